@@ -1,11 +1,14 @@
 """The project's build rules: warnings, linkage and test conventions live here once.
 
 cc_lib        a class: header and source
+c_lib         plain C without libstdc++
 cc_unit_test  a GoogleTest binary
 cc_bench      a google-benchmark binary, and a test that runs each benchmark once
 cc_fuzz       a libFuzzer target, and a test that replays its corpus
 cc_app        a program linked statically but for glibc (--config=static: that too)
-c_lib         plain C without libstdc++
+c_app         the same in plain C
+c_plugin      a shared object that a program loads, in plain C
+py_unit_test  a unittest file, each of its cases counted
 """
 
 _WARNINGS = [
@@ -13,6 +16,11 @@ _WARNINGS = [
     "-Wextra",
     "-Wshadow",
     "-Werror",
+]
+
+_C_COPTS = _WARNINGS + [
+    "-Wconversion",
+    "-std=gnu11",
 ]
 
 _CXX_WARNINGS = _WARNINGS + [
@@ -24,7 +32,11 @@ _CXX_WARNINGS = _WARNINGS + [
     "-Wno-missing-field-initializers",
 ]
 
-_PRODUCT_WARNINGS = _CXX_WARNINGS + ["-Wconversion"]
+_PRODUCT_WARNINGS = _CXX_WARNINGS + [
+    "-Wconversion",
+    # Part of -Wconversion in clang, not in GCC: size_t meets ptrdiff_t too often for it to say anything.
+    "-Wno-sign-conversion",
+]
 
 _STATIC_LINK = select({
     "//bazel:fully_static": ["-static"],
@@ -36,10 +48,41 @@ _STATIC_DEPS = select({
     "//conditions:default": [],
 })
 
+# In a sanitizer's build libstdc++ must stay shared: the runtime finds __cxa_throw in it.
+_APP_DEPS = select({
+    "//bazel:all_shared": [],
+    "//bazel:fully_static": ["//bazel:builtin_nss", "//bazel:unwind_shim"],
+    "//conditions:default": ["//bazel:unwind_shim"],
+})
+
+_APP_LINK = select({
+    "//bazel:all_shared": [],
+    "//bazel:fully_static": ["-static"],
+    "//conditions:default": ["-Lexternal/static_libs", "-static-libgcc"],
+})
+
+def _sources_that_compile_headers_alone(name, headers, srcs):
+    """A one-line source for each header that no source of the library can be relied on to include first."""
+    sources = []
+    for header in headers:
+        stem = header[:-len(".h")]
+        if not header.endswith(".h") or ":" in header or stem + ".cc" in srcs:
+            continue
+        source = "%s_compiles_alone.cc" % stem
+        native.genrule(
+            name = "%s_%s_compiles_alone" % (name, stem.replace("/", "_")),
+            outs = [source],
+            cmd = "echo '#include \"%s/%s\"  // must compile alone' > $@" % (native.package_name(), header),
+        )
+        sources.append(source)
+    return sources
+
 def cc_lib(name, srcs = [], hdrs = [], deps = [], copts = [], testonly = False, **kwargs):
+    """Each header of it compiles alone: x.cc includes x.h first (tests/tidy), and a header without one gets a source."""
+    private_headers = [src for src in srcs if src.endswith(".h")]
     native.cc_library(
         name = name,
-        srcs = srcs,
+        srcs = srcs + _sources_that_compile_headers_alone(name, hdrs + private_headers, srcs),
         hdrs = hdrs,
         deps = deps,
         copts = (_CXX_WARNINGS if testonly else _PRODUCT_WARNINGS) + copts,
@@ -53,7 +96,7 @@ def c_lib(name, srcs = [], hdrs = [], deps = [], copts = [], **kwargs):
         srcs = srcs,
         hdrs = hdrs,
         deps = deps,
-        copts = _WARNINGS + ["-Wconversion", "-std=gnu11"] + copts,
+        copts = _C_COPTS + copts,
         **kwargs
     )
 
@@ -68,7 +111,7 @@ def cc_unit_test(name, srcs = None, deps = [], copts = [], linkopts = [], **kwar
     )
 
 def cc_bench(name, srcs = None, deps = [], copts = [], tags = [], data = [], **kwargs):
-    """Builds `name` and the test `name_runs`, which runs every benchmark for one iteration."""
+    """Builds `name` and the test `name_runs` (tag bench), which runs every benchmark for one iteration."""
     native.cc_binary(
         name = name,
         testonly = True,
@@ -84,7 +127,7 @@ def cc_bench(name, srcs = None, deps = [], copts = [], tags = [], data = [], **k
         srcs = ["//bazel:run_once.sh"],
         args = ["$(location :%s)" % name],
         data = [":" + name],
-        tags = tags,
+        tags = tags + ["bench"],
     )
 
 def cc_fuzz(name, corpus, srcs = None, deps = [], copts = [], tags = [], **kwargs):
@@ -105,7 +148,7 @@ def cc_fuzz(name, corpus, srcs = None, deps = [], copts = [], tags = [], **kwarg
     native.cc_test(
         name = name + "_corpus",
         srcs = source,
-        deps = deps + ["//bazel:replay_corpus", "@gtest"] + _STATIC_DEPS,
+        deps = deps + ["//bazel:replay_corpus"] + _STATIC_DEPS,
         args = ["$(location %s)" % file for file in corpus],
         data = corpus,
         copts = _CXX_WARNINGS + copts,
@@ -118,12 +161,41 @@ def cc_app(name, srcs = None, deps = [], copts = [], linkopts = [], **kwargs):
     native.cc_binary(
         name = name,
         srcs = srcs if srcs != None else [name + "_main.cc"],
-        deps = deps + ["//bazel:unwind_shim"] + select({
-            "//bazel:fully_static": ["//bazel:builtin_nss"],
-            "//conditions:default": [],
-        }),
+        deps = deps + _APP_DEPS,
         copts = _PRODUCT_WARNINGS + copts,
         additional_linker_inputs = ["@static_libs//:archives"],
-        linkopts = linkopts + ["-Lexternal/static_libs", "-static-libgcc"] + _STATIC_LINK,
+        linkopts = linkopts + _APP_LINK,
+        **kwargs
+    )
+
+def c_app(name, srcs = None, deps = [], copts = [], linkopts = [], **kwargs):
+    native.cc_binary(
+        name = name,
+        srcs = srcs if srcs != None else [name + ".c"],
+        deps = deps,
+        copts = _C_COPTS + copts,
+        linkopts = linkopts + _STATIC_LINK,
+        **kwargs
+    )
+
+def c_plugin(name, srcs, deps = [], copts = [], **kwargs):
+    """`name` is the file name that the loading program looks for, .so included."""
+    native.cc_binary(
+        name = name,
+        srcs = srcs,
+        deps = deps,
+        copts = _C_COPTS + copts,
+        linkshared = True,
+        **kwargs
+    )
+
+def py_unit_test(name, srcs = None, args = [], data = [], **kwargs):
+    """Runs under Debian's /usr/bin/python3 with nothing but its standard library."""
+    file = srcs[0] if srcs != None else name + ".py"
+    native.sh_test(
+        name = name,
+        srcs = ["//bazel:run_unittest.py"],
+        args = ["$(location %s)" % file] + args,
+        data = data + (srcs if srcs != None else [file]),
         **kwargs
     )
