@@ -18,6 +18,17 @@ struct Readiness {
   bool writable = false;
   bool closed = false;  // only reported: EPOLLHUP or EPOLLERR
 
+  /// As an interest: whether anything is waited for. When not, a hang-up is not reported either.
+  bool wanted() const { return readable || writable; }
+  /// As a state: whether there is anything to report.
+  bool any() const { return readable || writable || closed; }
+  /// What of this state someone with `interest` is told.
+  Readiness For(Readiness interest) const {
+    return {.readable = readable && interest.readable,
+            .writable = writable && interest.writable,
+            .closed = closed && interest.wanted()};
+  }
+
   friend bool operator==(const Readiness&, const Readiness&) = default;
 };
 
@@ -61,22 +72,25 @@ class Loop {
   /// Runs `callback` once, not before `due`. A due time in the past means as soon as possible.
   [[nodiscard]] virtual Registration At(base::SteadyTime due, Callback callback) = 0;
   [[nodiscard]] Registration After(base::Duration delay, Callback callback) {
-    return At(Now() + delay, std::move(callback));
+    const base::SteadyTime now = Now();
+    return At(delay < base::SteadyTime::max() - now ? now + delay : base::SteadyTime::max(), std::move(callback));
   }
 
   /// Runs `callback` each time `fd` is ready (level-triggered). The caller keeps `fd` open while it is watched; one
   /// registration per descriptor at a time.
   [[nodiscard]] virtual Registration Watch(int fd, Readiness interest, ReadyCallback callback) = 0;
-  /// Changes what a Watch() registration waits for; nothing at all is allowed (a paused reader).
+  /// Changes what a Watch() registration waits for. Nothing at all is allowed (a paused reader) and then not even a
+  /// hang-up is reported, since it would be reported for ever.
   virtual void SetInterest(const Registration& watch, Readiness interest) = 0;
 
   /// Runs `callback` on the loop's thread. Any thread. Callbacks posted before Run() run in it; those that a finished
   /// loop never ran are destroyed with it.
   virtual void Post(Callback callback) = 0;
 
-  /// Runs until Quit(). May be called again.
+  /// Runs until Quit(). May be called again, but not from a callback.
   virtual void Run() = 0;
-  /// Ends Run() after the callback that is running; callbacks still pending stay pending. Any thread.
+  /// Ends Run() after the callback that is running; callbacks still pending stay pending. Outside Run() it ends the
+  /// next one before its first callback. Any thread.
   virtual void Quit() = 0;
 
  private:
