@@ -43,7 +43,7 @@ _STATIC_LINK = select({
     "//conditions:default": [],
 })
 
-_STATIC_DEPS = select({
+_STATIC_TEST_DEPS = select({
     "//bazel:fully_static": ["//bazel:builtin_nss", "//bazel:unwind_shim"],
     "//conditions:default": [],
 })
@@ -51,8 +51,12 @@ _STATIC_DEPS = select({
 # In a sanitizer's build libstdc++ must stay shared: the runtime finds __cxa_throw in it.
 _APP_DEPS = select({
     "//bazel:all_shared": [],
-    "//bazel:fully_static": ["//bazel:builtin_nss", "//bazel:unwind_shim"],
     "//conditions:default": ["//bazel:unwind_shim"],
+})
+
+_BUILTIN_NSS = select({
+    "//bazel:fully_static": ["//bazel:builtin_nss"],
+    "//conditions:default": [],
 })
 
 _APP_LINK = select({
@@ -104,14 +108,14 @@ def cc_unit_test(name, srcs = None, deps = [], copts = [], linkopts = [], **kwar
     native.cc_test(
         name = name,
         srcs = srcs if srcs != None else [name + ".cc"],
-        deps = deps + ["@gtest_main"] + _STATIC_DEPS,
+        deps = deps + ["@gtest_main"] + _STATIC_TEST_DEPS,
         copts = _CXX_WARNINGS + copts,
         linkopts = linkopts + _STATIC_LINK,
         **kwargs
     )
 
 def cc_bench(name, srcs = None, deps = [], copts = [], tags = [], data = [], **kwargs):
-    """Builds `name` and the test `name_runs` (tag bench), which runs every benchmark for one iteration."""
+    """Builds `name` and the test `name_runs` (tag once), which runs every benchmark for one iteration."""
     native.cc_binary(
         name = name,
         testonly = True,
@@ -127,7 +131,7 @@ def cc_bench(name, srcs = None, deps = [], copts = [], tags = [], data = [], **k
         srcs = ["//bazel:run_once.sh"],
         args = ["$(location :%s)" % name],
         data = [":" + name],
-        tags = tags + ["bench"],
+        tags = tags + ["once"],
     )
 
 def cc_fuzz(name, corpus, srcs = None, deps = [], copts = [], tags = [], **kwargs):
@@ -148,7 +152,7 @@ def cc_fuzz(name, corpus, srcs = None, deps = [], copts = [], tags = [], **kwarg
     native.cc_test(
         name = name + "_corpus",
         srcs = source,
-        deps = deps + ["//bazel:replay_corpus"] + _STATIC_DEPS,
+        deps = deps + ["//bazel:replay_corpus"] + _STATIC_TEST_DEPS,
         args = ["$(location %s)" % file for file in corpus],
         data = corpus,
         copts = _CXX_WARNINGS + copts,
@@ -156,12 +160,15 @@ def cc_fuzz(name, corpus, srcs = None, deps = [], copts = [], tags = [], **kwarg
         tags = tags,
     )
 
-def cc_app(name, srcs = None, deps = [], copts = [], linkopts = [], **kwargs):
-    """A program that needs nothing of the machine but glibc (--config=static: nothing)."""
+def cc_app(name, srcs = None, deps = [], copts = [], linkopts = [], builtin_nss = True, **kwargs):
+    """A program that needs nothing of the machine but glibc (--config=static: nothing).
+
+    builtin_nss = False leaves out bazel/builtin_nss.cc, for the test that shows what happens then.
+    """
     native.cc_binary(
         name = name,
         srcs = srcs if srcs != None else [name + "_main.cc"],
-        deps = deps + _APP_DEPS,
+        deps = deps + _APP_DEPS + (_BUILTIN_NSS if builtin_nss else []),
         copts = _PRODUCT_WARNINGS + copts,
         additional_linker_inputs = ["@static_libs//:archives"],
         linkopts = linkopts + _APP_LINK,
@@ -178,13 +185,15 @@ def c_app(name, srcs = None, deps = [], copts = [], linkopts = [], **kwargs):
         **kwargs
     )
 
-def c_plugin(name, srcs, deps = [], copts = [], **kwargs):
+def c_plugin(name, srcs, deps = [], copts = [], linkopts = [], **kwargs):
     """`name` is the file name that the loading program looks for, .so included."""
     native.cc_binary(
         name = name,
         srcs = srcs,
         deps = deps,
         copts = _C_COPTS + copts,
+        # The toolchain links libstdc++ into everything; a plugin must not bring it into a foreign process.
+        linkopts = linkopts + ["-Wl,--as-needed"],
         linkshared = True,
         **kwargs
     )

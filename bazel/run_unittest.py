@@ -49,6 +49,8 @@ class XmlResult(unittest.TextTestResult):
 
 def main():
     path = sys.argv.pop(1)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # for the modules beside it
+    sys.dont_write_bytecode = True
     spec = importlib.util.spec_from_file_location("test_module", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,3 +1,5 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+//
 // Debian's libglog.a wants four symbols of libunwind, whose archive is not position independent and so cannot be
 // linked into a PIE. These stand in for them, over the compiler's own unwinder; crash dumps still show frames.
 // Needed for libgoogle-glog-dev 0.6.0 with libunwind-dev 1.6.2; Source: linking cc_app without this file.
