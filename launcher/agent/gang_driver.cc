@@ -1,0 +1,129 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/gang_driver.h"
+
+#include <utility>
+#include <variant>
+
+namespace lockstep::launcher {
+
+GangDriver::GangDriver(const elastic::GangConfig& config, Deps deps) : deps_(deps), state_(config) {}
+
+void GangDriver::Handle(What what) {
+  seq_.AssertHeld();
+  events_.push_back({deps_.loop.Now(), std::move(what)});
+  if (stepping_) return;
+  stepping_ = true;
+  while (!events_.empty()) {
+    const elastic::Event event = std::move(events_.front());
+    events_.pop_front();
+    elastic::StepResult result = elastic::Step(std::move(state_), event);
+    state_ = std::move(result.state);
+    for (const elastic::Action& action : result.actions) {
+      std::visit([this](const auto& what_to_do) { Do(what_to_do); }, action);
+    }
+  }
+  stepping_ = false;
+}
+
+void GangDriver::Do(const elastic::SpawnRanks& action) {
+  base::Status error = deps_.delegate.BeginRound(action);
+  for (const elastic::RankProcess& process : action.processes) {
+    if (error.ok()) {
+      error = Spawn(process);
+      if (error.ok()) continue;
+      deps_.delegate.OnSpawnFailed(process, error);
+      Handle(elastic::SpawnFailed{process, error});
+      error = base::CancelledError("not started: the gang cannot be complete").WithCause(error);
+    } else {
+      Handle(elastic::SpawnFailed{process, error});
+    }
+  }
+  deps_.delegate.OnAllSpawned();
+}
+
+base::Status GangDriver::Spawn(const elastic::RankProcess& process) {
+  ASSIGN_OR_RETURN(const process::SpawnSpec spec, deps_.delegate.Prepare(process));
+  ASSIGN_OR_RETURN(std::unique_ptr<process::Process> spawned,
+                   deps_.processes.Spawn(spec, [this, process](const process::Exit& exit) {
+                     const std::string fingerprint = deps_.delegate.OnExited(process, exit);
+                     Handle(elastic::RankExited{
+                         process, {exit.code, exit.signal, exit.out_of_memory, fingerprint}});
+                   }));
+  const pid_t pid = spawned->pid();
+  processes_[process.incarnation] = std::move(spawned);
+  deps_.delegate.OnSpawned(process, pid);
+  Handle(elastic::RankSpawned{process, pid});
+  return base::OkStatus();
+}
+
+process::Process* GangDriver::Find(const elastic::RankProcess& process) {
+  const auto found = processes_.find(process.incarnation);
+  return found == processes_.end() ? nullptr : found->second.get();
+}
+
+void GangDriver::Do(const elastic::SignalLeaders& action) {
+  deps_.delegate.OnSignalled(action.signal, action.processes);
+  for (const elastic::RankProcess& process : action.processes) {
+    // A leader that has just ended is about to be reported; nothing is lost with the signal.
+    if (process::Process* found = Find(process)) (void)found->SignalLeader(action.signal);
+  }
+}
+
+void GangDriver::Do(const elastic::SignalTrees& action) {
+  deps_.delegate.OnSignalled(action.signal, action.processes);
+  for (const elastic::RankProcess& process : action.processes) {
+    if (process::Process* found = Find(process)) (void)found->SignalAll(action.signal);
+  }
+}
+
+void GangDriver::Do(const elastic::KillTrees& action) {
+  for (const elastic::RankProcess& process : action.processes) {
+    process::Process* found = Find(process);
+    if (found == nullptr) {
+      Handle(elastic::RankGone{process});
+      continue;
+    }
+    found->KillAll(action.deadline, [this, process](const base::Status& status) {
+      if (status.ok()) {
+        Handle(elastic::RankGone{process});
+      } else {
+        Handle(elastic::KillFailed{process, status});
+      }
+    });
+  }
+}
+
+void GangDriver::Do(const elastic::SetTimer& action) {
+  timers_[static_cast<size_t>(action.timer)] =
+      deps_.loop.At(action.due, [this, timer = action.timer, generation = action.generation] {
+        Handle(elastic::TimerFired{timer, generation});
+      });
+}
+
+void GangDriver::Do(const elastic::ClearTimer& action) { timers_[static_cast<size_t>(action.timer)].reset(); }
+
+void GangDriver::Do(const elastic::PersistRestarts& action) { deps_.delegate.PersistRestarts(action.used); }
+
+void GangDriver::Do(const elastic::RoundEnded& action) {
+  RetireProcesses();
+  deps_.delegate.OnRoundEnded(action.outcome);
+}
+
+void GangDriver::Do(const elastic::Notice& action) { deps_.delegate.OnNotice(action); }
+
+void GangDriver::Do(const elastic::JobEnded& action) { deps_.delegate.OnJobEnded(action.outcome); }
+
+void GangDriver::RetireProcesses() {
+  for (auto& [incarnation, process] : processes_) retired_.push_back(std::move(process));
+  processes_.clear();
+  retire_ = deps_.loop.After(base::Duration(0), [this] { retired_.clear(); });
+}
+
+void GangDriver::ForwardSignal(int signal) {
+  seq_.AssertHeld();
+  for (const auto& [incarnation, process] : processes_) {
+    if (!process->exit()) (void)process->SignalLeader(signal);
+  }
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,227 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/front/front.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "launcher/exit_codes.h"
+#include "launcher/front/front_link.h"
+#include "runtime/base/errno_status.h"
+#include "runtime/process/descendants.h"
+#include "runtime/process/fork_child.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Duration kOrphanDeadline = 10s;
+// The ranks are stopped by then or never will be; the terminal's user waits for the prompt.
+constexpr int kSuspendWaitMs = 1000;
+
+constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT};
+
+/// The forwarded signals but those that our parent had us ignore (nohup, a shell's background job), and CHLD.
+sigset_t HandledSignals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGCHLD);
+  for (const int signal : kForwarded) {
+    struct sigaction action {};
+    ::sigaction(signal, nullptr, &action);
+    // A blocked signal is queued even when it is ignored, so an ignored one must not be asked for.
+    if (action.sa_handler != SIG_IGN) ::sigaddset(&set, signal);
+  }
+  return set;
+}
+
+/// A process that guards one agent until it has ended.
+class Guard {
+ public:
+  Guard(pid_t agent, base::UniqueFd link, base::UniqueFd signals, std::function<void()> on_started)
+      : agent_(agent), link_(std::move(link)), signals_(std::move(signals)), on_started_(std::move(on_started)) {}
+
+  /// Returns the exit status of `lockstep run`.
+  int Run() {
+    while (true) {
+      Wait(-1);
+      ReadSignals();
+      ReadNews();
+      if (const std::optional<int> status = AgentStatus()) return *status;
+    }
+  }
+
+ private:
+  void Wait(int timeout_ms) {
+    pollfd fds[] = {{signals_.get(), POLLIN, 0}, {link_.get(), POLLIN, 0}};
+    ::poll(fds, link_.valid() ? 2 : 1, timeout_ms);
+  }
+
+  void ReadSignals() {
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      const int signal = static_cast<int>(info.ssi_signo);
+      if (signal == SIGCHLD) continue;  // AgentStatus() asks the kernel each time round
+      if (link_.valid()) SendByte(link_.get(), static_cast<uint8_t>(signal));
+      if (signal == SIGTSTP) StopUntilContinued();
+    }
+  }
+
+  /// The ranks first, so that none of them runs while the user believes that the job is stopped.
+  void StopUntilContinued() {
+    suspended_ = false;
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kSuspendWaitMs);
+    while (!suspended_ && link_.valid() && std::chrono::steady_clock::now() < give_up) {
+      Wait(50);
+      ReadNews();
+    }
+    ::raise(SIGSTOP);
+  }
+
+  void ReadNews() {
+    while (link_.valid()) {
+      uint8_t byte = 0;
+      const ReadOutcome outcome = ReadByte(link_.get(), &byte);
+      if (outcome == ReadOutcome::kNothingYet) return;
+      if (outcome == ReadOutcome::kClosed) {
+        link_.reset();
+        return;
+      }
+      if (static_cast<AgentNews>(byte) == AgentNews::kSuspended) suspended_ = true;
+      if (static_cast<AgentNews>(byte) == AgentNews::kStarted) on_started_();
+    }
+  }
+
+  std::optional<int> AgentStatus() {
+    int status = 0;
+    const pid_t pid = ::waitpid(agent_, &status, WNOHANG);
+    if (pid == 0 || (pid < 0 && errno == EINTR)) return std::nullopt;
+    if (pid == agent_ && WIFEXITED(status)) return WEXITSTATUS(status);
+    return EndOrphans(pid == agent_ ? WTERMSIG(status) : 0);
+  }
+
+  int EndOrphans(int signal) {
+    const base::Result<int> ended = process::KillDescendants(kOrphanDeadline);
+    std::fprintf(stderr, "lockstep: the agent (pid %d) was killed by signal %d (%s); ", static_cast<int>(agent_), signal,
+                 ::sigdescr_np(signal));
+    if (ended.ok()) {
+      std::fprintf(stderr, "ended the %d processes that it left\n", *ended);
+    } else {
+      std::fprintf(stderr, "%s\n", ended.status().ToString().c_str());
+    }
+    return static_cast<int>(ExitCode::kAgentLost);
+  }
+
+  const pid_t agent_;
+  base::UniqueFd link_;
+  const base::UniqueFd signals_;
+  const std::function<void()> on_started_;
+  bool suspended_ = false;
+};
+
+int Fail(const base::Status& status) {
+  std::fprintf(stderr, "lockstep: %s\n", status.ToString().c_str());
+  return static_cast<int>(ExitCode::kInternal);
+}
+
+int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  ::signal(SIGCHLD, SIG_DFL);  // an inherited SIG_IGN would reap the agent behind our back
+  const sigset_t handled = HandledSignals();
+  ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+  base::UniqueFd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals.valid()) return Fail(base::ErrnoStatus(errno, "signalfd"));
+
+  base::Result<FrontLink> link = MakeFrontLink();
+  if (!link.ok()) return Fail(link.status());
+  base::Result<process::ForkedChild> agent = process::ForkChild([&] {
+    signals.reset();
+    link->front.reset();
+    ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
+    ::setsid();  // the terminal's signals reach the front alone
+    return agent_body(std::move(link->agent));
+  });
+  if (!agent.ok()) return Fail(agent.status().WithFrame("while starting the agent"));
+  link->agent.reset();
+  return Guard(agent->pid, std::move(link->front), std::move(signals), std::move(on_started)).Run();
+}
+
+base::Status RedirectOutput(const std::string& path) {
+  const base::UniqueFd out(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!out.valid()) return base::ErrnoStatus(errno, "open " + path);
+  const base::UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null.valid()) return base::ErrnoStatus(errno, "open /dev/null");
+  if (::dup2(null.get(), 0) < 0 || ::dup2(out.get(), 1) < 0 || ::dup2(out.get(), 2) < 0) {
+    return base::ErrnoStatus(errno, "dup2");
+  }
+  return base::OkStatus();
+}
+
+void CopyToStderr(const std::string& path) {
+  const base::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char bytes[4096];
+  ssize_t count = 0;
+  while (file.valid() && (count = ::read(file.get(), bytes, sizeof bytes)) > 0) {
+    (void)!::write(STDERR_FILENO, bytes, static_cast<size_t>(count));
+  }
+}
+
+/// Waits for the background front's one byte (the ranks run) or its end.
+int WaitUntilStarted(pid_t background, int started_fd, const FrontOptions& options) {
+  char byte = 0;
+  ssize_t count = 0;
+  do {
+    count = ::read(started_fd, &byte, 1);
+  } while (count < 0 && errno == EINTR);
+  if (count == 1) {
+    std::fputs(options.started_message.c_str(), stdout);
+    return 0;
+  }
+  int status = 0;
+  while (::waitpid(background, &status, 0) < 0 && errno == EINTR) {
+  }
+  CopyToStderr(options.detached_output_path);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
+  int started[2];
+  if (::pipe2(started, O_CLOEXEC) != 0) return Fail(base::ErrnoStatus(errno, "pipe"));
+  base::UniqueFd read_end(started[0]);
+  base::UniqueFd write_end(started[1]);
+  base::Result<process::ForkedChild> background = process::ForkChild([&] {
+    read_end.reset();
+    ::setsid();
+    if (const base::Status status = RedirectOutput(options.detached_output_path); !status.ok()) return Fail(status);
+    const int write_fd = write_end.get();
+    return ForkAndGuard(
+        [&](base::UniqueFd link) {
+          write_end.reset();  // else the agent would keep the caller waiting after the front has died
+          return agent(std::move(link));
+        },
+        [write_fd] { (void)!::write(write_fd, "s", 1); });
+  });
+  if (!background.ok()) return Fail(background.status().WithFrame("while going into the background"));
+  write_end.reset();
+  return WaitUntilStarted(background->pid, read_end.get(), options);
+}
+
+}  // namespace
+
+int RunFront(const FrontOptions& options, const AgentBody& agent) {
+  if (options.detach) return RunInBackground(options, agent);
+  return ForkAndGuard(agent, [] {});
+}
+
+}  // namespace lockstep::launcher

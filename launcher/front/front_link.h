@@ -1,0 +1,36 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_FRONT_FRONT_LINK_H_
+#define LOCKSTEP_LAUNCHER_FRONT_FRONT_LINK_H_
+
+#include <cstdint>
+#include <utility>
+
+#include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::launcher {
+
+/// The pair of sockets between a front and its agent. Each message is one byte, kept whole by SOCK_SEQPACKET:
+/// from the front a signal number that it received, from the agent an AgentNews. The end of file says that the other
+/// side is dead, however it died.
+struct FrontLink {
+  base::UniqueFd front;
+  base::UniqueFd agent;
+};
+
+enum class AgentNews : uint8_t {
+  kStarted = 1,    // every rank of the first round has been exec'd
+  kSuspended = 2,  // the ranks are stopped: the front may stop itself
+};
+
+base::Result<FrontLink> MakeFrontLink();
+
+/// Sends one byte without ever blocking; a full or closed socket loses it (the end of file tells the rest).
+void SendByte(int fd, uint8_t byte);
+/// What a byte-wise read found.
+enum class ReadOutcome : uint8_t { kByte, kNothingYet, kClosed };
+ReadOutcome ReadByte(int fd, uint8_t* byte);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_FRONT_FRONT_LINK_H_
