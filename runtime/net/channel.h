@@ -1,0 +1,87 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_RUNTIME_NET_CHANNEL_H_
+#define LOCKSTEP_RUNTIME_NET_CHANNEL_H_
+
+#include <google/protobuf/message_lite.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "runtime/base/sequence.h"
+#include "runtime/base/status.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/event/loop.h"
+#include "runtime/net/frame.h"
+
+namespace lockstep::net {
+
+/// One end of a connection that carries protobuf messages in frames (frame.h) over a connected stream socket. One per
+/// connection, owned by whoever speaks on it.
+///
+///   open --peer closes, error, limit, Close()--> closed (on_closed has run, or will)
+///
+/// Confined to the loop's thread. Callbacks run on it too, never inside a call of ours; they may destroy the channel,
+/// and after its destruction none runs. Deadlines (handshake, idle) belong to the owner, who knows what is due.
+///
+///   Channel channel(std::move(fd), {.on_message = [&](std::string_view payload) { ... },
+///                                   .on_closed = [&](base::Status why) { ... }}, {}, loop);
+///   RETURN_IF_ERROR(channel.Send(request));
+class Channel {
+ public:
+  struct Options {
+    size_t payload_bytes_max = kFramePayloadBytesMax;  // of one message, both ways
+    size_t queue_bytes_max = size_t{4} << 20;          // unsent bytes; a peer that does not read costs no more
+  };
+  struct Handlers {
+    /// One payload; the view is valid during the call.
+    std::function<void(std::string_view)> on_message;
+    /// Once, unless the channel is destroyed before. OK - the peer closed between two frames; DataLoss - it closed
+    /// within one; ResourceExhausted - a frame or the queue went over its limit; Cancelled - Close(); else errno's code.
+    std::function<void(base::Status)> on_closed;
+  };
+
+  /// `fd` becomes non-blocking. It must be a socket.
+  Channel(base::UniqueFd fd, Handlers handlers, Options options, event::Loop& loop);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  /// Sends or queues one message. Never blocks.
+  /// Errors: InvalidArgument - longer than payload_bytes_max, nothing was sent; ResourceExhausted - the queue would go
+  /// over queue_bytes_max: the peer does not read, and the channel closes; FailedPrecondition - closed already.
+  base::Status Send(const google::protobuf::MessageLite& message);
+
+  /// Closes at once; unsent bytes are dropped. on_closed(Cancelled) follows.
+  void Close();
+
+  bool closed() const { return closed_; }
+  size_t queued_bytes() const { return unsent_.size() - sent_bytes_; }
+
+ private:
+  void OnReady(event::Readiness readiness);
+  void ReadSome();
+  void WriteSome();
+  void CloseWith(base::Status why);
+
+  const Handlers handlers_;
+  const Options options_;
+  event::Loop& loop_;
+
+  base::Sequence seq_;
+  base::UniqueFd fd_;
+  FrameDecoder decoder_;
+  std::string unsent_;
+  size_t sent_bytes_ = 0;  // of unsent_
+  bool closed_ = false;
+  event::Registration watch_;
+  event::Registration closing_;
+  /// Lets a handler destroy the channel that is calling it.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // shared: ReadSome holds a weak copy
+};
+
+}  // namespace lockstep::net
+
+#endif  // LOCKSTEP_RUNTIME_NET_CHANNEL_H_
