@@ -1,9 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The main of a fuzz target's ordinary test: feeds LLVMFuzzerTestOneInput every file named on the command line (a case
-// each: the file, nothing, and the file cut off at up to 256 places), then seeded mutations of them all for
-// LOCKSTEP_FUZZ_MILLISECONDS (default 2,000). Mutation k depends on LOCKSTEP_FUZZ_SEED (default 1) and k alone. When
-// the target dies, the input it died of is printed in hexadecimal.
+// The main of a fuzz target's ordinary test: feeds LLVMFuzzerTestOneInput every file named on the
+// command line (a case each: the file, nothing, and the file cut off at up to 256 places), then
+// seeded mutations of them all for LOCKSTEP_FUZZ_MILLISECONDS (default 2,000). Mutation k depends
+// on LOCKSTEP_FUZZ_SEED (default 1) and k alone. When the target dies, the input it died of is
+// printed in hexadecimal.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 // Sanitizers end the process without a signal; they call this first.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
 extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)());
 
 namespace {
@@ -46,7 +48,8 @@ void PrintRunningInput() {
     text[2 * i + 1] = kDigits[running_data[i] & 15];
   }
   text[2 * size] = '\n';
-  const char kIntroduction[] = "the target died of this input (hexadecimal, at most 4,096 bytes of it):\n";
+  const char kIntroduction[] =
+      "the target died of this input (hexadecimal, at most 4,096 bytes of it):\n";
   (void)!write(STDERR_FILENO, kIntroduction, sizeof(kIntroduction) - 1);
   (void)!write(STDERR_FILENO, text, 2 * size + 1);
 }
@@ -102,7 +105,9 @@ void EditOnce(Bytes& input, const Bytes& other, Random& random) {
     }
     case 5:
       input.resize(at);
-      input.insert(input.end(), other.begin() + static_cast<std::ptrdiff_t>(random.Below(other.size() + 1)), other.end());
+      input.insert(input.end(),
+                   other.begin() + static_cast<std::ptrdiff_t>(random.Below(other.size() + 1)),
+                   other.end());
       break;
   }
 }
@@ -137,17 +142,19 @@ class MutationsCase : public ::testing::Test {
 
   void TestBody() override {
     std::vector<Bytes> corpus;
+    corpus.reserve(paths_.size());
     for (const std::string& path : paths_) corpus.push_back(ReadFile(path));
     const uint64_t seed = NumberFromEnvironment("LOCKSTEP_FUZZ_SEED", 1);
-    const std::chrono::milliseconds budget(NumberFromEnvironment("LOCKSTEP_FUZZ_MILLISECONDS", 2000));
+    const std::chrono::milliseconds budget(
+        NumberFromEnvironment("LOCKSTEP_FUZZ_MILLISECONDS", 2000));
     const auto deadline = std::chrono::steady_clock::now() + budget;
     uint64_t count = 0;
     for (; std::chrono::steady_clock::now() < deadline; ++count) {
       const Bytes input = Mutation(corpus, seed, count);
       Feed(input, input.size());
     }
-    std::printf("%llu mutations with LOCKSTEP_FUZZ_SEED=%llu\n", static_cast<unsigned long long>(count),
-                static_cast<unsigned long long>(seed));
+    std::printf("%llu mutations with LOCKSTEP_FUZZ_SEED=%llu\n",
+                static_cast<unsigned long long>(count), static_cast<unsigned long long>(seed));
   }
 
  private:
@@ -160,10 +167,12 @@ int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   const std::vector<std::string> paths(argv + 1, argv + argc);
   if (paths.empty()) {
-    std::fprintf(stderr, "no corpus file was named: a fuzz target is checked in with at least one input\n");
+    std::fprintf(stderr,
+                 "no corpus file was named: a fuzz target is checked in with at least one input\n");
     return 2;
   }
-  for (const int signal_number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) signal(signal_number, DieWithInput);
+  for (const int signal_number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT})
+    signal(signal_number, DieWithInput);
   if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(PrintRunningInput);
 
   for (const std::string& path : paths) {

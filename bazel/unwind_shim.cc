@@ -1,8 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Debian's libglog.a wants four symbols of libunwind, whose archive is not position independent and so cannot be
-// linked into a PIE. These stand in for them, over the compiler's own unwinder; crash dumps still show frames.
-// Needed for libgoogle-glog-dev 0.6.0 with libunwind-dev 1.6.2; Source: linking cc_app without this file.
+// Debian's libglog.a wants four symbols of libunwind, whose archive is not position independent and
+// so cannot be linked into a PIE. These stand in for them, over the compiler's own unwinder; crash
+// dumps still show frames. Needed for libgoogle-glog-dev 0.6.0 with libunwind-dev 1.6.2; Source:
+// linking cc_app without this file.
 #include <unwind.h>
 
 #include <cstdint>
@@ -26,6 +27,7 @@ _Unwind_Reason_Code AddFrame(_Unwind_Context* context, void* argument) {
 
 }  // namespace
 
+// NOLINTBEGIN(bugprone-reserved-identifier)
 extern "C" {
 
 int _Ux86_64_getcontext(void*) { return 0; }
@@ -45,8 +47,10 @@ int _ULx86_64_step(void* storage) {
 
 int _ULx86_64_get_reg(void* storage, int, uintptr_t* value) {
   auto* cursor = static_cast<Cursor*>(storage);
-  *value = cursor->position < cursor->frame_count ? cursor->instruction_pointers[cursor->position] : 0;
+  *value =
+      cursor->position < cursor->frame_count ? cursor->instruction_pointers[cursor->position] : 0;
   return 0;
 }
 
 }  // extern "C"
+// NOLINTEND(bugprone-reserved-identifier)

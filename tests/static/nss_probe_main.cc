@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Asks glibc for what goes through name services, as the agent does: a user, a group, a service, a host. For nss_test.py.
+// Asks glibc for what goes through name services, as the agent does: a user, a group, a service, a
+// host. For nss_test.py.
 #include <grp.h>
 #include <netdb.h>
 #include <pwd.h>

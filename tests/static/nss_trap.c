@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// A name service module, as a distribution installs them, that tells when a program has loaded it. A real one kills
-// a static program only where its glibc is another than the one linked in; this one does everywhere.
+// A name service module, as a distribution installs them, that tells when a program has loaded it.
+// A real one kills a static program only where its glibc is another than the one linked in; this
+// one does everywhere.
 #include <unistd.h>
 
 __attribute__((constructor)) static void TellAndDie(void) {

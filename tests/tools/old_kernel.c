@@ -1,10 +1,12 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// old_kernel COMMAND [ARGUMENTS...]: runs the command as if the kernel had none of the newer process calls. For
+// old_kernel COMMAND [ARGUMENTS...]: runs the command as if the kernel had none of the newer
+// process calls. For
 //   bazel test --run_under=//tests/tools:old_kernel --test_tag_filters=old-kernel //...
-// They answer ENOSYS, as on an old kernel, or with OLD_KERNEL_ERRNO=EPERM what some containers' seccomp profiles make
-// of them. clone3 answers ENOSYS in both: glibc falls back on that alone, so real profiles do the same.
-// Everything below it runs under no_new_privs: set-user-id programs (sudo, ping) gain nothing.
+// They answer ENOSYS, as on an old kernel, or with OLD_KERNEL_ERRNO=EPERM what some containers'
+// seccomp profiles make of them. clone3 answers ENOSYS in both: glibc falls back on that alone, so
+// real profiles do the same. Everything below it runs under no_new_privs: set-user-id programs
+// (sudo, ping) gain nothing.
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -24,9 +26,9 @@
 #endif
 
 // "If it is this call, answer with this errno; else go on with the next pair."
-#define REFUSE(call, error)                             \
-  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 1),    \
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ((error)&SECCOMP_RET_DATA))
+#define REFUSE(call, error)                          \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 1), \
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ((error) & SECCOMP_RET_DATA))
 
 static int RefuseNewerCalls(unsigned error) {
   struct sock_filter filter[] = {

@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// For build_rules_test.py: a benchmark that counts its iterations, and fails when SAMPLE_FAILS is set.
+// For build_rules_test.py: a benchmark that counts its iterations, and fails when SAMPLE_FAILS is
+// set.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>

@@ -1,0 +1,40 @@
+# Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+# More flags for every call of Bazel: make build BAZEL_FLAGS=--jobs=1
+
+BAZEL_FLAGS ?=
+export BAZEL_FLAGS
+
+.PHONY: help setup build demo test check soak sanitize compdb clean
+.DEFAULT_GOAL := help
+
+help: ## Prints this.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## Installs, by apt, the packages of tools/packages.txt that are missing.
+	@tools/setup
+
+build: ## Builds everything, optimized; the program is bazel-bin/launcher/lockstep.
+	bazel build --config=opt $(BAZEL_FLAGS) //...
+
+demo: setup build ## Trains a model on 4 ranks, kills one, and ends with the same weights as if nothing had happened.
+	@examples/fashion_mnist/demo
+
+test: setup ## Runs every suite and counts the test cases: what CI runs.
+	@tools/test_suites
+
+check: ## Before a commit, under 5 minutes: format, build, tests, lint of changed files.
+	@tools/check
+
+soak: ## The long counts of the tests that have one; takes hours.
+	bazel test --config=opt $(BAZEL_FLAGS) --test_tag_filters=soak --test_env=LOCKSTEP_SOAK=1 --test_timeout=14400 \
+	  --build_tests_only --nocache_test_results --keep_going //...
+
+sanitize: ## The suites under address, undefined-behaviour and thread sanitizers alone.
+	@tools/test_suites asan tsan
+
+compdb: ## Writes compile_commands.json for editors and clang-tidy.
+	@tools/compdb
+
+clean: ## Removes what was built here; the shared cache stays (tools/prune_cache empties that).
+	bazel clean
+	rm -f compile_commands.json external
