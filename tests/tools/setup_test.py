@@ -36,7 +36,7 @@ class SetupTest(unittest.TestCase):
         for folder in ("installed", "offered", "bin", "tools"):
             os.mkdir(os.path.join(self.machine, folder))
         shutil.copy(SETUP, os.path.join(self.machine, "tools/setup"))
-        self.write("tools/packages.txt", "# The compiler.\ngood\nneeded  # why\n\nrare\n")
+        self.write("tools/packages.txt", "# The list.\n\n# To compile\n# things.\ngood\nneeded  # note\n\n# To test.\nrare\n")
         for name, body in FAKES.items():
             self.write("bin/" + name, "#!/bin/bash\n" + body + "\n")
             os.chmod(os.path.join(self.machine, "bin", name), 0o755)
@@ -66,6 +66,8 @@ class SetupTest(unittest.TestCase):
 
         self.assertEqual(returncode, 0, output)
         self.assertEqual(self.installations(), ["--no-install-recommends needed rare"])
+        self.assertIn("To compile things.\n      needed\n", output)
+        self.assertIn("To test.\n      rare\n", output)
 
     def test_the_second_time_apt_is_not_called(self):
         self.run_setup()
