@@ -28,9 +28,13 @@ def is_test(path):
     return path.startswith("tests/") or (extension in (".cc", ".py") and stem.endswith("_test"))
 
 
+def blank(match):
+    return re.sub(r"[^\n]", " ", match.group())
+
+
 def code_only(text):
     """The text with comments and literals blanked, every line where it was."""
-    return COMMENT_OR_LITERAL.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), text)
+    return COMMENT_OR_LITERAL.sub(blank, text)
 
 
 def find(pattern, path, text, complaint, rule, code=None):
@@ -187,7 +191,7 @@ def sources_include_their_header_first(tree):
 def build_files_use_the_house_rules(tree):
     for path, text in tree.items():
         if os.path.basename(path) == "BUILD" and not path.startswith("bazel/"):
-            code = re.sub(r"#[^\n]*", lambda match: " " * len(match.group()), text)
+            code = re.sub(r"#[^\n]*", blank, text)
             yield from find(r"(?m)^\s*(cc_library|cc_binary|cc_test|py_\w+_?binary|py_test|py_library)\s*\(|\bglob\s*\(",
                             path, text, "%(found)s is not used in BUILD files; //bazel:defs.bzl has the rule, and sources "
                             "are listed one by one", "rule", code)
@@ -205,18 +209,17 @@ def folders_have_a_readme(tree):
 
 
 def without_code_blocks(markdown):
-    blank = lambda match: re.sub(r"[^\n]", " ", match.group())
-    return re.sub(r"`[^`\n]*`", blank, re.sub(r"(?ms)^(```|~~~).*?^\1", blank, markdown))
+    return re.sub(r"(?ms)^(```|~~~).*?^\1", blank, markdown)
+
+
+def without_code(markdown):
+    return re.sub(r"`[^`\n]*`", blank, without_code_blocks(markdown))
 
 
 def anchors(markdown):
-    """The names that a heading gets on the page: GitHub's rule."""
-    for heading in re.findall(r"(?m)^#+[ \t]+(.*?)[ \t]*$", without_code_fences(markdown)):
+    """The names that headings get on the page: GitHub's rule."""
+    for heading in re.findall(r"(?m)^#+[ \t]+(.*?)[ \t]*$", without_code_blocks(markdown)):
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
-def without_code_fences(markdown):
-    return re.sub(r"(?ms)^(```|~~~).*?^\1", "", markdown)
 
 
 def document_links_resolve(tree):
@@ -225,7 +228,7 @@ def document_links_resolve(tree):
     for path, text in tree.items():
         if not path.endswith(".md"):
             continue
-        for match in re.finditer(r"\]\(([^)\s]+)\)", without_code_blocks(text)):
+        for match in re.finditer(r"\]\(([^)\s]+)\)", without_code(text)):
             link = match.group(1)
             if re.match(r"[a-z]+:", link):
                 continue
