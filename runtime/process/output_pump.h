@@ -121,6 +121,7 @@ class OutputPump {
   void EndStream(Stream& stream);
   void DrainNow(RankOutput& output);
   void CheckClosed(RankOutput& output);
+  void Answer(std::function<void()> done);
   bool HasRoom(const Stream& stream) const;
   void ResumePaused();
   void OnFileFailed(base::Status why);
@@ -140,6 +141,7 @@ class OutputPump {
   bool files_stopped_ = false;
   bool told_[2] = {false, false};
   uint64_t bytes_read_total_ = 0;
+  std::vector<event::Registration> answers_;  // calls of Close()'s `done` that are due
   std::function<void(base::Status)> flushed_;
   int flushes_pending_ = 0;
   uint64_t flush_number_ = 0;

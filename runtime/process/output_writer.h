@@ -59,11 +59,11 @@ class OutputWriter {
  private:
   struct Shared;
 
+  TargetId AddTarget(base::UniqueFd fd, std::string path);
   void EnsureThread();
 
-  event::Loop& loop_;
   base::Sequence seq_;
-  uint32_t next_target_ = 1;
+  TargetId next_target_{1};
   std::shared_ptr<Shared> shared_;  // shared: the thread may outlive us when its write never returns
   std::thread thread_;
 };

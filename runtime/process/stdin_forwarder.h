@@ -38,9 +38,7 @@ class StdinForwarder {
 
  private:
   StdinForwarder(int source_fd, base::UniqueFd own_source, bool direct, event::Loop& loop);
-  void OnSourceReadable();
-  void OnSinkWritable();
-  bool ReadSome();
+  void ReadSome();
   void WriteSome();
 
   event::Loop& loop_;

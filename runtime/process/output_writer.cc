@@ -1,0 +1,279 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/process/output_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "runtime/base/errno_status.h"
+
+namespace lockstep::process {
+namespace {
+
+/// Appends to the youngest block below this are merged into it: one write for many short lines.
+constexpr size_t kMergedBlockBytesMax = size_t{256} << 10;
+/// Emptied blocks kept for reuse, so that a busy stream does not allocate.
+constexpr size_t kSpareBlocksMax = 2;
+constexpr base::Duration kLastWritePatience = std::chrono::milliseconds(100);
+
+/// Writes all of `bytes`, however long it takes. 0 or an errno value.
+int WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(written));
+    } else if (errno == EAGAIN) {
+      // Somebody who shares our standard output has made it non-blocking.
+      pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
+      ::poll(&wait, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+/// All that the thread touches. The loop's side and the thread each hold a share.
+struct OutputWriter::Shared : std::enable_shared_from_this<OutputWriter::Shared> {
+  struct Block {
+    enum class Kind : uint8_t { kBytes, kOpen, kRemove, kFlush };
+    Kind kind = Kind::kBytes;
+    TargetId target;
+    std::string bytes;           // kOpen: the path, when there is no fd
+    base::UniqueFd fd;           // kOpen
+    std::function<void()> done;  // kFlush
+  };
+  struct Target {
+    base::UniqueFd fd;
+    std::string path;  // opened when the first bytes come
+    bool failed = false;
+  };
+
+  Shared(std::string thread_name, size_t queue_bytes_limit, Handlers callbacks, event::Loop& owner)
+      : name(std::move(thread_name)), queue_bytes_max(queue_bytes_limit), handlers(std::move(callbacks)), loop(owner) {}
+
+  void Append(TargetId target, std::string_view bytes);
+  void WakeLocked();
+  void Run();
+  base::Status Write(Target& target, std::string_view bytes);
+  void Handle(Block& block);
+  /// Runs `callback` on the loop unless the owner is gone by then.
+  void PostToLoop(std::function<void()> callback);
+  void PostLocked(std::function<void()> callback);
+
+  const std::string name;
+  const size_t queue_bytes_max;
+  const Handlers handlers;
+  event::Loop& loop;  // only touched under the mutex while not stopping
+
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::condition_variable ended_wake;
+  // Guarded by mutex:
+  std::deque<Block> queue;
+  size_t queued_bytes = 0;  // with those of the block being written
+  std::deque<std::string> spares;
+  bool waiting = false;      // the thread sleeps on `wake`
+  bool space_wanted = false;
+  bool stopping = false;
+  bool ended = false;
+
+  // The thread's own:
+  std::unordered_map<TargetId, Target> targets;
+};
+
+void OutputWriter::Shared::PostToLoop(std::function<void()> callback) {
+  std::lock_guard lock(mutex);
+  PostLocked(std::move(callback));
+}
+
+void OutputWriter::Shared::PostLocked(std::function<void()> callback) {
+  if (stopping) return;
+  loop.Post([self = shared_from_this(), callback = std::move(callback)] {
+    // Read without the mutex: only the loop's own thread sets it.
+    if (!self->stopping) callback();
+  });
+}
+
+base::Status OutputWriter::Shared::Write(Target& target, std::string_view bytes) {
+  if (!target.fd.valid()) {
+    target.fd.reset(::open(target.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
+    if (!target.fd.valid()) return base::ErrnoStatus(errno, "open " + target.path);
+  }
+  const int error = WriteAll(target.fd.get(), bytes);
+  if (error == 0) return base::OkStatus();
+  return base::ErrnoStatus(error, "write " + (target.path.empty() ? "the console" : target.path));
+}
+
+void OutputWriter::Shared::Handle(Block& block) {
+  switch (block.kind) {
+    case Block::Kind::kOpen:
+      targets[block.target] = Target{.fd = std::move(block.fd), .path = std::move(block.bytes)};
+      return;
+    case Block::Kind::kRemove:
+      targets.erase(block.target);
+      return;
+    case Block::Kind::kFlush:
+      PostToLoop(std::move(block.done));
+      return;
+    case Block::Kind::kBytes:
+      break;
+  }
+  Target& target = targets[block.target];
+  if (target.failed) return;
+  const base::Status written = Write(target, block.bytes);
+  if (written.ok()) return;
+  target.failed = true;
+  target.fd.reset();
+  PostToLoop([this, id = block.target, written] { handlers.on_failed(id, written); });
+}
+
+void OutputWriter::Shared::Append(TargetId target, std::string_view bytes) {
+  queued_bytes += bytes.size();
+  if (!queue.empty()) {
+    Block& last = queue.back();
+    if (last.kind == Block::Kind::kBytes && last.target == target && last.bytes.size() < kMergedBlockBytesMax) {
+      last.bytes.append(bytes);
+      return;
+    }
+  }
+  Block block{.target = target};
+  if (!spares.empty()) {
+    block.bytes = std::move(spares.back());
+    spares.pop_back();
+  }
+  block.bytes.assign(bytes);
+  queue.push_back(std::move(block));
+}
+
+void OutputWriter::Shared::WakeLocked() {
+  if (waiting) wake.notify_one();
+}
+
+void OutputWriter::Shared::Run() {
+  ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+  std::unique_lock lock(mutex);
+  while (true) {
+    waiting = true;
+    wake.wait(lock, [this] { return stopping || !queue.empty(); });
+    waiting = false;
+    if (stopping) break;
+    Block block = std::move(queue.front());
+    queue.pop_front();
+    lock.unlock();
+    Handle(block);
+    const size_t size = block.kind == Block::Kind::kBytes ? block.bytes.size() : 0;
+    block.bytes.clear();
+    lock.lock();
+    queued_bytes -= size;
+    if (size > 0 && spares.size() < kSpareBlocksMax) spares.push_back(std::move(block.bytes));
+    if (space_wanted && queued_bytes <= queue_bytes_max / 2) {
+      space_wanted = false;
+      PostLocked([this] { handlers.on_space(); });
+    }
+  }
+  ended = true;
+  ended_wake.notify_all();
+}
+
+OutputWriter::OutputWriter(std::string name, size_t queue_bytes_max, Handlers handlers, event::Loop& loop)
+    : shared_(std::make_shared<Shared>(std::move(name), queue_bytes_max, std::move(handlers), loop)) {}
+
+OutputWriter::~OutputWriter() {
+  seq_.AssertHeld();
+  if (!thread_.joinable()) return;
+  std::unique_lock lock(shared_->mutex);
+  shared_->stopping = true;
+  shared_->queue.clear();
+  shared_->wake.notify_one();
+  const bool ended = shared_->ended_wake.wait_for(lock, kLastWritePatience, [this] { return shared_->ended; });
+  lock.unlock();
+  if (ended) {
+    thread_.join();
+  } else {
+    thread_.detach();
+  }
+}
+
+base::Result<OutputWriter::TargetId> OutputWriter::AddFd(int fd) {
+  seq_.AssertHeld();
+  base::UniqueFd duplicate(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!duplicate.valid()) return base::ErrnoStatus(errno, "duplicate descriptor " + std::to_string(fd));
+  return AddTarget(std::move(duplicate), "");
+}
+
+OutputWriter::TargetId OutputWriter::AddFile(std::string path) {
+  seq_.AssertHeld();
+  return AddTarget({}, std::move(path));
+}
+
+OutputWriter::TargetId OutputWriter::AddTarget(base::UniqueFd fd, std::string path) {
+  const TargetId id = next_target_;
+  ++next_target_;
+  std::lock_guard lock(shared_->mutex);
+  shared_->queue.push_back(
+      {.kind = Shared::Block::Kind::kOpen, .target = id, .bytes = std::move(path), .fd = std::move(fd)});
+  return id;
+}
+
+void OutputWriter::Append(TargetId target, std::string_view bytes) {
+  seq_.AssertHeld();
+  if (bytes.empty()) return;
+  EnsureThread();
+  std::lock_guard lock(shared_->mutex);
+  shared_->Append(target, bytes);
+  shared_->WakeLocked();
+}
+
+void OutputWriter::Remove(TargetId target) {
+  seq_.AssertHeld();
+  std::lock_guard lock(shared_->mutex);
+  shared_->queue.push_back({.kind = Shared::Block::Kind::kRemove, .target = target});
+  shared_->WakeLocked();
+}
+
+void OutputWriter::Flush(std::function<void()> done) {
+  seq_.AssertHeld();
+  std::lock_guard lock(shared_->mutex);
+  if (!thread_.joinable()) {
+    shared_->PostLocked(std::move(done));
+    return;
+  }
+  shared_->queue.push_back({.kind = Shared::Block::Kind::kFlush, .done = std::move(done)});
+  shared_->WakeLocked();
+}
+
+bool OutputWriter::full() {
+  std::lock_guard lock(shared_->mutex);
+  if (shared_->queued_bytes < shared_->queue_bytes_max) return false;
+  shared_->space_wanted = true;
+  return true;
+}
+
+size_t OutputWriter::queued_bytes() const {
+  std::lock_guard lock(shared_->mutex);
+  return shared_->queued_bytes;
+}
+
+void OutputWriter::EnsureThread() {
+  if (thread_.joinable()) return;
+  // Signals are for other threads: SIGPIPE of a closed console becomes EPIPE, and the loop's signals stay with the loop.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([shared = shared_] { shared->Run(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+}  // namespace lockstep::process
