@@ -1,0 +1,144 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/process/proc_scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <memory>
+#include <unordered_map>
+
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::process {
+namespace {
+
+// A larger environment than the kernel passes to exec with its default limits (a quarter of an 8 MiB stack).
+constexpr size_t kEnvironmentBytesMax = 4 << 20;
+
+/// The whole of a small file of /proc, at most `bytes_max`; empty when it cannot be read.
+std::string ReadProcFile(const std::string& path, size_t bytes_max) {
+  const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return "";
+  std::string text;
+  char chunk[4096];
+  while (text.size() < bytes_max) {
+    const ssize_t size = ::read(fd.get(), chunk, sizeof(chunk));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;
+    text.append(chunk, static_cast<size_t>(size));
+  }
+  return text;
+}
+
+/// Takes the next number off a list with single spaces.
+template <class Int>
+bool TakeNumber(std::string_view& text, Int& value) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc()) return false;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return true;
+}
+
+bool IsSameProcess(const ProcStat& stat) {
+  const std::optional<ProcStat> now = ReadProcStat(stat.pid);
+  return now && now->start_ticks == stat.start_ticks;
+}
+
+}  // namespace
+
+std::string ProcStat::ToString() const {
+  return name + " (pid " + std::to_string(pid) + ", state " + state + ")";
+}
+
+std::optional<ProcStat> ParseProcStat(std::string_view text) {
+  ProcStat stat;
+  if (!TakeNumber(text, stat.pid)) return std::nullopt;
+  // The name is bracketed but may itself hold brackets: the last one counts.
+  const size_t open = text.find('(');
+  const size_t close = text.rfind(')');
+  if (open == text.npos || close == text.npos || close < open || close + 3 > text.size()) return std::nullopt;
+  stat.name = text.substr(open + 1, close - open - 1);
+  stat.state = text[close + 2];
+  text.remove_prefix(close + 3);
+  if (!TakeNumber(text, stat.parent) || !TakeNumber(text, stat.group) || !TakeNumber(text, stat.session)) {
+    return std::nullopt;
+  }
+  // Fields 7 to 21 lie between the session (6) and the start time (22), proc(5).
+  int64_t skipped = 0;
+  for (int field = 7; field <= 21; ++field) {
+    // Some are unsigned beyond int64, but none of those stands here.
+    if (!TakeNumber(text, skipped)) return std::nullopt;
+  }
+  if (!TakeNumber(text, stat.start_ticks)) return std::nullopt;
+  return stat;
+}
+
+std::optional<ProcStat> ReadProcStat(pid_t pid) {
+  return ParseProcStat(ReadProcFile("/proc/" + std::to_string(pid) + "/stat", 4096));
+}
+
+std::vector<ProcStat> ScanProcesses() {
+  std::vector<ProcStat> all;
+  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), ::closedir);
+  if (proc == nullptr) return all;
+  while (const dirent* entry = ::readdir(proc.get())) {
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    if (auto stat = ReadProcStat(std::atoi(entry->d_name))) all.push_back(std::move(*stat));
+  }
+  return all;
+}
+
+std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>& all) {
+  std::unordered_multimap<pid_t, const ProcStat*> children;
+  for (const ProcStat& stat : all) children.emplace(stat.parent, &stat);
+  std::vector<ProcStat> found;
+  const auto add_children_of = [&](pid_t parent) {
+    const auto [first, last] = children.equal_range(parent);
+    for (auto it = first; it != last; ++it) found.push_back(*it->second);
+    children.erase(first, last);  // a table read while processes come and go might hold a cycle
+  };
+  add_children_of(ancestor);
+  for (size_t i = 0; i < found.size(); ++i) add_children_of(found[i].pid);
+  return found;
+}
+
+std::string ReadMark(pid_t pid) {
+  const std::string environment = ReadProcFile("/proc/" + std::to_string(pid) + "/environ", kEnvironmentBytesMax);
+  const std::string wanted = std::string(kMarkVariable) + "=";
+  for (size_t at = 0; at < environment.size();) {
+    const size_t end = std::min(environment.find('\0', at), environment.size());
+    const std::string_view entry = std::string_view(environment).substr(at, end - at);
+    if (entry.starts_with(wanted)) return std::string(entry.substr(wanted.size()));
+    at = end + 1;
+  }
+  return "";
+}
+
+bool MarkMatches(std::string_view mark, std::string_view prefix) {
+  while (!mark.starts_with(prefix)) {
+    const size_t separator = mark.find(';');
+    if (separator == mark.npos) return false;
+    mark.remove_prefix(separator + 1);
+  }
+  return !mark.empty();
+}
+
+bool SignalExactly(const ProcStat& stat, int signal) {
+  const base::UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, stat.pid, 0)));
+  if (!IsSameProcess(stat)) return false;
+  if (pidfd.valid()) {
+    if (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0) return true;
+    if (errno == ESRCH) return false;
+  }
+  return ::kill(stat.pid, signal) == 0;
+}
+
+}  // namespace lockstep::process

@@ -1,0 +1,217 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A program that does what a supervised program may do, for tests of those who supervise it. Arguments are actions, done
+// in order:
+//
+//   print TEXT         writes TEXT and a newline to stdout
+//   complain TEXT      the same to stderr
+//   ignore SIGNAL      ignores the signal (a number)
+//   child              forks a child that sleeps for ever
+//   setsid-child       the same, in a session of its own
+//   double-fork        a daemon: forked twice, in a session of its own, its parent gone
+//   hidden             a daemon with an empty environment, so that no mark is left on it
+//   stopped-child      a child that stops itself
+//   hopper             a daemon that forks and exits, again and again, up to 10,000 times, each in a new session
+//   stop               stops itself
+//   raise SIGNAL       sends itself the signal
+//   eat MEGABYTES      takes and touches memory
+//   fds                prints "fd N" for each open descriptor
+//   state              prints mask, ignored signals, umask, session, group, limits, working directory
+//   environment NAME   prints the variable
+//   wait-stdin         reads stdin to its end
+//   sleep              sleeps for ever
+//   exit CODE          ends
+//
+// Each process made prints "pid N" before the next action. Ends with 0 after the last action.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+namespace {
+
+void Print(const std::string& line) {
+  const std::string text = line + "\n";
+  if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) ::_exit(98);
+}
+
+[[noreturn]] void SleepForEver() {
+  while (true) ::pause();
+}
+
+/// Forks a child that runs `body`, and waits until it has announced itself.
+template <class Body>
+void Fork(Body body) {
+  int ready[2];
+  if (::pipe2(ready, O_CLOEXEC) != 0) ::_exit(97);
+  const pid_t pid = ::fork();
+  if (pid < 0) ::_exit(96);
+  if (pid == 0) {
+    ::close(ready[0]);
+    body(ready[1]);
+    ::_exit(0);
+  }
+  ::close(ready[1]);
+  char byte;
+  if (::read(ready[0], &byte, 1) < 0) ::_exit(95);
+  ::close(ready[0]);
+}
+
+void Announce(int ready) {
+  Print("pid " + std::to_string(::getpid()));
+  ::close(ready);
+}
+
+template <class Body>
+void Daemon(Body body) {
+  Fork([&](int ready) {
+    ::setsid();
+    if (::fork() != 0) ::_exit(0);
+    body(ready);
+  });
+  ::waitpid(-1, nullptr, 0);
+}
+
+[[noreturn]] void Hop(int hops_left) {
+  if (hops_left > 0) {
+    const pid_t next = ::fork();
+    if (next != 0) ::_exit(0);
+    ::setsid();
+    Hop(hops_left - 1);
+  }
+  SleepForEver();
+}
+
+void PrintFds() {
+  DIR* listing = ::opendir("/proc/self/fd");
+  std::string fds;
+  while (const dirent* entry = ::readdir(listing)) {
+    if (entry->d_name[0] == '.' || ::atoi(entry->d_name) == ::dirfd(listing)) continue;
+    Print(std::string("fd ") + entry->d_name);
+  }
+  ::closedir(listing);
+}
+
+void PrintState() {
+  sigset_t mask;
+  ::sigprocmask(SIG_SETMASK, nullptr, &mask);
+  std::string blocked;
+  std::string ignored;
+  for (int signal = 1; signal <= 64; ++signal) {
+    if (sigismember(&mask, signal) == 1) blocked += " " + std::to_string(signal);
+    struct sigaction action;
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
+      ignored += " " + std::to_string(signal);
+    }
+  }
+  Print("blocked:" + blocked);
+  Print("ignored:" + ignored);
+  const mode_t mask_bits = ::umask(0);
+  Print("umask: " + std::to_string(mask_bits));
+  Print(std::string("session: ") + (::getsid(0) == ::getpid() ? "own" : "inherited"));
+  Print(std::string("group: ") + (::getpgrp() == ::getpid() ? "own" : "inherited"));
+  rlimit limit;
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  Print("nofile: " + std::to_string(limit.rlim_cur) + " " + std::to_string(limit.rlim_max));
+  ::getrlimit(RLIMIT_CORE, &limit);
+  Print("core: " + std::to_string(limit.rlim_cur));
+  char folder[4096];
+  Print(std::string("folder: ") + (::getcwd(folder, sizeof(folder)) != nullptr ? folder : "?"));
+  const int terminal = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  Print(std::string("terminal: ") + (terminal >= 0 ? "yes" : "none"));
+}
+
+void EatMemory(size_t megabytes) {
+  std::vector<char> memory;
+  for (size_t i = 0; i < megabytes; ++i) memory.resize(memory.size() + (1 << 20), static_cast<char>(i));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string action = argv[i];
+    const auto operand = [&] {
+      if (i + 1 >= argc) ::_exit(94);
+      return argv[++i];
+    };
+    if (action == "print") {
+      Print(operand());
+    } else if (action == "complain") {
+      ::dprintf(STDERR_FILENO, "%s\n", operand());
+    } else if (action == "ignore") {
+      ::signal(::atoi(operand()), SIG_IGN);
+    } else if (action == "child") {
+      Fork([](int ready) {
+        Announce(ready);
+        SleepForEver();
+      });
+    } else if (action == "setsid-child") {
+      Fork([](int ready) {
+        ::setsid();
+        Announce(ready);
+        SleepForEver();
+      });
+    } else if (action == "double-fork") {
+      Daemon([](int ready) {
+        Announce(ready);
+        SleepForEver();
+      });
+    } else if (action == "hidden") {
+      Daemon([&](int ready) {
+        const std::string announce = "pid " + std::to_string(::getpid());
+        const char* arguments[] = {argv[0], "print", announce.c_str(), "sleep", nullptr};
+        const char* nothing[] = {nullptr};
+        ::setsid();
+        ::close(ready);  // the announcement may come late: whoever reads "pid" has it exec'd
+        ::execve("/proc/self/exe", const_cast<char**>(arguments), const_cast<char**>(nothing));
+      });
+    } else if (action == "stopped-child") {
+      Fork([](int ready) {
+        Announce(ready);
+        ::raise(SIGSTOP);
+        SleepForEver();
+      });
+    } else if (action == "hopper") {
+      Daemon([](int ready) {
+        ::close(ready);
+        Hop(10'000);
+      });
+    } else if (action == "stop") {
+      ::raise(SIGSTOP);
+    } else if (action == "raise") {
+      ::raise(::atoi(operand()));
+    } else if (action == "eat") {
+      EatMemory(static_cast<size_t>(::atoi(operand())));
+    } else if (action == "fds") {
+      PrintFds();
+    } else if (action == "state") {
+      PrintState();
+    } else if (action == "environment") {
+      const char* value = ::getenv(operand());
+      Print(value != nullptr ? value : "(unset)");
+    } else if (action == "wait-stdin") {
+      char bytes[4096];
+      while (::read(STDIN_FILENO, bytes, sizeof(bytes)) > 0) {
+      }
+    } else if (action == "sleep") {
+      SleepForEver();
+    } else if (action == "exit") {
+      ::_exit(::atoi(operand()));
+    } else {
+      ::dprintf(STDERR_FILENO, "troublemaker: no such action: %s\n", action.c_str());
+      ::_exit(93);
+    }
+  }
+  return 0;
+}
