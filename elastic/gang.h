@@ -14,46 +14,58 @@
 #include "runtime/base/random.h"
 #include "runtime/base/status.h"
 
-/// The decisions about a gang of ranks, as one pure function: Step(state, event) -> (state, actions). It knows no
-/// clock (each event brings its time), no process and no file; the agent drives it in life, a simulation in tests.
+/// The decisions about a gang of ranks, as one pure function: Step(state, event) -> (state,
+/// actions). It knows no clock (each event brings its time), no process and no file; the agent
+/// drives it in life, a simulation in tests.
 ///
 ///                   all spawned              all exited 0
 ///   kIdle -> kStarting ------> kRunning ---------------------------------> kKilling
 ///                 |                | failure or stop                          ^  |
-///                 +----------------+--> kSettling --> kTerminating -----------+  | every tree gone (or unkillable)
-///                 ^                     (weak only)   TERM, grace       KILL     |
-///                 +-- delay over -- kBackingOff <---- restart -------------------+----------> kDone
+///                 +----------------+--> kSettling --> kTerminating -----------+  | every tree gone
+///                 (or unkillable) ^                     (weak only)   TERM, grace       KILL     |
+///                 +-- delay over -- kBackingOff <---- restart -------------------+---------->
+///                 kDone
 ///
-/// First failure wins. The culprit is chosen among the failures seen before our own first signal; what ends after it
-/// is a victim, whatever its exit code. A weak failure (an exit code, SIGABRT, SIGPIPE: what a rank also does when a
-/// peer's connection breaks) is held back for GangConfig::tie_window before anything is signalled, so that the death
-/// behind it can still be seen; a strong one (any other signal, out of memory, a failed launch) acts at once.
+/// First failure wins. The culprit is chosen among the failures seen before our own first signal;
+/// what ends after it is a victim, whatever its exit code. A weak failure (an exit code, SIGABRT,
+/// SIGPIPE: what a rank also does when a peer's connection breaks) is held back for
+/// GangConfig::tie_window before anything is signalled, so that the death behind it can still be
+/// seen; a strong one (any other signal, out of memory, a failed launch) acts at once.
 ///
 /// Threads: none of its own; a value that its driver keeps on one thread.
 ///
 ///   auto [state, actions] = Step(std::move(state_), {clock.Now(), RankExited{process, exit}});
 ///   state_ = std::move(state);
-///   for (const Action& action : actions) Do(action);  // in order; events that arise meanwhile wait for the next Step
+///   for (const Action& action : actions) Do(action);  // in order; events that arise meanwhile
+///   wait for the next Step
 namespace lockstep::elastic {
 
 /// How often and how soon a failed gang starts again, and how long ranks are given to end.
 struct GangConfig {
-  int rank_count = 1;      // at least 1
-  int max_restarts = 0;    // of the whole gang, for the whole job
-  int restarts_used = 0;   // by this job before this agent (kept on disk: PersistRestarts); also the first round's number
-  base::Duration backoff_first = std::chrono::seconds(1);  // before the second restart in a row; doubles from there
+  int rank_count = 1;     // at least 1
+  int max_restarts = 0;   // of the whole gang, for the whole job
+  int restarts_used = 0;  // by this job before this agent (kept on disk: PersistRestarts); also the
+                          // first round's number
+  base::Duration backoff_first =
+      std::chrono::seconds(1);  // before the second restart in a row; doubles from there
   base::Duration backoff_max = std::chrono::seconds(60);
-  uint64_t seed = 0;       // of the backoff's jitter
-  base::Duration peer_failure_grace = std::chrono::seconds(2);  // TERM to KILL when a rank failed; 0 = KILL at once
-  base::Duration user_stop_grace = std::chrono::seconds(30);    // TERM to KILL when the user stops the job; 0 likewise
-  base::Duration kill_deadline = std::chrono::seconds(10);      // KILL to giving up on a process that does not die
-  base::Duration early_exit_notice = std::chrono::seconds(10);  // first exit 0 to a notice that others run on
+  uint64_t seed = 0;  // of the backoff's jitter
+  base::Duration peer_failure_grace =
+      std::chrono::seconds(2);  // TERM to KILL when a rank failed; 0 = KILL at once
+  base::Duration user_stop_grace =
+      std::chrono::seconds(30);  // TERM to KILL when the user stops the job; 0 likewise
+  base::Duration kill_deadline =
+      std::chrono::seconds(10);  // KILL to giving up on a process that does not die
+  base::Duration early_exit_notice =
+      std::chrono::seconds(10);  // first exit 0 to a notice that others run on; 0 = none
   base::Duration tie_window = std::chrono::milliseconds(20);
-  bool stop_on_repeated_failure = true;  // acts only in jobs that have reported progress at least once
+  bool stop_on_repeated_failure =
+      true;  // acts only in jobs that have reported progress at least once
 };
 
-/// One process in the place of a rank. Incarnations never repeat within a job, so an event about a process of an old
-/// round never matches, and is ignored.
+/// One process in the place of a rank: the pair names it within the job. A rank's incarnations
+/// never repeat (all ranks of a round may well share one), so an event about a process of an old
+/// round matches nothing and is ignored.
 struct RankProcess {
   base::Rank rank;
   base::Incarnation incarnation;
@@ -66,19 +78,20 @@ struct RankExit {
   int exit_code = 0;  // when signal is 0
   int signal = 0;
   bool out_of_memory = false;
-  /// What makes two failures the same failure ("ValueError: bad shape at train.py:10"); "" = cannot be told, and then
-  /// it never counts as repeated.
+  /// What makes two failures the same failure ("ValueError: bad shape at train.py:10"); "" = cannot
+  /// be told, and then it never counts as repeated.
   std::string fingerprint;
 
   bool ok() const { return signal == 0 && exit_code == 0; }
   friend bool operator==(const RankExit&, const RankExit&) = default;
 };
 
-// ---------------------------------------------------------------------------------------------------------- events
+// ----------------------------------------------------------------------------------------------------------
+// events
 
 struct Start {};
-/// Each process named in SpawnRanks is answered by one of these two, also when the gang is coming down meanwhile; the
-/// driver may then answer Cancelled for those that it has not begun.
+/// Each process named in SpawnRanks is answered by one of these two, also when the gang is coming
+/// down meanwhile; the driver may then answer Cancelled for those that it has not begun.
 struct RankSpawned {
   RankProcess process;
   int64_t pid = 0;
@@ -92,8 +105,8 @@ struct RankExited {
   RankProcess process;
   RankExit exit;
 };
-/// Answers to KillTrees, one for each process in it and within its deadline: nothing of the tree is left; or some of
-/// it does not die (`error` names the processes).
+/// Answers to KillTrees, one for each process in it and within its deadline: nothing of the tree is
+/// left; or some of it does not die (`error` names the processes).
 struct RankGone {
   RankProcess process;
 };
@@ -106,8 +119,9 @@ struct Progress {
   RankProcess process;
   int64_t step = 0;
 };
-/// The user wants the job to end. A second one with SIGINT or SIGQUIT (somebody at a keyboard) means at once; a second
-/// SIGTERM or SIGHUP does not, since schedulers send those to several of our processes.
+/// The user wants the job to end. A second one with SIGINT or SIGQUIT (somebody at a keyboard)
+/// means at once; a second SIGTERM or SIGHUP does not, since schedulers send those to several of
+/// our processes.
 struct StopRequested {
   int signal = 0;  // what the user sent; the exit status of a stopped job is 128 + signal
   bool at_once = false;
@@ -118,7 +132,8 @@ struct ResumeRequested {};
 
 enum class Timer : uint8_t { kSettle, kGrace, kBackoff, kEarlyExit };
 inline constexpr int kTimerCount = 4;
-/// A timer whose generation is not the one last set is ignored: a fired timer may wait in a queue while it is cleared.
+/// A timer whose generation is not the one last set is ignored: a fired timer may wait in a queue
+/// while it is cleared.
 struct TimerFired {
   Timer timer = Timer::kSettle;
   uint64_t generation = 0;
@@ -126,32 +141,33 @@ struct TimerFired {
 
 struct Event {
   base::SteadyTime at;  // never before the event handed in last
-  std::variant<Start, RankSpawned, SpawnFailed, RankExited, RankGone, KillFailed, Progress, StopRequested,
-               SuspendRequested, ResumeRequested, TimerFired>
+  std::variant<Start, RankSpawned, SpawnFailed, RankExited, RankGone, KillFailed, Progress,
+               StopRequested, SuspendRequested, ResumeRequested, TimerFired>
       what;
 };
 
-// -------------------------------------------------------------------------------------------------------- outcomes
+// --------------------------------------------------------------------------------------------------------
+// outcomes
 
 /// What is known of one rank in one round.
 struct RankRecord {
   enum class Life : uint8_t {
     kSpawning,
-    kAlive,        // the leader runs
-    kExited,       // the leader has ended; the rest of its tree may live
-    kGone,         // nothing is left
-    kNeverLived,   // SpawnFailed
-    kUnkillable,   // KillFailed
+    kAlive,       // the leader runs
+    kExited,      // the leader has ended; the rest of its tree may live
+    kGone,        // nothing is left
+    kNeverLived,  // SpawnFailed
+    kUnkillable,  // KillFailed
   };
 
   RankProcess process;
   Life life = Life::kSpawning;
-  int64_t pid = 0;                // 0 until spawned
-  std::optional<RankExit> exit;   // the leader's, once known
-  base::Status error;             // of SpawnFailed or KillFailed
+  int64_t pid = 0;               // 0 until spawned
+  std::optional<RankExit> exit;  // the leader's, once known
+  base::Status error;            // of SpawnFailed or KillFailed
   bool tree_gone = false;
   bool ended_before_signal = false;  // its end cannot be our doing
-  base::SteadyTime ended_at{};    // of exit or SpawnFailed
+  base::SteadyTime ended_at{};       // of exit or SpawnFailed
 
   /// Failed by itself: a candidate for the culprit.
   bool failed() const;
@@ -164,10 +180,11 @@ enum class Decision : uint8_t {
   kRestart,
   kSucceeded,
   kStoppedByUser,
-  kOutOfRestarts,     // also when none were allowed
-  kRepeatedFailure,   // the same failure twice without a step of progress
-  kCannotLaunch,      // the launch failed for a reason that a restart does not cure
-  kUnkillable,        // processes of the round are left that do not die; a new round beside them would be unsafe
+  kOutOfRestarts,    // also when none were allowed
+  kRepeatedFailure,  // the same failure twice without a step of progress
+  kCannotLaunch,     // the launch failed for a reason that a restart does not cure
+  kUnkillable,  // processes of the round are left that do not die; a new round beside them would be
+                // unsafe
 };
 
 /// One round from first spawn to last process gone.
@@ -177,14 +194,14 @@ struct RoundOutcome {
   std::optional<base::Rank> culprit;  // for kRankFailed and kLaunchFailed
   std::vector<RankRecord> ranks;      // indexed by rank
   base::SteadyTime started_at{};
-  base::SteadyTime failed_at{};       // of the culprit's end
+  base::SteadyTime failed_at{};  // of the culprit's end
   base::SteadyTime ended_at{};
-  std::optional<int64_t> best_step;   // the job's highest step so far
-  int stop_signal = 0;                // 0 = the user did not ask
+  std::optional<int64_t> best_step;  // the job's highest step so far
+  int stop_signal = 0;               // 0 = the user did not ask
   Decision decision = Decision::kSucceeded;
-  int restart = 0;                    // for kRestart: this is restart k ...
-  int max_restarts = 0;               // ... of n ...
-  base::Duration delay{0};            // ... after this long
+  int restart = 0;          // for kRestart: this is restart k ...
+  int max_restarts = 0;     // ... of n ...
+  base::Duration delay{0};  // ... after this long
 };
 
 struct JobOutcome {
@@ -194,7 +211,8 @@ struct JobOutcome {
   int stop_signal = 0;
 };
 
-// --------------------------------------------------------------------------------------------------------- actions
+// ---------------------------------------------------------------------------------------------------------
+// actions
 
 /// Start these processes, in this order.
 struct SpawnRanks {
@@ -210,7 +228,8 @@ struct SignalTrees {
   int signal = 0;
   std::vector<RankProcess> processes;
 };
-/// SIGKILL everything these ranks ever made; answered for each by RankGone or KillFailed within `deadline`.
+/// SIGKILL everything these ranks ever made; answered for each by RankGone or KillFailed within
+/// `deadline`.
 struct KillTrees {
   std::vector<RankProcess> processes;
   base::Duration deadline{0};
@@ -234,8 +253,8 @@ struct RoundEnded {
 /// For people; no action follows from it.
 struct Notice {
   enum class Kind : uint8_t {
-    kRanksRunOn,   // `others` exited 0 a while ago, `ranks` still run
-    kUnkillable,   // `ranks` have processes that do not die; `error` names them
+    kRanksRunOn,  // `others` exited 0 a while ago, `ranks` still run
+    kUnkillable,  // `ranks` have processes that do not die; `error` names them
   };
   Kind kind = Kind::kRanksRunOn;
   std::vector<base::Rank> ranks;
@@ -248,14 +267,15 @@ struct JobEnded {
   JobOutcome outcome;
 };
 
-using Action = std::variant<SpawnRanks, SignalLeaders, SignalTrees, KillTrees, SetTimer, ClearTimer, PersistRestarts,
-                            RoundEnded, Notice, JobEnded>;
+using Action = std::variant<SpawnRanks, SignalLeaders, SignalTrees, KillTrees, SetTimer, ClearTimer,
+                            PersistRestarts, RoundEnded, Notice, JobEnded>;
 
-// ----------------------------------------------------------------------------------------------------------- state
+// -----------------------------------------------------------------------------------------------------------
+// state
 
 enum class Phase : uint8_t {
   kIdle,
-  kStarting,     // some ranks are still being spawned
+  kStarting,  // some ranks are still being spawned
   kRunning,
   kSettling,     // a weak failure was seen; a stronger one may follow within the tie window
   kTerminating,  // TERM was sent to the leaders
@@ -267,7 +287,8 @@ enum class Phase : uint8_t {
 std::string_view PhaseName(Phase phase);
 std::string_view DecisionName(Decision decision);
 
-/// Everything the next step depends on. Read it for a status display; change it only through Step().
+/// Everything the next step depends on. Read it for a status display; change it only through
+/// Step().
 struct GangState {
   /// `config` must hold at least one rank.
   explicit GangState(const GangConfig& config);
@@ -279,8 +300,8 @@ struct GangState {
   int restarts_used = 0;
   std::vector<RankRecord> ranks;  // of the round, indexed by rank; empty before the first
   base::SteadyTime round_started_at{};
-  std::optional<base::Rank> culprit;        // the best candidate so far
-  bool signalled = false;                   // we have sent the round its first signal
+  std::optional<base::Rank> culprit;  // the best candidate so far
+  bool signalled = false;             // we have sent the round its first signal
   bool suspended = false;
   int stop_signal = 0;                      // 0 = the user has not asked
   bool stop_came_first = false;             // before any failure of this round
@@ -291,7 +312,7 @@ struct GangState {
   std::optional<base::SteadyTime> first_exit_at;  // first exit 0 of this round
   base::Duration next_notice{0};
   uint64_t next_generation = 1;
-  uint64_t armed[kTimerCount] = {};         // generation each timer waits for; 0 = none
+  uint64_t armed[kTimerCount] = {};  // generation each timer waits for; 0 = none
 };
 
 struct StepResult {
@@ -299,8 +320,8 @@ struct StepResult {
   std::vector<Action> actions;
 };
 
-/// One step. Every event is legal in every state: what does not concern the state, or is about a process of an old
-/// round, changes nothing.
+/// One step. Every event is legal in every state: what does not concern the state, or is about a
+/// process of an old round, changes nothing.
 StepResult Step(GangState state, const Event& event);
 
 }  // namespace lockstep::elastic
