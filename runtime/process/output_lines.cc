@@ -10,10 +10,12 @@ namespace {
 /// 0 when there is none. memrchr, since string_view::rfind goes byte by byte.
 size_t PastLastReturn(std::string_view text) {
   const void* last = ::memrchr(text.data(), '\r', text.size());
-  return last == nullptr ? 0 : static_cast<size_t>(static_cast<const char*>(last) - text.data()) + 1;
+  return last == nullptr ? 0
+                         : static_cast<size_t>(static_cast<const char*>(last) - text.data()) + 1;
 }
 
-/// What a terminal shows in the end of a line in which "\r" goes back to its start. A "\r" at the very end is that of
+/// What a terminal shows in the end of a line in which "\r" goes back to its start. A "\r" at the
+/// very end is that of
 /// "\r\n".
 std::string_view AfterLastReturn(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
@@ -57,7 +59,8 @@ void OutputLines::Hold(std::string_view bytes, std::string* out) {
     // A "\r" at the end may yet become "\r\n", so what it overwrites stays until more comes.
     const std::string_view fresh(unfinished_.data() + searched, unfinished_.size() - searched - 1);
     if (const size_t past = PastLastReturn(fresh); past > 0) {
-      const std::string_view overwritten = AfterLastReturn(std::string_view(unfinished_).substr(0, searched + past));
+      const std::string_view overwritten =
+          AfterLastReturn(std::string_view(unfinished_).substr(0, searched + past));
       if (!overwritten.empty()) progress_ = overwritten;
       unfinished_.erase(0, searched + past);
     } else if (unfinished_.size() == kLineBytesMax && !bytes.empty()) {

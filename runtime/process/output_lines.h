@@ -8,13 +8,17 @@
 
 namespace lockstep::process {
 
-/// Cuts one stream's bytes into the lines that the console shows, each with the stream's prefix and a newline. One per
-/// captured stream, owned by its reader; a value without threads.
+/// Cuts one stream's bytes into the lines that the console shows, each with the stream's prefix and
+/// a newline. One per captured stream, owned by its reader; a value without threads.
 ///
-/// - A line ends at "\n" or "\r\n"; unfinished ones are held back until their end comes, or the stream's.
-/// - Text that "\r" overwrites (a progress bar) is what a terminal would lose: only what follows the last "\r" of a line
-///   is shown. Until the line's end comes, TakeProgress() gives the newest state of the bar as a line of its own.
-/// - A line longer than kLineBytesMax is shown in pieces; each piece but the first begins with kContinuation.
+/// - A line ends at "\n" or "\r\n"; unfinished ones are held back until their end comes, or the
+/// stream's.
+/// - Text that "\r" overwrites (a progress bar) is what a terminal would lose: only what follows
+/// the last "\r" of a line
+///   is shown. Until the line's end comes, TakeProgress() gives the newest state of the bar as a
+///   line of its own.
+/// - A line longer than kLineBytesMax is shown in pieces; each piece but the first begins with
+/// kContinuation.
 class OutputLines {
  public:
   static constexpr size_t kLineBytesMax = size_t{64} << 10;
@@ -39,9 +43,9 @@ class OutputLines {
   void Emit(std::string_view text, std::string* out);
 
   const std::string prefix_;
-  std::string unfinished_;       // of the current line, from its last "\r" on
-  std::string progress_;         // the last state that a "\r" replaced, until it is shown
-  bool continues_ = false;       // a piece of the current line has been shown
+  std::string unfinished_;  // of the current line, from its last "\r" on
+  std::string progress_;    // the last state that a "\r" replaced, until it is shown
+  bool continues_ = false;  // a piece of the current line has been shown
 };
 
 }  // namespace lockstep::process

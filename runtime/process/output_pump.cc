@@ -18,18 +18,20 @@
 namespace lockstep::process {
 namespace {
 
-/// One read(). Larger ones gain nothing measurable, and this much leaves the caches of a core alone.
+/// One read(). Larger ones gain nothing measurable, and this much leaves the caches of a core
+/// alone.
 constexpr size_t kReadBytes = size_t{128} << 10;
 constexpr size_t kPrefixBytesMax = 128;
 constexpr size_t kStderrTailBytes = size_t{64} << 10;
-/// Of kernel memory that all standard output pipes may fill. Above 64 MiB a user without privileges gets single-page
-/// pipes (fs.pipe-user-pages-soft), in all of their programs.
+/// Of kernel memory that all standard output pipes may fill. Above 64 MiB a user without privileges
+/// gets single-page pipes (fs.pipe-user-pages-soft), in all of their programs.
 constexpr int kPipesBytesTotal = 16 << 20;
 constexpr int kPipeBytesMin = 64 << 10;  // the kernel's own default
 constexpr int kPipeBytesMax = 1 << 20;   // fs.pipe-max-size's default
 
 /// Red is left to errors.
-constexpr std::string_view kColors[] = {"\033[36m", "\033[32m", "\033[33m", "\033[35m", "\033[34m", "\033[96m"};
+constexpr std::string_view kColors[] = {"\033[36m", "\033[32m", "\033[33m",
+                                        "\033[35m", "\033[34m", "\033[96m"};
 constexpr std::string_view kColorEnd = "\033[0m";
 
 std::string Colored(const std::string& prefix, base::Rank rank) {
@@ -40,7 +42,8 @@ std::string Colored(const std::string& prefix, base::Rank rank) {
 
 int PipeBytes(int rank_count) {
   const int share = kPipesBytesTotal / std::max(rank_count, 1);
-  const int power_of_two = static_cast<int>(std::bit_floor(static_cast<unsigned>(std::max(share, kPipeBytesMin))));
+  const int power_of_two =
+      static_cast<int>(std::bit_floor(static_cast<unsigned>(std::max(share, kPipeBytesMin))));
   return std::min(power_of_two, kPipeBytesMax);
 }
 
@@ -52,10 +55,12 @@ struct EndPair {
 
 base::Result<EndPair> MakePipe(int pipe_bytes) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "make a pipe for a rank's output");
+  if (::pipe2(ends, O_CLOEXEC) != 0)
+    return base::ErrnoStatus(errno, "make a pipe for a rank's output");
   EndPair pair{base::UniqueFd(ends[0]), base::UniqueFd(ends[1])};
   // The two ends are two open files: the child's stays blocking.
-  if (::fcntl(ends[0], F_SETFL, O_RDONLY | O_NONBLOCK) != 0) return base::ErrnoStatus(errno, "fcntl on a pipe");
+  if (::fcntl(ends[0], F_SETFL, O_RDONLY | O_NONBLOCK) != 0)
+    return base::ErrnoStatus(errno, "fcntl on a pipe");
   // A smaller pipe is slower and nothing else, so a refusal is no error.
   if (pipe_bytes > kPipeBytesMin) (void)::fcntl(ends[0], F_SETPIPE_SZ, pipe_bytes);
   return pair;
@@ -67,26 +72,34 @@ base::Result<EndPair> MakePty() {
   char name[64];
   if (!pair.ours.valid() || ::grantpt(pair.ours.get()) != 0 || ::unlockpt(pair.ours.get()) != 0 ||
       ::ptsname_r(pair.ours.get(), name, sizeof(name)) != 0) {
-    return base::ErrnoStatus(errno, "make a pty for a rank's output (limit: /proc/sys/kernel/pty/max)");
+    return base::ErrnoStatus(errno,
+                             "make a pty for a rank's output (limit: /proc/sys/kernel/pty/max)");
   }
   pair.child.reset(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
   termios settings;
   if (!pair.child.valid() || ::tcgetattr(pair.child.get(), &settings) != 0) {
     return base::ErrnoStatus(errno, std::string("open ") + name);
   }
-  settings.c_oflag &= ~static_cast<tcflag_t>(OPOST);  // no "\n" to "\r\n": the file gets what the rank wrote
+  settings.c_oflag &=
+      ~static_cast<tcflag_t>(OPOST);  // no "\n" to "\r\n": the file gets what the rank wrote
   settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-  if (::tcsetattr(pair.child.get(), TCSANOW, &settings) != 0) return base::ErrnoStatus(errno, "tcsetattr on a pty");
+  if (::tcsetattr(pair.child.get(), TCSANOW, &settings) != 0)
+    return base::ErrnoStatus(errno, "tcsetattr on a pty");
   return pair;
 }
 
-bool ToConsole(OutputTarget target) { return target == OutputTarget::kConsole || target == OutputTarget::kBoth; }
-bool ToFile(OutputTarget target) { return target == OutputTarget::kFile || target == OutputTarget::kBoth; }
+bool ToConsole(OutputTarget target) {
+  return target == OutputTarget::kConsole || target == OutputTarget::kBoth;
+}
+bool ToFile(OutputTarget target) {
+  return target == OutputTarget::kFile || target == OutputTarget::kBoth;
+}
 
 }  // namespace
 
 struct OutputPump::Stream {
-  Stream(RankOutput& rank_output, std::string prefix) : output(rank_output), lines(std::move(prefix)) {}
+  Stream(RankOutput& rank_output, std::string prefix)
+      : output(rank_output), lines(std::move(prefix)) {}
 
   RankOutput& output;
   OutputLines lines;
@@ -115,19 +128,21 @@ base::Result<std::unique_ptr<OutputPump>> OutputPump::Create(Options options, ev
   return pump;
 }
 
-OutputPump::OutputPump(Options options, event::Loop& loop) : options_(std::move(options)), loop_(loop) {
+OutputPump::OutputPump(Options options, event::Loop& loop)
+    : options_(std::move(options)), loop_(loop) {
   const auto resume = [this] { ResumePaused(); };
   console_ = std::make_unique<OutputWriter>(
       "console", options_.queue_bytes_max,
-      OutputWriter::Handlers{.on_failed = [this](OutputWriter::TargetId target,
-                                                 const base::Status& why) { OnConsoleFailed(target, why); },
-                             .on_space = resume},
+      OutputWriter::Handlers{
+          .on_failed = [this](OutputWriter::TargetId target,
+                              const base::Status& why) { OnConsoleFailed(target, why); },
+          .on_space = resume},
       loop_);
   files_ = std::make_unique<OutputWriter>(
       "files", options_.queue_bytes_max,
-      OutputWriter::Handlers{
-          .on_failed = [this](OutputWriter::TargetId, const base::Status& why) { OnFileFailed(why); },
-          .on_space = resume},
+      OutputWriter::Handlers{.on_failed = [this](OutputWriter::TargetId,
+                                                 const base::Status& why) { OnFileFailed(why); },
+                             .on_space = resume},
       loop_);
 }
 
@@ -149,10 +164,12 @@ base::Result<RankOutputFds> OutputPump::Open(const RankOutputPlan& plan) {
   return fds;
 }
 
-base::Result<base::UniqueFd> OutputPump::OpenStream(const RankOutputPlan& plan, bool is_stderr, RankOutput* output) {
+base::Result<base::UniqueFd> OutputPump::OpenStream(const RankOutputPlan& plan, bool is_stderr,
+                                                    RankOutput* output) {
   const StreamPlan& stream_plan = is_stderr ? plan.standard_error : plan.standard_output;
   const bool color = is_stderr ? options_.color_stderr : options_.color_stdout;
-  auto stream = std::make_unique<Stream>(*output, color ? Colored(plan.prefix, plan.rank) : plan.prefix);
+  auto stream =
+      std::make_unique<Stream>(*output, color ? Colored(plan.prefix, plan.rank) : plan.prefix);
   const bool pty = plan.line_buffered && !is_stderr;
   const int pipe_bytes = is_stderr ? kPipeBytesMin : PipeBytes(options_.rank_count);
   ASSIGN_OR_RETURN(EndPair ends, pty ? MakePty() : MakePipe(pipe_bytes));
@@ -218,7 +235,8 @@ void OutputPump::Take(Stream& stream, std::string_view bytes) {
   stream.lines.Feed(bytes, &lines_);
   console_->Append(stream.console, lines_);
   if (stream.lines.has_progress() && !stream.progress_timer.active()) {
-    stream.progress_timer = loop_.After(options_.progress_interval, [this, &stream] { ShowProgress(stream); });
+    stream.progress_timer =
+        loop_.After(options_.progress_interval, [this, &stream] { ShowProgress(stream); });
   }
 }
 
@@ -258,8 +276,8 @@ void OutputPump::Close(base::Rank rank, base::Duration timeout, std::function<vo
 
 void OutputPump::DrainNow(RankOutput& output) {
   for (const auto& stream : output.streams) {
-    // A process that writes on for ever must not keep us: nobody can have written more than a pipe's capacity before
-    // this moment that is not read by then.
+    // A process that writes on for ever must not keep us: nobody can have written more than a
+    // pipe's capacity before this moment that is not read by then.
     const uint64_t limit = bytes_read_total_ + kPipeBytesMax;
     while (stream->fd.valid() && bytes_read_total_ < limit && ReadOnce(*stream)) continue;
     EndStream(*stream);
@@ -300,9 +318,10 @@ void OutputPump::CheckFlushed() {
     done(base::OkStatus());
     return;
   }
-  done(base::DeadlineExceededError("write the ranks' output: " + std::to_string(console_->queued_bytes()) +
-                                   " bytes for the console and " + std::to_string(files_->queued_bytes()) +
-                                   " for files are still waiting; nobody takes them"));
+  done(base::DeadlineExceededError(
+      "write the ranks' output: " + std::to_string(console_->queued_bytes()) +
+      " bytes for the console and " + std::to_string(files_->queued_bytes()) +
+      " for files are still waiting; nobody takes them"));
 }
 
 void OutputPump::Print(std::string_view text) {

@@ -28,7 +28,8 @@ enum class OutputTarget : uint8_t { kNone, kConsole, kFile, kBoth };
 /// What becomes of one of a rank's streams.
 struct StreamPlan {
   OutputTarget target = OutputTarget::kConsole;
-  std::string file_path;  // for kFile and kBoth; made at the first byte, so a silent stream leaves no file
+  std::string
+      file_path;  // for kFile and kBoth; made at the first byte, so a silent stream leaves no file
 };
 
 /// What becomes of a rank's output.
@@ -37,7 +38,8 @@ struct RankOutputPlan {
   std::string prefix;  // before each line on the console: "[3] "; at most 128 bytes
   StreamPlan standard_output;
   StreamPlan standard_error;
-  /// Standard output is a pty, so that the C library flushes each line; for programs that cannot be told to.
+  /// Standard output is a pty, so that the C library flushes each line; for programs that cannot be
+  /// told to.
   bool line_buffered = false;
 };
 
@@ -47,62 +49,72 @@ struct RankOutputFds {
   base::UniqueFd standard_error;
 };
 
-/// Captures what ranks write: whole lines with a prefix to the console (standard output to ours, standard error to
-/// ours), every byte without prefix to the rank's files. One per agent, owned by it; lives through all rounds.
+/// Captures what ranks write: whole lines with a prefix to the console (standard output to ours,
+/// standard error to ours), every byte without prefix to the rank's files. One per agent, owned by
+/// it; lives through all rounds.
 ///
 ///   rank --pipe--> loop thread: lines --queue--> thread "console" --> our stdout, stderr
 ///                                     \--queue--> thread "files"  --> per-rank files
 ///
 /// Promises:
-/// - A line on the console is never torn by another rank's. What a line is: see OutputLines (progress bars, long lines).
-/// - Every byte that a rank has written arrives, also when it was SIGKILLed: pipes are read to their end, or, when
+/// - A line on the console is never torn by another rank's. What a line is: see OutputLines
+/// (progress bars, long lines).
+/// - Every byte that a rank has written arrives, also when it was SIGKILLed: pipes are read to
+/// their end, or, when
 ///   some process still holds one, until Close()'s timeout and then until it is empty.
-/// - A slow console or disk pauses reading, so ranks wait in write(); the loop never does. Queues are bounded.
-/// - A console that is gone, or a full disk, is told once to on_trouble; output goes on where it can.
+/// - A slow console or disk pauses reading, so ranks wait in write(); the loop never does. Queues
+/// are bounded.
+/// - A console that is gone, or a full disk, is told once to on_trouble; output goes on where it
+/// can.
 ///
-/// Confined to the loop's thread; callbacks run there, never inside a call, and none after destruction. The process
-/// ignores nothing for it: its threads block SIGPIPE for themselves.
+/// Confined to the loop's thread; callbacks run there, never inside a call, and none after
+/// destruction. The process ignores nothing for it: its threads block SIGPIPE for themselves.
 class OutputPump {
  public:
   enum class Sink : uint8_t { kConsole, kFiles };
 
   struct Options {
-    int rank_count = 1;      // expected at a time: pipes share 16 MiB, each 64 KiB to 1 MiB
-    int stdout_fd = 1;       // ours; duplicated, flags untouched (others share the open file)
+    int rank_count = 1;  // expected at a time: pipes share 16 MiB, each 64 KiB to 1 MiB
+    int stdout_fd = 1;   // ours; duplicated, flags untouched (others share the open file)
     int stderr_fd = 2;
     bool color_stdout = false;  // color the prefixes: the caller knows about terminals and NO_COLOR
     bool color_stderr = false;
-    base::Duration progress_interval = std::chrono::seconds(1);  // at most one progress line a stream in this time
-    size_t queue_bytes_max = size_t{4} << 20;  // of each of the two queues; exceeded by one read at most
+    base::Duration progress_interval =
+        std::chrono::seconds(1);  // at most one progress line a stream in this time
+    size_t queue_bytes_max = size_t{4}
+                             << 20;  // of each of the two queues; exceeded by one read at most
     /// What was lost and why; once per sink. May be null.
     std::function<void(Sink, base::Status)> on_trouble;
   };
 
-  /// Errors: ResourceExhausted - descriptor limit; InvalidArgument - stdout_fd or stderr_fd is not open.
+  /// Errors: ResourceExhausted - descriptor limit; InvalidArgument - stdout_fd or stderr_fd is not
+  /// open.
   static base::Result<std::unique_ptr<OutputPump>> Create(Options options, event::Loop& loop);
   /// Drops what is queued: Flush() first. Waits at most 100 ms for a write that is under way.
   ~OutputPump();
   OutputPump(const OutputPump&) = delete;
   OutputPump& operator=(const OutputPump&) = delete;
 
-  /// Opens a rank's streams. If those of its last incarnation are still open, they are drained of what they hold now
-  /// and closed.
-  /// Errors: InvalidArgument - prefix too long; ResourceExhausted - descriptor limit or no pty.
+  /// Opens a rank's streams. If those of its last incarnation are still open, they are drained of
+  /// what they hold now and closed. Errors: InvalidArgument - prefix too long; ResourceExhausted -
+  /// descriptor limit or no pty.
   base::Result<RankOutputFds> Open(const RankOutputPlan& plan);
 
-  /// The rank has ended: reads its streams to their end, at most for `timeout` (a process that escaped may hold them),
-  /// then runs `done`. Its last stderr lines stay known until it is opened again. A rank that is not open is done.
+  /// The rank has ended: reads its streams to their end, at most for `timeout` (a process that
+  /// escaped may hold them), then runs `done`. Its last stderr lines stay known until it is opened
+  /// again. A rank that is not open is done.
   void Close(base::Rank rank, base::Duration timeout, std::function<void()> done);
 
-  /// Runs `done` when everything read so far has been written: OK, or DeadlineExceeded after `timeout` (somebody stopped
-  /// the terminal). One at a time.
+  /// Runs `done` when everything read so far has been written: OK, or DeadlineExceeded after
+  /// `timeout` (somebody stopped the terminal). One at a time.
   void Flush(base::Duration timeout, std::function<void(base::Status)> done);
 
-  /// A line of our own on the console's standard error, between the ranks' lines. `text` ends with a newline or gets one.
+  /// A line of our own on the console's standard error, between the ranks' lines. `text` ends with
+  /// a newline or gets one.
   void Print(std::string_view text);
 
-  /// The last lines, at most `count`, of the last 64 KiB that the rank wrote to standard error; also of a stream that
-  /// goes nowhere.
+  /// The last lines, at most `count`, of the last 64 KiB that the rank wrote to standard error;
+  /// also of a stream that goes nowhere.
   std::vector<std::string> LastStderrLines(base::Rank rank, size_t count) const;
 
   uint64_t bytes_read_total() const { return bytes_read_total_; }
@@ -112,7 +124,8 @@ class OutputPump {
   struct RankOutput;
 
   OutputPump(Options options, event::Loop& loop);
-  base::Result<base::UniqueFd> OpenStream(const RankOutputPlan& plan, bool is_stderr, RankOutput* output);
+  base::Result<base::UniqueFd> OpenStream(const RankOutputPlan& plan, bool is_stderr,
+                                          RankOutput* output);
   void OnReadable(Stream& stream);
   /// Reads once. False when there was nothing, or no more.
   bool ReadOnce(Stream& stream);

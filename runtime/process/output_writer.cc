@@ -61,7 +61,10 @@ struct OutputWriter::Shared : std::enable_shared_from_this<OutputWriter::Shared>
   };
 
   Shared(std::string thread_name, size_t queue_bytes_limit, Handlers callbacks, event::Loop& owner)
-      : name(std::move(thread_name)), queue_bytes_max(queue_bytes_limit), handlers(std::move(callbacks)), loop(owner) {}
+      : name(std::move(thread_name)),
+        queue_bytes_max(queue_bytes_limit),
+        handlers(std::move(callbacks)),
+        loop(owner) {}
 
   void Append(TargetId target, std::string_view bytes);
   void WakeLocked();
@@ -84,7 +87,7 @@ struct OutputWriter::Shared : std::enable_shared_from_this<OutputWriter::Shared>
   std::deque<Block> queue;
   size_t queued_bytes = 0;  // with those of the block being written
   std::deque<std::string> spares;
-  bool waiting = false;      // the thread sleeps on `wake`
+  bool waiting = false;  // the thread sleeps on `wake`
   bool space_wanted = false;
   bool stopping = false;
   bool ended = false;
@@ -108,7 +111,8 @@ void OutputWriter::Shared::PostLocked(std::function<void()> callback) {
 
 base::Status OutputWriter::Shared::Write(Target& target, std::string_view bytes) {
   if (!target.fd.valid()) {
-    target.fd.reset(::open(target.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
+    target.fd.reset(
+        ::open(target.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
     if (!target.fd.valid()) return base::ErrnoStatus(errno, "open " + target.path);
   }
   const int error = WriteAll(target.fd.get(), bytes);
@@ -121,14 +125,9 @@ void OutputWriter::Shared::Handle(Block& block) {
     case Block::Kind::kOpen:
       targets[block.target] = Target{.fd = std::move(block.fd), .path = std::move(block.bytes)};
       return;
-    case Block::Kind::kRemove:
-      targets.erase(block.target);
-      return;
-    case Block::Kind::kFlush:
-      PostToLoop(std::move(block.done));
-      return;
-    case Block::Kind::kBytes:
-      break;
+    case Block::Kind::kRemove: targets.erase(block.target); return;
+    case Block::Kind::kFlush: PostToLoop(std::move(block.done)); return;
+    case Block::Kind::kBytes: break;
   }
   Target& target = targets[block.target];
   if (target.failed) return;
@@ -143,7 +142,8 @@ void OutputWriter::Shared::Append(TargetId target, std::string_view bytes) {
   queued_bytes += bytes.size();
   if (!queue.empty()) {
     Block& last = queue.back();
-    if (last.kind == Block::Kind::kBytes && last.target == target && last.bytes.size() < kMergedBlockBytesMax) {
+    if (last.kind == Block::Kind::kBytes && last.target == target &&
+        last.bytes.size() < kMergedBlockBytesMax) {
       last.bytes.append(bytes);
       return;
     }
@@ -187,17 +187,20 @@ void OutputWriter::Shared::Run() {
   ended_wake.notify_all();
 }
 
-OutputWriter::OutputWriter(std::string name, size_t queue_bytes_max, Handlers handlers, event::Loop& loop)
-    : shared_(std::make_shared<Shared>(std::move(name), queue_bytes_max, std::move(handlers), loop)) {}
+OutputWriter::OutputWriter(std::string name, size_t queue_bytes_max, Handlers handlers,
+                           event::Loop& loop)
+    : shared_(
+          std::make_shared<Shared>(std::move(name), queue_bytes_max, std::move(handlers), loop)) {}
 
 OutputWriter::~OutputWriter() {
   seq_.AssertHeld();
-  if (!thread_.joinable()) return;
   std::unique_lock lock(shared_->mutex);
   shared_->stopping = true;
+  if (!thread_.joinable()) return;
   shared_->queue.clear();
   shared_->wake.notify_one();
-  const bool ended = shared_->ended_wake.wait_for(lock, kLastWritePatience, [this] { return shared_->ended; });
+  const bool ended =
+      shared_->ended_wake.wait_for(lock, kLastWritePatience, [this] { return shared_->ended; });
   lock.unlock();
   if (ended) {
     thread_.join();
@@ -209,7 +212,8 @@ OutputWriter::~OutputWriter() {
 base::Result<OutputWriter::TargetId> OutputWriter::AddFd(int fd) {
   seq_.AssertHeld();
   base::UniqueFd duplicate(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-  if (!duplicate.valid()) return base::ErrnoStatus(errno, "duplicate descriptor " + std::to_string(fd));
+  if (!duplicate.valid())
+    return base::ErrnoStatus(errno, "duplicate descriptor " + std::to_string(fd));
   return AddTarget(std::move(duplicate), "");
 }
 
@@ -222,8 +226,10 @@ OutputWriter::TargetId OutputWriter::AddTarget(base::UniqueFd fd, std::string pa
   const TargetId id = next_target_;
   ++next_target_;
   std::lock_guard lock(shared_->mutex);
-  shared_->queue.push_back(
-      {.kind = Shared::Block::Kind::kOpen, .target = id, .bytes = std::move(path), .fd = std::move(fd)});
+  shared_->queue.push_back({.kind = Shared::Block::Kind::kOpen,
+                            .target = id,
+                            .bytes = std::move(path),
+                            .fd = std::move(fd)});
   return id;
 }
 
@@ -268,7 +274,8 @@ size_t OutputWriter::queued_bytes() const {
 
 void OutputWriter::EnsureThread() {
   if (thread_.joinable()) return;
-  // Signals are for other threads: SIGPIPE of a closed console becomes EPIPE, and the loop's signals stay with the loop.
+  // Signals are for other threads: SIGPIPE of a closed console becomes EPIPE, and the loop's
+  // signals stay with the loop.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -18,9 +18,9 @@
 
 namespace lockstep::process {
 
-/// A named thread that writes to descriptors and files which may block (a stopped terminal, a slow disk), so that the
-/// loop never does. Bytes are written in the order of Append(), over all targets. Owned and called by the loop's thread.
-/// The thread starts with the first bytes.
+/// A named thread that writes to descriptors and files which may block (a stopped terminal, a slow
+/// disk), so that the loop never does. Bytes are written in the order of Append(), over all
+/// targets. Owned and called by the loop's thread. The thread starts with the first bytes.
 ///
 /// A target that fails is reported once, and what comes for it later is dropped.
 class OutputWriter {
@@ -34,8 +34,8 @@ class OutputWriter {
 
   /// `name`: of the thread, at most 15 characters. The queue counts as full at `queue_bytes_max`.
   OutputWriter(std::string name, size_t queue_bytes_max, Handlers handlers, event::Loop& loop);
-  /// Drops what is queued. Waits at most 100 ms for the write under way, then leaves the thread to itself: it holds
-  /// nothing but its own state, and ends when the write does.
+  /// Drops what is queued. Waits at most 100 ms for the write under way, then leaves the thread to
+  /// itself: it holds nothing but its own state, and ends when the write does.
   ~OutputWriter();
   OutputWriter(const OutputWriter&) = delete;
   OutputWriter& operator=(const OutputWriter&) = delete;
@@ -49,7 +49,8 @@ class OutputWriter {
   void Append(TargetId target, std::string_view bytes);
   /// Closes the target after what is queued for it.
   void Remove(TargetId target);
-  /// Runs `done` when all that was queued before has been written or dropped. Not after destruction.
+  /// Runs `done` when all that was queued before has been written or dropped. Not after
+  /// destruction.
   void Flush(std::function<void()> done);
 
   /// The queue is at its limit; on_space will follow.
@@ -64,7 +65,8 @@ class OutputWriter {
 
   base::Sequence seq_;
   TargetId next_target_{1};
-  std::shared_ptr<Shared> shared_;  // shared: the thread may outlive us when its write never returns
+  std::shared_ptr<Shared>
+      shared_;  // shared: the thread may outlive us when its write never returns
   std::thread thread_;
 };
 

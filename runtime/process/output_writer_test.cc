@@ -54,15 +54,18 @@ class OutputWriterTest : public ::testing::Test {
   void Make(size_t queue_bytes_max) {
     writer_ = std::make_unique<OutputWriter>(
         "writer", queue_bytes_max,
-        OutputWriter::Handlers{.on_failed = [this](OutputWriter::TargetId target, const base::Status& why) {
-                                 failed_target_ = target;
-                                 failure_ = why;
-                                 ++failures_;
-                               },
+        OutputWriter::Handlers{.on_failed =
+                                   [this](OutputWriter::TargetId target, const base::Status& why) {
+                                     failed_target_ = target;
+                                     failure_ = why;
+                                     ++failures_;
+                                   },
                                .on_space = [this] { ++spaces_; }},
         *loop_);
   }
-  bool RunUntil(const std::function<bool()>& done) { return event::testing::RunUntil(*loop_, done, kTimeout); }
+  bool RunUntil(const std::function<bool()>& done) {
+    return event::testing::RunUntil(*loop_, done, kTimeout);
+  }
   bool Flush() {
     bool flushed = false;
     writer_->Flush([&] { flushed = true; });
@@ -168,7 +171,8 @@ TEST_F(OutputWriterTest, NonBlockingDescriptorOfSomebodyElseLosesNothing) {
   writer_->Remove(console);
   size_t got = 0;
   char buffer[65536];
-  for (ssize_t count; (count = ::read(read_end_.get(), buffer, sizeof(buffer))) > 0;) got += static_cast<size_t>(count);
+  for (ssize_t count; (count = ::read(read_end_.get(), buffer, sizeof(buffer))) > 0;)
+    got += static_cast<size_t>(count);
 
   EXPECT_EQ(got, much.size());
 }
@@ -183,7 +187,8 @@ TEST_F(OutputWriterTest, WriteThatNeverReturnsDoesNotHoldTheDestructor) {
   writer_.reset();
 
   EXPECT_LT(clock_.Now() - before, std::chrono::seconds(10));
-  EXPECT_FALSE(event::testing::RunUntil(*loop_, [&] { return flushed; }, std::chrono::milliseconds(20)));
+  EXPECT_FALSE(
+      event::testing::RunUntil(*loop_, [&] { return flushed; }, std::chrono::milliseconds(20)));
   read_end_.reset();  // lets the thread end
 }
 
@@ -196,7 +201,8 @@ TEST_F(OutputWriterTest, NothingIsCalledAfterDestruction) {
     writer_->full();
     writer_->Flush([] { ADD_FAILURE() << "called after destruction"; });
     writer_.reset();
-    ASSERT_FALSE(event::testing::RunUntil(*loop_, [&] { return failures_ != failures_before; }, base::Duration(0)));
+    ASSERT_FALSE(event::testing::RunUntil(
+        *loop_, [&] { return failures_ != failures_before; }, base::Duration(0)));
   }
   EXPECT_EQ(spaces_, 0);
 }

@@ -31,23 +31,28 @@ bool ReadableNow(int fd) {
 
 }  // namespace
 
-base::Result<std::unique_ptr<StdinForwarder>> StdinForwarder::Create(int source_fd, event::Loop& loop) {
-  struct stat source {};
+base::Result<std::unique_ptr<StdinForwarder>> StdinForwarder::Create(int source_fd,
+                                                                     event::Loop& loop) {
+  struct stat source{};
   if (::fstat(source_fd, &source) != 0) {
-    return base::ErrnoStatus(errno, "look at descriptor " + std::to_string(source_fd) + " for --stdin");
+    return base::ErrnoStatus(errno,
+                             "look at descriptor " + std::to_string(source_fd) + " for --stdin");
   }
   const bool direct = NeverBlocks(source);
   base::UniqueFd own_source;
   if (!direct) {
-    // An open file of our own, so that O_NONBLOCK is ours alone. Not possible for sockets, nor for a terminal that
-    // belongs to another user (after su); then each read is made only when poll() promises something.
+    // An open file of our own, so that O_NONBLOCK is ours alone. Not possible for sockets, nor for
+    // a terminal that belongs to another user (after su); then each read is made only when poll()
+    // promises something.
     const std::string path = "/proc/self/fd/" + std::to_string(source_fd);
     own_source.reset(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   }
-  return std::unique_ptr<StdinForwarder>(new StdinForwarder(source_fd, std::move(own_source), direct, loop));
+  return std::unique_ptr<StdinForwarder>(
+      new StdinForwarder(source_fd, std::move(own_source), direct, loop));
 }
 
-StdinForwarder::StdinForwarder(int source_fd, base::UniqueFd own_source, bool direct, event::Loop& loop)
+StdinForwarder::StdinForwarder(int source_fd, base::UniqueFd own_source, bool direct,
+                               event::Loop& loop)
     : loop_(loop), source_fd_(source_fd), own_source_(std::move(own_source)), direct_(direct) {}
 
 StdinForwarder::~StdinForwarder() { seq_.AssertHeld(); }
@@ -61,10 +66,12 @@ base::Result<base::UniqueFd> StdinForwarder::Open() {
     return duplicate;
   }
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "make a pipe for a rank's standard input");
+  if (::pipe2(ends, O_CLOEXEC) != 0)
+    return base::ErrnoStatus(errno, "make a pipe for a rank's standard input");
   base::UniqueFd child(ends[0]);
   sink_.reset(ends[1]);
-  if (::fcntl(ends[1], F_SETFL, O_WRONLY | O_NONBLOCK) != 0) return base::ErrnoStatus(errno, "fcntl on a pipe");
+  if (::fcntl(ends[1], F_SETFL, O_WRONLY | O_NONBLOCK) != 0)
+    return base::ErrnoStatus(errno, "fcntl on a pipe");
   if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytes);
   const int source = own_source_.valid() ? own_source_.get() : source_fd_;
   source_watch_ = loop_.Watch(source, {.readable = true}, [this](event::Readiness) { ReadSome(); });
@@ -103,7 +110,8 @@ void StdinForwarder::WriteSome() {
       loop_.SetInterest(sink_watch_, {.writable = true});
       return;
     }
-    if (count < 0) {  // the rank has closed its standard input; what it left unread is kept for its successor
+    if (count < 0) {  // the rank has closed its standard input; what it left unread is kept for its
+                      // successor
       Close();
       return;
     }

@@ -15,9 +15,10 @@ namespace lockstep::process {
 
 /// Copies our standard input to one rank: `--stdin RANK`. One at most per agent, owned by it.
 ///
-/// A file, folder or device that never blocks is handed to the rank itself. From a terminal, pipe or socket it copies at
-/// most 64 KiB ahead of the rank: a rank that does not read stops the reading. The source's flags are not touched (others
-/// share the open file). A restarted rank goes on where the last one stopped; bytes copied into the old pipe are lost.
+/// A file, folder or device that never blocks is handed to the rank itself. From a terminal, pipe
+/// or socket it copies at most 64 KiB ahead of the rank: a rank that does not read stops the
+/// reading. The source's flags are not touched (others share the open file). A restarted rank goes
+/// on where the last one stopped; bytes copied into the old pipe are lost.
 ///
 /// Confined to the loop's thread. The process must ignore SIGPIPE.
 class StdinForwarder {
@@ -28,8 +29,8 @@ class StdinForwarder {
   StdinForwarder(const StdinForwarder&) = delete;
   StdinForwarder& operator=(const StdinForwarder&) = delete;
 
-  /// The descriptor for the child's standard input; ends the copying to an earlier child. Close it when the child has it.
-  /// Errors: ResourceExhausted - descriptor limit.
+  /// The descriptor for the child's standard input; ends the copying to an earlier child. Close it
+  /// when the child has it. Errors: ResourceExhausted - descriptor limit.
   base::Result<base::UniqueFd> Open();
   /// Stops copying: the rank has ended, or will see the end of its input.
   void Close();
@@ -43,8 +44,9 @@ class StdinForwarder {
 
   event::Loop& loop_;
   const int source_fd_;
-  const base::UniqueFd own_source_;  // the source opened anew, non-blocking; invalid where that is not possible
-  const bool direct_;                // never blocks: the child reads it by itself
+  const base::UniqueFd
+      own_source_;     // the source opened anew, non-blocking; invalid where that is not possible
+  const bool direct_;  // never blocks: the child reads it by itself
 
   base::Sequence seq_;
   base::UniqueFd sink_;

@@ -35,10 +35,15 @@ class StdinForwarderTest : public ::testing::Test {
     keyboard_.reset(ends[1]);
   }
 
-  void Make(int source_fd) { ASSERT_OK_AND_ASSIGN(forwarder_, StdinForwarder::Create(source_fd, *loop_)); }
-  bool RunUntil(const std::function<bool()>& done) { return event::testing::RunUntil(*loop_, done, kTimeout); }
+  void Make(int source_fd) {
+    ASSERT_OK_AND_ASSIGN(forwarder_, StdinForwarder::Create(source_fd, *loop_));
+  }
+  bool RunUntil(const std::function<bool()>& done) {
+    return event::testing::RunUntil(*loop_, done, kTimeout);
+  }
   void Type(std::string_view text) {
-    ASSERT_EQ(::write(keyboard_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    ASSERT_EQ(::write(keyboard_.get(), text.data(), text.size()),
+              static_cast<ssize_t>(text.size()));
   }
   static std::string ReadOnce(const base::UniqueFd& fd) {
     char buffer[256];
@@ -82,7 +87,8 @@ TEST_F(StdinForwarderTest, RankThatDoesNotReadStopsTheReading) {
   size_t got = 0;
   std::thread rank([&] {
     char buffer[65536];
-    for (ssize_t count; (count = ::read(child.get(), buffer, sizeof(buffer))) > 0;) got += static_cast<size_t>(count);
+    for (ssize_t count; (count = ::read(child.get(), buffer, sizeof(buffer))) > 0;)
+      got += static_cast<size_t>(count);
   });
   ASSERT_TRUE(RunUntil([&] { return forwarder_->bytes_forwarded_total() == kBytes; }));
   event::testing::RunUntil(*loop_, [] { return false; }, std::chrono::milliseconds(5));
