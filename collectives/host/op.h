@@ -1,0 +1,40 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_OP_H_
+#define LOCKSTEP_COLLECTIVES_HOST_OP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "collectives/types.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+
+namespace lockstep::collectives {
+
+/// One collective call as a backend executes it: the caller's arguments, already found valid on this member.
+struct Op {
+  OpKind kind = OpKind::kNone;
+  Dtype dtype = Dtype::kU8;
+  Reduction reduction = Reduction::kNone;
+  int root = -1;                      // group rank; -1 where the kind has none
+  const std::byte* in = nullptr;
+  std::byte* out = nullptr;
+  size_t count = 0;                   // elements of one member's input
+  base::Duration timeout{0};          // from the call
+  const char* call_file = "";         // static storage, from std::source_location
+  uint32_t call_line = 0;
+  std::string tag;
+
+  size_t bytes() const { return count * DtypeBytes(dtype); }
+};
+
+/// "all_reduce(f32, sum, 1024)".
+std::string DescribeOp(OpKind kind, Dtype dtype, Reduction reduction, int root, uint64_t count);
+
+/// Equal on all members exactly when they make the same call as the same op of the same group and epoch.
+uint64_t FingerprintOf(const Op& op, base::GroupId group, base::Round epoch, base::OpSeq seq);
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_OP_H_

@@ -1,0 +1,103 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_RECORDER_RECORDER_H_
+#define LOCKSTEP_COLLECTIVES_RECORDER_RECORDER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "collectives/recorder/record.h"
+#include "runtime/attach/fork_guard.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::collectives {
+
+/// Whose ring it is; filled in by the agent.
+struct RingIdentity {
+  std::string job;
+  std::string host;
+  std::string boot_id;
+  base::Rank rank;
+  base::Round round;
+  base::Incarnation incarnation;
+  int world_size = 1;
+};
+
+/// Bytes of a ring of `slot_count` records.
+constexpr size_t RingBytes(uint32_t slot_count = LOCKSTEP_RING_DEFAULT_SLOTS) {
+  return LOCKSTEP_RING_HEADER_BYTES + static_cast<size_t>(slot_count) * LOCKSTEP_RECORD_BYTES;
+}
+
+/// Makes fresh zeroed memory of RingBytes(slot_count) a ring, by writing its header.
+void FormatRing(const RingIdentity& identity, uint32_t slot_count, lockstep_ring_header& header);
+
+/// A rank's hand on its ring: one record per op, updated as the op proceeds. One per process, held by whoever attached
+/// (Session); groups borrow it. A forked child's calls do nothing: the mapping is not inherited, and a guard page tells
+/// child from parent. Thread-safe, never blocks; each call costs some 10 ns (recorder_benchmark).
+class Recorder {
+ public:
+  /// A begun record. Of a recorder that is absent or in a forked child: empty, and updates of it do nothing.
+  struct Ticket {
+    uint64_t index = 0;
+    bool valid = false;
+  };
+
+  /// What is known of an op when it is called.
+  struct Call {
+    base::GroupId group;
+    base::Round epoch;
+    base::OpSeq seq;
+    uint8_t op = 0;
+    uint8_t dtype = 0;
+    uint8_t reduction = 0;
+    int32_t root_or_peer = -1;
+    uint32_t group_size = 0;
+    uint64_t count_in = 0;
+    uint64_t count_out = 0;
+    uint64_t fingerprint = 0;
+    base::SteadyTime enqueued;
+    base::Duration timeout{0};
+    const void* return_address = nullptr;
+    const char* call_file = "";
+    uint32_t call_line = 0;
+    const char* tag = "";
+  };
+
+  /// Maps the ring in `fd` (which may be closed afterwards) and signs it with this process's identity.
+  /// Errors: DataLoss - not a ring, or its size contradicts its header; FailedPrecondition - another layout version.
+  static base::Result<std::unique_ptr<Recorder>> Create(const base::UniqueFd& fd);
+  ~Recorder();
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  Ticket Begin(const Call& call);
+  void Started(Ticket ticket, base::SteadyTime now);
+  void WaitsFor(Ticket ticket, base::Rank rank);
+  void Ended(Ticket ticket, lockstep_record_state state, uint64_t bytes_done, base::SteadyTime now);
+  /// The step that later records carry.
+  void SetStep(int64_t step);
+
+ private:
+  explicit Recorder(void* memory, size_t bytes);
+
+  lockstep_record* LockSlot(uint64_t index, bool claim);
+  static void UnlockSlot(lockstep_record& slot);
+  lockstep_ring_header& header() const { return *static_cast<lockstep_ring_header*>(memory_); }
+  bool usable() const { return lockstep_fork_guard_is_owner(&guard_); }
+
+  void* const memory_;
+  const size_t bytes_;
+  const uint32_t slot_count_;  // as found valid; the header is in others' reach
+  lockstep_fork_guard guard_;
+};
+
+/// "train.cc:42" into `text`, cut to `capacity` with its terminator: the last component of `file`. About 20 ns.
+void FormatCallSite(const char* file, uint32_t line, char* text, size_t capacity);
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_RECORDER_RECORDER_H_
