@@ -210,7 +210,8 @@ std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text, std::s
     const std::string_view type = Take(tail, ' ');
     Take(tail, ' ');
     const bool wanted = controller.empty() ? type == "cgroup2" : type == "cgroup" && ListHas(tail, controller);
-    if (!wanted || mount_point.find('\\') != mount_point.npos) continue;
+    // A mount point with special characters is written escaped; no cgroup file system has ever had one.
+    if (!wanted || !mount_point.starts_with('/') || mount_point.find('\\') != mount_point.npos) continue;
     std::string_view below = *path;
     if (root != "/") {
       // Only a part of the hierarchy is mounted here, as in a container.

@@ -66,6 +66,11 @@ std::optional<Exit> TakeExit(pid_t pid) {
   return Exit{.signal = info.si_status, .core_dumped = info.si_code == CLD_DUMPED};
 }
 
+bool HasChildren() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
 void ReapBlocking(pid_t pid) {
   while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
   }
@@ -506,6 +511,7 @@ const RealProcesses::Tree& RealProcesses::ScanTree() {
   tree_.emplace();
   // What one turn of the loop has seen is old in the next.
   tree_expiry_ = loop_.At(loop_.Now(), [this] { tree_.reset(); });
+  if (!HasChildren()) return *tree_;  // and so no descendants: saves the look at all of /proc
   std::unordered_map<pid_t, RealProcess*> owners;
   for (ProcStat& stat : DescendantsOf(::getpid(), ScanProcesses())) {
     const auto parent = owners.find(stat.parent);

@@ -1,0 +1,54 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/process/fork_child.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::process {
+namespace {
+
+TEST(ForkChildTest, BodyRunsInAChildWhoseStatusIsItsResult) {
+  const pid_t self = ::getpid();
+  ASSERT_OK_AND_ASSIGN(const ForkedChild child, ForkChild([self] { return ::getppid() == self ? 7 : 1; }));
+
+  int status = 0;
+  ASSERT_EQ(::waitpid(child.pid, &status, 0), child.pid);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+}
+
+TEST(ForkChildTest, WhatWasBufferedBeforeIsNotWrittenTwice) {
+  char name[] = "/tmp/fork_child_test.XXXXXX";
+  const int fd = ::mkstemp(name);
+  ASSERT_GE(fd, 0);
+  FILE* file = ::fdopen(fd, "w");
+  ::fputs("once\n", file);  // stays in the buffer
+  ASSERT_OK_AND_ASSIGN(const ForkedChild child, ForkChild([] { return 0; }));
+  ASSERT_EQ(::waitpid(child.pid, nullptr, 0), child.pid);
+  ::fclose(file);
+
+  FILE* again = ::fopen(name, "r");
+  char text[64];
+  const size_t size = ::fread(text, 1, sizeof(text), again);
+  ::fclose(again);
+  ::unlink(name);
+  EXPECT_EQ(std::string(text, size), "once\n");
+}
+
+TEST(ForkChildDeathTest, RefusesAProcessWithThreads) {
+  EXPECT_DEATH(
+      {
+        std::thread other([] { ::pause(); });
+        (void)ForkChild([] { return 0; });
+      },
+      "single-threaded");
+}
+
+}  // namespace
+}  // namespace lockstep::process

@@ -1,0 +1,94 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/process/proc_scan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <optional>
+#include <vector>
+
+namespace lockstep::process {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(ProcScanTest, ParsesAStatLineWhoseNameHoldsSpacesAndBrackets) {
+  const auto stat = ParseProcStat(
+      "4242 (a) R (b) D 17 4240 4239 34816 4242 4194304 100 0 0 0 1 2 3 4 20 0 1 0 987654 1000 50 18446744073709551615\n");
+
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->pid, 4242);
+  EXPECT_EQ(stat->name, "a) R (b");
+  EXPECT_EQ(stat->state, 'D');
+  EXPECT_EQ(stat->parent, 17);
+  EXPECT_EQ(stat->group, 4240);
+  EXPECT_EQ(stat->session, 4239);
+  EXPECT_EQ(stat->start_ticks, 987654u);
+  EXPECT_EQ(stat->ToString(), "a) R (b (pid 4242, state D)");
+}
+
+TEST(ProcScanTest, RefusesWhatIsNoStatLine) {
+  for (const char* text : {"", "x", "12", "12 (name", "12 name) S 1", "12 (name)", "12 (name) S", "12 (name) S 1 2",
+                           "12 (n) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18"}) {
+    EXPECT_FALSE(ParseProcStat(text)) << text;
+  }
+}
+
+TEST(ProcScanTest, FindsItselfAndItsParent) {
+  const auto self = ReadProcStat(::getpid());
+
+  ASSERT_TRUE(self);
+  EXPECT_EQ(self->parent, ::getppid());
+  EXPECT_EQ(self->session, ::getsid(0));
+  EXPECT_FALSE(self->dead());
+  EXPECT_FALSE(ReadProcStat(0x7fffffff));
+  bool found = false;
+  for (const ProcStat& stat : ScanProcesses()) found = found || stat.pid == ::getpid();
+  EXPECT_TRUE(found);
+}
+
+TEST(ProcScanTest, DescendantsComeParentsFirstAndWithoutStrangers) {
+  std::vector<ProcStat> all;
+  const auto add = [&](pid_t pid, pid_t parent) { all.push_back({.pid = pid, .parent = parent}); };
+  add(5, 3);
+  add(3, 2);
+  add(2, 1);
+  add(9, 1);
+  add(4, 2);
+
+  std::vector<pid_t> pids;
+  for (const ProcStat& stat : DescendantsOf(2, all)) pids.push_back(stat.pid);
+
+  EXPECT_THAT(pids, ElementsAre(::testing::AnyOf(3, 4), ::testing::AnyOf(3, 4), 5));
+}
+
+TEST(ProcScanTest, CycleInATornTableEnds) {
+  const std::vector<ProcStat> all = {{.pid = 2, .parent = 3}, {.pid = 3, .parent = 2}, {.pid = 2, .parent = 1}};
+
+  EXPECT_EQ(DescendantsOf(1, all).size(), 3u);
+}
+
+TEST(ProcScanTest, MarksMatchByElement) {
+  EXPECT_TRUE(MarkMatches("job/rank-1/0/", "job/"));
+  EXPECT_TRUE(MarkMatches("outer/rank-0/3/;job/rank-1/0/", "job/rank-1/0/"));
+  EXPECT_TRUE(MarkMatches("outer/rank-0/3/;job/rank-1/0/", "outer/"));
+  EXPECT_FALSE(MarkMatches("job/rank-1/10/", "job/rank-1/1/"));
+  EXPECT_FALSE(MarkMatches("myjob/rank-1/0/", "job/"));
+  EXPECT_FALSE(MarkMatches("", "job/"));
+  EXPECT_FALSE(MarkMatches("", ""));
+}
+
+TEST(ProcScanTest, SignalExactlySparesWhoeverGotThePid) {
+  std::optional<ProcStat> self = ReadProcStat(::getpid());
+  ASSERT_TRUE(self);
+  EXPECT_TRUE(SignalExactly(*self, 0));
+  self->start_ticks += 1;
+
+  EXPECT_FALSE(SignalExactly(*self, SIGKILL));
+}
+
+}  // namespace
+}  // namespace lockstep::process
