@@ -1,0 +1,69 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_TESTING_THREAD_GANG_H_
+#define LOCKSTEP_COLLECTIVES_TESTING_THREAD_GANG_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collectives/host/host_group.h"
+#include "collectives/host/local_segments.h"
+#include "runtime/base/check.h"
+
+namespace lockstep::collectives::testing {
+
+/// Runs ranks as threads of this process, each with its member of one host group over shared memory that all of them
+/// see. Confined to the test's thread.
+///
+///   ThreadGang(4).Run([](Group& group) { ASSERT_OK(group.Barrier()->Wait()); });
+class ThreadGang {
+ public:
+  explicit ThreadGang(int size) : size_(size) {}
+
+  base::Duration timeout = std::chrono::seconds(60);
+  base::Duration join_timeout = std::chrono::seconds(60);
+  base::Round epoch;
+
+  HostGroup::Config ConfigFor(int rank) const {
+    HostGroup::Config config;
+    config.job = "test";
+    config.host = "here";
+    config.epoch = epoch;
+    config.rank = base::Rank(rank);
+    for (int r = 0; r < size_; ++r) config.world_ranks.emplace_back(r);
+    config.timeout = timeout;
+    config.join_timeout = join_timeout;
+    return config;
+  }
+
+  base::Result<std::unique_ptr<HostGroup>> Join(int rank) { return HostGroup::Create(ConfigFor(rank), segments_); }
+
+  /// `body` on every rank's thread, with its member; the members end when all bodies have (else a body that is done
+  /// first would tell the others that it left).
+  void Run(const std::function<void(Group&)>& body) {
+    std::vector<std::unique_ptr<HostGroup>> members(static_cast<size_t>(size_));
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < size_; ++rank) {
+      threads.emplace_back([this, rank, &members, &body] {
+        auto group = Join(rank);
+        LOCKSTEP_CHECK(group.ok(), "the gang forms");
+        members[static_cast<size_t>(rank)] = std::move(group).value();
+        body(*members[static_cast<size_t>(rank)]);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  SegmentSource& segments() { return segments_; }
+
+ private:
+  const int size_;
+  LocalSegments segments_;
+};
+
+}  // namespace lockstep::collectives::testing
+
+#endif  // LOCKSTEP_COLLECTIVES_TESTING_THREAD_GANG_H_
