@@ -50,14 +50,14 @@ base::Status GangDriver::Spawn(const elastic::RankProcess& process) {
                          process, {exit.code, exit.signal, exit.out_of_memory, fingerprint}});
                    }));
   const pid_t pid = spawned->pid();
-  processes_[process.incarnation] = std::move(spawned);
+  processes_[{process.rank, process.incarnation}] = std::move(spawned);
   deps_.delegate.OnSpawned(process, pid);
   Handle(elastic::RankSpawned{process, pid});
   return base::OkStatus();
 }
 
 process::Process* GangDriver::Find(const elastic::RankProcess& process) {
-  const auto found = processes_.find(process.incarnation);
+  const auto found = processes_.find({process.rank, process.incarnation});
   return found == processes_.end() ? nullptr : found->second.get();
 }
 
@@ -114,14 +114,14 @@ void GangDriver::Do(const elastic::Notice& action) { deps_.delegate.OnNotice(act
 void GangDriver::Do(const elastic::JobEnded& action) { deps_.delegate.OnJobEnded(action.outcome); }
 
 void GangDriver::RetireProcesses() {
-  for (auto& [incarnation, process] : processes_) retired_.push_back(std::move(process));
+  for (auto& [key, process] : processes_) retired_.push_back(std::move(process));
   processes_.clear();
   retire_ = deps_.loop.After(base::Duration(0), [this] { retired_.clear(); });
 }
 
 void GangDriver::ForwardSignal(int signal) {
   seq_.AssertHeld();
-  for (const auto& [incarnation, process] : processes_) {
+  for (const auto& [key, process] : processes_) {
     if (!process->exit()) (void)process->SignalLeader(signal);
   }
 }

@@ -4,9 +4,10 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "elastic/gang.h"
@@ -70,6 +71,7 @@ class GangDriver {
 
  private:
   using What = decltype(elastic::Event::what);
+  using ProcessKey = std::pair<base::Rank, base::Incarnation>;
 
   void Handle(What what);
   void Do(const elastic::SpawnRanks& action);
@@ -92,8 +94,7 @@ class GangDriver {
   elastic::GangState state_;
   std::deque<elastic::Event> events_;  // bounded by the events of one round: each Step empties it
   bool stepping_ = false;
-  // By incarnation, which no two processes of a job share.
-  std::unordered_map<base::Incarnation, std::unique_ptr<process::Process>> processes_;
+  std::map<ProcessKey, std::unique_ptr<process::Process>> processes_;
   // Ended ones, which may be calling us right now; destroyed from the loop.
   std::vector<std::unique_ptr<process::Process>> retired_;
   event::Registration retire_;

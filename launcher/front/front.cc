@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,14 +111,10 @@ class Guard {
   }
 
   int EndOrphans(int signal) {
-    const base::Result<int> ended = process::KillDescendants(kOrphanDeadline);
-    std::fprintf(stderr, "lockstep: the agent (pid %d) was killed by signal %d (%s); ", static_cast<int>(agent_), signal,
-                 ::sigdescr_np(signal));
-    if (ended.ok()) {
-      std::fprintf(stderr, "ended the %d processes that it left\n", *ended);
-    } else {
-      std::fprintf(stderr, "%s\n", ended.status().ToString().c_str());
-    }
+    const base::Status ended = process::KillDescendants(kOrphanDeadline);
+    std::fprintf(stderr, "lockstep: the agent (pid %d) was killed by signal %d (%s); %s\n",
+                 static_cast<int>(agent_), signal, ::sigdescr_np(signal),
+                 ended.ok() ? "everything that it left was ended" : ended.ToString().c_str());
     return static_cast<int>(ExitCode::kAgentLost);
   }
 
@@ -136,7 +131,7 @@ int Fail(const base::Status& status) {
 }
 
 int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) {
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (const base::Status status = process::BecomeSubreaper(); !status.ok()) return Fail(status);
   ::signal(SIGCHLD, SIG_DFL);  // an inherited SIG_IGN would reap the agent behind our back
   const sigset_t handled = HandledSignals();
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);

@@ -1,0 +1,185 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/gang_driver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include "runtime/base/random.h"
+#include "runtime/event/sim_loop.h"
+#include "runtime/process/sim_processes.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+
+std::string NameOf(const elastic::RankProcess& process) {
+  return "rank-" + process.rank.ToString() + "-" + process.incarnation.ToString();
+}
+
+/// An agent with nothing around its processes: it counts, and keeps what the gang told it.
+class FakeAgent final : public GangDelegate {
+ public:
+  FakeAgent(const elastic::GangConfig& config, uint64_t seed) : processes_(loop_, seed), driver_(config, {loop_, processes_, *this}) {}
+
+  base::Status BeginRound(const elastic::SpawnRanks& round) override {
+    rounds_begun_.push_back(round.restart_count);
+    EXPECT_EQ(processes_.AliveCount(), 0) << "a round began beside processes of the last";
+    return base::OkStatus();
+  }
+  base::Result<process::SpawnSpec> Prepare(const elastic::RankProcess& process) override {
+    process::SpawnSpec spec;
+    spec.name = NameOf(process);
+    spec.arguments = {"train"};
+    return spec;
+  }
+  void OnSpawned(const elastic::RankProcess&, pid_t) override { ++spawned_; }
+  void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override { ++spawn_failures_; }
+  void OnAllSpawned() override {}
+  std::string OnExited(const elastic::RankProcess&, const process::Exit& exit) override { return exit.ToString(); }
+  void OnSignalled(int, const std::vector<elastic::RankProcess>&) override {}
+  void PersistRestarts(int used) override { persisted_ = used; }
+  void OnNotice(const elastic::Notice&) override {}
+  void OnRoundEnded(const elastic::RoundOutcome& outcome) override { rounds_.push_back(outcome); }
+  void OnJobEnded(const elastic::JobOutcome& outcome) override {
+    EXPECT_FALSE(job_.has_value()) << "a job ends once";
+    job_ = outcome;
+  }
+
+  bool RunToEnd(base::Duration at_most = 1h) {
+    return loop_.RunUntil([this] { return job_.has_value(); }, at_most);
+  }
+
+  event::SimLoop loop_;
+  process::SimProcesses processes_;
+  GangDriver driver_;
+  std::vector<int> rounds_begun_;
+  std::vector<elastic::RoundOutcome> rounds_;
+  std::optional<elastic::JobOutcome> job_;
+  int spawned_ = 0;
+  int spawn_failures_ = 0;
+  int persisted_ = 0;
+};
+
+process::SimProgram EndsAfter(base::Duration time, int code) {
+  process::SimProgram program;
+  program.runs_for = time;
+  program.ends_with.code = code;
+  return program;
+}
+
+TEST(GangDriverTest, AllExitZeroIsSuccess) {
+  FakeAgent agent({.rank_count = 3}, 1);
+  for (int rank = 0; rank < 3; ++rank) agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-0", EndsAfter(1s, 0));
+
+  agent.driver_.Start();
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.job_->decision, elastic::Decision::kSucceeded);
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
+TEST(GangDriverTest, FirstFailureTakesTheGangDownWithinItsGrace) {
+  FakeAgent agent({.rank_count = 3, .peer_failure_grace = 2s}, 2);
+  agent.processes_.SetProgram("rank-1-0", EndsAfter(1s, 7));
+  process::SimProgram stubborn;
+  stubborn.ignores_term = true;
+  stubborn.leaves_descendants = true;
+  agent.processes_.SetProgram("rank-2-0", stubborn);
+  const base::SteadyTime start = agent.loop_.Now();
+
+  agent.driver_.Start();
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(1));
+  EXPECT_LT(agent.loop_.Now() - start, 3100ms);
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
+TEST(GangDriverTest, RestartsUntilTheBudgetIsUsed) {
+  FakeAgent agent({.rank_count = 2, .max_restarts = 2, .peer_failure_grace = 0s}, 3);
+  for (const char* name : {"rank-0-0", "rank-0-1", "rank-0-2"}) agent.processes_.SetProgram(name, EndsAfter(1s, 5));
+
+  agent.driver_.Start();
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.job_->decision, elastic::Decision::kOutOfRestarts);
+  EXPECT_THAT(agent.rounds_begun_, ElementsAre(0, 1, 2));
+  EXPECT_EQ(agent.persisted_, 2);
+}
+
+TEST(GangDriverTest, FailedSpawnCancelsTheRestOfTheRound) {
+  FakeAgent agent({.rank_count = 4}, 4);
+  process::SimProgram missing;
+  missing.spawn = base::NotFoundError("no such program");
+  agent.processes_.SetProgram("rank-1-0", missing);
+
+  agent.driver_.Start();
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kLaunchFailed);
+  EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(1));
+  EXPECT_EQ(agent.spawned_, 1);
+  EXPECT_EQ(agent.spawn_failures_, 1);
+}
+
+TEST(GangDriverTest, StopDuringBackoffEndsTheJob) {
+  FakeAgent agent({.rank_count = 1, .max_restarts = 5, .peer_failure_grace = 0s}, 5);
+  agent.processes_.SetProgram("rank-0-0", EndsAfter(1s, 5));
+  agent.processes_.SetProgram("rank-0-1", EndsAfter(1s, 6));
+  agent.driver_.Start();
+  ASSERT_TRUE(agent.loop_.RunUntil([&] { return agent.driver_.state().phase == elastic::Phase::kBackingOff; }, 1h));
+
+  agent.driver_.RequestStop(SIGTERM, false);
+
+  EXPECT_EQ(agent.job_->decision, elastic::Decision::kStoppedByUser);
+}
+
+/// A rank's life in a random schedule.
+process::SimProgram RandomProgram(base::Random& random) {
+  process::SimProgram program;
+  if (random.Below(3) != 0) program.runs_for = std::chrono::milliseconds(random.Below(5000));
+  if (random.Below(3) == 0) program.ends_with.code = static_cast<int>(random.Below(4));
+  if (random.Below(10) == 0) program.ends_with.signal = SIGKILL;
+  program.ignores_term = random.Below(4) == 0;
+  program.term_takes = std::chrono::milliseconds(random.Below(3000));
+  program.leaves_descendants = random.Below(4) == 0;
+  if (random.Below(20) == 0) program.spawn = base::ResourceExhaustedError("process limit");
+  return program;
+}
+
+TEST(GangDriverTest, EveryRandomScheduleEndsOnceWithNothingLeft) {
+  const uint64_t schedules = std::getenv("LOCKSTEP_SOAK") != nullptr ? 100'000 : 1'000;
+  for (uint64_t seed = 0; seed < schedules; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    base::Random random(seed);
+    const int ranks = 1 + static_cast<int>(random.Below(6));
+    const int restarts = static_cast<int>(random.Below(4));
+    FakeAgent agent({.rank_count = ranks, .max_restarts = restarts, .seed = seed}, seed);
+    // Incarnations count up over all rounds, so every process that can ever be spawned gets its own script.
+    for (int rank = 0; rank < ranks; ++rank) {
+      for (int incarnation = 0; incarnation < ranks * (restarts + 1); ++incarnation) {
+        agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-" + std::to_string(incarnation), RandomProgram(random));
+      }
+    }
+    agent.driver_.Start();
+    const event::Registration stop = agent.loop_.After(std::chrono::milliseconds(random.Below(20'000)), [&] {
+      if (!agent.job_) agent.driver_.RequestStop(random.Below(2) == 0 ? SIGINT : SIGTERM, random.Below(4) == 0);
+    });
+
+    ASSERT_TRUE(agent.RunToEnd());
+    ASSERT_EQ(agent.processes_.AliveCount(), 0);
+    ASSERT_LE(agent.job_->restarts_used, restarts);
+    ASSERT_EQ(agent.rounds_.size(), agent.rounds_begun_.size());
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
