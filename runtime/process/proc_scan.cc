@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <memory>
 #include <unordered_map>
 
 #include "runtime/base/unique_fd.h"
@@ -87,11 +86,18 @@ std::optional<ProcStat> ReadProcStat(pid_t pid) {
 
 std::vector<ProcStat> ScanProcesses() {
   std::vector<ProcStat> all;
-  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), ::closedir);
-  if (proc == nullptr) return all;
-  while (const dirent* entry = ::readdir(proc.get())) {
-    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
-    if (auto stat = ReadProcStat(std::atoi(entry->d_name))) all.push_back(std::move(*stat));
+  const base::UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // In small helpings, where readdir() takes a thousand names at once: the kernel lists by pid, so the youngest, which
+  // may be gone soon, are looked at right after they were listed.
+  alignas(dirent64) char names[512];
+  ssize_t size = 0;
+  while (proc.valid() && (size = ::getdents64(proc.get(), names, sizeof(names))) > 0) {
+    for (ssize_t at = 0; at < size;) {
+      const dirent64* entry = reinterpret_cast<const dirent64*>(names + at);
+      at += entry->d_reclen;
+      if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+      if (auto stat = ReadProcStat(std::atoi(entry->d_name))) all.push_back(std::move(*stat));
+    }
   }
   return all;
 }

@@ -35,6 +35,8 @@ constexpr size_t kChildStackBytes = 64 << 10;
 constexpr base::Duration kSweepDelayMin = microseconds(250);
 constexpr base::Duration kSweepDelayMax = milliseconds(8);
 constexpr base::Duration kFinalKillLimit = seconds(2);
+// Neighbours whose children die all the time must not keep us looking for ever: this is 0.4 s at the least.
+constexpr int kQuietScansMax = 50;
 
 bool IsPlainName(const std::string& name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
@@ -225,7 +227,12 @@ class RealProcesses::RealProcess final : public Process {
     }
     *survivors = owner_.MarkedMembers(*this);
     for (const ProcStat& member : *survivors) SignalExactly(member, SIGKILL);
-    return survivors->empty();
+    if (!survivors->empty()) {
+      quiet_scans_ = 0;
+      return false;
+    }
+    // A daemon that forks and leaves, over and over, may slip through any one look, but not without corpses.
+    return owner_.ScanTree().settled || ++quiet_scans_ >= kQuietScansMax;
   }
 
   void KillTree() {
@@ -267,6 +274,7 @@ class RealProcesses::RealProcess final : public Process {
   std::optional<Exit> exit_;  // set: reaped, and pid_ may be anybody's
   bool killed_by_us_ = false;
   bool tree_gone_ = false;
+  int quiet_scans_ = 0;  // that found nobody of this tree alive, one after the other
   std::function<void(base::Status)> gone_;  // of the pending KillAll()
   base::Duration kill_limit_{0};
   base::SteadyTime kill_deadline_{};
@@ -449,10 +457,14 @@ void RealProcesses::OnChildSignal() {
   for (const uint64_t serial : serials) {
     if (const auto it = processes_.find(serial); it != processes_.end()) it->second->CheckExit();
   }
-  // Now the orphans that we inherited. A leader that ended is met here too, and is left to report itself.
+  ReapOrphans();
+}
+
+void RealProcesses::ReapOrphans() {
   while (true) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) return;
+    // A leader that has ended is met here too.
     const auto leader = by_session_.find(info.si_pid);
     if (leader != by_session_.end() && !leader->second->exit()) {
       leader->second->CheckExit();
@@ -475,8 +487,9 @@ void RealProcesses::SweepSoon() {
 
 void RealProcesses::Sweep() {
   seq_.AssertHeld();
-  tree_.reset();
   const base::SteadyTime begin = loop_.Now();
+  ReapOrphans();
+  tree_.reset();
   std::vector<uint64_t> pending;
   for (const auto& [serial, process] : processes_) {
     if (process->kill_pending()) pending.push_back(serial);
@@ -518,7 +531,11 @@ const RealProcesses::Tree& RealProcesses::ScanTree() {
     // Children of ours are leaders and orphans; all others belong to whom their parent belongs.
     RealProcess* const owner = parent != owners.end() ? parent->second : OwnerOf(stat);
     owners[stat.pid] = owner;
-    if (stat.dead()) continue;
+    if (stat.dead()) {
+      const bool is_leader = owner != nullptr && owner->pid() == stat.pid;
+      if (!is_leader) tree_->settled = false;
+      continue;
+    }
     if (owner != nullptr) {
       tree_->members[owner->serial()].push_back(std::move(stat));
     } else {

@@ -80,6 +80,8 @@ class RealProcesses final : public Processes {
   base::Result<std::unique_ptr<CgroupLeaf>> NewLeaf(const SpawnSpec& spec, uint64_t serial);
 
   void OnChildSignal();
+  /// Takes the orphans that we inherited and that have ended. May run exit callbacks.
+  void ReapOrphans();
   void Forget(RealProcess& process);
   /// Looks after the pending KillAll()s at once, and then ever more rarely until none is left.
   void SweepSoon();
@@ -89,6 +91,7 @@ class RealProcesses final : public Processes {
   struct Tree {
     std::map<uint64_t, std::vector<ProcStat>> members;  // by serial
     std::vector<ProcStat> strays;                       // whose, nobody can tell
+    bool settled = true;                                // nobody but leaders died just now
   };
   const Tree& ScanTree();
   RealProcess* OwnerOf(const ProcStat& orphan);
