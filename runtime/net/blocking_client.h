@@ -14,22 +14,24 @@
 
 namespace lockstep::net {
 
-/// A channel without a loop, for verbs that ask one thing and end. Every call blocks until its deadline at most.
-/// Confined to one thread.
+/// A channel without a loop, for verbs that ask one thing and end. Every call blocks until its
+/// deadline at most. Confined to one thread.
 ///
 ///   ASSIGN_OR_RETURN(auto client, BlockingClient::Connect(path, deadline, clock));
 ///   RETURN_IF_ERROR(client.Send(request, deadline));
 ///   RETURN_IF_ERROR(client.Receive(deadline, &reply));
 class BlockingClient {
  public:
-  /// Errors: as ConnectUnix; PermissionDenied - the listener is neither our own user's nor root's; DeadlineExceeded.
+  /// Errors: as ConnectUnix; PermissionDenied - the listener is neither our own user's nor root's;
+  /// DeadlineExceeded.
   static base::Result<BlockingClient> Connect(const std::string& path, base::SteadyTime deadline,
                                               const base::Clock& clock);
 
-  /// Errors: InvalidArgument - message over the frame limit; DeadlineExceeded; Unavailable - the peer has closed.
+  /// Errors: InvalidArgument - message over the frame limit; DeadlineExceeded; Unavailable - the
+  /// peer has closed.
   base::Status Send(const google::protobuf::MessageLite& message, base::SteadyTime deadline);
-  /// Errors: DeadlineExceeded; Unavailable - the peer has closed; DataLoss - it closed within a frame, or the payload is
-  /// no message of this type; ResourceExhausted - frame over the limit.
+  /// Errors: DeadlineExceeded; Unavailable - the peer has closed; DataLoss - it closed within a
+  /// frame, or the payload is no message of this type; ResourceExhausted - frame over the limit.
   base::Status Receive(base::SteadyTime deadline, google::protobuf::MessageLite* message);
 
  private:
@@ -46,7 +48,8 @@ class BlockingClient {
 
 /// Connect, Send, Receive. Errors: as theirs, with the path.
 base::Status BlockingCall(const std::string& path, const google::protobuf::MessageLite& request,
-                          google::protobuf::MessageLite* reply, base::SteadyTime deadline, const base::Clock& clock);
+                          google::protobuf::MessageLite* reply, base::SteadyTime deadline,
+                          const base::Clock& clock);
 
 }  // namespace lockstep::net
 

@@ -18,13 +18,14 @@
 
 namespace lockstep::net {
 
-/// One end of a connection that carries protobuf messages in frames (frame.h) over a connected stream socket. One per
-/// connection, owned by whoever speaks on it.
+/// One end of a connection that carries protobuf messages in frames (frame.h) over a connected
+/// stream socket. One per connection, owned by whoever speaks on it.
 ///
 ///   open --peer closes, error, limit, Close()--> closed (on_closed has run, or will)
 ///
-/// Confined to the loop's thread. Callbacks run on it too, never inside a call of ours; they may destroy the channel,
-/// and after its destruction none runs. Deadlines (handshake, idle) belong to the owner, who knows what is due.
+/// Confined to the loop's thread. Callbacks run on it too, never inside a call of ours; they may
+/// destroy the channel, and after its destruction none runs. Deadlines (handshake, idle) belong to
+/// the owner, who knows what is due.
 ///
 ///   Channel channel(std::move(fd), {.on_message = [&](std::string_view payload) { ... },
 ///                                   .on_closed = [&](base::Status why) { ... }}, {}, loop);
@@ -33,13 +34,15 @@ class Channel {
  public:
   struct Options {
     size_t payload_bytes_max = kFramePayloadBytesMax;  // of one message, both ways
-    size_t queue_bytes_max = size_t{4} << 20;          // unsent bytes; a peer that does not read costs no more
+    size_t queue_bytes_max = size_t{4}
+                             << 20;  // unsent bytes; a peer that does not read costs no more
   };
   struct Handlers {
     /// One payload; the view is valid during the call.
     std::function<void(std::string_view)> on_message;
-    /// Once, unless the channel is destroyed before. OK - the peer closed between two frames; DataLoss - it closed
-    /// within one; ResourceExhausted - a frame or the queue went over its limit; Cancelled - Close(); else errno's code.
+    /// Once, unless the channel is destroyed before. OK - the peer closed between two frames;
+    /// DataLoss - it closed within one; ResourceExhausted - a frame or the queue went over its
+    /// limit; Cancelled - Close(); else errno's code.
     std::function<void(base::Status)> on_closed;
   };
 
@@ -50,8 +53,9 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   /// Sends or queues one message. Never blocks.
-  /// Errors: InvalidArgument - longer than payload_bytes_max, nothing was sent; ResourceExhausted - the queue would go
-  /// over queue_bytes_max: the peer does not read, and the channel closes; FailedPrecondition - closed already.
+  /// Errors: InvalidArgument - longer than payload_bytes_max, nothing was sent; ResourceExhausted -
+  /// the queue would go over queue_bytes_max: the peer does not read, and the channel closes;
+  /// FailedPrecondition - closed already.
   base::Status Send(const google::protobuf::MessageLite& message);
 
   /// Closes at once; unsent bytes are dropped. on_closed(Cancelled) follows.
@@ -66,7 +70,7 @@ class Channel {
   void WriteSome();
   void CloseWith(base::Status why);
 
-  const Handlers handlers_;
+  const std::shared_ptr<const Handlers> handlers_;  // shared: a handler may destroy its channel
   const Options options_;
   event::Loop& loop_;
 
@@ -78,8 +82,8 @@ class Channel {
   bool closed_ = false;
   event::Registration watch_;
   event::Registration closing_;
-  /// Lets a handler destroy the channel that is calling it.
-  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // shared: ReadSome holds a weak copy
+  /// Expires with the channel; for those who call a handler.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace lockstep::net

@@ -23,14 +23,16 @@ namespace lockstep::net {
 
 using ConnectionId = base::StrongInt<struct ConnectionIdTag, uint64_t>;
 
-/// Listens on a unix socket and holds its connections. Only processes of our own user and root get in. One per listening
-/// path, owned by the agent. Confined to the loop's thread; handlers run on it and may call back.
+/// Listens on a unix socket and holds its connections. Only processes of our own user and root get
+/// in. One per listening path, owned by the agent. Confined to the loop's thread; handlers run on
+/// it and may call back.
 class ChannelServer {
  public:
   struct Options {
     Channel::Options channel;
-    size_t connections_max = 64;                             // one more is closed at once
-    base::Duration idle_timeout = std::chrono::seconds(30);  // without a message from the peer; 0 = for ever
+    size_t connections_max = 64;  // one more is closed at once
+    base::Duration idle_timeout =
+        std::chrono::seconds(30);  // without a message from the peer; 0 = for ever
   };
   struct Handlers {
     std::function<void(ConnectionId, std::string_view payload)> on_message;
@@ -39,8 +41,9 @@ class ChannelServer {
   };
 
   /// Errors: as ListenUnix.
-  static base::Result<std::unique_ptr<ChannelServer>> Listen(const std::string& path, Handlers handlers,
-                                                             Options options, event::Loop& loop);
+  static base::Result<std::unique_ptr<ChannelServer>> Listen(const std::string& path,
+                                                             Handlers handlers, Options options,
+                                                             event::Loop& loop);
   /// Closes everything and removes the socket file.
   ~ChannelServer();
   ChannelServer(const ChannelServer&) = delete;
@@ -62,12 +65,12 @@ class ChannelServer {
     event::Registration idle;
   };
 
-  ChannelServer(std::string path, base::UniqueFd listener, Handlers handlers, Options options, event::Loop& loop);
+  ChannelServer(std::string path, base::UniqueFd listener, Handlers handlers, Options options,
+                event::Loop& loop);
   void AcceptAll();
   void Admit(base::UniqueFd fd);
-  void Watch();
   void RestartIdleTimer(ConnectionId id);
-  void Forget(ConnectionId id, base::Status why);
+  void Forget(ConnectionId id, const base::Status& why);
 
   const std::string path_;
   const Handlers handlers_;
@@ -80,7 +83,7 @@ class ChannelServer {
   uint64_t refused_total_ = 0;
   std::unordered_map<ConnectionId, Connection> connections_;
   event::Registration watch_;
-  event::Registration retry_;
+  event::Registration rest_;
 };
 
 }  // namespace lockstep::net

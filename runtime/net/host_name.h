@@ -6,8 +6,8 @@
 
 namespace lockstep::net {
 
-/// What this machine calls itself (gethostname; "localhost" when it has no name). Asks no name server, so it never
-/// blocks and may be a short name. Thread-safe.
+/// What this machine calls itself (gethostname; "localhost" when it has no name). Asks no name
+/// server, so it never blocks and may be a short name. Thread-safe.
 std::string HostName();
 
 }  // namespace lockstep::net

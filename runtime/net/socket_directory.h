@@ -11,16 +11,17 @@
 
 namespace lockstep::net {
 
-/// The folder for sockets of user `uid`, made with mode 0700 when it is missing: `xdg_runtime_dir`/lockstep when that is
-/// an absolute path that is ours and writable, else `temporary_root`/lockstep-<uid>. `xdg_runtime_dir` is the variable's
-/// value, "" when unset. Callable from any thread.
-/// Errors: PermissionDenied - the folder under `temporary_root` is a symbolic link, is no folder, belongs to somebody else
-/// or is open to others and cannot be closed: somebody may be waiting for our sockets there; else errno's code.
+/// The folder for sockets of user `uid`, made with mode 0700 when it is missing:
+/// `xdg_runtime_dir`/lockstep when that is an absolute path that is ours and writable, else
+/// `temporary_root`/lockstep-<uid>. `xdg_runtime_dir` is the variable's value, "" when unset.
+/// Callable from any thread. Errors: PermissionDenied - the folder under `temporary_root` is a
+/// symbolic link, is no folder, belongs to somebody else or is open to others and cannot be closed:
+/// somebody may be waiting for our sockets there; else errno's code.
 base::Result<std::string> SocketDirectory(std::string_view xdg_runtime_dir, uid_t uid,
                                           std::string_view temporary_root = "/tmp");
 
-/// Makes `path` with mode 0700, or checks that it is a real folder of ours that nobody else can enter.
-/// Errors: as SocketDirectory.
+/// Makes `path` with mode 0700, or checks that it is a real folder of ours that nobody else can
+/// enter. Errors: as SocketDirectory.
 base::Status EnsurePrivateDirectory(const std::string& path, uid_t uid);
 
 }  // namespace lockstep::net

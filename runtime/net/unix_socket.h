@@ -6,12 +6,11 @@
 
 #include <string>
 
-#include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
 
-/// Unix stream sockets by path. Every descriptor made here is close-on-exec and non-blocking. Functions without state:
-/// callable from any thread.
+/// Unix stream sockets by path. Every descriptor made here is close-on-exec and non-blocking.
+/// Functions without state: callable from any thread.
 namespace lockstep::net {
 
 /// sockaddr_un holds 108 bytes with the final zero.
@@ -23,14 +22,14 @@ struct PeerCredentials {
   gid_t gid = 0;
 };
 
-/// A listening socket that only our user (and root) may connect to: mode 0600. A socket file that nobody listens on any
-/// more is replaced.
-/// Errors: InvalidArgument - empty path, or longer than kUnixPathBytesMax; AlreadyExists - somebody listens there, or the
-/// path is no socket; else errno's code (folder missing, no permission, no space).
+/// A listening socket that only our user (and root) may connect to: mode 0600. A socket file that
+/// nobody listens on any more is replaced. Errors: InvalidArgument - empty path, or longer than
+/// kUnixPathBytesMax; AlreadyExists - somebody listens there, or the path is no socket; else
+/// errno's code (folder missing, no permission, no space).
 base::Result<base::UniqueFd> ListenUnix(const std::string& path);
 
-/// Blocks: no. Errors: InvalidArgument - path too long; NotFound - no such socket; Unavailable - nobody listens, or its
-/// backlog is full.
+/// Blocks: no. Errors: InvalidArgument - path too long; NotFound - no such socket; Unavailable -
+/// nobody listens; ResourceExhausted - its backlog is full.
 base::Result<base::UniqueFd> ConnectUnix(const std::string& path);
 
 /// The next connection; an invalid descriptor when none waits (or it was gone again).
