@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/base/clock.h"
@@ -18,19 +19,21 @@
 
 namespace lockstep::telemetry {
 
-/// The facts of a job as JSON lines (event.proto), appended to one file. One per agent, owned by it. Appending costs a
-/// move; lines are made and written `flush_delay` later, off the path on which ranks are launched.
+/// The facts of a job as JSON lines (event.proto), appended to one file. One per agent, owned by
+/// it. Appending costs a move; lines are made and written `flush_delay` later, off the path on
+/// which ranks are launched.
 ///
-/// It never fails the job: what cannot be written is counted, `on_trouble` says so once, and an EventsDropped line
-/// follows when writing works again. Confined to the loop's thread. Not synced to disk.
+/// It never fails the job: what cannot be written is counted, `on_trouble` says so once, and an
+/// EventsDropped line follows when writing works again. Confined to the loop's thread. Not synced
+/// to disk.
 class EventLog {
  public:
   struct Options {
-    std::string path;      // created with mode 0600 at the first write; existing lines are kept
-    std::string job_id;    // stamped on each event
+    std::string path;    // created with mode 0600 at the first write; existing lines are kept
+    std::string job_id;  // stamped on each event
     std::string host;
     base::Duration flush_delay = std::chrono::milliseconds(20);
-    size_t pending_events_max = 1024;            // waiting to be written; one more is dropped
+    size_t pending_events_max = 1024;              // waiting to be written; one more is dropped
     uint64_t file_bytes_max = uint64_t{64} << 20;  // written by this object; more is dropped
     std::function<void(base::Status)> on_trouble;  // once, never inside Append(); may be null
   };
@@ -49,7 +52,7 @@ class EventLog {
   uint64_t dropped_total() const { return dropped_total_; }
 
  private:
-  void ScheduleFlush();
+  std::string DroppedLine() const;
   base::Status WriteLines(std::string_view lines);
   void Drop(uint64_t count, base::Status why);
 
@@ -63,6 +66,7 @@ class EventLog {
   uint64_t dropped_total_ = 0;
   uint64_t dropped_unsaid_ = 0;  // not yet told by an EventsDropped line
   base::Status last_error_;
+  bool torn_line_ = false;  // the last write ended within a line
   bool trouble_told_ = false;
   event::Registration flush_;
   event::Registration tell_;

@@ -35,18 +35,21 @@ class Gauge {
   std::atomic<double> value_{0};
 };
 
-/// Counts observations in fixed buckets. Thread-safe; a concurrent reader may see an observation in its bucket and not
-/// yet in the sum.
+/// Counts observations in fixed buckets. Thread-safe; a concurrent reader may see an observation in
+/// its bucket and not yet in the sum.
 class Histogram {
  public:
-  /// `bounds`: inclusive upper bounds, finite, rising, at least one; a last bucket without a bound is added.
+  /// `bounds`: inclusive upper bounds, finite, rising, at least one; a last bucket without a bound
+  /// is added.
   explicit Histogram(std::vector<double> bounds);
 
   void Observe(double value);
 
   const std::vector<double>& bounds() const { return bounds_; }
   /// Observations in bucket `index` alone; bounds().size() is the bucket without a bound.
-  uint64_t bucket_count(size_t index) const { return buckets_[index].load(std::memory_order_relaxed); }
+  uint64_t bucket_count(size_t index) const {
+    return buckets_[index].load(std::memory_order_relaxed);
+  }
   double sum() const { return sum_.load(std::memory_order_relaxed); }
 
  private:
@@ -61,16 +64,16 @@ std::vector<double> ExponentialBounds(double first, double factor, int count);
 /// Label names and values, in the order in which they are printed.
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
-/// The metrics of one process or component, and how they print for Prometheus. There is no global one: whoever counts
-/// gets a set, or the metric itself, from its maker.
+/// The metrics of one process or component, and how they print for Prometheus. There is no global
+/// one: whoever counts gets a set, or the metric itself, from its maker.
 ///
-/// Metrics live as long as the set; references stay valid. Asking again with the same name and labels gives the same
-/// object. A name keeps one kind, one help text and, for histograms, one list of bounds: another is a programmer's error,
-/// as is a name or label outside [a-zA-Z_][a-zA-Z0-9_]*. Thread-safe.
+/// Metrics live as long as the set; references stay valid. Asking again with the same name and
+/// labels gives the same object. A name keeps one kind, one help text and, for histograms, one list
+/// of bounds: another is a programmer's error, as is a name or label outside
+/// [a-zA-Z_][a-zA-Z0-9_]*. Thread-safe.
 ///
-///   Counter& lost = metrics.AddCounter("lockstep_ranks_lost_total", "Ranks that ended unasked.", {{"job", job}});
-///   lost.Add();
-///   response = metrics.PrometheusText();
+///   Counter& lost = metrics.AddCounter("lockstep_ranks_lost_total", "Ranks that ended unasked.",
+///   {{"job", job}}); lost.Add(); response = metrics.PrometheusText();
 class MetricSet {
  public:
   MetricSet() = default;
@@ -83,7 +86,8 @@ class MetricSet {
   Histogram& AddHistogram(std::string_view name, std::string_view help, std::vector<double> bounds,
                           const Labels& labels = {});
 
-  /// Text exposition format 0.0.4: families in the order of their first metric, each metric in that of its making.
+  /// Text exposition format 0.0.4: families in the order of their first metric, each metric in that
+  /// of its making.
   std::string PrometheusText() const;
 
  private:
