@@ -78,7 +78,7 @@ LOCKSTEP_CHILD void BoundTheWayToExec(const ExecPlan& plan) {
   event.sigev_signo = SIGKILL;
   int timer = 0;  // the kernel's timer_t
   if (::syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) return;
-  itimerspec limit = {{0, 0}, {plan.start_seconds_max, 0}};
+  itimerspec limit = {{0, 0}, plan.start_limit};
   ::syscall(SYS_timer_settime, timer, 0, &limit, nullptr);
 }
 
@@ -147,6 +147,20 @@ LOCKSTEP_CHILD void CloseOthers(const ExecPlan& plan) {
   }
 }
 
+/// Tries each path, as a shell does along PATH: only "not here" and "not allowed" let it go on, and the latter is what
+/// is told in the end. This is done here and not beforehand because a folder on PATH may hang, and the child has a limit.
+[[noreturn]] LOCKSTEP_CHILD void Exec(ExecPlan& plan) {
+  plan.stage = ExecStage::kExec;
+  const int injected = plan.faults != nullptr ? plan.faults->Next() : 0;
+  int error = injected;
+  for (const char* const* path = plan.paths; injected == 0 && *path != nullptr; ++path) {
+    ::syscall(SYS_execve, *path, plan.argv, plan.envp);
+    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) Fail(plan, ExecStage::kExec, errno);
+    if (error != EACCES) error = errno;
+  }
+  Fail(plan, ExecStage::kExec, error);
+}
+
 }  // namespace
 
 LOCKSTEP_CHILD int ExecChild(void* argument) {
@@ -183,11 +197,7 @@ LOCKSTEP_CHILD int ExecChild(void* argument) {
 
   const unsigned long no_signals = 0;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof(no_signals));
-  plan.stage = ExecStage::kExec;
-  const int injected = plan.faults != nullptr ? plan.faults->Next() : 0;
-  if (injected != 0) Fail(plan, ExecStage::kExec, injected);
-  ::syscall(SYS_execve, plan.path, plan.argv, plan.envp);
-  Fail(plan, ExecStage::kExec, errno);
+  Exec(plan);
 }
 
 }  // namespace lockstep::process

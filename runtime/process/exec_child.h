@@ -4,6 +4,7 @@
 
 #include <sys/resource.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <cstddef>
 
@@ -48,7 +49,7 @@ struct ExecLimit {
 /// parent, which waits until the child is done with them.
 struct ExecPlan {
   pid_t parent = 0;
-  const char* path = nullptr;
+  const char* const* paths = nullptr;  // of the program, to be tried one after the other; null-terminated
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;
   const char* working_directory = nullptr;  // null = stay
@@ -60,7 +61,7 @@ struct ExecPlan {
   int terminal_fd = -1;        // of the parent; -1 = none
   int cgroup_procs_fd = -1;    // to write oneself into; -1 = none
   bool keep_ignored_hup = true;
-  int start_seconds_max = 10;  // a child that has not exec'd by then kills itself
+  timespec start_limit{10, 0};  // a child that has not exec'd by then kills itself
   FaultPlan* faults = nullptr;
 
   // What became of it, written by the child into its parent's memory.

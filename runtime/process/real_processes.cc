@@ -78,6 +78,14 @@ void ReapBlocking(pid_t pid) {
   }
 }
 
+/// As exec wants them: null-terminated.
+std::vector<const char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<const char*> pointers;
+  for (const std::string& string : strings) pointers.push_back(string.c_str());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 /// The child's environment block: the given one with the mark. A mark that is already there is another job's, of which
 /// this one is a part: it stays, in front.
 struct Environment {
@@ -347,7 +355,7 @@ base::Result<std::unique_ptr<Process>> RealProcesses::Spawn(const SpawnSpec& spe
   seq_.AssertHeld();
   LOCKSTEP_CHECK(IsPlainName(spec.name), "a spawn's name is [a-z0-9-]+");
   LOCKSTEP_CHECK(!spec.arguments.empty(), "a spawn needs a program");
-  ASSIGN_OR_RETURN(const std::string path, FindProgram(spec));
+  ASSIGN_OR_RETURN(const std::vector<std::string> paths, ProgramPaths(spec));
   const uint64_t serial = next_serial_++;
   // The slash at the end keeps rank-1/1 apart from rank-1/10.
   const std::string mark = config_.mark + "/" + spec.name + "/" + std::to_string(serial) + "/";
@@ -355,13 +363,13 @@ base::Result<std::unique_ptr<Process>> RealProcesses::Spawn(const SpawnSpec& spe
   const uint64_t oom_count = oom_.Read();
 
   bool cgroup_refused = false;
-  base::Result<Cloned> cloned = Start(spec, path, mark, leaf.get(), &cgroup_refused);
+  base::Result<Cloned> cloned = Start(spec, paths, mark, leaf.get(), &cgroup_refused);
   if (cgroup_refused) {
     // Probing at the start cannot tell all: a controller or a security module may still say no.
     LOG(WARNING) << "holding processes by environment mark from now on: " << cloned.status();
     cgroups_refused_ = true;
     leaf.reset();
-    cloned = Start(spec, path, mark, nullptr, &cgroup_refused);
+    cloned = Start(spec, paths, mark, nullptr, &cgroup_refused);
   }
   if (!cloned.ok()) return std::move(cloned).status();
 
@@ -381,12 +389,11 @@ base::Result<std::unique_ptr<CgroupLeaf>> RealProcesses::NewLeaf(const SpawnSpec
   return std::unique_ptr<CgroupLeaf>();
 }
 
-base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec, const std::string& path,
+base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec, const std::vector<std::string>& paths,
                                                          const std::string& mark, const CgroupLeaf* leaf,
                                                          bool* cgroup_refused) {
-  std::vector<const char*> argv;
-  for (const std::string& argument : spec.arguments) argv.push_back(argument.c_str());
-  argv.push_back(nullptr);
+  const std::vector<const char*> argv = Pointers(spec.arguments);
+  const std::vector<const char*> path_pointers = Pointers(paths);
   const Environment environment(spec, mark);
   ASSIGN_OR_RETURN(std::vector<ExecFd> fds, ChildFds(spec, null_.get()));
   std::vector<ExecLimit> limits;
@@ -400,7 +407,7 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec, 
 
   ExecPlan plan;
   plan.parent = ::getpid();
-  plan.path = path.c_str();
+  plan.paths = path_pointers.data();
   plan.argv = argv.data();
   plan.envp = environment.pointers.data();
   plan.working_directory = spec.working_directory.empty() ? nullptr : spec.working_directory.c_str();
@@ -411,13 +418,15 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec, 
   plan.umask = spec.umask ? static_cast<int>(*spec.umask) : -1;
   plan.terminal_fd = spec.controlling_terminal_fd.value_or(-1);
   plan.cgroup_procs_fd = procs.get();
+  const auto whole_seconds = std::chrono::duration_cast<seconds>(config_.start_limit);
+  plan.start_limit = {.tv_sec = whole_seconds.count(), .tv_nsec = (config_.start_limit - whole_seconds).count()};
   plan.faults = config_.faults;
-  base::Result<Cloned> cloned = Clone(spec, path, plan);
+  base::Result<Cloned> cloned = Clone(spec, paths, plan);
   *cgroup_refused = plan.error != 0 && plan.stage == ExecStage::kCgroup;
   return cloned;
 }
 
-base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec, const std::string& path,
+base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec, const std::vector<std::string>& paths,
                                                          ExecPlan& plan) {
   const base::SteadyTime begin = loop_.Now();
   int pidfd = -1;
@@ -434,14 +443,15 @@ base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec, 
   Cloned cloned{.pid = pid, .pidfd = base::UniqueFd(pidfd)};
   if (plan.error != 0) {
     ReapBlocking(pid);
-    return ExplainExecFailure(spec, path, plan.stage, plan.error, plan.subject);
+    return ExplainExecFailure(spec, paths, plan.stage, plan.error, plan.subject);
   }
-  if (loop_.Now() - begin >= seconds(plan.start_seconds_max)) {
+  if (loop_.Now() - begin >= config_.start_limit) {
     // It may have killed itself for being too slow, or have exec'd at the last moment.
-    if (const std::optional<Exit> exit = TakeExit(pid)) {
-      return base::DeadlineExceededError("start " + spec.name + ": " + path + " could not be loaded within " +
-                                         std::to_string(plan.start_seconds_max) +
-                                         " s; is it or its working directory on a file system that hangs?");
+    if (TakeExit(pid)) {
+      return base::DeadlineExceededError("start " + spec.name + ": " + spec.arguments.front() +
+                                         " could not be loaded within " + base::FormatDuration(config_.start_limit) +
+                                         "; is it, its working directory or a folder of PATH on a file system that "
+                                         "hangs, or is its cgroup frozen?");
     }
   }
   return cloned;

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,6 +54,7 @@ class RealProcesses final : public Processes {
     std::string mark;  // begins the environment mark of every child; names job and agent, [A-Za-z0-9._-] only
     Containment containment = Containment::kBest;
     bool use_pidfd = true;        // false as on kernels before 5.2
+    base::Duration start_limit = std::chrono::seconds(10);  // from Spawn() to exec
     FaultPlan* faults = nullptr;  // for tests; may be null
   };
 
@@ -74,9 +76,9 @@ class RealProcesses final : public Processes {
 
   RealProcesses(Config config, event::Loop& loop, std::unique_ptr<CgroupTree> cgroups, base::UniqueFd null);
 
-  base::Result<Cloned> Start(const SpawnSpec& spec, const std::string& path, const std::string& mark,
+  base::Result<Cloned> Start(const SpawnSpec& spec, const std::vector<std::string>& paths, const std::string& mark,
                              const CgroupLeaf* leaf, bool* cgroup_refused);
-  base::Result<Cloned> Clone(const SpawnSpec& spec, const std::string& path, ExecPlan& plan);
+  base::Result<Cloned> Clone(const SpawnSpec& spec, const std::vector<std::string>& paths, ExecPlan& plan);
   base::Result<std::unique_ptr<CgroupLeaf>> NewLeaf(const SpawnSpec& spec, uint64_t serial);
 
   void OnChildSignal();

@@ -30,6 +30,7 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/testing/run_until.h"
+#include "runtime/process/cgroup.h"
 #include "runtime/process/descendants.h"
 #include "runtime/process/proc_scan.h"
 #include "runtime/process/processes.h"
@@ -345,6 +346,88 @@ TEST_F(RealProcessesTest, OrphansAreReapedWhileTheirRankRunsOn) {
   EXPECT_TRUE(host_.Wait([&] { return !ReadProcStat(orphan); })) << "still a zombie";
 }
 
+/// The folder, of `Describe()` or containment(), that follows " at ".
+std::string FolderOf(const std::string& containment) { return containment.substr(containment.find(" at ") + 4); }
+
+void WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  file.flush();
+  EXPECT_TRUE(file.good()) << path;
+}
+
+TEST(RealProcessesStartTest, ChildThatHangsOnItsWayToExecIsGivenUp) {
+  Host host({.mark = "hang", .containment = Containment::kCgroupV2, .start_limit = milliseconds(200)});
+  if (!host.works()) GTEST_SKIP() << host.status();
+  const std::string freeze = FolderOf(host.processes().containment()) + "/cgroup.freeze";
+  WriteFile(freeze, "1");  // the child freezes when it joins
+
+  const auto process = host.processes().Spawn({.name = "rank-0", .arguments = {"/bin/true"}}, [](const Exit&) {});
+  WriteFile(freeze, "0");
+
+  EXPECT_THAT(process, StatusIs(Code::kDeadlineExceeded, AllOf(HasSubstr("/bin/true"), HasSubstr("200ms"))));
+}
+
+TEST(RealProcessesOomTest, KillForWantOfMemoryIsToldFromAPlainKill) {
+  const auto memory = OwnCgroupFolder("memory");
+  if (!memory || ::access(memory->c_str(), W_OK) != 0) GTEST_SKIP() << "no memory cgroup (v1) that may be written";
+  const std::string folder = *memory + "/lockstep-oom-test-" + std::to_string(::getpid());
+  ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
+  WriteFile(folder + "/memory.limit_in_bytes", "67108864");
+  int report[2];
+  ASSERT_EQ(::pipe2(report, O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    WriteFile(folder + "/cgroup.procs", "0");
+    Host host({.mark = "oom"});
+    std::string ends;
+    for (const auto& actions : std::vector<std::vector<std::string>>{{"raise", "9"}, {"eat", "200"}, {"raise", "9"}}) {
+      std::optional<Exit> exit;
+      SpawnSpec spec{.name = "rank-0", .arguments = {kTroublemaker, actions[0], actions[1]}};
+      const auto process = host.processes().Spawn(spec, [&](const Exit& how) { exit = how; });
+      host.Wait([&] { return exit.has_value(); });
+      ends += exit->ToString() + "\n";
+    }
+    if (::write(report[1], ends.data(), ends.size()) < 0) ::_exit(1);
+    ::_exit(0);
+  }
+  ::close(report[1]);
+  char text[512];
+  const ssize_t size = ::read(report[0], text, sizeof(text));
+  ::close(report[0]);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ::rmdir(folder.c_str());
+
+  ASSERT_GT(size, 0);
+  EXPECT_EQ(std::string(text, static_cast<size_t>(size)),
+            "signal 9 (SIGKILL)\nsignal 9 (SIGKILL), out of memory\nsignal 9 (SIGKILL)\n");
+}
+
+TEST(RealProcessesKillTest, ProcessThatCannotDieIsNamedWhenTheDeadlinePasses) {
+  // What a version 1 freezer holds survives SIGKILL until it is thawed, like a process in uninterruptible sleep.
+  const auto freezer = OwnCgroupFolder("freezer");
+  if (!freezer || ::access(freezer->c_str(), W_OK) != 0) GTEST_SKIP() << "no freezer cgroup that may be written";
+  const std::string folder = *freezer + "/lockstep-stuck-test-" + std::to_string(::getpid());
+  ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
+  {
+    Host host({.mark = "stuck", .containment = Containment::kSubreaperMark});
+    Collected output(host.loop());
+    const auto process = host.Spawn(kTroublemaker, {"print", "ready", "sleep"}, output);
+    ASSERT_TRUE(host.Wait([&] { return output.Has("ready"); }));
+    WriteFile(folder + "/cgroup.procs", std::to_string(process->pid()));
+    WriteFile(folder + "/freezer.state", "FROZEN");
+
+    const base::Status status = host.KillAll(*process, milliseconds(100));
+
+    EXPECT_THAT(status, StatusIs(Code::kDeadlineExceeded,
+                                 AllOf(HasSubstr("troublemaker (pid " + std::to_string(process->pid())),
+                                       HasSubstr("100ms"))));
+    WriteFile(folder + "/freezer.state", "THAWED");
+    EXPECT_THAT(host.KillAll(*process), IsOk());
+  }
+  EXPECT_EQ(::rmdir(folder.c_str()), 0);
+}
+
 /// What a spawn may fail at: each call in turn, in the parent and in the child.
 TEST(RealProcessesFaultTest, AnyFailingCallIsAStatusAndLeavesNothingBehind) {
   FaultPlan faults;
@@ -390,6 +473,7 @@ struct Tree {
   Containment containment;
   bool use_pidfd = true;
   bool unprivileged = false;
+  bool delegated = false;  // in a cgroup that the unprivileged user may write
 
   friend void PrintTo(const Tree& tree, std::ostream* out) { *out << tree.name; }
 };
@@ -400,6 +484,14 @@ class TreeTest : public ::testing::TestWithParam<Tree> {
   /// `body` returns what is wrong, or nothing.
   void RunAlone(const std::function<std::string(Host&, const std::string& program)>& body) {
     if (GetParam().unprivileged && ::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+    std::string cgroup;
+    if (GetParam().delegated) {
+      const auto own = OwnCgroupFolder("");
+      if (!own || ::access(own->c_str(), W_OK) != 0) GTEST_SKIP() << "no cgroup v2 that may be written";
+      cgroup = *own + "/lockstep-delegated-test-" + std::to_string(::getpid());
+      ASSERT_EQ(::mkdir(cgroup.c_str(), 0755), 0);
+      for (const char* file : {"", "/cgroup.procs"}) ASSERT_EQ(::chown((cgroup + file).c_str(), kNobody, kNobody), 0);
+    }
     Folder folder;  // where another user may look
     const std::string program = folder.path() + "/troublemaker";
     std::filesystem::copy_file(kTroublemaker, program);
@@ -407,6 +499,7 @@ class TreeTest : public ::testing::TestWithParam<Tree> {
     ASSERT_EQ(::pipe2(report, O_CLOEXEC), 0);
     const pid_t child = ::fork();
     if (child == 0) {
+      if (GetParam().delegated) WriteFile(cgroup + "/cgroup.procs", "0");
       if (GetParam().unprivileged && ::setresuid(kNobody, kNobody, kNobody) != 0) ::_exit(2);
       std::string problem;
       {
@@ -426,6 +519,9 @@ class TreeTest : public ::testing::TestWithParam<Tree> {
     ::close(report[0]);
     int status = -1;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
+    if (GetParam().delegated) {
+      EXPECT_EQ(::rmdir(cgroup.c_str()), 0) << "a cgroup is left in it";
+    }
     if (problem.starts_with("SKIP ")) GTEST_SKIP() << problem.substr(5);
     EXPECT_EQ(problem, "");
     EXPECT_EQ(status, 0);
@@ -535,6 +631,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Tree{"CgroupV2", Containment::kCgroupV2}, Tree{"CgroupV1", Containment::kCgroupV1},
                       Tree{"Mark", Containment::kSubreaperMark},
                       Tree{"MarkWithoutPidfd", Containment::kSubreaperMark, false},
+                      Tree{"DelegatedCgroupAsNobody", Containment::kCgroupV2, true, true, true},
                       Tree{"BestAsNobody", Containment::kBest, true, true},
                       Tree{"MarkAsNobody", Containment::kSubreaperMark, true, true}),
     [](const auto& tree) { return tree.param.name; });

@@ -39,6 +39,8 @@ std::optional<std::string_view> Variable(const SpawnSpec& spec, std::string_view
   return std::nullopt;
 }
 
+std::string_view SearchPath(const SpawnSpec& spec) { return Variable(spec, "PATH").value_or(kDefaultPath); }
+
 /// `path` as seen from here, when it counts from the child's working directory.
 std::string FromHere(const SpawnSpec& spec, const std::string& path) {
   if (path.starts_with('/') || spec.working_directory.empty()) return path;
@@ -112,11 +114,24 @@ std::string MachineName(unsigned machine) {
   }
 }
 
+/// Of several paths the first that leads to a file; nullopt when none does.
+std::optional<std::string> FirstFile(const SpawnSpec& spec, const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (IsFile(FromHere(spec, path))) return path;
+  }
+  return std::nullopt;
+}
+
+Status NowhereOnPath(const SpawnSpec& spec) {
+  const std::string& name = spec.arguments.front();
+  const bool here = IsFile(FromHere(spec, "./" + name));
+  return base::NotFoundError(What(spec) + ": no program \"" + name + "\" on PATH (" + std::string(SearchPath(spec)) +
+                             ")" + (here ? "; for the file in the working directory write ./" + name : ""));
+}
+
 Status NotFound(const SpawnSpec& spec, const std::string& path) {
   const std::string seen = FromHere(spec, path);
-  if (!IsFile(seen)) {
-    return base::NotFoundError(What(spec) + ": " + seen + ": no such file (ENOENT)");
-  }
+  if (!IsFile(seen)) return base::NotFoundError(What(spec) + ": " + seen + ": no such file (ENOENT)");
   // The file is there, so what is missing is what it asks for.
   const std::string head = FirstBytes(seen);
   if (const auto interpreter = ScriptInterpreter(head)) {
@@ -177,7 +192,10 @@ Status TooLong(const SpawnSpec& spec, const std::string& path) {
                                       " bytes in all and 131072 for each: pass them in a file, or ulimit -s unlimited");
 }
 
-Status ExplainExec(const SpawnSpec& spec, const std::string& path, int error) {
+Status ExplainExec(const SpawnSpec& spec, const std::vector<std::string>& paths, int error) {
+  const std::optional<std::string> file = FirstFile(spec, paths);
+  if (!file && error == ENOENT && spec.arguments.front().find('/') == std::string::npos) return NowhereOnPath(spec);
+  const std::string path = file.value_or(paths.front());
   switch (error) {
     case ENOENT:
     case ENOTDIR:
@@ -195,33 +213,23 @@ Status ExplainExec(const SpawnSpec& spec, const std::string& path, int error) {
 
 }  // namespace
 
-base::Result<std::string> FindProgram(const SpawnSpec& spec) {
+base::Result<std::vector<std::string>> ProgramPaths(const SpawnSpec& spec) {
   const std::string& name = spec.arguments.front();
   if (name.empty()) return base::InvalidArgumentError(What(spec) + ": the program's name is empty");
-  if (name.find('/') != name.npos) return name;
-  const std::string_view path = Variable(spec, "PATH").value_or(kDefaultPath);
-  std::string not_executable;
-  for (size_t begin = 0; begin <= path.size();) {
-    const size_t end = std::min(path.find(':', begin), path.size());
-    const std::string folder(path.substr(begin, end - begin));
-    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;  // an empty folder is the current one
-    const std::string seen = FromHere(spec, candidate);
-    if (IsFile(seen)) {
-      if (::access(seen.c_str(), X_OK) == 0) return candidate;
-      if (not_executable.empty()) not_executable = seen;
-    }
+  if (name.find('/') != name.npos) return std::vector<std::string>{name};
+  std::vector<std::string> paths;
+  const std::string_view folders = SearchPath(spec);
+  for (size_t begin = 0; begin <= folders.size();) {
+    const size_t end = std::min(folders.find(':', begin), folders.size());
+    const std::string folder(folders.substr(begin, end - begin));
+    paths.push_back((folder.empty() ? "." : folder) + "/" + name);  // an empty folder is the current one
     begin = end + 1;
   }
-  if (!not_executable.empty()) {
-    return base::PermissionDeniedError(What(spec) + ": " + not_executable +
-                                       " is not executable (EACCES); try: chmod +x " + not_executable);
-  }
-  const bool here = IsFile(FromHere(spec, "./" + name));
-  return base::NotFoundError(What(spec) + ": no program \"" + name + "\" on PATH (" + std::string(path) + ")" +
-                             (here ? "; for the file in the working directory write ./" + name : ""));
+  return paths;
 }
 
-Status ExplainExecFailure(const SpawnSpec& spec, const std::string& path, ExecStage stage, int error, int subject) {
+Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>& paths, ExecStage stage,
+                          int error, int subject) {
   switch (stage) {
     case ExecStage::kStarting:
     case ExecStage::kParentGone:
@@ -240,7 +248,7 @@ Status ExplainExecFailure(const SpawnSpec& spec, const std::string& path, ExecSt
     case ExecStage::kWorkingDirectory:
       return base::ErrnoStatus(error, What(spec) + ": enter its working directory " + spec.working_directory);
     case ExecStage::kExec:
-      return ExplainExec(spec, path, error);
+      return ExplainExec(spec, paths, error);
   }
   return base::InternalError(What(spec) + ": failed at an unknown stage");
 }

@@ -3,6 +3,7 @@
 #define LOCKSTEP_RUNTIME_PROCESS_SPAWN_ERROR_H_
 
 #include <string>
+#include <vector>
 
 #include "runtime/base/result.h"
 #include "runtime/base/status.h"
@@ -11,15 +12,15 @@
 
 namespace lockstep::process {
 
-/// The file that `spec.arguments[0]` means: itself when it has a slash, else the first executable of that name on PATH
-/// of `spec.environment`. Relative folders count from `spec.working_directory`.
-/// Errors: NotFound - on no folder of PATH (listed); PermissionDenied - found, but not executable.
-base::Result<std::string> FindProgram(const SpawnSpec& spec);
+/// The files that `spec.arguments[0]` may mean: itself when it has a slash, else a file of that name in each folder of
+/// PATH of `spec.environment`. Relative ones count from `spec.working_directory`. Looks at no file.
+/// Errors: InvalidArgument - the name is empty.
+base::Result<std::vector<std::string>> ProgramPaths(const SpawnSpec& spec);
 
-/// What a failure on the way to exec means to a person: looks at the file, its interpreter and the limits.
-/// `path` is the file that was to be run.
-base::Status ExplainExecFailure(const SpawnSpec& spec, const std::string& path, ExecStage stage, int error,
-                                int subject);
+/// What a failure on the way to exec means to a person: looks at the files, their interpreters and the limits.
+/// `paths` were tried in vain.
+base::Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>& paths, ExecStage stage,
+                                int error, int subject);
 
 /// Why no process could be made (clone), with the limit that may apply and the command that raises it.
 base::Status ExplainCloneFailure(const SpawnSpec& spec, int error);
