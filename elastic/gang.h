@@ -42,25 +42,24 @@ namespace lockstep::elastic {
 
 /// How often and how soon a failed gang starts again, and how long ranks are given to end.
 struct GangConfig {
-  int rank_count = 1;     // at least 1
-  int max_restarts = 0;   // of the whole gang, for the whole job
-  int restarts_used = 0;  // by this job before this agent (kept on disk: PersistRestarts); also the
-                          // first round's number
-  base::Duration backoff_first =
-      std::chrono::seconds(1);  // before the second restart in a row; doubles from there
+  int rank_count = 1;    // at least 1
+  int max_restarts = 0;  // of the whole gang, for the whole job
+  /// By this job before this agent (kept on disk: PersistRestarts); also the first round's number.
+  int restarts_used = 0;
+  /// Before the second restart in a row; doubles from there. The first one after progress comes at
+  /// once.
+  base::Duration backoff_first = std::chrono::seconds(1);
   base::Duration backoff_max = std::chrono::seconds(60);
   uint64_t seed = 0;  // of the backoff's jitter
-  base::Duration peer_failure_grace =
-      std::chrono::seconds(2);  // TERM to KILL when a rank failed; 0 = KILL at once
-  base::Duration user_stop_grace =
-      std::chrono::seconds(30);  // TERM to KILL when the user stops the job; 0 likewise
-  base::Duration kill_deadline =
-      std::chrono::seconds(10);  // KILL to giving up on a process that does not die
-  base::Duration early_exit_notice =
-      std::chrono::seconds(10);  // first exit 0 to a notice that others run on; 0 = none
+  /// From TERM to KILL when a rank failed, and when the user stops the job; 0 = KILL at once.
+  base::Duration peer_failure_grace = std::chrono::seconds(2);
+  base::Duration user_stop_grace = std::chrono::seconds(30);
+  /// From KILL to giving up on a process that does not die.
+  base::Duration kill_deadline = std::chrono::seconds(10);
+  /// From the first exit 0 to a notice that others run on; 0 = no notice.
+  base::Duration early_exit_notice = std::chrono::seconds(10);
   base::Duration tie_window = std::chrono::milliseconds(20);
-  bool stop_on_repeated_failure =
-      true;  // acts only in jobs that have reported progress at least once
+  bool stop_on_repeated_failure = true;  // only in jobs that have reported progress at least once
 };
 
 /// One process in the place of a rank: the pair names it within the job. A rank's incarnations
@@ -86,8 +85,7 @@ struct RankExit {
   friend bool operator==(const RankExit&, const RankExit&) = default;
 };
 
-// ----------------------------------------------------------------------------------------------------------
-// events
+// ---------------------------------------- events
 
 struct Start {};
 /// Each process named in SpawnRanks is answered by one of these two, also when the gang is coming
@@ -146,8 +144,7 @@ struct Event {
       what;
 };
 
-// --------------------------------------------------------------------------------------------------------
-// outcomes
+// ---------------------------------------- outcomes
 
 /// What is known of one rank in one round.
 struct RankRecord {
@@ -211,8 +208,7 @@ struct JobOutcome {
   int stop_signal = 0;
 };
 
-// ---------------------------------------------------------------------------------------------------------
-// actions
+// ---------------------------------------- actions
 
 /// Start these processes, in this order.
 struct SpawnRanks {
@@ -270,8 +266,7 @@ struct JobEnded {
 using Action = std::variant<SpawnRanks, SignalLeaders, SignalTrees, KillTrees, SetTimer, ClearTimer,
                             PersistRestarts, RoundEnded, Notice, JobEnded>;
 
-// -----------------------------------------------------------------------------------------------------------
-// state
+// ---------------------------------------- state
 
 enum class Phase : uint8_t {
   kIdle,

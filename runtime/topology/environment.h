@@ -1,0 +1,66 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_RUNTIME_TOPOLOGY_ENVIRONMENT_H_
+#define LOCKSTEP_RUNTIME_TOPOLOGY_ENVIRONMENT_H_
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+#include "runtime/topology/world.h"
+
+/// The one place where the environment of ranks is made. Pure functions, for any thread.
+namespace lockstep::topology {
+
+/// Name to value; ordered, so that a block is the same each time it is made.
+using Environment = std::map<std::string, std::string>;
+
+/// What the ranks of a job have in common in one round.
+struct JobFacts {
+  std::string job_id;
+  base::Round round;
+  int restart_count = 0;
+  int max_restarts = 0;
+  std::string checkpoint_directory;  // "" = the job names none
+  base::Duration stop_grace{0};      // TERM to KILL when the user stops the job
+  int node_cores = 1;                // in the affinity mask of this node's agent
+  std::string home;                  // of the user as the user database has it, for when HOME is not inherited
+};
+
+/// What is one rank's own.
+struct RankFacts {
+  base::Rank rank;
+  base::Incarnation incarnation;
+  std::string socket_path;  // where it attaches to its agent; "" = nowhere
+  std::string cookie;       // what it proves itself with there: a secret, redacted in every dump
+  std::string error_file;   // where a Python program leaves its error: TORCHELASTIC_ERROR_FILE
+};
+
+/// The complete environment of one rank. Later sources win over earlier ones:
+///   1. `inherited`, the environment of `lockstep run`, without what another launcher or an agent above us left in it
+///      about some other world (IsWorldVariable);
+///   2. defaults: OMP_NUM_THREADS (the node's cores over its ranks, at least 1), HOME,
+///      TORCH_NCCL_ASYNC_ERROR_HANDLING and its older name;
+///   3. `from_spec`, the job's own variables;
+///   4. the world's variables: RANK, WORLD_SIZE, MASTER_ADDR, TORCHELASTIC_*, LOCKSTEP_* ... A job cannot set these:
+///      ranks that disagree on who they are meet nobody, or one another's job. `from_spec` is validated to hold none;
+///      one that comes here all the same loses.
+/// The process runner adds LOCKSTEP_MARK on its own. PYTHONUNBUFFERED is left alone: Python is started with -u.
+Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
+                                const Environment& inherited, const Environment& from_spec);
+
+/// True for the variables that say who a rank is, which only Lockstep sets: what torchrun sets, and LOCKSTEP_ with its
+/// own exceptions (LOCKSTEP_TEST_...: for programs under test).
+bool IsWorldVariable(std::string_view name);
+
+/// Splits "NAME=VALUE" strings, as environ has them; what holds no '=' or no name is dropped, of equal names the first
+/// stays (as getenv sees it).
+Environment ParseEnvironment(const std::vector<std::string>& block);
+/// "NAME=VALUE" strings, as execve wants them.
+std::vector<std::string> ToBlock(const Environment& environment);
+
+}  // namespace lockstep::topology
+
+#endif  // LOCKSTEP_RUNTIME_TOPOLOGY_ENVIRONMENT_H_
