@@ -4,7 +4,8 @@
 
 namespace lockstep::topology {
 
-/// Cores that the calling thread may run on (its affinity mask, so cpusets and taskset count); at least 1. Any thread.
+/// Cores that the calling thread may run on (its affinity mask, so cpusets and taskset count); at
+/// least 1. Any thread.
 int CpuCount();
 
 }  // namespace lockstep::topology

@@ -26,7 +26,7 @@ struct JobFacts {
   std::string checkpoint_directory;  // "" = the job names none
   base::Duration stop_grace{0};      // TERM to KILL when the user stops the job
   int node_cores = 1;                // in the affinity mask of this node's agent
-  std::string home;                  // of the user as the user database has it, for when HOME is not inherited
+  std::string home;  // of the user as the user database has it, for when HOME is not inherited
 };
 
 /// What is one rank's own.
@@ -39,24 +39,24 @@ struct RankFacts {
 };
 
 /// The complete environment of one rank. Later sources win over earlier ones:
-///   1. `inherited`, the environment of `lockstep run`, without what another launcher or an agent above us left in it
-///      about some other world (IsWorldVariable);
+///   1. `inherited`, the environment of `lockstep run`;
 ///   2. defaults: OMP_NUM_THREADS (the node's cores over its ranks, at least 1), HOME,
 ///      TORCH_NCCL_ASYNC_ERROR_HANDLING and its older name;
 ///   3. `from_spec`, the job's own variables;
-///   4. the world's variables: RANK, WORLD_SIZE, MASTER_ADDR, TORCHELASTIC_*, LOCKSTEP_* ... A job cannot set these:
-///      ranks that disagree on who they are meet nobody, or one another's job. `from_spec` is validated to hold none;
-///      one that comes here all the same loses.
-/// The process runner adds LOCKSTEP_MARK on its own. PYTHONUNBUFFERED is left alone: Python is started with -u.
+///   4. the world's variables (IsWorldVariable): RANK, WORLD_SIZE, MASTER_ADDR, TORCHELASTIC_*,
+///   LOCKSTEP_* ... They
+///      win over the job's own, since ranks that disagree on who they are meet nobody, or another
+///      job's ranks; one that this world leaves unset (no socket) is taken out, whoever set it.
+/// The process runner adds LOCKSTEP_MARK on its own. PYTHONUNBUFFERED is left alone: Python is
+/// started with -u.
 Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
                                 const Environment& inherited, const Environment& from_spec);
 
-/// True for the variables that say who a rank is, which only Lockstep sets: what torchrun sets, and LOCKSTEP_ with its
-/// own exceptions (LOCKSTEP_TEST_...: for programs under test).
+/// True for the variables that say who a rank is and whom it meets, which Lockstep alone sets.
 bool IsWorldVariable(std::string_view name);
 
-/// Splits "NAME=VALUE" strings, as environ has them; what holds no '=' or no name is dropped, of equal names the first
-/// stays (as getenv sees it).
+/// Splits "NAME=VALUE" strings, as environ has them; what holds no '=' or no name is dropped, of
+/// equal names the first stays (as getenv sees it).
 Environment ParseEnvironment(const std::vector<std::string>& block);
 /// "NAME=VALUE" strings, as execve wants them.
 std::vector<std::string> ToBlock(const Environment& environment);

@@ -15,7 +15,8 @@ struct Node {
   int slots = 1;  // ranks on it, at least 1; nodes may differ
 };
 
-/// One round's membership: its nodes, in rank order. Rank 0 and the master address share the first node.
+/// One round's membership: its nodes, in rank order. Rank 0 and the master address share the first
+/// node.
 struct WorldSpec {
   std::vector<Node> nodes;  // at least one
   std::string master_address;

@@ -1,0 +1,126 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/topology/environment.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "runtime/base/check.h"
+
+namespace lockstep::topology {
+
+namespace {
+
+constexpr auto kWorldVariables = std::to_array<std::string_view>({
+    "RANK",
+    "LOCAL_RANK",
+    "GROUP_RANK",
+    "ROLE_RANK",
+    "ROLE_NAME",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "GROUP_WORLD_SIZE",
+    "ROLE_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "TORCHELASTIC_RESTART_COUNT",
+    "TORCHELASTIC_MAX_RESTARTS",
+    "TORCHELASTIC_RUN_ID",
+    "TORCHELASTIC_USE_AGENT_STORE",
+    "TORCHELASTIC_ERROR_FILE",
+    "LOCKSTEP_JOB_ID",
+    "LOCKSTEP_ROUND",
+    "LOCKSTEP_INCARNATION",
+    "LOCKSTEP_SOCKET",
+    "LOCKSTEP_COOKIE",
+    "LOCKSTEP_CHECKPOINT_DIR",
+    "LOCKSTEP_STOP_GRACE_MS",
+    "LOCKSTEP_MARK",
+});
+
+void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
+              Environment& environment) {
+  const std::vector<RankPlace> places = PlaceRanks(world);
+  const auto index = static_cast<size_t>(rank.rank.value());
+  LOCKSTEP_CHECK(index < places.size(), "the rank is one of the world's");
+  const RankPlace& place = places[index];
+  const std::string world_size = std::to_string(places.size());
+  environment["RANK"] = place.rank.ToString();
+  environment["LOCAL_RANK"] = place.local_rank.ToString();
+  environment["WORLD_SIZE"] = world_size;
+  environment["LOCAL_WORLD_SIZE"] = std::to_string(place.local_world_size);
+  // torchrun's word "group" means the agents of a job.
+  environment["GROUP_RANK"] = place.node.ToString();
+  environment["GROUP_WORLD_SIZE"] = std::to_string(world.nodes.size());
+  environment["ROLE_NAME"] = world.role;
+  environment["ROLE_RANK"] = place.rank.ToString();  // a job has one role
+  environment["ROLE_WORLD_SIZE"] = world_size;
+  environment["MASTER_ADDR"] = world.master_address;
+  environment["MASTER_PORT"] = std::to_string(world.master_port);
+  environment["TORCHELASTIC_RESTART_COUNT"] = std::to_string(job.restart_count);
+  environment["TORCHELASTIC_MAX_RESTARTS"] = std::to_string(job.max_restarts);
+  environment["TORCHELASTIC_RUN_ID"] = job.job_id;
+  // Rank 0 hosts the store itself: the agent keeps none.
+  environment["TORCHELASTIC_USE_AGENT_STORE"] = "False";
+  if (!rank.error_file.empty()) environment["TORCHELASTIC_ERROR_FILE"] = rank.error_file;
+  environment["LOCKSTEP_JOB_ID"] = job.job_id;
+  environment["LOCKSTEP_ROUND"] = job.round.ToString();
+  environment["LOCKSTEP_INCARNATION"] = rank.incarnation.ToString();
+  environment["LOCKSTEP_STOP_GRACE_MS"] =
+      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(job.stop_grace).count());
+  if (!rank.socket_path.empty()) {
+    environment["LOCKSTEP_SOCKET"] = rank.socket_path;
+    environment["LOCKSTEP_COOKIE"] = rank.cookie;
+  }
+  if (!job.checkpoint_directory.empty()) {
+    environment["LOCKSTEP_CHECKPOINT_DIR"] = job.checkpoint_directory;
+  }
+}
+
+int LocalWorldSize(const WorldSpec& world, base::Rank rank) {
+  return PlaceRanks(world)[static_cast<size_t>(rank.value())].local_world_size;
+}
+
+}  // namespace
+
+bool IsWorldVariable(std::string_view name) {
+  return std::find(kWorldVariables.begin(), kWorldVariables.end(), name) != kWorldVariables.end();
+}
+
+Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
+                                const Environment& inherited, const Environment& from_spec) {
+  Environment environment = inherited;
+  if (std::string& home = environment["HOME"]; home.empty()) {
+    home = job.home.empty() ? "/" : job.home;
+  }
+  const int threads = std::max(1, job.node_cores / LocalWorldSize(world, rank.rank));
+  environment.try_emplace("OMP_NUM_THREADS", std::to_string(threads));
+  // An error on a communicator ends its process instead of hanging it; torch renamed the variable
+  // in 2.2.
+  environment.try_emplace("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");
+  environment.try_emplace("NCCL_ASYNC_ERROR_HANDLING", "1");
+  for (const auto& [name, value] : from_spec) environment[name] = value;
+  // Also those that this world leaves unset: a rank must not find another job's socket.
+  std::erase_if(environment, [](const auto& variable) { return IsWorldVariable(variable.first); });
+  SetWorld(world, job, rank, environment);
+  return environment;
+}
+
+Environment ParseEnvironment(const std::vector<std::string>& block) {
+  Environment environment;
+  for (const std::string& entry : block) {
+    const size_t equals = entry.find('=');
+    if (equals == std::string::npos || equals == 0) continue;
+    environment.try_emplace(entry.substr(0, equals), entry.substr(equals + 1));
+  }
+  return environment;
+}
+
+std::vector<std::string> ToBlock(const Environment& environment) {
+  std::vector<std::string> block;
+  block.reserve(environment.size());
+  for (const auto& [name, value] : environment) block.push_back(name + "=" + value);
+  return block;
+}
+
+}  // namespace lockstep::topology
