@@ -21,6 +21,9 @@ namespace {
 // A larger environment than the kernel passes to exec with its default limits (a quarter of an 8 MiB stack).
 constexpr size_t kEnvironmentBytesMax = 4 << 20;
 
+// The kernel's PF_FORKNOEXEC (include/linux/sched.h), the same since 2.6.
+constexpr int64_t kForkedNotExeced = 0x40;
+
 /// The whole of a small file of /proc, at most `bytes_max`; empty when it cannot be read.
 std::string ReadProcFile(const std::string& path, size_t bytes_max) {
   const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -70,11 +73,12 @@ std::optional<ProcStat> ParseProcStat(std::string_view text) {
   if (!TakeNumber(text, stat.parent) || !TakeNumber(text, stat.group) || !TakeNumber(text, stat.session)) {
     return std::nullopt;
   }
-  // Fields 7 to 21 lie between the session (6) and the start time (22), proc(5).
+  // Fields 7 to 21 lie between the session (6) and the start time (22), proc(5); 9 holds the kernel's flags.
   int64_t skipped = 0;
   for (int field = 7; field <= 21; ++field) {
     // Some are unsigned beyond int64, but none of those stands here.
     if (!TakeNumber(text, skipped)) return std::nullopt;
+    if (field == 9) stat.execed = (skipped & kForkedNotExeced) == 0;
   }
   if (!TakeNumber(text, stat.start_ticks)) return std::nullopt;
   return stat;

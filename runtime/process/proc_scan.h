@@ -20,6 +20,7 @@ struct ProcStat {
   pid_t group = 0;
   pid_t session = 0;
   char state = '?';            // R, S, D, T, Z ...
+  bool execed = true;          // false from fork until its first exec
   uint64_t start_ticks = 0;    // since boot, in clock ticks
   std::string name;            // at most 15 bytes; may hold anything, spaces and brackets too
 

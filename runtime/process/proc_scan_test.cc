@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <optional>
@@ -26,6 +27,7 @@ TEST(ProcScanTest, ParsesAStatLineWhoseNameHoldsSpacesAndBrackets) {
   EXPECT_EQ(stat->parent, 17);
   EXPECT_EQ(stat->group, 4240);
   EXPECT_EQ(stat->session, 4239);
+  EXPECT_TRUE(stat->execed);
   EXPECT_EQ(stat->start_ticks, 987654u);
   EXPECT_EQ(stat->ToString(), "a) R (b (pid 4242, state D)");
 }
@@ -48,6 +50,26 @@ TEST(ProcScanTest, FindsItselfAndItsParent) {
   bool found = false;
   for (const ProcStat& stat : ScanProcesses()) found = found || stat.pid == ::getpid();
   EXPECT_TRUE(found);
+}
+
+TEST(ProcScanTest, TellsAForkedProcessFromOneThatHasExeced) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[1]);
+    char byte;
+    ::_exit(::read(ends[0], &byte, 1) == 0 ? 0 : 1);
+  }
+
+  const auto stat = ReadProcStat(child);
+  ::close(ends[0]);
+  ::close(ends[1]);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+
+  ASSERT_TRUE(stat);
+  EXPECT_FALSE(stat->execed);
+  EXPECT_TRUE(ReadProcStat(::getpid())->execed);
 }
 
 TEST(ProcScanTest, DescendantsComeParentsFirstAndWithoutStrangers) {

@@ -446,8 +446,11 @@ base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec, 
     return ExplainExecFailure(spec, paths, plan.stage, plan.error, plan.subject);
   }
   if (loop_.Now() - begin >= config_.start_limit) {
-    // It may have killed itself for being too slow, or have exec'd at the last moment.
-    if (TakeExit(pid)) {
+    // It may have killed itself for being too slow, or have exec'd at the last moment. We run on as soon as it gives up
+    // our memory, which is before it is a zombie, so only the kernel's flag can tell.
+    const std::optional<ProcStat> stat = ReadProcStat(pid);
+    if (stat && !stat->execed) {
+      ReapBlocking(pid);
       return base::DeadlineExceededError("start " + spec.name + ": " + spec.arguments.front() +
                                          " could not be loaded within " + base::FormatDuration(config_.start_limit) +
                                          "; is it, its working directory or a folder of PATH on a file system that "
