@@ -6,7 +6,8 @@
 
 namespace lockstep::launcher {
 
-GangDriver::GangDriver(const elastic::GangConfig& config, Deps deps) : deps_(deps), state_(config) {}
+GangDriver::GangDriver(const elastic::GangConfig& config, Deps deps)
+    : deps_(deps), state_(config) {}
 
 void GangDriver::Handle(What what) {
   seq_.AssertHeld();
@@ -100,9 +101,13 @@ void GangDriver::Do(const elastic::SetTimer& action) {
       });
 }
 
-void GangDriver::Do(const elastic::ClearTimer& action) { timers_[static_cast<size_t>(action.timer)].reset(); }
+void GangDriver::Do(const elastic::ClearTimer& action) {
+  timers_[static_cast<size_t>(action.timer)].reset();
+}
 
-void GangDriver::Do(const elastic::PersistRestarts& action) { deps_.delegate.PersistRestarts(action.used); }
+void GangDriver::Do(const elastic::PersistRestarts& action) {
+  deps_.delegate.PersistRestarts(action.used);
+}
 
 void GangDriver::Do(const elastic::RoundEnded& action) {
   RetireProcesses();
@@ -119,11 +124,13 @@ void GangDriver::RetireProcesses() {
   retire_ = deps_.loop.After(base::Duration(0), [this] { retired_.clear(); });
 }
 
-void GangDriver::ForwardSignal(int signal) {
+int GangDriver::ForwardSignal(int signal) {
   seq_.AssertHeld();
+  int count = 0;
   for (const auto& [key, process] : processes_) {
-    if (!process->exit()) (void)process->SignalLeader(signal);
+    if (!process->exit() && process->SignalLeader(signal).ok()) ++count;
   }
+  return count;
 }
 
 }  // namespace lockstep::launcher

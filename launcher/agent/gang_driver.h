@@ -18,8 +18,8 @@
 
 namespace lockstep::launcher {
 
-/// What surrounds the processes of a gang: the agent in life, a script in simulations. All calls come on the loop's
-/// thread, from within GangDriver.
+/// What surrounds the processes of a gang: the agent in life, a script in simulations. All calls
+/// come on the loop's thread, from within GangDriver.
 class GangDelegate {
  public:
   virtual ~GangDelegate() = default;
@@ -43,8 +43,9 @@ class GangDelegate {
   virtual void OnJobEnded(const elastic::JobOutcome& outcome) = 0;
 };
 
-/// Carries out what elastic::Step decides: spawns, signals and kills ranks, runs its timers, and turns what happens to
-/// the processes into its events. One per agent. Confined to the loop's thread.
+/// Carries out what elastic::Step decides: spawns, signals and kills ranks, runs its timers, and
+/// turns what happens to the processes into its events. One per agent. Confined to the loop's
+/// thread.
 class GangDriver {
  public:
   struct Deps {
@@ -64,8 +65,8 @@ class GangDriver {
   void ReportProgress(const elastic::RankProcess& process, int64_t step) {
     Handle(elastic::Progress{process, step});
   }
-  /// Passes a user's signal (USR1, USR2) on to the leaders that live.
-  void ForwardSignal(int signal);
+  /// Passes a user's signal (USR1, USR2) on to the leaders that live; returns how many there are.
+  int ForwardSignal(int signal);
 
   const elastic::GangState& state() const { return state_; }
 

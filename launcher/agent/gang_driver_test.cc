@@ -27,7 +27,8 @@ std::string NameOf(const elastic::RankProcess& process) {
 /// An agent with nothing around its processes: it counts, and keeps what the gang told it.
 class FakeAgent final : public GangDelegate {
  public:
-  FakeAgent(const elastic::GangConfig& config, uint64_t seed) : processes_(loop_, seed), driver_(config, {loop_, processes_, *this}) {}
+  FakeAgent(const elastic::GangConfig& config, uint64_t seed)
+      : processes_(loop_, seed), driver_(config, {loop_, processes_, *this}) {}
 
   base::Status BeginRound(const elastic::SpawnRanks& round) override {
     rounds_begun_.push_back(round.restart_count);
@@ -41,9 +42,13 @@ class FakeAgent final : public GangDelegate {
     return spec;
   }
   void OnSpawned(const elastic::RankProcess&, pid_t) override { ++spawned_; }
-  void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override { ++spawn_failures_; }
+  void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {
+    ++spawn_failures_;
+  }
   void OnAllSpawned() override {}
-  std::string OnExited(const elastic::RankProcess&, const process::Exit& exit) override { return exit.ToString(); }
+  std::string OnExited(const elastic::RankProcess&, const process::Exit& exit) override {
+    return exit.ToString();
+  }
   void OnSignalled(int, const std::vector<elastic::RankProcess>&) override {}
   void PersistRestarts(int used) override { persisted_ = used; }
   void OnNotice(const elastic::Notice&) override {}
@@ -77,7 +82,8 @@ process::SimProgram EndsAfter(base::Duration time, int code) {
 
 TEST(GangDriverTest, AllExitZeroIsSuccess) {
   FakeAgent agent({.rank_count = 3}, 1);
-  for (int rank = 0; rank < 3; ++rank) agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-0", EndsAfter(1s, 0));
+  for (int rank = 0; rank < 3; ++rank)
+    agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-0", EndsAfter(1s, 0));
 
   agent.driver_.Start();
 
@@ -105,7 +111,8 @@ TEST(GangDriverTest, FirstFailureTakesTheGangDownWithinItsGrace) {
 
 TEST(GangDriverTest, RestartsUntilTheBudgetIsUsed) {
   FakeAgent agent({.rank_count = 2, .max_restarts = 2, .peer_failure_grace = 0s}, 3);
-  for (const char* name : {"rank-0-0", "rank-0-1", "rank-0-2"}) agent.processes_.SetProgram(name, EndsAfter(1s, 5));
+  for (const char* name : {"rank-0-0", "rank-0-1", "rank-0-2"})
+    agent.processes_.SetProgram(name, EndsAfter(1s, 5));
 
   agent.driver_.Start();
 
@@ -135,7 +142,8 @@ TEST(GangDriverTest, StopDuringBackoffEndsTheJob) {
   agent.processes_.SetProgram("rank-0-0", EndsAfter(1s, 5));
   agent.processes_.SetProgram("rank-0-1", EndsAfter(1s, 6));
   agent.driver_.Start();
-  ASSERT_TRUE(agent.loop_.RunUntil([&] { return agent.driver_.state().phase == elastic::Phase::kBackingOff; }, 1h));
+  ASSERT_TRUE(agent.loop_.RunUntil(
+      [&] { return agent.driver_.state().phase == elastic::Phase::kBackingOff; }, 1h));
 
   agent.driver_.RequestStop(SIGTERM, false);
 
@@ -163,16 +171,22 @@ TEST(GangDriverTest, EveryRandomScheduleEndsOnceWithNothingLeft) {
     const int ranks = 1 + static_cast<int>(random.Below(6));
     const int restarts = static_cast<int>(random.Below(4));
     FakeAgent agent({.rank_count = ranks, .max_restarts = restarts, .seed = seed}, seed);
-    // Incarnations count up over all rounds, so every process that can ever be spawned gets its own script.
+    // Incarnations count up over all rounds, so every process that can ever be spawned gets its own
+    // script.
     for (int rank = 0; rank < ranks; ++rank) {
       for (int incarnation = 0; incarnation < ranks * (restarts + 1); ++incarnation) {
-        agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-" + std::to_string(incarnation), RandomProgram(random));
+        agent.processes_.SetProgram(
+            "rank-" + std::to_string(rank) + "-" + std::to_string(incarnation),
+            RandomProgram(random));
       }
     }
     agent.driver_.Start();
-    const event::Registration stop = agent.loop_.After(std::chrono::milliseconds(random.Below(20'000)), [&] {
-      if (!agent.job_) agent.driver_.RequestStop(random.Below(2) == 0 ? SIGINT : SIGTERM, random.Below(4) == 0);
-    });
+    const event::Registration stop =
+        agent.loop_.After(std::chrono::milliseconds(random.Below(20'000)), [&] {
+          if (!agent.job_)
+            agent.driver_.RequestStop(random.Below(2) == 0 ? SIGINT : SIGTERM,
+                                      random.Below(4) == 0);
+        });
 
     ASSERT_TRUE(agent.RunToEnd());
     ASSERT_EQ(agent.processes_.AliveCount(), 0);

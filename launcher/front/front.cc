@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -31,13 +32,14 @@ constexpr int kSuspendWaitMs = 1000;
 
 constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT};
 
-/// The forwarded signals but those that our parent had us ignore (nohup, a shell's background job), and CHLD.
+/// The forwarded signals but those that our parent had us ignore (nohup, a shell's background job),
+/// and CHLD.
 sigset_t HandledSignals() {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGCHLD);
   for (const int signal : kForwarded) {
-    struct sigaction action {};
+    struct sigaction action{};
     ::sigaction(signal, nullptr, &action);
     // A blocked signal is queued even when it is ignored, so an ignored one must not be asked for.
     if (action.sa_handler != SIG_IGN) ::sigaddset(&set, signal);
@@ -49,7 +51,10 @@ sigset_t HandledSignals() {
 class Guard {
  public:
   Guard(pid_t agent, base::UniqueFd link, base::UniqueFd signals, std::function<void()> on_started)
-      : agent_(agent), link_(std::move(link)), signals_(std::move(signals)), on_started_(std::move(on_started)) {}
+      : agent_(agent),
+        link_(std::move(link)),
+        signals_(std::move(signals)),
+        on_started_(std::move(on_started)) {}
 
   /// Returns the exit status of `lockstep run`.
   int Run() {
@@ -80,7 +85,8 @@ class Guard {
   /// The ranks first, so that none of them runs while the user believes that the job is stopped.
   void StopUntilContinued() {
     suspended_ = false;
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kSuspendWaitMs);
+    const auto give_up =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(kSuspendWaitMs);
     while (!suspended_ && link_.valid() && std::chrono::steady_clock::now() < give_up) {
       Wait(50);
       ReadNews();
@@ -198,16 +204,19 @@ int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
   base::Result<process::ForkedChild> background = process::ForkChild([&] {
     read_end.reset();
     ::setsid();
-    if (const base::Status status = RedirectOutput(options.detached_output_path); !status.ok()) return Fail(status);
+    if (const base::Status status = RedirectOutput(options.detached_output_path); !status.ok())
+      return Fail(status);
     const int write_fd = write_end.get();
     return ForkAndGuard(
         [&](base::UniqueFd link) {
-          write_end.reset();  // else the agent would keep the caller waiting after the front has died
+          write_end
+              .reset();  // else the agent would keep the caller waiting after the front has died
           return agent(std::move(link));
         },
         [write_fd] { (void)!::write(write_fd, "s", 1); });
   });
-  if (!background.ok()) return Fail(background.status().WithFrame("while going into the background"));
+  if (!background.ok())
+    return Fail(background.status().WithFrame("while going into the background"));
   write_end.reset();
   return WaitUntilStarted(background->pid, read_end.get(), options);
 }

@@ -9,7 +9,8 @@
 
 namespace lockstep::launcher {
 
-/// What the agent's process does: gets its end of the link, returns the exit status of `lockstep run`.
+/// What the agent's process does: gets its end of the link, returns the exit status of `lockstep
+/// run`.
 using AgentBody = std::function<int(base::UniqueFd link)>;
 
 struct FrontOptions {
@@ -21,15 +22,18 @@ struct FrontOptions {
   std::string started_message;
 };
 
-/// The process that a user sees: `lockstep run` itself. It forks the agent, which does all the work in a session of
-/// its own, and then only
-/// - hands the signals it gets to the agent (INT, TERM, HUP, QUIT, USR1, USR2, CONT; TSTP stops the ranks, then itself),
+/// The process that a user sees: `lockstep run` itself. It forks the agent, which does all the work
+/// in a session of its own, and then only
+/// - hands the signals it gets to the agent (INT, TERM, HUP, QUIT, USR1, USR2, CONT; TSTP stops the
+/// ranks, then itself),
 /// - returns the agent's exit status, and
-/// - if the agent dies without one (SIGKILL, crash), ends everything the agent left behind and says so.
+/// - if the agent dies without one (SIGKILL, crash), ends everything the agent left behind and says
+/// so.
 ///
-/// It is a subreaper, so whatever the agent leaves becomes its child. If it dies first, the agent sees the link's end
-/// of file and tears the gang down. Call once, from a process that is still single-threaded.
-/// Returns the exit status. Blocks: for the job's life (with detach: until the ranks have started or failed to).
+/// It is a subreaper, so whatever the agent leaves becomes its child. If it dies first, the agent
+/// sees the link's end of file and tears the gang down. Call once, from a process that is still
+/// single-threaded. Returns the exit status. Blocks: for the job's life (with detach: until the
+/// ranks have started or failed to).
 int RunFront(const FrontOptions& options, const AgentBody& agent);
 
 }  // namespace lockstep::launcher

@@ -10,9 +10,9 @@
 
 namespace lockstep::launcher {
 
-/// The pair of sockets between a front and its agent. Each message is one byte, kept whole by SOCK_SEQPACKET:
-/// from the front a signal number that it received, from the agent an AgentNews. The end of file says that the other
-/// side is dead, however it died.
+/// The pair of sockets between a front and its agent. Each message is one byte, kept whole by
+/// SOCK_SEQPACKET: from the front a signal number that it received, from the agent an AgentNews.
+/// The end of file says that the other side is dead, however it died.
 struct FrontLink {
   base::UniqueFd front;
   base::UniqueFd agent;
@@ -25,7 +25,8 @@ enum class AgentNews : uint8_t {
 
 base::Result<FrontLink> MakeFrontLink();
 
-/// Sends one byte without ever blocking; a full or closed socket loses it (the end of file tells the rest).
+/// Sends one byte without ever blocking; a full or closed socket loses it (the end of file tells
+/// the rest).
 void SendByte(int fd, uint8_t byte);
 /// What a byte-wise read found.
 enum class ReadOutcome : uint8_t { kByte, kNothingYet, kClosed };

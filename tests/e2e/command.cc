@@ -96,7 +96,9 @@ std::vector<std::string> Scratch::Leftovers() const {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     const std::string environment = ReadFile(entry.path() / "environ");
-    if (environment.find(kTagName + tag_) == std::string::npos || ProcessState(std::stoi(name)) == 'Z') continue;
+    if (environment.find(kTagName + tag_) == std::string::npos ||
+        ProcessState(std::stoi(name)) == 'Z')
+      continue;
     std::string command = ReadFile(entry.path() / "cmdline");
     for (char& c : command) c = c == '\0' ? ' ' : c;
     found.push_back(name + ": " + command);
@@ -116,7 +118,7 @@ struct Command::Shared {
   std::string out;
   std::string err;
 
-  void Collect(int fd, std::string Shared::*where) {
+  void Collect(int fd, std::string Shared::* where) {
     char bytes[65536];
     ssize_t count = 0;
     while ((count = ::read(fd, bytes, sizeof bytes)) > 0 || (count < 0 && errno == EINTR)) {
@@ -132,7 +134,8 @@ struct Command::Shared {
 Command::Command(const std::vector<std::string>& arguments, Options options)
     : started_(std::chrono::steady_clock::now()), shared_(std::make_shared<Shared>()) {
   int in[2], out[2], err[2];
-  if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0) std::abort();
+  if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0)
+    std::abort();
 
   std::vector<std::string> words = options.wrapper;
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -150,7 +153,8 @@ Command::Command(const std::vector<std::string>& arguments, Options options)
   ::posix_spawn_file_actions_adddup2(&actions, in[0], 0);
   ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
   ::posix_spawn_file_actions_adddup2(&actions, err[1], 2);
-  if (!options.directory.empty()) ::posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());
+  if (!options.directory.empty())
+    ::posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   sigset_t none, all;
@@ -159,10 +163,11 @@ Command::Command(const std::vector<std::string>& arguments, Options options)
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setsigdefault(&attributes, &all);
   ::posix_spawnattr_setpgroup(&attributes, 0);
-  ::posix_spawnattr_setflags(&attributes,
-                             static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                (options.new_process_group ? POSIX_SPAWN_SETPGROUP : 0)));
-  const int error = ::posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), environment.data());
+  ::posix_spawnattr_setflags(
+      &attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                      (options.new_process_group ? POSIX_SPAWN_SETPGROUP : 0)));
+  const int error =
+      ::posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), environment.data());
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   ::close(in[0]);
@@ -184,7 +189,8 @@ Command::~Command() {
     Wait(10s);
   }
   for (std::thread& reader : readers_) {
-    if (reader.joinable()) reader.detach();  // a leftover that holds the pipe must not hang the test
+    if (reader.joinable())
+      reader.detach();  // a leftover that holds the pipe must not hang the test
   }
 }
 
@@ -197,8 +203,10 @@ Outcome Command::Wait(std::chrono::milliseconds at_most) {
   bool ended = false;
   const auto give_up = std::chrono::steady_clock::now() + at_most;
   while (!ended) {
-    ended = ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) == 0 && info.si_pid == pid_;
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
+    ended = ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) == 0 &&
+            info.si_pid == pid_;
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        give_up - std::chrono::steady_clock::now());
     if (ended || left <= 0ms) break;
     pollfd fd{pidfd, POLLIN, 0};
     // Without pidfd (an old kernel) a short sleep stands in.
@@ -228,7 +236,8 @@ bool Command::WaitForOutput(const std::function<bool(const std::string&, const s
   return shared_->changed.wait_for(lock, at_most, [&] { return seen(shared_->out, shared_->err); });
 }
 
-Outcome RunToEnd(const std::vector<std::string>& arguments, const Scratch& scratch, std::chrono::milliseconds at_most) {
+Outcome RunToEnd(const std::vector<std::string>& arguments, const Scratch& scratch,
+                 std::chrono::milliseconds at_most) {
   Command::Options options;
   options.environment = scratch.Environment();
   options.directory = scratch.path();

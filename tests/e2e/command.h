@@ -14,8 +14,9 @@
 
 namespace lockstep::e2e {
 
-/// A folder of its own for one test, with short paths (sockets live in it), removed at the end. Everything that a
-/// Command of it starts carries the scratch's tag in its environment, so leftovers can be found.
+/// A folder of its own for one test, with short paths (sockets live in it), removed at the end.
+/// Everything that a Command of it starts carries the scratch's tag in its environment, so
+/// leftovers can be found.
 class Scratch {
  public:
   Scratch();
@@ -39,21 +40,24 @@ class Scratch {
 };
 
 struct Outcome {
-  int status = -1;  // exit status, 128 + signal when killed, -1 when it did not end in time (and was killed)
+  int status =
+      -1;  // exit status, 128 + signal when killed, -1 when it did not end in time (and was killed)
   std::string out;
   std::string err;
   std::chrono::nanoseconds elapsed{0};
 };
 
-/// A program under test, its output collected by threads. Killed by the destructor if it still runs.
+/// A program under test, its output collected by threads. Killed by the destructor if it still
+/// runs.
 class Command {
  public:
   struct Options {
     std::map<std::string, std::string> environment;
     std::string directory;
-    std::string input;           // fed to stdin, then closed
+    std::string input;  // fed to stdin, then closed
     bool new_process_group = false;
-    std::vector<std::string> wrapper;  // put in front of the arguments: {"setpriv", "--reuid", "65534"}
+    std::vector<std::string>
+        wrapper;  // put in front of the arguments: {"setpriv", "--reuid", "65534"}
   };
 
   Command(const std::vector<std::string>& arguments, Options options);
@@ -65,8 +69,9 @@ class Command {
   void Signal(int signal) const;
   Outcome Wait(std::chrono::milliseconds at_most);
   /// Waits until what was printed so far satisfies `seen`; false at the deadline.
-  bool WaitForOutput(const std::function<bool(const std::string& out, const std::string& err)>& seen,
-                     std::chrono::milliseconds at_most);
+  bool WaitForOutput(
+      const std::function<bool(const std::string& out, const std::string& err)>& seen,
+      std::chrono::milliseconds at_most);
 
  private:
   struct Shared;
@@ -80,7 +85,7 @@ class Command {
 
 /// RunToEnd({lockstep, "run", "-np", "2", "true"}, scratch).
 Outcome RunToEnd(const std::vector<std::string>& arguments, const Scratch& scratch,
-            std::chrono::milliseconds at_most = std::chrono::seconds(30));
+                 std::chrono::milliseconds at_most = std::chrono::seconds(30));
 
 /// Polls until `holds` does; false at the deadline. For facts of /proc, which no event announces.
 bool Eventually(const std::function<bool()>& holds, std::chrono::milliseconds at_most);

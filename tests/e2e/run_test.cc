@@ -48,7 +48,9 @@ class RunTest : public ::testing::Test {
  protected:
   void TearDown() override { EXPECT_THAT(scratch_.LeftoversAfter(2s), IsEmpty()); }
 
-  Outcome RunIt(std::vector<std::string> words) { return RunToEnd(RunWords(std::move(words)), scratch_); }
+  Outcome RunIt(std::vector<std::string> words) {
+    return RunToEnd(RunWords(std::move(words)), scratch_);
+  }
   Outcome RunScriptIt(std::vector<std::string> words, const std::string& script) {
     return RunToEnd(RunScript(std::move(words), script), scratch_);
   }
@@ -62,15 +64,18 @@ class RunTest : public ::testing::Test {
   Scratch scratch_;
 };
 
-// ------------------------------------------------------------------------------------------------------- the world
+// -------------------------------------------------------------------------------------------------------
+// the world
 
 TEST_F(RunTest, EachRankKnowsItsPlaceInTheWorld) {
-  const Outcome outcome = RunScriptIt(
-      {"-np", "3"}, "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $GROUP_RANK $MASTER_ADDR $TORCHELASTIC_RESTART_COUNT");
+  const Outcome outcome = RunScriptIt({"-np", "3"},
+                                      "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE "
+                                      "$GROUP_RANK $MASTER_ADDR $TORCHELASTIC_RESTART_COUNT");
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(Lines(outcome.out), UnorderedElementsAre("[0] 0 0 3 3 0 127.0.0.1 0", "[1] 1 1 3 3 0 127.0.0.1 0",
-                                                       "[2] 2 2 3 3 0 127.0.0.1 0"));
+  EXPECT_THAT(Lines(outcome.out),
+              UnorderedElementsAre("[0] 0 0 3 3 0 127.0.0.1 0", "[1] 1 1 3 3 0 127.0.0.1 0",
+                                   "[2] 2 2 3 3 0 127.0.0.1 0"));
 }
 
 TEST_F(RunTest, TheProgramKeepsItsOwnFlags) {
@@ -93,8 +98,10 @@ TEST_F(RunTest, JobsStartedTogetherGetPortsOfTheirOwnThatRanksCanBind) {
   std::vector<std::unique_ptr<Command>> jobs;
   for (int i = 0; i < 20; ++i) {
     jobs.push_back(std::make_unique<Command>(
-        RunScript({"-np", "1"}, "echo port $MASTER_PORT; exec /usr/bin/python3 -c \"import socket,os,time; s=socket.socket(); "
-                                "s.bind(('',int(os.environ['MASTER_PORT']))); time.sleep(0.5)\""),
+        RunScript({"-np", "1"},
+                  "echo port $MASTER_PORT; exec /usr/bin/python3 -c \"import socket,os,time; "
+                  "s=socket.socket(); "
+                  "s.bind(('',int(os.environ['MASTER_PORT']))); time.sleep(0.5)\""),
         Options()));
   }
 
@@ -108,17 +115,22 @@ TEST_F(RunTest, JobsStartedTogetherGetPortsOfTheirOwnThatRanksCanBind) {
 }
 
 TEST_F(RunTest, PythonScriptsRunUnbufferedUnderPython) {
-  scratch_.Write("train.py", "import os, sys\nprint('rank', os.environ['RANK'], sys.argv[1:], sys.flags.unbuffered)\n");
+  scratch_.Write(
+      "train.py",
+      "import os, sys\nprint('rank', os.environ['RANK'], sys.argv[1:], sys.flags.unbuffered)\n");
   const Outcome outcome = RunIt({"--nproc_per_node=2", "train.py", "--epochs", "2"});
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(Lines(outcome.out), UnorderedElementsAre("[0] rank 0 ['--epochs', '2'] 1", "[1] rank 1 ['--epochs', '2'] 1"));
+  EXPECT_THAT(Lines(outcome.out), UnorderedElementsAre("[0] rank 0 ['--epochs', '2'] 1",
+                                                       "[1] rank 1 ['--epochs', '2'] 1"));
 }
 
-// --------------------------------------------------------------------------------------------------- how it can end
+// ---------------------------------------------------------------------------------------------------
+// how it can end
 
 TEST_F(RunTest, ExitStatusIsTheFirstFailuresAndTheOthersAreVictims) {
-  const Outcome outcome = RunScriptIt({"-np", "4", "--name", "job"}, "[ $RANK = 2 ] && { echo boom >&2; exit 7; }; sleep 60");
+  const Outcome outcome = RunScriptIt({"-np", "4", "--name", "job"},
+                                      "[ $RANK = 2 ] && { echo boom >&2; exit 7; }; sleep 60");
 
   EXPECT_EQ(outcome.status, 7);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("rank 2"), HasSubstr("exit code 7"), HasSubstr("boom")));
@@ -133,7 +145,9 @@ TEST_F(RunTest, DeathBySignalIs128PlusTheSignal) {
 }
 
 TEST_F(RunTest, EverythingWrittenBeforeAKillArrives) {
-  const Outcome outcome = RunScriptIt({"-np", "2"}, "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; printf 'the end'; kill -9 $$");
+  const Outcome outcome = RunScriptIt({"-np", "2"},
+                                      "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); "
+                                      "done; printf 'the end'; kill -9 $$");
 
   EXPECT_EQ(outcome.status, 137);
   EXPECT_THAT(outcome.out, AnyOf(HasSubstr("[0] line 1999\n"), HasSubstr("[1] line 1999\n")));
@@ -148,11 +162,12 @@ TEST_F(RunTest, StderrStaysApartFromStdout) {
 }
 
 TEST_F(RunTest, WhateverARankLeavesIsEnded) {
-  // A child in the background, one in its own session, a double fork, one that ignores TERM, one that is stopped.
-  const Outcome outcome = RunScriptIt(
-      {"-np", "2", "--grace", "0s"},
-      "sleep 300 & setsid sleep 301 & (setsid sh -c 'sleep 302 &' &) ; sh -c 'trap \"\" TERM; sleep 303; sleep 304' & "
-      "sh -c 'kill -STOP $$; sleep 305' & sleep 0.2; exit 3");
+  // A child in the background, one in its own session, a double fork, one that ignores TERM, one
+  // that is stopped.
+  const Outcome outcome = RunScriptIt({"-np", "2", "--grace", "0s"},
+                                      "sleep 300 & setsid sleep 301 & (setsid sh -c 'sleep 302 &' "
+                                      "&) ; sh -c 'trap \"\" TERM; sleep 303; sleep 304' & "
+                                      "sh -c 'kill -STOP $$; sleep 305' & sleep 0.2; exit 3");
 
   EXPECT_EQ(outcome.status, 3);
   EXPECT_THAT(scratch_.Leftovers(), IsEmpty());
@@ -168,22 +183,34 @@ TEST_F(RunTest, BackgroundChildrenDoNotOutliveASuccessfulJob) {
 TEST_F(RunTest, RestartsUpToTheBudgetAndCountsThem) {
   const Outcome outcome =
       RunScriptIt({"-np", "2", "--max-restarts=2", "--grace=0s"},
-                  "echo try $TORCHELASTIC_RESTART_COUNT; [ $TORCHELASTIC_RESTART_COUNT = 2 ] && exit 0; [ $RANK = 0 ] && exit 5; sleep 60");
+                  "echo try $TORCHELASTIC_RESTART_COUNT; [ $TORCHELASTIC_RESTART_COUNT = 2 ] && "
+                  "exit 0; [ $RANK = 0 ] && exit 5; sleep 60");
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("[0] try 0"), HasSubstr("[0] try 1"), HasSubstr("[0] try 2"), HasSubstr("[1] try 2")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("[0] try 0"), HasSubstr("[0] try 1"),
+                                 HasSubstr("[0] try 2"), HasSubstr("[1] try 2")));
 }
 
-// ---------------------------------------------------------------------------------------------------------- signals
+// ----------------------------------------------------------------------------------------------------------
+// signals
 
 TEST_F(RunTest, InterruptGivesRanksTheirGraceAndASecondOneDoesNot) {
-  Command command(RunScript({"-np", "2"}, "trap 'echo got term' TERM; echo ready; while true; do sleep 0.05; done"), Options());
+  Command command(
+      RunScript({"-np", "2"},
+                "trap 'echo got term' TERM; echo ready; while true; do sleep 0.05; done"),
+      Options());
   ASSERT_TRUE(command.WaitForOutput(
-      [](const std::string& out, const std::string&) { return out.find("[0] ready") != out.npos && out.find("[1] ready") != out.npos; }, 20s));
+      [](const std::string& out, const std::string&) {
+        return out.find("[0] ready") != out.npos && out.find("[1] ready") != out.npos;
+      },
+      20s));
 
   command.Signal(SIGINT);
   ASSERT_TRUE(command.WaitForOutput(
-      [](const std::string& out, const std::string&) { return out.find("[0] got term") != out.npos && out.find("[1] got term") != out.npos; }, 20s));
+      [](const std::string& out, const std::string&) {
+        return out.find("[0] got term") != out.npos && out.find("[1] got term") != out.npos;
+      },
+      20s));
   command.Signal(SIGINT);
 
   EXPECT_EQ(command.Wait(10s).status, 130);
@@ -191,7 +218,8 @@ TEST_F(RunTest, InterruptGivesRanksTheirGraceAndASecondOneDoesNot) {
 
 TEST_F(RunTest, TermEndsCooperativeRanksAtOnce) {
   Command command(RunScript({"-np", "2"}, "echo ready; exec sleep 60"), Options());
-  ASSERT_TRUE(command.WaitForOutput([](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
 
   command.Signal(SIGTERM);
 
@@ -200,8 +228,12 @@ TEST_F(RunTest, TermEndsCooperativeRanksAtOnce) {
 }
 
 TEST_F(RunTest, UserSignalsReachTheRanks) {
-  Command command(RunScript({"-np", "2"}, "trap 'echo usr1; exit 0' USR1; echo ready; while true; do sleep 0.05; done"), Options());
-  ASSERT_TRUE(command.WaitForOutput([](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+  Command command(
+      RunScript({"-np", "2"},
+                "trap 'echo usr1; exit 0' USR1; echo ready; while true; do sleep 0.05; done"),
+      Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
 
   command.Signal(SIGUSR1);
 
@@ -222,10 +254,15 @@ std::string StatesOf(const Scratch& scratch, const std::string& command) {
 
 TEST_F(RunTest, StopFromTheTerminalStopsTheRanksThenTheFrontAndContinueUndoesIt) {
   Command command(RunScript({"-np", "2"}, "echo ready; exec sleep 4242"), Options());
-  ASSERT_TRUE(command.WaitForOutput([](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
 
   command.Signal(SIGTSTP);
-  EXPECT_TRUE(Eventually([&] { return StatesOf(scratch_, "sleep 4242") == "TT" && ProcessState(command.pid()) == 'T'; }, 5s));
+  EXPECT_TRUE(Eventually(
+      [&] {
+        return StatesOf(scratch_, "sleep 4242") == "TT" && ProcessState(command.pid()) == 'T';
+      },
+      5s));
   command.Signal(SIGCONT);
   EXPECT_TRUE(Eventually([&] { return StatesOf(scratch_, "sleep 4242") == "SS"; }, 5s));
   command.Signal(SIGTERM);
@@ -234,8 +271,11 @@ TEST_F(RunTest, StopFromTheTerminalStopsTheRanksThenTheFrontAndContinueUndoesIt)
 }
 
 TEST_F(RunTest, KillingTheFrontLeavesNothing) {
-  Command command(RunScript({"-np", "2", "--shutdown-timeout", "1s"}, "setsid sleep 300 & echo ready; trap '' TERM; sleep 60; sleep 60"), Options());
-  ASSERT_TRUE(command.WaitForOutput([](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+  Command command(RunScript({"-np", "2", "--shutdown-timeout", "1s"},
+                            "setsid sleep 300 & echo ready; trap '' TERM; sleep 60; sleep 60"),
+                  Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
 
   command.Signal(SIGKILL);
 
@@ -244,8 +284,11 @@ TEST_F(RunTest, KillingTheFrontLeavesNothing) {
 }
 
 TEST_F(RunTest, KillingTheAgentLeavesNothingAndSaysSo) {
-  Command command(RunScript({"-np", "2"}, "setsid sleep 300 & trap '' TERM; echo ready; sleep 60; sleep 60"), Options());
-  ASSERT_TRUE(command.WaitForOutput([](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+  Command command(
+      RunScript({"-np", "2"}, "setsid sleep 300 & trap '' TERM; echo ready; sleep 60; sleep 60"),
+      Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
 
   const std::vector<pid_t> children = ChildrenOf(command.pid());
   ASSERT_THAT(children, SizeIs(1));
@@ -258,8 +301,10 @@ TEST_F(RunTest, KillingTheAgentLeavesNothingAndSaysSo) {
 }
 
 TEST_F(RunTest, TheNextCommandEndsWhatIsLeftWhenFrontAndAgentDieTogether) {
-  Command command(RunScript({"-np", "2"}, "setsid sleep 300 & echo ready; exec sleep 60"), Options());
-  ASSERT_TRUE(command.WaitForOutput([](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+  Command command(RunScript({"-np", "2"}, "setsid sleep 300 & echo ready; exec sleep 60"),
+                  Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
 
   const std::vector<pid_t> children = ChildrenOf(command.pid());
   ASSERT_THAT(children, SizeIs(1));
@@ -272,7 +317,8 @@ TEST_F(RunTest, TheNextCommandEndsWhatIsLeftWhenFrontAndAgentDieTogether) {
   EXPECT_THAT(scratch_.LeftoversAfter(1s), IsEmpty());
 }
 
-// -------------------------------------------------------------------------------------------------------- bad input
+// --------------------------------------------------------------------------------------------------------
+// bad input
 
 TEST_F(RunTest, BadRankCountsAreRefusedByName) {
   for (const char* count : {"0", "-1", "abc", "100000"}) {
@@ -292,11 +338,19 @@ TEST_F(RunTest, UnknownFlagNamesTheNearestOne) {
 TEST_F(RunTest, ProgramsThatCannotRunAreNamedWithTheReason) {
   scratch_.Write("plain.txt", "hello\n");
   scratch_.Write("script", "#!/no/such/interpreter\n", 0755);
-  scratch_.Write("foreign", std::string("\x7f" "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0", 24) + std::string(100, '\0'), 0755);
+  scratch_.Write("foreign",
+                 std::string("\x7f"
+                             "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0",
+                             24) +
+                     std::string(100, '\0'),
+                 0755);
   const struct {
     const char* program;
     const char* reason;
-  } cases[] = {{"./missing", "missing"}, {"./plain.txt", "executable"}, {"./script", "/no/such/interpreter"}, {"./foreign", "architecture"}};
+  } cases[] = {{"./missing", "missing"},
+               {"./plain.txt", "executable"},
+               {"./script", "/no/such/interpreter"},
+               {"./foreign", "architecture"}};
   for (const auto& [program, reason] : cases) {
     const Outcome outcome = RunIt({"-np", "2", program});
     EXPECT_NE(outcome.status, 0) << program;
@@ -306,7 +360,8 @@ TEST_F(RunTest, ProgramsThatCannotRunAreNamedWithTheReason) {
 
 TEST_F(RunTest, AJobNameInUseIsRefused) {
   Command first(RunScript({"-np", "1", "--name", "twin"}, "echo ready; exec sleep 60"), Options());
-  ASSERT_TRUE(first.WaitForOutput([](const std::string& out, const std::string&) { return !out.empty(); }, 20s));
+  ASSERT_TRUE(first.WaitForOutput(
+      [](const std::string& out, const std::string&) { return !out.empty(); }, 20s));
 
   const Outcome second = RunIt({"-np", "1", "--name", "twin", "/bin/true"});
   first.Signal(SIGTERM);
@@ -325,7 +380,8 @@ TEST_F(RunTest, DescriptorLimitTooLowSaysWhichAndHowToRaiseIt) {
   EXPECT_THAT(outcome.err, HasSubstr("ulimit -n"));
 }
 
-// ------------------------------------------------------------------------------------------------------- many times
+// -------------------------------------------------------------------------------------------------------
+// many times
 
 TEST_F(RunTest, ThirtyTwoRanksManyTimesNeverHangAndLeaveNothing) {
   const int runs = std::getenv("LOCKSTEP_SOAK") != nullptr ? 1000 : 200;

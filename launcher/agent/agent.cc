@@ -1,0 +1,600 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/agent.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "elastic/gang.h"
+#include "launcher/agent/control_server.h"
+#include "launcher/agent/gang_driver.h"
+#include "launcher/agent/rank_setup.h"
+#include "launcher/attach/attach_server.h"
+#include "launcher/exit_codes.h"
+#include "launcher/front/front_link.h"
+#include "launcher/verdict/error_file.h"
+#include "launcher/verdict/root_cause.h"
+#include "launcher/verdict/screen.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/errno_status.h"
+#include "runtime/event/epoll_loop.h"
+#include "runtime/event/signal_source.h"
+#include "runtime/net/port_claim.h"
+#include "runtime/process/output_pump.h"
+#include "runtime/process/real_processes.h"
+#include "runtime/process/stdin_forwarder.h"
+#include "runtime/proto/duration_text.h"
+#include "runtime/telemetry/event_log.h"
+#include "runtime/topology/cpu_count.h"
+#include "runtime/topology/world.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A reader of our output (a pager, a stopped terminal) may take its time; a second signal ends the
+// wait.
+constexpr base::Duration kFlushDeadline = 10min;
+
+bool IsStop(int signal) {
+  return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
+
+std::string HomeOfUser() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user != nullptr ? user->pw_dir : "";
+}
+
+std::string SignalText(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
+}
+
+/// One job on this machine: owns every part and passes each one's news on to the others. What to do
+/// is decided by elastic::Step and done by GangDriver; what is said and written down is done here.
+class Agent final : public GangDelegate, public ControlTarget {
+ public:
+  Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
+      : config_(std::move(config)), clock_(clock), loop_(loop), link_(std::move(link)) {}
+
+  /// Opens everything that can fail before a rank starts.
+  base::Status Open();
+  /// Runs the job to its end. Returns the exit status.
+  int Run();
+
+  base::Status BeginRound(const elastic::SpawnRanks& round) override;
+  base::Result<process::SpawnSpec> Prepare(const elastic::RankProcess& process) override;
+  void OnSpawned(const elastic::RankProcess& process, pid_t pid) override;
+  void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
+  void OnAllSpawned() override;
+  std::string OnExited(const elastic::RankProcess& process, const process::Exit& exit) override;
+  void OnSignalled(int signal, const std::vector<elastic::RankProcess>& processes) override;
+  void PersistRestarts(int used) override;
+  void OnNotice(const elastic::Notice& notice) override;
+  void OnRoundEnded(const elastic::RoundOutcome& outcome) override;
+  void OnJobEnded(const elastic::JobOutcome& outcome) override;
+
+  proto::StatusReply GetStatus() const override;
+  void StopByVerb(const proto::StopRequest& request) override;
+  base::Result<int> SignalByVerb(const proto::SignalRequest& request) override;
+
+ private:
+  const proto::JobSpec& spec() const { return config_.job.spec(); }
+  base::Round round() const { return driver_->state().round; }
+
+  base::Status ClaimMasterPort();
+  base::Status OpenAttach();
+  void OnLinkReadable();
+  void OnSignal(int signal, const std::string& source);
+  void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
+  void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
+
+  std::string RoundFolder() const;
+  topology::Environment EnvironmentOf(const elastic::RankProcess& process);
+  RankEvidence EvidenceOf(base::Rank rank) const;
+  RoundFacts FactsOf(const elastic::RoundOutcome* outcome) const;
+
+  void Log(proto::Event event) { events_->Append(round(), std::move(event)); }
+  /// A line of ours on the console.
+  void Say(const std::string& text) { output_->Print("lockstep: " + text); }
+  void SayIfFailed(const base::Status& status) {
+    if (!status.ok()) Say(status.ToString());
+  }
+  void SaveState(proto::JobPhase phase);
+  void Finish(int exit_status);
+
+  AgentConfig config_;
+  const base::Clock& clock_;
+  event::Loop& loop_;
+  base::UniqueFd link_;
+  topology::WorldSpec world_;
+  std::vector<topology::RankPlace> places_;
+  topology::JobFacts facts_;
+  std::map<base::Rank, int64_t> steps_;  // the last one each rank has reported in this round
+  std::optional<proto::Verdict> last_verdict_;
+  base::SteadyTime started_at_{};
+  int exit_status_ = static_cast<int>(ExitCode::kInternal);
+  bool started_told_ = false;
+  bool finishing_ = false;               // the job has ended; only output is left to write
+  process::RankOutputFds spawning_fds_;  // the child's ends, until it has them
+  base::UniqueFd spawning_stdin_;
+
+  // Destroyed in the opposite order, so that nobody calls what is gone.
+  std::optional<net::PortClaim> port_;
+  std::unique_ptr<telemetry::EventLog> events_;
+  std::unique_ptr<process::OutputPump> output_;
+  std::unique_ptr<process::RealProcesses> processes_;
+  std::unique_ptr<process::StdinForwarder> stdin_;
+  std::unique_ptr<AttachServer> attach_;
+  std::unique_ptr<GangDriver> driver_;
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<event::SignalSource> signals_;
+  event::Registration link_watch_;
+};
+
+// -------------------------------------------------------------------------------------------
+// opening
+
+base::Status Agent::Open() {
+  const std::string& job_id = config_.directory.job_id();
+  events_ = std::make_unique<telemetry::EventLog>(
+      telemetry::EventLog::Options{.path = config_.directory.EventsPath(),
+                                   .job_id = job_id,
+                                   .host = config_.here.host,
+                                   .on_trouble =
+                                       [this](const base::Status& why) {
+                                         Say("the event log is incomplete: " + why.ToString());
+                                       }},
+      loop_);
+  ASSIGN_OR_RETURN(
+      output_, process::OutputPump::Create(
+                   {.rank_count = config_.rank_count,
+                    .color_stdout = config_.color_stdout,
+                    .color_stderr = config_.color_stderr,
+                    .on_trouble = [this](process::OutputPump::Sink sink,
+                                         const base::Status& why) { OnOutputTrouble(sink, why); }},
+                   loop_));
+  ASSIGN_OR_RETURN(processes_, process::RealProcesses::Create({.mark = JobMark(job_id)}, loop_));
+  driver_ = std::make_unique<GangDriver>(GangConfigOf(spec(), config_.rank_count, 0),
+                                         GangDriver::Deps{loop_, *processes_, *this});
+  if (spec().logs().stdin_reader().has_rank()) {
+    ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, loop_));
+  }
+  RETURN_IF_ERROR(ClaimMasterPort());
+  RETURN_IF_ERROR(OpenAttach());
+  ASSIGN_OR_RETURN(control_,
+                   ControlServer::Create(ControlSocketPath(config_.socket_directory, job_id),
+                                         ::getuid(), *this, loop_));
+  // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
+  ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
+                                                         [this](const event::Signal& signal) {
+                                                           OnSignal(signal.number,
+                                                                    "a signal to the agent");
+                                                         }));
+  link_watch_ =
+      loop_.Watch(link_.get(), {.readable = true}, [this](event::Readiness) { OnLinkReadable(); });
+
+  facts_.job_id = job_id;
+  facts_.max_restarts = spec().restart().max_restarts();
+  facts_.checkpoint_directory = spec().checkpoint().directory();
+  facts_.stop_grace = proto::FromProto(spec().grace().user_stop());
+  facts_.node_cores = topology::CpuCount();
+  if (!config_.environment.contains("HOME")) facts_.home = HomeOfUser();
+  return base::OkStatus();
+}
+
+base::Status Agent::ClaimMasterPort() {
+  world_.nodes = {{.host = config_.here.host, .slots = config_.rank_count}};
+  world_.role = spec().gang().role();
+  world_.master_address =
+      spec().gang().has_master_address() ? spec().gang().master_address() : "127.0.0.1";
+  world_.master_port = spec().gang().master_port();
+  places_ = topology::PlaceRanks(world_);
+  if (spec().gang().has_master_port()) return base::OkStatus();
+  ASSIGN_OR_RETURN(net::PortClaim claim,
+                   net::PortClaim::Create(config_.directory.job_id(), net::ReadKernelPorts()));
+  world_.master_port = claim.port();
+  port_ = std::move(claim);
+  return base::OkStatus();
+}
+
+base::Status Agent::OpenAttach() {
+  AttachServer::Config config;
+  config.socket_path = AttachSocketPath(config_.socket_directory, config_.directory.job_id());
+  config.job_id = config_.directory.job_id();
+  config.host = config_.here.host;
+  config.checkpoint_directory = spec().checkpoint().directory();
+  config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
+    steps_[rank] = step;
+    driver_->ReportProgress({rank, incarnation}, step);
+  };
+  ASSIGN_OR_RETURN(attach_, AttachServer::Create(std::move(config), loop_));
+  return base::OkStatus();
+}
+
+int Agent::Run() {
+  started_at_ = loop_.Now();
+  driver_->Start();
+  loop_.Run();
+  events_->Flush();
+  return exit_status_;
+}
+
+// --------------------------------------------------------------------------------- who may tell us
+
+void Agent::OnLinkReadable() {
+  uint8_t byte = 0;
+  ReadOutcome outcome = ReadOutcome::kNothingYet;
+  while ((outcome = ReadByte(link_.get(), &byte)) == ReadOutcome::kByte) {
+    OnSignal(byte, "the terminal");
+  }
+  if (outcome != ReadOutcome::kClosed) return;
+  link_watch_.reset();
+  Stop(SIGTERM, false, "the end of `lockstep run`", "its front process is gone");
+}
+
+void Agent::OnSignal(int signal, const std::string& source) {
+  if (IsStop(signal)) {
+    Stop(signal, false, source, "");
+  } else if (signal == SIGTSTP) {
+    driver_->Suspend();
+    SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kSuspended));
+  } else if (signal == SIGCONT) {
+    driver_->Resume();
+  } else {
+    driver_->ForwardSignal(signal);
+  }
+}
+
+void Agent::Stop(int signal, bool at_once, const std::string& source, const std::string& reason) {
+  if (finishing_) {  // nothing is left but somebody who does not read our output
+    loop_.Quit();
+    return;
+  }
+  proto::Event event;
+  proto::StopRequested& stop = *event.mutable_stop_requested();
+  stop.set_signal(signal);
+  stop.set_at_once(at_once);
+  stop.set_source(source);
+  stop.set_reason(reason);
+  Log(std::move(event));
+  attach_->RequestStop(facts_.stop_grace);
+  driver_->RequestStop(signal, at_once);
+}
+
+void Agent::StopByVerb(const proto::StopRequest& request) {
+  Stop(request.signal() == 0 ? SIGTERM : request.signal(), request.at_once(), "lockstep stop",
+       request.reason());
+}
+
+base::Result<int> Agent::SignalByVerb(const proto::SignalRequest& request) {
+  if (request.ranks_size() > 0) return base::UnimplementedError("signals go to all ranks");
+  return driver_->ForwardSignal(request.signal());
+}
+
+void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
+  const bool files = sink == process::OutputPump::Sink::kFiles;
+  proto::Event event;
+  event.mutable_output_trouble()->set_sink(files ? "files" : "console");
+  event.mutable_output_trouble()->set_error(why.ToString());
+  Log(std::move(event));
+  if (files) Say("the ranks' log files stopped, the job goes on: " + why.ToString());
+}
+
+// ------------------------------------------------------------------------------- life of the gang
+
+base::Status Agent::BeginRound(const elastic::SpawnRanks& round) {
+  proto::Event event;
+  event.mutable_round_started()->set_restart_count(static_cast<uint32_t>(round.restart_count));
+  event.mutable_round_started()->set_rank_count(static_cast<int32_t>(round.processes.size()));
+  Log(std::move(event));
+  facts_.round = round.round;
+  facts_.restart_count = round.restart_count;
+  steps_.clear();
+  RETURN_IF_ERROR(config_.directory.MakeRound(round.round));
+  if (!config_.log_directory.empty() && ::mkdir(RoundFolder().c_str(), 0777) != 0 &&
+      errno != EEXIST) {
+    return base::ErrnoStatus(errno, "make the log folder " + RoundFolder());
+  }
+  return base::OkStatus();
+}
+
+std::string Agent::RoundFolder() const {
+  if (config_.log_directory.empty()) return config_.directory.RoundPath(facts_.round);
+  return config_.log_directory + "/round-" + facts_.round.ToString();
+}
+
+topology::Environment Agent::EnvironmentOf(const elastic::RankProcess& process) {
+  const topology::RankPlace& place = places_[static_cast<size_t>(process.rank.value())];
+  AttachServer::RankWorld rank;
+  rank.rank = process.rank;
+  rank.local_rank = place.local_rank;
+  rank.incarnation = process.incarnation;
+  rank.round = facts_.round;
+  rank.world_size = config_.rank_count;
+  rank.local_world_size = place.local_world_size;
+  rank.restart_count = facts_.restart_count;
+  return topology::MakeRankEnvironment(
+      world_, facts_,
+      {.rank = process.rank,
+       .incarnation = process.incarnation,
+       .socket_path = attach_->socket_path(),
+       .cookie = attach_->AddRank(rank),
+       .error_file = RankFilesOf(RoundFolder(), process.rank).error},
+      config_.environment, VariablesOf(spec().program()));
+}
+
+base::Result<process::SpawnSpec> Agent::Prepare(const elastic::RankProcess& process) {
+  const base::Rank rank = process.rank;
+  process::SpawnSpec spawn;
+  spawn.name = "rank-" + rank.ToString();
+  spawn.arguments = config_.arguments;
+  spawn.working_directory = spec().program().working_directory();
+  spawn.environment = topology::ToBlock(EnvironmentOf(process));
+  ASSIGN_OR_RETURN(spawning_fds_,
+                   output_->Open(OutputPlanOf(
+                       spec().logs(), rank, places_[static_cast<size_t>(rank.value())].local_rank,
+                       config_.rank_count, RankFilesOf(RoundFolder(), rank))));
+  spawn.fds = {{spawning_fds_.standard_output.get(), STDOUT_FILENO},
+               {spawning_fds_.standard_error.get(), STDERR_FILENO}};
+  if (stdin_ != nullptr && spec().logs().stdin_reader().rank() == rank.value()) {
+    ASSIGN_OR_RETURN(spawning_stdin_, stdin_->Open());
+    spawn.fds.push_back({spawning_stdin_.get(), STDIN_FILENO});
+  }
+  return spawn;
+}
+
+void Agent::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
+  spawning_fds_ = {};
+  spawning_stdin_.reset();
+  proto::Event event;
+  event.mutable_rank_spawned()->set_rank(process.rank.value());
+  event.mutable_rank_spawned()->set_incarnation(process.incarnation.value());
+  event.mutable_rank_spawned()->set_pid(pid);
+  Log(std::move(event));
+}
+
+void Agent::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
+  spawning_fds_ = {};
+  spawning_stdin_.reset();
+  proto::Event event;
+  event.mutable_rank_spawn_failed()->set_rank(process.rank.value());
+  event.mutable_rank_spawn_failed()->set_incarnation(process.incarnation.value());
+  event.mutable_rank_spawn_failed()->set_error(error.ToString());
+  Log(std::move(event));
+}
+
+void Agent::OnAllSpawned() {
+  SaveState(proto::JOB_PHASE_RUNNING);
+  if (std::exchange(started_told_, true)) return;
+  SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
+}
+
+std::string Agent::OnExited(const elastic::RankProcess& process, const process::Exit& exit) {
+  proto::Event event;
+  proto::RankExited& exited = *event.mutable_rank_exited();
+  exited.set_rank(process.rank.value());
+  exited.set_incarnation(process.incarnation.value());
+  exited.set_exit_code(exit.code);
+  exited.set_signal(exit.signal);
+  exited.set_core_dumped(exit.core_dumped);
+  exited.set_out_of_memory(exit.out_of_memory);
+  Log(std::move(event));
+  if (exit.StatusCode() == 0) return "";
+  output_->ReadNow(process.rank);
+  return Fingerprint({exit.code, exit.signal, exit.out_of_memory, ""}, EvidenceOf(process.rank));
+}
+
+void Agent::OnSignalled(int signal, const std::vector<elastic::RankProcess>& processes) {
+  proto::Event event;
+  event.mutable_signal_sent()->set_signal(signal);
+  for (const elastic::RankProcess& process : processes) {
+    event.mutable_signal_sent()->add_ranks(process.rank.value());
+  }
+  Log(std::move(event));
+}
+
+void Agent::PersistRestarts(int used) {
+  config_.state.set_restarts_used(static_cast<uint32_t>(used));
+  SaveState(proto::JOB_PHASE_BACKING_OFF);
+}
+
+void Agent::OnNotice(const elastic::Notice& notice) {
+  std::string ranks;
+  for (const base::Rank rank : notice.ranks) ranks += (ranks.empty() ? "" : ", ") + rank.ToString();
+  std::string text;
+  switch (notice.kind) {
+    case elastic::Notice::Kind::kRanksRunOn:
+      text = std::to_string(notice.others.size()) + " of " + std::to_string(config_.rank_count) +
+             " ranks exited 0 " + base::FormatDuration(notice.since) +
+             " ago; still running: " + ranks + " (see where: lockstep status " +
+             config_.directory.job_id() + ")";
+      break;
+    case elastic::Notice::Kind::kUnkillable:
+      text = "rank " + ranks + " does not die: " + notice.error.ToString();
+      break;
+  }
+  Say(text);
+  proto::Event event;
+  event.mutable_notice()->set_text(text);
+  for (const base::Rank rank : notice.ranks) event.mutable_notice()->add_ranks(rank.value());
+  Log(std::move(event));
+}
+
+RankEvidence Agent::EvidenceOf(base::Rank rank) const {
+  const RankFiles files = RankFilesOf(RoundFolder(), rank);
+  RankEvidence evidence;
+  evidence.stderr_lines = output_->LastStderrLines(rank, kStderrLines);
+  if (base::Result<ErrorFile> error = ReadErrorFile(files.error); error.ok()) {
+    evidence.error = *std::move(error);
+  }
+  evidence.stderr_path = files.standard_error;
+  evidence.stdout_path = files.standard_output;
+  return evidence;
+}
+
+RoundFacts Agent::FactsOf(const elastic::RoundOutcome* outcome) const {
+  RoundFacts facts;
+  facts.job_id = config_.directory.job_id();
+  facts.host = config_.here.host;
+  facts.log_directory = RoundFolder();
+  facts.steady_now = clock_.Now();
+  facts.wall_now = clock_.WallNow();
+  if (outcome != nullptr && outcome->culprit) {
+    facts.ranks[*outcome->culprit] = EvidenceOf(*outcome->culprit);
+  }
+  return facts;
+}
+
+void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome) {
+  for (const elastic::RankRecord& rank : outcome.ranks) output_->ReadNow(rank.process.rank);
+  attach_->EndRound();
+  last_verdict_ = MakeVerdict(outcome, FactsOf(&outcome));
+  proto::Event event;
+  proto::RoundEnded& ended = *event.mutable_round_ended();
+  ended.set_decision(std::string(elastic::DecisionName(outcome.decision)));
+  if (outcome.culprit) ended.set_culprit(outcome.culprit->value());
+  if (outcome.best_step) ended.set_best_step(*outcome.best_step);
+  if (last_verdict_) ended.set_verdict_class(proto::Verdict::Class_Name(last_verdict_->class_()));
+  Log(std::move(event));
+  if (!last_verdict_) return;
+  SayIfFailed(config_.directory.WriteRoundVerdict(outcome.round, VerdictJson(*last_verdict_)));
+  if (outcome.decision == elastic::Decision::kRestart)
+    output_->Print(RenderVerdict(*last_verdict_));
+}
+
+void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
+  const std::optional<proto::Verdict> verdict =
+      MakeJobVerdict(outcome, last_verdict_, FactsOf(nullptr));
+  const int exit_status = ExitStatus(verdict);
+  if (verdict) {
+    SayIfFailed(config_.directory.WriteVerdict(VerdictJson(*verdict)));
+    output_->Print(RenderVerdict(*verdict));
+  }
+  proto::Event event;
+  event.mutable_job_ended()->set_decision(std::string(elastic::DecisionName(outcome.decision)));
+  event.mutable_job_ended()->set_exit_code(exit_status);
+  event.mutable_job_ended()->set_restarts_used(static_cast<uint32_t>(outcome.restarts_used));
+  Log(std::move(event));
+  Finish(exit_status);
+}
+
+void Agent::Finish(int exit_status) {
+  exit_status_ = exit_status;
+  finishing_ = true;
+  config_.state.set_exit_code(exit_status);
+  SaveState(proto::JOB_PHASE_ENDED);
+  output_->Flush(kFlushDeadline, [this](const base::Status&) { loop_.Quit(); });
+}
+
+void Agent::SaveState(proto::JobPhase phase) {
+  proto::JobState& state = config_.state;
+  state.set_phase(phase);
+  state.set_round(round().value());
+  state.set_socket_path(ControlSocketPath(config_.socket_directory, config_.directory.job_id()));
+  if (phase == proto::JOB_PHASE_ENDED) {
+    const auto now = clock_.WallNow().time_since_epoch();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now);
+    state.mutable_ended()->set_seconds(seconds.count());
+    state.mutable_ended()->set_nanos(static_cast<int32_t>((now - seconds).count()));
+  }
+  if (!state.has_agent()) {
+    if (auto self = IdentifyProcess(config_.here, ::getpid()); self.ok()) {
+      *state.mutable_agent() = *self;
+    }
+  }
+  SayIfFailed(config_.directory.WriteState(state));
+}
+
+// ---------------------------------------------------------------------------------------- for
+// verbs
+
+std::string_view LifeName(elastic::RankRecord::Life life) {
+  using Life = elastic::RankRecord::Life;
+  switch (life) {
+    case Life::kSpawning: return "spawning";
+    case Life::kAlive: return "alive";
+    case Life::kExited: return "exited";
+    case Life::kGone: return "gone";
+    case Life::kNeverLived: return "never lived";
+    case Life::kUnkillable: return "unkillable";
+  }
+  return "?";
+}
+
+std::string ExitText(const elastic::RankExit& exit) {
+  process::Exit plain;
+  plain.code = exit.exit_code;
+  plain.signal = exit.signal;
+  plain.out_of_memory = exit.out_of_memory;
+  return plain.ToString();
+}
+
+proto::StatusReply Agent::GetStatus() const {
+  const elastic::GangState& gang = driver_->state();
+  proto::StatusReply status;
+  status.set_job_id(config_.directory.job_id());
+  status.set_host(config_.here.host);
+  status.set_phase(std::string(elastic::PhaseName(gang.phase)));
+  status.set_round(gang.round.value());
+  status.set_restarts_used(static_cast<uint32_t>(gang.restarts_used));
+  status.set_restarts_max(static_cast<uint32_t>(gang.config.max_restarts));
+  status.set_suspended(gang.suspended);
+  status.set_job_age_ns((loop_.Now() - started_at_).count());
+  status.set_round_age_ns((loop_.Now() - gang.round_started_at).count());
+  if (gang.best_step) status.set_best_step(*gang.best_step);
+  for (const elastic::RankRecord& record : gang.ranks) {
+    proto::RankStatus& rank = *status.add_ranks();
+    rank.set_rank(record.process.rank.value());
+    rank.set_pid(record.pid);
+    rank.set_life(std::string(LifeName(record.life)));
+    if (record.exit) rank.set_exit(ExitText(*record.exit));
+    if (const auto step = steps_.find(record.process.rank); step != steps_.end()) {
+      rank.set_step(step->second);
+    }
+  }
+  return status;
+}
+
+int Fail(const base::Status& status) {
+  std::fprintf(stderr, "lockstep: %s\n", status.ToString().c_str());
+  switch (status.code()) {
+    case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
+    case base::Code::kPermissionDenied: return static_cast<int>(ExitCode::kCannotWrite);
+    default: return static_cast<int>(ExitCode::kUnavailable);
+  }
+}
+
+}  // namespace
+
+int RunAgent(AgentConfig config, base::UniqueFd link) {
+  ::signal(SIGPIPE, SIG_IGN);
+  const base::RealClock clock;
+  base::Result<std::unique_ptr<event::EpollLoop>> loop = event::EpollLoop::Create(clock);
+  if (!loop.ok()) return Fail(loop.status());
+  Agent agent(std::move(config), std::move(link), clock, **loop);
+  if (const base::Status status = agent.Open(); !status.ok()) return Fail(status);
+  return agent.Run();
+}
+
+std::string ControlSocketPath(const std::string& socket_directory, const std::string& job_id) {
+  return socket_directory + "/" + job_id + ".sock";
+}
+
+std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id) {
+  return socket_directory + "/" + job_id + ".attach";
+}
+
+std::string JobMark(const std::string& job_id) { return job_id; }
+
+}  // namespace lockstep::launcher

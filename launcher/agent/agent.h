@@ -1,0 +1,45 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_AGENT_AGENT_H_
+#define LOCKSTEP_LAUNCHER_AGENT_AGENT_H_
+
+#include <string>
+#include <vector>
+
+#include "launcher/jobs/job_directory.h"
+#include "launcher/jobs/process_identity.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/proto/job.pb.h"
+#include "runtime/proto/job_state.pb.h"
+#include "runtime/topology/environment.h"
+
+namespace lockstep::launcher {
+
+/// Everything an agent is made from; what it needs of the machine it opens itself.
+struct AgentConfig {
+  proto::TrainingJob job;              // complete and valid
+  std::vector<std::string> arguments;  // of every rank: the program, or python and its script
+  int rank_count = 1;
+  topology::Environment environment;  // of `lockstep run`, which ranks inherit
+  JobDirectory directory;
+  proto::JobState state;  // as the directory has it
+  HostIdentity here;
+  std::string socket_directory;  // private to the user, short
+  std::string log_directory;     // absolute; "" = in the job directory
+  bool color_stdout = false;     // color the prefixes of ranks' lines
+  bool color_stderr = false;
+};
+
+/// The process that runs a job on this machine: parent and subreaper of its ranks. Call it in a
+/// process of its own (front.h). `link` is the front's: signals come in by it, and its end of file
+/// takes the gang down. Returns the exit status of `lockstep run`. Blocks: for the job's life.
+int RunAgent(AgentConfig config, base::UniqueFd link);
+
+/// Where the agent of a job answers verbs, and where its ranks attach.
+std::string ControlSocketPath(const std::string& socket_directory, const std::string& job_id);
+std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id);
+/// What marks each process of a job in its environment (process::RealProcesses).
+std::string JobMark(const std::string& job_id);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_AGENT_AGENT_H_
