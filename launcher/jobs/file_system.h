@@ -13,15 +13,17 @@
 
 namespace lockstep::launcher {
 
-/// The file calls of a job directory, each of which can fail: the seam at which tests make them. Implementations are
-/// stateless and thread-safe. Errors everywhere: errno's code, with the path. Nothing is synced.
+/// The file calls of a job directory, each of which can fail: the seam at which tests make them.
+/// Implementations are stateless and thread-safe. Errors everywhere: errno's code, with the path.
+/// Nothing is synced.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
   /// AlreadyExists when there is something of that name.
   virtual base::Status MakeDirectory(const std::string& path) = 0;  // mode 0700
-  /// Makes or empties the file (mode 0600) and writes `bytes`; on error a part of them may be there.
+  /// Makes or empties the file (mode 0600) and writes `bytes`; on error a part of them may be
+  /// there.
   virtual base::Status WriteFile(const std::string& path, std::string_view bytes) = 0;
   virtual base::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual base::Status RemoveFile(const std::string& path) = 0;
@@ -44,8 +46,9 @@ class RealFileSystem final : public FileSystem {
   base::Result<std::vector<std::string>> ListDirectory(const std::string& path) override;
 };
 
-/// Replaces `path` by `bytes` so that a reader sees the old file or the new one, never a part. Needs `path`.tmp; one
-/// writer at a time. On error the old file stands and no temporary one is left.
+/// Replaces `path` by `bytes` so that a reader sees the old file or the new one, never a part.
+/// Needs `path`.tmp; one writer at a time. On error the old file stands and no temporary one is
+/// left.
 base::Status WriteAtomically(FileSystem& files, const std::string& path, std::string_view bytes);
 
 }  // namespace lockstep::launcher

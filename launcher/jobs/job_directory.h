@@ -13,8 +13,8 @@
 
 namespace lockstep::launcher {
 
-/// What a job leaves on disk. A value: paths, and writes through `files`, which must outlive it. One writer per host;
-/// any number of readers (job_store.h).
+/// What a job leaves on disk. A value: paths, and writes through `files`, which must outlive it.
+/// One writer per host; any number of readers (job_store.h).
 ///
 ///   <root>/<job id>/             0700; the id is the job's name, a dash, and six random characters
 ///     spec.json                  the effective spec, secrets redacted
@@ -24,23 +24,24 @@ namespace lockstep::launcher {
 ///     round-<n>/verdict.json     of one round
 ///     round-<n>/rank-<r>.stdout  made at the first byte, as .stderr
 ///
-/// The home folder may be shared by many hosts: what several could write carries the writer's name. Files are replaced as
-/// a whole, so a reader never sees a part of one; nothing is synced, so power loss may leave an empty one, and the job is
-/// then "lost".
+/// The home folder may be shared by many hosts: what several could write carries the writer's name.
+/// Files are replaced as a whole, so a reader never sees a part of one; nothing is synced, so power
+/// loss may leave an empty one, and the job is then "lost".
 class JobDirectory {
  public:
   struct NewJob {
-    std::string name;          // [a-z0-9-], at most 63 bytes; validated by the caller
+    std::string name;            // [a-z0-9-], at most 63 bytes; validated by the caller
     bool name_is_users = false;  // then no live job of this host may have it already
-    uint64_t seed = 0;         // of the id's random characters: any fresh randomness
-    proto::JobState state;     // first state; job_id and name are filled in here
+    uint64_t seed = 0;           // of the id's random characters: any fresh randomness
+    proto::JobState state;       // first state; job_id and name are filled in here
   };
 
   /// Makes the directory and writes the first state.
-  /// Errors: AlreadyExists - a live job on this host has that name (the message says how to free it); DeadlineExceeded -
-  /// another `lockstep` holds the root's lock for over 2 s; else errno's code. Nothing is left then.
-  static base::Result<JobDirectory> Create(const std::string& root, NewJob job, const HostIdentity& here,
-                                           FileSystem& files);
+  /// Errors: AlreadyExists - a live job on this host has that name (the message says how to free
+  /// it); DeadlineExceeded - another `lockstep` holds the root's lock for over 2 s; else errno's
+  /// code. Nothing is left then.
+  static base::Result<JobDirectory> Create(const std::string& root, NewJob job,
+                                           const HostIdentity& here, FileSystem& files);
   /// The directory of a job that exists.
   JobDirectory(std::string path, std::string job_id, std::string host, FileSystem& files);
 

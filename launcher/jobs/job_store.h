@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_JOBS_JOB_STORE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +17,10 @@
 namespace lockstep::launcher {
 
 enum class JobCondition : uint8_t {
-  kLive,       // its front or agent lives on this host
-  kEnded,      // it said so
-  kLost,       // it never said so, and nothing of it lives: killed with its machine, or its state cannot be read
+  kLive,   // its front or agent lives on this host
+  kEnded,  // it said so
+  kLost,  // it never said so, and nothing of it lives: killed with its machine, or its state cannot
+          // be read
   kElsewhere,  // another host that shares this folder runs it, or did
 };
 /// "running", "ended", "lost", "on another host".
@@ -26,14 +28,14 @@ std::string_view ConditionName(JobCondition condition);
 
 struct JobEntry {
   std::string id;
-  std::string path;   // of its directory
-  std::string host;   // that wrote the state; "" when there is none
+  std::string path;       // of its directory
+  std::string host;       // that wrote the state; "" when there is none
   proto::JobState state;  // empty but for the id when it cannot be read
   JobCondition condition = JobCondition::kLost;
 };
 
-/// The job directories below one root, as verbs see them. Borrows `files`. Stateless: every call looks again, and other
-/// processes may change things meanwhile.
+/// The job directories below one root, as verbs see them. Borrows `files`. Stateless: every call
+/// looks again, and other processes may change things meanwhile.
 class JobStore {
  public:
   JobStore(std::string root, HostIdentity here, FileSystem& files);
@@ -41,19 +43,26 @@ class JobStore {
   /// Live jobs first, then by start, newest first. A root that does not exist holds none.
   base::Result<std::vector<JobEntry>> List() const;
 
-  /// The job with this id; else the one live job, else the newest, of this name; else the one whose id begins with it.
-  /// Errors: NotFound - with the nearest ids; InvalidArgument - several ids begin with it (they are listed).
+  /// A live job of this name on this host. Looks into the directories of that name alone.
+  base::Result<std::optional<JobEntry>> FindLive(std::string_view name) const;
+
+  /// The job with this id; else the one live job, else the newest, of this name; else the one whose
+  /// id begins with it. Errors: NotFound - with those that there are; InvalidArgument - several ids
+  /// begin with it (they are listed).
   base::Result<JobEntry> Find(std::string_view id_or_name) const;
 
-  /// Errors: FailedPrecondition - the job is live (stop it first), or runs on another host; else errno's code.
+  /// Errors: NotFound - it is gone; FailedPrecondition - the job is live (stop it first), or runs
+  /// on another host; else errno's code.
   base::Status Remove(const JobEntry& job);
 
-  /// Removes jobs that are ended or lost and whose end (else start) lies before `before`. Returns their ids. A job that
-  /// cannot be removed does not stop the others; the first error comes back when none could be removed.
+  /// Removes jobs that are ended or lost and whose end (else start) lies before `before`. Returns
+  /// their ids. A job that cannot be removed does not stop the others; the first error comes back
+  /// when none could be removed.
   base::Result<std::vector<std::string>> Prune(base::WallTime before);
 
  private:
-  JobEntry Read(const std::string& id) const;
+  /// nullopt when the folder is no job's.
+  std::optional<JobEntry> Read(const std::string& id) const;
 
   const std::string root_;
   const HostIdentity here_;

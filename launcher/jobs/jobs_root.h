@@ -24,11 +24,12 @@ struct JobsRoot {
   std::string note;
 };
 
-/// The folder that holds the job directories of `uid`, made (mode 0700) when it is missing: $LOCKSTEP_HOME/jobs when
-/// that is set, and nothing else then; else $XDG_STATE_HOME/lockstep/jobs; else $HOME/.local/state/lockstep/jobs; else,
-/// when HOME is unset or cannot be written, /tmp/lockstep-<uid>/jobs with a note. Cheap when it exists: two calls.
-/// Errors: PermissionDenied - LOCKSTEP_HOME cannot be written, or the folder in /tmp belongs to somebody else; else
-/// errno's code.
+/// The folder that holds the job directories of `uid`, made (mode 0700) when it is missing:
+/// $LOCKSTEP_HOME/jobs when that is set, and nothing else then; else $XDG_STATE_HOME/lockstep/jobs;
+/// else $HOME/.local/state/lockstep/jobs; else, when HOME is unset or cannot be written,
+/// /tmp/lockstep-<uid>/jobs with a note. Cheap when it exists: two calls. Errors: PermissionDenied
+/// - LOCKSTEP_HOME cannot be written, or the folder in /tmp belongs to somebody else; else errno's
+/// code.
 base::Result<JobsRoot> FindJobsRoot(const JobsRootEnvironment& environment, uid_t uid);
 
 }  // namespace lockstep::launcher

@@ -32,7 +32,8 @@ base::Result<proto::ProcessIdentity> IdentifyProcess(const HostIdentity& here, p
 /// Whether exactly that process lives (a zombie does not).
 Liveness CheckLiveness(const HostIdentity& here, const proto::ProcessIdentity& identity);
 
-/// State letter and start time of a /proc/PID/stat text; the command in it may hold blanks and brackets.
+/// State letter and start time of a /proc/PID/stat text; the command in it may hold blanks and
+/// brackets.
 struct ProcessStat {
   char state = '?';
   uint64_t start_ticks = 0;

@@ -1,0 +1,59 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_JOBS_FAULTY_FILE_SYSTEM_H_
+#define LOCKSTEP_LAUNCHER_JOBS_FAULTY_FILE_SYSTEM_H_
+
+#include <errno.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "launcher/jobs/file_system.h"
+#include "runtime/base/errno_status.h"
+
+namespace lockstep::launcher {
+
+/// For tests: the real file system, whose `failing_call`-th changing call (from 1; 0 = none) and
+/// all later ones fail as on a full disk, where a write leaves half of its bytes; removing still
+/// works there. Counts the calls. Confined to one thread.
+class FaultyFileSystem final : public FileSystem {
+ public:
+  explicit FaultyFileSystem(int failing_call) : failing_call_(failing_call) {}
+
+  int calls() const { return calls_; }
+  bool failed() const { return failing_call_ > 0 && calls_ >= failing_call_; }
+
+  base::Status MakeDirectory(const std::string& path) override {
+    return Fails() ? base::ErrnoStatus(ENOSPC, "make folder " + path) : real_.MakeDirectory(path);
+  }
+  base::Status WriteFile(const std::string& path, std::string_view bytes) override {
+    if (!Fails()) return real_.WriteFile(path, bytes);
+    (void)real_.WriteFile(path, bytes.substr(0, bytes.size() / 2));
+    return base::ErrnoStatus(ENOSPC, "write " + path);
+  }
+  base::Status Rename(const std::string& from, const std::string& to) override {
+    return Fails() ? base::ErrnoStatus(ENOSPC, "rename " + from) : real_.Rename(from, to);
+  }
+  base::Status RemoveFile(const std::string& path) override { return real_.RemoveFile(path); }
+  base::Status RemoveTree(const std::string& path) override { return real_.RemoveTree(path); }
+  base::Result<std::string> ReadFile(const std::string& path, size_t bytes_max) override {
+    return real_.ReadFile(path, bytes_max);
+  }
+  base::Result<std::vector<std::string>> ListDirectory(const std::string& path) override {
+    return real_.ListDirectory(path);
+  }
+
+ private:
+  bool Fails() {
+    ++calls_;
+    return failed();
+  }
+
+  const int failing_call_;
+  int calls_ = 0;
+  RealFileSystem real_;
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_JOBS_FAULTY_FILE_SYSTEM_H_

@@ -1,0 +1,140 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/jobs/job_directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "launcher/jobs/job_store.h"
+#include "runtime/base/errno_status.h"
+#include "runtime/base/random.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr int kSuffixCharacters = 6;
+constexpr int kIdTries = 16;
+constexpr int kLockTries = 200;
+constexpr int kLockPauseMilliseconds = 10;
+
+std::string MakeJobId(const std::string& name, base::Random& random) {
+  constexpr std::string_view kAlphabet =
+      "0123456789abcdefghjkmnpqrstvwxyz";  // no letters that look like digits
+  std::string id = name + "-";
+  for (int i = 0; i < kSuffixCharacters; ++i)
+    id.push_back(kAlphabet[random.Below(kAlphabet.size())]);
+  return id;
+}
+
+/// The kernel's lock on the root, held while a name is looked up and taken. Ends with the
+/// descriptor.
+base::Result<base::UniqueFd> LockRoot(const std::string& root) {
+  base::UniqueFd folder(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return base::ErrnoStatus(errno, "open folder " + root);
+  for (int i = 0; i < kLockTries; ++i) {
+    if (::flock(folder.get(), LOCK_EX | LOCK_NB) == 0) return folder;
+    // A file system without locks (some network ones) leaves the check without one, which is a race
+    // between two commands of one user and no more.
+    if (errno != EWOULDBLOCK && errno != EINTR) return folder;
+    ::poll(nullptr, 0, kLockPauseMilliseconds);
+  }
+  return base::DeadlineExceededError("lock folder " + root +
+                                     ": another `lockstep` has held it for 2 s");
+}
+
+base::Status CheckNameIsFree(const std::string& root, const std::string& name,
+                             const HostIdentity& here, FileSystem& files) {
+  const JobStore store(root, here, files);
+  ASSIGN_OR_RETURN(const std::optional<JobEntry> taken, store.FindLive(name));
+  if (!taken) return base::OkStatus();
+  return base::AlreadyExistsError("job name taken: \"" + name + "\" is running as " + taken->id +
+                                  "; stop it with `lockstep stop " + taken->id +
+                                  "` or choose another --name");
+}
+
+/// Host names may hold anything; file names may not.
+std::string FileSafe(std::string host) {
+  for (char& c : host) {
+    const bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '-' || c == '.' || c == '_';
+    if (!safe) c = '_';
+  }
+  return host;
+}
+
+}  // namespace
+
+JobDirectory::JobDirectory(std::string path, std::string job_id, std::string host,
+                           FileSystem& files)
+    : path_(std::move(path)),
+      job_id_(std::move(job_id)),
+      host_(FileSafe(std::move(host))),
+      files_(&files) {}
+
+base::Result<JobDirectory> JobDirectory::Create(const std::string& root, NewJob job,
+                                                const HostIdentity& here, FileSystem& files) {
+  base::UniqueFd lock;
+  if (job.name_is_users) {
+    ASSIGN_OR_RETURN(lock, LockRoot(root));
+    RETURN_IF_ERROR(CheckNameIsFree(root, job.name, here, files));
+  }
+  base::Random random(job.seed);
+  base::Status made;
+  for (int i = 0; i < kIdTries; ++i) {
+    const std::string id = MakeJobId(job.name, random);
+    JobDirectory directory(root + "/" + id, id, here.host, files);
+    made = files.MakeDirectory(directory.path());
+    if (made.code() == base::Code::kAlreadyExists) continue;
+    RETURN_IF_ERROR(made);
+    job.state.set_job_id(id);
+    job.state.set_name(job.name);
+    const base::Status written = directory.WriteState(job.state);
+    if (written.ok()) return directory;
+    (void)files.RemoveTree(directory.path());
+    return written;
+  }
+  return made;
+}
+
+base::Status JobDirectory::WriteState(const proto::JobState& state) {
+  return WriteAtomically(*files_, StatePath(), state.SerializeAsString());
+}
+
+base::Status JobDirectory::WriteSpec(std::string_view redacted_json) {
+  return WriteAtomically(*files_, SpecPath(), redacted_json);
+}
+
+base::Status JobDirectory::WriteVerdict(std::string_view json) {
+  return WriteAtomically(*files_, VerdictPath(), json);
+}
+
+base::Status JobDirectory::MakeRound(base::Round round) {
+  const base::Status made = files_->MakeDirectory(RoundPath(round));
+  return made.code() == base::Code::kAlreadyExists ? base::OkStatus() : made;
+}
+
+base::Status JobDirectory::WriteRoundVerdict(base::Round round, std::string_view json) {
+  return WriteAtomically(*files_, RoundPath(round) + "/verdict.json", json);
+}
+
+std::string JobDirectory::StatePath() const { return path_ + "/state." + host_ + ".pb"; }
+std::string JobDirectory::EventsPath() const { return path_ + "/events." + host_ + ".jsonl"; }
+std::string JobDirectory::SpecPath() const { return path_ + "/spec.json"; }
+std::string JobDirectory::VerdictPath() const { return path_ + "/verdict.json"; }
+std::string JobDirectory::RoundPath(base::Round round) const {
+  return path_ + "/round-" + round.ToString();
+}
+std::string JobDirectory::StdoutPath(base::Round round, base::Rank rank) const {
+  return RoundPath(round) + "/rank-" + rank.ToString() + ".stdout";
+}
+std::string JobDirectory::StderrPath(base::Round round, base::Rank rank) const {
+  return RoundPath(round) + "/rank-" + rank.ToString() + ".stderr";
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,183 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/jobs/job_store.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr size_t kStateBytesMax = size_t{64} << 10;
+constexpr size_t kNamedInErrors = 10;
+constexpr std::string_view kStatePrefix = "state.";
+constexpr std::string_view kStateSuffix = ".pb";
+
+int64_t Nanoseconds(const google::protobuf::Timestamp& time) {
+  return time.seconds() * 1'000'000'000 + time.nanos();
+}
+
+JobCondition ConditionOf(const HostIdentity& here, const proto::JobState& state) {
+  if (state.phase() == proto::JOB_PHASE_ENDED) return JobCondition::kEnded;
+  const Liveness front = CheckLiveness(here, state.front());
+  const Liveness agent = CheckLiveness(here, state.agent());
+  if (front == Liveness::kAlive || agent == Liveness::kAlive) return JobCondition::kLive;
+  const bool elsewhere = (state.has_front() && front == Liveness::kUnknown) ||
+                         (state.has_agent() && agent == Liveness::kUnknown);
+  return elsewhere ? JobCondition::kElsewhere : JobCondition::kLost;
+}
+
+bool IsStateFile(std::string_view name) {
+  return name.starts_with(kStatePrefix) && name.ends_with(kStateSuffix);
+}
+
+/// Whether `id` is `name`, a dash and random characters. The state says so too, but may be
+/// unreadable.
+bool IdHasName(std::string_view id, std::string_view name) {
+  return id.size() > name.size() && id.starts_with(name) && id[name.size()] == '-' &&
+         id.find('-', name.size() + 1) == std::string_view::npos;
+}
+
+std::string Listed(const std::vector<JobEntry>& jobs) {
+  std::string text;
+  for (size_t i = 0; i < std::min(jobs.size(), kNamedInErrors); ++i) {
+    text.append(i == 0 ? "" : ", ").append(jobs[i].id);
+  }
+  if (jobs.size() > kNamedInErrors)
+    text += " and " + std::to_string(jobs.size() - kNamedInErrors) + " more";
+  return text;
+}
+
+}  // namespace
+
+std::string_view ConditionName(JobCondition condition) {
+  switch (condition) {
+    case JobCondition::kLive: return "running";
+    case JobCondition::kEnded: return "ended";
+    case JobCondition::kLost: return "lost";
+    case JobCondition::kElsewhere: return "on another host";
+  }
+  return "";
+}
+
+JobStore::JobStore(std::string root, HostIdentity here, FileSystem& files)
+    : root_(std::move(root)), here_(std::move(here)), files_(files) {}
+
+std::optional<JobEntry> JobStore::Read(const std::string& id) const {
+  JobEntry entry{.id = id, .path = root_ + "/" + id};
+  entry.state.set_job_id(id);
+  const auto names = files_.ListDirectory(entry.path);
+  // Whatever else somebody has put into the root is neither listed nor ever removed. An empty
+  // folder is a job that died before its first state was written.
+  const auto is_state = [](std::string_view name) { return name.starts_with(kStatePrefix); };
+  if (!names.ok() || (!names->empty() && std::none_of(names->begin(), names->end(), is_state)))
+    return std::nullopt;
+  for (const std::string& name : *names) {
+    if (!IsStateFile(name)) continue;
+    const auto bytes = files_.ReadFile(entry.path + "/" + name, kStateBytesMax);
+    proto::JobState state;
+    if (!bytes.ok() || bytes->empty() || !state.ParseFromString(*bytes) || state.job_id() != id)
+      continue;
+    const JobCondition condition = ConditionOf(here_, state);
+    // Where several hosts have written, the one that knows most counts: live here, then ended, then
+    // elsewhere.
+    const auto weight = [](JobCondition c) {
+      return std::tuple(c == JobCondition::kLive, c == JobCondition::kEnded,
+                        c == JobCondition::kElsewhere);
+    };
+    if (!entry.host.empty() && weight(condition) <= weight(entry.condition)) continue;
+    entry.host =
+        name.substr(kStatePrefix.size(), name.size() - kStatePrefix.size() - kStateSuffix.size());
+    entry.state = std::move(state);
+    entry.condition = condition;
+  }
+  return entry;
+}
+
+base::Result<std::vector<JobEntry>> JobStore::List() const {
+  const auto ids = files_.ListDirectory(root_);
+  if (ids.status().code() == base::Code::kNotFound) return std::vector<JobEntry>();
+  if (!ids.ok()) return ids.status();
+  std::vector<JobEntry> jobs;
+  for (const std::string& id : *ids) {
+    if (std::optional<JobEntry> job = Read(id)) jobs.push_back(*std::move(job));
+  }
+  std::stable_sort(jobs.begin(), jobs.end(), [](const JobEntry& a, const JobEntry& b) {
+    const bool a_live = a.condition == JobCondition::kLive,
+               b_live = b.condition == JobCondition::kLive;
+    if (a_live != b_live) return a_live;
+    return Nanoseconds(a.state.started()) > Nanoseconds(b.state.started());
+  });
+  return jobs;
+}
+
+base::Result<std::optional<JobEntry>> JobStore::FindLive(std::string_view name) const {
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids, files_.ListDirectory(root_));
+  for (const std::string& id : ids) {
+    if (!IdHasName(id, name)) continue;
+    std::optional<JobEntry> entry = Read(id);
+    if (entry && entry->condition == JobCondition::kLive) return entry;
+  }
+  return std::optional<JobEntry>();
+}
+
+base::Result<JobEntry> JobStore::Find(std::string_view id_or_name) const {
+  ASSIGN_OR_RETURN(std::vector<JobEntry> jobs, List());
+  const auto find = [&jobs](const auto& matches) {
+    return std::find_if(jobs.begin(), jobs.end(), matches);
+  };
+  auto found = find([&](const JobEntry& job) { return job.id == id_or_name; });
+  if (found != jobs.end()) return *found;
+  // List() has the live ones first, and then the newest.
+  found = find([&](const JobEntry& job) { return IdHasName(job.id, id_or_name); });
+  if (found != jobs.end()) return *found;
+  std::vector<JobEntry> begun;
+  for (const JobEntry& job : jobs) {
+    if (!id_or_name.empty() && job.id.starts_with(id_or_name)) begun.push_back(job);
+  }
+  if (begun.size() == 1) return begun.front();
+  const std::string what = "find job \"" + std::string(id_or_name) + "\"";
+  if (!begun.empty()) {
+    return base::InvalidArgumentError(what + ": several begin with it: " + Listed(begun));
+  }
+  return base::NotFoundError(what + (jobs.empty()
+                                         ? ": there are no jobs in " + root_
+                                         : ": there are " + Listed(jobs) + "; see `lockstep ps`"));
+}
+
+base::Status JobStore::Remove(const JobEntry& job) {
+  // The caller's view may be old, and a live job must not lose its folder.
+  const std::optional<JobEntry> now = Read(job.id);
+  if (!now)
+    return base::NotFoundError("remove job " + job.id + ": there is no such job (any more)");
+  if (now->condition == JobCondition::kLive) {
+    return base::FailedPreconditionError(
+        "remove job " + job.id + ": it is running; stop it first: `lockstep stop " + job.id + "`");
+  }
+  if (now->condition == JobCondition::kElsewhere) {
+    return base::FailedPreconditionError("remove job " + job.id + ": it may be running on " +
+                                         now->host + "; remove it there");
+  }
+  return files_.RemoveTree(now->path);
+}
+
+base::Result<std::vector<std::string>> JobStore::Prune(base::WallTime before) {
+  ASSIGN_OR_RETURN(const std::vector<JobEntry> jobs, List());
+  std::vector<std::string> removed;
+  base::Status first_error;
+  for (const JobEntry& job : jobs) {
+    if (job.condition != JobCondition::kEnded && job.condition != JobCondition::kLost) continue;
+    const auto& age_of = job.state.has_ended() ? job.state.ended() : job.state.started();
+    if (Nanoseconds(age_of) >= before.time_since_epoch().count()) continue;
+    const base::Status status = Remove(job);
+    if (status.ok()) {
+      removed.push_back(job.id);
+    } else if (first_error.ok()) {
+      first_error = status;
+    }
+  }
+  if (removed.empty() && !first_error.ok()) return first_error;
+  return removed;
+}
+
+}  // namespace lockstep::launcher

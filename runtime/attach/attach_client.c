@@ -1,0 +1,333 @@
+/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "runtime/attach/attach_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/attach/fork_guard.h"
+
+struct lockstep_attach {
+  struct lockstep_fork_guard guard;
+  pthread_mutex_t mutex;
+  int socket;
+  uint64_t last_request_id;
+  struct lockstep_attach_notices notices;
+};
+
+static int fail(struct lockstep_attach_error* error, int result, int system_error, const char* format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static int fail(struct lockstep_attach_error* error, int result, int system_error, const char* format, ...) {
+  error->system_error = system_error;
+  error->status = 0;
+  va_list arguments;
+  va_start(arguments, format);
+  const int length = vsnprintf(error->text, sizeof error->text, format, arguments);
+  va_end(arguments);
+  if (system_error != 0 && length >= 0 && (size_t)length < sizeof error->text) {
+    char reason[128];
+    snprintf(error->text + length, sizeof error->text - (size_t)length, ": %s",
+             strerror_r(system_error, reason, sizeof reason));
+  }
+  return result;
+}
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* OK when ready, TIMEOUT when `deadline_ms` passes. */
+static int await(int socket, short events, int64_t deadline_ms) {
+  for (;;) {
+    const int64_t left = deadline_ms - now_ms();
+    struct pollfd waited = {.fd = socket, .events = events, .revents = 0};
+    const int ready = poll(&waited, 1, left > 0 ? (int)left : 0);
+    if (ready > 0) return LOCKSTEP_ATTACH_OK;
+    if (ready < 0 && errno != EINTR) return LOCKSTEP_ATTACH_SYSTEM;
+    if (ready == 0 && left <= 0) return LOCKSTEP_ATTACH_TIMEOUT;
+  }
+}
+
+/* A message goes whole or not at all (SOCK_SEQPACKET): there are no short writes. */
+static int send_now(int socket, const void* message, size_t length) {
+  for (;;) {
+    if (send(socket, message, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return LOCKSTEP_ATTACH_OK;
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == ENOBUFS) return LOCKSTEP_ATTACH_BUSY;
+    if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN) return LOCKSTEP_ATTACH_CLOSED;
+    return LOCKSTEP_ATTACH_SYSTEM;
+  }
+}
+
+static int send_by(int socket, const void* message, size_t length, int64_t deadline_ms) {
+  for (;;) {
+    const int result = send_now(socket, message, length);
+    if (result != LOCKSTEP_ATTACH_BUSY) return result;
+    const int ready = await(socket, POLLOUT, deadline_ms);
+    if (ready != LOCKSTEP_ATTACH_OK) return ready;
+  }
+}
+
+/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there. A closed socket whose
+ * peer had not read everything says ECONNRESET once; what it had sent before is still delivered first. */
+static int receive_now(int socket, union lockstep_attach_message* message, size_t* length, int* fd) {
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec part = {.iov_base = message, .iov_len = sizeof *message};
+  struct msghdr envelope;
+  memset(&envelope, 0, sizeof envelope);
+  envelope.msg_iov = &part;
+  envelope.msg_iovlen = 1;
+  envelope.msg_control = control.bytes;
+  envelope.msg_controllen = sizeof control.bytes;
+  ssize_t received;
+  do {
+    received = recvmsg(socket, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (received < 0 && errno == EINTR);
+  *fd = -1;
+  if (received < 0) {
+    if (errno == EAGAIN) return LOCKSTEP_ATTACH_BUSY;
+    return errno == ECONNRESET ? LOCKSTEP_ATTACH_CLOSED : LOCKSTEP_ATTACH_SYSTEM;
+  }
+  if (received == 0) return LOCKSTEP_ATTACH_CLOSED; /* the protocol has no empty messages */
+  const struct cmsghdr* const header = CMSG_FIRSTHDR(&envelope);
+  if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len >= CMSG_LEN(sizeof(int))) {
+    memcpy(fd, CMSG_DATA(header), sizeof(int));
+  }
+  *length = (size_t)received;
+  if ((envelope.msg_flags & MSG_TRUNC) == 0) return LOCKSTEP_ATTACH_OK;
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+  return LOCKSTEP_ATTACH_PROTOCOL;
+}
+
+static void take_notice(lockstep_attach* client, const union lockstep_attach_message* message) {
+  switch (message->header.type) {
+    case LOCKSTEP_ATTACH_STOP:
+      client->notices.stop = true;
+      client->notices.stop_grace_ms = message->stop.grace_ms;
+      break;
+    case LOCKSTEP_ATTACH_CHECKPOINT:
+      client->notices.checkpoint_number = message->checkpoint.number;
+      break;
+    case LOCKSTEP_ATTACH_ROUND:
+      client->notices.round = message->round.round;
+      break;
+    default: /* an answer that came after its question had timed out */
+      break;
+  }
+}
+
+/* The next message, checked; notices are taken in on the way when `wanted` is something else. */
+static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms, union lockstep_attach_message* message,
+                      int* fd, struct lockstep_attach_error* error) {
+  for (;;) {
+    size_t length = 0;
+    int result = receive_now(client->socket, message, &length, fd);
+    if (result == LOCKSTEP_ATTACH_BUSY) {
+      result = await(client->socket, POLLIN, deadline_ms);
+      if (result == LOCKSTEP_ATTACH_OK) continue;
+    }
+    if (result == LOCKSTEP_ATTACH_TIMEOUT) return fail(error, result, 0, "the agent did not answer in time");
+    if (result == LOCKSTEP_ATTACH_CLOSED) return fail(error, result, 0, "the agent closed the connection");
+    if (result == LOCKSTEP_ATTACH_PROTOCOL) return fail(error, result, 0, "the agent's message is too long");
+    if (result != LOCKSTEP_ATTACH_OK) return fail(error, result, errno, "receiving from the agent");
+    const char* const wrong = lockstep_attach_check(message, length, LOCKSTEP_ATTACH_FROM_AGENT);
+    if (wrong == NULL && (message->header.type == wanted || message->header.type == LOCKSTEP_ATTACH_REFUSED)) {
+      return LOCKSTEP_ATTACH_OK;
+    }
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+    if (wrong != NULL) return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent's message is unusable: %s", wrong);
+    take_notice(client, message);
+  }
+}
+
+static int connect_to(const char* path, int* out, struct lockstep_attach_error* error) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) {
+    return fail(error, LOCKSTEP_ATTACH_USAGE, 0, "the agent's socket path \"%.200s\" is longer than %zu bytes", path,
+                sizeof address.sun_path - 1);
+  }
+  strcpy(address.sun_path, path);
+  const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return fail(error, LOCKSTEP_ATTACH_SYSTEM, errno, "making a socket for the agent");
+  if (connect(fd, (const struct sockaddr*)&address, sizeof address) != 0) {
+    const int reason = errno; /* EAGAIN: the agent's queue of callers is full; the caller tries again */
+    close(fd);
+    return fail(error, reason == EAGAIN ? LOCKSTEP_ATTACH_BUSY : LOCKSTEP_ATTACH_SYSTEM, reason,
+                "connecting to the agent at %s", path);
+  }
+  *out = fd;
+  return LOCKSTEP_ATTACH_OK;
+}
+
+static int connect_by(const char* path, int64_t deadline_ms, int* out, struct lockstep_attach_error* error) {
+  for (;;) {
+    const int result = connect_to(path, out, error);
+    if (result != LOCKSTEP_ATTACH_BUSY) return result;
+    if (now_ms() >= deadline_ms) return LOCKSTEP_ATTACH_TIMEOUT;
+    poll(NULL, 0, 1);
+  }
+}
+
+static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t deadline_ms,
+                     struct lockstep_attach_world* world, int* ring_fd, struct lockstep_attach_error* error) {
+  struct lockstep_attach_hello hello;
+  memset(&hello, 0, sizeof hello);
+  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
+  hello.pid = getpid();
+  memcpy(hello.cookie, cookie, sizeof hello.cookie);
+  int result = send_by(client->socket, &hello, sizeof hello, deadline_ms);
+  /* An agent that refused already has closed, but its REFUSED can still be read. */
+  if (result != LOCKSTEP_ATTACH_OK && result != LOCKSTEP_ATTACH_CLOSED) {
+    return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0, "saying hello to the agent");
+  }
+  union lockstep_attach_message message;
+  int fd = -1;
+  result = receive_by(client, LOCKSTEP_ATTACH_WORLD, deadline_ms, &message, &fd, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  if (message.header.type == LOCKSTEP_ATTACH_REFUSED) {
+    fail(error, LOCKSTEP_ATTACH_REJECTED, 0, "%s", message.refused.text);
+    error->status = message.refused.status;
+    if (fd >= 0) close(fd);
+    return LOCKSTEP_ATTACH_REJECTED;
+  }
+  if (fd < 0) return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent sent no recorder ring");
+  client->notices.round = message.world.round;
+  *world = message.world;
+  *ring_fd = fd;
+  return LOCKSTEP_ATTACH_OK;
+}
+
+int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_ms, lockstep_attach** out,
+                         struct lockstep_attach_world* world, int* ring_fd, struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  uint8_t decoded[LOCKSTEP_ATTACH_COOKIE_BYTES];
+  if (lockstep_attach_decode_cookie(cookie, decoded) != 0) {
+    return fail(error, LOCKSTEP_ATTACH_USAGE, 0, "the cookie is not 64 hexadecimal digits");
+  }
+  int socket = -1;
+  int result = connect_by(path, deadline_ms, &socket, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  lockstep_attach* const client = calloc(1, sizeof *client);
+  if (client == NULL) {
+    close(socket);
+    return fail(error, LOCKSTEP_ATTACH_SYSTEM, ENOMEM, "making an attach client");
+  }
+  client->socket = socket;
+  pthread_mutex_init(&client->mutex, NULL);
+  lockstep_fork_guard_init(&client->guard);
+  result = say_hello(client, decoded, deadline_ms, world, ring_fd, error);
+  if (result != LOCKSTEP_ATTACH_OK) {
+    lockstep_attach_close(client);
+    return result;
+  }
+  *out = client;
+  return LOCKSTEP_ATTACH_OK;
+}
+
+void lockstep_attach_close(lockstep_attach* client) {
+  if (client == NULL) return;
+  close(client->socket);
+  /* In a child the mutex may be held for ever by a thread that was not copied; destroying it would be undefined. */
+  if (lockstep_fork_guard_is_owner(&client->guard)) pthread_mutex_destroy(&client->mutex);
+  lockstep_fork_guard_free(&client->guard);
+  free(client);
+}
+
+static int ask_for_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
+                           int64_t deadline_ms, int* fd, struct lockstep_attach_error* error) {
+  struct lockstep_attach_segment_request question = *request;
+  lockstep_attach_set_header(&question.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, sizeof question);
+  question.request_id = ++client->last_request_id;
+  question.reserved = 0;
+  int result = send_by(client->socket, &question, sizeof question, deadline_ms);
+  if (result != LOCKSTEP_ATTACH_OK) {
+    return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0, "asking the agent for shared memory");
+  }
+  union lockstep_attach_message message;
+  for (;;) {
+    result = receive_by(client, LOCKSTEP_ATTACH_SEGMENT, deadline_ms, &message, fd, error);
+    if (result != LOCKSTEP_ATTACH_OK) return result;
+    if (message.header.type == LOCKSTEP_ATTACH_SEGMENT && message.segment.request_id == question.request_id) break;
+    if (*fd >= 0) close(*fd); /* the answer to a question that was given up */
+    *fd = -1;
+  }
+  if (message.segment.status != 0) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+    fail(error, LOCKSTEP_ATTACH_REJECTED, 0, "%s", message.segment.text);
+    error->status = message.segment.status;
+    return LOCKSTEP_ATTACH_REJECTED;
+  }
+  if (*fd < 0) return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent sent no shared memory");
+  return LOCKSTEP_ATTACH_OK;
+}
+
+int lockstep_attach_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
+                            uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error) {
+  *fd = -1;
+  if (!lockstep_fork_guard_is_owner(&client->guard)) {
+    return fail(error, LOCKSTEP_ATTACH_FORKED, 0, "a forked child of a rank asked for shared memory");
+  }
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  pthread_mutex_lock(&client->mutex); /* held by others for at most their own timeout */
+  const int result = ask_for_segment(client, request, deadline_ms, fd, error);
+  if (result == LOCKSTEP_ATTACH_CLOSED) client->notices.closed = true;
+  pthread_mutex_unlock(&client->mutex);
+  return result;
+}
+
+int lockstep_attach_send_progress(lockstep_attach* client, int64_t step) {
+  if (!lockstep_fork_guard_is_owner(&client->guard)) return LOCKSTEP_ATTACH_FORKED;
+  struct lockstep_attach_progress progress;
+  memset(&progress, 0, sizeof progress);
+  lockstep_attach_set_header(&progress.header, LOCKSTEP_ATTACH_PROGRESS, sizeof progress);
+  progress.step = step;
+  /* Without the mutex: a message is sent whole, and its order among others does not matter. */
+  const int result = send_now(client->socket, &progress, sizeof progress);
+  return result == LOCKSTEP_ATTACH_SYSTEM ? LOCKSTEP_ATTACH_CLOSED : result;
+}
+
+static void drain(lockstep_attach* client) {
+  while (!client->notices.closed) {
+    union lockstep_attach_message message;
+    size_t length = 0;
+    int fd = -1;
+    const int result = receive_now(client->socket, &message, &length, &fd);
+    if (result == LOCKSTEP_ATTACH_BUSY) return;
+    if (fd >= 0) close(fd);
+    if (result != LOCKSTEP_ATTACH_OK ||
+        lockstep_attach_check(&message, length, LOCKSTEP_ATTACH_FROM_AGENT) != NULL ||
+        message.header.type == LOCKSTEP_ATTACH_REFUSED) {
+      client->notices.closed = true;
+      return;
+    }
+    take_notice(client, &message);
+  }
+}
+
+int lockstep_attach_poll(lockstep_attach* client, struct lockstep_attach_notices* notices) {
+  if (!lockstep_fork_guard_is_owner(&client->guard)) return LOCKSTEP_ATTACH_FORKED;
+  if (pthread_mutex_trylock(&client->mutex) != 0) return LOCKSTEP_ATTACH_BUSY;
+  drain(client);
+  *notices = client->notices;
+  pthread_mutex_unlock(&client->mutex);
+  return LOCKSTEP_ATTACH_OK;
+}

@@ -1,0 +1,113 @@
+/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/attach/attach_wire.h"
+
+#include <string.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the attach protocol is little endian, and its structs are sent as they lie in memory"
+#endif
+
+void lockstep_attach_set_header(struct lockstep_attach_header* header, enum lockstep_attach_type type, size_t length) {
+  header->magic = LOCKSTEP_ATTACH_MAGIC;
+  header->type = (uint16_t)type;
+  header->version = LOCKSTEP_ATTACH_VERSION;
+  header->length = (uint32_t)length;
+  header->reserved = 0;
+}
+
+static int terminated(const char* text, size_t capacity) { return memchr(text, '\0', capacity) != NULL; }
+
+static const char* check_segment_request(const struct lockstep_attach_segment_request* request) {
+  if (request->member_count == 0 || request->member_count > LOCKSTEP_ATTACH_MAX_MEMBERS) return "member count out of range";
+  if (request->member_index >= request->member_count) return "member index beyond the member count";
+  if (request->bytes == 0 || request->bytes > LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES) return "segment size out of range";
+  return NULL;
+}
+
+static const char* check_world(const struct lockstep_attach_world* world) {
+  if (world->world_size < 1 || world->rank < 0 || world->rank >= world->world_size) return "rank beyond the world size";
+  if (world->local_world_size < 1 || world->local_rank < 0 || world->local_rank >= world->local_world_size) {
+    return "local rank beyond the local world size";
+  }
+  if (!terminated(world->job, sizeof world->job) || !terminated(world->host, sizeof world->host) ||
+      !terminated(world->checkpoint_directory, sizeof world->checkpoint_directory)) {
+    return "text without an end";
+  }
+  return NULL;
+}
+
+static size_t length_of(uint16_t type, enum lockstep_attach_side* side) {
+  *side = type < LOCKSTEP_ATTACH_REFUSED ? LOCKSTEP_ATTACH_FROM_RANK : LOCKSTEP_ATTACH_FROM_AGENT;
+  switch (type) {
+    case LOCKSTEP_ATTACH_HELLO:
+      return sizeof(struct lockstep_attach_hello);
+    case LOCKSTEP_ATTACH_SEGMENT_REQUEST:
+      return sizeof(struct lockstep_attach_segment_request);
+    case LOCKSTEP_ATTACH_PROGRESS:
+      return sizeof(struct lockstep_attach_progress);
+    case LOCKSTEP_ATTACH_REFUSED:
+      return sizeof(struct lockstep_attach_refused);
+    case LOCKSTEP_ATTACH_WORLD:
+      return sizeof(struct lockstep_attach_world);
+    case LOCKSTEP_ATTACH_SEGMENT:
+      return sizeof(struct lockstep_attach_segment);
+    case LOCKSTEP_ATTACH_STOP:
+      return sizeof(struct lockstep_attach_stop);
+    case LOCKSTEP_ATTACH_CHECKPOINT:
+      return sizeof(struct lockstep_attach_checkpoint);
+    case LOCKSTEP_ATTACH_ROUND:
+      return sizeof(struct lockstep_attach_round);
+    default:
+      return 0;
+  }
+}
+
+const char* lockstep_attach_check(const union lockstep_attach_message* message, size_t length,
+                                  enum lockstep_attach_side side) {
+  const struct lockstep_attach_header* const header = &message->header;
+  if (length < sizeof *header) return "message shorter than its header";
+  if (header->magic != LOCKSTEP_ATTACH_MAGIC) return "not an attach message (wrong magic number)";
+  if (header->version != LOCKSTEP_ATTACH_VERSION) return "another version of the attach protocol";
+  enum lockstep_attach_side sender;
+  const size_t expected = length_of(header->type, &sender);
+  if (expected == 0 || sender != side) return "message of an unexpected type";
+  if (length != expected || header->length != expected) return "message of a wrong length";
+  switch (header->type) {
+    case LOCKSTEP_ATTACH_SEGMENT_REQUEST:
+      return check_segment_request(&message->segment_request);
+    case LOCKSTEP_ATTACH_WORLD:
+      return check_world(&message->world);
+    case LOCKSTEP_ATTACH_REFUSED:
+      return terminated(message->refused.text, sizeof message->refused.text) ? NULL : "text without an end";
+    case LOCKSTEP_ATTACH_SEGMENT:
+      return terminated(message->segment.text, sizeof message->segment.text) ? NULL : "text without an end";
+    default:
+      return NULL;
+  }
+}
+
+static int hex_value(char digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  return -1;
+}
+
+int lockstep_attach_decode_cookie(const char* text, uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES]) {
+  for (size_t i = 0; i < LOCKSTEP_ATTACH_COOKIE_BYTES; ++i) {
+    const int high = hex_value(text[2 * i]);
+    const int low = high < 0 ? -1 : hex_value(text[2 * i + 1]); /* the first bad digit may be the text's end */
+    if (low < 0) return -1;
+    cookie[i] = (uint8_t)(high << 4 | low);
+  }
+  return text[2 * LOCKSTEP_ATTACH_COOKIE_BYTES] == '\0' ? 0 : -1;
+}
+
+void lockstep_attach_encode_cookie(const uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES],
+                                   char text[2 * LOCKSTEP_ATTACH_COOKIE_BYTES + 1]) {
+  static const char digits[] = "0123456789abcdef";
+  for (size_t i = 0; i < LOCKSTEP_ATTACH_COOKIE_BYTES; ++i) {
+    text[2 * i] = digits[cookie[i] >> 4];
+    text[2 * i + 1] = digits[cookie[i] & 15];
+  }
+  text[2 * LOCKSTEP_ATTACH_COOKIE_BYTES] = '\0';
+}

@@ -1,0 +1,190 @@
+/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_H_
+#define LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_H_
+/* What a rank's process and its agent say to each other, byte for byte.
+ *
+ * Transport: a unix socket of type SOCK_SEQPACKET, so that a message arrives whole or not at all, together with the
+ * descriptors that belong to it. Little endian; every struct is naturally aligned, without padding, and is sent as it
+ * lies in memory. Texts are zero-terminated and zero-filled.
+ *
+ *   message  := header body                       header.length counts both
+ *   rank     := HELLO ( SEGMENT_REQUEST | PROGRESS )*
+ *   agent    := REFUSED close
+ *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT | ROUND )*
+ *
+ * - The rank speaks first, with the cookie that its environment names (LOCKSTEP_COOKIE); the cookie says which rank and
+ *   incarnation it is, and is void once its round has ended. REFUSED says why and is the last message.
+ * - WORLD carries the descriptor of the rank's recorder ring (collectives/recorder/record.h).
+ * - SEGMENT answers one SEGMENT_REQUEST, by request_id; with status OK it carries a descriptor, the same memory for all
+ *   members that ask for the same {group_id, epoch, bytes, member_count}.
+ * - STOP, CHECKPOINT and ROUND are notices: they may come at any time after WORLD and need no answer. A repeated notice
+ *   replaces the one before.
+ * - Either side closes to end. A message that breaks these rules closes the connection; unknown types too, since the
+ *   version in HELLO was agreed upon.
+ *
+ * Worked example, HELLO of process 4711 (offsets in bytes):
+ *   0: 4c 53 41 31   magic "LSA1"      4: 01 00   type HELLO      6: 01 00   version 1
+ *   8: 38 00 00 00   length 56        12: 00 00 00 00   reserved
+ *  16: 67 12 00 00 00 00 00 00   pid 4711              24: 32 bytes of cookie */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define LOCKSTEP_ATTACH_ASSERT(condition, text) static_assert(condition, text)
+extern "C" {
+#else
+#define LOCKSTEP_ATTACH_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+
+#define LOCKSTEP_ATTACH_MAGIC 0x3141534cu /* "LSA1" */
+#define LOCKSTEP_ATTACH_VERSION 1u
+#define LOCKSTEP_ATTACH_COOKIE_BYTES 32u
+#define LOCKSTEP_ATTACH_MAX_MESSAGE 8192u
+#define LOCKSTEP_ATTACH_MAX_MEMBERS 65536u
+#define LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES (UINT64_C(1) << 40)
+
+enum lockstep_attach_type {
+  LOCKSTEP_ATTACH_HELLO = 1,
+  LOCKSTEP_ATTACH_SEGMENT_REQUEST = 2,
+  LOCKSTEP_ATTACH_PROGRESS = 3,
+  LOCKSTEP_ATTACH_REFUSED = 16,
+  LOCKSTEP_ATTACH_WORLD = 17,
+  LOCKSTEP_ATTACH_SEGMENT = 18,
+  LOCKSTEP_ATTACH_STOP = 19,
+  LOCKSTEP_ATTACH_CHECKPOINT = 20,
+  LOCKSTEP_ATTACH_ROUND = 21
+};
+
+/* REFUSED.status and SEGMENT.status: the canonical codes of runtime/base/status.h. */
+
+struct lockstep_attach_header {
+  uint32_t magic;
+  uint16_t type;
+  uint16_t version;
+  uint32_t length;
+  uint32_t reserved; /* 0 */
+};
+
+struct lockstep_attach_hello {
+  struct lockstep_attach_header header;
+  int64_t pid; /* as the rank sees it; the agent trusts the kernel's instead */
+  uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES];
+};
+
+struct lockstep_attach_segment_request {
+  struct lockstep_attach_header header;
+  uint64_t request_id;
+  uint64_t group_id;
+  uint64_t bytes;
+  uint32_t epoch;
+  uint32_t member_count;
+  uint32_t member_index;
+  uint32_t reserved; /* 0 */
+};
+
+struct lockstep_attach_progress {
+  struct lockstep_attach_header header;
+  int64_t step;
+  int64_t reserved; /* 0 */
+};
+
+struct lockstep_attach_refused {
+  struct lockstep_attach_header header;
+  uint32_t status;
+  uint32_t reserved;
+  char text[504];
+};
+
+struct lockstep_attach_world {
+  struct lockstep_attach_header header;
+  int32_t rank;
+  int32_t local_rank;
+  int32_t world_size;
+  int32_t local_world_size;
+  int32_t node_index;
+  int32_t node_count;
+  uint32_t round;
+  uint32_t incarnation;
+  uint32_t restart_count;
+  uint32_t reserved;
+  uint64_t ring_bytes;
+  char job[128];
+  char host[256];
+  char checkpoint_directory[4096]; /* "" = none */
+};
+
+struct lockstep_attach_segment {
+  struct lockstep_attach_header header;
+  uint64_t request_id;
+  uint64_t bytes;
+  uint32_t status; /* 0 = OK, and a descriptor comes with it */
+  uint32_t reserved;
+  char text[512];
+};
+
+struct lockstep_attach_stop {
+  struct lockstep_attach_header header;
+  uint64_t grace_ms; /* until the rank is killed */
+};
+
+struct lockstep_attach_checkpoint {
+  struct lockstep_attach_header header;
+  uint64_t number; /* of the request, from 1 */
+};
+
+struct lockstep_attach_round {
+  struct lockstep_attach_header header;
+  uint32_t round; /* the one now in force */
+  uint32_t reserved;
+};
+
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_header) == 16, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_hello) == 56, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_segment_request) == 56, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_progress) == 32, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_refused) == 528, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_world) == 4544, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_segment) == 552, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_stop) == 24, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_checkpoint) == 24, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_round) == 24, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_segment_request, epoch) == 40, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_world, job) == 64, "wire layout");
+
+/* Room for any message, aligned for all. */
+union lockstep_attach_message {
+  struct lockstep_attach_header header;
+  struct lockstep_attach_hello hello;
+  struct lockstep_attach_segment_request segment_request;
+  struct lockstep_attach_progress progress;
+  struct lockstep_attach_refused refused;
+  struct lockstep_attach_world world;
+  struct lockstep_attach_segment segment;
+  struct lockstep_attach_stop stop;
+  struct lockstep_attach_checkpoint checkpoint;
+  struct lockstep_attach_round round;
+  unsigned char bytes[LOCKSTEP_ATTACH_MAX_MESSAGE];
+};
+
+/* Who may send a message. */
+enum lockstep_attach_side { LOCKSTEP_ATTACH_FROM_RANK = 0, LOCKSTEP_ATTACH_FROM_AGENT = 1 };
+
+/* Fills in the header of a message of `type` whose struct has `length` bytes. */
+void lockstep_attach_set_header(struct lockstep_attach_header* header, enum lockstep_attach_type type, size_t length);
+
+/* Checks `length` received bytes: header, type, exact length, ranges of fields, termination of texts. NULL when they are a
+ * message that `side` may send; else what is wrong, a constant text. Reads nothing beyond `length`; any bytes are safe. */
+const char* lockstep_attach_check(const union lockstep_attach_message* message, size_t length,
+                                  enum lockstep_attach_side side);
+
+/* 64 hexadecimal digits to a cookie and back. Decoding returns 0, or -1 when the text is anything else. */
+int lockstep_attach_decode_cookie(const char* text, uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES]);
+void lockstep_attach_encode_cookie(const uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES],
+                                   char text[2 * LOCKSTEP_ATTACH_COOKIE_BYTES + 1]);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_H_ */
