@@ -132,7 +132,10 @@ void EpollLoop::Cancel(uint64_t id) {
   const auto doomed = watches_.extract(watch);
 }
 
-bool EpollLoop::IsActive(uint64_t id) const { return timer_due_.contains(id) || watches_.contains(id); }
+bool EpollLoop::IsActive(uint64_t id) const {
+  seq_.AssertHeld();
+  return timer_due_.contains(id) || watches_.contains(id);
+}
 
 void EpollLoop::Post(Callback callback) {
   bool was_empty = false;

@@ -62,19 +62,19 @@ class EpollLoop final : public Loop {
   void Cancel(uint64_t id) override;
   bool IsActive(uint64_t id) const override;
 
-  void Arm(uint64_t id, Watched& watched);
-  void Disarm(Watched& watched);
+  void Arm(uint64_t id, Watched& watched) REQUIRES(seq_);
+  void Disarm(Watched& watched) REQUIRES(seq_);
   void Wake();
-  void RunPosted();
-  void RunTimers();
+  void RunPosted() REQUIRES(seq_);
+  void RunTimers() REQUIRES(seq_);
   /// Waits for descriptors until the nearest timer, and runs their callbacks.
-  void RunReady();
+  void RunReady() REQUIRES(seq_);
   /// nullopt = for ever.
-  std::optional<base::Duration> WaitTime();
+  std::optional<base::Duration> WaitTime() REQUIRES(seq_);
   bool HasPosted();
-  int Wait(epoll_event* events, int capacity, std::optional<base::Duration> limit);
-  void Deliver(uint64_t id, Readiness readiness);
-  void DeliverAlwaysReady();
+  int Wait(epoll_event* events, int capacity, std::optional<base::Duration> limit) REQUIRES(seq_);
+  void Deliver(uint64_t id, Readiness readiness) REQUIRES(seq_);
+  void DeliverAlwaysReady() REQUIRES(seq_);
 
   const base::Clock& clock_;
   const base::UniqueFd epoll_;

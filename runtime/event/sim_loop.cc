@@ -49,6 +49,11 @@ void SimLoop::Post(Callback callback) {
   posted_.push_back(std::move(callback));
 }
 
+void SimLoop::Quit() {
+  seq_.AssertHeld();
+  quit_ = true;
+}
+
 void SimLoop::SetReady(int fd, Readiness readiness) {
   seq_.AssertHeld();
   ready_[fd] = readiness;
@@ -65,7 +70,10 @@ void SimLoop::Cancel(uint64_t id) {
   const auto doomed = watches_.extract(id);
 }
 
-bool SimLoop::IsActive(uint64_t id) const { return timer_due_.contains(id) || watches_.contains(id); }
+bool SimLoop::IsActive(uint64_t id) const {
+  seq_.AssertHeld();
+  return timer_due_.contains(id) || watches_.contains(id);
+}
 
 void SimLoop::Run() {
   seq_.AssertHeld();

@@ -40,7 +40,7 @@ class SimLoop final : public Loop {
   void Post(Callback callback) override;
   /// Aborts when nothing is left that could ever run: a real loop would sleep for ever.
   void Run() override;
-  void Quit() override { quit_ = true; }
+  void Quit() override;
 
   /// Runs until `done` holds (asked before each callback) or `timeout` of simulated time has passed; tells whether it
   /// holds. Aborts after ten million callbacks at one instant, which is a live-lock.
@@ -63,11 +63,11 @@ class SimLoop final : public Loop {
   bool IsActive(uint64_t id) const override;
 
   /// Runs one callback; moves time on, at most to `limit`, when none can run now. False when none can until then.
-  bool Step(base::SteadyTime limit);
-  bool RunPosted();
-  bool RunReady();
-  bool RunTimer();
-  void CountAgainstLivelock();
+  bool Step(base::SteadyTime limit) REQUIRES(seq_);
+  bool RunPosted() REQUIRES(seq_);
+  bool RunReady() REQUIRES(seq_);
+  bool RunTimer() REQUIRES(seq_);
+  void CountAgainstLivelock() REQUIRES(seq_);
 
   base::SimClock clock_;
   base::Sequence seq_;

@@ -192,6 +192,7 @@ class RealProcesses::RealProcess final : public Process {
 
   /// Reports the leader's exit if it has ended. May destroy this.
   void CheckExit() {
+    owner_.seq_.AssertHeld();
     if (exit_) return;
     exit_ = TakeExit(pid_);
     if (!exit_) return;
@@ -207,6 +208,7 @@ class RealProcesses::RealProcess final : public Process {
 
   /// One look at a pending KillAll(): kills what is there, reports when nothing is. May destroy this.
   void Sweep() {
+    owner_.seq_.AssertHeld();
     std::vector<ProcStat> survivors;
     // Only after the leader's exit was reported: nobody expects the end of the tree before that of its head.
     if (!tree_gone_ && exit_) tree_gone_ = KillDescendants(&survivors);
@@ -227,7 +229,7 @@ class RealProcesses::RealProcess final : public Process {
   }
 
   /// SIGKILL to what can be found; true when nothing was. Fills `survivors` where they are known.
-  bool KillDescendants(std::vector<ProcStat>* survivors) {
+  bool KillDescendants(std::vector<ProcStat>* survivors) REQUIRES(owner_.seq_) {
     if (leaf_ != nullptr) {
       if (leaf_->Empty()) return true;
       leaf_->Kill();
@@ -243,7 +245,7 @@ class RealProcesses::RealProcess final : public Process {
     return owner_.ScanTree().settled || ++quiet_scans_ >= kQuietScansMax;
   }
 
-  void KillTree() {
+  void KillTree() REQUIRES(owner_.seq_) {
     KillLeader();
     std::vector<ProcStat> survivors;
     KillDescendants(&survivors);
@@ -348,6 +350,7 @@ RealProcesses::~RealProcesses() {
 }
 
 std::string RealProcesses::containment() const {
+  seq_.AssertHeld();
   return cgroups_ != nullptr && !cgroups_refused_ ? cgroups_->Describe() : "subreaper and environment mark";
 }
 
@@ -532,11 +535,16 @@ RealProcesses::RealProcess* RealProcesses::OwnerOf(const ProcStat& orphan) {
   return nullptr;
 }
 
+void RealProcesses::DropTree() {
+  seq_.AssertHeld();
+  tree_.reset();
+}
+
 const RealProcesses::Tree& RealProcesses::ScanTree() {
   if (tree_) return *tree_;
-  tree_.emplace();
+  tree_ = Tree{.settled = true};
   // What one turn of the loop has seen is old in the next.
-  tree_expiry_ = loop_.At(loop_.Now(), [this] { tree_.reset(); });
+  tree_expiry_ = loop_.At(loop_.Now(), [this] { DropTree(); });
   if (!HasChildren()) return *tree_;  // and so no descendants: saves the look at all of /proc
   std::unordered_map<pid_t, RealProcess*> owners;
   for (ProcStat& stat : DescendantsOf(::getpid(), ScanProcesses())) {

@@ -77,28 +77,29 @@ class RealProcesses final : public Processes {
   RealProcesses(Config config, event::Loop& loop, std::unique_ptr<CgroupTree> cgroups, base::UniqueFd null);
 
   base::Result<Cloned> Start(const SpawnSpec& spec, const std::vector<std::string>& paths, const std::string& mark,
-                             const CgroupLeaf* leaf, bool* cgroup_refused);
+                             const CgroupLeaf* leaf, bool* cgroup_refused) REQUIRES(seq_);
   base::Result<Cloned> Clone(const SpawnSpec& spec, const std::vector<std::string>& paths, ExecPlan& plan);
-  base::Result<std::unique_ptr<CgroupLeaf>> NewLeaf(const SpawnSpec& spec, uint64_t serial);
+  base::Result<std::unique_ptr<CgroupLeaf>> NewLeaf(const SpawnSpec& spec, uint64_t serial) REQUIRES(seq_);
 
   void OnChildSignal();
   /// Takes the orphans that we inherited and that have ended. May run exit callbacks.
-  void ReapOrphans();
-  void Forget(RealProcess& process);
+  void ReapOrphans() REQUIRES(seq_);
+  void Forget(RealProcess& process) REQUIRES(seq_);
   /// Looks after the pending KillAll()s at once, and then ever more rarely until none is left.
-  void SweepSoon();
+  void SweepSoon() REQUIRES(seq_);
   void Sweep();
 
   /// The processes below this one, grouped by whose they are; read once for all callers of one turn of the loop.
   struct Tree {
     std::map<uint64_t, std::vector<ProcStat>> members;  // by serial
     std::vector<ProcStat> strays;                       // whose, nobody can tell
-    bool settled = true;                                // nobody but leaders died just now
+    bool settled;                                       // nobody but leaders died just now
   };
-  const Tree& ScanTree();
-  RealProcess* OwnerOf(const ProcStat& orphan);
+  void DropTree();
+  const Tree& ScanTree() REQUIRES(seq_);
+  RealProcess* OwnerOf(const ProcStat& orphan) REQUIRES(seq_);
   /// Living members; strays too once nothing lives here that is not to be killed.
-  std::vector<ProcStat> MarkedMembers(const RealProcess& process);
+  std::vector<ProcStat> MarkedMembers(const RealProcess& process) REQUIRES(seq_);
 
   const Config config_;
   event::Loop& loop_;
