@@ -85,8 +85,8 @@ void EpollLoop::SetInterest(const Registration& watch, Readiness interest) {
   Watched& watched = it->second;
   if (watched.interest == interest) return;
   watched.interest = interest;
-  // A paused descriptor leaves epoll altogether: with an empty interest the kernel would still report its hang-up,
-  // turn after turn.
+  // A paused descriptor leaves epoll altogether: with an empty interest the kernel would still
+  // report its hang-up, turn after turn.
   if (!interest.wanted()) {
     Disarm(watched);
     return;
@@ -108,7 +108,8 @@ void EpollLoop::Arm(uint64_t id, Watched& watched) {
   }
   LOCKSTEP_CHECK(errno != EBADF, "a watched descriptor must be open");
   LOCKSTEP_CHECK(errno != EEXIST, "a descriptor is watched once at a time");
-  LOCKSTEP_CHECK(false, "epoll_ctl has no memory or no watches left (/proc/sys/fs/epoll/max_user_watches)");
+  LOCKSTEP_CHECK(
+      false, "epoll_ctl has no memory or no watches left (/proc/sys/fs/epoll/max_user_watches)");
 }
 
 void EpollLoop::Disarm(Watched& watched) {
@@ -119,7 +120,8 @@ void EpollLoop::Disarm(Watched& watched) {
 
 void EpollLoop::Cancel(uint64_t id) {
   seq_.AssertHeld();
-  // Nodes are taken out before they are destroyed: a callback's captures may cancel other registrations.
+  // Nodes are taken out before they are destroyed: a callback's captures may cancel other
+  // registrations.
   if (const auto due = timer_due_.find(id); due != timer_due_.end()) {
     const auto doomed = timers_.extract(TimerKey(due->second, id));
     timer_due_.erase(due);
@@ -144,8 +146,8 @@ void EpollLoop::Post(Callback callback) {
     was_empty = posted_.empty();
     posted_.push_back(std::move(callback));
   }
-  // The first post of a burst wakes, later ones need not; and the loop's own thread looks into the queue before it
-  // sleeps.
+  // The first post of a burst wakes, later ones need not; and the loop's own thread looks into the
+  // queue before it sleeps.
   if (was_empty && running_thread_.load() != std::this_thread::get_id()) Wake();
 }
 
@@ -238,7 +240,8 @@ int EpollLoop::Wait(epoll_event* events, int capacity, std::optional<base::Durat
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*limit);
     const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (*limit - seconds).count()};
     // Called by number: a libc older than the kernel may lack the wrapper.
-    count = static_cast<int>(::syscall(SYS_epoll_pwait2, epoll_.get(), events, capacity, &timeout, nullptr, 0));
+    count = static_cast<int>(
+        ::syscall(SYS_epoll_pwait2, epoll_.get(), events, capacity, &timeout, nullptr, 0));
     // EPERM: a container's filter that does not know the call.
     if (count >= 0 || (errno != ENOSYS && errno != EPERM)) {
       LOCKSTEP_CHECK(count >= 0 || errno == EINTR, "epoll_pwait2 failed");
@@ -258,8 +261,8 @@ int EpollLoop::Wait(epoll_event* events, int capacity, std::optional<base::Durat
 
 void EpollLoop::Deliver(uint64_t id, Readiness readiness) {
   auto it = watches_.find(id);
-  // Cancelled or paused by a callback of the same turn. Ids are never used twice, so a new watch on the same
-  // descriptor cannot be mistaken for the old one.
+  // Cancelled or paused by a callback of the same turn. Ids are never used twice, so a new watch on
+  // the same descriptor cannot be mistaken for the old one.
   if (it == watches_.end()) return;
   const Readiness visible = readiness.For(it->second.interest);
   if (!visible.any()) return;

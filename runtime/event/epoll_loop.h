@@ -26,12 +26,13 @@
 
 namespace lockstep::event {
 
-/// The loop of a living process, over epoll. One per thread that wants one; its creator owns it. Everything but Post()
-/// and Quit() belongs to one thread, the first that uses it.
+/// The loop of a living process, over epoll. One per thread that wants one; its creator owns it.
+/// Everything but Post() and Quit() belongs to one thread, the first that uses it.
 ///
-/// Costs: two descriptors; one system call per turn (none more for timers, whose nearest due time is the wait's
-/// timeout); one write per burst of posts from other threads. Timers fire within the kernel's timer slack (50 us) of
-/// their due time, never before it; kernels without epoll_pwait2 (before 5.11) round up to the next millisecond.
+/// Costs: two descriptors; one system call per turn (none more for timers, whose nearest due time
+/// is the wait's timeout); one write per burst of posts from other threads. Timers fire within the
+/// kernel's timer slack (50 us) of their due time, never before it; kernels without epoll_pwait2
+/// (before 5.11) round up to the next millisecond.
 ///
 /// Files and /dev/null, which epoll refuses, count as always ready, as poll() says of them.
 class EpollLoop final : public Loop {
@@ -55,7 +56,8 @@ class EpollLoop final : public Loop {
     bool in_epoll = false;  // not while paused, and never for a descriptor that epoll refuses
     ReadyCallback callback;
   };
-  using TimerKey = std::pair<base::SteadyTime, uint64_t>;  // the id breaks ties in the order of setting
+  using TimerKey =
+      std::pair<base::SteadyTime, uint64_t>;  // the id breaks ties in the order of setting
 
   EpollLoop(const base::Clock& clock, base::UniqueFd epoll, base::UniqueFd wake);
 

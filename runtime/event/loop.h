@@ -12,7 +12,8 @@ namespace lockstep::event {
 
 class Loop;
 
-/// What a watched descriptor is waited for, and what it became. Error and hang-up are always reported.
+/// What a watched descriptor is waited for, and what it became. Error and hang-up are always
+/// reported.
 struct Readiness {
   bool readable = false;
   bool writable = false;
@@ -32,8 +33,8 @@ struct Readiness {
   friend bool operator==(const Readiness&, const Readiness&) = default;
 };
 
-/// A pending callback: destroying or resetting it cancels, and after that the callback never runs. Moves, does not
-/// copy. Must not outlive its loop. Confined to the loop's thread.
+/// A pending callback: destroying or resetting it cancels, and after that the callback never runs.
+/// Moves, does not copy. Must not outlive its loop. Confined to the loop's thread.
 class Registration {
  public:
   Registration() = default;
@@ -53,12 +54,14 @@ class Registration {
   uint64_t id_ = 0;
 };
 
-/// One thread that runs callbacks one after the other: timers, descriptors that became ready, and work posted from
-/// other threads. Two implementations keep one contract (loop_contract_test.cc): EpollLoop in life, SimLoop in tests.
+/// One thread that runs callbacks one after the other: timers, descriptors that became ready, and
+/// work posted from other threads. Two implementations keep one contract (loop_contract_test.cc):
+/// EpollLoop in life, SimLoop in tests.
 ///
-/// Order: posted callbacks run in the order of posting; timers by due time, equal ones in the order they were set. A
-/// callback never runs inside the call that registered it, and never after its Registration is gone.
-/// Threads: everything but Post() and Quit() belongs to the thread that calls Run().
+/// Order: posted callbacks run in the order of posting; timers by due time, equal ones in the order
+/// they were set. A callback never runs inside the call that registered it, and never after its
+/// Registration is gone. Threads: everything but Post() and Quit() belongs to the thread that calls
+/// Run().
 class Loop {
  public:
   using Callback = std::function<void()>;
@@ -73,24 +76,25 @@ class Loop {
   [[nodiscard]] virtual Registration At(base::SteadyTime due, Callback callback) = 0;
   [[nodiscard]] Registration After(base::Duration delay, Callback callback) {
     const base::SteadyTime now = Now();
-    return At(delay < base::SteadyTime::max() - now ? now + delay : base::SteadyTime::max(), std::move(callback));
+    return At(delay < base::SteadyTime::max() - now ? now + delay : base::SteadyTime::max(),
+              std::move(callback));
   }
 
-  /// Runs `callback` each time `fd` is ready (level-triggered). The caller keeps `fd` open while it is watched; one
-  /// registration per descriptor at a time.
+  /// Runs `callback` each time `fd` is ready (level-triggered). The caller keeps `fd` open while it
+  /// is watched; one registration per descriptor at a time.
   [[nodiscard]] virtual Registration Watch(int fd, Readiness interest, ReadyCallback callback) = 0;
-  /// Changes what a Watch() registration waits for. Nothing at all is allowed (a paused reader) and then not even a
-  /// hang-up is reported, since it would be reported for ever.
+  /// Changes what a Watch() registration waits for. Nothing at all is allowed (a paused reader) and
+  /// then not even a hang-up is reported, since it would be reported for ever.
   virtual void SetInterest(const Registration& watch, Readiness interest) = 0;
 
-  /// Runs `callback` on the loop's thread. Any thread. Callbacks posted before Run() run in it; those that a finished
-  /// loop never ran are destroyed with it.
+  /// Runs `callback` on the loop's thread. Any thread. Callbacks posted before Run() run in it;
+  /// those that a finished loop never ran are destroyed with it.
   virtual void Post(Callback callback) = 0;
 
   /// Runs until Quit(). May be called again, but not from a callback.
   virtual void Run() = 0;
-  /// Ends Run() after the callback that is running; callbacks still pending stay pending. Outside Run() it ends the
-  /// next one before its first callback. Any thread.
+  /// Ends Run() after the callback that is running; callbacks still pending stay pending. Outside
+  /// Run() it ends the next one before its first callback. Any thread.
   virtual void Quit() = 0;
 
  private:

@@ -27,8 +27,8 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::RunUntil;
 using ::testing::ElementsAre;
+using testing::RunUntil;
 
 constexpr Readiness kReadable{.readable = true};
 constexpr Readiness kWritable{.writable = true};
@@ -67,11 +67,15 @@ class SocketEndpoint final : public Endpoint {
 
 class PretendedEndpoint final : public Endpoint {
  public:
-  PretendedEndpoint(SimLoop& loop, int fd) : loop_(loop), fd_(fd) { loop_.SetReady(fd_, kWritable); }
+  PretendedEndpoint(SimLoop& loop, int fd) : loop_(loop), fd_(fd) {
+    loop_.SetReady(fd_, kWritable);
+  }
   int fd() const override { return fd_; }
   void MakeReadable() override { loop_.SetReady(fd_, {.readable = true, .writable = true}); }
   void Drain() override { loop_.SetReady(fd_, kWritable); }
-  void HangUp() override { loop_.SetReady(fd_, {.readable = true, .writable = true, .closed = true}); }
+  void HangUp() override {
+    loop_.SetReady(fd_, {.readable = true, .writable = true, .closed = true});
+  }
 
  private:
   SimLoop& loop_;
@@ -92,7 +96,9 @@ class RealKind {
 class SimKind {
  public:
   Loop& loop() { return loop_; }
-  std::unique_ptr<Endpoint> NewEndpoint() { return std::make_unique<PretendedEndpoint>(loop_, next_fd_++); }
+  std::unique_ptr<Endpoint> NewEndpoint() {
+    return std::make_unique<PretendedEndpoint>(loop_, next_fd_++);
+  }
 
  private:
   SimLoop loop_;
@@ -179,7 +185,9 @@ TYPED_TEST(LoopContractTest, CancelledTimerNeverRuns) {
   bool exploded = false;
   Registration bomb = this->loop().After(milliseconds(1), [&] { exploded = true; });
   bomb.reset();
-  { Registration scoped = this->loop().After(milliseconds(1), [&] { exploded = true; }); }
+  {
+    Registration scoped = this->loop().After(milliseconds(1), [&] { exploded = true; });
+  }
   Registration replaced = this->loop().After(milliseconds(1), [&] { exploded = true; });
   replaced = this->loop().After(milliseconds(1), [] {});
 
@@ -246,7 +254,8 @@ TYPED_TEST(LoopContractTest, CallbackMayDestroyWhatItCaptured) {
   auto owner = std::make_unique<Owner>();
   bool ran = false;
   Owner* raw = owner.get();
-  owner->other = this->loop().After(seconds(1000), [] { ADD_FAILURE() << "cancelled with its owner"; });
+  owner->other =
+      this->loop().After(seconds(1000), [] { ADD_FAILURE() << "cancelled with its owner"; });
   owner->timer = this->loop().After(milliseconds(1), [&, raw] {
     owner.reset();
     ran = true;
@@ -258,7 +267,8 @@ TYPED_TEST(LoopContractTest, CallbackMayDestroyWhatItCaptured) {
 
 TYPED_TEST(LoopContractTest, CancellingACallbackThatOwnsAnotherRegistrationCancelsBoth) {
   bool exploded = false;
-  auto inner = std::make_shared<Registration>(this->loop().After(milliseconds(1), [&] { exploded = true; }));
+  auto inner =
+      std::make_shared<Registration>(this->loop().After(milliseconds(1), [&] { exploded = true; }));
   Registration outer = this->loop().After(milliseconds(1), [inner, &exploded] { exploded = true; });
   inner.reset();
   outer.reset();
@@ -420,7 +430,9 @@ struct Straggler {
   Loop* loop = nullptr;
   Registration timer;
   std::shared_ptr<int> witness;
-  ~Straggler() { loop->Post([kept = witness] {}); }
+  ~Straggler() {
+    loop->Post([kept = witness] {});
+  }
 };
 
 TYPED_TEST(LoopContractTest, PendingPostsAreDestroyedWithTheLoop) {
@@ -516,7 +528,8 @@ TEST(SimLoopTest, AnHourTakesNoTimeAndTheClockStandsAtTheTimer) {
   base::SteadyTime fired{};
   Registration timer = loop.After(std::chrono::hours(1), [&] { fired = loop.Now(); });
 
-  EXPECT_FALSE(loop.RunUntil([&] { return fired != base::SteadyTime{}; }, std::chrono::minutes(59)));
+  EXPECT_FALSE(
+      loop.RunUntil([&] { return fired != base::SteadyTime{}; }, std::chrono::minutes(59)));
   EXPECT_EQ(loop.Now(), start + std::chrono::minutes(59));
   EXPECT_TRUE(loop.RunUntil([&] { return fired != base::SteadyTime{}; }, std::chrono::minutes(2)));
 

@@ -12,7 +12,8 @@
 
 namespace lockstep::event {
 
-base::Result<std::unique_ptr<SignalSource>> SignalSource::Create(Loop& loop, const std::vector<int>& signals,
+base::Result<std::unique_ptr<SignalSource>> SignalSource::Create(Loop& loop,
+                                                                 const std::vector<int>& signals,
                                                                  Callback callback) {
   sigset_t set;
   sigemptyset(&set);
@@ -23,12 +24,13 @@ base::Result<std::unique_ptr<SignalSource>> SignalSource::Create(Loop& loop, con
     return base::ErrnoStatus(error, "listen for signals: pthread_sigmask");
   }
   std::unique_ptr<SignalSource> source(new SignalSource(std::move(fd), std::move(callback)));
-  source->watch_ =
-      loop.Watch(source->fd_.get(), {.readable = true}, [raw = source.get()](Readiness) { raw->OnReadable(); });
+  source->watch_ = loop.Watch(source->fd_.get(), {.readable = true},
+                              [raw = source.get()](Readiness) { raw->OnReadable(); });
   return source;
 }
 
-SignalSource::SignalSource(base::UniqueFd fd, Callback callback) : fd_(std::move(fd)), callback_(std::move(callback)) {}
+SignalSource::SignalSource(base::UniqueFd fd, Callback callback)
+    : fd_(std::move(fd)), callback_(std::move(callback)) {}
 
 void SignalSource::OnReadable() {
   // One a turn: the callback may destroy this object.

@@ -23,7 +23,9 @@ using ::testing::UnorderedElementsAre;
 
 class SignalSourceTest : public ::testing::Test {
  protected:
-  bool Wait(const std::function<bool()>& done) { return testing::RunUntil(*loop_, done, std::chrono::seconds(20)); }
+  bool Wait(const std::function<bool()>& done) {
+    return testing::RunUntil(*loop_, done, std::chrono::seconds(20));
+  }
 
   base::RealClock clock_;
   std::unique_ptr<EpollLoop> loop_ = EpollLoop::Create(clock_).value();
@@ -31,9 +33,9 @@ class SignalSourceTest : public ::testing::Test {
 
 TEST_F(SignalSourceTest, DeliversNumberAndSenderOnTheLoop) {
   std::vector<Signal> got;
-  ASSERT_OK_AND_ASSIGN(const auto source, SignalSource::Create(*loop_, {SIGUSR1, SIGTERM}, [&](const Signal& signal) {
-    got.push_back(signal);
-  }));
+  ASSERT_OK_AND_ASSIGN(const auto source,
+                       SignalSource::Create(*loop_, {SIGUSR1, SIGTERM},
+                                            [&](const Signal& signal) { got.push_back(signal); }));
 
   ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
   EXPECT_TRUE(got.empty());
@@ -48,12 +50,14 @@ TEST_F(SignalSourceTest, DeliversNumberAndSenderOnTheLoop) {
 TEST_F(SignalSourceTest, TwoSourcesTellTheirSignalsApart) {
   std::vector<int> first;
   std::vector<int> second;
-  ASSERT_OK_AND_ASSIGN(const auto one, SignalSource::Create(*loop_, {SIGTERM, SIGHUP}, [&](const Signal& signal) {
-    first.push_back(signal.number);
-  }));
-  ASSERT_OK_AND_ASSIGN(const auto two, SignalSource::Create(*loop_, {SIGUSR2}, [&](const Signal& signal) {
-    second.push_back(signal.number);
-  }));
+  ASSERT_OK_AND_ASSIGN(const auto one,
+                       SignalSource::Create(*loop_, {SIGTERM, SIGHUP}, [&](const Signal& signal) {
+                         first.push_back(signal.number);
+                       }));
+  ASSERT_OK_AND_ASSIGN(const auto two,
+                       SignalSource::Create(*loop_, {SIGUSR2}, [&](const Signal& signal) {
+                         second.push_back(signal.number);
+                       }));
 
   for (const int signal : {SIGHUP, SIGUSR2, SIGTERM}) ASSERT_EQ(::kill(::getpid(), signal), 0);
   ASSERT_TRUE(Wait([&] { return first.size() == 2 && second.size() == 1; }));
@@ -66,9 +70,9 @@ TEST_F(SignalSourceTest, DestroyedInItsOwnCallbackItLeavesTheSignalBlocked) {
   std::unique_ptr<SignalSource> source;
   bool ran = false;
   ASSERT_OK_AND_ASSIGN(source, SignalSource::Create(*loop_, {SIGUSR1}, [&](const Signal&) {
-    source.reset();
-    ran = true;
-  }));
+                         source.reset();
+                         ran = true;
+                       }));
   ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
   ASSERT_TRUE(Wait([&] { return ran; }));
 

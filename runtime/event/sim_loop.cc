@@ -61,7 +61,8 @@ void SimLoop::SetReady(int fd, Readiness readiness) {
 
 void SimLoop::Cancel(uint64_t id) {
   seq_.AssertHeld();
-  // Nodes are taken out before they are destroyed: a callback's captures may cancel other registrations.
+  // Nodes are taken out before they are destroyed: a callback's captures may cancel other
+  // registrations.
   if (const auto due = timer_due_.find(id); due != timer_due_.end()) {
     const auto doomed = timers_.extract(TimerKey(due->second, id));
     timer_due_.erase(due);
@@ -79,7 +80,9 @@ void SimLoop::Run() {
   seq_.AssertHeld();
   LOCKSTEP_CHECK(!running_, "Run() inside a callback of the same loop");
   running_ = true;
-  while (!quit_) LOCKSTEP_CHECK(Step(base::SteadyTime::max()), "nothing is left that could run: this would hang");
+  while (!quit_)
+    LOCKSTEP_CHECK(Step(base::SteadyTime::max()),
+                   "nothing is left that could run: this would hang");
   quit_ = false;
   running_ = false;
 }
@@ -147,7 +150,8 @@ bool SimLoop::RunReady() {
     // The callback stays alive while it runs, even when it cancels itself.
     ReadyCallback callback = std::move(it->second.callback);
     callback(visible);
-    if (const auto after = watches_.find(id); after != watches_.end()) after->second.callback = std::move(callback);
+    if (const auto after = watches_.find(id); after != watches_.end())
+      after->second.callback = std::move(callback);
     return true;
   }
   return false;

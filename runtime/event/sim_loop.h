@@ -17,10 +17,10 @@
 
 namespace lockstep::event {
 
-/// A loop in simulated time, for tests: a whole job runs in one thread, the same callbacks in the same order each time,
-/// and an hour passes as fast as its callbacks run. Time stands still while anything can run and then jumps to the
-/// nearest timer. Descriptors are mere numbers whose readiness the test sets. Confined to one thread, Post() and Quit()
-/// too.
+/// A loop in simulated time, for tests: a whole job runs in one thread, the same callbacks in the
+/// same order each time, and an hour passes as fast as its callbacks run. Time stands still while
+/// anything can run and then jumps to the nearest timer. Descriptors are mere numbers whose
+/// readiness the test sets. Confined to one thread, Post() and Quit() too.
 ///
 ///   SimLoop loop;
 ///   auto timer = loop.After(std::chrono::hours(1), [&] { fired = true; });
@@ -42,13 +42,15 @@ class SimLoop final : public Loop {
   void Run() override;
   void Quit() override;
 
-  /// Runs until `done` holds (asked before each callback) or `timeout` of simulated time has passed; tells whether it
-  /// holds. Aborts after ten million callbacks at one instant, which is a live-lock.
+  /// Runs until `done` holds (asked before each callback) or `timeout` of simulated time has
+  /// passed; tells whether it holds. Aborts after ten million callbacks at one instant, which is a
+  /// live-lock.
   bool RunUntil(const std::function<bool()>& done, base::Duration timeout);
   /// Runs all that happens within `time`, which then has passed.
   void RunFor(base::Duration time);
 
-  /// What a pretended descriptor is from now on; stays until set again, and is reported while someone is interested.
+  /// What a pretended descriptor is from now on; stays until set again, and is reported while
+  /// someone is interested.
   void SetReady(int fd, Readiness readiness);
 
  private:
@@ -62,7 +64,8 @@ class SimLoop final : public Loop {
   void Cancel(uint64_t id) override;
   bool IsActive(uint64_t id) const override;
 
-  /// Runs one callback; moves time on, at most to `limit`, when none can run now. False when none can until then.
+  /// Runs one callback; moves time on, at most to `limit`, when none can run now. False when none
+  /// can until then.
   bool Step(base::SteadyTime limit) REQUIRES(seq_);
   bool RunPosted() REQUIRES(seq_);
   bool RunReady() REQUIRES(seq_);

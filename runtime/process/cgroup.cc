@@ -26,7 +26,8 @@ std::string ReadAt(int folder, const std::string& path) {
   std::string text;
   char chunk[4096];
   ssize_t size = 0;
-  while (fd.valid() && text.size() < kFileBytesMax && (size = ::read(fd.get(), chunk, sizeof(chunk))) > 0) {
+  while (fd.valid() && text.size() < kFileBytesMax &&
+         (size = ::read(fd.get(), chunk, sizeof(chunk))) > 0) {
     text.append(chunk, static_cast<size_t>(size));
   }
   return text;
@@ -34,7 +35,8 @@ std::string ReadAt(int folder, const std::string& path) {
 
 bool WriteAt(int folder, const std::string& path, std::string_view text) {
   const base::UniqueFd fd(::openat(folder, path.c_str(), O_WRONLY | O_CLOEXEC));
-  return fd.valid() && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  return fd.valid() &&
+         ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 /// The next piece of `text` up to `separator`, taken off it.
@@ -91,10 +93,12 @@ void AddMembers(int folder, const std::string& path, std::vector<pid_t>& pids) {
     const std::string_view line = Take(rest, '\n');
     pid_t pid = 0;
     // 0 stands for a process outside our pid namespace, which we cannot signal.
-    if (std::from_chars(line.data(), line.data() + line.size(), pid).ec == std::errc() && pid > 0) pids.push_back(pid);
+    if (std::from_chars(line.data(), line.data() + line.size(), pid).ec == std::errc() && pid > 0)
+      pids.push_back(pid);
   }
   if (!HasSubFolders(folder, path)) return;
-  for (const std::string& name : SubFolders(folder, path)) AddMembers(folder, path + "/" + name, pids);
+  for (const std::string& name : SubFolders(folder, path))
+    AddMembers(folder, path + "/" + name, pids);
 }
 
 bool IsEmpty(CgroupKind kind, int folder, const std::string& path) {
@@ -118,7 +122,8 @@ void KillCgroup(CgroupKind kind, int folder, const std::string& path) {
     return;
   }
   // What is frozen cannot fork away from us; but it dies only once thawed.
-  const bool frozen = kind == CgroupKind::kV1Freezer && WriteAt(folder, path + "/freezer.state", "FROZEN");
+  const bool frozen =
+      kind == CgroupKind::kV1Freezer && WriteAt(folder, path + "/freezer.state", "FROZEN");
   KillMembers(folder, path);
   if (frozen) WriteAt(folder, path + "/freezer.state", "THAWED");
 }
@@ -133,18 +138,20 @@ bool RemoveCgroup(int folder, const std::string& path) {
 
 constexpr std::string_view kFolderPrefix = "lockstep-";
 
-/// Pids mean nothing in another pid namespace, which may well share the cgroup; so its number is in the name.
+/// Pids mean nothing in another pid namespace, which may well share the cgroup; so its number is in
+/// the name.
 uint64_t PidNamespace() {
   struct stat info;
   return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
-/// "lockstep-NAMESPACE-PID-START": whose folder it is, so that a later agent can tell whether that one still lives.
+/// "lockstep-NAMESPACE-PID-START": whose folder it is, so that a later agent can tell whether that
+/// one still lives.
 std::string FolderName() {
   const std::optional<ProcStat> self = ReadProcStat(::getpid());
   // A process has one folder a tree; a tree is made again in tests.
-  return std::string(kFolderPrefix) + std::to_string(PidNamespace()) + "-" + std::to_string(::getpid()) + "-" +
-         std::to_string(self ? self->start_ticks : 0);
+  return std::string(kFolderPrefix) + std::to_string(PidNamespace()) + "-" +
+         std::to_string(::getpid()) + "-" + std::to_string(self ? self->start_ticks : 0);
 }
 
 /// True for the folder of an agent of our pid namespace that no longer lives.
@@ -154,7 +161,8 @@ bool IsLeftover(std::string_view name) {
   if (Take(name, '-') != std::to_string(PidNamespace())) return false;
   const std::string_view pid_text = Take(name, '-');
   pid_t pid = 0;
-  if (std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid).ec != std::errc()) return false;
+  if (std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid).ec != std::errc())
+    return false;
   const std::optional<ProcStat> owner = ReadProcStat(pid);
   return !owner || owner->dead() || std::to_string(owner->start_ticks) != name;
 }
@@ -169,7 +177,8 @@ void RemoveLeftovers(CgroupKind kind, int parent) {
   for (const std::string& name : SubFolders(parent, ".")) {
     if (!IsLeftover(name)) continue;
     for (int attempt = 0; attempt < 20 && !RemoveCgroup(parent, name); ++attempt) {
-      for (const std::string& leaf : SubFolders(parent, name)) KillCgroup(kind, parent, name + "/" + leaf);
+      for (const std::string& leaf : SubFolders(parent, name))
+        KillCgroup(kind, parent, name + "/" + leaf);
       Pause(1000);
     }
   }
@@ -177,23 +186,22 @@ void RemoveLeftovers(CgroupKind kind, int parent) {
 
 std::string_view Controller(CgroupKind kind) {
   switch (kind) {
-    case CgroupKind::kV2:
-      return "";
-    case CgroupKind::kV1Freezer:
-      return "freezer";
-    case CgroupKind::kV1Pids:
-      return "pids";
+    case CgroupKind::kV2: return "";
+    case CgroupKind::kV1Freezer: return "freezer";
+    case CgroupKind::kV1Pids: return "pids";
   }
   return "";
 }
 
 std::string KindName(CgroupKind kind) {
-  return kind == CgroupKind::kV2 ? "cgroup v2" : "cgroup v1 (" + std::string(Controller(kind)) + ")";
+  return kind == CgroupKind::kV2 ? "cgroup v2"
+                                 : "cgroup v1 (" + std::string(Controller(kind)) + ")";
 }
 
 }  // namespace
 
-std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text, std::string_view mountinfo_text,
+std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text,
+                                            std::string_view mountinfo_text,
                                             std::string_view controller) {
   const std::optional<std::string> path = OwnPath(cgroup_text, controller);
   // A path with ".." lies outside our cgroup namespace.
@@ -209,9 +217,12 @@ std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text, std::s
     const std::string_view mount_point = Take(line, ' ');
     const std::string_view type = Take(tail, ' ');
     Take(tail, ' ');
-    const bool wanted = controller.empty() ? type == "cgroup2" : type == "cgroup" && ListHas(tail, controller);
-    // A mount point with special characters is written escaped; no cgroup file system has ever had one.
-    if (!wanted || !mount_point.starts_with('/') || mount_point.find('\\') != mount_point.npos) continue;
+    const bool wanted =
+        controller.empty() ? type == "cgroup2" : type == "cgroup" && ListHas(tail, controller);
+    // A mount point with special characters is written escaped; no cgroup file system has ever had
+    // one.
+    if (!wanted || !mount_point.starts_with('/') || mount_point.find('\\') != mount_point.npos)
+      continue;
     std::string_view below = *path;
     if (root != "/") {
       // Only a part of the hierarchy is mounted here, as in a container.
@@ -227,13 +238,15 @@ std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text, std::s
 }
 
 std::optional<std::string> OwnCgroupFolder(std::string_view controller) {
-  return FindCgroupFolder(ReadAt(AT_FDCWD, "/proc/self/cgroup"), ReadAt(AT_FDCWD, "/proc/self/mountinfo"), controller);
+  return FindCgroupFolder(ReadAt(AT_FDCWD, "/proc/self/cgroup"),
+                          ReadAt(AT_FDCWD, "/proc/self/mountinfo"), controller);
 }
 
 CgroupLeaf::~CgroupLeaf() { tree_.Retire(name_); }
 
 base::UniqueFd CgroupLeaf::OpenProcs() const {
-  return base::UniqueFd(::openat(tree_.fd_.get(), (name_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  return base::UniqueFd(
+      ::openat(tree_.fd_.get(), (name_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
 }
 
 std::vector<pid_t> CgroupLeaf::Members() const {
@@ -252,7 +265,8 @@ base::Result<std::unique_ptr<CgroupTree>> CgroupTree::Create(CgroupKind kind) {
   if (!own) return base::UnavailableError(what + " is not mounted");
   const base::UniqueFd parent(::open(own->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent.valid()) return base::UnavailableError(what + ": " + *own + " cannot be opened");
-  // Version 2 lets a process move only when it may write the common ancestor, which is our own cgroup.
+  // Version 2 lets a process move only when it may write the common ancestor, which is our own
+  // cgroup.
   if (::faccessat(parent.get(), "cgroup.procs", W_OK, AT_EACCESS) != 0) {
     return base::UnavailableError(what + ": " + *own + " may not be written");
   }
@@ -272,7 +286,8 @@ base::Result<std::unique_ptr<CgroupTree>> CgroupTree::Create(CgroupKind kind) {
 }
 
 CgroupTree::~CgroupTree() {
-  // The last process of a leaf may be in the midst of dying; what stays after 50 ms is left to the next agent.
+  // The last process of a leaf may be in the midst of dying; what stays after 50 ms is left to the
+  // next agent.
   for (int attempt = 0; attempt < 250; ++attempt) {
     RemoveRetired();
     if (retired_.empty()) break;
@@ -283,7 +298,8 @@ CgroupTree::~CgroupTree() {
 
 base::Result<std::unique_ptr<CgroupLeaf>> CgroupTree::NewLeaf(const std::string& name) {
   if (!retired_.empty()) RemoveRetired();
-  if (::mkdirat(fd_.get(), name.c_str(), 0755) != 0) return base::ErrnoStatus(errno, "make " + folder_ + "/" + name);
+  if (::mkdirat(fd_.get(), name.c_str(), 0755) != 0)
+    return base::ErrnoStatus(errno, "make " + folder_ + "/" + name);
   return std::unique_ptr<CgroupLeaf>(new CgroupLeaf(*this, name));
 }
 

@@ -23,10 +23,11 @@ enum class CgroupKind {
   kV1Pids,     // killed one by one
 };
 
-/// The folder, in the mounted file system, of the cgroup that a process is in. `cgroup_text` and `mountinfo_text` are
-/// its files of /proc; `controller` is "" for version 2, else "freezer" and the like. nullopt when that hierarchy is
-/// not mounted, or not in sight from this namespace.
-std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text, std::string_view mountinfo_text,
+/// The folder, in the mounted file system, of the cgroup that a process is in. `cgroup_text` and
+/// `mountinfo_text` are its files of /proc; `controller` is "" for version 2, else "freezer" and
+/// the like. nullopt when that hierarchy is not mounted, or not in sight from this namespace.
+std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text,
+                                            std::string_view mountinfo_text,
                                             std::string_view controller);
 
 /// The same for this process.
@@ -34,20 +35,23 @@ std::optional<std::string> OwnCgroupFolder(std::string_view controller);
 
 class CgroupTree;
 
-/// A cgroup for one spawned process and all that it makes: nothing leaves it by forking. Removed when destroyed (later,
-/// by its tree, when something in it is still dying). Owned by the spawned process; confined to one thread.
+/// A cgroup for one spawned process and all that it makes: nothing leaves it by forking. Removed
+/// when destroyed (later, by its tree, when something in it is still dying). Owned by the spawned
+/// process; confined to one thread.
 class CgroupLeaf {
  public:
   ~CgroupLeaf();
   CgroupLeaf(const CgroupLeaf&) = delete;
   CgroupLeaf& operator=(const CgroupLeaf&) = delete;
 
-  /// Where the child writes itself in, before it runs a single foreign instruction; invalid, with errno, on failure.
+  /// Where the child writes itself in, before it runs a single foreign instruction; invalid, with
+  /// errno, on failure.
   base::UniqueFd OpenProcs() const;
   /// Live processes, in cgroups below it too.
   std::vector<pid_t> Members() const;
   bool Empty() const;
-  /// Sends SIGKILL to all of them. For v1 it may miss one that is being forked: call again until Empty().
+  /// Sends SIGKILL to all of them. For v1 it may miss one that is being forked: call again until
+  /// Empty().
   void Kill();
 
  private:
@@ -58,16 +62,18 @@ class CgroupLeaf {
   const std::string name_;  // relative to the tree's folder
 };
 
-/// The cgroups of one agent: a folder named after it, below the cgroup it is itself in (so the limits that Slurm or a
-/// pod put on it hold for its ranks too), and a leaf in it for each spawned process. One per agent, owned by
-/// RealProcesses; leaves must not outlive it. Leaves of agents that died without removing theirs are emptied and
-/// removed by the next tree.
+/// The cgroups of one agent: a folder named after it, below the cgroup it is itself in (so the
+/// limits that Slurm or a pod put on it hold for its ranks too), and a leaf in it for each spawned
+/// process. One per agent, owned by RealProcesses; leaves must not outlive it. Leaves of agents
+/// that died without removing theirs are emptied and removed by the next tree.
 ///
-/// Cost (Linux 6.18, 2 cores): making, joining and removing a leaf is 25 us together, against 350 us for a process.
+/// Cost (Linux 6.18, 2 cores): making, joining and removing a leaf is 25 us together, against 350
+/// us for a process.
 class CgroupTree {
  public:
   /// Makes the agent's folder.
-  /// Errors: Unavailable - this kind of cgroup is not mounted, may not be written, or lacks cgroup.kill (before 5.14).
+  /// Errors: Unavailable - this kind of cgroup is not mounted, may not be written, or lacks
+  /// cgroup.kill (before 5.14).
   static base::Result<std::unique_ptr<CgroupTree>> Create(CgroupKind kind);
   ~CgroupTree();
   CgroupTree(const CgroupTree&) = delete;
@@ -90,7 +96,7 @@ class CgroupTree {
 
   const CgroupKind kind_;
   const std::string folder_;
-  const base::UniqueFd fd_;  // of folder_: leaves are reached relative to it
+  const base::UniqueFd fd_;           // of folder_: leaves are reached relative to it
   std::vector<std::string> retired_;  // leaves that could not be removed yet
 };
 

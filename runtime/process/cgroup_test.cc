@@ -2,14 +2,17 @@
 #include "runtime/process/cgroup.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/testing/status_matchers.h"
 
 namespace lockstep::process {
@@ -23,21 +26,25 @@ constexpr char kHybridCgroup[] =
 constexpr char kHybridMounts[] =
     "20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
     "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"
-    "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 master:2 - cgroup cgroup rw,cpu,cpuacct\n"
+    "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 master:2 - cgroup cgroup "
+    "rw,cpu,cpuacct\n"
     "38 31 0:35 / /sys/fs/cgroup/freezer rw,relatime - cgroup cgroup rw,freezer\n"
     "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
 
 TEST(FindCgroupFolderTest, FindsEachHierarchyOfAHybridMachine) {
   EXPECT_EQ(FindCgroupFolder(kHybridCgroup, kHybridMounts, ""),
             "/sys/fs/cgroup/unified/user.slice/session-1.scope");
-  EXPECT_EQ(FindCgroupFolder(kHybridCgroup, kHybridMounts, "freezer"), "/sys/fs/cgroup/freezer/jobs/a");
-  EXPECT_EQ(FindCgroupFolder(kHybridCgroup, kHybridMounts, "cpuacct"), "/sys/fs/cgroup/cpu,cpuacct/jobs/b");
+  EXPECT_EQ(FindCgroupFolder(kHybridCgroup, kHybridMounts, "freezer"),
+            "/sys/fs/cgroup/freezer/jobs/a");
+  EXPECT_EQ(FindCgroupFolder(kHybridCgroup, kHybridMounts, "cpuacct"),
+            "/sys/fs/cgroup/cpu,cpuacct/jobs/b");
   EXPECT_EQ(FindCgroupFolder(kHybridCgroup, kHybridMounts, "pids"), std::nullopt);
   EXPECT_EQ(FindCgroupFolder(kHybridCgroup, kHybridMounts, "cpu,cpuacct"), std::nullopt);
 }
 
 TEST(FindCgroupFolderTest, RootCgroupIsTheMountPointItself) {
-  EXPECT_EQ(FindCgroupFolder("0::/\n", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 none rw\n", ""), "/sys/fs/cgroup");
+  EXPECT_EQ(FindCgroupFolder("0::/\n", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 none rw\n", ""),
+            "/sys/fs/cgroup");
 }
 
 TEST(FindCgroupFolderTest, PartlyMountedHierarchyIsCutToWhatIsSeen) {
@@ -49,12 +56,14 @@ TEST(FindCgroupFolderTest, PartlyMountedHierarchyIsCutToWhatIsSeen) {
 }
 
 TEST(FindCgroupFolderTest, CgroupOutsideTheNamespaceIsNotInSight) {
-  EXPECT_EQ(FindCgroupFolder("0::/../other\n", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 none rw\n", ""),
-            std::nullopt);
+  EXPECT_EQ(
+      FindCgroupFolder("0::/../other\n", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 none rw\n", ""),
+      std::nullopt);
 }
 
 TEST(FindCgroupFolderTest, TornTextIsNoFolder) {
-  for (const char* mounts : {"", "\n\n", "41", "41 31 0:38 / - cgroup2", " - ", " - cgroup2 none rw"}) {
+  for (const char* mounts :
+       {"", "\n\n", "41", "41 31 0:38 / - cgroup2", " - ", " - cgroup2 none rw"}) {
     EXPECT_EQ(FindCgroupFolder("0::/a\n", mounts, ""), std::nullopt) << mounts;
   }
   EXPECT_EQ(FindCgroupFolder("garbage", kHybridMounts, ""), std::nullopt);
@@ -108,9 +117,11 @@ TEST_P(CgroupTreeTest, KillEndsAllMembersAndTheFoldersGo) {
     EXPECT_EQ(leaf->Members().size(), 2u);
     EXPECT_FALSE(leaf->Empty());
 
-    while (!leaf->Empty()) {
+    const base::RealClock clock;
+    const base::SteadyTime deadline = clock.Now() + std::chrono::seconds(20);
+    while (!leaf->Empty() && clock.Now() < deadline) {
       leaf->Kill();
-      ::usleep(500);
+      ::sched_yield();
     }
 
     int status = 0;
@@ -156,7 +167,8 @@ TEST_P(CgroupTreeTest, WhatADeadAgentLeftIsKilledAndRemovedByTheNext) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, CgroupTreeTest,
-                         ::testing::Values(CgroupKind::kV2, CgroupKind::kV1Freezer, CgroupKind::kV1Pids),
+                         ::testing::Values(CgroupKind::kV2, CgroupKind::kV1Freezer,
+                                           CgroupKind::kV1Pids),
                          [](const auto& kind) {
                            return kind.param == CgroupKind::kV2          ? "V2"
                                   : kind.param == CgroupKind::kV1Freezer ? "V1Freezer"

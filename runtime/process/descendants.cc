@@ -71,7 +71,8 @@ base::Status KillDescendants(base::Duration limit) {
   while (ReapAll()) {
     std::vector<ProcStat> living = DescendantsOf(::getpid(), ScanProcesses());
     std::erase_if(living, [](const ProcStat& stat) { return stat.dead(); });
-    // Parents come before children, so that none can be replaced by a parent that is still to be killed.
+    // Parents come before children, so that none can be replaced by a parent that is still to be
+    // killed.
     for (const ProcStat& stat : living) SignalExactly(stat, SIGKILL);
     if (!backoff.Wait()) return ReapAll() ? StillThere(living, limit) : base::OkStatus();
   }
@@ -85,7 +86,8 @@ base::Result<int> KillMarked(const std::string& prefix, base::Duration limit) {
   while (true) {
     std::vector<ProcStat> found;
     for (ProcStat& stat : ScanProcesses()) {
-      if (stat.dead() || stat.pid == ::getpid() || !MarkMatches(ReadMark(stat.pid), prefix)) continue;
+      if (stat.dead() || stat.pid == ::getpid() || !MarkMatches(ReadMark(stat.pid), prefix))
+        continue;
       if (SignalExactly(stat, SIGKILL)) {
         signalled.emplace(stat.pid, stat.start_ticks);
         found.push_back(std::move(stat));

@@ -10,20 +10,20 @@
 
 namespace lockstep::process {
 
-/// Makes this process the one that orphaned descendants become children of, so that none can leave its tree.
-/// Errors: those of prctl (kernels before 3.4).
+/// Makes this process the one that orphaned descendants become children of, so that none can leave
+/// its tree. Errors: those of prctl (kernels before 3.4).
 base::Status BecomeSubreaper();
 
-/// Ends every descendant of this process, whatever it did to hide, and reaps them all: for a subreaper whose agent is
-/// gone, and for an agent about to leave. Costs one system call when there are none.
-/// Blocks: up to `limit`. Any thread, while nobody else waits for children.
-/// Errors: DeadlineExceeded - some did not die (uninterruptible sleep, another user's); they are named.
+/// Ends every descendant of this process, whatever it did to hide, and reaps them all: for a
+/// subreaper whose agent is gone, and for an agent about to leave. Costs one system call when there
+/// are none. Blocks: up to `limit`. Any thread, while nobody else waits for children. Errors:
+/// DeadlineExceeded - some did not die (uninterruptible sleep, another user's); they are named.
 base::Status KillDescendants(base::Duration limit);
 
-/// Ends every process of this user whose environment mark has an element that begins with `prefix`: what is left of a
-/// job whose front and agent both died. Returns how many were signalled. Looks at each process of this user (10 us).
-/// Blocks: up to `limit`.
-/// Errors: DeadlineExceeded as above; InvalidArgument - an empty prefix.
+/// Ends every process of this user whose environment mark has an element that begins with `prefix`:
+/// what is left of a job whose front and agent both died. Returns how many were signalled. Looks at
+/// each process of this user (10 us). Blocks: up to `limit`. Errors: DeadlineExceeded as above;
+/// InvalidArgument - an empty prefix.
 base::Result<int> KillMarked(const std::string& prefix, base::Duration limit);
 
 }  // namespace lockstep::process

@@ -14,8 +14,9 @@
 
 #include <cstdint>
 
-/// The child runs on a borrowed stack in its parent's memory: a sanitizer's shadow would take its doings for the
-/// parent's. For the same reason it calls the kernel by number: libc's wrappers are intercepted.
+/// The child runs on a borrowed stack in its parent's memory: a sanitizer's shadow would take its
+/// doings for the parent's. For the same reason it calls the kernel by number: libc's wrappers are
+/// intercepted.
 #define LOCKSTEP_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
 
 namespace lockstep::process {
@@ -55,7 +56,8 @@ LOCKSTEP_CHILD int ErrorOf(ExecPlan& plan, long result) {
   return injected != 0 ? injected : real;
 }
 
-/// exec resets handlers but keeps SIG_IGN, and a handler of our parent's must not run once the mask is lifted.
+/// exec resets handlers but keeps SIG_IGN, and a handler of our parent's must not run once the mask
+/// is lifted.
 LOCKSTEP_CHILD void ResetSignals(const ExecPlan& plan) {
   for (int signal = 1; signal <= kSignals; ++signal) {
     if (signal == SIGHUP && plan.keep_ignored_hup) {
@@ -64,12 +66,13 @@ LOCKSTEP_CHILD void ResetSignals(const ExecPlan& plan) {
       if (old.handler == reinterpret_cast<void*>(SIG_IGN)) continue;
     }
     const KernelSigaction by_default;
-    ::syscall(SYS_rt_sigaction, signal, &by_default, nullptr, sizeof(by_default.mask));  // KILL and STOP refuse
+    ::syscall(SYS_rt_sigaction, signal, &by_default, nullptr,
+              sizeof(by_default.mask));  // KILL and STOP refuse
   }
 }
 
-/// A program on a file system that hangs would hold us, and our parent with us, for ever. A POSIX timer ends at exec,
-/// unlike alarm(), so it bounds just the way there.
+/// A program on a file system that hangs would hold us, and our parent with us, for ever. A POSIX
+/// timer ends at exec, unlike alarm(), so it bounds just the way there.
 LOCKSTEP_CHILD void BoundTheWayToExec(const ExecPlan& plan) {
   sigevent event;
   char* bytes = reinterpret_cast<char*>(&event);
@@ -89,28 +92,34 @@ LOCKSTEP_CHILD bool IsTarget(const ExecPlan& plan, int fd) {
   return false;
 }
 
-/// Puts every descriptor where it belongs. One whose number another is to take moves out of the way first.
+/// Puts every descriptor where it belongs. One whose number another is to take moves out of the way
+/// first.
 LOCKSTEP_CHILD void PlaceFds(ExecPlan& plan) {
   const int above = plan.fds[plan.fd_count - 1].child_fd + 1;
   for (size_t i = 0; i < plan.fd_count; ++i) {
     ExecFd& fd = plan.fds[i];
     if (fd.parent_fd == fd.child_fd || !IsTarget(plan, fd.parent_fd)) continue;
     const long moved = ::syscall(SYS_fcntl, fd.parent_fd, F_DUPFD_CLOEXEC, above);
-    if (const int error = ErrorOf(plan, moved)) Fail(plan, ExecStage::kDescriptors, error, fd.child_fd);
+    if (const int error = ErrorOf(plan, moved))
+      Fail(plan, ExecStage::kDescriptors, error, fd.child_fd);
     fd.parent_fd = static_cast<int>(moved);
   }
   for (size_t i = 0; i < plan.fd_count; ++i) {
     const ExecFd& fd = plan.fds[i];
-    const long placed = fd.parent_fd == fd.child_fd ? ::syscall(SYS_fcntl, fd.child_fd, F_SETFD, 0)
-                                                    : ::syscall(SYS_dup3, fd.parent_fd, fd.child_fd, 0);
-    if (const int error = ErrorOf(plan, placed)) Fail(plan, ExecStage::kDescriptors, error, fd.child_fd);
+    const long placed = fd.parent_fd == fd.child_fd
+                            ? ::syscall(SYS_fcntl, fd.child_fd, F_SETFD, 0)
+                            : ::syscall(SYS_dup3, fd.parent_fd, fd.child_fd, 0);
+    if (const int error = ErrorOf(plan, placed))
+      Fail(plan, ExecStage::kDescriptors, error, fd.child_fd);
   }
 }
 
-/// For kernels without close_range: what /proc/self/fd lists, and without /proc every number up to the limit.
+/// For kernels without close_range: what /proc/self/fd lists, and without /proc every number up to
+/// the limit.
 LOCKSTEP_CHILD void CloseOthersOneByOne(const ExecPlan& plan) {
   alignas(KernelDirent) char buffer[2048];
-  const long listing = ::syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  const long listing =
+      ::syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (listing < 0) {
     rlimit limit = {1024, 1024};
     ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
@@ -137,7 +146,8 @@ LOCKSTEP_CHILD void CloseOthersOneByOne(const ExecPlan& plan) {
 LOCKSTEP_CHILD void CloseOthers(const ExecPlan& plan) {
   unsigned int next = 0;
   for (size_t i = 0; i <= plan.fd_count; ++i) {
-    const unsigned int kept = i < plan.fd_count ? static_cast<unsigned int>(plan.fds[i].child_fd) : kLastFd;
+    const unsigned int kept =
+        i < plan.fd_count ? static_cast<unsigned int>(plan.fds[i].child_fd) : kLastFd;
     const unsigned int last = i < plan.fd_count ? kept - 1 : kLastFd;
     if (kept > next && ::syscall(SYS_close_range, next, last, 0) != 0) {
       CloseOthersOneByOne(plan);
@@ -147,8 +157,9 @@ LOCKSTEP_CHILD void CloseOthers(const ExecPlan& plan) {
   }
 }
 
-/// Tries each path, as a shell does along PATH: only "not here" and "not allowed" let it go on, and the latter is what
-/// is told in the end. This is done here and not beforehand because a folder on PATH may hang, and the child has a limit.
+/// Tries each path, as a shell does along PATH: only "not here" and "not allowed" let it go on, and
+/// the latter is what is told in the end. This is done here and not beforehand because a folder on
+/// PATH may hang, and the child has a limit.
 [[noreturn]] LOCKSTEP_CHILD void Exec(ExecPlan& plan) {
   plan.stage = ExecStage::kExec;
   const int injected = plan.faults != nullptr ? plan.faults->Next() : 0;
@@ -172,7 +183,8 @@ LOCKSTEP_CHILD int ExecChild(void* argument) {
   ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::syscall(SYS_getppid) != plan.parent) Fail(plan, ExecStage::kParentGone, ESRCH);
 
-  if (const int error = ErrorOf(plan, ::syscall(SYS_setsid))) Fail(plan, ExecStage::kSession, error);
+  if (const int error = ErrorOf(plan, ::syscall(SYS_setsid)))
+    Fail(plan, ExecStage::kSession, error);
   if (plan.cgroup_procs_fd >= 0) {
     const long joined = ::syscall(SYS_write, plan.cgroup_procs_fd, "0", 1);
     if (const int error = ErrorOf(plan, joined)) Fail(plan, ExecStage::kCgroup, error);

@@ -23,8 +23,8 @@ enum class ExecStage : int {
   kExec,
 };
 
-/// For fault tests: lets the n-th fallible call of a spawn fail, in the parent or in the child, which shares its
-/// parent's memory until exec. Plain data, so that the child may use it.
+/// For fault tests: lets the n-th fallible call of a spawn fail, in the parent or in the child,
+/// which shares its parent's memory until exec. Plain data, so that the child may use it.
 struct FaultPlan {
   int calls_until_failure = -1;  // 0 = the next one fails; negative = none (any more)
   int error = 0;                 // the errno it fails with
@@ -33,8 +33,8 @@ struct FaultPlan {
   int Next() { return calls_until_failure < 0 || calls_until_failure-- > 0 ? 0 : error; }
 };
 
-/// A descriptor on its way into the child. `parent_fd` is also the number it must be moved away from first when some
-/// other descriptor is to take it.
+/// A descriptor on its way into the child. `parent_fd` is also the number it must be moved away
+/// from first when some other descriptor is to take it.
 struct ExecFd {
   int parent_fd = -1;
   int child_fd = -1;
@@ -45,21 +45,21 @@ struct ExecLimit {
   rlimit value{};
 };
 
-/// Everything the child needs, computed beforehand: it may not allocate, lock or even call libc. Pointers belong to the
-/// parent, which waits until the child is done with them.
+/// Everything the child needs, computed beforehand: it may not allocate, lock or even call libc.
+/// Pointers belong to the parent, which waits until the child is done with them.
 struct ExecPlan {
   pid_t parent = 0;
-  const char* const* paths = nullptr;  // of the program, to be tried one after the other; null-terminated
+  const char* const* paths = nullptr;  // of the program, each to be tried; null-terminated
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;
   const char* working_directory = nullptr;  // null = stay
-  ExecFd* fds = nullptr;                    // sorted by child_fd, which are distinct; parent_fd is changed on the way
+  ExecFd* fds = nullptr;  // sorted by child_fd, which are distinct; parent_fd is changed on the way
   size_t fd_count = 0;
   const ExecLimit* limits = nullptr;
   size_t limit_count = 0;
-  int umask = -1;              // -1 = keep
-  int terminal_fd = -1;        // of the parent; -1 = none
-  int cgroup_procs_fd = -1;    // to write oneself into; -1 = none
+  int umask = -1;            // -1 = keep
+  int terminal_fd = -1;      // of the parent; -1 = none
+  int cgroup_procs_fd = -1;  // to write oneself into; -1 = none
   bool keep_ignored_hup = true;
   timespec start_limit{10, 0};  // a child that has not exec'd by then kills itself
   FaultPlan* faults = nullptr;
@@ -70,9 +70,9 @@ struct ExecPlan {
   volatile int subject = 0;  // the descriptor or resource that failed, for kDescriptors and kLimits
 };
 
-/// The child's whole life until exec; an argument for clone(). Returns only by exec or _exit. Async-signal-safe, and
-/// safe in memory shared with a suspended parent: raw system calls on prepared data, nothing else. All signals must be
-/// blocked when it starts.
+/// The child's whole life until exec; an argument for clone(). Returns only by exec or _exit.
+/// Async-signal-safe, and safe in memory shared with a suspended parent: raw system calls on
+/// prepared data, nothing else. All signals must be blocked when it starts.
 int ExecChild(void* plan);
 
 }  // namespace lockstep::process

@@ -24,8 +24,10 @@ base::Result<ForkedChild> ForkChild(const std::function<int()>& body) {
   LOCKSTEP_CHECK(HasOneThread(), "forking without exec needs a single-threaded process");
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(body());
-  if (pid < 0) return base::ErrnoStatus(errno, "fork a child (the limit on processes is that of: ulimit -u)");
-  return ForkedChild{.pid = pid, .pidfd = base::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)))};
+  if (pid < 0)
+    return base::ErrnoStatus(errno, "fork a child (the limit on processes is that of: ulimit -u)");
+  return ForkedChild{.pid = pid,
+                     .pidfd = base::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)))};
 }
 
 }  // namespace lockstep::process

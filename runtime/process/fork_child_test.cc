@@ -15,7 +15,8 @@ namespace {
 
 TEST(ForkChildTest, BodyRunsInAChildWhoseStatusIsItsResult) {
   const pid_t self = ::getpid();
-  ASSERT_OK_AND_ASSIGN(const ForkedChild child, ForkChild([self] { return ::getppid() == self ? 7 : 1; }));
+  ASSERT_OK_AND_ASSIGN(const ForkedChild child,
+                       ForkChild([self] { return ::getppid() == self ? 7 : 1; }));
 
   int status = 0;
   ASSERT_EQ(::waitpid(child.pid, &status, 0), child.pid);

@@ -35,7 +35,8 @@ uint64_t OomCounter::Read() const {
   constexpr std::string_view kKey = "oom_kill ";
   const size_t at = text.find(kKey);
   uint64_t count = 0;
-  if (at != text.npos) std::from_chars(text.data() + at + kKey.size(), text.data() + text.size(), count);
+  if (at != text.npos)
+    std::from_chars(text.data() + at + kKey.size(), text.data() + text.size(), count);
   return count;
 }
 

@@ -18,7 +18,8 @@
 namespace lockstep::process {
 namespace {
 
-// A larger environment than the kernel passes to exec with its default limits (a quarter of an 8 MiB stack).
+// A larger environment than the kernel passes to exec with its default limits (a quarter of an 8
+// MiB stack).
 constexpr size_t kEnvironmentBytesMax = 4 << 20;
 
 // The kernel's PF_FORKNOEXEC (include/linux/sched.h), the same since 2.6.
@@ -66,14 +67,17 @@ std::optional<ProcStat> ParseProcStat(std::string_view text) {
   // The name is bracketed but may itself hold brackets: the last one counts.
   const size_t open = text.find('(');
   const size_t close = text.rfind(')');
-  if (open == text.npos || close == text.npos || close < open || close + 3 > text.size()) return std::nullopt;
+  if (open == text.npos || close == text.npos || close < open || close + 3 > text.size())
+    return std::nullopt;
   stat.name = text.substr(open + 1, close - open - 1);
   stat.state = text[close + 2];
   text.remove_prefix(close + 3);
-  if (!TakeNumber(text, stat.parent) || !TakeNumber(text, stat.group) || !TakeNumber(text, stat.session)) {
+  if (!TakeNumber(text, stat.parent) || !TakeNumber(text, stat.group) ||
+      !TakeNumber(text, stat.session)) {
     return std::nullopt;
   }
-  // Fields 7 to 21 lie between the session (6) and the start time (22), proc(5); 9 holds the kernel's flags.
+  // Fields 7 to 21 lie between the session (6) and the start time (22), proc(5); 9 holds the
+  // kernel's flags.
   int64_t skipped = 0;
   for (int field = 7; field <= 21; ++field) {
     // Some are unsigned beyond int64, but none of those stands here.
@@ -91,8 +95,8 @@ std::optional<ProcStat> ReadProcStat(pid_t pid) {
 std::vector<ProcStat> ScanProcesses() {
   std::vector<ProcStat> all;
   const base::UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // In small helpings, where readdir() takes a thousand names at once: the kernel lists by pid, so the youngest, which
-  // may be gone soon, are looked at right after they were listed.
+  // In small helpings, where readdir() takes a thousand names at once: the kernel lists by pid, so
+  // the youngest, which may be gone soon, are looked at right after they were listed.
   alignas(dirent64) char names[512];
   ssize_t size = 0;
   while (proc.valid() && (size = ::getdents64(proc.get(), names, sizeof(names))) > 0) {
@@ -121,7 +125,8 @@ std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>&
 }
 
 std::string ReadMark(pid_t pid) {
-  const std::string environment = ReadProcFile("/proc/" + std::to_string(pid) + "/environ", kEnvironmentBytesMax);
+  const std::string environment =
+      ReadProcFile("/proc/" + std::to_string(pid) + "/environ", kEnvironmentBytesMax);
   const std::string wanted = std::string(kMarkVariable) + "=";
   for (size_t at = 0; at < environment.size();) {
     const size_t end = std::min(environment.find('\0', at), environment.size());

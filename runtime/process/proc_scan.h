@@ -12,17 +12,17 @@
 
 namespace lockstep::process {
 
-/// What /proc/PID/stat says. A pid and its start time together name one process for ever (within a boot and a pid
-/// namespace); a pid alone may be another's a moment later.
+/// What /proc/PID/stat says. A pid and its start time together name one process for ever (within a
+/// boot and a pid namespace); a pid alone may be another's a moment later.
 struct ProcStat {
   pid_t pid = 0;
   pid_t parent = 0;
   pid_t group = 0;
   pid_t session = 0;
-  char state = '?';            // R, S, D, T, Z ...
-  bool execed = true;          // false from fork until its first exec
-  uint64_t start_ticks = 0;    // since boot, in clock ticks
-  std::string name;            // at most 15 bytes; may hold anything, spaces and brackets too
+  char state = '?';          // R, S, D, T, Z ...
+  bool execed = true;        // false from fork until its first exec
+  uint64_t start_ticks = 0;  // since boot, in clock ticks
+  std::string name;          // at most 15 bytes; may hold anything, spaces and brackets too
 
   /// Dead, though not yet reaped.
   bool dead() const { return state == 'Z' || state == 'X' || state == 'x'; }
@@ -38,21 +38,24 @@ std::optional<ProcStat> ParseProcStat(std::string_view text);
 /// Every process that /proc shows, in no order. Costs about 10 us each.
 std::vector<ProcStat> ScanProcesses();
 
-/// The processes of `all` that descend from `ancestor`, parents before children, `ancestor` itself left out.
+/// The processes of `all` that descend from `ancestor`, parents before children, `ancestor` itself
+/// left out.
 std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>& all);
 
-/// The name of the environment variable that marks whatever a Lockstep agent has spawned, and all its descendants.
+/// The name of the environment variable that marks whatever a Lockstep agent has spawned, and all
+/// its descendants.
 inline constexpr std::string_view kMarkVariable = "LOCKSTEP_MARK";
 
-/// The mark in the environment with which `pid` was exec'd; empty when it has none, when we may not look (another
-/// user's process), and when the program has overwritten its environment.
+/// The mark in the environment with which `pid` was exec'd; empty when it has none, when we may not
+/// look (another user's process), and when the program has overwritten its environment.
 std::string ReadMark(pid_t pid);
-/// Whether an element of the mark begins with `prefix`. Elements are separated by ';': a job started by a rank of
-/// another job carries both marks.
+/// Whether an element of the mark begins with `prefix`. Elements are separated by ';': a job
+/// started by a rank of another job carries both marks.
 bool MarkMatches(std::string_view mark, std::string_view prefix);
 
-/// Signals the process that `stat` describes, and no other that got its pid since: through a pidfd, or where there is
-/// none by looking at the start time just before. False when it is gone or may not be signalled.
+/// Signals the process that `stat` describes, and no other that got its pid since: through a pidfd,
+/// or where there is none by looking at the start time just before. False when it is gone or may
+/// not be signalled.
 bool SignalExactly(const ProcStat& stat, int signal);
 
 }  // namespace lockstep::process

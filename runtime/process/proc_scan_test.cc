@@ -18,7 +18,8 @@ using ::testing::IsEmpty;
 
 TEST(ProcScanTest, ParsesAStatLineWhoseNameHoldsSpacesAndBrackets) {
   const auto stat = ParseProcStat(
-      "4242 (a) R (b) D 17 4240 4239 34816 4242 4194304 100 0 0 0 1 2 3 4 20 0 1 0 987654 1000 50 18446744073709551615\n");
+      "4242 (a) R (b) D 17 4240 4239 34816 4242 4194304 100 0 0 0 1 2 3 4 20 0 1 0 987654 1000 50 "
+      "18446744073709551615\n");
 
   ASSERT_TRUE(stat);
   EXPECT_EQ(stat->pid, 4242);
@@ -33,8 +34,9 @@ TEST(ProcScanTest, ParsesAStatLineWhoseNameHoldsSpacesAndBrackets) {
 }
 
 TEST(ProcScanTest, RefusesWhatIsNoStatLine) {
-  for (const char* text : {"", "x", "12", "12 (name", "12 name) S 1", "12 (name)", "12 (name) S", "12 (name) S 1 2",
-                           "12 (n) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18"}) {
+  for (const char* text :
+       {"", "x", "12", "12 (name", "12 name) S 1", "12 (name)", "12 (name) S", "12 (name) S 1 2",
+        "12 (n) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18"}) {
     EXPECT_FALSE(ParseProcStat(text)) << text;
   }
 }
@@ -88,7 +90,8 @@ TEST(ProcScanTest, DescendantsComeParentsFirstAndWithoutStrangers) {
 }
 
 TEST(ProcScanTest, CycleInATornTableEnds) {
-  const std::vector<ProcStat> all = {{.pid = 2, .parent = 3}, {.pid = 3, .parent = 2}, {.pid = 2, .parent = 1}};
+  const std::vector<ProcStat> all = {
+      {.pid = 2, .parent = 3}, {.pid = 3, .parent = 2}, {.pid = 2, .parent = 1}};
 
   EXPECT_EQ(DescendantsOf(1, all).size(), 3u);
 }

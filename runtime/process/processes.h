@@ -28,24 +28,26 @@ struct ResourceLimit {
   rlimit value{};
 };
 
-/// Everything a child starts with. It gets exactly `fds` (0, 1 and 2 are /dev/null when not mapped), an empty signal
-/// mask, default dispositions (an inherited SIG_IGN for HUP stays, as nohup's users expect), its own session, and
-/// SIGKILL when the spawning thread's process dies.
+/// Everything a child starts with. It gets exactly `fds` (0, 1 and 2 are /dev/null when not
+/// mapped), an empty signal mask, default dispositions (an inherited SIG_IGN for HUP stays, as
+/// nohup's users expect), its own session, and SIGKILL when the spawning thread's process dies.
 struct SpawnSpec {
-  std::string name;                      // for messages and the cgroup: "rank-3", [a-z0-9-] only
-  std::vector<std::string> arguments;    // argv; [0] is looked up on PATH of `environment` unless it has a slash
+  std::string name;  // for messages and the cgroup: "rank-3", [a-z0-9-] only
+  // argv; [0] is looked up on PATH of `environment` unless it has a slash.
+  std::vector<std::string> arguments;
   std::vector<std::string> environment;  // "KEY=VALUE", complete: nothing is inherited
   std::string working_directory;         // "" = ours
   std::vector<FdMapping> fds;
   std::vector<ResourceLimit> limits;
   std::optional<mode_t> umask;
-  std::optional<int> controlling_terminal_fd;  // slave side of a pty that becomes the session's terminal
+  // The slave side of a pty, which becomes the session's terminal.
+  std::optional<int> controlling_terminal_fd;
 };
 
 /// How a process ended, as waitid tells it.
 struct Exit {
-  int code = 0;            // exit code, when signal is 0
-  int signal = 0;          // the signal that killed it
+  int code = 0;    // exit code, when signal is 0
+  int signal = 0;  // the signal that killed it
   bool core_dumped = false;
   bool out_of_memory = false;  // the cgroup's OOM counter rose while it lived
   base::SteadyTime at{};       // when we learned of it
@@ -56,43 +58,48 @@ struct Exit {
   std::string ToString() const;
 };
 
-/// A spawned process and all that it ever made: children, their sessions, double forks. Owned by whoever spawned it;
-/// confined to the loop's thread. Destroying it while anything of it lives kills that at once (SIGKILL), without
-/// waiting.
+/// A spawned process and all that it ever made: children, their sessions, double forks. Owned by
+/// whoever spawned it; confined to the loop's thread. Destroying it while anything of it lives
+/// kills that at once (SIGKILL), without waiting.
 class Process {
  public:
   virtual ~Process() = default;
 
-  virtual pid_t pid() const = 0;  // of the leader; stays a zombie (and so reserved) until the exit was reported
+  virtual pid_t pid()
+      const = 0;  // of the leader; stays a zombie (and so reserved) until the exit was reported
   virtual const std::optional<Exit>& exit() const = 0;
 
   /// Sends to the leader alone. OK when it is already gone.
   virtual base::Status SignalLeader(int signal) = 0;
-  /// Sends to every process of the tree that can be found now (STOP, CONT, USR1 ...). Not atomic against forks.
+  /// Sends to every process of the tree that can be found now (STOP, CONT, USR1 ...). Not atomic
+  /// against forks.
   virtual base::Status SignalAll(int signal) = 0;
-  /// SIGKILL to every process of the tree, until none is left, whatever it did to hide; `gone` then runs once, on the
-  /// loop's thread, never inside this call. Processes that do not die within `deadline` (uninterruptible sleep) are
-  /// named in the status.
+  /// SIGKILL to every process of the tree, until none is left, whatever it did to hide; `gone` then
+  /// runs once, on the loop's thread, never inside this call. Processes that do not die within
+  /// `deadline` (uninterruptible sleep) are named in the status.
   virtual void KillAll(base::Duration deadline, std::function<void(base::Status)> gone) = 0;
 };
 
-/// Where processes come from. RealProcesses forks, SimProcesses pretends; one contract suite holds both.
-/// Confined to the loop's thread.
+/// Where processes come from. RealProcesses forks, SimProcesses pretends; one contract suite holds
+/// both. Confined to the loop's thread.
 class Processes {
  public:
   using ExitCallback = std::function<void(const Exit&)>;
 
   virtual ~Processes() = default;
 
-  /// Starts a child and returns when it has exec'd. `on_exit` runs once, on the loop's thread, never inside this call,
-  /// when the leader has ended (its descendants may live on: see Process::KillAll).
-  /// Blocks: until exec or its failure, milliseconds; bounded by 10 s.
-  /// Errors: NotFound - program, interpreter of a script (named) or working directory missing; PermissionDenied - not
-  /// executable; InvalidArgument - wrong architecture or not a program; ResourceExhausted - process, memory or
-  /// descriptor limit (named, with the command that raises it).
-  virtual base::Result<std::unique_ptr<Process>> Spawn(const SpawnSpec& spec, ExitCallback on_exit) = 0;
+  /// Starts a child and returns when it has exec'd. `on_exit` runs once, on the loop's thread,
+  /// never inside this call, when the leader has ended (its descendants may live on: see
+  /// Process::KillAll). Blocks: until exec or its failure, milliseconds; bounded by 10 s. Errors:
+  /// NotFound - program, interpreter of a script (named) or working directory missing;
+  /// PermissionDenied - not executable; InvalidArgument - wrong architecture or not a program;
+  /// ResourceExhausted - process, memory or descriptor limit (named, with the command that raises
+  /// it).
+  virtual base::Result<std::unique_ptr<Process>> Spawn(const SpawnSpec& spec,
+                                                       ExitCallback on_exit) = 0;
 
-  /// How trees are held on this machine: "cgroup v2 at /sys/fs/cgroup/...", "subreaper and environment mark".
+  /// How trees are held on this machine: "cgroup v2 at /sys/fs/cgroup/...", "subreaper and
+  /// environment mark".
   virtual std::string containment() const = 0;
 };
 

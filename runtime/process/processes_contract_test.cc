@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What every runner of processes owes its user, over the real one (with each way to hold a tree that works here) and
-// the simulated one.
+// What every runner of processes owes its user, over the real one (with each way to hold a tree
+// that works here) and the simulated one.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -45,10 +45,13 @@ struct Behaviour {
 };
 
 Behaviour ExitsWith(int code) {
-  return {{"exit", std::to_string(code)}, {.runs_for = milliseconds(1), .ends_with = {.code = code}}};
+  return {{"exit", std::to_string(code)},
+          {.runs_for = milliseconds(1), .ends_with = {.code = code}}};
 }
 Behaviour RunsForEver() { return {{"sleep"}, {}}; }
-Behaviour IgnoresTerm() { return {{"ignore", "15", "print", "ready", "sleep"}, {.ignores_term = true}}; }
+Behaviour IgnoresTerm() {
+  return {{"ignore", "15", "print", "ready", "sleep"}, {.ignores_term = true}};
+}
 Behaviour LeavesADaemon() {
   return {{"double-fork", "exit", "0"}, {.runs_for = milliseconds(1), .leaves_descendants = true}};
 }
@@ -65,7 +68,8 @@ class Runner {
 class RealRunner final : public Runner {
  public:
   explicit RealRunner(RealProcesses::Config config)
-      : loop_(event::EpollLoop::Create(clock_).value()), processes_(RealProcesses::Create(std::move(config), *loop_)) {}
+      : loop_(event::EpollLoop::Create(clock_).value()),
+        processes_(RealProcesses::Create(std::move(config), *loop_)) {}
   bool works() const { return processes_.ok(); }
   std::string why_not() const { return processes_.status().ToString(); }
 
@@ -119,17 +123,21 @@ class ProcessesContractTest : public ::testing::TestWithParam<Kind> {
   }
 
   event::Loop& loop() { return runner_->loop(); }
-  bool Wait(const std::function<bool()>& done) { return event::testing::RunUntil(loop(), done, kLongTime); }
+  bool Wait(const std::function<bool()>& done) {
+    return event::testing::RunUntil(loop(), done, kLongTime);
+  }
 
-  base::Result<std::unique_ptr<Process>> Spawn(const Behaviour& behaviour, Processes::ExitCallback on_exit) {
+  base::Result<std::unique_ptr<Process>> Spawn(const Behaviour& behaviour,
+                                               Processes::ExitCallback on_exit) {
     return runner_->processes().Spawn(runner_->Program("rank-0", behaviour), std::move(on_exit));
   }
   /// Spawns and keeps how it ends.
   std::unique_ptr<Process> Run(const Behaviour& behaviour) {
-    return Spawn(behaviour, [this](const Exit& exit) {
-             EXPECT_FALSE(exit_) << "reported twice";
-             exit_ = exit;
-           })
+    return Spawn(behaviour,
+                 [this](const Exit& exit) {
+                   EXPECT_FALSE(exit_) << "reported twice";
+                   exit_ = exit;
+                 })
         .value();
   }
   void KillAndWait(Process& process) {
@@ -220,7 +228,8 @@ TEST_P(ProcessesContractTest, KillAllEndsAStoppedProcess) {
 TEST_P(ProcessesContractTest, StoppedProcessTakesItsTermWhenItContinues) {
   const auto process = Run(RunsForEver());
   EXPECT_THAT(process->SignalAll(SIGSTOP), IsOk());
-  // A TERM that comes before the process has taken the STOP is taken first: it has the lower number.
+  // A TERM that comes before the process has taken the STOP is taken first: it has the lower
+  // number.
   ASSERT_TRUE(Wait([&] { return runner_->HasStopped(process->pid()); }));
   EXPECT_THAT(process->SignalLeader(SIGTERM), IsOk());
   bool over = false;
@@ -258,7 +267,8 @@ TEST_P(ProcessesContractTest, ProcessMayBeDestroyedInEitherCallback) {
 }
 
 TEST_P(ProcessesContractTest, DestroyedProcessReportsNothing) {
-  auto process = Spawn(RunsForEver(), [](const Exit&) { ADD_FAILURE() << "its owner is gone"; }).value();
+  auto process =
+      Spawn(RunsForEver(), [](const Exit&) { ADD_FAILURE() << "its owner is gone"; }).value();
   process->KillAll(kLongTime, [](const base::Status&) { ADD_FAILURE() << "its owner is gone"; });
 
   process.reset();
@@ -274,8 +284,8 @@ TEST_P(ProcessesContractTest, SpawnFailureIsAStatusAndNoCallback) {
   SpawnSpec spec = runner_->Program("rank-0", missing);
   spec.arguments = {"/no/such/program"};
 
-  const auto process =
-      runner_->processes().Spawn(spec, [](const Exit&) { ADD_FAILURE() << "there never was a process"; });
+  const auto process = runner_->processes().Spawn(
+      spec, [](const Exit&) { ADD_FAILURE() << "there never was a process"; });
 
   EXPECT_THAT(process, StatusIs(Code::kNotFound, HasSubstr("rank-0")));
 }
@@ -287,11 +297,14 @@ TEST_P(ProcessesContractTest, ManyAtOnceAreToldApart) {
   for (int i = 0; i < 32; ++i) {
     const std::string name = "rank-" + std::to_string(i);
     const SpawnSpec spec = runner_->Program(name, ExitsWith(i));
-    processes.push_back(runner_->processes().Spawn(spec, [&, i](const Exit& exit) {
-      codes[i] = exit.code;
-      processes[i].reset();
-      --left;
-    }).value());
+    processes.push_back(runner_->processes()
+                            .Spawn(spec,
+                                   [&, i](const Exit& exit) {
+                                     codes[i] = exit.code;
+                                     processes[i].reset();
+                                     --left;
+                                   })
+                            .value());
   }
 
   ASSERT_TRUE(Wait([&] { return left == 0; }));
@@ -304,21 +317,24 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Kind{"Simulated", std::nullopt},
         Kind{"RealBest", RealProcesses::Config{.mark = "contract"}},
-        Kind{"RealCgroupV2", RealProcesses::Config{.mark = "contract", .containment = Containment::kCgroupV2}},
-        Kind{"RealCgroupV1", RealProcesses::Config{.mark = "contract", .containment = Containment::kCgroupV1}},
-        Kind{"RealMark", RealProcesses::Config{.mark = "contract", .containment = Containment::kSubreaperMark}},
-        Kind{"RealWithoutPidfd",
-             RealProcesses::Config{
-                 .mark = "contract", .containment = Containment::kSubreaperMark, .use_pidfd = false}}),
+        Kind{"RealCgroupV2",
+             RealProcesses::Config{.mark = "contract", .containment = Containment::kCgroupV2}},
+        Kind{"RealCgroupV1",
+             RealProcesses::Config{.mark = "contract", .containment = Containment::kCgroupV1}},
+        Kind{"RealMark",
+             RealProcesses::Config{.mark = "contract", .containment = Containment::kSubreaperMark}},
+        Kind{"RealWithoutPidfd", RealProcesses::Config{.mark = "contract",
+                                                       .containment = Containment::kSubreaperMark,
+                                                       .use_pidfd = false}}),
     [](const auto& kind) { return kind.param.name; });
 
 TEST(SimProcessesTest, StuckProcessIsReportedWhenTheDeadlinePasses) {
   event::SimLoop loop;
   SimProcesses processes(loop, 1);
   processes.SetProgram("rank-0", {.stuck = true});
-  ASSERT_OK_AND_ASSIGN(const auto process, processes.Spawn({.name = "rank-0", .arguments = {"x"}}, [](const Exit&) {
-    ADD_FAILURE() << "it cannot die";
-  }));
+  ASSERT_OK_AND_ASSIGN(const auto process,
+                       processes.Spawn({.name = "rank-0", .arguments = {"x"}},
+                                       [](const Exit&) { ADD_FAILURE() << "it cannot die"; }));
   const base::SteadyTime start = loop.Now();
   std::optional<base::Status> gone;
 
@@ -338,9 +354,11 @@ TEST(SimProcessesTest, SameSeedReplaysTheSameTimes) {
     std::vector<base::Duration> ends;
     std::vector<std::unique_ptr<Process>> all;
     for (int i = 0; i < 8; ++i) {
-      all.push_back(processes.Spawn({.name = "rank-0", .arguments = {"x"}}, [&](const Exit& exit) {
-        ends.push_back(exit.at.time_since_epoch());
-      }).value());
+      all.push_back(
+          processes
+              .Spawn({.name = "rank-0", .arguments = {"x"}},
+                     [&](const Exit& exit) { ends.push_back(exit.at.time_since_epoch()); })
+              .value());
     }
     EXPECT_TRUE(loop.RunUntil([&] { return ends.size() == 8; }, seconds(2)));
     return ends;

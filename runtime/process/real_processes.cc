@@ -35,7 +35,8 @@ constexpr size_t kChildStackBytes = 64 << 10;
 constexpr base::Duration kSweepDelayMin = microseconds(250);
 constexpr base::Duration kSweepDelayMax = milliseconds(8);
 constexpr base::Duration kFinalKillLimit = seconds(2);
-// Neighbours whose children die all the time must not keep us looking for ever: this is 0.4 s at the least.
+// Neighbours whose children die all the time must not keep us looking for ever: this is 0.4 s at
+// the least.
 constexpr int kQuietScansMax = 50;
 
 bool IsPlainName(const std::string& name) {
@@ -61,7 +62,8 @@ class SignalsBlocked {
 /// waitid() on one child, without blocking; nullopt while it lives.
 std::optional<Exit> TakeExit(pid_t pid) {
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | __WALL) != 0 || info.si_pid == 0) {
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | __WALL) != 0 ||
+      info.si_pid == 0) {
     return std::nullopt;
   }
   if (info.si_code == CLD_EXITED) return Exit{.code = info.si_status};
@@ -86,8 +88,8 @@ std::vector<const char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
-/// The child's environment block: the given one with the mark. A mark that is already there is another job's, of which
-/// this one is a part: it stays, in front.
+/// The child's environment block: the given one with the mark. A mark that is already there is
+/// another job's, of which this one is a part: it stays, in front.
 struct Environment {
   Environment(const SpawnSpec& spec, const std::string& mark) {
     const std::string prefix = std::string(kMarkVariable) + "=";
@@ -108,32 +110,39 @@ struct Environment {
   std::vector<const char*> pointers;
 };
 
-/// The child's descriptors, sorted by number, with `null` for those of 0, 1 and 2 that are not mapped.
+/// The child's descriptors, sorted by number, with `null` for those of 0, 1 and 2 that are not
+/// mapped.
 base::Result<std::vector<ExecFd>> ChildFds(const SpawnSpec& spec, int null) {
   std::vector<ExecFd> fds;
   for (const FdMapping& mapping : spec.fds) {
-    LOCKSTEP_CHECK(mapping.parent_fd >= 0 && mapping.child_fd >= 0, "a mapped descriptor is negative");
+    LOCKSTEP_CHECK(mapping.parent_fd >= 0 && mapping.child_fd >= 0,
+                   "a mapped descriptor is negative");
     fds.push_back({mapping.parent_fd, mapping.child_fd});
   }
   for (int standard = 0; standard <= 2; ++standard) {
-    const bool mapped = std::any_of(fds.begin(), fds.end(), [&](const ExecFd& fd) { return fd.child_fd == standard; });
+    const bool mapped = std::any_of(fds.begin(), fds.end(),
+                                    [&](const ExecFd& fd) { return fd.child_fd == standard; });
     if (!mapped) fds.push_back({null, standard});
   }
-  std::sort(fds.begin(), fds.end(), [](const ExecFd& a, const ExecFd& b) { return a.child_fd < b.child_fd; });
+  std::sort(fds.begin(), fds.end(),
+            [](const ExecFd& a, const ExecFd& b) { return a.child_fd < b.child_fd; });
   for (size_t i = 1; i < fds.size(); ++i) {
-    LOCKSTEP_CHECK(fds[i].child_fd != fds[i - 1].child_fd, "two descriptors are mapped to one number");
+    LOCKSTEP_CHECK(fds[i].child_fd != fds[i - 1].child_fd,
+                   "two descriptors are mapped to one number");
   }
   return fds;
 }
 
-int InjectedError(const RealProcesses::Config& config) { return config.faults != nullptr ? config.faults->Next() : 0; }
+int InjectedError(const RealProcesses::Config& config) {
+  return config.faults != nullptr ? config.faults->Next() : 0;
+}
 
 }  // namespace
 
 class RealProcesses::RealProcess final : public Process {
  public:
-  RealProcess(RealProcesses& owner, uint64_t serial, std::string mark, Cloned cloned, std::unique_ptr<CgroupLeaf> leaf,
-              uint64_t oom_count, ExitCallback on_exit)
+  RealProcess(RealProcesses& owner, uint64_t serial, std::string mark, Cloned cloned,
+              std::unique_ptr<CgroupLeaf> leaf, uint64_t oom_count, ExitCallback on_exit)
       : owner_(owner),
         serial_(serial),
         mark_(std::move(mark)),
@@ -143,7 +152,8 @@ class RealProcesses::RealProcess final : public Process {
         oom_count_at_spawn_(oom_count),
         on_exit_(std::move(on_exit)) {
     if (!pidfd_.valid()) return;  // OnChildSignal() will tell
-    watch_ = owner_.loop_.Watch(pidfd_.get(), {.readable = true}, [this](event::Readiness) { CheckExit(); });
+    watch_ = owner_.loop_.Watch(pidfd_.get(), {.readable = true},
+                                [this](event::Readiness) { CheckExit(); });
   }
 
   ~RealProcess() override {
@@ -161,7 +171,8 @@ class RealProcesses::RealProcess final : public Process {
     if (exit_) return base::OkStatus();
     if (signal == SIGKILL) killed_by_us_ = true;
     if (::kill(pid_, signal) == 0 || errno == ESRCH) return base::OkStatus();
-    return base::ErrnoStatus(errno, "send signal " + std::to_string(signal) + " to process " + std::to_string(pid_));
+    return base::ErrnoStatus(
+        errno, "send signal " + std::to_string(signal) + " to process " + std::to_string(pid_));
   }
 
   base::Status SignalAll(int signal) override {
@@ -197,7 +208,8 @@ class RealProcesses::RealProcess final : public Process {
     exit_ = TakeExit(pid_);
     if (!exit_) return;
     exit_->at = owner_.loop_.Now();
-    if (exit_->signal == SIGKILL && !killed_by_us_) exit_->out_of_memory = owner_.oom_.Attribute(oom_count_at_spawn_);
+    if (exit_->signal == SIGKILL && !killed_by_us_)
+      exit_->out_of_memory = owner_.oom_.Attribute(oom_count_at_spawn_);
     watch_.reset();
     pidfd_.reset();
     if (kill_pending()) owner_.SweepSoon();
@@ -206,11 +218,13 @@ class RealProcesses::RealProcess final : public Process {
     on_exit(*exit_);
   }
 
-  /// One look at a pending KillAll(): kills what is there, reports when nothing is. May destroy this.
+  /// One look at a pending KillAll(): kills what is there, reports when nothing is. May destroy
+  /// this.
   void Sweep() {
     owner_.seq_.AssertHeld();
     std::vector<ProcStat> survivors;
-    // Only after the leader's exit was reported: nobody expects the end of the tree before that of its head.
+    // Only after the leader's exit was reported: nobody expects the end of the tree before that of
+    // its head.
     if (!tree_gone_ && exit_) tree_gone_ = KillDescendants(&survivors);
     if (tree_gone_) {
       Finish(base::OkStatus());
@@ -220,8 +234,8 @@ class RealProcesses::RealProcess final : public Process {
   }
 
  private:
-  /// The leader's whole process group dies in one go, children that are being forked too. It is ours to signal as long
-  /// as its leader is not reaped.
+  /// The leader's whole process group dies in one go, children that are being forked too. It is
+  /// ours to signal as long as its leader is not reaped.
   void KillLeader() {
     killed_by_us_ = true;
     if (!exit_) ::kill(-pid_, SIGKILL);
@@ -241,7 +255,8 @@ class RealProcesses::RealProcess final : public Process {
       quiet_scans_ = 0;
       return false;
     }
-    // A daemon that forks and leaves, over and over, may slip through any one look, but not without corpses.
+    // A daemon that forks and leaves, over and over, may slip through any one look, but not without
+    // corpses.
     return owner_.ScanTree().settled || ++quiet_scans_ >= kQuietScansMax;
   }
 
@@ -267,9 +282,10 @@ class RealProcesses::RealProcess final : public Process {
     }
     std::string names;
     for (const ProcStat& stat : survivors) names += (names.empty() ? "" : ", ") + stat.ToString();
-    return base::DeadlineExceededError("kill the processes of " + mark_ + ": not dead " +
-                                       base::FormatDuration(kill_limit_) + " after SIGKILL: " + names +
-                                       " (state D waits in the kernel, often for a device or a network disk)");
+    return base::DeadlineExceededError(
+        "kill the processes of " + mark_ + ": not dead " + base::FormatDuration(kill_limit_) +
+        " after SIGKILL: " + names +
+        " (state D waits in the kernel, often for a device or a network disk)");
   }
 
   RealProcesses& owner_;
@@ -291,7 +307,8 @@ class RealProcesses::RealProcess final : public Process {
   event::Registration watch_;
 };
 
-base::Result<std::unique_ptr<RealProcesses>> RealProcesses::Create(Config config, event::Loop& loop) {
+base::Result<std::unique_ptr<RealProcesses>> RealProcesses::Create(Config config,
+                                                                   event::Loop& loop) {
   LOCKSTEP_CHECK(!config.mark.empty() && config.mark.find_first_of("=;/") == config.mark.npos,
                  "the mark is a plain name");
   std::vector<CgroupKind> kinds;
@@ -299,14 +316,9 @@ base::Result<std::unique_ptr<RealProcesses>> RealProcesses::Create(Config config
     case Containment::kBest:
       kinds = {CgroupKind::kV2, CgroupKind::kV1Freezer, CgroupKind::kV1Pids};
       break;
-    case Containment::kCgroupV2:
-      kinds = {CgroupKind::kV2};
-      break;
-    case Containment::kCgroupV1:
-      kinds = {CgroupKind::kV1Freezer, CgroupKind::kV1Pids};
-      break;
-    case Containment::kSubreaperMark:
-      break;
+    case Containment::kCgroupV2: kinds = {CgroupKind::kV2}; break;
+    case Containment::kCgroupV1: kinds = {CgroupKind::kV1Freezer, CgroupKind::kV1Pids}; break;
+    case Containment::kSubreaperMark: break;
   }
   std::unique_ptr<CgroupTree> cgroups;
   base::Status refused;
@@ -328,9 +340,9 @@ base::Result<std::unique_ptr<RealProcesses>> RealProcesses::Create(Config config
   std::unique_ptr<RealProcesses> processes(
       new RealProcesses(std::move(config), loop, std::move(cgroups), std::move(null)));
   RealProcesses* raw = processes.get();
-  ASSIGN_OR_RETURN(processes->child_signals_, event::SignalSource::Create(loop, {SIGCHLD}, [raw](const event::Signal&) {
-                     raw->OnChildSignal();
-                   }));
+  ASSIGN_OR_RETURN(processes->child_signals_,
+                   event::SignalSource::Create(
+                       loop, {SIGCHLD}, [raw](const event::Signal&) { raw->OnChildSignal(); }));
   return std::unique_ptr<RealProcesses>(std::move(processes));
 }
 
@@ -351,10 +363,12 @@ RealProcesses::~RealProcesses() {
 
 std::string RealProcesses::containment() const {
   seq_.AssertHeld();
-  return cgroups_ != nullptr && !cgroups_refused_ ? cgroups_->Describe() : "subreaper and environment mark";
+  return cgroups_ != nullptr && !cgroups_refused_ ? cgroups_->Describe()
+                                                  : "subreaper and environment mark";
 }
 
-base::Result<std::unique_ptr<Process>> RealProcesses::Spawn(const SpawnSpec& spec, ExitCallback on_exit) {
+base::Result<std::unique_ptr<Process>> RealProcesses::Spawn(const SpawnSpec& spec,
+                                                            ExitCallback on_exit) {
   seq_.AssertHeld();
   LOCKSTEP_CHECK(IsPlainName(spec.name), "a spawn's name is [a-z0-9-]+");
   LOCKSTEP_CHECK(!spec.arguments.empty(), "a spawn needs a program");
@@ -376,24 +390,28 @@ base::Result<std::unique_ptr<Process>> RealProcesses::Spawn(const SpawnSpec& spe
   }
   if (!cloned.ok()) return std::move(cloned).status();
 
-  auto process = std::make_unique<RealProcess>(*this, serial, mark, std::move(cloned).value(), std::move(leaf),
-                                               oom_count, std::move(on_exit));
+  auto process = std::make_unique<RealProcess>(*this, serial, mark, std::move(cloned).value(),
+                                               std::move(leaf), oom_count, std::move(on_exit));
   processes_[serial] = process.get();
   by_session_[process->pid()] = process.get();
   return std::unique_ptr<Process>(std::move(process));
 }
 
-base::Result<std::unique_ptr<CgroupLeaf>> RealProcesses::NewLeaf(const SpawnSpec& spec, uint64_t serial) {
+base::Result<std::unique_ptr<CgroupLeaf>> RealProcesses::NewLeaf(const SpawnSpec& spec,
+                                                                 uint64_t serial) {
   if (cgroups_ == nullptr || cgroups_refused_) return std::unique_ptr<CgroupLeaf>();
-  base::Result<std::unique_ptr<CgroupLeaf>> leaf = cgroups_->NewLeaf(spec.name + "-" + std::to_string(serial));
+  base::Result<std::unique_ptr<CgroupLeaf>> leaf =
+      cgroups_->NewLeaf(spec.name + "-" + std::to_string(serial));
   if (leaf.ok()) return leaf;
   LOG(WARNING) << "holding processes by environment mark from now on: " << leaf.status();
   cgroups_refused_ = true;
   return std::unique_ptr<CgroupLeaf>();
 }
 
-base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec, const std::vector<std::string>& paths,
-                                                         const std::string& mark, const CgroupLeaf* leaf,
+base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec,
+                                                         const std::vector<std::string>& paths,
+                                                         const std::string& mark,
+                                                         const CgroupLeaf* leaf,
                                                          bool* cgroup_refused) {
   const std::vector<const char*> argv = Pointers(spec.arguments);
   const std::vector<const char*> path_pointers = Pointers(paths);
@@ -413,7 +431,8 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec, 
   plan.paths = path_pointers.data();
   plan.argv = argv.data();
   plan.envp = environment.pointers.data();
-  plan.working_directory = spec.working_directory.empty() ? nullptr : spec.working_directory.c_str();
+  plan.working_directory =
+      spec.working_directory.empty() ? nullptr : spec.working_directory.c_str();
   plan.fds = fds.data();
   plan.fd_count = fds.size();
   plan.limits = limits.data();
@@ -422,14 +441,16 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec, 
   plan.terminal_fd = spec.controlling_terminal_fd.value_or(-1);
   plan.cgroup_procs_fd = procs.get();
   const auto whole_seconds = std::chrono::duration_cast<seconds>(config_.start_limit);
-  plan.start_limit = {.tv_sec = whole_seconds.count(), .tv_nsec = (config_.start_limit - whole_seconds).count()};
+  plan.start_limit = {.tv_sec = whole_seconds.count(),
+                      .tv_nsec = (config_.start_limit - whole_seconds).count()};
   plan.faults = config_.faults;
   base::Result<Cloned> cloned = Clone(spec, paths, plan);
   *cgroup_refused = plan.error != 0 && plan.stage == ExecStage::kCgroup;
   return cloned;
 }
 
-base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec, const std::vector<std::string>& paths,
+base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec,
+                                                         const std::vector<std::string>& paths,
                                                          ExecPlan& plan) {
   const base::SteadyTime begin = loop_.Now();
   int pidfd = -1;
@@ -449,15 +470,17 @@ base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec, 
     return ExplainExecFailure(spec, paths, plan.stage, plan.error, plan.subject);
   }
   if (loop_.Now() - begin >= config_.start_limit) {
-    // It may have killed itself for being too slow, or have exec'd at the last moment. We run on as soon as it gives up
-    // our memory, which is before it is a zombie, so only the kernel's flag can tell.
+    // It may have killed itself for being too slow, or have exec'd at the last moment. We run on as
+    // soon as it gives up our memory, which is before it is a zombie, so only the kernel's flag can
+    // tell.
     const std::optional<ProcStat> stat = ReadProcStat(pid);
     if (stat && !stat->execed) {
       ReapBlocking(pid);
-      return base::DeadlineExceededError("start " + spec.name + ": " + spec.arguments.front() +
-                                         " could not be loaded within " + base::FormatDuration(config_.start_limit) +
-                                         "; is it, its working directory or a folder of PATH on a file system that "
-                                         "hangs, or is its cgroup frozen?");
+      return base::DeadlineExceededError(
+          "start " + spec.name + ": " + spec.arguments.front() + " could not be loaded within " +
+          base::FormatDuration(config_.start_limit) +
+          "; is it, its working directory or a folder of PATH on a file system that "
+          "hangs, or is its cgroup frozen?");
     }
   }
   return cloned;
@@ -479,7 +502,8 @@ void RealProcesses::OnChildSignal() {
 void RealProcesses::ReapOrphans() {
   while (true) {
     siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) return;
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0)
+      return;
     // A leader that has ended is met here too.
     const auto leader = by_session_.find(info.si_pid);
     if (leader != by_session_.end() && !leader->second->exit()) {
@@ -517,7 +541,8 @@ void RealProcesses::Sweep() {
   const bool left = std::any_of(processes_.begin(), processes_.end(),
                                 [](const auto& entry) { return entry.second->kill_pending(); });
   if (!left || sweep_timer_.active()) return;  // a callback may have begun a new KillAll()
-  // Looking at all of /proc takes its time on a big machine: never spend more than a fifth of ours on it.
+  // Looking at all of /proc takes its time on a big machine: never spend more than a fifth of ours
+  // on it.
   const base::Duration delay = std::max(sweep_delay_, 4 * (loop_.Now() - begin));
   sweep_delay_ = std::min(sweep_delay_ * 2, kSweepDelayMax);
   sweep_timer_ = loop_.After(delay, [this] { Sweep(); });
@@ -569,7 +594,8 @@ const RealProcesses::Tree& RealProcesses::ScanTree() {
 std::vector<ProcStat> RealProcesses::MarkedMembers(const RealProcess& process) {
   const Tree& tree = ScanTree();
   std::vector<ProcStat> members;
-  if (const auto it = tree.members.find(process.serial()); it != tree.members.end()) members = it->second;
+  if (const auto it = tree.members.find(process.serial()); it != tree.members.end())
+    members = it->second;
   const bool all_to_die = std::all_of(processes_.begin(), processes_.end(), [](const auto& entry) {
     return entry.second->kill_pending() || entry.second->exit();
   });

@@ -82,14 +82,17 @@ class Collected {
     LOCKSTEP_CHECK(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0, "pipe2");
     read_.reset(ends[0]);
     write_.reset(ends[1]);
-    watch_ = loop.Watch(read_.get(), {.readable = true}, [this](event::Readiness) { OnReadable(); });
+    watch_ =
+        loop.Watch(read_.get(), {.readable = true}, [this](event::Readiness) { OnReadable(); });
   }
   int child_end() const { return write_.get(); }
   /// After the spawn: so that the end of the last writer shows.
   void CloseChildEnd() { write_.reset(); }
   const std::string& text() const { return text_; }
   bool at_end() const { return !watch_.active(); }
-  bool Has(const std::string& line) const { return ("\n" + text_).find("\n" + line + "\n") != std::string::npos; }
+  bool Has(const std::string& line) const {
+    return ("\n" + text_).find("\n" + line + "\n") != std::string::npos;
+  }
   /// Those printed as "pid N".
   std::vector<pid_t> Pids() const {
     std::vector<pid_t> pids;
@@ -126,16 +129,20 @@ bool IsAlive(pid_t pid) {
 class Host {
  public:
   explicit Host(RealProcesses::Config config)
-      : loop_(event::EpollLoop::Create(clock_).value()), processes_(RealProcesses::Create(std::move(config), *loop_)) {}
+      : loop_(event::EpollLoop::Create(clock_).value()),
+        processes_(RealProcesses::Create(std::move(config), *loop_)) {}
 
   bool works() const { return processes_.ok(); }
   base::Status status() const { return processes_.status(); }
   event::Loop& loop() { return *loop_; }
   RealProcesses& processes() { return **processes_; }
-  bool Wait(const std::function<bool()>& done) { return event::testing::RunUntil(*loop_, done, kLongTime); }
+  bool Wait(const std::function<bool()>& done) {
+    return event::testing::RunUntil(*loop_, done, kLongTime);
+  }
 
-  std::unique_ptr<Process> Spawn(const std::string& program, const std::vector<std::string>& actions,
-                                 Collected& output, const std::string& name = "rank-0") {
+  std::unique_ptr<Process> Spawn(const std::string& program,
+                                 const std::vector<std::string>& actions, Collected& output,
+                                 const std::string& name = "rank-0") {
     SpawnSpec spec{.name = name, .arguments = {program}, .fds = {{output.child_end(), 1}}};
     spec.arguments.insert(spec.arguments.end(), actions.begin(), actions.end());
     auto process = processes().Spawn(spec, [](const Exit&) {});
@@ -149,7 +156,8 @@ class Host {
   base::Status KillAll(Process& process, base::Duration limit = kLongTime) {
     std::optional<base::Status> gone;
     process.KillAll(limit, [&](const base::Status& status) { gone = status; });
-    if (!Wait([&] { return gone.has_value(); })) return base::DeadlineExceededError("the test waited in vain");
+    if (!Wait([&] { return gone.has_value(); }))
+      return base::DeadlineExceededError("the test waited in vain");
     return *gone;
   }
 
@@ -190,8 +198,9 @@ TEST_F(RealProcessesTest, ChildHasExactlyTheDescriptorsItWasGiven) {
   const base::UniqueFd given(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
 
   EXPECT_EQ(Output({.arguments = {kTroublemaker, "fds"}}), "fd 0\nfd 1\nfd 2\n");
-  EXPECT_EQ(Output({.arguments = {kTroublemaker, "fds"}, .fds = {{given.get(), 7}, {given.get(), 12}}}),
-            "fd 0\nfd 1\nfd 2\nfd 7\nfd 12\n");
+  EXPECT_EQ(
+      Output({.arguments = {kTroublemaker, "fds"}, .fds = {{given.get(), 7}, {given.get(), 12}}}),
+      "fd 0\nfd 1\nfd 2\nfd 7\nfd 12\n");
 }
 
 TEST_F(RealProcessesTest, DescriptorsMaySwapNumbers) {
@@ -202,8 +211,12 @@ TEST_F(RealProcessesTest, DescriptorsMaySwapNumbers) {
       "cat /proc/self/fd/" + std::to_string(a.get()) + " /proc/self/fd/" + std::to_string(b.get());
 
   // Each takes the other's number in the child.
-  EXPECT_EQ(Output({.arguments = {"sh", "-c", script}, .fds = {{a.get(), b.get()}, {b.get(), a.get()}}}), "ba");
-  EXPECT_EQ(Output({.arguments = {"sh", "-c", script}, .fds = {{a.get(), a.get()}, {b.get(), b.get()}}}), "ab");
+  EXPECT_EQ(
+      Output({.arguments = {"sh", "-c", script}, .fds = {{a.get(), b.get()}, {b.get(), a.get()}}}),
+      "ba");
+  EXPECT_EQ(
+      Output({.arguments = {"sh", "-c", script}, .fds = {{a.get(), a.get()}, {b.get(), b.get()}}}),
+      "ab");
 }
 
 TEST_F(RealProcessesTest, ChildStartsWithACleanSlate) {
@@ -225,10 +238,12 @@ TEST_F(RealProcessesTest, ChildStartsWithACleanSlate) {
   ::sigaction(SIGUSR1, &before_usr1, nullptr);
   ::sigaction(SIGPIPE, &before_pipe, nullptr);
 
-  EXPECT_THAT(text, AllOf(HasSubstr("blocked:\n"), HasSubstr("ignored:\n"), HasSubstr("session: own\n"),
-                          HasSubstr("group: own\n"), HasSubstr("terminal: none\n")));
-  EXPECT_THAT(with_everything, AllOf(HasSubstr("umask: 23\n"), HasSubstr("nofile: 64 128\n"), HasSubstr("core: 0\n"),
-                                     HasSubstr("folder: " + folder.path() + "\n")));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("blocked:\n"), HasSubstr("ignored:\n"), HasSubstr("session: own\n"),
+                    HasSubstr("group: own\n"), HasSubstr("terminal: none\n")));
+  EXPECT_THAT(with_everything,
+              AllOf(HasSubstr("umask: 23\n"), HasSubstr("nofile: 64 128\n"), HasSubstr("core: 0\n"),
+                    HasSubstr("folder: " + folder.path() + "\n")));
 }
 
 TEST_F(RealProcessesTest, IgnoredHangUpStaysIgnoredAsNohupWantsIt) {
@@ -257,8 +272,9 @@ TEST_F(RealProcessesTest, EnvironmentIsTheGivenOneAndTheMark) {
   EXPECT_EQ(Output({.arguments = {"/usr/bin/env"}, .environment = {"A=1", "B=two words"}}),
             "A=1\nB=two words\nLOCKSTEP_MARK=test/rank-0/0/\n");
   // A job within a rank of another job carries both marks.
-  EXPECT_EQ(Output({.arguments = {"/usr/bin/env"}, .environment = {"LOCKSTEP_MARK=outer/rank-1/0/"}}),
-            "LOCKSTEP_MARK=outer/rank-1/0/;test/rank-0/1/\n");
+  EXPECT_EQ(
+      Output({.arguments = {"/usr/bin/env"}, .environment = {"LOCKSTEP_MARK=outer/rank-1/0/"}}),
+      "LOCKSTEP_MARK=outer/rank-1/0/;test/rank-0/1/\n");
 }
 
 TEST_F(RealProcessesTest, ProgramIsLookedUpOnThePathOfItsOwnEnvironment) {
@@ -267,10 +283,14 @@ TEST_F(RealProcessesTest, ProgramIsLookedUpOnThePathOfItsOwnEnvironment) {
   Folder decoy;
   decoy.Write("prog", "#!/bin/sh\necho wrong\n", 0644);
 
-  EXPECT_EQ(Output({.arguments = {"prog"}, .environment = {"PATH=/nonexistent:" + decoy.path() + ":" + folder.path()}}),
+  EXPECT_EQ(Output({.arguments = {"prog"},
+                    .environment = {"PATH=/nonexistent:" + decoy.path() + ":" + folder.path()}}),
             "found\n");
   EXPECT_EQ(Output({.arguments = {"./prog"}, .working_directory = folder.path()}), "found\n");
-  EXPECT_EQ(Output({.arguments = {"prog"}, .environment = {"PATH=."}, .working_directory = folder.path()}), "found\n");
+  EXPECT_EQ(
+      Output(
+          {.arguments = {"prog"}, .environment = {"PATH=."}, .working_directory = folder.path()}),
+      "found\n");
 }
 
 TEST_F(RealProcessesTest, MissingProgramsAreExplained) {
@@ -279,18 +299,24 @@ TEST_F(RealProcessesTest, MissingProgramsAreExplained) {
   const std::string dos = folder.Write("dos.sh", "#!/bin/sh\r\necho\r\n", 0755);
   folder.Write("here", "#!/bin/sh\n", 0755);
 
-  EXPECT_THAT(SpawnError({.arguments = {"/no/such/program"}}),
-              StatusIs(Code::kNotFound, AllOf(HasSubstr("start rank-3"), HasSubstr("/no/such/program"))));
+  EXPECT_THAT(
+      SpawnError({.arguments = {"/no/such/program"}}),
+      StatusIs(Code::kNotFound, AllOf(HasSubstr("start rank-3"), HasSubstr("/no/such/program"))));
   EXPECT_THAT(SpawnError({.arguments = {"no-such-program"}, .environment = {"PATH=/bin:/usr/bin"}}),
               StatusIs(Code::kNotFound, HasSubstr("on PATH (/bin:/usr/bin)")));
-  EXPECT_THAT(SpawnError({.arguments = {"here"}, .environment = {"PATH=/bin"}, .working_directory = folder.path()}),
+  EXPECT_THAT(SpawnError({.arguments = {"here"},
+                          .environment = {"PATH=/bin"},
+                          .working_directory = folder.path()}),
               StatusIs(Code::kNotFound, HasSubstr("write ./here")));
-  EXPECT_THAT(SpawnError({.arguments = {script}}),
-              StatusIs(Code::kNotFound, AllOf(HasSubstr(script), HasSubstr("\"/opt/no/python9\""))));
-  EXPECT_THAT(SpawnError({.arguments = {dos}}), StatusIs(Code::kNotFound, HasSubstr("carriage return")));
+  EXPECT_THAT(
+      SpawnError({.arguments = {script}}),
+      StatusIs(Code::kNotFound, AllOf(HasSubstr(script), HasSubstr("\"/opt/no/python9\""))));
+  EXPECT_THAT(SpawnError({.arguments = {dos}}),
+              StatusIs(Code::kNotFound, HasSubstr("carriage return")));
   EXPECT_THAT(SpawnError({.arguments = {"/bin/true"}, .working_directory = "/no/such/folder"}),
               StatusIs(Code::kNotFound, HasSubstr("working directory /no/such/folder")));
-  EXPECT_THAT(SpawnError({.arguments = {""}}), StatusIs(Code::kInvalidArgument, HasSubstr("empty")));
+  EXPECT_THAT(SpawnError({.arguments = {""}}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("empty")));
 }
 
 TEST_F(RealProcessesTest, ProgramsThatCannotRunAreExplained) {
@@ -298,11 +324,13 @@ TEST_F(RealProcessesTest, ProgramsThatCannotRunAreExplained) {
   const std::string plain = folder.Write("plain", "#!/bin/sh\n", 0644);
   const std::string text = folder.Write("text", "no first line\n", 0755);
   std::string elf(64, '\0');
-  elf.replace(0, 4, "\x7f" "ELF");
-  elf[4] = 2;   // 64 bits
-  elf[5] = 1;   // little endian
+  elf.replace(0, 4,
+              "\x7f"
+              "ELF");
+  elf[4] = 2;  // 64 bits
+  elf[5] = 1;  // little endian
   elf[6] = 1;
-  elf[16] = 2;  // an executable
+  elf[16] = 2;                       // an executable
   elf[18] = static_cast<char>(183);  // for aarch64
   const std::string foreign = folder.Write("foreign", elf, 0755);
 
@@ -310,8 +338,10 @@ TEST_F(RealProcessesTest, ProgramsThatCannotRunAreExplained) {
               StatusIs(Code::kPermissionDenied, AllOf(HasSubstr("chmod +x"), HasSubstr(plain))));
   EXPECT_THAT(SpawnError({.arguments = {"plain"}, .environment = {"PATH=" + folder.path()}}),
               StatusIs(Code::kPermissionDenied, HasSubstr("chmod +x " + plain)));
-  EXPECT_THAT(SpawnError({.arguments = {folder.path()}}), StatusIs(Code::kPermissionDenied, HasSubstr("is a folder")));
-  EXPECT_THAT(SpawnError({.arguments = {text}}), StatusIs(Code::kInvalidArgument, HasSubstr("#!/bin/sh")));
+  EXPECT_THAT(SpawnError({.arguments = {folder.path()}}),
+              StatusIs(Code::kPermissionDenied, HasSubstr("is a folder")));
+  EXPECT_THAT(SpawnError({.arguments = {text}}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("#!/bin/sh")));
   EXPECT_THAT(SpawnError({.arguments = {foreign}}),
               StatusIs(Code::kInvalidArgument, AllOf(HasSubstr("aarch64"), HasSubstr("x86-64"))));
   EXPECT_THAT(SpawnError({.arguments = {"/bin/true", std::string(200'000, 'x')}}),
@@ -332,13 +362,15 @@ TEST_F(RealProcessesTest, DescriptorLimitIsNamedWithItsCure) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 
   EXPECT_THAT(status, StatusIs(Code::kResourceExhausted,
-                               AllOf(HasSubstr("limit of " + std::to_string(next)), HasSubstr("ulimit -n"))));
+                               AllOf(HasSubstr("limit of " + std::to_string(next)),
+                                     HasSubstr("ulimit -n"))));
   EXPECT_EQ(Output({.arguments = {kTroublemaker, "print", "again"}}), "again\n");
 }
 
 TEST_F(RealProcessesTest, OrphansAreReapedWhileTheirRankRunsOn) {
   Collected output(host_.loop());
-  const auto process = host_.Spawn("sh", {"-c", "(sh -c 'echo pid $$; exit 0' &) ; sleep 100"}, output);
+  const auto process =
+      host_.Spawn("sh", {"-c", "(sh -c 'echo pid $$; exit 0' &) ; sleep 100"}, output);
   ASSERT_NE(process, nullptr);
   ASSERT_TRUE(host_.Wait([&] { return output.Pids().size() == 1; }));
 
@@ -347,7 +379,9 @@ TEST_F(RealProcessesTest, OrphansAreReapedWhileTheirRankRunsOn) {
 }
 
 /// The folder, of `Describe()` or containment(), that follows " at ".
-std::string FolderOf(const std::string& containment) { return containment.substr(containment.find(" at ") + 4); }
+std::string FolderOf(const std::string& containment) {
+  return containment.substr(containment.find(" at ") + 4);
+}
 
 void WriteFile(const std::string& path, const std::string& text) {
   std::ofstream file(path);
@@ -357,20 +391,24 @@ void WriteFile(const std::string& path, const std::string& text) {
 }
 
 TEST(RealProcessesStartTest, ChildThatHangsOnItsWayToExecIsGivenUp) {
-  Host host({.mark = "hang", .containment = Containment::kCgroupV2, .start_limit = milliseconds(200)});
+  Host host(
+      {.mark = "hang", .containment = Containment::kCgroupV2, .start_limit = milliseconds(200)});
   if (!host.works()) GTEST_SKIP() << host.status();
   const std::string freeze = FolderOf(host.processes().containment()) + "/cgroup.freeze";
   WriteFile(freeze, "1");  // the child freezes when it joins
 
-  const auto process = host.processes().Spawn({.name = "rank-0", .arguments = {"/bin/true"}}, [](const Exit&) {});
+  const auto process =
+      host.processes().Spawn({.name = "rank-0", .arguments = {"/bin/true"}}, [](const Exit&) {});
   WriteFile(freeze, "0");
 
-  EXPECT_THAT(process, StatusIs(Code::kDeadlineExceeded, AllOf(HasSubstr("/bin/true"), HasSubstr("200ms"))));
+  EXPECT_THAT(process,
+              StatusIs(Code::kDeadlineExceeded, AllOf(HasSubstr("/bin/true"), HasSubstr("200ms"))));
 }
 
 TEST(RealProcessesOomTest, KillForWantOfMemoryIsToldFromAPlainKill) {
   const auto memory = OwnCgroupFolder("memory");
-  if (!memory || ::access(memory->c_str(), W_OK) != 0) GTEST_SKIP() << "no memory cgroup (v1) that may be written";
+  if (!memory || ::access(memory->c_str(), W_OK) != 0)
+    GTEST_SKIP() << "no memory cgroup (v1) that may be written";
   const std::string folder = *memory + "/lockstep-oom-test-" + std::to_string(::getpid());
   ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
   WriteFile(folder + "/memory.limit_in_bytes", "67108864");
@@ -381,7 +419,8 @@ TEST(RealProcessesOomTest, KillForWantOfMemoryIsToldFromAPlainKill) {
     WriteFile(folder + "/cgroup.procs", "0");
     Host host({.mark = "oom"});
     std::string ends;
-    for (const auto& actions : std::vector<std::vector<std::string>>{{"raise", "9"}, {"eat", "200"}, {"raise", "9"}}) {
+    for (const auto& actions :
+         std::vector<std::vector<std::string>>{{"raise", "9"}, {"eat", "200"}, {"raise", "9"}}) {
       std::optional<Exit> exit;
       SpawnSpec spec{.name = "rank-0", .arguments = {kTroublemaker, actions[0], actions[1]}};
       const auto process = host.processes().Spawn(spec, [&](const Exit& how) { exit = how; });
@@ -404,9 +443,11 @@ TEST(RealProcessesOomTest, KillForWantOfMemoryIsToldFromAPlainKill) {
 }
 
 TEST(RealProcessesKillTest, ProcessThatCannotDieIsNamedWhenTheDeadlinePasses) {
-  // What a version 1 freezer holds survives SIGKILL until it is thawed, like a process in uninterruptible sleep.
+  // What a version 1 freezer holds survives SIGKILL until it is thawed, like a process in
+  // uninterruptible sleep.
   const auto freezer = OwnCgroupFolder("freezer");
-  if (!freezer || ::access(freezer->c_str(), W_OK) != 0) GTEST_SKIP() << "no freezer cgroup that may be written";
+  if (!freezer || ::access(freezer->c_str(), W_OK) != 0)
+    GTEST_SKIP() << "no freezer cgroup that may be written";
   const std::string folder = *freezer + "/lockstep-stuck-test-" + std::to_string(::getpid());
   ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
   {
@@ -419,9 +460,10 @@ TEST(RealProcessesKillTest, ProcessThatCannotDieIsNamedWhenTheDeadlinePasses) {
 
     const base::Status status = host.KillAll(*process, milliseconds(100));
 
-    EXPECT_THAT(status, StatusIs(Code::kDeadlineExceeded,
-                                 AllOf(HasSubstr("troublemaker (pid " + std::to_string(process->pid())),
-                                       HasSubstr("100ms"))));
+    EXPECT_THAT(status,
+                StatusIs(Code::kDeadlineExceeded,
+                         AllOf(HasSubstr("troublemaker (pid " + std::to_string(process->pid())),
+                               HasSubstr("100ms"))));
     WriteFile(folder + "/freezer.state", "THAWED");
     EXPECT_THAT(host.KillAll(*process), IsOk());
   }
@@ -441,7 +483,8 @@ TEST(RealProcessesFaultTest, AnyFailingCallIsAStatusAndLeavesNothingBehind) {
                        .fds = {{given.get(), 5}},
                        .limits = {{RLIMIT_CORE, {0, 0}}}};
   const auto count_fds = [] {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
   };
   const auto before = count_fds();
   int failures = 0;
@@ -478,19 +521,23 @@ struct Tree {
   friend void PrintTo(const Tree& tree, std::ostream* out) { *out << tree.name; }
 };
 
-/// Runs in a process of its own: a test may change its user, and nothing it leaves behind can hide among our children.
+/// Runs in a process of its own: a test may change its user, and nothing it leaves behind can hide
+/// among our children.
 class TreeTest : public ::testing::TestWithParam<Tree> {
  protected:
   /// `body` returns what is wrong, or nothing.
   void RunAlone(const std::function<std::string(Host&, const std::string& program)>& body) {
-    if (GetParam().unprivileged && ::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+    if (GetParam().unprivileged && ::geteuid() != 0)
+      GTEST_SKIP() << "only root can become another user";
     std::string cgroup;
     if (GetParam().delegated) {
       const auto own = OwnCgroupFolder("");
-      if (!own || ::access(own->c_str(), W_OK) != 0) GTEST_SKIP() << "no cgroup v2 that may be written";
+      if (!own || ::access(own->c_str(), W_OK) != 0)
+        GTEST_SKIP() << "no cgroup v2 that may be written";
       cgroup = *own + "/lockstep-delegated-test-" + std::to_string(::getpid());
       ASSERT_EQ(::mkdir(cgroup.c_str(), 0755), 0);
-      for (const char* file : {"", "/cgroup.procs"}) ASSERT_EQ(::chown((cgroup + file).c_str(), kNobody, kNobody), 0);
+      for (const char* file : {"", "/cgroup.procs"})
+        ASSERT_EQ(::chown((cgroup + file).c_str(), kNobody, kNobody), 0);
     }
     Folder folder;  // where another user may look
     const std::string program = folder.path() + "/troublemaker";
@@ -503,10 +550,13 @@ class TreeTest : public ::testing::TestWithParam<Tree> {
       if (GetParam().unprivileged && ::setresuid(kNobody, kNobody, kNobody) != 0) ::_exit(2);
       std::string problem;
       {
-        Host host({.mark = Mark(), .containment = GetParam().containment, .use_pidfd = GetParam().use_pidfd});
+        Host host({.mark = Mark(),
+                   .containment = GetParam().containment,
+                   .use_pidfd = GetParam().use_pidfd});
         problem = host.works() ? body(host, program) : "SKIP " + host.status().ToString();
       }
-      if (problem.empty() && ::waitpid(-1, nullptr, WNOHANG | __WALL) != -1) problem = "a child is left at the end";
+      if (problem.empty() && ::waitpid(-1, nullptr, WNOHANG | __WALL) != -1)
+        problem = "a child is left at the end";
       if (::write(report[1], problem.data(), problem.size()) < 0) ::_exit(3);
       ::_exit(0);
     }
@@ -530,16 +580,18 @@ class TreeTest : public ::testing::TestWithParam<Tree> {
 };
 
 /// Starts the rank, kills all of it, and looks for what is left.
-std::string KillsAll(Host& host, const std::string& program, const std::vector<std::string>& actions, size_t pids,
-                     bool leader_ends_first) {
+std::string KillsAll(Host& host, const std::string& program,
+                     const std::vector<std::string>& actions, size_t pids, bool leader_ends_first) {
   Collected output(host.loop());
   std::vector<std::string> all = actions;
   all.insert(all.end(), {"print", "ready", leader_ends_first ? "print" : "sleep"});
   if (leader_ends_first) all.push_back("bye");
   const auto process = host.Spawn(program, all, output);
   if (process == nullptr) return "not spawned";
-  if (!host.Wait([&] { return output.Has("ready") && output.Pids().size() == pids; })) return "not ready: " + output.text();
-  if (leader_ends_first && !host.Wait([&] { return process->exit().has_value(); })) return "leader does not end";
+  if (!host.Wait([&] { return output.Has("ready") && output.Pids().size() == pids; }))
+    return "not ready: " + output.text();
+  if (leader_ends_first && !host.Wait([&] { return process->exit().has_value(); }))
+    return "leader does not end";
   for (const pid_t pid : output.Pids()) {
     if (!IsAlive(pid)) return "pid " + std::to_string(pid) + " died by itself";
   }
@@ -554,13 +606,16 @@ std::string KillsAll(Host& host, const std::string& program, const std::vector<s
 
 TEST_P(TreeTest, KillAllLeavesNothingOfARankThatMadeEveryKindOfProcess) {
   RunAlone([](Host& host, const std::string& program) {
-    return KillsAll(host, program, {"ignore", "15", "child", "setsid-child", "double-fork", "stopped-child"}, 4, false);
+    return KillsAll(host, program,
+                    {"ignore", "15", "child", "setsid-child", "double-fork", "stopped-child"}, 4,
+                    false);
   });
 }
 
 TEST_P(TreeTest, KillAllLeavesNothingWhenTheLeaderEndedBefore) {
   RunAlone([](Host& host, const std::string& program) {
-    return KillsAll(host, program, {"child", "setsid-child", "double-fork", "stopped-child"}, 4, true);
+    return KillsAll(host, program, {"child", "setsid-child", "double-fork", "stopped-child"}, 4,
+                    true);
   });
 }
 
@@ -580,9 +635,10 @@ TEST_P(TreeTest, KillAllOfOneRankSparesItsNeighbour) {
   RunAlone([](Host& host, const std::string& program) -> std::string {
     Collected mine(host.loop());
     Collected other(host.loop());
-    const auto rank = host.Spawn(program, {"setsid-child", "double-fork", "print", "ready", "sleep"}, mine, "rank-0");
-    const auto neighbour =
-        host.Spawn(program, {"setsid-child", "double-fork", "print", "ready", "sleep"}, other, "rank-1");
+    const auto rank = host.Spawn(
+        program, {"setsid-child", "double-fork", "print", "ready", "sleep"}, mine, "rank-0");
+    const auto neighbour = host.Spawn(
+        program, {"setsid-child", "double-fork", "print", "ready", "sleep"}, other, "rank-1");
     if (!host.Wait([&] { return mine.Has("ready") && other.Has("ready"); })) return "not ready";
     if (const base::Status status = host.KillAll(*rank); !status.ok()) return status.ToString();
     for (const pid_t pid : mine.Pids()) {
@@ -609,7 +665,8 @@ TEST_P(TreeTest, DestroyingTheProcessKillsItsTreeWithoutWaiting) {
 TEST_P(TreeTest, SignalAllReachesEveryProcessOfTheTree) {
   RunAlone([](Host& host, const std::string& program) -> std::string {
     Collected output(host.loop());
-    const auto rank = host.Spawn(program, {"child", "setsid-child", "double-fork", "print", "ready", "sleep"}, output);
+    const auto rank = host.Spawn(
+        program, {"child", "setsid-child", "double-fork", "print", "ready", "sleep"}, output);
     if (!host.Wait([&] { return output.Has("ready"); })) return "not ready";
     std::vector<pid_t> pids = output.Pids();
     pids.push_back(rank->pid());
@@ -620,15 +677,18 @@ TEST_P(TreeTest, SignalAllReachesEveryProcessOfTheTree) {
       }
       return true;
     };
-    if (!rank->SignalAll(SIGSTOP).ok() || !host.Wait([&] { return all_in("T"); })) return "not all stopped";
-    if (!rank->SignalAll(SIGCONT).ok() || !host.Wait([&] { return all_in("SR"); })) return "not all continued";
+    if (!rank->SignalAll(SIGSTOP).ok() || !host.Wait([&] { return all_in("T"); }))
+      return "not all stopped";
+    if (!rank->SignalAll(SIGCONT).ok() || !host.Wait([&] { return all_in("SR"); }))
+      return "not all continued";
     return host.KillAll(*rank).ok() ? "" : "does not die";
   });
 }
 
 INSTANTIATE_TEST_SUITE_P(
     , TreeTest,
-    ::testing::Values(Tree{"CgroupV2", Containment::kCgroupV2}, Tree{"CgroupV1", Containment::kCgroupV1},
+    ::testing::Values(Tree{"CgroupV2", Containment::kCgroupV2},
+                      Tree{"CgroupV1", Containment::kCgroupV1},
                       Tree{"Mark", Containment::kSubreaperMark},
                       Tree{"MarkWithoutPidfd", Containment::kSubreaperMark, false},
                       Tree{"DelegatedCgroupAsNobody", Containment::kCgroupV2, true, true, true},
@@ -639,7 +699,8 @@ INSTANTIATE_TEST_SUITE_P(
 /// An agent in a process of its own, which the test kills.
 class DeadAgentTest : public ::testing::Test {
  protected:
-  /// Forks an agent that spawns one rank and waits; returns its pid when the rank has printed "ready".
+  /// Forks an agent that spawns one rank and waits; returns its pid when the rank has printed
+  /// "ready".
   pid_t StartAgent(const std::vector<std::string>& actions, const std::string& mark) {
     LOCKSTEP_CHECK(::pipe2(pipe_, O_CLOEXEC) == 0, "pipe2");
     const pid_t agent = ::fork();
@@ -696,8 +757,9 @@ TEST_F(DeadAgentTest, LeadersDieWithAnAgentThatIsKilled) {
 
 TEST_F(DeadAgentTest, SubreaperAboveItEndsAllThatIsLeft) {
   ASSERT_OK(BecomeSubreaper());
-  const pid_t agent = StartAgent({"child", "setsid-child", "double-fork", "hidden", "stopped-child", "print", "ready",
-                                  "sleep"}, "dead.front");
+  const pid_t agent = StartAgent({"child", "setsid-child", "double-fork", "hidden", "stopped-child",
+                                  "print", "ready", "sleep"},
+                                 "dead.front");
   ASSERT_EQ(::kill(agent, SIGKILL), 0);
 
   EXPECT_OK(KillDescendants(kLongTime));
@@ -710,13 +772,16 @@ TEST_F(DeadAgentTest, SubreaperAboveItEndsAllThatIsLeft) {
 TEST_F(DeadAgentTest, NextCommandFindsTheRestByItsMark) {
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
   const std::string mark = "dead.both." + std::to_string(::getpid());
-  const pid_t agent = StartAgent({"setsid-child", "double-fork", "stopped-child", "print", "ready", "sleep"}, mark);
+  const pid_t agent =
+      StartAgent({"setsid-child", "double-fork", "stopped-child", "print", "ready", "sleep"}, mark);
   ASSERT_EQ(::kill(agent, SIGKILL), 0);
   ASSERT_EQ(::waitpid(agent, nullptr, 0), agent);
   ASSERT_EQ(Pids().size(), 3u);
 
-  // The stopped child may have been ended by the kernel: orphaned groups with a stopped member are hung up.
-  EXPECT_THAT(KillMarked(mark + "/", kLongTime), base::testing::IsOkAndHolds(::testing::AllOf(::testing::Ge(2), ::testing::Le(4))));
+  // The stopped child may have been ended by the kernel: orphaned groups with a stopped member are
+  // hung up.
+  EXPECT_THAT(KillMarked(mark + "/", kLongTime),
+              base::testing::IsOkAndHolds(::testing::AllOf(::testing::Ge(2), ::testing::Le(4))));
   EXPECT_THAT(KillMarked(mark + "/", kLongTime), base::testing::IsOkAndHolds(0));
 
   for (const pid_t pid : Pids()) EXPECT_FALSE(IsAlive(pid)) << pid;

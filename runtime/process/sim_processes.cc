@@ -21,10 +21,8 @@ bool EndsByDefault(int signal) {
     case SIGTSTP:
     case SIGTTIN:
     case SIGTTOU:
-    case 0:
-      return false;
-    default:
-      return true;
+    case 0: return false;
+    default: return true;
   }
 }
 
@@ -61,8 +59,9 @@ class SimProcesses::SimProcess final : public Process {
     const base::Status status = SignalAll(SIGKILL);
     LOCKSTEP_CHECK(status.ok(), "a pretended signal cannot fail");
     deadline_ = owner_.loop_.After(deadline, [this, deadline] {
-      Finish(base::DeadlineExceededError("kill the processes of pid " + std::to_string(pid_) + ": not dead " +
-                                         base::FormatDuration(deadline) + " after SIGKILL"));
+      Finish(base::DeadlineExceededError("kill the processes of pid " + std::to_string(pid_) +
+                                         ": not dead " + base::FormatDuration(deadline) +
+                                         " after SIGKILL"));
     });
     if (exit_) FinishSoon();
   }
@@ -105,7 +104,8 @@ class SimProcesses::SimProcess final : public Process {
       if (pending_end_) EndNow(*pending_end_);
     } else if (EndsByDefault(signal) && !program_.ignores_term && !ending_) {
       ending_ = true;
-      const Exit how = program_.term_exit_code ? Exit{.code = *program_.term_exit_code} : Exit{.signal = signal};
+      const Exit how =
+          program_.term_exit_code ? Exit{.code = *program_.term_exit_code} : Exit{.signal = signal};
       EndAfter(program_.term_takes, how);
     }
   }
@@ -125,9 +125,9 @@ class SimProcesses::SimProcess final : public Process {
   const pid_t pid_;
   const SimProgram program_;
   ExitCallback on_exit_;
-  std::optional<Exit> exit_;         // reported
-  bool ended_ = false;               // perhaps not reported yet
-  bool ending_ = false;              // a signal that ends it was taken
+  std::optional<Exit> exit_;  // reported
+  bool ended_ = false;        // perhaps not reported yet
+  bool ending_ = false;       // a signal that ends it was taken
   bool stopped_ = false;
   bool has_descendants_ = false;
   std::optional<Exit> pending_end_;  // came while stopped
@@ -138,7 +138,9 @@ class SimProcesses::SimProcess final : public Process {
   event::Registration deadline_;
 };
 
-SimProcesses::~SimProcesses() { LOCKSTEP_CHECK(processes_.empty(), "a Process outlives its Processes"); }
+SimProcesses::~SimProcesses() {
+  LOCKSTEP_CHECK(processes_.empty(), "a Process outlives its Processes");
+}
 
 bool SimProcesses::End(pid_t pid, Exit how) {
   const auto it = processes_.find(pid);
@@ -148,11 +150,12 @@ bool SimProcesses::End(pid_t pid, Exit how) {
 }
 
 int SimProcesses::AliveCount() const {
-  return static_cast<int>(
-      std::count_if(processes_.begin(), processes_.end(), [](const auto& entry) { return entry.second->Alive(); }));
+  return static_cast<int>(std::count_if(processes_.begin(), processes_.end(),
+                                        [](const auto& entry) { return entry.second->Alive(); }));
 }
 
-base::Result<std::unique_ptr<Process>> SimProcesses::Spawn(const SpawnSpec& spec, ExitCallback on_exit) {
+base::Result<std::unique_ptr<Process>> SimProcesses::Spawn(const SpawnSpec& spec,
+                                                           ExitCallback on_exit) {
   LOCKSTEP_CHECK(!spec.arguments.empty(), "a spawn needs a program");
   spawned_.push_back(spec);
   const SimProgram& program = programs_[spec.name];

@@ -27,13 +27,15 @@ struct SimProgram {
   Exit ends_with;                          // and then so
   bool ignores_term = false;               // TERM, INT, HUP, QUIT, USR1 and USR2 do nothing
   base::Duration term_takes{0};            // from such a signal to the end it brings
-  std::optional<int> term_exit_code;       // ends with this code on such a signal; otherwise the signal kills it
-  bool leaves_descendants = false;         // something of it lives on when the leader has ended, until KillAll()
-  bool stuck = false;                      // in uninterruptible sleep: not even KILL ends it
+  std::optional<int> term_exit_code;       // ends so on such a signal; null: the signal kills it
+  bool leaves_descendants =
+      false;           // something of it lives on when the leader has ended, until KillAll()
+  bool stuck = false;  // in uninterruptible sleep: not even KILL ends it
 };
 
-/// Processes on simulated time, for tests of whatever supervises them: programs do what the test has scripted for their
-/// name, and the news of their ends comes up to 2 ms late, by the seed. Owned by the test; confined to its thread.
+/// Processes on simulated time, for tests of whatever supervises them: programs do what the test
+/// has scripted for their name, and the news of their ends comes up to 2 ms late, by the seed.
+/// Owned by the test; confined to its thread.
 class SimProcesses final : public Processes {
  public:
   SimProcesses(event::SimLoop& loop, uint64_t seed) : loop_(loop), random_(seed) {}
@@ -41,7 +43,9 @@ class SimProcesses final : public Processes {
   ~SimProcesses() override;
 
   /// What spawns of this name will do from now on.
-  void SetProgram(const std::string& name, SimProgram program) { programs_[name] = std::move(program); }
+  void SetProgram(const std::string& name, SimProgram program) {
+    programs_[name] = std::move(program);
+  }
   /// Ends a running process, as a crash does; false when there is none of that pid.
   bool End(pid_t pid, Exit how);
   /// Leaders that have not ended, and trees that have left something behind.
@@ -51,7 +55,8 @@ class SimProcesses final : public Processes {
   /// Signals sent to a pid, KILL too, in order.
   const std::vector<int>& SignalsSent(pid_t pid) { return signals_[pid]; }
 
-  base::Result<std::unique_ptr<Process>> Spawn(const SpawnSpec& spec, ExitCallback on_exit) override;
+  base::Result<std::unique_ptr<Process>> Spawn(const SpawnSpec& spec,
+                                               ExitCallback on_exit) override;
   std::string containment() const override { return "simulated"; }
 
  private:

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What starting N x `true` and seeing them end costs, against the floor of posix_spawn and waitpid in the same run.
+// What starting N x `true` and seeing them end costs, against the floor of posix_spawn and waitpid
+// in the same run.
 #include <benchmark/benchmark.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -27,14 +28,21 @@ void BM_PosixSpawnAndWait(benchmark::State& state) {
   std::vector<pid_t> pids(static_cast<size_t>(state.range(0)));
   for (auto _ : state) {
     for (pid_t& pid : pids) {
-      if (::posix_spawn(&pid, kTrue, nullptr, nullptr, arguments, environment) != 0) state.SkipWithError("posix_spawn");
+      if (::posix_spawn(&pid, kTrue, nullptr, nullptr, arguments, environment) != 0)
+        state.SkipWithError("posix_spawn");
     }
     for (const pid_t pid : pids) ::waitpid(pid, nullptr, 0);
   }
 }
-BENCHMARK(BM_PosixSpawnAndWait)->Arg(1)->Arg(8)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_PosixSpawnAndWait)
+    ->Arg(1)
+    ->Arg(8)
+    ->Arg(32)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
-/// All that an agent does for a rank: spawn, learn of its end, make sure that nothing is left of it.
+/// All that an agent does for a rank: spawn, learn of its end, make sure that nothing is left of
+/// it.
 void SpawnAndExit(benchmark::State& state, Containment containment) {
   const base::RealClock clock;
   const std::unique_ptr<event::EpollLoop> loop = event::EpollLoop::Create(clock).value();
@@ -50,22 +58,46 @@ void SpawnAndExit(benchmark::State& state, Containment containment) {
     size_t left = count;
     for (size_t i = 0; i < count; ++i) {
       const SpawnSpec spec{.name = "rank-" + std::to_string(i), .arguments = {kTrue}};
-      ranks[i] = processes.Spawn(spec, [&, i](const Exit&) {
-        ranks[i]->KillAll(std::chrono::seconds(5), [&](const base::Status&) {
-          if (--left == 0) loop->Quit();
-        });
-      }).value();
+      ranks[i] = processes
+                     .Spawn(spec,
+                            [&, i](const Exit&) {
+                              ranks[i]->KillAll(std::chrono::seconds(5), [&](const base::Status&) {
+                                if (--left == 0) loop->Quit();
+                              });
+                            })
+                     .value();
     }
     loop->Run();
   }
 }
 
-void BM_RealProcesses_CgroupV2(benchmark::State& state) { SpawnAndExit(state, Containment::kCgroupV2); }
-void BM_RealProcesses_CgroupV1(benchmark::State& state) { SpawnAndExit(state, Containment::kCgroupV1); }
-void BM_RealProcesses_Mark(benchmark::State& state) { SpawnAndExit(state, Containment::kSubreaperMark); }
-BENCHMARK(BM_RealProcesses_CgroupV2)->Arg(1)->Arg(8)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(BM_RealProcesses_CgroupV1)->Arg(1)->Arg(8)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(BM_RealProcesses_Mark)->Arg(1)->Arg(8)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
+void BM_RealProcesses_CgroupV2(benchmark::State& state) {
+  SpawnAndExit(state, Containment::kCgroupV2);
+}
+void BM_RealProcesses_CgroupV1(benchmark::State& state) {
+  SpawnAndExit(state, Containment::kCgroupV1);
+}
+void BM_RealProcesses_Mark(benchmark::State& state) {
+  SpawnAndExit(state, Containment::kSubreaperMark);
+}
+BENCHMARK(BM_RealProcesses_CgroupV2)
+    ->Arg(1)
+    ->Arg(8)
+    ->Arg(32)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_RealProcesses_CgroupV1)
+    ->Arg(1)
+    ->Arg(8)
+    ->Arg(32)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_RealProcesses_Mark)
+    ->Arg(1)
+    ->Arg(8)
+    ->Arg(32)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace lockstep::process

@@ -39,7 +39,9 @@ std::optional<std::string_view> Variable(const SpawnSpec& spec, std::string_view
   return std::nullopt;
 }
 
-std::string_view SearchPath(const SpawnSpec& spec) { return Variable(spec, "PATH").value_or(kDefaultPath); }
+std::string_view SearchPath(const SpawnSpec& spec) {
+  return Variable(spec, "PATH").value_or(kDefaultPath);
+}
 
 /// `path` as seen from here, when it counts from the child's working directory.
 std::string FromHere(const SpawnSpec& spec, const std::string& path) {
@@ -95,22 +97,14 @@ std::optional<std::string> ElfInterpreter(std::string_view head) {
 
 std::string MachineName(unsigned machine) {
   switch (machine) {
-    case EM_X86_64:
-      return "x86-64";
-    case EM_386:
-      return "x86 (32 bit)";
-    case EM_AARCH64:
-      return "aarch64";
-    case EM_ARM:
-      return "arm (32 bit)";
-    case EM_PPC64:
-      return "ppc64";
-    case EM_RISCV:
-      return "riscv";
-    case EM_S390:
-      return "s390";
-    default:
-      return "ELF machine " + std::to_string(machine);
+    case EM_X86_64: return "x86-64";
+    case EM_386: return "x86 (32 bit)";
+    case EM_AARCH64: return "aarch64";
+    case EM_ARM: return "arm (32 bit)";
+    case EM_PPC64: return "ppc64";
+    case EM_RISCV: return "riscv";
+    case EM_S390: return "s390";
+    default: return "ELF machine " + std::to_string(machine);
   }
 }
 
@@ -125,27 +119,32 @@ std::optional<std::string> FirstFile(const SpawnSpec& spec, const std::vector<st
 Status NowhereOnPath(const SpawnSpec& spec) {
   const std::string& name = spec.arguments.front();
   const bool here = IsFile(FromHere(spec, "./" + name));
-  return base::NotFoundError(What(spec) + ": no program \"" + name + "\" on PATH (" + std::string(SearchPath(spec)) +
-                             ")" + (here ? "; for the file in the working directory write ./" + name : ""));
+  return base::NotFoundError(
+      What(spec) + ": no program \"" + name + "\" on PATH (" + std::string(SearchPath(spec)) + ")" +
+      (here ? "; for the file in the working directory write ./" + name : ""));
 }
 
 Status NotFound(const SpawnSpec& spec, const std::string& path) {
   const std::string seen = FromHere(spec, path);
-  if (!IsFile(seen)) return base::NotFoundError(What(spec) + ": " + seen + ": no such file (ENOENT)");
+  if (!IsFile(seen))
+    return base::NotFoundError(What(spec) + ": " + seen + ": no such file (ENOENT)");
   // The file is there, so what is missing is what it asks for.
   const std::string head = FirstBytes(seen);
   if (const auto interpreter = ScriptInterpreter(head)) {
     const bool dos = head.substr(0, head.find('\n')).ends_with('\r');
-    return base::NotFoundError(What(spec) + ": " + seen + " is a script for the interpreter \"" + *interpreter +
-                               "\", which does not exist (ENOENT)" +
-                               (dos ? "; its first line ends in a carriage return: save it with Unix line ends"
-                                    : "; install it or correct the script's first line"));
+    return base::NotFoundError(
+        What(spec) + ": " + seen + " is a script for the interpreter \"" + *interpreter +
+        "\", which does not exist (ENOENT)" +
+        (dos ? "; its first line ends in a carriage return: save it with Unix line ends"
+             : "; install it or correct the script's first line"));
   }
   if (const auto loader = ElfInterpreter(head)) {
-    return base::NotFoundError(What(spec) + ": " + seen + " needs the dynamic loader " + *loader +
-                               ", which does not exist (ENOENT); the program was built for another system");
+    return base::NotFoundError(
+        What(spec) + ": " + seen + " needs the dynamic loader " + *loader +
+        ", which does not exist (ENOENT); the program was built for another system");
   }
-  return base::NotFoundError(What(spec) + ": " + seen + ": its interpreter does not exist (ENOENT)");
+  return base::NotFoundError(What(spec) + ": " + seen +
+                             ": its interpreter does not exist (ENOENT)");
 }
 
 Status NotPermitted(const SpawnSpec& spec, const std::string& path) {
@@ -155,7 +154,8 @@ Status NotPermitted(const SpawnSpec& spec, const std::string& path) {
   if (::stat(seen.c_str(), &info) != 0) {
     return base::PermissionDeniedError(what + ": a folder on its path may not be entered (EACCES)");
   }
-  if (S_ISDIR(info.st_mode)) return base::PermissionDeniedError(what + " is a folder, not a program (EACCES)");
+  if (S_ISDIR(info.st_mode))
+    return base::PermissionDeniedError(what + " is a folder, not a program (EACCES)");
   struct statvfs mount;
   if (::statvfs(seen.c_str(), &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0) {
     return base::PermissionDeniedError(what + " lies on a file system mounted noexec (EACCES)");
@@ -164,7 +164,8 @@ Status NotPermitted(const SpawnSpec& spec, const std::string& path) {
     return base::PermissionDeniedError(what + " is not executable (EACCES); try: chmod +x " + seen);
   }
   if (const auto interpreter = ScriptInterpreter(FirstBytes(seen))) {
-    return base::PermissionDeniedError(what + ": its interpreter \"" + *interpreter + "\" is not executable (EACCES)");
+    return base::PermissionDeniedError(what + ": its interpreter \"" + *interpreter +
+                                       "\" is not executable (EACCES)");
   }
   return base::PermissionDeniedError(what + ": Permission denied (EACCES)");
 }
@@ -175,39 +176,37 @@ Status NotAProgram(const SpawnSpec& spec, const std::string& path) {
   if (head.starts_with(ELFMAG) && head.size() > offsetof(Elf64_Ehdr, e_version)) {
     Elf64_Half machine = 0;
     ::memcpy(&machine, head.data() + offsetof(Elf64_Ehdr, e_machine), sizeof(machine));
-    return base::InvalidArgumentError(What(spec) + ": " + seen + " was built for " + MachineName(machine) +
-                                      ", this machine is " + MachineName(EM_X86_64) + " (ENOEXEC)");
+    return base::InvalidArgumentError(What(spec) + ": " + seen + " was built for " +
+                                      MachineName(machine) + ", this machine is " +
+                                      MachineName(EM_X86_64) + " (ENOEXEC)");
   }
-  return base::InvalidArgumentError(What(spec) + ": " + seen +
-                                    " is not a program (ENOEXEC); a script needs a first line such as #!/bin/sh");
+  return base::InvalidArgumentError(
+      What(spec) + ": " + seen +
+      " is not a program (ENOEXEC); a script needs a first line such as #!/bin/sh");
 }
 
 Status TooLong(const SpawnSpec& spec, const std::string& path) {
   size_t bytes = 0;
   for (const std::string& argument : spec.arguments) bytes += argument.size() + 1;
   for (const std::string& entry : spec.environment) bytes += entry.size() + 1;
-  return base::ResourceExhaustedError(What(spec) + ": " + path + ": arguments and environment of " +
-                                      std::to_string(bytes) + " bytes are too long (E2BIG); the limit is " +
-                                      std::to_string(::sysconf(_SC_ARG_MAX)) +
-                                      " bytes in all and 131072 for each: pass them in a file, or ulimit -s unlimited");
+  return base::ResourceExhaustedError(
+      What(spec) + ": " + path + ": arguments and environment of " + std::to_string(bytes) +
+      " bytes are too long (E2BIG); the limit is " + std::to_string(::sysconf(_SC_ARG_MAX)) +
+      " bytes in all and 131072 for each: pass them in a file, or ulimit -s unlimited");
 }
 
 Status ExplainExec(const SpawnSpec& spec, const std::vector<std::string>& paths, int error) {
   const std::optional<std::string> file = FirstFile(spec, paths);
-  if (!file && error == ENOENT && spec.arguments.front().find('/') == std::string::npos) return NowhereOnPath(spec);
+  if (!file && error == ENOENT && spec.arguments.front().find('/') == std::string::npos)
+    return NowhereOnPath(spec);
   const std::string path = file.value_or(paths.front());
   switch (error) {
     case ENOENT:
-    case ENOTDIR:
-      return NotFound(spec, path);
-    case EACCES:
-      return NotPermitted(spec, path);
-    case ENOEXEC:
-      return NotAProgram(spec, path);
-    case E2BIG:
-      return TooLong(spec, path);
-    default:
-      return base::ErrnoStatus(error, What(spec) + ": execve " + path);
+    case ENOTDIR: return NotFound(spec, path);
+    case EACCES: return NotPermitted(spec, path);
+    case ENOEXEC: return NotAProgram(spec, path);
+    case E2BIG: return TooLong(spec, path);
+    default: return base::ErrnoStatus(error, What(spec) + ": execve " + path);
   }
 }
 
@@ -222,56 +221,61 @@ base::Result<std::vector<std::string>> ProgramPaths(const SpawnSpec& spec) {
   for (size_t begin = 0; begin <= folders.size();) {
     const size_t end = std::min(folders.find(':', begin), folders.size());
     const std::string folder(folders.substr(begin, end - begin));
-    paths.push_back((folder.empty() ? "." : folder) + "/" + name);  // an empty folder is the current one
+    paths.push_back((folder.empty() ? "." : folder) + "/" +
+                    name);  // an empty folder is the current one
     begin = end + 1;
   }
   return paths;
 }
 
-Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>& paths, ExecStage stage,
-                          int error, int subject) {
+Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>& paths,
+                          ExecStage stage, int error, int subject) {
   switch (stage) {
     case ExecStage::kStarting:
     case ExecStage::kParentGone:
       return base::CancelledError(What(spec) + ": its parent died meanwhile");
-    case ExecStage::kSession:
-      return base::ErrnoStatus(error, What(spec) + ": setsid");
-    case ExecStage::kCgroup:
-      return base::ErrnoStatus(error, What(spec) + ": join its cgroup");
+    case ExecStage::kSession: return base::ErrnoStatus(error, What(spec) + ": setsid");
+    case ExecStage::kCgroup: return base::ErrnoStatus(error, What(spec) + ": join its cgroup");
     case ExecStage::kTerminal:
       return base::ErrnoStatus(error, What(spec) + ": make the pty its controlling terminal");
     case ExecStage::kDescriptors:
       return ExplainDescriptorFailure(spec, "give it descriptor " + std::to_string(subject), error);
     case ExecStage::kLimits:
-      return base::ErrnoStatus(error, What(spec) + ": set resource limit " + std::to_string(subject) +
+      return base::ErrnoStatus(error, What(spec) + ": set resource limit " +
+                                          std::to_string(subject) +
                                           " (a limit above the hard one needs root)");
     case ExecStage::kWorkingDirectory:
-      return base::ErrnoStatus(error, What(spec) + ": enter its working directory " + spec.working_directory);
-    case ExecStage::kExec:
-      return ExplainExec(spec, paths, error);
+      return base::ErrnoStatus(
+          error, What(spec) + ": enter its working directory " + spec.working_directory);
+    case ExecStage::kExec: return ExplainExec(spec, paths, error);
   }
   return base::InternalError(What(spec) + ": failed at an unknown stage");
 }
 
 Status ExplainCloneFailure(const SpawnSpec& spec, int error) {
   if (error == EAGAIN) {
-    return base::ResourceExhaustedError(
-        What(spec) + ": no process can be made (EAGAIN); this user may have " + Limit(RLIMIT_NPROC) +
-        " processes and threads (raise it with: ulimit -u), a container may have a pids limit, and the machine has "
-        "kernel.pid_max");
+    return base::ResourceExhaustedError(What(spec) +
+                                        ": no process can be made (EAGAIN); this user may have " +
+                                        Limit(RLIMIT_NPROC) +
+                                        " processes and threads (raise it with: ulimit -u), a "
+                                        "container may have a pids limit, and the machine has "
+                                        "kernel.pid_max");
   }
-  if (error == EMFILE || error == ENFILE) return ExplainDescriptorFailure(spec, "watch the new process", error);
+  if (error == EMFILE || error == ENFILE)
+    return ExplainDescriptorFailure(spec, "watch the new process", error);
   return base::ErrnoStatus(error, What(spec) + ": clone");
 }
 
 Status ExplainDescriptorFailure(const SpawnSpec& spec, const std::string& what, int error) {
   if (error == EMFILE) {
-    return base::ResourceExhaustedError(What(spec) + ": " + what + ": descriptor limit of " + Limit(RLIMIT_NOFILE) +
+    return base::ResourceExhaustedError(What(spec) + ": " + what + ": descriptor limit of " +
+                                        Limit(RLIMIT_NOFILE) +
                                         " reached (EMFILE); raise it with: ulimit -n");
   }
   if (error == ENFILE) {
-    return base::ResourceExhaustedError(What(spec) + ": " + what +
-                                        ": the machine has no descriptors left (ENFILE); raise: sysctl fs.file-max");
+    return base::ResourceExhaustedError(
+        What(spec) + ": " + what +
+        ": the machine has no descriptors left (ENFILE); raise: sysctl fs.file-max");
   }
   return base::ErrnoStatus(error, What(spec) + ": " + what);
 }

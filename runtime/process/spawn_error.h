@@ -12,20 +12,22 @@
 
 namespace lockstep::process {
 
-/// The files that `spec.arguments[0]` may mean: itself when it has a slash, else a file of that name in each folder of
-/// PATH of `spec.environment`. Relative ones count from `spec.working_directory`. Looks at no file.
-/// Errors: InvalidArgument - the name is empty.
+/// The files that `spec.arguments[0]` may mean: itself when it has a slash, else a file of that
+/// name in each folder of PATH of `spec.environment`. Relative ones count from
+/// `spec.working_directory`. Looks at no file. Errors: InvalidArgument - the name is empty.
 base::Result<std::vector<std::string>> ProgramPaths(const SpawnSpec& spec);
 
-/// What a failure on the way to exec means to a person: looks at the files, their interpreters and the limits.
-/// `paths` were tried in vain.
-base::Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>& paths, ExecStage stage,
-                                int error, int subject);
+/// What a failure on the way to exec means to a person: looks at the files, their interpreters and
+/// the limits. `paths` were tried in vain.
+base::Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>& paths,
+                                ExecStage stage, int error, int subject);
 
-/// Why no process could be made (clone), with the limit that may apply and the command that raises it.
+/// Why no process could be made (clone), with the limit that may apply and the command that raises
+/// it.
 base::Status ExplainCloneFailure(const SpawnSpec& spec, int error);
 
-/// EMFILE or ENFILE while preparing a spawn, with the limit and the command that raises it; any other errno as it is.
+/// EMFILE or ENFILE while preparing a spawn, with the limit and the command that raises it; any
+/// other errno as it is.
 base::Status ExplainDescriptorFailure(const SpawnSpec& spec, const std::string& what, int error);
 
 }  // namespace lockstep::process

@@ -9,8 +9,8 @@
 
 namespace lockstep::event::testing {
 
-/// Runs any loop until `done` holds or `timeout` has passed, and tells whether it holds. Asks once a millisecond; a test
-/// that knows the callback it waits for calls Quit() there instead.
+/// Runs any loop until `done` holds or `timeout` has passed, and tells whether it holds. Asks once
+/// a millisecond; a test that knows the callback it waits for calls Quit() there instead.
 inline bool RunUntil(Loop& loop, const std::function<bool()>& done, base::Duration timeout) {
   const base::SteadyTime limit = loop.Now() + timeout;
   Registration again;

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A program that does what a supervised program may do, for tests of those who supervise it. Arguments are actions, done
-// in order:
+// A program that does what a supervised program may do, for tests of those who supervise it.
+// Arguments are actions, done in order:
 //
 //   print TEXT         writes TEXT and a newline to stdout
 //   complain TEXT      the same to stderr
@@ -11,16 +11,12 @@
 //   double-fork        a daemon: forked twice, in a session of its own, its parent gone
 //   hidden             a daemon with an empty environment, so that no mark is left on it
 //   stopped-child      a child that stops itself
-//   hopper             a daemon that forks and exits, again and again, up to 10,000 times, each in a new session
-//   stop               stops itself
-//   raise SIGNAL       sends itself the signal
-//   eat MEGABYTES      takes and touches memory
-//   fds                prints "fd N" for each open descriptor
-//   state              prints mask, ignored signals, umask, session, group, limits, working directory
-//   environment NAME   prints the variable
-//   wait-stdin         reads stdin to its end
-//   sleep              sleeps for ever
-//   exit CODE          ends
+//   hopper             a daemon that forks and exits, again and again, up to 10,000 times, each in
+//   a new session stop               stops itself raise SIGNAL       sends itself the signal eat
+//   MEGABYTES      takes and touches memory fds                prints "fd N" for each open
+//   descriptor state              prints mask, ignored signals, umask, session, group, limits,
+//   working directory environment NAME   prints the variable wait-stdin         reads stdin to its
+//   end sleep              sleeps for ever exit CODE          ends
 //
 // Each process made prints "pid N" before the next action. Ends with 0 after the last action.
 #include <dirent.h>
@@ -133,7 +129,8 @@ void PrintState() {
 
 void EatMemory(size_t megabytes) {
   std::vector<char> memory;
-  for (size_t i = 0; i < megabytes; ++i) memory.resize(memory.size() + (1 << 20), static_cast<char>(i));
+  for (size_t i = 0; i < megabytes; ++i)
+    memory.resize(memory.size() + (1 << 20), static_cast<char>(i));
 }
 
 }  // namespace
