@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <google/protobuf/util/json_util.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "runtime/base/errno_status.h"
+#include "runtime/telemetry/event_json.h"
 
 namespace lockstep::telemetry {
 namespace {
@@ -23,15 +23,6 @@ void SetTime(const base::Clock& clock, proto::Event* event) {
 }
 
 }  // namespace
-
-std::string EventJson(const proto::Event& event) {
-  std::string json;
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  // Fails only for messages that hold Any or an impossible time; an Event has neither.
-  (void)google::protobuf::util::MessageToJsonString(event, &json, options);
-  return json;
-}
 
 EventLog::EventLog(Options options, event::Loop& loop)
     : options_(std::move(options)), loop_(loop) {}

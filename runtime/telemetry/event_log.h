@@ -72,9 +72,6 @@ class EventLog {
   event::Registration tell_;
 };
 
-/// `event` as its one line, without the newline.
-std::string EventJson(const proto::Event& event);
-
 }  // namespace lockstep::telemetry
 
 #endif  // LOCKSTEP_RUNTIME_TELEMETRY_EVENT_LOG_H_

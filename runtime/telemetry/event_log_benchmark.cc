@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include "runtime/event/sim_loop.h"
+#include "runtime/telemetry/event_json.h"
 #include "runtime/telemetry/event_log.h"
 
 namespace lockstep::telemetry {
@@ -26,20 +27,12 @@ void BM_EventLog_Append(benchmark::State& state) {
 }
 BENCHMARK(BM_EventLog_Append)->Iterations(100'000);
 
-/// What is paid later, per event. The first event of a process costs more: protobuf builds its
-/// descriptors.
+/// What is paid later, per event. The first event of a process pays for its descriptors as well.
 void BM_EventLog_Json(benchmark::State& state) {
   const proto::Event event = RankExited();
   for ([[maybe_unused]] auto iteration : state) benchmark::DoNotOptimize(EventJson(event));
 }
 BENCHMARK(BM_EventLog_Json);
-
-void BM_EventLog_FirstJsonOfAProcess(benchmark::State& state) {
-  const proto::Event event = RankExited();
-  for ([[maybe_unused]] auto iteration : state) benchmark::DoNotOptimize(EventJson(event));
-}
-// Registered last and run once: only meaningful with --benchmark_filter=FirstJson.
-BENCHMARK(BM_EventLog_FirstJsonOfAProcess)->Iterations(1);
 
 }  // namespace
 }  // namespace lockstep::telemetry

@@ -82,7 +82,7 @@ TEST_F(EventLogTest, EventsBecomeStampedLines) {
   ASSERT_EQ(Lines().size(), 1u);
   EXPECT_EQ(
       Lines()[0],
-      R"({"time":"1970-01-01T00:00:01Z","steady_ns":"1000000000","job_id":"mnist-a1b2c3","host":"node-0",)"
+      R"({"time":"1970-01-01T00:00:01.000000Z","steady_ns":"1000000000","job_id":"mnist-a1b2c3","host":"node-0",)"
       R"("round":2,"rank_spawned":{"rank":3,"pid":"1003"}})");
   const proto::Event event = Parse(Lines()[0]);
   EXPECT_EQ(event.rank_spawned().pid(), 1003);
