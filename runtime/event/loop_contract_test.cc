@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -475,6 +476,26 @@ TEST(EpollLoopTest, PostsFromManyThreadsAllRunOnTheLoopInEachThreadsOrder) {
     ASSERT_EQ(order.size(), static_cast<size_t>(kPosts));
     for (int i = 0; i < kPosts; ++i) ASSERT_EQ(order[i], i);
   }
+}
+
+TEST(EpollLoopTest, PausedDescriptorThatWasHungUpCostsNoTime) {
+  base::RealClock clock;
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<EpollLoop> loop, EpollLoop::Create(clock));
+  SocketEndpoint endpoint;
+  endpoint.HangUp();
+  Registration watch =
+      loop->Watch(endpoint.fd(), kReadable, [&](Readiness) { loop->SetInterest(watch, kNothing); });
+  Registration timer = loop->After(milliseconds(100), [&] { loop->Quit(); });
+  timespec before;
+  timespec after;
+  ASSERT_EQ(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before), 0);
+
+  loop->Run();
+
+  ASSERT_EQ(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after), 0);
+  const int64_t used =
+      (after.tv_sec - before.tv_sec) * 1'000'000'000 + after.tv_nsec - before.tv_nsec;
+  EXPECT_LT(used, 20'000'000) << "ns of processor time in 100 ms of waiting";
 }
 
 TEST(EpollLoopTest, QuitFromAnotherThreadWakesASleepingLoop) {

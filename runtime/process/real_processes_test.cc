@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -715,11 +716,7 @@ class DeadAgentTest : public ::testing::Test {
       ::_exit(0);
     }
     ::close(pipe_[1]);
-    while (text_.find("ready\n") == std::string::npos) {
-      char bytes[512];
-      const ssize_t size = ::read(pipe_[0], bytes, sizeof(bytes));
-      if (size <= 0) break;
-      text_.append(bytes, static_cast<size_t>(size));
+    while (text_.find("ready\n") == std::string::npos && ReadMore()) {
     }
     return agent;
   }
@@ -731,13 +728,27 @@ class DeadAgentTest : public ::testing::Test {
     }
     return pids;
   }
-  /// Blocks until nobody holds the ranks' output any more.
-  void WaitForEnd() {
+  /// False at the end of the pipe, and when nothing comes for a long time.
+  bool ReadMore() {
+    pollfd readable{.fd = pipe_[0], .events = POLLIN, .revents = 0};
+    if (::poll(&readable, 1, 20'000) != 1) {
+      ADD_FAILURE() << "somebody holds the ranks' output";
+      return false;
+    }
     char bytes[512];
-    while (::read(pipe_[0], bytes, sizeof(bytes)) > 0) {
+    const ssize_t size = ::read(pipe_[0], bytes, sizeof(bytes));
+    if (size > 0) text_.append(bytes, static_cast<size_t>(size));
+    return size > 0;
+  }
+  /// Returns when nobody holds the ranks' output any more.
+  void WaitForEnd() {
+    while (ReadMore()) {
     }
   }
-  void TearDown() override { ::close(pipe_[0]); }
+  void TearDown() override {
+    ::close(pipe_[0]);
+    (void)KillMarked("dead.", kLongTime);  // should a test have failed
+  }
 
   int pipe_[2] = {-1, -1};
   std::string text_;
