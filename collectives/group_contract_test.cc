@@ -638,8 +638,8 @@ TEST(HostGroupTest, NobodyWaitsBeyondTheDeadlineWhateverOneRankDoes) {
     std::vector<std::thread> threads;
     for (int rank = 0; rank < size; ++rank) {
       threads.emplace_back([&, rank] {
+        std::vector<std::vector<float>> buffers(8, std::vector<float>(count, 1.0f));  // outlives the ops in flight
         ASSERT_OK_AND_ASSIGN(auto group, gang.Join(rank));
-        std::vector<std::vector<float>> buffers(8, std::vector<float>(count, 1.0f));
         std::vector<std::shared_ptr<Work>> works;
         for (int op = 0; op < 8; ++op) {
           auto& data = buffers[static_cast<size_t>(op)];

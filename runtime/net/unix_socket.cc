@@ -32,8 +32,9 @@ base::Result<sockaddr_un> AddressOf(const std::string& path) {
   return address;
 }
 
-base::Result<base::UniqueFd> MakeSocket() {
-  base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+base::Result<base::UniqueFd> MakeSocket(UnixSocketKind kind) {
+  const int type = kind == UnixSocketKind::kStream ? SOCK_STREAM : SOCK_SEQPACKET;
+  base::UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return base::ErrnoStatus(errno, "make a unix socket");
   return fd;
 }
@@ -47,20 +48,20 @@ int Bind(const base::UniqueFd& fd, const sockaddr_un& address) {
              : errno;
 }
 
-bool IsAbandonedSocket(const std::string& path) {
+bool IsAbandonedSocket(const std::string& path, UnixSocketKind kind) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
-  const base::Result<base::UniqueFd> probe = ConnectUnix(path);
+  const base::Result<base::UniqueFd> probe = ConnectUnix(path, kind);
   return probe.status().code() == base::Code::kUnavailable;
 }
 
 }  // namespace
 
-base::Result<base::UniqueFd> ListenUnix(const std::string& path) {
+base::Result<base::UniqueFd> ListenUnix(const std::string& path, UnixSocketKind kind) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
-  ASSIGN_OR_RETURN(base::UniqueFd fd, MakeSocket());
+  ASSIGN_OR_RETURN(base::UniqueFd fd, MakeSocket(kind));
   int error = Bind(fd, address);
-  if (error == EADDRINUSE && IsAbandonedSocket(path) && ::unlink(path.c_str()) == 0) {
+  if (error == EADDRINUSE && IsAbandonedSocket(path, kind) && ::unlink(path.c_str()) == 0) {
     error = Bind(fd, address);
   }
   if (error == EADDRINUSE) {
@@ -72,9 +73,9 @@ base::Result<base::UniqueFd> ListenUnix(const std::string& path) {
   return fd;
 }
 
-base::Result<base::UniqueFd> ConnectUnix(const std::string& path) {
+base::Result<base::UniqueFd> ConnectUnix(const std::string& path, UnixSocketKind kind) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
-  ASSIGN_OR_RETURN(base::UniqueFd fd, MakeSocket());
+  ASSIGN_OR_RETURN(base::UniqueFd fd, MakeSocket(kind));
   // A unix socket connects at once or not at all, also when it does not block.
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     const std::string what = "connect to " + path;

@@ -9,12 +9,17 @@
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
 
-/// Unix stream sockets by path. Every descriptor made here is close-on-exec and non-blocking.
+/// Unix sockets by path. Every descriptor made here is close-on-exec and non-blocking.
 /// Functions without state: callable from any thread.
 namespace lockstep::net {
 
 /// sockaddr_un holds 108 bytes with the final zero.
 inline constexpr size_t kUnixPathBytesMax = 107;
+
+enum class UnixSocketKind {
+  kStream,   // bytes
+  kPackets,  // messages, which arrive whole or not at all
+};
 
 struct PeerCredentials {
   pid_t pid = 0;
@@ -26,11 +31,13 @@ struct PeerCredentials {
 /// nobody listens on any more is replaced. Errors: InvalidArgument - empty path, or longer than
 /// kUnixPathBytesMax; AlreadyExists - somebody listens there, or the path is no socket; else
 /// errno's code (folder missing, no permission, no space).
-base::Result<base::UniqueFd> ListenUnix(const std::string& path);
+base::Result<base::UniqueFd> ListenUnix(const std::string& path,
+                                        UnixSocketKind kind = UnixSocketKind::kStream);
 
 /// Blocks: no. Errors: InvalidArgument - path too long; NotFound - no such socket; Unavailable -
 /// nobody listens; ResourceExhausted - its backlog is full.
-base::Result<base::UniqueFd> ConnectUnix(const std::string& path);
+base::Result<base::UniqueFd> ConnectUnix(const std::string& path,
+                                         UnixSocketKind kind = UnixSocketKind::kStream);
 
 /// The next connection; an invalid descriptor when none waits (or it was gone again).
 /// Errors: ResourceExhausted - no descriptor or memory free: the connection stays in the backlog.

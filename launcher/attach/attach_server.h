@@ -1,0 +1,172 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_ATTACH_ATTACH_SERVER_H_
+#define LOCKSTEP_LAUNCHER_ATTACH_ATTACH_SERVER_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/attach/attach_wire.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/base/sequence.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/event/loop.h"
+
+namespace lockstep::launcher {
+
+/// The agent's end of the attach protocol (runtime/attach/attach_wire.h): where the ranks of one job meet it. One an agent.
+/// All ranks come to one listening socket; the cookie in a rank's environment tells which rank and incarnation it is. So
+/// a rank costs nothing on the launch path but random bytes, and its recorder ring is made when it attaches.
+///
+/// A ring outlives its rank's process, until the round ends: it is evidence. Segments live as long: their memory goes when
+/// the last member has unmapped it. What ranks may take is bounded (Limits); beyond it they are refused with a reason.
+///
+/// Life of a connection: accepted (uid checked) -> hello within hello_timeout -> world sent -> messages and notices, until
+/// either side closes, the rank breaks the protocol, or the round ends.
+///
+/// Threads: confined to the loop's thread. Callbacks come from the loop, and may call back.
+class AttachServer {
+ public:
+  struct Limits {
+    int connections = 4096;             // of all ranks together
+    int connections_per_rank = 8;       // a session, shims, helpers
+    int segments_per_round = 1024;
+    uint64_t segment_bytes_per_round = uint64_t{16} << 30;  // virtual: pages count when they are touched
+    base::Duration hello_timeout = std::chrono::seconds(10);
+  };
+
+  struct Config {
+    std::string socket_path;            // at most 107 bytes; its folder exists and is ours
+    std::string job_id;                 // at most 127 bytes
+    std::string host;                   // for the records; at most 255 bytes
+    std::string boot_id;                // "" = read from /proc
+    std::string checkpoint_directory;   // "" = none; at most 4095 bytes
+    Limits limits;
+    std::function<void(base::Rank, base::Incarnation, int64_t step)> on_progress;
+    /// The first connection of an incarnation; `pid` as the kernel tells it.
+    std::function<void(base::Rank, base::Incarnation, int64_t pid)> on_attached;
+  };
+
+  /// A rank's place in its world.
+  struct RankWorld {
+    base::Rank rank;
+    base::LocalRank local_rank;
+    base::Incarnation incarnation;
+    base::Round round;
+    int world_size = 1;
+    int local_world_size = 1;
+    base::NodeIndex node_index;
+    int node_count = 1;
+    int restart_count = 0;
+  };
+
+  /// Listens. `loop` outlives the server. Errors: InvalidArgument - a text too long; AlreadyExists - another server
+  /// listens at the path; errno's codes.
+  static base::Result<std::unique_ptr<AttachServer>> Create(Config config, event::Loop& loop);
+  /// Closes everything and removes the socket file.
+  ~AttachServer();
+
+  const std::string& socket_path() const { return config_.socket_path; }
+
+  /// Lets this incarnation of the rank attach from now on, until the round ends. An earlier incarnation's cookie becomes
+  /// void. Returns the cookie for its environment: 64 hexadecimal digits.
+  std::string AddRank(const RankWorld& world);
+
+  /// Tells all ranks, also those that attach later in this round, to finish their step, save and end.
+  void RequestStop(base::Duration grace);
+  /// Tells all ranks that are attached to save a checkpoint.
+  void RequestCheckpoint();
+  /// Tells all ranks that are attached which round is in force (for rounds that keep processes).
+  void AnnounceRound(base::Round round);
+
+  /// Closes all connections, voids all cookies, drops rings and segments, forgets a requested stop.
+  void EndRound();
+
+  /// The recorder ring of the rank's latest incarnation, readable until the round ends; -1 when it never attached.
+  int RecorderFd(base::Rank rank) const;
+
+ private:
+  using Cookie = std::array<uint8_t, LOCKSTEP_ATTACH_COOKIE_BYTES>;
+  struct Member {
+    RankWorld world;
+    Cookie cookie{};
+    base::UniqueFd ring;
+    bool attached_before = false;
+  };
+  struct Notices {
+    bool stop = false;
+    bool checkpoint = false;
+    bool round = false;
+    bool any() const { return stop || checkpoint || round; }
+  };
+  struct Connection {
+    base::UniqueFd socket;
+    int64_t pid = 0;
+    std::optional<base::Rank> rank;  // once it has said hello
+    Notices due;                     // not sent yet
+    bool watches_writable = false;
+    event::Registration watch;
+    event::Registration hello_timer;
+  };
+  struct SegmentKey {
+    uint64_t group_id;
+    uint32_t epoch;
+    auto operator<=>(const SegmentKey&) const = default;
+  };
+  struct SharedSegment {
+    uint64_t bytes;
+    uint32_t member_count;
+    base::UniqueFd memory;
+  };
+  using Connections = std::map<uint64_t, Connection>;
+
+  AttachServer(Config config, event::Loop& loop, base::UniqueFd listener);
+
+  void OnConnecting();
+  void OnReady(uint64_t id, event::Readiness readiness);
+  /// False when the connection is no more.
+  bool OnMessage(uint64_t id, const lockstep_attach_message& message);
+  bool OnHello(uint64_t id, const lockstep_attach_hello& hello);
+  bool OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request);
+  bool OnProgress(uint64_t id, const lockstep_attach_progress& progress);
+  void Drop(uint64_t id);
+  void Refuse(uint64_t id, const base::Status& why);
+
+  Member* FindByCookie(const uint8_t* cookie);
+  base::Status PrepareRing(Member& member);
+  bool SendWorld(Connection& connection, const Member& member);
+  base::Result<const SharedSegment*> FindSegment(const Connection& connection,
+                                                 const lockstep_attach_segment_request& request);
+  void Notify(bool Notices::* notice);
+  bool SendDueNotices(Connection& connection);
+  static bool Send(const Connection& connection, const void* message, size_t length, int fd);
+
+  base::Sequence seq_;
+  const Config config_;
+  event::Loop& loop_;
+  const base::UniqueFd listener_;
+  std::string boot_id_;
+
+  // Confined to the loop:
+  std::map<base::Rank, Member> members_ GUARDED_BY(seq_);
+  Connections connections_ GUARDED_BY(seq_);
+  std::map<SegmentKey, SharedSegment> segments_ GUARDED_BY(seq_);
+  uint64_t segment_bytes_ GUARDED_BY(seq_) = 0;
+  uint64_t next_connection_ GUARDED_BY(seq_) = 1;
+  std::optional<base::Duration> stop_grace_ GUARDED_BY(seq_);
+  uint64_t checkpoint_number_ GUARDED_BY(seq_) = 0;
+  base::Round announced_round_ GUARDED_BY(seq_);
+  event::Registration accept_watch_;
+  event::Registration accept_again_;
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_ATTACH_ATTACH_SERVER_H_
