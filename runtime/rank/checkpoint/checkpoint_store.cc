@@ -1,0 +1,133 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/rank/checkpoint/checkpoint_store.h"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+namespace lockstep::rank {
+namespace {
+
+using base::InvalidArgumentError;
+using base::OkStatus;
+using base::Result;
+using base::Status;
+
+constexpr std::string_view kPrefix = "step-";
+constexpr std::string_view kTemporary = ".tmp";
+constexpr std::string_view kFileName = "/state.safetensors";
+
+/// The step of "step-120"; nothing for any other name.
+std::optional<int64_t> StepOf(std::string_view name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  const std::string_view digits = name.substr(kPrefix.size());
+  int64_t step = -1;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), step);
+  if (error != std::errc() || end != digits.data() + digits.size() || step < 0) return std::nullopt;
+  return step;
+}
+
+bool IsTemporary(std::string_view name) {
+  return name.ends_with(kTemporary) &&
+         StepOf(name.substr(0, name.size() - kTemporary.size())).has_value();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Create(Config config, FileSystem& files) {
+  if (config.directory.empty()) return InvalidArgumentError("no checkpoint directory was named");
+  if (config.keep_last < 1) {
+    return InvalidArgumentError("keep_last is " + std::to_string(config.keep_last) +
+                                "; it must be at least 1");
+  }
+  RETURN_IF_ERROR(
+      files.MakeDirectories(config.directory).WithFrame("while making the checkpoint directory"));
+  return std::unique_ptr<CheckpointStore>(new CheckpointStore(std::move(config), files));
+}
+
+Status CheckpointStore::Write(int64_t step, const CheckpointMetadata& metadata,
+                              std::vector<TensorView> tensors) {
+  if (step < 0) return InvalidArgumentError("a checkpoint of step " + std::to_string(step));
+  const std::string path = PathOf(step);
+  const std::string temporary = path + std::string(kTemporary);
+  RETURN_IF_ERROR(files_.RemoveTree(temporary));
+  RETURN_IF_ERROR(files_.MakeDirectories(temporary));
+  if (Status written = WriteCheckpointFile(files_, temporary + std::string(kFileName), metadata,
+                                           std::move(tensors));
+      !written.ok()) {
+    (void)files_.RemoveTree(temporary);  // on a full disk the next one needs the room
+    return written;
+  }
+  RETURN_IF_ERROR(files_.SyncDirectory(temporary));
+  // An old one of this step is a refused one, or this run came by here before: the new one is as
+  // good.
+  RETURN_IF_ERROR(files_.RemoveTree(path));
+  RETURN_IF_ERROR(files_.Rename(temporary, path));
+  RETURN_IF_ERROR(files_.SyncDirectory(config_.directory));
+  return RemoveOutdated(step).WithFrame("checkpoint " + path +
+                                        " is safe, but removing old ones failed");
+}
+
+Result<CheckpointStore::Search> CheckpointStore::FindNewest() {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> steps, Steps());
+  Search search;
+  for (const int64_t step : steps) {
+    Result<CheckpointFile> file = Read(step);
+    if (file.ok()) {
+      search.found = Loaded{step, std::move(file).value()};
+      return search;
+    }
+    search.refused.push_back(file.status().WithFrame("checkpoint " + PathOf(step) + " is refused"));
+  }
+  if (!search.refused.empty()) {
+    return base::DataLossError("none of the " + std::to_string(steps.size()) + " checkpoints in " +
+                               config_.directory + " is whole; move them away to start afresh")
+        .WithCause(search.refused.front());
+  }
+  return search;
+}
+
+std::string CheckpointStore::PathOf(int64_t step) const {
+  return config_.directory + "/" + std::string(kPrefix) + std::to_string(step);
+}
+
+/// Newest first.
+Result<std::vector<int64_t>> CheckpointStore::Steps() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.ListDirectory(config_.directory));
+  std::vector<int64_t> steps;
+  for (const std::string& name : names) {
+    // Not "step-007": PathOf would not find it again.
+    if (const auto step = StepOf(name); step && name == kPrefix.data() + std::to_string(*step)) {
+      steps.push_back(*step);
+    }
+  }
+  std::sort(steps.begin(), steps.end(), std::greater());
+  return steps;
+}
+
+Result<CheckpointFile> CheckpointStore::Read(int64_t step) {
+  ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
+                   files_.ReadFile(PathOf(step) + std::string(kFileName)));
+  return CheckpointFile::Parse(std::move(bytes));
+}
+
+Status CheckpointStore::RemoveOutdated(int64_t newest_step) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.ListDirectory(config_.directory));
+  for (const std::string& name : names) {
+    if (IsTemporary(name)) RETURN_IF_ERROR(files_.RemoveTree(config_.directory + "/" + name));
+  }
+  ASSIGN_OR_RETURN(const std::vector<int64_t> steps, Steps());
+  int kept = 0;
+  for (const int64_t step : steps) {
+    if (step > newest_step || ++kept <= config_.keep_last) continue;
+    // Under its own name it must not be found half removed.
+    const std::string temporary = PathOf(step) + std::string(kTemporary);
+    RETURN_IF_ERROR(files_.Rename(PathOf(step), temporary));
+    RETURN_IF_ERROR(files_.RemoveTree(temporary));
+  }
+  return OkStatus();
+}
+
+}  // namespace lockstep::rank

@@ -1,0 +1,216 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/rank/checkpoint/checkpoint_store.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/rank/checkpoint/fake_file_system.h"
+
+namespace lockstep::rank {
+namespace {
+
+using base::Code;
+using base::Status;
+using base::testing::IsOkAndHolds;
+using base::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using PowerCut = FakeFileSystem::PowerCut;
+
+class CheckpointStoreTest : public ::testing::Test {
+ protected:
+  CheckpointStoreTest() { Open(2); }
+
+  void Open(int keep_last) {
+    auto store = CheckpointStore::Create({"/job/checkpoints", keep_last}, files_);
+    ASSERT_OK(store);
+    store_ = std::move(store).value();
+  }
+
+  Status Write(int64_t step) {
+    const std::vector<int64_t> value = {step};
+    return store_->Write(
+        step, {{"step", std::to_string(step)}},
+        {{"value", collectives::Dtype::kI64, {}, std::as_bytes(std::span(value))}});
+  }
+
+  /// The step of the newest whole checkpoint, whose contents must be that step's; -1: there is
+  /// none.
+  base::Result<int64_t> Newest() {
+    ASSIGN_OR_RETURN(const CheckpointStore::Search search, store_->FindNewest());
+    if (!search.found.has_value()) return -1;
+    EXPECT_EQ(search.found->file.metadata().at("step"), std::to_string(search.found->step));
+    return search.found->step;
+  }
+
+  void Damage(int64_t step) {
+    files_.File("/job/checkpoints/step-" + std::to_string(step) + "/state.safetensors")[4096] ^=
+        std::byte{1};
+  }
+
+  std::vector<std::string> Names() { return files_.ListDirectory("/job/checkpoints").value(); }
+
+  FakeFileSystem files_;
+  std::unique_ptr<CheckpointStore> store_;
+};
+
+TEST_F(CheckpointStoreTest, NewFolderHasNone) { EXPECT_THAT(Newest(), IsOkAndHolds(-1)); }
+
+TEST_F(CheckpointStoreTest, NewestIsByNumberNotByName) {
+  ASSERT_OK(Write(9));
+  ASSERT_OK(Write(10));
+
+  EXPECT_THAT(Newest(), IsOkAndHolds(10));
+}
+
+TEST_F(CheckpointStoreTest, OnlyTheLastOnesAreKept) {
+  for (const int64_t step : {1, 2, 3, 4}) ASSERT_OK(Write(step));
+
+  EXPECT_THAT(Names(), ElementsAre("step-3", "step-4"));
+}
+
+TEST_F(CheckpointStoreTest, DamagedOneIsRefusedAndTheOneBeforeTaken) {
+  ASSERT_OK(Write(1));
+  ASSERT_OK(Write(2));
+  Damage(2);
+
+  ASSERT_OK_AND_ASSIGN(const auto search, store_->FindNewest());
+
+  ASSERT_TRUE(search.found.has_value());
+  EXPECT_EQ(search.found->step, 1);
+  ASSERT_THAT(search.refused, SizeIs(1));
+  EXPECT_THAT(
+      search.refused[0],
+      StatusIs(Code::kDataLoss, HasSubstr("/step-2 is refused: tensor 'value' is damaged")));
+}
+
+TEST_F(CheckpointStoreTest, NothingWholeIsAnErrorNotAFreshStart) {
+  ASSERT_OK(Write(1));
+  Damage(1);
+
+  EXPECT_THAT(Newest(), StatusIs(Code::kDataLoss, HasSubstr("none of the 1 checkpoints")));
+}
+
+// With keep_last = 1 the refused step 3 would otherwise push out the only good checkpoint.
+TEST_F(CheckpointStoreTest, RefusedLaterOneDoesNotCount) {
+  Open(1);
+  ASSERT_OK(Write(3));
+  Damage(3);
+  ASSERT_OK(Write(2));
+
+  EXPECT_THAT(Names(), ElementsAre("step-2", "step-3"));
+  EXPECT_THAT(Newest(), IsOkAndHolds(2));
+}
+
+TEST_F(CheckpointStoreTest, RefusedOneIsReplacedWhenItsStepComesAgain) {
+  ASSERT_OK(Write(1));
+  ASSERT_OK(Write(2));
+  Damage(2);
+
+  ASSERT_OK(Write(2));
+
+  EXPECT_THAT(Newest(), IsOkAndHolds(2));
+}
+
+TEST_F(CheckpointStoreTest, ForeignNamesAreLeftAlone) {
+  for (const char* name : {"step-", "step-x", "step-007", "step--1", "steps", "notes.tmp"}) {
+    ASSERT_OK(files_.MakeDirectories(std::string("/job/checkpoints/") + name));
+  }
+  EXPECT_THAT(Newest(), IsOkAndHolds(-1));
+  ASSERT_OK(Write(1));
+  EXPECT_THAT(Names(), SizeIs(7));
+}
+
+TEST_F(CheckpointStoreTest, LeftoversOfACrashAreSwept) {
+  ASSERT_OK(files_.MakeDirectories("/job/checkpoints/step-5.tmp"));
+
+  ASSERT_OK(Write(1));
+
+  EXPECT_THAT(Names(), ElementsAre("step-1"));
+}
+
+TEST_F(CheckpointStoreTest, FullDiskKeepsTheOldOneAndLeavesNoPart) {
+  ASSERT_OK(Write(1));
+  files_.FailCall(3);  // the write, after a removal and a mkdir
+
+  EXPECT_THAT(Write(2), StatusIs(Code::kResourceExhausted, HasSubstr("write ")));
+
+  EXPECT_THAT(Names(), ElementsAre("step-1"));
+  EXPECT_THAT(Newest(), IsOkAndHolds(1));
+}
+
+TEST_F(CheckpointStoreTest, BadConfigurationIsRefused) {
+  EXPECT_THAT(CheckpointStore::Create({"", 1}, files_), StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(CheckpointStore::Create({"/c", 0}, files_),
+              StatusIs(Code::kInvalidArgument, HasSubstr("at least 1")));
+  EXPECT_THAT(Write(-1), StatusIs(Code::kInvalidArgument));
+}
+
+/// Each call fails once, alone or with all after it: an error, the old or the new checkpoint is
+/// there, and the next write works.
+class CheckpointStoreFaultTest : public CheckpointStoreTest,
+                                 public ::testing::WithParamInterface<bool> {};
+
+TEST_P(CheckpointStoreFaultTest, EachFailingCallLeavesTheOldOrTheNew) {
+  ASSERT_OK(Write(1));
+  ASSERT_OK(Write(2));
+
+  int k = 1;
+  for (int64_t step = 3;; ++step, ++k) {
+    files_.FailCall(k, GetParam());
+    const Status status = Write(step);
+    const bool was_hit = files_.calls() >= k;
+    files_.FailCall(0);
+    ASSERT_OK_AND_ASSIGN(const int64_t newest, Newest());
+    if (!was_hit) {
+      EXPECT_OK(status);
+      EXPECT_EQ(newest, step);
+      break;
+    }
+    EXPECT_FALSE(status.ok()) << "call " << k;
+    EXPECT_TRUE(newest == step || newest == step - 1) << "call " << k << ": " << newest;
+    ASSERT_OK(Write(step));
+  }
+  EXPECT_GT(k, 8);
+  EXPECT_THAT(Names(), SizeIs(2));
+}
+
+INSTANTIATE_TEST_SUITE_P(OneOrAll, CheckpointStoreFaultTest, ::testing::Bool());
+
+/// The power goes at each call: after the reboot the old or the new checkpoint is found, whole; the
+/// new one for sure if Write said so.
+class CheckpointStorePowerCutTest : public CheckpointStoreTest,
+                                    public ::testing::WithParamInterface<PowerCut> {};
+
+TEST_P(CheckpointStorePowerCutTest, RebootFindsTheOldOrTheNew) {
+  ASSERT_OK(Write(1));
+  ASSERT_OK(Write(2));
+
+  int k = 1;
+  for (int64_t step = 3;; ++step, ++k) {
+    files_.FailCall(k, true);
+    const Status status = Write(step);
+    const bool was_hit = files_.calls() >= k;
+    files_.FailCall(0);
+    files_.CutPower(GetParam());
+    ASSERT_OK_AND_ASSIGN(const CheckpointStore::Search search, store_->FindNewest());
+    EXPECT_THAT(search.refused, IsEmpty()) << "call " << k;
+    ASSERT_TRUE(search.found.has_value()) << "call " << k;
+    if (!was_hit) {
+      EXPECT_OK(status);
+      EXPECT_EQ(search.found->step, step);
+      break;
+    }
+    EXPECT_TRUE(search.found->step == step || search.found->step == step - 1) << "call " << k;
+    ASSERT_OK(Write(step));
+  }
+  EXPECT_GT(k, 8);
+}
+
+INSTANTIATE_TEST_SUITE_P(WhatStays, CheckpointStorePowerCutTest,
+                         ::testing::Values(PowerCut::kOnlySynced, PowerCut::kEverything));
+
+}  // namespace
+}  // namespace lockstep::rank

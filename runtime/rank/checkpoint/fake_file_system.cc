@@ -1,0 +1,127 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/rank/checkpoint/fake_file_system.h"
+
+#include <utility>
+
+#include "runtime/base/check.h"
+
+namespace lockstep::rank {
+namespace {
+
+using base::OkStatus;
+using base::Result;
+using base::Status;
+
+std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+bool IsBelow(const std::string& path, const std::string& folder) {
+  return path.starts_with(folder + "/");
+}
+
+bool IsSameOrBelow(const std::string& path, const std::string& folder) {
+  return path == folder || IsBelow(path, folder);
+}
+
+}  // namespace
+
+void FakeFileSystem::FailCall(int k, bool and_all_after) {
+  calls_ = 0;
+  failing_call_ = k;
+  and_all_after_ = and_all_after;
+}
+
+void FakeFileSystem::CutPower(PowerCut what_stays) {
+  if (what_stays == PowerCut::kOnlySynced) now_ = synced_;
+  synced_ = now_;
+}
+
+std::vector<std::byte>& FakeFileSystem::File(const std::string& path) {
+  LOCKSTEP_CHECK(now_.contains(path) && now_[path].has_value(), path.c_str());
+  return *now_[path];
+}
+
+bool FakeFileSystem::ThisCallFails() {
+  ++calls_;
+  return failing_call_ != 0 &&
+         (calls_ == failing_call_ || (and_all_after_ && calls_ > failing_call_));
+}
+
+Status FakeFileSystem::Failure(const std::string& what) const {
+  return base::ResourceExhaustedError(what + ": made to fail");
+}
+
+Status FakeFileSystem::MakeDirectories(const std::string& path) {
+  if (ThisCallFails()) return Failure("mkdir " + path);
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    now_.emplace(path.substr(0, end), std::nullopt);
+    synced_.emplace(path.substr(0, end), std::nullopt);
+    if (end == std::string::npos) return OkStatus();
+  }
+}
+
+Status FakeFileSystem::WriteDurably(const std::string& path,
+                                    std::span<const std::span<const std::byte>> parts) {
+  if (!now_.contains(ParentOf(path))) return base::NotFoundError("open " + path);
+  std::vector<std::byte> bytes;
+  for (const auto& part : parts) bytes.insert(bytes.end(), part.begin(), part.end());
+  const bool fails = ThisCallFails();
+  if (fails) bytes.resize(bytes.size() / 2);
+  now_[path] = std::move(bytes);
+  return fails ? Failure("write " + path) : OkStatus();
+}
+
+Status FakeFileSystem::SyncDirectory(const std::string& path) {
+  if (ThisCallFails()) return Failure("fsync " + path);
+  // What is named in the folder becomes what a power cut keeps, with all that hangs below it.
+  std::erase_if(synced_, [&](const auto& entry) {
+    return IsBelow(entry.first, path) && !now_.contains(entry.first);
+  });
+  for (const auto& [name, content] : now_) {
+    if (IsBelow(name, path)) synced_[name] = content;
+  }
+  return OkStatus();
+}
+
+Status FakeFileSystem::Rename(const std::string& from, const std::string& to) {
+  if (ThisCallFails()) return Failure("rename " + from + " to " + to);
+  if (!now_.contains(from)) return base::NotFoundError("rename " + from);
+  if (now_.contains(to))
+    return base::FailedPreconditionError("rename to " + to + ": Directory not empty");
+  Tree moved;
+  std::erase_if(now_, [&](const auto& entry) {
+    if (!IsSameOrBelow(entry.first, from)) return false;
+    moved[to + entry.first.substr(from.size())] = entry.second;
+    return true;
+  });
+  now_.merge(moved);
+  return OkStatus();
+}
+
+Status FakeFileSystem::RemoveTree(const std::string& path) {
+  const bool fails = ThisCallFails();
+  // Half of it: the files are gone, the folders are not.
+  std::erase_if(now_, [&](const auto& entry) {
+    return IsSameOrBelow(entry.first, path) && (!fails || entry.second.has_value());
+  });
+  return fails ? Failure("remove " + path) : OkStatus();
+}
+
+Result<std::vector<std::string>> FakeFileSystem::ListDirectory(const std::string& path) {
+  if (ThisCallFails()) return Failure("list " + path);
+  if (!now_.contains(path)) return base::NotFoundError("list " + path);
+  std::vector<std::string> names;
+  for (const auto& [name, content] : now_) {
+    if (IsBelow(name, path) && ParentOf(name) == path)
+      names.push_back(name.substr(path.size() + 1));
+  }
+  return names;
+}
+
+Result<std::vector<std::byte>> FakeFileSystem::ReadFile(const std::string& path) {
+  if (ThisCallFails()) return Failure("read " + path);
+  const auto found = now_.find(path);
+  if (found == now_.end() || !found->second.has_value()) return base::NotFoundError("open " + path);
+  return *found->second;
+}
+
+}  // namespace lockstep::rank
