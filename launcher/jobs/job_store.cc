@@ -102,11 +102,12 @@ base::Result<std::vector<JobEntry>> JobStore::List() const {
   for (const std::string& id : *ids) {
     if (std::optional<JobEntry> job = Read(id)) jobs.push_back(*std::move(job));
   }
-  std::stable_sort(jobs.begin(), jobs.end(), [](const JobEntry& a, const JobEntry& b) {
-    const bool a_live = a.condition == JobCondition::kLive,
-               b_live = b.condition == JobCondition::kLive;
-    if (a_live != b_live) return a_live;
-    return Nanoseconds(a.state.started()) > Nanoseconds(b.state.started());
+  std::sort(jobs.begin(), jobs.end(), [](const JobEntry& a, const JobEntry& b) {
+    const auto place = [](const JobEntry& job) {
+      const bool live = job.condition == JobCondition::kLive;
+      return std::tuple(!live, -Nanoseconds(job.state.started()), std::string_view(job.id));
+    };
+    return place(a) < place(b);
   });
   return jobs;
 }

@@ -62,6 +62,7 @@ void Channel::Close() {
 }
 
 void Channel::OnReady(event::Readiness readiness) {
+  seq_.AssertHeld();
   if (readiness.writable) WriteSome();
   if (!closed_ && (readiness.readable || readiness.closed)) ReadSome();
 }
@@ -85,7 +86,7 @@ void Channel::ReadSome() {
   const base::Status read = decoder_.Feed(std::string_view(buffer, static_cast<size_t>(count)),
                                           [this, &alive, &handlers](std::string_view payload) {
                                             handlers->on_message(payload);
-                                            return !alive.expired() && !closed_;
+                                            return !alive.expired() && !closed();
                                           });
   if (!read.ok() && !alive.expired()) CloseWith(read);
 }

@@ -12,6 +12,7 @@
 
 #include "runtime/base/sequence.h"
 #include "runtime/base/status.h"
+#include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/net/frame.h"
@@ -61,27 +62,33 @@ class Channel {
   /// Closes at once; unsent bytes are dropped. on_closed(Cancelled) follows.
   void Close();
 
-  bool closed() const { return closed_; }
-  size_t queued_bytes() const { return unsent_.size() - sent_bytes_; }
+  bool closed() const {
+    seq_.AssertHeld();
+    return closed_;
+  }
+  size_t queued_bytes() const {
+    seq_.AssertHeld();
+    return unsent_.size() - sent_bytes_;
+  }
 
  private:
   void OnReady(event::Readiness readiness);
-  void ReadSome();
-  void WriteSome();
-  void CloseWith(base::Status why);
+  void ReadSome() REQUIRES(seq_);
+  void WriteSome() REQUIRES(seq_);
+  void CloseWith(base::Status why) REQUIRES(seq_);
 
   const std::shared_ptr<const Handlers> handlers_;  // shared: a handler may destroy its channel
   const Options options_;
   event::Loop& loop_;
 
   base::Sequence seq_;
-  base::UniqueFd fd_;
-  FrameDecoder decoder_;
-  std::string unsent_;
-  size_t sent_bytes_ = 0;  // of unsent_
-  bool closed_ = false;
-  event::Registration watch_;
-  event::Registration closing_;
+  base::UniqueFd fd_ GUARDED_BY(seq_);
+  FrameDecoder decoder_ GUARDED_BY(seq_);
+  std::string unsent_ GUARDED_BY(seq_);
+  size_t sent_bytes_ GUARDED_BY(seq_) = 0;  // of unsent_
+  bool closed_ GUARDED_BY(seq_) = false;
+  event::Registration watch_ GUARDED_BY(seq_);
+  event::Registration closing_ GUARDED_BY(seq_);
   /// Expires with the channel; for those who call a handler.
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };

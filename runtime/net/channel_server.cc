@@ -42,13 +42,17 @@ ChannelServer::~ChannelServer() {
 }
 
 void ChannelServer::AcceptAll() {
+  seq_.AssertHeld();
   while (true) {
     base::Result<base::UniqueFd> accepted = AcceptUnix(listener_.get());
     if (!accepted.ok()) {
       LOG(WARNING) << path_ << ": " << accepted.status() << "; trying again in "
                    << base::FormatDuration(kAcceptRest);
       loop_.SetInterest(watch_, {});
-      rest_ = loop_.After(kAcceptRest, [this] { loop_.SetInterest(watch_, {.readable = true}); });
+      rest_ = loop_.After(kAcceptRest, [this] {
+        seq_.AssertHeld();
+        loop_.SetInterest(watch_, {.readable = true});
+      });
       return;
     }
     if (!accepted->valid()) return;
@@ -74,14 +78,17 @@ void ChannelServer::Admit(base::UniqueFd fd) {
   Connection& connection = connections_[id];
   connection.channel = std::make_unique<Channel>(
       std::move(fd),
-      Channel::Handlers{.on_message =
-                            [this, id](std::string_view payload) {
-                              RestartIdleTimer(id);
-                              handlers_.on_message(id, payload);
-                            },
-                        .on_closed = [this, id](const base::Status& why) { Forget(id, why); }},
+      Channel::Handlers{
+          .on_message = [this, id](std::string_view payload) { Receive(id, payload); },
+          .on_closed = [this, id](const base::Status& why) { Forget(id, why); }},
       options_.channel, loop_);
   RestartIdleTimer(id);
+}
+
+void ChannelServer::Receive(ConnectionId id, std::string_view payload) {
+  seq_.AssertHeld();
+  RestartIdleTimer(id);
+  handlers_.on_message(id, payload);
 }
 
 void ChannelServer::RestartIdleTimer(ConnectionId id) {
@@ -106,6 +113,7 @@ void ChannelServer::Close(ConnectionId connection) {
 }
 
 void ChannelServer::Forget(ConnectionId id, const base::Status& why) {
+  seq_.AssertHeld();
   connections_.erase(id);
   if (handlers_.on_closed) handlers_.on_closed(id, why);
 }

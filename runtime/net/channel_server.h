@@ -14,6 +14,7 @@
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
 #include "runtime/base/strong_int.h"
+#include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/net/channel.h"
@@ -54,10 +55,16 @@ class ChannelServer {
   /// Does nothing when it is gone already.
   void Close(ConnectionId connection);
 
-  size_t connection_count() const { return connections_.size(); }
+  size_t connection_count() const {
+    seq_.AssertHeld();
+    return connections_.size();
+  }
   const std::string& path() const { return path_; }
   /// Connections turned away so far: foreign users and those over the limit.
-  uint64_t refused_total() const { return refused_total_; }
+  uint64_t refused_total() const {
+    seq_.AssertHeld();
+    return refused_total_;
+  }
 
  private:
   struct Connection {
@@ -68,8 +75,9 @@ class ChannelServer {
   ChannelServer(std::string path, base::UniqueFd listener, Handlers handlers, Options options,
                 event::Loop& loop);
   void AcceptAll();
-  void Admit(base::UniqueFd fd);
-  void RestartIdleTimer(ConnectionId id);
+  void Admit(base::UniqueFd fd) REQUIRES(seq_);
+  void Receive(ConnectionId id, std::string_view payload);
+  void RestartIdleTimer(ConnectionId id) REQUIRES(seq_);
   void Forget(ConnectionId id, const base::Status& why);
 
   const std::string path_;
@@ -79,11 +87,11 @@ class ChannelServer {
 
   base::Sequence seq_;
   base::UniqueFd listener_;
-  ConnectionId next_id_{1};
-  uint64_t refused_total_ = 0;
-  std::unordered_map<ConnectionId, Connection> connections_;
-  event::Registration watch_;
-  event::Registration rest_;
+  ConnectionId next_id_ GUARDED_BY(seq_){1};
+  uint64_t refused_total_ GUARDED_BY(seq_) = 0;
+  std::unordered_map<ConnectionId, Connection> connections_ GUARDED_BY(seq_);
+  event::Registration watch_ GUARDED_BY(seq_);
+  event::Registration rest_ GUARDED_BY(seq_);
 };
 
 }  // namespace lockstep::net

@@ -123,6 +123,7 @@ struct OutputPump::RankOutput {
 
 base::Result<std::unique_ptr<OutputPump>> OutputPump::Create(Options options, event::Loop& loop) {
   std::unique_ptr<OutputPump> pump(new OutputPump(std::move(options), loop));
+  pump->seq_.AssertHeld();
   ASSIGN_OR_RETURN(pump->console_out_, pump->console_->AddFd(pump->options_.stdout_fd));
   ASSIGN_OR_RETURN(pump->console_err_, pump->console_->AddFd(pump->options_.stderr_fd));
   return pump;
@@ -190,6 +191,7 @@ bool OutputPump::HasRoom(const Stream& stream) const {
 }
 
 void OutputPump::OnReadable(Stream& stream) {
+  seq_.AssertHeld();
   if (!HasRoom(stream)) {
     stream.paused = true;
     loop_.SetInterest(stream.watch, {});
@@ -199,6 +201,7 @@ void OutputPump::OnReadable(Stream& stream) {
 }
 
 void OutputPump::ResumePaused() {
+  seq_.AssertHeld();
   for (auto& [rank, output] : ranks_) {
     for (const auto& stream : output->streams) {
       if (!stream->paused || !HasRoom(*stream)) continue;
@@ -241,6 +244,7 @@ void OutputPump::Take(Stream& stream, std::string_view bytes) {
 }
 
 void OutputPump::ShowProgress(Stream& stream) {
+  seq_.AssertHeld();
   lines_.clear();
   stream.lines.TakeProgress(&lines_);
   console_->Append(stream.console, lines_);
@@ -274,12 +278,24 @@ void OutputPump::Close(base::Rank rank, base::Duration timeout, std::function<vo
   CheckClosed(output);
 }
 
+void OutputPump::ReadNow(base::Rank rank) {
+  seq_.AssertHeld();
+  const auto found = ranks_.find(rank);
+  if (found == ranks_.end()) return;
+  for (const auto& stream : found->second->streams) ReadWhatIsThere(*stream);
+}
+
+void OutputPump::ReadWhatIsThere(Stream& stream) {
+  // A process that writes on for ever must not keep us: nobody can have written more than a
+  // pipe's capacity before this moment that is not read by then.
+  const uint64_t limit = bytes_read_total_ + kPipeBytesMax;
+  while (stream.fd.valid() && bytes_read_total_ < limit && ReadOnce(stream)) continue;
+}
+
 void OutputPump::DrainNow(RankOutput& output) {
+  seq_.AssertHeld();
   for (const auto& stream : output.streams) {
-    // A process that writes on for ever must not keep us: nobody can have written more than a
-    // pipe's capacity before this moment that is not read by then.
-    const uint64_t limit = bytes_read_total_ + kPipeBytesMax;
-    while (stream->fd.valid() && bytes_read_total_ < limit && ReadOnce(*stream)) continue;
+    ReadWhatIsThere(*stream);
     EndStream(*stream);
   }
 }
@@ -303,6 +319,7 @@ void OutputPump::Flush(base::Duration timeout, std::function<void(base::Status)>
   flushes_pending_ = 2;
   const uint64_t number = ++flush_number_;
   const auto one_done = [this, number] {
+    seq_.AssertHeld();
     if (number == flush_number_ && --flushes_pending_ == 0) CheckFlushed();
   };
   console_->Flush(one_done);
@@ -311,6 +328,7 @@ void OutputPump::Flush(base::Duration timeout, std::function<void(base::Status)>
 }
 
 void OutputPump::CheckFlushed() {
+  seq_.AssertHeld();
   ++flush_number_;
   flush_timer_.reset();
   const auto done = std::exchange(flushed_, nullptr);
@@ -350,6 +368,7 @@ std::vector<std::string> OutputPump::LastStderrLines(base::Rank rank, size_t cou
 }
 
 void OutputPump::OnFileFailed(base::Status why) {
+  seq_.AssertHeld();
   // The first full disk stops them all: half of the ranks' files would be of no use to anybody.
   files_stopped_ = true;
   for (auto& [rank, output] : ranks_) {
@@ -362,6 +381,7 @@ void OutputPump::OnFileFailed(base::Status why) {
 }
 
 void OutputPump::OnConsoleFailed(OutputWriter::TargetId target, base::Status why) {
+  seq_.AssertHeld();
   for (auto& [rank, output] : ranks_) {
     for (const auto& stream : output->streams) {
       if (stream->to_console && stream->console == target) stream->to_console = false;

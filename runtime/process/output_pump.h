@@ -15,6 +15,7 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
+#include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/process/output_lines.h"
@@ -105,6 +106,10 @@ class OutputPump {
   /// again. A rank that is not open is done.
   void Close(base::Rank rank, base::Duration timeout, std::function<void()> done);
 
+  /// Reads at once what the rank has written so far, also when the queues are full: for what it
+  /// said last, right after its leader has ended. Its streams stay open.
+  void ReadNow(base::Rank rank);
+
   /// Runs `done` when everything read so far has been written: OK, or DeadlineExceeded after
   /// `timeout` (somebody stopped the terminal). One at a time.
   void Flush(base::Duration timeout, std::function<void(base::Status)> done);
@@ -117,7 +122,10 @@ class OutputPump {
   /// also of a stream that goes nowhere.
   std::vector<std::string> LastStderrLines(base::Rank rank, size_t count) const;
 
-  uint64_t bytes_read_total() const { return bytes_read_total_; }
+  uint64_t bytes_read_total() const {
+    seq_.AssertHeld();
+    return bytes_read_total_;
+  }
 
  private:
   struct Stream;
@@ -125,40 +133,42 @@ class OutputPump {
 
   OutputPump(Options options, event::Loop& loop);
   base::Result<base::UniqueFd> OpenStream(const RankOutputPlan& plan, bool is_stderr,
-                                          RankOutput* output);
+                                          RankOutput* output) REQUIRES(seq_);
   void OnReadable(Stream& stream);
   /// Reads once. False when there was nothing, or no more.
-  bool ReadOnce(Stream& stream);
-  void Take(Stream& stream, std::string_view bytes);
+  bool ReadOnce(Stream& stream) REQUIRES(seq_);
+  void Take(Stream& stream, std::string_view bytes) REQUIRES(seq_);
   void ShowProgress(Stream& stream);
-  void EndStream(Stream& stream);
+  void EndStream(Stream& stream) REQUIRES(seq_);
+  void ReadWhatIsThere(Stream& stream) REQUIRES(seq_);
   void DrainNow(RankOutput& output);
-  void CheckClosed(RankOutput& output);
-  void Answer(std::function<void()> done);
+  void CheckClosed(RankOutput& output) REQUIRES(seq_);
+  void Answer(std::function<void()> done) REQUIRES(seq_);
   bool HasRoom(const Stream& stream) const;
   void ResumePaused();
   void OnFileFailed(base::Status why);
   void OnConsoleFailed(OutputWriter::TargetId target, base::Status why);
-  void Tell(Sink sink, base::Status why);
+  void Tell(Sink sink, base::Status why) REQUIRES(seq_);
   void CheckFlushed();
 
   const Options options_;
   event::Loop& loop_;
 
   base::Sequence seq_;
-  std::unique_ptr<char[]> read_buffer_;
-  std::string lines_;  // scratch: console lines of one read
-  std::map<base::Rank, std::unique_ptr<RankOutput>> ranks_;
-  OutputWriter::TargetId console_out_;
-  OutputWriter::TargetId console_err_;
-  bool files_stopped_ = false;
-  bool told_[2] = {false, false};
-  uint64_t bytes_read_total_ = 0;
-  std::vector<event::Registration> answers_;  // calls of Close()'s `done` that are due
-  std::function<void(base::Status)> flushed_;
-  int flushes_pending_ = 0;
-  uint64_t flush_number_ = 0;
-  event::Registration flush_timer_;
+  std::unique_ptr<char[]> read_buffer_ GUARDED_BY(seq_);
+  std::string lines_ GUARDED_BY(seq_);  // scratch: console lines of one read
+  std::map<base::Rank, std::unique_ptr<RankOutput>> ranks_ GUARDED_BY(seq_);
+  OutputWriter::TargetId console_out_ GUARDED_BY(seq_);
+  OutputWriter::TargetId console_err_ GUARDED_BY(seq_);
+  bool files_stopped_ GUARDED_BY(seq_) = false;
+  bool told_[2] GUARDED_BY(seq_) = {false, false};
+  uint64_t bytes_read_total_ GUARDED_BY(seq_) = 0;
+  std::vector<event::Registration> answers_
+      GUARDED_BY(seq_);  // calls of Close()'s `done` that are due
+  std::function<void(base::Status)> flushed_ GUARDED_BY(seq_);
+  int flushes_pending_ GUARDED_BY(seq_) = 0;
+  uint64_t flush_number_ GUARDED_BY(seq_) = 0;
+  event::Registration flush_timer_ GUARDED_BY(seq_);
   /// Last: destroyed first, so that no callback of theirs meets a half-destroyed pump.
   std::unique_ptr<OutputWriter> console_;
   std::unique_ptr<OutputWriter> files_;

@@ -13,6 +13,7 @@
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
 #include "runtime/base/strong_int.h"
+#include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 
@@ -60,14 +61,14 @@ class OutputWriter {
  private:
   struct Shared;
 
-  TargetId AddTarget(base::UniqueFd fd, std::string path);
-  void EnsureThread();
+  TargetId AddTarget(base::UniqueFd fd, std::string path) REQUIRES(seq_);
+  void EnsureThread() REQUIRES(seq_);
 
   base::Sequence seq_;
-  TargetId next_target_{1};
+  TargetId next_target_ GUARDED_BY(seq_){1};
   std::shared_ptr<Shared>
       shared_;  // shared: the thread may outlive us when its write never returns
-  std::thread thread_;
+  std::thread thread_ GUARDED_BY(seq_);
 };
 
 }  // namespace lockstep::process

@@ -88,6 +88,7 @@ void StdinForwarder::Close() {
 }
 
 void StdinForwarder::ReadSome() {
+  seq_.AssertHeld();
   const int source = own_source_.valid() ? own_source_.get() : source_fd_;
   if (!own_source_.valid() && !ReadableNow(source)) return;
   const ssize_t count = ::read(source, buffer_.get(), kBufferBytes);
@@ -102,6 +103,7 @@ void StdinForwarder::ReadSome() {
 }
 
 void StdinForwarder::WriteSome() {
+  seq_.AssertHeld();
   while (begin_ < end_) {
     const ssize_t count = ::write(sink_.get(), buffer_.get() + begin_, end_ - begin_);
     if (count < 0 && errno == EINTR) continue;

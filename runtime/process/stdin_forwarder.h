@@ -8,6 +8,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
+#include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 
@@ -35,7 +36,10 @@ class StdinForwarder {
   /// Stops copying: the rank has ended, or will see the end of its input.
   void Close();
 
-  uint64_t bytes_forwarded_total() const { return bytes_forwarded_total_; }
+  uint64_t bytes_forwarded_total() const {
+    seq_.AssertHeld();
+    return bytes_forwarded_total_;
+  }
 
  private:
   StdinForwarder(int source_fd, base::UniqueFd own_source, bool direct, event::Loop& loop);
@@ -49,14 +53,14 @@ class StdinForwarder {
   const bool direct_;  // never blocks: the child reads it by itself
 
   base::Sequence seq_;
-  base::UniqueFd sink_;
-  std::unique_ptr<char[]> buffer_;
-  size_t begin_ = 0;  // unwritten bytes of buffer_
-  size_t end_ = 0;
-  bool source_ended_ = false;
-  uint64_t bytes_forwarded_total_ = 0;
-  event::Registration source_watch_;
-  event::Registration sink_watch_;
+  base::UniqueFd sink_ GUARDED_BY(seq_);
+  std::unique_ptr<char[]> buffer_ GUARDED_BY(seq_);
+  size_t begin_ GUARDED_BY(seq_) = 0;  // unwritten bytes of buffer_
+  size_t end_ GUARDED_BY(seq_) = 0;
+  bool source_ended_ GUARDED_BY(seq_) = false;
+  uint64_t bytes_forwarded_total_ GUARDED_BY(seq_) = 0;
+  event::Registration source_watch_ GUARDED_BY(seq_);
+  event::Registration sink_watch_ GUARDED_BY(seq_);
 };
 
 }  // namespace lockstep::process

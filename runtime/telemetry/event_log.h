@@ -13,6 +13,7 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/sequence.h"
 #include "runtime/base/status.h"
+#include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/event.pb.h"
@@ -49,27 +50,30 @@ class EventLog {
   /// Writes what is pending, now. Blocks: for the file system.
   void Flush();
 
-  uint64_t dropped_total() const { return dropped_total_; }
+  uint64_t dropped_total() const {
+    seq_.AssertHeld();
+    return dropped_total_;
+  }
 
  private:
-  std::string DroppedLine() const;
-  base::Status WriteLines(std::string_view lines);
-  void Drop(uint64_t count, base::Status why);
+  std::string DroppedLine() const REQUIRES(seq_);
+  base::Status WriteLines(std::string_view lines) REQUIRES(seq_);
+  void Drop(uint64_t count, base::Status why) REQUIRES(seq_);
 
   const Options options_;
   event::Loop& loop_;
 
   base::Sequence seq_;
-  std::vector<proto::Event> pending_;
-  base::UniqueFd fd_;
-  uint64_t written_bytes_ = 0;
-  uint64_t dropped_total_ = 0;
-  uint64_t dropped_unsaid_ = 0;  // not yet told by an EventsDropped line
-  base::Status last_error_;
-  bool torn_line_ = false;  // the last write ended within a line
-  bool trouble_told_ = false;
-  event::Registration flush_;
-  event::Registration tell_;
+  std::vector<proto::Event> pending_ GUARDED_BY(seq_);
+  base::UniqueFd fd_ GUARDED_BY(seq_);
+  uint64_t written_bytes_ GUARDED_BY(seq_) = 0;
+  uint64_t dropped_total_ GUARDED_BY(seq_) = 0;
+  uint64_t dropped_unsaid_ GUARDED_BY(seq_) = 0;  // not yet told by an EventsDropped line
+  base::Status last_error_ GUARDED_BY(seq_);
+  bool torn_line_ GUARDED_BY(seq_) = false;  // the last write ended within a line
+  bool trouble_told_ GUARDED_BY(seq_) = false;
+  event::Registration flush_ GUARDED_BY(seq_);
+  event::Registration tell_ GUARDED_BY(seq_);
 };
 
 }  // namespace lockstep::telemetry
