@@ -7,8 +7,8 @@
 
 #include "runtime/base/result.h"
 
-/// What torch's @record decorator leaves in TORCHELASTIC_ERROR_FILE. Written by the rank, so trusted in nothing. Free
-/// functions, for any thread.
+/// What torch's @record decorator leaves in TORCHELASTIC_ERROR_FILE. Written by the rank, so
+/// trusted in nothing. Free functions, for any thread.
 namespace lockstep::launcher {
 
 struct ErrorFile {
@@ -19,13 +19,15 @@ struct ErrorFile {
 
 inline constexpr size_t kErrorFileBytes = 1 << 20;
 
-/// Reads {"message": {"message": M, "extraInfo": {"py_callstack": T, "timestamp": S}}} or {"message": M, "timestamp": S}.
-/// Text that is no UTF-8 or holds control characters comes out with '?' in their place.
-/// Errors: InvalidArgument - no JSON, or of another shape; OutOfRange - longer than kErrorFileBytes.
+/// Reads {"message": {"message": M, "extraInfo": {"py_callstack": T, "timestamp": S}}} or
+/// {"message": M, "timestamp": S}. Text that is no UTF-8 or holds control characters comes out with
+/// '?' in their place. Errors: InvalidArgument - no JSON, or of another shape; OutOfRange - longer
+/// than kErrorFileBytes.
 base::Result<ErrorFile> ParseErrorFile(std::string_view text);
 
-/// Reads the file at `path`; a link, a device or a fifo in its place is refused, since the rank chose what lies there.
-/// Errors: as above; NotFound - the rank left none (or an empty one); else errno's code.
+/// Reads the file at `path`; a link, a device or a fifo in its place is refused, since the rank
+/// chose what lies there. Errors: as above; NotFound - the rank left none (or an empty one); else
+/// errno's code.
 base::Result<ErrorFile> ReadErrorFile(const std::string& path);
 
 }  // namespace lockstep::launcher

@@ -13,14 +13,15 @@
 #include "runtime/base/ids.h"
 #include "runtime/proto/verdict.pb.h"
 
-/// From what the gang's step function found to the verdict that people, programs and the exit status get. Pure
-/// functions, for any thread.
+/// From what the gang's step function found to the verdict that people, programs and the exit
+/// status get. Pure functions, for any thread.
 namespace lockstep::launcher {
 
 /// What is known of one rank beside its exit; only the culprit's is used.
 struct RankEvidence {
-  std::vector<std::string> stderr_lines;  // its last ones, oldest first; at most kStderrLines are kept
-  std::optional<ErrorFile> error;         // what a Python program left in TORCHELASTIC_ERROR_FILE
+  std::vector<std::string>
+      stderr_lines;                // its last ones, oldest first; at most kStderrLines are kept
+  std::optional<ErrorFile> error;  // what a Python program left in TORCHELASTIC_ERROR_FILE
   std::string stderr_path;
   std::string stdout_path;
 };
@@ -40,19 +41,22 @@ struct RoundFacts {
 };
 
 /// The verdict on a round; nothing for one that succeeded.
-std::optional<proto::Verdict> MakeVerdict(const elastic::RoundOutcome& outcome, const RoundFacts& facts);
+std::optional<proto::Verdict> MakeVerdict(const elastic::RoundOutcome& outcome,
+                                          const RoundFacts& facts);
 
-/// The verdict on a job: its last round's, unless the user stopped it after that round had failed (during the pause
-/// before a restart, or in place of one). Nothing for a job that succeeded.
+/// The verdict on a job: its last round's, unless the user stopped it after that round had failed
+/// (during the pause before a restart, or in place of one). Nothing for a job that succeeded.
 std::optional<proto::Verdict> MakeJobVerdict(const elastic::JobOutcome& outcome,
-                                             const std::optional<proto::Verdict>& last_round, const RoundFacts& facts);
+                                             const std::optional<proto::Verdict>& last_round,
+                                             const RoundFacts& facts);
 
 /// The exit status of `lockstep run` (docs/errors.md): 0 without a verdict.
 int ExitStatus(const std::optional<proto::Verdict>& job_verdict);
 
-/// What makes a failure the same as another one: elastic::RankExit::fingerprint. The Python error, else the last
-/// stderr line; addresses, numbers of digits and times in it do not count. "" for a kill from outside (SIGKILL, SIGTERM
-/// ... without out of memory), which tells nothing about the program, and for a rank that said nothing.
+/// What makes a failure the same as another one: elastic::RankExit::fingerprint. The signal and the
+/// Python error, else the last stderr line, without the numbers in it. "" for a kill from outside
+/// (SIGKILL, SIGTERM ... but not out of memory), which tells nothing about the program, and for an
+/// exit code of a rank that said nothing.
 std::string Fingerprint(const elastic::RankExit& exit, const RankEvidence& evidence);
 
 /// verdict.json: keys as in verdict.proto, those with default values too.

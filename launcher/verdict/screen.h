@@ -12,8 +12,9 @@ namespace lockstep::launcher {
 inline constexpr int kScreenLines = 24;
 inline constexpr int kScreenColumns = 100;
 
-/// What happened, to whom, what the rank said last, where the logs are and what comes next: at most kScreenLines lines of
-/// at most kScreenColumns columns, each ending in a newline, whatever bytes a rank has written. No colour.
+/// What happened, to whom, what the rank said last, where the logs are and what comes next: at most
+/// kScreenLines lines of at most kScreenColumns columns, each ending in a newline, whatever bytes a
+/// rank has written. No colour.
 std::string RenderVerdict(const proto::Verdict& verdict);
 
 }  // namespace lockstep::launcher

@@ -1,0 +1,140 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/verdict/screen.h"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "launcher/verdict/clean_text.h"
+#include "runtime/base/clock.h"
+
+namespace lockstep::launcher {
+
+namespace {
+
+using proto::Evidence;
+using proto::Verdict;
+using Lines = std::vector<std::string>;
+
+constexpr size_t kLabelColumns = 11;
+constexpr size_t kVictimsNamed = 16;
+
+void Append(const Lines& more, Lines& lines) {
+  lines.insert(lines.end(), more.begin(), more.end());
+}
+
+/// "  logs     /path", continued below the text when it is long.
+Lines Field(std::string_view label, std::string_view text, size_t limit) {
+  Lines lines = WrapLine(text, kScreenColumns - kLabelColumns, limit);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::string head = i == 0 ? "  " + std::string(label) : "";
+    head.resize(kLabelColumns, ' ');
+    lines[i] = head + lines[i];
+  }
+  return lines;
+}
+
+const Evidence* Find(const Verdict& verdict, Evidence::Kind kind) {
+  for (const Evidence& evidence : verdict.evidence()) {
+    if (evidence.kind() == kind && evidence.lines_size() > 0) return &evidence;
+  }
+  return nullptr;
+}
+
+std::string Headline(const Verdict& verdict) {
+  if (verdict.culprits_size() == 0) {
+    return verdict.class_() == Verdict::STOPPED_BY_USER
+               ? "lockstep: " + verdict.action_reason()
+               : "lockstep: " + Verdict::Class_Name(verdict.class_()) +
+                     ": no single rank is to blame";
+  }
+  const proto::Culprit& culprit = verdict.culprits(0);
+  return "lockstep: rank " + std::to_string(culprit.rank()) +
+         (verdict.class_() == Verdict::LAUNCH_FAILED ? " " : " failed first: ") + culprit.why();
+}
+
+std::string WhenText(const Verdict& verdict) {
+  const base::Duration wall = std::chrono::seconds(verdict.observed_at().seconds()) +
+                              std::chrono::nanoseconds(verdict.observed_at().nanos());
+  std::string text = base::FormatUtc(base::WallTime(wall));
+  if (verdict.has_round_age()) {
+    text += ", " +
+            base::FormatDuration(std::chrono::seconds(verdict.round_age().seconds()) +
+                                 std::chrono::nanoseconds(verdict.round_age().nanos())) +
+            " into round " + std::to_string(verdict.round());
+  }
+  return text + " of job " + verdict.job();
+}
+
+std::string WhereText(const proto::Culprit& culprit, int world_size) {
+  return (culprit.pid() != 0 ? "pid " + std::to_string(culprit.pid()) : std::string("no process")) +
+         " on " + culprit.host() + ", rank " + std::to_string(culprit.rank()) + " of " +
+         std::to_string(world_size);
+}
+
+std::string VictimsText(const Verdict& verdict) {
+  std::string text = std::to_string(verdict.victims_size()) +
+                     (verdict.victims_size() == 1 ? ": rank " : ": ranks ");
+  const auto named = std::min<size_t>(kVictimsNamed, static_cast<size_t>(verdict.victims_size()));
+  for (size_t i = 0; i < named; ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(verdict.victims(static_cast<int>(i)));
+  }
+  return named < static_cast<size_t>(verdict.victims_size()) ? text + " ..." : text;
+}
+
+std::string NextText(const Verdict& verdict) {
+  if (verdict.action() == Verdict::RESTART_GANG) return verdict.action_reason();
+  const std::string status = "the job ends with exit status " + std::to_string(verdict.exit_code());
+  // Of a stopped job the headline has told the reason.
+  return verdict.culprits_size() == 0 ? status : status + ": " + verdict.action_reason();
+}
+
+/// The rank's last words, as many as there is room for: its stderr, or the traceback of its error
+/// file.
+Lines LastWords(const Verdict& verdict, size_t limit) {
+  const Evidence* said = Find(verdict, Evidence::STDERR);
+  std::string_view title = "last lines of its stderr:";
+  int first = 0;
+  if (said == nullptr) {
+    said = Find(verdict, Evidence::ERROR_FILE);
+    title = "where, by its error file:";
+    first = 1;  // the message has its own field
+  }
+  if (said == nullptr || said->lines_size() <= first || limit < 2) return {};
+  first = std::max(first, said->lines_size() - static_cast<int>(limit - 1));
+  Lines lines = {"  " + std::string(title)};
+  for (int i = first; i < said->lines_size(); ++i) {
+    lines.push_back("  | " + ClipLine(CleanText(said->lines(i)), kScreenColumns - 4));
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string RenderVerdict(const Verdict& verdict) {
+  Lines top = WrapLine(CleanText(Headline(verdict)), kScreenColumns, 3);
+  Append(Field("when", CleanText(WhenText(verdict)), 2), top);
+  if (verdict.culprits_size() > 0) {
+    Append(Field("where", CleanText(WhereText(verdict.culprits(0), verdict.world_size())), 2), top);
+  }
+  if (const Evidence* error = Find(verdict, Evidence::ERROR_FILE)) {
+    Append(Field("error", CleanText(error->lines(0)), 2), top);
+  }
+
+  Lines bottom;
+  if (verdict.victims_size() > 0) Append(Field("victims", VictimsText(verdict), 1), bottom);
+  if (const Evidence* teardown = Find(verdict, Evidence::TEARDOWN)) {
+    Append(Field("teardown", CleanText(teardown->lines(0)), 2), bottom);
+  }
+  if (!verdict.log_directory().empty())
+    Append(Field("logs", CleanText(verdict.log_directory()), 3), bottom);
+  Append(Field("next", CleanText(NextText(verdict)), 2), bottom);
+
+  Append(LastWords(verdict, kScreenLines - top.size() - bottom.size()), top);
+  Append(bottom, top);
+  std::string screen;
+  for (const std::string& line : top) screen += line + "\n";
+  return screen;
+}
+
+}  // namespace lockstep::launcher
