@@ -280,7 +280,7 @@ static int ask_for_segment(lockstep_attach* client, const struct lockstep_attach
   return LOCKSTEP_ATTACH_OK;
 }
 
-int lockstep_attach_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
+int lockstep_attach_get_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
                             uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error) {
   *fd = -1;
   if (!lockstep_fork_guard_is_owner(&client->guard)) {

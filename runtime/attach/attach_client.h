@@ -4,7 +4,7 @@
 /* A rank process's end of the attach protocol (attach_wire.h): the one way in for the session, the host backend and the
  * shims for foreign programs. Plain C: it can live in a preloaded library beside any program.
  *
- * One client a process, usually; several are fine. Thread-safe: one mutex, held by lockstep_attach_segment for the time of
+ * One client a process, usually; several are fine. Thread-safe: one mutex, held by lockstep_attach_get_segment for the time of
  * a question to the agent; the non-blocking calls give up rather than wait for it. No signals (MSG_NOSIGNAL), descriptors
  * are close-on-exec. A forked child inherits a client that refuses everything: its calls return FORKED and touch neither
  * socket nor mutex. */
@@ -59,7 +59,7 @@ void lockstep_attach_close(lockstep_attach* client);
 
 /* Asks for the memory that the members of a group share; *fd is the caller's to close. Waits for the agent's answer at most
  * `timeout_ms`, never for other members. The caller fills in group_id, bytes, epoch, member_count, member_index. */
-int lockstep_attach_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
+int lockstep_attach_get_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
                             uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error);
 
 /* Says that `step` is complete. Never blocks. OK, BUSY, CLOSED or FORKED. */

@@ -1,0 +1,213 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/rank/session.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "collectives/host/attach_segments.h"
+#include "collectives/host/host_group.h"
+#include "collectives/host/local_segments.h"
+#include "collectives/recorder/recorder.h"
+#include "runtime/attach/attach_client.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/rank/session_factory.h"
+
+namespace lockstep::rank {
+namespace {
+
+constexpr uint32_t kAttachTimeoutMs = 10'000;
+constexpr base::Duration kProgressInterval = std::chrono::milliseconds(100);
+
+/// A rank's tie to an agent: connection and recorder ring. Shared by the session and its groups, whichever ends last.
+struct Tie {
+  ~Tie() { lockstep_attach_close(client); }
+
+  lockstep_attach* client = nullptr;
+  std::unique_ptr<collectives::Recorder> recorder;
+};
+
+/// A group with what it borrows.
+struct TiedGroup {
+  std::shared_ptr<Tie> tie;  // null without an agent
+  std::unique_ptr<collectives::HostGroup> group;
+};
+
+/// Notices are read when somebody asks (a non-blocking receive of about 300 ns), not by a thread: nothing has to happen
+/// between the calls, and a program without a thread of ours forks, profiles and signals as its author expects.
+class RankSession final : public Session {
+ public:
+  RankSession(World world, std::string host, std::shared_ptr<Tie> tie)
+      : world_(std::move(world)), host_(std::move(host)), tie_(std::move(tie)) {}
+  ~RankSession() override { SendProgress(); }
+
+  const World& world() const override { return world_; }
+  bool has_agent() const override { return tie_ != nullptr; }
+  base::Result<std::shared_ptr<collectives::Group>> WorldGroup(base::Duration timeout) override;
+  void ReportProgress(int64_t step) override;
+  bool stop_requested() const override { return Poll().stop; }
+  bool TakeCheckpointRequest() override;
+
+ private:
+  lockstep_attach_notices Poll() const;
+  void SendProgress();
+
+  const World world_;
+  const std::string host_;
+  const std::shared_ptr<Tie> tie_;  // null without an agent
+  std::shared_ptr<collectives::Group> world_group_;  // confined to WorldGroup's thread
+
+  base::RealClock clock_;
+  std::atomic<int64_t> step_{-1};           // last reported
+  std::atomic<int64_t> sent_step_{-1};      // last told to the agent
+  std::atomic<int64_t> next_report_{0};     // steady nanoseconds before which none is sent
+  mutable std::atomic<bool> stop_{false};   // survives a poll that had to give way to another thread's
+  mutable std::atomic<uint64_t> checkpoint_number_{0};
+  std::atomic<uint64_t> checkpoint_taken_{0};
+};
+
+base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::Duration timeout) {
+  if (world_group_ != nullptr) return world_group_;
+  if (world_.world_size != world_.local_world_size) {
+    return base::UnimplementedError("making the world group: " + std::to_string(world_.world_size) +
+                                    " ranks of which " + std::to_string(world_.local_world_size) +
+                                    " are on this machine, and the host backend spans one machine");
+  }
+  collectives::HostGroup::Config config;
+  config.job = world_.job;
+  config.host = host_;
+  config.name = "world";
+  config.epoch = world_.round;
+  config.incarnation = world_.incarnation;
+  config.rank = world_.rank;
+  for (int rank = 0; rank < world_.world_size; ++rank) config.world_ranks.emplace_back(rank);
+  config.join_timeout = timeout;
+  auto tied = std::make_shared<TiedGroup>();
+  tied->tie = tie_;
+  if (tie_ != nullptr) {
+    config.recorder = tie_->recorder.get();
+    collectives::AttachSegments segments(*tie_->client);
+    ASSIGN_OR_RETURN(tied->group, collectives::HostGroup::Create(std::move(config), segments));
+  } else {
+    collectives::LocalSegments segments;  // a world of one asks for none
+    ASSIGN_OR_RETURN(tied->group, collectives::HostGroup::Create(std::move(config), segments));
+  }
+  collectives::Group* const group = tied->group.get();
+  world_group_ = std::shared_ptr<collectives::Group>(std::move(tied), group);
+  return world_group_;
+}
+
+void RankSession::ReportProgress(int64_t step) {
+  if (tie_ == nullptr) return;
+  tie_->recorder->SetStep(step);  // every step: the agent may read it there
+  step_.store(step, std::memory_order_relaxed);
+  const int64_t now = clock_.Now().time_since_epoch().count();
+  int64_t due = next_report_.load(std::memory_order_relaxed);
+  if (now < due || !next_report_.compare_exchange_strong(due, now + kProgressInterval.count())) return;
+  SendProgress();
+}
+
+void RankSession::SendProgress() {
+  const int64_t step = step_.load(std::memory_order_relaxed);
+  if (tie_ == nullptr || step == sent_step_.load(std::memory_order_relaxed)) return;
+  // An agent that does not keep up hears of a later step.
+  if (lockstep_attach_send_progress(tie_->client, step) == LOCKSTEP_ATTACH_OK) {
+    sent_step_.store(step, std::memory_order_relaxed);
+  }
+}
+
+lockstep_attach_notices RankSession::Poll() const {
+  lockstep_attach_notices notices{};
+  if (tie_ != nullptr && lockstep_attach_poll(tie_->client, &notices) == LOCKSTEP_ATTACH_OK) {
+    if (notices.stop) stop_.store(true, std::memory_order_relaxed);
+    checkpoint_number_.store(notices.checkpoint_number, std::memory_order_relaxed);
+  }
+  notices.stop = stop_.load(std::memory_order_relaxed);
+  notices.checkpoint_number = checkpoint_number_.load(std::memory_order_relaxed);
+  return notices;
+}
+
+bool RankSession::TakeCheckpointRequest() {
+  const uint64_t number = Poll().checkpoint_number;
+  return checkpoint_taken_.exchange(number, std::memory_order_relaxed) < number;
+}
+
+// ---------------------------------------------------------------------------------------------------------- creation
+
+base::Result<int> NumberIn(const RankEnvironment& environment, const std::string& name, int otherwise) {
+  const auto it = environment.find(name);
+  if (it == environment.end()) return otherwise;
+  int value = 0;
+  const char* const end = it->second.data() + it->second.size();
+  const auto [stopped, error] = std::from_chars(it->second.data(), end, value);
+  if (error != std::errc() || stopped != end || value < 0) {
+    return base::FailedPreconditionError("reading this rank's place: " + name + "=" + it->second +
+                                         " is no number; unset it, or start the program with `lockstep run`");
+  }
+  return value;
+}
+
+base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& environment) {
+  ASSIGN_OR_RETURN(const int world_size, NumberIn(environment, "WORLD_SIZE", 1));
+  ASSIGN_OR_RETURN(const int rank, NumberIn(environment, "RANK", 0));
+  if (world_size != 1 || rank != 0) {
+    return base::FailedPreconditionError(
+        "this process is rank " + std::to_string(rank) + " of " + std::to_string(world_size) +
+        ", but no Lockstep agent started it (LOCKSTEP_SOCKET is unset), so it cannot meet the others; start the "
+        "program with `lockstep run`, or unset RANK and WORLD_SIZE to run it alone");
+  }
+  return std::unique_ptr<Session>(new RankSession(World{}, "", nullptr));
+}
+
+base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_path, const std::string& cookie) {
+  auto tie = std::make_shared<Tie>();
+  auto message = std::make_unique<lockstep_attach_world>();
+  lockstep_attach_error error{};
+  int ring = -1;
+  const int result = lockstep_attach_open(socket_path.c_str(), cookie.c_str(), kAttachTimeoutMs, &tie->client,
+                                          message.get(), &ring, &error);
+  if (result != LOCKSTEP_ATTACH_OK) {
+    return collectives::AttachStatus(result, error, "attaching to the agent that LOCKSTEP_SOCKET names");
+  }
+  const base::UniqueFd ring_owner(ring);
+  ASSIGN_OR_RETURN(tie->recorder, collectives::Recorder::Create(ring_owner));
+  World world;
+  world.job = message->job;
+  world.rank = base::Rank(message->rank);
+  world.local_rank = base::LocalRank(message->local_rank);
+  world.world_size = message->world_size;
+  world.local_world_size = message->local_world_size;
+  world.round = base::Round(message->round);
+  world.incarnation = base::Incarnation(message->incarnation);
+  world.restart_count = static_cast<int>(message->restart_count);
+  world.checkpoint_directory = message->checkpoint_directory;
+  return std::unique_ptr<Session>(new RankSession(std::move(world), message->host, std::move(tie)));
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& environment) {
+  const auto socket_path = environment.find("LOCKSTEP_SOCKET");
+  const auto cookie = environment.find("LOCKSTEP_COOKIE");
+  if ((socket_path == environment.end()) != (cookie == environment.end())) {
+    return base::FailedPreconditionError(
+        "LOCKSTEP_SOCKET and LOCKSTEP_COOKIE come together, and one of them is missing; a wrapper that clears the "
+        "environment must keep all LOCKSTEP_* variables");
+  }
+  if (socket_path == environment.end()) return CreateAlone(environment);
+  return CreateAttached(socket_path->second, cookie->second);
+}
+
+base::Result<std::unique_ptr<Session>> Session::Create() {
+  RankEnvironment environment;
+  for (const char* const name : {"RANK", "WORLD_SIZE", "LOCKSTEP_SOCKET", "LOCKSTEP_COOKIE"}) {
+    if (const char* const value = std::getenv(name)) environment.emplace(name, value);
+  }
+  return CreateSessionFrom(environment);
+}
+
+}  // namespace lockstep::rank

@@ -1,0 +1,22 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_RUNTIME_RANK_SESSION_FACTORY_H_
+#define LOCKSTEP_RUNTIME_RANK_SESSION_FACTORY_H_
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "runtime/base/result.h"
+#include "runtime/rank/session.h"
+
+namespace lockstep::rank {
+
+/// The variables that place a rank: RANK, WORLD_SIZE, LOCKSTEP_SOCKET, LOCKSTEP_COOKIE. Absent ones are not in the map.
+using RankEnvironment = std::map<std::string, std::string>;
+
+/// Session::Create with the environment given, for tests whose ranks are threads. Errors: as Create.
+base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& environment);
+
+}  // namespace lockstep::rank
+
+#endif  // LOCKSTEP_RUNTIME_RANK_SESSION_FACTORY_H_
