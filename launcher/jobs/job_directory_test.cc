@@ -1,9 +1,11 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/jobs/job_directory.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@
 #include "launcher/jobs/faulty_file_system.h"
 #include "launcher/jobs/job_store.h"
 #include "runtime/base/testing/status_matchers.h"
+#include "runtime/base/unique_fd.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -155,6 +158,16 @@ TEST_F(JobDirectoryTest, OfJobsStartedAtOnceOneGetsTheName) {
 
   EXPECT_EQ(won, 1);
   EXPECT_EQ(refused, 7);
+}
+
+TEST_F(JobDirectoryTest, LockThatIsNeverReleasedIsAnErrorAfterTwoSeconds) {
+  const base::UniqueFd another_command(::open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::flock(another_command.get(), LOCK_EX), 0);
+  JobDirectory::NewJob named = NewJob("train");
+  named.name_is_users = true;
+
+  EXPECT_THAT(Create(named), StatusIs(Code::kDeadlineExceeded, HasSubstr(root_)));
+  EXPECT_OK(Create(NewJob("unnamed")));
 }
 
 TEST_F(JobDirectoryTest, IdThatExistsIsNotUsedTwice) {

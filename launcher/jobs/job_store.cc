@@ -146,6 +146,12 @@ base::Result<JobEntry> JobStore::Find(std::string_view id_or_name) const {
                                          : ": there are " + Listed(jobs) + "; see `lockstep ps`"));
 }
 
+base::Result<JobEntry> JobStore::Get(const std::string& id) const {
+  std::optional<JobEntry> entry = Read(id);
+  if (!entry) return base::NotFoundError("there is no job " + id + " (any more) in " + root_);
+  return *std::move(entry);
+}
+
 base::Status JobStore::Remove(const JobEntry& job) {
   // The caller's view may be old, and a live job must not lose its folder.
   const std::optional<JobEntry> now = Read(job.id);

@@ -51,6 +51,9 @@ class JobStore {
   /// begin with it (they are listed).
   base::Result<JobEntry> Find(std::string_view id_or_name) const;
 
+  /// The job with exactly this id. Errors: NotFound - there is none.
+  base::Result<JobEntry> Get(const std::string& id) const;
+
   /// Errors: NotFound - it is gone; FailedPrecondition - the job is live (stop it first), or runs
   /// on another host; else errno's code.
   base::Status Remove(const JobEntry& job);
