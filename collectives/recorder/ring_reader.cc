@@ -1,0 +1,133 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/recorder/ring_reader.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "runtime/base/check.h"
+#include "runtime/base/errno_status.h"
+
+namespace lockstep::collectives {
+namespace {
+
+// A writer takes some 20 ns; one that was stopped in the middle never ends.
+constexpr int kAttempts = 16;
+
+uint64_t LoadWord(const std::byte* word) {
+  return __atomic_load_n(reinterpret_cast<const uint64_t*>(word), __ATOMIC_ACQUIRE);
+}
+
+template <size_t kCapacity>
+std::string Text(const char (&text)[kCapacity]) {
+  return std::string(text, strnlen(text, kCapacity));
+}
+
+template <size_t kCapacity>
+void Terminate(char (&text)[kCapacity]) {
+  text[kCapacity - 1] = '\0';
+}
+
+// Nothing when it is being written all the time, is empty, or holds what no writer writes.
+std::optional<lockstep_record> ReadSlot(const std::byte* slot, uint64_t slot_number, const RingHead& head) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    uint64_t words[LOCKSTEP_RECORD_WORDS];
+    words[0] = LoadWord(slot);
+    if (words[0] % 2 != 0) continue;
+    for (size_t i = 1; i < LOCKSTEP_RECORD_WORDS; ++i) words[i] = LoadWord(slot + i * 8);
+    if (LoadWord(slot) != words[0]) continue;
+    lockstep_record record;
+    std::memcpy(&record, words, sizeof record);
+    if (record.state == LOCKSTEP_RECORD_EMPTY || record.state > LOCKSTEP_RECORD_REMOTE_ERROR) return std::nullopt;
+    if (record.index % head.slot_count != slot_number) return std::nullopt;
+    Terminate(record.call_site);
+    Terminate(record.tag);
+    return record;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
+  LOCKSTEP_CHECK(reinterpret_cast<uintptr_t>(memory.data()) % 8 == 0, "rings are mapped or copied to aligned memory");
+  if (memory.size() < LOCKSTEP_RING_HEADER_BYTES) {
+    return base::DataLossError("reading a recorder ring: " + std::to_string(memory.size()) +
+                               " bytes are less than its header of " + std::to_string(LOCKSTEP_RING_HEADER_BYTES));
+  }
+  uint64_t words[sizeof(lockstep_ring_header) / 8];
+  for (size_t i = 0; i < std::size(words); ++i) words[i] = LoadWord(memory.data() + i * 8);
+  lockstep_ring_header header;
+  std::memcpy(&header, words, sizeof header);
+  if (header.magic != LOCKSTEP_RING_MAGIC) {
+    return base::DataLossError("reading a recorder ring: it does not begin with its magic number");
+  }
+  if (header.layout_version != LOCKSTEP_RING_LAYOUT_VERSION) {
+    return base::FailedPreconditionError("reading a recorder ring: it has layout version " +
+                                         std::to_string(header.layout_version) + ", this program reads version " +
+                                         std::to_string(LOCKSTEP_RING_LAYOUT_VERSION));
+  }
+  if (header.slot_count == 0 || header.slot_count > LOCKSTEP_RING_MAX_SLOTS) {
+    return base::DataLossError("reading a recorder ring: it claims " + std::to_string(header.slot_count) + " slots");
+  }
+  return RingHead{.job = Text(header.job),
+                  .host = Text(header.host),
+                  .boot_id = Text(header.boot_id),
+                  .rank = header.rank,
+                  .incarnation = header.incarnation,
+                  .round = header.round,
+                  .world_size = header.world_size,
+                  .pid = header.pid,
+                  .process_start_ticks = header.process_start_ticks,
+                  .attached_monotonic_ns = header.attached_monotonic_ns,
+                  .attached_wall_ns = header.attached_wall_ns,
+                  .step = header.step,
+                  .record_count = header.record_count,
+                  .dropped_count = header.dropped_count,
+                  .slot_count = header.slot_count};
+}
+
+base::Result<RingContent> ReadRing(std::span<const std::byte> memory) {
+  return ReadRingTail(memory, LOCKSTEP_RING_MAX_SLOTS);
+}
+
+base::Result<RingContent> ReadRingTail(std::span<const std::byte> memory, uint64_t record_count_max) {
+  ASSIGN_OR_RETURN(RingHead head, ReadRingHead(memory));
+  RingContent content{.head = std::move(head)};
+  const uint64_t slot_count = content.head.slot_count;
+  const uint64_t there = (memory.size() - LOCKSTEP_RING_HEADER_BYTES) / LOCKSTEP_RECORD_BYTES;
+  const uint64_t begun = content.head.record_count;
+  const uint64_t wanted = std::min({begun, slot_count, record_count_max});
+  for (uint64_t index = begun - wanted; index < begun; ++index) {
+    const uint64_t slot_number = index % slot_count;
+    if (slot_number >= there) continue;  // cut off
+    const std::byte* const slot = memory.data() + LOCKSTEP_RING_HEADER_BYTES + slot_number * LOCKSTEP_RECORD_BYTES;
+    if (const auto record = ReadSlot(slot, slot_number, content.head)) {
+      content.records.push_back(*record);
+    } else {
+      ++content.torn_count;
+    }
+  }
+  // A writer that overtook the reader put later records into earlier places.
+  std::sort(content.records.begin(), content.records.end(),
+            [](const lockstep_record& a, const lockstep_record& b) { return a.index < b.index; });
+  return content;
+}
+
+base::Result<RingContent> ReadRingFrom(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return base::ErrnoStatus(errno, "looking at a recorder ring");
+  if (info.st_size == 0) return base::DataLossError("reading a recorder ring: it is empty");
+  const size_t bytes = static_cast<size_t>(info.st_size);
+  void* const memory = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) return base::ErrnoStatus(errno, "mapping a recorder ring");
+  base::Result<RingContent> content = ReadRing({static_cast<const std::byte*>(memory), bytes});
+  munmap(memory, bytes);
+  return content;
+}
+
+}  // namespace lockstep::collectives
