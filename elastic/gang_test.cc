@@ -1,0 +1,637 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "elastic/gang.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <utility>
+
+namespace lockstep::elastic {
+namespace {
+
+using base::Rank;
+using base::SteadyTime;
+using Life = RankRecord::Life;
+using namespace std::chrono_literals;
+
+constexpr RankExit kExit0{};
+const RankExit kExit1{.exit_code = 1};
+const RankExit kKilled{.signal = SIGKILL};
+const RankExit kTermed{.signal = SIGTERM};
+
+/// Feeds events to a gang at a time of its own and keeps the actions of the last one.
+class Gang {
+ public:
+  explicit Gang(const GangConfig& config) : state_(config) {}
+
+  template <class What>
+  Gang& On(What what) {
+    StepResult result = Step(std::move(state_), {now_, std::move(what)});
+    state_ = std::move(result.state);
+    actions_ = std::move(result.actions);
+    return *this;
+  }
+  Gang& After(base::Duration delay) {
+    now_ += delay;
+    return *this;
+  }
+  /// Start, and every rank spawned.
+  Gang& Run() {
+    On(Start{});
+    return SpawnAll();
+  }
+  Gang& SpawnAll() {
+    for (int rank = 0; rank < state_.config.rank_count; ++rank)
+      On(RankSpawned{Of(rank), 100 + rank});
+    return *this;
+  }
+  Gang& Exit(int rank, RankExit exit) { return On(RankExited{Of(rank), std::move(exit)}); }
+  Gang& Gone(int rank) { return On(RankGone{Of(rank)}); }
+  Gang& GoneAll() {
+    for (int rank = 0; rank < state_.config.rank_count; ++rank) Gone(rank);
+    return *this;
+  }
+  /// Fires a timer as it was last set.
+  Gang& Fire(Timer timer) { return On(TimerFired{timer, state_.armed[static_cast<int>(timer)]}); }
+  /// A rank is killed, the others obey TERM, nothing is left: one failed round.
+  Gang& FailRound(int culprit, RankExit exit = kKilled) {
+    Exit(culprit, std::move(exit));
+    if (phase() == Phase::kSettling) Fire(Timer::kSettle);
+    for (int rank = 0; rank < state_.config.rank_count; ++rank) {
+      if (rank != culprit) Exit(rank, kTermed);
+    }
+    return GoneAll();
+  }
+
+  RankProcess Of(int rank) const { return {Rank(rank), base::Incarnation(state_.round.value())}; }
+  Phase phase() const { return state_.phase; }
+  const GangState& state() const { return state_; }
+  const std::vector<Action>& actions() const { return actions_; }
+
+  /// The one action of that type in the last step.
+  template <class T>
+  const T* Get() const {
+    const T* found = nullptr;
+    for (const Action& action : actions_) {
+      if (const T* one = std::get_if<T>(&action)) {
+        EXPECT_EQ(found, nullptr) << "two actions of one type";
+        found = one;
+      }
+    }
+    return found;
+  }
+  /// Signals to leaders in the last step, in order.
+  std::vector<int> LeaderSignals() const {
+    std::vector<int> signals;
+    for (const Action& action : actions_) {
+      if (const auto* one = std::get_if<SignalLeaders>(&action)) signals.push_back(one->signal);
+    }
+    return signals;
+  }
+
+ private:
+  GangState state_;
+  SteadyTime now_{1s};
+  std::vector<Action> actions_;
+};
+
+std::vector<int> Ranks(const std::vector<RankProcess>& processes) {
+  std::vector<int> ranks;
+  for (const RankProcess& process : processes) ranks.push_back(process.rank.value());
+  return ranks;
+}
+
+using Ints = std::vector<int>;
+
+// ---------------------------------------- a round that succeeds
+
+TEST(GangTest, StartSpawnsEveryRankOfRoundZero) {
+  Gang gang({.rank_count = 3});
+  gang.On(Start{});
+
+  ASSERT_NE(gang.Get<SpawnRanks>(), nullptr);
+  EXPECT_EQ(gang.Get<SpawnRanks>()->round, base::Round(0));
+  EXPECT_EQ(gang.Get<SpawnRanks>()->restart_count, 0);
+  EXPECT_EQ(Ranks(gang.Get<SpawnRanks>()->processes), (Ints{0, 1, 2}));
+  EXPECT_EQ(gang.phase(), Phase::kStarting);
+  gang.SpawnAll();
+  EXPECT_EQ(gang.phase(), Phase::kRunning);
+  gang.On(Start{});
+  EXPECT_TRUE(gang.actions().empty());
+}
+
+TEST(GangTest, AllExitedZeroKillsWhatTheyLeftAndSucceeds) {
+  Gang gang({.rank_count = 2});
+  gang.Run().Exit(0, kExit0);
+  EXPECT_EQ(gang.Get<KillTrees>(), nullptr) << "a finished rank's helpers may serve its siblings";
+  gang.Exit(1, kExit0);
+  ASSERT_NE(gang.Get<KillTrees>(), nullptr);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1}));
+  EXPECT_EQ(gang.Gone(0).Get<JobEnded>(), nullptr);
+  gang.Gone(1);
+
+  ASSERT_NE(gang.Get<RoundEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kSucceeded);
+  ASSERT_NE(gang.Get<JobEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+  EXPECT_EQ(gang.phase(), Phase::kDone);
+}
+
+TEST(GangTest, RankThatExitsWhileOthersAreBeingSpawnedCounts) {
+  Gang gang({.rank_count = 2});
+  gang.On(Start{}).On(RankSpawned{gang.Of(0), 100}).Exit(0, kExit0);
+  gang.On(RankSpawned{gang.Of(1), 101}).Exit(1, kExit0).GoneAll();
+
+  ASSERT_NE(gang.Get<JobEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+}
+
+TEST(GangTest, TreeThatIsGoneBeforeItsLeadersExitIsReportedWaitsForIt) {
+  Gang gang({.rank_count = 1, .peer_failure_grace = 0s, .user_stop_grace = 0s});
+  gang.Run().On(StopRequested{SIGTERM});
+  gang.Gone(0);
+  EXPECT_EQ(gang.Get<JobEnded>(), nullptr);
+  gang.Exit(0, kKilled);
+  EXPECT_NE(gang.Get<JobEnded>(), nullptr);
+}
+
+// ---------------------------------------- teardown
+
+TEST(GangTest, KilledRankBringsTheLadderDownOnItsPeersAtOnce) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Exit(1, kKilled);
+
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+  EXPECT_EQ(Ranks(std::get<SignalLeaders>(gang.actions()[0]).processes), (Ints{0, 2}));
+  ASSERT_NE(gang.Get<SetTimer>(), nullptr);
+  EXPECT_EQ(gang.Get<SetTimer>()->timer, Timer::kGrace);
+  EXPECT_EQ(gang.Get<SetTimer>()->due, SteadyTime(1s + 2s));
+
+  gang.Exit(0, kExit0);
+  EXPECT_EQ(gang.Get<KillTrees>(), nullptr);
+  gang.Exit(2, kTermed);
+  ASSERT_NE(gang.Get<KillTrees>(), nullptr) << "as soon as the last leader has ended";
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1, 2}));
+  gang.GoneAll();
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.end, RoundEnd::kRankFailed);
+  EXPECT_EQ(outcome.culprit, Rank(1));
+  EXPECT_FALSE(outcome.ranks[0].ended_before_signal) << "an exit 0 on TERM is a victim's";
+  EXPECT_EQ(outcome.decision, Decision::kOutOfRestarts);
+}
+
+TEST(GangTest, GraceThatPassesIsFollowedByKill) {
+  Gang gang({.rank_count = 2, .kill_deadline = 7s});
+  gang.Run().Exit(1, kKilled).After(2s).Fire(Timer::kGrace);
+
+  ASSERT_NE(gang.Get<KillTrees>(), nullptr);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1}));
+  EXPECT_EQ(gang.Get<KillTrees>()->deadline, 7s);
+}
+
+TEST(GangTest, GraceOfZeroKillsWithoutATerm) {
+  Gang gang({.rank_count = 2, .peer_failure_grace = 0s});
+  gang.Run().Exit(1, kKilled);
+
+  EXPECT_TRUE(gang.LeaderSignals().empty());
+  EXPECT_NE(gang.Get<KillTrees>(), nullptr);
+}
+
+TEST(GangTest, TimerOfAnOldGenerationIsIgnored) {
+  Gang gang({.rank_count = 2});
+  gang.Run().Exit(1, kKilled);
+  const uint64_t armed = gang.state().armed[static_cast<int>(Timer::kGrace)];
+
+  gang.On(TimerFired{Timer::kGrace, armed - 1});
+  EXPECT_TRUE(gang.actions().empty());
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.On(TimerFired{Timer::kGrace, 0}).On(TimerFired{Timer::kBackoff, 0});
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+}
+
+TEST(GangTest, ProcessesThatDoNotDieEndTheJobInPlaceOfARestart) {
+  Gang gang({.rank_count = 2, .max_restarts = 3, .peer_failure_grace = 0s});
+  gang.Run().Exit(1, kKilled).Gone(1);
+  gang.On(KillFailed{gang.Of(0), base::DeadlineExceededError("pid 100 sleeps in D")});
+
+  ASSERT_NE(gang.Get<Notice>(), nullptr);
+  EXPECT_EQ(gang.Get<Notice>()->kind, Notice::Kind::kUnkillable);
+  ASSERT_NE(gang.Get<JobEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kUnkillable);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.ranks[0].life, Life::kUnkillable);
+  gang.Exit(0, kKilled);
+  EXPECT_TRUE(gang.actions().empty());
+}
+
+// ---------------------------------------- root cause
+
+TEST(GangTest, ExitCodeWaitsForTheTieWindowBeforeAnybodyIsSignalled) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Exit(1, kExit1);
+
+  EXPECT_EQ(gang.phase(), Phase::kSettling);
+  EXPECT_TRUE(gang.LeaderSignals().empty());
+  EXPECT_EQ(gang.Get<SetTimer>()->due, SteadyTime(1s + 20ms));
+  gang.After(20ms).Fire(Timer::kSettle);
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+  EXPECT_EQ(gang.state().culprit, Rank(1));
+}
+
+TEST(GangTest, KillRightBehindAPeersErrorIsTheCulprit) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Exit(0, kExit1).After(1ms).Exit(1, kKilled);
+
+  EXPECT_EQ(gang.phase(), Phase::kTerminating) << "a strong failure waits for nothing";
+  EXPECT_EQ(gang.state().culprit, Rank(1));
+}
+
+TEST(GangTest, OfTwoEqualFailuresTheFirstIsTheCulprit) {
+  Gang gang({.rank_count = 4});
+  gang.Run()
+      .Exit(2, kExit1)
+      .After(1ms)
+      .Exit(0, {.exit_code = 7})
+      .After(1ms)
+      .Exit(3, {.signal = SIGABRT});
+  gang.Fire(Timer::kSettle);
+
+  EXPECT_EQ(gang.state().culprit, Rank(2));
+}
+
+TEST(GangTest, AbortAndBrokenPipeAreAsWeakAsAnExitCode) {
+  for (const int signal : {SIGABRT, SIGPIPE}) {
+    Gang gang({.rank_count = 2});
+    EXPECT_EQ(gang.Run().Exit(0, {.signal = signal}).phase(), Phase::kSettling);
+  }
+  for (const int signal : {SIGKILL, SIGSEGV, SIGTERM, SIGBUS}) {
+    Gang gang({.rank_count = 2});
+    EXPECT_EQ(gang.Run().Exit(0, {.signal = signal}).phase(), Phase::kTerminating);
+  }
+}
+
+TEST(GangTest, OutOfMemoryWithinTheWindowIsTheCulprit) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Exit(0, kExit1).Exit(2, {.signal = SIGKILL, .out_of_memory = true});
+
+  EXPECT_EQ(gang.state().culprit, Rank(2));
+}
+
+TEST(GangTest, WhatEndsAfterOurSignalIsNeverTheCulprit) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Exit(0, kKilled).After(1ms).Exit(1, {.signal = SIGKILL, .out_of_memory = true});
+  gang.Exit(2, kTermed).GoneAll();
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.culprit, Rank(0));
+  EXPECT_FALSE(outcome.ranks[1].failed());
+}
+
+TEST(GangTest, NobodyLeftToSignalNeedsNoWindow) {
+  Gang gang({.rank_count = 2});
+  gang.Run().Exit(0, kExit0).Exit(1, kExit1);
+
+  EXPECT_EQ(gang.phase(), Phase::kKilling);
+  gang.GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(1));
+}
+
+TEST(GangTest, PeersThatFinishWithinTheWindowDoNotHideTheFailure) {
+  Gang gang({.rank_count = 2});
+  gang.Run().Exit(0, kExit1).Exit(1, kExit0).GoneAll();
+
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kRankFailed);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(0));
+}
+
+// ---------------------------------------- launch failures
+
+TEST(GangTest, MissingProgramEndsTheJobWithoutARestart) {
+  Gang gang({.rank_count = 3, .max_restarts = 3});
+  gang.On(Start{})
+      .On(RankSpawned{gang.Of(0), 100})
+      .On(SpawnFailed{gang.Of(1), base::NotFoundError("no ./train")});
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+  gang.On(SpawnFailed{gang.Of(2), base::CancelledError("not begun")}).Exit(0, kTermed);
+  ASSERT_NE(gang.Get<KillTrees>(), nullptr);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0}));
+  gang.Gone(0);
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.end, RoundEnd::kLaunchFailed);
+  EXPECT_EQ(outcome.culprit, Rank(1));
+  EXPECT_EQ(outcome.decision, Decision::kCannotLaunch);
+}
+
+TEST(GangTest, LaunchThatFailsForLackOfProcessesIsTriedAgain) {
+  Gang gang({.rank_count = 1, .max_restarts = 1});
+  gang.On(Start{}).On(SpawnFailed{gang.Of(0), base::ResourceExhaustedError("fork: EAGAIN")});
+
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.decision, Decision::kRestart);
+  EXPECT_NE(gang.Get<SpawnRanks>(), nullptr);
+}
+
+TEST(GangTest, RankSpawnedIntoATeardownIsTakenDownToo) {
+  Gang gang({.rank_count = 2});
+  gang.On(Start{}).On(RankSpawned{gang.Of(0), 100}).Exit(0, kKilled);
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.On(RankSpawned{gang.Of(1), 101});
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+  gang.Fire(Timer::kGrace);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1}));
+
+  Gang at_once({.rank_count = 2, .peer_failure_grace = 0s});
+  at_once.On(Start{})
+      .On(RankSpawned{at_once.Of(0), 100})
+      .Exit(0, kKilled)
+      .On(RankSpawned{at_once.Of(1), 101});
+  EXPECT_EQ(Ranks(at_once.Get<KillTrees>()->processes), (Ints{1}));
+}
+
+// ---------------------------------------- stops by the user
+
+TEST(GangTest, StopGivesRanksTheUsersGraceAndBlamesNobody) {
+  Gang gang({.rank_count = 2, .max_restarts = 3});
+  gang.Run().On(StopRequested{SIGINT});
+
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+  EXPECT_EQ(gang.Get<SetTimer>()->due, SteadyTime(1s + 30s));
+  gang.Exit(0, kExit1).Exit(1, kTermed).GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kStoppedByUser);
+  EXPECT_FALSE(gang.Get<RoundEnded>()->outcome.culprit.has_value());
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kStoppedByUser);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.stop_signal, SIGINT);
+}
+
+TEST(GangTest, SecondInterruptKillsAtOnceButASecondTermDoesNot) {
+  for (const int second : {SIGINT, SIGQUIT}) {
+    Gang gang({.rank_count = 1});
+    EXPECT_EQ(gang.Run().On(StopRequested{SIGTERM}).On(StopRequested{second}).phase(),
+              Phase::kKilling);
+    EXPECT_EQ(gang.state().stop_signal, SIGTERM);
+  }
+  for (const int second : {SIGTERM, SIGHUP}) {
+    Gang gang({.rank_count = 1});
+    EXPECT_EQ(gang.Run().On(StopRequested{SIGINT}).On(StopRequested{second}).phase(),
+              Phase::kTerminating);
+  }
+  Gang gang({.rank_count = 1});
+  EXPECT_EQ(gang.Run().On(StopRequested{SIGTERM}).On(StopRequested{SIGTERM, true}).phase(),
+            Phase::kKilling);
+}
+
+TEST(GangTest, StopAtOnceSkipsTheTerm) {
+  Gang gang({.rank_count = 1});
+  gang.Run().On(StopRequested{SIGTERM, true});
+
+  EXPECT_TRUE(gang.LeaderSignals().empty());
+  EXPECT_EQ(gang.phase(), Phase::kKilling);
+}
+
+TEST(GangTest, StopDuringAFailuresTeardownTakesThePlaceOfTheRestart) {
+  Gang gang({.rank_count = 2, .max_restarts = 3});
+  gang.Run().Exit(0, kKilled).On(StopRequested{SIGINT});
+  EXPECT_EQ(gang.phase(), Phase::kTerminating) << "the first stop leaves the ladder as it is";
+  gang.Exit(1, kTermed).GoneAll();
+
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kRankFailed);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kStoppedByUser);
+}
+
+TEST(GangTest, StopDuringTheLastFailuresTeardownDoesNotHideIt) {
+  Gang gang({.rank_count = 2, .max_restarts = 0});
+  gang.Run().Exit(0, kKilled).On(StopRequested{SIGINT}).Exit(1, kTermed).GoneAll();
+
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kOutOfRestarts);
+}
+
+TEST(GangTest, StopWithinTheTieWindowTearsDownAtOnceWithTheFailureAsCause) {
+  Gang gang({.rank_count = 2, .max_restarts = 1});
+  gang.Run().Exit(0, kExit1).On(StopRequested{SIGINT});
+
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.Exit(1, kTermed).GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kRankFailed);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kStoppedByUser);
+}
+
+TEST(GangTest, StopBeforeTheStartAndDuringBackoffEndsTheJobThere) {
+  Gang idle({.rank_count = 1});
+  idle.On(StopRequested{SIGTERM});
+  ASSERT_NE(idle.Get<JobEnded>(), nullptr);
+  EXPECT_EQ(idle.On(Start{}).Get<SpawnRanks>(), nullptr);
+
+  Gang backing_off({.rank_count = 1, .max_restarts = 3});
+  backing_off.Run().FailRound(0).SpawnAll().FailRound(0);
+  ASSERT_EQ(backing_off.phase(), Phase::kBackingOff);
+  backing_off.On(StopRequested{SIGINT});
+  EXPECT_NE(backing_off.Get<ClearTimer>(), nullptr);
+  EXPECT_EQ(backing_off.Get<JobEnded>()->outcome.decision, Decision::kStoppedByUser);
+  EXPECT_TRUE(backing_off.On(StopRequested{SIGINT}).actions().empty());
+}
+
+// ---------------------------------------- restarts
+
+TEST(GangTest, FirstRestartComesAtOnceInANewRoundWithNewIncarnations) {
+  Gang gang({.rank_count = 2, .max_restarts = 3});
+  gang.Run().FailRound(1);
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.decision, Decision::kRestart);
+  EXPECT_EQ(outcome.restart, 1);
+  EXPECT_EQ(outcome.max_restarts, 3);
+  EXPECT_EQ(outcome.delay, 0s);
+  EXPECT_EQ(gang.Get<PersistRestarts>()->used, 1);
+  ASSERT_NE(gang.Get<SpawnRanks>(), nullptr);
+  EXPECT_EQ(gang.Get<SpawnRanks>()->round, base::Round(1));
+  EXPECT_EQ(gang.Get<SpawnRanks>()->restart_count, 1);
+  EXPECT_EQ(gang.Get<SpawnRanks>()->processes[1], (RankProcess{Rank(1), base::Incarnation(1)}));
+}
+
+TEST(GangTest, LaterRestartsBackOffDoublingToTheMaximumWithJitter) {
+  Gang gang(
+      {.rank_count = 1, .max_restarts = 10, .backoff_first = 1s, .backoff_max = 5s, .seed = 7});
+  gang.Run().FailRound(0).SpawnAll();
+  for (const base::Duration full : {1s, 2s, 4s, 5s, 5s}) {
+    gang.FailRound(0);
+    const base::Duration delay = gang.Get<RoundEnded>()->outcome.delay;
+    EXPECT_LE(delay, full);
+    EXPECT_GE(delay, full * 4 / 5);
+    EXPECT_EQ(gang.phase(), Phase::kBackingOff);
+    gang.Fire(Timer::kBackoff).SpawnAll();
+  }
+}
+
+TEST(GangTest, ProgressMakesTheNextRestartComeAtOnceAgain) {
+  Gang gang({.rank_count = 1, .max_restarts = 10});
+  gang.Run().FailRound(0).SpawnAll().On(Progress{gang.Of(0), 5}).FailRound(0);
+
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.delay, 0s);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.best_step, 5);
+}
+
+TEST(GangTest, BudgetIsTheJobsAndCountsWhatEarlierAgentsUsed) {
+  Gang gang({.rank_count = 1, .max_restarts = 3, .restarts_used = 2});
+  gang.On(Start{});
+  EXPECT_EQ(gang.Get<SpawnRanks>()->round, base::Round(2)) << "an earlier agent had rounds 0 and 1";
+  EXPECT_EQ(gang.Get<SpawnRanks>()->restart_count, 2);
+  gang.SpawnAll().FailRound(0);
+  EXPECT_EQ(gang.Get<PersistRestarts>()->used, 3);
+  gang.SpawnAll().FailRound(0);
+
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kOutOfRestarts);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.restarts_used, 3);
+}
+
+TEST(GangTest, SameFailureTwiceWithoutAStepOfProgressEndsTheJob) {
+  const RankExit failure{.exit_code = 1, .fingerprint = "ValueError"};
+  Gang gang({.rank_count = 1, .max_restarts = 9});
+  gang.Run().On(Progress{gang.Of(0), 100}).FailRound(0, failure);
+  EXPECT_EQ(gang.phase(), Phase::kStarting);
+  gang.SpawnAll().On(Progress{gang.Of(0), 90}).On(Progress{gang.Of(0), 100}).FailRound(0, failure);
+
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kRepeatedFailure);
+}
+
+TEST(GangTest, RepeatedFailureIsJudgedOnlyWhereItCanBeTold) {
+  const RankExit failure{.exit_code = 1, .fingerprint = "ValueError"};
+  const auto twice = [](const GangConfig& config, const RankExit& first, const RankExit& second,
+                        bool reports, bool progresses) {
+    Gang gang(config);
+    gang.Run();
+    if (reports) gang.On(Progress{gang.Of(0), 100});
+    gang.FailRound(0, first).SpawnAll();
+    if (progresses) gang.On(Progress{gang.Of(0), 101});
+    gang.FailRound(0, second);
+    return gang.Get<RoundEnded>()->outcome.decision;
+  };
+  const GangConfig config{.rank_count = 1, .max_restarts = 9};
+  GangConfig off = config;
+  off.stop_on_repeated_failure = false;
+
+  EXPECT_EQ(twice(config, failure, failure, true, false), Decision::kRepeatedFailure);
+  EXPECT_EQ(twice(config, failure, failure, false, false), Decision::kRestart);  // never reported
+  EXPECT_EQ(twice(config, failure, failure, true, true), Decision::kRestart);
+  EXPECT_EQ(twice(config, kKilled, kKilled, true, false), Decision::kRestart);  // no fingerprint
+  EXPECT_EQ(twice(config, failure, {.exit_code = 2, .fingerprint = "ValueError"}, true, false),
+            Decision::kRestart);
+  EXPECT_EQ(twice(off, failure, failure, true, false), Decision::kRestart);
+}
+
+TEST(GangTest, EventsAboutProcessesOfAnOldRoundChangeNothing) {
+  Gang gang({.rank_count = 2, .max_restarts = 3});
+  gang.Run();
+  const RankProcess old = gang.Of(0);
+  gang.FailRound(1).SpawnAll();
+  ASSERT_EQ(gang.phase(), Phase::kRunning);
+
+  EXPECT_TRUE(gang.On(RankExited{old, kExit1}).actions().empty());
+  EXPECT_TRUE(gang.On(RankGone{old}).actions().empty());
+  EXPECT_TRUE(gang.On(KillFailed{old, base::InternalError("x")}).actions().empty());
+  EXPECT_TRUE(gang.On(RankSpawned{old, 7}).actions().empty());
+  EXPECT_TRUE(gang.On(SpawnFailed{old, base::InternalError("x")}).actions().empty());
+  EXPECT_TRUE(gang.On(Progress{old, 1000}).actions().empty());
+  EXPECT_TRUE(gang.On(RankExited{{Rank(9), base::Incarnation(1)}, kExit1}).actions().empty());
+  EXPECT_TRUE(gang.On(RankExited{{Rank(-1), base::Incarnation(1)}, kExit1}).actions().empty());
+  EXPECT_EQ(gang.phase(), Phase::kRunning);
+  EXPECT_FALSE(gang.state().best_step.has_value());
+  EXPECT_EQ(gang.state().ranks[0].pid, 100);
+}
+
+// ---------------------------------------- job control
+
+TEST(GangTest, SuspendStopsTreesAndResumeContinuesThem) {
+  Gang gang({.rank_count = 2});
+  gang.Run().On(SuspendRequested{});
+  ASSERT_NE(gang.Get<SignalTrees>(), nullptr);
+  EXPECT_EQ(gang.Get<SignalTrees>()->signal, SIGSTOP);
+  EXPECT_EQ(Ranks(gang.Get<SignalTrees>()->processes), (Ints{0, 1}));
+  EXPECT_TRUE(gang.On(SuspendRequested{}).actions().empty());
+
+  gang.On(ResumeRequested{});
+  EXPECT_EQ(gang.Get<SignalTrees>()->signal, SIGCONT);
+  EXPECT_EQ(gang.phase(), Phase::kRunning);
+  EXPECT_TRUE(gang.On(ResumeRequested{}).actions().empty());
+}
+
+TEST(GangTest, RankSpawnedWhileSuspendedIsStoppedToo) {
+  Gang gang({.rank_count = 1});
+  gang.On(Start{}).On(SuspendRequested{}).On(RankSpawned{gang.Of(0), 100});
+
+  ASSERT_NE(gang.Get<SignalTrees>(), nullptr);
+  EXPECT_EQ(gang.Get<SignalTrees>()->signal, SIGSTOP);
+}
+
+TEST(GangTest, TeardownOfASuspendedGangWakesItsTrees) {
+  Gang gang({.rank_count = 2});
+  gang.Run().On(SuspendRequested{}).On(StopRequested{SIGTERM});
+
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM}));
+  ASSERT_NE(gang.Get<SignalTrees>(), nullptr);
+  EXPECT_EQ(gang.Get<SignalTrees>()->signal, SIGCONT);
+  gang.On(ResumeRequested{}).On(SuspendRequested{});
+  EXPECT_TRUE(gang.actions().empty()) << "ranks that are coming down are not stopped again";
+}
+
+TEST(GangTest, NoRoundBeginsWhileSuspended) {
+  Gang gang({.rank_count = 1, .max_restarts = 3});
+  gang.Run().On(SuspendRequested{}).FailRound(0);
+  EXPECT_EQ(gang.Get<SpawnRanks>(), nullptr);
+  EXPECT_EQ(gang.phase(), Phase::kBackingOff);
+  EXPECT_NE(gang.On(ResumeRequested{}).Get<SpawnRanks>(), nullptr);
+
+  gang.SpawnAll().FailRound(0);
+  ASSERT_EQ(gang.phase(), Phase::kBackingOff);
+  EXPECT_EQ(gang.On(SuspendRequested{}).Fire(Timer::kBackoff).Get<SpawnRanks>(), nullptr);
+  EXPECT_NE(gang.On(ResumeRequested{}).Get<SpawnRanks>(), nullptr);
+
+  gang.SpawnAll().FailRound(0);
+  EXPECT_EQ(gang.On(SuspendRequested{}).On(ResumeRequested{}).Get<SpawnRanks>(), nullptr)
+      << "the delay is not over yet";
+}
+
+// ---------------------------------------- notices
+
+TEST(GangTest, RanksThatRunOnAfterTheFirstExitAreNamedAndRarelyAgain) {
+  Gang gang({.rank_count = 3, .early_exit_notice = 10s});
+  gang.Run().Exit(1, kExit0);
+  EXPECT_EQ(gang.Get<SetTimer>()->timer, Timer::kEarlyExit);
+  EXPECT_EQ(gang.Get<SetTimer>()->due, SteadyTime(1s + 10s));
+  gang.After(10s).Fire(Timer::kEarlyExit);
+
+  ASSERT_NE(gang.Get<Notice>(), nullptr);
+  EXPECT_EQ(gang.Get<Notice>()->kind, Notice::Kind::kRanksRunOn);
+  EXPECT_EQ(gang.Get<Notice>()->ranks, (std::vector<Rank>{Rank(0), Rank(2)}));
+  EXPECT_EQ(gang.Get<Notice>()->others, (std::vector<Rank>{Rank(1)}));
+  EXPECT_EQ(gang.Get<Notice>()->since, 10s);
+  EXPECT_EQ(gang.Get<SetTimer>()->due, SteadyTime(11s + 20s)) << "twice as long after each";
+  gang.Exit(0, kExit0);
+  EXPECT_TRUE(gang.actions().empty());
+  gang.Exit(2, kExit0);
+  EXPECT_NE(gang.Get<ClearTimer>(), nullptr);
+}
+
+TEST(GangTest, NoticeOfRanksThatRunOnHasALongestInterval) {
+  Gang gang({.rank_count = 2});
+  gang.Run().Exit(1, kExit0);
+  for (int i = 0; i < 100; ++i) gang.Fire(Timer::kEarlyExit);
+
+  EXPECT_EQ(gang.Get<SetTimer>()->due, SteadyTime(1s + 10min));
+}
+
+TEST(GangTest, SuspendedRanksAreNotSaidToRunOn) {
+  Gang gang({.rank_count = 2});
+  gang.Run().Exit(1, kExit0).On(SuspendRequested{}).Fire(Timer::kEarlyExit);
+
+  EXPECT_EQ(gang.Get<Notice>(), nullptr);
+  EXPECT_NE(gang.Get<SetTimer>(), nullptr);
+}
+
+TEST(GangTest, NoticeOfZeroIsNone) {
+  Gang gang({.rank_count = 2, .early_exit_notice = 0s});
+  EXPECT_TRUE(gang.Run().Exit(1, kExit0).actions().empty());
+}
+
+}  // namespace
+}  // namespace lockstep::elastic
