@@ -1,0 +1,99 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/attach/attach_wire.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "runtime/attach/attach_wire_layout_check.h"
+
+namespace {
+
+lockstep_attach_message SegmentRequest() {
+  lockstep_attach_message message{};
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, sizeof message.segment_request);
+  message.segment_request.bytes = 4096;
+  message.segment_request.member_count = 4;
+  message.segment_request.member_index = 3;
+  return message;
+}
+
+std::string WrongIn(const lockstep_attach_message& message, size_t length,
+                    lockstep_attach_side side = LOCKSTEP_ATTACH_FROM_RANK) {
+  const char* const wrong = lockstep_attach_check(&message, length, side);
+  return wrong != nullptr ? wrong : "";
+}
+
+TEST(AttachWireTest, CAndCppSeeTheSameLayout) {
+  const std::vector<size_t> cpp = {LOCKSTEP_ATTACH_LAYOUT};
+  const std::vector<size_t> c(lockstep_attach_c_layout, lockstep_attach_c_layout + lockstep_attach_c_layout_count);
+  EXPECT_EQ(c, cpp);
+}
+
+TEST(AttachWireTest, HelloIsTheDocumentedBytes) {
+  lockstep_attach_hello hello{};
+  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
+  hello.pid = 4711;
+  const unsigned char expected[24] = {0x4c, 0x53, 0x41, 0x31, 1, 0, 1, 0, 56, 0, 0, 0, 0, 0, 0, 0, 0x67, 0x12};
+  EXPECT_EQ(std::memcmp(&hello, expected, sizeof expected), 0);
+}
+
+TEST(AttachWireTest, AGoodMessagePasses) {
+  const auto message = SegmentRequest();
+  EXPECT_EQ(WrongIn(message, sizeof message.segment_request), "");
+}
+
+TEST(AttachWireTest, EachWrongFieldIsNamed) {
+  const size_t length = sizeof(lockstep_attach_segment_request);
+  EXPECT_EQ(WrongIn(SegmentRequest(), 15), "message shorter than its header");
+  EXPECT_EQ(WrongIn(SegmentRequest(), length - 1), "message of a wrong length");
+  EXPECT_EQ(WrongIn(SegmentRequest(), length, LOCKSTEP_ATTACH_FROM_AGENT), "message of an unexpected type");
+  auto message = SegmentRequest();
+  message.header.magic = 1;
+  EXPECT_NE(WrongIn(message, length).find("magic"), std::string::npos);
+  message = SegmentRequest();
+  message.header.version = 2;
+  EXPECT_NE(WrongIn(message, length).find("version"), std::string::npos);
+  message = SegmentRequest();
+  message.header.type = 999;
+  EXPECT_EQ(WrongIn(message, length), "message of an unexpected type");
+  message = SegmentRequest();
+  message.header.length = 12;
+  EXPECT_EQ(WrongIn(message, length), "message of a wrong length");
+  message = SegmentRequest();
+  message.segment_request.member_index = 4;
+  EXPECT_EQ(WrongIn(message, length), "member index beyond the member count");
+  message.segment_request.member_count = LOCKSTEP_ATTACH_MAX_MEMBERS + 1;
+  EXPECT_EQ(WrongIn(message, length), "member count out of range");
+  message = SegmentRequest();
+  message.segment_request.bytes = LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES + 1;
+  EXPECT_EQ(WrongIn(message, length), "segment size out of range");
+}
+
+TEST(AttachWireTest, TextsOfTheAgentMustEnd) {
+  lockstep_attach_message message{};
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_WORLD, sizeof message.world);
+  message.world.world_size = message.world.local_world_size = 1;
+  EXPECT_EQ(WrongIn(message, sizeof message.world, LOCKSTEP_ATTACH_FROM_AGENT), "");
+  std::memset(message.world.host, 'x', sizeof message.world.host);
+  EXPECT_EQ(WrongIn(message, sizeof message.world, LOCKSTEP_ATTACH_FROM_AGENT), "text without an end");
+}
+
+TEST(AttachWireTest, CookiesTravelAsText) {
+  uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES];
+  for (size_t i = 0; i < sizeof cookie; ++i) cookie[i] = static_cast<uint8_t>(i * 9);
+  char text[2 * LOCKSTEP_ATTACH_COOKIE_BYTES + 1];
+  lockstep_attach_encode_cookie(cookie, text);
+  uint8_t decoded[LOCKSTEP_ATTACH_COOKIE_BYTES];
+  EXPECT_EQ(lockstep_attach_decode_cookie(text, decoded), 0);
+  EXPECT_EQ(std::memcmp(cookie, decoded, sizeof cookie), 0);
+
+  const std::string good(text);
+  for (const std::string& bad : {std::string(), good.substr(1), good + "0", "g" + good.substr(1), good.substr(2) + "A0"}) {
+    EXPECT_EQ(lockstep_attach_decode_cookie(bad.c_str(), decoded), -1) << bad;
+  }
+}
+
+}  // namespace
