@@ -1,0 +1,383 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Random lives of a gang against what must hold in every one of them. A schedule is its seed:
+// LOCKSTEP_SEED=n runs that one alone; LOCKSTEP_SOAK runs 100,000.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "elastic/gang.h"
+#include "runtime/base/random.h"
+
+namespace lockstep::elastic {
+namespace {
+
+using base::Duration;
+using base::Random;
+using base::Rank;
+using base::SteadyTime;
+using namespace std::chrono_literals;
+
+constexpr Duration kSlack = 100ms;  // spawns and reports that are under way
+constexpr SteadyTime kPatience{3600s};
+
+/// A process with its tree, in truth: what the gang is told comes later.
+struct SimProcess {
+  RankProcess id;
+  bool leader_alive = true;
+  bool tree_alive = true;
+  bool stopped = false;
+  bool unkillable = false;
+  bool ignores_term = false;
+  bool ended_by_itself = false;
+  RankExit exit;
+  SteadyTime ended_at{};
+  std::vector<std::function<void()>> when_continued;
+};
+
+class Simulation {
+ public:
+  explicit Simulation(uint64_t seed) : random_(seed), state_(RandomConfig()) {}
+
+  void Run() {
+    At(now_, [this] { Tell(Start{}); });
+    PlanUser();
+    At(kPatience, [this] { Tell(StopRequested{SIGTERM}); });
+    while (!schedule_.empty() && !::testing::Test::HasFailure()) {
+      auto next = schedule_.extract(schedule_.begin());
+      now_ = next.key().first;
+      next.mapped()();
+    }
+    EXPECT_EQ(jobs_ended_, 1);
+    EXPECT_EQ(state_.phase, Phase::kDone);
+  }
+
+  int rounds() const { return rounds_; }
+
+ private:
+  bool Chance(int percent) { return random_.Below(100) < static_cast<uint64_t>(percent); }
+  Duration Upto(Duration limit) {
+    return Duration(static_cast<int64_t>(random_.Below(static_cast<uint64_t>(limit.count()) + 1)));
+  }
+
+  GangConfig RandomConfig() {
+    GangConfig config{.rank_count = 1 + static_cast<int>(random_.Below(6)),
+                      .max_restarts = static_cast<int>(random_.Below(4)),
+                      .seed = random_.Next()};
+    if (Chance(20)) config.restarts_used = static_cast<int>(random_.Below(3));
+    if (Chance(20)) config.peer_failure_grace = 0s;
+    if (Chance(20)) config.user_stop_grace = 0s;
+    if (Chance(20)) config.tie_window = 0s;
+    return config;
+  }
+
+  // -- time
+
+  void At(SteadyTime due, std::function<void()> what) {
+    schedule_.emplace(std::make_pair(due, next_++), std::move(what));
+  }
+  void After(Duration delay, std::function<void()> what) { At(now_ + delay, std::move(what)); }
+
+  // -- the gang
+
+  template <class What>
+  void Tell(What what) {
+    StepResult result = Step(std::move(state_), {now_, std::move(what)});
+    state_ = std::move(result.state);
+    EXPECT_TRUE(jobs_ended_ == 0 || result.actions.empty()) << "an action after the job's end";
+    for (const Action& action : result.actions) {
+      std::visit([this](const auto& one) { Do(one); }, action);
+    }
+  }
+
+  void Do(const SpawnRanks& action) {
+    for (const SimProcess& process : processes_) {
+      EXPECT_FALSE(process.tree_alive) << "two rounds alive at once";
+    }
+    EXPECT_LE(action.restart_count,
+              std::max(state_.config.max_restarts, state_.config.restarts_used));
+    ++rounds_;
+    round_first_ = processes_.size();
+    first_signal_.reset();
+    teardown_began_.reset();
+    bool failed = false;
+    Duration delay{0};
+    for (const RankProcess& id : action.processes) {
+      delay += Upto(1ms);
+      if (failed || Chance(1)) {
+        const base::Status error = failed       ? base::CancelledError("not begun")
+                                   : Chance(50) ? base::NotFoundError("no program")
+                                                : base::ResourceExhaustedError("no process");
+        failed = true;
+        round_disturbed_ = true;
+        After(delay, [this, id, error] { Tell(SpawnFailed{id, error}); });
+      } else {
+        After(delay, [this, id] { Spawn(id); });
+      }
+    }
+  }
+
+  void Do(const SignalLeaders& action) {
+    NoteSignal();
+    for (const RankProcess& id : action.processes) {
+      SimProcess& process = Find(id);
+      if (action.signal == SIGCONT) Continue(process);
+      if (action.signal == SIGTERM && process.leader_alive && !process.ignores_term) {
+        const RankExit exit = Chance(50) ? RankExit{} : RandomFailure();
+        EndLater(id, Upto(3s), exit, false);
+      }
+    }
+  }
+
+  void Do(const SignalTrees& action) {
+    for (const RankProcess& id : action.processes) {
+      SimProcess& process = Find(id);
+      EXPECT_TRUE(process.tree_alive);
+      if (action.signal == SIGSTOP) process.stopped = true;
+      if (action.signal == SIGCONT) Continue(process);
+    }
+  }
+
+  void Do(const KillTrees& action) {
+    NoteSignal();
+    for (const RankProcess& id : action.processes) {
+      if (Find(id).unkillable) {
+        After(action.deadline,
+              [this, id] { Tell(KillFailed{id, base::DeadlineExceededError("D")}); });
+        continue;
+      }
+      After(Upto(5ms), [this, id] {
+        SimProcess& process = Find(id);
+        process.tree_alive = false;
+        if (process.leader_alive) End(id, {.signal = SIGKILL}, false);
+        After(Upto(2ms), [this, id] { Tell(RankGone{id}); });
+      });
+    }
+  }
+
+  void Do(const SetTimer& action) {
+    EXPECT_GE(action.due, now_);
+    At(action.due, [this, action] { Tell(TimerFired{action.timer, action.generation}); });
+  }
+  void Do(const ClearTimer&) {
+  }  // as in life, a fired timer may be under way: it comes all the same
+
+  void Do(const PersistRestarts& action) {
+    EXPECT_LE(action.used, state_.config.max_restarts);
+    persisted_ = action.used;
+  }
+
+  void Do(const RoundEnded& action) {
+    const RoundOutcome& outcome = action.outcome;
+    for (size_t i = round_first_; i < processes_.size(); ++i) {
+      EXPECT_TRUE(!processes_[i].tree_alive || processes_[i].unkillable)
+          << "a tree outlives its round";
+    }
+    if (teardown_began_.has_value()) {
+      const Duration grace =
+          std::max(state_.config.peer_failure_grace, state_.config.user_stop_grace);
+      EXPECT_LE(now_ - *teardown_began_, grace + state_.config.kill_deadline + kSlack);
+    }
+    if (outcome.culprit.has_value()) {
+      const RankRecord& culprit = outcome.ranks[static_cast<size_t>(outcome.culprit->value())];
+      if (culprit.exit.has_value()) {
+        const SimProcess& process = Find(culprit.process);
+        EXPECT_TRUE(process.ended_by_itself);
+        EXPECT_FALSE(process.exit.ok());
+        EXPECT_TRUE(!first_signal_.has_value() || process.ended_at <= *first_signal_)
+            << "the culprit died after our signal";
+      }
+    }
+    if (outcome.end == RoundEnd::kSucceeded) {
+      for (const RankRecord& rank : outcome.ranks)
+        EXPECT_TRUE(rank.exit.has_value() && rank.exit->ok());
+      EXPECT_FALSE(outcome.culprit.has_value());
+    }
+    EXPECT_TRUE(outcome.end != RoundEnd::kStoppedByUser || outcome.stop_signal != 0);
+    EXPECT_TRUE(round_disturbed_ || outcome.stop_signal != 0 ||
+                outcome.end == RoundEnd::kSucceeded);
+    round_disturbed_ = false;
+  }
+
+  void Do(const Notice& action) { EXPECT_FALSE(action.ranks.empty()); }
+
+  void Do(const JobEnded& action) {
+    ++jobs_ended_;
+    for (const SimProcess& process : processes_)
+      EXPECT_TRUE(!process.tree_alive || process.unkillable);
+    EXPECT_EQ(action.outcome.restarts_used, std::max(persisted_, state_.config.restarts_used));
+  }
+
+  void NoteSignal() {
+    if (!teardown_began_.has_value()) teardown_began_ = now_;
+    if (!first_signal_.has_value()) first_signal_ = now_;
+  }
+
+  // -- ranks
+
+  SimProcess& Find(RankProcess id) {
+    for (size_t i = round_first_; i < processes_.size(); ++i) {
+      if (processes_[i].id == id) return processes_[i];
+    }
+    ADD_FAILURE() << "an action about a process that is not of this round: rank " << id.rank;
+    return processes_.front();
+  }
+
+  RankExit RandomFailure() {
+    const std::string said = Chance(50) ? "same" : "";
+    switch (random_.Below(5)) {
+      case 0: return {.signal = SIGKILL, .out_of_memory = true};
+      case 1: return {.signal = SIGKILL};
+      case 2: return {.signal = SIGSEGV, .fingerprint = said};
+      case 3: return {.signal = SIGABRT, .fingerprint = said};
+      default: return {.exit_code = 1, .fingerprint = said};
+    }
+  }
+
+  void Spawn(RankProcess id) {
+    processes_.push_back({.id = id, .unkillable = Chance(1), .ignores_term = Chance(20)});
+    Tell(RankSpawned{id, static_cast<int64_t>(1000 + processes_.size())});
+    if (Chance(30)) {
+      const auto step = static_cast<int64_t>(random_.Below(10));
+      After(Upto(1s), [this, id, step] { Tell(Progress{id, step}); });
+    }
+    if (Chance(3)) return;  // runs until it is killed
+    const RankExit exit = Chance(85) ? RankExit{} : RandomFailure();
+    EndLater(id, Upto(Chance(50) ? 40s : 50ms), exit, true);
+  }
+
+  void EndLater(RankProcess id, Duration delay, const RankExit& exit, bool by_itself) {
+    After(delay, [this, id, exit, by_itself] { End(id, exit, by_itself); });
+  }
+
+  void End(RankProcess id, const RankExit& exit, bool by_itself) {
+    const auto found = std::find_if(processes_.begin(), processes_.end(),
+                                    [id](const SimProcess& process) { return process.id == id; });
+    SimProcess& process = *found;
+    if (!process.leader_alive || (process.unkillable && !by_itself)) return;
+    if (process.stopped && process.tree_alive) {  // a stopped process ends when it is continued
+      process.when_continued.push_back([this, id, exit, by_itself] { End(id, exit, by_itself); });
+      return;
+    }
+    process.leader_alive = false;
+    process.ended_by_itself = by_itself;
+    process.exit = exit;
+    process.ended_at = now_;
+    After(Upto(1ms), [this, id, exit] { Tell(RankExited{id, exit}); });
+    if (by_itself && !exit.ok()) {
+      round_disturbed_ = true;
+      BreakPeers(id);
+    }
+    // Nobody asked, so it must change nothing. Once somebody has asked it would be a lie, which no
+    // driver tells.
+    if (Chance(5) && state_.phase != Phase::kKilling) Tell(RankGone{id});
+  }
+
+  /// Peers whose connection broke end with an error of their own, some of them before we hear of
+  /// its cause.
+  void BreakPeers(RankProcess id) {
+    for (const SimProcess& process : processes_) {
+      if (process.id.incarnation == id.incarnation && process.leader_alive && Chance(50)) {
+        EndLater(process.id, Upto(30ms), {.exit_code = 1}, true);
+      }
+    }
+  }
+
+  void Continue(SimProcess& process) {
+    process.stopped = false;
+    for (auto& what : std::exchange(process.when_continued, {})) After(0ms, std::move(what));
+  }
+
+  // -- the user, and messages from the past
+
+  void PlanUser() {
+    while (Chance(25)) {
+      const int signal = Chance(50) ? SIGINT : SIGTERM;
+      const bool at_once = Chance(10);
+      After(Upto(60s), [this, signal, at_once] { Tell(StopRequested{signal, at_once}); });
+    }
+    while (Chance(25)) {
+      const Duration when = Upto(40s);
+      After(when, [this] { Tell(SuspendRequested{}); });
+      After(when + Upto(40s), [this] { Tell(ResumeRequested{}); });
+    }
+    while (Chance(50)) {
+      const RankProcess id{Rank(static_cast<int32_t>(random_.Below(8)) - 1),
+                           base::Incarnation(static_cast<uint32_t>(random_.Below(2)))};
+      After(Upto(60s), [this, id] {
+        if (id.incarnation.value() < state_.round.value()) {
+          Tell(RankExited{id, {.exit_code = 9}});
+          Tell(KillFailed{id, base::InternalError("stale")});
+          Tell(RankGone{id});
+        }
+        Tell(TimerFired{Timer::kGrace, state_.next_generation});
+      });
+    }
+  }
+
+  Random random_;
+  GangState state_;
+  SteadyTime now_{1s};
+  uint64_t next_ = 0;
+  std::map<std::pair<SteadyTime, uint64_t>, std::function<void()>> schedule_;
+  std::vector<SimProcess> processes_;  // of all rounds
+  size_t round_first_ = 0;             // where those of the last round begin
+  std::optional<SteadyTime> first_signal_;
+  std::optional<SteadyTime> teardown_began_;
+  bool round_disturbed_ = false;  // something failed by itself
+  int persisted_ = 0;
+  int rounds_ = 0;
+  int jobs_ended_ = 0;
+};
+
+TEST(GangSimulationTest, InvariantsHoldInEverySchedule) {
+  uint64_t first = 1;
+  uint64_t count = std::getenv("LOCKSTEP_SOAK") != nullptr ? 100'000 : 2'000;
+  if (const char* seed = std::getenv("LOCKSTEP_SEED"); seed != nullptr) {
+    first = std::strtoull(seed, nullptr, 10);
+    count = 1;
+  }
+  uint64_t restarted = 0;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    SCOPED_TRACE("LOCKSTEP_SEED=" + std::to_string(seed));
+    Simulation simulation(seed);
+    simulation.Run();
+    if (simulation.rounds() > 1) ++restarted;
+    if (HasFailure()) return;
+  }
+  EXPECT_TRUE(count == 1 || restarted > count / 20)
+      << "schedules hardly ever restart: they prove little";
+}
+
+TEST(GangSimulationTest, SameEventsGiveTheSameActions) {
+  // Step is pure: two copies of a state, one event, one answer, down to the jitter.
+  GangState state({.rank_count = 1, .max_restarts = 5, .seed = 42});
+  const RankProcess first{Rank(0), base::Incarnation(0)};
+  const RankProcess second{Rank(0), base::Incarnation(1)};
+  const std::vector<decltype(Event::what)> events = {
+      Start{},         RankSpawned{first, 1},  RankExited{first, {.signal = SIGKILL}},
+      RankGone{first}, RankSpawned{second, 2}, RankExited{second, {.signal = SIGKILL}},
+      RankGone{second}};
+  for (const auto& what : events) {
+    const StepResult one = Step(state, {SteadyTime(1s), what});
+    const StepResult two = Step(state, {SteadyTime(1s), what});
+    ASSERT_EQ(one.actions.size(), two.actions.size());
+    for (size_t i = 0; i < one.actions.size(); ++i) {
+      ASSERT_EQ(one.actions[i].index(), two.actions[i].index());
+      if (const auto* timer = std::get_if<SetTimer>(&one.actions[i])) {
+        EXPECT_EQ(timer->due, std::get<SetTimer>(two.actions[i]).due);
+      }
+    }
+    state = one.state;
+  }
+  EXPECT_EQ(state.phase, Phase::kBackingOff);
+}
+
+}  // namespace
+}  // namespace lockstep::elastic
