@@ -1,0 +1,28 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_
+#define LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+/// By what names a job is found on its host, by its agent and by the verbs. A job id has no dot in
+/// it, so no two jobs' names can be confused. Pure functions, for any thread.
+namespace lockstep::launcher {
+
+/// Where the agent of a job answers verbs, and where its ranks attach. Every file in the socket
+/// directory that belongs to a job begins with its id and a dot.
+std::string ControlSocketPath(const std::string& socket_directory, const std::string& job_id);
+std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id);
+
+/// The job whose control socket has this file name; nullopt for any other file.
+std::optional<std::string> JobOfControlSocket(std::string_view file_name);
+
+/// What marks each process of a job in its environment (process::RealProcesses).
+std::string JobMark(const std::string& job_id);
+/// The same for process::KillMarked: matches no other job, also none whose id begins with this one.
+std::string JobMarkPrefix(const std::string& job_id);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_

@@ -1,0 +1,42 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/verbs/ask_agent.h"
+
+#include <utility>
+
+#include "launcher/agent/control_server.h"
+#include "launcher/jobs/job_addresses.h"
+#include "runtime/net/blocking_client.h"
+#include "runtime/proto/status_conversion.h"
+
+namespace lockstep::launcher {
+namespace {
+
+/// The one that the agent wrote down, since the folder hangs on each command's environment.
+std::string SocketOf(const VerbContext& context, const JobEntry& job) {
+  if (!job.state.socket_path().empty()) return job.state.socket_path();
+  return ControlSocketPath(context.socket_directory, job.id);
+}
+
+}  // namespace
+
+base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const JobEntry& job,
+                                           proto::ControlRequest request, base::Duration limit) {
+  request.set_version(kControlVersion);
+  proto::ControlReply reply;
+  const base::Status called = net::BlockingCall(SocketOf(context, job), request, &reply,
+                                                context.clock.Now() + limit, context.clock);
+  const std::string frame =
+      "ask the agent of " + job.id + " (pid " + std::to_string(job.state.agent().pid()) + ")";
+  if (!called.ok()) return called.WithFrame(frame);
+  if (!reply.has_error()) return reply;
+  const base::Status refused = proto::FromProto(reply.error());
+  if (refused.ok())
+    return base::InternalError(frame + ": it answered with an error without a code");
+  return refused.WithFrame(frame);
+}
+
+bool NobodyListens(const base::Status& error) {
+  return error.code() == base::Code::kNotFound || error.code() == base::Code::kUnavailable;
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,210 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/verbs/lost_jobs.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/file.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "launcher/jobs/faulty_file_system.h"
+#include "launcher/jobs/job_addresses.h"
+#include "launcher/verbs/testing/verb_fixture.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Code;
+using base::testing::IsOkAndHolds;
+using base::testing::StatusIs;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::string MarkOf(const JobDirectory& job) { return JobMark(job.job_id()) + "/rank-0/1/"; }
+
+class LostJobsTest : public VerbTest {
+ protected:
+  void ExpectUntouched(const JobDirectory& job, MarkedProcess& process) {
+    EXPECT_EQ(process.KilledBy(), 0);
+    EXPECT_EQ(Entry(job).state.phase(), proto::JOB_PHASE_RUNNING);
+    EXPECT_TRUE(std::filesystem::exists(ControlSocket(job)));
+    EXPECT_THAT(err_.text(), IsEmpty());
+  }
+};
+
+TEST_F(LostJobsTest, WhatALostJobLeftIsEnded) {
+  const JobDirectory job = MakeDeadJob("train");
+  MakeSocketFile(ControlSocket(job));
+  MakeSocketFile(AttachSocketPath(context_.socket_directory, job.job_id()));
+  MarkedProcess left(MarkOf(job));
+  MarkedProcess nested("other-job/rank-0/1/;" + MarkOf(job));
+
+  SweepLostJobs(context_);
+
+  EXPECT_EQ(left.KilledBy(), SIGKILL);
+  EXPECT_EQ(nested.KilledBy(), SIGKILL);
+  EXPECT_TRUE(std::filesystem::is_empty(context_.socket_directory));
+  const JobEntry entry = Entry(job);
+  EXPECT_EQ(entry.condition, JobCondition::kLost);
+  EXPECT_EQ(entry.state.phase(), proto::JOB_PHASE_LOST);
+  EXPECT_TRUE(entry.state.has_ended());
+  EXPECT_FALSE(entry.state.has_exit_code());
+  EXPECT_THAT(err_.text(), HasSubstr(job.job_id() + " was lost"));
+  EXPECT_THAT(err_.text(), HasSubstr("2 processes"));
+}
+
+TEST_F(LostJobsTest, JobWhoseSocketDoesNotListenYetIsJustStarting) {
+  const JobDirectory job = MakeLiveJob("train");
+  MakeSocketFile(ControlSocket(job));
+  MarkedProcess rank(MarkOf(job));
+
+  SweepLostJobs(context_);
+
+  ExpectUntouched(job, rank);
+}
+
+TEST_F(LostJobsTest, JobWhoseAgentOutlivesItsFrontIsLeftToIt) {
+  const JobDirectory live = MakeLiveJob("live");
+  proto::JobState state = Entry(live).state;
+  *state.mutable_agent() = state.front();
+  state.mutable_front()->set_start_ticks(1);
+  ASSERT_OK(JobDirectory(live).WriteState(state));
+  MakeSocketFile(ControlSocket(live));
+  MarkedProcess rank(MarkOf(live));
+
+  SweepLostJobs(context_);
+
+  ExpectUntouched(live, rank);
+}
+
+TEST_F(LostJobsTest, JobWhoseSocketIsAnsweredIsLive) {
+  const JobDirectory job = MakeDeadJob("train");
+  FakeAgent agent(ControlSocket(job));
+  MarkedProcess rank(MarkOf(job));
+
+  SweepLostJobs(context_);
+
+  ExpectUntouched(job, rank);
+}
+
+TEST_F(LostJobsTest, JobOfAnotherHostIsLeftToIt) {
+  const JobDirectory job = MakeDeadJob("train");
+  proto::JobState state = Entry(job).state;
+  state.mutable_agent()->set_host("elsewhere");
+  ASSERT_OK(JobDirectory(job).WriteState(state));
+  MakeSocketFile(ControlSocket(job));
+  MarkedProcess rank(MarkOf(job));
+
+  SweepLostJobs(context_);
+
+  ExpectUntouched(job, rank);
+}
+
+// "train-abc123" may be a user's name for a job: its id then begins with the id of another one.
+TEST_F(LostJobsTest, JobWhoseIdBeginsWithThatOfALostOneIsLeftAlone) {
+  const JobDirectory lost = MakeDeadJob("train");
+  MakeSocketFile(ControlSocket(lost));
+  const JobDirectory live = MakeLiveJob(lost.job_id());
+  MakeSocketFile(ControlSocket(live));
+  MarkedProcess rank(MarkOf(live));
+
+  SweepLostJobs(context_);
+
+  EXPECT_EQ(rank.KilledBy(), 0);
+  EXPECT_TRUE(std::filesystem::exists(ControlSocket(live)));
+  EXPECT_FALSE(std::filesystem::exists(ControlSocket(lost)));
+}
+
+TEST_F(LostJobsTest, SocketOfAJobInAnotherRootIsLeftAlone) {
+  MakeSocketFile(context_.socket_directory + "/other-abc123.sock");
+  MakeSocketFile(context_.socket_directory + "/not.ours.sock");
+  std::ofstream(context_.socket_directory + "/file-abc123.sock") << "no socket";
+
+  SweepLostJobs(context_);
+
+  EXPECT_TRUE(std::filesystem::exists(context_.socket_directory + "/other-abc123.sock"));
+  EXPECT_TRUE(std::filesystem::exists(context_.socket_directory + "/not.ours.sock"));
+  EXPECT_TRUE(std::filesystem::exists(context_.socket_directory + "/file-abc123.sock"));
+  EXPECT_THAT(err_.text(), IsEmpty());
+}
+
+TEST_F(LostJobsTest, JobThatSaidHowItEndedKeepsItsWord) {
+  const JobDirectory job = MakeEndedJob("train", 3);
+  MakeSocketFile(ControlSocket(job));
+
+  SweepLostJobs(context_);
+
+  EXPECT_EQ(Entry(job).condition, JobCondition::kEnded);
+  EXPECT_EQ(Entry(job).state.exit_code(), 3);
+  EXPECT_FALSE(std::filesystem::exists(ControlSocket(job)));
+}
+
+TEST_F(LostJobsTest, OnlyOneCommandSweepsAtATime) {
+  const JobDirectory job = MakeDeadJob("train");
+  MakeSocketFile(ControlSocket(job));
+  MarkedProcess left(MarkOf(job));
+  base::UniqueFd other(::open(context_.socket_directory.c_str(), O_RDONLY | O_DIRECTORY));
+  ASSERT_EQ(::flock(other.get(), LOCK_EX), 0);
+
+  SweepLostJobs(context_);
+  ExpectUntouched(job, left);
+
+  other.reset();
+  SweepLostJobs(context_);
+  EXPECT_EQ(left.KilledBy(), SIGKILL);
+}
+
+TEST_F(LostJobsTest, JobThatCannotBeMarkedKeepsItsSocketForTheNextCommand) {
+  const JobDirectory job = MakeDeadJob("train");
+  MakeSocketFile(ControlSocket(job));
+  FaultyFileSystem full_disk(1);
+  VerbContext context{.jobs_root = context_.jobs_root,
+                      .socket_directory = context_.socket_directory,
+                      .here = here_,
+                      .clock = clock_,
+                      .files = full_disk,
+                      .out = out_.file(),
+                      .err = err_.file()};
+
+  SweepLostJobs(context);
+
+  EXPECT_TRUE(std::filesystem::exists(ControlSocket(job)));
+  EXPECT_THAT(err_.text(), HasSubstr("ENOSPC"));
+  EXPECT_EQ(Entry(job).state.phase(), proto::JOB_PHASE_RUNNING);
+}
+
+TEST_F(LostJobsTest, FolderThatIsMissingHoldsNoJobs) {
+  std::filesystem::remove_all(context_.socket_directory);
+
+  SweepLostJobs(context_);
+
+  EXPECT_THAT(err_.text(), IsEmpty());
+}
+
+TEST_F(LostJobsTest, LiveJobIsNotEndedAsALostOne) {
+  const JobDirectory job = MakeLiveJob("train");
+  MarkedProcess rank(MarkOf(job));
+
+  EXPECT_THAT(EndLostJob(context_, job.job_id()), StatusIs(Code::kFailedPrecondition));
+
+  EXPECT_EQ(rank.KilledBy(), 0);
+}
+
+TEST_F(LostJobsTest, JobIsEndedOnce) {
+  const JobDirectory job = MakeDeadJob("train");
+  MarkedProcess left(MarkOf(job));
+
+  EXPECT_THAT(EndLostJob(context_, job.job_id()), IsOkAndHolds(1));
+  const auto first = Entry(job).state.ended();
+  EXPECT_THAT(EndLostJob(context_, job.job_id()), IsOkAndHolds(0));
+
+  EXPECT_EQ(Entry(job).state.ended().nanos(), first.nanos());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

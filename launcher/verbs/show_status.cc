@@ -1,0 +1,165 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/verbs/show_status.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include "launcher/verbs/ask_agent.h"
+#include "launcher/verbs/verb_text.h"
+#include "runtime/proto/verdict.pb.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+using Rows = std::vector<std::vector<std::string>>;
+
+constexpr base::Duration kAnswerLimit = 5s;
+constexpr size_t kVerdictBytesMax = size_t{4} << 20;
+
+// ------------------------------------------------------------------------ of a job with an agent
+
+std::string Seconds(int64_t nanoseconds) {
+  return base::FormatDuration(base::Duration(nanoseconds));
+}
+
+std::string RestartsText(const proto::StatusReply& status) {
+  return std::to_string(status.restarts_used()) + " of " + std::to_string(status.restarts_max()) +
+         " restarts used";
+}
+
+Rows HeadRows(const proto::StatusReply& status) {
+  Rows rows = {{"job", status.job_id() + " on " + Printable(status.host())},
+               {"state", status.phase() + (status.suspended() ? ", stopped by a signal" : "")},
+               {"round", std::to_string(status.round()) + ", for " +
+                             Seconds(status.round_age_ns()) + "; " + RestartsText(status)},
+               {"age", Seconds(status.job_age_ns())}};
+  if (status.has_best_step()) rows.push_back({"step", std::to_string(status.best_step())});
+  return rows;
+}
+
+Rows RankRows(const proto::StatusReply& status) {
+  Rows rows = {{"RANK", "PID", "LIFE", "STEP", "EXIT"}};
+  for (const proto::RankStatus& rank : status.ranks()) {
+    rows.push_back({std::to_string(rank.rank()), rank.pid() == 0 ? "-" : std::to_string(rank.pid()),
+                    rank.life(), rank.has_step() ? std::to_string(rank.step()) : "-",
+                    Printable(rank.exit())});
+  }
+  return rows;
+}
+
+base::Status PrintReply(const VerbContext& context, const ShowStatusOptions& options,
+                        const proto::StatusReply& status) {
+  if (options.json) {
+    ASSIGN_OR_RETURN(const std::string json, ToJson(status));
+    std::fprintf(context.out, "%s\n", json.c_str());
+    return base::OkStatus();
+  }
+  const std::string text = FormatTable(HeadRows(status)) + "\n" + FormatTable(RankRows(status));
+  std::fputs(text.c_str(), context.out);
+  return base::OkStatus();
+}
+
+// --------------------------------------------------------------------- of a job without an agent
+
+/// nullopt when the job has none, or a damaged one.
+std::optional<proto::Verdict> ReadVerdict(const VerbContext& context, const JobEntry& job) {
+  const auto json = context.files.ReadFile(job.path + "/verdict.json", kVerdictBytesMax);
+  proto::Verdict verdict;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // a newer lockstep may have written it
+  if (!json.ok() || !google::protobuf::util::JsonStringToMessage(*json, &verdict, options).ok()) {
+    return std::nullopt;
+  }
+  return verdict;
+}
+
+std::string StateText(const VerbContext& context, const JobEntry& job) {
+  const base::WallTime now = context.clock.WallNow();
+  switch (job.condition) {
+    case JobCondition::kLive: return "starting; its agent does not listen yet";
+    case JobCondition::kEnded:
+      return "ended with exit status " + std::to_string(job.state.exit_code()) + ", " +
+             AgeText(now, job.state.ended()) + " ago";
+    case JobCondition::kLost:
+      return "lost: its `lockstep run` and its agent died without a word; started " +
+             AgeText(now, job.state.started()) + " ago";
+    case JobCondition::kElsewhere: return "on another host; ask there";
+  }
+  return "";
+}
+
+std::string VerdictText(const proto::Verdict& verdict) {
+  std::string text = proto::Verdict::Class_Name(verdict.class_());
+  for (const proto::Culprit& culprit : verdict.culprits()) {
+    text += "; rank " + std::to_string(culprit.rank()) + " on " + Printable(culprit.host()) +
+            " (pid " + std::to_string(culprit.pid()) + "): " + Printable(culprit.why());
+  }
+  if (verdict.victims_size() > 0) {
+    text += "; " + std::to_string(verdict.victims_size()) + " ranks ended because of it";
+  }
+  return text;
+}
+
+void PrintEntryText(const VerbContext& context, const JobEntry& job,
+                    const std::optional<proto::Verdict>& verdict) {
+  const proto::JobState& state = job.state;
+  Rows rows = {{"job", job.id + (job.host.empty() ? "" : " on " + Printable(job.host))},
+               {"state", StateText(context, job)},
+               {"rounds", std::to_string(state.round() + 1) + "; " +
+                              std::to_string(state.restarts_used()) + " restarts used"},
+               {"ranks", std::to_string(state.rank_count())},
+               {"command", Printable(state.command())}};
+  if (verdict) rows.push_back({"verdict", VerdictText(*verdict)});
+  rows.push_back({"folder", job.path});
+  rows.push_back({"output", "lockstep logs " + job.id});
+  std::fputs(FormatTable(rows).c_str(), context.out);
+}
+
+base::Status PrintEntryJson(const VerbContext& context, const JobEntry& job,
+                            const std::optional<proto::Verdict>& verdict) {
+  proto::StatusReply status;
+  status.set_job_id(job.id);
+  status.set_host(job.host);
+  status.set_phase(job.condition == JobCondition::kLive
+                       ? "starting"
+                       : std::string(ConditionName(job.condition)));
+  status.set_round(job.state.round());
+  status.set_restarts_used(job.state.restarts_used());
+  ASSIGN_OR_RETURN(std::string json, ToJson(status));
+  if (job.state.has_exit_code()) {
+    json = WithMember(json, "exit_code", std::to_string(job.state.exit_code()));
+  }
+  if (verdict) {
+    ASSIGN_OR_RETURN(const std::string verdict_json, ToJson(*verdict));
+    json = WithMember(json, "verdict", verdict_json);
+  }
+  std::fprintf(context.out, "%s\n", json.c_str());
+  return base::OkStatus();
+}
+
+}  // namespace
+
+base::Status ShowStatus(const VerbContext& context, const ShowStatusOptions& options) {
+  ASSIGN_OR_RETURN(JobEntry job, OpenStore(context).Find(options.job));
+  if (job.condition == JobCondition::kLive) {
+    proto::ControlRequest request;
+    request.mutable_status();
+    const base::Result<proto::ControlReply> reply = AskAgent(context, job, request, kAnswerLimit);
+    if (reply.ok()) return PrintReply(context, options, reply->status());
+    if (!NobodyListens(reply.status())) return reply.status();
+    // It does not listen yet, or has ended since.
+    ASSIGN_OR_RETURN(job, OpenStore(context).Get(job.id));
+    const bool starting = job.state.phase() <= proto::JOB_PHASE_STARTING;
+    if (job.condition == JobCondition::kLive && !starting) return reply.status();
+  }
+  const std::optional<proto::Verdict> verdict = ReadVerdict(context, job);
+  if (options.json) return PrintEntryJson(context, job, verdict);
+  PrintEntryText(context, job, verdict);
+  return base::OkStatus();
+}
+
+}  // namespace lockstep::launcher
