@@ -8,9 +8,9 @@
 #include <cmath>
 #include <cstring>
 #include <future>
-#include <limits>
-#include <numeric>
+#include <mutex>
 #include <set>
+#include <span>
 #include <thread>
 
 #include "collectives/testing/thread_gang.h"
@@ -99,15 +99,17 @@ T ReducedSerially(Reduction reduction, int size, size_t i, const std::vector<std
 }
 
 // 0 and 1; inline; small; the first size beyond small; one window and some; several windows; none divisible by 3 or 8.
-constexpr size_t kCounts[] = {0, 1, 5, 12, 13, 1000, 2047, 2049, 4099, 70'001, 600'011};
+constexpr size_t kCounts[] = {0, 1, 5, 12, 13, 1000, 2047, 2049, 4099, 70'001, 400'011};
+// One for each path, where only the arithmetic is new.
+constexpr size_t kFewCounts[] = {5, 1000, 70'001};
 
 class GroupContractTest : public ::testing::TestWithParam<int> {
  protected:
   int size() const { return GetParam(); }
 
   template <class T>
-  void CheckAllReduce(Reduction reduction) {
-    for (const size_t count : kCounts) {
+  void CheckAllReduce(Reduction reduction, std::span<const size_t> counts) {
+    for (const size_t count : counts) {
       std::vector<std::vector<T>> inputs;
       for (int rank = 0; rank < size(); ++rank) inputs.push_back(IntegersOf<T>(rank, count));
       std::vector<T> expected(count);
@@ -132,17 +134,17 @@ INSTANTIATE_TEST_SUITE_P(Sizes, GroupContractTest, ::testing::Values(1, 2, 3, 4,
                          [](const auto& instance) { return "Of" + std::to_string(instance.param); });
 
 TEST_P(GroupContractTest, AllReduceSumsEveryDtypeExactly) {
-  CheckAllReduce<float>(Reduction::kSum);
-  CheckAllReduce<double>(Reduction::kSum);
-  CheckAllReduce<int64_t>(Reduction::kSum);
+  CheckAllReduce<float>(Reduction::kSum, kCounts);
+  CheckAllReduce<double>(Reduction::kSum, kFewCounts);
+  CheckAllReduce<int64_t>(Reduction::kSum, kFewCounts);
 }
 
 TEST_P(GroupContractTest, AllReduceHasTheOtherReductions) {
-  CheckAllReduce<float>(Reduction::kAverage);
-  CheckAllReduce<double>(Reduction::kMin);
-  CheckAllReduce<float>(Reduction::kMax);
-  CheckAllReduce<int64_t>(Reduction::kProduct);
-  CheckAllReduce<int32_t>(Reduction::kAverage);
+  CheckAllReduce<float>(Reduction::kAverage, kFewCounts);
+  CheckAllReduce<double>(Reduction::kMin, kFewCounts);
+  CheckAllReduce<float>(Reduction::kMax, kFewCounts);
+  CheckAllReduce<int64_t>(Reduction::kProduct, kFewCounts);
+  CheckAllReduce<int32_t>(Reduction::kAverage, kFewCounts);
 }
 
 TEST_P(GroupContractTest, AllReduceGivesTheSerialSumsBits) {
@@ -198,7 +200,7 @@ TEST_P(GroupContractTest, AllGatherConcatenatesInRankOrder) {
   gang.Run([&](Group& group) {
     const size_t rank = static_cast<size_t>(group.rank().value());
     const size_t n = static_cast<size_t>(group.size());
-    for (const size_t count : {size_t{0}, size_t{1}, size_t{7}, size_t{1100}, size_t{200'003}}) {
+    for (const size_t count : {size_t{0}, size_t{1}, size_t{7}, size_t{1100}, size_t{150'003}}) {
       std::vector<int64_t> expected;
       for (int r = 0; r < group.size(); ++r) {
         const auto part = IntegersOf<int64_t>(r, count);

@@ -1,0 +1,267 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// The session of runtime/rank with the attach server of launcher/attach, each rank a thread.
+#include "runtime/rank/session.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "collectives/recorder/ring_reader.h"
+#include "launcher/attach/attach_server.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/event/epoll_loop.h"
+#include "runtime/rank/session_factory.h"
+
+namespace lockstep::rank {
+namespace {
+
+using base::Code;
+using base::Rank;
+using base::testing::HasSubject;
+using base::testing::StatusIs;
+using collectives::Dtype;
+using collectives::Reduction;
+using launcher::AttachServer;
+using ::testing::HasSubstr;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class SessionWithAgentTest : public ::testing::Test {
+ protected:
+  SessionWithAgentTest() {
+    char folder[] = "/tmp/lssessionXXXXXX";
+    folder_ = mkdtemp(folder);
+    std::promise<void> ready;
+    thread_ = std::thread([&] {
+      loop_ = std::move(event::EpollLoop::Create(clock_)).value();
+      ready.set_value();
+      loop_->Run();
+    });
+    ready.get_future().wait();
+    AttachServer::Config config;
+    config.socket_path = folder_ + "/s";
+    config.job_id = "job-1";
+    config.host = "node-a";
+    config.checkpoint_directory = "/data";
+    config.on_progress = [this](Rank rank, base::Incarnation, int64_t step) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      progress_.emplace_back(rank.value(), step);
+      changed_.notify_all();
+    };
+    OnLoop([&] { server_ = std::move(AttachServer::Create(std::move(config), *loop_)).value(); });
+  }
+  ~SessionWithAgentTest() override {
+    OnLoop([this] { server_.reset(); });
+    loop_->Quit();
+    thread_.join();
+    rmdir(folder_.c_str());
+  }
+
+  void OnLoop(const std::function<void()>& body) {
+    std::promise<void> done;
+    loop_->Post([&] {
+      body();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  RankEnvironment EnvironmentOf(int rank, int world_size, int local_world_size) {
+    std::string cookie;
+    OnLoop([&] {
+      cookie = server_->AddRank({.rank = Rank(rank),
+                                 .local_rank = base::LocalRank(rank % local_world_size),
+                                 .incarnation = base::Incarnation(2),
+                                 .round = base::Round(2),
+                                 .world_size = world_size,
+                                 .local_world_size = local_world_size,
+                                 .restart_count = 2});
+    });
+    return {{"LOCKSTEP_SOCKET", folder_ + "/s"}, {"LOCKSTEP_COOKIE", cookie}, {"WORLD_SIZE", "77"}};
+  }
+
+  std::unique_ptr<Session> Join(int rank, int world_size) {
+    return std::move(CreateSessionFrom(EnvironmentOf(rank, world_size, world_size))).value();
+  }
+
+  void RunRanks(int world_size, const std::function<void(Session&)>& body) {
+    std::vector<std::unique_ptr<Session>> sessions;
+    for (int rank = 0; rank < world_size; ++rank) sessions.push_back(Join(rank, world_size));
+    std::vector<std::thread> threads;
+    for (auto& session : sessions) threads.emplace_back([&] { body(*session); });
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  collectives::RingContent ReadRingOf(int rank) {
+    collectives::RingContent content;
+    OnLoop([&] { content = std::move(collectives::ReadRingFrom(server_->RecorderFd(Rank(rank)))).value(); });
+    return content;
+  }
+
+  base::RealClock clock_;
+  std::string folder_;
+  std::thread thread_;
+  std::unique_ptr<event::EpollLoop> loop_;
+  std::unique_ptr<AttachServer> server_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::pair<int, int64_t>> progress_;
+};
+
+TEST_F(SessionWithAgentTest, TheAgentsWorldCountsNotTheEnvironments) {
+  const auto session = Join(1, 3);
+  EXPECT_TRUE(session->has_agent());
+  EXPECT_EQ(session->world().job, "job-1");
+  EXPECT_EQ(session->world().rank, Rank(1));
+  EXPECT_EQ(session->world().world_size, 3);
+  EXPECT_EQ(session->world().round, base::Round(2));
+  EXPECT_EQ(session->world().restart_count, 2);
+  EXPECT_EQ(session->world().checkpoint_directory, "/data");
+}
+
+TEST_F(SessionWithAgentTest, RanksReduceOverTheAgentsMemoryAndRecordIt) {
+  RunRanks(4, [](Session& session) {
+    ASSERT_OK_AND_ASSIGN(const auto group, session.WorldGroup());
+    session.ReportProgress(5);
+    std::vector<double> data(100'000, session.world().rank.value() + 1);
+    EXPECT_OK(group->AllReduce({data.data(), data.size(), Dtype::kF64}, {data.data(), data.size(), Dtype::kF64},
+                               Reduction::kSum, {.tag = "bucket 1"})->Wait());
+    EXPECT_EQ(data.back(), 10.0);
+    EXPECT_OK(group->Barrier()->Wait());
+  });
+
+  for (int rank = 0; rank < 4; ++rank) {
+    const collectives::RingContent ring = ReadRingOf(rank);
+    EXPECT_EQ(ring.head.rank, rank);
+    EXPECT_EQ(ring.head.step, 5);
+    ASSERT_EQ(ring.records.size(), 2u);
+    EXPECT_EQ(ring.records[0].op, static_cast<uint8_t>(collectives::OpKind::kAllReduce));
+    EXPECT_EQ(ring.records[0].state, LOCKSTEP_RECORD_COMPLETED);
+    EXPECT_EQ(ring.records[0].bytes_done, 800'000u);
+    EXPECT_EQ(ring.records[0].epoch, 2u);
+    EXPECT_EQ(ring.records[0].step, 5);
+    EXPECT_STREQ(ring.records[0].tag, "bucket 1");
+    EXPECT_THAT(ring.records[0].call_site, HasSubstr("session_with_agent_test.cc:"));
+    EXPECT_LE(ring.records[0].enqueued_ns, ring.records[0].started_ns);
+    EXPECT_LE(ring.records[0].started_ns, ring.records[0].ended_ns);
+    EXPECT_EQ(ring.records[1].seq, 2u);
+    EXPECT_EQ(ring.records[0].fingerprint, ReadRingOf(0).records[0].fingerprint);
+  }
+}
+
+TEST_F(SessionWithAgentTest, TheRingNamesTheRankThatIsWaitedFor) {
+  std::atomic<bool> go{false};
+  auto first = Join(0, 2), second = Join(1, 2);
+  std::thread late([&] {
+    ASSERT_OK_AND_ASSIGN(const auto group, second->WorldGroup());
+    while (!go.load()) std::this_thread::yield();
+    EXPECT_OK(group->Barrier()->Wait());
+  });
+  ASSERT_OK_AND_ASSIGN(const auto group, first->WorldGroup());
+  const auto work = group->Barrier();
+  work->OnComplete([](const base::Status&) {});  // runs on the progress thread
+
+  const auto limit = std::chrono::steady_clock::now() + seconds(10);
+  int32_t waiting_on = -1;
+  while (waiting_on != 1 && std::chrono::steady_clock::now() < limit) waiting_on = ReadRingOf(0).records.at(0).waiting_on;
+  EXPECT_EQ(waiting_on, 1);
+  go = true;
+  EXPECT_OK(work->Wait());
+  late.join();
+}
+
+TEST_F(SessionWithAgentTest, AMissingRankIsNamed) {
+  const auto session = Join(0, 2);
+  const auto group = session->WorldGroup(milliseconds(50));
+  EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 1 never came")));
+  EXPECT_THAT(group, HasSubject(Rank(1)));
+}
+
+TEST_F(SessionWithAgentTest, AWorldOfSeveralMachinesIsNotYetForTheHostBackend) {
+  ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(EnvironmentOf(0, 4, 2)));
+  EXPECT_THAT(session->WorldGroup(), StatusIs(Code::kUnimplemented, HasSubstr("one machine")));
+}
+
+TEST_F(SessionWithAgentTest, AWrongCookieIsUnauthenticated) {
+  auto environment = EnvironmentOf(0, 1, 1);
+  environment["LOCKSTEP_COOKIE"] = std::string(64, '0');
+  EXPECT_THAT(CreateSessionFrom(environment), StatusIs(Code::kUnauthenticated));
+}
+
+TEST_F(SessionWithAgentTest, ProgressIsCoalescedAndTheLastStepArrives) {
+  auto session = Join(0, 1);
+  for (int64_t step = 0; step < 10'000; ++step) session->ReportProgress(step);
+  session.reset();
+
+  std::unique_lock<std::mutex> lock(mutex_);
+  ASSERT_TRUE(changed_.wait_for(lock, seconds(10), [&] { return !progress_.empty() && progress_.back().second == 9999; }));
+  EXPECT_EQ(progress_.front(), std::make_pair(0, int64_t{0}));
+  EXPECT_LT(progress_.size(), 500u) << "10 a second, on a machine that may be slow";
+}
+
+TEST_F(SessionWithAgentTest, StopAndCheckpointRequestsArrive) {
+  const auto session = Join(0, 1);
+  EXPECT_FALSE(session->stop_requested());
+  EXPECT_FALSE(session->TakeCheckpointRequest());
+  OnLoop([&] {
+    server_->RequestCheckpoint();
+    server_->RequestCheckpoint();
+  });
+  EXPECT_TRUE(session->TakeCheckpointRequest());
+  EXPECT_FALSE(session->TakeCheckpointRequest());
+  OnLoop([&] { server_->RequestCheckpoint(); });
+  EXPECT_TRUE(session->TakeCheckpointRequest());
+  OnLoop([&] { server_->RequestStop(seconds(30)); });
+  EXPECT_TRUE(session->stop_requested());
+  OnLoop([&] { server_->EndRound(); });
+  EXPECT_TRUE(session->stop_requested());
+}
+
+TEST_F(SessionWithAgentTest, AForkedChildDisturbsNothing) {
+  auto first = Join(0, 2), second = Join(1, 2);
+  std::thread peer([&] {
+    ASSERT_OK_AND_ASSIGN(const auto group, second->WorldGroup());
+    EXPECT_OK(group->Barrier()->Wait());
+    EXPECT_OK(group->Barrier()->Wait());
+  });
+  ASSERT_OK_AND_ASSIGN(auto group, first->WorldGroup());
+  ASSERT_OK(group->Barrier()->Wait());
+
+  const pid_t child = fork();
+  if (child == 0) {
+    first->ReportProgress(99);
+    const bool stop = first->stop_requested();
+    const base::Status status = group->Barrier()->Wait();
+    group->Abort(base::CancelledError("from a child"));
+    group.reset();
+    first.reset();  // as a child that returns from main would
+    _exit(!stop && status.code() == Code::kFailedPrecondition ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+
+  EXPECT_EQ(status, 0);
+  EXPECT_OK(group->Barrier()->Wait());
+  peer.join();
+  EXPECT_EQ(ReadRingOf(0).records.size(), 2u);
+  EXPECT_EQ(ReadRingOf(0).head.step, -1);
+}
+
+TEST_F(SessionWithAgentTest, AGroupOutlivesItsSession) {
+  auto session = Join(0, 1);
+  ASSERT_OK_AND_ASSIGN(const auto group, session->WorldGroup());
+  session.reset();
+  EXPECT_OK(group->Barrier()->Wait());
+  EXPECT_EQ(ReadRingOf(0).records.size(), 1u);
+}
+
+}  // namespace
+}  // namespace lockstep::rank
