@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_
 #define LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_
 /* The recorder ring of one rank: what each of its collectives was and how far it came. Memory of the agent, written by the

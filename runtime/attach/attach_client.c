@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
 #include "runtime/attach/attach_client.h"
 

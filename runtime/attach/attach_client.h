@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_RUNTIME_ATTACH_ATTACH_CLIENT_H_
 #define LOCKSTEP_RUNTIME_ATTACH_ATTACH_CLIENT_H_
 /* A rank process's end of the attach protocol (attach_wire.h): the one way in for the session, the host backend and the

@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/attach/attach_wire.h"
 
 #include <string.h>

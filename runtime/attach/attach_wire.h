@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_H_
 #define LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_H_
 /* What a rank's process and its agent say to each other, byte for byte.

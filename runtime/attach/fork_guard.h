@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_RUNTIME_ATTACH_FORK_GUARD_H_
 #define LOCKSTEP_RUNTIME_ATTACH_FORK_GUARD_H_
 /* Tells the process that made something from a forked child of it, in one load: a page that the kernel wipes in children

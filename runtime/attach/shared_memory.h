@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_RUNTIME_ATTACH_SHARED_MEMORY_H_
 #define LOCKSTEP_RUNTIME_ATTACH_SHARED_MEMORY_H_
 /* Memory without a name that travels between processes as a descriptor. */
