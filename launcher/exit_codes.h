@@ -7,10 +7,11 @@
 
 namespace lockstep::launcher {
 
-/// Exit statuses of `lockstep` for its own failures; constants, for any thread. A job that ran has its root cause's
-/// status instead: the culprit's exit code, or 128 + the signal that killed it; 128 + the user's signal for a stopped
-/// job. Numbers follow sysexits.h and the shells, clear of the small codes that programs give themselves; when a
-/// program uses one of these, `class` in verdict.json tells the two apart. Documented in docs/errors.md (tested).
+/// Exit statuses of `lockstep` for its own failures; constants, for any thread. A job that ran has
+/// its root cause's status instead: the culprit's exit code, or 128 + the signal that killed it;
+/// 128 + the user's signal for a stopped job. Numbers follow sysexits.h and the shells, clear of
+/// the small codes that programs give themselves; when a program uses one of these, `class` in
+/// verdict.json tells the two apart. Documented in docs/errors.md (tested).
 enum class ExitCode : int {
   kOk = 0,
   kUsage = 64,           // EX_USAGE
