@@ -90,6 +90,11 @@ bool IsWorldVariable(std::string_view name) {
 Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
                                 const Environment& inherited, const Environment& from_spec) {
   Environment environment = inherited;
+  // Also what this world leaves unset: a rank must not find another job's socket. The mark stays,
+  // since the process runner appends to it: an agent above us still has to find what runs below.
+  std::erase_if(environment, [](const auto& variable) {
+    return IsWorldVariable(variable.first) && variable.first != "LOCKSTEP_MARK";
+  });
   if (std::string& home = environment["HOME"]; home.empty()) {
     home = job.home.empty() ? "/" : job.home;
   }
@@ -99,9 +104,9 @@ Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, con
   // in 2.2.
   environment.try_emplace("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");
   environment.try_emplace("NCCL_ASYNC_ERROR_HANDLING", "1");
-  for (const auto& [name, value] : from_spec) environment[name] = value;
-  // Also those that this world leaves unset: a rank must not find another job's socket.
-  std::erase_if(environment, [](const auto& variable) { return IsWorldVariable(variable.first); });
+  for (const auto& [name, value] : from_spec) {
+    if (!IsWorldVariable(name)) environment[name] = value;
+  }
   SetWorld(world, job, rank, environment);
   return environment;
 }

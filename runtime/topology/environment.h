@@ -47,8 +47,8 @@ struct RankFacts {
 ///   LOCKSTEP_* ... They
 ///      win over the job's own, since ranks that disagree on who they are meet nobody, or another
 ///      job's ranks; one that this world leaves unset (no socket) is taken out, whoever set it.
-/// The process runner adds LOCKSTEP_MARK on its own. PYTHONUNBUFFERED is left alone: Python is
-/// started with -u.
+/// An inherited LOCKSTEP_MARK stays, and the process runner appends to it. PYTHONUNBUFFERED is left
+/// alone: Python is started with -u.
 Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
                                 const Environment& inherited, const Environment& from_spec);
 

@@ -74,12 +74,22 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
   const Environment made = MakeRankEnvironment(Laptop(1), job, rank,
                                                {{"LOCKSTEP_SOCKET", "/other"},
                                                 {"LOCKSTEP_COOKIE", "other"},
-                                                {"LOCKSTEP_MARK", "other"},
                                                 {"LOCKSTEP_CHECKPOINT_DIR", "/other"},
                                                 {"TORCHELASTIC_ERROR_FILE", "/other"}},
                                                {});
 
   EXPECT_EQ(Joined(made).find("other"), std::string::npos) << Joined(made);
+}
+
+TEST(EnvironmentTest, MarkOfAnAgentAboveUsStaysWhateverTheJobSays) {
+  const Environment made =
+      MakeRankEnvironment(Laptop(1), Mnist(), Facts(0), {{"LOCKSTEP_MARK", "outer/rank-1/0/"}},
+                          {{"LOCKSTEP_MARK", "hidden"}});
+
+  EXPECT_EQ(made.at("LOCKSTEP_MARK"), "outer/rank-1/0/");
+  EXPECT_EQ(MakeRankEnvironment(Laptop(1), Mnist(), Facts(0), {}, {{"LOCKSTEP_MARK", "x"}})
+                .count("LOCKSTEP_MARK"),
+            0u);
 }
 
 TEST(EnvironmentTest, ThreadsAreTheCoresOverTheNodesRanksAndAtLeastOne) {
