@@ -1,0 +1,162 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/verbs/show_status.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <gtest/gtest.h>
+
+#include "launcher/verbs/testing/verb_fixture.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Code;
+using base::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ShowStatusTest : public VerbTest {
+ protected:
+  /// Two ranks, one of which has died.
+  proto::StatusReply Reply(const JobDirectory& job) {
+    proto::StatusReply reply;
+    reply.set_job_id(job.job_id());
+    reply.set_host("a");
+    reply.set_phase("running");
+    reply.set_round(1);
+    reply.set_restarts_used(1);
+    reply.set_restarts_max(3);
+    reply.set_job_age_ns(90'000'000'000);
+    reply.set_best_step(120);
+    proto::RankStatus& first = *reply.add_ranks();
+    first.set_pid(1234);
+    first.set_life("alive");
+    first.set_step(120);
+    proto::RankStatus& second = *reply.add_ranks();
+    second.set_rank(1);
+    second.set_life("exited");
+    second.set_exit("signal 9 (SIGKILL)");
+    return reply;
+  }
+  google::protobuf::Struct Json() {
+    google::protobuf::Struct object;
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(out_.text(), &object).ok())
+        << out_.text();
+    return object;
+  }
+};
+
+TEST_F(ShowStatusTest, WhatTheAgentSaysOfEachRank) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(), AllOf(HasSubstr(job.job_id() + " on a\n"), HasSubstr("running"),
+                                 HasSubstr("1 of 3 restarts used"), HasSubstr("1m30s")));
+  EXPECT_THAT(out_.text(), HasSubstr("RANK  PID   LIFE    STEP  EXIT\n"
+                                     "0     1234  alive   120\n"
+                                     "1     -     exited  -     signal 9 (SIGKILL)\n"));
+}
+
+TEST_F(ShowStatusTest, JsonHasRankAndPidOfEachRank) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+
+  ASSERT_OK(ShowStatus(context_, {.job = job.job_id(), .json = true}));
+
+  const auto object = Json();
+  const auto& ranks = object.fields().at("ranks").list_value();
+  ASSERT_EQ(ranks.values_size(), 2);
+  EXPECT_EQ(ranks.values(0).struct_value().fields().at("rank").number_value(), 0);
+  EXPECT_EQ(ranks.values(0).struct_value().fields().at("pid").string_value(), "1234");
+  EXPECT_EQ(ranks.values(1).struct_value().fields().at("rank").number_value(), 1);
+  EXPECT_EQ(ranks.values(1).struct_value().fields().at("pid").string_value(), "0");
+}
+
+// What `lockstep run` was given as XDG_RUNTIME_DIR need not be what this command was given.
+TEST_F(ShowStatusTest, AgentIsAskedWhereItSaysThatItListens) {
+  const std::string socket = folder_ + "/elsewhere.sock";
+  proto::JobState state;
+  state.set_socket_path(socket);
+  const JobDirectory job = MakeLiveJob("train", state);
+  FakeAgent agent(socket);
+  agent.reply = Reply(job);
+
+  EXPECT_OK(ShowStatus(context_, {.job = "train"}));
+}
+
+TEST_F(ShowStatusTest, JobThatIsStartingHasNoRanksYet) {
+  proto::JobState state;
+  state.set_phase(proto::JOB_PHASE_STARTING);
+  MakeLiveJob("train", state);
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train", .json = true}));
+
+  EXPECT_EQ(Json().fields().at("phase").string_value(), "starting");
+}
+
+TEST_F(ShowStatusTest, RunningJobWhoseAgentIsGoneIsAnError) {
+  const JobDirectory job = MakeLiveJob("train");
+
+  EXPECT_THAT(ShowStatus(context_, {.job = "train"}),
+              StatusIs(Code::kNotFound, HasSubstr("ask the agent of " + job.job_id())));
+}
+
+TEST_F(ShowStatusTest, EndedJobShowsItsVerdict) {
+  JobDirectory job = MakeEndedJob("train", 137);
+  ASSERT_OK(job.WriteVerdict(R"json({"class":"DEAD_RANK","exit_code":137,"victims":[0,1],
+      "culprits":[{"rank":2,"host":"a","pid":17,"why":"killed by signal 9 (SIGKILL)"}],
+      "field_of_a_newer_version":true})json"));
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(), ContainsRegex("state +ended with exit status 137"));
+  EXPECT_THAT(out_.text(), ContainsRegex("verdict +DEAD_RANK; rank 2 on a .pid 17.: killed by "
+                                         "signal 9 .SIGKILL.; 2 ranks ended because of it"));
+  EXPECT_THAT(out_.text(), HasSubstr(job.path()));
+}
+
+TEST_F(ShowStatusTest, JsonOfAnEndedJobHoldsExitCodeAndVerdict) {
+  JobDirectory job = MakeEndedJob("train", 137);
+  ASSERT_OK(job.WriteVerdict(R"({"class":"DEAD_RANK"})"));
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train", .json = true}));
+
+  const auto object = Json();
+  EXPECT_EQ(object.fields().at("phase").string_value(), "ended");
+  EXPECT_EQ(object.fields().at("exit_code").number_value(), 137);
+  EXPECT_EQ(object.fields().at("verdict").struct_value().fields().at("class").string_value(),
+            "DEAD_RANK");
+}
+
+TEST_F(ShowStatusTest, DamagedVerdictIsLeftOut) {
+  JobDirectory job = MakeEndedJob("train", 1);
+  ASSERT_OK(job.WriteVerdict(R"({"class":"DEAD_)"));
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(), Not(HasSubstr("verdict")));
+}
+
+TEST_F(ShowStatusTest, LostJobHasNoExitCode) {
+  MakeDeadJob("train");
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train", .json = true}));
+
+  EXPECT_EQ(Json().fields().at("phase").string_value(), "lost");
+  EXPECT_FALSE(Json().fields().contains("exit_code"));
+}
+
+TEST_F(ShowStatusTest, UnknownJobIsNotFound) {
+  EXPECT_THAT(ShowStatus(context_, {.job = "train"}), StatusIs(Code::kNotFound));
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
