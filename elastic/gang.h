@@ -18,13 +18,12 @@
 /// actions). It knows no clock (each event brings its time), no process and no file; the agent
 /// drives it in life, a simulation in tests.
 ///
-///                   all spawned              all exited 0
-///   kIdle -> kStarting ------> kRunning ---------------------------------> kKilling
-///                 |                | failure or stop                          ^  |
-///                 +----------------+--> kSettling --> kTerminating -----------+  | every tree gone
-///                 (or unkillable) ^                     (weak only)   TERM, grace       KILL     |
-///                 +-- delay over -- kBackingOff <---- restart -------------------+---------->
-///                 kDone
+///             all spawned               all exited 0
+///   kIdle -> kStarting -> kRunning ----------------------------------+
+///               ^  |          |  a failure or a stop                 |
+///               |  +----------+--> kSettling --> kTerminating --> kKilling --> kDone
+///               |                  (weak ones)   TERM, grace      KILL; then every tree is gone,
+///               +---- kBackingOff <---- restart -----------------+   or known not to die
 ///
 /// First failure wins. The culprit is chosen among the failures seen before our own first signal;
 /// what ends after it is a victim, whatever its exit code. A weak failure (an exit code, SIGABRT,
@@ -36,8 +35,9 @@
 ///
 ///   auto [state, actions] = Step(std::move(state_), {clock.Now(), RankExited{process, exit}});
 ///   state_ = std::move(state);
-///   for (const Action& action : actions) Do(action);  // in order; events that arise meanwhile
-///   wait for the next Step
+///   for (const Action& action : actions) Do(action);  // in order
+///
+/// Events that arise while actions are carried out wait for the next Step.
 namespace lockstep::elastic {
 
 /// How often and how soon a failed gang starts again, and how long ranks are given to end.
@@ -180,8 +180,7 @@ enum class Decision : uint8_t {
   kOutOfRestarts,    // also when none were allowed
   kRepeatedFailure,  // the same failure twice without a step of progress
   kCannotLaunch,     // the launch failed for a reason that a restart does not cure
-  kUnkillable,  // processes of the round are left that do not die; a new round beside them would be
-                // unsafe
+  kUnkillable,       // processes of the round do not die; a round beside them would be unsafe
 };
 
 /// One round from first spawn to last process gone.

@@ -29,7 +29,7 @@ std::string SignalText(int signal) {
          (name != nullptr ? " (SIG" + std::string(name) + ")" : "");
 }
 
-std::string Clean(std::string_view text) { return ClipLine(CleanText(text), kEvidenceLineBytes); }
+std::string Clean(std::string_view text) { return ClipLine(CleanText(text), kEvidenceLineColumns); }
 
 std::string ExitText(const RankExit& exit) {
   if (exit.out_of_memory) {

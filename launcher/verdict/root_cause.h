@@ -23,11 +23,10 @@ struct RankEvidence {
       stderr_lines;                // its last ones, oldest first; at most kStderrLines are kept
   std::optional<ErrorFile> error;  // what a Python program left in TORCHELASTIC_ERROR_FILE
   std::string stderr_path;
-  std::string stdout_path;
 };
 
 inline constexpr size_t kStderrLines = 10;
-inline constexpr size_t kEvidenceLineBytes = 1000;  // longer lines are cut
+inline constexpr size_t kEvidenceLineColumns = 1000;  // longer lines are cut
 
 /// What surrounds a round.
 struct RoundFacts {

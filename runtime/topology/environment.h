@@ -44,9 +44,9 @@ struct RankFacts {
 ///      TORCH_NCCL_ASYNC_ERROR_HANDLING and its older name;
 ///   3. `from_spec`, the job's own variables;
 ///   4. the world's variables (IsWorldVariable): RANK, WORLD_SIZE, MASTER_ADDR, TORCHELASTIC_*,
-///   LOCKSTEP_* ... They
-///      win over the job's own, since ranks that disagree on who they are meet nobody, or another
-///      job's ranks; one that this world leaves unset (no socket) is taken out, whoever set it.
+///      LOCKSTEP_* and the like. They win over the job's own, since ranks that disagree on who they
+///      are meet nobody, or another job's ranks; one that this world leaves unset (no socket) is
+///      taken out, whoever set it.
 /// An inherited LOCKSTEP_MARK stays, and the process runner appends to it. PYTHONUNBUFFERED is left
 /// alone: Python is started with -u.
 Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
