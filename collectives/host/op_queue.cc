@@ -198,7 +198,11 @@ void OpQueue::ThreadMain() {
       RunCallbacks(lock);
       continue;
     }
-    if (closed_) return;
+    if (closed_) {
+      if (queue_.empty()) return;
+      thread_wake_.wait(lock);  // Close() is about to end the rest, and their callbacks are run here
+      continue;
+    }
     if (queue_.empty()) urgent_ = false;
     if (!queue_.empty()) quiet_looks = 0;
     if (!running_ && !queue_.empty() && (urgent_ || clock_.Now() - queue_.front()->enqueued_ >= kPatience)) {
