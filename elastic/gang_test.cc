@@ -14,7 +14,7 @@ using base::SteadyTime;
 using Life = RankRecord::Life;
 using namespace std::chrono_literals;
 
-constexpr RankExit kExit0{};
+const RankExit kExit0{};
 const RankExit kExit1{.exit_code = 1};
 const RankExit kKilled{.signal = SIGKILL};
 const RankExit kTermed{.signal = SIGTERM};
