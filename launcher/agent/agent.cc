@@ -8,7 +8,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +20,7 @@
 #include "launcher/attach/attach_server.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
+#include "launcher/jobs/job_addresses.h"
 #include "launcher/verdict/error_file.h"
 #include "launcher/verdict/root_cause.h"
 #include "launcher/verdict/screen.h"
@@ -53,11 +53,6 @@ bool IsStop(int signal) {
 std::string HomeOfUser() {
   const passwd* user = ::getpwuid(::getuid());
   return user != nullptr ? user->pw_dir : "";
-}
-
-std::string SignalText(int signal) {
-  const char* name = ::sigabbrev_np(signal);
-  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
 }
 
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
@@ -172,9 +167,9 @@ base::Status Agent::Open() {
   }
   RETURN_IF_ERROR(ClaimMasterPort());
   RETURN_IF_ERROR(OpenAttach());
-  ASSIGN_OR_RETURN(control_,
-                   ControlServer::Create(ControlSocketPath(config_.socket_directory, job_id),
-                                         ::getuid(), *this, loop_));
+  ASSIGN_OR_RETURN(
+      control_,
+      ControlServer::Create(ControlSocketPath(config_.socket_directory, job_id), *this, loop_));
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
                                                          [this](const event::Signal& signal) {
@@ -213,6 +208,7 @@ base::Status Agent::OpenAttach() {
   config.socket_path = AttachSocketPath(config_.socket_directory, config_.directory.job_id());
   config.job_id = config_.directory.job_id();
   config.host = config_.here.host;
+  config.boot_id = config_.here.boot_id;
   config.checkpoint_directory = spec().checkpoint().directory();
   config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
     steps_[rank] = step;
@@ -439,7 +435,6 @@ RankEvidence Agent::EvidenceOf(base::Rank rank) const {
     evidence.error = *std::move(error);
   }
   evidence.stderr_path = files.standard_error;
-  evidence.stdout_path = files.standard_output;
   return evidence;
 }
 
@@ -586,15 +581,5 @@ int RunAgent(AgentConfig config, base::UniqueFd link) {
   if (const base::Status status = agent.Open(); !status.ok()) return Fail(status);
   return agent.Run();
 }
-
-std::string ControlSocketPath(const std::string& socket_directory, const std::string& job_id) {
-  return socket_directory + "/" + job_id + ".sock";
-}
-
-std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id) {
-  return socket_directory + "/" + job_id + ".attach";
-}
-
-std::string JobMark(const std::string& job_id) { return job_id; }
 
 }  // namespace lockstep::launcher

@@ -34,12 +34,6 @@ struct AgentConfig {
 /// takes the gang down. Returns the exit status of `lockstep run`. Blocks: for the job's life.
 int RunAgent(AgentConfig config, base::UniqueFd link);
 
-/// Where the agent of a job answers verbs, and where its ranks attach.
-std::string ControlSocketPath(const std::string& socket_directory, const std::string& job_id);
-std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id);
-/// What marks each process of a job in its environment (process::RealProcesses).
-std::string JobMark(const std::string& job_id);
-
 }  // namespace lockstep::launcher
 
 #endif  // LOCKSTEP_LAUNCHER_AGENT_AGENT_H_

@@ -5,17 +5,15 @@
 
 #include <utility>
 
-#include "runtime/proto/status_proto.h"
+#include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
 
 base::Result<std::unique_ptr<ControlServer>> ControlServer::Create(const std::string& path,
-                                                                   uid_t own_uid,
                                                                    ControlTarget& target,
                                                                    event::Loop& loop) {
   std::unique_ptr<ControlServer> control(new ControlServer(target));
   net::ChannelServer::Options options;
-  options.own_uid = own_uid;
   ASSIGN_OR_RETURN(control->server_,
                    net::ChannelServer::Listen(
                        path,

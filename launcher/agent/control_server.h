@@ -31,7 +31,7 @@ class ControlTarget {
 class ControlServer {
  public:
   /// Errors: as net::ChannelServer::Listen.
-  static base::Result<std::unique_ptr<ControlServer>> Create(const std::string& path, uid_t own_uid,
+  static base::Result<std::unique_ptr<ControlServer>> Create(const std::string& path,
                                                              ControlTarget& target,
                                                              event::Loop& loop);
 

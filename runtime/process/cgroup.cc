@@ -249,6 +249,14 @@ base::UniqueFd CgroupLeaf::OpenProcs() const {
       ::openat(tree_.fd_.get(), (name_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
 }
 
+base::UniqueFd CgroupLeaf::OpenFolder() const {
+  if (tree_.kind_ != CgroupKind::kV2) return base::UniqueFd();
+  const std::string events = ReadAt(tree_.fd_.get(), name_ + "/cgroup.events");
+  if (events.find("frozen 1") != std::string::npos) return base::UniqueFd();
+  return base::UniqueFd(
+      ::openat(tree_.fd_.get(), name_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
 std::vector<pid_t> CgroupLeaf::Members() const {
   std::vector<pid_t> pids;
   AddMembers(tree_.fd_.get(), name_, pids);

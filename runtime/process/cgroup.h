@@ -47,6 +47,9 @@ class CgroupLeaf {
   /// Where the child writes itself in, before it runs a single foreign instruction; invalid, with
   /// errno, on failure.
   base::UniqueFd OpenProcs() const;
+  /// For a child to be born in it (CloneChild); invalid for version 1, which cannot do that, and when it
+  /// is frozen: a child born frozen never gives our memory back.
+  base::UniqueFd OpenFolder() const;
   /// Live processes, in cgroups below it too.
   std::vector<pid_t> Members() const;
   bool Empty() const;

@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/process/real_processes.h"
 
+#include "runtime/process/clone_child.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,9 +21,6 @@
 #include "runtime/process/descendants.h"
 #include "runtime/process/spawn_error.h"
 
-#ifndef CLONE_PIDFD
-#define CLONE_PIDFD 0x00001000
-#endif
 
 namespace lockstep::process {
 namespace {
@@ -420,7 +419,9 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec,
   std::vector<ExecLimit> limits;
   for (const ResourceLimit& limit : spec.limits) limits.push_back({limit.resource, limit.value});
   base::UniqueFd procs;
+  base::UniqueFd folder;
   if (leaf != nullptr) {
+    folder = leaf->OpenFolder();
     procs = leaf->OpenProcs();
     const int error = procs.valid() ? InjectedError(config_) : errno;
     if (error != 0) return ExplainDescriptorFailure(spec, "open its cgroup", error);
@@ -444,23 +445,37 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec,
   plan.start_limit = {.tv_sec = whole_seconds.count(),
                       .tv_nsec = (config_.start_limit - whole_seconds).count()};
   plan.faults = config_.faults;
-  base::Result<Cloned> cloned = Clone(spec, paths, plan);
+  base::Result<Cloned> cloned = Clone(spec, paths, plan, folder.get());
   *cgroup_refused = plan.error != 0 && plan.stage == ExecStage::kCgroup;
   return cloned;
 }
 
+pid_t RealProcesses::CloneSuspended(ExecPlan& plan, int cgroup_folder, int* pidfd) {
+  CloneChildOptions options{
+      .stack = child_stack_.get(), .stack_bytes = kChildStackBytes, .pidfd = pidfd};
+  if (cgroup_folder >= 0 && !clone_into_cgroup_refused_) {
+    options.cgroup_fd = cgroup_folder;
+    const int procs = std::exchange(plan.cgroup_procs_fd, -1);
+    const pid_t pid = CloneChild(ExecChild, &plan, options);
+    if (pid >= 0 || errno == EAGAIN || errno == ENOMEM) return pid;
+    // The child can still write itself in; what is wrong with the cgroup shows there.
+    clone_into_cgroup_refused_ = true;
+    options.cgroup_fd = -1;
+    plan.cgroup_procs_fd = procs;
+  }
+  return CloneChild(ExecChild, &plan, options);
+}
+
 base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec,
                                                          const std::vector<std::string>& paths,
-                                                         ExecPlan& plan) {
+                                                         ExecPlan& plan, int cgroup_folder) {
   const base::SteadyTime begin = loop_.Now();
   int pidfd = -1;
   pid_t pid = -1;
   int error = InjectedError(config_);
   if (error == 0) {
     const SignalsBlocked blocked;
-    // Kernels before 5.2 ignore CLONE_PIDFD and leave pidfd as it is.
-    const int flags = CLONE_VM | CLONE_VFORK | SIGCHLD | (config_.use_pidfd ? CLONE_PIDFD : 0);
-    pid = ::clone(ExecChild, child_stack_.get() + kChildStackBytes, flags, &plan, &pidfd);
+    pid = CloneSuspended(plan, cgroup_folder, config_.use_pidfd ? &pidfd : nullptr);
     if (pid < 0) error = errno;
   }
   if (error != 0) return ExplainCloneFailure(spec, error);

@@ -86,7 +86,8 @@ class RealProcesses final : public Processes {
                              const std::string& mark, const CgroupLeaf* leaf, bool* cgroup_refused)
       REQUIRES(seq_);
   base::Result<Cloned> Clone(const SpawnSpec& spec, const std::vector<std::string>& paths,
-                             ExecPlan& plan);
+                             ExecPlan& plan, int cgroup_folder);
+  pid_t CloneSuspended(ExecPlan& plan, int cgroup_folder, int* pidfd);
   base::Result<std::unique_ptr<CgroupLeaf>> NewLeaf(const SpawnSpec& spec, uint64_t serial)
       REQUIRES(seq_);
 
@@ -125,6 +126,7 @@ class RealProcesses final : public Processes {
       GUARDED_BY(seq_);  // the session's number is the leader's pid
   uint64_t next_serial_ GUARDED_BY(seq_) = 0;
   bool cgroups_refused_ GUARDED_BY(seq_) = false;
+  bool clone_into_cgroup_refused_ GUARDED_BY(seq_) = false;
   std::optional<Tree> tree_ GUARDED_BY(seq_);
   base::Duration sweep_delay_ GUARDED_BY(seq_){0};
 
