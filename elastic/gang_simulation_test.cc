@@ -92,7 +92,7 @@ class Simulation {
     state_ = std::move(result.state);
     EXPECT_TRUE(jobs_ended_ == 0 || result.actions.empty()) << "an action after the job's end";
     for (const Action& action : result.actions) {
-      std::visit([this](const auto& one) { Do(one); }, action);
+      std::visit([this](const auto& one) { this->Do(one); }, action);
     }
   }
 
