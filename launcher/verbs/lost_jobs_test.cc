@@ -30,7 +30,7 @@ std::string MarkOf(const JobDirectory& job) { return JobMark(job.job_id()) + "/r
 class LostJobsTest : public VerbTest {
  protected:
   void ExpectUntouched(const JobDirectory& job, MarkedProcess& process) {
-    EXPECT_EQ(process.KilledBy(), 0);
+    EXPECT_TRUE(process.Lives());
     EXPECT_EQ(Entry(job).state.phase(), proto::JOB_PHASE_RUNNING);
     EXPECT_TRUE(std::filesystem::exists(ControlSocket(job)));
     EXPECT_THAT(err_.text(), IsEmpty());
@@ -46,8 +46,8 @@ TEST_F(LostJobsTest, WhatALostJobLeftIsEnded) {
 
   SweepLostJobs(context_);
 
-  EXPECT_EQ(left.KilledBy(), SIGKILL);
-  EXPECT_EQ(nested.KilledBy(), SIGKILL);
+  EXPECT_EQ(left.AwaitSignal(), SIGKILL);
+  EXPECT_EQ(nested.AwaitSignal(), SIGKILL);
   EXPECT_TRUE(std::filesystem::is_empty(context_.socket_directory));
   const JobEntry entry = Entry(job);
   EXPECT_EQ(entry.condition, JobCondition::kLost);
@@ -115,7 +115,7 @@ TEST_F(LostJobsTest, JobWhoseIdBeginsWithThatOfALostOneIsLeftAlone) {
 
   SweepLostJobs(context_);
 
-  EXPECT_EQ(rank.KilledBy(), 0);
+  EXPECT_TRUE(rank.Lives());
   EXPECT_TRUE(std::filesystem::exists(ControlSocket(live)));
   EXPECT_FALSE(std::filesystem::exists(ControlSocket(lost)));
 }
@@ -156,7 +156,7 @@ TEST_F(LostJobsTest, OnlyOneCommandSweepsAtATime) {
 
   other.reset();
   SweepLostJobs(context_);
-  EXPECT_EQ(left.KilledBy(), SIGKILL);
+  EXPECT_EQ(left.AwaitSignal(), SIGKILL);
 }
 
 TEST_F(LostJobsTest, JobThatCannotBeMarkedKeepsItsSocketForTheNextCommand) {
@@ -192,7 +192,7 @@ TEST_F(LostJobsTest, LiveJobIsNotEndedAsALostOne) {
 
   EXPECT_THAT(EndLostJob(context_, job.job_id()), StatusIs(Code::kFailedPrecondition));
 
-  EXPECT_EQ(rank.KilledBy(), 0);
+  EXPECT_TRUE(rank.Lives());
 }
 
 TEST_F(LostJobsTest, JobIsEndedOnce) {

@@ -114,7 +114,7 @@ TEST_F(StopJobTest, LostJobsProcessesAreEnded) {
 
   ASSERT_OK(StopJob(context_, {.job = "train"}));
 
-  EXPECT_EQ(left.KilledBy(), SIGKILL);
+  EXPECT_EQ(left.AwaitSignal(), SIGKILL);
   EXPECT_THAT(out_.text(), HasSubstr("was lost; 1 processes"));
 }
 

@@ -82,14 +82,21 @@ MarkedProcess::MarkedProcess(const std::string& mark) {
 }
 
 MarkedProcess::~MarkedProcess() {
-  if (KilledBy() != 0) return;
+  if (!Lives()) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
 }
 
-int MarkedProcess::KilledBy() {
+bool MarkedProcess::Lives() {
   int status = 0;
   if (killed_by_ == 0 && ::waitpid(pid_, &status, WNOHANG) == pid_) killed_by_ = WTERMSIG(status);
+  return killed_by_ == 0;
+}
+
+int MarkedProcess::AwaitSignal() {
+  const base::RealClock clock;
+  const base::SteadyTime deadline = clock.Now() + std::chrono::seconds(10);
+  while (Lives() && clock.Now() < deadline) ::poll(nullptr, 0, 1);
   return killed_by_;
 }
 

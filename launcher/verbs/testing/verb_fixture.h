@@ -65,13 +65,13 @@ class MarkedProcess {
   MarkedProcess(const MarkedProcess&) = delete;
   MarkedProcess& operator=(const MarkedProcess&) = delete;
 
-  /// The signal that it died of; 0 while it lives.
-  int KilledBy();
-  pid_t pid() const { return pid_; }
+  bool Lives();
+  /// Waits for its end, at most 10 s. Returns the signal that it died of; 0 when it still lives.
+  int AwaitSignal();
 
  private:
   pid_t pid_ = -1;
-  int killed_by_ = 0;
+  int killed_by_ = 0;  // once reaped
 };
 
 /// A jobs root and a socket directory of the test's own, and a context that points there.
