@@ -117,12 +117,12 @@ TEST_F(RunTest, JobsStartedTogetherGetPortsOfTheirOwnThatRanksCanBind) {
 TEST_F(RunTest, PythonScriptsRunUnbufferedUnderPython) {
   scratch_.Write(
       "train.py",
-      "import os, sys\nprint('rank', os.environ['RANK'], sys.argv[1:], sys.flags.unbuffered)\n");
+      "import os, sys\nprint('rank', os.environ['RANK'], sys.argv[1:], sys.stdout.write_through)\n");
   const Outcome outcome = RunIt({"--nproc_per_node=2", "train.py", "--epochs", "2"});
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(Lines(outcome.out), UnorderedElementsAre("[0] rank 0 ['--epochs', '2'] 1",
-                                                       "[1] rank 1 ['--epochs', '2'] 1"));
+  EXPECT_THAT(Lines(outcome.out), UnorderedElementsAre("[0] rank 0 ['--epochs', '2'] True",
+                                                       "[1] rank 1 ['--epochs', '2'] True"));
 }
 
 // ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,165 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// The program `lockstep`: reads the command line and the environment, once, and hands them to a
+// verb.
+#include <unistd.h>
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "launcher/cli/command_line.h"
+#include "launcher/cli/help.h"
+#include "launcher/cli/verb_options.h"
+#include "launcher/config/gpu_count.h"
+#include "launcher/config/job_file.h"
+#include "launcher/config/program_arguments.h"
+#include "launcher/config/resolve_job.h"
+#include "launcher/exit_codes.h"
+#include "launcher/jobs/jobs_root.h"
+#include "launcher/run_job.h"
+#include "launcher/verbs/list_jobs.h"
+#include "launcher/verbs/lost_jobs.h"
+#include "launcher/verbs/remove_jobs.h"
+#include "launcher/verbs/show_logs.h"
+#include "launcher/verbs/show_status.h"
+#include "launcher/verbs/stop_job.h"
+#include "launcher/version.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/logging.h"
+#include "runtime/net/socket_directory.h"
+#include "runtime/topology/cpu_count.h"
+#include "runtime/topology/environment.h"
+
+namespace lockstep::launcher {
+namespace {
+
+int Fail(const base::Status& status) {
+  std::fprintf(stderr, "lockstep: %s\n", status.message().c_str());
+  return static_cast<int>(ExitCodeOf(status));
+}
+
+std::string Get(const topology::Environment& environment, const char* name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
+base::Status PrintHelp(const Command& command) {
+  if (command.operands.empty()) {
+    std::fputs(HelpOnAll().c_str(), stdout);
+    return base::OkStatus();
+  }
+  const VerbSpec* verb = FindVerb(command.operands.front());
+  if (verb == nullptr) {
+    return base::InvalidArgumentError("there is no verb " + command.operands.front() +
+                                      "; `lockstep help` lists them");
+  }
+  std::fputs(HelpOnVerb(*verb).c_str(), stdout);
+  return base::OkStatus();
+}
+
+base::Result<ResolvedJob> Resolve(const Command& command,
+                                  const topology::Environment& environment) {
+  JobInputs inputs{.command = command,
+                   .environment = environment,
+                   .machine = {topology::CpuCount(), GpuCount("/dev", environment)}};
+  if (const std::optional<std::string> path = command.Value("--file")) {
+    ASSIGN_OR_RETURN(inputs.file, ReadJobFile(*path));
+  }
+  return ResolveJob(inputs);
+}
+
+base::Result<int> Run(const VerbContext& context, const Command& command,
+                      topology::Environment environment) {
+  ASSIGN_OR_RETURN(ResolvedJob resolved, Resolve(command, environment));
+  for (const std::string& note : resolved.notes) {
+    std::fprintf(stderr, "lockstep: note: %s\n", note.c_str());
+  }
+  if (command.IsOn("--print-config")) {
+    std::fputs(PrintConfig(resolved).c_str(), stdout);
+    return 0;
+  }
+  const proto::JobSpec& spec = resolved.job.spec();
+  RunJobOptions options;
+  options.arguments = ProgramArguments(spec.program(), environment);
+  options.rank_count = spec.gang().total_processes();
+  options.name_is_users = resolved.job.metadata().has_name();
+  options.name =
+      options.name_is_users ? resolved.job.metadata().name() : DefaultJobName(spec.program());
+  options.detach = command.IsOn("--detach");
+  options.environment = std::move(environment);
+  options.job = std::move(resolved.job);
+  return RunJob(context, std::move(options));
+}
+
+base::Result<int> Dispatch(const VerbContext& context, const Command& command,
+                           topology::Environment environment) {
+  switch (command.verb) {
+    case Verb::kRun: return Run(context, command, std::move(environment));
+    case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;
+    case Verb::kStatus: RETURN_IF_ERROR(ShowStatus(context, ShowStatusOptionsOf(command))); break;
+    case Verb::kLogs: {
+      ASSIGN_OR_RETURN(const ShowLogsOptions options, ShowLogsOptionsOf(command));
+      RETURN_IF_ERROR(ShowLogs(context, options));
+      break;
+    }
+    case Verb::kStop: RETURN_IF_ERROR(StopJob(context, StopJobOptionsOf(command))); break;
+    case Verb::kRm: RETURN_IF_ERROR(RemoveJob(context, RemoveJobOptionsOf(command))); break;
+    case Verb::kPrune: {
+      ASSIGN_OR_RETURN(const PruneJobsOptions options, PruneJobsOptionsOf(command));
+      RETURN_IF_ERROR(PruneJobs(context, options));
+      break;
+    }
+    case Verb::kVersion: std::printf("lockstep %s\n", std::string(kVersion).c_str()); break;
+    case Verb::kHelp: RETURN_IF_ERROR(PrintHelp(command)); break;
+  }
+  return 0;
+}
+
+/// Opens what verbs work with and carries the command out.
+base::Result<int> CarryOut(const Command& command, topology::Environment environment) {
+  const base::RealClock clock;
+  RealFileSystem files;
+  ASSIGN_OR_RETURN(JobsRoot root,
+                   FindJobsRoot({.lockstep_home = Get(environment, "LOCKSTEP_HOME"),
+                                 .xdg_state_home = Get(environment, "XDG_STATE_HOME"),
+                                 .home = Get(environment, "HOME")},
+                                ::getuid()));
+  if (!root.note.empty()) std::fprintf(stderr, "lockstep: note: %s\n", root.note.c_str());
+  ASSIGN_OR_RETURN(std::string sockets,
+                   net::SocketDirectory(Get(environment, "XDG_RUNTIME_DIR"), ::getuid()));
+  const VerbContext context{.jobs_root = std::move(root.path),
+                            .socket_directory = std::move(sockets),
+                            .here = ThisHost(),
+                            .clock = clock,
+                            .files = files,
+                            .out = stdout,
+                            .err = stderr};
+  SweepLostJobs(context);
+  return Dispatch(context, command, std::move(environment));
+}
+
+int Main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  base::Result<Command> command = ParseCommandLine(words);
+  if (!command.ok()) return Fail(command.status());
+  if (command->verb == Verb::kVersion || command->verb == Verb::kHelp) {
+    // These need nothing of the machine, so that they work where nothing else does.
+    const base::RealClock clock;
+    RealFileSystem files;
+    const VerbContext nothing{.clock = clock, .files = files, .out = stdout, .err = stderr};
+    const base::Result<int> done = Dispatch(nothing, *command, {});
+    return done.ok() ? *done : Fail(done.status());
+  }
+  base::InitLogging(argv[0], {.role = "lockstep"});
+  std::vector<std::string> block;
+  for (char** pair = environ; *pair != nullptr; ++pair) block.emplace_back(*pair);
+  const base::Result<int> done = CarryOut(*command, topology::ParseEnvironment(block));
+  return done.ok() ? *done : Fail(done.status());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
+
+int main(int argc, char** argv) { return lockstep::launcher::Main(argc, argv); }

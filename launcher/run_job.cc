@@ -1,0 +1,110 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/run_job.h"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "launcher/agent/agent.h"
+#include "launcher/front/front.h"
+#include "launcher/jobs/job_directory.h"
+#include "launcher/jobs/process_identity.h"
+#include "runtime/base/errno_status.h"
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr size_t kCommandBytes = 1000;  // of JobState.command, for lists
+
+uint64_t RandomSeed() {
+  uint64_t seed = 0;
+  // Early in the boot of a machine the kernel may have none yet; an id is still made, and checked.
+  (void)!::getrandom(&seed, sizeof seed, GRND_NONBLOCK);
+  return seed;
+}
+
+std::string CommandText(const std::vector<std::string>& arguments) {
+  std::string text;
+  for (const std::string& word : arguments) {
+    if (!text.empty()) text += ' ';
+    text += word;
+    if (text.size() > kCommandBytes) break;
+  }
+  return text.substr(0, kCommandBytes);
+}
+
+/// The spec's log folder, made when it is missing; "" when the spec names none.
+base::Result<std::string> LogDirectory(const proto::Logs& logs) {
+  if (!logs.has_directory()) return std::string();
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::absolute(logs.directory(), error);
+  if (!error) std::filesystem::create_directories(folder, error);
+  if (error) return base::ErrnoStatus(error.value(), "make the log folder " + logs.directory());
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    return base::ErrnoStatus(errno, "write into the log folder " + folder.string());
+  }
+  return folder.string();
+}
+
+bool WantsColor(const topology::Environment& environment, int fd) {
+  const auto no_color = environment.find("NO_COLOR");
+  return (no_color == environment.end() || no_color->second.empty()) && ::isatty(fd) == 1;
+}
+
+proto::JobState FirstState(const VerbContext& context, const RunJobOptions& options) {
+  proto::JobState state;
+  state.set_phase(proto::JOB_PHASE_STARTING);
+  state.set_rank_count(options.rank_count);
+  state.set_command(CommandText(options.arguments));
+  const auto now = context.clock.WallNow().time_since_epoch();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now);
+  state.mutable_started()->set_seconds(seconds.count());
+  state.mutable_started()->set_nanos(static_cast<int32_t>((now - seconds).count()));
+  if (auto self = IdentifyProcess(context.here, ::getpid()); self.ok()) {
+    *state.mutable_front() = *std::move(self);
+  }
+  return state;
+}
+
+}  // namespace
+
+base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
+  ASSIGN_OR_RETURN(std::string log_directory, LogDirectory(options.job.spec().logs()));
+  const proto::JobState state = FirstState(context, options);
+  ASSIGN_OR_RETURN(JobDirectory directory,
+                   JobDirectory::Create(context.jobs_root,
+                                        {.name = options.name,
+                                         .name_is_users = options.name_is_users,
+                                         .seed = RandomSeed(),
+                                         .state = state},
+                                        context.here, context.files));
+
+  const FrontOptions front{.detach = options.detach,
+                           .detached_output_path = directory.path() + "/console.log",
+                           .started_message = "job " + directory.job_id() + " started\n"};
+  AgentConfig config{.job = std::move(options.job),
+                     .arguments = std::move(options.arguments),
+                     .rank_count = options.rank_count,
+                     .environment = std::move(options.environment),
+                     .directory = directory,
+                     .state = state,
+                     .here = context.here,
+                     .socket_directory = context.socket_directory,
+                     .log_directory = std::move(log_directory)};
+  config.state.set_job_id(directory.job_id());
+  config.state.set_log_directory(config.log_directory);
+  config.state.set_name(options.name);
+  config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
+  config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
+  return RunFront(front, [&config](base::UniqueFd link) {
+    return RunAgent(std::move(config), std::move(link));
+  });
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,33 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_RUN_JOB_H_
+#define LOCKSTEP_LAUNCHER_RUN_JOB_H_
+
+#include <string>
+#include <vector>
+
+#include "launcher/verbs/verb_context.h"
+#include "runtime/base/result.h"
+#include "runtime/proto/job.pb.h"
+#include "runtime/topology/environment.h"
+
+namespace lockstep::launcher {
+
+struct RunJobOptions {
+  proto::TrainingJob job;              // complete and valid
+  std::vector<std::string> arguments;  // of every rank
+  int rank_count = 1;
+  std::string name;
+  bool name_is_users = false;  // then no live job of this host may have it
+  bool detach = false;
+  topology::Environment environment;  // of this process, which ranks inherit
+};
+
+/// Runs a job on this machine to its end (detached: until its ranks have started): makes its
+/// directory, then becomes the front, whose child is the agent. Returns the exit status of
+/// `lockstep run`. Call once, from a process with one thread. Errors: what keeps a job from having
+/// a directory; then nothing of it is left.
+base::Result<int> RunJob(const VerbContext& context, RunJobOptions options);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_RUN_JOB_H_
