@@ -53,6 +53,7 @@ constexpr unsigned int kLastFd = ~0u;
 LOCKSTEP_CHILD int ErrorOf(ExecPlan& plan, long result) {
   const int real = result < 0 ? errno : 0;
   const int injected = plan.faults != nullptr ? plan.faults->Next() : 0;
+  while (injected == FaultPlan::kHang) ::syscall(SYS_pause);
   return injected != 0 ? injected : real;
 }
 

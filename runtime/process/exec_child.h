@@ -26,6 +26,8 @@ enum class ExecStage : int {
 /// For fault tests: lets the n-th fallible call of a spawn fail, in the parent or in the child,
 /// which shares its parent's memory until exec. Plain data, so that the child may use it.
 struct FaultPlan {
+  static constexpr int kHang = -1;  // in place of an errno, in the child: wait for ever
+
   int calls_until_failure = -1;  // 0 = the next one fails; negative = none (any more)
   int error = 0;                 // the errno it fails with
 
