@@ -1,8 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/process/real_processes.h"
 
-#include "runtime/process/clone_child.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,9 +16,9 @@
 #include "runtime/base/check.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/logging.h"
+#include "runtime/process/clone_child.h"
 #include "runtime/process/descendants.h"
 #include "runtime/process/spawn_error.h"
-
 
 namespace lockstep::process {
 namespace {
