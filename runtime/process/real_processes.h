@@ -47,9 +47,9 @@ enum class Containment {
 /// child is cloned with CLONE_VFORK, so the thread that alone reaps children stands still until
 /// exec; the pidfd comes from clone itself; the child is born in its cgroup, or joins it as one of
 /// its first steps, arms its parent-death signal, and gives up when its parent is gone by then.
-/// Failures come back through the shared memory (CLONE_VM). A pipe and a fork would say the same at twice the cost: 32 x `true`
-/// take 10.9 ms cloned so, 18.9 ms forked from a process of 20 MB, 12.3 ms with posix_spawn
-/// (Linux 6.18, 2 cores, 2026-11).
+/// Failures come back through the shared memory (CLONE_VM). A pipe and a fork would say the same at
+/// twice the cost: 32 x `true` take 10.9 ms cloned so, 18.9 ms forked from a process of 20 MB, 12.3
+/// ms with posix_spawn (Linux 6.18, 2 cores, 2026-11).
 class RealProcesses final : public Processes {
  public:
   struct Config {
