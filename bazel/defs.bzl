@@ -7,6 +7,7 @@ cc_bench      a google-benchmark binary, and a test that runs each benchmark onc
 cc_fuzz       a libFuzzer target, and a test that replays its corpus
 cc_app        a program linked statically but for glibc (--config=static: that too)
 c_app         the same in plain C
+cc_shared_app a program that needs LibTorch
 c_plugin      a shared object that a program loads, in plain C
 py_unit_test  a unittest file, each of its cases counted
 """
@@ -172,6 +173,16 @@ def cc_app(name, srcs = None, deps = [], copts = [], linkopts = [], builtin_nss 
         copts = _PRODUCT_WARNINGS + copts,
         additional_linker_inputs = ["@static_libs//:archives"],
         linkopts = linkopts + _APP_LINK,
+        **kwargs
+    )
+
+def cc_shared_app(name, srcs = None, deps = [], copts = [], **kwargs):
+    """A program that links shared libraries, as those must that need LibTorch: it brings its own glog and gflags."""
+    native.cc_binary(
+        name = name,
+        srcs = srcs if srcs != None else [name + "_main.cc"],
+        deps = deps,
+        copts = _PRODUCT_WARNINGS + copts,
         **kwargs
     )
 
