@@ -4,7 +4,7 @@
 BAZEL_FLAGS ?=
 export BAZEL_FLAGS
 
-.PHONY: help setup build demo test check soak sanitize compdb clean
+.PHONY: help setup build demo test check soak sanitize compdb docs clean
 .DEFAULT_GOAL := help
 
 help: ## Prints this.
@@ -34,6 +34,9 @@ sanitize: ## The suites under address, undefined-behaviour and thread sanitizers
 
 compdb: ## Writes compile_commands.json for editors and clang-tidy.
 	@tools/compdb
+
+docs: ## Renews what is made from the job spec and the flag tables.
+	@tools/generate_docs
 
 clean: ## Removes what was built here; the shared cache stays (tools/prune_cache empties that).
 	bazel clean

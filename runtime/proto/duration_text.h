@@ -12,9 +12,10 @@
 
 namespace lockstep::proto {
 
-/// "30s", "1m30s", "1.5h", "500ms": numbers with units h, m, s, ms, us, ns, as Kubernetes writes durations; with
-/// `with_days` also "7d" and "2w", for people. "0" is the only duration that needs no unit.
-/// Errors: InvalidArgument - says which part, and what a duration looks like; at most 100 years.
+/// "30s", "1m30s", "1.5h", "500ms": numbers with units h, m, s, ms, us, ns, as Kubernetes writes
+/// durations; with `with_days` also "7d" and "2w", for people. "0" is the only duration that needs
+/// no unit. Errors: InvalidArgument - says which part, and what a duration looks like; at most 100
+/// years.
 base::Result<base::Duration> ParseDuration(std::string_view text, bool with_days = false);
 
 /// The exact inverse: "1m30s", "500ms", "0s".

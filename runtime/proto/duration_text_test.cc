@@ -28,18 +28,21 @@ TEST(DurationTextTest, ReadsWhatKubernetesWrites) {
 TEST(DurationTextTest, DaysAreForPeopleAlone) {
   EXPECT_THAT(ParseDuration("7d", true), IsOkAndHolds(hours(7 * 24)));
   EXPECT_THAT(ParseDuration("2w1d", true), IsOkAndHolds(hours(15 * 24)));
-  EXPECT_THAT(ParseDuration("7d"), StatusIs(Code::kInvalidArgument, HasSubstr("unknown unit \"d\"")));
+  EXPECT_THAT(ParseDuration("7d"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("unknown unit \"d\"")));
 }
 
 TEST(DurationTextTest, RefusesWhatIsNoDuration) {
-  EXPECT_THAT(ParseDuration("30"), StatusIs(Code::kInvalidArgument, HasSubstr("the unit is missing")));
+  EXPECT_THAT(ParseDuration("30"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("the unit is missing")));
   EXPECT_THAT(ParseDuration(""), StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(ParseDuration("-1s"), StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(ParseDuration("nans"), StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(ParseDuration("infs"), StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(ParseDuration("1s 2s"), StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(ParseDuration("1 s"), StatusIs(Code::kInvalidArgument));
-  EXPECT_THAT(ParseDuration("999999999999h"), StatusIs(Code::kInvalidArgument, HasSubstr("100 years")));
+  EXPECT_THAT(ParseDuration("999999999999h"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("100 years")));
 }
 
 TEST(DurationTextTest, FormatIsTheInverseOfParse) {
@@ -50,7 +53,8 @@ TEST(DurationTextTest, FormatIsTheInverseOfParse) {
 }
 
 TEST(DurationTextTest, SurvivesTheWire) {
-  for (const base::Duration duration : {base::Duration(0), base::Duration(1), base::Duration(-1'500'000'000)}) {
+  for (const base::Duration duration :
+       {base::Duration(0), base::Duration(1), base::Duration(-1'500'000'000)}) {
     EXPECT_EQ(FromProto(ToProto(duration)), duration);
   }
 }

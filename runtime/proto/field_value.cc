@@ -30,7 +30,8 @@ bool IsDuration(const FieldDescriptor& field) {
 }
 
 bool IsScalarMessage(const FieldDescriptor& field) {
-  return field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && field.message_type()->options().GetExtension(scalar);
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         field.message_type()->options().GetExtension(scalar);
 }
 
 const FieldDescriptor& MemberOfType(const Descriptor& message, FieldDescriptor::CppType type) {
@@ -49,7 +50,7 @@ const FieldDescriptor& EnumMember(const FieldDescriptor& field) {
   return MemberOfType(*field.message_type(), FieldDescriptor::CPPTYPE_ENUM);
 }
 
-// ------------------------------------------------------------------------------------------------------------ numbers
+// ----------------------------------------------------------------------------------------- numbers
 
 std::string RangeText(const FieldDescriptor& field) {
   const FieldRule& limits = field.options().GetExtension(rule);
@@ -60,12 +61,14 @@ base::Result<FieldValue> ParseInteger(const FieldDescriptor& field, std::string_
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool octal = text.size() > 1 && text[0] == '0';
-  if (error == std::errc::result_out_of_range) return base::InvalidArgumentError("must be " + RangeText(field));
+  if (error == std::errc::result_out_of_range)
+    return base::InvalidArgumentError("must be " + RangeText(field));
   if (error != std::errc() || end != text.data() + text.size() || octal) {
     return base::InvalidArgumentError("is no whole number; expected " + RangeText(field));
   }
   const bool narrow = field.cpp_type() == FieldDescriptor::CPPTYPE_INT32;
-  if (narrow && (number < std::numeric_limits<int32_t>::min() || number > std::numeric_limits<int32_t>::max())) {
+  if (narrow && (number < std::numeric_limits<int32_t>::min() ||
+                 number > std::numeric_limits<int32_t>::max())) {
     return base::InvalidArgumentError("must be " + RangeText(field));
   }
   return FieldValue(number);
@@ -76,23 +79,29 @@ struct Suffix {
   int64_t thousandths;
 };
 
-// Largest first, for FormatQuantity. Kubernetes also knows E and n, u: beyond what a rank can ask for.
+// Largest first, for FormatQuantity. Kubernetes also knows E and n, u: beyond what a rank can ask
+// for.
 constexpr Suffix kSuffixes[] = {
-    {"Pi", 1000ll << 50}, {"P", 1'000'000'000'000'000'000}, {"Ti", 1000ll << 40}, {"T", 1'000'000'000'000'000},
-    {"Gi", 1000ll << 30}, {"G", 1'000'000'000'000},         {"Mi", 1000ll << 20}, {"M", 1'000'000'000},
-    {"Ki", 1000ll << 10}, {"k", 1'000'000},                 {"", 1'000},          {"m", 1},
+    {"Pi", 1000ll << 50}, {"P", 1'000'000'000'000'000'000},
+    {"Ti", 1000ll << 40}, {"T", 1'000'000'000'000'000},
+    {"Gi", 1000ll << 30}, {"G", 1'000'000'000'000},
+    {"Mi", 1000ll << 20}, {"M", 1'000'000'000},
+    {"Ki", 1000ll << 10}, {"k", 1'000'000},
+    {"", 1'000},          {"m", 1},
 };
 
 base::Result<FieldValue> ParseQuantity(Quantity quantity, std::string_view text) {
   const base::Status malformed = base::InvalidArgumentError(
-      quantity == QUANTITY_MILLI ? "is no quantity; write for example 2, 0.5 or 500m"
-                                 : "is no quantity of bytes; write for example 2Gi, 512Mi or 1000000");
+      quantity == QUANTITY_MILLI
+          ? "is no quantity; write for example 2, 0.5 or 500m"
+          : "is no quantity of bytes; write for example 2Gi, 512Mi or 1000000");
   double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc() || text[0] < '0' || text[0] > '9') return malformed;
   text.remove_prefix(static_cast<size_t>(end - text.data()));
-  const auto* suffix =
-      std::find_if(std::begin(kSuffixes), std::end(kSuffixes), [&](const Suffix& s) { return s.text == text; });
+  const auto* suffix = std::find_if(std::begin(kSuffixes), std::end(kSuffixes),
+                                    [&](const Suffix& s) { return s.text == text; });
   if (suffix == std::end(kSuffixes)) return malformed;
   const double thousandths = number * static_cast<double>(suffix->thousandths);
   const double value = quantity == QUANTITY_MILLI ? thousandths : thousandths / 1000;
@@ -107,22 +116,29 @@ base::Result<FieldValue> ParseQuantity(Quantity quantity, std::string_view text)
 std::string FormatQuantity(Quantity quantity, int64_t value) {
   for (const Suffix& suffix : kSuffixes) {
     if (quantity == QUANTITY_BYTES && suffix.thousandths < 1000) continue;
-    const int64_t unit = quantity == QUANTITY_MILLI ? suffix.thousandths : suffix.thousandths / 1000;
-    if (value != 0 && value % unit == 0) return std::to_string(value / unit) + std::string(suffix.text);
+    const int64_t unit =
+        quantity == QUANTITY_MILLI ? suffix.thousandths : suffix.thousandths / 1000;
+    if (value != 0 && value % unit == 0)
+      return std::to_string(value / unit) + std::string(suffix.text);
   }
   return std::to_string(value);
 }
 
-// -------------------------------------------------------------------------------------------------------------- enums
+// ------------------------------------------------------------------------------------------- enums
 
-// PROGRAM_KIND_PYTHON_MODULE of ProgramKind is written PythonModule; inside a scalar message in lower case.
+// PROGRAM_KIND_PYTHON_MODULE of ProgramKind is written PythonModule; inside a scalar message in
+// lower case.
 std::string EnumText(const EnumValueDescriptor& value, bool lower_case) {
   // The name of the zero value ends in _UNSPECIFIED and so tells the prefix.
-  const size_t prefix = value.type()->FindValueByNumber(0)->name().size() - std::string_view("UNSPECIFIED").size();
+  const size_t prefix =
+      value.type()->FindValueByNumber(0)->name().size() - std::string_view("UNSPECIFIED").size();
   std::string text;
   bool word_begins = true;
   for (const char c : value.name().substr(prefix)) {
-    if (c != '_') text += word_begins && !lower_case ? c : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (c != '_')
+      text += word_begins && !lower_case
+                  ? c
+                  : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     word_begins = c == '_';
   }
   return text;
@@ -137,8 +153,8 @@ std::vector<const EnumValueDescriptor*> EnumValues(const EnumDescriptor& type) {
   return values;
 }
 
-base::Result<FieldValue> ParseEnum(const EnumDescriptor& type, std::string_view text, bool lower_case,
-                                   const std::string& alternative) {
+base::Result<FieldValue> ParseEnum(const EnumDescriptor& type, std::string_view text,
+                                   bool lower_case, const std::string& alternative) {
   std::string expected = alternative;
   std::vector<std::string> texts;
   for (const EnumValueDescriptor* value : EnumValues(type)) {
@@ -147,16 +163,17 @@ base::Result<FieldValue> ParseEnum(const EnumDescriptor& type, std::string_view 
     expected += (expected.empty() ? "" : ", ") + texts.back();
   }
   const auto nearest = NearestName(text, {texts.begin(), texts.end()});
-  return base::InvalidArgumentError("must be one of " + expected +
-                                    (nearest ? "; did you mean " + std::string(*nearest) + "?" : ""));
+  return base::InvalidArgumentError(
+      "must be one of " + expected +
+      (nearest ? "; did you mean " + std::string(*nearest) + "?" : ""));
 }
 
-// ------------------------------------------------------------------------------------------------------------ strings
+// ----------------------------------------------------------------------------------------- strings
 
 base::Result<FieldValue> ParseString(std::string_view text, TextForm form) {
   if (form == TextForm::kPlainYaml && LooksLikeYamlNonString(text)) {
-    return base::InvalidArgumentError("is no string in YAML; put it in quotes: \"" + std::string(text.substr(0, 40)) +
-                                      "\"");
+    return base::InvalidArgumentError("is no string in YAML; put it in quotes: \"" +
+                                      std::string(text.substr(0, 40)) + "\"");
   }
   return FieldValue(std::string(text));
 }
@@ -170,21 +187,24 @@ base::Result<FieldValue> ParseBool(std::string_view text) {
 }  // namespace
 
 bool IsScalarField(const FieldDescriptor& field) {
-  return field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || IsDuration(field) || IsScalarMessage(field);
+  return field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || IsDuration(field) ||
+         IsScalarMessage(field);
 }
 
 std::vector<std::string> EnumTexts(const FieldDescriptor& field) {
   const bool inside_scalar = IsScalarMessage(field);
   const EnumDescriptor& type = *(inside_scalar ? EnumMember(field) : field).enum_type();
   std::vector<std::string> texts;
-  for (const EnumValueDescriptor* value : EnumValues(type)) texts.push_back(EnumText(*value, inside_scalar));
+  for (const EnumValueDescriptor* value : EnumValues(type))
+    texts.push_back(EnumText(*value, inside_scalar));
   return texts;
 }
 
 bool LooksLikeYamlNonString(std::string_view text) {
-  static constexpr std::string_view kWords[] = {"null", "Null", "NULL", "~",  "true", "True", "TRUE", "false", "False",
-                                                "FALSE", "yes", "Yes",  "YES", "no",  "No",   "NO",   "on",    "On",
-                                                "ON",   "off", "Off",   "OFF", ".inf", "-.inf", ".nan"};
+  static constexpr std::string_view kWords[] = {
+      "null",  "Null", "NULL", "~",   "true", "True",  "TRUE", "false", "False",
+      "FALSE", "yes",  "Yes",  "YES", "no",   "No",    "NO",   "on",    "On",
+      "ON",    "off",  "Off",  "OFF", ".inf", "-.inf", ".nan"};
   if (std::find(std::begin(kWords), std::end(kWords), text) != std::end(kWords)) return true;
   if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
   if (text.empty()) return false;
@@ -194,7 +214,8 @@ bool LooksLikeYamlNonString(std::string_view text) {
   return error != std::errc::invalid_argument && end == text.data() + text.size();
 }
 
-base::Result<FieldValue> ParseFieldValue(const FieldDescriptor& field, std::string_view text, TextForm form) {
+base::Result<FieldValue> ParseFieldValue(const FieldDescriptor& field, std::string_view text,
+                                         TextForm form) {
   if (IsScalarMessage(field)) {
     const FieldDescriptor& integer = IntegerMember(field);
     const bool number = !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
@@ -206,16 +227,19 @@ base::Result<FieldValue> ParseFieldValue(const FieldDescriptor& field, std::stri
     if (!duration.ok()) return duration.status();
     return FieldValue(*duration);
   }
-  if (const Quantity quantity = field.options().GetExtension(rule).quantity(); quantity != QUANTITY_UNSPECIFIED) {
+  if (const Quantity quantity = field.options().GetExtension(rule).quantity();
+      quantity != QUANTITY_UNSPECIFIED) {
     return ParseQuantity(quantity, text);
   }
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
     case FieldDescriptor::CPPTYPE_INT64:
-      if (form == TextForm::kQuotedYaml) return base::InvalidArgumentError("is a string; write the number without quotes");
+      if (form == TextForm::kQuotedYaml)
+        return base::InvalidArgumentError("is a string; write the number without quotes");
       return ParseInteger(field, text);
     case FieldDescriptor::CPPTYPE_BOOL:
-      if (form == TextForm::kQuotedYaml) return base::InvalidArgumentError("is a string; write it without quotes");
+      if (form == TextForm::kQuotedYaml)
+        return base::InvalidArgumentError("is a string; write it without quotes");
       return ParseBool(text);
     case FieldDescriptor::CPPTYPE_ENUM: return ParseEnum(*field.enum_type(), text, false, "");
     case FieldDescriptor::CPPTYPE_STRING: return ParseString(text, form);
@@ -234,35 +258,40 @@ void StoreFieldValue(Message& message, const FieldDescriptor& field, const Field
   }
   if (IsScalarMessage(field)) {
     const bool integer = std::holds_alternative<int64_t>(value);
-    StoreFieldValue(*reflection.MutableMessage(&message, &field), integer ? IntegerMember(field) : EnumMember(field),
-                    value);
+    StoreFieldValue(*reflection.MutableMessage(&message, &field),
+                    integer ? IntegerMember(field) : EnumMember(field), value);
     return;
   }
   const bool add = field.is_repeated();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32: {
       const auto number = static_cast<int32_t>(std::get<int64_t>(value));
-      add ? reflection.AddInt32(&message, &field, number) : reflection.SetInt32(&message, &field, number);
+      add ? reflection.AddInt32(&message, &field, number)
+          : reflection.SetInt32(&message, &field, number);
       return;
     }
     case FieldDescriptor::CPPTYPE_INT64: {
       const int64_t number = std::get<int64_t>(value);
-      add ? reflection.AddInt64(&message, &field, number) : reflection.SetInt64(&message, &field, number);
+      add ? reflection.AddInt64(&message, &field, number)
+          : reflection.SetInt64(&message, &field, number);
       return;
     }
     case FieldDescriptor::CPPTYPE_BOOL: {
       const bool truth = std::get<bool>(value);
-      add ? reflection.AddBool(&message, &field, truth) : reflection.SetBool(&message, &field, truth);
+      add ? reflection.AddBool(&message, &field, truth)
+          : reflection.SetBool(&message, &field, truth);
       return;
     }
     case FieldDescriptor::CPPTYPE_ENUM: {
       const int number = std::get<EnumNumber>(value).number;
-      add ? reflection.AddEnumValue(&message, &field, number) : reflection.SetEnumValue(&message, &field, number);
+      add ? reflection.AddEnumValue(&message, &field, number)
+          : reflection.SetEnumValue(&message, &field, number);
       return;
     }
     case FieldDescriptor::CPPTYPE_STRING: {
       const std::string& text = std::get<std::string>(value);
-      add ? reflection.AddString(&message, &field, text) : reflection.SetString(&message, &field, text);
+      add ? reflection.AddString(&message, &field, text)
+          : reflection.SetString(&message, &field, text);
       return;
     }
     default: LOCKSTEP_CHECK(false, "job.proto uses a field type that has no text form");
@@ -272,7 +301,8 @@ void StoreFieldValue(Message& message, const FieldDescriptor& field, const Field
 FieldValue LoadFieldValue(const Message& message, const FieldDescriptor& field, int index) {
   const Reflection& reflection = *message.GetReflection();
   if (IsDuration(field)) {
-    return FromProto(static_cast<const google::protobuf::Duration&>(reflection.GetMessage(message, &field)));
+    return FromProto(
+        static_cast<const google::protobuf::Duration&>(reflection.GetMessage(message, &field)));
   }
   if (IsScalarMessage(field)) {
     const Message& inner = reflection.GetMessage(message, &field);
@@ -282,16 +312,20 @@ FieldValue LoadFieldValue(const Message& message, const FieldDescriptor& field, 
   const bool item = field.is_repeated();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
-      return int64_t{item ? reflection.GetRepeatedInt32(message, &field, index) : reflection.GetInt32(message, &field)};
+      return int64_t{item ? reflection.GetRepeatedInt32(message, &field, index)
+                          : reflection.GetInt32(message, &field)};
     case FieldDescriptor::CPPTYPE_INT64:
-      return item ? reflection.GetRepeatedInt64(message, &field, index) : reflection.GetInt64(message, &field);
+      return item ? reflection.GetRepeatedInt64(message, &field, index)
+                  : reflection.GetInt64(message, &field);
     case FieldDescriptor::CPPTYPE_BOOL:
-      return item ? reflection.GetRepeatedBool(message, &field, index) : reflection.GetBool(message, &field);
+      return item ? reflection.GetRepeatedBool(message, &field, index)
+                  : reflection.GetBool(message, &field);
     case FieldDescriptor::CPPTYPE_ENUM:
       return EnumNumber{item ? reflection.GetRepeatedEnumValue(message, &field, index)
                              : reflection.GetEnumValue(message, &field)};
     case FieldDescriptor::CPPTYPE_STRING:
-      return item ? reflection.GetRepeatedString(message, &field, index) : reflection.GetString(message, &field);
+      return item ? reflection.GetRepeatedString(message, &field, index)
+                  : reflection.GetString(message, &field);
     default: break;
   }
   LOCKSTEP_CHECK(false, "job.proto uses a field type that has no text form");
@@ -301,15 +335,18 @@ FieldValue LoadFieldValue(const Message& message, const FieldDescriptor& field, 
 std::string FormatFieldValue(const FieldDescriptor& field, const FieldValue& value) {
   if (const auto* number = std::get_if<int64_t>(&value)) {
     const Quantity quantity = field.options().GetExtension(rule).quantity();
-    return quantity == QUANTITY_UNSPECIFIED ? std::to_string(*number) : FormatQuantity(quantity, *number);
+    return quantity == QUANTITY_UNSPECIFIED ? std::to_string(*number)
+                                            : FormatQuantity(quantity, *number);
   }
   if (const auto* truth = std::get_if<bool>(&value)) return *truth ? "true" : "false";
-  if (const auto* duration = std::get_if<base::Duration>(&value)) return FormatExactDuration(*duration);
+  if (const auto* duration = std::get_if<base::Duration>(&value))
+    return FormatExactDuration(*duration);
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
   const bool inside_scalar = IsScalarMessage(field);
   const EnumDescriptor& type = *(inside_scalar ? EnumMember(field) : field).enum_type();
   const EnumValueDescriptor* known = type.FindValueByNumber(std::get<EnumNumber>(value).number);
-  return known != nullptr ? EnumText(*known, inside_scalar) : std::to_string(std::get<EnumNumber>(value).number);
+  return known != nullptr ? EnumText(*known, inside_scalar)
+                          : std::to_string(std::get<EnumNumber>(value).number);
 }
 
 }  // namespace lockstep::proto

@@ -13,10 +13,13 @@ using google::protobuf::FieldDescriptor;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const FieldDescriptor& Field(const Descriptor* type, const char* name) { return *type->FindFieldByName(name); }
+const FieldDescriptor& Field(const Descriptor* type, const char* name) {
+  return *type->FindFieldByName(name);
+}
 
 // What `text` becomes when it is read and written again; the error otherwise.
-std::string Normal(const FieldDescriptor& field, std::string_view text, TextForm form = TextForm::kFree) {
+std::string Normal(const FieldDescriptor& field, std::string_view text,
+                   TextForm form = TextForm::kFree) {
   const auto value = ParseFieldValue(field, text, form);
   return value.ok() ? FormatFieldValue(field, *value) : "error: " + value.status().message();
 }
@@ -28,7 +31,8 @@ TEST(FieldValueTest, Integers) {
   EXPECT_EQ(Normal(restarts, "-1"), "-1") << "bounds are Validate's";
   EXPECT_THAT(Normal(restarts, "abc"), HasSubstr("no whole number; expected 0 to 10000"));
   EXPECT_THAT(Normal(restarts, "3.5"), HasSubstr("no whole number"));
-  EXPECT_THAT(Normal(restarts, "010"), HasSubstr("no whole number")) << "octal to some YAML readers";
+  EXPECT_THAT(Normal(restarts, "010"), HasSubstr("no whole number"))
+      << "octal to some YAML readers";
   EXPECT_THAT(Normal(restarts, ""), HasSubstr("no whole number"));
   EXPECT_THAT(Normal(restarts, "99999999999"), HasSubstr("must be 0 to 10000"));
   EXPECT_THAT(Normal(restarts, "99999999999999999999"), HasSubstr("must be 0 to 10000"));
@@ -56,7 +60,8 @@ TEST(FieldValueTest, QuantitiesAreWrittenAsKubernetesDoes) {
 TEST(FieldValueTest, EnumsLoseTheirPrefix) {
   const FieldDescriptor& kind = Field(Program::descriptor(), "kind");
 
-  EXPECT_THAT(EnumTexts(kind), ElementsAre("Auto", "Executable", "PythonScript", "PythonModule", "PythonPath"));
+  EXPECT_THAT(EnumTexts(kind),
+              ElementsAre("Auto", "Executable", "PythonScript", "PythonModule", "PythonPath"));
   EXPECT_EQ(Normal(kind, "PythonModule"), "PythonModule");
   EXPECT_THAT(Normal(kind, "PythonModul"), HasSubstr("did you mean PythonModule?"));
   EXPECT_THAT(Normal(kind, "Unspecified"), HasSubstr("must be one of Auto, "));
@@ -67,7 +72,8 @@ TEST(FieldValueTest, ScalarMessagesAreANumberOrAWord) {
 
   EXPECT_EQ(Normal(per_node, "4"), "4");
   EXPECT_EQ(Normal(per_node, "auto"), "auto");
-  EXPECT_THAT(Normal(per_node, "gpus"), HasSubstr("must be one of 1 to 4096, auto, cpu, gpu; did you mean gpu?"));
+  EXPECT_THAT(Normal(per_node, "gpus"),
+              HasSubstr("must be one of 1 to 4096, auto, cpu, gpu; did you mean gpu?"));
   EXPECT_THAT(Normal(per_node, "-x"), HasSubstr("no whole number"));
 }
 

@@ -37,14 +37,16 @@ FieldValue ParseRule(const FieldDescriptor& field, const std::string& text) {
   return *std::move(value);
 }
 
-// ----------------------------------------------------------------------------------------------------------- defaults
+// ---------------------------------------------------------------------------------------- defaults
 
 void ApplyRuleDefaults(Message& message) {
   const Reflection& reflection = *message.GetReflection();
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     const FieldDescriptor& field = *message.GetDescriptor()->field(i);
     const FieldRule& field_rule = RuleOf(field);
-    if (field.is_repeated() || field_rule.cluster_only() || field.real_containing_oneof() != nullptr) continue;
+    if (field.is_repeated() || field_rule.cluster_only() ||
+        field.real_containing_oneof() != nullptr)
+      continue;
     if (!IsScalarField(field)) {
       ApplyRuleDefaults(*reflection.MutableMessage(&message, &field));
     } else if (!field_rule.default_().empty() && !reflection.HasField(message, &field)) {
@@ -65,22 +67,25 @@ void ApplyCountDefaults(Gang& gang) {
   }
   const int count = gang.processes_per_node().count();
   if (!gang.has_total_processes() && count >= 1 && count <= kMaxProcessesPerNode) {
-    gang.set_total_processes(static_cast<int>(std::min<int64_t>(int64_t{count} * nodes, INT32_MAX)));
+    gang.set_total_processes(
+        static_cast<int>(std::min<int64_t>(int64_t{count} * nodes, INT32_MAX)));
   }
 }
 
-// --------------------------------------------------------------------------------------------------------- validation
+// -------------------------------------------------------------------------------------- validation
 
 bool IsLabelCharacter(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 bool IsDnsLabel(std::string_view text) {
   return !text.empty() && IsLabelCharacter(text.front()) && IsLabelCharacter(text.back()) &&
-         std::all_of(text.begin(), text.end(), [](char c) { return IsLabelCharacter(c) || c == '-'; });
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return IsLabelCharacter(c) || c == '-'; });
 }
 
 bool IsHost(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == ':' || c == '_' || c == '%';
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == ':' ||
+           c == '_' || c == '%';
   });
 }
 
@@ -88,9 +93,13 @@ bool IsHost(std::string_view text) {
 std::string FormatProblem(Format format, std::string_view text) {
   switch (format) {
     case FORMAT_DNS_LABEL:
-      return IsDnsLabel(text) ? "" : "must consist of a-z, 0-9 and -, and begin and end with a letter or digit";
+      return IsDnsLabel(text)
+                 ? ""
+                 : "must consist of a-z, 0-9 and -, and begin and end with a letter or digit";
     case FORMAT_ENV_NAME:
-      return !text.empty() && text.find('=') == std::string_view::npos ? "" : "must be a variable's name, without =";
+      return !text.empty() && text.find('=') == std::string_view::npos
+                 ? ""
+                 : "must be a variable's name, without =";
     case FORMAT_HOST: return IsHost(text) ? "" : "must be a host name or an address";
     default: return "";
   }
@@ -99,7 +108,12 @@ std::string FormatProblem(Format format, std::string_view text) {
 // Length of the UTF-8 character that `text` begins with; 0 when it begins with none.
 size_t Utf8Length(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const size_t length = byte(0) < 0x80 ? 1 : byte(0) < 0xc2 ? 0 : byte(0) < 0xe0 ? 2 : byte(0) < 0xf0 ? 3 : byte(0) < 0xf5 ? 4 : 0;
+  const size_t length = byte(0) < 0x80   ? 1
+                        : byte(0) < 0xc2 ? 0
+                        : byte(0) < 0xe0 ? 2
+                        : byte(0) < 0xf0 ? 3
+                        : byte(0) < 0xf5 ? 4
+                                         : 0;
   if (length == 0 || length > text.size()) return 0;
   for (size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -117,7 +131,8 @@ class Validator {
     const Reflection& reflection = *message.GetReflection();
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
       const FieldDescriptor& field = *message.GetDescriptor()->field(i);
-      const std::string field_path = path.empty() ? field.json_name() : path + "." + field.json_name();
+      const std::string field_path =
+          path.empty() ? field.json_name() : path + "." + field.json_name();
       if (field.is_map()) {
         CheckMap(message, field, field_path);
       } else if (field.is_repeated()) {
@@ -130,51 +145,63 @@ class Validator {
 
   void CheckProgram(const Program& program) {
     if (program.command().empty() || program.command(0).empty()) {
-      Add("spec.program.command", "", "is missing; name the program: lockstep run [FLAGS] PROGRAM [ARGS], or in a file "
-                                      "command: [./train]");
+      Add("spec.program.command", "",
+          "is missing; name the program: lockstep run [FLAGS] PROGRAM [ARGS], or in a file "
+          "command: [./train]");
     }
     for (int i = 0; i < program.env_size(); ++i) {
       if (program.env(i).has_name()) continue;
       Add("spec.program.env[" + std::to_string(i) + "].name", "", "is missing");
     }
     const bool one_word = program.command_size() <= 1;
-    if (!one_word && program.kind() != PROGRAM_KIND_AUTO && program.kind() != PROGRAM_KIND_EXECUTABLE) {
-      Add("spec.program.command", "", "must be one word when spec.program.kind is Python's; put the rest into args");
+    if (!one_word && program.kind() != PROGRAM_KIND_AUTO &&
+        program.kind() != PROGRAM_KIND_EXECUTABLE) {
+      Add("spec.program.command", "",
+          "must be one word when spec.program.kind is Python's; put the rest into args");
     }
   }
 
   void CheckCounts(const Gang& gang) {
     if (gang.nodes() < 1 || gang.nodes() > kMaxNodes) return;
     if (gang.min_nodes() > gang.nodes() || gang.max_nodes() < gang.nodes()) {
-      Add("spec.gang.nodes", std::to_string(gang.nodes()), "must lie between minNodes (" +
-          std::to_string(gang.min_nodes()) + ") and maxNodes (" + std::to_string(gang.max_nodes()) + ")");
+      Add("spec.gang.nodes", std::to_string(gang.nodes()),
+          "must lie between minNodes (" + std::to_string(gang.min_nodes()) + ") and maxNodes (" +
+              std::to_string(gang.max_nodes()) + ")");
     }
     if (!gang.has_total_processes() || gang.total_processes() < 1) return;
     const std::string path = "spec.gang.totalProcesses";
     const int total = gang.total_processes();
     const ProcessesPerNode& per_node = gang.processes_per_node();
     if (per_node.has_unit()) {
-      return Add(path, std::to_string(total), "contradicts processesPerNode, which is to be counted; give one of the two");
+      return Add(path, std::to_string(total),
+                 "contradicts processesPerNode, which is to be counted; give one of the two");
     }
-    if (per_node.has_count() && per_node.count() >= 1 && int64_t{per_node.count()} * gang.nodes() != total) {
-      return Add(path, std::to_string(total), "contradicts processesPerNode " + std::to_string(per_node.count()) +
-                 " on " + std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes") +
-                 "; give one of the two");
+    if (per_node.has_count() && per_node.count() >= 1 &&
+        int64_t{per_node.count()} * gang.nodes() != total) {
+      return Add(path, std::to_string(total),
+                 "contradicts processesPerNode " + std::to_string(per_node.count()) + " on " +
+                     std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes") +
+                     "; give one of the two");
     }
     if (!per_node.has_count() && total % gang.nodes() != 0) {
-      return Add(path, std::to_string(total), "must be a multiple of nodes (" + std::to_string(gang.nodes()) + ")");
+      return Add(path, std::to_string(total),
+                 "must be a multiple of nodes (" + std::to_string(gang.nodes()) + ")");
     }
     if (!per_node.has_count() && total <= kMaxTotalProcesses) {
-      Add(path, std::to_string(total), "is more than " + std::to_string(kMaxProcessesPerNode) + " a node on " +
-          std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes"));
+      Add(path, std::to_string(total),
+          "is more than " + std::to_string(kMaxProcessesPerNode) + " a node on " +
+              std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes"));
     }
   }
 
   void CheckStdin(const JobSpec& spec) {
     const StdinReader& reader = spec.logs().stdin_reader();
     const int total = spec.gang().total_processes();
-    if (!reader.has_rank() || !spec.gang().has_total_processes() || total < 1 || reader.rank() < total) return;
-    Add("spec.logs.stdin", std::to_string(reader.rank()), "is no rank of the job; it has ranks 0 to " + std::to_string(total - 1));
+    if (!reader.has_rank() || !spec.gang().has_total_processes() || total < 1 ||
+        reader.rank() < total)
+      return;
+    Add("spec.logs.stdin", std::to_string(reader.rank()),
+        "is no rank of the job; it has ranks 0 to " + std::to_string(total - 1));
   }
 
   void CheckBackoff(const Backoff& backoff) {
@@ -190,7 +217,8 @@ class Validator {
 
   void CheckSize(const FieldDescriptor& field, const std::string& path, int size) {
     const int limit = RuleOf(field).max_items() > 0 ? RuleOf(field).max_items() : kDefaultMaxItems;
-    if (size > limit) Add(path, "", "has " + std::to_string(size) + " entries; at most " + std::to_string(limit));
+    if (size > limit)
+      Add(path, "", "has " + std::to_string(size) + " entries; at most " + std::to_string(limit));
   }
 
   void CheckMap(const Message& message, const FieldDescriptor& field, const std::string& path) {
@@ -222,7 +250,8 @@ class Validator {
   }
 
   void CheckValue(const Message& message, const FieldDescriptor& field, const std::string& path) {
-    if (!IsScalarField(field)) return CheckMessage(message.GetReflection()->GetMessage(message, &field), path);
+    if (!IsScalarField(field))
+      return CheckMessage(message.GetReflection()->GetMessage(message, &field), path);
     if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
       return CheckOne(LoadFieldValue(message, field), field, field, path);
     }
@@ -248,40 +277,48 @@ class Validator {
                 const std::string& path) {
     if (const auto* text = std::get_if<std::string>(&value)) return CheckText(*text, ruled, path);
     if (const auto* number = std::get_if<EnumNumber>(&value)) {
-      const bool known = number->number != 0 && field.enum_type()->FindValueByNumber(number->number) != nullptr;
+      const bool known =
+          number->number != 0 && field.enum_type()->FindValueByNumber(number->number) != nullptr;
       if (!known) Add(path, std::to_string(number->number), "is no known value");
       return;
     }
     CheckRange(value, field, ruled, path);
   }
 
-  void CheckRange(const FieldValue& value, const FieldDescriptor& field, const FieldDescriptor& ruled,
-                  const std::string& path) {
+  void CheckRange(const FieldValue& value, const FieldDescriptor& field,
+                  const FieldDescriptor& ruled, const std::string& path) {
     const FieldRule& limits = RuleOf(ruled);
     if (limits.min().empty()) return;
     // Bounds of one field are of one kind, so that variant's order is the values' order.
     if (ParseRule(field, limits.min()) <= value && value <= ParseRule(field, limits.max())) return;
     std::string what = "must be " + limits.min() + " to " + limits.max();
-    if (path == "spec.gang.totalProcesses") what += ", at most " + std::to_string(kMaxProcessesPerNode) + " a node";
+    if (path == "spec.gang.totalProcesses")
+      what += ", at most " + std::to_string(kMaxProcessesPerNode) + " a node";
     Add(path, FormatFieldValue(ruled.is_map() ? field : ruled, value), what);
   }
 
   void CheckText(const std::string& text, const FieldDescriptor& ruled, const std::string& path) {
     const FieldRule& limits = RuleOf(ruled);
-    const size_t max_bytes = limits.max_bytes() > 0 ? static_cast<size_t>(limits.max_bytes()) : kDefaultMaxBytes;
+    const size_t max_bytes =
+        limits.max_bytes() > 0 ? static_cast<size_t>(limits.max_bytes()) : kDefaultMaxBytes;
     // A variable's value may be a secret.
-    const bool secret = ruled.containing_type() == EnvironmentVariable::descriptor() && ruled.name() == "value";
+    const bool secret =
+        ruled.containing_type() == EnvironmentVariable::descriptor() && ruled.name() == "value";
     const std::string shown = secret ? "" : ShortValue(text);
     if (text.size() > max_bytes) {
-      return Add(path, shown, "has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max_bytes));
+      return Add(
+          path, shown,
+          "has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max_bytes));
     }
     for (size_t i = 0; i < text.size();) {
       const size_t length = Utf8Length(std::string_view(text).substr(i));
       if (length == 0) return Add(path, shown, "is not UTF-8 at byte " + std::to_string(i + 1));
-      if (text[i] == '\0') return Add(path, shown, "holds a zero byte, which no program can be given");
+      if (text[i] == '\0')
+        return Add(path, shown, "holds a zero byte, which no program can be given");
       i += length;
     }
-    if (!limits.only().empty() && text != limits.only()) return Add(path, shown, "must be " + limits.only());
+    if (!limits.only().empty() && text != limits.only())
+      return Add(path, shown, "must be " + limits.only());
     const std::string problem = FormatProblem(limits.format(), text);
     if (!problem.empty()) Add(path, shown, problem);
   }

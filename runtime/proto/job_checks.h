@@ -9,13 +9,15 @@
 
 namespace lockstep::proto {
 
-/// Sets what is unset and has a default, so that whoever reads the job never guesses: the defaults written in
-/// job.proto; minNodes and maxNodes from nodes; the one of processesPerNode and totalProcesses from the other (both
-/// unset: 1 a node), as long as that is a number; placement local. Changes nothing that is set, right or wrong.
+/// Sets what is unset and has a default, so that whoever reads the job never guesses: the defaults
+/// written in job.proto; minNodes and maxNodes from nodes; the one of processesPerNode and
+/// totalProcesses from the other (both unset: 1 a node), as long as that is a number; placement
+/// local. Changes nothing that is set, right or wrong.
 void ApplyDefaults(TrainingJob* job);
 
-/// Everything that is wrong with a job to which ApplyDefaults was applied, each with its limit: the rules written in
-/// job.proto, and what fields say together (counts that contradict each other). Empty: every part may rely on it.
+/// Everything that is wrong with a job to which ApplyDefaults was applied, each with its limit: the
+/// rules written in job.proto, and what fields say together (counts that contradict each other).
+/// Empty: every part may rely on it.
 std::vector<Problem> Validate(const TrainingJob& job);
 
 }  // namespace lockstep::proto

@@ -9,8 +9,8 @@
 namespace lockstep::proto {
 namespace {
 
-using testing::EqualsProto;
 using ::testing::ElementsAre;
+using testing::EqualsProto;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -25,7 +25,8 @@ TrainingJob JobWith(const std::vector<std::pair<std::string, std::string>>& sett
   return job;
 }
 
-std::vector<std::string> ProblemsWith(const std::vector<std::pair<std::string, std::string>>& settings) {
+std::vector<std::string> ProblemsWith(
+    const std::vector<std::pair<std::string, std::string>>& settings) {
   std::vector<std::string> texts;
   for (const Problem& problem : Validate(JobWith(settings))) texts.push_back(problem.ToString());
   return texts;
@@ -34,28 +35,60 @@ std::vector<std::string> ProblemsWith(const std::vector<std::pair<std::string, s
 TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
   const TrainingJob job = JobWith({});
 
-  EXPECT_THAT(job, EqualsProto(R"(
-      api_version: "lockstep.dev/v1alpha1" kind: "TrainingJob"
-      metadata {}
-      spec {
-        program { command: "./train" kind: PROGRAM_KIND_AUTO }
-        gang { nodes: 1 min_nodes: 1 max_nodes: 1 processes_per_node { count: 1 } total_processes: 1 role: "default" }
-        resources {}
-        restart { max_restarts: 0 backoff { first { seconds: 1 } max { seconds: 60 } } stop_on_repeated_failure: true }
-        grace { peer_failure { seconds: 2 } user_stop { seconds: 30 } }
-        logs {
-          redirects { every_rank: STREAMS_NONE } tee { every_rank: STREAMS_NONE }
-          prefix: true line_buffered: false stdin_reader { rank: 0 }
-        }
-        checkpoint {} placement { local {} }
-      })"));
+  EXPECT_THAT(job, EqualsProto(R"pb(
+                api_version: "lockstep.dev/v1alpha1"
+                kind: "TrainingJob"
+                metadata {}
+                spec {
+                  program { command: "./train" kind: PROGRAM_KIND_AUTO }
+                  gang {
+                    nodes: 1
+                    min_nodes: 1
+                    max_nodes: 1
+                    processes_per_node { count: 1 }
+                    total_processes: 1
+                    role: "default"
+                  }
+                  resources {}
+                  restart {
+                    max_restarts: 0
+                    backoff {
+                      first { seconds: 1 }
+                      max { seconds: 60 }
+                    }
+                    stop_on_repeated_failure: true
+                  }
+                  grace {
+                    peer_failure { seconds: 2 }
+                    user_stop { seconds: 30 }
+                  }
+                  logs {
+                    redirects { every_rank: STREAMS_NONE }
+                    tee { every_rank: STREAMS_NONE }
+                    prefix: true
+                    line_buffered: false
+                    stdin_reader { rank: 0 }
+                  }
+                  checkpoint {}
+                  placement { local {} }
+                })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());
 }
 
 TEST(ApplyDefaultsTest, EitherCountGivesTheOther) {
-  EXPECT_EQ(JobWith({{"spec.gang.totalProcesses", "6"}, {"spec.gang.nodes", "2"}}).spec().gang().processes_per_node().count(), 3);
-  EXPECT_EQ(JobWith({{"spec.gang.processesPerNode", "3"}, {"spec.gang.nodes", "2"}}).spec().gang().total_processes(), 6);
-  EXPECT_FALSE(JobWith({{"spec.gang.processesPerNode", "cpu"}}).spec().gang().has_total_processes());
+  EXPECT_EQ(JobWith({{"spec.gang.totalProcesses", "6"}, {"spec.gang.nodes", "2"}})
+                .spec()
+                .gang()
+                .processes_per_node()
+                .count(),
+            3);
+  EXPECT_EQ(JobWith({{"spec.gang.processesPerNode", "3"}, {"spec.gang.nodes", "2"}})
+                .spec()
+                .gang()
+                .total_processes(),
+            6);
+  EXPECT_FALSE(
+      JobWith({{"spec.gang.processesPerNode", "cpu"}}).spec().gang().has_total_processes());
 }
 
 TEST(ApplyDefaultsTest, IsDoneOnceAndForAll) {
@@ -72,34 +105,44 @@ TEST(ValidateTest, AProgramIsNeeded) {
   ApplyDefaults(&job);
 
   ASSERT_EQ(Validate(job).size(), 1u);
-  EXPECT_THAT(Validate(job)[0].ToString(), HasSubstr("spec.program.command: is missing; name the program"));
+  EXPECT_THAT(Validate(job)[0].ToString(),
+              HasSubstr("spec.program.command: is missing; name the program"));
 }
 
 TEST(ValidateTest, CountsHaveLimits) {
   EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "0"}}),
               ElementsAre("spec.gang.totalProcesses: 0 must be 1 to 65536, at most 4096 a node"));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "-1"}}), ElementsAre(HasSubstr("-1 must be 1 to 65536")));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "100000"}}),
-              ElementsAre("spec.gang.totalProcesses: 100000 must be 1 to 65536, at most 4096 a node"));
+  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "-1"}}),
+              ElementsAre(HasSubstr("-1 must be 1 to 65536")));
+  EXPECT_THAT(
+      ProblemsWith({{"spec.gang.totalProcesses", "100000"}}),
+      ElementsAre("spec.gang.totalProcesses: 100000 must be 1 to 65536, at most 4096 a node"));
   EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "4096"}}), IsEmpty());
   EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "4097"}}),
               ElementsAre("spec.gang.totalProcesses: 4097 is more than 4096 a node on 1 node"));
   EXPECT_THAT(ProblemsWith({{"spec.gang.processesPerNode", "0"}}),
               ElementsAre("spec.gang.processesPerNode: 0 must be 1 to 4096"));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.processesPerNode", "4097"}}), ElementsAre(HasSubstr("must be 1 to 4096")));
+  EXPECT_THAT(ProblemsWith({{"spec.gang.processesPerNode", "4097"}}),
+              ElementsAre(HasSubstr("must be 1 to 4096")));
   EXPECT_THAT(ProblemsWith({{"spec.gang.nodes", "10000"}, {"spec.gang.processesPerNode", "4096"}}),
               ElementsAre(HasSubstr("40960000 must be 1 to 65536")));
   EXPECT_THAT(ProblemsWith({{"spec.gang.nodes", "0"}}),
               ElementsAre("spec.gang.nodes: 0 must be 1 to 10000"));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.nodes", "10001"}}), ElementsAre(HasSubstr("10001 must be 1 to 10000")));
+  EXPECT_THAT(ProblemsWith({{"spec.gang.nodes", "10001"}}),
+              ElementsAre(HasSubstr("10001 must be 1 to 10000")));
 }
 
 TEST(ValidateTest, CountsMustNotContradict) {
-  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.gang.processesPerNode", "2"}}),
-              ElementsAre("spec.gang.totalProcesses: 4 contradicts processesPerNode 2 on 1 node; give one of the two"));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.gang.processesPerNode", "4"}}), IsEmpty());
-  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.gang.processesPerNode", "auto"}}),
-              ElementsAre(HasSubstr("which is to be counted")));
+  EXPECT_THAT(
+      ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.gang.processesPerNode", "2"}}),
+      ElementsAre("spec.gang.totalProcesses: 4 contradicts processesPerNode 2 on 1 node; give one "
+                  "of the two"));
+  EXPECT_THAT(
+      ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.gang.processesPerNode", "4"}}),
+      IsEmpty());
+  EXPECT_THAT(
+      ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.gang.processesPerNode", "auto"}}),
+      ElementsAre(HasSubstr("which is to be counted")));
   EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "3"}, {"spec.gang.nodes", "2"}}),
               ElementsAre(HasSubstr("3 must be a multiple of nodes (2)")));
   EXPECT_THAT(ProblemsWith({{"spec.gang.nodes", "2"}, {"spec.gang.minNodes", "3"}}),
@@ -109,13 +152,15 @@ TEST(ValidateTest, CountsMustNotContradict) {
 TEST(ValidateTest, TheReaderOfStdinIsARankOfTheJob) {
   EXPECT_THAT(ProblemsWith({{"spec.logs.stdin", "1"}}),
               ElementsAre("spec.logs.stdin: 1 is no rank of the job; it has ranks 0 to 0"));
-  EXPECT_THAT(ProblemsWith({{"spec.logs.stdin", "1"}, {"spec.gang.totalProcesses", "2"}}), IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.logs.stdin", "1"}, {"spec.gang.totalProcesses", "2"}}),
+              IsEmpty());
   EXPECT_THAT(ProblemsWith({{"spec.logs.stdin", "none"}}), IsEmpty());
 }
 
 TEST(ValidateTest, DurationsAndQuantitiesHaveLimits) {
   EXPECT_THAT(ProblemsWith({{"spec.grace.userStop", "24h"}}), IsEmpty());
-  EXPECT_THAT(ProblemsWith({{"spec.grace.userStop", "25h"}}), ElementsAre("spec.grace.userStop: 25h must be 0s to 24h"));
+  EXPECT_THAT(ProblemsWith({{"spec.grace.userStop", "25h"}}),
+              ElementsAre("spec.grace.userStop: 25h must be 0s to 24h"));
   EXPECT_THAT(ProblemsWith({{"spec.resources.memory", "1Ki"}}),
               ElementsAre("spec.resources.memory: 1Ki must be 1Mi to 1Pi"));
   EXPECT_THAT(ProblemsWith({{"spec.restart.backoff.first", "2m"}}),
@@ -123,17 +168,23 @@ TEST(ValidateTest, DurationsAndQuantitiesHaveLimits) {
 }
 
 TEST(ValidateTest, TextsHaveTheirForm) {
-  EXPECT_THAT(ProblemsWith({{"metadata.name", "My_Job"}}), ElementsAre(HasSubstr("metadata.name: My_Job must consist of")));
+  EXPECT_THAT(ProblemsWith({{"metadata.name", "My_Job"}}),
+              ElementsAre(HasSubstr("metadata.name: My_Job must consist of")));
   EXPECT_THAT(ProblemsWith({{"metadata.name", std::string(63, 'a')}}), IsEmpty());
-  EXPECT_THAT(ProblemsWith({{"metadata.name", std::string(64, 'a')}}), ElementsAre(HasSubstr("64 bytes; at most 63")));
-  EXPECT_THAT(ProblemsWith({{"kind", "PyTorchJob"}}), ElementsAre("kind: PyTorchJob must be TrainingJob"));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.masterAddress", "a b"}}), ElementsAre(HasSubstr("must be a host name")));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.masterPort", "65536"}}), ElementsAre(HasSubstr("must be 1 to 65535")));
+  EXPECT_THAT(ProblemsWith({{"metadata.name", std::string(64, 'a')}}),
+              ElementsAre(HasSubstr("64 bytes; at most 63")));
+  EXPECT_THAT(ProblemsWith({{"kind", "PyTorchJob"}}),
+              ElementsAre("kind: PyTorchJob must be TrainingJob"));
+  EXPECT_THAT(ProblemsWith({{"spec.gang.masterAddress", "a b"}}),
+              ElementsAre(HasSubstr("must be a host name")));
+  EXPECT_THAT(ProblemsWith({{"spec.gang.masterPort", "65536"}}),
+              ElementsAre(HasSubstr("must be 1 to 65535")));
   EXPECT_THAT(ProblemsWith({{"spec.program.env", "[{name: A=B, value: c}, {value: d}]"}}),
               ElementsAre(HasSubstr("spec.program.env[0].name: A=B must be a variable's name"),
                           "spec.program.env[1].name: is missing"));
-  EXPECT_THAT(ProblemsWith({{"spec.program.kind", "PythonModule"}, {"spec.program.command", "[a, b]"}}),
-              ElementsAre(HasSubstr("must be one word")));
+  EXPECT_THAT(
+      ProblemsWith({{"spec.program.kind", "PythonModule"}, {"spec.program.command", "[a, b]"}}),
+      ElementsAre(HasSubstr("must be one word")));
 }
 
 TEST(ValidateTest, ArgumentsMustBeUtf8WithoutZeroBytes) {
@@ -146,8 +197,10 @@ TEST(ValidateTest, ArgumentsMustBeUtf8WithoutZeroBytes) {
   };
 
   EXPECT_THAT(problems_of("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"), IsEmpty());
-  EXPECT_THAT(problems_of(std::string("a\0b", 3)), ElementsAre(HasSubstr("spec.program.args[0]: \"a?b\" holds a zero byte")));
-  for (const char* bad : {"\xff", "a\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80"}) {
+  EXPECT_THAT(problems_of(std::string("a\0b", 3)),
+              ElementsAre(HasSubstr("spec.program.args[0]: \"a?b\" holds a zero byte")));
+  for (const char* bad :
+       {"\xff", "a\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80"}) {
     EXPECT_THAT(problems_of(bad), ElementsAre(HasSubstr("is not UTF-8 at byte"))) << bad;
   }
   EXPECT_THAT(problems_of(std::string(131072, 'a')), ElementsAre(HasSubstr("at most 131071")));
@@ -184,8 +237,10 @@ TEST(ProblemTest, OneLineEachAndAllOfThem) {
   EXPECT_TRUE(ProblemsToStatus({}).ok());
   EXPECT_EQ(ProblemsToStatus({{"a.b", "3", "must be 1 to 2", 7, "job.yaml"}}).message(),
             "job.yaml:7: a.b: 3 must be 1 to 2");
-  EXPECT_EQ(ProblemsToStatus({{"a", "", "x"}, {"b", "", "y"}}).message(), "2 problems:\n  a: x\n  b: y");
-  EXPECT_THAT(ProblemsToStatus(std::vector<Problem>(51, {"a", "", "x"})).message(), HasSubstr("and 1 more"));
+  EXPECT_EQ(ProblemsToStatus({{"a", "", "x"}, {"b", "", "y"}}).message(),
+            "2 problems:\n  a: x\n  b: y");
+  EXPECT_THAT(ProblemsToStatus(std::vector<Problem>(51, {"a", "", "x"})).message(),
+              HasSubstr("and 1 more"));
   EXPECT_EQ(ShortValue(std::string(100, 'a')).size(), 65u);
 }
 

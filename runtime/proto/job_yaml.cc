@@ -26,7 +26,9 @@ std::string Join(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 
-bool IsClusterOnly(const FieldDescriptor& field) { return field.options().GetExtension(rule).cluster_only(); }
+bool IsClusterOnly(const FieldDescriptor& field) {
+  return field.options().GetExtension(rule).cluster_only();
+}
 
 bool IsScalarNode(const YamlNode& node) {
   return node.kind == YamlNode::Kind::kPlain || node.kind == YamlNode::Kind::kQuoted;
@@ -58,31 +60,40 @@ const FieldDescriptor* FindField(const Descriptor& type, std::string_view name) 
 
 std::string UnknownField(const Descriptor& type, std::string_view name) {
   const std::vector<std::string_view> names = FieldNames(type);
-  if (const auto nearest = NearestName(name, names)) return "unknown field; did you mean " + std::string(*nearest) + "?";
+  if (const auto nearest = NearestName(name, names))
+    return "unknown field; did you mean " + std::string(*nearest) + "?";
   std::string text = "unknown field; known here: ";
-  for (const std::string_view known : names) text += (known == names[0] ? "" : ", ") + std::string(known);
+  for (const std::string_view known : names)
+    text += (known == names[0] ? "" : ", ") + std::string(known);
   return names.empty() ? "unknown field; there are none here" : text;
 }
 
-std::string ClusterNote(const std::string& path) { return path + " means something to a cluster alone; ignored here"; }
+std::string ClusterNote(const std::string& path) {
+  return path + " means something to a cluster alone; ignored here";
+}
 
-// ------------------------------------------------------------------------------------------------------------ reading
+// ----------------------------------------------------------------------------------------- reading
 
-// Carries out one read. Recursion is bounded: the tree by YamlTree::kMaxDepth, the messages by job.proto.
+// Carries out one read. Recursion is bounded: the tree by YamlTree::kMaxDepth, the messages by
+// job.proto.
 class Reader {
  public:
   explicit Reader(ReadReport& report) : report_(report) {}
 
   void ReadMessage(const YamlNode& node, const std::string& path, Message& message) {
     if (node.kind != YamlNode::Kind::kMap) return WrongKind(node, path, "a map of fields");
-    ForEachKey(node, path, [&](const std::string& key, const YamlNode& key_node, const YamlNode& value) {
-      const FieldDescriptor* field = FindField(*message.GetDescriptor(), key);
-      if (field == nullptr) return Add(key_node.line, Join(path, key), "", UnknownField(*message.GetDescriptor(), key));
-      ReadField(value, Join(path, key), message, *field);
-    });
+    ForEachKey(node, path,
+               [&](const std::string& key, const YamlNode& key_node, const YamlNode& value) {
+                 const FieldDescriptor* field = FindField(*message.GetDescriptor(), key);
+                 if (field == nullptr)
+                   return Add(key_node.line, Join(path, key), "",
+                              UnknownField(*message.GetDescriptor(), key));
+                 ReadField(value, Join(path, key), message, *field);
+               });
   }
 
-  void ReadField(const YamlNode& node, const std::string& path, Message& message, const FieldDescriptor& field) {
+  void ReadField(const YamlNode& node, const std::string& path, Message& message,
+                 const FieldDescriptor& field) {
     if (IsClusterOnly(field)) return report_.notes.push_back(ClusterNote(path));
     if (node.kind == YamlNode::Kind::kNull) return;  // as if it were not there
     if (field.is_map()) return ReadMap(node, path, message, field);
@@ -93,20 +104,22 @@ class Reader {
     }
     if (!IsScalarNode(node)) return WrongKind(node, path, "a single value");
     const bool quoted = node.kind == YamlNode::Kind::kQuoted;
-    StoreText(node.text, quoted ? TextForm::kQuotedYaml : TextForm::kPlainYaml, node.line, path, message, field);
+    StoreText(node.text, quoted ? TextForm::kQuotedYaml : TextForm::kPlainYaml, node.line, path,
+              message, field);
   }
 
-  void StoreText(std::string_view text, TextForm form, int line, const std::string& path, Message& message,
-                 const FieldDescriptor& field) {
+  void StoreText(std::string_view text, TextForm form, int line, const std::string& path,
+                 Message& message, const FieldDescriptor& field) {
     auto value = ParseFieldValue(field, text, form);
-    if (!value.ok()) return Add(line, path, ShownValue(message, field, text), value.status().message());
+    if (!value.ok())
+      return Add(line, path, ShownValue(message, field, text), value.status().message());
     StoreFieldValue(message, field, *value);
     report_.paths.push_back(path);
   }
 
   // `key` and `value` of one entry; an old entry of that key is replaced.
-  void StoreMapEntry(const YamlNode& key, const YamlNode& value, const std::string& path, Message& message,
-                     const FieldDescriptor& field) {
+  void StoreMapEntry(const YamlNode& key, const YamlNode& value, const std::string& path,
+                     Message& message, const FieldDescriptor& field) {
     const FieldDescriptor& key_field = *field.message_type()->map_key();
     const std::string entry_path = Join(path, key.text);
     auto parsed = ParseFieldValue(key_field, key.text, TextForm::kFree);
@@ -116,8 +129,8 @@ class Reader {
     Message* entry = message.GetReflection()->AddMessage(&message, &field);
     StoreFieldValue(*entry, key_field, *parsed);
     const bool quoted = value.kind == YamlNode::Kind::kQuoted;
-    StoreText(value.text, quoted ? TextForm::kQuotedYaml : TextForm::kPlainYaml, value.line, entry_path, *entry,
-              *field.message_type()->map_value());
+    StoreText(value.text, quoted ? TextForm::kQuotedYaml : TextForm::kPlainYaml, value.line,
+              entry_path, *entry, *field.message_type()->map_value());
   }
 
  private:
@@ -126,13 +139,17 @@ class Reader {
   }
 
   void WrongKind(const YamlNode& node, const std::string& path, std::string_view expected) {
-    const std::string hint = expected == "a list" && IsScalarNode(node) ? ": [" + ShortValue(node.text) + "]" : "";
-    Add(node.line, path, "", "is " + std::string(KindText(node)) + ", expected " + std::string(expected) + hint);
+    const std::string hint =
+        expected == "a list" && IsScalarNode(node) ? ": [" + ShortValue(node.text) + "]" : "";
+    Add(node.line, path, "",
+        "is " + std::string(KindText(node)) + ", expected " + std::string(expected) + hint);
   }
 
   // Secrets stay out of messages too.
-  std::string ShownValue(const Message& message, const FieldDescriptor& field, std::string_view text) {
-    if (message.GetDescriptor() == EnvironmentVariable::descriptor() && field.name() == "value") return "";
+  std::string ShownValue(const Message& message, const FieldDescriptor& field,
+                         std::string_view text) {
+    if (message.GetDescriptor() == EnvironmentVariable::descriptor() && field.name() == "value")
+      return "";
     return ShortValue(text);
   }
 
@@ -142,19 +159,22 @@ class Reader {
     for (size_t i = 0; i + 1 < map.children.size(); i += 2) {
       const YamlNode& key = *map.children[i];
       if (!IsScalarNode(key)) {
-        Add(key.line, path, "", "has a key that is " + std::string(KindText(key)) + ", expected a name");
+        Add(key.line, path, "",
+            "has a key that is " + std::string(KindText(key)) + ", expected a name");
         continue;
       }
       const auto [first, inserted] = line_of_key.emplace(key.text, key.line);
       if (!inserted) {
-        Add(key.line, Join(path, key.text), "", "is given twice, first in line " + std::to_string(first->second));
+        Add(key.line, Join(path, key.text), "",
+            "is given twice, first in line " + std::to_string(first->second));
         continue;
       }
       function(key.text, key, *map.children[i + 1]);
     }
   }
 
-  void ReadMap(const YamlNode& node, const std::string& path, Message& message, const FieldDescriptor& field) {
+  void ReadMap(const YamlNode& node, const std::string& path, Message& message,
+               const FieldDescriptor& field) {
     if (node.kind != YamlNode::Kind::kMap) return WrongKind(node, path, "a map");
     ForEachKey(node, path, [&](const std::string&, const YamlNode& key, const YamlNode& value) {
       StoreMapEntry(key, value, path, message, field);
@@ -173,7 +193,8 @@ class Reader {
     }
   }
 
-  void ReadList(const YamlNode& node, const std::string& path, Message& message, const FieldDescriptor& field) {
+  void ReadList(const YamlNode& node, const std::string& path, Message& message,
+                const FieldDescriptor& field) {
     if (node.kind != YamlNode::Kind::kList) return WrongKind(node, path, "a list");
     const Reflection& reflection = *message.GetReflection();
     reflection.ClearField(&message, &field);
@@ -187,7 +208,8 @@ class Reader {
         WrongKind(item, item_path, "a single value");
       } else {
         const bool quoted = item.kind == YamlNode::Kind::kQuoted;
-        StoreText(item.text, quoted ? TextForm::kQuotedYaml : TextForm::kPlainYaml, item.line, item_path, message, field);
+        StoreText(item.text, quoted ? TextForm::kQuotedYaml : TextForm::kPlainYaml, item.line,
+                  item_path, message, field);
       }
     }
     report_.paths.resize(paths_before);
@@ -197,9 +219,10 @@ class Reader {
   ReadReport& report_;
 };
 
-// ------------------------------------------------------------------------------------------------------------ --set
+// ------------------------------------------------------------------------------------------- --set
 
-// The message that holds the field of `path`, and what is left of the path below the field (the key of a map).
+// The message that holds the field of `path`, and what is left of the path below the field (the key
+// of a map).
 struct FieldPlace {
   Message* message;
   const FieldDescriptor* field;
@@ -227,7 +250,8 @@ std::optional<FieldPlace> FindPlace(std::string_view path, TrainingJob* job, Rea
     }
     if (rest.empty() || field->is_map()) return FieldPlace{message, field, walked, rest};
     if (IsScalarField(*field) || field->is_repeated()) {
-      const std::string what = field->is_repeated() ? "is a list; it is set as a whole" : "is a single value, not a map";
+      const std::string what =
+          field->is_repeated() ? "is a list; it is set as a whole" : "is a single value, not a map";
       report.problems.push_back({walked, "", what, 0, ""});
       return std::nullopt;
     }
@@ -235,15 +259,16 @@ std::optional<FieldPlace> FindPlace(std::string_view path, TrainingJob* job, Rea
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------ writing
+// ----------------------------------------------------------------------------------------- writing
 
 // A string that YAML and kubectl take for the same string without quotes.
 bool NeedsNoQuotes(std::string_view text) {
   const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '/' || c == '.' ||
-           c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '/' || c == '.' || c == '-';
   };
-  return !text.empty() && text[0] != '-' && std::all_of(text.begin(), text.end(), plain) && !LooksLikeYamlNonString(text);
+  return !text.empty() && text[0] != '-' && std::all_of(text.begin(), text.end(), plain) &&
+         !LooksLikeYamlNonString(text);
 }
 
 std::string Quoted(std::string_view text) {
@@ -269,7 +294,8 @@ std::string Quoted(std::string_view text) {
 
 class Writer {
  public:
-  explicit Writer(const std::function<std::string(const std::string&)>& comment) : comment_(comment) {}
+  explicit Writer(const std::function<std::string(const std::string&)>& comment)
+      : comment_(comment) {}
 
   std::string Take() { return std::move(text_); }
 
@@ -286,7 +312,8 @@ class Writer {
 
   static bool IsSet(const Message& message, const FieldDescriptor& field) {
     const Reflection& reflection = *message.GetReflection();
-    return field.is_repeated() ? reflection.FieldSize(message, &field) > 0 : reflection.HasField(message, &field);
+    return field.is_repeated() ? reflection.FieldSize(message, &field) > 0
+                               : reflection.HasField(message, &field);
   }
 
   std::string ScalarText(const Message& message, const FieldDescriptor& field, int index = -1) {
@@ -298,11 +325,14 @@ class Writer {
   void Line(size_t indent, const std::string& content, const std::string& path) {
     const std::string comment = comment_ == nullptr || path.empty() ? "" : comment_(path);
     std::string line = std::string(indent, ' ') + content;
-    if (!comment.empty()) line += std::string(line.size() < kCommentColumn ? kCommentColumn - line.size() : 1, ' ') + "# " + comment;
+    if (!comment.empty())
+      line += std::string(line.size() < kCommentColumn ? kCommentColumn - line.size() : 1, ' ') +
+              "# " + comment;
     text_ += line + "\n";
   }
 
-  void WriteField(const Message& message, const FieldDescriptor& field, const std::string& path, size_t indent) {
+  void WriteField(const Message& message, const FieldDescriptor& field, const std::string& path,
+                  size_t indent) {
     const Reflection& reflection = *message.GetReflection();
     const std::string key = field.json_name() + ":";
     if (field.is_map()) {
@@ -324,7 +354,8 @@ class Writer {
     }
   }
 
-  void WriteMap(const Message& message, const FieldDescriptor& field, const std::string& path, size_t indent) {
+  void WriteMap(const Message& message, const FieldDescriptor& field, const std::string& path,
+                size_t indent) {
     const FieldDescriptor& key_field = *field.message_type()->map_key();
     std::map<std::string, std::string> entries;  // sorted, so that equal jobs have equal texts
     for (int i = 0; i < message.GetReflection()->FieldSize(message, &field); ++i) {
@@ -337,8 +368,8 @@ class Writer {
     }
   }
 
-  void WriteList(const Message& message, const FieldDescriptor& field, const std::string& key, const std::string& path,
-                 size_t indent) {
+  void WriteList(const Message& message, const FieldDescriptor& field, const std::string& key,
+                 const std::string& path, size_t indent) {
     const Reflection& reflection = *message.GetReflection();
     const int count = reflection.FieldSize(message, &field);
     if (IsScalarField(field)) {
@@ -349,7 +380,8 @@ class Writer {
     Line(indent, key, path);
     for (int i = 0; i < count; ++i) {
       const size_t before = text_.size();
-      WriteMessage(reflection.GetRepeatedMessage(message, &field, i), path + "[" + std::to_string(i) + "]", indent + 2);
+      WriteMessage(reflection.GetRepeatedMessage(message, &field, i),
+                   path + "[" + std::to_string(i) + "]", indent + 2);
       if (text_.size() == before) Line(indent + 2, "{}", "");
       text_[before + indent] = '-';
     }
@@ -395,9 +427,10 @@ ReadReport SetJobField(std::string_view path, std::string_view text, TrainingJob
     key.kind = YamlNode::Kind::kQuoted;
     key.text = place->rest;
     YamlNode value;
-    value.kind = place->field->message_type()->map_value()->cpp_type() == FieldDescriptor::CPPTYPE_STRING
-                     ? YamlNode::Kind::kQuoted
-                     : YamlNode::Kind::kPlain;
+    value.kind =
+        place->field->message_type()->map_value()->cpp_type() == FieldDescriptor::CPPTYPE_STRING
+            ? YamlNode::Kind::kQuoted
+            : YamlNode::Kind::kPlain;
     value.text = text;
     reader.StoreMapEntry(key, value, place->path, *place->message, *place->field);
     return report;
@@ -416,7 +449,8 @@ ReadReport SetJobField(std::string_view path, std::string_view text, TrainingJob
   return report;
 }
 
-std::string FormatJobYaml(const TrainingJob& job, const std::function<std::string(const std::string&)>& comment) {
+std::string FormatJobYaml(const TrainingJob& job,
+                          const std::function<std::string(const std::string&)>& comment) {
   Writer writer(comment);
   writer.WriteMessage(job, "", 0);
   return writer.Take();

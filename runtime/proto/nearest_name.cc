@@ -12,7 +12,9 @@ namespace {
 // Nobody mistypes a longer name as a whole; it keeps the table on the stack.
 constexpr size_t kMaxBytes = 64;
 
-char Folded(char c) { return c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+char Folded(char c) {
+  return c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+}
 
 // Restricted Damerau-Levenshtein distance.
 size_t Distance(std::string_view a, std::string_view b) {
@@ -26,8 +28,8 @@ size_t Distance(std::string_view a, std::string_view b) {
     for (size_t j = 1; j <= b.size(); ++j) {
       const bool same = Folded(a[i - 1]) == Folded(b[j - 1]);
       row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (same ? 0 : 1)});
-      const bool swapped =
-          i > 1 && j > 1 && Folded(a[i - 1]) == Folded(b[j - 2]) && Folded(a[i - 2]) == Folded(b[j - 1]);
+      const bool swapped = i > 1 && j > 1 && Folded(a[i - 1]) == Folded(b[j - 2]) &&
+                           Folded(a[i - 2]) == Folded(b[j - 1]);
       if (swapped) row[j] = std::min(row[j], above_that[j - 2] + 1);
     }
   }
@@ -36,7 +38,8 @@ size_t Distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::optional<std::string_view> NearestName(std::string_view given, const std::vector<std::string_view>& names) {
+std::optional<std::string_view> NearestName(std::string_view given,
+                                            const std::vector<std::string_view>& names) {
   if (given.empty() || given.size() > kMaxBytes) return std::nullopt;
   std::optional<std::string_view> nearest;
   size_t best = (given.size() + 2) / 3 + 1;  // one more than is allowed

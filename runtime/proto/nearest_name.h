@@ -8,9 +8,11 @@
 
 namespace lockstep::proto {
 
-/// The name that somebody probably meant: at most a third of `given` mistyped (letters added, lost, changed or swapped
-/// with a neighbour; upper and lower case and '-', '_' count as equal). The first of equals.
-std::optional<std::string_view> NearestName(std::string_view given, const std::vector<std::string_view>& names);
+/// The name that somebody probably meant: at most a third of `given` mistyped (letters added, lost,
+/// changed or swapped with a neighbour; upper and lower case and '-', '_' count as equal). The
+/// first of equals.
+std::optional<std::string_view> NearestName(std::string_view given,
+                                            const std::vector<std::string_view>& names);
 
 }  // namespace lockstep::proto
 

@@ -8,7 +8,8 @@
 namespace lockstep::proto {
 namespace {
 
-const std::vector<std::string_view> kNames = {"command", "args", "workingDirectory", "max-restarts"};
+const std::vector<std::string_view> kNames = {"command", "args", "workingDirectory",
+                                              "max-restarts"};
 
 TEST(NearestNameTest, FindsAMistypedName) {
   EXPECT_EQ(NearestName("comand", kNames), "command");

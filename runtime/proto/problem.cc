@@ -10,7 +10,9 @@ namespace {
 constexpr size_t kMaxShown = 50;
 constexpr size_t kMaxValueBytes = 60;
 
-bool IsWordCharacter(char c) { return std::isgraph(static_cast<unsigned char>(c)) && c != '"' && c != '\''; }
+bool IsWordCharacter(char c) {
+  return std::isgraph(static_cast<unsigned char>(c)) && c != '"' && c != '\'';
+}
 
 std::string Place(const Problem& problem) {
   std::string place = problem.source;
@@ -21,7 +23,8 @@ std::string Place(const Problem& problem) {
 }  // namespace
 
 std::string ShortValue(std::string_view value) {
-  if (!value.empty() && value.size() <= kMaxValueBytes && std::all_of(value.begin(), value.end(), IsWordCharacter)) {
+  if (!value.empty() && value.size() <= kMaxValueBytes &&
+      std::all_of(value.begin(), value.end(), IsWordCharacter)) {
     return std::string(value);
   }
   std::string shown = "\"";
@@ -42,8 +45,10 @@ base::Status ProblemsToStatus(const std::vector<Problem>& problems) {
   if (problems.empty()) return base::OkStatus();
   if (problems.size() == 1) return base::InvalidArgumentError(problems[0].ToString());
   std::string text = std::to_string(problems.size()) + " problems:";
-  for (size_t i = 0; i < std::min(problems.size(), kMaxShown); ++i) text += "\n  " + problems[i].ToString();
-  if (problems.size() > kMaxShown) text += "\n  and " + std::to_string(problems.size() - kMaxShown) + " more";
+  for (size_t i = 0; i < std::min(problems.size(), kMaxShown); ++i)
+    text += "\n  " + problems[i].ToString();
+  if (problems.size() > kMaxShown)
+    text += "\n  and " + std::to_string(problems.size() - kMaxShown) + " more";
   return base::InvalidArgumentError(text);
 }
 

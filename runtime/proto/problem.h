@@ -10,12 +10,13 @@
 
 namespace lockstep::proto {
 
-/// One thing that is wrong with a job spec. Checks collect all of them, so that a user mends a file in one go.
+/// One thing that is wrong with a job spec. Checks collect all of them, so that a user mends a file
+/// in one go.
 struct Problem {
-  std::string path;    // of the field, as --set takes it: "spec.gang.totalProcesses"; "" = the whole
-  std::string value;   // as it was given, shortened; "" = none, or not to be shown
-  std::string what;    // which limit it breaks and what to do: "must be 1 to 65536"
-  int line = 0;        // in the file; 0 = it came from elsewhere
+  std::string path;   // of the field, as --set takes it: "spec.gang.totalProcesses"; "" = the whole
+  std::string value;  // as it was given, shortened; "" = none, or not to be shown
+  std::string what;   // which limit it breaks and what to do: "must be 1 to 65536"
+  int line = 0;       // in the file; 0 = it came from elsewhere
   std::string source;  // "job.yaml", "flag -np", "environment PET_NNODES"; "" = unknown
 
   /// "job.yaml:7: spec.gang.totalProcesses: 0 must be 1 to 65536".

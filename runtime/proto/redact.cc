@@ -8,14 +8,15 @@
 namespace lockstep::proto {
 namespace {
 
-constexpr std::string_view kSecretWords[] = {"TOKEN", "SECRET",     "PASSWORD", "PASSWD", "PASSPHRASE",
-                                             "KEY",   "CREDENTIAL", "COOKIE",   "AUTH"};
+constexpr std::string_view kSecretWords[] = {
+    "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "KEY", "CREDENTIAL", "COOKIE", "AUTH"};
 
 }  // namespace
 
 bool IsSecretName(std::string_view name) {
   std::string upper(name);
-  std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return std::toupper(c); });
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return std::toupper(c); });
   return std::any_of(std::begin(kSecretWords), std::end(kSecretWords),
                      [&](std::string_view word) { return upper.find(word) != std::string::npos; });
 }
@@ -32,7 +33,8 @@ TrainingJob RedactedCopy(const TrainingJob& job) {
 std::vector<std::string> RedactEnvironment(std::vector<std::string> environment) {
   for (std::string& entry : environment) {
     const size_t equals = entry.find('=');
-    if (equals == std::string::npos || !IsSecretName(std::string_view(entry).substr(0, equals))) continue;
+    if (equals == std::string::npos || !IsSecretName(std::string_view(entry).substr(0, equals)))
+      continue;
     entry.replace(equals + 1, std::string::npos, kRedacted);
   }
   return environment;

@@ -12,12 +12,14 @@ namespace lockstep::proto {
 
 inline constexpr std::string_view kRedacted = "<redacted>";
 
-/// Whether a variable of this name is taken for a secret: it contains TOKEN, SECRET, PASSWORD, PASSWD, PASSPHRASE, KEY,
-/// CREDENTIAL, COOKIE or AUTH, in upper or lower case. Too many are redacted rather than one too few.
+/// Whether a variable of this name is taken for a secret: it contains TOKEN, SECRET, PASSWORD,
+/// PASSWD, PASSPHRASE, KEY, CREDENTIAL, COOKIE or AUTH, in upper or lower case. Too many are
+/// redacted rather than one too few.
 bool IsSecretName(std::string_view name);
 
-/// What every dump of a spec goes through (--print-config, the job directory, messages): the values of secret variables
-/// are <redacted>. Arguments of the program are kept: `ps` shows them to everybody anyway.
+/// What every dump of a spec goes through (--print-config, the job directory, messages): the values
+/// of secret variables are <redacted>. Arguments of the program are kept: `ps` shows them to
+/// everybody anyway.
 TrainingJob RedactedCopy(const TrainingJob& job);
 
 /// The same for a list of "NAME=value".

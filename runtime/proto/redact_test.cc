@@ -8,15 +8,17 @@
 namespace lockstep::proto {
 namespace {
 
-using testing::EqualsProto;
 using ::testing::ElementsAre;
+using testing::EqualsProto;
 
 TEST(RedactTest, KnowsSecretsByTheirName) {
-  for (const char* name : {"HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "WANDB_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS",
-                           "LOCKSTEP_COOKIE", "BASIC_AUTH", "SSH_PASSPHRASE"}) {
+  for (const char* name :
+       {"HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "WANDB_API_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS", "LOCKSTEP_COOKIE", "BASIC_AUTH", "SSH_PASSPHRASE"}) {
     EXPECT_TRUE(IsSecretName(name)) << name;
   }
-  for (const char* name : {"PATH", "HOME", "OMP_NUM_THREADS", "RANK", ""}) EXPECT_FALSE(IsSecretName(name)) << name;
+  for (const char* name : {"PATH", "HOME", "OMP_NUM_THREADS", "RANK", ""})
+    EXPECT_FALSE(IsSecretName(name)) << name;
 }
 
 TEST(RedactTest, TheCopyHidesValuesOfSecretVariablesAndNothingElse) {
@@ -29,16 +31,22 @@ TEST(RedactTest, TheCopyHidesValuesOfSecretVariablesAndNothingElse) {
   plain->set_name("LR");
   plain->set_value("0.1");
 
-  EXPECT_THAT(RedactedCopy(job), EqualsProto(R"(
-      metadata { name: "token" }
-      spec { program { env { name: "HF_TOKEN" value: "<redacted>" } env { name: "LR" value: "0.1" } } })"));
+  EXPECT_THAT(RedactedCopy(job), EqualsProto(R"pb(
+                metadata { name: "token" }
+                spec {
+                  program {
+                    env { name: "HF_TOKEN" value: "<redacted>" }
+                    env { name: "LR" value: "0.1" }
+                  }
+                })pb"));
   EXPECT_EQ(secret->value(), "hf_12345") << "the original stays";
   EXPECT_THAT(RedactedCopy(TrainingJob()), EqualsProto(""));
 }
 
 TEST(RedactTest, EnvironmentBlocksKeepTheirOtherEntries) {
-  EXPECT_THAT(RedactEnvironment({"A=b", "MY_TOKEN=x=y", "TOKEN_WITHOUT_VALUE", "API_KEY="}),
-              ElementsAre("A=b", "MY_TOKEN=<redacted>", "TOKEN_WITHOUT_VALUE", "API_KEY=<redacted>"));
+  EXPECT_THAT(
+      RedactEnvironment({"A=b", "MY_TOKEN=x=y", "TOKEN_WITHOUT_VALUE", "API_KEY="}),
+      ElementsAre("A=b", "MY_TOKEN=<redacted>", "TOKEN_WITHOUT_VALUE", "API_KEY=<redacted>"));
 }
 
 }  // namespace

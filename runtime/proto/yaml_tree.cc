@@ -6,9 +6,9 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <istream>
 #include <map>
 #include <streambuf>
-#include <istream>
 
 namespace lockstep::proto {
 namespace {
@@ -26,8 +26,8 @@ std::string AtLine(int line) { return "line " + std::to_string(line) + ": "; }
 
 }  // namespace
 
-// Takes yaml-cpp's events. A limit that is broken is remembered, and the events after it are passed over: the parser
-// offers no way to stop it but an exception.
+// Takes yaml-cpp's events. A limit that is broken is remembered, and the events after it are passed
+// over: the parser offers no way to stop it but an exception.
 class YamlTreeBuilder : public YAML::EventHandler {
  public:
   explicit YamlTreeBuilder(YamlTree& tree) : tree_(tree) {}
@@ -37,15 +37,22 @@ class YamlTreeBuilder : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
 
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { AddScalar(mark, YamlNode::Kind::kNull, "", anchor); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    AddScalar(mark, YamlNode::Kind::kNull, "", anchor);
+  }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     // "?" is a plain scalar, "!" a quoted one.
     if (tag != "?" && tag != "!") return Refuse(mark, "the tag " + tag + " is not supported");
     const bool plain = tag == "?";
-    const bool null = plain && (value == "~" || value == "null" || value == "Null" || value == "NULL");
-    AddScalar(mark, null ? YamlNode::Kind::kNull : plain ? YamlNode::Kind::kPlain : YamlNode::Kind::kQuoted, value, anchor);
+    const bool null =
+        plain && (value == "~" || value == "null" || value == "Null" || value == "NULL");
+    AddScalar(mark,
+              null    ? YamlNode::Kind::kNull
+              : plain ? YamlNode::Kind::kPlain
+                      : YamlNode::Kind::kQuoted,
+              value, anchor);
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -84,7 +91,8 @@ class YamlTreeBuilder : public YAML::EventHandler {
     return &node;
   }
 
-  void AddScalar(const YAML::Mark& mark, YamlNode::Kind kind, const std::string& text, YAML::anchor_t anchor) {
+  void AddScalar(const YAML::Mark& mark, YamlNode::Kind kind, const std::string& text,
+                 YAML::anchor_t anchor) {
     if (!error_.empty()) return;
     YamlNode* node = Make(mark, kind);
     node->text = text;
@@ -92,7 +100,8 @@ class YamlTreeBuilder : public YAML::EventHandler {
     Attach(mark, node);
   }
 
-  void Open(const YAML::Mark& mark, const std::string& tag, YamlNode::Kind kind, YAML::anchor_t anchor) {
+  void Open(const YAML::Mark& mark, const std::string& tag, YamlNode::Kind kind,
+            YAML::anchor_t anchor) {
     if (!error_.empty()) return;
     if (tag != "?" && !tag.empty()) return Refuse(mark, "the tag " + tag + " is not supported");
     if (open_.size() == YamlTree::kMaxDepth) {
@@ -120,7 +129,8 @@ class YamlTreeBuilder : public YAML::EventHandler {
     parent.children.push_back(node);
     parent.expanded_nodes += node->expanded_nodes;
     if (parent.expanded_nodes > YamlTree::kMaxNodes) {
-      Refuse(mark, "more than " + std::to_string(YamlTree::kMaxNodes) + " values (aliases counted as what they name)");
+      Refuse(mark, "more than " + std::to_string(YamlTree::kMaxNodes) +
+                       " values (aliases counted as what they name)");
     }
   }
 
@@ -132,7 +142,8 @@ class YamlTreeBuilder : public YAML::EventHandler {
 
 base::Result<YamlTree> YamlTree::Parse(std::string_view text) {
   if (text.size() > kMaxBytes) {
-    return base::InvalidArgumentError("it has " + std::to_string(text.size()) + " bytes; a job file has at most " +
+    return base::InvalidArgumentError("it has " + std::to_string(text.size()) +
+                                      " bytes; a job file has at most " +
                                       std::to_string(kMaxBytes));
   }
   YamlTree tree;
@@ -148,10 +159,12 @@ base::Result<YamlTree> YamlTree::Parse(std::string_view text) {
     YamlTree second;
     YamlTreeBuilder second_builder(second);
     if (parser.HandleNextDocument(second_builder)) {
-      return base::InvalidArgumentError("it holds more than one document (---); a job file holds one job");
+      return base::InvalidArgumentError(
+          "it holds more than one document (---); a job file holds one job");
     }
   } catch (const YAML::Exception& error) {
-    return base::InvalidArgumentError("no valid YAML at line " + std::to_string(error.mark.line + 1) + ", column " +
+    return base::InvalidArgumentError("no valid YAML at line " +
+                                      std::to_string(error.mark.line + 1) + ", column " +
                                       std::to_string(error.mark.column + 1) + ": " + error.msg);
   }
   return tree;

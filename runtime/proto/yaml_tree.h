@@ -17,23 +17,24 @@ namespace lockstep::proto {
 struct YamlNode {
   enum class Kind { kNull, kPlain, kQuoted, kList, kMap };
   Kind kind = Kind::kNull;
-  int line = 0;  // from 1
+  int line = 0;                           // from 1
   std::string text;                       // of scalars; of a plain one still to be understood
   std::vector<const YamlNode*> children;  // items of a list; key, value, key, value ... of a map
-  size_t expanded_nodes = 1;              // with its children, each counted as often as aliases repeat it
+  size_t expanded_nodes = 1;  // with its children, each counted as often as aliases repeat it
 };
 
-/// A YAML document of a size that a person could have written: whatever the bytes, parsing ends within a second and
-/// 100 MB. A value; movable.
+/// A YAML document of a size that a person could have written: whatever the bytes, parsing ends
+/// within a second and 100 MB. A value; movable.
 class YamlTree {
  public:
-  /// What `kubectl apply` can hold of an object in its own annotation. Also keeps yaml-cpp within bounds: its scanner
-  /// queues every token of an unfinished list, 90 bytes for each byte of input.
+  /// What `kubectl apply` can hold of an object in its own annotation. Also keeps yaml-cpp within
+  /// bounds: its scanner queues every token of an unfinished list, 90 bytes for each byte of input.
   static constexpr size_t kMaxBytes = 256 * 1024;
   static constexpr size_t kMaxDepth = 64;
   static constexpr size_t kMaxNodes = 20'000;  // after the expansion of aliases
 
-  /// Errors: InvalidArgument - not YAML (with line and column), more than one document, or above one of the limits.
+  /// Errors: InvalidArgument - not YAML (with line and column), more than one document, or above
+  /// one of the limits.
   static base::Result<YamlTree> Parse(std::string_view text);
 
   const YamlNode& root() const { return *root_; }

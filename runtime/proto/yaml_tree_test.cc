@@ -48,9 +48,12 @@ TEST(YamlTreeTest, AliasesStandForWhatTheyName) {
 
 TEST(YamlTreeTest, RefusesWhatIsNoSingleDocument) {
   EXPECT_THAT(YamlTree::Parse(""), StatusIs(Code::kInvalidArgument, HasSubstr("empty")));
-  EXPECT_THAT(YamlTree::Parse("a: 1\n---\nb: 2\n"), StatusIs(Code::kInvalidArgument, HasSubstr("more than one")));
-  EXPECT_THAT(YamlTree::Parse("a: 1\nb: [2"), StatusIs(Code::kInvalidArgument, HasSubstr("line 2")));
-  EXPECT_THAT(YamlTree::Parse("a: !!python/object:os.system x"), StatusIs(Code::kInvalidArgument, HasSubstr("tag")));
+  EXPECT_THAT(YamlTree::Parse("a: 1\n---\nb: 2\n"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("more than one")));
+  EXPECT_THAT(YamlTree::Parse("a: 1\nb: [2"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("line 2")));
+  EXPECT_THAT(YamlTree::Parse("a: !!python/object:os.system x"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("tag")));
   EXPECT_THAT(YamlTree::Parse("a: &x [*x]"), StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(YamlTree::Parse("a: *nothing"), StatusIs(Code::kInvalidArgument));
 }
@@ -63,9 +66,12 @@ TEST(YamlTreeTest, LimitsAreWhereTheyAreSaidToBe) {
   EXPECT_OK(YamlTree::Parse(deepest));
   EXPECT_OK(YamlTree::Parse(widest));
   EXPECT_OK(YamlTree::Parse(longest));
-  EXPECT_THAT(YamlTree::Parse("[" + deepest + "]"), StatusIs(Code::kInvalidArgument, HasSubstr("deeper than 64")));
-  EXPECT_THAT(YamlTree::Parse("[a," + widest.substr(1)), StatusIs(Code::kInvalidArgument, HasSubstr("more than 20000")));
-  EXPECT_THAT(YamlTree::Parse(longest + "\n"), StatusIs(Code::kInvalidArgument, HasSubstr("at most 262144")));
+  EXPECT_THAT(YamlTree::Parse("[" + deepest + "]"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("deeper than 64")));
+  EXPECT_THAT(YamlTree::Parse("[a," + widest.substr(1)),
+              StatusIs(Code::kInvalidArgument, HasSubstr("more than 20000")));
+  EXPECT_THAT(YamlTree::Parse(longest + "\n"),
+              StatusIs(Code::kInvalidArgument, HasSubstr("at most 262144")));
 }
 
 // Ten levels of ten aliases: 10^10 nodes for who expands them.
@@ -73,7 +79,8 @@ std::string AliasBomb() {
   std::string text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int level = 1; level < 10; ++level) {
     const std::string below = "*a" + std::to_string(level - 1);
-    text += "a" + std::to_string(level) + ": &a" + std::to_string(level) + " [" + below + Repeat("," + below, 9) + "]\n";
+    text += "a" + std::to_string(level) + ": &a" + std::to_string(level) + " [" + below +
+            Repeat("," + below, 9) + "]\n";
   }
   return text;
 }
@@ -107,21 +114,26 @@ std::string Cut(std::string text) { return text.substr(0, YamlTree::kMaxBytes); 
 
 INSTANTIATE_TEST_SUITE_P(
     Bombs, YamlTreeBombTest,
-    ::testing::Values(Bomb{"TenMegabytes", [] { return Repeat("a: b\n", 2'000'000); }},
-                      Bomb{"OpenLists", [] { return Cut(Repeat("[", YamlTree::kMaxBytes)); }},
-                      Bomb{"OpenMaps", [] { return Cut(Repeat("{a: ", YamlTree::kMaxBytes / 4)); }},
-                      Bomb{"NestedBlockLists", [] { return Cut(Repeat("- ", YamlTree::kMaxBytes / 2)); }},
-                      Bomb{"NestedKeys", [] { return Cut(Repeat("? ", YamlTree::kMaxBytes / 2)); }},
-                      Bomb{"UnfinishedList", [] { return Cut("[" + Repeat("a,", YamlTree::kMaxBytes)); }},
-                      Bomb{"UnfinishedMap", [] { return Cut("{" + Repeat("a: b,", YamlTree::kMaxBytes)); }},
-                      Bomb{"UnfinishedString", [] { return Cut("a: \"" + Repeat("b", YamlTree::kMaxBytes)); }},
-                      Bomb{"Aliases", [] { return AliasBomb(); }},
-                      Bomb{"ManyAnchors", [] { return Cut(Repeat("- &a b\n", YamlTree::kMaxBytes / 7) + "]"); }},
-                      Bomb{"Indented", [] { return Repeat(" ", YamlTree::kMaxBytes - 3) + "- ]"; }},
-                      Bomb{"Colons", [] { return Cut(Repeat(":", YamlTree::kMaxBytes)); }},
-                      Bomb{"Tags", [] { return Cut(Repeat("!a ", YamlTree::kMaxBytes / 3)); }},
-                      Bomb{"ZeroBytes", [] { return std::string(YamlTree::kMaxBytes, '\0'); }},
-                      Bomb{"Truncated", [] { return std::string("apiVersion: lockstep.dev/v1alpha1\nspec: {program: {command: [\"./tr"); }}),
+    ::testing::Values(
+        Bomb{"TenMegabytes", [] { return Repeat("a: b\n", 2'000'000); }},
+        Bomb{"OpenLists", [] { return Cut(Repeat("[", YamlTree::kMaxBytes)); }},
+        Bomb{"OpenMaps", [] { return Cut(Repeat("{a: ", YamlTree::kMaxBytes / 4)); }},
+        Bomb{"NestedBlockLists", [] { return Cut(Repeat("- ", YamlTree::kMaxBytes / 2)); }},
+        Bomb{"NestedKeys", [] { return Cut(Repeat("? ", YamlTree::kMaxBytes / 2)); }},
+        Bomb{"UnfinishedList", [] { return Cut("[" + Repeat("a,", YamlTree::kMaxBytes)); }},
+        Bomb{"UnfinishedMap", [] { return Cut("{" + Repeat("a: b,", YamlTree::kMaxBytes)); }},
+        Bomb{"UnfinishedString", [] { return Cut("a: \"" + Repeat("b", YamlTree::kMaxBytes)); }},
+        Bomb{"Aliases", [] { return AliasBomb(); }},
+        Bomb{"ManyAnchors", [] { return Cut(Repeat("- &a b\n", YamlTree::kMaxBytes / 7) + "]"); }},
+        Bomb{"Indented", [] { return Repeat(" ", YamlTree::kMaxBytes - 3) + "- ]"; }},
+        Bomb{"Colons", [] { return Cut(Repeat(":", YamlTree::kMaxBytes)); }},
+        Bomb{"Tags", [] { return Cut(Repeat("!a ", YamlTree::kMaxBytes / 3)); }},
+        Bomb{"ZeroBytes", [] { return std::string(YamlTree::kMaxBytes, '\0'); }},
+        Bomb{"Truncated",
+             [] {
+               return std::string(
+                   "apiVersion: lockstep.dev/v1alpha1\nspec: {program: {command: [\"./tr");
+             }}),
     [](const auto& bomb) { return std::string(bomb.param.name); });
 
 }  // namespace

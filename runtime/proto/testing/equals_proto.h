@@ -9,10 +9,12 @@
 #include <memory>
 #include <string>
 
-/// EXPECT_THAT(job, EqualsProto(other)); EXPECT_THAT(job, EqualsProto("spec { gang { nodes: 2 } }"));
+/// EXPECT_THAT(job, EqualsProto(other)); EXPECT_THAT(job, EqualsProto("spec { gang { nodes: 2 }
+/// }"));
 namespace lockstep::proto::testing {
 
-inline bool ExplainEquality(const google::protobuf::Message& actual, const google::protobuf::Message& expected,
+inline bool ExplainEquality(const google::protobuf::Message& actual,
+                            const google::protobuf::Message& expected,
                             ::testing::MatchResultListener* listener) {
   std::string differences;
   google::protobuf::util::MessageDifferencer differencer;
@@ -33,8 +35,9 @@ inline bool ExplainEquality(const google::protobuf::Message& actual, const std::
 }
 
 /// `expected` is a message of the same type, or its text format.
-MATCHER_P(EqualsProto, expected, std::string(negation ? "differs from" : "equals") + " the message " +
-          ::testing::PrintToString(expected)) {
+MATCHER_P(EqualsProto, expected,
+          std::string(negation ? "differs from" : "equals") + " the message " +
+              ::testing::PrintToString(expected)) {
   return ExplainEquality(arg, expected, result_listener);
 }
 

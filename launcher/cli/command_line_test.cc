@@ -1,0 +1,180 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/cli/command_line.h"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/proto/job_yaml.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Code;
+using base::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+base::Result<Command> Parse(std::vector<std::string> words) { return ParseCommandLine(words); }
+
+// "--name=value" of every flag, by its long name.
+std::vector<std::string> Flags(const Command& command) {
+  std::vector<std::string> texts;
+  for (const GivenFlag& given : command.flags)
+    texts.push_back(std::string(given.flag->name) + "=" + given.value);
+  return texts;
+}
+
+TEST(CommandLineTest, FlagsEndAtTheProgram) {
+  ASSERT_OK_AND_ASSIGN(const Command command,
+                       Parse({"run", "-np", "2", "./train", "--np", "8", "--lr", "0.1", "-h"}));
+
+  EXPECT_EQ(command.verb, Verb::kRun);
+  EXPECT_THAT(Flags(command), ElementsAre("--np=2"));
+  EXPECT_THAT(command.operands, ElementsAre("./train", "--np", "8", "--lr", "0.1", "-h"));
+}
+
+TEST(CommandLineTest, FlagsEndAtTwoDashes) {
+  ASSERT_OK_AND_ASSIGN(const Command command,
+                       Parse({"run", "-np=2", "--", "--odd-program", "--", "x"}));
+
+  EXPECT_THAT(command.operands, ElementsAre("--odd-program", "--", "x"));
+}
+
+TEST(CommandLineTest, EverySpellingIsTheSameFlag) {
+  for (const char* spelling : {"--nproc-per-node", "--nproc_per_node", "--nproc-per_node"}) {
+    ASSERT_OK_AND_ASSIGN(const Command separate, Parse({"run", spelling, "auto", "x"}));
+    ASSERT_OK_AND_ASSIGN(const Command joined,
+                         Parse({"run", spelling + std::string("=auto"), "x"}));
+    EXPECT_THAT(Flags(separate), ElementsAre("--nproc-per-node=auto"));
+    EXPECT_THAT(Flags(joined), ElementsAre("--nproc-per-node=auto"));
+  }
+  for (const char* spelling : {"-n", "-np", "--np"}) {
+    ASSERT_OK_AND_ASSIGN(const Command command, Parse({"run", spelling, "4", "x"}));
+    EXPECT_THAT(Flags(command), ElementsAre("--np=4"));
+    EXPECT_EQ(command.flags[0].spelling, spelling);
+  }
+}
+
+TEST(CommandLineTest, SwitchesTakeNoNextWord) {
+  ASSERT_OK_AND_ASSIGN(const Command command,
+                       Parse({"run", "-m", "--log-prefix=false", "pkg.train", "true"}));
+
+  EXPECT_THAT(Flags(command), ElementsAre("--module=true", "--log-prefix=false"));
+  EXPECT_THAT(command.operands, ElementsAre("pkg.train", "true"));
+  EXPECT_THAT(Parse({"run", "--detach=maybe", "x"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("takes =true or =false")));
+}
+
+TEST(CommandLineTest, RepeatedFlagsStayInOrderAndTheLastIsTheValue) {
+  ASSERT_OK_AND_ASSIGN(const Command command,
+                       Parse({"run", "--env", "A=1", "-x", "B=2", "--name", "a", "--name=b", "x"}));
+
+  EXPECT_THAT(Flags(command), ElementsAre("--env=A=1", "--env=B=2", "--name=a", "--name=b"));
+  EXPECT_EQ(command.Value("--name"), "b");
+  EXPECT_EQ(command.Value("--file"), std::nullopt);
+  EXPECT_FALSE(command.IsOn("--detach"));
+}
+
+TEST(CommandLineTest, ANegativeNumberIsAValue) {
+  ASSERT_OK_AND_ASSIGN(const Command command, Parse({"run", "-np", "-1", "x"}));
+
+  EXPECT_THAT(Flags(command), ElementsAre("--np=-1"))
+      << "whether it may be negative is the job's business";
+}
+
+TEST(CommandLineTest, UnknownFlagsAreAnsweredWithTheNearest) {
+  EXPECT_THAT(Parse({"run", "--max-restart", "1", "x"}),
+              StatusIs(Code::kInvalidArgument,
+                       HasSubstr("unknown flag --max-restart; did you mean --max-restarts?")));
+  EXPECT_THAT(Parse({"run", "--nproc_per_nod=2", "x"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("--nproc-per-node?")));
+  EXPECT_THAT(Parse({"run", "--zzzzzzzzz"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("see lockstep help run")));
+  EXPECT_THAT(Parse({"ps", "--al"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("did you mean --all?")));
+}
+
+TEST(CommandLineTest, AMissingValueIsNotTakenFromTheNextFlag) {
+  EXPECT_THAT(Parse({"run", "--name", "--detach", "x"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("--name needs a value: --name NAME")));
+  EXPECT_THAT(Parse({"run", "-np"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("-np needs a value: -np N")));
+  EXPECT_THAT(Parse({"run", "-np", "--", "x"}), StatusIs(Code::kInvalidArgument));
+}
+
+TEST(CommandLineTest, VerbsAreKnown) {
+  EXPECT_EQ(Parse({"version"}).value().verb, Verb::kVersion);
+  EXPECT_EQ(Parse({"--version"}).value().verb, Verb::kVersion);
+  EXPECT_EQ(Parse({}).value().verb, Verb::kHelp);
+  EXPECT_THAT(Parse({"rnu", "x"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("did you mean lockstep run?")));
+  EXPECT_THAT(Parse({"--np", "2"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("the verbs are run, ps, status")));
+}
+
+TEST(CommandLineTest, HelpIsAFlagOfEveryVerb) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"help", "run"},
+                                             {"run", "--help"},
+                                             {"run", "-np", "2", "-h", "x"},
+                                             {"run", "--nonsense", "--help"}}) {
+    ASSERT_OK_AND_ASSIGN(const Command command, ParseCommandLine(words));
+    EXPECT_EQ(command.verb, Verb::kHelp);
+    EXPECT_THAT(command.operands, ElementsAre("run"));
+  }
+  EXPECT_EQ(Parse({"run", "x", "--help"}).value().verb, Verb::kRun) << "the program's";
+  EXPECT_EQ(Parse({"logs", "job", "--help"}).value().verb, Verb::kHelp);
+  EXPECT_THAT(Parse({"help", "rum"}), StatusIs(Code::kInvalidArgument, HasSubstr("lockstep r")));
+}
+
+TEST(CommandLineTest, VerbsTakeFlagsBehindTheirJob) {
+  ASSERT_OK_AND_ASSIGN(const Command command, Parse({"logs", "mnist", "--rank", "3", "--follow"}));
+
+  EXPECT_THAT(Flags(command), ElementsAre("--rank=3", "--follow=true"));
+  EXPECT_THAT(command.operands, ElementsAre("mnist"));
+}
+
+TEST(CommandLineTest, VerbsCountTheirOperands) {
+  EXPECT_THAT(Parse({"stop"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("usage: lockstep stop [FLAGS] JOB")));
+  EXPECT_THAT(Parse({"stop", "a", "b"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("nothing more is expected at b")));
+  EXPECT_THAT(Parse({"ps", "a"}), StatusIs(Code::kInvalidArgument));
+}
+
+TEST(FlagTablesTest, NoSpellingStandsForTwoFlags) {
+  for (const VerbSpec& verb : Verbs()) {
+    std::set<std::string_view> spellings;
+    for (const FlagSpec& flag : verb.flags) {
+      EXPECT_TRUE(flag.name.starts_with("--")) << flag.name;
+      EXPECT_TRUE(spellings.insert(flag.name).second) << flag.name;
+      EXPECT_EQ(FindFlag(verb, flag.name), &flag);
+      std::string_view rest = flag.aliases;
+      while (!rest.empty()) {
+        const std::string_view alias = rest.substr(0, rest.find(' '));
+        EXPECT_TRUE(spellings.insert(alias).second) << alias;
+        EXPECT_EQ(FindFlag(verb, alias), &flag);
+        rest.remove_prefix(std::min(alias.size() + 1, rest.size()));
+      }
+    }
+  }
+}
+
+TEST(FlagTablesTest, EveryFieldOfAFlagIsAFieldOfTheJob) {
+  for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
+    if (flag.field.empty()) continue;
+    proto::TrainingJob job;
+    for (const proto::Problem& problem : proto::SetJobField(flag.field, "", &job).problems) {
+      EXPECT_THAT(problem.what, ::testing::Not(HasSubstr("unknown field"))) << flag.name;
+    }
+    if (flag.field_value.empty()) continue;
+    EXPECT_THAT(proto::SetJobField(flag.field, flag.field_value, &job).problems, IsEmpty())
+        << flag.name;
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

@@ -1,0 +1,244 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/cli/flag_tables.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "runtime/base/check.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using enum FlagEffect;
+using enum FlagEnvironment;
+using enum FlagSection;
+
+constexpr FlagSpec kRunFlags[] = {
+    {"--np", "-np -n", "N", "Ranks of the whole job, as mpirun counts.", kField,
+     "spec.gang.totalProcesses", "", kLockstep, kRanks},
+    {"--nproc-per-node", "", "N|auto|cpu|gpu", "Ranks on each node, as torchrun counts [1].",
+     kField, "spec.gang.processesPerNode", "", kLockstepAndPet, kRanks},
+    {"--nnodes", "", "N[:MAX]", "Nodes; here 1 or 1:1.", kNodes, "spec.gang.nodes", "",
+     kLockstepAndPet, kRanks},
+    {"--role", "", "NAME", "ROLE_NAME of the ranks.", kField, "spec.gang.role", "", kLockstepAndPet,
+     kRanks},
+    {"--master-addr", "", "HOST", "MASTER_ADDR [loopback].", kField, "spec.gang.masterAddress", "",
+     kLockstepAndPet, kRanks},
+    {"--master-port", "", "PORT", "MASTER_PORT [a free one, kept for the job].", kField,
+     "spec.gang.masterPort", "", kLockstepAndPet, kRanks},
+
+    {"--module", "-m", "", "PROGRAM is a Python module: python -u -m PROGRAM.", kField,
+     "spec.program.kind", "PythonModule", kLockstepAndPet, kProgram},
+    {"--no-python", "", "", "Execute PROGRAM as it is, also if it ends in .py.", kField,
+     "spec.program.kind", "Executable", kLockstepAndPet, kProgram},
+    {"--run-path", "", "", "Run PROGRAM by Python's runpy.run_path: a folder or zip file.", kField,
+     "spec.program.kind", "PythonPath", kLockstepAndPet, kProgram},
+    {"--python", "", "PATH", "Python to use, after $PYTHON_EXEC [python3 on PATH].", kField,
+     "spec.program.python", "", kLockstep, kProgram},
+    {"--env", "-x", "NAME=VALUE", "Add to the ranks' environment; repeatable.", kVariable,
+     "spec.program.env", "", kNone, kProgram},
+    {"--working-dir", "--wdir -wdir", "DIR", "Where ranks start [here].", kField,
+     "spec.program.workingDirectory", "", kLockstep, kProgram},
+    {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between restarts.", kField,
+     "spec.checkpoint.directory", "", kLockstep, kProgram},
+
+    {"--file", "-f", "FILE", "Read a TrainingJob (YAML or JSON; - is stdin).", kCommand, "", "",
+     kNone, kSpec},
+    {"--set", "", "PATH=VALUE", "Set any field of it, as spec.grace.userStop=5s; repeatable.",
+     kSetting, "", "", kNone, kSpec},
+    {"--name", "", "NAME", "Name of the job [made from PROGRAM].", kField, "metadata.name", "",
+     kLockstep, kSpec},
+    {"--print-config", "", "", "Print the TrainingJob and each field's source; run nothing.",
+     kCommand, "", "", kNone, kSpec},
+    {"--detach", "", "", "Return when the job has started; see lockstep ps.", kCommand, "", "",
+     kNone, kSpec},
+
+    {"--max-restarts", "", "N", "Restarts of the gang that the job may use [0].", kField,
+     "spec.restart.maxRestarts", "", kLockstepAndPet, kFailures},
+    {"--grace", "", "TIME", "TERM to KILL after a rank failed [2s]; a bare number is seconds.",
+     kSeconds, "spec.grace.peerFailure", "", kLockstep, kFailures},
+    {"--shutdown-timeout", "", "TIME",
+     "TERM to KILL after Ctrl-C or lockstep stop [30s]; likewise.", kSeconds, "spec.grace.userStop",
+     "", kLockstepAndPet, kFailures},
+
+    {"--log-dir", "", "DIR", "Folder of the ranks' output files [in the job directory].", kField,
+     "spec.logs.directory", "", kLockstepAndPet, kOutput},
+    {"--redirects", "-r", "0-3|RANK:0-3,..",
+     "To files alone: 0 nothing [0], 1 stdout, 2 stderr, 3 both.", kStreams, "spec.logs.redirects",
+     "", kLockstepAndPet, kOutput},
+    {"--tee", "-t", "0-3|RANK:0-3,..", "To files and console, whatever -r says.", kStreams,
+     "spec.logs.tee", "", kLockstepAndPet, kOutput},
+    {"--stdin", "", "RANK|none", "The rank that reads this command's stdin [0; detached: none].",
+     kField, "spec.logs.stdin", "", kLockstep, kOutput},
+    {"--line-buffered", "", "", "Give ranks a terminal as stdout: lines come as they are made.",
+     kField, "spec.logs.lineBuffered", "", kLockstep, kOutput},
+    {"--log-prefix", "", "", "Begin console lines with their rank [true]; --log-prefix=false.",
+     kField, "spec.logs.prefix", "", kLockstep, kOutput},
+
+    {"--standalone", "", "", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility, ""},
+    {"--node-rank", "", "N", "torchrun", kNodeRank, "", "", kLockstepAndPet, kCompatibility},
+    {"--rdzv-backend", "", "NAME", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
+     "ranks of one node need no rendezvous"},
+    {"--rdzv-endpoint", "", "HOST:PORT", "torchrun", kNothing, "", "", kLockstepAndPet,
+     kCompatibility,
+     "ranks of one node need no rendezvous; --master-addr and --master-port say where they meet"},
+    {"--rdzv-id", "", "ID", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
+     "ranks of one node need no rendezvous; --name names the job"},
+    {"--rdzv-conf", "", "K=V,..", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
+     "ranks of one node need no rendezvous"},
+    {"--monitor-interval", "", "SECONDS", "torchrun", kNothing, "", "", kLockstepAndPet,
+     kCompatibility,
+     "it is meaningless here: the end of a rank is noticed at once, not by polling"},
+    {"--local-addr", "", "HOST", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
+     "one node advertises no address; --master-addr says where ranks meet"},
+    {"--logs-specs", "", "NAME", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
+     "output is kept as --log-dir, -r and -t say"},
+    {"--event-log-handler", "", "NAME", "torchrun", kNothing, "", "", kNone, kCompatibility,
+     "events are always written to the job directory"},
+    {"--signals-to-handle", "", "LIST", "torchrun", kNothing, "", "", kNone, kCompatibility,
+     "INT, TERM, HUP, QUIT end the job, USR1 and USR2 are passed on"},
+    {"--numa-binding", "", "KIND", "torchrun", kNothing, "", "", kNone, kCompatibility,
+     "ranks are not bound to cores"},
+    {"--bind-to", "-bind-to", "none", "mpirun", kNothing, "", "", kNone, kCompatibility,
+     "ranks are not bound to cores"},
+    {"--oversubscribe", "-oversubscribe", "", "mpirun", kNothing, "", "", kNone, kCompatibility,
+     ""},
+    {"--allow-run-as-root", "-allow-run-as-root", "", "mpirun", kNothing, "", "", kNone,
+     kCompatibility, ""},
+};
+
+constexpr FlagSpec kPsFlags[] = {
+    {"--all", "-a", "", "Also jobs that have ended, are lost, or run on another host."},
+    {"--json", "", "", "One JSON array."},
+    {"--quiet", "-q", "", "Ids alone."},
+};
+
+constexpr FlagSpec kStatusFlags[] = {
+    {"--json", "", "", "One JSON object."},
+};
+
+constexpr FlagSpec kLogsFlags[] = {
+    {"--rank", "", "RANK", "Of this rank alone, byte by byte as it wrote them."},
+    {"--round", "", "N", "Of this round [the last]; round 0 is the first start."},
+    {"--stream", "", "stdout|stderr", "One stream alone [both]."},
+    {"--tail", "-n", "N", "The last N lines of each file [all]."},
+    {"--follow", "-f", "", "Go on until the job has ended."},
+};
+
+constexpr FlagSpec kStopFlags[] = {
+    {"--now", "", "", "Without the grace that the job would have."},
+    {"--no-wait", "", "", "Return when the job was told, not when it has ended."},
+};
+
+constexpr FlagSpec kRmFlags[] = {
+    {"--force", "-f", "", "Stop it first, without grace."},
+};
+
+constexpr FlagSpec kPruneFlags[] = {
+    {"--older", "", "TIME", "Those that ended longer ago than this: 7d, 12h [0s: all]."},
+};
+
+constexpr VerbSpec kVerbs[] = {
+    {Verb::kRun, "run", "[FLAGS] PROGRAM [ARGS]  |  lockstep run [FLAGS] -f FILE",
+     "Runs a job on this machine.",
+     "Flags end at PROGRAM, or at --; everything after belongs to the program. A PROGRAM that ends "
+     "in\n"
+     ".py is run by Python. `torchrun ...` and `python -m torch.distributed.run ...` as PROGRAM "
+     "are\n"
+     "understood as torchrun's own command line. Values come from, each winning over the one "
+     "before:\n"
+     "defaults [in brackets], FILE, environment (LOCKSTEP_MAX_RESTARTS; for torchrun's flags also\n"
+     "PET_MAX_RESTARTS), --set, flags.\n",
+     "  lockstep run -np 4 ./train --lr 0.1\n"
+     "  lockstep run --nproc-per-node=4 --max-restarts=3 train.py --epochs 2\n"
+     "  lockstep run -f job.yaml --set spec.program.args='[\"--lr\",\"0.2\"]'\n"
+     "  lockstep run --detach --name mnist -np 4 train.py && lockstep logs mnist --follow\n",
+     kRunFlags, 0, SIZE_MAX},
+    {Verb::kPs, "ps", "[FLAGS]", "Lists your jobs.", "",
+     "  lockstep ps\n  lockstep ps --all --json\n", kPsFlags, 0, 0},
+    {Verb::kStatus, "status", "[FLAGS] JOB", "Says what a job and each of its ranks is doing.",
+     "JOB is an id, the beginning of one, or a name.\n",
+     "  lockstep status mnist\n  lockstep status mnist --json\n", kStatusFlags, 1, 1},
+    {Verb::kLogs, "logs", "[FLAGS] JOB", "Prints what ranks wrote.",
+     "JOB is an id, the beginning of one, or a name.\n",
+     "  lockstep logs mnist\n  lockstep logs mnist --rank 3 --tail 20\n  lockstep logs mnist "
+     "--follow\n",
+     kLogsFlags, 1, 1},
+    {Verb::kStop, "stop", "[FLAGS] JOB", "Ends a job, as SIGTERM to its `lockstep run` would.",
+     "JOB is an id, the beginning of one, or a name.\n",
+     "  lockstep stop mnist\n  lockstep stop --now mnist\n", kStopFlags, 1, 1},
+    {Verb::kRm, "rm", "[FLAGS] JOB", "Removes the directory of a job that has ended.",
+     "JOB is an id, the beginning of one, or a name.\n",
+     "  lockstep rm mnist\n  lockstep rm --force mnist\n", kRmFlags, 1, 1},
+    {Verb::kPrune, "prune", "[FLAGS]", "Removes the directories of all jobs that have ended.", "",
+     "  lockstep prune --older 7d\n", kPruneFlags, 0, 0},
+    {Verb::kVersion, "version", "", "Prints the version.", "", "  lockstep version\n", {}, 0, 0},
+    {Verb::kHelp,
+     "help",
+     "[VERB]",
+     "Explains a verb and its flags.",
+     "",
+     "  lockstep help run\n",
+     {},
+     0,
+     1},
+};
+
+// Compares what follows the dashes, '_' as '-'.
+bool SameFlag(std::string_view a, std::string_view b) {
+  if (!b.starts_with("--")) return a == b;
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return x == y || ((x == '_' || x == '-') && (y == '_' || y == '-'));
+  });
+}
+
+}  // namespace
+
+std::span<const VerbSpec> Verbs() { return kVerbs; }
+
+const VerbSpec& VerbSpecOf(Verb verb) {
+  const auto* found = std::find_if(std::begin(kVerbs), std::end(kVerbs),
+                                   [&](const VerbSpec& v) { return v.verb == verb; });
+  LOCKSTEP_CHECK(found != std::end(kVerbs), "every verb has a row");
+  return *found;
+}
+
+const VerbSpec* FindVerb(std::string_view name) {
+  const auto* found = std::find_if(std::begin(kVerbs), std::end(kVerbs),
+                                   [&](const VerbSpec& v) { return v.name == name; });
+  return found == std::end(kVerbs) ? nullptr : found;
+}
+
+const FlagSpec* FindFlag(const VerbSpec& verb, std::string_view spelling) {
+  for (const FlagSpec& flag : verb.flags) {
+    if (SameFlag(flag.name, spelling)) return &flag;
+    for (std::string_view rest = flag.aliases; !rest.empty();) {
+      const size_t blank = std::min(rest.find(' '), rest.size());
+      if (SameFlag(rest.substr(0, blank), spelling)) return &flag;
+      rest.remove_prefix(std::min(blank + 1, rest.size()));
+    }
+  }
+  return nullptr;
+}
+
+std::string FlagVariable(const FlagSpec& flag, std::string_view prefix) {
+  std::string name(prefix);
+  for (const char c : flag.name.substr(2)) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+std::string_view SectionName(FlagSection section) {
+  switch (section) {
+    case kRanks: return "Ranks";
+    case kProgram: return "Program";
+    case kSpec: return "Job";
+    case kFailures: return "Failures";
+    case kOutput: return "Output";
+    case kCompatibility: return "Accepted from torchrun and mpirun, without effect on one machine";
+  }
+  return "";
+}
+
+}  // namespace lockstep::launcher

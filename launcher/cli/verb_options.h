@@ -1,0 +1,28 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_CLI_VERB_OPTIONS_H_
+#define LOCKSTEP_LAUNCHER_CLI_VERB_OPTIONS_H_
+
+#include "launcher/cli/command_line.h"
+#include "launcher/verbs/list_jobs.h"
+#include "launcher/verbs/remove_jobs.h"
+#include "launcher/verbs/show_logs.h"
+#include "launcher/verbs/show_status.h"
+#include "launcher/verbs/stop_job.h"
+#include "runtime/base/result.h"
+
+/// From a parsed command to what carries its verb out. Each takes a command of its own verb. Pure
+/// functions.
+namespace lockstep::launcher {
+
+ListJobsOptions ListJobsOptionsOf(const Command& command);
+ShowStatusOptions ShowStatusOptionsOf(const Command& command);
+/// Errors: InvalidArgument - --rank, --round or --tail is no number, --stream no stream.
+base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command);
+StopJobOptions StopJobOptionsOf(const Command& command);
+RemoveJobOptions RemoveJobOptionsOf(const Command& command);
+/// Errors: InvalidArgument - --older is no duration.
+base::Result<PruneJobsOptions> PruneJobsOptionsOf(const Command& command);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_CLI_VERB_OPTIONS_H_

@@ -1,0 +1,57 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/cli/verb_options.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Code;
+using base::testing::StatusIs;
+using ::testing::HasSubstr;
+
+Command Parse(const std::vector<std::string>& words) { return ParseCommandLine(words).value(); }
+
+TEST(VerbOptionsTest, FlagsBecomeOptions) {
+  EXPECT_TRUE(ListJobsOptionsOf(Parse({"ps", "-a", "--json"})).all);
+  EXPECT_TRUE(ListJobsOptionsOf(Parse({"ps", "-a", "--json"})).json);
+  EXPECT_FALSE(ListJobsOptionsOf(Parse({"ps"})).quiet);
+  EXPECT_EQ(ShowStatusOptionsOf(Parse({"status", "mnist"})).job, "mnist");
+  EXPECT_TRUE(StopJobOptionsOf(Parse({"stop", "--now", "mnist"})).at_once);
+  EXPECT_TRUE(StopJobOptionsOf(Parse({"stop", "mnist"})).wait);
+  EXPECT_FALSE(StopJobOptionsOf(Parse({"stop", "mnist", "--no-wait"})).wait);
+  EXPECT_TRUE(RemoveJobOptionsOf(Parse({"rm", "-f", "mnist"})).force);
+  EXPECT_EQ(PruneJobsOptionsOf(Parse({"prune", "--older", "7d"})).value().older,
+            std::chrono::hours(7 * 24));
+  EXPECT_EQ(PruneJobsOptionsOf(Parse({"prune"})).value().older, base::Duration(0));
+}
+
+TEST(VerbOptionsTest, LogsHaveNumbers) {
+  ASSERT_OK_AND_ASSIGN(const ShowLogsOptions options,
+                       ShowLogsOptionsOf(Parse({"logs", "mnist", "--rank", "3", "--round=1",
+                                                "--stream", "stderr", "--tail", "20", "-f"})));
+
+  EXPECT_EQ(options.rank, base::Rank(3));
+  EXPECT_EQ(options.round, base::Round(1));
+  EXPECT_EQ(options.streams, LogStreams::kStderr);
+  EXPECT_EQ(options.tail_lines, 20u);
+  EXPECT_TRUE(options.follow);
+}
+
+TEST(VerbOptionsTest, WrongValuesAreNamed) {
+  EXPECT_THAT(ShowLogsOptionsOf(Parse({"logs", "a", "--rank", "x"})),
+              StatusIs(Code::kInvalidArgument, HasSubstr("--rank x: must be 0 to 2147483647")));
+  EXPECT_THAT(ShowLogsOptionsOf(Parse({"logs", "a", "--rank", "-1"})),
+              StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(ShowLogsOptionsOf(Parse({"logs", "a", "--tail", "1e3"})),
+              StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(ShowLogsOptionsOf(Parse({"logs", "a", "--stream", "both"})),
+              StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(PruneJobsOptionsOf(Parse({"prune", "--older", "7"})),
+              StatusIs(Code::kInvalidArgument, HasSubstr("the unit is missing")));
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

@@ -1,0 +1,393 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/config/resolve_job.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "launcher/config/torchrun_line.h"
+#include "runtime/proto/job_checks.h"
+#include "runtime/proto/job_yaml.h"
+#include "runtime/proto/nearest_name.h"
+#include "runtime/proto/problem.h"
+#include "runtime/proto/redact.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using proto::Problem;
+using proto::ReadReport;
+using proto::SetJobField;
+using proto::ShortValue;
+
+constexpr char kStdin[] = "spec.logs.stdin";
+constexpr char kPerNode[] = "spec.gang.processesPerNode";
+constexpr char kTotal[] = "spec.gang.totalProcesses";
+
+// torchrun reads its switches from the environment as numbers.
+std::string SwitchText(const FlagSpec& flag, const std::string& text) {
+  if (!flag.is_switch()) return text;
+  return text == "1" ? "true" : text == "0" ? "false" : text;
+}
+
+// The source of the field itself, or of the nearest part of the job that holds it:
+// "spec.program.args[3]" is of "spec.program.args". "" = nobody set it.
+std::string SourceOf(const std::map<std::string, std::string>& sources, std::string path) {
+  for (;;) {
+    const auto found = sources.find(path);
+    if (found != sources.end()) return found->second;
+    const size_t end = path.find_last_of(".[");
+    if (end == std::string::npos) return "";
+    path.resize(end);
+  }
+}
+
+class Resolver {
+ public:
+  explicit Resolver(const JobInputs& inputs) : inputs_(inputs) {}
+
+  base::Result<ResolvedJob> Run() {
+    if (inputs_.file) ApplyFile(*inputs_.file);
+    ApplyEnvironment();
+    ApplySettings();
+    ApplyCommandLine();
+    Complete();
+    RETURN_IF_ERROR(ProblemsToStatus(problems_));
+    RETURN_IF_ERROR(CheckOneNode());
+    CountProcesses();
+    RETURN_IF_ERROR(ProblemsToStatus(problems_));
+    return std::move(resolved_);
+  }
+
+ private:
+  proto::TrainingJob& job() { return resolved_.job; }
+  proto::Program& program() { return *job().mutable_spec()->mutable_program(); }
+
+  void AddProblem(std::string path, std::string value, std::string what, std::string source) {
+    problems_.push_back({std::move(path), std::move(value), std::move(what), 0, std::move(source)});
+  }
+
+  void AddNote(std::string note) {
+    if (std::find(resolved_.notes.begin(), resolved_.notes.end(), note) == resolved_.notes.end()) {
+      resolved_.notes.push_back(std::move(note));
+    }
+  }
+
+  void Take(const ReadReport& report, const std::string& source) {
+    for (Problem problem : report.problems) {
+      problem.source = source;
+      problems_.push_back(std::move(problem));
+    }
+    for (const std::string& note : report.notes) AddNote(source + ": " + note);
+    for (const std::string& path : report.paths) resolved_.sources[path] = source;
+  }
+
+  void Set(std::string_view path, std::string_view text, const std::string& source) {
+    Take(SetJobField(path, text, &job()), source);
+  }
+
+  // ---------------------------------------------------------------------------------------- layers
+
+  void ApplyFile(const JobFile& file) {
+    Take(ReadJobYaml(file.text, &job()), file.name);
+    UnwrapTorchrunLine(file.name);
+  }
+
+  void ApplyEnvironment() {
+    for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
+      if (flag.environment == FlagEnvironment::kLockstepAndPet) ApplyVariable(flag, "PET_");
+      if (flag.environment != FlagEnvironment::kNone) ApplyVariable(flag, "LOCKSTEP_");
+    }
+    WarnOfMistypedVariables();
+  }
+
+  void ApplyVariable(const FlagSpec& flag, std::string_view prefix) {
+    const std::string name = FlagVariable(flag, prefix);
+    const auto found = inputs_.environment.find(name);
+    if (found == inputs_.environment.end() || found->second.empty()) return;
+    ApplyFlag(flag, SwitchText(flag, found->second), "environment " + name);
+  }
+
+  // A variable that nobody reads is a wish that nobody grants. The ranks' own variables are no such
+  // wishes.
+  void WarnOfMistypedVariables() {
+    constexpr std::string_view kPrefix = "LOCKSTEP_";
+    constexpr size_t kShortest =
+        6;  // of two short words either is near the other: LOCKSTEP_HOME is no LOCKSTEP_NAME
+    std::vector<std::string> known;
+    for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
+      if (flag.environment != FlagEnvironment::kNone)
+        known.push_back(FlagVariable(flag, "LOCKSTEP_"));
+    }
+    for (const auto& [name, value] : inputs_.environment) {
+      if (!name.starts_with(kPrefix) || topology::IsWorldVariable(name)) continue;
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      const std::string_view word = std::string_view(name).substr(kPrefix.size());
+      if (word.size() < kShortest) continue;
+      std::vector<std::string_view> words;
+      for (const std::string& one : known)
+        words.push_back(std::string_view(one).substr(kPrefix.size()));
+      const auto nearest = proto::NearestName(word, words);
+      if (nearest)
+        AddNote("environment " + name + " is read by nobody; did you mean LOCKSTEP_" +
+                std::string(*nearest) + "?");
+    }
+  }
+
+  void ApplySettings() {
+    for (const GivenFlag& given : inputs_.command.flags) {
+      if (given.flag->effect != FlagEffect::kSetting) continue;
+      const size_t equals = given.value.find('=');
+      if (equals == std::string::npos) {
+        AddProblem("", ShortValue(given.value),
+                   "is no setting; write --set PATH=VALUE, as --set spec.gang.nodes=1", "--set");
+        continue;
+      }
+      Set(std::string_view(given.value).substr(0, equals),
+          std::string_view(given.value).substr(equals + 1), "--set");
+    }
+    UnwrapTorchrunLine("--set");
+  }
+
+  void ApplyCommandLine() {
+    const std::vector<std::string>& words = inputs_.command.operands;
+    if (!words.empty()) {
+      ForgetTheFilesKind();
+      SetProgram(words, "command line");
+      UnwrapTorchrunLine("command line");
+    }
+    for (const GivenFlag& given : inputs_.command.flags) {
+      if (given.flag->effect == FlagEffect::kCommand || given.flag->effect == FlagEffect::kSetting)
+        continue;
+      CheckContradiction(given);
+      ApplyFlag(*given.flag, given.value, "flag " + given.spelling);
+    }
+  }
+
+  // Another program than the file's is started in its own way.
+  void ForgetTheFilesKind() {
+    const auto source = resolved_.sources.find("spec.program.kind");
+    if (!inputs_.file || source == resolved_.sources.end() ||
+        !source->second.starts_with(inputs_.file->name))
+      return;
+    program().clear_kind();
+    resolved_.sources.erase(source);
+  }
+
+  void SetProgram(const std::vector<std::string>& words, const std::string& source) {
+    program().clear_command();
+    program().clear_args();
+    program().add_command(words[0]);
+    for (size_t i = 1; i < words.size(); ++i) program().add_args(words[i]);
+    resolved_.sources["spec.program.command"] = source;
+    resolved_.sources["spec.program.args"] = source;
+  }
+
+  void UnwrapTorchrunLine(const std::string& source) {
+    std::vector<std::string> words(program().command().begin(), program().command().end());
+    words.insert(words.end(), program().args().begin(), program().args().end());
+    const auto parsed = ParseTorchrunLine(words);
+    if (!parsed.ok())
+      return AddProblem("spec.program.command", "", parsed.status().message(), source);
+    if (!parsed->has_value()) return;
+    const TorchrunLine& torchrun = **parsed;
+    const std::string inner = source + ", torchrun line";
+    AddNote(source +
+            ": the torchrun line is understood as flags of lockstep run; torchrun itself is not "
+            "started");
+    SetProgram(torchrun.line.rest, inner);
+    Set("spec.program.kind", "PythonScript",
+        inner);  // torchrun's default; its -m and --no-python come below
+    if (!torchrun.python.empty()) Set("spec.program.python", torchrun.python, inner);
+    for (const GivenFlag& given : torchrun.line.flags)
+      ApplyFlag(*given.flag, given.value, inner + " " + given.spelling);
+  }
+
+  // ----------------------------------------------------------------------------------------- flags
+
+  // Two different flags that want one field to be two things: nobody can know which is meant.
+  void CheckContradiction(const GivenFlag& given) {
+    if (!given.flag->is_switch() || given.flag->field_value.empty() || given.value != "true")
+      return;
+    for (const GivenFlag& other : inputs_.command.flags) {
+      if (&other == &given) return;
+      const bool same_field = other.flag != given.flag && other.flag->field == given.flag->field;
+      if (same_field && other.value == "true") {
+        AddProblem("", "", "contradicts " + other.spelling + "; give one of the two",
+                   "flag " + given.spelling);
+      }
+    }
+  }
+
+  void ApplyFlag(const FlagSpec& flag, const std::string& text, const std::string& source) {
+    switch (flag.effect) {
+      case FlagEffect::kCommand:
+      case FlagEffect::kSetting: return;
+      case FlagEffect::kField: return ApplyField(flag, text, source);
+      case FlagEffect::kSeconds: return Set(flag.field, WithSeconds(text), source);
+      case FlagEffect::kStreams: return ApplyStreams(flag, text, source);
+      case FlagEffect::kNodes: return ApplyNodes(text, source);
+      case FlagEffect::kVariable: return ApplyRankVariable(text, source);
+      case FlagEffect::kNodeRank: return ApplyNodeRank(text, source);
+      case FlagEffect::kNothing:
+        if (!flag.note.empty()) AddNote(source + " has no effect: " + std::string(flag.note));
+        return;
+    }
+  }
+
+  void ApplyField(const FlagSpec& flag, const std::string& text, const std::string& source) {
+    if (flag.field_value.empty()) return Set(flag.field, text, source);
+    if (text == "true") return Set(flag.field, flag.field_value, source);
+    if (text != "false") AddProblem("", ShortValue(text), "must be true or false", source);
+  }
+
+  static std::string WithSeconds(const std::string& text) {
+    const bool number = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+      return (c >= '0' && c <= '9') || c == '.';
+    });
+    return number ? text + "s" : text;
+  }
+
+  void ApplyNodes(const std::string& text, const std::string& source) {
+    const size_t colon = text.find(':');
+    const std::string min = text.substr(0, colon);
+    const std::string max = colon == std::string::npos ? min : text.substr(colon + 1);
+    Set("spec.gang.minNodes", min, source);
+    Set("spec.gang.nodes", max, source);
+    Set("spec.gang.maxNodes", max, source);
+  }
+
+  void ApplyNodeRank(const std::string& text, const std::string& source) {
+    if (text == "0") return;
+    AddProblem("", ShortValue(text), "must be 0: a job on several nodes is not supported yet",
+               source);
+  }
+
+  void ApplyRankVariable(const std::string& text, const std::string& source) {
+    const size_t equals = text.find('=');
+    const std::string name = text.substr(0, equals);
+    if (equals == std::string::npos) {
+      if (inputs_.environment.contains(name)) return;  // mpirun's -x NAME: ranks inherit it anyway
+      return AddProblem("spec.program.env", ShortValue(name),
+                        "is not set here; write " + name + "=VALUE", source);
+    }
+    auto& variables = *program().mutable_env();
+    auto variable = std::find_if(variables.begin(), variables.end(),
+                                 [&](const auto& one) { return one.name() == name; });
+    proto::EnvironmentVariable& target = variable == variables.end() ? *variables.Add() : *variable;
+    target.set_name(name);
+    target.set_value(text.substr(equals + 1));
+    std::string& sources = resolved_.sources["spec.program.env"];
+    if (!sources.ends_with(source)) sources += (sources.empty() ? "" : ", ") + source;
+  }
+
+  // torchrun's notation: "3", or "0:3,12:1" for ranks of a node.
+  void ApplyStreams(const FlagSpec& flag, const std::string& text, const std::string& source) {
+    const std::string path(flag.field);
+    const auto malformed = [&] {
+      AddProblem(path, ShortValue(text),
+                 "is no choice of streams; write 0 (none), 1 (stdout), 2 (stderr), 3 (both), or "
+                 "by rank 0:3,12:1",
+                 source);
+    };
+    static constexpr const char* kTexts[] = {"None", "Stdout", "Stderr", "Both"};
+    const auto streams_of = [](std::string_view digit) -> const char* {
+      return digit.size() == 1 && digit[0] >= '0' && digit[0] <= '3' ? kTexts[digit[0] - '0']
+                                                                     : nullptr;
+    };
+    std::string json = "{everyRank: None, ranks: {";
+    if (const char* all = streams_of(text)) {
+      json = std::string("{everyRank: ") + all + ", ranks: {";
+    } else {
+      for (std::string_view rest = text; !rest.empty();) {
+        const std::string_view entry = rest.substr(0, rest.find(','));
+        const size_t colon = entry.find(':');
+        const bool digits = colon != std::string_view::npos && colon > 0 && colon <= 5 &&
+                            std::all_of(entry.begin(), entry.begin() + colon,
+                                        [](char c) { return c >= '0' && c <= '9'; });
+        const char* streams = digits ? streams_of(entry.substr(colon + 1)) : nullptr;
+        if (streams == nullptr) return malformed();
+        json += std::string(json.ends_with('{') ? "" : ", ") + std::string(entry.substr(0, colon)) +
+                ": " + streams;
+        rest.remove_prefix(std::min(entry.size() + 1, rest.size()));
+      }
+      if (json.ends_with('{')) return malformed();
+    }
+    auto& logs = *job().mutable_spec()->mutable_logs();
+    flag.name == "--tee" ? logs.clear_tee() : logs.clear_redirects();
+    ReadReport report = SetJobField(path, json + "}}", &job());
+    report.paths = {path};
+    Take(report, source);
+  }
+
+  // ------------------------------------------------------------------------------------ completion
+
+  void Complete() {
+    const bool detached = inputs_.command.IsOn("--detach");
+    if (detached && !resolved_.sources.contains(kStdin)) Set(kStdin, "none", "flag --detach");
+    if (detached && job().spec().logs().stdin_reader().has_rank()) {
+      AddProblem(kStdin, std::to_string(job().spec().logs().stdin_reader().rank()),
+                 "contradicts --detach, which leaves stdin; write --stdin none",
+                 resolved_.sources[kStdin]);
+    }
+    const bool has_resources =
+        job().spec().has_resources() && job().spec().resources().ByteSizeLong() > 0;
+    if (has_resources)
+      AddNote("spec.resources is for clusters; nothing is reserved or limited on this machine");
+    ApplyDefaults(&job());
+    for (Problem problem : Validate(job())) {
+      // What could not be read was reported where it stands.
+      const auto same = [&](const Problem& known) { return known.path == problem.path; };
+      if (std::any_of(problems_.begin(), problems_.end(), same)) continue;
+      problem.source = SourceOf(resolved_.sources, problem.path);
+      problems_.push_back(std::move(problem));
+    }
+  }
+
+  base::Status CheckOneNode() {
+    const proto::Gang& gang = job().spec().gang();
+    if (gang.max_nodes() == 1) return base::OkStatus();
+    return base::UnimplementedError("the job wants " + std::to_string(gang.max_nodes()) +
+                                    " nodes; jobs on several nodes come with agents on each, which "
+                                    "this version does not have yet: write --nnodes=1");
+  }
+
+  // Of what a unit stands for on this machine.
+  void CountProcesses() {
+    proto::Gang& gang = *job().mutable_spec()->mutable_gang();
+    if (!gang.processes_per_node().has_unit()) return;
+    const std::string source = SourceOf(resolved_.sources, kPerNode);
+    const proto::NodeUnit unit = gang.processes_per_node().unit();
+    const bool gpus =
+        unit == proto::NODE_UNIT_GPU || (unit == proto::NODE_UNIT_AUTO && inputs_.machine.gpus > 0);
+    const int count = gpus ? inputs_.machine.gpus : inputs_.machine.cpus;
+    if (count < 1)
+      return AddProblem(kPerNode, "gpu",
+                        "is none: this machine shows no GPU; give a number, or cpu", source);
+    gang.mutable_processes_per_node()->set_count(count);
+    resolved_.sources[kPerNode] = source + (gpus ? ", GPUs counted" : ", cores counted");
+    resolved_.sources[kTotal] = resolved_.sources[kPerNode];
+    gang.set_total_processes(count);
+    for (Problem problem : Validate(job())) {
+      problem.source = SourceOf(resolved_.sources, problem.path);
+      problems_.push_back(std::move(problem));
+    }
+  }
+
+  const JobInputs& inputs_;
+  ResolvedJob resolved_;
+  std::vector<Problem> problems_;
+};
+
+}  // namespace
+
+base::Result<ResolvedJob> ResolveJob(const JobInputs& inputs) { return Resolver(inputs).Run(); }
+
+std::string PrintConfig(const ResolvedJob& resolved) {
+  return FormatJobYaml(RedactedCopy(resolved.job), [&](const std::string& path) {
+    const std::string source = SourceOf(resolved.sources, path);
+    return source.empty() ? std::string("built-in") : source;
+  });
+}
+
+}  // namespace lockstep::launcher
