@@ -115,9 +115,9 @@ TEST_F(RunTest, JobsStartedTogetherGetPortsOfTheirOwnThatRanksCanBind) {
 }
 
 TEST_F(RunTest, PythonScriptsRunUnbufferedUnderPython) {
-  scratch_.Write(
-      "train.py",
-      "import os, sys\nprint('rank', os.environ['RANK'], sys.argv[1:], sys.stdout.write_through)\n");
+  scratch_.Write("train.py",
+                 "import os, sys\nprint('rank', os.environ['RANK'], sys.argv[1:], "
+                 "sys.stdout.write_through)\n");
   const Outcome outcome = RunIt({"--nproc_per_node=2", "train.py", "--epochs", "2"});
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
@@ -372,6 +372,10 @@ TEST_F(RunTest, AJobNameInUseIsRefused) {
 }
 
 TEST_F(RunTest, DescriptorLimitTooLowSaysWhichAndHowToRaiseIt) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP()
+      << "the sanitizer looks at memory through a pipe, and takes a failed one for a bad object";
+#endif
   Command::Options options = Options();
   options.wrapper = {"/usr/bin/prlimit", "--nofile=24"};
   const Outcome outcome = Command(RunWords({"-np", "32", "/bin/true"}), options).Wait(20s);
