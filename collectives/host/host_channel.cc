@@ -282,12 +282,18 @@ base::Status HostChannel::Run(const Op& op, base::OpSeq seq, const OpWatch& watc
         .WithClass(root.failure_class())
         .WithCause(root);
   }
+  // Its arrival line may still be read by members of the last op that this one took part in.
+  if (ended_ || interrupted_.load(std::memory_order_relaxed)) return LeavingError();
   const ReduceKernel kernel = op.reduction == Reduction::kNone ? nullptr : FindReduceKernel(op.dtype, op.reduction);
   const Running run{op, seq.value(), watch, op.bytes() <= kSmallBytes, kernel};
   Arrive(run);
   if (AwaitArrivals(run) && FingerprintsAgree(run) && Move(run)) return base::OkStatus();
-  if (poisoned()) return PoisonStatus();
-  return base::AbortedError("this member is leaving group " + config_.group_name);
+  ended_ = true;
+  return poisoned() ? PoisonStatus() : LeavingError();
+}
+
+base::Status HostChannel::LeavingError() const {
+  return base::AbortedError("this member is leaving or aborting group " + config_.group_name);
 }
 
 const std::byte* HostChannel::small_input(const Running& run, int member) const {

@@ -109,6 +109,7 @@ class HostChannel {
   /// Fills my SharedError and makes it the group's, unless another was first.
   void PublishError(const base::Status& error, const Running* run, const std::vector<int>& blamed);
   base::Status PoisonStatus() const;
+  base::Status LeavingError() const;
   bool poisoned() const { return control_->poison.load(std::memory_order_acquire) != 0; }
 
   std::string DescribeMembers(const std::vector<int>& members) const;
@@ -132,7 +133,8 @@ class HostChannel {
   base::RealClock clock_;  // deadlines here are about other processes, which no simulated clock moves
   int spin_limit_ = 0;
   bool entered_ = false;
-  uint64_t next_window_ = kFirstWindow;
+  uint64_t next_window_ = kFirstWindow;  // this and the next: confined to whoever is in Run()
+  bool ended_ = false;                   // an op failed: none is begun any more, also before the poison shows
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> error_written_{false};
 };

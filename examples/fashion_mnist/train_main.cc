@@ -14,6 +14,7 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <span>
@@ -126,7 +127,6 @@ Status Train() {
                                                group->rank(), group->size()}));
   const int64_t steps = sampler.steps_per_epoch() * FLAGS_epochs;
   int64_t step = 0;
-
   const std::string directory =
       FLAGS_checkpoint_dir.empty() ? session->world().checkpoint_directory : FLAGS_checkpoint_dir;
   rank::RealFileSystem files;
@@ -141,6 +141,7 @@ Status Train() {
   }
   ASSIGN_OR_RETURN(const auto parallel, train::DistributedDataParallel::Create(net, *group, {}));
 
+  signal(SIGTERM, SIG_IGN);  // from here on stop_requested() says it, in time to save
   for (const int64_t first_step = step; step < steps;) {
     const DistributedSampler::Share share = sampler.Next();
     const Tensor indices = torch::tensor(share.indices, torch::kLong);

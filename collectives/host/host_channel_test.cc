@@ -1,0 +1,87 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What the contract suite cannot time: one member's ops against the other's, step by step.
+#include "collectives/host/host_channel.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "collectives/host/local_segments.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::Code;
+using base::OpSeq;
+using base::Rank;
+using base::testing::HasSubject;
+using base::testing::StatusIs;
+using ::testing::HasSubstr;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class HostChannelTest : public ::testing::Test {
+ protected:
+  HostChannelTest() {
+    std::thread peer([this] { second_ = Join(1); });
+    first_ = Join(0);
+    peer.join();
+  }
+
+  std::unique_ptr<HostChannel> Join(int member) {
+    return std::move(HostChannel::Join({.group_name = "world", .member = member, .world_ranks = {Rank(0), Rank(1)}},
+                                       segments_, clock_.Now() + seconds(60)))
+        .value();
+  }
+
+  base::Status RunBarrier(HostChannel& channel, uint64_t seq, base::Duration timeout = seconds(60)) {
+    const Op op{.kind = OpKind::kBarrier, .timeout = timeout};
+    const std::atomic<int64_t> deadline{(clock_.Now() + timeout).time_since_epoch().count()};
+    return channel.Run(op, OpSeq(seq), {.deadline = &deadline});
+  }
+
+  base::RealClock clock_;
+  LocalSegments segments_;
+  std::unique_ptr<HostChannel> first_, second_;
+};
+
+// A queued op of an interrupted member once arrived, over a line that the peer was still reading.
+TEST_F(HostChannelTest, AnInterruptedMemberArrivesAtNothingMore) {
+  second_->Interrupt();
+  EXPECT_THAT(RunBarrier(*second_, 1), StatusIs(Code::kAborted, HasSubstr("leaving")));
+
+  const base::Status status = RunBarrier(*first_, 1, milliseconds(30));
+  EXPECT_THAT(status, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called")));
+  EXPECT_THAT(status, HasSubject(Rank(1)));
+}
+
+TEST_F(HostChannelTest, TheFirstErrorIsEverybodysAndStays) {
+  first_->Poison(base::CancelledError("first reason"));
+  second_->Poison(base::CancelledError("second reason"));
+
+  for (HostChannel* const channel : {first_.get(), second_.get()}) {
+    const base::Status status = RunBarrier(*channel, 1);
+    EXPECT_THAT(status, StatusIs(Code::kAborted));
+    EXPECT_THAT(status.root(), StatusIs(Code::kAborted, HasSubstr("first reason")));
+  }
+}
+
+TEST_F(HostChannelTest, ALongWaitTellsWhomItIsFor) {
+  int waited_for = -1;
+  const Op op{.kind = OpKind::kBarrier, .timeout = milliseconds(50)};
+  const std::atomic<int64_t> deadline{(clock_.Now() + op.timeout).time_since_epoch().count()};
+  EXPECT_THAT(second_->Run(op, OpSeq(1), {.deadline = &deadline, .on_long_wait = [&](int member) { waited_for = member; }}),
+              StatusIs(Code::kDeadlineExceeded));
+  EXPECT_EQ(waited_for, 0);
+}
+
+TEST_F(HostChannelTest, TheDeadlineMayMoveCloserWhileAnOpRuns) {
+  const Op op{.kind = OpKind::kBarrier, .timeout = seconds(600)};
+  std::atomic<int64_t> deadline{(clock_.Now() + op.timeout).time_since_epoch().count()};
+  const OpWatch watch{.deadline = &deadline, .on_long_wait = [&](int) { deadline = 1; }};
+  EXPECT_THAT(first_->Run(op, OpSeq(1), watch), StatusIs(Code::kDeadlineExceeded));
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
