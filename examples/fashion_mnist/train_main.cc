@@ -14,7 +14,6 @@
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <span>
@@ -23,6 +22,7 @@
 
 #include "collectives/work.h"
 #include "examples/fashion_mnist/image_set.h"
+#include "runtime/rank/graceful_stop.h"
 #include "runtime/rank/sampler/distributed_sampler.h"
 #include "runtime/rank/session.h"
 #include "runtime/torch/allocator.h"
@@ -112,6 +112,7 @@ void PrintError(const Status& status) { fprintf(stderr, "%s\n", status.ToString(
 
 Status Train() {
   ASSIGN_OR_RETURN(const auto session, rank::Session::Create());
+  const rank::GracefulStop graceful_stop(*session);
   ASSIGN_OR_RETURN(const auto group, session->WorldGroup());
   ASSIGN_OR_RETURN(ImageSet train, ReadImageSet(FLAGS_data, "train", FLAGS_limit));
   ASSIGN_OR_RETURN(ImageSet test, ReadImageSet(FLAGS_data, "t10k", 10000));
@@ -141,7 +142,6 @@ Status Train() {
   }
   ASSIGN_OR_RETURN(const auto parallel, train::DistributedDataParallel::Create(net, *group, {}));
 
-  signal(SIGTERM, SIG_IGN);  // from here on stop_requested() says it, in time to save
   for (const int64_t first_step = step; step < steps;) {
     const DistributedSampler::Share share = sampler.Next();
     const Tensor indices = torch::tensor(share.indices, torch::kLong);

@@ -1,0 +1,85 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/rank/graceful_stop.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <future>
+#include <mutex>
+
+namespace lockstep::rank {
+namespace {
+
+/// Its future says when it was asked.
+class FakeSession final : public Session {
+ public:
+  explicit FakeSession(bool stop) : stop_(stop) {}
+
+  const World& world() const override { return world_; }
+  bool has_agent() const override { return true; }
+  base::Result<std::shared_ptr<collectives::Group>> WorldGroup(base::Duration) override {
+    return base::UnimplementedError("a fake");
+  }
+  void ReportProgress(int64_t) override {}
+  bool stop_requested() const override {
+    std::call_once(once_, [this] { asked_.set_value(); });
+    return stop_;
+  }
+  bool TakeCheckpointRequest() override { return false; }
+
+  std::future<void> asked() { return asked_.get_future(); }
+
+ private:
+  const bool stop_;
+  const World world_;
+  mutable std::once_flag once_;
+  mutable std::promise<void> asked_;
+};
+
+void (*HandlerNow())(int) {
+  struct sigaction action{};
+  sigaction(SIGTERM, nullptr, &action);
+  return action.sa_handler;
+}
+
+TEST(GracefulStopTest, RequestedStopIsSurvivedAndTheOldHandlerComesBack) {
+  FakeSession session(/*stop=*/true);
+  auto asked = session.asked();
+  {
+    const GracefulStop graceful_stop(session);
+
+    raise(SIGTERM);
+
+    ASSERT_EQ(asked.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  }
+  EXPECT_EQ(HandlerNow(), SIG_DFL);
+}
+
+TEST(GracefulStopDeathTest, SigtermWithoutARequestEndsTheProcessAsEver) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        alarm(30);
+        FakeSession session(/*stop=*/false);
+        const GracefulStop graceful_stop(session);
+        raise(SIGTERM);
+        while (true) pause();
+      },
+      ::testing::KilledBySignal(SIGTERM), "");
+}
+
+TEST(GracefulStopDeathTest, SecondOneAborts) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  FakeSession session(/*stop=*/true);
+  EXPECT_DEATH(
+      {
+        const GracefulStop first(session);
+        const GracefulStop second(session);
+      },
+      "a second GracefulStop");
+}
+
+}  // namespace
+}  // namespace lockstep::rank
