@@ -92,7 +92,12 @@ void Reduce(std::byte* out, const std::byte* const* in, int source_count, size_t
   const At<T>* const first = reinterpret_cast<const At<T>*>(in[0]);
   if (source_count == 2) {
     const At<T>* const second = reinterpret_cast<const At<T>*>(in[1]);
-#pragma GCC ivdep  // `to` is one of the sources or apart from both: no element depends on another
+    // `to` is one of the sources or apart from both: no element depends on another.
+#if defined(__clang__)
+#pragma clang loop vectorize(assume_safety)
+#else
+#pragma GCC ivdep
+#endif
     for (size_t i = 0; i < count; ++i) to[i] = Finish<Op, T>(Op::template Combine<T>(first[i], second[i]), 2);
     return;
   }

@@ -16,6 +16,7 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
+#include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 
@@ -132,20 +133,20 @@ class AttachServer {
   void OnConnecting();
   void OnReady(uint64_t id, event::Readiness readiness);
   /// False when the connection is no more.
-  bool OnMessage(uint64_t id, const lockstep_attach_message& message);
-  bool OnHello(uint64_t id, const lockstep_attach_hello& hello);
-  bool OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request);
-  bool OnProgress(uint64_t id, const lockstep_attach_progress& progress);
+  bool OnMessage(uint64_t id, const lockstep_attach_message& message) REQUIRES(seq_);
+  bool OnHello(uint64_t id, const lockstep_attach_hello& hello) REQUIRES(seq_);
+  bool OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request) REQUIRES(seq_);
+  bool OnProgress(uint64_t id, const lockstep_attach_progress& progress) REQUIRES(seq_);
   void Drop(uint64_t id);
-  void Refuse(uint64_t id, const base::Status& why);
+  void Refuse(uint64_t id, const base::Status& why) REQUIRES(seq_);
 
-  Member* FindByCookie(const uint8_t* cookie);
-  base::Status PrepareRing(Member& member);
+  Member* FindByCookie(const uint8_t* cookie) REQUIRES(seq_);
+  base::Status PrepareRing(Member& member) REQUIRES(seq_);
   bool SendWorld(Connection& connection, const Member& member);
   base::Result<const SharedSegment*> FindSegment(const Connection& connection,
-                                                 const lockstep_attach_segment_request& request);
-  void Notify(bool Notices::* notice);
-  bool SendDueNotices(Connection& connection);
+                                                 const lockstep_attach_segment_request& request) REQUIRES(seq_);
+  void Notify(bool Notices::* notice) REQUIRES(seq_);
+  bool SendDueNotices(Connection& connection) REQUIRES(seq_);
   static bool Send(const Connection& connection, const void* message, size_t length, int fd);
 
   base::Sequence seq_;
