@@ -334,7 +334,7 @@ class Resolver {
         job().spec().has_resources() && job().spec().resources().ByteSizeLong() > 0;
     if (has_resources)
       AddNote("spec.resources is for clusters; nothing is reserved or limited on this machine");
-    ApplyDefaults(&job());
+    CompleteCounts();
     for (Problem problem : Validate(job())) {
       // What could not be read was reported where it stands.
       const auto same = [&](const Problem& known) { return known.path == problem.path; };
@@ -342,6 +342,15 @@ class Resolver {
       problem.source = SourceOf(resolved_.sources, problem.path);
       problems_.push_back(std::move(problem));
     }
+  }
+
+  // Says of a count that was derived what it was derived from.
+  void CompleteCounts() {
+    const bool per_node = job().spec().gang().has_processes_per_node();
+    const bool total = job().spec().gang().has_total_processes();
+    ApplyDefaults(&job());
+    if (total && !per_node) resolved_.sources[kPerNode] = "from totalProcesses";
+    if (per_node && !total) resolved_.sources[kTotal] = "from processesPerNode";
   }
 
   base::Status CheckOneNode() {

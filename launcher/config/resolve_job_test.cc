@@ -313,6 +313,8 @@ TEST(PrintConfigTest, ShowsEachValueWithItsSourceAndNoSecret) {
   const std::string text =
       PrintConfig(Resolved({{"-np", "2", "--env", "API_KEY=hush", "./train", "a b"}}));
 
+  EXPECT_THAT(text,
+              HasSubstr("    processesPerNode: 2                         # from totalProcesses\n"));
   EXPECT_THAT(text, HasSubstr("    totalProcesses: 2                           # flag -np\n"));
   EXPECT_THAT(text,
               HasSubstr("    args: [\"a b\"]                               # command line\n"));

@@ -13,7 +13,8 @@ const std::vector<std::string_view> kNames = {"command", "args", "workingDirecto
 
 TEST(NearestNameTest, FindsAMistypedName) {
   EXPECT_EQ(NearestName("comand", kNames), "command");
-  EXPECT_EQ(NearestName("agrs", kNames), "args") << "two swapped letters are one mistake";
+  EXPECT_EQ(NearestName("agrs", kNames), "args");
+  EXPECT_EQ(NearestName("nev", {"env"}), "env") << "two swapped letters are one mistake";
   EXPECT_EQ(NearestName("workingdirectory", kNames), "workingDirectory");
   EXPECT_EQ(NearestName("max_restart", kNames), "max-restarts");
 }
