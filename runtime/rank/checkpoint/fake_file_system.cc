@@ -33,6 +33,7 @@ void FakeFileSystem::FailCall(int k, bool and_all_after) {
 void FakeFileSystem::CutPower(PowerCut what_stays) {
   if (what_stays == PowerCut::kOnlySynced) now_ = synced_;
   synced_ = now_;
+  unsynced_names_.clear();
 }
 
 std::vector<std::byte>& FakeFileSystem::File(const std::string& path) {
@@ -67,33 +68,50 @@ Status FakeFileSystem::WriteDurably(const std::string& path,
   const bool fails = ThisCallFails();
   if (fails) bytes.resize(bytes.size() / 2);
   now_[path] = std::move(bytes);
+  unsynced_names_.insert(path);
   return fails ? Failure("write " + path) : OkStatus();
 }
 
 Status FakeFileSystem::SyncDirectory(const std::string& path) {
   if (ThisCallFails()) return Failure("fsync " + path);
-  // What is named in the folder becomes what a power cut keeps, with all that hangs below it.
   std::erase_if(synced_, [&](const auto& entry) {
-    return IsBelow(entry.first, path) && !now_.contains(entry.first);
+    if (!IsBelow(entry.first, path)) return false;
+    const std::string child = entry.first.substr(0, entry.first.find('/', path.size() + 1));
+    return !now_.contains(child) || unsynced_names_.contains(child);
   });
+  std::erase_if(unsynced_names_, [&](const std::string& name) { return ParentOf(name) == path; });
   for (const auto& [name, content] : now_) {
-    if (IsBelow(name, path)) synced_[name] = content;
+    if (IsBelow(name, path) && EveryNameIsSynced(name, path)) synced_[name] = content;
   }
   return OkStatus();
+}
+
+/// From `path` down to that below `folder`. What hangs below a new name is as safe as its own
+/// names.
+bool FakeFileSystem::EveryNameIsSynced(std::string path, const std::string& folder) const {
+  for (; path != folder; path = ParentOf(path)) {
+    if (unsynced_names_.contains(path)) return false;
+  }
+  return true;
 }
 
 Status FakeFileSystem::Rename(const std::string& from, const std::string& to) {
   if (ThisCallFails()) return Failure("rename " + from + " to " + to);
   if (!now_.contains(from)) return base::NotFoundError("rename " + from);
-  if (now_.contains(to))
+  if (now_.contains(to)) {
     return base::FailedPreconditionError("rename to " + to + ": Directory not empty");
+  }
   Tree moved;
+  std::set<std::string> moved_unsynced = {to};
   std::erase_if(now_, [&](const auto& entry) {
     if (!IsSameOrBelow(entry.first, from)) return false;
-    moved[to + entry.first.substr(from.size())] = entry.second;
+    const std::string name = to + entry.first.substr(from.size());
+    moved[name] = entry.second;
+    if (unsynced_names_.erase(entry.first) > 0) moved_unsynced.insert(name);
     return true;
   });
   now_.merge(moved);
+  unsynced_names_.merge(moved_unsynced);
   return OkStatus();
 }
 
@@ -101,7 +119,9 @@ Status FakeFileSystem::RemoveTree(const std::string& path) {
   const bool fails = ThisCallFails();
   // Half of it: the files are gone, the folders are not.
   std::erase_if(now_, [&](const auto& entry) {
-    return IsSameOrBelow(entry.first, path) && (!fails || entry.second.has_value());
+    if (!IsSameOrBelow(entry.first, path) || (fails && !entry.second.has_value())) return false;
+    unsynced_names_.erase(entry.first);
+    return true;
   });
   return fails ? Failure("remove " + path) : OkStatus();
 }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,8 @@ namespace lockstep::rank {
 /// A file system in memory for tests, in which a chosen call fails and the power goes at a chosen
 /// call. Only absolute, normal paths. Single-threaded.
 ///
-/// What a power cut keeps: files and folders as they were at the last SyncDirectory of the folder
-/// that names them (kOnlySynced), or all that happened (kEverything): a real disk may do either.
+/// What a power cut keeps: names as they were at the last SyncDirectory of the folder they are in
+/// (kOnlySynced), or all that happened (kEverything): a real disk may do either.
 class FakeFileSystem final : public FileSystem {
  public:
   enum class PowerCut { kOnlySynced, kEverything };
@@ -45,9 +46,11 @@ class FakeFileSystem final : public FileSystem {
 
   bool ThisCallFails();
   base::Status Failure(const std::string& what) const;
+  bool EveryNameIsSynced(std::string path, const std::string& folder) const;
 
   Tree now_;
-  Tree synced_;
+  Tree synced_;                           // what a power cut leaves
+  std::set<std::string> unsynced_names_;  // made or renamed since their folder was synced
   int calls_ = 0;
   int failing_call_ = 0;
   bool and_all_after_ = false;
