@@ -446,6 +446,20 @@ TEST_F(DistributedDataParallelTest, ModuleIsOrdinaryAgainAfterTheEnd) {
   });
 }
 
+// A graph keeps the nodes alive on which the hooks were.
+TEST_F(DistributedDataParallelTest, GraphThatOutlivesItCallsNoDeadHook) {
+  Tensor losses[kSize];
+  Run([&](Group& group, Net& net, DistributedDataParallel&) {
+    losses[group.rank().value()] = LossOf(net, InputOf(0));
+  });
+
+  losses[0].backward();
+
+  Net one(0);
+  LossOf(one, InputOf(0)).backward();
+  EXPECT_TRUE(SameBits(GradientsOf(*nets_[0]), GradientsOf(one)));
+}
+
 TEST_F(DistributedDataParallelTest, EmptyShareTakesPart) {
   Run([&](Group& group, Net& net, DistributedDataParallel& parallel) {
     const int64_t samples = group.rank().value() == 0 ? kShare : 0;
