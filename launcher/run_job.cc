@@ -102,7 +102,11 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.state.set_name(options.name);
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
-  return RunFront(front, [&config](base::UniqueFd link) {
+  return RunFront(front, [&config](base::UniqueFd link, pid_t guard) {
+    // Not this process, when that one is in the background.
+    if (auto identity = IdentifyProcess(config.here, guard); identity.ok()) {
+      *config.state.mutable_front() = *std::move(identity);
+    }
     return RunAgent(std::move(config), std::move(link));
   });
 }

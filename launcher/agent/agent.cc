@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <google/protobuf/util/json_util.h>
+
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -16,6 +18,7 @@
 #include "elastic/gang.h"
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/gang_driver.h"
+#include "launcher/agent/job_events.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/attach/attach_server.h"
 #include "launcher/exit_codes.h"
@@ -24,6 +27,7 @@
 #include "launcher/verdict/error_file.h"
 #include "launcher/verdict/root_cause.h"
 #include "launcher/verdict/screen.h"
+#include "launcher/version.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/event/epoll_loop.h"
@@ -33,6 +37,7 @@
 #include "runtime/process/real_processes.h"
 #include "runtime/process/stdin_forwarder.h"
 #include "runtime/proto/duration_text.h"
+#include "runtime/proto/redact.h"
 #include "runtime/telemetry/event_log.h"
 #include "runtime/topology/cpu_count.h"
 #include "runtime/topology/world.h"
@@ -72,23 +77,26 @@ class Agent final : public GangDelegate, public ControlTarget {
   void OnSpawned(const elastic::RankProcess& process, pid_t pid) override;
   void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
   void OnAllSpawned() override;
-  std::string OnExited(const elastic::RankProcess& process, const process::Exit& exit) override;
-  void OnSignalled(int signal, const std::vector<elastic::RankProcess>& processes) override;
+  std::string OnExited(const elastic::RankProcess& process, pid_t pid,
+                       const process::Exit& exit) override;
+  void OnSignalled(int signal, bool whole_tree,
+                   const std::vector<elastic::RankProcess>& processes) override;
   void PersistRestarts(int used) override;
   void OnNotice(const elastic::Notice& notice) override;
   void OnRoundEnded(const elastic::RoundOutcome& outcome) override;
   void OnJobEnded(const elastic::JobOutcome& outcome) override;
 
   proto::StatusReply GetStatus() const override;
-  void StopByVerb(const proto::StopRequest& request) override;
-  base::Result<int> SignalByVerb(const proto::SignalRequest& request) override;
+  proto::StopReply StopByVerb(const proto::StopRequest& request) override;
 
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
-  base::Round round() const { return driver_->state().round; }
+  // What is told of a round comes when the gang's state may already be that of the next.
+  base::Round round() const { return facts_.round; }
 
   base::Status ClaimMasterPort();
   base::Status OpenAttach();
+  void LogJobStarted();
   void OnLinkReadable();
   void OnSignal(int signal, const std::string& source);
   void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
@@ -105,6 +113,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   void SayIfFailed(const base::Status& status) {
     if (!status.ok()) Say(status.ToString());
   }
+  void SaveSpec();
   void SaveState(proto::JobPhase phase);
   void Finish(int exit_status);
 
@@ -218,8 +227,23 @@ base::Status Agent::OpenAttach() {
   return base::OkStatus();
 }
 
+void Agent::LogJobStarted() {
+  proto::Event event;
+  proto::JobStarted& started = *event.mutable_job_started();
+  started.set_name(config_.state.name());
+  for (const std::string& word : config_.arguments) started.add_command(word);
+  started.set_rank_count(config_.rank_count);
+  started.set_max_restarts(facts_.max_restarts);
+  started.set_lockstep_version(std::string(kVersion));
+  started.set_agent_pid(::getpid());
+  started.set_containment(processes_->containment());
+  started.set_master_port(world_.master_port);
+  Log(std::move(event));
+}
+
 int Agent::Run() {
   started_at_ = loop_.Now();
+  LogJobStarted();
   driver_->Start();
   loop_.Run();
   events_->Flush();
@@ -268,14 +292,12 @@ void Agent::Stop(int signal, bool at_once, const std::string& source, const std:
   driver_->RequestStop(signal, at_once);
 }
 
-void Agent::StopByVerb(const proto::StopRequest& request) {
+proto::StopReply Agent::StopByVerb(const proto::StopRequest& request) {
   Stop(request.signal() == 0 ? SIGTERM : request.signal(), request.at_once(), "lockstep stop",
        request.reason());
-}
-
-base::Result<int> Agent::SignalByVerb(const proto::SignalRequest& request) {
-  if (request.ranks_size() > 0) return base::UnimplementedError("signals go to all ranks");
-  return driver_->ForwardSignal(request.signal());
+  proto::StopReply reply;
+  reply.set_grace_ns(request.at_once() ? 0 : facts_.stop_grace.count());
+  return reply;
 }
 
 void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
@@ -290,10 +312,7 @@ void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& 
 // ------------------------------------------------------------------------------- life of the gang
 
 base::Status Agent::BeginRound(const elastic::SpawnRanks& round) {
-  proto::Event event;
-  event.mutable_round_started()->set_restart_count(static_cast<uint32_t>(round.restart_count));
-  event.mutable_round_started()->set_rank_count(static_cast<int32_t>(round.processes.size()));
-  Log(std::move(event));
+  Log(RoundStartedEvent(round));
   facts_.round = round.round;
   facts_.restart_count = round.restart_count;
   steps_.clear();
@@ -353,51 +372,33 @@ base::Result<process::SpawnSpec> Agent::Prepare(const elastic::RankProcess& proc
 void Agent::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
   spawning_fds_ = {};
   spawning_stdin_.reset();
-  proto::Event event;
-  event.mutable_rank_spawned()->set_rank(process.rank.value());
-  event.mutable_rank_spawned()->set_incarnation(process.incarnation.value());
-  event.mutable_rank_spawned()->set_pid(pid);
-  Log(std::move(event));
+  Log(RankSpawnedEvent(process, pid));
 }
 
 void Agent::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
   spawning_fds_ = {};
   spawning_stdin_.reset();
-  proto::Event event;
-  event.mutable_rank_spawn_failed()->set_rank(process.rank.value());
-  event.mutable_rank_spawn_failed()->set_incarnation(process.incarnation.value());
-  event.mutable_rank_spawn_failed()->set_error(error.ToString());
-  Log(std::move(event));
+  Log(RankSpawnFailedEvent(process, error));
 }
 
 void Agent::OnAllSpawned() {
   SaveState(proto::JOB_PHASE_RUNNING);
   if (std::exchange(started_told_, true)) return;
   SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
+  SaveSpec();
 }
 
-std::string Agent::OnExited(const elastic::RankProcess& process, const process::Exit& exit) {
-  proto::Event event;
-  proto::RankExited& exited = *event.mutable_rank_exited();
-  exited.set_rank(process.rank.value());
-  exited.set_incarnation(process.incarnation.value());
-  exited.set_exit_code(exit.code);
-  exited.set_signal(exit.signal);
-  exited.set_core_dumped(exit.core_dumped);
-  exited.set_out_of_memory(exit.out_of_memory);
-  Log(std::move(event));
+std::string Agent::OnExited(const elastic::RankProcess& process, pid_t pid,
+                            const process::Exit& exit) {
+  Log(RankExitedEvent(process, pid, exit));
   if (exit.StatusCode() == 0) return "";
   output_->ReadNow(process.rank);
   return Fingerprint({exit.code, exit.signal, exit.out_of_memory, ""}, EvidenceOf(process.rank));
 }
 
-void Agent::OnSignalled(int signal, const std::vector<elastic::RankProcess>& processes) {
-  proto::Event event;
-  event.mutable_signal_sent()->set_signal(signal);
-  for (const elastic::RankProcess& process : processes) {
-    event.mutable_signal_sent()->add_ranks(process.rank.value());
-  }
-  Log(std::move(event));
+void Agent::OnSignalled(int signal, bool whole_tree,
+                        const std::vector<elastic::RankProcess>& processes) {
+  Log(SignalSentEvent(signal, whole_tree, processes));
 }
 
 void Agent::PersistRestarts(int used) {
@@ -421,10 +422,7 @@ void Agent::OnNotice(const elastic::Notice& notice) {
       break;
   }
   Say(text);
-  proto::Event event;
-  event.mutable_notice()->set_text(text);
-  for (const base::Rank rank : notice.ranks) event.mutable_notice()->add_ranks(rank.value());
-  Log(std::move(event));
+  Log(NoticeEvent(notice, text));
 }
 
 RankEvidence Agent::EvidenceOf(base::Rank rank) const {
@@ -455,17 +453,12 @@ void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome) {
   for (const elastic::RankRecord& rank : outcome.ranks) output_->ReadNow(rank.process.rank);
   attach_->EndRound();
   last_verdict_ = MakeVerdict(outcome, FactsOf(&outcome));
-  proto::Event event;
-  proto::RoundEnded& ended = *event.mutable_round_ended();
-  ended.set_decision(std::string(elastic::DecisionName(outcome.decision)));
-  if (outcome.culprit) ended.set_culprit(outcome.culprit->value());
-  if (outcome.best_step) ended.set_best_step(*outcome.best_step);
-  if (last_verdict_) ended.set_verdict_class(proto::Verdict::Class_Name(last_verdict_->class_()));
-  Log(std::move(event));
+  const bool restarts = outcome.decision == elastic::Decision::kRestart;
+  Log(RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
+  if (restarts) Log(RestartScheduledEvent(outcome));
   if (!last_verdict_) return;
   SayIfFailed(config_.directory.WriteRoundVerdict(outcome.round, VerdictJson(*last_verdict_)));
-  if (outcome.decision == elastic::Decision::kRestart)
-    output_->Print(RenderVerdict(*last_verdict_));
+  if (restarts) output_->Print(RenderVerdict(*last_verdict_));
 }
 
 void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
@@ -476,11 +469,7 @@ void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
     SayIfFailed(config_.directory.WriteVerdict(VerdictJson(*verdict)));
     output_->Print(RenderVerdict(*verdict));
   }
-  proto::Event event;
-  event.mutable_job_ended()->set_decision(std::string(elastic::DecisionName(outcome.decision)));
-  event.mutable_job_ended()->set_exit_code(exit_status);
-  event.mutable_job_ended()->set_restarts_used(static_cast<uint32_t>(outcome.restarts_used));
-  Log(std::move(event));
+  Log(JobEndedEvent(outcome, exit_status));
   Finish(exit_status);
 }
 
@@ -490,6 +479,17 @@ void Agent::Finish(int exit_status) {
   config_.state.set_exit_code(exit_status);
   SaveState(proto::JOB_PHASE_ENDED);
   output_->Flush(kFlushDeadline, [this](const base::Status&) { loop_.Quit(); });
+}
+
+/// Off the path on which the ranks are launched: nobody reads it before they run.
+void Agent::SaveSpec() {
+  std::string json;
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  const auto made = google::protobuf::util::MessageToJsonString(
+      proto::RedactedCopy(config_.job), &json, options);
+  SayIfFailed(made.ok() ? config_.directory.WriteSpec(json)
+                        : base::InternalError("write the spec as JSON: " + made.ToString()));
 }
 
 void Agent::SaveState(proto::JobPhase phase) {
@@ -511,8 +511,7 @@ void Agent::SaveState(proto::JobPhase phase) {
   SayIfFailed(config_.directory.WriteState(state));
 }
 
-// ---------------------------------------------------------------------------------------- for
-// verbs
+// -------------------------------------------------------------------------------------- for verbs
 
 std::string_view LifeName(elastic::RankRecord::Life life) {
   using Life = elastic::RankRecord::Life;

@@ -53,18 +53,8 @@ proto::ControlReply ControlServer::Answer(const proto::ControlRequest& request) 
   switch (request.kind_case()) {
     case proto::ControlRequest::kStatus: *reply.mutable_status() = target_.GetStatus(); break;
     case proto::ControlRequest::kStop:
-      target_.StopByVerb(request.stop());
-      reply.mutable_stop();
+      *reply.mutable_stop() = target_.StopByVerb(request.stop());
       break;
-    case proto::ControlRequest::kSignal: {
-      const base::Result<int> ranks = target_.SignalByVerb(request.signal());
-      if (ranks.ok()) {
-        reply.mutable_signal()->set_ranks(*ranks);
-      } else {
-        refuse(ranks.status());
-      }
-      break;
-    }
     case proto::ControlRequest::KIND_NOT_SET:
       refuse(
           base::InvalidArgumentError("a control request that this agent does not know; use the "

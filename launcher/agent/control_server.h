@@ -21,9 +21,8 @@ class ControlTarget {
  public:
   virtual ~ControlTarget() = default;
   virtual proto::StatusReply GetStatus() const = 0;
-  virtual void StopByVerb(const proto::StopRequest& request) = 0;
-  /// Returns how many ranks got it.
-  virtual base::Result<int> SignalByVerb(const proto::SignalRequest& request) = 0;
+  /// The teardown has begun when it returns.
+  virtual proto::StopReply StopByVerb(const proto::StopRequest& request) = 0;
 };
 
 /// Answers the verbs (ps, status, stop) of the job's user on a unix socket: one ControlReply for

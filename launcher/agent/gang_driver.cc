@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/gang_driver.h"
 
+#include <csignal>
 #include <utility>
 #include <variant>
 
@@ -46,7 +47,8 @@ base::Status GangDriver::Spawn(const elastic::RankProcess& process) {
   ASSIGN_OR_RETURN(const process::SpawnSpec spec, deps_.delegate.Prepare(process));
   ASSIGN_OR_RETURN(std::unique_ptr<process::Process> spawned,
                    deps_.processes.Spawn(spec, [this, process](const process::Exit& exit) {
-                     const std::string fingerprint = deps_.delegate.OnExited(process, exit);
+                     const std::string fingerprint =
+                         deps_.delegate.OnExited(process, Find(process)->pid(), exit);
                      Handle(elastic::RankExited{
                          process, {exit.code, exit.signal, exit.out_of_memory, fingerprint}});
                    }));
@@ -63,7 +65,7 @@ process::Process* GangDriver::Find(const elastic::RankProcess& process) {
 }
 
 void GangDriver::Do(const elastic::SignalLeaders& action) {
-  deps_.delegate.OnSignalled(action.signal, action.processes);
+  deps_.delegate.OnSignalled(action.signal, false, action.processes);
   for (const elastic::RankProcess& process : action.processes) {
     // A leader that has just ended is about to be reported; nothing is lost with the signal.
     if (process::Process* found = Find(process)) (void)found->SignalLeader(action.signal);
@@ -71,13 +73,14 @@ void GangDriver::Do(const elastic::SignalLeaders& action) {
 }
 
 void GangDriver::Do(const elastic::SignalTrees& action) {
-  deps_.delegate.OnSignalled(action.signal, action.processes);
+  deps_.delegate.OnSignalled(action.signal, true, action.processes);
   for (const elastic::RankProcess& process : action.processes) {
     if (process::Process* found = Find(process)) (void)found->SignalAll(action.signal);
   }
 }
 
 void GangDriver::Do(const elastic::KillTrees& action) {
+  deps_.delegate.OnSignalled(SIGKILL, true, action.processes);
   for (const elastic::RankProcess& process : action.processes) {
     process::Process* found = Find(process);
     if (found == nullptr) {
@@ -124,13 +127,12 @@ void GangDriver::RetireProcesses() {
   retire_ = deps_.loop.After(base::Duration(0), [this] { retired_.clear(); });
 }
 
-int GangDriver::ForwardSignal(int signal) {
+void GangDriver::ForwardSignal(int signal) {
   seq_.AssertHeld();
-  int count = 0;
   for (const auto& [key, process] : processes_) {
-    if (!process->exit() && process->SignalLeader(signal).ok()) ++count;
+    // A leader that has just ended is about to be reported; nothing is lost with the signal.
+    if (!process->exit()) (void)process->SignalLeader(signal);
   }
-  return count;
 }
 
 }  // namespace lockstep::launcher

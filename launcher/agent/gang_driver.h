@@ -33,8 +33,11 @@ class GangDelegate {
   /// Every process of the round has been spawned, or has failed to.
   virtual void OnAllSpawned() = 0;
   /// Returns what makes this failure the same as another: elastic::RankExit::fingerprint.
-  virtual std::string OnExited(const elastic::RankProcess& process, const process::Exit& exit) = 0;
-  virtual void OnSignalled(int signal, const std::vector<elastic::RankProcess>& processes) = 0;
+  virtual std::string OnExited(const elastic::RankProcess& process, pid_t pid,
+                               const process::Exit& exit) = 0;
+  /// A signal goes to the leaders of these, or to all that they ever made.
+  virtual void OnSignalled(int signal, bool whole_tree,
+                           const std::vector<elastic::RankProcess>& processes) = 0;
 
   virtual void PersistRestarts(int used) = 0;
   virtual void OnNotice(const elastic::Notice& notice) = 0;
@@ -65,8 +68,8 @@ class GangDriver {
   void ReportProgress(const elastic::RankProcess& process, int64_t step) {
     Handle(elastic::Progress{process, step});
   }
-  /// Passes a user's signal (USR1, USR2) on to the leaders that live; returns how many there are.
-  int ForwardSignal(int signal);
+  /// Passes a user's signal (USR1, USR2) on to the leaders that live.
+  void ForwardSignal(int signal);
 
   const elastic::GangState& state() const { return state_; }
 

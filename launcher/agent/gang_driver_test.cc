@@ -46,10 +46,10 @@ class FakeAgent final : public GangDelegate {
     ++spawn_failures_;
   }
   void OnAllSpawned() override {}
-  std::string OnExited(const elastic::RankProcess&, const process::Exit& exit) override {
+  std::string OnExited(const elastic::RankProcess&, pid_t, const process::Exit& exit) override {
     return exit.ToString();
   }
-  void OnSignalled(int, const std::vector<elastic::RankProcess>&) override {}
+  void OnSignalled(int, bool, const std::vector<elastic::RankProcess>&) override {}
   void PersistRestarts(int used) override { persisted_ = used; }
   void OnNotice(const elastic::Notice&) override {}
   void OnRoundEnded(const elastic::RoundOutcome& outcome) override { rounds_.push_back(outcome); }

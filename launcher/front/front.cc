@@ -146,12 +146,13 @@ int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) 
 
   base::Result<FrontLink> link = MakeFrontLink();
   if (!link.ok()) return Fail(link.status());
+  const pid_t front = ::getpid();
   base::Result<process::ForkedChild> agent = process::ForkChild([&] {
     signals.reset();
     link->front.reset();
     ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
     ::setsid();  // the terminal's signals reach the front alone
-    return agent_body(std::move(link->agent));
+    return agent_body(std::move(link->agent), front);
   });
   if (!agent.ok()) return Fail(agent.status().WithFrame("while starting the agent"));
   link->agent.reset();
@@ -208,10 +209,10 @@ int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
       return Fail(status);
     const int write_fd = write_end.get();
     return ForkAndGuard(
-        [&](base::UniqueFd link) {
-          write_end
-              .reset();  // else the agent would keep the caller waiting after the front has died
-          return agent(std::move(link));
+        [&](base::UniqueFd link, pid_t front) {
+          // Else the agent would keep the caller waiting after the front has died.
+          write_end.reset();
+          return agent(std::move(link), front);
         },
         [write_fd] { (void)!::write(write_fd, "s", 1); });
   });

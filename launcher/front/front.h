@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_LAUNCHER_FRONT_FRONT_H_
 #define LOCKSTEP_LAUNCHER_FRONT_FRONT_H_
 
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
 
@@ -9,9 +11,9 @@
 
 namespace lockstep::launcher {
 
-/// What the agent's process does: gets its end of the link, returns the exit status of `lockstep
-/// run`.
-using AgentBody = std::function<int(base::UniqueFd link)>;
+/// What the agent's process does: gets its end of the link and the pid of the front that guards it,
+/// returns the exit status of `lockstep run`.
+using AgentBody = std::function<int(base::UniqueFd link, pid_t front)>;
 
 struct FrontOptions {
   /// Go into the background once the ranks run; the terminal's owner gets its prompt back.

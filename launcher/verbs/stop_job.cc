@@ -17,8 +17,6 @@ using namespace std::chrono_literals;
 constexpr base::Duration kAnswerLimit = 5s;
 // A job that is starting listens within milliseconds.
 constexpr base::Duration kListenLimit = 2s;
-// The default of Grace.user_stop, for an agent that does not say what it gives.
-constexpr base::Duration kUsualGrace = 30s;
 constexpr int kPauseMilliseconds = 10;
 
 base::Status ElsewhereError(const JobEntry& job) {
@@ -53,11 +51,6 @@ proto::ControlRequest RequestOf(const StopJobOptions& options) {
   stop.set_at_once(options.at_once);
   stop.set_reason("lockstep stop, pid " + std::to_string(::getpid()));
   return request;
-}
-
-base::Duration GraceOf(const StopJobOptions& options, const proto::StopReply& reply) {
-  if (options.at_once) return base::Duration(0);
-  return reply.has_grace_ns() ? base::Duration(reply.grace_ns()) : kUsualGrace;
 }
 
 /// Asks the agent until it listens or the job is no longer live. Then `job` is as it was found.
@@ -147,7 +140,7 @@ base::Status StopJob(const VerbContext& context, const StopJobOptions& options) 
     std::fprintf(context.out, "job %s is ending\n", job.id.c_str());
     return base::OkStatus();
   }
-  return AwaitEnd(context, options, job, GraceOf(options, reply));
+  return AwaitEnd(context, options, job, base::Duration(reply.grace_ns()));
 }
 
 }  // namespace lockstep::launcher

@@ -56,12 +56,9 @@ FakeAgent::~FakeAgent() {
   thread_.join();
 }
 
-void FakeAgent::StopByVerb(const proto::StopRequest& request) {
+proto::StopReply FakeAgent::StopByVerb(const proto::StopRequest& request) {
   if (on_stop_) on_stop_(request);
-}
-
-base::Result<int> FakeAgent::SignalByVerb(const proto::SignalRequest&) {
-  return base::UnimplementedError("no verb of these sends signals");
+  return stop_reply;
 }
 
 MarkedProcess::MarkedProcess(const std::string& mark) {

@@ -44,11 +44,12 @@ class FakeAgent final : public ControlTarget {
                      std::function<void(const proto::StopRequest&)> on_stop = nullptr);
   ~FakeAgent() override;
 
-  proto::StatusReply reply;  // set before the first request
+  // Set before the first request.
+  proto::StatusReply reply;
+  proto::StopReply stop_reply;
 
   proto::StatusReply GetStatus() const override { return reply; }
-  void StopByVerb(const proto::StopRequest& request) override;
-  base::Result<int> SignalByVerb(const proto::SignalRequest& request) override;
+  proto::StopReply StopByVerb(const proto::StopRequest& request) override;
 
  private:
   const std::function<void(const proto::StopRequest&)> on_stop_;

@@ -1,0 +1,93 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/job_events.h"
+
+#include <string>
+
+namespace lockstep::launcher {
+
+proto::Event RoundStartedEvent(const elastic::SpawnRanks& round) {
+  proto::Event event;
+  proto::RoundStarted& started = *event.mutable_round_started();
+  started.set_restart_count(static_cast<uint32_t>(round.restart_count));
+  started.set_rank_count(static_cast<int32_t>(round.processes.size()));
+  return event;
+}
+
+proto::Event RankSpawnedEvent(const elastic::RankProcess& process, pid_t pid) {
+  proto::Event event;
+  proto::RankSpawned& spawned = *event.mutable_rank_spawned();
+  spawned.set_rank(process.rank.value());
+  spawned.set_incarnation(process.incarnation.value());
+  spawned.set_pid(pid);
+  return event;
+}
+
+proto::Event RankSpawnFailedEvent(const elastic::RankProcess& process, const base::Status& error) {
+  proto::Event event;
+  proto::RankSpawnFailed& failed = *event.mutable_rank_spawn_failed();
+  failed.set_rank(process.rank.value());
+  failed.set_incarnation(process.incarnation.value());
+  failed.set_error(error.ToString());
+  return event;
+}
+
+proto::Event RankExitedEvent(const elastic::RankProcess& process, pid_t pid,
+                             const process::Exit& exit) {
+  proto::Event event;
+  proto::RankExited& exited = *event.mutable_rank_exited();
+  exited.set_rank(process.rank.value());
+  exited.set_incarnation(process.incarnation.value());
+  exited.set_pid(pid);
+  exited.set_exit_code(exit.code);
+  exited.set_signal(exit.signal);
+  exited.set_core_dumped(exit.core_dumped);
+  exited.set_out_of_memory(exit.out_of_memory);
+  return event;
+}
+
+proto::Event SignalSentEvent(int signal, bool whole_tree,
+                             const std::vector<elastic::RankProcess>& processes) {
+  proto::Event event;
+  proto::SignalSent& sent = *event.mutable_signal_sent();
+  sent.set_signal(signal);
+  sent.set_whole_tree(whole_tree);
+  for (const elastic::RankProcess& process : processes) sent.add_ranks(process.rank.value());
+  return event;
+}
+
+proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text) {
+  proto::Event event;
+  event.mutable_notice()->set_text(std::string(text));
+  for (const base::Rank rank : notice.ranks) event.mutable_notice()->add_ranks(rank.value());
+  return event;
+}
+
+proto::Event RoundEndedEvent(const elastic::RoundOutcome& outcome, const proto::Verdict* verdict) {
+  proto::Event event;
+  proto::RoundEnded& ended = *event.mutable_round_ended();
+  ended.set_decision(std::string(elastic::DecisionName(outcome.decision)));
+  if (outcome.culprit) ended.set_culprit(outcome.culprit->value());
+  if (outcome.best_step) ended.set_best_step(*outcome.best_step);
+  if (verdict != nullptr) ended.set_verdict_class(proto::Verdict::Class_Name(verdict->class_()));
+  return event;
+}
+
+proto::Event RestartScheduledEvent(const elastic::RoundOutcome& outcome) {
+  proto::Event event;
+  proto::RestartScheduled& scheduled = *event.mutable_restart_scheduled();
+  scheduled.set_restart(static_cast<uint32_t>(outcome.restart));
+  scheduled.set_max_restarts(static_cast<uint32_t>(outcome.max_restarts));
+  scheduled.set_delay_ns(outcome.delay.count());
+  return event;
+}
+
+proto::Event JobEndedEvent(const elastic::JobOutcome& outcome, int exit_status) {
+  proto::Event event;
+  proto::JobEnded& ended = *event.mutable_job_ended();
+  ended.set_decision(std::string(elastic::DecisionName(outcome.decision)));
+  ended.set_exit_code(exit_status);
+  ended.set_restarts_used(static_cast<uint32_t>(outcome.restarts_used));
+  return event;
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,35 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_AGENT_JOB_EVENTS_H_
+#define LOCKSTEP_LAUNCHER_AGENT_JOB_EVENTS_H_
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "elastic/gang.h"
+#include "runtime/process/processes.h"
+#include "runtime/proto/event.pb.h"
+#include "runtime/proto/verdict.pb.h"
+
+/// What happens to a gang, as events of the job's log (event.proto). Pure functions, for any thread.
+namespace lockstep::launcher {
+
+proto::Event RoundStartedEvent(const elastic::SpawnRanks& round);
+proto::Event RankSpawnedEvent(const elastic::RankProcess& process, pid_t pid);
+proto::Event RankSpawnFailedEvent(const elastic::RankProcess& process, const base::Status& error);
+proto::Event RankExitedEvent(const elastic::RankProcess& process, pid_t pid,
+                             const process::Exit& exit);
+proto::Event SignalSentEvent(int signal, bool whole_tree,
+                             const std::vector<elastic::RankProcess>& processes);
+proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text);
+/// `verdict` is null when the round succeeded.
+proto::Event RoundEndedEvent(const elastic::RoundOutcome& outcome, const proto::Verdict* verdict);
+/// `outcome` decided for a restart.
+proto::Event RestartScheduledEvent(const elastic::RoundOutcome& outcome);
+proto::Event JobEndedEvent(const elastic::JobOutcome& outcome, int exit_status);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_AGENT_JOB_EVENTS_H_

@@ -1,0 +1,73 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/job_events.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+
+namespace lockstep::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr elastic::RankProcess kProcess{base::Rank(3), base::Incarnation(1)};
+
+TEST(JobEventsTest, ARanksEndNamesItsProcess) {
+  const proto::RankExited exited =
+      RankExitedEvent(kProcess, 77, {.signal = SIGKILL, .out_of_memory = true}).rank_exited();
+
+  EXPECT_EQ(exited.rank(), 3);
+  EXPECT_EQ(exited.incarnation(), 1u);
+  EXPECT_EQ(exited.pid(), 77);
+  EXPECT_EQ(exited.signal(), SIGKILL);
+  EXPECT_TRUE(exited.out_of_memory());
+}
+
+TEST(JobEventsTest, ASignalSaysWhomItReaches) {
+  const proto::SignalSent sent = SignalSentEvent(SIGTERM, true, {kProcess}).signal_sent();
+
+  EXPECT_EQ(sent.signal(), SIGTERM);
+  EXPECT_TRUE(sent.whole_tree());
+  EXPECT_THAT(sent.ranks(), ElementsAre(3));
+}
+
+TEST(JobEventsTest, ARoundsEndNamesClassCulpritAndDecision) {
+  elastic::RoundOutcome outcome;
+  outcome.culprit = base::Rank(2);
+  outcome.decision = elastic::Decision::kRestart;
+  outcome.best_step = 41;
+  proto::Verdict verdict;
+  verdict.set_class_(proto::Verdict::DEAD_RANK);
+
+  const proto::RoundEnded ended = RoundEndedEvent(outcome, &verdict).round_ended();
+
+  EXPECT_EQ(ended.verdict_class(), "DEAD_RANK");
+  EXPECT_EQ(ended.culprit(), 2);
+  EXPECT_EQ(ended.decision(), "restart");
+  EXPECT_EQ(ended.best_step(), 41);
+}
+
+TEST(JobEventsTest, ASuccessHasNoClassAndNoCulprit) {
+  const proto::RoundEnded ended = RoundEndedEvent({}, nullptr).round_ended();
+
+  EXPECT_EQ(ended.verdict_class(), "");
+  EXPECT_FALSE(ended.has_culprit());
+}
+
+TEST(JobEventsTest, ARestartIsCountedAndDelayed) {
+  elastic::RoundOutcome outcome;
+  outcome.restart = 2;
+  outcome.max_restarts = 5;
+  outcome.delay = std::chrono::milliseconds(1500);
+
+  const proto::RestartScheduled scheduled = RestartScheduledEvent(outcome).restart_scheduled();
+
+  EXPECT_EQ(scheduled.restart(), 2u);
+  EXPECT_EQ(scheduled.max_restarts(), 5u);
+  EXPECT_EQ(scheduled.delay_ns(), 1'500'000'000);
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
