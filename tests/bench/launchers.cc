@@ -1,0 +1,109 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "tests/bench/launchers.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/process/descendants.h"
+
+namespace lockstep::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr char kPython[] = "/usr/bin/python3";  // Debian's, which has python3-torch
+
+/// torchrun's default port may be anybody's.
+int FreePort() {
+  const base::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(socket.get(), generic, size) != 0) return 29500;
+  if (::getsockname(socket.get(), generic, &size) != 0) return 29500;
+  return ntohs(address.sin_port);
+}
+
+bool HasTorch() {
+  Command command({kPython, "-c", "import torch.distributed.run"});
+  return command.WaitForEnd(60s, true).has_value();
+}
+
+}  // namespace
+
+Setting::Setting(int argc, char** argv) {
+  const Words words(argv + 1, argv + argc);
+  quick_ = words.size() == 4 && words[3] == "--quick";
+  if (words.size() != 3 && !quick_) {
+    std::fprintf(stderr, "usage: %s LOCKSTEP RANK_PROGRAM TORCHRUN [--quick]\n", argv[0]);
+    std::exit(64);
+  }
+  lockstep_ = std::filesystem::absolute(words[0]);
+  rank_program_ = std::filesystem::absolute(words[1]);
+  torchrun_ = std::filesystem::absolute(words[2]);
+  char folder[] = "/tmp/lsbench.XXXXXX";  // short: sockets live in it
+  const base::Status subreaper = process::BecomeSubreaper();
+  if (::mkdtemp(folder) == nullptr || !subreaper.ok()) {
+    std::perror("prepare the benchmark");
+    std::exit(71);
+  }
+  folder_ = folder;
+  ::setenv("LOCKSTEP_HOME", (folder_ + "/home").c_str(), 1);
+  ::setenv("XDG_RUNTIME_DIR", folder, 1);
+}
+
+Setting::~Setting() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+std::vector<Launcher> Launchers(const Setting& setting, int ranks, bool no_grace) {
+  const std::string count = std::to_string(ranks);
+  std::vector<Launcher> launchers;
+
+  Launcher ours{kLockstep, {setting.lockstep(), "run", "-np", count}, 20s};
+  if (no_grace) ours.words.push_back("--grace=0s");
+  launchers.push_back(ours);
+
+  if (OnPath("mpirun.openmpi")) {
+    Launcher mpirun{
+        kMpirun, {"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-np", count}, 5s};
+    if (no_grace) {
+      launchers.push_back(mpirun);
+      launchers.back().name = "mpirun as it comes";
+      mpirun.words.insert(mpirun.words.end(), {"--mca", "odls_base_sigkill_timeout", "0"});
+    }
+    launchers.push_back(mpirun);
+  }
+  if (OnPath("mpiexec.hydra")) {
+    launchers.push_back({kHydra, {"mpiexec.hydra", "-n", count}, 5s});
+  }
+  static const bool has_torch = HasTorch();
+  if (has_torch) {
+    launchers.push_back(
+        {kTorchrun,
+         {kPython, setting.torchrun(), "--nproc_per_node=" + count, "--monitor_interval=0.01",
+          "--master_port=" + std::to_string(FreePort()), "--no_python"},
+         30s,
+         true});
+  }
+  return launchers;
+}
+
+Words With(const Launcher& launcher, const Words& program) {
+  Words words = launcher.words;
+  words.insert(words.end(), program.begin(), program.end());
+  return words;
+}
+
+}  // namespace lockstep::bench
