@@ -119,6 +119,9 @@ void KillMembers(int folder, const std::string& path) {
 void KillCgroup(CgroupKind kind, int folder, const std::string& path) {
   if (kind == CgroupKind::kV2) {
     WriteAt(folder, path + "/cgroup.kill", "1");
+    // The kernel signals first threads alone, and so spares a process whose first thread has ended
+    // while others live (Linux 6.18); kill() reaches any thread.
+    KillMembers(folder, path);
     return;
   }
   // What is frozen cannot fork away from us; but it dies only once thawed.

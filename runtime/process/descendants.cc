@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -22,6 +23,10 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+
+// Neighbours that make processes all the time must not keep us looking for ever: this is 0.2 s at
+// the least.
+constexpr int kScansForNothingMax = 50;
 
 /// Waits a little longer each time, until the limit.
 class Backoff {
@@ -59,6 +64,25 @@ base::Status StillThere(const std::vector<ProcStat>& survivors, base::Duration l
                                      " after SIGKILL: " + names);
 }
 
+struct MarkedScan {
+  std::vector<ProcStat> found;  // and signalled
+  bool quiet = true;  // none was found, none was made meanwhile, none was in the midst of an exec
+};
+
+MarkedScan KillMarkedOnce(const std::string& prefix) {
+  MarkedScan scan;
+  const std::optional<pid_t> newest = NewestPid();
+  for (ProcStat& stat : ScanProcesses()) {
+    if (stat.dead() || stat.kernel_thread || stat.pid == ::getpid()) continue;
+    const std::optional<std::string> mark = ReadMark(stat.pid);
+    if (!mark) scan.quiet = false;
+    if (mark && MarkMatches(*mark, prefix) && SignalExactly(stat, SIGKILL))
+      scan.found.push_back(std::move(stat));
+  }
+  if (!scan.found.empty() || !newest || NewestPid() != newest) scan.quiet = false;
+  return scan;
+}
+
 }  // namespace
 
 base::Status BecomeSubreaper() {
@@ -83,18 +107,20 @@ base::Result<int> KillMarked(const std::string& prefix, base::Duration limit) {
   if (prefix.empty()) return base::InvalidArgumentError("kill marked processes: the mark is empty");
   Backoff backoff(limit);
   std::set<std::pair<pid_t, uint64_t>> signalled;
+  int scans_for_nothing = 0;  // one after the other
+  int quiet_scans = 0;        // of these the last, in which nobody can have been overlooked
   while (true) {
-    std::vector<ProcStat> found;
-    for (ProcStat& stat : ScanProcesses()) {
-      if (stat.dead() || stat.pid == ::getpid() || !MarkMatches(ReadMark(stat.pid), prefix))
-        continue;
-      if (SignalExactly(stat, SIGKILL)) {
-        signalled.emplace(stat.pid, stat.start_ticks);
-        found.push_back(std::move(stat));
-      }
+    const MarkedScan scan = KillMarkedOnce(prefix);
+    for (const ProcStat& stat : scan.found) signalled.emplace(stat.pid, stat.start_ticks);
+    scans_for_nothing = scan.found.empty() ? scans_for_nothing + 1 : 0;
+    quiet_scans = scan.quiet ? quiet_scans + 1 : 0;
+    // Twice, for what was given its pid before the first began but was not to be seen yet.
+    if (quiet_scans == 2 || scans_for_nothing == kScansForNothingMax)
+      return static_cast<int>(signalled.size());
+    if (!backoff.Wait()) {
+      if (!scan.found.empty()) return StillThere(scan.found, limit);
+      return static_cast<int>(signalled.size());
     }
-    if (found.empty()) return static_cast<int>(signalled.size());
-    if (!backoff.Wait()) return StillThere(found, limit);
   }
 }
 

@@ -22,8 +22,9 @@ namespace {
 // MiB stack).
 constexpr size_t kEnvironmentBytesMax = 4 << 20;
 
-// The kernel's PF_FORKNOEXEC (include/linux/sched.h), the same since 2.6.
+// The kernel's PF_FORKNOEXEC and PF_KTHREAD (include/linux/sched.h), the same since 2.6.
 constexpr int64_t kForkedNotExeced = 0x40;
+constexpr int64_t kKernelThread = 0x200000;
 
 /// The whole of a small file of /proc, at most `bytes_max`; empty when it cannot be read.
 std::string ReadProcFile(const std::string& path, size_t bytes_max) {
@@ -40,6 +41,22 @@ std::string ReadProcFile(const std::string& path, size_t bytes_max) {
   return text;
 }
 
+/// Every entry of a folder of /proc whose name is a number; of none when it could not be opened.
+template <class Body>
+void ForEachNumber(int folder, Body body) {
+  // In small helpings, where readdir() takes a thousand names at once: the kernel lists by pid, so
+  // the youngest, which may be gone soon, are looked at right after they were listed.
+  alignas(dirent64) char names[512];
+  ssize_t size = 0;
+  while (folder >= 0 && (size = ::getdents64(folder, names, sizeof(names))) > 0) {
+    for (ssize_t at = 0; at < size;) {
+      const dirent64* entry = reinterpret_cast<const dirent64*>(names + at);
+      at += entry->d_reclen;
+      if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') body(std::atoi(entry->d_name));
+    }
+  }
+}
+
 /// Takes the next number off a list with single spaces.
 template <class Int>
 bool TakeNumber(std::string_view& text, Int& value) {
@@ -48,6 +65,36 @@ bool TakeNumber(std::string_view& text, Int& value) {
   if (error != std::errc()) return false;
   text.remove_prefix(static_cast<size_t>(end - text.data()));
   return true;
+}
+
+std::string ReadEnvironment(const std::string& folder) {
+  return ReadProcFile(folder + "/environ", kEnvironmentBytesMax);
+}
+
+/// Of the first thread that still lives: a process whose first one has ended shows none of its own.
+std::string ReadEnvironmentOfThreads(pid_t pid) {
+  const std::string folder = "/proc/" + std::to_string(pid) + "/task";
+  const base::UniqueFd threads(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  std::string environment;
+  ForEachNumber(threads.get(), [&](pid_t thread) {
+    if (environment.empty()) environment = ReadEnvironment(folder + "/" + std::to_string(thread));
+  });
+  return environment;
+}
+
+/// nullopt in the midst of an exec.
+std::optional<std::string> EnvironmentOf(pid_t pid) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  std::string environment = ReadEnvironment(folder);
+  if (!environment.empty()) return environment;
+  // The kernel puts arguments and environment in place together. Those that come up empty for good
+  // are few: kernel threads, the dead, programs that have wiped both.
+  if (!ReadProcFile(folder + "/cmdline", 1).empty()) return ReadEnvironment(folder);
+  const std::optional<ProcStat> stat = ReadProcStat(pid);
+  if (!stat || stat->dead() || stat->kernel_thread) return "";
+  environment = ReadEnvironmentOfThreads(pid);
+  if (!environment.empty()) return environment;
+  return std::nullopt;
 }
 
 bool IsSameProcess(const ProcStat& stat) {
@@ -77,12 +124,16 @@ std::optional<ProcStat> ParseProcStat(std::string_view text) {
     return std::nullopt;
   }
   // Fields 7 to 21 lie between the session (6) and the start time (22), proc(5); 9 holds the
-  // kernel's flags.
-  int64_t skipped = 0;
+  // kernel's flags, 20 the number of threads.
+  int64_t value = 0;
   for (int field = 7; field <= 21; ++field) {
     // Some are unsigned beyond int64, but none of those stands here.
-    if (!TakeNumber(text, skipped)) return std::nullopt;
-    if (field == 9) stat.execed = (skipped & kForkedNotExeced) == 0;
+    if (!TakeNumber(text, value)) return std::nullopt;
+    if (field == 9) {
+      stat.execed = (value & kForkedNotExeced) == 0;
+      stat.kernel_thread = (value & kKernelThread) != 0;
+    }
+    if (field == 20) stat.threads = static_cast<int>(value);
   }
   if (!TakeNumber(text, stat.start_ticks)) return std::nullopt;
   return stat;
@@ -95,19 +146,19 @@ std::optional<ProcStat> ReadProcStat(pid_t pid) {
 std::vector<ProcStat> ScanProcesses() {
   std::vector<ProcStat> all;
   const base::UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // In small helpings, where readdir() takes a thousand names at once: the kernel lists by pid, so
-  // the youngest, which may be gone soon, are looked at right after they were listed.
-  alignas(dirent64) char names[512];
-  ssize_t size = 0;
-  while (proc.valid() && (size = ::getdents64(proc.get(), names, sizeof(names))) > 0) {
-    for (ssize_t at = 0; at < size;) {
-      const dirent64* entry = reinterpret_cast<const dirent64*>(names + at);
-      at += entry->d_reclen;
-      if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
-      if (auto stat = ReadProcStat(std::atoi(entry->d_name))) all.push_back(std::move(*stat));
-    }
-  }
+  ForEachNumber(proc.get(), [&](pid_t pid) {
+    if (auto stat = ReadProcStat(pid)) all.push_back(std::move(*stat));
+  });
   return all;
+}
+
+std::optional<pid_t> NewestPid() {
+  // "0.20 0.18 0.12 1/80 11206"
+  const std::string text = ReadProcFile("/proc/loadavg", 4096);
+  std::string_view last = std::string_view(text).substr(std::min(text.rfind(' '), text.size()));
+  pid_t pid = 0;
+  if (!TakeNumber(last, pid)) return std::nullopt;
+  return pid;
 }
 
 std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>& all) {
@@ -124,9 +175,10 @@ std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>&
   return found;
 }
 
-std::string ReadMark(pid_t pid) {
-  const std::string environment =
-      ReadProcFile("/proc/" + std::to_string(pid) + "/environ", kEnvironmentBytesMax);
+std::optional<std::string> ReadMark(pid_t pid) {
+  const std::optional<std::string> read = EnvironmentOf(pid);
+  if (!read) return std::nullopt;
+  const std::string& environment = *read;
   const std::string wanted = std::string(kMarkVariable) + "=";
   for (size_t at = 0; at < environment.size();) {
     const size_t end = std::min(environment.find('\0', at), environment.size());

@@ -19,13 +19,15 @@ struct ProcStat {
   pid_t parent = 0;
   pid_t group = 0;
   pid_t session = 0;
-  char state = '?';          // R, S, D, T, Z ...
-  bool execed = true;        // false from fork until its first exec
+  char state = '?';    // R, S, D, T, Z ...
+  bool execed = true;  // false from fork until its first exec
+  bool kernel_thread = false;
+  int threads = 1;           // those that live, and the first one even when it has ended
   uint64_t start_ticks = 0;  // since boot, in clock ticks
   std::string name;          // at most 15 bytes; may hold anything, spaces and brackets too
 
-  /// Dead, though not yet reaped.
-  bool dead() const { return state == 'Z' || state == 'X' || state == 'x'; }
+  /// Dead, though not yet reaped. When only its first thread has ended, the state says so too.
+  bool dead() const { return threads <= 1 && (state == 'Z' || state == 'X' || state == 'x'); }
   /// "python3 (pid 17, state D)".
   std::string ToString() const;
 };
@@ -35,8 +37,12 @@ std::optional<ProcStat> ReadProcStat(pid_t pid);
 /// The text of a stat file; nullopt when it is not one.
 std::optional<ProcStat> ParseProcStat(std::string_view text);
 
-/// Every process that /proc shows, in no order. Costs about 10 us each.
+/// Every process that /proc shows, in no order. Costs about 10 us each. One that is made meanwhile
+/// may be missing: NewestPid() tells.
 std::vector<ProcStat> ScanProcesses();
+/// The number that the kernel gave out last in our pid namespace, to a process or a thread: the
+/// same before and after a scan when nobody was made in between. nullopt where /proc does not tell.
+std::optional<pid_t> NewestPid();
 
 /// The processes of `all` that descend from `ancestor`, parents before children, `ancestor` itself
 /// left out.
@@ -47,8 +53,10 @@ std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>&
 inline constexpr std::string_view kMarkVariable = "LOCKSTEP_MARK";
 
 /// The mark in the environment with which `pid` was exec'd; empty when it has none, when we may not
-/// look (another user's process), and when the program has overwritten its environment.
-std::string ReadMark(pid_t pid);
+/// look (another user's process), and when the program has overwritten its environment. nullopt in
+/// the midst of an exec, some microseconds in which the new environment is not in place: look
+/// again.
+std::optional<std::string> ReadMark(pid_t pid);
 /// Whether an element of the mark begins with `prefix`. Elements are separated by ';': a job
 /// started by a rank of another job carries both marks.
 bool MarkMatches(std::string_view mark, std::string_view prefix);

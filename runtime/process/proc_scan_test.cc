@@ -29,8 +29,21 @@ TEST(ProcScanTest, ParsesAStatLineWhoseNameHoldsSpacesAndBrackets) {
   EXPECT_EQ(stat->group, 4240);
   EXPECT_EQ(stat->session, 4239);
   EXPECT_TRUE(stat->execed);
+  EXPECT_FALSE(stat->kernel_thread);
+  EXPECT_EQ(stat->threads, 1);
   EXPECT_EQ(stat->start_ticks, 987654u);
   EXPECT_EQ(stat->ToString(), "a) R (b (pid 4242, state D)");
+}
+
+TEST(ProcScanTest, ProcessWhoseFirstThreadHasEndedIsNotDead) {
+  const auto stat = ParseProcStat(
+      "7 (python3) Z 1 7 7 0 -1 4194316 100 0 0 0 1 2 3 4 20 0 2 0 987654 0 0 184467440737\n");
+  const auto dead = ParseProcStat(
+      "7 (python3) Z 1 7 7 0 -1 4194316 100 0 0 0 1 2 3 4 20 0 1 0 987654 0 0 184467440737\n");
+
+  ASSERT_TRUE(stat && dead);
+  EXPECT_FALSE(stat->dead());
+  EXPECT_TRUE(dead->dead());
 }
 
 TEST(ProcScanTest, RefusesWhatIsNoStatLine) {
@@ -72,6 +85,55 @@ TEST(ProcScanTest, TellsAForkedProcessFromOneThatHasExeced) {
   ASSERT_TRUE(stat);
   EXPECT_FALSE(stat->execed);
   EXPECT_TRUE(ReadProcStat(::getpid())->execed);
+}
+
+TEST(ProcScanTest, NewestPidChangesWithEachProcessThatIsMade) {
+  const auto before = NewestPid();
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  const auto after = NewestPid();
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+
+  ASSERT_TRUE(before && after);
+  EXPECT_NE(*before, *after);
+}
+
+TEST(ProcScanTest, MarkIsNeverTakenForMissingInTheMidstOfAnExec) {
+  char entry[] = "LOCKSTEP_MARK=exec/";
+  char* environment[] = {entry, nullptr};
+  char program[] = "runtime/process/testing/troublemaker";
+  char action[] = "exec-on";
+  char times[] = "100000";
+  char* arguments[] = {program, action, times, nullptr};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execve(program, arguments, environment);
+    ::_exit(1);
+  }
+  while (ReadMark(child) != "exec/") ASSERT_TRUE(ReadProcStat(child)->state != 'Z');
+
+  int unknown = 0;
+  int missing = 0;
+  for (int look = 0; look < 200'000 && unknown < 20; ++look) {
+    const std::optional<std::string> mark = ReadMark(child);
+    if (!mark) ++unknown;
+    if (mark && *mark != "exec/") ++missing;
+  }
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+
+  EXPECT_EQ(missing, 0);
+  EXPECT_GT(unknown, 0) << "never met in the midst of it";
+}
+
+TEST(ProcScanTest, NoProcessIsWithoutAnEnvironmentForNoReason) {
+  EXPECT_EQ(ReadMark(0x7fffffff), "");  // there is none
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info;
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(ReadMark(child), "");  // dead
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
 }
 
 TEST(ProcScanTest, DescendantsComeParentsFirstAndWithoutStrangers) {

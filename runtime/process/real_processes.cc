@@ -561,14 +561,14 @@ void RealProcesses::Sweep() {
   sweep_timer_ = loop_.After(delay, [this] { Sweep(); });
 }
 
-RealProcesses::RealProcess* RealProcesses::OwnerOf(const ProcStat& orphan) {
+RealProcesses::RealProcess* RealProcesses::OwnerOf(const ProcStat& orphan, bool* unknown) {
   for (const pid_t number : {orphan.pid, orphan.session, orphan.group}) {
     if (const auto it = by_session_.find(number); it != by_session_.end()) return it->second;
   }
-  const std::string mark = ReadMark(orphan.pid);
-  if (mark.empty()) return nullptr;
+  const std::optional<std::string> mark = ReadMark(orphan.pid);
+  *unknown = !mark;
   for (const auto& [serial, process] : processes_) {
-    if (MarkMatches(mark, process->mark())) return process;
+    if (mark && MarkMatches(*mark, process->mark())) return process;
   }
   return nullptr;
 }
@@ -588,8 +588,10 @@ const RealProcesses::Tree& RealProcesses::ScanTree() {
   for (ProcStat& stat : DescendantsOf(::getpid(), ScanProcesses())) {
     const auto parent = owners.find(stat.parent);
     // Children of ours are leaders and orphans; all others belong to whom their parent belongs.
-    RealProcess* const owner = parent != owners.end() ? parent->second : OwnerOf(stat);
+    bool unknown = false;
+    RealProcess* const owner = parent != owners.end() ? parent->second : OwnerOf(stat, &unknown);
     owners[stat.pid] = owner;
+    if (unknown) tree_->settled = false;
     if (stat.dead()) {
       const bool is_leader = owner != nullptr && owner->pid() == stat.pid;
       if (!is_leader) tree_->settled = false;

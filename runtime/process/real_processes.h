@@ -104,11 +104,12 @@ class RealProcesses final : public Processes {
   struct Tree {
     std::map<uint64_t, std::vector<ProcStat>> members;  // by serial
     std::vector<ProcStat> strays;                       // whose, nobody can tell
-    bool settled;                                       // nobody but leaders died just now
+    bool settled;  // nobody but leaders died just now, and nobody's mark was out of sight
   };
   void DropTree();
   const Tree& ScanTree() REQUIRES(seq_);
-  RealProcess* OwnerOf(const ProcStat& orphan) REQUIRES(seq_);
+  /// Null for a stray; `unknown` is set when it might be somebody's at the next look.
+  RealProcess* OwnerOf(const ProcStat& orphan, bool* unknown) REQUIRES(seq_);
   /// Living members; strays too once nothing lives here that is not to be killed.
   std::vector<ProcStat> MarkedMembers(const RealProcess& process) REQUIRES(seq_);
 

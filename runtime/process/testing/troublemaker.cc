@@ -11,26 +11,40 @@
 //   double-fork        a daemon: forked twice, in a session of its own, its parent gone
 //   hidden             a daemon with an empty environment, so that no mark is left on it
 //   stopped-child      a child that stops itself
-//   hopper             a daemon that forks and exits, again and again, up to 10,000 times, each in
-//   a new session stop               stops itself raise SIGNAL       sends itself the signal eat
-//   MEGABYTES      takes and touches memory fds                prints "fd N" for each open
-//   descriptor state              prints mask, ignored signals, umask, session, group, limits,
-//   working directory environment NAME   prints the variable wait-stdin         reads stdin to its
-//   end sleep              sleeps for ever exit CODE          ends
+//   hopper              a daemon that forks and exits, again and again, up to 10,000 times, each
+//                       in a new session
+//   execer              a daemon that execs itself again and again, up to 10,000 times
+//   exec-on N           what an execer does N more times
+//   bomb N              children that fork children that fork children, N of them in all
+//   headless            a daemon whose first thread has ended while another one sleeps
+//   stop                stops itself
+//   raise SIGNAL        sends itself the signal
+//   eat MEGABYTES       takes and touches memory
+//   fds                 prints "fd N" for each open descriptor
+//   state               prints mask, ignored signals, umask, session, group, limits, working
+//                       directory
+//   environment NAME    prints the variable
+//   wait-stdin          reads stdin to its end
+//   sleep               sleeps for ever
+//   exit CODE           ends
 //
 // Each process made prints "pid N" before the next action. Ends with 0 after the last action.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -86,6 +100,37 @@ void Daemon(Body body) {
     Hop(hops_left - 1);
   }
   SleepForEver();
+}
+
+/// Execs this program again, with its environment, to go on execing `times` more.
+[[noreturn]] void ExecOn(int times) {
+  const std::string count = std::to_string(times);
+  const char* arguments[] = {"troublemaker", "exec-on", count.c_str(), nullptr};
+  ::execv("/proc/self/exe", const_cast<char**>(arguments));
+  ::_exit(92);
+}
+
+/// Every process forks on and on until all of them together have made `processes`.
+void Bomb(int processes) {
+  void* const memory = ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) ::_exit(91);
+  auto* const made = new (memory) std::atomic<int>(0);
+  if (::fork() != 0) return;
+  while (made->fetch_add(1) < processes) ::fork();
+  SleepForEver();
+}
+
+/// What the kernel shows of such a process looks like a zombie, but for the number of its threads.
+[[noreturn]] void BecomeHeadless(int ready) {
+  pthread_t body;
+  const auto announce_and_sleep = [](void* fd) -> void* {
+    Announce(static_cast<int>(reinterpret_cast<intptr_t>(fd)));
+    SleepForEver();
+  };
+  const auto argument = reinterpret_cast<void*>(static_cast<intptr_t>(ready));
+  if (::pthread_create(&body, nullptr, announce_and_sleep, argument) != 0) ::_exit(90);
+  while (true) ::syscall(SYS_exit, 0);
 }
 
 void PrintFds() {
@@ -184,6 +229,19 @@ int main(int argc, char** argv) {
         ::close(ready);
         Hop(10'000);
       });
+    } else if (action == "execer") {
+      Daemon([](int ready) {
+        ::close(ready);
+        ExecOn(10'000);
+      });
+    } else if (action == "exec-on") {
+      const int times = ::atoi(operand());
+      if (times > 0) ExecOn(times - 1);
+      SleepForEver();
+    } else if (action == "bomb") {
+      Bomb(::atoi(operand()));
+    } else if (action == "headless") {
+      Daemon([](int ready) { BecomeHeadless(ready); });
     } else if (action == "stop") {
       ::raise(SIGSTOP);
     } else if (action == "raise") {

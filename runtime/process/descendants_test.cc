@@ -1,0 +1,121 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/process/descendants.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/process/proc_scan.h"
+
+namespace lockstep::process {
+namespace {
+
+using base::Code;
+using base::testing::IsOkAndHolds;
+using base::testing::StatusIs;
+using ::testing::Ge;
+
+constexpr base::Duration kLongTime = std::chrono::seconds(20);
+constexpr int kLongTimeMs = 20'000;
+
+/// A marked process and all that it makes. Nobody here is its subreaper: what it leaves goes to
+/// init, as when front and agent of a job are both dead.
+class MarkedTree {
+ public:
+  MarkedTree() {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    output_.reset(ends[0]);
+    child_end_.reset(ends[1]);
+  }
+  ~MarkedTree() {
+    (void)KillMarked(mark_, kLongTime);
+    if (leader_ > 0) ::waitpid(leader_, nullptr, 0);
+  }
+
+  const std::string& mark() const { return mark_; }
+
+  /// Returns when the program has done its actions; then it sleeps.
+  void Start(const std::vector<std::string>& actions) {
+    std::vector<std::string> arguments = {"runtime/process/testing/troublemaker"};
+    arguments.insert(arguments.end(), actions.begin(), actions.end());
+    arguments.insert(arguments.end(), {"print", "ready", "sleep"});
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    std::string entry = std::string(kMarkVariable) + "=" + mark_ + "rank-0/0/";
+    char* environment[] = {entry.data(), nullptr};
+    leader_ = ::fork();
+    if (leader_ == 0) {
+      ::dup2(child_end_.get(), STDOUT_FILENO);
+      ::execve(argv[0], argv.data(), environment);
+      ::_exit(1);
+    }
+    child_end_.reset();
+    std::string text;
+    while (text.find("ready\n") == std::string::npos) {
+      ASSERT_TRUE(Poll(kLongTimeMs)) << text;
+      char bytes[512];
+      const ssize_t size = ::read(output_.get(), bytes, sizeof(bytes));
+      ASSERT_GT(size, 0) << text;
+      text.append(bytes, static_cast<size_t>(size));
+    }
+  }
+  /// True when no process of it is left: all of them hold the pipe.
+  bool Gone() {
+    char byte;
+    return Poll(0) && ::read(output_.get(), &byte, 1) == 0;
+  }
+
+ private:
+  bool Poll(int limit_ms) {
+    pollfd readable{.fd = output_.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&readable, 1, limit_ms) == 1;
+  }
+
+  const std::string mark_ = "marked." + std::to_string(::getpid()) + "/";
+  base::UniqueFd output_;
+  base::UniqueFd child_end_;
+  pid_t leader_ = -1;
+};
+
+/// Each moment of such a process has its own way to be overlooked, so it is met at many of them.
+int TimesMissed(const std::vector<std::string>& actions, int runs) {
+  int missed = 0;
+  for (int run = 0; run < runs; ++run) {
+    MarkedTree tree;
+    tree.Start(actions);
+    EXPECT_THAT(KillMarked(tree.mark(), kLongTime), IsOkAndHolds(Ge(1)));
+    if (!tree.Gone()) ++missed;
+  }
+  return missed;
+}
+
+TEST(KillMarkedTest, CatchesADaemonThatKeepsForkingAndLeaving) {
+  EXPECT_EQ(TimesMissed({"hopper"}, 100), 0);
+}
+
+TEST(KillMarkedTest, CatchesAProcessThatKeepsExecing) {
+  EXPECT_EQ(TimesMissed({"execer"}, 100), 0);
+}
+
+TEST(KillMarkedTest, EndsAForkBomb) { EXPECT_EQ(TimesMissed({"bomb", "300"}, 10), 0); }
+
+TEST(KillMarkedTest, SeesAProcessWhoseFirstThreadHasEnded) {
+  EXPECT_EQ(TimesMissed({"headless"}, 1), 0);
+}
+
+TEST(KillMarkedTest, RefusesAnEmptyMarkThatWouldMatchEverybody) {
+  EXPECT_THAT(KillMarked("", kLongTime), StatusIs(Code::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace lockstep::process
