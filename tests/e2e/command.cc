@@ -30,12 +30,21 @@ using namespace std::chrono_literals;
 
 constexpr char kTagName[] = "LOCKSTEP_TEST_TAG=";
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 }  // namespace
+
+std::string ReadFile(const std::string& path) {
+  // Not a stream: libstdc++'s throw when a process ends while its file of /proc is read.
+  std::string text;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return text;
+  char bytes[65536];
+  ssize_t count = 0;
+  while ((count = ::read(fd, bytes, sizeof bytes)) > 0 || (count < 0 && errno == EINTR)) {
+    if (count > 0) text.append(bytes, static_cast<size_t>(count));
+  }
+  ::close(fd);
+  return text;
+}
 
 bool Eventually(const std::function<bool()>& holds, std::chrono::milliseconds at_most) {
   const auto give_up = std::chrono::steady_clock::now() + at_most;

@@ -87,6 +87,9 @@ class Command {
 Outcome RunToEnd(const std::vector<std::string>& arguments, const Scratch& scratch,
                  std::chrono::milliseconds at_most = std::chrono::seconds(30));
 
+/// The whole file, or as much as could be read; "" when there is none.
+std::string ReadFile(const std::string& path);
+
 /// Polls until `holds` does; false at the deadline. For facts of /proc, which no event announces.
 bool Eventually(const std::function<bool()>& holds, std::chrono::milliseconds at_most);
 /// 'R', 'S', 'T', 'Z' ...; '?' when there is no such process.

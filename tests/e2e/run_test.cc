@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
 
 namespace lockstep::e2e {
 namespace {
@@ -24,45 +24,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-std::vector<std::string> Lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
-/// `lockstep run WORDS...`
-std::vector<std::string> RunWords(std::vector<std::string> words) {
-  std::vector<std::string> all = {LockstepPath(), "run"};
-  all.insert(all.end(), words.begin(), words.end());
-  return all;
-}
-
-/// `lockstep run WORDS... -- sh -c SCRIPT`
-std::vector<std::string> RunScript(std::vector<std::string> words, const std::string& script) {
-  words.insert(words.end(), {"--", "/bin/sh", "-c", script});
-  return RunWords(std::move(words));
-}
-
-class RunTest : public ::testing::Test {
- protected:
-  void TearDown() override { EXPECT_THAT(scratch_.LeftoversAfter(2s), IsEmpty()); }
-
-  Outcome RunIt(std::vector<std::string> words) {
-    return RunToEnd(RunWords(std::move(words)), scratch_);
-  }
-  Outcome RunScriptIt(std::vector<std::string> words, const std::string& script) {
-    return RunToEnd(RunScript(std::move(words), script), scratch_);
-  }
-  Command::Options Options() const {
-    Command::Options options;
-    options.environment = scratch_.Environment();
-    options.directory = scratch_.path();
-    return options;
-  }
-
-  Scratch scratch_;
-};
+class RunTest : public RunFixture {};
 
 // -------------------------------------------------------------------------------------------------------
 // the world
