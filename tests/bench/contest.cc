@@ -31,8 +31,6 @@ std::string FirstLine(const std::string& path) {
   return line;
 }
 
-/// Contender `index` goes first in round `index`, and so on: nobody is always the one after a peer
-/// that leaves work behind it.
 bool TakesPart(const Contender& contender, int round, int rounds) {
   return (round + 1) * contender.runs / rounds > round * contender.runs / rounds;
 }
@@ -54,6 +52,7 @@ std::vector<Standing> Compete(const std::vector<Contender>& contenders) {
   }
   for (int round = 0; round < rounds; ++round) {
     for (size_t turn = 0; turn < contenders.size(); ++turn) {
+      // Each goes first in its turn: nobody is always the one after a peer that leaves work behind.
       const size_t index = (static_cast<size_t>(round) + turn) % contenders.size();
       if (!TakesPart(contenders[index], round, rounds)) continue;
       if (const std::optional<double> figure = contenders[index].run()) {
@@ -97,6 +96,7 @@ void Report::PrintTable(const std::string& title, const std::string& unit,
   std::printf("| | median | p90 | least | runs | hung or failed |\n|---|---|---|---|---|---|\n");
   for (const Standing& standing : standings) {
     const size_t runs = standing.figures.size() + static_cast<size_t>(standing.failures);
+    if (runs == 0) continue;
     std::printf("| %s | %s | %s | %s | %zu | %d |\n", standing.name.c_str(),
                 FormatFigure(standing.median()).c_str(), FormatFigure(standing.p90()).c_str(),
                 FormatFigure(standing.least()).c_str(), runs, standing.failures);

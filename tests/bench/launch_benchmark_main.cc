@@ -59,16 +59,10 @@ void MeasureVersion(const Setting& setting, Report& report) {
              standings[0].median() <= kVersionMs);
 }
 
-int RunsOf(const Launcher& launcher, const Setting& setting) {
-  if (launcher.slow) return setting.Runs(5, 1);
-  if (launcher.name == kMpirun) return setting.Runs(15, 2);
-  return setting.Runs(101, 3);
-}
-
 void MeasureLaunch(const Setting& setting, int ranks, Report& report) {
   std::vector<Contender> contenders;
-  for (const Launcher& launcher : Launchers(setting, ranks, false)) {
-    contenders.push_back({launcher.name, RunsOf(launcher, setting), [launcher] {
+  for (const Launcher& launcher : Launchers(setting, ranks, Peers::kTuned)) {
+    contenders.push_back({launcher.name, setting.Runs(launcher, 101, 3), [launcher] {
                             return TimeCommand(With(launcher, {kTrue}), launcher.patience);
                           }});
   }

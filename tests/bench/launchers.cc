@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -67,35 +68,55 @@ Setting::~Setting() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-std::vector<Launcher> Launchers(const Setting& setting, int ranks, bool no_grace) {
+int Setting::Runs(const Launcher& launcher, int full, int when_quick) const {
+  return quick_ ? std::min(when_quick, launcher.quick_runs_max) : std::min(full, launcher.runs_max);
+}
+
+std::vector<Launcher> Launchers(const Setting& setting, int ranks, Peers peers) {
   const std::string count = std::to_string(ranks);
+  const bool no_grace = peers == Peers::kNoGrace;
   std::vector<Launcher> launchers;
 
-  Launcher ours{kLockstep, {setting.lockstep(), "run", "-np", count}, 20s};
-  if (no_grace) ours.words.push_back("--grace=0s");
-  launchers.push_back(ours);
+  launchers.push_back({.name = kLockstep,
+                       .words = {setting.lockstep(), "run", "-np", count},
+                       .patience = 20s,
+                       .restart_flag = "--max-restarts=1"});
+  if (no_grace) launchers.back().words.push_back("--grace=0s");
 
   if (OnPath("mpirun.openmpi")) {
-    Launcher mpirun{
-        kMpirun, {"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-np", count}, 5s};
+    const Words words = {"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-np", count};
     if (no_grace) {
-      launchers.push_back(mpirun);
-      launchers.back().name = "mpirun as it comes";
-      mpirun.words.insert(mpirun.words.end(), {"--mca", "odls_base_sigkill_timeout", "0"});
+      launchers.push_back({.name = kMpirunAsItComes,
+                           .words = words,
+                           .patience = 5s,
+                           .runs_max = 7,
+                           .quick_runs_max = 1});
     }
-    launchers.push_back(mpirun);
+    launchers.push_back({.name = kMpirun, .words = words, .patience = 5s, .runs_max = 15});
+    if (no_grace) {
+      Words& mpirun = launchers.back().words;
+      mpirun.insert(mpirun.end(), {"--mca", "odls_base_sigkill_timeout", "0"});
+    }
   }
   if (OnPath("mpiexec.hydra")) {
-    launchers.push_back({kHydra, {"mpiexec.hydra", "-n", count}, 5s});
+    launchers.push_back({.name = kHydra, .words = {"mpiexec.hydra", "-n", count}, .patience = 5s});
   }
   static const bool has_torch = HasTorch();
   if (has_torch) {
-    launchers.push_back(
-        {kTorchrun,
-         {kPython, setting.torchrun(), "--nproc_per_node=" + count, "--monitor_interval=0.01",
-          "--master_port=" + std::to_string(FreePort()), "--no_python"},
-         30s,
-         true});
+    const Words words = {kPython, setting.torchrun(), "--no_python", "--nproc_per_node=" + count,
+                         "--master_port=" + std::to_string(FreePort())};
+    Launcher torchrun{.name = kTorchrunAsItComes,
+                      .words = words,
+                      .patience = 30s,
+                      .runs_max = 3,
+                      .quick_runs_max = 0,
+                      .restart_flag = "--max_restarts=1"};
+    if (no_grace) launchers.push_back(torchrun);
+    torchrun.name = kTorchrun;
+    torchrun.words.push_back("--monitor_interval=0.01");
+    torchrun.runs_max = 5;
+    torchrun.quick_runs_max = 1;
+    launchers.push_back(torchrun);
   }
   return launchers;
 }

@@ -10,6 +10,17 @@
 
 namespace lockstep::bench {
 
+/// One way to start N ranks of a program.
+struct Launcher {
+  std::string name;
+  Words words;              // the program and its arguments follow
+  base::Duration patience;  // after which it counts as hung
+  // A run takes a second or more: fewer of them.
+  int runs_max = 1000;
+  int quick_runs_max = 1000;
+  std::string restart_flag;  // one more word that allows a restart; "" where there is no such thing
+};
+
 /// What a benchmark program is told by its command line:
 ///
 ///   PROGRAM LOCKSTEP RANK_PROGRAM TORCHRUN [--quick]
@@ -32,6 +43,8 @@ class Setting {
   const std::string& folder() const { return folder_; }
   /// `full`, or the number of a quick run.
   int Runs(int full, int when_quick) const { return quick_ ? when_quick : full; }
+  /// The same for one launcher, which may be too slow for that many.
+  int Runs(const Launcher& launcher, int full, int when_quick) const;
 
  private:
   std::string lockstep_;
@@ -41,26 +54,22 @@ class Setting {
   std::string folder_;
 };
 
-/// One way to start N ranks of a program.
-struct Launcher {
-  std::string name;
-  Words words;              // the program and its arguments follow
-  base::Duration patience;  // after which it counts as hung
-  bool slow = false;        // a run takes a second or so: fewer of them
-};
-
 /// Names of the contenders that bars speak of.
 inline constexpr char kLockstep[] = "lockstep";
 inline constexpr char kMpirun[] = "mpirun";
+inline constexpr char kMpirunAsItComes[] = "mpirun as it comes";
 inline constexpr char kHydra[] = "hydra";
 inline constexpr char kTorchrun[] = "torchrun";
+inline constexpr char kTorchrunAsItComes[] = "torchrun as it comes";
 
-/// Lockstep itself and those of its peers that are installed, each set up as well as it can be for
-/// the sake of a fair comparison:
-/// - torchrun polls its ranks every 5 s (since PyTorch 2.4: 0.1 s); here it does so every 10 ms. It
-///   is started through torchrun.py, as Debian's is broken.
-/// - mpirun waits 1 s from TERM to KILL; `no_grace` sets that to 0, and Lockstep's grace too.
-std::vector<Launcher> Launchers(const Setting& setting, int ranks, bool no_grace);
+/// kTuned: what a user can set for speed is set. torchrun polls its ranks every 10 ms instead of
+/// every 5 s (0.1 s since PyTorch 2.4). kNoGrace: besides, nobody waits between TERM and KILL,
+/// which mpirun does for 1 s; and mpirun and torchrun as they come are contenders of their own.
+enum class Peers { kTuned, kNoGrace };
+
+/// Lockstep itself and those of its peers that are installed. torchrun is started through
+/// torchrun.py, as Debian's is broken.
+std::vector<Launcher> Launchers(const Setting& setting, int ranks, Peers peers);
 
 /// A launcher's words and those of the program behind them.
 Words With(const Launcher& launcher, const Words& program);
