@@ -247,17 +247,17 @@ std::optional<std::string> OwnCgroupFolder(std::string_view controller) {
 
 CgroupLeaf::~CgroupLeaf() { tree_.Retire(name_); }
 
-base::UniqueFd CgroupLeaf::OpenProcs() const {
+base::UniqueFd CgroupLeaf::OpenEntry() const {
+  const std::string file = tree_.kind_ == CgroupKind::kV2 ? "cgroup.procs" : "tasks";
   return base::UniqueFd(
-      ::openat(tree_.fd_.get(), (name_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+      ::openat(tree_.fd_.get(), (name_ + "/" + file).c_str(), O_WRONLY | O_CLOEXEC));
 }
 
 base::UniqueFd CgroupLeaf::OpenFolder() const {
   if (tree_.kind_ != CgroupKind::kV2) return base::UniqueFd();
   const std::string events = ReadAt(tree_.fd_.get(), name_ + "/cgroup.events");
   if (events.find("frozen 1") != std::string::npos) return base::UniqueFd();
-  return base::UniqueFd(
-      ::openat(tree_.fd_.get(), name_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return base::UniqueFd(::openat(tree_.fd_.get(), name_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
 std::vector<pid_t> CgroupLeaf::Members() const {

@@ -20,10 +20,10 @@ struct CloneChildOptions {
 /// calling thread stands still, until it execs or ends; it must not return. Returns its pid, or -1
 /// with errno.
 ///
-/// A child born in its cgroup costs nothing more than any other; one that writes itself into
-/// cgroup.procs waits for the kernel's threads to settle, 10 to 20 ms on an idle machine (Linux
-/// 6.18, 2 cores, 2026-11). Being born there needs clone3 (5.7): ENOSYS where the kernel or a
-/// container's filter has none, and here on processors other than x86-64.
+/// A child born in its cgroup costs nothing more than any other; one that writes itself into the
+/// cgroup.procs of version 2 waits for the kernel's threads to settle, 10 to 20 ms on an idle
+/// machine (Linux 6.18, 2 cores, 2026-11). Being born there needs clone3 (5.7): ENOSYS where the
+/// kernel or a container's filter has none, and here on processors other than x86-64.
 pid_t CloneChild(int (*child)(void*), void* argument, const CloneChildOptions& options);
 
 }  // namespace lockstep::process

@@ -186,8 +186,8 @@ LOCKSTEP_CHILD int ExecChild(void* argument) {
 
   if (const int error = ErrorOf(plan, ::syscall(SYS_setsid)))
     Fail(plan, ExecStage::kSession, error);
-  if (plan.cgroup_procs_fd >= 0) {
-    const long joined = ::syscall(SYS_write, plan.cgroup_procs_fd, "0", 1);
+  if (plan.cgroup_entry_fd >= 0) {
+    const long joined = ::syscall(SYS_write, plan.cgroup_entry_fd, "0", 1);
     if (const int error = ErrorOf(plan, joined)) Fail(plan, ExecStage::kCgroup, error);
   }
   if (plan.terminal_fd >= 0) {

@@ -61,7 +61,7 @@ struct ExecPlan {
   size_t limit_count = 0;
   int umask = -1;            // -1 = keep
   int terminal_fd = -1;      // of the parent; -1 = none
-  int cgroup_procs_fd = -1;  // to write oneself into; -1 = none
+  int cgroup_entry_fd = -1;  // to write oneself into; -1 = none
   bool keep_ignored_hup = true;
   timespec start_limit{10, 0};  // a child that has not exec'd by then kills itself
   FaultPlan* faults = nullptr;

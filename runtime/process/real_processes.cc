@@ -416,12 +416,12 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec,
   ASSIGN_OR_RETURN(std::vector<ExecFd> fds, ChildFds(spec, null_.get()));
   std::vector<ExecLimit> limits;
   for (const ResourceLimit& limit : spec.limits) limits.push_back({limit.resource, limit.value});
-  base::UniqueFd procs;
+  base::UniqueFd entry;
   base::UniqueFd folder;
   if (leaf != nullptr) {
     folder = leaf->OpenFolder();
-    procs = leaf->OpenProcs();
-    const int error = procs.valid() ? InjectedError(config_) : errno;
+    entry = leaf->OpenEntry();
+    const int error = entry.valid() ? InjectedError(config_) : errno;
     if (error != 0) return ExplainDescriptorFailure(spec, "open its cgroup", error);
   }
 
@@ -438,7 +438,7 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec,
   plan.limit_count = limits.size();
   plan.umask = spec.umask ? static_cast<int>(*spec.umask) : -1;
   plan.terminal_fd = spec.controlling_terminal_fd.value_or(-1);
-  plan.cgroup_procs_fd = procs.get();
+  plan.cgroup_entry_fd = entry.get();
   const auto whole_seconds = std::chrono::duration_cast<seconds>(config_.start_limit);
   plan.start_limit = {.tv_sec = whole_seconds.count(),
                       .tv_nsec = (config_.start_limit - whole_seconds).count()};
@@ -453,13 +453,13 @@ pid_t RealProcesses::CloneSuspended(ExecPlan& plan, int cgroup_folder, int* pidf
       .stack = child_stack_.get(), .stack_bytes = kChildStackBytes, .pidfd = pidfd};
   if (cgroup_folder >= 0 && !clone_into_cgroup_refused_) {
     options.cgroup_fd = cgroup_folder;
-    const int procs = std::exchange(plan.cgroup_procs_fd, -1);
+    const int entry = std::exchange(plan.cgroup_entry_fd, -1);
     const pid_t pid = CloneChild(ExecChild, &plan, options);
     if (pid >= 0 || errno == EAGAIN || errno == ENOMEM) return pid;
     // The child can still write itself in; what is wrong with the cgroup shows there.
     clone_into_cgroup_refused_ = true;
     options.cgroup_fd = -1;
-    plan.cgroup_procs_fd = procs;
+    plan.cgroup_entry_fd = entry;
   }
   return CloneChild(ExecChild, &plan, options);
 }
