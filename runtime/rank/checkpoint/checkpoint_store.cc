@@ -51,6 +51,19 @@ Status CheckpointStore::Write(int64_t step, const CheckpointMetadata& metadata,
                               std::vector<TensorView> tensors) {
   if (step < 0) return InvalidArgumentError("a checkpoint of step " + std::to_string(step));
   const std::string path = PathOf(step);
+  if (Status added = Add(path, metadata, std::move(tensors)); !added.ok()) {
+    std::string frame = path + " was not saved, checkpoints of other steps are kept";
+    if (added.code() == base::Code::kResourceExhausted) {
+      frame += "; make room on that disk or name another checkpoint directory";
+    }
+    return added.WithFrame(frame);
+  }
+  return RemoveOutdated(step).WithFrame("checkpoint " + path +
+                                        " is safe, but removing old ones failed");
+}
+
+Status CheckpointStore::Add(const std::string& path, const CheckpointMetadata& metadata,
+                            std::vector<TensorView> tensors) {
   const std::string temporary = path + std::string(kTemporary);
   RETURN_IF_ERROR(files_.RemoveTree(temporary));
   RETURN_IF_ERROR(files_.MakeDirectories(temporary));
@@ -65,9 +78,7 @@ Status CheckpointStore::Write(int64_t step, const CheckpointMetadata& metadata,
   // good.
   RETURN_IF_ERROR(files_.RemoveTree(path));
   RETURN_IF_ERROR(files_.Rename(temporary, path));
-  RETURN_IF_ERROR(files_.SyncDirectory(config_.directory));
-  return RemoveOutdated(step).WithFrame("checkpoint " + path +
-                                        " is safe, but removing old ones failed");
+  return files_.SyncDirectory(config_.directory);
 }
 
 Result<CheckpointStore::Search> CheckpointStore::FindNewest() {

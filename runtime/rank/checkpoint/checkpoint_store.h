@@ -43,9 +43,10 @@ class CheckpointStore {
 
   /// Makes step-STEP, in place of an old one of that number, then removes all but the keep_last
   /// newest up to STEP. A checkpoint of a later step stays: it was refused, or is another run's.
-  /// On error the checkpoints that were there still are.
+  /// On error the checkpoints of other steps are still there.
   /// Errors: those of WriteCheckpointFile and of the FileSystem, with the path: ResourceExhausted -
-  /// disk or quota full. When only the removal of old ones failed, the new one is safe.
+  /// disk or quota full: how much of how much, and what to do. When only the removal of old ones
+  /// failed, the new one is safe.
   base::Status Write(int64_t step, const CheckpointMetadata& metadata,
                      std::vector<TensorView> tensors);
 
@@ -59,6 +60,8 @@ class CheckpointStore {
  private:
   CheckpointStore(Config config, FileSystem& files) : config_(std::move(config)), files_(files) {}
 
+  base::Status Add(const std::string& path, const CheckpointMetadata& metadata,
+                   std::vector<TensorView> tensors);
   std::string PathOf(int64_t step) const;
   base::Result<std::vector<int64_t>> Steps();
   base::Result<CheckpointFile> Read(int64_t step);

@@ -13,6 +13,7 @@ using base::Code;
 using base::Status;
 using base::testing::IsOkAndHolds;
 using base::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -135,7 +136,9 @@ TEST_F(CheckpointStoreTest, FullDiskKeepsTheOldOneAndLeavesNoPart) {
   ASSERT_OK(Write(1));
   files_.FailCall(3);  // the write, after a removal and a mkdir
 
-  EXPECT_THAT(Write(2), StatusIs(Code::kResourceExhausted, HasSubstr("write ")));
+  EXPECT_THAT(Write(2), StatusIs(Code::kResourceExhausted,
+                                 AllOf(HasSubstr("/step-2 was not saved"), HasSubstr("make room"),
+                                       HasSubstr("write /job/checkpoints/step-2.tmp/"))));
 
   EXPECT_THAT(Names(), ElementsAre("step-1"));
   EXPECT_THAT(Newest(), IsOkAndHolds(1));

@@ -29,13 +29,15 @@ Result<UniqueFd> Open(const std::string& path, int flags) {
   return fd;
 }
 
-Status WriteAll(int fd, const std::string& path, std::span<const std::byte> bytes) {
+/// errno's; 0 when all was written. Adds what was to `written_bytes`.
+int WriteAll(int fd, std::span<const std::byte> bytes, size_t& written_bytes) {
   while (!bytes.empty()) {
     const ssize_t written = TEMP_FAILURE_RETRY(write(fd, bytes.data(), bytes.size()));
-    if (written < 0) return ErrnoStatus(errno, "write " + path);
+    if (written < 0) return errno;
     bytes = bytes.subspan(static_cast<size_t>(written));
+    written_bytes += static_cast<size_t>(written);
   }
-  return OkStatus();
+  return 0;
 }
 
 Status Sync(int fd, const std::string& path) {
@@ -71,7 +73,16 @@ Status RealFileSystem::MakeDirectories(const std::string& path) {
 Status RealFileSystem::WriteDurably(const std::string& path,
                                     std::span<const std::span<const std::byte>> parts) {
   ASSIGN_OR_RETURN(UniqueFd fd, Open(path, O_WRONLY | O_CREAT | O_TRUNC));
-  for (const auto& part : parts) RETURN_IF_ERROR(WriteAll(fd.get(), path, part));
+  size_t bytes = 0;
+  for (const auto& part : parts) bytes += part.size();
+  size_t written_bytes = 0;
+  for (const auto& part : parts) {
+    if (const int error = WriteAll(fd.get(), part, written_bytes); error != 0) {
+      return ErrnoStatus(error, "write " + path + " (" + std::to_string(bytes) +
+                                    " bytes, of which " + std::to_string(written_bytes) +
+                                    " were written)");
+    }
+  }
   RETURN_IF_ERROR(Sync(fd.get(), path));
   // Some network file systems only say here that the quota is used up.
   if (close(fd.release()) != 0) return ErrnoStatus(errno, "close " + path);

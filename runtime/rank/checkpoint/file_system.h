@@ -21,7 +21,8 @@ class FileSystem {
   /// The folder with all above it, which may exist. A folder it makes survives a power cut.
   virtual base::Status MakeDirectories(const std::string& path) = 0;
   /// Makes or empties the file, writes `parts` one after the other, and waits until the bytes would
-  /// survive a power cut; for the file's name see SyncDirectory. On error a part may be there.
+  /// survive a power cut; for the file's name see SyncDirectory. On error a part may be there; the
+  /// message says how much of how much.
   virtual base::Status WriteDurably(const std::string& path,
                                     std::span<const std::span<const std::byte>> parts) = 0;
   /// Waits until what was made, renamed or removed in the folder would survive a power cut.

@@ -98,7 +98,8 @@ TEST_F(RealFileSystemTest, FileThatCannotGrowIsAnError) {
   setrlimit(RLIMIT_FSIZE, &old_limit);
   signal(SIGXFSZ, old_handler);
   EXPECT_FALSE(status.ok());
-  EXPECT_THAT(status.message(), HasSubstr("/file: File too large"));
+  EXPECT_THAT(status.message(), HasSubstr("/file (100000 bytes, of which 50000 were written): "
+                                          "File too large"));
 }
 
 }  // namespace
