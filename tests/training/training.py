@@ -1,5 +1,6 @@
 # Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 """What the tests of this folder share: `lockstep run` of the Fashion-MNIST example in a folder of its own."""
+import contextlib
 import json
 import os
 import re
@@ -23,15 +24,15 @@ WEIGHTS = re.compile(r"accuracy [\d.]+ %, final weights ([0-9a-f]{16})")
 TAG = "LOCKSTEP_TEST_TAG"
 
 
-def small_training(ranks, *flags):
+def small_training(ranks):
     """The program: 3,000 images, twice, in 25 steps each."""
     return [TRAIN, "--limit=3000", "--epochs=2", "--batch=%d" % (120 // ranks), "--log_every=1",
-            "--checkpoint_every=%d" % CHECKPOINT_EVERY] + list(flags)
+            "--checkpoint_every=%d" % CHECKPOINT_EVERY]
 
 
 def leftovers(tag):
-    """Command lines of the processes that carry the tag, zombies left out."""
-    found = []
+    """By pid, the command lines of the processes that carry the tag, zombies left out."""
+    found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open("/proc/%s/environ" % pid, "rb") as file:
@@ -41,7 +42,7 @@ def leftovers(tag):
         except OSError:
             continue  # gone meanwhile, or somebody else's
         if is_ours and command:  # a zombie's is empty
-            found.append("%s: %s" % (pid, command))
+            found[int(pid)] = command
     return found
 
 
@@ -82,11 +83,11 @@ class Process:
 class Run:
     """A `lockstep run`; killed when it outlives its deadline."""
 
-    def __init__(self, test, ranks, program, flags=(), deadline_s=RUN_DEADLINE_S):
+    def __init__(self, test, ranks, program, flags=(), wrapper=(), deadline_s=RUN_DEADLINE_S):
         self.test = test
         self.ranks = ranks
         self.name = "job%d" % test.next_job()
-        command = [LOCKSTEP, "run", "-np", str(ranks), "--name=" + self.name] + list(flags) + program
+        command = [*wrapper, LOCKSTEP, "run", "-np", str(ranks), "--name=" + self.name, *flags, *program]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                         errors="replace", env=test.environment())
         self.output = ""
@@ -146,7 +147,12 @@ class TrainingTest(unittest.TestCase):
         self.addCleanup(self.expect_nothing_left)  # after the cleanups of runs, which come later
 
     def expect_nothing_left(self):
-        self.assertTrue(eventually(lambda: not leftovers(self.tag), 5), leftovers(self.tag))
+        eventually(lambda: not leftovers(self.tag), 5)
+        left = leftovers(self.tag)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.assertEqual(left, {})
 
     def next_job(self):
         self.jobs += 1
@@ -156,10 +162,10 @@ class TrainingTest(unittest.TestCase):
         return {"HOME": self.directory, "XDG_RUNTIME_DIR": self.directory, "TMPDIR": self.directory,
                 "PATH": "/usr/local/bin:/usr/bin:/bin", TAG: self.tag}
 
-    def start(self, ranks, *training_flags, flags=()):
+    def start(self, ranks, max_restarts=3, wrapper=()):
         """The small training, with checkpoints."""
-        return Run(self, ranks, small_training(ranks, *training_flags),
-                   ["--max-restarts=3", "--checkpoint-dir=" + self.checkpoints] + list(flags))
+        return Run(self, ranks, small_training(ranks),
+                   ["--max-restarts=%d" % max_restarts, "--checkpoint-dir=" + self.checkpoints], wrapper)
 
     def final_weights(self, run):
         """Of a run that must succeed. Ranks that were restarted after the end say them again."""
