@@ -1,11 +1,28 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/base/errno_status.h"
 
+#include <sys/resource.h>
+
 #include <cerrno>
 #include <cstring>
 #include <string>
 
 namespace lockstep::base {
+namespace {
+
+/// The limit behind an error that strikes any call that opens something, and what raises it.
+std::string DescriptorLimit(int error) {
+  if (error == ENFILE) return "; the machine may open no more: raise it with: sysctl -w fs.file-max=NUMBER";
+  rlimit limit{};
+  if (error != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return "";
+  const std::string text = "; this process may have " + std::to_string(limit.rlim_cur) +
+                           " descriptors (RLIMIT_NOFILE): raise it with: ";
+  if (limit.rlim_cur < limit.rlim_max) return text + "ulimit -n " + std::to_string(limit.rlim_max);
+  return text + "ulimit -n NUMBER, as root, for its hard limit is no higher (/etc/security/limits.conf, "
+                "LimitNOFILE= of a systemd unit, --ulimit nofile= of a container)";
+}
+
+}  // namespace
 
 Code CodeFromErrno(int error) {
   switch (error) {
@@ -60,6 +77,7 @@ Status ErrnoStatus(int error, std::string_view what, std::source_location origin
   message += " (";
   message += name != nullptr ? name : std::to_string(error);
   message += ")";
+  message += DescriptorLimit(error);
   return Status(CodeFromErrno(error), std::move(message), origin);
 }
 

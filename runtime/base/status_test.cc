@@ -2,6 +2,7 @@
 #include "runtime/base/status.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <memory>
@@ -53,7 +54,8 @@ TEST(StatusTest, ChangedCopyLeavesTheOriginalAlone) {
 }
 
 TEST(StatusTest, AddingFieldsToOkKeepsItOk) {
-  EXPECT_THAT(OkStatus().WithFrame("while x").WithSubject({}).WithCause(InternalError("y")), IsOk());
+  EXPECT_THAT(OkStatus().WithFrame("while x").WithSubject({}).WithCause(InternalError("y")),
+              IsOk());
 }
 
 TEST(StatusTest, RootIsTheEndOfTheCauseChain) {
@@ -68,7 +70,8 @@ TEST(StatusTest, OneLineTextNamesSubjectOpAndCause) {
   const Status status =
       AbortedError("peer closed the connection")
           .WithSubject({.host = "b", .pid = 42, .rank = Rank(1), .call_site = "train.cc:7"})
-          .WithOp({.group = GroupId(0xab), .epoch = Round(2), .seq = OpSeq(9), .kind = "all_reduce"})
+          .WithOp(
+              {.group = GroupId(0xab), .epoch = Round(2), .seq = OpSeq(9), .kind = "all_reduce"})
           .WithCause(InternalError("killed"));
 
   EXPECT_EQ(status.ToString(),
@@ -80,6 +83,29 @@ TEST(ErrnoStatusTest, NamesCallReasonAndSymbol) {
   EXPECT_THAT(ErrnoStatus(ENOSPC, "write /tmp/x"),
               StatusIs(Code::kResourceExhausted, "write /tmp/x: No space left on device (ENOSPC)"));
   EXPECT_THAT(ErrnoStatus(99999, "x"), StatusIs(Code::kUnknown, HasSubstr("99999")));
+}
+
+TEST(ErrnoStatusTest, UsedUpDescriptorsComeWithTheirLimitAndItsCure) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{.rlim_cur = 40, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  const Status soft = ErrnoStatus(EMFILE, "open /tmp/x");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit full{.rlim_cur = before.rlim_max, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &full), 0);
+  const Status hard = ErrnoStatus(EMFILE, "open /tmp/x");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+
+  EXPECT_THAT(
+      soft,
+      StatusIs(Code::kResourceExhausted,
+               "open /tmp/x: Too many open files (EMFILE); this process may have 40 descriptors "
+               "(RLIMIT_NOFILE): raise it with: ulimit -n " +
+                   std::to_string(before.rlim_max)));
+  EXPECT_THAT(hard, StatusIs(Code::kResourceExhausted, HasSubstr("ulimit -n NUMBER, as root")));
+  EXPECT_THAT(ErrnoStatus(ENFILE, "open /tmp/x"),
+              StatusIs(Code::kResourceExhausted, HasSubstr("sysctl -w fs.file-max")));
 }
 
 Result<int> Half(int value) {

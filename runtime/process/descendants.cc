@@ -64,6 +64,20 @@ base::Status StillThere(const std::vector<ProcStat>& survivors, base::Duration l
                                      " after SIGKILL: " + names);
 }
 
+/// Takes them and their descendants out of `all`, in which parents come before children.
+void EraseSpared(const std::vector<ProcStat>& spared, std::vector<ProcStat>& all) {
+  std::set<pid_t> kept;
+  std::erase_if(all, [&](const ProcStat& stat) {
+    const bool named =
+        std::any_of(spared.begin(), spared.end(), [&stat](const ProcStat& one) {
+          return one.pid == stat.pid && one.start_ticks == stat.start_ticks;
+        });
+    if (!named && !kept.contains(stat.parent)) return false;
+    kept.insert(stat.pid);
+    return true;
+  });
+}
+
 struct MarkedScan {
   std::vector<ProcStat> found;  // and signalled
   bool quiet = true;  // none was found, none was made meanwhile, none was in the midst of an exec
@@ -90,11 +104,24 @@ base::Status BecomeSubreaper() {
   return base::ErrnoStatus(errno, "become the subreaper of orphans: prctl");
 }
 
-base::Status KillDescendants(base::Duration limit) {
+std::vector<ProcStat> LivingChildren() {
+  siginfo_t none{};
+  if (::waitid(P_ALL, 0, &none, WEXITED | WNOHANG | WNOWAIT) != 0) return {};
+  std::vector<ProcStat> children = ScanProcesses();
+  std::erase_if(children, [self = ::getpid()](const ProcStat& stat) { return stat.parent != self; });
+  return children;
+}
+
+base::Status KillDescendants(base::Duration limit, const std::vector<ProcStat>& spared) {
   Backoff backoff(limit);
+  int scans_for_nothing = 0;
   while (ReapAll()) {
     std::vector<ProcStat> living = DescendantsOf(::getpid(), ScanProcesses());
+    EraseSpared(spared, living);
     std::erase_if(living, [](const ProcStat& stat) { return stat.dead(); });
+    scans_for_nothing = living.empty() ? scans_for_nothing + 1 : 0;
+    // Only the spared are left: twice, for one that was just being made.
+    if (!spared.empty() && scans_for_nothing == 2) return base::OkStatus();
     // Parents come before children, so that none can be replaced by a parent that is still to be
     // killed.
     for (const ProcStat& stat : living) SignalExactly(stat, SIGKILL);

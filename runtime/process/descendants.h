@@ -3,10 +3,12 @@
 #define LOCKSTEP_RUNTIME_PROCESS_DESCENDANTS_H_
 
 #include <string>
+#include <vector>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/base/status.h"
+#include "runtime/process/proc_scan.h"
 
 namespace lockstep::process {
 
@@ -14,11 +16,16 @@ namespace lockstep::process {
 /// its tree. Errors: those of prctl (kernels before 3.4).
 base::Status BecomeSubreaper();
 
+/// The children that this process has already: those of the program that exec'd this one. One
+/// system call when there are none.
+std::vector<ProcStat> LivingChildren();
+
 /// Ends every descendant of this process, whatever it did to hide, and reaps them all: for a
-/// subreaper whose agent is gone, and for an agent about to leave. Costs one system call when there
-/// are none. Blocks: up to `limit`. Any thread, while nobody else waits for children. Errors:
-/// DeadlineExceeded - some did not die (uninterruptible sleep, another user's); they are named.
-base::Status KillDescendants(base::Duration limit);
+/// subreaper whose agent is gone, and for an agent about to leave. Those in `spared` and what they
+/// made live on. Costs one system call when there are none. Blocks: up to `limit`. Any thread, while
+/// nobody else waits for children. Errors: DeadlineExceeded - some did not die (uninterruptible
+/// sleep, another user's); they are named.
+base::Status KillDescendants(base::Duration limit, const std::vector<ProcStat>& spared = {});
 
 /// Ends every process of this user whose environment mark has an element that begins with `prefix`:
 /// what is left of a job whose front and agent both died. Returns how many were signalled. Looks at

@@ -7,15 +7,8 @@
 #include <functional>
 
 #include "runtime/base/result.h"
-#include "runtime/base/unique_fd.h"
 
 namespace lockstep::process {
-
-struct ForkedChild {
-  pid_t pid = -1;  // to be waited for by the caller
-  base::UniqueFd
-      pidfd;  // invalid on kernels without pidfd_open (before 5.3) and where a container forbids it
-};
 
 /// Forks a child that runs `body` in this very program, without exec, and ends with the status it
 /// returns, by _exit(): no static destructor runs twice and no stdio buffer is written twice, so
@@ -23,8 +16,12 @@ struct ForkedChild {
 /// The child inherits everything: descriptors, dispositions, mask.
 ///
 /// The caller must have one thread (checked): others would be missing in the child, with whatever
-/// locks they held. Errors: ResourceExhausted - process limit.
-base::Result<ForkedChild> ForkChild(const std::function<int()>& body);
+/// locks they held. Returns its pid, to be waited for. Errors: ResourceExhausted - process limit.
+base::Result<pid_t> ForkChild(const std::function<int()>& body);
+
+/// Closes every descriptor above standard error but `kept`: for a process that goes into the
+/// background, so that nobody waits for the end of a pipe or a lock that it does not know of.
+void CloseInheritedDescriptors(int kept);
 
 }  // namespace lockstep::process
 

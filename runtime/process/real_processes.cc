@@ -422,7 +422,7 @@ base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec,
     folder = leaf->OpenFolder();
     entry = leaf->OpenEntry();
     const int error = entry.valid() ? InjectedError(config_) : errno;
-    if (error != 0) return ExplainDescriptorFailure(spec, "open its cgroup", error);
+    if (error != 0) return base::ErrnoStatus(error, "start " + spec.name + ": open its cgroup");
   }
 
   ExecPlan plan;

@@ -351,23 +351,6 @@ TEST_F(RealProcessesTest, ProgramsThatCannotRunAreExplained) {
               StatusIs(Code::kInvalidArgument, HasSubstr("resource limit 9999")));
 }
 
-TEST_F(RealProcessesTest, DescriptorLimitIsNamedWithItsCure) {
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const int next = ::dup(0);
-  ::close(next);
-  rlimit low = before;
-  low.rlim_cur = static_cast<rlim_t>(next);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
-  const base::Status status = SpawnError({.arguments = {"/bin/true"}});
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-
-  EXPECT_THAT(status, StatusIs(Code::kResourceExhausted,
-                               AllOf(HasSubstr("limit of " + std::to_string(next)),
-                                     HasSubstr("ulimit -n"))));
-  EXPECT_EQ(Output({.arguments = {kTroublemaker, "print", "again"}}), "again\n");
-}
-
 TEST_F(RealProcessesTest, OrphansAreReapedWhileTheirRankRunsOn) {
   Collected output(host_.loop());
   const auto process =
@@ -523,6 +506,97 @@ TEST(RealProcessesFaultTest, AnyFailingCallIsAStatusAndLeavesNothingBehind) {
     if (!fault_met) break;
   }
   EXPECT_GE(failures, 8);
+}
+
+/// Runs in a process of its own, which may change its user and its limits. Returns what `body`
+/// does.
+std::string InAChild(const std::function<std::string()>& body) {
+  int report[2];
+  LOCKSTEP_CHECK(::pipe2(report, O_CLOEXEC) == 0, "pipe2");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string text = body();
+    if (::write(report[1], text.data(), text.size()) < 0) ::_exit(3);
+    ::_exit(0);
+  }
+  ::close(report[1]);
+  std::string text;
+  char bytes[512];
+  for (ssize_t size = 0; (size = ::read(report[0], bytes, sizeof(bytes))) > 0;) {
+    text.append(bytes, static_cast<size_t>(size));
+  }
+  ::close(report[0]);
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  return text;
+}
+
+/// What a spawn says under a limit; root becomes somebody whom it holds for.
+std::string SpawnUnderLimit(int resource, rlimit limit, SpawnSpec spec = {}) {
+  return InAChild([&]() -> std::string {
+    if (::geteuid() == 0 && ::setresuid(kNobody, kNobody, kNobody) != 0) return "setresuid";
+    Host host({.mark = "limit"});
+    if (!host.works()) return host.status().ToString();
+    rlimit before{};
+    ::getrlimit(resource, &before);
+    if (limit.rlim_max == RLIM_INFINITY) limit.rlim_max = before.rlim_max;
+    if (::setrlimit(resource, &limit) != 0) return "setrlimit";
+    spec.name = "rank-3";
+    spec.arguments = {"/bin/true"};
+    const auto refused = host.processes().Spawn(spec, [](const Exit&) {});
+    if (refused.ok()) return "nobody minds";
+    if (limit.rlim_max == before.rlim_max) {
+      // Nothing is broken once there is room again.
+      ::setrlimit(resource, &before);
+      std::optional<Exit> exit;
+      const auto again = host.processes().Spawn(spec, [&](const Exit& how) { exit = how; });
+      if (!again.ok() || !host.Wait([&] { return exit.has_value(); })) return "broken";
+    }
+    return std::string(refused.status().message());
+  });
+}
+
+TEST(RealProcessesLimitTest, DescriptorLimitIsNamedWithItsCure) {
+  EXPECT_THAT(SpawnUnderLimit(RLIMIT_NOFILE, {3, RLIM_INFINITY}),
+              AllOf(HasSubstr("start rank-3: "), HasSubstr("(EMFILE)"),
+                    HasSubstr("3 descriptors (RLIMIT_NOFILE)"), HasSubstr("ulimit -n ")));
+  // In the child, which the kernel tells of a bad descriptor and of an invalid one.
+  EXPECT_THAT(SpawnUnderLimit(RLIMIT_NOFILE, {100, RLIM_INFINITY}, {.fds = {{0, 200}}}),
+              AllOf(HasSubstr("start rank-3: give it descriptor 200: "), HasSubstr("(EMFILE)"),
+                    HasSubstr("ulimit -n ")));
+  EXPECT_THAT(SpawnUnderLimit(RLIMIT_NOFILE, {100, 100}, {.fds = {{0, 1}, {1, 200}}}),
+              AllOf(HasSubstr("start rank-3: give it descriptor "), HasSubstr("(EMFILE)"),
+                    HasSubstr("ulimit -n NUMBER, as root")));
+}
+
+TEST(RealProcessesLimitTest, UsersProcessLimitIsNamedWithItsCure) {
+  EXPECT_THAT(SpawnUnderLimit(RLIMIT_NPROC, {1, 4'000}),
+              AllOf(HasSubstr("start rank-3: "), HasSubstr("(EAGAIN)"),
+                    HasSubstr("may have 1 processes and threads (RLIMIT_NPROC)"),
+                    HasSubstr("ulimit -u 4000")));
+  EXPECT_THAT(SpawnUnderLimit(RLIMIT_NPROC, {1, 1}), HasSubstr("ulimit -u NUMBER, as root"));
+}
+
+TEST(RealProcessesLimitTest, CgroupsProcessLimitIsNamedWithItsCure) {
+  const auto pids = OwnCgroupFolder("pids");
+  if (!pids || ::access(pids->c_str(), W_OK) != 0)
+    GTEST_SKIP() << "no pids cgroup (v1) that may be written";
+  const std::string folder = *pids + "/lockstep-pids-test-" + std::to_string(::getpid());
+  ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
+  WriteFile(folder + "/pids.max", "1");
+  const std::string message = InAChild([&]() -> std::string {
+    WriteFile(folder + "/cgroup.procs", "0");
+    Host host({.mark = "pids", .containment = Containment::kSubreaperMark});
+    const auto refused =
+        host.processes().Spawn({.name = "rank-3", .arguments = {"/bin/true"}}, [](const Exit&) {});
+    return std::string(refused.status().message());
+  });
+  EXPECT_EQ(::rmdir(folder.c_str()), 0);
+
+  EXPECT_THAT(message, AllOf(HasSubstr("start rank-3: "), HasSubstr("(EAGAIN)"),
+                             HasSubstr("may have 1 processes and threads (pids.max)"),
+                             HasSubstr("echo NUMBER > " + folder + "/pids.max")));
 }
 
 struct Tree {

@@ -18,6 +18,7 @@
 
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/process/process_limit.h"
 
 namespace lockstep::process {
 namespace {
@@ -52,12 +53,6 @@ std::string FromHere(const SpawnSpec& spec, const std::string& path) {
 bool IsFile(const std::string& path) {
   struct stat info;
   return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
-}
-
-std::string Limit(int resource) {
-  rlimit limit{};
-  ::getrlimit(resource, &limit);
-  return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_cur);
 }
 
 std::string FirstBytes(const std::string& path) {
@@ -210,6 +205,15 @@ Status ExplainExec(const SpawnSpec& spec, const std::vector<std::string>& paths,
   }
 }
 
+Status ExplainDescriptor(const SpawnSpec& spec, int descriptor, int error) {
+  // A number beyond the limit is no bad descriptor to dup3 and an invalid one to F_DUPFD.
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const bool beyond = error == EBADF && static_cast<rlim_t>(descriptor) >= limit.rlim_cur;
+  return base::ErrnoStatus(beyond || error == EINVAL ? EMFILE : error,
+                           What(spec) + ": give it descriptor " + std::to_string(descriptor));
+}
+
 }  // namespace
 
 base::Result<std::vector<std::string>> ProgramPaths(const SpawnSpec& spec) {
@@ -238,8 +242,7 @@ Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>&
     case ExecStage::kCgroup: return base::ErrnoStatus(error, What(spec) + ": join its cgroup");
     case ExecStage::kTerminal:
       return base::ErrnoStatus(error, What(spec) + ": make the pty its controlling terminal");
-    case ExecStage::kDescriptors:
-      return ExplainDescriptorFailure(spec, "give it descriptor " + std::to_string(subject), error);
+    case ExecStage::kDescriptors: return ExplainDescriptor(spec, subject, error);
     case ExecStage::kLimits:
       return base::ErrnoStatus(error, What(spec) + ": set resource limit " +
                                           std::to_string(subject) +
@@ -253,31 +256,8 @@ Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::string>&
 }
 
 Status ExplainCloneFailure(const SpawnSpec& spec, int error) {
-  if (error == EAGAIN) {
-    return base::ResourceExhaustedError(What(spec) +
-                                        ": no process can be made (EAGAIN); this user may have " +
-                                        Limit(RLIMIT_NPROC) +
-                                        " processes and threads (raise it with: ulimit -u), a "
-                                        "container may have a pids limit, and the machine has "
-                                        "kernel.pid_max");
-  }
-  if (error == EMFILE || error == ENFILE)
-    return ExplainDescriptorFailure(spec, "watch the new process", error);
+  if (error == EAGAIN) return ProcessLimitError(What(spec));
   return base::ErrnoStatus(error, What(spec) + ": clone");
-}
-
-Status ExplainDescriptorFailure(const SpawnSpec& spec, const std::string& what, int error) {
-  if (error == EMFILE) {
-    return base::ResourceExhaustedError(What(spec) + ": " + what + ": descriptor limit of " +
-                                        Limit(RLIMIT_NOFILE) +
-                                        " reached (EMFILE); raise it with: ulimit -n");
-  }
-  if (error == ENFILE) {
-    return base::ResourceExhaustedError(
-        What(spec) + ": " + what +
-        ": the machine has no descriptors left (ENFILE); raise: sysctl fs.file-max");
-  }
-  return base::ErrnoStatus(error, What(spec) + ": " + what);
 }
 
 }  // namespace lockstep::process

@@ -26,10 +26,6 @@ base::Status ExplainExecFailure(const SpawnSpec& spec, const std::vector<std::st
 /// it.
 base::Status ExplainCloneFailure(const SpawnSpec& spec, int error);
 
-/// EMFILE or ENFILE while preparing a spawn, with the limit and the command that raises it; any
-/// other errno as it is.
-base::Status ExplainDescriptorFailure(const SpawnSpec& spec, const std::string& what, int error);
-
 }  // namespace lockstep::process
 
 #endif  // LOCKSTEP_RUNTIME_PROCESS_SPAWN_ERROR_H_

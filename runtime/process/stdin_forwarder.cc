@@ -74,7 +74,7 @@ base::Result<base::UniqueFd> StdinForwarder::Open() {
     return base::ErrnoStatus(errno, "fcntl on a pipe");
   if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytes);
   const int source = own_source_.valid() ? own_source_.get() : source_fd_;
-  source_watch_ = loop_.Watch(source, {.readable = true}, [this](event::Readiness) { ReadSome(); });
+  source_watch_ = loop_.Watch(source, {.readable = !paused_}, [this](event::Readiness) { ReadSome(); });
   sink_watch_ = loop_.Watch(sink_.get(), {}, [this](event::Readiness) { WriteSome(); });
   if (source_ended_ || begin_ < end_) WriteSome();
   return child;
@@ -87,8 +87,16 @@ void StdinForwarder::Close() {
   sink_.reset();
 }
 
+void StdinForwarder::SetPaused(bool paused) {
+  seq_.AssertHeld();
+  paused_ = paused;
+  // With bytes left to write it does not read anyway.
+  if (sink_.valid() && begin_ == end_) loop_.SetInterest(source_watch_, {.readable = !paused_});
+}
+
 void StdinForwarder::ReadSome() {
   seq_.AssertHeld();
+  if (paused_) return;  // known to be readable before it was paused
   const int source = own_source_.valid() ? own_source_.get() : source_fd_;
   if (!own_source_.valid() && !ReadableNow(source)) return;
   const ssize_t count = ::read(source, buffer_.get(), kBufferBytes);
@@ -125,7 +133,7 @@ void StdinForwarder::WriteSome() {
     return;
   }
   loop_.SetInterest(sink_watch_, {});
-  loop_.SetInterest(source_watch_, {.readable = true});
+  loop_.SetInterest(source_watch_, {.readable = !paused_});
 }
 
 }  // namespace lockstep::process

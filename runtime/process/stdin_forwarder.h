@@ -33,6 +33,8 @@ class StdinForwarder {
   /// The descriptor for the child's standard input; ends the copying to an earlier child. Close it
   /// when the child has it. Errors: ResourceExhausted - descriptor limit.
   base::Result<base::UniqueFd> Open();
+  /// Reads nothing from now on, or goes on. At first it reads.
+  void SetPaused(bool paused);
   /// Stops copying: the rank has ended, or will see the end of its input.
   void Close();
 
@@ -58,6 +60,7 @@ class StdinForwarder {
   size_t begin_ GUARDED_BY(seq_) = 0;  // unwritten bytes of buffer_
   size_t end_ GUARDED_BY(seq_) = 0;
   bool source_ended_ GUARDED_BY(seq_) = false;
+  bool paused_ GUARDED_BY(seq_) = false;
   uint64_t bytes_forwarded_total_ GUARDED_BY(seq_) = 0;
   event::Registration source_watch_ GUARDED_BY(seq_);
   event::Registration sink_watch_ GUARDED_BY(seq_);
