@@ -4,7 +4,7 @@
 BAZEL_FLAGS ?=
 export BAZEL_FLAGS
 
-.PHONY: help setup build demo test check soak sanitize compdb docs clean
+.PHONY: help setup build demo test check soak bench sanitize compdb docs clean
 .DEFAULT_GOAL := help
 
 help: ## Prints this.
@@ -28,6 +28,9 @@ check: ## Before a commit, under 5 minutes: format, build, tests, lint of change
 soak: ## The long counts of the tests that have one; takes hours.
 	bazel test --config=opt $(BAZEL_FLAGS) --test_tag_filters=soak --test_env=LOCKSTEP_SOAK=1 --test_timeout=14400 \
 	  --build_tests_only --nocache_test_results --keep_going //...
+
+bench: setup ## Every benchmark with its peers, a table each, and which bars hold; about ten minutes. One: tests/bench/run_all.sh launch
+	@tests/bench/run_all.sh
 
 sanitize: ## The suites under address, undefined-behaviour and thread sanitizers alone.
 	@tools/test_suites asan tsan

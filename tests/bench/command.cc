@@ -25,21 +25,24 @@ base::SteadyTime Now() { return base::RealClock().Now(); }
 
 }  // namespace
 
-Command::Command(const Words& words, int stdout_fd) {
+Command::Command(const Words& words, Streams streams) {
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  if (stdout_fd >= 0) {
-    ::posix_spawn_file_actions_adddup2(&actions, stdout_fd, STDOUT_FILENO);
-  } else {
-    ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  }
+  const auto give = [&actions](int fd, int as, int flags) {
+    if (fd >= 0) {
+      ::posix_spawn_file_actions_adddup2(&actions, fd, as);
+    } else {
+      ::posix_spawn_file_actions_addopen(&actions, as, "/dev/null", flags, 0);
+    }
+  };
+  give(streams.in, STDIN_FILENO, O_RDONLY);
+  give(streams.out, STDOUT_FILENO, O_WRONLY);
   // For a look at what a contender complains about.
   if (std::getenv("LOCKSTEP_BENCH_STDERR") == nullptr) {
-    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    give(-1, STDERR_FILENO, O_WRONLY);
   }
   started_at_ = Now();
   if (::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ) != 0) pid_ = -1;

@@ -16,17 +16,22 @@ namespace lockstep::bench {
 using Words = std::vector<std::string>;
 
 /// A program that a benchmark times, with no input and its output thrown away unless said
-/// otherwise. Times are those of the steady clock, which ranks can read too (CLOCK_MONOTONIC).
-/// Whatever the program and its children left is ended by the destructor, so that a peer that hangs
-/// or forgets its ranks does not slow down the next contender.
+/// otherwise (borrowed descriptors). Times are those of the steady clock, which ranks can read too
+/// (CLOCK_MONOTONIC). Whatever the program and its children left is ended by the destructor, so
+/// that a peer that hangs or forgets its ranks does not slow down the next contender.
 class Command {
  public:
-  explicit Command(const Words& words, int stdout_fd = -1);
+  struct Streams {
+    int in = -1;
+    int out = -1;
+  };
+
+  explicit Command(const Words& words) : Command(words, Streams()) {}
+  Command(const Words& words, Streams streams);
   ~Command();
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
 
-  bool started() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
   base::SteadyTime started_at() const { return started_at_; }
   void Signal(int signal) const;

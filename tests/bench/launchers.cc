@@ -92,7 +92,8 @@ std::vector<Launcher> Launchers(const Setting& setting, int ranks, Peers peers) 
                            .runs_max = 7,
                            .quick_runs_max = 1});
     }
-    launchers.push_back({.name = kMpirun, .words = words, .patience = 5s, .runs_max = 15});
+    launchers.push_back(
+        {.name = kMpirun, .words = words, .patience = 5s, .runs_max = 15, .quick_runs_max = 1});
     if (no_grace) {
       Words& mpirun = launchers.back().words;
       mpirun.insert(mpirun.end(), {"--mca", "odls_base_sigkill_timeout", "0"});

@@ -1,0 +1,46 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+
+#include "tests/e2e/command.h"
+
+namespace lockstep::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using e2e::Outcome;
+using e2e::Runfile;
+
+/// A benchmark with --quick: its exit status says whether the bars hold that any machine must meet.
+Outcome RunQuickly(const std::string& benchmark) {
+  const e2e::Scratch scratch;
+  return e2e::RunToEnd(
+      {Runfile("tests/bench/" + benchmark), Runfile("launcher/lockstep"),
+       Runfile("tests/bench/rank_program"), Runfile("tests/bench/torchrun.py"), "--quick"},
+      scratch, 120s);
+}
+
+TEST(QuickBenchmarkTest, LaunchAndVersion) {
+  const Outcome outcome = RunQuickly("launch_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
+TEST(QuickBenchmarkTest, LossOfARankAndRestart) {
+  const Outcome outcome = RunQuickly("failure_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
+TEST(QuickBenchmarkTest, AgentOfSixtyFourRanks) {
+  const Outcome outcome = RunQuickly("agent_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
+TEST(QuickBenchmarkTest, OutputOfEightRanks) {
+  const Outcome outcome = RunQuickly("output_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
+}  // namespace
+}  // namespace lockstep::bench
