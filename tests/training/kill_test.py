@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import signal
 import time
 
 from training import CHECKPOINT_EVERY, STEPS, TrainingTest, eventually
@@ -96,6 +97,21 @@ class KilledRankTest(TrainingTest):
             if was_killed:
                 return
         self.fail("%d times the rank had ended before it could be killed" % ATTEMPTS)
+
+
+class StoppedJobTest(TrainingTest):
+
+    def test_ctrl_c_saves_the_step_and_the_next_run_goes_on_there(self):
+        stopped = self.start(2)
+        stopped.wait_for_line(re.compile(r"step %d/%d " % (2 * CHECKPOINT_EVERY + 3, STEPS)))
+
+        stopped.process.send_signal(signal.SIGINT)
+
+        self.assertEqual(stopped.wait(), 128 + signal.SIGINT, stopped.output)
+        last_step = re.findall(r"step (\d+)/", stopped.output)[-1]
+        going_on = self.start(2)
+        self.assertEqual(self.final_weights(going_on), self.undisturbed_weights(2), going_on.output)
+        self.assertIn("restored step %s " % last_step, going_on.output)
 
 
 def case_of(seed):
