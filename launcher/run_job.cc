@@ -97,6 +97,9 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
                      .here = context.here,
                      .socket_directory = context.socket_directory,
                      .log_directory = std::move(log_directory)};
+  // Below a folder of its own: jobs that name the same one, before or beside this one, would
+  // write into each other's files.
+  if (!config.log_directory.empty()) config.log_directory += "/" + directory.job_id();
   config.state.set_job_id(directory.job_id());
   config.state.set_log_directory(config.log_directory);
   config.state.set_name(options.name);

@@ -10,9 +10,11 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "elastic/gang.h"
@@ -98,6 +100,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   base::Status OpenAttach();
   void LogJobStarted();
   void OnLinkReadable();
+  void OnFrontByte(uint8_t byte);
   void OnSignal(int signal, const std::string& source);
   void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
@@ -173,6 +176,7 @@ base::Status Agent::Open() {
                                          GangDriver::Deps{loop_, *processes_, *this});
   if (spec().logs().stdin_reader().has_rank()) {
     ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, loop_));
+    stdin_->SetPaused(::isatty(STDIN_FILENO) == 1);  // until the front says whose input it is
   }
   RETURN_IF_ERROR(ClaimMasterPort());
   RETURN_IF_ERROR(OpenAttach());
@@ -256,11 +260,21 @@ void Agent::OnLinkReadable() {
   uint8_t byte = 0;
   ReadOutcome outcome = ReadOutcome::kNothingYet;
   while ((outcome = ReadByte(link_.get(), &byte)) == ReadOutcome::kByte) {
-    OnSignal(byte, "the terminal");
+    OnFrontByte(byte);
   }
   if (outcome != ReadOutcome::kClosed) return;
   link_watch_.reset();
   Stop(SIGTERM, false, "the end of `lockstep run`", "its front process is gone");
+}
+
+void Agent::OnFrontByte(uint8_t byte) {
+  switch (static_cast<FrontNews>(byte)) {
+    case FrontNews::kInForeground:
+    case FrontNews::kInBackground:
+      if (stdin_) stdin_->SetPaused(static_cast<FrontNews>(byte) == FrontNews::kInBackground);
+      return;
+  }
+  OnSignal(byte, "the terminal");
 }
 
 void Agent::OnSignal(int signal, const std::string& source) {
@@ -268,6 +282,7 @@ void Agent::OnSignal(int signal, const std::string& source) {
     Stop(signal, false, source, "");
   } else if (signal == SIGTSTP) {
     driver_->Suspend();
+    if (stdin_ && ::isatty(STDIN_FILENO) == 1) stdin_->SetPaused(true);
     SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kSuspended));
   } else if (signal == SIGCONT) {
     driver_->Resume();
@@ -317,11 +332,11 @@ base::Status Agent::BeginRound(const elastic::SpawnRanks& round) {
   facts_.restart_count = round.restart_count;
   steps_.clear();
   RETURN_IF_ERROR(config_.directory.MakeRound(round.round));
-  if (!config_.log_directory.empty() && ::mkdir(RoundFolder().c_str(), 0777) != 0 &&
-      errno != EEXIST) {
-    return base::ErrnoStatus(errno, "make the log folder " + RoundFolder());
-  }
-  return base::OkStatus();
+  if (config_.log_directory.empty()) return base::OkStatus();
+  std::error_code error;
+  std::filesystem::create_directories(RoundFolder(), error);
+  return error ? base::ErrnoStatus(error.value(), "make the log folder " + RoundFolder())
+               : base::OkStatus();
 }
 
 std::string Agent::RoundFolder() const {

@@ -7,6 +7,12 @@
 
 namespace lockstep::launcher {
 
+namespace {
+
+constexpr int kSpawnSlice = 32;  // some 15 ms
+
+}  // namespace
+
 GangDriver::GangDriver(const elastic::GangConfig& config, Deps deps)
     : deps_(deps), state_(config) {}
 
@@ -28,27 +34,41 @@ void GangDriver::Handle(What what) {
 }
 
 void GangDriver::Do(const elastic::SpawnRanks& action) {
-  base::Status error = deps_.delegate.BeginRound(action);
-  for (const elastic::RankProcess& process : action.processes) {
-    if (error.ok()) {
-      error = Spawn(process);
-      if (error.ok()) continue;
-      deps_.delegate.OnSpawnFailed(process, error);
-      Handle(elastic::SpawnFailed{process, error});
-      error = base::CancelledError("not started: the gang cannot be complete").WithCause(error);
-    } else {
-      Handle(elastic::SpawnFailed{process, error});
+  spawn_error_ = deps_.delegate.BeginRound(action);
+  to_spawn_.assign(action.processes.begin(), action.processes.end());
+  SpawnSome();
+}
+
+/// A slice: a gang of thousands takes seconds to spawn, and signals, exits and output do not wait.
+void GangDriver::SpawnSome() {
+  for (int i = 0; i < kSpawnSlice && !to_spawn_.empty(); ++i) {
+    const elastic::RankProcess process = to_spawn_.front();
+    to_spawn_.pop_front();
+    if (spawn_error_.ok() && state_.signalled) {
+      spawn_error_ = base::CancelledError("not started: the gang is coming down");
     }
+    if (!spawn_error_.ok()) {
+      Handle(elastic::SpawnFailed{process, spawn_error_});
+      continue;
+    }
+    const base::Status error = Spawn(process);
+    if (error.ok()) continue;
+    deps_.delegate.OnSpawnFailed(process, error);
+    Handle(elastic::SpawnFailed{process, error});
+    spawn_error_ = base::CancelledError("not started: the gang cannot be complete").WithCause(error);
   }
-  deps_.delegate.OnAllSpawned();
+  if (to_spawn_.empty()) return deps_.delegate.OnAllSpawned();
+  spawn_more_ = deps_.loop.After(base::Duration(0), [this] { SpawnSome(); });
 }
 
 base::Status GangDriver::Spawn(const elastic::RankProcess& process) {
   ASSIGN_OR_RETURN(const process::SpawnSpec spec, deps_.delegate.Prepare(process));
   ASSIGN_OR_RETURN(std::unique_ptr<process::Process> spawned,
                    deps_.processes.Spawn(spec, [this, process](const process::Exit& exit) {
+                     const process::Process* ended = Find(process);
+                     if (ended == nullptr) return;  // it did not die when its round ended
                      const std::string fingerprint =
-                         deps_.delegate.OnExited(process, Find(process)->pid(), exit);
+                         deps_.delegate.OnExited(process, ended->pid(), exit);
                      Handle(elastic::RankExited{
                          process, {exit.code, exit.signal, exit.out_of_memory, fingerprint}});
                    }));

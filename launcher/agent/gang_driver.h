@@ -89,6 +89,7 @@ class GangDriver {
   void Do(const elastic::Notice& action);
   void Do(const elastic::JobEnded& action);
 
+  void SpawnSome();
   base::Status Spawn(const elastic::RankProcess& process);
   process::Process* Find(const elastic::RankProcess& process);
   void RetireProcesses();
@@ -99,6 +100,9 @@ class GangDriver {
   std::deque<elastic::Event> events_;  // bounded by the events of one round: each Step empties it
   bool stepping_ = false;
   std::map<ProcessKey, std::unique_ptr<process::Process>> processes_;
+  std::deque<elastic::RankProcess> to_spawn_;  // of this round, at most rank_count
+  base::Status spawn_error_;                   // why the rest of them is not spawned
+  event::Registration spawn_more_;
   // Ended ones, which may be calling us right now; destroyed from the loop.
   std::vector<std::unique_ptr<process::Process>> retired_;
   event::Registration retire_;

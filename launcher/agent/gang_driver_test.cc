@@ -137,6 +137,33 @@ TEST(GangDriverTest, FailedSpawnCancelsTheRestOfTheRound) {
   EXPECT_EQ(agent.spawn_failures_, 1);
 }
 
+TEST(GangDriverTest, AStopIsHeardWhileAGreatGangIsBeingSpawned) {
+  FakeAgent agent({.rank_count = 1000}, 4);
+  agent.driver_.Start();
+  EXPECT_LT(agent.spawned_, 100) << "the loop gets its turn in between";
+
+  agent.driver_.RequestStop(SIGTERM, false);
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_LT(agent.spawned_, 100);
+  EXPECT_EQ(agent.job_->decision, elastic::Decision::kStoppedByUser);
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
+TEST(GangDriverTest, ADeathWhileTheRestIsSpawnedIsTheRootCause) {
+  FakeAgent agent({.rank_count = 100, .peer_failure_grace = 0s}, 4);
+  process::SimProgram crashes = EndsAfter(0s, 0);
+  crashes.ends_with.signal = SIGSEGV;
+  agent.processes_.SetProgram("rank-3-0", crashes);
+
+  agent.driver_.Start();
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kRankFailed);
+  EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(3));
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
 TEST(GangDriverTest, StopDuringBackoffEndsTheJob) {
   FakeAgent agent({.rank_count = 1, .max_restarts = 5, .peer_failure_grace = 0s}, 5);
   agent.processes_.SetProgram("rank-0-0", EndsAfter(1s, 5));

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
@@ -50,16 +51,26 @@ sigset_t HandledSignals() {
 /// A process that guards one agent until it has ended.
 class Guard {
  public:
-  Guard(pid_t agent, base::UniqueFd link, base::UniqueFd signals, std::function<void()> on_started)
-      : agent_(agent),
-        link_(std::move(link)),
-        signals_(std::move(signals)),
-        on_started_(std::move(on_started)) {}
+  struct Deps {
+    pid_t agent = -1;
+    base::UniqueFd link;
+    base::UniqueFd signals;
+    std::vector<process::ProcStat> not_ours;  // children that were there before
+    std::function<void()> on_started;
+  };
+
+  explicit Guard(Deps deps)
+      : agent_(deps.agent),
+        link_(std::move(deps.link)),
+        signals_(std::move(deps.signals)),
+        not_ours_(std::move(deps.not_ours)),
+        on_started_(std::move(deps.on_started)) {}
 
   /// Returns the exit status of `lockstep run`.
   int Run() {
+    TellWhoseInput();
     while (true) {
-      Wait(-1);
+      Wait();
       ReadSignals();
       ReadNews();
       if (const std::optional<int> status = AgentStatus()) return *status;
@@ -67,9 +78,23 @@ class Guard {
   }
 
  private:
-  void Wait(int timeout_ms) {
+  void Wait() {
     pollfd fds[] = {{signals_.get(), POLLIN, 0}, {link_.get(), POLLIN, 0}};
-    ::poll(fds, link_.valid() ? 2 : 1, timeout_ms);
+    ::poll(fds, link_.valid() ? 2 : 1, -1);
+  }
+
+  void Tell(uint8_t byte) {
+    if (link_.valid()) SendByte(link_.get(), byte);
+  }
+
+  /// The agent, in a session of its own, would read what is typed for the shell: the kernel stops
+  /// only readers of the terminal's own session. Changes come with a CONT (`fg`, `bg`) or a TSTP.
+  void TellWhoseInput() {
+    if (::isatty(STDIN_FILENO) != 1) return;
+    const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
+    // Negative: a terminal that is not our session's, where nobody else is in the foreground for us.
+    const bool ours = foreground < 0 || foreground == ::getpgrp();
+    Tell(static_cast<uint8_t>(ours ? FrontNews::kInForeground : FrontNews::kInBackground));
   }
 
   void ReadSignals() {
@@ -77,7 +102,8 @@ class Guard {
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int signal = static_cast<int>(info.ssi_signo);
       if (signal == SIGCHLD) continue;  // AgentStatus() asks the kernel each time round
-      if (link_.valid()) SendByte(link_.get(), static_cast<uint8_t>(signal));
+      if (signal == SIGCONT) TellWhoseInput();
+      Tell(static_cast<uint8_t>(signal));
       if (signal == SIGTSTP) StopUntilContinued();
     }
   }
@@ -88,7 +114,8 @@ class Guard {
     const auto give_up =
         std::chrono::steady_clock::now() + std::chrono::milliseconds(kSuspendWaitMs);
     while (!suspended_ && link_.valid() && std::chrono::steady_clock::now() < give_up) {
-      Wait(50);
+      pollfd news{link_.get(), POLLIN, 0};
+      ::poll(&news, 1, 50);
       ReadNews();
     }
     ::raise(SIGSTOP);
@@ -108,16 +135,22 @@ class Guard {
     }
   }
 
+  /// Also takes the statuses of all others that ended: as a container's first process we are the
+  /// parent of every orphan.
   std::optional<int> AgentStatus() {
-    int status = 0;
-    const pid_t pid = ::waitpid(agent_, &status, WNOHANG);
-    if (pid == 0 || (pid < 0 && errno == EINTR)) return std::nullopt;
-    if (pid == agent_ && WIFEXITED(status)) return WEXITSTATUS(status);
-    return EndOrphans(pid == agent_ ? WTERMSIG(status) : 0);
+    while (true) {
+      int status = 0;
+      const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+      if (pid == 0) return std::nullopt;
+      if (pid < 0 && errno == EINTR) continue;
+      if (pid > 0 && pid != agent_) continue;
+      if (pid == agent_ && WIFEXITED(status)) return WEXITSTATUS(status);
+      return EndOrphans(pid == agent_ ? WTERMSIG(status) : 0);
+    }
   }
 
   int EndOrphans(int signal) {
-    const base::Status ended = process::KillDescendants(kOrphanDeadline);
+    const base::Status ended = process::KillDescendants(kOrphanDeadline, not_ours_);
     std::fprintf(stderr, "lockstep: the agent (pid %d) was killed by signal %d (%s); %s\n",
                  static_cast<int>(agent_), signal, ::sigdescr_np(signal),
                  ended.ok() ? "everything that it left was ended" : ended.ToString().c_str());
@@ -127,6 +160,7 @@ class Guard {
   const pid_t agent_;
   base::UniqueFd link_;
   const base::UniqueFd signals_;
+  const std::vector<process::ProcStat> not_ours_;
   const std::function<void()> on_started_;
   bool suspended_ = false;
 };
@@ -137,6 +171,7 @@ int Fail(const base::Status& status) {
 }
 
 int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) {
+  std::vector<process::ProcStat> not_ours = process::LivingChildren();
   if (const base::Status status = process::BecomeSubreaper(); !status.ok()) return Fail(status);
   ::signal(SIGCHLD, SIG_DFL);  // an inherited SIG_IGN would reap the agent behind our back
   const sigset_t handled = HandledSignals();
@@ -147,7 +182,7 @@ int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) 
   base::Result<FrontLink> link = MakeFrontLink();
   if (!link.ok()) return Fail(link.status());
   const pid_t front = ::getpid();
-  base::Result<process::ForkedChild> agent = process::ForkChild([&] {
+  base::Result<pid_t> agent = process::ForkChild([&] {
     signals.reset();
     link->front.reset();
     ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
@@ -156,7 +191,12 @@ int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) 
   });
   if (!agent.ok()) return Fail(agent.status().WithFrame("while starting the agent"));
   link->agent.reset();
-  return Guard(agent->pid, std::move(link->front), std::move(signals), std::move(on_started)).Run();
+  return Guard({.agent = *agent,
+                .link = std::move(link->front),
+                .signals = std::move(signals),
+                .not_ours = std::move(not_ours),
+                .on_started = std::move(on_started)})
+      .Run();
 }
 
 base::Status RedirectOutput(const std::string& path) {
@@ -202,8 +242,9 @@ int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
   if (::pipe2(started, O_CLOEXEC) != 0) return Fail(base::ErrnoStatus(errno, "pipe"));
   base::UniqueFd read_end(started[0]);
   base::UniqueFd write_end(started[1]);
-  base::Result<process::ForkedChild> background = process::ForkChild([&] {
+  base::Result<pid_t> background = process::ForkChild([&] {
     read_end.reset();
+    process::CloseInheritedDescriptors(write_end.get());
     ::setsid();
     if (const base::Status status = RedirectOutput(options.detached_output_path); !status.ok())
       return Fail(status);
@@ -219,7 +260,7 @@ int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
   if (!background.ok())
     return Fail(background.status().WithFrame("while going into the background"));
   write_end.reset();
-  return WaitUntilStarted(background->pid, read_end.get(), options);
+  return WaitUntilStarted(*background, read_end.get(), options);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,6 +116,32 @@ TEST(KillMarkedTest, SeesAProcessWhoseFirstThreadHasEnded) {
 
 TEST(KillMarkedTest, RefusesAnEmptyMarkThatWouldMatchEverybody) {
   EXPECT_THAT(KillMarked("", kLongTime), StatusIs(Code::kInvalidArgument));
+}
+
+/// A process that sleeps, made by this one and never by what is under test.
+pid_t StartSleeper() {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::execl("/bin/sleep", "sleep", "60", nullptr);
+    ::_exit(1);
+  }
+  return pid;
+}
+
+TEST(SparedChildrenTest, WhatWasThereBeforeLivesOn) {
+  EXPECT_TRUE(LivingChildren().empty());
+  const pid_t theirs = StartSleeper();
+  const std::vector<ProcStat> before = LivingChildren();
+  ASSERT_EQ(before.size(), 1u);
+  EXPECT_EQ(before[0].pid, theirs);
+  const pid_t ours = StartSleeper();
+
+  EXPECT_OK(KillDescendants(kLongTime, before));
+
+  EXPECT_EQ(::kill(ours, 0), -1) << "killed and reaped";
+  EXPECT_EQ(::waitpid(theirs, nullptr, WNOHANG), 0) << "still runs";
+  EXPECT_OK(KillDescendants(kLongTime));
+  EXPECT_EQ(::kill(theirs, 0), -1);
 }
 
 }  // namespace

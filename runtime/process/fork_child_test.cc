@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/process/fork_child.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,11 +16,11 @@ namespace {
 
 TEST(ForkChildTest, BodyRunsInAChildWhoseStatusIsItsResult) {
   const pid_t self = ::getpid();
-  ASSERT_OK_AND_ASSIGN(const ForkedChild child,
+  ASSERT_OK_AND_ASSIGN(const pid_t child,
                        ForkChild([self] { return ::getppid() == self ? 7 : 1; }));
 
   int status = 0;
-  ASSERT_EQ(::waitpid(child.pid, &status, 0), child.pid);
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 7);
 }
@@ -30,8 +31,8 @@ TEST(ForkChildTest, WhatWasBufferedBeforeIsNotWrittenTwice) {
   ASSERT_GE(fd, 0);
   FILE* file = ::fdopen(fd, "w");
   ::fputs("once\n", file);  // stays in the buffer
-  ASSERT_OK_AND_ASSIGN(const ForkedChild child, ForkChild([] { return 0; }));
-  ASSERT_EQ(::waitpid(child.pid, nullptr, 0), child.pid);
+  ASSERT_OK_AND_ASSIGN(const pid_t child, ForkChild([] { return 0; }));
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   ::fclose(file);
 
   FILE* again = ::fopen(name, "r");
@@ -40,6 +41,23 @@ TEST(ForkChildTest, WhatWasBufferedBeforeIsNotWrittenTwice) {
   ::fclose(again);
   ::unlink(name);
   EXPECT_EQ(std::string(text, size), "once\n");
+}
+
+TEST(ForkChildTest, OnlyTheKeptOfTheInheritedDescriptorsStaysOpen) {
+  const int given_away = ::open("/dev/null", O_RDONLY);  // a caller's, not closed by exec
+  const int kept = ::open("/dev/null", O_RDONLY);
+  ASSERT_GE(given_away, 3);
+  ASSERT_OK_AND_ASSIGN(const pid_t child, ForkChild([&] {
+                         CloseInheritedDescriptors(kept);
+                         const bool closed = ::fcntl(given_away, F_GETFD) < 0;
+                         const bool open = ::fcntl(kept, F_GETFD) >= 0 && ::fcntl(2, F_GETFD) >= 0;
+                         return closed && open ? 0 : 1;
+                       }));
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  ::close(given_away);
+  ::close(kept);
 }
 
 TEST(ForkChildDeathTest, RefusesAProcessWithThreads) {

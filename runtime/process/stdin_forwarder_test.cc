@@ -71,6 +71,26 @@ TEST_F(StdinForwarderTest, TypedTextReachesTheRankAndItsEndToo) {
   run.join();
 }
 
+TEST_F(StdinForwarderTest, WhilePausedItLeavesWhatIsTypedToOthers) {
+  Make(source_.get());
+  forwarder_->SetPaused(true);
+  ASSERT_OK_AND_ASSIGN(const base::UniqueFd child, forwarder_->Open());
+  Type("for the shell\n");
+  RunUntil([polls = 0]() mutable { return ++polls > 20; });
+  EXPECT_EQ(forwarder_->bytes_forwarded_total(), 0u);
+  EXPECT_EQ(ReadOnce(source_), "for the shell\n");
+
+  forwarder_->SetPaused(false);
+  Type("for the rank\n");
+  ASSERT_TRUE(RunUntil([&] { return forwarder_->bytes_forwarded_total() == 13; }));
+  EXPECT_EQ(ReadOnce(child), "for the rank\n");
+
+  forwarder_->SetPaused(true);
+  Type("again for the shell\n");
+  RunUntil([polls = 0]() mutable { return ++polls > 20; });
+  EXPECT_EQ(forwarder_->bytes_forwarded_total(), 13u);
+}
+
 TEST_F(StdinForwarderTest, RankThatDoesNotReadStopsTheReading) {
   Make(source_.get());
   ASSERT_OK_AND_ASSIGN(const base::UniqueFd child, forwarder_->Open());
