@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,6 +30,17 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 constexpr char kTagName[] = "LOCKSTEP_TEST_TAG=";
+
+/// Our end and the program's, which passes bytes on as they are.
+bool OpenTerminal(int ends[2]) {
+  ends[0] = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (ends[0] < 0 || ::grantpt(ends[0]) != 0 || ::unlockpt(ends[0]) != 0) return false;
+  ends[1] = ::open(::ptsname(ends[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  termios settings{};
+  if (ends[1] < 0 || ::tcgetattr(ends[1], &settings) != 0) return false;
+  ::cfmakeraw(&settings);
+  return ::tcsetattr(ends[1], TCSANOW, &settings) == 0;
+}
 
 }  // namespace
 
@@ -143,8 +155,11 @@ struct Command::Shared {
 Command::Command(const std::vector<std::string>& arguments, Options options)
     : started_(std::chrono::steady_clock::now()), shared_(std::make_shared<Shared>()) {
   int in[2], out[2], err[2];
-  if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0)
+  if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0 ||
+      !(options.terminal ? OpenTerminal(out) : ::pipe2(out, O_CLOEXEC) == 0)) {
+    std::perror("pipe");
     std::abort();
+  }
 
   std::vector<std::string> words = options.wrapper;
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -161,7 +176,7 @@ Command::Command(const std::vector<std::string>& arguments, Options options)
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, in[0], 0);
   ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-  ::posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+  ::posix_spawn_file_actions_adddup2(&actions, options.terminal ? out[1] : err[1], 2);
   if (!options.directory.empty())
     ::posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());
   posix_spawnattr_t attributes;

@@ -56,6 +56,7 @@ class Command {
     std::string directory;
     std::string input;  // fed to stdin, then closed
     bool new_process_group = false;
+    bool terminal = false;  // stdout and stderr are a terminal; what comes there is Outcome::out
     std::vector<std::string>
         wrapper;  // put in front of the arguments: {"setpriv", "--reuid", "65534"}
   };

@@ -1,0 +1,293 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Programs, numbers, files and limits that cannot work: each is refused with what, where and why,
+// and with the documented exit status.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
+#include "tests/e2e/stage.h"
+
+namespace lockstep::e2e {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class BadInputTest : public RunFixture {
+ protected:
+  Outcome RunWrapped(std::vector<std::string> wrapper, std::vector<std::string> words) const {
+    Command::Options options = Options();
+    options.wrapper = std::move(wrapper);
+    return Command(RunWords(std::move(words)), options).Wait(30s);
+  }
+};
+
+/// Runs the program with its stdout and status as the script says: "\"$@\" >/dev/full".
+std::vector<std::string> InShell(const std::string& script) {
+  return {"/bin/sh", "-c", script, "sh"};
+}
+
+/// In a mount namespace of its own, with 64 KiB of disk at `folder`.
+std::vector<std::string> WithSmallDisk(const std::string& folder) {
+  std::vector<std::string> words = {"/usr/bin/unshare", "--mount"};
+  for (const std::string& word :
+       InShell("mount -t tmpfs -o size=64k none " + folder + " && exec \"$@\"")) {
+    words.push_back(word);
+  }
+  return words;
+}
+
+// -------------------------------------------------------------------------------------------------------
+// the program
+
+TEST_F(BadInputTest, ProgramsThatCannotStartHaveTheirExitStatus) {
+  ::mkdir((scratch_.path() + "/folder").c_str(), 0755);
+  scratch_.Write("plain", "hello\n");
+  scratch_.Write("empty", "", 0755);
+  scratch_.Write("noise", "\x01\x02\x03", 0755);
+  scratch_.Write("script", "#!/no/such/interpreter\n", 0755);
+  scratch_.Write("nested", "#!./plain\n", 0755);
+  const struct {
+    const char* program;
+    int status;
+    const char* reason;
+  } cases[] = {
+      {"./missing", 127, "missing"},   {"no-such-program-on-path", 127, "PATH"},
+      {"./plain/below", 127, "plain"}, {"./script", 127, "/no/such/interpreter"},
+      {"./plain", 126, "executable"},  {"./folder", 126, "folder"},
+      {"./noise", 126, "noise"},       {"./nested", 126, "plain"},
+  };
+  for (const auto& [program, status, reason] : cases) {
+    const Outcome outcome = RunIt({"-np", "3", "--name", "job", program});
+
+    EXPECT_EQ(outcome.status, status) << program << "\n" << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(reason));
+    EXPECT_EQ(CountOf(outcome.err, "could not be started"), 1) << outcome.err;  // not once a rank
+    EXPECT_THAT(ReadFile(JobFolder("job") + "/verdict.json"),
+                HasSubstr("\"class\": \"LAUNCH_FAILED\""));
+    EXPECT_EQ(Verb({"rm", "job"}).status, 0);
+  }
+}
+
+TEST_F(BadInputTest, ABrokenProgramIsNotRestarted) {
+  const Outcome outcome = RunIt({"-np", "2", "--max-restarts", "5", "./missing"});
+
+  EXPECT_EQ(outcome.status, 127);
+  EXPECT_EQ(CountOf(outcome.err, "could not be started"), 1) << outcome.err;
+}
+
+TEST_F(BadInputTest, MissingInterpretersAndFoldersAreNamed) {
+  const Outcome python = RunIt({"--python", "/no/such/python", "train.py"});
+  EXPECT_EQ(python.status, 127);
+  EXPECT_THAT(python.err, HasSubstr("/no/such/python"));
+
+  const Outcome folder = RunIt({"--wdir", "/no/such/folder", "/bin/true"});
+  EXPECT_EQ(folder.status, 127) << folder.err;
+  EXPECT_THAT(folder.err, HasSubstr("/no/such/folder"));
+}
+
+// -------------------------------------------------------------------------------------------------------
+// the command line
+
+TEST_F(BadInputTest, NumbersAreReadWholeAndInTheirRange) {
+  const struct {
+    std::vector<std::string> words;
+    const char* named;
+  } cases[] = {
+      {{"-np", "1.5", "/bin/true"}, "1.5"},
+      {{"-np", "", "/bin/true"}, "-np"},
+      {{"-np", "99999999999999999999", "/bin/true"}, "99999999999999999999"},
+      {{"-np", "2x", "/bin/true"}, "2x"},
+      {{"--nproc-per-node", "0", "/bin/true"}, "nproc-per-node"},
+      {{"--nproc-per-node", "many", "/bin/true"}, "many"},
+      {{"--max-restarts", "-2", "/bin/true"}, "-2"},
+      {{"--grace", "soon", "/bin/true"}, "soon"},
+      {{"--nnodes", "2", "/bin/true"}, "nnodes"},
+      {{"-np", "4", "--nproc-per-node", "3", "/bin/true"}, "contradicts"},
+      {{"--master-port", "70000", "/bin/true"}, "70000"},
+      {{"--name", "No_Good", "/bin/true"}, "No_Good"},
+  };
+  for (const auto& [words, named] : cases) {
+    const Outcome outcome = RunIt(words);
+    EXPECT_EQ(outcome.status, 64) << ::testing::PrintToString(words) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(named)) << ::testing::PrintToString(words);
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+TEST_F(BadInputTest, WhatIsMissingOrUnknownIsNamed) {
+  scratch_.Write("job.yaml",
+                 "apiVersion: lockstep.dev/v1alpha1\nkind: TrainingJob\nspec:\n  program:\n"
+                 "    comand: [x]\n  gang:\n    totalProcesses: none\n");
+  const struct {
+    std::vector<std::string> words;
+    int status;
+    std::vector<std::string> named;
+  } cases[] = {
+      {{"run"}, 64, {"program"}},
+      {{"run", "-np"}, 64, {"-np"}},
+      {{"run", "--nproc-per-nod", "2", "x"}, 64, {"--nproc-per-node"}},
+      {{"rum", "-np", "2", "x"}, 64, {"rum", "run"}},
+      {{"run", "--set", "spec.gang.totalProceses=2", "x"}, 64, {"totalProcesses"}},
+      {{"run", "--set", "nonsense", "x"}, 64, {"nonsense"}},
+      {{"run", "-f", "missing.yaml"}, 64, {"missing.yaml"}},
+      {{"run", "-f", "job.yaml"}, 64, {"comand", "command", "totalProcesses"}},  // all at once
+      {{"status", "no-such-job"}, 66, {"no-such-job"}},
+      {{"logs", "no-such-job"}, 66, {"no-such-job"}},
+      {{"stop", "no-such-job"}, 66, {"no-such-job"}},
+      {{"rm", "no-such-job"}, 66, {"no-such-job"}},
+      {{"prune", "--older", "yesterday"}, 64, {"yesterday"}},
+  };
+  for (const auto& [words, status, named] : cases) {
+    const Outcome outcome = Verb(words);
+    EXPECT_EQ(outcome.status, status) << ::testing::PrintToString(words) << outcome.err;
+    for (const std::string& name : named) EXPECT_THAT(outcome.err, HasSubstr(name));
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------
+// folders that cannot be written
+
+TEST_F(BadInputTest, ALogFolderThatCannotBeMadeIsRefusedBeforeAnyRankRuns) {
+  scratch_.Write("file", "");
+  for (const char* folder : {"file", "file/logs", "/proc/logs"}) {
+    const Outcome outcome = RunIt({"-np", "2", "--log-dir", folder, "/bin/echo", "ran"});
+
+    EXPECT_EQ(outcome.status, 73) << folder << ": " << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(folder));
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+TEST_F(BadInputTest, ALogFolderOfSomebodyElseIsRefused) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to be two users";
+  const Stage stage({.as_root = false, .cgroups = false}, scratch_);
+  ASSERT_EQ(stage.why_not(), "");
+  ::mkdir((scratch_.path() + "/theirs").c_str(), 0755);  // root's
+  Command::Options options = Options();
+  options.wrapper = stage.wrapper();
+  const Outcome outcome =
+      Command({stage.lockstep(), "run", "--log-dir", "theirs", "/bin/true"}, options).Wait(20s);
+
+  EXPECT_EQ(outcome.status, 73) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("theirs"), HasSubstr("ermission")));
+}
+
+TEST_F(BadInputTest, AHomeForJobsThatCannotBeWrittenIsRefused) {
+  scratch_.Write("file", "");
+  Command::Options options = Options();
+  options.environment["LOCKSTEP_HOME"] = scratch_.path() + "/file";
+  const Outcome outcome = Command(RunWords({"/bin/true"}), options).Wait(20s);
+
+  EXPECT_EQ(outcome.status, 73) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("LOCKSTEP_HOME"));
+}
+
+// -------------------------------------------------------------------------------------------------------
+// limits
+
+TEST_F(BadInputTest, AnyDescriptorLimitIsEnoughOrNamed) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer looks at memory through a pipe, and takes a failed one for a bug";
+#endif
+  int refused = 0;
+  for (int limit = 12; limit <= 72; limit += 4) {
+    const Outcome outcome = RunWrapped({"/usr/bin/prlimit", "--nofile=" + std::to_string(limit)},
+                                       {"-np", "6", "/bin/true"});
+    if (outcome.status == 0) continue;
+    ++refused;
+    EXPECT_EQ(outcome.status, 71) << limit << ": " << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("ulimit -n")) << limit;
+  }
+  EXPECT_GT(refused, 3);
+  EXPECT_LT(refused, 16);
+}
+
+TEST_F(BadInputTest, AProcessLimitIsNamed) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to be a user without other processes";
+  const Stage stage({.as_root = false, .cgroups = false}, scratch_);
+  ASSERT_EQ(stage.why_not(), "");
+  Command::Options options = Options();
+  options.wrapper = stage.wrapper();
+  options.wrapper.insert(options.wrapper.end(), {"/usr/bin/prlimit", "--nproc=12"});
+  const Outcome outcome =
+      Command({stage.lockstep(), "run", "-np", "20", "--grace", "0s", "--", "/bin/sleep", "60"},
+              options)
+          .Wait(30s);
+
+  EXPECT_EQ(outcome.status, 71) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("ulimit -u"));
+}
+
+// -------------------------------------------------------------------------------------------------------
+// a disk that is full, a console that is gone
+
+constexpr char kFillsTheDisk[] =
+    "i=0; while [ $i -lt 3000 ]; do echo \"line $i of the many that do not fit\"; i=$((i+1)); done;"
+    " exit $((RANK * 5))";
+
+TEST_F(BadInputTest, AFullLogDiskStopsTheFilesAndNotTheJob) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to mount a small disk";
+  ::mkdir((scratch_.path() + "/small").c_str(), 0755);
+  const Outcome outcome =
+      RunWrapped(WithSmallDisk(scratch_.path() + "/small"),
+                 {"-np", "2", "--log-dir", "small", "--", "/bin/sh", "-c", kFillsTheDisk});
+
+  EXPECT_EQ(outcome.status, 5) << outcome.err;
+  EXPECT_EQ(CountOf(outcome.err, "log files stopped"), 1) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("No space left"));
+  EXPECT_EQ(CountOf(outcome.out, "[0] line "), 3000);
+  EXPECT_EQ(CountOf(outcome.out, "[1] line "), 3000);
+}
+
+TEST_F(BadInputTest, AFullDiskBelowTheJobDirectoryDoesNotEndTheJob) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to mount a small disk";
+  ::mkdir((scratch_.path() + "/.local").c_str(), 0755);
+  const Outcome outcome =
+      RunWrapped(WithSmallDisk(scratch_.path() + "/.local"),
+                 {"-np", "2", "--max-restarts=1", "--", "/bin/sh", "-c", kFillsTheDisk});
+
+  // State, events and verdict meet the full disk too, and the restart its new round folder.
+  EXPECT_EQ(outcome.status, 5) << outcome.err;
+  EXPECT_EQ(CountOf(outcome.err, "log files stopped"), 1) << outcome.err;
+  EXPECT_EQ(CountOf(outcome.err, "rank 1 failed first: exit code 5"), 2) << outcome.err;
+  EXPECT_EQ(CountOf(outcome.out, "[0] line 2999"), 2);
+}
+
+TEST_F(BadInputTest, AFullConsoleDoesNotEndTheJob) {
+  const Outcome outcome =
+      RunWrapped(InShell("exec \"$@\" >/dev/full"),
+                 {"-np", "2", "--name", "job", "--", "/bin/sh", "-c", kFillsTheDisk});
+
+  EXPECT_EQ(outcome.status, 5) << outcome.err;
+  EXPECT_EQ(CountOf(ReadFile(JobFolder("job") + "/round-0/rank-0.stdout"), "line "), 3000);
+}
+
+TEST_F(BadInputTest, AReaderThatLeavesDoesNotEndTheJob) {
+  const Outcome outcome =
+      RunWrapped(InShell("{ \"$@\"; echo $? >status; } | head -n 1"),
+                 {"-np", "2", "--name", "job", "--", "/bin/sh", "-c", kFillsTheDisk});
+
+  EXPECT_EQ(scratch_.Read("status"), "5\n") << outcome.err;
+  EXPECT_EQ(Lines(outcome.out).size(), 1u);
+  EXPECT_EQ(CountOf(ReadFile(JobFolder("job") + "/round-0/rank-0.stdout"), "line "), 3000);
+}
+
+TEST_F(BadInputTest, ClosedStandardStreamsAreNoTrouble) {
+  const Outcome outcome =
+      RunWrapped(InShell("exec \"$@\" <&- >&- 2>&-"),
+                 {"-np", "2", "--name", "job", "--", "/bin/sh", "-c", "echo out; exit $RANK"});
+
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(ReadFile(JobFolder("job") + "/round-0/rank-0.stdout"), "out\n");
+}
+
+}  // namespace
+}  // namespace lockstep::e2e

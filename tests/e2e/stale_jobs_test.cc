@@ -1,0 +1,258 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Job directories that a power loss, a reboot or another host has left: the verbs show what is
+// there, believe nothing that is stale, and clear it away.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/proto/job_state.pb.h"
+#include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
+
+namespace lockstep::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kOtherBoot[] = "00000000-1111-2222-3333-444444444444";
+
+class StaleJobsTest : public RunFixture {
+ protected:
+  /// The directory of a job that has said "kept" and ended with status 3.
+  std::string EndedJob() const {
+    EXPECT_EQ(RunScriptIt({"-np", "2", "--name", "job"}, "echo kept; exit 3").status, 3);
+    return JobFolder("job");
+  }
+
+  static std::string StatePath(const std::string& folder) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (entry.path().filename().string().starts_with("state.")) return entry.path();
+    }
+    return "";
+  }
+
+  static void ChangeState(const std::string& folder,
+                          const std::function<void(proto::JobState&)>& change) {
+    const std::string path = StatePath(folder);
+    proto::JobState state;
+    ASSERT_TRUE(state.ParseFromString(ReadFile(path)));
+    change(state);
+    std::ofstream(path, std::ios::binary) << state.SerializeAsString();
+  }
+
+  /// As an agent writes it while ranks run.
+  static void MakeRunning(proto::JobState& state, pid_t pid, const std::string& boot_id) {
+    state.set_phase(proto::JOB_PHASE_RUNNING);
+    state.clear_exit_code();
+    state.clear_ended();
+    for (proto::ProcessIdentity* process : {state.mutable_front(), state.mutable_agent()}) {
+      process->set_pid(pid);
+      if (!boot_id.empty()) process->set_boot_id(boot_id);
+    }
+  }
+
+  /// Every verb does something sensible with the one job that is there, which is not running.
+  void ExpectLost() const {
+    EXPECT_THAT(Verb({"ps"}).out, Not(HasSubstr("job-")));
+    const Outcome all = Verb({"ps", "--all"});
+    EXPECT_EQ(all.status, 0) << all.err;
+    EXPECT_THAT(all.out, AllOf(HasSubstr("job-"), HasSubstr("lost")));
+    EXPECT_EQ(Verb({"ps", "--all", "--json"}).status, 0);
+    const Outcome status = Verb({"status", "job"});
+    EXPECT_EQ(status.status, 0) << status.err;
+    EXPECT_THAT(status.out, HasSubstr("lost"));
+    const Outcome logs = Verb({"logs", "job", "--rank", "1"});
+    EXPECT_EQ(logs.status, 0) << logs.err;
+    EXPECT_EQ(logs.out, "kept\n");
+    EXPECT_NE(Verb({"stop", "job"}).status, 70);
+  }
+};
+
+TEST_F(StaleJobsTest, ARebootEndsAJobWhateverItsPidsAreNow) {
+  const std::string folder = EndedJob();
+  // This process lives, and had the same pid before the power went off.
+  ChangeState(folder, [](proto::JobState& state) { MakeRunning(state, ::getpid(), kOtherBoot); });
+
+  ExpectLost();
+  EXPECT_EQ(RunScriptIt({"-np", "1", "--name", "job"}, "exit 0").status, 0) << "the name is free";
+  EXPECT_EQ(Verb({"rm", fs::path(folder).filename()}).status, 0);
+  EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST_F(StaleJobsTest, APidThatWasUsedAgainIsNotBelieved) {
+  const std::string folder = EndedJob();
+  ChangeState(folder, [](proto::JobState& state) {
+    MakeRunning(state, ::getpid(), "");
+    state.mutable_front()->set_start_ticks(1);
+    state.mutable_agent()->set_start_ticks(1);
+  });
+
+  ExpectLost();
+}
+
+TEST_F(StaleJobsTest, ARunningJobIsBelieved) {  // else the two above would show nothing
+  Command command(RunScript({"-np", "1", "--name", "job"}, "echo kept; exec sleep 60"), Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "kept"); }, 20s));
+
+  EXPECT_THAT(Verb({"ps"}).out, AllOf(HasSubstr("job-"), HasSubstr("running")));
+  EXPECT_NE(Verb({"rm", "job"}).status, 0);
+  command.Signal(SIGTERM);
+  EXPECT_EQ(command.Wait(20s).status, 143);
+}
+
+TEST_F(StaleJobsTest, AStateThatWasCutShortHidesNothingElse) {
+  const std::string folder = EndedJob();
+  const std::string state = StatePath(folder);
+  const std::string whole = ReadFile(state);
+  for (size_t bytes = 0; bytes < whole.size(); bytes += whole.size() / 8) {
+    std::ofstream(state, std::ios::binary) << whole.substr(0, bytes);
+    const Outcome all = Verb({"ps", "--all"});
+    EXPECT_EQ(all.status, 0) << all.err;
+    EXPECT_THAT(all.out, HasSubstr("job-")) << bytes;
+    EXPECT_EQ(Verb({"status", "job"}).status, 0) << bytes;
+    EXPECT_EQ(Verb({"logs", "job", "--rank", "1"}).out, "kept\n") << bytes;
+  }
+  std::ofstream(state, std::ios::binary).close();
+
+  ExpectLost();
+  EXPECT_EQ(Verb({"rm", "job"}).status, 0);
+  EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST_F(StaleJobsTest, NoiseInEveryFileIsNoReasonToFail) {
+  const std::string folder = EndedJob();
+  const std::string noise = std::string(300, '\xff') + std::string(300, '\0') + "{]\n";
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file()) std::ofstream(entry.path(), std::ios::binary) << noise;
+  }
+
+  ExpectLost();
+  EXPECT_EQ(Verb({"prune", "--older", "0s"}).status, 0);
+  EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST_F(StaleJobsTest, AJobThatDiedBeforeItsFirstStateCanBeRemoved) {
+  const std::string jobs = fs::path(EndedJob()).parent_path();
+  fs::create_directory(jobs + "/empty-000000");
+  fs::create_directory(jobs + "/half-000000");
+  std::ofstream(jobs + "/half-000000/state.vm.pb.tmp", std::ios::binary) << "\x0a";
+
+  EXPECT_THAT(Verb({"ps", "--all"}).out,
+              AllOf(HasSubstr("empty-000000"), HasSubstr("half-000000")));
+  EXPECT_EQ(Verb({"status", "half"}).status, 0);
+  EXPECT_EQ(Verb({"logs", "empty"}).status, 0);
+  EXPECT_EQ(Verb({"rm", "empty"}).status, 0);
+  EXPECT_THAT(Verb({"prune", "--older", "0s"}).out,
+              AllOf(HasSubstr("half-000000"), HasSubstr("job-")));
+}
+
+TEST_F(StaleJobsTest, ForeignFoldersAreNeitherShownNorRemoved) {
+  const std::string jobs = fs::path(EndedJob()).parent_path();
+  fs::create_directory(jobs + "/photos");
+  std::ofstream(jobs + "/photos/one.jpg") << "x";
+  std::ofstream(jobs + "/note.txt") << "x";
+
+  EXPECT_THAT(Verb({"ps", "--all"}).out, AllOf(Not(HasSubstr("photos")), Not(HasSubstr("note"))));
+  EXPECT_EQ(Verb({"rm", "photos"}).status, 66);
+  EXPECT_EQ(Verb({"prune", "--older", "0s"}).status, 0);
+  EXPECT_TRUE(fs::exists(jobs + "/photos/one.jpg"));
+  EXPECT_TRUE(fs::exists(jobs + "/note.txt"));
+}
+
+TEST_F(StaleJobsTest, AJobOfAnotherHostIsLeftToIt) {
+  const std::string folder = EndedJob();
+  ChangeState(folder, [](proto::JobState& state) {
+    MakeRunning(state, 1, kOtherBoot);
+    state.mutable_front()->set_host("node-b");
+    state.mutable_agent()->set_host("node-b");
+  });
+  fs::rename(StatePath(folder), folder + "/state.node-b.pb");
+
+  EXPECT_THAT(Verb({"ps"}).out, Not(HasSubstr("job-")));
+  EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("node-b"));
+  EXPECT_THAT(Verb({"status", "job"}).out, HasSubstr("another host"));
+  const Outcome rm = Verb({"rm", "job"});
+  EXPECT_NE(rm.status, 0);
+  EXPECT_THAT(rm.err, HasSubstr("node-b"));
+  EXPECT_EQ(Verb({"prune", "--older", "0s"}).status, 0);
+  EXPECT_TRUE(fs::exists(folder));
+}
+
+/// A socket file as a machine leaves it that lost its power: nobody listens.
+void LeaveSocket(const std::string& path) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  std::strcpy(address.sun_path, path.c_str());
+  ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
+      << std::strerror(errno);
+  ::listen(fd, 1);
+  ::close(fd);
+}
+
+TEST_F(StaleJobsTest, SocketsOfLostJobsAreCleared) {
+  const std::string folder = EndedJob();
+  const std::string id = fs::path(folder).filename();
+  ChangeState(folder, [](proto::JobState& state) { MakeRunning(state, ::getpid(), kOtherBoot); });
+  // The names as a running job has them.
+  Command running(RunScript({"-np", "1", "--name", "other"}, "echo up; exec sleep 60"), Options());
+  ASSERT_TRUE(running.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 20s));
+  const std::string other = fs::path(JobFolder("other")).filename();
+  const std::string sockets = scratch_.path() + "/lockstep";
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(sockets)) {
+    std::string name = entry.path().filename();
+    if (!name.starts_with(other + ".")) continue;
+    left.push_back(sockets + "/" + id + name.substr(other.size()));
+  }
+  ASSERT_FALSE(left.empty());
+  for (const std::string& path : left) LeaveSocket(path);
+  LeaveSocket(sockets + "/nobody-000000.sock");  // of a job whose directory is gone
+
+  const Outcome ps = Verb({"ps"});
+
+  EXPECT_EQ(ps.status, 0) << ps.err;
+  EXPECT_THAT(ps.err, HasSubstr(id + " was lost"));
+  EXPECT_THAT(ps.out, AllOf(HasSubstr(other), Not(HasSubstr(id))));
+  for (const std::string& path : left) EXPECT_FALSE(fs::exists(path)) << path;
+  EXPECT_EQ(Verb({"ps"}).err, "");  // said once
+  running.Signal(SIGTERM);
+  EXPECT_EQ(running.Wait(20s).status, 143);
+}
+
+TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
+  ASSERT_EQ(::mkfifo((scratch_.path() + "/go").c_str(), 0600), 0);
+  Command command(RunScript({"-np", "1", "--name", "job"}, "echo up; read word <go; exit 4"),
+                  Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 20s));
+  fs::remove_all(JobFolder("job"));
+  EXPECT_EQ(Verb({"ps", "--all"}).status, 0);
+
+  std::ofstream(scratch_.path() + "/go") << "go\n";
+
+  const Outcome outcome = command.Wait(20s);
+  EXPECT_EQ(outcome.status, 4) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("rank 0 failed first: exit code 4"));
+}
+
+}  // namespace
+}  // namespace lockstep::e2e
