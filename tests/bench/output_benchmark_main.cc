@@ -73,6 +73,15 @@ Arrived Check(const fs::path& path) {
   return arrived;
 }
 
+/// Whether each rank's standard output is kept somewhere below `folder`.
+bool FilesAreWhole(const fs::path& folder, int64_t lines) {
+  int whole = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".stdout" && Check(entry.path()).all(lines)) ++whole;
+  }
+  return whole == kRanks;
+}
+
 /// While one lives, this thread and what it starts have one core.
 class FirstCore {
  public:
@@ -134,11 +143,8 @@ std::optional<double> MegabytesPerSecond(Pump& pump, int64_t lines_per_rank,
   pump.arrived.whole += arrived.whole;
   pump.arrived.out_of_order += arrived.out_of_order;
   pump.arrived.torn += arrived.torn;
-  for (int rank = 0; pump.keeps_files && rank < kRanks; ++rank) {
-    const std::string name = "rank-" + std::to_string(rank) + ".stdout";
-    const Arrived kept = Check(folder / "logs" / "round-0" / name);
-    pump.files_whole = pump.files_whole && kept.all(lines_per_rank);
-  }
+  pump.files_whole =
+      pump.files_whole && (!pump.keeps_files || FilesAreWhole(folder / "logs", lines_per_rank));
   const double bytes = static_cast<double>(kRanks * lines_per_rank * kBenchLineBytes);
   return bytes / 1e6 / (Milliseconds(*ended_at - command.started_at()) / 1e3);
 }
