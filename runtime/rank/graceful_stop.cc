@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/rank/graceful_stop.h"
 
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "runtime/base/check.h"
 
@@ -20,12 +22,29 @@ constexpr std::chrono::milliseconds kSecondLookAfter(5);
 // A signal handler knows nothing else. A mask and signalfd would do without it, but need every
 // thread of the process to block the signal, and BLAS libraries start theirs before main.
 std::atomic<int> signal_fd{-1};
+std::atomic<pid_t> owner{0};
+struct sigaction old_action;
 
 void Wake(int fd, uint64_t what) { (void)!write(fd, &what, sizeof(what)); }
 
+/// In a forked child, which inherits the handler but not the watcher: what the signal would have
+/// done without a GracefulStop. Async-signal-safe.
+void DeliverAsEver() {
+  sigaction(SIGTERM, &old_action, nullptr);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  raise(SIGTERM);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
 void OnSignal(int) {
   const int error = errno;
-  Wake(signal_fd.load(), 1);
+  if (getpid() == owner.load()) {
+    Wake(signal_fd.load(), 1);
+  } else {
+    DeliverAsEver();
+  }
   errno = error;
 }
 
@@ -35,15 +54,20 @@ GracefulStop::GracefulStop(const Session& session)
     : session_(session), wake_(eventfd(0, EFD_CLOEXEC)) {
   LOCKSTEP_CHECK(wake_.valid(), "no eventfd: the descriptor limit is too low");
   LOCKSTEP_CHECK(signal_fd.exchange(wake_.get()) == -1, "a second GracefulStop");
+  owner.store(getpid());
   watcher_ = std::thread([this] { Watch(); });
   struct sigaction action{};
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;
-  LOCKSTEP_CHECK(sigaction(SIGTERM, &action, &old_action_) == 0, "SIGTERM can be handled");
+  LOCKSTEP_CHECK(sigaction(SIGTERM, &action, &old_action) == 0, "SIGTERM can be handled");
 }
 
 GracefulStop::~GracefulStop() {
-  sigaction(SIGTERM, &old_action_, nullptr);
+  sigaction(SIGTERM, &old_action, nullptr);
+  if (getpid() != owner.load()) {
+    (void)new std::thread(std::move(watcher_));  // the parent's, which no one here can join
+    return;
+  }
   Wake(wake_.get(), kEnd);
   watcher_.join();
   signal_fd.store(-1);

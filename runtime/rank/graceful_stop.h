@@ -2,8 +2,6 @@
 #ifndef LOCKSTEP_RUNTIME_RANK_GRACEFUL_STOP_H_
 #define LOCKSTEP_RUNTIME_RANK_GRACEFUL_STOP_H_
 
-#include <signal.h>
-
 #include <thread>
 
 #include "runtime/base/unique_fd.h"
@@ -15,7 +13,7 @@ namespace lockstep::rank {
 /// Without it the SIGTERM that comes with every stop ends the process at once. With it, as long as
 /// it lives, SIGTERM ends the process only if no stop was requested: when another rank failed, and
 /// there is nothing to save. What never comes to its next stop_requested() is killed after the
-/// grace.
+/// grace. A forked child (a data loader) keeps what SIGTERM did before.
 ///
 /// At most one in a process; borrows the session. Made and destroyed on one thread; has one of its
 /// own.
@@ -34,7 +32,6 @@ class GracefulStop {
 
   const Session& session_;
   base::UniqueFd wake_;  // counts signals; kEnd ends the watcher
-  struct sigaction old_action_{};
   std::thread watcher_;
 };
 

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <future>
 #include <mutex>
+#include <optional>
 
 namespace lockstep::rank {
 namespace {
@@ -55,6 +57,52 @@ TEST(GracefulStopTest, RequestedStopIsSurvivedAndTheOldHandlerComesBack) {
     ASSERT_EQ(asked.wait_for(std::chrono::seconds(30)), std::future_status::ready);
   }
   EXPECT_EQ(HandlerNow(), SIG_DFL);
+}
+
+/// Forks a data loader that runs `body` and exits with 0, or is ended by its alarm.
+template <class Body>
+pid_t ForkChild(Body body) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  alarm(20);
+  body();
+  _exit(0);
+}
+
+int WaitStatusOf(pid_t child) {
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return status;
+}
+
+// The child shared the parent's eventfd: its SIGTERM ended the rank, and it lived on.
+TEST(GracefulStopTest, SigtermEndsAForkedChildAndIsNotTheParents) {
+  FakeSession session(/*stop=*/true);
+  const auto asked = session.asked();
+  {
+    const GracefulStop graceful_stop(session);
+
+    const pid_t child = ForkChild([] {
+      while (true) pause();
+    });
+    kill(child, SIGTERM);
+    const int status = WaitStatusOf(child);
+
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  }
+  EXPECT_EQ(asked.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+}
+
+TEST(GracefulStopTest, ForkedChildThatLeavesMainEndsNothingOfTheParents) {
+  FakeSession session(/*stop=*/true);
+  const auto asked = session.asked();
+  std::optional<GracefulStop> graceful_stop(std::in_place, session);
+
+  const int status = WaitStatusOf(ForkChild([&graceful_stop] { graceful_stop.reset(); }));
+  raise(SIGTERM);
+
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_EQ(asked.wait_for(std::chrono::seconds(30)), std::future_status::ready);
 }
 
 TEST(GracefulStopDeathTest, SigtermWithoutARequestEndsTheProcessAsEver) {
