@@ -68,10 +68,9 @@ base::Status StillThere(const std::vector<ProcStat>& survivors, base::Duration l
 void EraseSpared(const std::vector<ProcStat>& spared, std::vector<ProcStat>& all) {
   std::set<pid_t> kept;
   std::erase_if(all, [&](const ProcStat& stat) {
-    const bool named =
-        std::any_of(spared.begin(), spared.end(), [&stat](const ProcStat& one) {
-          return one.pid == stat.pid && one.start_ticks == stat.start_ticks;
-        });
+    const bool named = std::any_of(spared.begin(), spared.end(), [&stat](const ProcStat& one) {
+      return one.pid == stat.pid && one.start_ticks == stat.start_ticks;
+    });
     if (!named && !kept.contains(stat.parent)) return false;
     kept.insert(stat.pid);
     return true;
@@ -108,7 +107,8 @@ std::vector<ProcStat> LivingChildren() {
   siginfo_t none{};
   if (::waitid(P_ALL, 0, &none, WEXITED | WNOHANG | WNOWAIT) != 0) return {};
   std::vector<ProcStat> children = ScanProcesses();
-  std::erase_if(children, [self = ::getpid()](const ProcStat& stat) { return stat.parent != self; });
+  std::erase_if(children,
+                [self = ::getpid()](const ProcStat& stat) { return stat.parent != self; });
   return children;
 }
 
@@ -118,10 +118,10 @@ base::Status KillDescendants(base::Duration limit, const std::vector<ProcStat>& 
   while (ReapAll()) {
     std::vector<ProcStat> living = DescendantsOf(::getpid(), ScanProcesses());
     EraseSpared(spared, living);
-    std::erase_if(living, [](const ProcStat& stat) { return stat.dead(); });
+    // One that forks and leaves may slip through any one look, but not without corpses.
     scans_for_nothing = living.empty() ? scans_for_nothing + 1 : 0;
-    // Only the spared are left: twice, for one that was just being made.
     if (!spared.empty() && scans_for_nothing == 2) return base::OkStatus();
+    std::erase_if(living, [](const ProcStat& stat) { return stat.dead(); });
     // Parents come before children, so that none can be replaced by a parent that is still to be
     // killed.
     for (const ProcStat& stat : living) SignalExactly(stat, SIGKILL);

@@ -22,9 +22,9 @@ std::vector<ProcStat> LivingChildren();
 
 /// Ends every descendant of this process, whatever it did to hide, and reaps them all: for a
 /// subreaper whose agent is gone, and for an agent about to leave. Those in `spared` and what they
-/// made live on. Costs one system call when there are none. Blocks: up to `limit`. Any thread, while
-/// nobody else waits for children. Errors: DeadlineExceeded - some did not die (uninterruptible
-/// sleep, another user's); they are named.
+/// made live on. Costs one system call when there are none. Blocks: up to `limit`. Any thread,
+/// while nobody else waits for children. Errors: DeadlineExceeded - some did not die
+/// (uninterruptible sleep, another user's); they are named.
 base::Status KillDescendants(base::Duration limit, const std::vector<ProcStat>& spared = {});
 
 /// Ends every process of this user whose environment mark has an element that begins with `prefix`:

@@ -2,13 +2,18 @@
 #include "runtime/process/descendants.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -23,6 +28,7 @@ using base::Code;
 using base::testing::IsOkAndHolds;
 using base::testing::StatusIs;
 using ::testing::Ge;
+using ::testing::IsEmpty;
 
 constexpr base::Duration kLongTime = std::chrono::seconds(20);
 constexpr int kLongTimeMs = 20'000;
@@ -61,14 +67,22 @@ class MarkedTree {
       ::_exit(1);
     }
     child_end_.reset();
-    std::string text;
-    while (text.find("ready\n") == std::string::npos) {
-      ASSERT_TRUE(Poll(kLongTimeMs)) << text;
+    while (text_.find("ready\n") == std::string::npos) {
+      ASSERT_TRUE(Poll(kLongTimeMs)) << text_;
       char bytes[512];
       const ssize_t size = ::read(output_.get(), bytes, sizeof(bytes));
-      ASSERT_GT(size, 0) << text;
-      text.append(bytes, static_cast<size_t>(size));
+      ASSERT_GT(size, 0) << text_;
+      text_.append(bytes, static_cast<size_t>(size));
     }
+  }
+  /// Those that its actions have made.
+  std::vector<pid_t> Pids() const {
+    std::vector<pid_t> pids;
+    std::istringstream lines(text_);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("pid ")) pids.push_back(std::atoi(line.c_str() + 4));
+    }
+    return pids;
   }
   /// True when no process of it is left: all of them hold the pipe.
   bool Gone() {
@@ -85,8 +99,14 @@ class MarkedTree {
   const std::string mark_ = "marked." + std::to_string(::getpid()) + "/";
   base::UniqueFd output_;
   base::UniqueFd child_end_;
+  std::string text_;
   pid_t leader_ = -1;
 };
+
+bool IsAlive(pid_t pid) {
+  const std::optional<ProcStat> stat = ReadProcStat(pid);
+  return stat && !stat->dead();
+}
 
 /// Each moment of such a process has its own way to be overlooked, so it is met at many of them.
 int TimesMissed(const std::vector<std::string>& actions, int runs) {
@@ -112,6 +132,27 @@ TEST(KillMarkedTest, EndsAForkBomb) { EXPECT_EQ(TimesMissed({"bomb", "300"}, 10)
 
 TEST(KillMarkedTest, SeesAProcessWhoseFirstThreadHasEnded) {
   EXPECT_EQ(TimesMissed({"headless"}, 1), 0);
+}
+
+TEST(KillDescendantsTest, SparesTheNamedAndWhatTheyMadeAndNobodyWhoKeepsForking) {
+  ASSERT_OK(BecomeSubreaper());
+  for (int run = 0; run < 30; ++run) {
+    MarkedTree spared;
+    spared.Start({"child", "double-fork"});
+    const std::vector<ProcStat> before = LivingChildren();
+    MarkedTree others;
+    others.Start({"hopper", "child"});
+
+    EXPECT_OK(KillDescendants(kLongTime, before));
+
+    EXPECT_TRUE(others.Gone()) << "run " << run;
+    EXPECT_EQ(spared.Pids().size(), 2u);
+    for (const pid_t pid : spared.Pids()) EXPECT_TRUE(IsAlive(pid)) << pid;
+    EXPECT_OK(KillDescendants(kLongTime));
+    EXPECT_TRUE(spared.Gone());
+  }
+  EXPECT_THAT(LivingChildren(), IsEmpty());
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
 }
 
 TEST(KillMarkedTest, RefusesAnEmptyMarkThatWouldMatchEverybody) {

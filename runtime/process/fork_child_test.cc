@@ -60,6 +60,23 @@ TEST(ForkChildTest, OnlyTheKeptOfTheInheritedDescriptorsStaysOpen) {
   ::close(kept);
 }
 
+TEST(CloseInheritedDescriptorsTest, KeepsTheStandardOnesAndTheNamedOne) {
+  ASSERT_OK_AND_ASSIGN(const pid_t child, ForkChild([] {
+                         const int low = ::dup(0);
+                         const int kept = ::fcntl(0, F_DUPFD, 40);
+                         const int high = ::fcntl(0, F_DUPFD, 41);
+                         CloseInheritedDescriptors(kept);
+                         const auto is_open = [](int fd) { return ::fcntl(fd, F_GETFD) >= 0; };
+                         const bool standard = is_open(0) && is_open(1) && is_open(2);
+                         return standard && is_open(kept) && !is_open(low) && !is_open(high) ? 0
+                                                                                             : 1;
+                       }));
+
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
 TEST(ForkChildDeathTest, RefusesAProcessWithThreads) {
   EXPECT_DEATH(
       {

@@ -74,7 +74,8 @@ base::Result<base::UniqueFd> StdinForwarder::Open() {
     return base::ErrnoStatus(errno, "fcntl on a pipe");
   if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytes);
   const int source = own_source_.valid() ? own_source_.get() : source_fd_;
-  source_watch_ = loop_.Watch(source, {.readable = !paused_}, [this](event::Readiness) { ReadSome(); });
+  source_watch_ =
+      loop_.Watch(source, {.readable = !paused_}, [this](event::Readiness) { ReadSome(); });
   sink_watch_ = loop_.Watch(sink_.get(), {}, [this](event::Readiness) { WriteSome(); });
   if (source_ended_ || begin_ < end_) WriteSome();
   return child;
