@@ -37,6 +37,14 @@ struct TiedGroup {
   std::unique_ptr<collectives::HostGroup> group;
 };
 
+/// Raises `atomic` to `value` and returns what it was. (A member of std::atomic from C++26.)
+uint64_t FetchMax(std::atomic<uint64_t>& atomic, uint64_t value) {
+  uint64_t old = atomic.load(std::memory_order_relaxed);
+  while (old < value && !atomic.compare_exchange_weak(old, value, std::memory_order_relaxed)) {
+  }
+  return old;
+}
+
 /// Notices are read when somebody asks (a non-blocking receive of about 300 ns), not by a thread: nothing has to happen
 /// between the calls, and a program without a thread of ours forks, profiles and signals as its author expects.
 class RankSession final : public Session {
@@ -124,7 +132,7 @@ lockstep_attach_notices RankSession::Poll() const {
   lockstep_attach_notices notices{};
   if (tie_ != nullptr && lockstep_attach_poll(tie_->client, &notices) == LOCKSTEP_ATTACH_OK) {
     if (notices.stop) stop_.store(true, std::memory_order_relaxed);
-    checkpoint_number_.store(notices.checkpoint_number, std::memory_order_relaxed);
+    FetchMax(checkpoint_number_, notices.checkpoint_number);  // another thread may have read a newer one
   }
   notices.stop = stop_.load(std::memory_order_relaxed);
   notices.checkpoint_number = checkpoint_number_.load(std::memory_order_relaxed);
@@ -133,7 +141,7 @@ lockstep_attach_notices RankSession::Poll() const {
 
 bool RankSession::TakeCheckpointRequest() {
   const uint64_t number = Poll().checkpoint_number;
-  return checkpoint_taken_.exchange(number, std::memory_order_relaxed) < number;
+  return FetchMax(checkpoint_taken_, number) < number;
 }
 
 // ---------------------------------------------------------------------------------------------------------- creation
@@ -151,7 +159,27 @@ base::Result<int> NumberIn(const RankEnvironment& environment, const std::string
   return value;
 }
 
+/// What another launcher says to each process it starts of how many there are, the nearest launcher first: mpirun of
+/// Open MPI; that of MPICH and Intel MPI; srun. Not SLURM_NTASKS, which a batch script and an interactive shell have too.
+constexpr const char* kCountsOfOthers[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+
+/// Each of several would be a world of one, and write the checkpoints of the others.
+base::Status CheckAlone(const RankEnvironment& environment) {
+  for (const char* const name : kCountsOfOthers) {
+    if (!environment.contains(name)) continue;
+    ASSIGN_OR_RETURN(const int count, NumberIn(environment, name, 1));
+    if (count <= 1) return base::OkStatus();
+    return base::FailedPreconditionError(
+        "this process is one of " + std::to_string(count) + " that mpirun or srun started (" + name + "=" +
+        std::to_string(count) + "), but no Lockstep agent makes them ranks of one job; start the program with "
+        "`lockstep run -np " + std::to_string(count) + "` instead, or set RANK=0 and WORLD_SIZE=1 to run each of them "
+        "alone, with a checkpoint directory of its own");
+  }
+  return base::OkStatus();
+}
+
 base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& environment) {
+  if (!environment.contains("RANK") && !environment.contains("WORLD_SIZE")) RETURN_IF_ERROR(CheckAlone(environment));
   ASSIGN_OR_RETURN(const int world_size, NumberIn(environment, "WORLD_SIZE", 1));
   ASSIGN_OR_RETURN(const int rank, NumberIn(environment, "RANK", 0));
   if (world_size != 1 || rank != 0) {
@@ -204,9 +232,11 @@ base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& 
 
 base::Result<std::unique_ptr<Session>> Session::Create() {
   RankEnvironment environment;
-  for (const char* const name : {"RANK", "WORLD_SIZE", "LOCKSTEP_SOCKET", "LOCKSTEP_COOKIE"}) {
+  const auto read = [&environment](const char* name) {
     if (const char* const value = std::getenv(name)) environment.emplace(name, value);
-  }
+  };
+  for (const char* const name : {"RANK", "WORLD_SIZE", "LOCKSTEP_SOCKET", "LOCKSTEP_COOKIE"}) read(name);
+  for (const char* const name : kCountsOfOthers) read(name);
   return CreateSessionFrom(environment);
 }
 

@@ -32,7 +32,8 @@ struct World {
 /// in main and kept to its end; not inherited across fork (a forked child's calls do nothing).
 ///
 /// Without any agent: RANK and WORLD_SIZE unset or WORLD_SIZE=1 give a world of one, whose collectives are copies;
-/// WORLD_SIZE > 1 without an agent is FailedPrecondition, which says to start the program with `lockstep run`.
+/// WORLD_SIZE > 1 without an agent is FailedPrecondition, which says to start the program with `lockstep run`. So is
+/// one of several processes of mpirun or srun, unless RANK=0 and WORLD_SIZE=1 say that it is meant to be alone.
 ///
 /// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step: reports are dropped
 /// (and counted) when the agent does not keep up.
@@ -45,7 +46,7 @@ struct World {
 ///   }
 class Session {
  public:
-  /// Errors: FailedPrecondition - the environment is incomplete or says WORLD_SIZE > 1 without an agent; Unavailable -
+  /// Errors: FailedPrecondition - the environment is incomplete or says that there are several, without an agent; Unavailable -
   /// the agent does not answer within 10 s; Unauthenticated - wrong cookie; InvalidArgument - another protocol version.
   static base::Result<std::unique_ptr<Session>> Create();
 

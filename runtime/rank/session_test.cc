@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace {
 using base::Code;
 using base::testing::StatusIs;
 using collectives::Reduction;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TEST(SessionTest, WithoutAnAgentTheWorldIsOneWhoseCollectivesAreCopies) {
@@ -48,6 +50,37 @@ TEST(SessionTest, SeveralRanksWithoutAnAgentAreAClearError) {
               StatusIs(Code::kFailedPrecondition, HasSubstr("WORLD_SIZE=four")));
   EXPECT_THAT(CreateSessionFrom({{"LOCKSTEP_SOCKET", "/tmp/x"}}),
               StatusIs(Code::kFailedPrecondition, HasSubstr("LOCKSTEP_COOKIE")));
+}
+
+// Each would else be a world of one that writes the checkpoints of the others.
+TEST(SessionTest, OneOfSeveralProcessesOfAnotherLauncherIsAClearError) {
+  for (const std::string variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    EXPECT_THAT(CreateSessionFrom({{variable, "4"}}),
+                StatusIs(Code::kFailedPrecondition,
+                         AllOf(HasSubstr(variable + "=4"), HasSubstr("lockstep run -np 4"))));
+    EXPECT_OK(CreateSessionFrom({{variable, "1"}}));
+    EXPECT_OK(CreateSessionFrom({{variable, "4"}, {"RANK", "0"}, {"WORLD_SIZE", "1"}}));
+  }
+}
+
+// The orted of `mpirun -np 1 -host a,b` is a step of two tasks, its only rank is alone.
+TEST(SessionTest, TheNearestLauncherCounts) {
+  EXPECT_OK(CreateSessionFrom({{"OMPI_COMM_WORLD_SIZE", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}}));
+}
+
+// An sbatch script or salloc shell is one process, whatever the allocation could hold.
+TEST(SessionTest, AnAllocationAloneIsAWorldOfOne) {
+  ASSERT_EQ(setenv("SLURM_NTASKS", "4", 1), 0);
+  EXPECT_OK(Session::Create());
+  ASSERT_EQ(unsetenv("SLURM_NTASKS"), 0);
+}
+
+TEST(SessionTest, CreateReadsEachOfTheVariables) {
+  for (const char* const name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    ASSERT_EQ(setenv(name, "4", 1), 0);
+    EXPECT_THAT(Session::Create(), StatusIs(Code::kFailedPrecondition, HasSubstr(name)));
+    ASSERT_EQ(unsetenv(name), 0);
+  }
 }
 
 TEST(SessionTest, AnAgentThatIsNotThereIsUnavailable) {

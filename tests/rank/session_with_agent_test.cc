@@ -228,6 +228,29 @@ TEST_F(SessionWithAgentTest, StopAndCheckpointRequestsArrive) {
   EXPECT_TRUE(session->stop_requested());
 }
 
+// A thread that had read an older number put it over the newer one, and the request was taken twice.
+TEST_F(SessionWithAgentTest, EachCheckpointRequestIsTakenOnceByWhicheverThread) {
+  constexpr int kRequests = 1500;
+  const auto session = Join(0, 1);
+  std::atomic<int> taken{0};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      while (!done) taken += session->TakeCheckpointRequest();
+    });
+  }
+  const auto limit = std::chrono::steady_clock::now() + seconds(30);
+  for (int i = 1; i <= kRequests; ++i) {
+    OnLoop([&] { server_->RequestCheckpoint(); });
+    while (taken < i && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  }
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+
+  EXPECT_EQ(taken + session->TakeCheckpointRequest(), kRequests);
+}
+
 TEST_F(SessionWithAgentTest, AForkedChildDisturbsNothing) {
   auto first = Join(0, 2), second = Join(1, 2);
   std::thread peer([&] {
