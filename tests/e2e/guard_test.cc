@@ -1,0 +1,137 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What the front does for those around the job: the shell, its terminal, its other children.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
+
+namespace lockstep::e2e {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class GuardTest : public RunFixture {};
+
+TEST_F(GuardTest, AKilledAgentIsWrittenDownAsTheEndOfTheJob) {
+  Command job(RunWords({"--name", "bereft", "-np", "2", "sleep", "60"}), Options());
+  ASSERT_TRUE(Eventually([&] { return Verb({"ps"}).out.find("running") != std::string::npos; }, 10s));
+  const std::vector<pid_t> agents = ChildrenOf(job.pid());
+  ASSERT_EQ(agents.size(), 1u);
+
+  ::kill(agents[0], SIGKILL);
+
+  EXPECT_EQ(job.Wait(10s).status, 75);
+  EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("ended (75)"));
+  EXPECT_THAT(ReadFile(JobFolder("bereft") + "/verdict.json"), HasSubstr("\"class\": \"NODE_LOST\""));
+  EXPECT_EQ(Verb({"ps"}).err, "") << "nothing is left to be swept";
+}
+
+TEST_F(GuardTest, ChildrenOfTheProgramThatBecameUsLiveOn) {
+  const std::string script =
+      "sleep 61 & echo $! > theirs; exec " + LockstepPath() + " run -np 1 sleep 62";
+  Command::Options options = Options();
+  options.directory = scratch_.path();
+  Command job({"bash", "-c", script}, options);
+  ASSERT_TRUE(Eventually([&] { return ChildrenOf(job.pid()).size() == 2; }, 10s));
+  const pid_t theirs = std::stoi(scratch_.Read("theirs"));
+  for (const pid_t child : ChildrenOf(job.pid())) {
+    if (child != theirs) ::kill(child, SIGKILL);
+  }
+
+  EXPECT_EQ(job.Wait(10s).status, 75);
+  EXPECT_EQ(::kill(theirs, 0), 0) << "it was there before us";
+  ::kill(theirs, SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return ProcessState(theirs) == '?' || ProcessState(theirs) == 'Z'; }, 5s));
+}
+
+TEST_F(GuardTest, ADetachedJobHoldsNothingOfItsCaller) {
+  const std::string lock = scratch_.Write("lock", "");
+  // `flock` of a script: held until the last process that inherited it is gone.
+  const std::string script = "exec 9<lock; flock 9; " + LockstepPath() +
+                             " run --detach --name quiet -np 1 sleep 60; exec 9<&-; "
+                             "exec 8<lock; flock --nonblock 8 && echo free";
+  Command::Options options = Options();
+  options.directory = scratch_.path();
+
+  const Outcome outcome = Command({"bash", "-c", script}, options).Wait(20s);
+
+  EXPECT_THAT(outcome.out, HasSubstr("free")) << outcome.err;
+  EXPECT_EQ(Verb({"stop", "quiet"}).err, "");
+}
+
+/// A session on a terminal of its own, as a shell has it: this process is the keyboard.
+class Terminal {
+ public:
+  /// `body` is the session's leader.
+  explicit Terminal(const std::function<void()>& body) {
+    leader_ = ::forkpty(&keyboard_, nullptr, nullptr, nullptr);
+    if (leader_ == 0) {
+      body();
+      ::_exit(0);
+    }
+  }
+  ~Terminal() {
+    ::close(keyboard_);
+    ::kill(leader_, SIGKILL);
+    ::waitpid(leader_, nullptr, 0);
+  }
+  void Type(const std::string& text) const {
+    ASSERT_EQ(::write(keyboard_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  /// Reads the screen until `text` is on it.
+  bool Shows(const std::string& text, std::chrono::milliseconds at_most) {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    while (screen_.find(text) == std::string::npos && std::chrono::steady_clock::now() < deadline) {
+      pollfd wait{keyboard_, POLLIN, 0};
+      char bytes[4096];
+      if (::poll(&wait, 1, 100) != 1) continue;
+      const ssize_t count = ::read(keyboard_, bytes, sizeof bytes);
+      if (count <= 0) return false;
+      screen_.append(bytes, static_cast<size_t>(count));
+    }
+    return screen_.find(text) != std::string::npos;
+  }
+  const std::string& screen() const { return screen_; }
+
+ private:
+  int keyboard_ = -1;
+  pid_t leader_ = -1;
+  std::string screen_;
+};
+
+TEST_F(GuardTest, TheTerminalsInputIsTheJobsOnlyInTheForeground) {
+  const auto environment = scratch_.Environment();
+  // bash's own job control: `&`, and then `fg`.
+  const std::string script = "set -m; " + LockstepPath() +
+                             " run --name typist -np 1 sh -c 'echo up; read line; echo rank:$line' & "
+                             "read line; echo shell:$line; fg; echo over";
+  Terminal terminal([&] {
+    ::clearenv();
+    for (const auto& [name, value] : environment) ::setenv(name.c_str(), value.c_str(), 1);
+    ::execlp("bash", "bash", "-c", script.c_str(), nullptr);
+  });
+  ASSERT_TRUE(terminal.Shows("[0] up", 20s)) << terminal.screen();
+
+  terminal.Type("one\n");
+  EXPECT_TRUE(terminal.Shows("shell:one", 10s)) << terminal.screen();
+  terminal.Type("two\n");
+  EXPECT_TRUE(terminal.Shows("rank:two", 10s)) << terminal.screen();
+  EXPECT_TRUE(terminal.Shows("over", 10s)) << terminal.screen();
+}
+
+}  // namespace
+}  // namespace lockstep::e2e
