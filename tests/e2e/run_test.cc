@@ -215,9 +215,9 @@ std::string StatesOf(const Scratch& scratch, const std::string& command) {
 }
 
 TEST_F(RunTest, StopFromTheTerminalStopsTheRanksThenTheFrontAndContinueUndoesIt) {
-  Command command(RunScript({"-np", "2"}, "echo ready; exec sleep 4242"), Options());
-  ASSERT_TRUE(command.WaitForOutput(
-      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+  Command command(RunScript({"-np", "2"}, "exec sleep 4242"), Options());
+  // Not before the shell has become `sleep`: stopped on the way, it would keep its own name.
+  ASSERT_TRUE(Eventually([&] { return StatesOf(scratch_, "sleep 4242") == "SS"; }, 20s));
 
   command.Signal(SIGTSTP);
   EXPECT_TRUE(Eventually(
