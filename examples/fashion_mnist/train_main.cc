@@ -22,6 +22,7 @@
 
 #include "collectives/work.h"
 #include "examples/fashion_mnist/image_set.h"
+#include "runtime/base/file_system.h"
 #include "runtime/rank/graceful_stop.h"
 #include "runtime/rank/sampler/distributed_sampler.h"
 #include "runtime/rank/session.h"
@@ -130,7 +131,7 @@ Status Train() {
   int64_t step = 0;
   const std::string directory =
       FLAGS_checkpoint_dir.empty() ? session->world().checkpoint_directory : FLAGS_checkpoint_dir;
-  rank::RealFileSystem files;
+  base::RealFileSystem files;
   std::unique_ptr<train::Checkpointer> checkpointer;
   if (!directory.empty()) {
     ASSIGN_OR_RETURN(checkpointer, train::Checkpointer::Create(
@@ -166,15 +167,13 @@ Status Train() {
     if (step == first_step + 1)
       printf("all %d ranks are training from step %ld\n", group->size(), step);
     if (step % FLAGS_log_every == 0) {
-      printf("epoch %ld step %ld/%ld loss %.3f\n", sampler.state().epoch + 1, step, steps,
-             sums[0] / static_cast<double>(share.count));
+      printf("epoch %ld step %ld/%ld loss %.3f\n", (step - 1) / sampler.steps_per_epoch() + 1, step,
+             steps, sums[0] / static_cast<double>(share.count));
     }
-    if (checkpointer != nullptr && saves) {
-      const Status saved = checkpointer->Save(step);
-      if (!saved.ok()) PrintError(saved);  // a full disk, say: train on, the older ones are there
-      if (stops) return saved;
-    }
-    if (stops) return base::OkStatus();
+    Status saved;
+    if (checkpointer != nullptr && saves) saved = checkpointer->Save(step);
+    if (stops) return saved;
+    if (!saved.ok()) PrintError(saved);  // a full disk, say: train on, the older ones are there
     if (sampler.state().cursor == 0 && step < steps) {
       ASSIGN_OR_RETURN(const double accuracy, Accuracy(net, test, *group));
       printf("epoch %ld of %d: accuracy %.2f %%\n", sampler.state().epoch, FLAGS_epochs, accuracy);

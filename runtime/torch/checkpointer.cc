@@ -225,7 +225,7 @@ Checkpointer::Checkpointer(Parts parts, Group& group) : parts_(parts), group_(gr
 Checkpointer::~Checkpointer() = default;
 
 Result<std::unique_ptr<Checkpointer>> Checkpointer::Create(Config config, Parts parts, Group& group,
-                                                           rank::FileSystem& files) {
+                                                           base::FileSystem& files) {
   auto checkpointer = std::unique_ptr<Checkpointer>(new Checkpointer(parts, group));
   Status opened;
   if (group.rank() == base::Rank(0)) {

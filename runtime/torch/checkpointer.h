@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "collectives/group.h"
+#include "runtime/base/file_system.h"
 #include "runtime/base/result.h"
 #include "runtime/rank/checkpoint/checkpoint_store.h"
-#include "runtime/rank/checkpoint/file_system.h"
 #include "runtime/rank/sampler/distributed_sampler.h"
 
 namespace torch::nn {
@@ -66,7 +66,7 @@ class Checkpointer {
   /// Errors: those of CheckpointStore::Create and of the group.
   static base::Result<std::unique_ptr<Checkpointer>> Create(Config config, Parts parts,
                                                             collectives::Group& group,
-                                                            rank::FileSystem& files);
+                                                            base::FileSystem& files);
   ~Checkpointer();
 
   /// After it returns OK, the checkpoint survives a power cut. Nothing is done when `step` is the

@@ -18,13 +18,14 @@
 #include <vector>
 
 #include "collectives/testing/thread_gang.h"
+#include "runtime/base/fake_file_system.h"
 #include "runtime/base/testing/status_matchers.h"
-#include "runtime/rank/checkpoint/fake_file_system.h"
 
 namespace lockstep::train {
 namespace {
 
 using base::Code;
+using base::FakeFileSystem;
 using base::Rank;
 using base::Status;
 using base::testing::HasSubject;
@@ -32,7 +33,6 @@ using base::testing::StatusIs;
 using collectives::Group;
 using collectives::testing::ThreadGang;
 using rank::DistributedSampler;
-using rank::FakeFileSystem;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using torch::Tensor;

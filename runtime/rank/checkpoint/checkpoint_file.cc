@@ -144,7 +144,7 @@ const TensorView* CheckpointFile::Find(std::string_view name) const {
   return found == tensors_.end() ? nullptr : &*found;
 }
 
-Status WriteCheckpointFile(FileSystem& files, const std::string& path,
+Status WriteCheckpointFile(base::FileSystem& files, const std::string& path,
                            const CheckpointMetadata& metadata, std::vector<TensorView> tensors) {
   RETURN_IF_ERROR(CheckTensors(tensors).WithFrame("while writing " + path));
   std::stable_sort(tensors.begin(), tensors.end(), [](const TensorView& a, const TensorView& b) {
@@ -165,7 +165,7 @@ Status WriteCheckpointFile(FileSystem& files, const std::string& path,
   std::vector<uint32_t> checksums;
   for (const auto& part : parts) checksums.push_back(Crc32c(part));
   parts.push_back(std::as_bytes(std::span(checksums)));
-  return files.WriteDurably(path, parts);
+  return files.WriteFile(path, parts, {.is_durable = true});
 }
 
 }  // namespace lockstep::rank

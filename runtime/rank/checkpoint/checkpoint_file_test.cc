@@ -5,13 +5,14 @@
 
 #include <cstring>
 
+#include "runtime/base/fake_file_system.h"
 #include "runtime/base/testing/status_matchers.h"
-#include "runtime/rank/checkpoint/fake_file_system.h"
 
 namespace lockstep::rank {
 namespace {
 
 using base::Code;
+using base::FakeFileSystem;
 using base::testing::StatusIs;
 using collectives::Dtype;
 using ::testing::ElementsAre;
@@ -36,7 +37,7 @@ base::Result<std::vector<std::byte>> Written(std::vector<TensorView> tensors,
   FakeFileSystem files;
   RETURN_IF_ERROR(files.MakeDirectories("/c"));
   RETURN_IF_ERROR(WriteCheckpointFile(files, "/c/file", metadata, std::move(tensors)));
-  return files.ReadFile("/c/file");
+  return files.ReadFile("/c/file", 1 << 20);
 }
 
 std::vector<TensorView> ThreeTensors() {

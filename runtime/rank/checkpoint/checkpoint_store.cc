@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +19,8 @@ using base::Status;
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kTemporary = ".tmp";
 constexpr std::string_view kFileName = "/state.safetensors";
+// It fitted into a rank's memory once; a limit here would only refuse what Write has saved.
+constexpr size_t kFileBytesMax = std::numeric_limits<size_t>::max() - 1;
 
 /// The step of "step-120"; nothing for any other name.
 std::optional<int64_t> StepOf(std::string_view name) {
@@ -36,7 +39,8 @@ bool IsTemporary(std::string_view name) {
 
 }  // namespace
 
-Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Create(Config config, FileSystem& files) {
+Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Create(Config config,
+                                                                 base::FileSystem& files) {
   if (config.directory.empty()) return InvalidArgumentError("no checkpoint directory was named");
   if (config.keep_last < 1) {
     return InvalidArgumentError("keep_last is " + std::to_string(config.keep_last) +
@@ -120,7 +124,7 @@ Result<std::vector<int64_t>> CheckpointStore::Steps() {
 
 Result<CheckpointFile> CheckpointStore::Read(int64_t step) {
   ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
-                   files_.ReadFile(PathOf(step) + std::string(kFileName)));
+                   files_.ReadFile(PathOf(step) + std::string(kFileName), kFileBytesMax));
   return CheckpointFile::Parse(std::move(bytes));
 }
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/file_system.h"
 #include "runtime/base/result.h"
 #include "runtime/rank/checkpoint/checkpoint_file.h"
-#include "runtime/rank/checkpoint/file_system.h"
 
 namespace lockstep::rank {
 
@@ -39,7 +39,8 @@ class CheckpointStore {
   };
 
   /// Errors: InvalidArgument - a bad Config; those of FileSystem::MakeDirectories.
-  static base::Result<std::unique_ptr<CheckpointStore>> Create(Config config, FileSystem& files);
+  static base::Result<std::unique_ptr<CheckpointStore>> Create(Config config,
+                                                               base::FileSystem& files);
 
   /// Makes step-STEP, in place of an old one of that number, then removes all but the keep_last
   /// newest up to STEP. A checkpoint of a later step stays: it was refused, or is another run's.
@@ -58,7 +59,8 @@ class CheckpointStore {
   const std::string& directory() const { return config_.directory; }
 
  private:
-  CheckpointStore(Config config, FileSystem& files) : config_(std::move(config)), files_(files) {}
+  CheckpointStore(Config config, base::FileSystem& files)
+      : config_(std::move(config)), files_(files) {}
 
   base::Status Add(const std::string& path, const CheckpointMetadata& metadata,
                    std::vector<TensorView> tensors);
@@ -68,7 +70,7 @@ class CheckpointStore {
   base::Status RemoveOutdated(int64_t newest_step);
 
   const Config config_;
-  FileSystem& files_;
+  base::FileSystem& files_;
 };
 
 }  // namespace lockstep::rank

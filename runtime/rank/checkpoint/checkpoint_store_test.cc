@@ -3,13 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/base/fake_file_system.h"
 #include "runtime/base/testing/status_matchers.h"
-#include "runtime/rank/checkpoint/fake_file_system.h"
 
 namespace lockstep::rank {
 namespace {
 
 using base::Code;
+using base::FakeFileSystem;
 using base::Status;
 using base::testing::IsOkAndHolds;
 using base::testing::StatusIs;

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "runtime/rank/checkpoint/file_system.h"
+#include "runtime/base/file_system.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,17 +14,11 @@
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
 
-namespace lockstep::rank {
+namespace lockstep::base {
 namespace {
 
-using base::ErrnoStatus;
-using base::OkStatus;
-using base::Result;
-using base::Status;
-using base::UniqueFd;
-
-Result<UniqueFd> Open(const std::string& path, int flags) {
-  UniqueFd fd(static_cast<int>(TEMP_FAILURE_RETRY(open(path.c_str(), flags | O_CLOEXEC, 0666))));
+Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode = 0) {
+  UniqueFd fd(static_cast<int>(TEMP_FAILURE_RETRY(open(path.c_str(), flags | O_CLOEXEC, mode))));
   if (!fd.valid()) return ErrnoStatus(errno, "open " + path);
   return fd;
 }
@@ -52,6 +46,11 @@ std::string ParentOf(const std::string& path) {
 
 }  // namespace
 
+Status RealFileSystem::MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0) return OkStatus();
+  return ErrnoStatus(errno, "make folder " + path);
+}
+
 Status RealFileSystem::MakeDirectories(const std::string& path) {
   const std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
   std::filesystem::path made;
@@ -64,15 +63,17 @@ Status RealFileSystem::MakeDirectories(const std::string& path) {
     const int error = errno;
     std::error_code ignored;
     if (!std::filesystem::is_directory(made, ignored)) {
-      return ErrnoStatus(error, "mkdir " + made.string());
+      return ErrnoStatus(error, "make folder " + made.string());
     }
   }
   return OkStatus();
 }
 
-Status RealFileSystem::WriteDurably(const std::string& path,
-                                    std::span<const std::span<const std::byte>> parts) {
-  ASSIGN_OR_RETURN(UniqueFd fd, Open(path, O_WRONLY | O_CREAT | O_TRUNC));
+Status RealFileSystem::WriteFile(const std::string& path,
+                                 std::span<const std::span<const std::byte>> parts,
+                                 WriteOptions options) {
+  ASSIGN_OR_RETURN(UniqueFd fd,
+                   Open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, options.mode));
   size_t bytes = 0;
   for (const auto& part : parts) bytes += part.size();
   size_t written_bytes = 0;
@@ -83,7 +84,7 @@ Status RealFileSystem::WriteDurably(const std::string& path,
                                     " were written)");
     }
   }
-  RETURN_IF_ERROR(Sync(fd.get(), path));
+  if (options.is_durable) RETURN_IF_ERROR(Sync(fd.get(), path));
   // Some network file systems only say here that the quota is used up.
   if (close(fd.release()) != 0) return ErrnoStatus(errno, "close " + path);
   return OkStatus();
@@ -101,10 +102,15 @@ Status RealFileSystem::Rename(const std::string& from, const std::string& to) {
   return OkStatus();
 }
 
+Status RealFileSystem::RemoveFile(const std::string& path) {
+  if (unlink(path.c_str()) != 0) return ErrnoStatus(errno, "remove " + path);
+  return OkStatus();
+}
+
 Status RealFileSystem::RemoveTree(const std::string& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);
-  if (error) return ErrnoStatus(error.value(), "remove " + path);
+  if (error) return ErrnoStatus(error.value(), "remove folder " + path);
   return OkStatus();
 }
 
@@ -115,28 +121,50 @@ Result<std::vector<std::string>> RealFileSystem::ListDirectory(const std::string
        entry.increment(error)) {
     names.push_back(entry->path().filename().string());
   }
-  if (error) return ErrnoStatus(error.value(), "list " + path);
+  if (error) return ErrnoStatus(error.value(), "list folder " + path);
   std::sort(names.begin(), names.end());
   return names;
 }
 
-Result<std::vector<std::byte>> RealFileSystem::ReadFile(const std::string& path) {
-  ASSIGN_OR_RETURN(UniqueFd fd, Open(path, O_RDONLY));
+Result<std::vector<std::byte>> RealFileSystem::ReadFile(const std::string& path, size_t bytes_max) {
+  ASSIGN_OR_RETURN(UniqueFd fd,
+                   Open(path, O_RDONLY | O_NONBLOCK));  // a pipe's writer may never come
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, "stat " + path);
-  // A folder or a device of that name would say no useful size.
-  if (!S_ISREG(info.st_mode)) return base::InvalidArgumentError(path + " is no regular file");
-  std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
+  if (!S_ISREG(info.st_mode)) return InvalidArgumentError(path + " is no regular file");
+  // The size is a guess: the file may grow meanwhile. One more byte to meet its end.
+  std::vector<std::byte> bytes(std::min(static_cast<size_t>(info.st_size), bytes_max) + 1);
   size_t size = 0;
-  while (size < bytes.size()) {
+  while (true) {
     const ssize_t got =
         TEMP_FAILURE_RETRY(read(fd.get(), bytes.data() + size, bytes.size() - size));
     if (got < 0) return ErrnoStatus(errno, "read " + path);
     if (got == 0) break;
     size += static_cast<size_t>(got);
+    if (size > bytes_max) {
+      return ResourceExhaustedError("read " + path + ": it is longer than " +
+                                    std::to_string(bytes_max) + " bytes");
+    }
+    if (size == bytes.size()) bytes.resize(2 * size);
   }
   bytes.resize(size);
   return bytes;
 }
 
-}  // namespace lockstep::rank
+Result<std::string> ReadText(FileSystem& files, const std::string& path, size_t bytes_max) {
+  ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, files.ReadFile(path, bytes_max));
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+Status ReplaceFile(FileSystem& files, const std::string& path, std::string_view bytes) {
+  const std::string temporary = path + ".tmp";
+  const std::span<const std::byte> parts[] = {std::as_bytes(std::span(bytes))};
+  Status status = files.WriteFile(temporary, parts, {.mode = 0600});
+  if (status.ok()) status = files.Rename(temporary, path);
+  // The first error is the one that counts; a temporary file that stays as well is replaced by the
+  // next write.
+  if (!status.ok()) (void)files.RemoveFile(temporary);
+  return status;
+}
+
+}  // namespace lockstep::base

@@ -1,16 +1,13 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "runtime/rank/checkpoint/fake_file_system.h"
+#include "runtime/base/fake_file_system.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/base/check.h"
 
-namespace lockstep::rank {
+namespace lockstep::base {
 namespace {
-
-using base::OkStatus;
-using base::Result;
-using base::Status;
 
 std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
@@ -31,14 +28,34 @@ void FakeFileSystem::FailCall(int k, bool and_all_after) {
 }
 
 void FakeFileSystem::CutPower(PowerCut what_stays) {
-  if (what_stays == PowerCut::kOnlySynced) now_ = synced_;
+  if (what_stays == PowerCut::kOnlySynced) {
+    now_ = synced_;
+    for (auto& [path, content] : now_) {
+      if (content.has_value() && !content->is_durable) content->bytes.clear();
+    }
+  }
   synced_ = now_;
   unsynced_names_.clear();
 }
 
 std::vector<std::byte>& FakeFileSystem::File(const std::string& path) {
-  LOCKSTEP_CHECK(now_.contains(path) && now_[path].has_value(), path.c_str());
-  return *now_[path];
+  LOCKSTEP_CHECK(IsFile(path), path.c_str());
+  return now_[path]->bytes;
+}
+
+bool FakeFileSystem::IsFolder(const std::string& path) const {
+  const auto found = now_.find(path);
+  return path.empty() || (found != now_.end() && !found->second.has_value());
+}
+
+bool FakeFileSystem::IsFile(const std::string& path) const {
+  return now_.contains(path) && !IsFolder(path);
+}
+
+bool FakeFileSystem::IsEmptyFolder(const std::string& path) const {
+  return IsFolder(path) && std::none_of(now_.begin(), now_.end(), [&](const auto& entry) {
+           return IsBelow(entry.first, path);
+         });
 }
 
 bool FakeFileSystem::ThisCallFails() {
@@ -48,32 +65,47 @@ bool FakeFileSystem::ThisCallFails() {
 }
 
 Status FakeFileSystem::Failure(const std::string& what) const {
-  return base::ResourceExhaustedError(what + ": made to fail");
+  return ResourceExhaustedError(what + ": made to fail");
+}
+
+Status FakeFileSystem::MakeDirectory(const std::string& path) {
+  if (ThisCallFails()) return Failure("make folder " + path);
+  if (!IsFolder(ParentOf(path))) return NotFoundError("make folder " + path);
+  if (!now_.emplace(path, std::nullopt).second) return AlreadyExistsError("make folder " + path);
+  unsynced_names_.insert(path);
+  return OkStatus();
 }
 
 Status FakeFileSystem::MakeDirectories(const std::string& path) {
-  if (ThisCallFails()) return Failure("mkdir " + path);
+  if (ThisCallFails()) return Failure("make folder " + path);
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-    now_.emplace(path.substr(0, end), std::nullopt);
-    synced_.emplace(path.substr(0, end), std::nullopt);
+    const std::string folder = path.substr(0, end);
+    if (IsFile(folder)) return AlreadyExistsError("make folder " + folder);
+    now_.emplace(folder, std::nullopt);
+    synced_.emplace(folder, std::nullopt);
     if (end == std::string::npos) return OkStatus();
   }
 }
 
-Status FakeFileSystem::WriteDurably(const std::string& path,
-                                    std::span<const std::span<const std::byte>> parts) {
-  if (!now_.contains(ParentOf(path))) return base::NotFoundError("open " + path);
-  std::vector<std::byte> bytes;
-  for (const auto& part : parts) bytes.insert(bytes.end(), part.begin(), part.end());
+Status FakeFileSystem::WriteFile(const std::string& path,
+                                 std::span<const std::span<const std::byte>> parts,
+                                 WriteOptions options) {
+  if (!IsFolder(ParentOf(path))) return NotFoundError("open " + path);
+  if (IsFolder(path)) return InvalidArgumentError("open " + path);
+  Content content{.is_durable = options.is_durable};
+  for (const auto& part : parts) {
+    content.bytes.insert(content.bytes.end(), part.begin(), part.end());
+  }
   const bool fails = ThisCallFails();
-  if (fails) bytes.resize(bytes.size() / 2);
-  now_[path] = std::move(bytes);
+  if (fails) content.bytes.resize(content.bytes.size() / 2);
+  now_[path] = std::move(content);
   unsynced_names_.insert(path);
   return fails ? Failure("write " + path) : OkStatus();
 }
 
 Status FakeFileSystem::SyncDirectory(const std::string& path) {
   if (ThisCallFails()) return Failure("fsync " + path);
+  if (!IsFolder(path)) return NotFoundError("open " + path);
   std::erase_if(synced_, [&](const auto& entry) {
     if (!IsBelow(entry.first, path)) return false;
     const std::string child = entry.first.substr(0, entry.first.find('/', path.size() + 1));
@@ -97,10 +129,11 @@ bool FakeFileSystem::EveryNameIsSynced(std::string path, const std::string& fold
 
 Status FakeFileSystem::Rename(const std::string& from, const std::string& to) {
   if (ThisCallFails()) return Failure("rename " + from + " to " + to);
-  if (!now_.contains(from)) return base::NotFoundError("rename " + from);
-  if (now_.contains(to)) {
-    return base::FailedPreconditionError("rename to " + to + ": Directory not empty");
+  if (!now_.contains(from)) return NotFoundError("rename " + from);
+  if (now_.contains(to) && !(IsFile(from) && IsFile(to)) && !IsEmptyFolder(to)) {
+    return FailedPreconditionError("rename to " + to + ": Directory not empty");
   }
+  now_.erase(to);
   Tree moved;
   std::set<std::string> moved_unsynced = {to};
   std::erase_if(now_, [&](const auto& entry) {
@@ -112,6 +145,15 @@ Status FakeFileSystem::Rename(const std::string& from, const std::string& to) {
   });
   now_.merge(moved);
   unsynced_names_.merge(moved_unsynced);
+  return OkStatus();
+}
+
+Status FakeFileSystem::RemoveFile(const std::string& path) {
+  if (ThisCallFails()) return Failure("remove " + path);
+  if (!now_.contains(path)) return NotFoundError("remove " + path);
+  if (IsFolder(path)) return InvalidArgumentError("remove " + path);
+  now_.erase(path);
+  unsynced_names_.erase(path);
   return OkStatus();
 }
 
@@ -128,7 +170,8 @@ Status FakeFileSystem::RemoveTree(const std::string& path) {
 
 Result<std::vector<std::string>> FakeFileSystem::ListDirectory(const std::string& path) {
   if (ThisCallFails()) return Failure("list " + path);
-  if (!now_.contains(path)) return base::NotFoundError("list " + path);
+  if (!now_.contains(path)) return NotFoundError("list folder " + path);
+  if (!IsFolder(path)) return InvalidArgumentError("list folder " + path);
   std::vector<std::string> names;
   for (const auto& [name, content] : now_) {
     if (IsBelow(name, path) && ParentOf(name) == path)
@@ -137,11 +180,16 @@ Result<std::vector<std::string>> FakeFileSystem::ListDirectory(const std::string
   return names;
 }
 
-Result<std::vector<std::byte>> FakeFileSystem::ReadFile(const std::string& path) {
+Result<std::vector<std::byte>> FakeFileSystem::ReadFile(const std::string& path, size_t bytes_max) {
   if (ThisCallFails()) return Failure("read " + path);
   const auto found = now_.find(path);
-  if (found == now_.end() || !found->second.has_value()) return base::NotFoundError("open " + path);
-  return *found->second;
+  if (found == now_.end()) return NotFoundError("open " + path);
+  if (!found->second.has_value()) return InvalidArgumentError(path + " is no regular file");
+  if (found->second->bytes.size() > bytes_max) {
+    return ResourceExhaustedError("read " + path + ": it is longer than " +
+                                  std::to_string(bytes_max) + " bytes");
+  }
+  return found->second->bytes;
 }
 
-}  // namespace lockstep::rank
+}  // namespace lockstep::base
