@@ -73,6 +73,10 @@ std::vector<std::string> SubFolders(int folder, const std::string& path) {
   const int fd = ::openat(folder, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return names;
   DIR* listing = ::fdopendir(fd);
+  if (listing == nullptr) {
+    ::close(fd);
+    return names;
+  }
   while (const dirent* entry = ::readdir(listing)) {
     if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.push_back(entry->d_name);
   }
@@ -287,7 +291,11 @@ base::Result<std::unique_ptr<CgroupTree>> CgroupTree::Create(CgroupKind kind) {
     return base::ErrnoStatus(errno, "make " + *own + "/" + name);
   }
   base::UniqueFd fd(::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return base::ErrnoStatus(errno, "open " + *own + "/" + name);
+  if (!fd.valid()) {
+    const int error = errno;
+    ::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
+    return base::ErrnoStatus(error, "open " + *own + "/" + name);
+  }
   const char* kill_file = kind == CgroupKind::kV2 ? "cgroup.kill" : "cgroup.procs";
   if (::faccessat(fd.get(), kill_file, W_OK, AT_EACCESS) != 0) {
     ::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
