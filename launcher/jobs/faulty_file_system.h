@@ -4,19 +4,20 @@
 
 #include <errno.h>
 
+#include <cstddef>
+#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "launcher/jobs/file_system.h"
 #include "runtime/base/errno_status.h"
+#include "runtime/base/file_system.h"
 
 namespace lockstep::launcher {
 
 /// For tests: the real file system, whose `failing_call`-th changing call (from 1; 0 = none) and
 /// all later ones fail as on a full disk, where a write leaves half of its bytes; removing still
 /// works there. Counts the calls. Confined to one thread.
-class FaultyFileSystem final : public FileSystem {
+class FaultyFileSystem final : public base::FileSystem {
  public:
   explicit FaultyFileSystem(int failing_call) : failing_call_(failing_call) {}
 
@@ -26,21 +27,29 @@ class FaultyFileSystem final : public FileSystem {
   base::Status MakeDirectory(const std::string& path) override {
     return Fails() ? base::ErrnoStatus(ENOSPC, "make folder " + path) : real_.MakeDirectory(path);
   }
-  base::Status WriteFile(const std::string& path, std::string_view bytes) override {
-    if (!Fails()) return real_.WriteFile(path, bytes);
-    (void)real_.WriteFile(path, bytes.substr(0, bytes.size() / 2));
+  base::Status MakeDirectories(const std::string& path) override {
+    return Fails() ? base::ErrnoStatus(ENOSPC, "make folder " + path) : real_.MakeDirectories(path);
+  }
+  base::Status WriteFile(const std::string& path, std::span<const std::span<const std::byte>> parts,
+                         WriteOptions options) override {
+    if (!Fails()) return real_.WriteFile(path, parts, options);
+    std::vector<std::span<const std::byte>> halves;
+    for (const auto& part : parts) halves.push_back(part.first(part.size() / 2));
+    (void)real_.WriteFile(path, halves, options);
     return base::ErrnoStatus(ENOSPC, "write " + path);
   }
+  base::Status SyncDirectory(const std::string& path) override { return real_.SyncDirectory(path); }
   base::Status Rename(const std::string& from, const std::string& to) override {
     return Fails() ? base::ErrnoStatus(ENOSPC, "rename " + from) : real_.Rename(from, to);
   }
   base::Status RemoveFile(const std::string& path) override { return real_.RemoveFile(path); }
   base::Status RemoveTree(const std::string& path) override { return real_.RemoveTree(path); }
-  base::Result<std::string> ReadFile(const std::string& path, size_t bytes_max) override {
-    return real_.ReadFile(path, bytes_max);
-  }
   base::Result<std::vector<std::string>> ListDirectory(const std::string& path) override {
     return real_.ListDirectory(path);
+  }
+  base::Result<std::vector<std::byte>> ReadFile(const std::string& path,
+                                                size_t bytes_max) override {
+    return real_.ReadFile(path, bytes_max);
   }
 
  private:
@@ -51,7 +60,7 @@ class FaultyFileSystem final : public FileSystem {
 
   const int failing_call_;
   int calls_ = 0;
-  RealFileSystem real_;
+  base::RealFileSystem real_;
 };
 
 }  // namespace lockstep::launcher

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "launcher/jobs/file_system.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/file_system.h"
 #include "runtime/base/result.h"
 #include "runtime/proto/job_state.pb.h"
 
@@ -38,7 +38,7 @@ struct JobEntry {
 /// looks again, and other processes may change things meanwhile.
 class JobStore {
  public:
-  JobStore(std::string root, HostIdentity here, FileSystem& files);
+  JobStore(std::string root, HostIdentity here, base::FileSystem& files);
 
   /// Live jobs first, then by start, newest first. A root that does not exist holds none.
   base::Result<std::vector<JobEntry>> List() const;
@@ -69,7 +69,7 @@ class JobStore {
 
   const std::string root_;
   const HostIdentity here_;
-  FileSystem& files_;
+  base::FileSystem& files_;
 };
 
 }  // namespace lockstep::launcher

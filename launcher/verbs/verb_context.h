@@ -6,10 +6,10 @@
 #include <string>
 
 #include "launcher/exit_codes.h"
-#include "launcher/jobs/file_system.h"
 #include "launcher/jobs/job_store.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/file_system.h"
 #include "runtime/base/status.h"
 
 namespace lockstep::launcher {
@@ -24,7 +24,7 @@ struct VerbContext {
   std::string socket_directory;  // net::SocketDirectory
   HostIdentity here;
   const base::Clock& clock;
-  FileSystem& files;
+  base::FileSystem& files;
   std::FILE* out;
   std::FILE* err;
 };

@@ -12,10 +12,10 @@
 #include <thread>
 
 #include "launcher/agent/control_server.h"
-#include "launcher/jobs/file_system.h"
 #include "launcher/jobs/job_directory.h"
 #include "launcher/verbs/verb_context.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/file_system.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/proto/control.pb.h"
 
@@ -94,7 +94,7 @@ class VerbTest : public ::testing::Test {
 
   const HostIdentity here_ = ThisHost();
   const base::RealClock clock_;
-  RealFileSystem files_;
+  base::RealFileSystem files_;
   CapturedOutput out_;
   CapturedOutput err_;
   std::string folder_;  // holds both; its path is short, as those of sockets must be
