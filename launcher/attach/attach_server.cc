@@ -140,11 +140,15 @@ void AttachServer::OnConnecting() {
     }
     if (!accepted->valid()) return;
     const base::Result<net::PeerCredentials> peer = net::PeerOf(accepted->get());
-    if (!peer.ok() || !net::CheckPeerIsOurs(*peer, geteuid()).ok()) continue;  // closes it
+    if (!peer.ok()) continue;  // closes it
     const uint64_t id = next_connection_++;
     Connection& connection = connections_[id];
     connection.socket = std::move(*accepted);
     connection.pid = peer->pid;
+    if (const base::Status ours = net::CheckPeerIsOurs(*peer, geteuid()); !ours.ok()) {
+      Refuse(id, ours);
+      continue;
+    }
     connection.watch = loop_.Watch(connection.socket.get(), {.readable = true},
                                    [this, id](event::Readiness readiness) { OnReady(id, readiness); });
     connection.hello_timer = loop_.After(config_.limits.hello_timeout, [this, id] { Drop(id); });

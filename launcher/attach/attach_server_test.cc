@@ -197,6 +197,33 @@ TEST_F(AttachServerTest, AWrongCookieIsUnauthenticated) {
   EXPECT_THAT(client->error.text, HasSubstr("LOCKSTEP_COOKIE"));
 }
 
+TEST_F(AttachServerTest, AnotherUsersProcessIsRefusedAndToldWhy) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  Start();
+  const std::string cookie = Add(0);  // even with the right one
+  // Nobody gets this far but where the folder and the socket were opened to others.
+  ASSERT_EQ(chmod(folder_.c_str(), 0755), 0);
+  ASSERT_EQ(chmod(config.socket_path.c_str(), 0666), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    if (setresuid(kNobody, kNobody, kNobody) != 0) _exit(1);
+    // Whether the agent closes before it is told hello or after is a matter of luck.
+    for (int run = 0; run < 50; ++run) {
+      const auto client = Attach(cookie);
+      if (client->result != LOCKSTEP_ATTACH_REJECTED) _exit(2);
+      if (client->error.status != static_cast<uint32_t>(Code::kPermissionDenied)) _exit(3);
+      if (std::strstr(client->error.text, "of user 65534: only user 0 and root") == nullptr) _exit(4);
+    }
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(Attach(cookie)->result, LOCKSTEP_ATTACH_OK);
+}
+
 TEST_F(AttachServerTest, CookiesOfAnEndedRoundAndAnEarlierIncarnationAreVoid) {
   Start();
   const std::string first = Add(0);

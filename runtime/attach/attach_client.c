@@ -80,8 +80,17 @@ static int send_by(int socket, const void* message, size_t length, int64_t deadl
   }
 }
 
-/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there. A closed socket whose
- * peer had not read everything says ECONNRESET once; what it had sent before is still delivered first. */
+/* A peer that closes without having read everything makes the next receive say ECONNRESET, once and before what it had
+ * sent: why it refused us, for one. */
+static ssize_t receive_past_reset(int socket, struct msghdr* envelope) {
+  int resets = 0;
+  for (;;) {
+    const ssize_t received = recvmsg(socket, envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (received >= 0 || (errno != EINTR && (errno != ECONNRESET || resets++ > 0))) return received;
+  }
+}
+
+/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there. */
 static int receive_now(int socket, union lockstep_attach_message* message, size_t* length, int* fd) {
   union {
     struct cmsghdr align;
@@ -94,10 +103,7 @@ static int receive_now(int socket, union lockstep_attach_message* message, size_
   envelope.msg_iovlen = 1;
   envelope.msg_control = control.bytes;
   envelope.msg_controllen = sizeof control.bytes;
-  ssize_t received;
-  do {
-    received = recvmsg(socket, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (received < 0 && errno == EINTR);
+  const ssize_t received = receive_past_reset(socket, &envelope);
   *fd = -1;
   if (received < 0) {
     if (errno == EAGAIN) return LOCKSTEP_ATTACH_BUSY;
