@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "collectives/host/host_group.h"
@@ -21,7 +22,12 @@ namespace lockstep::collectives::testing {
 ///   ThreadGang(4).Run([](Group& group) { ASSERT_OK(group.Barrier()->Wait()); });
 class ThreadGang {
  public:
-  explicit ThreadGang(int size) : size_(size) {}
+  explicit ThreadGang(int size) : size_(size) {
+    for (int rank = 0; rank < size; ++rank) world_ranks_.emplace_back(rank);
+  }
+  /// A part of a larger world.
+  explicit ThreadGang(std::vector<base::Rank> world_ranks)
+      : size_(static_cast<int>(world_ranks.size())), world_ranks_(std::move(world_ranks)) {}
 
   base::Duration timeout = std::chrono::seconds(60);
   base::Duration join_timeout = std::chrono::seconds(60);
@@ -33,7 +39,7 @@ class ThreadGang {
     config.host = "here";
     config.epoch = epoch;
     config.rank = base::Rank(rank);
-    for (int r = 0; r < size_; ++r) config.world_ranks.emplace_back(r);
+    config.world_ranks = world_ranks_;
     config.timeout = timeout;
     config.join_timeout = join_timeout;
     return config;
@@ -61,6 +67,7 @@ class ThreadGang {
 
  private:
   const int size_;
+  std::vector<base::Rank> world_ranks_;  // by group rank
   LocalSegments segments_;
 };
 

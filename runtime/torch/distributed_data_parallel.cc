@@ -10,11 +10,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "collectives/work.h"
+#include "runtime/torch/agreement.h"
 #include "runtime/torch/module_tensors.h"
 #include "runtime/torch/torch_status.h"
 
@@ -32,6 +34,8 @@ using collectives::Work;
 
 constexpr int64_t kSlotAlignmentBytes = 64;  // vector loops then never straddle two parameters
 constexpr size_t kNamesInErrorMax = 5;
+// A group queues some thousands of ops, and others may have theirs in it.
+constexpr size_t kInFlightMax = 256;
 
 /// One parameter's part of a bucket.
 struct Slot {
@@ -104,6 +108,17 @@ at::Tensor FlagsOf(const Bucket& bucket) {
   return bucket.memory.narrow(0, bucket.memory.numel() - count, count);
 }
 
+Status CheckInMainMemory(const char* what, const std::vector<NamedTensor>& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    if (tensor.device().is_cpu() && tensor.layout() == at::kStrided) continue;
+    return base::UnimplementedError(std::string(what) + " " + Quoted(name) + " is on " +
+                                    tensor.device().str() +
+                                    (tensor.layout() == at::kStrided ? "" : " and sparse") +
+                                    "; only dense tensors on the CPU are supported");
+  }
+  return OkStatus();
+}
+
 /// In the reverse order of registration, which is about the order in which backward finishes them.
 Result<std::vector<Bucket>> FillBuckets(const std::vector<NamedTensor>& parameters,
                                         const DistributedDataParallel::Config& config) {
@@ -112,11 +127,6 @@ Result<std::vector<Bucket>> FillBuckets(const std::vector<NamedTensor>& paramete
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
     const Result<Dtype> dtype = DtypeOf(parameter->tensor);
     if (!dtype.ok()) return dtype.status().WithFrame("parameter " + Quoted(parameter->name));
-    if (!parameter->tensor.device().is_cpu()) {
-      return base::UnimplementedError("parameter " + Quoted(parameter->name) + " is on " +
-                                      parameter->tensor.device().str() +
-                                      "; only the CPU is supported");
-    }
     const size_t bytes = parameter->tensor.nbytes();
     const auto found = open.find(*dtype);
     const size_t limit = found != open.end() && found->second.first > 0 ? config.bucket_bytes
@@ -167,15 +177,15 @@ Status CheckLayoutsAgree(Group& group, int64_t mine) {
                       ->Wait()
                       .WithFrame("while comparing the modules of all ranks"));
   std::string others;
-  for (size_t rank = 0; rank < all.size(); ++rank) {
-    if (all[rank] != all[0]) others += " " + std::to_string(rank);
+  for (size_t member = 0; member < all.size(); ++member) {
+    if (all[member] != all[0]) others += " " + WorldRankOf(group, member).ToString();
   }
   if (others.empty()) return OkStatus();
-  return FailedPreconditionError(
-      "the modules of the ranks differ from rank 0's in a parameter's or buffer's name, shape, "
-      "dtype or "
-      "requires_grad, or in the Config, on rank" +
-      others);
+  return FailedPreconditionError("the modules of the ranks differ from that of rank " +
+                                 WorldRankOf(group, 0).ToString() +
+                                 " in a parameter's or buffer's name, shape, dtype or "
+                                 "requires_grad, or in the Config, on rank" +
+                                 others);
 }
 
 }  // namespace
@@ -216,11 +226,27 @@ class DistributedDataParallel::Reducer {
     return failure_;
   }
 
+  /// Asks for the mean of one element of each dtype: an answer of a group that has no such mean is
+  /// the same on all ranks and leaves it whole, where the first bucket's would end the training.
+  Status CheckMeansExist() {
+    std::set<Dtype> asked;
+    for (const Bucket& bucket : buckets_) {
+      if (!asked.insert(bucket.dtype).second) continue;
+      const collectives::Buffer one{bucket.memory.data_ptr(), 1, bucket.dtype};
+      RETURN_IF_ERROR(group_.AllReduce(one, one, Reduction::kAverage, {.tag = "dtype"})
+                          ->Wait()
+                          .WithFrame("while trying to average gradients like that of parameter " +
+                                     Quoted(bucket.slots.front().parameter.name)));
+    }
+    return OkStatus();
+  }
+
   /// The first error is final; the other ranks learn it instead of waiting for this one.
   void Record(const Status& status) {
     if (status.ok() || !failure_.ok()) return;
     failure_ = status;
-    group_.Abort(status.WithSubject({.rank = group_.rank()}));
+    group_.Abort(status.WithSubject(
+        {.rank = WorldRankOf(group_, static_cast<size_t>(group_.rank().value()))}));
   }
   const Status& failure() const { return failure_; }
   size_t bucket_count() const { return buckets_.size(); }
@@ -259,7 +285,9 @@ class DistributedDataParallel::Reducer {
     --bucket.pending;
     // In the order of the buckets, on every rank: a bucket that is full early waits for those
     // before.
-    while (next_bucket_ < buckets_.size() && buckets_[next_bucket_].pending == 0) LaunchNext();
+    while (next_bucket_ < buckets_.size() && buckets_[next_bucket_].pending == 0) {
+      RETURN_IF_ERROR(LaunchNext());
+    }
     return OkStatus();
   }
 
@@ -287,7 +315,8 @@ class DistributedDataParallel::Reducer {
     return OkStatus();
   }
 
-  void LaunchNext() {
+  Status LaunchNext() {
+    if (next_bucket_ >= kInFlightMax) RETURN_IF_ERROR(WaitFor(next_bucket_ - kInFlightMax));
     Bucket& bucket = buckets_[next_bucket_];
     const at::Tensor flags = FlagsOf(bucket).fill_(1);
     for (size_t i = 0; i < bucket.slots.size(); ++i) {
@@ -298,6 +327,17 @@ class DistributedDataParallel::Reducer {
     bucket.work = group_.AllReduce(buffer, buffer, Reduction::kAverage,
                                    {.tag = "bucket " + std::to_string(next_bucket_)});
     ++next_bucket_;
+    return OkStatus();
+  }
+
+  Status WaitFor(size_t index) {
+    Bucket& bucket = buckets_[index];
+    if (bucket.work == nullptr) return OkStatus();
+    RETURN_IF_ERROR(bucket.work->Wait().WithFrame("while averaging the gradients of bucket " +
+                                                  std::to_string(index) + ", which begins with " +
+                                                  Quoted(bucket.slots.front().parameter.name)));
+    bucket.work = nullptr;
+    return OkStatus();
   }
 
   /// Sends what no hook has completed, and waits for all.
@@ -308,15 +348,9 @@ class DistributedDataParallel::Reducer {
       for (Slot& slot : buckets_[next_bucket_].slots) {
         if (!slot.ready) RETURN_IF_ERROR(PutIntoBucket(slot));
       }
-      LaunchNext();
+      RETURN_IF_ERROR(LaunchNext());
     }
-    for (size_t i = 0; i < buckets_.size(); ++i) {
-      const Slot& first = buckets_[i].slots.front();
-      RETURN_IF_ERROR(buckets_[i].work->Wait().WithFrame(
-          "while averaging the gradients of bucket " + std::to_string(i) + ", which begins with " +
-          Quoted(first.parameter.name)));
-      buckets_[i].work = nullptr;
-    }
+    for (size_t i = 0; i < buckets_.size(); ++i) RETURN_IF_ERROR(WaitFor(i));
     return OkStatus();
   }
 
@@ -376,30 +410,45 @@ class DistributedDataParallel::Reducer {
 
 Result<std::unique_ptr<DistributedDataParallel>> DistributedDataParallel::Create(
     torch::nn::Module& module, Group& group, Config config) {
+  constexpr const char* kWhat = "making DistributedDataParallel";
   using Created = Result<std::unique_ptr<DistributedDataParallel>>;
-  return CatchExceptions("making DistributedDataParallel", [&]() -> Created {
-    if (config.first_bucket_bytes == 0 || config.bucket_bytes == 0) {
-      return base::InvalidArgumentError("a bucket size of 0 bytes");
-    }
-    const std::vector<NamedTensor> parameters = ParametersOf(module);
-    const std::vector<NamedTensor> buffers = BuffersOf(module);
+  auto parallel = std::unique_ptr<DistributedDataParallel>(new DistributedDataParallel);
+  std::vector<NamedTensor> parameters, buffers;
+  const Status prepared = CatchExceptions(kWhat, [&] {
+    parameters = ParametersOf(module);
+    buffers = BuffersOf(module);
+    return parallel->Prepare(parameters, buffers, group, config);
+  });
+  RETURN_IF_ERROR(Agree(group, prepared));
+  return CatchExceptions(kWhat, [&]() -> Created {
     RETURN_IF_ERROR(CheckLayoutsAgree(group, LayoutHash(parameters, buffers, config)));
-
-    std::vector<NamedTensor> trained, frozen;
-    for (const NamedTensor& parameter : parameters) {
-      (parameter.tensor.requires_grad() ? trained : frozen).push_back(parameter);
-    }
-    if (trained.empty())
-      return base::InvalidArgumentError("no parameter of the module requires a gradient");
-    ASSIGN_OR_RETURN(std::vector<Bucket> buckets, FillBuckets(trained, config));
+    RETURN_IF_ERROR(parallel->reducer_->CheckMeansExist());
     RETURN_IF_ERROR(BroadcastTensors(group, parameters));
     RETURN_IF_ERROR(BroadcastTensors(group, buffers));
-
-    auto parallel = std::unique_ptr<DistributedDataParallel>(new DistributedDataParallel);
-    parallel->reducer_ = std::make_unique<Reducer>(
-        group, config, std::move(buckets), std::move(frozen), buffers, parallel->no_sync_depth_);
-    return parallel;
+    return std::move(parallel);
   });
+}
+
+/// What can fail on one rank alone.
+Status DistributedDataParallel::Prepare(const std::vector<NamedTensor>& parameters,
+                                        const std::vector<NamedTensor>& buffers, Group& group,
+                                        const Config& config) {
+  if (config.first_bucket_bytes == 0 || config.bucket_bytes == 0) {
+    return base::InvalidArgumentError("a bucket size of 0 bytes");
+  }
+  RETURN_IF_ERROR(CheckInMainMemory("parameter", parameters));
+  RETURN_IF_ERROR(CheckInMainMemory("buffer", buffers));
+  std::vector<NamedTensor> trained, frozen;
+  for (const NamedTensor& parameter : parameters) {
+    (parameter.tensor.requires_grad() ? trained : frozen).push_back(parameter);
+  }
+  if (trained.empty()) {
+    return base::InvalidArgumentError("no parameter of the module requires a gradient");
+  }
+  ASSIGN_OR_RETURN(std::vector<Bucket> buckets, FillBuckets(trained, config));
+  reducer_ = std::make_unique<Reducer>(group, config, std::move(buckets), std::move(frozen),
+                                       buffers, no_sync_depth_);
+  return OkStatus();
 }
 
 DistributedDataParallel::DistributedDataParallel() = default;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "collectives/group.h"
 #include "runtime/base/result.h"
@@ -16,6 +17,8 @@ class Module;
 }
 
 namespace lockstep::train {
+
+struct NamedTensor;
 
 /// Keeps the replicas of a module on all ranks of a group equal: Create gives everybody rank 0's
 /// parameters and buffers, and each Backward leaves the mean of all ranks' gradients in each
@@ -70,10 +73,11 @@ class DistributedDataParallel {
     int& depth_;
   };
 
-  /// Collective. Blocks, at most the group's timeout. Errors: InvalidArgument - nothing to train,
-  /// or bucket sizes of 0; FailedPrecondition - the modules of the ranks differ: which ranks;
-  /// Unimplemented - a parameter that is not on the CPU, or whose dtype the group cannot reduce;
-  /// those of the group.
+  /// Collective: an error of one rank is everybody's, and leaves the group whole. Blocks, at most
+  /// the group's timeout. Errors: InvalidArgument - nothing to train, or bucket sizes of 0;
+  /// FailedPrecondition - the modules of the ranks differ: which ranks; Unimplemented - a parameter
+  /// or buffer that is not a dense one on the CPU, or a gradient whose dtype the group cannot
+  /// average; Aborted - only other ranks have one of these; those of the group.
   static base::Result<std::unique_ptr<DistributedDataParallel>> Create(torch::nn::Module& module,
                                                                        collectives::Group& group,
                                                                        Config config);
@@ -101,6 +105,10 @@ class DistributedDataParallel {
   class Reducer;
 
   DistributedDataParallel();
+
+  base::Status Prepare(const std::vector<NamedTensor>& parameters,
+                       const std::vector<NamedTensor>& buffers, collectives::Group& group,
+                       const Config& config);
 
   int no_sync_depth_ = 0;
   std::unique_ptr<Reducer> reducer_;

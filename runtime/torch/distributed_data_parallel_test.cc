@@ -9,6 +9,7 @@
 #include <torch/optim/sgd.h>
 #include <torch/utils.h>
 
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -26,6 +27,7 @@ using base::Status;
 using base::testing::StatusIs;
 using collectives::Group;
 using collectives::testing::ThreadGang;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using torch::Tensor;
@@ -397,6 +399,98 @@ TEST_F(DistributedDataParallelTest, ConfigurationsThatDifferAreRefused) {
     config.bucket_bytes = group.rank().value() == 0 ? 100 : 200;
     EXPECT_THAT(DistributedDataParallel::Create(NetOf(group), group, config),
                 StatusIs(Code::kFailedPrecondition));
+  });
+}
+
+// A queue of collectives has room for 4,096.
+TEST_F(DistributedDataParallelTest, ModuleOfMoreTensorsThanAQueueHolds) {
+  constexpr int kTensors = 4500;
+  ThreadGang(2).Run([](Group& group) {
+    const float start = static_cast<float>(group.rank().value()) + 1;
+    torch::nn::Module module;
+    for (int i = 0; i < kTensors; ++i) {
+      module.register_parameter("p" + std::to_string(i), torch::full({1 + i % 3}, start + i));
+      module.register_buffer("b" + std::to_string(i), torch::full({2, 2}, start * i).t());
+    }
+    module.register_parameter("large", torch::full({500'000}, start));
+
+    ASSERT_OK_AND_ASSIGN(const auto parallel,
+                         DistributedDataParallel::Create(module, group, {.bucket_bytes = 1}));
+
+    const auto parameters = module.parameters();
+    const auto buffers = module.buffers();
+    for (int i = 0; i < kTensors; ++i) {
+      ASSERT_TRUE(parameters[i].eq(1 + i).all().item<bool>()) << i;
+      ASSERT_TRUE(buffers[i].eq(i).all().item<bool>()) << i;
+    }
+    ASSERT_TRUE(parameters.back().eq(1).all().item<bool>());
+    Tensor loss = torch::zeros({});
+    for (const Tensor& parameter : parameters) loss = loss + parameter.sum() * start;
+    ASSERT_OK(parallel->Backward(loss));
+    for (const Tensor& parameter : parameters) {
+      ASSERT_TRUE(parameter.grad().eq(1.5).all().item<bool>());
+    }
+  });
+}
+
+TEST_F(DistributedDataParallelTest, DtypeThatTheGroupCannotAverageIsRefusedAtOnce) {
+  for (auto& net : nets_) net->second->to(torch::kBFloat16);
+
+  ThreadGang(2).Run([&](Group& group) {
+    EXPECT_THAT(
+        DistributedDataParallel::Create(NetOf(group), group, {}),
+        StatusIs(Code::kUnimplemented, AllOf(HasSubstr("'second.bias'"), HasSubstr("bf16"))));
+    EXPECT_OK(group.Barrier()->Wait());
+  });
+}
+
+// Else the others would wait for it until the timeout.
+TEST_F(DistributedDataParallelTest, RefusalOfOneRankIsToldToAll) {
+  const auto refused_on_rank_1 = [](const Status& status, Group& group, Code code) {
+    if (group.rank().value() == 1) {
+      EXPECT_THAT(status, StatusIs(code));
+    } else {
+      EXPECT_THAT(status, StatusIs(Code::kAborted, HasSubstr("rank 1 failed here with ")));
+    }
+    EXPECT_OK(group.Barrier()->Wait());
+  };
+  ThreadGang gang(2);
+  gang.timeout = std::chrono::seconds(20);
+  gang.Run([&](Group& group) {
+    DistributedDataParallel::Config config;
+    if (group.rank().value() == 1) config.bucket_bytes = 0;
+    const auto no_bucket = DistributedDataParallel::Create(NetOf(group), group, config);
+    refused_on_rank_1(no_bucket.status(), group, Code::kInvalidArgument);
+
+    torch::nn::Module module;
+    module.register_parameter("here", torch::ones({2}));
+    module.register_buffer(
+        "there", torch::ones({2}, group.rank().value() == 1 ? torch::kMeta : torch::kCPU));
+    const auto on_device = DistributedDataParallel::Create(module, group, {});
+    refused_on_rank_1(on_device.status(), group, Code::kUnimplemented);
+  });
+}
+
+TEST_F(DistributedDataParallelTest, ErrorsInASubGroupNameRanksOfTheWorld) {
+  const std::vector<base::Rank> members = {base::Rank(3), base::Rank(5)};
+  nets_[1] = std::make_shared<Net>(1, /*hidden=*/7);
+  ThreadGang(members).Run([&](Group& group) {
+    EXPECT_THAT(DistributedDataParallel::Create(NetOf(group), group, {}),
+                StatusIs(Code::kFailedPrecondition, HasSubstr("on rank 5")));
+  });
+
+  nets_[1] = std::make_shared<Net>(1);
+  ThreadGang(members).Run([&](Group& group) {
+    Net& net = NetOf(group);
+    ASSERT_OK_AND_ASSIGN(const auto parallel, DistributedDataParallel::Create(net, group, {}));
+    const bool fails = group.rank().value() == 0;
+    const Tensor loss = fails ? net.forward(InputOf(0)) : LossOf(net, InputOf(1));  // no scalar
+    const Status status = parallel->Backward(loss);
+    if (fails) {
+      EXPECT_FALSE(status.ok());
+    } else {
+      EXPECT_THAT(status.message(), HasSubstr("scalar outputs [rank 3]"));
+    }
   });
 }
 

@@ -5,7 +5,8 @@
 #include <torch/nn/module.h>
 
 #include <array>
-#include <memory>
+#include <cstring>
+#include <span>
 #include <unordered_set>
 #include <utility>
 
@@ -32,6 +33,8 @@ constexpr std::array<std::pair<at::ScalarType, Dtype>, 10> kDtypes = {{
     {at::kDouble, Dtype::kF64},
 }};
 
+constexpr size_t kPieceBytesMax = size_t{1} << 20;  // but for a tensor that is larger alone
+
 template <class Items>
 std::vector<NamedTensor> Distinct(const Items& items) {
   std::vector<NamedTensor> tensors;
@@ -43,6 +46,37 @@ std::vector<NamedTensor> Distinct(const Items& items) {
     }
   }
   return tensors;
+}
+
+Status BroadcastBytes(collectives::Group& group, void* data, size_t bytes) {
+  return group.Broadcast({data, bytes, Dtype::kU8}, base::Rank(0), {.tag = "start state"})->Wait();
+}
+
+/// Of several tensors a copy goes out, for an op costs more than a few kilobytes.
+Status BroadcastPiece(collectives::Group& group, std::span<const NamedTensor> piece, size_t bytes) {
+  std::vector<at::Tensor> contiguous;
+  for (const NamedTensor& tensor : piece) contiguous.push_back(tensor.tensor.detach().contiguous());
+  if (piece.size() == 1) {
+    RETURN_IF_ERROR(BroadcastBytes(group, contiguous[0].data_ptr(), bytes));
+  } else {
+    std::vector<std::byte> copy(bytes);
+    std::byte* place = copy.data();
+    for (const at::Tensor& tensor : contiguous) {
+      if (tensor.nbytes() > 0) std::memcpy(place, tensor.data_ptr(), tensor.nbytes());
+      place += tensor.nbytes();
+    }
+    RETURN_IF_ERROR(BroadcastBytes(group, copy.data(), bytes));
+    place = copy.data();
+    for (const at::Tensor& tensor : contiguous) {
+      if (tensor.nbytes() > 0) std::memcpy(tensor.data_ptr(), place, tensor.nbytes());
+      place += tensor.nbytes();
+    }
+  }
+  for (size_t i = 0; i < piece.size(); ++i) {
+    const at::Tensor& target = piece[i].tensor;
+    if (!contiguous[i].is_alias_of(target)) target.detach().copy_(contiguous[i]);
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -73,25 +107,20 @@ Result<at::ScalarType> ScalarTypeOf(Dtype dtype) {
 
 Status BroadcastTensors(collectives::Group& group, const std::vector<NamedTensor>& tensors) {
   const c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> contiguous;
-  std::vector<std::shared_ptr<collectives::Work>> works;
-  for (const NamedTensor& tensor : tensors) {
-    contiguous.push_back(tensor.tensor.detach().contiguous());
-    const at::Tensor& bytes = contiguous.back();
-    works.push_back(group.Broadcast({bytes.data_ptr(), bytes.nbytes(), Dtype::kU8}, base::Rank(0),
-                                    {.tag = "start state"}));
-  }
-  Status first_error;
-  for (size_t i = 0; i < tensors.size(); ++i) {  // all of them: their buffers must outlive them
-    const Status status = works[i]->Wait();
-    if (!status.ok() && first_error.ok()) {
-      first_error = status.WithFrame("while broadcasting '" + tensors[i].name + "' from rank 0");
+  for (size_t begin = 0; begin < tensors.size();) {
+    size_t bytes = tensors[begin].tensor.nbytes();
+    size_t end = begin + 1;
+    while (end < tensors.size() && bytes + tensors[end].tensor.nbytes() <= kPieceBytesMax) {
+      bytes += tensors[end++].tensor.nbytes();
     }
-    if (status.ok() && !contiguous[i].is_alias_of(tensors[i].tensor)) {
-      tensors[i].tensor.detach().copy_(contiguous[i]);
-    }
+    const std::span<const NamedTensor> piece = std::span(tensors).subspan(begin, end - begin);
+    RETURN_IF_ERROR(BroadcastPiece(group, piece, bytes)
+                        .WithFrame("while broadcasting " + std::to_string(piece.size()) +
+                                   " tensors from '" + piece.front().name + "' to '" +
+                                   piece.back().name + "'"));
+    begin = end;
   }
-  return first_error;
+  return OkStatus();
 }
 
 }  // namespace lockstep::train

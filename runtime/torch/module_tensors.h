@@ -31,8 +31,10 @@ std::vector<NamedTensor> BuffersOf(const torch::nn::Module& module);
 base::Result<collectives::Dtype> DtypeOf(const at::Tensor& tensor);
 base::Result<at::ScalarType> ScalarTypeOf(collectives::Dtype dtype);
 
-/// Copies the tensors of group rank 0 into everybody's, of whatever dtype and strides. Collective.
-/// Blocks, at most the group's timeout. Errors: the group's, with the tensor's name.
+/// Copies the tensors of group rank 0 into everybody's, of whatever dtype and strides, small ones
+/// in one op. Collective; shapes and dtypes must be the same on all ranks. Blocks, at most the
+/// group's timeout for each mebibyte and each larger tensor. Errors: the group's, with the tensors'
+/// names.
 base::Status BroadcastTensors(collectives::Group& group, const std::vector<NamedTensor>& tensors);
 
 }  // namespace lockstep::train
