@@ -101,16 +101,41 @@ bool PortBinds(int port) {
   return Binds(any4, AF_INET) && Binds(any6, AF_INET6);
 }
 
-std::vector<int> Candidates(int first, int last, const KernelPorts& kernel, bool allow_ephemeral) {
-  std::vector<int> ports;
-  for (int port = first; port <= last; ++port) {
-    if (!allow_ephemeral && kernel.ephemeral.Contains(port)) continue;
-    const bool reserved =
-        std::any_of(kernel.reserved.begin(), kernel.reserved.end(),
-                    [port](const PortRange& range) { return range.Contains(port); });
-    if (!reserved) ports.push_back(port);
+using PortRanges = std::vector<PortRange>;
+
+/// `ranges` less the ports of `hole`.
+PortRanges Without(const PortRanges& ranges, PortRange hole) {
+  PortRanges left;
+  for (const PortRange& range : ranges) {
+    const PortRange below{range.first, std::min(range.last, hole.first - 1)};
+    const PortRange above{std::max(range.first, hole.last + 1), range.last};
+    if (below.first <= below.last) left.push_back(below);
+    if (above.first <= above.last) left.push_back(above);
   }
-  return ports;
+  return left;
+}
+
+PortRanges Candidates(int first, const KernelPorts& kernel, bool allow_ephemeral) {
+  PortRanges ranges = {{first, kPortMax}};
+  if (!allow_ephemeral) ranges = Without(ranges, kernel.ephemeral);
+  for (const PortRange& range : kernel.reserved) ranges = Without(ranges, range);
+  return ranges;
+}
+
+size_t CountOf(const PortRanges& ranges) {
+  size_t count = 0;
+  for (const PortRange& range : ranges) count += static_cast<size_t>(range.last - range.first + 1);
+  return count;
+}
+
+/// The port numbered `index`, which is below CountOf(ranges).
+int PortAt(const PortRanges& ranges, size_t index) {
+  for (const PortRange& range : ranges) {
+    const auto size = static_cast<size_t>(range.last - range.first + 1);
+    if (index < size) return range.first + static_cast<int>(index);
+    index -= size;
+  }
+  return kPortMax;
 }
 
 }  // namespace
@@ -145,15 +170,16 @@ KernelPorts ReadKernelPorts() {
 }
 
 base::Result<PortClaim> PortClaim::Create(std::string_view seed, const KernelPorts& kernel) {
-  std::vector<int> ports = Candidates(kPreferredPortMin, kPortMax, kernel, false);
-  if (ports.empty()) ports = Candidates(kPortMin, kPortMax, kernel, false);
-  if (ports.empty()) ports = Candidates(kPreferredPortMin, kPortMax, kernel, true);
+  PortRanges ports = Candidates(kPreferredPortMin, kernel, false);
+  if (ports.empty()) ports = Candidates(kPortMin, kernel, false);
+  if (ports.empty()) ports = Candidates(kPreferredPortMin, kernel, true);
+  const size_t count = CountOf(ports);
   // A walk from a seeded place: two jobs seldom begin at the same one, and every port gets its
   // turn.
   base::Random random(Hash(seed));
-  const size_t start = ports.empty() ? 0 : random.Below(ports.size());
-  for (size_t i = 0; i < ports.size(); ++i) {
-    const int port = ports[(start + i) % ports.size()];
+  const size_t start = count == 0 ? 0 : random.Below(count);
+  for (size_t i = 0; i < count; ++i) {
+    const int port = PortAt(ports, (start + i) % count);
     auto [holder, error] = HoldName(port);
     if (holder.valid()) {
       if (PortBinds(port)) return PortClaim(port, std::move(holder));
@@ -162,7 +188,7 @@ base::Result<PortClaim> PortClaim::Create(std::string_view seed, const KernelPor
     }
   }
   return base::ResourceExhaustedError(
-      "claim a port for MASTER_PORT: none of " + std::to_string(ports.size()) +
+      "claim a port for MASTER_PORT: none of " + std::to_string(count) +
       " is free; see net.ipv4.ip_local_port_range and ip_local_reserved_ports");
 }
 
