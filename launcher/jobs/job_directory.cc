@@ -92,9 +92,9 @@ base::Result<JobDirectory> JobDirectory::Create(const std::string& root, NewJob 
     made = files.MakeDirectory(directory.path());
     if (made.code() == base::Code::kAlreadyExists) continue;
     RETURN_IF_ERROR(made);
-    job.state.set_job_id(id);
+    job.state.set_job_id(id);  // a template's would be another job's
     job.state.set_name(job.name);
-    const base::Status written = directory.WriteState(job.state);
+    const base::Status written = directory.WriteState(std::move(job.state));
     if (written.ok()) return directory;
     (void)files.RemoveTree(directory.path());
     return written;
@@ -102,7 +102,12 @@ base::Result<JobDirectory> JobDirectory::Create(const std::string& root, NewJob 
   return made;
 }
 
-base::Status JobDirectory::WriteState(const proto::JobState& state) {
+base::Status JobDirectory::WriteState(proto::JobState state) {
+  if (!state.job_id().empty() && state.job_id() != job_id_) {
+    return base::InvalidArgumentError("write " + StatePath() + ": the state is that of job " +
+                                      state.job_id());
+  }
+  state.set_job_id(job_id_);
   return base::ReplaceFile(*files_, StatePath(), state.SerializeAsString());
 }
 

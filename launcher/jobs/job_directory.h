@@ -48,7 +48,9 @@ class JobDirectory {
   const std::string& path() const { return path_; }
   const std::string& job_id() const { return job_id_; }
 
-  base::Status WriteState(const proto::JobState& state);
+  /// The job's id is written whatever the state says: without it readers would take a live job for
+  /// a lost one. Errors: InvalidArgument - the state is another job's; else errno's code.
+  base::Status WriteState(proto::JobState state);
   base::Status WriteSpec(std::string_view redacted_json);
   base::Status WriteVerdict(std::string_view json);
   /// Makes the folder of a round; call it before the round's files are opened. OK when it exists.

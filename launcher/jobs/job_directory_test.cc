@@ -107,12 +107,27 @@ TEST_F(JobDirectoryTest, EverythingHasItsPlace) {
   EXPECT_OK(job.WriteRoundVerdict(Round(2), "{}"));
 
   EXPECT_THAT(*files_.ListDirectory(job.path()),
-              ElementsAre("round-2", "spec.json", "state." + here_.host + ".pb", "verdict.json"));
+              ElementsAre("round-2", "spec.yaml", "state." + here_.host + ".pb", "verdict.json"));
   EXPECT_THAT(base::ReadText(files_, job.VerdictPath(), 100),
               IsOkAndHolds(std::string("{\"class\": \"DEAD_RANK\"}")));
   EXPECT_EQ(job.StdoutPath(Round(2), Rank(13)), job.path() + "/round-2/rank-13.stdout");
   EXPECT_EQ(job.StderrPath(Round(2), Rank(13)), job.path() + "/round-2/rank-13.stderr");
   EXPECT_EQ(job.EventsPath(), job.path() + "/events." + here_.host + ".jsonl");
+}
+
+// A state file without an id was skipped by readers, and the live job shown as lost.
+TEST_F(JobDirectoryTest, StateAlwaysNamesItsJobAndNoOther) {
+  ASSERT_OK_AND_ASSIGN(JobDirectory job, Create(NewJob("mnist")));
+  proto::JobState nameless = NewJob("mnist").state;
+  ASSERT_EQ(nameless.job_id(), "");
+  proto::JobState foreign = nameless;
+  foreign.set_job_id("mnist-000000");
+
+  EXPECT_OK(job.WriteState(nameless));
+  EXPECT_THAT(job.WriteState(foreign), StatusIs(Code::kInvalidArgument, HasSubstr("mnist-000000")));
+
+  EXPECT_EQ(Store().Find("mnist")->condition, JobCondition::kLive);
+  EXPECT_EQ(Store().Find("mnist")->state.job_id(), job.job_id());
 }
 
 TEST_F(JobDirectoryTest, HostNameCannotLeaveTheFolder) {
