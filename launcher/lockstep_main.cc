@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // The program `lockstep`: reads the command line and the environment, once, and hands them to a
 // verb.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -77,12 +78,14 @@ base::Result<int> Run(const VerbContext& context, const Command& command,
   for (const std::string& note : resolved.notes) {
     std::fprintf(stderr, "lockstep: note: %s\n", note.c_str());
   }
+  std::string spec_text = PrintConfig(resolved);
   if (command.IsOn("--print-config")) {
-    std::fputs(PrintConfig(resolved).c_str(), stdout);
+    std::fputs(spec_text.c_str(), stdout);
     return 0;
   }
   const proto::JobSpec& spec = resolved.job.spec();
   RunJobOptions options;
+  options.spec_text = std::move(spec_text);
   options.arguments = ProgramArguments(spec.program(), environment);
   options.rank_count = spec.gang().total_processes();
   options.name_is_users = resolved.job.metadata().has_name();
@@ -141,7 +144,18 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
   return Dispatch(context, command, std::move(environment));
 }
 
+/// Some are started without (by daemons, by `>&-`); the first file that we open would be taken for
+/// the missing one.
+void FillStandardStreams() {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) ::close(fd);
+}
+
 int Main(int argc, char** argv) {
+  FillStandardStreams();
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   base::Result<Command> command = ParseCommandLine(words);
   if (!command.ok()) return Fail(command.status());

@@ -6,15 +6,19 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "launcher/agent/agent.h"
+#include "launcher/exit_codes.h"
 #include "launcher/front/front.h"
 #include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/process_identity.h"
+#include "launcher/verbs/lost_jobs.h"
+#include "launcher/verbs/verb_text.h"
+#include "launcher/verdict/root_cause.h"
 #include "runtime/base/errno_status.h"
 
 namespace lockstep::launcher {
@@ -62,14 +66,40 @@ proto::JobState FirstState(const VerbContext& context, const RunJobOptions& opti
   state.set_phase(proto::JOB_PHASE_STARTING);
   state.set_rank_count(options.rank_count);
   state.set_command(CommandText(options.arguments));
-  const auto now = context.clock.WallNow().time_since_epoch();
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now);
-  state.mutable_started()->set_seconds(seconds.count());
-  state.mutable_started()->set_nanos(static_cast<int32_t>((now - seconds).count()));
+  *state.mutable_started() = ToTimestamp(context.clock.WallNow());
   if (auto self = IdentifyProcess(context.here, ::getpid()); self.ok()) {
     *state.mutable_front() = *std::move(self);
   }
   return state;
+}
+
+/// What a killed agent no longer could: how the job ended, and its sockets.
+void RecordLostAgent(const VerbContext& context, JobDirectory& directory,
+                     const std::string& log_directory, int signal) {
+  const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
+  // It was killed after it had said so itself.
+  if (!job.ok() || job->state.phase() == proto::JOB_PHASE_ENDED) return;
+  const auto exit_code = static_cast<int>(ExitCode::kAgentLost);
+  const proto::Verdict verdict = MakeVerdictWithoutRanks(
+      proto::Verdict::NODE_LOST, base::Round(job->state.round()), exit_code,
+      "the agent (pid " + std::to_string(job->state.agent().pid()) + ") was killed by signal " +
+          std::to_string(signal),
+      {.job_id = directory.job_id(),
+       .host = context.here.host,
+       .log_directory = log_directory.empty() ? directory.path() : log_directory,
+       .stopped_by = "",
+       .steady_now = context.clock.Now(),
+       .wall_now = context.clock.WallNow(),
+       .ranks = {}});
+  proto::JobState state = job->state;
+  state.set_phase(proto::JOB_PHASE_ENDED);
+  state.set_exit_code(exit_code);
+  *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
+  for (const base::Status& written :
+       {directory.WriteVerdict(VerdictJson(verdict)), directory.WriteState(state)}) {
+    if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+  }
+  RemoveJobSockets(context, directory.job_id());
 }
 
 }  // namespace
@@ -85,12 +115,14 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
                                          .state = state},
                                         context.here, context.files));
 
-  const FrontOptions front{.detach = options.detach,
+  FrontOptions front{.detach = options.detach,
                            .detached_output_path = directory.path() + "/console.log",
                            .started_message = "job " + directory.job_id() + " started\n"};
   AgentConfig config{.job = std::move(options.job),
+                     .spec_text = std::move(options.spec_text),
                      .arguments = std::move(options.arguments),
                      .rank_count = options.rank_count,
+                     .seed = RandomSeed(),
                      .environment = std::move(options.environment),
                      .directory = directory,
                      .state = state,
@@ -105,6 +137,9 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.state.set_name(options.name);
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
+  front.on_agent_lost = [&context, directory, logs = config.log_directory](int signal) mutable {
+    RecordLostAgent(context, directory, logs, signal);
+  };
   return RunFront(front, [&config](base::UniqueFd link, pid_t guard) {
     // Not this process, when that one is in the background.
     if (auto identity = IdentifyProcess(config.here, guard); identity.ok()) {

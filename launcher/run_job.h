@@ -14,6 +14,7 @@ namespace lockstep::launcher {
 
 struct RunJobOptions {
   proto::TrainingJob job;              // complete and valid
+  std::string spec_text;               // of the job, for people: PrintConfig()
   std::vector<std::string> arguments;  // of every rank
   int rank_count = 1;
   std::string name;

@@ -3,10 +3,9 @@
 
 #include <pwd.h>
 #include <signal.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include <google/protobuf/util/json_util.h>
 
 #include <chrono>
 #include <cstdio>
@@ -32,6 +31,7 @@
 #include "launcher/version.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/errno_status.h"
+#include "runtime/base/logging.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
 #include "runtime/net/port_claim.h"
@@ -39,7 +39,6 @@
 #include "runtime/process/real_processes.h"
 #include "runtime/process/stdin_forwarder.h"
 #include "runtime/proto/duration_text.h"
-#include "runtime/proto/redact.h"
 #include "runtime/telemetry/event_log.h"
 #include "runtime/topology/cpu_count.h"
 #include "runtime/topology/world.h"
@@ -53,8 +52,19 @@ using namespace std::chrono_literals;
 // wait.
 constexpr base::Duration kFlushDeadline = 10min;
 
+constexpr base::Duration kSaveDelay = 20ms;
+constexpr const char* kTerminal = "the terminal";
+
 bool IsStop(int signal) {
   return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
+
+int ExitStatusOf(const base::Status& status) {
+  switch (status.code()) {
+    case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
+    case base::Code::kPermissionDenied: return static_cast<int>(ExitCode::kCannotWrite);
+    default: return static_cast<int>(ExitCode::kUnavailable);
+  }
 }
 
 std::string HomeOfUser() {
@@ -71,6 +81,8 @@ class Agent final : public GangDelegate, public ControlTarget {
 
   /// Opens everything that can fail before a rank starts.
   base::Status Open();
+  /// Writes down that Open() failed; returns the exit status.
+  int GiveUp(const base::Status& why);
   /// Runs the job to its end. Returns the exit status.
   int Run();
 
@@ -96,6 +108,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   // What is told of a round comes when the gang's state may already be that of the next.
   base::Round round() const { return facts_.round; }
 
+  void RaiseFileLimit();
   base::Status ClaimMasterPort();
   base::Status OpenAttach();
   void LogJobStarted();
@@ -116,8 +129,8 @@ class Agent final : public GangDelegate, public ControlTarget {
   void SayIfFailed(const base::Status& status) {
     if (!status.ok()) Say(status.ToString());
   }
-  void SaveSpec();
-  void SaveState(proto::JobPhase phase);
+  base::Status WriteState(proto::JobPhase phase);
+  void SaveState(proto::JobPhase phase) { SayIfFailed(WriteState(phase)); }
   void Finish(int exit_status);
 
   AgentConfig config_;
@@ -131,6 +144,8 @@ class Agent final : public GangDelegate, public ControlTarget {
   std::optional<proto::Verdict> last_verdict_;
   base::SteadyTime started_at_{};
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
+  std::string stopped_by_;  // as RoundFacts has it
+  rlimit rank_files_{};     // limit of descriptors, as it was given to us
   bool started_told_ = false;
   bool finishing_ = false;               // the job has ended; only output is left to write
   process::RankOutputFds spawning_fds_;  // the child's ends, until it has them
@@ -147,6 +162,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   event::Registration link_watch_;
+  event::Registration save_running_;
 };
 
 // -------------------------------------------------------------------------------------------
@@ -154,6 +170,7 @@ class Agent final : public GangDelegate, public ControlTarget {
 
 base::Status Agent::Open() {
   const std::string& job_id = config_.directory.job_id();
+  RaiseFileLimit();
   events_ = std::make_unique<telemetry::EventLog>(
       telemetry::EventLog::Options{.path = config_.directory.EventsPath(),
                                    .job_id = job_id,
@@ -172,7 +189,7 @@ base::Status Agent::Open() {
                                          const base::Status& why) { OnOutputTrouble(sink, why); }},
                    loop_));
   ASSIGN_OR_RETURN(processes_, process::RealProcesses::Create({.mark = JobMark(job_id)}, loop_));
-  driver_ = std::make_unique<GangDriver>(GangConfigOf(spec(), config_.rank_count, 0),
+  driver_ = std::make_unique<GangDriver>(GangConfigOf(spec(), config_.rank_count, config_.seed),
                                          GangDriver::Deps{loop_, *processes_, *this});
   if (spec().logs().stdin_reader().has_rank()) {
     ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, loop_));
@@ -199,6 +216,15 @@ base::Status Agent::Open() {
   facts_.node_cores = topology::CpuCount();
   if (!config_.environment.contains("HOME")) facts_.home = HomeOfUser();
   return base::OkStatus();
+}
+
+/// We hold some eight descriptors for each rank; the soft limit is there for programs that use
+/// select(), and ranks get it back.
+void Agent::RaiseFileLimit() {
+  ::getrlimit(RLIMIT_NOFILE, &rank_files_);
+  rlimit all = rank_files_;
+  all.rlim_cur = all.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &all);
 }
 
 base::Status Agent::ClaimMasterPort() {
@@ -245,6 +271,21 @@ void Agent::LogJobStarted() {
   Log(std::move(event));
 }
 
+/// Says it in the places where one looks for the end of a job.
+int Agent::GiveUp(const base::Status& why) {
+  std::fprintf(stderr, "lockstep: %s\n", why.ToString().c_str());
+  const int exit_status = ExitStatusOf(why);
+  const proto::Verdict verdict =
+      MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round(), exit_status,
+                              why.ToString(), FactsOf(nullptr));
+  config_.state.set_exit_code(exit_status);
+  for (const base::Status& written : {config_.directory.WriteVerdict(VerdictJson(verdict)),
+                                      WriteState(proto::JOB_PHASE_ENDED)}) {
+    if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+  }
+  return exit_status;
+}
+
 int Agent::Run() {
   started_at_ = loop_.Now();
   LogJobStarted();
@@ -264,7 +305,7 @@ void Agent::OnLinkReadable() {
   }
   if (outcome != ReadOutcome::kClosed) return;
   link_watch_.reset();
-  Stop(SIGTERM, false, "the end of `lockstep run`", "its front process is gone");
+  Stop(SIGTERM, false, "the death of `lockstep run` itself", "its process is gone");
 }
 
 void Agent::OnFrontByte(uint8_t byte) {
@@ -274,7 +315,7 @@ void Agent::OnFrontByte(uint8_t byte) {
       if (stdin_) stdin_->SetPaused(static_cast<FrontNews>(byte) == FrontNews::kInBackground);
       return;
   }
-  OnSignal(byte, "the terminal");
+  OnSignal(byte, kTerminal);
 }
 
 void Agent::OnSignal(int signal, const std::string& source) {
@@ -282,7 +323,6 @@ void Agent::OnSignal(int signal, const std::string& source) {
     Stop(signal, false, source, "");
   } else if (signal == SIGTSTP) {
     driver_->Suspend();
-    if (stdin_ && ::isatty(STDIN_FILENO) == 1) stdin_->SetPaused(true);
     SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kSuspended));
   } else if (signal == SIGCONT) {
     driver_->Resume();
@@ -303,12 +343,13 @@ void Agent::Stop(int signal, bool at_once, const std::string& source, const std:
   stop.set_source(source);
   stop.set_reason(reason);
   Log(std::move(event));
+  if (stopped_by_.empty()) stopped_by_ = source == kTerminal ? "" : source;
   attach_->RequestStop(facts_.stop_grace);
   driver_->RequestStop(signal, at_once);
 }
 
 proto::StopReply Agent::StopByVerb(const proto::StopRequest& request) {
-  Stop(request.signal() == 0 ? SIGTERM : request.signal(), request.at_once(), "lockstep stop",
+  Stop(request.signal() == 0 ? SIGTERM : request.signal(), request.at_once(), "`lockstep stop`",
        request.reason());
   proto::StopReply reply;
   reply.set_grace_ns(request.at_once() ? 0 : facts_.stop_grace.count());
@@ -371,6 +412,9 @@ base::Result<process::SpawnSpec> Agent::Prepare(const elastic::RankProcess& proc
   spawn.arguments = config_.arguments;
   spawn.working_directory = spec().program().working_directory();
   spawn.environment = topology::ToBlock(EnvironmentOf(process));
+  if (rank_files_.rlim_cur != rank_files_.rlim_max) {
+    spawn.limits.push_back({RLIMIT_NOFILE, rank_files_});
+  }
   ASSIGN_OR_RETURN(spawning_fds_,
                    output_->Open(OutputPlanOf(
                        spec().logs(), rank, places_[static_cast<size_t>(rank.value())].local_rank,
@@ -397,10 +441,11 @@ void Agent::OnSpawnFailed(const elastic::RankProcess& process, const base::Statu
 }
 
 void Agent::OnAllSpawned() {
-  SaveState(proto::JOB_PHASE_RUNNING);
+  // A little later: the ranks want the processor now, and may well end before anybody looks.
+  save_running_ = loop_.After(kSaveDelay, [this] { SaveState(proto::JOB_PHASE_RUNNING); });
   if (std::exchange(started_told_, true)) return;
   SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
-  SaveSpec();
+  SayIfFailed(config_.directory.WriteSpec(config_.spec_text));
 }
 
 std::string Agent::OnExited(const elastic::RankProcess& process, pid_t pid,
@@ -456,6 +501,7 @@ RoundFacts Agent::FactsOf(const elastic::RoundOutcome* outcome) const {
   facts.job_id = config_.directory.job_id();
   facts.host = config_.here.host;
   facts.log_directory = RoundFolder();
+  facts.stopped_by = stopped_by_;
   facts.steady_now = clock_.Now();
   facts.wall_now = clock_.WallNow();
   if (outcome != nullptr && outcome->culprit) {
@@ -493,21 +539,14 @@ void Agent::Finish(int exit_status) {
   finishing_ = true;
   config_.state.set_exit_code(exit_status);
   SaveState(proto::JOB_PHASE_ENDED);
-  output_->Flush(kFlushDeadline, [this](const base::Status&) { loop_.Quit(); });
+  output_->Flush(kFlushDeadline, [this](const base::Status& flushed) {
+    if (!flushed.ok()) OnOutputTrouble(process::OutputPump::Sink::kConsole, flushed);
+    loop_.Quit();
+  });
 }
 
-/// Off the path on which the ranks are launched: nobody reads it before they run.
-void Agent::SaveSpec() {
-  std::string json;
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  const auto made = google::protobuf::util::MessageToJsonString(
-      proto::RedactedCopy(config_.job), &json, options);
-  SayIfFailed(made.ok() ? config_.directory.WriteSpec(json)
-                        : base::InternalError("write the spec as JSON: " + made.ToString()));
-}
-
-void Agent::SaveState(proto::JobPhase phase) {
+base::Status Agent::WriteState(proto::JobPhase phase) {
+  save_running_.reset();
   proto::JobState& state = config_.state;
   state.set_phase(phase);
   state.set_round(round().value());
@@ -523,7 +562,7 @@ void Agent::SaveState(proto::JobPhase phase) {
       *state.mutable_agent() = *self;
     }
   }
-  SayIfFailed(config_.directory.WriteState(state));
+  return config_.directory.WriteState(state);
 }
 
 // -------------------------------------------------------------------------------------- for verbs
@@ -575,24 +614,19 @@ proto::StatusReply Agent::GetStatus() const {
   return status;
 }
 
-int Fail(const base::Status& status) {
-  std::fprintf(stderr, "lockstep: %s\n", status.ToString().c_str());
-  switch (status.code()) {
-    case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
-    case base::Code::kPermissionDenied: return static_cast<int>(ExitCode::kCannotWrite);
-    default: return static_cast<int>(ExitCode::kUnavailable);
-  }
-}
-
 }  // namespace
 
 int RunAgent(AgentConfig config, base::UniqueFd link) {
   ::signal(SIGPIPE, SIG_IGN);
+  base::SetLogIdentity({.job = config.directory.job_id(), .role = "agent"});
   const base::RealClock clock;
   base::Result<std::unique_ptr<event::EpollLoop>> loop = event::EpollLoop::Create(clock);
-  if (!loop.ok()) return Fail(loop.status());
+  if (!loop.ok()) {
+    std::fprintf(stderr, "lockstep: %s\n", loop.status().ToString().c_str());
+    return ExitStatusOf(loop.status());
+  }
   Agent agent(std::move(config), std::move(link), clock, **loop);
-  if (const base::Status status = agent.Open(); !status.ok()) return Fail(status);
+  if (const base::Status status = agent.Open(); !status.ok()) return agent.GiveUp(status);
   return agent.Run();
 }
 

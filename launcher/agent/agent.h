@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_AGENT_AGENT_H_
 #define LOCKSTEP_LAUNCHER_AGENT_AGENT_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,10 @@ namespace lockstep::launcher {
 /// Everything an agent is made from; what it needs of the machine it opens itself.
 struct AgentConfig {
   proto::TrainingJob job;              // complete and valid
+  std::string spec_text;               // of the job, for people: kept in its directory
   std::vector<std::string> arguments;  // of every rank: the program, or python and its script
   int rank_count = 1;
+  uint64_t seed = 0;                  // of the backoffs' jitter: any fresh randomness
   topology::Environment environment;  // of `lockstep run`, which ranks inherit
   JobDirectory directory;
   proto::JobState state;  // as the directory has it

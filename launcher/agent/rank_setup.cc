@@ -27,11 +27,11 @@ process::OutputTarget TargetOf(const proto::Logs& logs, base::LocalRank rank, pr
 
 }  // namespace
 
-elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, int restarts_used) {
+elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, uint64_t seed) {
   elastic::GangConfig config;
   config.rank_count = rank_count;
   config.max_restarts = spec.restart().max_restarts();
-  config.restarts_used = restarts_used;
+  config.seed = seed;
   config.backoff_first = proto::FromProto(spec.restart().backoff().first());
   config.backoff_max = proto::FromProto(spec.restart().backoff().max());
   config.peer_failure_grace = proto::FromProto(spec.grace().peer_failure());

@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_LAUNCHER_AGENT_RANK_SETUP_H_
 #define LOCKSTEP_LAUNCHER_AGENT_RANK_SETUP_H_
 
+#include <cstdint>
+
 #include "elastic/gang.h"
 #include "launcher/jobs/job_directory.h"
 #include "runtime/base/ids.h"
@@ -13,7 +15,7 @@
 /// thread; the spec is complete and valid (proto::ApplyDefaults, proto::Validate).
 namespace lockstep::launcher {
 
-elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, int restarts_used);
+elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, uint64_t seed);
 
 /// The files of one rank in one round: in the job directory, or below the folder that the spec
 /// names for logs ("<folder>/round-0/rank-3.stdout").

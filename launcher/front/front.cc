@@ -31,6 +31,9 @@ constexpr base::Duration kOrphanDeadline = 10s;
 // The ranks are stopped by then or never will be; the terminal's user waits for the prompt.
 constexpr int kSuspendWaitMs = 1000;
 
+// From `fg` until the job gets what is typed.
+constexpr int kBackgroundLookMs = 200;
+
 constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT};
 
 /// The forwarded signals but those that our parent had us ignore (nohup, a shell's background job),
@@ -57,6 +60,7 @@ class Guard {
     base::UniqueFd signals;
     std::vector<process::ProcStat> not_ours;  // children that were there before
     std::function<void()> on_started;
+    std::function<void(int signal)> on_agent_lost;
   };
 
   explicit Guard(Deps deps)
@@ -64,12 +68,13 @@ class Guard {
         link_(std::move(deps.link)),
         signals_(std::move(deps.signals)),
         not_ours_(std::move(deps.not_ours)),
-        on_started_(std::move(deps.on_started)) {}
+        on_started_(std::move(deps.on_started)),
+        on_agent_lost_(std::move(deps.on_agent_lost)) {}
 
   /// Returns the exit status of `lockstep run`.
   int Run() {
-    TellWhoseInput();
     while (true) {
+      TellWhoseInput();
       Wait();
       ReadSignals();
       ReadNews();
@@ -80,7 +85,7 @@ class Guard {
  private:
   void Wait() {
     pollfd fds[] = {{signals_.get(), POLLIN, 0}, {link_.get(), POLLIN, 0}};
-    ::poll(fds, link_.valid() ? 2 : 1, -1);
+    ::poll(fds, link_.valid() ? 2 : 1, in_background_ ? kBackgroundLookMs : -1);
   }
 
   void Tell(uint8_t byte) {
@@ -88,13 +93,18 @@ class Guard {
   }
 
   /// The agent, in a session of its own, would read what is typed for the shell: the kernel stops
-  /// only readers of the terminal's own session. Changes come with a CONT (`fg`, `bg`) or a TSTP.
+  /// only readers of the terminal's own session. Into the background a job comes by a TSTP; of its
+  /// way back (`fg` of one that runs) no signal tells.
   void TellWhoseInput() {
-    if (::isatty(STDIN_FILENO) != 1) return;
+    if (!has_terminal_) return;
     const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
     // Negative: a terminal that is not our session's, where nobody else is in the foreground for us.
-    const bool ours = foreground < 0 || foreground == ::getpgrp();
-    Tell(static_cast<uint8_t>(ours ? FrontNews::kInForeground : FrontNews::kInBackground));
+    SetInBackground(foreground >= 0 && foreground != ::getpgrp());
+  }
+
+  void SetInBackground(bool background) {
+    if (std::exchange(in_background_, background) == background) return;
+    Tell(static_cast<uint8_t>(background ? FrontNews::kInBackground : FrontNews::kInForeground));
   }
 
   void ReadSignals() {
@@ -102,7 +112,6 @@ class Guard {
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int signal = static_cast<int>(info.ssi_signo);
       if (signal == SIGCHLD) continue;  // AgentStatus() asks the kernel each time round
-      if (signal == SIGCONT) TellWhoseInput();
       Tell(static_cast<uint8_t>(signal));
       if (signal == SIGTSTP) StopUntilContinued();
     }
@@ -110,6 +119,7 @@ class Guard {
 
   /// The ranks first, so that none of them runs while the user believes that the job is stopped.
   void StopUntilContinued() {
+    SetInBackground(has_terminal_);
     suspended_ = false;
     const auto give_up =
         std::chrono::steady_clock::now() + std::chrono::milliseconds(kSuspendWaitMs);
@@ -154,6 +164,7 @@ class Guard {
     std::fprintf(stderr, "lockstep: the agent (pid %d) was killed by signal %d (%s); %s\n",
                  static_cast<int>(agent_), signal, ::sigdescr_np(signal),
                  ended.ok() ? "everything that it left was ended" : ended.ToString().c_str());
+    on_agent_lost_(signal);
     return static_cast<int>(ExitCode::kAgentLost);
   }
 
@@ -162,7 +173,10 @@ class Guard {
   const base::UniqueFd signals_;
   const std::vector<process::ProcStat> not_ours_;
   const std::function<void()> on_started_;
+  const std::function<void(int signal)> on_agent_lost_;
   bool suspended_ = false;
+  const bool has_terminal_ = ::isatty(STDIN_FILENO) == 1;
+  bool in_background_ = has_terminal_;  // as the agent believes
 };
 
 int Fail(const base::Status& status) {
@@ -170,7 +184,8 @@ int Fail(const base::Status& status) {
   return static_cast<int>(ExitCode::kInternal);
 }
 
-int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) {
+int ForkAndGuard(const FrontOptions& options, const AgentBody& agent_body,
+                 std::function<void()> on_started) {
   std::vector<process::ProcStat> not_ours = process::LivingChildren();
   if (const base::Status status = process::BecomeSubreaper(); !status.ok()) return Fail(status);
   ::signal(SIGCHLD, SIG_DFL);  // an inherited SIG_IGN would reap the agent behind our back
@@ -195,7 +210,8 @@ int ForkAndGuard(const AgentBody& agent_body, std::function<void()> on_started) 
                 .link = std::move(link->front),
                 .signals = std::move(signals),
                 .not_ours = std::move(not_ours),
-                .on_started = std::move(on_started)})
+                .on_started = std::move(on_started),
+                .on_agent_lost = options.on_agent_lost})
       .Run();
 }
 
@@ -250,6 +266,7 @@ int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
       return Fail(status);
     const int write_fd = write_end.get();
     return ForkAndGuard(
+        options,
         [&](base::UniqueFd link, pid_t front) {
           // Else the agent would keep the caller waiting after the front has died.
           write_end.reset();
@@ -267,7 +284,7 @@ int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
 
 int RunFront(const FrontOptions& options, const AgentBody& agent) {
   if (options.detach) return RunInBackground(options, agent);
-  return ForkAndGuard(agent, [] {});
+  return ForkAndGuard(options, agent, [] {});
 }
 
 }  // namespace lockstep::launcher

@@ -22,6 +22,9 @@ struct FrontOptions {
   std::string detached_output_path;
   /// With detach: printed to standard output when the ranks run ("job mnist-x1y2 started\n").
   std::string started_message;
+  /// Called when the agent was killed (by this signal; 0 = nobody knows) and what it left has been
+  /// ended: writes down what the agent no longer can.
+  std::function<void(int signal)> on_agent_lost;
 };
 
 /// The process that a user sees: `lockstep run` itself. It forks the agent, which does all the work

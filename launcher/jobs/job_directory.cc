@@ -111,8 +111,8 @@ base::Status JobDirectory::WriteState(proto::JobState state) {
   return base::ReplaceFile(*files_, StatePath(), state.SerializeAsString());
 }
 
-base::Status JobDirectory::WriteSpec(std::string_view redacted_json) {
-  return base::ReplaceFile(*files_, SpecPath(), redacted_json);
+base::Status JobDirectory::WriteSpec(std::string_view redacted_yaml) {
+  return base::ReplaceFile(*files_, SpecPath(), redacted_yaml);
 }
 
 base::Status JobDirectory::WriteVerdict(std::string_view json) {
@@ -130,7 +130,7 @@ base::Status JobDirectory::WriteRoundVerdict(base::Round round, std::string_view
 
 std::string JobDirectory::StatePath() const { return path_ + "/state." + host_ + ".pb"; }
 std::string JobDirectory::EventsPath() const { return path_ + "/events." + host_ + ".jsonl"; }
-std::string JobDirectory::SpecPath() const { return path_ + "/spec.json"; }
+std::string JobDirectory::SpecPath() const { return path_ + "/spec.yaml"; }
 std::string JobDirectory::VerdictPath() const { return path_ + "/verdict.json"; }
 std::string JobDirectory::RoundPath(base::Round round) const {
   return path_ + "/round-" + round.ToString();

@@ -17,7 +17,7 @@ namespace lockstep::launcher {
 /// One writer per host; any number of readers (job_store.h).
 ///
 ///   <root>/<job id>/             0700; the id is the job's name, a dash, and six random characters
-///     spec.json                  the effective spec, secrets redacted
+///     spec.yaml                  the effective spec and the source of each value, secrets redacted
 ///     state.<host>.pb            JobState
 ///     events.<host>.jsonl        telemetry::EventLog
 ///     verdict.json               of the job
@@ -51,7 +51,7 @@ class JobDirectory {
   /// The job's id is written whatever the state says: without it readers would take a live job for
   /// a lost one. Errors: InvalidArgument - the state is another job's; else errno's code.
   base::Status WriteState(proto::JobState state);
-  base::Status WriteSpec(std::string_view redacted_json);
+  base::Status WriteSpec(std::string_view redacted_yaml);
   base::Status WriteVerdict(std::string_view json);
   /// Makes the folder of a round; call it before the round's files are opened. OK when it exists.
   base::Status MakeRound(base::Round round);

@@ -73,20 +73,6 @@ bool IsLost(const VerbContext& context, const proto::JobState& state) {
   return (!state.has_front() || dead(state.front())) && (!state.has_agent() || dead(state.agent()));
 }
 
-/// The control socket last: while it is there, the next command takes up what this one left undone.
-void RemoveSockets(const VerbContext& context, const std::string& job_id) {
-  const std::string control = ControlSocketPath(context.socket_directory, job_id);
-  const base::Result<std::vector<std::string>> names =
-      context.files.ListDirectory(context.socket_directory);
-  if (!names.ok()) return;
-  for (const std::string& name : *names) {
-    const std::string path = context.socket_directory + "/" + name;
-    // Gone already is as good.
-    if (name.starts_with(job_id + ".") && path != control) (void)context.files.RemoveFile(path);
-  }
-  (void)context.files.RemoveFile(control);
-}
-
 base::Status MarkLost(const VerbContext& context, proto::JobState state) {
   // An agent that was killed between its last word and its own end has said how the job ended.
   if (state.phase() == proto::JOB_PHASE_ENDED) return base::OkStatus();
@@ -107,7 +93,7 @@ base::Result<int> EndLocked(const VerbContext& context, const std::string& job_i
   }
   ASSIGN_OR_RETURN(const int killed, process::KillMarked(JobMarkPrefix(job_id), kKillLimit));
   if (state->phase() != proto::JOB_PHASE_LOST) RETURN_IF_ERROR(MarkLost(context, *state));
-  RemoveSockets(context, job_id);
+  RemoveJobSockets(context, job_id);
   return killed;
 }
 
@@ -129,6 +115,20 @@ std::vector<std::string> FindLost(const VerbContext& context) {
 }
 
 }  // namespace
+
+/// The control socket last: while it is there, the next command takes up what this one left undone.
+void RemoveJobSockets(const VerbContext& context, const std::string& job_id) {
+  const std::string control = ControlSocketPath(context.socket_directory, job_id);
+  const base::Result<std::vector<std::string>> names =
+      context.files.ListDirectory(context.socket_directory);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const std::string path = context.socket_directory + "/" + name;
+    // Gone already is as good.
+    if (name.starts_with(job_id + ".") && path != control) (void)context.files.RemoveFile(path);
+  }
+  (void)context.files.RemoveFile(control);
+}
 
 void SweepLostJobs(const VerbContext& context) {
   const std::vector<std::string> lost = FindLost(context);

@@ -21,6 +21,9 @@ namespace lockstep::launcher {
 /// Blocks: up to 10 s for each lost job. Any thread.
 void SweepLostJobs(const VerbContext& context);
 
+/// Removes what the agent of a job that is over has left in the socket directory.
+void RemoveJobSockets(const VerbContext& context, const std::string& job_id);
+
 /// Ends one lost job: kills each process that carries its mark, writes down that it was lost, and
 /// removes its sockets. Returns how many processes were killed; does nothing more to a job that
 /// another command has swept meanwhile.

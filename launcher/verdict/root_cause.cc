@@ -62,7 +62,13 @@ int ExitStatusOf(const RankRecord& culprit) {
   return culprit.exit->signal != 0 ? 128 + culprit.exit->signal : culprit.exit->exit_code;
 }
 
-std::string ReasonText(const RoundOutcome& outcome) {
+std::string StopText(int signal, const RoundFacts& facts) {
+  return (facts.stopped_by.empty() ? "the user stopped the job"
+                                   : "the job was stopped by " + facts.stopped_by) +
+         " (" + SignalText(signal) + ")";
+}
+
+std::string ReasonText(const RoundOutcome& outcome, const RoundFacts& facts) {
   const std::string of_all = std::to_string(outcome.max_restarts);
   switch (outcome.decision) {
     case Decision::kRestart:
@@ -70,8 +76,7 @@ std::string ReasonText(const RoundOutcome& outcome) {
              (outcome.delay > base::Duration(0) ? ", in " + base::FormatDuration(outcome.delay)
                                                 : ", at once");
     case Decision::kSucceeded: return "";
-    case Decision::kStoppedByUser:
-      return "the user stopped the job (" + SignalText(outcome.stop_signal) + ")";
+    case Decision::kStoppedByUser: return StopText(outcome.stop_signal, facts);
     case Decision::kOutOfRestarts:
       return outcome.max_restarts == 0 ? "no restarts were asked for (--max-restarts)"
                                        : "all " + of_all + " restarts are used (--max-restarts)";
@@ -203,7 +208,7 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
   verdict.set_world_size(static_cast<int32_t>(outcome.ranks.size()));
   verdict.set_action(outcome.decision == Decision::kRestart ? Verdict::RESTART_GANG
                                                             : Verdict::END_JOB);
-  verdict.set_action_reason(ReasonText(outcome));
+  verdict.set_action_reason(ReasonText(outcome, facts));
   if (stopped) {
     verdict.set_exit_code(128 + outcome.stop_signal);
   } else {
@@ -236,7 +241,7 @@ std::optional<Verdict> MakeJobVerdict(const elastic::JobOutcome& outcome,
   SetTimes(facts, facts.steady_now, verdict);
   verdict.set_exit_code(128 + outcome.stop_signal);
   verdict.set_action(Verdict::END_JOB);
-  verdict.set_action_reason("the user stopped the job (" + SignalText(outcome.stop_signal) + ")");
+  verdict.set_action_reason(StopText(outcome.stop_signal, facts));
   if (last_round.has_value() && last_round->culprits_size() > 0) {
     verdict.set_world_size(last_round->world_size());
     const proto::Culprit& culprit = last_round->culprits(0);
@@ -244,6 +249,18 @@ std::optional<Verdict> MakeJobVerdict(const elastic::JobOutcome& outcome,
         ->add_lines("round " + std::to_string(last_round->round()) + " had failed before: rank " +
                     std::to_string(culprit.rank()) + ": " + culprit.why());
   }
+  return verdict;
+}
+
+Verdict MakeVerdictWithoutRanks(Verdict::Class verdict_class, base::Round round, int exit_code,
+                                std::string_view why, const RoundFacts& facts) {
+  Verdict verdict = NewVerdict(verdict_class, round, facts);
+  SetTimes(facts, facts.steady_now, verdict);
+  verdict.set_exit_code(exit_code);
+  verdict.set_action(Verdict::END_JOB);
+  verdict.set_action_reason(Clean(why));
+  const auto kind = verdict_class == Verdict::LAUNCH_FAILED ? Evidence::LAUNCH : Evidence::EXIT;
+  AddEvidence(verdict, kind, std::nullopt)->add_lines(Clean(why));
   return verdict;
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "elastic/gang.h"
@@ -33,6 +34,8 @@ struct RoundFacts {
   std::string job_id;
   std::string host;
   std::string log_directory;
+  /// Who asked for the stop, when it was not the user at the terminal: "`lockstep stop`".
+  std::string stopped_by;
   /// One instant on both clocks, to turn the round's times into wall time.
   base::SteadyTime steady_now;
   base::WallTime wall_now;
@@ -48,6 +51,12 @@ std::optional<proto::Verdict> MakeVerdict(const elastic::RoundOutcome& outcome,
 std::optional<proto::Verdict> MakeJobVerdict(const elastic::JobOutcome& outcome,
                                              const std::optional<proto::Verdict>& last_round,
                                              const RoundFacts& facts);
+
+/// The verdict on a job that ended for a reason outside its ranks: LAUNCH_FAILED - the agent could
+/// not begin; NODE_LOST - the agent was killed. `why` in words.
+proto::Verdict MakeVerdictWithoutRanks(proto::Verdict::Class verdict_class, base::Round round,
+                                       int exit_code, std::string_view why,
+                                       const RoundFacts& facts);
 
 /// The exit status of `lockstep run` (docs/errors.md): 0 without a verdict.
 int ExitStatus(const std::optional<proto::Verdict>& job_verdict);

@@ -43,10 +43,8 @@ const Evidence* Find(const Verdict& verdict, Evidence::Kind kind) {
 
 std::string Headline(const Verdict& verdict) {
   if (verdict.culprits_size() == 0) {
-    return verdict.class_() == Verdict::STOPPED_BY_USER
-               ? "lockstep: " + verdict.action_reason()
-               : "lockstep: " + Verdict::Class_Name(verdict.class_()) +
-                     ": no single rank is to blame";
+    return "lockstep: " + (verdict.action_reason().empty() ? "no single rank is to blame"
+                                                           : verdict.action_reason());
   }
   const proto::Culprit& culprit = verdict.culprits(0);
   return "lockstep: rank " + std::to_string(culprit.rank()) +

@@ -128,14 +128,14 @@ TEST_F(RestartsTest, TheJobDirectoryIsForItsUserAloneAndHoldsNoSecrets) {
   EXPECT_EQ(outcome.status, 3) << outcome.err;
   const std::string folder = JobFolder("job");
   EXPECT_THAT(NamesIn(folder),
-              AllOf(HasSubstr("events."), HasSubstr("round-0"), HasSubstr("spec.json"),
+              AllOf(HasSubstr("events."), HasSubstr("round-0"), HasSubstr("spec.yaml"),
                     HasSubstr("state."), HasSubstr("verdict.json")));
   EXPECT_EQ(fs::status(folder).permissions(), fs::perms::owner_all);
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
     EXPECT_THAT(ReadFile(entry.path()), Not(HasSubstr("hunter2"))) << entry.path();
   }
-  EXPECT_THAT(ReadFile(folder + "/spec.json"), HasSubstr("DB_PASSWORD"));
+  EXPECT_THAT(ReadFile(folder + "/spec.yaml"), HasSubstr("DB_PASSWORD"));
 }
 
 // -------------------------------------------------------------------------------------------------------
