@@ -29,7 +29,7 @@ soak: ## The long counts of the tests that have one; takes hours.
 	bazel test --config=opt $(BAZEL_FLAGS) --test_tag_filters=soak --test_env=LOCKSTEP_SOAK=1 --test_timeout=14400 \
 	  --build_tests_only --nocache_test_results --keep_going //...
 
-bench: setup ## Every benchmark with its peers, a table each, and which bars hold; about ten minutes. One: tests/bench/run_all.sh launch
+bench: setup ## Every benchmark with its peers, a table each, and which bars hold; five minutes. One: tests/bench/run_all.sh launch
 	@tests/bench/run_all.sh
 
 sanitize: ## The suites under address, undefined-behaviour and thread sanitizers alone.

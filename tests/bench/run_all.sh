@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-# run_all.sh [PATTERN]: `make bench`. Builds and runs, one after the other, every benchmark of the repository (or those whose
-# label holds PATTERN), and ends with the bars: which hold, which are missed. Exit status 1 when a bar is missed or a
-# benchmark failed. Takes about ten minutes; on a machine that does something else, look at ratios and least times alone.
+# run_all.sh [--document] [PATTERN]: `make bench`. Builds and runs, one after the other, every benchmark of the repository
+# (or those whose label holds PATTERN), and ends with the bars: which hold, which are missed. --document puts the tables into
+# docs/performance.md. Exit status 1 when a bar is missed or a benchmark failed. Takes about five minutes; on a machine that does
+# something else, look at ratios and least times alone.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
+document=
+if [ "${1:-}" = --document ]; then document=docs/performance.md; shift; fi
 
 # What a benchmark is: a program named so, but for the sample that the tests of the build rules use.
 labels=$(bazel query --noshow_progress 'filter("_benchmark$", kind(cc_binary, //...)) except //tests/tools:all' | grep -e "${1:-}")
@@ -23,6 +26,7 @@ done
 
 printf '\n== the bars\n'
 grep -e '^bar ' "$log"
+if [ -n "$document" ]; then tests/bench/update_document.py "$log" "$document"; fi
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'missed or failed: %s\n' "${failed[@]}"
   exit 1
