@@ -30,6 +30,7 @@ void FakeFileSystem::FailCall(int k, bool and_all_after) {
 void FakeFileSystem::CutPower(PowerCut what_stays) {
   if (what_stays == PowerCut::kOnlySynced) {
     now_ = synced_;
+    std::erase_if(now_, [this](const auto& entry) { return !IsFolder(ParentOf(entry.first)); });
     for (auto& [path, content] : now_) {
       if (content.has_value() && !content->is_durable) content->bytes.clear();
     }
@@ -81,8 +82,7 @@ Status FakeFileSystem::MakeDirectories(const std::string& path) {
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string folder = path.substr(0, end);
     if (IsFile(folder)) return AlreadyExistsError("make folder " + folder);
-    now_.emplace(folder, std::nullopt);
-    synced_.emplace(folder, std::nullopt);
+    if (now_.emplace(folder, std::nullopt).second) synced_.emplace(folder, std::nullopt);
     if (end == std::string::npos) return OkStatus();
   }
 }
@@ -96,8 +96,15 @@ Status FakeFileSystem::WriteFile(const std::string& path,
   for (const auto& part : parts) {
     content.bytes.insert(content.bytes.end(), part.begin(), part.end());
   }
-  const bool fails = ThisCallFails();
+  now_.erase(path);
+  size_t left = space_bytes_;
+  for (const auto& [name, other] : now_) left -= other.has_value() ? other->bytes.size() : 0;
+  bool fails = ThisCallFails();
   if (fails) content.bytes.resize(content.bytes.size() / 2);
+  if (content.bytes.size() > left) {
+    content.bytes.resize(left);
+    fails = true;
+  }
   now_[path] = std::move(content);
   unsynced_names_.insert(path);
   return fails ? Failure("write " + path) : OkStatus();
@@ -105,15 +112,16 @@ Status FakeFileSystem::WriteFile(const std::string& path,
 
 Status FakeFileSystem::SyncDirectory(const std::string& path) {
   if (ThisCallFails()) return Failure("fsync " + path);
-  if (!IsFolder(path)) return NotFoundError("open " + path);
+  const std::string folder = path == "/" ? "" : path;
+  if (!IsFolder(folder)) return NotFoundError("open " + path);
   std::erase_if(synced_, [&](const auto& entry) {
-    if (!IsBelow(entry.first, path)) return false;
-    const std::string child = entry.first.substr(0, entry.first.find('/', path.size() + 1));
+    if (!IsBelow(entry.first, folder)) return false;
+    const std::string child = entry.first.substr(0, entry.first.find('/', folder.size() + 1));
     return !now_.contains(child) || unsynced_names_.contains(child);
   });
-  std::erase_if(unsynced_names_, [&](const std::string& name) { return ParentOf(name) == path; });
+  std::erase_if(unsynced_names_, [&](const std::string& name) { return ParentOf(name) == folder; });
   for (const auto& [name, content] : now_) {
-    if (IsBelow(name, path) && EveryNameIsSynced(name, path)) synced_[name] = content;
+    if (IsBelow(name, folder) && EveryNameIsSynced(name, folder)) synced_[name] = content;
   }
   return OkStatus();
 }

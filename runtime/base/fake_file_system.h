@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_RUNTIME_BASE_FAKE_FILE_SYSTEM_H_
 #define LOCKSTEP_RUNTIME_BASE_FAKE_FILE_SYSTEM_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -25,6 +27,9 @@ class FakeFileSystem final : public FileSystem {
   /// The call numbered `k` from now (1 = the next) fails with ResourceExhausted, having done half
   /// of it where it has halves; with `and_all_after`, so does every later one. 0: none.
   void FailCall(int k, bool and_all_after = false);
+  /// What all files together may hold; a write beyond it fails with ResourceExhausted, having
+  /// filled the rest. Without limit until then.
+  void LimitSpace(size_t bytes) { space_bytes_ = bytes; }
   /// Fallible calls since FailCall.
   int calls() const { return calls_; }
 
@@ -61,6 +66,7 @@ class FakeFileSystem final : public FileSystem {
   Tree now_;
   Tree synced_;                           // what a power cut leaves
   std::set<std::string> unsynced_names_;  // made or renamed since their folder was synced
+  size_t space_bytes_ = SIZE_MAX;
   int calls_ = 0;
   int failing_call_ = 0;
   bool and_all_after_ = false;

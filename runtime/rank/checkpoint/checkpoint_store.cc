@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <string_view>
@@ -37,6 +38,16 @@ bool IsTemporary(std::string_view name) {
          StepOf(name.substr(0, name.size() - kTemporary.size())).has_value();
 }
 
+/// A folder that was there already may be new to the disk. One above that is closed to this user is
+/// another user's, and as old as that.
+Status SyncName(const std::string& directory, base::FileSystem& files) {
+  const std::filesystem::path normal = (std::filesystem::path(directory) / "").lexically_normal();
+  const std::string parent = normal.parent_path().parent_path().string();
+  const Status synced = files.SyncDirectory(parent.empty() ? "." : parent);
+  if (synced.code() == base::Code::kPermissionDenied) return OkStatus();
+  return synced.WithFrame("while making the name of the checkpoint directory durable");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Create(Config config,
@@ -48,6 +59,7 @@ Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Create(Config config,
   }
   RETURN_IF_ERROR(
       files.MakeDirectories(config.directory).WithFrame("while making the checkpoint directory"));
+  RETURN_IF_ERROR(SyncName(config.directory, files));
   return std::unique_ptr<CheckpointStore>(new CheckpointStore(std::move(config), files));
 }
 
@@ -55,7 +67,7 @@ Status CheckpointStore::Write(int64_t step, const CheckpointMetadata& metadata,
                               std::vector<TensorView> tensors) {
   if (step < 0) return InvalidArgumentError("a checkpoint of step " + std::to_string(step));
   const std::string path = PathOf(step);
-  if (Status added = Add(path, metadata, std::move(tensors)); !added.ok()) {
+  if (Status added = Add(step, metadata, std::move(tensors)); !added.ok()) {
     std::string frame = path + " was not saved, checkpoints of other steps are kept";
     if (added.code() == base::Code::kResourceExhausted) {
       frame += "; make room on that disk or name another checkpoint directory";
@@ -66,10 +78,10 @@ Status CheckpointStore::Write(int64_t step, const CheckpointMetadata& metadata,
                                         " is safe, but removing old ones failed");
 }
 
-Status CheckpointStore::Add(const std::string& path, const CheckpointMetadata& metadata,
+Status CheckpointStore::Add(int64_t step, const CheckpointMetadata& metadata,
                             std::vector<TensorView> tensors) {
-  const std::string temporary = path + std::string(kTemporary);
-  RETURN_IF_ERROR(files_.RemoveTree(temporary));
+  const std::string temporary = PathOf(step) + std::string(kTemporary);
+  RETURN_IF_ERROR(Sweep());  // first: the new one may need the room
   RETURN_IF_ERROR(files_.MakeDirectories(temporary));
   if (Status written = WriteCheckpointFile(files_, temporary + std::string(kFileName), metadata,
                                            std::move(tensors));
@@ -78,11 +90,21 @@ Status CheckpointStore::Add(const std::string& path, const CheckpointMetadata& m
     return written;
   }
   RETURN_IF_ERROR(files_.SyncDirectory(temporary));
-  // An old one of this step is a refused one, or this run came by here before: the new one is as
-  // good.
-  RETURN_IF_ERROR(files_.RemoveTree(path));
-  RETURN_IF_ERROR(files_.Rename(temporary, path));
-  return files_.SyncDirectory(config_.directory);
+  return Publish(step, temporary);
+}
+
+/// Gives the folder its name. Where there is one of that name already (it was refused, or this run
+/// came by here before) only the file changes place: no moment is without one of the two.
+Status CheckpointStore::Publish(int64_t step, const std::string& temporary) {
+  const std::string path = PathOf(step);
+  ASSIGN_OR_RETURN(const std::vector<int64_t> steps, Steps());
+  if (std::find(steps.begin(), steps.end(), step) == steps.end()) {
+    RETURN_IF_ERROR(files_.Rename(temporary, path));
+    return files_.SyncDirectory(config_.directory);
+  }
+  const std::string file(kFileName);
+  RETURN_IF_ERROR(files_.Rename(temporary + file, path + file));
+  return files_.SyncDirectory(path);
 }
 
 Result<CheckpointStore::Search> CheckpointStore::FindNewest() {
@@ -128,11 +150,19 @@ Result<CheckpointFile> CheckpointStore::Read(int64_t step) {
   return CheckpointFile::Parse(std::move(bytes));
 }
 
-Status CheckpointStore::RemoveOutdated(int64_t newest_step) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.ListDirectory(config_.directory));
-  for (const std::string& name : names) {
+/// What a crash left of older writes, and Publish of the last.
+Status CheckpointStore::Sweep() {
+  const Result<std::vector<std::string>> names = files_.ListDirectory(config_.directory);
+  if (names.status().code() == base::Code::kNotFound) return OkStatus();  // is made again
+  RETURN_IF_ERROR(names.status());
+  for (const std::string& name : *names) {
     if (IsTemporary(name)) RETURN_IF_ERROR(files_.RemoveTree(config_.directory + "/" + name));
   }
+  return OkStatus();
+}
+
+Status CheckpointStore::RemoveOutdated(int64_t newest_step) {
+  RETURN_IF_ERROR(Sweep());
   ASSIGN_OR_RETURN(const std::vector<int64_t> steps, Steps());
   int kept = 0;
   for (const int64_t step : steps) {

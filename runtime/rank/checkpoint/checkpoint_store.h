@@ -44,7 +44,7 @@ class CheckpointStore {
 
   /// Makes step-STEP, in place of an old one of that number, then removes all but the keep_last
   /// newest up to STEP. A checkpoint of a later step stays: it was refused, or is another run's.
-  /// On error the checkpoints of other steps are still there.
+  /// On error every step that was there still is, STEP the old or the new one.
   /// Errors: those of WriteCheckpointFile and of the FileSystem, with the path: ResourceExhausted -
   /// disk or quota full: how much of how much, and what to do. When only the removal of old ones
   /// failed, the new one is safe.
@@ -62,8 +62,10 @@ class CheckpointStore {
   CheckpointStore(Config config, base::FileSystem& files)
       : config_(std::move(config)), files_(files) {}
 
-  base::Status Add(const std::string& path, const CheckpointMetadata& metadata,
+  base::Status Add(int64_t step, const CheckpointMetadata& metadata,
                    std::vector<TensorView> tensors);
+  base::Status Publish(int64_t step, const std::string& temporary);
+  base::Status Sweep();
   std::string PathOf(int64_t step) const;
   base::Result<std::vector<int64_t>> Steps();
   base::Result<CheckpointFile> Read(int64_t step);

@@ -15,6 +15,7 @@ using base::Status;
 using base::testing::IsOkAndHolds;
 using base::testing::StatusIs;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -31,10 +32,11 @@ class CheckpointStoreTest : public ::testing::Test {
     store_ = std::move(store).value();
   }
 
-  Status Write(int64_t step) {
+  /// `version` tells what is written to a step from what was there.
+  Status Write(int64_t step, int version = 0) {
     const std::vector<int64_t> value = {step};
     return store_->Write(
-        step, {{"step", std::to_string(step)}},
+        step, {{"step", std::to_string(step)}, {"version", std::to_string(version)}},
         {{"value", collectives::Dtype::kI64, {}, std::as_bytes(std::span(value))}});
   }
 
@@ -45,6 +47,11 @@ class CheckpointStoreTest : public ::testing::Test {
     if (!search.found.has_value()) return -1;
     EXPECT_EQ(search.found->file.metadata().at("step"), std::to_string(search.found->step));
     return search.found->step;
+  }
+
+  base::Result<std::string> VersionOfNewest() {
+    ASSIGN_OR_RETURN(const CheckpointStore::Search search, store_->FindNewest());
+    return search.found.has_value() ? search.found->file.metadata().at("version") : "none";
   }
 
   void Damage(int64_t step) {
@@ -133,6 +140,43 @@ TEST_F(CheckpointStoreTest, LeftoversOfACrashAreSwept) {
   EXPECT_THAT(Names(), ElementsAre("step-1"));
 }
 
+// Killed while it saved, on a disk that has room for keep_last + 1: it never saved again.
+TEST_F(CheckpointStoreTest, LeftoversOfACrashGiveTheirRoomToTheNextOne) {
+  ASSERT_OK(Write(1));
+  const size_t checkpoint_bytes = files_.File("/job/checkpoints/step-1/state.safetensors").size();
+  ASSERT_OK(Write(2));
+  files_.LimitSpace(3 * checkpoint_bytes + 100);
+  files_.FailCall(4, /*and_all_after=*/true);  // after a listing, a mkdir and the write
+  ASSERT_FALSE(Write(3).ok());
+  files_.FailCall(0);
+  ASSERT_THAT(Names(), ElementsAre("step-1", "step-2", "step-3.tmp"));
+
+  EXPECT_OK(Write(4));
+
+  EXPECT_THAT(Names(), ElementsAre("step-2", "step-4"));
+}
+
+TEST_F(CheckpointStoreTest, FolderThatVanishedIsMadeAgain) {
+  ASSERT_OK(files_.RemoveTree("/job/checkpoints"));
+
+  EXPECT_OK(Write(1));
+  EXPECT_THAT(Newest(), IsOkAndHolds(1));
+}
+
+// One that somebody made just before, by mkdir, was lost with all that was in it.
+TEST_F(CheckpointStoreTest, FolderThatWasThereSurvivesAPowerCut) {
+  ASSERT_OK(files_.MakeDirectories("/home"));
+  for (const std::string directory : {"/home/checkpoints", "/top"}) {
+    ASSERT_OK(files_.MakeDirectory(directory));
+    ASSERT_OK_AND_ASSIGN(store_, CheckpointStore::Create({directory, 2}, files_));
+    ASSERT_OK(Write(1));
+
+    files_.CutPower(PowerCut::kOnlySynced);
+
+    EXPECT_THAT(Newest(), IsOkAndHolds(1)) << directory;
+  }
+}
+
 TEST_F(CheckpointStoreTest, FullDiskKeepsTheOldOneAndLeavesNoPart) {
   ASSERT_OK(Write(1));
   files_.FailCall(3);  // the write, after a removal and a mkdir
@@ -181,6 +225,29 @@ TEST_P(CheckpointStoreFaultTest, EachFailingCallLeavesTheOldOrTheNew) {
   EXPECT_THAT(Names(), SizeIs(2));
 }
 
+TEST_P(CheckpointStoreFaultTest, EachFailingCallOfARewriteLeavesTheOldOrTheNew) {
+  ASSERT_OK(Write(2));
+
+  int k = 1;
+  for (int version = 1;; ++version, ++k) {
+    files_.FailCall(k, GetParam());
+    const Status status = Write(2, version);
+    const bool was_hit = files_.calls() >= k;
+    files_.FailCall(0);
+    ASSERT_OK_AND_ASSIGN(const std::string newest, VersionOfNewest());
+    if (!was_hit) {
+      EXPECT_OK(status);
+      EXPECT_EQ(newest, std::to_string(version));
+      break;
+    }
+    EXPECT_FALSE(status.ok()) << "call " << k;
+    EXPECT_THAT(newest, AnyOf(std::to_string(version), std::to_string(version - 1))) << k;
+    ASSERT_OK(Write(2, version));
+  }
+  EXPECT_GT(k, 8);
+  EXPECT_THAT(Names(), ElementsAre("step-2"));
+}
+
 INSTANTIATE_TEST_SUITE_P(OneOrAll, CheckpointStoreFaultTest, ::testing::Bool());
 
 /// The power goes at each call: after the reboot the old or the new checkpoint is found, whole; the
@@ -209,6 +276,28 @@ TEST_P(CheckpointStorePowerCutTest, RebootFindsTheOldOrTheNew) {
     }
     EXPECT_TRUE(search.found->step == step || search.found->step == step - 1) << "call " << k;
     ASSERT_OK(Write(step));
+  }
+  EXPECT_GT(k, 8);
+}
+
+TEST_P(CheckpointStorePowerCutTest, RebootAfterARewriteFindsTheOldOrTheNew) {
+  ASSERT_OK(Write(2));
+
+  int k = 1;
+  for (int version = 1;; ++version, ++k) {
+    files_.FailCall(k, true);
+    const Status status = Write(2, version);
+    const bool was_hit = files_.calls() >= k;
+    files_.FailCall(0);
+    files_.CutPower(GetParam());
+    ASSERT_OK_AND_ASSIGN(const std::string newest, VersionOfNewest());
+    if (!was_hit) {
+      EXPECT_OK(status);
+      EXPECT_EQ(newest, std::to_string(version));
+      break;
+    }
+    EXPECT_THAT(newest, AnyOf(std::to_string(version), std::to_string(version - 1))) << k;
+    ASSERT_OK(Write(2, version));
   }
   EXPECT_GT(k, 8);
 }
