@@ -279,6 +279,11 @@ TEST_F(SessionWithAgentTest, AForkedChildDisturbsNothing) {
   peer.join();
   EXPECT_EQ(ReadRingOf(0).records.size(), 2u);
   EXPECT_EQ(ReadRingOf(0).head.step, -1);
+  // Nor did the agent hear of its step: the first that it hears of is its parent's.
+  first->ReportProgress(1);
+  std::unique_lock<std::mutex> lock(mutex_);
+  ASSERT_TRUE(changed_.wait_for(lock, seconds(10), [&] { return !progress_.empty(); }));
+  EXPECT_EQ(progress_[0], (std::pair<int, int64_t>(0, 1)));
 }
 
 TEST_F(SessionWithAgentTest, AGroupOutlivesItsSession) {
