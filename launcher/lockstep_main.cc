@@ -65,7 +65,9 @@ base::Result<ResolvedJob> Resolve(const Command& command,
                                   const topology::Environment& environment) {
   JobInputs inputs{.command = command,
                    .environment = environment,
-                   .machine = {topology::CpuCount(), GpuCount("/dev", environment)}};
+                   .machine = [&environment] {
+                     return MachineFacts{topology::CpuCount(), GpuCount("/dev", environment)};
+                   }};
   if (const std::optional<std::string> path = command.Value("--file")) {
     ASSIGN_OR_RETURN(inputs.file, ReadJobFile(*path));
   }

@@ -126,8 +126,10 @@ class Agent final : public GangDelegate, public ControlTarget {
   void Log(proto::Event event) { events_->Append(round(), std::move(event)); }
   /// A line of ours on the console.
   void Say(const std::string& text) { output_->Print("lockstep: " + text); }
+  /// Of writes into the job directory: one message is enough for a disk that is full.
   void SayIfFailed(const base::Status& status) {
-    if (!status.ok()) Say(status.ToString());
+    if (status.ok() || std::exchange(trouble_told_, true)) return;
+    Say("the job directory is incomplete, the job goes on: " + status.ToString());
   }
   base::Status WriteState(proto::JobPhase phase);
   void SaveState(proto::JobPhase phase) { SayIfFailed(WriteState(phase)); }
@@ -147,6 +149,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   std::string stopped_by_;  // as RoundFacts has it
   rlimit rank_files_{};     // limit of descriptors, as it was given to us
   bool started_told_ = false;
+  bool trouble_told_ = false;
   bool finishing_ = false;               // the job has ended; only output is left to write
   process::RankOutputFds spawning_fds_;  // the child's ends, until it has them
   base::UniqueFd spawning_stdin_;

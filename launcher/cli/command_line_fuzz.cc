@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto command = lockstep::launcher::ParseCommandLine(words);
   if (!command.ok() || command->verb != lockstep::launcher::Verb::kRun) return 0;
   const auto resolved =
-      lockstep::launcher::ResolveJob({*command, std::nullopt, {{"PET_NNODES", "1"}}, {4, 0}});
+      lockstep::launcher::ResolveJob({*command, std::nullopt, {{"PET_NNODES", "1"}}, [] {
+                                        return lockstep::launcher::MachineFacts{4, 0};
+                                      }});
   if (!resolved.ok()) return 0;
   LOCKSTEP_CHECK(!lockstep::launcher::ProgramArguments(resolved->job.spec().program(), {}).empty(),
                  "a program");

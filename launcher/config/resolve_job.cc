@@ -367,9 +367,10 @@ class Resolver {
     if (!gang.processes_per_node().has_unit()) return;
     const std::string source = SourceOf(resolved_.sources, kPerNode);
     const proto::NodeUnit unit = gang.processes_per_node().unit();
+    const MachineFacts machine = inputs_.machine();
     const bool gpus =
-        unit == proto::NODE_UNIT_GPU || (unit == proto::NODE_UNIT_AUTO && inputs_.machine.gpus > 0);
-    const int count = gpus ? inputs_.machine.gpus : inputs_.machine.cpus;
+        unit == proto::NODE_UNIT_GPU || (unit == proto::NODE_UNIT_AUTO && machine.gpus > 0);
+    const int count = gpus ? machine.gpus : machine.cpus;
     if (count < 1)
       return AddProblem(kPerNode, "gpu",
                         "is none: this machine shows no GPU; give a number, or cpu", source);

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_CONFIG_RESOLVE_JOB_H_
 #define LOCKSTEP_LAUNCHER_CONFIG_RESOLVE_JOB_H_
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,7 +28,7 @@ struct JobInputs {
   Command command;                    // of the verb run
   std::optional<JobFile> file;        // of --file
   topology::Environment environment;  // of `lockstep run`
-  MachineFacts machine;
+  std::function<MachineFacts()> machine;  // asked once, and only when a count depends on it
 };
 
 struct ResolvedJob {

@@ -33,7 +33,7 @@ base::Result<ResolvedJob> Resolve(Case inputs) {
   ASSIGN_OR_RETURN(Command command, ParseCommandLine(inputs.words));
   std::optional<JobFile> file;
   if (!inputs.file.empty()) file = JobFile{"job.yaml", kHead + inputs.file};
-  return ResolveJob({command, file, inputs.environment, inputs.machine});
+  return ResolveJob({command, file, inputs.environment, [&inputs] { return inputs.machine; }});
 }
 
 // Checked to resolve.
