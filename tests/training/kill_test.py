@@ -6,7 +6,7 @@ import re
 import signal
 import time
 
-from training import CHECKPOINT_EVERY, STEPS, TrainingTest, eventually
+from training import CHECKPOINT_EVERY, STEPS, TrainingTest, eventually, leftovers
 
 SEEDS = range(1, 401) if "LOCKSTEP_SOAK" in os.environ else range(1, 21)
 ATTEMPTS = 8  # to hit a moment of a few milliseconds
@@ -99,7 +99,20 @@ class KilledRankTest(TrainingTest):
         self.fail("%d times the rank had ended before it could be killed" % ATTEMPTS)
 
 
-class StoppedJobTest(TrainingTest):
+class EndedJobTest(TrainingTest):
+
+    def test_lockstep_killed_with_its_ranks_goes_on_when_started_again(self):
+        killed = self.start(2)
+        killed.wait_for_line(re.compile(r"step %d/%d " % (2 * CHECKPOINT_EVERY + 3, STEPS)))
+
+        killed.process.kill()
+
+        self.assertEqual(killed.wait(), -signal.SIGKILL)
+        self.assertTrue(eventually(lambda: not leftovers(self.tag), 10), leftovers(self.tag))
+        going_on = self.start(2)
+        self.assertEqual(self.final_weights(going_on), self.undisturbed_weights(2), going_on.output)
+        # Its agent, which is told by nobody, still lets the ranks save.
+        self.assertRegex(going_on.output, r"restored step \d+ ")
 
     def test_ctrl_c_saves_the_step_and_the_next_run_goes_on_there(self):
         stopped = self.start(2)
