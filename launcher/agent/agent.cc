@@ -19,6 +19,7 @@
 #include "elastic/gang.h"
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/gang_driver.h"
+#include "launcher/agent/gang_status.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/attach/attach_server.h"
@@ -570,50 +571,11 @@ base::Status Agent::WriteState(proto::JobPhase phase) {
 
 // -------------------------------------------------------------------------------------- for verbs
 
-std::string_view LifeName(elastic::RankRecord::Life life) {
-  using Life = elastic::RankRecord::Life;
-  switch (life) {
-    case Life::kSpawning: return "spawning";
-    case Life::kAlive: return "alive";
-    case Life::kExited: return "exited";
-    case Life::kGone: return "gone";
-    case Life::kNeverLived: return "never lived";
-    case Life::kUnkillable: return "unkillable";
-  }
-  return "?";
-}
-
-std::string ExitText(const elastic::RankExit& exit) {
-  process::Exit plain;
-  plain.code = exit.exit_code;
-  plain.signal = exit.signal;
-  plain.out_of_memory = exit.out_of_memory;
-  return plain.ToString();
-}
-
 proto::StatusReply Agent::GetStatus() const {
-  const elastic::GangState& gang = driver_->state();
-  proto::StatusReply status;
+  proto::StatusReply status = StatusOf(driver_->state(), steps_, loop_.Now());
   status.set_job_id(config_.directory.job_id());
   status.set_host(config_.here.host);
-  status.set_phase(std::string(elastic::PhaseName(gang.phase)));
-  status.set_round(gang.round.value());
-  status.set_restarts_used(static_cast<uint32_t>(gang.restarts_used));
-  status.set_restarts_max(static_cast<uint32_t>(gang.config.max_restarts));
-  status.set_suspended(gang.suspended);
   status.set_job_age_ns((loop_.Now() - started_at_).count());
-  status.set_round_age_ns((loop_.Now() - gang.round_started_at).count());
-  if (gang.best_step) status.set_best_step(*gang.best_step);
-  for (const elastic::RankRecord& record : gang.ranks) {
-    proto::RankStatus& rank = *status.add_ranks();
-    rank.set_rank(record.process.rank.value());
-    rank.set_pid(record.pid);
-    rank.set_life(std::string(LifeName(record.life)));
-    if (record.exit) rank.set_exit(ExitText(*record.exit));
-    if (const auto step = steps_.find(record.process.rank); step != steps_.end()) {
-      rank.set_step(step->second);
-    }
-  }
   return status;
 }
 
