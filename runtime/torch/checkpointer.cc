@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "collectives/work.h"
+#include "runtime/torch/agreement.h"
 #include "runtime/torch/module_tensors.h"
 #include "runtime/torch/optimizer_state.h"
 #include "runtime/torch/torch_status.h"
@@ -42,29 +43,6 @@ constexpr const char* kGenerators = "rng/cpu";
 // What brings the parts to a checkpoint's state, after all of it was found to fit.
 using Changes = std::vector<std::function<void()>>;
 
-// --- Agreement ---
-
-/// Every rank's own error, or Aborted where only others have one. Collective.
-Status Agree(Group& group, const Status& mine) {
-  const auto code = static_cast<int64_t>(mine.code());
-  std::vector<int64_t> codes(static_cast<size_t>(group.size()));
-  const Status told =
-      group
-          .AllGather({&code, 1, Dtype::kI64}, {codes.data(), codes.size(), Dtype::kI64},
-                     {.tag = "agreement"})
-          ->Wait();
-  if (!mine.ok()) return mine;
-  RETURN_IF_ERROR(told);
-  for (size_t rank = 0; rank < codes.size(); ++rank) {
-    if (codes[rank] == 0) continue;
-    return base::AbortedError("rank " + std::to_string(rank) + " failed here with " +
-                              std::string(base::CodeName(static_cast<base::Code>(codes[rank]))) +
-                              "; its own message says why")
-        .WithSubject({.rank = base::Rank(static_cast<int32_t>(rank))});
-  }
-  return OkStatus();
-}
-
 // --- Random number generators ---
 
 at::Tensor GeneratorState() {
@@ -77,6 +55,18 @@ void SetGeneratorState(const at::Tensor& state) {
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const std::lock_guard<std::mutex> lock(generator.mutex());
   generator.set_state(state);
+}
+
+/// OK when the generator would take it: LibTorch throws for what no generator has saved.
+Status CheckGeneratorState(const at::Tensor& state) {
+  const Status tried = CatchExceptions("trying it", [&state] {
+    at::detail::createCPUGenerator().set_state(state);
+    return OkStatus();
+  });
+  if (tried.ok()) return tried;
+  return FailedPreconditionError("the checkpoint's '" + std::string(kGenerators) +
+                                 "' is no state of a generator of this LibTorch")
+      .WithCause(tried);
 }
 
 /// Those of all ranks, one after the other. Collective.
@@ -112,6 +102,7 @@ void AddSampler(const DistributedSampler::State& state, CheckpointMetadata& meta
   metadata["lockstep.sampler.epoch"] = std::to_string(state.epoch);
   metadata["lockstep.sampler.cursor"] = std::to_string(state.cursor);
   metadata["lockstep.sampler.dataset_size"] = std::to_string(state.dataset_size);
+  metadata["lockstep.sampler.global_batch"] = std::to_string(state.global_batch);
 }
 
 Result<DistributedSampler::State> ReadSampler(const CheckpointMetadata& metadata) {
@@ -120,6 +111,7 @@ Result<DistributedSampler::State> ReadSampler(const CheckpointMetadata& metadata
   RETURN_IF_ERROR(ReadInteger(metadata, "lockstep.sampler.epoch", state.epoch));
   RETURN_IF_ERROR(ReadInteger(metadata, "lockstep.sampler.cursor", state.cursor));
   RETURN_IF_ERROR(ReadInteger(metadata, "lockstep.sampler.dataset_size", state.dataset_size));
+  RETURN_IF_ERROR(ReadInteger(metadata, "lockstep.sampler.global_batch", state.global_batch));
   return state;
 }
 
@@ -200,6 +192,7 @@ Status PrepareGenerator(const CheckpointFile& file, const Group& group, Changes&
   at::Tensor state = at::empty({static_cast<int64_t>(bytes)}, at::kByte);
   std::memcpy(state.data_ptr(),
               view->bytes.data() + bytes * static_cast<size_t>(group.rank().value()), bytes);
+  RETURN_IF_ERROR(CheckGeneratorState(state));
   changes.push_back([state] { SetGeneratorState(state); });
   return OkStatus();
 }
@@ -225,7 +218,7 @@ Checkpointer::Checkpointer(Parts parts, Group& group) : parts_(parts), group_(gr
 Checkpointer::~Checkpointer() = default;
 
 Result<std::unique_ptr<Checkpointer>> Checkpointer::Create(Config config, Parts parts, Group& group,
-                                                           base::FileSystem& files) {
+                                                           storage::FileSystem& files) {
   auto checkpointer = std::unique_ptr<Checkpointer>(new Checkpointer(parts, group));
   Status opened;
   if (group.rank() == base::Rank(0)) {
@@ -239,7 +232,8 @@ Result<std::unique_ptr<Checkpointer>> Checkpointer::Create(Config config, Parts 
 
 Status Checkpointer::Save(int64_t step) {
   if (step == last_step_) return OkStatus();
-  const Result<std::vector<std::byte>> generators = GatherGenerators(group_);
+  const Result<std::vector<std::byte>> generators =
+      CatchExceptions("saving a checkpoint", [this] { return GatherGenerators(group_); });
   Status written = generators.status();
   if (written.ok() && store_ != nullptr) {
     written = CatchExceptions("saving a checkpoint", [&] { return Write(step, *generators); });
@@ -284,19 +278,24 @@ Result<Checkpointer::Restored> Checkpointer::Restore() {
   std::optional<CheckpointFile> file;
   Status searched;
   if (store_ != nullptr) {
-    Result<CheckpointStore::Search> search = store_->FindNewest();
+    Result<CheckpointStore::Search> search =
+        CatchExceptions("reading checkpoints", [this] { return store_->FindNewest(); });
     searched = search.status();
     if (search.ok()) restored.refused = std::move(search->refused);
     if (search.ok() && search->found.has_value()) file = std::move(search->found->file);
   }
   RETURN_IF_ERROR(Agree(group_, searched).WithFrame("while looking for a checkpoint"));
-  RETURN_IF_ERROR(Share(file).WithFrame("while sending rank 0's checkpoint to all ranks"));
+  RETURN_IF_ERROR(Share(file).WithFrame("while sending it to all ranks"));
   if (!file.has_value()) return restored;
 
   Result<Changes> changes =
       CatchExceptions("restoring a checkpoint", [&] { return Prepare(*file, restored.step); });
   RETURN_IF_ERROR(Agree(group_, changes.status()).WithFrame("while restoring a checkpoint"));
-  for (const auto& change : *changes) change();
+  const Status applied = CatchExceptions("putting a checkpoint back", [&changes] {
+    for (const auto& change : *changes) change();
+    return OkStatus();
+  });
+  RETURN_IF_ERROR(Agree(group_, applied).WithFrame("a part of the training is restored, end it"));
   restored.found = true;
   last_step_ = restored.step;
   return restored;
@@ -309,7 +308,12 @@ Status Checkpointer::Share(std::optional<CheckpointFile>& file) {
   RETURN_IF_ERROR(
       group_.Broadcast({&size, 1, Dtype::kI64}, base::Rank(0), {.tag = "checkpoint"})->Wait());
   if (size < 0) return OkStatus();
-  std::vector<std::byte> received(is_source ? 0 : static_cast<size_t>(size));
+  const std::string what = "making room for a checkpoint of " + std::to_string(size) + " bytes";
+  std::vector<std::byte> received;
+  RETURN_IF_ERROR(Agree(group_, CatchExceptions(what, [&] {
+                          received.resize(is_source ? 0 : static_cast<size_t>(size));
+                          return OkStatus();
+                        })));
   // The source is only read; Broadcast has one buffer for both directions.
   void* data = is_source ? const_cast<std::byte*>(file->bytes().data()) : received.data();
   RETURN_IF_ERROR(group_
@@ -318,7 +322,9 @@ Status Checkpointer::Share(std::optional<CheckpointFile>& file) {
                       ->Wait());
   Status parsed;
   if (!is_source) {
-    Result<CheckpointFile> copy = CheckpointFile::Parse(std::move(received));
+    Result<CheckpointFile> copy =
+        CatchExceptions("reading the checkpoint that was sent",
+                        [&received] { return CheckpointFile::Parse(std::move(received)); });
     parsed = copy.status();
     if (copy.ok()) file = std::move(copy).value();
   }

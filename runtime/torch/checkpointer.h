@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "collectives/group.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/result.h"
 #include "runtime/rank/checkpoint/checkpoint_store.h"
 #include "runtime/rank/sampler/distributed_sampler.h"
+#include "runtime/storage/file_system.h"
 
 namespace torch::nn {
 class Module;
@@ -66,7 +66,7 @@ class Checkpointer {
   /// Errors: those of CheckpointStore::Create and of the group.
   static base::Result<std::unique_ptr<Checkpointer>> Create(Config config, Parts parts,
                                                             collectives::Group& group,
-                                                            base::FileSystem& files);
+                                                            storage::FileSystem& files);
   ~Checkpointer();
 
   /// After it returns OK, the checkpoint survives a power cut. Nothing is done when `step` is the
@@ -75,9 +75,11 @@ class Checkpointer {
   /// saved; on the other ranks Aborted, which says that rank 0 failed.
   base::Status Save(int64_t step);
 
-  /// Puts back the newest whole checkpoint. On error nothing has changed on any rank.
+  /// Puts back the newest whole checkpoint. All ranks first find that it fits; on error nothing has
+  /// changed on any rank, unless the error says that a part has (memory ran out in between).
   /// Errors: DataLoss - none is whole; FailedPrecondition - saved by another number of ranks,
-  /// another model or optimizer, or a newer format, by name; on the other ranks Aborted.
+  /// another model or optimizer, or a newer format, by name; InvalidArgument - the sampler's, of
+  /// another data set or global batch; on the other ranks Aborted.
   base::Result<Restored> Restore();
 
  private:

@@ -38,7 +38,7 @@ Result<DistributedSampler> DistributedSampler::Create(Config config) {
 }
 
 DistributedSampler::DistributedSampler(Config config)
-    : config_(config), state_{config.seed, 0, 0, config.dataset_size} {}
+    : config_(config), state_{config.seed, 0, 0, config.dataset_size, config.global_batch} {}
 
 DistributedSampler::Share DistributedSampler::Next() const {
   const int64_t count = StepCount();
@@ -65,6 +65,12 @@ Status DistributedSampler::Restore(const State& state) {
     return InvalidArgumentError("the state is of a data set of " +
                                 std::to_string(state.dataset_size) + " samples; this one has " +
                                 std::to_string(config_.dataset_size));
+  }
+  if (state.global_batch != config_.global_batch) {
+    return InvalidArgumentError("the state is of steps of " + std::to_string(state.global_batch) +
+                                " samples over all ranks; these are of " +
+                                std::to_string(config_.global_batch) +
+                                ": take the old global_batch, or begin anew");
   }
   if (state.epoch < 0 || state.cursor < 0 || state.cursor >= state.dataset_size) {
     return InvalidArgumentError(

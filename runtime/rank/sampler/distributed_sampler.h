@@ -42,6 +42,7 @@ class DistributedSampler {
     int64_t epoch = 0;   // complete epochs
     int64_t cursor = 0;  // samples of this epoch that steps have committed, on all ranks together
     int64_t dataset_size = 0;
+    int64_t global_batch = 0;
 
     friend bool operator==(const State&, const State&) = default;
   };
@@ -61,7 +62,8 @@ class DistributedSampler {
 
   State state() const { return state_; }
   /// Goes on where `state` was taken, with its seed.
-  /// Errors: InvalidArgument - another data set's size, or numbers that no sampler writes.
+  /// Errors: InvalidArgument - another data set's size, another global_batch (the steps would be
+  /// others, and a schedule of the learning rate with them), or numbers that no sampler writes.
   base::Status Restore(const State& state);
 
   /// Steps in an epoch.

@@ -116,10 +116,10 @@ TEST(DistributedSamplerTest, ThousandKillsAndResizesLoseAndRepeatNothing) {
   base::Random random(11);
   for (int run = 0; run < 1000; ++run) {
     const auto dataset_size = static_cast<int64_t>(1 + random.Below(300));
-    State state{random.Next(), 0, 0, dataset_size};
+    const auto batch = static_cast<int64_t>(1 + random.Below(40));
+    State state{random.Next(), 0, 0, dataset_size, batch};
     std::map<int64_t, int> seen;
     while (state.epoch == 0) {
-      const auto batch = static_cast<int64_t>(1 + random.Below(40));
       auto samplers = Gang(static_cast<int>(1 + random.Below(8)), dataset_size, batch);
       for (auto& sampler : samplers) ASSERT_OK(sampler.Restore(state));
       for (uint64_t steps = random.Below(5); steps > 0 && samplers[0].state().epoch == 0; --steps) {
@@ -140,13 +140,16 @@ TEST(DistributedSamplerTest, StepsPerEpochCountTheShortOne) {
 TEST(DistributedSamplerTest, StateOfAnotherTrainingIsRefused) {
   auto sampler = std::move(Gang(1, 100, 10)[0]);
 
-  EXPECT_THAT(sampler.Restore({1, 0, 0, 99}),
+  EXPECT_THAT(sampler.Restore({1, 0, 0, 99, 10}),
               StatusIs(Code::kInvalidArgument, HasSubstr("99 samples; this one has 100")));
-  EXPECT_THAT(sampler.Restore({1, 0, 100, 100}),
+  EXPECT_THAT(sampler.Restore({1, 0, 0, 100, 20}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("steps of 20 samples over all ranks; "
+                                                         "these are of 10")));
+  EXPECT_THAT(sampler.Restore({1, 0, 100, 100, 10}),
               StatusIs(Code::kInvalidArgument, HasSubstr("cursor 100")));
-  EXPECT_THAT(sampler.Restore({1, 0, -1, 100}), StatusIs(Code::kInvalidArgument));
-  EXPECT_THAT(sampler.Restore({1, -1, 0, 100}), StatusIs(Code::kInvalidArgument));
-  EXPECT_EQ(sampler.state(), (State{1, 0, 0, 100}));
+  EXPECT_THAT(sampler.Restore({1, 0, -1, 100, 10}), StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(sampler.Restore({1, -1, 0, 100, 10}), StatusIs(Code::kInvalidArgument));
+  EXPECT_EQ(sampler.state(), (State{1, 0, 0, 100, 10}));
 }
 
 TEST(DistributedSamplerTest, BadConfigurationNamesTheField) {
