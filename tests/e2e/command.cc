@@ -31,6 +31,20 @@ using namespace std::chrono_literals;
 
 constexpr char kTagName[] = "LOCKSTEP_TEST_TAG=";
 
+/// Writes all of it, unless nobody reads any more.
+void Feed(int fd, const std::string& input) {
+  sigset_t pipe;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+  for (size_t at = 0; at < input.size();) {
+    const ssize_t count = ::write(fd, input.data() + at, input.size() - at);
+    if (count < 0 && errno != EINTR) break;
+    if (count > 0) at += static_cast<size_t>(count);
+  }
+  ::close(fd);
+}
+
 /// Our end and the program's, which passes bytes on as they are.
 bool OpenTerminal(int ends[2]) {
   ends[0] = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -138,6 +152,7 @@ struct Command::Shared {
   std::condition_variable changed;
   std::string out;
   std::string err;
+  int open = 2;  // streams that are still read
 
   void Collect(int fd, std::string Shared::* where) {
     char bytes[65536];
@@ -149,6 +164,9 @@ struct Command::Shared {
       changed.notify_all();
     }
     ::close(fd);
+    std::lock_guard lock(mutex);
+    --open;
+    changed.notify_all();
   }
 };
 
@@ -201,10 +219,13 @@ Command::Command(const std::vector<std::string>& arguments, Options options)
     std::cerr << "cannot start " << argv[0] << ": " << std::strerror(error) << "\n";
     std::abort();
   }
-  readers_.emplace_back([shared = shared_, fd = out[0]] { shared->Collect(fd, &Shared::out); });
-  readers_.emplace_back([shared = shared_, fd = err[0]] { shared->Collect(fd, &Shared::err); });
-  (void)!::write(in[1], options.input.data(), options.input.size());
-  ::close(in[1]);
+  helpers_.emplace_back([shared = shared_, fd = out[0]] { shared->Collect(fd, &Shared::out); });
+  helpers_.emplace_back([shared = shared_, fd = err[0]] { shared->Collect(fd, &Shared::err); });
+  if (options.input.empty()) {
+    ::close(in[1]);
+  } else {
+    helpers_.emplace_back([input = std::move(options.input), fd = in[1]] { Feed(fd, input); });
+  }
 }
 
 Command::~Command() {
@@ -212,10 +233,8 @@ Command::~Command() {
     Signal(SIGKILL);
     Wait(10s);
   }
-  for (std::thread& reader : readers_) {
-    if (reader.joinable())
-      reader.detach();  // a leftover that holds the pipe must not hang the test
-  }
+  // Not joined: a leftover that holds a pipe must not hang the test.
+  for (std::thread& helper : helpers_) helper.detach();
 }
 
 void Command::Signal(int signal) const { ::kill(pid_, signal); }
@@ -245,10 +264,9 @@ Outcome Command::Wait(std::chrono::milliseconds at_most) {
     outcome.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
   }
   reaped_ = true;
-  if (ended) {
-    for (std::thread& reader : readers_) reader.join();
-  }
-  std::lock_guard lock(shared_->mutex);
+  // Whoever is left may hold the pipes: no longer than the caller wants to wait.
+  std::unique_lock lock(shared_->mutex);
+  shared_->changed.wait_until(lock, give_up, [this] { return shared_->open == 0; });
   outcome.out = shared_->out;
   outcome.err = shared_->err;
   return outcome;

@@ -68,6 +68,7 @@ class Command {
 
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
+  /// For the program's end and for that of its output, which whatever it left may hold open.
   Outcome Wait(std::chrono::milliseconds at_most);
   /// Waits until what was printed so far satisfies `seen`; false at the deadline.
   bool WaitForOutput(
@@ -80,8 +81,8 @@ class Command {
   pid_t pid_ = -1;
   bool reaped_ = false;
   std::chrono::steady_clock::time_point started_;
-  std::shared_ptr<Shared> shared_;  // with the reader threads, which outlive nothing else
-  std::vector<std::thread> readers_;
+  std::shared_ptr<Shared> shared_;  // with the threads that read, which may outlive us
+  std::vector<std::thread> helpers_;
 };
 
 /// RunToEnd({lockstep, "run", "-np", "2", "true"}, scratch).

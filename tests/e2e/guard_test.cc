@@ -27,7 +27,8 @@ class GuardTest : public RunFixture {};
 
 TEST_F(GuardTest, AKilledAgentIsWrittenDownAsTheEndOfTheJob) {
   Command job(RunWords({"--name", "bereft", "-np", "2", "sleep", "60"}), Options());
-  ASSERT_TRUE(Eventually([&] { return Verb({"ps"}).out.find("running") != std::string::npos; }, 10s));
+  ASSERT_TRUE(
+      Eventually([&] { return Verb({"ps"}).out.find("running") != std::string::npos; }, 10s));
   const std::vector<pid_t> agents = ChildrenOf(job.pid());
   ASSERT_EQ(agents.size(), 1u);
 
@@ -35,7 +36,8 @@ TEST_F(GuardTest, AKilledAgentIsWrittenDownAsTheEndOfTheJob) {
 
   EXPECT_EQ(job.Wait(10s).status, 75);
   EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("ended (75)"));
-  EXPECT_THAT(ReadFile(JobFolder("bereft") + "/verdict.json"), HasSubstr("\"class\": \"NODE_LOST\""));
+  EXPECT_THAT(ReadFile(JobFolder("bereft") + "/verdict.json"),
+              HasSubstr("\"class\": \"NODE_LOST\""));
   EXPECT_THAT(Verb({"ps"}).err, Not(HasSubstr("lost"))) << "nothing is left to be swept";
 }
 
@@ -54,7 +56,8 @@ TEST_F(GuardTest, ChildrenOfTheProgramThatBecameUsLiveOn) {
   EXPECT_EQ(job.Wait(10s).status, 75);
   EXPECT_EQ(::kill(theirs, 0), 0) << "it was there before us";
   ::kill(theirs, SIGKILL);
-  EXPECT_TRUE(Eventually([&] { return ProcessState(theirs) == '?' || ProcessState(theirs) == 'Z'; }, 5s));
+  EXPECT_TRUE(
+      Eventually([&] { return ProcessState(theirs) == '?' || ProcessState(theirs) == 'Z'; }, 5s));
 }
 
 TEST_F(GuardTest, ADetachedJobHoldsNothingOfItsCaller) {

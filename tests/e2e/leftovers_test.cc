@@ -119,13 +119,15 @@ class LeftoversFixture : public RunFixture {
   }
 
   /// Rank 0 waits for LetRankFail(), the others for their end.
-  std::unique_ptr<Command> Start(int ranks, const std::string& script) const {
-    return std::make_unique<Command>(
-        std::vector<std::string>{
-            stage_->lockstep(), "run", "--name", "job", "-np", std::to_string(ranks), "--",
-            "/bin/sh", "-c",
-            script + "\nif [ $RANK = 0 ]; then read word <go; exit 3; fi; exec sleep 4343"},
-        StageOptions());
+  std::unique_ptr<Command> Start(int ranks, const std::string& script,
+                                 const std::vector<std::string>& flags = {}) const {
+    std::vector<std::string> words = {stage_->lockstep(),   "run", "--name", "job", "-np",
+                                      std::to_string(ranks)};
+    words.insert(words.end(), flags.begin(), flags.end());
+    words.insert(words.end(),
+                 {"--", "/bin/sh", "-c",
+                  script + "\nif [ $RANK = 0 ]; then read word <go; exit 3; fi; exec sleep 4343"});
+    return std::make_unique<Command>(words, StageOptions());
   }
   void LetRankFail() const { std::ofstream(scratch_.path() + "/go") << "fail\n"; }
 
@@ -283,6 +285,29 @@ TEST_P(EndTest, AKilledRankTakesItsGrandchildrenWithIt) {
 
   const Outcome outcome = command->Wait(20s);
   EXPECT_EQ(outcome.status, 128 + SIGKILL) << outcome.err;
+  EXPECT_THAT(scratch_.Leftovers(), IsEmpty());
+}
+
+TEST_P(EndTest, NothingOfARoundIsLeftInTheNextOne) {
+  SetStage(GetParam());
+  if (!stage_->why_not().empty()) GTEST_SKIP() << stage_->why_not();
+  std::string strays = "[ $TORCHELASTIC_RESTART_COUNT = 1 ] && exec sleep 4444\n";
+  for (const Stray& stray : kStrays) strays += stray.script + std::string("\n");
+  const std::unique_ptr<Command> command = Start(2, strays, {"--max-restarts", "1"});
+  ASSERT_TRUE(Eventually(
+      [&] {
+        return Running("sleep 4242").size() == 2 * std::size(kStrays) &&
+               Running("sleep 4343").size() == 1;
+      },
+      20s));
+
+  LetRankFail();
+  ASSERT_TRUE(Eventually([&] { return Running("sleep 4444").size() == 2; }, 20s));
+
+  EXPECT_THAT(Running("sleep 4242"), IsEmpty());
+  EXPECT_THAT(Running("sleep 4343"), IsEmpty());
+  command->Signal(SIGTERM);
+  EXPECT_EQ(command->Wait(20s).status, 128 + SIGTERM);
   EXPECT_THAT(scratch_.Leftovers(), IsEmpty());
 }
 
