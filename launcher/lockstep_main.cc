@@ -28,9 +28,9 @@
 #include "launcher/verbs/stop_job.h"
 #include "launcher/version.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/logging.h"
 #include "runtime/net/socket_directory.h"
+#include "runtime/storage/file_system.h"
 #include "runtime/topology/cpu_count.h"
 #include "runtime/topology/environment.h"
 
@@ -63,9 +63,7 @@ base::Status PrintHelp(const Command& command) {
 
 base::Result<ResolvedJob> Resolve(const Command& command,
                                   const topology::Environment& environment) {
-  JobInputs inputs{.command = command,
-                   .environment = environment,
-                   .machine = [&environment] {
+  JobInputs inputs{.command = command, .environment = environment, .machine = [&environment] {
                      return MachineFacts{topology::CpuCount(), GpuCount("/dev", environment)};
                    }};
   if (const std::optional<std::string> path = command.Value("--file")) {
@@ -126,7 +124,7 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
 /// Opens what verbs work with and carries the command out.
 base::Result<int> CarryOut(const Command& command, topology::Environment environment) {
   const base::RealClock clock;
-  base::RealFileSystem files;
+  storage::RealFileSystem files;
   ASSIGN_OR_RETURN(JobsRoot root,
                    FindJobsRoot({.lockstep_home = Get(environment, "LOCKSTEP_HOME"),
                                  .xdg_state_home = Get(environment, "XDG_STATE_HOME"),
@@ -164,7 +162,7 @@ int Main(int argc, char** argv) {
   if (command->verb == Verb::kVersion || command->verb == Verb::kHelp) {
     // These need nothing of the machine, so that they work where nothing else does.
     const base::RealClock clock;
-    base::RealFileSystem files;
+    storage::RealFileSystem files;
     const VerbContext nothing{.clock = clock, .files = files, .out = stdout, .err = stderr};
     const base::Result<int> done = Dispatch(nothing, *command, {});
     return done.ok() ? *done : Fail(done.status());

@@ -22,10 +22,10 @@
 
 #include "collectives/work.h"
 #include "examples/fashion_mnist/image_set.h"
-#include "runtime/base/file_system.h"
 #include "runtime/rank/graceful_stop.h"
 #include "runtime/rank/sampler/distributed_sampler.h"
 #include "runtime/rank/session.h"
+#include "runtime/storage/file_system.h"
 #include "runtime/torch/allocator.h"
 #include "runtime/torch/checkpointer.h"
 #include "runtime/torch/distributed_data_parallel.h"
@@ -131,7 +131,7 @@ Status Train() {
   int64_t step = 0;
   const std::string directory =
       FLAGS_checkpoint_dir.empty() ? session->world().checkpoint_directory : FLAGS_checkpoint_dir;
-  base::RealFileSystem files;
+  storage::RealFileSystem files;
   std::unique_ptr<train::Checkpointer> checkpointer;
   if (!directory.empty()) {
     ASSIGN_OR_RETURN(checkpointer, train::Checkpointer::Create(

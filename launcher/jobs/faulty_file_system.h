@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "runtime/base/errno_status.h"
-#include "runtime/base/file_system.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 
 /// For tests: the real file system, whose `failing_call`-th changing call (from 1; 0 = none) and
 /// all later ones fail as on a full disk, where a write leaves half of its bytes; removing still
 /// works there. Counts the calls. Confined to one thread.
-class FaultyFileSystem final : public base::FileSystem {
+class FaultyFileSystem final : public storage::FileSystem {
  public:
   explicit FaultyFileSystem(int failing_call) : failing_call_(failing_call) {}
 
@@ -60,7 +60,7 @@ class FaultyFileSystem final : public base::FileSystem {
 
   const int failing_call_;
   int calls_ = 0;
-  base::RealFileSystem real_;
+  storage::RealFileSystem real_;
 };
 
 }  // namespace lockstep::launcher

@@ -49,7 +49,7 @@ base::Result<base::UniqueFd> LockRoot(const std::string& root) {
 }
 
 base::Status CheckNameIsFree(const std::string& root, const std::string& name,
-                             const HostIdentity& here, base::FileSystem& files) {
+                             const HostIdentity& here, storage::FileSystem& files) {
   const JobStore store(root, here, files);
   ASSIGN_OR_RETURN(const std::optional<JobEntry> taken, store.FindLive(name));
   if (!taken) return base::OkStatus();
@@ -71,14 +71,15 @@ std::string FileSafe(std::string host) {
 }  // namespace
 
 JobDirectory::JobDirectory(std::string path, std::string job_id, std::string host,
-                           base::FileSystem& files)
+                           storage::FileSystem& files)
     : path_(std::move(path)),
       job_id_(std::move(job_id)),
       host_(FileSafe(std::move(host))),
       files_(&files) {}
 
 base::Result<JobDirectory> JobDirectory::Create(const std::string& root, NewJob job,
-                                                const HostIdentity& here, base::FileSystem& files) {
+                                                const HostIdentity& here,
+                                                storage::FileSystem& files) {
   base::UniqueFd lock;
   if (job.name_is_users) {
     ASSIGN_OR_RETURN(lock, LockRoot(root));
@@ -108,15 +109,15 @@ base::Status JobDirectory::WriteState(proto::JobState state) {
                                       state.job_id());
   }
   state.set_job_id(job_id_);
-  return base::ReplaceFile(*files_, StatePath(), state.SerializeAsString());
+  return storage::ReplaceFile(*files_, StatePath(), state.SerializeAsString());
 }
 
 base::Status JobDirectory::WriteSpec(std::string_view redacted_yaml) {
-  return base::ReplaceFile(*files_, SpecPath(), redacted_yaml);
+  return storage::ReplaceFile(*files_, SpecPath(), redacted_yaml);
 }
 
 base::Status JobDirectory::WriteVerdict(std::string_view json) {
-  return base::ReplaceFile(*files_, VerdictPath(), json);
+  return storage::ReplaceFile(*files_, VerdictPath(), json);
 }
 
 base::Status JobDirectory::MakeRound(base::Round round) {
@@ -125,7 +126,7 @@ base::Status JobDirectory::MakeRound(base::Round round) {
 }
 
 base::Status JobDirectory::WriteRoundVerdict(base::Round round, std::string_view json) {
-  return base::ReplaceFile(*files_, RoundPath(round) + "/verdict.json", json);
+  return storage::ReplaceFile(*files_, RoundPath(round) + "/verdict.json", json);
 }
 
 std::string JobDirectory::StatePath() const { return path_ + "/state." + host_ + ".pb"; }

@@ -6,10 +6,10 @@
 #include <string_view>
 
 #include "launcher/jobs/process_identity.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/proto/job_state.pb.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 
@@ -41,9 +41,9 @@ class JobDirectory {
   /// it); DeadlineExceeded - another `lockstep` holds the root's lock for over 2 s; else errno's
   /// code. Nothing is left then.
   static base::Result<JobDirectory> Create(const std::string& root, NewJob job,
-                                           const HostIdentity& here, base::FileSystem& files);
+                                           const HostIdentity& here, storage::FileSystem& files);
   /// The directory of a job that exists.
-  JobDirectory(std::string path, std::string job_id, std::string host, base::FileSystem& files);
+  JobDirectory(std::string path, std::string job_id, std::string host, storage::FileSystem& files);
 
   const std::string& path() const { return path_; }
   const std::string& job_id() const { return job_id_; }
@@ -69,7 +69,7 @@ class JobDirectory {
   std::string path_;
   std::string job_id_;
   std::string host_;
-  base::FileSystem* files_;
+  storage::FileSystem* files_;
 };
 
 }  // namespace lockstep::launcher

@@ -18,7 +18,7 @@ void BM_JobDirectory_Create(benchmark::State& state) {
   std::string home =
       std::string(temporary != nullptr ? temporary : "/tmp") + "/job_directory_XXXXXX";
   if (::mkdtemp(home.data()) == nullptr) ::abort();
-  base::RealFileSystem files;
+  storage::RealFileSystem files;
   JobDirectory::NewJob job{.name = "bench", .name_is_users = true};
   job.state.set_command("./train --lr 0.1");
   const std::string spec(4096, 's');

@@ -18,9 +18,9 @@
 #include "launcher/jobs/job_store.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/file_system.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/process/testing/syscall_faults.h"
+#include "runtime/storage/file_system.h"
 #include "runtime/telemetry/event_log.h"
 
 namespace lockstep::launcher {
@@ -35,8 +35,8 @@ constexpr size_t kFileBytesMax = 10'000;
 
 /// The whole of a file, or nullopt.
 std::optional<std::string> Text(const std::string& path) {
-  base::RealFileSystem files;
-  const auto text = base::ReadText(files, path, kFileBytesMax);
+  storage::RealFileSystem files;
+  const auto text = storage::ReadText(files, path, kFileBytesMax);
   if (!text.ok()) return std::nullopt;
   return *text;
 }
@@ -131,7 +131,7 @@ class Subject {
   const std::string root_;
   event::Loop& loop_;
   const HostIdentity here_ = ThisHost();
-  mutable base::RealFileSystem files_;
+  mutable storage::RealFileSystem files_;
   const proto::JobState state_ = [] {
     proto::JobState state;
     state.set_phase(proto::JOB_PHASE_ENDED);

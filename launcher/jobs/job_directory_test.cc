@@ -19,9 +19,9 @@
 
 #include "launcher/jobs/faulty_file_system.h"
 #include "launcher/jobs/job_store.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -76,7 +76,7 @@ class JobsTest : public ::testing::Test {
   std::vector<std::string> InRoot() { return *files_.ListDirectory(root_); }
 
   const HostIdentity here_ = ThisHost();
-  base::RealFileSystem files_;
+  storage::RealFileSystem files_;
   std::string root_;
   proto::ProcessIdentity self_;
   uint64_t seed_ = 0;
@@ -108,7 +108,7 @@ TEST_F(JobDirectoryTest, EverythingHasItsPlace) {
 
   EXPECT_THAT(*files_.ListDirectory(job.path()),
               ElementsAre("round-2", "spec.yaml", "state." + here_.host + ".pb", "verdict.json"));
-  EXPECT_THAT(base::ReadText(files_, job.VerdictPath(), 100),
+  EXPECT_THAT(storage::ReadText(files_, job.VerdictPath(), 100),
               IsOkAndHolds(std::string("{\"class\": \"DEAD_RANK\"}")));
   EXPECT_EQ(job.StdoutPath(Round(2), Rank(13)), job.path() + "/round-2/rank-13.stdout");
   EXPECT_EQ(job.StderrPath(Round(2), Rank(13)), job.path() + "/round-2/rank-13.stderr");
@@ -230,10 +230,10 @@ TEST_F(JobDirectoryTest, FullDiskAtAnyCallIsAnErrorThatLeavesNoHalfFile) {
       EXPECT_THAT(entry.path().string(), Not(::testing::EndsWith(".tmp"))) << "call " << k;
     }
     proto::JobState state;
-    ASSERT_TRUE(state.ParseFromString(*base::ReadText(files_, job->StatePath(), 10'000)));
+    ASSERT_TRUE(state.ParseFromString(*storage::ReadText(files_, job->StatePath(), 10'000)));
     EXPECT_EQ(state.job_id(), job->job_id());
     if (std::filesystem::exists(job->SpecPath())) {
-      EXPECT_THAT(base::ReadText(files_, job->SpecPath(), 100),
+      EXPECT_THAT(storage::ReadText(files_, job->SpecPath(), 100),
                   IsOkAndHolds(std::string("{\"spec\": 1}")));
     }
     ASSERT_OK(files_.RemoveTree(job->path()));

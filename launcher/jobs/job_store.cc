@@ -60,7 +60,7 @@ std::string_view ConditionName(JobCondition condition) {
   return "";
 }
 
-JobStore::JobStore(std::string root, HostIdentity here, base::FileSystem& files)
+JobStore::JobStore(std::string root, HostIdentity here, storage::FileSystem& files)
     : root_(std::move(root)), here_(std::move(here)), files_(files) {}
 
 std::optional<JobEntry> JobStore::Read(const std::string& id) const {
@@ -74,7 +74,7 @@ std::optional<JobEntry> JobStore::Read(const std::string& id) const {
     return std::nullopt;
   for (const std::string& name : *names) {
     if (!IsStateFile(name)) continue;
-    const auto bytes = base::ReadText(files_, entry.path + "/" + name, kStateBytesMax);
+    const auto bytes = storage::ReadText(files_, entry.path + "/" + name, kStateBytesMax);
     proto::JobState state;
     if (!bytes.ok() || bytes->empty() || !state.ParseFromString(*bytes) || state.job_id() != id)
       continue;

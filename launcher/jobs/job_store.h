@@ -10,9 +10,9 @@
 
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/result.h"
 #include "runtime/proto/job_state.pb.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 
@@ -38,7 +38,7 @@ struct JobEntry {
 /// looks again, and other processes may change things meanwhile.
 class JobStore {
  public:
-  JobStore(std::string root, HostIdentity here, base::FileSystem& files);
+  JobStore(std::string root, HostIdentity here, storage::FileSystem& files);
 
   /// Live jobs first, then by start, newest first. A root that does not exist holds none.
   base::Result<std::vector<JobEntry>> List() const;
@@ -69,7 +69,7 @@ class JobStore {
 
   const std::string root_;
   const HostIdentity here_;
-  base::FileSystem& files_;
+  storage::FileSystem& files_;
 };
 
 }  // namespace lockstep::launcher

@@ -58,7 +58,7 @@ JobDirectory DirectoryOf(const VerbContext& context, const std::string& job_id) 
 /// As this host wrote it; nullopt when it cannot be read.
 std::optional<proto::JobState> ReadState(const VerbContext& context, const std::string& job_id) {
   const std::string path = DirectoryOf(context, job_id).StatePath();
-  const base::Result<std::string> bytes = base::ReadText(context.files, path, kStateBytesMax);
+  const base::Result<std::string> bytes = storage::ReadText(context.files, path, kStateBytesMax);
   proto::JobState state;
   if (!bytes.ok() || !state.ParseFromString(*bytes) || state.job_id() != job_id)
     return std::nullopt;

@@ -18,7 +18,7 @@ namespace {
 void BM_SweepLostJobs_NothingLost(benchmark::State& state) {
   std::string folder = "/tmp/lockstep-sweep-XXXXXX";
   if (::mkdtemp(folder.data()) == nullptr) ::abort();
-  base::RealFileSystem files;
+  storage::RealFileSystem files;
   const base::RealClock clock;
   const VerbContext context{.jobs_root = folder,
                             .socket_directory = folder,

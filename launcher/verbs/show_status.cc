@@ -67,7 +67,7 @@ base::Status PrintReply(const VerbContext& context, const ShowStatusOptions& opt
 
 /// nullopt when the job has none, or a damaged one.
 std::optional<proto::Verdict> ReadVerdict(const VerbContext& context, const JobEntry& job) {
-  const auto json = base::ReadText(context.files, job.path + "/verdict.json", kVerdictBytesMax);
+  const auto json = storage::ReadText(context.files, job.path + "/verdict.json", kVerdictBytesMax);
   proto::Verdict verdict;
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;  // a newer lockstep may have written it

@@ -9,8 +9,8 @@
 #include "launcher/jobs/job_store.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/status.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 
@@ -24,7 +24,7 @@ struct VerbContext {
   std::string socket_directory;  // net::SocketDirectory
   HostIdentity here;
   const base::Clock& clock;
-  base::FileSystem& files;
+  storage::FileSystem& files;
   std::FILE* out;
   std::FILE* err;
 };

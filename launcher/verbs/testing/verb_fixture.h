@@ -15,9 +15,9 @@
 #include "launcher/jobs/job_directory.h"
 #include "launcher/verbs/verb_context.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/file_system.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/proto/control.pb.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 
@@ -94,7 +94,7 @@ class VerbTest : public ::testing::Test {
 
   const HostIdentity here_ = ThisHost();
   const base::RealClock clock_;
-  base::RealFileSystem files_;
+  storage::RealFileSystem files_;
   CapturedOutput out_;
   CapturedOutput err_;
   std::string folder_;  // holds both; its path is short, as those of sockets must be

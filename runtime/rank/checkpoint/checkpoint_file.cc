@@ -144,7 +144,7 @@ const TensorView* CheckpointFile::Find(std::string_view name) const {
   return found == tensors_.end() ? nullptr : &*found;
 }
 
-Status WriteCheckpointFile(base::FileSystem& files, const std::string& path,
+Status WriteCheckpointFile(storage::FileSystem& files, const std::string& path,
                            const CheckpointMetadata& metadata, std::vector<TensorView> tensors) {
   RETURN_IF_ERROR(CheckTensors(tensors).WithFrame("while writing " + path));
   std::stable_sort(tensors.begin(), tensors.end(), [](const TensorView& a, const TensorView& b) {

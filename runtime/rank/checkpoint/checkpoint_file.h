@@ -26,8 +26,8 @@
 #include <vector>
 
 #include "collectives/types.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/result.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::rank {
 
@@ -72,10 +72,10 @@ class CheckpointFile {
 };
 
 /// Writes such a file and waits until its bytes would survive a power cut (its name: see
-/// base::FileSystem::SyncDirectory). The larger element sizes come first, so that all data is
+/// storage::FileSystem::SyncDirectory). The larger element sizes come first, so that all data is
 /// aligned. Errors: InvalidArgument - two tensors of one name, a reserved name, or a size that is
-/// not what dtype and shape say; those of base::FileSystem::WriteFile.
-base::Status WriteCheckpointFile(base::FileSystem& files, const std::string& path,
+/// not what dtype and shape say; those of storage::FileSystem::WriteFile.
+base::Status WriteCheckpointFile(storage::FileSystem& files, const std::string& path,
                                  const CheckpointMetadata& metadata,
                                  std::vector<TensorView> tensors);
 

@@ -5,16 +5,16 @@
 
 #include <cstring>
 
-#include "runtime/base/fake_file_system.h"
 #include "runtime/base/testing/status_matchers.h"
+#include "runtime/storage/fake_file_system.h"
 
 namespace lockstep::rank {
 namespace {
 
 using base::Code;
-using base::FakeFileSystem;
 using base::testing::StatusIs;
 using collectives::Dtype;
+using storage::FakeFileSystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsNull;

@@ -40,7 +40,7 @@ bool IsTemporary(std::string_view name) {
 
 /// A folder that was there already may be new to the disk. One above that is closed to this user is
 /// another user's, and as old as that.
-Status SyncName(const std::string& directory, base::FileSystem& files) {
+Status SyncName(const std::string& directory, storage::FileSystem& files) {
   const std::filesystem::path normal = (std::filesystem::path(directory) / "").lexically_normal();
   const std::string parent = normal.parent_path().parent_path().string();
   const Status synced = files.SyncDirectory(parent.empty() ? "." : parent);
@@ -51,7 +51,7 @@ Status SyncName(const std::string& directory, base::FileSystem& files) {
 }  // namespace
 
 Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Create(Config config,
-                                                                 base::FileSystem& files) {
+                                                                 storage::FileSystem& files) {
   if (config.directory.empty()) return InvalidArgumentError("no checkpoint directory was named");
   if (config.keep_last < 1) {
     return InvalidArgumentError("keep_last is " + std::to_string(config.keep_last) +

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/base/file_system.h"
 #include "runtime/base/result.h"
 #include "runtime/rank/checkpoint/checkpoint_file.h"
+#include "runtime/storage/file_system.h"
 
 namespace lockstep::rank {
 
@@ -40,7 +40,7 @@ class CheckpointStore {
 
   /// Errors: InvalidArgument - a bad Config; those of FileSystem::MakeDirectories.
   static base::Result<std::unique_ptr<CheckpointStore>> Create(Config config,
-                                                               base::FileSystem& files);
+                                                               storage::FileSystem& files);
 
   /// Makes step-STEP, in place of an old one of that number, then removes all but the keep_last
   /// newest up to STEP. A checkpoint of a later step stays: it was refused, or is another run's.
@@ -59,7 +59,7 @@ class CheckpointStore {
   const std::string& directory() const { return config_.directory; }
 
  private:
-  CheckpointStore(Config config, base::FileSystem& files)
+  CheckpointStore(Config config, storage::FileSystem& files)
       : config_(std::move(config)), files_(files) {}
 
   base::Status Add(int64_t step, const CheckpointMetadata& metadata,
@@ -72,7 +72,7 @@ class CheckpointStore {
   base::Status RemoveOutdated(int64_t newest_step);
 
   const Config config_;
-  base::FileSystem& files_;
+  storage::FileSystem& files_;
 };
 
 }  // namespace lockstep::rank

@@ -3,17 +3,17 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/base/fake_file_system.h"
 #include "runtime/base/testing/status_matchers.h"
+#include "runtime/storage/fake_file_system.h"
 
 namespace lockstep::rank {
 namespace {
 
 using base::Code;
-using base::FakeFileSystem;
 using base::Status;
 using base::testing::IsOkAndHolds;
 using base::testing::StatusIs;
+using storage::FakeFileSystem;
 using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::ElementsAre;

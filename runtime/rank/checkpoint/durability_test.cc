@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "collectives/types.h"
-#include "runtime/base/file_system.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/rank/checkpoint/checkpoint_store.h"
+#include "runtime/storage/file_system.h"
 
 namespace {
 
@@ -103,7 +103,7 @@ class DurabilityTest : public ::testing::Test {
 
   std::string root_;
   std::vector<std::string> heard_;
-  base::RealFileSystem files_;
+  storage::RealFileSystem files_;
 };
 
 TEST_F(DurabilityTest, NamesOfNewFoldersAreSynced) {

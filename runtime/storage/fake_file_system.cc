@@ -1,12 +1,12 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "runtime/base/fake_file_system.h"
+#include "runtime/storage/fake_file_system.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "runtime/base/check.h"
 
-namespace lockstep::base {
+namespace lockstep::storage {
 namespace {
 
 std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
@@ -65,33 +65,34 @@ bool FakeFileSystem::ThisCallFails() {
          (calls_ == failing_call_ || (and_all_after_ && calls_ > failing_call_));
 }
 
-Status FakeFileSystem::Failure(const std::string& what) const {
-  return ResourceExhaustedError(what + ": made to fail");
+base::Status FakeFileSystem::Failure(const std::string& what) const {
+  return base::ResourceExhaustedError(what + ": made to fail");
 }
 
-Status FakeFileSystem::MakeDirectory(const std::string& path) {
+base::Status FakeFileSystem::MakeDirectory(const std::string& path) {
   if (ThisCallFails()) return Failure("make folder " + path);
-  if (!IsFolder(ParentOf(path))) return NotFoundError("make folder " + path);
-  if (!now_.emplace(path, std::nullopt).second) return AlreadyExistsError("make folder " + path);
+  if (!IsFolder(ParentOf(path))) return base::NotFoundError("make folder " + path);
+  if (!now_.emplace(path, std::nullopt).second)
+    return base::AlreadyExistsError("make folder " + path);
   unsynced_names_.insert(path);
-  return OkStatus();
+  return base::OkStatus();
 }
 
-Status FakeFileSystem::MakeDirectories(const std::string& path) {
+base::Status FakeFileSystem::MakeDirectories(const std::string& path) {
   if (ThisCallFails()) return Failure("make folder " + path);
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string folder = path.substr(0, end);
-    if (IsFile(folder)) return AlreadyExistsError("make folder " + folder);
+    if (IsFile(folder)) return base::AlreadyExistsError("make folder " + folder);
     if (now_.emplace(folder, std::nullopt).second) synced_.emplace(folder, std::nullopt);
-    if (end == std::string::npos) return OkStatus();
+    if (end == std::string::npos) return base::OkStatus();
   }
 }
 
-Status FakeFileSystem::WriteFile(const std::string& path,
-                                 std::span<const std::span<const std::byte>> parts,
-                                 WriteOptions options) {
-  if (!IsFolder(ParentOf(path))) return NotFoundError("open " + path);
-  if (IsFolder(path)) return InvalidArgumentError("open " + path);
+base::Status FakeFileSystem::WriteFile(const std::string& path,
+                                       std::span<const std::span<const std::byte>> parts,
+                                       WriteOptions options) {
+  if (!IsFolder(ParentOf(path))) return base::NotFoundError("open " + path);
+  if (IsFolder(path)) return base::InvalidArgumentError("open " + path);
   Content content{.is_durable = options.is_durable};
   for (const auto& part : parts) {
     content.bytes.insert(content.bytes.end(), part.begin(), part.end());
@@ -107,13 +108,13 @@ Status FakeFileSystem::WriteFile(const std::string& path,
   }
   now_[path] = std::move(content);
   unsynced_names_.insert(path);
-  return fails ? Failure("write " + path) : OkStatus();
+  return fails ? Failure("write " + path) : base::OkStatus();
 }
 
-Status FakeFileSystem::SyncDirectory(const std::string& path) {
+base::Status FakeFileSystem::SyncDirectory(const std::string& path) {
   if (ThisCallFails()) return Failure("fsync " + path);
   const std::string folder = path == "/" ? "" : path;
-  if (!IsFolder(folder)) return NotFoundError("open " + path);
+  if (!IsFolder(folder)) return base::NotFoundError("open " + path);
   std::erase_if(synced_, [&](const auto& entry) {
     if (!IsBelow(entry.first, folder)) return false;
     const std::string child = entry.first.substr(0, entry.first.find('/', folder.size() + 1));
@@ -123,7 +124,7 @@ Status FakeFileSystem::SyncDirectory(const std::string& path) {
   for (const auto& [name, content] : now_) {
     if (IsBelow(name, folder) && EveryNameIsSynced(name, folder)) synced_[name] = content;
   }
-  return OkStatus();
+  return base::OkStatus();
 }
 
 /// From `path` down to that below `folder`. What hangs below a new name is as safe as its own
@@ -135,11 +136,11 @@ bool FakeFileSystem::EveryNameIsSynced(std::string path, const std::string& fold
   return true;
 }
 
-Status FakeFileSystem::Rename(const std::string& from, const std::string& to) {
+base::Status FakeFileSystem::Rename(const std::string& from, const std::string& to) {
   if (ThisCallFails()) return Failure("rename " + from + " to " + to);
-  if (!now_.contains(from)) return NotFoundError("rename " + from);
+  if (!now_.contains(from)) return base::NotFoundError("rename " + from);
   if (now_.contains(to) && !(IsFile(from) && IsFile(to)) && !IsEmptyFolder(to)) {
-    return FailedPreconditionError("rename to " + to + ": Directory not empty");
+    return base::FailedPreconditionError("rename to " + to + ": Directory not empty");
   }
   now_.erase(to);
   Tree moved;
@@ -153,19 +154,19 @@ Status FakeFileSystem::Rename(const std::string& from, const std::string& to) {
   });
   now_.merge(moved);
   unsynced_names_.merge(moved_unsynced);
-  return OkStatus();
+  return base::OkStatus();
 }
 
-Status FakeFileSystem::RemoveFile(const std::string& path) {
+base::Status FakeFileSystem::RemoveFile(const std::string& path) {
   if (ThisCallFails()) return Failure("remove " + path);
-  if (!now_.contains(path)) return NotFoundError("remove " + path);
-  if (IsFolder(path)) return InvalidArgumentError("remove " + path);
+  if (!now_.contains(path)) return base::NotFoundError("remove " + path);
+  if (IsFolder(path)) return base::InvalidArgumentError("remove " + path);
   now_.erase(path);
   unsynced_names_.erase(path);
-  return OkStatus();
+  return base::OkStatus();
 }
 
-Status FakeFileSystem::RemoveTree(const std::string& path) {
+base::Status FakeFileSystem::RemoveTree(const std::string& path) {
   const bool fails = ThisCallFails();
   // Half of it: the files are gone, the folders are not.
   std::erase_if(now_, [&](const auto& entry) {
@@ -173,13 +174,13 @@ Status FakeFileSystem::RemoveTree(const std::string& path) {
     unsynced_names_.erase(entry.first);
     return true;
   });
-  return fails ? Failure("remove " + path) : OkStatus();
+  return fails ? Failure("remove " + path) : base::OkStatus();
 }
 
-Result<std::vector<std::string>> FakeFileSystem::ListDirectory(const std::string& path) {
+base::Result<std::vector<std::string>> FakeFileSystem::ListDirectory(const std::string& path) {
   if (ThisCallFails()) return Failure("list " + path);
-  if (!now_.contains(path)) return NotFoundError("list folder " + path);
-  if (!IsFolder(path)) return InvalidArgumentError("list folder " + path);
+  if (!now_.contains(path)) return base::NotFoundError("list folder " + path);
+  if (!IsFolder(path)) return base::InvalidArgumentError("list folder " + path);
   std::vector<std::string> names;
   for (const auto& [name, content] : now_) {
     if (IsBelow(name, path) && ParentOf(name) == path)
@@ -188,16 +189,17 @@ Result<std::vector<std::string>> FakeFileSystem::ListDirectory(const std::string
   return names;
 }
 
-Result<std::vector<std::byte>> FakeFileSystem::ReadFile(const std::string& path, size_t bytes_max) {
+base::Result<std::vector<std::byte>> FakeFileSystem::ReadFile(const std::string& path,
+                                                              size_t bytes_max) {
   if (ThisCallFails()) return Failure("read " + path);
   const auto found = now_.find(path);
-  if (found == now_.end()) return NotFoundError("open " + path);
-  if (!found->second.has_value()) return InvalidArgumentError(path + " is no regular file");
+  if (found == now_.end()) return base::NotFoundError("open " + path);
+  if (!found->second.has_value()) return base::InvalidArgumentError(path + " is no regular file");
   if (found->second->bytes.size() > bytes_max) {
-    return ResourceExhaustedError("read " + path + ": it is longer than " +
-                                  std::to_string(bytes_max) + " bytes");
+    return base::ResourceExhaustedError("read " + path + ": it is longer than " +
+                                        std::to_string(bytes_max) + " bytes");
   }
   return found->second->bytes;
 }
 
-}  // namespace lockstep::base
+}  // namespace lockstep::storage

@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#ifndef LOCKSTEP_RUNTIME_BASE_FAKE_FILE_SYSTEM_H_
-#define LOCKSTEP_RUNTIME_BASE_FAKE_FILE_SYSTEM_H_
+#ifndef LOCKSTEP_RUNTIME_STORAGE_FAKE_FILE_SYSTEM_H_
+#define LOCKSTEP_RUNTIME_STORAGE_FAKE_FILE_SYSTEM_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/base/file_system.h"
+#include "runtime/storage/file_system.h"
 
-namespace lockstep::base {
+namespace lockstep::storage {
 
 /// A file system in memory for tests, in which a chosen call fails and the power goes at a chosen
 /// call. Only absolute, normal paths. Single-threaded.
@@ -37,16 +37,16 @@ class FakeFileSystem final : public FileSystem {
   /// The file's bytes, to damage them.
   std::vector<std::byte>& File(const std::string& path);
 
-  Status MakeDirectory(const std::string& path) override;
-  Status MakeDirectories(const std::string& path) override;
-  Status WriteFile(const std::string& path, std::span<const std::span<const std::byte>> parts,
-                   WriteOptions options) override;
-  Status SyncDirectory(const std::string& path) override;
-  Status Rename(const std::string& from, const std::string& to) override;
-  Status RemoveFile(const std::string& path) override;
-  Status RemoveTree(const std::string& path) override;
-  Result<std::vector<std::string>> ListDirectory(const std::string& path) override;
-  Result<std::vector<std::byte>> ReadFile(const std::string& path, size_t bytes_max) override;
+  base::Status MakeDirectory(const std::string& path) override;
+  base::Status MakeDirectories(const std::string& path) override;
+  base::Status WriteFile(const std::string& path, std::span<const std::span<const std::byte>> parts,
+                         WriteOptions options) override;
+  base::Status SyncDirectory(const std::string& path) override;
+  base::Status Rename(const std::string& from, const std::string& to) override;
+  base::Status RemoveFile(const std::string& path) override;
+  base::Status RemoveTree(const std::string& path) override;
+  base::Result<std::vector<std::string>> ListDirectory(const std::string& path) override;
+  base::Result<std::vector<std::byte>> ReadFile(const std::string& path, size_t bytes_max) override;
 
  private:
   struct Content {
@@ -60,7 +60,7 @@ class FakeFileSystem final : public FileSystem {
   bool IsFolder(const std::string& path) const;
   bool IsFile(const std::string& path) const;
   bool IsEmptyFolder(const std::string& path) const;
-  Status Failure(const std::string& what) const;
+  base::Status Failure(const std::string& what) const;
   bool EveryNameIsSynced(std::string path, const std::string& folder) const;
 
   Tree now_;
@@ -72,6 +72,6 @@ class FakeFileSystem final : public FileSystem {
   bool and_all_after_ = false;
 };
 
-}  // namespace lockstep::base
+}  // namespace lockstep::storage
 
-#endif  // LOCKSTEP_RUNTIME_BASE_FAKE_FILE_SYSTEM_H_
+#endif  // LOCKSTEP_RUNTIME_STORAGE_FAKE_FILE_SYSTEM_H_

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "runtime/base/file_system.h"
+#include "runtime/storage/file_system.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,12 +14,13 @@
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
 
-namespace lockstep::base {
+namespace lockstep::storage {
 namespace {
 
-Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode = 0) {
-  UniqueFd fd(static_cast<int>(TEMP_FAILURE_RETRY(open(path.c_str(), flags | O_CLOEXEC, mode))));
-  if (!fd.valid()) return ErrnoStatus(errno, "open " + path);
+base::Result<base::UniqueFd> Open(const std::string& path, int flags, mode_t mode = 0) {
+  base::UniqueFd fd(
+      static_cast<int>(TEMP_FAILURE_RETRY(open(path.c_str(), flags | O_CLOEXEC, mode))));
+  if (!fd.valid()) return base::ErrnoStatus(errno, "open " + path);
   return fd;
 }
 
@@ -34,9 +35,9 @@ int WriteAll(int fd, std::span<const std::byte> bytes, size_t& written_bytes) {
   return 0;
 }
 
-Status Sync(int fd, const std::string& path) {
-  if (TEMP_FAILURE_RETRY(fsync(fd)) != 0) return ErrnoStatus(errno, "fsync " + path);
-  return OkStatus();
+base::Status Sync(int fd, const std::string& path) {
+  if (TEMP_FAILURE_RETRY(fsync(fd)) != 0) return base::ErrnoStatus(errno, "fsync " + path);
+  return base::OkStatus();
 }
 
 std::string ParentOf(const std::string& path) {
@@ -46,12 +47,12 @@ std::string ParentOf(const std::string& path) {
 
 }  // namespace
 
-Status RealFileSystem::MakeDirectory(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) == 0) return OkStatus();
-  return ErrnoStatus(errno, "make folder " + path);
+base::Status RealFileSystem::MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0) return base::OkStatus();
+  return base::ErrnoStatus(errno, "make folder " + path);
 }
 
-Status RealFileSystem::MakeDirectories(const std::string& path) {
+base::Status RealFileSystem::MakeDirectories(const std::string& path) {
   const std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
   std::filesystem::path made;
   for (const auto& name : normal) {
@@ -63,39 +64,39 @@ Status RealFileSystem::MakeDirectories(const std::string& path) {
     const int error = errno;
     std::error_code ignored;
     if (!std::filesystem::is_directory(made, ignored)) {
-      return ErrnoStatus(error, "make folder " + made.string());
+      return base::ErrnoStatus(error, "make folder " + made.string());
     }
   }
-  return OkStatus();
+  return base::OkStatus();
 }
 
-Status RealFileSystem::WriteFile(const std::string& path,
-                                 std::span<const std::span<const std::byte>> parts,
-                                 WriteOptions options) {
-  ASSIGN_OR_RETURN(UniqueFd fd,
+base::Status RealFileSystem::WriteFile(const std::string& path,
+                                       std::span<const std::span<const std::byte>> parts,
+                                       WriteOptions options) {
+  ASSIGN_OR_RETURN(base::UniqueFd fd,
                    Open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, options.mode));
   size_t bytes = 0;
   for (const auto& part : parts) bytes += part.size();
   size_t written_bytes = 0;
   for (const auto& part : parts) {
     if (const int error = WriteAll(fd.get(), part, written_bytes); error != 0) {
-      return ErrnoStatus(error, "write " + path + " (" + std::to_string(bytes) +
-                                    " bytes, of which " + std::to_string(written_bytes) +
-                                    " were written)");
+      return base::ErrnoStatus(error, "write " + path + " (" + std::to_string(bytes) +
+                                          " bytes, of which " + std::to_string(written_bytes) +
+                                          " were written)");
     }
   }
   if (options.is_durable) RETURN_IF_ERROR(Sync(fd.get(), path));
   // Some network file systems only say here that the quota is used up.
-  if (close(fd.release()) != 0) return ErrnoStatus(errno, "close " + path);
-  return OkStatus();
+  if (close(fd.release()) != 0) return base::ErrnoStatus(errno, "close " + path);
+  return base::OkStatus();
 }
 
-Status RealFileSystem::SyncDirectory(const std::string& path) {
-  ASSIGN_OR_RETURN(UniqueFd fd, Open(path, O_RDONLY | O_DIRECTORY));
+base::Status RealFileSystem::SyncDirectory(const std::string& path) {
+  ASSIGN_OR_RETURN(base::UniqueFd fd, Open(path, O_RDONLY | O_DIRECTORY));
   return Sync(fd.get(), path);
 }
 
-Status RealFileSystem::Rename(const std::string& from, const std::string& to) {
+base::Status RealFileSystem::Rename(const std::string& from, const std::string& to) {
   // Renaming over a file makes ext4 write the new one to the disk at once (auto_da_alloc: some
   // milliseconds), which nobody asked for; to exchange the two and remove the old one does not.
   struct stat old;
@@ -104,53 +105,54 @@ Status RealFileSystem::Rename(const std::string& from, const std::string& to) {
     return RemoveFile(from);
   }
   if (rename(from.c_str(), to.c_str()) != 0) {
-    return ErrnoStatus(errno, "rename " + from + " to " + to);
+    return base::ErrnoStatus(errno, "rename " + from + " to " + to);
   }
-  return OkStatus();
+  return base::OkStatus();
 }
 
-Status RealFileSystem::RemoveFile(const std::string& path) {
-  if (unlink(path.c_str()) != 0) return ErrnoStatus(errno, "remove " + path);
-  return OkStatus();
+base::Status RealFileSystem::RemoveFile(const std::string& path) {
+  if (unlink(path.c_str()) != 0) return base::ErrnoStatus(errno, "remove " + path);
+  return base::OkStatus();
 }
 
-Status RealFileSystem::RemoveTree(const std::string& path) {
+base::Status RealFileSystem::RemoveTree(const std::string& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);
-  if (error) return ErrnoStatus(error.value(), "remove folder " + path);
-  return OkStatus();
+  if (error) return base::ErrnoStatus(error.value(), "remove folder " + path);
+  return base::OkStatus();
 }
 
-Result<std::vector<std::string>> RealFileSystem::ListDirectory(const std::string& path) {
+base::Result<std::vector<std::string>> RealFileSystem::ListDirectory(const std::string& path) {
   std::error_code error;
   std::vector<std::string> names;
   for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
        entry.increment(error)) {
     names.push_back(entry->path().filename().string());
   }
-  if (error) return ErrnoStatus(error.value(), "list folder " + path);
+  if (error) return base::ErrnoStatus(error.value(), "list folder " + path);
   std::sort(names.begin(), names.end());
   return names;
 }
 
-Result<std::vector<std::byte>> RealFileSystem::ReadFile(const std::string& path, size_t bytes_max) {
-  ASSIGN_OR_RETURN(UniqueFd fd,
+base::Result<std::vector<std::byte>> RealFileSystem::ReadFile(const std::string& path,
+                                                              size_t bytes_max) {
+  ASSIGN_OR_RETURN(base::UniqueFd fd,
                    Open(path, O_RDONLY | O_NONBLOCK));  // a pipe's writer may never come
   struct stat info;
-  if (fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, "stat " + path);
-  if (!S_ISREG(info.st_mode)) return InvalidArgumentError(path + " is no regular file");
+  if (fstat(fd.get(), &info) != 0) return base::ErrnoStatus(errno, "stat " + path);
+  if (!S_ISREG(info.st_mode)) return base::InvalidArgumentError(path + " is no regular file");
   // The size is a guess: the file may grow meanwhile. One more byte to meet its end.
   std::vector<std::byte> bytes(std::min(static_cast<size_t>(info.st_size), bytes_max) + 1);
   size_t size = 0;
   while (true) {
     const ssize_t got =
         TEMP_FAILURE_RETRY(read(fd.get(), bytes.data() + size, bytes.size() - size));
-    if (got < 0) return ErrnoStatus(errno, "read " + path);
+    if (got < 0) return base::ErrnoStatus(errno, "read " + path);
     if (got == 0) break;
     size += static_cast<size_t>(got);
     if (size > bytes_max) {
-      return ResourceExhaustedError("read " + path + ": it is longer than " +
-                                    std::to_string(bytes_max) + " bytes");
+      return base::ResourceExhaustedError("read " + path + ": it is longer than " +
+                                          std::to_string(bytes_max) + " bytes");
     }
     if (size == bytes.size()) bytes.resize(2 * size);
   }
@@ -158,15 +160,15 @@ Result<std::vector<std::byte>> RealFileSystem::ReadFile(const std::string& path,
   return bytes;
 }
 
-Result<std::string> ReadText(FileSystem& files, const std::string& path, size_t bytes_max) {
+base::Result<std::string> ReadText(FileSystem& files, const std::string& path, size_t bytes_max) {
   ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, files.ReadFile(path, bytes_max));
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-Status ReplaceFile(FileSystem& files, const std::string& path, std::string_view bytes) {
+base::Status ReplaceFile(FileSystem& files, const std::string& path, std::string_view bytes) {
   const std::string temporary = path + ".tmp";
   const std::span<const std::byte> parts[] = {std::as_bytes(std::span(bytes))};
-  Status status = files.WriteFile(temporary, parts, {.mode = 0600});
+  base::Status status = files.WriteFile(temporary, parts, {.mode = 0600});
   if (status.ok()) status = files.Rename(temporary, path);
   // The first error is the one that counts; a temporary file that stays as well is replaced by the
   // next write.
@@ -174,4 +176,4 @@ Status ReplaceFile(FileSystem& files, const std::string& path, std::string_view 
   return status;
 }
 
-}  // namespace lockstep::base
+}  // namespace lockstep::storage

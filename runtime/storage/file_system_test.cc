@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "runtime/base/file_system.h"
+#include "runtime/storage/file_system.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -12,12 +12,15 @@
 #include <memory>
 #include <string_view>
 
-#include "runtime/base/fake_file_system.h"
 #include "runtime/base/testing/status_matchers.h"
+#include "runtime/storage/fake_file_system.h"
 
-namespace lockstep::base {
+namespace lockstep::storage {
 namespace {
 
+using base::Code;
+using base::Result;
+using base::Status;
 using base::testing::IsOkAndHolds;
 using base::testing::StatusIs;
 using ::testing::ElementsAre;
@@ -231,4 +234,4 @@ TEST_F(FakePowerCutTest, OrEverything) {
 }
 
 }  // namespace
-}  // namespace lockstep::base
+}  // namespace lockstep::storage
