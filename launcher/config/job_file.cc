@@ -37,7 +37,11 @@ base::Result<JobFile> ReadJobFile(const std::string& path) {
   base::UniqueFd file;
   if (!standard_input) {
     file.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.valid()) return base::ErrnoStatus(errno, "open the job file " + path);
+    if (!file.valid()) {
+      // Not errno's code: NotFound is for jobs, and what is wrong here is the command line.
+      const base::Status why = base::ErrnoStatus(errno, "open the job file " + path);
+      return base::InvalidArgumentError(why.message());
+    }
   }
   ASSIGN_OR_RETURN(std::string text, ReadAtMost(standard_input ? STDIN_FILENO : file.get(), name));
   return JobFile{name, std::move(text)};

@@ -15,8 +15,8 @@ struct JobFile {
 };
 
 /// Reads the file of `lockstep run -f`; "-" is standard input. Any thread; blocks as long as a pipe
-/// does. Errors: errno's code; InvalidArgument - it has more bytes than a job file may (nothing
-/// more is read).
+/// does. Errors: InvalidArgument - it cannot be opened, or has more bytes than a job file may
+/// (nothing more is read); errno's code when reading fails.
 base::Result<JobFile> ReadJobFile(const std::string& path);
 
 }  // namespace lockstep::launcher

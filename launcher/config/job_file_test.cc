@@ -35,8 +35,9 @@ TEST(JobFileTest, AnEndlessFileIsNotReadToItsEnd) {
 }
 
 TEST(JobFileTest, SaysWhyItCannotBeRead) {
-  EXPECT_THAT(ReadJobFile("/nonexistent/job.yaml"),
-              StatusIs(Code::kNotFound, HasSubstr("open the job file /nonexistent/job.yaml")));
+  EXPECT_THAT(
+      ReadJobFile("/nonexistent/job.yaml"),
+      StatusIs(Code::kInvalidArgument, HasSubstr("open the job file /nonexistent/job.yaml")));
   EXPECT_THAT(ReadJobFile("/tmp"), StatusIs(Code::kInvalidArgument, HasSubstr("read /tmp")));
 }
 

@@ -13,13 +13,13 @@ ExitCode ExitCodeOf(const base::Status& outcome) {
   switch (outcome.code()) {
     case Code::kOk: return ExitCode::kOk;
     case Code::kInvalidArgument:
-    case Code::kOutOfRange: return ExitCode::kUsage;
+    case Code::kOutOfRange:
+    case Code::kUnimplemented: return ExitCode::kUsage;
     case Code::kNotFound: return ExitCode::kNoSuchJob;
     case Code::kResourceExhausted: return ExitCode::kNoResources;
     case Code::kPermissionDenied:
     case Code::kUnauthenticated: return ExitCode::kCannotWrite;
     case Code::kUnknown:
-    case Code::kUnimplemented:
     case Code::kInternal:
     case Code::kDataLoss: return ExitCode::kInternal;
     case Code::kCancelled:
