@@ -110,7 +110,10 @@ TEST_F(StaleJobsTest, ARunningJobIsBelieved) {  // else the two above would show
   ASSERT_TRUE(command.WaitForOutput(
       [](const std::string& out, const std::string&) { return Contains(out, "kept"); }, 20s));
 
-  EXPECT_THAT(Verb({"ps"}).out, AllOf(HasSubstr("job-"), HasSubstr("running")));
+  // Its first words may come before its agent has written down that it runs.
+  std::string shown;
+  EXPECT_TRUE(Eventually([&] { return Contains(shown = Verb({"ps"}).out, "running"); }, 10s));
+  EXPECT_THAT(shown, HasSubstr("job-"));
   EXPECT_NE(Verb({"rm", "job"}).status, 0);
   command.Signal(SIGTERM);
   EXPECT_EQ(command.Wait(20s).status, 143);
