@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <utility>
 
 #include "runtime/base/check.h"
 
@@ -55,7 +54,7 @@ GracefulStop::GracefulStop(const Session& session)
   LOCKSTEP_CHECK(wake_.valid(), "no eventfd: the descriptor limit is too low");
   LOCKSTEP_CHECK(signal_fd.exchange(wake_.get()) == -1, "a second GracefulStop");
   owner.store(getpid());
-  watcher_ = std::thread([this] { Watch(); });
+  watcher_ = std::make_unique<std::thread>([this] { Watch(); });
   struct sigaction action{};
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;
@@ -65,11 +64,12 @@ GracefulStop::GracefulStop(const Session& session)
 GracefulStop::~GracefulStop() {
   sigaction(SIGTERM, &old_action, nullptr);
   if (getpid() != owner.load()) {
-    (void)new std::thread(std::move(watcher_));  // the parent's, which no one here can join
+    // The parent's thread, which no one here can join: its handle leaks, by intent.
+    [[maybe_unused]] std::thread* const watcher = watcher_.release();
     return;
   }
   Wake(wake_.get(), kEnd);
-  watcher_.join();
+  watcher_->join();
   signal_fd.store(-1);
 }
 

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_RUNTIME_RANK_GRACEFUL_STOP_H_
 #define LOCKSTEP_RUNTIME_RANK_GRACEFUL_STOP_H_
 
+#include <memory>
 #include <thread>
 
 #include "runtime/base/unique_fd.h"
@@ -32,7 +33,7 @@ class GracefulStop {
 
   const Session& session_;
   base::UniqueFd wake_;  // counts signals; kEnd ends the watcher
-  std::thread watcher_;
+  std::unique_ptr<std::thread> watcher_;
 };
 
 }  // namespace lockstep::rank
