@@ -23,7 +23,8 @@ namespace {
 constexpr uint32_t kAttachTimeoutMs = 10'000;
 constexpr base::Duration kProgressInterval = std::chrono::milliseconds(100);
 
-/// A rank's tie to an agent: connection and recorder ring. Shared by the session and its groups, whichever ends last.
+/// A rank's tie to an agent: connection and recorder ring. Shared by the session and its groups,
+/// whichever ends last.
 struct Tie {
   ~Tie() { lockstep_attach_close(client); }
 
@@ -45,8 +46,9 @@ uint64_t FetchMax(std::atomic<uint64_t>& atomic, uint64_t value) {
   return old;
 }
 
-/// Notices are read when somebody asks (a non-blocking receive of about 300 ns), not by a thread: nothing has to happen
-/// between the calls, and a program without a thread of ours forks, profiles and signals as its author expects.
+/// Notices are read when somebody asks (a non-blocking receive of about 300 ns), not by a thread:
+/// nothing has to happen between the calls, and a program without a thread of ours forks, profiles
+/// and signals as its author expects.
 class RankSession final : public Session {
  public:
   RankSession(World world, std::string host, std::shared_ptr<Tie> tie)
@@ -66,14 +68,15 @@ class RankSession final : public Session {
 
   const World world_;
   const std::string host_;
-  const std::shared_ptr<Tie> tie_;  // null without an agent
+  const std::shared_ptr<Tie> tie_;                   // null without an agent
   std::shared_ptr<collectives::Group> world_group_;  // confined to WorldGroup's thread
 
   base::RealClock clock_;
-  std::atomic<int64_t> step_{-1};           // last reported
-  std::atomic<int64_t> sent_step_{-1};      // last told to the agent
-  std::atomic<int64_t> next_report_{0};     // steady nanoseconds before which none is sent
-  mutable std::atomic<bool> stop_{false};   // survives a poll that had to give way to another thread's
+  std::atomic<int64_t> step_{-1};        // last reported
+  std::atomic<int64_t> sent_step_{-1};   // last told to the agent
+  std::atomic<int64_t> next_report_{0};  // steady nanoseconds before which none is sent
+  mutable std::atomic<bool> stop_{
+      false};  // survives a poll that had to give way to another thread's
   mutable std::atomic<uint64_t> checkpoint_number_{0};
   std::atomic<uint64_t> checkpoint_taken_{0};
 };
@@ -115,7 +118,8 @@ void RankSession::ReportProgress(int64_t step) {
   step_.store(step, std::memory_order_relaxed);
   const int64_t now = clock_.Now().time_since_epoch().count();
   int64_t due = next_report_.load(std::memory_order_relaxed);
-  if (now < due || !next_report_.compare_exchange_strong(due, now + kProgressInterval.count())) return;
+  if (now < due || !next_report_.compare_exchange_strong(due, now + kProgressInterval.count()))
+    return;
   SendProgress();
 }
 
@@ -132,7 +136,8 @@ lockstep_attach_notices RankSession::Poll() const {
   lockstep_attach_notices notices{};
   if (tie_ != nullptr && lockstep_attach_poll(tie_->client, &notices) == LOCKSTEP_ATTACH_OK) {
     if (notices.stop) stop_.store(true, std::memory_order_relaxed);
-    FetchMax(checkpoint_number_, notices.checkpoint_number);  // another thread may have read a newer one
+    FetchMax(checkpoint_number_,
+             notices.checkpoint_number);  // another thread may have read a newer one
   }
   notices.stop = stop_.load(std::memory_order_relaxed);
   notices.checkpoint_number = checkpoint_number_.load(std::memory_order_relaxed);
@@ -144,24 +149,29 @@ bool RankSession::TakeCheckpointRequest() {
   return FetchMax(checkpoint_taken_, number) < number;
 }
 
-// ---------------------------------------------------------------------------------------------------------- creation
+// ----------------------------------------------------------------------------------------------------------
+// creation
 
-base::Result<int> NumberIn(const RankEnvironment& environment, const std::string& name, int otherwise) {
+base::Result<int> NumberIn(const RankEnvironment& environment, const std::string& name,
+                           int otherwise) {
   const auto it = environment.find(name);
   if (it == environment.end()) return otherwise;
   int value = 0;
   const char* const end = it->second.data() + it->second.size();
   const auto [stopped, error] = std::from_chars(it->second.data(), end, value);
   if (error != std::errc() || stopped != end || value < 0) {
-    return base::FailedPreconditionError("reading this rank's place: " + name + "=" + it->second +
-                                         " is no number; unset it, or start the program with `lockstep run`");
+    return base::FailedPreconditionError(
+        "reading this rank's place: " + name + "=" + it->second +
+        " is no number; unset it, or start the program with `lockstep run`");
   }
   return value;
 }
 
-/// What another launcher says to each process it starts of how many there are, the nearest launcher first: mpirun of
-/// Open MPI; that of MPICH and Intel MPI; srun. Not SLURM_NTASKS, which a batch script and an interactive shell have too.
-constexpr const char* kCountsOfOthers[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+/// What another launcher says to each process it starts of how many there are, the nearest launcher
+/// first: mpirun of Open MPI; that of MPICH and Intel MPI; srun. Not SLURM_NTASKS, which a batch
+/// script and an interactive shell have too.
+constexpr const char* kCountsOfOthers[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE",
+                                           "SLURM_STEP_NUM_TASKS"};
 
 /// Each of several would be a world of one, and write the checkpoints of the others.
 base::Status CheckAlone(const RankEnvironment& environment) {
@@ -170,36 +180,43 @@ base::Status CheckAlone(const RankEnvironment& environment) {
     ASSIGN_OR_RETURN(const int count, NumberIn(environment, name, 1));
     if (count <= 1) return base::OkStatus();
     return base::FailedPreconditionError(
-        "this process is one of " + std::to_string(count) + " that mpirun or srun started (" + name + "=" +
-        std::to_string(count) + "), but no Lockstep agent makes them ranks of one job; start the program with "
-        "`lockstep run -np " + std::to_string(count) + "` instead, or set RANK=0 and WORLD_SIZE=1 to run each of them "
+        "this process is one of " + std::to_string(count) + " that mpirun or srun started (" +
+        name + "=" + std::to_string(count) +
+        "), but no Lockstep agent makes them ranks of one job; start the program with "
+        "`lockstep run -np " +
+        std::to_string(count) +
+        "` instead, or set RANK=0 and WORLD_SIZE=1 to run each of them "
         "alone, with a checkpoint directory of its own");
   }
   return base::OkStatus();
 }
 
 base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& environment) {
-  if (!environment.contains("RANK") && !environment.contains("WORLD_SIZE")) RETURN_IF_ERROR(CheckAlone(environment));
+  if (!environment.contains("RANK") && !environment.contains("WORLD_SIZE"))
+    RETURN_IF_ERROR(CheckAlone(environment));
   ASSIGN_OR_RETURN(const int world_size, NumberIn(environment, "WORLD_SIZE", 1));
   ASSIGN_OR_RETURN(const int rank, NumberIn(environment, "RANK", 0));
   if (world_size != 1 || rank != 0) {
     return base::FailedPreconditionError(
         "this process is rank " + std::to_string(rank) + " of " + std::to_string(world_size) +
-        ", but no Lockstep agent started it (LOCKSTEP_SOCKET is unset), so it cannot meet the others; start the "
+        ", but no Lockstep agent started it (LOCKSTEP_SOCKET is unset), so it cannot meet the "
+        "others; start the "
         "program with `lockstep run`, or unset RANK and WORLD_SIZE to run it alone");
   }
   return std::unique_ptr<Session>(new RankSession(World{}, "", nullptr));
 }
 
-base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_path, const std::string& cookie) {
+base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_path,
+                                                      const std::string& cookie) {
   auto tie = std::make_shared<Tie>();
   auto message = std::make_unique<lockstep_attach_world>();
   lockstep_attach_error error{};
   int ring = -1;
-  const int result = lockstep_attach_open(socket_path.c_str(), cookie.c_str(), kAttachTimeoutMs, &tie->client,
-                                          message.get(), &ring, &error);
+  const int result = lockstep_attach_open(socket_path.c_str(), cookie.c_str(), kAttachTimeoutMs,
+                                          &tie->client, message.get(), &ring, &error);
   if (result != LOCKSTEP_ATTACH_OK) {
-    return collectives::AttachStatus(result, error, "attaching to the agent that LOCKSTEP_SOCKET names");
+    return collectives::AttachStatus(result, error,
+                                     "attaching to the agent that LOCKSTEP_SOCKET names");
   }
   const base::UniqueFd ring_owner(ring);
   ASSIGN_OR_RETURN(tie->recorder, collectives::Recorder::Create(ring_owner));
@@ -223,7 +240,8 @@ base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& 
   const auto cookie = environment.find("LOCKSTEP_COOKIE");
   if ((socket_path == environment.end()) != (cookie == environment.end())) {
     return base::FailedPreconditionError(
-        "LOCKSTEP_SOCKET and LOCKSTEP_COOKIE come together, and one of them is missing; a wrapper that clears the "
+        "LOCKSTEP_SOCKET and LOCKSTEP_COOKIE come together, and one of them is missing; a wrapper "
+        "that clears the "
         "environment must keep all LOCKSTEP_* variables");
   }
   if (socket_path == environment.end()) return CreateAlone(environment);
@@ -235,7 +253,8 @@ base::Result<std::unique_ptr<Session>> Session::Create() {
   const auto read = [&environment](const char* name) {
     if (const char* const value = std::getenv(name)) environment.emplace(name, value);
   };
-  for (const char* const name : {"RANK", "WORLD_SIZE", "LOCKSTEP_SOCKET", "LOCKSTEP_COOKIE"}) read(name);
+  for (const char* const name : {"RANK", "WORLD_SIZE", "LOCKSTEP_SOCKET", "LOCKSTEP_COOKIE"})
+    read(name);
   for (const char* const name : kCountsOfOthers) read(name);
   return CreateSessionFrom(environment);
 }

@@ -17,26 +17,28 @@ namespace lockstep::rank {
 
 /// A rank's place in its job, as the agent (or, without one, torchrun's environment) told it.
 struct World {
-  std::string job;              // job id; "" without an agent
+  std::string job;  // job id; "" without an agent
   base::Rank rank;
   base::LocalRank local_rank;
   int world_size = 1;
   int local_world_size = 1;
   base::Round round;
   base::Incarnation incarnation;
-  int restart_count = 0;        // gang restarts before this one
+  int restart_count = 0;             // gang restarts before this one
   std::string checkpoint_directory;  // "" when the job names none
 };
 
-/// A rank's tie to its agent: its world, its groups, and what the agent wants of it. One per process, made first thing
-/// in main and kept to its end; not inherited across fork (a forked child's calls do nothing).
+/// A rank's tie to its agent: its world, its groups, and what the agent wants of it. One per
+/// process, made first thing in main and kept to its end; not inherited across fork (a forked
+/// child's calls do nothing).
 ///
-/// Without any agent: RANK and WORLD_SIZE unset or WORLD_SIZE=1 give a world of one, whose collectives are copies;
-/// WORLD_SIZE > 1 without an agent is FailedPrecondition, which says to start the program with `lockstep run`. So is
-/// one of several processes of mpirun or srun, unless RANK=0 and WORLD_SIZE=1 say that it is meant to be alone.
+/// Without any agent: RANK and WORLD_SIZE unset or WORLD_SIZE=1 give a world of one, whose
+/// collectives are copies; WORLD_SIZE > 1 without an agent is FailedPrecondition, which says to
+/// start the program with `lockstep run`. So is one of several processes of mpirun or srun, unless
+/// RANK=0 and WORLD_SIZE=1 say that it is meant to be alone.
 ///
-/// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step: reports are dropped
-/// (and counted) when the agent does not keep up.
+/// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step:
+/// reports are dropped (and counted) when the agent does not keep up.
 ///
 ///   ASSIGN_OR_RETURN(auto session, rank::Session::Create());
 ///   ASSIGN_OR_RETURN(auto group, session->WorldGroup());
@@ -46,8 +48,9 @@ struct World {
 ///   }
 class Session {
  public:
-  /// Errors: FailedPrecondition - the environment is incomplete or says that there are several, without an agent; Unavailable -
-  /// the agent does not answer within 10 s; Unauthenticated - wrong cookie; InvalidArgument - another protocol version.
+  /// Errors: FailedPrecondition - the environment is incomplete or says that there are several,
+  /// without an agent; Unavailable - the agent does not answer within 10 s; Unauthenticated - wrong
+  /// cookie; InvalidArgument - another protocol version.
   static base::Result<std::unique_ptr<Session>> Create();
 
   virtual ~Session() = default;
@@ -56,14 +59,17 @@ class Session {
   virtual bool has_agent() const = 0;
 
   /// The group of all ranks, made on the first call (collective: every rank must call it).
-  /// Blocks: until all members have come, at most `timeout`. Errors: DeadlineExceeded - names the ranks that never came.
+  /// Blocks: until all members have come, at most `timeout`. Errors: DeadlineExceeded - names the
+  /// ranks that never came.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
 
-  /// Says that `step` is complete. Cheap enough for every step (about one 32-byte message; coalesced to 10 a second).
+  /// Says that `step` is complete. Cheap enough for every step (about one 32-byte message;
+  /// coalesced to 10 a second).
   virtual void ReportProgress(int64_t step) = 0;
 
-  /// True once the agent has asked this rank to end (user stop, preemption): finish the step, save, return from main.
+  /// True once the agent has asked this rank to end (user stop, preemption): finish the step, save,
+  /// return from main.
   virtual bool stop_requested() const = 0;
   /// True when somebody asked for a checkpoint since the last call; cleared by the call.
   virtual bool TakeCheckpointRequest() = 0;

@@ -84,7 +84,8 @@ TEST(SessionTest, CreateReadsEachOfTheVariables) {
 }
 
 TEST(SessionTest, AnAgentThatIsNotThereIsUnavailable) {
-  EXPECT_THAT(CreateSessionFrom({{"LOCKSTEP_SOCKET", "/nonexistent/s"}, {"LOCKSTEP_COOKIE", std::string(64, 'a')}}),
+  EXPECT_THAT(CreateSessionFrom({{"LOCKSTEP_SOCKET", "/nonexistent/s"},
+                                 {"LOCKSTEP_COOKIE", std::string(64, 'a')}}),
               StatusIs(Code::kUnavailable, HasSubstr("/nonexistent/s")));
 }
 

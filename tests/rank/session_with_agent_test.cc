@@ -30,9 +30,9 @@ using base::testing::StatusIs;
 using collectives::Dtype;
 using collectives::Reduction;
 using launcher::AttachServer;
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 class SessionWithAgentTest : public ::testing::Test {
  protected:
@@ -102,7 +102,9 @@ class SessionWithAgentTest : public ::testing::Test {
 
   collectives::RingContent ReadRingOf(int rank) {
     collectives::RingContent content;
-    OnLoop([&] { content = std::move(collectives::ReadRingFrom(server_->RecorderFd(Rank(rank)))).value(); });
+    OnLoop([&] {
+      content = std::move(collectives::ReadRingFrom(server_->RecorderFd(Rank(rank)))).value();
+    });
     return content;
   }
 
@@ -132,8 +134,11 @@ TEST_F(SessionWithAgentTest, RanksReduceOverTheAgentsMemoryAndRecordIt) {
     ASSERT_OK_AND_ASSIGN(const auto group, session.WorldGroup());
     session.ReportProgress(5);
     std::vector<double> data(100'000, session.world().rank.value() + 1);
-    EXPECT_OK(group->AllReduce({data.data(), data.size(), Dtype::kF64}, {data.data(), data.size(), Dtype::kF64},
-                               Reduction::kSum, {.tag = "bucket 1"})->Wait());
+    EXPECT_OK(group
+                  ->AllReduce({data.data(), data.size(), Dtype::kF64},
+                              {data.data(), data.size(), Dtype::kF64}, Reduction::kSum,
+                              {.tag = "bucket 1"})
+                  ->Wait());
     EXPECT_EQ(data.back(), 10.0);
     EXPECT_OK(group->Barrier()->Wait());
   });
@@ -173,7 +178,8 @@ TEST_F(SessionWithAgentTest, TheRingNamesTheRankThatIsWaitedFor) {
   int32_t waiting_on = -1;
   while (waiting_on != 1 && std::chrono::steady_clock::now() < limit) {
     const collectives::RingContent ring = ReadRingOf(0);
-    if (!ring.records.empty()) waiting_on = ring.records[0].waiting_on;  // none while the slot is being written
+    if (!ring.records.empty())
+      waiting_on = ring.records[0].waiting_on;  // none while the slot is being written
   }
   EXPECT_EQ(waiting_on, 1);
   go = true;
@@ -205,7 +211,8 @@ TEST_F(SessionWithAgentTest, ProgressIsCoalescedAndTheLastStepArrives) {
   session.reset();
 
   std::unique_lock<std::mutex> lock(mutex_);
-  ASSERT_TRUE(changed_.wait_for(lock, seconds(10), [&] { return !progress_.empty() && progress_.back().second == 9999; }));
+  ASSERT_TRUE(changed_.wait_for(
+      lock, seconds(10), [&] { return !progress_.empty() && progress_.back().second == 9999; }));
   EXPECT_EQ(progress_.front(), std::make_pair(0, int64_t{0}));
   EXPECT_LT(progress_.size(), 500u) << "10 a second, on a machine that may be slow";
 }
@@ -228,7 +235,8 @@ TEST_F(SessionWithAgentTest, StopAndCheckpointRequestsArrive) {
   EXPECT_TRUE(session->stop_requested());
 }
 
-// A thread that had read an older number put it over the newer one, and the request was taken twice.
+// A thread that had read an older number put it over the newer one, and the request was taken
+// twice.
 TEST_F(SessionWithAgentTest, EachCheckpointRequestIsTakenOnceByWhicheverThread) {
   constexpr int kRequests = 1500;
   const auto session = Join(0, 1);
