@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <thread>
@@ -82,9 +83,11 @@ std::string FormatFigure(double figure) {
 void Report::PrintMachine() const {
   utsname system{};
   ::uname(&system);
-  std::printf("machine: %s, %u cores, %s, Linux %s, %s; load before: %s\n",
+  const std::string release = system.release;
+  std::printf("machine: %s, %u cores, %.0f GiB, Linux %s, %s; load before: %s\n",
               Lookup("/proc/cpuinfo", "model name").c_str(), std::thread::hardware_concurrency(),
-              Lookup("/proc/meminfo", "MemTotal").c_str(), system.release,
+              std::atof(Lookup("/proc/meminfo", "MemTotal").c_str()) / (1 << 20),
+              release.substr(0, release.find('-')).c_str(),
               Lookup("/etc/os-release", "PRETTY_NAME").c_str(), FirstLine("/proc/loadavg").c_str());
   if (quick_) std::printf("a quick run: too few repetitions for figures worth keeping\n");
   std::fflush(stdout);

@@ -20,7 +20,7 @@ trap 'rm -f "$log"' EXIT
 failed=()
 for label in $labels; do
   printf '\n== %s\n' "$label" | tee -a "$log"
-  bazel run --config=opt --noshow_progress --ui_event_filters=-info ${BAZEL_FLAGS:-} "$label" 2>&1 | tee -a "$log" ||
+  bazel run --config=opt --noshow_progress --show_result=0 --ui_event_filters=-info ${BAZEL_FLAGS:-} "$label" 2>&1 | tee -a "$log" ||
     failed+=("$label")
 done
 

@@ -14,7 +14,7 @@ def printed_by(log):
     found = {}
     for name, text in zip(parts[1::2], parts[2::2]):
         text = text.split("\n== the bars")[0]
-        lines = [line for line in text.splitlines() if not line.startswith(("machine:", "INFO:", "WARNING:"))]
+        lines = [line for line in text.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
         # Bars become a list, so that they stay lines of their own.
         lines = [re.sub(r"^bar (holds|MISSED): ", r"- bar \1: ", line) for line in lines]
         found[name] = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -5,6 +5,7 @@ import update_document
 
 LOG = """
 == //tests/bench:launch_benchmark
+INFO: what Bazel says
 machine: a small one; load before: 0.1
 
 Launch (ms)
@@ -36,6 +37,8 @@ kept
 
 UPDATED = """# Performance
 <!-- launch_benchmark -->
+
+machine: a small one; load before: 0.1
 
 Launch (ms)
 
