@@ -122,16 +122,21 @@ PortRanges Candidates(int first, const KernelPorts& kernel, bool allow_ephemeral
   return ranges;
 }
 
+size_t SizeOf(const PortRange& range) {
+  const int size = range.last - range.first + 1;
+  return static_cast<size_t>(size);
+}
+
 size_t CountOf(const PortRanges& ranges) {
   size_t count = 0;
-  for (const PortRange& range : ranges) count += static_cast<size_t>(range.last - range.first + 1);
+  for (const PortRange& range : ranges) count += SizeOf(range);
   return count;
 }
 
 /// The port numbered `index`, which is below CountOf(ranges).
 int PortAt(const PortRanges& ranges, size_t index) {
   for (const PortRange& range : ranges) {
-    const auto size = static_cast<size_t>(range.last - range.first + 1);
+    const size_t size = SizeOf(range);
     if (index < size) return range.first + static_cast<int>(index);
     index -= size;
   }

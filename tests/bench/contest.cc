@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -41,7 +42,7 @@ bool TakesPart(const Contender& contender, int round, int rounds) {
 double Standing::At(double share) const {
   if (figures.empty()) return std::numeric_limits<double>::infinity();
   const auto last = static_cast<double>(figures.size() - 1);
-  return figures[static_cast<size_t>(share * last + 0.5)];
+  return figures[static_cast<size_t>(std::lround(share * last))];
 }
 
 std::vector<Standing> Compete(const std::vector<Contender>& contenders) {

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_TESTS_BENCH_LAUNCHERS_H_
 #define LOCKSTEP_TESTS_BENCH_LAUNCHERS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,7 @@ inline constexpr char kTorchrunAsItComes[] = "torchrun as it comes";
 /// kTuned: what a user can set for speed is set. torchrun polls its ranks every 10 ms instead of
 /// every 5 s (0.1 s since PyTorch 2.4). kNoGrace: besides, nobody waits between TERM and KILL,
 /// which mpirun does for 1 s; and mpirun and torchrun as they come are contenders of their own.
-enum class Peers { kTuned, kNoGrace };
+enum class Peers : uint8_t { kTuned, kNoGrace };
 
 /// Lockstep itself and those of its peers that are installed. torchrun is started through
 /// torchrun.py, as Debian's is broken.

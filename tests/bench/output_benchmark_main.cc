@@ -45,10 +45,10 @@ struct Arrived {
 
 /// The number of a rank's line without its newline; nothing when it is not whole.
 std::optional<int64_t> NumberOf(std::string_view line) {
-  if (line.size() != kBenchLineBytes - 1 || line[kBenchLineDigits] != ' ') return std::nullopt;
-  const std::string_view digits = line.substr(0, kBenchLineDigits);
+  if (line.size() != BENCH_LINE_BYTES - 1 || line[BENCH_LINE_DIGITS] != ' ') return std::nullopt;
+  const std::string_view digits = line.substr(0, BENCH_LINE_DIGITS);
   if (digits.find_first_not_of("0123456789") != digits.npos) return std::nullopt;
-  if (line.find_first_not_of('x', kBenchLineDigits + 1) != line.npos) return std::nullopt;
+  if (line.find_first_not_of('x', BENCH_LINE_DIGITS + 1) != line.npos) return std::nullopt;
   return std::stoll(std::string(digits));
 }
 
@@ -58,7 +58,7 @@ Arrived Check(const fs::path& path) {
   std::map<std::string, int64_t, std::less<>> next;
   Arrived arrived;
   for (std::string line; std::getline(file, line);) {
-    const size_t size = std::min(line.size(), size_t{kBenchLineBytes} - 1);
+    const size_t size = std::min(line.size(), size_t{BENCH_LINE_BYTES} - 1);
     const size_t prefix_size = line.size() - size;
     const std::optional<int64_t> number = NumberOf(std::string_view(line).substr(prefix_size));
     if (!number) {
@@ -145,7 +145,7 @@ std::optional<double> MegabytesPerSecond(Pump& pump, int64_t lines_per_rank,
   pump.arrived.torn += arrived.torn;
   pump.files_whole =
       pump.files_whole && (!pump.keeps_files || FilesAreWhole(folder / "logs", lines_per_rank));
-  const double bytes = static_cast<double>(kRanks * lines_per_rank * kBenchLineBytes);
+  const double bytes = static_cast<double>(kRanks * lines_per_rank * BENCH_LINE_BYTES);
   return bytes / 1e6 / (Milliseconds(*ended_at - command.started_at()) / 1e3);
 }
 
@@ -170,6 +170,7 @@ int Main(int argc, char** argv) {
   const int64_t lines_per_rank = setting.quick() ? 16 * 1024 : 256 * 1024;
   std::vector<Pump> pumps = Pumps(setting);
   std::vector<Contender> contenders;
+  contenders.reserve(pumps.size());
   for (Pump& pump : pumps) {
     contenders.push_back({pump.name,
                           pump.name == kLockstep ? setting.Runs(7, 2) : setting.Runs(3, 1),

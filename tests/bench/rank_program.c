@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#define _GNU_SOURCE
+#define _GNU_SOURCE  // NOLINT(bugprone-reserved-identifier): CPU_SET
 #include "tests/bench/rank_program.h"
 
 #include <fcntl.h>
@@ -61,16 +61,16 @@ static int WriteAll(const char* bytes, size_t size) {
 
 /* The number is counted up in place: printf for each line would take longer than the pipe. */
 static void NextNumber(char* digits) {
-  for (int at = kBenchLineDigits - 1; at >= 0 && ++digits[at] > '9'; --at) digits[at] = '0';
+  for (int at = BENCH_LINE_DIGITS - 1; at >= 0 && ++digits[at] > '9'; --at) digits[at] = '0';
 }
 
 static int WriteLines(long lines) {
-  char line[kBenchLineBytes];
-  char block[kBlockBytes + kBenchLineBytes];
+  char line[BENCH_LINE_BYTES];
+  char block[kBlockBytes + BENCH_LINE_BYTES];
   size_t used = 0;
   memset(line, 'x', sizeof line);
-  memset(line, '0', kBenchLineDigits);
-  line[kBenchLineDigits] = ' ';
+  memset(line, '0', BENCH_LINE_DIGITS);
+  line[BENCH_LINE_DIGITS] = ' ';
   line[sizeof line - 1] = '\n';
   for (long i = 0; i < lines; ++i) {
     memcpy(block + used, line, sizeof line);

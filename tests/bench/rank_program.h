@@ -13,7 +13,8 @@
  *
  * A line is its number in eight digits, a space, letters, and a newline: 80 bytes. */
 
-enum { kBenchLineBytes = 80, kBenchLineDigits = 8 };
+#define BENCH_LINE_BYTES 80
+#define BENCH_LINE_DIGITS 8
 
 /* Less than PIPE_BUF: one write is never torn, so all ranks share one FIFO. */
 struct BenchStamp {
