@@ -33,7 +33,7 @@
 DEFINE_int32(epochs, 3, "How often every image is seen");
 DEFINE_int64(batch, 64, "Images a step and rank");
 DEFINE_double(lr, 0.006, "Highest learning rate");
-DEFINE_int64(limit, 60000, "Images to train on, at most");
+DEFINE_int64(limit, 60000, "Images to train on, and to test on, at most");
 DEFINE_uint64(seed, 1, "Of the start weights and the order of images");
 DEFINE_string(data, "/usr/share/datasets/fashion-mnist", "Folder of the data set");
 DEFINE_string(checkpoint_dir, "",
@@ -116,7 +116,7 @@ Status Train() {
   const rank::GracefulStop graceful_stop(*session);
   ASSIGN_OR_RETURN(const auto group, session->WorldGroup());
   ASSIGN_OR_RETURN(ImageSet train, ReadImageSet(FLAGS_data, "train", FLAGS_limit));
-  ASSIGN_OR_RETURN(ImageSet test, ReadImageSet(FLAGS_data, "t10k", 10000));
+  ASSIGN_OR_RETURN(ImageSet test, ReadImageSet(FLAGS_data, "t10k", FLAGS_limit));
   const auto [images, labels] = TensorsOf(train);
   if (group->rank().value() != 0) stdout = fopen("/dev/null", "w");  // rank 0 speaks for all
 
