@@ -125,15 +125,15 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
 base::Result<int> CarryOut(const Command& command, topology::Environment environment) {
   const base::RealClock clock;
   storage::RealFileSystem files;
-  ASSIGN_OR_RETURN(JobsRoot root,
-                   FindJobsRoot({.lockstep_home = Get(environment, "LOCKSTEP_HOME"),
-                                 .xdg_state_home = Get(environment, "XDG_STATE_HOME"),
-                                 .home = Get(environment, "HOME")},
-                                ::getuid()));
-  if (!root.note.empty()) std::fprintf(stderr, "lockstep: note: %s\n", root.note.c_str());
+  base::Result<JobsRoot> root = FindJobsRoot({.lockstep_home = Get(environment, "LOCKSTEP_HOME"),
+                                              .xdg_state_home = Get(environment, "XDG_STATE_HOME"),
+                                              .home = Get(environment, "HOME")},
+                                             ::getuid());
+  if (!root.ok()) return CannotWrite(root.status());
+  if (!root->note.empty()) std::fprintf(stderr, "lockstep: note: %s\n", root->note.c_str());
   ASSIGN_OR_RETURN(std::string sockets,
                    net::SocketDirectory(Get(environment, "XDG_RUNTIME_DIR"), ::getuid()));
-  const VerbContext context{.jobs_root = std::move(root.path),
+  const VerbContext context{.jobs_root = std::move(root->path),
                             .socket_directory = std::move(sockets),
                             .here = ThisHost(),
                             .clock = clock,

@@ -49,9 +49,12 @@ base::Result<std::string> LogDirectory(const proto::Logs& logs) {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::absolute(logs.directory(), error);
   if (!error) std::filesystem::create_directories(folder, error);
-  if (error) return base::ErrnoStatus(error.value(), "make the log folder " + logs.directory());
+  if (error) {
+    return CannotWrite(
+        base::ErrnoStatus(error.value(), "make the log folder " + logs.directory()));
+  }
   if (::access(folder.c_str(), W_OK | X_OK) != 0) {
-    return base::ErrnoStatus(errno, "write into the log folder " + folder.string());
+    return CannotWrite(base::ErrnoStatus(errno, "write into the log folder " + folder.string()));
   }
   return folder.string();
 }

@@ -32,4 +32,8 @@ ExitCode ExitCodeOf(const base::Status& outcome) {
   return ExitCode::kInternal;
 }
 
+base::Status CannotWrite(const base::Status& why) {
+  return base::PermissionDeniedError(why.message());
+}
+
 }  // namespace lockstep::launcher

@@ -39,6 +39,11 @@ bool IsOver(const VerbContext& context, const JobEntry& job);
 /// The exit status of `lockstep VERB` after this outcome.
 ExitCode ExitCodeOf(const base::Status& outcome);
 
+/// `why`, a folder of ours that cannot be made or written, as a status whose exit code is
+/// kCannotWrite: errno's own codes would send the user to look for a wrong command line or a
+/// missing job.
+base::Status CannotWrite(const base::Status& why);
+
 }  // namespace lockstep::launcher
 
 #endif  // LOCKSTEP_LAUNCHER_VERBS_VERB_CONTEXT_H_
