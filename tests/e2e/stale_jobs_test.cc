@@ -247,7 +247,14 @@ TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
                   Options());
   ASSERT_TRUE(command.WaitForOutput(
       [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 20s));
-  fs::remove_all(JobFolder("job"));
+  // The agent may be writing into it.
+  EXPECT_TRUE(Eventually(
+      [folder = JobFolder("job")] {
+        std::error_code error;
+        fs::remove_all(folder, error);
+        return !error && !fs::exists(folder);
+      },
+      10s));
   EXPECT_EQ(Verb({"ps", "--all"}).status, 0);
 
   std::ofstream(scratch_.path() + "/go") << "go\n";
