@@ -48,9 +48,12 @@ class Resolver {
 
   base::Result<ResolvedJob> Run() {
     if (inputs_.file) ApplyFile(*inputs_.file);
-    ApplyEnvironment();
+    ApplyEnvironment("PET_");
+    ApplyEnvironment("LOCKSTEP_");
+    WarnOfMistypedVariables();
     ApplySettings();
-    ApplyCommandLine();
+    ApplyProgram();
+    ApplyFlags();
     Complete();
     RETURN_IF_ERROR(ProblemsToStatus(problems_));
     RETURN_IF_ERROR(CheckOneNode());
@@ -88,17 +91,38 @@ class Resolver {
 
   // ---------------------------------------------------------------------------------------- layers
 
+  // processesPerNode and totalProcesses are two ways to say one thing, so a layer that sets one
+  // replaces both of the layers before. Only a layer that sets both can contradict itself.
+  template <class Apply>
+  void ApplyLayer(Apply apply) {
+    proto::Gang& gang = *job().mutable_spec()->mutable_gang();
+    const proto::Gang before = gang;
+    gang.clear_processes_per_node();
+    gang.clear_total_processes();
+    apply();
+    if (gang.has_processes_per_node() || gang.has_total_processes()) {
+      if (!gang.has_processes_per_node()) resolved_.sources.erase(kPerNode);
+      if (!gang.has_total_processes()) resolved_.sources.erase(kTotal);
+      return;
+    }
+    if (before.has_processes_per_node())
+      *gang.mutable_processes_per_node() = before.processes_per_node();
+    if (before.has_total_processes()) gang.set_total_processes(before.total_processes());
+  }
+
   void ApplyFile(const JobFile& file) {
     Take(ReadJobYaml(file.text, &job()), file.name);
     UnwrapTorchrunLine(file.name);
   }
 
-  void ApplyEnvironment() {
-    for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
-      if (flag.environment == FlagEnvironment::kLockstepAndPet) ApplyVariable(flag, "PET_");
-      if (flag.environment != FlagEnvironment::kNone) ApplyVariable(flag, "LOCKSTEP_");
-    }
-    WarnOfMistypedVariables();
+  void ApplyEnvironment(std::string_view prefix) {
+    ApplyLayer([&] {
+      for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
+        const bool read = prefix == "PET_" ? flag.environment == FlagEnvironment::kLockstepAndPet
+                                           : flag.environment != FlagEnvironment::kNone;
+        if (read) ApplyVariable(flag, prefix);
+      }
+    });
   }
 
   void ApplyVariable(const FlagSpec& flag, std::string_view prefix) {
@@ -135,33 +159,40 @@ class Resolver {
   }
 
   void ApplySettings() {
-    for (const GivenFlag& given : inputs_.command.flags) {
-      if (given.flag->effect != FlagEffect::kSetting) continue;
-      const size_t equals = given.value.find('=');
-      if (equals == std::string::npos) {
-        AddProblem("", ShortValue(given.value),
-                   "is no setting; write --set PATH=VALUE, as --set spec.gang.nodes=1", "--set");
-        continue;
+    ApplyLayer([&] {
+      for (const GivenFlag& given : inputs_.command.flags) {
+        if (given.flag->effect == FlagEffect::kSetting) ApplySetting(given.value);
       }
-      Set(std::string_view(given.value).substr(0, equals),
-          std::string_view(given.value).substr(equals + 1), "--set");
-    }
+    });
     UnwrapTorchrunLine("--set");
   }
 
-  void ApplyCommandLine() {
+  void ApplySetting(std::string_view text) {
+    const size_t equals = text.find('=');
+    if (equals != std::string_view::npos)
+      return Set(text.substr(0, equals), text.substr(equals + 1), "--set");
+    AddProblem("", ShortValue(text),
+               "is no setting; write --set PATH=VALUE, as --set spec.gang.nodes=1", "--set");
+  }
+
+  void ApplyProgram() {
     const std::vector<std::string>& words = inputs_.command.operands;
-    if (!words.empty()) {
-      ForgetTheFilesKind();
-      SetProgram(words, "command line");
-      UnwrapTorchrunLine("command line");
-    }
-    for (const GivenFlag& given : inputs_.command.flags) {
-      if (given.flag->effect == FlagEffect::kCommand || given.flag->effect == FlagEffect::kSetting)
-        continue;
-      CheckContradiction(given);
-      ApplyFlag(*given.flag, given.value, "flag " + given.spelling);
-    }
+    if (words.empty()) return;
+    ForgetTheFilesKind();
+    SetProgram(words, "command line");
+    UnwrapTorchrunLine("command line");
+  }
+
+  void ApplyFlags() {
+    ApplyLayer([&] {
+      for (const GivenFlag& given : inputs_.command.flags) {
+        if (given.flag->effect == FlagEffect::kCommand ||
+            given.flag->effect == FlagEffect::kSetting)
+          continue;
+        CheckContradiction(given);
+        ApplyFlag(*given.flag, given.value, "flag " + given.spelling);
+      }
+    });
   }
 
   // Another program than the file's is started in its own way.
@@ -199,8 +230,10 @@ class Resolver {
     Set("spec.program.kind", "PythonScript",
         inner);  // torchrun's default; its -m and --no-python come below
     if (!torchrun.python.empty()) Set("spec.program.python", torchrun.python, inner);
-    for (const GivenFlag& given : torchrun.line.flags)
-      ApplyFlag(*given.flag, given.value, inner + " " + given.spelling);
+    ApplyLayer([&] {
+      for (const GivenFlag& given : torchrun.line.flags)
+        ApplyFlag(*given.flag, given.value, inner + " " + given.spelling);
+    });
   }
 
   // ----------------------------------------------------------------------------------------- flags

@@ -41,8 +41,9 @@ struct ResolvedJob {
 
 /// Each source wins over the one before: built-in, file, environment (PET_*, then LOCKSTEP_*),
 /// --set, flags and the program on the command line. A torchrun line in the place of the program is
-/// taken apart where it stands: it wins over what came before it. Errors: InvalidArgument - all
-/// problems, each with its source; Unimplemented - several nodes.
+/// taken apart where it stands: it wins over what came before it. A source that sets one of
+/// totalProcesses and processesPerNode replaces both of the sources before. Errors: InvalidArgument
+/// - all problems, each with its source; Unimplemented - several nodes.
 base::Result<ResolvedJob> ResolveJob(const JobInputs& inputs);
 
 /// What --print-config prints: the job as a file that `lockstep run -f` takes, each field with its

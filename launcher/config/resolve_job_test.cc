@@ -126,6 +126,46 @@ TEST(ResolveJobTest, ContradictoryCountsAreRefused) {
             4);
 }
 
+// processesPerNode and totalProcesses say one thing, so a layer's one replaces another's other.
+TEST(ResolveJobTest, ACountReplacesTheOtherCountOfALayerBefore) {
+  const auto counts = [](Case inputs) {
+    const ResolvedJob resolved = Resolved(std::move(inputs));
+    const proto::Gang& gang = resolved.job.spec().gang();
+    return std::to_string(gang.processes_per_node().count()) + " " +
+           resolved.sources.at("spec.gang.processesPerNode") + ", " +
+           std::to_string(gang.total_processes()) + " " +
+           resolved.sources.at("spec.gang.totalProcesses");
+  };
+  const std::string file = "spec: {program: {command: [x]}, gang: {processesPerNode: 2}}";
+  const std::string both =
+      "spec: {program: {command: [x]}, gang: {processesPerNode: 2, totalProcesses: 2}}";
+
+  EXPECT_EQ(counts({{"-np", "4"}, file}), "4 from totalProcesses, 4 flag -np");
+  EXPECT_EQ(counts({{"-np", "4"}, both}), "4 from totalProcesses, 4 flag -np");
+  EXPECT_EQ(counts({{"-np", "4", "x"}, "", {{"PET_NPROC_PER_NODE", "2"}}}),
+            "4 from totalProcesses, 4 flag -np");
+  EXPECT_EQ(counts({{"-np", "4", "x"}, "", {{"PET_NPROC_PER_NODE", "gpu"}}}),
+            "4 from totalProcesses, 4 flag -np");
+  EXPECT_EQ(counts({{"--nproc-per-node=3", "x"}, "", {{"LOCKSTEP_NP", "2"}}}),
+            "3 flag --nproc-per-node, 3 from processesPerNode");
+  EXPECT_EQ(counts({{"x"}, "", {{"LOCKSTEP_NP", "3"}, {"PET_NPROC_PER_NODE", "2"}}}),
+            "3 from totalProcesses, 3 environment LOCKSTEP_NP");
+  EXPECT_EQ(counts({{"--set", "spec.gang.totalProcesses=5"}, file, {{"PET_NPROC_PER_NODE", "3"}}}),
+            "5 from totalProcesses, 5 --set");
+  EXPECT_EQ(counts({{"torchrun", "--nproc-per-node=2", "x"}, "", {{"LOCKSTEP_NP", "3"}}}),
+            "2 command line, torchrun line --nproc-per-node, 2 from processesPerNode");
+  EXPECT_EQ(counts({{"--name", "no-count"}, both}), "2 job.yaml, 2 job.yaml");
+}
+
+TEST(ResolveJobTest, CountsOfOneLayerMayNotContradictEachOther) {
+  EXPECT_THAT(Error({{"x"}, "", {{"LOCKSTEP_NP", "3"}, {"LOCKSTEP_NPROC_PER_NODE", "2"}}}),
+              HasSubstr("environment LOCKSTEP_NP: spec.gang.totalProcesses: 3 contradicts"));
+  EXPECT_THAT(
+      Error(
+          {{}, "spec: {program: {command: [x]}, gang: {processesPerNode: 2, totalProcesses: 3}}"}),
+      HasSubstr("contradicts processesPerNode 2"));
+}
+
 TEST(ResolveJobTest, AllProblemsComeAtOnceWithTheirSource) {
   const std::string error =
       Error({{"--set", "spec.gnag.nodes=1", "--set", "nonsense", "--grace", "soon", "x"},
