@@ -42,7 +42,7 @@ inline constexpr std::array<ExitCodeText, 10> kExitCodes = {{
     {ExitCode::kInternal, "a bug in Lockstep", "report it with the message and the job directory"},
     {ExitCode::kNoResources, "the machine refused a process, memory or a descriptor",
      "raise the limit that the message names, or use fewer ranks"},
-    {ExitCode::kCannotWrite, "the job directory or the log folder cannot be written",
+    {ExitCode::kCannotWrite, "a folder that the job needs cannot be written: its directory, its logs, its sockets",
      "free space, or name another folder"},
     {ExitCode::kAgentLost, "the job's agent was killed; its ranks were ended",
      "start the job again; it goes on from its last checkpoint"},

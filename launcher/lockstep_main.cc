@@ -131,10 +131,11 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
                                              ::getuid());
   if (!root.ok()) return CannotWrite(root.status());
   if (!root->note.empty()) std::fprintf(stderr, "lockstep: note: %s\n", root->note.c_str());
-  ASSIGN_OR_RETURN(std::string sockets,
-                   net::SocketDirectory(Get(environment, "XDG_RUNTIME_DIR"), ::getuid()));
+  base::Result<std::string> sockets =
+      net::SocketDirectory(Get(environment, "XDG_RUNTIME_DIR"), ::getuid());
+  if (!sockets.ok()) return CannotWrite(sockets.status());
   const VerbContext context{.jobs_root = std::move(root->path),
-                            .socket_directory = std::move(sockets),
+                            .socket_directory = *std::move(sockets),
                             .here = ThisHost(),
                             .clock = clock,
                             .files = files,

@@ -50,8 +50,7 @@ base::Result<std::string> LogDirectory(const proto::Logs& logs) {
   const std::filesystem::path folder = std::filesystem::absolute(logs.directory(), error);
   if (!error) std::filesystem::create_directories(folder, error);
   if (error) {
-    return CannotWrite(
-        base::ErrnoStatus(error.value(), "make the log folder " + logs.directory()));
+    return CannotWrite(base::ErrnoStatus(error.value(), "make the log folder " + logs.directory()));
   }
   if (::access(folder.c_str(), W_OK | X_OK) != 0) {
     return CannotWrite(base::ErrnoStatus(errno, "write into the log folder " + folder.string()));
@@ -74,6 +73,22 @@ proto::JobState FirstState(const VerbContext& context, const RunJobOptions& opti
     *state.mutable_front() = *std::move(self);
   }
   return state;
+}
+
+base::Result<JobDirectory> MakeJobDirectory(const VerbContext& context,
+                                            const RunJobOptions& options,
+                                            const proto::JobState& state) {
+  base::Result<JobDirectory> made = JobDirectory::Create(context.jobs_root,
+                                                         {.name = options.name,
+                                                          .name_is_users = options.name_is_users,
+                                                          .seed = RandomSeed(),
+                                                          .state = state},
+                                                         context.here, context.files);
+  const base::Code code = made.status().code();
+  // The name is taken, or another `lockstep` holds the lock: not a matter of the folder.
+  const bool in_use = code == base::Code::kAlreadyExists || code == base::Code::kDeadlineExceeded;
+  if (!made.ok() && !in_use) return CannotWrite(made.status());
+  return made;
 }
 
 /// What a killed agent no longer could: how the job ended, and its sockets.
@@ -110,17 +125,11 @@ void RecordLostAgent(const VerbContext& context, JobDirectory& directory,
 base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   ASSIGN_OR_RETURN(std::string log_directory, LogDirectory(options.job.spec().logs()));
   const proto::JobState state = FirstState(context, options);
-  ASSIGN_OR_RETURN(JobDirectory directory,
-                   JobDirectory::Create(context.jobs_root,
-                                        {.name = options.name,
-                                         .name_is_users = options.name_is_users,
-                                         .seed = RandomSeed(),
-                                         .state = state},
-                                        context.here, context.files));
+  ASSIGN_OR_RETURN(JobDirectory directory, MakeJobDirectory(context, options, state));
 
   FrontOptions front{.detach = options.detach,
-                           .detached_output_path = directory.path() + "/console.log",
-                           .started_message = "job " + directory.job_id() + " started\n"};
+                     .detached_output_path = directory.path() + "/console.log",
+                     .started_message = "job " + directory.job_id() + " started\n"};
   AgentConfig config{.job = std::move(options.job),
                      .spec_text = std::move(options.spec_text),
                      .arguments = std::move(options.arguments),

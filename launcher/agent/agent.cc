@@ -119,6 +119,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
 
+  base::Status MakeRoundFolders(base::Round round);
   std::string RoundFolder() const;
   topology::Environment EnvironmentOf(const elastic::RankProcess& process);
   RankEvidence EvidenceOf(base::Rank rank) const;
@@ -151,6 +152,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   rlimit rank_files_{};     // limit of descriptors, as it was given to us
   bool started_told_ = false;
   bool trouble_told_ = false;
+  bool folder_failed_ = false;  // of this round
   bool finishing_ = false;               // the job has ended; only output is left to write
   process::RankOutputFds spawning_fds_;  // the child's ends, until it has them
   base::UniqueFd spawning_stdin_;
@@ -376,7 +378,13 @@ base::Status Agent::BeginRound(const elastic::SpawnRanks& round) {
   facts_.round = round.round;
   facts_.restart_count = round.restart_count;
   steps_.clear();
-  RETURN_IF_ERROR(config_.directory.MakeRound(round.round));
+  const base::Status made = MakeRoundFolders(round.round);
+  folder_failed_ = !made.ok();
+  return made;
+}
+
+base::Status Agent::MakeRoundFolders(base::Round round) {
+  RETURN_IF_ERROR(config_.directory.MakeRound(round));
   if (config_.log_directory.empty()) return base::OkStatus();
   std::error_code error;
   std::filesystem::create_directories(RoundFolder(), error);
@@ -506,6 +514,7 @@ RoundFacts Agent::FactsOf(const elastic::RoundOutcome* outcome) const {
   facts.host = config_.here.host;
   facts.log_directory = RoundFolder();
   facts.stopped_by = stopped_by_;
+  facts.folder_failed = folder_failed_;
   facts.steady_now = clock_.Now();
   facts.wall_now = clock_.WallNow();
   if (outcome != nullptr && outcome->culprit) {

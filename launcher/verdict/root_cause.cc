@@ -49,7 +49,9 @@ int LaunchExitStatus(base::Code code) {
   switch (code) {
     case base::Code::kNotFound: return static_cast<int>(ExitCode::kNotFound);
     case base::Code::kPermissionDenied:
-    case base::Code::kInvalidArgument: return static_cast<int>(ExitCode::kNotExecutable);
+    case base::Code::kInvalidArgument:
+    case base::Code::kFailedPrecondition:  // somebody has it open for writing (ETXTBSY)
+      return static_cast<int>(ExitCode::kNotExecutable);
     case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
     case base::Code::kUnavailable:
     case base::Code::kDeadlineExceeded: return static_cast<int>(ExitCode::kUnavailable);
@@ -57,8 +59,11 @@ int LaunchExitStatus(base::Code code) {
   }
 }
 
-int ExitStatusOf(const RankRecord& culprit) {
-  if (!culprit.exit.has_value()) return LaunchExitStatus(culprit.error.code());
+int ExitStatusOf(const RankRecord& culprit, const RoundFacts& facts) {
+  if (!culprit.exit.has_value()) {
+    return facts.folder_failed ? static_cast<int>(ExitCode::kCannotWrite)
+                               : LaunchExitStatus(culprit.error.code());
+  }
   return culprit.exit->signal != 0 ? 128 + culprit.exit->signal : culprit.exit->exit_code;
 }
 
@@ -214,7 +219,7 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
   } else {
     LOCKSTEP_CHECK(outcome.culprit.has_value(), "a failed round has a culprit");
     const RankRecord& culprit = outcome.ranks[static_cast<size_t>(outcome.culprit->value())];
-    verdict.set_exit_code(ExitStatusOf(culprit));
+    verdict.set_exit_code(ExitStatusOf(culprit, facts));
     proto::Culprit* named = verdict.add_culprits();
     named->set_rank(outcome.culprit->value());
     named->set_host(facts.host);

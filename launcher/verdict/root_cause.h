@@ -36,6 +36,8 @@ struct RoundFacts {
   std::string log_directory;
   /// Who asked for the stop, when it was not the user at the terminal: "`lockstep stop`".
   std::string stopped_by;
+  /// The launch failed before any program could: the round's folder cannot be written.
+  bool folder_failed = false;
   /// One instant on both clocks, to turn the round's times into wall time.
   base::SteadyTime steady_now;
   base::WallTime wall_now;

@@ -152,11 +152,27 @@ TEST(RootCauseTest, LaunchFailureHasItsOwnClassAndCodes) {
             static_cast<int>(ExitCode::kNotExecutable));
   EXPECT_EQ(with(base::InvalidArgumentError("x")).exit_code(),
             static_cast<int>(ExitCode::kNotExecutable));
+  EXPECT_EQ(with(base::FailedPreconditionError("x")).exit_code(),
+            static_cast<int>(ExitCode::kNotExecutable));
   EXPECT_EQ(with(base::ResourceExhaustedError("x")).exit_code(),
             static_cast<int>(ExitCode::kNoResources));
   EXPECT_EQ(with(base::UnavailableError("x")).exit_code(),
             static_cast<int>(ExitCode::kUnavailable));
   EXPECT_EQ(with(base::InternalError("x")).exit_code(), static_cast<int>(ExitCode::kInternal));
+}
+
+// A full disk and used up descriptors share a code; which of the two it was says the stage.
+TEST(RootCauseTest, FolderOfARoundThatCannotBeWrittenIsNotAMissingProgram) {
+  RoundOutcome outcome = Failed({});
+  outcome.end = RoundEnd::kLaunchFailed;
+  outcome.ranks[2].exit.reset();
+  RoundFacts facts = Facts();
+  facts.folder_failed = true;
+
+  for (base::Status error : {base::ResourceExhaustedError("x"), base::NotFoundError("x")}) {
+    outcome.ranks[2].error = error;
+    EXPECT_EQ(MakeVerdict(outcome, facts)->exit_code(), static_cast<int>(ExitCode::kCannotWrite));
+  }
 }
 
 TEST(RootCauseTest, SuccessHasNoVerdict) {

@@ -190,6 +190,26 @@ TEST_F(BadInputTest, AHomeForJobsThatCannotBeWrittenIsRefused) {
   EXPECT_THAT(outcome.err, HasSubstr("LOCKSTEP_HOME"));
 }
 
+// A full disk and used up descriptors are one code of a Status; the stage says which exit status it is.
+TEST_F(BadInputTest, AFullDiskUnderTheJobDirectoryIsRefusedBeforeAnyRankRuns) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to mount a small disk";
+  ::mkdir((scratch_.path() + "/.local").c_str(), 0755);
+  std::vector<std::string> wrapper = WithSmallDisk(scratch_.path() + "/.local");
+  for (const std::string& word :
+       InShell("head -c 64k /dev/zero >.local/fill 2>fill.err; exec \"$@\"")) {
+    wrapper.push_back(word);
+  }
+  const Outcome outcome = RunWrapped(wrapper, {"/bin/echo", "ran"});
+
+  EXPECT_EQ(outcome.status, 73) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("No space left"));
+  EXPECT_EQ(outcome.out, "");
+}
+
+TEST_F(BadInputTest, AFolderAsJobFileIsAWrongCommandLine) {
+  EXPECT_EQ(RunIt({"-f", "."}).status, 64);
+}
+
 // -------------------------------------------------------------------------------------------------------
 // limits
 
