@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -73,10 +74,17 @@ base::Result<proto::ProcessIdentity> IdentifyProcess(const HostIdentity& here, p
 
 Liveness CheckLiveness(const HostIdentity& here, const proto::ProcessIdentity& identity) {
   if (identity.host() != here.host) return Liveness::kUnknown;
-  if (here.boot_id.empty() || identity.boot_id() != here.boot_id || identity.pid() <= 0)
-    return Liveness::kDead;
-  const auto stat = ParseProcessStat(ReadProc("/proc/" + std::to_string(identity.pid()) + "/stat"));
-  if (!stat.ok() || stat->state == 'Z' || stat->state == 'X') return Liveness::kDead;
+  if (identity.pid() <= 0) return Liveness::kDead;
+  if (!identity.boot_id().empty() && identity.boot_id() != here.boot_id)
+    return here.boot_id.empty() ? Liveness::kUnknown : Liveness::kDead;
+  const pid_t pid = static_cast<pid_t>(identity.pid());
+  const auto stat = ParseProcessStat(ReadProc("/proc/" + std::to_string(pid) + "/stat"));
+  if (!stat.ok()) {
+    // No descriptor may be left to look with: only the kernel's word that there is none counts.
+    const bool none = ::kill(pid, 0) != 0 && errno == ESRCH;
+    return none ? Liveness::kDead : Liveness::kUnknown;
+  }
+  if (stat->state == 'Z' || stat->state == 'X') return Liveness::kDead;
   return stat->start_ticks == identity.start_ticks() ? Liveness::kAlive : Liveness::kDead;
 }
 

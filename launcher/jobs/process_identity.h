@@ -16,20 +16,21 @@ namespace lockstep::launcher {
 enum class Liveness : uint8_t {
   kAlive,
   kDead,
-  kUnknown,  // it belongs to another host, and only that one can tell
+  kUnknown,  // it belongs to another host, or cannot be looked at: it may live
 };
 
 /// This boot of this machine. Read once and handed around. Thread-safe.
 struct HostIdentity {
   std::string host;     // net::HostName()
-  std::string boot_id;  // "" where /proc does not tell; then every recorded process counts as dead
+  std::string boot_id;  // "" where /proc does not tell
 };
 HostIdentity ThisHost();
 
 /// Errors: NotFound - no such process; Internal - /proc cannot be read.
 base::Result<proto::ProcessIdentity> IdentifyProcess(const HostIdentity& here, pid_t pid);
 
-/// Whether exactly that process lives (a zombie does not).
+/// Whether exactly that process lives (a zombie does not). Dead only when that is certain: others
+/// end what a dead process has left. A record without a boot is judged by pid and start time.
 Liveness CheckLiveness(const HostIdentity& here, const proto::ProcessIdentity& identity);
 
 /// State letter and start time of a /proc/PID/stat text; the command in it may hold blanks and

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "runtime/base/testing/status_matchers.h"
@@ -39,7 +40,29 @@ TEST(ProcessIdentityTest, PidAloneProvesNothing) {
   elsewhere.set_host("another-host");
   EXPECT_EQ(CheckLiveness(here, elsewhere), Liveness::kUnknown);
 
-  EXPECT_EQ(CheckLiveness({.host = here.host, .boot_id = ""}, self), Liveness::kDead);
+  EXPECT_EQ(CheckLiveness({.host = here.host, .boot_id = ""}, self), Liveness::kUnknown);
+  proto::ProcessIdentity of_unknown_boot = self;
+  of_unknown_boot.set_boot_id("");
+  EXPECT_EQ(CheckLiveness(here, of_unknown_boot), Liveness::kAlive);
+}
+
+// A live job's processes were ended as a dead one's, by a command that had no descriptor left.
+TEST(ProcessIdentityTest, ProcessThatCannotBeLookedAtIsNotDead) {
+  const HostIdentity here = ThisHost();
+  ASSERT_OK_AND_ASSIGN(const proto::ProcessIdentity self, IdentifyProcess(here, ::getpid()));
+  proto::ProcessIdentity missing = self;
+  missing.set_pid(1 << 30);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+
+  const Liveness unseen = CheckLiveness(here, self);
+  const Liveness not_there = CheckLiveness(here, missing);
+
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(unseen, Liveness::kUnknown);
+  EXPECT_EQ(not_there, Liveness::kDead);
 }
 
 TEST(ProcessIdentityTest, MissingProcessIsNotFound) {

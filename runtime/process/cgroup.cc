@@ -146,32 +146,38 @@ bool RemoveCgroup(int folder, const std::string& path) {
 constexpr std::string_view kFolderPrefix = "lockstep-";
 
 /// Pids mean nothing in another pid namespace, which may well share the cgroup; so its number is in
-/// the name.
-uint64_t PidNamespace() {
+/// the name. nullopt when it cannot be read.
+std::optional<uint64_t> PidNamespace() {
   struct stat info;
-  return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
+  if (::stat("/proc/self/ns/pid", &info) != 0) return std::nullopt;
+  return info.st_ino;
 }
 
 /// "lockstep-NAMESPACE-PID-START": whose folder it is, so that a later agent can tell whether that
-/// one still lives.
-std::string FolderName() {
+/// one still lives. nullopt when /proc does not say.
+std::optional<std::string> FolderName() {
+  const std::optional<uint64_t> name_space = PidNamespace();
   const std::optional<ProcStat> self = ReadProcStat(::getpid());
+  if (!name_space || !self) return std::nullopt;
   // A process has one folder a tree; a tree is made again in tests.
-  return std::string(kFolderPrefix) + std::to_string(PidNamespace()) + "-" +
-         std::to_string(::getpid()) + "-" + std::to_string(self ? self->start_ticks : 0);
+  return std::string(kFolderPrefix) + std::to_string(*name_space) + "-" +
+         std::to_string(::getpid()) + "-" + std::to_string(self->start_ticks);
 }
 
-/// True for the folder of an agent of our pid namespace that no longer lives.
+/// True for the folder of an agent of our pid namespace that no longer lives. Of one that cannot be
+/// looked at, for want of a descriptor or of a right, only the kernel can say that it does not.
 bool IsLeftover(std::string_view name) {
   if (!name.starts_with(kFolderPrefix)) return false;
   name.remove_prefix(kFolderPrefix.size());
-  if (Take(name, '-') != std::to_string(PidNamespace())) return false;
+  const std::optional<uint64_t> name_space = PidNamespace();
+  if (!name_space || Take(name, '-') != std::to_string(*name_space)) return false;
   const std::string_view pid_text = Take(name, '-');
   pid_t pid = 0;
   if (std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid).ec != std::errc())
     return false;
   const std::optional<ProcStat> owner = ReadProcStat(pid);
-  return !owner || owner->dead() || std::to_string(owner->start_ticks) != name;
+  if (!owner) return ::kill(pid, 0) != 0 && errno == ESRCH;
+  return owner->dead() || std::to_string(owner->start_ticks) != name;
 }
 
 void Pause(long microseconds) {
@@ -286,7 +292,9 @@ base::Result<std::unique_ptr<CgroupTree>> CgroupTree::Create(CgroupKind kind) {
     return base::UnavailableError(what + ": " + *own + " may not be written");
   }
   RemoveLeftovers(kind, parent.get());
-  const std::string name = FolderName();
+  const std::optional<std::string> folder = FolderName();
+  if (!folder) return base::UnavailableError(what + ": /proc does not tell who we are");
+  const std::string& name = *folder;
   if (::mkdirat(parent.get(), name.c_str(), 0755) != 0 && errno != EEXIST) {
     return base::ErrnoStatus(errno, "make " + *own + "/" + name);
   }

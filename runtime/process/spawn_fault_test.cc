@@ -23,6 +23,7 @@
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/testing/run_until.h"
 #include "runtime/process/cgroup.h"
+#include "runtime/process/proc_scan.h"
 #include "runtime/process/processes.h"
 #include "runtime/process/real_processes.h"
 #include "runtime/process/testing/syscall_faults.h"
@@ -132,13 +133,67 @@ TEST_P(SpawnFaultTest, FailedSpawnSaysWhyAndLeavesNothing) {
   });
 }
 
-TEST_P(SpawnFaultTest, FailedCreationLeavesNothing) {
+/// An agent with one rank, in a process of its own that is not traced.
+class Neighbour {
+ public:
+  explicit Neighbour(Containment containment) {
+    int ready[2];
+    int end[2];
+    EXPECT_EQ(::pipe(ready), 0);
+    EXPECT_EQ(::pipe(end), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::close(end[1]);
+      const base::RealClock clock;
+      const auto loop = event::EpollLoop::Create(clock).value();
+      auto processes = RealProcesses::Create({.mark = "live", .containment = containment}, *loop);
+      pid_t rank = -1;
+      std::unique_ptr<Process> process;
+      if (processes.ok()) {
+        process =
+            (*processes)
+                ->Spawn({.name = "rank-0", .arguments = {"/bin/sleep", "60"}}, [](const Exit&) {})
+                .value();
+        rank = process->pid();
+      }
+      char byte;
+      // At its end the rank is still a child, or this process cannot have reaped it.
+      const bool told = ::write(ready[1], &rank, sizeof(rank)) == sizeof(rank);
+      ::_exit(told && ::read(end[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    ::close(ready[1]);
+    ::close(end[0]);
+    end_.reset(end[1]);
+    EXPECT_EQ(::read(ready[0], &rank_, sizeof(rank_)), static_cast<ssize_t>(sizeof(rank_)));
+    ::close(ready[0]);
+  }
+  ~Neighbour() {
+    end_.reset();
+    ::waitpid(pid_, nullptr, 0);  // and its rank dies with it
+  }
+  /// True where the containment does not work here, and there is no rank to lose.
+  bool spared() const {
+    if (rank_ < 0) return true;
+    const std::optional<ProcStat> stat = ReadProcStat(rank_);
+    return stat && !stat->dead();
+  }
+
+ private:
+  pid_t pid_ = -1;
+  pid_t rank_ = -1;
+  base::UniqueFd end_;
+};
+
+// An agent that could not look at another one took it for dead and killed its ranks.
+TEST_P(SpawnFaultTest, FailedCreationLeavesNothingAndSparesTheLiving) {
+  const Neighbour neighbour(GetParam().containment);
   ForEachCall([&](SyscallFaults& faults, int k) -> std::string {
     const auto loop = event::EpollLoop::Create(clock_).value();
     faults.Arm(k, GetParam().error);
     auto processes =
         RealProcesses::Create({.mark = "fault", .containment = GetParam().containment}, *loop);
     const bool refused = faults.Disarm().has_value();
+    if (!neighbour.spared()) return "the rank of a live agent was killed";
     if (processes.ok()) return refused ? "" : "untouched";
     if (!refused) return "SKIP " + processes.status().ToString();
     return processes.status().message().empty() ? "no reason is given" : "";
