@@ -79,6 +79,7 @@ void EraseSpared(const std::vector<ProcStat>& spared, std::vector<ProcStat>& all
 
 struct MarkedScan {
   std::vector<ProcStat> found;  // and signalled
+  bool saw_itself = false;      // or else /proc cannot be read, for want of a descriptor say
   bool quiet = true;  // none was found, none was made meanwhile, none was in the midst of an exec
 };
 
@@ -86,6 +87,7 @@ MarkedScan KillMarkedOnce(const std::string& prefix) {
   MarkedScan scan;
   const std::optional<pid_t> newest = NewestPid();
   for (ProcStat& stat : ScanProcesses()) {
+    if (stat.pid == ::getpid()) scan.saw_itself = true;
     if (stat.dead() || stat.kernel_thread || stat.pid == ::getpid()) continue;
     const std::optional<std::string> mark = ReadMark(stat.pid);
     if (!mark) scan.quiet = false;
@@ -138,6 +140,10 @@ base::Result<int> KillMarked(const std::string& prefix, base::Duration limit) {
   int quiet_scans = 0;        // of these the last, in which nobody can have been overlooked
   while (true) {
     const MarkedScan scan = KillMarkedOnce(prefix);
+    if (!scan.saw_itself)
+      return base::UnavailableError(
+          "kill marked processes: /proc cannot be read; is it mounted, and is a descriptor free "
+          "(ulimit -n)?");
     for (const ProcStat& stat : scan.found) signalled.emplace(stat.pid, stat.start_ticks);
     scans_for_nothing = scan.found.empty() ? scans_for_nothing + 1 : 0;
     quiet_scans = scan.quiet ? quiet_scans + 1 : 0;

@@ -31,7 +31,8 @@ base::Status KillDescendants(base::Duration limit, const std::vector<ProcStat>& 
 /// what is left of a job whose front and agent both died. Returns how many were signalled. Looks at
 /// each process of the machine (10 us) until it has looked twice while none was made or exec'd, so
 /// that none can hide by forking and leaving; where others make some all the time, 50 times.
-/// Blocks: up to `limit`. Errors: DeadlineExceeded as above; InvalidArgument - an empty prefix.
+/// Blocks: up to `limit`. Errors: DeadlineExceeded as above; InvalidArgument - an empty prefix;
+/// Unavailable - /proc cannot be read.
 base::Result<int> KillMarked(const std::string& prefix, base::Duration limit);
 
 }  // namespace lockstep::process

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,6 +158,17 @@ TEST(KillDescendantsTest, SparesTheNamedAndWhatTheyMadeAndNobodyWhoKeepsForking)
 
 TEST(KillMarkedTest, RefusesAnEmptyMarkThatWouldMatchEverybody) {
   EXPECT_THAT(KillMarked("", kLongTime), StatusIs(Code::kInvalidArgument));
+}
+
+TEST(KillMarkedTest, SaysSoWhenItCannotLook) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const base::Result<int> killed = KillMarked("marked", kLongTime);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+
+  EXPECT_THAT(killed, StatusIs(Code::kUnavailable, ::testing::HasSubstr("ulimit -n")));
 }
 
 /// A process that sleeps, made by this one and never by what is under test.
