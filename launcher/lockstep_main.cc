@@ -30,6 +30,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/logging.h"
 #include "runtime/net/socket_directory.h"
+#include "runtime/proto/problem.h"
 #include "runtime/storage/file_system.h"
 #include "runtime/topology/cpu_count.h"
 #include "runtime/topology/environment.h"
@@ -92,13 +93,14 @@ base::Result<int> Run(const VerbContext& context, const Command& command,
   options.name =
       options.name_is_users ? resolved.job.metadata().name() : DefaultJobName(spec.program());
   options.detach = command.IsOn("--detach");
-  options.environment = std::move(environment);
+  options.environment = EnvironmentForRanks(std::move(environment));
   options.job = std::move(resolved.job);
   return RunJob(context, std::move(options));
 }
 
 base::Result<int> Dispatch(const VerbContext& context, const Command& command,
                            topology::Environment environment) {
+  if (command.verb != Verb::kRun) RETURN_IF_ERROR(proto::ProblemsToStatus(command.problems));
   switch (command.verb) {
     case Verb::kRun: return Run(context, command, std::move(environment));
     case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;

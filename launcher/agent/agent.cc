@@ -409,7 +409,7 @@ topology::Environment Agent::EnvironmentOf(const elastic::RankProcess& process) 
   rank.restart_count = facts_.restart_count;
   return topology::MakeRankEnvironment(
       world_, facts_,
-      {.rank = process.rank,
+      {.place = place,
        .incarnation = process.incarnation,
        .socket_path = attach_->socket_path(),
        .cookie = attach_->AddRank(rank),

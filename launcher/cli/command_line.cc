@@ -2,6 +2,7 @@
 #include "launcher/cli/command_line.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/proto/nearest_name.h"
 #include "runtime/proto/problem.h"
@@ -23,50 +24,82 @@ std::string SeeHelp(const VerbSpec& verb) {
   return "; see lockstep help " + std::string(verb.name);
 }
 
-base::Status UnknownFlag(const VerbSpec& verb, std::string_view word) {
-  const std::string_view spelling = SpellingOf(word);
+// The flag that somebody who typed `spelling` may have meant; null when none is near.
+const FlagSpec* NearestFlag(const VerbSpec& verb, std::string_view spelling) {
   std::vector<std::string_view> names;
   for (const FlagSpec& flag : verb.flags) names.push_back(flag.name);
   const auto nearest = NearestName(spelling, names);
-  return base::InvalidArgumentError(
-      "lockstep " + std::string(verb.name) + ": unknown flag " + ShortValue(spelling) +
-      (nearest ? "; did you mean " + std::string(*nearest) + "?" : SeeHelp(verb)));
+  return nearest ? FindFlag(verb, *nearest) : nullptr;
 }
 
-base::Status MissingValue(const VerbSpec& verb, const FlagSpec& flag, std::string_view spelling) {
-  return base::InvalidArgumentError(
-      "lockstep " + std::string(verb.name) + ": " + std::string(spelling) +
-      " needs a value: " + std::string(spelling) + " " + std::string(flag.value_name));
-}
+// Takes the flags of one verb off the words, one by one.
+class Splitter {
+ public:
+  Splitter(const VerbSpec& verb, std::span<const std::string> words) : verb_(verb), words_(words) {}
 
-base::Result<std::string> SwitchValue(std::string_view word) {
-  const size_t equals = word.find('=');
-  if (equals == std::string_view::npos) return std::string("true");
-  const std::string_view value = word.substr(equals + 1);
-  if (value == "true" || value == "false") return std::string(value);
-  return base::InvalidArgumentError(std::string(word.substr(0, equals)) +
-                                    " is a switch: it takes =true or =false, not " +
-                                    ShortValue(value));
-}
+  bool done() const { return words_.empty(); }
+  bool at_flag() const { return !done() && words_[0] != "--" && LooksLikeFlag(words_[0]); }
+  bool at_end_of_flags() const { return !done() && words_[0] == "--"; }
 
-// Takes one flag, and its value, off `words`.
-base::Result<GivenFlag> TakeFlag(const VerbSpec& verb, std::span<const std::string>& words) {
-  const std::string_view word = words[0];
-  GivenFlag given{FindFlag(verb, SpellingOf(word)), std::string(SpellingOf(word)), ""};
-  if (given.flag == nullptr) return UnknownFlag(verb, word);
-  words = words.subspan(1);
-  if (given.flag->is_switch()) {
-    ASSIGN_OR_RETURN(given.value, SwitchValue(word));
-  } else if (const size_t equals = word.find('='); equals != std::string_view::npos) {
-    given.value = word.substr(equals + 1);
-  } else if (words.empty() || words[0] == "--" || FindFlag(verb, SpellingOf(words[0])) != nullptr) {
-    return MissingValue(verb, *given.flag, given.spelling);
-  } else {
-    given.value = words[0];
-    words = words.subspan(1);
+  std::string TakeWord() {
+    std::string word = words_[0];
+    words_ = words_.subspan(1);
+    return word;
   }
-  return given;
-}
+
+  void TakeFlag() {
+    const std::string word = TakeWord();
+    const std::string spelling(SpellingOf(word));
+    const FlagSpec* flag = FindFlag(verb_, spelling);
+    const bool known = flag != nullptr;
+    if (!known) {
+      flag = NearestFlag(verb_, spelling);
+      AddProblem("unknown flag " + ShortValue(spelling) +
+                 (flag ? "; did you mean " + std::string(flag->name) + "?" : SeeHelp(verb_)));
+      if (flag == nullptr) return;
+    }
+    const std::optional<std::string> value = TakeValue(*flag, word, known);
+    if (known && value) line_.flags.push_back({flag, spelling, *value});
+  }
+
+  void AddOperand(std::string word) { line_.rest.push_back(std::move(word)); }
+  void AddRest() { line_.rest.insert(line_.rest.end(), words_.begin(), words_.end()); }
+  SplitLine Finish() { return std::move(line_); }
+
+ private:
+  void AddProblem(std::string what) {
+    line_.problems.push_back(
+        {.what = std::move(what), .source = "lockstep " + std::string(verb_.name)});
+  }
+
+  // The value that belongs to `word`; nothing when it is missing or wrong, which is reported when
+  // the flag is known: of any other one problem is enough.
+  std::optional<std::string> TakeValue(const FlagSpec& flag, const std::string& word, bool known) {
+    const std::string spelling(SpellingOf(word));
+    const bool joined = spelling.size() < word.size();
+    if (joined && flag.is_switch()) return SwitchValue(word, known);
+    if (joined) return word.substr(spelling.size() + 1);
+    if (flag.is_switch()) return "true";
+    if (!done() && words_[0] != "--" && FindFlag(verb_, SpellingOf(words_[0])) == nullptr)
+      return TakeWord();
+    if (known)
+      AddProblem(spelling + " needs a value: " + spelling + " " + std::string(flag.value_name));
+    return std::nullopt;
+  }
+
+  std::optional<std::string> SwitchValue(const std::string& word, bool known) {
+    const std::string spelling(SpellingOf(word));
+    std::string value = word.substr(spelling.size() + 1);
+    if (value == "true" || value == "false") return value;
+    if (known)
+      AddProblem(spelling + " is a switch: it takes =true or =false, not " + ShortValue(value));
+    return std::nullopt;
+  }
+
+  const VerbSpec& verb_;
+  std::span<const std::string> words_;
+  SplitLine line_;
+};
 
 Command HelpOn(std::string_view verb) {
   Command help;
@@ -89,33 +122,29 @@ base::Status UnknownVerb(std::string_view word) {
 }
 
 // Flags of verbs other than run may also stand behind the operands: `lockstep logs mnist --follow`.
-base::Result<SplitLine> SplitAll(const VerbSpec& verb, std::span<const std::string> words) {
-  SplitLine line;
-  bool flags_end = false;
-  while (!words.empty()) {
-    if (!flags_end && words[0] == "--") {
-      flags_end = true;
-      words = words.subspan(1);
-    } else if (!flags_end && LooksLikeFlag(words[0])) {
-      ASSIGN_OR_RETURN(line.flags.emplace_back(), TakeFlag(verb, words));
+SplitLine SplitAll(const VerbSpec& verb, std::span<const std::string> words) {
+  Splitter splitter(verb, words);
+  while (!splitter.done() && !splitter.at_end_of_flags()) {
+    if (splitter.at_flag()) {
+      splitter.TakeFlag();
     } else {
-      line.rest.push_back(words[0]);
-      words = words.subspan(1);
+      splitter.AddOperand(splitter.TakeWord());
     }
   }
-  return line;
+  if (!splitter.done()) splitter.TakeWord();
+  splitter.AddRest();
+  return splitter.Finish();
 }
 
-base::Status CheckOperands(const VerbSpec& verb, const std::vector<std::string>& operands) {
+void CheckOperands(const VerbSpec& verb, Command& command) {
   const std::string usage =
-      "usage: lockstep " + std::string(verb.name) + " " + std::string(verb.synopsis);
-  if (operands.size() < verb.operands_min)
-    return base::InvalidArgumentError("no job is named; " + usage);
-  if (operands.size() > verb.operands_max) {
-    return base::InvalidArgumentError("nothing more is expected at " +
-                                      ShortValue(operands[verb.operands_max]) + "; " + usage);
+      "; usage: lockstep " + std::string(verb.name) + " " + std::string(verb.synopsis);
+  if (command.operands.size() < verb.operands_min) {
+    command.problems.push_back({.what = "no job is named" + usage});
+  } else if (command.operands.size() > verb.operands_max) {
+    command.problems.push_back({.what = "nothing more is expected at " +
+                                        ShortValue(command.operands[verb.operands_max]) + usage});
   }
-  return base::OkStatus();
 }
 
 bool HelpIsAmongFlags(const VerbSpec& verb, std::span<const std::string> words) {
@@ -140,30 +169,30 @@ std::optional<std::string> Command::Value(std::string_view name) const {
   return found->value;
 }
 
-base::Result<SplitLine> SplitFlags(const VerbSpec& verb, std::span<const std::string> words) {
-  SplitLine line;
-  while (!words.empty() && words[0] != "--" && LooksLikeFlag(words[0])) {
-    ASSIGN_OR_RETURN(line.flags.emplace_back(), TakeFlag(verb, words));
-  }
-  if (!words.empty() && words[0] == "--") words = words.subspan(1);
-  line.rest.assign(words.begin(), words.end());
-  return line;
+SplitLine SplitFlags(const VerbSpec& verb, std::span<const std::string> words) {
+  Splitter splitter(verb, words);
+  while (splitter.at_flag()) splitter.TakeFlag();
+  if (splitter.at_end_of_flags()) splitter.TakeWord();
+  splitter.AddRest();
+  return splitter.Finish();
 }
 
 base::Result<Command> ParseCommandLine(std::span<const std::string> words) {
   if (words.empty() || AsksForHelp(words[0])) return HelpOn("");
-  if (words[0] == "--version") return Command{Verb::kVersion, {}, {}};
+  if (words[0] == "--version") return Command{Verb::kVersion, {}, {}, {}};
   const VerbSpec* verb = FindVerb(words[0]);
   if (verb == nullptr) return UnknownVerb(words[0]);
   words = words.subspan(1);
   if (HelpIsAmongFlags(*verb, words)) return HelpOn(verb->name);
-  ASSIGN_OR_RETURN(SplitLine line,
-                   verb->verb == Verb::kRun ? SplitFlags(*verb, words) : SplitAll(*verb, words));
-  RETURN_IF_ERROR(CheckOperands(*verb, line.rest));
+  SplitLine line = verb->verb == Verb::kRun ? SplitFlags(*verb, words) : SplitAll(*verb, words);
   if (verb->verb == Verb::kHelp && !line.rest.empty() && FindVerb(line.rest[0]) == nullptr) {
     return UnknownVerb(line.rest[0]);
   }
-  return Command{verb->verb, std::move(line.flags), std::move(line.rest)};
+  Command command{verb->verb, std::move(line.flags), std::move(line.rest),
+                  std::move(line.problems)};
+  // After a flag that nobody knows, what is an operand is a guess.
+  if (command.problems.empty()) CheckOperands(*verb, command);
+  return command;
 }
 
 }  // namespace lockstep::launcher

@@ -10,6 +10,7 @@
 
 #include "launcher/cli/flag_tables.h"
 #include "runtime/base/result.h"
+#include "runtime/proto/problem.h"
 
 /// Splits a command line by the tables of flag_tables.h; what values mean is for others. Pure
 /// functions.
@@ -25,6 +26,10 @@ struct GivenFlag {
 struct SplitLine {
   std::vector<GivenFlag> flags;
   std::vector<std::string> rest;
+  /// All that is wrong with the flags: unknown ones (with the nearest name), values that are
+  /// missing or no switch's. What comes after an unknown flag is split as if it were the nearest
+  /// one.
+  std::vector<proto::Problem> problems;
 };
 
 struct Command {
@@ -32,6 +37,7 @@ struct Command {
   std::vector<GivenFlag> flags;
   std::vector<std::string>
       operands;  // run: the program and its arguments; status and others: the job
+  std::vector<proto::Problem> problems;  // SplitLine::problems, and too few or many operands
 
   /// The value of the last flag of that name (FlagSpec::name), if one was given.
   std::optional<std::string> Value(std::string_view name) const;
@@ -40,13 +46,14 @@ struct Command {
 };
 
 /// `words` is argv without the program's name. `lockstep`, `--help`, and -h or --help among a
-/// verb's flags become the verb help; `--version` becomes version. Errors: InvalidArgument -
-/// unknown verb or flag (with the nearest name), a value missing, too few or many operands.
+/// verb's flags become the verb help; `--version` becomes version. What is wrong with the rest is
+/// in Command::problems, so that it can be told together with what is wrong with the job. Errors:
+/// InvalidArgument - unknown verb.
 base::Result<Command> ParseCommandLine(std::span<const std::string> words);
 
 /// The flags of one verb, up to its first operand or "--", which is taken out. `--flag=value` and
-/// `--flag value` are equal; a word that names a flag of the verb is no value. Errors: as above.
-base::Result<SplitLine> SplitFlags(const VerbSpec& verb, std::span<const std::string> words);
+/// `--flag value` are equal; a word that names a flag of the verb is no value.
+SplitLine SplitFlags(const VerbSpec& verb, std::span<const std::string> words);
 
 }  // namespace lockstep::launcher
 

@@ -13,11 +13,18 @@ namespace {
 
 using base::Code;
 using base::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 base::Result<Command> Parse(std::vector<std::string> words) { return ParseCommandLine(words); }
+
+// What is wrong with the flags and operands: OK when nothing is.
+base::Status Checked(std::vector<std::string> words) {
+  const auto command = Parse(std::move(words));
+  return command.ok() ? proto::ProblemsToStatus(command->problems) : command.status();
+}
 
 // "--name=value" of every flag, by its long name.
 std::vector<std::string> Flags(const Command& command) {
@@ -64,7 +71,7 @@ TEST(CommandLineTest, SwitchesTakeNoNextWord) {
 
   EXPECT_THAT(Flags(command), ElementsAre("--module=true", "--log-prefix=false"));
   EXPECT_THAT(command.operands, ElementsAre("pkg.train", "true"));
-  EXPECT_THAT(Parse({"run", "--detach=maybe", "x"}),
+  EXPECT_THAT(Checked({"run", "--detach=maybe", "x"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("takes =true or =false")));
 }
 
@@ -86,23 +93,36 @@ TEST(CommandLineTest, ANegativeNumberIsAValue) {
 }
 
 TEST(CommandLineTest, UnknownFlagsAreAnsweredWithTheNearest) {
-  EXPECT_THAT(Parse({"run", "--max-restart", "1", "x"}),
+  EXPECT_THAT(Checked({"run", "--max-restart", "1", "x"}),
               StatusIs(Code::kInvalidArgument,
                        HasSubstr("unknown flag --max-restart; did you mean --max-restarts?")));
-  EXPECT_THAT(Parse({"run", "--nproc_per_nod=2", "x"}),
+  EXPECT_THAT(Checked({"run", "--nproc_per_nod=2", "x"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("--nproc-per-node?")));
-  EXPECT_THAT(Parse({"run", "--zzzzzzzzz"}),
+  EXPECT_THAT(Checked({"run", "--zzzzzzzzz"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("see lockstep help run")));
-  EXPECT_THAT(Parse({"ps", "--al"}),
+  EXPECT_THAT(Checked({"ps", "--al"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("did you mean --all?")));
 }
 
 TEST(CommandLineTest, AMissingValueIsNotTakenFromTheNextFlag) {
-  EXPECT_THAT(Parse({"run", "--name", "--detach", "x"}),
+  EXPECT_THAT(Checked({"run", "--name", "--detach", "x"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("--name needs a value: --name NAME")));
-  EXPECT_THAT(Parse({"run", "-np"}),
+  EXPECT_THAT(Checked({"run", "-np"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("-np needs a value: -np N")));
-  EXPECT_THAT(Parse({"run", "-np", "--", "x"}), StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(Checked({"run", "-np", "--", "x"}), StatusIs(Code::kInvalidArgument));
+}
+
+TEST(CommandLineTest, AllProblemsComeAtOnce) {
+  EXPECT_THAT(
+      Checked({"run", "--max-restart", "1", "--nam=x", "--detach=maybe", "--zzzzzzzzz", "--env",
+               "--set", "a=b", "./train", "--its-own"}),
+      StatusIs(Code::kInvalidArgument,
+               AllOf(HasSubstr("5 problems"), HasSubstr("--max-restarts?"),
+                     HasSubstr("did you mean --name?"), HasSubstr("--detach is a switch"),
+                     HasSubstr("unknown flag --zzzzzzzzz"), HasSubstr("--env needs a value"))));
+  EXPECT_THAT(Checked({"logs", "--rnk", "3", "mnist", "--folow"}),
+              StatusIs(Code::kInvalidArgument,
+                       AllOf(HasSubstr("did you mean --rank?"), HasSubstr("--follow?"))));
 }
 
 TEST(CommandLineTest, VerbsAreKnown) {
@@ -138,11 +158,11 @@ TEST(CommandLineTest, VerbsTakeFlagsBehindTheirJob) {
 }
 
 TEST(CommandLineTest, VerbsCountTheirOperands) {
-  EXPECT_THAT(Parse({"stop"}),
+  EXPECT_THAT(Checked({"stop"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("usage: lockstep stop [FLAGS] JOB")));
-  EXPECT_THAT(Parse({"stop", "a", "b"}),
+  EXPECT_THAT(Checked({"stop", "a", "b"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("nothing more is expected at b")));
-  EXPECT_THAT(Parse({"ps", "a"}), StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(Checked({"ps", "a"}), StatusIs(Code::kInvalidArgument));
 }
 
 TEST(FlagTablesTest, NoSpellingStandsForTwoFlags) {

@@ -49,7 +49,9 @@ spec:
 Each source wins over the one before: built-in default, file, environment, `--set PATH=VALUE`, flag.
 Of the environment `PET_*` (torchrun's names) comes before `LOCKSTEP_*`. `totalProcesses` and
 `processesPerNode` say one thing: a source that sets one of them replaces both of the sources before,
-and only one source's two counts can contradict each other. `lockstep run --print-config` prints the job that results, each field with its source; what it prints can be used as a file.
+and only one source's two counts can contradict each other. `lockstep run --print-config` prints
+the job that results, each field with its source; what it prints can be used as a file. Ranks inherit
+the environment of `lockstep run`, but not the variables of its flags.
 
 Durations are written `30s`, `1m30s`, `500ms`; quantities `500m`, `2Gi`. A string that looks like a
 number or a boolean needs quotes, since `kubectl` would refuse it. A file has at most 256 KiB, 64

@@ -89,6 +89,8 @@ constexpr FlagSpec kRunFlags[] = {
     {"--monitor-interval", "", "SECONDS", "torchrun", kNothing, "", "", kLockstepAndPet,
      kCompatibility,
      "it is meaningless here: the end of a rank is noticed at once, not by polling"},
+    {"--start-method", "", "NAME", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
+     "each rank is a program of its own, executed anew"},
     {"--local-addr", "", "HOST", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
      "one node advertises no address; --master-addr says where ranks meet"},
     {"--logs-specs", "", "NAME", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,

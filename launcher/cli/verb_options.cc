@@ -4,8 +4,11 @@
 #include <charconv>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "runtime/proto/duration_text.h"
 #include "runtime/proto/problem.h"
@@ -13,20 +16,34 @@
 namespace lockstep::launcher {
 namespace {
 
-base::Result<int64_t> Number(std::string_view flag, const std::string& text, int64_t max) {
-  int64_t number = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size() && number >= 0 && number <= max)
-    return number;
-  return base::InvalidArgumentError(std::string(flag) + " " + proto::ShortValue(text) +
-                                    ": must be 0 to " + std::to_string(max));
+using Problems = std::vector<proto::Problem>;
+
+void AddProblem(std::string_view flag, const std::string& text, std::string what,
+                Problems& problems) {
+  problems.push_back(
+      {.what = std::string(flag) + " " + proto::ShortValue(text) + ": " + std::move(what)});
 }
 
-base::Result<LogStreams> StreamsOf(const std::string& text) {
-  if (text == "stdout") return LogStreams::kStdout;
-  if (text == "stderr") return LogStreams::kStderr;
-  return base::InvalidArgumentError("--stream " + proto::ShortValue(text) +
-                                    ": must be stdout or stderr");
+/// Nothing when the flag was not given, or its value is none, which is then among `problems`.
+std::optional<int64_t> NumberOf(const Command& command, std::string_view flag, int64_t max,
+                                Problems& problems) {
+  const std::optional<std::string> text = command.Value(flag);
+  if (!text) return std::nullopt;
+  int64_t number = -1;
+  const char* last = text->data() + text->size();
+  const auto [end, error] = std::from_chars(text->data(), last, number);
+  if (error == std::errc() && end == last && number >= 0 && number <= max) return number;
+  AddProblem(flag, *text, "must be 0 to " + std::to_string(max), problems);
+  return std::nullopt;
+}
+
+LogStreams StreamsOf(const Command& command, Problems& problems) {
+  const std::optional<std::string> text = command.Value("--stream");
+  if (!text) return LogStreams::kBoth;
+  if (*text == "stdout") return LogStreams::kStdout;
+  if (*text == "stderr") return LogStreams::kStderr;
+  AddProblem("--stream", *text, "must be stdout or stderr", problems);
+  return LogStreams::kBoth;
 }
 
 }  // namespace
@@ -45,23 +62,18 @@ base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command) {
   ShowLogsOptions options;
   options.job = command.operands[0];
   options.follow = command.IsOn("--follow");
-  if (const auto rank = command.Value("--rank")) {
-    ASSIGN_OR_RETURN(const int64_t number,
-                     Number("--rank", *rank, std::numeric_limits<int32_t>::max()));
-    options.rank = base::Rank(static_cast<int32_t>(number));
+  Problems problems;
+  if (const auto rank =
+          NumberOf(command, "--rank", std::numeric_limits<int32_t>::max(), problems)) {
+    options.rank = base::Rank(static_cast<int32_t>(*rank));
   }
-  if (const auto round = command.Value("--round")) {
-    ASSIGN_OR_RETURN(const int64_t number,
-                     Number("--round", *round, std::numeric_limits<uint32_t>::max()));
-    options.round = base::Round(static_cast<uint32_t>(number));
+  if (const auto round =
+          NumberOf(command, "--round", std::numeric_limits<uint32_t>::max(), problems)) {
+    options.round = base::Round(static_cast<uint32_t>(*round));
   }
-  if (const auto stream = command.Value("--stream")) {
-    ASSIGN_OR_RETURN(options.streams, StreamsOf(*stream));
-  }
-  if (const auto tail = command.Value("--tail")) {
-    ASSIGN_OR_RETURN(options.tail_lines,
-                     Number("--tail", *tail, std::numeric_limits<int64_t>::max()));
-  }
+  options.streams = StreamsOf(command, problems);
+  options.tail_lines = NumberOf(command, "--tail", std::numeric_limits<int64_t>::max(), problems);
+  RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
   return options;
 }
 

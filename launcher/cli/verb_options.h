@@ -16,7 +16,8 @@ namespace lockstep::launcher {
 
 ListJobsOptions ListJobsOptionsOf(const Command& command);
 ShowStatusOptions ShowStatusOptionsOf(const Command& command);
-/// Errors: InvalidArgument - --rank, --round or --tail is no number, --stream no stream.
+/// Errors: InvalidArgument - --rank, --round or --tail is no number, --stream no stream; all at
+/// once.
 base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command);
 StopJobOptions StopJobOptionsOf(const Command& command);
 RemoveJobOptions RemoveJobOptionsOf(const Command& command);

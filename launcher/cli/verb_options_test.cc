@@ -10,6 +10,7 @@ namespace {
 
 using base::Code;
 using base::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 Command Parse(const std::vector<std::string>& words) { return ParseCommandLine(words).value(); }
@@ -49,6 +50,10 @@ TEST(VerbOptionsTest, WrongValuesAreNamed) {
               StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(ShowLogsOptionsOf(Parse({"logs", "a", "--stream", "both"})),
               StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(
+      ShowLogsOptionsOf(Parse({"logs", "a", "--rank=x", "--tail=y", "--stream=z"})),
+      StatusIs(Code::kInvalidArgument, AllOf(HasSubstr("3 problems"), HasSubstr("--rank x"),
+                                             HasSubstr("--tail y"), HasSubstr("--stream z"))));
   EXPECT_THAT(PruneJobsOptionsOf(Parse({"prune", "--older", "7"})),
               StatusIs(Code::kInvalidArgument, HasSubstr("the unit is missing")));
 }

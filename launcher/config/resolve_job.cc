@@ -20,6 +20,8 @@ using proto::ReadReport;
 using proto::SetJobField;
 using proto::ShortValue;
 
+constexpr std::string_view kPetPrefix = "PET_";
+constexpr std::string_view kLockstepPrefix = "LOCKSTEP_";
 constexpr char kStdin[] = "spec.logs.stdin";
 constexpr char kPerNode[] = "spec.gang.processesPerNode";
 constexpr char kTotal[] = "spec.gang.totalProcesses";
@@ -28,6 +30,13 @@ constexpr char kTotal[] = "spec.gang.totalProcesses";
 std::string SwitchText(const FlagSpec& flag, const std::string& text) {
   if (!flag.is_switch()) return text;
   return text == "1" ? "true" : text == "0" ? "false" : text;
+}
+
+// The flag's variable with that prefix, if one is read.
+std::optional<std::string> VariableOf(const FlagSpec& flag, std::string_view prefix) {
+  const bool read = prefix == kPetPrefix ? flag.environment == FlagEnvironment::kLockstepAndPet
+                                         : flag.environment != FlagEnvironment::kNone;
+  return read ? std::optional(FlagVariable(flag, prefix)) : std::nullopt;
 }
 
 // The source of the field itself, or of the nearest part of the job that holds it:
@@ -47,13 +56,13 @@ class Resolver {
   explicit Resolver(const JobInputs& inputs) : inputs_(inputs) {}
 
   base::Result<ResolvedJob> Run() {
+    problems_ = inputs_.command.problems;
     if (inputs_.file) ApplyFile(*inputs_.file);
-    ApplyEnvironment("PET_");
-    ApplyEnvironment("LOCKSTEP_");
+    ApplyLayer([this] { ApplyEnvironment(kPetPrefix); });
+    ApplyLayer([this] { ApplyEnvironment(kLockstepPrefix); });
     WarnOfMistypedVariables();
-    ApplySettings();
-    ApplyProgram();
-    ApplyFlags();
+    ApplyLayer([this] { ApplySettings(); });
+    ApplyLayer([this] { ApplyCommandLine(); });
     Complete();
     RETURN_IF_ERROR(ProblemsToStatus(problems_));
     RETURN_IF_ERROR(CheckOneNode());
@@ -92,14 +101,15 @@ class Resolver {
   // ---------------------------------------------------------------------------------------- layers
 
   // processesPerNode and totalProcesses are two ways to say one thing, so a layer that sets one
-  // replaces both of the layers before. Only a layer that sets both can contradict itself.
+  // replaces both of the layers before. Only a layer that sets both can contradict itself. A
+  // torchrun line belongs to the layer where it stands.
   template <class Apply>
   void ApplyLayer(Apply apply) {
-    proto::Gang& gang = *job().mutable_spec()->mutable_gang();
-    const proto::Gang before = gang;
-    gang.clear_processes_per_node();
-    gang.clear_total_processes();
+    const proto::Gang before = job().spec().gang();
+    job().mutable_spec()->mutable_gang()->clear_processes_per_node();
+    job().mutable_spec()->mutable_gang()->clear_total_processes();
     apply();
+    proto::Gang& gang = *job().mutable_spec()->mutable_gang();
     if (gang.has_processes_per_node() || gang.has_total_processes()) {
       if (!gang.has_processes_per_node()) resolved_.sources.erase(kPerNode);
       if (!gang.has_total_processes()) resolved_.sources.erase(kTotal);
@@ -116,17 +126,12 @@ class Resolver {
   }
 
   void ApplyEnvironment(std::string_view prefix) {
-    ApplyLayer([&] {
-      for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
-        const bool read = prefix == "PET_" ? flag.environment == FlagEnvironment::kLockstepAndPet
-                                           : flag.environment != FlagEnvironment::kNone;
-        if (read) ApplyVariable(flag, prefix);
-      }
-    });
+    for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
+      if (const auto name = VariableOf(flag, prefix)) ApplyVariable(flag, *name);
+    }
   }
 
-  void ApplyVariable(const FlagSpec& flag, std::string_view prefix) {
-    const std::string name = FlagVariable(flag, prefix);
+  void ApplyVariable(const FlagSpec& flag, const std::string& name) {
     const auto found = inputs_.environment.find(name);
     if (found == inputs_.environment.end() || found->second.empty()) return;
     ApplyFlag(flag, SwitchText(flag, found->second), "environment " + name);
@@ -135,22 +140,20 @@ class Resolver {
   // A variable that nobody reads is a wish that nobody grants. The ranks' own variables are no such
   // wishes.
   void WarnOfMistypedVariables() {
-    constexpr std::string_view kPrefix = "LOCKSTEP_";
     constexpr size_t kShortest =
         6;  // of two short words either is near the other: LOCKSTEP_HOME is no LOCKSTEP_NAME
     std::vector<std::string> known;
     for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
-      if (flag.environment != FlagEnvironment::kNone)
-        known.push_back(FlagVariable(flag, "LOCKSTEP_"));
+      if (auto name = VariableOf(flag, kLockstepPrefix)) known.push_back(*std::move(name));
     }
     for (const auto& [name, value] : inputs_.environment) {
-      if (!name.starts_with(kPrefix) || topology::IsWorldVariable(name)) continue;
+      if (!name.starts_with(kLockstepPrefix) || topology::IsWorldVariable(name)) continue;
       if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-      const std::string_view word = std::string_view(name).substr(kPrefix.size());
+      const std::string_view word = std::string_view(name).substr(kLockstepPrefix.size());
       if (word.size() < kShortest) continue;
       std::vector<std::string_view> words;
       for (const std::string& one : known)
-        words.push_back(std::string_view(one).substr(kPrefix.size()));
+        words.push_back(std::string_view(one).substr(kLockstepPrefix.size()));
       const auto nearest = proto::NearestName(word, words);
       if (nearest)
         AddNote("environment " + name + " is read by nobody; did you mean LOCKSTEP_" +
@@ -159,11 +162,9 @@ class Resolver {
   }
 
   void ApplySettings() {
-    ApplyLayer([&] {
-      for (const GivenFlag& given : inputs_.command.flags) {
-        if (given.flag->effect == FlagEffect::kSetting) ApplySetting(given.value);
-      }
-    });
+    for (const GivenFlag& given : inputs_.command.flags) {
+      if (given.flag->effect == FlagEffect::kSetting) ApplySetting(given.value);
+    }
     UnwrapTorchrunLine("--set");
   }
 
@@ -175,24 +176,19 @@ class Resolver {
                "is no setting; write --set PATH=VALUE, as --set spec.gang.nodes=1", "--set");
   }
 
-  void ApplyProgram() {
+  void ApplyCommandLine() {
     const std::vector<std::string>& words = inputs_.command.operands;
-    if (words.empty()) return;
-    ForgetTheFilesKind();
-    SetProgram(words, "command line");
-    UnwrapTorchrunLine("command line");
-  }
-
-  void ApplyFlags() {
-    ApplyLayer([&] {
-      for (const GivenFlag& given : inputs_.command.flags) {
-        if (given.flag->effect == FlagEffect::kCommand ||
-            given.flag->effect == FlagEffect::kSetting)
-          continue;
-        CheckContradiction(given);
-        ApplyFlag(*given.flag, given.value, "flag " + given.spelling);
-      }
-    });
+    if (!words.empty()) {
+      ForgetTheFilesKind();
+      SetProgram(words, "command line");
+      UnwrapTorchrunLine("command line");
+    }
+    for (const GivenFlag& given : inputs_.command.flags) {
+      if (given.flag->effect == FlagEffect::kCommand || given.flag->effect == FlagEffect::kSetting)
+        continue;
+      CheckContradiction(given);
+      ApplyFlag(*given.flag, given.value, "flag " + given.spelling);
+    }
   }
 
   // Another program than the file's is started in its own way.
@@ -217,23 +213,24 @@ class Resolver {
   void UnwrapTorchrunLine(const std::string& source) {
     std::vector<std::string> words(program().command().begin(), program().command().end());
     words.insert(words.end(), program().args().begin(), program().args().end());
-    const auto parsed = ParseTorchrunLine(words);
-    if (!parsed.ok())
-      return AddProblem("spec.program.command", "", parsed.status().message(), source);
-    if (!parsed->has_value()) return;
-    const TorchrunLine& torchrun = **parsed;
+    const std::optional<TorchrunLine> torchrun = ParseTorchrunLine(words);
+    if (!torchrun) return;
     const std::string inner = source + ", torchrun line";
     AddNote(source +
             ": the torchrun line is understood as flags of lockstep run; torchrun itself is not "
             "started");
-    SetProgram(torchrun.line.rest, inner);
+    for (Problem problem : torchrun->line.problems) {
+      problem.source = inner;
+      problems_.push_back(std::move(problem));
+    }
+    if (torchrun->line.rest.empty())
+      return AddProblem("spec.program.command", "", "names no script", inner);
+    SetProgram(torchrun->line.rest, inner);
     Set("spec.program.kind", "PythonScript",
         inner);  // torchrun's default; its -m and --no-python come below
-    if (!torchrun.python.empty()) Set("spec.program.python", torchrun.python, inner);
-    ApplyLayer([&] {
-      for (const GivenFlag& given : torchrun.line.flags)
-        ApplyFlag(*given.flag, given.value, inner + " " + given.spelling);
-    });
+    if (!torchrun->python.empty()) Set("spec.program.python", torchrun->python, inner);
+    for (const GivenFlag& given : torchrun->line.flags)
+      ApplyFlag(*given.flag, given.value, inner + " " + given.spelling);
   }
 
   // ----------------------------------------------------------------------------------------- flags
@@ -425,6 +422,15 @@ class Resolver {
 }  // namespace
 
 base::Result<ResolvedJob> ResolveJob(const JobInputs& inputs) { return Resolver(inputs).Run(); }
+
+topology::Environment EnvironmentForRanks(topology::Environment environment) {
+  for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
+    for (const std::string_view prefix : {kPetPrefix, kLockstepPrefix}) {
+      if (const auto name = VariableOf(flag, prefix)) environment.erase(*name);
+    }
+  }
+  return environment;
+}
 
 std::string PrintConfig(const ResolvedJob& resolved) {
   return FormatJobYaml(RedactedCopy(resolved.job), [&](const std::string& path) {

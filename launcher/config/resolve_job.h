@@ -25,9 +25,9 @@ struct MachineFacts {
 };
 
 struct JobInputs {
-  Command command;                    // of the verb run
-  std::optional<JobFile> file;        // of --file
-  topology::Environment environment;  // of `lockstep run`
+  Command command;                        // of the verb run; its problems are among those reported
+  std::optional<JobFile> file;            // of --file
+  topology::Environment environment;      // of `lockstep run`
   std::function<MachineFacts()> machine;  // asked once, and only when a count depends on it
 };
 
@@ -45,6 +45,10 @@ struct ResolvedJob {
 /// totalProcesses and processesPerNode replaces both of the sources before. Errors: InvalidArgument
 /// - all problems, each with its source; Unimplemented - several nodes.
 base::Result<ResolvedJob> ResolveJob(const JobInputs& inputs);
+
+/// What ranks inherit of the environment of `lockstep run`: all but the variables of its flags
+/// (PET_*, LOCKSTEP_*), which were meant for this run and not for one that a rank may start.
+topology::Environment EnvironmentForRanks(topology::Environment environment);
 
 /// What --print-config prints: the job as a file that `lockstep run -f` takes, each field with its
 /// source in a comment, secrets redacted.

@@ -158,6 +158,9 @@ TEST(ResolveJobTest, ACountReplacesTheOtherCountOfALayerBefore) {
 }
 
 TEST(ResolveJobTest, CountsOfOneLayerMayNotContradictEachOther) {
+  EXPECT_THAT(Error({{"-np", "3", "torchrun", "--nproc-per-node=2", "x"}}),
+              HasSubstr("flag -np: spec.gang.totalProcesses: 3 contradicts"))
+      << "both stand on the command line";
   EXPECT_THAT(Error({{"x"}, "", {{"LOCKSTEP_NP", "3"}, {"LOCKSTEP_NPROC_PER_NODE", "2"}}}),
               HasSubstr("environment LOCKSTEP_NP: spec.gang.totalProcesses: 3 contradicts"));
   EXPECT_THAT(
@@ -168,14 +171,15 @@ TEST(ResolveJobTest, CountsOfOneLayerMayNotContradictEachOther) {
 
 TEST(ResolveJobTest, AllProblemsComeAtOnceWithTheirSource) {
   const std::string error =
-      Error({{"--set", "spec.gnag.nodes=1", "--set", "nonsense", "--grace", "soon", "x"},
+      Error({{"--set", "spec.gnag.nodes=1", "--set", "nonsense", "--dtach", "--grace", "soon", "x"},
              "spec: {program: {comand: [x]}}\nmetadata: {name: 3}",
              {{"PET_MAX_RESTARTS", "x"}}});
 
   EXPECT_THAT(
       error,
       AllOf(
-          HasSubstr("6 problems:"),
+          HasSubstr("7 problems:"),
+          HasSubstr("lockstep run: unknown flag --dtach; did you mean --detach?"),
           HasSubstr("job.yaml:3: spec.program.comand: unknown field; did you mean command?"),
           HasSubstr("job.yaml:4: metadata.name: 3 is no string"),
           HasSubstr("environment PET_MAX_RESTARTS: spec.restart.maxRestarts: x is no whole number"),
@@ -315,7 +319,7 @@ TEST(ResolveJobTest, ATorchrunLineInAFileIsNoProgramEither) {
 
 TEST(ResolveJobTest, ATorchrunLineMustBeUnderstood) {
   EXPECT_THAT(Error({{"torchrun", "--nproc-per-nod=2", "train.py"}}),
-              HasSubstr("in the torchrun line: "));
+              HasSubstr("command line, torchrun line: unknown flag --nproc-per-nod;"));
   EXPECT_THAT(Error({{"torchrun", "--nproc-per-node=2"}}), HasSubstr("names no script"));
   EXPECT_THAT(Program(Resolved({{"python3", "train.py", "-m", "torch.distributed.run"}})),
               ElementsAre("python3", "train.py", "-m", "torch.distributed.run"));
@@ -326,6 +330,9 @@ TEST(ResolveJobTest, FlagsWithoutEffectSaySo) {
   EXPECT_THAT(Resolved({{"--monitor-interval=1", "x"}}).notes,
               ElementsAre(AllOf(HasSubstr("flag --monitor-interval has no effect"),
                                 HasSubstr("meaningless"))));
+  EXPECT_THAT(Resolved({{"torchrun", "--start-method=fork", "x"}}).notes,
+              ElementsAre(HasSubstr("torchrun line is understood"),
+                          HasSubstr("--start-method has no effect")));
   EXPECT_THAT(Resolved({{"x"}, "", {{"PET_RDZV_ENDPOINT", "a:1"}}}).notes,
               ElementsAre(HasSubstr("environment PET_RDZV_ENDPOINT has no effect")));
   EXPECT_THAT(
@@ -347,6 +354,27 @@ TEST(ResolveJobTest, ADetachedJobHasNoStdin) {
   EXPECT_TRUE(Resolved({{"--detach", "x"}}).job.spec().logs().stdin_reader().has_nobody());
   EXPECT_TRUE(Resolved({{"--detach=false", "x"}}).job.spec().logs().stdin_reader().has_rank());
   EXPECT_THAT(Error({{"--detach", "--stdin", "0", "x"}}), HasSubstr("contradicts --detach"));
+}
+
+TEST(EnvironmentForRanksTest, WhatConfiguredThisRunIsNotForARunInsideARank) {
+  EXPECT_EQ(
+      EnvironmentForRanks({{"LOCKSTEP_NAME", "outer"},
+                           {"LOCKSTEP_NP", "4"},
+                           {"LOCKSTEP_CHECKPOINT_DIR", "/outer"},
+                           {"PET_NPROC_PER_NODE", "4"},
+                           {"LOCKSTEP_HOME", "/jobs"},
+                           {"PET_NP", "no flag of torchrun's"},
+                           {"PATH", "/bin"}}),
+      (topology::Environment{
+          {"LOCKSTEP_HOME", "/jobs"}, {"PET_NP", "no flag of torchrun's"}, {"PATH", "/bin"}}));
+}
+
+// The ranks' own variables win over what a flag would have set there.
+TEST(EnvironmentForRanksTest, NoVariableOfARankIsReadByARunInsideIt) {
+  for (const FlagSpec& flag : VerbSpecOf(Verb::kRun).flags) {
+    EXPECT_FALSE(topology::IsWorldVariable(FlagVariable(flag, "LOCKSTEP_"))) << flag.name;
+    EXPECT_FALSE(topology::IsWorldVariable(FlagVariable(flag, "PET_"))) << flag.name;
+  }
 }
 
 TEST(PrintConfigTest, ShowsEachValueWithItsSourceAndNoSecret) {

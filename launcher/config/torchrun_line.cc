@@ -26,15 +26,11 @@ size_t PrefixOf(const std::vector<std::string>& program) {
 
 }  // namespace
 
-base::Result<std::optional<TorchrunLine>> ParseTorchrunLine(
-    const std::vector<std::string>& program) {
+std::optional<TorchrunLine> ParseTorchrunLine(const std::vector<std::string>& program) {
   const size_t prefix = PrefixOf(program);
-  if (prefix == 0) return std::optional<TorchrunLine>();
-  auto line = SplitFlags(VerbSpecOf(Verb::kRun), std::span(program).subspan(prefix));
-  if (!line.ok()) return line.status().WithFrame("in the torchrun line");
-  if (line->rest.empty())
-    return base::InvalidArgumentError("in the torchrun line: it names no script");
-  return std::optional<TorchrunLine>({prefix == 1 ? "" : program[0], *std::move(line)});
+  if (prefix == 0) return std::nullopt;
+  return TorchrunLine{prefix == 1 ? "" : program[0],
+                      SplitFlags(VerbSpecOf(Verb::kRun), std::span(program).subspan(prefix))};
 }
 
 }  // namespace lockstep::launcher

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "launcher/cli/command_line.h"
-#include "runtime/base/result.h"
 
 /// torchrun's own command line in the place of a program: run as it is, it would start its ranks
 /// once for each of ours. Pure functions.
@@ -15,14 +14,12 @@ namespace lockstep::launcher {
 
 struct TorchrunLine {
   std::string python;  // "" = not named
-  SplitLine line;      // torchrun's flags, and the script with its arguments (never empty)
+  SplitLine line;      // torchrun's flags, and the script with its arguments, if it names one
 };
 
 /// `program` is a command with its arguments: "torchrun ..." or "python ... -m
-/// torch.distributed.run ...", with or without folders; none of these: no value. Errors:
-/// InvalidArgument - a flag that Lockstep does not know, or no script.
-base::Result<std::optional<TorchrunLine>> ParseTorchrunLine(
-    const std::vector<std::string>& program);
+/// torch.distributed.run ...", with or without folders; none of these: no value.
+std::optional<TorchrunLine> ParseTorchrunLine(const std::vector<std::string>& program);
 
 }  // namespace lockstep::launcher
 

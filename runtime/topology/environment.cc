@@ -33,18 +33,15 @@ constexpr auto kWorldVariables = std::to_array<std::string_view>({
     "LOCKSTEP_INCARNATION",
     "LOCKSTEP_SOCKET",
     "LOCKSTEP_COOKIE",
-    "LOCKSTEP_CHECKPOINT_DIR",
+    "LOCKSTEP_JOB_CHECKPOINT_DIR",
     "LOCKSTEP_STOP_GRACE_MS",
     "LOCKSTEP_MARK",
 });
 
 void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
               Environment& environment) {
-  const std::vector<RankPlace> places = PlaceRanks(world);
-  const auto index = static_cast<size_t>(rank.rank.value());
-  LOCKSTEP_CHECK(index < places.size(), "the rank is one of the world's");
-  const RankPlace& place = places[index];
-  const std::string world_size = std::to_string(places.size());
+  const RankPlace& place = rank.place;
+  const std::string world_size = std::to_string(WorldSize(world));
   environment["RANK"] = place.rank.ToString();
   environment["LOCAL_RANK"] = place.local_rank.ToString();
   environment["WORLD_SIZE"] = world_size;
@@ -73,12 +70,8 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
     environment["LOCKSTEP_COOKIE"] = rank.cookie;
   }
   if (!job.checkpoint_directory.empty()) {
-    environment["LOCKSTEP_CHECKPOINT_DIR"] = job.checkpoint_directory;
+    environment["LOCKSTEP_JOB_CHECKPOINT_DIR"] = job.checkpoint_directory;
   }
-}
-
-int LocalWorldSize(const WorldSpec& world, base::Rank rank) {
-  return PlaceRanks(world)[static_cast<size_t>(rank.value())].local_world_size;
 }
 
 }  // namespace
@@ -89,6 +82,7 @@ bool IsWorldVariable(std::string_view name) {
 
 Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
                                 const Environment& inherited, const Environment& from_spec) {
+  LOCKSTEP_CHECK(rank.place.local_world_size >= 1, "the rank has a place");
   Environment environment = inherited;
   // Also what this world leaves unset: a rank must not find another job's socket. The mark stays,
   // since the process runner appends to it: an agent above us still has to find what runs below.
@@ -98,7 +92,7 @@ Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, con
   if (std::string& home = environment["HOME"]; home.empty()) {
     home = job.home.empty() ? "/" : job.home;
   }
-  const int threads = std::max(1, job.node_cores / LocalWorldSize(world, rank.rank));
+  const int threads = std::max(1, job.node_cores / rank.place.local_world_size);
   environment.try_emplace("OMP_NUM_THREADS", std::to_string(threads));
   // An error on a communicator ends its process instead of hanging it; torch renamed the variable
   // in 2.2.

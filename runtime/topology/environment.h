@@ -23,7 +23,7 @@ struct JobFacts {
   base::Round round;
   int restart_count = 0;
   int max_restarts = 0;
-  std::string checkpoint_directory;  // "" = the job names none
+  std::string checkpoint_directory;  // LOCKSTEP_JOB_CHECKPOINT_DIR; "" = the job names none
   base::Duration stop_grace{0};      // TERM to KILL when the user stops the job
   int node_cores = 1;                // in the affinity mask of this node's agent
   std::string home;  // of the user as the user database has it, for when HOME is not inherited
@@ -31,7 +31,7 @@ struct JobFacts {
 
 /// What is one rank's own.
 struct RankFacts {
-  base::Rank rank;
+  RankPlace place;  // PlaceRanks(world)[rank], which the caller asks for once a round
   base::Incarnation incarnation;
   std::string socket_path;  // where it attaches to its agent; "" = nowhere
   std::string cookie;       // what it proves itself with there: a secret, redacted in every dump
@@ -39,14 +39,15 @@ struct RankFacts {
 };
 
 /// The complete environment of one rank. Later sources win over earlier ones:
-///   1. `inherited`, the environment of `lockstep run`;
+///   1. `inherited`, the environment of `lockstep run` less what configured it;
 ///   2. defaults: OMP_NUM_THREADS (the node's cores over its ranks, at least 1), HOME,
 ///      TORCH_NCCL_ASYNC_ERROR_HANDLING and its older name;
 ///   3. `from_spec`, the job's own variables;
 ///   4. the world's variables (IsWorldVariable): RANK, WORLD_SIZE, MASTER_ADDR, TORCHELASTIC_*,
-///      LOCKSTEP_* and the like. They win over the job's own, since ranks that disagree on who they
-///      are meet nobody, or another job's ranks; one that this world leaves unset (no socket) is
-///      taken out, whoever set it.
+///      LOCKSTEP_* and the like. None of them is one that `lockstep run` reads, so that a run
+///      inside a rank takes nothing of the outer job for its own. They win over the job's own,
+///      since ranks that disagree on who they are meet nobody, or another job's ranks; one that
+///      this world leaves unset (no socket) is taken out, whoever set it.
 /// An inherited LOCKSTEP_MARK stays, and the process runner appends to it. PYTHONUNBUFFERED is left
 /// alone: Python is started with -u.
 Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,

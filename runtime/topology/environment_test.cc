@@ -11,7 +11,6 @@
 namespace lockstep::topology {
 namespace {
 
-using base::Rank;
 using namespace std::chrono_literals;
 
 WorldSpec Laptop(int ranks) {
@@ -31,8 +30,8 @@ JobFacts Mnist() {
           .home = "/home/ada"};
 }
 
-RankFacts Facts(int rank) {
-  return {.rank = Rank(rank),
+RankFacts Facts(const WorldSpec& world, int rank) {
+  return {.place = PlaceRanks(world)[static_cast<size_t>(rank)],
           .incarnation = base::Incarnation(1),
           .socket_path = "/run/user/1000/lockstep/mnist-x1y2z3.attach",
           .cookie = "00ff",
@@ -47,15 +46,15 @@ std::string Joined(const Environment& environment) {
 
 TEST(EnvironmentTest, BlockOfOneRankOnALaptopIsAsTheGoldenFileHasIt) {
   const std::string actual = Joined(MakeRankEnvironment(
-      Laptop(4), Mnist(), Facts(2), {{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}, {"RANK", "7"}},
-      {{"LEARNING_RATE", "0.1"}}));
+      Laptop(4), Mnist(), Facts(Laptop(4), 2),
+      {{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}, {"RANK", "7"}}, {{"LEARNING_RATE", "0.1"}}));
 
   EXPECT_TRUE(base::testing::MatchesGolden("runtime/topology/testdata/laptop_rank_2.env", actual));
 }
 
 TEST(EnvironmentTest, JobsOwnVariablesWinOverInheritedAndDefaultsButNotOverTheWorlds) {
   const Environment made = MakeRankEnvironment(
-      Laptop(2), Mnist(), Facts(0), {{"HOME", "/root"}, {"DEBUG", "0"}},
+      Laptop(2), Mnist(), Facts(Laptop(2), 0), {{"HOME", "/root"}, {"DEBUG", "0"}},
       {{"DEBUG", "1"}, {"HOME", "/tmp"}, {"OMP_NUM_THREADS", "3"}, {"WORLD_SIZE", "9"}});
 
   EXPECT_EQ(made.at("DEBUG"), "1");
@@ -65,7 +64,7 @@ TEST(EnvironmentTest, JobsOwnVariablesWinOverInheritedAndDefaultsButNotOverTheWo
 }
 
 TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn) {
-  RankFacts rank = Facts(0);
+  RankFacts rank = Facts(Laptop(1), 0);
   rank.socket_path.clear();
   rank.error_file.clear();
   JobFacts job = Mnist();
@@ -74,7 +73,7 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
   const Environment made = MakeRankEnvironment(Laptop(1), job, rank,
                                                {{"LOCKSTEP_SOCKET", "/other"},
                                                 {"LOCKSTEP_COOKIE", "other"},
-                                                {"LOCKSTEP_CHECKPOINT_DIR", "/other"},
+                                                {"LOCKSTEP_JOB_CHECKPOINT_DIR", "/other"},
                                                 {"TORCHELASTIC_ERROR_FILE", "/other"}},
                                                {});
 
@@ -83,20 +82,22 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
 
 TEST(EnvironmentTest, MarkOfAnAgentAboveUsStaysWhateverTheJobSays) {
   const Environment made =
-      MakeRankEnvironment(Laptop(1), Mnist(), Facts(0), {{"LOCKSTEP_MARK", "outer/rank-1/0/"}},
-                          {{"LOCKSTEP_MARK", "hidden"}});
+      MakeRankEnvironment(Laptop(1), Mnist(), Facts(Laptop(1), 0),
+                          {{"LOCKSTEP_MARK", "outer/rank-1/0/"}}, {{"LOCKSTEP_MARK", "hidden"}});
 
   EXPECT_EQ(made.at("LOCKSTEP_MARK"), "outer/rank-1/0/");
-  EXPECT_EQ(MakeRankEnvironment(Laptop(1), Mnist(), Facts(0), {}, {{"LOCKSTEP_MARK", "x"}})
-                .count("LOCKSTEP_MARK"),
-            0u);
+  EXPECT_EQ(
+      MakeRankEnvironment(Laptop(1), Mnist(), Facts(Laptop(1), 0), {}, {{"LOCKSTEP_MARK", "x"}})
+          .count("LOCKSTEP_MARK"),
+      0u);
 }
 
 TEST(EnvironmentTest, ThreadsAreTheCoresOverTheNodesRanksAndAtLeastOne) {
   JobFacts job = Mnist();
   const auto threads = [&job](int ranks, int cores, const Environment& inherited) {
     job.node_cores = cores;
-    return MakeRankEnvironment(Laptop(ranks), job, Facts(0), inherited, {}).at("OMP_NUM_THREADS");
+    return MakeRankEnvironment(Laptop(ranks), job, Facts(Laptop(ranks), 0), inherited, {})
+        .at("OMP_NUM_THREADS");
   };
 
   EXPECT_EQ(threads(2, 8, {}), "4");
@@ -106,11 +107,14 @@ TEST(EnvironmentTest, ThreadsAreTheCoresOverTheNodesRanksAndAtLeastOne) {
 }
 
 TEST(EnvironmentTest, HomeIsTheUserDatabasesWhenUnsetOrEmpty) {
-  EXPECT_EQ(MakeRankEnvironment(Laptop(1), Mnist(), Facts(0), {}, {}).at("HOME"), "/home/ada");
-  EXPECT_EQ(MakeRankEnvironment(Laptop(1), Mnist(), Facts(0), {{"HOME", ""}}, {}).at("HOME"),
+  EXPECT_EQ(MakeRankEnvironment(Laptop(1), Mnist(), Facts(Laptop(1), 0), {}, {}).at("HOME"),
             "/home/ada");
-  EXPECT_EQ(MakeRankEnvironment(Laptop(1), Mnist(), Facts(0), {{"HOME", "/x"}}, {}).at("HOME"),
-            "/x");
+  EXPECT_EQ(
+      MakeRankEnvironment(Laptop(1), Mnist(), Facts(Laptop(1), 0), {{"HOME", ""}}, {}).at("HOME"),
+      "/home/ada");
+  EXPECT_EQ(
+      MakeRankEnvironment(Laptop(1), Mnist(), Facts(Laptop(1), 0), {{"HOME", "/x"}}, {}).at("HOME"),
+      "/x");
 }
 
 TEST(EnvironmentTest, RanksOfAnyNodesAreDenseUniqueAndCountedRight) {
@@ -129,7 +133,7 @@ TEST(EnvironmentTest, RanksOfAnyNodesAreDenseUniqueAndCountedRight) {
     int rank = 0;
     for (int node = 0; node < nodes; ++node) {
       for (int local = 0; local < world.nodes[static_cast<size_t>(node)].slots; ++local, ++rank) {
-        const Environment made = MakeRankEnvironment(world, Mnist(), Facts(rank), {}, {});
+        const Environment made = MakeRankEnvironment(world, Mnist(), Facts(world, rank), {}, {});
         ASSERT_EQ(made.at("RANK"), std::to_string(rank));
         ASSERT_EQ(made.at("ROLE_RANK"), std::to_string(rank));
         ASSERT_EQ(made.at("LOCAL_RANK"), std::to_string(local));

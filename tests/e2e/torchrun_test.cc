@@ -45,6 +45,26 @@ TEST_F(TorchrunTest, ItsLineAsTheProgramIsUnderstoodAndNotRunOnceARank) {
   }
 }
 
+// The outer job's variables, its ranks' own among them, say nothing about a job that a rank starts.
+TEST_F(TorchrunTest, ARunInsideARankTakesNothingOfTheOuterJobForItsOwn) {
+  Command::Options options = Options();
+  options.environment["LOCKSTEP_NAME"] = "outer";
+  options.environment["LOCKSTEP_CHECKPOINT_DIR"] = scratch_.path() + "/outer";
+  options.environment["PET_NPROC_PER_NODE"] = "2";
+  scratch_.Write("inner.sh",
+                 "[ \"$RANK\" = 0 ] || exit 0\n"
+                 "echo \"outer: $LOCKSTEP_JOB_CHECKPOINT_DIR\"\n" +
+                     LockstepPath() + " run --print-config true\n",
+                 0755);
+  const Outcome outcome =
+      Command(RunWords({"--log-prefix=false", "/bin/sh", "inner.sh"}), options).Wait(30s);
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("outer: " + scratch_.path() + "/outer\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("totalProcesses: 1 "));
+  EXPECT_EQ(CountOf(outcome.out, "outer"), 2) << outcome.out;  // in that line alone
+}
+
 TEST_F(TorchrunTest, ItsLineMayNotContradictOurs) {
   const Outcome outcome = RunIt(
       {"-np", "2", "python3", "-m", "torch.distributed.run", "--nproc_per_node=3", "script.py"});
