@@ -4,10 +4,9 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
+#include <signal.h>
 
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <string>
 #include <vector>
@@ -243,7 +242,7 @@ TEST_F(RestartsTest, ProgramsThatReportNoProgressUseTheirWholeBudget) {
 // ranks that end early
 
 TEST_F(RestartsTest, ARankThatExitsEarlyIsWaitedForAndNamed) {
-  ASSERT_EQ(::mkfifo((scratch_.path() + "/go").c_str(), 0600), 0);
+  MakeGo();
   Command command(
       RunScript({"-np", "3"}, "[ $RANK = 1 ] && exit 0; [ $RANK = 2 ] && read word <go; exit 0"),
       Options());
@@ -254,7 +253,7 @@ TEST_F(RestartsTest, ARankThatExitsEarlyIsWaitedForAndNamed) {
         return Contains(err, "2 of 3 ranks exited 0") && Contains(err, "still running: 2");
       },
       30s));
-  std::ofstream(scratch_.path() + "/go") << "go\n";
+  EXPECT_TRUE(LetGo());
 
   const Outcome outcome = command.Wait(20s);
   EXPECT_EQ(outcome.status, 0) << outcome.err;

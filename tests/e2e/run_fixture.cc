@@ -1,7 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "tests/e2e/run_fixture.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <sstream>
@@ -60,6 +63,24 @@ Command::Options RunFixture::Options() const {
   options.environment = scratch_.Environment();
   options.directory = scratch_.path();
   return options;
+}
+
+void RunFixture::MakeGo() const {
+  const std::string path = scratch_.path() + "/go";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0666), 0);
+  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);  // whatever the umask
+}
+
+bool RunFixture::LetGo() const {
+  const std::string path = scratch_.path() + "/go";
+  int fd = -1;
+  // A blocking open would wait for ever for a rank that has died.
+  Eventually([&] { return (fd = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0; },
+             20s);
+  if (fd < 0) return false;
+  const bool written = ::write(fd, "go\n", 3) == 3;
+  ::close(fd);
+  return written;
 }
 
 std::string RunFixture::JobFolder(const std::string& name) const {

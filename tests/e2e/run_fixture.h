@@ -31,6 +31,10 @@ class RunFixture : public ::testing::Test {
   /// Any other verb: Verb({"ps", "--all"}).
   Outcome Verb(std::vector<std::string> words) const;
   Command::Options Options() const;
+  /// For ranks that wait for the test in `read word <go`: makes the fifo ...
+  void MakeGo() const;
+  /// ... and lets one of them go on. False when none has come there after 20 s.
+  bool LetGo() const;
   /// The directory of the one job of that name; "" when there is none.
   std::string JobFolder(const std::string& name) const;
 

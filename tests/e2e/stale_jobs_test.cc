@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -242,7 +241,7 @@ TEST_F(StaleJobsTest, SocketsOfLostJobsAreCleared) {
 }
 
 TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
-  ASSERT_EQ(::mkfifo((scratch_.path() + "/go").c_str(), 0600), 0);
+  MakeGo();
   Command command(RunScript({"-np", "1", "--name", "job"}, "echo up; read word <go; exit 4"),
                   Options());
   ASSERT_TRUE(command.WaitForOutput(
@@ -257,7 +256,7 @@ TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
       10s));
   EXPECT_EQ(Verb({"ps", "--all"}).status, 0);
 
-  std::ofstream(scratch_.path() + "/go") << "go\n";
+  EXPECT_TRUE(LetGo());
 
   const Outcome outcome = command.Wait(20s);
   EXPECT_EQ(outcome.status, 4) << outcome.err;

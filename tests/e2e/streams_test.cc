@@ -3,11 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -240,14 +238,14 @@ constexpr char kBuffered[] =
     "print \"early\\n\"; print STDERR \"printed\\n\"; open(my $go, '<', 'go'); <$go>;";
 
 TEST_F(StreamsTest, LineBufferedShowsLinesAsTheyAreMade) {
-  ASSERT_EQ(::mkfifo((scratch_.path() + "/go").c_str(), 0600), 0);
+  MakeGo();
   Command command(RunWords({"-np", "1", "--line-buffered", "--name", "job", "--", "/usr/bin/perl",
                             "-e", std::string(kBuffered) + "system('test -t 1 && echo terminal')"}),
                   Options());
 
   EXPECT_TRUE(command.WaitForOutput(
       [](const std::string& out, const std::string&) { return out == "[0] early\n"; }, 20s));
-  std::ofstream(scratch_.path() + "/go") << "\n";
+  EXPECT_TRUE(LetGo());
 
   const Outcome outcome = command.Wait(20s);
   EXPECT_EQ(outcome.status, 0) << outcome.err;
@@ -257,7 +255,7 @@ TEST_F(StreamsTest, LineBufferedShowsLinesAsTheyAreMade) {
 }
 
 TEST_F(StreamsTest, WithoutItTheProgramKeepsThemInItsBuffer) {
-  ASSERT_EQ(::mkfifo((scratch_.path() + "/go").c_str(), 0600), 0);
+  MakeGo();
   Command command(RunWords({"-np", "1", "--", "/usr/bin/perl", "-e", kBuffered}), Options());
 
   std::string out;
@@ -268,7 +266,7 @@ TEST_F(StreamsTest, WithoutItTheProgramKeepsThemInItsBuffer) {
       },
       20s));
   EXPECT_EQ(out, "");  // else the test before this one shows nothing
-  std::ofstream(scratch_.path() + "/go") << "\n";
+  EXPECT_TRUE(LetGo());
 
   EXPECT_EQ(command.Wait(20s).out, "[0] early\n");
 }
