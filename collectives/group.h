@@ -60,7 +60,7 @@ struct GroupInfo {
   std::string name;                    // "world"
   base::GroupId id;                    // hash of job, name and members
   base::Round epoch;                   // round in which it was built: messages of another are refused
-  base::Rank rank;                     // mine in this group
+  base::GroupRank rank;                // mine
   int size = 0;                        // members
   std::vector<base::Rank> world_ranks;  // by group rank
   std::string backend;                 // "host"
@@ -91,13 +91,13 @@ class Group {
 
   virtual const GroupInfo& info() const = 0;
   int size() const { return info().size; }
-  base::Rank rank() const { return info().rank; }
+  base::GroupRank rank() const { return info().rank; }
 
   /// out[i] = reduction over ranks of in[i]. Shape: in.count == out.count, equal on all ranks. In place allowed.
   virtual std::shared_ptr<Work> AllReduce(ConstBuffer in, Buffer out, Reduction reduction,
                                           OpOptions options = {}) = 0;
   /// buffer of `root` is copied to all. Shape: equal counts on all ranks. In place by nature.
-  virtual std::shared_ptr<Work> Broadcast(Buffer buffer, base::Rank root, OpOptions options = {}) = 0;
+  virtual std::shared_ptr<Work> Broadcast(Buffer buffer, base::GroupRank root, OpOptions options = {}) = 0;
   /// out[r * in.count + i] = in[i] of rank r. Shape: out.count == size * in.count. In place allowed when
   /// in.data == out.data + rank * in.bytes().
   virtual std::shared_ptr<Work> AllGather(ConstBuffer in, Buffer out, OpOptions options = {}) = 0;

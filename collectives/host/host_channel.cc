@@ -41,8 +41,6 @@ void CopyText(const std::string& text, char* to, size_t capacity) {
 // Another process wrote it: it ends at the field's end at the latest.
 std::string ReadText(const char* text, size_t capacity) { return std::string(text, strnlen(text, capacity)); }
 
-int64_t Nanoseconds(base::SteadyTime time) { return time.time_since_epoch().count(); }
-
 }  // namespace
 
 struct HostChannel::Running {
@@ -53,39 +51,22 @@ struct HostChannel::Running {
   const ReduceKernel kernel;  // null for kinds that only copy
 };
 
-// The stages of one wait, from eager to idle.
+// How a wait goes on when spinning did not help.
 class HostChannel::Patience {
  public:
-  enum class Advice { kLookAgain, kSleep };
+  explicit Patience(const base::Clock& clock) : clock_(clock), started_(clock.Now()) {}
 
-  Patience(const base::Clock& clock, int spin_limit) : clock_(clock), spins_left_(spin_limit) {}
-
-  /// True while it is too early to look at anything but the flag.
-  bool Spin() {
-    if (spins_left_ == 0) return false;
-    --spins_left_;
-    PauseCpu();
+  /// Gives up the core and returns true; or false once a sleep is the better thing.
+  bool Yield() {
+    if (clock_.Now() - started_ >= kYieldTime) return false;
+    sched_yield();
     return true;
   }
-  Advice Yield() {
-    now_ = clock_.Now();
-    if (started_ == base::SteadyTime{}) started_ = now_;
-    if (now_ - started_ >= kYieldTime) return Advice::kSleep;
-    sched_yield();
-    return Advice::kLookAgain;
-  }
-  base::SteadyTime now() const { return now_; }
-  base::Duration NextSleep() {
-    const base::Duration sleep = sleep_;
-    sleep_ = std::min(sleep_ * 2, kLongestSleep);
-    return sleep;
-  }
+  base::Duration NextSleep() { return std::exchange(sleep_, std::min(sleep_ * 2, kLongestSleep)); }
 
  private:
   const base::Clock& clock_;
-  int spins_left_;
-  base::SteadyTime now_{};
-  base::SteadyTime started_{};
+  const base::SteadyTime started_;
   base::Duration sleep_ = kFirstSleep;
 };
 
@@ -99,7 +80,7 @@ HostChannel::HostChannel(Config config, std::shared_ptr<Segment> segment, HostLa
       control_(reinterpret_cast<Control*>(segment_->data())) {}
 
 base::Result<std::unique_ptr<HostChannel>> HostChannel::Join(Config config, SegmentSource& segments,
-                                                             base::SteadyTime deadline) {
+                                                             const OpDeadline& deadline) {
   const int member_count = static_cast<int>(config.world_ranks.size());
   LOCKSTEP_CHECK(member_count >= 2 && member_count <= kMaxHostMembers, "checked by HostGroup::Create");
   LOCKSTEP_CHECK(config.member >= 0 && config.member < member_count, "checked by HostGroup::Create");
@@ -155,10 +136,9 @@ base::Status HostChannel::Enter() {
   return base::OkStatus();
 }
 
-base::Status HostChannel::AwaitJoins(base::SteadyTime deadline) {
-  const std::atomic<int64_t> due{Nanoseconds(deadline)};
+base::Status HostChannel::AwaitJoins(const OpDeadline& deadline) {
   const Op op{.kind = OpKind::kInit};
-  const OpWatch watch{.deadline = &due};
+  const OpWatch watch{.deadline = deadline};
   const Running run{op, 0, watch, true, nullptr};
   const auto joined = [this](int member) {
     const MemberState state = page(member).card.state.load(std::memory_order_acquire);
@@ -213,54 +193,67 @@ void HostChannel::Publish(std::atomic<uint64_t> ProgressLine::* counter, uint64_
 }
 
 template <class Reached>
-bool HostChannel::AwaitOne(const Running& run, Phase phase, int member, const Reached& reached) {
-  Patience patience(clock_, spin_limit_);
-  bool told = false;
-  while (!reached(member)) {
-    if (patience.Spin()) continue;
-    // An error found here may be older than a flag that has come since: the flag counts, for all who see it.
-    const bool left = page(member).card.state.load(std::memory_order_acquire) == MemberState::kLeft;
-    if (poisoned() || interrupted_.load(std::memory_order_relaxed)) return reached(member);
-    if (left) {
-      if (reached(member)) return true;
-      FailLeft(run, phase, member);
+bool HostChannel::Await(const Running& run, Phase phase, int begin, int end, const Reached& reached) {
+  for (int member = begin; member < end; ++member) {
+    if (member == config_.member) continue;
+    for (int spins_left = spin_limit_; !reached(member); --spins_left) {
+      if (spins_left == 0) return AwaitLong(run, phase, begin, end, reached);
+      PauseCpu();
+    }
+  }
+  return true;
+}
+
+// All who are missing are looked at, at each look: the one that will never come may not be the first.
+template <class Reached>
+bool HostChannel::AwaitLong(const Running& run, Phase phase, int begin, int end, const Reached& reached) {
+  Patience patience(clock_);
+  for (int told = -1; true;) {
+    // Before the flags: one that has come since counts, for all who see it.
+    const bool ended = poisoned() || interrupted_.load(std::memory_order_relaxed);
+    const base::Duration time_left = run.watch.deadline.Left();
+    Members missing, left;
+    int first_missing = -1;
+    for (int member = end - 1; member >= begin; --member) {
+      if (member == config_.member) continue;
+      const bool has_left = page(member).card.state.load(std::memory_order_acquire) == MemberState::kLeft;
+      if (reached(member)) {
+        if (phase == Phase::kArrival && AdoptRefusal(run, member)) return false;
+        continue;
+      }
+      missing.set(static_cast<size_t>(member));
+      left.set(static_cast<size_t>(member), has_left);
+      first_missing = member;
+    }
+    if (missing.none()) return true;
+    if (ended) return false;
+    if (left.any()) {
+      FailLeft(run, phase, left);
       return false;
     }
-    const Patience::Advice advice = patience.Yield();
-    const int64_t remaining = run.watch.deadline->load(std::memory_order_relaxed) - Nanoseconds(patience.now());
-    if (remaining <= 0) {
-      std::vector<int> missing;
-      for (int other = 0; other < member_count_; ++other) {
-        if (other != config_.member && !reached(other)) missing.push_back(other);
-      }
-      if (std::find(missing.begin(), missing.end(), member) == missing.end()) return true;
+    if (time_left.count() <= 0) {
       FailDeadline(run, phase, missing);
       return false;
     }
-    if (advice == Patience::Advice::kLookAgain) continue;
-    if (!std::exchange(told, true) && run.watch.on_long_wait) run.watch.on_long_wait(member);
-
-    control_->sleepers.fetch_add(1);
-    const uint32_t bell = control_->bell.load();
-    if (!reached(member) && !poisoned()) {
-      const int64_t sleep = std::min<int64_t>(patience.NextSleep().count(), remaining);
-      const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(sleep)};
-      syscall(SYS_futex, &control_->bell, FUTEX_WAIT, bell, &timeout, nullptr, 0);
-    }
-    control_->sleepers.fetch_sub(1);
+    if (patience.Yield()) continue;
+    if (std::exchange(told, first_missing) != first_missing && run.watch.on_long_wait) run.watch.on_long_wait(told);
+    Sleep(std::min(patience.NextSleep(), time_left), first_missing, reached);
   }
-  return true;
 }
 
 template <class Reached>
-bool HostChannel::AwaitAll(const Running& run, Phase phase, const Reached& reached) {
-  for (int member = 0; member < member_count_; ++member) {
-    if (member != config_.member && !AwaitOne(run, phase, member, reached)) return false;
+void HostChannel::Sleep(base::Duration at_most, int member, const Reached& reached) {
+  control_->sleepers.fetch_add(1);
+  const uint32_t bell = control_->bell.load();
+  if (!reached(member) && !poisoned()) {
+    const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(at_most.count())};
+    syscall(SYS_futex, &control_->bell, FUTEX_WAIT, bell, &timeout, nullptr, 0);
   }
-  return true;
+  control_->sleepers.fetch_sub(1);
 }
 
 bool HostChannel::AwaitCounter(const Running& run, std::atomic<uint64_t> ProgressLine::* counter, uint64_t target) {
+  (void)run.watch.deadline.Left();  // a look: an op of many windows takes long also where no wait does
   return AwaitAll(run, Phase::kData, [&](int member) {
     return (page(member).progress.*counter).load(std::memory_order_acquire) >= target;
   });
@@ -278,18 +271,25 @@ base::Status HostChannel::Run(const Op& op, base::OpSeq seq, const OpWatch& watc
     const base::Status root = PoisonStatus();
     // The op that the error is about fails with the error itself, also on a member that comes to it late.
     if (root.op().has_value() && root.op()->seq == seq) return root;
-    return base::AbortedError("group " + config_.group_name + " failed before this call and cannot be used any more")
-        .WithClass(root.failure_class())
-        .WithCause(root);
+    return FailedBefore(root);
   }
+  if (refused_) return FailedBefore(ErrorOf(config_.member));
   // Its arrival line may still be read by members of the last op that this one took part in.
   if (ended_ || interrupted_.load(std::memory_order_relaxed)) return LeavingError();
   const ReduceKernel kernel = op.reduction == Reduction::kNone ? nullptr : FindReduceKernel(op.dtype, op.reduction);
   const Running run{op, seq.value(), watch, op.bytes() <= kSmallBytes, kernel};
-  Arrive(run);
+  FillCard(run);
+  if (!op.refusal.ok()) return Refuse(run);
+  Arrive(run, FingerprintOf(op, config_.group, config_.epoch, seq));
   if (AwaitArrivals(run) && FingerprintsAgree(run) && Move(run)) return base::OkStatus();
   ended_ = true;
   return poisoned() ? PoisonStatus() : LeavingError();
+}
+
+base::Status HostChannel::FailedBefore(const base::Status& root) const {
+  return base::AbortedError("group " + config_.group_name + " failed before this call and cannot be used any more")
+      .WithClass(root.failure_class())
+      .WithCause(root);
 }
 
 base::Status HostChannel::LeavingError() const {
@@ -302,7 +302,7 @@ const std::byte* HostChannel::small_input(const Running& run, int member) const 
   return small(member, run.seq);
 }
 
-void HostChannel::Arrive(const Running& run) {
+void HostChannel::FillCard(const Running& run) {
   const Op& op = run.op;
   OpCard& card = mine().ops[run.seq & 1];
   card.count = op.count;
@@ -311,15 +311,41 @@ void HostChannel::Arrive(const Running& run) {
   card.dtype = static_cast<uint8_t>(op.dtype);
   card.reduction = static_cast<uint8_t>(op.reduction);
   FormatCallSite(op.call_file, op.call_line, card.call_site, kCallSiteBytes);
+}
 
+void HostChannel::Arrive(const Running& run, uint64_t fingerprint) {
+  const Op& op = run.op;
   ArrivalLine& line = mine().arrival[run.seq & 1];
-  const bool has_input = op.bytes() > 0 && (op.kind != OpKind::kBroadcast || op.root == config_.member);
+  const bool has_input = op.refusal.ok() && op.bytes() > 0 && (op.kind != OpKind::kBroadcast || op.root == config_.member);
   if (run.small && has_input) {
     std::memcpy(op.bytes() <= kInlineBytes ? line.payload : small(config_.member, run.seq), op.in, op.bytes());
   }
-  line.fingerprint = FingerprintOf(op, config_.group, config_.epoch, base::OpSeq(run.seq));
+  line.fingerprint = fingerprint;
   line.seq.store(run.seq, std::memory_order_release);
   WakeSleepers();
+}
+
+// The others hear of it when they come to this op, and not before: those before it may still end well. What they will
+// read is written before they are led to it.
+base::Status HostChannel::Refuse(const Running& run) {
+  {
+    const std::lock_guard<std::mutex> lock(error_mutex_);
+    const Members self = Members().set(static_cast<size_t>(config_.member));
+    WriteError(base::FailedPreconditionError(DescribeRunning(run) + ", was refused on " + DescribeMembers(self) + ": " +
+                                             run.op.refusal.message())
+                   .WithClass(base::FailureClass::kUsage),
+               &run, self);
+  }
+  ended_ = refused_ = true;
+  Arrive(run, kRefusedFingerprint);
+  return run.op.refusal;
+}
+
+bool HostChannel::AdoptRefusal(const Running& run, int member) {
+  const ArrivalLine& line = page(member).arrival[run.seq & 1];
+  if (run.seq == 0 || line.fingerprint != kRefusedFingerprint) return false;
+  NameError(member);
+  return true;
 }
 
 bool HostChannel::AwaitArrivals(const Running& run) {
@@ -331,9 +357,7 @@ bool HostChannel::AwaitArrivals(const Running& run) {
 bool HostChannel::FingerprintsAgree(const Running& run) {
   const uint64_t own = mine().arrival[run.seq & 1].fingerprint;
   for (int member = 0; member < member_count_; ++member) {
-    if (page(member).arrival[run.seq & 1].fingerprint == own) continue;
-    FailMismatch(run);
-    return false;
+    if (page(member).arrival[run.seq & 1].fingerprint != own) return FailMismatch(run);
   }
   return true;
 }
@@ -494,7 +518,7 @@ bool HostChannel::BroadcastWindows(const Running& run) {
       const auto staged = [&](int member) {
         return page(member).progress.staged.load(std::memory_order_acquire) > number;
       };
-      if (!AwaitOne(run, Phase::kData, op.root, staged)) return false;
+      if (!Await(run, Phase::kData, op.root, op.root + 1, staged)) return false;
       std::memcpy(op.out + begin, stage(op.root, number), bytes);
     }
     // The others' counters move too: the next op's windows continue from here on every member.
@@ -521,75 +545,94 @@ base::Subject HostChannel::SubjectOf(int member, std::string call_site) const {
   return subject;
 }
 
-std::string HostChannel::DescribeMembers(const std::vector<int>& members) const {
+std::string HostChannel::DescribeMembers(const Members& members) const {
   constexpr size_t kShown = 8;
-  std::string text = members.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < members.size() && i < kShown; ++i) {
-    text += (i == 0 ? "" : ", ") + config_.world_ranks[static_cast<size_t>(members[i])].ToString();
+  std::string text = members.count() == 1 ? "rank " : "ranks ";
+  size_t shown = 0;
+  for (size_t member = 0; member < config_.world_ranks.size() && shown < kShown; ++member) {
+    if (members.test(member)) text += (shown++ == 0 ? "" : ", ") + config_.world_ranks[member].ToString();
   }
-  if (members.size() > kShown) text += " and " + std::to_string(members.size() - kShown) + " more";
+  if (members.count() > kShown) text += " and " + std::to_string(members.count() - kShown) + " more";
   return text;
 }
 
-void HostChannel::FailMismatch(const Running& run) {
-  std::map<uint64_t, std::vector<int>> by_fingerprint;
+std::string HostChannel::DescribeRunning(const Running& run) const {
+  return DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.root, run.op.count) + ", op " +
+         std::to_string(run.seq) + " of group " + config_.group_name;
+}
+
+bool HostChannel::FailMismatch(const Running& run) {
   for (int member = 0; member < member_count_; ++member) {
-    by_fingerprint[page(member).arrival[run.seq & 1].fingerprint].push_back(member);
+    if (AdoptRefusal(run, member)) return false;
   }
-  std::vector<const std::vector<int>*> sides;
-  for (const auto& [fingerprint, members] : by_fingerprint) sides.push_back(&members);
-  std::sort(sides.begin(), sides.end(), [](const auto* a, const auto* b) {
-    return a->size() != b->size() ? a->size() > b->size() : a->front() < b->front();
+  std::map<uint64_t, Members> by_fingerprint;
+  for (int member = 0; member < member_count_; ++member) {
+    by_fingerprint[page(member).arrival[run.seq & 1].fingerprint].set(static_cast<size_t>(member));
+  }
+  const auto first_of = [](const Members& members) { return static_cast<int>(members._Find_first()); };
+  std::vector<Members> sides;
+  for (const auto& [fingerprint, members] : by_fingerprint) sides.push_back(members);
+  std::sort(sides.begin(), sides.end(), [&](const Members& a, const Members& b) {
+    return a.count() != b.count() ? a.count() > b.count() : first_of(a) < first_of(b);
   });
-  const bool tie = sides[0]->size() == sides[1]->size();
+  const bool tie = sides.size() > 1 && sides[0].count() == sides[1].count();
 
   std::string message = "the members of group " + config_.group_name + " disagree on op " + std::to_string(run.seq) + ": ";
-  std::vector<int> blamed;
+  Members blamed;
   for (size_t i = 0; i < sides.size(); ++i) {
-    const OpCard& card = page(sides[i]->front()).ops[run.seq & 1];
-    message += (i == 0 ? "" : "; ") + DescribeMembers(*sides[i]) + " called " +
+    const OpCard& card = page(first_of(sides[i])).ops[run.seq & 1];
+    message += (i == 0 ? "" : "; ") + DescribeMembers(sides[i]) + " called " +
                DescribeOp(static_cast<OpKind>(card.kind), static_cast<Dtype>(card.dtype),
                           static_cast<Reduction>(card.reduction), card.root, card.count) +
                " at " + ReadText(card.call_site, kCallSiteBytes);
-    if (i > 0 || tie) blamed.insert(blamed.end(), sides[i]->begin(), sides[i]->end());
+    if (i > 0 || tie) blamed |= sides[i];
   }
   if (tie) message += "; no side is a majority, so either may be wrong";
   PublishError(base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage), &run, blamed);
+  return false;
 }
 
-void HostChannel::FailDeadline(const Running& run, Phase phase, const std::vector<int>& missing) {
+void HostChannel::FailDeadline(const Running& run, Phase phase, const Members& missing) {
+  const OpDeadline::Due due = run.watch.deadline.due();
+  const std::string timeout = base::FormatDuration(due.timeout);
   std::string message;
   if (run.op.kind == OpKind::kInit) {
-    message = "joining group " + config_.group_name + ": " + DescribeMembers(missing) + " never came";
+    message = "joining group " + config_.group_name + ": " + DescribeMembers(missing) + " never came within " + timeout;
   } else {
-    message = DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.root, run.op.count) + ", op " +
-              std::to_string(run.seq) + " of group " + config_.group_name + ", ran out of its " +
-              base::FormatDuration(run.op.timeout) + ": " + DescribeMembers(missing) +
+    message = DescribeRunning(run) +
+              (due.seq.value() == run.seq ? ", ran out of its " + timeout
+                                          : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
+              ": " + DescribeMembers(missing) +
               (phase == Phase::kArrival ? " never called it" : " stopped in the middle of it");
   }
   PublishError(base::DeadlineExceededError(std::move(message)).WithClass(base::FailureClass::kPeerStalled), &run,
                missing);
 }
 
-void HostChannel::FailLeft(const Running& run, Phase phase, int member) {
-  PublishError(base::UnavailableError(DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.root,
-                                                 run.op.count) +
-                                      ", op " + std::to_string(run.seq) + " of group " + config_.group_name + ": " +
-                                      DescribeMembers({member}) + " left the group " +
+void HostChannel::FailLeft(const Running& run, Phase phase, const Members& left) {
+  PublishError(base::UnavailableError(DescribeRunning(run) + ": " + DescribeMembers(left) + " left the group " +
                                       (phase == Phase::kArrival ? "without calling it" : "in the middle of it"))
                    .WithClass(base::FailureClass::kPeerDead),
-               &run, {member});
+               &run, left);
 }
 
 void HostChannel::Poison(const base::Status& reason) {
   PublishError(base::AbortedError("group " + config_.group_name + " was aborted by " +
-                                  DescribeMembers({config_.member}) + ": " + reason.ToString())
+                                  DescribeMembers(Members().set(static_cast<size_t>(config_.member))) + ": " +
+                                  reason.ToString())
                    .WithClass(reason.failure_class()),
                nullptr, {});
 }
 
-void HostChannel::PublishError(const base::Status& error, const Running* run, const std::vector<int>& blamed) {
-  if (poisoned() || error_written_.exchange(true)) return;
+void HostChannel::PublishError(const base::Status& error, const Running* run, const Members& blamed) {
+  if (poisoned()) return;
+  const std::lock_guard<std::mutex> lock(error_mutex_);
+  WriteError(error, run, blamed);
+  NameError(config_.member);
+}
+
+void HostChannel::WriteError(const base::Status& error, const Running* run, const Members& blamed) {
+  if (std::exchange(error_written_, true)) return;
   SharedError& shared = mine().error;
   shared.seq = run != nullptr ? run->seq : 0;
   shared.code = static_cast<uint32_t>(error.code());
@@ -601,27 +644,34 @@ void HostChannel::PublishError(const base::Status& error, const Running* run, co
     shared.op.root = run->op.root;
     shared.op.count = run->op.count;
   }
-  shared.blamed_count = static_cast<int32_t>(std::min<size_t>(blamed.size(), kMaxBlamed));
-  for (int i = 0; i < shared.blamed_count; ++i) {
-    const int member = blamed[static_cast<size_t>(i)];
+  shared.blamed_count = 0;
+  for (int member = 0; member < member_count_ && shared.blamed_count < kMaxBlamed; ++member) {
+    if (!blamed.test(static_cast<size_t>(member))) continue;
     const MemberPage& their = page(member);
-    const bool arrived =
-        run != nullptr && run->seq != 0 && their.arrival[run->seq & 1].seq.load(std::memory_order_acquire) == run->seq;
-    shared.blamed[i].member = member;
-    CopyText(arrived ? ReadText(their.ops[run->seq & 1].call_site, kCallSiteBytes) : "", shared.blamed[i].call_site,
-             kCallSiteBytes);
+    const bool called = run != nullptr && run->seq != 0 &&
+                        (member == config_.member ||
+                         their.arrival[run->seq & 1].seq.load(std::memory_order_acquire) == run->seq);
+    SharedError::Blamed& entry = shared.blamed[shared.blamed_count++];
+    entry.member = member;
+    CopyText(called ? ReadText(their.ops[run->seq & 1].call_site, kCallSiteBytes) : "", entry.call_site, kCallSiteBytes);
   }
   CopyText(error.message(), shared.message, sizeof shared.message);
+}
+
+void HostChannel::NameError(int member) {
   uint32_t healthy = 0;
-  control_->poison.compare_exchange_strong(healthy, static_cast<uint32_t>(config_.member) + 1,
-                                           std::memory_order_acq_rel);
+  control_->poison.compare_exchange_strong(healthy, static_cast<uint32_t>(member) + 1, std::memory_order_acq_rel);
   WakeSleepers();
 }
 
 base::Status HostChannel::PoisonStatus() const {
   const uint32_t poison = control_->poison.load(std::memory_order_acquire);
   LOCKSTEP_CHECK(poison >= 1 && poison <= static_cast<uint32_t>(member_count_), "the poison word names a member");
-  const SharedError& shared = page(static_cast<int>(poison) - 1).error;
+  return ErrorOf(static_cast<int>(poison) - 1);
+}
+
+base::Status HostChannel::ErrorOf(int member) const {
+  const SharedError& shared = page(member).error;
   base::Status status = base::Status(static_cast<base::Code>(shared.code), ReadText(shared.message, sizeof shared.message))
                             .WithClass(static_cast<base::FailureClass>(shared.failure_class));
   for (int i = 0; i < std::min(shared.blamed_count, kMaxBlamed); ++i) {

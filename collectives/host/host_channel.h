@@ -3,15 +3,18 @@
 #define LOCKSTEP_COLLECTIVES_HOST_HOST_CHANNEL_H_
 
 #include <atomic>
+#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "collectives/group.h"
 #include "collectives/host/host_layout.h"
 #include "collectives/host/op.h"
+#include "collectives/host/op_deadline.h"
 #include "collectives/host/reduce_kernels.h"
 #include "collectives/host/segment.h"
 #include "runtime/base/clock.h"
@@ -21,9 +24,9 @@ namespace lockstep::collectives {
 
 /// What a running op looks at and tells while it waits. Outlives the call to Run().
 struct OpWatch {
-  /// Steady nanoseconds at which the op fails. May move closer while it runs: an op queued behind it is due sooner.
-  const std::atomic<int64_t>* deadline = nullptr;
-  /// Told once when a wait becomes long enough to sleep, with the member waited for. May be empty.
+  /// When the op fails. May move closer while it runs: an op queued behind it is due sooner.
+  const OpDeadline& deadline;
+  /// Told when a wait becomes long enough to sleep, with the member waited for, and when that is another. May be empty.
   std::function<void(int member)> on_long_wait;
 };
 
@@ -58,11 +61,12 @@ class HostChannel {
   /// process holds this member's place; FailedPrecondition - members of another job, group, epoch or layout; those of
   /// SegmentSource::Open.
   static base::Result<std::unique_ptr<HostChannel>> Join(Config config, SegmentSource& segments,
-                                                         base::SteadyTime deadline);
+                                                         const OpDeadline& deadline);
   /// Tells the others that this member is gone; those that need it fail at once.
   ~HostChannel();
 
-  /// Executes `op`, number `seq` (from 1, without gaps). Errors: FailedPrecondition (kUsage) - the members' calls differ;
+  /// Executes `op`, number `seq` (from 1, without gaps). Errors: FailedPrecondition (kUsage) - the members' calls differ, or
+  /// another member refused its own; `op.refusal` - which the others then hear of;
   /// DeadlineExceeded - the missing members are blamed; Unavailable (kPeerDead) - a needed member has left; Aborted -
   /// poisoned before, or interrupted.
   base::Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch);
@@ -74,19 +78,24 @@ class HostChannel {
 
  private:
   enum class Phase { kArrival, kData };
+  using Members = std::bitset<kMaxHostMembers>;
   struct Running;  // the op being executed
   class Patience;
 
   HostChannel(Config config, std::shared_ptr<Segment> segment, HostLayout layout);
 
   base::Status Enter();
-  base::Status AwaitJoins(base::SteadyTime deadline);
+  base::Status AwaitJoins(const OpDeadline& deadline);
   base::Status CheckCards() const;
   void ChooseSpinning();
 
-  void Arrive(const Running& run);
+  void FillCard(const Running& run);
+  void Arrive(const Running& run, uint64_t fingerprint);
+  base::Status Refuse(const Running& run);
   bool AwaitArrivals(const Running& run);
   bool FingerprintsAgree(const Running& run);
+  /// True when `member`, who has come to the op, refused its own call; that is the group's error then.
+  bool AdoptRefusal(const Running& run, int member);
 
   bool Move(const Running& run);
   void FinishSmall(const Running& run);
@@ -94,25 +103,38 @@ class HostChannel {
   bool GatherWindows(const Running& run);
   bool BroadcastWindows(const Running& run);
 
-  /// Waits until `reached(member)`. False: failure_ or the group's poison says why.
+  /// Waits until `reached(member)` for each of [begin, end) but myself. False: the group's poison says why, or this member
+  /// was interrupted.
   template <class Reached>
-  bool AwaitOne(const Running& run, Phase phase, int member, const Reached& reached);
+  bool Await(const Running& run, Phase phase, int begin, int end, const Reached& reached);
   template <class Reached>
-  bool AwaitAll(const Running& run, Phase phase, const Reached& reached);
+  bool AwaitLong(const Running& run, Phase phase, int begin, int end, const Reached& reached);
+  template <class Reached>
+  bool AwaitAll(const Running& run, Phase phase, const Reached& reached) {
+    return Await(run, phase, 0, member_count_, reached);
+  }
+  template <class Reached>
+  void Sleep(base::Duration at_most, int member, const Reached& reached);
   bool AwaitCounter(const Running& run, std::atomic<uint64_t> ProgressLine::* counter, uint64_t target);
   void Publish(std::atomic<uint64_t> ProgressLine::* counter, uint64_t value);
   void WakeSleepers();
 
-  void FailMismatch(const Running& run);
-  void FailDeadline(const Running& run, Phase phase, const std::vector<int>& missing);
-  void FailLeft(const Running& run, Phase phase, int member);
-  /// Fills my SharedError and makes it the group's, unless another was first.
-  void PublishError(const base::Status& error, const Running* run, const std::vector<int>& blamed);
+  /// False, for FingerprintsAgree.
+  bool FailMismatch(const Running& run);
+  void FailDeadline(const Running& run, Phase phase, const Members& missing);
+  void FailLeft(const Running& run, Phase phase, const Members& left);
+  /// Makes my SharedError the group's, unless another was first. It says `error`, unless it says one already.
+  void PublishError(const base::Status& error, const Running* run, const Members& blamed);
+  void WriteError(const base::Status& error, const Running* run, const Members& blamed);
+  void NameError(int member);
+  base::Status ErrorOf(int member) const;
   base::Status PoisonStatus() const;
+  base::Status FailedBefore(const base::Status& root) const;
   base::Status LeavingError() const;
   bool poisoned() const { return control_->poison.load(std::memory_order_acquire) != 0; }
 
-  std::string DescribeMembers(const std::vector<int>& members) const;
+  std::string DescribeMembers(const Members& members) const;
+  std::string DescribeRunning(const Running& run) const;
   base::Subject SubjectOf(int member, std::string call_site) const;
   MemberPage& page(int member) const {
     return *reinterpret_cast<MemberPage*>(segment_->data() + layout_.page_offset(member));
@@ -130,13 +152,15 @@ class HostChannel {
   const HostLayout layout_;
   const int member_count_;
   Control* const control_;
-  base::RealClock clock_;  // deadlines here are about other processes, which no simulated clock moves
+  base::RealClock clock_;  // waits here are for other processes, which no simulated clock moves
   int spin_limit_ = 0;
   bool entered_ = false;
   uint64_t next_window_ = kFirstWindow;  // this and the next: confined to whoever is in Run()
   bool ended_ = false;                   // an op failed: none is begun any more, also before the poison shows
+  bool refused_ = false;                 // it was refused, and my SharedError says why
   std::atomic<bool> interrupted_{false};
-  std::atomic<bool> error_written_{false};
+  std::mutex error_mutex_;
+  bool error_written_ = false;           // guarded by error_mutex_
 };
 
 }  // namespace lockstep::collectives

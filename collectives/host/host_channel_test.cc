@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <mutex>
 #include <thread>
 
 #include "collectives/host/local_segments.h"
@@ -31,17 +33,27 @@ class HostChannelTest : public ::testing::Test {
 
   std::unique_ptr<HostChannel> Join(int member) {
     return std::move(HostChannel::Join({.group_name = "world", .member = member, .world_ranks = {Rank(0), Rank(1)}},
-                                       segments_, clock_.Now() + seconds(60)))
+                                       segments_, DeadlineIn(seconds(60))))
         .value();
+  }
+
+  // Valid until the test's end.
+  const OpDeadline& DeadlineIn(base::Duration timeout, uint64_t seq = 0) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    OpDeadline& deadline = deadlines_.emplace_back(awake_);
+    deadline.Set({.at = awake_.Now() + timeout, .seq = OpSeq(seq), .timeout = timeout});
+    return deadline;
   }
 
   base::Status RunBarrier(HostChannel& channel, uint64_t seq, base::Duration timeout = seconds(60)) {
     const Op op{.kind = OpKind::kBarrier, .timeout = timeout};
-    const std::atomic<int64_t> deadline{(clock_.Now() + timeout).time_since_epoch().count()};
-    return channel.Run(op, OpSeq(seq), {.deadline = &deadline});
+    return channel.Run(op, OpSeq(seq), {.deadline = DeadlineIn(timeout, seq)});
   }
 
   base::RealClock clock_;
+  AwakeClock awake_{clock_};
+  std::mutex mutex_;
+  std::deque<OpDeadline> deadlines_;  // guarded by mutex_
   LocalSegments segments_;
   std::unique_ptr<HostChannel> first_, second_;
 };
@@ -69,18 +81,24 @@ TEST_F(HostChannelTest, TheFirstErrorIsEverybodysAndStays) {
 
 TEST_F(HostChannelTest, ALongWaitTellsWhomItIsFor) {
   int waited_for = -1;
-  const Op op{.kind = OpKind::kBarrier, .timeout = milliseconds(50)};
-  const std::atomic<int64_t> deadline{(clock_.Now() + op.timeout).time_since_epoch().count()};
-  EXPECT_THAT(second_->Run(op, OpSeq(1), {.deadline = &deadline, .on_long_wait = [&](int member) { waited_for = member; }}),
+  const Op op{.kind = OpKind::kBarrier};
+  EXPECT_THAT(second_->Run(op, OpSeq(1),
+                           {.deadline = DeadlineIn(milliseconds(50), 1),
+                            .on_long_wait = [&](int member) { waited_for = member; }}),
               StatusIs(Code::kDeadlineExceeded));
   EXPECT_EQ(waited_for, 0);
 }
 
-TEST_F(HostChannelTest, TheDeadlineMayMoveCloserWhileAnOpRuns) {
-  const Op op{.kind = OpKind::kBarrier, .timeout = seconds(600)};
-  std::atomic<int64_t> deadline{(clock_.Now() + op.timeout).time_since_epoch().count()};
-  const OpWatch watch{.deadline = &deadline, .on_long_wait = [&](int) { deadline = 1; }};
-  EXPECT_THAT(first_->Run(op, OpSeq(1), watch), StatusIs(Code::kDeadlineExceeded));
+// The message once named the op in progress and its ten minutes, after 50 ms.
+TEST_F(HostChannelTest, TheDeadlineMayMoveCloserWhileAnOpRunsAndIsNamedAsTheOtherOps) {
+  const Op op{.kind = OpKind::kBarrier};
+  OpDeadline deadline(awake_);
+  deadline.Set({.at = awake_.Now() + seconds(600), .seq = OpSeq(1), .timeout = seconds(600)});
+  const OpWatch watch{.deadline = deadline, .on_long_wait = [&](int) {
+                        deadline.BringForward({.at = awake_.Now(), .seq = OpSeq(4), .timeout = milliseconds(50)});
+                      }};
+  EXPECT_THAT(first_->Run(op, OpSeq(1), watch),
+              StatusIs(Code::kDeadlineExceeded, HasSubstr("holds up op 4, which ran out of its 50ms")));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/host_group.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -98,6 +99,10 @@ base::Result<std::unique_ptr<HostGroup>> HostGroup::Create(Config config, Segmen
   }
   if (size == 1) return std::unique_ptr<HostGroup>(new HostGroup(std::move(config), nullptr));
   const base::RealClock clock;
+  AwakeClock awake(clock);
+  OpDeadline deadline(awake);
+  const base::Duration timeout = std::min(config.join_timeout, kMaxTimeout);
+  deadline.Set({.at = awake.Now() + timeout, .timeout = timeout});
   ASSIGN_OR_RETURN(auto channel,
                    HostChannel::Join({.job = config.job,
                                       .host = config.host,
@@ -107,7 +112,7 @@ base::Result<std::unique_ptr<HostGroup>> HostGroup::Create(Config config, Segmen
                                       .incarnation = config.incarnation,
                                       .member = config.rank.value(),
                                       .world_ranks = config.world_ranks},
-                                     segments, clock.Now() + config.join_timeout));
+                                     segments, deadline));
   return std::unique_ptr<HostGroup>(new HostGroup(std::move(config), std::move(channel)));
 }
 
@@ -118,7 +123,7 @@ HostGroup::HostGroup(Config config, std::unique_ptr<HostChannel> channel)
       channel_(std::move(channel)) {
   lockstep_fork_guard_init(&guard_);
   queue_ = std::make_shared<OpQueue>(
-      [this](QueuedWork& work, const std::atomic<int64_t>& deadline) { return Execute(work, deadline); },
+      [this](QueuedWork& work, const OpDeadline& deadline) { return Execute(work, deadline); },
       [this](QueuedWork& work, const base::Status& status, base::SteadyTime now) {
         if (config_.recorder == nullptr) return;
         config_.recorder->Ended(work.record, RecordStateOf(StateOf(status)), status.ok() ? work.op().bytes() : 0, now);
@@ -141,8 +146,9 @@ HostGroup::~HostGroup() {
 Op HostGroup::MakeOp(OpKind kind, const OpOptions& options) const {
   Op op;
   op.kind = kind;
-  op.timeout = options.timeout.count() > 0 ? options.timeout
-                                           : base::Duration(timeout_ns_.load(std::memory_order_relaxed));
+  op.timeout = std::min(kMaxTimeout, options.timeout.count() > 0
+                                         ? options.timeout
+                                         : base::Duration(timeout_ns_.load(std::memory_order_relaxed)));
   op.call_file = options.call_site.file_name();
   op.call_line = options.call_site.line();
   op.tag = options.tag;
@@ -159,7 +165,7 @@ std::shared_ptr<Work> HostGroup::AllReduce(ConstBuffer in, Buffer out, Reduction
   return Submit(std::move(op), CheckAllReduce(in, out, reduction));
 }
 
-std::shared_ptr<Work> HostGroup::Broadcast(Buffer buffer, base::Rank root, OpOptions options) {
+std::shared_ptr<Work> HostGroup::Broadcast(Buffer buffer, base::GroupRank root, OpOptions options) {
   Op op = MakeOp(OpKind::kBroadcast, options);
   op.dtype = buffer.dtype;
   op.root = root.value();
@@ -195,7 +201,7 @@ std::shared_ptr<Work> HostGroup::Submit(Op op, base::Status valid) {
         "a collective of group " + info_.name + " was called in a forked child of rank " +
         info_.world_ranks[static_cast<size_t>(info_.rank.value())].ToString() + "; only the rank itself may call it"));
   }
-  if (!valid.ok()) return queue_->Refuse(std::move(op), std::move(valid));
+  op.refusal = std::move(valid);
   std::shared_ptr<QueuedWork> work = queue_->MakeWork(std::move(op));
   if (config_.recorder != nullptr) {
     const Op& made = work->op();
@@ -217,27 +223,36 @@ std::shared_ptr<Work> HostGroup::Submit(Op op, base::Status valid) {
          .call_line = made.call_line,
          .tag = made.tag.c_str()});
   }
-  if (queue_->Enqueue(work)) return work;
-  return queue_->Refuse(work->op(), base::ResourceExhaustedError("more than " + std::to_string(OpQueue::kMaxQueued) +
-                                                                 " ops of group " + info_.name +
-                                                                 " are in flight; wait for some first"));
+  queue_->Enqueue(work);
+  return work;
 }
 
-base::Status HostGroup::Execute(QueuedWork& work, const std::atomic<int64_t>& deadline) {
+base::Status HostGroup::Execute(QueuedWork& work, const OpDeadline& deadline) {
   Recorder* const recorder = config_.recorder;
   if (recorder != nullptr) recorder->Started(work.record, work.started());
-  if (channel_ == nullptr) {
-    if (aborted_.load(std::memory_order_relaxed)) return base::AbortedError("group " + info_.name + " was aborted");
-    CopyAlone(work.op());
-    return base::OkStatus();
-  }
-  OpWatch watch{.deadline = &deadline};
+  if (channel_ == nullptr) return ExecuteAlone(work.op());
+  OpWatch watch{.deadline = deadline};
   if (recorder != nullptr) {
     watch.on_long_wait = [this, recorder, ticket = work.record](int member) {
       recorder->WaitsFor(ticket, info_.world_ranks[static_cast<size_t>(member)]);
     };
   }
   return channel_->Run(work.op(), work.seq(), watch);
+}
+
+// As with other members: the first error is the last word.
+base::Status HostGroup::ExecuteAlone(const Op& op) {
+  const std::lock_guard<std::mutex> lock(alone_mutex_);
+  if (!alone_error_.ok()) {
+    return base::AbortedError("group " + info_.name + " failed before this call and cannot be used any more")
+        .WithCause(alone_error_);
+  }
+  if (op.refusal.ok()) {
+    CopyAlone(op);
+  } else {
+    alone_error_ = op.refusal;
+  }
+  return op.refusal;
 }
 
 void HostGroup::CopyAlone(const Op& op) const {
@@ -251,8 +266,9 @@ void HostGroup::CopyAlone(const Op& op) const {
 
 void HostGroup::Abort(base::Status reason) {
   if (!owner()) return;
-  aborted_.store(true, std::memory_order_relaxed);
-  if (channel_ != nullptr) channel_->Poison(reason);
+  if (channel_ != nullptr) return channel_->Poison(reason);
+  const std::lock_guard<std::mutex> lock(alone_mutex_);
+  if (alone_error_.ok()) alone_error_ = base::AbortedError("group " + info_.name + " was aborted: " + reason.ToString());
 }
 
 }  // namespace lockstep::collectives

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,7 @@ class HostGroup final : public Group {
     std::string name = "world";
     base::Round epoch;
     base::Incarnation incarnation;
-    base::Rank rank;                                     // mine in this group
+    base::GroupRank rank;                                // mine
     std::vector<base::Rank> world_ranks;                 // by group rank; equal on all members
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
@@ -51,7 +52,7 @@ class HostGroup final : public Group {
 
   const GroupInfo& info() const override { return info_; }
   std::shared_ptr<Work> AllReduce(ConstBuffer in, Buffer out, Reduction reduction, OpOptions options = {}) override;
-  std::shared_ptr<Work> Broadcast(Buffer buffer, base::Rank root, OpOptions options = {}) override;
+  std::shared_ptr<Work> Broadcast(Buffer buffer, base::GroupRank root, OpOptions options = {}) override;
   std::shared_ptr<Work> AllGather(ConstBuffer in, Buffer out, OpOptions options = {}) override;
   std::shared_ptr<Work> Barrier(OpOptions options = {}) override;
   void SetTimeout(base::Duration timeout) override { timeout_ns_.store(timeout.count(), std::memory_order_relaxed); }
@@ -61,9 +62,10 @@ class HostGroup final : public Group {
   HostGroup(Config config, std::unique_ptr<HostChannel> channel);
 
   Op MakeOp(OpKind kind, const OpOptions& options) const;
-  /// Queues `op` when `valid`; else the Work carries the error.
+  /// Queues `op`, as a refused one when it is not `valid`.
   std::shared_ptr<Work> Submit(Op op, base::Status valid);
-  base::Status Execute(QueuedWork& work, const std::atomic<int64_t>& deadline);
+  base::Status Execute(QueuedWork& work, const OpDeadline& deadline);
+  base::Status ExecuteAlone(const Op& op);
   void CopyAlone(const Op& op) const;
   bool owner() const { return lockstep_fork_guard_is_owner(&guard_); }
 
@@ -71,7 +73,8 @@ class HostGroup final : public Group {
   const GroupInfo info_;
   lockstep_fork_guard guard_;
   std::atomic<int64_t> timeout_ns_;
-  std::atomic<bool> aborted_{false};       // a group of one has no channel that could tell
+  std::mutex alone_mutex_;
+  base::Status alone_error_;               // guarded by alone_mutex_; a group of one has no channel that keeps it
   std::unique_ptr<HostChannel> channel_;   // null in a group of one
   std::shared_ptr<OpQueue> queue_;
 };

@@ -9,11 +9,6 @@
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
-namespace {
-
-int64_t Nanoseconds(base::SteadyTime time) { return time.time_since_epoch().count(); }
-
-}  // namespace
 
 Work::State StateOf(const base::Status& status) {
   switch (status.code()) {
@@ -65,7 +60,9 @@ OpQueue::~OpQueue() {
 
 std::shared_ptr<QueuedWork> OpQueue::MakeWork(Op op) {
   // Without the lock: next_seq_ changes only in Enqueue, and one thread at a time calls these.
-  return std::make_shared<QueuedWork>(shared_from_this(), std::move(op), next_seq_, clock_.Now());
+  const base::SteadyTime now = clock_.Now();
+  const AwakeTime due = awake_.At(now) + op.timeout;
+  return std::make_shared<QueuedWork>(shared_from_this(), std::move(op), next_seq_, now, due);
 }
 
 std::shared_ptr<Work> OpQueue::Refuse(Op op, base::Status error) {
@@ -77,18 +74,17 @@ std::shared_ptr<Work> OpQueue::Refuse(Op op, base::Status error) {
   return work;
 }
 
-bool OpQueue::Enqueue(const std::shared_ptr<QueuedWork>& work) {
+void OpQueue::Enqueue(const std::shared_ptr<QueuedWork>& work) {
   Lock lock(mutex_);
   LOCKSTEP_CHECK(!closed_ && work->seq_ == next_seq_, "one thread at a time calls a group's ops");
-  if (queue_.size() >= kMaxQueued) return false;
   ++next_seq_;
   const bool behind_another = running_ || !queue_.empty();
   queue_.push_back(work);
   if (never_blocks_) {
     if (!running_) RunFront(lock);
-    return true;
+    return;
   }
-  if (running_) deadline_.store(std::min(deadline_.load(), Nanoseconds(work->deadline())));
+  if (running_) deadline_.BringForward(work->due());
   if (behind_another || parked_ || !thread_.joinable()) {
     urgent_ = urgent_ || behind_another;
     if (!thread_.joinable()) {
@@ -97,7 +93,7 @@ bool OpQueue::Enqueue(const std::shared_ptr<QueuedWork>& work) {
       thread_wake_.notify_one();
     }
   }
-  return true;
+  while (queue_.size() > kMaxQueued) RunFrontOrWait(lock);
 }
 
 // With all signals blocked: they are the program's, and meant for its own threads.
@@ -120,10 +116,10 @@ void OpQueue::RunFront(Lock& lock) {
   const std::shared_ptr<QueuedWork> work = queue_.front();
   queue_.pop_front();
   running_ = true;
-  int64_t deadline = Nanoseconds(work->deadline());
-  for (const auto& other : queue_) deadline = std::min(deadline, Nanoseconds(other->deadline()));
-  deadline_.store(deadline);
+  deadline_.Set(work->due());
+  for (const auto& other : queue_) deadline_.BringForward(other->due());
   work->started_ = clock_.Now();
+  awake_.At(*work->started_);  // a look: it may have been queued while the process was stopped
   work->state_.store(Work::State::kStarted, std::memory_order_release);
 
   lock.unlock();
@@ -143,26 +139,28 @@ void OpQueue::Finish(const std::shared_ptr<QueuedWork>& work, base::Status statu
   work->state_.store(StateOf(status), std::memory_order_release);
   work->status_ = std::move(status);
   changed_.notify_all();
-  if (!ready_callbacks_.empty() || (urgent_ && !queue_.empty())) thread_wake_.notify_one();
+  if (!ready_callbacks_.empty() || !queue_.empty()) thread_wake_.notify_one();
 }
 
 base::Status OpQueue::Wait(QueuedWork& work) {
   Lock lock(mutex_);
-  while (!work.completed_.has_value()) {
-    if (running_ || closed_) {
-      changed_.wait(lock);
-    } else {
-      RunFront(lock);
-    }
-  }
+  while (!work.completed_.has_value()) RunFrontOrWait(lock);
   return work.status_;
+}
+
+void OpQueue::RunFrontOrWait(Lock& lock) {
+  if (running_ || closed_) {
+    changed_.wait(lock);
+  } else {
+    RunFront(lock);
+  }
 }
 
 // Not on this thread: an op cannot be left in the middle when the time is up.
 base::Status OpQueue::WaitFor(QueuedWork& work, base::Duration at_most) {
   Lock lock(mutex_);
   if (!work.completed_.has_value() && !closed_) NudgeThread(lock);
-  const base::SteadyTime until = clock_.Now() + at_most;
+  const base::SteadyTime until = clock_.Now() + std::min(at_most, kMaxTimeout);
   if (changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); })) return work.status_;
   return base::DeadlineExceededError(DescribeOp(work.op_.kind, work.op_.dtype, work.op_.reduction, work.op_.root,
                                                 work.op_.count) +
@@ -204,10 +202,18 @@ void OpQueue::ThreadMain() {
       continue;
     }
     if (queue_.empty()) urgent_ = false;
-    if (!queue_.empty()) quiet_looks = 0;
-    if (!running_ && !queue_.empty() && (urgent_ || clock_.Now() - queue_.front()->enqueued_ >= kPatience)) {
-      RunFront(lock);
-      continue;
+    if (!queue_.empty()) {
+      quiet_looks = 0;
+      if (running_) {  // who executes that op looks at the clock, and its end is told
+        thread_wake_.wait(lock);
+        continue;
+      }
+      const base::SteadyTime now = clock_.Now();
+      awake_.At(now);
+      if (urgent_ || now - queue_.front()->enqueued_ >= kPatience) {
+        RunFront(lock);
+        continue;
+      }
     }
     if (quiet_looks < kIdleLooks || !queue_.empty()) {
       ++quiet_looks;

@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/awake_clock.h"
 #include "collectives/host/op.h"
+#include "collectives/host/op_deadline.h"
 #include "collectives/recorder/recorder.h"
 #include "collectives/work.h"
 #include "runtime/base/clock.h"
@@ -30,8 +32,8 @@ lockstep_record_state RecordStateOf(Work::State state);
 /// A Work of an OpQueue. All its changing state is the queue's, under the queue's mutex.
 class QueuedWork final : public Work, public std::enable_shared_from_this<QueuedWork> {
  public:
-  QueuedWork(std::shared_ptr<OpQueue> queue, Op op, base::OpSeq seq, base::SteadyTime enqueued)
-      : queue_(std::move(queue)), op_(std::move(op)), seq_(seq), enqueued_(enqueued) {}
+  QueuedWork(std::shared_ptr<OpQueue> queue, Op op, base::OpSeq seq, base::SteadyTime enqueued, AwakeTime due)
+      : queue_(std::move(queue)), op_(std::move(op)), seq_(seq), enqueued_(enqueued), due_(due) {}
 
   State state() const override;
   base::OpSeq seq() const override { return seq_; }
@@ -43,7 +45,7 @@ class QueuedWork final : public Work, public std::enable_shared_from_this<Queued
 
   const Op& op() const { return op_; }
   base::SteadyTime enqueued() const { return enqueued_; }
-  base::SteadyTime deadline() const { return enqueued_ + op_.timeout; }
+  OpDeadline::Due due() const { return {.at = due_, .seq = seq_, .timeout = op_.timeout}; }
   /// When Execute began; for the executor.
   base::SteadyTime started() const { return *started_; }
   /// The executor's own, from Enqueue's caller to Execute.
@@ -56,6 +58,7 @@ class QueuedWork final : public Work, public std::enable_shared_from_this<Queued
   const Op op_;
   const base::OpSeq seq_;
   const base::SteadyTime enqueued_;
+  const AwakeTime due_;
 
   std::atomic<State> state_{State::kEnqueued};  // written under the queue's mutex
   base::Status status_;                         // this and the rest guarded by the queue's mutex
@@ -69,20 +72,21 @@ class QueuedWork final : public Work, public std::enable_shared_from_this<Queued
 /// (about 60 us here) against ops of one; everything else is the progress thread's: a second op queued behind one, a
 /// callback, a bounded wait, polling, or an op that nobody has begun to wait for within kPatience.
 ///
-/// The progress thread starts with the first op and looks in once every kPatience while the group is busy, so that queueing
-/// a lone op costs no wake-up; after kIdleLooks quiet looks it sleeps until it is told.
+/// The progress thread starts with the first op and looks in once every kPatience while ops come, so that queueing
+/// a lone op costs no wake-up; after kIdleLooks quiet looks, and while another thread executes an op, it sleeps until it is
+/// told.
 ///
 /// Thread-safe. Held by shared_ptr, since Works and the progress thread may outlive the group.
 class OpQueue : public std::enable_shared_from_this<OpQueue> {
  public:
-  /// Executes one op and blocks until its end. `deadline` (steady nanoseconds) may move closer meanwhile.
-  using Execute = std::function<base::Status(QueuedWork&, const std::atomic<int64_t>& deadline)>;
+  /// Executes one op and blocks until its end. `deadline` may move closer meanwhile.
+  using Execute = std::function<base::Status(QueuedWork&, const OpDeadline& deadline)>;
   /// Told of each op that ends, before its waiters are.
   using Ended = std::function<void(QueuedWork&, const base::Status&, base::SteadyTime now)>;
 
   static constexpr base::Duration kPatience = std::chrono::milliseconds(1);
   static constexpr int kIdleLooks = 100;
-  /// Ops in flight in one group; more is ResourceExhausted at the call.
+  /// Ops in flight in one group; a further call waits until one has ended.
   static constexpr size_t kMaxQueued = 4096;
 
   /// `never_blocks`: ops run inside Enqueue (a group of one).
@@ -91,9 +95,10 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   ~OpQueue();
 
   std::shared_ptr<QueuedWork> MakeWork(Op op);
-  /// Queues what MakeWork made; its number is the next in order. Returns false when kMaxQueued are in flight.
-  bool Enqueue(const std::shared_ptr<QueuedWork>& work);
-  /// A Work that never ran, with the error that kept it from running.
+  /// Queues what MakeWork made; its number is the next in order. Blocks: while more than kMaxQueued are in flight,
+  /// executing some of them meanwhile; their deadlines, and that of `work`, bound it.
+  void Enqueue(const std::shared_ptr<QueuedWork>& work);
+  /// A Work that was never queued, with the error that kept it from that.
   std::shared_ptr<Work> Refuse(Op op, base::Status error);
 
   /// Ends everything queued with `reason` and waits for the op in progress, which the owner has interrupted. Callbacks
@@ -105,6 +110,8 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   using Lock = std::unique_lock<std::mutex>;
 
   void RunFront(Lock& lock);
+  /// One step of who waits for ops to end.
+  void RunFrontOrWait(Lock& lock);
   void Finish(const std::shared_ptr<QueuedWork>& work, base::Status status);
   void StartThread();
   void NudgeThread(Lock& lock);
@@ -118,6 +125,8 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   Ended ended_;
   const bool never_blocks_;
   base::RealClock clock_;
+  AwakeClock awake_{clock_};     // looked at by whoever executes an op, and by the thread while ops are queued
+  OpDeadline deadline_{awake_};  // of the op in progress
 
   std::mutex mutex_;
   std::condition_variable changed_;   // an op ended, or the runner is free
@@ -132,7 +141,6 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   std::thread thread_;
 
   base::OpSeq next_seq_{1};  // touched by the group's caller alone
-  std::atomic<int64_t> deadline_{0};  // the earliest of the op in progress and those behind it
 };
 
 }  // namespace lockstep::collectives

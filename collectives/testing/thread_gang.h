@@ -38,7 +38,7 @@ class ThreadGang {
     config.job = "test";
     config.host = "here";
     config.epoch = epoch;
-    config.rank = base::Rank(rank);
+    config.rank = base::GroupRank(rank);
     config.world_ranks = world_ranks_;
     config.timeout = timeout;
     config.join_timeout = join_timeout;

@@ -94,7 +94,7 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
   config.name = "world";
   config.epoch = world_.round;
   config.incarnation = world_.incarnation;
-  config.rank = world_.rank;
+  config.rank = base::GroupRank(world_.rank.value());  // all ranks, in the order of the world
   for (int rank = 0; rank < world_.world_size; ++rank) config.world_ranks.emplace_back(rank);
   config.join_timeout = timeout;
   auto tied = std::make_shared<TiedGroup>();

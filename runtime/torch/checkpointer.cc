@@ -221,7 +221,7 @@ Result<std::unique_ptr<Checkpointer>> Checkpointer::Create(Config config, Parts 
                                                            storage::FileSystem& files) {
   auto checkpointer = std::unique_ptr<Checkpointer>(new Checkpointer(parts, group));
   Status opened;
-  if (group.rank() == base::Rank(0)) {
+  if (group.rank() == base::GroupRank(0)) {
     auto store = CheckpointStore::Create(std::move(config), files);
     opened = store.status();
     if (store.ok()) checkpointer->store_ = std::move(store).value();
@@ -306,7 +306,7 @@ Status Checkpointer::Share(std::optional<CheckpointFile>& file) {
   const bool is_source = store_ != nullptr;
   int64_t size = file.has_value() ? static_cast<int64_t>(file->bytes().size()) : -1;
   RETURN_IF_ERROR(
-      group_.Broadcast({&size, 1, Dtype::kI64}, base::Rank(0), {.tag = "checkpoint"})->Wait());
+      group_.Broadcast({&size, 1, Dtype::kI64}, base::GroupRank(0), {.tag = "checkpoint"})->Wait());
   if (size < 0) return OkStatus();
   const std::string what = "making room for a checkpoint of " + std::to_string(size) + " bytes";
   std::vector<std::byte> received;
@@ -317,7 +317,7 @@ Status Checkpointer::Share(std::optional<CheckpointFile>& file) {
   // The source is only read; Broadcast has one buffer for both directions.
   void* data = is_source ? const_cast<std::byte*>(file->bytes().data()) : received.data();
   RETURN_IF_ERROR(group_
-                      .Broadcast({data, static_cast<size_t>(size), Dtype::kU8}, base::Rank(0),
+                      .Broadcast({data, static_cast<size_t>(size), Dtype::kU8}, base::GroupRank(0),
                                  {.tag = "checkpoint"})
                       ->Wait());
   Status parsed;

@@ -369,11 +369,11 @@ TEST_F(CheckpointerTest, AnotherWorldSizeIsRefusedWithWhatToDo) {
 TEST_F(CheckpointerTest, FailureOfTheWriterIsEverybodys) {
   ThreadGang({Rank(3), Rank(5)}).Run([&](Group& group) {
     Training training(MakeSgd, group, files_);
-    if (group.rank() == Rank(0)) files_.FailCall(1);
+    if (group.rank() == base::GroupRank(0)) files_.FailCall(1);
 
     const Status status = training.checkpointer->Save(5);
 
-    if (group.rank() == Rank(0)) {
+    if (group.rank() == base::GroupRank(0)) {
       EXPECT_THAT(status, StatusIs(Code::kResourceExhausted));
     } else {
       EXPECT_THAT(status, StatusIs(Code::kAborted,

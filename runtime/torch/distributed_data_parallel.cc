@@ -226,8 +226,8 @@ class DistributedDataParallel::Reducer {
     return failure_;
   }
 
-  /// Asks for the mean of one element of each dtype: an answer of a group that has no such mean is
-  /// the same on all ranks and leaves it whole, where the first bucket's would end the training.
+  /// Asks for the mean of one element of each dtype: a group that has no such mean says so here, on
+  /// all ranks, and not with the first bucket.
   Status CheckMeansExist() {
     std::set<Dtype> asked;
     for (const Bucket& bucket : buckets_) {

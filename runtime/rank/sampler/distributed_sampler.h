@@ -32,7 +32,7 @@ class DistributedSampler {
     int64_t dataset_size = 0;  // at least 1
     int64_t global_batch = 0;  // samples a step over all ranks, at least 1
     uint64_t seed = 0;
-    base::Rank rank;
+    base::GroupRank rank;
     int world_size = 1;
   };
 

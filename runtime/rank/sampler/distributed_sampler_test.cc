@@ -14,7 +14,7 @@ namespace lockstep::rank {
 namespace {
 
 using base::Code;
-using base::Rank;
+using base::GroupRank;
 using base::testing::StatusIs;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -26,7 +26,7 @@ std::vector<DistributedSampler> Gang(int world_size, int64_t dataset_size, int64
   std::vector<DistributedSampler> samplers;
   for (int rank = 0; rank < world_size; ++rank) {
     samplers.push_back(
-        DistributedSampler::Create({dataset_size, global_batch, seed, Rank(rank), world_size})
+        DistributedSampler::Create({dataset_size, global_batch, seed, GroupRank(rank), world_size})
             .value());
   }
   return samplers;
@@ -153,16 +153,16 @@ TEST(DistributedSamplerTest, StateOfAnotherTrainingIsRefused) {
 }
 
 TEST(DistributedSamplerTest, BadConfigurationNamesTheField) {
-  EXPECT_THAT(DistributedSampler::Create({0, 1, 0, Rank(0), 1}),
+  EXPECT_THAT(DistributedSampler::Create({0, 1, 0, GroupRank(0), 1}),
               StatusIs(Code::kInvalidArgument, HasSubstr("dataset_size is 0")));
-  EXPECT_THAT(DistributedSampler::Create({1, 0, 0, Rank(0), 1}),
+  EXPECT_THAT(DistributedSampler::Create({1, 0, 0, GroupRank(0), 1}),
               StatusIs(Code::kInvalidArgument, HasSubstr("global_batch is 0")));
-  EXPECT_OK(DistributedSampler::Create({1, int64_t{1} << 31, 0, Rank(0), 1}));
-  EXPECT_THAT(DistributedSampler::Create({1, (int64_t{1} << 31) + 1, 0, Rank(0), 1}),
+  EXPECT_OK(DistributedSampler::Create({1, int64_t{1} << 31, 0, GroupRank(0), 1}));
+  EXPECT_THAT(DistributedSampler::Create({1, (int64_t{1} << 31) + 1, 0, GroupRank(0), 1}),
               StatusIs(Code::kInvalidArgument));
-  EXPECT_THAT(DistributedSampler::Create({1, 1, 0, Rank(2), 2}),
+  EXPECT_THAT(DistributedSampler::Create({1, 1, 0, GroupRank(2), 2}),
               StatusIs(Code::kInvalidArgument, HasSubstr("rank 2 of a world of 2")));
-  EXPECT_THAT(DistributedSampler::Create({1, 1, 0, Rank(-1), 2}), StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(DistributedSampler::Create({1, 1, 0, GroupRank(-1), 2}), StatusIs(Code::kInvalidArgument));
 }
 
 }  // namespace

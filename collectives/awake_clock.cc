@@ -1,0 +1,15 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/awake_clock.h"
+
+#include <algorithm>
+
+namespace lockstep::collectives {
+
+AwakeTime AwakeClock::At(base::SteadyTime now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (now - last_look_ > kPause) paused_ += now - last_look_;
+  last_look_ = std::max(last_look_, now);  // a thread may come late with what it read
+  return AwakeTime(now.time_since_epoch() - paused_);
+}
+
+}  // namespace lockstep::collectives

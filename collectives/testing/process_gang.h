@@ -1,0 +1,122 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_TESTING_PROCESS_GANG_H_
+#define LOCKSTEP_COLLECTIVES_TESTING_PROCESS_GANG_H_
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <new>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "collectives/host/host_group.h"
+#include "collectives/host/segment.h"
+#include "runtime/base/check.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::collectives::testing {
+
+/// Runs ranks as forked processes, each with its member of one host group, for tests that stop or kill them. Start it from
+/// a process with one thread. Confined to the test's thread; what is left of the gang ends with it.
+class ProcessGang {
+ public:
+  /// What the ranks and the test tell each other.
+  struct Board {
+    std::atomic<int> arrived{0};
+    std::atomic<int> go{0};
+  };
+
+  /// `body` on every rank, whose group's ops have `timeout`. A rank's process ends with 0 when nothing failed in it.
+  ProcessGang(int size, base::Duration timeout, const std::function<void(Group&, Board&)>& body)
+      : board_(new (SharedMemory(sizeof(Board))) Board) {
+    OneSegment segments;
+    for (int rank = 0; rank < size; ++rank) {
+      std::fflush(nullptr);
+      const pid_t pid = fork();
+      LOCKSTEP_CHECK(pid >= 0, "fork");
+      if (pid == 0) RunRank(rank, size, timeout, segments, body);
+      pids_.push_back(pid);
+    }
+  }
+  ~ProcessGang() {
+    for (int rank = 0; rank < static_cast<int>(pids_.size()); ++rank) {
+      if (pids_[static_cast<size_t>(rank)] < 0) continue;
+      Signal(rank, SIGKILL);
+      (void)Reap(rank);
+    }
+    munmap(board_, sizeof(Board));
+  }
+
+  Board& board() { return *board_; }
+  void Signal(int rank, int signal) { kill(pids_[static_cast<size_t>(rank)], signal); }
+  /// Stops the rank and waits until it stands.
+  void Stop(int rank) {
+    Signal(rank, SIGSTOP);
+    int status = 0;
+    LOCKSTEP_CHECK(waitpid(pids_[static_cast<size_t>(rank)], &status, WUNTRACED) >= 0 && WIFSTOPPED(status),
+                   "the rank lives and stops");
+  }
+  /// Waits for the rank's end. Returns its wait status.
+  int Reap(int rank) {
+    int status = -1;
+    waitpid(std::exchange(pids_[static_cast<size_t>(rank)], -1), &status, 0);
+    return status;
+  }
+  static void WaitUntil(const std::atomic<int>& value, int reached) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (value.load() < reached) {
+      LOCKSTEP_CHECK(std::chrono::steady_clock::now() < limit, "the ranks get on");
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  /// Memory that the ranks inherit by its descriptor.
+  class OneSegment final : public SegmentSource {
+   public:
+    OneSegment() : fd_(memfd_create("lockstep-test", MFD_CLOEXEC)) {}
+    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request) override {
+      LOCKSTEP_CHECK(ftruncate(fd_.get(), static_cast<off_t>(request.bytes)) == 0, "memory");
+      return Segment::Map(fd_, request.bytes);
+    }
+
+   private:
+    const base::UniqueFd fd_;
+  };
+
+  static void* SharedMemory(size_t bytes) {
+    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    LOCKSTEP_CHECK(memory != MAP_FAILED, "memory");
+    return memory;
+  }
+
+  [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, SegmentSource& segments,
+                            const std::function<void(Group&, Board&)>& body) {
+    alarm(50);
+    HostGroup::Config config{.job = "test", .host = "here", .rank = base::GroupRank(rank), .timeout = timeout};
+    for (int member = 0; member < size; ++member) config.world_ranks.emplace_back(member);
+    {
+      const auto group = HostGroup::Create(std::move(config), segments);
+      LOCKSTEP_CHECK(group.ok(), "the gang forms");
+      body(**group, *board_);
+    }
+    std::fflush(nullptr);
+    _exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+
+  Board* const board_;
+  std::vector<pid_t> pids_;  // by rank; -1 = reaped
+};
+
+}  // namespace lockstep::collectives::testing
+
+#endif  // LOCKSTEP_COLLECTIVES_TESTING_PROCESS_GANG_H_
