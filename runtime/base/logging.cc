@@ -3,17 +3,13 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <mutex>
 
 #include "runtime/base/clock.h"
 
 namespace lockstep::base {
 namespace {
-
-std::atomic<int> bug_count{0};
 
 std::mutex& IdentityMutex() {
   static auto* mutex = new std::mutex;  // leaked: log lines come from exit handlers too
@@ -48,17 +44,5 @@ void SetLogIdentity(LogIdentity identity) {
   std::lock_guard lock(IdentityMutex());
   IdentityText() = identity.job.empty() ? identity.role : identity.job + "/" + identity.role;
 }
-
-void SetThreadName(std::string_view name) {
-  ::pthread_setname_np(::pthread_self(), std::string(name.substr(0, 15)).c_str());
-}
-
-void ReportBug(const char* file, int line, std::string_view message) {
-  bug_count.fetch_add(1, std::memory_order_relaxed);
-  google::LogMessage(file, line, google::GLOG_ERROR).stream() << "BUG: " << message;
-  if (std::getenv("LOCKSTEP_ABORT_ON_BUG") != nullptr) std::abort();
-}
-
-int BugCount() { return bug_count.load(std::memory_order_relaxed); }
 
 }  // namespace lockstep::base

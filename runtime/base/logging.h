@@ -8,7 +8,6 @@
 #include <glog/logging.h>
 
 #include <string>
-#include <string_view>
 
 namespace lockstep::base {
 
@@ -22,16 +21,7 @@ struct LogIdentity {
 void InitLogging(const char* program, LogIdentity identity);
 /// Changes the identity when it becomes known.
 void SetLogIdentity(LogIdentity identity);
-/// Names the calling thread in log lines and in ps; at most 15 characters count.
-void SetThreadName(std::string_view name);
-
-/// "Cannot happen, but we can go on": counts and logs in release, aborts in tests (LOCKSTEP_ABORT_ON_BUG is set).
-void ReportBug(const char* file, int line, std::string_view message);
-/// How many bugs this process has reported.
-int BugCount();
 
 }  // namespace lockstep::base
-
-#define BUG(message) ::lockstep::base::ReportBug(__FILE__, __LINE__, message)
 
 #endif  // LOCKSTEP_RUNTIME_BASE_LOGGING_H_

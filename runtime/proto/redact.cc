@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <string>
 
 namespace lockstep::proto {
 namespace {
@@ -28,16 +29,6 @@ TrainingJob RedactedCopy(const TrainingJob& job) {
     if (IsSecretName(variable.name())) variable.set_value(std::string(kRedacted));
   }
   return copy;
-}
-
-std::vector<std::string> RedactEnvironment(std::vector<std::string> environment) {
-  for (std::string& entry : environment) {
-    const size_t equals = entry.find('=');
-    if (equals == std::string::npos || !IsSecretName(std::string_view(entry).substr(0, equals)))
-      continue;
-    entry.replace(equals + 1, std::string::npos, kRedacted);
-  }
-  return environment;
 }
 
 }  // namespace lockstep::proto

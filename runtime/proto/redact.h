@@ -2,9 +2,7 @@
 #ifndef LOCKSTEP_RUNTIME_PROTO_REDACT_H_
 #define LOCKSTEP_RUNTIME_PROTO_REDACT_H_
 
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "runtime/proto/job.pb.h"
 
@@ -21,9 +19,6 @@ bool IsSecretName(std::string_view name);
 /// of secret variables are <redacted>. Arguments of the program are kept: `ps` shows them to
 /// everybody anyway.
 TrainingJob RedactedCopy(const TrainingJob& job);
-
-/// The same for a list of "NAME=value".
-std::vector<std::string> RedactEnvironment(std::vector<std::string> environment);
 
 }  // namespace lockstep::proto
 

@@ -8,7 +8,6 @@
 namespace lockstep::proto {
 namespace {
 
-using ::testing::ElementsAre;
 using testing::EqualsProto;
 
 TEST(RedactTest, KnowsSecretsByTheirName) {
@@ -41,12 +40,6 @@ TEST(RedactTest, TheCopyHidesValuesOfSecretVariablesAndNothingElse) {
                 })pb"));
   EXPECT_EQ(secret->value(), "hf_12345") << "the original stays";
   EXPECT_THAT(RedactedCopy(TrainingJob()), EqualsProto(""));
-}
-
-TEST(RedactTest, EnvironmentBlocksKeepTheirOtherEntries) {
-  EXPECT_THAT(
-      RedactEnvironment({"A=b", "MY_TOKEN=x=y", "TOKEN_WITHOUT_VALUE", "API_KEY="}),
-      ElementsAre("A=b", "MY_TOKEN=<redacted>", "TOKEN_WITHOUT_VALUE", "API_KEY=<redacted>"));
 }
 
 }  // namespace
