@@ -66,14 +66,14 @@ _APP_LINK = select({
     "//conditions:default": ["-Lexternal/static_libs", "-static-libgcc"],
 })
 
-def _sources_that_compile_headers_alone(name, headers, srcs):
+def _sources_that_compile_headers_alone(name, headers, srcs, extension):
     """A one-line source for each header that no source of the library can be relied on to include first."""
     sources = []
     for header in headers:
         stem = header[:-len(".h")]
-        if not header.endswith(".h") or ":" in header or stem + ".cc" in srcs:
+        if not header.endswith(".h") or ":" in header or stem + extension in srcs:
             continue
-        source = "%s_compiles_alone.cc" % stem
+        source = "%s_compiles_alone%s" % (stem, extension)
         native.genrule(
             name = "%s_%s_compiles_alone" % (name, stem.replace("/", "_")),
             outs = [source],
@@ -87,7 +87,7 @@ def cc_lib(name, srcs = [], hdrs = [], deps = [], copts = [], testonly = False, 
     private_headers = [src for src in srcs if src.endswith(".h")]
     native.cc_library(
         name = name,
-        srcs = srcs + _sources_that_compile_headers_alone(name, hdrs + private_headers, srcs),
+        srcs = srcs + _sources_that_compile_headers_alone(name, hdrs + private_headers, srcs, ".cc"),
         hdrs = hdrs,
         deps = deps,
         copts = (_CXX_WARNINGS if testonly else _PRODUCT_WARNINGS) + copts,
@@ -96,9 +96,11 @@ def cc_lib(name, srcs = [], hdrs = [], deps = [], copts = [], testonly = False, 
     )
 
 def c_lib(name, srcs = [], hdrs = [], deps = [], copts = [], **kwargs):
+    """Its headers compile alone as cc_lib's do, and as C."""
+    private_headers = [src for src in srcs if src.endswith(".h")]
     native.cc_library(
         name = name,
-        srcs = srcs,
+        srcs = srcs + _sources_that_compile_headers_alone(name, hdrs + private_headers, srcs, ".c"),
         hdrs = hdrs,
         deps = deps,
         copts = _C_COPTS + copts,

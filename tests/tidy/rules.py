@@ -99,6 +99,34 @@ def includes_go_downwards(tree):
                        (path, line, folder_of(path), included, name))
 
 
+def drawn_layers(document):
+    """{folder: its line, counted from the top} of the picture in docs/architecture.md."""
+    picture = re.search(r"(?ms)^## Layers$.*?^```\n(.*?)^```", document)
+    layers = {}
+    for line, text in enumerate(picture.group(1).split("\n") if picture else []):
+        for parent, names in re.findall(r"((?:\w+/)*)(\w+|\{[\w,]+\})/(?=\s|$)", text):
+            for name in names.strip("{}").split(","):
+                layers[parent + name] = line
+    return layers
+
+
+def the_picture_shows_the_layers(tree):
+    """Each folder is drawn, and each edge that the root BUILD file allows leads from a line to a lower one."""
+    picture = "docs/architecture.md"
+    layers = drawn_layers(tree.get(picture, ""))
+    groups = package_groups(tree["BUILD"])
+    folders = {folder_of(path) for path in c_family(tree)} - {"tests", "bazel"}
+    for folder in sorted(folders ^ set(layers)):
+        yield ("%s:1: %s is %s; draw the folders that exist" %
+               (picture, folder, "not in the picture of the layers" if folder in folders else "drawn and does not exist"))
+    for lower in sorted(folders & set(layers)):
+        name, packages = group_above(lower, groups)
+        for upper in sorted(folders & set(layers) - {lower}):
+            if layers[upper] >= layers[lower] and in_packages(upper + "/x", packages) and "//..." not in packages:
+                yield ("%s:1: %s is not drawn above %s, which it may include by %s of the root BUILD file; one of them is "
+                       "wrong" % (picture, upper, lower, name))
+
+
 # --- Libraries and calls that have one home ---
 
 Library = collections.namedtuple("Library", "name header homes instead")
@@ -197,6 +225,30 @@ def build_files_use_the_house_rules(tree):
                             "are listed one by one", "rule", code)
 
 
+def names_with_strings(build):
+    """(name, all strings that stand with it) of each target of a BUILD file: a call, or a line of a list of alike ones."""
+    for node in ast.walk(ast.parse(build)):
+        if isinstance(node, ast.Call):
+            names = [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+        else:
+            names = node.elts[:1] if isinstance(node, ast.Tuple) else []
+        if names and isinstance(names[0], ast.Constant):
+            yield names[0].value, {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+
+
+def soak_tests_are_tagged(tree):
+    for path, text in tree.items():
+        if os.path.basename(path) != "BUILD" or path.startswith("tests/tidy/"):
+            continue
+        for name, strings in names_with_strings(text):
+            stem = os.path.join(os.path.dirname(path), name)
+            reads = any("LOCKSTEP_SOAK" in tree.get(stem + extension, "") for extension in (".cc", ".py"))
+            if reads and "soak" not in strings:
+                yield "%s:1: %s reads LOCKSTEP_SOAK and `make soak` does not run it; add the tag soak" % (path, name)
+            elif not reads and "soak" in strings:
+                yield "%s:1: %s has the tag soak and never reads LOCKSTEP_SOAK; drop the tag, or count higher" % (path, name)
+
+
 # --- Documents ---
 
 
@@ -249,6 +301,7 @@ def parents(folder):
 
 ALL = (
     includes_go_downwards,
+    the_picture_shows_the_layers,
     libraries_stay_in_their_folders,
     only_runtime_process_makes_processes,
     flags_are_defined_in_mains,
@@ -257,6 +310,7 @@ ALL = (
     guards_are_named_after_their_path,
     sources_include_their_header_first,
     build_files_use_the_house_rules,
+    soak_tests_are_tagged,
     folders_have_a_readme,
     document_links_resolve,
 )

@@ -34,6 +34,19 @@ class RulesTest(unittest.TestCase):
         }, "runtime/base/a.h:2: runtime/base may not include from launcher", "elastic/e.h:1: ",
             "launcher/uses_example.cc:1: ")
 
+    def test_the_picture_shows_the_layers(self):
+        files = {"launcher/l.cc": "", "runtime/net/n.cc": "", "runtime/event/e.cc": "", "runtime/base/b.cc": "",
+                 "tests/sim/s.cc": ""}
+        picture = "## Layers\n\n```\n L4 launcher/  verbs\n L2 runtime/{net,event}/\n L0 runtime/base/  Status\n```\n"
+        self.assert_finds(rules.the_picture_shows_the_layers, {**files, "docs/architecture.md": picture})
+        self.assert_finds(rules.the_picture_shows_the_layers, {
+            **files, "docs/architecture.md": picture.replace("event", "gone")},
+            "docs/architecture.md:1: runtime/event is not in", "docs/architecture.md:1: runtime/gone is drawn")
+        self.assert_finds(rules.the_picture_shows_the_layers, {
+            **files, "docs/architecture.md": picture.replace("launcher/  verbs", "").replace("}/", "}/ launcher/")},
+            "docs/architecture.md:1: launcher is not drawn above runtime/event",
+            "docs/architecture.md:1: launcher is not drawn above runtime/net")
+
     def test_libraries_stay_in_their_folders(self):
         self.assert_finds(rules.libraries_stay_in_their_folders, {
             "collectives/a.cc": "#include <torch/torch.h>\n",
@@ -100,6 +113,16 @@ class RulesTest(unittest.TestCase):
             "b/BUILD": 'cc_lib(name = "x", srcs = glob(["*.cc"]))\n',
             "bazel/BUILD": 'cc_library(name = "x")\n',
         }, "a/BUILD:3: cc_library", "b/BUILD:1: glob")
+
+    def test_soak_tests_are_tagged(self):
+        self.assert_finds(rules.soak_tests_are_tagged, {
+            "a/BUILD": 'cc_unit_test(name = "untagged_test")\ncc_unit_test(name = "good_test", tags = ["x", "soak"])\n'
+                       'cc_unit_test(name = "short_test", tags = ["soak"])\ncc_unit_test(name = "plain_test")\n'
+                       '[py_unit_test(name = name, tags = tags) for name, tags in [("p_test", []), ("q_test", ["soak"])]]\n',
+            "a/untagged_test.cc": 'getenv("LOCKSTEP_SOAK")', "a/good_test.cc": 'getenv("LOCKSTEP_SOAK")',
+            "a/short_test.cc": "", "a/plain_test.cc": "",
+            "a/p_test.py": 'os.environ["LOCKSTEP_SOAK"]', "a/q_test.py": 'os.environ["LOCKSTEP_SOAK"]',
+        }, "a/BUILD:1: untagged_test reads", "a/BUILD:1: short_test has", "a/BUILD:1: p_test reads")
 
     def test_folders_have_a_readme(self):
         self.assert_finds(rules.folders_have_a_readme, {
