@@ -19,7 +19,7 @@ build: ## Builds everything, optimized; the program is bazel-bin/launcher/lockst
 demo: setup build ## Trains a model on 4 ranks, kills one, and ends with the same weights as if nothing had happened.
 	@examples/fashion_mnist/demo
 
-test: setup ## Runs the suites opt, old_kernel and static and counts the test cases: what CI runs.
+test: setup ## Runs every suite but clang's (docs/testing.md) and counts the test cases: what CI runs.
 	@tools/test_suites
 
 check: ## Before a commit, under 5 minutes: format, build, tests, lint of changed files.
