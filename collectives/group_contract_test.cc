@@ -384,6 +384,7 @@ TEST_P(GroupContractTest, NoTimeoutIsTooLong) {
   ThreadGang gang(size());
   gang.join_timeout = base::Duration::max();
   gang.Run([&](Group& group) {
+    EXPECT_EQ(group.timeout(), seconds(60));
     EXPECT_OK(group.Barrier({.timeout = base::Duration::max()})->Wait());
     group.SetTimeout(base::Duration::max());
     if (group.rank().value() + 1 == size()) std::this_thread::sleep_for(milliseconds(3));  // the others look at theirs
@@ -657,24 +658,10 @@ TEST_P(GroupFailureTest, AMissingMemberIsNamedWhenTheGroupDoesNotForm) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(HostGroupTest, TwoHoldersOfOneRankAreRefused) {
-  ThreadGang gang(2);
-  std::thread peer([&] {
-    ASSERT_OK_AND_ASSIGN(auto group, gang.Join(1));
-    EXPECT_OK(group->Barrier()->Wait());
-  });
-  ASSERT_OK_AND_ASSIGN(auto group, gang.Join(0));
-
-  EXPECT_THAT(gang.Join(0), StatusIs(Code::kAlreadyExists, HasSubstr("two processes")));
-
-  EXPECT_OK(group->Barrier()->Wait());
-  peer.join();
-}
-
 // Hands everybody the same memory, as a stale descriptor from an earlier round would.
 class OneSegment final : public SegmentSource {
  public:
-  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request) override {
+  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (segment_ == nullptr) {
       ASSIGN_OR_RETURN(segment_, Segment::Anonymous(request.bytes));
@@ -686,6 +673,62 @@ class OneSegment final : public SegmentSource {
   std::mutex mutex_;
   std::shared_ptr<Segment> segment_;
 };
+
+// A second group of the same name and members once met the memory of the first: AlreadyExists.
+TEST_P(GroupFailureTest, AGroupIsMadeAgainInTheSameEpochAsOftenAsWanted) {
+  ThreadGang gang(size());
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::set<uint64_t> ids;
+  for (int rank = 0; rank < size(); ++rank) {
+    threads.emplace_back([&, rank] {
+      for (uint32_t time = 1; time <= 5; ++time) {
+        ASSERT_OK_AND_ASSIGN(auto group, gang.Join(rank));
+        EXPECT_EQ(group->info().instance, time);
+        std::vector<float> data(5000, 1.0f);
+        EXPECT_OK(group->AllReduce(In(data), Out(data), Reduction::kSum)->Wait());
+        EXPECT_EQ(data.back(), static_cast<float>(size()));
+        const std::lock_guard<std::mutex> lock(mutex);
+        ids.insert(group->info().id.value());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ids.size(), 5u);
+}
+
+TEST_P(GroupFailureTest, AfterAJoinThatTimedOutTheNextTryMeetsTheLateMembersNextTry) {
+  ThreadGang gang(size());
+  std::vector<std::thread> threads;
+  std::atomic<int> gave_up{0};
+  gang.join_timeout = milliseconds(50);
+  for (int rank = 0; rank + 1 < size(); ++rank) {
+    threads.emplace_back([&, rank] {
+      EXPECT_THAT(gang.Join(rank), StatusIs(Code::kDeadlineExceeded, HasSubstr("never came within 50ms")));
+      ++gave_up;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(gang.Join(size() - 1), StatusIs(Code::kDeadlineExceeded));  // too late for that one
+  gang.join_timeout = seconds(60);
+  gang.Run([](Group& group) { EXPECT_OK(group.Barrier()->Wait()); });
+}
+
+TEST(HostGroupTest, TwoHoldersOfOneRankAreRefused) {
+  ThreadGang gang(2);
+  OneSegment segments;
+  std::thread peer([&] {
+    ASSERT_OK_AND_ASSIGN(auto group, HostGroup::Create(gang.ConfigFor(1), segments));
+    EXPECT_OK(group->Barrier()->Wait());
+  });
+  ASSERT_OK_AND_ASSIGN(auto group, HostGroup::Create(gang.ConfigFor(0), segments));
+
+  EXPECT_THAT(HostGroup::Create(gang.ConfigFor(0), segments),
+              StatusIs(Code::kAlreadyExists, HasSubstr("two processes")));
+
+  EXPECT_OK(group->Barrier()->Wait());
+  peer.join();
+}
 
 TEST(HostGroupTest, AMemberOfAnotherEpochIsRefused) {
   OneSegment segments;

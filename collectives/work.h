@@ -39,7 +39,8 @@ class Work {
   virtual base::Status status() const = 0;
   virtual Timings timings() const = 0;
 
-  /// Waits for the end and returns status(). The op's own deadline bounds it: nobody waits for ever.
+  /// Blocks the calling thread until the end and returns status(). A wait of the host on every backend: after OK the output
+  /// may be read by anybody, also where a device wrote it. The op's own deadline bounds it: nobody waits for ever.
   virtual base::Status Wait() = 0;
   /// Waits no longer than `at_most`; DeadlineExceeded leaves the op in flight.
   virtual base::Status WaitFor(base::Duration at_most) = 0;

@@ -1,14 +1,16 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/attach_segments.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <string>
 
 namespace lockstep::collectives {
 namespace {
 
 // The agent answers from memory; it is busy for longer only when something is wrong with it.
-constexpr uint32_t kAnswerTimeoutMs = 10'000;
+constexpr base::Duration kAnswerTimeout = std::chrono::seconds(10);
 
 base::Code CodeOf(int result, const lockstep_attach_error& error) {
   switch (result) {
@@ -35,7 +37,7 @@ base::Status AttachStatus(int result, const lockstep_attach_error& error, const 
   return base::Status(CodeOf(result, error), std::string(doing) + ": " + error.text);
 }
 
-base::Result<std::shared_ptr<Segment>> AttachSegments::Open(const SegmentRequest& request) {
+base::Result<std::shared_ptr<Segment>> AttachSegments::Open(const SegmentRequest& request, base::Duration timeout) {
   lockstep_attach_segment_request question{};
   question.group_id = request.group.value();
   question.bytes = request.bytes;
@@ -44,7 +46,10 @@ base::Result<std::shared_ptr<Segment>> AttachSegments::Open(const SegmentRequest
   question.member_index = static_cast<uint32_t>(request.member_index);
   lockstep_attach_error error{};
   int fd = -1;
-  const int result = lockstep_attach_get_segment(&client_, &question, kAnswerTimeoutMs, &fd, &error);
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(
+      std::clamp(timeout, base::Duration::zero(), kAnswerTimeout));
+  const int result =
+      lockstep_attach_get_segment(&client_, &question, static_cast<uint32_t>(wait.count()), &fd, &error);
   if (result != LOCKSTEP_ATTACH_OK) return AttachStatus(result, error, "getting the memory of a group");
   return Segment::Map(base::UniqueFd(fd), request.bytes);
 }

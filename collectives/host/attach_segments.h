@@ -14,7 +14,7 @@ class AttachSegments final : public SegmentSource {
   /// `client` outlives this.
   explicit AttachSegments(lockstep_attach& client) : client_(client) {}
 
-  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request) override;
+  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration timeout) override;
 
  private:
   lockstep_attach& client_;

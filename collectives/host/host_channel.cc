@@ -90,7 +90,8 @@ base::Result<std::unique_ptr<HostChannel>> HostChannel::Join(Config config, Segm
                                   .epoch = config.epoch,
                                   .member_count = member_count,
                                   .member_index = config.member,
-                                  .bytes = layout.total_bytes()}));
+                                  .bytes = layout.total_bytes()},
+                                 deadline.Left()));
   LOCKSTEP_CHECK(segment->bytes() >= layout.total_bytes(), "a segment source gave less than was asked for");
   std::unique_ptr<HostChannel> channel(new HostChannel(std::move(config), std::move(segment), layout));
   RETURN_IF_ERROR(channel->Enter());
@@ -144,7 +145,12 @@ base::Status HostChannel::AwaitJoins(const OpDeadline& deadline) {
     const MemberState state = page(member).card.state.load(std::memory_order_acquire);
     return state == MemberState::kJoined || state == MemberState::kLeft;  // who came and left again did come
   };
-  return AwaitAll(run, Phase::kArrival, joined) ? base::OkStatus() : PoisonStatus();
+  const bool all_came = AwaitAll(run, Phase::kArrival, joined);
+  // The last one may come when the others have given up. (An op's error is for the op to tell.)
+  const uint32_t poison = control_->poison.load(std::memory_order_acquire);
+  const bool others_gave_up = poison >= 1 && poison <= static_cast<uint32_t>(member_count_) &&
+                              page(static_cast<int>(poison) - 1).error.op.kind == static_cast<uint8_t>(OpKind::kInit);
+  return all_came && !others_gave_up ? base::OkStatus() : PoisonStatus();
 }
 
 base::Status HostChannel::CheckCards() const {
@@ -664,17 +670,34 @@ void HostChannel::NameError(int member) {
   WakeSleepers();
 }
 
+// Other processes write it: what they wrote is read, not trusted.
+base::Status HostChannel::DamagedError(const std::string& finding) const {
+  return base::DataLossError("the shared memory of group " + config_.group_name + " " + finding +
+                             ": a member's process wrote over it");
+}
+
 base::Status HostChannel::PoisonStatus() const {
   const uint32_t poison = control_->poison.load(std::memory_order_acquire);
-  LOCKSTEP_CHECK(poison >= 1 && poison <= static_cast<uint32_t>(member_count_), "the poison word names a member");
+  if (poison < 1 || poison > static_cast<uint32_t>(member_count_)) {
+    return DamagedError("names member " + std::to_string(poison) + " of " + std::to_string(member_count_) +
+                        " as the one with the error");
+  }
   return ErrorOf(static_cast<int>(poison) - 1);
 }
 
 base::Status HostChannel::ErrorOf(int member) const {
   const SharedError& shared = page(member).error;
-  base::Status status = base::Status(static_cast<base::Code>(shared.code), ReadText(shared.message, sizeof shared.message))
-                            .WithClass(static_cast<base::FailureClass>(shared.failure_class));
-  for (int i = 0; i < std::min(shared.blamed_count, kMaxBlamed); ++i) {
+  const uint32_t code = shared.code;
+  const uint32_t failure_class = shared.failure_class;
+  if (code == 0 || code > static_cast<uint32_t>(base::Code::kUnauthenticated) ||
+      failure_class > static_cast<uint32_t>(base::FailureClass::kAbortedByAgent)) {
+    return DamagedError("holds an error of code " + std::to_string(code) + " and class " +
+                        std::to_string(failure_class));
+  }
+  base::Status status = base::Status(static_cast<base::Code>(code), ReadText(shared.message, sizeof shared.message))
+                            .WithClass(static_cast<base::FailureClass>(failure_class));
+  const int blamed_count = std::min(shared.blamed_count, kMaxBlamed);
+  for (int i = 0; i < blamed_count; ++i) {
     const SharedError::Blamed& blamed = shared.blamed[i];
     if (blamed.member < 0 || blamed.member >= member_count_) continue;
     status = status.WithSubject(SubjectOf(blamed.member, ReadText(blamed.call_site, kCallSiteBytes)));

@@ -129,6 +129,7 @@ class HostChannel {
   void NameError(int member);
   base::Status ErrorOf(int member) const;
   base::Status PoisonStatus() const;
+  base::Status DamagedError(const std::string& finding) const;
   base::Status FailedBefore(const base::Status& root) const;
   base::Status LeavingError() const;
   bool poisoned() const { return control_->poison.load(std::memory_order_acquire) != 0; }

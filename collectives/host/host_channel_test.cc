@@ -50,11 +50,28 @@ class HostChannelTest : public ::testing::Test {
     return channel.Run(op, OpSeq(seq), {.deadline = DeadlineIn(timeout, seq)});
   }
 
+  // Hands out what LocalSegments made, and lets the test look at it.
+  class SeenSegments final : public SegmentSource {
+   public:
+    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration timeout) override {
+      ASSIGN_OR_RETURN(auto opened, segments_.Open(request, timeout));
+      const std::lock_guard<std::mutex> lock(mutex_);
+      return segment_ = opened;
+    }
+    const std::shared_ptr<Segment>& segment() const { return segment_; }
+
+   private:
+    LocalSegments segments_;
+    std::mutex mutex_;
+    std::shared_ptr<Segment> segment_;
+  };
+  const std::shared_ptr<Segment>& segment() const { return segments_.segment(); }
+
   base::RealClock clock_;
   AwakeClock awake_{clock_};
   std::mutex mutex_;
   std::deque<OpDeadline> deadlines_;  // guarded by mutex_
-  LocalSegments segments_;
+  SeenSegments segments_;
   std::unique_ptr<HostChannel> first_, second_;
 };
 
@@ -99,6 +116,28 @@ TEST_F(HostChannelTest, TheDeadlineMayMoveCloserWhileAnOpRunsAndIsNamedAsTheOthe
                       }};
   EXPECT_THAT(first_->Run(op, OpSeq(1), watch),
               StatusIs(Code::kDeadlineExceeded, HasSubstr("holds up op 4, which ran out of its 50ms")));
+}
+
+// A code of 0 once aborted the process that read it, and a wrong member's number too.
+TEST_F(HostChannelTest, SharedMemoryThatAMemberWroteOverIsDataLoss) {
+  auto* const control = reinterpret_cast<Control*>(segment()->data());
+  control->poison = 77;
+  EXPECT_THAT(RunBarrier(*first_, 1), StatusIs(Code::kAborted));
+  EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDataLoss, HasSubstr("names member 77 of 2")));
+
+  control->poison = 2;
+  SharedError& error = reinterpret_cast<MemberPage*>(segment()->data() + HostLayout(2).page_offset(1))->error;
+  for (const uint32_t code : {0u, 17u}) {
+    error.code = code;
+    EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDataLoss, HasSubstr("code " + std::to_string(code))));
+  }
+  error.code = 4;
+  error.failure_class = 99;
+  EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDataLoss, HasSubstr("class 99")));
+  error.failure_class = 1;
+  error.blamed_count = INT32_MAX;
+  error.blamed[1].member = -5;
+  EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDeadlineExceeded));
 }
 
 }  // namespace

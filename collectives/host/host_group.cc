@@ -9,14 +9,33 @@
 namespace lockstep::collectives {
 namespace {
 
+// What names a group on all of its members.
+base::GroupId HashGroupId(const HostGroup::Config& config) {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a: the value is only compared and shown
+  const auto add = [&hash](uint64_t byte) { hash = (hash ^ (byte & 0xff)) * 0x100000001b3u; };
+  const auto add_word = [&add](uint32_t word) {
+    for (int shift = 0; shift < 32; shift += 8) add(word >> shift);
+  };
+  for (const std::string* text : {&config.job, &config.name}) {
+    for (const char c : *text) add(static_cast<unsigned char>(c));
+    add(0);
+  }
+  add_word(config.instance);
+  for (const base::Rank rank : config.world_ranks) add_word(static_cast<uint32_t>(rank.value()));
+  return base::GroupId(hash);
+}
+
 GroupInfo MakeInfo(const HostGroup::Config& config) {
   return {.name = config.name,
-          .id = HashGroupId(config.job, config.name, config.world_ranks),
+          .instance = config.instance,
+          .id = HashGroupId(config),
           .epoch = config.epoch,
           .rank = config.rank,
           .size = static_cast<int>(config.world_ranks.size()),
           .world_ranks = config.world_ranks,
-          .backend = "host"};
+          .backend = "host",
+          .compares_calls = true,
+          .bitwise_reproducible = true};
 }
 
 base::Status CheckBuffer(const char* what, const void* data, size_t count, Device device) {
@@ -77,19 +96,6 @@ base::Status CheckAllGather(const ConstBuffer& in, const Buffer& out, const Grou
 
 }  // namespace
 
-base::GroupId HashGroupId(const std::string& job, const std::string& name, const std::vector<base::Rank>& world_ranks) {
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a: the value is only compared and shown
-  const auto add = [&hash](uint64_t byte) { hash = (hash ^ (byte & 0xff)) * 0x100000001b3u; };
-  for (const std::string* text : {&job, &name}) {
-    for (const char c : *text) add(static_cast<unsigned char>(c));
-    add(0);
-  }
-  for (const base::Rank rank : world_ranks) {
-    for (int shift = 0; shift < 32; shift += 8) add(static_cast<uint32_t>(rank.value()) >> shift);
-  }
-  return base::GroupId(hash);
-}
-
 base::Result<std::unique_ptr<HostGroup>> HostGroup::Create(Config config, SegmentSource& segments) {
   const int size = static_cast<int>(config.world_ranks.size());
   if (size < 1 || size > kMaxHostMembers || config.rank.value() < 0 || config.rank.value() >= size) {
@@ -107,7 +113,7 @@ base::Result<std::unique_ptr<HostGroup>> HostGroup::Create(Config config, Segmen
                    HostChannel::Join({.job = config.job,
                                       .host = config.host,
                                       .group_name = config.name,
-                                      .group = HashGroupId(config.job, config.name, config.world_ranks),
+                                      .group = HashGroupId(config),
                                       .epoch = config.epoch,
                                       .incarnation = config.incarnation,
                                       .member = config.rank.value(),

@@ -36,6 +36,7 @@ class HostGroup final : public Group {
     std::string job;
     std::string host;
     std::string name = "world";
+    uint32_t instance = 1;                               // each member counts its attempts at this name and these members
     base::Round epoch;
     base::Incarnation incarnation;
     base::GroupRank rank;                                // mine
@@ -55,6 +56,7 @@ class HostGroup final : public Group {
   std::shared_ptr<Work> Broadcast(Buffer buffer, base::GroupRank root, OpOptions options = {}) override;
   std::shared_ptr<Work> AllGather(ConstBuffer in, Buffer out, OpOptions options = {}) override;
   std::shared_ptr<Work> Barrier(OpOptions options = {}) override;
+  base::Duration timeout() const override { return base::Duration(timeout_ns_.load(std::memory_order_relaxed)); }
   void SetTimeout(base::Duration timeout) override { timeout_ns_.store(timeout.count(), std::memory_order_relaxed); }
   void Abort(base::Status reason) override;
 
@@ -78,9 +80,6 @@ class HostGroup final : public Group {
   std::unique_ptr<HostChannel> channel_;   // null in a group of one
   std::shared_ptr<OpQueue> queue_;
 };
-
-/// What names a group on all of its members: a hash of job, name and members.
-base::GroupId HashGroupId(const std::string& job, const std::string& name, const std::vector<base::Rank>& world_ranks);
 
 }  // namespace lockstep::collectives
 

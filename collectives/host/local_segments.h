@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "collectives/host/segment.h"
@@ -12,15 +13,16 @@
 namespace lockstep::collectives {
 
 /// Segments for members that are threads of one process: one per {group, epoch}, mapped once, so that the thread
-/// sanitizer sees every access. Lives as long as groups are made from it. Thread-safe.
+/// sanitizer sees every access. Lives while groups are being made from it. Thread-safe.
 class LocalSegments final : public SegmentSource {
  public:
-  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request) override;
+  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration timeout) override;
 
  private:
   struct Entry {
     int member_count;
     std::shared_ptr<Segment> segment;
+    std::set<int> fetched;  // by these members
   };
 
   std::mutex mutex_;

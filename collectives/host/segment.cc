@@ -2,6 +2,7 @@
 #include "collectives/host/segment.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <string>
@@ -21,6 +22,12 @@ base::Result<std::shared_ptr<Segment>> Segment::MapMemory(int fd, int flags, siz
 }
 
 base::Result<std::shared_ptr<Segment>> Segment::Map(const base::UniqueFd& fd, size_t bytes) {
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return base::ErrnoStatus(errno, "looking at a group's segment");
+  if (static_cast<uint64_t>(info.st_size) < bytes) {
+    return base::DataLossError("mapping a group's segment: it has " + std::to_string(info.st_size) + " bytes, " +
+                               std::to_string(bytes) + " were asked for");
+  }
   return MapMemory(fd.get(), MAP_SHARED, bytes);
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
@@ -15,7 +16,7 @@ namespace lockstep::collectives {
 /// (MADV_DONTFORK): a data loader can never write its parent's group. Thread-safe: it only holds a place and a size.
 class Segment {
  public:
-  /// Maps `bytes` of `fd`, which may be closed afterwards.
+  /// Maps `bytes` of `fd`, which may be closed afterwards. Errors: DataLoss - it has fewer; mmap's.
   static base::Result<std::shared_ptr<Segment>> Map(const base::UniqueFd& fd, size_t bytes);
   /// Memory without a name, for members that are threads of one process.
   static base::Result<std::shared_ptr<Segment>> Anonymous(size_t bytes);
@@ -46,10 +47,12 @@ class SegmentSource {
  public:
   virtual ~SegmentSource() = default;
 
-  /// Does not wait for the other members. The segment is shared, since thread members map it once together.
-  /// Errors: FailedPrecondition - another epoch, or other members asked for another size; ResourceExhausted - too many
-  /// or too large; Unavailable - no answer.
-  virtual base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request) = 0;
+  /// Does not wait for the other members. The segment is shared, since thread members map it once together. Once every
+  /// member has it the source forgets it: who asks then gets another.
+  /// Blocks: at most `timeout`. Errors: FailedPrecondition - another epoch, or other members asked for another
+  /// size; AlreadyExists - another process asks for this rank; ResourceExhausted - too many or too large; Unavailable - no
+  /// answer.
+  virtual base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration timeout) = 0;
 };
 
 }  // namespace lockstep::collectives

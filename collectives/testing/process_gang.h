@@ -84,7 +84,7 @@ class ProcessGang {
   class OneSegment final : public SegmentSource {
    public:
     OneSegment() : fd_(memfd_create("lockstep-test", MFD_CLOEXEC)) {}
-    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request) override {
+    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration) override {
       LOCKSTEP_CHECK(ftruncate(fd_.get(), static_cast<off_t>(request.bytes)) == 0, "memory");
       return Segment::Map(fd_, request.bytes);
     }

@@ -22,30 +22,34 @@ namespace lockstep::collectives::testing {
 ///   ThreadGang(4).Run([](Group& group) { ASSERT_OK(group.Barrier()->Wait()); });
 class ThreadGang {
  public:
-  explicit ThreadGang(int size) : size_(size) {
+  explicit ThreadGang(int size) : size_(size), attempts_(static_cast<size_t>(size)) {
     for (int rank = 0; rank < size; ++rank) world_ranks_.emplace_back(rank);
   }
   /// A part of a larger world.
   explicit ThreadGang(std::vector<base::Rank> world_ranks)
-      : size_(static_cast<int>(world_ranks.size())), world_ranks_(std::move(world_ranks)) {}
+      : size_(static_cast<int>(world_ranks.size())), attempts_(world_ranks.size()), world_ranks_(std::move(world_ranks)) {}
 
   base::Duration timeout = std::chrono::seconds(60);
   base::Duration join_timeout = std::chrono::seconds(60);
   base::Round epoch;
 
-  HostGroup::Config ConfigFor(int rank) const {
+  HostGroup::Config ConfigFor(int rank, uint32_t instance = 1) const {
     HostGroup::Config config;
     config.job = "test";
     config.host = "here";
     config.epoch = epoch;
     config.rank = base::GroupRank(rank);
+    config.instance = instance;
     config.world_ranks = world_ranks_;
     config.timeout = timeout;
     config.join_timeout = join_timeout;
     return config;
   }
 
-  base::Result<std::unique_ptr<HostGroup>> Join(int rank) { return HostGroup::Create(ConfigFor(rank), segments_); }
+  /// From that rank's thread. Each member's attempts are counted, as a session counts them.
+  base::Result<std::unique_ptr<HostGroup>> Join(int rank) {
+    return HostGroup::Create(ConfigFor(rank, ++attempts_[static_cast<size_t>(rank)]), segments_);
+  }
 
   /// `body` on every rank's thread, with its member; the members end when all bodies have (else a body that is done
   /// first would tell the others that it left).
@@ -63,10 +67,9 @@ class ThreadGang {
     for (std::thread& thread : threads) thread.join();
   }
 
-  SegmentSource& segments() { return segments_; }
-
  private:
   const int size_;
+  std::vector<uint32_t> attempts_;       // by group rank; each its own thread's
   std::vector<base::Rank> world_ranks_;  // by group rank
   LocalSegments segments_;
 };

@@ -69,7 +69,8 @@ class RankSession final : public Session {
   const World world_;
   const std::string host_;
   const std::shared_ptr<Tie> tie_;                   // null without an agent
-  std::shared_ptr<collectives::Group> world_group_;  // confined to WorldGroup's thread
+  std::shared_ptr<collectives::Group> world_group_;  // this and the next: confined to WorldGroup's thread
+  uint32_t world_group_attempts_ = 0;                // every rank counts its own, so that the n-th tries meet
 
   base::RealClock clock_;
   std::atomic<int64_t> step_{-1};        // last reported
@@ -89,6 +90,7 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
                                     " are on this machine, and the host backend spans one machine");
   }
   collectives::HostGroup::Config config;
+  config.instance = ++world_group_attempts_;
   config.job = world_.job;
   config.host = host_;
   config.name = "world";

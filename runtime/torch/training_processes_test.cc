@@ -43,7 +43,7 @@ class InheritedSegment final : public collectives::SegmentSource {
   InheritedSegment() : fd_(memfd_create("lockstep-test", MFD_CLOEXEC)) {}
 
   base::Result<std::shared_ptr<collectives::Segment>> Open(
-      const collectives::SegmentRequest& request) override {
+      const collectives::SegmentRequest& request, base::Duration) override {
     if (ftruncate(fd_.get(), static_cast<off_t>(request.bytes)) != 0) {
       return base::ResourceExhaustedError("no memory for the group");
     }
