@@ -18,6 +18,7 @@
 #include "launcher/config/program_arguments.h"
 #include "launcher/config/resolve_job.h"
 #include "launcher/exit_codes.h"
+#include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/jobs_root.h"
 #include "launcher/run_job.h"
 #include "launcher/verbs/list_jobs.h"
@@ -133,8 +134,11 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
                                              ::getuid());
   if (!root.ok()) return CannotWrite(root.status());
   if (!root->note.empty()) std::fprintf(stderr, "lockstep: note: %s\n", root->note.c_str());
+  // A detached job may outlive its user's log-in, and XDG_RUNTIME_DIR goes with that.
+  const bool detaches = command.verb == Verb::kRun && command.IsOn("--detach");
   base::Result<std::string> sockets =
-      net::SocketDirectory(Get(environment, "XDG_RUNTIME_DIR"), ::getuid());
+      net::SocketDirectory(detaches ? "" : Get(environment, "XDG_RUNTIME_DIR"), ::getuid(),
+                           kSocketNameBytesMax);
   if (!sockets.ok()) return CannotWrite(sockets.status());
   const VerbContext context{.jobs_root = std::move(root->path),
                             .socket_directory = *std::move(sockets),
@@ -144,6 +148,9 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
                             .out = stdout,
                             .err = stderr};
   SweepLostJobs(context);
+  VerbContext detached = context;
+  detached.socket_directory = net::TemporarySocketDirectory(::getuid());
+  if (detached.socket_directory != context.socket_directory) SweepLostJobs(detached);
   return Dispatch(context, command, std::move(environment));
 }
 

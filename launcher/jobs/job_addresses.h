@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_
 #define LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,9 @@ namespace lockstep::launcher {
 /// directory that belongs to a job begins with its id and a dot.
 std::string ControlSocketPath(const std::string& socket_directory, const std::string& job_id);
 std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id);
+
+/// The longest name of such a file: a job's name of 63 bytes, a dash, six characters, ".attach".
+inline constexpr size_t kSocketNameBytesMax = 63 + 1 + 6 + 7;
 
 /// The job whose control socket has this file name; nullopt for any other file.
 std::optional<std::string> JobOfControlSocket(std::string_view file_name);

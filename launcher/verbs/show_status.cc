@@ -77,10 +77,16 @@ std::optional<proto::Verdict> ReadVerdict(const VerbContext& context, const JobE
   return verdict;
 }
 
+bool IsStarting(const JobEntry& job) { return job.state.phase() <= proto::JOB_PHASE_STARTING; }
+
 std::string StateText(const VerbContext& context, const JobEntry& job) {
   const base::WallTime now = context.clock.WallNow();
   switch (job.condition) {
-    case JobCondition::kLive: return "starting; its agent does not listen yet";
+    case JobCondition::kLive:
+      if (IsStarting(job)) return "starting; its agent does not listen yet";
+      return "unreachable at " + Printable(job.state.socket_path()) +
+             " (was the folder removed?); it lives, and this is its last note; `lockstep stop " +
+             job.id + "` ends it";
     case JobCondition::kEnded:
       return "ended with exit status " + std::to_string(job.state.exit_code()) + ", " +
              AgeText(now, job.state.ended()) + " ago";
@@ -124,9 +130,9 @@ base::Status PrintEntryJson(const VerbContext& context, const JobEntry& job,
   proto::StatusReply status;
   status.set_job_id(job.id);
   status.set_host(job.host);
-  status.set_phase(job.condition == JobCondition::kLive
-                       ? "starting"
-                       : std::string(ConditionName(job.condition)));
+  status.set_phase(job.condition != JobCondition::kLive ? std::string(ConditionName(job.condition))
+                   : IsStarting(job)                    ? "starting"
+                                                        : "unreachable");
   status.set_round(job.state.round());
   status.set_restarts_used(job.state.restarts_used());
   ASSIGN_OR_RETURN(std::string json, ToJson(status));
@@ -151,10 +157,8 @@ base::Status ShowStatus(const VerbContext& context, const ShowStatusOptions& opt
     const base::Result<proto::ControlReply> reply = AskAgent(context, job, request, kAnswerLimit);
     if (reply.ok()) return PrintReply(context, options, reply->status());
     if (!NobodyListens(reply.status())) return reply.status();
-    // It does not listen yet, or has ended since.
+    // It does not listen yet, has ended since, or its socket is gone: what it wrote down is left.
     ASSIGN_OR_RETURN(job, OpenStore(context).Get(job.id));
-    const bool starting = job.state.phase() <= proto::JOB_PHASE_STARTING;
-    if (job.condition == JobCondition::kLive && !starting) return reply.status();
   }
   const std::optional<proto::Verdict> verdict = ReadVerdict(context, job);
   if (options.json) return PrintEntryJson(context, job, verdict);

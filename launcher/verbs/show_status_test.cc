@@ -102,11 +102,25 @@ TEST_F(ShowStatusTest, JobThatIsStartingHasNoRanksYet) {
   EXPECT_EQ(Json().fields().at("phase").string_value(), "starting");
 }
 
-TEST_F(ShowStatusTest, RunningJobWhoseAgentIsGoneIsAnError) {
-  const JobDirectory job = MakeLiveJob("train");
+// The last log-out of a user removes /run/user/UID, under the feet of a job that runs on.
+TEST_F(ShowStatusTest, RunningJobWhoseSocketIsGoneShowsItsLastNote) {
+  proto::JobState state;
+  state.set_socket_path("/run/user/1000/lockstep/train.sock");
+  state.set_rank_count(3);
+  const JobDirectory job = MakeLiveJob("train", state);
 
-  EXPECT_THAT(ShowStatus(context_, {.job = "train"}),
-              StatusIs(Code::kNotFound, HasSubstr("ask the agent of " + job.job_id())));
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+  EXPECT_THAT(out_.text(),
+              AllOf(ContainsRegex("state +unreachable at /run/user/1000/lockstep/train.sock"),
+                    ContainsRegex("ranks +3"), HasSubstr("lockstep stop " + job.job_id())));
+}
+
+TEST_F(ShowStatusTest, RunningJobWhoseSocketIsGoneIsUnreachableInJson) {
+  MakeLiveJob("train");
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train", .json = true}));
+
+  EXPECT_EQ(Json().fields().at("phase").string_value(), "unreachable");
 }
 
 TEST_F(ShowStatusTest, EndedJobShowsItsVerdict) {

@@ -2,12 +2,16 @@
 #include "launcher/verbs/stop_job.h"
 
 #include <poll.h>
+#include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 
 #include "launcher/verbs/ask_agent.h"
 #include "launcher/verbs/lost_jobs.h"
+#include "runtime/process/proc_scan.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -18,6 +22,7 @@ constexpr base::Duration kAnswerLimit = 5s;
 // A job that is starting listens within milliseconds.
 constexpr base::Duration kListenLimit = 2s;
 constexpr int kPauseMilliseconds = 10;
+constexpr base::Duration kUsualGrace = 30s;  // spec.grace.userStop, unless the job says otherwise
 
 base::Status ElsewhereError(const JobEntry& job) {
   return base::FailedPreconditionError("stop job " + job.id + ": it runs on " + job.host +
@@ -53,6 +58,29 @@ proto::ControlRequest RequestOf(const StopJobOptions& options) {
   return request;
 }
 
+/// For an agent whose socket is gone: its process can still be told, as by `kill`.
+base::Result<proto::StopReply> SignalAgent(const VerbContext& context,
+                                           const StopJobOptions& options, const JobEntry& job,
+                                           const base::Status& unreachable) {
+  const proto::ProcessIdentity& agent = job.state.agent();
+  const std::optional<process::ProcStat> found =
+      process::ReadProcStat(static_cast<pid_t>(agent.pid()));
+  const int asked = options.signal == 0 ? SIGTERM : options.signal;
+  const int signal = options.at_once ? SIGKILL : asked;
+  const bool same = found && found->start_ticks == agent.start_ticks();
+  if (!same || !process::SignalExactly(*found, signal)) {
+    return unreachable.WithFrame("stop job " + job.id);
+  }
+  std::fprintf(context.err,
+               "lockstep: job %s cannot be reached at its socket (was the folder removed?); its "
+               "agent (pid %lld) was sent SIG%s\n",
+               job.id.c_str(), static_cast<long long>(agent.pid()), ::sigabbrev_np(signal));
+  proto::StopReply reply;
+  // Its own grace it cannot tell.
+  if (!options.at_once) reply.set_grace_ns(base::Duration(kUsualGrace).count());
+  return reply;
+}
+
 /// Asks the agent until it listens or the job is no longer live. Then `job` is as it was found.
 base::Result<proto::StopReply> RequestStop(const VerbContext& context,
                                            const StopJobOptions& options, JobEntry& job) {
@@ -68,8 +96,10 @@ base::Result<proto::StopReply> RequestStop(const VerbContext& context,
                                       ": its agent is stopped or stuck; SIGKILL it, and what it "
                                       "leaves is ended");
     }
-    if (!NobodyListens(reply.status()) || context.clock.Now() >= listen_deadline) {
-      return reply.status().WithFrame("stop job " + job.id);
+    if (!NobodyListens(reply.status())) return reply.status().WithFrame("stop job " + job.id);
+    const bool starting = job.state.phase() <= proto::JOB_PHASE_STARTING;
+    if (!starting || context.clock.Now() >= listen_deadline) {
+      return SignalAgent(context, options, job, reply.status());
     }
     ::poll(nullptr, 0, kPauseMilliseconds);
   }

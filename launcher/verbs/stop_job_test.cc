@@ -108,6 +108,36 @@ TEST_F(StopJobTest, JobThatIsJustStartingIsAskedUntilItListens) {
   EXPECT_OK(outcome);
 }
 
+// The last log-out of a user removes /run/user/UID, and the sockets of jobs that run on with it.
+TEST_F(StopJobTest, AgentWhoseSocketIsGoneGetsTheSignalItself) {
+  for (const bool at_once : {false, true}) {
+    MarkedProcess agent("x");
+    proto::JobState state;
+    *state.mutable_agent() = IdentifyProcess(here_, agent.pid()).value();
+    state.set_socket_path("/gone/train.sock");
+    const JobDirectory job = MakeLiveJob("train", state);
+
+    ASSERT_OK(StopJob(context_, {.job = job.job_id(), .at_once = at_once, .wait = false}));
+
+    EXPECT_EQ(agent.AwaitSignal(), at_once ? SIGKILL : SIGTERM);
+    EXPECT_THAT(err_.text(), HasSubstr("(pid " + std::to_string(agent.pid()) + ") was sent " +
+                                       (at_once ? "SIGKILL" : "SIGTERM")));
+    End(job, 143);
+  }
+}
+
+TEST_F(StopJobTest, ProcessThatHasTheAgentsPidButIsAnotherGetsNoSignal) {
+  MarkedProcess other("x");
+  proto::JobState state;
+  *state.mutable_agent() = IdentifyProcess(here_, other.pid()).value();
+  state.mutable_agent()->set_start_ticks(1);
+  MakeLiveJob("train", state);
+
+  EXPECT_THAT(StopJob(context_, {.job = "train"}), StatusIs(Code::kNotFound));
+
+  EXPECT_TRUE(other.Lives());
+}
+
 TEST_F(StopJobTest, LostJobsProcessesAreEnded) {
   const JobDirectory job = MakeDeadJob("train");
   MarkedProcess left(JobMark(job.job_id()) + "/rank-0/1/");

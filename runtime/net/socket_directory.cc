@@ -8,6 +8,7 @@
 
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/net/unix_socket.h"
 
 namespace lockstep::net {
 
@@ -37,17 +38,22 @@ base::Status EnsurePrivateDirectory(const std::string& path, uid_t uid) {
   return base::OkStatus();
 }
 
+std::string TemporarySocketDirectory(uid_t uid, std::string_view temporary_root) {
+  return std::string(temporary_root) + "/lockstep-" + std::to_string(uid);
+}
+
 base::Result<std::string> SocketDirectory(std::string_view xdg_runtime_dir, uid_t uid,
-                                          std::string_view temporary_root) {
-  if (xdg_runtime_dir.starts_with('/')) {
-    const std::string path = std::string(xdg_runtime_dir) + "/lockstep";
+                                          size_t name_bytes_max, std::string_view temporary_root) {
+  const std::string path = std::string(xdg_runtime_dir) + "/lockstep";
+  if (path.starts_with('/') && !xdg_runtime_dir.empty() &&
+      path.size() + 1 + name_bytes_max <= kUnixPathBytesMax) {
     // Any trouble there has a cure: the other place. A stale variable after `su` is the usual one.
     if (EnsurePrivateDirectory(path, uid).ok() && ::access(path.c_str(), W_OK | X_OK) == 0)
       return path;
   }
-  std::string path = std::string(temporary_root) + "/lockstep-" + std::to_string(uid);
-  RETURN_IF_ERROR(EnsurePrivateDirectory(path, uid));
-  return path;
+  std::string temporary = TemporarySocketDirectory(uid, temporary_root);
+  RETURN_IF_ERROR(EnsurePrivateDirectory(temporary, uid));
+  return temporary;
 }
 
 }  // namespace lockstep::net

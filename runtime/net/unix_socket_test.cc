@@ -128,29 +128,45 @@ TEST(PeerTest, OnlyOurUserAndRootAreOurs) {
 
 class SocketDirectoryTest : public ShortFolder {
  protected:
+  static constexpr size_t kNameBytes = 20;
   const uid_t uid_ = ::geteuid();
 };
 
 TEST_F(SocketDirectoryTest, RuntimeDirComesFirst) {
-  EXPECT_THAT(SocketDirectory(folder_, uid_, "/nowhere"), IsOkAndHolds(folder_ + "/lockstep"));
+  EXPECT_THAT(SocketDirectory(folder_, uid_, kNameBytes, "/nowhere"),
+              IsOkAndHolds(folder_ + "/lockstep"));
   EXPECT_EQ(ModeOf(folder_ + "/lockstep"), 0700u);
-  EXPECT_THAT(SocketDirectory(folder_, uid_, "/nowhere"), IsOkAndHolds(folder_ + "/lockstep"));
+  EXPECT_THAT(SocketDirectory(folder_, uid_, kNameBytes, "/nowhere"),
+              IsOkAndHolds(folder_ + "/lockstep"));
 }
 
 TEST_F(SocketDirectoryTest, RuntimeDirThatIsUnsetRelativeOrMissingIsReplaced) {
   const std::string expected = folder_ + "/lockstep-" + std::to_string(uid_);
 
-  EXPECT_THAT(SocketDirectory("", uid_, folder_), IsOkAndHolds(expected));
-  EXPECT_THAT(SocketDirectory("relative", uid_, folder_), IsOkAndHolds(expected));
-  EXPECT_THAT(SocketDirectory(folder_ + "/missing", uid_, folder_), IsOkAndHolds(expected));
+  EXPECT_THAT(SocketDirectory("", uid_, kNameBytes, folder_), IsOkAndHolds(expected));
+  EXPECT_THAT(SocketDirectory("relative", uid_, kNameBytes, folder_), IsOkAndHolds(expected));
+  EXPECT_THAT(SocketDirectory(folder_ + "/missing", uid_, kNameBytes, folder_),
+              IsOkAndHolds(expected));
   EXPECT_EQ(ModeOf(expected), 0700u);
+}
+
+TEST_F(SocketDirectoryTest, RuntimeDirThatIsTooLongForASocketsAddressIsReplaced) {
+  const size_t longest = kUnixPathBytesMax - 1 - kNameBytes - std::string("/lockstep").size();
+  const std::string fits = folder_ + "/" + std::string(longest - folder_.size() - 1, 'x');
+  for (const std::string& runtime : {fits, fits + "x"}) {
+    ASSERT_EQ(::mkdir(runtime.c_str(), 0700), 0);
+  }
+
+  EXPECT_THAT(SocketDirectory(fits, uid_, kNameBytes, folder_), IsOkAndHolds(fits + "/lockstep"));
+  EXPECT_THAT(SocketDirectory(fits + "x", uid_, kNameBytes, folder_),
+              IsOkAndHolds(TemporarySocketDirectory(uid_, folder_)));
 }
 
 TEST_F(SocketDirectoryTest, FolderOfAnotherUserIsRefused) {
   const uid_t other = uid_ + 1;
   ASSERT_EQ(::mkdir((folder_ + "/lockstep-" + std::to_string(other)).c_str(), 0700), 0);
 
-  EXPECT_THAT(SocketDirectory("", other, folder_),
+  EXPECT_THAT(SocketDirectory("", other, kNameBytes, folder_),
               StatusIs(Code::kPermissionDenied, HasSubstr("belongs to user")));
 }
 
@@ -159,7 +175,7 @@ TEST_F(SocketDirectoryTest, SymbolicLinkIsRefused) {
   const std::string link = folder_ + "/lockstep-" + std::to_string(uid_);
   ASSERT_EQ(::symlink("real", link.c_str()), 0);
 
-  EXPECT_THAT(SocketDirectory("", uid_, folder_),
+  EXPECT_THAT(SocketDirectory("", uid_, kNameBytes, folder_),
               StatusIs(Code::kPermissionDenied, HasSubstr("symbolic link")));
 }
 
@@ -168,7 +184,7 @@ TEST_F(SocketDirectoryTest, FolderOpenToOthersIsClosed) {
   ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
   ASSERT_EQ(::chmod(path.c_str(), 0777), 0);
 
-  EXPECT_OK(SocketDirectory("", uid_, folder_));
+  EXPECT_OK(SocketDirectory("", uid_, kNameBytes, folder_));
 
   EXPECT_EQ(ModeOf(path), 0700u);
 }

@@ -66,6 +66,7 @@ class MarkedProcess {
   MarkedProcess(const MarkedProcess&) = delete;
   MarkedProcess& operator=(const MarkedProcess&) = delete;
 
+  pid_t pid() const { return pid_; }
   bool Lives();
   /// Waits for its end, at most 10 s. Returns the signal that it died of; 0 when it still lives.
   int AwaitSignal();
