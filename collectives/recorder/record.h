@@ -67,8 +67,7 @@ struct lockstep_record {
   int64_t step;             /* training step last reported before the call; -1 = none */
   uint32_t thread_id;       /* of the caller */
   uint32_t group_size;
-  uint64_t return_address;  /* in the caller; 0 = unknown */
-  uint64_t reserved;        /* 0 */
+  uint64_t reserved[2];     /* 0 */
   char call_site[32];       /* "train.cc:42", cut, zero-terminated */
   char tag[16];
 };

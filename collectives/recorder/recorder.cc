@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -42,16 +43,27 @@ void CopyText(std::string_view text, char* to, size_t capacity) {
   to[length] = '\0';
 }
 
-// Field 22 of /proc/self/stat; 0 when it cannot be read.
-uint64_t OwnStartTicks() {
+// Field 22 of /proc/PID/stat; 0 when there is no such process.
+uint64_t StartTicksOf(int64_t pid) {
   char text[1024];
-  const base::UniqueFd file(open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+  std::snprintf(text, sizeof text, "/proc/%lld/stat", static_cast<long long>(pid));
+  const base::UniqueFd file(open(text, O_RDONLY | O_CLOEXEC));
   const ssize_t length = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
   if (length <= 0) return 0;
   text[length] = '\0';
   const char* field = std::strrchr(text, ')');  // the name before it may hold blanks and parentheses
   for (int number = 2; field != nullptr && number < 22; ++number) field = std::strchr(field + 1, ' ');
   return field != nullptr ? std::strtoull(field + 1, nullptr, 10) : 0;
+}
+
+void Sign(lockstep_ring_header& header) {
+  const int64_t signer = header.pid;
+  if (signer != 0 && signer != getpid() && StartTicksOf(signer) == header.process_start_ticks) return;
+  header.pid = getpid();
+  header.process_start_ticks = StartTicksOf(getpid());
+  const base::RealClock clock;
+  header.attached_wall_ns = static_cast<uint64_t>(clock.WallNow().time_since_epoch().count());
+  Store(header.attached_monotonic_ns, Nanoseconds(clock.Now()));
 }
 
 }  // namespace
@@ -70,8 +82,8 @@ void FormatRing(const RingIdentity& identity, uint32_t slot_count, lockstep_ring
   Store(header.magic, uint64_t{LOCKSTEP_RING_MAGIC});
 }
 
-Recorder::Recorder(void* memory, size_t bytes)
-    : memory_(memory), bytes_(bytes), slot_count_(static_cast<lockstep_ring_header*>(memory)->slot_count) {
+Recorder::Recorder(void* memory, size_t bytes, uint32_t slot_count)
+    : memory_(memory), bytes_(bytes), slot_count_(slot_count) {
   lockstep_fork_guard_init(&guard_);
 }
 
@@ -90,6 +102,7 @@ base::Result<std::unique_ptr<Recorder>> Recorder::Create(const base::UniqueFd& f
   void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (memory == MAP_FAILED) return base::ErrnoStatus(errno, "mapping the recorder ring");
   lockstep_ring_header& header = *static_cast<lockstep_ring_header*>(memory);
+  const uint32_t slot_count = header.slot_count;  // once: the header is in others' reach
   base::Status damage;
   if (header.magic != LOCKSTEP_RING_MAGIC) {
     damage = base::DataLossError("the recorder ring does not begin with its magic number");
@@ -98,9 +111,8 @@ base::Result<std::unique_ptr<Recorder>> Recorder::Create(const base::UniqueFd& f
                                            std::to_string(header.layout_version) + ", this program writes version " +
                                            std::to_string(LOCKSTEP_RING_LAYOUT_VERSION) +
                                            ": build the program with the same release as the agent");
-  } else if (header.slot_count == 0 || header.slot_count > LOCKSTEP_RING_MAX_SLOTS ||
-             RingBytes(header.slot_count) > bytes) {
-    damage = base::DataLossError("the recorder ring claims " + std::to_string(header.slot_count) + " slots in " +
+  } else if (slot_count == 0 || slot_count > LOCKSTEP_RING_MAX_SLOTS || RingBytes(slot_count) > bytes) {
+    damage = base::DataLossError("the recorder ring claims " + std::to_string(slot_count) + " slots in " +
                                  std::to_string(bytes) + " bytes");
   }
   if (!damage.ok()) {
@@ -108,12 +120,8 @@ base::Result<std::unique_ptr<Recorder>> Recorder::Create(const base::UniqueFd& f
     return damage;
   }
   (void)madvise(memory, bytes, MADV_DONTFORK);
-  header.pid = getpid();
-  header.process_start_ticks = OwnStartTicks();
-  const base::RealClock clock;
-  header.attached_wall_ns = static_cast<uint64_t>(clock.WallNow().time_since_epoch().count());
-  Store(header.attached_monotonic_ns, Nanoseconds(clock.Now()));
-  return std::unique_ptr<Recorder>(new Recorder(memory, bytes));
+  Sign(header);
+  return std::unique_ptr<Recorder>(new Recorder(memory, bytes, slot_count));
 }
 
 // Null when the slot is being written by another thread or, for an update, was overtaken by a later record.
@@ -160,8 +168,7 @@ Recorder::Ticket Recorder::Begin(const Call& call) {
   static thread_local const uint32_t thread_id = static_cast<uint32_t>(gettid());
   record.thread_id = thread_id;
   record.group_size = call.group_size;
-  record.return_address = reinterpret_cast<uintptr_t>(call.return_address);
-  record.reserved = 0;
+  record.reserved[0] = record.reserved[1] = 0;
   std::memset(record.call_site, 0, sizeof record.call_site + sizeof record.tag);
   FormatCallSite(call.call_file, call.call_line, record.call_site, sizeof record.call_site);
   CopyText(call.tag, record.tag, sizeof record.tag);

@@ -61,13 +61,13 @@ class Recorder {
     uint64_t fingerprint = 0;
     base::SteadyTime enqueued;
     base::Duration timeout{0};
-    const void* return_address = nullptr;
     const char* call_file = "";
     uint32_t call_line = 0;
     const char* tag = "";
   };
 
-  /// Maps the ring in `fd` (which may be closed afterwards) and signs it with this process's identity.
+  /// Maps the ring in `fd` (which may be closed afterwards) and signs it with this process's identity, unless another
+  /// process that still lives has: a helper that inherited the rank's cookie is not the rank.
   /// Errors: DataLoss - not a ring, or its size contradicts its header; FailedPrecondition - another layout version.
   static base::Result<std::unique_ptr<Recorder>> Create(const base::UniqueFd& fd);
   ~Recorder();
@@ -82,7 +82,7 @@ class Recorder {
   void SetStep(int64_t step);
 
  private:
-  explicit Recorder(void* memory, size_t bytes);
+  Recorder(void* memory, size_t bytes, uint32_t slot_count);
 
   lockstep_record* LockSlot(uint64_t index, bool claim);
   static void UnlockSlot(lockstep_record& slot);

@@ -92,16 +92,12 @@ base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
 }
 
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory) {
-  return ReadRingTail(memory, LOCKSTEP_RING_MAX_SLOTS);
-}
-
-base::Result<RingContent> ReadRingTail(std::span<const std::byte> memory, uint64_t record_count_max) {
   ASSIGN_OR_RETURN(RingHead head, ReadRingHead(memory));
   RingContent content{.head = std::move(head)};
   const uint64_t slot_count = content.head.slot_count;
   const uint64_t there = (memory.size() - LOCKSTEP_RING_HEADER_BYTES) / LOCKSTEP_RECORD_BYTES;
   const uint64_t begun = content.head.record_count;
-  const uint64_t wanted = std::min({begun, slot_count, record_count_max});
+  const uint64_t wanted = std::min(begun, slot_count);
   for (uint64_t index = begun - wanted; index < begun; ++index) {
     const uint64_t slot_number = index % slot_count;
     if (slot_number >= there) continue;  // cut off

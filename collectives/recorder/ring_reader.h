@@ -44,8 +44,6 @@ struct RingContent {
 /// Errors: DataLoss - no header, or not a ring's; FailedPrecondition - another layout version.
 base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory);
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory);
-/// The last `record_count_max` records only.
-base::Result<RingContent> ReadRingTail(std::span<const std::byte> memory, uint64_t record_count_max);
 
 /// Maps the ring in `fd` read-only for the time of the call. Errors: as above, and mmap's.
 base::Result<RingContent> ReadRingFrom(int fd);

@@ -104,12 +104,6 @@ void AttachServer::RequestCheckpoint() {
   Notify(&Notices::checkpoint);
 }
 
-void AttachServer::AnnounceRound(base::Round round) {
-  seq_.AssertHeld();
-  announced_round_ = round;
-  Notify(&Notices::round);
-}
-
 void AttachServer::EndRound() {
   seq_.AssertHeld();
   connections_.clear();
@@ -216,6 +210,14 @@ AttachServer::Member* AttachServer::FindByCookie(const uint8_t* cookie) {
 }
 
 bool AttachServer::OnHello(uint64_t id, const lockstep_attach_hello& hello) {
+  if (lockstep_attach_agree(&hello) == 0) {
+    Refuse(id, base::FailedPreconditionError(
+                   "the program speaks the attach protocol's versions " + std::to_string(hello.lowest_version) + " to " +
+                   std::to_string(hello.highest_version) + ", this agent " +
+                   std::to_string(LOCKSTEP_ATTACH_LOWEST_VERSION) + " to " + std::to_string(LOCKSTEP_ATTACH_VERSION) +
+                   "; use releases of program and `lockstep` that are closer to each other"));
+    return false;
+  }
   Member* const member = FindByCookie(hello.cookie);
   if (member == nullptr) {
     Refuse(id, base::UnauthenticatedError("the cookie names no rank of the round in force; a process of an ended round, "
@@ -246,9 +248,7 @@ bool AttachServer::OnHello(uint64_t id, const lockstep_attach_hello& hello) {
     Drop(id);
     return false;
   }
-  const bool first = !std::exchange(member->attached_before, true);
-  if (first && config_.on_attached) config_.on_attached(rank, member->world.incarnation, connection.pid);
-  return connections_.contains(id);
+  return true;
 }
 
 base::Status AttachServer::PrepareRing(Member& member) {
@@ -293,37 +293,49 @@ bool AttachServer::SendWorld(Connection& connection, const Member& member) {
 
 // ---------------------------------------------------------------------------------------------------------- requests
 
-base::Result<const AttachServer::SharedSegment*> AttachServer::FindSegment(
-    const Connection& connection, const lockstep_attach_segment_request& request) {
+base::Status AttachServer::MaySegments(const Connection& connection,
+                                       const lockstep_attach_segment_request& request) const {
   const base::Round round = members_.at(*connection.rank).world.round;
   if (request.epoch != round.value()) {
     return base::FailedPreconditionError("shared memory was asked for in epoch " + std::to_string(request.epoch) +
                                          ", but round " + round.ToString() + " is in force");
   }
+  for (const auto& [id, other] : connections_) {
+    if (!other.has_segments || other.rank != connection.rank || other.pid == connection.pid) continue;
+    return base::AlreadyExistsError("process " + std::to_string(connection.pid) + " asks for the groups of rank " +
+                                    connection.rank->ToString() + ", and process " + std::to_string(other.pid) +
+                                    " has them; one process is the rank, and a helper that it starts must not inherit "
+                                    "LOCKSTEP_COOKIE when it makes groups too");
+  }
+  return base::OkStatus();
+}
+
+base::Result<AttachServer::Segments::iterator> AttachServer::FindSegment(
+    const lockstep_attach_segment_request& request) {
   const SegmentKey key{request.group_id, request.epoch};
   if (const auto it = segments_.find(key); it != segments_.end()) {
     const SharedSegment& segment = it->second;
-    if (segment.bytes == request.bytes && segment.member_count == request.member_count) return &segment;
+    if (segment.bytes == request.bytes && segment.member_count == request.member_count) return it;
     return base::FailedPreconditionError(
         "the members of one group ask for different memory: " + std::to_string(request.bytes) + " bytes for " +
         std::to_string(request.member_count) + " members, and before " + std::to_string(segment.bytes) + " bytes for " +
         std::to_string(segment.member_count) + "; do all ranks run the same program?");
   }
   const Limits& limits = config_.limits;
-  if (segments_.size() >= static_cast<size_t>(limits.segments_per_round) ||
-      request.bytes > limits.segment_bytes_per_round - segment_bytes_) {
+  if (segments_.size() >= static_cast<size_t>(limits.segments_held) ||
+      request.bytes > limits.segment_bytes_held - segment_bytes_) {
     return base::ResourceExhaustedError(
-        "no more shared memory for groups in this round: " + std::to_string(segments_.size()) + " segments of " +
-        std::to_string(segment_bytes_) + " bytes exist, " + std::to_string(request.bytes) + " were asked for, and " +
-        std::to_string(limits.segments_per_round) + " segments of " + std::to_string(limits.segment_bytes_per_round) +
-        " bytes are the limit");
+        "no more shared memory for groups that not all members have come to: there are " +
+        std::to_string(segments_.size()) + ", of " + std::to_string(segment_bytes_) + " bytes, " +
+        std::to_string(request.bytes) + " were asked for, and " + std::to_string(limits.segments_held) + " groups of " +
+        std::to_string(limits.segment_bytes_held) + " bytes are the limit");
   }
   base::UniqueFd memory(lockstep_shared_memory_create("lockstep-group", request.bytes));
   if (!memory.valid()) {
     return base::ErrnoStatus(errno, "making shared memory of " + std::to_string(request.bytes) + " bytes for a group");
   }
   segment_bytes_ += request.bytes;
-  return &segments_.emplace(key, SharedSegment{request.bytes, request.member_count, std::move(memory)}).first->second;
+  return segments_.emplace(key, SharedSegment{request.bytes, request.member_count, std::move(memory), {}}).first;
 }
 
 bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request) {
@@ -332,18 +344,26 @@ bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_r
   lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_SEGMENT, sizeof answer);
   answer.request_id = request.request_id;
   answer.bytes = request.bytes;
-  int fd = -1;
-  const base::Result<const SharedSegment*> segment = FindSegment(connection, request);
-  if (segment.ok()) {
-    fd = (*segment)->memory.get();
-  } else {
-    const base::Status error = segment.status();
-    answer.status = static_cast<uint32_t>(error.code());
-    CopyText(error.message(), answer.text, sizeof answer.text);
+  auto segment = segments_.end();
+  base::Status error = MaySegments(connection, request);
+  if (error.ok()) {
+    base::Result<Segments::iterator> found = FindSegment(request);
+    error = found.status();
+    if (found.ok()) segment = *found;
   }
-  if (Send(connection, &answer, sizeof answer, fd)) return true;
-  Drop(id);  // a rank that asks faster than it reads
-  return false;
+  answer.status = static_cast<uint32_t>(error.code());
+  CopyText(error.message(), answer.text, sizeof answer.text);
+  if (!Send(connection, &answer, sizeof answer, error.ok() ? segment->second.memory.get() : -1)) {
+    Drop(id);  // a rank that asks faster than it reads
+    return false;
+  }
+  if (!error.ok()) return true;
+  connection.has_segments = true;
+  segment->second.fetched.insert(request.member_index);
+  if (segment->second.fetched.size() < segment->second.member_count) return true;
+  segment_bytes_ -= segment->second.bytes;
+  segments_.erase(segment);
+  return true;
 }
 
 bool AttachServer::OnProgress(uint64_t id, const lockstep_attach_progress& progress) {
@@ -383,13 +403,7 @@ bool AttachServer::SendDueNotices(Connection& connection) {
   lockstep_attach_checkpoint checkpoint{};
   lockstep_attach_set_header(&checkpoint.header, LOCKSTEP_ATTACH_CHECKPOINT, sizeof checkpoint);
   checkpoint.number = checkpoint_number_;
-  lockstep_attach_round round{};
-  lockstep_attach_set_header(&round.header, LOCKSTEP_ATTACH_ROUND, sizeof round);
-  round.round = announced_round_.value();
-  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint) ||
-      !send_if(connection.due.round, round)) {
-    return false;
-  }
+  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint)) return false;
   if (connection.due.any() != connection.watches_writable) {
     connection.watches_writable = connection.due.any();
     loop_.SetInterest(connection.watch, {.readable = true, .writable = connection.watches_writable});

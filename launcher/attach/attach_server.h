@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,12 @@ namespace lockstep::launcher {
 /// All ranks come to one listening socket; the cookie in a rank's environment tells which rank and incarnation it is. So
 /// a rank costs nothing on the launch path but random bytes, and its recorder ring is made when it attaches.
 ///
-/// A ring outlives its rank's process, until the round ends: it is evidence. Segments live as long: their memory goes when
-/// the last member has unmapped it. What ranks may take is bounded (Limits); beyond it they are refused with a reason.
+/// A ring outlives its rank's process, until the round ends: it is evidence. A segment is held until every member of its
+/// group has it, or the round ends; its memory goes when the last member has unmapped it. What ranks may keep the agent from
+/// forgetting is bounded (Limits); beyond it they are refused with a reason.
+///
+/// Of a rank's processes (itself, and helpers that inherited its cookie) one at a time gets segments: the
+/// first that asks, for as long as it is attached.
 ///
 /// Life of a connection: accepted (uid checked) -> hello within hello_timeout -> world sent -> messages and notices, until
 /// either side closes, the rank breaks the protocol, or the round ends.
@@ -38,8 +43,8 @@ class AttachServer {
   struct Limits {
     int connections = 4096;             // of all ranks together
     int connections_per_rank = 8;       // a session, shims, helpers
-    int segments_per_round = 1024;
-    uint64_t segment_bytes_per_round = uint64_t{16} << 30;  // virtual: pages count when they are touched
+    int segments_held = 1024;
+    uint64_t segment_bytes_held = uint64_t{16} << 30;  // virtual: pages count when they are touched
     base::Duration hello_timeout = std::chrono::seconds(10);
   };
 
@@ -51,8 +56,6 @@ class AttachServer {
     std::string checkpoint_directory;   // "" = none; at most 4095 bytes
     Limits limits;
     std::function<void(base::Rank, base::Incarnation, int64_t step)> on_progress;
-    /// The first connection of an incarnation; `pid` as the kernel tells it.
-    std::function<void(base::Rank, base::Incarnation, int64_t pid)> on_attached;
   };
 
   /// A rank's place in its world.
@@ -84,8 +87,6 @@ class AttachServer {
   void RequestStop(base::Duration grace);
   /// Tells all ranks that are attached to save a checkpoint.
   void RequestCheckpoint();
-  /// Tells all ranks that are attached which round is in force (for rounds that keep processes).
-  void AnnounceRound(base::Round round);
 
   /// Closes all connections, voids all cookies, drops rings and segments, forgets a requested stop.
   void EndRound();
@@ -99,18 +100,17 @@ class AttachServer {
     RankWorld world;
     Cookie cookie{};
     base::UniqueFd ring;
-    bool attached_before = false;
   };
   struct Notices {
     bool stop = false;
     bool checkpoint = false;
-    bool round = false;
-    bool any() const { return stop || checkpoint || round; }
+    bool any() const { return stop || checkpoint; }
   };
   struct Connection {
     base::UniqueFd socket;
     int64_t pid = 0;
     std::optional<base::Rank> rank;  // once it has said hello
+    bool has_segments = false;
     Notices due;                     // not sent yet
     bool watches_writable = false;
     event::Registration watch;
@@ -125,6 +125,7 @@ class AttachServer {
     uint64_t bytes;
     uint32_t member_count;
     base::UniqueFd memory;
+    std::set<uint32_t> fetched;  // by these members
   };
   using Connections = std::map<uint64_t, Connection>;
 
@@ -143,8 +144,10 @@ class AttachServer {
   Member* FindByCookie(const uint8_t* cookie) REQUIRES(seq_);
   base::Status PrepareRing(Member& member) REQUIRES(seq_);
   bool SendWorld(Connection& connection, const Member& member);
-  base::Result<const SharedSegment*> FindSegment(const Connection& connection,
-                                                 const lockstep_attach_segment_request& request) REQUIRES(seq_);
+  using Segments = std::map<SegmentKey, SharedSegment>;
+  base::Status MaySegments(const Connection& connection, const lockstep_attach_segment_request& request) const
+      REQUIRES(seq_);
+  base::Result<Segments::iterator> FindSegment(const lockstep_attach_segment_request& request) REQUIRES(seq_);
   void Notify(bool Notices::* notice) REQUIRES(seq_);
   bool SendDueNotices(Connection& connection) REQUIRES(seq_);
   static bool Send(const Connection& connection, const void* message, size_t length, int fd);
@@ -158,12 +161,11 @@ class AttachServer {
   // Confined to the loop:
   std::map<base::Rank, Member> members_ GUARDED_BY(seq_);
   Connections connections_ GUARDED_BY(seq_);
-  std::map<SegmentKey, SharedSegment> segments_ GUARDED_BY(seq_);
+  Segments segments_ GUARDED_BY(seq_);
   uint64_t segment_bytes_ GUARDED_BY(seq_) = 0;
   uint64_t next_connection_ GUARDED_BY(seq_) = 1;
   std::optional<base::Duration> stop_grace_ GUARDED_BY(seq_);
   uint64_t checkpoint_number_ GUARDED_BY(seq_) = 0;
-  base::Round announced_round_ GUARDED_BY(seq_);
   event::Registration accept_watch_;
   event::Registration accept_again_;
 };

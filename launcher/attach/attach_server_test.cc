@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -53,10 +54,6 @@ class AttachServerTest : public ::testing::Test {
       const std::lock_guard<std::mutex> lock(mutex_);
       progress_.push_back({rank.value(), static_cast<int64_t>(incarnation.value()), step});
       changed_.notify_all();
-    };
-    config.on_attached = [this](Rank rank, Incarnation, int64_t pid) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      attached_.push_back({rank.value(), pid});
     };
   }
   ~AttachServerTest() override {
@@ -158,7 +155,6 @@ class AttachServerTest : public ::testing::Test {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::array<int64_t, 3>> progress_;
-  std::vector<std::array<int64_t, 2>> attached_;
 };
 
 TEST_F(AttachServerTest, ARankGetsItsWorldAndRing) {
@@ -182,9 +178,6 @@ TEST_F(AttachServerTest, ARankGetsItsWorldAndRing) {
     EXPECT_EQ(ours.st_ino, agents.st_ino);
     EXPECT_EQ(server_->RecorderFd(Rank(0)), -1);
   });
-  const std::lock_guard<std::mutex> lock(mutex_);
-  ASSERT_EQ(attached_.size(), 1u);
-  EXPECT_EQ(attached_[0][1], getpid());
 }
 
 TEST_F(AttachServerTest, AWrongCookieIsUnauthenticated) {
@@ -251,6 +244,57 @@ TEST_F(AttachServerTest, MembersThatAskForOneKeyGetOneMemory) {
   for (const int fd : fds) close(fd);
 }
 
+// They were kept to the round's end: at most 1,024 groups a round, and a second one of the same members met the first's.
+TEST_F(AttachServerTest, ASegmentIsForgottenOnceAllMembersHaveIt) {
+  config.limits.segments_held = 1;
+  Start();
+  const auto a = Attach(Add(0)), b = Attach(Add(1));
+  ino_t last = 0;
+  for (int time = 0; time < 5; ++time) {
+    int fds[3] = {-1, -1, -1};
+    ASSERT_EQ(AskForSegment(*a, 8192, 0, &fds[0]), LOCKSTEP_ATTACH_OK) << a->error.text;
+    ASSERT_EQ(AskForSegment(*a, 8192, 0, &fds[1]), LOCKSTEP_ATTACH_OK) << a->error.text;
+    ASSERT_EQ(AskForSegment(*b, 8192, 0, &fds[2]), LOCKSTEP_ATTACH_OK) << b->error.text;
+    struct stat info[3];
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_EQ(fstat(fds[i], &info[i]), 0);
+      close(fds[i]);
+    }
+    EXPECT_EQ(info[0].st_ino, info[1].st_ino);
+    EXPECT_EQ(info[0].st_ino, info[2].st_ino);
+    EXPECT_NE(info[0].st_ino, last);
+    last = info[0].st_ino;
+  }
+}
+
+TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroups) {
+  Start();
+  const std::string cookie = Add(0);
+  auto client = Attach(cookie);
+  int fd = -1;
+  ASSERT_EQ(AskForSegment(*client, 8192, 0, &fd), LOCKSTEP_ATTACH_OK);
+  close(fd);
+  const auto ask_in_helper = [&] {  // a program that the rank starts, and that knows the rank's cookie
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto helper = Attach(cookie);
+      int helper_fd = -1;
+      const int result = AskForSegment(*helper, 8192, 0, &helper_fd);
+      if (result == LOCKSTEP_ATTACH_OK) _exit(0);
+      _exit(helper->error.status == static_cast<uint32_t>(Code::kAlreadyExists) &&
+                    std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
+                ? 1
+                : 2);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  };
+  EXPECT_EQ(ask_in_helper(), 1);
+  client.reset();
+  EXPECT_TRUE(Eventually([&] { return ask_in_helper() == 0; })) << "the next program of the same rank";
+}
+
 TEST_F(AttachServerTest, SegmentsThatDoNotAgreeAreRefused) {
   Start();
   const auto a = Attach(Add(0)), b = Attach(Add(1));
@@ -266,8 +310,8 @@ TEST_F(AttachServerTest, SegmentsThatDoNotAgreeAreRefused) {
 }
 
 TEST_F(AttachServerTest, SegmentsAreBoundedInNumberAndBytes) {
-  config.limits.segments_per_round = 2;
-  config.limits.segment_bytes_per_round = 10'000;
+  config.limits.segments_held = 2;
+  config.limits.segment_bytes_held = 10'000;
   Start();
   const auto client = Attach(Add(0));
   int fd = -1;
@@ -319,7 +363,6 @@ TEST_F(AttachServerTest, NoticesReachTheRanksAlsoTheLateOne) {
   OnLoop([&] {
     server_->RequestCheckpoint();
     server_->RequestCheckpoint();
-    server_->AnnounceRound(Round(4));
     server_->RequestStop(milliseconds(2500));
   });
   lockstep_attach_notices notices{};
@@ -327,8 +370,6 @@ TEST_F(AttachServerTest, NoticesReachTheRanksAlsoTheLateOne) {
   EXPECT_TRUE(notices.stop);
   EXPECT_EQ(notices.stop_grace_ms, 2500u);
   EXPECT_EQ(notices.checkpoint_number, 2u);
-  EXPECT_EQ(notices.round, 4u);
-  EXPECT_FALSE(notices.closed);
 
   const auto late = Attach(late_cookie);
   EXPECT_TRUE(Eventually([&] { return lockstep_attach_poll(late->attach, &notices) == LOCKSTEP_ATTACH_OK && notices.stop; }));
@@ -370,8 +411,7 @@ TEST_F(AttachServerTest, TheEndOfARoundClosesItsRanks) {
     EXPECT_EQ(server_->RecorderFd(Rank(0)), -1);
   });
   lockstep_attach_notices notices{};
-  ASSERT_EQ(lockstep_attach_poll(client->attach, &notices), LOCKSTEP_ATTACH_OK);
-  EXPECT_TRUE(notices.closed);
+  EXPECT_EQ(lockstep_attach_poll(client->attach, &notices), LOCKSTEP_ATTACH_OK);
   int fd = -1;
   EXPECT_EQ(AskForSegment(*client, 4096, 0, &fd), LOCKSTEP_ATTACH_CLOSED);
   EXPECT_EQ(lockstep_attach_send_progress(client->attach, 1), LOCKSTEP_ATTACH_CLOSED);
@@ -396,7 +436,34 @@ TEST_F(AttachServerTest, WhoSaysNothingOrNonsenseIsClosed) {
   lockstep_attach_progress progress{};
   lockstep_attach_set_header(&progress.header, LOCKSTEP_ATTACH_PROGRESS, sizeof progress);
   EXPECT_THAT(answer_to(&progress, sizeof progress), HasSubstr("hello"));
+  lockstep_attach_hello hello{};
+  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
+  hello.lowest_version = LOCKSTEP_ATTACH_VERSION + 1;
+  hello.highest_version = LOCKSTEP_ATTACH_VERSION + 3;
+  EXPECT_THAT(answer_to(&hello, sizeof hello), HasSubstr("versions 2 to 4, this agent 1 to 1"));
   EXPECT_EQ(Attach(cookie)->result, LOCKSTEP_ATTACH_OK);
+}
+
+// It was called a protocol fault of the agent.
+TEST_F(AttachServerTest, ARankWithoutAFreeDescriptorIsToldSo) {
+  Start();
+  const std::string cookie = Add(0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int next = dup(0);
+    close(next);
+    const rlimit limit{static_cast<rlim_t>(next) + 1, static_cast<rlim_t>(next) + 1};
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(1);
+    const auto client = Attach(cookie);  // the socket takes the last one
+    if (client->result != LOCKSTEP_ATTACH_SYSTEM || client->error.system_error != EMFILE) _exit(2);
+    _exit(std::strstr(client->error.text, "RLIMIT_NOFILE") != nullptr &&
+                  std::strstr(client->error.text, "ulimit -n") != nullptr
+              ? 0
+              : 3);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(AttachServerTest, TextsThatDoNotFitAreRefusedAtTheStart) {
@@ -479,6 +546,14 @@ TEST(AttachClientTest, EveryCallIsBoundedAndSaysWhatIsWrong) {
   EXPECT_EQ(lockstep_attach_open(path.c_str(), cookie.c_str(), 50, &client, &world, &ring, &error),
             LOCKSTEP_ATTACH_TIMEOUT);
   EXPECT_THAT(error.text, HasSubstr("did not answer in time"));
+  // Beyond 2^31 ms poll() was told to wait for ever, or not at all.
+  auto patient = std::async(std::launch::async, [&] {
+    lockstep_attach_error why{};
+    return lockstep_attach_open(path.c_str(), cookie.c_str(), UINT32_MAX, &client, &world, &ring, &why);
+  });
+  EXPECT_EQ(patient.wait_for(milliseconds(50)), std::future_status::timeout);
+  for (int i = 0; i < 2; ++i) close(accept(listener.get(), nullptr, nullptr));
+  EXPECT_EQ(patient.get(), LOCKSTEP_ATTACH_CLOSED);
   unlink(path.c_str());
   rmdir(folder);
 }

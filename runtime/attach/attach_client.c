@@ -3,6 +3,7 @@
 #include "runtime/attach/attach_client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@ struct lockstep_attach {
   int socket;
   uint64_t last_request_id;
   struct lockstep_attach_notices notices;
+  bool closed; /* by the agent */
 };
 
 static int fail(struct lockstep_attach_error* error, int result, int system_error, const char* format, ...)
@@ -53,7 +55,7 @@ static int await(int socket, short events, int64_t deadline_ms) {
   for (;;) {
     const int64_t left = deadline_ms - now_ms();
     struct pollfd waited = {.fd = socket, .events = events, .revents = 0};
-    const int ready = poll(&waited, 1, left > 0 ? (int)left : 0);
+    const int ready = poll(&waited, 1, left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left);
     if (ready > 0) return LOCKSTEP_ATTACH_OK;
     if (ready < 0 && errno != EINTR) return LOCKSTEP_ATTACH_SYSTEM;
     if (ready == 0 && left <= 0) return LOCKSTEP_ATTACH_TIMEOUT;
@@ -116,6 +118,13 @@ static int receive_now(int socket, union lockstep_attach_message* message, size_
     memcpy(fd, CMSG_DATA(header), sizeof(int));
   }
   *length = (size_t)received;
+  if ((envelope.msg_flags & MSG_CTRUNC) != 0) {
+    /* The kernel keeps a descriptor to itself when the process has no number left for it. */
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+    errno = EMFILE;
+    return LOCKSTEP_ATTACH_SYSTEM;
+  }
   if ((envelope.msg_flags & MSG_TRUNC) == 0) return LOCKSTEP_ATTACH_OK;
   if (*fd >= 0) close(*fd);
   *fd = -1;
@@ -130,9 +139,6 @@ static void take_notice(lockstep_attach* client, const union lockstep_attach_mes
       break;
     case LOCKSTEP_ATTACH_CHECKPOINT:
       client->notices.checkpoint_number = message->checkpoint.number;
-      break;
-    case LOCKSTEP_ATTACH_ROUND:
-      client->notices.round = message->round.round;
       break;
     default: /* an answer that came after its question had timed out */
       break;
@@ -152,6 +158,11 @@ static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms, 
     if (result == LOCKSTEP_ATTACH_TIMEOUT) return fail(error, result, 0, "the agent did not answer in time");
     if (result == LOCKSTEP_ATTACH_CLOSED) return fail(error, result, 0, "the agent closed the connection");
     if (result == LOCKSTEP_ATTACH_PROTOCOL) return fail(error, result, 0, "the agent's message is too long");
+    if (result != LOCKSTEP_ATTACH_OK && errno == EMFILE) {
+      return fail(error, result, errno,
+                  "receiving a descriptor from the agent: this process has as many open as RLIMIT_NOFILE allows (raise it: "
+                  "ulimit -n N)");
+    }
     if (result != LOCKSTEP_ATTACH_OK) return fail(error, result, errno, "receiving from the agent");
     const char* const wrong = lockstep_attach_check(message, length, LOCKSTEP_ATTACH_FROM_AGENT);
     if (wrong == NULL && (message->header.type == wanted || message->header.type == LOCKSTEP_ATTACH_REFUSED)) {
@@ -197,7 +208,8 @@ static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t dea
   struct lockstep_attach_hello hello;
   memset(&hello, 0, sizeof hello);
   lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
-  hello.pid = getpid();
+  hello.lowest_version = LOCKSTEP_ATTACH_LOWEST_VERSION;
+  hello.highest_version = LOCKSTEP_ATTACH_VERSION;
   memcpy(hello.cookie, cookie, sizeof hello.cookie);
   int result = send_by(client->socket, &hello, sizeof hello, deadline_ms);
   /* An agent that refused already has closed, but its REFUSED can still be read. */
@@ -215,7 +227,6 @@ static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t dea
     return LOCKSTEP_ATTACH_REJECTED;
   }
   if (fd < 0) return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent sent no recorder ring");
-  client->notices.round = message.world.round;
   *world = message.world;
   *ring_fd = fd;
   return LOCKSTEP_ATTACH_OK;
@@ -295,7 +306,7 @@ int lockstep_attach_get_segment(lockstep_attach* client, const struct lockstep_a
   const int64_t deadline_ms = now_ms() + timeout_ms;
   pthread_mutex_lock(&client->mutex); /* held by others for at most their own timeout */
   const int result = ask_for_segment(client, request, deadline_ms, fd, error);
-  if (result == LOCKSTEP_ATTACH_CLOSED) client->notices.closed = true;
+  if (result == LOCKSTEP_ATTACH_CLOSED) client->closed = true;
   pthread_mutex_unlock(&client->mutex);
   return result;
 }
@@ -312,7 +323,7 @@ int lockstep_attach_send_progress(lockstep_attach* client, int64_t step) {
 }
 
 static void drain(lockstep_attach* client) {
-  while (!client->notices.closed) {
+  while (!client->closed) {
     union lockstep_attach_message message;
     size_t length = 0;
     int fd = -1;
@@ -322,7 +333,7 @@ static void drain(lockstep_attach* client) {
     if (result != LOCKSTEP_ATTACH_OK ||
         lockstep_attach_check(&message, length, LOCKSTEP_ATTACH_FROM_AGENT) != NULL ||
         message.header.type == LOCKSTEP_ATTACH_REFUSED) {
-      client->notices.closed = true;
+      client->closed = true;
       return;
     }
     take_notice(client, &message);

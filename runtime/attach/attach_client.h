@@ -44,8 +44,6 @@ struct lockstep_attach_notices {
   bool stop;
   uint64_t stop_grace_ms;
   uint64_t checkpoint_number; /* of the latest request; 0 = none yet */
-  uint32_t round;             /* in force: that of the world until the agent says otherwise */
-  bool closed;                /* the agent is gone */
 };
 
 /* Connects to the socket at `path`, says hello with the cookie (64 hexadecimal digits) and waits for the world, all within
@@ -58,7 +56,8 @@ int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_
 void lockstep_attach_close(lockstep_attach* client);
 
 /* Asks for the memory that the members of a group share; *fd is the caller's to close. Waits for the agent's answer at most
- * `timeout_ms`, never for other members. The caller fills in group_id, bytes, epoch, member_count, member_index. */
+ * `timeout_ms` (after another thread's question, if there is one), never for other members. The caller fills in group_id,
+ * bytes, epoch, member_count, member_index. */
 int lockstep_attach_get_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
                             uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error);
 

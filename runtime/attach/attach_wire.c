@@ -7,15 +7,31 @@
 #error "the attach protocol is little endian, and its structs are sent as they lie in memory"
 #endif
 
+/* HELLO and REFUSED are read before a version is agreed upon, or because none is. */
+static uint16_t version_of(uint16_t type) {
+  return (uint16_t)(type == LOCKSTEP_ATTACH_HELLO || type == LOCKSTEP_ATTACH_REFUSED ? 0 : LOCKSTEP_ATTACH_VERSION);
+}
+
+uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello) {
+  const unsigned highest =
+      hello->highest_version < LOCKSTEP_ATTACH_VERSION ? hello->highest_version : LOCKSTEP_ATTACH_VERSION;
+  return (uint16_t)(highest >= hello->lowest_version && highest >= LOCKSTEP_ATTACH_LOWEST_VERSION ? highest : 0);
+}
+
 void lockstep_attach_set_header(struct lockstep_attach_header* header, enum lockstep_attach_type type, size_t length) {
   header->magic = LOCKSTEP_ATTACH_MAGIC;
   header->type = (uint16_t)type;
-  header->version = LOCKSTEP_ATTACH_VERSION;
+  header->version = version_of((uint16_t)type);
   header->length = (uint32_t)length;
   header->reserved = 0;
 }
 
 static int terminated(const char* text, size_t capacity) { return memchr(text, '\0', capacity) != NULL; }
+
+static const char* check_hello(const struct lockstep_attach_hello* hello) {
+  if (hello->lowest_version == 0 || hello->lowest_version > hello->highest_version) return "versions out of range";
+  return NULL;
+}
 
 static const char* check_segment_request(const struct lockstep_attach_segment_request* request) {
   if (request->member_count == 0 || request->member_count > LOCKSTEP_ATTACH_MAX_MEMBERS) return "member count out of range";
@@ -55,8 +71,6 @@ static size_t length_of(uint16_t type, enum lockstep_attach_side* side) {
       return sizeof(struct lockstep_attach_stop);
     case LOCKSTEP_ATTACH_CHECKPOINT:
       return sizeof(struct lockstep_attach_checkpoint);
-    case LOCKSTEP_ATTACH_ROUND:
-      return sizeof(struct lockstep_attach_round);
     default:
       return 0;
   }
@@ -67,12 +81,14 @@ const char* lockstep_attach_check(const union lockstep_attach_message* message, 
   const struct lockstep_attach_header* const header = &message->header;
   if (length < sizeof *header) return "message shorter than its header";
   if (header->magic != LOCKSTEP_ATTACH_MAGIC) return "not an attach message (wrong magic number)";
-  if (header->version != LOCKSTEP_ATTACH_VERSION) return "another version of the attach protocol";
+  if (header->version != version_of(header->type)) return "another version of the attach protocol";
   enum lockstep_attach_side sender;
   const size_t expected = length_of(header->type, &sender);
   if (expected == 0 || sender != side) return "message of an unexpected type";
   if (length != expected || header->length != expected) return "message of a wrong length";
   switch (header->type) {
+    case LOCKSTEP_ATTACH_HELLO:
+      return check_hello(&message->hello);
     case LOCKSTEP_ATTACH_SEGMENT_REQUEST:
       return check_segment_request(&message->segment_request);
     case LOCKSTEP_ATTACH_WORLD:

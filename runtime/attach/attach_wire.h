@@ -10,22 +10,32 @@
  *   message  := header body                       header.length counts both
  *   rank     := HELLO ( SEGMENT_REQUEST | PROGRESS )*
  *   agent    := REFUSED close
- *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT | ROUND )*
+ *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT )*
  *
+ * - Versions: header, HELLO and REFUSED are the same in all of them, for ever, and bear version 0. HELLO names the versions
+ *   that the rank speaks, from lowest to highest; the agent takes the highest that it speaks too, and every message from WORLD
+ *   on bears that one. Where there is none it says so in REFUSED, which any rank can read.
  * - The rank speaks first, with the cookie that its environment names (LOCKSTEP_COOKIE); the cookie says which rank and
  *   incarnation it is, and is void once its round has ended. REFUSED says why and is the last message.
  * - WORLD carries the descriptor of the rank's recorder ring (collectives/recorder/record.h).
  * - SEGMENT answers one SEGMENT_REQUEST, by request_id; with status OK it carries a descriptor, the same memory for all
- *   members that ask for the same {group_id, epoch, bytes, member_count}.
- * - STOP, CHECKPOINT and ROUND are notices: they may come at any time after WORLD and need no answer. A repeated notice
+ *   members that ask for the same {group_id, epoch, bytes, member_count}. Once each of them (by member_index) has it, the
+ *   agent forgets it: the next request of that kind begins another.
+ * - STOP and CHECKPOINT are notices: they may come at any time after WORLD and need no answer. A repeated notice
  *   replaces the one before.
  * - Either side closes to end. A message that breaks these rules closes the connection; unknown types too, since the
- *   version in HELLO was agreed upon.
+ *   version was agreed upon.
  *
- * Worked example, HELLO of process 4711 (offsets in bytes):
- *   0: 4c 53 41 31   magic "LSA1"      4: 01 00   type HELLO      6: 01 00   version 1
+ * Worked examples (offsets in bytes). HELLO of a rank that speaks version 1 alone:
+ *   0: 4c 53 41 31   magic "LSA1"      4: 01 00   type HELLO      6: 00 00   version 0: for all
  *   8: 38 00 00 00   length 56        12: 00 00 00 00   reserved
- *  16: 67 12 00 00 00 00 00 00   pid 4711              24: 32 bytes of cookie */
+ *  16: 01 00   lowest version 1       18: 01 00   highest version 1
+ *  20: 00 00 00 00   reserved         24: 32 bytes of cookie
+ * REFUSED, FAILED_PRECONDITION:
+ *   0: 4c 53 41 31   magic             4: 10 00   type REFUSED    6: 00 00   version 0: for all
+ *   8: 10 02 00 00   length 528       12: 00 00 00 00   reserved
+ *  16: 09 00 00 00   status 9         20: 00 00 00 00   reserved
+ *  24: 504 bytes of text, zero-terminated */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -38,7 +48,9 @@ extern "C" {
 #endif
 
 #define LOCKSTEP_ATTACH_MAGIC 0x3141534cu /* "LSA1" */
+/* What this code speaks. */
 #define LOCKSTEP_ATTACH_VERSION 1u
+#define LOCKSTEP_ATTACH_LOWEST_VERSION 1u
 #define LOCKSTEP_ATTACH_COOKIE_BYTES 32u
 #define LOCKSTEP_ATTACH_MAX_MESSAGE 8192u
 #define LOCKSTEP_ATTACH_MAX_MEMBERS 65536u
@@ -52,23 +64,26 @@ enum lockstep_attach_type {
   LOCKSTEP_ATTACH_WORLD = 17,
   LOCKSTEP_ATTACH_SEGMENT = 18,
   LOCKSTEP_ATTACH_STOP = 19,
-  LOCKSTEP_ATTACH_CHECKPOINT = 20,
-  LOCKSTEP_ATTACH_ROUND = 21
+  LOCKSTEP_ATTACH_CHECKPOINT = 20
 };
 
 /* REFUSED.status and SEGMENT.status: the canonical codes of runtime/base/status.h. */
 
+/* For ever as it is. */
 struct lockstep_attach_header {
   uint32_t magic;
   uint16_t type;
-  uint16_t version;
+  uint16_t version; /* the one agreed upon; 0 in HELLO and REFUSED */
   uint32_t length;
   uint32_t reserved; /* 0 */
 };
 
+/* For ever as it is. */
 struct lockstep_attach_hello {
   struct lockstep_attach_header header;
-  int64_t pid; /* as the rank sees it; the agent trusts the kernel's instead */
+  uint16_t lowest_version; /* that the rank speaks; at least 1 */
+  uint16_t highest_version;
+  uint32_t reserved; /* 0 */
   uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES];
 };
 
@@ -89,6 +104,7 @@ struct lockstep_attach_progress {
   int64_t reserved; /* 0 */
 };
 
+/* For ever as it is. */
 struct lockstep_attach_refused {
   struct lockstep_attach_header header;
   uint32_t status;
@@ -133,12 +149,6 @@ struct lockstep_attach_checkpoint {
   uint64_t number; /* of the request, from 1 */
 };
 
-struct lockstep_attach_round {
-  struct lockstep_attach_header header;
-  uint32_t round; /* the one now in force */
-  uint32_t reserved;
-};
-
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_header) == 16, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_hello) == 56, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_segment_request) == 56, "wire layout");
@@ -148,7 +158,8 @@ LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_world) == 4544, "wire layou
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_segment) == 552, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_stop) == 24, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_checkpoint) == 24, "wire layout");
-LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_round) == 24, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_hello, cookie) == 24, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_refused, text) == 24, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_segment_request, epoch) == 40, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_world, job) == 64, "wire layout");
 
@@ -163,12 +174,14 @@ union lockstep_attach_message {
   struct lockstep_attach_segment segment;
   struct lockstep_attach_stop stop;
   struct lockstep_attach_checkpoint checkpoint;
-  struct lockstep_attach_round round;
   unsigned char bytes[LOCKSTEP_ATTACH_MAX_MESSAGE];
 };
 
 /* Who may send a message. */
 enum lockstep_attach_side { LOCKSTEP_ATTACH_FROM_RANK = 0, LOCKSTEP_ATTACH_FROM_AGENT = 1 };
+
+/* The highest version of both ranges, that of `hello` and this code's; 0 when they have none in common. */
+uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello);
 
 /* Fills in the header of a message of `type` whose struct has `length` bytes. */
 void lockstep_attach_set_header(struct lockstep_attach_header* header, enum lockstep_attach_type type, size_t length);

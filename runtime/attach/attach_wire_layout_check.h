@@ -18,7 +18,7 @@ extern "C" {
       offsetof(struct lockstep_attach_world, host),                                                 \
       offsetof(struct lockstep_attach_world, checkpoint_directory), sizeof(struct lockstep_attach_segment), \
       offsetof(struct lockstep_attach_segment, text), sizeof(struct lockstep_attach_stop),          \
-      sizeof(struct lockstep_attach_checkpoint), sizeof(struct lockstep_attach_round),              \
+      sizeof(struct lockstep_attach_checkpoint), offsetof(struct lockstep_attach_hello, highest_version), \
       sizeof(union lockstep_attach_message)
 
 extern const size_t lockstep_attach_c_layout[];

@@ -32,12 +32,47 @@ TEST(AttachWireTest, CAndCppSeeTheSameLayout) {
   EXPECT_EQ(c, cpp);
 }
 
-TEST(AttachWireTest, HelloIsTheDocumentedBytes) {
+// These two are read by releases that have no version in common: their bytes never change.
+TEST(AttachWireTest, HelloAndRefusedAreTheDocumentedBytes) {
   lockstep_attach_hello hello{};
   lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
-  hello.pid = 4711;
-  const unsigned char expected[24] = {0x4c, 0x53, 0x41, 0x31, 1, 0, 1, 0, 56, 0, 0, 0, 0, 0, 0, 0, 0x67, 0x12};
-  EXPECT_EQ(std::memcmp(&hello, expected, sizeof expected), 0);
+  hello.lowest_version = 1;
+  hello.highest_version = 1;
+  hello.cookie[0] = 0xc0;
+  const unsigned char hello_bytes[25] = {0x4c, 0x53, 0x41, 0x31, 1, 0, 0, 0, 56, 0, 0, 0,   0,
+                                         0,    0,    0,    1,    0, 1, 0, 0, 0,  0, 0, 0xc0};
+  EXPECT_EQ(std::memcmp(&hello, hello_bytes, sizeof hello_bytes), 0);
+
+  lockstep_attach_refused refused{};
+  lockstep_attach_set_header(&refused.header, LOCKSTEP_ATTACH_REFUSED, sizeof refused);
+  refused.status = 9;
+  refused.text[0] = 'N';
+  const unsigned char refused_bytes[25] = {0x4c, 0x53, 0x41, 0x31, 16, 0, 0, 0, 0x10, 2, 0, 0,  0,
+                                           0,    0,    0,    9,    0,  0, 0, 0, 0,    0, 0, 'N'};
+  EXPECT_EQ(std::memcmp(&refused, refused_bytes, sizeof refused_bytes), 0);
+  lockstep_attach_message message{};
+  message.refused = refused;
+  EXPECT_EQ(WrongIn(message, sizeof refused, LOCKSTEP_ATTACH_FROM_AGENT), "");
+}
+
+TEST(AttachWireTest, TheHighestCommonVersionIsTaken) {
+  const auto agree = [](uint16_t lowest, uint16_t highest) {
+    lockstep_attach_hello hello{};
+    hello.lowest_version = lowest;
+    hello.highest_version = highest;
+    return lockstep_attach_agree(&hello);
+  };
+  EXPECT_EQ(agree(1, 1), 1);
+  EXPECT_EQ(agree(1, 7), LOCKSTEP_ATTACH_VERSION);
+  EXPECT_EQ(agree(LOCKSTEP_ATTACH_VERSION + 1, 65535), 0);
+  lockstep_attach_message message{};
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_HELLO, sizeof message.hello);
+  EXPECT_EQ(WrongIn(message, sizeof message.hello), "versions out of range");
+  message.hello.lowest_version = 3;
+  message.hello.highest_version = 2;
+  EXPECT_EQ(WrongIn(message, sizeof message.hello), "versions out of range");
+  message.hello.highest_version = 9;
+  EXPECT_EQ(WrongIn(message, sizeof message.hello), "") << "whether there is a common one is the agent's to say";
 }
 
 TEST(AttachWireTest, AGoodMessagePasses) {

@@ -97,6 +97,21 @@ TEST(SharedMemoryTest, IsZeroedUnnamedAndShared) {
   EXPECT_THAT(path, ::testing::AnyOf(StartsWith("/memfd:label"), StartsWith("/dev/shm/"))) << path;
 }
 
+// A rank that cut it down would be a SIGBUS for the others.
+TEST(SharedMemoryTest, ItsSizeIsSealed) {
+  const int fd = lockstep_shared_memory_create("label", 8192);
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0) {
+    ::close(fd);
+    GTEST_SKIP() << "no memfd here, and files have no seals";
+  }
+  EXPECT_EQ(seals, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+  EXPECT_EQ(::ftruncate(fd, 4096), -1);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(::ftruncate(fd, 16384), -1);
+  ::close(fd);
+}
+
 TEST(SharedMemoryTest, WithoutMemfdItLiesInDevShmAndLeavesNoName) {
   for (const unsigned error : {ENOSYS, EPERM}) {
     const int names = CountNames("/dev/shm");
