@@ -147,6 +147,7 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.state.set_job_id(directory.job_id());
   config.state.set_log_directory(config.log_directory);
   config.state.set_name(options.name);
+  config.detached = options.detach;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
   front.on_agent_lost = [&context, directory, logs = config.log_directory](int signal) mutable {

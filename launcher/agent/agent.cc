@@ -453,9 +453,16 @@ void Agent::OnSpawnFailed(const elastic::RankProcess& process, const base::Statu
 }
 
 void Agent::OnAllSpawned() {
-  // A little later: the ranks want the processor now, and may well end before anybody looks.
-  save_running_ = loop_.After(kSaveDelay, [this] { SaveState(proto::JOB_PHASE_RUNNING); });
-  if (std::exchange(started_told_, true)) return;
+  const bool first = !std::exchange(started_told_, true);
+  if (first && config_.detached) {
+    // Before the front that was typed ends: it is the one process that the state names so far, and
+    // the next command would take the job for lost.
+    SaveState(proto::JOB_PHASE_RUNNING);
+  } else {
+    // A little later: the ranks want the processor now, and may well end before anybody looks.
+    save_running_ = loop_.After(kSaveDelay, [this] { SaveState(proto::JOB_PHASE_RUNNING); });
+  }
+  if (!first) return;
   SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
   SayIfFailed(config_.directory.WriteSpec(config_.spec_text));
 }

@@ -28,6 +28,7 @@ struct AgentConfig {
   HostIdentity here;
   std::string socket_directory;  // private to the user, short
   std::string log_directory;     // absolute; "" = in the job directory
+  bool detached = false;         // the `lockstep run` that was typed ends when the ranks run
   bool color_stdout = false;     // color the prefixes of ranks' lines
   bool color_stderr = false;
 };

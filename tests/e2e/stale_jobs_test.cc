@@ -263,5 +263,54 @@ TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
   EXPECT_THAT(outcome.err, HasSubstr("rank 0 failed first: exit code 4"));
 }
 
+// -------------------------------------------------------------------------------------------------------
+// a runtime folder that the last log-out of its user removes
+
+TEST_F(StaleJobsTest, AJobWhoseRuntimeFolderIsRemovedIsSeenAndStopped) {
+  const struct {
+    std::vector<std::string> stop;
+    int status;
+  } cases[] = {{{"stop", "job"}, 143}, {{"stop", "--now", "job"}, 75}};
+  for (const auto& [stop, status] : cases) {
+    Command command(RunScript({"-np", "2", "--name", "job"}, "echo up; exec sleep 60"), Options());
+    ASSERT_TRUE(command.WaitForOutput(
+        [](const std::string& out, const std::string&) { return CountOf(out, "up") == 2; }, 20s));
+    fs::remove_all(scratch_.path() + "/lockstep");
+
+    EXPECT_TRUE(Eventually(
+        [&] { return Contains(Verb({"status", "job"}).out, "unreachable at " + scratch_.path()); },
+        10s));
+    const Outcome stopped = Verb(stop);
+
+    EXPECT_EQ(stopped.status, 0) << stopped.err;
+    EXPECT_THAT(stopped.err, HasSubstr("was sent SIG"));
+    EXPECT_THAT(stopped.out, HasSubstr("has ended with exit status " + std::to_string(status)));
+    EXPECT_EQ(command.Wait(20s).status, status);
+  }
+}
+
+TEST_F(StaleJobsTest, ADetachedJobsSocketsAreNotInTheRuntimeFolder) {
+  const Outcome started = Verb({"run", "--detach", "--name", "job", "/bin/sleep", "60"});
+  ASSERT_EQ(started.status, 0) << started.err;
+  fs::remove_all(scratch_.path() + "/lockstep");
+
+  EXPECT_THAT(Verb({"status", "job"}).out, HasSubstr("running"));
+  const Outcome stopped = Verb({"stop", "job"});
+
+  EXPECT_EQ(stopped.status, 0) << stopped.err;
+  EXPECT_EQ(stopped.err, "");
+}
+
+TEST_F(StaleJobsTest, ARuntimeFolderTooLongForASocketIsPassedOver) {
+  Command::Options options = Options();
+  options.environment["XDG_RUNTIME_DIR"] = scratch_.path() + "/" + std::string(90, 'x');
+  fs::create_directory(options.environment["XDG_RUNTIME_DIR"]);
+
+  const Outcome outcome = Command(RunWords({"/bin/echo", "ran"}), options).Wait(20s);
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "[0] ran\n");
+}
+
 }  // namespace
 }  // namespace lockstep::e2e
