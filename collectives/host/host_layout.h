@@ -38,7 +38,7 @@ inline constexpr int kMaxBlamed = 8;  // members named with their call sites; fu
 /// What a member says when it comes to an op: one cache line, so a peer that sees `seq` has the rest with it.
 struct alignas(kCacheLine) ArrivalLine {
   std::atomic<uint64_t> seq;  // 0 = never; stored last
-  uint64_t fingerprint;
+  uint64_t fingerprint;       // kRefusedFingerprint: my call was wrong, and my SharedError says how
   std::byte payload[kInlineBytes];
 };
 
