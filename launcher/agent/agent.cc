@@ -88,7 +88,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   int Run();
 
   base::Status BeginRound(const elastic::SpawnRanks& round) override;
-  base::Result<process::SpawnSpec> Prepare(const elastic::RankProcess& process) override;
+  base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) override;
   void OnSpawned(const elastic::RankProcess& process, pid_t pid) override;
   void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
   void OnAllSpawned() override;
@@ -154,8 +154,6 @@ class Agent final : public GangDelegate, public ControlTarget {
   bool trouble_told_ = false;
   bool folder_failed_ = false;  // of this round
   bool finishing_ = false;               // the job has ended; only output is left to write
-  process::RankOutputFds spawning_fds_;  // the child's ends, until it has them
-  base::UniqueFd spawning_stdin_;
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::optional<net::PortClaim> port_;
@@ -417,9 +415,10 @@ topology::Environment Agent::EnvironmentOf(const elastic::RankProcess& process) 
       config_.environment, VariablesOf(spec().program()));
 }
 
-base::Result<process::SpawnSpec> Agent::Prepare(const elastic::RankProcess& process) {
+base::Result<PreparedSpawn> Agent::Prepare(const elastic::RankProcess& process) {
   const base::Rank rank = process.rank;
-  process::SpawnSpec spawn;
+  PreparedSpawn prepared;
+  process::SpawnSpec& spawn = prepared.spec;
   spawn.name = "rank-" + rank.ToString();
   spawn.arguments = config_.arguments;
   spawn.working_directory = spec().program().working_directory();
@@ -427,28 +426,28 @@ base::Result<process::SpawnSpec> Agent::Prepare(const elastic::RankProcess& proc
   if (rank_files_.rlim_cur != rank_files_.rlim_max) {
     spawn.limits.push_back({RLIMIT_NOFILE, rank_files_});
   }
-  ASSIGN_OR_RETURN(spawning_fds_,
+  const auto give = [&prepared](base::UniqueFd fd, int number) {
+    prepared.spec.fds.push_back({fd.get(), number});
+    prepared.fds.push_back(std::move(fd));
+  };
+  ASSIGN_OR_RETURN(process::RankOutputFds output,
                    output_->Open(OutputPlanOf(
                        spec().logs(), rank, places_[static_cast<size_t>(rank.value())].local_rank,
                        config_.rank_count, RankFilesOf(RoundFolder(), rank))));
-  spawn.fds = {{spawning_fds_.standard_output.get(), STDOUT_FILENO},
-               {spawning_fds_.standard_error.get(), STDERR_FILENO}};
+  give(std::move(output.standard_output), STDOUT_FILENO);
+  give(std::move(output.standard_error), STDERR_FILENO);
   if (stdin_ != nullptr && spec().logs().stdin_reader().rank() == rank.value()) {
-    ASSIGN_OR_RETURN(spawning_stdin_, stdin_->Open());
-    spawn.fds.push_back({spawning_stdin_.get(), STDIN_FILENO});
+    ASSIGN_OR_RETURN(base::UniqueFd input, stdin_->Open());
+    give(std::move(input), STDIN_FILENO);
   }
-  return spawn;
+  return prepared;
 }
 
 void Agent::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
-  spawning_fds_ = {};
-  spawning_stdin_.reset();
   Log(RankSpawnedEvent(process, pid));
 }
 
 void Agent::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
-  spawning_fds_ = {};
-  spawning_stdin_.reset();
   Log(RankSpawnFailedEvent(process, error));
 }
 

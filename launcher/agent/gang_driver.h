@@ -13,10 +13,18 @@
 #include "elastic/gang.h"
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/process/processes.h"
 
 namespace lockstep::launcher {
+
+/// Everything that a process starts with.
+struct PreparedSpawn {
+  process::SpawnSpec spec;
+  std::vector<base::UniqueFd>
+      fds;  // that `spec` maps and nobody else needs; open until it has them
+};
 
 /// What surrounds the processes of a gang: the agent in life, a script in simulations. All calls
 /// come on the loop's thread, from within GangDriver.
@@ -26,8 +34,8 @@ class GangDelegate {
 
   /// Before the first spawn of a round. An error fails every spawn of it.
   virtual base::Status BeginRound(const elastic::SpawnRanks& round) = 0;
-  /// Everything that this process starts with.
-  virtual base::Result<process::SpawnSpec> Prepare(const elastic::RankProcess& process) = 0;
+  /// For several processes in turn, before they are spawned together.
+  virtual base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) = 0;
   virtual void OnSpawned(const elastic::RankProcess& process, pid_t pid) = 0;
   virtual void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) = 0;
   /// Every process of the round has been spawned, or has failed to.
@@ -90,7 +98,9 @@ class GangDriver {
   void Do(const elastic::JobEnded& action);
 
   void SpawnSome();
-  base::Status Spawn(const elastic::RankProcess& process);
+  void OnSpawned(const elastic::RankProcess& process, std::unique_ptr<process::Process> spawned);
+  void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error);
+  void OnExited(const elastic::RankProcess& process, const process::Exit& exit);
   process::Process* Find(const elastic::RankProcess& process);
   void RetireProcesses();
 

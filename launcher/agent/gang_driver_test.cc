@@ -35,11 +35,12 @@ class FakeAgent final : public GangDelegate {
     EXPECT_EQ(processes_.AliveCount(), 0) << "a round began beside processes of the last";
     return base::OkStatus();
   }
-  base::Result<process::SpawnSpec> Prepare(const elastic::RankProcess& process) override {
-    process::SpawnSpec spec;
-    spec.name = NameOf(process);
-    spec.arguments = {"train"};
-    return spec;
+  base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) override {
+    if (process.rank == unpreparable_) return base::ResourceExhaustedError("no descriptors");
+    PreparedSpawn prepared;
+    prepared.spec.name = NameOf(process);
+    prepared.spec.arguments = {"train"};
+    return prepared;
   }
   void OnSpawned(const elastic::RankProcess&, pid_t) override { ++spawned_; }
   void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {
@@ -68,6 +69,7 @@ class FakeAgent final : public GangDelegate {
   std::vector<int> rounds_begun_;
   std::vector<elastic::RoundOutcome> rounds_;
   std::optional<elastic::JobOutcome> job_;
+  std::optional<base::Rank> unpreparable_;
   int spawned_ = 0;
   int spawn_failures_ = 0;
   int persisted_ = 0;
@@ -123,18 +125,35 @@ TEST(GangDriverTest, RestartsUntilTheBudgetIsUsed) {
 }
 
 TEST(GangDriverTest, FailedSpawnCancelsTheRestOfTheRound) {
-  FakeAgent agent({.rank_count = 4}, 4);
+  FakeAgent agent({.rank_count = 100}, 4);
   process::SimProgram missing;
   missing.spawn = base::NotFoundError("no such program");
   agent.processes_.SetProgram("rank-1-0", missing);
+  agent.processes_.SetProgram("rank-3-0", missing);
 
   agent.driver_.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kLaunchFailed);
   EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(1));
-  EXPECT_EQ(agent.spawned_, 1);
+  EXPECT_EQ(agent.rounds_.at(0).ranks.at(3).error.code(), base::Code::kCancelled);
+  EXPECT_EQ(agent.spawn_failures_, 1) << "what follows from it is not told again";
+  EXPECT_LT(agent.spawned_, 98) << "those that went with it side by side, and no more";
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
+TEST(GangDriverTest, ProcessThatCannotBePreparedFailsTheRoundBesideThoseBeforeIt) {
+  FakeAgent agent({.rank_count = 4}, 4);
+  agent.unpreparable_ = base::Rank(2);
+
+  agent.driver_.Start();
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kLaunchFailed);
+  EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(2));
+  EXPECT_EQ(agent.spawned_, 2);
   EXPECT_EQ(agent.spawn_failures_, 1);
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
 }
 
 TEST(GangDriverTest, AStopIsHeardWhileAGreatGangIsBeingSpawned) {

@@ -35,7 +35,7 @@ long Clone3(clone_args& args, int (*child)(void*), void* argument) {
 
 pid_t CloneIntoCgroup(int (*child)(void*), void* argument, const CloneChildOptions& options) {
   clone_args args{};
-  args.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP;
+  args.flags = CLONE_VM | CLONE_INTO_CGROUP;
   args.exit_signal = SIGCHLD;
   args.stack = reinterpret_cast<uintptr_t>(options.stack);
   args.stack_size = options.stack_bytes;
@@ -61,7 +61,7 @@ pid_t CloneIntoCgroup(int (*)(void*), void*, const CloneChildOptions&) {
 pid_t CloneChild(int (*child)(void*), void* argument, const CloneChildOptions& options) {
   if (options.cgroup_fd >= 0) return CloneIntoCgroup(child, argument, options);
   // Kernels before 5.2 ignore CLONE_PIDFD and leave the pidfd as it is.
-  const int flags = CLONE_VM | CLONE_VFORK | SIGCHLD | (options.pidfd != nullptr ? CLONE_PIDFD : 0);
+  const int flags = CLONE_VM | SIGCHLD | (options.pidfd != nullptr ? CLONE_PIDFD : 0);
   return ::clone(child, options.stack + options.stack_bytes, flags, argument, options.pidfd);
 }
 

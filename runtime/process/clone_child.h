@@ -16,9 +16,9 @@ struct CloneChildOptions {
   int* pidfd = nullptr;  // gets the child's pidfd; null = none wanted
 };
 
-/// clone() with CLONE_VM and CLONE_VFORK: `child` runs on its own stack in our memory while the
-/// calling thread stands still, until it execs or ends; it must not return. Returns its pid, or -1
-/// with errno.
+/// clone() with CLONE_VM: `child` runs on its own stack in our memory, at the same time as we do,
+/// until it execs or ends; it must not return. Signals must be blocked meanwhile. Returns its pid,
+/// or -1 with errno.
 ///
 /// A child born in its cgroup costs nothing more than any other; one that writes itself into the
 /// cgroup.procs of version 2 waits for the kernel's threads to settle, 10 to 20 ms on an idle

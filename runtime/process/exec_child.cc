@@ -5,29 +5,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdint>
 
-/// The child runs on a borrowed stack in its parent's memory: a sanitizer's shadow would take its
-/// doings for the parent's. For the same reason it calls the kernel by number: libc's wrappers are
-/// intercepted.
-#define LOCKSTEP_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
+#include "runtime/process/raw_syscall.h"
 
 namespace lockstep::process {
 namespace {
 
 /// rt_sigaction's own struct, not libc's.
 struct KernelSigaction {
-  void* handler = nullptr;
-  unsigned long flags = 0;
-  void* restorer = nullptr;
-  unsigned long mask = 0;
+  void* handler;
+  unsigned long flags;
+  void* restorer;
+  unsigned long mask;
 };
 
 /// getdents64's record.
@@ -46,44 +41,23 @@ constexpr unsigned int kLastFd = ~0u;
   plan.stage = stage;
   plan.subject = subject;
   plan.error = error;
-  while (true) ::syscall(SYS_exit_group, 127);
+  while (true) CallKernel(SYS_exit_group, 127);
 }
 
 /// Turns a raw result into an errno, 0 for success, and lets a fault test have its way.
 LOCKSTEP_CHILD int ErrorOf(ExecPlan& plan, long result) {
-  const int real = result < 0 ? errno : 0;
   const int injected = plan.faults != nullptr ? plan.faults->Next() : 0;
-  while (injected == FaultPlan::kHang) ::syscall(SYS_pause);
-  return injected != 0 ? injected : real;
+  while (injected == FaultPlan::kHang) CallKernel(SYS_ppoll);
+  if (injected != 0) return injected;
+  return result < 0 ? static_cast<int>(-result) : 0;
 }
 
-/// exec resets handlers but keeps SIG_IGN, and a handler of our parent's must not run once the mask
-/// is lifted.
 LOCKSTEP_CHILD void ResetSignals(const ExecPlan& plan) {
   for (int signal = 1; signal <= kSignals; ++signal) {
-    if (signal == SIGHUP && plan.keep_ignored_hup) {
-      KernelSigaction old;
-      ::syscall(SYS_rt_sigaction, signal, nullptr, &old, sizeof(old.mask));
-      if (old.handler == reinterpret_cast<void*>(SIG_IGN)) continue;
-    }
-    const KernelSigaction by_default;
-    ::syscall(SYS_rt_sigaction, signal, &by_default, nullptr,
-              sizeof(by_default.mask));  // KILL and STOP refuse
+    if ((plan.signals_to_reset >> (signal - 1) & 1) == 0) continue;
+    const KernelSigaction by_default = {};
+    CallKernel(SYS_rt_sigaction, signal, &by_default, nullptr, sizeof(by_default.mask));
   }
-}
-
-/// A program on a file system that hangs would hold us, and our parent with us, for ever. A POSIX
-/// timer ends at exec, unlike alarm(), so it bounds just the way there.
-LOCKSTEP_CHILD void BoundTheWayToExec(const ExecPlan& plan) {
-  sigevent event;
-  char* bytes = reinterpret_cast<char*>(&event);
-  for (size_t i = 0; i < sizeof(event); ++i) bytes[i] = 0;
-  event.sigev_notify = SIGEV_SIGNAL;
-  event.sigev_signo = SIGKILL;
-  int timer = 0;  // the kernel's timer_t
-  if (::syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) return;
-  itimerspec limit = {{0, 0}, plan.start_limit};
-  ::syscall(SYS_timer_settime, timer, 0, &limit, nullptr);
 }
 
 LOCKSTEP_CHILD bool IsTarget(const ExecPlan& plan, int fd) {
@@ -100,16 +74,18 @@ LOCKSTEP_CHILD void PlaceFds(ExecPlan& plan) {
   for (size_t i = 0; i < plan.fd_count; ++i) {
     ExecFd& fd = plan.fds[i];
     if (fd.parent_fd == fd.child_fd || !IsTarget(plan, fd.parent_fd)) continue;
-    const long moved = ::syscall(SYS_fcntl, fd.parent_fd, F_DUPFD_CLOEXEC, above);
+    const long moved = CallKernel(SYS_fcntl, fd.parent_fd, F_DUPFD_CLOEXEC, above);
     if (const int error = ErrorOf(plan, moved))
       Fail(plan, ExecStage::kDescriptors, error, fd.child_fd);
     fd.parent_fd = static_cast<int>(moved);
   }
   for (size_t i = 0; i < plan.fd_count; ++i) {
     const ExecFd& fd = plan.fds[i];
+    const int close_on_exec = fd.until_exec ? FD_CLOEXEC : 0;
+    const int dup_flags = fd.until_exec ? O_CLOEXEC : 0;
     const long placed = fd.parent_fd == fd.child_fd
-                            ? ::syscall(SYS_fcntl, fd.child_fd, F_SETFD, 0)
-                            : ::syscall(SYS_dup3, fd.parent_fd, fd.child_fd, 0);
+                            ? CallKernel(SYS_fcntl, fd.child_fd, F_SETFD, close_on_exec)
+                            : CallKernel(SYS_dup3, fd.parent_fd, fd.child_fd, dup_flags);
     if (const int error = ErrorOf(plan, placed))
       Fail(plan, ExecStage::kDescriptors, error, fd.child_fd);
   }
@@ -120,28 +96,28 @@ LOCKSTEP_CHILD void PlaceFds(ExecPlan& plan) {
 LOCKSTEP_CHILD void CloseOthersOneByOne(const ExecPlan& plan) {
   alignas(KernelDirent) char buffer[2048];
   const long listing =
-      ::syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+      CallKernel(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (listing < 0) {
     rlimit limit = {1024, 1024};
-    ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
+    CallKernel(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
     for (rlim_t fd = 0; fd < limit.rlim_cur && fd < 1 << 20; ++fd) {
-      if (!IsTarget(plan, static_cast<int>(fd))) ::syscall(SYS_close, fd);
+      if (!IsTarget(plan, static_cast<int>(fd))) CallKernel(SYS_close, fd);
     }
     return;
   }
   long size = 0;
-  while ((size = ::syscall(SYS_getdents64, listing, buffer, sizeof(buffer))) > 0) {
+  while ((size = CallKernel(SYS_getdents64, listing, buffer, sizeof(buffer))) > 0) {
     for (long at = 0; at < size;) {
       const KernelDirent* entry = reinterpret_cast<const KernelDirent*>(buffer + at);
       at += entry->length;
       if (entry->name[0] == '.') continue;
       int fd = 0;
       for (const char* digit = entry->name; *digit != 0; ++digit) fd = fd * 10 + (*digit - '0');
-      if (fd != listing && !IsTarget(plan, fd)) ::syscall(SYS_close, fd);
+      if (fd != listing && !IsTarget(plan, fd)) CallKernel(SYS_close, fd);
     }
   }
   // Not so when the listing has taken a target's number: all targets were open before it.
-  ::syscall(SYS_close, listing);
+  CallKernel(SYS_close, listing);
 }
 
 LOCKSTEP_CHILD void CloseOthers(const ExecPlan& plan) {
@@ -150,7 +126,7 @@ LOCKSTEP_CHILD void CloseOthers(const ExecPlan& plan) {
     const unsigned int kept =
         i < plan.fd_count ? static_cast<unsigned int>(plan.fds[i].child_fd) : kLastFd;
     const unsigned int last = i < plan.fd_count ? kept - 1 : kLastFd;
-    if (kept > next && ::syscall(SYS_close_range, next, last, 0) != 0) {
+    if (kept > next && CallKernel(SYS_close_range, next, last, 0) != 0) {
       CloseOthersOneByOne(plan);
       return;
     }
@@ -166,32 +142,47 @@ LOCKSTEP_CHILD void CloseOthers(const ExecPlan& plan) {
   const int injected = plan.faults != nullptr ? plan.faults->Next() : 0;
   int error = injected;
   for (const char* const* path = plan.paths; injected == 0 && *path != nullptr; ++path) {
-    ::syscall(SYS_execve, *path, plan.argv, plan.envp);
-    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) Fail(plan, ExecStage::kExec, errno);
-    if (error != EACCES) error = errno;
+    const int why = static_cast<int>(-CallKernel(SYS_execve, *path, plan.argv, plan.envp));
+    if (why != ENOENT && why != ENOTDIR && why != EACCES) Fail(plan, ExecStage::kExec, why);
+    if (error != EACCES) error = why;
   }
   Fail(plan, ExecStage::kExec, error);
 }
 
 }  // namespace
 
+LOCKSTEP_CHILD int FaultPlan::Next() {
+  return __atomic_fetch_sub(&calls_until_failure, 1, __ATOMIC_RELAXED) == 0 ? error : 0;
+}
+
+uint64_t SignalsToReset() {
+  uint64_t signals = 0;
+  for (int signal = 1; signal <= kSignals; ++signal) {
+    KernelSigaction now = {};
+    if (CallKernel(SYS_rt_sigaction, signal, nullptr, &now, sizeof(now.mask)) != 0) continue;
+    const bool ignored = now.handler == reinterpret_cast<void*>(SIG_IGN);
+    if (now.handler == nullptr || (ignored && signal == SIGHUP)) continue;
+    signals |= uint64_t{1} << (signal - 1);
+  }
+  return signals;
+}
+
 LOCKSTEP_CHILD int ExecChild(void* argument) {
   ExecPlan& plan = *static_cast<ExecPlan*>(argument);
   ResetSignals(plan);
-  BoundTheWayToExec(plan);
 
   // From here on our parent's death is ours; if it died before, nobody would ever tell us.
-  ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (::syscall(SYS_getppid) != plan.parent) Fail(plan, ExecStage::kParentGone, ESRCH);
+  CallKernel(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (CallKernel(SYS_getppid) != plan.parent) Fail(plan, ExecStage::kParentGone, ESRCH);
 
-  if (const int error = ErrorOf(plan, ::syscall(SYS_setsid)))
+  if (const int error = ErrorOf(plan, CallKernel(SYS_setsid)))
     Fail(plan, ExecStage::kSession, error);
   if (plan.cgroup_entry_fd >= 0) {
-    const long joined = ::syscall(SYS_write, plan.cgroup_entry_fd, "0", 1);
+    const long joined = CallKernel(SYS_write, plan.cgroup_entry_fd, "0", 1);
     if (const int error = ErrorOf(plan, joined)) Fail(plan, ExecStage::kCgroup, error);
   }
   if (plan.terminal_fd >= 0) {
-    const long taken = ::syscall(SYS_ioctl, plan.terminal_fd, TIOCSCTTY, 0);
+    const long taken = CallKernel(SYS_ioctl, plan.terminal_fd, TIOCSCTTY, 0);
     if (const int error = ErrorOf(plan, taken)) Fail(plan, ExecStage::kTerminal, error);
   }
   PlaceFds(plan);
@@ -199,17 +190,17 @@ LOCKSTEP_CHILD int ExecChild(void* argument) {
   // After the descriptors, which a low limit would refuse.
   for (size_t i = 0; i < plan.limit_count; ++i) {
     const ExecLimit& limit = plan.limits[i];
-    const long set = ::syscall(SYS_prlimit64, 0, limit.resource, &limit.value, nullptr);
+    const long set = CallKernel(SYS_prlimit64, 0, limit.resource, &limit.value, nullptr);
     if (const int error = ErrorOf(plan, set)) Fail(plan, ExecStage::kLimits, error, limit.resource);
   }
-  if (plan.umask >= 0) ::syscall(SYS_umask, plan.umask);
+  if (plan.umask >= 0) CallKernel(SYS_umask, plan.umask);
   if (plan.working_directory != nullptr) {
-    const long moved = ::syscall(SYS_chdir, plan.working_directory);
+    const long moved = CallKernel(SYS_chdir, plan.working_directory);
     if (const int error = ErrorOf(plan, moved)) Fail(plan, ExecStage::kWorkingDirectory, error);
   }
 
   const unsigned long no_signals = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof(no_signals));
+  CallKernel(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof(no_signals));
   Exec(plan);
 }
 

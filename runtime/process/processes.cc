@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <utility>
+
 namespace lockstep::process {
 
 std::string Exit::ToString() const {
@@ -12,6 +14,12 @@ std::string Exit::ToString() const {
   if (out_of_memory) text += ", out of memory";
   if (core_dumped) text += ", core dumped";
   return text;
+}
+
+SpawnResult Processes::Spawn(SpawnSpec spec, ExitCallback on_exit) {
+  std::vector<SpawnRequest> one;
+  one.push_back({std::move(spec), std::move(on_exit)});
+  return std::move(SpawnAll(std::move(one)).front());
 }
 
 }  // namespace lockstep::process

@@ -80,23 +80,35 @@ class Process {
   virtual void KillAll(base::Duration deadline, std::function<void(base::Status)> gone) = 0;
 };
 
+using ExitCallback = std::function<void(const Exit&)>;
+
+/// One process that is wanted, and who is told of its end.
+struct SpawnRequest {
+  SpawnSpec spec;
+  ExitCallback on_exit;
+};
+
+using SpawnResult = base::Result<std::unique_ptr<Process>>;
+
 /// Where processes come from. RealProcesses forks, SimProcesses pretends; one contract suite holds
 /// both. Confined to the loop's thread.
 class Processes {
  public:
-  using ExitCallback = std::function<void(const Exit&)>;
-
   virtual ~Processes() = default;
 
-  /// Starts a child and returns when it has exec'd. `on_exit` runs once, on the loop's thread,
-  /// never inside this call, when the leader has ended (its descendants may live on: see
-  /// Process::KillAll). Blocks: until exec or its failure, milliseconds; bounded by 10 s. Errors:
-  /// NotFound - program, interpreter of a script (named) or working directory missing;
+  /// Starts children side by side and returns when each of them has exec'd or failed; the results
+  /// are in the order of the requests, and a failure of one does not touch the others. `on_exit`
+  /// runs once, on the loop's thread, never inside this call, when the leader has ended (its
+  /// descendants may live on: see Process::KillAll).
+  /// Blocks: until the last exec or failure, milliseconds; bounded by 10 s, and 2 s more when a
+  /// child does not even die then.
+  /// Errors: NotFound - program, interpreter of a script (named) or working directory missing;
   /// PermissionDenied - not executable; InvalidArgument - wrong architecture or not a program;
   /// ResourceExhausted - process, memory or descriptor limit (named, with the command that raises
-  /// it).
-  virtual base::Result<std::unique_ptr<Process>> Spawn(const SpawnSpec& spec,
-                                                       ExitCallback on_exit) = 0;
+  /// it); DeadlineExceeded - no exec within the bound: it has been killed.
+  virtual std::vector<SpawnResult> SpawnAll(std::vector<SpawnRequest> requests) = 0;
+  /// One.
+  SpawnResult Spawn(SpawnSpec spec, ExitCallback on_exit);
 
   /// How trees are held on this machine: "cgroup v2 at /sys/fs/cgroup/...", "subreaper and
   /// environment mark".

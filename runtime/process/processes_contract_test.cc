@@ -127,8 +127,7 @@ class ProcessesContractTest : public ::testing::TestWithParam<Kind> {
     return event::testing::RunUntil(loop(), done, kLongTime);
   }
 
-  base::Result<std::unique_ptr<Process>> Spawn(const Behaviour& behaviour,
-                                               Processes::ExitCallback on_exit) {
+  base::Result<std::unique_ptr<Process>> Spawn(const Behaviour& behaviour, ExitCallback on_exit) {
     return runner_->processes().Spawn(runner_->Program("rank-0", behaviour), std::move(on_exit));
   }
   /// Spawns and keeps how it ends.
@@ -291,25 +290,51 @@ TEST_P(ProcessesContractTest, SpawnFailureIsAStatusAndNoCallback) {
 }
 
 TEST_P(ProcessesContractTest, ManyAtOnceAreToldApart) {
-  std::vector<std::unique_ptr<Process>> processes;
+  std::vector<SpawnRequest> requests;
+  std::vector<std::unique_ptr<Process>> processes(32);
   std::vector<int> codes(32, -1);
   int left = 32;
   for (int i = 0; i < 32; ++i) {
-    const std::string name = "rank-" + std::to_string(i);
-    const SpawnSpec spec = runner_->Program(name, ExitsWith(i));
-    processes.push_back(runner_->processes()
-                            .Spawn(spec,
-                                   [&, i](const Exit& exit) {
-                                     codes[i] = exit.code;
-                                     processes[i].reset();
-                                     --left;
-                                   })
-                            .value());
+    requests.push_back(
+        {runner_->Program("rank-" + std::to_string(i), ExitsWith(i)), [&, i](const Exit& exit) {
+           codes[i] = exit.code;
+           processes[i].reset();
+           --left;
+         }});
   }
 
-  ASSERT_TRUE(Wait([&] { return left == 0; }));
+  std::vector<SpawnResult> results = runner_->processes().SpawnAll(std::move(requests));
 
+  ASSERT_EQ(results.size(), 32u);
+  for (int i = 0; i < 32; ++i) processes[i] = std::move(results[i]).value();
+  ASSERT_TRUE(Wait([&] { return left == 0; }));
   for (int i = 0; i < 32; ++i) EXPECT_EQ(codes[i], i);
+}
+
+TEST_P(ProcessesContractTest, FailureOfOneDoesNotTouchTheOthers) {
+  Behaviour missing = RunsForEver();
+  missing.script.spawn = base::NotFoundError("start rank-1: no such file");
+  std::vector<SpawnRequest> requests;
+  std::vector<std::optional<Exit>> exits(3);
+  for (int i = 0; i < 3; ++i) {
+    requests.push_back(
+        {runner_->Program("rank-" + std::to_string(i), i == 1 ? missing : ExitsWith(i)),
+         [&, i](const Exit& exit) { exits[i] = exit; }});
+  }
+  requests[1].spec.arguments = {"/no/such/program"};
+
+  const std::vector<SpawnResult> results = runner_->processes().SpawnAll(std::move(requests));
+
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_THAT(results[1], StatusIs(Code::kNotFound, HasSubstr("rank-1")));
+  ASSERT_TRUE(Wait([&] { return exits[0] && exits[2]; }));
+  EXPECT_EQ(exits[0]->code, 0);
+  EXPECT_EQ(exits[2]->code, 2);
+  EXPECT_FALSE(exits[1]);
+}
+
+TEST_P(ProcessesContractTest, NothingIsSpawnedForNoRequest) {
+  EXPECT_TRUE(runner_->processes().SpawnAll({}).empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(

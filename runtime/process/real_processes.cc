@@ -3,8 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,9 +15,7 @@
 #include "runtime/base/check.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/logging.h"
-#include "runtime/process/clone_child.h"
 #include "runtime/process/descendants.h"
-#include "runtime/process/spawn_error.h"
 
 namespace lockstep::process {
 namespace {
@@ -27,8 +24,6 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// ExecChild() and what it calls need under 4 KiB; a sanitizer or a debugger may want more.
-constexpr size_t kChildStackBytes = 64 << 10;
 constexpr base::Duration kSweepDelayMin = microseconds(250);
 constexpr base::Duration kSweepDelayMax = milliseconds(8);
 constexpr base::Duration kFinalKillLimit = seconds(2);
@@ -41,20 +36,6 @@ bool IsPlainName(const std::string& name) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
   });
 }
-
-/// Keeps every signal from the child until it has reset the handlers that it shares with us.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
 
 /// waitid() on one child, without blocking; nullopt while it lives.
 std::optional<Exit> TakeExit(pid_t pid) {
@@ -72,82 +53,28 @@ bool HasChildren() {
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
-void ReapBlocking(pid_t pid) {
-  while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+/// For a child that dies: false when it does not by `deadline`.
+bool ReapWithin(pid_t pid, base::SteadyTime deadline) {
+  while (!TakeExit(pid)) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    ::poll(nullptr, 0, 1);
   }
-}
-
-/// As exec wants them: null-terminated.
-std::vector<const char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<const char*> pointers;
-  for (const std::string& string : strings) pointers.push_back(string.c_str());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-/// The child's environment block: the given one with the mark. A mark that is already there is
-/// another job's, of which this one is a part: it stays, in front.
-struct Environment {
-  Environment(const SpawnSpec& spec, const std::string& mark) {
-    const std::string prefix = std::string(kMarkVariable) + "=";
-    mark_entry = prefix + mark;
-    pointers.reserve(spec.environment.size() + 2);
-    for (const std::string& entry : spec.environment) {
-      if (entry.starts_with(prefix)) {
-        mark_entry = entry + ";" + mark;
-      } else {
-        pointers.push_back(entry.c_str());
-      }
-    }
-    pointers.push_back(mark_entry.c_str());
-    pointers.push_back(nullptr);
-  }
-
-  std::string mark_entry;
-  std::vector<const char*> pointers;
-};
-
-/// The child's descriptors, sorted by number, with `null` for those of 0, 1 and 2 that are not
-/// mapped.
-base::Result<std::vector<ExecFd>> ChildFds(const SpawnSpec& spec, int null) {
-  std::vector<ExecFd> fds;
-  for (const FdMapping& mapping : spec.fds) {
-    LOCKSTEP_CHECK(mapping.parent_fd >= 0 && mapping.child_fd >= 0,
-                   "a mapped descriptor is negative");
-    fds.push_back({mapping.parent_fd, mapping.child_fd});
-  }
-  for (int standard = 0; standard <= 2; ++standard) {
-    const bool mapped = std::any_of(fds.begin(), fds.end(),
-                                    [&](const ExecFd& fd) { return fd.child_fd == standard; });
-    if (!mapped) fds.push_back({null, standard});
-  }
-  std::sort(fds.begin(), fds.end(),
-            [](const ExecFd& a, const ExecFd& b) { return a.child_fd < b.child_fd; });
-  for (size_t i = 1; i < fds.size(); ++i) {
-    LOCKSTEP_CHECK(fds[i].child_fd != fds[i - 1].child_fd,
-                   "two descriptors are mapped to one number");
-  }
-  return fds;
-}
-
-int InjectedError(const RealProcesses::Config& config) {
-  return config.faults != nullptr ? config.faults->Next() : 0;
+  return true;
 }
 
 }  // namespace
 
 class RealProcesses::RealProcess final : public Process {
  public:
-  RealProcess(RealProcesses& owner, uint64_t serial, std::string mark, Cloned cloned,
-              std::unique_ptr<CgroupLeaf> leaf, uint64_t oom_count, ExitCallback on_exit)
+  RealProcess(RealProcesses& owner, Launch& launch, uint64_t oom_count)
       : owner_(owner),
-        serial_(serial),
-        mark_(std::move(mark)),
-        pid_(cloned.pid),
-        pidfd_(std::move(cloned.pidfd)),
-        leaf_(std::move(leaf)),
+        serial_(launch.serial),
+        mark_(std::move(launch.mark)),
+        pid_(launch.child->pid()),
+        pidfd_(launch.child->TakePidfd()),
+        leaf_(std::move(launch.leaf)),
         oom_count_at_spawn_(oom_count),
-        on_exit_(std::move(on_exit)) {
+        on_exit_(std::move(launch.on_exit)) {
     if (!pidfd_.valid()) return;  // OnChildSignal() will tell
     watch_ = owner_.loop_.Watch(pidfd_.get(), {.readable = true},
                                 [this](event::Readiness) { CheckExit(); });
@@ -348,13 +275,13 @@ RealProcesses::RealProcesses(Config config, event::Loop& loop, std::unique_ptr<C
     : config_(std::move(config)),
       loop_(loop),
       cgroups_(std::move(cgroups)),
-      null_(std::move(null)),
-      child_stack_(new char[kChildStackBytes]) {}
+      null_(std::move(null)) {}
 
 RealProcesses::~RealProcesses() {
   LOCKSTEP_CHECK(processes_.empty(), "a Process outlives its Processes");
   if (const base::Status status = KillDescendants(kFinalKillLimit); !status.ok()) {
     LOG(ERROR) << "leaving processes behind: " << status;
+    for (auto& child : abandoned_) (void)child.release();  // it may still use our memory
   }
 }
 
@@ -364,139 +291,130 @@ std::string RealProcesses::containment() const {
                                                   : "subreaper and environment mark";
 }
 
-base::Result<std::unique_ptr<Process>> RealProcesses::Spawn(const SpawnSpec& spec,
-                                                            ExitCallback on_exit) {
+std::vector<SpawnResult> RealProcesses::SpawnAll(std::vector<SpawnRequest> requests) {
   seq_.AssertHeld();
-  LOCKSTEP_CHECK(IsPlainName(spec.name), "a spawn's name is [a-z0-9-]+");
-  LOCKSTEP_CHECK(!spec.arguments.empty(), "a spawn needs a program");
-  ASSIGN_OR_RETURN(const std::vector<std::string> paths, ProgramPaths(spec));
-  const uint64_t serial = next_serial_++;
-  // The slash at the end keeps rank-1/1 apart from rank-1/10.
-  const std::string mark = config_.mark + "/" + spec.name + "/" + std::to_string(serial) + "/";
-  ASSIGN_OR_RETURN(std::unique_ptr<CgroupLeaf> leaf, NewLeaf(spec, serial));
   const uint64_t oom_count = oom_.Read();
+  std::vector<Launch> launches;
+  launches.reserve(requests.size());
+  for (SpawnRequest& request : requests) launches.push_back(Prepare(std::move(request)));
+  std::vector<Launch*> all;
+  for (Launch& launch : launches) all.push_back(&launch);
+  StartAll(all);
+  RetryWithoutCgroup(all);
 
-  bool cgroup_refused = false;
-  base::Result<Cloned> cloned = Start(spec, paths, mark, leaf.get(), &cgroup_refused);
-  if (cgroup_refused) {
-    // Probing at the start cannot tell all: a controller or a security module may still say no.
-    LOG(WARNING) << "holding processes by environment mark from now on: " << cloned.status();
-    cgroups_refused_ = true;
-    leaf.reset();
-    cloned = Start(spec, paths, mark, nullptr, &cgroup_refused);
+  std::vector<SpawnResult> results;
+  results.reserve(launches.size());
+  for (Launch& launch : launches) {
+    if (launch.error.ok()) {
+      auto process = std::make_unique<RealProcess>(*this, launch, oom_count);
+      processes_[process->serial()] = process.get();
+      by_session_[process->pid()] = process.get();
+      results.push_back(std::unique_ptr<Process>(std::move(process)));
+    } else {
+      results.push_back(std::move(launch.error));
+    }
+    if (launch.in_use) abandoned_.push_back(std::move(launch.child));
   }
-  if (!cloned.ok()) return std::move(cloned).status();
-
-  auto process = std::make_unique<RealProcess>(*this, serial, mark, std::move(cloned).value(),
-                                               std::move(leaf), oom_count, std::move(on_exit));
-  processes_[serial] = process.get();
-  by_session_[process->pid()] = process.get();
-  return std::unique_ptr<Process>(std::move(process));
+  return results;
 }
 
-base::Result<std::unique_ptr<CgroupLeaf>> RealProcesses::NewLeaf(const SpawnSpec& spec,
-                                                                 uint64_t serial) {
-  if (cgroups_ == nullptr || cgroups_refused_) return std::unique_ptr<CgroupLeaf>();
+RealProcesses::Launch RealProcesses::Prepare(SpawnRequest request) {
+  const std::string name = request.spec.name;
+  LOCKSTEP_CHECK(IsPlainName(name), "a spawn's name is [a-z0-9-]+");
+  LOCKSTEP_CHECK(!request.spec.arguments.empty(), "a spawn needs a program");
+  Launch launch;
+  launch.serial = next_serial_++;
+  // The slash at the end keeps rank-1/1 apart from rank-1/10.
+  launch.mark = config_.mark + "/" + name + "/" + std::to_string(launch.serial) + "/";
+  launch.on_exit = std::move(request.on_exit);
+  base::Result<std::unique_ptr<StartingChild>> child =
+      StartingChild::Create(std::move(request.spec), launch.mark);
+  if (child.ok()) {
+    launch.child = std::move(child).value();
+    launch.leaf = NewLeaf(name, launch.serial);
+  } else {
+    launch.error = std::move(child).status();
+  }
+  return launch;
+}
+
+std::unique_ptr<CgroupLeaf> RealProcesses::NewLeaf(const std::string& name, uint64_t serial) {
+  if (cgroups_ == nullptr || cgroups_refused_) return nullptr;
   base::Result<std::unique_ptr<CgroupLeaf>> leaf =
-      cgroups_->NewLeaf(spec.name + "-" + std::to_string(serial));
-  if (leaf.ok()) return leaf;
+      cgroups_->NewLeaf(name + "-" + std::to_string(serial));
+  if (leaf.ok()) return std::move(leaf).value();
   LOG(WARNING) << "holding processes by environment mark from now on: " << leaf.status();
   cgroups_refused_ = true;
-  return std::unique_ptr<CgroupLeaf>();
+  return nullptr;
 }
 
-base::Result<RealProcesses::Cloned> RealProcesses::Start(const SpawnSpec& spec,
-                                                         const std::vector<std::string>& paths,
-                                                         const std::string& mark,
-                                                         const CgroupLeaf* leaf,
-                                                         bool* cgroup_refused) {
-  const std::vector<const char*> argv = Pointers(spec.arguments);
-  const std::vector<const char*> path_pointers = Pointers(paths);
-  const Environment environment(spec, mark);
-  ASSIGN_OR_RETURN(std::vector<ExecFd> fds, ChildFds(spec, null_.get()));
-  std::vector<ExecLimit> limits;
-  for (const ResourceLimit& limit : spec.limits) limits.push_back({limit.resource, limit.value});
-  base::UniqueFd entry;
-  base::UniqueFd folder;
-  if (leaf != nullptr) {
-    folder = leaf->OpenFolder();
-    entry = leaf->OpenEntry();
-    const int error = entry.valid() ? InjectedError(config_) : errno;
-    if (error != 0) return base::ErrnoStatus(error, "start " + spec.name + ": open its cgroup");
-  }
-
-  ExecPlan plan;
-  plan.parent = ::getpid();
-  plan.paths = path_pointers.data();
-  plan.argv = argv.data();
-  plan.envp = environment.pointers.data();
-  plan.working_directory =
-      spec.working_directory.empty() ? nullptr : spec.working_directory.c_str();
-  plan.fds = fds.data();
-  plan.fd_count = fds.size();
-  plan.limits = limits.data();
-  plan.limit_count = limits.size();
-  plan.umask = spec.umask ? static_cast<int>(*spec.umask) : -1;
-  plan.terminal_fd = spec.controlling_terminal_fd.value_or(-1);
-  plan.cgroup_entry_fd = entry.get();
-  const auto whole_seconds = std::chrono::duration_cast<seconds>(config_.start_limit);
-  plan.start_limit = {.tv_sec = whole_seconds.count(),
-                      .tv_nsec = (config_.start_limit - whole_seconds).count()};
-  plan.faults = config_.faults;
-  base::Result<Cloned> cloned = Clone(spec, paths, plan, folder.get());
-  *cgroup_refused = plan.error != 0 && plan.stage == ExecStage::kCgroup;
-  return cloned;
-}
-
-pid_t RealProcesses::CloneSuspended(ExecPlan& plan, int cgroup_folder, int* pidfd) {
-  CloneChildOptions options{
-      .stack = child_stack_.get(), .stack_bytes = kChildStackBytes, .pidfd = pidfd};
-  if (cgroup_folder >= 0 && !clone_into_cgroup_refused_) {
-    options.cgroup_fd = cgroup_folder;
-    const int entry = std::exchange(plan.cgroup_entry_fd, -1);
-    const pid_t pid = CloneChild(ExecChild, &plan, options);
-    if (pid >= 0 || errno == EAGAIN || errno == ENOMEM) return pid;
-    // The child can still write itself in; what is wrong with the cgroup shows there.
-    clone_into_cgroup_refused_ = true;
-    options.cgroup_fd = -1;
-    plan.cgroup_entry_fd = entry;
-  }
-  return CloneChild(ExecChild, &plan, options);
-}
-
-base::Result<RealProcesses::Cloned> RealProcesses::Clone(const SpawnSpec& spec,
-                                                         const std::vector<std::string>& paths,
-                                                         ExecPlan& plan, int cgroup_folder) {
-  const base::SteadyTime begin = loop_.Now();
-  int pidfd = -1;
-  pid_t pid = -1;
-  int error = InjectedError(config_);
-  if (error == 0) {
-    const SignalsBlocked blocked;
-    pid = CloneSuspended(plan, cgroup_folder, config_.use_pidfd ? &pidfd : nullptr);
-    if (pid < 0) error = errno;
-  }
-  if (error != 0) return ExplainCloneFailure(spec, error);
-  Cloned cloned{.pid = pid, .pidfd = base::UniqueFd(pidfd)};
-  if (plan.error != 0) {
-    ReapBlocking(pid);
-    return ExplainExecFailure(spec, paths, plan.stage, plan.error, plan.subject);
-  }
-  if (loop_.Now() - begin >= config_.start_limit) {
-    // It may have killed itself for being too slow, or have exec'd at the last moment. We run on as
-    // soon as it gives up our memory, which is before it is a zombie, so only the kernel's flag can
-    // tell.
-    const std::optional<ProcStat> stat = ReadProcStat(pid);
-    if (stat && !stat->execed) {
-      ReapBlocking(pid);
-      return base::DeadlineExceededError(
-          "start " + spec.name + ": " + spec.arguments.front() + " could not be loaded within " +
-          base::FormatDuration(config_.start_limit) +
-          "; is it, its working directory or a folder of PATH on a file system that "
-          "hangs, or is its cgroup frozen?");
+void RealProcesses::StartAll(const std::vector<Launch*>& launches) {
+  const base::SteadyTime deadline = loop_.Now() + config_.start_limit;
+  base::Result<Lifeline> lifeline = Lifeline::Create();
+  if (!lifeline.ok()) {
+    for (Launch* launch : launches) {
+      if (!launch->error.ok()) continue;
+      launch->error = lifeline.status().WithFrame("start " + launch->child->spec().name);
     }
+    return;
   }
-  return cloned;
+  const StartingChild::Batch batch{.lifeline_fd = lifeline->child_end(),
+                                   .null_fd = null_.get(),
+                                   .use_pidfd = config_.use_pidfd,
+                                   .signals_to_reset = SignalsToReset(),
+                                   .clone_into_cgroup_refused = &clone_into_cgroup_refused_,
+                                   .faults = config_.faults};
+  std::vector<Launch*> started;
+  for (Launch* launch : launches) {
+    if (launch->error.ok()) launch->error = launch->child->Start(batch, launch->leaf.get());
+    if (launch->error.ok()) started.push_back(launch);
+  }
+  lifeline->CloseChildEnd();
+  if (!lifeline->WaitForEnd(deadline - loop_.Now())) return GiveUpLate(started, *lifeline);
+  for (Launch* launch : started) {
+    launch->error = launch->child->Failure();
+    if (!launch->error.ok()) ReapWithin(launch->child->pid(), loop_.Now() + kFinalKillLimit);
+  }
+}
+
+void RealProcesses::GiveUpLate(const std::vector<Launch*>& launches, const Lifeline& lifeline) {
+  for (Launch* launch : launches) {
+    const pid_t pid = launch->child->pid();
+    launch->error = launch->child->Failure();
+    const std::optional<ProcStat> stat = ReadProcStat(pid);
+    if (!launch->error.ok() || !stat || stat->execed) continue;
+    launch->error = launch->child->TooLate(config_.start_limit);
+    // Its group too: should it exec just now, then so that nothing of its program stays. Both
+    // numbers are its own until we reap it.
+    ::kill(pid, SIGKILL);
+    ::kill(-pid, SIGKILL);
+    if (launch->leaf != nullptr) launch->leaf->Kill();
+  }
+  const base::SteadyTime deadline = loop_.Now() + kFinalKillLimit;
+  for (Launch* launch : launches) {
+    // One that does not die by then is met by ReapOrphans() when it does.
+    launch->in_use = launch->error.ok() || !ReapWithin(launch->child->pid(), deadline);
+  }
+  // Those that have exec'd need nothing of ours, if /proc can be trusted: not everywhere.
+  if (!lifeline.WaitForEnd(base::Duration(0))) return;
+  for (Launch* launch : launches) launch->in_use = false;
+}
+
+void RealProcesses::RetryWithoutCgroup(const std::vector<Launch*>& launches) {
+  std::vector<Launch*> refused;
+  for (Launch* launch : launches) {
+    const bool may_retry = launch->child != nullptr && !launch->in_use;
+    if (may_retry && launch->child->cgroup_refused()) refused.push_back(launch);
+  }
+  if (refused.empty()) return;
+  // Probing at the start cannot tell all: a controller or a security module may still say no.
+  LOG(WARNING) << "holding processes by environment mark from now on: " << refused.front()->error;
+  cgroups_refused_ = true;
+  for (Launch* launch : refused) {
+    launch->leaf.reset();
+    launch->error = base::OkStatus();
+  }
+  StartAll(refused);
 }
 
 void RealProcesses::OnChildSignal() {

@@ -26,6 +26,7 @@
 #include "runtime/process/oom_counter.h"
 #include "runtime/process/proc_scan.h"
 #include "runtime/process/processes.h"
+#include "runtime/process/starting_child.h"
 
 namespace lockstep::process {
 
@@ -43,13 +44,16 @@ enum class Containment {
 /// this process, since children die with the thread that spawned them (PR_SET_PDEATHSIG).
 ///
 /// The gate between clone and exec. No instruction of the program may run before its supervisor
-/// could find it, or a crash in between would leave a stray. Here no pipe is needed for that: the
-/// child is cloned with CLONE_VFORK, so the thread that alone reaps children stands still until
-/// exec; the pidfd comes from clone itself; the child is born in its cgroup, or joins it as one of
-/// its first steps, arms its parent-death signal, and gives up when its parent is gone by then.
-/// Failures come back through the shared memory (CLONE_VM). A pipe and a fork would say the same at
-/// twice the cost: 32 x `true` take 10.9 ms cloned so, 18.9 ms forked from a process of 20 MB, 12.3
-/// ms with posix_spawn (Linux 6.18, 2 cores, 2026-11).
+/// could find it, or a crash in between would leave a stray. So the child itself sees to it before
+/// it execs: it is born in its cgroup, or joins it as one of its first steps, arms its parent-death
+/// signal, and gives up when its parent is gone by then; its mark comes with its environment. The
+/// thread that alone reaps children stands still until all children of a batch have exec'd, so
+/// nothing is reported of a process that nobody has yet been told of.
+///
+/// Children of a batch go their way side by side, in our memory (CLONE_VM), on stacks of their own.
+/// CLONE_VFORK would let them do so one at a time, each waiting for a processor twice, and has no
+/// deadline. Failures come back through the shared memory, the news that all have left it through
+/// the end of a pipe (see Lifeline).
 class RealProcesses final : public Processes {
  public:
   struct Config {
@@ -57,7 +61,7 @@ class RealProcesses final : public Processes {
                        // [A-Za-z0-9._-] only
     Containment containment = Containment::kBest;
     bool use_pidfd = true;                                  // false as on kernels before 5.2
-    base::Duration start_limit = std::chrono::seconds(10);  // from Spawn() to exec
+    base::Duration start_limit = std::chrono::seconds(10);  // from SpawnAll() to exec
     FaultPlan* faults = nullptr;                            // for tests; may be null
   };
 
@@ -68,28 +72,31 @@ class RealProcesses final : public Processes {
   /// most.
   ~RealProcesses() override;
 
-  base::Result<std::unique_ptr<Process>> Spawn(const SpawnSpec& spec,
-                                               ExitCallback on_exit) override;
+  std::vector<SpawnResult> SpawnAll(std::vector<SpawnRequest> requests) override;
   std::string containment() const override;
 
  private:
   class RealProcess;
-  struct Cloned {
-    pid_t pid = -1;
-    base::UniqueFd pidfd;
+  /// What becomes a RealProcess, or an error.
+  struct Launch {
+    uint64_t serial = 0;
+    std::string mark;
+    ExitCallback on_exit;
+    std::unique_ptr<CgroupLeaf> leaf;      // null where the mark has to do
+    std::unique_ptr<StartingChild> child;  // null when it was never begun
+    bool in_use = false;                   // `child` may still be used by the child
+    base::Status error;
   };
 
   RealProcesses(Config config, event::Loop& loop, std::unique_ptr<CgroupTree> cgroups,
                 base::UniqueFd null);
 
-  base::Result<Cloned> Start(const SpawnSpec& spec, const std::vector<std::string>& paths,
-                             const std::string& mark, const CgroupLeaf* leaf, bool* cgroup_refused)
-      REQUIRES(seq_);
-  base::Result<Cloned> Clone(const SpawnSpec& spec, const std::vector<std::string>& paths,
-                             ExecPlan& plan, int cgroup_folder) REQUIRES(seq_);
-  pid_t CloneSuspended(ExecPlan& plan, int cgroup_folder, int* pidfd) REQUIRES(seq_);
-  base::Result<std::unique_ptr<CgroupLeaf>> NewLeaf(const SpawnSpec& spec, uint64_t serial)
-      REQUIRES(seq_);
+  Launch Prepare(SpawnRequest request) REQUIRES(seq_);
+  std::unique_ptr<CgroupLeaf> NewLeaf(const std::string& name, uint64_t serial) REQUIRES(seq_);
+  /// Those without an error: until each has exec'd, or has one.
+  void StartAll(const std::vector<Launch*>& launches) REQUIRES(seq_);
+  void GiveUpLate(const std::vector<Launch*>& launches, const Lifeline& lifeline) REQUIRES(seq_);
+  void RetryWithoutCgroup(const std::vector<Launch*>& launches) REQUIRES(seq_);
 
   void OnChildSignal();
   /// Takes the orphans that we inherited and that have ended. May run exit callbacks.
@@ -117,7 +124,6 @@ class RealProcesses final : public Processes {
   event::Loop& loop_;
   const std::unique_ptr<CgroupTree> cgroups_;  // null without cgroups
   const base::UniqueFd null_;                  // /dev/null, for what is not mapped
-  const std::unique_ptr<char[]> child_stack_;
   base::Sequence seq_;
 
   OomCounter oom_ GUARDED_BY(seq_);
@@ -128,6 +134,8 @@ class RealProcesses final : public Processes {
   uint64_t next_serial_ GUARDED_BY(seq_) = 0;
   bool cgroups_refused_ GUARDED_BY(seq_) = false;
   bool clone_into_cgroup_refused_ GUARDED_BY(seq_) = false;
+  std::vector<std::unique_ptr<StartingChild>> abandoned_
+      GUARDED_BY(seq_);  // of children that not even KILL ends
   std::optional<Tree> tree_ GUARDED_BY(seq_);
   base::Duration sweep_delay_ GUARDED_BY(seq_){0};
 

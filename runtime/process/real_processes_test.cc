@@ -370,8 +370,8 @@ void WriteFile(const std::string& path, const std::string& text) {
 }
 
 TEST(RealProcessesStartTest, ChildThatHangsOnItsWayToExecIsGivenUp) {
-  // The first call is the parent's clone, the second the child's setsid.
-  FaultPlan faults{.calls_until_failure = 1, .error = FaultPlan::kHang};
+  // Only calls of children are counted: the first is setsid.
+  FaultPlan faults{.calls_until_failure = 0, .error = FaultPlan::kHang};
   Host host({.mark = "hang",
              .containment = Containment::kSubreaperMark,
              .start_limit = milliseconds(200),
@@ -383,6 +383,63 @@ TEST(RealProcessesStartTest, ChildThatHangsOnItsWayToExecIsGivenUp) {
   EXPECT_THAT(process,
               StatusIs(Code::kDeadlineExceeded, AllOf(HasSubstr("/bin/true"), HasSubstr("200ms"))));
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG | __WALL), -1) << "a child is left";
+}
+
+/// As many as the spec is for, named rank-0, rank-1, ..., whose ends nobody wants to know.
+std::vector<SpawnRequest> Requests(int count, SpawnSpec spec) {
+  std::vector<SpawnRequest> requests;
+  for (int i = 0; i < count; ++i) {
+    spec.name = "rank-" + std::to_string(i);
+    requests.push_back({spec, [](const Exit&) {}});
+  }
+  return requests;
+}
+
+TEST(RealProcessesStartTest, OneThatHangsIsGivenUpAndTheOthersRun) {
+  FaultPlan faults{.calls_until_failure = 0, .error = FaultPlan::kHang};
+  Host host({.mark = "hang", .start_limit = milliseconds(300), .faults = &faults});
+
+  // Who gets there first is chance.
+  std::vector<SpawnResult> results =
+      host.processes().SpawnAll(Requests(8, {.arguments = {"sleep", "60"}}));
+
+  int hung = 0;
+  for (SpawnResult& result : results) {
+    if (result.ok()) {
+      EXPECT_EQ(ReadProcStat((*result)->pid())->name, "sleep");
+      EXPECT_OK(host.KillAll(**result));
+    } else {
+      EXPECT_THAT(result, StatusIs(Code::kDeadlineExceeded, HasSubstr("300ms")));
+      ++hung;
+    }
+  }
+  EXPECT_EQ(hung, 1);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG | __WALL), -1) << "a child is left";
+}
+
+TEST(RealProcessesStartTest, ChildThatEvenKillDoesNotEndIsLeftToDieLater) {
+  Host host(
+      {.mark = "frozen", .containment = Containment::kCgroupV1, .start_limit = milliseconds(100)});
+  if (!host.works() || host.processes().containment().find("freezer") == std::string::npos)
+    GTEST_SKIP() << "no freezer cgroup (v1) that may be written";
+  const std::string described = host.processes().containment();
+  const std::string folder = described.substr(described.find('/'));
+  WriteFile(folder + "/freezer.state", "FROZEN");
+
+  // They write themselves into a cgroup that is frozen with the one around it.
+  std::vector<SpawnResult> results =
+      host.processes().SpawnAll(Requests(2, {.arguments = {"/bin/true"}}));
+
+  EXPECT_THAT(results[0], StatusIs(Code::kDeadlineExceeded, HasSubstr("cgroup frozen")));
+  EXPECT_THAT(results[1], StatusIs(Code::kDeadlineExceeded, HasSubstr("rank-1")));
+  WriteFile(folder + "/freezer.state", "THAWED");
+  EXPECT_TRUE(host.Wait([] { return ::waitpid(-1, nullptr, WNOHANG | __WALL | WNOWAIT) == -1; }))
+      << "they die as soon as they are let";
+  // Nothing is broken.
+  Collected output(host.loop());
+  const auto process = host.Spawn(kTroublemaker, {"print", "ready", "sleep"}, output);
+  ASSERT_NE(process, nullptr);
+  EXPECT_TRUE(host.Wait([&] { return output.Has("ready"); }));
 }
 
 TEST(RealProcessesOomTest, KillForWantOfMemoryIsToldFromAPlainKill) {
@@ -506,6 +563,73 @@ TEST(RealProcessesFaultTest, AnyFailingCallIsAStatusAndLeavesNothingBehind) {
     if (!fault_met) break;
   }
   EXPECT_GE(failures, 8);
+}
+
+/// The same for several at once: whose call fails is chance, but not that each has an answer.
+TEST(RealProcessesFaultTest, AnyFailingCallOfABatchLeavesNothingBehind) {
+  FaultPlan faults;
+  Host host({.mark = "faults", .faults = &faults});
+  ASSERT_TRUE(host.works()) << host.status();
+  const auto count_fds = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
+  };
+  const auto before = count_fds();
+  for (int k = 0;; ++k) {
+    ASSERT_LT(k, 400);
+    faults = {.calls_until_failure = k, .error = EIO};
+    std::vector<SpawnResult> results =
+        host.processes().SpawnAll(Requests(8, {.arguments = {"/bin/true"}}));
+    const bool fault_met = faults.calls_until_failure < 0;
+    faults = {};
+    int failures = 0;
+    for (SpawnResult& result : results) {
+      if (result.ok()) {
+        ASSERT_TRUE(host.Wait([&] { return (*result)->exit().has_value(); }));
+        EXPECT_EQ((*result)->exit()->ToString(), "exit code 0");
+        (*result).reset();
+      } else {
+        ++failures;
+        EXPECT_THAT(result.status().message(), AllOf(HasSubstr("start rank-"), HasSubstr("EIO")));
+      }
+    }
+    EXPECT_LE(failures, fault_met ? 1 : 0);
+    EXPECT_EQ(count_fds(), before);
+    EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG | __WALL), -1) << "a child is left after call " << k;
+    if (!fault_met) break;
+  }
+}
+
+TEST_F(RealProcessesTest, ChildrenOfABatchAreKeptApart) {
+  for (int run = 0; run < 20; ++run) {
+    std::vector<SpawnRequest> requests;
+    std::vector<std::unique_ptr<Collected>> outputs;
+    for (int i = 0; i < 16; ++i) {
+      outputs.push_back(std::make_unique<Collected>(host_.loop()));
+      // Half of them fail, each in a way of its own.
+      SpawnSpec spec{.name = "rank-" + std::to_string(i),
+                     .arguments = {"/bin/echo", std::to_string(i)},
+                     .fds = {{outputs.back()->child_end(), 1}}};
+      if (i % 4 == 1) spec.arguments = {"/no/such/program-" + std::to_string(i)};
+      if (i % 4 == 3) spec.working_directory = "/no/such/folder-" + std::to_string(i);
+      requests.push_back({std::move(spec), [](const Exit&) {}});
+    }
+    std::vector<SpawnResult> results = host_.processes().SpawnAll(std::move(requests));
+    for (auto& output : outputs) output->CloseChildEnd();
+
+    for (int i = 0; i < 16; ++i) {
+      const std::string number = std::to_string(i);
+      if (i % 4 == 1) {
+        EXPECT_THAT(results[i], StatusIs(Code::kNotFound, HasSubstr("program-" + number)));
+      } else if (i % 4 == 3) {
+        EXPECT_THAT(results[i], StatusIs(Code::kNotFound, HasSubstr("folder-" + number)));
+      } else {
+        ASSERT_THAT(results[i], IsOk());
+        ASSERT_TRUE(host_.Wait([&] { return outputs[i]->at_end() && (*results[i])->exit(); }));
+        EXPECT_EQ(outputs[i]->text(), number + "\n");
+      }
+    }
+  }
 }
 
 /// Runs in a process of its own, which may change its user and its limits. Returns what `body`
@@ -788,6 +912,8 @@ INSTANTIATE_TEST_SUITE_P(
 /// An agent in a process of its own, which the test kills.
 class DeadAgentTest : public ::testing::Test {
  protected:
+  /// Begins the marks of this run of the tests alone.
+  static std::string Mark() { return "dead." + std::to_string(::getpid()) + "."; }
   /// Forks an agent that spawns one rank and waits; returns its pid when the rank has printed
   /// "ready".
   pid_t StartAgent(const std::vector<std::string>& actions, const std::string& mark) {
@@ -835,7 +961,7 @@ class DeadAgentTest : public ::testing::Test {
   }
   void TearDown() override {
     ::close(pipe_[0]);
-    (void)KillMarked("dead.", kLongTime);  // should a test have failed
+    (void)KillMarked(Mark(), kLongTime);  // should a test have failed
   }
 
   int pipe_[2] = {-1, -1};
@@ -844,7 +970,7 @@ class DeadAgentTest : public ::testing::Test {
 
 TEST_F(DeadAgentTest, LeadersDieWithAnAgentThatIsKilled) {
   const base::RealClock clock;
-  const pid_t agent = StartAgent({"ignore", "15", "print", "ready", "sleep"}, "dead.leader");
+  const pid_t agent = StartAgent({"ignore", "15", "print", "ready", "sleep"}, Mark() + "leader");
 
   const base::SteadyTime killed = clock.Now();
   ASSERT_EQ(::kill(agent, SIGKILL), 0);
@@ -858,7 +984,7 @@ TEST_F(DeadAgentTest, SubreaperAboveItEndsAllThatIsLeft) {
   ASSERT_OK(BecomeSubreaper());
   const pid_t agent = StartAgent({"child", "setsid-child", "double-fork", "hidden", "stopped-child",
                                   "print", "ready", "sleep"},
-                                 "dead.front");
+                                 Mark() + "front");
   ASSERT_EQ(::kill(agent, SIGKILL), 0);
 
   EXPECT_OK(KillDescendants(kLongTime));
@@ -870,7 +996,7 @@ TEST_F(DeadAgentTest, SubreaperAboveItEndsAllThatIsLeft) {
 
 TEST_F(DeadAgentTest, NextCommandFindsTheRestByItsMark) {
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
-  const std::string mark = "dead.both." + std::to_string(::getpid());
+  const std::string mark = Mark() + "both";
   const pid_t agent =
       StartAgent({"setsid-child", "double-fork", "stopped-child", "print", "ready", "sleep"}, mark);
   ASSERT_EQ(::kill(agent, SIGKILL), 0);

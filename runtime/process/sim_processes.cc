@@ -154,14 +154,19 @@ int SimProcesses::AliveCount() const {
                                         [](const auto& entry) { return entry.second->Alive(); }));
 }
 
-base::Result<std::unique_ptr<Process>> SimProcesses::Spawn(const SpawnSpec& spec,
-                                                           ExitCallback on_exit) {
-  LOCKSTEP_CHECK(!spec.arguments.empty(), "a spawn needs a program");
-  spawned_.push_back(spec);
-  const SimProgram& program = programs_[spec.name];
+std::vector<SpawnResult> SimProcesses::SpawnAll(std::vector<SpawnRequest> requests) {
+  std::vector<SpawnResult> results;
+  for (SpawnRequest& request : requests) results.push_back(SpawnOne(std::move(request)));
+  return results;
+}
+
+SpawnResult SimProcesses::SpawnOne(SpawnRequest request) {
+  LOCKSTEP_CHECK(!request.spec.arguments.empty(), "a spawn needs a program");
+  const SimProgram& program = programs_[request.spec.name];
+  spawned_.push_back(std::move(request.spec));
   if (!program.spawn.ok()) return program.spawn;
   const pid_t pid = next_pid_++;
-  auto process = std::make_unique<SimProcess>(*this, pid, program, std::move(on_exit));
+  auto process = std::make_unique<SimProcess>(*this, pid, program, std::move(request.on_exit));
   processes_[pid] = process.get();
   return std::unique_ptr<Process>(std::move(process));
 }

@@ -55,13 +55,13 @@ class SimProcesses final : public Processes {
   /// Signals sent to a pid, KILL too, in order.
   const std::vector<int>& SignalsSent(pid_t pid) { return signals_[pid]; }
 
-  base::Result<std::unique_ptr<Process>> Spawn(const SpawnSpec& spec,
-                                               ExitCallback on_exit) override;
+  std::vector<SpawnResult> SpawnAll(std::vector<SpawnRequest> requests) override;
   std::string containment() const override { return "simulated"; }
 
  private:
   class SimProcess;
 
+  SpawnResult SpawnOne(SpawnRequest request);
   base::Duration Delay() { return base::Duration(random_.Below(2'000'000)); }
 
   event::SimLoop& loop_;

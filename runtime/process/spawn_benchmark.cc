@@ -56,17 +56,17 @@ void SpawnAndExit(benchmark::State& state, Containment containment) {
   for (auto _ : state) {
     std::vector<std::unique_ptr<Process>> ranks(count);
     size_t left = count;
+    std::vector<SpawnRequest> requests;
     for (size_t i = 0; i < count; ++i) {
-      const SpawnSpec spec{.name = "rank-" + std::to_string(i), .arguments = {kTrue}};
-      ranks[i] = processes
-                     .Spawn(spec,
-                            [&, i](const Exit&) {
-                              ranks[i]->KillAll(std::chrono::seconds(5), [&](const base::Status&) {
-                                if (--left == 0) loop->Quit();
-                              });
-                            })
-                     .value();
+      requests.push_back(
+          {{.name = "rank-" + std::to_string(i), .arguments = {kTrue}}, [&, i](const Exit&) {
+             ranks[i]->KillAll(std::chrono::seconds(5), [&](const base::Status&) {
+               if (--left == 0) loop->Quit();
+             });
+           }});
     }
+    std::vector<SpawnResult> spawned = processes.SpawnAll(std::move(requests));
+    for (size_t i = 0; i < count; ++i) ranks[i] = std::move(spawned[i]).value();
     loop->Run();
   }
 }
