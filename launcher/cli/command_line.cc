@@ -49,17 +49,10 @@ class Splitter {
 
   void TakeFlag() {
     const std::string word = TakeWord();
-    const std::string spelling(SpellingOf(word));
-    const FlagSpec* flag = FindFlag(verb_, spelling);
-    const bool known = flag != nullptr;
-    if (!known) {
-      flag = NearestFlag(verb_, spelling);
-      AddProblem("unknown flag " + ShortValue(spelling) +
-                 (flag ? "; did you mean " + std::string(flag->name) + "?" : SeeHelp(verb_)));
-      if (flag == nullptr) return;
-    }
-    const std::optional<std::string> value = TakeValue(*flag, word, known);
-    if (known && value) line_.flags.push_back({flag, spelling, *value});
+    const FlagSpec* flag = FindFlag(verb_, SpellingOf(word));
+    if (flag == nullptr) return ReportUnknown(word);
+    std::optional<std::string> value = TakeValue(*flag, word);
+    if (value) line_.flags.push_back({flag, std::string(SpellingOf(word)), *std::move(value)});
   }
 
   void AddOperand(std::string word) { line_.rest.push_back(std::move(word)); }
@@ -72,27 +65,37 @@ class Splitter {
         {.what = std::move(what), .source = "lockstep " + std::string(verb_.name)});
   }
 
-  // The value that belongs to `word`; nothing when it is missing or wrong, which is reported when
-  // the flag is known: of any other one problem is enough.
-  std::optional<std::string> TakeValue(const FlagSpec& flag, const std::string& word, bool known) {
+  bool at_value() const {
+    return !done() && words_[0] != "--" && FindFlag(verb_, SpellingOf(words_[0])) == nullptr;
+  }
+
+  void ReportUnknown(std::string_view word) {
+    const FlagSpec* nearest = NearestFlag(verb_, SpellingOf(word));
+    AddProblem("unknown flag " + ShortValue(SpellingOf(word)) +
+               (nearest ? "; did you mean " + std::string(nearest->name) + "?" : SeeHelp(verb_)));
+    const bool needs_value =
+        nearest != nullptr && !nearest->is_switch() && word.find('=') == std::string_view::npos;
+    // Left where it is, it would be taken for the program, and what follows for the program's.
+    if (needs_value && at_value() && !at_flag()) TakeWord();
+  }
+
+  // Nothing when it is missing or wrong, which is then reported.
+  std::optional<std::string> TakeValue(const FlagSpec& flag, const std::string& word) {
     const std::string spelling(SpellingOf(word));
     const bool joined = spelling.size() < word.size();
-    if (joined && flag.is_switch()) return SwitchValue(word, known);
+    if (joined && flag.is_switch()) return SwitchValue(word);
     if (joined) return word.substr(spelling.size() + 1);
     if (flag.is_switch()) return "true";
-    if (!done() && words_[0] != "--" && FindFlag(verb_, SpellingOf(words_[0])) == nullptr)
-      return TakeWord();
-    if (known)
-      AddProblem(spelling + " needs a value: " + spelling + " " + std::string(flag.value_name));
+    if (at_value()) return TakeWord();
+    AddProblem(spelling + " needs a value: " + spelling + " " + std::string(flag.value_name));
     return std::nullopt;
   }
 
-  std::optional<std::string> SwitchValue(const std::string& word, bool known) {
+  std::optional<std::string> SwitchValue(const std::string& word) {
     const std::string spelling(SpellingOf(word));
     std::string value = word.substr(spelling.size() + 1);
     if (value == "true" || value == "false") return value;
-    if (known)
-      AddProblem(spelling + " is a switch: it takes =true or =false, not " + ShortValue(value));
+    AddProblem(spelling + " is a switch: it takes =true or =false, not " + ShortValue(value));
     return std::nullopt;
   }
 

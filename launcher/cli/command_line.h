@@ -27,8 +27,7 @@ struct SplitLine {
   std::vector<GivenFlag> flags;
   std::vector<std::string> rest;
   /// All that is wrong with the flags: unknown ones (with the nearest name), values that are
-  /// missing or no switch's. What comes after an unknown flag is split as if it were the nearest
-  /// one.
+  /// missing or no switch's. An unknown flag takes the value that the nearest one would.
   std::vector<proto::Problem> problems;
 };
 

@@ -120,6 +120,8 @@ TEST(CommandLineTest, AllProblemsComeAtOnce) {
                AllOf(HasSubstr("5 problems"), HasSubstr("--max-restarts?"),
                      HasSubstr("did you mean --name?"), HasSubstr("--detach is a switch"),
                      HasSubstr("unknown flag --zzzzzzzzz"), HasSubstr("--env needs a value"))));
+  EXPECT_THAT(Checked({"run", "--max-restart", "--nam", "x", "./train", "--its-own"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("2 problems")));
   EXPECT_THAT(Checked({"logs", "--rnk", "3", "mnist", "--folow"}),
               StatusIs(Code::kInvalidArgument,
                        AllOf(HasSubstr("did you mean --rank?"), HasSubstr("--follow?"))));
