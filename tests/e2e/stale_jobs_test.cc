@@ -301,6 +301,19 @@ TEST_F(StaleJobsTest, ADetachedJobsSocketsAreNotInTheRuntimeFolder) {
   EXPECT_EQ(stopped.err, "");
 }
 
+TEST_F(StaleJobsTest, ALostDetachedJobIsFoundByTheNextCommand) {
+  ASSERT_EQ(Verb({"run", "--detach", "--name", "job", "/bin/sleep", "60"}).status, 0);
+  proto::JobState state;
+  ASSERT_TRUE(state.ParseFromString(ReadFile(StatePath(JobFolder("job")))));
+  const auto front = static_cast<pid_t>(state.front().pid());
+  ::kill(front, SIGSTOP);  // else it would see to what its agent leaves
+  ::kill(static_cast<pid_t>(state.agent().pid()), SIGKILL);
+  ::kill(front, SIGKILL);
+
+  EXPECT_TRUE(Eventually([&] { return Contains(Verb({"ps"}).err, "was lost"); }, 10s));
+  EXPECT_THAT(scratch_.LeftoversAfter(5s), ::testing::IsEmpty());
+}
+
 TEST_F(StaleJobsTest, ARuntimeFolderTooLongForASocketIsPassedOver) {
   Command::Options options = Options();
   options.environment["XDG_RUNTIME_DIR"] = scratch_.path() + "/" + std::string(90, 'x');
