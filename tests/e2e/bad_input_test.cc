@@ -190,11 +190,12 @@ TEST_F(BadInputTest, AHomeForJobsThatCannotBeWrittenIsRefused) {
   EXPECT_THAT(outcome.err, HasSubstr("LOCKSTEP_HOME"));
 }
 
-// A full disk and used up descriptors are one code of a Status; the stage says which exit status it is.
+// A full disk and used up descriptors are one code of a Status; the stage says which exit status it
+// is.
 TEST_F(BadInputTest, AFullDiskUnderTheJobDirectoryIsRefusedBeforeAnyRankRuns) {
-  if (::getuid() != 0) GTEST_SKIP() << "needs root, to mount a small disk";
   ::mkdir((scratch_.path() + "/.local").c_str(), 0755);
   std::vector<std::string> wrapper = WithSmallDisk(scratch_.path() + "/.local");
+  if (const std::string why = WhyNotIn(wrapper); !why.empty()) GTEST_SKIP() << why;
   for (const std::string& word :
        InShell("head -c 64k /dev/zero >.local/fill 2>fill.err; exec \"$@\"")) {
     wrapper.push_back(word);
@@ -254,11 +255,11 @@ constexpr char kFillsTheDisk[] =
     " exit $((RANK * 5))";
 
 TEST_F(BadInputTest, AFullLogDiskStopsTheFilesAndNotTheJob) {
-  if (::getuid() != 0) GTEST_SKIP() << "needs root, to mount a small disk";
   ::mkdir((scratch_.path() + "/small").c_str(), 0755);
+  const std::vector<std::string> wrapper = WithSmallDisk(scratch_.path() + "/small");
+  if (const std::string why = WhyNotIn(wrapper); !why.empty()) GTEST_SKIP() << why;
   const Outcome outcome =
-      RunWrapped(WithSmallDisk(scratch_.path() + "/small"),
-                 {"-np", "2", "--log-dir", "small", "--", "/bin/sh", "-c", kFillsTheDisk});
+      RunWrapped(wrapper, {"-np", "2", "--log-dir", "small", "--", "/bin/sh", "-c", kFillsTheDisk});
 
   EXPECT_EQ(outcome.status, 5) << outcome.err;
   EXPECT_EQ(CountOf(outcome.err, "log files stopped"), 1) << outcome.err;
@@ -268,11 +269,11 @@ TEST_F(BadInputTest, AFullLogDiskStopsTheFilesAndNotTheJob) {
 }
 
 TEST_F(BadInputTest, AFullDiskBelowTheJobDirectoryDoesNotEndTheJob) {
-  if (::getuid() != 0) GTEST_SKIP() << "needs root, to mount a small disk";
   ::mkdir((scratch_.path() + "/.local").c_str(), 0755);
+  const std::vector<std::string> wrapper = WithSmallDisk(scratch_.path() + "/.local");
+  if (const std::string why = WhyNotIn(wrapper); !why.empty()) GTEST_SKIP() << why;
   const Outcome outcome =
-      RunWrapped(WithSmallDisk(scratch_.path() + "/.local"),
-                 {"-np", "2", "--max-restarts=1", "--", "/bin/sh", "-c", kFillsTheDisk});
+      RunWrapped(wrapper, {"-np", "2", "--max-restarts=1", "--", "/bin/sh", "-c", kFillsTheDisk});
 
   // State, events and verdict meet the full disk too, and the restart its new round folder.
   EXPECT_EQ(outcome.status, 5) << outcome.err;

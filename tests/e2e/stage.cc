@@ -62,6 +62,13 @@ std::string OwnCgroup() {
   return "";
 }
 
+std::string WhyNotIn(const std::vector<std::string>& wrapper) {
+  Command probe({"/bin/true"}, {.environment = {{"PATH", "/usr/bin:/bin"}}, .wrapper = wrapper});
+  const Outcome outcome = probe.Wait(10s);
+  if (outcome.status == 0) return "";
+  return "cannot mount in a namespace of its own: " + outcome.err;
+}
+
 Stage::Stage(Setting setting, const Scratch& scratch) : lockstep_(LockstepPath()) {
   Set(setting, scratch);
 }
@@ -89,9 +96,7 @@ void Stage::Set(const Setting& setting, const Scratch& scratch) {
 void Stage::HideCgroups() {
   wrapper_ = {"/usr/bin/unshare", "--mount"};
   Append(ShellThenExec("mount -t tmpfs -o ro none /sys/fs/cgroup"), wrapper_);
-  Command probe({"/bin/true"}, {.environment = {{"PATH", "/usr/bin:/bin"}}, .wrapper = wrapper_});
-  const Outcome outcome = probe.Wait(10s);
-  if (outcome.status != 0) why_not_ = "cannot mount in a namespace of its own: " + outcome.err;
+  why_not_ = WhyNotIn(wrapper_);
 }
 
 void Stage::HandOverCgroup(const Scratch& scratch) {

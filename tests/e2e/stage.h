@@ -22,6 +22,9 @@ std::string NameOf(const Setting& setting);
 /// The folder of this process's cgroup (version 2); "" when there is none in sight.
 std::string OwnCgroup();
 
+/// Why nothing can be run in this wrapper, which mounts; "" when it can.
+std::string WhyNotIn(const std::vector<std::string>& wrapper);
+
 /// What it takes to run `lockstep` in a setting: as root it hides /sys/fs/cgroup in a mount
 /// namespace, or leaves it; as a user it hands a cgroup to that user, or does not. The user has no
 /// entry in the password file, as in many containers, and owns the scratch. One per test.
