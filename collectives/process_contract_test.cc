@@ -40,7 +40,7 @@ TEST(ProcessContractTest, AJobThatIsStoppedAndContinuedFindsItsDeadlinesWhereThe
   ProcessGang::WaitUntil(gang.board().arrived, kSize);
 
   for (int rank = 0; rank < kSize; ++rank) gang.Stop(rank);
-  std::this_thread::sleep_for(kTimeout + milliseconds(200));  // what is tested is that this time does not count
+  std::this_thread::sleep_for(kTimeout + milliseconds(200));  // tidy:allow sleep: this time must not count
   for (int rank = 0; rank < kSize; ++rank) gang.Signal(rank, SIGCONT);
   gang.board().go = 1;
 

@@ -75,7 +75,7 @@ TEST_F(OpQueueTest, ACallBeyondTheLimitWaitsForItsTurn) {
   // One is being executed, and the last call waits.
   const auto limit = std::chrono::steady_clock::now() + seconds(30);
   while (called < OpQueue::kMaxQueued && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
-  std::this_thread::sleep_for(milliseconds(20));  // time to call on, if it did
+  std::this_thread::sleep_for(milliseconds(20));  // tidy:allow sleep: time to call on, if it did
   EXPECT_GE(called, OpQueue::kMaxQueued);
   EXPECT_LE(called, OpQueue::kMaxQueued + 1);
   go.set_value();
@@ -97,9 +97,8 @@ TEST_F(OpQueueTest, TheThreadSleepsWhileACallerExecutesWithOpsQueuedBehind) {
   std::thread waiter([&] { EXPECT_OK(first->Wait()); });
   begun.get_future().wait();
   const auto second = Call();
-  std::this_thread::sleep_for(milliseconds(20));  // it has seen the second op
   const long before = SleepsOfProgressThread();
-  std::this_thread::sleep_for(milliseconds(200));
+  std::this_thread::sleep_for(milliseconds(200));  // tidy:allow sleep: how often it wakes in this time is the question
   const long after = SleepsOfProgressThread();
   go.set_value();
   waiter.join();

@@ -60,7 +60,7 @@ class Session {
 
   /// The group of all ranks, made on the first call (collective: every rank must call it).
   /// Blocks: until all members have come, at most `timeout`. Errors: DeadlineExceeded - names the
-  /// ranks that never came.
+  /// ranks that never came. May be tried again: the n-th tries of all ranks meet.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
 

@@ -187,11 +187,55 @@ TEST_F(SessionWithAgentTest, TheRingNamesTheRankThatIsWaitedFor) {
   late.join();
 }
 
+// It once stayed ENQUEUED for ever.
+TEST_F(SessionWithAgentTest, TheRecordOfARefusedCallSaysThatItFailed) {
+  const auto session = Join(0, 1);
+  ASSERT_OK_AND_ASSIGN(const auto group, session->WorldGroup());
+  EXPECT_THAT(group->AllReduce({nullptr, 1}, {nullptr, 1}, Reduction::kSum)->Wait(),
+              StatusIs(Code::kInvalidArgument));
+  const collectives::RingContent ring = ReadRingOf(0);
+  ASSERT_EQ(ring.records.size(), 1u);
+  EXPECT_EQ(ring.records[0].state, LOCKSTEP_RECORD_ERROR);
+  EXPECT_EQ(ring.records[0].seq, 1u);
+}
+
 TEST_F(SessionWithAgentTest, AMissingRankIsNamed) {
   const auto session = Join(0, 2);
   const auto group = session->WorldGroup(milliseconds(50));
   EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 1 never came")));
   EXPECT_THAT(group, HasSubject(Rank(1)));
+}
+
+// The second try once met the memory of the first, and was told that the rank was in the group already.
+TEST_F(SessionWithAgentTest, AfterAMissingRankTheWorldGroupCanBeTriedAgain) {
+  const auto first = Join(0, 2), second = Join(1, 2);
+  EXPECT_THAT(first->WorldGroup(milliseconds(50)), StatusIs(Code::kDeadlineExceeded));
+  EXPECT_THAT(second->WorldGroup(), StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 1 never came within 50ms")));
+
+  std::thread peer([&] {
+    ASSERT_OK_AND_ASSIGN(const auto group, second->WorldGroup());
+    EXPECT_OK(group->Barrier()->Wait());
+  });
+  ASSERT_OK_AND_ASSIGN(const auto group, first->WorldGroup());
+  EXPECT_EQ(group->info().instance, 2u);
+  EXPECT_OK(group->Barrier()->Wait());
+  peer.join();
+}
+
+TEST_F(SessionWithAgentTest, AProcessMayMakeItsSessionAnew) {
+  std::vector<RankEnvironment> environments;
+  for (int rank = 0; rank < 2; ++rank) environments.push_back(EnvironmentOf(rank, 2, 2));
+  for (int time = 0; time < 3; ++time) {
+    std::vector<std::thread> threads;
+    for (const RankEnvironment& environment : environments) {
+      threads.emplace_back([&environment] {
+        ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(environment));
+        ASSERT_OK_AND_ASSIGN(const auto group, session->WorldGroup());
+        EXPECT_OK(group->Barrier()->Wait());
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
 }
 
 TEST_F(SessionWithAgentTest, AWorldOfSeveralMachinesIsNotYetForTheHostBackend) {
