@@ -136,9 +136,8 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
   if (!root->note.empty()) std::fprintf(stderr, "lockstep: note: %s\n", root->note.c_str());
   // A detached job may outlive its user's log-in, and XDG_RUNTIME_DIR goes with that.
   const bool detaches = command.verb == Verb::kRun && command.IsOn("--detach");
-  base::Result<std::string> sockets =
-      net::SocketDirectory(detaches ? "" : Get(environment, "XDG_RUNTIME_DIR"), ::getuid(),
-                           kSocketNameBytesMax);
+  base::Result<std::string> sockets = net::SocketDirectory(
+      detaches ? "" : Get(environment, "XDG_RUNTIME_DIR"), ::getuid(), kSocketNameBytesMax);
   if (!sockets.ok()) return CannotWrite(sockets.status());
   const VerbContext context{.jobs_root = std::move(root->path),
                             .socket_directory = *std::move(sockets),

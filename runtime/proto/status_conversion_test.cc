@@ -14,22 +14,21 @@ using namespace std::chrono_literals;
 using base::Code;
 
 TEST(StatusConversionTest, EveryFieldComesBack) {
-  const base::Status status =
-      base::AbortedError("peer closed the connection")
-          .WithClass(base::FailureClass::kPeerDead)
-          .WithSubject({.job = "j",
-                        .host = "b",
-                        .pid = 42,
-                        .rank = base::Rank(1),
-                        .incarnation = base::Incarnation(2),
-                        .call_site = "train.cc:7"})
-          .WithOp({.group = base::GroupId(0xab),
-                   .epoch = base::Round(2),
-                   .seq = base::OpSeq(9),
-                   .kind = "all_reduce"})
-          .WithRetry({.kind = base::Retry::Kind::kAfter, .delay = 1500ms})
-          .ObservedAt(base::SteadyTime(5s), base::WallTime(7s))
-          .WithCause(base::InternalError("killed"));
+  const base::Status status = base::AbortedError("peer closed the connection")
+                                  .WithClass(base::FailureClass::kPeerDead)
+                                  .WithSubject({.job = "j",
+                                                .host = "b",
+                                                .pid = 42,
+                                                .rank = base::Rank(1),
+                                                .incarnation = base::Incarnation(2),
+                                                .call_site = "train.cc:7"})
+                                  .WithOp({.group = base::GroupId(0xab),
+                                           .epoch = base::Round(2),
+                                           .seq = base::OpSeq(9),
+                                           .kind = "all_reduce"})
+                                  .WithRetry({.kind = base::Retry::Kind::kAfter, .delay = 1500ms})
+                                  .ObservedAt(base::SteadyTime(5s), base::WallTime(7s))
+                                  .WithCause(base::InternalError("killed"));
 
   const base::Status back = FromProto(ToProto(status));
 
