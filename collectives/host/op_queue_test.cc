@@ -97,7 +97,9 @@ TEST_F(OpQueueTest, TheThreadSleepsWhileACallerExecutesWithOpsQueuedBehind) {
   std::thread waiter([&] { EXPECT_OK(first->Wait()); });
   begun.get_future().wait();
   const auto second = Call();
-  const long before = SleepsOfProgressThread();
+  long before = -1;  // until it has its name
+  const auto limit = std::chrono::steady_clock::now() + seconds(30);
+  while (before < 0 && std::chrono::steady_clock::now() < limit) before = SleepsOfProgressThread();
   std::this_thread::sleep_for(milliseconds(200));  // tidy:allow sleep: how often it wakes in this time is the question
   const long after = SleepsOfProgressThread();
   go.set_value();
