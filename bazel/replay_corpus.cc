@@ -92,12 +92,8 @@ void EditOnce(Bytes& input, const Bytes& other, Random& random) {
     case 1:
       if (length > 0) *begin = static_cast<uint8_t>(random.Next());
       break;
-    case 2:
-      input.insert(begin, static_cast<uint8_t>(random.Next()));
-      break;
-    case 3:
-      input.erase(begin, end);
-      break;
+    case 2: input.insert(begin, static_cast<uint8_t>(random.Next())); break;
+    case 3: input.erase(begin, end); break;
     case 4: {
       const Bytes piece(begin, end);
       input.insert(end, piece.begin(), piece.end());

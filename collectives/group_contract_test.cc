@@ -28,12 +28,12 @@ using base::Status;
 using base::testing::HasSubject;
 using base::testing::IsOk;
 using base::testing::StatusIs;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::ThreadGang;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 template <class T>
 constexpr Dtype kDtypeOf = Dtype::kU8;
@@ -59,7 +59,8 @@ Buffer Out(std::vector<T>& data) {
 template <class T>
 std::vector<T> IntegersOf(int rank, size_t count) {
   std::vector<T> data(count);
-  for (size_t i = 0; i < count; ++i) data[i] = static_cast<T>(1 + (i * 7 + static_cast<size_t>(rank) * 3) % 11);
+  for (size_t i = 0; i < count; ++i)
+    data[i] = static_cast<T>(1 + (i * 7 + static_cast<size_t>(rank) * 3) % 11);
   return data;
 }
 
@@ -68,38 +69,32 @@ std::vector<float> UnevenFloats(int rank, size_t count) {
   base::Random random(static_cast<uint64_t>(rank) * 1'000'003 + count);
   std::vector<float> data(count);
   for (float& value : data) {
-    value = static_cast<float>(std::ldexp(random.Unit() - 0.5, static_cast<int>(random.Below(40)) - 20));
+    value = static_cast<float>(
+        std::ldexp(random.Unit() - 0.5, static_cast<int>(random.Below(40)) - 20));
   }
   return data;
 }
 
 template <class T>
-T ReducedSerially(Reduction reduction, int size, size_t i, const std::vector<std::vector<T>>& inputs) {
+T ReducedSerially(Reduction reduction, int size, size_t i,
+                  const std::vector<std::vector<T>>& inputs) {
   T value = inputs[0][i];
   for (int rank = 1; rank < size; ++rank) {
     const T next = inputs[static_cast<size_t>(rank)][i];
     switch (reduction) {
       case Reduction::kSum:
-      case Reduction::kAverage:
-        value += next;
-        break;
-      case Reduction::kProduct:
-        value *= next;
-        break;
-      case Reduction::kMin:
-        value = std::min(value, next);
-        break;
-      case Reduction::kMax:
-        value = std::max(value, next);
-        break;
-      default:
-        ADD_FAILURE() << "no reference for this reduction";
+      case Reduction::kAverage: value += next; break;
+      case Reduction::kProduct: value *= next; break;
+      case Reduction::kMin: value = std::min(value, next); break;
+      case Reduction::kMax: value = std::max(value, next); break;
+      default: ADD_FAILURE() << "no reference for this reduction";
     }
   }
   return reduction == Reduction::kAverage ? static_cast<T>(value / static_cast<T>(size)) : value;
 }
 
-// 0 and 1; inline; small; the first size beyond small; one window and some; several windows; none divisible by 3 or 8.
+// 0 and 1; inline; small; the first size beyond small; one window and some; several windows; none
+// divisible by 3 or 8.
 constexpr size_t kCounts[] = {0, 1, 5, 12, 13, 1000, 2047, 2049, 4099, 70'001, 400'011};
 // One for each path, where only the arithmetic is new.
 constexpr size_t kFewCounts[] = {5, 1000, 70'001};
@@ -114,7 +109,8 @@ class GroupContractTest : public ::testing::TestWithParam<int> {
       std::vector<std::vector<T>> inputs;
       for (int rank = 0; rank < size(); ++rank) inputs.push_back(IntegersOf<T>(rank, count));
       std::vector<T> expected(count);
-      for (size_t i = 0; i < count; ++i) expected[i] = ReducedSerially(reduction, size(), i, inputs);
+      for (size_t i = 0; i < count; ++i)
+        expected[i] = ReducedSerially(reduction, size(), i, inputs);
 
       ThreadGang gang(size());
       gang.Run([&](Group& group) {
@@ -132,7 +128,9 @@ class GroupContractTest : public ::testing::TestWithParam<int> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Sizes, GroupContractTest, ::testing::Values(1, 2, 3, 4, 8),
-                         [](const auto& instance) { return "Of" + std::to_string(instance.param); });
+                         [](const auto& instance) {
+                           return "Of" + std::to_string(instance.param);
+                         });
 
 TEST_P(GroupContractTest, AllReduceSumsEveryDtypeExactly) {
   CheckAllReduce<float>(Reduction::kSum, kCounts);
@@ -153,12 +151,16 @@ TEST_P(GroupContractTest, AllReduceGivesTheSerialSumsBits) {
   std::vector<std::vector<float>> inputs;
   for (int rank = 0; rank < size(); ++rank) inputs.push_back(UnevenFloats(rank, count));
   std::vector<float> expected(count);
-  for (size_t i = 0; i < count; ++i) expected[i] = ReducedSerially(Reduction::kSum, size(), i, inputs);
+  for (size_t i = 0; i < count; ++i)
+    expected[i] = ReducedSerially(Reduction::kSum, size(), i, inputs);
 
   ThreadGang gang(size());
   gang.Run([&](Group& group) {
     std::vector<float> out(count);
-    EXPECT_OK(group.AllReduce(In(inputs[static_cast<size_t>(group.rank().value())]), Out(out), Reduction::kSum)->Wait());
+    EXPECT_OK(group
+                  .AllReduce(In(inputs[static_cast<size_t>(group.rank().value())]), Out(out),
+                             Reduction::kSum)
+                  ->Wait());
     EXPECT_EQ(std::memcmp(out.data(), expected.data(), count * sizeof(float)), 0);
   });
 }
@@ -172,8 +174,10 @@ TEST_P(GroupContractTest, BuffersNeedNoAlignment) {
         const double value = static_cast<double>(i % 100);
         std::memcpy(in.data() + 3 + i * 8, &value, 8);
       }
-      EXPECT_OK(group.AllReduce({in.data() + 3, count, Dtype::kF64}, {out.data() + 5, count, Dtype::kF64},
-                                Reduction::kSum)->Wait());
+      EXPECT_OK(group
+                    .AllReduce({in.data() + 3, count, Dtype::kF64},
+                               {out.data() + 5, count, Dtype::kF64}, Reduction::kSum)
+                    ->Wait());
       for (size_t i = 0; i < count; ++i) {
         double value;
         std::memcpy(&value, out.data() + 5 + i * 8, 8);
@@ -208,13 +212,16 @@ TEST_P(GroupContractTest, AllGatherConcatenatesInRankOrder) {
         expected.insert(expected.end(), part.begin(), part.end());
       }
       std::vector<int64_t> out(count * n);
-      EXPECT_OK(group.AllGather(In(IntegersOf<int64_t>(group.rank().value(), count)), Out(out))->Wait());
+      EXPECT_OK(
+          group.AllGather(In(IntegersOf<int64_t>(group.rank().value(), count)), Out(out))->Wait());
       EXPECT_TRUE(out == expected) << count;
 
       std::vector<int64_t> in_place(count * n);
       const auto own = IntegersOf<int64_t>(group.rank().value(), count);
       std::copy(own.begin(), own.end(), in_place.begin() + static_cast<ptrdiff_t>(rank * count));
-      EXPECT_OK(group.AllGather({in_place.data() + rank * count, count, Dtype::kI64}, Out(in_place))->Wait());
+      EXPECT_OK(
+          group.AllGather({in_place.data() + rank * count, count, Dtype::kI64}, Out(in_place))
+              ->Wait());
       EXPECT_TRUE(in_place == expected) << count << " in place";
     }
   });
@@ -323,32 +330,40 @@ const WrongCall kWrongCalls[] = {
      }},
     {"overlap", Code::kInvalidArgument, "overlap",
      [](Group& group, std::vector<float>& data) {
-       return group.AllReduce({data.data(), 7, Dtype::kF32}, {data.data() + 1, 7, Dtype::kF32}, Reduction::kSum);
+       return group.AllReduce({data.data(), 7, Dtype::kF32}, {data.data() + 1, 7, Dtype::kF32},
+                              Reduction::kSum);
      }},
     {"overflow", Code::kInvalidArgument, "overflows",
      [](Group& group, std::vector<float>& data) {
-       return group.AllReduce({data.data(), SIZE_MAX / 4, Dtype::kF32}, {data.data(), SIZE_MAX / 4, Dtype::kF32},
-                              Reduction::kSum);
+       return group.AllReduce({data.data(), SIZE_MAX / 4, Dtype::kF32},
+                              {data.data(), SIZE_MAX / 4, Dtype::kF32}, Reduction::kSum);
      }},
     {"dtype", Code::kUnimplemented, "backend host has no all_reduce of f16 with sum",
      [](Group& group, std::vector<float>& data) {
-       return group.AllReduce({data.data(), 4, Dtype::kF16}, {data.data(), 4, Dtype::kF16}, Reduction::kSum);
+       return group.AllReduce({data.data(), 4, Dtype::kF16}, {data.data(), 4, Dtype::kF16},
+                              Reduction::kSum);
      }},
     {"reduction", Code::kUnimplemented, "band",
-     [](Group& group, std::vector<float>& data) { return group.AllReduce(In(data), Out(data), Reduction::kBitAnd); }},
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce(In(data), Out(data), Reduction::kBitAnd);
+     }},
     {"device", Code::kUnimplemented, "main memory",
      [](Group& group, std::vector<float>& data) {
-       return group.AllReduce({data.data(), 4, Dtype::kF32, {Device::Kind::kCuda, 0}}, Out(data), Reduction::kSum);
+       return group.AllReduce({data.data(), 4, Dtype::kF32, {Device::Kind::kCuda, 0}}, Out(data),
+                              Reduction::kSum);
      }},
     {"root", Code::kInvalidArgument, "in a group of",
-     [](Group& group, std::vector<float>& data) { return group.Broadcast(Out(data), GroupRank(group.size())); }},
+     [](Group& group, std::vector<float>& data) {
+       return group.Broadcast(Out(data), GroupRank(group.size()));
+     }},
     {"small output", Code::kInvalidArgument, "must hold all",
      [](Group& group, std::vector<float>& data) {
        return group.AllGather(In(data), {data.data(), 3, Dtype::kF32});
      }},
 };
 
-// Such a call once failed without taking a number: the next one met another call of the peers, and a wrong sum was OK.
+// Such a call once failed without taking a number: the next one met another call of the peers, and
+// a wrong sum was OK.
 TEST_P(GroupContractTest, ACallThatOneMemberRefusesIsEverybodysErrorAtOnce) {
   for (const WrongCall& wrong : kWrongCalls) {
     SCOPED_TRACE(wrong.name);
@@ -363,9 +378,11 @@ TEST_P(GroupContractTest, ACallThatOneMemberRefusesIsEverybodysErrorAtOnce) {
         const auto work = wrong.call(group, data);
         EXPECT_THAT(work->Wait(), StatusIs(wrong.code, HasSubstr(wrong.reason)));
         EXPECT_EQ(work->seq(), base::OpSeq(2));
-      } else if (rank == 1 || rank + 1 < size()) {  // of several the last one comes when the others are through
+      } else if (rank == 1 ||
+                 rank + 1 < size()) {  // of several the last one comes when the others are through
         const Status status = group.AllReduce(In(data), Out(data), Reduction::kSum)->Wait();
-        EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition, AllOf(HasSubstr("rank 0"), HasSubstr(wrong.reason))));
+        EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition,
+                                     AllOf(HasSubstr("rank 0"), HasSubstr(wrong.reason))));
         EXPECT_EQ(status.failure_class(), base::FailureClass::kUsage);
         EXPECT_THAT(status, HasSubject(Rank(0)));
         EXPECT_THAT(status.subjects()[0].call_site, HasSubstr("group_contract_test.cc:"));
@@ -374,7 +391,8 @@ TEST_P(GroupContractTest, ACallThatOneMemberRefusesIsEverybodysErrorAtOnce) {
       while (rank > 1 && rank + 1 == size() && done.load() < size()) std::this_thread::yield();
       const Status later = group.AllReduce(In(data), Out(data), Reduction::kSum)->Wait();
       EXPECT_FALSE(later.ok());
-      EXPECT_THAT(later.root(), StatusIs(rank == 0 && size() == 1 ? wrong.code : Code::kFailedPrecondition));
+      EXPECT_THAT(later.root(),
+                  StatusIs(rank == 0 && size() == 1 ? wrong.code : Code::kFailedPrecondition));
       EXPECT_EQ(data, std::vector<float>(8, 1.0f));
     });
   }
@@ -388,7 +406,8 @@ TEST_P(GroupContractTest, NoTimeoutIsTooLong) {
     EXPECT_EQ(group.timeout(), seconds(60));
     EXPECT_OK(group.Barrier({.timeout = base::Duration::max()})->Wait());
     group.SetTimeout(base::Duration::max());
-    while (group.rank().value() + 1 == size() && called.load() < size() - 1) std::this_thread::yield();
+    while (group.rank().value() + 1 == size() && called.load() < size() - 1)
+      std::this_thread::yield();
     const auto work = group.Barrier();
     ++called;
     EXPECT_OK(work->WaitFor(base::Duration::max()));
@@ -412,7 +431,8 @@ TEST_P(GroupContractTest, AbortEndsEverythingOnAllMembers) {
   });
 }
 
-// ------------------------------------------------------------------------------------- what only several members can do
+// ------------------------------------------------------------------------------------- what only
+// several members can do
 
 class GroupFailureTest : public ::testing::TestWithParam<int> {
  protected:
@@ -420,7 +440,9 @@ class GroupFailureTest : public ::testing::TestWithParam<int> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Sizes, GroupFailureTest, ::testing::Values(2, 3, 4, 8),
-                         [](const auto& instance) { return "Of" + std::to_string(instance.param); });
+                         [](const auto& instance) {
+                           return "Of" + std::to_string(instance.param);
+                         });
 
 struct Mismatch {
   const char* name;
@@ -435,7 +457,8 @@ const Mismatch kMismatches[] = {
     {"dtype",
      [](Group& group, bool guilty, std::vector<float>& data) {
        const Dtype dtype = guilty ? Dtype::kI32 : Dtype::kF32;
-       return group.AllReduce({data.data(), data.size(), dtype}, {data.data(), data.size(), dtype}, Reduction::kSum);
+       return group.AllReduce({data.data(), data.size(), dtype}, {data.data(), data.size(), dtype},
+                              Reduction::kSum);
      }},
     {"reduction",
      [](Group& group, bool guilty, std::vector<float>& data) {
@@ -446,8 +469,10 @@ const Mismatch kMismatches[] = {
        const size_t count = data.size() - (guilty ? 1 : 0);
        return group.AllReduce({data.data(), count}, {data.data(), count}, Reduction::kSum);
      }},
-    {"root", [](Group& group, bool guilty,
-                std::vector<float>& data) { return group.Broadcast(Out(data), GroupRank(guilty ? 1 : 0)); }},
+    {"root",
+     [](Group& group, bool guilty, std::vector<float>& data) {
+       return group.Broadcast(Out(data), GroupRank(guilty ? 1 : 0));
+     }},
 };
 
 TEST_P(GroupFailureTest, AMismatchIsTheSameErrorOnEveryMemberAndBlamesTheMinority) {
@@ -461,7 +486,12 @@ TEST_P(GroupFailureTest, AMismatchIsTheSameErrorOnEveryMemberAndBlamesTheMinorit
       gang.Run([&](Group& group) {
         std::vector<float> data(count, 3.0f);
         ASSERT_OK(group.Barrier()->Wait());
-        const Status status = mismatch.call(group, group.info().world_ranks[static_cast<size_t>(group.rank().value())] == guilty, data)->Wait();
+        const Status status =
+            mismatch
+                .call(group,
+                      group.info().world_ranks[static_cast<size_t>(group.rank().value())] == guilty,
+                      data)
+                ->Wait();
         EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition));
         EXPECT_EQ(status.failure_class(), base::FailureClass::kUsage);
         EXPECT_THAT(status, HasSubject(guilty));
@@ -520,7 +550,8 @@ TEST_P(GroupFailureTest, AnOpBehindAnotherEndsByItsOwnDeadline) {
     const auto first = group.Barrier({.timeout = seconds(600)});
     const auto second = group.Barrier({.timeout = milliseconds(50)});
     EXPECT_FALSE(second->Wait().ok());
-    EXPECT_THAT(first->Wait(), StatusIs(Code::kDeadlineExceeded, HasSubstr("op 2, which ran out of its 50ms")));
+    EXPECT_THAT(first->Wait(),
+                StatusIs(Code::kDeadlineExceeded, HasSubstr("op 2, which ran out of its 50ms")));
     EXPECT_LT(std::chrono::steady_clock::now() - before, seconds(10));
     done = 1;
   });
@@ -536,7 +567,8 @@ TEST_P(GroupFailureTest, WaitForLeavesTheOpInFlight) {
       return;
     }
     const auto work = group.Barrier();
-    EXPECT_THAT(work->WaitFor(milliseconds(5)), StatusIs(Code::kDeadlineExceeded, HasSubstr("in flight")));
+    EXPECT_THAT(work->WaitFor(milliseconds(5)),
+                StatusIs(Code::kDeadlineExceeded, HasSubstr("in flight")));
     EXPECT_FALSE(work->done());
     EXPECT_OK(work->status());
     go = true;
@@ -553,7 +585,8 @@ TEST_P(GroupFailureTest, ALeavingMemberFailsTheOthersAtOnce) {
       ASSERT_OK(group->Barrier()->Wait());
       if (rank == 1) return;
       std::vector<float> data(100'000);
-      const Status status = group->AllReduce(In(data), Out(data), Reduction::kSum, {.timeout = seconds(600)})->Wait();
+      const Status status =
+          group->AllReduce(In(data), Out(data), Reduction::kSum, {.timeout = seconds(600)})->Wait();
       EXPECT_THAT(status.root(), StatusIs(Code::kUnavailable, HasSubstr("left the group")));
       EXPECT_EQ(status.root().failure_class(), base::FailureClass::kPeerDead);
       EXPECT_THAT(status.root(), HasSubject(Rank(1)));
@@ -664,7 +697,8 @@ TEST_P(GroupFailureTest, AMissingMemberIsNamedWhenTheGroupDoesNotForm) {
 // Hands everybody the same memory, as a stale descriptor from an earlier round would.
 class OneSegment final : public SegmentSource {
  public:
-  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration) override {
+  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
+                                              base::Duration) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (segment_ == nullptr) {
       ASSIGN_OR_RETURN(segment_, Segment::Anonymous(request.bytes));
@@ -707,7 +741,8 @@ TEST_P(GroupFailureTest, AfterAJoinThatTimedOutTheNextTryMeetsTheLateMembersNext
   gang.join_timeout = milliseconds(50);
   for (int rank = 0; rank + 1 < size(); ++rank) {
     threads.emplace_back([&, rank] {
-      EXPECT_THAT(gang.Join(rank), StatusIs(Code::kDeadlineExceeded, HasSubstr("never came within 50ms")));
+      EXPECT_THAT(gang.Join(rank),
+                  StatusIs(Code::kDeadlineExceeded, HasSubstr("never came within 50ms")));
       ++gave_up;
     });
   }
@@ -748,10 +783,13 @@ TEST(HostGroupTest, AMemberOfAnotherEpochIsRefused) {
 
 TEST(HostGroupTest, RanksOutsideTheGroupAreRefused) {
   LocalSegments segments;
-  EXPECT_THAT(HostGroup::Create({.rank = GroupRank(2), .world_ranks = {Rank(0), Rank(1)}}, segments),
-              StatusIs(Code::kInvalidArgument));
-  EXPECT_THAT(HostGroup::Create({.rank = GroupRank(0), .world_ranks = std::vector<Rank>(kMaxHostMembers + 1)}, segments),
-              StatusIs(Code::kInvalidArgument, HasSubstr("256")));
+  EXPECT_THAT(
+      HostGroup::Create({.rank = GroupRank(2), .world_ranks = {Rank(0), Rank(1)}}, segments),
+      StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(
+      HostGroup::Create(
+          {.rank = GroupRank(0), .world_ranks = std::vector<Rank>(kMaxHostMembers + 1)}, segments),
+      StatusIs(Code::kInvalidArgument, HasSubstr("256")));
 }
 
 // After any single fault every Work of every survivor ends, within its deadline and a second.
@@ -773,7 +811,8 @@ TEST(HostGroupTest, NobodyWaitsBeyondTheDeadlineWhateverOneRankDoes) {
     std::vector<std::thread> threads;
     for (int rank = 0; rank < size; ++rank) {
       threads.emplace_back([&, rank] {
-        std::vector<std::vector<float>> buffers(8, std::vector<float>(count, 1.0f));  // outlives the ops in flight
+        std::vector<std::vector<float>> buffers(
+            8, std::vector<float>(count, 1.0f));  // outlives the ops in flight
         ASSERT_OK_AND_ASSIGN(auto group, gang.Join(rank));
         std::vector<std::shared_ptr<Work>> works;
         for (int op = 0; op < 8; ++op) {

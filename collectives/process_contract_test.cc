@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// What collectives/group.h promises when the processes of ranks are stopped and continued, over the host backend.
+// What collectives/group.h promises when the processes of ranks are stopped and continued, over the
+// host backend.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -16,9 +17,9 @@ using base::GroupRank;
 using base::Rank;
 using base::testing::HasSubject;
 using base::testing::StatusIs;
+using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 using testing::ProcessGang;
-using std::chrono::milliseconds;
 
 constexpr int kSize = 3;
 
@@ -40,7 +41,8 @@ TEST(ProcessContractTest, AJobThatIsStoppedAndContinuedFindsItsDeadlinesWhereThe
   ProcessGang::WaitUntil(gang.board().arrived, kSize);
 
   for (int rank = 0; rank < kSize; ++rank) gang.Stop(rank);
-  std::this_thread::sleep_for(kTimeout + milliseconds(200));  // tidy:allow sleep: this time must not count
+  constexpr auto kStop = kTimeout + milliseconds(200);
+  std::this_thread::sleep_for(kStop);  // tidy:allow sleep: this time must not count
   for (int rank = 0; rank < kSize; ++rank) gang.Signal(rank, SIGCONT);
   gang.board().go = 1;
 

@@ -63,9 +63,9 @@ enum class OpKind : uint8_t {
 };
 
 size_t DtypeBytes(Dtype dtype);
-std::string_view DtypeName(Dtype dtype);          // "f32"
+std::string_view DtypeName(Dtype dtype);              // "f32"
 std::string_view ReductionName(Reduction reduction);  // "sum"
-std::string_view OpKindName(OpKind kind);         // "all_reduce"
+std::string_view OpKindName(OpKind kind);             // "all_reduce"
 
 }  // namespace lockstep::collectives
 

@@ -15,19 +15,18 @@ constexpr base::Duration kAnswerTimeout = std::chrono::seconds(10);
 base::Code CodeOf(int result, const lockstep_attach_error& error) {
   switch (result) {
     case LOCKSTEP_ATTACH_REJECTED:
-      return error.status >= 1 && error.status <= 16 ? static_cast<base::Code>(error.status) : base::Code::kUnknown;
-    case LOCKSTEP_ATTACH_PROTOCOL:
-      return base::Code::kInvalidArgument;
+      return error.status >= 1 && error.status <= 16 ? static_cast<base::Code>(error.status)
+                                                     : base::Code::kUnknown;
+    case LOCKSTEP_ATTACH_PROTOCOL: return base::Code::kInvalidArgument;
     case LOCKSTEP_ATTACH_FORKED:
-    case LOCKSTEP_ATTACH_USAGE:
-      return base::Code::kFailedPrecondition;
+    case LOCKSTEP_ATTACH_USAGE: return base::Code::kFailedPrecondition;
     case LOCKSTEP_ATTACH_SYSTEM:
-      if (error.system_error == EMFILE || error.system_error == ENFILE || error.system_error == ENOMEM) {
+      if (error.system_error == EMFILE || error.system_error == ENFILE ||
+          error.system_error == ENOMEM) {
         return base::Code::kResourceExhausted;
       }
       return base::Code::kUnavailable;
-    default:
-      return base::Code::kUnavailable;
+    default: return base::Code::kUnavailable;
   }
 }
 
@@ -37,7 +36,8 @@ base::Status AttachStatus(int result, const lockstep_attach_error& error, const 
   return base::Status(CodeOf(result, error), std::string(doing) + ": " + error.text);
 }
 
-base::Result<std::shared_ptr<Segment>> AttachSegments::Open(const SegmentRequest& request, base::Duration timeout) {
+base::Result<std::shared_ptr<Segment>> AttachSegments::Open(const SegmentRequest& request,
+                                                            base::Duration timeout) {
   lockstep_attach_segment_request question{};
   question.group_id = request.group.value();
   question.bytes = request.bytes;
@@ -48,9 +48,10 @@ base::Result<std::shared_ptr<Segment>> AttachSegments::Open(const SegmentRequest
   int fd = -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(
       std::clamp(timeout, base::Duration::zero(), kAnswerTimeout));
-  const int result =
-      lockstep_attach_get_segment(&client_, &question, static_cast<uint32_t>(wait.count()), &fd, &error);
-  if (result != LOCKSTEP_ATTACH_OK) return AttachStatus(result, error, "getting the memory of a group");
+  const int result = lockstep_attach_get_segment(&client_, &question,
+                                                 static_cast<uint32_t>(wait.count()), &fd, &error);
+  if (result != LOCKSTEP_ATTACH_OK)
+    return AttachStatus(result, error, "getting the memory of a group");
   return Segment::Map(base::UniqueFd(fd), request.bytes);
 }
 

@@ -14,15 +14,17 @@ class AttachSegments final : public SegmentSource {
   /// `client` outlives this.
   explicit AttachSegments(lockstep_attach& client) : client_(client) {}
 
-  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration timeout) override;
+  base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
+                                              base::Duration timeout) override;
 
  private:
   lockstep_attach& client_;
 };
 
-/// What a call of the attach client that returned `result` (not OK) means. `doing` says what was attempted.
-/// Codes: the agent's own; Unavailable - no answer in time, agent gone or not there; InvalidArgument - another
-/// protocol; FailedPrecondition - a forked child, or unusable socket path or cookie; ResourceExhausted - no descriptors.
+/// What a call of the attach client that returned `result` (not OK) means. `doing` says what was
+/// attempted. Codes: the agent's own; Unavailable - no answer in time, agent gone or not there;
+/// InvalidArgument - another protocol; FailedPrecondition - a forked child, or unusable socket path
+/// or cookie; ResourceExhausted - no descriptors.
 base::Status AttachStatus(int result, const lockstep_attach_error& error, const char* doing);
 
 }  // namespace lockstep::collectives

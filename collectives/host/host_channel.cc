@@ -19,9 +19,11 @@
 namespace lockstep::collectives {
 namespace {
 
-// About 3 us of pauses: longer than a cache line takes to arrive, shorter than giving up the core costs.
+// About 3 us of pauses: longer than a cache line takes to arrive, shorter than giving up the core
+// costs.
 constexpr int kSpins = 128;
-// Beyond this a waiter sleeps: a healthy peer that late is computing, and the core is better used by someone else.
+// Beyond this a waiter sleeps: a healthy peer that late is computing, and the core is better used
+// by someone else.
 constexpr base::Duration kYieldTime = std::chrono::microseconds(200);
 constexpr base::Duration kFirstSleep = std::chrono::milliseconds(1);
 constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
@@ -39,7 +41,9 @@ void CopyText(const std::string& text, char* to, size_t capacity) {
 }
 
 // Another process wrote it: it ends at the field's end at the latest.
-std::string ReadText(const char* text, size_t capacity) { return std::string(text, strnlen(text, capacity)); }
+std::string ReadText(const char* text, size_t capacity) {
+  return std::string(text, strnlen(text, capacity));
+}
 
 }  // namespace
 
@@ -70,7 +74,8 @@ class HostChannel::Patience {
   base::Duration sleep_ = kFirstSleep;
 };
 
-// ---------------------------------------------------------------------------------------------------------- joining
+// ----------------------------------------------------------------------------------------------------------
+// joining
 
 HostChannel::HostChannel(Config config, std::shared_ptr<Segment> segment, HostLayout layout)
     : config_(std::move(config)),
@@ -82,18 +87,21 @@ HostChannel::HostChannel(Config config, std::shared_ptr<Segment> segment, HostLa
 base::Result<std::unique_ptr<HostChannel>> HostChannel::Join(Config config, SegmentSource& segments,
                                                              const OpDeadline& deadline) {
   const int member_count = static_cast<int>(config.world_ranks.size());
-  LOCKSTEP_CHECK(member_count >= 2 && member_count <= kMaxHostMembers, "checked by HostGroup::Create");
-  LOCKSTEP_CHECK(config.member >= 0 && config.member < member_count, "checked by HostGroup::Create");
+  LOCKSTEP_CHECK(member_count >= 2 && member_count <= kMaxHostMembers,
+                 "checked by HostGroup::Create");
+  LOCKSTEP_CHECK(config.member >= 0 && config.member < member_count,
+                 "checked by HostGroup::Create");
   const HostLayout layout(member_count);
-  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment,
-                   segments.Open({.group = config.group,
-                                  .epoch = config.epoch,
-                                  .member_count = member_count,
-                                  .member_index = config.member,
-                                  .bytes = layout.total_bytes()},
-                                 deadline.Left()));
-  LOCKSTEP_CHECK(segment->bytes() >= layout.total_bytes(), "a segment source gave less than was asked for");
-  std::unique_ptr<HostChannel> channel(new HostChannel(std::move(config), std::move(segment), layout));
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, segments.Open({.group = config.group,
+                                                                    .epoch = config.epoch,
+                                                                    .member_count = member_count,
+                                                                    .member_index = config.member,
+                                                                    .bytes = layout.total_bytes()},
+                                                                   deadline.Left()));
+  LOCKSTEP_CHECK(segment->bytes() >= layout.total_bytes(),
+                 "a segment source gave less than was asked for");
+  std::unique_ptr<HostChannel> channel(
+      new HostChannel(std::move(config), std::move(segment), layout));
   RETURN_IF_ERROR(channel->Enter());
   RETURN_IF_ERROR(channel->AwaitJoins(deadline));
   RETURN_IF_ERROR(channel->CheckCards());
@@ -111,11 +119,12 @@ base::Status HostChannel::Enter() {
   MemberCard& card = mine().card;
   MemberState expected = MemberState::kAbsent;
   if (!card.state.compare_exchange_strong(expected, MemberState::kJoining)) {
-    const std::string holder = expected >= MemberState::kJoined ? ", as process " + std::to_string(card.pid) : "";
-    return base::AlreadyExistsError("joining group " + config_.group_name + ": rank " +
-                                    config_.world_ranks[static_cast<size_t>(config_.member)].ToString() +
-                                    " is already in it" + holder +
-                                    "; two processes hold one rank, or the rank joined twice");
+    const std::string holder =
+        expected >= MemberState::kJoined ? ", as process " + std::to_string(card.pid) : "";
+    return base::AlreadyExistsError(
+        "joining group " + config_.group_name + ": rank " +
+        config_.world_ranks[static_cast<size_t>(config_.member)].ToString() + " is already in it" +
+        holder + "; two processes hold one rank, or the rank joined twice");
   }
   card.layout_version = kHostLayoutVersion;
   card.group = config_.group.value();
@@ -126,7 +135,8 @@ base::Status HostChannel::Enter() {
   card.pid = getpid();
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
-  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) std::memcpy(card.cpus, &cpus, std::min(sizeof card.cpus, sizeof cpus));
+  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+    std::memcpy(card.cpus, &cpus, std::min(sizeof card.cpus, sizeof cpus));
   ProgressLine& progress = mine().progress;
   progress.staged.store(kFirstWindow, std::memory_order_relaxed);
   progress.reduced.store(kFirstWindow, std::memory_order_relaxed);
@@ -143,13 +153,15 @@ base::Status HostChannel::AwaitJoins(const OpDeadline& deadline) {
   const Running run{op, 0, watch, true, nullptr};
   const auto joined = [this](int member) {
     const MemberState state = page(member).card.state.load(std::memory_order_acquire);
-    return state == MemberState::kJoined || state == MemberState::kLeft;  // who came and left again did come
+    return state == MemberState::kJoined ||
+           state == MemberState::kLeft;  // who came and left again did come
   };
   const bool all_came = AwaitAll(run, Phase::kArrival, joined);
   // The last one may come when the others have given up. (An op's error is for the op to tell.)
   const uint32_t poison = control_->poison.load(std::memory_order_acquire);
-  const bool others_gave_up = poison >= 1 && poison <= static_cast<uint32_t>(member_count_) &&
-                              page(static_cast<int>(poison) - 1).error.op.kind == static_cast<uint8_t>(OpKind::kInit);
+  const bool others_gave_up =
+      poison >= 1 && poison <= static_cast<uint32_t>(member_count_) &&
+      page(static_cast<int>(poison) - 1).error.op.kind == static_cast<uint8_t>(OpKind::kInit);
   return all_came && !others_gave_up ? base::OkStatus() : PoisonStatus();
 }
 
@@ -157,17 +169,17 @@ base::Status HostChannel::CheckCards() const {
   const MemberCard& own = mine().card;
   for (int member = 0; member < member_count_; ++member) {
     const MemberCard& card = page(member).card;
-    if (card.layout_version == own.layout_version && card.group == own.group && card.epoch == own.epoch &&
-        card.member_count == own.member_count &&
+    if (card.layout_version == own.layout_version && card.group == own.group &&
+        card.epoch == own.epoch && card.member_count == own.member_count &&
         card.world_rank == config_.world_ranks[static_cast<size_t>(member)].value()) {
       continue;
     }
-    return base::FailedPreconditionError("joining group " + config_.group_name + " of epoch " +
-                                         config_.epoch.ToString() + ": process " + std::to_string(card.pid) +
-                                         " came as rank " + std::to_string(card.world_rank) + " of epoch " +
-                                         std::to_string(card.epoch) + " and layout " +
-                                         std::to_string(card.layout_version) +
-                                         ", which is another group, job or release than mine")
+    return base::FailedPreconditionError(
+               "joining group " + config_.group_name + " of epoch " + config_.epoch.ToString() +
+               ": process " + std::to_string(card.pid) + " came as rank " +
+               std::to_string(card.world_rank) + " of epoch " + std::to_string(card.epoch) +
+               " and layout " + std::to_string(card.layout_version) +
+               ", which is another group, job or release than mine")
         .WithClass(base::FailureClass::kUsage)
         .WithSubject(SubjectOf(member, ""));
   }
@@ -185,7 +197,8 @@ void HostChannel::ChooseSpinning() {
   spin_limit_ = cpu_count >= member_count_ ? kSpins : 0;
 }
 
-// ---------------------------------------------------------------------------------------------------------- waiting
+// ----------------------------------------------------------------------------------------------------------
+// waiting
 
 void HostChannel::WakeSleepers() {
   if (control_->sleepers.load(std::memory_order_relaxed) == 0) return;
@@ -199,7 +212,8 @@ void HostChannel::Publish(std::atomic<uint64_t> ProgressLine::* counter, uint64_
 }
 
 template <class Reached>
-bool HostChannel::Await(const Running& run, Phase phase, int begin, int end, const Reached& reached) {
+bool HostChannel::Await(const Running& run, Phase phase, int begin, int end,
+                        const Reached& reached) {
   for (int member = begin; member < end; ++member) {
     if (member == config_.member) continue;
     for (int spins_left = spin_limit_; !reached(member); --spins_left) {
@@ -210,9 +224,11 @@ bool HostChannel::Await(const Running& run, Phase phase, int begin, int end, con
   return true;
 }
 
-// All who are missing are looked at, at each look: the one that will never come may not be the first.
+// All who are missing are looked at, at each look: the one that will never come may not be the
+// first.
 template <class Reached>
-bool HostChannel::AwaitLong(const Running& run, Phase phase, int begin, int end, const Reached& reached) {
+bool HostChannel::AwaitLong(const Running& run, Phase phase, int begin, int end,
+                            const Reached& reached) {
   Patience patience(clock_);
   for (int told = -1; true;) {
     // Before the flags: one that has come since counts, for all who see it.
@@ -222,7 +238,8 @@ bool HostChannel::AwaitLong(const Running& run, Phase phase, int begin, int end,
     int first_missing = -1;
     for (int member = end - 1; member >= begin; --member) {
       if (member == config_.member) continue;
-      const bool has_left = page(member).card.state.load(std::memory_order_acquire) == MemberState::kLeft;
+      const bool has_left =
+          page(member).card.state.load(std::memory_order_acquire) == MemberState::kLeft;
       if (reached(member)) {
         if (phase == Phase::kArrival && AdoptRefusal(run, member)) return false;
         continue;
@@ -242,7 +259,8 @@ bool HostChannel::AwaitLong(const Running& run, Phase phase, int begin, int end,
       return false;
     }
     if (patience.Yield()) continue;
-    if (std::exchange(told, first_missing) != first_missing && run.watch.on_long_wait) run.watch.on_long_wait(told);
+    if (std::exchange(told, first_missing) != first_missing && run.watch.on_long_wait)
+      run.watch.on_long_wait(told);
     Sleep(std::min(patience.NextSleep(), time_left), first_missing, reached);
   }
 }
@@ -258,8 +276,10 @@ void HostChannel::Sleep(base::Duration at_most, int member, const Reached& reach
   control_->sleepers.fetch_sub(1);
 }
 
-bool HostChannel::AwaitCounter(const Running& run, std::atomic<uint64_t> ProgressLine::* counter, uint64_t target) {
-  (void)run.watch.deadline.Left();  // a look: an op of many windows takes long also where no wait does
+bool HostChannel::AwaitCounter(const Running& run, std::atomic<uint64_t> ProgressLine::* counter,
+                               uint64_t target) {
+  (void)run.watch.deadline
+      .Left();  // a look: an op of many windows takes long also where no wait does
   return AwaitAll(run, Phase::kData, [&](int member) {
     return (page(member).progress.*counter).load(std::memory_order_acquire) >= target;
   });
@@ -270,19 +290,22 @@ void HostChannel::Interrupt() {
   WakeSleepers();
 }
 
-// ---------------------------------------------------------------------------------------------------------- an op
+// ----------------------------------------------------------------------------------------------------------
+// an op
 
 base::Status HostChannel::Run(const Op& op, base::OpSeq seq, const OpWatch& watch) {
   if (poisoned()) {
     const base::Status root = PoisonStatus();
-    // The op that the error is about fails with the error itself, also on a member that comes to it late.
+    // The op that the error is about fails with the error itself, also on a member that comes to it
+    // late.
     if (root.op().has_value() && root.op()->seq == seq) return root;
     return FailedBefore(root);
   }
   if (refused_) return FailedBefore(ErrorOf(config_.member));
   // Its arrival line may still be read by members of the last op that this one took part in.
   if (ended_ || interrupted_.load(std::memory_order_relaxed)) return LeavingError();
-  const ReduceKernel kernel = op.reduction == Reduction::kNone ? nullptr : FindReduceKernel(op.dtype, op.reduction);
+  const ReduceKernel kernel =
+      op.reduction == Reduction::kNone ? nullptr : FindReduceKernel(op.dtype, op.reduction);
   const Running run{op, seq.value(), watch, op.bytes() <= kSmallBytes, kernel};
   FillCard(run);
   if (!op.refusal.ok()) return Refuse(run);
@@ -293,7 +316,8 @@ base::Status HostChannel::Run(const Op& op, base::OpSeq seq, const OpWatch& watc
 }
 
 base::Status HostChannel::FailedBefore(const base::Status& root) const {
-  return base::AbortedError("group " + config_.group_name + " failed before this call and cannot be used any more")
+  return base::AbortedError("group " + config_.group_name +
+                            " failed before this call and cannot be used any more")
       .WithClass(root.failure_class())
       .WithCause(root);
 }
@@ -322,25 +346,28 @@ void HostChannel::FillCard(const Running& run) {
 void HostChannel::Arrive(const Running& run, uint64_t fingerprint) {
   const Op& op = run.op;
   ArrivalLine& line = mine().arrival[run.seq & 1];
-  const bool has_input = op.refusal.ok() && op.bytes() > 0 && (op.kind != OpKind::kBroadcast || op.root == config_.member);
+  const bool has_input = op.refusal.ok() && op.bytes() > 0 &&
+                         (op.kind != OpKind::kBroadcast || op.root == config_.member);
   if (run.small && has_input) {
-    std::memcpy(op.bytes() <= kInlineBytes ? line.payload : small(config_.member, run.seq), op.in, op.bytes());
+    std::memcpy(op.bytes() <= kInlineBytes ? line.payload : small(config_.member, run.seq), op.in,
+                op.bytes());
   }
   line.fingerprint = fingerprint;
   line.seq.store(run.seq, std::memory_order_release);
   WakeSleepers();
 }
 
-// The others hear of it when they come to this op, and not before: those before it may still end well. What they will
-// read is written before they are led to it.
+// The others hear of it when they come to this op, and not before: those before it may still end
+// well. What they will read is written before they are led to it.
 base::Status HostChannel::Refuse(const Running& run) {
   {
     const std::lock_guard<std::mutex> lock(error_mutex_);
     const Members self = Members().set(static_cast<size_t>(config_.member));
-    WriteError(base::FailedPreconditionError(DescribeRunning(run) + ", was refused on " + DescribeMembers(self) + ": " +
-                                             run.op.refusal.message())
-                   .WithClass(base::FailureClass::kUsage),
-               &run, self);
+    WriteError(
+        base::FailedPreconditionError(DescribeRunning(run) + ", was refused on " +
+                                      DescribeMembers(self) + ": " + run.op.refusal.message())
+            .WithClass(base::FailureClass::kUsage),
+        &run, self);
   }
   ended_ = refused_ = true;
   Arrive(run, kRefusedFingerprint);
@@ -375,14 +402,10 @@ bool HostChannel::Move(const Running& run) {
     return true;
   }
   switch (run.op.kind) {
-    case OpKind::kAllReduce:
-      return ReduceWindows(run);
-    case OpKind::kAllGather:
-      return GatherWindows(run);
-    case OpKind::kBroadcast:
-      return BroadcastWindows(run);
-    default:
-      LOCKSTEP_CHECK(false, "HostGroup makes no other op with data");
+    case OpKind::kAllReduce: return ReduceWindows(run);
+    case OpKind::kAllGather: return GatherWindows(run);
+    case OpKind::kBroadcast: return BroadcastWindows(run);
+    default: LOCKSTEP_CHECK(false, "HostGroup makes no other op with data");
   }
 }
 
@@ -406,9 +429,10 @@ void HostChannel::FinishSmall(const Running& run) {
   }
 }
 
-// Window w holds slice_bytes for each member, the last window its even share. Three stages run one window apart, so that
-// nobody waits for a neighbour that has only just begun: stage w+2 | reduce w+1 | gather w. A stage buffer is free for
-// window w once everybody has reduced w-2, a result buffer once everybody has gathered w-2.
+// Window w holds slice_bytes for each member, the last window its even share. Three stages run one
+// window apart, so that nobody waits for a neighbour that has only just begun: stage w+2 | reduce
+// w+1 | gather w. A stage buffer is free for window w once everybody has reduced w-2, a result
+// buffer once everybody has gathered w-2.
 bool HostChannel::ReduceWindows(const Running& run) {
   const Op& op = run.op;
   const size_t unit = DtypeBytes(op.dtype);
@@ -425,7 +449,8 @@ bool HostChannel::ReduceWindows(const Running& run) {
   const auto slice_of = [&](uint64_t window, size_t member) {
     const size_t begin = static_cast<size_t>(window) * window_elements;
     const size_t length = std::min(window_elements, op.count - begin);
-    const size_t share = (length + static_cast<size_t>(member_count_) - 1) / static_cast<size_t>(member_count_);
+    const size_t share =
+        (length + static_cast<size_t>(member_count_) - 1) / static_cast<size_t>(member_count_);
     const size_t from = std::min(member * share, length);
     return Slice{(begin + from) * unit, std::min(share, length - from)};
   };
@@ -437,8 +462,8 @@ bool HostChannel::ReduceWindows(const Running& run) {
       for (size_t member = 0; member < static_cast<size_t>(member_count_); ++member) {
         if (member == self) continue;
         const Slice slice = slice_of(step, member);
-        std::memcpy(stage(config_.member, number) + member * layout_.slice_bytes(), op.in + slice.offset,
-                    slice.count * unit);
+        std::memcpy(stage(config_.member, number) + member * layout_.slice_bytes(),
+                    op.in + slice.offset, slice.count * unit);
       }
       Publish(&ProgressLine::staged, number + 1);
     }
@@ -449,8 +474,9 @@ bool HostChannel::ReduceWindows(const Running& run) {
       const Slice slice = slice_of(step - 1, self);
       std::array<const std::byte*, kMaxHostMembers> inputs;
       for (size_t member = 0; member < static_cast<size_t>(member_count_); ++member) {
-        inputs[member] = member == self ? op.in + slice.offset
-                                        : stage(static_cast<int>(member), number) + self * layout_.slice_bytes();
+        inputs[member] =
+            member == self ? op.in + slice.offset
+                           : stage(static_cast<int>(member), number) + self * layout_.slice_bytes();
       }
       run.kernel(result(config_.member, number), inputs.data(), member_count_, slice.count);
       Publish(&ProgressLine::reduced, number + 1);
@@ -462,7 +488,8 @@ bool HostChannel::ReduceWindows(const Running& run) {
       for (size_t member = 0; member < static_cast<size_t>(member_count_); ++member) {
         if (member == self) continue;
         const Slice slice = slice_of(step - 2, member);
-        std::memcpy(op.out + slice.offset, result(static_cast<int>(member), number), slice.count * unit);
+        std::memcpy(op.out + slice.offset, result(static_cast<int>(member), number),
+                    slice.count * unit);
       }
       Publish(&ProgressLine::gathered, number + 1);
     }
@@ -486,7 +513,8 @@ bool HostChannel::GatherWindows(const Running& run) {
       const uint64_t number = base + step;
       const size_t begin = static_cast<size_t>(step) * window_bytes;
       if (!AwaitCounter(run, &ProgressLine::reduced, number - 1)) return false;
-      std::memcpy(stage(config_.member, number), op.in + begin, std::min(window_bytes, total - begin));
+      std::memcpy(stage(config_.member, number), op.in + begin,
+                  std::min(window_bytes, total - begin));
       Publish(&ProgressLine::staged, number + 1);
     }
     if (step >= 1) {
@@ -535,7 +563,8 @@ bool HostChannel::BroadcastWindows(const Running& run) {
   return true;
 }
 
-// ---------------------------------------------------------------------------------------------------------- failing
+// ----------------------------------------------------------------------------------------------------------
+// failing
 
 base::Subject HostChannel::SubjectOf(int member, std::string call_site) const {
   const MemberCard& card = page(member).card;
@@ -556,15 +585,17 @@ std::string HostChannel::DescribeMembers(const Members& members) const {
   std::string text = members.count() == 1 ? "rank " : "ranks ";
   size_t shown = 0;
   for (size_t member = 0; member < config_.world_ranks.size() && shown < kShown; ++member) {
-    if (members.test(member)) text += (shown++ == 0 ? "" : ", ") + config_.world_ranks[member].ToString();
+    if (members.test(member))
+      text += (shown++ == 0 ? "" : ", ") + config_.world_ranks[member].ToString();
   }
-  if (members.count() > kShown) text += " and " + std::to_string(members.count() - kShown) + " more";
+  if (members.count() > kShown)
+    text += " and " + std::to_string(members.count() - kShown) + " more";
   return text;
 }
 
 std::string HostChannel::DescribeRunning(const Running& run) const {
-  return DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.root, run.op.count) + ", op " +
-         std::to_string(run.seq) + " of group " + config_.group_name;
+  return DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.root, run.op.count) +
+         ", op " + std::to_string(run.seq) + " of group " + config_.group_name;
 }
 
 bool HostChannel::FailMismatch(const Running& run) {
@@ -575,7 +606,9 @@ bool HostChannel::FailMismatch(const Running& run) {
   for (int member = 0; member < member_count_; ++member) {
     by_fingerprint[page(member).arrival[run.seq & 1].fingerprint].set(static_cast<size_t>(member));
   }
-  const auto first_of = [](const Members& members) { return static_cast<int>(members._Find_first()); };
+  const auto first_of = [](const Members& members) {
+    return static_cast<int>(members._Find_first());
+  };
   std::vector<Members> sides;
   for (const auto& [fingerprint, members] : by_fingerprint) sides.push_back(members);
   std::sort(sides.begin(), sides.end(), [&](const Members& a, const Members& b) {
@@ -583,7 +616,8 @@ bool HostChannel::FailMismatch(const Running& run) {
   });
   const bool tie = sides.size() > 1 && sides[0].count() == sides[1].count();
 
-  std::string message = "the members of group " + config_.group_name + " disagree on op " + std::to_string(run.seq) + ": ";
+  std::string message = "the members of group " + config_.group_name + " disagree on op " +
+                        std::to_string(run.seq) + ": ";
   Members blamed;
   for (size_t i = 0; i < sides.size(); ++i) {
     const OpCard& card = page(first_of(sides[i])).ops[run.seq & 1];
@@ -594,7 +628,9 @@ bool HostChannel::FailMismatch(const Running& run) {
     if (i > 0 || tie) blamed |= sides[i];
   }
   if (tie) message += "; no side is a majority, so either may be wrong";
-  PublishError(base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage), &run, blamed);
+  PublishError(
+      base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage), &run,
+      blamed);
   return false;
 }
 
@@ -603,34 +639,40 @@ void HostChannel::FailDeadline(const Running& run, Phase phase, const Members& m
   const std::string timeout = base::FormatDuration(due.timeout);
   std::string message;
   if (run.op.kind == OpKind::kInit) {
-    message = "joining group " + config_.group_name + ": " + DescribeMembers(missing) + " never came within " + timeout;
+    message = "joining group " + config_.group_name + ": " + DescribeMembers(missing) +
+              " never came within " + timeout;
   } else {
     message = DescribeRunning(run) +
-              (due.seq.value() == run.seq ? ", ran out of its " + timeout
-                                          : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
+              (due.seq.value() == run.seq
+                   ? ", ran out of its " + timeout
+                   : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
               ": " + DescribeMembers(missing) +
               (phase == Phase::kArrival ? " never called it" : " stopped in the middle of it");
   }
-  PublishError(base::DeadlineExceededError(std::move(message)).WithClass(base::FailureClass::kPeerStalled), &run,
-               missing);
+  PublishError(
+      base::DeadlineExceededError(std::move(message)).WithClass(base::FailureClass::kPeerStalled),
+      &run, missing);
 }
 
 void HostChannel::FailLeft(const Running& run, Phase phase, const Members& left) {
-  PublishError(base::UnavailableError(DescribeRunning(run) + ": " + DescribeMembers(left) + " left the group " +
-                                      (phase == Phase::kArrival ? "without calling it" : "in the middle of it"))
+  PublishError(base::UnavailableError(
+                   DescribeRunning(run) + ": " + DescribeMembers(left) + " left the group " +
+                   (phase == Phase::kArrival ? "without calling it" : "in the middle of it"))
                    .WithClass(base::FailureClass::kPeerDead),
                &run, left);
 }
 
 void HostChannel::Poison(const base::Status& reason) {
-  PublishError(base::AbortedError("group " + config_.group_name + " was aborted by " +
-                                  DescribeMembers(Members().set(static_cast<size_t>(config_.member))) + ": " +
-                                  reason.ToString())
-                   .WithClass(reason.failure_class()),
-               nullptr, {});
+  PublishError(
+      base::AbortedError("group " + config_.group_name + " was aborted by " +
+                         DescribeMembers(Members().set(static_cast<size_t>(config_.member))) +
+                         ": " + reason.ToString())
+          .WithClass(reason.failure_class()),
+      nullptr, {});
 }
 
-void HostChannel::PublishError(const base::Status& error, const Running* run, const Members& blamed) {
+void HostChannel::PublishError(const base::Status& error, const Running* run,
+                               const Members& blamed) {
   if (poisoned()) return;
   const std::lock_guard<std::mutex> lock(error_mutex_);
   WriteError(error, run, blamed);
@@ -655,18 +697,20 @@ void HostChannel::WriteError(const base::Status& error, const Running* run, cons
     if (!blamed.test(static_cast<size_t>(member))) continue;
     const MemberPage& their = page(member);
     const bool called = run != nullptr && run->seq != 0 &&
-                        (member == config_.member ||
-                         their.arrival[run->seq & 1].seq.load(std::memory_order_acquire) == run->seq);
+                        (member == config_.member || their.arrival[run->seq & 1].seq.load(
+                                                         std::memory_order_acquire) == run->seq);
     SharedError::Blamed& entry = shared.blamed[shared.blamed_count++];
     entry.member = member;
-    CopyText(called ? ReadText(their.ops[run->seq & 1].call_site, kCallSiteBytes) : "", entry.call_site, kCallSiteBytes);
+    CopyText(called ? ReadText(their.ops[run->seq & 1].call_site, kCallSiteBytes) : "",
+             entry.call_site, kCallSiteBytes);
   }
   CopyText(error.message(), shared.message, sizeof shared.message);
 }
 
 void HostChannel::NameError(int member) {
   uint32_t healthy = 0;
-  control_->poison.compare_exchange_strong(healthy, static_cast<uint32_t>(member) + 1, std::memory_order_acq_rel);
+  control_->poison.compare_exchange_strong(healthy, static_cast<uint32_t>(member) + 1,
+                                           std::memory_order_acq_rel);
   WakeSleepers();
 }
 
@@ -679,8 +723,8 @@ base::Status HostChannel::DamagedError(const std::string& finding) const {
 base::Status HostChannel::PoisonStatus() const {
   const uint32_t poison = control_->poison.load(std::memory_order_acquire);
   if (poison < 1 || poison > static_cast<uint32_t>(member_count_)) {
-    return DamagedError("names member " + std::to_string(poison) + " of " + std::to_string(member_count_) +
-                        " as the one with the error");
+    return DamagedError("names member " + std::to_string(poison) + " of " +
+                        std::to_string(member_count_) + " as the one with the error");
   }
   return ErrorOf(static_cast<int>(poison) - 1);
 }
@@ -694,21 +738,24 @@ base::Status HostChannel::ErrorOf(int member) const {
     return DamagedError("holds an error of code " + std::to_string(code) + " and class " +
                         std::to_string(failure_class));
   }
-  base::Status status = base::Status(static_cast<base::Code>(code), ReadText(shared.message, sizeof shared.message))
-                            .WithClass(static_cast<base::FailureClass>(failure_class));
+  base::Status status =
+      base::Status(static_cast<base::Code>(code), ReadText(shared.message, sizeof shared.message))
+          .WithClass(static_cast<base::FailureClass>(failure_class));
   const int blamed_count = std::min(shared.blamed_count, kMaxBlamed);
   for (int i = 0; i < blamed_count; ++i) {
     const SharedError::Blamed& blamed = shared.blamed[i];
     if (blamed.member < 0 || blamed.member >= member_count_) continue;
-    status = status.WithSubject(SubjectOf(blamed.member, ReadText(blamed.call_site, kCallSiteBytes)));
+    status =
+        status.WithSubject(SubjectOf(blamed.member, ReadText(blamed.call_site, kCallSiteBytes)));
   }
   if (shared.seq == 0) return status;
-  return status.WithOp({.group = config_.group,
-                        .epoch = config_.epoch,
-                        .seq = base::OpSeq(shared.seq),
-                        .kind = DescribeOp(static_cast<OpKind>(shared.op.kind), static_cast<Dtype>(shared.op.dtype),
-                                           static_cast<Reduction>(shared.op.reduction), shared.op.root,
-                                           shared.op.count)});
+  return status.WithOp(
+      {.group = config_.group,
+       .epoch = config_.epoch,
+       .seq = base::OpSeq(shared.seq),
+       .kind = DescribeOp(static_cast<OpKind>(shared.op.kind), static_cast<Dtype>(shared.op.dtype),
+                          static_cast<Reduction>(shared.op.reduction), shared.op.root,
+                          shared.op.count)});
 }
 
 }  // namespace lockstep::collectives

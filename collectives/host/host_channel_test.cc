@@ -19,9 +19,9 @@ using base::OpSeq;
 using base::Rank;
 using base::testing::HasSubject;
 using base::testing::StatusIs;
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 class HostChannelTest : public ::testing::Test {
  protected:
@@ -32,8 +32,10 @@ class HostChannelTest : public ::testing::Test {
   }
 
   std::unique_ptr<HostChannel> Join(int member) {
-    return std::move(HostChannel::Join({.group_name = "world", .member = member, .world_ranks = {Rank(0), Rank(1)}},
-                                       segments_, DeadlineIn(seconds(60))))
+    return std::move(
+               HostChannel::Join(
+                   {.group_name = "world", .member = member, .world_ranks = {Rank(0), Rank(1)}},
+                   segments_, DeadlineIn(seconds(60))))
         .value();
   }
 
@@ -45,7 +47,8 @@ class HostChannelTest : public ::testing::Test {
     return deadline;
   }
 
-  base::Status RunBarrier(HostChannel& channel, uint64_t seq, base::Duration timeout = seconds(60)) {
+  base::Status RunBarrier(HostChannel& channel, uint64_t seq,
+                          base::Duration timeout = seconds(60)) {
     const Op op{.kind = OpKind::kBarrier, .timeout = timeout};
     return channel.Run(op, OpSeq(seq), {.deadline = DeadlineIn(timeout, seq)});
   }
@@ -53,7 +56,8 @@ class HostChannelTest : public ::testing::Test {
   // Hands out what LocalSegments made, and lets the test look at it.
   class SeenSegments final : public SegmentSource {
    public:
-    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration timeout) override {
+    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
+                                                base::Duration timeout) override {
       ASSIGN_OR_RETURN(auto opened, segments_.Open(request, timeout));
       const std::lock_guard<std::mutex> lock(mutex_);
       return segment_ = opened;
@@ -111,11 +115,13 @@ TEST_F(HostChannelTest, TheDeadlineMayMoveCloserWhileAnOpRunsAndIsNamedAsTheOthe
   const Op op{.kind = OpKind::kBarrier};
   OpDeadline deadline(awake_);
   deadline.Set({.at = awake_.Now() + seconds(600), .seq = OpSeq(1), .timeout = seconds(600)});
-  const OpWatch watch{.deadline = deadline, .on_long_wait = [&](int) {
-                        deadline.BringForward({.at = awake_.Now(), .seq = OpSeq(4), .timeout = milliseconds(50)});
-                      }};
-  EXPECT_THAT(first_->Run(op, OpSeq(1), watch),
-              StatusIs(Code::kDeadlineExceeded, HasSubstr("holds up op 4, which ran out of its 50ms")));
+  const OpWatch watch{
+      .deadline = deadline, .on_long_wait = [&](int) {
+        deadline.BringForward({.at = awake_.Now(), .seq = OpSeq(4), .timeout = milliseconds(50)});
+      }};
+  EXPECT_THAT(
+      first_->Run(op, OpSeq(1), watch),
+      StatusIs(Code::kDeadlineExceeded, HasSubstr("holds up op 4, which ran out of its 50ms")));
 }
 
 // A code of 0 once aborted the process that read it, and a wrong member's number too.
@@ -123,13 +129,16 @@ TEST_F(HostChannelTest, SharedMemoryThatAMemberWroteOverIsDataLoss) {
   auto* const control = reinterpret_cast<Control*>(segment()->data());
   control->poison = 77;
   EXPECT_THAT(RunBarrier(*first_, 1), StatusIs(Code::kAborted));
-  EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDataLoss, HasSubstr("names member 77 of 2")));
+  EXPECT_THAT(RunBarrier(*first_, 1).root(),
+              StatusIs(Code::kDataLoss, HasSubstr("names member 77 of 2")));
 
   control->poison = 2;
-  SharedError& error = reinterpret_cast<MemberPage*>(segment()->data() + HostLayout(2).page_offset(1))->error;
+  SharedError& error =
+      reinterpret_cast<MemberPage*>(segment()->data() + HostLayout(2).page_offset(1))->error;
   for (const uint32_t code : {0u, 17u}) {
     error.code = code;
-    EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDataLoss, HasSubstr("code " + std::to_string(code))));
+    EXPECT_THAT(RunBarrier(*first_, 1).root(),
+                StatusIs(Code::kDataLoss, HasSubstr("code " + std::to_string(code))));
   }
   error.code = 4;
   error.failure_class = 99;

@@ -40,14 +40,16 @@ GroupInfo MakeInfo(const HostGroup::Config& config) {
 
 base::Status CheckBuffer(const char* what, const void* data, size_t count, Device device) {
   if (device.kind != Device::Kind::kCpu) {
-    return base::UnimplementedError(std::string("the host backend takes buffers in main memory; ") + what +
-                                    " is on a device");
+    return base::UnimplementedError(std::string("the host backend takes buffers in main memory; ") +
+                                    what + " is on a device");
   }
   if (data == nullptr && count > 0) {
-    return base::InvalidArgumentError(std::string(what) + " is null but has " + std::to_string(count) + " elements");
+    return base::InvalidArgumentError(std::string(what) + " is null but has " +
+                                      std::to_string(count) + " elements");
   }
   if (count > SIZE_MAX / 2 / 8 / kMaxHostMembers) {
-    return base::InvalidArgumentError(std::string(what) + " of " + std::to_string(count) + " elements overflows");
+    return base::InvalidArgumentError(std::string(what) + " of " + std::to_string(count) +
+                                      " elements overflows");
   }
   return base::OkStatus();
 }
@@ -60,17 +62,20 @@ base::Status CheckAllReduce(const ConstBuffer& in, const Buffer& out, Reduction 
   RETURN_IF_ERROR(CheckBuffer("all_reduce's input", in.data, in.count, in.device));
   RETURN_IF_ERROR(CheckBuffer("all_reduce's output", out.data, out.count, out.device));
   if (in.dtype != out.dtype || in.count != out.count) {
-    return base::InvalidArgumentError("all_reduce from " + std::to_string(in.count) + " " +
-                                      std::string(DtypeName(in.dtype)) + " to " + std::to_string(out.count) + " " +
-                                      std::string(DtypeName(out.dtype)) + ": both must be the same");
+    return base::InvalidArgumentError(
+        "all_reduce from " + std::to_string(in.count) + " " + std::string(DtypeName(in.dtype)) +
+        " to " + std::to_string(out.count) + " " + std::string(DtypeName(out.dtype)) +
+        ": both must be the same");
   }
   if (FindReduceKernel(in.dtype, reduction) == nullptr) {
-    return base::UnimplementedError("backend host has no all_reduce of " + std::string(DtypeName(in.dtype)) + " with " +
+    return base::UnimplementedError("backend host has no all_reduce of " +
+                                    std::string(DtypeName(in.dtype)) + " with " +
                                     std::string(ReductionName(reduction)));
   }
   if (in.data != out.data && Overlap(static_cast<const std::byte*>(in.data), in.bytes(),
                                      static_cast<const std::byte*>(out.data), out.bytes())) {
-    return base::InvalidArgumentError("all_reduce's input and output overlap in part; they must be the same or apart");
+    return base::InvalidArgumentError(
+        "all_reduce's input and output overlap in part; they must be the same or apart");
   }
   return base::OkStatus();
 }
@@ -80,16 +85,18 @@ base::Status CheckAllGather(const ConstBuffer& in, const Buffer& out, const Grou
   RETURN_IF_ERROR(CheckBuffer("all_gather's output", out.data, out.count, out.device));
   const size_t size = static_cast<size_t>(info.size);
   if (in.dtype != out.dtype || out.count != size * in.count) {
-    return base::InvalidArgumentError("all_gather of " + std::to_string(in.count) + " " +
-                                      std::string(DtypeName(in.dtype)) + " from each of " + std::to_string(size) +
-                                      " ranks into " + std::to_string(out.count) + " " +
-                                      std::string(DtypeName(out.dtype)) + ": the output must hold all of them");
+    return base::InvalidArgumentError(
+        "all_gather of " + std::to_string(in.count) + " " + std::string(DtypeName(in.dtype)) +
+        " from each of " + std::to_string(size) + " ranks into " + std::to_string(out.count) + " " +
+        std::string(DtypeName(out.dtype)) + ": the output must hold all of them");
   }
   const auto* const from = static_cast<const std::byte*>(in.data);
   const auto* const to = static_cast<const std::byte*>(out.data);
-  const bool in_place = to != nullptr && from == to + static_cast<size_t>(info.rank.value()) * in.bytes();
+  const bool in_place =
+      to != nullptr && from == to + static_cast<size_t>(info.rank.value()) * in.bytes();
   if (!in_place && Overlap(from, in.bytes(), to, out.bytes())) {
-    return base::InvalidArgumentError("all_gather's input lies in its output, but not at this rank's place");
+    return base::InvalidArgumentError(
+        "all_gather's input lies in its output, but not at this rank's place");
   }
   return base::OkStatus();
 }
@@ -98,9 +105,11 @@ base::Status CheckAllGather(const ConstBuffer& in, const Buffer& out, const Grou
 
 base::Result<std::unique_ptr<HostGroup>> HostGroup::Create(Config config, SegmentSource& segments) {
   const int size = static_cast<int>(config.world_ranks.size());
-  if (size < 1 || size > kMaxHostMembers || config.rank.value() < 0 || config.rank.value() >= size) {
-    return base::InvalidArgumentError("making group " + config.name + ": rank " + config.rank.ToString() + " of " +
-                                      std::to_string(size) + " members; a host group has 1 to " +
+  if (size < 1 || size > kMaxHostMembers || config.rank.value() < 0 ||
+      config.rank.value() >= size) {
+    return base::InvalidArgumentError("making group " + config.name + ": rank " +
+                                      config.rank.ToString() + " of " + std::to_string(size) +
+                                      " members; a host group has 1 to " +
                                       std::to_string(kMaxHostMembers));
   }
   if (size == 1) return std::unique_ptr<HostGroup>(new HostGroup(std::move(config), nullptr));
@@ -109,16 +118,15 @@ base::Result<std::unique_ptr<HostGroup>> HostGroup::Create(Config config, Segmen
   OpDeadline deadline(awake);
   const base::Duration timeout = std::min(config.join_timeout, kMaxTimeout);
   deadline.Set({.at = awake.Now() + timeout, .timeout = timeout});
-  ASSIGN_OR_RETURN(auto channel,
-                   HostChannel::Join({.job = config.job,
-                                      .host = config.host,
-                                      .group_name = config.name,
-                                      .group = HashGroupId(config),
-                                      .epoch = config.epoch,
-                                      .incarnation = config.incarnation,
-                                      .member = config.rank.value(),
-                                      .world_ranks = config.world_ranks},
-                                     segments, deadline));
+  ASSIGN_OR_RETURN(auto channel, HostChannel::Join({.job = config.job,
+                                                    .host = config.host,
+                                                    .group_name = config.name,
+                                                    .group = HashGroupId(config),
+                                                    .epoch = config.epoch,
+                                                    .incarnation = config.incarnation,
+                                                    .member = config.rank.value(),
+                                                    .world_ranks = config.world_ranks},
+                                                   segments, deadline));
   return std::unique_ptr<HostGroup>(new HostGroup(std::move(config), std::move(channel)));
 }
 
@@ -132,36 +140,41 @@ HostGroup::HostGroup(Config config, std::unique_ptr<HostChannel> channel)
       [this](QueuedWork& work, const OpDeadline& deadline) { return Execute(work, deadline); },
       [this](QueuedWork& work, const base::Status& status, base::SteadyTime now) {
         if (config_.recorder == nullptr) return;
-        config_.recorder->Ended(work.record, RecordStateOf(StateOf(status)), status.ok() ? work.op().bytes() : 0, now);
+        config_.recorder->Ended(work.record, RecordStateOf(StateOf(status)),
+                                status.ok() ? work.op().bytes() : 0, now);
       },
       channel_ == nullptr);
 }
 
 HostGroup::~HostGroup() {
   if (!owner()) {
-    // A forked child: the parent's group, threads and locks are not ours to end. What is private to us leaks, by intent.
+    // A forked child: the parent's group, threads and locks are not ours to end. What is private to
+    // us leaks, by intent.
     (void)channel_.release();
     (void)new std::shared_ptr<OpQueue>(std::move(queue_));
     return;
   }
   if (channel_ != nullptr) channel_->Interrupt();
-  queue_->Close(base::AbortedError("group " + info_.name + " was destroyed on this rank before the op ended"));
+  queue_->Close(base::AbortedError("group " + info_.name +
+                                   " was destroyed on this rank before the op ended"));
   lockstep_fork_guard_free(&guard_);
 }
 
 Op HostGroup::MakeOp(OpKind kind, const OpOptions& options) const {
   Op op;
   op.kind = kind;
-  op.timeout = std::min(kMaxTimeout, options.timeout.count() > 0
-                                         ? options.timeout
-                                         : base::Duration(timeout_ns_.load(std::memory_order_relaxed)));
+  op.timeout =
+      std::min(kMaxTimeout, options.timeout.count() > 0
+                                ? options.timeout
+                                : base::Duration(timeout_ns_.load(std::memory_order_relaxed)));
   op.call_file = options.call_site.file_name();
   op.call_line = options.call_site.line();
   op.tag = options.tag;
   return op;
 }
 
-std::shared_ptr<Work> HostGroup::AllReduce(ConstBuffer in, Buffer out, Reduction reduction, OpOptions options) {
+std::shared_ptr<Work> HostGroup::AllReduce(ConstBuffer in, Buffer out, Reduction reduction,
+                                           OpOptions options) {
   Op op = MakeOp(OpKind::kAllReduce, options);
   op.dtype = in.dtype;
   op.reduction = reduction;
@@ -180,8 +193,8 @@ std::shared_ptr<Work> HostGroup::Broadcast(Buffer buffer, base::GroupRank root, 
   op.count = buffer.count;
   base::Status valid = CheckBuffer("broadcast's buffer", buffer.data, buffer.count, buffer.device);
   if (valid.ok() && (root.value() < 0 || root.value() >= info_.size)) {
-    valid = base::InvalidArgumentError("broadcast from rank " + root.ToString() + " in a group of " +
-                                       std::to_string(info_.size));
+    valid = base::InvalidArgumentError("broadcast from rank " + root.ToString() +
+                                       " in a group of " + std::to_string(info_.size));
   }
   return Submit(std::move(op), std::move(valid));
 }
@@ -201,11 +214,15 @@ std::shared_ptr<Work> HostGroup::Barrier(OpOptions options) {
 
 std::shared_ptr<Work> HostGroup::Submit(Op op, base::Status valid) {
   if (!owner()) {
-    // The parent's queue may be locked for ever in this copy of its memory: a queue of its own carries the answer.
+    // The parent's queue may be locked for ever in this copy of its memory: a queue of its own
+    // carries the answer.
     const auto fresh = std::make_shared<OpQueue>(nullptr, nullptr, true);
-    return fresh->Refuse(std::move(op), base::FailedPreconditionError(
-        "a collective of group " + info_.name + " was called in a forked child of rank " +
-        info_.world_ranks[static_cast<size_t>(info_.rank.value())].ToString() + "; only the rank itself may call it"));
+    return fresh->Refuse(
+        std::move(op),
+        base::FailedPreconditionError(
+            "a collective of group " + info_.name + " was called in a forked child of rank " +
+            info_.world_ranks[static_cast<size_t>(info_.rank.value())].ToString() +
+            "; only the rank itself may call it"));
   }
   op.refusal = std::move(valid);
   std::shared_ptr<QueuedWork> work = queue_->MakeWork(std::move(op));
@@ -221,7 +238,8 @@ std::shared_ptr<Work> HostGroup::Submit(Op op, base::Status valid) {
          .root_or_peer = made.root,
          .group_size = static_cast<uint32_t>(info_.size),
          .count_in = made.count,
-         .count_out = made.kind == OpKind::kAllGather ? made.count * static_cast<size_t>(info_.size) : made.count,
+         .count_out = made.kind == OpKind::kAllGather ? made.count * static_cast<size_t>(info_.size)
+                                                      : made.count,
          .fingerprint = FingerprintOf(made, info_.id, info_.epoch, work->seq()),
          .enqueued = work->enqueued(),
          .timeout = made.timeout,
@@ -250,7 +268,8 @@ base::Status HostGroup::Execute(QueuedWork& work, const OpDeadline& deadline) {
 base::Status HostGroup::ExecuteAlone(const Op& op) {
   const std::lock_guard<std::mutex> lock(alone_mutex_);
   if (!alone_error_.ok()) {
-    return base::AbortedError("group " + info_.name + " failed before this call and cannot be used any more")
+    return base::AbortedError("group " + info_.name +
+                              " failed before this call and cannot be used any more")
         .WithCause(alone_error_);
   }
   if (op.refusal.ok()) {
@@ -274,7 +293,8 @@ void HostGroup::Abort(base::Status reason) {
   if (!owner()) return;
   if (channel_ != nullptr) return channel_->Poison(reason);
   const std::lock_guard<std::mutex> lock(alone_mutex_);
-  if (alone_error_.ok()) alone_error_ = base::AbortedError("group " + info_.name + " was aborted: " + reason.ToString());
+  if (alone_error_.ok())
+    alone_error_ = base::AbortedError("group " + info_.name + " was aborted: " + reason.ToString());
 }
 
 }  // namespace lockstep::collectives

@@ -19,45 +19,53 @@
 
 namespace lockstep::collectives {
 
-/// The Group of ranks on one machine, over shared memory. Any number may exist; a process may hold several members of
-/// one group (tests run ranks as threads). It checks the caller's arguments, queues ops (OpQueue), executes them
-/// (HostChannel) and records them (Recorder).
+/// The Group of ranks on one machine, over shared memory. Any number may exist; a process may hold
+/// several members of one group (tests run ranks as threads). It checks the caller's arguments,
+/// queues ops (OpQueue), executes them (HostChannel) and records them (Recorder).
 ///
-/// Dtypes: AllReduce of f32, f64 and the integers with sum, prod, min, max, avg, and on integers band, bor, bxor; the
-/// other ops move bytes and take every dtype. At most kMaxHostMembers members. Memory: about 1.2 MiB a member for 8
-/// members, touched as used. In a forked child every op is FailedPrecondition and destruction touches nothing shared.
+/// Dtypes: AllReduce of f32, f64 and the integers with sum, prod, min, max, avg, and on integers
+/// band, bor, bxor; the other ops move bytes and take every dtype. At most kMaxHostMembers members.
+/// Memory: about 1.2 MiB a member for 8 members, touched as used. In a forked child every op is
+/// FailedPrecondition and destruction touches nothing shared.
 ///
 ///   LocalSegments segments;                       // or the agent's
-///   ASSIGN_OR_RETURN(auto group, HostGroup::Create({.name = "world", .rank = Rank(0), .world_ranks = {...}}, segments));
-///   RETURN_IF_ERROR(group->AllReduce(in, out, Reduction::kSum)->Wait());
+///   ASSIGN_OR_RETURN(auto group, HostGroup::Create({.name = "world", .rank = Rank(0), .world_ranks
+///   = {...}}, segments)); RETURN_IF_ERROR(group->AllReduce(in, out, Reduction::kSum)->Wait());
 class HostGroup final : public Group {
  public:
   struct Config {
     std::string job;
     std::string host;
     std::string name = "world";
-    uint32_t instance = 1;                               // each member counts its attempts at this name and these members
+    uint32_t instance = 1;  // each member counts its attempts at this name and these members
     base::Round epoch;
     base::Incarnation incarnation;
     base::GroupRank rank;                                // mine
     std::vector<base::Rank> world_ranks;                 // by group rank; equal on all members
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
-    Recorder* recorder = nullptr;                        // outlives the group; null records nothing
+    Recorder* recorder = nullptr;  // outlives the group; null records nothing
   };
 
-  /// Collective: every member calls it. Blocks until all have come. A group of one needs no segment and no other.
-  /// Errors: InvalidArgument - rank outside of the members, or too many members; those of HostChannel::Join.
+  /// Collective: every member calls it. Blocks until all have come. A group of one needs no segment
+  /// and no other. Errors: InvalidArgument - rank outside of the members, or too many members;
+  /// those of HostChannel::Join.
   static base::Result<std::unique_ptr<HostGroup>> Create(Config config, SegmentSource& segments);
   ~HostGroup() override;
 
   const GroupInfo& info() const override { return info_; }
-  std::shared_ptr<Work> AllReduce(ConstBuffer in, Buffer out, Reduction reduction, OpOptions options = {}) override;
-  std::shared_ptr<Work> Broadcast(Buffer buffer, base::GroupRank root, OpOptions options = {}) override;
+  std::shared_ptr<Work> AllReduce(ConstBuffer in, Buffer out, Reduction reduction,
+                                  OpOptions options = {}) override;
+  std::shared_ptr<Work> Broadcast(Buffer buffer, base::GroupRank root,
+                                  OpOptions options = {}) override;
   std::shared_ptr<Work> AllGather(ConstBuffer in, Buffer out, OpOptions options = {}) override;
   std::shared_ptr<Work> Barrier(OpOptions options = {}) override;
-  base::Duration timeout() const override { return base::Duration(timeout_ns_.load(std::memory_order_relaxed)); }
-  void SetTimeout(base::Duration timeout) override { timeout_ns_.store(timeout.count(), std::memory_order_relaxed); }
+  base::Duration timeout() const override {
+    return base::Duration(timeout_ns_.load(std::memory_order_relaxed));
+  }
+  void SetTimeout(base::Duration timeout) override {
+    timeout_ns_.store(timeout.count(), std::memory_order_relaxed);
+  }
   void Abort(base::Status reason) override;
 
  private:
@@ -76,8 +84,9 @@ class HostGroup final : public Group {
   lockstep_fork_guard guard_;
   std::atomic<int64_t> timeout_ns_;
   std::mutex alone_mutex_;
-  base::Status alone_error_;               // guarded by alone_mutex_; a group of one has no channel that keeps it
-  std::unique_ptr<HostChannel> channel_;   // null in a group of one
+  base::Status
+      alone_error_;  // guarded by alone_mutex_; a group of one has no channel that keeps it
+  std::unique_ptr<HostChannel> channel_;  // null in a group of one
   std::shared_ptr<OpQueue> queue_;
 };
 

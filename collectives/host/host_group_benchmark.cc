@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// all_reduce of f32 sums, out of place with plain buffers, as rank 0 sees it. Ranks are threads: what passes between them
-// is the same memory as between processes.
+// all_reduce of f32 sums, out of place with plain buffers, as rank 0 sees it. Ranks are threads:
+// what passes between them is the same memory as between processes.
 #include <benchmark/benchmark.h>
 
 #include <thread>
@@ -21,7 +21,8 @@ void BM_HostGroup_AllReduce(benchmark::State& state) {
     peers.emplace_back([&gang, rank, count] {
       const auto group = std::move(gang.Join(rank)).value();
       std::vector<float> in(count, 1.0f), out(count);
-      while (group->AllReduce({in.data(), count}, {out.data(), count}, Reduction::kSum)->Wait().ok()) {
+      while (
+          group->AllReduce({in.data(), count}, {out.data(), count}, Reduction::kSum)->Wait().ok()) {
       }  // until rank 0 has left
     });
   }
@@ -29,10 +30,13 @@ void BM_HostGroup_AllReduce(benchmark::State& state) {
     const auto group = std::move(gang.Join(0)).value();
     std::vector<float> in(count, 1.0f), out(count);
     for (auto _ : state) {
-      const base::Status status = group->AllReduce({in.data(), count}, {out.data(), count}, Reduction::kSum)->Wait();
+      const base::Status status =
+          group->AllReduce({in.data(), count}, {out.data(), count}, Reduction::kSum)->Wait();
       LOCKSTEP_CHECK(status.ok(), status.ToString().c_str());
     }
-    LOCKSTEP_CHECK(out.front() == static_cast<float>(size) && out.back() == static_cast<float>(size), "a wrong sum");
+    LOCKSTEP_CHECK(
+        out.front() == static_cast<float>(size) && out.back() == static_cast<float>(size),
+        "a wrong sum");
   }
   for (std::thread& peer : peers) peer.join();
   state.SetBytesProcessed(state.iterations() * state.range(1));

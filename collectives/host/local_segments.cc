@@ -3,7 +3,8 @@
 
 namespace lockstep::collectives {
 
-base::Result<std::shared_ptr<Segment>> LocalSegments::Open(const SegmentRequest& request, base::Duration) {
+base::Result<std::shared_ptr<Segment>> LocalSegments::Open(const SegmentRequest& request,
+                                                           base::Duration) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto key = std::make_pair(request.group, request.epoch);
   auto it = segments_.find(key);
@@ -13,7 +14,8 @@ base::Result<std::shared_ptr<Segment>> LocalSegments::Open(const SegmentRequest&
   }
   Entry& entry = it->second;
   if (entry.member_count != request.member_count || entry.segment->bytes() != request.bytes) {
-    return base::FailedPreconditionError("the members of one group ask for segments of different sizes");
+    return base::FailedPreconditionError(
+        "the members of one group ask for segments of different sizes");
   }
   const std::shared_ptr<Segment> segment = entry.segment;
   entry.fetched.insert(request.member_index);

@@ -26,7 +26,8 @@ uint64_t FingerprintOf(const Op& op, base::GroupId group, base::Round epoch, bas
   const uint64_t words = static_cast<uint64_t>(op.kind) | static_cast<uint64_t>(op.dtype) << 8 |
                          static_cast<uint64_t>(op.reduction) << 16 |
                          static_cast<uint64_t>(static_cast<uint32_t>(op.root)) << 32;
-  const uint64_t hash = Mix(Mix(Mix(Mix(group.value(), epoch.value()), seq.value()), words), op.count);
+  const uint64_t hash =
+      Mix(Mix(Mix(Mix(group.value(), epoch.value()), seq.value()), words), op.count);
   return hash == kRefusedFingerprint ? 0 : hash;
 }
 

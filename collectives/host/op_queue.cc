@@ -12,16 +12,11 @@ namespace lockstep::collectives {
 
 Work::State StateOf(const base::Status& status) {
   switch (status.code()) {
-    case base::Code::kOk:
-      return Work::State::kCompleted;
-    case base::Code::kDeadlineExceeded:
-      return Work::State::kTimedOut;
-    case base::Code::kAborted:
-      return Work::State::kAborted;
-    case base::Code::kUnavailable:
-      return Work::State::kRemoteError;
-    default:
-      return Work::State::kError;
+    case base::Code::kOk: return Work::State::kCompleted;
+    case base::Code::kDeadlineExceeded: return Work::State::kTimedOut;
+    case base::Code::kAborted: return Work::State::kAborted;
+    case base::Code::kUnavailable: return Work::State::kRemoteError;
+    default: return Work::State::kError;
   }
 }
 
@@ -133,7 +128,8 @@ void OpQueue::RunFront(Lock& lock) {
 void OpQueue::Finish(const std::shared_ptr<QueuedWork>& work, base::Status status) {
   const base::SteadyTime now = clock_.Now();
   ended_(*work, status, now);
-  for (Work::Callback& callback : work->callbacks_) ready_callbacks_.emplace_back(std::move(callback), status);
+  for (Work::Callback& callback : work->callbacks_)
+    ready_callbacks_.emplace_back(std::move(callback), status);
   work->callbacks_.clear();
   work->completed_ = now;
   work->state_.store(StateOf(status), std::memory_order_release);
@@ -161,10 +157,11 @@ base::Status OpQueue::WaitFor(QueuedWork& work, base::Duration at_most) {
   Lock lock(mutex_);
   if (!work.completed_.has_value() && !closed_) NudgeThread(lock);
   const base::SteadyTime until = clock_.Now() + std::min(at_most, kMaxTimeout);
-  if (changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); })) return work.status_;
-  return base::DeadlineExceededError(DescribeOp(work.op_.kind, work.op_.dtype, work.op_.reduction, work.op_.root,
-                                                work.op_.count) +
-                                     " is still in flight after " + base::FormatDuration(at_most) + " of waiting");
+  if (changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); }))
+    return work.status_;
+  return base::DeadlineExceededError(
+      DescribeOp(work.op_.kind, work.op_.dtype, work.op_.reduction, work.op_.root, work.op_.count) +
+      " is still in flight after " + base::FormatDuration(at_most) + " of waiting");
 }
 
 void OpQueue::OnComplete(QueuedWork& work, Work::Callback callback) {
@@ -198,7 +195,8 @@ void OpQueue::ThreadMain() {
     }
     if (closed_) {
       if (queue_.empty()) return;
-      thread_wake_.wait(lock);  // Close() is about to end the rest, and their callbacks are run here
+      thread_wake_.wait(
+          lock);  // Close() is about to end the rest, and their callbacks are run here
       continue;
     }
     if (queue_.empty()) urgent_ = false;
@@ -239,7 +237,8 @@ void OpQueue::Close(const base::Status& reason) {
   thread_wake_.notify_one();
   std::thread thread = std::move(thread_);
   lock.unlock();
-  // The last owner of a group may be a callback on its own progress thread, which then ends by itself.
+  // The last owner of a group may be a callback on its own progress thread, which then ends by
+  // itself.
   if (thread.get_id() == std::this_thread::get_id()) {
     thread.detach();
   } else if (thread.joinable()) {

@@ -49,13 +49,15 @@ long SleepsOfProgressThread() {
     if (name != "collectives") continue;
     std::ifstream status(task.path() / "status");
     for (std::string line; std::getline(status, line);) {
-      if (line.starts_with("voluntary_ctxt_switches:")) return std::strtol(line.c_str() + 24, nullptr, 10);
+      if (line.starts_with("voluntary_ctxt_switches:"))
+        return std::strtol(line.c_str() + 24, nullptr, 10);
     }
   }
   return -1;
 }
 
-// One more call once failed on its member alone, without a number: the members' ops no longer matched.
+// One more call once failed on its member alone, without a number: the members' ops no longer
+// matched.
 TEST_F(OpQueueTest, ACallBeyondTheLimitWaitsForItsTurn) {
   std::promise<void> go;
   std::shared_future<void> gone = go.get_future().share();
@@ -74,7 +76,8 @@ TEST_F(OpQueueTest, ACallBeyondTheLimitWaitsForItsTurn) {
   });
   // One is being executed, and the last call waits.
   const auto limit = std::chrono::steady_clock::now() + seconds(30);
-  while (called < OpQueue::kMaxQueued && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  while (called < OpQueue::kMaxQueued && std::chrono::steady_clock::now() < limit)
+    std::this_thread::yield();
   std::this_thread::sleep_for(milliseconds(20));  // tidy:allow sleep: time to call on, if it did
   EXPECT_GE(called, OpQueue::kMaxQueued);
   EXPECT_LE(called, OpQueue::kMaxQueued + 1);
@@ -83,7 +86,8 @@ TEST_F(OpQueueTest, ACallBeyondTheLimitWaitsForItsTurn) {
   EXPECT_EQ(last, kCalls);
 }
 
-// It once looked in every millisecond, for as long as a caller waited for a peer with ops queued behind.
+// It once looked in every millisecond, for as long as a caller waited for a peer with ops queued
+// behind.
 TEST_F(OpQueueTest, TheThreadSleepsWhileACallerExecutesWithOpsQueuedBehind) {
   std::promise<void> begun, go;
   Start([&](QueuedWork& work, const OpDeadline&) {
@@ -100,7 +104,8 @@ TEST_F(OpQueueTest, TheThreadSleepsWhileACallerExecutesWithOpsQueuedBehind) {
   long before = -1;  // until it has its name
   const auto limit = std::chrono::steady_clock::now() + seconds(30);
   while (before < 0 && std::chrono::steady_clock::now() < limit) before = SleepsOfProgressThread();
-  std::this_thread::sleep_for(milliseconds(200));  // tidy:allow sleep: how often it wakes in this time is the question
+  constexpr auto kWhile = milliseconds(200);
+  std::this_thread::sleep_for(kWhile);  // tidy:allow sleep: how often it wakes is the question
   const long after = SleepsOfProgressThread();
   go.set_value();
   waiter.join();

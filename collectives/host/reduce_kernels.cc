@@ -9,7 +9,8 @@
 namespace lockstep::collectives {
 namespace {
 
-// A T anywhere in memory: buffers of callers need no alignment, and the vector units need none either.
+// A T anywhere in memory: buffers of callers need no alignment, and the vector units need none
+// either.
 template <class T>
 struct Unaligned {
   typedef T type __attribute__((aligned(1), may_alias));
@@ -17,7 +18,8 @@ struct Unaligned {
 template <class T>
 using At = typename Unaligned<T>::type;
 
-// Signed overflow is undefined and narrow integers promote: both are computed in an unsigned type that wraps.
+// Signed overflow is undefined and narrow integers promote: both are computed in an unsigned type
+// that wraps.
 template <class T, bool = std::is_integral_v<T>>
 struct WideOf {
   using type = T;
@@ -98,10 +100,12 @@ void Reduce(std::byte* out, const std::byte* const* in, int source_count, size_t
 #else
 #pragma GCC ivdep
 #endif
-    for (size_t i = 0; i < count; ++i) to[i] = Finish<Op, T>(Op::template Combine<T>(first[i], second[i]), 2);
+    for (size_t i = 0; i < count; ++i)
+      to[i] = Finish<Op, T>(Op::template Combine<T>(first[i], second[i]), 2);
     return;
   }
-  // Sums go to a block in the first-level cache first, because `to` may be a source that is still to be read.
+  // Sums go to a block in the first-level cache first, because `to` may be a source that is still
+  // to be read.
   constexpr size_t kBlock = 4096 / sizeof(T);
   T block[kBlock];
   for (size_t begin = 0; begin < count; begin += kBlock) {
@@ -118,16 +122,11 @@ void Reduce(std::byte* out, const std::byte* const* in, int source_count, size_t
 template <class T>
 ReduceKernel FindFor(Reduction reduction) {
   switch (reduction) {
-    case Reduction::kSum:
-      return &Reduce<T, Sum>;
-    case Reduction::kProduct:
-      return &Reduce<T, Product>;
-    case Reduction::kMin:
-      return &Reduce<T, Min>;
-    case Reduction::kMax:
-      return &Reduce<T, Max>;
-    case Reduction::kAverage:
-      return &Reduce<T, Average>;
+    case Reduction::kSum: return &Reduce<T, Sum>;
+    case Reduction::kProduct: return &Reduce<T, Product>;
+    case Reduction::kMin: return &Reduce<T, Min>;
+    case Reduction::kMax: return &Reduce<T, Max>;
+    case Reduction::kAverage: return &Reduce<T, Average>;
     case Reduction::kBitAnd:
       if constexpr (std::is_integral_v<T>) return &Reduce<T, BitAnd>;
       return nullptr;
@@ -138,8 +137,7 @@ ReduceKernel FindFor(Reduction reduction) {
       if constexpr (std::is_integral_v<T>) return &Reduce<T, BitXor>;
       return nullptr;
     case Reduction::kPremultipliedSum:
-    case Reduction::kNone:
-      return nullptr;
+    case Reduction::kNone: return nullptr;
   }
   return nullptr;
 }
@@ -148,30 +146,20 @@ ReduceKernel FindFor(Reduction reduction) {
 
 ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction) {
   switch (dtype) {
-    case Dtype::kU8:
-      return FindFor<uint8_t>(reduction);
-    case Dtype::kI8:
-      return FindFor<int8_t>(reduction);
-    case Dtype::kI16:
-      return FindFor<int16_t>(reduction);
-    case Dtype::kI32:
-      return FindFor<int32_t>(reduction);
-    case Dtype::kI64:
-      return FindFor<int64_t>(reduction);
-    case Dtype::kU32:
-      return FindFor<uint32_t>(reduction);
-    case Dtype::kU64:
-      return FindFor<uint64_t>(reduction);
-    case Dtype::kF32:
-      return FindFor<float>(reduction);
-    case Dtype::kF64:
-      return FindFor<double>(reduction);
+    case Dtype::kU8: return FindFor<uint8_t>(reduction);
+    case Dtype::kI8: return FindFor<int8_t>(reduction);
+    case Dtype::kI16: return FindFor<int16_t>(reduction);
+    case Dtype::kI32: return FindFor<int32_t>(reduction);
+    case Dtype::kI64: return FindFor<int64_t>(reduction);
+    case Dtype::kU32: return FindFor<uint32_t>(reduction);
+    case Dtype::kU64: return FindFor<uint64_t>(reduction);
+    case Dtype::kF32: return FindFor<float>(reduction);
+    case Dtype::kF64: return FindFor<double>(reduction);
     case Dtype::kBool:
     case Dtype::kF16:
     case Dtype::kBf16:
     case Dtype::kF8E4m3:
-    case Dtype::kF8E5m2:
-      return nullptr;
+    case Dtype::kF8E5m2: return nullptr;
   }
   return nullptr;
 }

@@ -14,7 +14,8 @@ namespace lockstep::collectives {
 base::Result<std::shared_ptr<Segment>> Segment::MapMemory(int fd, int flags, size_t bytes) {
   void* const data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
   if (data == MAP_FAILED) {
-    return base::ErrnoStatus(errno, "mapping a group's segment of " + std::to_string(bytes) + " bytes");
+    return base::ErrnoStatus(errno,
+                             "mapping a group's segment of " + std::to_string(bytes) + " bytes");
   }
   // A child that touches it anyway crashes itself instead of corrupting the group.
   (void)madvise(data, bytes, MADV_DONTFORK);
@@ -25,8 +26,8 @@ base::Result<std::shared_ptr<Segment>> Segment::Map(const base::UniqueFd& fd, si
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return base::ErrnoStatus(errno, "looking at a group's segment");
   if (static_cast<uint64_t>(info.st_size) < bytes) {
-    return base::DataLossError("mapping a group's segment: it has " + std::to_string(info.st_size) + " bytes, " +
-                               std::to_string(bytes) + " were asked for");
+    return base::DataLossError("mapping a group's segment: it has " + std::to_string(info.st_size) +
+                               " bytes, " + std::to_string(bytes) + " were asked for");
   }
   return MapMemory(fd.get(), MAP_SHARED, bytes);
 }
@@ -35,7 +36,8 @@ base::Result<std::shared_ptr<Segment>> Segment::Anonymous(size_t bytes) {
   return MapMemory(-1, MAP_SHARED | MAP_ANONYMOUS, bytes);
 }
 
-// In a forked child nothing is mapped at data_, and groups are never destroyed there (HostGroup leaks them).
+// In a forked child nothing is mapped at data_, and groups are never destroyed there (HostGroup
+// leaks them).
 Segment::~Segment() { munmap(data_, bytes_); }
 
 }  // namespace lockstep::collectives

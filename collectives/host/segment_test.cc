@@ -18,14 +18,16 @@ using ::testing::HasSubstr;
 TEST(SegmentTest, MemoryThatIsTooSmallIsRefused) {
   const base::UniqueFd fd(lockstep_shared_memory_create("test", 4096));
   EXPECT_OK(Segment::Map(fd, 4096));
-  EXPECT_THAT(Segment::Map(fd, 4097), StatusIs(Code::kDataLoss, HasSubstr("has 4096 bytes, 4097 were asked for")));
+  EXPECT_THAT(Segment::Map(fd, 4097),
+              StatusIs(Code::kDataLoss, HasSubstr("has 4096 bytes, 4097 were asked for")));
 }
 
 TEST(LocalSegmentsTest, MembersGetOneSegmentAndItIsForgottenWhenAllHaveIt) {
   LocalSegments segments;
   const auto open = [&](int member, size_t bytes = 4096) {
-    return segments.Open({.group = base::GroupId(1), .member_count = 2, .member_index = member, .bytes = bytes},
-                         std::chrono::seconds(1));
+    return segments.Open(
+        {.group = base::GroupId(1), .member_count = 2, .member_index = member, .bytes = bytes},
+        std::chrono::seconds(1));
   };
   ASSERT_OK_AND_ASSIGN(const auto first, open(0));
   ASSERT_OK_AND_ASSIGN(const auto again, open(0));

@@ -1,20 +1,22 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_
 #define LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_
-/* The recorder ring of one rank: what each of its collectives was and how far it came. Memory of the agent, written by the
- * rank's process, readable at any time: while the rank computes, is stopped, or is dead. Plain C, so that the shims over
- * MPI and NCCL can write it too.
+/* The recorder ring of one rank: what each of its collectives was and how far it came. Memory of
+ * the agent, written by the rank's process, readable at any time: while the rank computes, is
+ * stopped, or is dead. Plain C, so that the shims over MPI and NCCL can write it too.
  *
  *   ring   := header (4096 bytes), slot[slot_count]
  *   slot   := lock, index, body; 192 bytes
  *
- * A slot belongs to one record from its first write until record index + slot_count takes it over. Its lock is a
- * sequence lock: odd while someone writes. Writers go from even to odd by compare-and-swap, so a late update of a
- * record that was overtaken finds another index and leaves the slot alone. Readers copy the slot between two equal even
- * values of the lock. All 8-byte words are read and written atomically, little endian.
+ * A slot belongs to one record from its first write until record index + slot_count takes it over.
+ * Its lock is a sequence lock: odd while someone writes. Writers go from even to odd by
+ * compare-and-swap, so a late update of a record that was overtaken finds another index and leaves
+ * the slot alone. Readers copy the slot between two equal even values of the lock. All 8-byte words
+ * are read and written atomically, little endian.
  *
- * Worked example: the 5th op of a rank is record index 4 in slot 4. Enqueued: lock 0 -> 1, words, lock 2, state ENQUEUED.
- * Started: lock 3, t_started, lock 4. Ended: lock 5, t_ended, state COMPLETED, lock 6. */
+ * Worked example: the 5th op of a rank is record index 4 in slot 4. Enqueued: lock 0 -> 1, words,
+ * lock 2, state ENQUEUED. Started: lock 3, t_started, lock 4. Ended: lock 5, t_ended, state
+ * COMPLETED, lock 6. */
 
 #include <stdint.h>
 
@@ -45,42 +47,43 @@ enum lockstep_record_state {
 };
 
 struct lockstep_record {
-  uint64_t lock;            /* see above */
-  uint64_t index;           /* number of this record in its ring, from 0 */
+  uint64_t lock;  /* see above */
+  uint64_t index; /* number of this record in its ring, from 0 */
   uint64_t group_id;
-  uint64_t seq;             /* number of the op in its group, from 1 */
-  uint64_t fingerprint;     /* equal on all members that made the same call */
+  uint64_t seq;         /* number of the op in its group, from 1 */
+  uint64_t fingerprint; /* equal on all members that made the same call */
   uint32_t epoch;
-  uint8_t op;               /* collectives::OpKind */
-  uint8_t dtype;            /* collectives::Dtype */
-  uint8_t reduction;        /* collectives::Reduction */
-  uint8_t state;            /* enum lockstep_record_state */
-  int32_t root_or_peer;     /* group rank; -1 = none */
-  int32_t waiting_on;       /* world rank that a long wait is for; -1 = none */
-  uint64_t count_in;        /* elements */
+  uint8_t op;           /* collectives::OpKind */
+  uint8_t dtype;        /* collectives::Dtype */
+  uint8_t reduction;    /* collectives::Reduction */
+  uint8_t state;        /* enum lockstep_record_state */
+  int32_t root_or_peer; /* group rank; -1 = none */
+  int32_t waiting_on;   /* world rank that a long wait is for; -1 = none */
+  uint64_t count_in;    /* elements */
   uint64_t count_out;
-  uint64_t bytes_done;      /* payload moved so far, where the backend knows */
-  uint64_t enqueued_ns;     /* CLOCK_MONOTONIC; 0 = not yet */
+  uint64_t bytes_done;  /* payload moved so far, where the backend knows */
+  uint64_t enqueued_ns; /* CLOCK_MONOTONIC; 0 = not yet */
   uint64_t started_ns;
   uint64_t ended_ns;
   uint64_t timeout_ns;
-  int64_t step;             /* training step last reported before the call; -1 = none */
-  uint32_t thread_id;       /* of the caller */
+  int64_t step;       /* training step last reported before the call; -1 = none */
+  uint32_t thread_id; /* of the caller */
   uint32_t group_size;
-  uint64_t reserved[2];     /* 0 */
-  char call_site[32];       /* "train.cc:42", cut, zero-terminated */
+  uint64_t reserved[2]; /* 0 */
+  char call_site[32];   /* "train.cc:42", cut, zero-terminated */
   char tag[16];
 };
 LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_record) == LOCKSTEP_RECORD_BYTES, "layout of a slot");
-LOCKSTEP_RECORD_ASSERT(LOCKSTEP_RECORD_WORDS * 8 == LOCKSTEP_RECORD_BYTES, "a slot is copied by words");
+LOCKSTEP_RECORD_ASSERT(LOCKSTEP_RECORD_WORDS * 8 == LOCKSTEP_RECORD_BYTES,
+                       "a slot is copied by words");
 
 struct lockstep_ring_header {
   uint64_t magic;
   uint32_t layout_version;
   uint32_t slot_count;
-  uint64_t record_count;    /* records begun; the next one's index */
-  uint64_t dropped_count;   /* records not written because another thread held the slot */
-  int64_t step;             /* last reported; -1 = none */
+  uint64_t record_count;  /* records begun; the next one's index */
+  uint64_t dropped_count; /* records not written because another thread held the slot */
+  int64_t step;           /* last reported; -1 = none */
   /* By the agent, before the rank sees it: */
   int32_t rank;
   uint32_t incarnation;
@@ -91,11 +94,13 @@ struct lockstep_ring_header {
   char boot_id[40];
   /* By the rank's process when it attaches: */
   int64_t pid;
-  uint64_t process_start_ticks; /* field 22 of /proc/PID/stat: with host and boot id it names a process for good */
+  uint64_t process_start_ticks; /* field 22 of /proc/PID/stat: with host and boot id it names a
+                                   process for good */
   uint64_t attached_monotonic_ns;
-  uint64_t attached_wall_ns;    /* the same instant: converts the records' times for people */
+  uint64_t attached_wall_ns; /* the same instant: converts the records' times for people */
 };
-LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) <= LOCKSTEP_RING_HEADER_BYTES, "the header has a page");
+LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) <= LOCKSTEP_RING_HEADER_BYTES,
+                       "the header has a page");
 LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) == 448, "layout of the header");
 
 #endif /* LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_ */

@@ -20,13 +20,15 @@
 namespace lockstep::collectives {
 namespace {
 
-// Words are release stores, so that none of them can become visible before the odd lock; free on x86.
+// Words are release stores, so that none of them can become visible before the odd lock; free on
+// x86.
 template <class T>
 void Store(T& word, T value) {
   std::atomic_ref<T>(word).store(value, std::memory_order_release);
 }
 
-// Small fields share words with others: the word is changed as a whole, by the slot's lock holder alone.
+// Small fields share words with others: the word is changed as a whole, by the slot's lock holder
+// alone.
 template <class T>
 void StoreInWord(lockstep_record& slot, size_t offset, T value) {
   uint64_t& word = reinterpret_cast<uint64_t*>(&slot)[offset / 8];
@@ -35,7 +37,9 @@ void StoreInWord(lockstep_record& slot, size_t offset, T value) {
   Store(word, image);
 }
 
-uint64_t Nanoseconds(base::SteadyTime time) { return static_cast<uint64_t>(time.time_since_epoch().count()); }
+uint64_t Nanoseconds(base::SteadyTime time) {
+  return static_cast<uint64_t>(time.time_since_epoch().count());
+}
 
 void CopyText(std::string_view text, char* to, size_t capacity) {
   const size_t length = std::min(text.size(), capacity - 1);
@@ -51,14 +55,17 @@ uint64_t StartTicksOf(int64_t pid) {
   const ssize_t length = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
   if (length <= 0) return 0;
   text[length] = '\0';
-  const char* field = std::strrchr(text, ')');  // the name before it may hold blanks and parentheses
-  for (int number = 2; field != nullptr && number < 22; ++number) field = std::strchr(field + 1, ' ');
+  const char* field =
+      std::strrchr(text, ')');  // the name before it may hold blanks and parentheses
+  for (int number = 2; field != nullptr && number < 22; ++number)
+    field = std::strchr(field + 1, ' ');
   return field != nullptr ? std::strtoull(field + 1, nullptr, 10) : 0;
 }
 
 void Sign(lockstep_ring_header& header) {
   const int64_t signer = header.pid;
-  if (signer != 0 && signer != getpid() && StartTicksOf(signer) == header.process_start_ticks) return;
+  if (signer != 0 && signer != getpid() && StartTicksOf(signer) == header.process_start_ticks)
+    return;
   header.pid = getpid();
   header.process_start_ticks = StartTicksOf(getpid());
   const base::RealClock clock;
@@ -88,7 +95,8 @@ Recorder::Recorder(void* memory, size_t bytes, uint32_t slot_count)
 }
 
 Recorder::~Recorder() {
-  if (usable()) munmap(memory_, bytes_);  // a child has no such mapping, and may have put something else there
+  if (usable())
+    munmap(memory_, bytes_);  // a child has no such mapping, and may have put something else there
   lockstep_fork_guard_free(&guard_);
 }
 
@@ -97,7 +105,8 @@ base::Result<std::unique_ptr<Recorder>> Recorder::Create(const base::UniqueFd& f
   if (fstat(fd.get(), &info) != 0) return base::ErrnoStatus(errno, "looking at the recorder ring");
   const size_t bytes = static_cast<size_t>(info.st_size);
   if (bytes < LOCKSTEP_RING_HEADER_BYTES) {
-    return base::DataLossError("the recorder ring has " + std::to_string(bytes) + " bytes, less than its header");
+    return base::DataLossError("the recorder ring has " + std::to_string(bytes) +
+                               " bytes, less than its header");
   }
   void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (memory == MAP_FAILED) return base::ErrnoStatus(errno, "mapping the recorder ring");
@@ -107,13 +116,14 @@ base::Result<std::unique_ptr<Recorder>> Recorder::Create(const base::UniqueFd& f
   if (header.magic != LOCKSTEP_RING_MAGIC) {
     damage = base::DataLossError("the recorder ring does not begin with its magic number");
   } else if (header.layout_version != LOCKSTEP_RING_LAYOUT_VERSION) {
-    damage = base::FailedPreconditionError("the recorder ring has layout version " +
-                                           std::to_string(header.layout_version) + ", this program writes version " +
-                                           std::to_string(LOCKSTEP_RING_LAYOUT_VERSION) +
-                                           ": build the program with the same release as the agent");
-  } else if (slot_count == 0 || slot_count > LOCKSTEP_RING_MAX_SLOTS || RingBytes(slot_count) > bytes) {
-    damage = base::DataLossError("the recorder ring claims " + std::to_string(slot_count) + " slots in " +
-                                 std::to_string(bytes) + " bytes");
+    damage = base::FailedPreconditionError(
+        "the recorder ring has layout version " + std::to_string(header.layout_version) +
+        ", this program writes version " + std::to_string(LOCKSTEP_RING_LAYOUT_VERSION) +
+        ": build the program with the same release as the agent");
+  } else if (slot_count == 0 || slot_count > LOCKSTEP_RING_MAX_SLOTS ||
+             RingBytes(slot_count) > bytes) {
+    damage = base::DataLossError("the recorder ring claims " + std::to_string(slot_count) +
+                                 " slots in " + std::to_string(bytes) + " bytes");
   }
   if (!damage.ok()) {
     munmap(memory, bytes);
@@ -124,13 +134,16 @@ base::Result<std::unique_ptr<Recorder>> Recorder::Create(const base::UniqueFd& f
   return std::unique_ptr<Recorder>(new Recorder(memory, bytes, slot_count));
 }
 
-// Null when the slot is being written by another thread or, for an update, was overtaken by a later record.
+// Null when the slot is being written by another thread or, for an update, was overtaken by a later
+// record.
 lockstep_record* Recorder::LockSlot(uint64_t index, bool claim) {
-  auto* const slots = reinterpret_cast<lockstep_record*>(static_cast<char*>(memory_) + LOCKSTEP_RING_HEADER_BYTES);
+  auto* const slots =
+      reinterpret_cast<lockstep_record*>(static_cast<char*>(memory_) + LOCKSTEP_RING_HEADER_BYTES);
   lockstep_record& slot = slots[index % slot_count_];
   std::atomic_ref<uint64_t> lock(slot.lock);
   uint64_t value = lock.load(std::memory_order_acquire);
-  if (value % 2 != 0 || !lock.compare_exchange_strong(value, value + 1, std::memory_order_acq_rel)) return nullptr;
+  if (value % 2 != 0 || !lock.compare_exchange_strong(value, value + 1, std::memory_order_acq_rel))
+    return nullptr;
   const uint64_t found = std::atomic_ref<uint64_t>(slot.index).load(std::memory_order_relaxed);
   if (claim ? (found <= index) : (found == index)) return &slot;
   UnlockSlot(slot);
@@ -144,7 +157,8 @@ void Recorder::UnlockSlot(lockstep_record& slot) {
 
 Recorder::Ticket Recorder::Begin(const Call& call) {
   if (!usable()) return {};
-  const uint64_t index = std::atomic_ref<uint64_t>(header().record_count).fetch_add(1, std::memory_order_relaxed);
+  const uint64_t index =
+      std::atomic_ref<uint64_t>(header().record_count).fetch_add(1, std::memory_order_relaxed);
   lockstep_record record;
   record.index = index;
   record.group_id = call.group.value();
@@ -180,7 +194,8 @@ Recorder::Ticket Recorder::Begin(const Call& call) {
   }
   uint64_t words[LOCKSTEP_RECORD_WORDS];
   std::memcpy(words, &record, sizeof words);
-  for (size_t word = 1; word < LOCKSTEP_RECORD_WORDS; ++word) Store(reinterpret_cast<uint64_t*>(slot)[word], words[word]);
+  for (size_t word = 1; word < LOCKSTEP_RECORD_WORDS; ++word)
+    Store(reinterpret_cast<uint64_t*>(slot)[word], words[word]);
   UnlockSlot(*slot);
   return {.index = index, .valid = true};
 }
@@ -190,7 +205,8 @@ void Recorder::Started(Ticket ticket, base::SteadyTime now) {
   lockstep_record* const slot = LockSlot(ticket.index, false);
   if (slot == nullptr) return;
   Store(slot->started_ns, Nanoseconds(now));
-  StoreInWord(*slot, offsetof(lockstep_record, state), static_cast<uint8_t>(LOCKSTEP_RECORD_STARTED));
+  StoreInWord(*slot, offsetof(lockstep_record, state),
+              static_cast<uint8_t>(LOCKSTEP_RECORD_STARTED));
   UnlockSlot(*slot);
 }
 
@@ -202,14 +218,17 @@ void Recorder::WaitsFor(Ticket ticket, base::Rank rank) {
   UnlockSlot(*slot);
 }
 
-// An op that ended well waits for nobody; one that failed keeps the name of whom it last waited for.
-void Recorder::Ended(Ticket ticket, lockstep_record_state state, uint64_t bytes_done, base::SteadyTime now) {
+// An op that ended well waits for nobody; one that failed keeps the name of whom it last waited
+// for.
+void Recorder::Ended(Ticket ticket, lockstep_record_state state, uint64_t bytes_done,
+                     base::SteadyTime now) {
   if (!ticket.valid || !usable()) return;
   lockstep_record* const slot = LockSlot(ticket.index, false);
   if (slot == nullptr) return;
   Store(slot->ended_ns, Nanoseconds(now));
   Store(slot->bytes_done, bytes_done);
-  if (state == LOCKSTEP_RECORD_COMPLETED) StoreInWord(*slot, offsetof(lockstep_record, waiting_on), int32_t{-1});
+  if (state == LOCKSTEP_RECORD_COMPLETED)
+    StoreInWord(*slot, offsetof(lockstep_record, waiting_on), int32_t{-1});
   StoreInWord(*slot, offsetof(lockstep_record, state), static_cast<uint8_t>(state));
   UnlockSlot(*slot);
 }
@@ -222,7 +241,8 @@ void FormatCallSite(const char* file, uint32_t line, char* text, size_t capacity
   const char* const slash = std::strrchr(file, '/');
   const char* const name = slash != nullptr ? slash + 1 : file;
   char digits[12];
-  const size_t digit_count = static_cast<size_t>(std::to_chars(digits, digits + sizeof digits, line).ptr - digits);
+  const size_t digit_count =
+      static_cast<size_t>(std::to_chars(digits, digits + sizeof digits, line).ptr - digits);
   const size_t name_length = std::min(std::strlen(name), capacity - digit_count - 2);
   std::memcpy(text, name, name_length);
   text[name_length] = ':';

@@ -12,7 +12,8 @@ namespace {
 
 void BM_Recorder_WholeRecord(benchmark::State& state) {
   const base::UniqueFd fd(lockstep_shared_memory_create("benchmark-ring", RingBytes()));
-  void* const memory = mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  void* const memory =
+      mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   LOCKSTEP_CHECK(memory != MAP_FAILED, "mapping the ring");
   FormatRing({}, LOCKSTEP_RING_DEFAULT_SLOTS, *static_cast<lockstep_ring_header*>(memory));
   auto recorder = Recorder::Create(fd);

@@ -22,17 +22,23 @@ namespace {
 using base::Code;
 using base::SteadyTime;
 using base::testing::StatusIs;
-using ::testing::HasSubstr;
 using std::chrono::nanoseconds;
+using ::testing::HasSubstr;
 
 /// A ring as the agent makes it, and its memory as a test sees it.
 class Ring {
  public:
   explicit Ring(uint32_t slot_count)
       : bytes_(RingBytes(slot_count)), fd_(lockstep_shared_memory_create("test-ring", bytes_)) {
-    memory_ = static_cast<std::byte*>(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0));
-    FormatRing({.job = "job-1", .host = "node-a", .boot_id = "b00t", .rank = base::Rank(3), .round = base::Round(2),
-                .incarnation = base::Incarnation(1), .world_size = 4},
+    memory_ = static_cast<std::byte*>(
+        mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0));
+    FormatRing({.job = "job-1",
+                .host = "node-a",
+                .boot_id = "b00t",
+                .rank = base::Rank(3),
+                .round = base::Round(2),
+                .incarnation = base::Incarnation(1),
+                .world_size = 4},
                slot_count, header());
   }
   ~Ring() { munmap(memory_, bytes_); }
@@ -204,7 +210,8 @@ TEST(RecorderTest, AForkedChildNeverWrites) {
 TEST(RecorderTest, MemoryThatIsNoRingIsRefused) {
   Ring ring(4);
   ring.header().layout_version = 9;
-  EXPECT_THAT(Recorder::Create(ring.fd()), StatusIs(Code::kFailedPrecondition, HasSubstr("version 9")));
+  EXPECT_THAT(Recorder::Create(ring.fd()),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("version 9")));
   EXPECT_THAT(ReadRing(ring.memory()), StatusIs(Code::kFailedPrecondition, HasSubstr("version 9")));
 
   ring.header().layout_version = LOCKSTEP_RING_LAYOUT_VERSION;
@@ -252,7 +259,8 @@ TEST(RingReaderTest, RecordsReadWhileTheyAreWrittenAreWhole) {
         Recorder::Call call = CallNumber(i * 2 + writer);
         call.count_in = call.count_out = call.fingerprint = call.seq.value();
         const auto ticket = recorder->Begin(call);
-        recorder->Ended(ticket, LOCKSTEP_RECORD_COMPLETED, call.seq.value(), SteadyTime(nanoseconds(i)));
+        recorder->Ended(ticket, LOCKSTEP_RECORD_COMPLETED, call.seq.value(),
+                        SteadyTime(nanoseconds(i)));
       }
     });
   }

@@ -33,7 +33,8 @@ void Terminate(char (&text)[kCapacity]) {
 }
 
 // Nothing when it is being written all the time, is empty, or holds what no writer writes.
-std::optional<lockstep_record> ReadSlot(const std::byte* slot, uint64_t slot_number, const RingHead& head) {
+std::optional<lockstep_record> ReadSlot(const std::byte* slot, uint64_t slot_number,
+                                        const RingHead& head) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     uint64_t words[LOCKSTEP_RECORD_WORDS];
     words[0] = LoadWord(slot);
@@ -42,7 +43,8 @@ std::optional<lockstep_record> ReadSlot(const std::byte* slot, uint64_t slot_num
     if (LoadWord(slot) != words[0]) continue;
     lockstep_record record;
     std::memcpy(&record, words, sizeof record);
-    if (record.state == LOCKSTEP_RECORD_EMPTY || record.state > LOCKSTEP_RECORD_REMOTE_ERROR) return std::nullopt;
+    if (record.state == LOCKSTEP_RECORD_EMPTY || record.state > LOCKSTEP_RECORD_REMOTE_ERROR)
+      return std::nullopt;
     if (record.index % head.slot_count != slot_number) return std::nullopt;
     Terminate(record.call_site);
     Terminate(record.tag);
@@ -54,10 +56,12 @@ std::optional<lockstep_record> ReadSlot(const std::byte* slot, uint64_t slot_num
 }  // namespace
 
 base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
-  LOCKSTEP_CHECK(reinterpret_cast<uintptr_t>(memory.data()) % 8 == 0, "rings are mapped or copied to aligned memory");
+  LOCKSTEP_CHECK(reinterpret_cast<uintptr_t>(memory.data()) % 8 == 0,
+                 "rings are mapped or copied to aligned memory");
   if (memory.size() < LOCKSTEP_RING_HEADER_BYTES) {
     return base::DataLossError("reading a recorder ring: " + std::to_string(memory.size()) +
-                               " bytes are less than its header of " + std::to_string(LOCKSTEP_RING_HEADER_BYTES));
+                               " bytes are less than its header of " +
+                               std::to_string(LOCKSTEP_RING_HEADER_BYTES));
   }
   uint64_t words[sizeof(lockstep_ring_header) / 8];
   for (size_t i = 0; i < std::size(words); ++i) words[i] = LoadWord(memory.data() + i * 8);
@@ -67,12 +71,13 @@ base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
     return base::DataLossError("reading a recorder ring: it does not begin with its magic number");
   }
   if (header.layout_version != LOCKSTEP_RING_LAYOUT_VERSION) {
-    return base::FailedPreconditionError("reading a recorder ring: it has layout version " +
-                                         std::to_string(header.layout_version) + ", this program reads version " +
-                                         std::to_string(LOCKSTEP_RING_LAYOUT_VERSION));
+    return base::FailedPreconditionError(
+        "reading a recorder ring: it has layout version " + std::to_string(header.layout_version) +
+        ", this program reads version " + std::to_string(LOCKSTEP_RING_LAYOUT_VERSION));
   }
   if (header.slot_count == 0 || header.slot_count > LOCKSTEP_RING_MAX_SLOTS) {
-    return base::DataLossError("reading a recorder ring: it claims " + std::to_string(header.slot_count) + " slots");
+    return base::DataLossError("reading a recorder ring: it claims " +
+                               std::to_string(header.slot_count) + " slots");
   }
   return RingHead{.job = Text(header.job),
                   .host = Text(header.host),
@@ -101,7 +106,8 @@ base::Result<RingContent> ReadRing(std::span<const std::byte> memory) {
   for (uint64_t index = begun - wanted; index < begun; ++index) {
     const uint64_t slot_number = index % slot_count;
     if (slot_number >= there) continue;  // cut off
-    const std::byte* const slot = memory.data() + LOCKSTEP_RING_HEADER_BYTES + slot_number * LOCKSTEP_RECORD_BYTES;
+    const std::byte* const slot =
+        memory.data() + LOCKSTEP_RING_HEADER_BYTES + slot_number * LOCKSTEP_RECORD_BYTES;
     if (const auto record = ReadSlot(slot, slot_number, content.head)) {
       content.records.push_back(*record);
     } else {

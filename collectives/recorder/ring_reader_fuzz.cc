@@ -8,7 +8,8 @@
 #include "runtime/base/check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  // The fuzzer need not find the magic number and 4 KiB of zeros itself: its first bytes lie over a plausible header.
+  // The fuzzer need not find the magic number and 4 KiB of zeros itself: its first bytes lie over a
+  // plausible header.
   constexpr size_t kBodyMax = 64 * LOCKSTEP_RECORD_BYTES;
   std::vector<uint64_t> words((LOCKSTEP_RING_HEADER_BYTES + kBodyMax) / 8);
   auto* const header = reinterpret_cast<lockstep_ring_header*>(words.data());
@@ -22,11 +23,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (in_body > 0) std::memcpy(bytes + LOCKSTEP_RING_HEADER_BYTES, data + in_header, in_body);
 
   const size_t length = size < 8 ? size : LOCKSTEP_RING_HEADER_BYTES + in_body;
-  const auto content = lockstep::collectives::ReadRing({reinterpret_cast<const std::byte*>(bytes), length});
+  const auto content =
+      lockstep::collectives::ReadRing({reinterpret_cast<const std::byte*>(bytes), length});
   if (!content.ok()) return 0;
   for (const lockstep_record& record : content->records) {
-    LOCKSTEP_CHECK(record.state >= LOCKSTEP_RECORD_ENQUEUED && record.state <= LOCKSTEP_RECORD_REMOTE_ERROR, "state");
-    LOCKSTEP_CHECK(std::memchr(record.call_site, 0, sizeof record.call_site) != nullptr, "call site ends");
+    LOCKSTEP_CHECK(
+        record.state >= LOCKSTEP_RECORD_ENQUEUED && record.state <= LOCKSTEP_RECORD_REMOTE_ERROR,
+        "state");
+    LOCKSTEP_CHECK(std::memchr(record.call_site, 0, sizeof record.call_site) != nullptr,
+                   "call site ends");
   }
   return 0;
 }

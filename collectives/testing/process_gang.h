@@ -25,8 +25,9 @@
 
 namespace lockstep::collectives::testing {
 
-/// Runs ranks as forked processes, each with its member of one host group, for tests that stop or kill them. Start it from
-/// a process with one thread. Confined to the test's thread; what is left of the gang ends with it.
+/// Runs ranks as forked processes, each with its member of one host group, for tests that stop or
+/// kill them. Start it from a process with one thread. Confined to the test's thread; what is left
+/// of the gang ends with it.
 class ProcessGang {
  public:
   /// What the ranks and the test tell each other.
@@ -35,9 +36,10 @@ class ProcessGang {
     std::atomic<int> go{0};
   };
 
-  /// `body` on every rank, whose group's ops have `timeout`. A rank's process ends with 0 when nothing failed in it.
+  /// `body` on every rank, whose group's ops have `timeout`. A rank's process ends with 0 when
+  /// nothing failed in it.
   ProcessGang(int size, base::Duration timeout, const std::function<void(Group&, Board&)>& body)
-      : board_(new (SharedMemory(sizeof(Board))) Board) {
+      : board_(new(SharedMemory(sizeof(Board))) Board) {
     OneSegment segments;
     for (int rank = 0; rank < size; ++rank) {
       std::fflush(nullptr);
@@ -62,8 +64,9 @@ class ProcessGang {
   void Stop(int rank) {
     Signal(rank, SIGSTOP);
     int status = 0;
-    LOCKSTEP_CHECK(waitpid(pids_[static_cast<size_t>(rank)], &status, WUNTRACED) >= 0 && WIFSTOPPED(status),
-                   "the rank lives and stops");
+    LOCKSTEP_CHECK(
+        waitpid(pids_[static_cast<size_t>(rank)], &status, WUNTRACED) >= 0 && WIFSTOPPED(status),
+        "the rank lives and stops");
   }
   /// Waits for the rank's end. Returns its wait status.
   int Reap(int rank) {
@@ -84,7 +87,8 @@ class ProcessGang {
   class OneSegment final : public SegmentSource {
    public:
     OneSegment() : fd_(memfd_create("lockstep-test", MFD_CLOEXEC)) {}
-    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request, base::Duration) override {
+    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
+                                                base::Duration) override {
       LOCKSTEP_CHECK(ftruncate(fd_.get(), static_cast<off_t>(request.bytes)) == 0, "memory");
       return Segment::Map(fd_, request.bytes);
     }
@@ -94,7 +98,8 @@ class ProcessGang {
   };
 
   static void* SharedMemory(size_t bytes) {
-    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* const memory =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     LOCKSTEP_CHECK(memory != MAP_FAILED, "memory");
     return memory;
   }
@@ -102,7 +107,8 @@ class ProcessGang {
   [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, SegmentSource& segments,
                             const std::function<void(Group&, Board&)>& body) {
     alarm(50);
-    HostGroup::Config config{.job = "test", .host = "here", .rank = base::GroupRank(rank), .timeout = timeout};
+    HostGroup::Config config{
+        .job = "test", .host = "here", .rank = base::GroupRank(rank), .timeout = timeout};
     for (int member = 0; member < size; ++member) config.world_ranks.emplace_back(member);
     {
       const auto group = HostGroup::Create(std::move(config), segments);

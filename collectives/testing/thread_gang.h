@@ -16,8 +16,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// Runs ranks as threads of this process, each with its member of one host group over shared memory that all of them
-/// see. Confined to the test's thread.
+/// Runs ranks as threads of this process, each with its member of one host group over shared memory
+/// that all of them see. Confined to the test's thread.
 ///
 ///   ThreadGang(4).Run([](Group& group) { ASSERT_OK(group.Barrier()->Wait()); });
 class ThreadGang {
@@ -27,7 +27,9 @@ class ThreadGang {
   }
   /// A part of a larger world.
   explicit ThreadGang(std::vector<base::Rank> world_ranks)
-      : size_(static_cast<int>(world_ranks.size())), attempts_(world_ranks.size()), world_ranks_(std::move(world_ranks)) {}
+      : size_(static_cast<int>(world_ranks.size())),
+        attempts_(world_ranks.size()),
+        world_ranks_(std::move(world_ranks)) {}
 
   base::Duration timeout = std::chrono::seconds(60);
   base::Duration join_timeout = std::chrono::seconds(60);
@@ -51,8 +53,8 @@ class ThreadGang {
     return HostGroup::Create(ConfigFor(rank, ++attempts_[static_cast<size_t>(rank)]), segments_);
   }
 
-  /// `body` on every rank's thread, with its member; the members end when all bodies have (else a body that is done
-  /// first would tell the others that it left).
+  /// `body` on every rank's thread, with its member; the members end when all bodies have (else a
+  /// body that is done first would tell the others that it left).
   void Run(const std::function<void(Group&)>& body) {
     std::vector<std::unique_ptr<HostGroup>> members(static_cast<size_t>(size_));
     std::vector<std::thread> threads;

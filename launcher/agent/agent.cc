@@ -6,7 +6,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -153,7 +152,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   bool started_told_ = false;
   bool trouble_told_ = false;
   bool folder_failed_ = false;  // of this round
-  bool finishing_ = false;               // the job has ended; only output is left to write
+  bool finishing_ = false;      // the job has ended; only output is left to write
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::optional<net::PortClaim> port_;
@@ -279,12 +278,11 @@ void Agent::LogJobStarted() {
 int Agent::GiveUp(const base::Status& why) {
   std::fprintf(stderr, "lockstep: %s\n", why.ToString().c_str());
   const int exit_status = ExitStatusOf(why);
-  const proto::Verdict verdict =
-      MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round(), exit_status,
-                              why.ToString(), FactsOf(nullptr));
+  const proto::Verdict verdict = MakeVerdictWithoutRanks(
+      proto::Verdict::LAUNCH_FAILED, round(), exit_status, why.ToString(), FactsOf(nullptr));
   config_.state.set_exit_code(exit_status);
-  for (const base::Status& written : {config_.directory.WriteVerdict(VerdictJson(verdict)),
-                                      WriteState(proto::JOB_PHASE_ENDED)}) {
+  for (const base::Status& written :
+       {config_.directory.WriteVerdict(VerdictJson(verdict)), WriteState(proto::JOB_PHASE_ENDED)}) {
     if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
   }
   return exit_status;

@@ -29,8 +29,9 @@ constexpr base::Duration kAcceptRetry = std::chrono::milliseconds(50);
 
 base::Status CheckLength(const char* what, const std::string& text, size_t capacity) {
   if (text.size() < capacity) return base::OkStatus();
-  return base::InvalidArgumentError(std::string("serving ranks: ") + what + " has " + std::to_string(text.size()) +
-                                    " bytes; at most " + std::to_string(capacity - 1) + " can be told to them");
+  return base::InvalidArgumentError(std::string("serving ranks: ") + what + " has " +
+                                    std::to_string(text.size()) + " bytes; at most " +
+                                    std::to_string(capacity - 1) + " can be told to them");
 }
 
 void CopyText(const std::string& text, char* to, size_t capacity) {
@@ -40,7 +41,8 @@ void CopyText(const std::string& text, char* to, size_t capacity) {
 // Takes the same time wherever the first difference lies.
 bool SameCookie(const uint8_t* a, const uint8_t* b) {
   unsigned difference = 0;
-  for (size_t i = 0; i < LOCKSTEP_ATTACH_COOKIE_BYTES; ++i) difference |= static_cast<unsigned>(a[i] ^ b[i]);
+  for (size_t i = 0; i < LOCKSTEP_ATTACH_COOKIE_BYTES; ++i)
+    difference |= static_cast<unsigned>(a[i] ^ b[i]);
   return difference == 0;
 }
 
@@ -57,13 +59,19 @@ base::Result<std::unique_ptr<AttachServer>> AttachServer::Create(Config config, 
   RETURN_IF_ERROR(CheckLength("the host's name", config.host, sizeof(lockstep_attach_world::host)));
   RETURN_IF_ERROR(CheckLength("the checkpoint folder", config.checkpoint_directory,
                               sizeof(lockstep_attach_world::checkpoint_directory)));
-  ASSIGN_OR_RETURN(base::UniqueFd listener, net::ListenUnix(config.socket_path, net::UnixSocketKind::kPackets));
-  return std::unique_ptr<AttachServer>(new AttachServer(std::move(config), loop, std::move(listener)));
+  ASSIGN_OR_RETURN(base::UniqueFd listener,
+                   net::ListenUnix(config.socket_path, net::UnixSocketKind::kPackets));
+  return std::unique_ptr<AttachServer>(
+      new AttachServer(std::move(config), loop, std::move(listener)));
 }
 
 AttachServer::AttachServer(Config config, event::Loop& loop, base::UniqueFd listener)
-    : config_(std::move(config)), loop_(loop), listener_(std::move(listener)), boot_id_(config_.boot_id) {
-  accept_watch_ = loop_.Watch(listener_.get(), {.readable = true}, [this](event::Readiness) { OnConnecting(); });
+    : config_(std::move(config)),
+      loop_(loop),
+      listener_(std::move(listener)),
+      boot_id_(config_.boot_id) {
+  accept_watch_ = loop_.Watch(listener_.get(), {.readable = true},
+                              [this](event::Readiness) { OnConnecting(); });
 }
 
 AttachServer::~AttachServer() {
@@ -71,16 +79,20 @@ AttachServer::~AttachServer() {
   ::unlink(config_.socket_path.c_str());
 }
 
-// ------------------------------------------------------------------------------------------------------ the agent's side
+// ------------------------------------------------------------------------------------------------------
+// the agent's side
 
 std::string AttachServer::AddRank(const RankWorld& world) {
   seq_.AssertHeld();
-  LOCKSTEP_CHECK(world.world_size >= 1 && world.rank.value() >= 0 && world.rank.value() < world.world_size,
-                 "a rank lies in its world");
+  LOCKSTEP_CHECK(
+      world.world_size >= 1 && world.rank.value() >= 0 && world.rank.value() < world.world_size,
+      "a rank lies in its world");
   Member member{.world = world};
-  // 32 bytes come whole: getrandom is only short above 256, and blocks only before the machine is up.
+  // 32 bytes come whole: getrandom is only short above 256, and blocks only before the machine is
+  // up.
   const ssize_t random_bytes = getrandom(member.cookie.data(), member.cookie.size(), 0);
-  LOCKSTEP_CHECK(random_bytes == static_cast<ssize_t>(member.cookie.size()), "the kernel gives random bytes");
+  LOCKSTEP_CHECK(random_bytes == static_cast<ssize_t>(member.cookie.size()),
+                 "the kernel gives random bytes");
   char text[2 * LOCKSTEP_ATTACH_COOKIE_BYTES + 1];
   lockstep_attach_encode_cookie(member.cookie.data(), text);
   std::vector<uint64_t> stale;
@@ -120,7 +132,8 @@ int AttachServer::RecorderFd(base::Rank rank) const {
   return it != members_.end() ? it->second.ring.get() : -1;
 }
 
-// ---------------------------------------------------------------------------------------------------------- connections
+// ----------------------------------------------------------------------------------------------------------
+// connections
 
 void AttachServer::OnConnecting() {
   seq_.AssertHeld();
@@ -129,7 +142,8 @@ void AttachServer::OnConnecting() {
     if (!accepted.ok()) {
       // No descriptor is free. Asking again at once would only burn the loop.
       loop_.SetInterest(accept_watch_, {});
-      accept_again_ = loop_.After(kAcceptRetry, [this] { loop_.SetInterest(accept_watch_, {.readable = true}); });
+      accept_again_ = loop_.After(kAcceptRetry,
+                                  [this] { loop_.SetInterest(accept_watch_, {.readable = true}); });
       return;
     }
     if (!accepted->valid()) return;
@@ -143,8 +157,9 @@ void AttachServer::OnConnecting() {
       Refuse(id, ours);
       continue;
     }
-    connection.watch = loop_.Watch(connection.socket.get(), {.readable = true},
-                                   [this, id](event::Readiness readiness) { OnReady(id, readiness); });
+    connection.watch =
+        loop_.Watch(connection.socket.get(), {.readable = true},
+                    [this, id](event::Readiness readiness) { OnReady(id, readiness); });
     connection.hello_timer = loop_.After(config_.limits.hello_timeout, [this, id] { Drop(id); });
   }
   loop_.SetInterest(accept_watch_, {});  // Drop() looks again
@@ -162,13 +177,16 @@ void AttachServer::OnReady(uint64_t id, event::Readiness readiness) {
     const auto it = connections_.find(id);
     if (it == connections_.end()) return;
     lockstep_attach_message message;
-    const ssize_t length = recv(it->second.socket.get(), &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
+    const ssize_t length =
+        recv(it->second.socket.get(), &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
     if (length < 0 && errno == EINTR) continue;
     if (length < 0 && errno == EAGAIN) break;
     if (length <= 0) return Drop(id);  // the rank has closed
-    if (const char* const wrong = lockstep_attach_check(&message, static_cast<size_t>(length), LOCKSTEP_ATTACH_FROM_RANK)) {
-      return Refuse(id, base::InvalidArgumentError(std::string("the agent cannot use this message: ") + wrong +
-                                                   "; build the program with the same release as the agent"));
+    if (const char* const wrong = lockstep_attach_check(&message, static_cast<size_t>(length),
+                                                        LOCKSTEP_ATTACH_FROM_RANK)) {
+      return Refuse(id, base::InvalidArgumentError(
+                            std::string("the agent cannot use this message: ") + wrong +
+                            "; build the program with the same release as the agent"));
     }
     if (!OnMessage(id, message)) return;
   }
@@ -180,11 +198,13 @@ bool AttachServer::OnMessage(uint64_t id, const lockstep_attach_message& message
   const bool greeted = connections_.at(id).rank.has_value();
   const bool is_hello = message.header.type == LOCKSTEP_ATTACH_HELLO;
   if (greeted == is_hello) {
-    Refuse(id, base::FailedPreconditionError("the first message of a rank, and only that one, is its hello"));
+    Refuse(id, base::FailedPreconditionError(
+                   "the first message of a rank, and only that one, is its hello"));
     return false;
   }
   if (is_hello) return OnHello(id, message.hello);
-  if (message.header.type == LOCKSTEP_ATTACH_SEGMENT_REQUEST) return OnSegmentRequest(id, message.segment_request);
+  if (message.header.type == LOCKSTEP_ATTACH_SEGMENT_REQUEST)
+    return OnSegmentRequest(id, message.segment_request);
   return OnProgress(id, message.progress);
 }
 
@@ -199,7 +219,8 @@ void AttachServer::Refuse(uint64_t id, const base::Status& why) {
   Drop(id);
 }
 
-// ---------------------------------------------------------------------------------------------------------- hello
+// ----------------------------------------------------------------------------------------------------------
+// hello
 
 AttachServer::Member* AttachServer::FindByCookie(const uint8_t* cookie) {
   Member* found = nullptr;
@@ -212,24 +233,27 @@ AttachServer::Member* AttachServer::FindByCookie(const uint8_t* cookie) {
 bool AttachServer::OnHello(uint64_t id, const lockstep_attach_hello& hello) {
   if (lockstep_attach_agree(&hello) == 0) {
     Refuse(id, base::FailedPreconditionError(
-                   "the program speaks the attach protocol's versions " + std::to_string(hello.lowest_version) + " to " +
+                   "the program speaks the attach protocol's versions " +
+                   std::to_string(hello.lowest_version) + " to " +
                    std::to_string(hello.highest_version) + ", this agent " +
-                   std::to_string(LOCKSTEP_ATTACH_LOWEST_VERSION) + " to " + std::to_string(LOCKSTEP_ATTACH_VERSION) +
+                   std::to_string(LOCKSTEP_ATTACH_LOWEST_VERSION) + " to " +
+                   std::to_string(LOCKSTEP_ATTACH_VERSION) +
                    "; use releases of program and `lockstep` that are closer to each other"));
     return false;
   }
   Member* const member = FindByCookie(hello.cookie);
   if (member == nullptr) {
-    Refuse(id, base::UnauthenticatedError("the cookie names no rank of the round in force; a process of an ended round, "
-                                          "or LOCKSTEP_COOKIE was changed"));
+    Refuse(id, base::UnauthenticatedError(
+                   "the cookie names no rank of the round in force; a process of an ended round, "
+                   "or LOCKSTEP_COOKIE was changed"));
     return false;
   }
   const base::Rank rank = member->world.rank;
   const auto of_rank = std::count_if(connections_.begin(), connections_.end(),
                                      [&](const auto& entry) { return entry.second.rank == rank; });
   if (of_rank >= config_.limits.connections_per_rank) {
-    Refuse(id, base::ResourceExhaustedError("rank " + rank.ToString() + " is attached " + std::to_string(of_rank) +
-                                            " times already, the limit"));
+    Refuse(id, base::ResourceExhaustedError("rank " + rank.ToString() + " is attached " +
+                                            std::to_string(of_rank) + " times already, the limit"));
     return false;
   }
   if (base::Status made = PrepareRing(*member); !made.ok()) {
@@ -255,8 +279,11 @@ base::Status AttachServer::PrepareRing(Member& member) {
   if (member.ring.valid()) return base::OkStatus();
   const size_t bytes = collectives::RingBytes();
   base::UniqueFd ring(lockstep_shared_memory_create("lockstep-recorder", bytes));
-  if (!ring.valid()) return base::ErrnoStatus(errno, "making the recorder ring of rank " + member.world.rank.ToString());
-  void* const header = mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring.get(), 0);
+  if (!ring.valid())
+    return base::ErrnoStatus(errno,
+                             "making the recorder ring of rank " + member.world.rank.ToString());
+  void* const header =
+      mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring.get(), 0);
   if (header == MAP_FAILED) return base::ErrnoStatus(errno, "mapping a recorder ring's header");
   if (boot_id_.empty()) boot_id_ = ReadBootId();
   collectives::FormatRing({.job = config_.job_id,
@@ -287,25 +314,30 @@ bool AttachServer::SendWorld(Connection& connection, const Member& member) {
   world.ring_bytes = collectives::RingBytes();
   CopyText(config_.job_id, world.job, sizeof world.job);
   CopyText(config_.host, world.host, sizeof world.host);
-  CopyText(config_.checkpoint_directory, world.checkpoint_directory, sizeof world.checkpoint_directory);
+  CopyText(config_.checkpoint_directory, world.checkpoint_directory,
+           sizeof world.checkpoint_directory);
   return Send(connection, &world, sizeof world, member.ring.get());
 }
 
-// ---------------------------------------------------------------------------------------------------------- requests
+// ----------------------------------------------------------------------------------------------------------
+// requests
 
 base::Status AttachServer::MaySegments(const Connection& connection,
                                        const lockstep_attach_segment_request& request) const {
   const base::Round round = members_.at(*connection.rank).world.round;
   if (request.epoch != round.value()) {
-    return base::FailedPreconditionError("shared memory was asked for in epoch " + std::to_string(request.epoch) +
-                                         ", but round " + round.ToString() + " is in force");
+    return base::FailedPreconditionError("shared memory was asked for in epoch " +
+                                         std::to_string(request.epoch) + ", but round " +
+                                         round.ToString() + " is in force");
   }
   for (const auto& [id, other] : connections_) {
-    if (!other.has_segments || other.rank != connection.rank || other.pid == connection.pid) continue;
-    return base::AlreadyExistsError("process " + std::to_string(connection.pid) + " asks for the groups of rank " +
-                                    connection.rank->ToString() + ", and process " + std::to_string(other.pid) +
-                                    " has them; one process is the rank, and a helper that it starts must not inherit "
-                                    "LOCKSTEP_COOKIE when it makes groups too");
+    if (!other.has_segments || other.rank != connection.rank || other.pid == connection.pid)
+      continue;
+    return base::AlreadyExistsError(
+        "process " + std::to_string(connection.pid) + " asks for the groups of rank " +
+        connection.rank->ToString() + ", and process " + std::to_string(other.pid) +
+        " has them; one process is the rank, and a helper that it starts must not inherit "
+        "LOCKSTEP_COOKIE when it makes groups too");
   }
   return base::OkStatus();
 }
@@ -317,9 +349,10 @@ base::Result<AttachServer::Segments::iterator> AttachServer::FindSegment(
     const SharedSegment& segment = it->second;
     if (segment.bytes == request.bytes && segment.member_count == request.member_count) return it;
     return base::FailedPreconditionError(
-        "the members of one group ask for different memory: " + std::to_string(request.bytes) + " bytes for " +
-        std::to_string(request.member_count) + " members, and before " + std::to_string(segment.bytes) + " bytes for " +
-        std::to_string(segment.member_count) + "; do all ranks run the same program?");
+        "the members of one group ask for different memory: " + std::to_string(request.bytes) +
+        " bytes for " + std::to_string(request.member_count) + " members, and before " +
+        std::to_string(segment.bytes) + " bytes for " + std::to_string(segment.member_count) +
+        "; do all ranks run the same program?");
   }
   const Limits& limits = config_.limits;
   if (segments_.size() >= static_cast<size_t>(limits.segments_held) ||
@@ -327,15 +360,19 @@ base::Result<AttachServer::Segments::iterator> AttachServer::FindSegment(
     return base::ResourceExhaustedError(
         "no more shared memory for groups that not all members have come to: there are " +
         std::to_string(segments_.size()) + ", of " + std::to_string(segment_bytes_) + " bytes, " +
-        std::to_string(request.bytes) + " were asked for, and " + std::to_string(limits.segments_held) + " groups of " +
+        std::to_string(request.bytes) + " were asked for, and " +
+        std::to_string(limits.segments_held) + " groups of " +
         std::to_string(limits.segment_bytes_held) + " bytes are the limit");
   }
   base::UniqueFd memory(lockstep_shared_memory_create("lockstep-group", request.bytes));
   if (!memory.valid()) {
-    return base::ErrnoStatus(errno, "making shared memory of " + std::to_string(request.bytes) + " bytes for a group");
+    return base::ErrnoStatus(
+        errno, "making shared memory of " + std::to_string(request.bytes) + " bytes for a group");
   }
   segment_bytes_ += request.bytes;
-  return segments_.emplace(key, SharedSegment{request.bytes, request.member_count, std::move(memory), {}}).first;
+  return segments_
+      .emplace(key, SharedSegment{request.bytes, request.member_count, std::move(memory), {}})
+      .first;
 }
 
 bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request) {
@@ -368,11 +405,13 @@ bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_r
 
 bool AttachServer::OnProgress(uint64_t id, const lockstep_attach_progress& progress) {
   const Member& member = members_.at(*connections_.at(id).rank);
-  if (config_.on_progress) config_.on_progress(member.world.rank, member.world.incarnation, progress.step);
+  if (config_.on_progress)
+    config_.on_progress(member.world.rank, member.world.incarnation, progress.step);
   return connections_.contains(id);  // the callback may have ended the round
 }
 
-// ---------------------------------------------------------------------------------------------------------- notices
+// ----------------------------------------------------------------------------------------------------------
+// notices
 
 void AttachServer::Notify(bool Notices::* notice) {
   std::vector<uint64_t> broken;
@@ -384,7 +423,8 @@ void AttachServer::Notify(bool Notices::* notice) {
   for (const uint64_t id : broken) Drop(id);
 }
 
-// Notices are few, and a repeated one replaces the one before: what a full socket refuses waits as one bit each.
+// Notices are few, and a repeated one replaces the one before: what a full socket refuses waits as
+// one bit each.
 bool AttachServer::SendDueNotices(Connection& connection) {
   const auto send_if = [&](bool& due, const auto& message) {
     if (!due) return true;
@@ -397,16 +437,18 @@ bool AttachServer::SendDueNotices(Connection& connection) {
   lockstep_attach_stop stop{};
   lockstep_attach_set_header(&stop.header, LOCKSTEP_ATTACH_STOP, sizeof stop);
   if (stop_grace_) {
-    stop.grace_ms =
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(*stop_grace_).count());
+    stop.grace_ms = static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(*stop_grace_).count());
   }
   lockstep_attach_checkpoint checkpoint{};
   lockstep_attach_set_header(&checkpoint.header, LOCKSTEP_ATTACH_CHECKPOINT, sizeof checkpoint);
   checkpoint.number = checkpoint_number_;
-  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint)) return false;
+  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint))
+    return false;
   if (connection.due.any() != connection.watches_writable) {
     connection.watches_writable = connection.due.any();
-    loop_.SetInterest(connection.watch, {.readable = true, .writable = connection.watches_writable});
+    loop_.SetInterest(connection.watch,
+                      {.readable = true, .writable = connection.watches_writable});
   }
   return true;
 }

@@ -35,9 +35,9 @@ using base::Incarnation;
 using base::Rank;
 using base::Round;
 using base::testing::StatusIs;
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 constexpr uint32_t kTimeoutMs = 10'000;
 
@@ -113,12 +113,14 @@ class AttachServerTest : public ::testing::Test {
 
   std::unique_ptr<Client> Attach(const std::string& cookie, uint32_t timeout_ms = kTimeoutMs) {
     auto client = std::make_unique<Client>();
-    client->result = lockstep_attach_open(config.socket_path.c_str(), cookie.c_str(), timeout_ms, &client->attach,
-                                          &client->world, &client->ring, &client->error);
+    client->result =
+        lockstep_attach_open(config.socket_path.c_str(), cookie.c_str(), timeout_ms,
+                             &client->attach, &client->world, &client->ring, &client->error);
     return client;
   }
 
-  static int AskForSegment(Client& client, uint64_t bytes, uint32_t epoch, int* fd, uint64_t group = 9) {
+  static int AskForSegment(Client& client, uint64_t bytes, uint32_t epoch, int* fd,
+                           uint64_t group = 9) {
     lockstep_attach_segment_request request{};
     request.group_id = group;
     request.bytes = bytes;
@@ -129,7 +131,8 @@ class AttachServerTest : public ::testing::Test {
   }
 
   static bool Eventually(const std::function<bool()>& holds) {
-    for (const auto limit = std::chrono::steady_clock::now() + seconds(10); std::chrono::steady_clock::now() < limit;) {
+    for (const auto limit = std::chrono::steady_clock::now() + seconds(10);
+         std::chrono::steady_clock::now() < limit;) {
       if (holds()) return true;
       std::this_thread::yield();
     }
@@ -167,7 +170,8 @@ TEST_F(AttachServerTest, ARankGetsItsWorldAndRing) {
   EXPECT_EQ(client->world.restart_count, 3u);
   EXPECT_STREQ(client->world.job, "job-1");
   EXPECT_STREQ(client->world.checkpoint_directory, "/data/checkpoints");
-  ASSERT_OK_AND_ASSIGN(const collectives::RingContent ring, collectives::ReadRingFrom(client->ring));
+  ASSERT_OK_AND_ASSIGN(const collectives::RingContent ring,
+                       collectives::ReadRingFrom(client->ring));
   EXPECT_EQ(ring.head.rank, 1);
   EXPECT_EQ(ring.head.host, "node-a");
   EXPECT_FALSE(ring.head.boot_id.empty());
@@ -206,7 +210,8 @@ TEST_F(AttachServerTest, AnotherUsersProcessIsRefusedAndToldWhy) {
       const auto client = Attach(cookie);
       if (client->result != LOCKSTEP_ATTACH_REJECTED) _exit(2);
       if (client->error.status != static_cast<uint32_t>(Code::kPermissionDenied)) _exit(3);
-      if (std::strstr(client->error.text, "of user 65534: only user 0 and root") == nullptr) _exit(4);
+      if (std::strstr(client->error.text, "of user 65534: only user 0 and root") == nullptr)
+        _exit(4);
     }
     _exit(0);
   }
@@ -244,7 +249,8 @@ TEST_F(AttachServerTest, MembersThatAskForOneKeyGetOneMemory) {
   for (const int fd : fds) close(fd);
 }
 
-// They were kept to the round's end: at most 1,024 groups a round, and a second one of the same members met the first's.
+// They were kept to the round's end: at most 1,024 groups a round, and a second one of the same
+// members met the first's.
 TEST_F(AttachServerTest, ASegmentIsForgottenOnceAllMembersHaveIt) {
   config.limits.segments_held = 1;
   Start();
@@ -274,25 +280,27 @@ TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroups) {
   int fd = -1;
   ASSERT_EQ(AskForSegment(*client, 8192, 0, &fd), LOCKSTEP_ATTACH_OK);
   close(fd);
-  const auto ask_in_helper = [&] {  // a program that the rank starts, and that knows the rank's cookie
-    const pid_t child = fork();
-    if (child == 0) {
-      const auto helper = Attach(cookie);
-      int helper_fd = -1;
-      const int result = AskForSegment(*helper, 8192, 0, &helper_fd);
-      if (result == LOCKSTEP_ATTACH_OK) _exit(0);
-      _exit(helper->error.status == static_cast<uint32_t>(Code::kAlreadyExists) &&
-                    std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
-                ? 1
-                : 2);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return WEXITSTATUS(status);
-  };
+  const auto ask_in_helper =
+      [&] {  // a program that the rank starts, and that knows the rank's cookie
+        const pid_t child = fork();
+        if (child == 0) {
+          const auto helper = Attach(cookie);
+          int helper_fd = -1;
+          const int result = AskForSegment(*helper, 8192, 0, &helper_fd);
+          if (result == LOCKSTEP_ATTACH_OK) _exit(0);
+          _exit(helper->error.status == static_cast<uint32_t>(Code::kAlreadyExists) &&
+                        std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
+                    ? 1
+                    : 2);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        return WEXITSTATUS(status);
+      };
   EXPECT_EQ(ask_in_helper(), 1);
   client.reset();
-  EXPECT_TRUE(Eventually([&] { return ask_in_helper() == 0; })) << "the next program of the same rank";
+  EXPECT_TRUE(Eventually([&] { return ask_in_helper() == 0; }))
+      << "the next program of the same rank";
 }
 
 TEST_F(AttachServerTest, SegmentsThatDoNotAgreeAreRefused) {
@@ -318,7 +326,8 @@ TEST_F(AttachServerTest, SegmentsAreBoundedInNumberAndBytes) {
   EXPECT_EQ(AskForSegment(*client, 10'001, 0, &fd, 1), LOCKSTEP_ATTACH_REJECTED);
   EXPECT_EQ(client->error.status, static_cast<uint32_t>(Code::kResourceExhausted));
   for (const uint64_t group : {1, 2}) {
-    EXPECT_EQ(AskForSegment(*client, 5000, 0, &fd, group), LOCKSTEP_ATTACH_OK) << client->error.text;
+    EXPECT_EQ(AskForSegment(*client, 5000, 0, &fd, group), LOCKSTEP_ATTACH_OK)
+        << client->error.text;
     close(fd);
   }
   EXPECT_EQ(AskForSegment(*client, 1, 0, &fd, 3), LOCKSTEP_ATTACH_REJECTED);
@@ -372,7 +381,9 @@ TEST_F(AttachServerTest, NoticesReachTheRanksAlsoTheLateOne) {
   EXPECT_EQ(notices.checkpoint_number, 2u);
 
   const auto late = Attach(late_cookie);
-  EXPECT_TRUE(Eventually([&] { return lockstep_attach_poll(late->attach, &notices) == LOCKSTEP_ATTACH_OK && notices.stop; }));
+  EXPECT_TRUE(Eventually([&] {
+    return lockstep_attach_poll(late->attach, &notices) == LOCKSTEP_ATTACH_OK && notices.stop;
+  }));
   EXPECT_EQ(notices.checkpoint_number, 0u);
 }
 
@@ -471,7 +482,8 @@ TEST_F(AttachServerTest, TextsThatDoNotFitAreRefusedAtTheStart) {
   config.socket_path = folder_ + "/t";
   config.host = std::string(256, 'h');
   OnLoop([&] {
-    EXPECT_THAT(AttachServer::Create(config, *loop_), StatusIs(Code::kInvalidArgument, HasSubstr("256 bytes")));
+    EXPECT_THAT(AttachServer::Create(config, *loop_),
+                StatusIs(Code::kInvalidArgument, HasSubstr("256 bytes")));
   });
   config.socket_path = folder_ + "/s";
 }
@@ -483,9 +495,10 @@ TEST_F(AttachServerTest, AForkedChildMayNotUseItsParentsConnection) {
   if (child == 0) {
     lockstep_attach_notices notices;
     int fd = -1;
-    const bool refused = lockstep_attach_send_progress(client->attach, 1) == LOCKSTEP_ATTACH_FORKED &&
-                         lockstep_attach_poll(client->attach, &notices) == LOCKSTEP_ATTACH_FORKED &&
-                         AskForSegment(*client, 4096, 0, &fd) == LOCKSTEP_ATTACH_FORKED;
+    const bool refused =
+        lockstep_attach_send_progress(client->attach, 1) == LOCKSTEP_ATTACH_FORKED &&
+        lockstep_attach_poll(client->attach, &notices) == LOCKSTEP_ATTACH_FORKED &&
+        AskForSegment(*client, 4096, 0, &fd) == LOCKSTEP_ATTACH_FORKED;
     lockstep_attach_close(client->attach);
     _exit(refused ? 0 : 1);
   }
@@ -513,7 +526,8 @@ TEST_F(AttachServerTest, ARingOutlivesTheProcessThatWroteIt) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status)) << status;
   OnLoop([&] {
-    ASSERT_OK_AND_ASSIGN(const collectives::RingContent ring, collectives::ReadRingFrom(server_->RecorderFd(Rank(0))));
+    ASSERT_OK_AND_ASSIGN(const collectives::RingContent ring,
+                         collectives::ReadRingFrom(server_->RecorderFd(Rank(0))));
     ASSERT_EQ(ring.records.size(), 1u);
     EXPECT_EQ(ring.records[0].seq, 77u);
     EXPECT_EQ(ring.head.pid, child);
@@ -526,11 +540,14 @@ TEST(AttachClientTest, EveryCallIsBoundedAndSaysWhatIsWrong) {
   int ring = -1;
   lockstep_attach_error error{};
   const std::string cookie(64, 'a');
-  EXPECT_EQ(lockstep_attach_open("/nonexistent/socket", cookie.c_str(), 100, &client, &world, &ring, &error),
+  EXPECT_EQ(lockstep_attach_open("/nonexistent/socket", cookie.c_str(), 100, &client, &world, &ring,
+                                 &error),
             LOCKSTEP_ATTACH_SYSTEM);
   EXPECT_THAT(error.text, HasSubstr("/nonexistent/socket"));
-  EXPECT_EQ(lockstep_attach_open("/tmp/x", "short", 100, &client, &world, &ring, &error), LOCKSTEP_ATTACH_USAGE);
-  EXPECT_EQ(lockstep_attach_open(std::string(200, 'p').c_str(), cookie.c_str(), 100, &client, &world, &ring, &error),
+  EXPECT_EQ(lockstep_attach_open("/tmp/x", "short", 100, &client, &world, &ring, &error),
+            LOCKSTEP_ATTACH_USAGE);
+  EXPECT_EQ(lockstep_attach_open(std::string(200, 'p').c_str(), cookie.c_str(), 100, &client,
+                                 &world, &ring, &error),
             LOCKSTEP_ATTACH_USAGE);
 
   // An agent that is stopped: its kernel accepts, and nobody answers.

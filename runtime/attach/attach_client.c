@@ -26,10 +26,11 @@ struct lockstep_attach {
   bool closed; /* by the agent */
 };
 
-static int fail(struct lockstep_attach_error* error, int result, int system_error, const char* format, ...)
-    __attribute__((format(printf, 4, 5)));
+static int fail(struct lockstep_attach_error* error, int result, int system_error,
+                const char* format, ...) __attribute__((format(printf, 4, 5)));
 
-static int fail(struct lockstep_attach_error* error, int result, int system_error, const char* format, ...) {
+static int fail(struct lockstep_attach_error* error, int result, int system_error,
+                const char* format, ...) {
   error->system_error = system_error;
   error->status = 0;
   va_list arguments;
@@ -82,8 +83,8 @@ static int send_by(int socket, const void* message, size_t length, int64_t deadl
   }
 }
 
-/* A peer that closes without having read everything makes the next receive say ECONNRESET, once and before what it had
- * sent: why it refused us, for one. */
+/* A peer that closes without having read everything makes the next receive say ECONNRESET, once and
+ * before what it had sent: why it refused us, for one. */
 static ssize_t receive_past_reset(int socket, struct msghdr* envelope) {
   int resets = 0;
   for (;;) {
@@ -92,8 +93,10 @@ static ssize_t receive_past_reset(int socket, struct msghdr* envelope) {
   }
 }
 
-/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there. */
-static int receive_now(int socket, union lockstep_attach_message* message, size_t* length, int* fd) {
+/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there.
+ */
+static int receive_now(int socket, union lockstep_attach_message* message, size_t* length,
+                       int* fd) {
   union {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(sizeof(int))];
@@ -140,14 +143,14 @@ static void take_notice(lockstep_attach* client, const union lockstep_attach_mes
     case LOCKSTEP_ATTACH_CHECKPOINT:
       client->notices.checkpoint_number = message->checkpoint.number;
       break;
-    default: /* an answer that came after its question had timed out */
-      break;
+    default: /* an answer that came after its question had timed out */ break;
   }
 }
 
 /* The next message, checked; notices are taken in on the way when `wanted` is something else. */
-static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms, union lockstep_attach_message* message,
-                      int* fd, struct lockstep_attach_error* error) {
+static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms,
+                      union lockstep_attach_message* message, int* fd,
+                      struct lockstep_attach_error* error) {
   for (;;) {
     size_t length = 0;
     int result = receive_now(client->socket, message, &length, fd);
@@ -155,22 +158,28 @@ static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms, 
       result = await(client->socket, POLLIN, deadline_ms);
       if (result == LOCKSTEP_ATTACH_OK) continue;
     }
-    if (result == LOCKSTEP_ATTACH_TIMEOUT) return fail(error, result, 0, "the agent did not answer in time");
-    if (result == LOCKSTEP_ATTACH_CLOSED) return fail(error, result, 0, "the agent closed the connection");
-    if (result == LOCKSTEP_ATTACH_PROTOCOL) return fail(error, result, 0, "the agent's message is too long");
+    if (result == LOCKSTEP_ATTACH_TIMEOUT)
+      return fail(error, result, 0, "the agent did not answer in time");
+    if (result == LOCKSTEP_ATTACH_CLOSED)
+      return fail(error, result, 0, "the agent closed the connection");
+    if (result == LOCKSTEP_ATTACH_PROTOCOL)
+      return fail(error, result, 0, "the agent's message is too long");
     if (result != LOCKSTEP_ATTACH_OK && errno == EMFILE) {
       return fail(error, result, errno,
-                  "receiving a descriptor from the agent: this process has as many open as RLIMIT_NOFILE allows (raise it: "
+                  "receiving a descriptor from the agent: this process has as many open as "
+                  "RLIMIT_NOFILE allows (raise it: "
                   "ulimit -n N)");
     }
     if (result != LOCKSTEP_ATTACH_OK) return fail(error, result, errno, "receiving from the agent");
     const char* const wrong = lockstep_attach_check(message, length, LOCKSTEP_ATTACH_FROM_AGENT);
-    if (wrong == NULL && (message->header.type == wanted || message->header.type == LOCKSTEP_ATTACH_REFUSED)) {
+    if (wrong == NULL &&
+        (message->header.type == wanted || message->header.type == LOCKSTEP_ATTACH_REFUSED)) {
       return LOCKSTEP_ATTACH_OK;
     }
     if (*fd >= 0) close(*fd);
     *fd = -1;
-    if (wrong != NULL) return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent's message is unusable: %s", wrong);
+    if (wrong != NULL)
+      return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent's message is unusable: %s", wrong);
     take_notice(client, message);
   }
 }
@@ -178,14 +187,16 @@ static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms, 
 static int connect_to(const char* path, int* out, struct lockstep_attach_error* error) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) {
-    return fail(error, LOCKSTEP_ATTACH_USAGE, 0, "the agent's socket path \"%.200s\" is longer than %zu bytes", path,
+    return fail(error, LOCKSTEP_ATTACH_USAGE, 0,
+                "the agent's socket path \"%.200s\" is longer than %zu bytes", path,
                 sizeof address.sun_path - 1);
   }
   strcpy(address.sun_path, path);
   const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return fail(error, LOCKSTEP_ATTACH_SYSTEM, errno, "making a socket for the agent");
   if (connect(fd, (const struct sockaddr*)&address, sizeof address) != 0) {
-    const int reason = errno; /* EAGAIN: the agent's queue of callers is full; the caller tries again */
+    const int reason =
+        errno; /* EAGAIN: the agent's queue of callers is full; the caller tries again */
     close(fd);
     return fail(error, reason == EAGAIN ? LOCKSTEP_ATTACH_BUSY : LOCKSTEP_ATTACH_SYSTEM, reason,
                 "connecting to the agent at %s", path);
@@ -194,7 +205,8 @@ static int connect_to(const char* path, int* out, struct lockstep_attach_error* 
   return LOCKSTEP_ATTACH_OK;
 }
 
-static int connect_by(const char* path, int64_t deadline_ms, int* out, struct lockstep_attach_error* error) {
+static int connect_by(const char* path, int64_t deadline_ms, int* out,
+                      struct lockstep_attach_error* error) {
   for (;;) {
     const int result = connect_to(path, out, error);
     if (result != LOCKSTEP_ATTACH_BUSY) return result;
@@ -204,7 +216,8 @@ static int connect_by(const char* path, int64_t deadline_ms, int* out, struct lo
 }
 
 static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t deadline_ms,
-                     struct lockstep_attach_world* world, int* ring_fd, struct lockstep_attach_error* error) {
+                     struct lockstep_attach_world* world, int* ring_fd,
+                     struct lockstep_attach_error* error) {
   struct lockstep_attach_hello hello;
   memset(&hello, 0, sizeof hello);
   lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
@@ -214,7 +227,8 @@ static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t dea
   int result = send_by(client->socket, &hello, sizeof hello, deadline_ms);
   /* An agent that refused already has closed, but its REFUSED can still be read. */
   if (result != LOCKSTEP_ATTACH_OK && result != LOCKSTEP_ATTACH_CLOSED) {
-    return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0, "saying hello to the agent");
+    return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0,
+                "saying hello to the agent");
   }
   union lockstep_attach_message message;
   int fd = -1;
@@ -232,8 +246,9 @@ static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t dea
   return LOCKSTEP_ATTACH_OK;
 }
 
-int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_ms, lockstep_attach** out,
-                         struct lockstep_attach_world* world, int* ring_fd, struct lockstep_attach_error* error) {
+int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_ms,
+                         lockstep_attach** out, struct lockstep_attach_world* world, int* ring_fd,
+                         struct lockstep_attach_error* error) {
   const int64_t deadline_ms = now_ms() + timeout_ms;
   uint8_t decoded[LOCKSTEP_ATTACH_COOKIE_BYTES];
   if (lockstep_attach_decode_cookie(cookie, decoded) != 0) {
@@ -262,13 +277,15 @@ int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_
 void lockstep_attach_close(lockstep_attach* client) {
   if (client == NULL) return;
   close(client->socket);
-  /* In a child the mutex may be held for ever by a thread that was not copied; destroying it would be undefined. */
+  /* In a child the mutex may be held for ever by a thread that was not copied; destroying it would
+   * be undefined. */
   if (lockstep_fork_guard_is_owner(&client->guard)) pthread_mutex_destroy(&client->mutex);
   lockstep_fork_guard_free(&client->guard);
   free(client);
 }
 
-static int ask_for_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
+static int ask_for_segment(lockstep_attach* client,
+                           const struct lockstep_attach_segment_request* request,
                            int64_t deadline_ms, int* fd, struct lockstep_attach_error* error) {
   struct lockstep_attach_segment_request question = *request;
   lockstep_attach_set_header(&question.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, sizeof question);
@@ -276,13 +293,16 @@ static int ask_for_segment(lockstep_attach* client, const struct lockstep_attach
   question.reserved = 0;
   int result = send_by(client->socket, &question, sizeof question, deadline_ms);
   if (result != LOCKSTEP_ATTACH_OK) {
-    return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0, "asking the agent for shared memory");
+    return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0,
+                "asking the agent for shared memory");
   }
   union lockstep_attach_message message;
   for (;;) {
     result = receive_by(client, LOCKSTEP_ATTACH_SEGMENT, deadline_ms, &message, fd, error);
     if (result != LOCKSTEP_ATTACH_OK) return result;
-    if (message.header.type == LOCKSTEP_ATTACH_SEGMENT && message.segment.request_id == question.request_id) break;
+    if (message.header.type == LOCKSTEP_ATTACH_SEGMENT &&
+        message.segment.request_id == question.request_id)
+      break;
     if (*fd >= 0) close(*fd); /* the answer to a question that was given up */
     *fd = -1;
   }
@@ -297,11 +317,13 @@ static int ask_for_segment(lockstep_attach* client, const struct lockstep_attach
   return LOCKSTEP_ATTACH_OK;
 }
 
-int lockstep_attach_get_segment(lockstep_attach* client, const struct lockstep_attach_segment_request* request,
-                            uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error) {
+int lockstep_attach_get_segment(lockstep_attach* client,
+                                const struct lockstep_attach_segment_request* request,
+                                uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error) {
   *fd = -1;
   if (!lockstep_fork_guard_is_owner(&client->guard)) {
-    return fail(error, LOCKSTEP_ATTACH_FORKED, 0, "a forked child of a rank asked for shared memory");
+    return fail(error, LOCKSTEP_ATTACH_FORKED, 0,
+                "a forked child of a rank asked for shared memory");
   }
   const int64_t deadline_ms = now_ms() + timeout_ms;
   pthread_mutex_lock(&client->mutex); /* held by others for at most their own timeout */

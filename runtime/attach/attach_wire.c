@@ -9,16 +9,22 @@
 
 /* HELLO and REFUSED are read before a version is agreed upon, or because none is. */
 static uint16_t version_of(uint16_t type) {
-  return (uint16_t)(type == LOCKSTEP_ATTACH_HELLO || type == LOCKSTEP_ATTACH_REFUSED ? 0 : LOCKSTEP_ATTACH_VERSION);
+  return (uint16_t)(type == LOCKSTEP_ATTACH_HELLO || type == LOCKSTEP_ATTACH_REFUSED
+                        ? 0
+                        : LOCKSTEP_ATTACH_VERSION);
 }
 
 uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello) {
-  const unsigned highest =
-      hello->highest_version < LOCKSTEP_ATTACH_VERSION ? hello->highest_version : LOCKSTEP_ATTACH_VERSION;
-  return (uint16_t)(highest >= hello->lowest_version && highest >= LOCKSTEP_ATTACH_LOWEST_VERSION ? highest : 0);
+  const unsigned highest = hello->highest_version < LOCKSTEP_ATTACH_VERSION
+                               ? hello->highest_version
+                               : LOCKSTEP_ATTACH_VERSION;
+  return (uint16_t)(highest >= hello->lowest_version && highest >= LOCKSTEP_ATTACH_LOWEST_VERSION
+                        ? highest
+                        : 0);
 }
 
-void lockstep_attach_set_header(struct lockstep_attach_header* header, enum lockstep_attach_type type, size_t length) {
+void lockstep_attach_set_header(struct lockstep_attach_header* header,
+                                enum lockstep_attach_type type, size_t length) {
   header->magic = LOCKSTEP_ATTACH_MAGIC;
   header->type = (uint16_t)type;
   header->version = version_of((uint16_t)type);
@@ -26,23 +32,30 @@ void lockstep_attach_set_header(struct lockstep_attach_header* header, enum lock
   header->reserved = 0;
 }
 
-static int terminated(const char* text, size_t capacity) { return memchr(text, '\0', capacity) != NULL; }
+static int terminated(const char* text, size_t capacity) {
+  return memchr(text, '\0', capacity) != NULL;
+}
 
 static const char* check_hello(const struct lockstep_attach_hello* hello) {
-  if (hello->lowest_version == 0 || hello->lowest_version > hello->highest_version) return "versions out of range";
+  if (hello->lowest_version == 0 || hello->lowest_version > hello->highest_version)
+    return "versions out of range";
   return NULL;
 }
 
 static const char* check_segment_request(const struct lockstep_attach_segment_request* request) {
-  if (request->member_count == 0 || request->member_count > LOCKSTEP_ATTACH_MAX_MEMBERS) return "member count out of range";
+  if (request->member_count == 0 || request->member_count > LOCKSTEP_ATTACH_MAX_MEMBERS)
+    return "member count out of range";
   if (request->member_index >= request->member_count) return "member index beyond the member count";
-  if (request->bytes == 0 || request->bytes > LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES) return "segment size out of range";
+  if (request->bytes == 0 || request->bytes > LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES)
+    return "segment size out of range";
   return NULL;
 }
 
 static const char* check_world(const struct lockstep_attach_world* world) {
-  if (world->world_size < 1 || world->rank < 0 || world->rank >= world->world_size) return "rank beyond the world size";
-  if (world->local_world_size < 1 || world->local_rank < 0 || world->local_rank >= world->local_world_size) {
+  if (world->world_size < 1 || world->rank < 0 || world->rank >= world->world_size)
+    return "rank beyond the world size";
+  if (world->local_world_size < 1 || world->local_rank < 0 ||
+      world->local_rank >= world->local_world_size) {
     return "local rank beyond the local world size";
   }
   if (!terminated(world->job, sizeof world->job) || !terminated(world->host, sizeof world->host) ||
@@ -55,24 +68,15 @@ static const char* check_world(const struct lockstep_attach_world* world) {
 static size_t length_of(uint16_t type, enum lockstep_attach_side* side) {
   *side = type < LOCKSTEP_ATTACH_REFUSED ? LOCKSTEP_ATTACH_FROM_RANK : LOCKSTEP_ATTACH_FROM_AGENT;
   switch (type) {
-    case LOCKSTEP_ATTACH_HELLO:
-      return sizeof(struct lockstep_attach_hello);
-    case LOCKSTEP_ATTACH_SEGMENT_REQUEST:
-      return sizeof(struct lockstep_attach_segment_request);
-    case LOCKSTEP_ATTACH_PROGRESS:
-      return sizeof(struct lockstep_attach_progress);
-    case LOCKSTEP_ATTACH_REFUSED:
-      return sizeof(struct lockstep_attach_refused);
-    case LOCKSTEP_ATTACH_WORLD:
-      return sizeof(struct lockstep_attach_world);
-    case LOCKSTEP_ATTACH_SEGMENT:
-      return sizeof(struct lockstep_attach_segment);
-    case LOCKSTEP_ATTACH_STOP:
-      return sizeof(struct lockstep_attach_stop);
-    case LOCKSTEP_ATTACH_CHECKPOINT:
-      return sizeof(struct lockstep_attach_checkpoint);
-    default:
-      return 0;
+    case LOCKSTEP_ATTACH_HELLO: return sizeof(struct lockstep_attach_hello);
+    case LOCKSTEP_ATTACH_SEGMENT_REQUEST: return sizeof(struct lockstep_attach_segment_request);
+    case LOCKSTEP_ATTACH_PROGRESS: return sizeof(struct lockstep_attach_progress);
+    case LOCKSTEP_ATTACH_REFUSED: return sizeof(struct lockstep_attach_refused);
+    case LOCKSTEP_ATTACH_WORLD: return sizeof(struct lockstep_attach_world);
+    case LOCKSTEP_ATTACH_SEGMENT: return sizeof(struct lockstep_attach_segment);
+    case LOCKSTEP_ATTACH_STOP: return sizeof(struct lockstep_attach_stop);
+    case LOCKSTEP_ATTACH_CHECKPOINT: return sizeof(struct lockstep_attach_checkpoint);
+    default: return 0;
   }
 }
 
@@ -87,18 +91,18 @@ const char* lockstep_attach_check(const union lockstep_attach_message* message, 
   if (expected == 0 || sender != side) return "message of an unexpected type";
   if (length != expected || header->length != expected) return "message of a wrong length";
   switch (header->type) {
-    case LOCKSTEP_ATTACH_HELLO:
-      return check_hello(&message->hello);
-    case LOCKSTEP_ATTACH_SEGMENT_REQUEST:
-      return check_segment_request(&message->segment_request);
-    case LOCKSTEP_ATTACH_WORLD:
-      return check_world(&message->world);
+    case LOCKSTEP_ATTACH_HELLO: return check_hello(&message->hello);
+    case LOCKSTEP_ATTACH_SEGMENT_REQUEST: return check_segment_request(&message->segment_request);
+    case LOCKSTEP_ATTACH_WORLD: return check_world(&message->world);
     case LOCKSTEP_ATTACH_REFUSED:
-      return terminated(message->refused.text, sizeof message->refused.text) ? NULL : "text without an end";
+      return terminated(message->refused.text, sizeof message->refused.text)
+                 ? NULL
+                 : "text without an end";
     case LOCKSTEP_ATTACH_SEGMENT:
-      return terminated(message->segment.text, sizeof message->segment.text) ? NULL : "text without an end";
-    default:
-      return NULL;
+      return terminated(message->segment.text, sizeof message->segment.text)
+                 ? NULL
+                 : "text without an end";
+    default: return NULL;
   }
 }
 
@@ -111,7 +115,8 @@ static int hex_value(char digit) {
 int lockstep_attach_decode_cookie(const char* text, uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES]) {
   for (size_t i = 0; i < LOCKSTEP_ATTACH_COOKIE_BYTES; ++i) {
     const int high = hex_value(text[2 * i]);
-    const int low = high < 0 ? -1 : hex_value(text[2 * i + 1]); /* the first bad digit may be the text's end */
+    const int low =
+        high < 0 ? -1 : hex_value(text[2 * i + 1]); /* the first bad digit may be the text's end */
     if (low < 0) return -1;
     cookie[i] = (uint8_t)(high << 4 | low);
   }

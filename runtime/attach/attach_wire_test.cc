@@ -13,7 +13,8 @@ namespace {
 
 lockstep_attach_message SegmentRequest() {
   lockstep_attach_message message{};
-  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, sizeof message.segment_request);
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST,
+                             sizeof message.segment_request);
   message.segment_request.bytes = 4096;
   message.segment_request.member_count = 4;
   message.segment_request.member_index = 3;
@@ -28,7 +29,8 @@ std::string WrongIn(const lockstep_attach_message& message, size_t length,
 
 TEST(AttachWireTest, CAndCppSeeTheSameLayout) {
   const std::vector<size_t> cpp = {LOCKSTEP_ATTACH_LAYOUT};
-  const std::vector<size_t> c(lockstep_attach_c_layout, lockstep_attach_c_layout + lockstep_attach_c_layout_count);
+  const std::vector<size_t> c(lockstep_attach_c_layout,
+                              lockstep_attach_c_layout + lockstep_attach_c_layout_count);
   EXPECT_EQ(c, cpp);
 }
 
@@ -72,7 +74,8 @@ TEST(AttachWireTest, TheHighestCommonVersionIsTaken) {
   message.hello.highest_version = 2;
   EXPECT_EQ(WrongIn(message, sizeof message.hello), "versions out of range");
   message.hello.highest_version = 9;
-  EXPECT_EQ(WrongIn(message, sizeof message.hello), "") << "whether there is a common one is the agent's to say";
+  EXPECT_EQ(WrongIn(message, sizeof message.hello), "")
+      << "whether there is a common one is the agent's to say";
 }
 
 TEST(AttachWireTest, AGoodMessagePasses) {
@@ -84,7 +87,8 @@ TEST(AttachWireTest, EachWrongFieldIsNamed) {
   const size_t length = sizeof(lockstep_attach_segment_request);
   EXPECT_EQ(WrongIn(SegmentRequest(), 15), "message shorter than its header");
   EXPECT_EQ(WrongIn(SegmentRequest(), length - 1), "message of a wrong length");
-  EXPECT_EQ(WrongIn(SegmentRequest(), length, LOCKSTEP_ATTACH_FROM_AGENT), "message of an unexpected type");
+  EXPECT_EQ(WrongIn(SegmentRequest(), length, LOCKSTEP_ATTACH_FROM_AGENT),
+            "message of an unexpected type");
   auto message = SegmentRequest();
   message.header.magic = 1;
   EXPECT_NE(WrongIn(message, length).find("magic"), std::string::npos);
@@ -113,7 +117,8 @@ TEST(AttachWireTest, TextsOfTheAgentMustEnd) {
   message.world.world_size = message.world.local_world_size = 1;
   EXPECT_EQ(WrongIn(message, sizeof message.world, LOCKSTEP_ATTACH_FROM_AGENT), "");
   std::memset(message.world.host, 'x', sizeof message.world.host);
-  EXPECT_EQ(WrongIn(message, sizeof message.world, LOCKSTEP_ATTACH_FROM_AGENT), "text without an end");
+  EXPECT_EQ(WrongIn(message, sizeof message.world, LOCKSTEP_ATTACH_FROM_AGENT),
+            "text without an end");
 }
 
 TEST(AttachWireTest, CookiesTravelAsText) {
@@ -126,7 +131,8 @@ TEST(AttachWireTest, CookiesTravelAsText) {
   EXPECT_EQ(std::memcmp(cookie, decoded, sizeof cookie), 0);
 
   const std::string good(text);
-  for (const std::string& bad : {std::string(), good.substr(1), good + "0", "g" + good.substr(1), good.substr(2) + "A0"}) {
+  for (const std::string& bad :
+       {std::string(), good.substr(1), good + "0", "g" + good.substr(1), good.substr(2) + "A0"}) {
     EXPECT_EQ(lockstep_attach_decode_cookie(bad.c_str(), decoded), -1) << bad;
   }
 }

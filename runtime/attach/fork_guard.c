@@ -8,7 +8,8 @@ void lockstep_fork_guard_init(struct lockstep_fork_guard* guard) {
   guard->page = NULL;
   guard->owner = getpid();
   const size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
-  unsigned char* page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  unsigned char* page =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return;
   if (madvise(page, bytes, MADV_WIPEONFORK) != 0) {
     munmap(page, bytes);
@@ -23,4 +24,6 @@ void lockstep_fork_guard_free(struct lockstep_fork_guard* guard) {
   guard->page = NULL;
 }
 
-bool lockstep_fork_guard_pid_matches(const struct lockstep_fork_guard* guard) { return getpid() == guard->owner; }
+bool lockstep_fork_guard_pid_matches(const struct lockstep_fork_guard* guard) {
+  return getpid() == guard->owner;
+}

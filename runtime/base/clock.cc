@@ -24,8 +24,8 @@ std::string FormatUtc(WallTime time) {
   tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[96];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-                parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", parts.tm_year + 1900,
+                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
                 static_cast<int>(micros % 1'000'000));
   return text;
 }
@@ -43,7 +43,8 @@ std::string FormatDuration(Duration duration) {
   } else if (seconds < 60) {
     std::snprintf(text, sizeof text, "%.3gs", seconds);
   } else if (seconds < 3600) {
-    std::snprintf(text, sizeof text, "%dm%02ds", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
+    std::snprintf(text, sizeof text, "%dm%02ds", static_cast<int>(seconds) / 60,
+                  static_cast<int>(seconds) % 60);
   } else {
     std::snprintf(text, sizeof text, "%dh%02dm", static_cast<int>(seconds) / 3600,
                   static_cast<int>(seconds) % 3600 / 60);

@@ -12,14 +12,16 @@ namespace {
 
 /// The limit behind an error that strikes any call that opens something, and what raises it.
 std::string DescriptorLimit(int error) {
-  if (error == ENFILE) return "; the machine may open no more: raise it with: sysctl -w fs.file-max=NUMBER";
+  if (error == ENFILE)
+    return "; the machine may open no more: raise it with: sysctl -w fs.file-max=NUMBER";
   rlimit limit{};
   if (error != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return "";
   const std::string text = "; this process may have " + std::to_string(limit.rlim_cur) +
                            " descriptors (RLIMIT_NOFILE): raise it with: ";
   if (limit.rlim_cur < limit.rlim_max) return text + "ulimit -n " + std::to_string(limit.rlim_max);
-  return text + "ulimit -n NUMBER, as root, for its hard limit is no higher (/etc/security/limits.conf, "
-                "LimitNOFILE= of a systemd unit, --ulimit nofile= of a container)";
+  return text +
+         "ulimit -n NUMBER, as root, for its hard limit is no higher (/etc/security/limits.conf, "
+         "LimitNOFILE= of a systemd unit, --ulimit nofile= of a container)";
 }
 
 }  // namespace

@@ -6,8 +6,9 @@
 
 namespace lockstep::base {
 
-/// A small seeded generator, the same on every platform and release, so that a seed replays a schedule bit for bit.
-/// Not for secrets. Source: splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+/// A small seeded generator, the same on every platform and release, so that a seed replays a
+/// schedule bit for bit. Not for secrets. Source: splitmix64 (Steele, Lea, Flood: Fast splittable
+/// pseudorandom number generators, 2014).
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
@@ -19,7 +20,9 @@ class Random {
     return z ^ (z >> 31);
   }
   /// Uniform in [0, limit); limit > 0. The bias is below limit / 2^64.
-  uint64_t Below(uint64_t limit) { return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * limit) >> 64); }
+  uint64_t Below(uint64_t limit) {
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * limit) >> 64);
+  }
   /// Uniform in [0, 1).
   double Unit() { return static_cast<double>(Next() >> 11) * 0x1.0p-53; }
 

@@ -85,7 +85,8 @@ std::string Subject::ToString() const {
 
 std::string OpRef::ToString() const {
   char group_text[24];
-  std::snprintf(group_text, sizeof group_text, "%016llx", static_cast<unsigned long long>(group.value()));
+  std::snprintf(group_text, sizeof group_text, "%016llx",
+                static_cast<unsigned long long>(group.value()));
   return kind + " #" + seq.ToString() + " in group " + group_text + ", epoch " + epoch.ToString();
 }
 
@@ -100,7 +101,9 @@ Status::Status(Code code, std::string message, std::source_location origin) {
 }
 
 Code Status::code() const { return rep_ ? rep_->code : Code::kOk; }
-FailureClass Status::failure_class() const { return rep_ ? rep_->failure_class : FailureClass::kUnspecified; }
+FailureClass Status::failure_class() const {
+  return rep_ ? rep_->failure_class : FailureClass::kUnspecified;
+}
 const std::string& Status::message() const { return rep_ ? rep_->message : kNoMessage; }
 const std::vector<Subject>& Status::subjects() const { return rep_ ? rep_->subjects : kNoSubjects; }
 const std::optional<OpRef>& Status::op() const { return rep_ ? rep_->op : kNoOp; }
@@ -108,8 +111,12 @@ Retry Status::retry() const { return rep_ ? rep_->retry : Retry{}; }
 const Status* Status::cause() const { return rep_ && rep_->cause ? &*rep_->cause : nullptr; }
 const char* Status::origin_file() const { return rep_ ? rep_->origin_file.c_str() : ""; }
 uint32_t Status::origin_line() const { return rep_ ? rep_->origin_line : 0; }
-std::optional<SteadyTime> Status::observed_at() const { return rep_ ? rep_->observed_at : std::nullopt; }
-std::optional<WallTime> Status::observed_at_wall() const { return rep_ ? rep_->observed_at_wall : std::nullopt; }
+std::optional<SteadyTime> Status::observed_at() const {
+  return rep_ ? rep_->observed_at : std::nullopt;
+}
+std::optional<WallTime> Status::observed_at_wall() const {
+  return rep_ ? rep_->observed_at_wall : std::nullopt;
+}
 
 const Status& Status::root() const {
   const Status* status = this;
@@ -176,6 +183,8 @@ std::string Status::ToString() const {
   return text;
 }
 
-std::ostream& operator<<(std::ostream& out, const Status& status) { return out << status.ToString(); }
+std::ostream& operator<<(std::ostream& out, const Status& status) {
+  return out << status.ToString();
+}
 
 }  // namespace lockstep::base

@@ -16,7 +16,8 @@
 
 namespace lockstep::base {
 
-/// The canonical RPC codes with their canonical numbers. Detail goes into Status's fields, never into new codes.
+/// The canonical RPC codes with their canonical numbers. Detail goes into Status's fields, never
+/// into new codes.
 enum class Code : uint8_t {
   kOk = 0,
   kCancelled = 1,
@@ -43,7 +44,7 @@ std::string_view CodeName(Code code);
 /// What kind of trouble a collective or a gang met, where that is known.
 enum class FailureClass : uint8_t {
   kUnspecified = 0,
-  kUsage = 1,           // mismatching calls: a bug in the program
+  kUsage = 1,  // mismatching calls: a bug in the program
   kPeerDead = 2,
   kPeerStalled = 3,
   kNetwork = 4,
@@ -87,9 +88,10 @@ struct Retry {
   friend bool operator==(const Retry&, const Retry&) = default;
 };
 
-/// The outcome of an operation that the environment can make fail. OK costs one null pointer; an error is one shared,
-/// immutable record, so copies are cheap and a Status may cross threads. First failure wins: an error that is only a
-/// consequence names what it follows from in cause(), and is never rewritten on its way up; callers add a frame.
+/// The outcome of an operation that the environment can make fail. OK costs one null pointer; an
+/// error is one shared, immutable record, so copies are cheap and a Status may cross threads. First
+/// failure wins: an error that is only a consequence names what it follows from in cause(), and is
+/// never rewritten on its way up; callers add a frame.
 ///
 ///   Status Load(const std::string& path) {
 ///     RETURN_IF_ERROR(Read(path).WithFrame("while loading the checkpoint"));
@@ -98,8 +100,10 @@ struct Retry {
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  /// `message` says what was attempted, on what, what happened, which limit applied and what to try.
-  Status(Code code, std::string message, std::source_location origin = std::source_location::current());
+  /// `message` says what was attempted, on what, what happened, which limit applied and what to
+  /// try.
+  Status(Code code, std::string message,
+         std::source_location origin = std::source_location::current());
 
   bool ok() const { return rep_ == nullptr; }
   Code code() const;
@@ -141,10 +145,10 @@ class [[nodiscard]] Status {
 inline Status OkStatus() { return Status(); }
 std::ostream& operator<<(std::ostream& out, const Status& status);
 
-#define LOCKSTEP_STATUS_FACTORY(Name)                              \
-  inline Status Name##Error(std::string message,                   \
+#define LOCKSTEP_STATUS_FACTORY(Name)                                                        \
+  inline Status Name##Error(std::string message,                                             \
                             std::source_location origin = std::source_location::current()) { \
-    return Status(Code::k##Name, std::move(message), origin);      \
+    return Status(Code::k##Name, std::move(message), origin);                                \
   }
 LOCKSTEP_STATUS_FACTORY(Cancelled)
 LOCKSTEP_STATUS_FACTORY(Unknown)
@@ -169,10 +173,10 @@ LOCKSTEP_STATUS_FACTORY(Unauthenticated)
 #define LOCKSTEP_CONCAT_INNER(a, b) a##b
 #define LOCKSTEP_CONCAT(a, b) LOCKSTEP_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expression)                                      \
-  do {                                                                   \
+#define RETURN_IF_ERROR(expression)                                                     \
+  do {                                                                                  \
     if (::lockstep::base::Status lockstep_status = (expression); !lockstep_status.ok()) \
-      return lockstep_status;                                            \
+      return lockstep_status;                                                           \
   } while (false)
 
 /// ASSIGN_OR_RETURN(auto fd, Open(path));

@@ -68,9 +68,10 @@ class RankSession final : public Session {
 
   const World world_;
   const std::string host_;
-  const std::shared_ptr<Tie> tie_;                   // null without an agent
-  std::shared_ptr<collectives::Group> world_group_;  // this and the next: confined to WorldGroup's thread
-  uint32_t world_group_attempts_ = 0;                // every rank counts its own, so that the n-th tries meet
+  const std::shared_ptr<Tie> tie_;  // null without an agent
+  std::shared_ptr<collectives::Group>
+      world_group_;                    // this and the next: confined to WorldGroup's thread
+  uint32_t world_group_attempts_ = 0;  // every rank counts its own, so that the n-th tries meet
 
   base::RealClock clock_;
   std::atomic<int64_t> step_{-1};        // last reported

@@ -49,7 +49,8 @@ std::vector<NamedTensor> Distinct(const Items& items) {
 }
 
 Status BroadcastBytes(collectives::Group& group, void* data, size_t bytes) {
-  return group.Broadcast({data, bytes, Dtype::kU8}, base::GroupRank(0), {.tag = "start state"})->Wait();
+  return group.Broadcast({data, bytes, Dtype::kU8}, base::GroupRank(0), {.tag = "start state"})
+      ->Wait();
 }
 
 /// Of several tensors a copy goes out, for an op costs more than a few kilobytes.

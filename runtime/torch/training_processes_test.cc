@@ -64,7 +64,8 @@ void RunProcesses(const std::function<void(Group&)>& body) {
     const pid_t child = fork();
     if (child == 0) {
       alarm(kDeadlineSeconds);
-      collectives::HostGroup::Config config{.job = "test", .host = "here", .rank = base::GroupRank(rank)};
+      collectives::HostGroup::Config config{
+          .job = "test", .host = "here", .rank = base::GroupRank(rank)};
       for (int r = 0; r < kRanks; ++r) config.world_ranks.emplace_back(r);
       const auto group = collectives::HostGroup::Create(std::move(config), segments);
       EXPECT_OK(group);

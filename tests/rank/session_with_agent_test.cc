@@ -206,11 +206,13 @@ TEST_F(SessionWithAgentTest, AMissingRankIsNamed) {
   EXPECT_THAT(group, HasSubject(Rank(1)));
 }
 
-// The second try once met the memory of the first, and was told that the rank was in the group already.
+// The second try once met the memory of the first, and was told that the rank was in the group
+// already.
 TEST_F(SessionWithAgentTest, AfterAMissingRankTheWorldGroupCanBeTriedAgain) {
   const auto first = Join(0, 2), second = Join(1, 2);
   EXPECT_THAT(first->WorldGroup(milliseconds(50)), StatusIs(Code::kDeadlineExceeded));
-  EXPECT_THAT(second->WorldGroup(), StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 1 never came within 50ms")));
+  EXPECT_THAT(second->WorldGroup(),
+              StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 1 never came within 50ms")));
 
   std::thread peer([&] {
     ASSERT_OK_AND_ASSIGN(const auto group, second->WorldGroup());

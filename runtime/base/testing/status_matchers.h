@@ -12,7 +12,8 @@
 #include "runtime/base/status.h"
 
 /// EXPECT_THAT(Load(path), IsOk()); EXPECT_THAT(Parse("3"), IsOkAndHolds(3));
-/// EXPECT_THAT(status, StatusIs(Code::kNotFound, HasSubstr("path"))); EXPECT_THAT(status, HasSubject(Rank(3)));
+/// EXPECT_THAT(status, StatusIs(Code::kNotFound, HasSubstr("path"))); EXPECT_THAT(status,
+/// HasSubject(Rank(3)));
 namespace lockstep::base::testing {
 
 inline Status ToStatus(const Status& status) { return status; }
@@ -31,11 +32,13 @@ MATCHER_P(StatusIs, code, "has code " + std::string(CodeName(code))) {
   return ToStatus(arg).code() == code;
 }
 
-MATCHER_P2(StatusIs, code, message_matcher, "has code " + std::string(CodeName(code)) + " and a message that " +
-           ::testing::DescribeMatcher<std::string>(message_matcher)) {
+MATCHER_P2(StatusIs, code, message_matcher,
+           "has code " + std::string(CodeName(code)) + " and a message that " +
+               ::testing::DescribeMatcher<std::string>(message_matcher)) {
   const Status status = ToStatus(arg);
   *result_listener << status.ToString();
-  return status.code() == code && ::testing::ExplainMatchResult(message_matcher, status.message(), result_listener);
+  return status.code() == code &&
+         ::testing::ExplainMatchResult(message_matcher, status.message(), result_listener);
 }
 
 MATCHER_P(HasSubject, rank, "blames rank " + rank.ToString()) {
@@ -61,11 +64,12 @@ MATCHER_P(IsOkAndHolds, value_matcher, "is OK and holds the value") {
 #define EXPECT_OK(expression) EXPECT_THAT((expression), ::lockstep::base::testing::IsOk())
 
 /// ASSERT_OK_AND_ASSIGN(auto fd, Open(path));
-#define ASSERT_OK_AND_ASSIGN(declaration, expression) \
-  LOCKSTEP_ASSERT_OK_AND_ASSIGN(LOCKSTEP_CONCAT(lockstep_test_result_, __LINE__), declaration, expression)
-#define LOCKSTEP_ASSERT_OK_AND_ASSIGN(result, declaration, expression)            \
-  auto result = (expression);                                                     \
-  ASSERT_TRUE(result.ok()) << result.status();                                    \
+#define ASSERT_OK_AND_ASSIGN(declaration, expression)                                          \
+  LOCKSTEP_ASSERT_OK_AND_ASSIGN(LOCKSTEP_CONCAT(lockstep_test_result_, __LINE__), declaration, \
+                                expression)
+#define LOCKSTEP_ASSERT_OK_AND_ASSIGN(result, declaration, expression) \
+  auto result = (expression);                                          \
+  ASSERT_TRUE(result.ok()) << result.status();                         \
   declaration = std::move(result).value()
 
 #endif  // LOCKSTEP_RUNTIME_BASE_TESTING_STATUS_MATCHERS_H_

@@ -162,7 +162,8 @@ TEST(DistributedSamplerTest, BadConfigurationNamesTheField) {
               StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(DistributedSampler::Create({1, 1, 0, GroupRank(2), 2}),
               StatusIs(Code::kInvalidArgument, HasSubstr("rank 2 of a world of 2")));
-  EXPECT_THAT(DistributedSampler::Create({1, 1, 0, GroupRank(-1), 2}), StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(DistributedSampler::Create({1, 1, 0, GroupRank(-1), 2}),
+              StatusIs(Code::kInvalidArgument));
 }
 
 }  // namespace
