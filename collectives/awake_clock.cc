@@ -7,9 +7,10 @@ namespace lockstep::collectives {
 
 AwakeTime AwakeClock::At(base::SteadyTime now) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (now - last_look_ > kPause) paused_ += now - last_look_;
-  last_look_ = std::max(last_look_, now);  // a thread may come late with what it read
-  return AwakeTime(now.time_since_epoch() - paused_);
+  if (now - last_look_ > kPause) paused_ += now - last_look_ - kPause;
+  // A thread may come late with what it read, when others have counted a pause since.
+  last_look_ = std::max(last_look_, now);
+  return AwakeTime(last_look_.time_since_epoch() - paused_);
 }
 
 }  // namespace lockstep::collectives

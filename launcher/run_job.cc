@@ -93,14 +93,17 @@ base::Result<JobDirectory> MakeJobDirectory(const VerbContext& context,
 
 /// What a killed agent no longer could: how the job ended, and its sockets.
 void RecordLostAgent(const VerbContext& context, JobDirectory& directory,
-                     const std::string& log_directory, int signal) {
+                     const std::string& log_directory, int signal, pid_t agent) {
   const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
   // It was killed after it had said so itself.
-  if (!job.ok() || job->state.phase() == proto::JOB_PHASE_ENDED) return;
+  if (job.ok() && job->state.phase() == proto::JOB_PHASE_ENDED) {
+    return RemoveJobSockets(context, directory.job_id());
+  }
+  if (!job.ok()) return;
   const auto exit_code = static_cast<int>(ExitCode::kAgentLost);
   const proto::Verdict verdict = MakeVerdictWithoutRanks(
       proto::Verdict::NODE_LOST, base::Round(job->state.round()), exit_code,
-      "the agent (pid " + std::to_string(job->state.agent().pid()) + ") was killed by signal " +
+      "the agent (pid " + std::to_string(agent) + ") was killed by signal " +
           std::to_string(signal),
       {.job_id = directory.job_id(),
        .host = context.here.host,
@@ -150,8 +153,9 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.detached = options.detach;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
-  front.on_agent_lost = [&context, directory, logs = config.log_directory](int signal) mutable {
-    RecordLostAgent(context, directory, logs, signal);
+  front.on_agent_lost = [&context, directory, logs = config.log_directory](int signal,
+                                                                           pid_t agent) mutable {
+    RecordLostAgent(context, directory, logs, signal, agent);
   };
   return RunFront(front, [&config](base::UniqueFd link, pid_t guard) {
     // Not this process, when that one is in the background.

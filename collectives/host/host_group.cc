@@ -148,8 +148,7 @@ HostGroup::HostGroup(Config config, std::unique_ptr<HostChannel> channel)
 
 HostGroup::~HostGroup() {
   if (!owner()) {
-    // A forked child: the parent's group, threads and locks are not ours to end. What is private to
-    // us leaks, by intent.
+    // A forked child: the parent's group, threads and locks are not ours to end. What is private to us leaks, by intent.
     (void)channel_.release();
     (void)new std::shared_ptr<OpQueue>(std::move(queue_));
     return;
@@ -171,6 +170,10 @@ Op HostGroup::MakeOp(OpKind kind, const OpOptions& options) const {
   op.call_line = options.call_site.line();
   op.tag = options.tag;
   return op;
+}
+
+bool HostGroup::CanReduce(Dtype dtype, Reduction reduction) const {
+  return FindReduceKernel(dtype, reduction) != nullptr;
 }
 
 std::shared_ptr<Work> HostGroup::AllReduce(ConstBuffer in, Buffer out, Reduction reduction,
@@ -214,8 +217,7 @@ std::shared_ptr<Work> HostGroup::Barrier(OpOptions options) {
 
 std::shared_ptr<Work> HostGroup::Submit(Op op, base::Status valid) {
   if (!owner()) {
-    // The parent's queue may be locked for ever in this copy of its memory: a queue of its own
-    // carries the answer.
+    // The parent's queue may be locked for ever in this copy of its memory: a queue of its own carries the answer.
     const auto fresh = std::make_shared<OpQueue>(nullptr, nullptr, true);
     return fresh->Refuse(
         std::move(op),

@@ -111,8 +111,11 @@ void OpQueue::RunFront(Lock& lock) {
   const std::shared_ptr<QueuedWork> work = queue_.front();
   queue_.pop_front();
   running_ = true;
-  deadline_.Set(work->due());
-  for (const auto& other : queue_) deadline_.BringForward(other->due());
+  OpDeadline::Due due = work->due();
+  for (const auto& other : queue_) {
+    if (other->due().at < due.at) due = other->due();
+  }
+  deadline_.Set(due);
   work->started_ = clock_.Now();
   awake_.At(*work->started_);  // a look: it may have been queued while the process was stopped
   work->state_.store(Work::State::kStarted, std::memory_order_release);
@@ -237,8 +240,7 @@ void OpQueue::Close(const base::Status& reason) {
   thread_wake_.notify_one();
   std::thread thread = std::move(thread_);
   lock.unlock();
-  // The last owner of a group may be a callback on its own progress thread, which then ends by
-  // itself.
+  // The last owner of a group may be a callback on its own progress thread, which then ends by itself.
   if (thread.get_id() == std::this_thread::get_id()) {
     thread.detach();
   } else if (thread.joinable()) {

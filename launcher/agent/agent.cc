@@ -132,6 +132,7 @@ class Agent final : public GangDelegate, public ControlTarget {
     if (status.ok() || std::exchange(trouble_told_, true)) return;
     Say("the job directory is incomplete, the job goes on: " + status.ToString());
   }
+  void SaveSpec();
   base::Status WriteState(proto::JobPhase phase);
   void SaveState(proto::JobPhase phase) { SayIfFailed(WriteState(phase)); }
   void Finish(int exit_status);
@@ -150,6 +151,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   std::string stopped_by_;  // as RoundFacts has it
   rlimit rank_files_{};     // limit of descriptors, as it was given to us
   bool started_told_ = false;
+  bool spec_saved_ = false;
   bool trouble_told_ = false;
   bool folder_failed_ = false;  // of this round
   bool finishing_ = false;      // the job has ended; only output is left to write
@@ -277,6 +279,11 @@ void Agent::LogJobStarted() {
 /// Says it in the places where one looks for the end of a job.
 int Agent::GiveUp(const base::Status& why) {
   std::fprintf(stderr, "lockstep: %s\n", why.ToString().c_str());
+  // What we hold may be what there was too little of: the files below want a descriptor.
+  link_watch_.reset();
+  signals_.reset();
+  control_.reset();
+  attach_.reset();
   const int exit_status = ExitStatusOf(why);
   const proto::Verdict verdict = MakeVerdictWithoutRanks(
       proto::Verdict::LAUNCH_FAILED, round(), exit_status, why.ToString(), FactsOf(nullptr));
@@ -461,7 +468,14 @@ void Agent::OnAllSpawned() {
   }
   if (!first) return;
   SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
-  SayIfFailed(config_.directory.WriteSpec(config_.spec_text));
+  SaveSpec();
+}
+
+/// Off the path on which the ranks are launched: nobody reads it before they run.
+void Agent::SaveSpec() {
+  if (!std::exchange(spec_saved_, true)) {
+    SayIfFailed(config_.directory.WriteSpec(config_.spec_text));
+  }
 }
 
 std::string Agent::OnExited(const elastic::RankProcess& process, pid_t pid,
@@ -554,6 +568,7 @@ void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
 void Agent::Finish(int exit_status) {
   exit_status_ = exit_status;
   finishing_ = true;
+  SaveSpec();
   config_.state.set_exit_code(exit_status);
   SaveState(proto::JOB_PHASE_ENDED);
   output_->Flush(kFlushDeadline, [this](const base::Status& flushed) {

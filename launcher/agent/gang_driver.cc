@@ -37,6 +37,7 @@ void GangDriver::Handle(What what) {
 
 void GangDriver::Do(const elastic::SpawnRanks& action) {
   spawn_error_ = deps_.delegate.BeginRound(action);
+  spawn_failure_told_ = false;
   to_spawn_.assign(action.processes.begin(), action.processes.end());
   SpawnSome();
 }
@@ -45,10 +46,12 @@ void GangDriver::Do(const elastic::SpawnRanks& action) {
 void GangDriver::SpawnSome() {
   if (spawn_error_.ok() && state_.signalled) {
     spawn_error_ = base::CancelledError("not started: the gang is coming down");
+    spawn_failure_told_ = true;  // it is none
   }
   const auto end = to_spawn_.begin() + std::min(std::ssize(to_spawn_), kSpawnSlice);
   const std::vector<elastic::RankProcess> slice(to_spawn_.begin(), end);
   to_spawn_.erase(to_spawn_.begin(), end);
+  const bool is_last = to_spawn_.empty();
 
   std::vector<process::SpawnRequest> requests;
   std::vector<base::UniqueFd> fds;
@@ -64,17 +67,24 @@ void GangDriver::SpawnSome() {
   }
   std::vector<process::SpawnResult> results = deps_.processes.SpawnAll(std::move(requests));
   fds.clear();  // so that the end of what the ranks write shows
+  // Known before any of it is told: the news of a failure may end the job.
+  const bool all_run =
+      spawn_error_.ok() && results.size() == slice.size() &&
+      std::all_of(results.begin(), results.end(), [](const auto& one) { return one.ok(); });
   for (size_t i = 0; i < slice.size(); ++i) {
     if (i >= results.size()) {
-      OnSpawnFailed(slice[i], unprepared);
+      OnSpawnFailed(slice[i], spawn_error_.ok() ? unprepared : spawn_error_);
     } else if (results[i].ok()) {
       OnSpawned(slice[i], std::move(results[i]).value());
     } else {
       OnSpawnFailed(slice[i], results[i].status());
     }
   }
-  if (to_spawn_.empty()) return deps_.delegate.OnAllSpawned();
-  spawn_more_ = deps_.loop.After(base::Duration(0), [this] { SpawnSome(); });
+  if (!is_last) {
+    spawn_more_ = deps_.loop.After(base::Duration(0), [this] { SpawnSome(); });
+  } else if (all_run) {
+    deps_.delegate.OnAllSpawned();
+  }
 }
 
 void GangDriver::OnSpawned(const elastic::RankProcess& process,
@@ -87,10 +97,13 @@ void GangDriver::OnSpawned(const elastic::RankProcess& process,
 
 /// The first failure of a round is told; for the rest it is the reason, whatever became of them.
 void GangDriver::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
-  if (!spawn_error_.ok()) return Handle(elastic::SpawnFailed{process, spawn_error_});
-  spawn_error_ = base::CancelledError("not started: the gang cannot be complete").WithCause(error);
-  deps_.delegate.OnSpawnFailed(process, error);
-  Handle(elastic::SpawnFailed{process, error});
+  if (std::exchange(spawn_failure_told_, true)) {
+    return Handle(elastic::SpawnFailed{process, spawn_error_});
+  }
+  const base::Status why = error;  // may be spawn_error_ itself
+  spawn_error_ = base::CancelledError("not started: the gang cannot be complete").WithCause(why);
+  deps_.delegate.OnSpawnFailed(process, why);
+  Handle(elastic::SpawnFailed{process, why});
 }
 
 void GangDriver::OnExited(const elastic::RankProcess& process, const process::Exit& exit) {

@@ -38,7 +38,7 @@ class GangDelegate {
   virtual base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) = 0;
   virtual void OnSpawned(const elastic::RankProcess& process, pid_t pid) = 0;
   virtual void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) = 0;
-  /// Every process of the round has been spawned, or has failed to.
+  /// Every process of the round has been spawned, and none has failed to.
   virtual void OnAllSpawned() = 0;
   /// Returns what makes this failure the same as another: elastic::RankExit::fingerprint.
   virtual std::string OnExited(const elastic::RankProcess& process, pid_t pid,
@@ -111,7 +111,8 @@ class GangDriver {
   bool stepping_ = false;
   std::map<ProcessKey, std::unique_ptr<process::Process>> processes_;
   std::deque<elastic::RankProcess> to_spawn_;  // of this round, at most rank_count
-  base::Status spawn_error_;                   // why the rest of them is not spawned
+  bool spawn_failure_told_ = false;
+  base::Status spawn_error_;  // why the rest of them is not spawned
   event::Registration spawn_more_;
   // Ended ones, which may be calling us right now; destroyed from the loop.
   std::vector<std::unique_ptr<process::Process>> retired_;

@@ -46,7 +46,10 @@ class FakeAgent final : public GangDelegate {
   void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {
     ++spawn_failures_;
   }
-  void OnAllSpawned() override {}
+  void OnAllSpawned() override {
+    EXPECT_FALSE(job_.has_value()) << "the end of the job is the last that is told";
+    ++gangs_spawned_;
+  }
   std::string OnExited(const elastic::RankProcess&, pid_t, const process::Exit& exit) override {
     return exit.ToString();
   }
@@ -72,6 +75,7 @@ class FakeAgent final : public GangDelegate {
   std::optional<base::Rank> unpreparable_;
   int spawned_ = 0;
   int spawn_failures_ = 0;
+  int gangs_spawned_ = 0;
   int persisted_ = 0;
 };
 
@@ -153,6 +157,7 @@ TEST(GangDriverTest, ProcessThatCannotBePreparedFailsTheRoundBesideThoseBeforeIt
   EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(2));
   EXPECT_EQ(agent.spawned_, 2);
   EXPECT_EQ(agent.spawn_failures_, 1);
+  EXPECT_EQ(agent.gangs_spawned_, 0);
   EXPECT_EQ(agent.processes_.AliveCount(), 0);
 }
 
@@ -181,6 +186,21 @@ TEST(GangDriverTest, ADeathWhileTheRestIsSpawnedIsTheRootCause) {
   EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kRankFailed);
   EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(3));
   EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
+TEST(GangDriverTest, AGreatGangThatCannotStartIsNeverToldToRun) {
+  FakeAgent agent({.rank_count = 100}, 4);
+  process::SimProgram missing;
+  missing.spawn = base::NotFoundError("no such program");
+  for (int rank = 0; rank < 100; ++rank) {
+    agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-0", missing);
+  }
+
+  agent.driver_.Start();
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.gangs_spawned_, 0);
+  EXPECT_EQ(agent.spawn_failures_, 1);
 }
 
 TEST(GangDriverTest, StopDuringBackoffEndsTheJob) {

@@ -60,7 +60,7 @@ class Guard {
     base::UniqueFd signals;
     std::vector<process::ProcStat> not_ours;  // children that were there before
     std::function<void()> on_started;
-    std::function<void(int signal)> on_agent_lost;
+    std::function<void(int signal, pid_t agent)> on_agent_lost;
   };
 
   explicit Guard(Deps deps)
@@ -98,8 +98,7 @@ class Guard {
   void TellWhoseInput() {
     if (!has_terminal_) return;
     const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
-    // Negative: a terminal that is not our session's, where nobody else is in the foreground for
-    // us.
+    // Negative: a terminal that is not our session's, where nobody else is in the foreground for us.
     SetInBackground(foreground >= 0 && foreground != ::getpgrp());
   }
 
@@ -125,11 +124,25 @@ class Guard {
     const auto give_up =
         std::chrono::steady_clock::now() + std::chrono::milliseconds(kSuspendWaitMs);
     while (!suspended_ && link_.valid() && std::chrono::steady_clock::now() < give_up) {
-      pollfd news{link_.get(), POLLIN, 0};
-      ::poll(&news, 1, 50);
+      pollfd fds[] = {{link_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+      ::poll(fds, 2, 50);
       ReadNews();
+      if (fds[1].revents != 0 && WasContinued()) return;
     }
-    ::raise(SIGSTOP);
+    // A CONT that came meanwhile would be lost: a stop takes back those that are pending.
+    if (!WasContinued()) ::raise(SIGSTOP);
+  }
+
+  /// Takes what has come; true when a CONT was among it, which then has been passed on.
+  bool WasContinued() {
+    bool continued = false;
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      const int signal = static_cast<int>(info.ssi_signo);
+      continued = continued || signal == SIGCONT;
+      if (signal != SIGCHLD && signal != SIGTSTP) Tell(static_cast<uint8_t>(signal));
+    }
+    return continued;
   }
 
   void ReadNews() {
@@ -162,10 +175,10 @@ class Guard {
 
   int EndOrphans(int signal) {
     const base::Status ended = process::KillDescendants(kOrphanDeadline, not_ours_);
+    on_agent_lost_(signal, agent_);
     std::fprintf(stderr, "lockstep: the agent (pid %d) was killed by signal %d (%s); %s\n",
                  static_cast<int>(agent_), signal, ::sigdescr_np(signal),
                  ended.ok() ? "everything that it left was ended" : ended.ToString().c_str());
-    on_agent_lost_(signal);
     return static_cast<int>(ExitCode::kAgentLost);
   }
 
@@ -174,7 +187,7 @@ class Guard {
   const base::UniqueFd signals_;
   const std::vector<process::ProcStat> not_ours_;
   const std::function<void()> on_started_;
-  const std::function<void(int signal)> on_agent_lost_;
+  const std::function<void(int signal, pid_t agent)> on_agent_lost_;
   bool suspended_ = false;
   const bool has_terminal_ = ::isatty(STDIN_FILENO) == 1;
   bool in_background_ = has_terminal_;  // as the agent believes
@@ -182,7 +195,8 @@ class Guard {
 
 int Fail(const base::Status& status) {
   std::fprintf(stderr, "lockstep: %s\n", status.ToString().c_str());
-  return static_cast<int>(ExitCode::kInternal);
+  return static_cast<int>(status.code() == base::Code::kResourceExhausted ? ExitCode::kNoResources
+                                                                         : ExitCode::kInternal);
 }
 
 int ForkAndGuard(const FrontOptions& options, const AgentBody& agent_body,
@@ -207,6 +221,8 @@ int ForkAndGuard(const FrontOptions& options, const AgentBody& agent_body,
   });
   if (!agent.ok()) return Fail(agent.status().WithFrame("while starting the agent"));
   link->agent.reset();
+  // Whoever reads what we say may be gone; that must not end the guard. (The agent has its own.)
+  ::signal(SIGPIPE, SIG_IGN);
   return Guard({.agent = *agent,
                 .link = std::move(link->front),
                 .signals = std::move(signals),

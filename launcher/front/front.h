@@ -24,7 +24,7 @@ struct FrontOptions {
   std::string started_message;
   /// Called when the agent was killed (by this signal; 0 = nobody knows) and what it left has been
   /// ended: writes down what the agent no longer can.
-  std::function<void(int signal)> on_agent_lost;
+  std::function<void(int signal, pid_t agent)> on_agent_lost;
 };
 
 /// The process that a user sees: `lockstep run` itself. It forks the agent, which does all the work

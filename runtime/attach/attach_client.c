@@ -83,8 +83,8 @@ static int send_by(int socket, const void* message, size_t length, int64_t deadl
   }
 }
 
-/* A peer that closes without having read everything makes the next receive say ECONNRESET, once and
- * before what it had sent: why it refused us, for one. */
+/* A peer that closes without having read everything makes the next receive say ECONNRESET, once and before what it had
+ * sent: why it refused us, for one. */
 static ssize_t receive_past_reset(int socket, struct msghdr* envelope) {
   int resets = 0;
   for (;;) {
@@ -93,8 +93,7 @@ static ssize_t receive_past_reset(int socket, struct msghdr* envelope) {
   }
 }
 
-/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there.
- */
+/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there. */
 static int receive_now(int socket, union lockstep_attach_message* message, size_t* length,
                        int* fd) {
   union {
@@ -277,8 +276,7 @@ int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_
 void lockstep_attach_close(lockstep_attach* client) {
   if (client == NULL) return;
   close(client->socket);
-  /* In a child the mutex may be held for ever by a thread that was not copied; destroying it would
-   * be undefined. */
+  /* In a child the mutex may be held for ever by a thread that was not copied; destroying it would be undefined. */
   if (lockstep_fork_guard_is_owner(&client->guard)) pthread_mutex_destroy(&client->mutex);
   lockstep_fork_guard_free(&client->guard);
   free(client);
@@ -352,6 +350,8 @@ static void drain(lockstep_attach* client) {
     const int result = receive_now(client->socket, &message, &length, &fd);
     if (result == LOCKSTEP_ATTACH_BUSY) return;
     if (fd >= 0) close(fd);
+    /* The answer to a call that gave up, for whose descriptor there was no number: it is read, and lost. */
+    if (result == LOCKSTEP_ATTACH_SYSTEM && errno == EMFILE) continue;
     if (result != LOCKSTEP_ATTACH_OK ||
         lockstep_attach_check(&message, length, LOCKSTEP_ATTACH_FROM_AGENT) != NULL ||
         message.header.type == LOCKSTEP_ATTACH_REFUSED) {

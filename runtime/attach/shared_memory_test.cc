@@ -101,7 +101,7 @@ TEST(SharedMemoryTest, IsZeroedUnnamedAndShared) {
 TEST(SharedMemoryTest, ItsSizeIsSealed) {
   const int fd = lockstep_shared_memory_create("label", 8192);
   const int seals = ::fcntl(fd, F_GET_SEALS);
-  if (seals < 0) {
+  if (Examine(fd, 8192).starts_with("/dev/shm/")) {
     ::close(fd);
     GTEST_SKIP() << "no memfd here, and files have no seals";
   }

@@ -15,18 +15,18 @@ namespace lockstep::base {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(Status status)
-      : state_(std::move(status)) {  // NOLINT(google-explicit-constructor): return an error as is
+  // NOLINTNEXTLINE(google-explicit-constructor): return an error as is
+  Result(Status status) : state_(std::move(status)) {
     LOCKSTEP_CHECK(!std::get<Status>(state_).ok(), "an OK status is no error");
   }
-  Result(T value)
-      : state_(std::move(value)) {}  // NOLINT(google-explicit-constructor): return a value as is
+  // NOLINTNEXTLINE(google-explicit-constructor): return a value as is
+  Result(T value) : state_(std::move(value)) {}
   template <class U>
     requires(std::is_convertible_v<U, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
              !std::is_same_v<std::remove_cvref_t<U>, Status> &&
              !std::is_same_v<std::remove_cvref_t<U>, Result<T>>)
-  Result(U&& value)
-      : state_(T(std::forward<U>(value))) {}  // NOLINT: unique_ptr<Derived> to unique_ptr<Base>
+  // NOLINTNEXTLINE(google-explicit-constructor): unique_ptr<Derived> to unique_ptr<Base>
+  Result(U&& value) : state_(T(std::forward<U>(value))) {}
 
   bool ok() const { return std::holds_alternative<T>(state_); }
   Status status() const& { return ok() ? OkStatus() : std::get<Status>(state_); }

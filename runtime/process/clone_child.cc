@@ -18,6 +18,9 @@ namespace {
 /// two stacks. So the child is called from within the instruction that made it.
 long Clone3(clone_args& args, int (*child)(void*), void* argument) {
   long result = SYS_clone3;
+  // In registers that the code below does not touch before it uses them.
+  register int (*const function)(void*) asm("r12") = child;
+  register void* const its_argument asm("r13") = argument;
   asm volatile(
       "syscall\n\t"
       "testq %%rax, %%rax\n\t"
@@ -28,7 +31,7 @@ long Clone3(clone_args& args, int (*child)(void*), void* argument) {
       "ud2\n"
       "1:"
       : "+a"(result)
-      : "D"(&args), "S"(sizeof args), [child] "r"(child), [argument] "r"(argument)
+      : "D"(&args), "S"(sizeof args), [child] "r"(function), [argument] "r"(its_argument)
       : "rcx", "r11", "memory");
   return result;
 }

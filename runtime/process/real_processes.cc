@@ -181,7 +181,8 @@ class RealProcesses::RealProcess final : public Process {
     }
     // A daemon that forks and leaves, over and over, may slip through any one look, but not without
     // corpses.
-    return owner_.ScanTree().settled || ++quiet_scans_ >= kQuietScansMax;
+    const Tree& tree = owner_.ScanTree();
+    return tree.seen && (tree.settled || ++quiet_scans_ >= kQuietScansMax);
   }
 
   void KillTree() REQUIRES(owner_.seq_) {
@@ -382,7 +383,8 @@ void RealProcesses::GiveUpLate(const std::vector<Launch*>& launches, const Lifel
     const pid_t pid = launch->child->pid();
     launch->error = launch->child->Failure();
     const std::optional<ProcStat> stat = ReadProcStat(pid);
-    if (!launch->error.ok() || !stat || stat->execed) continue;
+    // Unreaped it has a stat: one that cannot be read (no descriptor free) proves nothing.
+    if (!launch->error.ok() || (stat && stat->execed)) continue;
     launch->error = launch->child->TooLate(config_.start_limit);
     // Its group too: should it exec just now, then so that nothing of its program stays. Both
     // numbers are its own until we reap it.
@@ -498,12 +500,16 @@ void RealProcesses::DropTree() {
 
 const RealProcesses::Tree& RealProcesses::ScanTree() {
   if (tree_) return *tree_;
-  tree_ = Tree{.settled = true};
+  tree_ = Tree{.seen = true, .settled = true};
   // What one turn of the loop has seen is old in the next.
   tree_expiry_ = loop_.At(loop_.Now(), [this] { DropTree(); });
   if (!HasChildren()) return *tree_;  // and so no descendants: saves the look at all of /proc
+  const std::vector<ProcStat> all = ScanProcesses();
+  // Not even ourselves: /proc cannot be read (no descriptor free), and nobody is known to be gone.
+  tree_->seen = std::any_of(all.begin(), all.end(),
+                            [](const ProcStat& stat) { return stat.pid == ::getpid(); });
   std::unordered_map<pid_t, RealProcess*> owners;
-  for (ProcStat& stat : DescendantsOf(::getpid(), ScanProcesses())) {
+  for (ProcStat& stat : DescendantsOf(::getpid(), all)) {
     const auto parent = owners.find(stat.parent);
     // Children of ours are leaders and orphans; all others belong to whom their parent belongs.
     bool unknown = false;

@@ -111,6 +111,7 @@ class RealProcesses final : public Processes {
   struct Tree {
     std::map<uint64_t, std::vector<ProcStat>> members;  // by serial
     std::vector<ProcStat> strays;                       // whose, nobody can tell
+    bool seen;                                          // /proc could be read
     bool settled;  // nobody but leaders died just now, and nobody's mark was out of sight
   };
   void DropTree();

@@ -66,6 +66,7 @@ GracefulStop::~GracefulStop() {
   if (getpid() != owner.load()) {
     // The parent's thread, which no one here can join: its handle leaks, by intent.
     [[maybe_unused]] std::thread* const watcher = watcher_.release();
+    signal_fd.store(-1);
     return;
   }
   Wake(wake_.get(), kEnd);

@@ -195,8 +195,9 @@ base::Status CheckAlone(const RankEnvironment& environment) {
 }
 
 base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& environment) {
-  if (!environment.contains("RANK") && !environment.contains("WORLD_SIZE"))
+  if (!environment.contains("RANK") || !environment.contains("WORLD_SIZE")) {
     RETURN_IF_ERROR(CheckAlone(environment));
+  }
   ASSIGN_OR_RETURN(const int world_size, NumberIn(environment, "WORLD_SIZE", 1));
   ASSIGN_OR_RETURN(const int rank, NumberIn(environment, "RANK", 0));
   if (world_size != 1 || rank != 0) {

@@ -34,7 +34,7 @@ using collectives::Work;
 
 constexpr int64_t kSlotAlignmentBytes = 64;  // vector loops then never straddle two parameters
 constexpr size_t kNamesInErrorMax = 5;
-// A group queues some thousands of ops, and others may have theirs in it.
+// Each op of a group looks at all that are queued behind it: a long queue makes every one slow.
 constexpr size_t kInFlightMax = 256;
 
 /// One parameter's part of a bucket.
@@ -142,6 +142,18 @@ Result<std::vector<Bucket>> FillBuckets(const std::vector<NamedTensor>& paramete
   return buckets;
 }
 
+/// A reduction that a group refuses would end it with the first bucket.
+Status CheckMeansExist(const std::vector<Bucket>& buckets, const Group& group) {
+  for (const Bucket& bucket : buckets) {
+    if (group.CanReduce(bucket.dtype, Reduction::kAverage)) continue;
+    return base::UnimplementedError("the group cannot average gradients of dtype " +
+                                    std::string(collectives::DtypeName(bucket.dtype)) +
+                                    ", as that of parameter " +
+                                    Quoted(bucket.slots.front().parameter.name));
+  }
+  return OkStatus();
+}
+
 /// FNV-1a over what all ranks must have in common. Source: Fowler, Noll, Vo.
 int64_t LayoutHash(const std::vector<NamedTensor>& parameters,
                    const std::vector<NamedTensor>& buffers,
@@ -224,21 +236,6 @@ class DistributedDataParallel::Reducer {
     RETURN_IF_ERROR(unused);
     if (config_.broadcast_buffers) Record(BroadcastTensors(group_, buffers_));
     return failure_;
-  }
-
-  /// Asks for the mean of one element of each dtype: a group that has no such mean says so here, on
-  /// all ranks, and not with the first bucket.
-  Status CheckMeansExist() {
-    std::set<Dtype> asked;
-    for (const Bucket& bucket : buckets_) {
-      if (!asked.insert(bucket.dtype).second) continue;
-      const collectives::Buffer one{bucket.memory.data_ptr(), 1, bucket.dtype};
-      RETURN_IF_ERROR(group_.AllReduce(one, one, Reduction::kAverage, {.tag = "dtype"})
-                          ->Wait()
-                          .WithFrame("while trying to average gradients like that of parameter " +
-                                     Quoted(bucket.slots.front().parameter.name)));
-    }
-    return OkStatus();
   }
 
   /// The first error is final; the other ranks learn it instead of waiting for this one.
@@ -422,7 +419,6 @@ Result<std::unique_ptr<DistributedDataParallel>> DistributedDataParallel::Create
   RETURN_IF_ERROR(Agree(group, prepared));
   return CatchExceptions(kWhat, [&]() -> Created {
     RETURN_IF_ERROR(CheckLayoutsAgree(group, LayoutHash(parameters, buffers, config)));
-    RETURN_IF_ERROR(parallel->reducer_->CheckMeansExist());
     RETURN_IF_ERROR(BroadcastTensors(group, parameters));
     RETURN_IF_ERROR(BroadcastTensors(group, buffers));
     return std::move(parallel);
@@ -446,6 +442,7 @@ Status DistributedDataParallel::Prepare(const std::vector<NamedTensor>& paramete
     return base::InvalidArgumentError("no parameter of the module requires a gradient");
   }
   ASSIGN_OR_RETURN(std::vector<Bucket> buckets, FillBuckets(trained, config));
+  RETURN_IF_ERROR(CheckMeansExist(buckets, group));
   reducer_ = std::make_unique<Reducer>(group, config, std::move(buckets), std::move(frozen),
                                        buffers, no_sync_depth_);
   return OkStatus();

