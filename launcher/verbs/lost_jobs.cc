@@ -154,4 +154,23 @@ base::Result<int> EndLostJob(const VerbContext& context, const std::string& job_
   return EndLocked(context, job_id);
 }
 
+void EndListedLostJobs(const VerbContext& context) {
+  const base::Result<std::vector<JobEntry>> jobs = OpenStore(context).List();
+  if (!jobs.ok()) return;  // the verb itself says so
+  for (const JobEntry& job : *jobs) {
+    const bool never_swept = job.condition == JobCondition::kLost &&
+                             job.state.phase() != proto::JOB_PHASE_LOST &&
+                             IsLost(context, job.state);
+    if (!never_swept) continue;
+    const base::Result<int> killed = EndLostJob(context, job.id);
+    if (killed.ok()) {
+      std::fprintf(context.err, "lockstep: job %s was lost; %d processes that it left were ended\n",
+                   job.id.c_str(), *killed);
+    } else {
+      std::fprintf(context.err, "lockstep: job %s was lost: %s\n", job.id.c_str(),
+                   killed.status().ToString().c_str());
+    }
+  }
+}
+
 }  // namespace lockstep::launcher

@@ -32,6 +32,10 @@ void RemoveJobSockets(const VerbContext& context, const std::string& job_id);
 /// process did not die, or another command holds the lock; else errno's code.
 base::Result<int> EndLostJob(const VerbContext& context, const std::string& job_id);
 
+/// The same for each job of this jobs root that is lost and was never swept: its sockets may lie in
+/// another folder than this command's, or be gone. Reads the state of every job.
+void EndListedLostJobs(const VerbContext& context);
+
 }  // namespace lockstep::launcher
 
 #endif  // LOCKSTEP_LAUNCHER_VERBS_LOST_JOBS_H_

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "launcher/jobs/job_addresses.h"
 #include "launcher/verbs/testing/verb_fixture.h"
 #include "launcher/verbs/verb_text.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -36,6 +37,16 @@ TEST_F(RemoveJobsTest, EndedJobIsRemoved) {
 
   EXPECT_FALSE(std::filesystem::exists(job.path()));
   EXPECT_EQ(out_.text(), "removed " + job.job_id() + "\n");
+}
+
+TEST_F(RemoveJobsTest, WhatALostJobLeftIsEndedBeforeItIsForgotten) {
+  const JobDirectory job = MakeDeadJob("train");  // and no socket of it to be found
+  MarkedProcess left(JobMark(job.job_id()) + "/rank-0/0/");
+
+  ASSERT_OK(RemoveJob(context_, {.job = "train"}));
+
+  EXPECT_EQ(left.AwaitSignal(), SIGKILL);
+  EXPECT_FALSE(std::filesystem::exists(job.path()));
 }
 
 TEST_F(RemoveJobsTest, LiveJobIsRefusedWithTheCommandThatHelps) {

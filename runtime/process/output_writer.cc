@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <unordered_map>
 #include <utility>
 
@@ -24,6 +25,7 @@ constexpr size_t kMergedBlockBytesMax = size_t{256} << 10;
 /// Emptied blocks kept for reuse, so that a busy stream does not allocate.
 constexpr size_t kSpareBlocksMax = 2;
 constexpr base::Duration kLastWritePatience = std::chrono::milliseconds(100);
+constexpr base::Duration kThreadRetry = std::chrono::milliseconds(50);
 
 /// Writes all of `bytes`, however long it takes. 0 or an errno value.
 int WriteAll(int fd, std::string_view bytes) {
@@ -252,7 +254,7 @@ void OutputWriter::Remove(TargetId target) {
 void OutputWriter::Flush(std::function<void()> done) {
   seq_.AssertHeld();
   std::lock_guard lock(shared_->mutex);
-  if (!thread_.joinable()) {
+  if (!thread_wanted_) {
     shared_->PostLocked(std::move(done));
     return;
   }
@@ -274,12 +276,22 @@ size_t OutputWriter::queued_bytes() const {
 
 void OutputWriter::EnsureThread() {
   if (thread_.joinable()) return;
+  thread_wanted_ = true;
   // Signals are for other threads: SIGPIPE of a closed console becomes EPIPE, and the loop's
   // signals stay with the loop.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([shared = shared_] { shared->Run(); });
+  try {
+    thread_ = std::thread([shared = shared_] { shared->Run(); });
+  } catch (const std::system_error&) {
+    // The ranks have used up the limit on processes. What is queued waits; a full queue stops its
+    // sources.
+    thread_retry_ = shared_->loop.After(kThreadRetry, [this] {
+      seq_.AssertHeld();
+      EnsureThread();
+    });
+  }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 

@@ -21,7 +21,8 @@ namespace lockstep::process {
 
 /// A named thread that writes to descriptors and files which may block (a stopped terminal, a slow
 /// disk), so that the loop never does. Bytes are written in the order of Append(), over all
-/// targets. Owned and called by the loop's thread. The thread starts with the first bytes.
+/// targets. Owned and called by the loop's thread. The thread starts with the first bytes; where no
+/// thread can be made (a limit on processes), they wait until one can.
 ///
 /// A target that fails is reported once, and what comes for it later is dropped.
 class OutputWriter {
@@ -69,6 +70,8 @@ class OutputWriter {
   std::shared_ptr<Shared>
       shared_;  // shared: the thread may outlive us when its write never returns
   std::thread thread_ GUARDED_BY(seq_);
+  bool thread_wanted_ GUARDED_BY(seq_) = false;  // bytes have come
+  event::Registration thread_retry_ GUARDED_BY(seq_);
 };
 
 }  // namespace lockstep::process

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -209,6 +211,40 @@ TEST_F(OutputWriterTest, NothingIsCalledAfterDestruction) {
 
 TEST_F(OutputWriterTest, ClosedDescriptorIsRefused) {
   EXPECT_THAT(writer_->AddFd(-1), ::testing::Not(IsOk()));
+}
+
+// In a process of its own, which becomes a user who may have no second thread.
+TEST_F(OutputWriterTest, BytesWaitWhereNoThreadCanBeMade) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become a user without other processes";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t kNobodyElse = 64817;
+    if (::setresuid(kNobodyElse, kNobodyElse, kNobodyElse) != 0) ::_exit(2);
+    rlimit before{};
+    ::getrlimit(RLIMIT_NPROC, &before);
+    rlimit one = before;
+    one.rlim_cur = 1;
+    ::setrlimit(RLIMIT_NPROC, &one);
+    auto loop = event::EpollLoop::Create(clock_);
+    OutputWriter writer("writer", size_t{1} << 20, {}, **loop);
+    auto target = writer.AddFd(write_end_.get());
+    writer.Append(*target, "late but whole");
+    bool written = false;
+    writer.Flush([&written] { written = true; });
+    const auto raise = (*loop)->After(std::chrono::milliseconds(120), [&] {
+      if (written) ::_exit(3);
+      ::setrlimit(RLIMIT_NPROC, &before);
+    });
+    ::_exit(event::testing::RunUntil(**loop, [&] { return written; }, kTimeout) ? 0 : 4);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 2) GTEST_SKIP() << "no other user can be had here";
+  ASSERT_EQ(WEXITSTATUS(status), 0);
+  char bytes[64];
+  EXPECT_EQ(std::string(bytes, static_cast<size_t>(::read(read_end_.get(), bytes, sizeof bytes))),
+            "late but whole");
 }
 
 }  // namespace

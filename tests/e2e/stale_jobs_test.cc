@@ -301,6 +301,25 @@ TEST_F(StaleJobsTest, ADetachedJobsSocketsAreNotInTheRuntimeFolder) {
   EXPECT_EQ(stopped.err, "");
 }
 
+TEST_F(StaleJobsTest, ALostJobIsFoundFromAnotherRuntimeFolderToo) {
+  Command::Options elsewhere = Options();
+  const std::string folder = scratch_.path() + "/other";
+  ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
+  elsewhere.environment["XDG_RUNTIME_DIR"] = folder;
+  Command job(RunScript({"-np", "1"}, "echo up; exec sleep 60"), elsewhere);
+  ASSERT_TRUE(job.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 10s));
+  const std::vector<pid_t> agent = ChildrenOf(job.pid());
+  ASSERT_EQ(agent.size(), 1u);
+  job.Signal(SIGSTOP);  // else it would see to what its agent leaves
+  ::kill(agent[0], SIGKILL);
+  job.Signal(SIGKILL);
+  job.Wait(10s);
+
+  EXPECT_TRUE(Contains(Verb({"ps"}).err, "was lost"));
+  EXPECT_THAT(scratch_.LeftoversAfter(5s), ::testing::IsEmpty());
+}
+
 TEST_F(StaleJobsTest, ALostDetachedJobIsFoundByTheNextCommand) {
   ASSERT_EQ(Verb({"run", "--detach", "--name", "job", "/bin/sleep", "60"}).status, 0);
   proto::JobState state;
