@@ -189,4 +189,10 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace lockstep::launcher
 
-int main(int argc, char** argv) { return lockstep::launcher::Main(argc, argv); }
+int main(int argc, char** argv) {
+  const int status = lockstep::launcher::Main(argc, argv);
+  std::fflush(nullptr);
+  // Not exit(): the kernel frees in one go what the libraries' destructors would free piece by
+  // piece, some 0.05 ms.
+  ::_exit(status);
+}

@@ -468,10 +468,11 @@ void Agent::OnAllSpawned() {
   }
   if (!first) return;
   SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
+  // Off the path on which the ranks are launched: what follows is done while they load.
   SaveSpec();
+  events_->Flush();
 }
 
-/// Off the path on which the ranks are launched: nobody reads it before they run.
 void Agent::SaveSpec() {
   if (!std::exchange(spec_saved_, true)) {
     SayIfFailed(config_.directory.WriteSpec(config_.spec_text));

@@ -12,6 +12,7 @@
 #include "runtime/base/check.h"
 #include "runtime/proto/duration_text.h"
 #include "runtime/proto/field_options.pb.h"
+#include "runtime/proto/job.pb.h"
 #include "runtime/proto/nearest_name.h"
 
 namespace lockstep::proto {
@@ -48,6 +49,24 @@ const FieldDescriptor& IntegerMember(const FieldDescriptor& field) {
 
 const FieldDescriptor& EnumMember(const FieldDescriptor& field) {
   return MemberOfType(*field.message_type(), FieldDescriptor::CPPTYPE_ENUM);
+}
+
+/// An empty message of a type that a field of job.proto has.
+const Message& EmptyPart(const Descriptor& type) {
+  static const Message* const kEmpty[] = {
+      &Metadata::default_instance(),       &JobSpec::default_instance(),
+      &Program::default_instance(),        &Gang::default_instance(),
+      &Resources::default_instance(),      &Restart::default_instance(),
+      &Backoff::default_instance(),        &Grace::default_instance(),
+      &Logs::default_instance(),           &StreamChoice::default_instance(),
+      &StdinReader::default_instance(),    &ProcessesPerNode::default_instance(),
+      &Checkpoint::default_instance(),     &Placement::default_instance(),
+      &LocalPlacement::default_instance(), &google::protobuf::Duration::default_instance()};
+  for (const Message* empty : kEmpty) {
+    if (empty->GetDescriptor() == &type) return *empty;
+  }
+  LOCKSTEP_CHECK(false, "job.proto has got a message that this table lacks");
+  return *kEmpty[0];
 }
 
 // ----------------------------------------------------------------------------------------- numbers
@@ -249,17 +268,26 @@ base::Result<FieldValue> ParseFieldValue(const FieldDescriptor& field, std::stri
   return base::InternalError("unreachable");
 }
 
+Message& MutablePart(Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  if (!reflection.HasField(message, &field)) {
+    Message* part = EmptyPart(*field.message_type()).New(message.GetArena());
+    reflection.SetAllocatedMessage(&message, part, &field);
+  }
+  return *reflection.MutableMessage(&message, &field);
+}
+
 void StoreFieldValue(Message& message, const FieldDescriptor& field, const FieldValue& value) {
   const Reflection& reflection = *message.GetReflection();
   if (IsDuration(field)) {
-    *static_cast<google::protobuf::Duration*>(reflection.MutableMessage(&message, &field)) =
+    static_cast<google::protobuf::Duration&>(MutablePart(message, field)) =
         ToProto(std::get<base::Duration>(value));
     return;
   }
   if (IsScalarMessage(field)) {
     const bool integer = std::holds_alternative<int64_t>(value);
-    StoreFieldValue(*reflection.MutableMessage(&message, &field),
-                    integer ? IntegerMember(field) : EnumMember(field), value);
+    StoreFieldValue(MutablePart(message, field), integer ? IntegerMember(field) : EnumMember(field),
+                    value);
     return;
   }
   const bool add = field.is_repeated();

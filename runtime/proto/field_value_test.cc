@@ -10,6 +10,7 @@ namespace {
 
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -112,6 +113,27 @@ TEST(FieldValueTest, StoreAndLoadAreInverse) {
   EXPECT_EQ(LoadFieldValue(program, args, 1), FieldValue(std::string("b")));
   EXPECT_FALSE(gang.processes_per_node().has_count());
   EXPECT_EQ(LoadFieldValue(gang, per_node), FieldValue(EnumNumber{NODE_UNIT_CPU}));
+}
+
+void MakeAllParts(Message& message) {
+  const Descriptor& type = *message.GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || field.is_repeated()) continue;
+    if (field.message_type() != ClusterOnly::descriptor())
+      MakeAllParts(MutablePart(message, field));
+  }
+}
+
+TEST(FieldValueTest, EachPartOfAJobCanBeMadeAndWhatIsThereStays) {
+  TrainingJob job;
+  job.mutable_spec()->mutable_gang()->set_nodes(2);
+
+  MakeAllParts(job);
+
+  EXPECT_TRUE(job.spec().restart().backoff().has_max());
+  EXPECT_TRUE(job.spec().logs().has_stdin_reader());
+  EXPECT_EQ(job.spec().gang().nodes(), 2);
 }
 
 }  // namespace

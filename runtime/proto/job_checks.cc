@@ -48,7 +48,7 @@ void ApplyRuleDefaults(Message& message) {
         field.real_containing_oneof() != nullptr)
       continue;
     if (!IsScalarField(field)) {
-      ApplyRuleDefaults(*reflection.MutableMessage(&message, &field));
+      ApplyRuleDefaults(MutablePart(message, field));
     } else if (!field_rule.default_().empty() && !reflection.HasField(message, &field)) {
       StoreFieldValue(message, field, ParseRule(field, field_rule.default_()));
     }

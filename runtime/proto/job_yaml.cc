@@ -100,7 +100,7 @@ class Reader {
     if (field.is_repeated()) return ReadList(node, path, message, field);
     if (!IsScalarField(field)) {
       // An empty message is something too: `placement: {local: {}}`.
-      return ReadMessage(node, path, *message.GetReflection()->MutableMessage(&message, &field));
+      return ReadMessage(node, path, MutablePart(message, field));
     }
     if (!IsScalarNode(node)) return WrongKind(node, path, "a single value");
     const bool quoted = node.kind == YamlNode::Kind::kQuoted;
@@ -255,7 +255,7 @@ std::optional<FieldPlace> FindPlace(std::string_view path, TrainingJob* job, Rea
       report.problems.push_back({walked, "", what, 0, ""});
       return std::nullopt;
     }
-    message = message->GetReflection()->MutableMessage(message, field);
+    message = &MutablePart(*message, *field);
   }
 }
 

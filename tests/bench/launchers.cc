@@ -61,6 +61,7 @@ Setting::Setting(int argc, char** argv) {
   folder_ = folder;
   ::setenv("LOCKSTEP_HOME", (folder_ + "/home").c_str(), 1);
   ::setenv("XDG_RUNTIME_DIR", folder, 1);
+  ::setenv("USER", "nobody", 0);  // every log-in sets it; without, glog asks for the user's entry
 }
 
 Setting::~Setting() {
