@@ -20,6 +20,7 @@
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/gang_status.h"
 #include "launcher/agent/job_events.h"
+#include "launcher/agent/rank_processes.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/attach/attach_server.h"
 #include "launcher/exit_codes.h"
@@ -74,7 +75,7 @@ std::string HomeOfUser() {
 
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
 /// is decided by elastic::Step and done by GangDriver; what is said and written down is done here.
-class Agent final : public GangDelegate, public ControlTarget {
+class Agent final : public GangDelegate, public RankHooks, public ControlTarget {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
       : config_(std::move(config)), clock_(clock), loop_(loop), link_(std::move(link)) {}
@@ -86,18 +87,21 @@ class Agent final : public GangDelegate, public ControlTarget {
   /// Runs the job to its end. Returns the exit status.
   int Run();
 
-  base::Status BeginRound(const elastic::SpawnRanks& round) override;
+  base::Status BeginRound(base::Round round, int restart_count) override;
   base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) override;
-  void OnSpawned(const elastic::RankProcess& process, pid_t pid) override;
-  void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
-  void OnAllSpawned() override;
-  std::string OnExited(const elastic::RankProcess& process, pid_t pid,
+  void OnRankSpawned(const elastic::RankProcess& process, pid_t pid) override;
+  void OnRankSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
+  RankEnd OnRankExited(const elastic::RankProcess& process, pid_t pid,
                        const process::Exit& exit) override;
-  void OnSignalled(int signal, bool whole_tree,
-                   const std::vector<elastic::RankProcess>& processes) override;
+  void OnRanksSignalled(int signal, bool whole_tree,
+                        const std::vector<elastic::RankProcess>& processes) override;
+
+  void OnRoundBegins(const elastic::SpawnRanks& round) override;
+  void OnAllSpawned() override;
   void PersistRestarts(int used) override;
   void OnNotice(const elastic::Notice& notice) override;
-  void OnRoundEnded(const elastic::RoundOutcome& outcome) override;
+  void OnRoundEnded(const elastic::RoundOutcome& outcome,
+                    std::map<base::Rank, RankEvidence> evidence) override;
   void OnJobEnded(const elastic::JobOutcome& outcome) override;
 
   proto::StatusReply GetStatus() const override;
@@ -122,7 +126,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   std::string RoundFolder() const;
   topology::Environment EnvironmentOf(const elastic::RankProcess& process);
   RankEvidence EvidenceOf(base::Rank rank) const;
-  RoundFacts FactsOf(const elastic::RoundOutcome* outcome) const;
+  RoundFacts Facts() const;
 
   void Log(proto::Event event) { events_->Append(round(), std::move(event)); }
   /// A line of ours on the console.
@@ -164,6 +168,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   std::unique_ptr<process::StdinForwarder> stdin_;
   std::unique_ptr<AttachServer> attach_;
   std::unique_ptr<GangDriver> driver_;
+  std::unique_ptr<RankProcesses> ranks_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   event::Registration link_watch_;
@@ -195,7 +200,9 @@ base::Status Agent::Open() {
                    loop_));
   ASSIGN_OR_RETURN(processes_, process::RealProcesses::Create({.mark = JobMark(job_id)}, loop_));
   driver_ = std::make_unique<GangDriver>(GangConfigOf(spec(), config_.rank_count, config_.seed),
-                                         GangDriver::Deps{loop_, *processes_, *this});
+                                         GangDriver::Deps{loop_, *this});
+  ranks_ =
+      std::make_unique<RankProcesses>(RankProcesses::Deps{loop_, *processes_, *this, *driver_});
   if (spec().logs().stdin_reader().has_rank()) {
     ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, loop_));
     stdin_->SetPaused(::isatty(STDIN_FILENO) == 1);  // until the front says whose input it is
@@ -285,8 +292,8 @@ int Agent::GiveUp(const base::Status& why) {
   control_.reset();
   attach_.reset();
   const int exit_status = ExitStatusOf(why);
-  const proto::Verdict verdict = MakeVerdictWithoutRanks(
-      proto::Verdict::LAUNCH_FAILED, round(), exit_status, why.ToString(), FactsOf(nullptr));
+  const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round(),
+                                                         exit_status, why.ToString(), Facts());
   config_.state.set_exit_code(exit_status);
   for (const base::Status& written :
        {config_.directory.WriteVerdict(VerdictJson(verdict)), WriteState(proto::JOB_PHASE_ENDED)}) {
@@ -298,7 +305,7 @@ int Agent::GiveUp(const base::Status& why) {
 int Agent::Run() {
   started_at_ = loop_.Now();
   LogJobStarted();
-  driver_->Start();
+  driver_->Start(std::vector<NodeRanks*>(static_cast<size_t>(config_.rank_count), ranks_.get()));
   loop_.Run();
   events_->Flush();
   return exit_status_;
@@ -376,12 +383,15 @@ void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& 
 
 // ------------------------------------------------------------------------------- life of the gang
 
-base::Status Agent::BeginRound(const elastic::SpawnRanks& round) {
-  Log(RoundStartedEvent(round));
+void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   facts_.round = round.round;
   facts_.restart_count = round.restart_count;
   steps_.clear();
-  const base::Status made = MakeRoundFolders(round.round);
+  Log(RoundStartedEvent(round));
+}
+
+base::Status Agent::BeginRound(base::Round round, int) {
+  const base::Status made = MakeRoundFolders(round);
   folder_failed_ = !made.ok();
   return made;
 }
@@ -448,11 +458,11 @@ base::Result<PreparedSpawn> Agent::Prepare(const elastic::RankProcess& process) 
   return prepared;
 }
 
-void Agent::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
+void Agent::OnRankSpawned(const elastic::RankProcess& process, pid_t pid) {
   Log(RankSpawnedEvent(process, pid));
 }
 
-void Agent::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
+void Agent::OnRankSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
   Log(RankSpawnFailedEvent(process, error));
 }
 
@@ -479,16 +489,19 @@ void Agent::SaveSpec() {
   }
 }
 
-std::string Agent::OnExited(const elastic::RankProcess& process, pid_t pid,
+RankEnd Agent::OnRankExited(const elastic::RankProcess& process, pid_t pid,
                             const process::Exit& exit) {
   Log(RankExitedEvent(process, pid, exit));
-  if (exit.StatusCode() == 0) return "";
+  RankEnd end{.exit = {exit.code, exit.signal, exit.out_of_memory, ""}, .evidence = {}};
+  if (end.exit.ok()) return end;
   output_->ReadNow(process.rank);
-  return Fingerprint({exit.code, exit.signal, exit.out_of_memory, ""}, EvidenceOf(process.rank));
+  end.evidence = EvidenceOf(process.rank);
+  end.exit.fingerprint = Fingerprint(end.exit, end.evidence);
+  return end;
 }
 
-void Agent::OnSignalled(int signal, bool whole_tree,
-                        const std::vector<elastic::RankProcess>& processes) {
+void Agent::OnRanksSignalled(int signal, bool whole_tree,
+                             const std::vector<elastic::RankProcess>& processes) {
   Log(SignalSentEvent(signal, whole_tree, processes));
 }
 
@@ -527,7 +540,7 @@ RankEvidence Agent::EvidenceOf(base::Rank rank) const {
   return evidence;
 }
 
-RoundFacts Agent::FactsOf(const elastic::RoundOutcome* outcome) const {
+RoundFacts Agent::Facts() const {
   RoundFacts facts;
   facts.job_id = config_.directory.job_id();
   facts.host = config_.here.host;
@@ -536,16 +549,16 @@ RoundFacts Agent::FactsOf(const elastic::RoundOutcome* outcome) const {
   facts.folder_failed = folder_failed_;
   facts.steady_now = clock_.Now();
   facts.wall_now = clock_.WallNow();
-  if (outcome != nullptr && outcome->culprit) {
-    facts.ranks[*outcome->culprit] = EvidenceOf(*outcome->culprit);
-  }
   return facts;
 }
 
-void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome) {
+void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome,
+                         std::map<base::Rank, RankEvidence> evidence) {
   for (const elastic::RankRecord& rank : outcome.ranks) output_->ReadNow(rank.process.rank);
   attach_->EndRound();
-  last_verdict_ = MakeVerdict(outcome, FactsOf(&outcome));
+  RoundFacts facts = Facts();
+  facts.ranks = std::move(evidence);
+  last_verdict_ = MakeVerdict(outcome, facts);
   const bool restarts = outcome.decision == elastic::Decision::kRestart;
   Log(RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
   if (restarts) Log(RestartScheduledEvent(outcome));
@@ -555,8 +568,7 @@ void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome) {
 }
 
 void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
-  const std::optional<proto::Verdict> verdict =
-      MakeJobVerdict(outcome, last_verdict_, FactsOf(nullptr));
+  const std::optional<proto::Verdict> verdict = MakeJobVerdict(outcome, last_verdict_, Facts());
   const int exit_status = ExitStatus(verdict);
   if (verdict) {
     SayIfFailed(config_.directory.WriteVerdict(VerdictJson(*verdict)));

@@ -2,8 +2,6 @@
 #include "launcher/agent/gang_driver.h"
 
 #include <algorithm>
-#include <csignal>
-#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -11,12 +9,20 @@ namespace lockstep::launcher {
 
 namespace {
 
-constexpr ptrdiff_t kSpawnSlice = 32;  // spawned side by side, in some 10 ms
+// The culprit is among the first that fail; the rest only follow.
+constexpr size_t kEvidenceMax = 256;
 
 }  // namespace
 
 GangDriver::GangDriver(const elastic::GangConfig& config, Deps deps)
     : deps_(deps), state_(config) {}
+
+void GangDriver::Start(std::vector<NodeRanks*> node_of_rank) {
+  node_of_rank_ = std::move(node_of_rank);
+  nodes_ = node_of_rank_;
+  nodes_.erase(std::unique(nodes_.begin(), nodes_.end()), nodes_.end());  // ranks go node by node
+  Handle(elastic::Start{});
+}
 
 void GangDriver::Handle(What what) {
   seq_.AssertHeld();
@@ -26,128 +32,58 @@ void GangDriver::Handle(What what) {
   while (!events_.empty()) {
     const elastic::Event event = std::move(events_.front());
     events_.pop_front();
+    const elastic::Phase phase_before = state_.phase;
+    const bool signalled_before = state_.signalled;
     elastic::StepResult result = elastic::Step(std::move(state_), event);
     state_ = std::move(result.state);
     for (const elastic::Action& action : result.actions) {
       std::visit([this](const auto& what_to_do) { Do(what_to_do); }, action);
     }
+    if (state_.signalled && !signalled_before) CancelSpawns();
+    if (phase_before == elastic::Phase::kStarting && state_.phase == elastic::Phase::kRunning) {
+      deps_.delegate.OnAllSpawned();
+    }
   }
   stepping_ = false;
 }
 
+void GangDriver::CancelSpawns() {
+  for (NodeRanks* node : nodes_) node->CancelSpawns();
+}
+
+GangDriver::ByNode GangDriver::Divide(const std::vector<elastic::RankProcess>& processes) const {
+  ByNode divided;
+  for (const elastic::RankProcess& process : processes) {
+    NodeRanks* node = node_of_rank_[static_cast<size_t>(process.rank.value())];
+    if (divided.empty() || divided.back().first != node) divided.push_back({node, {}});
+    divided.back().second.push_back(process);
+  }
+  return divided;
+}
+
 void GangDriver::Do(const elastic::SpawnRanks& action) {
-  spawn_error_ = deps_.delegate.BeginRound(action);
-  spawn_failure_told_ = false;
-  to_spawn_.assign(action.processes.begin(), action.processes.end());
-  SpawnSome();
-}
-
-/// A slice: a gang of thousands takes seconds to spawn, and signals, exits and output do not wait.
-void GangDriver::SpawnSome() {
-  if (spawn_error_.ok() && state_.signalled) {
-    spawn_error_ = base::CancelledError("not started: the gang is coming down");
-    spawn_failure_told_ = true;  // it is none
+  evidence_.clear();
+  deps_.delegate.OnRoundBegins(action);
+  for (const auto& [node, processes] : Divide(action.processes)) {
+    node->Spawn(action.round, action.restart_count, processes);
   }
-  const auto end = to_spawn_.begin() + std::min(std::ssize(to_spawn_), kSpawnSlice);
-  const std::vector<elastic::RankProcess> slice(to_spawn_.begin(), end);
-  to_spawn_.erase(to_spawn_.begin(), end);
-  const bool is_last = to_spawn_.empty();
-
-  std::vector<process::SpawnRequest> requests;
-  std::vector<base::UniqueFd> fds;
-  base::Status unprepared;
-  for (const elastic::RankProcess& process : slice) {
-    if (!spawn_error_.ok()) break;
-    base::Result<PreparedSpawn> prepared = deps_.delegate.Prepare(process);
-    unprepared = prepared.status();
-    if (!prepared.ok()) break;
-    requests.push_back({std::move(prepared->spec),
-                        [this, process](const process::Exit& exit) { OnExited(process, exit); }});
-    std::move(prepared->fds.begin(), prepared->fds.end(), std::back_inserter(fds));
-  }
-  std::vector<process::SpawnResult> results = deps_.processes.SpawnAll(std::move(requests));
-  fds.clear();  // so that the end of what the ranks write shows
-  // Known before any of it is told: the news of a failure may end the job.
-  const bool all_run =
-      spawn_error_.ok() && results.size() == slice.size() &&
-      std::all_of(results.begin(), results.end(), [](const auto& one) { return one.ok(); });
-  for (size_t i = 0; i < slice.size(); ++i) {
-    if (i >= results.size()) {
-      OnSpawnFailed(slice[i], spawn_error_.ok() ? unprepared : spawn_error_);
-    } else if (results[i].ok()) {
-      OnSpawned(slice[i], std::move(results[i]).value());
-    } else {
-      OnSpawnFailed(slice[i], results[i].status());
-    }
-  }
-  if (!is_last) {
-    spawn_more_ = deps_.loop.After(base::Duration(0), [this] { SpawnSome(); });
-  } else if (all_run) {
-    deps_.delegate.OnAllSpawned();
-  }
-}
-
-void GangDriver::OnSpawned(const elastic::RankProcess& process,
-                           std::unique_ptr<process::Process> spawned) {
-  const pid_t pid = spawned->pid();
-  processes_[{process.rank, process.incarnation}] = std::move(spawned);
-  deps_.delegate.OnSpawned(process, pid);
-  Handle(elastic::RankSpawned{process, pid});
-}
-
-/// The first failure of a round is told; for the rest it is the reason, whatever became of them.
-void GangDriver::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
-  if (std::exchange(spawn_failure_told_, true)) {
-    return Handle(elastic::SpawnFailed{process, spawn_error_});
-  }
-  const base::Status why = error;  // may be spawn_error_ itself
-  spawn_error_ = base::CancelledError("not started: the gang cannot be complete").WithCause(why);
-  deps_.delegate.OnSpawnFailed(process, why);
-  Handle(elastic::SpawnFailed{process, why});
-}
-
-void GangDriver::OnExited(const elastic::RankProcess& process, const process::Exit& exit) {
-  const process::Process* ended = Find(process);
-  if (ended == nullptr) return;  // it did not die when its round ended
-  const std::string fingerprint = deps_.delegate.OnExited(process, ended->pid(), exit);
-  Handle(elastic::RankExited{process, {exit.code, exit.signal, exit.out_of_memory, fingerprint}});
-}
-
-process::Process* GangDriver::Find(const elastic::RankProcess& process) {
-  const auto found = processes_.find({process.rank, process.incarnation});
-  return found == processes_.end() ? nullptr : found->second.get();
 }
 
 void GangDriver::Do(const elastic::SignalLeaders& action) {
-  deps_.delegate.OnSignalled(action.signal, false, action.processes);
-  for (const elastic::RankProcess& process : action.processes) {
-    // A leader that has just ended is about to be reported; nothing is lost with the signal.
-    if (process::Process* found = Find(process)) (void)found->SignalLeader(action.signal);
+  for (const auto& [node, processes] : Divide(action.processes)) {
+    node->SignalLeaders(action.signal, processes);
   }
 }
 
 void GangDriver::Do(const elastic::SignalTrees& action) {
-  deps_.delegate.OnSignalled(action.signal, true, action.processes);
-  for (const elastic::RankProcess& process : action.processes) {
-    if (process::Process* found = Find(process)) (void)found->SignalAll(action.signal);
+  for (const auto& [node, processes] : Divide(action.processes)) {
+    node->SignalTrees(action.signal, processes);
   }
 }
 
 void GangDriver::Do(const elastic::KillTrees& action) {
-  deps_.delegate.OnSignalled(SIGKILL, true, action.processes);
-  for (const elastic::RankProcess& process : action.processes) {
-    process::Process* found = Find(process);
-    if (found == nullptr) {
-      Handle(elastic::RankGone{process});
-      continue;
-    }
-    found->KillAll(action.deadline, [this, process](const base::Status& status) {
-      if (status.ok()) {
-        Handle(elastic::RankGone{process});
-      } else {
-        Handle(elastic::KillFailed{process, status});
-      }
-    });
+  for (const auto& [node, processes] : Divide(action.processes)) {
+    node->KillTrees(processes, action.deadline);
   }
 }
 
@@ -167,26 +103,37 @@ void GangDriver::Do(const elastic::PersistRestarts& action) {
 }
 
 void GangDriver::Do(const elastic::RoundEnded& action) {
-  RetireProcesses();
-  deps_.delegate.OnRoundEnded(action.outcome);
+  for (NodeRanks* node : nodes_) node->EndRound();
+  deps_.delegate.OnRoundEnded(action.outcome, std::exchange(evidence_, {}));
 }
 
 void GangDriver::Do(const elastic::Notice& action) { deps_.delegate.OnNotice(action); }
 
 void GangDriver::Do(const elastic::JobEnded& action) { deps_.delegate.OnJobEnded(action.outcome); }
 
-void GangDriver::RetireProcesses() {
-  for (auto& [key, process] : processes_) retired_.push_back(std::move(process));
-  processes_.clear();
-  retire_ = deps_.loop.After(base::Duration(0), [this] { retired_.clear(); });
+void GangDriver::ForwardSignal(int signal) {
+  for (NodeRanks* node : nodes_) node->ForwardSignal(signal);
 }
 
-void GangDriver::ForwardSignal(int signal) {
-  seq_.AssertHeld();
-  for (const auto& [key, process] : processes_) {
-    // A leader that has just ended is about to be reported; nothing is lost with the signal.
-    if (!process->exit()) (void)process->SignalLeader(signal);
+void GangDriver::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
+  Handle(elastic::RankSpawned{process, pid});
+}
+
+void GangDriver::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
+  Handle(elastic::SpawnFailed{process, error});
+}
+
+void GangDriver::OnExited(const elastic::RankProcess& process, RankEnd end) {
+  if (!end.exit.ok() && evidence_.size() < kEvidenceMax) {
+    evidence_[process.rank] = std::move(end.evidence);
   }
+  Handle(elastic::RankExited{process, std::move(end.exit)});
+}
+
+void GangDriver::OnGone(const elastic::RankProcess& process) { Handle(elastic::RankGone{process}); }
+
+void GangDriver::OnUnkillable(const elastic::RankProcess& process, const base::Status& error) {
+  Handle(elastic::KillFailed{process, error});
 }
 
 }  // namespace lockstep::launcher

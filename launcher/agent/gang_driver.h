@@ -2,66 +2,45 @@
 #ifndef LOCKSTEP_LAUNCHER_AGENT_GANG_DRIVER_H_
 #define LOCKSTEP_LAUNCHER_AGENT_GANG_DRIVER_H_
 
+#include <sys/types.h>
+
 #include <array>
 #include <deque>
 #include <map>
-#include <memory>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "elastic/gang.h"
-#include "runtime/base/result.h"
+#include "launcher/agent/node_ranks.h"
 #include "runtime/base/sequence.h"
-#include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
-#include "runtime/process/processes.h"
 
 namespace lockstep::launcher {
 
-/// Everything that a process starts with.
-struct PreparedSpawn {
-  process::SpawnSpec spec;
-  std::vector<base::UniqueFd>
-      fds;  // that `spec` maps and nobody else needs; open until it has them
-};
-
-/// What surrounds the processes of a gang: the agent in life, a script in simulations. All calls
-/// come on the loop's thread, from within GangDriver.
+/// Who is told what the gang decided: the agent in life, a script in simulations. All calls come on
+/// the loop's thread, from within GangDriver.
 class GangDelegate {
  public:
   virtual ~GangDelegate() = default;
 
-  /// Before the first spawn of a round. An error fails every spawn of it.
-  virtual base::Status BeginRound(const elastic::SpawnRanks& round) = 0;
-  /// For several processes in turn, before they are spawned together.
-  virtual base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) = 0;
-  virtual void OnSpawned(const elastic::RankProcess& process, pid_t pid) = 0;
-  virtual void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) = 0;
-  /// Every process of the round has been spawned, and none has failed to.
+  virtual void OnRoundBegins(const elastic::SpawnRanks& round) = 0;
+  /// Every process of the round runs.
   virtual void OnAllSpawned() = 0;
-  /// Returns what makes this failure the same as another: elastic::RankExit::fingerprint.
-  virtual std::string OnExited(const elastic::RankProcess& process, pid_t pid,
-                               const process::Exit& exit) = 0;
-  /// A signal goes to the leaders of these, or to all that they ever made.
-  virtual void OnSignalled(int signal, bool whole_tree,
-                           const std::vector<elastic::RankProcess>& processes) = 0;
-
   virtual void PersistRestarts(int used) = 0;
   virtual void OnNotice(const elastic::Notice& notice) = 0;
-  virtual void OnRoundEnded(const elastic::RoundOutcome& outcome) = 0;
+  /// `evidence` holds what is known of those ranks that failed.
+  virtual void OnRoundEnded(const elastic::RoundOutcome& outcome,
+                            std::map<base::Rank, RankEvidence> evidence) = 0;
   /// The last call.
   virtual void OnJobEnded(const elastic::JobOutcome& outcome) = 0;
 };
 
-/// Carries out what elastic::Step decides: spawns, signals and kills ranks, runs its timers, and
-/// turns what happens to the processes into its events. One per agent. Confined to the loop's
-/// thread.
-class GangDriver {
+/// Carries out what elastic::Step decides: has each node spawn, signal and kill its ranks, runs the
+/// gang's timers, and turns what happens to the processes into its events. One per job, where its
+/// coordinator is. Confined to the loop's thread.
+class GangDriver final : public NodeNews {
  public:
   struct Deps {
     event::Loop& loop;
-    process::Processes& processes;
     GangDelegate& delegate;
   };
 
@@ -69,7 +48,9 @@ class GangDriver {
   GangDriver(const GangDriver&) = delete;
   GangDriver& operator=(const GangDriver&) = delete;
 
-  void Start() { Handle(elastic::Start{}); }
+  /// `node_of_rank[r]` is where rank r lives; the nodes outlive the driver. Once, before anything
+  /// else.
+  void Start(std::vector<NodeRanks*> node_of_rank);
   void RequestStop(int signal, bool at_once) { Handle(elastic::StopRequested{signal, at_once}); }
   void Suspend() { Handle(elastic::SuspendRequested{}); }
   void Resume() { Handle(elastic::ResumeRequested{}); }
@@ -79,11 +60,18 @@ class GangDriver {
   /// Passes a user's signal (USR1, USR2) on to the leaders that live.
   void ForwardSignal(int signal);
 
+  void OnSpawned(const elastic::RankProcess& process, pid_t pid) override;
+  void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
+  void OnExited(const elastic::RankProcess& process, RankEnd end) override;
+  void OnGone(const elastic::RankProcess& process) override;
+  void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) override;
+
   const elastic::GangState& state() const { return state_; }
 
  private:
   using What = decltype(elastic::Event::what);
-  using ProcessKey = std::pair<base::Rank, base::Incarnation>;
+  /// Processes by the node that has them, in the order of their ranks.
+  using ByNode = std::vector<std::pair<NodeRanks*, NodeRanks::Processes>>;
 
   void Handle(What what);
   void Do(const elastic::SpawnRanks& action);
@@ -96,27 +84,17 @@ class GangDriver {
   void Do(const elastic::RoundEnded& action);
   void Do(const elastic::Notice& action);
   void Do(const elastic::JobEnded& action);
-
-  void SpawnSome();
-  void OnSpawned(const elastic::RankProcess& process, std::unique_ptr<process::Process> spawned);
-  void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error);
-  void OnExited(const elastic::RankProcess& process, const process::Exit& exit);
-  process::Process* Find(const elastic::RankProcess& process);
-  void RetireProcesses();
+  void CancelSpawns();
+  ByNode Divide(const std::vector<elastic::RankProcess>& processes) const;
 
   const Deps deps_;
   base::Sequence seq_;
   elastic::GangState state_;
+  std::vector<NodeRanks*> node_of_rank_;  // indexed by rank
+  std::vector<NodeRanks*> nodes_;         // each once
   std::deque<elastic::Event> events_;  // bounded by the events of one round: each Step empties it
   bool stepping_ = false;
-  std::map<ProcessKey, std::unique_ptr<process::Process>> processes_;
-  std::deque<elastic::RankProcess> to_spawn_;  // of this round, at most rank_count
-  bool spawn_failure_told_ = false;
-  base::Status spawn_error_;  // why the rest of them is not spawned
-  event::Registration spawn_more_;
-  // Ended ones, which may be calling us right now; destroyed from the loop.
-  std::vector<std::unique_ptr<process::Process>> retired_;
-  event::Registration retire_;
+  std::map<base::Rank, RankEvidence> evidence_;  // of the round's first kEvidenceMax failures
   std::array<event::Registration, elastic::kTimerCount> timers_;
 };
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "launcher/agent/rank_processes.h"
 #include "runtime/base/random.h"
 #include "runtime/event/sim_loop.h"
 #include "runtime/process/sim_processes.h"
@@ -25,13 +26,20 @@ std::string NameOf(const elastic::RankProcess& process) {
 }
 
 /// An agent with nothing around its processes: it counts, and keeps what the gang told it.
-class FakeAgent final : public GangDelegate {
+class FakeAgent final : public GangDelegate, public RankHooks {
  public:
   FakeAgent(const elastic::GangConfig& config, uint64_t seed)
-      : processes_(loop_, seed), driver_(config, {loop_, processes_, *this}) {}
+      : processes_(loop_, seed),
+        driver_(config, {loop_, *this}),
+        ranks_({loop_, processes_, *this, driver_}),
+        rank_count_(config.rank_count) {}
 
-  base::Status BeginRound(const elastic::SpawnRanks& round) override {
-    rounds_begun_.push_back(round.restart_count);
+  void Start() {
+    driver_.Start(std::vector<NodeRanks*>(static_cast<size_t>(rank_count_), &ranks_));
+  }
+
+  base::Status BeginRound(base::Round, int restart_count) override {
+    rounds_begun_.push_back(restart_count);
     EXPECT_EQ(processes_.AliveCount(), 0) << "a round began beside processes of the last";
     return base::OkStatus();
   }
@@ -42,21 +50,32 @@ class FakeAgent final : public GangDelegate {
     prepared.spec.arguments = {"train"};
     return prepared;
   }
-  void OnSpawned(const elastic::RankProcess&, pid_t) override { ++spawned_; }
-  void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {
+  void OnRankSpawned(const elastic::RankProcess&, pid_t) override { ++spawned_; }
+  void OnRankSpawnFailed(const elastic::RankProcess&, const base::Status&) override {
     ++spawn_failures_;
   }
+  RankEnd OnRankExited(const elastic::RankProcess&, pid_t, const process::Exit& exit) override {
+    RankEnd end;
+    end.exit = {exit.code, exit.signal, exit.out_of_memory, exit.ToString()};
+    end.evidence.stderr_lines = {exit.ToString()};
+    return end;
+  }
+  void OnRanksSignalled(int, bool, const std::vector<elastic::RankProcess>&) override {}
+
+  void OnRoundBegins(const elastic::SpawnRanks&) override {}
   void OnAllSpawned() override {
     EXPECT_FALSE(job_.has_value()) << "the end of the job is the last that is told";
     ++gangs_spawned_;
   }
-  std::string OnExited(const elastic::RankProcess&, pid_t, const process::Exit& exit) override {
-    return exit.ToString();
-  }
-  void OnSignalled(int, bool, const std::vector<elastic::RankProcess>&) override {}
   void PersistRestarts(int used) override { persisted_ = used; }
   void OnNotice(const elastic::Notice&) override {}
-  void OnRoundEnded(const elastic::RoundOutcome& outcome) override { rounds_.push_back(outcome); }
+  void OnRoundEnded(const elastic::RoundOutcome& outcome,
+                    std::map<base::Rank, RankEvidence> evidence) override {
+    rounds_.push_back(outcome);
+    if (outcome.culprit && outcome.end == elastic::RoundEnd::kRankFailed) {
+      EXPECT_THAT(evidence[*outcome.culprit].stderr_lines, ::testing::SizeIs(1));
+    }
+  }
   void OnJobEnded(const elastic::JobOutcome& outcome) override {
     EXPECT_FALSE(job_.has_value()) << "a job ends once";
     job_ = outcome;
@@ -69,6 +88,8 @@ class FakeAgent final : public GangDelegate {
   event::SimLoop loop_;
   process::SimProcesses processes_;
   GangDriver driver_;
+  RankProcesses ranks_;
+  const int rank_count_;
   std::vector<int> rounds_begun_;
   std::vector<elastic::RoundOutcome> rounds_;
   std::optional<elastic::JobOutcome> job_;
@@ -91,7 +112,7 @@ TEST(GangDriverTest, AllExitZeroIsSuccess) {
   for (int rank = 0; rank < 3; ++rank)
     agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-0", EndsAfter(1s, 0));
 
-  agent.driver_.Start();
+  agent.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.job_->decision, elastic::Decision::kSucceeded);
@@ -107,7 +128,7 @@ TEST(GangDriverTest, FirstFailureTakesTheGangDownWithinItsGrace) {
   agent.processes_.SetProgram("rank-2-0", stubborn);
   const base::SteadyTime start = agent.loop_.Now();
 
-  agent.driver_.Start();
+  agent.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(1));
@@ -120,7 +141,7 @@ TEST(GangDriverTest, RestartsUntilTheBudgetIsUsed) {
   for (const char* name : {"rank-0-0", "rank-0-1", "rank-0-2"})
     agent.processes_.SetProgram(name, EndsAfter(1s, 5));
 
-  agent.driver_.Start();
+  agent.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.job_->decision, elastic::Decision::kOutOfRestarts);
@@ -135,7 +156,7 @@ TEST(GangDriverTest, FailedSpawnCancelsTheRestOfTheRound) {
   agent.processes_.SetProgram("rank-1-0", missing);
   agent.processes_.SetProgram("rank-3-0", missing);
 
-  agent.driver_.Start();
+  agent.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kLaunchFailed);
@@ -150,7 +171,7 @@ TEST(GangDriverTest, ProcessThatCannotBePreparedFailsTheRoundBesideThoseBeforeIt
   FakeAgent agent({.rank_count = 4}, 4);
   agent.unpreparable_ = base::Rank(2);
 
-  agent.driver_.Start();
+  agent.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kLaunchFailed);
@@ -163,7 +184,7 @@ TEST(GangDriverTest, ProcessThatCannotBePreparedFailsTheRoundBesideThoseBeforeIt
 
 TEST(GangDriverTest, AStopIsHeardWhileAGreatGangIsBeingSpawned) {
   FakeAgent agent({.rank_count = 1000}, 4);
-  agent.driver_.Start();
+  agent.Start();
   EXPECT_LT(agent.spawned_, 100) << "the loop gets its turn in between";
 
   agent.driver_.RequestStop(SIGTERM, false);
@@ -180,7 +201,7 @@ TEST(GangDriverTest, ADeathWhileTheRestIsSpawnedIsTheRootCause) {
   crashes.ends_with.signal = SIGSEGV;
   agent.processes_.SetProgram("rank-3-0", crashes);
 
-  agent.driver_.Start();
+  agent.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.rounds_.at(0).end, elastic::RoundEnd::kRankFailed);
@@ -196,7 +217,7 @@ TEST(GangDriverTest, AGreatGangThatCannotStartIsNeverToldToRun) {
     agent.processes_.SetProgram("rank-" + std::to_string(rank) + "-0", missing);
   }
 
-  agent.driver_.Start();
+  agent.Start();
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_EQ(agent.gangs_spawned_, 0);
@@ -207,7 +228,7 @@ TEST(GangDriverTest, StopDuringBackoffEndsTheJob) {
   FakeAgent agent({.rank_count = 1, .max_restarts = 5, .peer_failure_grace = 0s}, 5);
   agent.processes_.SetProgram("rank-0-0", EndsAfter(1s, 5));
   agent.processes_.SetProgram("rank-0-1", EndsAfter(1s, 6));
-  agent.driver_.Start();
+  agent.Start();
   ASSERT_TRUE(agent.loop_.RunUntil(
       [&] { return agent.driver_.state().phase == elastic::Phase::kBackingOff; }, 1h));
 
@@ -246,7 +267,7 @@ TEST(GangDriverTest, EveryRandomScheduleEndsOnceWithNothingLeft) {
             RandomProgram(random));
       }
     }
-    agent.driver_.Start();
+    agent.Start();
     const event::Registration stop =
         agent.loop_.After(std::chrono::milliseconds(random.Below(20'000)), [&] {
           if (!agent.job_)
