@@ -59,10 +59,11 @@ TEST_F(BadInputTest, ProgramsThatCannotStartHaveTheirExitStatus) {
     int status;
     const char* reason;
   } cases[] = {
-      {"./missing", 127, "missing"},   {"no-such-program-on-path", 127, "PATH"},
-      {"./plain/below", 127, "plain"}, {"./script", 127, "/no/such/interpreter"},
-      {"./plain", 126, "executable"},  {"./folder", 126, "folder"},
-      {"./noise", 126, "noise"},       {"./nested", 126, "plain"},
+      {"./missing", 127, "missing"},     {"no-such-program-on-path", 127, "PATH"},
+      {"./plain/below", 127, "plain"},   {"./script", 127, "/no/such/interpreter"},
+      {"./plain", 126, "executable"},    {"./folder", 126, "folder"},
+      {"./noise", 126, "noise"},         {"./nested", 126, "plain"},
+      {"./empty", 126, "not a program"},  // a shell would run it as a script without lines
   };
   for (const auto& [program, status, reason] : cases) {
     const Outcome outcome = RunIt({"-np", "3", "--name", "job", program});
@@ -233,7 +234,7 @@ TEST_F(BadInputTest, AnyDescriptorLimitIsEnoughOrNamed) {
 
 TEST_F(BadInputTest, AProcessLimitIsNamed) {
   if (::getuid() != 0) GTEST_SKIP() << "needs root, to be a user without other processes";
-  const Stage stage({.as_root = false, .cgroups = false}, scratch_);
+  const Stage stage({.as_root = false, .cgroups = false}, scratch_, Stage::kLimitedUser);
   ASSERT_EQ(stage.why_not(), "");
   Command::Options options = Options();
   options.wrapper = stage.wrapper();

@@ -69,7 +69,8 @@ std::string WhyNotIn(const std::vector<std::string>& wrapper) {
   return "cannot mount in a namespace of its own: " + outcome.err;
 }
 
-Stage::Stage(Setting setting, const Scratch& scratch) : lockstep_(LockstepPath()) {
+Stage::Stage(Setting setting, const Scratch& scratch, uid_t user)
+    : user_(user), lockstep_(LockstepPath()) {
   Set(setting, scratch);
 }
 
@@ -109,19 +110,19 @@ void Stage::HandOverCgroup(const Scratch& scratch) {
     return;
   }
   for (const char* file : {"", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"}) {
-    if (::chown((cgroup_ + file).c_str(), kUser, kUser) != 0)
+    if (::chown((cgroup_ + file).c_str(), user_, user_) != 0)
       why_not_ = "cannot hand over a cgroup";
   }
   Append(ShellThenExec("echo $$ >" + cgroup_ + "/cgroup.procs"), wrapper_);
 }
 
 void Stage::BecomeUser(const Scratch& scratch) {
-  const std::string user = std::to_string(kUser);
+  const std::string user = std::to_string(user_);
   Append({"/usr/bin/setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups"}, wrapper_);
   lockstep_ = scratch.path() + "/lockstep-copy";
   std::error_code error;
   fs::copy_file(LockstepPath(), lockstep_, error);
-  if (error || ::chown(scratch.path().c_str(), kUser, kUser) != 0)
+  if (error || ::chown(scratch.path().c_str(), user_, user_) != 0)
     why_not_ = "cannot hand over the scratch";
 }
 

@@ -31,8 +31,10 @@ std::string WhyNotIn(const std::vector<std::string>& wrapper);
 class Stage {
  public:
   static constexpr uid_t kUser = 64231;
+  /// For tests of RLIMIT_NPROC: the kernel counts all processes of a uid, those of other tests too.
+  static constexpr uid_t kLimitedUser = 64232;
 
-  Stage(Setting setting, const Scratch& scratch);
+  Stage(Setting setting, const Scratch& scratch, uid_t user = kUser);
   /// Removes the cgroup. Everything that ran in it must be gone.
   ~Stage();
   Stage(const Stage&) = delete;
@@ -51,6 +53,7 @@ class Stage {
   void HandOverCgroup(const Scratch& scratch);
   void HideCgroups();
 
+  const uid_t user_;
   std::string why_not_;
   std::vector<std::string> wrapper_;
   std::string lockstep_;
