@@ -3,6 +3,7 @@
 #include "collectives/group.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
@@ -763,6 +764,22 @@ TEST(HostGroupTest, TwoHoldersOfOneRankAreRefused) {
 
   EXPECT_OK(group->Barrier()->Wait());
   peer.join();
+}
+
+// It was told that it "is already in it".
+TEST(HostGroupTest, AMemberThatLeftAndComesAgainIsToldSoAndWhatToDo) {
+  ThreadGang gang(2);
+  OneSegment segments;
+  std::thread peer([&] { EXPECT_THAT(HostGroup::Create(gang.ConfigFor(1), segments), IsOk()); });
+  ASSERT_OK_AND_ASSIGN(auto group, HostGroup::Create(gang.ConfigFor(0), segments));
+  peer.join();
+
+  EXPECT_THAT(HostGroup::Create(gang.ConfigFor(1), segments),
+              StatusIs(Code::kFailedPrecondition,
+                       AllOf(HasSubstr("rank 1 was in it, as process " + std::to_string(getpid()) +
+                                       ", and has left"),
+                             HasSubstr("all ranks must make a new group"))));
+  EXPECT_THAT(group->Barrier()->Wait(), StatusIs(Code::kUnavailable, HasSubstr("left the group")));
 }
 
 TEST(HostGroupTest, AMemberOfAnotherEpochIsRefused) {

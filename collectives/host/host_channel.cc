@@ -116,12 +116,7 @@ base::Status HostChannel::Enter() {
   MemberCard& card = mine().card;
   MemberState expected = MemberState::kAbsent;
   if (!card.state.compare_exchange_strong(expected, MemberState::kJoining)) {
-    const std::string holder =
-        expected >= MemberState::kJoined ? ", as process " + std::to_string(card.pid) : "";
-    return base::AlreadyExistsError(
-        "joining group " + config_.group_name + ": rank " +
-        config_.world_ranks[static_cast<size_t>(config_.member)].ToString() + " is already in it" +
-        holder + "; two processes hold one rank, or the rank joined twice");
+    return PlaceTaken(expected);
   }
   card.layout_version = kHostLayoutVersion;
   card.group = config_.group.value();
@@ -142,6 +137,24 @@ base::Status HostChannel::Enter() {
   card.state.store(MemberState::kJoined, std::memory_order_release);
   WakeSleepers();
   return base::OkStatus();
+}
+
+base::Status HostChannel::PlaceTaken(MemberState state) const {
+  const std::string rank =
+      "rank " + config_.world_ranks[static_cast<size_t>(config_.member)].ToString();
+  const std::string joining = "joining group " + config_.group_name + ": " + rank;
+  const std::string holder = "process " + std::to_string(mine().card.pid);
+  if (state == MemberState::kJoining) {
+    return base::AlreadyExistsError(
+        joining + " is being joined by another process or thread; two of them hold one rank");
+  }
+  if (state == MemberState::kJoined) {
+    return base::AlreadyExistsError(joining + " is already in it, as " + holder +
+                                    "; two processes hold one rank, or the rank joined twice");
+  }
+  return base::FailedPreconditionError(
+      joining + " was in it, as " + holder +
+      ", and has left; a place is taken once, so all ranks must make a new group");
 }
 
 base::Status HostChannel::AwaitJoins(const OpDeadline& deadline) {

@@ -57,9 +57,10 @@ class HostChannel {
   };
 
   /// Maps the group's segment and waits until every member is there.
-  /// Errors: DeadlineExceeded - names the members that never came (and poisons the group); AlreadyExists - another
-  /// process holds this member's place; FailedPrecondition - members of another job, group, epoch or layout; those of
-  /// SegmentSource::Open.
+  /// Errors: DeadlineExceeded - names the members that never came (and poisons the group);
+  /// AlreadyExists - another process holds this member's place; FailedPrecondition - this member
+  /// was in the group and has left it, or members are of another job, group, epoch or layout; those
+  /// of SegmentSource::Open.
   static base::Result<std::unique_ptr<HostChannel>> Join(Config config, SegmentSource& segments,
                                                          const OpDeadline& deadline);
   /// Tells the others that this member is gone; those that need it fail at once.
@@ -85,6 +86,7 @@ class HostChannel {
   HostChannel(Config config, std::shared_ptr<Segment> segment, HostLayout layout);
 
   base::Status Enter();
+  base::Status PlaceTaken(MemberState state) const;
   base::Status AwaitJoins(const OpDeadline& deadline);
   base::Status CheckCards() const;
   void ChooseSpinning();
