@@ -179,8 +179,8 @@ void AttachServer::OnReady(uint64_t id, event::Readiness readiness) {
     if (length < 0 && errno == EINTR) continue;
     if (length < 0 && errno == EAGAIN) break;
     if (length <= 0) return Drop(id);  // the rank has closed
-    if (const char* const wrong = lockstep_attach_check(&message, static_cast<size_t>(length),
-                                                        LOCKSTEP_ATTACH_FROM_RANK)) {
+    if (const char* const wrong = lockstep_attach_check(
+            &message, static_cast<size_t>(length), LOCKSTEP_ATTACH_FROM_RANK, it->second.version)) {
       return Refuse(id, base::InvalidArgumentError(
                             std::string("the agent cannot use this message: ") + wrong +
                             "; build the program with the same release as the agent"));
@@ -209,7 +209,7 @@ void AttachServer::Refuse(uint64_t id, const base::Status& why) {
   Connection& connection = connections_.at(id);
   LOG(WARNING) << "refused process " << connection.pid << ": " << why;
   lockstep_attach_refused answer{};
-  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_REFUSED, sizeof answer);
+  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_REFUSED, 0, sizeof answer);
   answer.status = static_cast<uint32_t>(why.code());
   CopyText(why.message(), answer.text, sizeof answer.text);
   (void)Send(connection, &answer, sizeof answer, -1);
@@ -227,7 +227,8 @@ AttachServer::Member* AttachServer::FindByCookie(const uint8_t* cookie) {
 }
 
 bool AttachServer::OnHello(uint64_t id, const lockstep_attach_hello& hello) {
-  if (lockstep_attach_agree(&hello) == 0) {
+  const uint16_t version = lockstep_attach_agree(&hello);
+  if (version == 0) {
     Refuse(id, base::FailedPreconditionError(
                    "the program speaks the attach protocol's versions " +
                    std::to_string(hello.lowest_version) + " to " +
@@ -257,6 +258,7 @@ bool AttachServer::OnHello(uint64_t id, const lockstep_attach_hello& hello) {
     return false;
   }
   Connection& connection = connections_.at(id);
+  connection.version = version;
   if (!SendWorld(connection, *member)) {
     Drop(id);
     return false;
@@ -297,7 +299,8 @@ base::Status AttachServer::PrepareRing(Member& member) {
 
 bool AttachServer::SendWorld(Connection& connection, const Member& member) {
   lockstep_attach_world world{};
-  lockstep_attach_set_header(&world.header, LOCKSTEP_ATTACH_WORLD, sizeof world);
+  lockstep_attach_set_header(&world.header, LOCKSTEP_ATTACH_WORLD, connection.version,
+                             sizeof world);
   world.rank = member.world.rank.value();
   world.local_rank = member.world.local_rank.value();
   world.world_size = member.world.world_size;
@@ -373,7 +376,8 @@ base::Result<AttachServer::Segments::iterator> AttachServer::FindSegment(
 bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request) {
   Connection& connection = connections_.at(id);
   lockstep_attach_segment answer{};
-  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_SEGMENT, sizeof answer);
+  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_SEGMENT, connection.version,
+                             sizeof answer);
   answer.request_id = request.request_id;
   answer.bytes = request.bytes;
   auto segment = segments_.end();
@@ -428,13 +432,14 @@ bool AttachServer::SendDueNotices(Connection& connection) {
     return errno == EAGAIN;
   };
   lockstep_attach_stop stop{};
-  lockstep_attach_set_header(&stop.header, LOCKSTEP_ATTACH_STOP, sizeof stop);
+  lockstep_attach_set_header(&stop.header, LOCKSTEP_ATTACH_STOP, connection.version, sizeof stop);
   if (stop_grace_) {
     stop.grace_ms = static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(*stop_grace_).count());
   }
   lockstep_attach_checkpoint checkpoint{};
-  lockstep_attach_set_header(&checkpoint.header, LOCKSTEP_ATTACH_CHECKPOINT, sizeof checkpoint);
+  lockstep_attach_set_header(&checkpoint.header, LOCKSTEP_ATTACH_CHECKPOINT, connection.version,
+                             sizeof checkpoint);
   checkpoint.number = checkpoint_number_;
   if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint))
     return false;

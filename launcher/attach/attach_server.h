@@ -110,6 +110,7 @@ class AttachServer {
     base::UniqueFd socket;
     int64_t pid = 0;
     std::optional<base::Rank> rank;  // once it has said hello
+    uint16_t version = 0;            // of the protocol, agreed upon then
     bool has_segments = false;
     Notices due;  // not sent yet
     bool watches_writable = false;

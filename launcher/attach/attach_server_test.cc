@@ -444,10 +444,10 @@ TEST_F(AttachServerTest, WhoSaysNothingOrNonsenseIsClosed) {
   const std::string huge(100'000, 'x');
   EXPECT_THAT(answer_to(huge.data(), huge.size()), HasSubstr("magic"));
   lockstep_attach_progress progress{};
-  lockstep_attach_set_header(&progress.header, LOCKSTEP_ATTACH_PROGRESS, sizeof progress);
+  lockstep_attach_set_header(&progress.header, LOCKSTEP_ATTACH_PROGRESS, 1, sizeof progress);
   EXPECT_THAT(answer_to(&progress, sizeof progress), HasSubstr("hello"));
   lockstep_attach_hello hello{};
-  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
+  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, 0, sizeof hello);
   hello.lowest_version = LOCKSTEP_ATTACH_VERSION + 1;
   hello.highest_version = LOCKSTEP_ATTACH_VERSION + 3;
   EXPECT_THAT(answer_to(&hello, sizeof hello), HasSubstr("versions 2 to 4, this agent 1 to 1"));

@@ -21,6 +21,7 @@ struct lockstep_attach {
   struct lockstep_fork_guard guard;
   pthread_mutex_t mutex;
   int socket;
+  uint16_t version; /* of the protocol, agreed upon in the first exchange; 0 before */
   uint64_t last_request_id;
   struct lockstep_attach_notices notices;
   bool closed; /* by the agent */
@@ -170,7 +171,8 @@ static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms,
                   "ulimit -n N)");
     }
     if (result != LOCKSTEP_ATTACH_OK) return fail(error, result, errno, "receiving from the agent");
-    const char* const wrong = lockstep_attach_check(message, length, LOCKSTEP_ATTACH_FROM_AGENT);
+    const char* const wrong =
+        lockstep_attach_check(message, length, LOCKSTEP_ATTACH_FROM_AGENT, client->version);
     if (wrong == NULL &&
         (message->header.type == wanted || message->header.type == LOCKSTEP_ATTACH_REFUSED)) {
       return LOCKSTEP_ATTACH_OK;
@@ -219,7 +221,7 @@ static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t dea
                      struct lockstep_attach_error* error) {
   struct lockstep_attach_hello hello;
   memset(&hello, 0, sizeof hello);
-  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
+  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, 0, sizeof hello);
   hello.lowest_version = LOCKSTEP_ATTACH_LOWEST_VERSION;
   hello.highest_version = LOCKSTEP_ATTACH_VERSION;
   memcpy(hello.cookie, cookie, sizeof hello.cookie);
@@ -240,6 +242,7 @@ static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t dea
     return LOCKSTEP_ATTACH_REJECTED;
   }
   if (fd < 0) return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent sent no recorder ring");
+  client->version = message.header.version;
   *world = message.world;
   *ring_fd = fd;
   return LOCKSTEP_ATTACH_OK;
@@ -286,7 +289,8 @@ static int ask_for_segment(lockstep_attach* client,
                            const struct lockstep_attach_segment_request* request,
                            int64_t deadline_ms, int* fd, struct lockstep_attach_error* error) {
   struct lockstep_attach_segment_request question = *request;
-  lockstep_attach_set_header(&question.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, sizeof question);
+  lockstep_attach_set_header(&question.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, client->version,
+                             sizeof question);
   question.request_id = ++client->last_request_id;
   question.reserved = 0;
   int result = send_by(client->socket, &question, sizeof question, deadline_ms);
@@ -335,7 +339,8 @@ int lockstep_attach_send_progress(lockstep_attach* client, int64_t step) {
   if (!lockstep_fork_guard_is_owner(&client->guard)) return LOCKSTEP_ATTACH_FORKED;
   struct lockstep_attach_progress progress;
   memset(&progress, 0, sizeof progress);
-  lockstep_attach_set_header(&progress.header, LOCKSTEP_ATTACH_PROGRESS, sizeof progress);
+  lockstep_attach_set_header(&progress.header, LOCKSTEP_ATTACH_PROGRESS, client->version,
+                             sizeof progress);
   progress.step = step;
   /* Without the mutex: a message is sent whole, and its order among others does not matter. */
   const int result = send_now(client->socket, &progress, sizeof progress);
@@ -353,7 +358,8 @@ static void drain(lockstep_attach* client) {
     /* The answer to a call that gave up, for whose descriptor there was no number: it is read, and lost. */
     if (result == LOCKSTEP_ATTACH_SYSTEM && errno == EMFILE) continue;
     if (result != LOCKSTEP_ATTACH_OK ||
-        lockstep_attach_check(&message, length, LOCKSTEP_ATTACH_FROM_AGENT) != NULL ||
+        lockstep_attach_check(&message, length, LOCKSTEP_ATTACH_FROM_AGENT, client->version) !=
+            NULL ||
         message.header.type == LOCKSTEP_ATTACH_REFUSED) {
       client->closed = true;
       return;

@@ -7,11 +7,13 @@
 #error "the attach protocol is little endian, and its structs are sent as they lie in memory"
 #endif
 
-/* HELLO and REFUSED are read before a version is agreed upon, or because none is. */
-static uint16_t version_of(uint16_t type) {
-  return (uint16_t)(type == LOCKSTEP_ATTACH_HELLO || type == LOCKSTEP_ATTACH_REFUSED
-                        ? 0
-                        : LOCKSTEP_ATTACH_VERSION);
+static int is_right_version(const struct lockstep_attach_header* header, uint16_t agreed) {
+  /* These are read before a version is agreed upon, or because none is. */
+  if (header->type == LOCKSTEP_ATTACH_HELLO || header->type == LOCKSTEP_ATTACH_REFUSED)
+    return header->version == 0;
+  if (agreed != 0) return header->version == agreed;
+  return header->version >= LOCKSTEP_ATTACH_LOWEST_VERSION &&
+         header->version <= LOCKSTEP_ATTACH_VERSION;
 }
 
 uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello) {
@@ -24,10 +26,10 @@ uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello) {
 }
 
 void lockstep_attach_set_header(struct lockstep_attach_header* header,
-                                enum lockstep_attach_type type, size_t length) {
+                                enum lockstep_attach_type type, uint16_t version, size_t length) {
   header->magic = LOCKSTEP_ATTACH_MAGIC;
   header->type = (uint16_t)type;
-  header->version = version_of((uint16_t)type);
+  header->version = version;
   header->length = (uint32_t)length;
   header->reserved = 0;
 }
@@ -81,11 +83,11 @@ static size_t length_of(uint16_t type, enum lockstep_attach_side* side) {
 }
 
 const char* lockstep_attach_check(const union lockstep_attach_message* message, size_t length,
-                                  enum lockstep_attach_side side) {
+                                  enum lockstep_attach_side side, uint16_t agreed) {
   const struct lockstep_attach_header* const header = &message->header;
   if (length < sizeof *header) return "message shorter than its header";
   if (header->magic != LOCKSTEP_ATTACH_MAGIC) return "not an attach message (wrong magic number)";
-  if (header->version != version_of(header->type)) return "another version of the attach protocol";
+  if (!is_right_version(header, agreed)) return "another version of the attach protocol";
   enum lockstep_attach_side sender;
   const size_t expected = length_of(header->type, &sender);
   if (expected == 0 || sender != side) return "message of an unexpected type";

@@ -12,9 +12,11 @@
  *   agent    := REFUSED close
  *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT )*
  *
- * - Versions: header, HELLO and REFUSED are the same in all of them, for ever, and bear version 0. HELLO names the versions
- *   that the rank speaks, from lowest to highest; the agent takes the highest that it speaks too, and every message from WORLD
- *   on bears that one. Where there is none it says so in REFUSED, which any rank can read.
+ * - Versions: header, HELLO and REFUSED are the same in all of them, for ever, and bear version 0.
+ *   HELLO names the versions that the rank speaks, from lowest to highest; the agent takes the
+ *   highest that it speaks too, and every message from WORLD on bears that one, for as long as the
+ *   connection lasts: from WORLD the rank learns it, and a message of any other is refused. Where
+ *   there is none the agent says so in REFUSED, which any rank can read.
  * - The rank speaks first, with the cookie that its environment names (LOCKSTEP_COOKIE); the cookie says which rank and
  *   incarnation it is, and is void once its round has ended. REFUSED says why and is the last message.
  * - WORLD carries the descriptor of the rank's recorder ring (collectives/recorder/record.h).
@@ -184,14 +186,17 @@ enum lockstep_attach_side { LOCKSTEP_ATTACH_FROM_RANK = 0, LOCKSTEP_ATTACH_FROM_
 /* The highest version of both ranges, that of `hello` and this code's; 0 when they have none in common. */
 uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello);
 
-/* Fills in the header of a message of `type` whose struct has `length` bytes. */
+/* Fills in the header of a message of `type` whose struct has `length` bytes. `version` is the
+ * connection's; 0 for HELLO and REFUSED. */
 void lockstep_attach_set_header(struct lockstep_attach_header* header,
-                                enum lockstep_attach_type type, size_t length);
+                                enum lockstep_attach_type type, uint16_t version, size_t length);
 
-/* Checks `length` received bytes: header, type, exact length, ranges of fields, termination of texts. NULL when they are a
- * message that `side` may send; else what is wrong, a constant text. Reads nothing beyond `length`; any bytes are safe. */
+/* Checks `length` received bytes: header, version, type, exact length, ranges of fields, termination
+ * of texts. NULL when they are a message that `side` may send; else what is wrong, a constant text.
+ * `agreed` is the connection's version; 0 before it has one, when any that this code speaks will do.
+ * Reads nothing beyond `length`; any bytes are safe. */
 const char* lockstep_attach_check(const union lockstep_attach_message* message, size_t length,
-                                  enum lockstep_attach_side side);
+                                  enum lockstep_attach_side side, uint16_t agreed);
 
 /* 64 hexadecimal digits to a cookie and back. Decoding returns 0, or -1 when the text is anything else. */
 int lockstep_attach_decode_cookie(const char* text, uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES]);

@@ -17,7 +17,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 0) std::memcpy(bytes, data, size);
   const auto* const message = static_cast<const lockstep_attach_message*>(bytes);
   for (const lockstep_attach_side side : {LOCKSTEP_ATTACH_FROM_RANK, LOCKSTEP_ATTACH_FROM_AGENT}) {
-    if (lockstep_attach_check(message, size, side) != nullptr) continue;
+    const char* const wrong = lockstep_attach_check(message, size, side, 0);
+    // An agreed version only narrows what passes.
+    LOCKSTEP_CHECK(wrong == nullptr || lockstep_attach_check(message, size, side, 1) != nullptr,
+                   "version");
+    if (wrong != nullptr) continue;
     LOCKSTEP_CHECK(message->header.length == size, "length");
     if (message->header.type == LOCKSTEP_ATTACH_SEGMENT_REQUEST) {
       LOCKSTEP_CHECK(message->segment_request.member_index < message->segment_request.member_count,

@@ -13,7 +13,7 @@ namespace {
 
 lockstep_attach_message SegmentRequest() {
   lockstep_attach_message message{};
-  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST,
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, 1,
                              sizeof message.segment_request);
   message.segment_request.bytes = 4096;
   message.segment_request.member_count = 4;
@@ -22,8 +22,8 @@ lockstep_attach_message SegmentRequest() {
 }
 
 std::string WrongIn(const lockstep_attach_message& message, size_t length,
-                    lockstep_attach_side side = LOCKSTEP_ATTACH_FROM_RANK) {
-  const char* const wrong = lockstep_attach_check(&message, length, side);
+                    lockstep_attach_side side = LOCKSTEP_ATTACH_FROM_RANK, uint16_t agreed = 0) {
+  const char* const wrong = lockstep_attach_check(&message, length, side, agreed);
   return wrong != nullptr ? wrong : "";
 }
 
@@ -37,7 +37,7 @@ TEST(AttachWireTest, CAndCppSeeTheSameLayout) {
 // These two are read by releases that have no version in common: their bytes never change.
 TEST(AttachWireTest, HelloAndRefusedAreTheDocumentedBytes) {
   lockstep_attach_hello hello{};
-  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, sizeof hello);
+  lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, 0, sizeof hello);
   hello.lowest_version = 1;
   hello.highest_version = 1;
   hello.cookie[0] = 0xc0;
@@ -46,7 +46,7 @@ TEST(AttachWireTest, HelloAndRefusedAreTheDocumentedBytes) {
   EXPECT_EQ(std::memcmp(&hello, hello_bytes, sizeof hello_bytes), 0);
 
   lockstep_attach_refused refused{};
-  lockstep_attach_set_header(&refused.header, LOCKSTEP_ATTACH_REFUSED, sizeof refused);
+  lockstep_attach_set_header(&refused.header, LOCKSTEP_ATTACH_REFUSED, 0, sizeof refused);
   refused.status = 9;
   refused.text[0] = 'N';
   const unsigned char refused_bytes[25] = {0x4c, 0x53, 0x41, 0x31, 16, 0, 0, 0, 0x10, 2, 0, 0,  0,
@@ -68,7 +68,7 @@ TEST(AttachWireTest, TheHighestCommonVersionIsTaken) {
   EXPECT_EQ(agree(1, 7), LOCKSTEP_ATTACH_VERSION);
   EXPECT_EQ(agree(LOCKSTEP_ATTACH_VERSION + 1, 65535), 0);
   lockstep_attach_message message{};
-  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_HELLO, sizeof message.hello);
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_HELLO, 0, sizeof message.hello);
   EXPECT_EQ(WrongIn(message, sizeof message.hello), "versions out of range");
   message.hello.lowest_version = 3;
   message.hello.highest_version = 2;
@@ -76,6 +76,27 @@ TEST(AttachWireTest, TheHighestCommonVersionIsTaken) {
   message.hello.highest_version = 9;
   EXPECT_EQ(WrongIn(message, sizeof message.hello), "")
       << "whether there is a common one is the agent's to say";
+}
+
+// Messages once bore the version of whoever sent them, whatever had been agreed upon.
+TEST(AttachWireTest, OnceAgreedUponOneVersionAloneIsTaken) {
+  auto message = SegmentRequest();
+  constexpr uint16_t kAgreed = LOCKSTEP_ATTACH_VERSION + 1;
+  const auto wrong_in = [&](uint16_t version, uint16_t agreed) {
+    lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_SEGMENT_REQUEST, version,
+                               sizeof message.segment_request);
+    return WrongIn(message, sizeof message.segment_request, LOCKSTEP_ATTACH_FROM_RANK, agreed);
+  };
+  EXPECT_EQ(wrong_in(kAgreed, kAgreed), "");
+  EXPECT_EQ(wrong_in(kAgreed - 1, kAgreed), "another version of the attach protocol");
+  EXPECT_EQ(wrong_in(0, kAgreed), "another version of the attach protocol");
+  EXPECT_EQ(wrong_in(LOCKSTEP_ATTACH_VERSION, 0), "");
+  EXPECT_EQ(wrong_in(kAgreed, 0), "another version of the attach protocol");
+  EXPECT_EQ(wrong_in(0, 0), "another version of the attach protocol");
+
+  message.refused = {};
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_REFUSED, 0, sizeof message.refused);
+  EXPECT_EQ(WrongIn(message, sizeof message.refused, LOCKSTEP_ATTACH_FROM_AGENT, kAgreed), "");
 }
 
 TEST(AttachWireTest, AGoodMessagePasses) {
@@ -113,7 +134,7 @@ TEST(AttachWireTest, EachWrongFieldIsNamed) {
 
 TEST(AttachWireTest, TextsOfTheAgentMustEnd) {
   lockstep_attach_message message{};
-  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_WORLD, sizeof message.world);
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_WORLD, 1, sizeof message.world);
   message.world.world_size = message.world.local_world_size = 1;
   EXPECT_EQ(WrongIn(message, sizeof message.world, LOCKSTEP_ATTACH_FROM_AGENT), "");
   std::memset(message.world.host, 'x', sizeof message.world.host);
