@@ -74,6 +74,7 @@ Status CheckpointStore::Write(int64_t step, const CheckpointMetadata& metadata,
     }
     return added.WithFrame(frame);
   }
+  is_whole_[step] = true;
   return RemoveOutdated(step).WithFrame("checkpoint " + path +
                                         " is safe, but removing old ones failed");
 }
@@ -145,9 +146,17 @@ Result<std::vector<int64_t>> CheckpointStore::Steps() {
 }
 
 Result<CheckpointFile> CheckpointStore::Read(int64_t step) {
+  is_whole_[step] = false;
   ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
                    files_.ReadFile(PathOf(step) + std::string(kFileName), kFileBytesMax));
-  return CheckpointFile::Parse(std::move(bytes));
+  ASSIGN_OR_RETURN(CheckpointFile file, CheckpointFile::Parse(std::move(bytes)));
+  is_whole_[step] = true;
+  return file;
+}
+
+bool CheckpointStore::IsWhole(int64_t step) {
+  const auto known = is_whole_.find(step);
+  return known != is_whole_.end() ? known->second : Read(step).ok();
 }
 
 /// What a crash left of older writes, and Publish of the last.
@@ -163,13 +172,20 @@ Status CheckpointStore::Sweep() {
 
 Status CheckpointStore::RemoveOutdated(int64_t newest_step) {
   RETURN_IF_ERROR(Sweep());
-  ASSIGN_OR_RETURN(const std::vector<int64_t> steps, Steps());
+  ASSIGN_OR_RETURN(std::vector<int64_t> steps, Steps());
+  std::erase_if(steps, [newest_step](int64_t step) { return step > newest_step; });
+  // Where there are no more than are to be kept, none needs to be read.
+  if (steps.size() <= static_cast<size_t>(config_.keep_last)) return OkStatus();
   int kept = 0;
   for (const int64_t step : steps) {
-    if (step > newest_step || ++kept <= config_.keep_last) continue;
+    if (kept < config_.keep_last) {
+      kept += IsWhole(step);
+      continue;
+    }
     // Under its own name it must not be found half removed.
     const std::string temporary = PathOf(step) + std::string(kTemporary);
     RETURN_IF_ERROR(files_.Rename(PathOf(step), temporary));
+    is_whole_.erase(step);
     RETURN_IF_ERROR(files_.RemoveTree(temporary));
   }
   return OkStatus();

@@ -3,6 +3,7 @@
 #define LOCKSTEP_RUNTIME_RANK_CHECKPOINT_CHECKPOINT_STORE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +27,7 @@ class CheckpointStore {
  public:
   struct Config {
     std::string directory;  // made when it does not exist
-    int keep_last = 3;      // at least 1; one that is damaged counts too
+    int keep_last = 3;      // at least 1; whole ones: one that is damaged does not count
   };
 
   struct Loaded {
@@ -42,8 +43,10 @@ class CheckpointStore {
   static base::Result<std::unique_ptr<CheckpointStore>> Create(Config config,
                                                                storage::FileSystem& files);
 
-  /// Makes step-STEP, in place of an old one of that number, then removes all but the keep_last
-  /// newest up to STEP. A checkpoint of a later step stays: it was refused, or is another run's.
+  /// Makes step-STEP, in place of an old one of that number, then removes those that are older than
+  /// the keep_last newest whole ones up to STEP. A checkpoint of a later step stays: it was refused,
+  /// or is another run's. Which ones are whole this object knows of those that it wrote or found;
+  /// any other it reads once, when removing an older one depends on it.
   /// On error every step that was there still is, STEP the old or the new one.
   /// Errors: those of WriteCheckpointFile and of the FileSystem, with the path: ResourceExhausted -
   /// disk or quota full: how much of how much, and what to do. When only the removal of old ones
@@ -69,10 +72,12 @@ class CheckpointStore {
   std::string PathOf(int64_t step) const;
   base::Result<std::vector<int64_t>> Steps();
   base::Result<CheckpointFile> Read(int64_t step);
+  bool IsWhole(int64_t step);
   base::Status RemoveOutdated(int64_t newest_step);
 
   const Config config_;
   storage::FileSystem& files_;
+  std::map<int64_t, bool> is_whole_;  // by step, as far as it is known
 };
 
 }  // namespace lockstep::rank

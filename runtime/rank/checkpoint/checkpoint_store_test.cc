@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/storage/fake_file_system.h"
 
@@ -59,6 +61,12 @@ class CheckpointStoreTest : public ::testing::Test {
         std::byte{1};
   }
 
+  int CallsOf(const std::function<void()>& body) {
+    files_.FailCall(0);
+    body();
+    return files_.calls();
+  }
+
   std::vector<std::string> Names() { return files_.ListDirectory("/job/checkpoints").value(); }
 
   FakeFileSystem files_;
@@ -111,6 +119,42 @@ TEST_F(CheckpointStoreTest, RefusedLaterOneDoesNotCount) {
 
   EXPECT_THAT(Names(), ElementsAre("step-2", "step-3"));
   EXPECT_THAT(Newest(), IsOkAndHolds(2));
+}
+
+// It counted, and so only one of the two was left that could be read.
+TEST_F(CheckpointStoreTest, RefusedNewestOneDoesNotPushOutAWholeOne) {
+  for (const int64_t step : {7, 8, 9}) ASSERT_OK(Write(step));
+  Damage(9);
+  Open(2);  // started again
+  ASSERT_THAT(Newest(), IsOkAndHolds(8));
+
+  ASSERT_OK(Write(10));
+  EXPECT_THAT(Names(), ElementsAre("step-10", "step-8", "step-9"));
+  ASSERT_OK(Write(11));
+  EXPECT_THAT(Names(), ElementsAre("step-10", "step-11"));
+}
+
+TEST_F(CheckpointStoreTest, OnesThatNobodyHasReadYetAreLookedAtBeforeTheyCount) {
+  Open(9);
+  for (const int64_t step : {1, 2, 3, 4, 5}) ASSERT_OK(Write(step));
+  Damage(5);
+  Damage(3);
+  Open(3);  // started again, and nobody has asked for the newest
+
+  ASSERT_OK(Write(6));
+
+  EXPECT_THAT(Names(), ElementsAre("step-2", "step-3", "step-4", "step-5", "step-6"));
+}
+
+// Reading all that are kept takes as long as writing them.
+TEST_F(CheckpointStoreTest, EachIsReadOnceAtMost) {
+  Open(3);
+  for (const int64_t step : {1, 2, 3}) ASSERT_OK(Write(step));
+  const int calls_without_reading = CallsOf([&] { ASSERT_OK(Write(4)); });
+  Open(3);
+
+  EXPECT_EQ(CallsOf([&] { ASSERT_OK(Write(5)); }), calls_without_reading + 2);
+  EXPECT_EQ(CallsOf([&] { ASSERT_OK(Write(6)); }), calls_without_reading);
 }
 
 TEST_F(CheckpointStoreTest, RefusedOneIsReplacedWhenItsStepComesAgain) {
