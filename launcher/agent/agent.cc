@@ -96,6 +96,9 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
   void OnRanksSignalled(int signal, bool whole_tree,
                         const std::vector<elastic::RankProcess>& processes) override;
 
+  void OnStopRequested(base::Duration grace) override { attach_->RequestStop(grace); }
+  void OnRoundGone() override;
+
   void OnRoundBegins(const elastic::SpawnRanks& round) override;
   void OnAllSpawned() override;
   void PersistRestarts(int used) override;
@@ -148,7 +151,6 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
   topology::WorldSpec world_;
   std::vector<topology::RankPlace> places_;
   topology::JobFacts facts_;
-  std::map<base::Rank, int64_t> steps_;  // the last one each rank has reported in this round
   std::optional<proto::Verdict> last_verdict_;
   base::SteadyTime started_at_{};
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
@@ -262,8 +264,7 @@ base::Status Agent::OpenAttach() {
   config.boot_id = config_.here.boot_id;
   config.checkpoint_directory = spec().checkpoint().directory();
   config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
-    steps_[rank] = step;
-    driver_->ReportProgress({rank, incarnation}, step);
+    driver_->OnProgress({rank, incarnation}, step);
   };
   ASSIGN_OR_RETURN(attach_, AttachServer::Create(std::move(config), loop_));
   return base::OkStatus();
@@ -360,8 +361,7 @@ void Agent::Stop(int signal, bool at_once, const std::string& source, const std:
   stop.set_reason(reason);
   Log(std::move(event));
   if (stopped_by_.empty()) stopped_by_ = source == kTerminal ? "" : source;
-  attach_->RequestStop(facts_.stop_grace);
-  driver_->RequestStop(signal, at_once);
+  driver_->RequestStop(signal, at_once, facts_.stop_grace);
 }
 
 proto::StopReply Agent::StopByVerb(const proto::StopRequest& request) {
@@ -386,7 +386,6 @@ void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& 
 void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   facts_.round = round.round;
   facts_.restart_count = round.restart_count;
-  steps_.clear();
   Log(RoundStartedEvent(round));
 }
 
@@ -552,10 +551,13 @@ RoundFacts Agent::Facts() const {
   return facts;
 }
 
+void Agent::OnRoundGone() {
+  for (const topology::RankPlace& place : places_) output_->ReadNow(place.rank);
+  attach_->EndRound();
+}
+
 void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome,
                          std::map<base::Rank, RankEvidence> evidence) {
-  for (const elastic::RankRecord& rank : outcome.ranks) output_->ReadNow(rank.process.rank);
-  attach_->EndRound();
   RoundFacts facts = Facts();
   facts.ranks = std::move(evidence);
   last_verdict_ = MakeVerdict(outcome, facts);
@@ -613,7 +615,7 @@ base::Status Agent::WriteState(proto::JobPhase phase) {
 // -------------------------------------------------------------------------------------- for verbs
 
 proto::StatusReply Agent::GetStatus() const {
-  proto::StatusReply status = StatusOf(driver_->state(), steps_, loop_.Now());
+  proto::StatusReply status = StatusOf(driver_->state(), driver_->steps(), loop_.Now());
   status.set_job_id(config_.directory.job_id());
   status.set_host(config_.here.host);
   status.set_job_age_ns((loop_.Now() - started_at_).count());

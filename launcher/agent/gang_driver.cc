@@ -63,6 +63,7 @@ GangDriver::ByNode GangDriver::Divide(const std::vector<elastic::RankProcess>& p
 
 void GangDriver::Do(const elastic::SpawnRanks& action) {
   evidence_.clear();
+  steps_.clear();
   deps_.delegate.OnRoundBegins(action);
   for (const auto& [node, processes] : Divide(action.processes)) {
     node->Spawn(action.round, action.restart_count, processes);
@@ -111,6 +112,11 @@ void GangDriver::Do(const elastic::Notice& action) { deps_.delegate.OnNotice(act
 
 void GangDriver::Do(const elastic::JobEnded& action) { deps_.delegate.OnJobEnded(action.outcome); }
 
+void GangDriver::RequestStop(int signal, bool at_once, base::Duration grace) {
+  for (NodeRanks* node : nodes_) node->RequestStop(grace);
+  Handle(elastic::StopRequested{signal, at_once});
+}
+
 void GangDriver::ForwardSignal(int signal) {
   for (NodeRanks* node : nodes_) node->ForwardSignal(signal);
 }
@@ -134,6 +140,11 @@ void GangDriver::OnGone(const elastic::RankProcess& process) { Handle(elastic::R
 
 void GangDriver::OnUnkillable(const elastic::RankProcess& process, const base::Status& error) {
   Handle(elastic::KillFailed{process, error});
+}
+
+void GangDriver::OnProgress(const elastic::RankProcess& process, int64_t step) {
+  steps_[process.rank] = step;
+  Handle(elastic::Progress{process, step});
 }
 
 }  // namespace lockstep::launcher

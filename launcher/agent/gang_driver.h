@@ -51,12 +51,10 @@ class GangDriver final : public NodeNews {
   /// `node_of_rank[r]` is where rank r lives; the nodes outlive the driver. Once, before anything
   /// else.
   void Start(std::vector<NodeRanks*> node_of_rank);
-  void RequestStop(int signal, bool at_once) { Handle(elastic::StopRequested{signal, at_once}); }
+  /// `grace` is what sessions are told that they have.
+  void RequestStop(int signal, bool at_once, base::Duration grace);
   void Suspend() { Handle(elastic::SuspendRequested{}); }
   void Resume() { Handle(elastic::ResumeRequested{}); }
-  void ReportProgress(const elastic::RankProcess& process, int64_t step) {
-    Handle(elastic::Progress{process, step});
-  }
   /// Passes a user's signal (USR1, USR2) on to the leaders that live.
   void ForwardSignal(int signal);
 
@@ -65,8 +63,11 @@ class GangDriver final : public NodeNews {
   void OnExited(const elastic::RankProcess& process, RankEnd end) override;
   void OnGone(const elastic::RankProcess& process) override;
   void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) override;
+  void OnProgress(const elastic::RankProcess& process, int64_t step) override;
 
   const elastic::GangState& state() const { return state_; }
+  /// The last step that each rank has reported in this round.
+  const std::map<base::Rank, int64_t>& steps() const { return steps_; }
 
  private:
   using What = decltype(elastic::Event::what);
@@ -94,6 +95,7 @@ class GangDriver final : public NodeNews {
   std::vector<NodeRanks*> nodes_;         // each once
   std::deque<elastic::Event> events_;  // bounded by the events of one round: each Step empties it
   bool stepping_ = false;
+  std::map<base::Rank, int64_t> steps_;
   std::map<base::Rank, RankEvidence> evidence_;  // of the round's first kEvidenceMax failures
   std::array<event::Registration, elastic::kTimerCount> timers_;
 };

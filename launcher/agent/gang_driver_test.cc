@@ -61,6 +61,8 @@ class FakeAgent final : public GangDelegate, public RankHooks {
     return end;
   }
   void OnRanksSignalled(int, bool, const std::vector<elastic::RankProcess>&) override {}
+  void OnStopRequested(base::Duration) override {}
+  void OnRoundGone() override {}
 
   void OnRoundBegins(const elastic::SpawnRanks&) override {}
   void OnAllSpawned() override {
@@ -187,7 +189,7 @@ TEST(GangDriverTest, AStopIsHeardWhileAGreatGangIsBeingSpawned) {
   agent.Start();
   EXPECT_LT(agent.spawned_, 100) << "the loop gets its turn in between";
 
-  agent.driver_.RequestStop(SIGTERM, false);
+  agent.driver_.RequestStop(SIGTERM, false, 30s);
 
   ASSERT_TRUE(agent.RunToEnd());
   EXPECT_LT(agent.spawned_, 100);
@@ -232,7 +234,7 @@ TEST(GangDriverTest, StopDuringBackoffEndsTheJob) {
   ASSERT_TRUE(agent.loop_.RunUntil(
       [&] { return agent.driver_.state().phase == elastic::Phase::kBackingOff; }, 1h));
 
-  agent.driver_.RequestStop(SIGTERM, false);
+  agent.driver_.RequestStop(SIGTERM, false, 30s);
 
   EXPECT_EQ(agent.job_->decision, elastic::Decision::kStoppedByUser);
 }
@@ -271,8 +273,8 @@ TEST(GangDriverTest, EveryRandomScheduleEndsOnceWithNothingLeft) {
     const event::Registration stop =
         agent.loop_.After(std::chrono::milliseconds(random.Below(20'000)), [&] {
           if (!agent.job_)
-            agent.driver_.RequestStop(random.Below(2) == 0 ? SIGINT : SIGTERM,
-                                      random.Below(4) == 0);
+            agent.driver_.RequestStop(random.Below(2) == 0 ? SIGINT : SIGTERM, random.Below(4) == 0,
+                                      30s);
         });
 
     ASSERT_TRUE(agent.RunToEnd());

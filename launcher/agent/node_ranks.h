@@ -37,6 +37,8 @@ class NodeRanks {
   virtual void KillTrees(const Processes& processes, base::Duration deadline) = 0;
   /// A user's signal (USR1, USR2), for the leaders that live.
   virtual void ForwardSignal(int signal) = 0;
+  /// The user wants the job to end: sessions are told, so that they save.
+  virtual void RequestStop(base::Duration grace) = 0;
   /// Of the round nothing is left but what does not die.
   virtual void EndRound() = 0;
 };
@@ -56,6 +58,8 @@ class NodeNews {
   virtual void OnExited(const elastic::RankProcess& process, RankEnd end) = 0;
   virtual void OnGone(const elastic::RankProcess& process) = 0;
   virtual void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) = 0;
+  /// The rank says that training step `step` is complete.
+  virtual void OnProgress(const elastic::RankProcess& process, int64_t step) = 0;
 };
 
 }  // namespace lockstep::launcher

@@ -143,6 +143,7 @@ void RankProcesses::EndRound() {
   for (auto& [key, process] : processes_) retired_.push_back(std::move(process));
   processes_.clear();
   retire_ = deps_.loop.After(base::Duration(0), [this] { retired_.clear(); });
+  deps_.hooks.OnRoundGone();
 }
 
 }  // namespace lockstep::launcher

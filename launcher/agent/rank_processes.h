@@ -43,6 +43,9 @@ class RankHooks {
   /// A signal goes to the leaders of these, or to all that they ever made.
   virtual void OnRanksSignalled(int signal, bool whole_tree,
                                 const std::vector<elastic::RankProcess>& processes) = 0;
+  /// The user wants the job to end: sessions are to save.
+  virtual void OnStopRequested(base::Duration grace) = 0;
+  virtual void OnRoundGone() = 0;
 };
 
 /// The ranks of this agent: spawns them in slices, signals and kills them. One per agent. Confined
@@ -66,6 +69,7 @@ class RankProcesses final : public NodeRanks {
   void SignalTrees(int signal, const Processes& processes) override;
   void KillTrees(const Processes& processes, base::Duration deadline) override;
   void ForwardSignal(int signal) override;
+  void RequestStop(base::Duration grace) override { deps_.hooks.OnStopRequested(grace); }
   void EndRound() override;
 
  private:
