@@ -1,0 +1,41 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_ELASTIC_CLOCK_OFFSET_H_
+#define LOCKSTEP_ELASTIC_CLOCK_OFFSET_H_
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+
+#include "runtime/base/clock.h"
+
+namespace lockstep::elastic {
+
+/// How far another host's wall clock is ahead of ours, from questions and answers (Cristian's
+/// algorithm): the answer was written somewhere between asking and hearing it, so the offset is
+/// known to half a round trip, and the fastest of the last few exchanges decides. When a clock is
+/// stepped, the exchanges before that contradict those after it and are forgotten. A value; no clock
+/// of its own.
+class ClockOffset {
+ public:
+  struct Estimate {
+    base::Duration offset{0};  // theirs minus ours
+    base::Duration error{0};   // at most this far from the truth when it was measured
+  };
+
+  /// One exchange: our clock when we asked and when the answer came, theirs when they answered.
+  /// Ignored when ours went backwards in between.
+  void Observe(base::WallTime asked_at, base::WallTime answered_at, base::WallTime heard_at);
+
+  /// Of the last kExchanges; nullopt before the first.
+  std::optional<Estimate> Get() const;
+
+  /// 4 s of heartbeats: drift within that is a few microseconds.
+  static constexpr size_t kExchanges = 16;
+
+ private:
+  std::deque<Estimate> last_;
+};
+
+}  // namespace lockstep::elastic
+
+#endif  // LOCKSTEP_ELASTIC_CLOCK_OFFSET_H_
