@@ -91,36 +91,44 @@ base::Result<JobDirectory> MakeJobDirectory(const VerbContext& context,
   return made;
 }
 
-/// What a killed agent no longer could: how the job ended, and its sockets.
-void RecordLostAgent(const VerbContext& context, JobDirectory& directory,
-                     const std::string& log_directory, int signal, pid_t agent) {
+/// A verdict on a job whose agent has left none.
+proto::Verdict VerdictOn(const VerbContext& context, const JobEntry& job,
+                         const std::string& log_directory, const AgentEnd& end) {
+  const bool killed = end.how == AgentEnd::How::kKilled;
+  return MakeVerdictWithoutRanks(killed ? proto::Verdict::NODE_LOST : proto::Verdict::LAUNCH_FAILED,
+                                 base::Round(job.state.round()), end.exit_status, end.why,
+                                 {.job_id = job.id,
+                                  .host = context.here.host,
+                                  .log_directory = log_directory.empty() ? job.path : log_directory,
+                                  .stopped_by = "",
+                                  .steady_now = context.clock.Now(),
+                                  .wall_now = context.clock.WallNow(),
+                                  .ranks = {}});
+}
+
+/// What the agent has not: how the job ended, when it could not say so itself (no descriptor was
+/// left, it was killed, there never was one), and a killed one's sockets.
+void RecordEnd(const VerbContext& context, JobDirectory& directory,
+               const std::string& log_directory, const AgentEnd& end) {
+  if (end.exit_status == 0) return;
   const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
-  // It was killed after it had said so itself.
-  if (job.ok() && job->state.phase() == proto::JOB_PHASE_ENDED) {
-    return RemoveJobSockets(context, directory.job_id());
-  }
-  if (!job.ok()) return;
-  const auto exit_code = static_cast<int>(ExitCode::kAgentLost);
-  const proto::Verdict verdict = MakeVerdictWithoutRanks(
-      proto::Verdict::NODE_LOST, base::Round(job->state.round()), exit_code,
-      "the agent (pid " + std::to_string(agent) + ") was killed by signal " +
-          std::to_string(signal),
-      {.job_id = directory.job_id(),
-       .host = context.here.host,
-       .log_directory = log_directory.empty() ? directory.path() : log_directory,
-       .stopped_by = "",
-       .steady_now = context.clock.Now(),
-       .wall_now = context.clock.WallNow(),
-       .ranks = {}});
-  proto::JobState state = job->state;
-  state.set_phase(proto::JOB_PHASE_ENDED);
-  state.set_exit_code(exit_code);
-  *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
-  for (const base::Status& written :
-       {directory.WriteVerdict(VerdictJson(verdict)), directory.WriteState(state)}) {
+  if (!job.ok()) return;  // somebody has removed its directory
+  const bool killed = end.how == AgentEnd::How::kKilled;
+  if (job->state.phase() != proto::JOB_PHASE_ENDED) {
+    proto::JobState state = job->state;
+    const bool judged = !killed && ::access(directory.VerdictPath().c_str(), F_OK) == 0;
+    base::Status written;
+    if (!judged) {
+      written = directory.WriteVerdict(VerdictJson(VerdictOn(context, *job, log_directory, end)));
+    }
+    if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+    state.set_phase(proto::JOB_PHASE_ENDED);
+    state.set_exit_code(end.exit_status);
+    *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
+    written = directory.WriteState(state);
     if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
   }
-  RemoveJobSockets(context, directory.job_id());
+  if (killed) RemoveJobSockets(context, directory.job_id());
 }
 
 }  // namespace
@@ -153,9 +161,9 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.detached = options.detach;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
-  front.on_agent_lost = [&context, directory, logs = config.log_directory](int signal,
-                                                                           pid_t agent) mutable {
-    RecordLostAgent(context, directory, logs, signal, agent);
+  front.on_agent_end = [&context, directory,
+                        logs = config.log_directory](const AgentEnd& end) mutable {
+    RecordEnd(context, directory, logs, end);
   };
   return RunFront(front, [&config](base::UniqueFd link, pid_t guard) {
     // Not this process, when that one is in the background.

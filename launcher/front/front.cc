@@ -60,7 +60,6 @@ class Guard {
     base::UniqueFd signals;
     std::vector<process::ProcStat> not_ours;  // children that were there before
     std::function<void()> on_started;
-    std::function<void(int signal, pid_t agent)> on_agent_lost;
   };
 
   explicit Guard(Deps deps)
@@ -68,17 +67,15 @@ class Guard {
         link_(std::move(deps.link)),
         signals_(std::move(deps.signals)),
         not_ours_(std::move(deps.not_ours)),
-        on_started_(std::move(deps.on_started)),
-        on_agent_lost_(std::move(deps.on_agent_lost)) {}
+        on_started_(std::move(deps.on_started)) {}
 
-  /// Returns the exit status of `lockstep run`.
-  int Run() {
+  AgentEnd Run() {
     while (true) {
       TellWhoseInput();
       Wait();
       ReadSignals();
       ReadNews();
-      if (const std::optional<int> status = AgentStatus()) return *status;
+      if (std::optional<AgentEnd> end = FindEnd()) return *std::move(end);
     }
   }
 
@@ -111,7 +108,7 @@ class Guard {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int signal = static_cast<int>(info.ssi_signo);
-      if (signal == SIGCHLD) continue;  // AgentStatus() asks the kernel each time round
+      if (signal == SIGCHLD) continue;  // FindEnd() asks the kernel each time round
       Tell(static_cast<uint8_t>(signal));
       if (signal == SIGTSTP) StopUntilContinued();
     }
@@ -161,25 +158,37 @@ class Guard {
 
   /// Also takes the statuses of all others that ended: as a container's first process we are the
   /// parent of every orphan.
-  std::optional<int> AgentStatus() {
+  std::optional<AgentEnd> FindEnd() {
     while (true) {
       int status = 0;
       const pid_t pid = ::waitpid(-1, &status, WNOHANG);
       if (pid == 0) return std::nullopt;
       if (pid < 0 && errno == EINTR) continue;
       if (pid > 0 && pid != agent_) continue;
-      if (pid == agent_ && WIFEXITED(status)) return WEXITSTATUS(status);
+      if (pid == agent_ && WIFEXITED(status)) return Exited(WEXITSTATUS(status));
       return EndOrphans(pid == agent_ ? WTERMSIG(status) : 0);
     }
   }
 
-  int EndOrphans(int signal) {
+  std::string AgentName() const { return "the agent (pid " + std::to_string(agent_) + ")"; }
+
+  AgentEnd Exited(int status) const {
+    if (status == 0) return {};
+    return {.how = AgentEnd::How::kExited,
+            .exit_status = status,
+            .why = AgentName() + " ended with exit status " + std::to_string(status) +
+                   " and could not write down why; it was printed to standard error"};
+  }
+
+  /// `signal` is 0 when somebody else has taken the agent's status.
+  AgentEnd EndOrphans(int signal) const {
     const base::Status ended = process::KillDescendants(kOrphanDeadline, not_ours_);
-    on_agent_lost_(signal, agent_);
-    std::fprintf(stderr, "lockstep: the agent (pid %d) was killed by signal %d (%s); %s\n",
-                 static_cast<int>(agent_), signal, ::sigdescr_np(signal),
+    std::string why = AgentName() + " was killed by signal " + std::to_string(signal);
+    std::fprintf(stderr, "lockstep: %s (%s); %s\n", why.c_str(), ::sigdescr_np(signal),
                  ended.ok() ? "everything that it left was ended" : ended.ToString().c_str());
-    return static_cast<int>(ExitCode::kAgentLost);
+    return {.how = AgentEnd::How::kKilled,
+            .exit_status = static_cast<int>(ExitCode::kAgentLost),
+            .why = std::move(why)};
   }
 
   const pid_t agent_;
@@ -187,49 +196,57 @@ class Guard {
   const base::UniqueFd signals_;
   const std::vector<process::ProcStat> not_ours_;
   const std::function<void()> on_started_;
-  const std::function<void(int signal, pid_t agent)> on_agent_lost_;
   bool suspended_ = false;
   const bool has_terminal_ = ::isatty(STDIN_FILENO) == 1;
   bool in_background_ = has_terminal_;  // as the agent believes
 };
 
-int Fail(const base::Status& status) {
-  std::fprintf(stderr, "lockstep: %s\n", status.ToString().c_str());
-  return static_cast<int>(status.code() == base::Code::kResourceExhausted ? ExitCode::kNoResources
-                                                                         : ExitCode::kInternal);
+/// The job ends before it has an agent.
+int GiveUp(const FrontOptions& options, const base::Status& why) {
+  std::fprintf(stderr, "lockstep: %s\n", why.ToString().c_str());
+  const ExitCode code =
+      why.code() == base::Code::kResourceExhausted ? ExitCode::kNoResources : ExitCode::kInternal;
+  const AgentEnd end{.how = AgentEnd::How::kNeverStarted,
+                     .exit_status = static_cast<int>(code),
+                     .why = why.ToString()};
+  options.on_agent_end(end);
+  return end.exit_status;
 }
 
-int ForkAndGuard(const FrontOptions& options, const AgentBody& agent_body,
-                 std::function<void()> on_started) {
-  std::vector<process::ProcStat> not_ours = process::LivingChildren();
-  if (const base::Status status = process::BecomeSubreaper(); !status.ok()) return Fail(status);
+/// Forks the agent; the caller is a process that guards it from then on.
+base::Result<Guard::Deps> StartAgent(const AgentBody& agent_body) {
+  Guard::Deps guard;
+  guard.not_ours = process::LivingChildren();
+  RETURN_IF_ERROR(process::BecomeSubreaper());
   ::signal(SIGCHLD, SIG_DFL);  // an inherited SIG_IGN would reap the agent behind our back
   const sigset_t handled = HandledSignals();
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);
-  base::UniqueFd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals.valid()) return Fail(base::ErrnoStatus(errno, "signalfd"));
+  guard.signals.reset(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!guard.signals.valid()) return base::ErrnoStatus(errno, "signalfd");
 
-  base::Result<FrontLink> link = MakeFrontLink();
-  if (!link.ok()) return Fail(link.status());
+  ASSIGN_OR_RETURN(FrontLink link, MakeFrontLink());
   const pid_t front = ::getpid();
-  base::Result<pid_t> agent = process::ForkChild([&] {
-    signals.reset();
-    link->front.reset();
-    ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
-    ::setsid();  // the terminal's signals reach the front alone
-    return agent_body(std::move(link->agent), front);
-  });
-  if (!agent.ok()) return Fail(agent.status().WithFrame("while starting the agent"));
-  link->agent.reset();
+  ASSIGN_OR_RETURN(guard.agent, process::ForkChild([&] {
+                     guard.signals.reset();
+                     link.front.reset();
+                     ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
+                     ::setsid();  // the terminal's signals reach the front alone
+                     return agent_body(std::move(link.agent), front);
+                   }));
   // Whoever reads what we say may be gone; that must not end the guard. (The agent has its own.)
   ::signal(SIGPIPE, SIG_IGN);
-  return Guard({.agent = *agent,
-                .link = std::move(link->front),
-                .signals = std::move(signals),
-                .not_ours = std::move(not_ours),
-                .on_started = std::move(on_started),
-                .on_agent_lost = options.on_agent_lost})
-      .Run();
+  guard.link = std::move(link.front);
+  return guard;
+}
+
+int StartAndGuard(const FrontOptions& options, const AgentBody& agent,
+                  std::function<void()> on_started) {
+  base::Result<Guard::Deps> guard = StartAgent(agent);
+  if (!guard.ok()) return GiveUp(options, guard.status().WithFrame("while starting the agent"));
+  guard->on_started = std::move(on_started);
+  const AgentEnd end = Guard(*std::move(guard)).Run();
+  options.on_agent_end(end);
+  return end.exit_status;
 }
 
 base::Status RedirectOutput(const std::string& path) {
@@ -270,38 +287,55 @@ int WaitUntilStarted(pid_t background, int started_fd, const FrontOptions& optio
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/// What the process in the background does. Closes `started` after one byte when the ranks run, and
+/// without one when it ends before.
+int GuardInBackground(const FrontOptions& options, const AgentBody& agent, base::UniqueFd started) {
+  process::CloseInheritedDescriptors(started.get());
+  ::setsid();
+  if (const base::Status status = RedirectOutput(options.detached_output_path); !status.ok()) {
+    return GiveUp(options, status);
+  }
+  return StartAndGuard(
+      options,
+      [&](base::UniqueFd link, pid_t front) {
+        // Else the agent would keep the caller waiting after the front has died.
+        started.reset();
+        return agent(std::move(link), front);
+      },
+      [&started] {
+        (void)!::write(started.get(), "s", 1);
+        started.reset();
+      });
+}
+
+base::Result<pid_t> ForkIntoBackground(const FrontOptions& options, const AgentBody& agent,
+                                       base::UniqueFd& started) {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "pipe");
+  base::UniqueFd read_end(fds[0]);
+  base::UniqueFd write_end(fds[1]);
+  ASSIGN_OR_RETURN(const pid_t background, process::ForkChild([&] {
+                     read_end.reset();
+                     return GuardInBackground(options, agent, std::move(write_end));
+                   }));
+  started = std::move(read_end);
+  return background;
+}
+
 int RunInBackground(const FrontOptions& options, const AgentBody& agent) {
-  int started[2];
-  if (::pipe2(started, O_CLOEXEC) != 0) return Fail(base::ErrnoStatus(errno, "pipe"));
-  base::UniqueFd read_end(started[0]);
-  base::UniqueFd write_end(started[1]);
-  base::Result<pid_t> background = process::ForkChild([&] {
-    read_end.reset();
-    process::CloseInheritedDescriptors(write_end.get());
-    ::setsid();
-    if (const base::Status status = RedirectOutput(options.detached_output_path); !status.ok())
-      return Fail(status);
-    const int write_fd = write_end.get();
-    return ForkAndGuard(
-        options,
-        [&](base::UniqueFd link, pid_t front) {
-          // Else the agent would keep the caller waiting after the front has died.
-          write_end.reset();
-          return agent(std::move(link), front);
-        },
-        [write_fd] { (void)!::write(write_fd, "s", 1); });
-  });
-  if (!background.ok())
-    return Fail(background.status().WithFrame("while going into the background"));
-  write_end.reset();
-  return WaitUntilStarted(*background, read_end.get(), options);
+  base::UniqueFd started;
+  const base::Result<pid_t> background = ForkIntoBackground(options, agent, started);
+  if (!background.ok()) {
+    return GiveUp(options, background.status().WithFrame("while going into the background"));
+  }
+  return WaitUntilStarted(*background, started.get(), options);
 }
 
 }  // namespace
 
 int RunFront(const FrontOptions& options, const AgentBody& agent) {
   if (options.detach) return RunInBackground(options, agent);
-  return ForkAndGuard(options, agent, [] {});
+  return StartAndGuard(options, agent, [] {});
 }
 
 }  // namespace lockstep::launcher

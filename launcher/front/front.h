@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -15,6 +16,18 @@ namespace lockstep::launcher {
 /// returns the exit status of `lockstep run`.
 using AgentBody = std::function<int(base::UniqueFd link, pid_t front)>;
 
+/// How an agent ended, as the front that outlives it knows.
+struct AgentEnd {
+  enum class How : uint8_t {
+    kNeverStarted,
+    kExited,  // and has written down how the job ended, if it could
+    kKilled,  // what it left has been ended
+  };
+  How how = How::kExited;
+  int exit_status = 0;  // of `lockstep run`
+  std::string why;      // of a status other than 0, in words
+};
+
 struct FrontOptions {
   /// Go into the background once the ranks run; the terminal's owner gets its prompt back.
   bool detach = false;
@@ -22,9 +35,9 @@ struct FrontOptions {
   std::string detached_output_path;
   /// With detach: printed to standard output when the ranks run ("job mnist-x1y2 started\n").
   std::string started_message;
-  /// Called when the agent was killed (by this signal; 0 = nobody knows) and what it left has been
-  /// ended: writes down what the agent no longer can.
-  std::function<void(int signal, pid_t agent)> on_agent_lost;
+  /// Called once, at the very end, in the process that guards the agent: writes down what the agent
+  /// could not.
+  std::function<void(const AgentEnd& end)> on_agent_end;
 };
 
 /// The process that a user sees: `lockstep run` itself. It forks the agent, which does all the work

@@ -27,6 +27,17 @@ class BadInputTest : public RunFixture {
     options.wrapper = std::move(wrapper);
     return Command(RunWords(std::move(words)), options).Wait(30s);
   }
+
+  /// The job that was refused with this status says so to everybody who asks later. A job that never
+  /// got a directory is none.
+  void ExpectEnded(const std::string& name, int status) const {
+    if (JobFolder(name).empty()) return;
+    const std::string code = std::to_string(status);
+    EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("ended (" + code + ")"));
+    EXPECT_THAT(Verb({"status", name}).out,
+                AllOf(HasSubstr("ended with exit status " + code), HasSubstr("LAUNCH_FAILED")));
+    EXPECT_EQ(Verb({"rm", name}).status, 0);
+  }
 };
 
 /// Runs the program with its stdout and status as the script says: "\"$@\" >/dev/full".
@@ -220,16 +231,19 @@ TEST_F(BadInputTest, AnyDescriptorLimitIsEnoughOrNamed) {
   GTEST_SKIP() << "the sanitizer looks at memory through a pipe, and takes a failed one for a bug";
 #endif
   int refused = 0;
-  for (int limit = 12; limit <= 72; limit += 4) {
+  for (int limit = 5; limit <= 72; limit += limit < 12 ? 1 : 4) {
     const Outcome outcome = RunWrapped({"/usr/bin/prlimit", "--nofile=" + std::to_string(limit)},
-                                       {"-np", "6", "/bin/true"});
-    if (outcome.status == 0) continue;
-    ++refused;
-    EXPECT_EQ(outcome.status, 71) << limit << ": " << outcome.err;
-    EXPECT_THAT(outcome.err, HasSubstr("ulimit -n")) << limit;
+                                       {"-np", "6", "--name", "job", "/bin/true"});
+    if (outcome.status != 0) {
+      ++refused;
+      EXPECT_EQ(outcome.status, 71) << limit << ": " << outcome.err;
+      EXPECT_THAT(outcome.err, HasSubstr("ulimit -n")) << limit;
+      ExpectEnded("job", 71);
+    }
+    Verb({"rm", "job"});
   }
-  EXPECT_GT(refused, 3);
-  EXPECT_LT(refused, 16);
+  EXPECT_GT(refused, 10);
+  EXPECT_LT(refused, 24);
 }
 
 TEST_F(BadInputTest, AProcessLimitIsNamed) {
@@ -246,6 +260,24 @@ TEST_F(BadInputTest, AProcessLimitIsNamed) {
 
   EXPECT_EQ(outcome.status, 71) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("ulimit -u"));
+}
+
+TEST_F(BadInputTest, AProcessLimitThatLeavesNoAgentIsNamed) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to be a user without other processes";
+  const Stage stage({.as_root = false, .cgroups = false}, scratch_, Stage::kLimitedUser);
+  ASSERT_EQ(stage.why_not(), "");
+  Command::Options options = Options();
+  options.wrapper = stage.wrapper();
+  options.wrapper.insert(options.wrapper.end(), {"/usr/bin/prlimit", "--nproc=1"});
+  for (const char* where : {"--detach=false", "--detach"}) {
+    const Outcome outcome =
+        Command({stage.lockstep(), "run", where, "--name", "job", "/bin/true"}, options).Wait(20s);
+
+    EXPECT_EQ(outcome.status, 71) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("ulimit -u"));
+    ASSERT_NE(JobFolder("job"), "");
+    ExpectEnded("job", 71);
+  }
 }
 
 // -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/proto/job_state.pb.h"
 #include "tests/e2e/command.h"
 #include "tests/e2e/run_fixture.h"
 
@@ -85,6 +86,32 @@ TEST_F(GuardTest, ADetachedJobThatCannotStartSaysSo) {
     EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("ended (127)"));
     EXPECT_EQ(Verb({"rm", "no"}).status, 0);
   }
+}
+
+TEST_F(GuardTest, ADetachedFrontKeepsNoPipeToItsCaller) {
+  ASSERT_EQ(Verb({"run", "--detach", "--name", "quiet", "/bin/sleep", "60"}).status, 0);
+  proto::JobState state;
+  for (const auto& entry : std::filesystem::directory_iterator(JobFolder("quiet"))) {
+    if (entry.path().extension() == ".pb") state.ParseFromString(ReadFile(entry.path()));
+  }
+  ASSERT_GT(state.front().pid(), 0);
+
+  std::vector<std::string> pipes;
+  const std::string folder = "/proc/" + std::to_string(state.front().pid()) + "/fd";
+  // It says that the ranks run first, and closes the pipe then.
+  EXPECT_TRUE(Eventually(
+      [&] {
+        pipes.clear();
+        std::error_code gone;
+        for (const auto& fd : std::filesystem::directory_iterator(folder)) {
+          const std::string target = std::filesystem::read_symlink(fd.path(), gone);
+          if (target.starts_with("pipe:")) pipes.push_back(fd.path());
+        }
+        return pipes.empty();
+      },
+      5s))
+      << ::testing::PrintToString(pipes);
+  EXPECT_EQ(Verb({"stop", "quiet"}).status, 0);
 }
 
 TEST_F(GuardTest, AContThatComesWhileTheRanksAreBeingStoppedIsNotLost) {
