@@ -1,14 +1,12 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/net/channel.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 
 #include <utility>
 
 #include "runtime/base/check.h"
-#include "runtime/base/errno_status.h"
+#include "runtime/net/socket_stream.h"
 
 namespace lockstep::net {
 namespace {
@@ -21,13 +19,23 @@ Channel::Channel(base::UniqueFd fd, Handlers handlers, Options options, event::L
     : handlers_(std::make_shared<const Handlers>(std::move(handlers))),
       options_(options),
       loop_(loop),
-      fd_(std::move(fd)),
       decoder_(options.payload_bytes_max) {
-  const int flags = ::fcntl(fd_.get(), F_GETFL);
+  const int flags = ::fcntl(fd.get(), F_GETFL);
   LOCKSTEP_CHECK(flags >= 0, "a channel needs an open socket");
-  (void)::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK);
-  watch_ = loop_.Watch(fd_.get(), {.readable = true},
-                       [this](event::Readiness readiness) { OnReady(readiness); });
+  (void)::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
+  stream_ = std::make_unique<SocketStream>(std::move(fd));
+  Watch();
+}
+
+Channel::Channel(std::unique_ptr<ByteStream> stream, Handlers handlers, Options options,
+                 event::Loop& loop)
+    : handlers_(std::make_shared<const Handlers>(std::move(handlers))),
+      options_(options),
+      loop_(loop),
+      stream_(std::move(stream)),
+      decoder_(options.payload_bytes_max) {
+  Watch();
+  ReadSoon();
 }
 
 Channel::~Channel() { seq_.AssertHeld(); }
@@ -61,61 +69,85 @@ void Channel::Close() {
   CloseWith(base::CancelledError("the connection was closed on this side"));
 }
 
+void Channel::Watch() {
+  watch_ = loop_.Watch(stream_->fd(), {.readable = true},
+                       [this](event::Readiness readiness) { OnReady(readiness); });
+}
+
+void Channel::SetInterest() {
+  const bool write_needs_writable = queued_bytes() > 0 && !write_needs_readable_;
+  loop_.SetInterest(watch_,
+                    {.readable = true, .writable = write_needs_writable || read_needs_writable_});
+}
+
 void Channel::OnReady(event::Readiness readiness) {
   seq_.AssertHeld();
-  if (readiness.writable) WriteSome();
-  if (!closed_ && (readiness.readable || readiness.closed)) ReadSome();
+  const bool read_waited_for_this = readiness.writable && read_needs_writable_;
+  if (readiness.writable || (readiness.readable && write_needs_readable_)) WriteSome();
+  if (!closed_ && (readiness.readable || readiness.closed || read_waited_for_this)) ReadSome();
 }
 
 void Channel::ReadSome() {
   char buffer[kReadBytes];
-  const ssize_t count = ::recv(fd_.get(), buffer, sizeof(buffer), 0);
-  if (count < 0) {
-    if (errno == EAGAIN || errno == EINTR) return;
-    CloseWith(base::ErrnoStatus(errno, "read from the peer"));
-    return;
-  }
-  if (count == 0) {
-    CloseWith(decoder_.at_boundary()
-                  ? base::OkStatus()
-                  : base::DataLossError("the peer closed the connection within a message"));
-    return;
-  }
+  const ByteStream::Outcome outcome = stream_->Read(buffer, sizeof(buffer));
+  const bool needs_writable = outcome.kind == ByteStream::Outcome::Kind::kNeedsWritable;
+  if (std::exchange(read_needs_writable_, needs_writable) != needs_writable) SetInterest();
+  if (outcome.blocked()) return;
+  if (outcome.kind == ByteStream::Outcome::Kind::kEnd) return EndOfStream(outcome.why);
+  if (!outcome.done()) return CloseWith(outcome.why);
   const std::weak_ptr<const bool> alive = alive_;
   const std::shared_ptr<const Handlers> handlers = handlers_;
-  const base::Status read = decoder_.Feed(std::string_view(buffer, static_cast<size_t>(count)),
+  const base::Status read = decoder_.Feed(std::string_view(buffer, outcome.bytes),
                                           [this, &alive, &handlers](std::string_view payload) {
                                             handlers->on_message(payload);
                                             return !alive.expired() && !closed();
                                           });
-  if (!read.ok() && !alive.expired()) CloseWith(read);
+  if (alive.expired() || closed_) return;
+  if (!read.ok()) return CloseWith(read);
+  if (outcome.may_hold_more) ReadSoon();
+}
+
+/// What the stream holds already wakes nobody. A turn of the loop later, so that one who sends
+/// without end does not keep the others waiting.
+void Channel::ReadSoon() {
+  read_on_ = loop_.After(base::Duration(0), [this] {
+    seq_.AssertHeld();
+    ReadSome();
+  });
+}
+
+void Channel::EndOfStream(const base::Status& how) {
+  CloseWith(decoder_.at_boundary()
+                ? how
+                : base::DataLossError("the peer closed the connection within a message"));
 }
 
 void Channel::WriteSome() {
+  write_needs_readable_ = false;
   while (queued_bytes() > 0) {
-    const ssize_t count = ::send(fd_.get(), unsent_.data() + sent_bytes_, queued_bytes(),
-                                 MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count >= 0) {
-      sent_bytes_ += static_cast<size_t>(count);
+    const ByteStream::Outcome outcome =
+        stream_->Write(std::string_view(unsent_).substr(sent_bytes_));
+    if (outcome.done()) {
+      sent_bytes_ += outcome.bytes;
       continue;
     }
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN) break;
-    CloseWith(base::ErrnoStatus(errno, "write to the peer"));
-    return;
+    if (!outcome.blocked()) return CloseWith(outcome.why);
+    write_needs_readable_ = outcome.kind == ByteStream::Outcome::Kind::kNeedsReadable;
+    break;
   }
   if (queued_bytes() == 0 ||
       sent_bytes_ > unsent_.size() / 2) {  // halves: each byte moves once at most
     unsent_.erase(0, sent_bytes_);
     sent_bytes_ = 0;
   }
-  loop_.SetInterest(watch_, {.readable = true, .writable = queued_bytes() > 0});
+  SetInterest();
 }
 
 void Channel::CloseWith(base::Status why) {
   if (std::exchange(closed_, true)) return;
   watch_.reset();
-  fd_.reset();
+  read_on_.reset();
+  stream_.reset();
   unsent_.clear();
   sent_bytes_ = 0;
   closing_ = loop_.After(base::Duration(0), [handlers = handlers_, why = std::move(why)] {

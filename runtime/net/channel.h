@@ -15,12 +15,14 @@
 #include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
+#include "runtime/net/byte_stream.h"
 #include "runtime/net/frame.h"
 
 namespace lockstep::net {
 
-/// One end of a connection that carries protobuf messages in frames (frame.h) over a connected
-/// stream socket. One per connection, owned by whoever speaks on it.
+/// One end of a connection that carries protobuf messages in frames (frame.h) over a stream of
+/// bytes: a connected socket as it is, or whatever stands before it (byte_stream.h). One per
+/// connection, owned by whoever speaks on it.
 ///
 ///   open --peer closes, error, limit, Close()--> closed (on_closed has run, or will)
 ///
@@ -43,12 +45,15 @@ class Channel {
     std::function<void(std::string_view)> on_message;
     /// Once, unless the channel is destroyed before. OK - the peer closed between two frames;
     /// DataLoss - it closed within one; ResourceExhausted - a frame or the queue went over its
-    /// limit; Cancelled - Close(); else errno's code.
+    /// limit; Cancelled - Close(); else what the stream says (a socket: errno's code).
     std::function<void(base::Status)> on_closed;
   };
 
   /// `fd` becomes non-blocking. It must be a socket.
   Channel(base::UniqueFd fd, Handlers handlers, Options options, event::Loop& loop);
+  /// `stream` is through its handshake, and may hold bytes already.
+  Channel(std::unique_ptr<ByteStream> stream, Handlers handlers, Options options,
+          event::Loop& loop);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -73,7 +78,11 @@ class Channel {
 
  private:
   void OnReady(event::Readiness readiness);
+  void Watch() REQUIRES(seq_);
+  void SetInterest() REQUIRES(seq_);
   void ReadSome() REQUIRES(seq_);
+  void ReadSoon() REQUIRES(seq_);
+  void EndOfStream(const base::Status& how) REQUIRES(seq_);
   void WriteSome() REQUIRES(seq_);
   void CloseWith(base::Status why) REQUIRES(seq_);
 
@@ -82,12 +91,16 @@ class Channel {
   event::Loop& loop_;
 
   base::Sequence seq_;
-  base::UniqueFd fd_ GUARDED_BY(seq_);
+  std::unique_ptr<ByteStream> stream_ GUARDED_BY(seq_);
   FrameDecoder decoder_ GUARDED_BY(seq_);
   std::string unsent_ GUARDED_BY(seq_);
   size_t sent_bytes_ GUARDED_BY(seq_) = 0;  // of unsent_
+  // TLS may have to write before it can read on, and the other way round.
+  bool read_needs_writable_ GUARDED_BY(seq_) = false;
+  bool write_needs_readable_ GUARDED_BY(seq_) = false;
   bool closed_ GUARDED_BY(seq_) = false;
   event::Registration watch_ GUARDED_BY(seq_);
+  event::Registration read_on_ GUARDED_BY(seq_);
   event::Registration closing_ GUARDED_BY(seq_);
   /// Expires with the channel; for those who call a handler.
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);

@@ -135,6 +135,7 @@ LIBRARIES = (
             "offer what you need from runtime/torch, over plain buffers"),
     Library("MPI", r"mpi\.h$", r"(collectives/mpi|examples|tests)/", "use collectives/group.h"),
     Library("libcurl", r"curl/", r"(operator/kube|pipelines)/", "the launcher and its agent link no HTTP client"),
+    Library("OpenSSL", r"openssl/", r"runtime/net/", "connect through runtime/net/network.h"),
     Library("glog", r"glog/", r"runtime/base/logging\.h$", "include runtime/base/logging.h"),
     Library("gflags", r"gflags/", r".*_main\.cc$", "pass a config struct from main"),
     Library("NCCL and CUDA", r"(nccl|cuda\w*|driver_types)\.h$", r"collectives/nccl/", "use collectives/group.h"),
