@@ -94,9 +94,13 @@ base::Result<JobDirectory> MakeJobDirectory(const VerbContext& context,
 /// A verdict on a job whose agent has left none.
 proto::Verdict VerdictOn(const VerbContext& context, const JobEntry& job,
                          const std::string& log_directory, const AgentEnd& end) {
-  const bool killed = end.how == AgentEnd::How::kKilled;
-  return MakeVerdictWithoutRanks(killed ? proto::Verdict::NODE_LOST : proto::Verdict::LAUNCH_FAILED,
-                                 base::Round(job.state.round()), end.exit_status, end.why,
+  const bool started = job.state.phase() > proto::JOB_PHASE_STARTING;
+  const proto::Verdict::Class verdict_class = end.how == AgentEnd::How::kKilled
+                                                  ? proto::Verdict::NODE_LOST
+                                              : started ? proto::Verdict::UNKNOWN
+                                                        : proto::Verdict::LAUNCH_FAILED;
+  return MakeVerdictWithoutRanks(verdict_class, base::Round(job.state.round()), end.exit_status,
+                                 end.why,
                                  {.job_id = job.id,
                                   .host = context.here.host,
                                   .log_directory = log_directory.empty() ? job.path : log_directory,
@@ -106,27 +110,29 @@ proto::Verdict VerdictOn(const VerbContext& context, const JobEntry& job,
                                   .ranks = {}});
 }
 
+void SayIfFailed(const base::Status& written) {
+  if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+}
+
 /// What the agent has not: how the job ended, when it could not say so itself (no descriptor was
 /// left, it was killed, there never was one), and a killed one's sockets.
 void RecordEnd(const VerbContext& context, JobDirectory& directory,
                const std::string& log_directory, const AgentEnd& end) {
   if (end.exit_status == 0) return;
-  const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
-  if (!job.ok()) return;  // somebody has removed its directory
   const bool killed = end.how == AgentEnd::How::kKilled;
-  if (job->state.phase() != proto::JOB_PHASE_ENDED) {
-    proto::JobState state = job->state;
+  const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
+  // Not when somebody has removed its directory.
+  if (job.ok() && job->state.phase() != proto::JOB_PHASE_ENDED) {
     const bool judged = !killed && ::access(directory.VerdictPath().c_str(), F_OK) == 0;
-    base::Status written;
     if (!judged) {
-      written = directory.WriteVerdict(VerdictJson(VerdictOn(context, *job, log_directory, end)));
+      SayIfFailed(
+          directory.WriteVerdict(VerdictJson(VerdictOn(context, *job, log_directory, end))));
     }
-    if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+    proto::JobState state = job->state;
     state.set_phase(proto::JOB_PHASE_ENDED);
     state.set_exit_code(end.exit_status);
     *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
-    written = directory.WriteState(state);
-    if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+    SayIfFailed(directory.WriteState(std::move(state)));
   }
   if (killed) RemoveJobSockets(context, directory.job_id());
 }

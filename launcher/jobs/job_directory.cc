@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -58,6 +59,19 @@ base::Status CheckNameIsFree(const std::string& root, const std::string& name,
                                   "` or choose another --name");
 }
 
+/// Writes over a file that exists and keeps the blocks that it has, so that it needs no new ones; a
+/// reader may see a part for an instant.
+base::Status Overwrite(const std::string& path, std::string_view bytes) {
+  base::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid()) return base::ErrnoStatus(errno, "open " + path);
+  const ssize_t written = ::pwrite(file.get(), bytes.data(), bytes.size(), 0);
+  if (written != static_cast<ssize_t>(bytes.size())) {
+    return base::ErrnoStatus(written < 0 ? errno : ENOSPC, "write over " + path);
+  }
+  const bool cut = ::ftruncate(file.get(), static_cast<off_t>(bytes.size())) == 0;
+  return cut ? base::OkStatus() : base::ErrnoStatus(errno, "cut " + path);
+}
+
 /// Host names may hold anything; file names may not.
 std::string FileSafe(std::string host) {
   for (char& c : host) {
@@ -109,7 +123,14 @@ base::Status JobDirectory::WriteState(proto::JobState state) {
                                       state.job_id());
   }
   state.set_job_id(job_id_);
-  return storage::ReplaceFile(*files_, StatePath(), state.SerializeAsString());
+  const std::string bytes = state.SerializeAsString();
+  const base::Status replaced = storage::ReplaceFile(*files_, StatePath(), bytes);
+  const bool last = state.phase() == proto::JOB_PHASE_ENDED;
+  if (last && replaced.code() == base::Code::kResourceExhausted &&
+      Overwrite(StatePath(), bytes).ok()) {
+    return base::OkStatus();
+  }
+  return replaced;
 }
 
 base::Status JobDirectory::WriteSpec(std::string_view redacted_yaml) {
@@ -135,12 +156,6 @@ std::string JobDirectory::SpecPath() const { return path_ + "/spec.yaml"; }
 std::string JobDirectory::VerdictPath() const { return path_ + "/verdict.json"; }
 std::string JobDirectory::RoundPath(base::Round round) const {
   return path_ + "/round-" + round.ToString();
-}
-std::string JobDirectory::StdoutPath(base::Round round, base::Rank rank) const {
-  return RoundPath(round) + "/rank-" + rank.ToString() + ".stdout";
-}
-std::string JobDirectory::StderrPath(base::Round round, base::Rank rank) const {
-  return RoundPath(round) + "/rank-" + rank.ToString() + ".stderr";
 }
 
 }  // namespace lockstep::launcher

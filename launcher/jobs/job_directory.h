@@ -49,7 +49,8 @@ class JobDirectory {
   const std::string& job_id() const { return job_id_; }
 
   /// The job's id is written whatever the state says: without it readers would take a live job for
-  /// a lost one. Errors: InvalidArgument - the state is another job's; else errno's code.
+  /// a lost one. That a job has ended is told on a full disk too: over the old state, where it has
+  /// its room. Errors: InvalidArgument - the state is another job's; else errno's code.
   base::Status WriteState(proto::JobState state);
   base::Status WriteSpec(std::string_view redacted_yaml);
   base::Status WriteVerdict(std::string_view json);
@@ -62,8 +63,6 @@ class JobDirectory {
   std::string SpecPath() const;
   std::string VerdictPath() const;
   std::string RoundPath(base::Round round) const;
-  std::string StdoutPath(base::Round round, base::Rank rank) const;
-  std::string StderrPath(base::Round round, base::Rank rank) const;
 
  private:
   std::string path_;

@@ -110,8 +110,6 @@ TEST_F(JobDirectoryTest, EverythingHasItsPlace) {
               ElementsAre("round-2", "spec.yaml", "state." + here_.host + ".pb", "verdict.json"));
   EXPECT_THAT(storage::ReadText(files_, job.VerdictPath(), 100),
               IsOkAndHolds(std::string("{\"class\": \"DEAD_RANK\"}")));
-  EXPECT_EQ(job.StdoutPath(Round(2), Rank(13)), job.path() + "/round-2/rank-13.stdout");
-  EXPECT_EQ(job.StderrPath(Round(2), Rank(13)), job.path() + "/round-2/rank-13.stderr");
   EXPECT_EQ(job.EventsPath(), job.path() + "/events." + here_.host + ".jsonl");
 }
 
@@ -193,6 +191,44 @@ TEST_F(JobDirectoryTest, IdThatExistsIsNotUsedTwice) {
   for (int i = 0; i < 5; ++i) ids.insert(IdOf(Create(job)));  // the same seed each time
 
   EXPECT_EQ(ids.size(), 5u);
+}
+
+TEST_F(JobDirectoryTest, OnAFullDiskTheEndOfAJobIsWrittenOverItsOldState) {
+  const base::Result<JobDirectory> made =
+      JobDirectory::Create(root_, NewJob("train"), here_, files_);
+  ASSERT_OK(made);
+  FaultyFileSystem full(1);
+  JobDirectory job(made->path(), made->job_id(), here_.host, full);
+  proto::JobState state;
+
+  // Longer than the old one, and then shorter.
+  for (const std::string& command : {std::string(500, 'x'), std::string()}) {
+    state.set_phase(proto::JOB_PHASE_ENDED);
+    state.set_exit_code(static_cast<int>(command.size()));
+    state.set_command(command);
+    EXPECT_OK(job.WriteState(state));
+
+    const base::Result<JobEntry> entry = JobStore(root_, here_, files_).Get(job.job_id());
+    ASSERT_OK(entry);
+    EXPECT_EQ(entry->condition, JobCondition::kEnded);
+    EXPECT_EQ(entry->state.exit_code(), static_cast<int>(command.size()));
+    EXPECT_EQ(entry->state.command(), command);
+  }
+}
+
+TEST_F(JobDirectoryTest, OnAFullDiskTheStateOfAJobThatRunsStays) {
+  const base::Result<JobDirectory> made =
+      JobDirectory::Create(root_, NewJob("train"), here_, files_);
+  ASSERT_OK(made);
+  FaultyFileSystem full(1);
+  JobDirectory job(made->path(), made->job_id(), here_.host, full);
+  proto::JobState state;
+  state.set_phase(proto::JOB_PHASE_RUNNING);
+  state.set_round(7);
+
+  EXPECT_THAT(job.WriteState(state), StatusIs(Code::kResourceExhausted));
+
+  EXPECT_EQ(JobStore(root_, here_, files_).Get(job.job_id())->state.round(), 0);
 }
 
 /// For k = 1, 2, ...: the disk is full from the k-th changing call on.

@@ -35,10 +35,10 @@ class ShowLogsTest : public VerbTest {
     std::ofstream(path, std::ios::app) << text;
   }
   void Out(const JobDirectory& job, int rank, std::string_view text, uint32_t round = 0) {
-    Append(job.StdoutPath(Round(round), Rank(rank)), text);
+    Append(job.RoundPath(Round(round)) + "/rank-" + std::to_string(rank) + ".stdout", text);
   }
   void Err(const JobDirectory& job, int rank, std::string_view text) {
-    Append(job.StderrPath(Round(0), Rank(rank)), text);
+    Append(job.RoundPath(Round(0)) + "/rank-" + std::to_string(rank) + ".stderr", text);
   }
   /// Waits until the verb has printed `text`; false after 10 s.
   bool SeesOutput(const std::string& text) {

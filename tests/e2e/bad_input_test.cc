@@ -305,8 +305,13 @@ TEST_F(BadInputTest, AFullLogDiskStopsTheFilesAndNotTheJob) {
 
 TEST_F(BadInputTest, AFullDiskBelowTheJobDirectoryDoesNotEndTheJob) {
   ::mkdir((scratch_.path() + "/.local").c_str(), 0755);
-  const std::vector<std::string> wrapper = WithSmallDisk(scratch_.path() + "/.local");
+  std::vector<std::string> wrapper = WithSmallDisk(scratch_.path() + "/.local");
   if (const std::string why = WhyNotIn(wrapper); !why.empty()) GTEST_SKIP() << why;
+  // The disk is that of the wrapper's namespace, so the job is asked for in there.
+  for (const std::string& word :
+       InShell("\"$@\"; code=$?; " + LockstepPath() + " ps --all >shown; exit $code")) {
+    wrapper.push_back(word);
+  }
   const Outcome outcome =
       RunWrapped(wrapper, {"-np", "2", "--max-restarts=1", "--", "/bin/sh", "-c", kFillsTheDisk});
 
@@ -315,6 +320,7 @@ TEST_F(BadInputTest, AFullDiskBelowTheJobDirectoryDoesNotEndTheJob) {
   EXPECT_EQ(CountOf(outcome.err, "log files stopped"), 1) << outcome.err;
   EXPECT_EQ(CountOf(outcome.err, "rank 1 failed first: exit code 5"), 2) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, "[0] line 2999"), 2);
+  EXPECT_THAT(scratch_.Read("shown"), HasSubstr("ended (5)"));
 }
 
 TEST_F(BadInputTest, AFullConsoleDoesNotEndTheJob) {
