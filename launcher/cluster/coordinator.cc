@@ -1,0 +1,267 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/cluster/coordinator.h"
+
+#include <utility>
+
+#include "launcher/cluster/protocol.h"
+#include "runtime/proto/status_conversion.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Duration kRefusalTime = 1s;  // to read why
+
+elastic::NodeFacts FactsOf(const proto::Hello& hello) {
+  elastic::NodeFacts facts;
+  facts.host = hello.host();
+  facts.boot_id = hello.boot_id();
+  facts.slots = hello.slots();
+  facts.wanted = base::NodeIndex(hello.wanted_node() < 0 ? -1 : hello.wanted_node());
+  facts.program_hash = hello.program_hash();
+  facts.lockstep_version = hello.lockstep_version();
+  facts.addresses.assign(hello.addresses().begin(), hello.addresses().end());
+  return facts;
+}
+
+}  // namespace
+
+Coordinator::Coordinator(Config config, Deps deps)
+    : config_(std::move(config)), deps_(deps), state_(config_.membership) {}
+
+void Coordinator::Begin() { Handle(elastic::BeginForming{}); }
+
+void Coordinator::JoinLocal(elastic::NodeFacts facts, int master_port, NodeRanks& ranks) {
+  const elastic::Member member = next_member_;
+  ++next_member_;
+  Agent& agent = agents_[member];
+  agent.master_port = master_port;
+  agent.ranks = &ranks;
+  Handle(elastic::Joined{member, std::move(facts), true});
+}
+
+void Coordinator::Handle(What what) {
+  seq_.AssertHeld();
+  events_.push_back({deps_.loop.Now(), std::move(what)});
+  if (stepping_) return;
+  stepping_ = true;
+  while (!events_.empty()) {
+    const elastic::MembershipEvent event = std::move(events_.front());
+    events_.pop_front();
+    elastic::MembershipStep result = elastic::Step(std::move(state_), event);
+    state_ = std::move(result.state);
+    for (const elastic::MembershipAction& action : result.actions) {
+      std::visit([this](const auto& what_to_do) { Do(what_to_do); }, action);
+    }
+  }
+  stepping_ = false;
+}
+
+// ------------------------------------------------------------------------------- what was decided
+
+void Coordinator::Do(const elastic::Admit& action) {
+  const auto found = agents_.find(action.member);
+  if (found == agents_.end()) return;
+  Agent& agent = found->second;
+  agent.node = action.node;
+  if (agent.connection == nullptr) return;
+  agent.remote = std::make_unique<RemoteRanks>(RemoteRanks::Deps{
+      deps_.loop, deps_.news,
+      [this, member = action.member](const proto::ToAgent& message) { Send(member, message); }});
+  agent.ranks = agent.remote.get();
+  proto::ToAgent message;
+  *message.mutable_welcome() = deps_.delegate.MakeWelcome();
+  message.mutable_welcome()->set_node(action.node.value());
+  message.mutable_welcome()->set_heartbeat_ns(config_.lease.heartbeat.count());
+  message.mutable_welcome()->set_lease_ns(config_.membership.lease.count());
+  Send(action.member, message);
+}
+
+void Coordinator::Do(const elastic::Refuse& action) { Reject(action.member, action.why); }
+
+void Coordinator::Do(const elastic::Formed& action) {
+  std::vector<JobNode> nodes;
+  for (const elastic::Formed::Node& node : action.nodes) {
+    const Agent& agent = agents_.at(node.member);
+    members_[base::NodeIndex(static_cast<int>(nodes.size()))] = node.member;
+    nodes.push_back({node.facts, agent.master_port, agent.ranks});
+  }
+  deps_.delegate.OnFormed(nodes);
+}
+
+void Coordinator::Do(const elastic::FormationFailed& action) {
+  deps_.delegate.OnFormationFailed(action.why);
+}
+
+void Coordinator::Do(const elastic::NodeLost& action) {
+  Agent& agent = agents_.at(members_.at(action.node));
+  if (agent.connection != nullptr) agent.connection->Close();
+  if (agent.remote != nullptr) agent.remote->Lose(action.why, action.fenced_at);
+  deps_.delegate.OnNodeLost(action.node, action.why);
+}
+
+void Coordinator::Do(const elastic::SetMembershipTimer& action) {
+  timer_ = deps_.loop.At(action.due, [this, generation = action.generation] {
+    Handle(elastic::MembershipTimerFired{generation});
+  });
+}
+
+// --------------------------------------------------------------------------------- what agents say
+
+void Coordinator::Accept(std::unique_ptr<net::Connection> connection) {
+  seq_.AssertHeld();
+  const elastic::Member member = next_member_;
+  ++next_member_;
+  Agent& agent = agents_[member];
+  agent.connection = std::move(connection);
+  agent.hello_timer = deps_.loop.After(config_.hello_timeout, [this, member] {
+    Reject(member, base::DeadlineExceededError("no hello came"));
+  });
+  agent.connection->Start(
+      {.on_message = [this, member](std::string_view payload) { OnMessage(member, payload); },
+       .on_closed = [this, member](const base::Status& why) { OnEnded(member, why); }});
+}
+
+void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
+  seq_.AssertHeld();
+  proto::FromAgent message;
+  if (!message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return Reject(member, base::InvalidArgumentError("not a message of an agent"));
+  }
+  Agent& agent = agents_.at(member);
+  if (agent.is_refused) return;
+  if (message.kind_case() == proto::FromAgent::kHello) return OnHello(member, message.hello());
+  if (!agent.node) {
+    return Reject(member, base::FailedPreconditionError("the first message must be a hello"));
+  }
+  switch (message.kind_case()) {
+    case proto::FromAgent::kHeartbeat: return OnHeartbeat(member, message.heartbeat());
+    case proto::FromAgent::kRankNews: return agent.remote->OnNews(message.rank_news());
+    case proto::FromAgent::kOutput: return deps_.delegate.OnOutput(*agent.node, message.output());
+    case proto::FromAgent::kRequest: {
+      proto::ToAgent reply;
+      reply.mutable_reply()->set_id(message.request().id());
+      *reply.mutable_reply()->mutable_reply() = deps_.delegate.Answer(message.request().request());
+      return Send(member, reply);
+    }
+    case proto::FromAgent::kGoodbye: agent.said_goodbye = true; return CheckAllGone();
+    case proto::FromAgent::kHello:
+    case proto::FromAgent::kReply:
+    case proto::FromAgent::KIND_NOT_SET: return;  // the last: of a newer agent
+  }
+}
+
+void Coordinator::OnHello(elastic::Member member, const proto::Hello& hello) {
+  Agent& agent = agents_.at(member);
+  if (!agent.hello_timer.active()) {
+    return Reject(member, base::FailedPreconditionError("a second hello"));
+  }
+  agent.hello_timer.reset();
+  if (hello.protocol() != kAgentProtocol) {
+    return Reject(
+        member, base::FailedPreconditionError(
+                    "host " + hello.host() + " speaks version " + std::to_string(hello.protocol()) +
+                    " of the agents' protocol, this job " + std::to_string(kAgentProtocol) +
+                    "; install the same lockstep on both"));
+  }
+  if (hello.job_id() != config_.job_id) {
+    return Reject(
+        member, base::FailedPreconditionError("host " + hello.host() + " is of job " +
+                                              hello.job_id() + ", this is job " + config_.job_id));
+  }
+  // A certificate is for one place; nobody may take another's.
+  const std::string& proved = agent.connection->peer().name;
+  if (!proved.empty() && proved != NodeName(base::NodeIndex(hello.wanted_node()))) {
+    return Reject(member,
+                  base::PermissionDeniedError("the certificate of " + proved + " is not for node " +
+                                              std::to_string(hello.wanted_node())));
+  }
+  agent.master_port = hello.master_port();
+  Handle(elastic::Joined{member, FactsOf(hello), false});
+}
+
+void Coordinator::OnHeartbeat(elastic::Member member, const proto::Heartbeat& heartbeat) {
+  proto::ToAgent ack;
+  ack.mutable_heartbeat_ack()->set_number(heartbeat.number());
+  ack.mutable_heartbeat_ack()->set_at_wall_ns(
+      deps_.loop.clock().WallNow().time_since_epoch().count());
+  Handle(elastic::HeartbeatCame{member});
+  Send(member, ack);
+}
+
+void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {
+  seq_.AssertHeld();
+  Handle(elastic::ConnectionEnded{member, why});
+  const auto found = agents_.find(member);
+  if (found == agents_.end()) return;
+  // A member's ranks stay, to answer what is still owed.
+  if (!found->second.node || state_.phase == elastic::MembershipPhase::kForming) {
+    agents_.erase(found);
+  } else {
+    found->second.said_goodbye = true;
+  }
+  CheckAllGone();
+}
+
+void Coordinator::Reject(elastic::Member member, const base::Status& why) {
+  seq_.AssertHeld();
+  const auto found = agents_.find(member);
+  if (found == agents_.end() || found->second.connection == nullptr) return;
+  found->second.is_refused = true;
+  proto::ToAgent message;
+  *message.mutable_refused() = proto::ToProto(why);
+  Send(member, message);
+  // The peer closes when it has read it.
+  found->second.hello_timer = deps_.loop.After(
+      kRefusalTime, [connection = found->second.connection.get()] { connection->Close(); });
+}
+
+// ------------------------------------------------------------------------------ what agents are told
+
+void Coordinator::Send(elastic::Member member, const proto::ToAgent& message) {
+  const auto found = agents_.find(member);
+  if (found == agents_.end() || found->second.connection == nullptr) return;
+  // What cannot be sent closes the connection, and OnEnded follows.
+  (void)found->second.connection->Send(message);
+}
+
+void Coordinator::SendWorld(const proto::World& world) {
+  proto::ToAgent message;
+  *message.mutable_world() = world;
+  for (const auto& [node, member] : members_) Send(member, message);
+}
+
+void Coordinator::SendOutputCredit(base::NodeIndex node, uint64_t bytes) {
+  const auto found = members_.find(node);
+  if (found == members_.end()) return;
+  proto::ToAgent message;
+  message.set_output_credit(bytes);
+  Send(found->second, message);
+}
+
+void Coordinator::Finish(const proto::JobOver& over, std::function<void()> done) {
+  seq_.AssertHeld();
+  done_ = std::move(done);
+  Handle(elastic::FinishMembership{});
+  proto::ToAgent message;
+  *message.mutable_job_over() = over;
+  for (const auto& [member, agent] : agents_) {
+    if (agent.node) Send(member, message);
+  }
+  farewell_ = deps_.loop.After(config_.farewell_timeout, [this] { std::exchange(done_, {})(); });
+  CheckAllGone();
+}
+
+void Coordinator::CheckAllGone() {
+  if (!done_) return;
+  for (const auto& [member, agent] : agents_) {
+    if (agent.connection != nullptr && agent.node && !agent.said_goodbye) return;
+  }
+  // From the loop: whoever finishes is not called from within his call.
+  farewell_ = deps_.loop.After(base::Duration(0), [this] {
+    if (done_) std::exchange(done_, {})();
+  });
+}
+
+}  // namespace lockstep::launcher

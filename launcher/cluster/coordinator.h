@@ -1,0 +1,136 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_CLUSTER_COORDINATOR_H_
+#define LOCKSTEP_LAUNCHER_CLUSTER_COORDINATOR_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "elastic/lease.h"
+#include "elastic/membership.h"
+#include "launcher/cluster/remote_ranks.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/sequence.h"
+#include "runtime/event/loop.h"
+#include "runtime/net/network.h"
+#include "runtime/proto/agent.pb.h"
+
+namespace lockstep::launcher {
+
+/// A node of a job that has formed.
+struct JobNode {
+  elastic::NodeFacts facts;
+  int master_port = 0;         // free there, and kept for the job
+  NodeRanks* ranks = nullptr;  // lives as long as the coordinator
+};
+
+/// Whom the coordinator tells. All calls come on the loop's thread.
+class CoordinatorDelegate {
+ public:
+  virtual ~CoordinatorDelegate() = default;
+  /// Everything but node, heartbeat and lease.
+  virtual proto::Welcome MakeWelcome() const = 0;
+  /// All nodes are there, in the order of their indices.
+  virtual void OnFormed(const std::vector<JobNode>& nodes) = 0;
+  virtual void OnFormationFailed(const base::Status& why) = 0;
+  /// Its ranks are told of by NodeNews before this.
+  virtual void OnNodeLost(base::NodeIndex node, const base::Status& why) = 0;
+  virtual void OnOutput(base::NodeIndex node, const proto::Output& output) = 0;
+  /// What a verb has asked a member's agent.
+  virtual proto::ControlReply Answer(const proto::ControlRequest& request) = 0;
+};
+
+/// The place where a job's agents meet: admits them, holds their leases, and carries orders and news
+/// between them and the gang. One per job of several nodes, in its first agent. Who belongs to the
+/// job is decided by elastic::Step (membership.h). Confined to the loop's thread.
+///
+/// Life of a connection: handed in by Accept -> Hello within hello_timeout -> admitted or refused ->
+/// heartbeats, news, output -> Goodbye and its end, or lost.
+class Coordinator {
+ public:
+  struct Config {
+    std::string job_id;
+    elastic::MembershipConfig membership;
+    elastic::LeaseConfig lease;  // its `lease` is membership.lease
+    base::Duration hello_timeout = std::chrono::seconds(5);
+    base::Duration farewell_timeout = std::chrono::seconds(5);
+  };
+  struct Deps {
+    event::Loop& loop;
+    NodeNews& news;
+    CoordinatorDelegate& delegate;
+  };
+
+  Coordinator(Config config, Deps deps);
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
+
+  void Begin();
+  /// The coordinator's own agent is a node too.
+  void JoinLocal(elastic::NodeFacts facts, int master_port, NodeRanks& ranks);
+  /// A peer that has proved that it belongs to the job.
+  void Accept(std::unique_ptr<net::Connection> connection);
+
+  /// To every member, once the world is known.
+  void SendWorld(const proto::World& world);
+  void SendOutputCredit(base::NodeIndex node, uint64_t bytes);
+  /// The job is over: tells all members, waits until they have gone, at most farewell_timeout, and
+  /// calls `done`.
+  void Finish(const proto::JobOver& over, std::function<void()> done);
+
+  const elastic::MembershipState& state() const { return state_; }
+
+ private:
+  struct Agent {
+    std::unique_ptr<net::Connection> connection;  // null: the local one
+    event::Registration hello_timer;              // to its hello, or from a refusal to the end
+    std::optional<base::NodeIndex> node;          // once admitted
+    int master_port = 0;
+    std::unique_ptr<RemoteRanks> remote;
+    NodeRanks* ranks = nullptr;
+    bool is_refused = false;
+    bool said_goodbye = false;
+  };
+  using What = decltype(elastic::MembershipEvent::what);
+
+  void Handle(What what);
+  void Do(const elastic::Admit& action);
+  void Do(const elastic::Refuse& action);
+  void Do(const elastic::Formed& action);
+  void Do(const elastic::FormationFailed& action);
+  void Do(const elastic::NodeLost& action);
+  void Do(const elastic::SetMembershipTimer& action);
+
+  void OnMessage(elastic::Member member, std::string_view payload);
+  void OnHello(elastic::Member member, const proto::Hello& hello);
+  void OnHeartbeat(elastic::Member member, const proto::Heartbeat& heartbeat);
+  void OnEnded(elastic::Member member, const base::Status& why);
+  /// Says why, and closes.
+  void Reject(elastic::Member member, const base::Status& why);
+  void Send(elastic::Member member, const proto::ToAgent& message);
+  void CheckAllGone();
+
+  const Config config_;
+  const Deps deps_;
+  base::Sequence seq_;
+  elastic::MembershipState state_;
+  std::deque<elastic::MembershipEvent> events_;  // emptied by each Handle
+  bool stepping_ = false;
+  elastic::Member next_member_{1};
+  std::map<elastic::Member, Agent> agents_;
+  std::map<base::NodeIndex, elastic::Member> members_;  // of a formed job
+  event::Registration timer_;
+  event::Registration farewell_;
+  std::function<void()> done_;
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_CLUSTER_COORDINATOR_H_

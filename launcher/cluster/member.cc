@@ -1,0 +1,296 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/cluster/member.h"
+
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "launcher/cluster/rank_wire.h"
+#include "runtime/proto/status_conversion.h"
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr size_t kQuestionsMax = 64;   // of verbs, at a time
+constexpr size_t kUnansweredMax = 64;  // heartbeats whose times are kept
+
+}  // namespace
+
+void Member::Start(std::unique_ptr<net::Connection> connection) {
+  seq_.AssertHeld();
+  connection_ = std::move(connection);
+  connection_->Start({.on_message = [this](std::string_view payload) { OnMessage(payload); },
+                      .on_closed = [this](const base::Status& why) { OnClosed(why); }});
+  welcome_timer_ = deps_.loop.After(config_.welcome_timeout, [this] {
+    Fail(base::DeadlineExceededError("the coordinator at " + connection_->peer().address +
+                                     " has not answered our hello"));
+  });
+  hello_sent_at_ = deps_.loop.Now();
+  proto::FromAgent message;
+  *message.mutable_hello() = config_.hello;
+  Send(message);
+}
+
+// -------------------------------------------------------------------------- what the coordinator says
+
+void Member::OnMessage(std::string_view payload) {
+  seq_.AssertHeld();
+  if (lost_) return;
+  proto::ToAgent message;
+  if (!message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return Fail(base::DataLossError("the coordinator sent what is no message"));
+  }
+  const bool welcomed = ranks_ != nullptr;
+  switch (message.kind_case()) {
+    case proto::ToAgent::kWelcome:
+      if (!welcomed) OnWelcome(message.welcome());
+      return;
+    case proto::ToAgent::kRefused: return Fail(proto::FromProto(message.refused()));
+    case proto::ToAgent::kHeartbeatAck: return OnAck(message.heartbeat_ack());
+    case proto::ToAgent::kWorld:
+      if (welcomed) deps_.delegate.OnWorld(message.world());
+      return;
+    case proto::ToAgent::kCommand:
+      if (welcomed) OnCommand(message.command());
+      return;
+    case proto::ToAgent::kOutputCredit:
+      return deps_.delegate.OnOutputCredit(message.output_credit());
+    case proto::ToAgent::kRequest: {
+      proto::FromAgent reply;
+      reply.mutable_reply()->set_id(message.request().id());
+      *reply.mutable_reply()->mutable_reply() = deps_.delegate.Answer(message.request().request());
+      return Send(reply);
+    }
+    case proto::ToAgent::kReply: return OnReplyCame(message.reply().id(), message.reply().reply());
+    case proto::ToAgent::kJobOver:
+      if (std::exchange(over_, true)) return;
+      return deps_.delegate.OnJobOver(message.job_over());
+    case proto::ToAgent::KIND_NOT_SET: return;  // of a newer coordinator
+  }
+}
+
+void Member::OnWelcome(const proto::Welcome& welcome) {
+  welcome_timer_.reset();
+  base::Result<NodeRanks*> ranks = deps_.delegate.OnWelcome(welcome);
+  if (!ranks.ok()) return Fail(ranks.status());
+  ranks_ = *ranks;
+  Handle(elastic::LeaseGranted{
+      {base::Duration(welcome.heartbeat_ns()), base::Duration(welcome.lease_ns())},
+      hello_sent_at_});
+}
+
+void Member::OnAck(const proto::HeartbeatAck& ack) {
+  if (const auto asked = asked_at_.find(ack.number()); asked != asked_at_.end()) {
+    offset_.Observe(asked->second, base::WallTime(base::Duration(ack.at_wall_ns())),
+                    deps_.loop.clock().WallNow());
+    asked_at_.erase(asked_at_.begin(), std::next(asked));
+  }
+  Handle(elastic::HeartbeatAcked{ack.number()});
+}
+
+void Member::OnCommand(const proto::RankCommand& command) {
+  NodeRanks::Processes processes;
+  for (const proto::RankProcess& process : command.processes())
+    processes.push_back(FromWire(process));
+  if (command.kind_case() == proto::RankCommand::kStart) {
+    // Ranks without a lease would have nobody who answers for them.
+    if (!lease_.HeldAt(deps_.loop.Now())) return;
+    SendNews();
+    round_ = base::Round(command.round());
+    for (const elastic::RankProcess& process : processes) {
+      living_.insert({process.rank, process.incarnation});
+    }
+    return ranks_->Spawn(round_, command.start().restart_count(), processes);
+  }
+  if (command.round() != round_.value()) return;  // of a round that never began here
+  switch (command.kind_case()) {
+    case proto::RankCommand::kSignalLeaders:
+      return ranks_->SignalLeaders(command.signal_leaders(), processes);
+    case proto::RankCommand::kSignalTrees:
+      return ranks_->SignalTrees(command.signal_trees(), processes);
+    case proto::RankCommand::kKillTrees:
+      return ranks_->KillTrees(processes, base::Duration(command.kill_trees()));
+    case proto::RankCommand::kCancelStarts: return ranks_->CancelSpawns();
+    case proto::RankCommand::kForwardSignal: return ranks_->ForwardSignal(command.forward_signal());
+    case proto::RankCommand::kRequestStop:
+      return ranks_->RequestStop(base::Duration(command.request_stop()));
+    case proto::RankCommand::kEndRound: living_.clear(); return ranks_->EndRound();
+    case proto::RankCommand::kStart:
+    case proto::RankCommand::KIND_NOT_SET: return;
+  }
+}
+
+void Member::OnClosed(const base::Status& why) {
+  if (over_) return;
+  base::Status lost = base::UnavailableError("the connection to the coordinator is gone");
+  Handle(elastic::CoordinatorGone{why.ok() ? lost : lost.WithCause(why)});
+  // Before the welcome there is no lease to lose.
+  if (!lost_) Fail(why.ok() ? lost : lost.WithCause(why));
+}
+
+// --------------------------------------------------------------------------------------------- lease
+
+void Member::Handle(What what) {
+  seq_.AssertHeld();
+  elastic::LeaseStep result = elastic::Step(std::move(lease_), {deps_.loop.Now(), std::move(what)});
+  lease_ = std::move(result.state);
+  for (const elastic::LeaseAction& action : result.actions) {
+    std::visit([this](const auto& what_to_do) { Do(what_to_do); }, action);
+  }
+}
+
+void Member::Do(const elastic::SendHeartbeat& action) {
+  const base::WallTime now = deps_.loop.clock().WallNow();
+  asked_at_[action.number] = now;
+  if (asked_at_.size() > kUnansweredMax) asked_at_.erase(asked_at_.begin());
+  proto::FromAgent message;
+  message.mutable_heartbeat()->set_number(action.number);
+  message.mutable_heartbeat()->set_sent_at_wall_ns(now.time_since_epoch().count());
+  Send(message);
+}
+
+void Member::Do(const elastic::Fence& action) { Fail(action.why); }
+
+void Member::Do(const elastic::SetLeaseTimer& action) {
+  lease_timer_ = deps_.loop.At(action.due, [this, generation = action.generation] {
+    Handle(elastic::LeaseTimerFired{generation});
+  });
+}
+
+void Member::Fail(const base::Status& why) {
+  if (lost_ || over_) return;
+  lost_ = why;
+  welcome_timer_.reset();
+  lease_timer_.reset();
+  connection_->Close();
+  for (auto& [id, question] : std::exchange(questions_, {})) question.on_reply(why);
+  if (ranks_ != nullptr && !living_.empty()) {
+    NodeRanks::Processes all;
+    for (const auto& [rank, incarnation] : living_) all.push_back({rank, incarnation});
+    ranks_->CancelSpawns();
+    ranks_->KillTrees(all, config_.kill_deadline);
+  }
+  // Those that do not die do not keep us either.
+  give_up_ =
+      deps_.loop.After(config_.kill_deadline + base::Duration(std::chrono::seconds(1)), [this] {
+        living_.clear();
+        CheckFenced();
+      });
+  CheckFenced();
+}
+
+void Member::CheckFenced() {
+  if (!lost_ || over_ || !living_.empty()) return;
+  over_ = true;
+  // From the loop: nobody is told from within his own call.
+  give_up_ = deps_.loop.After(base::Duration(0), [this] {
+    if (ranks_ != nullptr) ranks_->EndRound();
+    deps_.delegate.OnMembershipLost(*lost_);
+  });
+}
+
+// ---------------------------------------------------------------------------------- news of our ranks
+
+void Member::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
+  News(process).mutable_runs()->set_pid(pid);
+  if (lost_ && ranks_ != nullptr) ranks_->KillTrees({process}, config_.kill_deadline);
+}
+
+void Member::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
+  *News(process).mutable_not_started() = proto::ToProto(error);
+  living_.erase({process.rank, process.incarnation});
+  CheckFenced();
+}
+
+void Member::OnExited(const elastic::RankProcess& process, RankEnd end) {
+  proto::RankEnded& ended = *News(process).mutable_ended();
+  ToWire(end, ended);
+  const auto offset = offset_.Get().value_or(elastic::ClockOffset::Estimate{});
+  const base::WallTime now = deps_.loop.clock().WallNow() + offset.offset;
+  ended.set_at_wall_ns(now.time_since_epoch().count());
+  ended.set_at_error_ns(offset.error.count());
+}
+
+void Member::OnGone(const elastic::RankProcess& process) {
+  News(process).set_gone(true);
+  living_.erase({process.rank, process.incarnation});
+  CheckFenced();
+}
+
+void Member::OnUnkillable(const elastic::RankProcess& process, const base::Status& error) {
+  *News(process).mutable_unkillable() = proto::ToProto(error);
+  living_.erase({process.rank, process.incarnation});
+  CheckFenced();
+}
+
+void Member::OnProgress(const elastic::RankProcess& process, int64_t step) {
+  News(process).set_step(step);
+}
+
+proto::RankChange& Member::News(const elastic::RankProcess& process) {
+  seq_.AssertHeld();
+  news_.set_round(round_.value());
+  proto::RankChange& change = *news_.add_changes();
+  change.set_rank(process.rank.value());
+  change.set_incarnation(process.incarnation.value());
+  if (!send_news_.active()) {
+    send_news_ = deps_.loop.After(base::Duration(0), [this] { SendNews(); });
+  }
+  return change;
+}
+
+void Member::SendNews() {
+  send_news_.reset();
+  if (news_.changes().empty()) return;
+  proto::FromAgent message;
+  *message.mutable_rank_news() = std::exchange(news_, {});
+  Send(message);
+}
+
+// ------------------------------------------------------------------------------------ to the coordinator
+
+void Member::Send(const proto::FromAgent& message) {
+  // What cannot be sent closes the connection, and OnClosed follows.
+  if (!lost_) (void)connection_->Send(message);
+}
+
+void Member::SendOutput(const proto::Output& output) {
+  seq_.AssertHeld();
+  proto::FromAgent message;
+  *message.mutable_output() = output;
+  Send(message);
+}
+
+void Member::Ask(const proto::ControlRequest& request, base::Duration timeout, OnReply on_reply) {
+  seq_.AssertHeld();
+  if (lost_) return on_reply(*lost_);
+  if (questions_.size() >= kQuestionsMax) {
+    return on_reply(base::ResourceExhaustedError("too many requests wait for the coordinator"));
+  }
+  const uint64_t id = next_question_++;
+  questions_[id] = {std::move(on_reply), deps_.loop.After(timeout, [this, id] {
+                      OnReplyCame(id,
+                                  base::DeadlineExceededError("the coordinator does not answer"));
+                    })};
+  proto::FromAgent message;
+  message.mutable_request()->set_id(id);
+  *message.mutable_request()->mutable_request() = request;
+  Send(message);
+}
+
+void Member::OnReplyCame(uint64_t id, base::Result<proto::ControlReply> reply) {
+  const auto found = questions_.find(id);
+  if (found == questions_.end()) return;
+  const Question question = std::move(found->second);
+  questions_.erase(found);
+  question.on_reply(std::move(reply));
+}
+
+void Member::SayGoodbye() {
+  SendNews();
+  proto::FromAgent message;
+  message.mutable_goodbye();
+  Send(message);
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,139 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_CLUSTER_MEMBER_H_
+#define LOCKSTEP_LAUNCHER_CLUSTER_MEMBER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "elastic/clock_offset.h"
+#include "elastic/lease.h"
+#include "launcher/agent/node_ranks.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/result.h"
+#include "runtime/base/sequence.h"
+#include "runtime/event/loop.h"
+#include "runtime/net/network.h"
+#include "runtime/proto/agent.pb.h"
+
+namespace lockstep::launcher {
+
+/// Whom a membership tells. All calls come on the loop's thread.
+class MemberDelegate {
+ public:
+  virtual ~MemberDelegate() = default;
+  /// Opens what ranks of the job need, and returns them. An error ends the membership.
+  virtual base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) = 0;
+  virtual void OnWorld(const proto::World& world) = 0;
+  virtual void OnOutputCredit(uint64_t bytes) = 0;
+  virtual proto::ControlReply Answer(const proto::ControlRequest& request) = 0;
+  /// The job has ended; say goodbye when everything is written.
+  virtual void OnJobOver(const proto::JobOver& over) = 0;
+  /// The membership is over without that: refused, or the coordinator is lost. No rank of ours
+  /// lives any more, but for those that do not die. The last call.
+  virtual void OnMembershipLost(const base::Status& why) = 0;
+};
+
+/// An agent's part in a job whose coordinator is elsewhere: carries orders to this node's ranks and
+/// their news back, holds the lease (elastic::Step in lease.h), and ends the ranks when that is
+/// over. One per agent of such a node. Confined to the loop's thread.
+///
+///   Start --Welcome--> member --JobOver--> SayGoodbye
+///     |                  |
+///     +-- refused, timeout, connection or lease over --> ranks killed --> OnMembershipLost
+class Member final : public NodeNews {
+ public:
+  struct Config {
+    proto::Hello hello;
+    /// To a welcome or a refusal; the job itself may form much later.
+    base::Duration welcome_timeout = std::chrono::seconds(10);
+    base::Duration kill_deadline = std::chrono::seconds(10);  // when the lease is over
+  };
+  struct Deps {
+    event::Loop& loop;
+    MemberDelegate& delegate;
+  };
+  using OnReply = std::function<void(base::Result<proto::ControlReply>)>;
+
+  Member(Config config, Deps deps) : config_(std::move(config)), deps_(deps) {}
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+
+  /// Speaks first. Once.
+  void Start(std::unique_ptr<net::Connection> connection);
+  /// What this node's ranks wrote.
+  void SendOutput(const proto::Output& output);
+  /// Passes a verb's request on to the coordinator. Errors: Unavailable - it is gone;
+  /// DeadlineExceeded.
+  void Ask(const proto::ControlRequest& request, base::Duration timeout, OnReply on_reply);
+  /// Everything is done and written: nothing follows.
+  void SayGoodbye();
+
+  void OnSpawned(const elastic::RankProcess& process, pid_t pid) override;
+  void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
+  void OnExited(const elastic::RankProcess& process, RankEnd end) override;
+  void OnGone(const elastic::RankProcess& process) override;
+  void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) override;
+  void OnProgress(const elastic::RankProcess& process, int64_t step) override;
+
+  /// The coordinator's wall clock against ours.
+  std::optional<elastic::ClockOffset::Estimate> clock_offset() const { return offset_.Get(); }
+
+ private:
+  using What = decltype(elastic::LeaseEvent::what);
+  using Key = std::pair<base::Rank, base::Incarnation>;
+  struct Question {
+    OnReply on_reply;
+    event::Registration timeout;
+  };
+
+  void OnMessage(std::string_view payload);
+  void OnWelcome(const proto::Welcome& welcome);
+  void OnCommand(const proto::RankCommand& command);
+  void OnAck(const proto::HeartbeatAck& ack);
+  void OnReplyCame(uint64_t id, base::Result<proto::ControlReply> reply);
+  void OnClosed(const base::Status& why);
+
+  void Handle(What what);
+  void Do(const elastic::SendHeartbeat& action);
+  void Do(const elastic::Fence& action);
+  void Do(const elastic::SetLeaseTimer& action);
+
+  /// The change that `process`'s news goes into; sent from the loop, all of one turn together.
+  proto::RankChange& News(const elastic::RankProcess& process);
+  void SendNews();
+  void Send(const proto::FromAgent& message);
+  /// Ends every rank, then the membership.
+  void Fail(const base::Status& why);
+  void CheckFenced();
+
+  const Config config_;
+  const Deps deps_;
+  base::Sequence seq_;
+  std::unique_ptr<net::Connection> connection_;
+  event::Registration welcome_timer_;
+  base::SteadyTime hello_sent_at_{};
+  NodeRanks* ranks_ = nullptr;  // once welcomed
+  base::Round round_;
+  std::set<Key> living_;  // ordered here, and not gone
+  elastic::LeaseState lease_;
+  event::Registration lease_timer_;
+  std::map<uint64_t, base::WallTime> asked_at_;  // of heartbeats without an answer
+  elastic::ClockOffset offset_;
+  proto::RankNews news_;
+  event::Registration send_news_;
+  uint64_t next_question_ = 1;
+  std::map<uint64_t, Question> questions_;
+  std::optional<base::Status> lost_;
+  event::Registration give_up_;
+  bool over_ = false;  // JobOver came, or the end was told
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_CLUSTER_MEMBER_H_

@@ -1,0 +1,69 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/cluster/rank_wire.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr size_t kTextBytes = 4096;  // paths, one-line messages, fingerprints
+
+std::string Head(const std::string& text, size_t bytes) { return text.substr(0, bytes); }
+
+std::string Tail(const std::string& text, size_t bytes) {
+  return text.size() <= bytes ? text : text.substr(text.size() - bytes);
+}
+
+}  // namespace
+
+void ToWire(const elastic::RankProcess& process, proto::RankProcess& wire) {
+  wire.set_rank(process.rank.value());
+  wire.set_incarnation(process.incarnation.value());
+}
+
+elastic::RankProcess FromWire(const proto::RankProcess& wire) {
+  return {base::Rank(wire.rank()), base::Incarnation(wire.incarnation())};
+}
+
+void ToWire(const RankEnd& end, proto::RankEnded& wire) {
+  wire.set_exit_code(end.exit.exit_code);
+  wire.set_signal(end.exit.signal);
+  wire.set_out_of_memory(end.exit.out_of_memory);
+  wire.set_fingerprint(Head(end.exit.fingerprint, kTextBytes));
+  proto::RankEvidence& evidence = *wire.mutable_evidence();
+  for (const std::string& line : end.evidence.stderr_lines) {
+    if (evidence.stderr_lines_size() == static_cast<int>(kStderrLines)) break;
+    evidence.add_stderr_lines(Head(line, kEvidenceLineColumns));
+  }
+  evidence.set_stderr_path(Head(end.evidence.stderr_path, kTextBytes));
+  if (!end.evidence.error) return;
+  proto::ErrorFile& error = *evidence.mutable_error();
+  error.set_message(Head(end.evidence.error->message, kTextBytes));
+  error.set_traceback(Tail(end.evidence.error->traceback, kWireTracebackBytes));
+  error.set_timestamp(end.evidence.error->timestamp);
+}
+
+RankEnd FromWire(const proto::RankEnded& wire) {
+  RankEnd end;
+  end.exit.exit_code = wire.exit_code();
+  end.exit.signal = wire.signal();
+  end.exit.out_of_memory = wire.out_of_memory();
+  end.exit.fingerprint = Head(wire.fingerprint(), kTextBytes);
+  const int lines = std::min(wire.evidence().stderr_lines_size(), static_cast<int>(kStderrLines));
+  for (int i = 0; i < lines; ++i) {
+    end.evidence.stderr_lines.push_back(
+        Head(wire.evidence().stderr_lines(i), kEvidenceLineColumns));
+  }
+  end.evidence.stderr_path = Head(wire.evidence().stderr_path(), kTextBytes);
+  if (wire.evidence().has_error()) {
+    const proto::ErrorFile& error = wire.evidence().error();
+    end.evidence.error = ErrorFile{.message = Head(error.message(), kTextBytes),
+                                   .traceback = Tail(error.traceback(), kWireTracebackBytes),
+                                   .timestamp = error.timestamp()};
+  }
+  return end;
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,27 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_CLUSTER_RANK_WIRE_H_
+#define LOCKSTEP_LAUNCHER_CLUSTER_RANK_WIRE_H_
+
+#include "elastic/gang.h"
+#include "launcher/agent/node_ranks.h"
+#include "runtime/proto/agent.pb.h"
+
+/// What is said of ranks, as messages between agents (agent.proto) and back. Pure functions, for any
+/// thread.
+namespace lockstep::launcher {
+
+/// Of the traceback in a rank's error file, the last so many bytes go to the coordinator: the
+/// innermost calls.
+inline constexpr size_t kWireTracebackBytes = 32 << 10;
+
+void ToWire(const elastic::RankProcess& process, proto::RankProcess& wire);
+elastic::RankProcess FromWire(const proto::RankProcess& wire);
+
+/// Without the time, which the sender's clock estimate gives.
+void ToWire(const RankEnd& end, proto::RankEnded& wire);
+/// Whatever a peer sent, texts come back within the bounds of ToWire.
+RankEnd FromWire(const proto::RankEnded& wire);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_CLUSTER_RANK_WIRE_H_
