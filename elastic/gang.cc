@@ -26,7 +26,8 @@ constexpr double kJitter = 0.2;
 enum class Strength : uint8_t { kWeak, kSignal, kOutOfMemory };
 
 Strength StrengthOf(const RankRecord& rank) {
-  if (!rank.exit.has_value()) return Strength::kSignal;  // SpawnFailed: no peer had a part in it
+  if (!rank.exit.has_value())
+    return Strength::kSignal;  // SpawnFailed or RanksLost: no peer had a part in it
   if (rank.exit->out_of_memory) return Strength::kOutOfMemory;
   const int signal = rank.exit->signal;
   return signal == 0 || signal == SIGABRT || signal == SIGPIPE ? Strength::kWeak
@@ -71,7 +72,8 @@ class Stepper {
 
   void On(const RankExited& event) {
     RankRecord* rank = Find(event.process);
-    if (rank == nullptr || rank->exit.has_value() || rank->life == Life::kNeverLived) return;
+    if (rank == nullptr || rank->exit.has_value() || rank->lost || rank->life == Life::kNeverLived)
+      return;
     rank->exit = event.exit;
     if (rank->life == Life::kAlive) rank->life = rank->tree_gone ? Life::kGone : Life::kExited;
     NoteEnd(*rank);
@@ -93,6 +95,18 @@ class Stepper {
     Do(Notice{
         .kind = Notice::Kind::kUnkillable, .ranks = {rank->process.rank}, .error = event.error});
     EndRoundWhenGone();
+  }
+
+  void On(const RanksLost& event) {
+    if (state_.phase == Phase::kDone) return;
+    if (!state_.lost_node.has_value()) state_.lost_node = NodeLoss{event.node, event.why};
+    if (state_.phase == Phase::kIdle || state_.phase == Phase::kBackingOff) {
+      Disarm(Timer::kBackoff);
+      return EndJob(Decision::kNodeLost);
+    }
+    const std::vector<RankProcess> lost = MarkLost(event.ranks);
+    if (lost.empty()) return;  // all of them had ended before
+    ActOnEnd(RankOf(lost.front().rank));
   }
 
   void On(const Progress& event) {
@@ -232,8 +246,32 @@ class Stepper {
 
   /// A leader ended, or never began.
   void NoteEnd(RankRecord& rank) {
+    MarkEnd(rank);
+    ActOnEnd(rank);
+  }
+
+  void MarkEnd(RankRecord& rank) const {
     rank.ended_at = at_;
     rank.ended_before_signal = !state_.signalled;
+  }
+
+  /// Those of them that had not ended, in order.
+  std::vector<RankProcess> MarkLost(const std::vector<Rank>& places) {
+    std::vector<RankProcess> lost;
+    for (RankRecord& rank : state_.ranks) {
+      if (rank.life != Life::kSpawning && rank.life != Life::kAlive) continue;
+      if (std::find(places.begin(), places.end(), rank.process.rank) == places.end()) continue;
+      if (state_.phase == Phase::kKilling && rank.life == Life::kSpawning)
+        Do(KillTrees{{rank.process}, state_.config.kill_deadline});  // there may be a process
+      rank.life = rank.tree_gone ? Life::kGone : Life::kExited;
+      rank.lost = true;
+      MarkEnd(rank);
+      lost.push_back(rank.process);
+    }
+    return lost;
+  }
+
+  void ActOnEnd(const RankRecord& rank) {
     switch (state_.phase) {
       case Phase::kStarting:
       case Phase::kRunning:
@@ -351,6 +389,7 @@ class Stepper {
 
   RoundOutcome Outcome() {
     RoundOutcome outcome{.round = state_.round,
+                         .lost_node = state_.lost_node,
                          .ranks = state_.ranks,
                          .started_at = state_.round_started_at,
                          .ended_at = at_,
@@ -359,7 +398,9 @@ class Stepper {
                          .max_restarts = state_.config.max_restarts};
     if (state_.culprit.has_value()) {
       const RankRecord& culprit = RankOf(*state_.culprit);
-      outcome.end = culprit.exit.has_value() ? RoundEnd::kRankFailed : RoundEnd::kLaunchFailed;
+      outcome.end = culprit.lost               ? RoundEnd::kNodeLost
+                    : culprit.exit.has_value() ? RoundEnd::kRankFailed
+                                               : RoundEnd::kLaunchFailed;
       outcome.culprit = state_.culprit;
       outcome.failed_at = culprit.ended_at;
     } else if (state_.stop_came_first) {
@@ -373,14 +414,16 @@ class Stepper {
   Decision Decide(const RoundOutcome& outcome) {
     if (outcome.end == RoundEnd::kSucceeded) return Decision::kSucceeded;
     if (outcome.end == RoundEnd::kStoppedByUser) return Decision::kStoppedByUser;
+    if (outcome.end == RoundEnd::kNodeLost) return Decision::kNodeLost;
     const RankRecord& culprit = RankOf(*state_.culprit);
     if (!culprit.exit.has_value() && !LaunchMayWorkLater(culprit.error))
       return Decision::kCannotLaunch;
     if (Any(Life::kUnkillable)) return Decision::kUnkillable;
     if (IsRepeated(culprit)) return Decision::kRepeatedFailure;
     if (state_.restarts_used >= state_.config.max_restarts) return Decision::kOutOfRestarts;
-    // Only here did the stop end the job: otherwise the failure would have ended it anyway.
-    return state_.stop_signal != 0 ? Decision::kStoppedByUser : Decision::kRestart;
+    // Only here did the stop, or the node, end the job: otherwise the failure would have anyway.
+    if (state_.stop_signal != 0) return Decision::kStoppedByUser;
+    return state_.lost_node.has_value() ? Decision::kNodeLost : Decision::kRestart;
   }
 
   bool MadeProgress() const { return state_.best_step > state_.best_step_before; }
@@ -414,7 +457,8 @@ class Stepper {
     Do(JobEnded{{.decision = decision,
                  .last_round = state_.round,
                  .restarts_used = state_.restarts_used,
-                 .stop_signal = state_.stop_signal}});
+                 .stop_signal = state_.stop_signal,
+                 .lost_node = state_.lost_node}});
   }
 
   GangState state_;
@@ -426,7 +470,7 @@ class Stepper {
 
 bool RankRecord::failed() const {
   if (!ended_before_signal) return false;
-  return life == Life::kNeverLived || (exit.has_value() && !exit->ok());
+  return life == Life::kNeverLived || lost || (exit.has_value() && !exit->ok());
 }
 
 std::string_view PhaseName(Phase phase) {
@@ -452,6 +496,7 @@ std::string_view DecisionName(Decision decision) {
     case Decision::kRepeatedFailure: return "repeated failure";
     case Decision::kCannotLaunch: return "cannot launch";
     case Decision::kUnkillable: return "unkillable processes";
+    case Decision::kNodeLost: return "node lost";
   }
   return "?";
 }

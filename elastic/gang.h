@@ -29,7 +29,10 @@
 /// what ends after it is a victim, whatever its exit code. A weak failure (an exit code, SIGABRT,
 /// SIGPIPE: what a rank also does when a peer's connection breaks) is held back for
 /// GangConfig::tie_window before anything is signalled, so that the death behind it can still be
-/// seen; a strong one (any other signal, out of memory, a failed launch) acts at once.
+/// seen; a strong one (any other signal, out of memory, a failed launch, a lost node) acts at once.
+///
+/// A lost node takes all of its ranks at once, which is one failure; since membership is fixed, no
+/// round follows it.
 ///
 /// Threads: none of its own; a value that its driver keeps on one thread.
 ///
@@ -104,13 +107,23 @@ struct RankExited {
   RankExit exit;
 };
 /// Answers to KillTrees, one for each process in it and within its deadline: nothing of the tree is
-/// left; or some of it does not die (`error` names the processes).
+/// left; or some of it does not die (`error` names the processes). For a process of a lost node the
+/// driver itself answers RankGone, and not before the node is fenced (membership.h, NodeLost), be
+/// that later than the deadline.
 struct RankGone {
   RankProcess process;
 };
 struct KillFailed {
   RankProcess process;
   base::Status error;
+};
+/// A node is lost, with all that still runs on it: of these ranks nothing more will be heard. The
+/// driver leaves undone what it was and will be asked to do for them, but answers KillTrees
+/// (RankGone).
+struct RanksLost {
+  base::NodeIndex node;
+  std::vector<base::Rank> ranks;  // all whose place is on it
+  base::Status why;               // names the host
 };
 /// The rank says that training step `step` is complete.
 struct Progress {
@@ -139,8 +152,8 @@ struct TimerFired {
 
 struct Event {
   base::SteadyTime at;  // never before the event handed in last
-  std::variant<Start, RankSpawned, SpawnFailed, RankExited, RankGone, KillFailed, Progress,
-               StopRequested, SuspendRequested, ResumeRequested, TimerFired>
+  std::variant<Start, RankSpawned, SpawnFailed, RankExited, RankGone, KillFailed, RanksLost,
+               Progress, StopRequested, SuspendRequested, ResumeRequested, TimerFired>
       what;
 };
 
@@ -151,7 +164,7 @@ struct RankRecord {
   enum class Life : uint8_t {
     kSpawning,
     kAlive,       // the leader runs
-    kExited,      // the leader has ended; the rest of its tree may live
+    kExited,      // the leader has ended, or counts as ended; the rest of its tree may live
     kGone,        // nothing is left
     kNeverLived,  // SpawnFailed
     kUnkillable,  // KillFailed
@@ -161,16 +174,23 @@ struct RankRecord {
   Life life = Life::kSpawning;
   int64_t pid = 0;               // 0 until spawned
   std::optional<RankExit> exit;  // the leader's, once known
+  bool lost = false;             // it had not ended when its node was lost; `exit` stays unknown
   base::Status error;            // of SpawnFailed or KillFailed
   bool tree_gone = false;
   bool ended_before_signal = false;  // its end cannot be our doing
-  base::SteadyTime ended_at{};       // of exit or SpawnFailed
+  base::SteadyTime ended_at{};       // of exit, SpawnFailed or RanksLost
 
   /// Failed by itself: a candidate for the culprit.
   bool failed() const;
 };
 
-enum class RoundEnd : uint8_t { kSucceeded, kRankFailed, kLaunchFailed, kStoppedByUser };
+enum class RoundEnd : uint8_t { kSucceeded, kRankFailed, kLaunchFailed, kNodeLost, kStoppedByUser };
+
+/// Which node was lost first, and why.
+struct NodeLoss {
+  base::NodeIndex node;
+  base::Status why;
+};
 
 /// Why the job ended, or that it goes on.
 enum class Decision : uint8_t {
@@ -181,14 +201,18 @@ enum class Decision : uint8_t {
   kRepeatedFailure,  // the same failure twice without a step of progress
   kCannotLaunch,     // the launch failed for a reason that a restart does not cure
   kUnkillable,       // processes of the round do not die; a round beside them would be unsafe
+  kNodeLost,         // whatever the budget: there is no node to take its place
 };
 
 /// One round from first spawn to last process gone.
 struct RoundOutcome {
   base::Round round;
   RoundEnd end = RoundEnd::kSucceeded;
-  std::optional<base::Rank> culprit;  // for kRankFailed and kLaunchFailed
-  std::vector<RankRecord> ranks;      // indexed by rank
+  /// For kRankFailed and kLaunchFailed; for kNodeLost the first rank of the node that had not ended.
+  std::optional<base::Rank> culprit;
+  /// For kNodeLost the cause; otherwise a node that was lost as well, if one was.
+  std::optional<NodeLoss> lost_node;
+  std::vector<RankRecord> ranks;  // indexed by rank
   base::SteadyTime started_at{};
   base::SteadyTime failed_at{};  // of the culprit's end
   base::SteadyTime ended_at{};
@@ -205,6 +229,7 @@ struct JobOutcome {
   base::Round last_round;
   int restarts_used = 0;
   int stop_signal = 0;
+  std::optional<NodeLoss> lost_node;  // as in the last round's outcome, or lost between two rounds
 };
 
 // ---------------------------------------- actions
@@ -295,7 +320,8 @@ struct GangState {
   std::vector<RankRecord> ranks;  // of the round, indexed by rank; empty before the first
   base::SteadyTime round_started_at{};
   std::optional<base::Rank> culprit;  // the best candidate so far
-  bool signalled = false;             // we have sent the round its first signal
+  std::optional<NodeLoss> lost_node;
+  bool signalled = false;  // we have sent the round its first signal
   bool suspended = false;
   int stop_signal = 0;                      // 0 = the user has not asked
   bool stop_came_first = false;             // before any failure of this round

@@ -25,6 +25,8 @@ using base::SteadyTime;
 using namespace std::chrono_literals;
 
 constexpr Duration kSlack = 100ms;  // spawns and reports that are under way
+constexpr Duration kLease = 2s;     // a lost node is fenced by then
+constexpr int kRanksPerNode = 2;
 constexpr SteadyTime kPatience{3600s};
 
 /// A process with its tree, in truth: what the gang is told comes later.
@@ -36,6 +38,7 @@ struct SimProcess {
   bool unkillable = false;
   bool ignores_term = false;
   bool ended_by_itself = false;
+  bool unheard = false;  // its node is lost: the gang hears no more of it
   RankExit exit;
   SteadyTime ended_at{};
   std::vector<std::function<void()>> when_continued;
@@ -48,6 +51,7 @@ class Simulation {
   void Run() {
     At(now_, [this] { Tell(Start{}); });
     PlanUser();
+    PlanLosses();
     At(kPatience, [this] { Tell(StopRequested{SIGTERM}); });
     while (!schedule_.empty() && !::testing::Test::HasFailure()) {
       auto next = schedule_.extract(schedule_.begin());
@@ -59,6 +63,7 @@ class Simulation {
   }
 
   int rounds() const { return rounds_; }
+  bool lost_a_node() const { return state_.lost_node.has_value(); }
 
  private:
   bool Chance(int percent) { return random_.Below(100) < static_cast<uint64_t>(percent); }
@@ -78,6 +83,9 @@ class Simulation {
   }
 
   // -- time
+
+  static int NodeOf(RankProcess id) { return id.rank.value() / kRanksPerNode; }
+  bool Lost(RankProcess id) const { return fenced_at_.contains(NodeOf(id)); }
 
   void At(SteadyTime due, std::function<void()> what) {
     schedule_.emplace(std::make_pair(due, next_++), std::move(what));
@@ -106,6 +114,8 @@ class Simulation {
     round_first_ = processes_.size();
     first_signal_.reset();
     teardown_began_.reset();
+    asked_.clear();
+    EXPECT_TRUE(fenced_at_.empty()) << "a round after a node was lost";
     bool failed = false;
     Duration delay{0};
     for (const RankProcess& id : action.processes) {
@@ -116,7 +126,9 @@ class Simulation {
                                                 : base::ResourceExhaustedError("no process");
         failed = true;
         round_disturbed_ = true;
-        After(delay, [this, id, error] { Tell(SpawnFailed{id, error}); });
+        After(delay, [this, id, error] {
+          if (!Lost(id)) Tell(SpawnFailed{id, error});
+        });
       } else {
         After(delay, [this, id] { Spawn(id); });
       }
@@ -126,6 +138,7 @@ class Simulation {
   void Do(const SignalLeaders& action) {
     NoteSignal();
     for (const RankProcess& id : action.processes) {
+      EXPECT_FALSE(Lost(id)) << "a signal to a lost node";
       SimProcess& process = Find(id);
       if (action.signal == SIGCONT) Continue(process);
       if (action.signal == SIGTERM && process.leader_alive && !process.ignores_term) {
@@ -137,6 +150,7 @@ class Simulation {
 
   void Do(const SignalTrees& action) {
     for (const RankProcess& id : action.processes) {
+      if (Lost(id)) continue;  // what a finished rank left there
       SimProcess& process = Find(id);
       EXPECT_TRUE(process.tree_alive);
       if (action.signal == SIGSTOP) process.stopped = true;
@@ -147,18 +161,35 @@ class Simulation {
   void Do(const KillTrees& action) {
     NoteSignal();
     for (const RankProcess& id : action.processes) {
-      if (Find(id).unkillable) {
-        After(action.deadline,
-              [this, id] { Tell(KillFailed{id, base::DeadlineExceededError("D")}); });
+      if (Lost(id)) {
+        AnswerForLost(id);
         continue;
       }
+      if (Find(id).unkillable) {
+        After(action.deadline, [this, id] {
+          if (!Lost(id)) Tell(KillFailed{id, base::DeadlineExceededError("D")});
+        });
+        asked_.push_back(id);
+        continue;
+      }
+      asked_.push_back(id);
       After(Upto(5ms), [this, id] {
+        if (Lost(id)) return;
         SimProcess& process = Find(id);
         process.tree_alive = false;
         if (process.leader_alive) End(id, {.signal = SIGKILL}, false);
-        After(Upto(2ms), [this, id] { Tell(RankGone{id}); });
+        After(Upto(2ms), [this, id] {
+          if (!Lost(id)) Tell(RankGone{id});
+        });
       });
     }
+  }
+
+  /// The driver's part: when the node is fenced its ranks are gone, and nobody asks it.
+  void AnswerForLost(RankProcess id) {
+    At(std::max(now_, fenced_at_.at(NodeOf(id))), [this, id] {
+      if (id.incarnation.value() == state_.round.value()) Tell(RankGone{id});
+    });
   }
 
   void Do(const SetTimer& action) {
@@ -182,7 +213,20 @@ class Simulation {
     if (teardown_began_.has_value()) {
       const Duration grace =
           std::max(state_.config.peer_failure_grace, state_.config.user_stop_grace);
-      EXPECT_LE(now_ - *teardown_began_, grace + state_.config.kill_deadline + kSlack);
+      EXPECT_LE(now_ - *teardown_began_, grace + state_.config.kill_deadline + kLease + kSlack);
+    }
+    EXPECT_EQ(outcome.lost_node.has_value(), !fenced_at_.empty());
+    if (outcome.end == RoundEnd::kNodeLost) {
+      EXPECT_EQ(outcome.decision, Decision::kNodeLost);
+      EXPECT_EQ(outcome.lost_node->node.value(), first_lost_);
+      ASSERT_TRUE(outcome.culprit.has_value());
+      EXPECT_TRUE(outcome.ranks[static_cast<size_t>(outcome.culprit->value())].lost);
+      EXPECT_TRUE(!first_signal_.has_value() || lost_at_ <= *first_signal_);
+    }
+    for (const RankRecord& rank : outcome.ranks) {
+      EXPECT_TRUE(!rank.lost || (Lost(rank.process) && !rank.exit.has_value()));
+      EXPECT_TRUE(!rank.lost || now_ >= fenced_at_.at(NodeOf(rank.process)))
+          << "the round ends before the node is fenced";
     }
     if (outcome.culprit.has_value()) {
       const RankRecord& culprit = outcome.ranks[static_cast<size_t>(outcome.culprit->value())];
@@ -200,8 +244,8 @@ class Simulation {
       EXPECT_FALSE(outcome.culprit.has_value());
     }
     EXPECT_TRUE(outcome.end != RoundEnd::kStoppedByUser || outcome.stop_signal != 0);
-    EXPECT_TRUE(round_disturbed_ || outcome.stop_signal != 0 ||
-                outcome.end == RoundEnd::kSucceeded);
+    EXPECT_TRUE(round_disturbed_ || outcome.end == RoundEnd::kNodeLost ||
+                outcome.stop_signal != 0 || outcome.end == RoundEnd::kSucceeded);
     round_disturbed_ = false;
   }
 
@@ -241,11 +285,14 @@ class Simulation {
   }
 
   void Spawn(RankProcess id) {
+    if (Lost(id)) return;
     processes_.push_back({.id = id, .unkillable = Chance(1), .ignores_term = Chance(20)});
     Tell(RankSpawned{id, static_cast<int64_t>(1000 + processes_.size())});
     if (Chance(30)) {
       const auto step = static_cast<int64_t>(random_.Below(10));
-      After(Upto(1s), [this, id, step] { Tell(Progress{id, step}); });
+      After(Upto(1s), [this, id, step] {
+        if (!Lost(id)) Tell(Progress{id, step});
+      });
     }
     if (Chance(3)) return;  // runs until it is killed
     const RankExit exit = Chance(85) ? RankExit{} : RandomFailure();
@@ -260,7 +307,7 @@ class Simulation {
     const auto found = std::find_if(processes_.begin(), processes_.end(),
                                     [id](const SimProcess& process) { return process.id == id; });
     SimProcess& process = *found;
-    if (!process.leader_alive || (process.unkillable && !by_itself)) return;
+    if (!process.leader_alive || (process.unkillable && !by_itself) || process.unheard) return;
     if (process.stopped && process.tree_alive) {  // a stopped process ends when it is continued
       process.when_continued.push_back([this, id, exit, by_itself] { End(id, exit, by_itself); });
       return;
@@ -269,7 +316,9 @@ class Simulation {
     process.ended_by_itself = by_itself;
     process.exit = exit;
     process.ended_at = now_;
-    After(Upto(1ms), [this, id, exit] { Tell(RankExited{id, exit}); });
+    After(Upto(1ms), [this, id, exit] {
+      if (!Lost(id)) Tell(RankExited{id, exit});
+    });
     if (by_itself && !exit.ok()) {
       round_disturbed_ = true;
       BreakPeers(id);
@@ -321,13 +370,51 @@ class Simulation {
     }
   }
 
+  // -- nodes
+
+  void PlanLosses() {
+    while (Chance(15)) {
+      const int node = static_cast<int>(random_.Below(3));
+      After(Upto(Chance(50) ? 60s : 1s), [this, node] { LoseNode(node); });
+    }
+  }
+
+  /// In truth its processes live on, unheard of, until its agent fences itself.
+  void LoseNode(int node) {
+    if (fenced_at_.contains(node) || jobs_ended_ > 0) return;
+    if (node * kRanksPerNode >= state_.config.rank_count) return;
+    if (fenced_at_.empty()) {
+      first_lost_ = node;
+      lost_at_ = now_;
+    }
+    fenced_at_[node] = now_ + Upto(kLease);
+    At(fenced_at_[node], [this, node] {
+      for (SimProcess& process : processes_) {
+        if (NodeOf(process.id) == node) process.tree_alive = process.leader_alive = false;
+      }
+    });
+    for (SimProcess& process : processes_) {
+      if (NodeOf(process.id) == node) process.unheard = true;
+    }
+    for (const RankProcess& id : asked_) {
+      if (NodeOf(id) == node) AnswerForLost(id);
+    }
+    RanksLost event{.node = base::NodeIndex(node), .why = base::UnavailableError("lost")};
+    for (int i = 0; i < kRanksPerNode; ++i) event.ranks.push_back(Rank(node * kRanksPerNode + i));
+    Tell(std::move(event));
+  }
+
   Random random_;
   GangState state_;
   SteadyTime now_{1s};
   uint64_t next_ = 0;
   std::map<std::pair<SteadyTime, uint64_t>, std::function<void()>> schedule_;
-  std::vector<SimProcess> processes_;  // of all rounds
-  size_t round_first_ = 0;             // where those of the last round begin
+  std::vector<SimProcess> processes_;    // of all rounds
+  size_t round_first_ = 0;               // where those of the last round begin
+  std::vector<RankProcess> asked_;       // to be killed, in this round
+  std::map<int, SteadyTime> fenced_at_;  // of lost nodes
+  int first_lost_ = -1;
+  SteadyTime lost_at_{};
   std::optional<SteadyTime> first_signal_;
   std::optional<SteadyTime> teardown_began_;
   bool round_disturbed_ = false;  // something failed by itself
@@ -344,15 +431,19 @@ TEST(GangSimulationTest, InvariantsHoldInEverySchedule) {
     count = 1;
   }
   uint64_t restarted = 0;
+  uint64_t lost_a_node = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("LOCKSTEP_SEED=" + std::to_string(seed));
     Simulation simulation(seed);
     simulation.Run();
     if (simulation.rounds() > 1) ++restarted;
+    if (simulation.lost_a_node()) ++lost_a_node;
     if (HasFailure()) return;
   }
   EXPECT_TRUE(count == 1 || restarted > count / 20)
       << "schedules hardly ever restart: they prove little";
+  EXPECT_TRUE(count == 1 || lost_a_node > count / 50)
+      << "schedules hardly ever lose a node: they prove little";
 }
 
 TEST(GangSimulationTest, SameEventsGiveTheSameActions) {

@@ -46,6 +46,13 @@ class Gang {
     return *this;
   }
   Gang& Exit(int rank, RankExit exit) { return On(RankExited{Of(rank), std::move(exit)}); }
+  /// The node of these ranks is lost.
+  Gang& Lose(int node, const std::vector<int>& ranks) {
+    RanksLost event{.node = base::NodeIndex(node),
+                    .why = base::UnavailableError("node " + std::to_string(node) + " was lost")};
+    for (const int rank : ranks) event.ranks.push_back(Rank(rank));
+    return On(std::move(event));
+  }
   Gang& Gone(int rank) { return On(RankGone{Of(rank)}); }
   Gang& GoneAll() {
     for (int rank = 0; rank < state_.config.rank_count; ++rank) Gone(rank);
@@ -537,6 +544,146 @@ TEST(GangTest, EventsAboutProcessesOfAnOldRoundChangeNothing) {
   EXPECT_EQ(gang.phase(), Phase::kRunning);
   EXPECT_FALSE(gang.state().best_step.has_value());
   EXPECT_EQ(gang.state().ranks[0].pid, 100);
+}
+
+// ---------------------------------------- lost nodes
+
+TEST(GangTest, LostNodeIsOneFailureThatEndsTheJobWhateverTheBudget) {
+  Gang gang({.rank_count = 4, .max_restarts = 9});
+  gang.Run().After(5s).Lose(1, {2, 3});
+
+  EXPECT_EQ(gang.phase(), Phase::kTerminating) << "a loss waits for nothing";
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+  EXPECT_EQ(Ranks(std::get<SignalLeaders>(gang.actions()[0]).processes), (Ints{0, 1}));
+  EXPECT_EQ(gang.Get<SetTimer>()->due, SteadyTime(6s + 2s)) << "the peer failure's grace";
+  gang.Exit(0, kTermed).Exit(1, kTermed);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1, 2, 3}));
+  gang.Gone(0).Gone(1).Gone(2);
+  EXPECT_EQ(gang.Get<JobEnded>(), nullptr) << "rank 3 may live until its node is fenced";
+  gang.Gone(3);
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.end, RoundEnd::kNodeLost);
+  EXPECT_EQ(outcome.culprit, Rank(2));
+  EXPECT_EQ(outcome.failed_at, SteadyTime(6s));
+  EXPECT_TRUE(outcome.ranks[2].lost && outcome.ranks[2].failed());
+  EXPECT_TRUE(outcome.ranks[3].lost && outcome.ranks[3].failed()) << "no victim of its own node";
+  EXPECT_FALSE(outcome.ranks[0].lost);
+  ASSERT_TRUE(outcome.lost_node.has_value());
+  EXPECT_EQ(outcome.lost_node->node, base::NodeIndex(1));
+  EXPECT_EQ(outcome.lost_node->why.message(), "node 1 was lost");
+  EXPECT_EQ(outcome.decision, Decision::kNodeLost);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kNodeLost);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.lost_node->node, base::NodeIndex(1));
+}
+
+TEST(GangTest, LostNodeBehindAPeersErrorIsTheCause) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Exit(0, kExit1).After(1ms).Lose(1, {1, 2});
+
+  EXPECT_EQ(gang.phase(), Phase::kKilling) << "nobody is left to signal";
+  gang.GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kNodeLost);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(1));
+}
+
+TEST(GangTest, LostNodeDuringATeardownIsNotItsCauseButNoRoundFollows) {
+  Gang gang({.rank_count = 3, .max_restarts = 3});
+  gang.Run().Exit(0, kKilled).Lose(1, {2});
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.Exit(1, kTermed);
+  EXPECT_EQ(gang.phase(), Phase::kKilling) << "rank 2 is not waited for";
+  gang.GoneAll();
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.end, RoundEnd::kRankFailed);
+  EXPECT_EQ(outcome.culprit, Rank(0));
+  EXPECT_TRUE(outcome.ranks[2].lost);
+  EXPECT_FALSE(outcome.ranks[2].failed());
+  EXPECT_EQ(outcome.lost_node->node, base::NodeIndex(1));
+  EXPECT_EQ(outcome.decision, Decision::kNodeLost);
+}
+
+TEST(GangTest, FailureThatEndsTheJobAnywayIsNotHiddenByALostNode) {
+  Gang gang({.rank_count = 2, .max_restarts = 0});
+  gang.Run().Exit(0, kKilled).Lose(1, {1}).GoneAll();
+
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kOutOfRestarts);
+}
+
+TEST(GangTest, StopBeforeTheLossWinsAndStopAfterItDoesNotHideIt) {
+  Gang before({.rank_count = 2});
+  before.Run().On(StopRequested{SIGINT}).Lose(1, {1}).Exit(0, kTermed).GoneAll();
+  EXPECT_EQ(before.Get<RoundEnded>()->outcome.end, RoundEnd::kStoppedByUser);
+  EXPECT_EQ(before.Get<JobEnded>()->outcome.decision, Decision::kStoppedByUser);
+
+  Gang after({.rank_count = 2, .max_restarts = 3});
+  after.Run().Lose(1, {1}).On(StopRequested{SIGINT}).Exit(0, kTermed).GoneAll();
+  EXPECT_EQ(after.Get<RoundEnded>()->outcome.end, RoundEnd::kNodeLost);
+  EXPECT_EQ(after.Get<JobEnded>()->outcome.decision, Decision::kNodeLost);
+}
+
+TEST(GangTest, NodeLostWhileItsRanksStartTakesThemAll) {
+  Gang gang({.rank_count = 3});
+  gang.On(Start{}).On(RankSpawned{gang.Of(0), 100}).On(RankSpawned{gang.Of(1), 101});
+  gang.Lose(1, {1, 2});
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+
+  EXPECT_TRUE(gang.On(RankSpawned{gang.Of(2), 102}).actions().empty()) << "nobody hears of it";
+  EXPECT_TRUE(gang.Exit(1, kExit1).actions().empty());
+  gang.Exit(0, kTermed);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1, 2}));
+  gang.GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kNodeLost);
+  EXPECT_FALSE(gang.Get<RoundEnded>()->outcome.ranks[1].exit.has_value());
+}
+
+TEST(GangTest, RankThatStartsOnANodeLostWhileKillingIsKilledToo) {
+  Gang gang({.rank_count = 3, .peer_failure_grace = 0s});
+  gang.On(Start{}).On(RankSpawned{gang.Of(0), 100}).On(RankSpawned{gang.Of(1), 101});
+  gang.Exit(0, kKilled);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1}));
+  gang.Lose(1, {1, 2});
+  ASSERT_NE(gang.Get<KillTrees>(), nullptr);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{2})) << "the others have been asked";
+  gang.Gone(0).Gone(1);
+  EXPECT_EQ(gang.Get<JobEnded>(), nullptr);
+  EXPECT_NE(gang.Gone(2).Get<JobEnded>(), nullptr);
+}
+
+TEST(GangTest, NodeWhoseRanksHaveAllFinishedMayGo) {
+  Gang gang({.rank_count = 3, .early_exit_notice = 0s});
+  gang.Run().Exit(1, kExit0).Exit(2, kExit0).Lose(1, {1, 2});
+  EXPECT_EQ(gang.phase(), Phase::kRunning);
+  EXPECT_TRUE(gang.actions().empty());
+  gang.Exit(0, kExit0).GoneAll();
+
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kSucceeded);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+}
+
+TEST(GangTest, NodeLostBetweenRoundsEndsTheJobThere) {
+  Gang backing_off({.rank_count = 1, .max_restarts = 3});
+  backing_off.Run().FailRound(0).SpawnAll().FailRound(0);
+  ASSERT_EQ(backing_off.phase(), Phase::kBackingOff);
+  backing_off.Lose(0, {0});
+  EXPECT_NE(backing_off.Get<ClearTimer>(), nullptr);
+  EXPECT_EQ(backing_off.Get<JobEnded>()->outcome.decision, Decision::kNodeLost);
+  EXPECT_TRUE(backing_off.Lose(1, {0}).actions().empty());
+
+  Gang idle({.rank_count = 1});
+  idle.Lose(0, {0});
+  EXPECT_EQ(idle.Get<JobEnded>()->outcome.lost_node->node, base::NodeIndex(0));
+  EXPECT_EQ(idle.On(Start{}).Get<SpawnRanks>(), nullptr);
+}
+
+TEST(GangTest, OfTwoLostNodesTheFirstIsTheCause) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Lose(2, {2}).Lose(1, {1}).Lose(7, {9, -1}).Exit(0, kTermed).GoneAll();
+
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(2));
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.lost_node->node, base::NodeIndex(2));
+  EXPECT_FALSE(gang.Get<RoundEnded>()->outcome.ranks[1].failed());
 }
 
 // ---------------------------------------- job control
