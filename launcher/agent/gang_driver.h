@@ -55,6 +55,11 @@ class GangDriver final : public NodeNews {
   void RequestStop(int signal, bool at_once, base::Duration grace);
   void Suspend() { Handle(elastic::SuspendRequested{}); }
   void Resume() { Handle(elastic::ResumeRequested{}); }
+  /// All of a node's ranks are lost at once; its NodeRanks answers for them from now on.
+  void LoseNode(base::NodeIndex node, const std::vector<base::Rank>& ranks,
+                const base::Status& why) {
+    Handle(elastic::RanksLost{node, ranks, why});
+  }
   /// Passes a user's signal (USR1, USR2) on to the leaders that live.
   void ForwardSignal(int signal);
 

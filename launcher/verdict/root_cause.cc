@@ -41,6 +41,7 @@ std::string ExitText(const RankExit& exit) {
 }
 
 std::string WhyText(const RankRecord& rank) {
+  if (rank.lost) return "its node was lost";
   return rank.exit.has_value() ? ExitText(*rank.exit)
                                : "could not be started: " + Clean(rank.error.message());
 }
@@ -89,12 +90,15 @@ std::string ReasonText(const RoundOutcome& outcome, const RoundFacts& facts) {
       return "the same failure came twice without a step of progress";
     case Decision::kCannotLaunch: return "a restart would meet the same error";
     case Decision::kUnkillable: return "a restart beside processes that do not die would be unsafe";
+    case Decision::kNodeLost: return "there is no node to take the place of the one that was lost";
   }
   return "";
 }
 
-/// Ended, and not by finishing: what the culprit or our teardown did to it.
+/// Ended, and not by finishing: what the culprit or our teardown did to it. Ranks of a lost node are
+/// part of the loss.
 bool IsVictim(const RankRecord& rank) {
+  if (rank.lost) return false;
   const bool finished = rank.exit.has_value() && rank.exit->ok() && rank.ended_before_signal;
   return rank.life != RankRecord::Life::kNeverLived && !finished;
 }
@@ -108,7 +112,8 @@ Evidence* AddEvidence(Verdict& verdict, Evidence::Kind kind, std::optional<base:
 
 void AddRankEvidence(const RankRecord& culprit, const RankEvidence& known, Verdict& verdict) {
   const base::Rank rank = culprit.process.rank;
-  AddEvidence(verdict, culprit.exit.has_value() ? Evidence::EXIT : Evidence::LAUNCH, rank)
+  const bool ran = culprit.exit.has_value() || culprit.lost;
+  AddEvidence(verdict, ran ? Evidence::EXIT : Evidence::LAUNCH, rank)
       ->add_lines(WhyText(culprit));
   if (known.error.has_value()) {
     Evidence* error = AddEvidence(verdict, Evidence::ERROR_FILE, rank);
@@ -144,6 +149,22 @@ void AddTeardownEvidence(const RoundOutcome& outcome, Verdict& verdict) {
                     (killed == 1 ? " rank did not end by itself and was killed"
                                  : " ranks did not end by themselves and were killed"));
   }
+}
+
+Verdict::Class ClassOf(RoundEnd end) {
+  switch (end) {
+    case RoundEnd::kSucceeded: return Verdict::CLASS_UNSPECIFIED;
+    case RoundEnd::kRankFailed: return Verdict::DEAD_RANK;
+    case RoundEnd::kLaunchFailed: return Verdict::LAUNCH_FAILED;
+    case RoundEnd::kNodeLost: return Verdict::NODE_LOST;
+    case RoundEnd::kStoppedByUser: return Verdict::STOPPED_BY_USER;
+  }
+  return Verdict::UNKNOWN;
+}
+
+std::string HostOf(base::Rank rank, const RoundFacts& facts) {
+  const auto index = static_cast<size_t>(rank.value());
+  return index < facts.host_of_rank.size() ? facts.host_of_rank[index] : facts.host;
 }
 
 void SetTimes(const RoundFacts& facts, base::SteadyTime at, Verdict& verdict) {
@@ -201,10 +222,8 @@ std::string WithoutNumbers(std::string_view text) {
 std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts& facts) {
   if (outcome.end == RoundEnd::kSucceeded) return std::nullopt;
   const bool stopped = outcome.end == RoundEnd::kStoppedByUser;
-  Verdict verdict = NewVerdict(stopped                                  ? Verdict::STOPPED_BY_USER
-                               : outcome.end == RoundEnd::kLaunchFailed ? Verdict::LAUNCH_FAILED
-                                                                        : Verdict::DEAD_RANK,
-                               outcome.round, facts);
+  const bool node_lost = outcome.end == RoundEnd::kNodeLost;
+  Verdict verdict = NewVerdict(ClassOf(outcome.end), outcome.round, facts);
   const base::SteadyTime at = stopped ? outcome.ended_at : outcome.failed_at;
   SetTimes(facts, at, verdict);
   const int64_t age_ns = (at - outcome.started_at).count();
@@ -219,12 +238,13 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
   } else {
     LOCKSTEP_CHECK(outcome.culprit.has_value(), "a failed round has a culprit");
     const RankRecord& culprit = outcome.ranks[static_cast<size_t>(outcome.culprit->value())];
-    verdict.set_exit_code(ExitStatusOf(culprit, facts));
+    verdict.set_exit_code(node_lost ? static_cast<int>(ExitCode::kAgentLost)
+                                    : ExitStatusOf(culprit, facts));
     proto::Culprit* named = verdict.add_culprits();
     named->set_rank(outcome.culprit->value());
-    named->set_host(facts.host);
+    named->set_host(HostOf(*outcome.culprit, facts));
     named->set_pid(static_cast<int32_t>(culprit.pid));
-    named->set_why(WhyText(culprit));
+    named->set_why(node_lost ? Clean(outcome.lost_node->why.message()) : WhyText(culprit));
     const auto known = facts.ranks.find(*outcome.culprit);
     AddRankEvidence(culprit, known == facts.ranks.end() ? RankEvidence{} : known->second, verdict);
     for (const RankRecord& rank : outcome.ranks) {
@@ -239,6 +259,12 @@ std::optional<Verdict> MakeJobVerdict(const elastic::JobOutcome& outcome,
                                       const std::optional<Verdict>& last_round,
                                       const RoundFacts& facts) {
   if (outcome.decision == Decision::kSucceeded) return std::nullopt;
+  if (outcome.decision == Decision::kNodeLost &&
+      (!last_round.has_value() || last_round->class_() != Verdict::NODE_LOST)) {
+    return MakeVerdictWithoutRanks(Verdict::NODE_LOST, outcome.last_round,
+                                   static_cast<int>(ExitCode::kAgentLost),
+                                   outcome.lost_node->why.message(), facts);
+  }
   if (outcome.decision != Decision::kStoppedByUser) return last_round;
   if (last_round.has_value() && last_round->class_() == Verdict::STOPPED_BY_USER) return last_round;
 

@@ -33,6 +33,8 @@ inline constexpr size_t kEvidenceLineColumns = 1000;  // longer lines are cut
 struct RoundFacts {
   std::string job_id;
   std::string host;
+  /// Of a job of several nodes, indexed by rank; empty: all are on `host`.
+  std::vector<std::string> host_of_rank;
   std::string log_directory;
   /// Who asked for the stop, when it was not the user at the terminal: "`lockstep stop`".
   std::string stopped_by;

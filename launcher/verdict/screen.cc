@@ -47,6 +47,7 @@ std::string Headline(const Verdict& verdict) {
                                                            : verdict.action_reason());
   }
   const proto::Culprit& culprit = verdict.culprits(0);
+  if (verdict.class_() == Verdict::NODE_LOST) return "lockstep: " + culprit.why();
   return "lockstep: rank " + std::to_string(culprit.rank()) +
          (verdict.class_() == Verdict::LAUNCH_FAILED ? " " : " failed first: ") + culprit.why();
 }

@@ -1,0 +1,67 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/cluster/rank_wire.h"
+
+#include <gmock/gmock.h>
+
+#include <string>
+
+namespace lockstep::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::SizeIs;
+
+TEST(RankWireTest, AnEndArrivesAsItWasSent) {
+  RankEnd end;
+  end.exit = {7, 0, false, "ValueError: bad shape at train.py:#"};
+  end.evidence.stderr_lines = {"first", "not UTF-8: \xff\xfe"};
+  end.evidence.stderr_path = "/logs/rank-3.stderr";
+  end.evidence.error = ErrorFile{"ValueError: bad shape", "Traceback ...", 1764000000};
+  proto::RankEnded sent;
+  ToWire(end, sent);
+  proto::RankEnded received;
+  ASSERT_TRUE(received.ParseFromString(sent.SerializeAsString()));
+
+  const RankEnd back = FromWire(received);
+
+  EXPECT_EQ(back.exit, end.exit);
+  EXPECT_THAT(back.evidence.stderr_lines, ElementsAre("first", "not UTF-8: \xff\xfe"));
+  EXPECT_EQ(back.evidence.stderr_path, end.evidence.stderr_path);
+  ASSERT_TRUE(back.evidence.error.has_value());
+  EXPECT_EQ(back.evidence.error->message, "ValueError: bad shape");
+  EXPECT_EQ(back.evidence.error->traceback, "Traceback ...");
+  EXPECT_EQ(back.evidence.error->timestamp, 1764000000);
+}
+
+TEST(RankWireTest, ARankWithoutAnErrorFileHasNone) {
+  proto::RankEnded wire;
+  ToWire(RankEnd{.exit = {0, 9, true, ""}, .evidence = {}}, wire);
+
+  const RankEnd back = FromWire(wire);
+
+  EXPECT_EQ(back.exit.signal, 9);
+  EXPECT_TRUE(back.exit.out_of_memory);
+  EXPECT_FALSE(back.evidence.error.has_value());
+}
+
+TEST(RankWireTest, TextsAreBoundedBothWays) {
+  RankEnd end;
+  end.evidence.stderr_lines.assign(1000, std::string(1 << 16, 'x'));
+  end.evidence.error = ErrorFile{"", std::string(1 << 20, 'a') + " the innermost call", 0};
+  proto::RankEnded wire;
+  ToWire(end, wire);
+  EXPECT_LT(wire.ByteSizeLong(), 64U << 10);
+  EXPECT_THAT(wire.evidence().error().traceback(), EndsWith(" the innermost call"));
+
+  proto::RankEnded hostile;
+  for (int i = 0; i < 1000; ++i) {
+    hostile.mutable_evidence()->add_stderr_lines(std::string(1 << 12, 'y'));
+  }
+  const RankEnd back = FromWire(hostile);
+  EXPECT_THAT(back.evidence.stderr_lines, SizeIs(kStderrLines));
+  EXPECT_THAT(back.evidence.stderr_lines.front(), SizeIs(kEvidenceLineColumns));
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
