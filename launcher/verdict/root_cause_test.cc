@@ -219,6 +219,51 @@ TEST(RootCauseTest, StopInPlaceOfARestartIsTheJobsVerdictAndNamesTheFailureBefor
             Verdict::DEAD_RANK);
 }
 
+RankRecord Lost(int rank) {
+  RankRecord record = Ended(rank, {}, true);
+  record.exit.reset();
+  record.lost = true;
+  return record;
+}
+
+TEST(RootCauseTest, ALostNodeIsNamedOnceAndItsRanksAreNoVictims) {
+  RoundOutcome outcome = Failed({});
+  outcome.end = RoundEnd::kNodeLost;
+  outcome.ranks[2] = Lost(2);
+  outcome.ranks[3] = Lost(3);
+  outcome.decision = Decision::kNodeLost;
+  outcome.lost_node = {base::NodeIndex(1),
+                       base::UnavailableError("host h1 (node 1) was lost: no heartbeat for 2s")};
+  RoundFacts facts = Facts();
+  facts.host_of_rank = {"h0", "h0", "h1", "h1"};
+  facts.ranks.clear();
+
+  const auto verdict = MakeVerdict(outcome, facts);
+
+  EXPECT_EQ(verdict->class_(), Verdict::NODE_LOST);
+  ASSERT_EQ(verdict->culprits_size(), 1);
+  EXPECT_EQ(verdict->culprits(0).rank(), 2);
+  EXPECT_EQ(verdict->culprits(0).host(), "h1");
+  EXPECT_EQ(verdict->culprits(0).why(), "host h1 (node 1) was lost: no heartbeat for 2s");
+  EXPECT_EQ(std::vector<int>(verdict->victims().begin(), verdict->victims().end()),
+            (std::vector<int>{1}));
+  EXPECT_EQ(verdict->exit_code(), static_cast<int>(ExitCode::kAgentLost));
+  EXPECT_EQ(verdict->action(), Verdict::END_JOB);
+  EXPECT_EQ(Find(*verdict, Evidence::LAUNCH), nullptr) << "it had been launched";
+}
+
+TEST(RootCauseTest, ANodeLostBetweenTwoRoundsEndsTheJobForThatReason) {
+  const auto last_round = MakeVerdict(Failed({.exit_code = 3}), Facts());
+  JobOutcome outcome{.decision = Decision::kNodeLost, .last_round = base::Round(1)};
+  outcome.lost_node = {base::NodeIndex(1), base::UnavailableError("host h1 was lost")};
+
+  const auto verdict = MakeJobVerdict(outcome, last_round, Facts());
+
+  EXPECT_EQ(verdict->class_(), Verdict::NODE_LOST);
+  EXPECT_EQ(verdict->action_reason(), "host h1 was lost");
+  EXPECT_EQ(verdict->exit_code(), static_cast<int>(ExitCode::kAgentLost));
+}
+
 TEST(RootCauseTest, JsonHasEveryKeyUnderItsDocumentedName) {
   RoundOutcome outcome = Failed({.exit_code = 3});
   outcome.culprit = base::Rank(0);
