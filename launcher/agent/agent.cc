@@ -8,11 +8,9 @@
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "elastic/gang.h"
@@ -20,6 +18,7 @@
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/gang_status.h"
 #include "launcher/agent/job_events.h"
+#include "launcher/agent/job_record.h"
 #include "launcher/agent/rank_processes.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/attach/attach_server.h"
@@ -31,7 +30,6 @@
 #include "launcher/verdict/screen.h"
 #include "launcher/version.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/errno_status.h"
 #include "runtime/base/logging.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
@@ -53,7 +51,6 @@ using namespace std::chrono_literals;
 // wait.
 constexpr base::Duration kFlushDeadline = 10min;
 
-constexpr base::Duration kSaveDelay = 20ms;
 constexpr const char* kTerminal = "the terminal";
 
 bool IsStop(int signal) {
@@ -78,7 +75,21 @@ std::string HomeOfUser() {
 class Agent final : public GangDelegate, public RankHooks, public ControlTarget {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
-      : config_(std::move(config)), clock_(clock), loop_(loop), link_(std::move(link)) {}
+      : config_(std::move(config)),
+        clock_(clock),
+        loop_(loop),
+        link_(std::move(link)),
+        record_({.directory = config_.directory,
+                 .state = config_.state,
+                 .here = config_.here,
+                 .socket_path = ControlSocketPath(config_.socket_directory, job_id()),
+                 .spec_text = config_.spec_text,
+                 .log_directory = config_.log_directory},
+                loop,
+                // One message is enough for a disk that is full.
+                [this](const base::Status& why) {
+                  Say("the job directory is incomplete, the job goes on: " + why.ToString());
+                }) {}
 
   /// Opens everything that can fail before a rank starts.
   base::Status Open();
@@ -112,6 +123,7 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
 
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
+  const std::string& job_id() const { return config_.directory.job_id(); }
   // What is told of a round comes when the gang's state may already be that of the next.
   base::Round round() const { return facts_.round; }
 
@@ -125,8 +137,7 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
   void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
 
-  base::Status MakeRoundFolders(base::Round round);
-  std::string RoundFolder() const;
+  RankFiles FilesOf(base::Rank rank) const;
   topology::Environment EnvironmentOf(const elastic::RankProcess& process);
   RankEvidence EvidenceOf(base::Rank rank) const;
   RoundFacts Facts() const;
@@ -134,14 +145,6 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
   void Log(proto::Event event) { events_->Append(round(), std::move(event)); }
   /// A line of ours on the console.
   void Say(const std::string& text) { output_->Print("lockstep: " + text); }
-  /// Of writes into the job directory: one message is enough for a disk that is full.
-  void SayIfFailed(const base::Status& status) {
-    if (status.ok() || std::exchange(trouble_told_, true)) return;
-    Say("the job directory is incomplete, the job goes on: " + status.ToString());
-  }
-  void SaveSpec();
-  base::Status WriteState(proto::JobPhase phase);
-  void SaveState(proto::JobPhase phase) { SayIfFailed(WriteState(phase)); }
   void Finish(int exit_status);
 
   AgentConfig config_;
@@ -157,12 +160,11 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
   std::string stopped_by_;  // as RoundFacts has it
   rlimit rank_files_{};     // limit of descriptors, as it was given to us
   bool started_told_ = false;
-  bool spec_saved_ = false;
-  bool trouble_told_ = false;
   bool folder_failed_ = false;  // of this round
   bool finishing_ = false;      // the job has ended; only output is left to write
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
+  JobRecord record_;
   std::optional<net::PortClaim> port_;
   std::unique_ptr<telemetry::EventLog> events_;
   std::unique_ptr<process::OutputPump> output_;
@@ -174,18 +176,16 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   event::Registration link_watch_;
-  event::Registration save_running_;
 };
 
 // -------------------------------------------------------------------------------------------
 // opening
 
 base::Status Agent::Open() {
-  const std::string& job_id = config_.directory.job_id();
   RaiseFileLimit();
   events_ = std::make_unique<telemetry::EventLog>(
       telemetry::EventLog::Options{.path = config_.directory.EventsPath(),
-                                   .job_id = job_id,
+                                   .job_id = job_id(),
                                    .host = config_.here.host,
                                    .on_trouble =
                                        [this](const base::Status& why) {
@@ -200,7 +200,7 @@ base::Status Agent::Open() {
                     .on_trouble = [this](process::OutputPump::Sink sink,
                                          const base::Status& why) { OnOutputTrouble(sink, why); }},
                    loop_));
-  ASSIGN_OR_RETURN(processes_, process::RealProcesses::Create({.mark = JobMark(job_id)}, loop_));
+  ASSIGN_OR_RETURN(processes_, process::RealProcesses::Create({.mark = JobMark(job_id())}, loop_));
   driver_ = std::make_unique<GangDriver>(GangConfigOf(spec(), config_.rank_count, config_.seed),
                                          GangDriver::Deps{loop_, *this});
   ranks_ =
@@ -213,7 +213,7 @@ base::Status Agent::Open() {
   RETURN_IF_ERROR(OpenAttach());
   ASSIGN_OR_RETURN(
       control_,
-      ControlServer::Create(ControlSocketPath(config_.socket_directory, job_id), *this, loop_));
+      ControlServer::Create(ControlSocketPath(config_.socket_directory, job_id()), *this, loop_));
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
                                                          [this](const event::Signal& signal) {
@@ -223,7 +223,7 @@ base::Status Agent::Open() {
   link_watch_ =
       loop_.Watch(link_.get(), {.readable = true}, [this](event::Readiness) { OnLinkReadable(); });
 
-  facts_.job_id = job_id;
+  facts_.job_id = job_id();
   facts_.max_restarts = spec().restart().max_restarts();
   facts_.checkpoint_directory = spec().checkpoint().directory();
   facts_.stop_grace = proto::FromProto(spec().grace().user_stop());
@@ -249,8 +249,7 @@ base::Status Agent::ClaimMasterPort() {
   world_.master_port = spec().gang().master_port();
   places_ = topology::PlaceRanks(world_);
   if (spec().gang().has_master_port()) return base::OkStatus();
-  ASSIGN_OR_RETURN(net::PortClaim claim,
-                   net::PortClaim::Create(config_.directory.job_id(), net::ReadKernelPorts()));
+  ASSIGN_OR_RETURN(net::PortClaim claim, net::PortClaim::Create(job_id(), net::ReadKernelPorts()));
   world_.master_port = claim.port();
   port_ = std::move(claim);
   return base::OkStatus();
@@ -258,8 +257,8 @@ base::Status Agent::ClaimMasterPort() {
 
 base::Status Agent::OpenAttach() {
   AttachServer::Config config;
-  config.socket_path = AttachSocketPath(config_.socket_directory, config_.directory.job_id());
-  config.job_id = config_.directory.job_id();
+  config.socket_path = AttachSocketPath(config_.socket_directory, job_id());
+  config.job_id = job_id();
   config.host = config_.here.host;
   config.boot_id = config_.here.boot_id;
   config.checkpoint_directory = spec().checkpoint().directory();
@@ -295,10 +294,8 @@ int Agent::GiveUp(const base::Status& why) {
   const int exit_status = ExitStatusOf(why);
   const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round(),
                                                          exit_status, why.ToString(), Facts());
-  config_.state.set_exit_code(exit_status);
-  for (const base::Status& written :
-       {config_.directory.WriteVerdict(VerdictJson(verdict)), WriteState(proto::JOB_PHASE_ENDED)}) {
-    if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+  if (const base::Status written = record_.GiveUp(verdict, exit_status); !written.ok()) {
+    std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
   }
   return exit_status;
 }
@@ -353,13 +350,7 @@ void Agent::Stop(int signal, bool at_once, const std::string& source, const std:
     loop_.Quit();
     return;
   }
-  proto::Event event;
-  proto::StopRequested& stop = *event.mutable_stop_requested();
-  stop.set_signal(signal);
-  stop.set_at_once(at_once);
-  stop.set_source(source);
-  stop.set_reason(reason);
-  Log(std::move(event));
+  Log(StopRequestedEvent(signal, at_once, source, reason));
   if (stopped_by_.empty()) stopped_by_ = source == kTerminal ? "" : source;
   driver_->RequestStop(signal, at_once, facts_.stop_grace);
 }
@@ -374,10 +365,7 @@ proto::StopReply Agent::StopByVerb(const proto::StopRequest& request) {
 
 void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
   const bool files = sink == process::OutputPump::Sink::kFiles;
-  proto::Event event;
-  event.mutable_output_trouble()->set_sink(files ? "files" : "console");
-  event.mutable_output_trouble()->set_error(why.ToString());
-  Log(std::move(event));
+  Log(OutputTroubleEvent(files ? "files" : "console", why));
   if (files) Say("the ranks' log files stopped, the job goes on: " + why.ToString());
 }
 
@@ -386,27 +374,18 @@ void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& 
 void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   facts_.round = round.round;
   facts_.restart_count = round.restart_count;
+  record_.SetRound(round.round);
   Log(RoundStartedEvent(round));
 }
 
 base::Status Agent::BeginRound(base::Round round, int) {
-  const base::Status made = MakeRoundFolders(round);
+  const base::Status made = record_.MakeRoundFolder(round);
   folder_failed_ = !made.ok();
   return made;
 }
 
-base::Status Agent::MakeRoundFolders(base::Round round) {
-  RETURN_IF_ERROR(config_.directory.MakeRound(round));
-  if (config_.log_directory.empty()) return base::OkStatus();
-  std::error_code error;
-  std::filesystem::create_directories(RoundFolder(), error);
-  return error ? base::ErrnoStatus(error.value(), "make the log folder " + RoundFolder())
-               : base::OkStatus();
-}
-
-std::string Agent::RoundFolder() const {
-  if (config_.log_directory.empty()) return config_.directory.RoundPath(facts_.round);
-  return config_.log_directory + "/round-" + facts_.round.ToString();
+RankFiles Agent::FilesOf(base::Rank rank) const {
+  return RankFilesOf(record_.RoundFolder(round()), rank);
 }
 
 topology::Environment Agent::EnvironmentOf(const elastic::RankProcess& process) {
@@ -419,14 +398,13 @@ topology::Environment Agent::EnvironmentOf(const elastic::RankProcess& process) 
   rank.world_size = config_.rank_count;
   rank.local_world_size = place.local_world_size;
   rank.restart_count = facts_.restart_count;
-  return topology::MakeRankEnvironment(
-      world_, facts_,
-      {.place = place,
-       .incarnation = process.incarnation,
-       .socket_path = attach_->socket_path(),
-       .cookie = attach_->AddRank(rank),
-       .error_file = RankFilesOf(RoundFolder(), process.rank).error},
-      config_.environment, VariablesOf(spec().program()));
+  return topology::MakeRankEnvironment(world_, facts_,
+                                       {.place = place,
+                                        .incarnation = process.incarnation,
+                                        .socket_path = attach_->socket_path(),
+                                        .cookie = attach_->AddRank(rank),
+                                        .error_file = FilesOf(process.rank).error},
+                                       config_.environment, VariablesOf(spec().program()));
 }
 
 base::Result<PreparedSpawn> Agent::Prepare(const elastic::RankProcess& process) {
@@ -445,9 +423,9 @@ base::Result<PreparedSpawn> Agent::Prepare(const elastic::RankProcess& process) 
     prepared.fds.push_back(std::move(fd));
   };
   ASSIGN_OR_RETURN(process::RankOutputFds output,
-                   output_->Open(OutputPlanOf(
-                       spec().logs(), rank, places_[static_cast<size_t>(rank.value())].local_rank,
-                       config_.rank_count, RankFilesOf(RoundFolder(), rank))));
+                   output_->Open(OutputPlanOf(spec().logs(), rank,
+                                              places_[static_cast<size_t>(rank.value())].local_rank,
+                                              config_.rank_count, FilesOf(rank))));
   give(std::move(output.standard_output), STDOUT_FILENO);
   give(std::move(output.standard_error), STDERR_FILENO);
   if (stdin_ != nullptr && spec().logs().stdin_reader().rank() == rank.value()) {
@@ -470,22 +448,15 @@ void Agent::OnAllSpawned() {
   if (first && config_.detached) {
     // Before the front that was typed ends: it is the one process that the state names so far, and
     // the next command would take the job for lost.
-    SaveState(proto::JOB_PHASE_RUNNING);
+    record_.SaveRunning();
   } else {
-    // A little later: the ranks want the processor now, and may well end before anybody looks.
-    save_running_ = loop_.After(kSaveDelay, [this] { SaveState(proto::JOB_PHASE_RUNNING); });
+    record_.SaveRunningSoon();
   }
   if (!first) return;
   SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
   // Off the path on which the ranks are launched: what follows is done while they load.
-  SaveSpec();
+  record_.SaveSpec();
   events_->Flush();
-}
-
-void Agent::SaveSpec() {
-  if (!std::exchange(spec_saved_, true)) {
-    SayIfFailed(config_.directory.WriteSpec(config_.spec_text));
-  }
 }
 
 RankEnd Agent::OnRankExited(const elastic::RankProcess& process, pid_t pid,
@@ -504,32 +475,16 @@ void Agent::OnRanksSignalled(int signal, bool whole_tree,
   Log(SignalSentEvent(signal, whole_tree, processes));
 }
 
-void Agent::PersistRestarts(int used) {
-  config_.state.set_restarts_used(static_cast<uint32_t>(used));
-  SaveState(proto::JOB_PHASE_BACKING_OFF);
-}
+void Agent::PersistRestarts(int used) { record_.SaveRestarts(used); }
 
 void Agent::OnNotice(const elastic::Notice& notice) {
-  std::string ranks;
-  for (const base::Rank rank : notice.ranks) ranks += (ranks.empty() ? "" : ", ") + rank.ToString();
-  std::string text;
-  switch (notice.kind) {
-    case elastic::Notice::Kind::kRanksRunOn:
-      text = std::to_string(notice.others.size()) + " of " + std::to_string(config_.rank_count) +
-             " ranks exited 0 " + base::FormatDuration(notice.since) +
-             " ago; still running: " + ranks + " (see where: lockstep status " +
-             config_.directory.job_id() + ")";
-      break;
-    case elastic::Notice::Kind::kUnkillable:
-      text = "rank " + ranks + " does not die: " + notice.error.ToString();
-      break;
-  }
+  const std::string text = NoticeText(notice, config_.rank_count, job_id());
   Say(text);
   Log(NoticeEvent(notice, text));
 }
 
 RankEvidence Agent::EvidenceOf(base::Rank rank) const {
-  const RankFiles files = RankFilesOf(RoundFolder(), rank);
+  const RankFiles files = FilesOf(rank);
   RankEvidence evidence;
   evidence.stderr_lines = output_->LastStderrLines(rank, kStderrLines);
   if (base::Result<ErrorFile> error = ReadErrorFile(files.error); error.ok()) {
@@ -541,9 +496,9 @@ RankEvidence Agent::EvidenceOf(base::Rank rank) const {
 
 RoundFacts Agent::Facts() const {
   RoundFacts facts;
-  facts.job_id = config_.directory.job_id();
+  facts.job_id = job_id();
   facts.host = config_.here.host;
-  facts.log_directory = RoundFolder();
+  facts.log_directory = record_.RoundFolder(round());
   facts.stopped_by = stopped_by_;
   facts.folder_failed = folder_failed_;
   facts.steady_now = clock_.Now();
@@ -565,7 +520,7 @@ void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome,
   Log(RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
   if (restarts) Log(RestartScheduledEvent(outcome));
   if (!last_verdict_) return;
-  SayIfFailed(config_.directory.WriteRoundVerdict(outcome.round, VerdictJson(*last_verdict_)));
+  record_.SaveRoundVerdict(outcome.round, *last_verdict_);
   if (restarts) output_->Print(RenderVerdict(*last_verdict_));
 }
 
@@ -573,7 +528,7 @@ void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
   const std::optional<proto::Verdict> verdict = MakeJobVerdict(outcome, last_verdict_, Facts());
   const int exit_status = ExitStatus(verdict);
   if (verdict) {
-    SayIfFailed(config_.directory.WriteVerdict(VerdictJson(*verdict)));
+    record_.SaveVerdict(*verdict);
     output_->Print(RenderVerdict(*verdict));
   }
   Log(JobEndedEvent(outcome, exit_status));
@@ -583,40 +538,18 @@ void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
 void Agent::Finish(int exit_status) {
   exit_status_ = exit_status;
   finishing_ = true;
-  SaveSpec();
-  config_.state.set_exit_code(exit_status);
-  SaveState(proto::JOB_PHASE_ENDED);
+  record_.SaveEnd(exit_status);
   output_->Flush(kFlushDeadline, [this](const base::Status& flushed) {
     if (!flushed.ok()) OnOutputTrouble(process::OutputPump::Sink::kConsole, flushed);
     loop_.Quit();
   });
 }
 
-base::Status Agent::WriteState(proto::JobPhase phase) {
-  save_running_.reset();
-  proto::JobState& state = config_.state;
-  state.set_phase(phase);
-  state.set_round(round().value());
-  state.set_socket_path(ControlSocketPath(config_.socket_directory, config_.directory.job_id()));
-  if (phase == proto::JOB_PHASE_ENDED) {
-    const auto now = clock_.WallNow().time_since_epoch();
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now);
-    state.mutable_ended()->set_seconds(seconds.count());
-    state.mutable_ended()->set_nanos(static_cast<int32_t>((now - seconds).count()));
-  }
-  if (!state.has_agent()) {
-    if (auto self = IdentifyProcess(config_.here, ::getpid()); self.ok()) {
-      *state.mutable_agent() = *self;
-    }
-  }
-  return config_.directory.WriteState(state);
-}
-
 // -------------------------------------------------------------------------------------- for verbs
 
 proto::StatusReply Agent::GetStatus() const {
   proto::StatusReply status = StatusOf(driver_->state(), driver_->steps(), loop_.Now());
-  status.set_job_id(config_.directory.job_id());
+  status.set_job_id(job_id());
   status.set_host(config_.here.host);
   status.set_job_age_ns((loop_.Now() - started_at_).count());
   return status;

@@ -55,6 +55,39 @@ proto::Event SignalSentEvent(int signal, bool whole_tree,
   return event;
 }
 
+proto::Event StopRequestedEvent(int signal, bool at_once, std::string_view source,
+                                std::string_view reason) {
+  proto::Event event;
+  proto::StopRequested& stop = *event.mutable_stop_requested();
+  stop.set_signal(signal);
+  stop.set_at_once(at_once);
+  stop.set_source(std::string(source));
+  stop.set_reason(std::string(reason));
+  return event;
+}
+
+proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why) {
+  proto::Event event;
+  event.mutable_output_trouble()->set_sink(std::string(sink));
+  event.mutable_output_trouble()->set_error(why.ToString());
+  return event;
+}
+
+std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id) {
+  std::string ranks;
+  for (const base::Rank rank : notice.ranks) ranks += (ranks.empty() ? "" : ", ") + rank.ToString();
+  switch (notice.kind) {
+    case elastic::Notice::Kind::kRanksRunOn:
+      return std::to_string(notice.others.size()) + " of " + std::to_string(rank_count) +
+             " ranks exited 0 " + base::FormatDuration(notice.since) +
+             " ago; still running: " + ranks + " (see where: lockstep status " +
+             std::string(job_id) + ")";
+    case elastic::Notice::Kind::kUnkillable:
+      return "rank " + ranks + " does not die: " + notice.error.ToString();
+  }
+  return "";
+}
+
 proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text) {
   proto::Event event;
   event.mutable_notice()->set_text(std::string(text));

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +23,13 @@ proto::Event RankExitedEvent(const elastic::RankProcess& process, pid_t pid,
                              const process::Exit& exit);
 proto::Event SignalSentEvent(int signal, bool whole_tree,
                              const std::vector<elastic::RankProcess>& processes);
+/// `source` is who asked, in words; `reason` is what that one gave, or "".
+proto::Event StopRequestedEvent(int signal, bool at_once, std::string_view source,
+                                std::string_view reason);
+/// `sink` is "files" or "console".
+proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why);
+/// What people are told of a notice, in one line.
+std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id);
 proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text);
 /// `verdict` is null when the round succeeded.
 proto::Event RoundEndedEvent(const elastic::RoundOutcome& outcome, const proto::Verdict* verdict);

@@ -69,5 +69,17 @@ TEST(JobEventsTest, ARestartIsCountedAndDelayed) {
   EXPECT_EQ(scheduled.delay_ns(), 1'500'000'000);
 }
 
+TEST(JobEventsTest, ANoticeNamesTheRanksAndWhereToLook) {
+  elastic::Notice notice;
+  notice.kind = elastic::Notice::Kind::kRanksRunOn;
+  notice.ranks = {base::Rank(1), base::Rank(3)};
+  notice.others = {base::Rank(0), base::Rank(2)};
+  notice.since = std::chrono::seconds(30);
+
+  EXPECT_EQ(NoticeText(notice, 4, "train-abc123"),
+            "2 of 4 ranks exited 0 30s ago; still running: 1, 3 (see where: lockstep status "
+            "train-abc123)");
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

@@ -1,0 +1,101 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/job_record.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "launcher/verdict/root_cause.h"
+#include "runtime/base/errno_status.h"
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr base::Duration kSaveDelay = std::chrono::milliseconds(20);
+
+void SetTimestamp(base::WallTime time, google::protobuf::Timestamp& to) {
+  const auto since_epoch = time.time_since_epoch();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_epoch);
+  to.set_seconds(seconds.count());
+  to.set_nanos(static_cast<int32_t>((since_epoch - seconds).count()));
+}
+
+}  // namespace
+
+JobRecord::JobRecord(Config config, event::Loop& loop, OnTrouble on_trouble)
+    : config_(std::move(config)), loop_(loop), on_trouble_(std::move(on_trouble)) {
+  config_.state.set_socket_path(config_.socket_path);
+}
+
+base::Status JobRecord::MakeRoundFolder(base::Round round) {
+  RETURN_IF_ERROR(config_.directory.MakeRound(round));
+  if (config_.log_directory.empty()) return base::OkStatus();
+  const std::string folder = RoundFolder(round);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  return error ? base::ErrnoStatus(error.value(), "make the log folder " + folder)
+               : base::OkStatus();
+}
+
+std::string JobRecord::RoundFolder(base::Round round) const {
+  if (config_.log_directory.empty()) return config_.directory.RoundPath(round);
+  return config_.log_directory + "/round-" + round.ToString();
+}
+
+void JobRecord::SaveRunningSoon() {
+  save_running_ = loop_.After(kSaveDelay, [this] { SaveRunning(); });
+}
+
+void JobRecord::SaveRestarts(int used) {
+  config_.state.set_restarts_used(static_cast<uint32_t>(used));
+  SaveState(proto::JOB_PHASE_BACKING_OFF);
+}
+
+void JobRecord::SaveSpec() {
+  if (!std::exchange(spec_saved_, true)) Check(config_.directory.WriteSpec(config_.spec_text));
+}
+
+void JobRecord::SaveRoundVerdict(base::Round round, const proto::Verdict& verdict) {
+  Check(config_.directory.WriteRoundVerdict(round, VerdictJson(verdict)));
+}
+
+void JobRecord::SaveVerdict(const proto::Verdict& verdict) {
+  Check(config_.directory.WriteVerdict(VerdictJson(verdict)));
+}
+
+void JobRecord::SaveEnd(int exit_status) {
+  SaveSpec();
+  config_.state.set_exit_code(exit_status);
+  SaveState(proto::JOB_PHASE_ENDED);
+}
+
+base::Status JobRecord::GiveUp(const proto::Verdict& verdict, int exit_status) {
+  const base::Status judged = config_.directory.WriteVerdict(VerdictJson(verdict));
+  config_.state.set_exit_code(exit_status);
+  const base::Status ended = WriteState(proto::JOB_PHASE_ENDED);
+  return judged.ok() ? ended : judged;
+}
+
+base::Status JobRecord::WriteState(proto::JobPhase phase) {
+  save_running_.reset();
+  proto::JobState& state = config_.state;
+  state.set_phase(phase);
+  if (phase == proto::JOB_PHASE_ENDED) {
+    SetTimestamp(loop_.clock().WallNow(), *state.mutable_ended());
+  }
+  if (!state.has_agent()) {
+    if (auto self = IdentifyProcess(config_.here, ::getpid()); self.ok()) {
+      *state.mutable_agent() = *std::move(self);
+    }
+  }
+  return config_.directory.WriteState(state);
+}
+
+void JobRecord::Check(const base::Status& written) {
+  if (!written.ok() && !std::exchange(trouble_told_, true)) on_trouble_(written);
+}
+
+}  // namespace lockstep::launcher

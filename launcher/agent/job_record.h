@@ -1,0 +1,75 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_AGENT_JOB_RECORD_H_
+#define LOCKSTEP_LAUNCHER_AGENT_JOB_RECORD_H_
+
+#include <functional>
+#include <string>
+
+#include "launcher/jobs/job_directory.h"
+#include "launcher/jobs/process_identity.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/status.h"
+#include "runtime/event/loop.h"
+#include "runtime/proto/job_state.pb.h"
+#include "runtime/proto/verdict.pb.h"
+
+namespace lockstep::launcher {
+
+/// What an agent writes down for those who ask later: the job's state, its spec, the verdicts, and
+/// the folders of its rounds. A write that fails does not end a job: `on_trouble` is told of the
+/// first one, for the others meet the same disk. One per agent. Confined to the loop's thread.
+class JobRecord {
+ public:
+  struct Config {
+    JobDirectory directory;
+    proto::JobState state;  // as the directory has it
+    HostIdentity here;
+    std::string socket_path;    // where verbs reach this process
+    std::string spec_text;      // of the job, for people
+    std::string log_directory;  // of the ranks' files; "" = in the job directory
+  };
+  using OnTrouble = std::function<void(const base::Status& why)>;
+
+  /// `loop` outlives the record; `on_trouble` may come from within any of the calls below.
+  JobRecord(Config config, event::Loop& loop, OnTrouble on_trouble);
+  JobRecord(const JobRecord&) = delete;
+  JobRecord& operator=(const JobRecord&) = delete;
+
+  /// Which round the state names from now on.
+  void SetRound(base::Round round) { config_.state.set_round(round.value()); }
+  /// Makes the folder for the files of a round's ranks. Errors: errno's code; not told as trouble.
+  base::Status MakeRoundFolder(base::Round round);
+  std::string RoundFolder(base::Round round) const;
+
+  /// That the ranks run; a little later unless there is other news of the state by then: they want
+  /// the processor now, and may well end before anybody looks.
+  void SaveRunningSoon();
+  void SaveRunning() { SaveState(proto::JOB_PHASE_RUNNING); }
+  /// A restart was counted, and waits for its time.
+  void SaveRestarts(int used);
+  /// Once; does nothing when it is called again.
+  void SaveSpec();
+  void SaveRoundVerdict(base::Round round, const proto::Verdict& verdict);
+  void SaveVerdict(const proto::Verdict& verdict);
+  void SaveEnd(int exit_status);
+
+  /// The verdict and the end of a job that never began. Tries both; returns the first error, which
+  /// is not told as trouble.
+  base::Status GiveUp(const proto::Verdict& verdict, int exit_status);
+
+ private:
+  base::Status WriteState(proto::JobPhase phase);
+  void SaveState(proto::JobPhase phase) { Check(WriteState(phase)); }
+  void Check(const base::Status& written);
+
+  Config config_;
+  event::Loop& loop_;
+  const OnTrouble on_trouble_;
+  bool trouble_told_ = false;
+  bool spec_saved_ = false;
+  event::Registration save_running_;
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_AGENT_JOB_RECORD_H_
