@@ -1,9 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/agent.h"
 
-#include <pwd.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -19,13 +17,11 @@
 #include "launcher/agent/gang_status.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
-#include "launcher/agent/rank_processes.h"
+#include "launcher/agent/node_runtime.h"
 #include "launcher/agent/rank_setup.h"
-#include "launcher/attach/attach_server.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
-#include "launcher/verdict/error_file.h"
 #include "launcher/verdict/root_cause.h"
 #include "launcher/verdict/screen.h"
 #include "launcher/version.h"
@@ -33,13 +29,7 @@
 #include "runtime/base/logging.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
-#include "runtime/net/port_claim.h"
-#include "runtime/process/output_pump.h"
-#include "runtime/process/real_processes.h"
-#include "runtime/process/stdin_forwarder.h"
 #include "runtime/proto/duration_text.h"
-#include "runtime/telemetry/event_log.h"
-#include "runtime/topology/cpu_count.h"
 #include "runtime/topology/world.h"
 
 namespace lockstep::launcher {
@@ -65,20 +55,16 @@ int ExitStatusOf(const base::Status& status) {
   }
 }
 
-std::string HomeOfUser() {
-  const passwd* user = ::getpwuid(::getuid());
-  return user != nullptr ? user->pw_dir : "";
-}
-
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
 /// is decided by elastic::Step and done by GangDriver; what is said and written down is done here.
-class Agent final : public GangDelegate, public RankHooks, public ControlTarget {
+class Agent final : public GangDelegate, public ControlTarget {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
       : config_(std::move(config)),
         clock_(clock),
         loop_(loop),
         link_(std::move(link)),
+        stop_grace_(proto::FromProto(spec().grace().user_stop())),
         record_({.directory = config_.directory,
                  .state = config_.state,
                  .here = config_.here,
@@ -88,8 +74,9 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
                 loop,
                 // One message is enough for a disk that is full.
                 [this](const base::Status& why) {
-                  Say("the job directory is incomplete, the job goes on: " + why.ToString());
-                }) {}
+                  node_->Say("the job directory is incomplete, the job goes on: " + why.ToString());
+                }),
+        driver_(GangConfigOf(spec(), config_.rank_count, config_.seed), {loop, *this}) {}
 
   /// Opens everything that can fail before a rank starts.
   base::Status Open();
@@ -97,18 +84,6 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
   int GiveUp(const base::Status& why);
   /// Runs the job to its end. Returns the exit status.
   int Run();
-
-  base::Status BeginRound(base::Round round, int restart_count) override;
-  base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) override;
-  void OnRankSpawned(const elastic::RankProcess& process, pid_t pid) override;
-  void OnRankSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
-  RankEnd OnRankExited(const elastic::RankProcess& process, pid_t pid,
-                       const process::Exit& exit) override;
-  void OnRanksSignalled(int signal, bool whole_tree,
-                        const std::vector<elastic::RankProcess>& processes) override;
-
-  void OnStopRequested(base::Duration grace) override { attach_->RequestStop(grace); }
-  void OnRoundGone() override;
 
   void OnRoundBegins(const elastic::SpawnRanks& round) override;
   void OnAllSpawned() override;
@@ -124,55 +99,36 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
   const std::string& job_id() const { return config_.directory.job_id(); }
-  // What is told of a round comes when the gang's state may already be that of the next.
-  base::Round round() const { return facts_.round; }
 
-  void RaiseFileLimit();
-  base::Status ClaimMasterPort();
-  base::Status OpenAttach();
+  base::Status OpenNode();
+  base::Status MakeWorld();
   void LogJobStarted();
   void OnLinkReadable();
   void OnFrontByte(uint8_t byte);
   void OnSignal(int signal, const std::string& source);
   void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
-  void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
-
-  RankFiles FilesOf(base::Rank rank) const;
-  topology::Environment EnvironmentOf(const elastic::RankProcess& process);
-  RankEvidence EvidenceOf(base::Rank rank) const;
   RoundFacts Facts() const;
 
-  void Log(proto::Event event) { events_->Append(round(), std::move(event)); }
-  /// A line of ours on the console.
-  void Say(const std::string& text) { output_->Print("lockstep: " + text); }
   void Finish(int exit_status);
 
   AgentConfig config_;
   const base::Clock& clock_;
   event::Loop& loop_;
   base::UniqueFd link_;
-  topology::WorldSpec world_;
-  std::vector<topology::RankPlace> places_;
-  topology::JobFacts facts_;
+  base::Duration stop_grace_{0};
+  int master_port_ = 0;
+  base::Round round_;  // what is told of it may come when the gang's state is that of the next
   std::optional<proto::Verdict> last_verdict_;
   base::SteadyTime started_at_{};
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
   std::string stopped_by_;  // as RoundFacts has it
-  rlimit rank_files_{};     // limit of descriptors, as it was given to us
   bool started_told_ = false;
-  bool folder_failed_ = false;  // of this round
-  bool finishing_ = false;      // the job has ended; only output is left to write
+  bool finishing_ = false;  // the job has ended; only output is left to write
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   JobRecord record_;
-  std::optional<net::PortClaim> port_;
-  std::unique_ptr<telemetry::EventLog> events_;
-  std::unique_ptr<process::OutputPump> output_;
-  std::unique_ptr<process::RealProcesses> processes_;
-  std::unique_ptr<process::StdinForwarder> stdin_;
-  std::unique_ptr<AttachServer> attach_;
-  std::unique_ptr<GangDriver> driver_;
-  std::unique_ptr<RankProcesses> ranks_;
+  GangDriver driver_;
+  std::unique_ptr<NodeRuntime> node_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   event::Registration link_watch_;
@@ -182,35 +138,8 @@ class Agent final : public GangDelegate, public RankHooks, public ControlTarget 
 // opening
 
 base::Status Agent::Open() {
-  RaiseFileLimit();
-  events_ = std::make_unique<telemetry::EventLog>(
-      telemetry::EventLog::Options{.path = config_.directory.EventsPath(),
-                                   .job_id = job_id(),
-                                   .host = config_.here.host,
-                                   .on_trouble =
-                                       [this](const base::Status& why) {
-                                         Say("the event log is incomplete: " + why.ToString());
-                                       }},
-      loop_);
-  ASSIGN_OR_RETURN(
-      output_, process::OutputPump::Create(
-                   {.rank_count = config_.rank_count,
-                    .color_stdout = config_.color_stdout,
-                    .color_stderr = config_.color_stderr,
-                    .on_trouble = [this](process::OutputPump::Sink sink,
-                                         const base::Status& why) { OnOutputTrouble(sink, why); }},
-                   loop_));
-  ASSIGN_OR_RETURN(processes_, process::RealProcesses::Create({.mark = JobMark(job_id())}, loop_));
-  driver_ = std::make_unique<GangDriver>(GangConfigOf(spec(), config_.rank_count, config_.seed),
-                                         GangDriver::Deps{loop_, *this});
-  ranks_ =
-      std::make_unique<RankProcesses>(RankProcesses::Deps{loop_, *processes_, *this, *driver_});
-  if (spec().logs().stdin_reader().has_rank()) {
-    ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, loop_));
-    stdin_->SetPaused(::isatty(STDIN_FILENO) == 1);  // until the front says whose input it is
-  }
-  RETURN_IF_ERROR(ClaimMasterPort());
-  RETURN_IF_ERROR(OpenAttach());
+  RETURN_IF_ERROR(OpenNode());
+  RETURN_IF_ERROR(MakeWorld());
   ASSIGN_OR_RETURN(
       control_,
       ControlServer::Create(ControlSocketPath(config_.socket_directory, job_id()), *this, loop_));
@@ -222,50 +151,37 @@ base::Status Agent::Open() {
                                                          }));
   link_watch_ =
       loop_.Watch(link_.get(), {.readable = true}, [this](event::Readiness) { OnLinkReadable(); });
-
-  facts_.job_id = job_id();
-  facts_.max_restarts = spec().restart().max_restarts();
-  facts_.checkpoint_directory = spec().checkpoint().directory();
-  facts_.stop_grace = proto::FromProto(spec().grace().user_stop());
-  facts_.node_cores = topology::CpuCount();
-  if (!config_.environment.contains("HOME")) facts_.home = HomeOfUser();
   return base::OkStatus();
 }
 
-/// We hold some eight descriptors for each rank; the soft limit is there for programs that use
-/// select(), and ranks get it back.
-void Agent::RaiseFileLimit() {
-  ::getrlimit(RLIMIT_NOFILE, &rank_files_);
-  rlimit all = rank_files_;
-  all.rlim_cur = all.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &all);
-}
-
-base::Status Agent::ClaimMasterPort() {
-  world_.nodes = {{.host = config_.here.host, .slots = config_.rank_count}};
-  world_.role = spec().gang().role();
-  world_.master_address =
-      spec().gang().has_master_address() ? spec().gang().master_address() : "127.0.0.1";
-  world_.master_port = spec().gang().master_port();
-  places_ = topology::PlaceRanks(world_);
-  if (spec().gang().has_master_port()) return base::OkStatus();
-  ASSIGN_OR_RETURN(net::PortClaim claim, net::PortClaim::Create(job_id(), net::ReadKernelPorts()));
-  world_.master_port = claim.port();
-  port_ = std::move(claim);
+base::Status Agent::OpenNode() {
+  ASSIGN_OR_RETURN(node_, NodeRuntime::Create({.spec = spec(),
+                                               .arguments = config_.arguments,
+                                               .environment = std::move(config_.environment),
+                                               .job_id = job_id(),
+                                               .events_path = config_.directory.EventsPath(),
+                                               .host = config_.here.host,
+                                               .boot_id = config_.here.boot_id,
+                                               .socket_directory = config_.socket_directory,
+                                               .local_rank_count = config_.rank_count,
+                                               .color_stdout = config_.color_stdout,
+                                               .color_stderr = config_.color_stderr},
+                                              {clock_, loop_, record_, driver_}));
   return base::OkStatus();
 }
 
-base::Status Agent::OpenAttach() {
-  AttachServer::Config config;
-  config.socket_path = AttachSocketPath(config_.socket_directory, job_id());
-  config.job_id = job_id();
-  config.host = config_.here.host;
-  config.boot_id = config_.here.boot_id;
-  config.checkpoint_directory = spec().checkpoint().directory();
-  config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
-    driver_->OnProgress({rank, incarnation}, step);
-  };
-  ASSIGN_OR_RETURN(attach_, AttachServer::Create(std::move(config), loop_));
+base::Status Agent::MakeWorld() {
+  const proto::Gang& gang = spec().gang();
+  master_port_ = gang.master_port();
+  if (!gang.has_master_port()) {
+    ASSIGN_OR_RETURN(master_port_, node_->ClaimMasterPort());
+  }
+  topology::WorldSpec world;
+  world.nodes = {{.host = config_.here.host, .slots = config_.rank_count}};
+  world.role = gang.role();
+  world.master_address = gang.has_master_address() ? gang.master_address() : "127.0.0.1";
+  world.master_port = master_port_;
+  node_->SetWorld(std::move(world), base::NodeIndex(0));
   return base::OkStatus();
 }
 
@@ -275,12 +191,12 @@ void Agent::LogJobStarted() {
   started.set_name(config_.state.name());
   for (const std::string& word : config_.arguments) started.add_command(word);
   started.set_rank_count(config_.rank_count);
-  started.set_max_restarts(facts_.max_restarts);
+  started.set_max_restarts(spec().restart().max_restarts());
   started.set_lockstep_version(std::string(kVersion));
   started.set_agent_pid(::getpid());
-  started.set_containment(processes_->containment());
-  started.set_master_port(world_.master_port);
-  Log(std::move(event));
+  started.set_containment(node_->containment());
+  started.set_master_port(master_port_);
+  node_->Log(round_, std::move(event));
 }
 
 /// Says it in the places where one looks for the end of a job.
@@ -290,9 +206,9 @@ int Agent::GiveUp(const base::Status& why) {
   link_watch_.reset();
   signals_.reset();
   control_.reset();
-  attach_.reset();
+  node_.reset();
   const int exit_status = ExitStatusOf(why);
-  const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round(),
+  const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_,
                                                          exit_status, why.ToString(), Facts());
   if (const base::Status written = record_.GiveUp(verdict, exit_status); !written.ok()) {
     std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
@@ -303,9 +219,9 @@ int Agent::GiveUp(const base::Status& why) {
 int Agent::Run() {
   started_at_ = loop_.Now();
   LogJobStarted();
-  driver_->Start(std::vector<NodeRanks*>(static_cast<size_t>(config_.rank_count), ranks_.get()));
+  driver_.Start(std::vector<NodeRanks*>(static_cast<size_t>(config_.rank_count), &node_->ranks()));
   loop_.Run();
-  events_->Flush();
+  node_->FlushEvents();
   return exit_status_;
 }
 
@@ -326,7 +242,10 @@ void Agent::OnFrontByte(uint8_t byte) {
   switch (static_cast<FrontNews>(byte)) {
     case FrontNews::kInForeground:
     case FrontNews::kInBackground:
-      if (stdin_) stdin_->SetPaused(static_cast<FrontNews>(byte) == FrontNews::kInBackground);
+      if (node_->stdin_forwarder() != nullptr) {
+        node_->stdin_forwarder()->SetPaused(static_cast<FrontNews>(byte) ==
+                                            FrontNews::kInBackground);
+      }
       return;
   }
   OnSignal(byte, kTerminal);
@@ -336,12 +255,12 @@ void Agent::OnSignal(int signal, const std::string& source) {
   if (IsStop(signal)) {
     Stop(signal, false, source, "");
   } else if (signal == SIGTSTP) {
-    driver_->Suspend();
+    driver_.Suspend();
     SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kSuspended));
   } else if (signal == SIGCONT) {
-    driver_->Resume();
+    driver_.Resume();
   } else {
-    driver_->ForwardSignal(signal);
+    driver_.ForwardSignal(signal);
   }
 }
 
@@ -350,97 +269,25 @@ void Agent::Stop(int signal, bool at_once, const std::string& source, const std:
     loop_.Quit();
     return;
   }
-  Log(StopRequestedEvent(signal, at_once, source, reason));
+  node_->Log(round_, StopRequestedEvent(signal, at_once, source, reason));
   if (stopped_by_.empty()) stopped_by_ = source == kTerminal ? "" : source;
-  driver_->RequestStop(signal, at_once, facts_.stop_grace);
+  driver_.RequestStop(signal, at_once, stop_grace_);
 }
 
 proto::StopReply Agent::StopByVerb(const proto::StopRequest& request) {
   Stop(request.signal() == 0 ? SIGTERM : request.signal(), request.at_once(), "`lockstep stop`",
        request.reason());
   proto::StopReply reply;
-  reply.set_grace_ns(request.at_once() ? 0 : facts_.stop_grace.count());
+  reply.set_grace_ns(request.at_once() ? 0 : stop_grace_.count());
   return reply;
-}
-
-void Agent::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
-  const bool files = sink == process::OutputPump::Sink::kFiles;
-  Log(OutputTroubleEvent(files ? "files" : "console", why));
-  if (files) Say("the ranks' log files stopped, the job goes on: " + why.ToString());
 }
 
 // ------------------------------------------------------------------------------- life of the gang
 
 void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
-  facts_.round = round.round;
-  facts_.restart_count = round.restart_count;
+  round_ = round.round;
   record_.SetRound(round.round);
-  Log(RoundStartedEvent(round));
-}
-
-base::Status Agent::BeginRound(base::Round round, int) {
-  const base::Status made = record_.MakeRoundFolder(round);
-  folder_failed_ = !made.ok();
-  return made;
-}
-
-RankFiles Agent::FilesOf(base::Rank rank) const {
-  return RankFilesOf(record_.RoundFolder(round()), rank);
-}
-
-topology::Environment Agent::EnvironmentOf(const elastic::RankProcess& process) {
-  const topology::RankPlace& place = places_[static_cast<size_t>(process.rank.value())];
-  AttachServer::RankWorld rank;
-  rank.rank = process.rank;
-  rank.local_rank = place.local_rank;
-  rank.incarnation = process.incarnation;
-  rank.round = facts_.round;
-  rank.world_size = config_.rank_count;
-  rank.local_world_size = place.local_world_size;
-  rank.restart_count = facts_.restart_count;
-  return topology::MakeRankEnvironment(world_, facts_,
-                                       {.place = place,
-                                        .incarnation = process.incarnation,
-                                        .socket_path = attach_->socket_path(),
-                                        .cookie = attach_->AddRank(rank),
-                                        .error_file = FilesOf(process.rank).error},
-                                       config_.environment, VariablesOf(spec().program()));
-}
-
-base::Result<PreparedSpawn> Agent::Prepare(const elastic::RankProcess& process) {
-  const base::Rank rank = process.rank;
-  PreparedSpawn prepared;
-  process::SpawnSpec& spawn = prepared.spec;
-  spawn.name = "rank-" + rank.ToString();
-  spawn.arguments = config_.arguments;
-  spawn.working_directory = spec().program().working_directory();
-  spawn.environment = topology::ToBlock(EnvironmentOf(process));
-  if (rank_files_.rlim_cur != rank_files_.rlim_max) {
-    spawn.limits.push_back({RLIMIT_NOFILE, rank_files_});
-  }
-  const auto give = [&prepared](base::UniqueFd fd, int number) {
-    prepared.spec.fds.push_back({fd.get(), number});
-    prepared.fds.push_back(std::move(fd));
-  };
-  ASSIGN_OR_RETURN(process::RankOutputFds output,
-                   output_->Open(OutputPlanOf(spec().logs(), rank,
-                                              places_[static_cast<size_t>(rank.value())].local_rank,
-                                              config_.rank_count, FilesOf(rank))));
-  give(std::move(output.standard_output), STDOUT_FILENO);
-  give(std::move(output.standard_error), STDERR_FILENO);
-  if (stdin_ != nullptr && spec().logs().stdin_reader().rank() == rank.value()) {
-    ASSIGN_OR_RETURN(base::UniqueFd input, stdin_->Open());
-    give(std::move(input), STDIN_FILENO);
-  }
-  return prepared;
-}
-
-void Agent::OnRankSpawned(const elastic::RankProcess& process, pid_t pid) {
-  Log(RankSpawnedEvent(process, pid));
-}
-
-void Agent::OnRankSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
-  Log(RankSpawnFailedEvent(process, error));
+  node_->Log(round_, RoundStartedEvent(round));
 }
 
 void Agent::OnAllSpawned() {
@@ -456,59 +303,27 @@ void Agent::OnAllSpawned() {
   SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
   // Off the path on which the ranks are launched: what follows is done while they load.
   record_.SaveSpec();
-  events_->Flush();
-}
-
-RankEnd Agent::OnRankExited(const elastic::RankProcess& process, pid_t pid,
-                            const process::Exit& exit) {
-  Log(RankExitedEvent(process, pid, exit));
-  RankEnd end{.exit = {exit.code, exit.signal, exit.out_of_memory, ""}, .evidence = {}};
-  if (end.exit.ok()) return end;
-  output_->ReadNow(process.rank);
-  end.evidence = EvidenceOf(process.rank);
-  end.exit.fingerprint = Fingerprint(end.exit, end.evidence);
-  return end;
-}
-
-void Agent::OnRanksSignalled(int signal, bool whole_tree,
-                             const std::vector<elastic::RankProcess>& processes) {
-  Log(SignalSentEvent(signal, whole_tree, processes));
+  node_->FlushEvents();
 }
 
 void Agent::PersistRestarts(int used) { record_.SaveRestarts(used); }
 
 void Agent::OnNotice(const elastic::Notice& notice) {
   const std::string text = NoticeText(notice, config_.rank_count, job_id());
-  Say(text);
-  Log(NoticeEvent(notice, text));
-}
-
-RankEvidence Agent::EvidenceOf(base::Rank rank) const {
-  const RankFiles files = FilesOf(rank);
-  RankEvidence evidence;
-  evidence.stderr_lines = output_->LastStderrLines(rank, kStderrLines);
-  if (base::Result<ErrorFile> error = ReadErrorFile(files.error); error.ok()) {
-    evidence.error = *std::move(error);
-  }
-  evidence.stderr_path = files.standard_error;
-  return evidence;
+  node_->Say(text);
+  node_->Log(round_, NoticeEvent(notice, text));
 }
 
 RoundFacts Agent::Facts() const {
   RoundFacts facts;
   facts.job_id = job_id();
   facts.host = config_.here.host;
-  facts.log_directory = record_.RoundFolder(round());
+  facts.log_directory = record_.RoundFolder(round_);
   facts.stopped_by = stopped_by_;
-  facts.folder_failed = folder_failed_;
+  facts.folder_failed = node_ != nullptr && node_->folder_failed();
   facts.steady_now = clock_.Now();
   facts.wall_now = clock_.WallNow();
   return facts;
-}
-
-void Agent::OnRoundGone() {
-  for (const topology::RankPlace& place : places_) output_->ReadNow(place.rank);
-  attach_->EndRound();
 }
 
 void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome,
@@ -517,11 +332,11 @@ void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome,
   facts.ranks = std::move(evidence);
   last_verdict_ = MakeVerdict(outcome, facts);
   const bool restarts = outcome.decision == elastic::Decision::kRestart;
-  Log(RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
-  if (restarts) Log(RestartScheduledEvent(outcome));
+  node_->Log(round_, RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
+  if (restarts) node_->Log(round_, RestartScheduledEvent(outcome));
   if (!last_verdict_) return;
   record_.SaveRoundVerdict(outcome.round, *last_verdict_);
-  if (restarts) output_->Print(RenderVerdict(*last_verdict_));
+  if (restarts) node_->output().Print(RenderVerdict(*last_verdict_));
 }
 
 void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
@@ -529,9 +344,9 @@ void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
   const int exit_status = ExitStatus(verdict);
   if (verdict) {
     record_.SaveVerdict(*verdict);
-    output_->Print(RenderVerdict(*verdict));
+    node_->output().Print(RenderVerdict(*verdict));
   }
-  Log(JobEndedEvent(outcome, exit_status));
+  node_->Log(round_, JobEndedEvent(outcome, exit_status));
   Finish(exit_status);
 }
 
@@ -539,8 +354,8 @@ void Agent::Finish(int exit_status) {
   exit_status_ = exit_status;
   finishing_ = true;
   record_.SaveEnd(exit_status);
-  output_->Flush(kFlushDeadline, [this](const base::Status& flushed) {
-    if (!flushed.ok()) OnOutputTrouble(process::OutputPump::Sink::kConsole, flushed);
+  node_->output().Flush(kFlushDeadline, [this](const base::Status& flushed) {
+    if (!flushed.ok()) node_->Log(round_, OutputTroubleEvent("console", flushed));
     loop_.Quit();
   });
 }
@@ -548,7 +363,7 @@ void Agent::Finish(int exit_status) {
 // -------------------------------------------------------------------------------------- for verbs
 
 proto::StatusReply Agent::GetStatus() const {
-  proto::StatusReply status = StatusOf(driver_->state(), driver_->steps(), loop_.Now());
+  proto::StatusReply status = StatusOf(driver_.state(), driver_.steps(), loop_.Now());
   status.set_job_id(job_id());
   status.set_host(config_.here.host);
   status.set_job_age_ns((loop_.Now() - started_at_).count());

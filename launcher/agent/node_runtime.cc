@@ -1,0 +1,220 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/node_runtime.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "launcher/agent/job_events.h"
+#include "launcher/jobs/job_addresses.h"
+#include "launcher/verdict/error_file.h"
+#include "launcher/verdict/root_cause.h"
+#include "runtime/proto/duration_text.h"
+#include "runtime/topology/cpu_count.h"
+
+namespace lockstep::launcher {
+namespace {
+
+std::string HomeOfUser() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user != nullptr ? user->pw_dir : "";
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<NodeRuntime>> NodeRuntime::Create(Config config, Deps deps) {
+  std::unique_ptr<NodeRuntime> node(new NodeRuntime(std::move(config), deps));
+  RETURN_IF_ERROR(node->Open());
+  return node;
+}
+
+NodeRuntime::NodeRuntime(Config config, Deps deps) : config_(std::move(config)), deps_(deps) {
+  const proto::JobSpec& spec = config_.spec;
+  facts_.job_id = config_.job_id;
+  facts_.max_restarts = spec.restart().max_restarts();
+  facts_.checkpoint_directory = spec.checkpoint().directory();
+  facts_.stop_grace = proto::FromProto(spec.grace().user_stop());
+  facts_.node_cores = topology::CpuCount();
+  if (!config_.environment.contains("HOME")) facts_.home = HomeOfUser();
+}
+
+base::Status NodeRuntime::Open() {
+  RaiseFileLimit();
+  events_ = std::make_unique<telemetry::EventLog>(
+      telemetry::EventLog::Options{.path = config_.events_path,
+                                   .job_id = facts_.job_id,
+                                   .host = config_.host,
+                                   .on_trouble =
+                                       [this](const base::Status& why) {
+                                         Say("the event log is incomplete: " + why.ToString());
+                                       }},
+      deps_.loop);
+  ASSIGN_OR_RETURN(
+      output_, process::OutputPump::Create(
+                   {.rank_count = config_.local_rank_count,
+                    .stdout_fd = config_.stdout_fd,
+                    .stderr_fd = config_.stderr_fd,
+                    .color_stdout = config_.color_stdout,
+                    .color_stderr = config_.color_stderr,
+                    .on_trouble = [this](process::OutputPump::Sink sink,
+                                         const base::Status& why) { OnOutputTrouble(sink, why); }},
+                   deps_.loop));
+  ASSIGN_OR_RETURN(processes_,
+                   process::RealProcesses::Create({.mark = JobMark(facts_.job_id)}, deps_.loop));
+  ranks_ = std::make_unique<RankProcesses>(
+      RankProcesses::Deps{deps_.loop, *processes_, *this, deps_.news});
+  if (config_.reads_stdin && config_.spec.logs().stdin_reader().has_rank()) {
+    ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, deps_.loop));
+    stdin_->SetPaused(::isatty(STDIN_FILENO) == 1);  // until the front says whose input it is
+  }
+  return OpenAttach();
+}
+
+/// We hold some eight descriptors for each rank; the soft limit is there for programs that use
+/// select(), and ranks get it back.
+void NodeRuntime::RaiseFileLimit() {
+  ::getrlimit(RLIMIT_NOFILE, &rank_files_);
+  rlimit all = rank_files_;
+  all.rlim_cur = all.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &all);
+}
+
+base::Status NodeRuntime::OpenAttach() {
+  AttachServer::Config config;
+  config.socket_path = AttachSocketPath(config_.socket_directory, facts_.job_id);
+  config.job_id = facts_.job_id;
+  config.host = config_.host;
+  config.boot_id = config_.boot_id;
+  config.checkpoint_directory = facts_.checkpoint_directory;
+  config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
+    deps_.news.OnProgress({rank, incarnation}, step);
+  };
+  ASSIGN_OR_RETURN(attach_, AttachServer::Create(std::move(config), deps_.loop));
+  return base::OkStatus();
+}
+
+base::Result<int> NodeRuntime::ClaimMasterPort() {
+  ASSIGN_OR_RETURN(net::PortClaim claim,
+                   net::PortClaim::Create(facts_.job_id, net::ReadKernelPorts()));
+  const int port = claim.port();
+  port_ = std::move(claim);
+  return port;
+}
+
+void NodeRuntime::SetWorld(topology::WorldSpec world, base::NodeIndex self) {
+  world_ = std::move(world);
+  self_ = self;
+  places_ = topology::PlaceRanks(world_);
+}
+
+void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
+  const bool files = sink == process::OutputPump::Sink::kFiles;
+  Log(OutputTroubleEvent(files ? "files" : "console", why));
+  if (files) Say("the ranks' log files stopped, the job goes on: " + why.ToString());
+}
+
+base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
+  facts_.round = round;
+  facts_.restart_count = restart_count;
+  const base::Status made = deps_.record.MakeRoundFolder(round);
+  folder_failed_ = !made.ok();
+  return made;
+}
+
+RankFiles NodeRuntime::FilesOf(base::Rank rank) const {
+  return RankFilesOf(deps_.record.RoundFolder(facts_.round), rank);
+}
+
+topology::Environment NodeRuntime::EnvironmentOf(const elastic::RankProcess& process) {
+  const topology::RankPlace& place = PlaceOf(process.rank);
+  AttachServer::RankWorld rank;
+  rank.rank = process.rank;
+  rank.local_rank = place.local_rank;
+  rank.incarnation = process.incarnation;
+  rank.round = facts_.round;
+  rank.world_size = static_cast<int>(places_.size());
+  rank.local_world_size = place.local_world_size;
+  rank.node_index = self_;
+  rank.node_count = static_cast<int>(world_.nodes.size());
+  rank.restart_count = facts_.restart_count;
+  return topology::MakeRankEnvironment(world_, facts_,
+                                       {.place = place,
+                                        .incarnation = process.incarnation,
+                                        .socket_path = attach_->socket_path(),
+                                        .cookie = attach_->AddRank(rank),
+                                        .error_file = FilesOf(process.rank).error},
+                                       config_.environment, VariablesOf(config_.spec.program()));
+}
+
+base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& process) {
+  const base::Rank rank = process.rank;
+  PreparedSpawn prepared;
+  process::SpawnSpec& spawn = prepared.spec;
+  spawn.name = "rank-" + rank.ToString();
+  spawn.arguments = config_.arguments;
+  spawn.working_directory = config_.spec.program().working_directory();
+  spawn.environment = topology::ToBlock(EnvironmentOf(process));
+  if (rank_files_.rlim_cur != rank_files_.rlim_max) {
+    spawn.limits.push_back({RLIMIT_NOFILE, rank_files_});
+  }
+  const auto give = [&prepared](base::UniqueFd fd, int number) {
+    prepared.spec.fds.push_back({fd.get(), number});
+    prepared.fds.push_back(std::move(fd));
+  };
+  ASSIGN_OR_RETURN(process::RankOutputFds output,
+                   output_->Open(OutputPlanOf(config_.spec.logs(), rank, PlaceOf(rank).local_rank,
+                                              static_cast<int>(places_.size()), FilesOf(rank))));
+  give(std::move(output.standard_output), STDOUT_FILENO);
+  give(std::move(output.standard_error), STDERR_FILENO);
+  if (stdin_ != nullptr && config_.spec.logs().stdin_reader().rank() == rank.value()) {
+    ASSIGN_OR_RETURN(base::UniqueFd input, stdin_->Open());
+    give(std::move(input), STDIN_FILENO);
+  }
+  return prepared;
+}
+
+void NodeRuntime::OnRankSpawned(const elastic::RankProcess& process, pid_t pid) {
+  Log(RankSpawnedEvent(process, pid));
+}
+
+void NodeRuntime::OnRankSpawnFailed(const elastic::RankProcess& process,
+                                    const base::Status& error) {
+  Log(RankSpawnFailedEvent(process, error));
+}
+
+RankEnd NodeRuntime::OnRankExited(const elastic::RankProcess& process, pid_t pid,
+                                  const process::Exit& exit) {
+  Log(RankExitedEvent(process, pid, exit));
+  RankEnd end{.exit = {exit.code, exit.signal, exit.out_of_memory, ""}, .evidence = {}};
+  if (end.exit.ok()) return end;
+  output_->ReadNow(process.rank);
+  end.evidence = EvidenceOf(process.rank);
+  end.exit.fingerprint = Fingerprint(end.exit, end.evidence);
+  return end;
+}
+
+void NodeRuntime::OnRanksSignalled(int signal, bool whole_tree,
+                                   const std::vector<elastic::RankProcess>& processes) {
+  Log(SignalSentEvent(signal, whole_tree, processes));
+}
+
+RankEvidence NodeRuntime::EvidenceOf(base::Rank rank) const {
+  const RankFiles files = FilesOf(rank);
+  RankEvidence evidence;
+  evidence.stderr_lines = output_->LastStderrLines(rank, kStderrLines);
+  if (base::Result<ErrorFile> error = ReadErrorFile(files.error); error.ok()) {
+    evidence.error = *std::move(error);
+  }
+  evidence.stderr_path = files.standard_error;
+  return evidence;
+}
+
+void NodeRuntime::OnRoundGone() {
+  for (const topology::RankPlace& place : places_) {
+    if (place.node == self_) output_->ReadNow(place.rank);
+  }
+  attach_->EndRound();
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,132 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_AGENT_NODE_RUNTIME_H_
+#define LOCKSTEP_LAUNCHER_AGENT_NODE_RUNTIME_H_
+
+#include <sys/resource.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/agent/job_record.h"
+#include "launcher/agent/rank_processes.h"
+#include "launcher/agent/rank_setup.h"
+#include "launcher/attach/attach_server.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/result.h"
+#include "runtime/event/loop.h"
+#include "runtime/net/port_claim.h"
+#include "runtime/process/output_pump.h"
+#include "runtime/process/real_processes.h"
+#include "runtime/process/stdin_forwarder.h"
+#include "runtime/proto/event.pb.h"
+#include "runtime/proto/job.pb.h"
+#include "runtime/telemetry/event_log.h"
+#include "runtime/topology/environment.h"
+#include "runtime/topology/world.h"
+
+namespace lockstep::launcher {
+
+/// Everything that one node needs to run ranks of a job: their processes, environments, output,
+/// sockets and log files, and the node's event log. One per agent, owned by it, for all rounds. What
+/// to do with the ranks comes in by ranks(); what becomes of them goes to a NodeNews. Confined to
+/// the loop's thread.
+class NodeRuntime final : public RankHooks {
+ public:
+  struct Config {
+    proto::JobSpec spec;                 // complete and valid
+    std::vector<std::string> arguments;  // of every rank
+    topology::Environment environment;   // which ranks inherit
+    std::string job_id;
+    std::string events_path;
+    std::string host;
+    std::string boot_id;
+    std::string socket_directory;  // private to the user, short
+    int local_rank_count = 1;      // on this node, about: for the sizes of pipes
+    bool reads_stdin = true;       // this process has the standard input that a rank may want
+    int stdout_fd = 1;
+    int stderr_fd = 2;
+    bool color_stdout = false;
+    bool color_stderr = false;
+  };
+  struct Deps {
+    const base::Clock& clock;
+    event::Loop& loop;
+    JobRecord& record;
+    NodeNews& news;
+  };
+
+  /// Opens everything that can fail before a rank starts.
+  /// Errors: ResourceExhausted - a limit, named; PermissionDenied - a socket's folder cannot be
+  /// written; else errno's code.
+  static base::Result<std::unique_ptr<NodeRuntime>> Create(Config config, Deps deps);
+  NodeRuntime(const NodeRuntime&) = delete;
+  NodeRuntime& operator=(const NodeRuntime&) = delete;
+
+  /// A port for MASTER_PORT, free on this node and kept for the job.
+  base::Result<int> ClaimMasterPort();
+  /// Before the first rank is spawned: who is where, and which of the nodes this is.
+  void SetWorld(topology::WorldSpec world, base::NodeIndex self);
+
+  NodeRanks& ranks() { return *ranks_; }
+  process::OutputPump& output() { return *output_; }
+  /// Null when no rank reads standard input.
+  process::StdinForwarder* stdin_forwarder() { return stdin_.get(); }
+  std::string containment() const { return processes_->containment(); }
+  /// Whether the folder of the round's files could not be made.
+  bool folder_failed() const { return folder_failed_; }
+
+  /// Into the node's event log.
+  void Log(base::Round round, proto::Event event) { events_->Append(round, std::move(event)); }
+  void FlushEvents() { events_->Flush(); }
+  /// A line of ours on the console.
+  void Say(const std::string& text) { output_->Print("lockstep: " + text); }
+
+  base::Status BeginRound(base::Round round, int restart_count) override;
+  base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) override;
+  void OnRankSpawned(const elastic::RankProcess& process, pid_t pid) override;
+  void OnRankSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
+  RankEnd OnRankExited(const elastic::RankProcess& process, pid_t pid,
+                       const process::Exit& exit) override;
+  void OnRanksSignalled(int signal, bool whole_tree,
+                        const std::vector<elastic::RankProcess>& processes) override;
+  void OnStopRequested(base::Duration grace) override { attach_->RequestStop(grace); }
+  void OnRoundGone() override;
+
+ private:
+  NodeRuntime(Config config, Deps deps);
+  base::Status Open();
+  void RaiseFileLimit();
+  base::Status OpenAttach();
+  void Log(proto::Event event) { Log(facts_.round, std::move(event)); }
+  void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
+  RankFiles FilesOf(base::Rank rank) const;
+  topology::Environment EnvironmentOf(const elastic::RankProcess& process);
+  RankEvidence EvidenceOf(base::Rank rank) const;
+  const topology::RankPlace& PlaceOf(base::Rank rank) const {
+    return places_[static_cast<size_t>(rank.value())];
+  }
+
+  Config config_;
+  const Deps deps_;
+  topology::WorldSpec world_;
+  base::NodeIndex self_;
+  std::vector<topology::RankPlace> places_;  // of every rank of the job
+  topology::JobFacts facts_;
+  rlimit rank_files_{};  // limit of descriptors, as it was given to us
+  bool folder_failed_ = false;
+
+  // Destroyed in the opposite order, so that nobody calls what is gone.
+  std::optional<net::PortClaim> port_;
+  std::unique_ptr<telemetry::EventLog> events_;
+  std::unique_ptr<process::OutputPump> output_;
+  std::unique_ptr<process::RealProcesses> processes_;
+  std::unique_ptr<process::StdinForwarder> stdin_;
+  std::unique_ptr<AttachServer> attach_;
+  std::unique_ptr<RankProcesses> ranks_;
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_AGENT_NODE_RUNTIME_H_
