@@ -9,13 +9,14 @@
 
 namespace lockstep::collectives {
 
-/// Time that passes only while this process runs, for deadlines about other processes: a job that was stopped (Ctrl-Z, a
-/// freezer) and continued finds as much of its deadlines left as before.
+/// Time that passes only while this process runs, for deadlines about other processes: a job that
+/// was stopped (Ctrl-Z, a freezer) and continued finds as much of its deadlines left as before.
 ///
 /// The steady clock goes on while a process is stopped, and nothing tells the process that it was.
 /// So a deadline's keeper looks at this clock often (every 10 ms in a wait), and when two looks lie
 /// further apart than kPause, only kPause of the time between them passed here: a machine so slow
-/// that no look comes sooner still reaches its deadlines. When no deadline is kept, nobody need look.
+/// that no look comes sooner still reaches its deadlines. When no deadline is kept, nobody need
+/// look.
 ///
 /// A time of this clock means nothing to another one, hence the type. Thread-safe.
 class AwakeClock {
@@ -26,7 +27,8 @@ class AwakeClock {
   using time_point = std::chrono::time_point<AwakeClock, base::Duration>;
   static constexpr bool is_steady = false;
 
-  /// Fifty times the longest sleep between two looks; a scheduler's delays stay below on all but hopeless machines.
+  /// Fifty times the longest sleep between two looks; a scheduler's delays stay below on all but
+  /// hopeless machines.
   static constexpr base::Duration kPause = std::chrono::milliseconds(500);
 
   /// `clock` outlives this.

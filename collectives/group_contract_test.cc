@@ -94,7 +94,8 @@ T ReducedSerially(Reduction reduction, int size, size_t i,
   return reduction == Reduction::kAverage ? static_cast<T>(value / static_cast<T>(size)) : value;
 }
 
-// 0 and 1; inline; small; the first size beyond small; one window and some; several windows; none divisible by 3 or 8.
+// 0 and 1; inline; small; the first size beyond small; one window and some; several windows; none
+// divisible by 3 or 8.
 constexpr size_t kCounts[] = {0, 1, 5, 12, 13, 1000, 2047, 2049, 4099, 70'001, 400'011};
 // One for each path, where only the arithmetic is new.
 constexpr size_t kFewCounts[] = {5, 1000, 70'001};
@@ -362,7 +363,8 @@ const WrongCall kWrongCalls[] = {
      }},
 };
 
-// Such a call once failed without taking a number: the next one met another call of the peers, and a wrong sum was OK.
+// Such a call once failed without taking a number: the next one met another call of the peers, and
+// a wrong sum was OK.
 TEST_P(GroupContractTest, ACallThatOneMemberRefusesIsEverybodysErrorAtOnce) {
   for (const WrongCall& wrong : kWrongCalls) {
     SCOPED_TRACE(wrong.name);
@@ -430,7 +432,7 @@ TEST_P(GroupContractTest, AbortEndsEverythingOnAllMembers) {
   });
 }
 
-// ------------------------------------------------------------------------------------- what only several members can do
+// ---------------------------------------------------------------- what only several members can do
 
 class GroupFailureTest : public ::testing::TestWithParam<int> {
  protected:

@@ -17,8 +17,9 @@ namespace lockstep::collectives {
 ///   kEnqueued -> kStarted -> kCompleted
 ///                         -> kTimedOut | kError | kAborted | kRemoteError
 ///
-/// It always reaches a final state: an abort, a dead peer or a passed deadline completes it. Held by shared_ptr because
-/// the caller and the progress thread both need it. Thread-safe. Buffers must stay alive and untouched until done().
+/// It always reaches a final state: an abort, a dead peer or a passed deadline completes it. Held
+/// by shared_ptr because the caller and the progress thread both need it. Thread-safe. Buffers must
+/// stay alive and untouched until done().
 class Work {
  public:
   enum class State : uint8_t {
@@ -47,12 +48,14 @@ class Work {
   virtual base::Status status() const = 0;
   virtual Timings timings() const = 0;
 
-  /// Blocks the calling thread until the end and returns status(). A wait of the host on every backend: after OK the output
-  /// may be read by anybody, also where a device wrote it. The op's own deadline bounds it: nobody waits for ever.
+  /// Blocks the calling thread until the end and returns status(). A wait of the host on every
+  /// backend: after OK the output may be read by anybody, also where a device wrote it. The op's
+  /// own deadline bounds it: nobody waits for ever.
   virtual base::Status Wait() = 0;
   /// Waits no longer than `at_most`; DeadlineExceeded leaves the op in flight.
   virtual base::Status WaitFor(base::Duration at_most) = 0;
-  /// Runs `callback` once when done: on the progress thread, or at once on the caller's when already done.
+  /// Runs `callback` once when done: on the progress thread, or at once on the caller's when
+  /// already done.
   virtual void OnComplete(Callback callback) = 0;
 };
 

@@ -19,9 +19,11 @@
 namespace lockstep::collectives {
 namespace {
 
-// About 3 us of pauses: longer than a cache line takes to arrive, shorter than giving up the core costs.
+// About 3 us of pauses: longer than a cache line takes to arrive, shorter than giving up the core
+// costs.
 constexpr int kSpins = 128;
-// Beyond this a waiter sleeps: a healthy peer that late is computing, and the core is better used by someone else.
+// Beyond this a waiter sleeps: a healthy peer that late is computing, and the core is better used
+// by someone else.
 constexpr base::Duration kYieldTime = std::chrono::microseconds(200);
 constexpr base::Duration kFirstSleep = std::chrono::milliseconds(1);
 constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
@@ -72,7 +74,7 @@ class HostChannel::Patience {
   base::Duration sleep_ = kFirstSleep;
 };
 
-// ---------------------------------------------------------------------------------------------------------- joining
+// ----------------------------------------------------------------------------------------- joining
 
 HostChannel::HostChannel(Config config, std::shared_ptr<Segment> segment, HostLayout layout)
     : config_(std::move(config)),
@@ -207,7 +209,7 @@ void HostChannel::ChooseSpinning() {
   spin_limit_ = cpu_count >= member_count_ ? kSpins : 0;
 }
 
-// ---------------------------------------------------------------------------------------------------------- waiting
+// ----------------------------------------------------------------------------------------- waiting
 
 void HostChannel::WakeSleepers() {
   if (control_->sleepers.load(std::memory_order_relaxed) == 0) return;
@@ -233,7 +235,8 @@ bool HostChannel::Await(const Running& run, Phase phase, int begin, int end,
   return true;
 }
 
-// All who are missing are looked at, at each look: the one that will never come may not be the first.
+// All who are missing are looked at, at each look: the one that will never come may not be the
+// first.
 template <class Reached>
 bool HostChannel::AwaitLong(const Running& run, Phase phase, int begin, int end,
                             const Reached& reached) {
@@ -286,8 +289,8 @@ void HostChannel::Sleep(base::Duration at_most, int member, const Reached& reach
 
 bool HostChannel::AwaitCounter(const Running& run, std::atomic<uint64_t> ProgressLine::* counter,
                                uint64_t target) {
-  (void)run.watch.deadline
-      .Left();  // a look: an op of many windows takes long also where no wait does
+  // A look: an op of many windows takes long also where no wait does.
+  (void)run.watch.deadline.Left();
   return AwaitAll(run, Phase::kData, [&](int member) {
     return (page(member).progress.*counter).load(std::memory_order_acquire) >= target;
   });
@@ -298,12 +301,13 @@ void HostChannel::Interrupt() {
   WakeSleepers();
 }
 
-// ---------------------------------------------------------------------------------------------------------- an op
+// ------------------------------------------------------------------------------------------- an op
 
 base::Status HostChannel::Run(const Op& op, base::OpSeq seq, const OpWatch& watch) {
   if (poisoned()) {
     const base::Status root = PoisonStatus();
-    // The op that the error is about fails with the error itself, also on a member that comes to it late.
+    // The op that the error is about fails with the error itself, also on a member that comes to it
+    // late.
     if (root.op().has_value() && root.op()->seq == seq) return root;
     return FailedBefore(root);
   }
@@ -363,8 +367,8 @@ void HostChannel::Arrive(const Running& run, uint64_t fingerprint) {
   WakeSleepers();
 }
 
-// The others hear of it when they come to this op, and not before: those before it may still end well. What they will
-// read is written before they are led to it.
+// The others hear of it when they come to this op, and not before: those before it may still end
+// well. What they will read is written before they are led to it.
 base::Status HostChannel::Refuse(const Running& run) {
   {
     const std::lock_guard<std::mutex> lock(error_mutex_);
@@ -435,9 +439,10 @@ void HostChannel::FinishSmall(const Running& run) {
   }
 }
 
-// Window w holds slice_bytes for each member, the last window its even share. Three stages run one window apart, so that
-// nobody waits for a neighbour that has only just begun: stage w+2 | reduce w+1 | gather w. A stage buffer is free for
-// window w once everybody has reduced w-2, a result buffer once everybody has gathered w-2.
+// Window w holds slice_bytes for each member, the last window its even share. Three stages run one
+// window apart, so that nobody waits for a neighbour that has only just begun: stage w+2 | reduce
+// w+1 | gather w. A stage buffer is free for window w once everybody has reduced w-2, a result
+// buffer once everybody has gathered w-2.
 bool HostChannel::ReduceWindows(const Running& run) {
   const Op& op = run.op;
   const size_t unit = DtypeBytes(op.dtype);
@@ -569,7 +574,7 @@ bool HostChannel::BroadcastWindows(const Running& run) {
   return true;
 }
 
-// ---------------------------------------------------------------------------------------------------------- failing
+// ----------------------------------------------------------------------------------------- failing
 
 base::Subject HostChannel::SubjectOf(int member, std::string call_site) const {
   const MemberCard& card = page(member).card;

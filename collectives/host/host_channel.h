@@ -26,21 +26,23 @@ namespace lockstep::collectives {
 struct OpWatch {
   /// When the op fails. May move closer while it runs: an op queued behind it is due sooner.
   const OpDeadline& deadline;
-  /// Told when a wait becomes long enough to sleep, with the member waited for, and when that is another. May be empty.
+  /// Told when a wait becomes long enough to sleep, with the member waited for, and when that is
+  /// another. May be empty.
   std::function<void(int member)> on_long_wait;
 };
 
-/// One member's end of a group's shared memory (host_layout.h): joins it, executes one op at a time, and carries the first
-/// error to all members. Blocking; knows nothing of queues and threads.
+/// One member's end of a group's shared memory (host_layout.h): joins it, executes one op at a
+/// time, and carries the first error to all members. Blocking; knows nothing of queues and threads.
 ///
-/// An op is: look for poison, put the inputs (when small) and the call's fingerprint into my arrival line, wait for
-/// everybody's, compare fingerprints, then move data. Larger inputs go through staging windows in a pipeline: a member
-/// stages the slices of the others, reduces its own slice in rank order (its own input is never staged), and gathers the
-/// other slices' results.
+/// An op is: look for poison, put the inputs (when small) and the call's fingerprint into my
+/// arrival line, wait for everybody's, compare fingerprints, then move data. Larger inputs go
+/// through staging windows in a pipeline: a member stages the slices of the others, reduces its own
+/// slice in rank order (its own input is never staged), and gathers the other slices' results.
 ///
-/// Waiting: spin for some microseconds where every member can have a core of its own, then yield, then sleep on a futex
-/// with a bounded timeout. A wake-up is not made with a full fence (it would cost more than small ops do), so one may be
-/// lost in theory; the timeout bounds that to milliseconds, in waits that were already long.
+/// Waiting: spin for some microseconds where every member can have a core of its own, then yield,
+/// then sleep on a futex with a bounded timeout. A wake-up is not made with a full fence (it would
+/// cost more than small ops do), so one may be lost in theory; the timeout bounds that to
+/// milliseconds, in waits that were already long.
 ///
 /// Threads: Run() from one thread at a time; Poison(), Interrupt() from any.
 class HostChannel {
@@ -66,10 +68,10 @@ class HostChannel {
   /// Tells the others that this member is gone; those that need it fail at once.
   ~HostChannel();
 
-  /// Executes `op`, number `seq` (from 1, without gaps). Errors: FailedPrecondition (kUsage) - the members' calls differ, or
-  /// another member refused its own; `op.refusal` - which the others then hear of;
-  /// DeadlineExceeded - the missing members are blamed; Unavailable (kPeerDead) - a needed member has left; Aborted -
-  /// poisoned before, or interrupted.
+  /// Executes `op`, number `seq` (from 1, without gaps). Errors: FailedPrecondition (kUsage) - the
+  /// members' calls differ, or another member refused its own; `op.refusal` - which the others then
+  /// hear of; DeadlineExceeded - the missing members are blamed; Unavailable (kPeerDead) - a needed
+  /// member has left; Aborted - poisoned before, or interrupted.
   base::Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch);
 
   /// Poisons the group on all members, unless it is already.
@@ -96,7 +98,8 @@ class HostChannel {
   base::Status Refuse(const Running& run);
   bool AwaitArrivals(const Running& run);
   bool FingerprintsAgree(const Running& run);
-  /// True when `member`, who has come to the op, refused its own call; that is the group's error then.
+  /// True when `member`, who has come to the op, refused its own call; that is the group's error
+  /// then.
   bool AdoptRefusal(const Running& run, int member);
 
   bool Move(const Running& run);
@@ -105,8 +108,8 @@ class HostChannel {
   bool GatherWindows(const Running& run);
   bool BroadcastWindows(const Running& run);
 
-  /// Waits until `reached(member)` for each of [begin, end) but myself. False: the group's poison says why, or this member
-  /// was interrupted.
+  /// Waits until `reached(member)` for each of [begin, end) but myself. False: the group's poison
+  /// says why, or this member was interrupted.
   template <class Reached>
   bool Await(const Running& run, Phase phase, int begin, int end, const Reached& reached);
   template <class Reached>
@@ -126,7 +129,8 @@ class HostChannel {
   bool FailMismatch(const Running& run);
   void FailDeadline(const Running& run, Phase phase, const Members& missing);
   void FailLeft(const Running& run, Phase phase, const Members& left);
-  /// Makes my SharedError the group's, unless another was first. It says `error`, unless it says one already.
+  /// Makes my SharedError the group's, unless another was first. It says `error`, unless it says
+  /// one already.
   void PublishError(const base::Status& error, const Running* run, const Members& blamed);
   void WriteError(const base::Status& error, const Running* run, const Members& blamed);
   void NameError(int member);

@@ -148,7 +148,8 @@ HostGroup::HostGroup(Config config, std::unique_ptr<HostChannel> channel)
 
 HostGroup::~HostGroup() {
   if (!owner()) {
-    // A forked child: the parent's group, threads and locks are not ours to end. What is private to us leaks, by intent.
+    // A forked child: the parent's group, threads and locks are not ours to end. What is private to
+    // us leaks, by intent.
     (void)channel_.release();
     (void)new std::shared_ptr<OpQueue>(std::move(queue_));
     return;
@@ -217,7 +218,8 @@ std::shared_ptr<Work> HostGroup::Barrier(OpOptions options) {
 
 std::shared_ptr<Work> HostGroup::Submit(Op op, base::Status valid) {
   if (!owner()) {
-    // The parent's queue may be locked for ever in this copy of its memory: a queue of its own carries the answer.
+    // The parent's queue may be locked for ever in this copy of its memory: a queue of its own
+    // carries the answer.
     const auto fresh = std::make_shared<OpQueue>(nullptr, nullptr, true);
     return fresh->Refuse(
         std::move(op),

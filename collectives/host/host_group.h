@@ -19,16 +19,20 @@
 
 namespace lockstep::collectives {
 
-/// The Group of ranks on one machine, over shared memory. Any number may exist; a process may hold several members of
-/// one group (tests run ranks as threads). It checks the caller's arguments, queues ops (OpQueue), executes them
-/// (HostChannel) and records them (Recorder).
+/// The Group of ranks on one machine, over shared memory. Any number may exist; a process may hold
+/// several members of one group (tests run ranks as threads). It checks the caller's arguments,
+/// queues ops (OpQueue), executes them (HostChannel) and records them (Recorder).
 ///
-/// Dtypes: AllReduce of f32, f64 and the integers with sum, prod, min, max, avg, and on integers band, bor, bxor; the
-/// other ops move bytes and take every dtype. At most kMaxHostMembers members. Memory: about 1.2 MiB a member for 8
-/// members, touched as used. In a forked child every op is FailedPrecondition and destruction touches nothing shared.
+/// Dtypes: AllReduce of f32, f64 and the integers with sum, prod, min, max, avg, and on integers
+/// band, bor, bxor; the other ops move bytes and take every dtype. At most kMaxHostMembers members.
+/// Memory: about 1.2 MiB a member for 8 members, touched as used. In a forked child every op is
+/// FailedPrecondition and destruction touches nothing shared.
 ///
 ///   LocalSegments segments;                       // or the agent's
-///   ASSIGN_OR_RETURN(auto group, HostGroup::Create({.name = "world", .rank = GroupRank(0), .world_ranks = {...}}, segments));
+///   ASSIGN_OR_RETURN(auto group, HostGroup::Create({.name = "world",
+///                                                   .rank = GroupRank(0),
+///                                                   .world_ranks = {...}},
+///                                                  segments));
 ///   RETURN_IF_ERROR(group->AllReduce(in, out, Reduction::kSum)->Wait());
 class HostGroup final : public Group {
  public:
@@ -46,8 +50,9 @@ class HostGroup final : public Group {
     Recorder* recorder = nullptr;  // outlives the group; null records nothing
   };
 
-  /// Collective: every member calls it. Blocks until all have come. A group of one needs no segment and no other.
-  /// Errors: InvalidArgument - rank outside of the members, or too many members; those of HostChannel::Join.
+  /// Collective: every member calls it. Blocks until all have come. A group of one needs no segment
+  /// and no other. Errors: InvalidArgument - rank outside of the members, or too many members;
+  /// those of HostChannel::Join.
   static base::Result<std::unique_ptr<HostGroup>> Create(Config config, SegmentSource& segments);
   ~HostGroup() override;
 

@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// all_reduce of f32 sums, out of place with plain buffers, as rank 0 sees it. Ranks are threads: what passes between them
-// is the same memory as between processes.
+// all_reduce of f32 sums, out of place with plain buffers, as rank 0 sees it. Ranks are threads:
+// what passes between them is the same memory as between processes.
 #include <benchmark/benchmark.h>
 
 #include <thread>

@@ -2,18 +2,20 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_HOST_LAYOUT_H_
 #define LOCKSTEP_COLLECTIVES_HOST_HOST_LAYOUT_H_
 
-/// The bytes that the members of a host group share. Fresh memory is all zero, which is the valid first state.
+/// The bytes that the members of a host group share. Fresh memory is all zero, which is the valid
+/// first state.
 ///
 ///   segment := Control, MemberPage[n], Payload[n]
 ///   Payload := small[2] of kSmallBytes, stage[2] of n slices, result[2] of one slice
 ///
-/// Every word but those of Control has one writer, the member whose page it is in, and lies in a cache line that only
-/// that member writes. Two of everything (by the parity of the op's or the window's number) is enough: a member can be at
-/// most one arrival ahead of another, since an op starts with everybody's arrival.
+/// Every word but those of Control has one writer, the member whose page it is in, and lies in a
+/// cache line that only that member writes. Two of everything (by the parity of the op's or the
+/// window's number) is enough: a member can be at most one arrival ahead of another, since an op
+/// starts with everybody's arrival.
 ///
-/// Example, all_reduce of 3 floats as op 5 with n = 2: each member fills ops[1], puts its 12 bytes and the fingerprint
-/// into arrival[1] and then stores arrival[1].seq = 5; each spins until the other's arrival[1].seq is 5, compares the
-/// fingerprints, and adds the two payloads in rank order.
+/// Example, all_reduce of 3 floats as op 5 with n = 2: each member fills ops[1], puts its 12 bytes
+/// and the fingerprint into arrival[1] and then stores arrival[1].seq = 5; each spins until the
+/// other's arrival[1].seq is 5, compares the fingerprints, and adds the two payloads in rank order.
 
 #include <atomic>
 #include <cstddef>
@@ -30,13 +32,15 @@ inline constexpr size_t kSmallBytes = 8 * 1024;
 /// A member's staging half stays under a quarter of a 2 MiB second-level cache.
 inline constexpr size_t kMaxSliceBytes = 64 * 1024;
 inline constexpr size_t kMaxStageBytes = 512 * 1024;
-/// Windows are numbered through the group's life, from here, so that "two windows ago" is never negative.
+/// Windows are numbered through the group's life, from here, so that "two windows ago" is never
+/// negative.
 inline constexpr uint64_t kFirstWindow = 2;
 inline constexpr size_t kCallSiteBytes = 40;
-inline constexpr int kMaxBlamed =
-    8;  // members named with their call sites; further ones only counted
+/// Members named with their call sites; further ones are only counted.
+inline constexpr int kMaxBlamed = 8;
 
-/// What a member says when it comes to an op: one cache line, so a peer that sees `seq` has the rest with it.
+/// What a member says when it comes to an op: one cache line, so a peer that sees `seq` has the
+/// rest with it.
 struct alignas(kCacheLine) ArrivalLine {
   std::atomic<uint64_t> seq;  // 0 = never; stored last
   uint64_t fingerprint;       // kRefusedFingerprint: my call was wrong, and my SharedError says how
@@ -53,12 +57,13 @@ struct alignas(kCacheLine) OpCard {
   char call_site[kCallSiteBytes];
 };
 
-/// How far a member is with windows; each counts the windows that it is through with, and only grows.
+/// How far a member is with windows; each counts the windows that it is through with, and only
+/// grows.
 struct alignas(kCacheLine) ProgressLine {
-  std::atomic<uint64_t> staged;  // my inputs of windows below lie in my stage
-  std::atomic<uint64_t>
-      reduced;  // I need nobody's stage of windows below; my result of them is there
-  std::atomic<uint64_t> gathered;  // I need nobody's result of windows below
+  // Of windows below ...
+  std::atomic<uint64_t> staged;    // my inputs lie in my stage
+  std::atomic<uint64_t> reduced;   // I need nobody's stage; my result is there
+  std::atomic<uint64_t> gathered;  // I need nobody's result
 };
 
 enum class MemberState : uint32_t { kAbsent = 0, kJoining = 1, kJoined = 2, kLeft = 3 };
@@ -73,11 +78,12 @@ struct alignas(kCacheLine) MemberCard {
   int32_t member_count;
   int32_t world_rank;
   int64_t pid;
-  uint64_t
-      cpus[16];  // affinity mask: the members together find out whether each has a core of its own
+  // Affinity mask: the members together find out whether each has a core of its own.
+  uint64_t cpus[16];
 };
 
-/// Why the group is poisoned, as the member that poisoned it saw it. Plain data: written before Control::poison names it.
+/// Why the group is poisoned, as the member that poisoned it saw it. Plain data: written before
+/// Control::poison names it.
 struct alignas(kCacheLine) SharedError {
   struct Blamed {
     int32_t member;
@@ -101,10 +107,11 @@ struct alignas(4096) MemberPage {
   SharedError error;
 };
 
-/// Written by anybody, rarely. On lines of their own: all members poll `poison`, and it stays in their caches.
+/// Written by anybody, rarely. On lines of their own: all members poll `poison`, and it stays in
+/// their caches.
 struct alignas(4096) Control {
-  alignas(kCacheLine)
-      std::atomic<uint32_t> poison;  // 0, or 1 + the member whose SharedError counts; set once
+  // 0, or 1 + the member whose SharedError counts; set once.
+  alignas(kCacheLine) std::atomic<uint32_t> poison;
   alignas(kCacheLine) std::atomic<uint32_t> sleepers;  // members in futex wait on `bell`
   std::atomic<uint32_t> bell;
 };
@@ -120,7 +127,8 @@ class HostLayout {
   explicit HostLayout(int member_count)
       : member_count_(static_cast<size_t>(member_count)), slice_bytes_(SliceBytes(member_count_)) {}
 
-  /// Bytes that one member reduces in one window; the stage of a window holds one slice for each member.
+  /// Bytes that one member reduces in one window; the stage of a window holds one slice for each
+  /// member.
   size_t slice_bytes() const { return slice_bytes_; }
   size_t stage_bytes() const { return slice_bytes_ * member_count_; }
   size_t payload_bytes() const {

@@ -12,8 +12,9 @@
 
 namespace lockstep::collectives {
 
-/// Segments for members that are threads of one process: one per {group, epoch}, mapped once, so that the thread
-/// sanitizer sees every access. Lives while groups are being made from it. Thread-safe.
+/// Segments for members that are threads of one process: one per {group, epoch}, mapped once, so
+/// that the thread sanitizer sees every access. Lives while groups are being made from it.
+/// Thread-safe.
 class LocalSegments final : public SegmentSource {
  public:
   base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,

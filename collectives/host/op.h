@@ -19,8 +19,9 @@ inline constexpr base::Duration kMaxTimeout = std::chrono::hours(10 * 365 * 24);
 /// The fingerprint of a call that its own member refused: equal to no other.
 inline constexpr uint64_t kRefusedFingerprint = ~uint64_t{0};
 
-/// One collective call as a backend executes it. Its arguments were found valid on this member, or `refusal` says why not:
-/// it is still an op of the group, with its number, so that the ops after it meet their like on the other members.
+/// One collective call as a backend executes it. Its arguments were found valid on this member, or
+/// `refusal` says why not: it is still an op of the group, with its number, so that the ops after
+/// it meet their like on the other members.
 struct Op {
   OpKind kind = OpKind::kNone;
   Dtype dtype = Dtype::kU8;
@@ -41,8 +42,8 @@ struct Op {
 /// "all_reduce(f32, sum, 1024)".
 std::string DescribeOp(OpKind kind, Dtype dtype, Reduction reduction, int root, uint64_t count);
 
-/// Equal on all members exactly when they make the same call as the same op of the same group and epoch; never
-/// kRefusedFingerprint.
+/// Equal on all members exactly when they make the same call as the same op of the same group and
+/// epoch; never kRefusedFingerprint.
 uint64_t FingerprintOf(const Op& op, base::GroupId group, base::Round epoch, base::OpSeq seq);
 
 }  // namespace lockstep::collectives

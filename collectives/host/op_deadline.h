@@ -10,8 +10,9 @@
 
 namespace lockstep::collectives {
 
-/// When the op in progress must have ended: at its own deadline, or at that of an op queued behind it, whichever is first.
-/// Thread-safe: whoever queues an op brings it forward while another thread waits by it.
+/// When the op in progress must have ended: at its own deadline, or at that of an op queued behind
+/// it, whichever is first. Thread-safe: whoever queues an op brings it forward while another thread
+/// waits by it.
 class OpDeadline {
  public:
   struct Due {
@@ -35,7 +36,8 @@ class OpDeadline {
     const std::lock_guard<std::mutex> lock(mutex_);
     return due_;
   }
-  /// Looks at the clock, as a waiter must every few milliseconds (AwakeClock). Negative once it has passed.
+  /// Looks at the clock, as a waiter must every few milliseconds (AwakeClock). Negative once it has
+  /// passed.
   base::Duration Left() const { return due().at - clock_.Now(); }
 
  private:

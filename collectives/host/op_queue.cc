@@ -240,7 +240,8 @@ void OpQueue::Close(const base::Status& reason) {
   thread_wake_.notify_one();
   std::thread thread = std::move(thread_);
   lock.unlock();
-  // The last owner of a group may be a callback on its own progress thread, which then ends by itself.
+  // The last owner of a group may be a callback on its own progress thread, which then ends by
+  // itself.
   if (thread.get_id() == std::this_thread::get_id()) {
     thread.detach();
   } else if (thread.joinable()) {

@@ -68,14 +68,15 @@ class QueuedWork final : public Work, public std::enable_shared_from_this<Queued
   std::vector<Callback> callbacks_;
 };
 
-/// Runs the ops of one group one after the other, in the order they came, on whichever thread is best: a caller that
-/// waits executes what is queued on its own thread, because handing it to another one and back costs two context switches
-/// (about 60 us here) against ops of one; everything else is the progress thread's: a second op queued behind one, a
-/// callback, a bounded wait, polling, or an op that nobody has begun to wait for within kPatience.
+/// Runs the ops of one group one after the other, in the order they came, on whichever thread is
+/// best: a caller that waits executes what is queued on its own thread, because handing it to
+/// another one and back costs two context switches (about 60 us here) against ops of one;
+/// everything else is the progress thread's: a second op queued behind one, a callback, a bounded
+/// wait, polling, or an op that nobody has begun to wait for within kPatience.
 ///
-/// The progress thread starts with the first op and looks in once every kPatience while ops come, so that queueing
-/// a lone op costs no wake-up; after kIdleLooks quiet looks, and while another thread executes an op, it sleeps until it is
-/// told.
+/// The progress thread starts with the first op and looks in once every kPatience while ops come,
+/// so that queueing a lone op costs no wake-up; after kIdleLooks quiet looks, and while another
+/// thread executes an op, it sleeps until it is told.
 ///
 /// Thread-safe. Held by shared_ptr, since Works and the progress thread may outlive the group.
 class OpQueue : public std::enable_shared_from_this<OpQueue> {
@@ -96,14 +97,16 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   ~OpQueue();
 
   std::shared_ptr<QueuedWork> MakeWork(Op op);
-  /// Queues what MakeWork made; its number is the next in order. Blocks: while more than kMaxQueued are in flight,
-  /// executing some of them meanwhile; their deadlines, and that of `work`, bound it.
+  /// Queues what MakeWork made; its number is the next in order. Blocks: while more than kMaxQueued
+  /// are in flight, executing some of them meanwhile; their deadlines, and that of `work`, bound
+  /// it.
   void Enqueue(const std::shared_ptr<QueuedWork>& work);
   /// A Work that was never queued, with the error that kept it from that.
   std::shared_ptr<Work> Refuse(Op op, base::Status error);
 
-  /// Ends everything queued with `reason` and waits for the op in progress, which the owner has interrupted. Callbacks
-  /// have run when it returns, unless it is called from one. Nothing executes afterwards.
+  /// Ends everything queued with `reason` and waits for the op in progress, which the owner has
+  /// interrupted. Callbacks have run when it returns, unless it is called from one. Nothing
+  /// executes afterwards.
   void Close(const base::Status& reason);
 
  private:

@@ -9,7 +9,8 @@
 namespace lockstep::collectives {
 namespace {
 
-// A T anywhere in memory: buffers of callers need no alignment, and the vector units need none either.
+// A T anywhere in memory: buffers of callers need no alignment, and the vector units need none
+// either.
 template <class T>
 struct Unaligned {
   typedef T type __attribute__((aligned(1), may_alias));
@@ -17,7 +18,8 @@ struct Unaligned {
 template <class T>
 using At = typename Unaligned<T>::type;
 
-// Signed overflow is undefined and narrow integers promote: both are computed in an unsigned type that wraps.
+// Signed overflow is undefined and narrow integers promote: both are computed in an unsigned type
+// that wraps.
 template <class T, bool = std::is_integral_v<T>>
 struct WideOf {
   using type = T;
@@ -102,7 +104,8 @@ void Reduce(std::byte* out, const std::byte* const* in, int source_count, size_t
       to[i] = Finish<Op, T>(Op::template Combine<T>(first[i], second[i]), 2);
     return;
   }
-  // Sums go to a block in the first-level cache first, because `to` may be a source that is still to be read.
+  // Sums go to a block in the first-level cache first, because `to` may be a source that is still
+  // to be read.
   constexpr size_t kBlock = 4096 / sizeof(T);
   T block[kBlock];
   for (size_t begin = 0; begin < count; begin += kBlock) {

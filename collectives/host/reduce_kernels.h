@@ -8,10 +8,10 @@
 
 namespace lockstep::collectives {
 
-/// out[i] = ((in[0][i] op in[1][i]) op in[2][i]) ..., always in this order, so that every rank and every run gets the same
-/// bits. Pointers need no alignment; `out` may be one of `in`, but may not overlap any of them otherwise.
-/// Integers wrap around; kAverage divides the sum by source_count (integers truncate towards zero); kMin and kMax of
-/// a NaN keep the earlier source's value.
+/// out[i] = ((in[0][i] op in[1][i]) op in[2][i]) ..., always in this order, so that every rank and
+/// every run gets the same bits. Pointers need no alignment; `out` may be one of `in`, but may not
+/// overlap any of them otherwise. Integers wrap around; kAverage divides the sum by source_count
+/// (integers truncate towards zero); kMin and kMax of a NaN keep the earlier source's value.
 using ReduceKernel = void (*)(std::byte* out, const std::byte* const* in, int source_count,
                               size_t count);
 

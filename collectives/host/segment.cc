@@ -36,7 +36,8 @@ base::Result<std::shared_ptr<Segment>> Segment::Anonymous(size_t bytes) {
   return MapMemory(-1, MAP_SHARED | MAP_ANONYMOUS, bytes);
 }
 
-// In a forked child nothing is mapped at data_, and groups are never destroyed there (HostGroup leaks them).
+// In a forked child nothing is mapped at data_, and groups are never destroyed there (HostGroup
+// leaks them).
 Segment::~Segment() { munmap(data_, bytes_); }
 
 }  // namespace lockstep::collectives

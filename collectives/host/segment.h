@@ -12,8 +12,9 @@
 
 namespace lockstep::collectives {
 
-/// Shared memory that the members of one group on one machine map, zeroed when made. Left out of forked children
-/// (MADV_DONTFORK): a data loader can never write its parent's group. Thread-safe: it only holds a place and a size.
+/// Shared memory that the members of one group on one machine map, zeroed when made. Left out of
+/// forked children (MADV_DONTFORK): a data loader can never write its parent's group. Thread-safe:
+/// it only holds a place and a size.
 class Segment {
  public:
   /// Maps `bytes` of `fd`, which may be closed afterwards. Errors: DataLoss - it has fewer; mmap's.
@@ -33,7 +34,8 @@ class Segment {
   const size_t bytes_;
 };
 
-/// What a member asks for. All members of a group name the same group, epoch, size and bytes and get the same memory.
+/// What a member asks for. All members of a group name the same group, epoch, size and bytes and
+/// get the same memory.
 struct SegmentRequest {
   base::GroupId group;
   base::Round epoch;
@@ -42,16 +44,17 @@ struct SegmentRequest {
   size_t bytes = 0;
 };
 
-/// Where groups get their memory: from the agent in life, from LocalSegments when ranks are threads.
+/// Where groups get their memory: from the agent in life, from LocalSegments when ranks are
+/// threads.
 class SegmentSource {
  public:
   virtual ~SegmentSource() = default;
 
-  /// Does not wait for the other members. The segment is shared, since thread members map it once together. Once every
-  /// member has it the source forgets it: who asks then gets another.
-  /// Blocks: at most `timeout`. Errors: FailedPrecondition - another epoch, or other members asked for another
-  /// size; AlreadyExists - another process asks for this rank; ResourceExhausted - too many or too large; Unavailable - no
-  /// answer.
+  /// Does not wait for the other members. The segment is shared, since thread members map it once
+  /// together. Once every member has it the source forgets it: who asks then gets another.
+  /// Blocks: at most `timeout`. Errors: FailedPrecondition - another epoch, or other members asked
+  /// for another size; AlreadyExists - another process asks for this rank; ResourceExhausted - too
+  /// many or too large; Unavailable - no answer.
   virtual base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
                                                       base::Duration timeout) = 0;
 };

@@ -1,20 +1,22 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_
 #define LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_
-/* The recorder ring of one rank: what each of its collectives was and how far it came. Memory of the agent, written by the
- * rank's process, readable at any time: while the rank computes, is stopped, or is dead. Plain C, so that the shims over
- * MPI and NCCL can write it too.
+/* The recorder ring of one rank: what each of its collectives was and how far it came. Memory of
+ * the agent, written by the rank's process, readable at any time: while the rank computes, is
+ * stopped, or is dead. Plain C, so that the shims over MPI and NCCL can write it too.
  *
  *   ring   := header (4096 bytes), slot[slot_count]
  *   slot   := lock, index, body; 192 bytes
  *
- * A slot belongs to one record from its first write until record index + slot_count takes it over. Its lock is a
- * sequence lock: odd while someone writes. Writers go from even to odd by compare-and-swap, so a late update of a
- * record that was overtaken finds another index and leaves the slot alone. Readers copy the slot between two equal even
- * values of the lock. All 8-byte words are read and written atomically, little endian.
+ * A slot belongs to one record from its first write until record index + slot_count takes it over.
+ * Its lock is a sequence lock: odd while someone writes. Writers go from even to odd by
+ * compare-and-swap, so a late update of a record that was overtaken finds another index and leaves
+ * the slot alone. Readers copy the slot between two equal even values of the lock. All 8-byte words
+ * are read and written atomically, little endian.
  *
- * Worked example: the 5th op of a rank is record index 4 in slot 4. Enqueued: lock 0 -> 1, words, lock 2, state ENQUEUED.
- * Started: lock 3, t_started, lock 4. Ended: lock 5, t_ended, state COMPLETED, lock 6. */
+ * Worked example: the 5th op of a rank is record index 4 in slot 4. Enqueued: lock 0 -> 1, words,
+ * lock 2, state ENQUEUED. Started: lock 3, t_started, lock 4. Ended: lock 5, t_ended, state
+ * COMPLETED, lock 6. */
 
 #include <stdint.h>
 
@@ -92,8 +94,8 @@ struct lockstep_ring_header {
   char boot_id[40];
   /* By the rank's process when it attaches: */
   int64_t pid;
-  uint64_t
-      process_start_ticks; /* field 22 of /proc/PID/stat: with host and boot id it names a process for good */
+  /* Field 22 of /proc/PID/stat: with host and boot id it names a process for good. */
+  uint64_t process_start_ticks;
   uint64_t attached_monotonic_ns;
   uint64_t attached_wall_ns; /* the same instant: converts the records' times for people */
 };

@@ -20,13 +20,15 @@
 namespace lockstep::collectives {
 namespace {
 
-// Words are release stores, so that none of them can become visible before the odd lock; free on x86.
+// Words are release stores, so that none of them can become visible before the odd lock; free on
+// x86.
 template <class T>
 void Store(T& word, T value) {
   std::atomic_ref<T>(word).store(value, std::memory_order_release);
 }
 
-// Small fields share words with others: the word is changed as a whole, by the slot's lock holder alone.
+// Small fields share words with others: the word is changed as a whole, by the slot's lock holder
+// alone.
 template <class T>
 void StoreInWord(lockstep_record& slot, size_t offset, T value) {
   uint64_t& word = reinterpret_cast<uint64_t*>(&slot)[offset / 8];
@@ -132,7 +134,8 @@ base::Result<std::unique_ptr<Recorder>> Recorder::Create(const base::UniqueFd& f
   return std::unique_ptr<Recorder>(new Recorder(memory, bytes, slot_count));
 }
 
-// Null when the slot is being written by another thread or, for an update, was overtaken by a later record.
+// Null when the slot is being written by another thread or, for an update, was overtaken by a later
+// record.
 lockstep_record* Recorder::LockSlot(uint64_t index, bool claim) {
   auto* const slots =
       reinterpret_cast<lockstep_record*>(static_cast<char*>(memory_) + LOCKSTEP_RING_HEADER_BYTES);
@@ -215,7 +218,8 @@ void Recorder::WaitsFor(Ticket ticket, base::Rank rank) {
   UnlockSlot(*slot);
 }
 
-// An op that ended well waits for nobody; one that failed keeps the name of whom it last waited for.
+// An op that ended well waits for nobody; one that failed keeps the name of whom it last waited
+// for.
 void Recorder::Ended(Ticket ticket, lockstep_record_state state, uint64_t bytes_done,
                      base::SteadyTime now) {
   if (!ticket.valid || !usable()) return;

@@ -35,12 +35,14 @@ constexpr size_t RingBytes(uint32_t slot_count = LOCKSTEP_RING_DEFAULT_SLOTS) {
 /// Makes fresh zeroed memory of RingBytes(slot_count) a ring, by writing its header.
 void FormatRing(const RingIdentity& identity, uint32_t slot_count, lockstep_ring_header& header);
 
-/// A rank's hand on its ring: one record per op, updated as the op proceeds. One per process, held by whoever attached
-/// (Session); groups borrow it. A forked child's calls do nothing: the mapping is not inherited, and a guard page tells
-/// child from parent. Thread-safe, never blocks; each call costs some 10 ns (recorder_benchmark).
+/// A rank's hand on its ring: one record per op, updated as the op proceeds. One per process, held
+/// by whoever attached (Session); groups borrow it. A forked child's calls do nothing: the mapping
+/// is not inherited, and a guard page tells child from parent. Thread-safe, never blocks; each call
+/// costs some 10 ns (recorder_benchmark).
 class Recorder {
  public:
-  /// A begun record. Of a recorder that is absent or in a forked child: empty, and updates of it do nothing.
+  /// A begun record. Of a recorder that is absent or in a forked child: empty, and updates of it do
+  /// nothing.
   struct Ticket {
     uint64_t index = 0;
     bool valid = false;
@@ -66,9 +68,10 @@ class Recorder {
     const char* tag = "";
   };
 
-  /// Maps the ring in `fd` (which may be closed afterwards) and signs it with this process's identity, unless another
-  /// process that still lives has: a helper that inherited the rank's cookie is not the rank.
-  /// Errors: DataLoss - not a ring, or its size contradicts its header; FailedPrecondition - another layout version.
+  /// Maps the ring in `fd` (which may be closed afterwards) and signs it with this process's
+  /// identity, unless another process that still lives has: a helper that inherited the rank's
+  /// cookie is not the rank. Errors: DataLoss - not a ring, or its size contradicts its header;
+  /// FailedPrecondition - another layout version.
   static base::Result<std::unique_ptr<Recorder>> Create(const base::UniqueFd& fd);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -95,7 +98,8 @@ class Recorder {
   lockstep_fork_guard guard_;
 };
 
-/// "train.cc:42" into `text`, cut to `capacity` with its terminator: the last component of `file`. About 20 ns.
+/// "train.cc:42" into `text`, cut to `capacity` with its terminator: the last component of `file`.
+/// About 20 ns.
 void FormatCallSite(const char* file, uint32_t line, char* text, size_t capacity);
 
 }  // namespace lockstep::collectives

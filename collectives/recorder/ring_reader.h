@@ -38,10 +38,11 @@ struct RingContent {
   uint64_t torn_count = 0;  // slots left out: in the middle of a write, or not a possible record
 };
 
-/// Reads a ring from memory that its writer may be changing, or that stopped in the middle of a change, or that is not a ring
-/// at all (a foreign file, a damaged copy). Stateless; callable from any thread; looks only at `memory`, which needs the
-/// alignment of a word. A ring cut short gives the records that are there.
-/// Errors: DataLoss - no header, or not a ring's; FailedPrecondition - another layout version.
+/// Reads a ring from memory that its writer may be changing, or that stopped in the middle of a
+/// change, or that is not a ring at all (a foreign file, a damaged copy). Stateless; callable from
+/// any thread; looks only at `memory`, which needs the alignment of a word. A ring cut short gives
+/// the records that are there. Errors: DataLoss - no header, or not a ring's; FailedPrecondition -
+/// another layout version.
 base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory);
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory);
 

@@ -25,8 +25,9 @@
 
 namespace lockstep::collectives::testing {
 
-/// Runs ranks as forked processes, each with its member of one host group, for tests that stop or kill them. Start it from
-/// a process with one thread. Confined to the test's thread; what is left of the gang ends with it.
+/// Runs ranks as forked processes, each with its member of one host group, for tests that stop or
+/// kill them. Start it from a process with one thread. Confined to the test's thread; what is left
+/// of the gang ends with it.
 class ProcessGang {
  public:
   /// What the ranks and the test tell each other.
@@ -35,7 +36,8 @@ class ProcessGang {
     std::atomic<int> go{0};
   };
 
-  /// `body` on every rank, whose group's ops have `timeout`. A rank's process ends with 0 when nothing failed in it.
+  /// `body` on every rank, whose group's ops have `timeout`. A rank's process ends with 0 when
+  /// nothing failed in it.
   ProcessGang(int size, base::Duration timeout, const std::function<void(Group&, Board&)>& body)
       : board_(new(SharedMemory(sizeof(Board))) Board) {
     OneSegment segments;

@@ -16,8 +16,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// Runs ranks as threads of this process, each with its member of one host group over shared memory that all of them
-/// see. Confined to the test's thread.
+/// Runs ranks as threads of this process, each with its member of one host group over shared memory
+/// that all of them see. Confined to the test's thread.
 ///
 ///   ThreadGang(4).Run([](Group& group) { ASSERT_OK(group.Barrier()->Wait()); });
 class ThreadGang {
@@ -53,8 +53,8 @@ class ThreadGang {
     return HostGroup::Create(ConfigFor(rank, ++attempts_[static_cast<size_t>(rank)]), segments_);
   }
 
-  /// `body` on every rank's thread, with its member; the members end when all bodies have (else a body that is done
-  /// first would tell the others that it left).
+  /// `body` on every rank's thread, with its member; the members end when all bodies have (else a
+  /// body that is done first would tell the others that it left).
   void Run(const std::function<void(Group&)>& body) {
     std::vector<std::unique_ptr<HostGroup>> members(static_cast<size_t>(size_));
     std::vector<std::thread> threads;

@@ -3,7 +3,7 @@
 // Trains a small CNN on Fashion-MNIST, on as many ranks as it is started on. Killed at any moment
 // and started again with the same checkpoint directory, it ends with the same weights as if nothing
 // had happened.
-//   lockstep run -np 4 --max-restarts 3 --checkpoint-dir /tmp/f bazel-bin/examples/fashion_mnist/train
+// lockstep run -np 4 --max-restarts 3 --checkpoint-dir state bazel-bin/examples/fashion_mnist/train
 #include <gflags/gflags.h>
 #include <torch/nn/functional/loss.h>
 #include <torch/nn/module.h>

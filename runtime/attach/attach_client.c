@@ -84,8 +84,8 @@ static int send_by(int socket, const void* message, size_t length, int64_t deadl
   }
 }
 
-/* A peer that closes without having read everything makes the next receive say ECONNRESET, once and before what it had
- * sent: why it refused us, for one. */
+/* A peer that closes without having read everything makes the next receive say ECONNRESET, once and
+ * before what it had sent: why it refused us, for one. */
 static ssize_t receive_past_reset(int socket, struct msghdr* envelope) {
   int resets = 0;
   for (;;) {
@@ -94,7 +94,8 @@ static ssize_t receive_past_reset(int socket, struct msghdr* envelope) {
   }
 }
 
-/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is there. */
+/* Takes one message and the descriptor with it, if any (else *fd = -1). BUSY when nothing is
+ * there. */
 static int receive_now(int socket, union lockstep_attach_message* message, size_t* length,
                        int* fd) {
   union {
@@ -167,8 +168,7 @@ static int receive_by(lockstep_attach* client, int wanted, int64_t deadline_ms,
     if (result != LOCKSTEP_ATTACH_OK && errno == EMFILE) {
       return fail(error, result, errno,
                   "receiving a descriptor from the agent: this process has as many open as "
-                  "RLIMIT_NOFILE allows (raise it: "
-                  "ulimit -n N)");
+                  "RLIMIT_NOFILE allows (raise it: ulimit -n N)");
     }
     if (result != LOCKSTEP_ATTACH_OK) return fail(error, result, errno, "receiving from the agent");
     const char* const wrong =
@@ -196,8 +196,7 @@ static int connect_to(const char* path, int* out, struct lockstep_attach_error* 
   const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return fail(error, LOCKSTEP_ATTACH_SYSTEM, errno, "making a socket for the agent");
   if (connect(fd, (const struct sockaddr*)&address, sizeof address) != 0) {
-    const int reason =
-        errno; /* EAGAIN: the agent's queue of callers is full; the caller tries again */
+    const int reason = errno; /* EAGAIN: the agent's queue of callers is full: the caller retries */
     close(fd);
     return fail(error, reason == EAGAIN ? LOCKSTEP_ATTACH_BUSY : LOCKSTEP_ATTACH_SYSTEM, reason,
                 "connecting to the agent at %s", path);
@@ -279,7 +278,8 @@ int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_
 void lockstep_attach_close(lockstep_attach* client) {
   if (client == NULL) return;
   close(client->socket);
-  /* In a child the mutex may be held for ever by a thread that was not copied; destroying it would be undefined. */
+  /* In a child the mutex may be held for ever by a thread that was not copied; destroying it would
+   * be undefined. */
   if (lockstep_fork_guard_is_owner(&client->guard)) pthread_mutex_destroy(&client->mutex);
   lockstep_fork_guard_free(&client->guard);
   free(client);
@@ -355,7 +355,8 @@ static void drain(lockstep_attach* client) {
     const int result = receive_now(client->socket, &message, &length, &fd);
     if (result == LOCKSTEP_ATTACH_BUSY) return;
     if (fd >= 0) close(fd);
-    /* The answer to a call that gave up, for whose descriptor there was no number: it is read, and lost. */
+    /* The answer to a call that gave up, for whose descriptor there was no number: it is read, and
+     * lost. */
     if (result == LOCKSTEP_ATTACH_SYSTEM && errno == EMFILE) continue;
     if (result != LOCKSTEP_ATTACH_OK ||
         lockstep_attach_check(&message, length, LOCKSTEP_ATTACH_FROM_AGENT, client->version) !=

@@ -1,13 +1,15 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_RUNTIME_ATTACH_ATTACH_CLIENT_H_
 #define LOCKSTEP_RUNTIME_ATTACH_ATTACH_CLIENT_H_
-/* A rank process's end of the attach protocol (attach_wire.h): the one way in for the session, the host backend and the
- * shims for foreign programs. Plain C: it can live in a preloaded library beside any program.
+/* A rank process's end of the attach protocol (attach_wire.h): the one way in for the session, the
+ * host backend and the shims for foreign programs. Plain C: it can live in a preloaded library
+ * beside any program.
  *
- * One client a process, usually; several are fine. Thread-safe: one mutex, held by lockstep_attach_get_segment for the time of
- * a question to the agent; the non-blocking calls give up rather than wait for it. No signals (MSG_NOSIGNAL), descriptors
- * are close-on-exec. A forked child inherits a client that refuses everything: its calls return FORKED and touch neither
- * socket nor mutex. */
+ * One client a process, usually; several are fine. Thread-safe: one mutex, held by
+ * lockstep_attach_get_segment for the time of a question to the agent; the non-blocking calls give
+ * up rather than wait for it. No signals (MSG_NOSIGNAL), descriptors are close-on-exec. A forked
+ * child inherits a client that refuses everything: its calls return FORKED and touch neither socket
+ * nor mutex. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +25,8 @@ typedef struct lockstep_attach lockstep_attach;
 
 enum lockstep_attach_result {
   LOCKSTEP_ATTACH_OK = 0,
-  LOCKSTEP_ATTACH_BUSY =
-      1, /* the agent does not keep up, or another thread is asking it: nothing was sent */
+  /* The agent does not keep up, or another thread is asking it: nothing was sent. */
+  LOCKSTEP_ATTACH_BUSY = 1,
   LOCKSTEP_ATTACH_TIMEOUT = 2,  /* no answer within the given time */
   LOCKSTEP_ATTACH_CLOSED = 3,   /* the agent is gone */
   LOCKSTEP_ATTACH_REJECTED = 4, /* the agent said no: error.status is a canonical code */
@@ -47,9 +49,9 @@ struct lockstep_attach_notices {
   uint64_t checkpoint_number; /* of the latest request; 0 = none yet */
 };
 
-/* Connects to the socket at `path`, says hello with the cookie (64 hexadecimal digits) and waits for the world, all within
- * `timeout_ms`. On OK *client is to be closed, *world is filled in and *ring_fd is the recorder ring's descriptor, the
- * caller's to close. */
+/* Connects to the socket at `path`, says hello with the cookie (64 hexadecimal digits) and waits
+ * for the world, all within `timeout_ms`. On OK *client is to be closed, *world is filled in and
+ * *ring_fd is the recorder ring's descriptor, the caller's to close. */
 int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_ms,
                          lockstep_attach** client, struct lockstep_attach_world* world,
                          int* ring_fd, struct lockstep_attach_error* error);
@@ -57,9 +59,9 @@ int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_
 /* Closes and frees. NULL is fine. In a forked child: closes the child's descriptor alone. */
 void lockstep_attach_close(lockstep_attach* client);
 
-/* Asks for the memory that the members of a group share; *fd is the caller's to close. Waits for the agent's answer at most
- * `timeout_ms` (after another thread's question, if there is one), never for other members. The caller fills in group_id,
- * bytes, epoch, member_count, member_index. */
+/* Asks for the memory that the members of a group share; *fd is the caller's to close. Waits for
+ * the agent's answer at most `timeout_ms` (after another thread's question, if there is one), never
+ * for other members. The caller fills in group_id, bytes, epoch, member_count, member_index. */
 int lockstep_attach_get_segment(lockstep_attach* client,
                                 const struct lockstep_attach_segment_request* request,
                                 uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error);
@@ -67,8 +69,9 @@ int lockstep_attach_get_segment(lockstep_attach* client,
 /* Says that `step` is complete. Never blocks. OK, BUSY, CLOSED or FORKED. */
 int lockstep_attach_send_progress(lockstep_attach* client, int64_t step);
 
-/* Takes in what the agent has said and tells where things stand. Never blocks. About 300 ns when nothing came. OK; BUSY -
- * another thread is asking the agent, and *notices is untouched; FORKED. */
+/* Takes in what the agent has said and tells where things stand. Never blocks. About 300 ns when
+ * nothing came. OK; BUSY - another thread is asking the agent, and *notices is untouched;
+ * FORKED. */
 int lockstep_attach_poll(lockstep_attach* client, struct lockstep_attach_notices* notices);
 
 #ifdef __cplusplus

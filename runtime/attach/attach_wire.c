@@ -117,8 +117,8 @@ static int hex_value(char digit) {
 int lockstep_attach_decode_cookie(const char* text, uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES]) {
   for (size_t i = 0; i < LOCKSTEP_ATTACH_COOKIE_BYTES; ++i) {
     const int high = hex_value(text[2 * i]);
-    const int low =
-        high < 0 ? -1 : hex_value(text[2 * i + 1]); /* the first bad digit may be the text's end */
+    /* The first bad digit may be the text's end. */
+    const int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
     if (low < 0) return -1;
     cookie[i] = (uint8_t)(high << 4 | low);
   }

@@ -3,9 +3,10 @@
 #define LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_H_
 /* What a rank's process and its agent say to each other, byte for byte.
  *
- * Transport: a unix socket of type SOCK_SEQPACKET, so that a message arrives whole or not at all, together with the
- * descriptors that belong to it. Little endian; every struct is naturally aligned, without padding, and is sent as it
- * lies in memory. Texts are zero-terminated and zero-filled.
+ * Transport: a unix socket of type SOCK_SEQPACKET, so that a message arrives whole or not at all,
+ * together with the descriptors that belong to it. Little endian; every struct is naturally
+ * aligned, without padding, and is sent as it lies in memory. Texts are zero-terminated and
+ * zero-filled.
  *
  *   message  := header body                       header.length counts both
  *   rank     := HELLO ( SEGMENT_REQUEST | PROGRESS )*
@@ -17,16 +18,18 @@
  *   highest that it speaks too, and every message from WORLD on bears that one, for as long as the
  *   connection lasts: from WORLD the rank learns it, and a message of any other is refused. Where
  *   there is none the agent says so in REFUSED, which any rank can read.
- * - The rank speaks first, with the cookie that its environment names (LOCKSTEP_COOKIE); the cookie says which rank and
- *   incarnation it is, and is void once its round has ended. REFUSED says why and is the last message.
+ * - The rank speaks first, with the cookie that its environment names (LOCKSTEP_COOKIE); the cookie
+ *   says which rank and incarnation it is, and is void once its round has ended. REFUSED says why
+ *   and is the last message.
  * - WORLD carries the descriptor of the rank's recorder ring (collectives/recorder/record.h).
- * - SEGMENT answers one SEGMENT_REQUEST, by request_id; with status OK it carries a descriptor, the same memory for all
- *   members that ask for the same {group_id, epoch, bytes, member_count}. Once each of them (by member_index) has it, the
- *   agent forgets it: the next request of that kind begins another.
- * - STOP and CHECKPOINT are notices: they may come at any time after WORLD and need no answer. A repeated notice
- *   replaces the one before.
- * - Either side closes to end. A message that breaks these rules closes the connection; unknown types too, since the
- *   version was agreed upon.
+ * - SEGMENT answers one SEGMENT_REQUEST, by request_id; with status OK it carries a descriptor, the
+ *   same memory for all members that ask for the same {group_id, epoch, bytes, member_count}. Once
+ *   each of them (by member_index) has it, the agent forgets it: the next request of that kind
+ *   begins another.
+ * - STOP and CHECKPOINT are notices: they may come at any time after WORLD and need no answer. A
+ *   repeated notice replaces the one before.
+ * - Either side closes to end. A message that breaks these rules closes the connection; unknown
+ *   types too, since the version was agreed upon.
  *
  * Worked examples (offsets in bytes). HELLO of a rank that speaks version 1 alone:
  *   0: 4c 53 41 31   magic "LSA1"      4: 01 00   type HELLO      6: 00 00   version 0: for all
@@ -183,7 +186,8 @@ union lockstep_attach_message {
 /* Who may send a message. */
 enum lockstep_attach_side { LOCKSTEP_ATTACH_FROM_RANK = 0, LOCKSTEP_ATTACH_FROM_AGENT = 1 };
 
-/* The highest version of both ranges, that of `hello` and this code's; 0 when they have none in common. */
+/* The highest version of both ranges, that of `hello` and this code's; 0 when they have none in
+ * common. */
 uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello);
 
 /* Fills in the header of a message of `type` whose struct has `length` bytes. `version` is the
@@ -191,14 +195,15 @@ uint16_t lockstep_attach_agree(const struct lockstep_attach_hello* hello);
 void lockstep_attach_set_header(struct lockstep_attach_header* header,
                                 enum lockstep_attach_type type, uint16_t version, size_t length);
 
-/* Checks `length` received bytes: header, version, type, exact length, ranges of fields, termination
- * of texts. NULL when they are a message that `side` may send; else what is wrong, a constant text.
- * `agreed` is the connection's version; 0 before it has one, when any that this code speaks will do.
- * Reads nothing beyond `length`; any bytes are safe. */
+/* Checks `length` received bytes: header, version, type, exact length, ranges of fields,
+ * termination of texts. NULL when they are a message that `side` may send; else what is wrong, a
+ * constant text. `agreed` is the connection's version; 0 before it has one, when any that this code
+ * speaks will do. Reads nothing beyond `length`; any bytes are safe. */
 const char* lockstep_attach_check(const union lockstep_attach_message* message, size_t length,
                                   enum lockstep_attach_side side, uint16_t agreed);
 
-/* 64 hexadecimal digits to a cookie and back. Decoding returns 0, or -1 when the text is anything else. */
+/* 64 hexadecimal digits to a cookie and back. Decoding returns 0, or -1 when the text is anything
+ * else. */
 int lockstep_attach_decode_cookie(const char* text, uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES]);
 void lockstep_attach_encode_cookie(const uint8_t cookie[LOCKSTEP_ATTACH_COOKIE_BYTES],
                                    char text[2 * LOCKSTEP_ATTACH_COOKIE_BYTES + 1]);

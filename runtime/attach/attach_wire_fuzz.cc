@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Any bytes that a peer may send, on either side: checked without reading beyond them, and what passes keeps its promises.
+// Any bytes that a peer may send, on either side: checked without reading beyond them, and what
+// passes keeps its promises.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +11,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > LOCKSTEP_ATTACH_MAX_MESSAGE) return 0;
-  // Of the received size (rounded up for alignment), so that the sanitizer sees a read far beyond it.
+  // Of the received size (rounded up for alignment), so that the sanitizer sees a read far beyond
+  // it.
   void* const bytes = std::aligned_alloc(16, size / 16 * 16 + 16);
   LOCKSTEP_CHECK(bytes != nullptr, "memory");
   std::memset(bytes, 0xee, size / 16 * 16 + 16);

@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-/* What a C compiler makes of the layout, for attach_wire_test to compare with what a C++ compiler makes of it. */
+/* What a C compiler makes of the layout, for attach_wire_test to compare with what a C++ compiler
+ * makes of it. */
 #include "runtime/attach/attach_wire_layout_check.h"
 
 #include <stddef.h>

@@ -1,7 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_LAYOUT_CHECK_H_
 #define LOCKSTEP_RUNTIME_ATTACH_ATTACH_WIRE_LAYOUT_CHECK_H_
-/* Sizes and places of the protocol's fields, computed by whichever compiler reads this. Test only. */
+/* Sizes and places of the protocol's fields, computed by whichever compiler reads this. Test
+ * only. */
 
 #include <stddef.h>
 

@@ -1,9 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_RUNTIME_ATTACH_FORK_GUARD_H_
 #define LOCKSTEP_RUNTIME_ATTACH_FORK_GUARD_H_
-/* Tells the process that made something from a forked child of it, in one load: a page that the kernel wipes in children
- * (MADV_WIPEONFORK, Linux 4.14). Where that is refused, by getpid(). Ranks fork data loaders, and those must not write
- * their parent's ring, socket or groups. */
+/* Tells the process that made something from a forked child of it, in one load: a page that the
+ * kernel wipes in children (MADV_WIPEONFORK, Linux 4.14). Where that is refused, by getpid(). Ranks
+ * fork data loaders, and those must not write their parent's ring, socket or groups. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -54,7 +54,8 @@ int lockstep_shared_memory_create(const char* label, size_t bytes) {
     return create_in_file_system(bytes);
   }
   if (ftruncate(fd, (off_t)bytes) != 0) return close_with_error(fd, errno);
-  /* Nobody who gets it can take it from below the others' mappings. Where a filter refuses, all goes on without. */
+  /* Nobody who gets it can take it from below the others' mappings. Where a filter refuses, all
+   * goes on without. */
   (void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   return fd;
 }

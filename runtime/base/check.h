@@ -4,13 +4,15 @@
 
 namespace lockstep::base {
 
-/// Prints the broken promise with its place and aborts. Async-signal-safe; callable from any thread.
+/// Prints the broken promise with its place and aborts. Async-signal-safe; callable from any
+/// thread.
 [[noreturn]] void CheckFailed(const char* file, int line, const char* expression, const char* why);
 
 }  // namespace lockstep::base
 
-/// A promise the programmer made. Unlike glog's CHECK it may stand in headers and in files that include LibTorch,
-/// whose own CHECK would collide. A condition that the environment can break is a Status instead.
+/// A promise the programmer made. Unlike glog's CHECK it may stand in headers and in files that
+/// include LibTorch, whose own CHECK would collide. A condition that the environment can break is a
+/// Status instead.
 #define LOCKSTEP_CHECK(condition, why)               \
   (__builtin_expect(static_cast<bool>(condition), 1) \
        ? static_cast<void>(0)                        \

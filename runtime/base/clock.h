@@ -14,8 +14,8 @@ using SteadyTime = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 /// For people and for ordering across machines with an estimated offset; may jump.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
-/// Where time comes from. One RealClock exists per process, made in main; everything else borrows a Clock, so that
-/// the simulator can replace it. Thread-safe.
+/// Where time comes from. One RealClock exists per process, made in main; everything else borrows a
+/// Clock, so that the simulator can replace it. Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -29,8 +29,8 @@ class RealClock final : public Clock {
   WallTime WallNow() const override;
 };
 
-/// Time that moves only when told. Confined to one thread. Starts at 1 s after the epoch of either clock, so that
-/// zero is never a valid reading.
+/// Time that moves only when told. Confined to one thread. Starts at 1 s after the epoch of either
+/// clock, so that zero is never a valid reading.
 class SimClock final : public Clock {
  public:
   SteadyTime Now() const override { return now_; }

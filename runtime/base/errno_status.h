@@ -13,7 +13,8 @@ namespace lockstep::base {
 Code CodeFromErrno(int error);
 
 /// "WHAT: No space left on device (ENOSPC)". `what` names the call and its object: "write /tmp/x".
-/// When the descriptors are used up (EMFILE, ENFILE), also which limit that is and the command that raises it.
+/// When the descriptors are used up (EMFILE, ENFILE), also which limit that is and the command that
+/// raises it.
 Status ErrnoStatus(int error, std::string_view what,
                    std::source_location origin = std::source_location::current());
 

@@ -8,7 +8,8 @@
 
 namespace lockstep::base {
 
-/// The words of docs/glossary.md as types. Ranks and indices are 0-based, rounds and incarnations start at 0.
+/// The words of docs/glossary.md as types. Ranks and indices are 0-based, rounds and incarnations
+/// start at 0.
 using Rank = StrongInt<struct RankTag, int32_t>;  // place in the job's world
 using GroupRank = StrongInt<struct GroupRankTag,
                             int32_t>;  // place in one group; its world rank is another number

@@ -6,8 +6,9 @@
 
 namespace lockstep::base {
 
-/// A small seeded generator, the same on every platform and release, so that a seed replays a schedule bit for bit.
-/// Not for secrets. Source: splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+/// A small seeded generator, the same on every platform and release, so that a seed replays a
+/// schedule bit for bit. Not for secrets. Source: splitmix64 (Steele, Lea, Flood: Fast splittable
+/// pseudorandom number generators, 2014).
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}

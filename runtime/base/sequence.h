@@ -10,8 +10,9 @@
 
 namespace lockstep::base {
 
-/// The one thread that may touch an object: in place of a mutex for classes that live on a loop. The first call of
-/// AssertHeld() binds it; members say GUARDED_BY(seq_) and public methods begin with seq_.AssertHeld().
+/// The one thread that may touch an object: in place of a mutex for classes that live on a loop.
+/// The first call of AssertHeld() binds it; members say GUARDED_BY(seq_) and public methods begin
+/// with seq_.AssertHeld().
 class CAPABILITY("sequence") Sequence {
  public:
   Sequence() = default;
@@ -22,7 +23,8 @@ class CAPABILITY("sequence") Sequence {
     LOCKSTEP_CHECK(BindOrCompare(), "called from a foreign thread");
   }
   bool Held() const { return BindOrCompare(); }
-  /// Lets the next caller bind again, when an object is built on one thread and then handed to its own.
+  /// Lets the next caller bind again, when an object is built on one thread and then handed to its
+  /// own.
   void Detach() { owner_.store(std::thread::id()); }
 
  private:

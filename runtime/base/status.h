@@ -16,7 +16,8 @@
 
 namespace lockstep::base {
 
-/// The canonical RPC codes with their canonical numbers. Detail goes into Status's fields, never into new codes.
+/// The canonical RPC codes with their canonical numbers. Detail goes into Status's fields, never
+/// into new codes.
 enum class Code : uint8_t {
   kOk = 0,
   kCancelled = 1,
@@ -87,9 +88,10 @@ struct Retry {
   friend bool operator==(const Retry&, const Retry&) = default;
 };
 
-/// The outcome of an operation that the environment can make fail. OK costs one null pointer; an error is one shared,
-/// immutable record, so copies are cheap and a Status may cross threads. First failure wins: an error that is only a
-/// consequence names what it follows from in cause(), and is never rewritten on its way up; callers add a frame.
+/// The outcome of an operation that the environment can make fail. OK costs one null pointer; an
+/// error is one shared, immutable record, so copies are cheap and a Status may cross threads. First
+/// failure wins: an error that is only a consequence names what it follows from in cause(), and is
+/// never rewritten on its way up; callers add a frame.
 ///
 ///   Status Load(const std::string& path) {
 ///     RETURN_IF_ERROR(Read(path).WithFrame("while loading the checkpoint"));
@@ -98,7 +100,8 @@ struct Retry {
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  /// `message` says what was attempted, on what, what happened, which limit applied and what to try.
+  /// `message` says what was attempted, on what, what happened, which limit applied and what to
+  /// try.
   Status(Code code, std::string message,
          std::source_location origin = std::source_location::current());
 

@@ -10,8 +10,9 @@
 
 namespace lockstep::base {
 
-/// An integer that only mixes with its own kind, so that a rank is never passed where a local rank is wanted.
-/// It compares, hashes, prints and counts up; for arithmetic take value(). Tag is any type, never defined.
+/// An integer that only mixes with its own kind, so that a rank is never passed where a local rank
+/// is wanted. It compares, hashes, prints and counts up; for arithmetic take value(). Tag is any
+/// type, never defined.
 template <class Tag, class Int>
 class StrongInt {
  public:

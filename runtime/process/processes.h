@@ -65,8 +65,8 @@ class Process {
  public:
   virtual ~Process() = default;
 
-  virtual pid_t pid()
-      const = 0;  // of the leader; stays a zombie (and so reserved) until the exit was reported
+  /// Of the leader, which stays a zombie, and its pid reserved, until its exit was reported.
+  virtual pid_t pid() const = 0;
   virtual const std::optional<Exit>& exit() const = 0;
 
   /// Sends to the leader alone. OK when it is already gone.

@@ -28,8 +28,8 @@ struct SimProgram {
   bool ignores_term = false;               // TERM, INT, HUP, QUIT, USR1 and USR2 do nothing
   base::Duration term_takes{0};            // from such a signal to the end it brings
   std::optional<int> term_exit_code;       // ends so on such a signal; null: the signal kills it
-  bool leaves_descendants =
-      false;           // something of it lives on when the leader has ended, until KillAll()
+  // Something of it lives on when the leader has ended, until KillAll().
+  bool leaves_descendants = false;
   bool stuck = false;  // in uninterruptible sleep: not even KILL ends it
 };
 

@@ -44,9 +44,9 @@ base::Result<FieldValue> ParseFieldValue(const google::protobuf::FieldDescriptor
 void StoreFieldValue(google::protobuf::Message& message,
                      const google::protobuf::FieldDescriptor& field, const FieldValue& value);
 
-/// Reflection::MutableMessage for a field of job.proto. Where that makes a message it asks protobuf's
-/// factory, which at its first use makes the descriptors of descriptor.proto: a fifth of all
-/// instructions of `lockstep run` up to its first fork.
+/// Reflection::MutableMessage for a field of job.proto. Where that makes a message it asks
+/// protobuf's factory, which at its first use makes the descriptors of descriptor.proto: a fifth of
+/// all instructions of `lockstep run` up to its first fork.
 google::protobuf::Message& MutablePart(google::protobuf::Message& message,
                                        const google::protobuf::FieldDescriptor& field);
 

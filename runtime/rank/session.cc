@@ -152,7 +152,7 @@ bool RankSession::TakeCheckpointRequest() {
   return FetchMax(checkpoint_taken_, number) < number;
 }
 
-// ----------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // creation
 
 base::Result<int> NumberIn(const RankEnvironment& environment, const std::string& name,

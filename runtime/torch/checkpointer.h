@@ -33,9 +33,11 @@ namespace lockstep::train {
 /// on the disk at rank 0, elsewhere at most the group's timeout. An error of rank 0 is everybody's.
 /// One thread at a time, the one that trains.
 ///
-///   ASSIGN_OR_RETURN(auto checkpointer, Checkpointer::Create({directory}, {*net, optimizer,
-///   sampler}, *group, files)); ASSIGN_OR_RETURN(const auto restored, checkpointer->Restore()); for
-///   (int64_t step = restored.step; ...; ) {
+///   ASSIGN_OR_RETURN(auto checkpointer, Checkpointer::Create({directory},
+///                                                            {*net, optimizer, sampler},
+///                                                            *group, files));
+///   ASSIGN_OR_RETURN(const auto restored, checkpointer->Restore());
+///   for (int64_t step = restored.step; ...;) {
 ///     ...
 ///     if (++step % 100 == 0) RETURN_IF_ERROR(checkpointer->Save(step));
 ///   }

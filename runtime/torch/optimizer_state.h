@@ -20,8 +20,8 @@ namespace lockstep::train {
 /// writes addresses, matches parameters by position, and 1.13 forgets the options.
 struct OptimizerState {
   std::vector<NamedTensor> tensors;  // "conv.weight/exp_avg"; what exists so far
-  std::map<std::string, std::string>
-      options;  // "kind" = "AdamW", "groups" = "1", "0.lr" = "0.003", ...
+  // "kind" = "AdamW", "groups" = "1", "0.lr" = "0.003", ...
+  std::map<std::string, std::string> options;
 };
 
 /// SGD, Adam and AdamW. `parameters` gives the names. The tensors alias the optimizer's own.

@@ -206,7 +206,8 @@ TEST_F(SessionWithAgentTest, AMissingRankIsNamed) {
   EXPECT_THAT(group, HasSubject(Rank(1)));
 }
 
-// The second try once met the memory of the first, and was told that the rank was in the group already.
+// The second try once met the memory of the first, and was told that the rank was in the group
+// already.
 TEST_F(SessionWithAgentTest, AfterAMissingRankTheWorldGroupCanBeTriedAgain) {
   const auto first = Join(0, 2), second = Join(1, 2);
   EXPECT_THAT(first->WorldGroup(milliseconds(50)), StatusIs(Code::kDeadlineExceeded));

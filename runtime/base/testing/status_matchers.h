@@ -12,7 +12,8 @@
 #include "runtime/base/status.h"
 
 /// EXPECT_THAT(Load(path), IsOk()); EXPECT_THAT(Parse("3"), IsOkAndHolds(3));
-/// EXPECT_THAT(status, StatusIs(Code::kNotFound, HasSubstr("path"))); EXPECT_THAT(status, HasSubject(Rank(3)));
+/// EXPECT_THAT(status, StatusIs(Code::kNotFound, HasSubstr("path"))); EXPECT_THAT(status,
+/// HasSubject(Rank(3)));
 namespace lockstep::base::testing {
 
 inline Status ToStatus(const Status& status) { return status; }

@@ -7,11 +7,12 @@
 //   u64 little endian   N, the length of the header
 //   N bytes             JSON, padded with spaces so that the data begins at a multiple of 4,096:
 //                       {"__metadata__":{"step":"120",...},
-//                        "model/conv.weight":{"dtype":"F32","shape":[16,1,5,5],"data_offsets":[0,1600]},
+//                        "model/conv.weight":{"dtype":"F32","shape":[16,1,5,5],
+//                                             "data_offsets":[0,1600]},
 //                        ...
 //                        "lockstep.crc32c":{"dtype":"U8","shape":[12],"data_offsets":[1608,1620]}}
-//   data                the tensors in the order of their offsets, no holes; little endian,
-//   row-major
+//   data                the tensors in the order of their offsets; no holes, little endian,
+//                       row-major
 //
 // The last tensor, lockstep.crc32c, holds one u32 little endian for the header (its eight length
 // bytes included), then one for each tensor before it in the order of the data: their CRC32C. So

@@ -44,9 +44,9 @@ class CheckpointStore {
                                                                storage::FileSystem& files);
 
   /// Makes step-STEP, in place of an old one of that number, then removes those that are older than
-  /// the keep_last newest whole ones up to STEP. A checkpoint of a later step stays: it was refused,
-  /// or is another run's. Which ones are whole this object knows of those that it wrote or found;
-  /// any other it reads once, when removing an older one depends on it.
+  /// the keep_last newest whole ones up to STEP. A checkpoint of a later step stays: it was
+  /// refused, or is another run's. Which ones are whole this object knows of those that it wrote or
+  /// found; any other it reads once, when removing an older one depends on it.
   /// On error every step that was there still is, STEP the old or the new one.
   /// Errors: those of WriteCheckpointFile and of the FileSystem, with the path: ResourceExhausted -
   /// disk or quota full: how much of how much, and what to do. When only the removal of old ones
