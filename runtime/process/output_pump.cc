@@ -117,8 +117,6 @@ struct OutputPump::Stream {
 struct OutputPump::RankOutput {
   std::unique_ptr<Stream> streams[2];  // standard output, standard error
   std::string stderr_tail;
-  std::function<void()> closed;
-  event::Registration close_timer;
 };
 
 base::Result<std::unique_ptr<OutputPump>> OutputPump::Create(Options options, event::Loop& loop) {
@@ -262,20 +260,6 @@ void OutputPump::EndStream(Stream& stream) {
     console_->Append(stream.console, lines_);
   }
   if (stream.to_file) files_->Remove(stream.file);
-  CheckClosed(stream.output);
-}
-
-void OutputPump::Close(base::Rank rank, base::Duration timeout, std::function<void()> done) {
-  seq_.AssertHeld();
-  const auto found = ranks_.find(rank);
-  if (found == ranks_.end()) {
-    Answer(std::move(done));
-    return;
-  }
-  RankOutput& output = *found->second;
-  output.closed = std::move(done);
-  output.close_timer = loop_.After(timeout, [this, &output] { DrainNow(output); });
-  CheckClosed(output);
 }
 
 void OutputPump::ReadNow(base::Rank rank) {
@@ -298,18 +282,6 @@ void OutputPump::DrainNow(RankOutput& output) {
     ReadWhatIsThere(*stream);
     EndStream(*stream);
   }
-}
-
-void OutputPump::CheckClosed(RankOutput& output) {
-  const bool open = output.streams[0]->fd.valid() || output.streams[1]->fd.valid();
-  if (open || !output.closed) return;
-  output.close_timer.reset();
-  Answer(std::exchange(output.closed, nullptr));
-}
-
-void OutputPump::Answer(std::function<void()> done) {
-  std::erase_if(answers_, [](const event::Registration& answer) { return !answer.active(); });
-  answers_.push_back(loop_.After(base::Duration(0), std::move(done)));
 }
 
 void OutputPump::Flush(base::Duration timeout, std::function<void(base::Status)> done) {

@@ -29,8 +29,8 @@ enum class OutputTarget : uint8_t { kNone, kConsole, kFile, kBoth };
 /// What becomes of one of a rank's streams.
 struct StreamPlan {
   OutputTarget target = OutputTarget::kConsole;
-  std::string
-      file_path;  // for kFile and kBoth; made at the first byte, so a silent stream leaves no file
+  // For kFile and kBoth; made at the first byte, so that a silent stream leaves no file.
+  std::string file_path;
 };
 
 /// What becomes of a rank's output.
@@ -59,14 +59,14 @@ struct RankOutputFds {
 ///
 /// Promises:
 /// - A line on the console is never torn by another rank's. What a line is: see OutputLines
-/// (progress bars, long lines).
+///   (progress bars, long lines).
 /// - Every byte that a rank has written arrives, also when it was SIGKILLed: pipes are read to
-/// their end, or, when
-///   some process still holds one, until Close()'s timeout and then until it is empty.
+///   their end, or, when some process still holds one, until the rank is opened again and then
+///   until it is empty.
 /// - A slow console or disk pauses reading, so ranks wait in write(); the loop never does. Queues
-/// are bounded.
+///   are bounded.
 /// - A console that is gone, or a full disk, is told once to on_trouble; output goes on where it
-/// can.
+///   can.
 ///
 /// Confined to the loop's thread; callbacks run there, never inside a call, and none after
 /// destruction. The process ignores nothing for it: its threads block SIGPIPE for themselves.
@@ -80,10 +80,10 @@ class OutputPump {
     int stderr_fd = 2;
     bool color_stdout = false;  // color the prefixes: the caller knows about terminals and NO_COLOR
     bool color_stderr = false;
-    base::Duration progress_interval =
-        std::chrono::seconds(1);  // at most one progress line a stream in this time
-    size_t queue_bytes_max = size_t{4}
-                             << 20;  // of each of the two queues; exceeded by one read at most
+    /// At most one progress line a stream in this time.
+    base::Duration progress_interval = std::chrono::seconds(1);
+    /// Of each of the two queues; exceeded by one read at most.
+    size_t queue_bytes_max = size_t{4} << 20;
     /// What was lost and why; once per sink. May be null.
     std::function<void(Sink, base::Status)> on_trouble;
   };
@@ -101,13 +101,8 @@ class OutputPump {
   /// descriptor limit or no pty.
   base::Result<RankOutputFds> Open(const RankOutputPlan& plan);
 
-  /// The rank has ended: reads its streams to their end, at most for `timeout` (a process that
-  /// escaped may hold them), then runs `done`. Its last stderr lines stay known until it is opened
-  /// again. A rank that is not open is done.
-  void Close(base::Rank rank, base::Duration timeout, std::function<void()> done);
-
   /// Reads at once what the rank has written so far, also when the queues are full: for what it
-  /// said last, right after its leader has ended. Its streams stay open.
+  /// said last, right after its leader has ended. Streams that somebody still holds stay open.
   void ReadNow(base::Rank rank);
 
   /// Runs `done` when everything read so far has been written: OK, or DeadlineExceeded after
@@ -142,8 +137,6 @@ class OutputPump {
   void EndStream(Stream& stream) REQUIRES(seq_);
   void ReadWhatIsThere(Stream& stream) REQUIRES(seq_);
   void DrainNow(RankOutput& output);
-  void CheckClosed(RankOutput& output) REQUIRES(seq_);
-  void Answer(std::function<void()> done) REQUIRES(seq_);
   bool HasRoom(const Stream& stream) const;
   void ResumePaused();
   void OnFileFailed(base::Status why);
@@ -163,8 +156,6 @@ class OutputPump {
   bool files_stopped_ GUARDED_BY(seq_) = false;
   bool told_[2] GUARDED_BY(seq_) = {false, false};
   uint64_t bytes_read_total_ GUARDED_BY(seq_) = 0;
-  std::vector<event::Registration> answers_
-      GUARDED_BY(seq_);  // calls of Close()'s `done` that are due
   std::function<void(base::Status)> flushed_ GUARDED_BY(seq_);
   int flushes_pending_ GUARDED_BY(seq_) = 0;
   uint64_t flush_number_ GUARDED_BY(seq_) = 0;

@@ -20,6 +20,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/epoll_loop.h"
+#include "runtime/event/testing/run_until.h"
 #include "runtime/process/output_pump.h"
 
 /// The output pump as an agent runs it: this process, with all its threads, pinned to one core; 8
@@ -130,7 +131,6 @@ void PumpOnce(OutputTarget target, const std::string& directory, Cores& cores) {
   auto loop = std::move(event::EpollLoop::Create(clock)).value();
   auto pump =
       std::move(OutputPump::Create({.rank_count = kRanks, .stdout_fd = console[1]}, *loop)).value();
-  int open = kRanks;
   for (int rank = 0; rank < kRanks; ++rank) {
     auto fds =
         std::move(pump->Open({.rank = base::Rank(rank),
@@ -138,14 +138,15 @@ void PumpOnce(OutputTarget target, const std::string& directory, Cores& cores) {
                               .standard_output = {target, directory + "/" + std::to_string(rank)}}))
             .value();
     children.push_back(StartProcess(cores, [&] { RunRank(fds.standard_output.get()); }));
-    pump->Close(base::Rank(rank), std::chrono::seconds(300), [&] {
-      if (--open > 0) return;
-      pump->Flush(std::chrono::seconds(300), [&](const base::Status& status) {
-        Require(status.ok(), "Flush");
-        loop->Quit();
-      });
-    });
   }
+  constexpr uint64_t kBytes = uint64_t{kRanks} * kLinesPerRank * kLineBytes;
+  Require(event::testing::RunUntil(
+              *loop, [&] { return pump->bytes_read_total() == kBytes; }, std::chrono::seconds(300)),
+          "reading");
+  pump->Flush(std::chrono::seconds(300), [&](const base::Status& status) {
+    Require(status.ok(), "Flush");
+    loop->Quit();
+  });
   loop->Run();
   pump.reset();
   console_write.reset();
