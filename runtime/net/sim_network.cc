@@ -10,8 +10,8 @@
 namespace lockstep::net {
 
 using base::Duration;
-using base::SteadyTime;
 using base::Status;
+using base::SteadyTime;
 
 namespace {
 
@@ -53,8 +53,9 @@ struct SimNetwork::End {
   SimConnection* owner = nullptr;  // null before it is handed out and after it is destroyed
   Peer peer;
   std::shared_ptr<const Connection::Handlers> handlers;  // null before Start()
-  bool open = true;             // there is a socket, though its owner may not have read its end
+  bool open = false;            // there is a socket, though its owner may not have read its end
   bool closed = false;          // as the owner sees it
+  bool told = false;            // on_closed has run
   std::optional<Status> ended;  // what on_closed will say, once what came before is read
 
   std::deque<Segment> unsent;
@@ -67,7 +68,11 @@ struct SimNetwork::End {
   SteadyTime last_arrival{};
   uint64_t sent_bytes = 0;
 
-  std::deque<std::string> inbox;  // arrived and not read
+  struct Unread {
+    std::string payload;
+    uint64_t credit = 0;  // bytes of the sender's window that reading it frees
+  };
+  std::deque<Unread> inbox;
   uint64_t next_expected = 0;
   uint64_t read_bytes = 0;
   uint64_t credited_bytes = 0;  // of sent_bytes: those that the peer is known to have read
@@ -79,6 +84,7 @@ struct SimNetwork::Wire {
   End ends[2];
 
   int HostOf(int side) const { return ends[side].host; }
+  bool AnyOpen() const { return ends[kClient].open || ends[kServer].open; }
 };
 
 // ---------------------------------------- what is handed out
@@ -101,14 +107,16 @@ class SimNetwork::SimConnection final : public Connection {
   void Start(Handlers handlers) override {
     LOCKSTEP_CHECK(end().handlers == nullptr, "a connection starts once");
     end().handlers = std::make_shared<const Handlers>(std::move(handlers));
-    net_.After(Duration(0), [&net = net_, wire = wire_, side = side_] { net.Drain(wire, side); });
+    net_.After(Duration(0), [&net = net_, wire = wire_, side = side_] {
+      net.Drain(wire, side);
+      net.Acknowledge(wire, side);
+    });
   }
   Status Send(const google::protobuf::MessageLite& message) override {
     return net_.Send(wire_, side_, message.SerializeAsString());
   }
   void Close() override {
-    net_.CloseByOwner(wire_, side_,
-                      base::CancelledError("the connection was closed on this side"));
+    net_.CloseByOwner(wire_, side_, base::CancelledError("the connection was closed on this side"));
   }
   bool closed() const override { return end().closed; }
   size_t queued_bytes() const override { return end().unsent_bytes; }
@@ -127,16 +135,15 @@ class SimNetwork::SimConnection final : public Connection {
 
 class SimNetwork::SimListener final : public Listener {
  public:
-  SimListener(SimNetwork& net, int host, uint16_t port, Identity identity, ListenOptions options,
-              Network::OnConnection on_connection)
+  SimListener(SimNetwork& net, int host, uint16_t port, Identity identity,
+              Network::ListenOptions options, Network::OnConnection on_connection)
       : net_(net),
         host_(host),
         life_(net.HostAt(host).lives),
         port_(port),
         identity_(std::move(identity)),
         options_(std::move(options)),
-        on_connection_(
-            std::make_shared<const Network::OnConnection>(std::move(on_connection))) {
+        on_connection_(std::make_shared<const Network::OnConnection>(std::move(on_connection))) {
     ++net_.objects_;
     net_.HostAt(host_).listeners[port_] = this;
   }
@@ -171,7 +178,7 @@ class SimNetwork::SimListener final : public Listener {
   const uint64_t life_;
   const uint16_t port_;
   const Identity identity_;
-  const ListenOptions options_;
+  const Network::ListenOptions options_;
   const std::shared_ptr<const Network::OnConnection> on_connection_;
   const std::shared_ptr<size_t> connection_count_ = std::make_shared<size_t>(0);
   uint64_t refused_total_ = 0;
@@ -226,7 +233,7 @@ class SimNetwork::SimConnecting : public std::enable_shared_from_this<SimConnect
 
   template <class What>
   void Later(Duration delay, What what) {
-    net_.After(delay, [self = shared_from_this(), what = std::move(what)] {
+    net_.After(delay, [self = shared_from_this(), what = std::move(what)]() mutable {
       if (!self->over_ && self->net_.HostAt(self->host_).lives == self->life_) what();
     });
   }
@@ -261,15 +268,13 @@ class SimNetwork::SimConnecting : public std::enable_shared_from_this<SimConnect
     const Duration handshake = answer.kind == Kind::kRefused
                                    ? Duration(0)
                                    : net_.Latency(host_, remote) + net_.Latency(remote, host_);
-    Later(net_.Latency(remote, host_) + handshake,
-          [this, attempt, remote, answer = std::move(answer)]() mutable {
-            if (attempt != attempt_ || !net_.Passes(remote, host_)) return;
-            if (answer.kind != Kind::kNotTried) return Next(std::move(answer));
-            const WirePtr wire =
-                net_.MakeWire(host_, remote, endpoints_[index_].port, identity_);
-            Finish(std::unique_ptr<Connection>(
-                std::make_unique<SimConnection>(net_, wire, kClient)));
-          });
+    Later(net_.Latency(remote, host_) + handshake, [this, attempt, remote,
+                                                    answer = std::move(answer)]() mutable {
+      if (attempt != attempt_ || !net_.Passes(remote, host_)) return;
+      if (answer.kind != Kind::kNotTried) return Next(std::move(answer));
+      const WirePtr wire = net_.MakeWire(host_, remote, endpoints_[index_].port, identity_);
+      Finish(std::unique_ptr<Connection>(std::make_unique<SimConnection>(net_, wire, kClient)));
+    });
   }
 
   void Next(Said said) {
@@ -334,7 +339,7 @@ class SimNetwork::SimNode final : public Network {
     }
     const bool any = options.ports == PortRange{0, 0};
     const int last = any ? kLastPort : std::min(options.ports.last, kLastPort);
-    for (int port = any ? kFirstPort : options.ports.first; port <= last; ++port) {
+    for (int port = any ? kFirstPort : std::max(options.ports.first, 1); port <= last; ++port) {
       if (host.listeners.contains(static_cast<uint16_t>(port))) continue;
       return std::make_unique<SimListener>(net_, host_, static_cast<uint16_t>(port), identity_,
                                            options, std::move(on_connection));
@@ -395,7 +400,8 @@ SimNetwork::Path& SimNetwork::PathOf(int from, int to) {
 }
 
 bool SimNetwork::Passes(int from, int to) const {
-  return !PathOf(from, to).cut && hosts_[static_cast<size_t>(to)].up;
+  const auto up = [this](int host) { return hosts_[static_cast<size_t>(host)].up; };
+  return !PathOf(from, to).cut && up(from) && up(to);
 }
 
 Duration SimNetwork::Upto(Duration limit) {
@@ -420,11 +426,11 @@ void SimNetwork::Note(uint64_t what, uint64_t which) {
 
 void SimNetwork::After(Duration delay, std::function<void()> what) {
   const uint64_t id = next_pending_++;
-  pending_[id] = loop_.After(delay, [this, id, what = std::move(what)] {
-    const std::function<void()> now = what;  // erasing the registration destroys this callback
-    pending_.erase(id);
-    now();
+  event::Registration timer = loop_.After(delay, [this, id] {
+    const auto due = pending_.extract(id);
+    due.mapped().what();
   });
+  pending_.emplace(id, Pending{std::move(timer), std::move(what)});
 }
 
 void SimNetwork::SetPath(const std::string& from, const std::string& to, const Path& path) {
@@ -507,6 +513,7 @@ void SimNetwork::Die(const std::string& name, Death death) {
       }
     }
   }
+  std::erase_if(wires_, [](const auto& entry) { return !entry.second->AnyOpen(); });
 }
 
 void SimNetwork::Boot(const std::string& name) {
@@ -538,7 +545,8 @@ SimNetwork::WirePtr SimNetwork::MakeWire(int client, int server, uint16_t server
   if (listener != to.listeners.end())
     wire->ends[kClient].peer.name = listener->second->identity().name;
   wires_.emplace(wire->id, wire);
-  End& end = wire->ends[kClient];
+  End& end = wire->ends[kClient];  // the server's opens when the hello arrives there
+  end.open = true;
   end.unsent.push_back({.kind = Segment::Kind::kHello});
   end.unsent_bytes += end.unsent.back().bytes();
   Pump(wire, kClient);
@@ -597,17 +605,12 @@ void SimNetwork::CloseByOwner(const WirePtr& wire, int side, Status why) {
   end.unsent_bytes = 0;
   end.inbox.clear();
   end.ended = std::move(why);
-  const auto handlers = end.handlers;
-  After(Duration(0), [wire, side, handlers] {
-    const End& closed = wire->ends[side];
-    if (closed.owner != nullptr && handlers != nullptr && handlers->on_closed)
-      handlers->on_closed(*closed.ended);
-  });
+  After(Duration(0), [this, wire, side] { Drain(wire, side); });
   Forget(wire);
 }
 
 void SimNetwork::Forget(const WirePtr& wire) {
-  if (!wire->ends[kClient].open && !wire->ends[kServer].open) wires_.erase(wire->id);
+  if (!wire->AnyOpen()) wires_.erase(wire->id);
 }
 
 /// Gives the kernel what its buffers hold.
@@ -657,61 +660,59 @@ void SimNetwork::Arrive(const WirePtr& wire, int side, uint64_t number, uint64_t
   if (number > to.next_expected) return;  // behind one that was lost
   Note(wire->id * 2 + static_cast<uint64_t>(side), number);
   if (number < to.next_expected) return Acknowledge(wire, 1 - side);
-  if (!to.open || HostAt(to.host).lives != to.life) return SendReset(wire, side);
+  const Segment segment = from.in_flight[number - from.in_flight.front().number];
+  const bool opens = segment.kind == Segment::Kind::kHello;
+  if (HostAt(to.host).lives != to.life || (opens ? !MayOpen(wire) : !to.open))
+    return SendReset(wire, side);
   ++to.next_expected;
-  const Segment& segment = from.in_flight[number - from.in_flight.front().number];
   switch (segment.kind) {
-    case Segment::Kind::kHello: to.read_bytes += segment.bytes(); break;
-    case Segment::Kind::kMessage: TakeIn(wire, side, segment.payload); break;
-    case Segment::Kind::kFin: to.ended = base::OkStatus(); break;
+    case Segment::Kind::kHello: HandOut(wire); break;
+    case Segment::Kind::kMessage: TakeIn(wire, side, segment); break;
+    case Segment::Kind::kFin: EndBy(wire, 1 - side, base::OkStatus()); break;
     case Segment::Kind::kTornFin:
-      to.ended = base::DataLossError("the peer closed the connection within a message");
+      EndBy(wire, 1 - side, base::DataLossError("the peer closed the connection within a message"));
       break;
   }
-  Acknowledge(wire, 1 - side);
-  if (segment.kind == Segment::Kind::kHello) return Accept(wire);
-  if (to.ended.has_value()) {
-    to.open = false;
-    Forget(wire);
-  }
   Drain(wire, 1 - side);
+  Acknowledge(wire, 1 - side);
 }
 
-void SimNetwork::Accept(const WirePtr& wire) {
+bool SimNetwork::MayOpen(const WirePtr& wire) {
   Host& host = HostAt(wire->HostOf(kServer));
-  const auto found = host.listeners.find(wire->server_port);
-  if (found == host.listeners.end() || found->second->Full()) {
-    if (found != host.listeners.end()) found->second->Refuse();
-    wire->ends[kServer].open = wire->ends[kServer].closed = false;
-    SendReset(wire, kClient);
-    return Forget(wire);
-  }
-  found->second->HandOut(std::make_unique<SimConnection>(*this, wire, kServer));
+  const auto listener = host.listeners.find(wire->server_port);
+  if (listener == host.listeners.end()) return false;
+  if (!listener->second->Full()) return true;
+  listener->second->Refuse();
+  return false;
+}
+
+void SimNetwork::HandOut(const WirePtr& wire) {
+  End& end = wire->ends[kServer];
+  end.open = true;
+  wires_.emplace(wire->id, wire);  // its client may have closed it meanwhile
+  HostAt(end.host)
+      .listeners.at(wire->server_port)
+      ->HandOut(std::make_unique<SimConnection>(*this, wire, kServer));
 }
 
 /// A message has come from `side`.
-void SimNetwork::TakeIn(const WirePtr& wire, int side, const std::string& payload) {
+void SimNetwork::TakeIn(const WirePtr& wire, int side, const Segment& segment) {
   End& to = wire->ends[1 - side];
   const Path& path = std::as_const(*this).PathOf(wire->HostOf(side), to.host);
+  End::Unread unread{segment.payload, segment.bytes()};
   if (Chance(path.dropped_percent)) {
-    to.read_bytes += kFrameHeaderBytes + payload.size();
+    to.read_bytes += unread.credit;
     return;
   }
-  const bool twice = Chance(path.duplicated_percent);
-  if (Chance(path.reordered_percent)) {
-    After(Upto(kReorderMax), [this, wire, side, payload] {
-      End& late = wire->ends[1 - side];
-      if (!late.open) return;
-      late.inbox.push_back(payload);
-      Drain(wire, 1 - side);
-    });
-  } else {
-    to.inbox.push_back(payload);
-  }
-  if (twice) {
-    to.read_bytes -= kFrameHeaderBytes + payload.size();  // for reading it counts both times
-    to.inbox.push_back(payload);
-  }
+  if (Chance(path.duplicated_percent)) to.inbox.push_back({segment.payload, 0});
+  if (!Chance(path.reordered_percent)) return to.inbox.push_back(std::move(unread));
+  After(Upto(kReorderMax), [this, wire, side, unread = std::move(unread)]() mutable {
+    End& late = wire->ends[1 - side];
+    if (!late.open) return;
+    late.inbox.push_back(std::move(unread));
+    Drain(wire, 1 - side);
+    Acknowledge(wire, 1 - side);
+  });
 }
 
 /// Hands over what has come, as far as the owner wants it. Only from callbacks of the loop.
@@ -720,24 +721,18 @@ void SimNetwork::Drain(const WirePtr& wire, int side) {
   const auto handlers = end.handlers;
   if (handlers == nullptr) return;
   const auto heard = [this, &end] {
-    return end.owner != nullptr && !end.closed && HostAt(end.host).lives == end.life;
+    return end.owner != nullptr && HostAt(end.host).lives == end.life;
   };
-  uint64_t read = 0;
   while (heard() && !end.inbox.empty()) {
-    const std::string payload = std::move(end.inbox.front());
+    const End::Unread next = std::move(end.inbox.front());
     end.inbox.pop_front();
-    read += kFrameHeaderBytes + payload.size();
-    handlers->on_message(payload);
+    end.read_bytes += next.credit;
+    handlers->on_message(next.payload);
   }
-  end.read_bytes += read;
-  if (!heard()) return;
-  if (end.ended.has_value()) {
-    end.closed = true;
-    Note(~wire->id, static_cast<uint64_t>(end.ended->code()));
-    if (handlers->on_closed) handlers->on_closed(*end.ended);
-  } else if (read > 0) {
-    Acknowledge(wire, side);
-  }
+  if (!heard() || !end.ended.has_value() || std::exchange(end.told, true)) return;
+  end.closed = true;
+  Note(~wire->id, static_cast<uint64_t>(end.ended->code()));
+  if (handlers->on_closed) handlers->on_closed(*end.ended);
 }
 
 /// Tells the sender what has come and what has been read.
@@ -758,8 +753,8 @@ void SimNetwork::Acknowledge(const WirePtr& wire, int receiver) {
   });
 }
 
-/// There is no socket any more; what has come can still be read. Only from callbacks of the loop.
-void SimNetwork::Break(const WirePtr& wire, int side, Status why) {
+/// There is no socket any more; what has come can still be read.
+void SimNetwork::EndBy(const WirePtr& wire, int side, Status why) {
   End& end = wire->ends[side];
   if (!std::exchange(end.open, false)) return;
   end.unsent.clear();
@@ -767,6 +762,11 @@ void SimNetwork::Break(const WirePtr& wire, int side, Status why) {
   ++end.transmission;
   end.ended = std::move(why);
   Forget(wire);
+}
+
+/// Only from callbacks of the loop.
+void SimNetwork::Break(const WirePtr& wire, int side, Status why) {
+  EndBy(wire, side, std::move(why));
   Drain(wire, side);
 }
 

@@ -118,6 +118,10 @@ class SimNetwork {
   struct End;
   struct Wire;
   using WirePtr = std::shared_ptr<Wire>;
+  struct Pending {
+    event::Registration timer;
+    std::function<void()> what;
+  };
 
   int HostId(const std::string& name);
   Host& HostAt(int id);
@@ -143,10 +147,12 @@ class SimNetwork {
   void Pump(const WirePtr& wire, int side);
   void Transmit(const WirePtr& wire, int side, const Segment& segment);
   void Arrive(const WirePtr& wire, int side, uint64_t number, uint64_t transmission);
-  void Accept(const WirePtr& wire);
-  void TakeIn(const WirePtr& wire, int side, const std::string& payload);
+  bool MayOpen(const WirePtr& wire);
+  void HandOut(const WirePtr& wire);
+  void TakeIn(const WirePtr& wire, int side, const Segment& segment);
   void Drain(const WirePtr& wire, int side);
   void Acknowledge(const WirePtr& wire, int receiver);
+  void EndBy(const WirePtr& wire, int side, base::Status why);
   void Break(const WirePtr& wire, int side, base::Status why);
   void SendReset(const WirePtr& wire, int to);
   void RetransmitSoon(const WirePtr& wire);
@@ -161,7 +167,7 @@ class SimNetwork {
   std::map<std::pair<int, int>, Path> paths_;
   std::map<std::pair<int, int>, base::SteadyTime> busy_until_;  // of slow paths
   std::map<uint64_t, WirePtr> wires_;
-  std::map<uint64_t, event::Registration> pending_;
+  std::map<uint64_t, Pending> pending_;
   uint64_t next_pending_ = 0;
   uint64_t next_wire_ = 0;
   uint64_t fingerprint_ = 0xcbf29ce484222325u;
