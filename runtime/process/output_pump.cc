@@ -321,6 +321,12 @@ void OutputPump::Print(std::string_view text) {
   console_->Append(console_err_, line);
 }
 
+void OutputPump::Forward(bool is_stderr, std::string_view lines, std::function<void()> written) {
+  seq_.AssertHeld();
+  console_->Append(is_stderr ? console_err_ : console_out_, lines);
+  console_->Flush(std::move(written));
+}
+
 std::vector<std::string> OutputPump::LastStderrLines(base::Rank rank, size_t count) const {
   seq_.AssertHeld();
   std::vector<std::string> lines;
