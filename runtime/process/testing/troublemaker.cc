@@ -11,22 +11,22 @@
 //   double-fork        a daemon: forked twice, in a session of its own, its parent gone
 //   hidden             a daemon with an empty environment, so that no mark is left on it
 //   stopped-child      a child that stops itself
-//   hopper              a daemon that forks and exits, again and again, up to 10,000 times, each
-//                       in a new session
-//   execer              a daemon that execs itself again and again, up to 10,000 times
-//   exec-on N           what an execer does N more times
-//   bomb N              children that fork children that fork children, N of them in all
-//   headless            a daemon whose first thread has ended while another one sleeps
-//   stop                stops itself
-//   raise SIGNAL        sends itself the signal
-//   eat MEGABYTES       takes and touches memory
-//   fds                 prints "fd N" for each open descriptor
-//   state               prints mask, ignored signals, umask, session, group, limits, working
-//                       directory
-//   environment NAME    prints the variable
-//   wait-stdin          reads stdin to its end
-//   sleep               sleeps for ever
-//   exit CODE           ends
+//   hopper             a daemon that forks and exits, again and again, up to 10,000 times, each
+//                      in a new session
+//   execer             a daemon that execs itself again and again, up to 10,000 times
+//   exec-on N          what an execer does N more times
+//   bomb N             children that fork children that fork children, N of them in all
+//   headless           a daemon whose first thread has ended while another one sleeps
+//   stop               stops itself
+//   raise SIGNAL       sends itself the signal
+//   eat MEGABYTES      takes and touches memory
+//   fds                prints "fd N" for each open descriptor
+//   state              prints mask, ignored signals, umask, session, group, limits, working
+//                      directory
+//   environment NAME   prints the variable
+//   wait-stdin         reads stdin to its end
+//   sleep              sleeps for ever
+//   exit CODE          ends
 //
 // Each process made prints "pid N" before the next action. Ends with 0 after the last action.
 #include <dirent.h>
@@ -44,7 +44,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -108,6 +110,11 @@ void Daemon(Body body) {
   const char* arguments[] = {"troublemaker", "exec-on", count.c_str(), nullptr};
   ::execv("/proc/self/exe", const_cast<char**>(arguments));
   ::_exit(92);
+}
+
+[[noreturn]] void ExecOnUntilDone(int times_left) {
+  if (times_left > 0) ExecOn(times_left - 1);
+  SleepForEver();
 }
 
 /// Every process forks on and on until all of them together have made `processes`.
@@ -178,95 +185,110 @@ void EatMemory(size_t megabytes) {
     memory.resize(memory.size() + (1 << 20), static_cast<char>(i));
 }
 
+/// Forks a child that leads a session of its own where it is told to, and sleeps for ever.
+void MakeChild(bool own_session) {
+  Fork([own_session](int ready) {
+    if (own_session) ::setsid();
+    Announce(ready);
+    SleepForEver();
+  });
+}
+
+void MakeStoppedChild() {
+  Fork([](int ready) {
+    Announce(ready);
+    ::raise(SIGSTOP);
+    SleepForEver();
+  });
+}
+
+void MakeDaemon() {
+  Daemon([](int ready) {
+    Announce(ready);
+    SleepForEver();
+  });
+}
+
+void MakeHidden() {
+  Daemon([](int ready) {
+    const std::string announce = "pid " + std::to_string(::getpid());
+    const char* arguments[] = {"troublemaker", "print", announce.c_str(), "sleep", nullptr};
+    const char* nothing[] = {nullptr};
+    ::setsid();
+    ::close(ready);  // the announcement may come late: whoever reads "pid" has it exec'd
+    ::execve("/proc/self/exe", const_cast<char**>(arguments), const_cast<char**>(nothing));
+  });
+}
+
+void MakeHopper() {
+  Daemon([](int ready) {
+    ::close(ready);
+    Hop(10'000);
+  });
+}
+
+void MakeExecer() {
+  Daemon([](int ready) {
+    ::close(ready);
+    ExecOn(10'000);
+  });
+}
+
+void PrintVariable(const char* name) {
+  const char* value = ::getenv(name);
+  Print(value != nullptr ? value : "(unset)");
+}
+
+void ReadStdinToItsEnd() {
+  char bytes[4096];
+  while (::read(STDIN_FILENO, bytes, sizeof(bytes)) > 0) {
+  }
+}
+
+struct Action {
+  const char* name;
+  bool has_operand;
+  void (*act)(const char* operand);  // null without one
+};
+
+constexpr Action kActions[] = {
+    {"print", true, [](const char* text) { Print(text); }},
+    {"complain", true, [](const char* text) { ::dprintf(STDERR_FILENO, "%s\n", text); }},
+    {"ignore", true, [](const char* signal) { ::signal(::atoi(signal), SIG_IGN); }},
+    {"child", false, [](const char*) { MakeChild(false); }},
+    {"setsid-child", false, [](const char*) { MakeChild(true); }},
+    {"double-fork", false, [](const char*) { MakeDaemon(); }},
+    {"hidden", false, [](const char*) { MakeHidden(); }},
+    {"stopped-child", false, [](const char*) { MakeStoppedChild(); }},
+    {"hopper", false, [](const char*) { MakeHopper(); }},
+    {"execer", false, [](const char*) { MakeExecer(); }},
+    {"exec-on", true, [](const char* times) { ExecOnUntilDone(::atoi(times)); }},
+    {"bomb", true, [](const char* processes) { Bomb(::atoi(processes)); }},
+    {"headless", false, [](const char*) { Daemon(BecomeHeadless); }},
+    {"stop", false, [](const char*) { ::raise(SIGSTOP); }},
+    {"raise", true, [](const char* signal) { ::raise(::atoi(signal)); }},
+    {"eat", true, [](const char* megabytes) { EatMemory(::strtoul(megabytes, nullptr, 10)); }},
+    {"fds", false, [](const char*) { PrintFds(); }},
+    {"state", false, [](const char*) { PrintState(); }},
+    {"environment", true, PrintVariable},
+    {"wait-stdin", false, [](const char*) { ReadStdinToItsEnd(); }},
+    {"sleep", false, [](const char*) { SleepForEver(); }},
+    {"exit", true, [](const char* code) { ::_exit(::atoi(code)); }},
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
-    const std::string action = argv[i];
-    const auto operand = [&] {
-      if (i + 1 >= argc) ::_exit(94);
-      return argv[++i];
-    };
-    if (action == "print") {
-      Print(operand());
-    } else if (action == "complain") {
-      ::dprintf(STDERR_FILENO, "%s\n", operand());
-    } else if (action == "ignore") {
-      ::signal(::atoi(operand()), SIG_IGN);
-    } else if (action == "child") {
-      Fork([](int ready) {
-        Announce(ready);
-        SleepForEver();
-      });
-    } else if (action == "setsid-child") {
-      Fork([](int ready) {
-        ::setsid();
-        Announce(ready);
-        SleepForEver();
-      });
-    } else if (action == "double-fork") {
-      Daemon([](int ready) {
-        Announce(ready);
-        SleepForEver();
-      });
-    } else if (action == "hidden") {
-      Daemon([&](int ready) {
-        const std::string announce = "pid " + std::to_string(::getpid());
-        const char* arguments[] = {argv[0], "print", announce.c_str(), "sleep", nullptr};
-        const char* nothing[] = {nullptr};
-        ::setsid();
-        ::close(ready);  // the announcement may come late: whoever reads "pid" has it exec'd
-        ::execve("/proc/self/exe", const_cast<char**>(arguments), const_cast<char**>(nothing));
-      });
-    } else if (action == "stopped-child") {
-      Fork([](int ready) {
-        Announce(ready);
-        ::raise(SIGSTOP);
-        SleepForEver();
-      });
-    } else if (action == "hopper") {
-      Daemon([](int ready) {
-        ::close(ready);
-        Hop(10'000);
-      });
-    } else if (action == "execer") {
-      Daemon([](int ready) {
-        ::close(ready);
-        ExecOn(10'000);
-      });
-    } else if (action == "exec-on") {
-      const int times = ::atoi(operand());
-      if (times > 0) ExecOn(times - 1);
-      SleepForEver();
-    } else if (action == "bomb") {
-      Bomb(::atoi(operand()));
-    } else if (action == "headless") {
-      Daemon([](int ready) { BecomeHeadless(ready); });
-    } else if (action == "stop") {
-      ::raise(SIGSTOP);
-    } else if (action == "raise") {
-      ::raise(::atoi(operand()));
-    } else if (action == "eat") {
-      EatMemory(static_cast<size_t>(::atoi(operand())));
-    } else if (action == "fds") {
-      PrintFds();
-    } else if (action == "state") {
-      PrintState();
-    } else if (action == "environment") {
-      const char* value = ::getenv(operand());
-      Print(value != nullptr ? value : "(unset)");
-    } else if (action == "wait-stdin") {
-      char bytes[4096];
-      while (::read(STDIN_FILENO, bytes, sizeof(bytes)) > 0) {
-      }
-    } else if (action == "sleep") {
-      SleepForEver();
-    } else if (action == "exit") {
-      ::_exit(::atoi(operand()));
-    } else {
-      ::dprintf(STDERR_FILENO, "troublemaker: no such action: %s\n", action.c_str());
+    const auto* const action =
+        std::find_if(std::begin(kActions), std::end(kActions),
+                     [&](const Action& known) { return ::strcmp(known.name, argv[i]) == 0; });
+    if (action == std::end(kActions)) {
+      ::dprintf(STDERR_FILENO, "troublemaker: no such action: %s\n", argv[i]);
       ::_exit(93);
     }
+    if (action->has_operand && ++i == argc) ::_exit(94);
+    action->act(action->has_operand ? argv[i] : nullptr);
   }
   return 0;
 }
