@@ -48,11 +48,6 @@ std::optional<Exit> TakeExit(pid_t pid) {
   return Exit{.signal = info.si_status, .core_dumped = info.si_code == CLD_DUMPED};
 }
 
-bool HasChildren() {
-  siginfo_t info{};
-  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
-}
-
 /// For a child that dies: false when it does not by `deadline`.
 bool ReapWithin(pid_t pid, base::SteadyTime deadline) {
   while (!TakeExit(pid)) {
@@ -181,7 +176,7 @@ class RealProcesses::RealProcess final : public Process {
     }
     // A daemon that forks and leaves, over and over, may slip through any one look, but not without
     // corpses.
-    const Tree& tree = owner_.ScanTree();
+    const OwnedProcesses& tree = owner_.ScanTree();
     return tree.seen && (tree.settled || ++quiet_scans_ >= kQuietScansMax);
   }
 
@@ -481,57 +476,24 @@ void RealProcesses::Sweep() {
   sweep_timer_ = loop_.After(delay, [this] { Sweep(); });
 }
 
-RealProcesses::RealProcess* RealProcesses::OwnerOf(const ProcStat& orphan, bool* unknown) {
-  for (const pid_t number : {orphan.pid, orphan.session, orphan.group}) {
-    if (const auto it = by_session_.find(number); it != by_session_.end()) return it->second;
-  }
-  const std::optional<std::string> mark = ReadMark(orphan.pid);
-  *unknown = !mark;
-  for (const auto& [serial, process] : processes_) {
-    if (mark && MarkMatches(*mark, process->mark())) return process;
-  }
-  return nullptr;
-}
-
 void RealProcesses::DropTree() {
   seq_.AssertHeld();
   tree_.reset();
 }
 
-const RealProcesses::Tree& RealProcesses::ScanTree() {
+const OwnedProcesses& RealProcesses::ScanTree() {
   if (tree_) return *tree_;
-  tree_ = Tree{.seen = true, .settled = true};
   // What one turn of the loop has seen is old in the next.
   tree_expiry_ = loop_.At(loop_.Now(), [this] { DropTree(); });
-  if (!HasChildren()) return *tree_;  // and so no descendants: saves the look at all of /proc
-  const std::vector<ProcStat> all = ScanProcesses();
-  // Not even ourselves: /proc cannot be read (no descriptor free), and nobody is known to be gone.
-  tree_->seen = std::any_of(all.begin(), all.end(),
-                            [](const ProcStat& stat) { return stat.pid == ::getpid(); });
-  std::unordered_map<pid_t, RealProcess*> owners;
-  for (ProcStat& stat : DescendantsOf(::getpid(), all)) {
-    const auto parent = owners.find(stat.parent);
-    // Children of ours are leaders and orphans; all others belong to whom their parent belongs.
-    bool unknown = false;
-    RealProcess* const owner = parent != owners.end() ? parent->second : OwnerOf(stat, &unknown);
-    owners[stat.pid] = owner;
-    if (unknown) tree_->settled = false;
-    if (stat.dead()) {
-      const bool is_leader = owner != nullptr && owner->pid() == stat.pid;
-      if (!is_leader) tree_->settled = false;
-      continue;
-    }
-    if (owner != nullptr) {
-      tree_->members[owner->serial()].push_back(std::move(stat));
-    } else {
-      tree_->strays.push_back(std::move(stat));
-    }
-  }
-  return *tree_;
+  std::vector<ProcessOwner> owners;
+  owners.reserve(processes_.size());
+  for (const auto& [serial, process] : processes_)
+    owners.push_back({.serial = serial, .leader = process->pid(), .mark = process->mark()});
+  return tree_.emplace(FindOwnedProcesses(owners));
 }
 
 std::vector<ProcStat> RealProcesses::MarkedMembers(const RealProcess& process) {
-  const Tree& tree = ScanTree();
+  const OwnedProcesses& tree = ScanTree();
   std::vector<ProcStat> members;
   if (const auto it = tree.members.find(process.serial()); it != tree.members.end())
     members = it->second;

@@ -24,6 +24,7 @@
 #include "runtime/process/cgroup.h"
 #include "runtime/process/exec_child.h"
 #include "runtime/process/oom_counter.h"
+#include "runtime/process/owned_processes.h"
 #include "runtime/process/proc_scan.h"
 #include "runtime/process/processes.h"
 #include "runtime/process/starting_child.h"
@@ -106,18 +107,9 @@ class RealProcesses final : public Processes {
   void SweepSoon() REQUIRES(seq_);
   void Sweep();
 
-  /// The processes below this one, grouped by whose they are; read once for all callers of one turn
-  /// of the loop.
-  struct Tree {
-    std::map<uint64_t, std::vector<ProcStat>> members;  // by serial
-    std::vector<ProcStat> strays;                       // whose, nobody can tell
-    bool seen;                                          // /proc could be read
-    bool settled;  // nobody but leaders died just now, and nobody's mark was out of sight
-  };
   void DropTree();
-  const Tree& ScanTree() REQUIRES(seq_);
-  /// Null for a stray; `unknown` is set when it might be somebody's at the next look.
-  RealProcess* OwnerOf(const ProcStat& orphan, bool* unknown) REQUIRES(seq_);
+  /// Read once for all callers of one turn of the loop.
+  const OwnedProcesses& ScanTree() REQUIRES(seq_);
   /// Living members; strays too once nothing lives here that is not to be killed.
   std::vector<ProcStat> MarkedMembers(const RealProcess& process) REQUIRES(seq_);
 
@@ -128,16 +120,16 @@ class RealProcesses final : public Processes {
   base::Sequence seq_;
 
   OomCounter oom_ GUARDED_BY(seq_);
-  std::map<uint64_t, RealProcess*> processes_
-      GUARDED_BY(seq_);  // by serial, in the order of spawning
-  std::unordered_map<pid_t, RealProcess*> by_session_
-      GUARDED_BY(seq_);  // the session's number is the leader's pid
+  // By serial, in the order of spawning.
+  std::map<uint64_t, RealProcess*> processes_ GUARDED_BY(seq_);
+  // The session's number is the leader's pid.
+  std::unordered_map<pid_t, RealProcess*> by_session_ GUARDED_BY(seq_);
   uint64_t next_serial_ GUARDED_BY(seq_) = 0;
   bool cgroups_refused_ GUARDED_BY(seq_) = false;
   bool clone_into_cgroup_refused_ GUARDED_BY(seq_) = false;
-  std::vector<std::unique_ptr<StartingChild>> abandoned_
-      GUARDED_BY(seq_);  // of children that not even KILL ends
-  std::optional<Tree> tree_ GUARDED_BY(seq_);
+  // Of children that not even KILL ends.
+  std::vector<std::unique_ptr<StartingChild>> abandoned_ GUARDED_BY(seq_);
+  std::optional<OwnedProcesses> tree_ GUARDED_BY(seq_);
   base::Duration sweep_delay_ GUARDED_BY(seq_){0};
 
   std::unique_ptr<event::SignalSource> child_signals_;

@@ -41,8 +41,10 @@ bool IsCounted(uint64_t call) {
     case SYS_poll:
     case SYS_wait4:
     case SYS_waitid:
-    // The event loop aborts without memory for a watch.
+    // The event loop aborts without memory for a watch, and when it cannot wait.
     case SYS_epoll_ctl:
+    case SYS_epoll_wait:
+    case SYS_epoll_pwait2:
     // The allocator's.
     case SYS_brk:
     case SYS_mmap:

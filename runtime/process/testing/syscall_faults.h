@@ -23,7 +23,7 @@ class SyscallFaults {
   /// The call after `calls` others fails with `error`. Not counted are calls that cannot fail as
   /// they are used (getpid, rt_sigaction, futex ...), close() and waits, which must never be
   /// refused without having been done, and those whose failure ends a program here: the allocator's
-  /// and epoll_ctl().
+  /// and the event loop's epoll_ctl() and epoll_wait().
   void Arm(int calls, int error);
   /// The number (SYS_*) of the call that was refused; nullopt when there were not so many.
   std::optional<long> Disarm();
