@@ -221,7 +221,8 @@ class Agent {
 
   const std::string& host() const { return host_; }
   bool ended() const { return ended_; }
-  bool was_turned_away() const { return turned_away_; }
+  bool WasLetIn() const { return let_in_; }
+  const std::string& job() const { return job_; }
   bool RunsRanks() const { return !ended_ && in_world_ && lease_.HeldAt(loop_.Now()); }
   /// Its host dies.
   void Die() { End(); }
@@ -263,6 +264,7 @@ class Agent {
     ASSERT_TRUE(message.ParseFromArray(payload.data(), static_cast<int>(payload.size())));
     switch (message.kind_case()) {
       case proto::ToAgent::kWelcome:
+        let_in_ = true;
         return Tell(elastic::LeaseGranted{{.heartbeat = Duration(message.welcome().heartbeat_ns()),
                                            .lease = Duration(message.welcome().lease_ns())},
                                           asked_at_});
@@ -330,7 +332,7 @@ class Agent {
   event::Registration give_up_;
   bool in_world_ = false;
   bool ended_ = false;
-  bool turned_away_ = false;
+  bool let_in_ = false;
 };
 
 class Simulation {
@@ -359,7 +361,10 @@ class Simulation {
       loop_.RunFor(100ms);
     }
     EXPECT_TRUE(coordinator_.over());
-    for (const auto& agent : agents_) EXPECT_TRUE(agent->ended()) << agent->host() << " runs on";
+    for (const auto& agent : agents_) {
+      EXPECT_TRUE(agent->ended()) << agent->host() << " runs on";
+      EXPECT_FALSE(agent->WasLetIn() && agent->job() != "job") << "an agent of another job is in";
+    }
     EXPECT_TRUE(!disturbed_.empty() || coordinator_.formed());
   }
 
