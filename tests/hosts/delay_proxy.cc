@@ -28,7 +28,6 @@ namespace {
 
 using base::Duration;
 using base::Result;
-using base::Status;
 using base::SteadyTime;
 using base::UniqueFd;
 

@@ -3,17 +3,18 @@
 #define LOCKSTEP_TESTS_HOSTS_FAULTS_H_
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace lockstep::hosts {
 
 /// Each host has one of each, in two networks that do not know of each other.
-enum class Nic { kData = 0, kMgmt = 1 };
+enum class Nic : uint8_t { kData = 0, kMgmt = 1 };
 constexpr std::array<Nic, 2> kNics = {Nic::kData, Nic::kMgmt};
 
 /// Which network a fault is about; both unless one is named.
-enum class Nics { kBoth, kData, kMgmt };
+enum class Nics : uint8_t { kBoth, kData, kMgmt };
 bool Covers(Nics nics, Nic nic);
 
 /// A frame's way through the bridge. kController is the bridge's own address.

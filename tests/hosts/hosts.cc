@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <utility>
 
 #include "runtime/base/check.h"
@@ -112,8 +113,9 @@ Status CheckPrograms(const Hosts::Options& options) {
   }
   for (const auto& [program, package] : needed) {
     if (::access(program.c_str(), X_OK) != 0)
-      return base::FailedPreconditionError("no hosts here: " + program +
-                                           " is missing; apt-get install " + package);
+      return base::FailedPreconditionError(
+          std::string("no hosts here: ").append(program).append(" is missing; apt-get install ") +
+          package);
   }
   if (options.sshd && e2e::ReadFile("/proc/self/setgroups").starts_with("deny"))
     return base::FailedPreconditionError(
@@ -127,7 +129,8 @@ std::string HostsFile(int count) {
   text += Hosts::Ipv4(kController, Nic::kMgmt) + " controller\n";
   for (int host = 0; host < count; ++host) {
     const std::string name = Hosts::Name(host);
-    text += Hosts::Ipv4(host, Nic::kMgmt) + " " + name + " " + name + "-mgmt\n";
+    text += Hosts::Ipv4(host, Nic::kMgmt).append(" ").append(name);
+    text += " " + name + "-mgmt\n";
     text += Hosts::Ipv4(host, Nic::kData) + " " + name + "-data\n";
     text += Hosts::Ipv6(host, Nic::kMgmt) + " " + name + "-mgmt6\n";
     text += Hosts::Ipv6(host, Nic::kData) + " " + name + "-data6\n";
@@ -220,8 +223,8 @@ Result<std::unique_ptr<Hosts>> Hosts::Create(Options options) {
   RETURN_IF_ERROR(CheckPrograms(options));
   std::unique_ptr<Hosts> hosts(new Hosts(std::move(options)));
   RETURN_IF_ERROR(hosts->StartOuter());
-  std::vector<int> all;
-  for (int host = 0; host < hosts->count(); ++host) all.push_back(host);
+  std::vector<int> all(static_cast<size_t>(hosts->count()));
+  std::iota(all.begin(), all.end(), 0);
   RETURN_IF_ERROR(hosts->BootAll(all));
   return hosts;
 }

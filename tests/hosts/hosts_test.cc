@@ -142,7 +142,7 @@ class HostsTest : public ::testing::Test {
     const UniqueFd listener = BoundOn(1, Hosts::Ipv4(1, Nic::kData));
     UniqueFd sender;
     EXPECT_EQ(ConnectError(0, Hosts::Ipv4(1, Nic::kData), 10s, &sender), 0);
-    const UniqueFd receiver(::accept(listener.get(), nullptr, nullptr));
+    const UniqueFd receiver(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     const auto start = SteadyClock::now();
     std::string block(16384, 'x');
     std::thread feed([&] {
@@ -381,6 +381,7 @@ TEST_F(HostsTest, OneWayDropTowardsTheControllerAndAwayFromIt) {
 
 TEST_F(HostsTest, PairThatIsApartStillReachesTheThird) {
   std::vector<UniqueFd> listeners;
+  listeners.reserve(3);
   for (int host = 0; host < 3; ++host)
     listeners.push_back(BoundOn(host, Hosts::Ipv4(host, Nic::kData)));
 
@@ -435,7 +436,7 @@ TEST_F(HostsTest, DelayProxyStandsOnAHost) {
   ASSERT_EQ(ConnectError(0, "127.0.0.1", 10s, &client, (*proxy)->port()), 0);
   pollfd ready{listener.get(), POLLIN, 0};
   ASSERT_EQ(::poll(&ready, 1, 10'000), 1);
-  const UniqueFd server(::accept(listener.get(), nullptr, nullptr));
+  const UniqueFd server(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
 
   const auto start = SteadyClock::now();
   ASSERT_EQ(::send(client.get(), "x", 1, 0), 1);

@@ -23,7 +23,6 @@ namespace lockstep::hosts {
 namespace {
 
 using base::Result;
-using base::Status;
 using base::UniqueFd;
 
 constexpr int kNewNamespaces =

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <sstream>
 #include <utility>
 
@@ -31,7 +32,7 @@ constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 
 /// What a step of the start said: the pid of the program, or the errno that it met.
 struct Report {
-  enum class Step : int { kStarted, kJoin, kClone, kDirectory, kExec };
+  enum class Step : uint8_t { kStarted, kJoin, kClone, kDirectory, kExec };
   Step step = Step::kStarted;
   int error = 0;
   pid_t pid = -1;
@@ -104,14 +105,16 @@ struct Launch {
 std::string FindProgram(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
   std::istringstream folders(kPath);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (::access((folder + "/" + name).c_str(), X_OK) == 0) return folder + "/" + name;
+  for (std::string path; std::getline(folders, path, ':');) {
+    path.append("/").append(name);
+    if (::access(path.c_str(), X_OK) == 0) return path;
   }
   return name;
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -182,7 +185,8 @@ Result<std::unique_ptr<Program>> Program::Start(int pidfd, int namespaces,
   std::map<std::string, std::string> variables = options.environment;
   variables.insert({{"PATH", kPath}, {"HOME", "/root"}});
   std::vector<std::string> pairs;
-  for (const auto& [key, value] : variables) pairs.push_back(key + "=" + value);
+  pairs.reserve(variables.size());
+  for (const auto& [key, value] : variables) pairs.emplace_back(key).append("=").append(value);
 
   std::unique_ptr<Program> program(new Program);
   program->own_session_ = !options.terminal;
