@@ -30,6 +30,7 @@
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
 #include "runtime/proto/duration_text.h"
+#include "runtime/proto/status_conversion.h"
 #include "runtime/topology/world.h"
 
 namespace lockstep::launcher {
@@ -93,8 +94,9 @@ class Agent final : public GangDelegate, public ControlTarget {
                     std::map<base::Rank, RankEvidence> evidence) override;
   void OnJobEnded(const elastic::JobOutcome& outcome) override;
 
-  proto::StatusReply GetStatus() const override;
-  proto::StopReply StopByVerb(const proto::StopRequest& request) override;
+  void Answer(const proto::ControlRequest& request, Reply reply) override {
+    reply(AnswerNow(request));
+  }
 
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
@@ -110,6 +112,9 @@ class Agent final : public GangDelegate, public ControlTarget {
   RoundFacts Facts() const;
 
   void Finish(int exit_status);
+  proto::ControlReply AnswerNow(const proto::ControlRequest& request);
+  proto::StatusReply GetStatus() const;
+  proto::StopReply StopByVerb(const proto::StopRequest& request);
 
   AgentConfig config_;
   const base::Clock& clock_;
@@ -361,6 +366,20 @@ void Agent::Finish(int exit_status) {
 }
 
 // -------------------------------------------------------------------------------------- for verbs
+
+proto::ControlReply Agent::AnswerNow(const proto::ControlRequest& request) {
+  proto::ControlReply reply;
+  switch (request.kind_case()) {
+    case proto::ControlRequest::kStatus: *reply.mutable_status() = GetStatus(); break;
+    case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
+    case proto::ControlRequest::KIND_NOT_SET:
+      *reply.mutable_error() = proto::ToProto(
+          base::InvalidArgumentError("a control request that this agent does not know; use the "
+                                     "lockstep that started the job"));
+      break;
+  }
+  return reply;
+}
 
 proto::StatusReply Agent::GetStatus() const {
   proto::StatusReply status = StatusOf(driver_.state(), driver_.steps(), loop_.Now());

@@ -28,40 +28,22 @@ base::Result<std::unique_ptr<ControlServer>> ControlServer::Create(const std::st
 
 void ControlServer::OnMessage(net::ConnectionId connection, std::string_view payload) {
   proto::ControlRequest request;
-  proto::ControlReply reply;
-  if (request.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    reply = Answer(request);
-  } else {
-    *reply.mutable_error() = proto::ToProto(base::InvalidArgumentError("not a control request"));
+  const bool readable = request.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
+  if (readable && request.version() == kControlVersion) {
+    const std::weak_ptr<const bool> alive = alive_;
+    return target_.Answer(request, [this, alive, connection](const proto::ControlReply& reply) {
+      // A verb that has gone away meanwhile needs no answer.
+      if (!alive.expired()) (void)server_->Send(connection, reply);
+    });
   }
-  // A verb that has gone away meanwhile needs no answer.
-  (void)server_->Send(connection, reply);
-}
-
-proto::ControlReply ControlServer::Answer(const proto::ControlRequest& request) {
-  proto::ControlReply reply;
-  const auto refuse = [&reply](const base::Status& status) {
-    *reply.mutable_error() = proto::ToProto(status);
-  };
-  if (request.version() != kControlVersion) {
-    refuse(base::FailedPreconditionError("this agent speaks control protocol " +
-                                         std::to_string(kControlVersion) + ", the command speaks " +
-                                         std::to_string(request.version()) +
-                                         "; use the lockstep that started the job"));
-    return reply;
-  }
-  switch (request.kind_case()) {
-    case proto::ControlRequest::kStatus: *reply.mutable_status() = target_.GetStatus(); break;
-    case proto::ControlRequest::kStop:
-      *reply.mutable_stop() = target_.StopByVerb(request.stop());
-      break;
-    case proto::ControlRequest::KIND_NOT_SET:
-      refuse(
-          base::InvalidArgumentError("a control request that this agent does not know; use the "
-                                     "lockstep that started the job"));
-      break;
-  }
-  return reply;
+  proto::ControlReply refusal;
+  *refusal.mutable_error() = proto::ToProto(
+      readable ? base::FailedPreconditionError(
+                     "this agent speaks control protocol " + std::to_string(kControlVersion) +
+                     ", the command speaks " + std::to_string(request.version()) +
+                     "; use the lockstep that started the job")
+               : base::InvalidArgumentError("not a control request"));
+  (void)server_->Send(connection, refusal);
 }
 
 }  // namespace lockstep::launcher

@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_AGENT_CONTROL_SERVER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,13 +17,15 @@ namespace lockstep::launcher {
 
 inline constexpr uint32_t kControlVersion = 1;
 
-/// What the verbs may ask of a job. Calls come on the loop's thread.
+/// Whom the verbs ask: the agent where the job's coordinator is, or one that passes requests on to
+/// it. Calls come on the loop's thread.
 class ControlTarget {
  public:
+  using Reply = std::function<void(const proto::ControlReply&)>;
+
   virtual ~ControlTarget() = default;
-  virtual proto::StatusReply GetStatus() const = 0;
-  /// The teardown has begun when it returns.
-  virtual proto::StopReply StopByVerb(const proto::StopRequest& request) = 0;
+  /// Calls `reply` once, now or later. The request speaks our version.
+  virtual void Answer(const proto::ControlRequest& request, Reply reply) = 0;
 };
 
 /// Answers the verbs (ps, status, stop) of the job's user on a unix socket: one ControlReply for
@@ -37,9 +40,10 @@ class ControlServer {
  private:
   explicit ControlServer(ControlTarget& target) : target_(target) {}
   void OnMessage(net::ConnectionId connection, std::string_view payload);
-  proto::ControlReply Answer(const proto::ControlRequest& request);
 
   ControlTarget& target_;
+  /// Expires with the server; for replies that come late.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   std::unique_ptr<net::ChannelServer> server_;
 };
 

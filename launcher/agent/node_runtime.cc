@@ -162,9 +162,11 @@ base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& pro
     prepared.spec.fds.push_back({fd.get(), number});
     prepared.fds.push_back(std::move(fd));
   };
-  ASSIGN_OR_RETURN(process::RankOutputFds output,
-                   output_->Open(OutputPlanOf(config_.spec.logs(), rank, PlaceOf(rank).local_rank,
-                                              static_cast<int>(places_.size()), FilesOf(rank))));
+  const auto node = world_.nodes.size() > 1 ? std::optional(self_) : std::nullopt;
+  ASSIGN_OR_RETURN(
+      process::RankOutputFds output,
+      output_->Open(OutputPlanOf(config_.spec.logs(), rank, PlaceOf(rank).local_rank, node,
+                                 static_cast<int>(places_.size()), FilesOf(rank))));
   give(std::move(output.standard_output), STDOUT_FILENO);
   give(std::move(output.standard_error), STDERR_FILENO);
   if (stdin_ != nullptr && config_.spec.logs().stdin_reader().rank() == rank.value()) {

@@ -46,7 +46,8 @@ RankFiles RankFilesOf(const std::string& round_folder, base::Rank rank) {
 }
 
 process::RankOutputPlan OutputPlanOf(const proto::Logs& logs, base::Rank rank,
-                                     base::LocalRank local_rank, int rank_count,
+                                     base::LocalRank local_rank,
+                                     std::optional<base::NodeIndex> node, int rank_count,
                                      const RankFiles& files) {
   process::RankOutputPlan plan;
   plan.rank = rank;
@@ -54,7 +55,8 @@ process::RankOutputPlan OutputPlanOf(const proto::Logs& logs, base::Rank rank,
     // Padded, so that lines of a large gang stand in one column.
     const size_t width = std::to_string(rank_count - 1).size();
     const std::string number = rank.ToString();
-    plan.prefix = "[" + std::string(width - number.size(), ' ') + number + "] ";
+    plan.prefix = "[" + (node ? node->ToString() + "." : "") +
+                  std::string(width - number.size(), ' ') + number + "] ";
   }
   plan.standard_output = {TargetOf(logs, local_rank, proto::STREAMS_STDOUT), files.standard_output};
   plan.standard_error = {TargetOf(logs, local_rank, proto::STREAMS_STDERR), files.standard_error};

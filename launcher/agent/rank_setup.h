@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_AGENT_RANK_SETUP_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "elastic/gang.h"
 #include "launcher/jobs/job_directory.h"
@@ -26,8 +27,10 @@ struct RankFiles {
 };
 RankFiles RankFilesOf(const std::string& round_folder, base::Rank rank);
 
+/// `node` is unset in a job of one node: its lines begin with "[3] ", others' with "[1.3] ".
 process::RankOutputPlan OutputPlanOf(const proto::Logs& logs, base::Rank rank,
-                                     base::LocalRank local_rank, int rank_count,
+                                     base::LocalRank local_rank,
+                                     std::optional<base::NodeIndex> node, int rank_count,
                                      const RankFiles& files);
 
 /// The job's own variables, by name.

@@ -56,9 +56,15 @@ FakeAgent::~FakeAgent() {
   thread_.join();
 }
 
-proto::StopReply FakeAgent::StopByVerb(const proto::StopRequest& request) {
-  if (on_stop_) on_stop_(request);
-  return stop_reply;
+void FakeAgent::Answer(const proto::ControlRequest& request, Reply reply_to) {
+  proto::ControlReply answer;
+  if (request.kind_case() == proto::ControlRequest::kStop) {
+    if (on_stop_) on_stop_(request.stop());
+    *answer.mutable_stop() = stop_reply;
+  } else {
+    *answer.mutable_status() = reply;
+  }
+  reply_to(answer);
 }
 
 MarkedProcess::MarkedProcess(const std::string& mark) {

@@ -48,8 +48,7 @@ class FakeAgent final : public ControlTarget {
   proto::StatusReply reply;
   proto::StopReply stop_reply;
 
-  proto::StatusReply GetStatus() const override { return reply; }
-  proto::StopReply StopByVerb(const proto::StopRequest& request) override;
+  void Answer(const proto::ControlRequest& request, Reply reply_to) override;
 
  private:
   const std::function<void(const proto::StopRequest&)> on_stop_;
