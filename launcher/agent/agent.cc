@@ -19,6 +19,7 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/agent/rank_setup.h"
+#include "launcher/agent/socket_folder.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
@@ -69,7 +70,7 @@ class Agent final : public GangDelegate, public ControlTarget {
         record_({.directory = config_.directory,
                  .state = config_.state,
                  .here = config_.here,
-                 .socket_path = ControlSocketPath(config_.socket_directory, job_id()),
+                 .socket_path = ControlPath(),
                  .spec_text = config_.spec_text,
                  .log_directory = config_.log_directory},
                 loop,
@@ -101,9 +102,12 @@ class Agent final : public GangDelegate, public ControlTarget {
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
   const std::string& job_id() const { return config_.directory.job_id(); }
+  std::string ControlPath() const { return ControlSocketPath(config_.socket_directory, job_id()); }
 
   base::Status OpenNode();
   base::Status MakeWorld();
+  base::Status OpenControl();
+  base::Status RestoreControl();
   void LogJobStarted();
   void OnLinkReadable();
   void OnFrontByte(uint8_t byte);
@@ -145,9 +149,7 @@ class Agent final : public GangDelegate, public ControlTarget {
 base::Status Agent::Open() {
   RETURN_IF_ERROR(OpenNode());
   RETURN_IF_ERROR(MakeWorld());
-  ASSIGN_OR_RETURN(
-      control_,
-      ControlServer::Create(ControlSocketPath(config_.socket_directory, job_id()), *this, loop_));
+  RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
                                                          [this](const event::Signal& signal) {
@@ -188,6 +190,23 @@ base::Status Agent::MakeWorld() {
   world.master_port = master_port_;
   node_->SetWorld(std::move(world), base::NodeIndex(0));
   return base::OkStatus();
+}
+
+base::Status Agent::OpenControl() {
+  base::Result<std::unique_ptr<ControlServer>> control =
+      ControlServer::Create(ControlPath(), *this, loop_);
+  if (!control.ok()) return SocketTrouble(control.status());
+  control_ = *std::move(control);
+  return base::OkStatus();
+}
+
+/// For verbs that come after a log-out has removed the socket (socket_folder.h).
+base::Status Agent::RestoreControl() {
+  if (::access(ControlPath().c_str(), F_OK) == 0) return base::OkStatus();
+  control_.reset();  // before another one has the path: it removes what is there
+  ASSIGN_OR_RETURN(config_.socket_directory, FolderForNewSockets(config_.socket_directory));
+  record_.SetSocketPath(ControlPath());
+  return OpenControl();
 }
 
 void Agent::LogJobStarted() {
@@ -293,6 +312,10 @@ void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   round_ = round.round;
   record_.SetRound(round.round);
   node_->Log(round_, RoundStartedEvent(round));
+  if (round.restart_count == 0) return;
+  if (const base::Status restored = RestoreControl(); !restored.ok()) {
+    node_->Say("verbs can no longer reach this job: " + restored.ToString());
+  }
 }
 
 void Agent::OnAllSpawned() {

@@ -37,6 +37,8 @@ class JobRecord {
 
   /// Which round the state names from now on.
   void SetRound(base::Round round) { config_.state.set_round(round.value()); }
+  /// Where verbs reach this process from now on; written with the next state.
+  void SetSocketPath(const std::string& path) { config_.state.set_socket_path(path); }
   /// Makes the folder for the files of a round's ranks. Errors: errno's code; not told as trouble.
   base::Status MakeRoundFolder(base::Round round);
   std::string RoundFolder(base::Round round) const;

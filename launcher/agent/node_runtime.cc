@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "launcher/agent/job_events.h"
+#include "launcher/agent/socket_folder.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/verdict/error_file.h"
 #include "launcher/verdict/root_cause.h"
@@ -90,7 +91,21 @@ base::Status NodeRuntime::OpenAttach() {
   config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
     deps_.news.OnProgress({rank, incarnation}, step);
   };
-  ASSIGN_OR_RETURN(attach_, AttachServer::Create(std::move(config), deps_.loop));
+  base::Result<std::unique_ptr<AttachServer>> attach =
+      AttachServer::Create(std::move(config), deps_.loop);
+  if (!attach.ok()) return SocketTrouble(attach.status());
+  attach_ = *std::move(attach);
+  return base::OkStatus();
+}
+
+/// For ranks that come after a log-out has removed the socket (socket_folder.h).
+base::Status NodeRuntime::RestoreAttach() {
+  if (::access(attach_->socket_path().c_str(), F_OK) == 0) return base::OkStatus();
+  attach_.reset();  // before another one has the path: it removes what is there
+  ASSIGN_OR_RETURN(config_.socket_directory, FolderForNewSockets(config_.socket_directory));
+  RETURN_IF_ERROR(OpenAttach());
+  Say("the job's sockets were removed, by a log-out perhaps; new ones are in " +
+      config_.socket_directory);
   return base::OkStatus();
 }
 
@@ -117,7 +132,9 @@ void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::St
 base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   facts_.round = round;
   facts_.restart_count = restart_count;
-  const base::Status made = deps_.record.MakeRoundFolder(round);
+  base::Status made = deps_.record.MakeRoundFolder(round);
+  // The first round's ranks are launched while the socket is new.
+  if (made.ok() && restart_count > 0) made = RestoreAttach();
   folder_failed_ = !made.ok();
   return made;
 }
@@ -216,7 +233,7 @@ void NodeRuntime::OnRoundGone() {
   for (const topology::RankPlace& place : places_) {
     if (place.node == self_) output_->ReadNow(place.rank);
   }
-  attach_->EndRound();
+  if (attach_ != nullptr) attach_->EndRound();
 }
 
 }  // namespace lockstep::launcher

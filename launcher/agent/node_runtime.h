@@ -91,7 +91,9 @@ class NodeRuntime final : public RankHooks {
                        const process::Exit& exit) override;
   void OnRanksSignalled(int signal, bool whole_tree,
                         const std::vector<elastic::RankProcess>& processes) override;
-  void OnStopRequested(base::Duration grace) override { attach_->RequestStop(grace); }
+  void OnStopRequested(base::Duration grace) override {
+    if (attach_ != nullptr) attach_->RequestStop(grace);
+  }
   void OnRoundGone() override;
 
  private:
@@ -99,6 +101,7 @@ class NodeRuntime final : public RankHooks {
   base::Status Open();
   void RaiseFileLimit();
   base::Status OpenAttach();
+  base::Status RestoreAttach();
   void Log(proto::Event event) { Log(facts_.round, std::move(event)); }
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
   RankFiles FilesOf(base::Rank rank) const;
@@ -123,7 +126,7 @@ class NodeRuntime final : public RankHooks {
   std::unique_ptr<process::OutputPump> output_;
   std::unique_ptr<process::RealProcesses> processes_;
   std::unique_ptr<process::StdinForwarder> stdin_;
-  std::unique_ptr<AttachServer> attach_;
+  std::unique_ptr<AttachServer> attach_;  // null when RestoreAttach() has failed
   std::unique_ptr<RankProcesses> ranks_;
 };
 

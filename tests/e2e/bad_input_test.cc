@@ -219,6 +219,28 @@ TEST_F(BadInputTest, AFullDiskUnderTheJobDirectoryIsRefusedBeforeAnyRankRuns) {
   EXPECT_EQ(outcome.out, "");
 }
 
+TEST_F(BadInputTest, AFullDiskUnderTheSocketsIsRefusedBeforeAnyRankRuns) {
+  const std::string folder = scratch_.path() + "/r";  // short, as those of sockets must be
+  ::mkdir(folder.c_str(), 0700);
+  // Room for the folder and for Lockstep's in it.
+  std::vector<std::string> wrapper = {"/usr/bin/unshare", "--mount"};
+  for (const std::string& word :
+       InShell("mount -t tmpfs -o nr_inodes=2,mode=700 none " + folder + " && exec \"$@\"")) {
+    wrapper.push_back(word);
+  }
+  if (const std::string why = WhyNotIn(wrapper); !why.empty()) GTEST_SKIP() << why;
+  Command::Options options = Options();
+  options.environment["XDG_RUNTIME_DIR"] = folder;
+  options.wrapper = wrapper;
+  const Outcome outcome =
+      Command(RunWords({"--name", "job", "/bin/echo", "ran"}), options).Wait(20s);
+
+  EXPECT_EQ(outcome.status, 73) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr(folder + "/lockstep"), HasSubstr("No space left")));
+  EXPECT_EQ(outcome.out, "");
+  ExpectEnded("job", 73);
+}
+
 TEST_F(BadInputTest, AFolderAsJobFileIsAWrongCommandLine) {
   EXPECT_EQ(RunIt({"-f", "."}).status, 64);
 }

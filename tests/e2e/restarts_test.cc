@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <set>
@@ -236,6 +237,39 @@ TEST_F(RestartsTest, ProgramsThatReportNoProgressUseTheirWholeBudget) {
 
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("all 3 restarts are used"));
+}
+
+// -------------------------------------------------------------------------------------------------------
+// a log-out between two rounds
+
+TEST_F(RestartsTest, RanksAttachAgainWhenTheirSocketsWereRemovedMeanwhile) {
+  MakeGo();
+  for (const bool with_its_folder : {false, true}) {
+    Command::Options options = Options();
+    const std::string folder = scratch_.path() + "/r";  // short, as those of sockets must be
+    ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
+    options.environment["XDG_RUNTIME_DIR"] = folder;
+    // The first round fails when it may; the second attaches, and waits to be asked for.
+    const std::string script =
+        "if [ $TORCHELASTIC_RESTART_COUNT = 0 ]; then echo up; read w <go; exit 1; fi; " +
+        Runfile("tests/e2e/progress_rank") + " -7 || exit 9; echo attached; read w <go";
+    Command command(RunScript({"-np", "1", "--max-restarts=1", "--name", "job"}, script), options);
+    ASSERT_TRUE(command.WaitForOutput(
+        [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 10s));
+    fs::remove_all(with_its_folder ? folder : folder + "/lockstep");
+    ASSERT_TRUE(LetGo());
+
+    EXPECT_TRUE(command.WaitForOutput(
+        [](const std::string& out, const std::string&) { return Contains(out, "attached"); }, 10s));
+    EXPECT_TRUE(Eventually([&] { return Contains(Verb({"status", "job"}).out, "running"); }, 10s));
+    EXPECT_TRUE(LetGo());
+    const Outcome outcome = command.Wait(10s);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(CountOf(outcome.err, "the job's sockets were removed"), 1) << outcome.err;
+    EXPECT_EQ(fs::exists(folder), !with_its_folder);
+    fs::remove_all(folder);
+    EXPECT_EQ(Verb({"rm", "job"}).status, 0);
+  }
 }
 
 // -------------------------------------------------------------------------------------------------------
