@@ -234,11 +234,7 @@ class Agent {
     connection_.reset();
     connecting_ = network_->Connect({coordinator_}, join_until_ - loop_.Now(),
                                     [this](base::Result<std::unique_ptr<net::Connection>> made) {
-                                      if (!made.ok()) {
-                                        turned_away_ =
-                                            made.status().code() == base::Code::kPermissionDenied;
-                                        return End();
-                                      }
+                                      if (!made.ok()) return End();
                                       Greet(std::move(made).value());
                                     });
   }
