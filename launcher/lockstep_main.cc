@@ -20,6 +20,7 @@
 #include "launcher/exit_codes.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/jobs_root.h"
+#include "launcher/run_agent_of_node.h"
 #include "launcher/run_job.h"
 #include "launcher/verbs/list_jobs.h"
 #include "launcher/verbs/lost_jobs.h"
@@ -74,6 +75,17 @@ base::Result<ResolvedJob> Resolve(const Command& command,
   return ResolveJob(inputs);
 }
 
+/// Ranks of each node when there are several: as even as can be, the first ones having one more.
+std::vector<int> SlotsOfNodes(const proto::Gang& gang) {
+  const int nodes = gang.max_nodes();
+  std::vector<int> slots;
+  for (int node = 0; nodes > 1 && node < nodes; ++node) {
+    slots.push_back(gang.total_processes() / nodes +
+                    (node < gang.total_processes() % nodes ? 1 : 0));
+  }
+  return slots;
+}
+
 base::Result<int> Run(const VerbContext& context, const Command& command,
                       topology::Environment environment) {
   ASSIGN_OR_RETURN(ResolvedJob resolved, Resolve(command, environment));
@@ -94,6 +106,7 @@ base::Result<int> Run(const VerbContext& context, const Command& command,
   options.name =
       options.name_is_users ? resolved.job.metadata().name() : DefaultJobName(spec.program());
   options.detach = command.IsOn("--detach");
+  options.simulated_slots = SlotsOfNodes(spec.gang());
   options.environment = EnvironmentForRanks(std::move(environment));
   options.job = std::move(resolved.job);
   return RunJob(context, std::move(options));
@@ -166,9 +179,21 @@ void FillStandardStreams() {
   if (fd > STDERR_FILENO) ::close(fd);
 }
 
+topology::Environment OwnEnvironment() {
+  std::vector<std::string> block;
+  for (char** pair = environ; *pair != nullptr; ++pair) block.emplace_back(*pair);
+  return topology::ParseEnvironment(block);
+}
+
 int Main(int argc, char** argv) {
   FillStandardStreams();
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (words == std::vector<std::string>{"agent"}) {
+    // Typed by nobody: `lockstep run` starts it on the other nodes of a job.
+    base::InitLogging(argv[0], {.role = "agent"});
+    const base::Result<int> done = RunAgentOfNode(OwnEnvironment());
+    return done.ok() ? *done : Fail(done.status());
+  }
   base::Result<Command> command = ParseCommandLine(words);
   if (!command.ok()) return Fail(command.status());
   if (command->verb == Verb::kVersion || command->verb == Verb::kHelp) {
@@ -180,9 +205,7 @@ int Main(int argc, char** argv) {
     return done.ok() ? *done : Fail(done.status());
   }
   base::InitLogging(argv[0], {.role = "lockstep"});
-  std::vector<std::string> block;
-  for (char** pair = environ; *pair != nullptr; ++pair) block.emplace_back(*pair);
-  const base::Result<int> done = CarryOut(*command, topology::ParseEnvironment(block));
+  const base::Result<int> done = CarryOut(*command, OwnEnvironment());
   return done.ok() ? *done : Fail(done.status());
 }
 

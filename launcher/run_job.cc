@@ -165,6 +165,8 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.state.set_log_directory(config.log_directory);
   config.state.set_name(options.name);
   config.detached = options.detach;
+  config.simulated_slots = std::move(options.simulated_slots);
+  config.jobs_root = context.jobs_root;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
   front.on_agent_end = [&context, directory,

@@ -20,6 +20,7 @@ struct RunJobOptions {
   std::string name;
   bool name_is_users = false;  // then no live job of this host may have it
   bool detach = false;
+  std::vector<int> simulated_slots;   // as AgentConfig has it
   topology::Environment environment;  // of this process, which ranks inherit
 };
 

@@ -6,15 +6,18 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "elastic/gang.h"
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/gang_status.h"
+#include "launcher/agent/job_cluster.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
@@ -59,7 +62,7 @@ int ExitStatusOf(const base::Status& status) {
 
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
 /// is decided by elastic::Step and done by GangDriver; what is said and written down is done here.
-class Agent final : public GangDelegate, public ControlTarget {
+class Agent final : public GangDelegate, public ControlTarget, public ClusterDelegate {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
       : config_(std::move(config)),
@@ -95,6 +98,12 @@ class Agent final : public GangDelegate, public ControlTarget {
                     std::map<base::Rank, RankEvidence> evidence) override;
   void OnJobEnded(const elastic::JobOutcome& outcome) override;
 
+  void OnClusterFormed(FormedCluster cluster) override;
+  void OnClusterFailed(const base::Status& why) override;
+  void OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& ranks,
+                  const base::Status& why) override;
+  proto::ControlReply AnswerNow(const proto::ControlRequest& request) override;
+
   void Answer(const proto::ControlRequest& request, Reply reply) override {
     reply(AnswerNow(request));
   }
@@ -105,7 +114,9 @@ class Agent final : public GangDelegate, public ControlTarget {
   std::string ControlPath() const { return ControlSocketPath(config_.socket_directory, job_id()); }
 
   base::Status OpenNode();
-  base::Status MakeWorld();
+  base::Status ClaimMasterPort();
+  base::Status OpenCluster(topology::Environment environment);
+  void StartAlone();
   base::Status OpenControl();
   base::Status RestoreControl();
   void LogJobStarted();
@@ -115,8 +126,8 @@ class Agent final : public GangDelegate, public ControlTarget {
   void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
   RoundFacts Facts() const;
 
-  void Finish(int exit_status);
-  proto::ControlReply AnswerNow(const proto::ControlRequest& request);
+  void Finish(int exit_status, const std::optional<proto::Verdict>& verdict);
+  void FlushAndQuit();
   proto::StatusReply GetStatus() const;
   proto::StopReply StopByVerb(const proto::StopRequest& request);
 
@@ -126,6 +137,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   base::UniqueFd link_;
   base::Duration stop_grace_{0};
   int master_port_ = 0;
+  std::vector<std::string> host_of_rank_;  // of a job of several nodes
   base::Round round_;  // what is told of it may come when the gang's state is that of the next
   std::optional<proto::Verdict> last_verdict_;
   base::SteadyTime started_at_{};
@@ -138,6 +150,7 @@ class Agent final : public GangDelegate, public ControlTarget {
   JobRecord record_;
   GangDriver driver_;
   std::unique_ptr<NodeRuntime> node_;
+  std::unique_ptr<JobCluster> cluster_;  // null: one node
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   event::Registration link_watch_;
@@ -147,8 +160,11 @@ class Agent final : public GangDelegate, public ControlTarget {
 // opening
 
 base::Status Agent::Open() {
+  topology::Environment environment;
+  if (!config_.simulated_slots.empty()) environment = config_.environment;
   RETURN_IF_ERROR(OpenNode());
-  RETURN_IF_ERROR(MakeWorld());
+  RETURN_IF_ERROR(ClaimMasterPort());
+  if (!config_.simulated_slots.empty()) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
   RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
@@ -177,19 +193,63 @@ base::Status Agent::OpenNode() {
   return base::OkStatus();
 }
 
-base::Status Agent::MakeWorld() {
+base::Status Agent::ClaimMasterPort() {
+  master_port_ = spec().gang().master_port();
+  if (spec().gang().has_master_port()) return base::OkStatus();
+  ASSIGN_OR_RETURN(master_port_, node_->ClaimMasterPort());
+  return base::OkStatus();
+}
+
+base::Status Agent::OpenCluster(topology::Environment environment) {
+  std::error_code error;
+  ASSIGN_OR_RETURN(cluster_, JobCluster::Create({.job_id = job_id(),
+                                                 .job_name = config_.state.name(),
+                                                 .here = config_.here,
+                                                 .slots = config_.simulated_slots,
+                                                 .lease = {},
+                                                 .job = config_.job,
+                                                 .arguments = config_.arguments,
+                                                 .working_directory =
+                                                     std::filesystem::current_path(error).string(),
+                                                 .environment = std::move(environment),
+                                                 .jobs_root = config_.jobs_root,
+                                                 .socket_directory = config_.socket_directory,
+                                                 .color_stdout = config_.color_stdout,
+                                                 .color_stderr = config_.color_stderr},
+                                                {clock_, loop_, *node_, driver_, *this}));
+  return base::OkStatus();
+}
+
+void Agent::StartAlone() {
   const proto::Gang& gang = spec().gang();
-  master_port_ = gang.master_port();
-  if (!gang.has_master_port()) {
-    ASSIGN_OR_RETURN(master_port_, node_->ClaimMasterPort());
-  }
   topology::WorldSpec world;
   world.nodes = {{.host = config_.here.host, .slots = config_.rank_count}};
   world.role = gang.role();
   world.master_address = gang.has_master_address() ? gang.master_address() : "127.0.0.1";
   world.master_port = master_port_;
   node_->SetWorld(std::move(world), base::NodeIndex(0));
-  return base::OkStatus();
+  driver_.Start(std::vector<NodeRanks*>(static_cast<size_t>(config_.rank_count), &node_->ranks()));
+}
+
+void Agent::OnClusterFormed(FormedCluster cluster) {
+  host_of_rank_ = std::move(cluster.host_of_rank);
+  node_->SetWorld(std::move(cluster.world), base::NodeIndex(0));
+  driver_.Start(std::move(cluster.node_of_rank));
+}
+
+void Agent::OnClusterFailed(const base::Status& why) {
+  if (finishing_) return;
+  const int exit_status = ExitStatusOf(why);
+  const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_,
+                                                         exit_status, why.ToString(), Facts());
+  record_.SaveVerdict(verdict);
+  node_->output().Print(RenderVerdict(verdict));
+  Finish(exit_status, verdict);
+}
+
+void Agent::OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& ranks,
+                       const base::Status& why) {
+  driver_.LoseNode(node, ranks, why);
 }
 
 base::Status Agent::OpenControl() {
@@ -230,6 +290,7 @@ int Agent::GiveUp(const base::Status& why) {
   link_watch_.reset();
   signals_.reset();
   control_.reset();
+  cluster_.reset();
   node_.reset();
   const int exit_status = ExitStatusOf(why);
   const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_,
@@ -243,7 +304,11 @@ int Agent::GiveUp(const base::Status& why) {
 int Agent::Run() {
   started_at_ = loop_.Now();
   LogJobStarted();
-  driver_.Start(std::vector<NodeRanks*>(static_cast<size_t>(config_.rank_count), &node_->ranks()));
+  if (cluster_ != nullptr) {
+    cluster_->Start(master_port_);
+  } else {
+    StartAlone();
+  }
   loop_.Run();
   node_->FlushEvents();
   return exit_status_;
@@ -346,6 +411,7 @@ RoundFacts Agent::Facts() const {
   RoundFacts facts;
   facts.job_id = job_id();
   facts.host = config_.here.host;
+  facts.host_of_rank = host_of_rank_;
   facts.log_directory = record_.RoundFolder(round_);
   facts.stopped_by = stopped_by_;
   facts.folder_failed = node_ != nullptr && node_->folder_failed();
@@ -375,13 +441,21 @@ void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
     node_->output().Print(RenderVerdict(*verdict));
   }
   node_->Log(round_, JobEndedEvent(outcome, exit_status));
-  Finish(exit_status);
+  Finish(exit_status, verdict);
 }
 
-void Agent::Finish(int exit_status) {
+void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict) {
   exit_status_ = exit_status;
   finishing_ = true;
   record_.SaveEnd(exit_status);
+  if (cluster_ == nullptr) return FlushAndQuit();
+  proto::JobOver over;
+  over.set_exit_code(exit_status);
+  if (verdict) *over.mutable_verdict() = *verdict;
+  cluster_->Finish(over, [this] { FlushAndQuit(); });
+}
+
+void Agent::FlushAndQuit() {
   node_->output().Flush(kFlushDeadline, [this](const base::Status& flushed) {
     if (!flushed.ok()) node_->Log(round_, OutputTroubleEvent("console", flushed));
     loop_.Quit();

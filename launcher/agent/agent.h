@@ -31,6 +31,10 @@ struct AgentConfig {
   bool detached = false;         // the `lockstep run` that was typed ends when the ranks run
   bool color_stdout = false;     // color the prefixes of ranks' lines
   bool color_stderr = false;
+  /// Ranks of each node, when there are several: this process's own first, the others' agents on
+  /// this machine as well. Empty: one node.
+  std::vector<int> simulated_slots;
+  std::string jobs_root;
 };
 
 /// The process that runs a job on this machine: parent and subreaper of its ranks. Call it in a

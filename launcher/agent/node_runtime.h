@@ -71,6 +71,8 @@ class NodeRuntime final : public RankHooks {
 
   NodeRanks& ranks() { return *ranks_; }
   process::OutputPump& output() { return *output_; }
+  /// For children that are no ranks: a process can have one of these.
+  process::Processes& processes() { return *processes_; }
   /// Null when no rank reads standard input.
   process::StdinForwarder* stdin_forwarder() { return stdin_.get(); }
   std::string containment() const { return processes_->containment(); }

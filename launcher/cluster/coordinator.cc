@@ -187,7 +187,8 @@ void Coordinator::OnHeartbeat(elastic::Member member, const proto::Heartbeat& he
   ack.mutable_heartbeat_ack()->set_at_wall_ns(
       deps_.loop.clock().WallNow().time_since_epoch().count());
   Handle(elastic::HeartbeatCame{member});
-  Send(member, ack);
+  // One that is no member (any more) must not go on believing that it is.
+  if (state_.IsMember(member)) Send(member, ack);
 }
 
 void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {

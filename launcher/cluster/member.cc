@@ -162,7 +162,7 @@ void Member::Fail(const base::Status& why) {
   lost_ = why;
   welcome_timer_.reset();
   lease_timer_.reset();
-  connection_->Close();
+  if (connection_ != nullptr) connection_->Close();
   for (auto& [id, question] : std::exchange(questions_, {})) question.on_reply(why);
   if (ranks_ != nullptr && !living_.empty()) {
     NodeRanks::Processes all;
@@ -251,7 +251,7 @@ void Member::SendNews() {
 
 void Member::Send(const proto::FromAgent& message) {
   // What cannot be sent closes the connection, and OnClosed follows.
-  if (!lost_) (void)connection_->Send(message);
+  if (!lost_ && connection_ != nullptr) (void)connection_->Send(message);
 }
 
 void Member::SendOutput(const proto::Output& output) {

@@ -71,6 +71,8 @@ class Member final : public NodeNews {
   /// Passes a verb's request on to the coordinator. Errors: Unavailable - it is gone;
   /// DeadlineExceeded.
   void Ask(const proto::ControlRequest& request, base::Duration timeout, OnReply on_reply);
+  /// Gives the membership up: ends our ranks, then OnMembershipLost.
+  void Abandon(const base::Status& why) { Fail(why); }
   /// Everything is done and written: nothing follows.
   void SayGoodbye();
 

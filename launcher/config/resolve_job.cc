@@ -65,7 +65,7 @@ class Resolver {
     ApplyLayer([this] { ApplyCommandLine(); });
     Complete();
     RETURN_IF_ERROR(ProblemsToStatus(problems_));
-    RETURN_IF_ERROR(CheckOneNode());
+    RETURN_IF_ERROR(CheckNodes());
     CountProcesses();
     RETURN_IF_ERROR(ProblemsToStatus(problems_));
     return std::move(resolved_);
@@ -383,12 +383,26 @@ class Resolver {
     if (per_node && !total) resolved_.sources[kTotal] = "from processesPerNode";
   }
 
-  base::Status CheckOneNode() {
+  base::Status CheckNodes() {
     const proto::Gang& gang = job().spec().gang();
     if (gang.max_nodes() == 1) return base::OkStatus();
-    return base::UnimplementedError("the job wants " + std::to_string(gang.max_nodes()) +
-                                    " nodes; jobs on several nodes come with agents on each, which "
-                                    "this version does not have yet: write --nnodes=1");
+    if (!inputs_.command.IsOn("--simulate-hosts")) {
+      return base::UnimplementedError(
+          "the job wants " + std::to_string(gang.max_nodes()) +
+          " nodes; so far they can only be simulated on this machine (--simulate-hosts), or write "
+          "--nnodes=1");
+    }
+    if (gang.min_nodes() != gang.max_nodes()) {
+      return base::UnimplementedError(
+          "the number of nodes cannot change while a job runs yet: write --nnodes=" +
+          std::to_string(gang.max_nodes()));
+    }
+    if (gang.total_processes() < gang.max_nodes()) {
+      return base::InvalidArgumentError(std::to_string(gang.total_processes()) +
+                                        " ranks cannot be on " + std::to_string(gang.max_nodes()) +
+                                        " nodes: each has at least one");
+    }
+    return base::OkStatus();
   }
 
   // Of what a unit stands for on this machine.

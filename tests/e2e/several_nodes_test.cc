@@ -1,0 +1,130 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Jobs of several nodes, as agents on this machine (--simulate-hosts).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
+
+namespace lockstep::e2e {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<std::string> SortedLines(const std::string& text) {
+  std::vector<std::string> lines = Lines(text);
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+class SeveralNodesTest : public RunFixture {};
+
+TEST_F(SeveralNodesTest, EachRankKnowsItsPlaceAndItsLinesNameIt) {
+  const Outcome outcome = RunScriptIt(
+      {"--simulate-hosts", "--nnodes", "3", "--nproc-per-node", "2"},
+      "echo rank $RANK of $WORLD_SIZE, local $LOCAL_RANK of $LOCAL_WORLD_SIZE, group $GROUP_RANK");
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(SortedLines(outcome.out), ElementsAre("[0.0] rank 0 of 6, local 0 of 2, group 0",
+                                                    "[0.1] rank 1 of 6, local 1 of 2, group 0",
+                                                    "[1.2] rank 2 of 6, local 0 of 2, group 1",
+                                                    "[1.3] rank 3 of 6, local 1 of 2, group 1",
+                                                    "[2.4] rank 4 of 6, local 0 of 2, group 2",
+                                                    "[2.5] rank 5 of 6, local 1 of 2, group 2"));
+}
+
+TEST_F(SeveralNodesTest, RanksOfAllNodesMeetAtOneAddress) {
+  const Outcome outcome =
+      RunScriptIt({"--simulate-hosts", "--nnodes", "2", "-np", "4", "--log-prefix=false"},
+                  "echo $MASTER_ADDR:$MASTER_PORT");
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const std::vector<std::string> lines = SortedLines(outcome.out);
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_EQ(lines.front(), lines.back());
+}
+
+TEST_F(SeveralNodesTest, ARankThatFailsOnAnotherNodeIsTheCulpritWithItsLastLines) {
+  const Outcome outcome =
+      RunScriptIt({"--simulate-hosts", "--nnodes", "2", "-np", "4", "--grace", "0"},
+                  "[ $RANK = 3 ] && { echo boom >&2; exit 7; }; sleep 60");
+
+  EXPECT_EQ(outcome.status, 7);
+  EXPECT_LT(outcome.elapsed, 10s);
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr("rank 3 failed first: exit code 7"), HasSubstr("-n1, rank 3 of 4"),
+                    HasSubstr("| boom"), HasSubstr("victims  3: ranks 0, 1, 2")));
+}
+
+TEST_F(SeveralNodesTest, TheGangRestartsOnAllNodes) {
+  const Outcome outcome = RunScriptIt(
+      {"--simulate-hosts", "--nnodes", "2", "-np", "4", "--max-restarts", "1", "--grace", "0"},
+      "[ $RANK$TORCHELASTIC_RESTART_COUNT = 30 ] && exit 7; "
+      "[ $TORCHELASTIC_RESTART_COUNT = 0 ] && sleep 60; echo again");
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(SortedLines(outcome.out),
+              ElementsAre("[0.0] again", "[0.1] again", "[1.2] again", "[1.3] again"));
+}
+
+TEST_F(SeveralNodesTest, AKilledAgentIsNamedAndEverythingElseEnds) {
+  Command command(RunScript({"--simulate-hosts", "--nnodes", "2", "-np", "4"},
+                            "echo agent $PPID of $RANK; sleep 60"),
+                  Options());
+  pid_t agent = -1;
+  ASSERT_TRUE(command.WaitForOutput(
+      [&](const std::string& out, const std::string&) {
+        const size_t at = out.find("[1.3] agent ");
+        if (at == std::string::npos || out.find('\n', at) == std::string::npos) return false;
+        agent = std::stoi(out.substr(at + 12));
+        return true;
+      },
+      20s));
+
+  ::kill(agent, SIGKILL);
+  const Outcome outcome = command.Wait(20s);
+
+  EXPECT_EQ(outcome.status, 75);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("node 1"), HasSubstr("was lost"), HasSubstr("-n1")));
+}
+
+TEST_F(SeveralNodesTest, CtrlCEndsRanksOnAllNodes) {
+  Command command(
+      RunScript({"--simulate-hosts", "--nnodes", "2", "-np", "2"}, "echo up; exec sleep 60"),
+      Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return SortedLines(out).size() == 2; },
+      20s));
+
+  command.Signal(SIGINT);
+  const Outcome outcome = command.Wait(20s);
+
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+}
+
+TEST_F(SeveralNodesTest, EveryLineOfAnotherNodeArrives) {
+  const Outcome outcome =
+      RunScriptIt({"--simulate-hosts", "--nnodes", "2", "-np", "2", "--log-prefix=false"},
+                  "for i in $(seq 20000); do echo $RANK $i; done");
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(SortedLines(outcome.out).size(), 40000U);
+}
+
+TEST_F(SeveralNodesTest, AnAgentWithoutABootstrapSaysWhatItIsFor) {
+  const Outcome outcome = Verb({"agent"});
+
+  EXPECT_EQ(outcome.status, 64);
+  EXPECT_THAT(outcome.err, HasSubstr("is started by `lockstep run`"));
+}
+
+}  // namespace
+}  // namespace lockstep::e2e
