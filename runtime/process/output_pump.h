@@ -113,8 +113,8 @@ class OutputPump {
   /// a newline or gets one.
   void Print(std::string_view text);
 
-  /// Whole lines of ranks elsewhere, with their prefixes, between those of ours. `written` runs when
-  /// they are (or were dropped: the console is gone); not after destruction.
+  /// Whole lines of ranks elsewhere, with their prefixes, between those of ours. `written` runs
+  /// when they are (or were dropped: the console is gone); not after destruction.
   void Forward(bool is_stderr, std::string_view lines, std::function<void()> written);
 
   /// The last lines, at most `count`, of the last 64 KiB that the rank wrote to standard error;
