@@ -117,10 +117,7 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
   if (command.verb != Verb::kRun) RETURN_IF_ERROR(proto::ProblemsToStatus(command.problems));
   switch (command.verb) {
     case Verb::kRun: return Run(context, command, std::move(environment));
-    case Verb::kPs:
-      EndListedLostJobs(context);
-      RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command)));
-      break;
+    case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;
     case Verb::kStatus: RETURN_IF_ERROR(ShowStatus(context, ShowStatusOptionsOf(command))); break;
     case Verb::kLogs: {
       ASSIGN_OR_RETURN(const ShowLogsOptions options, ShowLogsOptionsOf(command));
@@ -163,9 +160,6 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
                             .out = stdout,
                             .err = stderr};
   SweepLostJobs(context);
-  VerbContext detached = context;
-  detached.socket_directory = net::TemporarySocketDirectory(::getuid());
-  if (detached.socket_directory != context.socket_directory) SweepLostJobs(detached);
   return Dispatch(context, command, std::move(environment));
 }
 

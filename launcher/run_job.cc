@@ -78,12 +78,14 @@ proto::JobState FirstState(const VerbContext& context, const RunJobOptions& opti
 base::Result<JobDirectory> MakeJobDirectory(const VerbContext& context,
                                             const RunJobOptions& options,
                                             const proto::JobState& state) {
-  base::Result<JobDirectory> made = JobDirectory::Create(context.jobs_root,
-                                                         {.name = options.name,
-                                                          .name_is_users = options.name_is_users,
-                                                          .seed = RandomSeed(),
-                                                          .state = state},
-                                                         context.here, context.files);
+  base::Result<JobDirectory> made =
+      JobDirectory::Create(context.jobs_root,
+                           {.name = options.name,
+                            .name_is_users = options.name_is_users,
+                            .seed = RandomSeed(),
+                            .socket_directory = context.socket_directory,
+                            .state = state},
+                           context.here, context.files);
   const base::Code code = made.status().code();
   // The name is taken, or another `lockstep` holds the lock: not a matter of the folder.
   const bool in_use = code == base::Code::kAlreadyExists || code == base::Code::kDeadlineExceeded;
@@ -114,27 +116,34 @@ void SayIfFailed(const base::Status& written) {
   if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
 }
 
-/// What the agent has not: how the job ended, when it could not say so itself (no descriptor was
-/// left, it was killed, there never was one), and a killed one's sockets.
-void RecordEnd(const VerbContext& context, JobDirectory& directory,
+/// How the job ended, when the agent could not say so itself: no descriptor was left, it was killed,
+/// there never was one.
+void RecordEnd(const VerbContext& context, JobDirectory& directory, const JobEntry& job,
                const std::string& log_directory, const AgentEnd& end) {
-  if (end.exit_status == 0) return;
-  const bool killed = end.how == AgentEnd::How::kKilled;
-  const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
-  // Not when somebody has removed its directory.
-  if (job.ok() && job->state.phase() != proto::JOB_PHASE_ENDED) {
-    const bool judged = !killed && ::access(directory.VerdictPath().c_str(), F_OK) == 0;
-    if (!judged) {
-      SayIfFailed(
-          directory.WriteVerdict(VerdictJson(VerdictOn(context, *job, log_directory, end))));
-    }
-    proto::JobState state = job->state;
-    state.set_phase(proto::JOB_PHASE_ENDED);
-    state.set_exit_code(end.exit_status);
-    *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
-    SayIfFailed(directory.WriteState(std::move(state)));
+  const bool judged =
+      end.how != AgentEnd::How::kKilled && ::access(directory.VerdictPath().c_str(), F_OK) == 0;
+  if (!judged) {
+    SayIfFailed(directory.WriteVerdict(VerdictJson(VerdictOn(context, job, log_directory, end))));
   }
-  if (killed) RemoveJobSockets(context, directory.job_id());
+  proto::JobState state = job.state;
+  state.set_phase(proto::JOB_PHASE_ENDED);
+  state.set_exit_code(end.exit_status);
+  *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
+  SayIfFailed(directory.WriteState(std::move(state)));
+}
+
+/// What is to be done when the agent is no more.
+void TidyUp(const VerbContext& context, JobDirectory& directory, const std::string& log_directory,
+            const AgentEnd& end) {
+  if (end.exit_status != 0) {
+    const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
+    // Not when somebody has removed its directory.
+    if (job.ok() && job->state.phase() != proto::JOB_PHASE_ENDED) {
+      RecordEnd(context, directory, *job, log_directory, end);
+    }
+    if (job.ok() && end.how == AgentEnd::How::kKilled) RemoveJobSockets(context, job->state);
+  }
+  SayIfFailed(directory.Finish());
 }
 
 }  // namespace
@@ -169,10 +178,8 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.jobs_root = context.jobs_root;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
-  front.on_agent_end = [&context, directory,
-                        logs = config.log_directory](const AgentEnd& end) mutable {
-    RecordEnd(context, directory, logs, end);
-  };
+  front.on_agent_end = [&context, directory, logs = config.log_directory](
+                           const AgentEnd& end) mutable { TidyUp(context, directory, logs, end); };
   return RunFront(front, [&config](base::UniqueFd link, pid_t guard) {
     // Not this process, when that one is in the background.
     if (auto identity = IdentifyProcess(config.here, guard); identity.ok()) {

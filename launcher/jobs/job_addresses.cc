@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/jobs/job_addresses.h"
 
+#include <string_view>
+
 namespace lockstep::launcher {
 namespace {
 
@@ -15,13 +17,6 @@ std::string ControlSocketPath(const std::string& socket_directory, const std::st
 
 std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id) {
   return socket_directory + "/" + job_id + std::string(kAttachSuffix);
-}
-
-std::optional<std::string> JobOfControlSocket(std::string_view file_name) {
-  if (!file_name.ends_with(kControlSuffix)) return std::nullopt;
-  file_name.remove_suffix(kControlSuffix.size());
-  if (file_name.empty() || file_name.find('.') != file_name.npos) return std::nullopt;
-  return std::string(file_name);
 }
 
 std::string JobMark(const std::string& job_id) { return job_id; }

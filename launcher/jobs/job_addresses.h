@@ -3,9 +3,7 @@
 #define LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_
 
 #include <cstddef>
-#include <optional>
 #include <string>
-#include <string_view>
 
 /// By what names a job is found on its host, by its agent and by the verbs. A job id has no dot in
 /// it, so no two jobs' names can be confused. Pure functions, for any thread.
@@ -18,9 +16,6 @@ std::string AttachSocketPath(const std::string& socket_directory, const std::str
 
 /// The longest name of such a file: a job's name of 63 bytes, a dash, six characters, ".attach".
 inline constexpr size_t kSocketNameBytesMax = 63 + 1 + 6 + 7;
-
-/// The job whose control socket has this file name; nullopt for any other file.
-std::optional<std::string> JobOfControlSocket(std::string_view file_name);
 
 /// What marks each process of a job in its environment (process::RealProcesses).
 std::string JobMark(const std::string& job_id);

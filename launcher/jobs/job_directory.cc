@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/job_store.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/random.h"
@@ -72,15 +73,7 @@ base::Status Overwrite(const std::string& path, std::string_view bytes) {
   return cut ? base::OkStatus() : base::ErrnoStatus(errno, "cut " + path);
 }
 
-/// Host names may hold anything; file names may not.
-std::string FileSafe(std::string host) {
-  for (char& c : host) {
-    const bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '-' || c == '.' || c == '_';
-    if (!safe) c = '_';
-  }
-  return host;
-}
+std::string RootOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 }  // namespace
 
@@ -88,7 +81,7 @@ JobDirectory::JobDirectory(std::string path, std::string job_id, std::string hos
                            storage::FileSystem& files)
     : path_(std::move(path)),
       job_id_(std::move(job_id)),
-      host_(FileSafe(std::move(host))),
+      host_(FileSafeHost(std::move(host))),
       files_(&files) {}
 
 base::Result<JobDirectory> JobDirectory::Create(const std::string& root, NewJob job,
@@ -109,6 +102,9 @@ base::Result<JobDirectory> JobDirectory::Create(const std::string& root, NewJob 
     RETURN_IF_ERROR(made);
     job.state.set_job_id(id);  // a template's would be another job's
     job.state.set_name(job.name);
+    if (!job.socket_directory.empty()) {
+      job.state.set_socket_path(ControlSocketPath(job.socket_directory, id));
+    }
     const base::Status written = directory.WriteState(std::move(job.state));
     if (written.ok()) return directory;
     (void)files.RemoveTree(directory.path());
@@ -126,11 +122,31 @@ base::Status JobDirectory::WriteState(proto::JobState state) {
   const std::string bytes = state.SerializeAsString();
   const base::Status replaced = storage::ReplaceFile(*files_, StatePath(), bytes);
   const bool last = state.phase() == proto::JOB_PHASE_ENDED;
+  if (replaced.ok() && !last && state.phase() != proto::JOB_PHASE_LOST && !listed_) {
+    return ListAsUnfinished();
+  }
   if (last && replaced.code() == base::Code::kResourceExhausted &&
       Overwrite(StatePath(), bytes).ok()) {
     return base::OkStatus();
   }
   return replaced;
+}
+
+base::Status JobDirectory::ListAsUnfinished() {
+  const auto make = [this] { return files_->WriteFile(UnfinishedPath(), {}, {.mode = 0600}); };
+  base::Status made = make();
+  if (made.code() == base::Code::kNotFound) {
+    // The first job of this root. Another one may be the first at the same time.
+    (void)files_->MakeDirectory(UnfinishedFolder(RootOf(path_)));
+    made = make();
+  }
+  listed_ = made.ok();
+  return made;
+}
+
+base::Status JobDirectory::Finish() {
+  const base::Status removed = files_->RemoveFile(UnfinishedPath());
+  return removed.code() == base::Code::kNotFound ? base::OkStatus() : removed;
 }
 
 base::Status JobDirectory::WriteSpec(std::string_view redacted_yaml) {
@@ -150,6 +166,9 @@ base::Status JobDirectory::WriteRoundVerdict(base::Round round, std::string_view
   return storage::ReplaceFile(*files_, RoundPath(round) + "/verdict.json", json);
 }
 
+std::string JobDirectory::UnfinishedPath() const {
+  return UnfinishedFolder(RootOf(path_)) + "/" + job_id_ + "." + host_;
+}
 std::string JobDirectory::StatePath() const { return path_ + "/state." + host_ + ".pb"; }
 std::string JobDirectory::EventsPath() const { return path_ + "/events." + host_ + ".jsonl"; }
 std::string JobDirectory::SpecPath() const { return path_ + "/spec.yaml"; }

@@ -16,6 +16,7 @@ namespace lockstep::launcher {
 /// What a job leaves on disk. A value: paths, and writes through `files`, which must outlive it.
 /// One writer per host; any number of readers (job_store.h).
 ///
+///   <root>/.unfinished/          UnfinishedFolder()
 ///   <root>/<job id>/             0700; the id is the job's name, a dash, and six random characters
 ///     spec.yaml                  the effective spec and the source of each value, secrets redacted
 ///     state.<host>.pb            JobState
@@ -30,10 +31,11 @@ namespace lockstep::launcher {
 class JobDirectory {
  public:
   struct NewJob {
-    std::string name;            // [a-z0-9-], at most 63 bytes; validated by the caller
-    bool name_is_users = false;  // then no live job of this host may have it already
-    uint64_t seed = 0;           // of the id's random characters: any fresh randomness
-    proto::JobState state;       // first state; job_id and name are filled in here
+    std::string name;              // [a-z0-9-], at most 63 bytes; validated by the caller
+    bool name_is_users = false;    // then no live job of this host may have it already
+    uint64_t seed = 0;             // of the id's random characters: any fresh randomness
+    std::string socket_directory;  // in which its agent will listen; "" = nobody knows
+    proto::JobState state;         // first state; job_id, name and socket_path are filled in here
   };
 
   /// Makes the directory and writes the first state.
@@ -50,8 +52,11 @@ class JobDirectory {
 
   /// The job's id is written whatever the state says: without it readers would take a live job for
   /// a lost one. That a job has ended is told on a full disk too: over the old state, where it has
-  /// its room. Errors: InvalidArgument - the state is another job's; else errno's code.
+  /// its room. Until Finish() a job that has not ended is listed in UnfinishedFolder().
+  /// Errors: InvalidArgument - the state is another job's; else errno's code.
   base::Status WriteState(proto::JobState state);
+  /// Nothing of the job is left on this host: no process, no socket. OK when that was known.
+  base::Status Finish();
   base::Status WriteSpec(std::string_view redacted_yaml);
   base::Status WriteVerdict(std::string_view json);
   /// Makes the folder of a round; call it before the round's files are opened. OK when it exists.
@@ -65,10 +70,14 @@ class JobDirectory {
   std::string RoundPath(base::Round round) const;
 
  private:
+  base::Status ListAsUnfinished();
+  std::string UnfinishedPath() const;
+
   std::string path_;
   std::string job_id_;
   std::string host_;
   storage::FileSystem* files_;
+  bool listed_ = false;  // as unfinished, by this value or the one that it is a copy of
 };
 
 }  // namespace lockstep::launcher

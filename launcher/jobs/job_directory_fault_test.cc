@@ -157,6 +157,7 @@ std::string Attempt(SyscallFaults& faults, int k, int error, const std::string& 
 
   if (!created.ok()) {
     if (created.message().find(name) == std::string_view::npos) return created.ToString();
+    std::filesystem::remove(UnfinishedFolder(root));  // of no job, as long as it is empty
     return std::filesystem::is_empty(root) ? "" : "a part of a job is left";
   }
   for (const base::Status& one : errors) {

@@ -73,7 +73,12 @@ class JobsTest : public ::testing::Test {
     return directory.ok() ? directory->job_id() : "";
   }
   JobStore Store() { return JobStore(root_, here_, files_); }
-  std::vector<std::string> InRoot() { return *files_.ListDirectory(root_); }
+  /// But the list of those that are unfinished.
+  std::vector<std::string> InRoot() {
+    std::vector<std::string> names = *files_.ListDirectory(root_);
+    std::erase(names, ".unfinished");
+    return names;
+  }
 
   const HostIdentity here_ = ThisHost();
   storage::RealFileSystem files_;
@@ -111,6 +116,43 @@ TEST_F(JobDirectoryTest, EverythingHasItsPlace) {
   EXPECT_THAT(storage::ReadText(files_, job.VerdictPath(), 100),
               IsOkAndHolds(std::string("{\"class\": \"DEAD_RANK\"}")));
   EXPECT_EQ(job.EventsPath(), job.path() + "/events." + here_.host + ".jsonl");
+}
+
+TEST_F(JobDirectoryTest, JobIsListedAsUnfinishedUntilNothingOfItIsLeft) {
+  ASSERT_OK_AND_ASSIGN(JobDirectory job, Create(NewJob("mnist")));
+  ASSERT_OK_AND_ASSIGN(JobDirectory other, Create(NewJob("other")));
+  EXPECT_THAT(Store().Unfinished(), ElementsAre(job.job_id(), other.job_id()));
+
+  // By its own word: a socket or a process may be there still.
+  proto::JobState state;
+  state.set_phase(proto::JOB_PHASE_ENDED);
+  EXPECT_OK(job.WriteState(state));
+  EXPECT_THAT(Store().Unfinished(), ElementsAre(job.job_id(), other.job_id()));
+  EXPECT_OK(job.Finish());
+  EXPECT_OK(job.Finish());
+  EXPECT_THAT(Store().Unfinished(), ElementsAre(other.job_id()));
+
+  // Neither that one which ended nor one that is lost comes back.
+  EXPECT_OK(job.WriteState(state));
+  state.set_phase(proto::JOB_PHASE_LOST);
+  EXPECT_OK(JobDirectory(job.path(), job.job_id(), here_.host, files_).WriteState(state));
+  EXPECT_THAT(Store().Unfinished(), ElementsAre(other.job_id()));
+}
+
+// Hosts share a home folder, and each knows who lives on itself.
+TEST_F(JobDirectoryTest, JobIsUnfinishedOnEachHostThatWritesItsState) {
+  ASSERT_OK_AND_ASSIGN(JobDirectory job, Create(NewJob("mnist")));
+  proto::JobState state;
+  state.set_phase(proto::JOB_PHASE_RUNNING);
+  JobDirectory there(job.path(), job.job_id(), "node-b.example:1", files_);
+  EXPECT_OK(there.WriteState(state));
+  EXPECT_OK(job.Finish());
+
+  const HostIdentity node_b{.host = "node-b.example:1", .boot_id = ""};
+  EXPECT_THAT(Store().Unfinished(), IsEmpty());
+  EXPECT_THAT(JobStore(root_, node_b, files_).Unfinished(), ElementsAre(job.job_id()));
+  const HostIdentity suffix{.host = "example:1", .boot_id = ""};
+  EXPECT_THAT(JobStore(root_, suffix, files_).Unfinished(), IsEmpty());
 }
 
 // A state file without an id was skipped by readers, and the live job shown as lost.

@@ -50,6 +50,17 @@ std::string Listed(const std::vector<JobEntry>& jobs) {
 
 }  // namespace
 
+std::string FileSafeHost(std::string host) {
+  for (char& c : host) {
+    const bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '-' || c == '.' || c == '_';
+    if (!safe) c = '_';
+  }
+  return host;
+}
+
+std::string UnfinishedFolder(const std::string& root) { return root + "/.unfinished"; }
+
 std::string_view ConditionName(JobCondition condition) {
   switch (condition) {
     case JobCondition::kLive: return "running";
@@ -100,6 +111,7 @@ base::Result<std::vector<JobEntry>> JobStore::List() const {
   if (!ids.ok()) return ids.status();
   std::vector<JobEntry> jobs;
   for (const std::string& id : *ids) {
+    if (id.starts_with('.')) continue;  // UnfinishedFolder()
     if (std::optional<JobEntry> job = Read(id)) jobs.push_back(*std::move(job));
   }
   std::sort(jobs.begin(), jobs.end(), [](const JobEntry& a, const JobEntry& b) {
@@ -150,6 +162,18 @@ base::Result<JobEntry> JobStore::Get(const std::string& id) const {
   std::optional<JobEntry> entry = Read(id);
   if (!entry) return base::NotFoundError("there is no job " + id + " (any more) in " + root_);
   return *std::move(entry);
+}
+
+std::vector<std::string> JobStore::Unfinished() const {
+  std::vector<std::string> jobs;
+  const auto names = files_.ListDirectory(UnfinishedFolder(root_));
+  if (!names.ok()) return jobs;  // no job has run yet
+  const std::string suffix = "." + FileSafeHost(here_.host);
+  for (const std::string& name : *names) {
+    const size_t dot = name.find('.');  // an id has none, a host's name may have several
+    if (dot != name.npos && name.substr(dot) == suffix) jobs.push_back(name.substr(0, dot));
+  }
+  return jobs;
 }
 
 base::Status JobStore::Remove(const JobEntry& job) {

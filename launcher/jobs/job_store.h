@@ -16,6 +16,14 @@
 
 namespace lockstep::launcher {
 
+/// Host names may hold anything; file names may not.
+std::string FileSafeHost(std::string host);
+
+/// `root`/.unfinished: an empty file "<job id>.<host>" for each job whose writer on that host has not
+/// said yet that all of it is over. So what is lost is found without reading every job's state,
+/// and wherever its sockets are.
+std::string UnfinishedFolder(const std::string& root);
+
 enum class JobCondition : uint8_t {
   kLive,   // its front or agent lives on this host
   kEnded,  // it said so
@@ -53,6 +61,9 @@ class JobStore {
 
   /// The job with exactly this id. Errors: NotFound - there is none.
   base::Result<JobEntry> Get(const std::string& id) const;
+
+  /// Ids of the jobs that are unfinished on this host: those that run, and those that are lost.
+  std::vector<std::string> Unfinished() const;
 
   /// Errors: NotFound - it is gone; FailedPrecondition - the job is live (stop it first), or runs
   /// on another host; else errno's code.

@@ -27,23 +27,26 @@ constexpr base::Duration kKillLimit = 10s;
 constexpr size_t kStateBytesMax = size_t{64} << 10;
 constexpr int kLockPauseMilliseconds = 10;
 
-/// The kernel's lock on the socket directory: two commands that sweep at once would write the same
-/// state file. Ends with the descriptor. Invalid when another command holds it.
-base::Result<base::UniqueFd> TryLock(const std::string& socket_directory) {
-  base::UniqueFd folder(::open(socket_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return base::ErrnoStatus(errno, "open folder " + socket_directory);
+/// The kernel's lock on the list of unfinished jobs: two commands that sweep at once would write the
+/// same state file. Ends with the descriptor. Invalid when another command holds it.
+base::Result<base::UniqueFd> TryLock(const VerbContext& context) {
+  const std::string path = UnfinishedFolder(context.jobs_root);
+  (void)context.files.MakeDirectory(path);  // it may exist
+  base::UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return base::ErrnoStatus(errno, "open folder " + path);
   if (::flock(folder.get(), LOCK_EX | LOCK_NB) == 0) return folder;
   if (errno == EWOULDBLOCK || errno == EINTR) return base::UniqueFd();
-  return base::ErrnoStatus(errno, "lock folder " + socket_directory);
+  // A file system without locks (some network ones): two that sweep at once then say so twice.
+  return folder;
 }
 
 base::Result<base::UniqueFd> Lock(const VerbContext& context) {
   const base::SteadyTime deadline = context.clock.Now() + kKillLimit;
   while (true) {
-    ASSIGN_OR_RETURN(base::UniqueFd lock, TryLock(context.socket_directory));
+    ASSIGN_OR_RETURN(base::UniqueFd lock, TryLock(context));
     if (lock.valid()) return lock;
     if (context.clock.Now() >= deadline) {
-      return base::DeadlineExceededError("lock folder " + context.socket_directory +
+      return base::DeadlineExceededError("lock folder " + UnfinishedFolder(context.jobs_root) +
                                          ": another `lockstep` has held it for " +
                                          base::FormatDuration(kKillLimit));
     }
@@ -65,6 +68,14 @@ std::optional<proto::JobState> ReadState(const VerbContext& context, const std::
   return state;
 }
 
+/// Of a job whose directory somebody has removed, nothing can be known any more.
+void ForgetIfGone(const VerbContext& context, const std::string& job_id) {
+  JobDirectory directory = DirectoryOf(context, job_id);
+  if (context.files.ListDirectory(directory.path()).status().code() == base::Code::kNotFound) {
+    (void)directory.Finish();
+  }
+}
+
 bool IsLost(const VerbContext& context, const proto::JobState& state) {
   const auto dead = [&context](const proto::ProcessIdentity& process) {
     return CheckLiveness(context.here, process) == Liveness::kDead;
@@ -82,95 +93,83 @@ base::Status MarkLost(const VerbContext& context, proto::JobState state) {
   return DirectoryOf(context, state.job_id()).WriteState(state);
 }
 
+/// Where the agent bound its sockets: as it wrote down, for the folder hangs on each command's
+/// environment.
+std::string SocketFolderOf(const VerbContext& context, const proto::JobState& state) {
+  const size_t slash = state.socket_path().rfind('/');
+  return slash == std::string::npos ? context.socket_directory
+                                    : state.socket_path().substr(0, slash);
+}
+
+/// An agent that the state does not name yet: the job has just been started.
+bool AgentAnswers(const VerbContext& context, const proto::JobState& state) {
+  const std::string folder = SocketFolderOf(context, state);
+  return net::ConnectUnix(ControlSocketPath(folder, state.job_id())).ok();
+}
+
 /// With the lock held.
 base::Result<int> EndLocked(const VerbContext& context, const std::string& job_id) {
   // Read under the lock: another command may have swept it since.
   const std::optional<proto::JobState> state = ReadState(context, job_id);
-  if (!state || !IsLost(context, *state)) {
+  if (!state || !IsLost(context, *state) || AgentAnswers(context, *state)) {
     return base::FailedPreconditionError("end lost job " + job_id +
                                          ": it is not known to be lost: its `lockstep run` or its "
                                          "agent may live, or its state cannot be read");
   }
   ASSIGN_OR_RETURN(const int killed, process::KillMarked(JobMarkPrefix(job_id), kKillLimit));
   if (state->phase() != proto::JOB_PHASE_LOST) RETURN_IF_ERROR(MarkLost(context, *state));
-  RemoveJobSockets(context, job_id);
+  RemoveJobSockets(context, *state);
+  RETURN_IF_ERROR(DirectoryOf(context, job_id).Finish());
   return killed;
 }
 
-/// Jobs whose control socket nobody answers and whose processes are dead.
-std::vector<std::string> FindLost(const VerbContext& context) {
-  std::vector<std::string> lost;
-  const base::Result<std::vector<std::string>> names =
-      context.files.ListDirectory(context.socket_directory);
-  if (!names.ok()) return lost;  // no folder, no jobs
-  for (const std::string& name : *names) {
-    const std::optional<std::string> job_id = JobOfControlSocket(name);
-    if (!job_id) continue;
-    const auto answer = net::ConnectUnix(context.socket_directory + "/" + name);
-    if (answer.status().code() != base::Code::kUnavailable) continue;
-    const std::optional<proto::JobState> state = ReadState(context, *job_id);
-    if (state && IsLost(context, *state)) lost.push_back(*job_id);
+/// Unfinished jobs whose processes are dead.
+std::vector<proto::JobState> FindLost(const VerbContext& context) {
+  std::vector<proto::JobState> lost;
+  for (const std::string& job_id : OpenStore(context).Unfinished()) {
+    std::optional<proto::JobState> state = ReadState(context, job_id);
+    if (state && IsLost(context, *state)) lost.push_back(*std::move(state));
+    if (!state) ForgetIfGone(context, job_id);
   }
   return lost;
 }
 
 }  // namespace
 
-/// The control socket last: while it is there, the next command takes up what this one left undone.
-void RemoveJobSockets(const VerbContext& context, const std::string& job_id) {
-  const std::string control = ControlSocketPath(context.socket_directory, job_id);
-  const base::Result<std::vector<std::string>> names =
-      context.files.ListDirectory(context.socket_directory);
+void RemoveJobSockets(const VerbContext& context, const proto::JobState& state) {
+  const std::string folder = SocketFolderOf(context, state);
+  const base::Result<std::vector<std::string>> names = context.files.ListDirectory(folder);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    const std::string path = context.socket_directory + "/" + name;
     // Gone already is as good.
-    if (name.starts_with(job_id + ".") && path != control) (void)context.files.RemoveFile(path);
+    if (name.starts_with(state.job_id() + ".")) (void)context.files.RemoveFile(folder + "/" + name);
   }
-  (void)context.files.RemoveFile(control);
 }
 
 void SweepLostJobs(const VerbContext& context) {
-  const std::vector<std::string> lost = FindLost(context);
+  const std::vector<proto::JobState> lost = FindLost(context);
   if (lost.empty()) return;
-  const base::Result<base::UniqueFd> lock = TryLock(context.socket_directory);
+  const base::Result<base::UniqueFd> lock = TryLock(context);
   if (!lock.ok() || !lock->valid()) return;  // another command is at it
-  for (const std::string& job_id : lost) {
+  for (const proto::JobState& state : lost) {
+    const std::string& job_id = state.job_id();
     const base::Result<int> killed = EndLocked(context, job_id);
-    if (killed.ok()) {
-      std::fprintf(context.err,
-                   "lockstep: job %s was lost: its `lockstep run` and its agent were killed; "
-                   "%d processes that they left were ended\n",
-                   job_id.c_str(), *killed);
-    } else if (killed.status().code() != base::Code::kFailedPrecondition) {
-      std::fprintf(context.err, "lockstep: job %s was lost: %s\n", job_id.c_str(),
-                   killed.status().ToString().c_str());
-    }
+    // One that has said how it ended has only left its front no time to tidy up.
+    const bool said = state.phase() == proto::JOB_PHASE_ENDED && killed.ok() && *killed == 0;
+    if (said || killed.status().code() == base::Code::kFailedPrecondition) continue;
+    const std::string what = killed.ok()
+                                 ? std::to_string(*killed) + " processes that it left were ended"
+                                 : killed.status().ToString();
+    std::fprintf(context.err,
+                 "lockstep: job %s was lost: its `lockstep run` and its agent died without a word; "
+                 "%s\n",
+                 job_id.c_str(), what.c_str());
   }
 }
 
 base::Result<int> EndLostJob(const VerbContext& context, const std::string& job_id) {
   ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(context));
   return EndLocked(context, job_id);
-}
-
-void EndListedLostJobs(const VerbContext& context) {
-  const base::Result<std::vector<JobEntry>> jobs = OpenStore(context).List();
-  if (!jobs.ok()) return;  // the verb itself says so
-  for (const JobEntry& job : *jobs) {
-    const bool never_swept = job.condition == JobCondition::kLost &&
-                             job.state.phase() != proto::JOB_PHASE_LOST &&
-                             IsLost(context, job.state);
-    if (!never_swept) continue;
-    const base::Result<int> killed = EndLostJob(context, job.id);
-    if (killed.ok()) {
-      std::fprintf(context.err, "lockstep: job %s was lost; %d processes that it left were ended\n",
-                   job.id.c_str(), *killed);
-    } else {
-      std::fprintf(context.err, "lockstep: job %s was lost: %s\n", job.id.c_str(),
-                   killed.status().ToString().c_str());
-    }
-  }
 }
 
 }  // namespace lockstep::launcher

@@ -11,18 +11,18 @@
 ///
 /// A job is lost when its state was read and names a front or an agent, and each of those that it
 /// names is dead on this host. An unanswered socket alone proves nothing: a socket that is bound
-/// but does not listen yet, that of a job just starting, refuses in the same way.
+/// but does not listen yet, that of a job just starting, refuses in the same way. One that is
+/// answered proves that the job lives.
 namespace lockstep::launcher {
 
-/// Ends the lost jobs whose sockets lie in the socket directory, and says so. Called at the start
-/// of every `lockstep` command; what cannot be ended is told and left to the next one. A socket
-/// whose job is not in this jobs root is left to the commands that use that root.
-/// Costs one listing and one connect for each socket when there is nothing to do.
+/// Ends the lost jobs of this jobs root, wherever their sockets are, and says so. Called at the start
+/// of every `lockstep` command; what cannot be ended is told and left to the next one.
+/// Costs one listing, and reading the state of each job that runs, when there is nothing to do.
 /// Blocks: up to 10 s for each lost job. Any thread.
 void SweepLostJobs(const VerbContext& context);
 
-/// Removes what the agent of a job that is over has left in the socket directory.
-void RemoveJobSockets(const VerbContext& context, const std::string& job_id);
+/// Removes the sockets that the agent of a job that is over has left; `state` is its last one.
+void RemoveJobSockets(const VerbContext& context, const proto::JobState& state);
 
 /// Ends one lost job: kills each process that carries its mark, writes down that it was lost, and
 /// removes its sockets. Returns how many processes were killed; does nothing more to a job that
@@ -31,10 +31,6 @@ void RemoveJobSockets(const VerbContext& context, const std::string& job_id);
 /// Errors: FailedPrecondition - the job is not lost, and nothing was done; DeadlineExceeded - a
 /// process did not die, or another command holds the lock; else errno's code.
 base::Result<int> EndLostJob(const VerbContext& context, const std::string& job_id);
-
-/// The same for each job of this jobs root that is lost and was never swept: its sockets may lie in
-/// another folder than this command's, or be gone. Reads the state of every job.
-void EndListedLostJobs(const VerbContext& context);
 
 }  // namespace lockstep::launcher
 

@@ -1,20 +1,18 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include <benchmark/benchmark.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
-#include <vector>
 
-#include "launcher/jobs/job_addresses.h"
+#include "launcher/jobs/job_directory.h"
 #include "launcher/verbs/lost_jobs.h"
-#include "runtime/net/unix_socket.h"
 
 namespace lockstep::launcher {
 namespace {
 
-/// What each `lockstep` command pays while `range(0)` jobs run. Nobody accepts the connections
-/// here, so the sockets are made anew before their backlogs fill.
+/// What each `lockstep` command pays while `range(0)` jobs run.
 void BM_SweepLostJobs_NothingLost(benchmark::State& state) {
   std::string folder = "/tmp/lockstep-sweep-XXXXXX";
   if (::mkdtemp(folder.data()) == nullptr) ::abort();
@@ -27,21 +25,16 @@ void BM_SweepLostJobs_NothingLost(benchmark::State& state) {
                             .files = files,
                             .out = stdout,
                             .err = stderr};
-  std::vector<base::UniqueFd> sockets(static_cast<size_t>(state.range(0)));
-  int sweeps = 0;
-  for ([[maybe_unused]] auto iteration : state) {
-    if (!sockets.empty() && sweeps++ % 32 == 0) {
-      state.PauseTiming();
-      for (size_t i = 0; i < sockets.size(); ++i) {
-        sockets[i].reset();
-        auto socket = net::ListenUnix(ControlSocketPath(folder, "job-" + std::to_string(i)));
-        if (!socket.ok()) ::abort();
-        sockets[i] = *std::move(socket);
-      }
-      state.ResumeTiming();
-    }
-    SweepLostJobs(context);
+  const auto self = IdentifyProcess(context.here, ::getpid());
+  if (!self.ok()) ::abort();
+  JobDirectory::NewJob job{.name = "job"};
+  job.state.set_phase(proto::JOB_PHASE_RUNNING);
+  *job.state.mutable_front() = *self;
+  for (int i = 0; i < state.range(0); ++i) {
+    job.seed = static_cast<uint64_t>(i);
+    if (!JobDirectory::Create(folder, job, context.here, files).ok()) ::abort();
   }
+  for ([[maybe_unused]] auto iteration : state) SweepLostJobs(context);
   std::filesystem::remove_all(folder);
 }
 BENCHMARK(BM_SweepLostJobs_NothingLost)->Arg(0)->Arg(1)->Arg(8);

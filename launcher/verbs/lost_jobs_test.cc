@@ -22,6 +22,7 @@ namespace {
 using base::Code;
 using base::testing::IsOkAndHolds;
 using base::testing::StatusIs;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -120,21 +121,72 @@ TEST_F(LostJobsTest, JobWhoseIdBeginsWithThatOfALostOneIsLeftAlone) {
   EXPECT_FALSE(std::filesystem::exists(ControlSocket(lost)));
 }
 
-TEST_F(LostJobsTest, SocketOfAJobInAnotherRootIsLeftAlone) {
+TEST_F(LostJobsTest, WhateverElseLiesInTheSocketFolderIsLeftAlone) {
+  const JobDirectory job = MakeDeadJob("train");
   MakeSocketFile(context_.socket_directory + "/other-abc123.sock");
-  MakeSocketFile(context_.socket_directory + "/not.ours.sock");
-  std::ofstream(context_.socket_directory + "/file-abc123.sock") << "no socket";
+  std::ofstream(context_.socket_directory + "/not-ours") << "no socket";
 
   SweepLostJobs(context_);
 
+  EXPECT_THAT(err_.text(), HasSubstr(job.job_id() + " was lost"));
   EXPECT_TRUE(std::filesystem::exists(context_.socket_directory + "/other-abc123.sock"));
-  EXPECT_TRUE(std::filesystem::exists(context_.socket_directory + "/not.ours.sock"));
-  EXPECT_TRUE(std::filesystem::exists(context_.socket_directory + "/file-abc123.sock"));
+  EXPECT_TRUE(std::filesystem::exists(context_.socket_directory + "/not-ours"));
+}
+
+TEST_F(LostJobsTest, SocketsAreFoundWhereTheJobHadThem) {
+  std::filesystem::create_directory(folder_ + "/elsewhere");
+  proto::JobState state;
+  state.set_socket_path(folder_ + "/elsewhere/any.sock");
+  const JobDirectory job = MakeDeadJob("train", state);
+  MakeSocketFile(ControlSocketPath(folder_ + "/elsewhere", job.job_id()));
+  MakeSocketFile(AttachSocketPath(folder_ + "/elsewhere", job.job_id()));
+  MarkedProcess left(MarkOf(job));
+
+  SweepLostJobs(context_);
+
+  EXPECT_EQ(left.AwaitSignal(), SIGKILL);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/elsewhere"));
+}
+
+TEST_F(LostJobsTest, JobWithoutSocketsIsFoundToo) {
+  const JobDirectory job = MakeDeadJob("train");
+  MarkedProcess left(MarkOf(job));
+
+  SweepLostJobs(context_);
+
+  EXPECT_EQ(left.AwaitSignal(), SIGKILL);
+  EXPECT_EQ(Entry(job).state.phase(), proto::JOB_PHASE_LOST);
+}
+
+TEST_F(LostJobsTest, LostJobIsToldOnce) {
+  MakeDeadJob("train");
+  SweepLostJobs(context_);
+  const std::string told = err_.text();
+
+  SweepLostJobs(context_);
+
+  EXPECT_THAT(told, HasSubstr("was lost"));
+  EXPECT_EQ(err_.text(), told);
+  EXPECT_THAT(OpenStore(context_).Unfinished(), IsEmpty());
+}
+
+TEST_F(LostJobsTest, JobWhoseDirectoryWasRemovedIsForgotten) {
+  const JobDirectory job = MakeLiveJob("train");
+  std::filesystem::remove_all(job.path());
+  ASSERT_THAT(OpenStore(context_).Unfinished(), ElementsAre(job.job_id()));
+
+  SweepLostJobs(context_);
+
+  EXPECT_THAT(OpenStore(context_).Unfinished(), IsEmpty());
   EXPECT_THAT(err_.text(), IsEmpty());
 }
 
 TEST_F(LostJobsTest, JobThatSaidHowItEndedKeepsItsWord) {
-  const JobDirectory job = MakeEndedJob("train", 3);
+  JobDirectory job = MakeDeadJob("train");
+  proto::JobState state = Entry(job).state;
+  state.set_phase(proto::JOB_PHASE_ENDED);
+  state.set_exit_code(3);
+  ASSERT_OK(job.WriteState(state));
   MakeSocketFile(ControlSocket(job));
 
   SweepLostJobs(context_);
@@ -142,13 +194,16 @@ TEST_F(LostJobsTest, JobThatSaidHowItEndedKeepsItsWord) {
   EXPECT_EQ(Entry(job).condition, JobCondition::kEnded);
   EXPECT_EQ(Entry(job).state.exit_code(), 3);
   EXPECT_FALSE(std::filesystem::exists(ControlSocket(job)));
+  EXPECT_THAT(OpenStore(context_).Unfinished(), IsEmpty());
+  EXPECT_THAT(err_.text(), IsEmpty()) << "nothing was lost";
 }
 
 TEST_F(LostJobsTest, OnlyOneCommandSweepsAtATime) {
   const JobDirectory job = MakeDeadJob("train");
   MakeSocketFile(ControlSocket(job));
   MarkedProcess left(MarkOf(job));
-  base::UniqueFd other(::open(context_.socket_directory.c_str(), O_RDONLY | O_DIRECTORY));
+  base::UniqueFd other(
+      ::open(UnfinishedFolder(context_.jobs_root).c_str(), O_RDONLY | O_DIRECTORY));
   ASSERT_EQ(::flock(other.get(), LOCK_EX), 0);
 
   SweepLostJobs(context_);

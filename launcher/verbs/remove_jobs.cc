@@ -9,7 +9,7 @@
 namespace lockstep::launcher {
 
 base::Status RemoveJob(const VerbContext& context, const RemoveJobOptions& options) {
-  EndListedLostJobs(context);  // nobody could find what they left when their state is gone
+  SweepLostJobs(context);  // nobody could find what they left when their state is gone
   ASSIGN_OR_RETURN(const JobEntry job, OpenStore(context).Find(options.job));
   if (job.condition == JobCondition::kLive) {
     if (!options.force) {
@@ -25,7 +25,7 @@ base::Status RemoveJob(const VerbContext& context, const RemoveJobOptions& optio
 }
 
 base::Status PruneJobs(const VerbContext& context, const PruneJobsOptions& options) {
-  EndListedLostJobs(context);
+  SweepLostJobs(context);
   const base::WallTime before = context.clock.WallNow() - options.older;
   ASSIGN_OR_RETURN(const std::vector<std::string> removed, OpenStore(context).Prune(before));
   for (const std::string& id : removed) std::fprintf(context.out, "removed %s\n", id.c_str());

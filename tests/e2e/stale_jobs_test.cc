@@ -4,11 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -63,6 +61,19 @@ class StaleJobsTest : public RunFixture {
       process->set_pid(pid);
       if (!boot_id.empty()) process->set_boot_id(boot_id);
     }
+  }
+
+  /// Starts a job named "job", whose front and agent are then killed: its rank lives on.
+  static void LoseJob(const Command::Options& options) {
+    Command job(RunScript({"-np", "1", "--name", "job"}, "echo up; exec sleep 60"), options);
+    ASSERT_TRUE(job.WaitForOutput(
+        [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 10s));
+    const std::vector<pid_t> agent = ChildrenOf(job.pid());
+    ASSERT_EQ(agent.size(), 1u);
+    job.Signal(SIGSTOP);  // else it would see to what its agent leaves
+    ::kill(agent[0], SIGKILL);
+    job.Signal(SIGKILL);
+    job.Wait(10s);
   }
 
   /// Every verb does something sensible with the one job that is there, which is not running.
@@ -196,50 +207,6 @@ TEST_F(StaleJobsTest, AJobOfAnotherHostIsLeftToIt) {
   EXPECT_TRUE(fs::exists(folder));
 }
 
-/// A socket file as a machine leaves it that lost its power: nobody listens.
-void LeaveSocket(const std::string& path) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  ASSERT_LT(path.size(), sizeof address.sun_path);
-  std::strcpy(address.sun_path, path.c_str());
-  ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
-      << std::strerror(errno);
-  ::listen(fd, 1);
-  ::close(fd);
-}
-
-TEST_F(StaleJobsTest, SocketsOfLostJobsAreCleared) {
-  const std::string folder = EndedJob();
-  const std::string id = fs::path(folder).filename();
-  ChangeState(folder, [](proto::JobState& state) { MakeRunning(state, ::getpid(), kOtherBoot); });
-  // The names as a running job has them.
-  Command running(RunScript({"-np", "1", "--name", "other"}, "echo up; exec sleep 60"), Options());
-  ASSERT_TRUE(running.WaitForOutput(
-      [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 20s));
-  const std::string other = fs::path(JobFolder("other")).filename();
-  const std::string sockets = scratch_.path() + "/lockstep";
-  std::vector<std::string> left;
-  for (const auto& entry : fs::directory_iterator(sockets)) {
-    std::string name = entry.path().filename();
-    if (!name.starts_with(other + ".")) continue;
-    left.push_back(sockets + "/" + id + name.substr(other.size()));
-  }
-  ASSERT_FALSE(left.empty());
-  for (const std::string& path : left) LeaveSocket(path);
-  LeaveSocket(sockets + "/nobody-000000.sock");  // of a job whose directory is gone
-
-  const Outcome ps = Verb({"ps"});
-
-  EXPECT_EQ(ps.status, 0) << ps.err;
-  EXPECT_THAT(ps.err, HasSubstr(id + " was lost"));
-  EXPECT_THAT(ps.out, AllOf(HasSubstr(other), Not(HasSubstr(id))));
-  for (const std::string& path : left) EXPECT_FALSE(fs::exists(path)) << path;
-  EXPECT_EQ(Verb({"ps"}).err, "");  // said once
-  running.Signal(SIGTERM);
-  EXPECT_EQ(running.Wait(20s).status, 143);
-}
-
 TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
   MakeGo();
   Command command(RunScript({"-np", "1", "--name", "job"}, "echo up; read word <go; exit 4"),
@@ -301,22 +268,42 @@ TEST_F(StaleJobsTest, ADetachedJobsSocketsAreNotInTheRuntimeFolder) {
   EXPECT_EQ(stopped.err, "");
 }
 
-TEST_F(StaleJobsTest, ALostJobIsFoundFromAnotherRuntimeFolderToo) {
-  Command::Options elsewhere = Options();
-  const std::string folder = scratch_.path() + "/other";
-  ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
-  elsewhere.environment["XDG_RUNTIME_DIR"] = folder;
-  Command job(RunScript({"-np", "1"}, "echo up; exec sleep 60"), elsewhere);
-  ASSERT_TRUE(job.WaitForOutput(
-      [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 10s));
-  const std::vector<pid_t> agent = ChildrenOf(job.pid());
-  ASSERT_EQ(agent.size(), 1u);
-  job.Signal(SIGSTOP);  // else it would see to what its agent leaves
-  ::kill(agent[0], SIGKILL);
-  job.Signal(SIGKILL);
-  job.Wait(10s);
+/// Whichever command comes next, and whether it names the job, another one, or starts one.
+TEST_F(StaleJobsTest, ALostJobIsEndedByEveryVerbWhereverItsSocketsAre) {
+  const std::vector<std::string> verbs[] = {{"ps"},
+                                            {"status", "job"},
+                                            {"logs", "job"},
+                                            {"stop", "job"},
+                                            {"rm", "job"},
+                                            {"prune", "--older", "1h"},
+                                            {"status", "nobody"},
+                                            {"run", "/bin/true"},
+                                            {"run", "--detach", "/bin/true"}};
+  for (const std::vector<std::string>& verb : verbs) {
+    SCOPED_TRACE(::testing::PrintToString(verb));
+    const std::string folder = scratch_.path() + "/r";  // short, as those of sockets must be
+    ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
+    Command::Options elsewhere = Options();
+    elsewhere.environment["XDG_RUNTIME_DIR"] = folder;
+    LoseJob(elsewhere);
+    ASSERT_FALSE(fs::is_empty(folder + "/lockstep"));
 
-  EXPECT_TRUE(Contains(Verb({"ps"}).err, "was lost"));
+    EXPECT_THAT(Verb(verb).err, HasSubstr("was lost"));
+
+    EXPECT_THAT(scratch_.LeftoversAfter(5s), ::testing::IsEmpty());
+    EXPECT_TRUE(fs::is_empty(folder + "/lockstep"));
+    EXPECT_THAT(Verb({"ps"}).err, Not(HasSubstr("was lost"))) << "said once";
+    fs::remove_all(folder);
+    Verb({"prune", "--older", "0s"});
+  }
+}
+
+TEST_F(StaleJobsTest, ALostJobWhoseRuntimeFolderIsGoneIsEndedBeforeTheNextOneRuns) {
+  LoseJob(Options());
+  fs::remove_all(scratch_.path() + "/lockstep");
+
+  EXPECT_THAT(Verb({"run", "/bin/true"}).err, HasSubstr("was lost"));
+
   EXPECT_THAT(scratch_.LeftoversAfter(5s), ::testing::IsEmpty());
 }
 
