@@ -139,7 +139,7 @@ base::Result<Endpoint> ParseEndpoint(std::string_view text, int default_port) {
 }
 
 bool IsLoopback(std::string_view host) {
-  if (host.size() == 9 && ::strncasecmp(host.data(), "localhost", 9) == 0) return true;
+  if (::strcasecmp(std::string(host).c_str(), "localhost") == 0) return true;
   const auto is_127 = [](const uint8_t* v4) { return v4[0] == 127; };
   if (const auto v4 = ParseV4(host)) return is_127(reinterpret_cast<const uint8_t*>(&*v4));
   const auto v6 = ParseV6(host);

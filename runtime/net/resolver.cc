@@ -103,6 +103,7 @@ bool Resolver::EnsureThread() {
     std::thread([shared = shared_] { shared->Run(); }).detach();
     has_thread_ = true;
   } catch (const std::system_error&) {
+    has_thread_ = false;  // the user's processes are used up; the next question tries again
   }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return has_thread_;

@@ -80,22 +80,24 @@ TEST_F(ResolverTest, AnswerThatIsNoLongerWantedNeverComes) {
 TEST_F(ResolverTest, HangingLookUpHoldsUpNobodysEnd) {
   auto asked = std::make_shared<std::promise<void>>();
   auto release = std::make_shared<std::promise<void>>();
-  auto over = std::make_shared<std::promise<void>>();
+  std::promise<void> ended;
+  // Goes when the thread does.
+  std::shared_ptr<void> held_by_the_thread(nullptr, [&ended](void*) { ended.set_value(); });
   std::shared_future<void> released = release->get_future().share();
   {
-    Resolver resolver(*loop_, [asked, released, over](const Endpoint&) {
-      asked->set_value();
-      released.wait();
-      over->set_value();
-      return Addresses(std::vector<SocketAddress>());
-    });
+    Resolver resolver(*loop_,
+                      [asked, released, held = std::move(held_by_the_thread)](const Endpoint&) {
+                        asked->set_value();
+                        released.wait();
+                        return Addresses(std::vector<SocketAddress>());
+                      });
     const auto question = resolver.Ask({"a", 1}, [](const Addresses&) { ADD_FAILURE(); });
     ASSERT_EQ(asked->get_future().wait_for(kTimeout), std::future_status::ready);
   }
   loop_.reset();
 
   release->set_value();
-  EXPECT_EQ(over->get_future().wait_for(kTimeout), std::future_status::ready);
+  EXPECT_EQ(ended.get_future().wait_for(kTimeout), std::future_status::ready);
 }
 
 TEST_F(ResolverTest, QuestionsThatWaitHaveALimit) {

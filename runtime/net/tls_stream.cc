@@ -145,7 +145,7 @@ ByteStream::Outcome TlsStream::Read(char* buffer, size_t size) {
       count += piece;
       continue;
     }
-    const Outcome outcome = Failed(result, "read from the peer");
+    Outcome outcome = Failed(result, "read from the peer");
     if (!outcome.blocked()) ended_ = outcome;
     if (count == 0) return outcome;
     return Outcome::Bytes(count, outcome.kind != Outcome::Kind::kNeedsReadable);

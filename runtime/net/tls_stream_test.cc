@@ -317,8 +317,37 @@ TEST_F(TlsStreamTest, MegabytesGoBothWays) {
   }
 }
 
-/// The first message comes with the preamble in one go, and epoll never shows it again.
+/// The rest is in TLS's own buffer, and epoll shows nothing any more.
+TEST_F(TlsStreamTest, WhatTlsHoldsIsDelivered) {
+  Shake(*WithToken("0123456789abcdef", "job"), *WithToken("0123456789abcdef", "job"));
+  ASSERT_OK(*client_.ready);
+  OpenChannel(&client_);
+  OpenChannel(&server_);
+
+  // More than a channel reads at once, and the last record is the one that lies across that mark.
+  ASSERT_OK(client_.channel->Send(Message(std::string(1'000, 'x'))));
+  ASSERT_OK(client_.channel->Send(Message(std::string(65'000, 'x'))));
+  ASSERT_EQ(client_.channel->queued_bytes(), 0u) << "the socket takes it at once";
+  EXPECT_TRUE(RunUntil([&] { return server_.received.size() == 2; }));
+}
+
+/// The first message comes in one record with the preamble.
 TEST_F(TlsStreamTest, WhatCameWithThePreambleIsDelivered) {
+  const auto transport = WithToken("0123456789abcdef", "job");
+  Connect();
+  Begin(*transport, std::move(server_fd_), Side::kServer, &server_);
+  const auto client = transport->Wrap(std::move(client_fd_), Side::kClient);
+  ASSERT_TRUE(RunUntil([&] { return client->Handshake().done(); }));
+  const std::string bytes = std::string(kPreamble) + std::string(4, '\0');
+  ASSERT_EQ(client->Write(bytes).bytes, bytes.size());
+  ASSERT_TRUE(RunUntil([&] { return server_.ready.has_value(); }));
+  ASSERT_OK(*server_.ready);
+
+  OpenChannel(&server_);
+  EXPECT_TRUE(RunUntil([&] { return server_.received.size() == 1; }));
+}
+
+TEST_F(TlsStreamTest, WhatCameBeforeTheChannelIsDelivered) {
   for (const bool tls : {true, false}) {
     client_ = {};
     server_ = {};
