@@ -116,8 +116,8 @@ void SayIfFailed(const base::Status& written) {
   if (!written.ok()) std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
 }
 
-/// How the job ended, when the agent could not say so itself: no descriptor was left, it was killed,
-/// there never was one.
+/// How the job ended, when the agent could not say so itself: no descriptor was left, it was
+/// killed, there never was one.
 void RecordEnd(const VerbContext& context, JobDirectory& directory, const JobEntry& job,
                const std::string& log_directory, const AgentEnd& end) {
   const bool judged =

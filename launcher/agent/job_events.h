@@ -13,7 +13,8 @@
 #include "runtime/proto/event.pb.h"
 #include "runtime/proto/verdict.pb.h"
 
-/// What happens to a gang, as events of the job's log (event.proto). Pure functions, for any thread.
+/// What happens to a gang, as events of the job's log (event.proto). Pure functions, for any
+/// thread.
 namespace lockstep::launcher {
 
 proto::Event RoundStartedEvent(const elastic::SpawnRanks& round);

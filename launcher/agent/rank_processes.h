@@ -20,8 +20,8 @@ namespace lockstep::launcher {
 /// Everything that a process starts with.
 struct PreparedSpawn {
   process::SpawnSpec spec;
-  std::vector<base::UniqueFd>
-      fds;  // that `spec` maps and nobody else needs; open until it has them
+  /// Those that `spec` maps and nobody else needs; open until it has them.
+  std::vector<base::UniqueFd> fds;
 };
 
 /// What surrounds the processes of a node: its agent in life, a script in simulations. All calls

@@ -79,7 +79,7 @@ AttachServer::~AttachServer() {
   ::unlink(config_.socket_path.c_str());
 }
 
-// ------------------------------------------------------------------------------------------------------ the agent's side
+// -------------------------------------------------------------------------------- the agent's side
 
 std::string AttachServer::AddRank(const RankWorld& world) {
   seq_.AssertHeld();
@@ -87,7 +87,8 @@ std::string AttachServer::AddRank(const RankWorld& world) {
       world.world_size >= 1 && world.rank.value() >= 0 && world.rank.value() < world.world_size,
       "a rank lies in its world");
   Member member{.world = world};
-  // 32 bytes come whole: getrandom is only short above 256, and blocks only before the machine is up.
+  // 32 bytes come whole: getrandom is only short above 256, and blocks only before the machine is
+  // up.
   const ssize_t random_bytes = getrandom(member.cookie.data(), member.cookie.size(), 0);
   LOCKSTEP_CHECK(random_bytes == static_cast<ssize_t>(member.cookie.size()),
                  "the kernel gives random bytes");
@@ -130,7 +131,7 @@ int AttachServer::RecorderFd(base::Rank rank) const {
   return it != members_.end() ? it->second.ring.get() : -1;
 }
 
-// ---------------------------------------------------------------------------------------------------------- connections
+// ------------------------------------------------------------------------------------- connections
 
 void AttachServer::OnConnecting() {
   seq_.AssertHeld();
@@ -216,7 +217,7 @@ void AttachServer::Refuse(uint64_t id, const base::Status& why) {
   Drop(id);
 }
 
-// ---------------------------------------------------------------------------------------------------------- hello
+// ------------------------------------------------------------------------------------------- hello
 
 AttachServer::Member* AttachServer::FindByCookie(const uint8_t* cookie) {
   Member* found = nullptr;
@@ -318,7 +319,7 @@ bool AttachServer::SendWorld(Connection& connection, const Member& member) {
   return Send(connection, &world, sizeof world, member.ring.get());
 }
 
-// ---------------------------------------------------------------------------------------------------------- requests
+// ---------------------------------------------------------------------------------------- requests
 
 base::Status AttachServer::MaySegments(const Connection& connection,
                                        const lockstep_attach_segment_request& request) const {
@@ -409,7 +410,7 @@ bool AttachServer::OnProgress(uint64_t id, const lockstep_attach_progress& progr
   return connections_.contains(id);  // the callback may have ended the round
 }
 
-// ---------------------------------------------------------------------------------------------------------- notices
+// ----------------------------------------------------------------------------------------- notices
 
 void AttachServer::Notify(bool Notices::* notice) {
   std::vector<uint64_t> broken;
@@ -421,7 +422,8 @@ void AttachServer::Notify(bool Notices::* notice) {
   for (const uint64_t id : broken) Drop(id);
 }
 
-// Notices are few, and a repeated one replaces the one before: what a full socket refuses waits as one bit each.
+// Notices are few, and a repeated one replaces the one before: what a full socket refuses waits as
+// one bit each.
 bool AttachServer::SendDueNotices(Connection& connection) {
   const auto send_if = [&](bool& due, const auto& message) {
     if (!due) return true;

@@ -23,19 +23,21 @@
 
 namespace lockstep::launcher {
 
-/// The agent's end of the attach protocol (runtime/attach/attach_wire.h): where the ranks of one job meet it. One an agent.
-/// All ranks come to one listening socket; the cookie in a rank's environment tells which rank and incarnation it is. So
-/// a rank costs nothing on the launch path but random bytes, and its recorder ring is made when it attaches.
+/// The agent's end of the attach protocol (runtime/attach/attach_wire.h): where the ranks of one
+/// job meet it. One an agent. All ranks come to one listening socket; the cookie in a rank's
+/// environment tells which rank and incarnation it is. So a rank costs nothing on the launch path
+/// but random bytes, and its recorder ring is made when it attaches.
 ///
-/// A ring outlives its rank's process, until the round ends: it is evidence. A segment is held until every member of its
-/// group has it, or the round ends; its memory goes when the last member has unmapped it. What ranks may keep the agent from
-/// forgetting is bounded (Limits); beyond it they are refused with a reason.
+/// A ring outlives its rank's process, until the round ends: it is evidence. A segment is held
+/// until every member of its group has it, or the round ends; its memory goes when the last member
+/// has unmapped it. What ranks may keep the agent from forgetting is bounded (Limits); beyond it
+/// they are refused with a reason.
 ///
-/// Of a rank's processes (itself, and helpers that inherited its cookie) one at a time gets segments: the
-/// first that asks, for as long as it is attached.
+/// Of a rank's processes (itself, and helpers that inherited its cookie) one at a time gets
+/// segments: the first that asks, for as long as it is attached.
 ///
-/// Life of a connection: accepted (uid checked) -> hello within hello_timeout -> world sent -> messages and notices, until
-/// either side closes, the rank breaks the protocol, or the round ends.
+/// Life of a connection: accepted (uid checked) -> hello within hello_timeout -> world sent ->
+/// messages and notices, until either side closes, the rank breaks the protocol, or the round ends.
 ///
 /// Threads: confined to the loop's thread. Callbacks come from the loop, and may call back.
 class AttachServer {
@@ -71,19 +73,22 @@ class AttachServer {
     int restart_count = 0;
   };
 
-  /// Listens. `loop` outlives the server. Errors: InvalidArgument - a text too long; AlreadyExists - another server
-  /// listens at the path; errno's codes.
+  /// Listens. `loop` outlives the server.
+  /// Errors: InvalidArgument - a text too long; AlreadyExists - another server listens at the path;
+  /// errno's codes.
   static base::Result<std::unique_ptr<AttachServer>> Create(Config config, event::Loop& loop);
   /// Closes everything and removes the socket file.
   ~AttachServer();
 
   const std::string& socket_path() const { return config_.socket_path; }
 
-  /// Lets this incarnation of the rank attach from now on, until the round ends. An earlier incarnation's cookie becomes
-  /// void. Returns the cookie for its environment: 64 hexadecimal digits.
+  /// Lets this incarnation of the rank attach from now on, until the round ends. An earlier
+  /// incarnation's cookie becomes void. Returns the cookie for its environment: 64 hexadecimal
+  /// digits.
   std::string AddRank(const RankWorld& world);
 
-  /// Tells all ranks, also those that attach later in this round, to finish their step, save and end.
+  /// Tells all ranks, also those that attach later in this round, to finish their step, save and
+  /// end.
   void RequestStop(base::Duration grace);
   /// Tells all ranks that are attached to save a checkpoint.
   void RequestCheckpoint();
@@ -91,7 +96,8 @@ class AttachServer {
   /// Closes all connections, voids all cookies, drops rings and segments, forgets a requested stop.
   void EndRound();
 
-  /// The recorder ring of the rank's latest incarnation, readable until the round ends; -1 when it never attached.
+  /// The recorder ring of the rank's latest incarnation, readable until the round ends; -1 when it
+  /// never attached.
   int RecorderFd(base::Rank rank) const;
 
  private:

@@ -249,7 +249,8 @@ TEST_F(AttachServerTest, MembersThatAskForOneKeyGetOneMemory) {
   for (const int fd : fds) close(fd);
 }
 
-// They were kept to the round's end: at most 1,024 groups a round, and a second one of the same members met the first's.
+// They were kept to the round's end: at most 1,024 groups a round, and a second one of the same
+// members met the first's.
 TEST_F(AttachServerTest, ASegmentIsForgottenOnceAllMembersHaveIt) {
   config.limits.segments_held = 1;
   Start();

@@ -34,8 +34,8 @@ struct SplitLine {
 struct Command {
   Verb verb = Verb::kHelp;
   std::vector<GivenFlag> flags;
-  std::vector<std::string>
-      operands;  // run: the program and its arguments; status and others: the job
+  /// Of run: the program and its arguments; of status and others: the job.
+  std::vector<std::string> operands;
   std::vector<proto::Problem> problems;  // SplitLine::problems, and too few or many operands
 
   /// The value of the last flag of that name (FlagSpec::name), if one was given.

@@ -33,10 +33,10 @@ struct JobInputs {
 
 struct ResolvedJob {
   proto::TrainingJob job;  // ApplyDefaults and Validate are done, processesPerNode is a number
-  std::vector<std::string>
-      notes;  // for stderr: what was accepted and has no effect, or may surprise
-  std::map<std::string, std::string>
-      sources;  // field to where it comes from: "flag -np"; absent = built-in
+  /// For stderr: what was accepted and has no effect, or may surprise.
+  std::vector<std::string> notes;
+  /// Field to where it comes from: "flag -np"; absent = built-in.
+  std::map<std::string, std::string> sources;
 };
 
 /// Each source wins over the one before: built-in, file, environment (PET_*, then LOCKSTEP_*),

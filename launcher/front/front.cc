@@ -95,7 +95,8 @@ class Guard {
   void TellWhoseInput() {
     if (!has_terminal_) return;
     const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
-    // Negative: a terminal that is not our session's, where nobody else is in the foreground for us.
+    // Negative: a terminal that is not our session's, where nobody else is in the foreground for
+    // us.
     SetInBackground(foreground >= 0 && foreground != ::getpgrp());
   }
 

@@ -11,16 +11,15 @@
 namespace lockstep::launcher {
 
 /// The pair of sockets between a front and its agent. Each message is one byte, kept whole by
-/// SOCK_SEQPACKET: from the front a signal number that it received or a FrontNews, from the agent an
-/// AgentNews.
-/// The end of file says that the other side is dead, however it died.
+/// SOCK_SEQPACKET: from the front a signal number that it received or a FrontNews, from the agent
+/// an AgentNews. The end of file says that the other side is dead, however it died.
 struct FrontLink {
   base::UniqueFd front;
   base::UniqueFd agent;
 };
 
-/// Above all signal numbers. Only of a standard input that is a terminal: whether what is typed there
-/// is for this job. Until the first of these it is not.
+/// Above all signal numbers. Only of a standard input that is a terminal: whether what is typed
+/// there is for this job. Until the first of these it is not.
 enum class FrontNews : uint8_t {
   kInForeground = 128,
   kInBackground = 129,

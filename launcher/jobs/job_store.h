@@ -19,16 +19,17 @@ namespace lockstep::launcher {
 /// Host names may hold anything; file names may not.
 std::string FileSafeHost(std::string host);
 
-/// `root`/.unfinished: an empty file "<job id>.<host>" for each job whose writer on that host has not
-/// said yet that all of it is over. So what is lost is found without reading every job's state,
+/// `root`/.unfinished: an empty file "<job id>.<host>" for each job whose writer on that host has
+/// not said yet that all of it is over. So what is lost is found without reading every job's state,
 /// and wherever its sockets are.
 std::string UnfinishedFolder(const std::string& root);
 
 enum class JobCondition : uint8_t {
   kLive,   // its front or agent lives on this host
   kEnded,  // it said so
-  kLost,  // it never said so, and nothing of it lives: killed with its machine, or its state cannot
-          // be read
+  /// It never said so, and nothing of it lives: killed with its machine, or its state cannot be
+  /// read.
+  kLost,
   kElsewhere,  // another host that shares this folder runs it, or did
 };
 /// "running", "ended", "lost", "on another host".

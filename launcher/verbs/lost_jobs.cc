@@ -27,8 +27,8 @@ constexpr base::Duration kKillLimit = 10s;
 constexpr size_t kStateBytesMax = size_t{64} << 10;
 constexpr int kLockPauseMilliseconds = 10;
 
-/// The kernel's lock on the list of unfinished jobs: two commands that sweep at once would write the
-/// same state file. Ends with the descriptor. Invalid when another command holds it.
+/// The kernel's lock on the list of unfinished jobs: two commands that sweep at once would write
+/// the same state file. Ends with the descriptor. Invalid when another command holds it.
 base::Result<base::UniqueFd> TryLock(const VerbContext& context) {
   const std::string path = UnfinishedFolder(context.jobs_root);
   (void)context.files.MakeDirectory(path);  // it may exist

@@ -15,8 +15,8 @@
 /// answered proves that the job lives.
 namespace lockstep::launcher {
 
-/// Ends the lost jobs of this jobs root, wherever their sockets are, and says so. Called at the start
-/// of every `lockstep` command; what cannot be ended is told and left to the next one.
+/// Ends the lost jobs of this jobs root, wherever their sockets are, and says so. Called at the
+/// start of every `lockstep` command; what cannot be ended is told and left to the next one.
 /// Costs one listing, and reading the state of each job that runs, when there is nothing to do.
 /// Blocks: up to 10 s for each lost job. Any thread.
 void SweepLostJobs(const VerbContext& context);

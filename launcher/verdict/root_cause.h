@@ -20,9 +20,8 @@ namespace lockstep::launcher {
 
 /// What is known of one rank beside its exit; only the culprit's is used.
 struct RankEvidence {
-  std::vector<std::string>
-      stderr_lines;                // its last ones, oldest first; at most kStderrLines are kept
-  std::optional<ErrorFile> error;  // what a Python program left in TORCHELASTIC_ERROR_FILE
+  std::vector<std::string> stderr_lines;  // the last ones, oldest first; at most kStderrLines
+  std::optional<ErrorFile> error;         // what a Python program left in TORCHELASTIC_ERROR_FILE
   std::string stderr_path;
 };
 

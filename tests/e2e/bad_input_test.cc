@@ -28,8 +28,8 @@ class BadInputTest : public RunFixture {
     return Command(RunWords(std::move(words)), options).Wait(30s);
   }
 
-  /// The job that was refused with this status says so to everybody who asks later. A job that never
-  /// got a directory is none.
+  /// The job that was refused with this status says so to everybody who asks later. A job that
+  /// never got a directory is none.
   void ExpectEnded(const std::string& name, int status) const {
     if (JobFolder(name).empty()) return;
     const std::string code = std::to_string(status);
@@ -55,7 +55,7 @@ std::vector<std::string> WithSmallDisk(const std::string& folder) {
   return words;
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // the program
 
 TEST_F(BadInputTest, ProgramsThatCannotStartHaveTheirExitStatus) {
@@ -105,7 +105,7 @@ TEST_F(BadInputTest, MissingInterpretersAndFoldersAreNamed) {
   EXPECT_THAT(folder.err, HasSubstr("/no/such/folder"));
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // the command line
 
 TEST_F(BadInputTest, NumbersAreReadWholeAndInTheirRange) {
@@ -164,7 +164,7 @@ TEST_F(BadInputTest, WhatIsMissingOrUnknownIsNamed) {
   }
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // folders that cannot be written
 
 TEST_F(BadInputTest, ALogFolderThatCannotBeMadeIsRefusedBeforeAnyRankRuns) {
@@ -245,7 +245,7 @@ TEST_F(BadInputTest, AFolderAsJobFileIsAWrongCommandLine) {
   EXPECT_EQ(RunIt({"-f", "."}).status, 64);
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // limits
 
 TEST_F(BadInputTest, AnyDescriptorLimitIsEnoughOrNamed) {
@@ -302,7 +302,7 @@ TEST_F(BadInputTest, AProcessLimitThatLeavesNoAgentIsNamed) {
   }
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // a disk that is full, a console that is gone
 
 // Nor ends by the TERM that the failure of rank 1 brings it: every line is counted.

@@ -40,8 +40,8 @@ class Scratch {
 };
 
 struct Outcome {
-  int status =
-      -1;  // exit status, 128 + signal when killed, -1 when it did not end in time (and was killed)
+  /// Exit status, 128 + signal when killed, -1 when it did not end in time (and was killed).
+  int status = -1;
   std::string out;
   std::string err;
   std::chrono::nanoseconds elapsed{0};
@@ -57,8 +57,8 @@ class Command {
     std::string input;  // fed to stdin, then closed
     bool new_process_group = false;
     bool terminal = false;  // stdout and stderr are a terminal; what comes there is Outcome::out
-    std::vector<std::string>
-        wrapper;  // put in front of the arguments: {"setpriv", "--reuid", "65534"}
+    /// Put in front of the arguments: {"setpriv", "--reuid", "65534"}.
+    std::vector<std::string> wrapper;
   };
 
   Command(const std::vector<std::string>& arguments, Options options);

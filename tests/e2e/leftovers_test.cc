@@ -156,7 +156,7 @@ class LeftoversFixture : public RunFixture {
   std::unique_ptr<Stage> stage_;
 };
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // every kind of process, every end, every setting
 
 using Case = std::tuple<Stray, Setting, End>;
@@ -231,7 +231,7 @@ INSTANTIATE_TEST_SUITE_P(All, LeftoversTest,
                                                               End::kFrontKilled, End::kBothKilled)),
                          &NameOfCase);
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // more about the ends, in each setting
 
 class EndTest : public LeftoversFixture, public ::testing::WithParamInterface<Setting> {};
@@ -354,7 +354,7 @@ TEST(CgroupsTest, TheNextRunRemovesThoseOfAKilledAgent) {
   EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // a user without a home
 
 TEST(HomelessUserTest, RunsAndLeavesNothing) {

@@ -66,7 +66,7 @@ std::vector<double> MillisecondsAfter(const std::string& text, const std::string
 
 class RestartsTest : public RunFixture {};
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // what is written down
 
 TEST_F(RestartsTest, TheVerdictHasTheKeysThatProgramsRelyOn) {
@@ -138,7 +138,7 @@ TEST_F(RestartsTest, TheJobDirectoryIsForItsUserAloneAndHoldsNoSecrets) {
   EXPECT_THAT(ReadFile(folder + "/spec.yaml"), HasSubstr("DB_PASSWORD"));
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // restarts
 
 TEST_F(RestartsTest, TheFirstRestartComesAtOnceAndFurtherOnesAfterAPause) {
@@ -239,7 +239,7 @@ TEST_F(RestartsTest, ProgramsThatReportNoProgressUseTheirWholeBudget) {
   EXPECT_THAT(outcome.err, HasSubstr("all 3 restarts are used"));
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // a log-out between two rounds
 
 TEST_F(RestartsTest, RanksAttachAgainWhenTheirSocketsWereRemovedMeanwhile) {
@@ -272,7 +272,7 @@ TEST_F(RestartsTest, RanksAttachAgainWhenTheirSocketsWereRemovedMeanwhile) {
   }
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // ranks that end early
 
 TEST_F(RestartsTest, ARankThatExitsEarlyIsWaitedForAndNamed) {

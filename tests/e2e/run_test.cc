@@ -26,7 +26,7 @@ using ::testing::UnorderedElementsAre;
 
 class RunTest : public RunFixture {};
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // the world
 
 TEST_F(RunTest, EachRankKnowsItsPlaceInTheWorld) {
@@ -87,7 +87,7 @@ TEST_F(RunTest, PythonScriptsRunUnbufferedUnderPython) {
                                                        "[1] rank 1 ['--epochs', '2'] True"));
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // how it can end
 
 TEST_F(RunTest, ExitStatusIsTheFirstFailuresAndTheOthersAreVictims) {
@@ -153,7 +153,7 @@ TEST_F(RunTest, RestartsUpToTheBudgetAndCountsThem) {
                                  HasSubstr("[0] try 2"), HasSubstr("[1] try 2")));
 }
 
-// ----------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // signals
 
 TEST_F(RunTest, InterruptGivesRanksTheirGraceAndASecondOneDoesNot) {
@@ -279,7 +279,7 @@ TEST_F(RunTest, TheNextCommandEndsWhatIsLeftWhenFrontAndAgentDieTogether) {
   EXPECT_THAT(scratch_.LeftoversAfter(1s), IsEmpty());
 }
 
-// --------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // bad input
 
 TEST_F(RunTest, BadRankCountsAreRefusedByName) {
@@ -346,7 +346,7 @@ TEST_F(RunTest, DescriptorLimitTooLowSaysWhichAndHowToRaiseIt) {
   EXPECT_THAT(outcome.err, HasSubstr("ulimit -n"));
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // many times
 
 TEST_F(RunTest, ThirtyTwoRanksManyTimesNeverHangAndLeaveNothing) {

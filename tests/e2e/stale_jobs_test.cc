@@ -230,7 +230,7 @@ TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
   EXPECT_THAT(outcome.err, HasSubstr("rank 0 failed first: exit code 4"));
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // a runtime folder that the last log-out of its user removes
 
 TEST_F(StaleJobsTest, AJobWhoseRuntimeFolderIsRemovedIsSeenAndStopped) {

@@ -39,7 +39,7 @@ class StreamsTest : public RunFixture {
   }
 };
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // what goes where
 
 TEST_F(StreamsTest, EachStreamIsKeptInAFileOfItsRank) {
@@ -150,7 +150,7 @@ TEST_F(StreamsTest, PrefixesCanBeLeftOut) {
   EXPECT_EQ(outcome.out, "plain\n") << outcome.err;
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // bytes
 
 TEST_F(StreamsTest, FilesHoldTheBytesAsTheyAre) {
@@ -229,7 +229,7 @@ TEST_F(StreamsTest, ALineWithoutEndIsShownInPiecesAndKeptWhole) {
   EXPECT_TRUE(Output(0, 0, "stdout") == std::string(kBytes, 'x'));
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // terminals
 
 /// Prints a line that stays in the C library's buffer unless stdout is a terminal, says so on
@@ -304,7 +304,7 @@ TEST_F(StreamsTest, NoColorIsHonoured) {
               HasSubstr(kEscape));
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // stdin
 
 TEST_F(StreamsTest, StdinGoesToTheRankThatIsNamed) {

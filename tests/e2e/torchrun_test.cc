@@ -104,7 +104,7 @@ TEST_F(TorchrunTest, PythonIsTakenFromWhereTheUserSays) {
   EXPECT_EQ(outcome.out, "[0] mine -u script.py a\n") << outcome.err;
 }
 
-// -------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // errors that a rank writes down
 
 TEST_F(TorchrunTest, TheErrorFileOfARankIsInTheVerdict) {
