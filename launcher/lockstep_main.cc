@@ -2,6 +2,7 @@
 // The program `lockstep`: reads the command line and the environment, once, and hands them to a
 // verb.
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -207,8 +208,13 @@ int Main(int argc, char** argv) {
 }  // namespace lockstep::launcher
 
 int main(int argc, char** argv) {
-  const int status = lockstep::launcher::Main(argc, argv);
-  std::fflush(nullptr);
+  // A limit on the size of files (ulimit -f) is to be an error like a full disk, not our death.
+  ::signal(SIGXFSZ, SIG_IGN);
+  int status = lockstep::launcher::Main(argc, argv);
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && status == 0) {
+    std::perror("lockstep: write standard output");
+    status = static_cast<int>(lockstep::launcher::ExitCode::kCannotWrite);
+  }
   // Not exit(): the kernel frees in one go what the libraries' destructors would free piece by
   // piece, some 0.05 ms.
   ::_exit(status);

@@ -100,9 +100,14 @@ base::Status NodeRuntime::OpenAttach() {
 
 /// For ranks that come after a log-out has removed the socket (socket_folder.h).
 base::Status NodeRuntime::RestoreAttach() {
-  if (::access(attach_->socket_path().c_str(), F_OK) == 0) return base::OkStatus();
+  // None at all: the last round could not open it either.
+  if (attach_ != nullptr && ::access(attach_->socket_path().c_str(), F_OK) == 0) {
+    return base::OkStatus();
+  }
   attach_.reset();  // before another one has the path: it removes what is there
-  ASSIGN_OR_RETURN(config_.socket_directory, FolderForNewSockets(config_.socket_directory));
+  base::Result<std::string> folder = FolderForNewSockets(config_.socket_directory);
+  if (!folder.ok()) return SocketTrouble(folder.status());
+  config_.socket_directory = *std::move(folder);
   RETURN_IF_ERROR(OpenAttach());
   Say("the job's sockets were removed, by a log-out perhaps; new ones are in " +
       config_.socket_directory);
@@ -126,17 +131,21 @@ void NodeRuntime::SetWorld(topology::WorldSpec world, base::NodeIndex self) {
 void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
   const bool files = sink == process::OutputPump::Sink::kFiles;
   Log(OutputTroubleEvent(files ? "files" : "console", why));
-  if (files) Say("the ranks' log files stopped, the job goes on: " + why.ToString());
+  Say((files ? "the ranks' log files stopped, the job goes on: "
+             : "ranks' output is no longer shown, the job goes on: ") +
+      why.ToString());
 }
 
 base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   facts_.round = round;
   facts_.restart_count = restart_count;
-  base::Status made = deps_.record.MakeRoundFolder(round);
-  // The first round's ranks are launched while the socket is new.
-  if (made.ok() && restart_count > 0) made = RestoreAttach();
+  const base::Status made = deps_.record.MakeRoundFolder(round);
   folder_failed_ = !made.ok();
-  return made;
+  // The first round's ranks are launched while the socket is new.
+  if (!made.ok() || restart_count == 0) return made;
+  const base::Status restored = RestoreAttach();
+  folder_failed_ = restored.code() == base::Code::kPermissionDenied;
+  return restored;
 }
 
 RankFiles NodeRuntime::FilesOf(base::Rank rank) const {

@@ -507,8 +507,8 @@ void SimNetwork::Die(const std::string& name, Death death) {
       if (death == Death::kReset) {
         SendReset(wire, peer);
       } else {
-        After(options_.give_up_after, [this, wire = wire, peer] {
-          Break(wire, peer, base::UnavailableError("connection timed out"));
+        After(options_.give_up_after, [this, lost = wire, peer] {
+          Break(lost, peer, base::UnavailableError("connection timed out"));
         });
       }
     }

@@ -352,6 +352,27 @@ TEST_F(BadInputTest, AFullConsoleDoesNotEndTheJob) {
 
   EXPECT_EQ(outcome.status, 5) << outcome.err;
   EXPECT_EQ(CountOf(ReadFile(JobFolder("job") + "/round-0/rank-0.stdout"), "line "), 3000);
+  EXPECT_EQ(CountOf(outcome.err, "ranks' output is no longer shown"), 1) << outcome.err;
+}
+
+TEST_F(BadInputTest, AVerbWhoseOutputIsLostFails) {
+  Command::Options options = Options();
+  options.wrapper = InShell("exec \"$@\" >/dev/full");
+  Command command({RunWords({}).front(), "help"}, std::move(options));
+
+  const Outcome outcome = command.Wait(20s);
+
+  EXPECT_EQ(outcome.status, 73);
+  EXPECT_THAT(outcome.err, HasSubstr("No space left on device"));
+}
+
+TEST_F(BadInputTest, ALimitOnTheSizeOfFilesIsNotOurDeath) {
+  const Outcome outcome = RunWrapped(
+      InShell("ulimit -f 1; exec \"$@\""),
+      {"-np", "8", "--max-restarts", "2", "--name", "job", "--", "/bin/sh", "-c", "exit 3"});
+
+  EXPECT_EQ(outcome.status, 3) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("failed first: exit code 3"));
 }
 
 TEST_F(BadInputTest, AReaderThatLeavesDoesNotEndTheJob) {
