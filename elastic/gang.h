@@ -108,8 +108,8 @@ struct RankExited {
 };
 /// Answers to KillTrees, one for each process in it and within its deadline: nothing of the tree is
 /// left; or some of it does not die (`error` names the processes). For a process of a lost node the
-/// driver itself answers RankGone, and not before the node is fenced (membership.h, NodeLost), be
-/// that later than the deadline.
+/// driver itself answers RankGone: where a round may follow, not before the node is fenced
+/// (membership.h, NodeLost), be that later than the deadline.
 struct RankGone {
   RankProcess process;
 };

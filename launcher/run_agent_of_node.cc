@@ -12,6 +12,7 @@
 
 #include "launcher/agent/member_agent.h"
 #include "launcher/front/front.h"
+#include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/errno_status.h"
@@ -69,7 +70,19 @@ base::Result<int> RunAgentOfNode(topology::Environment environment) {
   config.jobs_root = config.bootstrap.jobs_root();
   config.socket_directory = config.bootstrap.socket_directory();
   config.files = &files;
-  return RunFront({.detach = false, .on_agent_end = [](const AgentEnd&) {}},
+  JobDirectory directory(config.jobs_root + "/" + config.bootstrap.job_id(),
+                         config.bootstrap.job_id(), config.here.host, files);
+  const auto tidy_up = [&directory](const AgentEnd& end) {
+    if (end.how == AgentEnd::How::kKilled) {
+      proto::JobState state;
+      state.set_phase(proto::JOB_PHASE_ENDED);
+      state.set_exit_code(end.exit_status);
+      // Without a folder there is nobody who would look.
+      (void)directory.WriteState(std::move(state));
+    }
+    (void)directory.Finish();
+  };
+  return RunFront({.detach = false, .on_agent_end = tidy_up},
                   [&config](base::UniqueFd link, pid_t) {
                     return RunMemberAgent(std::move(config), std::move(link));
                   });

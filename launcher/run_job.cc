@@ -101,15 +101,17 @@ proto::Verdict VerdictOn(const VerbContext& context, const JobEntry& job,
                                                   ? proto::Verdict::NODE_LOST
                                               : started ? proto::Verdict::UNKNOWN
                                                         : proto::Verdict::LAUNCH_FAILED;
-  return MakeVerdictWithoutRanks(verdict_class, base::Round(job.state.round()), end.exit_status,
-                                 end.why,
-                                 {.job_id = job.id,
-                                  .host = context.here.host,
-                                  .log_directory = log_directory.empty() ? job.path : log_directory,
-                                  .stopped_by = "",
-                                  .steady_now = context.clock.Now(),
-                                  .wall_now = context.clock.WallNow(),
-                                  .ranks = {}});
+  proto::Verdict verdict = MakeVerdictWithoutRanks(
+      verdict_class, base::Round(job.state.round()), end.exit_status, end.why,
+      {.job_id = job.id,
+       .host = context.here.host,
+       .log_directory = log_directory.empty() ? job.path : log_directory,
+       .stopped_by = "",
+       .steady_now = context.clock.Now(),
+       .wall_now = context.clock.WallNow(),
+       .ranks = {}});
+  verdict.set_world_size(job.state.rank_count());
+  return verdict;
 }
 
 void SayIfFailed(const base::Status& written) {
@@ -120,8 +122,8 @@ void SayIfFailed(const base::Status& written) {
 /// killed, there never was one.
 void RecordEnd(const VerbContext& context, JobDirectory& directory, const JobEntry& job,
                const std::string& log_directory, const AgentEnd& end) {
-  const bool judged =
-      end.how != AgentEnd::How::kKilled && ::access(directory.VerdictPath().c_str(), F_OK) == 0;
+  // Written at the very end of a job, so what is there is true, even of an agent that was killed.
+  const bool judged = ::access(directory.VerdictPath().c_str(), F_OK) == 0;
   if (!judged) {
     SayIfFailed(directory.WriteVerdict(VerdictJson(VerdictOn(context, job, log_directory, end))));
   }

@@ -381,6 +381,9 @@ void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   if (const base::Status restored = RestoreControl(); !restored.ok()) {
     node_->Say("verbs can no longer reach this job: " + restored.ToString());
   }
+  // At once: should we be killed while a great gang is spawned, the state names this round, and the
+  // sockets that are to be removed.
+  record_.SaveRunning();
 }
 
 void Agent::OnAllSpawned() {

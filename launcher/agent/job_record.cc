@@ -55,7 +55,8 @@ void JobRecord::SaveRestarts(int used) {
 }
 
 void JobRecord::SaveSpec() {
-  if (!std::exchange(spec_saved_, true)) Check(config_.directory.WriteSpec(config_.spec_text));
+  if (config_.spec_text.empty() || std::exchange(spec_saved_, true)) return;
+  Check(config_.directory.WriteSpec(config_.spec_text));
 }
 
 void JobRecord::SaveRoundVerdict(base::Round round, const proto::Verdict& verdict) {

@@ -25,7 +25,7 @@ class JobRecord {
     proto::JobState state;  // as the directory has it
     HostIdentity here;
     std::string socket_path;    // where verbs reach this process
-    std::string spec_text;      // of the job, for people
+    std::string spec_text;      // of the job, for people; "" = another agent of the job writes it
     std::string log_directory;  // of the ranks' files; "" = in the job directory
   };
   using OnTrouble = std::function<void(const base::Status& why)>;

@@ -97,7 +97,9 @@ void Coordinator::Do(const elastic::FormationFailed& action) {
 void Coordinator::Do(const elastic::NodeLost& action) {
   Agent& agent = agents_.at(members_.at(action.node));
   if (agent.connection != nullptr) agent.connection->Close();
-  if (agent.remote != nullptr) agent.remote->Lose(action.why, action.fenced_at);
+  // Nobody has to wait until its ranks cannot live any more (action.fenced_at): membership is fixed,
+  // so no round follows in which they could do harm.
+  if (agent.remote != nullptr) agent.remote->Lose(action.why, deps_.loop.Now());
   deps_.delegate.OnNodeLost(action.node, action.why);
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,18 @@ TEST_F(SeveralNodesTest, ARankThatFailsOnAnotherNodeIsTheCulpritWithItsLastLines
                     HasSubstr("| boom"), HasSubstr("victims  3: ranks 0, 1, 2")));
 }
 
+TEST_F(SeveralNodesTest, TheJobDirectoryIsCompleteAndNothingIsUnfinished) {
+  const Outcome outcome =
+      RunScriptIt({"--simulate-hosts", "--nnodes", "3", "-np", "3", "--name", "job"}, "echo out");
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, ::testing::IsEmpty());
+  const std::string folder = JobFolder("job");
+  EXPECT_THAT(ReadFile(folder + "/spec.yaml"), HasSubstr("nodes: 3"));
+  EXPECT_EQ(ReadFile(folder + "/round-0/rank-2.stdout"), "out\n");
+  EXPECT_TRUE(std::filesystem::is_empty(folder + "/../.unfinished"));
+}
+
 TEST_F(SeveralNodesTest, TheGangRestartsOnAllNodes) {
   const Outcome outcome = RunScriptIt(
       {"--simulate-hosts", "--nnodes", "2", "-np", "4", "--max-restarts", "1", "--grace", "0"},
@@ -90,7 +103,9 @@ TEST_F(SeveralNodesTest, AKilledAgentIsNamedAndEverythingElseEnds) {
       20s));
 
   ::kill(agent, SIGKILL);
+  const auto killed_at = std::chrono::steady_clock::now();
   const Outcome outcome = command.Wait(20s);
+  EXPECT_LT(std::chrono::steady_clock::now() - killed_at, 10s);
 
   EXPECT_EQ(outcome.status, 75);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("node 1"), HasSubstr("was lost"), HasSubstr("-n1")));
