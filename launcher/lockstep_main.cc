@@ -21,6 +21,7 @@
 #include "launcher/exit_codes.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/jobs_root.h"
+#include "launcher/placement/node_plan.h"
 #include "launcher/run_agent_of_node.h"
 #include "launcher/run_job.h"
 #include "launcher/verbs/list_jobs.h"
@@ -76,17 +77,6 @@ base::Result<ResolvedJob> Resolve(const Command& command,
   return ResolveJob(inputs);
 }
 
-/// Ranks of each node when there are several: as even as can be, the first ones having one more.
-std::vector<int> SlotsOfNodes(const proto::Gang& gang) {
-  const int nodes = gang.max_nodes();
-  std::vector<int> slots;
-  for (int node = 0; nodes > 1 && node < nodes; ++node) {
-    slots.push_back(gang.total_processes() / nodes +
-                    (node < gang.total_processes() % nodes ? 1 : 0));
-  }
-  return slots;
-}
-
 base::Result<int> Run(const VerbContext& context, const Command& command,
                       topology::Environment environment) {
   ASSIGN_OR_RETURN(ResolvedJob resolved, Resolve(command, environment));
@@ -107,7 +97,7 @@ base::Result<int> Run(const VerbContext& context, const Command& command,
   options.name =
       options.name_is_users ? resolved.job.metadata().name() : DefaultJobName(spec.program());
   options.detach = command.IsOn("--detach");
-  options.simulated_slots = SlotsOfNodes(spec.gang());
+  options.nodes = PlanNodes(spec, context.here.host);
   options.environment = EnvironmentForRanks(std::move(environment));
   options.job = std::move(resolved.job);
   return RunJob(context, std::move(options));

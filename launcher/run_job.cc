@@ -176,7 +176,7 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.state.set_log_directory(config.log_directory);
   config.state.set_name(options.name);
   config.detached = options.detach;
-  config.simulated_slots = std::move(options.simulated_slots);
+  config.nodes = std::move(options.nodes);
   config.jobs_root = context.jobs_root;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/placement/node_plan.h"
 #include "launcher/verbs/verb_context.h"
 #include "runtime/base/result.h"
 #include "runtime/proto/job.pb.h"
@@ -20,7 +21,7 @@ struct RunJobOptions {
   std::string name;
   bool name_is_users = false;  // then no live job of this host may have it
   bool detach = false;
-  std::vector<int> simulated_slots;   // as AgentConfig has it
+  std::vector<PlannedNode> nodes;     // as AgentConfig has it
   topology::Environment environment;  // of this process, which ranks inherit
 };
 

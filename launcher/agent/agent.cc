@@ -26,6 +26,7 @@
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
+#include "launcher/placement/simulated_agents.h"
 #include "launcher/verdict/root_cause.h"
 #include "launcher/verdict/screen.h"
 #include "launcher/version.h"
@@ -34,6 +35,7 @@
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
 #include "runtime/proto/duration_text.h"
+#include "runtime/proto/port_range_text.h"
 #include "runtime/proto/status_conversion.h"
 #include "runtime/topology/world.h"
 
@@ -116,6 +118,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   base::Status OpenNode();
   base::Status ClaimMasterPort();
   base::Status OpenCluster(topology::Environment environment);
+  std::unique_ptr<AgentStarter> MakeStarter(topology::Environment environment);
   void StartAlone();
   base::Status OpenControl();
   base::Status RestoreControl();
@@ -161,10 +164,10 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 
 base::Status Agent::Open() {
   topology::Environment environment;
-  if (!config_.simulated_slots.empty()) environment = config_.environment;
+  if (!config_.nodes.empty()) environment = config_.environment;
   RETURN_IF_ERROR(OpenNode());
   RETURN_IF_ERROR(ClaimMasterPort());
-  if (!config_.simulated_slots.empty()) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
+  if (!config_.nodes.empty()) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
   RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
@@ -201,23 +204,42 @@ base::Status Agent::ClaimMasterPort() {
 }
 
 base::Status Agent::OpenCluster(topology::Environment environment) {
+  const proto::Placement& placement = spec().placement();
   std::error_code error;
-  ASSIGN_OR_RETURN(cluster_, JobCluster::Create({.job_id = job_id(),
-                                                 .job_name = config_.state.name(),
-                                                 .here = config_.here,
-                                                 .slots = config_.simulated_slots,
-                                                 .lease = {},
-                                                 .job = config_.job,
-                                                 .arguments = config_.arguments,
-                                                 .working_directory =
-                                                     std::filesystem::current_path(error).string(),
-                                                 .environment = std::move(environment),
-                                                 .jobs_root = config_.jobs_root,
-                                                 .socket_directory = config_.socket_directory,
-                                                 .color_stdout = config_.color_stdout,
-                                                 .color_stderr = config_.color_stderr},
-                                                {clock_, loop_, *node_, driver_, *this}));
+  JobCluster::Config cluster{
+      .job_id = job_id(),
+      .job_name = config_.state.name(),
+      .here = config_.here,
+      .nodes = config_.nodes,
+      .door = {.listen_host = placement.has_simulated() ? "127.0.0.1" : ""},
+      .lease = {proto::FromProto(placement.heartbeat()), proto::FromProto(placement.lease())},
+      .job = config_.job,
+      .arguments = config_.arguments,
+      .working_directory = std::filesystem::current_path(error).string(),
+      .color_stdout = config_.color_stdout,
+      .color_stderr = config_.color_stderr};
+  if (placement.has_join_timeout()) {
+    cluster.join_deadline = proto::FromProto(placement.join_timeout());
+  }
+  ASSIGN_OR_RETURN(const proto::PortSpan ports, proto::ParsePortSpan(placement.ports()));
+  cluster.door.ports = {ports.first, ports.last};
+  ASSIGN_OR_RETURN(cluster_,
+                   JobCluster::Create(std::move(cluster), MakeStarter(std::move(environment)),
+                                      {clock_, loop_, *node_, driver_, *this}));
   return base::OkStatus();
+}
+
+std::unique_ptr<AgentStarter> Agent::MakeStarter(topology::Environment environment) {
+  SimulatedAgents::Config config{.job_id = job_id(),
+                                 .hosts = {},
+                                 .environment = std::move(environment),
+                                 .jobs_root = config_.jobs_root,
+                                 .socket_directory = config_.socket_directory};
+  for (size_t node = 0; node < config_.nodes.size(); ++node) {
+    config.hosts[base::NodeIndex(static_cast<int>(node))] = config_.nodes[node].host;
+  }
+  return std::make_unique<SimulatedAgents>(std::move(config),
+                                           SimulatedAgents::Deps{loop_, node_->processes()});
 }
 
 void Agent::StartAlone() {
@@ -233,7 +255,10 @@ void Agent::StartAlone() {
 
 void Agent::OnClusterFormed(FormedCluster cluster) {
   host_of_rank_ = std::move(cluster.host_of_rank);
-  node_->SetWorld(std::move(cluster.world), base::NodeIndex(0));
+  // Nodes that come by themselves bring their numbers of ranks with them.
+  config_.rank_count = static_cast<int>(cluster.node_of_rank.size());
+  record_.SetRankCount(config_.rank_count);
+  node_->SetWorld(std::move(cluster.world), cluster.self);
   driver_.Start(std::move(cluster.node_of_rank));
 }
 

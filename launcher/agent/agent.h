@@ -8,6 +8,7 @@
 
 #include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/process_identity.h"
+#include "launcher/placement/node_plan.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/proto/job.pb.h"
 #include "runtime/proto/job_state.pb.h"
@@ -31,9 +32,7 @@ struct AgentConfig {
   bool detached = false;         // the `lockstep run` that was typed ends when the ranks run
   bool color_stdout = false;     // color the prefixes of ranks' lines
   bool color_stderr = false;
-  /// Ranks of each node, when there are several: this process's own first, the others' agents on
-  /// this machine as well. Empty: one node.
-  std::vector<int> simulated_slots;
+  std::vector<PlannedNode> nodes;  // empty: one node
   std::string jobs_root;
 };
 

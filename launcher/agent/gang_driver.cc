@@ -21,6 +21,7 @@ void GangDriver::Start(std::vector<NodeRanks*> node_of_rank) {
   node_of_rank_ = std::move(node_of_rank);
   nodes_ = node_of_rank_;
   nodes_.erase(std::unique(nodes_.begin(), nodes_.end()), nodes_.end());  // ranks go node by node
+  state_.config.rank_count = static_cast<int>(node_of_rank_.size());
   Handle(elastic::Start{});
 }
 

@@ -3,22 +3,24 @@
 #define LOCKSTEP_LAUNCHER_AGENT_JOB_CLUSTER_H_
 
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "launcher/agent/node_runtime.h"
 #include "launcher/cluster/coordinator.h"
 #include "launcher/jobs/process_identity.h"
+#include "launcher/placement/agent_starter.h"
+#include "launcher/placement/node_plan.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/event/loop.h"
 #include "runtime/net/job_ca.h"
+#include "runtime/net/job_token.h"
 #include "runtime/net/tcp_network.h"
-#include "runtime/process/processes.h"
+#include "runtime/net/transport.h"
 #include "runtime/proto/agent.pb.h"
-#include "runtime/topology/environment.h"
 #include "runtime/topology/world.h"
 
 namespace lockstep::launcher {
@@ -26,6 +28,7 @@ namespace lockstep::launcher {
 /// A job's nodes once all are there.
 struct FormedCluster {
   topology::WorldSpec world;
+  base::NodeIndex self{-1};               // this agent's own place; -1 = it runs no ranks
   std::vector<NodeRanks*> node_of_rank;   // indexed by rank
   std::vector<std::string> host_of_rank;  // likewise
 };
@@ -41,24 +44,34 @@ class ClusterDelegate {
   virtual proto::ControlReply AnswerNow(const proto::ControlRequest& request) = 0;
 };
 
-/// The nodes of a job that has several, where its coordinator is: makes the job's keys, starts the
-/// other agents, listens for them, and brings their ranks and their output to this agent. One per
-/// such job, owned by its first agent, whose node is node 0. Confined to the loop's thread.
+/// How agents prove to the coordinator that they belong to the job, and how it is reached.
+struct ClusterDoor {
+  /// Either agents that we start are handed certificates of the job's own CA (nothing is set), or
+  /// they come with the token's key, or `plain`: without anything.
+  std::optional<net::JobKey> key;
+  bool plain = false;
+  std::string meeting_id;   // what a Hello must name; "" = the job's id
+  std::string listen_host;  // "" = every address of this machine
+  net::PortRange ports{0, 0};
+};
+
+/// The nodes of a job that has several, where its coordinator is: makes the job's keys, has the
+/// other agents started, listens for them, and brings their ranks and their output to this agent.
+/// One per such job, owned by the agent of `lockstep run`. Confined to the loop's thread.
 class JobCluster final : public CoordinatorDelegate {
  public:
   struct Config {
     std::string job_id;
     std::string job_name;
     HostIdentity here;
-    std::vector<int> slots;  // of each node
+    std::vector<PlannedNode> nodes;
+    ClusterDoor door;
     elastic::LeaseConfig lease;
     base::Duration join_deadline = std::chrono::seconds(60);
     proto::TrainingJob job;              // complete and valid
     std::vector<std::string> arguments;  // of every rank
     std::string working_directory;       // of `lockstep run`
-    topology::Environment environment;   // of agents on this machine
-    std::string jobs_root;
-    std::string socket_directory;
+    std::string program_hash;            // as elastic::NodeFacts has it
     bool color_stdout = false;
     bool color_stderr = false;
   };
@@ -70,12 +83,16 @@ class JobCluster final : public CoordinatorDelegate {
     ClusterDelegate& delegate;
   };
 
-  /// Makes keys and listens. Errors: errno's code; Internal - no randomness.
-  static base::Result<std::unique_ptr<JobCluster>> Create(Config config, Deps deps);
+  /// Makes keys and listens. `starter`: null when the other agents come by themselves. Errors:
+  /// errno's code; Internal - no randomness; as Network::Listen.
+  static base::Result<std::unique_ptr<JobCluster>> Create(Config config,
+                                                          std::unique_ptr<AgentStarter> starter,
+                                                          Deps deps);
   JobCluster(const JobCluster&) = delete;
   JobCluster& operator=(const JobCluster&) = delete;
 
-  /// Starts the other agents; OnClusterFormed or OnClusterFailed follows.
+  /// Has the other agents started; OnClusterFormed or OnClusterFailed follows. `master_port` is
+  /// claimed on this machine.
   void Start(int master_port);
   /// The job is over: tells the agents, waits for them (bounded), and calls `done`.
   void Finish(const proto::JobOver& over, std::function<void()> done);
@@ -90,31 +107,27 @@ class JobCluster final : public CoordinatorDelegate {
   }
 
  private:
-  JobCluster(Config config, Deps deps);
+  JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Deps deps);
   base::Status Open();
-  base::Status StartAgent(base::NodeIndex node);
+  base::Result<std::unique_ptr<net::Transport>> MakeTransport();
+  base::Result<std::vector<std::string>> Coordinators() const;
+  base::Status StartOthers();
   base::Result<proto::Bootstrap> MakeBootstrap(base::NodeIndex node);
-  void OnAgentExited(base::NodeIndex node, const process::Exit& exit);
+  void JoinHere(int master_port);
   void Fail(const base::Status& why);
-  void CheckAllExited();
-  std::string HostOf(base::NodeIndex node) const;
-  std::string SocketDirectoryOf(base::NodeIndex node) const;
 
-  const Config config_;
+  Config config_;  // constant once the transport has its key
   const Deps deps_;
   topology::WorldSpec world_;
   bool failed_ = false;
   bool finishing_ = false;
-  bool farewell_said_ = false;
-  std::function<void()> done_;
-  event::Registration give_up_;
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::unique_ptr<net::JobCa> ca_;
   std::unique_ptr<net::TcpNetwork> network_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<net::Listener> listener_;
-  std::map<base::NodeIndex, std::unique_ptr<process::Process>> agents_;
+  std::unique_ptr<AgentStarter> starter_;
 };
 
 }  // namespace lockstep::launcher

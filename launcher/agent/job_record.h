@@ -37,6 +37,7 @@ class JobRecord {
 
   /// Which round the state names from now on.
   void SetRound(base::Round round) { config_.state.set_round(round.value()); }
+  void SetRankCount(int count) { config_.state.set_rank_count(count); }
   /// Where verbs reach this process from now on; written with the next state.
   void SetSocketPath(const std::string& path) { config_.state.set_socket_path(path); }
   /// Makes the folder for the files of a round's ranks. Errors: errno's code; not told as trouble.

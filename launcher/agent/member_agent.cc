@@ -61,6 +61,9 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
 
  private:
   const proto::Bootstrap& bootstrap() const { return config_.bootstrap; }
+  JobDirectory DirectoryOf(const std::string& job_id) const {
+    return {config_.jobs_root + "/" + job_id, job_id, config_.here.host, *config_.files};
+  }
 
   proto::Hello MakeHello(int master_port) const;
   base::Status Connect();
@@ -169,42 +172,39 @@ base::Result<NodeRanks*> MemberAgent::OnWelcome(const proto::Welcome& welcome) {
   }
   ASSIGN_OR_RETURN(
       node_,
-      NodeRuntime::Create(
-          {.spec = std::move(spec),
-           .arguments = {welcome.arguments().begin(), welcome.arguments().end()},
-           .environment = std::move(config_.environment),
-           .job_id = bootstrap().job_id(),
-           .events_path = JobDirectory(config_.jobs_root + "/" + bootstrap().job_id(),
-                                       bootstrap().job_id(), config_.here.host, *config_.files)
-                              .EventsPath(),
-           .host = config_.here.host,
-           .boot_id = config_.here.boot_id,
-           .socket_directory = config_.socket_directory,
-           .local_rank_count = bootstrap().slots(),
-           .reads_stdin = false,
-           .stdout_fd = relay_->stdout_fd(),
-           .stderr_fd = relay_->stderr_fd(),
-           .color_stdout = bootstrap().color_stdout(),
-           .color_stderr = bootstrap().color_stderr()},
-          {clock_, loop_, *record_, *member_}));
-  ASSIGN_OR_RETURN(control_, ControlServer::Create(
-                                 ControlSocketPath(config_.socket_directory, bootstrap().job_id()),
-                                 *this, loop_));
+      NodeRuntime::Create({.spec = std::move(spec),
+                           .arguments = {welcome.arguments().begin(), welcome.arguments().end()},
+                           .environment = std::move(config_.environment),
+                           .job_id = welcome.job_id(),
+                           .events_path = DirectoryOf(welcome.job_id()).EventsPath(),
+                           .host = config_.here.host,
+                           .boot_id = config_.here.boot_id,
+                           .socket_directory = config_.socket_directory,
+                           .local_rank_count = bootstrap().slots(),
+                           .reads_stdin = false,
+                           .stdout_fd = relay_->stdout_fd(),
+                           .stderr_fd = relay_->stderr_fd(),
+                           .color_stdout = bootstrap().color_stdout(),
+                           .color_stderr = bootstrap().color_stderr()},
+                          {clock_, loop_, *record_, *member_}));
+  ASSIGN_OR_RETURN(
+      control_, ControlServer::Create(ControlSocketPath(config_.socket_directory, welcome.job_id()),
+                                      *this, loop_));
   return &node_->ranks();
 }
 
 base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
-  const std::string& job_id = bootstrap().job_id();
-  const std::string path = config_.jobs_root + "/" + job_id;
+  const std::string& job_id = welcome.job_id();
+  const JobDirectory directory = DirectoryOf(job_id);
   // It is there already where nodes share a home.
-  const base::Status made = config_.files->MakeDirectory(path);
+  const base::Status made = config_.files->MakeDirectory(directory.path());
   if (!made.ok() && made.code() != base::Code::kAlreadyExists) return made;
   proto::JobState state;
   state.set_job_id(job_id);
-  state.set_name(bootstrap().job_name());
+  state.set_name(welcome.job_name());
   state.set_rank_count(welcome.job().spec().gang().total_processes());
   record_ = std::make_unique<JobRecord>(
-      JobRecord::Config{.directory = JobDirectory(path, job_id, config_.here.host, *config_.files),
+      JobRecord::Config{.directory = directory,
                         .state = std::move(state),
                         .here = config_.here,
                         .socket_path = ControlSocketPath(config_.socket_directory, job_id),

@@ -82,11 +82,21 @@ void Coordinator::Do(const elastic::Refuse& action) { Reject(action.member, acti
 
 void Coordinator::Do(const elastic::Formed& action) {
   std::vector<JobNode> nodes;
+  JobNode* local = nullptr;
+  std::string own_host;
+  nodes.reserve(action.nodes.size());
   for (const elastic::Formed::Node& node : action.nodes) {
     const Agent& agent = agents_.at(node.member);
     members_[base::NodeIndex(static_cast<int>(nodes.size()))] = node.member;
     nodes.push_back({node.facts, agent.master_port, agent.ranks});
+    if (agent.connection == nullptr) {
+      local = &nodes.back();
+    } else if (own_host.empty()) {
+      own_host = agent.connection->peer().own_host;
+    }
   }
+  // By which address others reach this machine is what they have shown by coming.
+  if (local != nullptr && local->facts.addresses.empty()) local->facts.addresses = {own_host};
   deps_.delegate.OnFormed(nodes);
 }
 

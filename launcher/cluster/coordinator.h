@@ -26,7 +26,7 @@ namespace lockstep::launcher {
 
 /// A node of a job that has formed.
 struct JobNode {
-  elastic::NodeFacts facts;
+  elastic::NodeFacts facts;  // with at least one address
   int master_port = 0;         // free there, and kept for the job
   NodeRanks* ranks = nullptr;  // lives as long as the coordinator
 };

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "launcher/cluster/protocol.h"
 #include "launcher/cluster/rank_wire.h"
 #include "runtime/proto/status_conversion.h"
 
@@ -25,9 +26,16 @@ void Member::Start(std::unique_ptr<net::Connection> connection) {
     Fail(base::DeadlineExceededError("the coordinator at " + connection_->peer().address +
                                      " has not answered our hello"));
   });
+  // The certificates of the other nodes are as good, but they may speak for themselves alone.
+  const net::Peer& peer = connection_->peer();
+  if (!peer.name.empty() && peer.name != kCoordinatorName) {
+    return Fail(base::PermissionDeniedError("what answers at " + peer.address + " is " + peer.name +
+                                            " and not the coordinator"));
+  }
   hello_sent_at_ = deps_.loop.Now();
   proto::FromAgent message;
   *message.mutable_hello() = config_.hello;
+  if (config_.hello.addresses().empty()) message.mutable_hello()->add_addresses(peer.own_host);
   Send(message);
 }
 

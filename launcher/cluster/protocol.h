@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "runtime/base/ids.h"
 
@@ -11,6 +12,9 @@ namespace lockstep::launcher {
 
 /// Of agent.proto; an agent and its coordinator must speak the same.
 inline constexpr uint32_t kAgentProtocol = 1;
+
+/// The name in the coordinator's certificate.
+inline constexpr std::string_view kCoordinatorName = "coordinator";
 
 /// The name in the certificate of the agent that is to be node `node`.
 inline std::string NodeName(base::NodeIndex node) { return "node-" + node.ToString(); }

@@ -386,11 +386,12 @@ class Resolver {
   base::Status CheckNodes() {
     const proto::Gang& gang = job().spec().gang();
     if (gang.max_nodes() == 1) return base::OkStatus();
-    if (!inputs_.command.IsOn("--simulate-hosts")) {
-      return base::UnimplementedError(
-          "the job wants " + std::to_string(gang.max_nodes()) +
-          " nodes; so far they can only be simulated on this machine (--simulate-hosts), or write "
-          "--nnodes=1");
+    if (job().spec().placement().has_local()) {
+      return base::InvalidArgumentError(
+          std::to_string(gang.max_nodes()) +
+          " nodes (--nnodes, spec.gang.nodes) need machines: name them (--host a:4,b:4), start the "
+          "same line on each (--rdzv-endpoint HOST:PORT), or let this one play them "
+          "(--simulate-hosts)");
     }
     if (gang.min_nodes() != gang.max_nodes()) {
       return base::UnimplementedError(

@@ -192,15 +192,18 @@ TEST(ResolveJobTest, AProgramIsNeeded) {
   EXPECT_THAT(Error({{"-np", "2"}}), HasSubstr("name the program: lockstep run [FLAGS] PROGRAM"));
 }
 
-TEST(ResolveJobTest, OneNodeIsAllThereIs) {
+TEST(ResolveJobTest, SeveralNodesNeedMachines) {
   for (const char* nodes : {"1", "1:1"}) EXPECT_OK(Resolve({{"--nnodes", nodes, "x"}}));
   for (const char* nodes : {"2", "1:4"}) {
     EXPECT_THAT(Resolve({{"--nnodes", nodes, "x"}}),
-                StatusIs(Code::kUnimplemented, HasSubstr("nodes")))
+                StatusIs(Code::kInvalidArgument, HasSubstr("need machines")))
         << nodes;
+    EXPECT_OK(Resolve({{"--nnodes=2", "--simulate-hosts", "x"}}));
   }
+  EXPECT_THAT(Resolve({{"--nnodes=1:4", "--simulate-hosts", "x"}}),
+              StatusIs(Code::kUnimplemented, HasSubstr("--nnodes=4")));
   EXPECT_THAT(Resolve({{}, "spec: {program: {command: [x]}, gang: {nodes: 2}}"}),
-              StatusIs(Code::kUnimplemented));
+              StatusIs(Code::kInvalidArgument, HasSubstr("need machines")));
   EXPECT_OK(Resolve({{"--node-rank=0", "x"}}));
   EXPECT_THAT(Error({{"--node-rank=1", "x"}}), HasSubstr("not supported yet"));
   EXPECT_THAT(Error({{"--nnodes=2:1", "x"}}), HasSubstr("must lie between"));

@@ -33,6 +33,8 @@ struct Peer {
   /// token, or nothing (a job that was allowed plain connections).
   std::string name;
   std::string address;  // for people: "10.0.0.7:51712"
+  /// This side's, as an address without a port ("10.0.0.2"): what the other reaches us by.
+  std::string own_host;
 };
 
 /// One end of a connection between two agents. Owned by whoever speaks on it; destroying it closes.

@@ -160,6 +160,15 @@ TEST_P(NetworkContractTest, EachKnowsThePeer) {
   EXPECT_NE(client_.connection->peer().address, "");
 }
 
+TEST_P(NetworkContractTest, EachKnowsByWhichAddressThePeerReachesIt) {
+  Meet();
+
+  const net::Connection& server = *guest().connection;
+  const net::Connection& client = *client_.connection;
+  EXPECT_THAT(client.peer().address, ::testing::HasSubstr(server.peer().own_host + ":"));
+  EXPECT_THAT(server.peer().address, ::testing::HasSubstr(client.peer().own_host + ":"));
+}
+
 TEST_P(NetworkContractTest, NothingIsDeliveredBeforeTheStart) {
   start_guests_ = false;
   Meet();

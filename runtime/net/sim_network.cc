@@ -539,8 +539,8 @@ SimNetwork::WirePtr SimNetwork::MakeWire(int client, int server, uint16_t server
   wire->ends[kClient].life = from.lives;
   wire->ends[kServer].host = server;
   wire->ends[kServer].life = to.lives;
-  wire->ends[kServer].peer = {who.name, from.name + ":" + std::to_string(client_port)};
-  wire->ends[kClient].peer = {"", to.name + ":" + std::to_string(server_port)};
+  wire->ends[kServer].peer = {who.name, from.name + ":" + std::to_string(client_port), to.name};
+  wire->ends[kClient].peer = {"", to.name + ":" + std::to_string(server_port), from.name};
   const auto listener = to.listeners.find(server_port);
   if (listener != to.listeners.end())
     wire->ends[kClient].peer.name = listener->second->identity().name;

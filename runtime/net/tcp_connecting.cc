@@ -105,7 +105,9 @@ void TcpConnecting::Connected(uint64_t number) {
 void TcpConnecting::Shaken(uint64_t number, base::Result<std::unique_ptr<ByteStream>> stream) {
   seq_.AssertHeld();
   if (!stream.ok()) return TryFailed(number, stream.status());
-  Peer peer{.name = (*stream)->peer_name(), .address = tries_.at(number).address};
+  Peer peer{.name = (*stream)->peer_name(),
+            .address = tries_.at(number).address,
+            .own_host = LocalAddressOf((*stream)->fd()).HostText()};
   Finish(std::make_unique<TcpConnection>(*std::move(stream), std::move(peer), nullptr, channel_,
                                          loop_));
 }

@@ -101,7 +101,9 @@ void TcpListener::Admit(uint64_t id, base::Result<std::unique_ptr<ByteStream>> s
   guests_.erase(found);
   const base::Status status = stream.ok() ? CheckPlaces() : stream.status();
   if (!status.ok()) return Refuse(address, status);
-  Peer peer{.name = (*stream)->peer_name(), .address = address};
+  Peer peer{.name = (*stream)->peer_name(),
+            .address = address,
+            .own_host = LocalAddressOf((*stream)->fd()).HostText()};
   const Network::OnConnection on_connection = on_connection_;  // which may destroy this
   on_connection(std::make_unique<TcpConnection>(*std::move(stream), std::move(peer), places_,
                                                 channel_, loop_));

@@ -88,11 +88,10 @@ base::Result<base::UniqueFd> ListenOn(const SocketAddress& address, bool v4_too,
 bool IsMissingHere(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPORT; }
 
 base::Result<uint16_t> PortOf(int fd) {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof(storage);
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
+  const SocketAddress address = LocalAddressOf(fd);
+  if (address.family() == AF_UNSPEC)
     return base::ErrnoStatus(errno, "ask for the port of a socket");
-  return SocketAddress(reinterpret_cast<const sockaddr*>(&storage), size).port();
+  return address.port();
 }
 
 /// All addresses on one port (0 = any); those that this machine does not have are left out while
@@ -163,24 +162,26 @@ SocketAddress SocketAddress::WithPort(uint16_t port) const {
   return copy;
 }
 
-std::string SocketAddress::ToString() const {
+std::string SocketAddress::ToString() const { return Endpoint{HostText(), port()}.ToString(); }
+
+std::string SocketAddress::HostText() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET) {
     const auto* v4 = reinterpret_cast<const sockaddr_in*>(&storage_);
     (void)::inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
-    return Endpoint{text, port()}.ToString();
+    return text;
   }
   const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&storage_);
   if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
     (void)::inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, text, sizeof(text));
-    return Endpoint{text, port()}.ToString();
+    return text;
   }
   (void)::inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
   std::string host = text;
   char zone[IF_NAMESIZE];
   if (v6->sin6_scope_id != 0 && ::if_indextoname(v6->sin6_scope_id, zone) != nullptr)
     host += std::string("%") + zone;
-  return Endpoint{host, port()}.ToString();
+  return host;
 }
 
 bool operator==(const SocketAddress& a, const SocketAddress& b) {
@@ -239,6 +240,13 @@ base::Result<AcceptedSocket> AcceptTcp(int listener_fd) {
   RETURN_IF_ERROR(SetUpConnection(fd.get()));
   return AcceptedSocket{.fd = std::move(fd),
                         .peer = SocketAddress(reinterpret_cast<const sockaddr*>(&storage), size)};
+}
+
+SocketAddress LocalAddressOf(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof(storage);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return SocketAddress(reinterpret_cast<const sockaddr*>(&storage), size);
 }
 
 base::Result<base::UniqueFd> BeginConnectTcp(const SocketAddress& address) {

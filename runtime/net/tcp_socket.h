@@ -42,6 +42,8 @@ class SocketAddress {
   SocketAddress WithPort(uint16_t port) const;
   /// "10.0.0.7:51712", "[fd00::7]:51712"; a v4 peer of a v6 socket as v4.
   std::string ToString() const;
+  /// The same without brackets and port: "10.0.0.7", "fd00::7".
+  std::string HostText() const;
   friend bool operator==(const SocketAddress& a, const SocketAddress& b);
 
  private:
@@ -74,6 +76,9 @@ struct AcceptedSocket {
 /// Errors: ResourceExhausted - no descriptor or memory is free: the connection stays in the backlog;
 /// else errno's code.
 base::Result<AcceptedSocket> AcceptTcp(int listener_fd);
+
+/// The local address of a connected socket; one without family when it is no longer connected.
+SocketAddress LocalAddressOf(int fd);
 
 /// Begins to connect; the socket becomes writable when TcpConnectOutcome knows more.
 base::Result<base::UniqueFd> BeginConnectTcp(const SocketAddress& address);

@@ -61,7 +61,9 @@ const Message& EmptyPart(const Descriptor& type) {
       &Logs::default_instance(),           &StreamChoice::default_instance(),
       &StdinReader::default_instance(),    &ProcessesPerNode::default_instance(),
       &Checkpoint::default_instance(),     &Placement::default_instance(),
-      &LocalPlacement::default_instance(), &google::protobuf::Duration::default_instance()};
+      &LocalPlacement::default_instance(), &SimulatedPlacement::default_instance(),
+      &SshPlacement::default_instance(),   &SshHost::default_instance(),
+      &JoinPlacement::default_instance(),  &google::protobuf::Duration::default_instance()};
   for (const Message* empty : kEmpty) {
     if (empty->GetDescriptor() == &type) return *empty;
   }

@@ -15,6 +15,7 @@
 #include "runtime/proto/duration_text.h"
 #include "runtime/proto/field_options.pb.h"
 #include "runtime/proto/field_value.h"
+#include "runtime/proto/port_range_text.h"
 
 namespace lockstep::proto {
 namespace {
@@ -83,7 +84,8 @@ bool IsDnsLabel(std::string_view text) {
 }
 
 bool IsHost(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+  // With '-' in front ssh would take it for an option.
+  return !text.empty() && text[0] != '-' && std::all_of(text.begin(), text.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == ':' ||
            c == '_' || c == '%';
   });
@@ -101,6 +103,10 @@ std::string FormatProblem(Format format, std::string_view text) {
                  ? ""
                  : "must be a variable's name, without =";
     case FORMAT_HOST: return IsHost(text) ? "" : "must be a host name or an address";
+    case FORMAT_PORT_RANGE: {
+      const base::Result<PortSpan> ports = ParsePortSpan(text);
+      return ports.ok() ? "" : ports.status().message();
+    }
     default: return "";
   }
 }
@@ -208,6 +214,14 @@ class Validator {
     if (FromProto(backoff.first()) <= FromProto(backoff.max())) return;
     Add("spec.restart.backoff.first", FormatExactDuration(FromProto(backoff.first())),
         "must not be longer than max, " + FormatExactDuration(FromProto(backoff.max())));
+  }
+
+  void CheckPlacement(const Placement& placement) {
+    const base::Duration heartbeat = FromProto(placement.heartbeat());
+    if (FromProto(placement.lease()) < 2 * heartbeat) {
+      Add("spec.placement.lease", FormatExactDuration(FromProto(placement.lease())),
+          "must be at least twice the heartbeat, " + FormatExactDuration(heartbeat));
+    }
   }
 
  private:
@@ -342,6 +356,7 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   validator.CheckCounts(job.spec().gang());
   validator.CheckStdin(job.spec());
   validator.CheckBackoff(job.spec().restart().backoff());
+  validator.CheckPlacement(job.spec().placement());
   return validator.Take();
 }
 

@@ -70,7 +70,11 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     stdin_reader { rank: 0 }
                   }
                   checkpoint {}
-                  placement { local {} }
+                  placement {
+                    local {}
+                    heartbeat { nanos: 250000000 }
+                    lease { seconds: 2 }
+                  }
                 })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());
 }
@@ -221,6 +225,25 @@ TEST(ValidateTest, RanksOfStreamChoicesHaveLimits) {
   EXPECT_THAT(ProblemsWith({{"spec.logs.tee.ranks.4095", "Both"}}), IsEmpty());
   EXPECT_THAT(ProblemsWith({{"spec.logs.tee.ranks.4096", "Both"}}),
               ElementsAre("spec.logs.tee.ranks.4096: 4096 must be 0 to 4095"));
+}
+
+TEST(ValidateTest, ALeaseOutlivesALostHeartbeat) {
+  EXPECT_THAT(ProblemsWith({{"spec.placement.heartbeat", "1s"}, {"spec.placement.lease", "2s"}}),
+              IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.placement.heartbeat", "1001ms"}}),
+              ElementsAre(HasSubstr("2s must be at least twice the heartbeat, 1s1ms")));
+}
+
+TEST(ValidateTest, PortsAreARange) {
+  EXPECT_THAT(ProblemsWith({{"spec.placement.ports", "29400-29499"}}), IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.placement.ports", "29499-29400"}}),
+              ElementsAre(HasSubstr("must be ports from 1 to 65535")));
+}
+
+TEST(ValidateTest, AHostIsNoOptionOfSsh) {
+  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: node-1}]}"}}), IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: -oProxyCommand}]}"}}),
+              ElementsAre(HasSubstr("must be a host name")));
 }
 
 TEST(ValidateTest, UnspecifiedEnumsAreRefused) {
