@@ -167,7 +167,10 @@ class Validator {
     }
   }
 
-  void CheckCounts(const Gang& gang) {
+  void CheckCounts(const JobSpec& spec) {
+    const Gang& gang = spec.gang();
+    // Nodes that the launcher places itself may have different numbers of ranks.
+    const bool may_be_uneven = spec.placement().has_simulated() || spec.placement().has_ssh();
     if (gang.nodes() < 1 || gang.nodes() > kMaxNodes) return;
     if (gang.min_nodes() > gang.nodes() || gang.max_nodes() < gang.nodes()) {
       Add("spec.gang.nodes", std::to_string(gang.nodes()),
@@ -189,6 +192,7 @@ class Validator {
                      std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes") +
                      "; give one of the two");
     }
+    if (!per_node.has_count() && may_be_uneven) return;
     if (!per_node.has_count() && total % gang.nodes() != 0) {
       return Add(path, std::to_string(total),
                  "must be a multiple of nodes (" + std::to_string(gang.nodes()) + ")");
@@ -353,7 +357,7 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   Validator validator;
   validator.CheckMessage(job, "");
   validator.CheckProgram(job.spec().program());
-  validator.CheckCounts(job.spec().gang());
+  validator.CheckCounts(job.spec());
   validator.CheckStdin(job.spec());
   validator.CheckBackoff(job.spec().restart().backoff());
   validator.CheckPlacement(job.spec().placement());

@@ -42,6 +42,17 @@ TEST_F(SeveralNodesTest, EachRankKnowsItsPlaceAndItsLinesNameIt) {
                                                     "[2.5] rank 5 of 6, local 1 of 2, group 2"));
 }
 
+TEST_F(SeveralNodesTest, NodesMayHaveDifferentNumbersOfRanks) {
+  const Outcome outcome =
+      RunScriptIt({"--simulate-hosts", "--nnodes", "3", "-np", "5", "--log-prefix=false"},
+                  "echo $GROUP_RANK: $RANK of $WORLD_SIZE, $LOCAL_RANK of $LOCAL_WORLD_SIZE");
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(SortedLines(outcome.out), ElementsAre("0: 0 of 5, 0 of 2", "0: 1 of 5, 1 of 2",
+                                                    "1: 2 of 5, 0 of 2", "1: 3 of 5, 1 of 2",
+                                                    "2: 4 of 5, 0 of 1"));
+}
+
 TEST_F(SeveralNodesTest, RanksOfAllNodesMeetAtOneAddress) {
   const Outcome outcome =
       RunScriptIt({"--simulate-hosts", "--nnodes", "2", "-np", "4", "--log-prefix=false"},
