@@ -398,11 +398,6 @@ class Resolver {
           "the number of nodes cannot change while a job runs yet: write --nnodes=" +
           std::to_string(gang.max_nodes()));
     }
-    if (gang.total_processes() < gang.max_nodes()) {
-      return base::InvalidArgumentError(std::to_string(gang.total_processes()) +
-                                        " ranks cannot be on " + std::to_string(gang.max_nodes()) +
-                                        " nodes: each has at least one");
-    }
     return base::OkStatus();
   }
 
@@ -422,7 +417,7 @@ class Resolver {
     gang.mutable_processes_per_node()->set_count(count);
     resolved_.sources[kPerNode] = source + (gpus ? ", GPUs counted" : ", cores counted");
     resolved_.sources[kTotal] = resolved_.sources[kPerNode];
-    gang.set_total_processes(count);
+    gang.set_total_processes(count * gang.nodes());
     for (Problem problem : Validate(job())) {
       problem.source = SourceOf(resolved_.sources, problem.path);
       problems_.push_back(std::move(problem));

@@ -32,7 +32,9 @@ struct JobInputs {
 };
 
 struct ResolvedJob {
-  proto::TrainingJob job;  // ApplyDefaults and Validate are done, processesPerNode is a number
+  /// ApplyDefaults and Validate are done; processesPerNode is a number, or unset where nodes have
+  /// unequal ones.
+  proto::TrainingJob job;
   /// For stderr: what was accepted and has no effect, or may surprise.
   std::vector<std::string> notes;
   /// Field to where it comes from: "flag -np"; absent = built-in.

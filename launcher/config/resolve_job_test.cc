@@ -210,6 +210,16 @@ TEST(ResolveJobTest, SeveralNodesNeedMachines) {
   EXPECT_THAT(Error({{"--nnodes=1:", "x"}}), HasSubstr("no whole number"));
 }
 
+TEST(ResolveJobTest, NodesMayHaveUnequalNumbersOfRanks) {
+  const proto::Gang gang =
+      Resolved({{"--simulate-hosts", "--nnodes=2", "-np", "5", "x"}}).job.spec().gang();
+
+  EXPECT_EQ(gang.total_processes(), 5);
+  EXPECT_FALSE(gang.has_processes_per_node());
+  EXPECT_THAT(Error({{"--simulate-hosts", "--nnodes=3", "-np", "2", "x"}}),
+              HasSubstr("2 is less than nodes (3)"));
+}
+
 TEST(ResolveJobTest, UnitsAreCountedOnThisMachine) {
   const auto count = [](const char* unit, MachineFacts machine) {
     const proto::Gang gang =
@@ -221,6 +231,11 @@ TEST(ResolveJobTest, UnitsAreCountedOnThisMachine) {
   EXPECT_EQ(count("gpu", {8, 2}), std::pair(2, 2));
   EXPECT_EQ(count("auto", {8, 2}), std::pair(2, 2));
   EXPECT_EQ(count("auto", {8, 0}), std::pair(8, 8));
+  EXPECT_EQ(Resolved({{"--simulate-hosts", "--nnodes=3", "--nproc-per-node=cpu", "x"}, "", {}, {8}})
+                .job.spec()
+                .gang()
+                .total_processes(),
+            24);
   EXPECT_THAT(Error({{"--nproc-per-node=gpu", "x"}, "", {}, {8, 0}}), HasSubstr("shows no GPU"));
   EXPECT_THAT(Error({{"--nproc-per-node=cpu", "--stdin", "8", "x"}, "", {}, {8, 0}}),
               HasSubstr("ranks 0 to 7"));

@@ -167,10 +167,7 @@ class Validator {
     }
   }
 
-  void CheckCounts(const JobSpec& spec) {
-    const Gang& gang = spec.gang();
-    // Nodes that the launcher places itself may have different numbers of ranks.
-    const bool may_be_uneven = spec.placement().has_simulated() || spec.placement().has_ssh();
+  void CheckCounts(const Gang& gang) {
     if (gang.nodes() < 1 || gang.nodes() > kMaxNodes) return;
     if (gang.min_nodes() > gang.nodes() || gang.max_nodes() < gang.nodes()) {
       Add("spec.gang.nodes", std::to_string(gang.nodes()),
@@ -192,12 +189,13 @@ class Validator {
                      std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes") +
                      "; give one of the two");
     }
-    if (!per_node.has_count() && may_be_uneven) return;
-    if (!per_node.has_count() && total % gang.nodes() != 0) {
-      return Add(path, std::to_string(total),
-                 "must be a multiple of nodes (" + std::to_string(gang.nodes()) + ")");
+    if (total < gang.nodes()) {
+      return Add(
+          path, std::to_string(total),
+          "is less than nodes (" + std::to_string(gang.nodes()) + "); each has at least one rank");
     }
-    if (!per_node.has_count() && total <= kMaxTotalProcesses) {
+    const bool fits = (total - 1) / gang.nodes() < kMaxProcessesPerNode;
+    if (!per_node.has_count() && !fits && total <= kMaxTotalProcesses) {
       Add(path, std::to_string(total),
           "is more than " + std::to_string(kMaxProcessesPerNode) + " a node on " +
               std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes"));
@@ -357,7 +355,7 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   Validator validator;
   validator.CheckMessage(job, "");
   validator.CheckProgram(job.spec().program());
-  validator.CheckCounts(job.spec());
+  validator.CheckCounts(job.spec().gang());
   validator.CheckStdin(job.spec());
   validator.CheckBackoff(job.spec().restart().backoff());
   validator.CheckPlacement(job.spec().placement());

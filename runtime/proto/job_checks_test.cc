@@ -147,10 +147,23 @@ TEST(ValidateTest, CountsMustNotContradict) {
   EXPECT_THAT(
       ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.gang.processesPerNode", "auto"}}),
       ElementsAre(HasSubstr("which is to be counted")));
-  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "3"}, {"spec.gang.nodes", "2"}}),
-              ElementsAre(HasSubstr("3 must be a multiple of nodes (2)")));
+  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "1"}, {"spec.gang.nodes", "2"}}),
+              ElementsAre(HasSubstr("1 is less than nodes (2)")));
   EXPECT_THAT(ProblemsWith({{"spec.gang.nodes", "2"}, {"spec.gang.minNodes", "3"}}),
               ElementsAre(HasSubstr("must lie between minNodes (3) and maxNodes (2)")));
+}
+
+TEST(ValidateTest, NodesMayHaveUnequalNumbersOfRanks) {
+  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "3"}, {"spec.gang.nodes", "2"}}),
+              IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "8191"}, {"spec.gang.nodes", "2"}}),
+              IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "8193"}, {"spec.gang.nodes", "2"}}),
+              ElementsAre(HasSubstr("8193 is more than 4096 a node on 2 nodes")));
+  EXPECT_FALSE(JobWith({{"spec.gang.totalProcesses", "3"}, {"spec.gang.nodes", "2"}})
+                   .spec()
+                   .gang()
+                   .has_processes_per_node());
 }
 
 TEST(ValidateTest, TheReaderOfStdinIsARankOfTheJob) {
