@@ -16,7 +16,7 @@
 #include "launcher/cli/verb_options.h"
 #include "launcher/config/gpu_count.h"
 #include "launcher/config/job_file.h"
-#include "launcher/config/program_arguments.h"
+#include "launcher/config/job_plan.h"
 #include "launcher/config/resolve_job.h"
 #include "launcher/exit_codes.h"
 #include "launcher/jobs/job_addresses.h"
@@ -88,19 +88,10 @@ base::Result<int> Run(const VerbContext& context, const Command& command,
     std::fputs(spec_text.c_str(), stdout);
     return 0;
   }
-  const proto::JobSpec& spec = resolved.job.spec();
-  RunJobOptions options;
-  options.spec_text = std::move(spec_text);
-  options.arguments = ProgramArguments(spec.program(), environment);
-  options.rank_count = spec.gang().total_processes();
-  options.name_is_users = resolved.job.metadata().has_name();
-  options.name =
-      options.name_is_users ? resolved.job.metadata().name() : DefaultJobName(spec.program());
-  options.detach = command.IsOn("--detach");
-  options.nodes = PlanNodes(spec, context.here.host);
-  options.environment = EnvironmentForRanks(std::move(environment));
-  options.job = std::move(resolved.job);
-  return RunJob(context, std::move(options));
+  return RunJob(
+      context, {.plan = PlanJob(std::move(resolved.job), std::move(environment), context.here.host),
+                .spec_text = std::move(spec_text),
+                .detach = command.IsOn("--detach")});
 }
 
 base::Result<int> Dispatch(const VerbContext& context, const Command& command,

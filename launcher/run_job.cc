@@ -66,8 +66,8 @@ bool WantsColor(const topology::Environment& environment, int fd) {
 proto::JobState FirstState(const VerbContext& context, const RunJobOptions& options) {
   proto::JobState state;
   state.set_phase(proto::JOB_PHASE_STARTING);
-  state.set_rank_count(options.rank_count);
-  state.set_command(CommandText(options.arguments));
+  state.set_rank_count(options.plan.rank_count());
+  state.set_command(CommandText(options.plan.arguments));
   *state.mutable_started() = ToTimestamp(context.clock.WallNow());
   if (auto self = IdentifyProcess(context.here, ::getpid()); self.ok()) {
     *state.mutable_front() = *std::move(self);
@@ -80,8 +80,8 @@ base::Result<JobDirectory> MakeJobDirectory(const VerbContext& context,
                                             const proto::JobState& state) {
   base::Result<JobDirectory> made =
       JobDirectory::Create(context.jobs_root,
-                           {.name = options.name,
-                            .name_is_users = options.name_is_users,
+                           {.name = options.plan.name,
+                            .name_is_users = options.plan.name_is_users,
                             .seed = RandomSeed(),
                             .socket_directory = context.socket_directory,
                             .state = state},
@@ -151,19 +151,21 @@ void TidyUp(const VerbContext& context, JobDirectory& directory, const std::stri
 }  // namespace
 
 base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
-  ASSIGN_OR_RETURN(std::string log_directory, LogDirectory(options.job.spec().logs()));
+  ASSIGN_OR_RETURN(std::string log_directory, LogDirectory(options.plan.job.spec().logs()));
   const proto::JobState state = FirstState(context, options);
   ASSIGN_OR_RETURN(JobDirectory directory, MakeJobDirectory(context, options, state));
 
   FrontOptions front{.detach = options.detach,
                      .detached_output_path = directory.path() + "/console.log",
                      .started_message = "job " + directory.job_id() + " started\n"};
-  AgentConfig config{.job = std::move(options.job),
+  JobPlan& plan = options.plan;
+  AgentConfig config{.job = std::move(plan.job),
                      .spec_text = std::move(options.spec_text),
-                     .arguments = std::move(options.arguments),
-                     .rank_count = options.rank_count,
+                     .arguments = std::move(plan.arguments),
+                     .nodes = std::move(plan.nodes),
+                     .rank_count = state.rank_count(),
                      .seed = RandomSeed(),
-                     .environment = std::move(options.environment),
+                     .environment = std::move(plan.environment),
                      .directory = directory,
                      .state = state,
                      .here = context.here,
@@ -174,9 +176,8 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   if (!config.log_directory.empty()) config.log_directory += "/" + directory.job_id();
   config.state.set_job_id(directory.job_id());
   config.state.set_log_directory(config.log_directory);
-  config.state.set_name(options.name);
+  config.state.set_name(plan.name);
   config.detached = options.detach;
-  config.nodes = std::move(options.nodes);
   config.jobs_root = context.jobs_root;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);

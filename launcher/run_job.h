@@ -3,26 +3,17 @@
 #define LOCKSTEP_LAUNCHER_RUN_JOB_H_
 
 #include <string>
-#include <vector>
 
-#include "launcher/placement/node_plan.h"
+#include "launcher/config/job_plan.h"
 #include "launcher/verbs/verb_context.h"
 #include "runtime/base/result.h"
-#include "runtime/proto/job.pb.h"
-#include "runtime/topology/environment.h"
 
 namespace lockstep::launcher {
 
 struct RunJobOptions {
-  proto::TrainingJob job;              // complete and valid
-  std::string spec_text;               // of the job, for people: PrintConfig()
-  std::vector<std::string> arguments;  // of every rank
-  int rank_count = 1;
-  std::string name;
-  bool name_is_users = false;  // then no live job of this host may have it
+  JobPlan plan;           // if its name is the user's, no live job of this host may have it
+  std::string spec_text;  // of the job, for people: PrintConfig()
   bool detach = false;
-  std::vector<PlannedNode> nodes;     // as AgentConfig has it
-  topology::Environment environment;  // of this process, which ranks inherit
 };
 
 /// Runs a job on this machine to its end (detached: until its ranks have started): makes its

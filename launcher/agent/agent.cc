@@ -22,6 +22,7 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/agent/rank_setup.h"
+#include "launcher/agent/rank_world.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
@@ -37,7 +38,6 @@
 #include "runtime/proto/duration_text.h"
 #include "runtime/proto/port_range_text.h"
 #include "runtime/proto/status_conversion.h"
-#include "runtime/topology/world.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -164,10 +164,11 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 
 base::Status Agent::Open() {
   topology::Environment environment;
-  if (!config_.nodes.empty()) environment = config_.environment;
+  const bool several_nodes = config_.nodes.size() > 1;
+  if (several_nodes) environment = config_.environment;
   RETURN_IF_ERROR(OpenNode());
   RETURN_IF_ERROR(ClaimMasterPort());
-  if (!config_.nodes.empty()) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
+  if (several_nodes) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
   RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
@@ -243,13 +244,10 @@ std::unique_ptr<AgentStarter> Agent::MakeStarter(topology::Environment environme
 }
 
 void Agent::StartAlone() {
-  const proto::Gang& gang = spec().gang();
-  topology::WorldSpec world;
-  world.nodes = {{.host = config_.here.host, .slots = config_.rank_count}};
-  world.role = gang.role();
-  world.master_address = gang.has_master_address() ? gang.master_address() : "127.0.0.1";
-  world.master_port = master_port_;
-  node_->SetWorld(std::move(world), base::NodeIndex(0));
+  const PlannedNode& node = config_.nodes.front();
+  node_->SetWorld(WorldOf(spec().gang(), {{.host = node.host, .slots = node.slots}},
+                          {.address = node.address, .port = master_port_}),
+                  base::NodeIndex(0));
   driver_.Start(std::vector<NodeRanks*>(static_cast<size_t>(config_.rank_count), &node_->ranks()));
 }
 

@@ -21,9 +21,10 @@ struct AgentConfig {
   proto::TrainingJob job;              // complete and valid
   std::string spec_text;               // of the job, for people: kept in its directory
   std::vector<std::string> arguments;  // of every rank: the program, or python and its script
-  int rank_count = 1;
-  uint64_t seed = 0;                  // of the backoffs' jitter: any fresh randomness
-  topology::Environment environment;  // of `lockstep run`, which ranks inherit
+  std::vector<PlannedNode> nodes;      // in rank order, this process's own first
+  int rank_count = 1;                  // on all of them
+  uint64_t seed = 0;                   // of the backoffs' jitter: any fresh randomness
+  topology::Environment environment;   // of `lockstep run`, which ranks inherit
   JobDirectory directory;
   proto::JobState state;  // as the directory has it
   HostIdentity here;
@@ -32,7 +33,6 @@ struct AgentConfig {
   bool detached = false;         // the `lockstep run` that was typed ends when the ranks run
   bool color_stdout = false;     // color the prefixes of ranks' lines
   bool color_stderr = false;
-  std::vector<PlannedNode> nodes;  // empty: one node
   std::string jobs_root;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "launcher/agent/rank_world.h"
 #include "launcher/cluster/protocol.h"
 #include "launcher/version.h"
 #include "runtime/net/endpoint.h"
@@ -73,7 +74,7 @@ void JobCluster::Start(int master_port) {
 /// This agent's own node, if it is one.
 void JobCluster::JoinHere(int master_port) {
   const auto here = std::find_if(config_.nodes.begin(), config_.nodes.end(),
-                                 [](const PlannedNode& node) { return node.is_here; });
+                                 [](const PlannedNode& node) { return node.is_here(); });
   if (here == config_.nodes.end()) return;
   elastic::NodeFacts self;
   self.host = config_.here.host;
@@ -82,13 +83,14 @@ void JobCluster::JoinHere(int master_port) {
   self.wanted = base::NodeIndex(static_cast<int>(here - config_.nodes.begin()));
   self.lockstep_version = std::string(kVersion);
   self.program_hash = config_.program_hash;
+  if (!here->address.empty()) self.addresses = {here->address};
   coordinator_->JoinLocal(std::move(self), master_port, deps_.node.ranks());
 }
 
 base::Status JobCluster::StartOthers() {
   std::vector<AgentToStart> agents;
   for (int index = 0; index < static_cast<int>(config_.nodes.size()); ++index) {
-    if (config_.nodes[static_cast<size_t>(index)].is_here) continue;
+    if (config_.nodes[static_cast<size_t>(index)].is_here()) continue;
     const base::NodeIndex node(index);
     ASSIGN_OR_RETURN(proto::Bootstrap bootstrap, MakeBootstrap(node));
     agents.push_back({node, std::move(bootstrap)});
@@ -148,15 +150,11 @@ proto::Welcome JobCluster::MakeWelcome() const {
 
 void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
   if (starter_ != nullptr) starter_->OnAllJoined();
-  const proto::Gang& gang = config_.job.spec().gang();
-  world_.role = gang.role();
-  world_.master_address =
-      gang.has_master_address() ? gang.master_address() : nodes[0].facts.addresses.front();
-  world_.master_port = gang.has_master_port() ? gang.master_port() : nodes[0].master_port;
   FormedCluster cluster;
   proto::World message;
+  std::vector<topology::Node> members;
   for (const JobNode& node : nodes) {
-    world_.nodes.push_back({.host = node.facts.host, .slots = node.facts.slots});
+    members.push_back({.host = node.facts.host, .slots = node.facts.slots});
     proto::WorldNode& wire = *message.add_nodes();
     wire.set_host(node.facts.host);
     wire.set_slots(node.facts.slots);
@@ -165,6 +163,8 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
     cluster.host_of_rank.insert(cluster.host_of_rank.end(), static_cast<size_t>(node.facts.slots),
                                 node.facts.host);
   }
+  world_ = WorldOf(config_.job.spec().gang(), std::move(members),
+                   {.address = nodes[0].facts.addresses.front(), .port = nodes[0].master_port});
   message.set_master_address(world_.master_address);
   message.set_master_port(world_.master_port);
   message.set_role(world_.role);

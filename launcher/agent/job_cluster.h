@@ -64,7 +64,7 @@ class JobCluster final : public CoordinatorDelegate {
     std::string job_id;
     std::string job_name;
     HostIdentity here;
-    std::vector<PlannedNode> nodes;
+    std::vector<PlannedNode> nodes;  // in rank order
     ClusterDoor door;
     elastic::LeaseConfig lease;
     base::Duration join_deadline = std::chrono::seconds(60);

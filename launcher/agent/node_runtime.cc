@@ -1,44 +1,28 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/node_runtime.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "launcher/agent/job_events.h"
+#include "launcher/agent/rank_world.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/verdict/error_file.h"
 #include "launcher/verdict/root_cause.h"
-#include "runtime/proto/duration_text.h"
-#include "runtime/topology/cpu_count.h"
 
 namespace lockstep::launcher {
-namespace {
-
-std::string HomeOfUser() {
-  const passwd* user = ::getpwuid(::getuid());
-  return user != nullptr ? user->pw_dir : "";
-}
-
-}  // namespace
-
 base::Result<std::unique_ptr<NodeRuntime>> NodeRuntime::Create(Config config, Deps deps) {
   std::unique_ptr<NodeRuntime> node(new NodeRuntime(std::move(config), deps));
   RETURN_IF_ERROR(node->Open());
   return node;
 }
 
-NodeRuntime::NodeRuntime(Config config, Deps deps) : config_(std::move(config)), deps_(deps) {
-  const proto::JobSpec& spec = config_.spec;
-  facts_.job_id = config_.job_id;
-  facts_.max_restarts = spec.restart().max_restarts();
-  facts_.checkpoint_directory = spec.checkpoint().directory();
-  facts_.stop_grace = proto::FromProto(spec.grace().user_stop());
-  facts_.node_cores = topology::CpuCount();
-  if (!config_.environment.contains("HOME")) facts_.home = HomeOfUser();
-}
+NodeRuntime::NodeRuntime(Config config, Deps deps)
+    : config_(std::move(config)),
+      deps_(deps),
+      facts_(JobFactsOf(config_.spec, config_.job_id, config_.environment)) {}
 
 base::Status NodeRuntime::Open() {
   RaiseFileLimit();

@@ -2,28 +2,29 @@
 #include "launcher/placement/node_plan.h"
 
 namespace lockstep::launcher {
-namespace {
 
-/// As even as can be, the first ones having one more.
-std::vector<PlannedNode> PlanSimulatedNodes(const proto::Gang& gang, const std::string& here) {
-  const int count = gang.max_nodes();
-  const int ranks = gang.total_processes();
-  std::vector<PlannedNode> nodes;
-  for (int node = 0; node < count; ++node) {
-    nodes.push_back({.host = node == 0 ? here : here + "-n" + std::to_string(node),
-                     .slots = ranks / count + (node < ranks % count ? 1 : 0),
-                     .is_here = node == 0});
+std::string_view AgentStartText(AgentStart start) {
+  switch (start) {
+    case AgentStart::kByLauncher: return "lockstep run, here";
+    case AgentStart::kAsSimulation: return "lockstep agent, here: a simulated host";
   }
-  return nodes;
+  return "";
 }
 
-}  // namespace
-
 std::vector<PlannedNode> PlanNodes(const proto::JobSpec& spec, const std::string& here) {
-  if (spec.placement().has_simulated() && spec.gang().max_nodes() > 1) {
-    return PlanSimulatedNodes(spec.gang(), here);
+  const int count = spec.gang().max_nodes();
+  const int total = spec.gang().total_processes();
+  std::vector<PlannedNode> nodes;
+  for (int node = 0; node < count; ++node) {
+    PlannedNode planned{.host = here, .address = "127.0.0.1"};
+    planned.slots = total / count + (node < total % count ? 1 : 0);
+    if (node > 0) {
+      planned.host += "-n" + std::to_string(node);
+      planned.start = AgentStart::kAsSimulation;
+    }
+    nodes.push_back(std::move(planned));
   }
-  return {};
+  return nodes;
 }
 
 }  // namespace lockstep::launcher

@@ -2,22 +2,38 @@
 #ifndef LOCKSTEP_LAUNCHER_PLACEMENT_NODE_PLAN_H_
 #define LOCKSTEP_LAUNCHER_PLACEMENT_NODE_PLAN_H_
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/proto/job.pb.h"
 
-/// Which nodes a job has, before any agent runs. Pure functions, for any thread.
+/// Which nodes a job is to have, before anything of it is started. Pure functions, for any thread.
 namespace lockstep::launcher {
 
+/// How a node's agent comes to life.
+enum class AgentStart : uint8_t {
+  kByLauncher,    // by `lockstep run`, as its child
+  kAsSimulation,  // by the first node's agent, as its child: this machine plays another one
+};
+/// For people: "lockstep run, here".
+std::string_view AgentStartText(AgentStart start);
+
 struct PlannedNode {
-  std::string host;      // as people name it
-  int slots = 1;         // ranks on it
-  bool is_here = false;  // its agent is that of `lockstep run`; at most one is
+  std::string host;     // what the job calls it
+  std::string address;  // by which ranks of other nodes reach this one; "" = its agent will say it
+  int slots = 1;        // ranks on it
+  AgentStart start = AgentStart::kByLauncher;
+
+  /// Its agent is that of `lockstep run` itself; at most one node's is.
+  bool is_here() const { return start == AgentStart::kByLauncher; }
+
+  friend bool operator==(const PlannedNode&, const PlannedNode&) = default;
 };
 
-/// The nodes in the order of their ranks; empty for a job of one node, which needs no plan. `spec` is
-/// complete and valid; `here` is this machine's name.
+/// In rank order; at least one. `spec` is complete and valid; `here` is this machine's name.
+/// Simulated hosts share the ranks as evenly as can be, the first ones having one more.
 std::vector<PlannedNode> PlanNodes(const proto::JobSpec& spec, const std::string& here);
 
 }  // namespace lockstep::launcher

@@ -8,25 +8,29 @@ namespace lockstep::launcher {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::FieldsAre;
-using ::testing::IsEmpty;
 
-proto::JobSpec Simulated(int nodes, int ranks) {
+proto::JobSpec SpecOf(int nodes, int ranks) {
   proto::JobSpec spec;
-  spec.mutable_placement()->mutable_simulated();
   spec.mutable_gang()->set_max_nodes(nodes);
   spec.mutable_gang()->set_total_processes(ranks);
   return spec;
 }
 
-TEST(NodePlanTest, AJobOfOneNodeNeedsNoPlan) {
-  EXPECT_THAT(PlanNodes(Simulated(1, 8), "pc"), IsEmpty());
+TEST(PlanNodesTest, OneNodeIsTheLaunchersOwnMachine) {
+  EXPECT_THAT(PlanNodes(SpecOf(1, 4), "laptop"),
+              ElementsAre(PlannedNode{"laptop", "127.0.0.1", 4, AgentStart::kByLauncher}));
 }
 
-TEST(NodePlanTest, SimulatedNodesShareTheRanksAsEvenlyAsCanBe) {
-  EXPECT_THAT(PlanNodes(Simulated(3, 8), "pc"),
-              ElementsAre(FieldsAre("pc", 3, true), FieldsAre("pc-n1", 3, false),
-                          FieldsAre("pc-n2", 2, false)));
+TEST(PlanNodesTest, TheFirstNodesHaveWhatCannotBeSharedOut) {
+  EXPECT_THAT(PlanNodes(SpecOf(3, 8), "laptop"),
+              ElementsAre(PlannedNode{"laptop", "127.0.0.1", 3, AgentStart::kByLauncher},
+                          PlannedNode{"laptop-n1", "127.0.0.1", 3, AgentStart::kAsSimulation},
+                          PlannedNode{"laptop-n2", "127.0.0.1", 2, AgentStart::kAsSimulation}));
+}
+
+TEST(PlanNodesTest, EveryAgentsStartHasAText) {
+  EXPECT_EQ(AgentStartText(AgentStart::kByLauncher), "lockstep run, here");
+  EXPECT_EQ(AgentStartText(AgentStart::kAsSimulation), "lockstep agent, here: a simulated host");
 }
 
 }  // namespace
