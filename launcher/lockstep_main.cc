@@ -27,6 +27,7 @@
 #include "launcher/verbs/list_jobs.h"
 #include "launcher/verbs/lost_jobs.h"
 #include "launcher/verbs/remove_jobs.h"
+#include "launcher/verbs/render_job.h"
 #include "launcher/verbs/show_logs.h"
 #include "launcher/verbs/show_status.h"
 #include "launcher/verbs/stop_job.h"
@@ -77,28 +78,48 @@ base::Result<ResolvedJob> Resolve(const Command& command,
   return ResolveJob(inputs);
 }
 
-base::Result<int> Run(const VerbContext& context, const Command& command,
-                      topology::Environment environment) {
+/// The job, and what is to be said of it; nothing when the user wanted to see that and no more.
+base::Result<std::optional<ResolvedJob>> ResolveAndTell(const Command& command,
+                                                        const topology::Environment& environment) {
   ASSIGN_OR_RETURN(ResolvedJob resolved, Resolve(command, environment));
   for (const std::string& note : resolved.notes) {
     std::fprintf(stderr, "lockstep: note: %s\n", note.c_str());
   }
-  std::string spec_text = PrintConfig(resolved);
-  if (command.IsOn("--print-config")) {
-    std::fputs(spec_text.c_str(), stdout);
-    return 0;
-  }
-  return RunJob(
-      context, {.plan = PlanJob(std::move(resolved.job), std::move(environment), context.here.host),
-                .spec_text = std::move(spec_text),
-                .detach = command.IsOn("--detach")});
+  if (!command.IsOn("--print-config")) return std::optional(std::move(resolved));
+  std::fputs(PrintConfig(resolved).c_str(), stdout);
+  return std::optional<ResolvedJob>();
+}
+
+base::Result<int> Run(const VerbContext& context, const Command& command,
+                      topology::Environment environment) {
+  ASSIGN_OR_RETURN(std::optional<ResolvedJob> resolved, ResolveAndTell(command, environment));
+  if (!resolved) return 0;
+  std::string spec_text = PrintConfig(*resolved);
+  return RunJob(context, {.plan = PlanJob(std::move(resolved->job), std::move(environment),
+                                          context.here.host),
+                          .spec_text = std::move(spec_text),
+                          .detach = command.IsOn("--detach")});
+}
+
+base::Status Render(const VerbContext& context, const Command& command,
+                    topology::Environment environment) {
+  ASSIGN_OR_RETURN(std::optional<ResolvedJob> resolved, ResolveAndTell(command, environment));
+  if (!resolved) return base::OkStatus();
+  ASSIGN_OR_RETURN(const RenderJobOptions options, RenderJobOptionsOf(command));
+  return RenderJob(context,
+                   PlanJob(std::move(resolved->job), std::move(environment), context.here.host),
+                   options);
 }
 
 base::Result<int> Dispatch(const VerbContext& context, const Command& command,
                            topology::Environment environment) {
-  if (command.verb != Verb::kRun) RETURN_IF_ERROR(proto::ProblemsToStatus(command.problems));
+  // Those of a verb that takes a job are told together with what is wrong with that.
+  if (!VerbSpecOf(command.verb).takes_program) {
+    RETURN_IF_ERROR(proto::ProblemsToStatus(command.problems));
+  }
   switch (command.verb) {
     case Verb::kRun: return Run(context, command, std::move(environment));
+    case Verb::kRender: RETURN_IF_ERROR(Render(context, command, std::move(environment))); break;
     case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;
     case Verb::kStatus: RETURN_IF_ERROR(ShowStatus(context, ShowStatusOptionsOf(command))); break;
     case Verb::kLogs: {

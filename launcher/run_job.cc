@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "launcher/agent/agent.h"
+#include "launcher/agent/rank_setup.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front.h"
 #include "launcher/jobs/job_directory.h"
@@ -43,19 +44,18 @@ std::string CommandText(const std::vector<std::string>& arguments) {
   return text.substr(0, kCommandBytes);
 }
 
-/// The spec's log folder, made when it is missing; "" when the spec names none.
-base::Result<std::string> LogDirectory(const proto::Logs& logs) {
-  if (!logs.has_directory()) return std::string();
+/// Makes the spec's log folder when it is missing.
+base::Status MakeLogFolder(const proto::Logs& logs) {
+  if (!logs.has_directory()) return base::OkStatus();
   std::error_code error;
-  const std::filesystem::path folder = std::filesystem::absolute(logs.directory(), error);
-  if (!error) std::filesystem::create_directories(folder, error);
+  std::filesystem::create_directories(logs.directory(), error);
   if (error) {
     return CannotWrite(base::ErrnoStatus(error.value(), "make the log folder " + logs.directory()));
   }
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
-    return CannotWrite(base::ErrnoStatus(errno, "write into the log folder " + folder.string()));
+  if (::access(logs.directory().c_str(), W_OK | X_OK) != 0) {
+    return CannotWrite(base::ErrnoStatus(errno, "write into the log folder " + logs.directory()));
   }
-  return folder.string();
+  return base::OkStatus();
 }
 
 bool WantsColor(const topology::Environment& environment, int fd) {
@@ -151,7 +151,7 @@ void TidyUp(const VerbContext& context, JobDirectory& directory, const std::stri
 }  // namespace
 
 base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
-  ASSIGN_OR_RETURN(std::string log_directory, LogDirectory(options.plan.job.spec().logs()));
+  RETURN_IF_ERROR(MakeLogFolder(options.plan.job.spec().logs()));
   const proto::JobState state = FirstState(context, options);
   ASSIGN_OR_RETURN(JobDirectory directory, MakeJobDirectory(context, options, state));
 
@@ -159,6 +159,9 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
                      .detached_output_path = directory.path() + "/console.log",
                      .started_message = "job " + directory.job_id() + " started\n"};
   JobPlan& plan = options.plan;
+  std::error_code error;
+  const std::string folder = std::filesystem::current_path(error).string();
+  std::string log_directory = LogFolderOf(plan.job.spec().logs(), folder, directory.job_id());
   AgentConfig config{.job = std::move(plan.job),
                      .spec_text = std::move(options.spec_text),
                      .arguments = std::move(plan.arguments),
@@ -171,9 +174,6 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
                      .here = context.here,
                      .socket_directory = context.socket_directory,
                      .log_directory = std::move(log_directory)};
-  // Below a folder of its own: jobs that name the same one, before or beside this one, would
-  // write into each other's files.
-  if (!config.log_directory.empty()) config.log_directory += "/" + directory.job_id();
   config.state.set_job_id(directory.job_id());
   config.state.set_log_directory(config.log_directory);
   config.state.set_name(plan.name);

@@ -13,6 +13,7 @@
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
+#include "launcher/agent/rank_setup.h"
 #include "launcher/cluster/member.h"
 #include "launcher/cluster/output_relay.h"
 #include "launcher/cluster/protocol.h"
@@ -203,13 +204,16 @@ base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
   state.set_job_id(job_id);
   state.set_name(welcome.job_name());
   state.set_rank_count(welcome.job().spec().gang().total_processes());
+  state.set_log_directory(
+      LogFolderOf(welcome.job().spec().logs(), welcome.working_directory(), job_id));
+  const std::string log_directory = state.log_directory();
   record_ = std::make_unique<JobRecord>(
       JobRecord::Config{.directory = directory,
                         .state = std::move(state),
                         .here = config_.here,
                         .socket_path = ControlSocketPath(config_.socket_directory, job_id),
                         .spec_text = "",
-                        .log_directory = ""},
+                        .log_directory = log_directory},
       loop_, [this](const base::Status& why) {
         if (node_ != nullptr) {
           node_->Say("the job directory is incomplete, the job goes on: " + why.ToString());

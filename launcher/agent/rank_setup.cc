@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/rank_setup.h"
 
-#include <functional>
+#include <filesystem>
 #include <string>
 
 #include "runtime/proto/duration_text.h"
@@ -38,6 +38,12 @@ elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, uin
   config.user_stop_grace = proto::FromProto(spec.grace().user_stop());
   config.stop_on_repeated_failure = spec.restart().stop_on_repeated_failure();
   return config;
+}
+
+std::string LogFolderOf(const proto::Logs& logs, const std::string& working_directory,
+                        const std::string& job_id) {
+  if (!logs.has_directory()) return "";
+  return std::filesystem::path(working_directory) / logs.directory() / job_id;
 }
 
 RankFiles RankFilesOf(const std::string& round_folder, base::Rank rank) {

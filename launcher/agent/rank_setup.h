@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "elastic/gang.h"
 #include "launcher/jobs/job_directory.h"
@@ -17,6 +18,12 @@
 namespace lockstep::launcher {
 
 elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, uint64_t seed);
+
+/// Where the files of a job's ranks go when the spec names a folder for them: into one of the job's
+/// own below it, since jobs that name the same one, before or beside this one, would write into each
+/// other's files. "" = into the job directory. `working_directory`: of `lockstep run`.
+std::string LogFolderOf(const proto::Logs& logs, const std::string& working_directory,
+                        const std::string& job_id);
 
 /// The files of one rank in one round: in the job directory, or below the folder that the spec
 /// names for logs ("<folder>/round-0/rank-3.stdout").

@@ -27,7 +27,9 @@ std::string SeeHelp(const VerbSpec& verb) {
 // The flag that somebody who typed `spelling` may have meant; null when none is near.
 const FlagSpec* NearestFlag(const VerbSpec& verb, std::string_view spelling) {
   std::vector<std::string_view> names;
-  for (const FlagSpec& flag : verb.flags) names.push_back(flag.name);
+  for (const std::span<const FlagSpec> flags : {verb.flags, verb.further_flags}) {
+    for (const FlagSpec& flag : flags) names.push_back(flag.name);
+  }
   const auto nearest = NearestName(spelling, names);
   return nearest ? FindFlag(verb, *nearest) : nullptr;
 }
@@ -124,7 +126,8 @@ base::Status UnknownVerb(std::string_view word) {
                                          : "; the verbs are " + all));
 }
 
-// Flags of verbs other than run may also stand behind the operands: `lockstep logs mnist --follow`.
+// Flags of verbs that take no program may also stand behind the operands: `lockstep logs mnist
+// --follow`.
 SplitLine SplitAll(const VerbSpec& verb, std::span<const std::string> words) {
   Splitter splitter(verb, words);
   while (!splitter.done() && !splitter.at_end_of_flags()) {
@@ -151,14 +154,14 @@ void CheckOperands(const VerbSpec& verb, Command& command) {
 }
 
 bool HelpIsAmongFlags(const VerbSpec& verb, std::span<const std::string> words) {
-  // Of `run` only what stands before the program: `lockstep run ./train --help` is the program's.
+  // Only what stands before a program: `lockstep run ./train --help` is the program's.
   for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
     if (AsksForHelp(words[i])) return true;
     const FlagSpec* flag = FindFlag(verb, SpellingOf(words[i]));
     const bool takes_next =
         flag != nullptr && !flag->is_switch() && words[i].find('=') == std::string::npos;
     if (takes_next) ++i;
-    if (flag == nullptr && !LooksLikeFlag(words[i]) && verb.verb == Verb::kRun) return false;
+    if (flag == nullptr && !LooksLikeFlag(words[i]) && verb.takes_program) return false;
   }
   return false;
 }
@@ -187,7 +190,7 @@ base::Result<Command> ParseCommandLine(std::span<const std::string> words) {
   if (verb == nullptr) return UnknownVerb(words[0]);
   words = words.subspan(1);
   if (HelpIsAmongFlags(*verb, words)) return HelpOn(verb->name);
-  SplitLine line = verb->verb == Verb::kRun ? SplitFlags(*verb, words) : SplitAll(*verb, words);
+  SplitLine line = verb->takes_program ? SplitFlags(*verb, words) : SplitAll(*verb, words);
   if (verb->verb == Verb::kHelp && !line.rest.empty() && FindVerb(line.rest[0]) == nullptr) {
     return UnknownVerb(line.rest[0]);
   }

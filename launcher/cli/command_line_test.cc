@@ -43,6 +43,18 @@ TEST(CommandLineTest, FlagsEndAtTheProgram) {
   EXPECT_THAT(command.operands, ElementsAre("./train", "--np", "8", "--lr", "0.1", "-h"));
 }
 
+TEST(CommandLineTest, RenderTakesWhatRunTakes) {
+  ASSERT_OK_AND_ASSIGN(const Command command, Parse({"render", "--to", "env", "-np", "2",
+                                                     "--rank=1", "./train", "--to", "disk", "-h"}));
+
+  EXPECT_EQ(command.verb, Verb::kRender);
+  EXPECT_THAT(Flags(command), ElementsAre("--to=env", "--np=2", "--rank=1"));
+  EXPECT_THAT(command.operands, ElementsAre("./train", "--to", "disk", "-h"));
+  EXPECT_THAT(Checked({"render", "--max-restart=1", "x"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("mean --max-restarts?")));
+  EXPECT_THAT(Checked({"run", "--to", "env", "x"}), StatusIs(Code::kInvalidArgument));
+}
+
 TEST(CommandLineTest, FlagsEndAtTwoDashes) {
   ASSERT_OK_AND_ASSIGN(const Command command,
                        Parse({"run", "-np=2", "--", "--odd-program", "--", "x"}));
@@ -134,7 +146,7 @@ TEST(CommandLineTest, VerbsAreKnown) {
   EXPECT_THAT(Parse({"rnu", "x"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("did you mean lockstep run?")));
   EXPECT_THAT(Parse({"--np", "2"}),
-              StatusIs(Code::kInvalidArgument, HasSubstr("the verbs are run, ps, status")));
+              StatusIs(Code::kInvalidArgument, HasSubstr("the verbs are run, render, ps")));
 }
 
 TEST(CommandLineTest, HelpIsAFlagOfEveryVerb) {

@@ -111,6 +111,13 @@ constexpr FlagSpec kRunFlags[] = {
      kCompatibility, ""},
 };
 
+constexpr FlagSpec kRenderFlags[] = {
+    {"--to", "", "env|processes|agents", "What to print."},
+    {"--rank", "", "RANK", "Of env and processes: of this rank alone [all]."},
+    {"--all", "", "", "Of env: also what ranks inherit from this command's environment."},
+    {"--json", "", "", "One JSON array."},
+};
+
 constexpr FlagSpec kPsFlags[] = {
     {"--all", "-a", "", "Also jobs that have ended, are lost, or run on another host."},
     {"--json", "", "", "One JSON array."},
@@ -157,7 +164,20 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep run --nproc-per-node=4 --max-restarts=3 train.py --epochs 2\n"
      "  lockstep run -f job.yaml --set spec.program.args='[\"--lr\",\"0.2\"]'\n"
      "  lockstep run --detach --name mnist -np 4 train.py && lockstep logs mnist --follow\n",
-     kRunFlags, 0, SIZE_MAX},
+     kRunFlags, 0, SIZE_MAX, true},
+    {Verb::kRender, "render", "--to env|processes|agents [FLAGS] PROGRAM [ARGS]  |  ... -f FILE",
+     "Prints what would run where, and starts nothing.",
+     "Takes a job as `lockstep run` does: its flags (lockstep help run), environment, FILE, "
+     "PROGRAM.\n"
+     "  env        the variables of each rank: those that Lockstep and the job set; secrets "
+     "redacted\n"
+     "  processes  each rank's place, working directory and command\n"
+     "  agents     the nodes: host, slots, ranks, and how the agent there is started\n"
+     "What is not known before a job starts is shown as <chosen at start>.\n",
+     "  lockstep render --to env --rank 0 -np 4 ./train\n"
+     "  lockstep render --to processes -f job.yaml\n"
+     "  lockstep render --to agents --json --simulate-hosts --nnodes 2 -np 5 ./train\n",
+     kRenderFlags, 0, SIZE_MAX, true, kRunFlags},
     {Verb::kPs, "ps", "[FLAGS]", "Lists your jobs.", "",
      "  lockstep ps\n  lockstep ps --all --json\n", kPsFlags, 0, 0},
     {Verb::kStatus, "status", "[FLAGS] JOB", "Says what a job and each of its ranks is doing.",
@@ -196,6 +216,16 @@ bool SameFlag(std::string_view a, std::string_view b) {
   });
 }
 
+bool HasSpelling(const FlagSpec& flag, std::string_view spelling) {
+  if (SameFlag(flag.name, spelling)) return true;
+  for (std::string_view rest = flag.aliases; !rest.empty();) {
+    const size_t blank = std::min(rest.find(' '), rest.size());
+    if (SameFlag(rest.substr(0, blank), spelling)) return true;
+    rest.remove_prefix(std::min(blank + 1, rest.size()));
+  }
+  return false;
+}
+
 }  // namespace
 
 std::span<const VerbSpec> Verbs() { return kVerbs; }
@@ -214,12 +244,9 @@ const VerbSpec* FindVerb(std::string_view name) {
 }
 
 const FlagSpec* FindFlag(const VerbSpec& verb, std::string_view spelling) {
-  for (const FlagSpec& flag : verb.flags) {
-    if (SameFlag(flag.name, spelling)) return &flag;
-    for (std::string_view rest = flag.aliases; !rest.empty();) {
-      const size_t blank = std::min(rest.find(' '), rest.size());
-      if (SameFlag(rest.substr(0, blank), spelling)) return &flag;
-      rest.remove_prefix(std::min(blank + 1, rest.size()));
+  for (const std::span<const FlagSpec> flags : {verb.flags, verb.further_flags}) {
+    for (const FlagSpec& flag : flags) {
+      if (HasSpelling(flag, spelling)) return &flag;
     }
   }
   return nullptr;

@@ -11,7 +11,18 @@
 /// docs/configuration.md are made from these tables. Constants, for any thread.
 namespace lockstep::launcher {
 
-enum class Verb : uint8_t { kRun, kPs, kStatus, kLogs, kStop, kRm, kPrune, kVersion, kHelp };
+enum class Verb : uint8_t {
+  kRun,
+  kRender,
+  kPs,
+  kStatus,
+  kLogs,
+  kStop,
+  kRm,
+  kPrune,
+  kVersion,
+  kHelp
+};
 
 /// What a flag's value does.
 enum class FlagEffect : uint8_t {
@@ -60,6 +71,9 @@ struct VerbSpec {
   std::span<const FlagSpec> flags;
   size_t operands_min = 0;
   size_t operands_max = 0;
+  bool takes_program = false;  // flags end at the first operand; it and all after are a program's
+  /// Taken too, but not repeated in the help: those of `run`, of a verb that takes a job as it does.
+  std::span<const FlagSpec> further_flags = {};
 };
 
 std::span<const VerbSpec> Verbs();

@@ -6,12 +6,13 @@
 #include "launcher/cli/configuration_document.h"
 #include "launcher/cli/help.h"
 
-// generate_docs DESCRIPTOR_SET CONFIGURATION HELP HELP_RUN: writes the last three files, which
+// generate_docs DESCRIPTOR_SET CONFIGURATION HELP HELP_RUN HELP_RENDER: writes the last four files, which
 // tools/generate_docs then copies to where they are kept.
 int main(int argc, char** argv) {
   using namespace lockstep::launcher;
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: generate_docs DESCRIPTOR_SET CONFIGURATION HELP HELP_RUN\n");
+  if (argc != 6) {
+    std::fprintf(stderr,
+                 "usage: generate_docs DESCRIPTOR_SET CONFIGURATION HELP HELP_RUN HELP_RENDER\n");
     return 64;
   }
   google::protobuf::FileDescriptorSet sources;
@@ -28,5 +29,6 @@ int main(int argc, char** argv) {
   std::ofstream(argv[2]) << *document;
   std::ofstream(argv[3]) << HelpOnAll();
   std::ofstream(argv[4]) << HelpOnVerb(VerbSpecOf(Verb::kRun));
+  std::ofstream(argv[5]) << HelpOnVerb(VerbSpecOf(Verb::kRender));
   return 0;
 }

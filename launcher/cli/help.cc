@@ -38,7 +38,7 @@ std::string FlagsOf(const VerbSpec& verb) {
   if (verb.verb != Verb::kRun) {
     std::string text = verb.flags.empty() ? "" : "\nFlags:\n";
     for (const FlagSpec& flag : verb.flags) text += FlagRow(flag);
-    return text;
+    return text + (verb.further_flags.empty() ? "" : "  and every flag of lockstep run\n");
   }
   std::string text;
   FlagSection section = FlagSection::kCompatibility;

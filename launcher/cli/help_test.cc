@@ -23,6 +23,7 @@ constexpr char kUpdate[] = "Read it; when it is right: tools/generate_docs";
 TEST(HelpTest, IsWhatTheGoldenFilesSay) {
   EXPECT_EQ(HelpOnAll(), Golden("help.txt")) << kUpdate;
   EXPECT_EQ(HelpOnVerb(VerbSpecOf(Verb::kRun)), Golden("help_run.txt")) << kUpdate;
+  EXPECT_EQ(HelpOnVerb(VerbSpecOf(Verb::kRender)), Golden("help_render.txt")) << kUpdate;
 }
 
 TEST(HelpTest, FitsTwoScreensOf48LinesAnd100Columns) {

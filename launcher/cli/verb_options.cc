@@ -37,6 +37,25 @@ std::optional<int64_t> NumberOf(const Command& command, std::string_view flag, i
   return std::nullopt;
 }
 
+RenderTarget TargetOf(const Command& command, Problems& problems) {
+  const std::optional<std::string> text = command.Value("--to");
+  if (text == "env") return RenderTarget::kEnvironment;
+  if (text == "processes") return RenderTarget::kProcesses;
+  if (text == "agents") return RenderTarget::kAgents;
+  if (text) {
+    AddProblem("--to", *text, "must be env, processes or agents", problems);
+  } else {
+    problems.push_back({.what = "say what to print: --to env, --to processes or --to agents"});
+  }
+  return RenderTarget::kEnvironment;
+}
+
+/// Nothing for all ranks.
+std::optional<base::Rank> RankOf(const Command& command, Problems& problems) {
+  const auto rank = NumberOf(command, "--rank", std::numeric_limits<int32_t>::max(), problems);
+  return rank ? std::optional(base::Rank(static_cast<int32_t>(*rank))) : std::nullopt;
+}
+
 LogStreams StreamsOf(const Command& command, Problems& problems) {
   const std::optional<std::string> text = command.Value("--stream");
   if (!text) return LogStreams::kBoth;
@@ -47,6 +66,17 @@ LogStreams StreamsOf(const Command& command, Problems& problems) {
 }
 
 }  // namespace
+
+base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command) {
+  Problems problems;
+  RenderJobOptions options;
+  options.to = TargetOf(command, problems);
+  options.rank = RankOf(command, problems);
+  options.all = command.IsOn("--all");
+  options.json = command.IsOn("--json");
+  RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
+  return options;
+}
 
 ListJobsOptions ListJobsOptionsOf(const Command& command) {
   return {.all = command.IsOn("--all"),
@@ -63,10 +93,7 @@ base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command) {
   options.job = command.operands[0];
   options.follow = command.IsOn("--follow");
   Problems problems;
-  if (const auto rank =
-          NumberOf(command, "--rank", std::numeric_limits<int32_t>::max(), problems)) {
-    options.rank = base::Rank(static_cast<int32_t>(*rank));
-  }
+  options.rank = RankOf(command, problems);
   if (const auto round =
           NumberOf(command, "--round", std::numeric_limits<uint32_t>::max(), problems)) {
     options.round = base::Round(static_cast<uint32_t>(*round));

@@ -5,6 +5,7 @@
 #include "launcher/cli/command_line.h"
 #include "launcher/verbs/list_jobs.h"
 #include "launcher/verbs/remove_jobs.h"
+#include "launcher/verbs/render_job.h"
 #include "launcher/verbs/show_logs.h"
 #include "launcher/verbs/show_status.h"
 #include "launcher/verbs/stop_job.h"
@@ -14,6 +15,9 @@
 /// functions.
 namespace lockstep::launcher {
 
+/// Errors: InvalidArgument - --to names nothing that can be printed, --rank is no number; all at
+/// once.
+base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command);
 ListJobsOptions ListJobsOptionsOf(const Command& command);
 ShowStatusOptions ShowStatusOptionsOf(const Command& command);
 /// Errors: InvalidArgument - --rank, --round or --tail is no number, --stream no stream; all at

@@ -41,6 +41,22 @@ TEST(VerbOptionsTest, LogsHaveNumbers) {
   EXPECT_TRUE(options.follow);
 }
 
+TEST(VerbOptionsTest, RenderNeedsToKnowWhat) {
+  ASSERT_OK_AND_ASSIGN(
+      const RenderJobOptions options,
+      RenderJobOptionsOf(Parse({"render", "--to=processes", "--rank=3", "--json", "-np=4", "x"})));
+
+  EXPECT_EQ(options.to, RenderTarget::kProcesses);
+  EXPECT_EQ(options.rank, base::Rank(3));
+  EXPECT_TRUE(options.json);
+  EXPECT_FALSE(options.all);
+  EXPECT_THAT(RenderJobOptionsOf(Parse({"render", "x"})),
+              StatusIs(Code::kInvalidArgument, HasSubstr("--to env, --to processes or")));
+  EXPECT_THAT(RenderJobOptionsOf(Parse({"render", "--to=pods", "--rank=x", "x"})),
+              StatusIs(Code::kInvalidArgument,
+                       AllOf(HasSubstr("--to pods: must be"), HasSubstr("--rank x"))));
+}
+
 TEST(VerbOptionsTest, WrongValuesAreNamed) {
   EXPECT_THAT(ShowLogsOptionsOf(Parse({"logs", "a", "--rank", "x"})),
               StatusIs(Code::kInvalidArgument, HasSubstr("--rank x: must be 0 to 2147483647")));
