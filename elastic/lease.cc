@@ -28,7 +28,8 @@ class Stepper {
     state_.phase = LeasePhase::kHeld;
     state_.config = event.config;
     state_.config.heartbeat = std::max(event.config.heartbeat, kHeartbeatMin);
-    state_.held_until = After(event.asked_at, event.config.lease);
+    state_.config.lease = std::max(event.config.lease, Duration(0));
+    state_.held_until = After(event.asked_at, state_.config.lease);
     state_.heartbeat_due = at_;
     GoOn();
   }

@@ -226,6 +226,21 @@ TEST(GangDriverTest, AGreatGangThatCannotStartIsNeverToldToRun) {
   EXPECT_EQ(agent.spawn_failures_, 1);
 }
 
+// A node whose lease ended while the gang was ending the round killed its ranks a second time, and
+// its agent aborted ("KillAll() while one is pending").
+TEST(GangDriverTest, ProcessesThatAreKilledTwiceAreAnsweredOnce) {
+  FakeAgent agent({.rank_count = 2}, 6);
+  agent.Start();
+  const elastic::RankProcess process{base::Rank(1), base::Incarnation(0)};
+  agent.driver_.RequestStop(SIGINT, true, 0s);
+
+  agent.ranks_.KillTrees({process}, 1s);
+
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.job_->decision, elastic::Decision::kStoppedByUser);
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
 TEST(GangDriverTest, StopDuringBackoffEndsTheJob) {
   FakeAgent agent({.rank_count = 1, .max_restarts = 5, .peer_failure_grace = 0s}, 5);
   agent.processes_.SetProgram("rank-0-0", EndsAfter(1s, 5));

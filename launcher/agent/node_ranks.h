@@ -33,7 +33,7 @@ class NodeRanks {
   /// To all that they ever made (STOP, CONT).
   virtual void SignalTrees(int signal, const Processes& processes) = 0;
   /// SIGKILL to all that they ever made, until nothing is left: each is answered by OnGone or
-  /// OnUnkillable.
+  /// OnUnkillable. One that is asked for again before that is answered once.
   virtual void KillTrees(const Processes& processes, base::Duration deadline) = 0;
   /// A user's signal (USR1, USR2), for the leaders that live.
   virtual void ForwardSignal(int signal) = 0;

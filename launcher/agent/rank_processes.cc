@@ -120,7 +120,11 @@ void RankProcesses::KillTrees(const Processes& processes, base::Duration deadlin
       deps_.news.OnGone(process);
       continue;
     }
+    // Whoever kills again (a node whose lease is over, while the gang ends the round) is answered by
+    // the kill that is under way.
+    if (!killing_.emplace(process.rank, process.incarnation).second) continue;
     found->KillAll(deadline, [this, process](const base::Status& status) {
+      killing_.erase({process.rank, process.incarnation});
       if (status.ok()) {
         deps_.news.OnGone(process);
       } else {
@@ -142,6 +146,7 @@ void RankProcesses::EndRound() {
   seq_.AssertHeld();
   for (auto& [key, process] : processes_) retired_.push_back(std::move(process));
   processes_.clear();
+  killing_.clear();
   retire_ = deps_.loop.After(base::Duration(0), [this] { retired_.clear(); });
   deps_.hooks.OnRoundGone();
 }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -84,6 +85,7 @@ class RankProcesses final : public NodeRanks {
   const Deps deps_;
   base::Sequence seq_;
   std::map<ProcessKey, std::unique_ptr<process::Process>> processes_;
+  std::set<ProcessKey> killing_;               // of them, those whose KillTrees is not answered yet
   std::deque<elastic::RankProcess> to_spawn_;  // of this round
   bool spawn_failure_told_ = false;
   base::Status spawn_error_;  // why the rest of them is not spawned

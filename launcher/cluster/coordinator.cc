@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "launcher/cluster/hello_check.h"
 #include "launcher/cluster/protocol.h"
 #include "runtime/proto/status_conversion.h"
 
@@ -12,6 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration kRefusalTime = 1s;  // to read why
+/// A line that is longer than the credit goes out whole (OutputRelay), one of each stream.
+constexpr int64_t kOutputOverdraft = int64_t{256} << 10;
 
 elastic::NodeFacts FactsOf(const proto::Hello& hello) {
   elastic::NodeFacts facts;
@@ -68,7 +71,10 @@ void Coordinator::Do(const elastic::Admit& action) {
   if (agent.connection == nullptr) return;
   agent.remote = std::make_unique<RemoteRanks>(RemoteRanks::Deps{
       deps_.loop, deps_.news,
-      [this, member = action.member](const proto::ToAgent& message) { Send(member, message); }});
+      [this, member = action.member](const proto::ToAgent& message) { Send(member, message); },
+      [this, member = action.member](const base::Status& why) {
+        Handle(elastic::ConnectionEnded{member, why});
+      }});
   agent.ranks = agent.remote.get();
   proto::ToAgent message;
   *message.mutable_welcome() = deps_.delegate.MakeWelcome();
@@ -150,7 +156,7 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
   switch (message.kind_case()) {
     case proto::FromAgent::kHeartbeat: return OnHeartbeat(member, message.heartbeat());
     case proto::FromAgent::kRankNews: return agent.remote->OnNews(message.rank_news());
-    case proto::FromAgent::kOutput: return deps_.delegate.OnOutput(*agent.node, message.output());
+    case proto::FromAgent::kOutput: return OnOutput(member, message.output());
     case proto::FromAgent::kRequest: {
       proto::ToAgent reply;
       reply.mutable_reply()->set_id(message.request().id());
@@ -170,6 +176,7 @@ void Coordinator::OnHello(elastic::Member member, const proto::Hello& hello) {
     return Reject(member, base::FailedPreconditionError("a second hello"));
   }
   agent.hello_timer.reset();
+  if (const base::Status sane = CheckHello(hello); !sane.ok()) return Reject(member, sane);
   if (hello.protocol() != kAgentProtocol) {
     return Reject(
         member, base::FailedPreconditionError(
@@ -201,6 +208,17 @@ void Coordinator::OnHeartbeat(elastic::Member member, const proto::Heartbeat& he
   Handle(elastic::HeartbeatCame{member});
   // One that is no member (any more) must not go on believing that it is.
   if (state_.IsMember(member)) Send(member, ack);
+}
+
+/// Nobody sends more than the console has room for.
+void Coordinator::OnOutput(elastic::Member member, const proto::Output& output) {
+  Agent& agent = agents_.at(member);
+  agent.output_credit -=
+      static_cast<int64_t>(output.standard_output().size() + output.standard_error().size());
+  if (agent.output_credit < -kOutputOverdraft) {
+    return Reject(member, base::ResourceExhaustedError("more output came than there was room for"));
+  }
+  deps_.delegate.OnOutput(*agent.node, output);
 }
 
 void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {
@@ -248,6 +266,7 @@ void Coordinator::SendWorld(const proto::World& world) {
 void Coordinator::SendOutputCredit(base::NodeIndex node, uint64_t bytes) {
   const auto found = members_.find(node);
   if (found == members_.end()) return;
+  agents_.at(found->second).output_credit += static_cast<int64_t>(bytes);
   proto::ToAgent message;
   message.set_output_credit(bytes);
   Send(found->second, message);

@@ -26,7 +26,7 @@ namespace lockstep::launcher {
 
 /// A node of a job that has formed.
 struct JobNode {
-  elastic::NodeFacts facts;  // with at least one address
+  elastic::NodeFacts facts;    // with at least one address
   int master_port = 0;         // free there, and kept for the job
   NodeRanks* ranks = nullptr;  // lives as long as the coordinator
 };
@@ -93,6 +93,7 @@ class Coordinator {
     event::Registration hello_timer;              // to its hello, or from a refusal to the end
     std::optional<base::NodeIndex> node;          // once admitted
     int master_port = 0;
+    int64_t output_credit = 0;  // bytes that it may still send
     std::unique_ptr<RemoteRanks> remote;
     NodeRanks* ranks = nullptr;
     bool is_refused = false;
@@ -111,6 +112,7 @@ class Coordinator {
   void OnMessage(elastic::Member member, std::string_view payload);
   void OnHello(elastic::Member member, const proto::Hello& hello);
   void OnHeartbeat(elastic::Member member, const proto::Heartbeat& heartbeat);
+  void OnOutput(elastic::Member member, const proto::Output& output);
   void OnEnded(elastic::Member member, const base::Status& why);
   /// Says why, and closes.
   void Reject(elastic::Member member, const base::Status& why);

@@ -1,6 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/cluster/member.h"
 
+#include <algorithm>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -14,6 +17,31 @@ namespace {
 
 constexpr size_t kQuestionsMax = 64;   // of verbs, at a time
 constexpr size_t kUnansweredMax = 64;  // heartbeats whose times are kept
+constexpr int kSignalMax = 64;
+/// No grace or deadline of a job is longer (job.proto).
+constexpr base::Duration kDurationMax = std::chrono::hours(24);
+
+/// First rank and count of node `node`; nothing when that is no world with this node in it.
+std::optional<std::pair<int, int>> PlaceIn(const proto::World& world, int node) {
+  if (world.nodes_size() > kNodesMax || node < 0 || node >= world.nodes_size()) return std::nullopt;
+  std::pair<int, int> place{0, 0};
+  int ranks = 0;
+  for (int index = 0; index < world.nodes_size(); ++index) {
+    const int slots = world.nodes(index).slots();
+    if (slots < 1 || slots > kSlotsMax || ranks + slots > kRanksMax) return std::nullopt;
+    if (index == node) place = {ranks, slots};
+    ranks += slots;
+  }
+  return place;
+}
+
+base::Status Nonsense(const std::string& what) {
+  return base::DataLossError("the coordinator " + what);
+}
+
+base::Duration Bounded(int64_t nanoseconds) {
+  return std::clamp(base::Duration(nanoseconds), base::Duration(0), kDurationMax);
+}
 
 }  // namespace
 
@@ -51,15 +79,15 @@ void Member::OnMessage(std::string_view payload) {
   const bool welcomed = ranks_ != nullptr;
   switch (message.kind_case()) {
     case proto::ToAgent::kWelcome:
-      if (!welcomed) OnWelcome(message.welcome());
+      if (!welcomed && !over_) OnWelcome(message.welcome());
       return;
     case proto::ToAgent::kRefused: return Fail(proto::FromProto(message.refused()));
     case proto::ToAgent::kHeartbeatAck: return OnAck(message.heartbeat_ack());
     case proto::ToAgent::kWorld:
-      if (welcomed) deps_.delegate.OnWorld(message.world());
+      if (welcomed && !over_) OnWorld(message.world());
       return;
     case proto::ToAgent::kCommand:
-      if (welcomed) OnCommand(message.command());
+      if (welcomed && !over_) OnCommand(message.command());
       return;
     case proto::ToAgent::kOutputCredit:
       return deps_.delegate.OnOutputCredit(message.output_credit());
@@ -71,8 +99,8 @@ void Member::OnMessage(std::string_view payload) {
     }
     case proto::ToAgent::kReply: return OnReplyCame(message.reply().id(), message.reply().reply());
     case proto::ToAgent::kJobOver:
-      if (std::exchange(over_, true)) return;
-      return deps_.delegate.OnJobOver(message.job_over());
+      if (!over_) OnJobOver(message.job_over());
+      return;
     case proto::ToAgent::KIND_NOT_SET: return;  // of a newer coordinator
   }
 }
@@ -82,9 +110,24 @@ void Member::OnWelcome(const proto::Welcome& welcome) {
   base::Result<NodeRanks*> ranks = deps_.delegate.OnWelcome(welcome);
   if (!ranks.ok()) return Fail(ranks.status());
   ranks_ = *ranks;
+  node_ = welcome.node();
   Handle(elastic::LeaseGranted{
       {base::Duration(welcome.heartbeat_ns()), base::Duration(welcome.lease_ns())},
       hello_sent_at_});
+}
+
+void Member::OnWorld(const proto::World& world) {
+  if (rank_count_ > 0) return;  // membership is fixed
+  const std::optional<std::pair<int, int>> place = PlaceIn(world, node_);
+  if (!place) return Fail(Nonsense("sent a world in which this node has no place"));
+  std::tie(first_rank_, rank_count_) = *place;
+  deps_.delegate.OnWorld(world);
+}
+
+void Member::OnJobOver(const proto::JobOver& over) {
+  over_ = true;
+  KillAll();  // of a coordinator that has ended its gang nothing lives here
+  deps_.delegate.OnJobOver(over);
 }
 
 void Member::OnAck(const proto::HeartbeatAck& ack) {
@@ -98,34 +141,54 @@ void Member::OnAck(const proto::HeartbeatAck& ack) {
 
 void Member::OnCommand(const proto::RankCommand& command) {
   NodeRanks::Processes processes;
-  for (const proto::RankProcess& process : command.processes())
+  for (const proto::RankProcess& process : command.processes()) {
     processes.push_back(FromWire(process));
-  if (command.kind_case() == proto::RankCommand::kStart) {
-    // Ranks without a lease would have nobody who answers for them.
-    if (!lease_.HeldAt(deps_.loop.Now())) return;
-    SendNews();
-    round_ = base::Round(command.round());
-    for (const elastic::RankProcess& process : processes) {
-      living_.insert({process.rank, process.incarnation});
-    }
-    return ranks_->Spawn(round_, command.start().restart_count(), processes);
+    const int index = process.rank() - first_rank_;
+    if (process.rank() < first_rank_ || index >= rank_count_)
+      return Fail(
+          Nonsense("ordered rank " + std::to_string(process.rank()) + ", which is not ours"));
   }
-  if (command.round() != round_.value()) return;  // of a round that never began here
+  if (command.kind_case() == proto::RankCommand::kStart) return OnStart(command, processes);
+  if (!round_ || command.round() != round_->value())
+    return;  // of a round that is not here (any more)
+  const auto is_signal = [](int signal) { return signal >= 1 && signal <= kSignalMax; };
   switch (command.kind_case()) {
     case proto::RankCommand::kSignalLeaders:
-      return ranks_->SignalLeaders(command.signal_leaders(), processes);
+      if (is_signal(command.signal_leaders()))
+        ranks_->SignalLeaders(command.signal_leaders(), processes);
+      return;
     case proto::RankCommand::kSignalTrees:
-      return ranks_->SignalTrees(command.signal_trees(), processes);
+      if (is_signal(command.signal_trees())) ranks_->SignalTrees(command.signal_trees(), processes);
+      return;
     case proto::RankCommand::kKillTrees:
-      return ranks_->KillTrees(processes, base::Duration(command.kill_trees()));
+      return ranks_->KillTrees(processes, Bounded(command.kill_trees()));
     case proto::RankCommand::kCancelStarts: return ranks_->CancelSpawns();
-    case proto::RankCommand::kForwardSignal: return ranks_->ForwardSignal(command.forward_signal());
+    case proto::RankCommand::kForwardSignal:
+      if (is_signal(command.forward_signal())) ranks_->ForwardSignal(command.forward_signal());
+      return;
     case proto::RankCommand::kRequestStop:
-      return ranks_->RequestStop(base::Duration(command.request_stop()));
+      return ranks_->RequestStop(Bounded(command.request_stop()));
     case proto::RankCommand::kEndRound: living_.clear(); return ranks_->EndRound();
     case proto::RankCommand::kStart:
     case proto::RankCommand::KIND_NOT_SET: return;
   }
+}
+
+void Member::OnStart(const proto::RankCommand& command, const NodeRanks::Processes& processes) {
+  // Ranks without a lease would have nobody who answers for them.
+  if (!lease_.HeldAt(deps_.loop.Now())) return;
+  const base::Round round(command.round());
+  if (round_ && round <= *round_) return;  // said again, or long ago
+  if (!living_.empty()) return Fail(Nonsense("began a round before the end of the last"));
+  std::set<Key> starting;
+  for (const elastic::RankProcess& process : processes) {
+    if (!starting.emplace(process.rank, process.incarnation).second)
+      return Fail(Nonsense("ordered rank " + process.rank.ToString() + " twice"));
+  }
+  SendNews();
+  round_ = round;
+  living_ = std::move(starting);
+  ranks_->Spawn(round, command.start().restart_count(), processes);
 }
 
 void Member::OnClosed(const base::Status& why) {
@@ -172,12 +235,7 @@ void Member::Fail(const base::Status& why) {
   lease_timer_.reset();
   if (connection_ != nullptr) connection_->Close();
   for (auto& [id, question] : std::exchange(questions_, {})) question.on_reply(why);
-  if (ranks_ != nullptr && !living_.empty()) {
-    NodeRanks::Processes all;
-    for (const auto& [rank, incarnation] : living_) all.push_back({rank, incarnation});
-    ranks_->CancelSpawns();
-    ranks_->KillTrees(all, config_.kill_deadline);
-  }
+  KillAll();
   // Those that do not die do not keep us either.
   give_up_ =
       deps_.loop.After(config_.kill_deadline + base::Duration(std::chrono::seconds(1)), [this] {
@@ -185,6 +243,14 @@ void Member::Fail(const base::Status& why) {
         CheckFenced();
       });
   CheckFenced();
+}
+
+void Member::KillAll() {
+  if (ranks_ == nullptr || living_.empty()) return;
+  NodeRanks::Processes all;
+  for (const auto& [rank, incarnation] : living_) all.push_back({rank, incarnation});
+  ranks_->CancelSpawns();
+  ranks_->KillTrees(all, config_.kill_deadline);
 }
 
 void Member::CheckFenced() {
@@ -201,7 +267,7 @@ void Member::CheckFenced() {
 
 void Member::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
   News(process).mutable_runs()->set_pid(pid);
-  if (lost_ && ranks_ != nullptr) ranks_->KillTrees({process}, config_.kill_deadline);
+  if ((lost_ || over_) && ranks_ != nullptr) ranks_->KillTrees({process}, config_.kill_deadline);
 }
 
 void Member::OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) {
@@ -237,7 +303,7 @@ void Member::OnProgress(const elastic::RankProcess& process, int64_t step) {
 
 proto::RankChange& Member::News(const elastic::RankProcess& process) {
   seq_.AssertHeld();
-  news_.set_round(round_.value());
+  news_.set_round(round_ ? round_->value() : 0);
   proto::RankChange& change = *news_.add_changes();
   change.set_rank(process.rank.value());
   change.set_incarnation(process.incarnation.value());

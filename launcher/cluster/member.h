@@ -46,6 +46,9 @@ class MemberDelegate {
 ///   Start --Welcome--> member --JobOver--> SayGoodbye
 ///     |                  |
 ///     +-- refused, timeout, connection or lease over --> ranks killed --> OnMembershipLost
+///
+/// The coordinator is believed as far as this node's ranks go: what concerns others, or makes no
+/// sense, ends the membership; a round that has begun does not begin again.
 class Member final : public NodeNews {
  public:
   struct Config {
@@ -96,7 +99,10 @@ class Member final : public NodeNews {
 
   void OnMessage(std::string_view payload);
   void OnWelcome(const proto::Welcome& welcome);
+  void OnWorld(const proto::World& world);
   void OnCommand(const proto::RankCommand& command);
+  void OnStart(const proto::RankCommand& command, const NodeRanks::Processes& processes);
+  void OnJobOver(const proto::JobOver& over);
   void OnAck(const proto::HeartbeatAck& ack);
   void OnReplyCame(uint64_t id, base::Result<proto::ControlReply> reply);
   void OnClosed(const base::Status& why);
@@ -112,6 +118,7 @@ class Member final : public NodeNews {
   void Send(const proto::FromAgent& message);
   /// Ends every rank, then the membership.
   void Fail(const base::Status& why);
+  void KillAll();
   void CheckFenced();
 
   const Config config_;
@@ -121,8 +128,11 @@ class Member final : public NodeNews {
   event::Registration welcome_timer_;
   base::SteadyTime hello_sent_at_{};
   NodeRanks* ranks_ = nullptr;  // once welcomed
-  base::Round round_;
-  std::set<Key> living_;  // ordered here, and not gone
+  int node_ = -1;               // once welcomed
+  int first_rank_ = 0;          // of this node's, once the world has come
+  int rank_count_ = 0;
+  std::optional<base::Round> round_;  // the last that began here
+  std::set<Key> living_;              // ordered here, and not gone
   elastic::LeaseState lease_;
   event::Registration lease_timer_;
   std::map<uint64_t, base::WallTime> asked_at_;  // of heartbeats without an answer

@@ -13,6 +13,12 @@ namespace lockstep::launcher {
 /// Of agent.proto; an agent and its coordinator must speak the same.
 inline constexpr uint32_t kAgentProtocol = 1;
 
+/// What a job may have at most (job.proto says the same of its fields): whoever speaks of more is
+/// not believed.
+inline constexpr int kNodesMax = 10'000;
+inline constexpr int kSlotsMax = 4096;  // of a node
+inline constexpr int kRanksMax = 65'536;
+
 /// The name in the coordinator's certificate.
 inline constexpr std::string_view kCoordinatorName = "coordinator";
 

@@ -9,6 +9,8 @@ namespace lockstep::launcher {
 namespace {
 
 constexpr size_t kTextBytes = 4096;  // paths, one-line messages, fingerprints
+constexpr int kExitCodeMax = 255;
+constexpr int kSignalMax = 64;
 
 std::string Head(const std::string& text, size_t bytes) { return text.substr(0, bytes); }
 
@@ -47,8 +49,11 @@ void ToWire(const RankEnd& end, proto::RankEnded& wire) {
 
 RankEnd FromWire(const proto::RankEnded& wire) {
   RankEnd end;
-  end.exit.exit_code = wire.exit_code();
-  end.exit.signal = wire.signal();
+  // What no process ends with is a failure all the same; as an exit status it could read as success.
+  end.exit.exit_code =
+      wire.exit_code() >= 0 && wire.exit_code() <= kExitCodeMax ? wire.exit_code() : kExitCodeMax;
+  end.exit.signal = wire.signal() >= 0 && wire.signal() <= kSignalMax ? wire.signal() : 0;
+  if (end.exit.signal != wire.signal()) end.exit.exit_code = kExitCodeMax;
   end.exit.out_of_memory = wire.out_of_memory();
   end.exit.fingerprint = Head(wire.fingerprint(), kTextBytes);
   const int lines = std::min(wire.evidence().stderr_lines_size(), static_cast<int>(kStderrLines));

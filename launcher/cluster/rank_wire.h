@@ -19,7 +19,8 @@ elastic::RankProcess FromWire(const proto::RankProcess& wire);
 
 /// Without the time, which the sender's clock estimate gives.
 void ToWire(const RankEnd& end, proto::RankEnded& wire);
-/// Whatever a peer sent, texts come back within the bounds of ToWire.
+/// Whatever a peer sent, texts come back within the bounds of ToWire, and the exit is one that a
+/// process can have.
 RankEnd FromWire(const proto::RankEnded& wire);
 
 }  // namespace lockstep::launcher

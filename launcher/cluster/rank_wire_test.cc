@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <string>
+#include <utility>
 
 namespace lockstep::launcher {
 namespace {
@@ -43,6 +44,19 @@ TEST(RankWireTest, ARankWithoutAnErrorFileHasNone) {
   EXPECT_EQ(back.exit.signal, 9);
   EXPECT_TRUE(back.exit.out_of_memory);
   EXPECT_FALSE(back.evidence.error.has_value());
+}
+
+TEST(RankWireTest, AnExitThatNoProcessHasIsAFailure) {
+  for (const auto& [code, signal] : {std::pair{256, 0}, {-1, 0}, {0, 65}, {0, -9}}) {
+    proto::RankEnded wire;
+    wire.set_exit_code(code);
+    wire.set_signal(signal);
+
+    const RankEnd back = FromWire(wire);
+
+    EXPECT_EQ(back.exit.exit_code, 255) << code << " " << signal;
+    EXPECT_EQ(back.exit.signal, 0) << code << " " << signal;
+  }
 }
 
 TEST(RankWireTest, TextsAreBoundedBothWays) {

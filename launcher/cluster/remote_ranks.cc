@@ -2,6 +2,8 @@
 #include "launcher/cluster/remote_ranks.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/cluster/rank_wire.h"
@@ -37,6 +39,7 @@ void RemoteRanks::Spawn(base::Round round, int restart_count, const Processes& p
   proto::RankCommand command = Command(processes);
   command.mutable_start()->set_restart_count(restart_count);
   Send(std::move(command));
+  WatchStarts();
 }
 
 void RemoteRanks::CancelSpawns() {
@@ -65,12 +68,14 @@ void RemoteRanks::KillTrees(const Processes& processes, base::Duration deadline)
   for (const elastic::RankProcess& process : processes) {
     const auto found = ranks_.find({process.rank, process.incarnation});
     if (found == ranks_.end()) continue;
-    found->second.to_kill = true;
+    if (std::exchange(found->second.to_kill, true)) continue;
+    found->second.kill_by = deps_.loop.Now() + deadline + kAnswerTime;
   }
   if (lost_) return AnswerKillsWhenFenced();
   proto::RankCommand command = Command(processes);
   command.set_kill_trees(deadline.count());
   Send(std::move(command));
+  if (!kills_overdue_.active()) WatchKills();
 }
 
 void RemoteRanks::ForwardSignal(int signal) {
@@ -93,6 +98,8 @@ void RemoteRanks::EndRound() {
   command.set_end_round(true);
   Send(std::move(command));
   ranks_.clear();
+  starts_overdue_.reset();
+  kills_overdue_.reset();
 }
 
 void RemoteRanks::OnNews(const proto::RankNews& news) {
@@ -101,6 +108,43 @@ void RemoteRanks::OnNews(const proto::RankNews& news) {
   for (const proto::RankChange& change : news.changes()) {
     Apply({base::Rank(change.rank()), base::Incarnation(change.incarnation())}, change);
   }
+  if (starts_overdue_.active()) WatchStarts();
+}
+
+/// From the last news on.
+void RemoteRanks::WatchStarts() {
+  starts_overdue_.reset();
+  const auto starting = std::count_if(ranks_.begin(), ranks_.end(), [](const auto& entry) {
+    return entry.second.life == Life::kStarting;
+  });
+  if (lost_ || starting == 0) return;
+  starts_overdue_ = deps_.loop.After(kStartTime, [this, starting] {
+    seq_.AssertHeld();
+    GiveUp("has not started " + std::to_string(starting) +
+           " of its ranks, and has said nothing of "
+           "them for " +
+           base::FormatDuration(kStartTime));
+  });
+}
+
+void RemoteRanks::WatchKills() {
+  kills_overdue_.reset();
+  base::SteadyTime due = base::SteadyTime::max();
+  for (const auto& [key, rank] : ranks_) {
+    if (rank.to_kill) due = std::min(due, rank.kill_by);
+  }
+  if (lost_ || due == base::SteadyTime::max()) return;
+  if (due <= deps_.loop.Now()) {
+    return GiveUp("was told to kill ranks and has not said that they are gone");
+  }
+  kills_overdue_ = deps_.loop.At(due, [this] {
+    seq_.AssertHeld();
+    WatchKills();
+  });
+}
+
+void RemoteRanks::GiveUp(const std::string& what) {
+  deps_.give_up(base::DeadlineExceededError("its agent " + what));
 }
 
 void RemoteRanks::Apply(const elastic::RankProcess& process, const proto::RankChange& change) {
@@ -120,8 +164,12 @@ void RemoteRanks::Apply(const elastic::RankProcess& process, const proto::RankCh
       if (life != Life::kAlive) return;
       life = Life::kExited;
       return deps_.news.OnExited(process, FromWire(change.ended()));
-    case proto::RankChange::kGone: ranks_.erase(found); return deps_.news.OnGone(process);
+    case proto::RankChange::kGone:
+      if (life != Life::kExited) return;  // its end was not told
+      ranks_.erase(found);
+      return deps_.news.OnGone(process);
     case proto::RankChange::kUnkillable:
+      if (!std::exchange(found->second.to_kill, false)) return;
       return deps_.news.OnUnkillable(process, proto::FromProto(change.unkillable()));
     case proto::RankChange::kStep: return deps_.news.OnProgress(process, change.step());
     case proto::RankChange::KIND_NOT_SET: return;  // of a newer agent
@@ -133,6 +181,8 @@ void RemoteRanks::Lose(const base::Status& why, base::SteadyTime fenced_at) {
   if (lost_) return;
   lost_ = why;
   fenced_at_ = fenced_at;
+  starts_overdue_.reset();
+  kills_overdue_.reset();
   AnswerKillsWhenFenced();
 }
 

@@ -6,9 +6,11 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "launcher/agent/node_ranks.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/sequence.h"
 #include "runtime/base/thread_annotations.h"
 #include "runtime/event/loop.h"
@@ -21,17 +23,28 @@ namespace lockstep::launcher {
 ///
 ///   in touch --Lose()--> lost
 ///
+/// An agent that owes an answer for too long (a start, for kStartTime without any news; a kill, for
+/// its deadline and kAnswerTime) is given up, so that nobody waits for it for ever.
+///
 /// Of a lost node nothing is heard any more; who is asked to kill its ranks is answered when the
 /// node's lease is over, since its agent has ended them by then.
 /// News of a process that was not ordered here, or of an old round, changes nothing: a peer cannot
 /// speak for ranks that are not its own.
 class RemoteRanks final : public NodeRanks {
  public:
+  /// Ranks are started in slices of some 10 ms each, and the loop goes on in between: an agent whose
+  /// heartbeats come and that starts none of those that it owes for so long never will.
+  static constexpr base::Duration kStartTime = std::chrono::seconds(60);
+  /// After a kill's deadline: for the way there and back, and a loop that is busy.
+  static constexpr base::Duration kAnswerTime = std::chrono::seconds(5);
+
   struct Deps {
     event::Loop& loop;
     NodeNews& news;
     /// Sends to the agent. What cannot be sent ends the connection, and Lose() follows.
     std::function<void(const proto::ToAgent&)> send;
+    /// The agent counts as lost: ends the connection, and Lose() follows, perhaps within this call.
+    std::function<void(const base::Status&)> give_up;
   };
 
   explicit RemoteRanks(Deps deps) : deps_(std::move(deps)) {}
@@ -55,13 +68,17 @@ class RemoteRanks final : public NodeRanks {
   enum class Life : uint8_t { kStarting, kAlive, kExited };
   struct Rank {
     Life life = Life::kStarting;
-    bool to_kill = false;  // KillTrees asked for it
+    bool to_kill = false;        // KillTrees asked for it, and no answer has come
+    base::SteadyTime kill_by{};  // when the answer is overdue
   };
   using Key = std::pair<base::Rank, base::Incarnation>;
 
   proto::RankCommand Command(const Processes& processes) const REQUIRES(seq_);
   void Send(proto::RankCommand command) REQUIRES(seq_);
   void Apply(const elastic::RankProcess& process, const proto::RankChange& change) REQUIRES(seq_);
+  void WatchStarts() REQUIRES(seq_);
+  void WatchKills() REQUIRES(seq_);
+  void GiveUp(const std::string& what) REQUIRES(seq_);
   void AnswerKillsWhenFenced() REQUIRES(seq_);
   void AnswerKills();
 
@@ -71,6 +88,8 @@ class RemoteRanks final : public NodeRanks {
   std::map<Key, Rank> ranks_ GUARDED_BY(seq_);  // of the round, those that are not gone
   std::optional<base::Status> lost_ GUARDED_BY(seq_);
   base::SteadyTime fenced_at_ GUARDED_BY(seq_){};
+  event::Registration starts_overdue_ GUARDED_BY(seq_);
+  event::Registration kills_overdue_ GUARDED_BY(seq_);
   event::Registration fenced_ GUARDED_BY(seq_);
 };
 

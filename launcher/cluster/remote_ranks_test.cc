@@ -14,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::string Name(const elastic::RankProcess& process) {
@@ -60,8 +61,10 @@ class RemoteRanksTest : public ::testing::Test, public NodeNews {
   event::SimLoop loop_;
   std::vector<std::string> news_;
   std::vector<proto::ToAgent> sent_;
-  RemoteRanks ranks_{
-      {loop_, *this, [this](const proto::ToAgent& message) { sent_.push_back(message); }}};
+  std::vector<std::string> given_up_;
+  RemoteRanks ranks_{{loop_, *this,
+                      [this](const proto::ToAgent& message) { sent_.push_back(message); },
+                      [this](const base::Status& why) { given_up_.push_back(why.message()); }}};
 };
 
 TEST_F(RemoteRanksTest, OrdersGoOutWithRoundAndProcesses) {
@@ -139,6 +142,66 @@ TEST_F(RemoteRanksTest, KillsAfterTheLeaseIsOverAreAnsweredAtOnce) {
   loop_.RunFor(1ms);
 
   EXPECT_THAT(news_, ElementsAre("gone 4/1"));
+}
+
+// A job that waited for the answer for ever was seen in a simulation that loses messages; an agent
+// that is broken or hostile does the same.
+TEST_F(RemoteRanksTest, AnAgentThatNeverSaysThatRanksAreGoneIsGivenUp) {
+  ranks_.Spawn(base::Round(5), 0, {a_, b_});
+  SaysRuns(a_, 17);
+  SaysRuns(b_, 18);
+  ranks_.KillTrees({a_}, 10s);
+  loop_.RunFor(2s);
+  ranks_.KillTrees({b_}, 10s);
+  proto::RankNews news;
+  Says(news, a_).mutable_ended()->set_signal(9);
+  Says(news, a_).set_gone(true);
+  ranks_.OnNews(news);
+
+  loop_.RunFor(14900ms);
+  EXPECT_THAT(given_up_, IsEmpty());
+  loop_.RunFor(200ms);
+
+  EXPECT_THAT(given_up_, ElementsAre(HasSubstr("has not said that they are gone")));
+}
+
+TEST_F(RemoteRanksTest, AnAgentThatStartsNothingIsGivenUpAMinuteAfterItsLastNews) {
+  ranks_.Spawn(base::Round(5), 0, {a_, b_});
+  loop_.RunFor(59s);
+  SaysRuns(a_, 17);
+  loop_.RunFor(59s);
+  EXPECT_THAT(given_up_, IsEmpty());
+  loop_.RunFor(2s);
+
+  EXPECT_THAT(given_up_, ElementsAre(HasSubstr("has not started 1 of its ranks")));
+}
+
+TEST_F(RemoteRanksTest, WhoHasAnsweredIsNotGivenUp) {
+  ranks_.Spawn(base::Round(5), 0, {a_, b_});
+  SaysRuns(a_, 17);
+  proto::RankNews news;
+  *Says(news, b_).mutable_not_started() = proto::ToProto(base::NotFoundError("no such program"));
+  ranks_.OnNews(news);
+  ranks_.KillTrees({a_}, 1s);
+  proto::RankNews undead;
+  *Says(undead, a_).mutable_unkillable() = proto::ToProto(base::DeadlineExceededError("stuck"));
+  ranks_.OnNews(undead);
+
+  loop_.RunFor(1h);
+
+  EXPECT_THAT(given_up_, IsEmpty());
+}
+
+TEST_F(RemoteRanksTest, WhatIsGoneBeforeItsEndIsTold) {
+  ranks_.Spawn(base::Round(5), 0, {a_});
+  SaysRuns(a_, 17);
+  news_.clear();
+  proto::RankNews news;
+  Says(news, a_).set_gone(true);
+  *Says(news, a_).mutable_unkillable() = proto::ToProto(base::DeadlineExceededError("not asked"));
+  ranks_.OnNews(news);
+
+  EXPECT_THAT(news_, IsEmpty()) << "its exit would never be heard";
 }
 
 TEST_F(RemoteRanksTest, ARoundOnALostNodeCannotStart) {

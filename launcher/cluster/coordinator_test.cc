@@ -1,0 +1,171 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a coordinator does with agents that do not keep to the rules. Whole jobs: tests/sim.
+#include "launcher/cluster/coordinator.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "launcher/cluster/fake_connection.h"
+#include "launcher/cluster/protocol.h"
+#include "runtime/event/sim_loop.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+
+/// Of a job of two nodes, both elsewhere.
+class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, public NodeNews {
+ protected:
+  using Far = std::shared_ptr<FakeConnection::Far>;
+
+  void SetUp() override { coordinator_.Begin(); }
+
+  proto::Welcome MakeWelcome() const override { return {}; }
+  void OnFormed(const std::vector<JobNode>& nodes) override { nodes_ = nodes; }
+  void OnFormationFailed(const base::Status&) override {}
+  void OnNodeLost(base::NodeIndex node, const base::Status& why) override {
+    lost_[node] = why.message();
+  }
+  void OnOutput(base::NodeIndex, const proto::Output& output) override {
+    shown_bytes_ += output.standard_output().size();
+  }
+  proto::ControlReply Answer(const proto::ControlRequest&) override { return {}; }
+
+  void OnSpawned(const elastic::RankProcess&, pid_t) override {}
+  void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {}
+  void OnExited(const elastic::RankProcess&, RankEnd) override {}
+  void OnGone(const elastic::RankProcess&) override {}
+  void OnUnkillable(const elastic::RankProcess&, const base::Status&) override {}
+  void OnProgress(const elastic::RankProcess&, int64_t) override {}
+
+  Far Connect(const std::string& name) {
+    auto far = std::make_shared<FakeConnection::Far>(loop_);
+    coordinator_.Accept(std::make_unique<FakeConnection>(
+        far, net::Peer{.name = name, .address = "there:1", .own_host = "hub"}));
+    return far;
+  }
+  static proto::FromAgent Hello(int node) {
+    proto::FromAgent message;
+    proto::Hello& hello = *message.mutable_hello();
+    hello.set_protocol(kAgentProtocol);
+    hello.set_job_id("job");
+    hello.set_host("host-" + std::to_string(node));
+    hello.set_boot_id("boot");
+    hello.set_slots(2);
+    hello.set_wanted_node(node);
+    hello.add_addresses("10.0.0.1");
+    return message;
+  }
+  Far Join(int node) {
+    const Far far = Connect("node-" + std::to_string(node));
+    far->Say(Hello(node));
+    return far;
+  }
+  /// Why it was refused; "" when it was not.
+  static std::string Refusal(const Far& far) {
+    if (far->heard().empty()) return "";
+    proto::ToAgent message;
+    EXPECT_TRUE(message.ParseFromString(far->heard().back()));
+    return message.has_refused() ? message.refused().message() : "";
+  }
+  void Beat(const Far& far) {
+    proto::FromAgent message;
+    message.mutable_heartbeat();
+    far->Say(message);
+  }
+  static proto::FromAgent Output(size_t bytes) {
+    proto::FromAgent message;
+    message.mutable_output()->set_standard_output(std::string(bytes, 'x'));
+    return message;
+  }
+
+  event::SimLoop loop_;
+  std::vector<JobNode> nodes_;
+  std::map<base::NodeIndex, std::string> lost_;
+  size_t shown_bytes_ = 0;
+  Coordinator coordinator_{{.job_id = "job", .membership = {.node_count = 2}, .lease = {}},
+                           {loop_, *this, *this}};
+};
+
+TEST_F(CoordinatorTest, WhoDoesNotSayHelloFirstIsRefused) {
+  const Far far = Connect("node-0");
+  Beat(far);
+  EXPECT_THAT(Refusal(far), HasSubstr("the first message must be a hello"));
+
+  const Far garbage = Connect("node-0");
+  garbage->Say("\xff\xff\xff");
+  EXPECT_THAT(Refusal(garbage), HasSubstr("not a message"));
+
+  const Far silent = Connect("node-0");
+  loop_.RunFor(5100ms);
+  EXPECT_THAT(Refusal(silent), HasSubstr("no hello"));
+  loop_.RunFor(1s);
+  EXPECT_TRUE(far->closed() && garbage->closed() && silent->closed());
+}
+
+TEST_F(CoordinatorTest, AHelloThatCannotBeIsRefused) {
+  const Far far = Connect("node-0");
+  proto::FromAgent message = Hello(0);
+  message.mutable_hello()->set_slots(2'000'000'000);
+  far->Say(message);
+
+  EXPECT_THAT(Refusal(far), HasSubstr("number of slots"));
+}
+
+TEST_F(CoordinatorTest, ASecondHelloCostsTheConnection) {
+  const Far far = Join(0);
+  EXPECT_EQ(Refusal(far), "");
+  far->Say(Hello(1));
+
+  EXPECT_THAT(Refusal(far), HasSubstr("second hello"));
+}
+
+TEST_F(CoordinatorTest, AnotherNodesPlaceIsNotForTheTaking) {
+  const Far far = Connect("node-1");
+  far->Say(Hello(0));
+
+  EXPECT_THAT(Refusal(far), HasSubstr("is not for node 0"));
+}
+
+TEST_F(CoordinatorTest, OutputBeyondItsCreditCostsTheSendersConnection) {
+  const Far greedy = Join(0);
+  const Far modest = Join(1);
+  ASSERT_EQ(nodes_.size(), 2u);
+  for (const int node : {0, 1}) coordinator_.SendOutputCredit(base::NodeIndex(node), 1 << 20);
+  for (int i = 0; i < 4; ++i) modest->Say(Output(256 << 10));
+  for (int i = 0; i < 100; ++i) greedy->Say(Output(256 << 10));
+
+  EXPECT_EQ(shown_bytes_, size_t{9} << 18) << "1 MiB of each, and one line that was too long";
+  EXPECT_THAT(Refusal(greedy), HasSubstr("more output"));
+  EXPECT_EQ(Refusal(modest), "");
+}
+
+TEST_F(CoordinatorTest, AMemberThatNeverStartsItsRanksIsLost) {
+  const Far dumb = Join(0);
+  const Far other = Join(1);
+  ASSERT_EQ(nodes_.size(), 2u);
+  nodes_[0].ranks->Spawn(base::Round(0), 0, {{base::Rank(0), base::Incarnation(0)}});
+
+  for (int i = 0; i < 61 && lost_.empty(); ++i) {
+    Beat(dumb);
+    Beat(other);
+    loop_.RunFor(1s);
+  }
+
+  ASSERT_EQ(lost_.size(), 1u);
+  EXPECT_THAT(lost_.begin()->second, HasSubstr("node 0 (host host-0) was lost"));
+  EXPECT_THAT(lost_.begin()->second, HasSubstr("has not started 1 of its ranks"));
+  EXPECT_TRUE(dumb->closed());
+  EXPECT_FALSE(other->closed());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

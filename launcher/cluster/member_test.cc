@@ -1,0 +1,246 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a member does with a coordinator that does not keep to the rules, and at the seams between
+// lease and orders. Whole jobs: tests/sim.
+#include "launcher/cluster/member.h"
+
+#include <gmock/gmock.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "launcher/agent/rank_processes.h"
+#include "launcher/cluster/fake_connection.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/event/sim_loop.h"
+#include "runtime/process/sim_processes.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Code;
+using base::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+
+/// Node 1 of three, each of two ranks.
+class MemberTest : public ::testing::Test, public MemberDelegate, public RankHooks {
+ protected:
+  void SetUp() override {
+    member_.Start(std::make_unique<FakeConnection>(
+        far_, net::Peer{.name = "coordinator", .address = "hub:1", .own_host = "here"}));
+  }
+  void TearDown() override {
+    ranks_.reset();
+    loop_.RunFor(1ms);
+  }
+
+  base::Result<NodeRanks*> OnWelcome(const proto::Welcome&) override {
+    ranks_ =
+        std::make_unique<RankProcesses>(RankProcesses::Deps{loop_, processes_, *this, member_});
+    return ranks_.get();
+  }
+  void OnWorld(const proto::World&) override { ++worlds_; }
+  void OnOutputCredit(uint64_t) override {}
+  proto::ControlReply Answer(const proto::ControlRequest&) override { return {}; }
+  void OnJobOver(const proto::JobOver& over) override { over_ = over.exit_code(); }
+  void OnMembershipLost(const base::Status& why) override { lost_ = why; }
+
+  base::Status BeginRound(base::Round, int) override { return base::OkStatus(); }
+  base::Result<PreparedSpawn> Prepare(const elastic::RankProcess& process) override {
+    PreparedSpawn prepared;
+    prepared.spec.name = "rank-" + process.rank.ToString() + "-" + process.incarnation.ToString();
+    prepared.spec.arguments = {"train"};
+    return prepared;
+  }
+  void OnRankSpawned(const elastic::RankProcess& process, pid_t) override {
+    started_.push_back(process.rank.ToString() + "#" + process.incarnation.ToString());
+  }
+  void OnRankSpawnFailed(const elastic::RankProcess&, const base::Status&) override {}
+  RankEnd OnRankExited(const elastic::RankProcess&, pid_t, const process::Exit& exit) override {
+    return {.exit = {exit.code, exit.signal, false, ""}, .evidence = {}};
+  }
+  void OnRanksSignalled(int signal, bool, const std::vector<elastic::RankProcess>&) override {
+    signals_.push_back(signal);
+  }
+  void OnStopRequested(base::Duration) override {}
+  void OnRoundGone() override {}
+
+  void Welcome() {
+    proto::ToAgent message;
+    message.mutable_welcome()->set_node(1);
+    message.mutable_welcome()->set_heartbeat_ns(250'000'000);
+    message.mutable_welcome()->set_lease_ns(2'000'000'000);
+    far_->Say(message);
+  }
+  void SendWorld(int nodes = 3, int slots = 2) {
+    proto::ToAgent message;
+    message.mutable_world();
+    for (int node = 0; node < nodes; ++node) message.mutable_world()->add_nodes()->set_slots(slots);
+    far_->Say(message);
+  }
+  static proto::ToAgent Order(uint32_t round, const std::vector<int>& ranks) {
+    proto::ToAgent message;
+    message.mutable_command()->set_round(round);
+    for (const int rank : ranks) {
+      proto::RankProcess& process = *message.mutable_command()->add_processes();
+      process.set_rank(rank);
+      process.set_incarnation(round);
+    }
+    return message;
+  }
+  void StartRanks(uint32_t round, const std::vector<int>& ranks) {
+    proto::ToAgent message = Order(round, ranks);
+    message.mutable_command()->mutable_start();
+    far_->Say(message);
+  }
+  void KillRanks(uint32_t round, const std::vector<int>& ranks, base::Duration deadline) {
+    proto::ToAgent message = Order(round, ranks);
+    message.mutable_command()->set_kill_trees(deadline.count());
+    far_->Say(message);
+  }
+
+  event::SimLoop loop_;
+  process::SimProcesses processes_{loop_, 1};
+  const std::shared_ptr<FakeConnection::Far> far_ = std::make_shared<FakeConnection::Far>(loop_);
+  std::unique_ptr<RankProcesses> ranks_;
+  Member member_{{.kill_deadline = 2s}, {loop_, *this}};
+  std::vector<std::string> started_;
+  std::vector<int> signals_;
+  int worlds_ = 0;
+  std::optional<int> over_;
+  std::optional<base::Status> lost_;
+};
+
+TEST_F(MemberTest, RanksOfThisNodeAreStarted) {
+  Welcome();
+  SendWorld();
+  StartRanks(0, {2, 3});
+
+  EXPECT_THAT(started_, ElementsAre("2#0", "3#0"));
+}
+
+// The agent looked up the rank's place beyond the end of its table.
+TEST_F(MemberTest, OrdersForRanksOfOthersEndTheMembership) {
+  Welcome();
+  SendWorld();
+  StartRanks(0, {2, 4});
+  loop_.RunFor(1ms);
+
+  EXPECT_THAT(started_, IsEmpty());
+  ASSERT_TRUE(lost_.has_value());
+  EXPECT_THAT(*lost_, StatusIs(Code::kDataLoss, HasSubstr("rank 4, which is not ours")));
+}
+
+TEST_F(MemberTest, NoRankIsOursBeforeTheWorld) {
+  Welcome();
+  StartRanks(0, {0});
+  loop_.RunFor(1ms);
+
+  EXPECT_THAT(started_, IsEmpty());
+  EXPECT_TRUE(lost_.has_value());
+}
+
+TEST_F(MemberTest, AWorldWithoutThisNodeEndsTheMembership) {
+  Welcome();
+  SendWorld(1);
+  loop_.RunFor(1ms);
+
+  EXPECT_EQ(worlds_, 0);
+  EXPECT_TRUE(lost_.has_value());
+}
+
+TEST_F(MemberTest, AWorldOfImpossibleSizeEndsTheMembership) {
+  Welcome();
+  SendWorld(3, 2'000'000'000);
+  loop_.RunFor(1ms);
+
+  EXPECT_EQ(worlds_, 0);
+  EXPECT_TRUE(lost_.has_value());
+}
+
+TEST_F(MemberTest, TheWorldComesOnce) {
+  Welcome();
+  SendWorld(3, 2);
+  SendWorld(3, 1);
+  StartRanks(0, {2, 3});
+
+  EXPECT_EQ(worlds_, 1);
+  EXPECT_THAT(started_, ElementsAre("2#0", "3#0"));
+}
+
+// An order that was said twice started every rank twice, as a simulation of old messages showed.
+TEST_F(MemberTest, ARoundThatHasBegunDoesNotBeginAgain) {
+  Welcome();
+  SendWorld();
+  StartRanks(1, {2, 3});
+  StartRanks(1, {2, 3});
+  StartRanks(0, {2, 3});
+
+  EXPECT_THAT(started_, ElementsAre("2#1", "3#1"));
+  EXPECT_FALSE(lost_.has_value());
+}
+
+TEST_F(MemberTest, ARoundDoesNotBeginBesideTheLast) {
+  Welcome();
+  SendWorld();
+  StartRanks(0, {2, 3});
+  StartRanks(1, {2, 3});
+  loop_.RunFor(1s);
+
+  EXPECT_THAT(started_, ElementsAre("2#0", "3#0"));
+  EXPECT_TRUE(lost_.has_value());
+  EXPECT_EQ(processes_.AliveCount(), 0);
+}
+
+TEST_F(MemberTest, OrdersForAnOldRoundDoNothing) {
+  Welcome();
+  SendWorld();
+  StartRanks(1, {2, 3});
+  KillRanks(0, {2, 3}, 1s);
+  loop_.RunFor(10ms);
+
+  EXPECT_THAT(signals_, IsEmpty());
+  EXPECT_EQ(processes_.AliveCount(), 2);
+}
+
+// The second kill aborted the agent.
+TEST_F(MemberTest, ALeaseThatEndsWhileRanksAreBeingKilledKillsThemToo) {
+  process::SimProgram stuck;
+  stuck.stuck = true;
+  processes_.SetProgram("rank-2-0", stuck);
+  Welcome();
+  SendWorld();
+  StartRanks(0, {2, 3});
+  KillRanks(0, {2, 3}, 10s);
+  loop_.RunFor(2100ms);  // no heartbeat is answered
+  EXPECT_TRUE(far_->closed());
+
+  loop_.RunFor(4s);
+
+  ASSERT_TRUE(lost_.has_value());
+  EXPECT_THAT(*lost_, StatusIs(Code::kDeadlineExceeded, HasSubstr("lease")));
+}
+
+TEST_F(MemberTest, RanksThatLiveWhenTheJobIsOverAreKilled) {
+  Welcome();
+  SendWorld();
+  StartRanks(0, {2, 3});
+  proto::ToAgent message;
+  message.mutable_job_over()->set_exit_code(3);
+  far_->Say(message);
+  StartRanks(1, {2, 3});
+  loop_.RunFor(10ms);
+
+  EXPECT_EQ(over_, 3);
+  EXPECT_EQ(processes_.AliveCount(), 0);
+  EXPECT_THAT(started_, ElementsAre("2#0", "3#0")) << "nothing begins after the end";
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
