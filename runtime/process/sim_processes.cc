@@ -82,6 +82,7 @@ class SimProcesses::SimProcess final : public Process {
   }
 
   bool Alive() const { return !ended_ || has_descendants_; }
+  bool Killable() const { return Alive() && !program_.stuck; }
 
  private:
   void EndAfter(base::Duration delay, Exit how) {
@@ -152,6 +153,12 @@ bool SimProcesses::End(pid_t pid, Exit how) {
 int SimProcesses::AliveCount() const {
   return static_cast<int>(std::count_if(processes_.begin(), processes_.end(),
                                         [](const auto& entry) { return entry.second->Alive(); }));
+}
+
+int SimProcesses::KillableCount() const {
+  return static_cast<int>(
+      std::count_if(processes_.begin(), processes_.end(),
+                    [](const auto& entry) { return entry.second->Killable(); }));
 }
 
 std::vector<SpawnResult> SimProcesses::SpawnAll(std::vector<SpawnRequest> requests) {

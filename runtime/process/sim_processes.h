@@ -50,6 +50,8 @@ class SimProcesses final : public Processes {
   bool End(pid_t pid, Exit how);
   /// Leaders that have not ended, and trees that have left something behind.
   int AliveCount() const;
+  /// Of these, what SIGKILL would end.
+  int KillableCount() const;
   /// Every spawn so far, failed ones too.
   const std::vector<SpawnSpec>& spawned() const { return spawned_; }
   /// Signals sent to a pid, KILL too, in order.
