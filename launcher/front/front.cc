@@ -217,7 +217,7 @@ int GiveUp(const FrontOptions& options, const base::Status& why) {
 /// Forks the agent; the caller is a process that guards it from then on.
 base::Result<Guard::Deps> StartAgent(const AgentBody& agent_body) {
   Guard::Deps guard;
-  guard.not_ours = process::LivingChildren();
+  ASSIGN_OR_RETURN(guard.not_ours, process::LivingChildren());
   RETURN_IF_ERROR(process::BecomeSubreaper());
   ::signal(SIGCHLD, SIG_DFL);  // an inherited SIG_IGN would reap the agent behind our back
   const sigset_t handled = HandledSignals();

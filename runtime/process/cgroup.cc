@@ -21,15 +21,18 @@ namespace {
 
 constexpr size_t kFileBytesMax = 16 << 20;
 
-std::string ReadAt(int folder, const std::string& path) {
+/// Of one that is not there, "". nullopt when it cannot be read, for want of a descriptor say: then
+/// nothing is known.
+std::optional<std::string> ReadAt(int folder, const std::string& path) {
   const base::UniqueFd fd(::openat(folder, path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return errno == ENOENT ? std::optional<std::string>("") : std::nullopt;
   std::string text;
   char chunk[4096];
   ssize_t size = 0;
-  while (fd.valid() && text.size() < kFileBytesMax &&
-         (size = ::read(fd.get(), chunk, sizeof(chunk))) > 0) {
+  while (text.size() < kFileBytesMax && (size = ::read(fd.get(), chunk, sizeof(chunk))) > 0) {
     text.append(chunk, static_cast<size_t>(size));
   }
+  if (size < 0 && errno != ENODEV) return std::nullopt;  // ENODEV: removed since it was opened
   return text;
 }
 
@@ -67,20 +70,25 @@ std::optional<std::string> OwnPath(std::string_view cgroup_text, std::string_vie
   return std::nullopt;
 }
 
-/// Cgroups directly below, as names.
-std::vector<std::string> SubFolders(int folder, const std::string& path) {
-  std::vector<std::string> names;
+/// Cgroups directly below, as names; false when they cannot be listed.
+bool AddSubFolders(int folder, const std::string& path, std::vector<std::string>& names) {
   const int fd = ::openat(folder, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return names;
+  if (fd < 0) return errno == ENOENT;
   DIR* listing = ::fdopendir(fd);
   if (listing == nullptr) {
     ::close(fd);
-    return names;
+    return false;
   }
   while (const dirent* entry = ::readdir(listing)) {
     if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.push_back(entry->d_name);
   }
   ::closedir(listing);
+  return true;
+}
+
+std::vector<std::string> SubFolders(int folder, const std::string& path) {
+  std::vector<std::string> names;
+  (void)AddSubFolders(folder, path, names);  // what cannot be listed is left to the next look
   return names;
 }
 
@@ -90,9 +98,10 @@ bool HasSubFolders(int folder, const std::string& path) {
   return ::fstatat(folder, path.c_str(), &info, 0) == 0 && info.st_nlink > 2;
 }
 
-void AddMembers(int folder, const std::string& path, std::vector<pid_t>& pids) {
-  const std::string text = ReadAt(folder, path + "/cgroup.procs");
-  std::string_view rest = text;
+/// Those in cgroups below it too. False when not all could be looked at.
+bool AddMembers(int folder, const std::string& path, std::vector<pid_t>& pids) {
+  const std::optional<std::string> text = ReadAt(folder, path + "/cgroup.procs");
+  std::string_view rest = text ? std::string_view(*text) : std::string_view();
   while (!rest.empty()) {
     const std::string_view line = Take(rest, '\n');
     pid_t pid = 0;
@@ -100,18 +109,22 @@ void AddMembers(int folder, const std::string& path, std::vector<pid_t>& pids) {
     if (std::from_chars(line.data(), line.data() + line.size(), pid).ec == std::errc() && pid > 0)
       pids.push_back(pid);
   }
-  if (!HasSubFolders(folder, path)) return;
-  for (const std::string& name : SubFolders(folder, path))
-    AddMembers(folder, path + "/" + name, pids);
+  if (!HasSubFolders(folder, path)) return text.has_value();
+  std::vector<std::string> names;
+  bool all_seen = AddSubFolders(folder, path, names) && text.has_value();
+  for (const std::string& name : names)
+    all_seen = AddMembers(folder, path + "/" + name, pids) && all_seen;
+  return all_seen;
 }
 
+/// False also when nobody can tell.
 bool IsEmpty(CgroupKind kind, int folder, const std::string& path) {
   if (kind == CgroupKind::kV2) {
-    return ReadAt(folder, path + "/cgroup.events").find("populated 1") == std::string::npos;
+    const std::optional<std::string> events = ReadAt(folder, path + "/cgroup.events");
+    return events && events->find("populated 1") == std::string::npos;
   }
   std::vector<pid_t> pids;
-  AddMembers(folder, path, pids);
-  return pids.empty();
+  return AddMembers(folder, path, pids) && pids.empty();
 }
 
 void KillMembers(int folder, const std::string& path) {
@@ -251,8 +264,8 @@ std::optional<std::string> FindCgroupFolder(std::string_view cgroup_text,
 }
 
 std::optional<std::string> OwnCgroupFolder(std::string_view controller) {
-  return FindCgroupFolder(ReadAt(AT_FDCWD, "/proc/self/cgroup"),
-                          ReadAt(AT_FDCWD, "/proc/self/mountinfo"), controller);
+  return FindCgroupFolder(ReadAt(AT_FDCWD, "/proc/self/cgroup").value_or(""),
+                          ReadAt(AT_FDCWD, "/proc/self/mountinfo").value_or(""), controller);
 }
 
 CgroupLeaf::~CgroupLeaf() { tree_.Retire(name_); }
@@ -265,8 +278,8 @@ base::UniqueFd CgroupLeaf::OpenEntry() const {
 
 base::UniqueFd CgroupLeaf::OpenFolder() const {
   if (tree_.kind_ != CgroupKind::kV2) return base::UniqueFd();
-  const std::string events = ReadAt(tree_.fd_.get(), name_ + "/cgroup.events");
-  if (events.find("frozen 1") != std::string::npos) return base::UniqueFd();
+  const std::optional<std::string> events = ReadAt(tree_.fd_.get(), name_ + "/cgroup.events");
+  if (!events || events->find("frozen 1") != std::string::npos) return base::UniqueFd();
   return base::UniqueFd(::openat(tree_.fd_.get(), name_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 

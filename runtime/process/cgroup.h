@@ -55,6 +55,7 @@ class CgroupLeaf {
   base::UniqueFd OpenFolder() const;
   /// Live processes, in cgroups below it too.
   std::vector<pid_t> Members() const;
+  /// False also when nobody can tell, for want of a descriptor.
   bool Empty() const;
   /// Sends SIGKILL to all of them. For v1 it may miss one that is being forked: call again until
   /// Empty().

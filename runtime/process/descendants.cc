@@ -77,17 +77,24 @@ void EraseSpared(const std::vector<ProcStat>& spared, std::vector<ProcStat>& all
   });
 }
 
+base::Status CannotLook(const char* what) {
+  return base::UnavailableError(std::string(what) +
+                                ": /proc cannot be read; is it mounted, and is a descriptor free "
+                                "(ulimit -n)?");
+}
+
 struct MarkedScan {
   std::vector<ProcStat> found;  // and signalled
-  bool saw_itself = false;      // or else /proc cannot be read, for want of a descriptor say
+  bool seen = false;            // /proc could be read
   bool quiet = true;  // none was found, none was made meanwhile, none was in the midst of an exec
 };
 
 MarkedScan KillMarkedOnce(const std::string& prefix) {
   MarkedScan scan;
   const std::optional<pid_t> newest = NewestPid();
-  for (ProcStat& stat : ScanProcesses()) {
-    if (stat.pid == ::getpid()) scan.saw_itself = true;
+  std::vector<ProcStat> all = ScanProcesses();
+  scan.seen = ShowsThisProcess(all);
+  for (ProcStat& stat : all) {
     if (stat.dead() || stat.kernel_thread || stat.pid == ::getpid()) continue;
     const std::optional<std::string> mark = ReadMark(stat.pid);
     if (!mark) scan.quiet = false;
@@ -105,10 +112,11 @@ base::Status BecomeSubreaper() {
   return base::ErrnoStatus(errno, "become the subreaper of orphans: prctl");
 }
 
-std::vector<ProcStat> LivingChildren() {
+base::Result<std::vector<ProcStat>> LivingChildren() {
   siginfo_t none{};
-  if (::waitid(P_ALL, 0, &none, WEXITED | WNOHANG | WNOWAIT) != 0) return {};
+  if (::waitid(P_ALL, 0, &none, WEXITED | WNOHANG | WNOWAIT) != 0) return std::vector<ProcStat>();
   std::vector<ProcStat> children = ScanProcesses();
+  if (!ShowsThisProcess(children)) return CannotLook("look for the children that are here already");
   std::erase_if(children,
                 [self = ::getpid()](const ProcStat& stat) { return stat.parent != self; });
   return children;
@@ -118,16 +126,20 @@ base::Status KillDescendants(base::Duration limit, const std::vector<ProcStat>& 
   Backoff backoff(limit);
   int scans_for_nothing = 0;
   while (ReapAll()) {
-    std::vector<ProcStat> living = DescendantsOf(::getpid(), ScanProcesses());
+    const std::vector<ProcStat> all = ScanProcesses();
+    const bool seen = ShowsThisProcess(all);
+    std::vector<ProcStat> living = DescendantsOf(::getpid(), all);
     EraseSpared(spared, living);
     // One that forks and leaves may slip through any one look, but not without corpses.
-    scans_for_nothing = living.empty() ? scans_for_nothing + 1 : 0;
+    scans_for_nothing = seen && living.empty() ? scans_for_nothing + 1 : 0;
     if (!spared.empty() && scans_for_nothing == 2) return base::OkStatus();
     std::erase_if(living, [](const ProcStat& stat) { return stat.dead(); });
     // Parents come before children, so that none can be replaced by a parent that is still to be
     // killed.
     for (const ProcStat& stat : living) SignalExactly(stat, SIGKILL);
-    if (!backoff.Wait()) return ReapAll() ? StillThere(living, limit) : base::OkStatus();
+    if (backoff.Wait()) continue;
+    if (!ReapAll()) break;
+    return seen ? StillThere(living, limit) : CannotLook("kill the processes below this one");
   }
   return base::OkStatus();
 }
@@ -140,10 +152,7 @@ base::Result<int> KillMarked(const std::string& prefix, base::Duration limit) {
   int quiet_scans = 0;        // of these the last, in which nobody can have been overlooked
   while (true) {
     const MarkedScan scan = KillMarkedOnce(prefix);
-    if (!scan.saw_itself)
-      return base::UnavailableError(
-          "kill marked processes: /proc cannot be read; is it mounted, and is a descriptor free "
-          "(ulimit -n)?");
+    if (!scan.seen) return CannotLook("kill marked processes");
     for (const ProcStat& stat : scan.found) signalled.emplace(stat.pid, stat.start_ticks);
     scans_for_nothing = scan.found.empty() ? scans_for_nothing + 1 : 0;
     quiet_scans = scan.quiet ? quiet_scans + 1 : 0;

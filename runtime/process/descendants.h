@@ -17,14 +17,14 @@ namespace lockstep::process {
 base::Status BecomeSubreaper();
 
 /// The children that this process has already: those of the program that exec'd this one. One
-/// system call when there are none.
-std::vector<ProcStat> LivingChildren();
+/// system call when there are none. Errors: Unavailable - /proc cannot be read.
+base::Result<std::vector<ProcStat>> LivingChildren();
 
 /// Ends every descendant of this process, whatever it did to hide, and reaps them all: for a
 /// subreaper whose agent is gone, and for an agent about to leave. Those in `spared` and what they
 /// made live on. Costs one system call when there are none. Blocks: up to `limit`. Any thread,
 /// while nobody else waits for children. Errors: DeadlineExceeded - some did not die
-/// (uninterruptible sleep, another user's); they are named.
+/// (uninterruptible sleep, another user's); they are named; Unavailable - /proc cannot be read.
 base::Status KillDescendants(base::Duration limit, const std::vector<ProcStat>& spared = {});
 
 /// Ends every process of this user whose environment mark has an element that begins with `prefix`:

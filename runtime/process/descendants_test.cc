@@ -140,7 +140,7 @@ TEST(KillDescendantsTest, SparesTheNamedAndWhatTheyMadeAndNobodyWhoKeepsForking)
   for (int run = 0; run < 30; ++run) {
     MarkedTree spared;
     spared.Start({"child", "double-fork"});
-    const std::vector<ProcStat> before = LivingChildren();
+    const std::vector<ProcStat> before = LivingChildren().value();
     MarkedTree others;
     others.Start({"hopper", "child"});
 
@@ -152,7 +152,7 @@ TEST(KillDescendantsTest, SparesTheNamedAndWhatTheyMadeAndNobodyWhoKeepsForking)
     EXPECT_OK(KillDescendants(kLongTime));
     EXPECT_TRUE(spared.Gone());
   }
-  EXPECT_THAT(LivingChildren(), IsEmpty());
+  EXPECT_THAT(LivingChildren(), IsOkAndHolds(IsEmpty()));
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
 }
 
@@ -182,9 +182,9 @@ pid_t StartSleeper() {
 }
 
 TEST(SparedChildrenTest, WhatWasThereBeforeLivesOn) {
-  EXPECT_TRUE(LivingChildren().empty());
+  EXPECT_THAT(LivingChildren(), IsOkAndHolds(IsEmpty()));
   const pid_t theirs = StartSleeper();
-  const std::vector<ProcStat> before = LivingChildren();
+  const std::vector<ProcStat> before = LivingChildren().value();
   ASSERT_EQ(before.size(), 1u);
   EXPECT_EQ(before[0].pid, theirs);
   const pid_t ours = StartSleeper();
@@ -193,6 +193,26 @@ TEST(SparedChildrenTest, WhatWasThereBeforeLivesOn) {
 
   EXPECT_EQ(::kill(ours, 0), -1) << "killed and reaped";
   EXPECT_EQ(::waitpid(theirs, nullptr, WNOHANG), 0) << "still runs";
+  EXPECT_OK(KillDescendants(kLongTime));
+  EXPECT_EQ(::kill(theirs, 0), -1);
+}
+
+TEST(SparedChildrenTest, WhatCannotBeLookedAtIsNotTakenForGone) {
+  const pid_t theirs = StartSleeper();
+  const std::vector<ProcStat> before = LivingChildren().value();
+  const pid_t ours = StartSleeper();
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = files.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+
+  const base::Status killed = KillDescendants(std::chrono::milliseconds(50), before);
+  const base::Status looked = LivingChildren().status();
+
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  EXPECT_THAT(killed, StatusIs(Code::kUnavailable, ::testing::HasSubstr("ulimit -n")));
+  EXPECT_THAT(looked, StatusIs(Code::kUnavailable, ::testing::HasSubstr("ulimit -n")));
+  EXPECT_EQ(::waitpid(ours, nullptr, WNOHANG), 0) << "still runs";
   EXPECT_OK(KillDescendants(kLongTime));
   EXPECT_EQ(::kill(theirs, 0), -1);
 }

@@ -39,9 +39,7 @@ OwnedProcesses FindOwnedProcesses(const std::vector<ProcessOwner>& owners) {
   OwnedProcesses result;
   if (!HasChildren()) return result;  // and so no descendants: saves the look at all of /proc
   const std::vector<ProcStat> all = ScanProcesses();
-  // Not even ourselves: /proc cannot be read (no descriptor free), and nobody is known to be gone.
-  result.seen = std::any_of(all.begin(), all.end(),
-                            [](const ProcStat& stat) { return stat.pid == ::getpid(); });
+  result.seen = ShowsThisProcess(all);
   Leaders leaders;
   for (const ProcessOwner& owner : owners) leaders[owner.leader] = &owner;
   std::unordered_map<pid_t, const ProcessOwner*> owner_of;

@@ -152,6 +152,11 @@ std::vector<ProcStat> ScanProcesses() {
   return all;
 }
 
+bool ShowsThisProcess(const std::vector<ProcStat>& all) {
+  return std::any_of(all.begin(), all.end(),
+                     [self = ::getpid()](const ProcStat& stat) { return stat.pid == self; });
+}
+
 std::optional<pid_t> NewestPid() {
   // "0.20 0.18 0.12 1/80 11206"
   const std::string text = ReadProcFile("/proc/loadavg", 4096);

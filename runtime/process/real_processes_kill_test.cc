@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -159,6 +160,18 @@ bool LivesOn(Host& host, pid_t pid) {
   return !host.Wait([pid] { return !IsAlive(pid); });
 }
 
+/// Returns the limit that was in force.
+rlimit UseUpDescriptors() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlimit before = limit;
+  const int lowest_free = ::dup(STDOUT_FILENO);
+  ::close(lowest_free);
+  limit.rlim_cur = static_cast<rlim_t>(lowest_free);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
+}
+
 /// Starts the rank, kills all of it, and looks for what is left.
 std::string KillsAll(Host& host, const std::string& program,
                      const std::vector<std::string>& actions, size_t pids, bool leader_ends_first) {
@@ -209,6 +222,24 @@ TEST_P(TreeTest, KillAllEndsAStoppedLeaderAndADaemonWithoutAMark) {
 TEST_P(TreeTest, KillAllCatchesADaemonThatKeepsForkingAndLeaving) {
   RunAlone([](Host& host, const std::string& program) {
     return KillsAll(host, program, {"hopper"}, 0, false);
+  });
+}
+
+/// What can be killed is; what cannot be looked at is not taken for gone.
+TEST_P(TreeTest, WithoutAFreeDescriptorNobodyIsTakenForGone) {
+  RunAlone([](Host& host, const std::string& program) -> std::string {
+    Collected output(host.loop());
+    const auto rank = host.Spawn(program, {"setsid-child", "print", "ready", "sleep"}, output);
+    if (!host.Wait([&] { return output.Has("ready"); })) return "not ready";
+    const pid_t child = output.Pids().at(0);
+    const rlimit before = UseUpDescriptors();
+
+    const base::Status status = host.KillAll(*rank, milliseconds(200));
+
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    if (status.ok() && IsAlive(child)) return "told that all are gone, and one lives";
+    if (const base::Status again = host.KillAll(*rank); !again.ok()) return again.ToString();
+    return LivesOn(host, child) ? "the child lives on" : "";
   });
 }
 
