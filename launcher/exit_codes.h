@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_EXIT_CODES_H_
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 
 namespace lockstep::launcher {
@@ -12,7 +13,7 @@ namespace lockstep::launcher {
 /// 128 + the user's signal for a stopped job. Numbers follow sysexits.h and the shells, clear of
 /// the small codes that programs give themselves; when a program uses one of these, `class` in
 /// verdict.json tells the two apart. Documented in docs/errors.md (tested).
-enum class ExitCode : int {
+enum class ExitCode : uint8_t {
   kOk = 0,
   kUsage = 64,           // EX_USAGE
   kNoSuchJob = 66,       // EX_NOINPUT

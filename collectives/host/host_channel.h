@@ -80,7 +80,7 @@ class HostChannel {
   void Interrupt();
 
  private:
-  enum class Phase { kArrival, kData };
+  enum class Phase : uint8_t { kArrival, kData };
   using Members = std::bitset<kMaxHostMembers>;
   struct Running;  // the op being executed
   class Patience;

@@ -184,8 +184,13 @@ class Guard {
   /// `signal` is 0 when somebody else has taken the agent's status.
   AgentEnd EndOrphans(int signal) const {
     const base::Status ended = process::KillDescendants(kOrphanDeadline, not_ours_);
-    std::string why = AgentName() + " was killed by signal " + std::to_string(signal);
-    std::fprintf(stderr, "lockstep: %s (%s); %s\n", why.c_str(), ::sigdescr_np(signal),
+    std::string why = AgentName() + " has ended, and its parent was not told how";
+    if (signal != 0) {
+      const char* const name = ::sigdescr_np(signal);  // null for real-time signals
+      why = AgentName() + " was killed by signal " + std::to_string(signal) + " (" +
+            (name != nullptr ? name : "a real-time signal") + ")";
+    }
+    std::fprintf(stderr, "lockstep: %s; %s\n", why.c_str(),
                  ended.ok() ? "everything that it left was ended" : ended.ToString().c_str());
     return {.how = AgentEnd::How::kKilled,
             .exit_status = static_cast<int>(ExitCode::kAgentLost),

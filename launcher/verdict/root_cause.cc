@@ -84,8 +84,9 @@ std::string ReasonText(const RoundOutcome& outcome, const RoundFacts& facts) {
     case Decision::kSucceeded: return "";
     case Decision::kStoppedByUser: return StopText(outcome.stop_signal, facts);
     case Decision::kOutOfRestarts:
-      return outcome.max_restarts == 0 ? "no restarts were asked for (--max-restarts)"
-                                       : "all " + of_all + " restarts are used (--max-restarts)";
+      if (outcome.max_restarts == 0) return "no restarts were asked for (--max-restarts)";
+      if (outcome.max_restarts == 1) return "the one restart is used (--max-restarts)";
+      return "all " + of_all + " restarts are used (--max-restarts)";
     case Decision::kRepeatedFailure:
       return "the same failure came twice without a step of progress";
     case Decision::kCannotLaunch: return "a restart would meet the same error";
@@ -113,8 +114,7 @@ Evidence* AddEvidence(Verdict& verdict, Evidence::Kind kind, std::optional<base:
 void AddRankEvidence(const RankRecord& culprit, const RankEvidence& known, Verdict& verdict) {
   const base::Rank rank = culprit.process.rank;
   const bool ran = culprit.exit.has_value() || culprit.lost;
-  AddEvidence(verdict, ran ? Evidence::EXIT : Evidence::LAUNCH, rank)
-      ->add_lines(WhyText(culprit));
+  AddEvidence(verdict, ran ? Evidence::EXIT : Evidence::LAUNCH, rank)->add_lines(WhyText(culprit));
   if (known.error.has_value()) {
     Evidence* error = AddEvidence(verdict, Evidence::ERROR_FILE, rank);
     error->add_lines(Clean(known.error->message));

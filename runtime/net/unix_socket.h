@@ -4,6 +4,8 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "runtime/base/result.h"
@@ -16,7 +18,7 @@ namespace lockstep::net {
 /// sockaddr_un holds 108 bytes with the final zero.
 inline constexpr size_t kUnixPathBytesMax = 107;
 
-enum class UnixSocketKind {
+enum class UnixSocketKind : uint8_t {
   kStream,   // bytes
   kPackets,  // messages, which arrive whole or not at all
 };

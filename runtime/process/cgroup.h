@@ -17,7 +17,7 @@
 
 namespace lockstep::process {
 
-enum class CgroupKind {
+enum class CgroupKind : uint8_t {
   kV2,         // killed by cgroup.kill, in one go
   kV1Freezer,  // frozen, killed one by one, thawed
   kV1Pids,     // killed one by one

@@ -11,7 +11,7 @@
 namespace lockstep::process {
 
 /// What a new process is doing on its way to exec; names the place of a failure.
-enum class ExecStage : int {
+enum class ExecStage : uint8_t {
   kStarting,
   kParentGone,
   kSession,

@@ -32,7 +32,7 @@
 namespace lockstep::process {
 
 /// How the processes that a rank makes are kept track of.
-enum class Containment {
+enum class Containment : uint8_t {
   kBest,  // the first of those below that works here
   kCgroupV2,
   kCgroupV1,       // freezer, or else pids

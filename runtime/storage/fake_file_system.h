@@ -22,7 +22,7 @@ namespace lockstep::storage {
 /// happened (kEverything): a real disk may do either.
 class FakeFileSystem final : public FileSystem {
  public:
-  enum class PowerCut { kOnlySynced, kEverything };
+  enum class PowerCut : uint8_t { kOnlySynced, kEverything };
 
   /// The call numbered `k` from now (1 = the next) fails with ResourceExhausted, having done half
   /// of it where it has halves; with `and_all_after`, so does every later one. 0: none.

@@ -3,6 +3,7 @@
 #define LOCKSTEP_RUNTIME_TORCH_DISTRIBUTED_DATA_PARALLEL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -44,7 +45,7 @@ struct NamedTensor;
 class DistributedDataParallel {
  public:
   /// A parameter that gets no gradient in a pass.
-  enum class UnusedParameters {
+  enum class UnusedParameters : uint8_t {
     kRefuse,  // is an error that names it, on every rank
     kAllow,  // counts as zeros where another rank has a gradient, and stays as it is where none has
   };

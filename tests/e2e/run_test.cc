@@ -178,30 +178,59 @@ TEST_F(RunTest, InterruptGivesRanksTheirGraceAndASecondOneDoesNot) {
   EXPECT_EQ(command.Wait(10s).status, 130);
 }
 
-TEST_F(RunTest, TermEndsCooperativeRanksAtOnce) {
-  Command command(RunScript({"-np", "2"}, "echo ready; exec sleep 60"), Options());
+TEST_F(RunTest, EachSignalThatStopsAJobGivesRanksATermAndIsTheExitStatus) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    Command command(RunScript({"-np", "2"},
+                              "trap 'echo got term; exit 0' TERM; echo ready; "
+                              "while true; do sleep 0.05; done"),
+                    Options());
+    ASSERT_TRUE(command.WaitForOutput(
+        [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+
+    command.Signal(signal);
+
+    const Outcome outcome = command.Wait(10s);
+    EXPECT_EQ(outcome.status, 128 + signal);
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr("[0] got term"), HasSubstr("[1] got term")));
+  }
+}
+
+TEST_F(RunTest, AnIgnoredHangUpStaysIgnoredAsNohupWantsIt) {
+  Command::Options options = Options();
+  options.wrapper = {"/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh"};
+  Command command(
+      RunScript({"-np", "1"}, "trap 'echo usr1' USR1; echo ready; while true; do sleep 0.05; done"),
+      options);
   ASSERT_TRUE(command.WaitForOutput(
-      [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 1; }, 20s));
 
+  command.Signal(SIGHUP);
+  command.Signal(SIGUSR1);
+
+  // What comes behind it is heard, so it was passed over and not just late.
+  EXPECT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "[0] usr1"); }, 10s));
   command.Signal(SIGTERM);
-
-  const Outcome outcome = command.Wait(10s);
-  EXPECT_EQ(outcome.status, 143);
+  EXPECT_EQ(command.Wait(10s).status, 143);
 }
 
 TEST_F(RunTest, UserSignalsReachTheRanks) {
-  Command command(
-      RunScript({"-np", "2"},
-                "trap 'echo usr1; exit 0' USR1; echo ready; while true; do sleep 0.05; done"),
-      Options());
+  Command command(RunScript({"-np", "2"},
+                            "trap 'echo usr1' USR1; trap 'echo usr2; exit 0' USR2; echo ready; "
+                            "while true; do sleep 0.05; done"),
+                  Options());
   ASSERT_TRUE(command.WaitForOutput(
       [](const std::string& out, const std::string&) { return Lines(out).size() == 2; }, 20s));
 
   command.Signal(SIGUSR1);
+  EXPECT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Lines(out).size() == 4; }, 10s));
+  command.Signal(SIGUSR2);
 
   const Outcome outcome = command.Wait(10s);
   EXPECT_EQ(outcome.status, 0);
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("[0] usr1"), HasSubstr("[1] usr1")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("[0] usr1"), HasSubstr("[1] usr1"),
+                                 HasSubstr("[0] usr2"), HasSubstr("[1] usr2")));
 }
 
 /// State letters of the leftovers whose command line is `command`.
