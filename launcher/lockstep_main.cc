@@ -75,6 +75,9 @@ base::Result<ResolvedJob> Resolve(const Command& command,
   if (const std::optional<std::string> path = command.Value("--file")) {
     ASSIGN_OR_RETURN(inputs.file, ReadJobFile(*path));
   }
+  if (const std::optional<std::string> path = command.Value("--hostfile")) {
+    ASSIGN_OR_RETURN(inputs.host_file, ReadJobFile(*path));
+  }
   return ResolveJob(inputs);
 }
 

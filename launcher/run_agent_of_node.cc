@@ -6,17 +6,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "launcher/agent/member_agent.h"
 #include "launcher/front/front.h"
+#include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/job_directory.h"
+#include "launcher/jobs/jobs_root.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/net/frame.h"
+#include "runtime/net/socket_directory.h"
 #include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
@@ -57,6 +61,32 @@ base::Result<proto::Bootstrap> ReadBootstrap(const base::Clock& clock) {
   return bootstrap;
 }
 
+std::string Get(const topology::Environment& environment, const char* name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
+/// Those of the bootstrap, else this machine's own.
+base::Status FindFolders(MemberAgentConfig* config) {
+  config->jobs_root = config->bootstrap.jobs_root();
+  config->socket_directory = config->bootstrap.socket_directory();
+  const topology::Environment& environment = config->environment;
+  if (config->jobs_root.empty()) {
+    ASSIGN_OR_RETURN(JobsRoot root,
+                     FindJobsRoot({.lockstep_home = Get(environment, "LOCKSTEP_HOME"),
+                                   .xdg_state_home = Get(environment, "XDG_STATE_HOME"),
+                                   .home = Get(environment, "HOME")},
+                                  ::getuid()));
+    if (!root.note.empty()) std::fprintf(stderr, "lockstep: %s\n", root.note.c_str());
+    config->jobs_root = std::move(root.path);
+  }
+  if (!config->socket_directory.empty()) return base::OkStatus();
+  // Not XDG_RUNTIME_DIR: it goes when the log-in does that we came by.
+  ASSIGN_OR_RETURN(config->socket_directory,
+                   net::SocketDirectory("", ::getuid(), kSocketNameBytesMax));
+  return base::OkStatus();
+}
+
 }  // namespace
 
 base::Result<int> RunAgentOfNode(topology::Environment environment) {
@@ -67,8 +97,7 @@ base::Result<int> RunAgentOfNode(topology::Environment environment) {
   config.environment = std::move(environment);
   config.here = ThisHost();
   if (!config.bootstrap.host().empty()) config.here.host = config.bootstrap.host();
-  config.jobs_root = config.bootstrap.jobs_root();
-  config.socket_directory = config.bootstrap.socket_directory();
+  RETURN_IF_ERROR(FindFolders(&config));
   config.files = &files;
   JobDirectory directory(config.jobs_root + "/" + config.bootstrap.job_id(),
                          config.bootstrap.job_id(), config.here.host, files);

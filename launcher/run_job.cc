@@ -178,6 +178,7 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.state.set_log_directory(config.log_directory);
   config.state.set_name(plan.name);
   config.detached = options.detach;
+  config.program_word = plan.program_word;
   config.jobs_root = context.jobs_root;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);

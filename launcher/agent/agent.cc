@@ -2,8 +2,10 @@
 #include "launcher/agent/agent.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -21,6 +23,7 @@
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
+#include "launcher/agent/program_file.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/agent/rank_world.h"
 #include "launcher/agent/socket_folder.h"
@@ -28,6 +31,7 @@
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/placement/simulated_agents.h"
+#include "launcher/placement/ssh_agents.h"
 #include "launcher/verdict/root_cause.h"
 #include "launcher/verdict/screen.h"
 #include "launcher/version.h"
@@ -35,6 +39,7 @@
 #include "runtime/base/logging.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
+#include "runtime/net/find_this_machine.h"
 #include "runtime/proto/duration_text.h"
 #include "runtime/proto/port_range_text.h"
 #include "runtime/proto/status_conversion.h"
@@ -48,6 +53,9 @@ using namespace std::chrono_literals;
 // wait.
 constexpr base::Duration kFlushDeadline = 10min;
 
+// To learn which of many hosts this machine is, where its name and addresses do not tell.
+constexpr base::Duration kNameServiceTime = 1s;
+
 constexpr const char* kTerminal = "the terminal";
 
 bool IsStop(int signal) {
@@ -58,6 +66,7 @@ int ExitStatusOf(const base::Status& status) {
   switch (status.code()) {
     case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
     case base::Code::kPermissionDenied: return static_cast<int>(ExitCode::kCannotWrite);
+    case base::Code::kNotFound: return static_cast<int>(ExitCode::kNotFound);
     default: return static_cast<int>(ExitCode::kUnavailable);
   }
 }
@@ -118,7 +127,11 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   base::Status OpenNode();
   base::Status ClaimMasterPort();
   base::Status OpenCluster(topology::Environment environment);
-  std::unique_ptr<AgentStarter> MakeStarter(topology::Environment environment);
+  void FindOwnNode();
+  void NoteLostInput(const FormedCluster& cluster);
+  base::Status AddProgram(const topology::Environment& environment, JobCluster::Config* cluster);
+  base::Result<std::unique_ptr<AgentStarter>> MakeStarter(topology::Environment environment);
+  std::unique_ptr<AgentStarter> MakeSshStarter(topology::Environment environment);
   void StartAlone();
   base::Status OpenControl();
   base::Status RestoreControl();
@@ -145,7 +158,9 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   std::optional<proto::Verdict> last_verdict_;
   base::SteadyTime started_at_{};
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
-  std::string stopped_by_;  // as RoundFacts has it
+  std::string stopped_by_;      // as RoundFacts has it
+  std::string program_path_;    // of the file that other machines must have; "" = not looked for
+  bool runs_no_ranks_ = false;  // all of them are on other machines
   bool started_told_ = false;
   bool finishing_ = false;  // the job has ended; only output is left to write
 
@@ -163,12 +178,14 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 // opening
 
 base::Status Agent::Open() {
+  FindOwnNode();
   topology::Environment environment;
-  const bool several_nodes = config_.nodes.size() > 1;
-  if (several_nodes) environment = config_.environment;
+  // One node elsewhere has an agent of its own as well.
+  const bool has_others = config_.nodes.size() > 1 || !config_.nodes.front().is_here();
+  if (has_others) environment = config_.environment;
   RETURN_IF_ERROR(OpenNode());
   RETURN_IF_ERROR(ClaimMasterPort());
-  if (several_nodes) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
+  if (has_others) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
   RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
@@ -222,15 +239,77 @@ base::Status Agent::OpenCluster(topology::Environment environment) {
   if (placement.has_join_timeout()) {
     cluster.join_deadline = proto::FromProto(placement.join_timeout());
   }
+  if (placement.has_ssh()) RETURN_IF_ERROR(AddProgram(environment, &cluster));
   ASSIGN_OR_RETURN(const proto::PortSpan ports, proto::ParsePortSpan(placement.ports()));
   cluster.door.ports = {ports.first, ports.last};
-  ASSIGN_OR_RETURN(cluster_,
-                   JobCluster::Create(std::move(cluster), MakeStarter(std::move(environment)),
-                                      {clock_, loop_, *node_, driver_, *this}));
+  ASSIGN_OR_RETURN(std::unique_ptr<AgentStarter> starter, MakeStarter(std::move(environment)));
+  ASSIGN_OR_RETURN(cluster_, JobCluster::Create(std::move(cluster), std::move(starter),
+                                                {clock_, loop_, *node_, driver_, *this}));
   return base::OkStatus();
 }
 
-std::unique_ptr<AgentStarter> Agent::MakeStarter(topology::Environment environment) {
+/// Which of the hosts that ssh would reach is this machine; its ranks are ours.
+void Agent::FindOwnNode() {
+  if (!spec().placement().has_ssh()) return;
+  std::vector<std::string> hosts;
+  for (const PlannedNode& node : config_.nodes) {
+    hosts.push_back(node.host);
+    if (node.is_here()) return;
+  }
+  const std::optional<size_t> here = net::FindThisMachine(hosts, kNameServiceTime);
+  if (here) config_.nodes[*here].start = AgentStart::kByLauncher;
+}
+
+/// What the other machines must have: the program, and the folder that it runs in.
+base::Status Agent::AddProgram(const topology::Environment& environment,
+                               JobCluster::Config* cluster) {
+  proto::Program& program = *cluster->job.mutable_spec()->mutable_program();
+  const bool wanted = !program.working_directory().empty();
+  if (wanted) {
+    std::error_code error;
+    const std::filesystem::path folder =
+        std::filesystem::absolute(program.working_directory(), error);
+    if (!error) program.set_working_directory(folder.lexically_normal().string());
+  }
+  proto::Bootstrap& wire = cluster->program;
+  wire.set_working_directory(wanted ? program.working_directory() : cluster->working_directory);
+  wire.set_working_directory_is_wanted(wanted);
+  wire.set_launcher_host(config_.here.host);
+  wire.set_launcher_boot_id(config_.here.boot_id);
+  if (!config_.program_word) return base::OkStatus();
+  const ProgramFile file{config_.arguments[static_cast<size_t>(*config_.program_word)],
+                         *config_.program_word > 0};
+  const bool here = std::any_of(config_.nodes.begin(), config_.nodes.end(),
+                                [](const PlannedNode& node) { return node.is_here(); });
+  const bool stages = spec().placement().ssh().stage();
+  // A PATH of the job's own is for its ranks alone.
+  const topology::Environment variables = VariablesOf(program);
+  if (file.name.find('/') == std::string::npos && variables.contains("PATH") && !stages) {
+    return base::OkStatus();
+  }
+  wire.set_program(file.name);
+  wire.set_program_word(*config_.program_word);
+  if (!here && !stages) return base::OkStatus();
+  ASSIGN_OR_RETURN(program_path_, FindProgram(file, environment, wire.working_directory()));
+  cluster->program_hash = HashProgram(program_path_);
+  return base::OkStatus();
+}
+
+std::unique_ptr<AgentStarter> Agent::MakeSshStarter(topology::Environment environment) {
+  const proto::SshPlacement& ssh = spec().placement().ssh();
+  SshAgents::Config config{.ssh = ssh,
+                           .hosts = {},
+                           .environment = std::move(environment),
+                           .program_path = ssh.stage() ? program_path_ : "",
+                           .say = [this](const std::string& text) { node_->Say(text); }};
+  for (int node = 0; node < ssh.hosts_size(); ++node) {
+    config.hosts[base::NodeIndex(node)] = ssh.hosts(node);
+  }
+  return std::make_unique<SshAgents>(std::move(config), SshAgents::Deps{loop_, node_->processes()});
+}
+
+base::Result<std::unique_ptr<AgentStarter>> Agent::MakeStarter(topology::Environment environment) {
+  if (spec().placement().has_ssh()) return MakeSshStarter(std::move(environment));
   SimulatedAgents::Config config{.job_id = job_id(),
                                  .hosts = {},
                                  .environment = std::move(environment),
@@ -239,14 +318,14 @@ std::unique_ptr<AgentStarter> Agent::MakeStarter(topology::Environment environme
   for (size_t node = 0; node < config_.nodes.size(); ++node) {
     config.hosts[base::NodeIndex(static_cast<int>(node))] = config_.nodes[node].host;
   }
-  return std::make_unique<SimulatedAgents>(std::move(config),
-                                           SimulatedAgents::Deps{loop_, node_->processes()});
+  return std::unique_ptr<AgentStarter>(std::make_unique<SimulatedAgents>(
+      std::move(config), SimulatedAgents::Deps{loop_, node_->processes()}));
 }
 
 void Agent::StartAlone() {
   const PlannedNode& node = config_.nodes.front();
   node_->SetWorld(WorldOf(spec().gang(), {{.host = node.host, .slots = node.slots}},
-                          {.address = node.address, .port = master_port_}),
+                          {.address = "127.0.0.1", .port = master_port_}),
                   base::NodeIndex(0));
   driver_.Start(std::vector<NodeRanks*>(static_cast<size_t>(config_.rank_count), &node_->ranks()));
 }
@@ -256,15 +335,34 @@ void Agent::OnClusterFormed(FormedCluster cluster) {
   // Nodes that come by themselves bring their numbers of ranks with them.
   config_.rank_count = static_cast<int>(cluster.node_of_rank.size());
   record_.SetRankCount(config_.rank_count);
+  runs_no_ranks_ = cluster.self == base::NodeIndex(-1);
+  NoteLostInput(cluster);
   node_->SetWorld(std::move(cluster.world), cluster.self);
   driver_.Start(std::move(cluster.node_of_rank));
+}
+
+/// Says it when somebody has written something for a rank that it will not get.
+void Agent::NoteLostInput(const FormedCluster& cluster) {
+  const proto::StdinReader& reader = spec().logs().stdin_reader();
+  const auto rank = static_cast<size_t>(reader.rank());
+  if (!reader.has_rank() || rank >= cluster.node_of_rank.size()) return;
+  if (cluster.node_of_rank[rank] == &node_->ranks()) return;
+  struct stat input{};
+  const bool given = ::fstat(STDIN_FILENO, &input) == 0 &&
+                     (S_ISFIFO(input.st_mode) || (S_ISREG(input.st_mode) && input.st_size > 0));
+  if (!given) return;
+  node_->Say("note: standard input is not passed on to rank " + std::to_string(rank) +
+             ", which is on " + host_of_rank_[rank] +
+             "; --stdin RANK names one on this machine, --stdin none "
+             "says that none is meant");
 }
 
 void Agent::OnClusterFailed(const base::Status& why) {
   if (finishing_) return;
   const int exit_status = ExitStatusOf(why);
-  const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_,
-                                                         exit_status, why.ToString(), Facts());
+  const std::string text = why.cause() == nullptr ? why.message() : why.ToString();
+  const proto::Verdict verdict =
+      MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_, exit_status, text, Facts());
   record_.SaveVerdict(verdict);
   node_->output().Print(RenderVerdict(verdict));
   Finish(exit_status, verdict);
@@ -400,6 +498,12 @@ void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   round_ = round.round;
   record_.SetRound(round.round);
   node_->Log(round_, RoundStartedEvent(round));
+  if (runs_no_ranks_) {
+    // Nobody else makes it here, and the round's verdict goes there.
+    if (const base::Status made = record_.MakeRoundFolder(round_); !made.ok()) {
+      node_->Say("the job directory is incomplete, the job goes on: " + made.ToString());
+    }
+  }
   if (round.restart_count == 0) return;
   if (const base::Status restored = RestoreControl(); !restored.ok()) {
     node_->Say("verbs can no longer reach this job: " + restored.ToString());

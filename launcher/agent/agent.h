@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_AGENT_AGENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@ struct AgentConfig {
   bool detached = false;         // the `lockstep run` that was typed ends when the ranks run
   bool color_stdout = false;     // color the prefixes of ranks' lines
   bool color_stderr = false;
+  std::optional<int> program_word;  // which of the arguments is the file that the job brings
   std::string jobs_root;
 };
 

@@ -103,7 +103,7 @@ base::Status JobCluster::StartOthers() {
 base::Result<proto::Bootstrap> JobCluster::MakeBootstrap(base::NodeIndex node) {
   ASSIGN_OR_RETURN(const net::NodeCredentials credentials, ca_->Issue(NodeName(node)));
   ASSIGN_OR_RETURN(const std::vector<std::string> coordinators, Coordinators());
-  proto::Bootstrap bootstrap;
+  proto::Bootstrap bootstrap = config_.program;
   bootstrap.set_job_id(config_.job_id);
   bootstrap.set_job_name(config_.job_name);
   for (const std::string& coordinator : coordinators) bootstrap.add_coordinators(coordinator);

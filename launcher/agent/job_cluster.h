@@ -72,6 +72,7 @@ class JobCluster final : public CoordinatorDelegate {
     std::vector<std::string> arguments;  // of every rank
     std::string working_directory;       // of `lockstep run`
     std::string program_hash;            // as elastic::NodeFacts has it
+    proto::Bootstrap program;            // its fields about the program and where it runs
     bool color_stdout = false;
     bool color_stderr = false;
   };

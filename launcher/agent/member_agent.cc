@@ -5,14 +5,17 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
+#include "launcher/agent/program_file.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/cluster/member.h"
 #include "launcher/cluster/output_relay.h"
@@ -42,6 +45,11 @@ constexpr base::Duration kConnectTimeout = 30s;
 constexpr base::Duration kFlushDeadline = 10s;
 constexpr base::Duration kAskTimeout = 5s;
 
+/// Whole, where there is more to it than the message.
+std::string TextOf(const base::Status& why) {
+  return why.cause() == nullptr ? why.message() : why.ToString();
+}
+
 class MemberAgent final : public MemberDelegate, public ControlTarget {
  public:
   MemberAgent(MemberAgentConfig config, base::UniqueFd link, const base::Clock& clock,
@@ -66,6 +74,9 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
     return {config_.jobs_root + "/" + job_id, job_id, config_.here.host, *config_.files};
   }
 
+  base::Status CheckMachine() const;
+  base::Status ChooseFolder();
+  base::Status CheckProgram();
   proto::Hello MakeHello(int master_port) const;
   base::Status Connect();
   base::Status OpenRecord(const proto::Welcome& welcome);
@@ -83,6 +94,8 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   base::UniqueFd link_;
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
   bool over_ = false;
+  std::string folder_;        // where ranks start; "" = as the welcome says
+  std::string program_hash_;  // as elastic::NodeFacts has it
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::optional<net::PortClaim> port_;
@@ -99,7 +112,47 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
 
 // ------------------------------------------------------------------------------------------ joining
 
+/// Two agents of one job on one machine would have the same sockets and files.
+base::Status MemberAgent::CheckMachine() const {
+  if (bootstrap().launcher_host() != config_.here.host ||
+      bootstrap().launcher_boot_id() != config_.here.boot_id) {
+    return base::OkStatus();
+  }
+  return base::FailedPreconditionError(
+      "it is the machine that lockstep run is on, under another name; write " + config_.here.host +
+      " or localhost in the list of hosts");
+}
+
+base::Status MemberAgent::ChooseFolder() {
+  const std::string& wanted = bootstrap().working_directory();
+  std::error_code error;
+  if (wanted.empty() || std::filesystem::is_directory(wanted, error)) {
+    folder_ = wanted;
+    return base::OkStatus();
+  }
+  if (bootstrap().working_directory_is_wanted()) {
+    return base::NotFoundError("the working directory " + wanted +
+                               " is not there; make it, or name another one (--working-dir)");
+  }
+  folder_ = std::filesystem::current_path(error).string();
+  std::fprintf(stderr, "lockstep: the folder %s is not there; ranks start in %s\n", wanted.c_str(),
+               folder_.c_str());
+  return base::OkStatus();
+}
+
+base::Status MemberAgent::CheckProgram() {
+  if (bootstrap().program().empty()) return base::OkStatus();
+  ProgramFile program{bootstrap().program(), bootstrap().program_word() > 0};
+  if (!bootstrap().staged_program().empty()) program.name = bootstrap().staged_program();
+  ASSIGN_OR_RETURN(const std::string path, FindProgram(program, config_.environment, folder_));
+  program_hash_ = HashProgram(path);
+  return base::OkStatus();
+}
+
 base::Status MemberAgent::Open() {
+  RETURN_IF_ERROR(CheckMachine());
+  RETURN_IF_ERROR(ChooseFolder());
+  RETURN_IF_ERROR(CheckProgram());
   ASSIGN_OR_RETURN(port_, net::PortClaim::Create(bootstrap().job_id() + config_.here.host,
                                                  net::ReadKernelPorts()));
   ASSIGN_OR_RETURN(
@@ -126,6 +179,7 @@ proto::Hello MemberAgent::MakeHello(int master_port) const {
   hello.set_slots(bootstrap().slots());
   hello.set_wanted_node(bootstrap().node());
   hello.set_master_port(master_port);
+  hello.set_program_hash(program_hash_);
   return hello;
 }
 
@@ -168,26 +222,32 @@ int MemberAgent::Run() {
 base::Result<NodeRanks*> MemberAgent::OnWelcome(const proto::Welcome& welcome) {
   RETURN_IF_ERROR(OpenRecord(welcome));
   proto::JobSpec spec = welcome.job().spec();
-  if (spec.program().working_directory().empty()) {
+  if (!folder_.empty()) {
+    spec.mutable_program()->set_working_directory(folder_);
+  } else if (spec.program().working_directory().empty()) {
     spec.mutable_program()->set_working_directory(welcome.working_directory());
   }
-  ASSIGN_OR_RETURN(
-      node_,
-      NodeRuntime::Create({.spec = std::move(spec),
-                           .arguments = {welcome.arguments().begin(), welcome.arguments().end()},
-                           .environment = std::move(config_.environment),
-                           .job_id = welcome.job_id(),
-                           .events_path = DirectoryOf(welcome.job_id()).EventsPath(),
-                           .host = config_.here.host,
-                           .boot_id = config_.here.boot_id,
-                           .socket_directory = config_.socket_directory,
-                           .local_rank_count = bootstrap().slots(),
-                           .reads_stdin = false,
-                           .stdout_fd = relay_->stdout_fd(),
-                           .stderr_fd = relay_->stderr_fd(),
-                           .color_stdout = bootstrap().color_stdout(),
-                           .color_stderr = bootstrap().color_stderr()},
-                          {clock_, loop_, *record_, *member_}));
+  std::vector<std::string> arguments(welcome.arguments().begin(), welcome.arguments().end());
+  const auto word = static_cast<size_t>(bootstrap().program_word());
+  if (!bootstrap().staged_program().empty() && word < arguments.size()) {
+    arguments[word] = bootstrap().staged_program();
+  }
+  ASSIGN_OR_RETURN(node_,
+                   NodeRuntime::Create({.spec = std::move(spec),
+                                        .arguments = std::move(arguments),
+                                        .environment = std::move(config_.environment),
+                                        .job_id = welcome.job_id(),
+                                        .events_path = DirectoryOf(welcome.job_id()).EventsPath(),
+                                        .host = config_.here.host,
+                                        .boot_id = config_.here.boot_id,
+                                        .socket_directory = config_.socket_directory,
+                                        .local_rank_count = bootstrap().slots(),
+                                        .reads_stdin = false,
+                                        .stdout_fd = relay_->stdout_fd(),
+                                        .stderr_fd = relay_->stderr_fd(),
+                                        .color_stdout = bootstrap().color_stdout(),
+                                        .color_stderr = bootstrap().color_stderr()},
+                                       {clock_, loop_, *record_, *member_}));
   ASSIGN_OR_RETURN(
       control_, ControlServer::Create(ControlSocketPath(config_.socket_directory, welcome.job_id()),
                                       *this, loop_));
@@ -255,7 +315,7 @@ void MemberAgent::OnMembershipLost(const base::Status& why) {
   over_ = true;
   const int exit_status = static_cast<int>(ExitCode::kAgentLost);
   std::fprintf(stderr, "lockstep: agent on %s: %s\n", config_.here.host.c_str(),
-               why.ToString().c_str());
+               TextOf(why).c_str());
   if (record_ != nullptr) record_->SaveEnd(exit_status);
   End(exit_status);
 }
@@ -308,8 +368,9 @@ int RunMemberAgent(MemberAgentConfig config, base::UniqueFd link) {
   const base::RealClock clock;
   const std::string host = config.here.host;
   const auto fail = [&host](const base::Status& why) {
-    std::fprintf(stderr, "lockstep: agent on %s: %s\n", host.c_str(), why.ToString().c_str());
-    return static_cast<int>(ExitCode::kUnavailable);
+    std::fprintf(stderr, "lockstep: agent on %s: %s\n", host.c_str(), TextOf(why).c_str());
+    return static_cast<int>(why.code() == base::Code::kNotFound ? ExitCode::kNotFound
+                                                                : ExitCode::kUnavailable);
   };
   base::Result<std::unique_ptr<event::EpollLoop>> loop = event::EpollLoop::Create(clock);
   if (!loop.ok()) return fail(loop.status());

@@ -18,8 +18,8 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.gang.totalProcesses", "", kLockstep, kRanks},
     {"--nproc-per-node", "", "N|auto|cpu|gpu", "Ranks on each node, as torchrun counts [1].",
      kField, "spec.gang.processesPerNode", "", kLockstepAndPet, kRanks},
-    {"--nnodes", "", "N[:MAX]", "Nodes [1].", kNodes,
-     "spec.gang.nodes", "", kLockstepAndPet, kRanks},
+    {"--nnodes", "", "N[:MAX]", "Nodes [1].", kNodes, "spec.gang.nodes", "", kLockstepAndPet,
+     kRanks},
     {"--simulate-hosts", "", "", "Nodes are agents on this machine, each with a name of its own.",
      kField, "spec.placement.simulated", "{}", kNone, kRanks},
     {"--role", "", "NAME", "ROLE_NAME of the ranks.", kField, "spec.gang.role", "", kLockstepAndPet,
@@ -28,6 +28,29 @@ constexpr FlagSpec kRunFlags[] = {
      kLockstepAndPet, kRanks},
     {"--master-port", "", "PORT", "MASTER_PORT [a free one, kept for the job].", kField,
      "spec.gang.masterPort", "", kLockstepAndPet, kRanks},
+
+    {"--host", "-host -H", "HOST[:N],..", "Hosts that ssh reaches, with N ranks each; repeatable.",
+     kHosts, "spec.placement.ssh.hosts", "", kNone, kMachines},
+    {"--hostfile", "-hostfile --machinefile -machinefile", "FILE",
+     "One host a line: [USER@]HOST [slots=N].", kCommand, "", "", kNone, kMachines},
+    {"--ssh-user", "", "USER", "Whom to log in as.", kField, "spec.placement.ssh.user", "",
+     kLockstep, kMachines},
+    {"--ssh-port", "", "PORT", "Port of every host's sshd.", kField, "spec.placement.ssh.port", "",
+     kLockstep, kMachines},
+    {"--ssh-identity", "", "FILE", "Private key.", kField, "spec.placement.ssh.identityFile", "",
+     kLockstep, kMachines},
+    {"--ssh-config", "", "FILE", "ssh's configuration [~/.ssh/config].", kField,
+     "spec.placement.ssh.configFile", "", kLockstep, kMachines},
+    {"--stage", "", "", "Copy PROGRAM to the hosts.", kField, "spec.placement.ssh.stage", "", kNone,
+     kMachines},
+    {"--port-range", "", "N-M", "Where the first agent listens for the others [any free port].",
+     kField, "spec.placement.ports", "", kLockstep, kMachines},
+    {"--join-timeout", "", "TIME", "How long the job waits for all nodes [1m].", kSeconds,
+     "spec.placement.joinTimeout", "", kLockstep, kMachines},
+    {"--heartbeat-interval", "", "TIME", "How often an agent says that it lives [250ms].", kSeconds,
+     "spec.placement.heartbeat", "", kLockstep, kMachines},
+    {"--lease", "", "TIME", "How long it counts as alive after that [2s].", kSeconds,
+     "spec.placement.lease", "", kLockstep, kMachines},
 
     {"--module", "-m", "", "PROGRAM is a Python module: python -u -m PROGRAM.", kField,
      "spec.program.kind", "PythonModule", kLockstepAndPet, kProgram},
@@ -162,6 +185,7 @@ constexpr VerbSpec kVerbs[] = {
      "PET_MAX_RESTARTS), --set, flags.\n",
      "  lockstep run -np 4 ./train --lr 0.1\n"
      "  lockstep run --nproc-per-node=4 --max-restarts=3 train.py --epochs 2\n"
+     "  lockstep run --host a:4,b:4 ./train\n"
      "  lockstep run -f job.yaml --set spec.program.args='[\"--lr\",\"0.2\"]'\n"
      "  lockstep run --detach --name mnist -np 4 train.py && lockstep logs mnist --follow\n",
      kRunFlags, 0, SIZE_MAX, true},
@@ -263,6 +287,7 @@ std::string FlagVariable(const FlagSpec& flag, std::string_view prefix) {
 std::string_view SectionName(FlagSection section) {
   switch (section) {
     case kRanks: return "Ranks";
+    case kMachines: return "Several machines";
     case kProgram: return "Program";
     case kSpec: return "Job";
     case kFailures: return "Failures";

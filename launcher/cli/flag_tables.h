@@ -33,6 +33,7 @@ enum class FlagEffect : uint8_t {
   kNodes,     // "2" or "1:4" becomes nodes, minNodes, maxNodes
   kVariable,  // "NAME=value" is added to the ranks' environment
   kSetting,   // "path=value" sets any field
+  kHosts,     // a list of hosts; each one that is given adds to it
   kNodeRank,  // accepted when it is 0
   kNothing,   // accepted for the sake of torchrun's and mpirun's users; FlagSpec::note says why it
               // has no effect
@@ -42,7 +43,15 @@ enum class FlagEffect : uint8_t {
 /// PET_MAX_RESTARTS.
 enum class FlagEnvironment : uint8_t { kNone, kLockstep, kLockstepAndPet };
 
-enum class FlagSection : uint8_t { kRanks, kProgram, kSpec, kFailures, kOutput, kCompatibility };
+enum class FlagSection : uint8_t {
+  kRanks,
+  kMachines,
+  kProgram,
+  kSpec,
+  kFailures,
+  kOutput,
+  kCompatibility
+};
 
 struct FlagSpec {
   std::string_view name;     // "--max-restarts"; '_' stands for '-' wherever somebody types it

@@ -14,6 +14,7 @@ JobPlan PlanJob(proto::TrainingJob job, topology::Environment environment,
   plan.name_is_users = job.metadata().has_name();
   plan.name = plan.name_is_users ? job.metadata().name() : DefaultJobName(job.spec().program());
   plan.arguments = ProgramArguments(job.spec().program(), environment);
+  plan.program_word = ProgramWord(job.spec().program());
   plan.nodes = PlanNodes(job.spec(), here);
   plan.environment = EnvironmentForRanks(std::move(environment));
   plan.job = std::move(job);

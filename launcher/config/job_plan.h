@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_CONFIG_JOB_PLAN_H_
 #define LOCKSTEP_LAUNCHER_CONFIG_JOB_PLAN_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct JobPlan {
   std::string name;
   bool name_is_users = false;          // not made from the program's
   std::vector<std::string> arguments;  // of every rank
+  std::optional<int> program_word;     // of them: the file that the job brings (ProgramWord)
   std::vector<PlannedNode> nodes;      // in rank order; at least one
   topology::Environment environment;   // which ranks inherit
 

@@ -47,6 +47,15 @@ std::vector<std::string> ProgramArguments(const proto::Program& program,
   return arguments;
 }
 
+std::optional<int> ProgramWord(const proto::Program& program) {
+  switch (KindOf(program)) {
+    case proto::PROGRAM_KIND_PYTHON_SCRIPT: return 2;  // after python -u
+    case proto::PROGRAM_KIND_PYTHON_PATH: return 4;    // after python -u -c TEXT
+    case proto::PROGRAM_KIND_PYTHON_MODULE: return std::nullopt;
+    default: return 0;
+  }
+}
+
 std::string DefaultJobName(const proto::Program& program) {
   std::string_view base;
   if (!program.command().empty()) base = program.command(0);

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_CONFIG_PROGRAM_ARGUMENTS_H_
 #define LOCKSTEP_LAUNCHER_CONFIG_PROGRAM_ARGUMENTS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ namespace lockstep::launcher {
 /// find on PATH.
 std::vector<std::string> ProgramArguments(const proto::Program& program,
                                           const topology::Environment& environment);
+
+/// Which of ProgramArguments() is the file that the job brings: the program, or what Python reads; none
+/// of a Python module, which Python finds itself.
+std::optional<int> ProgramWord(const proto::Program& program);
 
 /// A job name made from the program's: "train" of ["/home/me/train.py"]; "job" when nothing of it
 /// can be used.

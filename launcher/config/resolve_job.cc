@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "launcher/config/ssh_hosts.h"
 #include "launcher/config/torchrun_line.h"
 #include "runtime/proto/job_checks.h"
 #include "runtime/proto/job_yaml.h"
@@ -25,6 +26,7 @@ constexpr std::string_view kLockstepPrefix = "LOCKSTEP_";
 constexpr char kStdin[] = "spec.logs.stdin";
 constexpr char kPerNode[] = "spec.gang.processesPerNode";
 constexpr char kTotal[] = "spec.gang.totalProcesses";
+constexpr char kHosts[] = "spec.placement.ssh.hosts";
 
 // torchrun reads its switches from the environment as numbers.
 std::string SwitchText(const FlagSpec& flag, const std::string& text) {
@@ -183,12 +185,45 @@ class Resolver {
       SetProgram(words, "command line");
       UnwrapTorchrunLine("command line");
     }
+    ApplyHosts();
     for (const GivenFlag& given : inputs_.command.flags) {
       if (given.flag->effect == FlagEffect::kCommand || given.flag->effect == FlagEffect::kSetting)
         continue;
       CheckContradiction(given);
       ApplyFlag(*given.flag, given.value, "flag " + given.spelling);
     }
+  }
+
+  // --host, which may be given several times, or --hostfile.
+  void ApplyHosts() {
+    std::string list;
+    for (const GivenFlag& given : inputs_.command.flags) {
+      if (given.flag->effect != FlagEffect::kHosts) continue;
+      list += (list.empty() ? "" : ",") + given.value;
+      hosts_source_ = "flag " + given.spelling;
+    }
+    if (inputs_.host_file) {
+      if (!hosts_source_.empty()) {
+        AddProblem("", "", "contradicts " + hosts_source_.substr(5) + "; give one of the two",
+                   "flag --hostfile");
+      }
+      hosts_source_ = inputs_.host_file->name;
+    }
+    if (hosts_source_.empty()) return;
+    const bool is_file = inputs_.host_file.has_value();
+    Take(ReadSshHosts(is_file ? inputs_.host_file->text : list, is_file,
+                      job().mutable_spec()->mutable_placement()),
+         hosts_source_);
+    resolved_.sources[kHosts] = hosts_source_;
+  }
+
+  void Take(SshHostsReading reading, const std::string& source) {
+    for (Problem& problem : reading.problems) {
+      if (problem.source.empty())
+        problem.source = source.empty() ? SourceOf(resolved_.sources, problem.path) : source;
+      problems_.push_back(std::move(problem));
+    }
+    for (std::string& note : reading.notes) AddNote(std::move(note));
   }
 
   // Another program than the file's is started in its own way.
@@ -252,6 +287,7 @@ class Resolver {
   void ApplyFlag(const FlagSpec& flag, const std::string& text, const std::string& source) {
     switch (flag.effect) {
       case FlagEffect::kCommand:
+      case FlagEffect::kHosts:
       case FlagEffect::kSetting: return;
       case FlagEffect::kField: return ApplyField(flag, text, source);
       case FlagEffect::kSeconds: return Set(flag.field, WithSeconds(text), source);
@@ -297,7 +333,7 @@ class Resolver {
     const size_t equals = text.find('=');
     const std::string name = text.substr(0, equals);
     if (equals == std::string::npos) {
-      if (inputs_.environment.contains(name)) return;  // mpirun's -x NAME: ranks inherit it anyway
+      if (inputs_.environment.contains(name)) return AddInherited(name, source);
       return AddProblem("spec.program.env", ShortValue(name),
                         "is not set here; write " + name + "=VALUE", source);
     }
@@ -309,6 +345,11 @@ class Resolver {
     target.set_value(text.substr(equals + 1));
     std::string& sources = resolved_.sources["spec.program.env"];
     if (!sources.ends_with(source)) sources += (sources.empty() ? "" : ", ") + source;
+  }
+
+  // mpirun's -x NAME. Ranks of this machine inherit it anyway, those of others do not.
+  void AddInherited(const std::string& name, const std::string& source) {
+    inherited_.push_back({name, source});
   }
 
   // torchrun's notation: "3", or "0:3,12:1" for ranks of a node.
@@ -364,6 +405,7 @@ class Resolver {
         job().spec().has_resources() && job().spec().resources().ByteSizeLong() > 0;
     if (has_resources)
       AddNote("spec.resources is for clusters; nothing is reserved or limited on this machine");
+    CompleteHosts();
     CompleteCounts();
     for (Problem problem : Validate(job())) {
       // What could not be read was reported where it stands.
@@ -374,11 +416,30 @@ class Resolver {
     }
   }
 
+  void CompleteHosts() {
+    if (!job().spec().placement().has_ssh()) {
+      if (!hosts_source_.empty())
+        AddProblem("", "", "contradicts another placement of the nodes; give one of the two",
+                   hosts_source_);
+      return;
+    }
+    for (const auto& [name, source] : inherited_)
+      ApplyRankVariable(name + "=" + inputs_.environment.at(name), source);
+    const bool total = job().spec().gang().has_total_processes();
+    Take(CompleteSshHosts(job().mutable_spec()), "");
+    const std::string source = SourceOf(resolved_.sources, kHosts);
+    for (const char* path : {"spec.gang.nodes", "spec.gang.minNodes", "spec.gang.maxNodes"})
+      resolved_.sources.try_emplace(path, "from " + source);
+    if (!total) resolved_.sources[kTotal] = "from " + source;
+    resolved_.sources.try_emplace(kPerNode, "from " + source);
+  }
+
   // Says of a count that was derived what it was derived from.
   void CompleteCounts() {
     const bool per_node = job().spec().gang().has_processes_per_node();
     const bool total = job().spec().gang().has_total_processes();
     ApplyDefaults(&job());
+    if (job().spec().placement().has_ssh()) return;
     if (total && !per_node) resolved_.sources[kPerNode] = "from totalProcesses";
     if (per_node && !total) resolved_.sources[kTotal] = "from processesPerNode";
   }
@@ -427,6 +488,8 @@ class Resolver {
   const JobInputs& inputs_;
   ResolvedJob resolved_;
   std::vector<Problem> problems_;
+  std::string hosts_source_;                                    // of --host or --hostfile
+  std::vector<std::pair<std::string, std::string>> inherited_;  // of -x NAME: name and source
 };
 
 }  // namespace

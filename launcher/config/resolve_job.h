@@ -29,6 +29,7 @@ struct JobInputs {
   std::optional<JobFile> file;            // of --file
   topology::Environment environment;      // of `lockstep run`
   std::function<MachineFacts()> machine;  // asked once, and only when a count depends on it
+  std::optional<JobFile> host_file = {};  // of --hostfile
 };
 
 struct ResolvedJob {

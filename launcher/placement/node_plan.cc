@@ -6,12 +6,28 @@ namespace lockstep::launcher {
 std::string_view AgentStartText(AgentStart start) {
   switch (start) {
     case AgentStart::kByLauncher: return "lockstep run, here";
+    case AgentStart::kBySsh: return "lockstep agent, by ssh";
     case AgentStart::kAsSimulation: return "lockstep agent, here: a simulated host";
   }
   return "";
 }
 
+namespace {
+
+std::vector<PlannedNode> PlanSshNodes(const proto::SshPlacement& ssh, const std::string& here) {
+  std::vector<PlannedNode> nodes;
+  for (const proto::SshHost& host : ssh.hosts()) {
+    nodes.push_back({.host = host.host(),
+                     .slots = host.slots(),
+                     .start = host.host() == here ? AgentStart::kByLauncher : AgentStart::kBySsh});
+  }
+  return nodes;
+}
+
+}  // namespace
+
 std::vector<PlannedNode> PlanNodes(const proto::JobSpec& spec, const std::string& here) {
+  if (spec.placement().has_ssh()) return PlanSshNodes(spec.placement().ssh(), here);
   const int count = spec.gang().max_nodes();
   const int total = spec.gang().total_processes();
   std::vector<PlannedNode> nodes;

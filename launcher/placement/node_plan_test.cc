@@ -28,8 +28,23 @@ TEST(PlanNodesTest, TheFirstNodesHaveWhatCannotBeSharedOut) {
                           PlannedNode{"laptop-n2", "127.0.0.1", 2, AgentStart::kAsSimulation}));
 }
 
+TEST(PlanNodesTest, HostsOfAListAreReachedBySshButForThisOne) {
+  proto::JobSpec spec = SpecOf(3, 7);
+  for (const char* name : {"a", "laptop", "b"}) {
+    proto::SshHost& host = *spec.mutable_placement()->mutable_ssh()->add_hosts();
+    host.set_host(name);
+    host.set_slots(*name == 'a' ? 4 : 2);
+  }
+
+  EXPECT_THAT(PlanNodes(spec, "laptop"),
+              ElementsAre(PlannedNode{"a", "", 4, AgentStart::kBySsh},
+                          PlannedNode{"laptop", "", 2, AgentStart::kByLauncher},
+                          PlannedNode{"b", "", 2, AgentStart::kBySsh}));
+}
+
 TEST(PlanNodesTest, EveryAgentsStartHasAText) {
   EXPECT_EQ(AgentStartText(AgentStart::kByLauncher), "lockstep run, here");
+  EXPECT_EQ(AgentStartText(AgentStart::kBySsh), "lockstep agent, by ssh");
   EXPECT_EQ(AgentStartText(AgentStart::kAsSimulation), "lockstep agent, here: a simulated host");
 }
 

@@ -79,8 +79,9 @@ class Renderer {
     for (const PlannedNode& node : plan.nodes) {
       nodes.push_back({.host = node.host, .slots = node.slots});
     }
+    const std::string& address = plan.nodes.front().address;
     world_ = WorldOf(spec().gang(), std::move(nodes),
-                     {.address = plan.nodes.front().address, .port = 0});
+                     {.address = address.empty() ? std::string(kChosenAtStart) : address, .port = 0});
     places_ = topology::PlaceRanks(world_);
     const std::string logs =
         LogFolderOf(spec().logs(), CurrentFolder(), std::string(kChosenAtStart));

@@ -167,7 +167,8 @@ class Validator {
     }
   }
 
-  void CheckCounts(const Gang& gang) {
+  void CheckCounts(const JobSpec& spec) {
+    const Gang& gang = spec.gang();
     if (gang.nodes() < 1 || gang.nodes() > kMaxNodes) return;
     if (gang.min_nodes() > gang.nodes() || gang.max_nodes() < gang.nodes()) {
       Add("spec.gang.nodes", std::to_string(gang.nodes()),
@@ -175,6 +176,8 @@ class Validator {
               std::to_string(gang.max_nodes()) + ")");
     }
     if (!gang.has_total_processes() || gang.total_processes() < 1) return;
+    // Then each host says how many ranks it has.
+    if (spec.placement().has_ssh()) return CheckHosts(gang, spec.placement().ssh());
     const std::string path = "spec.gang.totalProcesses";
     const int total = gang.total_processes();
     const ProcessesPerNode& per_node = gang.processes_per_node();
@@ -199,6 +202,22 @@ class Validator {
       Add(path, std::to_string(total),
           "is more than " + std::to_string(kMaxProcessesPerNode) + " a node on " +
               std::to_string(gang.nodes()) + (gang.nodes() == 1 ? " node" : " nodes"));
+    }
+  }
+
+  void CheckHosts(const Gang& gang, const SshPlacement& ssh) {
+    int64_t slots = 0;
+    for (int i = 0; i < ssh.hosts_size(); ++i) {
+      slots += ssh.hosts(i).slots();
+      if (ssh.hosts(i).has_host()) continue;
+      Add("spec.placement.ssh.hosts[" + std::to_string(i) + "].host", "", "is missing");
+    }
+    if (ssh.hosts_size() != gang.nodes()) {
+      Add("spec.placement.ssh.hosts", std::to_string(ssh.hosts_size()),
+          "must be as many as nodes, " + std::to_string(gang.nodes()));
+    } else if (slots != gang.total_processes()) {
+      Add("spec.gang.totalProcesses", std::to_string(gang.total_processes()),
+          "must be the sum of the hosts' slots, " + std::to_string(slots));
     }
   }
 
@@ -355,7 +374,7 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   Validator validator;
   validator.CheckMessage(job, "");
   validator.CheckProgram(job.spec().program());
-  validator.CheckCounts(job.spec().gang());
+  validator.CheckCounts(job.spec());
   validator.CheckStdin(job.spec());
   validator.CheckBackoff(job.spec().restart().backoff());
   validator.CheckPlacement(job.spec().placement());
