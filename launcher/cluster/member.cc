@@ -107,6 +107,11 @@ void Member::OnMessage(std::string_view payload) {
 
 void Member::OnWelcome(const proto::Welcome& welcome) {
   welcome_timer_.reset();
+  const int wanted = config_.hello.wanted_node();
+  if (welcome.node() < 0 || (wanted >= 0 && welcome.node() != wanted)) {
+    return Fail(Nonsense("takes node " + std::to_string(wanted) + " for node " +
+                         std::to_string(welcome.node())));
+  }
   base::Result<NodeRanks*> ranks = deps_.delegate.OnWelcome(welcome);
   if (!ranks.ok()) return Fail(ranks.status());
   ranks_ = *ranks;
@@ -168,7 +173,9 @@ void Member::OnCommand(const proto::RankCommand& command) {
       return;
     case proto::RankCommand::kRequestStop:
       return ranks_->RequestStop(Bounded(command.request_stop()));
-    case proto::RankCommand::kEndRound: living_.clear(); return ranks_->EndRound();
+    case proto::RankCommand::kEndRound:
+      if (!living_.empty()) return Fail(Nonsense("ended a round whose ranks live"));
+      return ranks_->EndRound();
     case proto::RankCommand::kStart:
     case proto::RankCommand::KIND_NOT_SET: return;
   }

@@ -71,9 +71,14 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   void OnStopRequested(base::Duration) override {}
   void OnRoundGone() override {}
 
-  void Welcome() {
+  static proto::Hello HelloOf(int node) {
+    proto::Hello hello;
+    hello.set_wanted_node(node);
+    return hello;
+  }
+  void Welcome(int node = 1) {
     proto::ToAgent message;
-    message.mutable_welcome()->set_node(1);
+    message.mutable_welcome()->set_node(node);
     message.mutable_welcome()->set_heartbeat_ns(250'000'000);
     message.mutable_welcome()->set_lease_ns(2'000'000'000);
     far_->Say(message);
@@ -109,7 +114,7 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   process::SimProcesses processes_{loop_, 1};
   const std::shared_ptr<FakeConnection::Far> far_ = std::make_shared<FakeConnection::Far>(loop_);
   std::unique_ptr<RankProcesses> ranks_;
-  Member member_{{.kill_deadline = 2s}, {loop_, *this}};
+  Member member_{{.hello = HelloOf(1), .kill_deadline = 2s}, {loop_, *this}};
   std::vector<std::string> started_;
   std::vector<int> signals_;
   int worlds_ = 0;
@@ -135,6 +140,14 @@ TEST_F(MemberTest, OrdersForRanksOfOthersEndTheMembership) {
   EXPECT_THAT(started_, IsEmpty());
   ASSERT_TRUE(lost_.has_value());
   EXPECT_THAT(*lost_, StatusIs(Code::kDataLoss, HasSubstr("rank 4, which is not ours")));
+}
+
+TEST_F(MemberTest, AnotherNodesPlaceIsNotOurs) {
+  Welcome(2);
+  loop_.RunFor(1ms);
+
+  EXPECT_EQ(ranks_, nullptr);
+  EXPECT_TRUE(lost_.has_value());
 }
 
 TEST_F(MemberTest, NoRankIsOursBeforeTheWorld) {
@@ -194,6 +207,19 @@ TEST_F(MemberTest, ARoundDoesNotBeginBesideTheLast) {
   loop_.RunFor(1s);
 
   EXPECT_THAT(started_, ElementsAre("2#0", "3#0"));
+  EXPECT_TRUE(lost_.has_value());
+  EXPECT_EQ(processes_.AliveCount(), 0);
+}
+
+TEST_F(MemberTest, ARoundWhoseRanksLiveDoesNotEnd) {
+  Welcome();
+  SendWorld();
+  StartRanks(0, {2, 3});
+  proto::ToAgent message = Order(0, {});
+  message.mutable_command()->set_end_round(true);
+  far_->Say(message);
+  loop_.RunFor(1s);
+
   EXPECT_TRUE(lost_.has_value());
   EXPECT_EQ(processes_.AliveCount(), 0);
 }
