@@ -175,6 +175,7 @@ void Member::OnCommand(const proto::RankCommand& command) {
       return ranks_->RequestStop(Bounded(command.request_stop()));
     case proto::RankCommand::kEndRound:
       if (!living_.empty()) return Fail(Nonsense("ended a round whose ranks live"));
+      in_round_ = false;
       return ranks_->EndRound();
     case proto::RankCommand::kStart:
     case proto::RankCommand::KIND_NOT_SET: return;
@@ -186,7 +187,7 @@ void Member::OnStart(const proto::RankCommand& command, const NodeRanks::Process
   if (!lease_.HeldAt(deps_.loop.Now())) return;
   const base::Round round(command.round());
   if (round_ && round <= *round_) return;  // said again, or long ago
-  if (!living_.empty()) return Fail(Nonsense("began a round before the end of the last"));
+  if (in_round_) return Fail(Nonsense("began a round before the end of the last"));
   std::set<Key> starting;
   for (const elastic::RankProcess& process : processes) {
     if (!starting.emplace(process.rank, process.incarnation).second)
@@ -194,6 +195,7 @@ void Member::OnStart(const proto::RankCommand& command, const NodeRanks::Process
   }
   SendNews();
   round_ = round;
+  in_round_ = true;
   living_ = std::move(starting);
   ranks_->Spawn(round, command.start().restart_count(), processes);
 }

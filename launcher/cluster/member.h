@@ -132,6 +132,7 @@ class Member final : public NodeNews {
   int first_rank_ = 0;          // of this node's, once the world has come
   int rank_count_ = 0;
   std::optional<base::Round> round_;  // the last that began here
+  bool in_round_ = false;             // and has not ended
   std::set<Key> living_;              // ordered here, and not gone
   elastic::LeaseState lease_;
   event::Registration lease_timer_;
