@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "launcher/agent/agent.h"
+#include "launcher/agent/job_record.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front.h"
@@ -25,23 +27,11 @@
 namespace lockstep::launcher {
 namespace {
 
-constexpr size_t kCommandBytes = 1000;  // of JobState.command, for lists
-
 uint64_t RandomSeed() {
   uint64_t seed = 0;
   // Early in the boot of a machine the kernel may have none yet; an id is still made, and checked.
   (void)!::getrandom(&seed, sizeof seed, GRND_NONBLOCK);
   return seed;
-}
-
-std::string CommandText(const std::vector<std::string>& arguments) {
-  std::string text;
-  for (const std::string& word : arguments) {
-    if (!text.empty()) text += ' ';
-    text += word;
-    if (text.size() > kCommandBytes) break;
-  }
-  return text.substr(0, kCommandBytes);
 }
 
 /// Makes the spec's log folder when it is missing.
@@ -67,6 +57,7 @@ proto::JobState FirstState(const VerbContext& context, const RunJobOptions& opti
   proto::JobState state;
   state.set_phase(proto::JOB_PHASE_STARTING);
   state.set_rank_count(options.plan.rank_count());
+  state.set_node_count(static_cast<int>(std::max<size_t>(options.plan.nodes.size(), 1)));
   state.set_command(CommandText(options.plan.arguments));
   *state.mutable_started() = ToTimestamp(context.clock.WallNow());
   if (auto self = IdentifyProcess(context.here, ::getpid()); self.ok()) {

@@ -113,11 +113,8 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   void OnClusterFailed(const base::Status& why) override;
   void OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& ranks,
                   const base::Status& why) override;
-  proto::ControlReply AnswerNow(const proto::ControlRequest& request) override;
-
-  void Answer(const proto::ControlRequest& request, Reply reply) override {
-    reply(AnswerNow(request));
-  }
+  /// Of verbs here and, by the agents there, on other nodes.
+  void Answer(const proto::ControlRequest& request, OnAnswer answer) override;
 
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
@@ -144,6 +141,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 
   void Finish(int exit_status, const std::optional<proto::Verdict>& verdict);
   void FlushAndQuit();
+  void ReadOutput(const proto::ControlRequest& request, OnAnswer answer);
   proto::StatusReply GetStatus() const;
   proto::StopReply StopByVerb(const proto::StopRequest& request);
 
@@ -227,6 +225,7 @@ base::Status Agent::OpenCluster(topology::Environment environment) {
   JobCluster::Config cluster{
       .job_id = job_id(),
       .job_name = config_.state.name(),
+      .jobs_root = config_.jobs_root,
       .here = config_.here,
       .nodes = config_.nodes,
       .door = {.listen_host = placement.has_simulated() ? "127.0.0.1" : ""},
@@ -234,6 +233,7 @@ base::Status Agent::OpenCluster(topology::Environment environment) {
       .job = config_.job,
       .arguments = config_.arguments,
       .working_directory = std::filesystem::current_path(error).string(),
+      .log_directory = config_.log_directory,
       .color_stdout = config_.color_stdout,
       .color_stderr = config_.color_stderr};
   if (placement.has_join_timeout()) {
@@ -334,7 +334,7 @@ void Agent::OnClusterFormed(FormedCluster cluster) {
   host_of_rank_ = std::move(cluster.host_of_rank);
   // Nodes that come by themselves bring their numbers of ranks with them.
   config_.rank_count = static_cast<int>(cluster.node_of_rank.size());
-  record_.SetRankCount(config_.rank_count);
+  record_.SetNodes(std::move(cluster.nodes), cluster.self);
   runs_no_ranks_ = cluster.self == base::NodeIndex(-1);
   NoteLostInput(cluster);
   node_->SetWorld(std::move(cluster.world), cluster.self);
@@ -582,6 +582,8 @@ void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict
   proto::JobOver over;
   over.set_exit_code(exit_status);
   if (verdict) *over.mutable_verdict() = *verdict;
+  // Those who read the files of this node from others wait for that; their agents, for them.
+  node_->output().FlushFiles([this] { node_->output_service().SetComplete(); });
   cluster_->Finish(over, [this] { FlushAndQuit(); });
 }
 
@@ -594,18 +596,30 @@ void Agent::FlushAndQuit() {
 
 // -------------------------------------------------------------------------------------- for verbs
 
-proto::ControlReply Agent::AnswerNow(const proto::ControlRequest& request) {
+void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
   proto::ControlReply reply;
   switch (request.kind_case()) {
     case proto::ControlRequest::kStatus: *reply.mutable_status() = GetStatus(); break;
     case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
+    case proto::ControlRequest::kReadOutput: return ReadOutput(request, std::move(answer));
     case proto::ControlRequest::KIND_NOT_SET:
-      *reply.mutable_error() = proto::ToProto(
-          base::InvalidArgumentError("a control request that this agent does not know; use the "
-                                     "lockstep that started the job"));
+      reply = Refusal(base::InvalidArgumentError(
+          "a control request that this agent does not know; use the lockstep that started the "
+          "job"));
       break;
   }
-  return reply;
+  answer(reply);
+}
+
+void Agent::ReadOutput(const proto::ControlRequest& request, OnAnswer answer) {
+  OutputService& service = node_->output_service();
+  if (service.IsHere(request.read_output())) {
+    return service.Answer(request.read_output(), std::move(answer));
+  }
+  if (cluster_ == nullptr) {
+    return answer(Refusal(base::NotFoundError("job " + job_id() + " has one node")));
+  }
+  cluster_->Ask(base::NodeIndex(request.read_output().node()), request, std::move(answer));
 }
 
 proto::StatusReply Agent::GetStatus() const {
@@ -613,6 +627,7 @@ proto::StatusReply Agent::GetStatus() const {
   status.set_job_id(job_id());
   status.set_host(config_.here.host);
   status.set_job_age_ns((loop_.Now() - started_at_).count());
+  if (cluster_ != nullptr) cluster_->Describe(status);
   return status;
 }
 

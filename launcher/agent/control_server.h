@@ -28,7 +28,7 @@ class ControlTarget {
   virtual void Answer(const proto::ControlRequest& request, Reply reply) = 0;
 };
 
-/// Answers the verbs (ps, status, stop) of the job's user on a unix socket: one ControlReply for
+/// Answers the verbs (status, logs, stop) of the job's user on a unix socket: one ControlReply for
 /// each ControlRequest. Owned by the agent; confined to the loop's thread.
 class ControlServer {
  public:

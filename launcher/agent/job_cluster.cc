@@ -14,6 +14,7 @@
 namespace lockstep::launcher {
 namespace {
 
+constexpr base::Duration kNodeAnswerTime = std::chrono::seconds(3);
 constexpr uint64_t kOutputCredit = uint64_t{1} << 20;  // of each node, on its way to the console
 
 }  // namespace
@@ -158,6 +159,11 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
     proto::WorldNode& wire = *message.add_nodes();
     wire.set_host(node.facts.host);
     wire.set_slots(node.facts.slots);
+    wire.set_log_folder(LogFolderOf(node));
+    proto::JobNodeFacts& facts = nodes_.emplace_back();
+    facts.set_host(wire.host());
+    facts.set_slots(wire.slots());
+    facts.set_log_folder(wire.log_folder());
     cluster.node_of_rank.insert(cluster.node_of_rank.end(), static_cast<size_t>(node.facts.slots),
                                 node.ranks);
     cluster.host_of_rank.insert(cluster.host_of_rank.end(), static_cast<size_t>(node.facts.slots),
@@ -178,7 +184,13 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
     }
   }
   cluster.world = world_;
+  cluster.nodes = nodes_;
   deps_.delegate.OnClusterFormed(std::move(cluster));
+}
+
+std::string JobCluster::LogFolderOf(const JobNode& node) const {
+  if (!config_.log_directory.empty()) return config_.log_directory;
+  return (node.jobs_root.empty() ? config_.jobs_root : node.jobs_root) + "/" + config_.job_id;
 }
 
 void JobCluster::OnFormationFailed(const base::Status& why) { Fail(why); }
@@ -206,6 +218,30 @@ void JobCluster::OnOutput(base::NodeIndex node, const proto::Output& output) {
   if (output.dropped_lines() > 0) {
     deps_.node.Say(std::to_string(output.dropped_lines()) + " lines of node " + node.ToString() +
                    " are not shown, since the console is too slow; that node's files have them");
+  }
+}
+
+void JobCluster::Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer) {
+  coordinator_->Ask(node, request, kNodeAnswerTime,
+                    [answer = std::move(answer)](const base::Result<proto::ControlReply>& reply) {
+                      answer(reply.ok() ? *reply : Refusal(reply.status()));
+                    });
+}
+
+void JobCluster::Describe(proto::StatusReply& status) const {
+  for (proto::NodeStatus& node : coordinator_->DescribeNodes()) {
+    const auto index = static_cast<size_t>(node.node());
+    if (index < nodes_.size()) node.set_log_folder(nodes_[index].log_folder());
+    // Before it has joined: as it was named.
+    if (node.host().empty()) node.set_host(config_.nodes[index].host);
+    *status.add_nodes() = std::move(node);
+  }
+  const std::vector<topology::RankPlace> places = topology::PlaceRanks(world_);
+  for (proto::RankStatus& rank : *status.mutable_ranks()) {
+    const auto index = static_cast<size_t>(rank.rank());
+    if (index >= places.size()) continue;
+    rank.set_node(places[index].node.value());
+    rank.set_host(nodes_[static_cast<size_t>(places[index].node.value())].host());
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "launcher/agent/node_runtime.h"
 #include "launcher/cluster/coordinator.h"
+#include "launcher/cluster/questions.h"
 #include "launcher/jobs/process_identity.h"
 #include "launcher/placement/agent_starter.h"
 #include "launcher/placement/node_plan.h"
@@ -21,6 +22,8 @@
 #include "runtime/net/tcp_network.h"
 #include "runtime/net/transport.h"
 #include "runtime/proto/agent.pb.h"
+#include "runtime/proto/control.pb.h"
+#include "runtime/proto/job_state.pb.h"
 #include "runtime/topology/world.h"
 
 namespace lockstep::launcher {
@@ -31,6 +34,7 @@ struct FormedCluster {
   base::NodeIndex self{-1};               // this agent's own place; -1 = it runs no ranks
   std::vector<NodeRanks*> node_of_rank;   // indexed by rank
   std::vector<std::string> host_of_rank;  // likewise
+  std::vector<proto::JobNodeFacts> nodes;
 };
 
 /// Whom a job's cluster tells. All calls come on the loop's thread.
@@ -41,7 +45,8 @@ class ClusterDelegate {
   virtual void OnClusterFailed(const base::Status& why) = 0;
   virtual void OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& ranks,
                           const base::Status& why) = 0;
-  virtual proto::ControlReply AnswerNow(const proto::ControlRequest& request) = 0;
+  /// What a verb has asked another node's agent. Calls `answer` once.
+  virtual void Answer(const proto::ControlRequest& request, OnAnswer answer) = 0;
 };
 
 /// How agents prove to the coordinator that they belong to the job, and how it is reached.
@@ -63,6 +68,7 @@ class JobCluster final : public CoordinatorDelegate {
   struct Config {
     std::string job_id;
     std::string job_name;
+    std::string jobs_root;  // the folder of job directories here
     HostIdentity here;
     std::vector<PlannedNode> nodes;  // in rank order
     ClusterDoor door;
@@ -71,6 +77,7 @@ class JobCluster final : public CoordinatorDelegate {
     proto::TrainingJob job;              // complete and valid
     std::vector<std::string> arguments;  // of every rank
     std::string working_directory;       // of `lockstep run`
+    std::string log_directory;           // of the ranks' files on all nodes; "" = by jobs_root
     std::string program_hash;            // as elastic::NodeFacts has it
     proto::Bootstrap program;            // its fields about the program and where it runs
     bool color_stdout = false;
@@ -98,13 +105,18 @@ class JobCluster final : public CoordinatorDelegate {
   /// The job is over: tells the agents, waits for them (bounded), and calls `done`.
   void Finish(const proto::JobOver& over, std::function<void()> done);
 
+  /// Passes a verb's request on to the agent of another node; its answer or why there is none.
+  void Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer);
+  /// The nodes of `status`, and where each of its ranks is.
+  void Describe(proto::StatusReply& status) const;
+
   proto::Welcome MakeWelcome() const override;
   void OnFormed(const std::vector<JobNode>& nodes) override;
   void OnFormationFailed(const base::Status& why) override;
   void OnNodeLost(base::NodeIndex node, const base::Status& why) override;
   void OnOutput(base::NodeIndex node, const proto::Output& output) override;
-  proto::ControlReply Answer(const proto::ControlRequest& request) override {
-    return deps_.delegate.AnswerNow(request);
+  void Answer(const proto::ControlRequest& request, OnAnswer answer) override {
+    deps_.delegate.Answer(request, std::move(answer));
   }
 
  private:
@@ -116,10 +128,12 @@ class JobCluster final : public CoordinatorDelegate {
   base::Result<proto::Bootstrap> MakeBootstrap(base::NodeIndex node);
   void JoinHere(int master_port);
   void Fail(const base::Status& why);
+  std::string LogFolderOf(const JobNode& node) const;
 
   Config config_;  // constant once the transport has its key
   const Deps deps_;
   topology::WorldSpec world_;
+  std::vector<proto::JobNodeFacts> nodes_;  // once formed
   bool failed_ = false;
   bool finishing_ = false;
 

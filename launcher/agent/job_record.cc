@@ -14,6 +14,7 @@
 namespace lockstep::launcher {
 namespace {
 
+constexpr size_t kCommandBytes = 1000;
 constexpr base::Duration kSaveDelay = std::chrono::milliseconds(20);
 
 void SetTimestamp(base::WallTime time, google::protobuf::Timestamp& to) {
@@ -25,9 +26,22 @@ void SetTimestamp(base::WallTime time, google::protobuf::Timestamp& to) {
 
 }  // namespace
 
+std::string CommandText(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty()) text += ' ';
+    text += word;
+    if (text.size() > kCommandBytes) break;
+  }
+  return text.substr(0, kCommandBytes);
+}
+
 JobRecord::JobRecord(Config config, event::Loop& loop, OnTrouble on_trouble)
     : config_(std::move(config)), loop_(loop), on_trouble_(std::move(on_trouble)) {
   config_.state.set_socket_path(config_.socket_path);
+  if (!config_.state.has_started()) {
+    SetTimestamp(loop_.clock().WallNow(), *config_.state.mutable_started());
+  }
 }
 
 base::Status JobRecord::MakeRoundFolder(base::Round round) {
@@ -43,6 +57,19 @@ base::Status JobRecord::MakeRoundFolder(base::Round round) {
 std::string JobRecord::RoundFolder(base::Round round) const {
   if (config_.log_directory.empty()) return config_.directory.RoundPath(round);
   return config_.log_directory + "/round-" + round.ToString();
+}
+
+void JobRecord::SetNodes(std::vector<proto::JobNodeFacts> nodes, base::NodeIndex self) {
+  proto::JobState& state = config_.state;
+  state.set_node_count(static_cast<int>(nodes.size()));
+  state.set_node(self.value());
+  int rank_count = 0;
+  state.clear_nodes();
+  for (proto::JobNodeFacts& node : nodes) {
+    rank_count += node.slots();
+    *state.add_nodes() = std::move(node);
+  }
+  state.set_rank_count(rank_count);
 }
 
 void JobRecord::SaveRunningSoon() {

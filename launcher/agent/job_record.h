@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/process_identity.h"
@@ -15,6 +16,9 @@
 
 namespace lockstep::launcher {
 
+/// Of JobState.command, for lists: the words, cut where that is too long.
+std::string CommandText(const std::vector<std::string>& words);
+
 /// What an agent writes down for those who ask later: the job's state, its spec, the verdicts, and
 /// the folders of its rounds. A write that fails does not end a job: `on_trouble` is told of the
 /// first one, for the others meet the same disk. One per agent. Confined to the loop's thread.
@@ -22,7 +26,7 @@ class JobRecord {
  public:
   struct Config {
     JobDirectory directory;
-    proto::JobState state;  // as the directory has it
+    proto::JobState state;  // as the directory has it; without a time of start it starts now
     HostIdentity here;
     std::string socket_path;    // where verbs reach this process
     std::string spec_text;      // of the job, for people; "" = another agent of the job writes it
@@ -38,6 +42,8 @@ class JobRecord {
   /// Which round the state names from now on.
   void SetRound(base::Round round) { config_.state.set_round(round.value()); }
   void SetRankCount(int count) { config_.state.set_rank_count(count); }
+  /// The job's nodes, and which of them this is (-1 = none); written with the next state.
+  void SetNodes(std::vector<proto::JobNodeFacts> nodes, base::NodeIndex self);
   /// Where verbs reach this process from now on; written with the next state.
   void SetSocketPath(const std::string& path) { config_.state.set_socket_path(path); }
   /// Makes the folder for the files of a round's ranks. Errors: errno's code; not told as trouble.

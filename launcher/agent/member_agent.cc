@@ -44,6 +44,7 @@ using namespace std::chrono_literals;
 constexpr base::Duration kConnectTimeout = 30s;
 constexpr base::Duration kFlushDeadline = 10s;
 constexpr base::Duration kAskTimeout = 5s;
+constexpr base::Duration kFollowersTime = 3s;  // less than the coordinator waits for our goodbye
 
 /// Whole, where there is more to it than the message.
 std::string TextOf(const base::Status& why) {
@@ -62,7 +63,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) override;
   void OnWorld(const proto::World& world) override;
   void OnOutputCredit(uint64_t bytes) override { relay_->AddCredit(bytes); }
-  proto::ControlReply Answer(const proto::ControlRequest& request) override;
+  void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) override;
   void OnJobOver(const proto::JobOver& over) override;
   void OnMembershipLost(const base::Status& why) override;
 
@@ -83,6 +84,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   void OnConnected(base::Result<std::unique_ptr<net::Connection>> connection);
   void OnLinkReadable();
   void OnSignal(int signal);
+  void Leave();
   void End(int exit_status) {
     exit_status_ = exit_status;
     loop_.Quit();
@@ -180,6 +182,7 @@ proto::Hello MemberAgent::MakeHello(int master_port) const {
   hello.set_wanted_node(bootstrap().node());
   hello.set_master_port(master_port);
   hello.set_program_hash(program_hash_);
+  hello.set_jobs_root(config_.jobs_root);
   return hello;
 }
 
@@ -266,6 +269,8 @@ base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
   state.set_rank_count(welcome.job().spec().gang().total_processes());
   state.set_log_directory(
       LogFolderOf(welcome.job().spec().logs(), welcome.working_directory(), job_id));
+  state.set_node_count(welcome.job().spec().gang().nodes());
+  state.set_command(CommandText({welcome.arguments().begin(), welcome.arguments().end()}));
   const std::string log_directory = state.log_directory();
   record_ = std::make_unique<JobRecord>(
       JobRecord::Config{.directory = directory,
@@ -285,13 +290,21 @@ base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
 
 void MemberAgent::OnWorld(const proto::World& message) {
   topology::WorldSpec world;
+  std::vector<proto::JobNodeFacts> nodes;
   for (const proto::WorldNode& node : message.nodes()) {
     world.nodes.push_back({.host = node.host(), .slots = node.slots()});
+    proto::JobNodeFacts& facts = nodes.emplace_back();
+    facts.set_host(node.host());
+    facts.set_slots(node.slots());
+    facts.set_log_folder(node.log_folder());
   }
   world.role = message.role();
   world.master_address = message.master_address();
   world.master_port = message.master_port();
-  node_->SetWorld(std::move(world), base::NodeIndex(bootstrap().node()));
+  const base::NodeIndex self(bootstrap().node());
+  record_->SetNodes(std::move(nodes), self);
+  record_->SaveRunningSoon();
+  node_->SetWorld(std::move(world), self);
 }
 
 // ------------------------------------------------------------------------------------------- ending
@@ -302,12 +315,17 @@ void MemberAgent::OnJobOver(const proto::JobOver& over) {
   if (record_ == nullptr) return End(over.exit_code());
   record_->SaveEnd(over.exit_code());
   node_->output().Flush(kFlushDeadline, [this](const base::Status&) {
+    node_->output_service().SetComplete();
     relay_->Finish(kFlushDeadline, [this] {
-      member_->SayGoodbye();
-      // The connection's own queue empties within this turn, or the coordinator has gone.
-      loop_.Post([this] { loop_.Quit(); });
+      node_->output_service().followers().AwaitNone(kFollowersTime, [this] { Leave(); });
     });
   });
+}
+
+void MemberAgent::Leave() {
+  member_->SayGoodbye();
+  // The connection's own queue empties within this turn, or the coordinator has gone.
+  loop_.Post([this] { loop_.Quit(); });
 }
 
 void MemberAgent::OnMembershipLost(const base::Status& why) {
@@ -345,19 +363,24 @@ void MemberAgent::OnSignal(int signal) {
 // ---------------------------------------------------------------------------------------- for verbs
 
 void MemberAgent::Answer(const proto::ControlRequest& request, Reply reply) {
-  member_->Ask(request, kAskTimeout, [reply](base::Result<proto::ControlReply> answer) {
-    if (answer.ok()) return reply(*answer);
-    proto::ControlReply refusal;
-    *refusal.mutable_error() = proto::ToProto(answer.status());
-    reply(refusal);
-  });
+  const bool reads_output = request.kind_case() == proto::ControlRequest::kReadOutput;
+  if (reads_output && node_->output_service().IsHere(request.read_output())) {
+    return node_->output_service().Answer(request.read_output(), std::move(reply));
+  }
+  member_->Ask(request, kAskTimeout,
+               [this, request, reply](const base::Result<proto::ControlReply>& answer) {
+                 const proto::ControlReply said = answer.ok() ? *answer : Refusal(answer.status());
+                 // It reads another node's files through this agent.
+                 node_->output_service().followers().Note(request.read_output(), said);
+                 reply(said);
+               });
 }
 
-proto::ControlReply MemberAgent::Answer(const proto::ControlRequest&) {
-  proto::ControlReply refusal;
-  *refusal.mutable_error() = proto::ToProto(
-      base::UnimplementedError("this agent knows of no request that a coordinator sends"));
-  return refusal;
+void MemberAgent::AnswerHere(const proto::ControlRequest& request, OnAnswer answer) {
+  if (request.kind_case() == proto::ControlRequest::kReadOutput && node_ != nullptr) {
+    return node_->output_service().Answer(request.read_output(), std::move(answer));
+  }
+  answer(Refusal(base::UnimplementedError("this agent does not know such a request")));
 }
 
 }  // namespace

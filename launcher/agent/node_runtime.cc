@@ -22,7 +22,8 @@ base::Result<std::unique_ptr<NodeRuntime>> NodeRuntime::Create(Config config, De
 NodeRuntime::NodeRuntime(Config config, Deps deps)
     : config_(std::move(config)),
       deps_(deps),
-      facts_(JobFactsOf(config_.spec, config_.job_id, config_.environment)) {}
+      facts_(JobFactsOf(config_.spec, config_.job_id, config_.environment)),
+      output_service_(deps.record, deps.loop) {}
 
 base::Status NodeRuntime::Open() {
   RaiseFileLimit();
@@ -110,6 +111,7 @@ void NodeRuntime::SetWorld(topology::WorldSpec world, base::NodeIndex self) {
   world_ = std::move(world);
   self_ = self;
   places_ = topology::PlaceRanks(world_);
+  output_service_.SetWorld(world_, self_);
 }
 
 void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
@@ -123,6 +125,9 @@ void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::St
 base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   facts_.round = round;
   facts_.restart_count = restart_count;
+  output_service_.SetRound(round);
+  deps_.record.SetRound(round);
+  if (restart_count > 0) deps_.record.SaveRunningSoon();
   const base::Status made = deps_.record.MakeRoundFolder(round);
   folder_failed_ = !made.ok();
   // The first round's ranks are launched while the socket is new.

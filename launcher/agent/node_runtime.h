@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/output_service.h"
 #include "launcher/agent/rank_processes.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/attach/attach_server.h"
@@ -71,6 +72,8 @@ class NodeRuntime final : public RankHooks {
 
   NodeRanks& ranks() { return *ranks_; }
   process::OutputPump& output() { return *output_; }
+  /// For those who read the ranks' files from elsewhere.
+  OutputService& output_service() { return output_service_; }
   /// For children that are no ranks: a process can have one of these.
   process::Processes& processes() { return *processes_; }
   /// Null when no rank reads standard input.
@@ -130,6 +133,7 @@ class NodeRuntime final : public RankHooks {
   std::unique_ptr<process::StdinForwarder> stdin_;
   std::unique_ptr<AttachServer> attach_;  // null when RestoreAttach() has failed
   std::unique_ptr<RankProcesses> ranks_;
+  OutputService output_service_;
 };
 
 }  // namespace lockstep::launcher

@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration kRefusalTime = 1s;  // to read why
+constexpr int kQuestionsMax = 64;            // of verbs, each way with each member
 /// A line that is longer than the credit goes out whole (OutputRelay), one of each stream.
 constexpr int64_t kOutputOverdraft = int64_t{256} << 10;
 
@@ -76,6 +77,8 @@ void Coordinator::Do(const elastic::Admit& action) {
         Handle(elastic::ConnectionEnded{member, why});
       }});
   agent.ranks = agent.remote.get();
+  agent.questions = std::make_unique<Questions>(
+      kQuestionsMax, "the agent of node " + action.node.ToString(), deps_.loop);
   proto::ToAgent message;
   *message.mutable_welcome() = deps_.delegate.MakeWelcome();
   message.mutable_welcome()->set_node(action.node.value());
@@ -94,7 +97,7 @@ void Coordinator::Do(const elastic::Formed& action) {
   for (const elastic::Formed::Node& node : action.nodes) {
     const Agent& agent = agents_.at(node.member);
     members_[base::NodeIndex(static_cast<int>(nodes.size()))] = node.member;
-    nodes.push_back({node.facts, agent.master_port, agent.ranks});
+    nodes.push_back({node.facts, agent.master_port, agent.jobs_root, agent.ranks});
     if (agent.connection == nullptr) {
       local = &nodes.back();
     } else if (own_host.empty()) {
@@ -113,6 +116,8 @@ void Coordinator::Do(const elastic::FormationFailed& action) {
 void Coordinator::Do(const elastic::NodeLost& action) {
   Agent& agent = agents_.at(members_.at(action.node));
   if (agent.connection != nullptr) agent.connection->Close();
+  agent.lost = action.why;
+  if (agent.questions != nullptr) agent.questions->FailAll(action.why);
   // Nobody has to wait until its ranks cannot live any more (action.fenced_at): membership is fixed,
   // so no round follows in which they could do harm.
   if (agent.remote != nullptr) agent.remote->Lose(action.why, deps_.loop.Now());
@@ -157,15 +162,11 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
     case proto::FromAgent::kHeartbeat: return OnHeartbeat(member, message.heartbeat());
     case proto::FromAgent::kRankNews: return agent.remote->OnNews(message.rank_news());
     case proto::FromAgent::kOutput: return OnOutput(member, message.output());
-    case proto::FromAgent::kRequest: {
-      proto::ToAgent reply;
-      reply.mutable_reply()->set_id(message.request().id());
-      *reply.mutable_reply()->mutable_reply() = deps_.delegate.Answer(message.request().request());
-      return Send(member, reply);
-    }
+    case proto::FromAgent::kRequest: return OnRequest(member, message.request());
+    case proto::FromAgent::kReply:
+      return agent.questions->Close(message.reply().id(), message.reply().reply());
     case proto::FromAgent::kGoodbye: agent.said_goodbye = true; return CheckAllGone();
     case proto::FromAgent::kHello:
-    case proto::FromAgent::kReply:
     case proto::FromAgent::KIND_NOT_SET: return;  // the last: of a newer agent
   }
 }
@@ -197,6 +198,7 @@ void Coordinator::OnHello(elastic::Member member, const proto::Hello& hello) {
                                               std::to_string(hello.wanted_node())));
   }
   agent.master_port = hello.master_port();
+  agent.jobs_root = hello.jobs_root();
   Handle(elastic::Joined{member, FactsOf(hello), false});
 }
 
@@ -205,6 +207,10 @@ void Coordinator::OnHeartbeat(elastic::Member member, const proto::Heartbeat& he
   ack.mutable_heartbeat_ack()->set_number(heartbeat.number());
   ack.mutable_heartbeat_ack()->set_at_wall_ns(
       deps_.loop.clock().WallNow().time_since_epoch().count());
+  if (heartbeat.has_clock_offset_ns()) {
+    agents_.at(member).clock = {base::Duration(heartbeat.clock_offset_ns()),
+                                base::Duration(heartbeat.clock_error_ns())};
+  }
   Handle(elastic::HeartbeatCame{member});
   // One that is no member (any more) must not go on believing that it is.
   if (state_.IsMember(member)) Send(member, ack);
@@ -226,6 +232,10 @@ void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {
   Handle(elastic::ConnectionEnded{member, why});
   const auto found = agents_.find(member);
   if (found == agents_.end()) return;
+  if (found->second.questions != nullptr) {
+    found->second.questions->FailAll(
+        base::UnavailableError("the agent of node " + found->second.node->ToString() + " is gone"));
+  }
   // A member's ranks stay, to answer what is still owed.
   if (!found->second.node || state_.phase == elastic::MembershipPhase::kForming) {
     agents_.erase(found);
@@ -233,6 +243,30 @@ void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {
     found->second.said_goodbye = true;
   }
   CheckAllGone();
+}
+
+void Coordinator::OnRequest(elastic::Member member, const proto::ForwardedRequest& request) {
+  const auto answer = [this, member, id = request.id()](const proto::ControlReply& reply) {
+    const auto found = agents_.find(member);
+    if (found == agents_.end()) return;
+    proto::ToAgent message;
+    message.mutable_reply()->set_id(id);
+    *message.mutable_reply()->mutable_reply() = AnswerFor(*found->second.connection, reply);
+    Send(member, message);
+  };
+  Agent& agent = agents_.at(member);
+  if (agent.answering >= kQuestionsMax) {
+    return answer(Refusal(base::ResourceExhaustedError("too many requests of this node wait")));
+  }
+  ++agent.answering;
+  deps_.delegate.Answer(request.request(), [this, alive = std::weak_ptr(alive_), member,
+                                            answer](const proto::ControlReply& reply) {
+    if (alive.expired()) return;
+    if (const auto found = agents_.find(member); found != agents_.end()) {
+      --found->second.answering;
+    }
+    answer(reply);
+  });
 }
 
 void Coordinator::Reject(elastic::Member member, const base::Status& why) {
@@ -270,6 +304,54 @@ void Coordinator::SendOutputCredit(base::NodeIndex node, uint64_t bytes) {
   proto::ToAgent message;
   message.set_output_credit(bytes);
   Send(found->second, message);
+}
+
+void Coordinator::Ask(base::NodeIndex node, const proto::ControlRequest& request,
+                      base::Duration timeout, Questions::OnReply on_reply) {
+  seq_.AssertHeld();
+  const auto found = members_.find(node);
+  if (found == members_.end()) {
+    return on_reply(base::NotFoundError("there is no node " + node.ToString() +
+                                        ", or it has not joined the job yet"));
+  }
+  Agent& agent = agents_.at(found->second);
+  if (agent.lost) return on_reply(*agent.lost);
+  if (agent.questions == nullptr || agent.said_goodbye) {
+    return on_reply(base::UnavailableError("the agent of node " + node.ToString() +
+                                           " does not answer any more"));
+  }
+  const uint64_t id = agent.questions->Open(timeout, std::move(on_reply));
+  if (id == 0) return;
+  proto::ToAgent message;
+  message.mutable_request()->set_id(id);
+  *message.mutable_request()->mutable_request() = request;
+  Send(found->second, message);
+}
+
+std::vector<proto::NodeStatus> Coordinator::DescribeNodes() const {
+  seq_.AssertHeld();
+  std::vector<proto::NodeStatus> nodes(static_cast<size_t>(config_.membership.node_count));
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    nodes[i].set_node(static_cast<int>(i));
+    nodes[i].set_state("awaited");
+  }
+  for (const auto& [index, node] : state_.nodes) {
+    proto::NodeStatus& status = nodes[static_cast<size_t>(index.value())];
+    status.set_host(node.facts.host);
+    status.set_slots(node.facts.slots);
+    status.set_is_coordinator(node.is_local);
+    status.set_state(node.lost ? "lost" : "alive");
+    const auto agent = agents_.find(node.member);
+    if (node.is_local || agent == agents_.end()) continue;
+    if (agent->second.lost) status.set_reason(agent->second.lost->message());
+    // Its last heartbeat has extended its lease to this.
+    const base::SteadyTime heard_at = node.lease_until - config_.membership.lease;
+    status.set_heartbeat_age_ns((deps_.loop.Now() - heard_at).count());
+    if (!agent->second.clock) continue;
+    status.set_clock_offset_ns(agent->second.clock->offset.count());
+    status.set_clock_error_ns(agent->second.clock->error.count());
+  }
+  return nodes;
 }
 
 void Coordinator::Finish(const proto::JobOver& over, std::function<void()> done) {

@@ -13,8 +13,10 @@
 #include <variant>
 #include <vector>
 
+#include "elastic/clock_offset.h"
 #include "elastic/lease.h"
 #include "elastic/membership.h"
+#include "launcher/cluster/questions.h"
 #include "launcher/cluster/remote_ranks.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sequence.h"
@@ -28,6 +30,7 @@ namespace lockstep::launcher {
 struct JobNode {
   elastic::NodeFacts facts;    // with at least one address
   int master_port = 0;         // free there, and kept for the job
+  std::string jobs_root;       // there; "" = as this process's
   NodeRanks* ranks = nullptr;  // lives as long as the coordinator
 };
 
@@ -43,8 +46,8 @@ class CoordinatorDelegate {
   /// Its ranks are told of by NodeNews before this.
   virtual void OnNodeLost(base::NodeIndex node, const base::Status& why) = 0;
   virtual void OnOutput(base::NodeIndex node, const proto::Output& output) = 0;
-  /// What a verb has asked a member's agent.
-  virtual proto::ControlReply Answer(const proto::ControlRequest& request) = 0;
+  /// What a verb has asked a member's agent. Calls `answer` once.
+  virtual void Answer(const proto::ControlRequest& request, OnAnswer answer) = 0;
 };
 
 /// The place where a job's agents meet: admits them, holds their leases, and carries orders and news
@@ -81,11 +84,17 @@ class Coordinator {
   /// To every member, once the world is known.
   void SendWorld(const proto::World& world);
   void SendOutputCredit(base::NodeIndex node, uint64_t bytes);
+  /// Passes a verb's request on to the agent of another node. Errors: NotFound - there is no such
+  /// node; Unavailable - it is lost, or gone; else as Questions.
+  void Ask(base::NodeIndex node, const proto::ControlRequest& request, base::Duration timeout,
+           Questions::OnReply on_reply);
   /// The job is over: tells all members, waits until they have gone, at most farewell_timeout, and
   /// calls `done`.
   void Finish(const proto::JobOver& over, std::function<void()> done);
 
   const elastic::MembershipState& state() const { return state_; }
+  /// Of all nodes that the job is to have, in their order; without log folders.
+  std::vector<proto::NodeStatus> DescribeNodes() const;
 
  private:
   struct Agent {
@@ -94,8 +103,13 @@ class Coordinator {
     std::optional<base::NodeIndex> node;          // once admitted
     int master_port = 0;
     int64_t output_credit = 0;  // bytes that it may still send
+    std::string jobs_root;
     std::unique_ptr<RemoteRanks> remote;
     NodeRanks* ranks = nullptr;
+    std::unique_ptr<Questions> questions;                 // of a remote one, once admitted
+    int answering = 0;                                    // requests that it waits for
+    std::optional<elastic::ClockOffset::Estimate> clock;  // ours against its
+    std::optional<base::Status> lost;
     bool is_refused = false;
     bool said_goodbye = false;
   };
@@ -113,6 +127,7 @@ class Coordinator {
   void OnHello(elastic::Member member, const proto::Hello& hello);
   void OnHeartbeat(elastic::Member member, const proto::Heartbeat& heartbeat);
   void OnOutput(elastic::Member member, const proto::Output& output);
+  void OnRequest(elastic::Member member, const proto::ForwardedRequest& request);
   void OnEnded(elastic::Member member, const base::Status& why);
   /// Says why, and closes.
   void Reject(elastic::Member member, const base::Status& why);
@@ -131,6 +146,8 @@ class Coordinator {
   event::Registration timer_;
   event::Registration farewell_;
   std::function<void()> done_;
+  /// Expires with the coordinator; for answers that come late.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace lockstep::launcher

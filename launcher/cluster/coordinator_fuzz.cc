@@ -80,7 +80,7 @@ class Job final : public CoordinatorDelegate, public NodeNews {
     shown_[node] += output.standard_output().size() + output.standard_error().size();
     Require(shown_[node] <= kCredit + (256 << 10));
   }
-  proto::ControlReply Answer(const proto::ControlRequest&) override { return {}; }
+  void Answer(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
 
   void OnSpawned(const elastic::RankProcess& process, pid_t) override { Hear(process); }
   void OnSpawnFailed(const elastic::RankProcess& process, const base::Status&) override {

@@ -37,7 +37,7 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
   void OnOutput(base::NodeIndex, const proto::Output& output) override {
     shown_bytes_ += output.standard_output().size();
   }
-  proto::ControlReply Answer(const proto::ControlRequest&) override { return {}; }
+  void Answer(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
 
   void OnSpawned(const elastic::RankProcess&, pid_t) override {}
   void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {}

@@ -45,6 +45,11 @@ base::Duration Bounded(int64_t nanoseconds) {
 
 }  // namespace
 
+Member::Member(Config config, Deps deps)
+    : config_(std::move(config)),
+      deps_(deps),
+      questions_(kQuestionsMax, "the coordinator", deps.loop) {}
+
 void Member::Start(std::unique_ptr<net::Connection> connection) {
   seq_.AssertHeld();
   connection_ = std::move(connection);
@@ -91,13 +96,9 @@ void Member::OnMessage(std::string_view payload) {
       return;
     case proto::ToAgent::kOutputCredit:
       return deps_.delegate.OnOutputCredit(message.output_credit());
-    case proto::ToAgent::kRequest: {
-      proto::FromAgent reply;
-      reply.mutable_reply()->set_id(message.request().id());
-      *reply.mutable_reply()->mutable_reply() = deps_.delegate.Answer(message.request().request());
-      return Send(reply);
-    }
-    case proto::ToAgent::kReply: return OnReplyCame(message.reply().id(), message.reply().reply());
+    case proto::ToAgent::kRequest: return OnRequest(message.request());
+    case proto::ToAgent::kReply:
+      return questions_.Close(message.reply().id(), message.reply().reply());
     case proto::ToAgent::kJobOver:
       if (!over_) OnJobOver(message.job_over());
       return;
@@ -226,6 +227,10 @@ void Member::Do(const elastic::SendHeartbeat& action) {
   proto::FromAgent message;
   message.mutable_heartbeat()->set_number(action.number);
   message.mutable_heartbeat()->set_sent_at_wall_ns(now.time_since_epoch().count());
+  if (const auto offset = offset_.Get()) {
+    message.mutable_heartbeat()->set_clock_offset_ns(offset->offset.count());
+    message.mutable_heartbeat()->set_clock_error_ns(offset->error.count());
+  }
   Send(message);
 }
 
@@ -243,7 +248,7 @@ void Member::Fail(const base::Status& why) {
   welcome_timer_.reset();
   lease_timer_.reset();
   if (connection_ != nullptr) connection_->Close();
-  for (auto& [id, question] : std::exchange(questions_, {})) question.on_reply(why);
+  questions_.FailAll(why);
   KillAll();
   // Those that do not die do not keep us either.
   give_up_ =
@@ -344,29 +349,35 @@ void Member::SendOutput(const proto::Output& output) {
   Send(message);
 }
 
-void Member::Ask(const proto::ControlRequest& request, base::Duration timeout, OnReply on_reply) {
+void Member::Ask(const proto::ControlRequest& request, base::Duration timeout,
+                 Questions::OnReply on_reply) {
   seq_.AssertHeld();
   if (lost_) return on_reply(*lost_);
-  if (questions_.size() >= kQuestionsMax) {
-    return on_reply(base::ResourceExhaustedError("too many requests wait for the coordinator"));
-  }
-  const uint64_t id = next_question_++;
-  questions_[id] = {std::move(on_reply), deps_.loop.After(timeout, [this, id] {
-                      OnReplyCame(id,
-                                  base::DeadlineExceededError("the coordinator does not answer"));
-                    })};
+  const uint64_t id = questions_.Open(timeout, std::move(on_reply));
+  if (id == 0) return;
   proto::FromAgent message;
   message.mutable_request()->set_id(id);
   *message.mutable_request()->mutable_request() = request;
   Send(message);
 }
 
-void Member::OnReplyCame(uint64_t id, base::Result<proto::ControlReply> reply) {
-  const auto found = questions_.find(id);
-  if (found == questions_.end()) return;
-  const Question question = std::move(found->second);
-  questions_.erase(found);
-  question.on_reply(std::move(reply));
+void Member::OnRequest(const proto::ForwardedRequest& request) {
+  const auto answer = [this, id = request.id()](const proto::ControlReply& reply) {
+    proto::FromAgent message;
+    message.mutable_reply()->set_id(id);
+    *message.mutable_reply()->mutable_reply() = AnswerFor(*connection_, reply);
+    Send(message);
+  };
+  if (answering_ >= static_cast<int>(kQuestionsMax)) {
+    return answer(Refusal(base::ResourceExhaustedError("too many requests wait for this node")));
+  }
+  ++answering_;
+  deps_.delegate.AnswerHere(request.request(), [this, alive = std::weak_ptr(alive_),
+                                                answer](const proto::ControlReply& reply) {
+    if (alive.expired()) return;
+    --answering_;
+    answer(reply);
+  });
 }
 
 void Member::SayGoodbye() {

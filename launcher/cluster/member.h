@@ -14,6 +14,7 @@
 #include "elastic/clock_offset.h"
 #include "elastic/lease.h"
 #include "launcher/agent/node_ranks.h"
+#include "launcher/cluster/questions.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
@@ -31,7 +32,8 @@ class MemberDelegate {
   virtual base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) = 0;
   virtual void OnWorld(const proto::World& world) = 0;
   virtual void OnOutputCredit(uint64_t bytes) = 0;
-  virtual proto::ControlReply Answer(const proto::ControlRequest& request) = 0;
+  /// A request that the coordinator has passed on, for it concerns this node. Calls `answer` once.
+  virtual void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) = 0;
   /// The job has ended; say goodbye when everything is written.
   virtual void OnJobOver(const proto::JobOver& over) = 0;
   /// The membership is over without that: refused, or the coordinator is lost. No rank of ours
@@ -61,9 +63,8 @@ class Member final : public NodeNews {
     event::Loop& loop;
     MemberDelegate& delegate;
   };
-  using OnReply = std::function<void(base::Result<proto::ControlReply>)>;
 
-  Member(Config config, Deps deps) : config_(std::move(config)), deps_(deps) {}
+  Member(Config config, Deps deps);
   Member(const Member&) = delete;
   Member& operator=(const Member&) = delete;
 
@@ -71,9 +72,10 @@ class Member final : public NodeNews {
   void Start(std::unique_ptr<net::Connection> connection);
   /// What this node's ranks wrote.
   void SendOutput(const proto::Output& output);
-  /// Passes a verb's request on to the coordinator. Errors: Unavailable - it is gone;
-  /// DeadlineExceeded.
-  void Ask(const proto::ControlRequest& request, base::Duration timeout, OnReply on_reply);
+  /// Passes a verb's request on to the coordinator. Errors: Unavailable - it is gone; else as
+  /// Questions.
+  void Ask(const proto::ControlRequest& request, base::Duration timeout,
+           Questions::OnReply on_reply);
   /// Gives the membership up: ends our ranks, then OnMembershipLost.
   void Abandon(const base::Status& why) { Fail(why); }
   /// Everything is done and written: nothing follows.
@@ -92,10 +94,6 @@ class Member final : public NodeNews {
  private:
   using What = decltype(elastic::LeaseEvent::what);
   using Key = std::pair<base::Rank, base::Incarnation>;
-  struct Question {
-    OnReply on_reply;
-    event::Registration timeout;
-  };
 
   void OnMessage(std::string_view payload);
   void OnWelcome(const proto::Welcome& welcome);
@@ -104,7 +102,7 @@ class Member final : public NodeNews {
   void OnStart(const proto::RankCommand& command, const NodeRanks::Processes& processes);
   void OnJobOver(const proto::JobOver& over);
   void OnAck(const proto::HeartbeatAck& ack);
-  void OnReplyCame(uint64_t id, base::Result<proto::ControlReply> reply);
+  void OnRequest(const proto::ForwardedRequest& request);
   void OnClosed(const base::Status& why);
 
   void Handle(What what);
@@ -140,11 +138,13 @@ class Member final : public NodeNews {
   elastic::ClockOffset offset_;
   proto::RankNews news_;
   event::Registration send_news_;
-  uint64_t next_question_ = 1;
-  std::map<uint64_t, Question> questions_;
+  Questions questions_;
+  int answering_ = 0;  // requests that the coordinator waits for
   std::optional<base::Status> lost_;
   event::Registration give_up_;
   bool over_ = false;  // JobOver came, or the end was told
+  /// Expires with the member; for answers that come late.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace lockstep::launcher

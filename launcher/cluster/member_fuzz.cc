@@ -65,7 +65,7 @@ class Agent final : public MemberDelegate, public RankHooks {
     ranks_count_ = world.nodes(kNode).slots();
   }
   void OnOutputCredit(uint64_t) override {}
-  proto::ControlReply Answer(const proto::ControlRequest&) override { return {}; }
+  void AnswerHere(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
   void OnJobOver(const proto::JobOver&) override { End(); }
   void OnMembershipLost(const base::Status&) override {
     End();

@@ -47,7 +47,7 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   }
   void OnWorld(const proto::World&) override { ++worlds_; }
   void OnOutputCredit(uint64_t) override {}
-  proto::ControlReply Answer(const proto::ControlRequest&) override { return {}; }
+  void AnswerHere(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
   void OnJobOver(const proto::JobOver& over) override { over_ = over.exit_code(); }
   void OnMembershipLost(const base::Status& why) override { lost_ = why; }
 

@@ -8,7 +8,6 @@
 namespace lockstep::launcher {
 namespace {
 
-constexpr size_t kStateBytesMax = size_t{64} << 10;
 constexpr size_t kNamedInErrors = 10;
 constexpr std::string_view kStatePrefix = "state.";
 constexpr std::string_view kStateSuffix = ".pb";
@@ -85,7 +84,7 @@ std::optional<JobEntry> JobStore::Read(const std::string& id) const {
     return std::nullopt;
   for (const std::string& name : *names) {
     if (!IsStateFile(name)) continue;
-    const auto bytes = storage::ReadText(files_, entry.path + "/" + name, kStateBytesMax);
+    const auto bytes = storage::ReadText(files_, entry.path + "/" + name, kJobStateBytesMax);
     proto::JobState state;
     if (!bytes.ok() || bytes->empty() || !state.ParseFromString(*bytes) || state.job_id() != id)
       continue;

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_JOBS_JOB_STORE_H_
 #define LOCKSTEP_LAUNCHER_JOBS_JOB_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,6 +16,9 @@
 #include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
+
+/// Of a state's file: it names every node of the job.
+inline constexpr size_t kJobStateBytesMax = size_t{1} << 20;
 
 /// Host names may hold anything; file names may not.
 std::string FileSafeHost(std::string host);

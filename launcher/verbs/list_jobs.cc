@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/verbs/list_jobs.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ std::vector<std::string> RowOf(const VerbContext& context, const JobEntry& job) 
   return {job.id,
           StateText(job),
           std::to_string(state.rank_count()),
+          std::to_string(std::max(state.node_count(), 1)),
           std::to_string(state.round()),
           std::to_string(state.restarts_used()),
           AgeText(context.clock.WallNow(), state.started()),
@@ -47,7 +49,7 @@ base::Status PrintJson(const VerbContext& context, const std::vector<JobEntry>& 
 
 void PrintTable(const VerbContext& context, const std::vector<JobEntry>& jobs) {
   std::vector<std::vector<std::string>> rows = {
-      {"JOB", "STATE", "RANKS", "ROUND", "RESTARTS", "AGE", "COMMAND"}};
+      {"JOB", "STATE", "RANKS", "HOSTS", "ROUND", "RESTARTS", "AGE", "COMMAND"}};
   for (const JobEntry& job : jobs) rows.push_back(RowOf(context, job));
   std::fputs(FormatTable(rows).c_str(), context.out);
 }

@@ -30,6 +30,7 @@ class ListJobsTest : public VerbTest {
 TEST_F(ListJobsTest, LiveJobsAlone) {
   proto::JobState state = StartedSecondsAgo(3600);
   state.set_rank_count(4);
+  state.set_node_count(3);
   state.set_round(2);
   state.set_restarts_used(1);
   state.set_command("./train --lr 0.1");
@@ -40,8 +41,8 @@ TEST_F(ListJobsTest, LiveJobsAlone) {
   ASSERT_OK(ListJobs(context_, {}));
 
   EXPECT_THAT(out_.text(),
-              MatchesRegex("JOB +STATE +RANKS +ROUND +RESTARTS +AGE +COMMAND\n" + live.job_id() +
-                           " +running +4 +2 +1 +60m +./train --lr 0.1\n"));
+              MatchesRegex("JOB +STATE +RANKS +HOSTS +ROUND +RESTARTS +AGE +COMMAND\n" + live.job_id() +
+                           " +running +4 +3 +2 +1 +60m +./train --lr 0.1\n"));
   EXPECT_THAT(err_.text(), IsEmpty());
 }
 

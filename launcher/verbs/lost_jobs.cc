@@ -24,7 +24,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration kKillLimit = 10s;
-constexpr size_t kStateBytesMax = size_t{64} << 10;
 constexpr int kLockPauseMilliseconds = 10;
 
 /// The kernel's lock on the list of unfinished jobs: two commands that sweep at once would write
@@ -61,7 +60,7 @@ JobDirectory DirectoryOf(const VerbContext& context, const std::string& job_id) 
 /// As this host wrote it; nullopt when it cannot be read.
 std::optional<proto::JobState> ReadState(const VerbContext& context, const std::string& job_id) {
   const std::string path = DirectoryOf(context, job_id).StatePath();
-  const base::Result<std::string> bytes = storage::ReadText(context.files, path, kStateBytesMax);
+  const base::Result<std::string> bytes = storage::ReadText(context.files, path, kJobStateBytesMax);
   proto::JobState state;
   if (!bytes.ok() || !state.ParseFromString(*bytes) || state.job_id() != job_id)
     return std::nullopt;

@@ -3,11 +3,13 @@
 
 #include <poll.h>
 
+#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
 
 #include "launcher/verbs/log_file.h"
+#include "launcher/verbs/remote_logs.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -23,6 +25,18 @@ class LogPrinter {
     const bool several_ranks = !options.rank && job.state.rank_count() != 1;
     if (several_ranks) prefix_width_ = std::to_string(job.state.rank_count() - 1).size();
   }
+
+  std::optional<std::string> PrefixOf(base::Rank rank) const {
+    if (!prefix_width_) return std::nullopt;
+    const std::string number = rank.ToString();
+    const size_t blanks = *prefix_width_ > number.size() ? *prefix_width_ - number.size() : 0;
+    return "[" + std::string(blanks, ' ') + number + "] ";
+  }
+  bool Has(base::Round round, const LogFileName& name) const {
+    return files_.contains({round, name});
+  }
+  /// Files that it owns come from there, and not from this host.
+  void SetRemote(RemoteLogs& remote) { remote_ = &remote; }
 
   /// Prints what is new in the round's files. The files of the round before are printed on: its
   /// last bytes may be written when the next one has begun.
@@ -44,10 +58,11 @@ class LogPrinter {
   /// Each file to its end, one after the other.
   base::Status PrintOnce(base::Round round) {
     RETURN_IF_ERROR(FindFiles(round));
-    if (files_.empty()) {
+    if (files_.empty() && !remote_->has_nodes()) {
       std::fprintf(context_.err, "lockstep: no output in %s\n", RoundFolder(round).c_str());
     }
     for (auto& [key, file] : files_) {
+      RETURN_IF_ERROR(remote_->PrintBelow(key.second.rank, round));
       RETURN_IF_ERROR(file.PrintNew());
       RETURN_IF_ERROR(file.Finish());
     }
@@ -67,13 +82,6 @@ class LogPrinter {
            (options_.streams == LogStreams::kStderr) == name.is_stderr;
   }
 
-  std::optional<std::string> PrefixOf(base::Rank rank) const {
-    if (!prefix_width_) return std::nullopt;
-    const std::string number = rank.ToString();
-    const size_t blanks = *prefix_width_ > number.size() ? *prefix_width_ - number.size() : 0;
-    return "[" + std::string(blanks, ' ') + number + "] ";
-  }
-
   base::Status FindFiles(base::Round round) {
     const auto names = context_.files.ListDirectory(RoundFolder(round));
     // No folder yet, or removed since: no output.
@@ -81,7 +89,7 @@ class LogPrinter {
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {
       const std::optional<LogFileName> parsed = ParseLogFileName(name);
-      if (!parsed || !IsWanted(*parsed)) continue;
+      if (!parsed || !IsWanted(*parsed) || remote_->Owns(round, *parsed)) continue;
       const auto [file, is_new] = files_.try_emplace(
           {round, *parsed}, RoundFolder(round) + "/" + name,
           parsed->is_stderr ? context_.err : context_.out, PrefixOf(parsed->rank));
@@ -100,6 +108,7 @@ class LogPrinter {
   std::optional<size_t> prefix_width_;
   std::map<Key, LogFile> files_;
   bool has_listed_ = false;
+  RemoteLogs* remote_ = nullptr;
 };
 
 base::Status CheckRange(const ShowLogsOptions& options, const JobEntry& job) {
@@ -121,8 +130,26 @@ base::Round RoundToShow(const ShowLogsOptions& options, const JobEntry& job) {
   return options.round.value_or(base::Round(job.state.round()));
 }
 
+RemoteLogs::Options RemoteOptions(const ShowLogsOptions& options, const LogPrinter& printer) {
+  return {.rank = options.rank,
+          .standard_output = options.streams != LogStreams::kStderr,
+          .standard_error = options.streams != LogStreams::kStdout,
+          .tail_lines = options.tail_lines,
+          .follow = options.follow,
+          .names_round = options.round.has_value(),
+          .prefix_of = [&printer](base::Rank rank) { return printer.PrefixOf(rank); },
+          .is_local = [&printer](base::Round round,
+                                 const LogFileName& name) { return printer.Has(round, name); }};
+}
+
+base::Status PrintAll(LogPrinter& printer, RemoteLogs& remote, base::Round round) {
+  RETURN_IF_ERROR(printer.PrintOnce(round));
+  RETURN_IF_ERROR(remote.PrintBelow(base::Rank(std::numeric_limits<int32_t>::max()), round));
+  return remote.Finish(round);
+}
+
 base::Status Follow(const VerbContext& context, const ShowLogsOptions& options, JobEntry job,
-                    LogPrinter& printer) {
+                    LogPrinter& printer, RemoteLogs& remote) {
   base::Round round = RoundToShow(options, job);
   while (true) {
     // First the state, then the files: what was written before the end is printed.
@@ -131,9 +158,14 @@ base::Status Follow(const VerbContext& context, const ShowLogsOptions& options, 
       round = now;
       std::fprintf(context.err, "lockstep: round %u of job %s\n", round.value(), job.id.c_str());
     }
+    remote.Update(job);
     RETURN_IF_ERROR(printer.PrintRound(round));
-    if (over) return printer.Finish();
-    ::poll(nullptr, 0, kFollowPauseMilliseconds);
+    ASSIGN_OR_RETURN(const bool more, remote.PrintNew(round));
+    if (over && remote.settled()) {
+      RETURN_IF_ERROR(printer.Finish());
+      return remote.Finish(round);
+    }
+    if (!more) ::poll(nullptr, 0, kFollowPauseMilliseconds);
     ASSIGN_OR_RETURN(job, OpenStore(context).Get(job.id));
   }
 }
@@ -144,8 +176,11 @@ base::Status ShowLogs(const VerbContext& context, const ShowLogsOptions& options
   ASSIGN_OR_RETURN(const JobEntry job, OpenStore(context).Find(options.job));
   RETURN_IF_ERROR(CheckRange(options, job));
   LogPrinter printer(context, options, job);
-  if (options.follow) return Follow(context, options, job, printer);
-  return printer.PrintOnce(RoundToShow(options, job));
+  RemoteLogs remote(context, RemoteOptions(options, printer));
+  printer.SetRemote(remote);
+  remote.Update(job);
+  if (options.follow) return Follow(context, options, job, printer, remote);
+  return PrintAll(printer, remote, RoundToShow(options, job));
 }
 
 }  // namespace lockstep::launcher

@@ -27,8 +27,11 @@ struct ShowLogsOptions {
 /// to `err`. One rank's bytes come as they are. Of several ranks each line begins with its rank,
 /// "[3] ", and progress bars show their last state, as on the console of `lockstep run`; without
 /// `follow` rank by rank.
-/// Blocks: on the disk; with `follow` until the job has ended (it looks ten times a second).
-/// Errors: as JobStore::Find; OutOfRange - no such rank or round; else errno's code: a file cannot
+/// Files of ranks on other nodes are fetched by the job's agents, as long as those live; followed,
+/// they are read to the end of the job.
+/// Blocks: on the disk and the agents; with `follow` until the job has ended (it looks ten times a second).
+/// Errors: as JobStore::Find; Unavailable - some output is on another node and cannot be fetched (any
+/// more): where it is and how to get it; OutOfRange - no such rank or round; else errno's code: a file cannot
 /// be read, or nobody takes the output.
 base::Status ShowLogs(const VerbContext& context, const ShowLogsOptions& options);
 

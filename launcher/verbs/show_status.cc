@@ -42,11 +42,40 @@ Rows HeadRows(const proto::StatusReply& status) {
 }
 
 Rows RankRows(const proto::StatusReply& status) {
+  const bool several_nodes = status.nodes_size() > 0;
   Rows rows = {{"RANK", "PID", "LIFE", "STEP", "EXIT"}};
+  if (several_nodes) rows[0].insert(rows[0].begin() + 1, {"NODE", "HOST"});
   for (const proto::RankStatus& rank : status.ranks()) {
-    rows.push_back({std::to_string(rank.rank()), rank.pid() == 0 ? "-" : std::to_string(rank.pid()),
-                    rank.life(), rank.has_step() ? std::to_string(rank.step()) : "-",
-                    Printable(rank.exit())});
+    std::vector<std::string>& row = rows.emplace_back();
+    row.push_back(std::to_string(rank.rank()));
+    if (several_nodes) {
+      row.push_back(std::to_string(rank.node()));
+      row.push_back(Printable(rank.host()));
+    }
+    row.push_back(rank.pid() == 0 ? "-" : std::to_string(rank.pid()));
+    row.push_back(rank.life());
+    row.push_back(rank.has_step() ? std::to_string(rank.step()) : "-");
+    row.push_back(Printable(rank.exit()));
+  }
+  return rows;
+}
+
+/// "+12.3us +-40us": so far is the node's clock behind the coordinator's.
+std::string ClockText(const proto::NodeStatus& node) {
+  if (node.is_coordinator() || !node.has_clock_offset_ns()) return "-";
+  const int64_t offset = node.clock_offset_ns();
+  return (offset < 0 ? "-" : "+") + Seconds(offset < 0 ? -offset : offset) + " +-" +
+         Seconds(node.clock_error_ns());
+}
+
+Rows NodeRows(const proto::StatusReply& status) {
+  Rows rows = {{"NODE", "HOST", "STATE", "SLOTS", "HEARD", "CLOCK", "LOGS"}};
+  for (const proto::NodeStatus& node : status.nodes()) {
+    const bool is_remote = node.state() == "alive" && !node.is_coordinator();
+    rows.push_back({std::to_string(node.node()), Printable(node.host()), node.state(),
+                    node.slots() > 0 ? std::to_string(node.slots()) : "-",
+                    is_remote ? Seconds(node.heartbeat_age_ns()) + " ago" : "-", ClockText(node),
+                    node.log_folder().empty() ? "-" : Printable(node.log_folder())});
   }
   return rows;
 }
@@ -58,7 +87,9 @@ base::Status PrintReply(const VerbContext& context, const ShowStatusOptions& opt
     std::fprintf(context.out, "%s\n", json.c_str());
     return base::OkStatus();
   }
-  const std::string text = FormatTable(HeadRows(status)) + "\n" + FormatTable(RankRows(status));
+  std::string text = FormatTable(HeadRows(status)) + "\n";
+  if (status.nodes_size() > 0) text += FormatTable(NodeRows(status)) + "\n";
+  text += FormatTable(RankRows(status));
   std::fputs(text.c_str(), context.out);
   return base::OkStatus();
 }

@@ -64,6 +64,36 @@ TEST_F(ShowStatusTest, WhatTheAgentSaysOfEachRank) {
                                      "1     -     exited  -     signal 9 (SIGKILL)\n"));
 }
 
+TEST_F(ShowStatusTest, OfSeveralNodesEachAndItsHost) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+  agent.reply.mutable_ranks(0)->set_host("a");
+  agent.reply.mutable_ranks(1)->set_node(1);
+  agent.reply.mutable_ranks(1)->set_host("b\x1b[2J");
+  for (const char* state : {"alive", "alive", "lost", "awaited"}) {
+    proto::NodeStatus& node = *agent.reply.add_nodes();
+    node.set_node(agent.reply.nodes_size() - 1);
+    node.set_host("host-" + std::to_string(node.node()));
+    node.set_state(state);
+    node.set_is_coordinator(node.node() == 0);
+  }
+  proto::NodeStatus& second = *agent.reply.mutable_nodes(1);
+  second.set_slots(1);
+  second.set_heartbeat_age_ns(120'000'000);
+  second.set_clock_offset_ns(-1'500'000);
+  second.set_clock_error_ns(40'000);
+  second.set_log_folder("/jobs/train");
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(), HasSubstr("NODE  HOST    STATE    SLOTS  HEARD      CLOCK"));
+  EXPECT_THAT(out_.text(), HasSubstr("1     host-1  alive    1      120ms ago  -1.5ms +-40us"));
+  EXPECT_THAT(out_.text(), HasSubstr("2     host-2  lost     -      -"));
+  EXPECT_THAT(out_.text(), HasSubstr("RANK  NODE  HOST"));
+  EXPECT_THAT(out_.text(), Not(HasSubstr("\x1b")));
+}
+
 TEST_F(ShowStatusTest, JsonHasRankAndPidOfEachRank) {
   const JobDirectory job = MakeLiveJob("train");
   FakeAgent agent(ControlSocket(job));

@@ -299,6 +299,11 @@ void OutputPump::Flush(base::Duration timeout, std::function<void(base::Status)>
   flush_timer_ = loop_.After(timeout, [this] { CheckFlushed(); });
 }
 
+void OutputPump::FlushFiles(std::function<void()> done) {
+  seq_.AssertHeld();
+  files_->Flush(std::move(done));
+}
+
 void OutputPump::CheckFlushed() {
   seq_.AssertHeld();
   ++flush_number_;

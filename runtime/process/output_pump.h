@@ -109,6 +109,10 @@ class OutputPump {
   /// `timeout` (somebody stopped the terminal). One at a time.
   void Flush(base::Duration timeout, std::function<void(base::Status)> done);
 
+  /// Runs `done` when everything read so far is in the files, whatever the console does; not after
+  /// destruction.
+  void FlushFiles(std::function<void()> done);
+
   /// A line of our own on the console's standard error, between the ranks' lines. `text` ends with
   /// a newline or gets one.
   void Print(std::string_view text);

@@ -65,14 +65,14 @@ Command::Options RunFixture::Options() const {
   return options;
 }
 
-void RunFixture::MakeGo() const {
-  const std::string path = scratch_.path() + "/go";
+void RunFixture::MakeGo(const std::string& name) const {
+  const std::string path = scratch_.path() + "/" + name;
   ASSERT_EQ(::mkfifo(path.c_str(), 0666), 0);
   ASSERT_EQ(::chmod(path.c_str(), 0666), 0);  // whatever the umask
 }
 
-bool RunFixture::LetGo() const {
-  const std::string path = scratch_.path() + "/go";
+bool RunFixture::LetGo(const std::string& name) const {
+  const std::string path = scratch_.path() + "/" + name;
   int fd = -1;
   // A blocking open would wait for ever for a rank that has died.
   Eventually([&] { return (fd = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0; },

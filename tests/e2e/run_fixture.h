@@ -32,9 +32,10 @@ class RunFixture : public ::testing::Test {
   Outcome Verb(std::vector<std::string> words) const;
   Command::Options Options() const;
   /// For ranks that wait for the test in `read word <go`: makes the fifo ...
-  void MakeGo() const;
-  /// ... and lets one of them go on. False when none has come there after 20 s.
-  bool LetGo() const;
+  void MakeGo(const std::string& name = "go") const;
+  /// ... and lets one of them go on. False when none has come there after 20 s. Ranks that wait at
+  /// the same time need one each: they would share the bytes of a word.
+  bool LetGo(const std::string& name = "go") const;
   /// The directory of the one job of that name; "" when there is none.
   std::string JobFolder(const std::string& name) const;
 

@@ -166,12 +166,13 @@ void SimCoordinator::OnNodeLost(base::NodeIndex node, const base::Status& why) {
   driver_->LoseNode(node, ranks, why);
 }
 
-proto::ControlReply SimCoordinator::Answer(const proto::ControlRequest& request) {
+void SimCoordinator::Answer(const proto::ControlRequest& request, launcher::OnAnswer answer) {
   proto::ControlReply reply;
-  if (!request.has_stop()) return reply;
-  RequestStop(request.stop().signal(), request.stop().at_once());
-  reply.mutable_stop();
-  return reply;
+  if (request.has_stop()) {
+    RequestStop(request.stop().signal(), request.stop().at_once());
+    reply.mutable_stop();
+  }
+  answer(reply);
 }
 
 void SimCoordinator::RequestStop(int signal, bool at_once) {

@@ -81,7 +81,7 @@ class SimCoordinator final : public launcher::CoordinatorDelegate, public launch
   void OnFormationFailed(const base::Status& why) override;
   void OnNodeLost(base::NodeIndex node, const base::Status& why) override;
   void OnOutput(base::NodeIndex, const proto::Output&) override {}
-  proto::ControlReply Answer(const proto::ControlRequest& request) override;
+  void Answer(const proto::ControlRequest& request, launcher::OnAnswer answer) override;
 
   void OnRoundBegins(const elastic::SpawnRanks& round) override;
   void OnAllSpawned() override {}

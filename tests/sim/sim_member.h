@@ -49,7 +49,7 @@ class SimMember final : public launcher::MemberDelegate {
   base::Result<launcher::NodeRanks*> OnWelcome(const proto::Welcome& welcome) override;
   void OnWorld(const proto::World& world) override;
   void OnOutputCredit(uint64_t) override {}
-  proto::ControlReply Answer(const proto::ControlRequest&) override { return {}; }
+  void AnswerHere(const proto::ControlRequest&, launcher::OnAnswer answer) override { answer({}); }
   void OnJobOver(const proto::JobOver& over) override;
   void OnMembershipLost(const base::Status& why) override;
 
