@@ -119,6 +119,10 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
   const std::string& job_id() const { return config_.directory.job_id(); }
+  /// One node elsewhere has an agent of its own as well.
+  bool has_other_agents() const {
+    return config_.nodes.size() > 1 || !config_.nodes.front().is_here();
+  }
   std::string ControlPath() const { return ControlSocketPath(config_.socket_directory, job_id()); }
 
   base::Status OpenNode();
@@ -178,12 +182,10 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 base::Status Agent::Open() {
   FindOwnNode();
   topology::Environment environment;
-  // One node elsewhere has an agent of its own as well.
-  const bool has_others = config_.nodes.size() > 1 || !config_.nodes.front().is_here();
-  if (has_others) environment = config_.environment;
+  if (has_other_agents()) environment = config_.environment;
   RETURN_IF_ERROR(OpenNode());
   RETURN_IF_ERROR(ClaimMasterPort());
-  if (has_others) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
+  if (has_other_agents()) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
   RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
@@ -207,7 +209,9 @@ base::Status Agent::OpenNode() {
                                                .socket_directory = config_.socket_directory,
                                                .local_rank_count = config_.rank_count,
                                                .color_stdout = config_.color_stdout,
-                                               .color_stderr = config_.color_stderr},
+                                               .color_stderr = config_.color_stderr,
+                                               // Nodes may be many, and have one console.
+                                               .console_drops = has_other_agents()},
                                               {clock_, loop_, record_, driver_}));
   return base::OkStatus();
 }
@@ -588,6 +592,7 @@ void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict
 }
 
 void Agent::FlushAndQuit() {
+  node_->SayDropped(node_->output().TakeDroppedLines(), node_->self());
   node_->output().Flush(kFlushDeadline, [this](const base::Status& flushed) {
     if (!flushed.ok()) node_->Log(round_, OutputTroubleEvent("console", flushed));
     loop_.Quit();

@@ -15,7 +15,16 @@ namespace lockstep::launcher {
 namespace {
 
 constexpr base::Duration kNodeAnswerTime = std::chrono::seconds(3);
-constexpr uint64_t kOutputCredit = uint64_t{1} << 20;  // of each node, on its way to the console
+
+/// What a node may have on its way to the console: all nodes together at most what the second says,
+/// while there are fewer than 512.
+constexpr uint64_t kOutputCreditMax = uint64_t{1} << 20;
+constexpr uint64_t kOutputCreditTotal = uint64_t{32} << 20;
+constexpr uint64_t kOutputCreditMin = uint64_t{64} << 10;
+
+uint64_t OutputCredit(size_t node_count) {
+  return std::clamp(kOutputCreditTotal / node_count, kOutputCreditMin, kOutputCreditMax);
+}
 
 }  // namespace
 
@@ -46,7 +55,9 @@ base::Status JobCluster::Open() {
       Coordinator::Deps{deps_.loop, deps_.news, *this});
   ASSIGN_OR_RETURN(listener_, network_->Listen({.host = door.listen_host,
                                                 .ports = door.ports,
-                                                .connections_max = 2 * config_.nodes.size() + 64},
+                                                .connections_max = 2 * config_.nodes.size() + 64,
+                                                .handshakes_max = Coordinator::HandshakesMax(
+                                                    static_cast<int>(config_.nodes.size()))},
                                                [this](std::unique_ptr<net::Connection> connection) {
                                                  coordinator_->Accept(std::move(connection));
                                                }));
@@ -159,11 +170,14 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
     proto::WorldNode& wire = *message.add_nodes();
     wire.set_host(node.facts.host);
     wire.set_slots(node.facts.slots);
-    wire.set_log_folder(LogFolderOf(node));
     proto::JobNodeFacts& facts = nodes_.emplace_back();
-    facts.set_host(wire.host());
-    facts.set_slots(wire.slots());
-    facts.set_log_folder(wire.log_folder());
+    facts.set_host(node.facts.host);
+    facts.set_slots(node.facts.slots);
+    facts.set_log_folder(LogFolderOf(node));
+    // Each node is sent all of them.
+    if (nodes_.size() == 1 || facts.log_folder() != nodes_[nodes_.size() - 2].log_folder()) {
+      wire.set_log_folder(facts.log_folder());
+    }
     cluster.node_of_rank.insert(cluster.node_of_rank.end(), static_cast<size_t>(node.facts.slots),
                                 node.ranks);
     cluster.host_of_rank.insert(cluster.host_of_rank.end(), static_cast<size_t>(node.facts.slots),
@@ -180,7 +194,7 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
     if (nodes[static_cast<size_t>(node)].ranks == &deps_.node.ranks()) {
       cluster.self = index;
     } else {
-      coordinator_->SendOutputCredit(index, kOutputCredit);
+      coordinator_->SendOutputCredit(index, OutputCredit(nodes.size()));
     }
   }
   cluster.world = world_;
@@ -215,10 +229,7 @@ void JobCluster::OnOutput(base::NodeIndex node, const proto::Output& output) {
     deps_.node.output().Forward(true, output.standard_error(),
                                 give_back(output.standard_error().size()));
   }
-  if (output.dropped_lines() > 0) {
-    deps_.node.Say(std::to_string(output.dropped_lines()) + " lines of node " + node.ToString() +
-                   " are not shown, since the console is too slow; that node's files have them");
-  }
+  deps_.node.SayDropped(output.dropped_lines(), node);
 }
 
 void JobCluster::Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer) {

@@ -42,9 +42,12 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration kConnectTimeout = 30s;
-constexpr base::Duration kFlushDeadline = 10s;
+constexpr base::Duration kFlushDeadline = 10s;  // of a slow disk
 constexpr base::Duration kAskTimeout = 5s;
-constexpr base::Duration kFollowersTime = 3s;  // less than the coordinator waits for our goodbye
+// At the end of the job, together less than the coordinator waits for our goodbye.
+constexpr base::Duration kRelayDeadline = 2s;  // of a slow console
+constexpr base::Duration kFollowersTime = 2s;
+constexpr base::Duration kGoodbyeTime = 2s;  // to be heard, by one who may be slow to read
 
 /// Whole, where there is more to it than the message.
 std::string TextOf(const base::Status& why) {
@@ -296,7 +299,8 @@ void MemberAgent::OnWorld(const proto::World& message) {
     proto::JobNodeFacts& facts = nodes.emplace_back();
     facts.set_host(node.host());
     facts.set_slots(node.slots());
-    facts.set_log_folder(node.log_folder());
+    const bool as_before = node.log_folder().empty() && nodes.size() > 1;
+    facts.set_log_folder(as_before ? nodes[nodes.size() - 2].log_folder() : node.log_folder());
   }
   world.role = message.role();
   world.master_address = message.master_address();
@@ -314,18 +318,16 @@ void MemberAgent::OnJobOver(const proto::JobOver& over) {
   exit_status_ = over.exit_code();
   if (record_ == nullptr) return End(over.exit_code());
   record_->SaveEnd(over.exit_code());
-  node_->output().Flush(kFlushDeadline, [this](const base::Status&) {
-    node_->output_service().SetComplete();
-    relay_->Finish(kFlushDeadline, [this] {
+  node_->output().Flush(kFlushDeadline, [this](const base::Status& flushed) {
+    if (flushed.ok()) node_->output_service().SetComplete();
+    relay_->Finish(kRelayDeadline, [this] {
       node_->output_service().followers().AwaitNone(kFollowersTime, [this] { Leave(); });
     });
   });
 }
 
 void MemberAgent::Leave() {
-  member_->SayGoodbye();
-  // The connection's own queue empties within this turn, or the coordinator has gone.
-  loop_.Post([this] { loop_.Quit(); });
+  member_->SayGoodbye(kGoodbyeTime, [this] { loop_.Quit(); });
 }
 
 void MemberAgent::OnMembershipLost(const base::Status& why) {

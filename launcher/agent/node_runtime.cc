@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <functional>
 #include <utility>
 
 #include "launcher/agent/job_events.h"
@@ -36,6 +37,8 @@ base::Status NodeRuntime::Open() {
                                          Say("the event log is incomplete: " + why.ToString());
                                        }},
       deps_.loop);
+  std::function<void(uint64_t)> on_dropped;
+  if (config_.console_drops) on_dropped = [this](uint64_t lines) { SayDropped(lines, self_); };
   ASSIGN_OR_RETURN(
       output_, process::OutputPump::Create(
                    {.rank_count = config_.local_rank_count,
@@ -43,6 +46,7 @@ base::Status NodeRuntime::Open() {
                     .stderr_fd = config_.stderr_fd,
                     .color_stdout = config_.color_stdout,
                     .color_stderr = config_.color_stderr,
+                    .on_dropped = std::move(on_dropped),
                     .on_trouble = [this](process::OutputPump::Sink sink,
                                          const base::Status& why) { OnOutputTrouble(sink, why); }},
                    deps_.loop));
@@ -120,6 +124,12 @@ void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::St
   Say((files ? "the ranks' log files stopped, the job goes on: "
              : "ranks' output is no longer shown, the job goes on: ") +
       why.ToString());
+}
+
+void NodeRuntime::SayDropped(uint64_t lines, base::NodeIndex node) {
+  if (lines == 0) return;
+  Say(std::to_string(lines) + " lines of node " + node.ToString() +
+      " are not shown, since the console is too slow; that node's files have them");
 }
 
 base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {

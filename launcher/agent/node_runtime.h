@@ -50,6 +50,7 @@ class NodeRuntime final : public RankHooks {
     int stderr_fd = 2;
     bool color_stdout = false;
     bool color_stderr = false;
+    bool console_drops = false;  // a slow one costs lines and not the ranks' time
   };
   struct Deps {
     const base::Clock& clock;
@@ -70,6 +71,8 @@ class NodeRuntime final : public RankHooks {
   /// Before the first rank is spawned: who is where, and which of the nodes this is.
   void SetWorld(topology::WorldSpec world, base::NodeIndex self);
 
+  /// Which of the job's nodes this is.
+  base::NodeIndex self() const { return self_; }
   NodeRanks& ranks() { return *ranks_; }
   process::OutputPump& output() { return *output_; }
   /// For those who read the ranks' files from elsewhere.
@@ -85,6 +88,8 @@ class NodeRuntime final : public RankHooks {
   /// Into the node's event log.
   void Log(base::Round round, proto::Event event) { events_->Append(round, std::move(event)); }
   void FlushEvents() { events_->Flush(); }
+  /// That so many lines of a node's ranks were dropped; nothing for none.
+  void SayDropped(uint64_t lines, base::NodeIndex node);
   /// A line of ours on the console.
   void Say(const std::string& text) { output_->Print("lockstep: " + text); }
 

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/cluster/coordinator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "launcher/cluster/hello_check.h"
@@ -33,6 +34,10 @@ elastic::NodeFacts FactsOf(const proto::Hello& hello) {
 
 Coordinator::Coordinator(Config config, Deps deps)
     : config_(std::move(config)), deps_(deps), state_(config_.membership) {}
+
+size_t Coordinator::HandshakesMax(int node_count) {
+  return static_cast<size_t>(std::clamp(node_count + 64, 256, 4096));
+}
 
 void Coordinator::Begin() { Handle(elastic::BeginForming{}); }
 
@@ -165,7 +170,11 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
     case proto::FromAgent::kRequest: return OnRequest(member, message.request());
     case proto::FromAgent::kReply:
       return agent.questions->Close(message.reply().id(), message.reply().reply());
-    case proto::FromAgent::kGoodbye: agent.said_goodbye = true; return CheckAllGone();
+    case proto::FromAgent::kGoodbye:
+      // That we close tells it that we have heard everything.
+      agent.said_goodbye = true;
+      agent.connection->Close();
+      return CheckAllGone();
     case proto::FromAgent::kHello:
     case proto::FromAgent::KIND_NOT_SET: return;  // the last: of a newer agent
   }

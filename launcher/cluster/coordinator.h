@@ -71,6 +71,9 @@ class Coordinator {
     CoordinatorDelegate& delegate;
   };
 
+  /// For the listener of a coordinator: all nodes may come in the same moment.
+  static size_t HandshakesMax(int node_count);
+
   Coordinator(Config config, Deps deps);
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;

@@ -202,6 +202,10 @@ void Member::OnStart(const proto::RankCommand& command, const NodeRanks::Process
 }
 
 void Member::OnClosed(const base::Status& why) {
+  if (farewell_) {
+    give_up_.reset();
+    return std::exchange(farewell_, {})();
+  }
   if (over_) return;
   base::Status lost = base::UnavailableError("the connection to the coordinator is gone");
   Handle(elastic::CoordinatorGone{why.ok() ? lost : lost.WithCause(why)});
@@ -380,8 +384,13 @@ void Member::OnRequest(const proto::ForwardedRequest& request) {
   });
 }
 
-void Member::SayGoodbye() {
+void Member::SayGoodbye(base::Duration timeout, std::function<void()> done) {
+  seq_.AssertHeld();
   SendNews();
+  farewell_ = std::move(done);
+  const bool is_heard = lost_ || connection_ == nullptr || connection_->closed();
+  give_up_ = deps_.loop.After(is_heard ? base::Duration(0) : timeout,
+                              [this] { std::exchange(farewell_, {})(); });
   proto::FromAgent message;
   message.mutable_goodbye();
   Send(message);

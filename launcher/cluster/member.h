@@ -78,8 +78,9 @@ class Member final : public NodeNews {
            Questions::OnReply on_reply);
   /// Gives the membership up: ends our ranks, then OnMembershipLost.
   void Abandon(const base::Status& why) { Fail(why); }
-  /// Everything is done and written: nothing follows.
-  void SayGoodbye();
+  /// Everything is done and written: nothing follows. Calls `done` when the coordinator has heard
+  /// all that we have said, or after `timeout`: whoever ends before that takes back his last words.
+  void SayGoodbye(base::Duration timeout, std::function<void()> done);
 
   void OnSpawned(const elastic::RankProcess& process, pid_t pid) override;
   void OnSpawnFailed(const elastic::RankProcess& process, const base::Status& error) override;
@@ -142,6 +143,7 @@ class Member final : public NodeNews {
   int answering_ = 0;  // requests that the coordinator waits for
   std::optional<base::Status> lost_;
   event::Registration give_up_;
+  std::function<void()> farewell_;
   bool over_ = false;  // JobOver came, or the end was told
   /// Expires with the member; for answers that come late.
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);

@@ -15,6 +15,9 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{256} << 10;
 constexpr int kPipeBytes = 1 << 20;
+/// What has been sent is moved out of the way by so much at a time: less would move the rest of a
+/// full stream for each message.
+constexpr size_t kRoomBytes = size_t{1} << 20;
 
 }  // namespace
 
@@ -44,7 +47,14 @@ void OutputRelay::ReadSome(Stream& stream) {
   if (size > 0) Take(stream, {buffer_.get(), static_cast<size_t>(size)});
 }
 
+void OutputRelay::MakeRoom(Stream& stream) {
+  if (stream.sent < kRoomBytes && stream.sent < stream.held.size()) return;
+  stream.held.erase(0, stream.sent);
+  stream.sent = 0;
+}
+
 void OutputRelay::Take(Stream& stream, std::string_view bytes) {
+  MakeRoom(stream);
   const bool all_fit = !stream.dropping && stream.held.size() + bytes.size() <= kHeldBytes;
   if (all_fit) {
     stream.held += bytes;
@@ -91,19 +101,21 @@ void OutputRelay::SendSome() {
 }
 
 void OutputRelay::Move(Stream& stream, std::string* out) {
-  if (credit_ <= 0 || stream.held.empty()) return;
+  const std::string_view held = std::string_view(stream.held).substr(stream.sent);
+  if (credit_ <= 0 || held.empty()) return;
   const size_t limit = std::min(kMessageBytes, static_cast<size_t>(credit_));
-  size_t size = stream.held.size();
+  size_t size = held.size();
   if (size > limit) {
-    const size_t before = stream.held.rfind('\n', limit - 1);
+    const size_t before = held.rfind('\n', limit - 1);
     // A line that is longer than all that goes in whole.
-    const size_t end = before != std::string::npos ? before : stream.held.find('\n', limit);
-    if (end != std::string::npos) size = end + 1;
+    const size_t end = before != std::string_view::npos ? before : held.find('\n', limit);
+    if (end != std::string_view::npos) size = end + 1;
   } else if (stream.within_line && finished_ == nullptr) {
-    size = stream.held.rfind('\n') + 1;  // nothing: 0
+    size = held.rfind('\n') + 1;  // nothing: 0
   }
-  out->assign(stream.held, 0, size);
-  stream.held.erase(0, size);
+  out->assign(held, 0, size);
+  stream.sent += size;
+  MakeRoom(stream);
   credit_ -= static_cast<int64_t>(size);
 }
 
@@ -112,9 +124,10 @@ void OutputRelay::Finish(base::Duration timeout, std::function<void()> done) {
   finished_ = std::move(done);
   give_up_ = loop_.After(timeout, [this] {
     for (Stream& stream : streams_) {
-      dropped_lines_ +=
-          static_cast<uint64_t>(std::count(stream.held.begin(), stream.held.end(), '\n'));
+      dropped_lines_ += static_cast<uint64_t>(std::count(
+          stream.held.begin() + static_cast<ptrdiff_t>(stream.sent), stream.held.end(), '\n'));
       stream.held.clear();
+      stream.sent = 0;
     }
     credit_ = std::max<int64_t>(credit_, 1);  // for the news of it
     SendSome();

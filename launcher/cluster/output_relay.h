@@ -50,7 +50,8 @@ class OutputRelay {
   struct Stream {
     base::UniqueFd read_end;
     base::UniqueFd write_end;
-    std::string held;          // not sent yet
+    std::string held;  // with, at its begin, `sent` bytes that have been sent
+    size_t sent = 0;
     bool within_line = false;  // the last byte that was read was no line's end
     bool dropping = false;     // the line that is being read
     event::Registration watch;
@@ -59,6 +60,7 @@ class OutputRelay {
   OutputRelay(Send send, event::Loop& loop) : send_(std::move(send)), loop_(loop) {}
   void ReadSome(Stream& stream);
   void Take(Stream& stream, std::string_view bytes);
+  static void MakeRoom(Stream& stream);
   void SendSome();
   /// Moves what may go now from the stream's held bytes into `out`.
   void Move(Stream& stream, std::string* out);

@@ -153,7 +153,9 @@ class QuestionsTest : public ::testing::Test, public CoordinatorDelegate {
   }
   void OnFormationFailed(const base::Status& why) override { ADD_FAILURE() << why.ToString(); }
   void OnNodeLost(NodeIndex node, const base::Status&) override { lost_.push_back(node.value()); }
-  void OnOutput(NodeIndex, const proto::Output&) override {}
+  void OnOutput(NodeIndex, const proto::Output& output) override {
+    output_bytes_ += output.standard_output().size();
+  }
   void Answer(const proto::ControlRequest& request, OnAnswer answer) override {
     const int node = request.read_output().node();
     if (node == 0) return answer(Text("this is node 0"));
@@ -168,6 +170,7 @@ class QuestionsTest : public ::testing::Test, public CoordinatorDelegate {
   NoRanks ranks_;
   bool formed_ = false;
   std::vector<int> lost_;
+  size_t output_bytes_ = 0;
   std::unique_ptr<net::Network> here_;
   Coordinator coordinator_;
   std::unique_ptr<net::Listener> listener_;
@@ -256,6 +259,40 @@ TEST_F(QuestionsTest, LongAnswersOnASlowPathAreRefusedBeforeTheyCostTheNode) {
   EXPECT_GE(refused, 20);
   EXPECT_TRUE(lost_.empty());
   EXPECT_EQ(TextOf(Ask(0, 1)).size(), agents_[0].said.size());
+}
+
+// Agents ended with the last of their ranks' lines unsent: a busy coordinator had not read so far.
+TEST_F(QuestionsTest, WhoeverSaysGoodbyeIsHeardToHisLastWord) {
+  Form();
+  net_.SetPath("host-1", "host-0", {.bytes_per_second = 1 << 20});
+  coordinator_.SendOutputCredit(NodeIndex(1), 1 << 20);
+  bool finished = false;
+  coordinator_.Finish({}, [&finished] { finished = true; });
+  loop_.RunFor(10ms);
+  bool left = false;
+  proto::Output output;
+  output.set_standard_output(std::string(size_t{256} << 10, 'x'));
+  for (int i = 0; i < 4; ++i) agents_[0].member->SendOutput(output);
+
+  agents_[0].member->SayGoodbye(5s, [&left] { left = true; });
+  agents_[1].member->SayGoodbye(5s, [] {});
+  ASSERT_TRUE(loop_.RunUntil([&left] { return left; }, 3s));
+  agents_[0].member.reset();
+  ASSERT_TRUE(loop_.RunUntil([&finished] { return finished; }, 1s));
+
+  EXPECT_EQ(output_bytes_, size_t{1} << 20);
+}
+
+TEST_F(QuestionsTest, ACoordinatorThatHearsNothingKeepsNobodyForEver) {
+  Form();
+  net_.Partition("host-0", "host-1");
+  bool left = false;
+
+  const base::SteadyTime begin = loop_.Now();
+  agents_[0].member->SayGoodbye(1s, [&left] { left = true; });
+
+  ASSERT_TRUE(loop_.RunUntil([&left] { return left; }, 5s));
+  EXPECT_EQ(loop_.Now() - begin, 1s);
 }
 
 TEST_F(QuestionsTest, EachNodeIsDescribedFromTheDayItIsAwaited) {

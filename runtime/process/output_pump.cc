@@ -135,7 +135,7 @@ OutputPump::OutputPump(Options options, event::Loop& loop)
       OutputWriter::Handlers{
           .on_failed = [this](OutputWriter::TargetId target,
                               const base::Status& why) { OnConsoleFailed(target, why); },
-          .on_space = resume},
+          .on_space = [this] { OnConsoleSpace(); }},
       loop_);
   files_ = std::make_unique<OutputWriter>(
       "files", options_.queue_bytes_max,
@@ -185,7 +185,27 @@ base::Result<base::UniqueFd> OutputPump::OpenStream(const RankOutputPlan& plan, 
 }
 
 bool OutputPump::HasRoom(const Stream& stream) const {
-  return !(stream.to_console && console_->full()) && !(stream.to_file && files_->full());
+  const bool waits_for_console = stream.to_console && options_.on_dropped == nullptr;
+  return !(waits_for_console && console_->full()) && !(stream.to_file && files_->full());
+}
+
+void OutputPump::Show(const Stream& stream) {
+  if (options_.on_dropped != nullptr && console_->full()) {
+    dropped_lines_ += static_cast<uint64_t>(std::count(lines_.begin(), lines_.end(), '\n'));
+  } else {
+    console_->Append(stream.console, lines_);
+  }
+}
+
+void OutputPump::OnConsoleSpace() {
+  seq_.AssertHeld();
+  if (dropped_lines_ > 0) options_.on_dropped(std::exchange(dropped_lines_, 0));
+  ResumePaused();
+}
+
+uint64_t OutputPump::TakeDroppedLines() {
+  seq_.AssertHeld();
+  return std::exchange(dropped_lines_, 0);
 }
 
 void OutputPump::OnReadable(Stream& stream) {
@@ -234,7 +254,7 @@ void OutputPump::Take(Stream& stream, std::string_view bytes) {
   if (!stream.to_console) return;
   lines_.clear();
   stream.lines.Feed(bytes, &lines_);
-  console_->Append(stream.console, lines_);
+  Show(stream);
   if (stream.lines.has_progress() && !stream.progress_timer.active()) {
     stream.progress_timer =
         loop_.After(options_.progress_interval, [this, &stream] { ShowProgress(stream); });
@@ -245,7 +265,7 @@ void OutputPump::ShowProgress(Stream& stream) {
   seq_.AssertHeld();
   lines_.clear();
   stream.lines.TakeProgress(&lines_);
-  console_->Append(stream.console, lines_);
+  Show(stream);
 }
 
 void OutputPump::EndStream(Stream& stream) {
@@ -257,7 +277,7 @@ void OutputPump::EndStream(Stream& stream) {
   if (stream.to_console) {
     lines_.clear();
     stream.lines.Finish(&lines_);
-    console_->Append(stream.console, lines_);
+    Show(stream);
   }
   if (stream.to_file) files_->Remove(stream.file);
 }

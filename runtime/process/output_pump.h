@@ -63,8 +63,8 @@ struct RankOutputFds {
 /// - Every byte that a rank has written arrives, also when it was SIGKILLed: pipes are read to
 ///   their end, or, when some process still holds one, until the rank is opened again and then
 ///   until it is empty.
-/// - A slow console or disk pauses reading, so ranks wait in write(); the loop never does. Queues
-///   are bounded.
+/// - A slow console or disk pauses reading, so ranks wait in write(); the loop never does. With
+///   Options::on_dropped a slow console costs lines instead, which are counted. Queues are bounded.
 /// - A console that is gone, or a full disk, is told once to on_trouble; output goes on where it
 ///   can.
 ///
@@ -84,6 +84,10 @@ class OutputPump {
     base::Duration progress_interval = std::chrono::seconds(1);
     /// Of each of the two queues; exceeded by one read at most.
     size_t queue_bytes_max = size_t{4} << 20;
+    /// When set, lines that find the console's queue full are not shown, whole ones, and nobody
+    /// waits for the console. Told how many those were when it has room again; the last of them are
+    /// for TakeDroppedLines().
+    std::function<void(uint64_t lines)> on_dropped;
     /// What was lost and why; once per sink. May be null.
     std::function<void(Sink, base::Status)> on_trouble;
   };
@@ -112,6 +116,9 @@ class OutputPump {
   /// Runs `done` when everything read so far is in the files, whatever the console does; not after
   /// destruction.
   void FlushFiles(std::function<void()> done);
+
+  /// How many lines were dropped that on_dropped has not been told of; it will not be.
+  uint64_t TakeDroppedLines();
 
   /// A line of our own on the console's standard error, between the ranks' lines. `text` ends with
   /// a newline or gets one.
@@ -145,7 +152,10 @@ class OutputPump {
   void EndStream(Stream& stream) REQUIRES(seq_);
   void ReadWhatIsThere(Stream& stream) REQUIRES(seq_);
   void DrainNow(RankOutput& output);
+  /// What is in lines_, on the console.
+  void Show(const Stream& stream) REQUIRES(seq_);
   bool HasRoom(const Stream& stream) const;
+  void OnConsoleSpace();
   void ResumePaused();
   void OnFileFailed(base::Status why);
   void OnConsoleFailed(OutputWriter::TargetId target, base::Status why);
@@ -164,6 +174,7 @@ class OutputPump {
   bool files_stopped_ GUARDED_BY(seq_) = false;
   bool told_[2] GUARDED_BY(seq_) = {false, false};
   uint64_t bytes_read_total_ GUARDED_BY(seq_) = 0;
+  uint64_t dropped_lines_ GUARDED_BY(seq_) = 0;
   std::function<void(base::Status)> flushed_ GUARDED_BY(seq_);
   int flushes_pending_ GUARDED_BY(seq_) = 0;
   uint64_t flush_number_ GUARDED_BY(seq_) = 0;

@@ -312,6 +312,51 @@ TEST_F(OutputPumpTest, BlockedConsoleStopsTheRanksAndNotTheLoop) {
   EXPECT_EQ(lines, kBytes / 64);
 }
 
+TEST_F(OutputPumpTest, BlockedConsoleCostsCountedLinesAndNoTimeWhenThatIsAskedFor) {
+  int console[2];
+  ASSERT_EQ(::pipe2(console, O_CLOEXEC), 0);
+  base::UniqueFd console_read(console[0]), console_write(console[1]);
+  uint64_t dropped = 0;
+  options_.stdout_fd = console_write.get();
+  options_.queue_bytes_max = 100'000;
+  options_.on_dropped = [&dropped](uint64_t lines) { dropped += lines; };
+  Make();
+  ASSERT_OK_AND_ASSIGN(RankOutputFds fds, pump_->Open(Plan(0)));
+  constexpr size_t kBytes = size_t{8} << 20;
+  std::thread rank([out = std::move(fds.standard_output)] {
+    const std::string line(63, 'x');
+    for (size_t written = 0; written < kBytes; written += 64) WriteOrDie(out, line + "\n");
+  });
+  fds = {};
+
+  ASSERT_TRUE(HasRead(kBytes));  // while nobody reads the console
+  rank.join();
+  bool in_files = false;
+  pump_->FlushFiles([&in_files] { in_files = true; });
+  ASSERT_TRUE(RunUntil([&] { return in_files; }));
+  EXPECT_EQ(File("rank-0.stdout").size(), kBytes);
+  EXPECT_EQ(dropped, 0U) << "told before there is room";
+
+  std::string shown;
+  std::thread cat([&shown, in = std::move(console_read)] {
+    char buffer[65536];
+    for (ssize_t count; (count = ::read(in.get(), buffer, sizeof(buffer))) > 0;) {
+      shown.append(buffer, static_cast<size_t>(count));
+    }
+  });
+  ASSERT_TRUE(RunUntil([&] { return dropped > 0; }));
+  ASSERT_OK(Flush());
+  dropped += pump_->TakeDroppedLines();
+  pump_.reset();
+  console_write.reset();
+  cat.join();
+
+  EXPECT_LT(shown.size(), size_t{1} << 20);
+  EXPECT_EQ(static_cast<size_t>(std::count(shown.begin(), shown.end(), '\n')) + dropped,
+            kBytes / 64);
+  EXPECT_TRUE(shown.ends_with("xx\n"));
+}
+
 TEST_F(OutputPumpTest, FullDiskStopsTheFilesOnceAndTheConsoleGoesOn) {
   std::vector<RankOutputFds> fds;
   for (int rank = 0; rank < 4; ++rank) {

@@ -88,8 +88,7 @@ void SimMember::OnJobOver(const proto::JobOver& over) {
   job_over_ = over;
   // Its ranks' output is being written.
   flush_ = world_.loop.After(world_.Upto(300ms), [this, status = over.exit_code()] {
-    member_->SayGoodbye();
-    EndSoon(status);
+    member_->SayGoodbye(2s, [this, status] { EndSoon(status); });
   });
 }
 
