@@ -41,8 +41,8 @@ Command::Command(const Words& words, Streams streams) {
   give(streams.in, STDIN_FILENO, O_RDONLY);
   give(streams.out, STDOUT_FILENO, O_WRONLY);
   // For a look at what a contender complains about.
-  if (std::getenv("LOCKSTEP_BENCH_STDERR") == nullptr) {
-    give(-1, STDERR_FILENO, O_WRONLY);
+  if (streams.err >= 0 || std::getenv("LOCKSTEP_BENCH_STDERR") == nullptr) {
+    give(streams.err, STDERR_FILENO, O_WRONLY);
   }
   started_at_ = Now();
   if (::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ) != 0) pid_ = -1;

@@ -24,6 +24,7 @@ class Command {
   struct Streams {
     int in = -1;
     int out = -1;
+    int err = -1;
   };
 
   explicit Command(const Words& words) : Command(words, Streams()) {}

@@ -8,20 +8,18 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <map>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
 #include "tests/bench/command.h"
 #include "tests/bench/contest.h"
 #include "tests/bench/launchers.h"
+#include "tests/bench/numbered_lines.h"
 #include "tests/bench/rank_program.h"
 
 namespace lockstep::bench {
@@ -33,54 +31,6 @@ namespace fs = std::filesystem;
 constexpr int kRanks = 8;
 constexpr double kMegabytesPerSecond = 200;
 constexpr auto kPatience = 60s;
-
-/// What became of the ranks' lines.
-struct Arrived {
-  int64_t whole = 0;
-  int64_t out_of_order = 0;  // of the whole ones: not the one after the last of its rank
-  int64_t torn = 0;          // longer, shorter or other than what a rank writes
-
-  bool all(int64_t lines) const { return whole == lines && out_of_order == 0 && torn == 0; }
-};
-
-/// The number of a rank's line without its newline; nothing when it is not whole.
-std::optional<int64_t> NumberOf(std::string_view line) {
-  if (line.size() != BENCH_LINE_BYTES - 1 || line[BENCH_LINE_DIGITS] != ' ') return std::nullopt;
-  const std::string_view digits = line.substr(0, BENCH_LINE_DIGITS);
-  if (digits.find_first_not_of("0123456789") != digits.npos) return std::nullopt;
-  if (line.find_first_not_of('x', BENCH_LINE_DIGITS + 1) != line.npos) return std::nullopt;
-  return std::stoll(std::string(digits));
-}
-
-/// Reads lines with any prefix before each; what has the same prefix is one rank's.
-Arrived Check(const fs::path& path) {
-  std::ifstream file(path);
-  std::map<std::string, int64_t, std::less<>> next;
-  Arrived arrived;
-  for (std::string line; std::getline(file, line);) {
-    const size_t size = std::min(line.size(), size_t{BENCH_LINE_BYTES} - 1);
-    const size_t prefix_size = line.size() - size;
-    const std::optional<int64_t> number = NumberOf(std::string_view(line).substr(prefix_size));
-    if (!number) {
-      ++arrived.torn;
-      continue;
-    }
-    ++arrived.whole;
-    int64_t& expected = next[line.substr(0, prefix_size)];
-    if (*number != expected) ++arrived.out_of_order;
-    expected = *number + 1;
-  }
-  return arrived;
-}
-
-/// Whether each rank's standard output is kept somewhere below `folder`.
-bool FilesAreWhole(const fs::path& folder, int64_t lines) {
-  int whole = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.path().extension() == ".stdout" && Check(entry.path()).all(lines)) ++whole;
-  }
-  return whole == kRanks;
-}
 
 /// While one lives, this thread and what it starts have one core.
 class FirstCore {
@@ -138,13 +88,14 @@ std::optional<double> MegabytesPerSecond(Pump& pump, int64_t lines_per_rank,
   const auto ended_at = cat.WaitForEnd(kPatience, true);
   if (!ended_at) return std::nullopt;
 
-  const Arrived arrived = Check(console);
+  const Arrived arrived = CheckLines(console);
   pump.expected += kRanks * lines_per_rank;
   pump.arrived.whole += arrived.whole;
   pump.arrived.out_of_order += arrived.out_of_order;
   pump.arrived.torn += arrived.torn;
   pump.files_whole =
-      pump.files_whole && (!pump.keeps_files || FilesAreWhole(folder / "logs", lines_per_rank));
+      pump.files_whole &&
+      (!pump.keeps_files || CountWholeFiles(folder / "logs", lines_per_rank) == kRanks);
   const double bytes = static_cast<double>(kRanks * lines_per_rank * BENCH_LINE_BYTES);
   return bytes / 1e6 / (Milliseconds(*ended_at - command.started_at()) / 1e3);
 }

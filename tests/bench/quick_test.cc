@@ -42,5 +42,15 @@ TEST(QuickBenchmarkTest, OutputOfEightRanks) {
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
 }
 
+TEST(QuickBenchmarkTest, JobsOfSeveralNodes) {
+  const Outcome outcome = RunQuickly("nodes_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
+TEST(QuickBenchmarkTest, FormationOfManyNodes) {
+  const Outcome outcome = RunQuickly("formation_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
 }  // namespace
 }  // namespace lockstep::bench
