@@ -65,9 +65,13 @@ std::string_view ConditionName(JobCondition condition) {
     case JobCondition::kLive: return "running";
     case JobCondition::kEnded: return "ended";
     case JobCondition::kLost: return "lost";
-    case JobCondition::kElsewhere: return "on another host";
+    case JobCondition::kElsewhere: return "elsewhere";
   }
   return "";
+}
+
+std::string PlaceOf(const JobEntry& job, const HostIdentity& here) {
+  return job.host == FileSafeHost(here.host) ? "in another container" : "on " + job.host;
 }
 
 JobStore::JobStore(std::string root, HostIdentity here, storage::FileSystem& files)
@@ -185,8 +189,9 @@ base::Status JobStore::Remove(const JobEntry& job) {
         "remove job " + job.id + ": it is running; stop it first: `lockstep stop " + job.id + "`");
   }
   if (now->condition == JobCondition::kElsewhere) {
-    return base::FailedPreconditionError("remove job " + job.id + ": it may be running on " +
-                                         now->host + "; remove it there");
+    return base::FailedPreconditionError(
+        "remove job " + job.id + ": it may be running " + PlaceOf(*now, here_) +
+        "; remove it there, or its folder " + now->path + " when there is no such place any more");
   }
   return files_.RemoveTree(now->path);
 }

@@ -34,9 +34,9 @@ enum class JobCondition : uint8_t {
   /// It never said so, and nothing of it lives: killed with its machine, or its state cannot be
   /// read.
   kLost,
-  kElsewhere,  // another host that shares this folder runs it, or did
+  kElsewhere,  // another host or container that shares this folder runs it, or did
 };
-/// "running", "ended", "lost", "on another host".
+/// "running", "ended", "lost", "elsewhere".
 std::string_view ConditionName(JobCondition condition);
 
 struct JobEntry {
@@ -46,6 +46,9 @@ struct JobEntry {
   proto::JobState state;  // empty but for the id when it cannot be read
   JobCondition condition = JobCondition::kLost;
 };
+
+/// Of a job that is kElsewhere: "on node-b", or "in another container" of this host.
+std::string PlaceOf(const JobEntry& job, const HostIdentity& here);
 
 /// The job directories below one root, as verbs see them. Borrows `files`. Stateless: every call
 /// looks again, and other processes may change things meanwhile.
@@ -71,7 +74,7 @@ class JobStore {
   std::vector<std::string> Unfinished() const;
 
   /// Errors: NotFound - it is gone; FailedPrecondition - the job is live (stop it first), or runs
-  /// on another host; else errno's code.
+  /// elsewhere; else errno's code.
   base::Status Remove(const JobEntry& job);
 
   /// Removes jobs that are ended or lost and whose end (else start) lies before `before`. Returns

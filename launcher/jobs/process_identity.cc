@@ -11,6 +11,7 @@
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/net/host_name.h"
+#include "runtime/process/proc_scan.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -27,7 +28,8 @@ std::string ReadProc(const std::string& path) {
 
 HostIdentity ThisHost() {
   HostIdentity here{.host = net::HostName(),
-                    .boot_id = ReadProc("/proc/sys/kernel/random/boot_id")};
+                    .boot_id = ReadProc("/proc/sys/kernel/random/boot_id"),
+                    .pid_namespace = process::PidNamespace().value_or(0)};
   if (here.boot_id.ends_with('\n')) here.boot_id.pop_back();
   return here;
 }
@@ -69,6 +71,7 @@ base::Result<proto::ProcessIdentity> IdentifyProcess(const HostIdentity& here, p
   identity.set_boot_id(here.boot_id);
   identity.set_pid(pid);
   identity.set_start_ticks(stat.start_ticks);
+  identity.set_pid_namespace(here.pid_namespace);
   return identity;
 }
 
@@ -77,6 +80,8 @@ Liveness CheckLiveness(const HostIdentity& here, const proto::ProcessIdentity& i
   if (identity.pid() <= 0) return Liveness::kDead;
   if (!identity.boot_id().empty() && identity.boot_id() != here.boot_id)
     return here.boot_id.empty() ? Liveness::kUnknown : Liveness::kDead;
+  const bool both_known = identity.pid_namespace() != 0 && here.pid_namespace != 0;
+  if (both_known && identity.pid_namespace() != here.pid_namespace) return Liveness::kUnknown;
   const pid_t pid = static_cast<pid_t>(identity.pid());
   const auto stat = ParseProcessStat(ReadProc("/proc/" + std::to_string(pid) + "/stat"));
   if (!stat.ok()) {

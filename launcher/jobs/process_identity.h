@@ -16,13 +16,15 @@ namespace lockstep::launcher {
 enum class Liveness : uint8_t {
   kAlive,
   kDead,
-  kUnknown,  // it belongs to another host, or cannot be looked at: it may live
+  kUnknown,  // it belongs to another host or container, or cannot be looked at: it may live
 };
 
-/// This boot of this machine. Read once and handed around. Thread-safe.
+/// This boot of this machine, and who its pids are for us. Read once and handed around.
+/// Thread-safe.
 struct HostIdentity {
-  std::string host;     // net::HostName()
-  std::string boot_id;  // "" where /proc does not tell
+  std::string host;            // net::HostName()
+  std::string boot_id;         // "" where /proc does not tell
+  uint64_t pid_namespace = 0;  // 0 where /proc does not tell
 };
 HostIdentity ThisHost();
 

@@ -40,6 +40,13 @@ TEST(ProcessIdentityTest, PidAloneProvesNothing) {
   elsewhere.set_host("another-host");
   EXPECT_EQ(CheckLiveness(here, elsewhere), Liveness::kUnknown);
 
+  proto::ProcessIdentity in_a_container = self;
+  in_a_container.set_pid_namespace(self.pid_namespace() + 1);
+  in_a_container.set_pid(1 << 30);
+  EXPECT_EQ(CheckLiveness(here, in_a_container), Liveness::kUnknown);
+  in_a_container.set_pid_namespace(0);  // that cannot be told from one of ours
+  EXPECT_EQ(CheckLiveness(here, in_a_container), Liveness::kDead);
+
   EXPECT_EQ(CheckLiveness({.host = here.host, .boot_id = ""}, self), Liveness::kUnknown);
   proto::ProcessIdentity of_unknown_boot = self;
   of_unknown_boot.set_boot_id("");

@@ -10,12 +10,12 @@
 namespace lockstep::launcher {
 namespace {
 
-std::string StateText(const JobEntry& job) {
+std::string StateText(const JobEntry& job, const HostIdentity& here) {
   switch (job.condition) {
     case JobCondition::kLive: break;
     case JobCondition::kEnded: return "ended (" + std::to_string(job.state.exit_code()) + ")";
     case JobCondition::kLost: return "lost";
-    case JobCondition::kElsewhere: return "on " + Printable(job.host);
+    case JobCondition::kElsewhere: return Printable(PlaceOf(job, here));
   }
   switch (job.state.phase()) {
     case proto::JOB_PHASE_STARTING: return "starting";
@@ -27,7 +27,7 @@ std::string StateText(const JobEntry& job) {
 std::vector<std::string> RowOf(const VerbContext& context, const JobEntry& job) {
   const proto::JobState& state = job.state;
   return {job.id,
-          StateText(job),
+          StateText(job, context.here),
           std::to_string(state.rank_count()),
           std::to_string(std::max(state.node_count(), 1)),
           std::to_string(state.round()),

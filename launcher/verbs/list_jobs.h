@@ -8,7 +8,7 @@
 namespace lockstep::launcher {
 
 struct ListJobsOptions {
-  bool all = false;    // also those that have ended, are lost, or run on another host
+  bool all = false;    // also those that have ended, are lost, or run elsewhere
   bool json = false;   // one array; each job is its JobState and its "condition"
   bool quiet = false;  // ids alone; wins over `json`
 };

@@ -18,7 +18,7 @@ struct RemoveJobOptions {
 /// `lockstep rm`: removes a job's directory. A log folder that the user named is left alone.
 /// Blocks: on the disk; with force as StopJob.
 /// Errors: as JobStore::Find; FailedPrecondition - the job is live (the message has the command
-/// that helps), or may run on another host; with force as StopJob; else errno's code.
+/// that helps), or may run elsewhere; with force as StopJob; else errno's code.
 base::Status RemoveJob(const VerbContext& context, const RemoveJobOptions& options);
 
 struct PruneJobsOptions {

@@ -124,7 +124,7 @@ std::string StateText(const VerbContext& context, const JobEntry& job) {
     case JobCondition::kLost:
       return "lost: its `lockstep run` and its agent died without a word; started " +
              AgeText(now, job.state.started()) + " ago";
-    case JobCondition::kElsewhere: return "on another host; ask there";
+    case JobCondition::kElsewhere: return Printable(PlaceOf(job, context.here)) + "; ask there";
   }
   return "";
 }

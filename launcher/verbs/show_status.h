@@ -15,8 +15,8 @@ struct ShowStatusOptions {
 };
 
 /// `lockstep status`: what the agent says of its job and of each rank; of a job that has none (any
-/// more), what its directory says. Then `phase` is "ended", "lost", "on another host" or "starting"
-/// and there are no ranks. Blocks: 5 s for the agent's answer.
+/// more), what its directory says. Then `phase` is "ended", "lost", "elsewhere" or "starting" and
+/// there are no ranks. Blocks: 5 s for the agent's answer.
 /// Errors: as JobStore::Find; DeadlineExceeded - the agent is stopped or stuck; else as AskAgent.
 base::Status ShowStatus(const VerbContext& context, const ShowStatusOptions& options);
 

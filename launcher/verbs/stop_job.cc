@@ -24,9 +24,10 @@ constexpr base::Duration kListenLimit = 2s;
 constexpr int kPauseMilliseconds = 10;
 constexpr base::Duration kUsualGrace = 30s;  // spec.grace.userStop, unless the job says otherwise
 
-base::Status ElsewhereError(const JobEntry& job) {
-  return base::FailedPreconditionError("stop job " + job.id + ": it runs on " + job.host +
-                                       "; run `lockstep stop " + job.id + "` there");
+base::Status ElsewhereError(const VerbContext& context, const JobEntry& job) {
+  return base::FailedPreconditionError("stop job " + job.id + ": it runs " +
+                                       PlaceOf(job, context.here) + "; run `lockstep stop " +
+                                       job.id + "` there");
 }
 
 base::Status EndLost(const VerbContext& context, const JobEntry& job) {
@@ -41,7 +42,7 @@ base::Status ReportEnd(const VerbContext& context, const JobEntry& job) {
   switch (job.condition) {
     case JobCondition::kLive: return base::InternalError("job " + job.id + " has not ended");
     case JobCondition::kLost: return EndLost(context, job);
-    case JobCondition::kElsewhere: return ElsewhereError(job);
+    case JobCondition::kElsewhere: return ElsewhereError(context, job);
     case JobCondition::kEnded: break;
   }
   std::fprintf(context.out, "job %s has ended with exit status %d\n", job.id.c_str(),

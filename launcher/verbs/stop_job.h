@@ -27,7 +27,7 @@ struct StopJobOptions {
 /// be reached, because the folder of its socket was removed, gets the signal itself (at once:
 /// SIGKILL, and its `lockstep run` ends the ranks), which is told.
 /// Blocks: for the job's grace and `margin`, when it waits.
-/// Errors: as JobStore::Find; FailedPrecondition - the job runs on another host; DeadlineExceeded -
+/// Errors: as JobStore::Find; FailedPrecondition - the job runs elsewhere; DeadlineExceeded -
 /// its agent does not answer, or the job has not ended in time; else as AskAgent and EndLostJob.
 base::Status StopJob(const VerbContext& context, const StopJobOptions& options);
 

@@ -54,9 +54,10 @@ TEST(ToJsonTest, MemberIsAddedToWhatTheMessageSays) {
 
   ASSERT_OK_AND_ASSIGN(const std::string json, ToJson(process));
 
-  EXPECT_EQ(json, R"({"host":"","boot_id":"","pid":"17","start_ticks":"0"})");
-  EXPECT_EQ(WithMember(json, "live", "true"),
-            R"({"host":"","boot_id":"","pid":"17","start_ticks":"0","live":true})");
+  EXPECT_EQ(json, R"({"host":"","boot_id":"","pid":"17","start_ticks":"0","pid_namespace":"0"})");
+  EXPECT_EQ(
+      WithMember(json, "live", "true"),
+      R"({"host":"","boot_id":"","pid":"17","start_ticks":"0","pid_namespace":"0","live":true})");
   EXPECT_EQ(WithMember("{}", "a", "1"), R"({"a":1})");
 }
 

@@ -158,16 +158,9 @@ bool RemoveCgroup(int folder, const std::string& path) {
 
 constexpr std::string_view kFolderPrefix = "lockstep-";
 
-/// Pids mean nothing in another pid namespace, which may well share the cgroup; so its number is in
-/// the name. nullopt when it cannot be read.
-std::optional<uint64_t> PidNamespace() {
-  struct stat info;
-  if (::stat("/proc/self/ns/pid", &info) != 0) return std::nullopt;
-  return info.st_ino;
-}
-
 /// "lockstep-NAMESPACE-PID-START": whose folder it is, so that a later agent can tell whether that
-/// one still lives. nullopt when /proc does not say.
+/// one still lives; with the pid namespace, since another one may well share the cgroup. nullopt
+/// when /proc does not say.
 std::optional<std::string> FolderName() {
   const std::optional<uint64_t> name_space = PidNamespace();
   const std::optional<ProcStat> self = ReadProcStat(::getpid());

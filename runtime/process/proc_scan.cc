@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -137,6 +138,12 @@ std::optional<ProcStat> ParseProcStat(std::string_view text) {
   }
   if (!TakeNumber(text, stat.start_ticks)) return std::nullopt;
   return stat;
+}
+
+std::optional<uint64_t> PidNamespace() {
+  struct stat info;
+  if (::stat("/proc/self/ns/pid", &info) != 0) return std::nullopt;
+  return info.st_ino;
 }
 
 std::optional<ProcStat> ReadProcStat(pid_t pid) {

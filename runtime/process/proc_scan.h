@@ -32,6 +32,10 @@ struct ProcStat {
   std::string ToString() const;
 };
 
+/// Number of the pid namespace that this process is in: in another one, a container's say, the same
+/// pids are other processes. nullopt when /proc does not tell.
+std::optional<uint64_t> PidNamespace();
+
 /// nullopt when there is no such process (any more).
 std::optional<ProcStat> ReadProcStat(pid_t pid);
 /// The text of a stat file; nullopt when it is not one.

@@ -16,6 +16,7 @@
 #include "runtime/proto/job_state.pb.h"
 #include "tests/e2e/command.h"
 #include "tests/e2e/run_fixture.h"
+#include "tests/e2e/stage.h"
 
 namespace lockstep::e2e {
 namespace {
@@ -199,12 +200,49 @@ TEST_F(StaleJobsTest, AJobOfAnotherHostIsLeftToIt) {
 
   EXPECT_THAT(Verb({"ps"}).out, Not(HasSubstr("job-")));
   EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("node-b"));
-  EXPECT_THAT(Verb({"status", "job"}).out, HasSubstr("another host"));
+  EXPECT_THAT(Verb({"status", "job"}).out, HasSubstr("on node-b"));
   const Outcome rm = Verb({"rm", "job"});
   EXPECT_NE(rm.status, 0);
   EXPECT_THAT(rm.err, HasSubstr("node-b"));
   EXPECT_EQ(Verb({"prune", "--older", "0s"}).status, 0);
   EXPECT_TRUE(fs::exists(folder));
+}
+
+// A container often has the host's name and its user's home; a job in one was ended by the host's
+// next command, which took its pids for those of dead processes.
+TEST_F(StaleJobsTest, AJobInAContainerIsLeftToIt) {
+  std::vector<std::string> wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--kill-child",
+                                      "--mount-proc"};
+  if (::getuid() != 0) wrapper.push_back("--map-root-user");
+  if (const std::string why = WhyNotIn(wrapper); !why.empty()) GTEST_SKIP() << why;
+  Command::Options options = Options();
+  // Where its sockets are is not seen from outside.
+  options.environment["XDG_RUNTIME_DIR"] = scratch_.path() + "/r";
+  fs::create_directory(options.environment["XDG_RUNTIME_DIR"]);
+  fs::permissions(options.environment["XDG_RUNTIME_DIR"], fs::perms::owner_all);
+  options.wrapper = wrapper;
+  MakeGo();
+  Command command(RunScript({"-np", "1", "--name", "job"}, "echo up; read word <go; exit 4"),
+                  options);
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 20s));
+  fs::remove_all(scratch_.path() + "/r/lockstep");
+
+  const Outcome shown = Verb({"ps", "--all"});
+
+  EXPECT_EQ(shown.err, "");
+  EXPECT_THAT(shown.out, HasSubstr("in another container"));
+  EXPECT_THAT(Verb({"ps"}).out, Not(HasSubstr("job-")));
+  EXPECT_THAT(Verb({"status", "job"}).out, HasSubstr("container"));
+  for (const char* verb : {"stop", "rm"}) {
+    const Outcome refused = Verb({verb, "job"});
+    EXPECT_NE(refused.status, 0) << verb;
+    EXPECT_THAT(refused.err, HasSubstr("container")) << verb;
+  }
+  EXPECT_TRUE(LetGo());
+  const Outcome outcome = command.Wait(20s);
+  EXPECT_EQ(outcome.status, 4) << outcome.err;
+  EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("ended (4)"));
 }
 
 TEST_F(StaleJobsTest, AJobDirectoryThatIsRemovedUnderARunningJobDoesNotEndIt) {
