@@ -93,7 +93,9 @@ base::Status RealFileSystem::WriteFile(const std::string& path,
 
 base::Status RealFileSystem::SyncDirectory(const std::string& path) {
   ASSIGN_OR_RETURN(base::UniqueFd fd, Open(path, O_RDONLY | O_DIRECTORY));
-  return Sync(fd.get(), path);
+  // Some network file systems (CIFS) have no such call: their servers order names themselves.
+  if (TEMP_FAILURE_RETRY(fsync(fd.get())) == 0 || errno == EINVAL) return base::OkStatus();
+  return base::ErrnoStatus(errno, "fsync " + path);
 }
 
 base::Status RealFileSystem::Rename(const std::string& from, const std::string& to) {

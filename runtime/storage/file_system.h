@@ -36,7 +36,8 @@ class FileSystem {
   virtual base::Status WriteFile(const std::string& path,
                                  std::span<const std::span<const std::byte>> parts,
                                  WriteOptions options) = 0;
-  /// Waits until what was made, renamed or removed in the folder would survive a power cut.
+  /// Waits until what was made, renamed or removed in the folder would survive a power cut; OK at
+  /// once where the file system knows no such thing.
   virtual base::Status SyncDirectory(const std::string& path) = 0;
   virtual base::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual base::Status RemoveFile(const std::string& path) = 0;

@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // The seam of FileSystem cannot tell whether the real one syncs: here its system calls are heard.
+#include <errno.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,6 +26,8 @@ namespace {
 
 std::string* root = nullptr;  // what lies below it is heard of
 std::vector<std::string>* heard = nullptr;
+int sync_error = 0;       // of what ...
+mode_t sync_refuses = 0;  // ... is of this type: S_IFDIR, S_IFREG
 
 /// "a/b" of "ROOT/a/b"; "" of ROOT.
 std::string BelowRoot(const std::string& path) {
@@ -51,6 +55,11 @@ void HearRename(const char* from, const char* to) {
 // In the place of the C library's.
 extern "C" int fsync(int fd) {
   HearSync(fd);
+  struct stat info{};
+  if (sync_refuses != 0 && fstat(fd, &info) == 0 && (info.st_mode & S_IFMT) == sync_refuses) {
+    errno = sync_error;
+    return -1;
+  }
   return static_cast<int>(syscall(SYS_fsync, fd));
 }
 
@@ -69,7 +78,9 @@ namespace lockstep::rank {
 namespace {
 
 using base::Status;
+using base::testing::IsOk;
 using ::testing::ElementsAre;
+using ::testing::Not;
 
 class DurabilityTest : public ::testing::Test {
  protected:
@@ -82,6 +93,7 @@ class DurabilityTest : public ::testing::Test {
   }
   ~DurabilityTest() override {
     heard = nullptr;
+    sync_refuses = 0;
     std::filesystem::remove_all(root_);
   }
 
@@ -145,6 +157,20 @@ TEST_F(DurabilityTest, NewFileOfAnOldStepIsOnTheDiskBeforeItTakesItsPlace) {
                   "sync step-1.tmp/state.safetensors" + SizeOf("/step-1/state.safetensors"),
                   "sync step-1.tmp", "rename step-1.tmp/state.safetensors step-1/state.safetensors",
                   "sync step-1"));
+}
+
+TEST_F(DurabilityTest, FoldersThatCannotBeSyncedAreNoErrorWhereNoneCan) {
+  const auto store = Open("");
+  sync_refuses = S_IFDIR;
+
+  sync_error = EINVAL;  // as of CIFS
+  EXPECT_OK(Write(*store, 1));
+  sync_error = EIO;
+  EXPECT_THAT(Write(*store, 2), Not(IsOk()));
+
+  sync_refuses = S_IFREG;
+  sync_error = EINVAL;
+  EXPECT_THAT(Write(*store, 3), Not(IsOk()));
 }
 
 // The new one is safe by then.
