@@ -210,6 +210,7 @@ std::string JobCluster::LogFolderOf(const JobNode& node) const {
 void JobCluster::OnFormationFailed(const base::Status& why) { Fail(why); }
 
 void JobCluster::OnNodeLost(base::NodeIndex node, const base::Status& why) {
+  if (starter_ != nullptr) starter_->OnLost(node);
   std::vector<base::Rank> ranks;
   for (const topology::RankPlace& place : topology::PlaceRanks(world_)) {
     if (place.node == node) ranks.push_back(place.rank);

@@ -37,6 +37,8 @@ class AgentStarter {
   virtual void Start(std::vector<AgentToStart> agents, OnFailed on_failed) = 0;
   /// The job has formed: from now on connections tell what becomes of agents.
   virtual void OnAllJoined() = 0;
+  /// That node's agent is heard of no more: what started it is not waited for.
+  virtual void OnLost(base::NodeIndex node) = 0;
   /// The job is over, and each agent has said goodbye or is lost: calls `done` when nothing of ours
   /// is left, or after a bounded time.
   virtual void Finish(std::function<void()> done) = 0;

@@ -38,6 +38,7 @@ class SimulatedAgents final : public AgentStarter {
 
   void Start(std::vector<AgentToStart> agents, OnFailed on_failed) override;
   void OnAllJoined() override { all_joined_ = true; }
+  void OnLost(base::NodeIndex) override {}  // on this machine its process ends
   void Finish(std::function<void()> done) override;
 
  private:

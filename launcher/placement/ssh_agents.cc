@@ -39,6 +39,12 @@ std::string DestinationOf(const proto::SshPlacement& ssh, const proto::SshHost& 
   return user.empty() ? host.host() : user + "@" + host.host();
 }
 
+/// The last kSaidBytes of what was said.
+void Keep(std::string& said, std::string_view line) {
+  said.append(line).append("\n");
+  if (said.size() > kSaidBytes) said.erase(0, said.size() - kSaidBytes);
+}
+
 std::string FrameOf(const proto::Bootstrap& bootstrap) {
   std::string payload = bootstrap.SerializeAsString();
   std::string frame;
@@ -71,6 +77,7 @@ struct SshAgents::Machine {
   std::vector<std::string> files;       // that it has: the agent, then the program
   std::deque<std::string> agent_lines;  // before it has joined
   std::optional<SshFailure> failure;
+  bool is_lost = false;
   event::Registration next_try;  // later: a note to be told
   event::Registration answer_timer;
 };
@@ -216,6 +223,8 @@ void SshAgents::OnLine(Machine& machine, size_t attempt, std::string_view line) 
   using Kind = RemoteStartLine::Kind;
   const std::optional<RemoteStartLine> parsed = ParseRemoteStartLine(line);
   const bool first = machine.phase == Machine::Phase::kConnecting;
+  // Log-in scripts print what they like, and a shell that refuses its user says why.
+  if (!parsed && first) Keep(machine.attempts[attempt].said, line);
   if (!parsed || machine.failure || (!first && attempt != machine.winner)) return;
   if (first && parsed->kind == Kind::kHello) {
     machine.phase = Machine::Phase::kPreparing;
@@ -266,9 +275,7 @@ void SshAgents::SendBootstrap(Machine& machine) {
 
 void SshAgents::OnErrorLine(Machine& machine, size_t attempt, std::string_view line) {
   constexpr std::string_view kOwn = "lockstep: ";
-  std::string& said = machine.attempts[attempt].said;
-  said.append(line).append("\n");
-  if (said.size() > kSaidBytes) said.erase(0, said.size() - kSaidBytes);
+  Keep(machine.attempts[attempt].said, line);
   if (machine.phase != Machine::Phase::kStarting || attempt != machine.winner) return;
   if (line.starts_with(kOwn)) line.remove_prefix(kOwn.size());
   std::string text = "host " + machine.name + ": " + std::string(line);
@@ -398,6 +405,12 @@ void SshAgents::OnAllJoined() {
   }
 }
 
+void SshAgents::OnLost(base::NodeIndex node) {
+  for (const auto& machine : machines_) {
+    if (machine->node == node) machine->is_lost = true;
+  }
+}
+
 void SshAgents::Finish(std::function<void()> done) {
   done_ = std::move(done);
   tell_.reset();
@@ -407,8 +420,8 @@ void SshAgents::Finish(std::function<void()> done) {
     for (Machine::Attempt& attempt : machine->attempts) {
       if (attempt.login == nullptr) continue;
       attempt.login->CloseInput();
-      // One that never got its bootstrap does nothing without us.
-      if (machine->phase != Machine::Phase::kStarting) Drop(attempt.login);
+      // One that never got its bootstrap does nothing without us; a lost one may never end.
+      if (machine->phase != Machine::Phase::kStarting || machine->is_lost) Drop(attempt.login);
     }
   }
   give_up_ = deps_.loop.After(kExitTime, [this] { std::exchange(done_, {})(); });

@@ -76,6 +76,7 @@ class SshAgents final : public AgentStarter {
   /// Blocks: for the first spawns, and to hash what is copied: some ten milliseconds.
   void Start(std::vector<AgentToStart> agents, OnFailed on_failed) override;
   void OnAllJoined() override;
+  void OnLost(base::NodeIndex node) override;
   void Finish(std::function<void()> done) override;
 
   /// argv of ssh for that machine. Pure.

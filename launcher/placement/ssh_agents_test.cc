@@ -286,7 +286,9 @@ TEST_F(SshAgentsTest, AMachineOfAnotherKindIsNamed) {
 TEST_F(SshAgentsTest, AnAccountWithoutAShellIsToldInItsOwnWords) {
   Start({"nologin"});
 
-  EXPECT_THAT(WaitForFailure(), StatusIs(base::Code::kUnavailable, HasSubstr("exit code 1")));
+  EXPECT_THAT(WaitForFailure(),
+              StatusIs(base::Code::kUnavailable,
+                       HasSubstr("exit code 1: This account is currently not available.")));
 }
 
 TEST_F(SshAgentsTest, AnAgentThatCannotRunTheJobSaysWhy) {

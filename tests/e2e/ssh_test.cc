@@ -1,0 +1,452 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Jobs on four real hosts that ssh reaches (tests/hosts), started from a place that is none of them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/base/testing/status_matchers.h"
+#include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
+#include "tests/hosts/hosts.h"
+
+namespace lockstep::e2e {
+namespace {
+
+using namespace std::chrono_literals;
+using base::testing::IsOk;
+using hosts::Hosts;
+using hosts::kController;
+using hosts::Program;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using Clock = std::chrono::steady_clock;
+
+std::vector<std::string> SortedLines(const std::string& text) {
+  std::vector<std::string> lines = Lines(text);
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+/// Hosts are made once: no test changes what the next one sees, but for what Boot() makes fresh.
+class SshTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto made = Hosts::Create({.count = 4});
+    if (!made.ok()) {
+      trouble_ = new base::Status(made.status());
+    } else {
+      kit_ = made->release();
+    }
+  }
+  static void TearDownTestSuite() {
+    delete kit_;
+    delete trouble_;
+    kit_ = nullptr;
+    trouble_ = nullptr;
+  }
+
+  void SetUp() override {
+    if (trouble_ != nullptr && Hosts::Unsupported(*trouble_)) GTEST_SKIP() << *trouble_;
+    ASSERT_NE(kit_, nullptr) << *trouble_;
+    ASSERT_THAT(kit_->Heal(), IsOk());
+  }
+  void TearDown() override {
+    if (kit_ == nullptr) return;
+    EXPECT_THAT(kit_->Heal(), IsOk());
+    for (int host = 0; host < kit_->count(); ++host) {
+      if (!kit_->up(host)) {
+        EXPECT_THAT(kit_->Boot(host), IsOk());
+      }
+      EXPECT_TRUE(Eventually([&] { return kit_->CountProcesses(host) == 0; }, 10s))
+          << Hosts::Name(host) << ": " << kit_->CountProcesses(host) << " processes are left";
+    }
+    EXPECT_THAT(scratch_.LeftoversAfter(5s), IsEmpty());
+  }
+
+  hosts::ProgramOptions Options() const {
+    hosts::ProgramOptions options;
+    options.environment = scratch_.Environment();
+    options.directory = scratch_.path();
+    return options;
+  }
+  static std::vector<std::string> Words(std::vector<std::string> words) {
+    words.insert(words.begin(), {"--ssh-config", Hosts::SshConfig()});
+    return RunWords(std::move(words));
+  }
+  static std::vector<std::string> ScriptWords(std::vector<std::string> words,
+                                              const std::string& script) {
+    words.insert(words.end(), {"--", "/bin/sh", "-c", script});
+    return Words(std::move(words));
+  }
+  /// Without the lines on where ranks start: the hosts have no such folder as the test's.
+  static std::string WithoutNotes(const std::string& err) {
+    std::string rest;
+    for (const std::string& line : Lines(err)) {
+      if (!Contains(line, "is not there; ranks start in /root")) rest += line + "\n";
+    }
+    return rest;
+  }
+  /// From the controller.
+  Outcome RunIt(std::vector<std::string> words, std::chrono::milliseconds at_most = 60s) const {
+    Outcome outcome = kit_->Run(kController, Words(std::move(words)), Options(), at_most);
+    outcome.err = WithoutNotes(outcome.err);
+    return outcome;
+  }
+  Outcome RunScriptIt(std::vector<std::string> words, const std::string& script) const {
+    Outcome outcome = kit_->Run(kController, ScriptWords(std::move(words), script), Options(), 60s);
+    outcome.err = WithoutNotes(outcome.err);
+    return outcome;
+  }
+  std::unique_ptr<Program> Start(std::vector<std::string> words, const std::string& script) const {
+    auto started = kit_->Spawn(kController, ScriptWords(std::move(words), script), Options());
+    EXPECT_THAT(started, IsOk());
+    return started.ok() ? *std::move(started) : nullptr;
+  }
+  static bool WaitForLines(const Program& program, size_t count) {
+    return program.WaitForOutput(
+        [count](const std::string& out, const std::string&) { return Lines(out).size() >= count; },
+        30s);
+  }
+  /// The number that follows `text` in the program's output.
+  static std::string NumberAfter(const std::string& out, const std::string& text) {
+    const size_t at = out.find(text);
+    if (at == std::string::npos) return "none";
+    const std::string rest = out.substr(at + text.size());
+    return rest.substr(0, rest.find_first_not_of("0123456789"));
+  }
+  std::string AgentOn(int host) const {
+    std::error_code error;
+    const std::string folder = kit_->Root(host) + "/root/.cache/lockstep/agents";
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+      return entry.path().string() + "/lockstep";
+    }
+    return "";
+  }
+  void CopyTo(int host, const std::string& from, const std::string& to) const {
+    ASSERT_EQ(kit_->Run(host, {"cp", from, to}).status, 0);
+  }
+
+  static Hosts* kit_;
+  static base::Status* trouble_;
+  Scratch scratch_;
+};
+
+Hosts* SshTest::kit_ = nullptr;
+base::Status* SshTest::trouble_ = nullptr;
+
+// ------------------------------------------------------------------------------------ coming to life
+
+TEST_F(SshTest, TheFirstRunCopiesTheAgentAndTheSecondDoesNot) {
+  ASSERT_THAT(kit_->Kill(0), IsOk());
+  ASSERT_THAT(kit_->Boot(0), IsOk());
+  ASSERT_EQ(AgentOn(0), "");
+
+  EXPECT_EQ(RunIt({"--host", "h0", "hostname"}).out, "[0] h0\n");
+  struct stat first{};
+  ASSERT_EQ(::stat(AgentOn(0).c_str(), &first), 0);
+  EXPECT_EQ(first.st_mode & 0777u, 0700u);
+  const Outcome again = RunIt({"--host", "h0", "hostname"});
+
+  EXPECT_EQ(again.out, "[0] h0\n") << again.err;
+  struct stat second{};
+  ASSERT_EQ(::stat(AgentOn(0).c_str(), &second), 0);
+  EXPECT_EQ(second.st_ino, first.st_ino);
+}
+
+TEST_F(SshTest, TwoJobsThatCopyAtOnceDoNotDisturbEachOther) {
+  ASSERT_THAT(kit_->Kill(1), IsOk());
+  ASSERT_THAT(kit_->Boot(1), IsOk());
+
+  const auto one = Start({"--host", "h1"}, "echo one");
+  const auto two = Start({"--host", "h1"}, "echo two");
+
+  EXPECT_EQ(one->Wait(60s).out, "[0] one\n");
+  EXPECT_EQ(two->Wait(60s).out, "[0] two\n");
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           kit_->Root(1) + "/root/.cache/lockstep/agents")) {
+    if (entry.is_regular_file()) ++files;
+  }
+  EXPECT_EQ(files, 1);
+}
+
+TEST_F(SshTest, RanksOfUnequalHostsKnowTheirPlacesAndMeetAtTheFirst) {
+  const Outcome outcome = RunScriptIt(
+      {"--host", "h2:1,h0:3,h1:2"},
+      "echo $RANK of $WORLD_SIZE, $LOCAL_RANK of $LOCAL_WORLD_SIZE, node $GROUP_RANK $(hostname) "
+      "$MASTER_ADDR");
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  std::vector<std::string> lines = SortedLines(outcome.out);
+  ASSERT_EQ(lines.size(), 6U);
+  const std::string master = lines[0].substr(lines[0].rfind(' ') + 1);
+  EXPECT_THAT(lines, ElementsAre("[0.0] 0 of 6, 0 of 1, node 0 h2 " + master,
+                                 "[1.1] 1 of 6, 0 of 3, node 1 h0 " + master,
+                                 "[1.2] 2 of 6, 1 of 3, node 1 h0 " + master,
+                                 "[1.3] 3 of 6, 2 of 3, node 1 h0 " + master,
+                                 "[2.4] 4 of 6, 0 of 2, node 2 h1 " + master,
+                                 "[2.5] 5 of 6, 1 of 2, node 2 h1 " + master));
+  EXPECT_THAT(master, ::testing::AnyOf(Hosts::Ipv4(2, hosts::Nic::kData),
+                                       Hosts::Ipv4(2, hosts::Nic::kMgmt)));
+}
+
+TEST_F(SshTest, ThisMachineMayStandAnywhereInTheList) {
+  // h0 starts the job, under another name than its own.
+  const Outcome outcome = kit_->Run(0, RunWords({"--host", "h1,h0-data:2,h2", "--", "/bin/sh", "-c",
+                                                 "echo $RANK $(hostname) $MASTER_ADDR"}));
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const std::vector<std::string> lines = SortedLines(outcome.out);
+  ASSERT_EQ(lines.size(), 4U) << outcome.err;
+  EXPECT_THAT(lines[0], HasSubstr("[0.0] 0 h1 "));
+  EXPECT_THAT(lines[1], HasSubstr("[1.1] 1 h0 "));
+  EXPECT_THAT(lines[2], HasSubstr("[1.2] 2 h0 "));
+  EXPECT_THAT(lines[3], HasSubstr("[2.3] 3 h2 "));
+}
+
+TEST_F(SshTest, WithThisMachineFirstTheMasterIsWhereOthersReachIt) {
+  const Outcome outcome =
+      kit_->Run(0, RunWords({"--host", "h0,h1", "--", "/bin/sh", "-c", "echo $MASTER_ADDR"}));
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("[0.0] 10."), Not(HasSubstr("127.0.0"))));
+}
+
+TEST_F(SshTest, TheEnvironmentIsThatOfTheLogInThereAndWhatIsPassedOn) {
+  hosts::ProgramOptions options = Options();
+  options.environment["PASSED"] = "by name";
+  options.environment["KEPT"] = "here";
+
+  const Outcome outcome =
+      kit_->Run(kController,
+                ScriptWords({"--host", "h0", "-x", "PASSED", "-x", "GIVEN=by value"},
+                            "echo $PASSED, $GIVEN, ${KEPT:-not here}, $HOME, $(umask)"),
+                options);
+
+  EXPECT_EQ(outcome.out, "[0] by name, by value, not here, /root, 0022\n") << outcome.err;
+}
+
+TEST_F(SshTest, RanksStartInTheLaunchersFolderWhereThereIsOne) {
+  hosts::ProgramOptions options = Options();
+  options.directory = "/usr/share";
+  EXPECT_EQ(kit_->Run(kController, Words({"--host", "h0", "pwd"}), options).out,
+            "[0] /usr/share\n");
+
+  options.directory = scratch_.path();
+  const Outcome elsewhere = kit_->Run(kController, Words({"--host", "h0:2", "pwd"}), options);
+
+  EXPECT_THAT(SortedLines(elsewhere.out), ElementsAre("[0] /root", "[1] /root"));
+  EXPECT_EQ(elsewhere.err, "lockstep: host h0: the folder " + scratch_.path() +
+                               " is not there; ranks start in /root\n");
+}
+
+TEST_F(SshTest, LeftoverRanksFillTheHostsInOrder) {
+  const Outcome outcome = RunIt({"--host", "h0:2,h1:2,h2:2", "-np", "3", "hostname"});
+
+  EXPECT_THAT(SortedLines(outcome.out), ElementsAre("[0.0] h0", "[0.1] h0", "[1.2] h1"));
+  EXPECT_THAT(outcome.err, HasSubstr("not used: h2"));
+}
+
+TEST_F(SshTest, InputForARankElsewhereIsNotLostSilently) {
+  hosts::ProgramOptions options = Options();
+  options.input = "text";
+  const Outcome outcome = kit_->Run(kController, Words({"--host", "h0", "cat"}), options);
+
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("standard input is not passed on to rank 0, which is on h0"));
+}
+
+// --------------------------------------------------------------------------------------- the program
+
+TEST_F(SshTest, AProgramThatIsMissingSomewhereIsToldBeforeAnyRankRuns) {
+  CopyTo(0, "/usr/bin/touch", "/tmp/program");
+
+  const Outcome outcome = RunIt({"--host", "h0,h1", "/tmp/program", "/tmp/ran"});
+
+  EXPECT_EQ(outcome.status, 127);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("host h1 cannot run this job: the program is not there"),
+                                 HasSubstr("--stage")));
+  EXPECT_NE(kit_->Run(0, {"ls", "/tmp/ran"}).status, 0);
+  kit_->Run(0, {"rm", "/tmp/program"});
+}
+
+TEST_F(SshTest, AnotherProgramSomewhereIsToldBeforeAnyRankRuns) {
+  CopyTo(0, "/usr/bin/touch", "/tmp/program");
+  CopyTo(1, "/usr/bin/true", "/tmp/program");
+
+  const Outcome outcome = RunIt({"--host", "h0,h1", "/tmp/program", "/tmp/ran"});
+
+  EXPECT_EQ(outcome.status, 69);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("the program on host h"),
+                                 HasSubstr("is not that on host h"), HasSubstr("--stage")));
+  EXPECT_NE(kit_->Run(0, {"ls", "/tmp/ran"}).status, 0);
+  kit_->Run(0, {"rm", "/tmp/program"});
+  kit_->Run(1, {"rm", "/tmp/program"});
+}
+
+TEST_F(SshTest, StageCopiesTheProgramAndRunsThatCopy) {
+  const std::string program = scratch_.Write("program", "#!/bin/sh\necho $0 of $RANK: $1\n", 0755);
+
+  const Outcome outcome = RunIt({"--stage", "--host", "h0,h1", program, "argument"});
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const std::vector<std::string> lines = SortedLines(outcome.out);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_THAT(lines[0], AllOf(HasSubstr("[0.0] /root/.cache/lockstep/programs/"),
+                              HasSubstr("/program of 0: argument")));
+  EXPECT_THAT(lines[1], HasSubstr("/program of 1: argument"));
+}
+
+// -------------------------------------------------------------------------- hosts that cannot be used
+
+TEST_F(SshTest, EveryHostThatCannotBeReachedHasItsLineWithinTenSeconds) {
+  // h1 is silent, h2 turns connections away, h3 is known under another key.
+  ASSERT_THAT(kit_->Drop(1), IsOk());
+  const std::string config =
+      scratch_.Write("config",
+                     "Host h3\n  UserKnownHostsFile /dev/null\n  GlobalKnownHostsFile /dev/null\n"
+                     "Host h2\n  Port 9\nHost *\n  Include " +
+                         Hosts::SshConfig() + "\n");
+
+  const Clock::time_point begun = Clock::now();
+  const Outcome outcome = kit_->Run(
+      kController, RunWords({"--ssh-config", config, "--host", "h0,h1,h2,h3", "true"}), Options());
+
+  EXPECT_LT(Clock::now() - begun, 11s);
+  EXPECT_EQ(outcome.status, 69);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("host h1: it does not answer within 9.5"),
+                                 HasSubstr("host h2: no sshd takes connections there"),
+                                 HasSubstr("host h3: its host key is not known here"),
+                                 HasSubstr("3 of 4 hosts cannot be reached: h1, h2, h3")));
+}
+
+TEST_F(SshTest, UserAndPortReachSsh) {
+  const Outcome port = RunIt({"--host", "h0", "--ssh-port", "9", "true"});
+  EXPECT_THAT(port.err, HasSubstr("Connection refused"));
+
+  const Outcome user = RunIt({"--host", "h0", "--ssh-user", "nobody", "true"});
+  EXPECT_EQ(user.status, 69);
+  // The account has no shell, which it says itself.
+  EXPECT_THAT(user.err, HasSubstr("This account is currently not"));
+}
+
+TEST_F(SshTest, TheSameMachineTwiceIsRefused) {
+  const Outcome outcome = RunIt({"--host", "h0,h0-data", "true"});
+
+  EXPECT_EQ(outcome.status, 69);
+  EXPECT_THAT(outcome.err, HasSubstr("name each host once"));
+}
+
+TEST_F(SshTest, CtrlCWhileConnectingLeavesNothing) {
+  ASSERT_THAT(kit_->Drop(1), IsOk());
+  const auto job = Start({"--host", "h0,h1"}, "sleep 60");
+  // h0's agent waits for the other one by now.
+  ASSERT_TRUE(Eventually([&] { return kit_->CountProcesses(0) >= 2; }, 30s));
+
+  job->Signal(SIGINT);
+  const Outcome outcome = job->Wait(10s);
+
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+}
+
+// ------------------------------------------------------------------------------------- what may break
+
+TEST_F(SshTest, ARankThatIsKilledOnOneHostEndsAllOnAll) {
+  const auto job = Start({"--host", "h0:2,h1:2,h2:2,h3:2", "--grace", "0"},
+                         "echo rank $RANK pid $$; exec sleep 60");
+  ASSERT_TRUE(WaitForLines(*job, 8));
+  const std::string pid = NumberAfter(job->out(), "rank 5 pid ");
+
+  const Clock::time_point killed_at = Clock::now();
+  ASSERT_EQ(kit_->Run(2, {"kill", "-9", pid}).status, 0);
+  const Outcome outcome = job->Wait(20s);
+
+  EXPECT_LT(Clock::now() - killed_at, 3s);  // how much less is for the benchmark
+  EXPECT_EQ(outcome.status, 137);
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr("rank 5 failed first: killed by signal 9"), HasSubstr("on h2")));
+  for (int host = 0; host < 4; ++host) EXPECT_EQ(kit_->CountProcesses(host), 0) << host;
+}
+
+TEST_F(SshTest, AHostThatIsCutOffSilentlyIsNamedAndEndsItsRanksItself) {
+  const auto job = Start({"--host", "h0:2,h1:2,h2:2", "--grace", "0", "--lease", "1s"},
+                         "echo $RANK; exec sleep 60");
+  ASSERT_TRUE(WaitForLines(*job, 6));
+
+  ASSERT_THAT(kit_->Drop(1), IsOk());
+  const Clock::time_point cut_at = Clock::now();
+  const Outcome outcome = job->Wait(20s);
+
+  EXPECT_LT(Clock::now() - cut_at, 5s);  // lease and 0.5 s: for the benchmark
+  EXPECT_EQ(outcome.status, 75);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("node 1"), HasSubstr("h1"), HasSubstr("was lost")));
+  EXPECT_TRUE(Eventually([&] { return kit_->CountProcesses(1) == 0; }, 5s));
+}
+
+TEST_F(SshTest, AnAgentThatIsKilledIsALostNode) {
+  const auto job =
+      Start({"--host", "h0:2,h1:2", "--grace", "0"}, "echo rank $RANK agent $PPID; exec sleep 60");
+  ASSERT_TRUE(WaitForLines(*job, 4));
+  const std::string agent = NumberAfter(job->out(), "rank 3 agent ");
+
+  const Clock::time_point killed_at = Clock::now();
+  ASSERT_EQ(kit_->Run(1, {"kill", "-9", agent}).status, 0);
+  const Outcome outcome = job->Wait(20s);
+
+  EXPECT_LT(Clock::now() - killed_at, 3s);
+  EXPECT_EQ(outcome.status, 75);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("h1"), HasSubstr("was lost")));
+}
+
+TEST_F(SshTest, TheLaunchersDeathEndsEverything) {
+  const auto job = Start({"--host", "h0:2,h1:2"}, "echo $RANK; exec sleep 60");
+  ASSERT_TRUE(WaitForLines(*job, 4));
+
+  job->Signal(SIGKILL);
+  job->Wait(10s);
+
+  // TearDown finds no process on any host, and no ssh here.
+}
+
+TEST_F(SshTest, AJobGoesOnWithoutItsSsh) {
+  for (int host : {0, 1}) ASSERT_EQ(kit_->Run(host, {"mkfifo", "/tmp/go"}).status, 0);
+  const auto job = Start({"--host", "h0,h1"}, "echo $RANK; read word < /tmp/go; echo done");
+  ASSERT_TRUE(Eventually([&] { return kit_->CountProcesses(1) >= 3; }, 30s));
+  ASSERT_TRUE(job->WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "[1.1] 1\n"); }, 30s));
+
+  // The session's sshd on h1.
+  ASSERT_EQ(kit_->Run(1, {"/bin/sh", "-c", "pkill -9 -f '[s]shd: root@'"}).status, 0);
+  ASSERT_TRUE(job->WaitForOutput(
+      [](const std::string&, const std::string& err) { return Contains(err, "ssh ended"); }, 30s));
+  for (int host : {0, 1}) kit_->Run(host, {"/bin/sh", "-c", "echo go > /tmp/go; rm /tmp/go"});
+  const Outcome outcome = job->Wait(30s);
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("[0.0] done"), HasSubstr("[1.1] done")));
+  EXPECT_THAT(outcome.err, HasSubstr("host h1: ssh ended (exit code 255); the job goes on"));
+}
+
+TEST_F(SshTest, CtrlCEndsRanksOnAllHosts) {
+  const auto job = Start({"--host", "h0:2,h1:2"}, "echo $RANK; exec sleep 60");
+  ASSERT_TRUE(WaitForLines(*job, 4));
+
+  job->Signal(SIGINT);
+  const Outcome outcome = job->Wait(20s);
+
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+}
+
+}  // namespace
+}  // namespace lockstep::e2e
