@@ -32,6 +32,11 @@ TEST(QuickBenchmarkTest, LossOfARankAndRestart) {
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
 }
 
+TEST(QuickBenchmarkTest, FourHostsThatSshReaches) {
+  const Outcome outcome = RunQuickly("hosts_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
 TEST(QuickBenchmarkTest, AgentOfSixtyFourRanks) {
   const Outcome outcome = RunQuickly("agent_benchmark");
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
