@@ -174,7 +174,7 @@ constexpr FlagSpec kPruneFlags[] = {
 
 constexpr VerbSpec kVerbs[] = {
     {Verb::kRun, "run", "[FLAGS] PROGRAM [ARGS]  |  lockstep run [FLAGS] -f FILE",
-     "Runs a job on this machine.",
+     "Runs a job, on this machine or on several.",
      "Flags end at PROGRAM, or at --; everything after belongs to the program. A PROGRAM that ends "
      "in\n"
      ".py is run by Python. `torchrun ...` and `python -m torch.distributed.run ...` as PROGRAM "

@@ -26,6 +26,7 @@ struct Case {
   std::string file = "";           // after kHead
   topology::Environment environment = {};
   MachineFacts machine = {};
+  std::string host_file = "";
 };
 
 base::Result<ResolvedJob> Resolve(Case inputs) {
@@ -33,7 +34,9 @@ base::Result<ResolvedJob> Resolve(Case inputs) {
   ASSIGN_OR_RETURN(Command command, ParseCommandLine(inputs.words));
   std::optional<JobFile> file;
   if (!inputs.file.empty()) file = JobFile{"job.yaml", kHead + inputs.file};
-  return ResolveJob({command, file, inputs.environment, [&inputs] { return inputs.machine; }});
+  JobInputs all{command, file, inputs.environment, [&inputs] { return inputs.machine; }};
+  if (!inputs.host_file.empty()) all.host_file = JobFile{"hosts.txt", inputs.host_file};
+  return ResolveJob(all);
 }
 
 // Checked to resolve.
@@ -393,6 +396,74 @@ TEST(EnvironmentForRanksTest, NoVariableOfARankIsReadByARunInsideIt) {
     EXPECT_FALSE(topology::IsWorldVariable(FlagVariable(flag, "LOCKSTEP_"))) << flag.name;
     EXPECT_FALSE(topology::IsWorldVariable(FlagVariable(flag, "PET_"))) << flag.name;
   }
+}
+
+std::vector<std::string> HostsOf(const ResolvedJob& resolved) {
+  std::vector<std::string> hosts;
+  for (const proto::SshHost& host : resolved.job.spec().placement().ssh().hosts())
+    hosts.push_back(host.host() + ":" + std::to_string(host.slots()));
+  return hosts;
+}
+
+TEST(ResolveHostsTest, AListOfHostsIsAJobOfSeveralNodes) {
+  const ResolvedJob resolved = Resolved({{"--host", "a:4,b:2", "-H", "c", "--ssh-port=2222", "x"}});
+
+  EXPECT_THAT(HostsOf(resolved), ElementsAre("a:4", "b:2", "c:1"));
+  EXPECT_EQ(resolved.job.spec().placement().ssh().port(), 2222);
+  EXPECT_EQ(resolved.job.spec().gang().max_nodes(), 3);
+  EXPECT_EQ(resolved.job.spec().gang().total_processes(), 7);
+  EXPECT_EQ(resolved.sources.at("spec.gang.totalProcesses"), "from flag -H");
+}
+
+TEST(ResolveHostsTest, AFileOfHostsIsOneToo) {
+  const ResolvedJob resolved =
+      Resolved({.words = {"--hostfile", "hosts.txt", "x"}, .host_file = "a slots=2\nb slots=2\n"});
+
+  EXPECT_THAT(HostsOf(resolved), ElementsAre("a:2", "b:2"));
+  EXPECT_EQ(resolved.sources.at("spec.placement.ssh.hosts"), "hosts.txt");
+  EXPECT_THAT(Error({.words = {"--hostfile", "hosts.txt", "--host", "c", "x"}, .host_file = "a\n"}),
+              HasSubstr("flag --hostfile: contradicts --host"));
+}
+
+TEST(ResolveHostsTest, ThePlacementOfAFileIsTakenAndTheCommandLinesListWins) {
+  const std::string file =
+      "spec: {program: {command: [x]}, placement: {ssh: {user: me, hosts: [{host: a, slots: 2}]}}}";
+
+  EXPECT_THAT(HostsOf(Resolved({{}, file})), ElementsAre("a:2"));
+  const ResolvedJob resolved = Resolved({{"--host", "b:3"}, file});
+  EXPECT_THAT(HostsOf(resolved), ElementsAre("b:3"));
+  EXPECT_EQ(resolved.job.spec().placement().ssh().user(), "me");
+}
+
+TEST(ResolveHostsTest, HostsContradictSimulatedOnes) {
+  EXPECT_THAT(Error({{"--host", "a,b", "--simulate-hosts", "x"}}),
+              HasSubstr("flag --host: contradicts"));
+}
+
+TEST(ResolveHostsTest, WhatIsWrongNamesItsFlag) {
+  EXPECT_THAT(Error({{"--host", "a:2,b:2", "-np", "5", "x"}}), HasSubstr("flag -np: "));
+  EXPECT_THAT(Error({{"--host", "a,b", "--nnodes=3", "x"}}), HasSubstr("flag --nnodes: "));
+  EXPECT_THAT(Error({{"--host", "a,b", "--master-addr=127.0.0.1", "x"}}),
+              HasSubstr("flag --master-addr: "));
+  EXPECT_THAT(Error({{"--host", "a:x", "x"}}), HasSubstr("flag --host: "));
+}
+
+TEST(ResolveHostsTest, AVariableByNameAloneIsPassedOnToOtherMachines) {
+  const auto variables = [](std::vector<std::string> words) {
+    return Resolved({std::move(words), "", {{"TOKEN", "value"}}}).job.spec().program().env();
+  };
+
+  const auto passed = variables({"--host", "a", "-x", "TOKEN", "x"});
+  ASSERT_EQ(passed.size(), 1);
+  EXPECT_EQ(passed[0].value(), "value");
+  EXPECT_EQ(variables({"-x", "TOKEN", "x"}).size(), 0);
+}
+
+TEST(ResolveHostsTest, FewerRanksLeaveHostsOutWithANote) {
+  const ResolvedJob resolved = Resolved({{"--host", "a:2,b:2", "-np", "2", "x"}});
+
+  EXPECT_THAT(HostsOf(resolved), ElementsAre("a:2"));
+  EXPECT_THAT(resolved.notes, ElementsAre(HasSubstr("not used: b")));
 }
 
 TEST(PrintConfigTest, ShowsEachValueWithItsSourceAndNoSecret) {

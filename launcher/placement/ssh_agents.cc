@@ -11,6 +11,7 @@
 #include <array>
 #include <utility>
 
+#include "launcher/verdict/clean_text.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/net/file_hash.h"
 #include "runtime/net/frame.h"
@@ -39,9 +40,9 @@ std::string DestinationOf(const proto::SshPlacement& ssh, const proto::SshHost& 
   return user.empty() ? host.host() : user + "@" + host.host();
 }
 
-/// The last kSaidBytes of what was said.
+/// The last kSaidBytes of what was said, fit for a terminal.
 void Keep(std::string& said, std::string_view line) {
-  said.append(line).append("\n");
+  said.append(CleanText(line)).append("\n");
   if (said.size() > kSaidBytes) said.erase(0, said.size() - kSaidBytes);
 }
 
@@ -247,9 +248,10 @@ void SshAgents::OnLine(Machine& machine, size_t attempt, std::string_view line) 
     case Kind::kRun: return SendBootstrap(machine);
     case Kind::kFail: {
       const std::string& said = machine.attempts[attempt].said;
-      return Fail(machine, {.what = parsed->text + (said.empty() ? "" : " (" + said + ")"),
-                            .cure = "",
-                            .unreached = false});
+      return Fail(machine,
+                  {.what = CleanText(parsed->text) + (said.empty() ? "" : " (" + said + ")"),
+                   .cure = "",
+                   .unreached = false});
     }
   }
 }
@@ -278,7 +280,7 @@ void SshAgents::OnErrorLine(Machine& machine, size_t attempt, std::string_view l
   Keep(machine.attempts[attempt].said, line);
   if (machine.phase != Machine::Phase::kStarting || attempt != machine.winner) return;
   if (line.starts_with(kOwn)) line.remove_prefix(kOwn.size());
-  std::string text = "host " + machine.name + ": " + std::string(line);
+  std::string text = "host " + machine.name + ": " + CleanText(line);
   if (all_joined_) return config_.say(text);
   machine.agent_lines.push_back(std::move(text));
   if (machine.agent_lines.size() > kAgentLinesMax) machine.agent_lines.pop_front();

@@ -64,7 +64,7 @@ case $HOME in
   *unable*) echo "lockstep: agent on $HOME: the program is not there" >&2; exit 127 ;;
 esac
 cat > bootstrap
-echo "lockstep: hello from the agent" >&2
+printf "lockstep: hello from\033 the agent\n" >&2
 exit ${AGENT_EXIT:-0}
 )";
 
@@ -355,7 +355,7 @@ TEST_F(SshAgentsTest, WhatAnAgentSaysIsShownOnceAllHaveJoined) {
 
   // Its input is still open: it reads on until the end of the job.
   EXPECT_TRUE(Finish());
-  EXPECT_THAT(said_, ElementsAre("host a: hello from the agent"));
+  EXPECT_THAT(said_, ElementsAre("host a: hello from? the agent"));
   EXPECT_THAT(failures_, IsEmpty());
 }
 
