@@ -32,7 +32,8 @@ void ClockOffset::Observe(base::WallTime asked_at, base::WallTime answered_at,
   const __int128 answered = answered_at.time_since_epoch().count();
   const __int128 heard = heard_at.time_since_epoch().count();
   const Estimate exchange{.offset = Clamped(answered - (asked + heard) / 2),
-                          .error = Clamped((heard - asked + 1) / 2)};
+                          .error = Clamped((heard - asked + 1) / 2),
+                          .measured_at = heard_at};
   std::erase_if(last_, [&](const Estimate& older) { return Contradict(older, exchange); });
   last_.push_back(exchange);
   if (last_.size() > kExchanges) last_.pop_front();
@@ -43,6 +44,18 @@ std::optional<ClockOffset::Estimate> ClockOffset::Get() const {
   // Of equals the latest: clocks drift.
   return *std::min_element(last_.rbegin(), last_.rend(),
                            [](const Estimate& a, const Estimate& b) { return a.error < b.error; });
+}
+
+std::optional<ClockOffset::Estimate> ClockOffset::GetAt(base::WallTime now) const {
+  std::optional<Estimate> best;
+  for (const Estimate& exchange : last_) {
+    const __int128 age = static_cast<__int128>(now.time_since_epoch().count()) -
+                         exchange.measured_at.time_since_epoch().count();
+    Estimate aged = exchange;
+    aged.error = Clamped(aged.error.count() + std::max<__int128>(age, 0) * kDriftPpm / 1'000'000);
+    if (!best || aged.error <= best->error) best = aged;
+  }
+  return best;
 }
 
 }  // namespace lockstep::elastic

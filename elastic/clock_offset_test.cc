@@ -48,6 +48,18 @@ TEST(ClockOffsetTest, FastestOfTheLastExchangesDecides) {
   EXPECT_EQ(clock.Get()->error, 100us);
 }
 
+TEST(ClockOffsetTest, WhatIsKnownOfClocksThatDriftGrowsOld) {
+  ClockOffset clock;
+  EXPECT_FALSE(clock.GetAt(WallTime(1s)).has_value());
+  Exchange(clock, 1s, 100us, 100us, 40ms);
+  Exchange(clock, 3s, 1ms, 1ms, 41ms);
+
+  EXPECT_EQ(clock.GetAt(WallTime(1s + 200us))->error, 100us);
+  EXPECT_EQ(clock.GetAt(WallTime(1s + 200us))->offset, 40ms);
+  EXPECT_EQ(clock.GetAt(WallTime(4s + 2ms))->error, 2ms);
+  EXPECT_EQ(clock.GetAt(WallTime(4s + 2ms))->offset, 41ms);
+}
+
 TEST(ClockOffsetTest, OldExchangesAreForgotten) {
   ClockOffset clock;
   Exchange(clock, 1s, 1ms, 1ms, 0ms);

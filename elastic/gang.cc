@@ -76,7 +76,7 @@ class Stepper {
       return;
     rank->exit = event.exit;
     if (rank->life == Life::kAlive) rank->life = rank->tree_gone ? Life::kGone : Life::kExited;
-    NoteEnd(*rank);
+    NoteEnd(*rank, event.when);
   }
 
   void On(const RankGone& event) {
@@ -237,6 +237,7 @@ class Stepper {
     state_.round_started_at = at_;
     state_.culprit.reset();
     state_.signalled = false;
+    state_.signalled_at = {};
     state_.stop_came_first = false;
     state_.best_step_before = state_.best_step;
     state_.first_exit_at.reset();
@@ -245,14 +246,38 @@ class Stepper {
   }
 
   /// A leader ended, or never began.
-  void NoteEnd(RankRecord& rank) {
-    MarkEnd(rank);
+  void NoteEnd(RankRecord& rank, const std::optional<EventTime>& when = std::nullopt) {
+    MarkEnd(rank, when);
     ActOnEnd(rank);
   }
 
-  void MarkEnd(RankRecord& rank) const {
+  void MarkEnd(RankRecord& rank, const std::optional<EventTime>& when = std::nullopt) const {
     rank.ended_at = at_;
     rank.ended_before_signal = !state_.signalled;
+    if (!when) return;
+    // Neither after we heard of it nor before it began, whatever a foreign clock says.
+    rank.ended_at = std::clamp(when->at, state_.round_started_at, at_);
+    rank.ended_error = std::clamp(when->error, Duration(0), at_ - state_.round_started_at);
+    rank.ended_before_signal |= rank.ended_at + rank.ended_error < state_.signalled_at;
+  }
+
+  static bool CertainlyBefore(const RankRecord& one, const RankRecord& other) {
+    return one.ended_at + one.ended_error < other.ended_at - other.ended_error;
+  }
+
+  /// Whether its failure says more than the culprit's so far.
+  bool IsRatherTheCulprit(const RankRecord& rank) const {
+    if (!state_.culprit.has_value()) return true;
+    const RankRecord& culprit = state_.ranks[static_cast<size_t>(state_.culprit->value())];
+    if (StrengthOf(rank) != StrengthOf(culprit)) return StrengthOf(rank) > StrengthOf(culprit);
+    return CertainlyBefore(rank, culprit);  // of equals the first stays
+  }
+
+  /// News that was late: a teardown that goes on changes nothing but who is to blame for it.
+  void NoteLateFailure(const RankRecord& rank) {
+    if (!rank.failed() || !state_.culprit.has_value()) return;
+    if (CertainlyBefore(rank, RankOf(*state_.culprit)) && IsRatherTheCulprit(rank))
+      state_.culprit = rank.process.rank;
   }
 
   /// Those of them that had not ended, in order.
@@ -277,9 +302,10 @@ class Stepper {
       case Phase::kRunning:
       case Phase::kSettling: return rank.failed() ? NoteFailure(rank) : NoteSuccess();
       case Phase::kTerminating:
+        NoteLateFailure(rank);
         if (!AnyLeaderLeft()) KillAll();
         return;
-      case Phase::kKilling: return EndRoundWhenGone();
+      case Phase::kKilling: NoteLateFailure(rank); return EndRoundWhenGone();
       case Phase::kIdle:
       case Phase::kBackingOff:
       case Phase::kDone: return;
@@ -287,10 +313,7 @@ class Stepper {
   }
 
   void NoteFailure(const RankRecord& rank) {
-    // Strictly stronger: of equals the first stays.
-    if (!state_.culprit.has_value() || StrengthOf(rank) > StrengthOf(RankOf(*state_.culprit))) {
-      state_.culprit = rank.process.rank;
-    }
+    if (IsRatherTheCulprit(rank)) state_.culprit = rank.process.rank;
     if (StrengthOf(rank) != Strength::kWeak || !AnyLeaderLeft() ||
         state_.config.tie_window <= Duration(0)) {
       BeginTeardown(state_.config.peer_failure_grace);
@@ -333,8 +356,12 @@ class Stepper {
     if (grace <= Duration(0) || !AnyLeaderLeft()) return KillAll();
     state_.phase = Phase::kTerminating;
     SignalToEnd(Alive());
-    state_.signalled = true;
+    MarkSignalled();
     Arm(Timer::kGrace, grace);
+  }
+
+  void MarkSignalled() {
+    if (!std::exchange(state_.signalled, true)) state_.signalled_at = at_;
   }
 
   /// CONT behind the TERM: a stopped process does not see its TERM. What we stopped ourselves were
@@ -353,7 +380,7 @@ class Stepper {
     Disarm(Timer::kEarlyExit);
     Disarm(Timer::kGrace);
     state_.phase = Phase::kKilling;
-    state_.signalled = true;
+    MarkSignalled();
     auto trees = Processes([](const RankRecord& rank) {
       return rank.life == Life::kAlive || rank.life == Life::kExited;
     });

@@ -25,8 +25,10 @@
 ///               |                  (weak ones)   TERM, grace      KILL; then every tree is gone,
 ///               +---- kBackingOff <---- restart -----------------+   or known not to die
 ///
-/// First failure wins. The culprit is chosen among the failures seen before our own first signal;
-/// what ends after it is a victim, whatever its exit code. A weak failure (an exit code, SIGABRT,
+/// First failure wins. The culprit is chosen among the failures before our own first signal; what
+/// ends after it is a victim, whatever its exit code. News of two nodes may come in another order
+/// than what it tells of: of two failures that say as much about their ranks, the one that certainly
+/// came first is the culprit, be it heard of during the teardown. A weak failure (an exit code, SIGABRT,
 /// SIGPIPE: what a rank also does when a peer's connection breaks) is held back for
 /// GangConfig::tie_window before anything is signalled, so that the death behind it can still be
 /// seen; a strong one (any other signal, out of memory, a failed launch, a lost node) acts at once.
@@ -101,10 +103,18 @@ struct SpawnFailed {
   RankProcess process;
   base::Status error;
 };
+/// When something happened, by the clock of Event::at, and how far that may be off.
+struct EventTime {
+  base::SteadyTime at{};
+  base::Duration error{0};
+
+  friend bool operator==(const EventTime&, const EventTime&) = default;
+};
 /// The leader has ended. Comes exactly once for each RankSpawned, unless KillFailed came.
 struct RankExited {
   RankProcess process;
   RankExit exit;
+  std::optional<EventTime> when{};  // nullopt: as the event comes
 };
 /// Answers to KillTrees, one for each process in it and within its deadline: nothing of the tree is
 /// left; or some of it does not die (`error` names the processes). For a process of a lost node the
@@ -179,6 +189,7 @@ struct RankRecord {
   bool tree_gone = false;
   bool ended_before_signal = false;  // its end cannot be our doing
   base::SteadyTime ended_at{};       // of exit, SpawnFailed or RanksLost
+  base::Duration ended_error{0};     // how far that may be off
 
   /// Failed by itself: a candidate for the culprit.
   bool failed() const;
@@ -321,7 +332,8 @@ struct GangState {
   base::SteadyTime round_started_at{};
   std::optional<base::Rank> culprit;  // the best candidate so far
   std::optional<NodeLoss> lost_node;
-  bool signalled = false;  // we have sent the round its first signal
+  bool signalled = false;           // we have sent the round its first signal
+  base::SteadyTime signalled_at{};  // when
   bool suspended = false;
   int stop_signal = 0;                      // 0 = the user has not asked
   bool stop_came_first = false;             // before any failure of this round

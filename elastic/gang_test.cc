@@ -72,6 +72,7 @@ class Gang {
 
   RankProcess Of(int rank) const { return {Rank(rank), base::Incarnation(state_.round.value())}; }
   Phase phase() const { return state_.phase; }
+  SteadyTime now() const { return now_; }
   const GangState& state() const { return state_; }
   const std::vector<Action>& actions() const { return actions_; }
 
@@ -252,6 +253,59 @@ TEST(GangTest, KillRightBehindAPeersErrorIsTheCulprit) {
 
   EXPECT_EQ(gang.phase(), Phase::kTerminating) << "a strong failure waits for nothing";
   EXPECT_EQ(gang.state().culprit, Rank(1));
+}
+
+TEST(GangTest, NewsThatWasOvertakenStillNamesTheRankThatFailedFirst) {
+  Gang gang({.rank_count = 3, .peer_failure_grace = 2s});
+  gang.Run().After(1s);
+  const SteadyTime failed = gang.now();
+  gang.After(30ms).Exit(2, kKilled);
+  ASSERT_EQ(gang.phase(), Phase::kTerminating);
+  // 20 ms before the other, and known to 5 ms.
+  gang.After(10ms).On(RankExited{gang.Of(1), kKilled, EventTime{failed + 10ms, 5ms}});
+  EXPECT_EQ(gang.phase(), Phase::kTerminating) << "the teardown goes on as it was";
+  gang.Exit(0, kTermed).GoneAll();
+
+  const RoundEnded* ended = gang.Get<RoundEnded>();
+  ASSERT_NE(ended, nullptr);
+  EXPECT_EQ(ended->outcome.culprit, Rank(1));
+  EXPECT_EQ(ended->outcome.failed_at, failed + 10ms);
+}
+
+TEST(GangTest, TimesThatAreNotSureDoNotChangeTheOrder) {
+  Gang gang({.rank_count = 3});
+  gang.Run().After(1s);
+  const SteadyTime failed = gang.now();
+  gang.Exit(2, kKilled);
+  // Perhaps before it, perhaps behind it; and certainly behind the signal that it was ended by.
+  gang.After(10ms).On(RankExited{gang.Of(1), kKilled, EventTime{failed - 4ms, 5ms}});
+  gang.On(RankExited{gang.Of(0), kTermed, EventTime{failed + 9ms, 5ms}}).GoneAll();
+
+  ASSERT_NE(gang.Get<RoundEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(2));
+}
+
+TEST(GangTest, AnEarlierFailureThatSaysLessIsNotTheCulprit) {
+  Gang gang({.rank_count = 2});
+  gang.Run().After(1s);
+  gang.Exit(1, kKilled);
+  gang.After(10ms).On(RankExited{gang.Of(0), {.exit_code = 1}, EventTime{gang.now() - 900ms, 1ms}});
+  gang.GoneAll();
+
+  ASSERT_NE(gang.Get<RoundEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(1));
+}
+
+TEST(GangTest, TimesThatCannotBeAreCutToTheRound) {
+  Gang gang({.rank_count = 2});
+  gang.Run().After(1s);
+  gang.On(RankExited{gang.Of(1), kKilled, EventTime{SteadyTime::min(), base::Duration::max()}});
+  gang.On(RankExited{gang.Of(0), kKilled, EventTime{SteadyTime::max(), base::Duration::min()}});
+  gang.GoneAll();
+
+  ASSERT_NE(gang.Get<RoundEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(1));
+  EXPECT_GE(gang.Get<RoundEnded>()->outcome.failed_at, gang.Get<RoundEnded>()->outcome.started_at);
 }
 
 TEST(GangTest, OfTwoEqualFailuresTheFirstIsTheCulprit) {

@@ -134,7 +134,7 @@ void GangDriver::OnExited(const elastic::RankProcess& process, RankEnd end) {
   if (!end.exit.ok() && evidence_.size() < kEvidenceMax) {
     evidence_[process.rank] = std::move(end.evidence);
   }
-  Handle(elastic::RankExited{process, std::move(end.exit)});
+  Handle(elastic::RankExited{process, std::move(end.exit), end.when});
 }
 
 void GangDriver::OnGone(const elastic::RankProcess& process) { Handle(elastic::RankGone{process}); }

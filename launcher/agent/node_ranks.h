@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <vector>
 
 #include "elastic/gang.h"
@@ -46,7 +47,8 @@ class NodeRanks {
 /// How a rank's leader ended.
 struct RankEnd {
   elastic::RankExit exit;
-  RankEvidence evidence;  // when it failed
+  RankEvidence evidence;                     // when it failed
+  std::optional<elastic::EventTime> when{};  // as elastic::RankExited has it
 };
 
 /// What becomes of ranks.

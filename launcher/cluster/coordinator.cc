@@ -216,6 +216,7 @@ void Coordinator::OnHeartbeat(elastic::Member member, const proto::Heartbeat& he
   ack.mutable_heartbeat_ack()->set_number(heartbeat.number());
   ack.mutable_heartbeat_ack()->set_at_wall_ns(
       deps_.loop.clock().WallNow().time_since_epoch().count());
+  ack.mutable_heartbeat_ack()->set_at_steady_ns(deps_.loop.Now().time_since_epoch().count());
   if (heartbeat.has_clock_offset_ns()) {
     agents_.at(member).clock = {base::Duration(heartbeat.clock_offset_ns()),
                                 base::Duration(heartbeat.clock_error_ns())};

@@ -35,6 +35,13 @@ std::optional<std::pair<int, int>> PlaceIn(const proto::World& world, int node) 
   return place;
 }
 
+/// As ClockOffset compares them.
+base::WallTime Reading(base::SteadyTime time) { return base::WallTime(time.time_since_epoch()); }
+/// Of a clock elsewhere, which may say anything; with our own it adds up to a time.
+base::WallTime Reading(int64_t nanoseconds) {
+  return base::WallTime(base::Duration(std::clamp<int64_t>(nanoseconds, 0, INT64_MAX / 2)));
+}
+
 base::Status Nonsense(const std::string& what) {
   return base::DataLossError("the coordinator " + what);
 }
@@ -138,8 +145,9 @@ void Member::OnJobOver(const proto::JobOver& over) {
 
 void Member::OnAck(const proto::HeartbeatAck& ack) {
   if (const auto asked = asked_at_.find(ack.number()); asked != asked_at_.end()) {
-    offset_.Observe(asked->second, base::WallTime(base::Duration(ack.at_wall_ns())),
-                    deps_.loop.clock().WallNow());
+    offset_.Observe(asked->second.wall, Reading(ack.at_wall_ns()), deps_.loop.clock().WallNow());
+    steady_offset_.Observe(Reading(asked->second.steady), Reading(ack.at_steady_ns()),
+                           Reading(deps_.loop.Now()));
     asked_at_.erase(asked_at_.begin(), std::next(asked));
   }
   Handle(elastic::HeartbeatAcked{ack.number()});
@@ -226,7 +234,7 @@ void Member::Handle(What what) {
 
 void Member::Do(const elastic::SendHeartbeat& action) {
   const base::WallTime now = deps_.loop.clock().WallNow();
-  asked_at_[action.number] = now;
+  asked_at_[action.number] = {now, deps_.loop.Now()};
   if (asked_at_.size() > kUnansweredMax) asked_at_.erase(asked_at_.begin());
   proto::FromAgent message;
   message.mutable_heartbeat()->set_number(action.number);
@@ -297,10 +305,11 @@ void Member::OnSpawnFailed(const elastic::RankProcess& process, const base::Stat
 void Member::OnExited(const elastic::RankProcess& process, RankEnd end) {
   proto::RankEnded& ended = *News(process).mutable_ended();
   ToWire(end, ended);
-  const auto offset = offset_.Get().value_or(elastic::ClockOffset::Estimate{});
-  const base::WallTime now = deps_.loop.clock().WallNow() + offset.offset;
-  ended.set_at_wall_ns(now.time_since_epoch().count());
-  ended.set_at_error_ns(offset.error.count());
+  const auto offset = steady_offset_.GetAt(Reading(deps_.loop.Now()));
+  if (!offset) return;
+  const base::WallTime theirs = Reading(deps_.loop.Now()) + offset->offset;
+  ended.set_at_steady_ns(theirs.time_since_epoch().count());
+  ended.set_at_error_ns(offset->error.count());
 }
 
 void Member::OnGone(const elastic::RankProcess& process) {

@@ -95,6 +95,10 @@ class Member final : public NodeNews {
  private:
   using What = decltype(elastic::LeaseEvent::what);
   using Key = std::pair<base::Rank, base::Incarnation>;
+  struct Asked {
+    base::WallTime wall;
+    base::SteadyTime steady;
+  };
 
   void OnMessage(std::string_view payload);
   void OnWelcome(const proto::Welcome& welcome);
@@ -135,8 +139,9 @@ class Member final : public NodeNews {
   std::set<Key> living_;              // ordered here, and not gone
   elastic::LeaseState lease_;
   event::Registration lease_timer_;
-  std::map<uint64_t, base::WallTime> asked_at_;  // of heartbeats without an answer
+  std::map<uint64_t, Asked> asked_at_;  // of heartbeats without an answer
   elastic::ClockOffset offset_;
+  elastic::ClockOffset steady_offset_;  // orders ends: no step of a wall clock moves it
   proto::RankNews news_;
   event::Registration send_news_;
   Questions questions_;

@@ -54,6 +54,10 @@ RankEnd FromWire(const proto::RankEnded& wire) {
       wire.exit_code() >= 0 && wire.exit_code() <= kExitCodeMax ? wire.exit_code() : kExitCodeMax;
   end.exit.signal = wire.signal() >= 0 && wire.signal() <= kSignalMax ? wire.signal() : 0;
   if (end.exit.signal != wire.signal()) end.exit.exit_code = kExitCodeMax;
+  if (wire.has_at_steady_ns()) {
+    end.when = {base::SteadyTime(base::Duration(wire.at_steady_ns())),
+                base::Duration(wire.at_error_ns())};
+  }
   end.exit.out_of_memory = wire.out_of_memory();
   end.exit.fingerprint = Head(wire.fingerprint(), kTextBytes);
   const int lines = std::min(wire.evidence().stderr_lines_size(), static_cast<int>(kStderrLines));

@@ -19,8 +19,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// From one host to another, when nothing disturbs the network.
-constexpr base::Duration kNewsTakes = 200us;
+/// Until a node's first heartbeat has been answered, at the latest, from when its first ranks start.
+constexpr base::Duration kFirstAnswers = 100ms;
+constexpr base::Duration kRounding = 1us;
 
 std::string NameOf(const RankProcess& process) {
   return "rank " + process.rank.ToString() + "#" + process.incarnation.ToString();
@@ -216,7 +217,7 @@ void SimCoordinator::CheckCulprit(const elastic::RoundOutcome& outcome) const {
     case elastic::RoundEnd::kRankFailed:
       EXPECT_TRUE(life != nullptr && life->FailedByItself())
           << NameOf(culprit.process) << " is blamed, and did not fail";
-      if (life != nullptr) CheckWasFirst(*life, culprit.process.incarnation);
+      CheckWasFirst(outcome);
       return;
     case elastic::RoundEnd::kLaunchFailed:
       EXPECT_TRUE(life == nullptr ? !lost_.empty() : !life->program.spawn.ok())
@@ -232,15 +233,27 @@ void SimCoordinator::CheckCulprit(const elastic::RoundOutcome& outcome) const {
   }
 }
 
-/// As far as the network lets anybody know: news of two failures may overtake each other on their
-/// ways, and one that says more about its own rank counts for more.
-void SimCoordinator::CheckWasFirst(const Truth::Life& blamed, base::Incarnation incarnation) const {
+/// As far as anybody can know: each agent names the error of the time that it tells, and one failure
+/// may say more about its own rank than another.
+void SimCoordinator::CheckWasFirst(const elastic::RoundOutcome& outcome) const {
   if (world_.plan.disturbed) return;
-  const Truth::Life& first = *world_.truth.FailuresOf(incarnation).begin()->second;
-  const bool stronger = blamed.exit->signal != 0 && first.exit->signal == 0;
-  EXPECT_TRUE(blamed.ended_at <= first.ended_at + kNewsTakes ||
-              (stronger && blamed.ended_at <= first.ended_at + world_.plan.gang.tie_window))
-      << "another one failed before, on node " << first.node;
+  const auto record = [&outcome](base::Rank rank) -> const elastic::RankRecord& {
+    return outcome.ranks[static_cast<size_t>(rank.value())];
+  };
+  const elastic::RankRecord& culprit = record(*outcome.culprit);
+  const Truth::Life& blamed = *world_.truth.Find(culprit.process);
+  for (const elastic::RankRecord& other : outcome.ranks) {
+    const Truth::Life* life = world_.truth.Find(other.process);
+    if (life == nullptr || !life->FailedByItself()) continue;
+    const bool says_less = life->exit->signal == 0 && blamed.exit->signal != 0;
+    // Before the first heartbeat is answered an end counts as when it was heard of.
+    const base::Duration unknown = kRounding + (says_less ? world_.plan.gang.tie_window : 0s);
+    const bool is_early = other.ended_at < outcome.started_at + kFirstAnswers;
+    EXPECT_LE(blamed.ended_at, life->ended_at + 2 * (culprit.ended_error + other.ended_error) +
+                                   world_.plan.latency_max * (is_early || says_less ? 2 : 0) +
+                                   unknown)
+        << NameOf(other.process) << " failed before " << NameOf(culprit.process);
+  }
 }
 
 launcher::RoundFacts SimCoordinator::Facts() const {

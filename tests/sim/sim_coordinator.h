@@ -96,7 +96,7 @@ class SimCoordinator final : public launcher::CoordinatorDelegate, public launch
   void JoinHere();
   launcher::RoundFacts Facts() const;
   void CheckCulprit(const elastic::RoundOutcome& outcome) const;
-  void CheckWasFirst(const Truth::Life& blamed, base::Incarnation incarnation) const;
+  void CheckWasFirst(const elastic::RoundOutcome& outcome) const;
   void Finish(int exit_status, const std::optional<proto::Verdict>& verdict);
   void Destroy();
 

@@ -52,6 +52,8 @@ JobPlan MakePlan(base::Random& random) {
   plan.gang.seed = random.Next();
   plan.lease = {.heartbeat = 250ms, .lease = chance(50) ? 2s : 1s};
   plan.join_deadline = 10s;
+  plan.latency_max = chance(60) ? base::Duration(200us)
+                                : base::Duration(std::chrono::milliseconds(1 + random.Below(30)));
   plan.disturbed = chance(60);
   plan.hostile_network = plan.disturbed && chance(10);
   return plan;

@@ -30,6 +30,8 @@ struct JobPlan {
   /// Messages that are lost, doubled and overtaken, as no TCP does: then jobs need not get anywhere,
   /// but all else holds.
   bool hostile_network = false;
+  /// Up to this late, each message of its own accord; most are faster.
+  base::Duration latency_max{0};
   bool disturbed = false;  // something is planned to go wrong beside the ranks themselves
 
   int rank_count() const;
