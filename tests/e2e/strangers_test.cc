@@ -1,0 +1,109 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A job of several nodes whose coordinator's port is found and attacked by others on the machine.
+// One attack after the other, close up: runtime/net/hostile_peers_test.cc.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
+
+namespace lockstep::e2e {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kListening = "0A";
+
+/// Ports of 127.0.0.1 on which that process listens.
+std::set<uint16_t> PortsOf(const std::string& pid) {
+  std::set<std::string> sockets;
+  std::error_code error;
+  for (const auto& fd : std::filesystem::directory_iterator("/proc/" + pid + "/fd", error)) {
+    sockets.insert(std::filesystem::read_symlink(fd.path(), error).string());
+  }
+  std::set<uint16_t> ports;
+  std::ifstream table("/proc/net/tcp");
+  std::string line;
+  while (std::getline(table, line)) {
+    std::stringstream words(line);
+    std::string word[10];
+    for (std::string& one : word) words >> one;
+    if (word[3] != kListening || !sockets.contains("socket:[" + word[9] + "]")) continue;
+    const size_t colon = word[1].find(':');
+    ports.insert(static_cast<uint16_t>(std::stoul(word[1].substr(colon + 1), nullptr, 16)));
+  }
+  return ports;
+}
+
+/// A connection that says that, and then nothing more; -1 when nobody took it.
+int Intrude(uint16_t port, const std::string& words) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  (void)::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  (void)::send(fd, words.data(), words.size(), MSG_NOSIGNAL);
+  return fd;
+}
+
+class StrangersTest : public RunFixture {};
+
+TEST_F(StrangersTest, AJobDoesNotCareForWhoeverComesToItsPort) {
+  MakeGo();
+  Command command(RunScript({"--simulate-hosts", "--nnodes", "3", "-np", "3"},
+                            "echo agent $PPID of $RANK; read word <go; echo done"),
+                  Options());
+  std::string agent;
+  ASSERT_TRUE(command.WaitForOutput(
+      [&](const std::string& out, const std::string&) {
+        const size_t at = out.find("[0.0] agent ");
+        if (at == std::string::npos || CountOf(out, " of ") < 3) return false;
+        agent = out.substr(at + 12, out.find(' ', at + 12) - at - 12);
+        return true;
+      },
+      20s));
+  const std::set<uint16_t> ports = PortsOf(agent);
+  ASSERT_FALSE(ports.empty()) << "the coordinator listens nowhere";
+
+  // For longer than a lease lasts.
+  std::vector<int> intruders;
+  const auto until = std::chrono::steady_clock::now() + 3s;
+  while (std::chrono::steady_clock::now() < until) {
+    for (const uint16_t port : ports) {
+      for (const std::string& words :
+           {std::string(), std::string("GET / HTTP/1.1\r\n\r\n"), std::string(700, '\x16'),
+            std::string("\x16\x03\x01\x02\x00", 5), std::string("lockstep/1\n\x04\0\0\0abcd", 19)})
+        intruders.push_back(Intrude(port, words));
+    }
+    // tidy:allow sleep: some hundred strangers a second, not as many as there is processor for
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_TRUE(LetGo());  // all of them: what one does not read ends for the others
+  const Outcome outcome = command.Wait(20s);
+  for (const int fd : intruders) ::close(fd);
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(CountOf(outcome.out, "done"), 3) << outcome.out;
+  EXPECT_THAT(outcome.err, Not(HasSubstr("lost")));
+}
+
+}  // namespace
+}  // namespace lockstep::e2e
