@@ -76,6 +76,17 @@ TEST_F(RunTest, JobsStartedTogetherGetPortsOfTheirOwnThatRanksCanBind) {
   EXPECT_THAT(ports, SizeIs(20));
 }
 
+TEST_F(RunTest, TheSmallestExampleNeedsNothingButItsEnvironment) {
+  const std::string hello = Runfile("examples/hello/hello");
+  const Outcome outcome = RunIt({"-np", "2", hello});
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(Lines(outcome.out),
+              UnorderedElementsAre(HasSubstr("[0] hello from rank 0 of 2 on "),
+                                   HasSubstr("[1] hello from rank 1 of 2 on ")));
+  EXPECT_THAT(RunToEnd({hello}, scratch_).out, HasSubstr("hello from rank 0 of 1 on "));
+}
+
 TEST_F(RunTest, PythonScriptsRunUnbufferedUnderPython) {
   scratch_.Write("train.py",
                  "import os, sys\nprint('rank', os.environ['RANK'], sys.argv[1:], "
