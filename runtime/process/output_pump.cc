@@ -131,17 +131,22 @@ OutputPump::OutputPump(Options options, event::Loop& loop)
     : options_(std::move(options)), loop_(loop) {
   const auto resume = [this] { ResumePaused(); };
   console_ = std::make_unique<OutputWriter>(
-      "console", options_.queue_bytes_max,
+      OutputWriter::Options{.name = "console", .queue_bytes_max = options_.queue_bytes_max},
       OutputWriter::Handlers{
           .on_failed = [this](OutputWriter::TargetId target,
                               const base::Status& why) { OnConsoleFailed(target, why); },
           .on_space = [this] { OnConsoleSpace(); }},
       loop_);
   files_ = std::make_unique<OutputWriter>(
-      "files", options_.queue_bytes_max,
+      OutputWriter::Options{
+          .name = "files", .queue_bytes_max = options_.queue_bytes_max, .files = options_.files},
       OutputWriter::Handlers{.on_failed = [this](OutputWriter::TargetId,
                                                  const base::Status& why) { OnFileFailed(why); },
-                             .on_space = resume},
+                             .on_space = resume,
+                             .on_file_notice =
+                                 [this](const FileNotice& notice) {
+                                   if (options_.on_file_notice) options_.on_file_notice(notice);
+                                 }},
       loop_);
 }
 

@@ -18,6 +18,7 @@
 #include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
+#include "runtime/process/file_limits.h"
 #include "runtime/process/output_lines.h"
 #include "runtime/process/output_writer.h"
 
@@ -88,8 +89,12 @@ class OutputPump {
     /// waits for the console. Told how many those were when it has room again; the last of them are
     /// for TakeDroppedLines().
     std::function<void(uint64_t lines)> on_dropped;
+    /// How much is kept in files; each round's are in a folder of their own.
+    FileLimits files;
     /// What was lost and why; once per sink. May be null.
     std::function<void(Sink, base::Status)> on_trouble;
+    /// What became of files because of their limits (OutputWriter::Handlers). May be null.
+    std::function<void(const FileNotice&)> on_file_notice;
   };
 
   /// Errors: ResourceExhausted - descriptor limit; InvalidArgument - stdout_fd or stderr_fd is not
@@ -131,6 +136,10 @@ class OutputPump {
   /// The last lines, at most `count`, of the last 64 KiB that the rank wrote to standard error;
   /// also of a stream that goes nowhere.
   std::vector<std::string> LastStderrLines(base::Rank rank, size_t count) const;
+
+  /// Bytes that were read and are in no file because of FileLimits::total_bytes_max. Complete after
+  /// Flush().
+  uint64_t unwritten_bytes() const { return files_->unwritten_bytes(); }
 
   uint64_t bytes_read_total() const {
     seq_.AssertHeld();

@@ -3,19 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
 
 #include "runtime/base/errno_status.h"
+#include "runtime/process/output_budget.h"
+#include "runtime/process/rotating_file.h"
+#include "runtime/process/write_all.h"
 
 namespace lockstep::process {
 namespace {
@@ -26,23 +28,6 @@ constexpr size_t kMergedBlockBytesMax = size_t{256} << 10;
 constexpr size_t kSpareBlocksMax = 2;
 constexpr base::Duration kLastWritePatience = std::chrono::milliseconds(100);
 constexpr base::Duration kThreadRetry = std::chrono::milliseconds(50);
-
-/// Writes all of `bytes`, however long it takes. 0 or an errno value.
-int WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written >= 0) {
-      bytes.remove_prefix(static_cast<size_t>(written));
-    } else if (errno == EAGAIN) {
-      // Somebody who shares our standard output has made it non-blocking.
-      pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
-      ::poll(&wait, 1, -1);
-    } else if (errno != EINTR) {
-      return errno;
-    }
-  }
-  return 0;
-}
 
 }  // namespace
 
@@ -58,27 +43,28 @@ struct OutputWriter::Shared : std::enable_shared_from_this<OutputWriter::Shared>
   };
   struct Target {
     base::UniqueFd fd;
-    std::string path;  // opened when the first bytes come
+    std::optional<RotatingFile> file;  // when there is no fd
     bool failed = false;
   };
 
-  Shared(std::string thread_name, size_t queue_bytes_limit, Handlers callbacks, event::Loop& owner)
-      : name(std::move(thread_name)),
-        queue_bytes_max(queue_bytes_limit),
-        handlers(std::move(callbacks)),
-        loop(owner) {}
+  Shared(Options writer_options, Handlers callbacks, event::Loop& owner)
+      : options(std::move(writer_options)), handlers(std::move(callbacks)), loop(owner) {
+    if (options.files.total_bytes_max == 0) return;
+    budget.emplace(options.files, [this](const FileNotice& notice) { Tell(notice); });
+  }
 
   void Append(TargetId target, std::string_view bytes);
   void WakeLocked();
   void Run();
   base::Status Write(Target& target, std::string_view bytes);
+  void Open(Block& block);
+  void Tell(const FileNotice& notice);
   void Handle(Block& block);
   /// Runs `callback` on the loop unless the owner is gone by then.
   void PostToLoop(std::function<void()> callback);
   void PostLocked(std::function<void()> callback);
 
-  const std::string name;
-  const size_t queue_bytes_max;
+  const Options options;
   const Handlers handlers;
   event::Loop& loop;  // only touched under the mutex while not stopping
 
@@ -88,6 +74,7 @@ struct OutputWriter::Shared : std::enable_shared_from_this<OutputWriter::Shared>
   // Guarded by mutex:
   std::deque<Block> queue;
   size_t queued_bytes = 0;  // with those of the block being written
+  uint64_t unwritten_bytes = 0;
   std::deque<std::string> spares;
   bool waiting = false;  // the thread sleeps on `wake`
   bool space_wanted = false;
@@ -95,7 +82,9 @@ struct OutputWriter::Shared : std::enable_shared_from_this<OutputWriter::Shared>
   bool ended = false;
 
   // The thread's own:
+  std::optional<OutputBudget> budget;
   std::unordered_map<TargetId, Target> targets;
+  bool refusal_told = false;
 };
 
 void OutputWriter::Shared::PostToLoop(std::function<void()> callback) {
@@ -112,21 +101,31 @@ void OutputWriter::Shared::PostLocked(std::function<void()> callback) {
 }
 
 base::Status OutputWriter::Shared::Write(Target& target, std::string_view bytes) {
-  if (!target.fd.valid()) {
-    target.fd.reset(
-        ::open(target.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
-    if (!target.fd.valid()) return base::ErrnoStatus(errno, "open " + target.path);
-  }
+  if (target.file) return target.file->Write(bytes);
   const int error = WriteAll(target.fd.get(), bytes);
-  if (error == 0) return base::OkStatus();
-  return base::ErrnoStatus(error, "write " + (target.path.empty() ? "the console" : target.path));
+  return error == 0 ? base::OkStatus() : base::ErrnoStatus(error, "write the console");
+}
+
+void OutputWriter::Shared::Open(Block& block) {
+  Target& target = targets[block.target];
+  target.fd = std::move(block.fd);
+  if (target.fd.valid()) return;
+  target.file.emplace(
+      std::move(block.bytes), options.files,
+      RotatingFile::Deps{.budget = budget ? &*budget : nullptr,
+                         .on_notice = [this](const FileNotice& notice) { Tell(notice); }});
+}
+
+void OutputWriter::Shared::Tell(const FileNotice& notice) {
+  // What one folder refuses it refuses for each of its files.
+  const bool refusal = notice.kind == FileNotice::Kind::kNotRotated;
+  if (refusal && std::exchange(refusal_told, true)) return;
+  PostToLoop([this, notice] { handlers.on_file_notice(notice); });
 }
 
 void OutputWriter::Shared::Handle(Block& block) {
   switch (block.kind) {
-    case Block::Kind::kOpen:
-      targets[block.target] = Target{.fd = std::move(block.fd), .path = std::move(block.bytes)};
-      return;
+    case Block::Kind::kOpen: Open(block); return;
     case Block::Kind::kRemove: targets.erase(block.target); return;
     case Block::Kind::kFlush: PostToLoop(std::move(block.done)); return;
     case Block::Kind::kBytes: break;
@@ -137,6 +136,7 @@ void OutputWriter::Shared::Handle(Block& block) {
   if (written.ok()) return;
   target.failed = true;
   target.fd.reset();
+  target.file.reset();
   PostToLoop([this, id = block.target, written] { handlers.on_failed(id, written); });
 }
 
@@ -164,7 +164,7 @@ void OutputWriter::Shared::WakeLocked() {
 }
 
 void OutputWriter::Shared::Run() {
-  ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+  ::pthread_setname_np(::pthread_self(), options.name.substr(0, 15).c_str());
   std::unique_lock lock(mutex);
   while (true) {
     waiting = true;
@@ -179,8 +179,9 @@ void OutputWriter::Shared::Run() {
     block.bytes.clear();
     lock.lock();
     queued_bytes -= size;
+    if (budget) unwritten_bytes = budget->unwritten_bytes();
     if (size > 0 && spares.size() < kSpareBlocksMax) spares.push_back(std::move(block.bytes));
-    if (space_wanted && queued_bytes <= queue_bytes_max / 2) {
+    if (space_wanted && queued_bytes <= options.queue_bytes_max / 2) {
       space_wanted = false;
       PostLocked([this] { handlers.on_space(); });
     }
@@ -189,10 +190,8 @@ void OutputWriter::Shared::Run() {
   ended_wake.notify_all();
 }
 
-OutputWriter::OutputWriter(std::string name, size_t queue_bytes_max, Handlers handlers,
-                           event::Loop& loop)
-    : shared_(
-          std::make_shared<Shared>(std::move(name), queue_bytes_max, std::move(handlers), loop)) {}
+OutputWriter::OutputWriter(Options options, Handlers handlers, event::Loop& loop)
+    : shared_(std::make_shared<Shared>(std::move(options), std::move(handlers), loop)) {}
 
 OutputWriter::~OutputWriter() {
   seq_.AssertHeld();
@@ -264,7 +263,7 @@ void OutputWriter::Flush(std::function<void()> done) {
 
 bool OutputWriter::full() {
   std::lock_guard lock(shared_->mutex);
-  if (shared_->queued_bytes < shared_->queue_bytes_max) return false;
+  if (shared_->queued_bytes < shared_->options.queue_bytes_max) return false;
   shared_->space_wanted = true;
   return true;
 }
@@ -272,6 +271,11 @@ bool OutputWriter::full() {
 size_t OutputWriter::queued_bytes() const {
   std::lock_guard lock(shared_->mutex);
   return shared_->queued_bytes;
+}
+
+uint64_t OutputWriter::unwritten_bytes() const {
+  std::lock_guard lock(shared_->mutex);
+  return shared_->unwritten_bytes;
 }
 
 void OutputWriter::EnsureThread() {

@@ -16,6 +16,7 @@
 #include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
+#include "runtime/process/file_limits.h"
 
 namespace lockstep::process {
 
@@ -24,18 +25,25 @@ namespace lockstep::process {
 /// targets. Owned and called by the loop's thread. The thread starts with the first bytes; where no
 /// thread can be made (a limit on processes), they wait until one can.
 ///
-/// A target that fails is reported once, and what comes for it later is dropped.
+/// A target that fails is reported once, and what comes for it later is dropped. Files are rotated
+/// and have a cap as FileLimits say (rotating_file.h, output_budget.h).
 class OutputWriter {
  public:
   using TargetId = base::StrongInt<struct OutputTargetTag, uint32_t>;
 
+  struct Options {
+    std::string name;            // of the thread, at most 15 characters
+    size_t queue_bytes_max = 0;  // at this the queue counts as full
+    FileLimits files;
+  };
   struct Handlers {  // on the loop's thread, never inside a call, none after destruction
     std::function<void(TargetId, base::Status)> on_failed;
     std::function<void()> on_space;  // the queue was full and is half empty again
+    /// Of the first file that could not be rotated, and of each folder.
+    std::function<void(const FileNotice&)> on_file_notice;
   };
 
-  /// `name`: of the thread, at most 15 characters. The queue counts as full at `queue_bytes_max`.
-  OutputWriter(std::string name, size_t queue_bytes_max, Handlers handlers, event::Loop& loop);
+  OutputWriter(Options options, Handlers handlers, event::Loop& loop);
   /// Drops what is queued. Waits at most 100 ms for the write under way, then leaves the thread to
   /// itself: it holds nothing but its own state, and ends when the write does.
   ~OutputWriter();
@@ -58,6 +66,8 @@ class OutputWriter {
   /// The queue is at its limit; on_space will follow.
   bool full();
   size_t queued_bytes() const;
+  /// Bytes that FileLimits::total_bytes_max kept out of the files so far.
+  uint64_t unwritten_bytes() const;
 
  private:
   struct Shared;

@@ -55,7 +55,7 @@ class OutputWriterTest : public ::testing::Test {
 
   void Make(size_t queue_bytes_max) {
     writer_ = std::make_unique<OutputWriter>(
-        "writer", queue_bytes_max,
+        OutputWriter::Options{.name = "writer", .queue_bytes_max = queue_bytes_max},
         OutputWriter::Handlers{.on_failed =
                                    [this](OutputWriter::TargetId target, const base::Status& why) {
                                      failed_target_ = target;
@@ -226,7 +226,7 @@ TEST_F(OutputWriterTest, BytesWaitWhereNoThreadCanBeMade) {
     one.rlim_cur = 1;
     ::setrlimit(RLIMIT_NPROC, &one);
     auto loop = event::EpollLoop::Create(clock_);
-    OutputWriter writer("writer", size_t{1} << 20, {}, **loop);
+    OutputWriter writer({.name = "writer", .queue_bytes_max = size_t{1} << 20}, {}, **loop);
     auto target = writer.AddFd(write_end_.get());
     writer.Append(*target, "late but whole");
     bool written = false;
