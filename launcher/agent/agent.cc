@@ -593,7 +593,7 @@ void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict
 
 void Agent::FlushAndQuit() {
   node_->SayDropped(node_->output().TakeDroppedLines(), node_->self());
-  node_->output().Flush(kFlushDeadline, [this](const base::Status& flushed) {
+  node_->FlushOutput(kFlushDeadline, [this](const base::Status& flushed) {
     if (!flushed.ok()) node_->Log(round_, OutputTroubleEvent("console", flushed));
     loop_.Quit();
   });

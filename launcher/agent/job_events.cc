@@ -3,7 +3,18 @@
 
 #include <string>
 
+#include "runtime/proto/field_value.h"
+
 namespace lockstep::launcher {
+namespace {
+
+std::string CapText(const proto::Logs& logs) {
+  const auto& field = *proto::Logs::descriptor()->FindFieldByName("max_total_bytes");
+  return "spec.logs.maxTotalBytes (--log-max-total) is " +
+         proto::FormatFieldValue(field, logs.max_total_bytes());
+}
+
+}  // namespace
 
 proto::Event RoundStartedEvent(const elastic::SpawnRanks& round) {
   proto::Event event;
@@ -71,6 +82,25 @@ proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why) 
   event.mutable_output_trouble()->set_sink(std::string(sink));
   event.mutable_output_trouble()->set_error(why.ToString());
   return event;
+}
+
+std::string FileNoticeText(const process::FileNotice& notice, const proto::Logs& logs) {
+  switch (notice.kind) {
+    case process::FileNotice::Kind::kNotRotated:
+      return "a log file cannot be rotated and grows on: " + notice.why.message();
+    case process::FileNotice::Kind::kFolderRemoved:
+      return "the ranks' log files in " + notice.path +
+             " were removed to make room: " + CapText(logs);
+    case process::FileNotice::Kind::kFull:
+      return "the ranks' log files are full, the job goes on and its output is on the console "
+             "alone: " +
+             CapText(logs);
+  }
+  return "";
+}
+
+std::string UnwrittenText(uint64_t bytes, const proto::Logs& logs) {
+  return std::to_string(bytes) + " bytes of ranks' output are in no log file: " + CapText(logs);
 }
 
 std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id) {

@@ -4,13 +4,16 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "elastic/gang.h"
+#include "runtime/process/file_limits.h"
 #include "runtime/process/processes.h"
 #include "runtime/proto/event.pb.h"
+#include "runtime/proto/job.pb.h"
 #include "runtime/proto/verdict.pb.h"
 
 /// What happens to a gang, as events of the job's log (event.proto). Pure functions, for any
@@ -29,6 +32,10 @@ proto::Event StopRequestedEvent(int signal, bool at_once, std::string_view sourc
                                 std::string_view reason);
 /// `sink` is "files" or "console".
 proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why);
+/// What people are told of files that met a limit of `logs`, in one line.
+std::string FileNoticeText(const process::FileNotice& notice, const proto::Logs& logs);
+/// The same of what is in no file because of that.
+std::string UnwrittenText(uint64_t bytes, const proto::Logs& logs);
 /// What people are told of a notice, in one line.
 std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id);
 proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text);

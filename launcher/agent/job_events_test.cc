@@ -81,5 +81,26 @@ TEST(JobEventsTest, ANoticeNamesTheRanksAndWhereToLook) {
             "train-abc123)");
 }
 
+TEST(JobEventsTest, FilesThatMeetALimitAreNamedWithIt) {
+  using Kind = process::FileNotice::Kind;
+  proto::Logs logs;
+  logs.set_max_total_bytes(int64_t{3} << 30);
+  const auto text = [&logs](Kind kind, base::Status why = {}) {
+    return FileNoticeText({.kind = kind, .path = "/jobs/a/round-0", .why = std::move(why)}, logs);
+  };
+
+  EXPECT_EQ(text(Kind::kNotRotated, base::UnknownError("rename a to b: no")),
+            "a log file cannot be rotated and grows on: rename a to b: no");
+  EXPECT_EQ(text(Kind::kFolderRemoved),
+            "the ranks' log files in /jobs/a/round-0 were removed to make room: "
+            "spec.logs.maxTotalBytes (--log-max-total) is 3Gi");
+  EXPECT_EQ(text(Kind::kFull),
+            "the ranks' log files are full, the job goes on and its output is on the console "
+            "alone: spec.logs.maxTotalBytes (--log-max-total) is 3Gi");
+  EXPECT_EQ(UnwrittenText(17, logs),
+            "17 bytes of ranks' output are in no log file: "
+            "spec.logs.maxTotalBytes (--log-max-total) is 3Gi");
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

@@ -318,7 +318,7 @@ void MemberAgent::OnJobOver(const proto::JobOver& over) {
   exit_status_ = over.exit_code();
   if (record_ == nullptr) return End(over.exit_code());
   record_->SaveEnd(over.exit_code());
-  node_->output().Flush(kFlushDeadline, [this](const base::Status& flushed) {
+  node_->FlushOutput(kFlushDeadline, [this](const base::Status& flushed) {
     if (flushed.ok()) node_->output_service().SetComplete();
     relay_->Finish(kRelayDeadline, [this] {
       node_->output_service().followers().AwaitNone(kFollowersTime, [this] { Leave(); });

@@ -40,16 +40,18 @@ base::Status NodeRuntime::Open() {
   std::function<void(uint64_t)> on_dropped;
   if (config_.console_drops) on_dropped = [this](uint64_t lines) { SayDropped(lines, self_); };
   ASSIGN_OR_RETURN(
-      output_, process::OutputPump::Create(
-                   {.rank_count = config_.local_rank_count,
-                    .stdout_fd = config_.stdout_fd,
-                    .stderr_fd = config_.stderr_fd,
-                    .color_stdout = config_.color_stdout,
-                    .color_stderr = config_.color_stderr,
-                    .on_dropped = std::move(on_dropped),
-                    .on_trouble = [this](process::OutputPump::Sink sink,
-                                         const base::Status& why) { OnOutputTrouble(sink, why); }},
-                   deps_.loop));
+      output_,
+      process::OutputPump::Create(
+          {.rank_count = config_.local_rank_count,
+           .stdout_fd = config_.stdout_fd,
+           .stderr_fd = config_.stderr_fd,
+           .color_stdout = config_.color_stdout,
+           .color_stderr = config_.color_stderr,
+           .files = FileLimitsOf(config_.spec.logs()),
+           .on_trouble = [this](process::OutputPump::Sink sink,
+                                const base::Status& why) { OnOutputTrouble(sink, why); },
+           .on_file_notice = [this](const process::FileNotice& notice) { OnFileNotice(notice); }},
+          deps_.loop));
   ASSIGN_OR_RETURN(processes_,
                    process::RealProcesses::Create({.mark = JobMark(facts_.job_id)}, deps_.loop));
   ranks_ = std::make_unique<RankProcesses>(
@@ -130,6 +132,28 @@ void NodeRuntime::SayDropped(uint64_t lines, base::NodeIndex node) {
   if (lines == 0) return;
   Say(std::to_string(lines) + " lines of node " + node.ToString() +
       " are not shown, since the console is too slow; that node's files have them");
+}
+
+std::string NodeRuntime::Here() const {
+  return world_.nodes.size() > 1 ? " (on " + config_.host + ")" : "";
+}
+
+void NodeRuntime::OnFileNotice(const process::FileNotice& notice) {
+  const std::string text = FileNoticeText(notice, config_.spec.logs()) + Here();
+  Log(OutputTroubleEvent("files", base::ResourceExhaustedError(text)));
+  Say(text);
+}
+
+void NodeRuntime::FlushOutput(base::Duration timeout,
+                              std::function<void(const base::Status&)> done) {
+  output_->Flush(timeout, [this, timeout, done = std::move(done)](const base::Status& flushed) {
+    const uint64_t unwritten_bytes = output_->unwritten_bytes();
+    if (!flushed.ok() || unwritten_bytes == 0) return done(flushed);
+    const std::string text = UnwrittenText(unwritten_bytes, config_.spec.logs()) + Here();
+    Log(OutputTroubleEvent("files", base::ResourceExhaustedError(text)));
+    Say(text);
+    output_->Flush(timeout, done);
+  });
 }
 
 base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {

@@ -4,6 +4,7 @@
 
 #include <sys/resource.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,6 +76,8 @@ class NodeRuntime final : public RankHooks {
   base::NodeIndex self() const { return self_; }
   NodeRanks& ranks() { return *ranks_; }
   process::OutputPump& output() { return *output_; }
+  /// At the job's end: as OutputPump::Flush, and says what is in no file because of the cap.
+  void FlushOutput(base::Duration timeout, std::function<void(const base::Status&)> done);
   /// For those who read the ranks' files from elsewhere.
   OutputService& output_service() { return output_service_; }
   /// For children that are no ranks: a process can have one of these.
@@ -114,6 +117,9 @@ class NodeRuntime final : public RankHooks {
   base::Status RestoreAttach();
   void Log(proto::Event event) { Log(facts_.round, std::move(event)); }
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
+  void OnFileNotice(const process::FileNotice& notice);
+  /// What is said of the output of several nodes names this one.
+  std::string Here() const;
   RankFiles FilesOf(base::Rank rank) const;
   topology::Environment EnvironmentOf(const elastic::RankProcess& process);
   RankEvidence EvidenceOf(base::Rank rank) const;

@@ -51,6 +51,12 @@ RankFiles RankFilesOf(const std::string& round_folder, base::Rank rank) {
   return {stem + ".stdout", stem + ".stderr", stem + ".error.json"};
 }
 
+process::FileLimits FileLimitsOf(const proto::Logs& logs) {
+  return {.file_bytes_max = static_cast<uint64_t>(logs.max_file_bytes()),
+          .old_files_max = logs.keep_files(),
+          .total_bytes_max = static_cast<uint64_t>(logs.max_total_bytes())};
+}
+
 process::RankOutputPlan OutputPlanOf(const proto::Logs& logs, base::Rank rank,
                                      base::LocalRank local_rank,
                                      std::optional<base::NodeIndex> node, int rank_count,

@@ -9,6 +9,7 @@
 #include "elastic/gang.h"
 #include "launcher/jobs/job_directory.h"
 #include "runtime/base/ids.h"
+#include "runtime/process/file_limits.h"
 #include "runtime/process/output_pump.h"
 #include "runtime/proto/job.pb.h"
 #include "runtime/topology/environment.h"
@@ -33,6 +34,8 @@ struct RankFiles {
   std::string error;  // what a Python program leaves in TORCHELASTIC_ERROR_FILE
 };
 RankFiles RankFilesOf(const std::string& round_folder, base::Rank rank);
+
+process::FileLimits FileLimitsOf(const proto::Logs& logs);
 
 /// `node` is unset in a job of one node: its lines begin with "[3] ", others' with "[1.3] ".
 process::RankOutputPlan OutputPlanOf(const proto::Logs& logs, base::Rank rank,

@@ -88,6 +88,12 @@ constexpr FlagSpec kRunFlags[] = {
 
     {"--log-dir", "", "DIR", "Folder of the ranks' output files [in the job directory].", kField,
      "spec.logs.directory", "", kLockstepAndPet, kOutput},
+    {"--log-max-file", "", "SIZE", "Size at which a file is rotated, as 64Mi [never].", kField,
+     "spec.logs.maxFileBytes", "", kLockstep, kOutput},
+    {"--log-keep", "", "N", "Rotated files that are kept of each stream of a rank [4].", kField,
+     "spec.logs.keepFiles", "", kLockstep, kOutput},
+    {"--log-max-total", "", "SIZE", "Most that all files of the job hold on a node [no limit].",
+     kField, "spec.logs.maxTotalBytes", "", kLockstep, kOutput},
     {"--redirects", "-r", "0-3|RANK:0-3,..",
      "To files alone: 0 nothing [0], 1 stdout, 2 stderr, 3 both.", kStreams, "spec.logs.redirects",
      "", kLockstepAndPet, kOutput},

@@ -231,6 +231,13 @@ class Validator {
         "is no rank of the job; it has ranks 0 to " + std::to_string(total - 1));
   }
 
+  void CheckLogs(const Logs& logs) {
+    if (!logs.has_max_total_bytes() || logs.max_total_bytes() >= logs.max_file_bytes()) return;
+    const FieldDescriptor& total = *Logs::descriptor()->FindFieldByName("max_total_bytes");
+    Add("spec.logs.maxTotalBytes", FormatFieldValue(total, logs.max_total_bytes()),
+        "must not be less than maxFileBytes, " + FormatFieldValue(total, logs.max_file_bytes()));
+  }
+
   void CheckBackoff(const Backoff& backoff) {
     if (FromProto(backoff.first()) <= FromProto(backoff.max())) return;
     Add("spec.restart.backoff.first", FormatExactDuration(FromProto(backoff.first())),
@@ -376,6 +383,7 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   validator.CheckProgram(job.spec().program());
   validator.CheckCounts(job.spec());
   validator.CheckStdin(job.spec());
+  validator.CheckLogs(job.spec().logs());
   validator.CheckBackoff(job.spec().restart().backoff());
   validator.CheckPlacement(job.spec().placement());
   return validator.Take();

@@ -68,6 +68,7 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     prefix: true
                     line_buffered: false
                     stdin_reader { rank: 0 }
+                    keep_files: 4
                   }
                   checkpoint {}
                   placement {
@@ -164,6 +165,18 @@ TEST(ValidateTest, NodesMayHaveUnequalNumbersOfRanks) {
                    .spec()
                    .gang()
                    .has_processes_per_node());
+}
+
+TEST(ValidateTest, TheCapOfAllLogFilesHoldsOneAtLeast) {
+  EXPECT_THAT(
+      ProblemsWith({{"spec.logs.maxTotalBytes", "1Gi"}, {"spec.logs.maxFileBytes", "1025Mi"}}),
+      ElementsAre("spec.logs.maxTotalBytes: 1Gi must not be less than maxFileBytes, 1025Mi"));
+  EXPECT_THAT(ProblemsWith({{"spec.logs.maxTotalBytes", "1Gi"}, {"spec.logs.maxFileBytes", "1Gi"}}),
+              IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.logs.maxTotalBytes", "1Mi"}}), IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.logs.maxFileBytes", "1k"}}),
+              ElementsAre(HasSubstr("must be 64Ki to 1Pi")));
+  EXPECT_THAT(ProblemsWith({{"spec.logs.keepFiles", "0"}}), ElementsAre(HasSubstr("1 to 99")));
 }
 
 TEST(ValidateTest, TheReaderOfStdinIsARankOfTheJob) {
