@@ -2,86 +2,103 @@
 #include "launcher/verbs/log_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
+#include <vector>
 
 #include "runtime/base/errno_status.h"
-#include "runtime/base/unique_fd.h"
 
 namespace lockstep::launcher {
 namespace {
 
 constexpr size_t kBlockBytes = size_t{64} << 10;
 
-/// An invalid descriptor when the file is not there (yet).
-base::Result<base::UniqueFd> Open(const std::string& path) {
-  base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid() && errno != ENOENT) return base::ErrnoStatus(errno, "open " + path);
-  return fd;
+/// Takes a number off the front of the text; nullopt when there is none.
+std::optional<int32_t> TakeNumber(std::string_view* text) {
+  int32_t number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || number < 0) return std::nullopt;
+  text->remove_prefix(static_cast<size_t>(end - text->data()));
+  return number;
 }
 
 }  // namespace
 
-std::optional<LogFileName> ParseLogFileName(std::string_view name) {
+std::optional<ParsedLogName> ParseLogFileName(std::string_view name) {
   constexpr std::string_view kPrefix = "rank-";
   if (!name.starts_with(kPrefix)) return std::nullopt;
   name.remove_prefix(kPrefix.size());
-  int32_t rank = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), rank);
-  if (error != std::errc() || rank < 0) return std::nullopt;
-  name.remove_prefix(static_cast<size_t>(end - name.data()));
-  if (name == ".stdout") return LogFileName{base::Rank(rank), false};
-  if (name == ".stderr") return LogFileName{base::Rank(rank), true};
-  return std::nullopt;
+  const std::optional<int32_t> rank = TakeNumber(&name);
+  const bool is_stderr = name.starts_with(".stderr");
+  if (!rank || !(is_stderr || name.starts_with(".stdout"))) return std::nullopt;
+  name.remove_prefix(std::string_view(".stdout").size());
+  ParsedLogName parsed{.name = {.rank = base::Rank(*rank), .is_stderr = is_stderr}};
+  if (name.empty()) return parsed;
+  if (!name.starts_with('.')) return std::nullopt;
+  name.remove_prefix(1);
+  const std::optional<int32_t> number = TakeNumber(&name);
+  if (!number || *number < 1 || !name.empty()) return std::nullopt;
+  parsed.number = *number;
+  return parsed;
 }
 
-off_t TailOffset(int fd, off_t size, uint64_t lines) {
-  if (lines == 0) return size;
-  std::string block(kBlockBytes, '\0');
-  uint64_t found = 0;
-  for (off_t end = size; end > 0;) {
-    const auto count = static_cast<size_t>(std::min<off_t>(end, kBlockBytes));
-    const off_t begin = end - static_cast<off_t>(count);
-    if (::pread(fd, block.data(), count, begin) != static_cast<ssize_t>(count)) return 0;
-    for (size_t i = count; i-- > 0;) {
-      const off_t at = begin + static_cast<off_t>(i);
-      if (block[i] != '\n' || at == size - 1) continue;  // the last one ends the last line
-      if (++found == lines) return at + 1;
-    }
-    end = begin;
-  }
-  return 0;
-}
-
-LogFile::LogFile(std::string path, std::FILE* sink, std::optional<std::string> prefix)
-    : path_(std::move(path)), sink_(sink) {
+LogFile::LogFile(std::string path, std::FILE* sink, std::FILE* notes,
+                 std::optional<std::string> prefix)
+    : path_(std::move(path)), sink_(sink), notes_(notes) {
   if (prefix) lines_.emplace(*std::move(prefix));
 }
 
+void LogFile::NoteNumber(int number) { highest_number_ = std::max(highest_number_, number); }
+
 base::Status LogFile::SkipToTail(uint64_t lines) {
-  ASSIGN_OR_RETURN(const base::UniqueFd fd, Open(path_));
-  struct stat info{};
-  if (fd.valid() && ::fstat(fd.get(), &info) == 0)
-    offset_ = TailOffset(fd.get(), info.st_size, lines);
+  ASSIGN_OR_RETURN(const std::vector<LogPiece> pieces, OpenLogPieces(path_, highest_number_));
+  if (pieces.empty()) return base::OkStatus();
+  const LogPosition tail = FindTail(pieces, lines);
+  current_ = pieces[tail.piece].identity;
+  offset_ = tail.offset;
   return base::OkStatus();
 }
 
 base::Status LogFile::PrintNew() {
-  struct stat info{};
-  if (::stat(path_.c_str(), &info) == 0 && info.st_size <= offset_) return base::OkStatus();
-  ASSIGN_OR_RETURN(const base::UniqueFd fd, Open(path_));
-  if (!fd.valid()) return base::OkStatus();
+  ASSIGN_OR_RETURN(const std::optional<LogPiece> growing, OpenLogPiece(path_));
+  // It may have been rotated away; or the name is missing for the instant between two calls of that.
+  if (!growing || growing->identity != current_) return PrintPieces();
+  // Less than there was: somebody has emptied it.
+  if (growing->bytes < offset_) offset_ = 0;
+  if (growing->bytes == offset_) return base::OkStatus();
+  return PrintFrom(growing->fd.get(), &offset_);
+}
+
+base::Status LogFile::PrintPieces() {
+  ASSIGN_OR_RETURN(const std::vector<LogPiece> pieces, OpenLogPieces(path_, highest_number_));
+  auto piece = std::find_if(pieces.begin(), pieces.end(),
+                            [this](const LogPiece& one) { return one.identity == current_; });
+  if (piece == pieces.end()) {
+    if (current_ && !pieces.empty()) {
+      std::fprintf(notes_, "lockstep: a part of %s was removed before it could be shown\n",
+                   path_.c_str());
+    }
+    piece = pieces.begin();
+    offset_ = 0;
+  }
+  for (; piece != pieces.end(); ++piece) {
+    if (piece->identity != current_) offset_ = 0;
+    current_ = piece->identity;
+    RETURN_IF_ERROR(PrintFrom(piece->fd.get(), &offset_));
+  }
+  return base::OkStatus();
+}
+
+base::Status LogFile::PrintFrom(int fd, uint64_t* offset) {
   std::string block(kBlockBytes, '\0');
   while (true) {
-    const ssize_t count = ::pread(fd.get(), block.data(), block.size(), offset_);
+    const ssize_t count = ::pread(fd, block.data(), block.size(), static_cast<off_t>(*offset));
     if (count < 0) return base::ErrnoStatus(errno, "read " + path_);
     if (count == 0) return base::OkStatus();
-    offset_ += count;
+    *offset += static_cast<uint64_t>(count);
     RETURN_IF_ERROR(Print(std::string_view(block).substr(0, static_cast<size_t>(count))));
   }
 }

@@ -1,17 +1,19 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/verbs/log_file.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "launcher/verbs/testing/verb_fixture.h"
 #include "runtime/base/testing/status_matchers.h"
-#include "runtime/base/unique_fd.h"
+#include "runtime/process/rotated_name.h"
+#include "runtime/process/rotating_file.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -19,15 +21,19 @@ namespace {
 using base::Code;
 using base::Rank;
 using base::testing::StatusIs;
+using ::testing::HasSubstr;
 
 TEST(ParseLogFileNameTest, RankAndStream) {
-  EXPECT_EQ(ParseLogFileName("rank-0.stdout"), (LogFileName{Rank(0), false}));
-  EXPECT_EQ(ParseLogFileName("rank-127.stderr"), (LogFileName{Rank(127), true}));
+  EXPECT_EQ(ParseLogFileName("rank-0.stdout"), (ParsedLogName{{Rank(0), false}, 0}));
+  EXPECT_EQ(ParseLogFileName("rank-127.stderr"), (ParsedLogName{{Rank(127), true}, 0}));
+  EXPECT_EQ(ParseLogFileName("rank-12.stderr.3"), (ParsedLogName{{Rank(12), true}, 3}));
 }
 
 TEST(ParseLogFileNameTest, OtherFilesAreNone) {
-  for (const char* name : {"verdict.json", "rank-.stdout", "rank--1.stdout", "rank-1.stdout.tmp",
-                           "rank-1.error.json", "rank-99999999999.stdout", "xrank-1.stdout"}) {
+  for (const char* name :
+       {"verdict.json", "rank-.stdout", "rank--1.stdout", "rank-1.stdout.tmp", "rank-1.stdout.",
+        "rank-1.stdout.0", "rank-1.stdout.-1", "rank-1.stdout.1.1", "rank-1.stdoutx",
+        "rank-1.error.json", "rank-99999999999.stdout", "xrank-1.stdout"}) {
     EXPECT_EQ(ParseLogFileName(name), std::nullopt) << name;
   }
 }
@@ -35,59 +41,34 @@ TEST(ParseLogFileNameTest, OtherFilesAreNone) {
 class LogFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    path_ = std::string(::getenv("TEST_TMPDIR")) + "/log_XXXXXX";
-    const base::UniqueFd fd(::mkstemp(path_.data()));
-    ASSERT_TRUE(fd.valid());
+    folder_ = std::string(::getenv("TEST_TMPDIR")) + "/log_XXXXXX";
+    ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
+    path_ = folder_ + "/rank-0.stdout";
+    Append("");
   }
-  void TearDown() override { std::filesystem::remove(path_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void Append(std::string_view text) { std::ofstream(path_, std::ios::app) << text; }
-  std::string Tail(uint64_t lines) {
-    const base::UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-    const auto size = static_cast<off_t>(std::filesystem::file_size(path_));
-    std::ifstream file(path_);
-    file.seekg(TailOffset(fd.get(), size, lines));
-    return std::string(std::istreambuf_iterator<char>(file), {});
+  /// As process::RotatingFile does.
+  void Rotate(int old_files_max = 9) {
+    for (int number = old_files_max - 1; number >= 0; --number) {
+      const std::string from = process::RotatedName(path_, number);
+      if (!std::filesystem::exists(from)) continue;
+      std::filesystem::rename(from, process::RotatedName(path_, number + 1));
+    }
+  }
+  LogFile Open(std::optional<std::string> prefix = std::nullopt) {
+    return LogFile(path_, out_.file(), notes_.file(), std::move(prefix));
   }
 
+  std::string folder_;
   std::string path_;
   CapturedOutput out_;
+  CapturedOutput notes_;
 };
 
-TEST_F(LogFileTest, TailIsTheLastLines) {
-  Append("one\ntwo\nthree\n");
-
-  EXPECT_EQ(Tail(0), "");
-  EXPECT_EQ(Tail(1), "three\n");
-  EXPECT_EQ(Tail(2), "two\nthree\n");
-  EXPECT_EQ(Tail(3), "one\ntwo\nthree\n");
-  EXPECT_EQ(Tail(99), "one\ntwo\nthree\n");
-}
-
-TEST_F(LogFileTest, LineWithoutAnEndIsALine) {
-  Append("one\ntwo");
-
-  EXPECT_EQ(Tail(1), "two");
-}
-
-TEST_F(LogFileTest, EmptyLinesAreLines) {
-  Append("one\n\n\n");
-
-  EXPECT_EQ(Tail(2), "\n\n");
-}
-
-TEST_F(LogFileTest, TailOfAnEmptyFileIsEmpty) { EXPECT_EQ(Tail(3), ""); }
-
-TEST_F(LogFileTest, TailReadsBackOverManyBlocks) {
-  const std::string long_line(200'000, 'x');
-  Append("first\n" + long_line + "\nlast\n");
-
-  EXPECT_EQ(Tail(2), long_line + "\nlast\n");
-  EXPECT_EQ(Tail(3), "first\n" + long_line + "\nlast\n");
-}
-
 TEST_F(LogFileTest, NewBytesArePrintedOnceAndAsTheyAre) {
-  LogFile file(path_, out_.file(), std::nullopt);
+  LogFile file = Open();
   Append("10%\r20%");
   ASSERT_OK(file.PrintNew());
   ASSERT_OK(file.PrintNew());
@@ -99,7 +80,7 @@ TEST_F(LogFileTest, NewBytesArePrintedOnceAndAsTheyAre) {
 }
 
 TEST_F(LogFileTest, PrefixedLinesArePrintedWhole) {
-  LogFile file(path_, out_.file(), "[3] ");
+  LogFile file = Open("[3] ");
   Append("one\ntw");
   ASSERT_OK(file.PrintNew());
   EXPECT_EQ(out_.text(), "[3] one\n");
@@ -112,9 +93,123 @@ TEST_F(LogFileTest, PrefixedLinesArePrintedWhole) {
   EXPECT_EQ(out_.text(), "[3] one\n[3] two\n[3] three\n");
 }
 
+TEST_F(LogFileTest, WhatWasRotatedComesInItsOrder) {
+  for (const char* line : {"one\n", "two\n", "three\n"}) {
+    Append(line);
+    Rotate();
+  }
+  Append("four\n");
+  LogFile file = Open();
+
+  ASSERT_OK(file.PrintNew());
+  ASSERT_OK(file.PrintNew());
+
+  EXPECT_EQ(out_.text(), "one\ntwo\nthree\nfour\n");
+  EXPECT_EQ(notes_.text(), "");
+}
+
+TEST_F(LogFileTest, ARotationIsFollowed) {
+  LogFile file = Open();
+  Append("one\n");
+  ASSERT_OK(file.PrintNew());
+
+  Append("two\n");
+  Rotate();  // and no new file yet
+  ASSERT_OK(file.PrintNew());
+  EXPECT_EQ(out_.text(), "one\ntwo\n");
+
+  Append("three\n");
+  Rotate();
+  Append("four\n");
+  Rotate();
+  Append("five\n");
+  ASSERT_OK(file.PrintNew());
+  ASSERT_OK(file.PrintNew());
+  EXPECT_EQ(out_.text(), "one\ntwo\nthree\nfour\nfive\n");
+  EXPECT_EQ(notes_.text(), "");
+}
+
+TEST_F(LogFileTest, ALineThatWasCutByARotationIsOneLine) {
+  LogFile file = Open("[3] ");
+  Append("on");
+  Rotate();
+  Append("e\ntwo\n");
+
+  ASSERT_OK(file.PrintNew());
+
+  EXPECT_EQ(out_.text(), "[3] one\n[3] two\n");
+}
+
+TEST_F(LogFileTest, WhatWasRemovedBeforeItWasSeenIsSaid) {
+  LogFile file = Open();
+  Append("one\n");
+  ASSERT_OK(file.PrintNew());
+  Append("lost\n");
+  for (const char* line : {"two\n", "three\n"}) {
+    Rotate(1);
+    Append(line);
+  }
+
+  ASSERT_OK(file.PrintNew());
+
+  EXPECT_EQ(out_.text(), "one\ntwo\nthree\n");
+  EXPECT_THAT(notes_.text(), HasSubstr("a part of " + path_ + " was removed before"));
+}
+
+TEST_F(LogFileTest, ATailGoesBackOverRotatedFiles) {
+  Append("one\ntwo\n");
+  Rotate();
+  Append("three\n");
+  Rotate();
+  LogFile file = Open();
+
+  ASSERT_OK(file.SkipToTail(2));
+  Append("four\n");
+  ASSERT_OK(file.PrintNew());
+
+  EXPECT_EQ(out_.text(), "two\nthree\nfour\n");
+}
+
+TEST_F(LogFileTest, AFileThatWasEmptiedIsReadFromItsBeginning) {
+  LogFile file = Open();
+  Append("one\n");
+  ASSERT_OK(file.PrintNew());
+  std::filesystem::resize_file(path_, 0);
+  Append("2\n");
+
+  ASSERT_OK(file.PrintNew());
+
+  EXPECT_EQ(out_.text(), "one\n2\n");
+}
+
+// A writer that rotates as fast as it can, and a reader beside it.
+TEST_F(LogFileTest, NothingIsLostOrDoubledWhileItIsRotated) {
+  constexpr int kLines = 20'000;
+  LogFile file = Open();
+  std::atomic<bool> written = false;
+  std::thread writer([&] {
+    // All of it is kept: what is removed before it is read is another test.
+    process::RotatingFile rotating(path_, {.file_bytes_max = 10'000, .old_files_max = 99},
+                                   {.on_notice = [](const process::FileNotice&) {}});
+    for (int i = 0; i < kLines; ++i) EXPECT_OK(rotating.Write("line " + std::to_string(i) + "\n"));
+    written = true;
+  });
+  bool was_written = false;
+  do {
+    was_written = written;
+    ASSERT_OK(file.PrintNew());
+  } while (!was_written);
+  writer.join();
+
+  std::string expected;
+  for (int i = 0; i < kLines; ++i) expected += "line " + std::to_string(i) + "\n";
+  EXPECT_TRUE(out_.text() == expected) << out_.text().size() << " of " << expected.size();
+  EXPECT_EQ(notes_.text(), "");
+}
+
 TEST_F(LogFileTest, FileThatIsMissingIsEmpty) {
   std::filesystem::remove(path_);
-  LogFile file(path_, out_.file(), "[3] ");
+  LogFile file = Open("[3] ");
 
   EXPECT_OK(file.SkipToTail(3));
   EXPECT_OK(file.PrintNew());
@@ -126,7 +221,7 @@ TEST_F(LogFileTest, FileThatIsMissingIsEmpty) {
 TEST_F(LogFileTest, OutputThatCannotBeWrittenIsAnError) {
   std::FILE* const full = std::fopen("/dev/full", "w");
   ASSERT_NE(full, nullptr);
-  LogFile file(path_, full, std::nullopt);
+  LogFile file(path_, full, notes_.file(), std::nullopt);
   Append("one\n");
 
   EXPECT_THAT(file.PrintNew(), StatusIs(Code::kResourceExhausted));

@@ -87,15 +87,22 @@ class LogPrinter {
     // No folder yet, or removed since: no output.
     if (names.status().code() == base::Code::kNotFound) return base::OkStatus();
     if (!names.ok()) return names.status();
+    std::vector<LogFile*> fresh;
     for (const std::string& name : *names) {
-      const std::optional<LogFileName> parsed = ParseLogFileName(name);
-      if (!parsed || !IsWanted(*parsed) || remote_->Owns(round, *parsed)) continue;
-      const auto [file, is_new] = files_.try_emplace(
-          {round, *parsed}, RoundFolder(round) + "/" + name,
-          parsed->is_stderr ? context_.err : context_.out, PrefixOf(parsed->rank));
-      // What appears while we follow is new to its first line.
-      if (is_new && options_.tail_lines && !has_listed_) {
-        RETURN_IF_ERROR(file->second.SkipToTail(*options_.tail_lines));
+      const std::optional<ParsedLogName> parsed = ParseLogFileName(name);
+      if (!parsed || !IsWanted(parsed->name) || remote_->Owns(round, parsed->name)) continue;
+      const std::string growing = parsed->number > 0 ? name.substr(0, name.rfind('.')) : name;
+      const auto [file, is_new] =
+          files_.try_emplace({round, parsed->name}, RoundFolder(round) + "/" + growing,
+                             parsed->name.is_stderr ? context_.err : context_.out, context_.err,
+                             PrefixOf(parsed->name.rank));
+      file->second.NoteNumber(parsed->number);
+      if (is_new) fresh.push_back(&file->second);
+    }
+    // What appears while we follow is new to its first line.
+    for (LogFile* file : fresh) {
+      if (options_.tail_lines && !has_listed_) {
+        RETURN_IF_ERROR(file->SkipToTail(*options_.tail_lines));
       }
     }
     has_listed_ = true;

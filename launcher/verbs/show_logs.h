@@ -19,12 +19,12 @@ struct ShowLogsOptions {
   std::optional<base::Rank> rank;    // unset: all
   std::optional<base::Round> round;  // unset: the last; followed, each that comes
   LogStreams streams = LogStreams::kBoth;
-  std::optional<uint64_t> tail_lines;  // of each file; unset: from its beginning
+  std::optional<uint64_t> tail_lines;  // of each stream; unset: from its beginning
   bool follow = false;                 // until the job has ended
 };
 
 /// `lockstep logs`: prints the files that ranks' output is kept in, stdout's to `out` and stderr's
-/// to `err`. One rank's bytes come as they are. Of several ranks each line begins with its rank,
+/// to `err`, over all the files that a stream was rotated into. One rank's bytes come as they are. Of several ranks each line begins with its rank,
 /// "[3] ", and progress bars show their last state, as on the console of `lockstep run`; without
 /// `follow` rank by rank.
 /// Files of ranks on other nodes are fetched by the job's agents, as long as those live; followed,

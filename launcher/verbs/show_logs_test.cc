@@ -102,6 +102,43 @@ TEST_F(ShowLogsTest, TailIsOfEachFile) {
   EXPECT_EQ(out_.text(), "[0] b\n[1] d\n");
 }
 
+TEST_F(ShowLogsTest, RotatedFilesAreOneStream) {
+  const JobDirectory job = MakeEndedJob("train", 0, Ranks(2));
+  const std::string file = job.RoundPath(Round(0)) + "/rank-1.stdout";
+  Append(file + ".2", "one\n");
+  Append(file + ".1", "two\n");
+  Append(file, "three\n");
+  Out(job, 0, "zero\n");
+
+  ASSERT_OK(ShowLogs(context_, {.job = "train"}));
+  EXPECT_EQ(out_.text(), "[0] zero\n[1] one\n[1] two\n[1] three\n");
+
+  ASSERT_OK(ShowLogs(context_, {.job = "train", .rank = Rank(1), .tail_lines = 2}));
+  EXPECT_EQ(out_.text(), "[0] zero\n[1] one\n[1] two\n[1] three\ntwo\nthree\n");
+}
+
+TEST_F(ShowLogsTest, ARotationIsFollowed) {
+  const JobDirectory job = MakeLiveJob("train", Ranks(2));
+  const std::string file = job.RoundPath(Round(0)) + "/rank-1.stdout";
+  Append(file, "one\n");
+  base::Status outcome = base::UnknownError("still following");
+  std::thread follower([&] {
+    outcome = ShowLogs(context_, {.job = job.job_id(), .tail_lines = 1, .follow = true});
+  });
+
+  EXPECT_TRUE(SeesOutput("[1] one\n"));
+  Append(file, "two\n");
+  std::filesystem::rename(file, file + ".1");
+  EXPECT_TRUE(SeesOutput("[1] two\n"));
+  Append(file, "three\n");
+  End(job);
+  follower.join();
+
+  EXPECT_OK(outcome);
+  EXPECT_EQ(out_.text(), "[1] one\n[1] two\n[1] three\n");
+  EXPECT_THAT(err_.text(), IsEmpty());
+}
+
 TEST_F(ShowLogsTest, LastRoundUnlessAnotherIsNamed) {
   proto::JobState state = Ranks(1);
   state.set_round(1);

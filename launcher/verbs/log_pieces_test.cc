@@ -1,0 +1,146 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/verbs/log_pieces.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/process/rotated_name.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class LogPiecesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::string(::getenv("TEST_TMPDIR")) + "/pieces_XXXXXX";
+    ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
+    path_ = folder_ + "/rank-0.stdout";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void Write(int number, const std::string& text) const {
+    std::ofstream(process::RotatedName(path_, number)) << text;
+  }
+  std::vector<uint64_t> Sizes(int highest_number = 0) const {
+    auto pieces = OpenLogPieces(path_, highest_number);
+    EXPECT_OK(pieces);
+    std::vector<uint64_t> sizes;
+    for (const LogPiece& piece : *pieces) sizes.push_back(piece.bytes);
+    return sizes;
+  }
+  /// The text from where the tail begins.
+  std::string Tail(uint64_t lines) const {
+    auto pieces = OpenLogPieces(path_, 0);
+    EXPECT_OK(pieces);
+    const LogPosition tail = FindTail(*pieces, lines);
+    std::string text;
+    for (size_t i = tail.piece; i < pieces->size(); ++i) {
+      std::ifstream file(process::RotatedName(path_, static_cast<int>(pieces->size() - 1 - i)));
+      if (i == tail.piece) file.seekg(static_cast<std::streamoff>(tail.offset));
+      text.append(std::istreambuf_iterator<char>(file), {});
+    }
+    return text;
+  }
+
+  std::string folder_;
+  std::string path_;
+};
+
+TEST_F(LogPiecesTest, TheOldestComesFirst) {
+  EXPECT_THAT(Sizes(), IsEmpty());
+  Write(0, "0");
+  EXPECT_THAT(Sizes(), ElementsAre(1));
+  Write(1, "11");
+  Write(2, "222");
+  EXPECT_THAT(Sizes(), ElementsAre(3, 2, 1));
+}
+
+TEST_F(LogPiecesTest, ANumberMayBeMissing) {
+  Write(0, "0");
+  Write(2, "222");
+  EXPECT_THAT(Sizes(), ElementsAre(3, 1));
+  std::filesystem::remove(path_);
+  EXPECT_THAT(Sizes(2), ElementsAre(3));
+  Write(9, "9");
+  EXPECT_THAT(Sizes(9), ElementsAre(1, 3));
+}
+
+TEST_F(LogPiecesTest, AFileIsKnownUnderItsNextName) {
+  Write(0, "0");
+  const FileIdentity before = OpenLogPiece(path_).value()->identity;
+  std::filesystem::rename(path_, path_ + ".1");
+  Write(0, "0");
+
+  EXPECT_EQ(OpenLogPiece(path_ + ".1").value()->identity, before);
+  EXPECT_NE(OpenLogPiece(path_).value()->identity, before);
+  EXPECT_EQ(OpenLogPiece(path_ + ".2").value(), std::nullopt);
+}
+
+TEST_F(LogPiecesTest, TailIsTheLastLines) {
+  Write(0, "one\ntwo\nthree\n");
+
+  EXPECT_EQ(Tail(0), "");
+  EXPECT_EQ(Tail(1), "three\n");
+  EXPECT_EQ(Tail(2), "two\nthree\n");
+  EXPECT_EQ(Tail(3), "one\ntwo\nthree\n");
+  EXPECT_EQ(Tail(99), "one\ntwo\nthree\n");
+}
+
+TEST_F(LogPiecesTest, TailGoesOverFiles) {
+  Write(2, "one\ntwo\n");
+  Write(1, "three\n");
+  Write(0, "four\nfive");
+
+  EXPECT_EQ(Tail(1), "five");
+  EXPECT_EQ(Tail(2), "four\nfive");
+  EXPECT_EQ(Tail(3), "three\nfour\nfive");
+  EXPECT_EQ(Tail(4), "two\nthree\nfour\nfive");
+  EXPECT_EQ(Tail(5), "one\ntwo\nthree\nfour\nfive");
+  EXPECT_EQ(Tail(6), "one\ntwo\nthree\nfour\nfive");
+}
+
+TEST_F(LogPiecesTest, TailOfAFileThatHasJustBeenRotatedIsInTheOldOne) {
+  Write(1, "one\ntwo\n");
+  Write(0, "");
+
+  EXPECT_EQ(Tail(1), "two\n");
+}
+
+TEST_F(LogPiecesTest, LineWithoutAnEndIsALine) {
+  Write(0, "one\ntwo");
+
+  EXPECT_EQ(Tail(1), "two");
+}
+
+TEST_F(LogPiecesTest, EmptyLinesAreLines) {
+  Write(0, "one\n\n\n");
+
+  EXPECT_EQ(Tail(2), "\n\n");
+}
+
+TEST_F(LogPiecesTest, TailOfNothingIsEmpty) {
+  EXPECT_EQ(Tail(3), "");
+  Write(0, "");
+  EXPECT_EQ(Tail(3), "");
+}
+
+TEST_F(LogPiecesTest, TailReadsBackOverManyBlocks) {
+  const std::string long_line(200'000, 'x');
+  Write(0, "first\n" + long_line + "\nlast\n");
+
+  EXPECT_EQ(Tail(2), long_line + "\nlast\n");
+  EXPECT_EQ(Tail(3), "first\n" + long_line + "\nlast\n");
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
