@@ -21,8 +21,14 @@ base::Result<std::unique_ptr<ChannelServer>> ChannelServer::Listen(const std::st
                                                                    Options options,
                                                                    event::Loop& loop) {
   ASSIGN_OR_RETURN(base::UniqueFd listener, ListenUnix(path));
+  return Serve(path, std::move(listener), std::move(handlers), options, loop);
+}
+
+std::unique_ptr<ChannelServer> ChannelServer::Serve(std::string path, base::UniqueFd listener,
+                                                    Handlers handlers, Options options,
+                                                    event::Loop& loop) {
   return std::unique_ptr<ChannelServer>(
-      new ChannelServer(path, std::move(listener), std::move(handlers), options, loop));
+      new ChannelServer(std::move(path), std::move(listener), std::move(handlers), options, loop));
 }
 
 ChannelServer::ChannelServer(std::string path, base::UniqueFd listener, Handlers handlers,
@@ -38,7 +44,7 @@ ChannelServer::ChannelServer(std::string path, base::UniqueFd listener, Handlers
 
 ChannelServer::~ChannelServer() {
   seq_.AssertHeld();
-  ::unlink(path_.c_str());
+  if (!IsAbstractName(path_)) ::unlink(path_.c_str());
 }
 
 void ChannelServer::AcceptAll() {

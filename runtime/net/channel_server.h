@@ -45,6 +45,10 @@ class ChannelServer {
   static base::Result<std::unique_ptr<ChannelServer>> Listen(const std::string& path,
                                                              Handlers handlers, Options options,
                                                              event::Loop& loop);
+  /// On a socket of ListenUnix(path) that somebody has made before.
+  static std::unique_ptr<ChannelServer> Serve(std::string path, base::UniqueFd listener,
+                                              Handlers handlers, Options options,
+                                              event::Loop& loop);
   /// Closes everything and removes the socket file.
   ~ChannelServer();
   ChannelServer(const ChannelServer&) = delete;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <ctime>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/testing/run_until.h"
 #include "runtime/net/blocking_client.h"
+#include "runtime/net/unix_socket.h"
 #include "runtime/proto/control.pb.h"
 
 namespace lockstep::net {
@@ -108,6 +110,24 @@ TEST_F(ChannelServerTest, OneConnectionCarriesManyMessages) {
 
   EXPECT_TRUE(RunUntil([&] { return closed_ == 1; }));
   client.join();
+}
+
+// Whoever made the socket may have had callers waiting in it for a while.
+TEST_F(ChannelServerTest, WhoCameBeforeTheServerWasMadeIsServed) {
+  const std::string name = "@lockstep-test-" + std::to_string(::getpid());
+  ASSERT_OK_AND_ASSIGN(base::UniqueFd listener, ListenUnix(name));
+  ASSERT_OK_AND_ASSIGN(BlockingClient early, BlockingClient::Connect(name, Soon(), clock_));
+  ASSERT_OK(early.Send(proto::StatusReply(), Soon()));
+
+  int heard = 0;
+  auto server = ChannelServer::Serve(
+      name, std::move(listener),
+      {.on_message = [&heard](ConnectionId, std::string_view) { ++heard; }, .on_closed = nullptr},
+      {}, *loop_);
+  EXPECT_TRUE(RunUntil([&heard] { return heard == 1; }));
+
+  server.reset();
+  EXPECT_OK(ListenUnix(name));
 }
 
 TEST_F(ChannelServerTest, ConnectionOverTheLimitIsClosed) {

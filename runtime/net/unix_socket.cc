@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -18,17 +19,29 @@ namespace {
 
 constexpr int kBacklog = 64;
 
-base::Result<sockaddr_un> AddressOf(const std::string& path) {
-  sockaddr_un address{};
-  static_assert(sizeof(address.sun_path) == kUnixPathBytesMax + 1);
+struct Address {
+  const sockaddr* generic() const { return reinterpret_cast<const sockaddr*>(&value); }
+
+  sockaddr_un value{};
+  socklen_t size = sizeof(sockaddr_un);
+};
+
+base::Result<Address> AddressOf(const std::string& path) {
+  Address address;
+  static_assert(sizeof(address.value.sun_path) == kUnixPathBytesMax + 1);
   if (path.empty() || path.size() > kUnixPathBytesMax) {
     return base::InvalidArgumentError(
         "use socket path \"" + path + "\": it has " + std::to_string(path.size()) +
         " bytes, and a unix socket's has 1 to " + std::to_string(kUnixPathBytesMax) +
         "; choose a shorter folder (XDG_RUNTIME_DIR)");
   }
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
+  address.value.sun_family = AF_UNIX;
+  std::memcpy(address.value.sun_path, path.data(), path.size());
+  if (IsAbstractName(path)) {
+    address.value.sun_path[0] = '\0';
+    // Zeros behind it would belong to the name.
+    address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  }
   return address;
 }
 
@@ -39,13 +52,11 @@ base::Result<base::UniqueFd> MakeSocket(UnixSocketKind kind) {
   return fd;
 }
 
-int Bind(const base::UniqueFd& fd, const sockaddr_un& address) {
+int Bind(const base::UniqueFd& fd, const Address& address) {
   // The mode of the file comes from the umask, which belongs to the whole process; so the socket's
   // own mode is set before it is bound. Linux takes it from there.
   if (::fchmod(fd.get(), 0600) != 0) return errno;
-  return ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0
-             ? 0
-             : errno;
+  return ::bind(fd.get(), address.generic(), address.size) == 0 ? 0 : errno;
 }
 
 bool IsAbandonedSocket(const std::string& path, UnixSocketKind kind) {
@@ -58,7 +69,7 @@ bool IsAbandonedSocket(const std::string& path, UnixSocketKind kind) {
 }  // namespace
 
 base::Result<base::UniqueFd> ListenUnix(const std::string& path, UnixSocketKind kind) {
-  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  ASSIGN_OR_RETURN(const Address address, AddressOf(path));
   ASSIGN_OR_RETURN(base::UniqueFd fd, MakeSocket(kind));
   int error = Bind(fd, address);
   if (error == EADDRINUSE && IsAbandonedSocket(path, kind) && ::unlink(path.c_str()) == 0) {
@@ -74,10 +85,10 @@ base::Result<base::UniqueFd> ListenUnix(const std::string& path, UnixSocketKind 
 }
 
 base::Result<base::UniqueFd> ConnectUnix(const std::string& path, UnixSocketKind kind) {
-  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  ASSIGN_OR_RETURN(const Address address, AddressOf(path));
   ASSIGN_OR_RETURN(base::UniqueFd fd, MakeSocket(kind));
   // A unix socket connects at once or not at all, also when it does not block.
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  if (::connect(fd.get(), address.generic(), address.size) != 0) {
     const std::string what = "connect to " + path;
     if (errno == ECONNREFUSED) return base::UnavailableError(what + ": nobody listens");
     if (errno == EAGAIN) return base::ResourceExhaustedError(what + ": too many wait already");

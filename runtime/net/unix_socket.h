@@ -7,16 +7,25 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
 
 /// Unix sockets by path. Every descriptor made here is close-on-exec and non-blocking.
 /// Functions without state: callable from any thread.
+///
+/// A path that begins with '@' is no file but a name in the kernel's abstract namespace, which all
+/// users of a network namespace share: it goes when the last descriptor of its listener is closed,
+/// however that comes about, and no two can listen under it. Nothing keeps another user from taking
+/// it first, so who connects must look at whom he has reached (PeerOf).
 namespace lockstep::net {
 
 /// sockaddr_un holds 108 bytes with the final zero.
 inline constexpr size_t kUnixPathBytesMax = 107;
+
+/// Whether that is a name without a file.
+inline bool IsAbstractName(std::string_view path) { return path.starts_with('@'); }
 
 enum class UnixSocketKind : uint8_t {
   kStream,   // bytes

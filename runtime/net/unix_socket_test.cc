@@ -118,6 +118,33 @@ TEST_F(UnixSocketTest, FullBacklogIsToldFromNobody) {
   EXPECT_THAT(last, StatusIs(Code::kResourceExhausted, HasSubstr("too many")));
 }
 
+TEST(AbstractSocketTest, ANameIsOnesAloneUntilItsLastDescriptorIsClosedAndLeavesNoFile) {
+  const std::string name = "@lockstep-test-" + std::to_string(::getpid());
+  ASSERT_OK_AND_ASSIGN(base::UniqueFd listener, ListenUnix(name));
+  base::UniqueFd inherited(::fcntl(listener.get(), F_DUPFD_CLOEXEC, 0));
+
+  EXPECT_THAT(ListenUnix(name), StatusIs(Code::kAlreadyExists, HasSubstr(name)));
+  EXPECT_OK(ConnectUnix(name));
+  EXPECT_THAT(ConnectUnix(name + "0"), StatusIs(Code::kUnavailable, HasSubstr("nobody listens")));
+  listener.reset();
+  EXPECT_OK(ConnectUnix(name));
+  inherited.reset();
+  EXPECT_THAT(ConnectUnix(name), StatusIs(Code::kUnavailable));
+  EXPECT_OK(ListenUnix(name));
+  EXPECT_FALSE(std::filesystem::exists(name));
+}
+
+TEST(AbstractSocketTest, NamesUpToTheLimitWork) {
+  const std::string longest =
+      "@" + std::to_string(::getpid()) + std::string(kUnixPathBytesMax, 'n');
+
+  ASSERT_OK_AND_ASSIGN(const base::UniqueFd listener,
+                       ListenUnix(longest.substr(0, kUnixPathBytesMax)));
+  EXPECT_OK(ConnectUnix(longest.substr(0, kUnixPathBytesMax)));
+  EXPECT_THAT(ListenUnix(longest.substr(0, kUnixPathBytesMax + 1)),
+              StatusIs(Code::kInvalidArgument));
+}
+
 TEST(PeerTest, OnlyOurUserAndRootAreOurs) {
   EXPECT_OK(CheckPeerIsOurs({.pid = 1, .uid = 1000}, 1000));
   EXPECT_OK(CheckPeerIsOurs({.pid = 1, .uid = 0}, 1000));
