@@ -2,10 +2,13 @@
 #include "runtime/process/fork_child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -24,15 +27,62 @@ bool HasOneThread() {
   return ::stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink == 3;
 }
 
+/// Returns an errno.
+int DetachStandardStreams() {
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return errno;
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::dup2(null, fd) < 0) return errno;
+  }
+  if (null > STDERR_FILENO) ::close(null);
+  return 0;
+}
+
+/// The kernel takes what our cpuset allows; without it we stay where we are.
+void SpreadOverAllCores() {
+  constexpr size_t kMaskBytes = 1024;  // Linux has at most 8,192 of them
+  std::array<unsigned char, kMaskBytes> all;
+  all.fill(0xff);
+  (void)::syscall(SYS_sched_setaffinity, 0, all.size(), all.data());
+}
+
+/// What stands between us and the daemon; returns an errno. A child of a session's leader is none
+/// itself, so that it never gets a terminal by opening one.
+int ForkFromOwnSession(int kept, const std::function<int()>& body) {
+  CloseInheritedDescriptors(kept);
+  ::setsid();
+  if (const int error = DetachStandardStreams(); error != 0) return error;
+  const pid_t pid = ::fork();
+  if (pid < 0) return errno;
+  if (pid > 0) return 0;
+  SpreadOverAllCores();
+  if (::chdir("/") != 0) return errno;
+  ::_exit(body());
+}
+
+base::Status ForkError(int error, const char* what) {
+  return error == EAGAIN ? ProcessLimitError(what) : base::ErrnoStatus(error, what);
+}
+
 }  // namespace
 
 base::Result<pid_t> ForkChild(const std::function<int()>& body) {
   LOCKSTEP_CHECK(HasOneThread(), "forking without exec needs a single-threaded process");
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(body());
-  if (pid < 0 && errno == EAGAIN) return ProcessLimitError("fork a child");
-  if (pid < 0) return base::ErrnoStatus(errno, "fork a child");
+  if (pid < 0) return ForkError(errno, "fork a child");
   return pid;
+}
+
+base::Status ForkDaemon(int kept, const std::function<int()>& body) {
+  ASSIGN_OR_RETURN(const pid_t middle, ForkChild([&] { return ForkFromOwnSession(kept, body); }));
+  int status = 0;
+  while (::waitpid(middle, &status, 0) < 0) {
+    // Whoever ignores SIGCHLD gets no status of his children.
+    if (errno != EINTR) return base::OkStatus();
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return base::OkStatus();
+  return ForkError(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR, "fork into the background");
 }
 
 void CloseInheritedDescriptors(int kept) {

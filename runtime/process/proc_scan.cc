@@ -187,11 +187,11 @@ std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>&
   return found;
 }
 
-std::optional<std::string> ReadMark(pid_t pid) {
+std::optional<std::string> ReadVariable(pid_t pid, std::string_view name) {
   const std::optional<std::string> read = EnvironmentOf(pid);
   if (!read) return std::nullopt;
   const std::string& environment = *read;
-  const std::string wanted = std::string(kMarkVariable) + "=";
+  const std::string wanted = std::string(name) + "=";
   for (size_t at = 0; at < environment.size();) {
     const size_t end = std::min(environment.find('\0', at), environment.size());
     const std::string_view entry = std::string_view(environment).substr(at, end - at);

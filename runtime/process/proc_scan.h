@@ -59,11 +59,13 @@ std::vector<ProcStat> DescendantsOf(pid_t ancestor, const std::vector<ProcStat>&
 /// its descendants.
 inline constexpr std::string_view kMarkVariable = "LOCKSTEP_MARK";
 
-/// The mark in the environment with which `pid` was exec'd; empty when it has none, when we may not
-/// look (another user's process), and when the program has overwritten its environment. nullopt in
-/// the midst of an exec, some microseconds in which the new environment is not in place: look
-/// again.
-std::optional<std::string> ReadMark(pid_t pid);
+/// A variable of the environment with which `pid` was exec'd (one that has only been forked shows
+/// its parent's); empty when it has none, when we may not look (another user's process), and when
+/// the program has overwritten its environment. nullopt in the midst of an exec, some microseconds
+/// in which the new environment is not in place: look again.
+std::optional<std::string> ReadVariable(pid_t pid, std::string_view name);
+/// The mark, likewise.
+inline std::optional<std::string> ReadMark(pid_t pid) { return ReadVariable(pid, kMarkVariable); }
 /// Whether an element of the mark begins with `prefix`. Elements are separated by ';': a job
 /// started by a rank of another job carries both marks.
 bool MarkMatches(std::string_view mark, std::string_view prefix);

@@ -126,6 +126,35 @@ TEST(ProcScanTest, MarkIsNeverTakenForMissingInTheMidstOfAnExec) {
   EXPECT_GT(unknown, 0) << "never met in the midst of it";
 }
 
+TEST(ProcScanTest, VariablesAreThoseWithWhichAProcessWasExeced) {
+  char entry[] = "RANKS=3";
+  char other[] = "RANK=1";
+  char* environment[] = {entry, other, nullptr};
+  char program[] = "runtime/process/testing/troublemaker";
+  char action[] = "sleep";
+  char* arguments[] = {program, action, nullptr};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("RANK", "7", 1);
+    ::execve(program, arguments, environment);
+    ::_exit(1);
+  }
+  const pid_t fork = ::fork();
+  if (fork == 0) {
+    ::setenv("RANK", "7", 1);
+    while (true) ::pause();
+  }
+  while (ReadVariable(child, "RANK") != "1") ASSERT_TRUE(ReadProcStat(child)->state != 'Z');
+
+  EXPECT_EQ(ReadVariable(child, "RANKS"), "3");
+  EXPECT_EQ(ReadVariable(child, "RAN"), "");
+  EXPECT_EQ(ReadVariable(fork, "RANK"), "") << "it shows ours";
+  for (const pid_t pid : {child, fork}) {
+    ::kill(pid, SIGKILL);
+    ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+  }
+}
+
 TEST(ProcScanTest, NoProcessIsWithoutAnEnvironmentForNoReason) {
   EXPECT_EQ(ReadMark(0x7fffffff), "");  // there is none
   const pid_t child = ::fork();
