@@ -11,7 +11,8 @@
 #include "runtime/base/ids.h"
 #include "runtime/topology/world.h"
 
-/// The one place where the environment of ranks is made. Pure functions, for any thread.
+/// The one place where the environment of ranks is made; that of ranks which another launcher has
+/// started stands beside it (adopted_environment.h). Pure functions, for any thread.
 namespace lockstep::topology {
 
 /// Name to value; ordered, so that a block is the same each time it is made.
