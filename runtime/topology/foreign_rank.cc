@@ -188,8 +188,9 @@ base::Result<ForeignRank> FromSlurm(const Environment& environment) {
   found.local_world_size = tasks->on_node;
   found.node_index = base::NodeIndex(*node);
   found.node_count = tasks->node_count;
-  found.job_key =
-      "slurm " + Get(environment, "SLURM_JOB_ID") + "." + Get(environment, "SLURM_STEP_ID");
+  // With the node, since several of them may be one host (slurmd -N), each with ranks of its own.
+  found.job_key = "slurm " + Get(environment, "SLURM_JOB_ID") + "." +
+                  Get(environment, "SLURM_STEP_ID") + " node " + found.node_index->ToString();
   found.rank_variable = "SLURM_PROCID";
   RETURN_IF_ERROR(CheckRanges(found));
   return found;
@@ -284,7 +285,7 @@ std::string_view ForeignLauncherName(ForeignLauncher launcher) {
     case ForeignLauncher::kPmi: return "mpiexec (PMI)";
     case ForeignLauncher::kPmix: return "a PMIx launcher";
     case ForeignLauncher::kSlurm: return "srun";
-    case ForeignLauncher::kVariables: return "who set RANK and WORLD_SIZE";
+    case ForeignLauncher::kVariables: return "a launcher that sets RANK";
   }
   return "";
 }

@@ -90,12 +90,20 @@ TEST(ForeignRankTest, MpichsMpirunIsUnderstoodAndNamesNoJob) {
   EXPECT_EQ(rank.rank_variable, "PMI_RANK");
 }
 
-TEST(ForeignRankTest, SrunsStepIsUnderstoodAndItsOwnValuesWin) {
+TEST(ForeignRankTest, SrunIsUnderstood) {
+  ASSERT_OK_AND_ASSIGN(const ForeignRank rank, FindForeignRank(Captured("srun_rank_1.came.env")));
+
+  EXPECT_EQ(rank.launcher, ForeignLauncher::kSlurm);
+  EXPECT_EQ(PlaceOf(rank), "1 of 3, 1 of 2, node 0 of 2");
+  EXPECT_EQ(rank.job_key, "slurm 11.0 node 0");
+}
+
+TEST(ForeignRankTest, TheStepsOwnValuesWinOverTheBatchScripts) {
   ASSERT_OK_AND_ASSIGN(const ForeignRank rank, FindForeignRank(SlurmStep()));
 
   EXPECT_EQ(rank.launcher, ForeignLauncher::kSlurm);
   EXPECT_EQ(PlaceOf(rank), "4 of 7, 1 of 2, node 1 of 3");
-  EXPECT_EQ(rank.job_key, "slurm 121.0");
+  EXPECT_EQ(rank.job_key, "slurm 121.0 node 1");
 }
 
 TEST(ForeignRankTest, EachLauncherSaysItInItsOwnWords) {
@@ -126,7 +134,7 @@ TEST(ForeignRankTest, EachLauncherSaysItInItsOwnWords) {
       {torchrun, ForeignLauncher::kVariables, "5 of 8, 1 of 4, node 1 of 2", "master a-1 29500"},
       {Loop(1, 2), ForeignLauncher::kVariables, "1 of 2, 1 of 2, node 0 of 1", ""},
       {With(SlurmStep(), pmi2), ForeignLauncher::kSlurm, "4 of 7, 1 of 2, node 1 of 3",
-       "slurm 121.0"},
+       "slurm 121.0 node 1"},
       {With(SlurmStep(), slurm_pmix), ForeignLauncher::kPmix, "4 of 7, 1 of 2, node 1 of 3",
        "pmix slurm.pmix.121.0 pmix-server.77;tcp4://127.0.0.1:1"},
       {With(Loop(1, 2), {{"PMIX_RANK", "1"}}), ForeignLauncher::kPmix,
