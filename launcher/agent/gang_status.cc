@@ -40,6 +40,7 @@ proto::StatusReply StatusOf(const elastic::GangState& gang,
   status.set_restarts_used(static_cast<uint32_t>(gang.restarts_used));
   status.set_restarts_max(static_cast<uint32_t>(gang.config.max_restarts));
   status.set_suspended(gang.suspended);
+  status.set_rank_count(gang.config.rank_count);
   status.set_round_age_ns((now - gang.round_started_at).count());
   if (gang.best_step) status.set_best_step(*gang.best_step);
   for (const elastic::RankRecord& record : gang.ranks) {

@@ -94,9 +94,9 @@ void JobRecord::SaveVerdict(const proto::Verdict& verdict) {
   Check(config_.directory.WriteVerdict(VerdictJson(verdict)));
 }
 
-void JobRecord::SaveEnd(int exit_status) {
+void JobRecord::SaveEnd(std::optional<int> exit_status) {
   SaveSpec();
-  config_.state.set_exit_code(exit_status);
+  if (exit_status) config_.state.set_exit_code(*exit_status);
   SaveState(proto::JOB_PHASE_ENDED);
 }
 

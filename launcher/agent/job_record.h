@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_AGENT_JOB_RECORD_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,8 @@ class JobRecord {
   void SaveSpec();
   void SaveRoundVerdict(base::Round round, const proto::Verdict& verdict);
   void SaveVerdict(const proto::Verdict& verdict);
-  void SaveEnd(int exit_status);
+  /// nullopt: nobody can know it.
+  void SaveEnd(std::optional<int> exit_status);
 
   /// The verdict and the end of a job that never began. Tries both; returns the first error, which
   /// is not told as trouble.

@@ -13,7 +13,9 @@ namespace {
 std::string StateText(const JobEntry& job, const HostIdentity& here) {
   switch (job.condition) {
     case JobCondition::kLive: break;
-    case JobCondition::kEnded: return "ended (" + std::to_string(job.state.exit_code()) + ")";
+    case JobCondition::kEnded:
+      if (!job.state.has_exit_code()) return "ended";  // of ranks that another launcher has started
+      return "ended (" + std::to_string(job.state.exit_code()) + ")";
     case JobCondition::kLost: return "lost";
     case JobCondition::kElsewhere: return Printable(PlaceOf(job, here));
   }

@@ -60,6 +60,18 @@ TEST_F(ListJobsTest, AllJobsLiveFirstAndThenTheNewest) {
 }
 
 // The pid in this job's state is this test's own: alive, and another process.
+TEST_F(ListJobsTest, JobOfWhoseEndNobodyKnowsMoreHasEnded) {
+  JobDirectory job = MakeDeadJob("train");
+  proto::JobState state = Entry(job).state;
+  state.set_launcher("srun");
+  state.set_phase(proto::JOB_PHASE_ENDED);
+  ASSERT_OK(job.WriteState(state));
+
+  ASSERT_OK(ListJobs(context_, {.all = true}));
+
+  EXPECT_THAT(out_.text(), MatchesRegex("JOB[^\n]*\ntrain-[^ ]+ +ended  [^\n]*\n"));
+}
+
 TEST_F(ListJobsTest, PidThatWasUsedAgainIsNotBelieved) {
   const JobDirectory dead = MakeDeadJob("train");
 

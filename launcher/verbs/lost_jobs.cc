@@ -106,6 +106,12 @@ bool AgentAnswers(const VerbContext& context, const proto::JobState& state) {
   return net::ConnectUnix(ControlSocketPath(folder, state.job_id())).ok();
 }
 
+/// Of a job that `lockstep run` has started; another launcher's ranks are not ours to end.
+base::Result<int> KillWhatIsLeft(const proto::JobState& state) {
+  if (!state.launcher().empty()) return 0;
+  return process::KillMarked(JobMarkPrefix(state.job_id()), kKillLimit);
+}
+
 /// With the lock held.
 base::Result<int> EndLocked(const VerbContext& context, const std::string& job_id) {
   // Read under the lock: another command may have swept it since.
@@ -115,7 +121,7 @@ base::Result<int> EndLocked(const VerbContext& context, const std::string& job_i
                                          ": it is not known to be lost: its `lockstep run` or its "
                                          "agent may live, or its state cannot be read");
   }
-  ASSIGN_OR_RETURN(const int killed, process::KillMarked(JobMarkPrefix(job_id), kKillLimit));
+  ASSIGN_OR_RETURN(const int killed, KillWhatIsLeft(*state));
   if (state->phase() != proto::JOB_PHASE_LOST) RETURN_IF_ERROR(MarkLost(context, *state));
   RemoveJobSockets(context, *state);
   RETURN_IF_ERROR(DirectoryOf(context, job_id).Finish());
@@ -131,6 +137,18 @@ std::vector<proto::JobState> FindLost(const VerbContext& context) {
     if (!state) ForgetIfGone(context, job_id);
   }
   return lost;
+}
+
+void SayLost(const VerbContext& context, const proto::JobState& state,
+             const base::Result<int>& killed) {
+  const bool ours = state.launcher().empty();
+  const std::string who = ours ? "its `lockstep run` and its agent" : "its agent";
+  const std::string what =
+      !killed.ok() ? killed.status().ToString()
+      : ours       ? std::to_string(*killed) + " processes that it left were ended"
+                   : "its ranks belong to " + Printable(state.launcher()) + " and were left alone";
+  std::fprintf(context.err, "lockstep: job %s was lost: %s died without a word; %s\n",
+               state.job_id().c_str(), who.c_str(), what.c_str());
 }
 
 }  // namespace
@@ -156,13 +174,7 @@ void SweepLostJobs(const VerbContext& context) {
     // One that has said how it ended has only left its front no time to tidy up.
     const bool said = state.phase() == proto::JOB_PHASE_ENDED && killed.ok() && *killed == 0;
     if (said || killed.status().code() == base::Code::kFailedPrecondition) continue;
-    const std::string what = killed.ok()
-                                 ? std::to_string(*killed) + " processes that it left were ended"
-                                 : killed.status().ToString();
-    std::fprintf(context.err,
-                 "lockstep: job %s was lost: its `lockstep run` and its agent died without a word; "
-                 "%s\n",
-                 job_id.c_str(), what.c_str());
+    SayLost(context, state, killed);
   }
 }
 

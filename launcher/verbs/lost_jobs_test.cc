@@ -59,6 +59,23 @@ TEST_F(LostJobsTest, WhatALostJobLeftIsEnded) {
   EXPECT_THAT(err_.text(), HasSubstr("2 processes"));
 }
 
+TEST_F(LostJobsTest, RanksOfAnotherLauncherAreNotEnded) {
+  proto::JobState state;
+  state.set_launcher("mpirun (Open MPI)");
+  const JobDirectory job = MakeDeadJob("train", state);
+  MakeSocketFile(ControlSocket(job));
+  MarkedProcess rank(MarkOf(job));  // whatever it carries
+
+  SweepLostJobs(context_);
+
+  EXPECT_TRUE(rank.Lives());
+  EXPECT_TRUE(std::filesystem::is_empty(context_.socket_directory));
+  EXPECT_EQ(Entry(job).state.phase(), proto::JOB_PHASE_LOST);
+  EXPECT_EQ(err_.text(), "lockstep: job " + job.job_id() +
+                             " was lost: its agent died without a word; its ranks belong to mpirun "
+                             "(Open MPI) and were left alone\n");
+}
+
 TEST_F(LostJobsTest, JobWhoseSocketDoesNotListenYetIsJustStarting) {
   const JobDirectory job = MakeLiveJob("train");
   MakeSocketFile(ControlSocket(job));

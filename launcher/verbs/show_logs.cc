@@ -10,6 +10,7 @@
 
 #include "launcher/verbs/log_file.h"
 #include "launcher/verbs/remote_logs.h"
+#include "launcher/verbs/verb_text.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -182,6 +183,11 @@ base::Status Follow(const VerbContext& context, const ShowLogsOptions& options, 
 base::Status ShowLogs(const VerbContext& context, const ShowLogsOptions& options) {
   ASSIGN_OR_RETURN(const JobEntry job, OpenStore(context).Find(options.job));
   RETURN_IF_ERROR(CheckRange(options, job));
+  if (!job.state.launcher().empty()) {
+    std::fprintf(context.err, "lockstep: the output of job %s is with %s, which has started it\n",
+                 job.id.c_str(), Printable(job.state.launcher()).c_str());
+    return base::OkStatus();
+  }
   LogPrinter printer(context, options, job);
   RemoteLogs remote(context, RemoteOptions(options, printer));
   printer.SetRemote(remote);

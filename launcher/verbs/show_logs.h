@@ -29,6 +29,7 @@ struct ShowLogsOptions {
 /// `follow` rank by rank.
 /// Files of ranks on other nodes are fetched by the job's agents, as long as those live; followed,
 /// they are read to the end of the job.
+/// Of a job that another launcher has started there are none, which is told.
 /// Blocks: on the disk and the agents; with `follow` until the job has ended (it looks ten times a second).
 /// Errors: as JobStore::Find; Unavailable - some output is on another node and cannot be fetched (any
 /// more): where it is and how to get it; OutOfRange - no such rank or round; else errno's code: a file cannot

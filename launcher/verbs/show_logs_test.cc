@@ -173,6 +173,17 @@ TEST_F(ShowLogsTest, RankAndRoundThatTheJobNeverHadAreOutOfRange) {
               StatusIs(Code::kOutOfRange, HasSubstr("round 0")));
 }
 
+TEST_F(ShowLogsTest, OutputOfAnotherLaunchersJobIsWithThat) {
+  proto::JobState state = Ranks(2);
+  state.set_launcher("mpirun (Open MPI)");
+  const JobDirectory job = MakeLiveJob("train", state);
+
+  ASSERT_OK(ShowLogs(context_, {.job = "train", .follow = true}));
+
+  EXPECT_EQ(err_.text(), "lockstep: the output of job " + job.job_id() +
+                             " is with mpirun (Open MPI), which has started it\n");
+}
+
 TEST_F(ShowLogsTest, SilenceIsNoError) {
   const JobDirectory job = MakeEndedJob("train", 0, Ranks(1));
 

@@ -33,10 +33,17 @@ std::string RestartsText(const proto::StatusReply& status) {
 
 Rows HeadRows(const proto::StatusReply& status) {
   Rows rows = {{"job", status.job_id() + " on " + Printable(status.host())},
-               {"state", status.phase() + (status.suspended() ? ", stopped by a signal" : "")},
-               {"round", std::to_string(status.round()) + ", for " +
-                             Seconds(status.round_age_ns()) + "; " + RestartsText(status)},
-               {"age", Seconds(status.job_age_ns())}};
+               {"state", status.phase() + (status.suspended() ? ", stopped by a signal" : "")}};
+  if (status.launcher().empty()) {
+    rows.push_back({"round", std::to_string(status.round()) + ", for " +
+                                 Seconds(status.round_age_ns()) + "; " + RestartsText(status)});
+  } else {
+    rows.push_back({"launcher", Printable(status.launcher()) + "; of " +
+                                    std::to_string(status.rank_count()) + " ranks " +
+                                    std::to_string(status.ranks_size()) + " have come here, " +
+                                    std::to_string(status.ranks_awaited()) + " are awaited"});
+  }
+  rows.push_back({"age", Seconds(status.job_age_ns())});
   if (status.has_best_step()) rows.push_back({"step", std::to_string(status.best_step())});
   return rows;
 }
@@ -119,11 +126,14 @@ std::string StateText(const VerbContext& context, const JobEntry& job) {
              " (was the folder removed?); it lives, and this is its last note; `lockstep stop " +
              job.id + "` ends it";
     case JobCondition::kEnded:
-      return "ended with exit status " + std::to_string(job.state.exit_code()) + ", " +
-             AgeText(now, job.state.ended()) + " ago";
+      return (job.state.has_exit_code()
+                  ? "ended with exit status " + std::to_string(job.state.exit_code())
+                  : "ended") +
+             ", " + AgeText(now, job.state.ended()) + " ago";
     case JobCondition::kLost:
-      return "lost: its `lockstep run` and its agent died without a word; started " +
-             AgeText(now, job.state.started()) + " ago";
+      return (job.state.launcher().empty() ? "lost: its `lockstep run` and its agent"
+                                           : std::string("lost: its agent")) +
+             " died without a word; started " + AgeText(now, job.state.started()) + " ago";
     case JobCondition::kElsewhere: return Printable(PlaceOf(job, context.here)) + "; ask there";
   }
   return "";
@@ -144,15 +154,20 @@ std::string VerdictText(const proto::Verdict& verdict) {
 void PrintEntryText(const VerbContext& context, const JobEntry& job,
                     const std::optional<proto::Verdict>& verdict) {
   const proto::JobState& state = job.state;
+  const bool ours = state.launcher().empty();
   Rows rows = {{"job", job.id + (job.host.empty() ? "" : " on " + Printable(job.host))},
-               {"state", StateText(context, job)},
-               {"rounds", std::to_string(state.round() + 1) + "; " +
-                              std::to_string(state.restarts_used()) + " restarts used"},
-               {"ranks", std::to_string(state.rank_count())},
-               {"command", Printable(state.command())}};
+               {"state", StateText(context, job)}};
+  if (ours) {
+    rows.push_back({"rounds", std::to_string(state.round() + 1) + "; " +
+                                  std::to_string(state.restarts_used()) + " restarts used"});
+  } else {
+    rows.push_back({"launcher", Printable(state.launcher())});
+  }
+  rows.push_back({"ranks", std::to_string(state.rank_count())});
+  rows.push_back({"command", Printable(state.command())});
   if (verdict) rows.push_back({"verdict", VerdictText(*verdict)});
   rows.push_back({"folder", job.path});
-  rows.push_back({"output", "lockstep logs " + job.id});
+  if (ours) rows.push_back({"output", "lockstep logs " + job.id});
   std::fputs(FormatTable(rows).c_str(), context.out);
 }
 
@@ -166,6 +181,8 @@ base::Status PrintEntryJson(const VerbContext& context, const JobEntry& job,
                                                         : "unreachable");
   status.set_round(job.state.round());
   status.set_restarts_used(job.state.restarts_used());
+  status.set_launcher(job.state.launcher());
+  status.set_rank_count(job.state.rank_count());
   ASSIGN_OR_RETURN(std::string json, ToJson(status));
   if (job.state.has_exit_code()) {
     json = WithMember(json, "exit_code", std::to_string(job.state.exit_code()));

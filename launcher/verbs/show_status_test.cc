@@ -94,6 +94,34 @@ TEST_F(ShowStatusTest, OfSeveralNodesEachAndItsHost) {
   EXPECT_THAT(out_.text(), Not(HasSubstr("\x1b")));
 }
 
+TEST_F(ShowStatusTest, AnotherLaunchersJobSaysWhoseItIsAndNothingOfRestarts) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+  agent.reply.set_launcher("srun");
+  agent.reply.set_rank_count(8);
+  agent.reply.set_ranks_awaited(1);
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(),
+              AllOf(ContainsRegex("launcher +srun; of 8 ranks 2 have come here, 1 are awaited\n"),
+                    Not(HasSubstr("restarts"))));
+}
+
+TEST_F(ShowStatusTest, AnotherLaunchersJobHasNeitherExitStatusNorOutput) {
+  JobDirectory job = MakeDeadJob("train");
+  proto::JobState state = Entry(job).state;
+  state.set_launcher("srun");
+  state.set_phase(proto::JOB_PHASE_ENDED);
+  ASSERT_OK(job.WriteState(state));
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(), AllOf(ContainsRegex("state +ended, "), ContainsRegex("launcher +srun\n"),
+                                 Not(HasSubstr("lockstep logs")), Not(HasSubstr("exit status"))));
+}
+
 TEST_F(ShowStatusTest, JsonHasRankAndPidOfEachRank) {
   const JobDirectory job = MakeLiveJob("train");
   FakeAgent agent(ControlSocket(job));

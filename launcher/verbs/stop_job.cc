@@ -11,6 +11,7 @@
 
 #include "launcher/verbs/ask_agent.h"
 #include "launcher/verbs/lost_jobs.h"
+#include "launcher/verbs/verb_text.h"
 #include "runtime/process/proc_scan.h"
 
 namespace lockstep::launcher {
@@ -32,6 +33,11 @@ base::Status ElsewhereError(const VerbContext& context, const JobEntry& job) {
 
 base::Status EndLost(const VerbContext& context, const JobEntry& job) {
   ASSIGN_OR_RETURN(const int killed, EndLostJob(context, job.id));
+  if (!job.state.launcher().empty()) {
+    std::fprintf(context.out, "job %s was lost; its ranks belong to %s and were left alone\n",
+                 job.id.c_str(), Printable(job.state.launcher()).c_str());
+    return base::OkStatus();
+  }
   std::fprintf(context.out, "job %s was lost; %d processes that it left were ended\n",
                job.id.c_str(), killed);
   return base::OkStatus();
@@ -44,6 +50,10 @@ base::Status ReportEnd(const VerbContext& context, const JobEntry& job) {
     case JobCondition::kLost: return EndLost(context, job);
     case JobCondition::kElsewhere: return ElsewhereError(context, job);
     case JobCondition::kEnded: break;
+  }
+  if (!job.state.has_exit_code()) {
+    std::fprintf(context.out, "job %s has ended\n", job.id.c_str());
+    return base::OkStatus();
   }
   std::fprintf(context.out, "job %s has ended with exit status %d\n", job.id.c_str(),
                job.state.exit_code());
@@ -98,6 +108,11 @@ base::Result<proto::StopReply> RequestStop(const VerbContext& context,
                                       "leaves is ended");
     }
     if (!NobodyListens(reply.status())) return reply.status().WithFrame("stop job " + job.id);
+    if (!job.state.launcher().empty()) {
+      // Its agent is not what a signal would end the ranks by.
+      return reply.status().WithFrame("stop job " + job.id + ": end it through " +
+                                      job.state.launcher() + ", which has started it");
+    }
     const bool starting = job.state.phase() <= proto::JOB_PHASE_STARTING;
     if (!starting || context.clock.Now() >= listen_deadline) {
       return SignalAgent(context, options, job, reply.status());
@@ -122,12 +137,21 @@ void SayWaiting(const VerbContext& context, const JobEntry& job, base::SteadyTim
   if (const int living = CountLiving(context, job); living > 0) {
     text += ": " + std::to_string(living) + " ranks still live";
   }
-  if (left > 1s) {
+  if (left > 1s && job.state.launcher().empty()) {
     text += "; they are killed in " +
             base::FormatDuration(std::chrono::duration_cast<std::chrono::seconds>(left)) +
             ", or at once with `lockstep stop --now " + job.id + "`";
   }
   std::fprintf(context.err, "%s\n", text.c_str());
+}
+
+/// Of ranks that belong to another launcher, less is done than for others.
+void SayWhatWasDone(const VerbContext& context, const JobEntry& job) {
+  if (job.state.launcher().empty()) return;
+  std::fprintf(context.err,
+               "lockstep: job %s was started by %s: its ranks on this host were sent SIGTERM; none "
+               "is killed\n",
+               job.id.c_str(), Printable(job.state.launcher()).c_str());
 }
 
 /// Its time is up.
@@ -167,6 +191,7 @@ base::Status StopJob(const VerbContext& context, const StopJobOptions& options) 
   ASSIGN_OR_RETURN(JobEntry job, OpenStore(context).Find(options.job));
   if (job.condition != JobCondition::kLive) return ReportEnd(context, job);
   ASSIGN_OR_RETURN(const proto::StopReply reply, RequestStop(context, options, job));
+  SayWhatWasDone(context, job);
   if (!options.wait && job.condition == JobCondition::kLive) {
     std::fprintf(context.out, "job %s is ending\n", job.id.c_str());
     return base::OkStatus();

@@ -25,7 +25,8 @@ struct StopJobOptions {
 /// `lockstep stop`: ends a job as the same signal sent to its `lockstep run` would. A job that has
 /// ended already is a success; of a lost one, what it left is ended. An agent that lives and cannot
 /// be reached, because the folder of its socket was removed, gets the signal itself (at once:
-/// SIGKILL, and its `lockstep run` ends the ranks), which is told.
+/// SIGKILL, and its `lockstep run` ends the ranks), which is told. Ranks that another launcher has
+/// started (JobState.launcher) get SIGTERM and nothing else, which is told too.
 /// Blocks: for the job's grace and `margin`, when it waits.
 /// Errors: as JobStore::Find; FailedPrecondition - the job runs elsewhere; DeadlineExceeded -
 /// its agent does not answer, or the job has not ended in time; else as AskAgent and EndLostJob.

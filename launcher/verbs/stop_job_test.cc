@@ -126,6 +126,53 @@ TEST_F(StopJobTest, AgentWhoseSocketIsGoneGetsTheSignalItself) {
   }
 }
 
+TEST_F(StopJobTest, OfAnotherLaunchersJobItSaysWhatWasDone) {
+  proto::JobState state;
+  state.set_launcher("mpirun (Open MPI)");
+  const JobDirectory job = MakeLiveJob("train", state);
+  FakeAgent agent(ControlSocket(job), [&](const proto::StopRequest&) {
+    JobDirectory ended = job;
+    proto::JobState last = Entry(job).state;
+    last.set_phase(proto::JOB_PHASE_ENDED);
+    EXPECT_OK(ended.WriteState(last));
+  });
+  agent.stop_reply.set_grace_ns(base::Duration(30s).count());
+
+  ASSERT_OK(StopJob(context_, {.job = "train", .at_once = true}));
+
+  EXPECT_EQ(err_.text(), "lockstep: job " + job.job_id() +
+                             " was started by mpirun (Open MPI): its ranks on this host were sent "
+                             "SIGTERM; none is killed\n");
+  EXPECT_EQ(out_.text(), "job " + job.job_id() + " has ended\n");
+}
+
+TEST_F(StopJobTest, OfAnotherLaunchersRanksNoneIsSaidToBeKilledSoon) {
+  proto::JobState state;
+  state.set_launcher("srun");
+  const JobDirectory job = MakeLiveJob("train", state);
+  FakeAgent agent(ControlSocket(job));
+  agent.reply.add_ranks()->set_life("alive");
+  agent.stop_reply.set_grace_ns(base::Duration(1500ms).count());
+
+  EXPECT_THAT(StopJob(context_, {.job = "train", .margin = 10ms, .silence = 20ms}),
+              StatusIs(Code::kDeadlineExceeded));
+
+  EXPECT_THAT(err_.text(), HasSubstr("to end: 1 ranks still live\n"));
+}
+
+TEST_F(StopJobTest, AnAgentOfAnotherLaunchersJobGetsNoSignal) {
+  MarkedProcess agent("x");
+  proto::JobState state;
+  *state.mutable_agent() = IdentifyProcess(here_, agent.pid()).value();
+  state.set_launcher("srun");
+  MakeLiveJob("train", state);
+
+  EXPECT_THAT(StopJob(context_, {.job = "train", .at_once = true}),
+              StatusIs(Code::kNotFound, HasSubstr("end it through srun")));
+
+  EXPECT_TRUE(agent.Lives());
+}
+
 TEST_F(StopJobTest, ProcessThatHasTheAgentsPidButIsAnotherGetsNoSignal) {
   MarkedProcess other("x");
   proto::JobState state;
