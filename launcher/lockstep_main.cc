@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "launcher/config/job_file.h"
 #include "launcher/config/job_plan.h"
 #include "launcher/config/resolve_job.h"
+#include "launcher/exec/exec_program.h"
 #include "launcher/exit_codes.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/jobs_root.h"
@@ -117,12 +119,16 @@ base::Status Render(const VerbContext& context, const Command& command,
 base::Result<int> Dispatch(const VerbContext& context, const Command& command,
                            topology::Environment environment) {
   // Those of a verb that takes a job are told together with what is wrong with that.
-  if (!VerbSpecOf(command.verb).takes_program) {
+  if (command.verb != Verb::kRun && command.verb != Verb::kRender) {
     RETURN_IF_ERROR(proto::ProblemsToStatus(command.problems));
   }
   switch (command.verb) {
     case Verb::kRun: return Run(context, command, std::move(environment));
     case Verb::kRender: RETURN_IF_ERROR(Render(context, command, std::move(environment))); break;
+    case Verb::kExec: {
+      ASSIGN_OR_RETURN(const ExecOptions options, ExecOptionsOf(command));
+      return ExecProgram(context, options, std::move(environment));
+    }
     case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;
     case Verb::kStatus: RETURN_IF_ERROR(ShowStatus(context, ShowStatusOptionsOf(command))); break;
     case Verb::kLogs: {
@@ -213,8 +219,10 @@ int Main(int argc, char** argv) {
 }  // namespace lockstep::launcher
 
 int main(int argc, char** argv) {
-  // A limit on the size of files (ulimit -f) is to be an error like a full disk, not our death.
-  ::signal(SIGXFSZ, SIG_IGN);
+  // A limit on the size of files (ulimit -f) is to be an error like a full disk, not our death. Who
+  // becomes another program would hand that on to it.
+  const bool becomes_program = argc > 1 && std::string_view(argv[1]) == "exec";
+  if (!becomes_program) ::signal(SIGXFSZ, SIG_IGN);
   int status = lockstep::launcher::Main(argc, argv);
   if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && status == 0) {
     std::perror("lockstep: write standard output");

@@ -146,7 +146,8 @@ void CheckOperands(const VerbSpec& verb, Command& command) {
   const std::string usage =
       "; usage: lockstep " + std::string(verb.name) + " " + std::string(verb.synopsis);
   if (command.operands.size() < verb.operands_min) {
-    command.problems.push_back({.what = "no job is named" + usage});
+    command.problems.push_back(
+        {.what = (verb.takes_program ? "no program is named" : "no job is named") + usage});
   } else if (command.operands.size() > verb.operands_max) {
     command.problems.push_back({.what = "nothing more is expected at " +
                                         ShortValue(command.operands[verb.operands_max]) + usage});

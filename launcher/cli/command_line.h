@@ -34,7 +34,7 @@ struct SplitLine {
 struct Command {
   Verb verb = Verb::kHelp;
   std::vector<GivenFlag> flags;
-  /// Of run and render: the program and its arguments; of status and others: the job.
+  /// Of run, render and exec: the program and its arguments; of status and others: the job.
   std::vector<std::string> operands;
   std::vector<proto::Problem> problems;  // SplitLine::problems, and too few or many operands
 

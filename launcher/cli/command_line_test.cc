@@ -146,7 +146,7 @@ TEST(CommandLineTest, VerbsAreKnown) {
   EXPECT_THAT(Parse({"rnu", "x"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("did you mean lockstep run?")));
   EXPECT_THAT(Parse({"--np", "2"}),
-              StatusIs(Code::kInvalidArgument, HasSubstr("the verbs are run, render, ps")));
+              StatusIs(Code::kInvalidArgument, HasSubstr("the verbs are run, render, exec, ps")));
 }
 
 TEST(CommandLineTest, HelpIsAFlagOfEveryVerb) {
@@ -160,6 +160,8 @@ TEST(CommandLineTest, HelpIsAFlagOfEveryVerb) {
     EXPECT_THAT(command.operands, ElementsAre("run"));
   }
   EXPECT_EQ(Parse({"run", "x", "--help"}).value().verb, Verb::kRun) << "the program's";
+  EXPECT_EQ(Parse({"exec", "x", "--help"}).value().verb, Verb::kExec) << "the program's";
+  EXPECT_EQ(Parse({"exec", "--job", "x", "--help"}).value().verb, Verb::kHelp);
   EXPECT_EQ(Parse({"logs", "job", "--help"}).value().verb, Verb::kHelp);
   EXPECT_THAT(Parse({"help", "rum"}), StatusIs(Code::kInvalidArgument, HasSubstr("lockstep r")));
 }
@@ -172,6 +174,9 @@ TEST(CommandLineTest, VerbsTakeFlagsBehindTheirJob) {
 }
 
 TEST(CommandLineTest, VerbsCountTheirOperands) {
+  EXPECT_THAT(
+      Checked({"exec", "--job", "x"}),
+      StatusIs(Code::kInvalidArgument, HasSubstr("no program is named; usage: lockstep exec")));
   EXPECT_THAT(Checked({"stop"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("usage: lockstep stop [FLAGS] JOB")));
   EXPECT_THAT(Checked({"stop", "a", "b"}),

@@ -147,6 +147,12 @@ constexpr FlagSpec kRenderFlags[] = {
     {"--json", "", "", "One JSON array."},
 };
 
+constexpr FlagSpec kExecFlags[] = {
+    {"--name", "", "NAME", "Name of the job [made from PROGRAM]."},
+    {"--job", "", "KEY", "Tells this job's ranks from other jobs' [what the launcher says]."},
+    {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between its starts."},
+};
+
 constexpr FlagSpec kPsFlags[] = {
     {"--all", "-a", "", "Also jobs that have ended, are lost, or run on another host."},
     {"--json", "", "", "One JSON array."},
@@ -208,6 +214,19 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep render --to processes -f job.yaml\n"
      "  lockstep render --to agents --json --simulate-hosts --nnodes 2 -np 5 ./train\n",
      kRenderFlags, 0, SIZE_MAX, true, kRunFlags},
+    {Verb::kExec, "exec", "[FLAGS] [--] PROGRAM [ARGS]",
+     "Makes a rank that mpirun, srun or a loop has started a rank of Lockstep.",
+     "Flags end at PROGRAM, or at --; everything after belongs to the program. The rank's place "
+     "comes\n"
+     "from the first of these that is there: HOROVOD_RANK, OMPI_COMM_WORLD_RANK, PMI_RANK, "
+     "PMIX_RANK,\n"
+     "SLURM_PROCID (in a step), RANK; each with its size, local rank and local size. The process "
+     "then\n"
+     "becomes PROGRAM: its exit status, output and signals stay with who has started it.\n",
+     "  mpirun -np 4 lockstep exec -- ./train --lr 0.1\n"
+     "  srun -n 8 lockstep exec --checkpoint-dir /data/night -- ./train\n"
+     "  lockstep ps && lockstep status train\n",
+     kExecFlags, 1, SIZE_MAX, true},
     {Verb::kPs, "ps", "[FLAGS]", "Lists your jobs.", "",
      "  lockstep ps\n  lockstep ps --all --json\n", kPsFlags, 0, 0},
     {Verb::kStatus, "status", "[FLAGS] JOB", "Says what a job and each of its ranks is doing.",

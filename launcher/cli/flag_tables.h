@@ -14,6 +14,7 @@ namespace lockstep::launcher {
 enum class Verb : uint8_t {
   kRun,
   kRender,
+  kExec,
   kPs,
   kStatus,
   kLogs,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/proto/duration_text.h"
+#include "runtime/proto/job_checks.h"
 #include "runtime/proto/problem.h"
 
 namespace lockstep::launcher {
@@ -75,6 +76,23 @@ base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command) {
   options.all = command.IsOn("--all");
   options.json = command.IsOn("--json");
   RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
+  return options;
+}
+
+base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
+  ExecOptions options;
+  options.program = command.operands;
+  options.name = command.Value("--name").value_or("");
+  options.job_key = command.Value("--job").value_or("");
+  options.checkpoint_directory = command.Value("--checkpoint-dir").value_or("");
+  if (command.Value("--name") && !proto::IsJobName(options.name)) {
+    Problems problems;
+    AddProblem("--name", options.name,
+               "must consist of a-z, 0-9 and -, begin and end with a letter or digit, and have at "
+               "most 63 characters",
+               problems);
+    return proto::ProblemsToStatus(problems);
+  }
   return options;
 }
 

@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_CLI_VERB_OPTIONS_H_
 
 #include "launcher/cli/command_line.h"
+#include "launcher/exec/exec_options.h"
 #include "launcher/verbs/list_jobs.h"
 #include "launcher/verbs/remove_jobs.h"
 #include "launcher/verbs/render_job.h"
@@ -18,6 +19,8 @@ namespace lockstep::launcher {
 /// Errors: InvalidArgument - --to names nothing that can be printed, --rank is no number; all at
 /// once.
 base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command);
+/// Errors: InvalidArgument - --name is no name for a job.
+base::Result<ExecOptions> ExecOptionsOf(const Command& command);
 ListJobsOptions ListJobsOptionsOf(const Command& command);
 ShowStatusOptions ShowStatusOptionsOf(const Command& command);
 /// Errors: InvalidArgument - --rank, --round or --tail is no number, --stream no stream; all at

@@ -29,6 +29,26 @@ TEST(VerbOptionsTest, FlagsBecomeOptions) {
   EXPECT_EQ(PruneJobsOptionsOf(Parse({"prune"})).value().older, base::Duration(0));
 }
 
+TEST(VerbOptionsTest, ExecsFlagsEndAtItsProgram) {
+  ASSERT_OK_AND_ASSIGN(
+      const ExecOptions options,
+      ExecOptionsOf(Parse({"exec", "--name", "night", "--job=7", "--checkpoint-dir", "/data",
+                           "./train", "--name", "other"})));
+
+  EXPECT_EQ(options.name, "night");
+  EXPECT_EQ(options.job_key, "7");
+  EXPECT_EQ(options.checkpoint_directory, "/data");
+  EXPECT_EQ(options.program, (std::vector<std::string>{"./train", "--name", "other"}));
+  EXPECT_EQ(ExecOptionsOf(Parse({"exec", "--", "--odd"})).value().program,
+            (std::vector<std::string>{"--odd"}));
+  EXPECT_EQ(ExecOptionsOf(Parse({"exec", "x"})).value().name, "");
+  for (const char* name : {"", "Night", "a.b", "-a"}) {
+    EXPECT_THAT(ExecOptionsOf(Parse({"exec", std::string("--name=") + name, "x"})),
+                StatusIs(Code::kInvalidArgument, HasSubstr("--name")))
+        << name;
+  }
+}
+
 TEST(VerbOptionsTest, LogsHaveNumbers) {
   ASSERT_OK_AND_ASSIGN(const ShowLogsOptions options,
                        ShowLogsOptionsOf(Parse({"logs", "mnist", "--rank", "3", "--round=1",

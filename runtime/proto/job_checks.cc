@@ -389,4 +389,6 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   return validator.Take();
 }
 
+bool IsJobName(std::string_view text) { return IsDnsLabel(text) && text.size() <= 63; }
+
 }  // namespace lockstep::proto

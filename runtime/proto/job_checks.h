@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_RUNTIME_PROTO_JOB_CHECKS_H_
 #define LOCKSTEP_RUNTIME_PROTO_JOB_CHECKS_H_
 
+#include <string_view>
 #include <vector>
 
 #include "runtime/proto/job.pb.h"
@@ -19,6 +20,9 @@ void ApplyDefaults(TrainingJob* job);
 /// rules written in job.proto, and what fields say together (counts that contradict each other).
 /// Empty: every part may rely on it.
 std::vector<Problem> Validate(const TrainingJob& job);
+
+/// Whether Validate() would take it for metadata.name.
+bool IsJobName(std::string_view text);
 
 }  // namespace lockstep::proto
 

@@ -201,6 +201,11 @@ TEST(ValidateTest, TextsHaveTheirForm) {
   EXPECT_THAT(ProblemsWith({{"metadata.name", "My_Job"}}),
               ElementsAre(HasSubstr("metadata.name: My_Job must consist of")));
   EXPECT_THAT(ProblemsWith({{"metadata.name", std::string(63, 'a')}}), IsEmpty());
+  for (const std::string& name :
+       {std::string(63, 'a'), std::string(64, 'a'), std::string("a-1"), std::string("A"),
+        std::string("-a"), std::string("a-"), std::string("a.b"), std::string()}) {
+    EXPECT_EQ(IsJobName(name), ProblemsWith({{"metadata.name", name}}).empty()) << name;
+  }
   EXPECT_THAT(ProblemsWith({{"metadata.name", std::string(64, 'a')}}),
               ElementsAre(HasSubstr("64 bytes; at most 63")));
   EXPECT_THAT(ProblemsWith({{"kind", "PyTorchJob"}}),

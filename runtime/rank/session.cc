@@ -185,11 +185,11 @@ base::Status CheckAlone(const RankEnvironment& environment) {
     return base::FailedPreconditionError(
         "this process is one of " + std::to_string(count) + " that mpirun or srun started (" +
         name + "=" + std::to_string(count) +
-        "), but no Lockstep agent makes them ranks of one job; start the program with "
-        "`lockstep run -np " +
+        "), but no Lockstep agent makes them ranks of one job; let that start `lockstep exec -- "
+        "PROGRAM`, or start the program with `lockstep run -np " +
         std::to_string(count) +
-        "` instead, or set RANK=0 and WORLD_SIZE=1 to run each of them "
-        "alone, with a checkpoint directory of its own");
+        "` instead, or set RANK=0 and WORLD_SIZE=1 to run each of them alone, with a checkpoint "
+        "directory of its own");
   }
   return base::OkStatus();
 }

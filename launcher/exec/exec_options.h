@@ -1,0 +1,20 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_EXEC_EXEC_OPTIONS_H_
+#define LOCKSTEP_LAUNCHER_EXEC_EXEC_OPTIONS_H_
+
+#include <string>
+#include <vector>
+
+namespace lockstep::launcher {
+
+/// What `lockstep exec` is told by its command line. A plain value, for any thread.
+struct ExecOptions {
+  std::vector<std::string> program;  // and its arguments; not empty
+  std::string name;                  // of the job; "" = made from the program's
+  std::string job_key;               // "" = found by itself
+  std::string checkpoint_directory;  // "" = none
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_EXEC_EXEC_OPTIONS_H_

@@ -1,0 +1,160 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/exec/exec_program.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "launcher/config/program_arguments.h"
+#include "launcher/exec/adopting_agent.h"
+#include "launcher/exec/launcher_process.h"
+#include "launcher/exec/meeting.h"
+#include "launcher/exit_codes.h"
+#include "runtime/process/proc_scan.h"
+#include "runtime/process/replace_process.h"
+#include "runtime/proto/job.pb.h"
+#include "runtime/topology/adopted_environment.h"
+#include "runtime/topology/foreign_rank.h"
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr size_t kCommandBytes = 1000;  // as JobState.command
+
+bool IsSet(const topology::Environment& environment, const char* name) {
+  const auto found = environment.find(name);
+  return found != environment.end() && !found->second.empty();
+}
+
+std::string JobName(const ExecOptions& options) {
+  if (!options.name.empty()) return options.name;
+  proto::Program program;
+  program.add_command(options.program.front());
+  return DefaultJobName(program);
+}
+
+std::string CommandText(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text.substr(0, kCommandBytes);
+}
+
+/// Which of its jobs a launcher means.
+base::Result<std::string> JobKey(const ExecOptions& options, const topology::ForeignRank& rank,
+                                 const topology::Environment& environment) {
+  if (!options.job_key.empty()) return "given " + options.job_key;
+  if (!rank.job_key.empty()) return rank.job_key;
+  ASSIGN_OR_RETURN(
+      const process::ProcStat launcher,
+      FindLauncherProcess(::getpid(), rank.rank_variable, environment.at(rank.rank_variable)));
+  return "process " + std::to_string(launcher.pid) + " started " +
+         std::to_string(launcher.start_ticks);
+}
+
+base::Result<proto::MeetRequest> MakeRequest(const ExecOptions& options,
+                                             const topology::ForeignRank& rank,
+                                             const topology::Environment& environment) {
+  const auto self = process::ReadProcStat(::getpid());
+  if (!self) return base::InternalError("look at this process: /proc cannot be read");
+  proto::MeetRequest request;
+  request.set_version(1);
+  ASSIGN_OR_RETURN(*request.mutable_job_key(), JobKey(options, rank, environment));
+  request.set_pid(self->pid);
+  request.set_start_ticks(self->start_ticks);
+  request.set_rank(rank.rank.value());
+  request.set_world_size(rank.world_size);
+  request.set_local_rank(rank.local_rank.value());
+  request.set_local_world_size(rank.local_world_size);
+  if (rank.node_index) request.set_node_index(rank.node_index->value());
+  if (rank.node_count) request.set_node_count(*rank.node_count);
+  request.set_launcher(std::string(topology::ForeignLauncherName(rank.launcher)));
+  request.set_command(CommandText(options.program));
+  request.set_name(JobName(options));
+  request.set_name_is_users(!options.name.empty());
+  request.set_checkpoint_directory(options.checkpoint_directory);
+  request.set_wants_master_port(topology::NeedsMasterPort(rank, environment));
+  return request;
+}
+
+base::Result<proto::Adopted> MeetAgent(const VerbContext& context,
+                                       const proto::MeetRequest& request) {
+  Meeting meeting;
+  meeting.address = MeetingAddress(::getuid(), request.job_key());
+  meeting.agent = [&](base::UniqueFd listener) {
+    return RunAdoptingAgent({.address = meeting.address,
+                             .job_key = request.job_key(),
+                             .jobs_root = context.jobs_root,
+                             .socket_directory = context.socket_directory,
+                             .here = context.here,
+                             .files = &context.files},
+                            std::move(listener));
+  };
+  return Meet(meeting, request, context.clock);
+}
+
+base::Result<topology::Environment> Adopt(const VerbContext& context, const ExecOptions& options,
+                                          const topology::Environment& environment) {
+  ASSIGN_OR_RETURN(const topology::ForeignRank rank, topology::FindForeignRank(environment));
+  ASSIGN_OR_RETURN(const proto::MeetRequest request, MakeRequest(options, rank, environment));
+  ASSIGN_OR_RETURN(const proto::Adopted adopted, MeetAgent(context, request));
+  const bool has_meeting_place = rank.is_on_one_node() || (IsSet(environment, "MASTER_ADDR") &&
+                                                           IsSet(environment, "MASTER_PORT"));
+  if (!has_meeting_place && rank.rank == base::Rank(0)) {
+    std::fprintf(context.err,
+                 "lockstep: note: the ranks are on several hosts, and MASTER_ADDR and MASTER_PORT "
+                 "are not set; programs that meet by them (PyTorch) need both\n");
+  }
+  return topology::MakeAdoptedEnvironment(rank,
+                                          {.job_id = adopted.job_id(),
+                                           .socket_path = adopted.socket_path(),
+                                           .cookie = adopted.cookie(),
+                                           .checkpoint_directory = adopted.checkpoint_directory(),
+                                           .stop_grace = base::Duration(adopted.stop_grace_ns()),
+                                           .master_port = adopted.master_port()},
+                                          environment);
+}
+
+/// OK for a rank of `lockstep run` that no other launcher has started since.
+base::Status CheckIsRankAlready(const topology::Environment& environment) {
+  if (!topology::HasLaunchersVariables(environment)) return base::OkStatus();
+  return base::InvalidArgumentError(
+      "this process is a rank of Lockstep's job " +
+      topology::Environment(environment)["LOCKSTEP_JOB_ID"] +
+      " (LOCKSTEP_SOCKET is set), and another launcher's variables are there too; when this is a "
+      "rank of that job, start the program without `lockstep exec`: it has its session already; "
+      "when a rank of it has started the other launcher, do that by `env -u LOCKSTEP_SOCKET -u "
+      "LOCKSTEP_COOKIE`");
+}
+
+ExitCode ExitCodeOfExec(const base::Status& failed) {
+  switch (failed.code()) {
+    case base::Code::kNotFound: return ExitCode::kNotFound;
+    case base::Code::kResourceExhausted: return ExitCode::kNoResources;
+    default: return ExitCode::kNotExecutable;
+  }
+}
+
+int Become(const VerbContext& context, const std::vector<std::string>& program,
+           const topology::Environment& environment) {
+  const base::Status failed = process::ReplaceProcess(program, topology::ToBlock(environment));
+  std::fprintf(context.err, "lockstep: %s\n", failed.message().c_str());
+  return static_cast<int>(ExitCodeOfExec(failed));
+}
+
+}  // namespace
+
+base::Result<int> ExecProgram(const VerbContext& context, const ExecOptions& options,
+                              topology::Environment environment) {
+  if (IsSet(environment, "LOCKSTEP_SOCKET")) {
+    RETURN_IF_ERROR(CheckIsRankAlready(environment));
+  } else {
+    ASSIGN_OR_RETURN(environment, Adopt(context, options, environment));
+  }
+  return Become(context, options.program, environment);
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,90 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/exec/meeting.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <utility>
+
+#include "runtime/net/blocking_client.h"
+#include "runtime/net/unix_socket.h"
+#include "runtime/process/fork_child.h"
+#include "runtime/proto/status_conversion.h"
+
+namespace lockstep::launcher {
+namespace {
+
+// Each was an agent that died before it answered: more of them would only die too.
+constexpr int kElectionsMax = 5;
+constexpr int kPauseMillisecondsMax = 10;
+
+/// FNV-1a.
+uint64_t Hash(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : text) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3u;
+  }
+  return hash;
+}
+
+/// Whether such an error means that there is no agent (any more).
+bool HasNoAgent(const base::Status& error) {
+  return error.code() == base::Code::kUnavailable || error.code() == base::Code::kDataLoss;
+}
+
+base::Status StartAgent(const Meeting& meeting, base::UniqueFd listener) {
+  const int kept = listener.get();
+  return process::ForkDaemon(kept, [&] { return meeting.agent(std::move(listener)); })
+      .WithFrame("start the job's agent on this host");
+}
+
+}  // namespace
+
+std::string MeetingAddress(uid_t uid, std::string_view job_key) {
+  std::array<char, 17> hash{};
+  std::snprintf(hash.data(), hash.size(), "%016llx",
+                static_cast<unsigned long long>(Hash(job_key)));
+  return "@lockstep-exec-" + std::to_string(uid) + "-" + hash.data();
+}
+
+base::Result<proto::Adopted> Meet(const Meeting& meeting, const proto::MeetRequest& request,
+                                  const base::Clock& clock) {
+  const base::SteadyTime deadline = clock.Now() + meeting.time_limit;
+  int elections = 0;
+  for (int pause = 1;; pause = std::min(2 * pause, kPauseMillisecondsMax)) {
+    proto::MeetReply reply;
+    const base::Status asked = net::BlockingCall(meeting.address, request, &reply, deadline, clock);
+    if (asked.ok() && reply.has_adopted()) return reply.adopted();
+    if (asked.ok()) return proto::FromProto(reply.error());
+    if (asked.code() == base::Code::kDeadlineExceeded) {
+      return asked.WithFrame(
+          "meet the job's agent on this host (is it stopped? `ss -xlp` shows whose the name is)");
+    }
+    if (!HasNoAgent(asked)) return asked.WithFrame("meet the job's agent on this host");
+    if (clock.Now() >= deadline) {
+      return base::DeadlineExceededError(
+          "meet the job's agent on this host: none has answered in " +
+          base::FormatDuration(meeting.time_limit));
+    }
+    base::Result<base::UniqueFd> listener = net::ListenUnix(meeting.address);
+    if (listener.ok()) {
+      if (++elections > kElectionsMax) {
+        return base::UnavailableError(
+            "meet the job's agent on this host: " + std::to_string(kElectionsMax) +
+            " were started, and each ended before it answered; see the agent.log of job "
+            "directories");
+      }
+      RETURN_IF_ERROR(StartAgent(meeting, *std::move(listener)));
+      continue;
+    }
+    if (listener.status().code() != base::Code::kAlreadyExists) return listener.status();
+    // Somebody else is elected and does not listen yet, or an agent is about to end.
+    ::poll(nullptr, 0, pause);
+  }
+}
+
+}  // namespace lockstep::launcher
