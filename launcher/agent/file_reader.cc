@@ -2,54 +2,91 @@
 #include "launcher/agent/file_reader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "launcher/jobs/log_pieces.h"
 #include "runtime/base/errno_status.h"
-#include "runtime/base/unique_fd.h"
 
 namespace lockstep::launcher {
 namespace {
 
-base::Result<FileReader::Piece> ReadPart(const FileReader::Part& part, size_t bytes_max) {
-  FileReader::Piece piece;
-  // Whatever a rank has put in the place of its file neither blocks us nor leads elsewhere.
-  const base::UniqueFd fd(
-      ::open(part.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY));
-  if (!fd.valid() && errno == ENOENT) return piece;
-  struct stat info{};
-  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) {
-    return base::ErrnoStatus(errno, "open " + part.path);
+constexpr int kOpenTries = 8;  // of files that are rotated meanwhile
+
+/// Files of one stream that follow each other, up to the one that grows.
+struct OpenStream {
+  uint64_t begin = 0;  // of the first file, in the stream
+  uint64_t end = 0;
+  std::vector<LogPiece> pieces;
+};
+
+/// Opens the file that grows, and the older ones when the offset lies in them.
+base::Result<OpenStream> OpenFiles(const FileReader::Part& part,
+                                   const process::RotationLedger& ledger) {
+  for (int i = 0; i < kOpenTries; ++i) {
+    OpenStream stream;
+    const process::RotationLedger::Stream rotations = ledger.Find(part.path);
+    if (part.offset < rotations.rotated_bytes) {
+      ASSIGN_OR_RETURN(stream.pieces, OpenLogPieces(part.path, 0));
+      stream.begin = rotations.given_up_bytes;
+    } else {
+      ASSIGN_OR_RETURN(std::optional<LogPiece> growing, OpenLogPiece(part.path));
+      if (growing) stream.pieces.push_back(*std::move(growing));
+      stream.begin = rotations.rotated_bytes;
+    }
+    stream.end = stream.begin;
+    for (const LogPiece& piece : stream.pieces) stream.end += piece.bytes;
+    if (ledger.Find(part.path) == rotations) return stream;
   }
-  if (!S_ISREG(info.st_mode)) {
-    return base::FailedPreconditionError("read " + part.path + ": it is no regular file");
+  return base::ResourceExhaustedError("read " + part.path +
+                                      ": it is rotated faster than it can be opened; try again");
+}
+
+/// Appends what the file has from `offset` on, as much as `bytes_max` lets it.
+base::Status AppendFrom(const LogPiece& file, uint64_t offset, const std::string& path,
+                        size_t bytes_max, std::string* content) {
+  const size_t old_size = content->size();
+  content->resize(old_size + std::min<uint64_t>(bytes_max - old_size, file.bytes - offset));
+  const ssize_t count =
+      TEMP_FAILURE_RETRY(::pread(file.fd.get(), content->data() + old_size,
+                                 content->size() - old_size, static_cast<off_t>(offset)));
+  if (count < 0) return base::ErrnoStatus(errno, "read " + path);
+  content->resize(old_size + static_cast<size_t>(count));
+  return base::OkStatus();
+}
+
+base::Result<FileReader::Piece> ReadPart(const FileReader::Part& part, size_t bytes_max,
+                                         const process::RotationLedger& ledger) {
+  ASSIGN_OR_RETURN(const OpenStream stream, OpenFiles(part, ledger));
+  FileReader::Piece piece{
+      .content = "", .offset = std::max(part.offset, stream.begin), .file_bytes = stream.end};
+  uint64_t begin = stream.begin;
+  for (const LogPiece& file : stream.pieces) {
+    const uint64_t at = piece.offset + piece.content.size();
+    if (piece.content.size() < bytes_max && at >= begin && at < begin + file.bytes) {
+      RETURN_IF_ERROR(AppendFrom(file, at - begin, part.path, bytes_max, &piece.content));
+    }
+    begin += file.bytes;
   }
-  piece.file_bytes = static_cast<uint64_t>(info.st_size);
-  if (part.offset >= piece.file_bytes) return piece;
-  piece.content.resize(std::min<uint64_t>(bytes_max, piece.file_bytes - part.offset));
-  const ssize_t count = TEMP_FAILURE_RETRY(::pread(
-      fd.get(), piece.content.data(), piece.content.size(), static_cast<off_t>(part.offset)));
-  if (count < 0) return base::ErrnoStatus(errno, "read " + part.path);
-  piece.content.resize(static_cast<size_t>(count));
   return piece;
 }
 
 base::Result<std::vector<FileReader::Piece>> ReadParts(const std::vector<FileReader::Part>& parts,
-                                                       size_t bytes_max) {
+                                                       size_t bytes_max,
+                                                       const process::RotationLedger& ledger) {
   std::vector<FileReader::Piece> pieces;
   for (const FileReader::Part& part : parts) {
-    ASSIGN_OR_RETURN(FileReader::Piece piece, ReadPart(part, bytes_max));
+    ASSIGN_OR_RETURN(FileReader::Piece piece, ReadPart(part, bytes_max, ledger));
     bytes_max -= piece.content.size();
     pieces.push_back(std::move(piece));
   }
@@ -65,9 +102,12 @@ struct FileReader::Shared {
     size_t bytes_max = 0;
   };
 
-  Shared(event::Loop& the_loop, FileReader& the_reader) : loop(&the_loop), reader(&the_reader) {}
+  Shared(std::shared_ptr<const process::RotationLedger> the_ledger, event::Loop& the_loop,
+         FileReader& the_reader)
+      : ledger(std::move(the_ledger)), loop(&the_loop), reader(&the_reader) {}
   void Run(const std::shared_ptr<Shared>& self);
 
+  const std::shared_ptr<const process::RotationLedger> ledger;
   std::mutex mutex;
   std::condition_variable wake;
   event::Loop* loop;          // guarded by mutex; null once the reader is gone
@@ -85,7 +125,7 @@ void FileReader::Shared::Run(const std::shared_ptr<Shared>& self) {
     queue.pop_front();
     lock.unlock();
     const auto pieces = std::make_shared<base::Result<std::vector<Piece>>>(
-        ReadParts(request.parts, request.bytes_max));
+        ReadParts(request.parts, request.bytes_max, *ledger));
     lock.lock();
     if (loop == nullptr) return;
     loop->Post([shared = self, id = request.id, pieces] {
@@ -94,8 +134,8 @@ void FileReader::Shared::Run(const std::shared_ptr<Shared>& self) {
   }
 }
 
-FileReader::FileReader(event::Loop& loop)
-    : loop_(loop), shared_(std::make_shared<Shared>(loop, *this)) {}
+FileReader::FileReader(std::shared_ptr<const process::RotationLedger> ledger, event::Loop& loop)
+    : loop_(loop), shared_(std::make_shared<Shared>(std::move(ledger), loop, *this)) {}
 
 FileReader::~FileReader() {
   seq_.AssertHeld();

@@ -13,10 +13,11 @@
 #include "runtime/base/result.h"
 #include "runtime/base/sequence.h"
 #include "runtime/event/loop.h"
+#include "runtime/process/rotation_ledger.h"
 
 namespace lockstep::launcher {
 
-/// Reads parts of files on a thread of its own ("log-reader", made for the first request). Not on
+/// Reads parts of streams, out of the files that they were rotated into, on a thread of its own ("log-reader", made for the first request). Not on
 /// the loop, although a part is small: the folder may be on a server or a disk that hangs, and the
 /// loop holds the node's lease. One per agent. Confined to the loop's thread.
 ///
@@ -25,26 +26,28 @@ namespace lockstep::launcher {
 class FileReader {
  public:
   struct Part {
-    std::string path;
-    uint64_t offset = 0;
+    std::string path;     // of the file that grows
+    uint64_t offset = 0;  // in the stream
   };
   struct Piece {
     std::string content;
-    uint64_t file_bytes = 0;  // when it was read; 0 = there is no such file
+    uint64_t offset = 0;      // of the content: later than asked for where files were given up
+    uint64_t file_bytes = 0;  // of the stream, when it was read; 0 = there is no such file
   };
   using Done = std::function<void(base::Result<std::vector<Piece>>)>;
 
   static constexpr size_t kWaitingMax = 16;  // requests
 
-  explicit FileReader(event::Loop& loop);
+  /// `ledger`: of the rotations; shared with the thread.
+  FileReader(std::shared_ptr<const process::RotationLedger> ledger, event::Loop& loop);
   ~FileReader();
   FileReader(const FileReader&) = delete;
   FileReader& operator=(const FileReader&) = delete;
 
   /// One piece for each part; all contents together have at most `bytes_max` bytes, and the first
   /// parts come first. Never calls `done` inside the call, nor after destruction. Errors:
-  /// ResourceExhausted - kWaitingMax requests wait, or no thread could be made; FailedPrecondition -
-  /// not a regular file; else errno's code.
+  /// ResourceExhausted - kWaitingMax requests wait, no thread could be made, or a stream is rotated
+  /// faster than its files can be opened; FailedPrecondition - not a regular file; else errno's code.
   void Read(std::vector<Part> parts, size_t bytes_max, Done done);
 
  private:

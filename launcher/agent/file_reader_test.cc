@@ -6,16 +6,19 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/epoll_loop.h"
+#include "runtime/process/rotating_file.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -30,7 +33,7 @@ class FileReaderTest : public ::testing::Test {
     folder_ = ::testing::TempDir() + "/reader-XXXXXX";
     if (::mkdtemp(folder_.data()) == nullptr) std::abort();
     loop_ = *event::EpollLoop::Create(clock_);
-    reader_ = std::make_unique<FileReader>(*loop_);
+    reader_ = std::make_unique<FileReader>(ledger_, *loop_);
   }
   ~FileReaderTest() override { std::filesystem::remove_all(folder_); }
 
@@ -50,6 +53,8 @@ class FileReaderTest : public ::testing::Test {
   }
 
   base::RealClock clock_;
+  const std::shared_ptr<process::RotationLedger> ledger_ =
+      std::make_shared<process::RotationLedger>();
   std::string folder_;
   std::unique_ptr<event::EpollLoop> loop_;
   std::unique_ptr<FileReader> reader_;
@@ -75,6 +80,55 @@ TEST_F(FileReaderTest, AFileThatIsNotThereIsEmpty) {
 
   ASSERT_OK(read.status());
   EXPECT_EQ(read->front().file_bytes, 0U);
+}
+
+TEST_F(FileReaderTest, OffsetsAreThoseOfTheStreamWhateverFilesItIsIn) {
+  const std::string path = folder_ + "/rank-0.stdout";
+  process::RotatingFile file(path, {.file_bytes_max = 4, .old_files_max = 2},
+                             {.ledger = ledger_.get()});
+  ASSERT_OK(file.Write("aaa\nbbb\nccc\nddd\nee"));  // the first two are given up
+
+  const Pieces read = Read({{path, 0}, {path, 10}, {path, 17}, {path, 18}, {path, 99}}, 100);
+
+  ASSERT_OK(read.status());
+  const auto expect = [&read](size_t i, uint64_t offset, const std::string& content) {
+    EXPECT_EQ((*read)[i].offset, offset) << i;
+    EXPECT_EQ((*read)[i].content, content) << i;
+    EXPECT_EQ((*read)[i].file_bytes, 18U) << i;
+  };
+  expect(0, 8, "ccc\nddd\nee");
+  expect(1, 10, "c\nddd\nee");
+  expect(2, 17, "e");
+  expect(3, 18, "");
+  expect(4, 99, "");
+  EXPECT_EQ(Read({{path, 9}}, 5)->front().content, "cc\ndd");
+}
+
+TEST_F(FileReaderTest, NothingIsLostOrDoubledWhileItIsRotated) {
+  constexpr int kLines = 5000;
+  const std::string path = folder_ + "/rank-0.stdout";
+  std::atomic<bool> written = false;
+  std::thread writer([&] {
+    process::RotatingFile file(path, {.file_bytes_max = 5000, .old_files_max = 99},
+                               {.ledger = ledger_.get()});
+    for (int i = 0; i < kLines; ++i) EXPECT_OK(file.Write("line " + std::to_string(i) + "\n"));
+    written = true;
+  });
+  std::string text;
+  while (true) {
+    const bool was_written = written;
+    const Pieces read = Read({{path, text.size()}}, 1000);
+    if (read.status().code() == base::Code::kResourceExhausted) continue;
+    ASSERT_OK(read.status());
+    ASSERT_EQ(read->front().offset, text.size());
+    text += read->front().content;
+    if (was_written && read->front().content.empty()) break;
+  }
+  writer.join();
+
+  std::string expected;
+  for (int i = 0; i < kLines; ++i) expected += "line " + std::to_string(i) + "\n";
+  EXPECT_TRUE(text == expected) << text.size() << " of " << expected.size();
 }
 
 TEST_F(FileReaderTest, WhatIsNoRegularFileIsRefused) {

@@ -24,7 +24,8 @@ NodeRuntime::NodeRuntime(Config config, Deps deps)
     : config_(std::move(config)),
       deps_(deps),
       facts_(JobFactsOf(config_.spec, config_.job_id, config_.environment)),
-      output_service_(deps.record, deps.loop) {}
+      rotations_(std::make_shared<process::RotationLedger>()),
+      output_service_(deps.record, rotations_, deps.loop) {}
 
 base::Status NodeRuntime::Open() {
   RaiseFileLimit();
@@ -48,6 +49,7 @@ base::Status NodeRuntime::Open() {
            .color_stdout = config_.color_stdout,
            .color_stderr = config_.color_stderr,
            .files = FileLimitsOf(config_.spec.logs()),
+           .ledger = rotations_,
            .on_trouble = [this](process::OutputPump::Sink sink,
                                 const base::Status& why) { OnOutputTrouble(sink, why); },
            .on_file_notice = [this](const process::FileNotice& notice) { OnFileNotice(notice); }},

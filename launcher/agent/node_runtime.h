@@ -144,6 +144,8 @@ class NodeRuntime final : public RankHooks {
   std::unique_ptr<process::StdinForwarder> stdin_;
   std::unique_ptr<AttachServer> attach_;  // null when RestoreAttach() has failed
   std::unique_ptr<RankProcesses> ranks_;
+  const std::shared_ptr<process::RotationLedger>
+      rotations_;  // with threads that may be left behind
   OutputService output_service_;
 };
 

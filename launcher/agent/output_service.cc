@@ -91,7 +91,7 @@ void OutputService::Answer(const proto::ReadOutputRequest& request, OnAnswer ans
                    proto::OutputPiece& piece = *reply.mutable_output()->add_pieces();
                    piece.set_rank(position.rank());
                    piece.set_standard_error(position.standard_error());
-                   piece.set_offset(position.offset());
+                   piece.set_offset((*pieces)[i].offset);
                    piece.set_content(std::move((*pieces)[i].content));
                    piece.set_file_bytes((*pieces)[i].file_bytes);
                  }

@@ -56,8 +56,10 @@ class OutputService {
   static constexpr size_t kPositionsMax = 64;
   static constexpr uint32_t kBytesMax = 256 << 10;  // of one answer
 
-  OutputService(const JobRecord& record, event::Loop& loop)
-      : record_(record), reader_(loop), followers_(loop) {}
+  /// `ledger`: of the rotations of this node's files.
+  OutputService(const JobRecord& record, std::shared_ptr<const process::RotationLedger> ledger,
+                event::Loop& loop)
+      : record_(record), reader_(std::move(ledger), loop), followers_(loop) {}
 
   /// Which of the job's ranks are of this node.
   void SetWorld(const topology::WorldSpec& world, base::NodeIndex self);

@@ -50,7 +50,7 @@ class OutputServiceTest : public ::testing::Test {
                           .spec_text = "",
                           .log_directory = ""},
         *loop_, [](const base::Status&) {});
-    service_ = std::make_unique<OutputService>(*record_, *loop_);
+    service_ = std::make_unique<OutputService>(*record_, ledger_, *loop_);
     service_->SetWorld({.nodes = {{.host = "a", .slots = 2}, {.host = "b", .slots = 2}}},
                        base::NodeIndex(1));
     service_->SetRound(base::Round(0));
@@ -77,6 +77,8 @@ class OutputServiceTest : public ::testing::Test {
   std::string folder_;
   std::unique_ptr<event::EpollLoop> loop_;
   std::unique_ptr<JobRecord> record_;
+  const std::shared_ptr<process::RotationLedger> ledger_ =
+      std::make_shared<process::RotationLedger>();
   std::unique_ptr<OutputService> service_;
 };
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "launcher/verbs/log_pieces.h"
+#include "launcher/jobs/log_pieces.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/process/output_lines.h"

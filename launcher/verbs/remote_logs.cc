@@ -152,9 +152,8 @@ base::Result<bool> RemoteLogs::PrintNode(Node& node, base::Round round, bool* co
       for (size_t i = 0; i < some.size(); ++i) {
         Stream& stream = some[i]->second;
         const proto::OutputPiece& piece = reply->pieces(static_cast<int>(i));
-        stream.offset += piece.content().size();
+        RETURN_IF_ERROR(PrintPiece(*some[i], piece));
         some_left = some_left || stream.offset < piece.file_bytes();
-        RETURN_IF_ERROR(Print(stream, piece.content()));
       }
       // Who came last is first next time: one that never stops does not starve the others.
       std::rotate(some.begin(), some.begin() + 1, some.end());
@@ -203,10 +202,22 @@ base::Status RemoteLogs::PrintStream(Node& node, std::pair<const Key, Stream>& s
   while (true) {
     const auto reply = Ask(node, stream.first.first, {&stream}, kBytes);
     if (!reply.ok() || reply->pieces(0).content().empty()) break;
-    stream.second.offset += reply->pieces(0).content().size();
-    RETURN_IF_ERROR(Print(stream.second, reply->pieces(0).content()));
+    RETURN_IF_ERROR(PrintPiece(stream, reply->pieces(0)));
   }
   return FinishStream(stream.second);
+}
+
+base::Status RemoteLogs::PrintPiece(std::pair<const Key, Stream>& stream,
+                                    const proto::OutputPiece& piece) {
+  auto& [key, state] = stream;
+  if (state.offset > 0 && piece.offset() > state.offset) {
+    std::fprintf(context_.err,
+                 "lockstep: %llu bytes of rank %s were removed before they could be shown\n",
+                 static_cast<unsigned long long>(piece.offset() - state.offset),
+                 key.second.rank.ToString().c_str());
+  }
+  state.offset = std::max(state.offset, piece.offset()) + piece.content().size();
+  return Print(state, piece.content());
 }
 
 // -------------------------------------------------------------------------------------------- tails
@@ -232,15 +243,19 @@ base::Status RemoteLogs::SkipToTail(Node& node, std::pair<const Key, Stream>& st
     stream.second.offset = end - count;
     const auto reply = Ask(node, stream.first.first, {&stream}, static_cast<uint32_t>(count));
     if (!reply.ok()) return base::OkStatus();  // it is the node's failure
+    // What lies before it was given up.
+    const uint64_t begin = std::max(end - count, reply->pieces(0).offset());
     const std::string& block = reply->pieces(0).content();
-    for (size_t i = block.size(); i-- > 0;) {
-      const uint64_t at = end - count + i;
+    for (size_t i = std::min<uint64_t>(block.size(), end - std::min(end, begin)); i-- > 0;) {
+      const uint64_t at = begin + i;
       if (block[i] != '\n' || at == size - 1) continue;  // the last one ends the last line
       if (++found < *options_.tail_lines) continue;
       stream.second.offset = at + 1;
       return base::OkStatus();
     }
-    end -= count;
+    stream.second.offset = begin;
+    if (begin > end - count) break;
+    end = begin;
   }
   return base::OkStatus();
 }

@@ -31,7 +31,7 @@ class RemoteLogs {
     std::optional<base::Rank> rank;  // unset: all
     bool standard_output = true;
     bool standard_error = true;
-    std::optional<uint64_t> tail_lines;  // of each file; unset: from its beginning
+    std::optional<uint64_t> tail_lines;  // of each stream; unset: from its beginning
     bool follow = false;
     bool names_round = false;  // the user has named it, rather than the last
     /// Before each line of that rank; nullopt: bytes as they come.
@@ -63,8 +63,8 @@ class RemoteLogs {
   struct Stream {
     std::FILE* sink = nullptr;
     std::optional<process::OutputLines> lines;
-    uint64_t offset = 0;
-    uint64_t file_bytes = 0;  // when it was looked at last
+    uint64_t offset = 0;      // in the stream, whatever files it was rotated into
+    uint64_t file_bytes = 0;  // of the stream, when it was looked at last
     bool tail_skipped = false;
     bool printed = false;  // something, or to its end
   };
@@ -87,6 +87,7 @@ class RemoteLogs {
   Pending Wanted(Node& node, base::Round round);
   base::Result<bool> PrintNode(Node& node, base::Round round, bool* complete);
   base::Status FinishStream(Stream& stream) const;
+  base::Status PrintPiece(std::pair<const Key, Stream>& stream, const proto::OutputPiece& piece);
   base::Status PrintStream(Node& node, std::pair<const Key, Stream>& stream);
   base::Status SkipToTail(Node& node, std::pair<const Key, Stream>& stream);
   base::Status SkipTails(Node& node, base::Round round);

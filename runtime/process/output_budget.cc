@@ -11,8 +11,9 @@
 
 namespace lockstep::process {
 
-OutputBudget::OutputBudget(FileLimits limits, std::function<void(const FileNotice&)> on_notice)
-    : limits_(limits), on_notice_(std::move(on_notice)) {}
+OutputBudget::OutputBudget(FileLimits limits, RotationLedger* ledger,
+                           std::function<void(const FileNotice&)> on_notice)
+    : limits_(limits), ledger_(ledger), on_notice_(std::move(on_notice)) {}
 
 OutputBudget::Folder& OutputBudget::Enter(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -58,6 +59,7 @@ void OutputBudget::RemoveFiles(Folder& folder) {
     for (int number = 1; number <= limits_.old_files_max; ++number) {
       RemoveFile(RotatedName(path, number));
     }
+    if (ledger_ != nullptr) ledger_->Forget(path);
   }
   folder.names.clear();
   folder.closed = true;

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "runtime/process/file_limits.h"
+#include "runtime/process/rotation_ledger.h"
 
 namespace lockstep::process {
 
@@ -33,8 +34,9 @@ class OutputBudget {
   };
 
   /// `on_notice` is told of folders that are removed or full. Reads total_bytes_max and
-  /// old_files_max.
-  OutputBudget(FileLimits limits, std::function<void(const FileNotice&)> on_notice);
+  /// old_files_max. `ledger` may be null.
+  OutputBudget(FileLimits limits, RotationLedger* ledger,
+               std::function<void(const FileNotice&)> on_notice);
   OutputBudget(const OutputBudget&) = delete;
   OutputBudget& operator=(const OutputBudget&) = delete;
 
@@ -58,6 +60,7 @@ class OutputBudget {
   void RemoveFile(const std::string& path);
 
   const FileLimits limits_;
+  RotationLedger* const ledger_;
   const std::function<void(const FileNotice&)> on_notice_;
   std::deque<Folder> folders_;  // in the order of their first files
   uint64_t used_bytes_ = 0;

@@ -36,8 +36,8 @@ class OutputBudgetTest : public ::testing::Test {
 
   void Make(FileLimits limits) {
     limits_ = limits;
-    budget_ =
-        std::make_unique<OutputBudget>(limits, [this](const FileNotice& notice) { Note(notice); });
+    budget_ = std::make_unique<OutputBudget>(limits, nullptr,
+                                             [this](const FileNotice& notice) { Note(notice); });
   }
   RotatingFile File(int round, const std::string& name) {
     std::filesystem::create_directories(Folder(round));

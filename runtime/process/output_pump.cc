@@ -138,8 +138,10 @@ OutputPump::OutputPump(Options options, event::Loop& loop)
           .on_space = [this] { OnConsoleSpace(); }},
       loop_);
   files_ = std::make_unique<OutputWriter>(
-      OutputWriter::Options{
-          .name = "files", .queue_bytes_max = options_.queue_bytes_max, .files = options_.files},
+      OutputWriter::Options{.name = "files",
+                            .queue_bytes_max = options_.queue_bytes_max,
+                            .files = options_.files,
+                            .ledger = options_.ledger},
       OutputWriter::Handlers{.on_failed = [this](OutputWriter::TargetId,
                                                  const base::Status& why) { OnFileFailed(why); },
                              .on_space = resume,

@@ -21,6 +21,7 @@
 #include "runtime/process/file_limits.h"
 #include "runtime/process/output_lines.h"
 #include "runtime/process/output_writer.h"
+#include "runtime/process/rotation_ledger.h"
 
 namespace lockstep::process {
 
@@ -91,6 +92,9 @@ class OutputPump {
     std::function<void(uint64_t lines)> on_dropped;
     /// How much is kept in files; each round's are in a folder of their own.
     FileLimits files;
+    /// Of their rotations, for those who read them by the streams' offsets. May be null. Shared with
+    /// the thread that writes them, which may be left behind.
+    std::shared_ptr<RotationLedger> ledger;
     /// What was lost and why; once per sink. May be null.
     std::function<void(Sink, base::Status)> on_trouble;
     /// What became of files because of their limits (OutputWriter::Handlers). May be null.

@@ -50,7 +50,8 @@ struct OutputWriter::Shared : std::enable_shared_from_this<OutputWriter::Shared>
   Shared(Options writer_options, Handlers callbacks, event::Loop& owner)
       : options(std::move(writer_options)), handlers(std::move(callbacks)), loop(owner) {
     if (options.files.total_bytes_max == 0) return;
-    budget.emplace(options.files, [this](const FileNotice& notice) { Tell(notice); });
+    budget.emplace(options.files, options.ledger.get(),
+                   [this](const FileNotice& notice) { Tell(notice); });
   }
 
   void Append(TargetId target, std::string_view bytes);
@@ -113,6 +114,7 @@ void OutputWriter::Shared::Open(Block& block) {
   target.file.emplace(
       std::move(block.bytes), options.files,
       RotatingFile::Deps{.budget = budget ? &*budget : nullptr,
+                         .ledger = options.ledger.get(),
                          .on_notice = [this](const FileNotice& notice) { Tell(notice); }});
 }
 

@@ -17,6 +17,7 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/process/file_limits.h"
+#include "runtime/process/rotation_ledger.h"
 
 namespace lockstep::process {
 
@@ -35,6 +36,8 @@ class OutputWriter {
     std::string name;            // of the thread, at most 15 characters
     size_t queue_bytes_max = 0;  // at this the queue counts as full
     FileLimits files;
+    /// Where rotations are written down; null: nowhere. Shared: the thread may outlive all else.
+    std::shared_ptr<RotationLedger> ledger;
   };
   struct Handlers {  // on the loop's thread, never inside a call, none after destruction
     std::function<void(TargetId, base::Status)> on_failed;

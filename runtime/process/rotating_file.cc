@@ -79,7 +79,14 @@ size_t RotatingFile::FitsNow(std::string_view bytes) const {
 }
 
 void RotatingFile::Rotate() {
-  const base::Status renamed = RenameAll();
+  base::Status renamed;
+  RotationLedger::Stream unread;
+  if (deps_.ledger != nullptr) {
+    deps_.ledger->Change(path_,
+                         [&](RotationLedger::Stream& stream) { renamed = RenameAll(stream); });
+  } else {
+    renamed = RenameAll(unread);
+  }
   if (renamed.ok()) {
     fd_.reset();
     return;
@@ -88,25 +95,30 @@ void RotatingFile::Rotate() {
   deps_.on_notice({.kind = FileNotice::Kind::kNotRotated, .path = path_, .why = renamed});
 }
 
-base::Status RotatingFile::RenameAll() {
+base::Status RotatingFile::RenameAll(RotationLedger::Stream& stream) {
+  uint64_t given_up_bytes = 0;
   const std::string oldest = RotatedName(path_, limits_.old_files_max);
-  struct stat given_up{};
-  if (::stat(oldest.c_str(), &given_up) != 0) given_up.st_size = 0;
+  struct stat info{};
+  if (::stat(oldest.c_str(), &info) == 0) given_up_bytes = static_cast<uint64_t>(info.st_size);
   for (int number = limits_.old_files_max - 1; number >= 0; --number) {
     const std::string from = RotatedName(path_, number);
     const std::string to = RotatedName(path_, number + 1);
     if (::rename(from.c_str(), to.c_str()) == 0) {
-      const bool over_the_oldest = number + 1 == limits_.old_files_max;
-      if (over_the_oldest && deps_.budget != nullptr) {
-        deps_.budget->Release(static_cast<uint64_t>(given_up.st_size));
-      }
+      if (number + 1 == limits_.old_files_max) GiveUp(given_up_bytes, stream);
     } else if (errno != ENOENT) {
       return base::ErrnoStatus(errno, "rename " + from + " to " + to);
-    } else if (number == 0 && deps_.budget != nullptr) {
-      deps_.budget->Release(size_);  // somebody has taken it away
+    } else if (number == 0) {
+      GiveUp(size_, stream);  // somebody has taken it away
     }
   }
+  stream.rotated_bytes += size_;
+  ++stream.rotations;
   return base::OkStatus();
+}
+
+void RotatingFile::GiveUp(uint64_t bytes, RotationLedger::Stream& stream) {
+  if (deps_.budget != nullptr) deps_.budget->Release(bytes);
+  stream.given_up_bytes += bytes;
 }
 
 }  // namespace lockstep::process

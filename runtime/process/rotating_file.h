@@ -12,6 +12,7 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/process/file_limits.h"
 #include "runtime/process/output_budget.h"
+#include "runtime/process/rotation_ledger.h"
 
 namespace lockstep::process {
 
@@ -38,7 +39,8 @@ class RotatingFile {
   static constexpr size_t kLineBytesMax = size_t{64} << 10;
 
   struct Deps {
-    OutputBudget* budget = nullptr;  // null: no cap; outlives the file
+    OutputBudget* budget = nullptr;    // null: no cap; outlives the file
+    RotationLedger* ledger = nullptr;  // null: nobody reads by offsets; outlives the file
     std::function<void(const FileNotice&)> on_notice;
   };
 
@@ -54,7 +56,8 @@ class RotatingFile {
   base::Status WritePiece(std::string_view piece);
   size_t FitsNow(std::string_view bytes) const;
   void Rotate();
-  base::Status RenameAll();
+  base::Status RenameAll(RotationLedger::Stream& stream);
+  void GiveUp(uint64_t bytes, RotationLedger::Stream& stream);
 
   const std::string path_;
   const FileLimits limits_;

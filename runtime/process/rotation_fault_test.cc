@@ -77,7 +77,7 @@ class RotationFaultTest : public ::testing::Test {
 std::string WriteWithFault(SyscallFaults& faults, const std::string& folder, int k, int error,
                            std::set<long>* calls) {
   const FileLimits limits{.file_bytes_max = 40, .old_files_max = 5, .total_bytes_max = 4000};
-  OutputBudget budget(limits, [](const FileNotice&) {});
+  OutputBudget budget(limits, nullptr, [](const FileNotice&) {});
   int refusals = 0;
   const std::string path = folder + "/rank-0.stdout";
   RotatingFile file(path, limits, {.budget = &budget, .on_notice = [&](const FileNotice& notice) {
@@ -137,7 +137,8 @@ struct Progress {
 
 class KilledWriter {
  public:
-  KilledWriter(const std::string& path, FileLimits limits) {
+  /// Writes so many lines at most, then waits for its end.
+  KilledWriter(const std::string& path, FileLimits limits, uint64_t lines_max) {
     void* memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     EXPECT_NE(memory, MAP_FAILED);
@@ -145,8 +146,11 @@ class KilledWriter {
     pid_ = ::fork();
     if (pid_ != 0) return;
     RotatingFile file(path, limits, {.on_notice = [](const FileNotice&) { ::_exit(3); }});
-    for (uint64_t line = 0; file.Write(Line(line)).ok(); ++line) progress_->written = line + 1;
-    ::_exit(2);
+    for (uint64_t line = 0; line < lines_max; ++line) {
+      if (!file.Write(Line(line)).ok()) ::_exit(2);
+      progress_->written = line + 1;
+    }
+    while (true) ::pause();
   }
   ~KilledWriter() { ::munmap(progress_, sizeof(Progress)); }
 
@@ -174,8 +178,8 @@ TEST_F(RotationFaultTest, NoByteIsLostOrDoubledWheneverItsProcessIsKilled) {
   base::Random random(20260418);
   for (int round = 0; round < 40; ++round) {
     const std::string path = MakeFolder(round) + "/rank-0.stdout";
-    // Nearly all of its time goes into renames.
-    KilledWriter writer(path, {.file_bytes_max = 20, .old_files_max = 80});
+    // Nearly all of its time goes into renames, and all files are kept: two lines in each.
+    KilledWriter writer(path, {.file_bytes_max = 20, .old_files_max = 80}, 160);
     const uint64_t written = writer.KillAfter(random.Below(120));
 
     uint64_t whole = 0;
@@ -189,7 +193,7 @@ TEST_F(RotationFaultTest, OnlyTheOldestAreGivenUpWheneverItsProcessIsKilled) {
   base::Random random(20260419);
   for (int round = 0; round < 40; ++round) {
     const std::string path = MakeFolder(round) + "/rank-0.stdout";
-    KilledWriter writer(path, {.file_bytes_max = 20, .old_files_max = 3});
+    KilledWriter writer(path, {.file_bytes_max = 20, .old_files_max = 3}, UINT64_MAX);
     const uint64_t written = writer.KillAfter(20 + random.Below(1000));
 
     const std::string text = Joined(RotatedPieces(path, kNumbersMax));

@@ -1,9 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/verbs/log_pieces.h"
+#include "launcher/jobs/log_pieces.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -16,6 +17,8 @@
 namespace lockstep::launcher {
 namespace {
 
+using base::Code;
+using base::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
@@ -84,6 +87,14 @@ TEST_F(LogPiecesTest, AFileIsKnownUnderItsNextName) {
   EXPECT_EQ(OpenLogPiece(path_ + ".1").value()->identity, before);
   EXPECT_NE(OpenLogPiece(path_).value()->identity, before);
   EXPECT_EQ(OpenLogPiece(path_ + ".2").value(), std::nullopt);
+}
+
+TEST_F(LogPiecesTest, WhatIsNoRegularFileIsRefused) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THAT(OpenLogPiece(path_), StatusIs(Code::kFailedPrecondition));
+  Write(2, "secret");
+  std::filesystem::create_symlink(path_ + ".2", path_ + ".1");
+  EXPECT_FALSE(OpenLogPiece(path_ + ".1").ok());
 }
 
 TEST_F(LogPiecesTest, TailIsTheLastLines) {

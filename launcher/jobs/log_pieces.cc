@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/verbs/log_pieces.h"
+#include "launcher/jobs/log_pieces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,12 +57,15 @@ class TailSeeker {
 
 base::Result<std::optional<LogPiece>> OpenLogPiece(const std::string& path) {
   LogPiece piece;
-  piece.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  piece.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY));
   if (!piece.fd.valid() && errno == ENOENT) return std::optional<LogPiece>();
   if (!piece.fd.valid()) return base::ErrnoStatus(errno, "open " + path);
   struct statx info{};
   if (::statx(piece.fd.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &info) != 0) {
     return base::ErrnoStatus(errno, "look at " + path);
+  }
+  if (!S_ISREG(info.stx_mode)) {
+    return base::FailedPreconditionError("read " + path + ": it is no regular file");
   }
   piece.bytes = info.stx_size;
   piece.identity.device = makedev(info.stx_dev_major, info.stx_dev_minor);

@@ -1,12 +1,13 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#ifndef LOCKSTEP_LAUNCHER_VERBS_LOG_PIECES_H_
-#define LOCKSTEP_LAUNCHER_VERBS_LOG_PIECES_H_
+#ifndef LOCKSTEP_LAUNCHER_JOBS_LOG_PIECES_H_
+#define LOCKSTEP_LAUNCHER_JOBS_LOG_PIECES_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
@@ -32,7 +33,9 @@ struct LogPiece {
   uint64_t bytes = 0;  // when it was opened
 };
 
-/// Opens the file at `path`; nullopt when there is none.
+/// Opens the file at `path`; nullopt when there is none. Whatever a rank has put in its place
+/// neither blocks us nor leads elsewhere. Errors: FailedPrecondition - not a regular file; else
+/// errno's code.
 base::Result<std::optional<LogPiece>> OpenLogPiece(const std::string& path);
 
 /// All files of the stream whose file grows at `path`, the oldest first, each once and none left
@@ -56,4 +59,4 @@ LogPosition FindTail(std::span<const LogPiece> pieces, uint64_t lines);
 
 }  // namespace lockstep::launcher
 
-#endif  // LOCKSTEP_LAUNCHER_VERBS_LOG_PIECES_H_
+#endif  // LOCKSTEP_LAUNCHER_JOBS_LOG_PIECES_H_
