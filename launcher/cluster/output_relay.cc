@@ -109,7 +109,8 @@ void OutputRelay::Move(Stream& stream, std::string* out) {
     const size_t before = held.rfind('\n', limit - 1);
     // A line that is longer than all that goes in whole.
     const size_t end = before != std::string_view::npos ? before : held.find('\n', limit);
-    if (end != std::string_view::npos) size = end + 1;
+    // One whose end has not come yet waits for it: the rest would come after another node's lines.
+    size = end != std::string_view::npos ? end + 1 : finished_ != nullptr ? size : 0;
   } else if (stream.within_line && finished_ == nullptr) {
     size = held.rfind('\n') + 1;  // nothing: 0
   }
