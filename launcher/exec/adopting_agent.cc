@@ -397,6 +397,11 @@ void AdoptingAgent::Answer(const proto::ControlRequest& request, Reply reply) {
   switch (request.kind_case()) {
     case proto::ControlRequest::kStatus: *answer.mutable_status() = GetStatus(); break;
     case proto::ControlRequest::kStop: *answer.mutable_stop() = Stop(request.stop()); break;
+    case proto::ControlRequest::kReadOutput:
+      *answer.mutable_error() = proto::ToProto(
+          base::FailedPreconditionError("the output of this job's ranks is with " +
+                                        ranks_->launcher() + ", which has started them"));
+      break;
     case proto::ControlRequest::KIND_NOT_SET:
       *answer.mutable_error() = proto::ToProto(
           base::InvalidArgumentError("a control request that this agent does not know; use the "
