@@ -120,6 +120,7 @@ class Stepper {
         return base::FailedPreconditionError("host " + facts.host +
                                              " came too late: the job is over; start a new one");
     }
+    RETURN_IF_ERROR(CheckSameCount(facts));
     RETURN_IF_ERROR(CheckSameSoftware(facts));
     RETURN_IF_ERROR(CheckNotHereYet(facts));
     return CheckPlace(facts);
@@ -136,6 +137,16 @@ class Stepper {
     return base::ResourceExhaustedError(
         "host " + facts.host + " came too late: the job has all of its " +
         NodeCount(state_.config.node_count) + "; to use more, start it with more (--nnodes)");
+  }
+
+  base::Status CheckSameCount(const NodeFacts& facts) const {
+    if (facts.node_count == 0 || facts.node_count == state_.config.node_count) {
+      return base::OkStatus();
+    }
+    return base::FailedPreconditionError("host " + facts.host + " was started for a job of " +
+                                         NodeCount(facts.node_count) + ", this one has " +
+                                         std::to_string(state_.config.node_count) +
+                                         "; give every node the same --nnodes");
   }
 
   base::Status CheckSameSoftware(const NodeFacts& facts) const {
@@ -165,8 +176,9 @@ class Stepper {
     if (state_.config.hosts_may_repeat) return base::OkStatus();
     for (const auto& [index, node] : state_.nodes) {
       if (IsSameMachine(node.facts, facts)) {
-        return base::AlreadyExistsError("host " + facts.host + " is " + NodeName(index) +
-                                        " already; name each host once, with all of its slots");
+        return base::AlreadyExistsError(
+            "host " + facts.host + " is " + NodeName(index) +
+            " already; a job has each host once, with all of its slots");
       }
     }
     return base::OkStatus();

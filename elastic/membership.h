@@ -38,6 +38,7 @@ struct NodeFacts {
   std::string boot_id;
   int slots = 0;               // ranks that it will run
   base::NodeIndex wanted{-1};  // the place that it was given; -1 = any
+  int node_count = 0;          // that it was told the job has; 0 = it was not told
   std::string program_hash;    // of what its ranks execute; "" = not known
   std::string lockstep_version;
   std::vector<std::string> addresses;  // by which the other nodes reach it, best first

@@ -193,7 +193,7 @@ const RefusalCase kRefusals[] = {
      "the program on host c is not that on host a (SHA-256 0123456789ab... and 5ca1ab1e...); copy "
      "the same file to both, or let --stage do it"},
     {"SameMachine", Host("b"), Code::kAlreadyExists,
-     "host b is node 2 already; name each host once, with all of its slots"},
+     "host b is node 2 already; a job has each host once, with all of its slots"},
     {"PlaceTaken", Host("c", 2), Code::kAlreadyExists,
      "host c wants to be node 2, which host b is; give each host a --node-rank of its own, or "
      "auto"},
@@ -207,6 +207,9 @@ const RefusalCase kRefusals[] = {
     {"NegativeSlots", With(Host("c"), [](NodeFacts& facts) { facts.slots = -3; }),
      Code::kFailedPrecondition,
      "host c offers -3 slots; a node runs at least one rank, so give it slots or leave it out"},
+    {"OtherCount", With(Host("c"), [](NodeFacts& facts) { facts.node_count = 3; }),
+     Code::kFailedPrecondition,
+     "host c was started for a job of 3 nodes, this one has 4; give every node the same --nnodes"},
 };
 
 class MembershipRefusalTest : public ::testing::TestWithParam<RefusalCase> {};
@@ -226,6 +229,14 @@ TEST_P(MembershipRefusalTest, NamesHostAndCureAndLeavesThePlaceFree) {
 
 INSTANTIATE_TEST_SUITE_P(All, MembershipRefusalTest, ::testing::ValuesIn(kRefusals),
                          [](const auto& one) { return one.param.name; });
+
+TEST(MembershipTest, TheRightCountIsNoOtherCount) {
+  Job job({.node_count = 2});
+  NodeFacts told = Host("a");
+  told.node_count = 2;
+
+  EXPECT_EQ(job.Join(1, told).AdmittedAs(), 0);
+}
 
 TEST(MembershipTest, ProgramThatIsNotKnownIsNoOtherProgram) {
   Job job({.node_count = 3});

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@
 #include "launcher/exit_codes.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/jobs_root.h"
+#include "launcher/join_job.h"
+#include "launcher/placement/meeting.h"
 #include "launcher/placement/node_plan.h"
 #include "launcher/run_agent_of_node.h"
 #include "launcher/run_job.h"
@@ -36,6 +39,7 @@
 #include "launcher/version.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/logging.h"
+#include "runtime/net/own_addresses.h"
 #include "runtime/net/socket_directory.h"
 #include "runtime/proto/problem.h"
 #include "runtime/storage/file_system.h"
@@ -95,15 +99,44 @@ base::Result<std::optional<ResolvedJob>> ResolveAndTell(const Command& command,
   return std::optional<ResolvedJob>();
 }
 
+/// Of nodes that come by themselves.
+base::Result<Meeting> Arrange(const proto::JobSpec& spec, const ThisNode& node,
+                              const VerbContext& context) {
+  const auto say = [&context](const std::string& line) {
+    std::fprintf(context.err, "lockstep: %s\n", line.c_str());
+  };
+  ASSIGN_OR_RETURN(
+      Meeting meeting,
+      ArrangeMeeting(
+          spec,
+          {.node_rank = node.node_rank, .address = node.address, .is_here = node.holds_coordinator},
+          {.clock = context.clock,
+           .is_this_machine = net::IsThisMachine,
+           .host_name = context.here.host,
+           .sleep = [](base::Duration time) { std::this_thread::sleep_for(time); },
+           .say = say}));
+  if (!meeting.key) {
+    say("note: --allow-plain: whoever reaches " + meeting.endpoint.ToString() +
+        " may take part in this job, and read along");
+  }
+  return meeting;
+}
+
 base::Result<int> Run(const VerbContext& context, const Command& command,
                       topology::Environment environment) {
   ASSIGN_OR_RETURN(std::optional<ResolvedJob> resolved, ResolveAndTell(command, environment));
   if (!resolved) return 0;
-  std::string spec_text = PrintConfig(*resolved);
-  return RunJob(context, {.plan = PlanJob(std::move(resolved->job), std::move(environment),
-                                          context.here.host),
-                          .spec_text = std::move(spec_text),
-                          .detach = command.IsOn("--detach")});
+  RunJobOptions options;
+  options.spec_text = PrintConfig(*resolved);
+  options.detach = command.IsOn("--detach");
+  const ThisNode node = std::move(resolved->this_node);
+  options.plan = PlanJob(std::move(resolved->job), std::move(environment), context.here.host);
+  const proto::JobSpec& spec = options.plan.job.spec();
+  if (!spec.placement().has_join()) return RunJob(context, std::move(options));
+  ASSIGN_OR_RETURN(options.meeting, Arrange(spec, node, context));
+  if (!options.meeting->is_here) return JoinJob(context, std::move(options));
+  TakePlace(*options.meeting, context.here.host, &options.plan.nodes);
+  return RunJob(context, std::move(options));
 }
 
 base::Status Render(const VerbContext& context, const Command& command,

@@ -12,16 +12,14 @@
 #include <utility>
 
 #include "launcher/agent/member_agent.h"
-#include "launcher/front/front.h"
+#include "launcher/guard_member.h"
 #include "launcher/jobs/job_addresses.h"
-#include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/jobs_root.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/net/frame.h"
 #include "runtime/net/socket_directory.h"
-#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -91,30 +89,13 @@ base::Status FindFolders(MemberAgentConfig* config) {
 
 base::Result<int> RunAgentOfNode(topology::Environment environment) {
   const base::RealClock clock;
-  storage::RealFileSystem files;
   MemberAgentConfig config;
   ASSIGN_OR_RETURN(config.bootstrap, ReadBootstrap(clock));
   config.environment = std::move(environment);
   config.here = ThisHost();
   if (!config.bootstrap.host().empty()) config.here.host = config.bootstrap.host();
   RETURN_IF_ERROR(FindFolders(&config));
-  config.files = &files;
-  JobDirectory directory(config.jobs_root + "/" + config.bootstrap.job_id(),
-                         config.bootstrap.job_id(), config.here.host, files);
-  const auto tidy_up = [&directory](const AgentEnd& end) {
-    if (end.how == AgentEnd::How::kKilled) {
-      proto::JobState state;
-      state.set_phase(proto::JOB_PHASE_ENDED);
-      state.set_exit_code(end.exit_status);
-      // Without a folder there is nobody who would look.
-      (void)directory.WriteState(std::move(state));
-    }
-    (void)directory.Finish();
-  };
-  return RunFront({.detach = false, .on_agent_end = tidy_up},
-                  [&config](base::UniqueFd link, pid_t) {
-                    return RunMemberAgent(std::move(config), std::move(link));
-                  });
+  return GuardMember(std::move(config), {});
 }
 
 }  // namespace lockstep::launcher

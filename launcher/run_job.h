@@ -2,9 +2,11 @@
 #ifndef LOCKSTEP_LAUNCHER_RUN_JOB_H_
 #define LOCKSTEP_LAUNCHER_RUN_JOB_H_
 
+#include <optional>
 #include <string>
 
 #include "launcher/config/job_plan.h"
+#include "launcher/placement/meeting.h"
 #include "launcher/verbs/verb_context.h"
 #include "runtime/base/result.h"
 
@@ -14,6 +16,7 @@ struct RunJobOptions {
   JobPlan plan;           // if its name is the user's, no live job of this host may have it
   std::string spec_text;  // of the job, for people: PrintConfig()
   bool detach = false;
+  std::optional<Meeting> meeting;  // of nodes that come by themselves
 };
 
 /// Runs a job on this machine to its end (detached: until its ranks have started): makes its

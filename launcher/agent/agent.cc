@@ -22,6 +22,7 @@
 #include "launcher/agent/job_cluster.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/meeting_door.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/agent/program_file.h"
 #include "launcher/agent/rank_setup.h"
@@ -243,12 +244,21 @@ base::Status Agent::OpenCluster(topology::Environment environment) {
   if (placement.has_join_timeout()) {
     cluster.join_deadline = proto::FromProto(placement.join_timeout());
   }
-  if (placement.has_ssh()) RETURN_IF_ERROR(AddProgram(environment, &cluster));
+  if (placement.has_ssh() || config_.meeting) RETURN_IF_ERROR(AddProgram(environment, &cluster));
   ASSIGN_OR_RETURN(const proto::PortSpan ports, proto::ParsePortSpan(placement.ports()));
   cluster.door.ports = {ports.first, ports.last};
-  ASSIGN_OR_RETURN(std::unique_ptr<AgentStarter> starter, MakeStarter(std::move(environment)));
-  ASSIGN_OR_RETURN(cluster_, JobCluster::Create(std::move(cluster), std::move(starter),
-                                                {clock_, loop_, *node_, driver_, *this}));
+  std::unique_ptr<AgentStarter> starter;
+  if (config_.meeting) {
+    TakePartIn(*config_.meeting, cluster);
+  } else {
+    ASSIGN_OR_RETURN(starter, MakeStarter(std::move(environment)));
+  }
+  base::Result<std::unique_ptr<JobCluster>> made = JobCluster::Create(
+      std::move(cluster), std::move(starter), {clock_, loop_, *node_, driver_, *this});
+  if (!made.ok() && config_.meeting) {
+    return ExplainNoMeeting(made.status(), *config_.meeting, config_.here.host);
+  }
+  ASSIGN_OR_RETURN(cluster_, std::move(made));
   return base::OkStatus();
 }
 

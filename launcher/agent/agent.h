@@ -9,6 +9,7 @@
 
 #include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/process_identity.h"
+#include "launcher/placement/meeting.h"
 #include "launcher/placement/node_plan.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/proto/job.pb.h"
@@ -35,6 +36,7 @@ struct AgentConfig {
   bool color_stdout = false;     // color the prefixes of ranks' lines
   bool color_stderr = false;
   std::optional<int> program_word;  // which of the arguments is the file that the job brings
+  std::optional<Meeting> meeting;   // nodes that come by themselves, to this one
   std::string jobs_root;
 };
 

@@ -6,6 +6,7 @@
 
 #include "launcher/agent/rank_world.h"
 #include "launcher/cluster/protocol.h"
+#include "launcher/verdict/clean_text.h"
 #include "launcher/version.h"
 #include "runtime/net/endpoint.h"
 #include "runtime/net/own_addresses.h"
@@ -14,7 +15,12 @@
 namespace lockstep::launcher {
 namespace {
 
-constexpr base::Duration kNodeAnswerTime = std::chrono::seconds(3);
+using namespace std::chrono_literals;
+
+constexpr base::Duration kPatience = 3s;   // before a user is told what is waited for
+constexpr base::Duration kTellEvery = 1s;  // from then on, and only what is new
+constexpr size_t kRefusalsTold = 32;       // of strangers there may be many
+constexpr base::Duration kNodeAnswerTime = 3s;
 
 /// What a node may have on its way to the console: all nodes together at most what the second says,
 /// while there are fewer than 512.
@@ -79,7 +85,10 @@ base::Result<std::unique_ptr<net::Transport>> JobCluster::MakeTransport() {
 void JobCluster::Start(int master_port) {
   coordinator_->Begin();
   JoinHere(master_port);
-  if (starter_ == nullptr) return;
+  if (starter_ == nullptr) {
+    progress_ = deps_.loop.After(kPatience, [this] { TellWhoIsHere(); });
+    return;
+  }
   if (const base::Status started = StartOthers(); !started.ok()) Fail(started);
 }
 
@@ -97,6 +106,18 @@ void JobCluster::JoinHere(int master_port) {
   self.program_hash = config_.program_hash;
   if (!here->address.empty()) self.addresses = {here->address};
   coordinator_->JoinLocal(std::move(self), master_port, deps_.node.ranks());
+}
+
+/// Nobody but the users of the other nodes can make them come.
+void JobCluster::TellWhoIsHere() {
+  if (formed_ || failed_ || finishing_) return;
+  const int count = static_cast<int>(config_.nodes.size());
+  const int here = static_cast<int>(coordinator_->state().nodes.size());
+  if (std::exchange(told_here_, here) != here) {
+    deps_.node.Say(FormingText(here, count));
+    coordinator_->SendForming();
+  }
+  progress_ = deps_.loop.After(kTellEvery, [this] { TellWhoIsHere(); });
 }
 
 base::Status JobCluster::StartOthers() {
@@ -161,6 +182,7 @@ proto::Welcome JobCluster::MakeWelcome() const {
 }
 
 void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
+  formed_ = true;
   if (starter_ != nullptr) starter_->OnAllJoined();
   FormedCluster cluster;
   proto::World message;
@@ -208,6 +230,13 @@ std::string JobCluster::LogFolderOf(const JobNode& node) const {
 }
 
 void JobCluster::OnFormationFailed(const base::Status& why) { Fail(why); }
+
+/// Agents that we have started tell it themselves, on the same terminal.
+void JobCluster::OnRefused(const base::Status& why) {
+  if (starter_ != nullptr || finishing_ || refusals_told_.size() >= kRefusalsTold) return;
+  const std::string text = CleanText(why.ToString());
+  if (refusals_told_.insert(text).second) deps_.node.Say("refused: " + text);
+}
 
 void JobCluster::OnNodeLost(base::NodeIndex node, const base::Status& why) {
   if (starter_ != nullptr) starter_->OnLost(node);
@@ -259,6 +288,8 @@ void JobCluster::Describe(proto::StatusReply& status) const {
 
 void JobCluster::Finish(const proto::JobOver& over, std::function<void()> done) {
   finishing_ = true;
+  // Whoever comes from now on is of a later job, and is to find that one's coordinator.
+  listener_.reset();
   coordinator_->Finish(over, [this, done = std::move(done)]() mutable {
     if (starter_ == nullptr) return done();
     starter_->Finish(std::move(done));

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,7 @@ class JobCluster final : public CoordinatorDelegate {
   proto::Welcome MakeWelcome() const override;
   void OnFormed(const std::vector<JobNode>& nodes) override;
   void OnFormationFailed(const base::Status& why) override;
+  void OnRefused(const base::Status& why) override;
   void OnNodeLost(base::NodeIndex node, const base::Status& why) override;
   void OnOutput(base::NodeIndex node, const proto::Output& output) override;
   void Answer(const proto::ControlRequest& request, OnAnswer answer) override {
@@ -127,6 +129,7 @@ class JobCluster final : public CoordinatorDelegate {
   base::Status StartOthers();
   base::Result<proto::Bootstrap> MakeBootstrap(base::NodeIndex node);
   void JoinHere(int master_port);
+  void TellWhoIsHere();
   void Fail(const base::Status& why);
   std::string LogFolderOf(const JobNode& node) const;
 
@@ -134,8 +137,12 @@ class JobCluster final : public CoordinatorDelegate {
   const Deps deps_;
   topology::WorldSpec world_;
   std::vector<proto::JobNodeFacts> nodes_;  // once formed
+  bool formed_ = false;
   bool failed_ = false;
   bool finishing_ = false;
+  int told_here_ = -1;                   // nodes that were there when it was last told
+  std::set<std::string> refusals_told_;  // at most kRefusalsTold
+  event::Registration progress_;
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::unique_ptr<net::JobCa> ca_;

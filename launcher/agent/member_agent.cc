@@ -17,6 +17,7 @@
 #include "launcher/agent/node_runtime.h"
 #include "launcher/agent/program_file.h"
 #include "launcher/agent/rank_setup.h"
+#include "launcher/agent/refusal.h"
 #include "launcher/cluster/member.h"
 #include "launcher/cluster/output_relay.h"
 #include "launcher/cluster/protocol.h"
@@ -24,7 +25,9 @@
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/job_directory.h"
+#include "launcher/jobs/job_store.h"
 #include "launcher/verdict/root_cause.h"
+#include "launcher/verdict/screen.h"
 #include "launcher/version.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/logging.h"
@@ -34,6 +37,7 @@
 #include "runtime/net/port_claim.h"
 #include "runtime/net/tcp_network.h"
 #include "runtime/net/tls_transport.h"
+#include "runtime/net/transport.h"
 #include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
@@ -48,6 +52,14 @@ constexpr base::Duration kAskTimeout = 5s;
 constexpr base::Duration kRelayDeadline = 2s;  // of a slow console
 constexpr base::Duration kFollowersTime = 2s;
 constexpr base::Duration kGoodbyeTime = 2s;  // to be heard, by one who may be slow to read
+// A reader of our own output (a pager, a stopped terminal) may take its time; another signal ends
+// the wait.
+constexpr base::Duration kOwnFlushDeadline = 10min;
+constexpr base::Duration kPatience = 3s;  // before a user is told what is waited for
+
+bool IsStop(int signal) {
+  return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
 
 /// Whole, where there is more to it than the message.
 std::string TextOf(const base::Status& why) {
@@ -64,8 +76,12 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   int Run();
 
   base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) override;
+  void OnForming(const proto::Forming& forming) override;
   void OnWorld(const proto::World& world) override;
-  void OnOutputCredit(uint64_t bytes) override { relay_->AddCredit(bytes); }
+  void OnAllSpawned() override;
+  void OnOutputCredit(uint64_t bytes) override {
+    if (relay_ != nullptr) relay_->AddCredit(bytes);
+  }
   void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) override;
   void OnJobOver(const proto::JobOver& over) override;
   void OnMembershipLost(const base::Status& why) override;
@@ -74,6 +90,8 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
 
  private:
   const proto::Bootstrap& bootstrap() const { return config_.bootstrap; }
+  /// Null: `lockstep run` of another node has started us.
+  OwnLine* own_line() { return config_.own_line ? &*config_.own_line : nullptr; }
   JobDirectory DirectoryOf(const std::string& job_id) const {
     return {config_.jobs_root + "/" + job_id, job_id, config_.here.host, *config_.files};
   }
@@ -82,12 +100,23 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   base::Status ChooseFolder();
   base::Status CheckProgram();
   proto::Hello MakeHello(int master_port) const;
+  base::Result<std::unique_ptr<net::Transport>> MakeTransport();
   base::Status Connect();
   base::Status OpenRecord(const proto::Welcome& welcome);
+  base::Status OpenNode(const proto::Welcome& welcome);
+  proto::JobSpec SpecOf(const proto::Welcome& welcome) const;
+  std::vector<std::string> ArgumentsOf(const proto::Welcome& welcome);
+  void NameConsole(const JobDirectory& directory);
   void OnConnected(base::Result<std::unique_ptr<net::Connection>> connection);
   void OnLinkReadable();
   void OnSignal(int signal);
+  void AskForStop(int signal);
+  void Print(const proto::Verdict& verdict);
+  void AwaitFollowers();
   void Leave();
+  void EndOutside(const base::Status& why);
+  void EndWithoutCoordinator(const base::Status& why);
+  void SayOnStderr(const std::string& text) const;
   void End(int exit_status) {
     exit_status_ = exit_status;
     loop_.Quit();
@@ -97,15 +126,17 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   const base::Clock& clock_;
   event::Loop& loop_;
   base::UniqueFd link_;
+  base::NodeIndex self_;  // once welcomed
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
   bool over_ = false;
+  bool started_told_ = false;
   std::string folder_;        // where ranks start; "" = as the welcome says
   std::string program_hash_;  // as elastic::NodeFacts has it
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::optional<net::PortClaim> port_;
   std::unique_ptr<net::TcpNetwork> network_;
-  std::unique_ptr<OutputRelay> relay_;
+  std::unique_ptr<OutputRelay> relay_;  // null: our output is this node's console
   std::unique_ptr<Member> member_;
   std::unique_ptr<JobRecord> record_;
   std::unique_ptr<NodeRuntime> node_;
@@ -113,6 +144,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   std::unique_ptr<event::SignalSource> signals_;
   std::unique_ptr<net::Connecting> connecting_;
   event::Registration link_watch_;
+  event::Registration patience_;
 };
 
 // ------------------------------------------------------------------------------------------ joining
@@ -160,9 +192,11 @@ base::Status MemberAgent::Open() {
   RETURN_IF_ERROR(CheckProgram());
   ASSIGN_OR_RETURN(port_, net::PortClaim::Create(bootstrap().job_id() + config_.here.host,
                                                  net::ReadKernelPorts()));
-  ASSIGN_OR_RETURN(
-      relay_, OutputRelay::Create(
-                  [this](const proto::Output& output) { member_->SendOutput(output); }, loop_));
+  if (own_line() == nullptr) {
+    ASSIGN_OR_RETURN(
+        relay_, OutputRelay::Create(
+                    [this](const proto::Output& output) { member_->SendOutput(output); }, loop_));
+  }
   member_ = std::make_unique<Member>(Member::Config{.hello = MakeHello(port_->port())},
                                      Member::Deps{loop_, *this});
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(
@@ -186,14 +220,18 @@ proto::Hello MemberAgent::MakeHello(int master_port) const {
   hello.set_master_port(master_port);
   hello.set_program_hash(program_hash_);
   hello.set_jobs_root(config_.jobs_root);
+  if (config_.own_line) {
+    hello.set_node_count(config_.own_line->spec.gang().max_nodes());
+    if (!config_.own_line->address.empty()) hello.add_addresses(config_.own_line->address);
+  }
   return hello;
 }
 
-base::Status MemberAgent::Connect() {
-  std::vector<net::Endpoint> coordinators;
-  for (const std::string& text : bootstrap().coordinators()) {
-    ASSIGN_OR_RETURN(net::Endpoint endpoint, net::ParseEndpoint(text));
-    coordinators.push_back(std::move(endpoint));
+base::Result<std::unique_ptr<net::Transport>> MemberAgent::MakeTransport() {
+  if (OwnLine* line = own_line()) {
+    if (!line->key) return std::unique_ptr<net::Transport>(std::make_unique<net::PlainTransport>());
+    return std::unique_ptr<net::Transport>(
+        net::TlsTransport::Create(*std::exchange(line->key, std::nullopt)));
   }
   const net::NodeCredentials credentials{.ca_certificate = bootstrap().ca_certificate(),
                                          .certificate = bootstrap().certificate(),
@@ -202,17 +240,33 @@ base::Status MemberAgent::Connect() {
   ::explicit_bzero(key.data(), key.size());
   ASSIGN_OR_RETURN(std::unique_ptr<net::TlsTransport> transport,
                    net::TlsTransport::Create(credentials));
+  return std::unique_ptr<net::Transport>(std::move(transport));
+}
+
+base::Status MemberAgent::Connect() {
+  std::vector<net::Endpoint> coordinators;
+  for (const std::string& text : bootstrap().coordinators()) {
+    ASSIGN_OR_RETURN(net::Endpoint endpoint, net::ParseEndpoint(text));
+    coordinators.push_back(std::move(endpoint));
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<net::Transport> transport, MakeTransport());
   network_ =
       std::make_unique<net::TcpNetwork>(std::move(transport), net::Channel::Options{}, loop_);
-  connecting_ =
-      network_->Connect(std::move(coordinators), kConnectTimeout,
-                        [this](base::Result<std::unique_ptr<net::Connection>> connection) {
-                          OnConnected(std::move(connection));
-                        });
+  connecting_ = network_->Connect(
+      std::move(coordinators), own_line() != nullptr ? own_line()->join_timeout : kConnectTimeout,
+      [this](base::Result<std::unique_ptr<net::Connection>> connection) {
+        OnConnected(std::move(connection));
+      });
+  if (own_line() != nullptr) {
+    patience_ = loop_.After(kPatience, [this] {
+      SayOnStderr("waiting for the coordinator at " + bootstrap().coordinators(0));
+    });
+  }
   return base::OkStatus();
 }
 
 void MemberAgent::OnConnected(base::Result<std::unique_ptr<net::Connection>> connection) {
+  patience_.reset();
   if (!connection.ok()) {
     return OnMembershipLost(connection.status().WithFrame("while connecting to the coordinator"));
   }
@@ -226,21 +280,46 @@ int MemberAgent::Run() {
 }
 
 base::Result<NodeRanks*> MemberAgent::OnWelcome(const proto::Welcome& welcome) {
+  self_ = base::NodeIndex(welcome.node());
+  if (config_.job_id != nullptr) config_.job_id->Set(welcome.job_id());
   RETURN_IF_ERROR(OpenRecord(welcome));
+  RETURN_IF_ERROR(OpenNode(welcome));
+  ASSIGN_OR_RETURN(
+      control_, ControlServer::Create(ControlSocketPath(config_.socket_directory, welcome.job_id()),
+                                      *this, loop_));
+  return &node_->ranks();
+}
+
+/// What ranks execute and where their output goes is said by this node's own line, if it has one.
+proto::JobSpec MemberAgent::SpecOf(const proto::Welcome& welcome) const {
   proto::JobSpec spec = welcome.job().spec();
+  if (config_.own_line) {
+    *spec.mutable_program() = config_.own_line->spec.program();
+    *spec.mutable_logs() = config_.own_line->spec.logs();
+    *spec.mutable_checkpoint() = config_.own_line->spec.checkpoint();
+  }
   if (!folder_.empty()) {
     spec.mutable_program()->set_working_directory(folder_);
   } else if (spec.program().working_directory().empty()) {
     spec.mutable_program()->set_working_directory(welcome.working_directory());
   }
+  return spec;
+}
+
+std::vector<std::string> MemberAgent::ArgumentsOf(const proto::Welcome& welcome) {
+  if (OwnLine* line = own_line()) return std::move(line->arguments);
   std::vector<std::string> arguments(welcome.arguments().begin(), welcome.arguments().end());
   const auto word = static_cast<size_t>(bootstrap().program_word());
   if (!bootstrap().staged_program().empty() && word < arguments.size()) {
     arguments[word] = bootstrap().staged_program();
   }
+  return arguments;
+}
+
+base::Status MemberAgent::OpenNode(const proto::Welcome& welcome) {
   ASSIGN_OR_RETURN(node_,
-                   NodeRuntime::Create({.spec = std::move(spec),
-                                        .arguments = std::move(arguments),
+                   NodeRuntime::Create({.spec = SpecOf(welcome),
+                                        .arguments = ArgumentsOf(welcome),
                                         .environment = std::move(config_.environment),
                                         .job_id = welcome.job_id(),
                                         .events_path = DirectoryOf(welcome.job_id()).EventsPath(),
@@ -249,15 +328,13 @@ base::Result<NodeRanks*> MemberAgent::OnWelcome(const proto::Welcome& welcome) {
                                         .socket_directory = config_.socket_directory,
                                         .local_rank_count = bootstrap().slots(),
                                         .reads_stdin = false,
-                                        .stdout_fd = relay_->stdout_fd(),
-                                        .stderr_fd = relay_->stderr_fd(),
+                                        .stdout_fd = relay_ ? relay_->stdout_fd() : STDOUT_FILENO,
+                                        .stderr_fd = relay_ ? relay_->stderr_fd() : STDERR_FILENO,
                                         .color_stdout = bootstrap().color_stdout(),
-                                        .color_stderr = bootstrap().color_stderr()},
+                                        .color_stderr = bootstrap().color_stderr(),
+                                        .console_drops = own_line() != nullptr},
                                        {clock_, loop_, *record_, *member_}));
-  ASSIGN_OR_RETURN(
-      control_, ControlServer::Create(ControlSocketPath(config_.socket_directory, welcome.job_id()),
-                                      *this, loop_));
-  return &node_->ranks();
+  return base::OkStatus();
 }
 
 base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
@@ -266,21 +343,26 @@ base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
   // It is there already where nodes share a home.
   const base::Status made = config_.files->MakeDirectory(directory.path());
   if (!made.ok() && made.code() != base::Code::kAlreadyExists) return made;
+  OwnLine* line = own_line();
   proto::JobState state;
+  if (line != nullptr) state = line->state;
   state.set_job_id(job_id);
   state.set_name(welcome.job_name());
   state.set_rank_count(welcome.job().spec().gang().total_processes());
-  state.set_log_directory(
-      LogFolderOf(welcome.job().spec().logs(), welcome.working_directory(), job_id));
+  const std::string& folder = line != nullptr ? line->folder : welcome.working_directory();
+  state.set_log_directory(LogFolderOf(SpecOf(welcome).logs(), folder, job_id));
   state.set_node_count(welcome.job().spec().gang().nodes());
-  state.set_command(CommandText({welcome.arguments().begin(), welcome.arguments().end()}));
+  if (line == nullptr) {
+    state.set_command(CommandText({welcome.arguments().begin(), welcome.arguments().end()}));
+  }
   const std::string log_directory = state.log_directory();
   record_ = std::make_unique<JobRecord>(
       JobRecord::Config{.directory = directory,
                         .state = std::move(state),
                         .here = config_.here,
                         .socket_path = ControlSocketPath(config_.socket_directory, job_id),
-                        .spec_text = "",
+                        // A home that nodes share has the coordinator's.
+                        .spec_text = line != nullptr && made.ok() ? line->spec_text : "",
                         .log_directory = log_directory},
       loop_, [this](const base::Status& why) {
         if (node_ != nullptr) {
@@ -288,11 +370,26 @@ base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
         }
       });
   record_->SaveRunning();
+  if (line != nullptr && !line->console_path.empty()) NameConsole(directory);
   return base::OkStatus();
+}
+
+/// What this node has printed is found where one looks for it; under the host's name, since a home
+/// may be shared.
+void MemberAgent::NameConsole(const JobDirectory& directory) {
+  const std::string path =
+      directory.path() + "/console." + FileSafeHost(config_.here.host) + ".log";
+  // Without it the file keeps the name that the front gave it.
+  (void)!::link(own_line()->console_path.c_str(), path.c_str());
+}
+
+void MemberAgent::OnForming(const proto::Forming& forming) {
+  if (own_line() != nullptr) node_->Say(FormingText(forming.nodes_here(), forming.node_count()));
 }
 
 void MemberAgent::OnWorld(const proto::World& message) {
   topology::WorldSpec world;
+  int rank_count = 0;
   std::vector<proto::JobNodeFacts> nodes;
   for (const proto::WorldNode& node : message.nodes()) {
     world.nodes.push_back({.host = node.host(), .slots = node.slots()});
@@ -301,14 +398,23 @@ void MemberAgent::OnWorld(const proto::World& message) {
     facts.set_slots(node.slots());
     const bool as_before = node.log_folder().empty() && nodes.size() > 1;
     facts.set_log_folder(as_before ? nodes[nodes.size() - 2].log_folder() : node.log_folder());
+    rank_count += node.slots();
   }
   world.role = message.role();
   world.master_address = message.master_address();
   world.master_port = message.master_port();
-  const base::NodeIndex self(bootstrap().node());
-  record_->SetNodes(std::move(nodes), self);
+  record_->SetRankCount(rank_count);
+  record_->SetNodes(std::move(nodes), self_);
   record_->SaveRunningSoon();
-  node_->SetWorld(std::move(world), self);
+  node_->SetWorld(std::move(world), self_);
+}
+
+void MemberAgent::OnAllSpawned() {
+  if (own_line() == nullptr || std::exchange(started_told_, true)) return;
+  record_->SaveRunning();
+  SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kStarted));
+  record_->SaveSpec();
+  node_->FlushEvents();
 }
 
 // ------------------------------------------------------------------------------------------- ending
@@ -316,14 +422,25 @@ void MemberAgent::OnWorld(const proto::World& message) {
 void MemberAgent::OnJobOver(const proto::JobOver& over) {
   over_ = true;
   exit_status_ = over.exit_code();
-  if (record_ == nullptr) return End(over.exit_code());
+  if (node_ == nullptr) return End(over.exit_code());
+  if (own_line() != nullptr && over.has_verdict()) Print(over.verdict());
   record_->SaveEnd(over.exit_code());
-  node_->FlushOutput(kFlushDeadline, [this](const base::Status& flushed) {
-    if (flushed.ok()) node_->output_service().SetComplete();
-    relay_->Finish(kRelayDeadline, [this] {
-      node_->output_service().followers().AwaitNone(kFollowersTime, [this] { Leave(); });
-    });
-  });
+  node_->FlushOutput(relay_ ? kFlushDeadline : kOwnFlushDeadline,
+                     [this](const base::Status& flushed) {
+                       if (flushed.ok()) node_->output_service().SetComplete();
+                       if (relay_ == nullptr) return AwaitFollowers();
+                       relay_->Finish(kRelayDeadline, [this] { AwaitFollowers(); });
+                     });
+}
+
+void MemberAgent::AwaitFollowers() {
+  node_->output_service().followers().AwaitNone(kFollowersTime, [this] { Leave(); });
+}
+
+/// The root cause of the job, on this node too.
+void MemberAgent::Print(const proto::Verdict& verdict) {
+  record_->SaveVerdict(verdict);
+  node_->output().Print(RenderVerdict(verdict));
 }
 
 void MemberAgent::Leave() {
@@ -333,11 +450,39 @@ void MemberAgent::Leave() {
 void MemberAgent::OnMembershipLost(const base::Status& why) {
   if (over_) return;
   over_ = true;
-  const int exit_status = static_cast<int>(ExitCode::kAgentLost);
-  std::fprintf(stderr, "lockstep: agent on %s: %s\n", config_.here.host.c_str(),
-               TextOf(why).c_str());
-  if (record_ != nullptr) record_->SaveEnd(exit_status);
-  End(exit_status);
+  exit_status_ = static_cast<int>(ExitCode::kAgentLost);
+  if (own_line() != nullptr && node_ != nullptr) return EndWithoutCoordinator(why);
+  if (own_line() != nullptr && record_ == nullptr) return EndOutside(why);
+  SayOnStderr(TextOf(why));
+  if (record_ != nullptr) record_->SaveEnd(exit_status_);
+  End(exit_status_);
+}
+
+/// It was never let in.
+void MemberAgent::EndOutside(const base::Status& why) {
+  const base::Status explained = ExplainRefusal(why);
+  SayOnStderr(TextOf(explained));
+  End(ExitStatusOfRefusal(explained));
+}
+
+/// Nobody else will tell the user of this node.
+void MemberAgent::EndWithoutCoordinator(const base::Status& why) {
+  const base::Round round = member_->round();
+  RoundFacts facts;
+  facts.job_id = config_.job_id->Get();
+  facts.host = config_.here.host;
+  facts.log_directory = record_->RoundFolder(round);
+  facts.steady_now = clock_.Now();
+  facts.wall_now = clock_.WallNow();
+  Print(
+      MakeVerdictWithoutRanks(proto::Verdict::NODE_LOST, round, exit_status_, TextOf(why), facts));
+  record_->SaveEnd(exit_status_);
+  node_->output().Flush(kOwnFlushDeadline, [this](const base::Status&) { loop_.Quit(); });
+}
+
+void MemberAgent::SayOnStderr(const std::string& text) const {
+  const std::string who = config_.own_line ? "" : "agent on " + config_.here.host + ": ";
+  std::fprintf(stderr, "lockstep: %s%s\n", who.c_str(), text.c_str());
 }
 
 void MemberAgent::OnLinkReadable() {
@@ -351,8 +496,19 @@ void MemberAgent::OnLinkReadable() {
   member_->Abandon(base::CancelledError("the process that guards this agent is gone"));
 }
 
-/// The job is stopped by one place; we ask that.
 void MemberAgent::OnSignal(int signal) {
+  if (IsStop(signal)) return AskForStop(signal);
+  // The terminal of the coordinator's node stops the gang as a whole; ours gets its prompt.
+  if (signal == SIGTSTP) SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kSuspended));
+  if ((signal == SIGUSR1 || signal == SIGUSR2) && node_ != nullptr) {
+    node_->ranks().ForwardSignal(signal);
+  }
+}
+
+/// The job is stopped by one place; we ask that.
+void MemberAgent::AskForStop(int signal) {
+  if (over_) return loop_.Quit();  // nothing is left but somebody who does not read our output
+  if (node_ == nullptr && own_line() != nullptr) return End(128 + signal);  // not in it yet
   proto::ControlRequest request;
   request.set_version(kControlVersion);
   request.mutable_stop()->set_signal(signal);
@@ -391,9 +547,9 @@ int RunMemberAgent(MemberAgentConfig config, base::UniqueFd link) {
   ::signal(SIGPIPE, SIG_IGN);
   base::SetLogIdentity({.job = config.bootstrap.job_id(), .role = "agent"});
   const base::RealClock clock;
-  const std::string host = config.here.host;
-  const auto fail = [&host](const base::Status& why) {
-    std::fprintf(stderr, "lockstep: agent on %s: %s\n", host.c_str(), TextOf(why).c_str());
+  const std::string who = config.own_line ? "" : "agent on " + config.here.host + ": ";
+  const auto fail = [&who](const base::Status& why) {
+    std::fprintf(stderr, "lockstep: %s%s\n", who.c_str(), TextOf(why).c_str());
     return static_cast<int>(why.code() == base::Code::kNotFound ? ExitCode::kNotFound
                                                                 : ExitCode::kUnavailable);
   };

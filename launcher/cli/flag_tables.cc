@@ -52,6 +52,27 @@ constexpr FlagSpec kRunFlags[] = {
     {"--lease", "", "TIME", "How long it counts as alive after that [2s].", kSeconds,
      "spec.placement.lease", "", kLockstep, kMachines},
 
+    {"--rdzv-endpoint", "", "HOST:PORT",
+     "Where the nodes meet; HOST is one of them [--master-addr].", kJoin,
+     "spec.placement.join.endpoint", "", kLockstepAndPet, kSameLine,
+     "ranks of one node need no rendezvous; --master-addr and --master-port say where they meet"},
+    {"--rdzv-id", "", "ID", "What tells this job from others that meet there.", kJoin,
+     "spec.placement.join.id", "", kLockstepAndPet, kSameLine,
+     "ranks of one node need no rendezvous; --name names the job"},
+    {"--node-rank", "", "K|auto", "This node's place, 0 the first [auto: in the order they come].",
+     kJoin, "", "", kLockstepAndPet, kSameLine},
+    {"--token-file", "", "FILE", "The secret by which the job's agents know each other.", kJoin,
+     "spec.placement.join.tokenFile", "", kLockstep, kSameLine, "ranks of one node need no token"},
+    {"--allow-plain", "", "", "Let agents in without a secret, unencrypted.", kJoin,
+     "spec.placement.join.allowPlain", "", kNone, kSameLine, "ranks of one node need no token"},
+    {"--local-addr", "", "HOST", "What the other nodes reach this one by [found out].", kJoin, "",
+     "", kLockstepAndPet, kSameLine,
+     "one node advertises no address; --master-addr says where ranks meet"},
+    {"--rdzv-conf", "", "K=V,..", "join_timeout=SECONDS, is_host=1: this node is HOST.", kJoin, "",
+     "", kLockstepAndPet, kSameLine, "ranks of one node need no rendezvous"},
+    {"--rdzv-backend", "", "NAME", "torchrun's; agents meet in one way, whatever it says.", kJoin,
+     "", "", kLockstepAndPet, kSameLine, "ranks of one node need no rendezvous"},
+
     {"--module", "-m", "", "PROGRAM is a Python module: python -u -m PROGRAM.", kField,
      "spec.program.kind", "PythonModule", kLockstepAndPet, kProgram},
     {"--no-python", "", "", "Execute PROGRAM as it is, also if it ends in .py.", kField,
@@ -107,23 +128,11 @@ constexpr FlagSpec kRunFlags[] = {
      kField, "spec.logs.prefix", "", kLockstep, kOutput},
 
     {"--standalone", "", "", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility, ""},
-    {"--node-rank", "", "N", "torchrun", kNodeRank, "", "", kLockstepAndPet, kCompatibility},
-    {"--rdzv-backend", "", "NAME", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
-     "ranks of one node need no rendezvous"},
-    {"--rdzv-endpoint", "", "HOST:PORT", "torchrun", kNothing, "", "", kLockstepAndPet,
-     kCompatibility,
-     "ranks of one node need no rendezvous; --master-addr and --master-port say where they meet"},
-    {"--rdzv-id", "", "ID", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
-     "ranks of one node need no rendezvous; --name names the job"},
-    {"--rdzv-conf", "", "K=V,..", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
-     "ranks of one node need no rendezvous"},
     {"--monitor-interval", "", "SECONDS", "torchrun", kNothing, "", "", kLockstepAndPet,
      kCompatibility,
      "it is meaningless here: the end of a rank is noticed at once, not by polling"},
     {"--start-method", "", "NAME", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
      "each rank is a program of its own, executed anew"},
-    {"--local-addr", "", "HOST", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
-     "one node advertises no address; --master-addr says where ranks meet"},
     {"--logs-specs", "", "NAME", "torchrun", kNothing, "", "", kLockstepAndPet, kCompatibility,
      "output is kept as --log-dir, -r and -t say"},
     {"--event-log-handler", "", "NAME", "torchrun", kNothing, "", "", kNone, kCompatibility,
@@ -313,6 +322,7 @@ std::string_view SectionName(FlagSection section) {
   switch (section) {
     case kRanks: return "Ranks";
     case kMachines: return "Several machines";
+    case kSameLine: return "Several nodes, by the same line on each, as torchrun";
     case kProgram: return "Program";
     case kSpec: return "Job";
     case kFailures: return "Failures";

@@ -35,7 +35,7 @@ enum class FlagEffect : uint8_t {
   kVariable,  // "NAME=value" is added to the ranks' environment
   kSetting,   // "path=value" sets any field
   kHosts,     // a list of hosts; each one that is given adds to it
-  kNodeRank,  // accepted when it is 0
+  kJoin,      // how a job's nodes find each other; means something with several of them
   kNothing,   // accepted for the sake of torchrun's and mpirun's users; FlagSpec::note says why it
               // has no effect
 };
@@ -47,6 +47,7 @@ enum class FlagEnvironment : uint8_t { kNone, kLockstep, kLockstepAndPet };
 enum class FlagSection : uint8_t {
   kRanks,
   kMachines,
+  kSameLine,
   kProgram,
   kSpec,
   kFailures,
@@ -66,7 +67,7 @@ struct FlagSpec {
       "";  // of a switch: what `field` becomes when it is on; "" = true or false
   FlagEnvironment environment = FlagEnvironment::kNone;
   FlagSection section = FlagSection::kRanks;
-  std::string_view note = "";  // for kNothing
+  std::string_view note = "";  // for kNothing, and for kJoin on one node
 
   bool is_switch() const { return value_name.empty(); }
 };

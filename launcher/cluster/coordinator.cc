@@ -24,6 +24,7 @@ elastic::NodeFacts FactsOf(const proto::Hello& hello) {
   facts.boot_id = hello.boot_id();
   facts.slots = hello.slots();
   facts.wanted = base::NodeIndex(hello.wanted_node() < 0 ? -1 : hello.wanted_node());
+  facts.node_count = hello.node_count();
   facts.program_hash = hello.program_hash();
   facts.lockstep_version = hello.lockstep_version();
   facts.addresses.assign(hello.addresses().begin(), hello.addresses().end());
@@ -92,7 +93,12 @@ void Coordinator::Do(const elastic::Admit& action) {
   Send(action.member, message);
 }
 
-void Coordinator::Do(const elastic::Refuse& action) { Reject(action.member, action.why); }
+void Coordinator::Do(const elastic::Refuse& action) { Refuse(action.member, action.why); }
+
+void Coordinator::Refuse(elastic::Member member, const base::Status& why) {
+  Reject(member, why);
+  deps_.delegate.OnRefused(why);
+}
 
 void Coordinator::Do(const elastic::Formed& action) {
   std::vector<JobNode> nodes;
@@ -188,16 +194,18 @@ void Coordinator::OnHello(elastic::Member member, const proto::Hello& hello) {
   agent.hello_timer.reset();
   if (const base::Status sane = CheckHello(hello); !sane.ok()) return Reject(member, sane);
   if (hello.protocol() != kAgentProtocol) {
-    return Reject(
+    return Refuse(
         member, base::FailedPreconditionError(
                     "host " + hello.host() + " speaks version " + std::to_string(hello.protocol()) +
                     " of the agents' protocol, this job " + std::to_string(kAgentProtocol) +
                     "; install the same lockstep on both"));
   }
   if (hello.job_id() != config_.job_id) {
-    return Reject(
-        member, base::FailedPreconditionError("host " + hello.host() + " is of job " +
-                                              hello.job_id() + ", this is job " + config_.job_id));
+    return Refuse(member, base::FailedPreconditionError(
+                              "host " + hello.host() + " is of job " + hello.job_id() +
+                              ", this is job " + config_.job_id +
+                              "; give all nodes of a job the same --rdzv-id, and jobs that run at "
+                              "one time endpoints of their own"));
   }
   // A certificate is for one place; nobody may take another's.
   const std::string& proved = agent.connection->peer().name;
@@ -305,6 +313,13 @@ void Coordinator::SendWorld(const proto::World& world) {
   proto::ToAgent message;
   *message.mutable_world() = world;
   for (const auto& [node, member] : members_) Send(member, message);
+}
+
+void Coordinator::SendForming() {
+  proto::ToAgent message;
+  message.mutable_forming()->set_nodes_here(static_cast<int32_t>(state_.nodes.size()));
+  message.mutable_forming()->set_node_count(state_.config.node_count);
+  for (const auto& [member, node] : state_.members) Send(member, message);
 }
 
 void Coordinator::SendOutputCredit(base::NodeIndex node, uint64_t bytes) {

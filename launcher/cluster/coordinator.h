@@ -43,6 +43,8 @@ class CoordinatorDelegate {
   /// All nodes are there, in the order of their indices.
   virtual void OnFormed(const std::vector<JobNode>& nodes) = 0;
   virtual void OnFormationFailed(const base::Status& why) = 0;
+  /// An agent of this job wanted to join and may not; it is told the same.
+  virtual void OnRefused(const base::Status&) {}
   /// Its ranks are told of by NodeNews before this.
   virtual void OnNodeLost(base::NodeIndex node, const base::Status& why) = 0;
   virtual void OnOutput(base::NodeIndex node, const proto::Output& output) = 0;
@@ -84,6 +86,8 @@ class Coordinator {
   /// A peer that has proved that it belongs to the job.
   void Accept(std::unique_ptr<net::Connection> connection);
 
+  /// To every member of a job that waits for nodes: how many are there.
+  void SendForming();
   /// To every member, once the world is known.
   void SendWorld(const proto::World& world);
   void SendOutputCredit(base::NodeIndex node, uint64_t bytes);
@@ -132,6 +136,8 @@ class Coordinator {
   void OnOutput(elastic::Member member, const proto::Output& output);
   void OnRequest(elastic::Member member, const proto::ForwardedRequest& request);
   void OnEnded(elastic::Member member, const base::Status& why);
+  /// One of this job's agents, or of another's: says why, here too.
+  void Refuse(elastic::Member member, const base::Status& why);
   /// Says why, and closes.
   void Reject(elastic::Member member, const base::Status& why);
   void Send(elastic::Member member, const proto::ToAgent& message);

@@ -95,6 +95,9 @@ void Member::OnMessage(std::string_view payload) {
       return;
     case proto::ToAgent::kRefused: return Fail(proto::FromProto(message.refused()));
     case proto::ToAgent::kHeartbeatAck: return OnAck(message.heartbeat_ack());
+    case proto::ToAgent::kForming:
+      if (welcomed) deps_.delegate.OnForming(message.forming());
+      return;
     case proto::ToAgent::kWorld:
       if (welcomed && !over_) OnWorld(message.world());
       return;
@@ -206,6 +209,7 @@ void Member::OnStart(const proto::RankCommand& command, const NodeRanks::Process
   round_ = round;
   in_round_ = true;
   living_ = std::move(starting);
+  to_spawn_ = processes.size();
   ranks_->Spawn(round, command.start().restart_count(), processes);
 }
 
@@ -293,6 +297,7 @@ void Member::CheckFenced() {
 
 void Member::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
   News(process).mutable_runs()->set_pid(pid);
+  if (to_spawn_ > 0 && --to_spawn_ == 0) deps_.delegate.OnAllSpawned();
   if ((lost_ || over_) && ranks_ != nullptr) ranks_->KillTrees({process}, config_.kill_deadline);
 }
 

@@ -30,7 +30,11 @@ class MemberDelegate {
   virtual ~MemberDelegate() = default;
   /// Opens what ranks of the job need, and returns them. An error ends the membership.
   virtual base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) = 0;
+  /// The job waits for nodes.
+  virtual void OnForming(const proto::Forming&) {}
   virtual void OnWorld(const proto::World& world) = 0;
+  /// Every process of a round that is to run here runs.
+  virtual void OnAllSpawned() {}
   virtual void OnOutputCredit(uint64_t bytes) = 0;
   /// A request that the coordinator has passed on, for it concerns this node. Calls `answer` once.
   virtual void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) = 0;
@@ -89,6 +93,8 @@ class Member final : public NodeNews {
   void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) override;
   void OnProgress(const elastic::RankProcess& process, int64_t step) override;
 
+  /// The last that began here.
+  base::Round round() const { return round_.value_or(base::Round()); }
   /// The coordinator's wall clock against ours.
   std::optional<elastic::ClockOffset::Estimate> clock_offset() const { return offset_.Get(); }
 
@@ -137,6 +143,7 @@ class Member final : public NodeNews {
   std::optional<base::Round> round_;  // the last that began here
   bool in_round_ = false;             // and has not ended
   std::set<Key> living_;              // ordered here, and not gone
+  size_t to_spawn_ = 0;               // ordered in this round, and not running yet
   elastic::LeaseState lease_;
   event::Registration lease_timer_;
   std::map<uint64_t, Asked> asked_at_;  // of heartbeats without an answer

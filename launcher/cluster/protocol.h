@@ -25,6 +25,12 @@ inline constexpr std::string_view kCoordinatorName = "coordinator";
 /// The name in the certificate of the agent that is to be node `node`.
 inline std::string NodeName(base::NodeIndex node) { return "node-" + node.ToString(); }
 
+/// What people are told while a job waits for nodes.
+inline std::string FormingText(int nodes_here, int node_count) {
+  return std::to_string(nodes_here) + " of " + std::to_string(node_count) +
+         " nodes are here, missing " + std::to_string(node_count - nodes_here);
+}
+
 }  // namespace lockstep::launcher
 
 #endif  // LOCKSTEP_LAUNCHER_CLUSTER_PROTOCOL_H_

@@ -59,17 +59,17 @@ class Resolver {
 
   base::Result<ResolvedJob> Run() {
     problems_ = inputs_.command.problems;
-    if (inputs_.file) ApplyFile(*inputs_.file);
-    ApplyLayer([this] { ApplyEnvironment(kPetPrefix); });
-    ApplyLayer([this] { ApplyEnvironment(kLockstepPrefix); });
+    if (inputs_.file) ApplyLayer(Layer::kFile, [this] { ApplyFile(*inputs_.file); });
+    ApplyLayer(Layer::kPet, [this] { ApplyEnvironment(kPetPrefix); });
+    ApplyLayer(Layer::kLockstep, [this] { ApplyEnvironment(kLockstepPrefix); });
     WarnOfMistypedVariables();
-    ApplyLayer([this] { ApplySettings(); });
-    ApplyLayer([this] { ApplyCommandLine(); });
+    ApplyLayer(Layer::kSetting, [this] { ApplySettings(); });
+    ApplyLayer(Layer::kCommandLine, [this] { ApplyCommandLine(); });
     Complete();
     RETURN_IF_ERROR(ProblemsToStatus(problems_));
-    RETURN_IF_ERROR(CheckNodes());
     CountProcesses();
     RETURN_IF_ERROR(ProblemsToStatus(problems_));
+    RETURN_IF_ERROR(CheckNodes());
     return std::move(resolved_);
   }
 
@@ -97,7 +97,9 @@ class Resolver {
   }
 
   void Set(std::string_view path, std::string_view text, const std::string& source) {
+    const proto::Placement::KindCase kind_before = job().spec().placement().kind_case();
     Take(SetJobField(path, text, &job()), source);
+    if (job().spec().placement().kind_case() != kind_before) placement_source_ = source;
   }
 
   // ---------------------------------------------------------------------------------------- layers
@@ -106,11 +108,14 @@ class Resolver {
   // replaces both of the layers before. Only a layer that sets both can contradict itself. A
   // torchrun line belongs to the layer where it stands.
   template <class Apply>
-  void ApplyLayer(Apply apply) {
+  void ApplyLayer(Layer layer, Apply apply) {
+    layer_ = layer;
     const proto::Gang before = job().spec().gang();
+    const proto::Placement::KindCase kind_before = job().spec().placement().kind_case();
     job().mutable_spec()->mutable_gang()->clear_processes_per_node();
     job().mutable_spec()->mutable_gang()->clear_total_processes();
     apply();
+    if (job().spec().placement().kind_case() != kind_before) placement_layer_ = layer;
     proto::Gang& gang = *job().mutable_spec()->mutable_gang();
     if (gang.has_processes_per_node() || gang.has_total_processes()) {
       if (!gang.has_processes_per_node()) resolved_.sources.erase(kPerNode);
@@ -215,6 +220,7 @@ class Resolver {
                       job().mutable_spec()->mutable_placement()),
          hosts_source_);
     resolved_.sources[kHosts] = hosts_source_;
+    placement_source_ = hosts_source_;
   }
 
   void Take(SshHostsReading reading, const std::string& source) {
@@ -294,7 +300,7 @@ class Resolver {
       case FlagEffect::kStreams: return ApplyStreams(flag, text, source);
       case FlagEffect::kNodes: return ApplyNodes(text, source);
       case FlagEffect::kVariable: return ApplyRankVariable(text, source);
-      case FlagEffect::kNodeRank: return ApplyNodeRank(text, source);
+      case FlagEffect::kJoin: join_flags_[flag.name] = {&flag, text, source, layer_}; return;
       case FlagEffect::kNothing:
         if (!flag.note.empty()) AddNote(source + " has no effect: " + std::string(flag.note));
         return;
@@ -321,12 +327,6 @@ class Resolver {
     Set("spec.gang.minNodes", min, source);
     Set("spec.gang.nodes", max, source);
     Set("spec.gang.maxNodes", max, source);
-  }
-
-  void ApplyNodeRank(const std::string& text, const std::string& source) {
-    if (text == "0") return;
-    AddProblem("", ShortValue(text), "must be 0: a job on several nodes is not supported yet",
-               source);
   }
 
   void ApplyRankVariable(const std::string& text, const std::string& source) {
@@ -405,9 +405,14 @@ class Resolver {
         job().spec().has_resources() && job().spec().resources().ByteSizeLong() > 0;
     if (has_resources)
       AddNote("spec.resources is for clusters; nothing is reserved or limited on this machine");
+    CompleteMeeting();
     CompleteHosts();
     CompleteCounts();
-    for (Problem problem : Validate(job())) {
+    std::vector<Problem> found = Validate(job());
+    if (job().spec().placement().has_join()) {
+      for (Problem& problem : CheckJoin(job().spec())) found.push_back(std::move(problem));
+    }
+    for (Problem& problem : found) {
       // What could not be read was reported where it stands.
       const auto same = [&](const Problem& known) { return known.path == problem.path; };
       if (std::any_of(problems_.begin(), problems_.end(), same)) continue;
@@ -432,6 +437,18 @@ class Resolver {
       resolved_.sources.try_emplace(path, "from " + source);
     if (!total) resolved_.sources[kTotal] = "from " + source;
     resolved_.sources.try_emplace(kPerNode, "from " + source);
+  }
+
+  // How the nodes meet, when their agents come by themselves.
+  void CompleteMeeting() {
+    JoinReading reading = ReadJoinFlags(join_flags_, job().spec(),
+                                        {placement_layer_, placement_source_, resolved_.sources});
+    if (!reading.is_meant) job().mutable_spec()->mutable_placement()->clear_join();
+    for (const JoinReading::Field& field : reading.fields)
+      Set(field.path, field.text, field.source);
+    for (Problem& problem : reading.problems) problems_.push_back(std::move(problem));
+    for (std::string& note : reading.notes) AddNote(std::move(note));
+    resolved_.this_node = std::move(reading.this_node);
   }
 
   // Says of a count that was derived what it was derived from.
@@ -490,6 +507,10 @@ class Resolver {
   std::vector<Problem> problems_;
   std::string hosts_source_;                                    // of --host or --hostfile
   std::vector<std::pair<std::string, std::string>> inherited_;  // of -x NAME: name and source
+  Layer layer_ = Layer::kNobody;                                // that is being applied
+  Layer placement_layer_ = Layer::kNobody;                      // that chose the placement's kind
+  std::string placement_source_ = "spec.placement";
+  JoinFlags join_flags_;
 };
 
 }  // namespace

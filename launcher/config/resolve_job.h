@@ -10,6 +10,7 @@
 
 #include "launcher/cli/command_line.h"
 #include "launcher/config/job_file.h"
+#include "launcher/config/join_flags.h"
 #include "runtime/base/result.h"
 #include "runtime/proto/job.pb.h"
 #include "runtime/topology/environment.h"
@@ -40,6 +41,8 @@ struct ResolvedJob {
   std::vector<std::string> notes;
   /// Field to where it comes from: "flag -np"; absent = built-in.
   std::map<std::string, std::string> sources;
+  /// What this line says of this node alone, when the same line is started on several.
+  ThisNode this_node;
 };
 
 /// Each source wins over the one before: built-in, file, environment (PET_*, then LOCKSTEP_*),

@@ -208,7 +208,7 @@ TEST(ResolveJobTest, SeveralNodesNeedMachines) {
   EXPECT_THAT(Resolve({{}, "spec: {program: {command: [x]}, gang: {nodes: 2}}"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("need machines")));
   EXPECT_OK(Resolve({{"--node-rank=0", "x"}}));
-  EXPECT_THAT(Error({{"--node-rank=1", "x"}}), HasSubstr("not supported yet"));
+  EXPECT_THAT(Error({{"--node-rank=1", "x"}}), HasSubstr("1 must be 0 or auto: the job has one"));
   EXPECT_THAT(Error({{"--nnodes=2:1", "x"}}), HasSubstr("must lie between"));
   EXPECT_THAT(Error({{"--nnodes=1:", "x"}}), HasSubstr("no whole number"));
 }

@@ -283,7 +283,7 @@ int WaitUntilStarted(pid_t background, int started_fd, const FrontOptions& optio
     count = ::read(started_fd, &byte, 1);
   } while (count < 0 && errno == EINTR);
   if (count == 1) {
-    std::fputs(options.started_message.c_str(), stdout);
+    std::fputs(options.started_message().c_str(), stdout);
     return 0;
   }
   int status = 0;

@@ -34,7 +34,7 @@ struct FrontOptions {
   /// With detach: where standard output and error go from then on.
   std::string detached_output_path;
   /// With detach: printed to standard output when the ranks run ("job mnist-x1y2 started\n").
-  std::string started_message;
+  std::function<std::string()> started_message;
   /// Called once, at the very end, in the process that guards the agent: writes down what the agent
   /// could not.
   std::function<void(const AgentEnd& end)> on_agent_end;

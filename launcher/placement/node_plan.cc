@@ -7,6 +7,7 @@ std::string_view AgentStartText(AgentStart start) {
   switch (start) {
     case AgentStart::kByLauncher: return "lockstep run, here";
     case AgentStart::kBySsh: return "lockstep agent, by ssh";
+    case AgentStart::kByItself: return "lockstep run, typed there";
     case AgentStart::kAsSimulation: return "lockstep agent, here: a simulated host";
   }
   return "";
@@ -24,10 +25,22 @@ std::vector<PlannedNode> PlanSshNodes(const proto::SshPlacement& ssh, const std:
   return nodes;
 }
 
+/// Who they are is known when they have come.
+std::vector<PlannedNode> PlanComingNodes(const proto::Gang& gang) {
+  std::vector<PlannedNode> nodes;
+  for (int node = 0; node < gang.max_nodes(); ++node) {
+    nodes.push_back({.host = "node-" + std::to_string(node),
+                     .slots = gang.processes_per_node().count(),
+                     .start = AgentStart::kByItself});
+  }
+  return nodes;
+}
+
 }  // namespace
 
 std::vector<PlannedNode> PlanNodes(const proto::JobSpec& spec, const std::string& here) {
   if (spec.placement().has_ssh()) return PlanSshNodes(spec.placement().ssh(), here);
+  if (spec.placement().has_join()) return PlanComingNodes(spec.gang());
   const int count = spec.gang().max_nodes();
   const int total = spec.gang().total_processes();
   std::vector<PlannedNode> nodes;

@@ -16,6 +16,7 @@ namespace lockstep::launcher {
 enum class AgentStart : uint8_t {
   kByLauncher,    // by `lockstep run`, as its child
   kBySsh,         // by `lockstep run`, through ssh
+  kByItself,      // by the `lockstep run` that is typed on that node
   kAsSimulation,  // by the first node's agent, as its child: this machine plays another one
 };
 /// For people: "lockstep run, here".
@@ -35,7 +36,8 @@ struct PlannedNode {
 
 /// In rank order; at least one. `spec` is complete and valid; `here` is this machine's name.
 /// Of hosts that ssh reaches, the one of that name is run by the launcher itself; under other names it
-/// is found when the job starts. Simulated hosts share the ranks as evenly as can be, the first ones having one more.
+/// is found when the job starts. Nodes that come by themselves have names that only count them, and as
+/// many slots as this one would have. Simulated hosts share the ranks as evenly as can be, the first ones having one more.
 std::vector<PlannedNode> PlanNodes(const proto::JobSpec& spec, const std::string& here);
 
 }  // namespace lockstep::launcher

@@ -48,5 +48,17 @@ TEST(PlanNodesTest, EveryAgentsStartHasAText) {
   EXPECT_EQ(AgentStartText(AgentStart::kAsSimulation), "lockstep agent, here: a simulated host");
 }
 
+TEST(NodePlanTest, NodesThatComeByThemselvesAreCountedAndNoMore) {
+  proto::JobSpec spec;
+  spec.mutable_placement()->mutable_join();
+  spec.mutable_gang()->set_max_nodes(2);
+  spec.mutable_gang()->mutable_processes_per_node()->set_count(4);
+
+  EXPECT_THAT(PlanNodes(spec, "pc"),
+              ::testing::ElementsAre(
+                  PlannedNode{.host = "node-0", .slots = 4, .start = AgentStart::kByItself},
+                  PlannedNode{.host = "node-1", .slots = 4, .start = AgentStart::kByItself}));
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/sslerr.h>
 #include <sys/socket.h>
 
 #include <utility>
@@ -80,6 +81,17 @@ std::string NameOfPeer(SSL* ssl) {
                      static_cast<size_t>(::ASN1_STRING_length(name)));
 }
 
+/// OpenSSL has no answer for a peer that does not speak TLS, who would take us for a server that is not
+/// up yet and come again and again: the alert that it would be sent if it did (RFC 8446, 6.2:
+/// protocol_version) tells it what it has met. What it has sent is read first, since a close with
+/// unread bytes takes back what was said last.
+void TellThatWeSpeakTls(int fd) {
+  char rest[64];
+  (void)!::recv(fd, rest, sizeof(rest), MSG_DONTWAIT);
+  constexpr char kAlert[] = {0x15, 3, 3, 0, 2, 2, 70};
+  (void)!::send(fd, kAlert, sizeof(kAlert), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 }  // namespace
 
 TlsStream::TlsStream(base::UniqueFd fd, OpenSslPtr<SSL> ssl)
@@ -121,6 +133,8 @@ ByteStream::Outcome TlsStream::Handshake() {
   ::ERR_clear_error();
   const int result = ::SSL_do_handshake(ssl_.get());
   if (result != 1) {
+    const bool no_tls = ERR_GET_REASON(::ERR_peek_last_error()) == SSL_R_WRONG_VERSION_NUMBER;
+    if (no_tls && ::SSL_is_server(ssl_.get()) == 1) TellThatWeSpeakTls(fd());
     Outcome outcome = Failed(result, "shake hands with the peer");
     if (outcome.kind == Outcome::Kind::kEnd) outcome.kind = Outcome::Kind::kBroken;
     return outcome;

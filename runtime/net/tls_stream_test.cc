@@ -280,6 +280,20 @@ TEST_F(TlsStreamTest, OtherProtocolsAreNamed) {
               StatusIs(Code::kPermissionDenied, HasSubstr("no lockstep agent")));
 }
 
+TEST_F(TlsStreamTest, AgentWithoutAKeyIsToldWhatItHasMet) {
+  Shake(PlainTransport(), *WithToken("0123456789abcdef", "job"));
+
+  EXPECT_THAT(*server_.ready, StatusIs(Code::kPermissionDenied, HasSubstr("does not speak TLS")));
+  EXPECT_THAT(*client_.ready, StatusIs(Code::kPermissionDenied, HasSubstr("the peer speaks TLS")));
+}
+
+TEST_F(TlsStreamTest, AgentWithAKeyIsToldThatItsPeerHasNone) {
+  Shake(*WithToken("0123456789abcdef", "job"), PlainTransport());
+
+  EXPECT_THAT(*server_.ready, StatusIs(Code::kPermissionDenied, HasSubstr("the peer speaks TLS")));
+  EXPECT_THAT(*client_.ready, StatusIs(Code::kPermissionDenied, HasSubstr("does not speak TLS")));
+}
+
 TEST_F(TlsStreamTest, PeerThatLeavesBeforeTheEndOfTheHandshakeIsUnavailable) {
   const auto ca = MakeCa(clock_);
   const auto tls = Certified(*ca, "node-0");
