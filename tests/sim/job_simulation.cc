@@ -60,6 +60,7 @@ void JobSimulation::Run() {
   if (world_.plan.hostile_network) MakeNetworkHostile();
   if (world_.plan.disturbed) PlanFaults();
   PlanStrangers();
+  if (world_.plan.congestion > 0s && !world_.plan.disturbed) Congest();
   const Duration patience =
       kStopAt + kPatience + (world_.plan.hostile_network ? kHostilePatience : 0s);
   const bool ended = world_.loop.RunUntil(
@@ -132,6 +133,19 @@ void JobSimulation::PlanStrangers() {
       strangers_.push_back(std::make_unique<Stranger>(world_, coordinator_->endpoint()));
     });
   }
+}
+
+/// For a while, again and again: what that node tells is then overtaken by what others do.
+void JobSimulation::Congest() {
+  SimNetwork::Path path;
+  path.latency_max = world_.plan.latency_max;
+  for (const auto& member : members_) world_.net.SetPath(member->host(), kHub, path);
+  const NodeIndex node = AnyMember();
+  if (node.value() < 0) return;
+  path.latency_min = world_.plan.congestion / 2;
+  path.latency_max = world_.plan.congestion;
+  world_.net.SetPath(HostOf(node, world_.plan), kHub, path);
+  congestion_ = world_.loop.After(400ms, [this] { Congest(); });
 }
 
 void JobSimulation::MakeNetworkHostile() {

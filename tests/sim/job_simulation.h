@@ -42,6 +42,7 @@ class JobSimulation {
   void PlanUser();
   void PlanFaults();
   void PlanStrangers();
+  void Congest();
   void MakeNetworkHostile();
   void Fail(base::NodeIndex node);
   void MakeSlow(const std::string& host);
@@ -62,6 +63,7 @@ class JobSimulation {
   std::vector<std::unique_ptr<Stranger>> strangers_;
   std::set<base::NodeIndex> touched_;  // nodes to which something has happened
   std::vector<event::Registration> plans_;
+  event::Registration congestion_;
 };
 
 }  // namespace lockstep::sim

@@ -250,7 +250,7 @@ void SimCoordinator::CheckWasFirst(const elastic::RoundOutcome& outcome) const {
     const base::Duration unknown = kRounding + (says_less ? world_.plan.gang.tie_window : 0s);
     const bool is_early = other.ended_at < outcome.started_at + kFirstAnswers;
     EXPECT_LE(blamed.ended_at, life->ended_at + 2 * (culprit.ended_error + other.ended_error) +
-                                   world_.plan.latency_max * (is_early || says_less ? 2 : 0) +
+                                   world_.plan.slowest() * (is_early || says_less ? 2 : 0) +
                                    unknown)
         << NameOf(other.process) << " failed before " << NameOf(culprit.process);
   }

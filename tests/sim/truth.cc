@@ -6,8 +6,6 @@
 
 #include <chrono>
 
-#include "runtime/base/random.h"
-
 namespace lockstep::sim {
 namespace {
 
@@ -80,7 +78,18 @@ process::SimProgram Truth::ProgramOf(const elastic::RankProcess& process) const 
   program.leaves_descendants = chance(20);
   program.stuck = chance(1);
   if (chance(2)) program.spawn = base::ResourceExhaustedError("the process limit");
+  FailTogether(process, random, program);
   return program;
+}
+
+/// In some rounds many ranks crash at about the same time: who was first?
+void Truth::FailTogether(const elastic::RankProcess& process, base::Random& random,
+                         process::SimProgram& program) const {
+  base::Random round(seed_ + process.incarnation.value());
+  if (round.Below(4) != 0 || random.Below(3) == 0) return;
+  const auto when = std::chrono::milliseconds(3000 + round.Below(3000));
+  program.runs_for = when + std::chrono::milliseconds(random.Below(60));
+  program.ends_with = {.signal = SIGSEGV};
 }
 
 void Truth::Note(base::SteadyTime now, std::initializer_list<int64_t> what) {

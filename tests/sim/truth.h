@@ -13,6 +13,7 @@
 #include "elastic/gang.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
+#include "runtime/base/random.h"
 #include "runtime/process/processes.h"
 #include "runtime/process/sim_processes.h"
 
@@ -64,6 +65,8 @@ class Truth {
 
  private:
   process::SimProgram ProgramOf(const elastic::RankProcess& process) const;
+  void FailTogether(const elastic::RankProcess& process, base::Random& random,
+                    process::SimProgram& program) const;
 
   const uint64_t seed_;
   base::Round round_;

@@ -54,6 +54,7 @@ JobPlan MakePlan(base::Random& random) {
   plan.join_deadline = 10s;
   plan.latency_max = chance(60) ? base::Duration(200us)
                                 : base::Duration(std::chrono::milliseconds(1 + random.Below(30)));
+  if (plan.latency_max < 1ms && chance(50)) plan.congestion = 60ms;
   plan.disturbed = chance(60);
   plan.hostile_network = plan.disturbed && chance(10);
   return plan;

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_TESTS_SIM_WORLD_H_
 #define LOCKSTEP_TESTS_SIM_WORLD_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,6 +33,9 @@ struct JobPlan {
   bool hostile_network = false;
   /// Up to this late, each message of its own accord; most are faster.
   base::Duration latency_max{0};
+  /// Now and then one node's messages to the coordinator take as long as that; 0 = never.
+  base::Duration congestion{0};
+  base::Duration slowest() const { return std::max(latency_max, congestion); }
   bool disturbed = false;  // something is planned to go wrong beside the ranks themselves
 
   int rank_count() const;
