@@ -93,8 +93,7 @@ TEST_F(StrangersTest, AJobDoesNotCareForWhoeverComesToItsPort) {
             std::string("\x16\x03\x01\x02\x00", 5), std::string("lockstep/1\n\x04\0\0\0abcd", 19)})
         intruders.push_back(Intrude(port, words));
     }
-    // tidy:allow sleep: some hundred strangers a second, not as many as there is processor for
-    std::this_thread::sleep_for(20ms);
+    std::this_thread::sleep_for(20ms);  // tidy:allow sleep: some hundred strangers a second
   }
   EXPECT_TRUE(LetGo());  // all of them: what one does not read ends for the others
   const Outcome outcome = command.Wait(20s);
