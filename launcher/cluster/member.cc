@@ -371,6 +371,9 @@ void Member::Ask(const proto::ControlRequest& request, base::Duration timeout,
                  Questions::OnReply on_reply) {
   seq_.AssertHeld();
   if (lost_) return on_reply(*lost_);
+  if (connection_ == nullptr) {
+    return on_reply(base::UnavailableError("this agent has not reached the coordinator yet"));
+  }
   const uint64_t id = questions_.Open(timeout, std::move(on_reply));
   if (id == 0) return;
   proto::FromAgent message;

@@ -142,6 +142,17 @@ TEST_F(MemberTest, OrdersForRanksOfOthersEndTheMembership) {
   EXPECT_THAT(*lost_, StatusIs(Code::kDataLoss, HasSubstr("rank 4, which is not ours")));
 }
 
+// It was dropped, and its answer waited for.
+TEST_F(MemberTest, ARequestBeforeThereIsACoordinatorIsAnsweredAtOnce) {
+  Member early({.hello = HelloOf(1)}, {loop_, *this});
+  base::Status answer;
+
+  early.Ask({}, 5s,
+            [&](const base::Result<proto::ControlReply>& reply) { answer = reply.status(); });
+
+  EXPECT_THAT(answer, StatusIs(Code::kUnavailable, HasSubstr("not reached")));
+}
+
 TEST_F(MemberTest, AnotherNodesPlaceIsNotOurs) {
   Welcome(2);
   loop_.RunFor(1ms);

@@ -119,7 +119,11 @@ void JobSimulation::PlanUser() {
   }
   if (world_.Chance(10)) {
     After(world_.Upto(10s), [this] {
-      if (!members_.empty()) members_[random_.Below(members_.size())]->AskToStop(SIGTERM);
+      if (members_.empty()) return;
+      SimMember& member = *members_[random_.Below(members_.size())];
+      // One that cannot ask anybody ends.
+      if (!member.is_connected()) touched_.insert(member.node());
+      member.AskToStop(SIGTERM);
     });
   }
   After(kStopAt, [this] { coordinator_->RequestStop(SIGTERM, false); });

@@ -54,6 +54,7 @@ SimMember::SimMember(World& world, base::NodeIndex node, net::Endpoint coordinat
 
 void SimMember::OnConnected(base::Result<std::unique_ptr<net::Connection>> connection) {
   if (!connection.ok()) return OnMembershipLost(connection.status());
+  connected_ = true;
   member_->Start(std::make_unique<StaleConnection>(*std::move(connection), world_.random));
 }
 

@@ -35,6 +35,7 @@ class SimMember final : public launcher::MemberDelegate {
   base::NodeIndex node() const { return index_; }
   const std::string& host() const { return host_; }
   bool ended() const { return member_ == nullptr; }
+  bool is_connected() const { return connected_; }  // it has been, at least
   bool was_killed() const { return killed_; }
   /// Once ended and not killed.
   std::optional<int> exit_status() const { return exit_status_; }
@@ -70,6 +71,7 @@ class SimMember final : public launcher::MemberDelegate {
   event::Registration flush_;
   event::Registration end_;
   bool in_world_ = false;
+  bool connected_ = false;
   bool killed_ = false;
   std::optional<int> exit_status_;
   std::optional<proto::JobOver> job_over_;
