@@ -162,6 +162,7 @@ TEST_P(GroupContractTest, AllReduceGivesTheSerialSumsBits) {
                   .AllReduce(In(inputs[static_cast<size_t>(group.rank().value())]), Out(out),
                              Reduction::kSum)
                   ->Wait());
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): bits are the subject
     EXPECT_EQ(std::memcmp(out.data(), expected.data(), count * sizeof(float)), 0);
   });
 }
@@ -231,9 +232,9 @@ TEST_P(GroupContractTest, AllGatherConcatenatesInRankOrder) {
 TEST_P(GroupContractTest, BytesOfAnyDtypeAreBroadcast) {
   ThreadGang gang(size());
   gang.Run([&](Group& group) {
-    std::vector<uint8_t> halves(2 * 10'001, static_cast<uint8_t>(group.rank().value() + 1));
+    std::vector<uint8_t> halves(size_t{2} * 10'001, static_cast<uint8_t>(group.rank().value() + 1));
     EXPECT_OK(group.Broadcast({halves.data(), 10'001, Dtype::kBf16}, GroupRank(0))->Wait());
-    EXPECT_EQ(halves, std::vector<uint8_t>(2 * 10'001, 1));
+    EXPECT_EQ(halves, std::vector<uint8_t>(size_t{2} * 10'001, 1));
   });
 }
 

@@ -18,7 +18,6 @@ namespace {
 using base::Code;
 using base::SteadyTime;
 using base::testing::StatusIs;
-using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
 const SteadyTime kStart{1s};

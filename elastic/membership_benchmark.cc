@@ -55,7 +55,8 @@ void BM_Membership_Heartbeat(benchmark::State& state) {
     job = std::move(step.state);
     next = (next + 1) % node_count;
     if (now >= job.timer_due) {
-      job = Step(std::move(job), {now, MembershipTimerFired{job.timer_generation}}).state;
+      const MembershipTimerFired fired{job.timer_generation};
+      job = Step(std::move(job), {now, fired}).state;
     }
   }
   if (job.members.size() != node_count) state.SkipWithError("a node was lost");

@@ -21,7 +21,6 @@ using base::NodeIndex;
 using base::SteadyTime;
 using base::testing::StatusIs;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using namespace std::chrono_literals;
 
 const SteadyTime kStart{1s};

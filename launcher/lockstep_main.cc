@@ -213,7 +213,7 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
 void FillStandardStreams() {
   int fd = -1;
   do {
-    fd = ::open("/dev/null", O_RDWR);
+    fd = ::open("/dev/null", O_RDWR);  // NOLINT(android-cloexec-open): for children too
   } while (fd >= 0 && fd <= STDERR_FILENO);
   if (fd > STDERR_FILENO) ::close(fd);
 }

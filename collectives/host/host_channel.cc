@@ -188,7 +188,7 @@ void HostChannel::Interrupt() {
 
 base::Status HostChannel::Run(const Op& op, base::OpSeq seq, const OpWatch& watch) {
   if (error_.poisoned()) {
-    const base::Status root = error_.Get();
+    base::Status root = error_.Get();
     // The op that the error is about fails with the error itself, also on a member that comes to it
     // late.
     if (root.op().has_value() && root.op()->seq == seq) return root;

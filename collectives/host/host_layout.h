@@ -28,10 +28,10 @@ inline constexpr int kMaxHostMembers = 256;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kInlineBytes = 48;
 /// Up to here everybody writes its whole input and reduces all of them, after one barrier.
-inline constexpr size_t kSmallBytes = 8 * 1024;
+inline constexpr size_t kSmallBytes = size_t{8} << 10;
 /// A member's staging half stays under a quarter of a 2 MiB second-level cache.
-inline constexpr size_t kMaxSliceBytes = 64 * 1024;
-inline constexpr size_t kMaxStageBytes = 512 * 1024;
+inline constexpr size_t kMaxSliceBytes = size_t{64} << 10;
+inline constexpr size_t kMaxStageBytes = size_t{512} << 10;
 /// Windows are numbered through the group's life, from here, so that "two windows ago" is never
 /// negative.
 inline constexpr uint64_t kFirstWindow = 2;

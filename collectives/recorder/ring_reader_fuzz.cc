@@ -10,7 +10,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // The fuzzer need not find the magic number and 4 KiB of zeros itself: its first bytes lie over a
   // plausible header.
-  constexpr size_t kBodyMax = 64 * LOCKSTEP_RECORD_BYTES;
+  constexpr size_t kBodyMax = size_t{64} * LOCKSTEP_RECORD_BYTES;
   std::vector<uint64_t> words((LOCKSTEP_RING_HEADER_BYTES + kBodyMax) / 8);
   auto* const header = reinterpret_cast<lockstep_ring_header*>(words.data());
   header->magic = LOCKSTEP_RING_MAGIC;

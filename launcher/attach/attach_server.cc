@@ -35,7 +35,7 @@ base::Status CheckLength(const char* what, const std::string& text, size_t capac
 }
 
 void CopyText(const std::string& text, char* to, size_t capacity) {
-  std::memcpy(to, text.data(), std::min(text.size(), capacity - 1));  // the message was zeroed
+  text.copy(to, capacity - 1);  // the message was zeroed
 }
 
 // Takes the same time wherever the first difference lies.

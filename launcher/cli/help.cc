@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kColumns = 100;
 constexpr size_t kFlagColumn = 35;
 
-std::string Padded(std::string text, size_t width) {
+std::string Padded(const std::string& text, size_t width) {
   return text.size() < width ? text + std::string(width - text.size(), ' ') : text + " ";
 }
 

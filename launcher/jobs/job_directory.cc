@@ -120,7 +120,7 @@ base::Status JobDirectory::WriteState(proto::JobState state) {
   }
   state.set_job_id(job_id_);
   const std::string bytes = state.SerializeAsString();
-  const base::Status replaced = storage::ReplaceFile(*files_, StatePath(), bytes);
+  base::Status replaced = storage::ReplaceFile(*files_, StatePath(), bytes);
   const bool last = state.phase() == proto::JOB_PHASE_ENDED;
   if (replaced.ok() && !last && state.phase() != proto::JOB_PHASE_LOST && !listed_) {
     return ListAsUnfinished();

@@ -24,7 +24,7 @@ void lockstep_fork_guard_free(struct lockstep_fork_guard* guard);
 bool lockstep_fork_guard_pid_matches(const struct lockstep_fork_guard* guard);
 
 static inline bool lockstep_fork_guard_is_owner(const struct lockstep_fork_guard* guard) {
-  return guard->page != NULL ? *guard->page == 1 : lockstep_fork_guard_pid_matches(guard);
+  return guard->page ? *guard->page == 1 : lockstep_fork_guard_pid_matches(guard);
 }
 
 #ifdef __cplusplus

@@ -165,7 +165,7 @@ rlimit UseUpDescriptors() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   const rlimit before = limit;
-  const int lowest_free = ::dup(STDOUT_FILENO);
+  const int lowest_free = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
   ::close(lowest_free);
   limit.rlim_cur = static_cast<rlim_t>(lowest_free);
   ::setrlimit(RLIMIT_NOFILE, &limit);

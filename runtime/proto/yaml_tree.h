@@ -30,7 +30,7 @@ class YamlTree {
   /// What `kubectl apply` can hold of an object in its own annotation. Also keeps yaml-cpp within
   /// bounds: its scanner queues the tokens of an unfinished list, up to 250 bytes of memory for a
   /// byte of input ("[[[[..." of this size takes 61 MiB and 52 ms).
-  static constexpr size_t kMaxBytes = 256 * 1024;
+  static constexpr size_t kMaxBytes = size_t{256} << 10;
   static constexpr size_t kMaxDepth = 64;
   static constexpr size_t kMaxNodes = 20'000;  // after the expansion of aliases
 

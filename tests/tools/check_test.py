@@ -7,7 +7,7 @@ import sys
 import tempfile
 import unittest
 
-CHECK = os.path.abspath(sys.argv[1])
+CHECK, LINT = (os.path.abspath(path) for path in sys.argv[1:3])
 
 FAKES = ("bazel", "clang-format-19", "clang-tidy-19")
 FAKE = """#!/bin/bash
@@ -79,3 +79,30 @@ class CheckTest(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("check: failed: format tidy\n", output)
         self.assertIn("bazel test", calls)
+
+
+class LintTest(unittest.TestCase):
+    """.clang-tidy with the real program."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(dir=os.environ["TEST_TMPDIR"])
+        shutil.copy(LINT, os.path.join(self.folder, ".clang-tidy"))
+
+    def write(self, name, content):
+        path = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(content)
+
+    # Every file that included a message was refused for what protoc had written.
+    def test_own_headers_are_looked_at_and_generated_ones_are_not(self):
+        self.write("runtime/proto/own.h", "inline int* Own() { return 0; }\n")
+        self.write("bazel-out/k8-opt/bin/runtime/proto/x.pb.h", "inline int* Generated() { return 0; }\n")
+        self.write("launcher/a.cc", '#include "runtime/proto/own.h"\n#include "runtime/proto/x.pb.h"\n')
+
+        result = subprocess.run(["clang-tidy-19", "--quiet", "launcher/a.cc", "--", "-I.", "-Ibazel-out/k8-opt/bin"],
+                                cwd=self.folder, capture_output=True, text=True, timeout=60)
+
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("own.h:1:28: error: use nullptr", result.stdout)
+        self.assertNotIn("x.pb.h", result.stdout)
