@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -24,9 +23,9 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/meeting_door.h"
 #include "launcher/agent/node_runtime.h"
-#include "launcher/agent/program_file.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/agent/rank_world.h"
+#include "launcher/agent/remote_needs.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
@@ -40,7 +39,6 @@
 #include "runtime/base/logging.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
-#include "runtime/net/find_this_machine.h"
 #include "runtime/proto/duration_text.h"
 #include "runtime/proto/port_range_text.h"
 #include "runtime/proto/status_conversion.h"
@@ -53,9 +51,6 @@ using namespace std::chrono_literals;
 // A reader of our output (a pager, a stopped terminal) may take its time; a second signal ends the
 // wait.
 constexpr base::Duration kFlushDeadline = 10min;
-
-// To learn which of many hosts this machine is, where its name and addresses do not tell.
-constexpr base::Duration kNameServiceTime = 1s;
 
 constexpr const char* kTerminal = "the terminal";
 
@@ -129,9 +124,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   base::Status OpenNode();
   base::Status ClaimMasterPort();
   base::Status OpenCluster(topology::Environment environment);
-  void FindOwnNode();
   void NoteLostInput(const FormedCluster& cluster);
-  base::Status AddProgram(const topology::Environment& environment, JobCluster::Config* cluster);
   base::Result<std::unique_ptr<AgentStarter>> MakeStarter(topology::Environment environment);
   std::unique_ptr<AgentStarter> MakeSshStarter(topology::Environment environment);
   void StartAlone();
@@ -181,7 +174,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 // opening
 
 base::Status Agent::Open() {
-  FindOwnNode();
+  if (spec().placement().has_ssh()) FindOwnNode(&config_.nodes);
   topology::Environment environment;
   if (has_other_agents()) environment = config_.environment;
   RETURN_IF_ERROR(OpenNode());
@@ -244,7 +237,15 @@ base::Status Agent::OpenCluster(topology::Environment environment) {
   if (placement.has_join_timeout()) {
     cluster.join_deadline = proto::FromProto(placement.join_timeout());
   }
-  if (placement.has_ssh() || config_.meeting) RETURN_IF_ERROR(AddProgram(environment, &cluster));
+  if (placement.has_ssh() || config_.meeting) {
+    ASSIGN_OR_RETURN(
+        RemoteNeeds needs,
+        FindRemoteNeeds(cluster.job.mutable_spec(), config_.arguments, config_.program_word,
+                        config_.nodes, config_.here, cluster.working_directory, environment));
+    cluster.program = std::move(needs.bootstrap);
+    cluster.program_hash = std::move(needs.program_hash);
+    program_path_ = std::move(needs.program_path);
+  }
   ASSIGN_OR_RETURN(const proto::PortSpan ports, proto::ParsePortSpan(placement.ports()));
   cluster.door.ports = {ports.first, ports.last};
   std::unique_ptr<AgentStarter> starter;
@@ -259,53 +260,6 @@ base::Status Agent::OpenCluster(topology::Environment environment) {
     return ExplainNoMeeting(made.status(), *config_.meeting, config_.here.host);
   }
   ASSIGN_OR_RETURN(cluster_, std::move(made));
-  return base::OkStatus();
-}
-
-/// Which of the hosts that ssh would reach is this machine; its ranks are ours.
-void Agent::FindOwnNode() {
-  if (!spec().placement().has_ssh()) return;
-  std::vector<std::string> hosts;
-  for (const PlannedNode& node : config_.nodes) {
-    hosts.push_back(node.host);
-    if (node.is_here()) return;
-  }
-  const std::optional<size_t> here = net::FindThisMachine(hosts, kNameServiceTime);
-  if (here) config_.nodes[*here].start = AgentStart::kByLauncher;
-}
-
-/// What the other machines must have: the program, and the folder that it runs in.
-base::Status Agent::AddProgram(const topology::Environment& environment,
-                               JobCluster::Config* cluster) {
-  proto::Program& program = *cluster->job.mutable_spec()->mutable_program();
-  const bool wanted = !program.working_directory().empty();
-  if (wanted) {
-    std::error_code error;
-    const std::filesystem::path folder =
-        std::filesystem::absolute(program.working_directory(), error);
-    if (!error) program.set_working_directory(folder.lexically_normal().string());
-  }
-  proto::Bootstrap& wire = cluster->program;
-  wire.set_working_directory(wanted ? program.working_directory() : cluster->working_directory);
-  wire.set_working_directory_is_wanted(wanted);
-  wire.set_launcher_host(config_.here.host);
-  wire.set_launcher_boot_id(config_.here.boot_id);
-  if (!config_.program_word) return base::OkStatus();
-  const ProgramFile file{config_.arguments[static_cast<size_t>(*config_.program_word)],
-                         *config_.program_word > 0};
-  const bool here = std::any_of(config_.nodes.begin(), config_.nodes.end(),
-                                [](const PlannedNode& node) { return node.is_here(); });
-  const bool stages = spec().placement().ssh().stage();
-  // A PATH of the job's own is for its ranks alone.
-  const topology::Environment variables = VariablesOf(program);
-  if (file.name.find('/') == std::string::npos && variables.contains("PATH") && !stages) {
-    return base::OkStatus();
-  }
-  wire.set_program(file.name);
-  wire.set_program_word(*config_.program_word);
-  if (!here && !stages) return base::OkStatus();
-  ASSIGN_OR_RETURN(program_path_, FindProgram(file, environment, wire.working_directory()));
-  cluster->program_hash = HashProgram(program_path_);
   return base::OkStatus();
 }
 

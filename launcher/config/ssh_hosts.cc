@@ -11,6 +11,7 @@ namespace lockstep::launcher {
 namespace {
 
 constexpr char kHosts[] = "spec.placement.ssh.hosts";
+constexpr char kStage[] = "spec.placement.ssh.stage";
 constexpr char kNodes[] = "spec.gang.nodes";
 constexpr char kPerNode[] = "spec.gang.processesPerNode";
 constexpr char kTotal[] = "spec.gang.totalProcesses";
@@ -38,7 +39,9 @@ bool IsLoopbackText(const std::string& host) {
 class HostCounter {
  public:
   explicit HostCounter(proto::JobSpec* spec)
-      : gang_(*spec->mutable_gang()), ssh_(*spec->mutable_placement()->mutable_ssh()) {}
+      : stages_nothing_(spec->program().kind() == proto::PROGRAM_KIND_PYTHON_MODULE),
+        gang_(*spec->mutable_gang()),
+        ssh_(*spec->mutable_placement()->mutable_ssh()) {}
 
   SshHostsReading Run() {
     if (ssh_.hosts().empty()) {
@@ -46,6 +49,7 @@ class HostCounter {
     } else {
       CheckNodes();
       CheckMasterAddress();
+      CheckStage();
       if (GiveSlots()) FillSlots();
       SetCounts();
     }
@@ -70,6 +74,11 @@ class HostCounter {
     Add(kMasterAddress, gang_.master_address(),
         "is another machine on each of the " + Count(ssh_.hosts_size(), "host") +
             "; leave it out, or name an address by which all of them reach the first");
+  }
+
+  void CheckStage() {
+    if (!ssh_.stage() || !stages_nothing_) return;
+    Add(kStage, "true", "has no file to copy: Python finds a module itself; leave it out");
   }
 
   /// False when some host has none.
@@ -143,6 +152,7 @@ class HostCounter {
     if (even) gang_.mutable_processes_per_node()->set_count(ssh_.hosts(0).slots());
   }
 
+  const bool stages_nothing_;
   proto::Gang& gang_;
   proto::SshPlacement& ssh_;
   SshHostsReading reading_;

@@ -136,6 +136,15 @@ TEST(SshHostsTest, ALoopbackMasterOfSeveralMachinesIsRefused) {
   EXPECT_THAT(CompleteSshHosts(&one).problems, IsEmpty());
 }
 
+TEST(SshHostsTest, AModuleCannotBeStaged) {
+  proto::JobSpec spec = SpecOf("a");
+  spec.mutable_placement()->mutable_ssh()->set_stage(true);
+  EXPECT_THAT(CompleteSshHosts(&spec).problems, IsEmpty());
+  spec.mutable_program()->set_kind(proto::PROGRAM_KIND_PYTHON_MODULE);
+
+  EXPECT_THAT(ProblemOf(spec), HasSubstr("spec.placement.ssh.stage true has no file"));
+}
+
 TEST(SshHostsTest, APlacementWithoutHostsIsRefused) {
   proto::JobSpec spec;
   spec.mutable_placement()->mutable_ssh()->set_port(22);

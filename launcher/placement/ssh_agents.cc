@@ -62,6 +62,7 @@ struct SshAgents::Machine {
   struct Attempt {
     std::unique_ptr<SshLogin> login;  // null: it has ended, or another one was faster
     std::string said;                 // on standard error, its last kSaidBytes
+    std::string printed;              // on standard output, before anything of ours
   };
 
   bool IsBusy() const { return phase == Phase::kConnecting || phase == Phase::kPreparing; }
@@ -225,7 +226,7 @@ void SshAgents::OnLine(Machine& machine, size_t attempt, std::string_view line) 
   const std::optional<RemoteStartLine> parsed = ParseRemoteStartLine(line);
   const bool first = machine.phase == Machine::Phase::kConnecting;
   // Log-in scripts print what they like, and a shell that refuses its user says why.
-  if (!parsed && first) Keep(machine.attempts[attempt].said, line);
+  if (!parsed && first) Keep(machine.attempts[attempt].printed, line);
   if (!parsed || machine.failure || (!first && attempt != machine.winner)) return;
   if (first && parsed->kind == Kind::kHello) {
     machine.phase = Machine::Phase::kPreparing;
@@ -295,7 +296,8 @@ void SshAgents::OnEnded(Machine& machine, size_t attempt, const process::Exit& e
     case Machine::Phase::kWaiting:
     case Machine::Phase::kFailed: return;
     case Machine::Phase::kConnecting:
-      return OnTryFailed(machine, ExplainSshEnd(machine.destination, exit, ended.said));
+      return OnTryFailed(machine,
+                         ExplainSshEnd(machine.destination, exit, ended.said + ended.printed));
     case Machine::Phase::kPreparing:
       return Fail(machine, ExplainSshEnd(machine.destination, exit, ended.said));
     case Machine::Phase::kStarting:
