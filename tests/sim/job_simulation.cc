@@ -121,7 +121,8 @@ void JobSimulation::PlanUser() {
     After(world_.Upto(10s), [this] {
       if (members_.empty()) return;
       SimMember& member = *members_[random_.Below(members_.size())];
-      // One that cannot ask anybody ends.
+      // One that cannot ask anybody yet ends, and the job may not form for want of it.
+      if (!member.is_connected() && !world_.plan.disturbed) return;
       if (!member.is_connected()) touched_.insert(member.node());
       member.AskToStop(SIGTERM);
     });
