@@ -272,8 +272,8 @@ TEST(ValidateTest, PortsAreARange) {
 }
 
 TEST(ValidateTest, AHostIsNoOptionOfSsh) {
-  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: node-1}]}"}}), IsEmpty());
-  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: -oProxyCommand}]}"}}),
+  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: node-1, slots: 1}]}"}}), IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: -oProxyCommand, slots: 1}]}"}}),
               ElementsAre(HasSubstr("must be a host name")));
 }
 

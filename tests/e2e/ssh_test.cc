@@ -345,7 +345,7 @@ TEST_F(SshTest, TheSameMachineTwiceIsRefused) {
   const Outcome outcome = RunIt({"--host", "h0,h0-data", "true"});
 
   EXPECT_EQ(outcome.status, 69);
-  EXPECT_THAT(outcome.err, HasSubstr("name each host once"));
+  EXPECT_THAT(outcome.err, HasSubstr("each host once"));
 }
 
 TEST_F(SshTest, CtrlCWhileConnectingLeavesNothing) {
