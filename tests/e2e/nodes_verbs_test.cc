@@ -179,6 +179,50 @@ TEST_F(NodesVerbsTest, FollowedLogsLoseAndRepeatNothingUntilTheJobHasEnded) {
   EXPECT_EQ(host_->out.text(), Numbered(1, 400000) + "the end");
 }
 
+TEST_F(NodesVerbsTest, LogsOfARankComeFromAllFilesThatItWasRotatedInto) {
+  Start("seq 1000000 1060000; echo done; read word <go.$RANK; seq 1060001 1300000; echo end",
+        {"--log-max-file", "64Ki", "--log-keep", "90", "-r", "1"});
+  ASSERT_TRUE(Wrote(2, "done"));
+  ASSERT_TRUE(std::filesystem::exists(JobFolder("job") + "/round-0/rank-2.stdout.7"));
+
+  ASSERT_OK(ShowLogs(host_->context(), {.job = "job", .rank = Rank(2)}));
+  const std::string first = Numbered(1000000, 1060000) + "done\n";
+  EXPECT_TRUE(host_->out.text() == first) << host_->out.text().size();
+  ASSERT_OK(ShowLogs(host_->context(), {.job = "job", .rank = Rank(2), .tail_lines = 30001}));
+  const std::string second = Numbered(1030001, 1060000) + "done\n";
+  EXPECT_TRUE(host_->out.text() == first + second) << host_->out.text().size();
+
+  auto follower = std::async(std::launch::async, [this] {
+    return ShowLogs(host_->context(),
+                    {.job = "job", .rank = Rank(2), .tail_lines = 1, .follow = true});
+  });
+  ASSERT_TRUE(Eventually([&] { return host_->out.text().ends_with("done\ndone\n"); }, 20s));
+  LetAllGo();
+  EXPECT_EQ(command_->Wait(60s).status, 0);
+  ASSERT_EQ(follower.wait_for(20s), std::future_status::ready);
+  EXPECT_OK(follower.get());
+  EXPECT_TRUE(host_->out.text() == first + second + "done\n" + Numbered(1060001, 1300000) + "end\n")
+      << host_->out.text().size();
+  EXPECT_EQ(host_->err.text(), "");
+}
+
+TEST_F(NodesVerbsTest, WhatARotationGaveUpIsNoPartOfALog) {
+  Start("seq 1000000 1060000; echo done; read word <go.$RANK",
+        {"--log-max-file", "64Ki", "--log-keep", "2", "-r", "1"});
+  ASSERT_TRUE(Wrote(2, "done"));
+
+  ASSERT_OK(ShowLogs(host_->context(), {.job = "job", .rank = Rank(2)}));
+  const std::string kept = host_->out.text();
+  EXPECT_LE(kept.size(), size_t{3} * 64 << 10);
+  EXPECT_GT(kept.size(), (size_t{2} * 64 << 10) - 100);
+  EXPECT_TRUE((Numbered(1000000, 1060000) + "done\n").ends_with(kept));
+  ASSERT_OK(ShowLogs(host_->context(), {.job = "job", .rank = Rank(2), .tail_lines = 60000}));
+
+  EXPECT_TRUE(host_->out.text() == kept + kept) << host_->out.text().size();
+  LetAllGo();
+  EXPECT_EQ(command_->Wait(20s).status, 0);
+}
+
 TEST_F(NodesVerbsTest, FollowedLogsGoOnInTheNextRound) {
   Start(
       "echo round $TORCHELASTIC_RESTART_COUNT; [ $TORCHELASTIC_RESTART_COUNT = 1 ] && exit 0; "
