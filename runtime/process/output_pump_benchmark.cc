@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,9 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/testing/run_until.h"
+#include "runtime/process/file_limits.h"
 #include "runtime/process/output_pump.h"
+#include "runtime/process/rotated_name.h"
 
 /// The output pump as an agent runs it: this process, with all its threads, pinned to one core; 8
 /// ranks are processes that write 80-byte lines in blocks of 4 KiB (stdio's habit on a pipe);
@@ -115,7 +118,7 @@ uint64_t CountLines(int fd) {
   return lines;
 }
 
-void PumpOnce(OutputTarget target, const std::string& directory, Cores& cores) {
+void PumpOnce(OutputTarget target, FileLimits limits, const std::string& directory, Cores& cores) {
   int console[2], result[2];
   Require(::pipe2(console, O_CLOEXEC) == 0 && ::pipe2(result, O_CLOEXEC) == 0, "pipe2");
   base::UniqueFd console_write(console[1]);
@@ -130,7 +133,9 @@ void PumpOnce(OutputTarget target, const std::string& directory, Cores& cores) {
   base::RealClock clock;
   auto loop = std::move(event::EpollLoop::Create(clock)).value();
   auto pump =
-      std::move(OutputPump::Create({.rank_count = kRanks, .stdout_fd = console[1]}, *loop)).value();
+      std::move(OutputPump::Create({.rank_count = kRanks, .stdout_fd = console[1], .files = limits},
+                                   *loop))
+          .value();
   for (int rank = 0; rank < kRanks; ++rank) {
     auto fds =
         std::move(pump->Open({.rank = base::Rank(rank),
@@ -158,21 +163,30 @@ void PumpOnce(OutputTarget target, const std::string& directory, Cores& cores) {
   ::close(result[1]);
 }
 
-void BM_OutputPump_EightRanks(benchmark::State& state, OutputTarget target) {
+/// Checks that the files of a rank hold all that it wrote, and removes them.
+void RemoveFiles(OutputTarget target, FileLimits limits, const std::string& path) {
+  uint64_t bytes = 0;
+  for (int number = 0; number <= limits.old_files_max; ++number) {
+    const std::string name = RotatedName(path, number);
+    std::error_code none;
+    if (std::filesystem::exists(name, none)) bytes += std::filesystem::file_size(name);
+    ::unlink(name.c_str());
+  }
+  Require(target == OutputTarget::kConsole || bytes == kLinesPerRank * kLineBytes,
+          "a file is short");
+}
+
+void BM_OutputPump_EightRanks(benchmark::State& state, OutputTarget target, FileLimits limits) {
   const char* root = ::getenv("TEST_TMPDIR");
   std::string directory = std::string(root != nullptr ? root : "/tmp") + "/output_pump_XXXXXX";
   Require(::mkdtemp(directory.data()) != nullptr, "mkdtemp");
   Cores cores;
   cores.TakeFirst();
   for ([[maybe_unused]] auto iteration : state) {
-    PumpOnce(target, directory, cores);
+    PumpOnce(target, limits, directory, cores);
     state.PauseTiming();
     for (int rank = 0; rank < kRanks; ++rank) {
-      const std::string path = directory + "/" + std::to_string(rank);
-      if (target == OutputTarget::kBoth) {
-        Require(std::filesystem::file_size(path) == kLinesPerRank * kLineBytes, "a file is short");
-      }
-      ::unlink(path.c_str());
+      RemoveFiles(target, limits, directory + "/" + std::to_string(rank));
     }
     state.ResumeTiming();
   }
@@ -180,11 +194,18 @@ void BM_OutputPump_EightRanks(benchmark::State& state, OutputTarget target) {
   state.SetBytesProcessed(
       static_cast<int64_t>(state.iterations() * kRanks * kLinesPerRank * kLineBytes));
 }
-BENCHMARK_CAPTURE(BM_OutputPump_EightRanks, ConsoleAndFiles, OutputTarget::kBoth)
+BENCHMARK_CAPTURE(BM_OutputPump_EightRanks, ConsoleAndFiles, OutputTarget::kBoth, FileLimits())
     ->UseRealTime()
     ->MeasureProcessCPUTime()
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(BM_OutputPump_EightRanks, ConsoleOnly, OutputTarget::kConsole)
+// 20 rotations a rank.
+BENCHMARK_CAPTURE(BM_OutputPump_EightRanks, ConsoleAndRotatedFiles, OutputTarget::kBoth,
+                  FileLimits{
+                      .file_bytes_max = 1 << 20, .old_files_max = 30, .total_bytes_max = 1 << 30})
+    ->UseRealTime()
+    ->MeasureProcessCPUTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_OutputPump_EightRanks, ConsoleOnly, OutputTarget::kConsole, FileLimits())
     ->UseRealTime()
     ->MeasureProcessCPUTime()
     ->Unit(benchmark::kMillisecond);
