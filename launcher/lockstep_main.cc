@@ -191,7 +191,10 @@ base::Result<int> CarryOut(const Command& command, topology::Environment environ
                                               .home = Get(environment, "HOME")},
                                              ::getuid());
   if (!root.ok()) return CannotWrite(root.status());
-  if (!root->note.empty()) std::fprintf(stderr, "lockstep: note: %s\n", root->note.c_str());
+  // Not of `exec`: each of many ranks would say it.
+  if (!root->note.empty() && command.verb != Verb::kExec) {
+    std::fprintf(stderr, "lockstep: note: %s\n", root->note.c_str());
+  }
   // A detached job may outlive its user's log-in, and XDG_RUNTIME_DIR goes with that.
   const bool detaches = command.verb == Verb::kRun && command.IsOn("--detach");
   base::Result<std::string> sockets = net::SocketDirectory(

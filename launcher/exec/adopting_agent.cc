@@ -23,6 +23,7 @@
 #include "launcher/agent/socket_folder.h"
 #include "launcher/attach/attach_server.h"
 #include "launcher/exec/adopted_ranks.h"
+#include "launcher/exec/meeting.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/job_directory.h"
 #include "launcher/verbs/verb_context.h"
@@ -44,7 +45,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr uint32_t kMeetingVersion = 1;
 constexpr base::Duration kAwaitRanks = 10s;  // while none lives
 constexpr base::Duration kSayWhyNot = 1s;    // to ranks, before an agent that cannot work ends
 constexpr base::Duration kStopGrace = 30s;   // what ranks are told that a stop gives them

@@ -61,7 +61,7 @@ base::Result<proto::MeetRequest> MakeRequest(const ExecOptions& options,
   const auto self = process::ReadProcStat(::getpid());
   if (!self) return base::InternalError("look at this process: /proc cannot be read");
   proto::MeetRequest request;
-  request.set_version(1);
+  request.set_version(kMeetingVersion);
   ASSIGN_OR_RETURN(*request.mutable_job_key(), JobKey(options, rank, environment));
   request.set_pid(self->pid);
   request.set_start_ticks(self->start_ticks);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@
 /// The address is a name in the kernel's abstract namespace: it is one process's alone, and is free
 /// again when that one has ended, however, so no lock and no file of a dead agent can be in the way.
 namespace lockstep::launcher {
+
+/// Of what a rank and the agent say to each other (meeting.proto).
+inline constexpr uint32_t kMeetingVersion = 1;
 
 struct Meeting {
   std::string address;  // MeetingAddress()

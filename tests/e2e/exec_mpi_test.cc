@@ -45,9 +45,7 @@ class ExecMpiTest : public ExecFixture, public ::testing::WithParamInterface<con
         30s));
     return job;
   }
-  void LetAllGo(int ranks) const {
-    for (int rank = 0; rank < ranks; ++rank) EXPECT_TRUE(LetGo());
-  }
+  void LetAllGo() const { scratch_.Write("go", ""); }
 };
 
 TEST_P(ExecMpiTest, RanksGetTheirPlaceASessionAndTheirGroup) {
@@ -115,7 +113,6 @@ TEST_P(ExecMpiTest, RanksThatMeetByPyTorchsVariablesAreToldAPortThatIsTheirs) {
 }
 
 TEST_P(ExecMpiTest, RanksGoOnWhenTheirAgentIsKilled) {
-  MakeGo();
   const auto job = StartHeld();
   ASSERT_EQ(JobFolders().size(), 1u);
   ASSERT_EQ(::kill(AgentOf(JobFolders().front()), SIGKILL), 0);
@@ -128,14 +125,13 @@ TEST_P(ExecMpiTest, RanksGoOnWhenTheirAgentIsKilled) {
   EXPECT_THAT(WhatIsLeft(), IsEmpty());
   EXPECT_EQ(Verb({"ps"}).err, "lockstep: no job is running; `lockstep ps --all` shows 1 more\n");
 
-  LetAllGo(kRanks);
+  LetAllGo();
   const Outcome outcome = job->Wait(30s);
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, SumLine("again", kRanks)), kRanks) << outcome.out;
 }
 
 TEST_P(ExecMpiTest, TheAgentGoesWithTheLastOfItsRanksHoweverTheyEnd) {
-  MakeGo();
   const auto job = StartHeld();
   const std::string events_folder = JobFolders().front();
   const std::string status = Verb({"status", "--json", "exec-rank"}).out;
@@ -145,7 +141,7 @@ TEST_P(ExecMpiTest, TheAgentGoesWithTheLastOfItsRanksHoweverTheyEnd) {
   }
   ASSERT_EQ(ranks.size(), static_cast<size_t>(kRanks)) << status;
 
-  for (const pid_t rank : ranks) EXPECT_EQ(::kill(rank, SIGKILL), 0);
+  for (const pid_t rank : ranks) ::kill(rank, SIGKILL);  // unless mpirun was faster
 
   EXPECT_TRUE(HasEndedAfter(1s));
   EXPECT_THAT(WhatIsLeft(), IsEmpty());
@@ -157,13 +153,12 @@ TEST_P(ExecMpiTest, TheAgentGoesWithTheLastOfItsRanksHoweverTheyEnd) {
 }
 
 TEST_P(ExecMpiTest, TwoJobsAtOnceDoNotMix) {
-  MakeGo();
   const auto first = StartHeld();
   const auto second = StartHeld();
   EXPECT_EQ(JobFolders().size(), 2u);
   EXPECT_THAT(Verb({"ps"}).out, HasSubstr("exec_rank hold"));
 
-  LetAllGo(2 * kRanks);
+  LetAllGo();
   const Outcome one = first->Wait(30s);
   const Outcome two = second->Wait(30s);
 

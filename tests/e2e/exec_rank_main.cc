@@ -1,13 +1,13 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // A rank that says where it is and what its group has computed:
 //   exec_rank [hold | stop]
-// hold: waits for a word from the FIFO "go" in the working folder, and then computes once more;
+// hold: waits until there is a file "go" in the working folder, and then computes once more;
 // stop: runs until the agent asks it to end.
 #include <poll.h>
 
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
+#include <filesystem>
 #include <string>
 
 #include "runtime/rank/graceful_stop.h"
@@ -55,8 +55,7 @@ lockstep::base::Status Run(const std::string& mode) {
   }
   Say("sum " + std::to_string(sum));
   if (mode != "hold") return lockstep::base::OkStatus();
-  std::string word;
-  std::ifstream("go") >> word;
+  while (!std::filesystem::exists("go")) ::poll(nullptr, 0, kPauseMilliseconds);
   ASSIGN_OR_RETURN(sum, Sum(*group));
   Say("again " + std::to_string(sum));
   return lockstep::base::OkStatus();

@@ -123,13 +123,12 @@ TEST_F(ExecTest, AnAgentWhoseOtherRanksNeverComeEndsByItself) {
 }
 
 TEST_F(ExecTest, TwoJobsOfOneProcessNeedKeysOrPortsOfTheirOwn) {
-  MakeGo();
   const std::string start = "RANK=0 WORLD_SIZE=1 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 ";
   const std::string script =
       start + "\"$@\" & until ls lockstep/exec-rank* >/dev/null 2>&1; do sleep 0.01; done; " +  //
       start + "\"$1\" exec -- /bin/true; echo $?; " +                                           //
       start + "\"$1\" exec --job b -- /bin/true; echo $?; " +                                   //
-      start + "MASTER_ADDR=here MASTER_PORT=1 \"$1\" exec -- /bin/true; echo $?; echo go >go; wait";
+      start + "MASTER_ADDR=here MASTER_PORT=1 \"$1\" exec -- /bin/true; echo $?; echo >go; wait";
   std::vector<std::string> words = {"/bin/sh", "-c", script, "sh"};
   for (const std::string& word : ExecRank("hold")) words.push_back(word);
 
@@ -170,6 +169,21 @@ TEST_F(ExecTest, VerbsKnowWhoseTheJobIs) {
   const Outcome removed = Verb({"rm", "--force", "night"});
   EXPECT_EQ(removed.status, 0) << removed.err;
   EXPECT_THAT(removed.out, AllOf(HasSubstr("has ended\n"), HasSubstr("removed night-")));
+  EXPECT_EQ(job.Wait(20s).status, 143);
+}
+
+// scancel and the like signal whatever they find; the ranks may be saving their state.
+TEST_F(ExecTest, SignalsThatGoAroundDoNotEndTheAgent) {
+  Command job(ExecOwn({"/bin/sleep", "60"}), WithVariables(kAlone));
+  ASSERT_TRUE(Eventually([this] { return Contains(Verb({"ps"}).out, "running"); }, 20s));
+  const auto agent = static_cast<pid_t>(State().agent().pid());
+
+  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE}) {
+    EXPECT_EQ(::kill(agent, signal), 0) << signal;
+  }
+
+  EXPECT_THAT(Verb({"status", "sleep"}).out, HasSubstr("alive"));
+  EXPECT_EQ(Verb({"stop", "sleep"}).status, 0);
   EXPECT_EQ(job.Wait(20s).status, 143);
 }
 
