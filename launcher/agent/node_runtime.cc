@@ -48,6 +48,7 @@ base::Status NodeRuntime::Open() {
            .stderr_fd = config_.stderr_fd,
            .color_stdout = config_.color_stdout,
            .color_stderr = config_.color_stderr,
+           .on_dropped = std::move(on_dropped),
            .files = FileLimitsOf(config_.spec.logs()),
            .ledger = rotations_,
            .on_trouble = [this](process::OutputPump::Sink sink,
