@@ -45,10 +45,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr base::Duration kAwaitRanks = 10s;  // while none lives
-constexpr base::Duration kSayWhyNot = 1s;    // to ranks, before an agent that cannot work ends
-constexpr base::Duration kStopGrace = 30s;   // what ranks are told that a stop gives them
-constexpr size_t kMeetingRanksMax = 4096;    // at once
+// While none lives. Ranks of a gang wait for each other, so that only programs which end at once are
+// ever missed: those that come later have a job of their own.
+constexpr base::Duration kAwaitRanks = 2s;
+constexpr base::Duration kSayWhyNot = 1s;   // to ranks, before an agent that cannot work ends
+constexpr base::Duration kStopGrace = 30s;  // what ranks are told that a stop gives them
+constexpr size_t kMeetingRanksMax = 4096;   // at once
 constexpr int kIgnoredSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
                                    SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
 const base::Round kRound;  // there is one

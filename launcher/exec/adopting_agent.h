@@ -25,7 +25,7 @@ struct AdoptingAgentConfig {
 /// it starts and kills nobody, and does not know how a rank has ended.
 ///
 /// It ends by itself: when every rank that belongs on this host has come and ended; when all that
-/// have come have ended and no other comes for 10 s; when one comes then that was started after they
+/// have come have ended and no other comes for 2 s; when one comes then that was started after they
 /// had ended, or has come before, for that is the launcher's next job. HUP, INT, QUIT, TERM, USR1 and USR2 it ignores: they
 /// come from launchers that signal whatever they find, and its ranks may be saving their state.
 ///

@@ -38,6 +38,11 @@ proto::JobState StateIn(const std::string& folder) {
 
 }  // namespace
 
+void ExecFixture::TearDown() {
+  scratch_.LeftoversAfter(10s);
+  RunFixture::TearDown();
+}
+
 std::vector<std::string> ExecFixture::Exec(std::vector<std::string> words) {
   std::vector<std::string> all = {LockstepPath(), "exec"};
   Append(words, all);

@@ -16,6 +16,9 @@ namespace lockstep::e2e {
 /// A test of `lockstep exec` under launchers that are not Lockstep. When it is over, no agent runs.
 class ExecFixture : public RunFixture {
  protected:
+  /// Agents whose other ranks never came wait for them a while.
+  void TearDown() override;
+
   /// `lockstep exec WORDS...`
   static std::vector<std::string> Exec(std::vector<std::string> words);
   /// `lockstep exec -- exec_rank MODE`
