@@ -168,6 +168,11 @@ bool RemoteLogs::settled() const {
                      [](const Node& node) { return node.complete || !node.failure.ok(); });
 }
 
+bool RemoteLogs::has_failed() const {
+  return std::any_of(nodes_.begin(), nodes_.end(),
+                     [](const Node& node) { return !node.failure.ok(); });
+}
+
 // ----------------------------------------------------------------------------------- not following
 
 base::Status RemoteLogs::PrintBelow(base::Rank rank, base::Round round) {

@@ -56,6 +56,7 @@ class RemoteLogs {
   base::Result<bool> PrintNew(base::Round round);
   /// Nothing is left to ask for: each node is read to its end, or cannot be asked.
   bool settled() const;
+  bool has_failed() const;
   /// Prints last lines that have no end. Errors: Unavailable - some output could not be fetched.
   base::Status Finish(base::Round round);
 

@@ -169,7 +169,8 @@ base::Status Follow(const VerbContext& context, const ShowLogsOptions& options, 
     remote.Update(job);
     RETURN_IF_ERROR(printer.PrintRound(round));
     ASSIGN_OR_RETURN(const bool more, remote.PrintNew(round));
-    if (over && remote.settled()) {
+    const bool is_lost = options.rank && remote.has_failed();  // the one that is wanted
+    if (is_lost || (over && remote.settled())) {
       RETURN_IF_ERROR(printer.Finish());
       return remote.Finish(round);
     }

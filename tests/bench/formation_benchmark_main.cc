@@ -280,7 +280,7 @@ int Main(int argc, char** argv) {
   Standing computing{.name = "of that the coordinator computed, ms"};
   Standing heartbeats{.name = "heartbeats (250 ms), per cent of a core"};
   int lost = 0;
-  for (int run = 0; run < setting.Runs(5, 1); ++run) {
+  for (int run = 0; run < setting.Runs(3, 1); ++run) {
     const std::optional<Figures> figures = Measure(nodes, setting.quick() ? 1s : 10s);
     if (!figures) {
       ++formation.failures;
