@@ -20,7 +20,7 @@ const std::vector<PlannedNode> kHereToo = {{.host = "a", .start = AgentStart::kB
 base::Result<RemoteNeeds> Needs(proto::JobSpec* spec, const std::vector<PlannedNode>& nodes,
                                 const std::string& program, std::optional<int> word = 0) {
   return FindRemoteNeeds(spec, {program, "-u", program}, word, nodes, {.host = "b", .boot_id = "1"},
-                         "/work", {{"PATH", "/bin"}});
+                         "/data", {{"PATH", "/bin"}});
 }
 
 TEST(FindOwnNodeTest, AnotherNameOfThisMachineIsFound) {
@@ -48,7 +48,7 @@ TEST(RemoteNeedsTest, TheLaunchersFolderIsAWishAndTheUsersADemand) {
   const auto needs = Needs(&spec, kElsewhere, "./train");
 
   ASSERT_THAT(needs, IsOk());
-  EXPECT_EQ(needs->bootstrap.working_directory(), "/work");
+  EXPECT_EQ(needs->bootstrap.working_directory(), "/data");
   EXPECT_FALSE(needs->bootstrap.working_directory_is_wanted());
   EXPECT_EQ(needs->bootstrap.launcher_host(), "b");
 
@@ -56,9 +56,9 @@ TEST(RemoteNeedsTest, TheLaunchersFolderIsAWishAndTheUsersADemand) {
   const auto wanted = Needs(&spec, kElsewhere, "./train");
 
   ASSERT_THAT(wanted, IsOk());
-  EXPECT_EQ(wanted->bootstrap.working_directory(), "/work/er");
+  EXPECT_EQ(wanted->bootstrap.working_directory(), "/data/er");
   EXPECT_TRUE(wanted->bootstrap.working_directory_is_wanted());
-  EXPECT_EQ(spec.program().working_directory(), "/work/er");
+  EXPECT_EQ(spec.program().working_directory(), "/data/er");
 }
 
 TEST(RemoteNeedsTest, AProgramThatRunsElsewhereAloneNeedNotBeHere) {
