@@ -45,7 +45,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr base::Duration kConnectTimeout = 30s;
+// The coordinator listens before it has agents started: who does not reach it for so long has none, and
+// is not to be left behind by a `lockstep run` that was stopped meanwhile.
+constexpr base::Duration kConnectTimeout = 5s;
 constexpr base::Duration kFlushDeadline = 10s;  // of a slow disk
 constexpr base::Duration kAskTimeout = 5s;
 // At the end of the job, together less than the coordinator waits for our goodbye.
