@@ -35,6 +35,26 @@ class ExecMpiTest : public ExecFixture, public ::testing::WithParamInterface<con
   std::vector<std::string> Mpi(int ranks, const std::vector<std::string>& words) const {
     return Mpirun(GetParam(), ranks, words);
   }
+  /// hydra 4.0.2 dies of SIGPIPE in one of some 30 runs of short programs, of `true` alone too.
+  bool IsHydrasOwnDeath(const Outcome& outcome) const {
+    return outcome.status == 128 + SIGPIPE && GetParam() == std::string("mpich");
+  }
+  bool EndedWell(const Outcome& outcome) const {
+    return outcome.status == 0 || IsHydrasOwnDeath(outcome);
+  }
+  /// Once more when hydra has died, and then as if for the first time.
+  Outcome RunMpi(int ranks, const std::vector<std::string>& words,
+                 const std::string& input = "") const {
+    Command::Options options = ExecOptions();
+    options.input = input;
+    Outcome outcome = Command(Mpi(ranks, words), options).Wait(60s);
+    for (int times = 1; times < 5 && IsHydrasOwnDeath(outcome); ++times) {
+      EXPECT_TRUE(Eventually([this] { return WhatIsLeft().empty(); }, 10s));
+      Verb({"prune"});
+      outcome = Command(Mpi(ranks, words), options).Wait(60s);
+    }
+    return outcome;
+  }
   /// mpirun with ranks that have computed once and wait for the test.
   std::unique_ptr<Command> StartHeld() const {
     auto job = std::make_unique<Command>(Mpi(kRanks, ExecRank("hold")), ExecOptions());
@@ -49,7 +69,7 @@ class ExecMpiTest : public ExecFixture, public ::testing::WithParamInterface<con
 };
 
 TEST_P(ExecMpiTest, RanksGetTheirPlaceASessionAndTheirGroup) {
-  const Outcome outcome = RunWords(Mpi(kRanks, ExecRank()));
+  const Outcome outcome = RunMpi(kRanks, ExecRank());
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_TRUE(AllSaidTheirPlace(outcome.out, kRanks)) << outcome.out;
@@ -66,7 +86,7 @@ TEST_P(ExecMpiTest, AShellBetweenMpirunAndTheRankIsNoHindrance) {
   std::vector<std::string> words = {"/bin/sh", "-c", "\"$@\"; exit $?", "sh"};
   for (const std::string& word : ExecRank()) words.push_back(word);
 
-  const Outcome outcome = RunWords(Mpi(kRanks, words));
+  const Outcome outcome = RunMpi(kRanks, words);
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, SumLine("sum", kRanks)), kRanks) << outcome.out;
@@ -74,13 +94,10 @@ TEST_P(ExecMpiTest, AShellBetweenMpirunAndTheRankIsNoHindrance) {
 }
 
 TEST_P(ExecMpiTest, InputOutputAndExitStatusStayWithMpirun) {
-  Command::Options options = ExecOptions();
-  options.input = "typed\n";
   const std::string reads = "[ $RANK != 0 ] || { read word; echo got $word; }";
-  const Outcome read =
-      Command(Mpi(kRanks, Exec({"--", "/bin/sh", "-c", reads})), options).Wait(60s);
-  const Outcome failed = RunWords(
-      Mpi(kRanks, Exec({"--", "/bin/sh", "-c", "[ $RANK != 2 ] || { echo broken >&2; exit 9; }"})));
+  const Outcome read = RunMpi(kRanks, Exec({"--", "/bin/sh", "-c", reads}), "typed\n");
+  const Outcome failed = RunMpi(
+      kRanks, Exec({"--", "/bin/sh", "-c", "[ $RANK != 2 ] || { echo broken >&2; exit 9; }"}));
 
   EXPECT_EQ(read.status, 0) << read.err;
   EXPECT_EQ(read.out, "got typed\n");
@@ -90,17 +107,17 @@ TEST_P(ExecMpiTest, InputOutputAndExitStatusStayWithMpirun) {
 
 TEST_P(ExecMpiTest, TheProgramGetsTheDescriptorsAndVariablesThatItWouldHaveHad) {
   const std::string script = "ls -1 /proc/$$/fd; env | grep -c '^\\(OMPI\\|PMI\\|PMIX\\|MPI\\)_'";
-  const Outcome bare = RunWords(Mpi(1, {"/bin/sh", "-c", script}));
-  const Outcome wrapped = RunWords(Mpi(1, Exec({"/bin/sh", "-c", script})));
+  const Outcome bare = RunMpi(1, {"/bin/sh", "-c", script});
+  const Outcome wrapped = RunMpi(1, Exec({"/bin/sh", "-c", script}));
 
   EXPECT_EQ(wrapped.out, bare.out) << wrapped.err;
   EXPECT_GE(Lines(bare.out).size(), 4u) << bare.out << bare.err;
 }
 
 TEST_P(ExecMpiTest, RanksThatMeetByPyTorchsVariablesAreToldAPortThatIsTheirs) {
-  const Outcome outcome = RunWords(
-      Mpi(kRanks,
-          Exec({"/bin/sh", "-c", "echo $RANK/$WORLD_SIZE at $MASTER_ADDR:$MASTER_PORT; sleep 1"})));
+  const Outcome outcome = RunMpi(
+      kRanks,
+      Exec({"/bin/sh", "-c", "echo $RANK/$WORLD_SIZE at $MASTER_ADDR:$MASTER_PORT; sleep 1"}));
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   const std::vector<std::string> lines = Lines(outcome.out);
@@ -128,7 +145,7 @@ TEST_P(ExecMpiTest, RanksGoOnWhenTheirAgentIsKilled) {
 
   LetAllGo();
   const Outcome outcome = job->Wait(30s);
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(EndedWell(outcome)) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, SumLine("again", kRanks)), kRanks) << outcome.out;
 }
 
@@ -163,8 +180,8 @@ TEST_P(ExecMpiTest, TwoJobsAtOnceDoNotMix) {
   const Outcome one = first->Wait(30s);
   const Outcome two = second->Wait(30s);
 
-  EXPECT_EQ(one.status, 0) << one.err;
-  EXPECT_EQ(two.status, 0) << two.err;
+  EXPECT_TRUE(EndedWell(one)) << one.err;
+  EXPECT_TRUE(EndedWell(two)) << two.err;
   EXPECT_NE(JobOf(one.out), JobOf(two.out));
   EXPECT_EQ(CountOf(one.out, ", job " + JobOf(one.out) + ","), kRanks) << one.out;
   EXPECT_EQ(CountOf(two.out, ", job " + JobOf(two.out) + ","), kRanks) << two.out;
@@ -184,14 +201,14 @@ TEST_P(ExecMpiTest, StopAsksTheRanksAndKillsNone) {
   EXPECT_THAT(stopped.err, HasSubstr("were sent SIGTERM; none is killed"));
   EXPECT_THAT(stopped.out, HasSubstr("has ended\n"));
   const Outcome outcome = job.Wait(30s);
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(EndedWell(outcome)) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, "asked to stop\n"), kRanks) << outcome.out;
 }
 
 TEST_P(ExecMpiTest, FiftyJobsLeaveNothing) {
   for (int job = 0; job < 50; ++job) {
     const Outcome outcome = RunWords(Mpi(2, ExecRank()));
-    ASSERT_EQ(outcome.status, 0) << job << ": " << outcome.err;
+    ASSERT_TRUE(EndedWell(outcome)) << job << ": " << outcome.err;
   }
 
   EXPECT_THAT(scratch_.LeftoversAfter(2s), IsEmpty());
