@@ -20,6 +20,9 @@ constexpr size_t kBlockBytes = size_t{64} << 10;
 /// Names without a file, in a row, after which there is none any more. One is missing for an instant
 /// in each rotation, or for ever after a kill.
 constexpr int kMissingMax = 2;
+/// When rotations end while we look, we look again: after two of them a file that we have seen and
+/// that was given up since would stand in a wrong place.
+constexpr int kOpenTries = 100;
 
 /// Goes back over the lines of one file.
 class TailSeeker {
@@ -53,6 +56,29 @@ class TailSeeker {
   bool at_very_end_ = true;
 };
 
+/// The file that grows; in the middle of a rotation, when there is none, the one that did.
+base::Result<std::optional<LogPiece>> OpenYoungest(const std::string& path) {
+  ASSIGN_OR_RETURN(std::optional<LogPiece> growing, OpenLogPiece(path));
+  if (growing) return growing;
+  return OpenLogPiece(process::RotatedName(path, 1));
+}
+
+/// The names are looked at from the growing file upwards, the way in which a rotation moves files:
+/// so one that it moves meanwhile is seen twice at most, and where it is seen last is its place.
+base::Result<std::vector<LogPiece>> OpenOnce(const std::string& path, int highest_number) {
+  std::vector<LogPiece> pieces;  // the youngest first
+  for (int number = 0, missing = 0; number <= highest_number || missing < kMissingMax; ++number) {
+    ASSIGN_OR_RETURN(std::optional<LogPiece> piece,
+                     OpenLogPiece(process::RotatedName(path, number)));
+    missing = piece ? 0 : missing + 1;
+    if (!piece) continue;
+    std::erase_if(pieces, [&](const LogPiece& seen) { return seen.identity == piece->identity; });
+    pieces.push_back(*std::move(piece));
+  }
+  std::reverse(pieces.begin(), pieces.end());
+  return pieces;
+}
+
 }  // namespace
 
 base::Result<std::optional<LogPiece>> OpenLogPiece(const std::string& path) {
@@ -77,17 +103,15 @@ base::Result<std::optional<LogPiece>> OpenLogPiece(const std::string& path) {
 }
 
 base::Result<std::vector<LogPiece>> OpenLogPieces(const std::string& path, int highest_number) {
-  std::vector<LogPiece> pieces;  // the youngest first
-  for (int number = 0, missing = 0; number <= highest_number || missing < kMissingMax; ++number) {
-    ASSIGN_OR_RETURN(std::optional<LogPiece> piece,
-                     OpenLogPiece(process::RotatedName(path, number)));
-    missing = piece ? 0 : missing + 1;
-    if (!piece) continue;
-    std::erase_if(pieces, [&](const LogPiece& seen) { return seen.identity == piece->identity; });
-    pieces.push_back(*std::move(piece));
+  for (int i = 0; i < kOpenTries; ++i) {
+    ASSIGN_OR_RETURN(const std::optional<LogPiece> before, OpenYoungest(path));
+    ASSIGN_OR_RETURN(std::vector<LogPiece> pieces, OpenOnce(path, highest_number));
+    ASSIGN_OR_RETURN(const std::optional<LogPiece> after, OpenYoungest(path));
+    if (!after || (before && before->identity == after->identity)) return pieces;
   }
-  std::reverse(pieces.begin(), pieces.end());
-  return pieces;
+  return base::ResourceExhaustedError("read " + path +
+                                      ": it is rotated faster than its files can be opened; " +
+                                      "let them grow larger (spec.logs.maxFileBytes)");
 }
 
 LogPosition FindTail(std::span<const LogPiece> pieces, uint64_t lines) {

@@ -39,10 +39,8 @@ struct LogPiece {
 base::Result<std::optional<LogPiece>> OpenLogPiece(const std::string& path);
 
 /// All files of the stream whose file grows at `path`, the oldest first, each once and none left
-/// out between two others. `highest_number`: of those that a list of the folder has shown.
-///
-/// The names are looked at from the growing file upwards, the way in which a rotation moves files:
-/// so one that is moved meanwhile is seen twice at most. Where it is seen last is its place.
+/// out between two others. `highest_number`: of those that a list of the folder has shown. Errors:
+/// ResourceExhausted - they are rotated faster than they can be opened; else as OpenLogPiece.
 base::Result<std::vector<LogPiece>> OpenLogPieces(const std::string& path, int highest_number);
 
 /// Where in these files, taken as one, a byte is.

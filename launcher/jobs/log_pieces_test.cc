@@ -5,14 +5,18 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/process/rotated_name.h"
+#include "runtime/process/rotating_file.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -87,6 +91,35 @@ TEST_F(LogPiecesTest, AFileIsKnownUnderItsNextName) {
   EXPECT_EQ(OpenLogPiece(path_ + ".1").value()->identity, before);
   EXPECT_NE(OpenLogPiece(path_).value()->identity, before);
   EXPECT_EQ(OpenLogPiece(path_ + ".2").value(), std::nullopt);
+}
+
+// Each line is a file of its own, so that nearly every look meets a rotation.
+TEST_F(LogPiecesTest, FilesFollowEachOtherWhileTheyAreRotated) {
+  constexpr int kLines = 2'000;
+  std::atomic<bool> written = false;
+  std::jthread writer([&] {
+    process::RotatingFile file(path_, {.file_bytes_max = 1, .old_files_max = 20},
+                               {.on_notice = [](const process::FileNotice&) {}});
+    for (int i = 100'000; i < 100'000 + kLines; ++i) {
+      EXPECT_OK(file.Write(std::to_string(i) + "\n"));
+    }
+    written = true;
+  });
+  for (bool last = false; !last;) {
+    last = written;
+    const auto pieces = OpenLogPieces(path_, 20);
+    if (pieces.status().code() == Code::kResourceExhausted) continue;
+    ASSERT_OK(pieces);
+    int before = 0;
+    for (const LogPiece& piece : *pieces) {
+      char line[16] = {};
+      if (::pread(piece.fd.get(), line, sizeof line - 1, 0) == 0) continue;  // just made
+      const int number = std::stoi(line);
+      ASSERT_TRUE(before == 0 || number == before + 1) << number << " after " << before;
+      before = number;
+    }
+    EXPECT_TRUE(!last || pieces->size() == 21) << pieces->size();
+  }
 }
 
 TEST_F(LogPiecesTest, WhatIsNoRegularFileIsRefused) {

@@ -187,7 +187,7 @@ TEST_F(LogFileTest, NothingIsLostOrDoubledWhileItIsRotated) {
   constexpr int kLines = 20'000;
   LogFile file = Open();
   std::atomic<bool> written = false;
-  std::thread writer([&] {
+  std::jthread writer([&] {
     // All of it is kept: what is removed before it is read is another test.
     process::RotatingFile rotating(path_, {.file_bytes_max = 10'000, .old_files_max = 99},
                                    {.on_notice = [](const process::FileNotice&) {}});
@@ -199,7 +199,6 @@ TEST_F(LogFileTest, NothingIsLostOrDoubledWhileItIsRotated) {
     was_written = written;
     ASSERT_OK(file.PrintNew());
   } while (!was_written);
-  writer.join();
 
   std::string expected;
   for (int i = 0; i < kLines; ++i) expected += "line " + std::to_string(i) + "\n";

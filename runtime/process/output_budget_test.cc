@@ -76,6 +76,17 @@ TEST_F(OutputBudgetTest, AFolderIsFullWithTheLastLineThatFits) {
   EXPECT_THAT(notices_, ElementsAre("full round-0"));
 }
 
+TEST_F(OutputBudgetTest, AFullFolderTakesNotEvenWhatWouldFit) {
+  Make({.total_bytes_max = 10});
+  OutputBudget::Folder& folder = budget_->Enter(Folder(0) + "/rank-0.stdout");
+
+  EXPECT_EQ(budget_->Admit(folder, "aaa\n"), 4u);
+  EXPECT_EQ(budget_->Admit(folder, "bbbbbbb\n"), 0u);
+  EXPECT_EQ(budget_->Admit(folder, "c\n"), 0u);
+
+  EXPECT_EQ(budget_->used_bytes(), 4u);
+}
+
 TEST_F(OutputBudgetTest, AFileThatWouldBeginBeyondTheCapIsNotMade) {
   Make({.total_bytes_max = 4});
   RotatingFile out = File(0, "rank-0.stdout");
