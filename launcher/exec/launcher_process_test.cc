@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/exec/launcher_process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,13 +25,12 @@ class ProcessTree {
  public:
   explicit ProcessTree(const std::string& script) {
     int in[2], out[2];
-    EXPECT_EQ(::pipe(in), 0);
-    EXPECT_EQ(::pipe(out), 0);
+    EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
     pid_ = ::fork();
     if (pid_ == 0) {
       ::dup2(in[0], 0);
       ::dup2(out[1], 1);
-      for (const int fd : {in[0], in[1], out[0], out[1]}) ::close(fd);
       ::setenv("RANK_SCRIPT", "echo $$; read line; true", 1);
       ::execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);
       ::_exit(127);
@@ -89,7 +89,7 @@ TEST(LauncherProcessTest, SubshellsOfALoopAreNotItsLauncher) {
 // Else all launchers of one kind would be one: init.
 TEST(LauncherProcessTest, ADaemonThatWasForkedIsALauncherOfItsOwn) {
   int report[2];
-  ASSERT_EQ(::pipe(report), 0);
+  ASSERT_EQ(::pipe2(report, O_CLOEXEC), 0);
   const pid_t daemon = ::fork();
   if (daemon == 0) {  // this program's, forked and not exec'd, in a session of its own
     ::setsid();

@@ -66,7 +66,8 @@ class MeetingTest : public ::testing::Test {
     return 0;
   }
   void Leave() const {
-    ::close(::open((folder_ + "/" + std::to_string(::getpid())).c_str(), O_CREAT | O_WRONLY, 0600));
+    ::close(::open((folder_ + "/" + std::to_string(::getpid())).c_str(),
+                   O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
   }
   std::vector<pid_t> Agents() const {
     std::vector<pid_t> agents;
@@ -90,8 +91,8 @@ TEST_F(MeetingTest, RanksThatStartAtOnceMeetOneAgent) {
   constexpr int kRanks = 12;
   for (int round = 0; round < 10; ++round) {
     int gate[2], answers[2];
-    ASSERT_EQ(::pipe(gate), 0);
-    ASSERT_EQ(::pipe(answers), 0);
+    ASSERT_EQ(::pipe2(gate, O_CLOEXEC), 0);
+    ASSERT_EQ(::pipe2(answers, O_CLOEXEC), 0);
     for (int rank = 0; rank < kRanks; ++rank) {
       if (::fork() != 0) continue;
       ::close(gate[1]);
@@ -205,7 +206,7 @@ TEST_F(MeetingTest, AnotherUsersSocketIsNotBelieved) {
   constexpr uid_t kNobody = 65534;
   const std::string address = Address();
   int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
   const pid_t squatter = ::fork();
   if (squatter == 0) {
     if (::setresuid(kNobody, kNobody, kNobody) != 0) ::_exit(1);

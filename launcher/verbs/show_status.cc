@@ -123,8 +123,8 @@ std::string StateText(const VerbContext& context, const JobEntry& job) {
     case JobCondition::kLive:
       if (IsStarting(job)) return "starting; its agent does not listen yet";
       return "unreachable at " + Printable(job.state.socket_path()) +
-             " (was the folder removed?); it lives, and this is its last note; `lockstep stop " +
-             job.id + "` ends it";
+             " (was the folder removed?); it lives, and this is its last note" +
+             (job.state.launcher().empty() ? "; `lockstep stop " + job.id + "` ends it" : "");
     case JobCondition::kEnded:
       return (job.state.has_exit_code()
                   ? "ended with exit status " + std::to_string(job.state.exit_code())

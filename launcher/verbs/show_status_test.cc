@@ -173,6 +173,17 @@ TEST_F(ShowStatusTest, RunningJobWhoseSocketIsGoneShowsItsLastNote) {
                     ContainsRegex("ranks +3"), HasSubstr("lockstep stop " + job.job_id())));
 }
 
+// A signal to its agent would not end the ranks.
+TEST_F(ShowStatusTest, AnotherLaunchersJobThatIsUnreachableIsNotSaidToBeStoppable) {
+  proto::JobState state;
+  state.set_launcher("srun");
+  MakeLiveJob("train", state);
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(), AllOf(HasSubstr("unreachable"), Not(HasSubstr("lockstep stop"))));
+}
+
 TEST_F(ShowStatusTest, RunningJobWhoseSocketIsGoneIsUnreachableInJson) {
   MakeLiveJob("train");
 

@@ -148,7 +148,7 @@ base::Result<ForeignRank> FromVariables(const Environment& environment) {
   ASSIGN_OR_RETURN(const auto nodes, NumberOf(found.launcher, environment, "GROUP_WORLD_SIZE"));
   if (node && nodes && *node < *nodes) {
     found.node_index = base::NodeIndex(*node);
-    found.node_count = *nodes;
+    found.node_count = nodes;
   }
   const std::string address = Get(environment, "MASTER_ADDR");
   const std::string port = Get(environment, "MASTER_PORT");

@@ -17,21 +17,17 @@ void Append(const std::vector<std::string>& more, std::vector<std::string>& word
   words.insert(words.end(), more.begin(), more.end());
 }
 
-std::vector<std::string> NamesIn(const std::string& folder) {
-  std::vector<std::string> names;
+std::vector<fs::path> PathsIn(const std::string& folder) {
+  std::vector<fs::path> paths;
   std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder, none)) {
-    names.push_back(entry.path().filename());
-  }
-  return names;
+  for (const auto& entry : fs::directory_iterator(folder, none)) paths.push_back(entry.path());
+  return paths;
 }
 
 proto::JobState StateIn(const std::string& folder) {
   proto::JobState state;
-  for (const std::string& name : NamesIn(folder)) {
-    if (name.starts_with("state.") && name.ends_with(".pb")) {
-      state.ParseFromString(ReadFile(folder + "/" + name));
-    }
+  for (const fs::path& path : PathsIn(folder)) {
+    if (path.extension() == ".pb") state.ParseFromString(ReadFile(path));
   }
   return state;
 }
@@ -43,7 +39,7 @@ void ExecFixture::TearDown() {
   RunFixture::TearDown();
 }
 
-std::vector<std::string> ExecFixture::Exec(std::vector<std::string> words) {
+std::vector<std::string> ExecFixture::Exec(const std::vector<std::string>& words) {
   std::vector<std::string> all = {LockstepPath(), "exec"};
   Append(words, all);
   return all;
@@ -88,10 +84,9 @@ Outcome ExecFixture::RunWords(const std::vector<std::string>& words) const {
 }
 
 std::vector<std::string> ExecFixture::JobFolders() const {
-  const std::string root = scratch_.path() + "/.local/state/lockstep/jobs";
   std::vector<std::string> folders;
-  for (const std::string& name : NamesIn(root)) {
-    if (!name.starts_with('.')) folders.push_back(root + "/" + name);
+  for (const fs::path& path : PathsIn(scratch_.path() + "/.local/state/lockstep/jobs")) {
+    if (!path.filename().string().starts_with('.')) folders.push_back(path);
   }
   return folders;
 }
@@ -116,15 +111,19 @@ bool ExecFixture::HasEndedAfter(std::chrono::milliseconds at_most) const {
 }
 
 std::vector<std::string> ExecFixture::WhatIsLeft() const {
-  std::vector<std::string> left = NamesIn(scratch_.path() + "/lockstep");
-  Append(NamesIn(scratch_.path() + "/.local/state/lockstep/jobs/.unfinished"), left);
+  std::vector<std::string> left;
+  for (const char* folder : {"/lockstep", "/.local/state/lockstep/jobs/.unfinished"}) {
+    for (const fs::path& path : PathsIn(scratch_.path() + folder)) left.push_back(path.filename());
+  }
   return left;
 }
 
 bool AllSaidTheirPlace(const std::string& out, int count) {
   for (int rank = 0; rank < count; ++rank) {
     const std::string place = std::to_string(rank) + " of " + std::to_string(count);
-    if (CountOf(out, "rank " + place + ", local " + place + ", job ") != 1) return false;
+    std::string line = "rank ";
+    line.append(place).append(", local ").append(place);
+    if (CountOf(out, line) != 1) return false;
   }
   return true;
 }

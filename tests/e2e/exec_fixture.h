@@ -20,7 +20,7 @@ class ExecFixture : public RunFixture {
   void TearDown() override;
 
   /// `lockstep exec WORDS...`
-  static std::vector<std::string> Exec(std::vector<std::string> words);
+  static std::vector<std::string> Exec(const std::vector<std::string>& words);
   /// `lockstep exec -- exec_rank MODE`
   static std::vector<std::string> ExecRank(const std::string& mode = "");
   /// A shell that starts `ranks` of the words in a loop, waits for all and ends with the status of
