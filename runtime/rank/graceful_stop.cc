@@ -62,8 +62,8 @@ GracefulStop::GracefulStop(const Session& session)
 }
 
 GracefulStop::~GracefulStop() {
-  sigaction(SIGTERM, &old_action, nullptr);
   if (getpid() != owner.load()) {
+    sigaction(SIGTERM, &old_action, nullptr);
     // The parent's thread, which no one here can join: its handle leaks, by intent.
     [[maybe_unused]] std::thread* const watcher = watcher_.release();
     signal_fd.store(-1);
@@ -71,6 +71,12 @@ GracefulStop::~GracefulStop() {
   }
   Wake(wake_.get(), kEnd);
   watcher_->join();
+  // The request comes first. A rank that returns from main at once would be ended by the signal,
+  // and whoever has started it would call that a failure.
+  struct sigaction ignored{};
+  ignored.sa_handler = SIG_IGN;
+  const bool signal_is_due = !signalled_ && session_.stop_requested();
+  sigaction(SIGTERM, signal_is_due ? &ignored : &old_action, nullptr);
   signal_fd.store(-1);
 }
 
@@ -78,6 +84,7 @@ void GracefulStop::Watch() {
   uint64_t wakes = 0;
   while (TEMP_FAILURE_RETRY(read(wake_.get(), &wakes, sizeof(wakes))) == sizeof(wakes) &&
          wakes < kEnd) {
+    signalled_ = true;
     // The agent sends the request before the signal, so it is there by now; the second look is for
     // the moment in which another thread is taking it from the socket.
     if (session_.stop_requested()) continue;

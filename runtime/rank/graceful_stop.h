@@ -14,7 +14,8 @@ namespace lockstep::rank {
 /// Without it the SIGTERM that comes with every stop ends the process at once. With it, as long as
 /// it lives, SIGTERM ends the process only if no stop was requested: when another rank failed, and
 /// there is nothing to save. What never comes to its next stop_requested() is killed after the
-/// grace. A forked child (a data loader) keeps what SIGTERM did before.
+/// grace. A forked child (a data loader) keeps what SIGTERM did before. When it is gone, so does the
+/// rank, unless a stop was requested whose SIGTERM is still to come: that one is ignored.
 ///
 /// At most one in a process; borrows the session. Made and destroyed on one thread; has one of its
 /// own.
@@ -32,7 +33,8 @@ class GracefulStop {
   void Watch();
 
   const Session& session_;
-  base::UniqueFd wake_;  // counts signals; kEnd ends the watcher
+  bool signalled_ = false;  // the watcher's, until it was joined
+  base::UniqueFd wake_;     // counts signals; kEnd ends the watcher
   std::unique_ptr<std::thread> watcher_;
 };
 
