@@ -25,7 +25,8 @@ bool IsTransient(int error) { return error == EAGAIN || error == EINTR; }
 int WriteBio(BIO* bio, const char* bytes, int size) {
   TlsStream::Socket& socket = SocketOf(bio);
   BIO_clear_retry_flags(bio);
-  const ssize_t count = ::send(socket.fd.get(), bytes, static_cast<size_t>(size), MSG_NOSIGNAL);
+  const int flags = MSG_NOSIGNAL | (socket.more_follows ? MSG_MORE : 0);
+  const ssize_t count = ::send(socket.fd.get(), bytes, static_cast<size_t>(size), flags);
   if (count >= 0) return static_cast<int>(count);
   if (IsTransient(errno)) {
     BIO_set_retry_write(bio);
@@ -170,7 +171,11 @@ ByteStream::Outcome TlsStream::Read(char* buffer, size_t size) {
 ByteStream::Outcome TlsStream::Write(std::string_view bytes) {
   size_t count = 0;
   ::ERR_clear_error();
+  // One call writes one record (SSL_MODE_ENABLE_PARTIAL_WRITE). Without a word of the next ones each
+  // would be a segment of its own, which wakes the peer.
+  socket_.more_follows = bytes.size() > SSL3_RT_MAX_PLAIN_LENGTH;
   const int result = ::SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &count);
+  socket_.more_follows = false;
   if (result == 1) return Outcome::Bytes(count);
   return Failed(result, "write to the peer");
 }

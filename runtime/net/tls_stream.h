@@ -37,6 +37,7 @@ class TlsStream final : public ByteStream {
     base::UniqueFd fd;
     int error = 0;  // errno of the call that failed for good
     bool ended = false;
+    bool more_follows = false;  // what is written now may wait for what comes next
   };
 
  private:

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -75,6 +76,21 @@ class TlsStreamTest : public ::testing::Test {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     client_fd_.reset(ends[0]);
     server_fd_.reset(ends[1]);
+  }
+  void ConnectOverTcp() {
+    sockaddr_in address{.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    auto* const name = reinterpret_cast<sockaddr*>(&address);
+    const base::UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(listener.get(), name, size), 0);
+    ASSERT_EQ(::listen(listener.get(), 1), 0);
+    ASSERT_EQ(::getsockname(listener.get(), name, &size), 0);
+    client_fd_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(client_fd_.get(), name, size), 0);
+    server_fd_.reset(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    ASSERT_TRUE(server_fd_.valid());
+    const int flags = ::fcntl(client_fd_.get(), F_GETFL);
+    ASSERT_EQ(::fcntl(client_fd_.get(), F_SETFL, flags | O_NONBLOCK), 0);
   }
   void Begin(const Transport& transport, base::UniqueFd fd, Side side, End* end) {
     end->handshake = std::make_unique<Handshake>(
@@ -329,6 +345,32 @@ TEST_F(TlsStreamTest, MegabytesGoBothWays) {
     EXPECT_EQ(server_.received[static_cast<size_t>(i)], big + std::to_string(i));
     EXPECT_EQ(client_.received[static_cast<size_t>(i)], std::to_string(i) + big);
   }
+}
+
+/// Over TCP, where a record may be told to wait for the next one (MSG_MORE): up to 200 ms when none
+/// comes. The last one of a message must not, and above all not one that is full.
+TEST_F(TlsStreamTest, LastRecordOfAMessageIsNotHeldBack) {
+  ConnectOverTcp();
+  const auto transport = WithToken("0123456789abcdef", "job");
+  Begin(*transport, std::move(client_fd_), Side::kClient, &client_);
+  Begin(*transport, std::move(server_fd_), Side::kServer, &server_);
+  ASSERT_TRUE(RunUntil([&] { return client_.ready && server_.ready; }));
+  OpenChannel(&client_);
+  OpenChannel(&server_);
+  constexpr size_t kRecord = 16384;
+  constexpr size_t kMessages = 60;
+  const base::SteadyTime begin = clock_.Now();
+
+  for (size_t i = 0; i < kMessages; ++i) {
+    const size_t record_count = i % 6 + 1;
+    // Frame, tag and length take eight bytes; those that are a little more or less come too.
+    const std::string text(record_count * kRecord - 8 - i % 3 + 1, 'x');
+    ASSERT_OK(client_.channel->Send(Message(text)));
+    ASSERT_TRUE(RunUntil([&] { return server_.received.size() == i + 1; }));
+    EXPECT_EQ(server_.received.back().size(), text.size());
+  }
+
+  EXPECT_LT(clock_.Now() - begin, kMessages / 3 * std::chrono::milliseconds(200));
 }
 
 /// The rest is in TLS's own buffer, and epoll shows nothing any more.
