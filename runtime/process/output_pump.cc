@@ -317,12 +317,16 @@ void OutputPump::Flush(base::Duration timeout, std::function<void(base::Status)>
   flushed_ = std::move(done);
   flushes_pending_ = 2;
   const uint64_t number = ++flush_number_;
-  const auto one_done = [this, number] {
+  // The files first: what becomes of them may have to be said on the console.
+  files_->Flush([this, number] {
     seq_.AssertHeld();
-    if (number == flush_number_ && --flushes_pending_ == 0) CheckFlushed();
-  };
-  console_->Flush(one_done);
-  files_->Flush(one_done);
+    if (number != flush_number_) return;
+    --flushes_pending_;
+    console_->Flush([this, number] {
+      seq_.AssertHeld();
+      if (number == flush_number_ && --flushes_pending_ == 0) CheckFlushed();
+    });
+  });
   flush_timer_ = loop_.After(timeout, [this] { CheckFlushed(); });
 }
 

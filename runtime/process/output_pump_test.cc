@@ -359,6 +359,29 @@ TEST_F(OutputPumpTest, BlockedConsoleCostsCountedLinesAndNoTimeWhenThatIsAskedFo
   EXPECT_TRUE(shown.ends_with("xx\n"));
 }
 
+// Seen: a job whose last lines found the folder of its files gone ended without a word of it.
+TEST_F(OutputPumpTest, WhatFlushingTheFilesMakesUsSayIsFlushedToo) {
+  options_.on_trouble = [this](OutputPump::Sink, const base::Status&) {
+    pump_->Print("no more files");
+  };
+  Make();
+  RankOutputPlan plan = Plan(0);
+  plan.standard_output.file_path = directory_ + "/nowhere/rank-0.stdout";
+  ASSERT_OK_AND_ASSIGN(RankOutputFds fds, pump_->Open(plan));
+  WriteOrDie(fds.standard_output, "a\n");
+  fds = {};
+  pump_->ReadNow(Rank(0));
+  std::optional<std::string> said;
+
+  pump_->Flush(kTimeout, [&](const base::Status& status) {
+    EXPECT_OK(status);
+    said = ConsoleErr();
+  });
+  ASSERT_TRUE(RunUntil([&] { return said.has_value(); }));
+
+  EXPECT_EQ(*said, "no more files\n");
+}
+
 TEST_F(OutputPumpTest, FullDiskStopsTheFilesOnceAndTheConsoleGoesOn) {
   std::vector<RankOutputFds> fds;
   for (int rank = 0; rank < 4; ++rank) {

@@ -22,10 +22,12 @@
 namespace lockstep::process {
 namespace {
 
-/// Appends to the youngest block below this are merged into it: one write for many short lines.
+/// Bytes are merged into the youngest block up to this: one write for many short lines. Blocks that
+/// are reused have grown to it, and no further.
 constexpr size_t kMergedBlockBytesMax = size_t{256} << 10;
-/// Emptied blocks kept for reuse, so that a busy stream does not allocate.
-constexpr size_t kSpareBlocksMax = 2;
+/// Emptied blocks kept for reuse, so that a busy stream does not allocate: touching new memory costs
+/// more than copying into it.
+constexpr size_t kSpareBlocksMax = 8;
 constexpr base::Duration kLastWritePatience = std::chrono::milliseconds(100);
 constexpr base::Duration kThreadRetry = std::chrono::milliseconds(50);
 
@@ -147,7 +149,7 @@ void OutputWriter::Shared::Append(TargetId target, std::string_view bytes) {
   if (!queue.empty()) {
     Block& last = queue.back();
     if (last.kind == Block::Kind::kBytes && last.target == target &&
-        last.bytes.size() < kMergedBlockBytesMax) {
+        last.bytes.size() + bytes.size() <= kMergedBlockBytesMax) {
       last.bytes.append(bytes);
       return;
     }
@@ -242,7 +244,10 @@ void OutputWriter::Append(TargetId target, std::string_view bytes) {
   EnsureThread();
   std::lock_guard lock(shared_->mutex);
   shared_->Append(target, bytes);
-  shared_->WakeLocked();
+  // Once for all that comes in this turn of the loop: waking a thread costs as much as writing a
+  // small block.
+  if (!shared_->waiting || wake_.active()) return;
+  wake_ = shared_->loop.After(base::Duration(0), [this] { shared_->wake.notify_one(); });
 }
 
 void OutputWriter::Remove(TargetId target) {

@@ -85,6 +85,7 @@ class OutputWriter {
   std::thread thread_ GUARDED_BY(seq_);
   bool thread_wanted_ GUARDED_BY(seq_) = false;  // bytes have come
   event::Registration thread_retry_ GUARDED_BY(seq_);
+  event::Registration wake_ GUARDED_BY(seq_);  // of a thread that sleeps while bytes are queued
 };
 
 }  // namespace lockstep::process
