@@ -195,9 +195,8 @@ base::Status MemberAgent::Open() {
   ASSIGN_OR_RETURN(port_, net::PortClaim::Create(bootstrap().job_id() + config_.here.host,
                                                  net::ReadKernelPorts()));
   if (own_line() == nullptr) {
-    ASSIGN_OR_RETURN(
-        relay_, OutputRelay::Create(
-                    [this](const proto::Output& output) { member_->SendOutput(output); }, loop_));
+    relay_ = std::make_unique<OutputRelay>(
+        [this](proto::Output& output) { member_->SendOutput(output); }, loop_);
   }
   member_ = std::make_unique<Member>(Member::Config{.hello = MakeHello(port_->port())},
                                      Member::Deps{loop_, *this});
@@ -330,8 +329,7 @@ base::Status MemberAgent::OpenNode(const proto::Welcome& welcome) {
                                         .socket_directory = config_.socket_directory,
                                         .local_rank_count = bootstrap().slots(),
                                         .reads_stdin = false,
-                                        .stdout_fd = relay_ ? relay_->stdout_fd() : STDOUT_FILENO,
-                                        .stderr_fd = relay_ ? relay_->stderr_fd() : STDERR_FILENO,
+                                        .console = relay_.get(),
                                         .color_stdout = bootstrap().color_stdout(),
                                         .color_stderr = bootstrap().color_stderr(),
                                         .console_drops = own_line() != nullptr},

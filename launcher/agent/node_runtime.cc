@@ -44,8 +44,7 @@ base::Status NodeRuntime::Open() {
       output_,
       process::OutputPump::Create(
           {.rank_count = config_.local_rank_count,
-           .stdout_fd = config_.stdout_fd,
-           .stderr_fd = config_.stderr_fd,
+           .console = config_.console,
            .color_stdout = config_.color_stdout,
            .color_stderr = config_.color_stderr,
            .on_dropped = std::move(on_dropped),

@@ -19,6 +19,7 @@
 #include "runtime/base/result.h"
 #include "runtime/event/loop.h"
 #include "runtime/net/port_claim.h"
+#include "runtime/process/console_sink.h"
 #include "runtime/process/output_pump.h"
 #include "runtime/process/real_processes.h"
 #include "runtime/process/stdin_forwarder.h"
@@ -47,8 +48,7 @@ class NodeRuntime final : public RankHooks {
     std::string socket_directory;  // private to the user, short
     int local_rank_count = 1;      // on this node, about: for the sizes of pipes
     bool reads_stdin = true;       // this process has the standard input that a rank may want
-    int stdout_fd = 1;
-    int stderr_fd = 2;
+    process::ConsoleSink* console = nullptr;  // null: this process's standard output and error
     bool color_stdout = false;
     bool color_stderr = false;
     bool console_drops = false;  // a slow one costs lines and not the ranks' time

@@ -360,11 +360,12 @@ void Member::Send(const proto::FromAgent& message) {
   if (!lost_ && connection_ != nullptr) (void)connection_->Send(message);
 }
 
-void Member::SendOutput(const proto::Output& output) {
+void Member::SendOutput(proto::Output& output) {
   seq_.AssertHeld();
   proto::FromAgent message;
-  *message.mutable_output() = output;
+  message.mutable_output()->Swap(&output);
   Send(message);
+  message.mutable_output()->Swap(&output);
 }
 
 void Member::Ask(const proto::ControlRequest& request, base::Duration timeout,

@@ -74,8 +74,8 @@ class Member final : public NodeNews {
 
   /// Speaks first. Once.
   void Start(std::unique_ptr<net::Connection> connection);
-  /// What this node's ranks wrote.
-  void SendOutput(const proto::Output& output);
+  /// What this node's ranks wrote. `output` is as before when this returns; it is not copied.
+  void SendOutput(proto::Output& output);
   /// Passes a verb's request on to the coordinator. Errors: Unavailable - it is gone; else as
   /// Questions.
   void Ask(const proto::ControlRequest& request, base::Duration timeout,

@@ -1,78 +1,73 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/cluster/output_relay.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
+#include <string.h>
 
 #include <algorithm>
-#include <utility>
 
-#include "runtime/base/errno_status.h"
+#include "runtime/process/output_lines.h"
 
 namespace lockstep::launcher {
 namespace {
 
-constexpr size_t kReadBytes = size_t{256} << 10;
-constexpr int kPipeBytes = 1 << 20;
-/// What has been sent is moved out of the way by so much at a time: less would move the rest of a
-/// full stream for each message.
-constexpr size_t kRoomBytes = size_t{1} << 20;
+/// Emptied blocks that are kept: a busy relay fills two while others are sent, and memory that is
+/// given back each time costs more than what is written into it.
+constexpr size_t kSparesMax = 2;
+
+/// How many bytes of `lines`, which are whole, are whole lines within `limit`.
+size_t WholeLinesWithin(std::string_view lines, size_t limit) {
+  if (lines.size() <= limit) return lines.size();
+  const void* last = ::memrchr(lines.data(), '\n', limit);
+  return last == nullptr ? 0
+                         : static_cast<size_t>(static_cast<const char*>(last) - lines.data()) + 1;
+}
+
+size_t FirstLine(std::string_view lines) {
+  return std::min(lines.find('\n'), lines.size() - 1) + 1;
+}
 
 }  // namespace
 
-base::Result<std::unique_ptr<OutputRelay>> OutputRelay::Create(Send send, event::Loop& loop) {
-  std::unique_ptr<OutputRelay> relay(new OutputRelay(std::move(send), loop));
-  for (Stream& stream : relay->streams_) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "make a pipe for output");
-    stream.read_end = base::UniqueFd(ends[0]);
-    stream.write_end = base::UniqueFd(ends[1]);
-    // Ours alone: the pump's thread may block in writing, and should.
-    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    (void)::fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes);
-    stream.watch =
-        loop.Watch(ends[0], {.readable = true}, [raw = relay.get(), &stream](event::Readiness) {
-          raw->ReadSome(stream);
-          raw->SendSome();
-        });
-  }
-  return relay;
-}
-
-void OutputRelay::ReadSome(Stream& stream) {
+bool OutputRelay::HasRoom(bool is_stderr) const {
   seq_.AssertHeld();
-  if (buffer_ == nullptr) buffer_ = std::make_unique<char[]>(kReadBytes);
-  const ssize_t size = TEMP_FAILURE_RETRY(::read(stream.read_end.get(), buffer_.get(), kReadBytes));
-  if (size > 0) Take(stream, {buffer_.get(), static_cast<size_t>(size)});
+  return streams_[is_stderr].held_bytes < kHeldBytes;
 }
 
-void OutputRelay::MakeRoom(Stream& stream) {
-  if (stream.sent < kRoomBytes && stream.sent < stream.held.size()) return;
-  stream.held.erase(0, stream.sent);
-  stream.sent = 0;
-}
-
-void OutputRelay::Take(Stream& stream, std::string_view bytes) {
-  MakeRoom(stream);
-  const bool all_fit = !stream.dropping && stream.held.size() + bytes.size() <= kHeldBytes;
-  if (all_fit) {
-    stream.held += bytes;
-    stream.within_line = bytes.back() != '\n';
-    return;
-  }
-  while (!bytes.empty()) {
-    const size_t end = std::min(bytes.find('\n'), bytes.size() - 1) + 1;
-    const std::string_view piece = bytes.substr(0, end);
-    bytes.remove_prefix(end);
-    if (!stream.within_line) stream.dropping = stream.held.size() + piece.size() > kHeldBytes;
-    if (!stream.dropping) stream.held += piece;
-    stream.within_line = piece.back() != '\n';
-    if (stream.dropping && !stream.within_line) {
-      ++dropped_lines_;
-      stream.dropping = false;
+void OutputRelay::Take(bool is_stderr, std::string_view lines) {
+  seq_.AssertHeld();
+  Stream& stream = streams_[is_stderr];
+  while (!lines.empty() && stream.held_bytes < kHeldBytes) {
+    std::string& block = LastBlock(stream);
+    size_t size = WholeLinesWithin(lines, kMessageBytes - block.size());
+    if (size == 0 && !block.empty()) {
+      stream.blocks.emplace_back();
+      continue;
     }
+    if (size == 0) size = FirstLine(lines);  // longer than a message should be
+    block.append(lines.substr(0, size));
+    lines.remove_prefix(size);
+    stream.held_bytes += size;
   }
+  dropped_lines_ += process::CountLines(lines);
+  SendSoon();
+}
+
+void OutputRelay::CountDropped(uint64_t lines) {
+  seq_.AssertHeld();
+  dropped_lines_ += lines;
+  if (lines > 0) SendSoon();
+}
+
+std::string& OutputRelay::LastBlock(Stream& stream) {
+  if (stream.blocks.empty() || stream.blocks.back().size() >= kMessageBytes) {
+    stream.blocks.emplace_back();
+  }
+  std::string& block = stream.blocks.back();
+  if (block.capacity() < kMessageBytes && !spares_.empty() && block.empty()) {
+    block.swap(spares_.back());
+    spares_.pop_back();
+  }
+  return block;
 }
 
 void OutputRelay::AddCredit(uint64_t bytes) {
@@ -83,69 +78,83 @@ void OutputRelay::AddCredit(uint64_t bytes) {
   SendSome();
 }
 
+/// What else the pump reads in this turn of the loop goes along.
+void OutputRelay::SendSoon() {
+  if (credit_ <= 0 || soon_.active()) return;
+  soon_ = loop_.After(base::Duration(0), [this] { SendSome(); });
+}
+
 void OutputRelay::SendSome() {
+  seq_.AssertHeld();
+  std::string& out = *message_.mutable_standard_output();
+  std::string& err = *message_.mutable_standard_error();
   while (credit_ > 0) {
-    proto::Output output;
-    for (size_t i = 0; i < streams_.size(); ++i) {
-      Move(streams_[i],
-           i == 0 ? output.mutable_standard_output() : output.mutable_standard_error());
-    }
-    if (output.standard_output().empty() && output.standard_error().empty() &&
-        dropped_lines_ == 0) {
-      break;
-    }
-    output.set_dropped_lines(std::exchange(dropped_lines_, 0));
-    send_(output);
+    Move(streams_[0], &out);
+    Move(streams_[1], &err);
+    if (out.empty() && err.empty() && dropped_lines_ == 0) break;
+    message_.set_dropped_lines(std::exchange(dropped_lines_, 0));
+    send_(message_);
+    KeepForReuse(std::exchange(out, {}));
+    KeepForReuse(std::exchange(err, {}));
   }
   CheckFinished();
 }
 
 void OutputRelay::Move(Stream& stream, std::string* out) {
-  const std::string_view held = std::string_view(stream.held).substr(stream.sent);
-  if (credit_ <= 0 || held.empty()) return;
-  const size_t limit = std::min(kMessageBytes, static_cast<size_t>(credit_));
-  size_t size = held.size();
-  if (size > limit) {
-    const size_t before = held.rfind('\n', limit - 1);
-    // A line that is longer than all that goes in whole.
-    const size_t end = before != std::string_view::npos ? before : held.find('\n', limit);
-    // One whose end has not come yet waits for it: the rest would come after another node's lines.
-    size = end != std::string_view::npos ? end + 1 : finished_ != nullptr ? size : 0;
-  } else if (stream.within_line && finished_ == nullptr) {
-    size = held.rfind('\n') + 1;  // nothing: 0
+  if (credit_ <= 0 || stream.held_bytes == 0) return;
+  std::string& block = stream.blocks.front();
+  const std::string_view held = std::string_view(block).substr(stream.sent);
+  size_t size = WholeLinesWithin(held, static_cast<size_t>(credit_));
+  // A line that is longer than all that goes in whole.
+  if (size == 0) size = FirstLine(held);
+  if (size == block.size()) {
+    out->swap(block);
+    EndFirstBlock(stream);
+  } else {
+    out->assign(held.substr(0, size));
+    stream.sent += size;
+    if (stream.sent == block.size()) EndFirstBlock(stream);
   }
-  out->assign(held, 0, size);
-  stream.sent += size;
-  MakeRoom(stream);
+  stream.held_bytes -= size;
   credit_ -= static_cast<int64_t>(size);
+}
+
+void OutputRelay::EndFirstBlock(Stream& stream) {
+  KeepForReuse(std::move(stream.blocks.front()));
+  stream.blocks.pop_front();
+  stream.sent = 0;
+}
+
+void OutputRelay::KeepForReuse(std::string&& block) {
+  if (block.capacity() < kMessageBytes / 2 || spares_.size() >= kSparesMax) return;
+  spares_.push_back(std::move(block));
+  spares_.back().clear();
 }
 
 void OutputRelay::Finish(base::Duration timeout, std::function<void()> done) {
   seq_.AssertHeld();
   finished_ = std::move(done);
   give_up_ = loop_.After(timeout, [this] {
-    for (Stream& stream : streams_) {
-      dropped_lines_ += static_cast<uint64_t>(std::count(
-          stream.held.begin() + static_cast<ptrdiff_t>(stream.sent), stream.held.end(), '\n'));
-      stream.held.clear();
-      stream.sent = 0;
-    }
+    DropHeld();
     credit_ = std::max<int64_t>(credit_, 1);  // for the news of it
     SendSome();
   });
-  for (Stream& stream : streams_) {
-    stream.watch.reset();
-    size_t before = 0;
-    do {
-      before = stream.held.size() + dropped_lines_;
-      ReadSome(stream);
-    } while (stream.held.size() + dropped_lines_ != before);
-  }
   SendSome();
 }
 
+void OutputRelay::DropHeld() {
+  for (Stream& stream : streams_) {
+    for (const std::string& block : stream.blocks) {
+      dropped_lines_ += process::CountLines(std::string_view(block).substr(stream.sent));
+      stream.sent = 0;
+    }
+    stream = {};
+  }
+}
+
 void OutputRelay::CheckFinished() {
-  const bool empty = streams_[0].held.empty() && streams_[1].held.empty() && dropped_lines_ == 0;
+  const bool empty =
+      streams_[0].held_bytes == 0 && streams_[1].held_bytes == 0 && dropped_lines_ == 0;
   if (!finished_ || !empty) return;
   // From the loop: whoever finishes is not called from within his call.
   give_up_ = loop_.After(base::Duration(0), [this] { std::exchange(finished_, {})(); });

@@ -24,6 +24,20 @@ std::string_view AfterLastReturn(std::string_view line) {
 
 }  // namespace
 
+uint64_t CountLines(std::string_view text) {
+  uint64_t lines = 0;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  // memchr, since std::count goes byte by byte where the compiler does not vectorize.
+  while (at < end) {
+    at = static_cast<const char*>(std::memchr(at, '\n', static_cast<size_t>(end - at)));
+    if (at == nullptr) break;
+    ++at;
+    ++lines;
+  }
+  return lines;
+}
+
 void OutputLines::Feed(std::string_view bytes, std::string* out) {
   while (!bytes.empty()) {
     const void* newline = std::memchr(bytes.data(), '\n', bytes.size());
@@ -35,6 +49,22 @@ void OutputLines::Feed(std::string_view bytes, std::string* out) {
     FeedLine(bytes.substr(0, length), out);
     bytes.remove_prefix(length + 1);
   }
+}
+
+uint64_t OutputLines::Skip(std::string_view bytes) {
+  std::string unwanted;
+  const void* last = ::memrchr(bytes.data(), '\n', bytes.size());
+  if (last == nullptr) {
+    Hold(bytes, &unwanted);
+    return CountLines(unwanted);
+  }
+  // None of the whole lines leaves anything behind.
+  const size_t whole = static_cast<size_t>(static_cast<const char*>(last) - bytes.data()) + 1;
+  unfinished_.clear();
+  progress_.clear();
+  continues_ = false;
+  Hold(bytes.substr(whole), &unwanted);
+  return CountLines(bytes.substr(0, whole)) + CountLines(unwanted);
 }
 
 void OutputLines::FeedLine(std::string_view line, std::string* out) {

@@ -3,10 +3,14 @@
 #define LOCKSTEP_RUNTIME_PROCESS_OUTPUT_LINES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace lockstep::process {
+
+/// How many line ends the text has.
+uint64_t CountLines(std::string_view text);
 
 /// Cuts one stream's bytes into the lines that the console shows, each with the stream's prefix and
 /// a newline. One per captured stream, owned by its reader; a value without threads.
@@ -28,6 +32,9 @@ class OutputLines {
 
   /// Takes bytes and appends the lines that they finish to `out`.
   void Feed(std::string_view bytes, std::string* out);
+  /// As Feed(), of lines that nobody wants: returns how many it would have appended. Much cheaper. Of
+  /// the bytes' lines, one that is longer than kLineBytesMax may count once, whatever its pieces.
+  uint64_t Skip(std::string_view bytes);
   /// A progress state stands there that TakeProgress() has not given yet.
   bool has_progress() const { return !progress_.empty(); }
   void TakeProgress(std::string* out);

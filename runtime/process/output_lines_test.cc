@@ -56,6 +56,38 @@ TEST(OutputLinesTest, AnyCutOfTheInputGivesTheSameLines) {
   }
 }
 
+TEST(OutputLinesTest, SkippedLinesAreCountedAsTheyWouldHaveBeenShown) {
+  const std::string input = "plain\nwindows\r\n 10%\r 20%\r 30%\ndone\r\rlast\r\n\nno end";
+  for (size_t first = 0; first <= input.size(); ++first) {
+    for (size_t second = first; second <= input.size(); ++second) {
+      OutputLines lines("p ");
+      OutputLines shown("p ");
+      FeedAll(lines, input.substr(0, first));
+      FeedAll(shown, input.substr(0, first));
+
+      const uint64_t skipped = lines.Skip(std::string_view(input).substr(first, second - first));
+
+      EXPECT_EQ(skipped, CountLines(FeedAll(shown, input.substr(first, second - first))))
+          << "from " << first << " to " << second;
+      EXPECT_EQ(lines.has_progress(), shown.has_progress());
+      std::string rest = FeedAll(lines, input.substr(second));
+      rest += Finish(lines);
+      std::string expected = FeedAll(shown, input.substr(second));
+      expected += Finish(shown);
+      EXPECT_EQ(rest, expected) << "from " << first << " to " << second;
+    }
+  }
+}
+
+TEST(OutputLinesTest, SkippedPiecesOfALongLineCountAndItsEndIsAContinuation) {
+  OutputLines lines("> ");
+
+  EXPECT_EQ(lines.Skip(std::string(OutputLines::kLineBytesMax + 1, 'x')), 1U);
+  EXPECT_LE(lines.held_bytes(), 2 * OutputLines::kLineBytesMax);
+
+  EXPECT_EQ(FeedAll(lines, "end\n"), "> ... xend\n");
+}
+
 TEST(OutputLinesTest, ProgressBarShowsItsNewestStateWhenAsked) {
   OutputLines lines("[0] ");
   std::string out;

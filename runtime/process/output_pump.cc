@@ -88,10 +88,10 @@ base::Result<EndPair> MakePty() {
   return pair;
 }
 
-bool ToConsole(OutputTarget target) {
+bool IncludesConsole(OutputTarget target) {
   return target == OutputTarget::kConsole || target == OutputTarget::kBoth;
 }
-bool ToFile(OutputTarget target) {
+bool IncludesFile(OutputTarget target) {
   return target == OutputTarget::kFile || target == OutputTarget::kBoth;
 }
 
@@ -122,6 +122,7 @@ struct OutputPump::RankOutput {
 base::Result<std::unique_ptr<OutputPump>> OutputPump::Create(Options options, event::Loop& loop) {
   std::unique_ptr<OutputPump> pump(new OutputPump(std::move(options), loop));
   pump->seq_.AssertHeld();
+  if (pump->options_.console != nullptr) return pump;
   ASSIGN_OR_RETURN(pump->console_out_, pump->console_->AddFd(pump->options_.stdout_fd));
   ASSIGN_OR_RETURN(pump->console_err_, pump->console_->AddFd(pump->options_.stderr_fd));
   return pump;
@@ -180,9 +181,9 @@ base::Result<base::UniqueFd> OutputPump::OpenStream(const RankOutputPlan& plan, 
   const int pipe_bytes = is_stderr ? kPipeBytesMin : PipeBytes(options_.rank_count);
   ASSIGN_OR_RETURN(EndPair ends, pty ? MakePty() : MakePipe(pipe_bytes));
   stream->is_stderr = is_stderr;
-  stream->to_console = ToConsole(stream_plan.target);
+  stream->to_console = IncludesConsole(stream_plan.target);
   stream->console = is_stderr ? console_err_ : console_out_;
-  stream->to_file = ToFile(stream_plan.target) && !files_stopped_;
+  stream->to_file = IncludesFile(stream_plan.target) && !files_stopped_;
   if (stream->to_file) stream->file = files_->AddFile(stream_plan.file_path);
   stream->fd = std::move(ends.ours);
   stream->watch = loop_.Watch(stream->fd.get(), {.readable = true},
@@ -192,15 +193,37 @@ base::Result<base::UniqueFd> OutputPump::OpenStream(const RankOutputPlan& plan, 
 }
 
 bool OutputPump::HasRoom(const Stream& stream) const {
-  const bool waits_for_console = stream.to_console && options_.on_dropped == nullptr;
+  const bool drops = options_.on_dropped != nullptr || options_.console != nullptr;
+  const bool waits_for_console = stream.to_console && !drops;
   return !(waits_for_console && console_->full()) && !(stream.to_file && files_->full());
 }
 
 void OutputPump::Show(const Stream& stream) {
-  if (options_.on_dropped != nullptr && console_->full()) {
-    dropped_lines_ += static_cast<uint64_t>(std::count(lines_.begin(), lines_.end(), '\n'));
+  if (DropsNow(stream)) {
+    CountDropped(CountLines(lines_));
   } else {
-    console_->Append(stream.console, lines_);
+    ToConsole(stream.is_stderr, lines_);
+  }
+}
+
+void OutputPump::ToConsole(bool is_stderr, std::string_view lines) {
+  if (options_.console != nullptr) {
+    options_.console->Take(is_stderr, lines);
+  } else {
+    console_->Append(is_stderr ? console_err_ : console_out_, lines);
+  }
+}
+
+bool OutputPump::DropsNow(const Stream& stream) {
+  if (options_.console != nullptr) return !options_.console->HasRoom(stream.is_stderr);
+  return options_.on_dropped != nullptr && console_->full();
+}
+
+void OutputPump::CountDropped(uint64_t lines) {
+  if (options_.console != nullptr) {
+    options_.console->CountDropped(lines);
+  } else {
+    dropped_lines_ += lines;
   }
 }
 
@@ -259,9 +282,13 @@ void OutputPump::Take(Stream& stream, std::string_view bytes) {
     if (tail.size() > 2 * kStderrTailBytes) tail.erase(0, tail.size() - kStderrTailBytes);
   }
   if (!stream.to_console) return;
-  lines_.clear();
-  stream.lines.Feed(bytes, &lines_);
-  Show(stream);
+  if (DropsNow(stream)) {
+    CountDropped(stream.lines.Skip(bytes));
+  } else {
+    lines_.clear();
+    stream.lines.Feed(bytes, &lines_);
+    ToConsole(stream.is_stderr, lines_);
+  }
   if (stream.lines.has_progress() && !stream.progress_timer.active()) {
     stream.progress_timer =
         loop_.After(options_.progress_interval, [this, &stream] { ShowProgress(stream); });
@@ -354,12 +381,12 @@ void OutputPump::Print(std::string_view text) {
   seq_.AssertHeld();
   std::string line(text);
   if (!line.ends_with('\n')) line.push_back('\n');
-  console_->Append(console_err_, line);
+  ToConsole(true, line);
 }
 
 void OutputPump::Forward(bool is_stderr, std::string_view lines, std::function<void()> written) {
   seq_.AssertHeld();
-  console_->Append(is_stderr ? console_err_ : console_out_, lines);
+  ToConsole(is_stderr, lines);
   console_->Flush(std::move(written));
 }
 

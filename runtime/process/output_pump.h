@@ -18,6 +18,7 @@
 #include "runtime/base/thread_annotations.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
+#include "runtime/process/console_sink.h"
 #include "runtime/process/file_limits.h"
 #include "runtime/process/output_lines.h"
 #include "runtime/process/output_writer.h"
@@ -66,7 +67,8 @@ struct RankOutputFds {
 ///   their end, or, when some process still holds one, until the rank is opened again and then
 ///   until it is empty.
 /// - A slow console or disk pauses reading, so ranks wait in write(); the loop never does. With
-///   Options::on_dropped a slow console costs lines instead, which are counted. Queues are bounded.
+///   Options::on_dropped a slow console costs lines instead, which are counted, and so does one that
+///   is an Options::console. Queues are bounded.
 /// - A console that is gone, or a full disk, is told once to on_trouble; output goes on where it
 ///   can.
 ///
@@ -80,6 +82,9 @@ class OutputPump {
     int rank_count = 1;  // expected at a time: pipes share 16 MiB, each 64 KiB to 1 MiB
     int stdout_fd = 1;   // ours; duplicated, flags untouched (others share the open file)
     int stderr_fd = 2;
+    /// Where lines go instead, when set: the two above are not used, nobody waits for the console, and
+    /// there is no thread for it. Outlives the pump.
+    ConsoleSink* console = nullptr;
     bool color_stdout = false;  // color the prefixes: the caller knows about terminals and NO_COLOR
     bool color_stderr = false;
     /// At most one progress line a stream in this time.
@@ -167,6 +172,10 @@ class OutputPump {
   void DrainNow(RankOutput& output);
   /// What is in lines_, on the console.
   void Show(const Stream& stream) REQUIRES(seq_);
+  void ToConsole(bool is_stderr, std::string_view lines) REQUIRES(seq_);
+  /// Whether lines of this stream would be dropped now.
+  bool DropsNow(const Stream& stream) REQUIRES(seq_);
+  void CountDropped(uint64_t lines) REQUIRES(seq_);
   bool HasRoom(const Stream& stream) const;
   void OnConsoleSpace();
   void ResumePaused();

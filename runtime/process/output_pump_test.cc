@@ -382,6 +382,50 @@ TEST_F(OutputPumpTest, WhatFlushingTheFilesMakesUsSayIsFlushedToo) {
   EXPECT_EQ(*said, "no more files\n");
 }
 
+/// One that has room as long as the test says.
+class FakeConsole final : public ConsoleSink {
+ public:
+  bool HasRoom(bool) const override { return has_room; }
+  void Take(bool is_stderr, std::string_view lines) override {
+    (is_stderr ? err : out).append(lines);
+  }
+  void CountDropped(uint64_t lines) override { dropped += lines; }
+
+  bool has_room = true;
+  std::string out, err;
+  uint64_t dropped = 0;
+};
+
+TEST_F(OutputPumpTest, ConsoleSinkTakesTheConsolesPlaceAndCountsWhatItHasNoRoomFor) {
+  FakeConsole console;
+  options_.console = &console;
+  options_.stdout_fd = -1;
+  options_.stderr_fd = -1;
+  Make();
+  ASSERT_OK_AND_ASSIGN(RankOutputFds fds, pump_->Open(Plan(0)));
+  WriteOrDie(fds.standard_output, "one\ntwo beg");
+  WriteOrDie(fds.standard_error, "oh\n");
+  ASSERT_TRUE(HasRead(14));
+  EXPECT_EQ(console.out, "[0] one\n");
+  EXPECT_EQ(console.err, "[0] oh\n");
+  pump_->Print("ours");
+  EXPECT_EQ(console.err, "[0] oh\nours\n");
+
+  console.has_room = false;
+  WriteOrDie(fds.standard_output, "ins\nthree\nfour beg");
+  ASSERT_TRUE(HasRead(32));
+  EXPECT_EQ(console.dropped, 2U);
+  console.has_room = true;
+  WriteOrDie(fds.standard_output, "ins\n");
+  ASSERT_TRUE(HasRead(36));
+  ASSERT_OK(Flush());
+
+  EXPECT_EQ(console.out, "[0] one\n[0] four begins\n");
+  EXPECT_EQ(console.dropped, 2U);
+  EXPECT_EQ(File("rank-0.stdout"), "one\ntwo begins\nthree\nfour begins\n");
+  pump_.reset();
+}
+
 TEST_F(OutputPumpTest, FullDiskStopsTheFilesOnceAndTheConsoleGoesOn) {
   std::vector<RankOutputFds> fds;
   for (int rank = 0; rank < 4; ++rank) {
