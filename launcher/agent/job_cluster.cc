@@ -23,8 +23,10 @@ constexpr size_t kRefusalsTold = 32;       // of strangers there may be many
 constexpr base::Duration kNodeAnswerTime = 3s;
 
 /// What a node may have on its way to the console: all nodes together at most what the second says,
-/// while there are fewer than 512.
-constexpr uint64_t kOutputCreditMax = uint64_t{1} << 20;
+/// while there are fewer than 512. The more it is the longer each of those on the way (two agents, the
+/// console's thread and reader) may wait for a processor. No more than kQueuedBytesMax (questions.cc):
+/// a node whose output waits still answers.
+constexpr uint64_t kOutputCreditMax = uint64_t{3} << 19;
 constexpr uint64_t kOutputCreditTotal = uint64_t{32} << 20;
 constexpr uint64_t kOutputCreditMin = uint64_t{64} << 10;
 

@@ -36,8 +36,8 @@ constexpr auto kPatience = 60s;
 constexpr double kSeveralNodesMs = 30;
 constexpr double kAgentLossMs = 200;
 constexpr double kMegabytesPerSecond = 100;
-// An agent's queues: 4 MiB each for console and files, 4 MiB held of each stream, which a string may
-// have taken twice, and what is on its way. The coordinator's has 1 MiB of each other node besides.
+// An agent's queues: 4 MiB for files, 4 MiB for the console or held of each stream, the blocks that are
+// kept for reuse, and what is on its way. The coordinator's has 1.5 MiB of each other node besides.
 constexpr double kAgentMiB = 48;
 
 Words SeveralNodes(const Setting& setting, int nodes, int ranks) {
