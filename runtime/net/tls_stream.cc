@@ -158,6 +158,9 @@ ByteStream::Outcome TlsStream::Read(char* buffer, size_t size) {
     const int result = ::SSL_read_ex(ssl_.get(), buffer + count, size - count, &piece);
     if (result == 1) {
       count += piece;
+      // What else there is, the descriptor shows. To ask the socket for it costs a system call, and
+      // most often nothing has come.
+      if (::SSL_has_pending(ssl_.get()) == 0) return Outcome::Bytes(count);
       continue;
     }
     Outcome outcome = Failed(result, "read from the peer");

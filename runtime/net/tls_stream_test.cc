@@ -273,6 +273,22 @@ TEST_F(TlsStreamTest, ClientWithoutCertificateIsRefusedAndToldSo) {
   EXPECT_THAT(answer->why, StatusIs(Code::kPermissionDenied, HasSubstr("wants a certificate")));
 }
 
+/// Each certificate in a handshake has to be parsed, which costs as much as checking a signature.
+TEST_F(TlsStreamTest, CertificateTravelsWithoutThatOfTheCa) {
+  const auto ca = MakeCa(clock_);
+  Connect();
+  const auto server = Certified(*ca, "node-0");
+  Begin(*server, std::move(server_fd_), Side::kServer, &server_);
+  const OpenSslPtr<SSL_CTX> context(::SSL_CTX_new(::TLS_client_method()));
+  OpenSslPtr<SSL> ssl(::SSL_new(context.get()));
+  SSL* const seen = ssl.get();
+  ::SSL_set_connect_state(seen);
+  TlsStream client(std::move(client_fd_), std::move(ssl));
+  ASSERT_TRUE(RunUntil([&] { return client.Handshake().done(); }));
+
+  EXPECT_EQ(sk_X509_num(::SSL_get_peer_cert_chain(seen)), 1);
+}
+
 TEST_F(TlsStreamTest, OtherProtocolsAreNamed) {
   const auto ca = MakeCa(clock_);
   const auto tls = Certified(*ca, "node-0");
