@@ -31,14 +31,35 @@ base::Status NoAgent(std::string_view bytes) {
 
 }  // namespace
 
-Handshake::Handshake(std::unique_ptr<ByteStream> stream, Done done, event::Loop& loop)
-    : loop_(loop), done_(std::move(done)), stream_(std::move(stream)) {
-  watch_ = loop_.Watch(stream_->fd(), {.readable = true}, [this](event::Readiness) { GoOn(); });
-  begin_ = loop_.After(base::Duration(0), [this] { GoOn(); });
+Handshake::Handshake(std::unique_ptr<ByteStream> stream, Done done, event::Loop& loop,
+                     HandshakeTurns* turns)
+    : loop_(loop), turns_(turns), done_(std::move(done)), stream_(std::move(stream)) {
+  if (turns_ == nullptr) {
+    watch_ = loop_.Watch(stream_->fd(), {.readable = true}, [this](event::Readiness) { GoOn(); });
+    begin_ = loop_.After(base::Duration(0), [this] { GoOn(); });
+    return;
+  }
+  watch_ = loop_.Watch(stream_->fd(), {}, [this](event::Readiness) {
+    seq_.AssertHeld();
+    AskForTurn(HandshakeTurns::Kind::kFurther);
+  });
+  AskForTurn(HandshakeTurns::Kind::kFirst);
+}
+
+Handshake::~Handshake() {
+  seq_.AssertHeld();
+  if (turn_ != 0) turns_->Withdraw(turn_);
+}
+
+/// What made it ready stays, so until its turn it does not look.
+void Handshake::AskForTurn(HandshakeTurns::Kind kind) {
+  loop_.SetInterest(watch_, {});
+  turn_ = turns_->Ask(kind, [this] { GoOn(); });
 }
 
 void Handshake::GoOn() {
   seq_.AssertHeld();
+  turn_ = 0;
   begin_.reset();
   const Outcome secured = Secure();
   if (secured.kind == Outcome::Kind::kBroken) return Finish(secured.why);

@@ -3,6 +3,7 @@
 #define LOCKSTEP_RUNTIME_NET_HANDSHAKE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "runtime/base/thread_annotations.h"
 #include "runtime/event/loop.h"
 #include "runtime/net/byte_stream.h"
+#include "runtime/net/handshake_turns.h"
 
 namespace lockstep::net {
 
@@ -32,15 +34,18 @@ class Handshake {
   /// peer is not of our job, or is no agent; Unavailable - it went away.
   using Done = std::function<void(base::Result<std::unique_ptr<ByteStream>>)>;
 
-  /// `done` is called once, may destroy this, and never runs when this is gone.
-  Handshake(std::unique_ptr<ByteStream> stream, Done done, event::Loop& loop);
-  ~Handshake() { seq_.AssertHeld(); }
+  /// `done` is called once, may destroy this, and never runs when this is gone. With `turns`, which
+  /// outlives this, it computes only when it gets one; null = whenever the peer has sent something.
+  Handshake(std::unique_ptr<ByteStream> stream, Done done, event::Loop& loop,
+            HandshakeTurns* turns = nullptr);
+  ~Handshake();
   Handshake(const Handshake&) = delete;
   Handshake& operator=(const Handshake&) = delete;
 
  private:
   using Outcome = ByteStream::Outcome;
 
+  void AskForTurn(HandshakeTurns::Kind kind) REQUIRES(seq_);
   void GoOn();
   /// Each returns done, or why not; they may be called again.
   Outcome Secure() REQUIRES(seq_);
@@ -49,6 +54,7 @@ class Handshake {
   void Finish(const base::Status& status) REQUIRES(seq_);
 
   event::Loop& loop_;
+  HandshakeTurns* const turns_;
   base::Sequence seq_;
   Done done_ GUARDED_BY(seq_);
   std::unique_ptr<ByteStream> stream_ GUARDED_BY(seq_);
@@ -57,6 +63,7 @@ class Handshake {
   std::string received_ GUARDED_BY(seq_);   // of the peer's
   event::Registration watch_ GUARDED_BY(seq_);
   event::Registration begin_ GUARDED_BY(seq_);
+  uint64_t turn_ GUARDED_BY(seq_) = 0;  // that it waits for; 0 = none
 };
 
 }  // namespace lockstep::net

@@ -282,6 +282,26 @@ TEST_P(HostilePeersTest, HundredsThatSayNothingKeepNobodyOut) {
   AllAreTurnedAway(intruders);
 }
 
+TEST_P(HostilePeersTest, HundredsThatDribbleKeepNobodyOut) {
+  const std::string hello = ClientHello(TLS1_3_VERSION);
+  std::vector<base::UniqueFd> intruders;
+  for (int i = 0; i < 200; ++i) intruders.push_back(Intrude());
+  size_t sent = 0;
+  event::Registration drip;
+  const std::function<void()> dribble = [&] {
+    if (sent + 20 < hello.size()) {
+      for (const auto& fd : intruders) (void)::send(fd.get(), &hello[sent], 1, MSG_NOSIGNAL);
+      ++sent;
+    }
+    drip = loop_->After(1ms, dribble);
+  };
+  drip = loop_->After(0ms, dribble);
+
+  EXPECT_OK(Connect(*client_, Where()).status());
+  guests_.pop_back();
+  AllAreTurnedAway(intruders);
+}
+
 // Each costs its own side a descriptor; the listener's never has more than handshakes_max of them.
 TEST_P(HostilePeersTest, TenThousandHalfOpenConnections) {
   constexpr size_t kCount = 10'000;

@@ -14,6 +14,8 @@ namespace {
 constexpr base::Duration kAcceptRest = std::chrono::milliseconds(100);
 /// In one turn of the loop, so that a flood of connections does not keep the members waiting.
 constexpr int kAcceptsPerTurnMax = 16;
+/// That have not had a first step: 8 turns of HandshakeTurns.
+constexpr size_t kFirstWaitingMax = 64;
 
 }  // namespace
 
@@ -26,6 +28,7 @@ TcpListener::TcpListener(TcpListenSockets sockets, const Network::ListenOptions&
       transport_(transport),
       loop_(loop),
       port_(sockets.port),
+      turns_([this] { SetInterest(); }, loop),
       sockets_(sockets.fds.size()) {
   for (size_t i = 0; i < sockets_.size(); ++i) {
     Socket& socket = sockets_[i];
@@ -51,21 +54,24 @@ void TcpListener::AcceptSome(const Socket& socket) {
     if (!accepted.ok()) return Rest(accepted.status());
     if (!accepted->fd.valid()) return;
     Receive(*std::move(accepted));
+    if (turns_.first_waiting() >= kFirstWaitingMax) return SetInterest();
   }
 }
 
 void TcpListener::Rest(const base::Status& why) {
   LOG_EVERY_T(WARNING, 1) << "port " << port_ << ": " << why << "; trying again in "
                           << base::FormatDuration(kAcceptRest);
-  SetInterest({});
   rest_ = loop_.After(kAcceptRest, [this] {
     seq_.AssertHeld();
-    SetInterest({.readable = true});
+    SetInterest();
   });
+  SetInterest();
 }
 
-void TcpListener::SetInterest(event::Readiness interest) {
-  for (const Socket& socket : sockets_) loop_.SetInterest(socket.watch, interest);
+void TcpListener::SetInterest() {
+  seq_.AssertHeld();
+  const bool accepts = !rest_.active() && turns_.first_waiting() < kFirstWaitingMax;
+  for (const Socket& socket : sockets_) loop_.SetInterest(socket.watch, {.readable = accepts});
 }
 
 void TcpListener::Receive(AcceptedSocket accepted) {
@@ -87,7 +93,7 @@ void TcpListener::Receive(AcceptedSocket accepted) {
       [this, id](base::Result<std::unique_ptr<ByteStream>> stream) {
         Admit(id, std::move(stream));
       },
-      loop_);
+      loop_, &turns_);
   guest.deadline = loop_.After(options_.handshake_timeout, [this, id] {
     Admit(id, base::DeadlineExceededError("its handshake took longer than " +
                                           base::FormatDuration(options_.handshake_timeout)));

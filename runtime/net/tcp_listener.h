@@ -14,6 +14,7 @@
 #include "runtime/event/loop.h"
 #include "runtime/net/channel.h"
 #include "runtime/net/handshake.h"
+#include "runtime/net/handshake_turns.h"
 #include "runtime/net/network.h"
 #include "runtime/net/tcp_socket.h"
 #include "runtime/net/transport.h"
@@ -27,7 +28,10 @@ namespace lockstep::net {
 ///       '-----handshake is through--> handed out
 ///
 /// A peer that has not proved itself costs a descriptor, some 20 KiB and one handshake's computing,
-/// and for no longer than handshake_timeout.
+/// and for no longer than handshake_timeout. Handshakes are computed a few at a time, and nobody is
+/// accepted while many have not had a first step: who comes to a busy coordinator waits in the
+/// kernel, where no timeout runs, and not in a handshake that will be too late. Only our computing is
+/// waited for, never a peer: those who say nothing keep nobody out.
 class TcpListener final : public Listener {
  public:
   TcpListener(TcpListenSockets sockets, const Network::ListenOptions& options,
@@ -52,7 +56,7 @@ class TcpListener final : public Listener {
 
   void AcceptSome(const Socket& socket);
   void Rest(const base::Status& why) REQUIRES(seq_);
-  void SetInterest(event::Readiness interest) REQUIRES(seq_);
+  void SetInterest() REQUIRES(seq_);
   void Receive(AcceptedSocket accepted) REQUIRES(seq_);
   void Admit(uint64_t guest, base::Result<std::unique_ptr<ByteStream>> stream);
   void Refuse(const std::string& address, const base::Status& why) REQUIRES(seq_);
@@ -68,6 +72,7 @@ class TcpListener final : public Listener {
   const uint16_t port_;
   uint64_t refused_total_ GUARDED_BY(seq_) = 0;
   uint64_t next_guest_ GUARDED_BY(seq_) = 0;
+  HandshakeTurns turns_ GUARDED_BY(seq_);
   std::map<uint64_t, Guest> guests_ GUARDED_BY(seq_);
   /// One reference more than connections that live: each holds one, also when the listener is gone.
   const std::shared_ptr<const int> places_ = std::make_shared<const int>(0);
