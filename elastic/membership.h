@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -154,8 +155,8 @@ struct MembershipState {
   MembershipPhase phase = MembershipPhase::kIdle;
   base::SteadyTime join_until{};
   std::map<base::NodeIndex, Node> nodes;
-  std::map<Member, base::NodeIndex> members;  // the nodes that are not lost
-  base::Status last_trouble;                  // while forming: who was refused or left, and why
+  std::unordered_map<Member, base::NodeIndex> members;  // the nodes that are not lost
+  base::Status last_trouble;  // while forming: who was refused or left, and why
   base::SteadyTime timer_due = base::SteadyTime::max();  // of the timer that is set; max() = none
   uint64_t timer_generation = 0;
 };

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -150,7 +151,7 @@ class Coordinator {
   std::deque<elastic::MembershipEvent> events_;  // emptied by each Handle
   bool stepping_ = false;
   elastic::Member next_member_{1};
-  std::map<elastic::Member, Agent> agents_;
+  std::unordered_map<elastic::Member, Agent> agents_;
   std::map<base::NodeIndex, elastic::Member> members_;  // of a formed job
   event::Registration timer_;
   event::Registration farewell_;

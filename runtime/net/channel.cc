@@ -78,8 +78,9 @@ void Channel::Watch() {
 
 void Channel::SetInterest() {
   const bool write_needs_writable = queued_bytes() > 0 && !write_needs_readable_;
-  loop_.SetInterest(watch_,
-                    {.readable = true, .writable = write_needs_writable || read_needs_writable_});
+  const bool writable = write_needs_writable || read_needs_writable_;
+  if (std::exchange(wants_writable_, writable) == writable) return;  // as after most messages
+  loop_.SetInterest(watch_, {.readable = true, .writable = writable});
 }
 
 void Channel::OnReady(event::Readiness readiness) {

@@ -98,6 +98,7 @@ class Channel {
   // TLS may have to write before it can read on, and the other way round.
   bool read_needs_writable_ GUARDED_BY(seq_) = false;
   bool write_needs_readable_ GUARDED_BY(seq_) = false;
+  bool wants_writable_ GUARDED_BY(seq_) = false;  // as the loop knows
   bool closed_ GUARDED_BY(seq_) = false;
   event::Registration watch_ GUARDED_BY(seq_);
   event::Registration read_on_ GUARDED_BY(seq_);
