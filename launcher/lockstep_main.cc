@@ -42,6 +42,7 @@
 #include "runtime/net/own_addresses.h"
 #include "runtime/net/socket_directory.h"
 #include "runtime/proto/problem.h"
+#include "runtime/proto/quiet_parser.h"
 #include "runtime/storage/file_system.h"
 #include "runtime/topology/cpu_count.h"
 #include "runtime/topology/environment.h"
@@ -229,6 +230,7 @@ topology::Environment OwnEnvironment() {
 
 int Main(int argc, char** argv) {
   FillStandardStreams();
+  proto::SilenceParser();
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   if (words == std::vector<std::string>{"agent"}) {
     // Typed by nobody: `lockstep run` starts it on the other nodes of a job.

@@ -15,10 +15,15 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "runtime/base/clock.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/net/blocking_client.h"
+#include "runtime/proto/control.pb.h"
 #include "tests/e2e/command.h"
 #include "tests/e2e/run_fixture.h"
 
@@ -26,6 +31,7 @@ namespace lockstep::e2e {
 namespace {
 
 using namespace std::chrono_literals;
+using base::testing::IsOk;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -64,7 +70,27 @@ int Intrude(uint16_t port, const std::string& words) {
   return fd;
 }
 
-class StrangersTest : public RunFixture {};
+class StrangersTest : public RunFixture {
+ protected:
+  /// Where the agent of the one job answers verbs; "" when there is none.
+  std::string ControlSocket() const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(scratch_.path())) {
+      if (entry.path().extension() == ".sock") return entry.path();
+    }
+    return "";
+  }
+};
+
+/// A request to stop whose reason is the bytes of `text`, which need not be UTF-8.
+proto::ControlRequest StopBecause(std::string_view text) {
+  proto::ControlRequest request;
+  request.set_version(1);
+  // As a field that this protocol does not know, whose bytes nobody looks at: a StopRequest.
+  std::string stop("\x1a", 1);
+  stop.append(1, static_cast<char>(text.size())).append(text);
+  request.GetReflection()->MutableUnknownFields(&request)->AddLengthDelimited(3, stop);
+  return request;
+}
 
 TEST_F(StrangersTest, AJobDoesNotCareForWhoeverComesToItsPort) {
   MakeGo();
@@ -102,6 +128,25 @@ TEST_F(StrangersTest, AJobDoesNotCareForWhoeverComesToItsPort) {
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, "done"), 3) << outcome.out;
   EXPECT_THAT(outcome.err, Not(HasSubstr("lost")));
+}
+
+TEST_F(StrangersTest, ATextThatIsNoUtf8IsRefusedWithoutALineOnTheTerminal) {
+  MakeGo();
+  Command command(RunScript({"-np", "1"}, "echo up; read word <go"), Options());
+  ASSERT_TRUE(command.WaitForOutput(
+      [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 20s));
+  const base::RealClock clock;
+
+  proto::ControlReply reply;
+  EXPECT_THAT(
+      net::BlockingCall(ControlSocket(), StopBecause("\xff"), &reply, clock.Now() + 20s, clock),
+      IsOk());
+  EXPECT_THAT(reply.error().message(), HasSubstr("not a control request"));
+  EXPECT_TRUE(LetGo());
+  const Outcome outcome = command.Wait(20s);
+
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.err, "");
 }
 
 }  // namespace
