@@ -556,7 +556,7 @@ void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict
 }
 
 void Agent::FlushAndQuit() {
-  node_->SayDropped(node_->output().TakeDroppedLines(), node_->self());
+  node_->SayDropped(node_->output().TakeDroppedLines(), node_->self(), node_->FilesLackSome());
   node_->FlushOutput(kFlushDeadline, [this](const base::Status& flushed) {
     if (!flushed.ok()) node_->Log(round_, OutputTroubleEvent("console", flushed));
     loop_.Quit();

@@ -261,7 +261,7 @@ void JobCluster::OnOutput(base::NodeIndex node, const proto::Output& output) {
     deps_.node.output().Forward(true, output.standard_error(),
                                 give_back(output.standard_error().size()));
   }
-  deps_.node.SayDropped(output.dropped_lines(), node);
+  deps_.node.SayDropped(output.dropped_lines(), node, output.files_lack_some());
 }
 
 void JobCluster::Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer) {

@@ -103,6 +103,15 @@ std::string UnwrittenText(uint64_t bytes, const proto::Logs& logs) {
   return std::to_string(bytes) + " bytes of ranks' output are in no log file: " + CapText(logs);
 }
 
+std::string DroppedText(uint64_t lines, base::NodeIndex node, bool files_lack_some) {
+  const std::string text = std::to_string(lines) + " lines of node " + node.ToString() +
+                           " are not shown, since the console is too slow; ";
+  if (!files_lack_some) return text + "that node's files have them";
+  return text +
+         "that node's files were full (spec.logs.maxTotalBytes, maxFileBytes) or could not be "
+         "written, and lines that they lack are lost";
+}
+
 std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id) {
   std::string ranks;
   for (const base::Rank rank : notice.ranks) ranks += (ranks.empty() ? "" : ", ") + rank.ToString();

@@ -36,6 +36,8 @@ proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why);
 std::string FileNoticeText(const process::FileNotice& notice, const proto::Logs& logs);
 /// The same of what is in no file because of that.
 std::string UnwrittenText(uint64_t bytes, const proto::Logs& logs);
+/// What people are told of lines of a node that a console was too slow for.
+std::string DroppedText(uint64_t lines, base::NodeIndex node, bool files_lack_some);
 /// What people are told of a notice, in one line.
 std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id);
 proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text);

@@ -81,6 +81,16 @@ TEST(JobEventsTest, ANoticeNamesTheRanksAndWhereToLook) {
             "train-abc123)");
 }
 
+TEST(JobEventsTest, DroppedLinesAreInTheFilesOnlyAsLongAsThoseHaveEverything) {
+  EXPECT_EQ(DroppedText(12, base::NodeIndex(3), false),
+            "12 lines of node 3 are not shown, since the console is too slow; that node's files "
+            "have them");
+  EXPECT_EQ(DroppedText(12, base::NodeIndex(3), true),
+            "12 lines of node 3 are not shown, since the console is too slow; that node's files "
+            "were full (spec.logs.maxTotalBytes, maxFileBytes) or could not be written, and lines "
+            "that they lack are lost");
+}
+
 TEST(JobEventsTest, FilesThatMeetALimitAreNamedWithIt) {
   using Kind = process::FileNotice::Kind;
   proto::Logs logs;

@@ -114,6 +114,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   void OnSignal(int signal);
   void AskForStop(int signal);
   void Print(const proto::Verdict& verdict);
+  void SendOutput(proto::Output& output);
   void AwaitFollowers();
   void Leave();
   void EndOutside(const base::Status& why);
@@ -195,8 +196,8 @@ base::Status MemberAgent::Open() {
   ASSIGN_OR_RETURN(port_, net::PortClaim::Create(bootstrap().job_id() + config_.here.host,
                                                  net::ReadKernelPorts()));
   if (own_line() == nullptr) {
-    relay_ = std::make_unique<OutputRelay>(
-        [this](proto::Output& output) { member_->SendOutput(output); }, loop_);
+    relay_ =
+        std::make_unique<OutputRelay>([this](proto::Output& output) { SendOutput(output); }, loop_);
   }
   member_ = std::make_unique<Member>(Member::Config{.hello = MakeHello(port_->port())},
                                      Member::Deps{loop_, *this});
@@ -381,6 +382,12 @@ void MemberAgent::NameConsole(const JobDirectory& directory) {
       directory.path() + "/console." + FileSafeHost(config_.here.host) + ".log";
   // Without it the file keeps the name that the front gave it.
   (void)!::link(own_line()->console_path.c_str(), path.c_str());
+}
+
+/// Whoever is told of lines that were dropped is to know whether they can be found here.
+void MemberAgent::SendOutput(proto::Output& output) {
+  output.set_files_lack_some(output.dropped_lines() > 0 && node_->FilesLackSome());
+  member_->SendOutput(output);
 }
 
 void MemberAgent::OnForming(const proto::Forming& forming) {

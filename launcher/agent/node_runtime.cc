@@ -55,7 +55,8 @@ base::Status NodeRuntime::Open() {
                                        }},
       deps_.loop);
   std::function<void(uint64_t)> on_dropped;
-  if (config_.console_drops) on_dropped = [this](uint64_t lines) { SayDropped(lines, self_); };
+  if (config_.console_drops)
+    on_dropped = [this](uint64_t lines) { SayDropped(lines, self_, FilesLackSome()); };
   ASSIGN_OR_RETURN(
       output_,
       process::OutputPump::Create(
@@ -140,16 +141,15 @@ void NodeRuntime::SetWorld(topology::WorldSpec world, base::NodeIndex self) {
 
 void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
   const bool files = sink == process::OutputPump::Sink::kFiles;
+  files_lack_some_ = files_lack_some_ || files;
   Log(OutputTroubleEvent(files ? "files" : "console", why));
   Say((files ? "the ranks' log files stopped, the job goes on: "
              : "ranks' output is no longer shown, the job goes on: ") +
       why.ToString());
 }
 
-void NodeRuntime::SayDropped(uint64_t lines, base::NodeIndex node) {
-  if (lines == 0) return;
-  Say(std::to_string(lines) + " lines of node " + node.ToString() +
-      " are not shown, since the console is too slow; that node's files have them");
+void NodeRuntime::SayDropped(uint64_t lines, base::NodeIndex node, bool files_lack_some) {
+  if (lines > 0) Say(DroppedText(lines, node, files_lack_some));
 }
 
 std::string NodeRuntime::Here() const {
@@ -157,6 +157,8 @@ std::string NodeRuntime::Here() const {
 }
 
 void NodeRuntime::OnFileNotice(const process::FileNotice& notice) {
+  // One that is not rotated loses nothing.
+  if (notice.kind != process::FileNotice::Kind::kNotRotated) files_lack_some_ = true;
   const std::string text = FileNoticeText(notice, config_.spec.logs()) + Here();
   Log(OutputTroubleEvent("files", base::ResourceExhaustedError(text)));
   Say(text);

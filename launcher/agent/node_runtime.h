@@ -91,8 +91,11 @@ class NodeRuntime final : public RankHooks {
   /// Into the node's event log.
   void Log(base::Round round, proto::Event event) { events_->Append(round, std::move(event)); }
   void FlushEvents() { events_->Flush(); }
-  /// That so many lines of a node's ranks were dropped; nothing for none.
-  void SayDropped(uint64_t lines, base::NodeIndex node);
+  /// Whether this node's log files have not kept all that its ranks wrote: they were full, gave old
+  /// bytes up or could not be written.
+  bool FilesLackSome() const { return files_lack_some_ || rotations_->HasGivenUp(); }
+  /// That so many lines of a node's ranks were dropped; nothing for none. `files_lack_some`: there.
+  void SayDropped(uint64_t lines, base::NodeIndex node, bool files_lack_some);
   /// A line of ours on the console.
   void Say(const std::string& text) { output_->Print("lockstep: " + text); }
 
@@ -135,6 +138,7 @@ class NodeRuntime final : public RankHooks {
   topology::JobFacts facts_;
   rlimit rank_files_{};  // limit of descriptors, as it was given to us
   bool folder_failed_ = false;
+  bool files_lack_some_ = false;  // but for what rotations have given up
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::optional<net::PortClaim> port_;

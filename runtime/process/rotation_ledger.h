@@ -27,6 +27,8 @@ class RotationLedger {
   Stream Find(const std::string& path) const;
   /// Runs `change`, which renames files and writes down what that did, while nobody can look.
   void Change(const std::string& path, const std::function<void(Stream&)>& change);
+  /// Whether bytes of any stream are in no file any more because of rotations.
+  bool HasGivenUp() const;
   /// All files of the stream were removed.
   void Forget(const std::string& path);
 

@@ -39,8 +39,10 @@ TEST_F(RotationLedgerTest, TellsWhereFilesBegin) {
   EXPECT_EQ(ledger_.Find(path_), Of(0, 0, 0));
   ASSERT_OK(file.Write("bb\n"));
   EXPECT_EQ(ledger_.Find(path_), Of(0, 4, 1));
+  EXPECT_FALSE(ledger_.HasGivenUp());
   ASSERT_OK(file.Write("ccc\nd\n"));
   EXPECT_EQ(ledger_.Find(path_), Of(4, 11, 3));
+  EXPECT_TRUE(ledger_.HasGivenUp());
 }
 
 TEST_F(RotationLedgerTest, WhatWasTakenAwayIsGivenUp) {
