@@ -1,24 +1,20 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/run_agent_of_node.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <string.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "launcher/agent/member_agent.h"
+#include "launcher/agent/read_bootstrap.h"
 #include "launcher/guard_member.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/jobs_root.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/errno_status.h"
-#include "runtime/net/frame.h"
 #include "runtime/net/socket_directory.h"
 
 namespace lockstep::launcher {
@@ -27,37 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration kBootstrapTime = 30s;
-
-base::Result<proto::Bootstrap> ReadBootstrap(const base::Clock& clock) {
-  net::FrameDecoder decoder;
-  proto::Bootstrap bootstrap;
-  bool complete = false;
-  bool readable = false;
-  const base::SteadyTime deadline = clock.Now() + kBootstrapTime;
-  while (!complete) {
-    pollfd input{STDIN_FILENO, POLLIN, 0};
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock.Now());
-    const int ready = left > 0ms ? ::poll(&input, 1, static_cast<int>(left.count())) : 0;
-    if (ready == 0) return base::DeadlineExceededError("no bootstrap came on standard input");
-    char bytes[4096];
-    const ssize_t size = ready > 0 ? ::read(STDIN_FILENO, bytes, sizeof bytes) : -1;
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return base::ErrnoStatus(errno, "read the bootstrap");
-    if (size == 0) {
-      return base::InvalidArgumentError(
-          "`lockstep agent` is started by `lockstep run`, which hands it a bootstrap on its "
-          "standard input");
-    }
-    RETURN_IF_ERROR(decoder.Feed({bytes, static_cast<size_t>(size)}, [&](std::string_view frame) {
-      complete = true;
-      readable = bootstrap.ParseFromArray(frame.data(), static_cast<int>(frame.size()));
-      return false;
-    }));
-    ::explicit_bzero(bytes, sizeof bytes);
-  }
-  if (!readable) return base::InvalidArgumentError("standard input holds no bootstrap");
-  return bootstrap;
-}
 
 std::string Get(const topology::Environment& environment, const char* name) {
   const auto found = environment.find(name);
@@ -90,7 +55,7 @@ base::Status FindFolders(MemberAgentConfig* config) {
 base::Result<int> RunAgentOfNode(topology::Environment environment) {
   const base::RealClock clock;
   MemberAgentConfig config;
-  ASSIGN_OR_RETURN(config.bootstrap, ReadBootstrap(clock));
+  ASSIGN_OR_RETURN(config.bootstrap, ReadBootstrap(STDIN_FILENO, kBootstrapTime, clock));
   config.environment = std::move(environment);
   config.here = ThisHost();
   if (!config.bootstrap.host().empty()) config.here.host = config.bootstrap.host();

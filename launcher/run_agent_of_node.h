@@ -9,8 +9,8 @@ namespace lockstep::launcher {
 
 /// `lockstep agent`: reads a Bootstrap (agent.proto) from standard input, then is a front whose
 /// child is the agent of a node that the coordinator does not share. Returns its exit status. Call
-/// once, from a process with one thread. Errors: InvalidArgument - what came is no bootstrap;
-/// DeadlineExceeded - nothing came; else what keeps it from having folders.
+/// once, from a process with one thread. Errors: as ReadBootstrap; else what keeps
+/// it from having folders.
 base::Result<int> RunAgentOfNode(topology::Environment environment);
 
 }  // namespace lockstep::launcher
