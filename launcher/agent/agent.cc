@@ -54,10 +54,6 @@ constexpr base::Duration kFlushDeadline = 10min;
 
 constexpr const char* kTerminal = "the terminal";
 
-bool IsStop(int signal) {
-  return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
-}
-
 int ExitStatusOf(const base::Status& status) {
   switch (status.code()) {
     case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
@@ -426,11 +422,12 @@ void Agent::OnFrontByte(uint8_t byte) {
       }
       return;
   }
+  if (AsksForEnd(byte)) SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kHeard));
   OnSignal(byte, kTerminal);
 }
 
 void Agent::OnSignal(int signal, const std::string& source) {
-  if (IsStop(signal)) {
+  if (AsksForEnd(signal)) {
     Stop(signal, false, source, "");
   } else if (signal == SIGTSTP) {
     driver_.Suspend();

@@ -59,10 +59,6 @@ constexpr base::Duration kGoodbyeTime = 2s;  // to be heard, by one who may be s
 constexpr base::Duration kOwnFlushDeadline = 10min;
 constexpr base::Duration kPatience = 3s;  // before a user is told what is waited for
 
-bool IsStop(int signal) {
-  return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
-}
-
 /// Whole, where there is more to it than the message.
 std::string TextOf(const base::Status& why) {
   return why.cause() == nullptr ? why.message() : why.ToString();
@@ -496,6 +492,7 @@ void MemberAgent::OnLinkReadable() {
   uint8_t byte = 0;
   ReadOutcome outcome = ReadOutcome::kNothingYet;
   while ((outcome = ReadByte(link_.get(), &byte)) == ReadOutcome::kByte) {
+    if (AsksForEnd(byte)) SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kHeard));
     if (byte < static_cast<uint8_t>(FrontNews::kInForeground)) OnSignal(byte);
   }
   if (outcome != ReadOutcome::kClosed) return;
@@ -504,7 +501,7 @@ void MemberAgent::OnLinkReadable() {
 }
 
 void MemberAgent::OnSignal(int signal) {
-  if (IsStop(signal)) return AskForStop(signal);
+  if (AsksForEnd(signal)) return AskForStop(signal);
   // The terminal of the coordinator's node stops the gang as a whole; ours gets its prompt.
   if (signal == SIGTSTP) SendByte(link_.get(), static_cast<uint8_t>(AgentNews::kSuspended));
   if ((signal == SIGUSR1 || signal == SIGUSR2) && node_ != nullptr) {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -30,6 +31,11 @@ using namespace std::chrono_literals;
 constexpr base::Duration kOrphanDeadline = 10s;
 // The ranks are stopped by then or never will be; the terminal's user waits for the prompt.
 constexpr int kSuspendWaitMs = 1000;
+
+// For an agent to hear that the job is to end. It hears it at once, unless it is stopped for good, or
+// is blocked: by a disk, say, for which the first one has time.
+constexpr base::Duration kHearTime = 10s;
+constexpr base::Duration kHearTimeOfSecond = 2s;
 
 // From `fg` until the job gets what is typed.
 constexpr int kBackgroundLookMs = 200;
@@ -75,18 +81,47 @@ class Guard {
       Wait();
       ReadSignals();
       ReadNews();
+      KillDeaf();
       if (std::optional<AgentEnd> end = FindEnd()) return *std::move(end);
     }
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void Wait() {
     pollfd fds[] = {{signals_.get(), POLLIN, 0}, {link_.get(), POLLIN, 0}};
-    ::poll(fds, link_.valid() ? 2 : 1, in_background_ ? kBackgroundLookMs : -1);
+    ::poll(fds, link_.valid() ? 2 : 1, WaitMs());
+  }
+
+  /// -1: until something comes.
+  int WaitMs() const {
+    const int look = in_background_ ? kBackgroundLookMs : -1;
+    if (!hears_until_) return look;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*hears_until_ - Clock::now());
+    const int due = static_cast<int>(std::max(left, std::chrono::milliseconds(0)).count());
+    return look < 0 ? due : std::min(look, due);
   }
 
   void Tell(uint8_t byte) {
     if (link_.valid()) SendByte(link_.get(), byte);
+  }
+
+  void PassOn(int signal) {
+    Tell(static_cast<uint8_t>(signal));
+    if (!AsksForEnd(signal) || is_deaf_) return;
+    // Whoever has stopped it would keep the user from ending the job.
+    ::kill(agent_, SIGCONT);
+    const Clock::time_point until = Clock::now() + (hears_until_ ? kHearTimeOfSecond : kHearTime);
+    hears_until_ = hears_until_ ? std::min(*hears_until_, until) : until;
+  }
+
+  /// What it leaves is then ended as that of an agent that somebody else has killed.
+  void KillDeaf() {
+    if (!hears_until_ || Clock::now() < *hears_until_) return;
+    hears_until_.reset();
+    is_deaf_ = true;
+    ::kill(agent_, SIGKILL);
   }
 
   /// The agent, in a session of its own, would read what is typed for the shell: the kernel stops
@@ -110,7 +145,7 @@ class Guard {
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int signal = static_cast<int>(info.ssi_signo);
       if (signal == SIGCHLD) continue;  // FindEnd() asks the kernel each time round
-      Tell(static_cast<uint8_t>(signal));
+      PassOn(signal);
       if (signal == SIGTSTP) StopUntilContinued();
     }
   }
@@ -138,7 +173,7 @@ class Guard {
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int signal = static_cast<int>(info.ssi_signo);
       continued = continued || signal == SIGCONT;
-      if (signal != SIGCHLD && signal != SIGTSTP) Tell(static_cast<uint8_t>(signal));
+      if (signal != SIGCHLD && signal != SIGTSTP) PassOn(signal);
     }
     return continued;
   }
@@ -152,6 +187,7 @@ class Guard {
         link_.reset();
         return;
       }
+      if (static_cast<AgentNews>(byte) == AgentNews::kHeard) hears_until_.reset();
       if (static_cast<AgentNews>(byte) == AgentNews::kSuspended) suspended_ = true;
       if (static_cast<AgentNews>(byte) == AgentNews::kStarted) on_started_();
     }
@@ -190,6 +226,7 @@ class Guard {
       why = AgentName() + " was killed by signal " + std::to_string(signal) + " (" +
             (name != nullptr ? name : "a real-time signal") + ")";
     }
+    if (is_deaf_) why = AgentName() + " did not answer the wish to end the job, and was killed";
     std::fprintf(stderr, "lockstep: %s; %s\n", why.c_str(),
                  ended.ok() ? "everything that it left was ended" : ended.ToString().c_str());
     return {.how = AgentEnd::How::kKilled,
@@ -203,6 +240,8 @@ class Guard {
   const std::vector<process::ProcStat> not_ours_;
   const std::function<void()> on_started_;
   bool suspended_ = false;
+  std::optional<Clock::time_point> hears_until_;  // a wish to end the job, else it is killed
+  bool is_deaf_ = false;                          // it was killed for that
   const bool has_terminal_ = ::isatty(STDIN_FILENO) == 1;
   bool in_background_ = has_terminal_;  // as the agent believes
 };

@@ -46,7 +46,9 @@ struct FrontOptions {
 /// ranks, then itself),
 /// - returns the agent's exit status, and
 /// - if the agent dies without one (SIGKILL, crash), ends everything the agent left behind and says
-/// so.
+/// so, and
+/// - kills an agent that does not answer a signal that asks for the job's end: 10 s after the first
+/// one, 2 s after a second. Of one that somebody has stopped (a rank can) it asks that by a CONT.
 ///
 /// It is a subreaper, so whatever the agent leaves becomes its child. If it dies first, the agent
 /// sees the link's end of file and tears the gang down. Call once, from a process that is still

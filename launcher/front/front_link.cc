@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/front/front_link.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -15,6 +16,10 @@ base::Result<FrontLink> MakeFrontLink() {
     return base::ErrnoStatus(errno, "socketpair between lockstep and its agent");
   }
   return FrontLink{base::UniqueFd(fds[0]), base::UniqueFd(fds[1])};
+}
+
+bool AsksForEnd(int signal) {
+  return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
 }
 
 void SendByte(int fd, uint8_t byte) { (void)!::send(fd, &byte, 1, MSG_NOSIGNAL); }

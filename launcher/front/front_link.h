@@ -28,7 +28,12 @@ enum class FrontNews : uint8_t {
 enum class AgentNews : uint8_t {
   kStarted = 1,    // every rank of the first round has been exec'd
   kSuspended = 2,  // the ranks are stopped: the front may stop itself
+  kHeard = 3,      // a signal that asks for the job's end has come
 };
+
+/// Whether that signal asks for the job's end: INT, TERM, HUP, QUIT. The agent answers each with
+/// kHeard, so that the front knows an agent that does not answer.
+bool AsksForEnd(int signal);
 
 base::Result<FrontLink> MakeFrontLink();
 

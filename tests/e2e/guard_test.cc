@@ -6,9 +6,12 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,7 +27,19 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class GuardTest : public RunFixture {};
+class GuardTest : public RunFixture {
+ protected:
+  /// 0 when there is none.
+  static pid_t FirstChildOf(pid_t pid) {
+    const std::vector<pid_t> children = ChildrenOf(pid);
+    return children.empty() ? 0 : children[0];
+  }
+  /// Of a process that this thread traces, and whose parent learns of its end only after that.
+  static bool HasEnded(pid_t traced) {
+    int status = 0;
+    return ::waitpid(traced, &status, __WALL | WNOHANG) == traced && WIFSIGNALED(status);
+  }
+};
 
 TEST_F(GuardTest, AKilledAgentIsWrittenDownAsTheEndOfTheJob) {
   Command job(RunScript({"--name", "bereft", "-np", "2"}, "echo up; exec sleep 60"), Options());
@@ -40,6 +55,43 @@ TEST_F(GuardTest, AKilledAgentIsWrittenDownAsTheEndOfTheJob) {
   EXPECT_THAT(ReadFile(JobFolder("bereft") + "/verdict.json"),
               HasSubstr("\"class\": \"NODE_LOST\""));
   EXPECT_THAT(Verb({"ps"}).err, Not(HasSubstr("lost"))) << "nothing is left to be swept";
+}
+
+TEST_F(GuardTest, AStoppedAgentEndsItsJobOnCtrlCAllTheSame) {
+  Command job(
+      RunScript({"-np", "2", "--grace", "0"}, "[ $RANK = 1 ] || kill -STOP $PPID; exec sleep 60"),
+      Options());
+  pid_t agent = 0;
+  ASSERT_TRUE(Eventually([&] { return (agent = FirstChildOf(job.pid())) > 0; }, 10s));
+  ASSERT_TRUE(Eventually([&] { return ProcessState(agent) == 'T'; }, 10s));
+
+  job.Signal(SIGINT);
+
+  EXPECT_EQ(job.Wait(8s).status, 130);
+}
+
+TEST_F(GuardTest, AnAgentThatDoesNotAnswerIsKilledTwoSecondsAfterTheSecondCtrlC) {
+  Command job(RunScript({"--name", "deaf", "-np", "2"}, "echo up; exec sleep 60"), Options());
+  ASSERT_TRUE(job.WaitForOutput(
+      [](const std::string& out, const std::string&) { return CountOf(out, "up") == 2; }, 10s));
+  const pid_t agent = FirstChildOf(job.pid());
+  // No CONT helps one that is traced.
+  if (::ptrace(PTRACE_ATTACH, agent, nullptr, nullptr) != 0) {
+    GTEST_SKIP() << "may not trace: " << std::strerror(errno);
+  }
+  ASSERT_EQ(::waitpid(agent, nullptr, __WALL), agent);
+
+  job.Signal(SIGINT);
+  EXPECT_FALSE(Eventually([&] { return HasEnded(agent); }, 1s))
+      << "it has 10 s to answer the first";
+  job.Signal(SIGINT);
+  EXPECT_TRUE(Eventually([&] { return HasEnded(agent); }, 4s));
+  const Outcome outcome = job.Wait(10s);
+
+  EXPECT_EQ(outcome.status, 75);
+  EXPECT_THAT(outcome.err, HasSubstr("did not answer the wish to end the job, and was killed; "
+                                     "everything that it left was ended"));
+  EXPECT_THAT(ReadFile(JobFolder("deaf") + "/verdict.json"), HasSubstr("did not answer"));
 }
 
 TEST_F(GuardTest, ChildrenOfTheProgramThatBecameUsLiveOn) {
