@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -106,6 +107,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   std::vector<std::string> ArgumentsOf(const proto::Welcome& welcome);
   void NameConsole(const JobDirectory& directory);
   void OnConnected(base::Result<std::unique_ptr<net::Connection>> connection);
+  void OnStarterReadable();
   void OnLinkReadable();
   void OnSignal(int signal);
   void AskForStop(int signal);
@@ -144,6 +146,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   std::unique_ptr<net::Connecting> connecting_;
   event::Registration link_watch_;
   event::Registration patience_;
+  event::Registration starter_watch_;  // of standard input, until the connection is there
 };
 
 // ------------------------------------------------------------------------------------------ joining
@@ -259,12 +262,28 @@ base::Status MemberAgent::Connect() {
     patience_ = loop_.After(kPatience, [this] {
       SayOnStderr("waiting for the coordinator at " + bootstrap().coordinators(0));
     });
+  } else {
+    starter_watch_ = loop_.Watch(STDIN_FILENO, {.readable = true},
+                                 [this](event::Readiness) { OnStarterReadable(); });
   }
   return base::OkStatus();
 }
 
+/// Of a launcher that has died nothing else tells before there is a connection, and attempts to make
+/// one go on for a while.
+void MemberAgent::OnStarterReadable() {
+  char bytes[256];
+  const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
+  if (count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN))) return;
+  starter_watch_.reset();
+  connecting_.reset();
+  over_ = true;
+  End(static_cast<int>(ExitCode::kAgentLost));  // without a word: nobody is there to read it
+}
+
 void MemberAgent::OnConnected(base::Result<std::unique_ptr<net::Connection>> connection) {
   patience_.reset();
+  starter_watch_.reset();
   if (!connection.ok()) {
     return OnMembershipLost(connection.status().WithFrame("while connecting to the coordinator"));
   }

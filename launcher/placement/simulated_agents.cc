@@ -22,23 +22,27 @@ namespace {
 constexpr base::Duration kExitTime = std::chrono::seconds(2);  // of an agent that has said goodbye
 constexpr size_t kIdTail = 6;                                  // random characters of a job id
 
+struct Pipe {
+  base::UniqueFd read_end;
+  base::UniqueFd write_end;
+};
+
 /// One frame, which fits into an empty pipe.
-base::Result<base::UniqueFd> PipeWith(const proto::Bootstrap& bootstrap) {
+base::Result<Pipe> PipeWith(const proto::Bootstrap& bootstrap) {
   const std::string payload = bootstrap.SerializeAsString();
   std::string frame;
   net::AppendFrameHeader(payload.size(), &frame);
   frame += payload;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "make a pipe for an agent");
-  base::UniqueFd read_end(ends[0]);
-  const base::UniqueFd write_end(ends[1]);
-  ::fcntl(write_end.get(), F_SETFL, O_NONBLOCK);
-  const ssize_t written = ::write(write_end.get(), frame.data(), frame.size());
+  Pipe pipe{base::UniqueFd(ends[0]), base::UniqueFd(ends[1])};
+  ::fcntl(pipe.write_end.get(), F_SETFL, O_NONBLOCK);
+  const ssize_t written = ::write(pipe.write_end.get(), frame.data(), frame.size());
   ::explicit_bzero(frame.data(), frame.size());
   if (written != static_cast<ssize_t>(frame.size())) {
     return base::ErrnoStatus(written < 0 ? errno : EMSGSIZE, "hand an agent its keys");
   }
-  return read_end;
+  return pipe;
 }
 
 }  // namespace
@@ -74,17 +78,18 @@ base::Status SimulatedAgents::StartOne(AgentToStart agent) {
   agent.bootstrap.set_host(config_.hosts.at(agent.node));
   agent.bootstrap.set_jobs_root(config_.jobs_root);
   agent.bootstrap.set_socket_directory(sockets);
-  ASSIGN_OR_RETURN(const base::UniqueFd input, PipeWith(agent.bootstrap));
+  ASSIGN_OR_RETURN(Pipe input, PipeWith(agent.bootstrap));
   process::SpawnSpec spawn;
   spawn.name = "agent-" + agent.node.ToString();
   spawn.arguments = {self, "agent"};
   spawn.environment = topology::ToBlock(config_.environment);
-  spawn.fds = {{input.get(), STDIN_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
+  spawn.fds = {{input.read_end.get(), STDIN_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
   ASSIGN_OR_RETURN(
       agents_[agent.node],
       deps_.processes.Spawn(std::move(spawn), [this, node = agent.node](const process::Exit& exit) {
         OnExited(node, exit);
       }));
+  inputs_.push_back(std::move(input.write_end));
   return base::OkStatus();
 }
 
@@ -103,6 +108,7 @@ void SimulatedAgents::Fail(base::NodeIndex node, const base::Status& why) {
 
 void SimulatedAgents::Finish(std::function<void()> done) {
   done_ = std::move(done);
+  inputs_.clear();  // those that have not reached the coordinator end by that
   give_up_ = deps_.loop.After(kExitTime, [this] { std::exchange(done_, {})(); });
   CheckAllExited();
 }

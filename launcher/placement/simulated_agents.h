@@ -10,6 +10,7 @@
 
 #include "launcher/placement/agent_starter.h"
 #include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/process/processes.h"
 #include "runtime/topology/environment.h"
@@ -37,7 +38,10 @@ class SimulatedAgents final : public AgentStarter {
   SimulatedAgents& operator=(const SimulatedAgents&) = delete;
 
   void Start(std::vector<AgentToStart> agents, OnFailed on_failed) override;
-  void OnAllJoined() override { all_joined_ = true; }
+  void OnAllJoined() override {
+    all_joined_ = true;
+    inputs_.clear();
+  }
   void OnLost(base::NodeIndex) override {}  // on this machine its process ends
   void Finish(std::function<void()> done) override;
 
@@ -53,7 +57,8 @@ class SimulatedAgents final : public AgentStarter {
   OnFailed on_failed_;
   bool all_joined_ = false;
   std::function<void()> done_;
-  event::Registration failure_;  // of a start, told from the loop
+  std::vector<base::UniqueFd> inputs_;  // the agents' standard inputs, open until they have joined
+  event::Registration failure_;         // of a start, told from the loop
   event::Registration give_up_;
   std::map<base::NodeIndex, std::unique_ptr<process::Process>> agents_;
 };

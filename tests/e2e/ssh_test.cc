@@ -113,6 +113,13 @@ class SshTest : public ::testing::Test {
     EXPECT_THAT(started, IsOk());
     return started.ok() ? *std::move(started) : nullptr;
   }
+  /// Its front and its agent, which both see no end coming.
+  static void KillLauncher(Program& job) {
+    const std::vector<pid_t> agents = ChildrenOf(job.pid());
+    job.Signal(SIGKILL);
+    for (const pid_t agent : agents) ::kill(agent, SIGKILL);
+    job.Wait(10s);
+  }
   static bool WaitForLines(const Program& program, size_t count) {
     return program.WaitForOutput(
         [count](const std::string& out, const std::string&) { return Lines(out).size() >= count; },
@@ -417,6 +424,46 @@ TEST_F(SshTest, TheLaunchersDeathEndsEverything) {
   job->Wait(10s);
 
   // TearDown finds no process on any host, and no ssh here.
+}
+
+TEST_F(SshTest, TheLauncherMayDieAtAnyMomentOfTheStart) {
+  for (int i = 0; i < 16; ++i) {
+    SCOPED_TRACE(i);
+    const auto job = Start({"--host", "h0,h1"}, "exec sleep 60");
+    // 0 to 450 ms: from before the first ssh to running ranks.
+    job->WaitForOutput([](const std::string&, const std::string&) { return false; }, i * 30ms);
+
+    KillLauncher(*job);
+
+    for (const int host : {0, 1}) {
+      EXPECT_TRUE(Eventually([&] { return kit_->CountProcesses(host) == 0; }, 3s));
+    }
+    EXPECT_THAT(scratch_.LeftoversAfter(3s), IsEmpty());
+  }
+}
+
+TEST_F(SshTest, AnAgentWhoseLauncherDiesBeforeItHasConnectedEndsAtOnce) {
+  ASSERT_EQ(RunIt({"--host", "h0", "true"}).status, 0);
+  // An agent that has its bootstrap, and waits for us before it looks at it.
+  const std::string script =
+      "#!/bin/sh\nhead -c 64 >/tmp/begin; mkfifo /tmp/go; read word </tmp/go\n"
+      "(cat /tmp/begin; exec cat) | /tmp/real agent\nexit\n";
+  ASSERT_EQ(kit_->Run(0, {"/bin/sh", "-c",
+                          "cd ~/.cache/lockstep/agents/* && size=$(wc -c <lockstep) && "
+                          "mv lockstep /tmp/real && printf %s \"$1\" >lockstep && "
+                          "truncate -s $size lockstep && chmod 700 lockstep",
+                          "sh", script})
+                .status,
+            0);
+  const auto job = Start({"--host", "h0"}, "exec sleep 60");
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(kit_->Root(0) + "/tmp/go"); }, 30s));
+
+  KillLauncher(*job);
+  ASSERT_EQ(kit_->Run(0, {"/bin/sh", "-c", "echo go >/tmp/go"}).status, 0);
+
+  // It would try to connect for 5 s.
+  EXPECT_TRUE(Eventually([&] { return kit_->CountProcesses(0) == 0; }, 2s));
+  ASSERT_THAT(kit_->Kill(0), IsOk());
 }
 
 TEST_F(SshTest, AJobGoesOnWithoutItsSsh) {
