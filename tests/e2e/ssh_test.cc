@@ -37,6 +37,13 @@ std::vector<std::string> SortedLines(const std::string& text) {
   return lines;
 }
 
+/// What `seq FIRST LAST` prints.
+std::string Numbered(int first, int last) {
+  std::string text;
+  for (int i = first; i <= last; ++i) text += std::to_string(i) + "\n";
+  return text;
+}
+
 class SshTest : public SshFixture {
  protected:
   std::string AgentOn(int host) const {
@@ -46,6 +53,35 @@ class SshTest : public SshFixture {
       return entry.path().string() + "/lockstep";
     }
     return "";
+  }
+  /// For ranks of two a host that wait in `read word </tmp/go.$RANK`.
+  void MakeGo(const std::vector<int>& on_hosts) const {
+    for (const int host : on_hosts) {
+      const std::string ranks = FifosOf(host);
+      ASSERT_EQ(kit_->Run(host, {"/bin/sh", "-c", "mkfifo " + ranks}).status, 0);
+    }
+  }
+  void LetGo(const std::vector<int>& on_hosts) const {
+    for (const int host : on_hosts) {
+      const std::string script = "for go in " + FifosOf(host) + "; do echo go >$go; rm $go; done";
+      ASSERT_EQ(kit_->Run(host, {"/bin/sh", "-c", script}).status, 0);
+    }
+  }
+  static std::string FifosOf(int host) {
+    return "/tmp/go." + std::to_string(2 * host) + " /tmp/go." + std::to_string(2 * host + 1);
+  }
+  /// `lockstep logs job --rank RANK`, on that host or the controller.
+  Outcome Logs(int where, const std::string& rank) const {
+    return kit_->Run(where, {LockstepPath(), "logs", "job", "--rank", rank}, OptionsOn(where));
+  }
+  std::unique_ptr<hosts::Program> Follow(int where, const std::string& rank) const {
+    auto started =
+        kit_->Spawn(where, {LockstepPath(), "logs", "job", "--rank", rank, "-f"}, OptionsOn(where));
+    EXPECT_THAT(started, IsOk());
+    return started.ok() ? *std::move(started) : nullptr;
+  }
+  hosts::ProgramOptions OptionsOn(int where) const {
+    return where == kController ? Options() : hosts::ProgramOptions();
   }
   void CopyTo(int host, const std::string& from, const std::string& to) const {
     ASSERT_EQ(kit_->Run(host, {"cp", from, to}).status, 0);
@@ -213,6 +249,37 @@ TEST_F(SshTest, StageCopiesTheProgramAndRunsThatCopy) {
   EXPECT_THAT(lines[0], AllOf(HasSubstr("[0.0] /root/.cache/lockstep/programs/"),
                               HasSubstr("/program of 0: argument")));
   EXPECT_THAT(lines[1], HasSubstr("/program of 1: argument"));
+}
+
+// --------------------------------------------------------------------------------------------- logs
+
+TEST_F(SshTest, LogsOfARankComeFromItsHostOverTheAgents) {
+  MakeGo({0, 1});
+  const auto job = Start({"--host", "h0:2,h1:2", "--name", "job"},
+                         "seq $((RANK * 1000)) $((RANK * 1000 + 499)); read word </tmp/go.$RANK; "
+                         "seq $((RANK * 1000 + 500)) $((RANK * 1000 + 999))");
+  ASSERT_TRUE(WaitForLines(*job, 2000));
+
+  // From the launcher's machine, which has no file of any rank ...
+  const auto follower = Follow(kController, "3");
+  ASSERT_TRUE(WaitForLines(*follower, 500));
+  EXPECT_EQ(Logs(kController, "3").out, Numbered(3000, 3499));
+  EXPECT_EQ(Logs(kController, "0").out, Numbered(0, 499));
+  // ... and from another host of the job, by that one's agent.
+  const auto other = Follow(1, "0");
+  ASSERT_TRUE(WaitForLines(*other, 500));
+  EXPECT_EQ(Logs(1, "1").out, Numbered(1000, 1499));
+  EXPECT_EQ(Logs(1, "2").out, Numbered(2000, 2499));
+
+  LetGo({0, 1});
+  EXPECT_EQ(job->Wait(30s).status, 0);
+  const Outcome followed = follower->Wait(30s);
+  const Outcome followed_there = other->Wait(30s);
+
+  EXPECT_EQ(followed.status, 0) << followed.err;
+  EXPECT_EQ(followed.out, Numbered(3000, 3999));
+  EXPECT_EQ(followed_there.status, 0) << followed_there.err;
+  EXPECT_EQ(followed_there.out, Numbered(0, 999));
 }
 
 // -------------------------------------------------------------------------- hosts that cannot be used
