@@ -5,7 +5,8 @@
 #include <csignal>
 #include <utility>
 
-#include "runtime/base/check.h"
+#include "elastic/blame.h"
+#include "elastic/restart_policy.h"
 
 namespace lockstep::elastic {
 
@@ -16,29 +17,6 @@ using base::Rank;
 using Life = RankRecord::Life;
 
 constexpr Duration kNoticeIntervalMax = std::chrono::minutes(10);
-/// Up to a fifth of a backoff is taken off at random, so that jobs felled together do not return
-/// together.
-constexpr double kJitter = 0.2;
-
-/// How much a failure says about its own rank. A rank whose peer vanished exits with a code, or
-/// throws (SIGABRT), or writes into a closed socket (SIGPIPE); nothing a peer does brings it
-/// another signal or takes its memory.
-enum class Strength : uint8_t { kWeak, kSignal, kOutOfMemory };
-
-Strength StrengthOf(const RankRecord& rank) {
-  if (!rank.exit.has_value())
-    return Strength::kSignal;  // SpawnFailed or RanksLost: no peer had a part in it
-  if (rank.exit->out_of_memory) return Strength::kOutOfMemory;
-  const int signal = rank.exit->signal;
-  return signal == 0 || signal == SIGABRT || signal == SIGPIPE ? Strength::kWeak
-                                                               : Strength::kSignal;
-}
-
-bool LaunchMayWorkLater(const base::Status& error) {
-  return error.code() == base::Code::kResourceExhausted ||
-         error.code() == base::Code::kUnavailable || error.code() == base::Code::kDeadlineExceeded;
-}
-
 /// One step in the making.
 class Stepper {
  public:
@@ -261,22 +239,11 @@ class Stepper {
     rank.ended_before_signal |= rank.ended_at + rank.ended_error < state_.signalled_at;
   }
 
-  static bool CertainlyBefore(const RankRecord& one, const RankRecord& other) {
-    return one.ended_at + one.ended_error < other.ended_at - other.ended_error;
-  }
-
-  /// Whether its failure says more than the culprit's so far.
-  bool IsRatherTheCulprit(const RankRecord& rank) const {
-    if (!state_.culprit.has_value()) return true;
-    const RankRecord& culprit = state_.ranks[static_cast<size_t>(state_.culprit->value())];
-    if (StrengthOf(rank) != StrengthOf(culprit)) return StrengthOf(rank) > StrengthOf(culprit);
-    return CertainlyBefore(rank, culprit);  // of equals the first stays
-  }
-
   /// News that was late: a teardown that goes on changes nothing but who is to blame for it.
   void NoteLateFailure(const RankRecord& rank) {
     if (!rank.failed() || !state_.culprit.has_value()) return;
-    if (CertainlyBefore(rank, RankOf(*state_.culprit)) && IsRatherTheCulprit(rank))
+    const RankRecord& culprit = RankOf(*state_.culprit);
+    if (CertainlyBefore(rank, culprit) && IsRatherTheCulprit(rank, culprit))
       state_.culprit = rank.process.rank;
   }
 
@@ -313,9 +280,9 @@ class Stepper {
   }
 
   void NoteFailure(const RankRecord& rank) {
-    if (IsRatherTheCulprit(rank)) state_.culprit = rank.process.rank;
-    if (StrengthOf(rank) != Strength::kWeak || !AnyLeaderLeft() ||
-        state_.config.tie_window <= Duration(0)) {
+    if (!state_.culprit.has_value() || IsRatherTheCulprit(rank, RankOf(*state_.culprit)))
+      state_.culprit = rank.process.rank;
+    if (!IsWeak(rank) || !AnyLeaderLeft() || state_.config.tie_window <= Duration(0)) {
       BeginTeardown(state_.config.peer_failure_grace);
     } else if (state_.phase != Phase::kSettling) {
       state_.phase = Phase::kSettling;
@@ -398,15 +365,14 @@ class Stepper {
   void EndRoundWhenGone() {
     if (AnyLeaderLeft() || Any(Life::kExited)) return;
     RoundOutcome outcome = Outcome();
-    outcome.decision = Decide(outcome);
+    outcome.decision = DecideAfter(outcome, state_);
     if (outcome.decision != Decision::kRestart) {
       Do(RoundEnded{outcome});
       return EndJob(outcome.decision);
     }
-    NoteRestart();
+    const Duration delay = TakeRestart(state_);
     outcome.restart = state_.restarts_used;
-    outcome.delay = BackoffDelay();
-    const Duration delay = outcome.delay;
+    outcome.delay = delay;
     Do(RoundEnded{std::move(outcome)});
     Do(PersistRestarts{state_.restarts_used});
     state_.phase = Phase::kBackingOff;
@@ -436,49 +402,6 @@ class Stepper {
     return outcome;
   }
 
-  // -- restarts
-
-  Decision Decide(const RoundOutcome& outcome) {
-    if (outcome.end == RoundEnd::kSucceeded) return Decision::kSucceeded;
-    if (outcome.end == RoundEnd::kStoppedByUser) return Decision::kStoppedByUser;
-    if (outcome.end == RoundEnd::kNodeLost) return Decision::kNodeLost;
-    const RankRecord& culprit = RankOf(*state_.culprit);
-    if (!culprit.exit.has_value() && !LaunchMayWorkLater(culprit.error))
-      return Decision::kCannotLaunch;
-    if (Any(Life::kUnkillable)) return Decision::kUnkillable;
-    if (IsRepeated(culprit)) return Decision::kRepeatedFailure;
-    if (state_.restarts_used >= state_.config.max_restarts) return Decision::kOutOfRestarts;
-    // Only here did the stop, or the node, end the job: otherwise the failure would have anyway.
-    if (state_.stop_signal != 0) return Decision::kStoppedByUser;
-    return state_.lost_node.has_value() ? Decision::kNodeLost : Decision::kRestart;
-  }
-
-  bool MadeProgress() const { return state_.best_step > state_.best_step_before; }
-
-  bool IsRepeated(const RankRecord& culprit) const {
-    return state_.config.stop_on_repeated_failure && state_.best_step.has_value() &&
-           !MadeProgress() && culprit.exit.has_value() && !culprit.exit->fingerprint.empty() &&
-           culprit.exit == state_.last_failure;
-  }
-
-  void NoteRestart() {
-    state_.last_failure = RankOf(*state_.culprit).exit;
-    state_.fruitless_restarts = MadeProgress() ? 1 : state_.fruitless_restarts + 1;
-    ++state_.restarts_used;
-  }
-
-  /// The first restart after progress comes at once; each further one without progress waits twice
-  /// as long.
-  Duration BackoffDelay() {
-    if (state_.fruitless_restarts <= 1) return Duration(0);
-    Duration delay = state_.config.backoff_first;
-    for (int i = 2; i < state_.fruitless_restarts && delay < state_.config.backoff_max; ++i)
-      delay *= 2;
-    delay = std::min(delay, state_.config.backoff_max);
-    return delay - Duration(static_cast<int64_t>(static_cast<double>(delay.count()) * kJitter *
-                                                 state_.jitter.Unit()));
-  }
-
   void EndJob(Decision decision) {
     state_.phase = Phase::kDone;
     Do(JobEnded{{.decision = decision,
@@ -494,44 +417,6 @@ class Stepper {
 };
 
 }  // namespace
-
-bool RankRecord::failed() const {
-  if (!ended_before_signal) return false;
-  return life == Life::kNeverLived || lost || (exit.has_value() && !exit->ok());
-}
-
-std::string_view PhaseName(Phase phase) {
-  switch (phase) {
-    case Phase::kIdle: return "idle";
-    case Phase::kStarting: return "starting";
-    case Phase::kRunning: return "running";
-    case Phase::kSettling: return "settling";
-    case Phase::kTerminating: return "terminating";
-    case Phase::kKilling: return "killing";
-    case Phase::kBackingOff: return "backing off";
-    case Phase::kDone: return "done";
-  }
-  return "?";
-}
-
-std::string_view DecisionName(Decision decision) {
-  switch (decision) {
-    case Decision::kRestart: return "restart";
-    case Decision::kSucceeded: return "succeeded";
-    case Decision::kStoppedByUser: return "stopped by user";
-    case Decision::kOutOfRestarts: return "out of restarts";
-    case Decision::kRepeatedFailure: return "repeated failure";
-    case Decision::kCannotLaunch: return "cannot launch";
-    case Decision::kUnkillable: return "unkillable processes";
-    case Decision::kNodeLost: return "node lost";
-  }
-  return "?";
-}
-
-GangState::GangState(const GangConfig& gang_config)
-    : config(gang_config), jitter(gang_config.seed), restarts_used(gang_config.restarts_used) {
-  LOCKSTEP_CHECK(config.rank_count >= 1, "a gang has at least one rank");
-}
 
 StepResult Step(GangState state, const Event& event) {
   Stepper stepper(std::move(state), event.at);

@@ -4,14 +4,12 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
+#include "elastic/gang_state.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
-#include "runtime/base/random.h"
 #include "runtime/base/status.h"
 
 /// The decisions about a gang of ranks, as one pure function: Step(state, event) -> (state,
@@ -25,7 +23,7 @@
 ///               |                  (weak ones)   TERM, grace      KILL; then every tree is gone,
 ///               +---- kBackingOff <---- restart -----------------+   or known not to die
 ///
-/// First failure wins. The culprit is chosen among the failures before our own first signal; what
+/// First failure wins (blame.h). The culprit is chosen among the failures before our own first signal; what
 /// ends after it is a victim, whatever its exit code. News of two nodes may come in another order
 /// than what it tells of: of two failures that say as much about their ranks, the one that certainly
 /// came first is the culprit, be it heard of during the teardown. A weak failure (an exit code, SIGABRT,
@@ -44,51 +42,6 @@
 ///
 /// Events that arise while actions are carried out wait for the next Step.
 namespace lockstep::elastic {
-
-/// How often and how soon a failed gang starts again, and how long ranks are given to end.
-struct GangConfig {
-  int rank_count = 1;    // at least 1
-  int max_restarts = 0;  // of the whole gang, for the whole job
-  /// By this job before this agent (kept on disk: PersistRestarts); also the first round's number.
-  int restarts_used = 0;
-  /// Before the second restart in a row; doubles from there. The first one after progress comes at
-  /// once.
-  base::Duration backoff_first = std::chrono::seconds(1);
-  base::Duration backoff_max = std::chrono::seconds(60);
-  uint64_t seed = 0;  // of the backoff's jitter
-  /// From TERM to KILL when a rank failed, and when the user stops the job; 0 = KILL at once.
-  base::Duration peer_failure_grace = std::chrono::seconds(2);
-  base::Duration user_stop_grace = std::chrono::seconds(30);
-  /// From KILL to giving up on a process that does not die.
-  base::Duration kill_deadline = std::chrono::seconds(10);
-  /// From the first exit 0 to a notice that others run on; 0 = no notice.
-  base::Duration early_exit_notice = std::chrono::seconds(10);
-  base::Duration tie_window = std::chrono::milliseconds(20);
-  bool stop_on_repeated_failure = true;  // only in jobs that have reported progress at least once
-};
-
-/// One process in the place of a rank: the pair names it within the job. A rank's incarnations
-/// never repeat (all ranks of a round may well share one), so an event about a process of an old
-/// round matches nothing and is ignored.
-struct RankProcess {
-  base::Rank rank;
-  base::Incarnation incarnation;
-
-  friend bool operator==(const RankProcess&, const RankProcess&) = default;
-};
-
-/// How a rank's leader ended.
-struct RankExit {
-  int exit_code = 0;  // when signal is 0
-  int signal = 0;
-  bool out_of_memory = false;
-  /// What makes two failures the same failure ("ValueError: bad shape at train.py:10"); "" = cannot
-  /// be told, and then it never counts as repeated.
-  std::string fingerprint;
-
-  bool ok() const { return signal == 0 && exit_code == 0; }
-  friend bool operator==(const RankExit&, const RankExit&) = default;
-};
 
 // ---------------------------------------- events
 
@@ -151,8 +104,6 @@ struct StopRequested {
 struct SuspendRequested {};
 struct ResumeRequested {};
 
-enum class Timer : uint8_t { kSettle, kGrace, kBackoff, kEarlyExit };
-inline constexpr int kTimerCount = 4;
 /// A timer whose generation is not the one last set is ignored: a fired timer may wait in a queue
 /// while it is cleared.
 struct TimerFired {
@@ -167,73 +118,7 @@ struct Event {
       what;
 };
 
-// ---------------------------------------- outcomes
-
-/// What is known of one rank in one round.
-struct RankRecord {
-  enum class Life : uint8_t {
-    kSpawning,
-    kAlive,       // the leader runs
-    kExited,      // the leader has ended, or counts as ended; the rest of its tree may live
-    kGone,        // nothing is left
-    kNeverLived,  // SpawnFailed
-    kUnkillable,  // KillFailed
-  };
-
-  RankProcess process;
-  Life life = Life::kSpawning;
-  int64_t pid = 0;               // 0 until spawned
-  std::optional<RankExit> exit;  // the leader's, once known
-  bool lost = false;             // it had not ended when its node was lost; `exit` stays unknown
-  base::Status error;            // of SpawnFailed or KillFailed
-  bool tree_gone = false;
-  bool ended_before_signal = false;  // its end cannot be our doing
-  base::SteadyTime ended_at{};       // of exit, SpawnFailed or RanksLost
-  base::Duration ended_error{0};     // how far that may be off
-
-  /// Failed by itself: a candidate for the culprit.
-  bool failed() const;
-};
-
-enum class RoundEnd : uint8_t { kSucceeded, kRankFailed, kLaunchFailed, kNodeLost, kStoppedByUser };
-
-/// Which node was lost first, and why.
-struct NodeLoss {
-  base::NodeIndex node;
-  base::Status why;
-};
-
-/// Why the job ended, or that it goes on.
-enum class Decision : uint8_t {
-  kRestart,
-  kSucceeded,
-  kStoppedByUser,
-  kOutOfRestarts,    // also when none were allowed
-  kRepeatedFailure,  // the same failure twice without a step of progress
-  kCannotLaunch,     // the launch failed for a reason that a restart does not cure
-  kUnkillable,       // processes of the round do not die; a round beside them would be unsafe
-  kNodeLost,         // whatever the budget: there is no node to take its place
-};
-
-/// One round from first spawn to last process gone.
-struct RoundOutcome {
-  base::Round round;
-  RoundEnd end = RoundEnd::kSucceeded;
-  /// For kRankFailed and kLaunchFailed; for kNodeLost the first rank of the node that had not ended.
-  std::optional<base::Rank> culprit;
-  /// For kNodeLost the cause; otherwise a node that was lost as well, if one was.
-  std::optional<NodeLoss> lost_node;
-  std::vector<RankRecord> ranks;  // indexed by rank
-  base::SteadyTime started_at{};
-  base::SteadyTime failed_at{};  // of the culprit's end
-  base::SteadyTime ended_at{};
-  std::optional<int64_t> best_step;  // the job's highest step so far
-  int stop_signal = 0;               // 0 = the user did not ask
-  Decision decision = Decision::kSucceeded;
-  int restart = 0;          // for kRestart: this is restart k ...
-  int max_restarts = 0;     // ... of n ...
-  base::Duration delay{0};  // ... after this long
-};
+// ---------------------------------------- the end
 
 struct JobOutcome {
   Decision decision = Decision::kSucceeded;  // never kRestart
@@ -301,51 +186,7 @@ struct JobEnded {
 using Action = std::variant<SpawnRanks, SignalLeaders, SignalTrees, KillTrees, SetTimer, ClearTimer,
                             PersistRestarts, RoundEnded, Notice, JobEnded>;
 
-// ---------------------------------------- state
-
-enum class Phase : uint8_t {
-  kIdle,
-  kStarting,  // some ranks are still being spawned
-  kRunning,
-  kSettling,     // a weak failure was seen; a stronger one may follow within the tie window
-  kTerminating,  // TERM was sent to the leaders
-  kKilling,      // KILL was sent to the trees of all ranks, also of those that exited long ago
-  kBackingOff,
-  kDone,
-};
-
-std::string_view PhaseName(Phase phase);
-std::string_view DecisionName(Decision decision);
-
-/// Everything the next step depends on. Read it for a status display; change it only through
-/// Step().
-struct GangState {
-  /// `config` must hold at least one rank.
-  explicit GangState(const GangConfig& config);
-
-  GangConfig config;
-  base::Random jitter;
-  Phase phase = Phase::kIdle;
-  base::Round round;
-  int restarts_used = 0;
-  std::vector<RankRecord> ranks;  // of the round, indexed by rank; empty before the first
-  base::SteadyTime round_started_at{};
-  std::optional<base::Rank> culprit;  // the best candidate so far
-  std::optional<NodeLoss> lost_node;
-  bool signalled = false;           // we have sent the round its first signal
-  base::SteadyTime signalled_at{};  // when
-  bool suspended = false;
-  int stop_signal = 0;                      // 0 = the user has not asked
-  bool stop_came_first = false;             // before any failure of this round
-  std::optional<int64_t> best_step;         // over all rounds
-  std::optional<int64_t> best_step_before;  // when this round began
-  std::optional<RankExit> last_failure;     // the culprit's of the round before
-  int fruitless_restarts = 0;               // in a row, without a step of progress between them
-  std::optional<base::SteadyTime> first_exit_at;  // first exit 0 of this round
-  base::Duration next_notice{0};
-  uint64_t next_generation = 1;
-  uint64_t armed[kTimerCount] = {};  // generation each timer waits for; 0 = none
-};
+// ---------------------------------------- step
 
 struct StepResult {
   GangState state;
