@@ -5,7 +5,9 @@
 #include <string_view>
 #include <utility>
 
-#include "launcher/config/ssh_hosts.h"
+#include "launcher/config/job_draft.h"
+#include "launcher/config/job_nodes.h"
+#include "launcher/config/stream_choice.h"
 #include "launcher/config/torchrun_line.h"
 #include "runtime/proto/job_checks.h"
 #include "runtime/proto/job_yaml.h"
@@ -26,7 +28,6 @@ constexpr std::string_view kLockstepPrefix = "LOCKSTEP_";
 constexpr char kStdin[] = "spec.logs.stdin";
 constexpr char kPerNode[] = "spec.gang.processesPerNode";
 constexpr char kTotal[] = "spec.gang.totalProcesses";
-constexpr char kHosts[] = "spec.placement.ssh.hosts";
 
 // torchrun reads its switches from the environment as numbers.
 std::string SwitchText(const FlagSpec& flag, const std::string& text) {
@@ -41,24 +42,12 @@ std::optional<std::string> VariableOf(const FlagSpec& flag, std::string_view pre
   return read ? std::optional(FlagVariable(flag, prefix)) : std::nullopt;
 }
 
-// The source of the field itself, or of the nearest part of the job that holds it:
-// "spec.program.args[3]" is of "spec.program.args". "" = nobody set it.
-std::string SourceOf(const std::map<std::string, std::string>& sources, std::string path) {
-  for (;;) {
-    const auto found = sources.find(path);
-    if (found != sources.end()) return found->second;
-    const size_t end = path.find_last_of(".[");
-    if (end == std::string::npos) return "";
-    path.resize(end);
-  }
-}
-
 class Resolver {
  public:
   explicit Resolver(const JobInputs& inputs) : inputs_(inputs) {}
 
   base::Result<ResolvedJob> Run() {
-    problems_ = inputs_.command.problems;
+    for (const Problem& problem : inputs_.command.problems) draft_.AddProblem(problem);
     if (inputs_.file) ApplyLayer(Layer::kFile, [this] { ApplyFile(*inputs_.file); });
     ApplyLayer(Layer::kPet, [this] { ApplyEnvironment(kPetPrefix); });
     ApplyLayer(Layer::kLockstep, [this] { ApplyEnvironment(kLockstepPrefix); });
@@ -66,41 +55,19 @@ class Resolver {
     ApplyLayer(Layer::kSetting, [this] { ApplySettings(); });
     ApplyLayer(Layer::kCommandLine, [this] { ApplyCommandLine(); });
     Complete();
-    RETURN_IF_ERROR(ProblemsToStatus(problems_));
+    RETURN_IF_ERROR(ProblemsToStatus(draft_.problems()));
     CountProcesses();
-    RETURN_IF_ERROR(ProblemsToStatus(problems_));
-    RETURN_IF_ERROR(CheckNodes());
-    return std::move(resolved_);
+    RETURN_IF_ERROR(ProblemsToStatus(draft_.problems()));
+    RETURN_IF_ERROR(nodes_.Check());
+    return ResolvedJob{.job = std::move(draft_.job()),
+                       .notes = draft_.notes(),
+                       .sources = std::move(draft_.sources()),
+                       .this_node = std::move(this_node_)};
   }
 
  private:
-  proto::TrainingJob& job() { return resolved_.job; }
-  proto::Program& program() { return *job().mutable_spec()->mutable_program(); }
-
-  void AddProblem(std::string path, std::string value, std::string what, std::string source) {
-    problems_.push_back({std::move(path), std::move(value), std::move(what), 0, std::move(source)});
-  }
-
-  void AddNote(std::string note) {
-    if (std::find(resolved_.notes.begin(), resolved_.notes.end(), note) == resolved_.notes.end()) {
-      resolved_.notes.push_back(std::move(note));
-    }
-  }
-
-  void Take(const ReadReport& report, const std::string& source) {
-    for (Problem problem : report.problems) {
-      problem.source = source;
-      problems_.push_back(std::move(problem));
-    }
-    for (const std::string& note : report.notes) AddNote(source + ": " + note);
-    for (const std::string& path : report.paths) resolved_.sources[path] = source;
-  }
-
-  void Set(std::string_view path, std::string_view text, const std::string& source) {
-    const proto::Placement::KindCase kind_before = job().spec().placement().kind_case();
-    Take(SetJobField(path, text, &job()), source);
-    if (job().spec().placement().kind_case() != kind_before) placement_source_ = source;
-  }
+  proto::TrainingJob& job() { return draft_.job(); }
+  proto::Program& program() { return *draft_.spec().mutable_program(); }
 
   // ---------------------------------------------------------------------------------------- layers
 
@@ -110,16 +77,16 @@ class Resolver {
   template <class Apply>
   void ApplyLayer(Layer layer, Apply apply) {
     layer_ = layer;
-    const proto::Gang before = job().spec().gang();
-    const proto::Placement::KindCase kind_before = job().spec().placement().kind_case();
-    job().mutable_spec()->mutable_gang()->clear_processes_per_node();
-    job().mutable_spec()->mutable_gang()->clear_total_processes();
+    const proto::Gang before = draft_.spec().gang();
+    const proto::Placement::KindCase kind_before = draft_.spec().placement().kind_case();
+    draft_.spec().mutable_gang()->clear_processes_per_node();
+    draft_.spec().mutable_gang()->clear_total_processes();
     apply();
-    if (job().spec().placement().kind_case() != kind_before) placement_layer_ = layer;
-    proto::Gang& gang = *job().mutable_spec()->mutable_gang();
+    if (draft_.spec().placement().kind_case() != kind_before) nodes_.OnPlacementChosen(layer);
+    proto::Gang& gang = *draft_.spec().mutable_gang();
     if (gang.has_processes_per_node() || gang.has_total_processes()) {
-      if (!gang.has_processes_per_node()) resolved_.sources.erase(kPerNode);
-      if (!gang.has_total_processes()) resolved_.sources.erase(kTotal);
+      if (!gang.has_processes_per_node()) draft_.sources().erase(kPerNode);
+      if (!gang.has_total_processes()) draft_.sources().erase(kTotal);
       return;
     }
     if (before.has_processes_per_node())
@@ -128,7 +95,7 @@ class Resolver {
   }
 
   void ApplyFile(const JobFile& file) {
-    Take(ReadJobYaml(file.text, &job()), file.name);
+    draft_.Take(ReadJobYaml(file.text, &job()), file.name);
     UnwrapTorchrunLine(file.name);
   }
 
@@ -163,8 +130,8 @@ class Resolver {
         words.push_back(std::string_view(one).substr(kLockstepPrefix.size()));
       const auto nearest = proto::NearestName(word, words);
       if (nearest)
-        AddNote("environment " + name + " is read by nobody; did you mean LOCKSTEP_" +
-                std::string(*nearest) + "?");
+        draft_.AddNote("environment " + name + " is read by nobody; did you mean LOCKSTEP_" +
+                       std::string(*nearest) + "?");
     }
   }
 
@@ -178,9 +145,9 @@ class Resolver {
   void ApplySetting(std::string_view text) {
     const size_t equals = text.find('=');
     if (equals != std::string_view::npos)
-      return Set(text.substr(0, equals), text.substr(equals + 1), "--set");
-    AddProblem("", ShortValue(text),
-               "is no setting; write --set PATH=VALUE, as --set spec.gang.nodes=1", "--set");
+      return draft_.Set(text.substr(0, equals), text.substr(equals + 1), "--set");
+    draft_.AddProblem("", ShortValue(text),
+                      "is no setting; write --set PATH=VALUE, as --set spec.gang.nodes=1", "--set");
   }
 
   void ApplyCommandLine() {
@@ -190,7 +157,7 @@ class Resolver {
       SetProgram(words, "command line");
       UnwrapTorchrunLine("command line");
     }
-    ApplyHosts();
+    nodes_.ApplyHosts(inputs_.command, inputs_.host_file);
     for (const GivenFlag& given : inputs_.command.flags) {
       if (given.flag->effect == FlagEffect::kCommand || given.flag->effect == FlagEffect::kSetting)
         continue;
@@ -199,47 +166,14 @@ class Resolver {
     }
   }
 
-  // --host, which may be given several times, or --hostfile.
-  void ApplyHosts() {
-    std::string list;
-    for (const GivenFlag& given : inputs_.command.flags) {
-      if (given.flag->effect != FlagEffect::kHosts) continue;
-      list += (list.empty() ? "" : ",") + given.value;
-      hosts_source_ = "flag " + given.spelling;
-    }
-    if (inputs_.host_file) {
-      if (!hosts_source_.empty()) {
-        AddProblem("", "", "contradicts " + hosts_source_.substr(5) + "; give one of the two",
-                   "flag --hostfile");
-      }
-      hosts_source_ = inputs_.host_file->name;
-    }
-    if (hosts_source_.empty()) return;
-    const bool is_file = inputs_.host_file.has_value();
-    Take(ReadSshHosts(is_file ? inputs_.host_file->text : list, is_file,
-                      job().mutable_spec()->mutable_placement()),
-         hosts_source_);
-    resolved_.sources[kHosts] = hosts_source_;
-    placement_source_ = hosts_source_;
-  }
-
-  void Take(SshHostsReading reading, const std::string& source) {
-    for (Problem& problem : reading.problems) {
-      if (problem.source.empty())
-        problem.source = source.empty() ? SourceOf(resolved_.sources, problem.path) : source;
-      problems_.push_back(std::move(problem));
-    }
-    for (std::string& note : reading.notes) AddNote(std::move(note));
-  }
-
   // Another program than the file's is started in its own way.
   void ForgetTheFilesKind() {
-    const auto source = resolved_.sources.find("spec.program.kind");
-    if (!inputs_.file || source == resolved_.sources.end() ||
+    const auto source = draft_.sources().find("spec.program.kind");
+    if (!inputs_.file || source == draft_.sources().end() ||
         !source->second.starts_with(inputs_.file->name))
       return;
     program().clear_kind();
-    resolved_.sources.erase(source);
+    draft_.sources().erase(source);
   }
 
   void SetProgram(const std::vector<std::string>& words, const std::string& source) {
@@ -247,8 +181,8 @@ class Resolver {
     program().clear_args();
     program().add_command(words[0]);
     for (size_t i = 1; i < words.size(); ++i) program().add_args(words[i]);
-    resolved_.sources["spec.program.command"] = source;
-    resolved_.sources["spec.program.args"] = source;
+    draft_.sources()["spec.program.command"] = source;
+    draft_.sources()["spec.program.args"] = source;
   }
 
   void UnwrapTorchrunLine(const std::string& source) {
@@ -257,19 +191,20 @@ class Resolver {
     const std::optional<TorchrunLine> torchrun = ParseTorchrunLine(words);
     if (!torchrun) return;
     const std::string inner = source + ", torchrun line";
-    AddNote(source +
-            ": the torchrun line is understood as flags of lockstep run; torchrun itself is not "
-            "started");
+    draft_.AddNote(
+        source +
+        ": the torchrun line is understood as flags of lockstep run; torchrun itself is not "
+        "started");
     for (Problem problem : torchrun->line.problems) {
       problem.source = inner;
-      problems_.push_back(std::move(problem));
+      draft_.AddProblem(std::move(problem));
     }
     if (torchrun->line.rest.empty())
-      return AddProblem("spec.program.command", "", "names no script", inner);
+      return draft_.AddProblem("spec.program.command", "", "names no script", inner);
     SetProgram(torchrun->line.rest, inner);
-    Set("spec.program.kind", "PythonScript",
-        inner);  // torchrun's default; its -m and --no-python come below
-    if (!torchrun->python.empty()) Set("spec.program.python", torchrun->python, inner);
+    draft_.Set("spec.program.kind", "PythonScript",
+               inner);  // torchrun's default; its -m and --no-python come below
+    if (!torchrun->python.empty()) draft_.Set("spec.program.python", torchrun->python, inner);
     for (const GivenFlag& given : torchrun->line.flags)
       ApplyFlag(*given.flag, given.value, inner + " " + given.spelling);
   }
@@ -284,8 +219,8 @@ class Resolver {
       if (&other == &given) return;
       const bool same_field = other.flag != given.flag && other.flag->field == given.flag->field;
       if (same_field && other.value == "true") {
-        AddProblem("", "", "contradicts " + other.spelling + "; give one of the two",
-                   "flag " + given.spelling);
+        draft_.AddProblem("", "", "contradicts " + other.spelling + "; give one of the two",
+                          "flag " + given.spelling);
       }
     }
   }
@@ -296,21 +231,22 @@ class Resolver {
       case FlagEffect::kHosts:
       case FlagEffect::kSetting: return;
       case FlagEffect::kField: return ApplyField(flag, text, source);
-      case FlagEffect::kSeconds: return Set(flag.field, WithSeconds(text), source);
+      case FlagEffect::kSeconds: return draft_.Set(flag.field, WithSeconds(text), source);
       case FlagEffect::kStreams: return ApplyStreams(flag, text, source);
       case FlagEffect::kNodes: return ApplyNodes(text, source);
       case FlagEffect::kVariable: return ApplyRankVariable(text, source);
-      case FlagEffect::kJoin: join_flags_[flag.name] = {&flag, text, source, layer_}; return;
+      case FlagEffect::kJoin: return nodes_.KeepJoinFlag({&flag, text, source, layer_});
       case FlagEffect::kNothing:
-        if (!flag.note.empty()) AddNote(source + " has no effect: " + std::string(flag.note));
+        if (!flag.note.empty())
+          draft_.AddNote(source + " has no effect: " + std::string(flag.note));
         return;
     }
   }
 
   void ApplyField(const FlagSpec& flag, const std::string& text, const std::string& source) {
-    if (flag.field_value.empty()) return Set(flag.field, text, source);
-    if (text == "true") return Set(flag.field, flag.field_value, source);
-    if (text != "false") AddProblem("", ShortValue(text), "must be true or false", source);
+    if (flag.field_value.empty()) return draft_.Set(flag.field, text, source);
+    if (text == "true") return draft_.Set(flag.field, flag.field_value, source);
+    if (text != "false") draft_.AddProblem("", ShortValue(text), "must be true or false", source);
   }
 
   static std::string WithSeconds(const std::string& text) {
@@ -324,9 +260,9 @@ class Resolver {
     const size_t colon = text.find(':');
     const std::string min = text.substr(0, colon);
     const std::string max = colon == std::string::npos ? min : text.substr(colon + 1);
-    Set("spec.gang.minNodes", min, source);
-    Set("spec.gang.nodes", max, source);
-    Set("spec.gang.maxNodes", max, source);
+    draft_.Set("spec.gang.minNodes", min, source);
+    draft_.Set("spec.gang.nodes", max, source);
+    draft_.Set("spec.gang.maxNodes", max, source);
   }
 
   void ApplyRankVariable(const std::string& text, const std::string& source) {
@@ -334,8 +270,8 @@ class Resolver {
     const std::string name = text.substr(0, equals);
     if (equals == std::string::npos) {
       if (inputs_.environment.contains(name)) return AddInherited(name, source);
-      return AddProblem("spec.program.env", ShortValue(name),
-                        "is not set here; write " + name + "=VALUE", source);
+      return draft_.AddProblem("spec.program.env", ShortValue(name),
+                               "is not set here; write " + name + "=VALUE", source);
     }
     auto& variables = *program().mutable_env();
     auto variable = std::find_if(variables.begin(), variables.end(),
@@ -343,7 +279,7 @@ class Resolver {
     proto::EnvironmentVariable& target = variable == variables.end() ? *variables.Add() : *variable;
     target.set_name(name);
     target.set_value(text.substr(equals + 1));
-    std::string& sources = resolved_.sources["spec.program.env"];
+    std::string& sources = draft_.sources()["spec.program.env"];
     if (!sources.ends_with(source)) sources += (sources.empty() ? "" : ", ") + source;
   }
 
@@ -352,165 +288,93 @@ class Resolver {
     inherited_.push_back({name, source});
   }
 
-  // torchrun's notation: "3", or "0:3,12:1" for ranks of a node.
+  // torchrun's notation (stream_choice.h).
   void ApplyStreams(const FlagSpec& flag, const std::string& text, const std::string& source) {
     const std::string path(flag.field);
-    const auto malformed = [&] {
-      AddProblem(path, ShortValue(text),
-                 "is no choice of streams; write 0 (none), 1 (stdout), 2 (stderr), 3 (both), or "
-                 "by rank 0:3,12:1",
-                 source);
-    };
-    static constexpr const char* kTexts[] = {"None", "Stdout", "Stderr", "Both"};
-    const auto streams_of = [](std::string_view digit) -> const char* {
-      return digit.size() == 1 && digit[0] >= '0' && digit[0] <= '3' ? kTexts[digit[0] - '0']
-                                                                     : nullptr;
-    };
-    std::string json = "{everyRank: None, ranks: {";
-    if (const char* all = streams_of(text)) {
-      json = std::string("{everyRank: ") + all + ", ranks: {";
-    } else {
-      for (std::string_view rest = text; !rest.empty();) {
-        const std::string_view entry = rest.substr(0, rest.find(','));
-        const size_t colon = entry.find(':');
-        const bool digits = colon != std::string_view::npos && colon > 0 && colon <= 5 &&
-                            std::all_of(entry.begin(), entry.begin() + colon,
-                                        [](char c) { return c >= '0' && c <= '9'; });
-        const char* streams = digits ? streams_of(entry.substr(colon + 1)) : nullptr;
-        if (streams == nullptr) return malformed();
-        json += std::string(json.ends_with('{') ? "" : ", ") + std::string(entry.substr(0, colon)) +
-                ": " + streams;
-        rest.remove_prefix(std::min(entry.size() + 1, rest.size()));
-      }
-      if (json.ends_with('{')) return malformed();
+    const std::optional<std::string> choice = StreamChoiceOf(text);
+    if (!choice) {
+      return draft_.AddProblem(path, ShortValue(text),
+                               "is no choice of streams; write 0 (none), 1 (stdout), 2 (stderr), 3 "
+                               "(both), or by rank 0:3,12:1",
+                               source);
     }
-    auto& logs = *job().mutable_spec()->mutable_logs();
+    proto::Logs& logs = *draft_.spec().mutable_logs();
     flag.name == "--tee" ? logs.clear_tee() : logs.clear_redirects();
-    ReadReport report = SetJobField(path, json + "}}", &job());
+    ReadReport report = SetJobField(path, *choice, &job());
     report.paths = {path};
-    Take(report, source);
+    draft_.Take(report, source);
   }
 
   // ------------------------------------------------------------------------------------ completion
 
   void Complete() {
     const bool detached = inputs_.command.IsOn("--detach");
-    if (detached && !resolved_.sources.contains(kStdin)) Set(kStdin, "none", "flag --detach");
-    if (detached && job().spec().logs().stdin_reader().has_rank()) {
-      AddProblem(kStdin, std::to_string(job().spec().logs().stdin_reader().rank()),
-                 "contradicts --detach, which leaves stdin; write --stdin none",
-                 resolved_.sources[kStdin]);
+    if (detached && !draft_.sources().contains(kStdin)) draft_.Set(kStdin, "none", "flag --detach");
+    if (detached && draft_.spec().logs().stdin_reader().has_rank()) {
+      draft_.AddProblem(kStdin, std::to_string(draft_.spec().logs().stdin_reader().rank()),
+                        "contradicts --detach, which leaves stdin; write --stdin none",
+                        draft_.sources()[kStdin]);
     }
     const bool has_resources =
-        job().spec().has_resources() && job().spec().resources().ByteSizeLong() > 0;
+        draft_.spec().has_resources() && draft_.spec().resources().ByteSizeLong() > 0;
     if (has_resources)
-      AddNote("spec.resources is for clusters; nothing is reserved or limited on this machine");
-    CompleteMeeting();
-    CompleteHosts();
+      draft_.AddNote(
+          "spec.resources is for clusters; nothing is reserved or limited on this machine");
+    this_node_ = nodes_.CompleteMeeting();
+    if (draft_.spec().placement().has_ssh()) PassOnInherited();
+    nodes_.CompleteHosts();
     CompleteCounts();
     std::vector<Problem> found = Validate(job());
-    if (job().spec().placement().has_join()) {
-      for (Problem& problem : CheckJoin(job().spec())) found.push_back(std::move(problem));
+    if (draft_.spec().placement().has_join()) {
+      for (Problem& problem : CheckJoin(draft_.spec())) found.push_back(std::move(problem));
     }
-    for (Problem& problem : found) {
-      // What could not be read was reported where it stands.
-      const auto same = [&](const Problem& known) { return known.path == problem.path; };
-      if (std::any_of(problems_.begin(), problems_.end(), same)) continue;
-      problem.source = SourceOf(resolved_.sources, problem.path);
-      problems_.push_back(std::move(problem));
-    }
+    draft_.AddFound(std::move(found));
   }
 
-  void CompleteHosts() {
-    if (!job().spec().placement().has_ssh()) {
-      if (!hosts_source_.empty())
-        AddProblem("", "", "contradicts another placement of the nodes; give one of the two",
-                   hosts_source_);
-      return;
-    }
+  void PassOnInherited() {
     for (const auto& [name, source] : inherited_)
       ApplyRankVariable(name + "=" + inputs_.environment.at(name), source);
-    const bool total = job().spec().gang().has_total_processes();
-    Take(CompleteSshHosts(job().mutable_spec()), "");
-    const std::string source = SourceOf(resolved_.sources, kHosts);
-    for (const char* path : {"spec.gang.nodes", "spec.gang.minNodes", "spec.gang.maxNodes"})
-      resolved_.sources.try_emplace(path, "from " + source);
-    if (!total) resolved_.sources[kTotal] = "from " + source;
-    resolved_.sources.try_emplace(kPerNode, "from " + source);
-  }
-
-  // How the nodes meet, when their agents come by themselves.
-  void CompleteMeeting() {
-    JoinReading reading = ReadJoinFlags(join_flags_, job().spec(),
-                                        {placement_layer_, placement_source_, resolved_.sources});
-    if (!reading.is_meant) job().mutable_spec()->mutable_placement()->clear_join();
-    for (const JoinReading::Field& field : reading.fields)
-      Set(field.path, field.text, field.source);
-    for (Problem& problem : reading.problems) problems_.push_back(std::move(problem));
-    for (std::string& note : reading.notes) AddNote(std::move(note));
-    resolved_.this_node = std::move(reading.this_node);
   }
 
   // Says of a count that was derived what it was derived from.
   void CompleteCounts() {
-    const bool per_node = job().spec().gang().has_processes_per_node();
-    const bool total = job().spec().gang().has_total_processes();
+    const bool per_node = draft_.spec().gang().has_processes_per_node();
+    const bool total = draft_.spec().gang().has_total_processes();
     ApplyDefaults(&job());
-    if (job().spec().placement().has_ssh()) return;
-    if (total && !per_node) resolved_.sources[kPerNode] = "from totalProcesses";
-    if (per_node && !total) resolved_.sources[kTotal] = "from processesPerNode";
-  }
-
-  base::Status CheckNodes() {
-    const proto::Gang& gang = job().spec().gang();
-    if (gang.max_nodes() == 1) return base::OkStatus();
-    if (job().spec().placement().has_local()) {
-      return base::InvalidArgumentError(
-          std::to_string(gang.max_nodes()) +
-          " nodes (--nnodes, spec.gang.nodes) need machines: name them (--host a:4,b:4), start the "
-          "same line on each (--rdzv-endpoint HOST:PORT), or let this one play them "
-          "(--simulate-hosts)");
-    }
-    if (gang.min_nodes() != gang.max_nodes()) {
-      return base::UnimplementedError(
-          "the number of nodes cannot change while a job runs yet: write --nnodes=" +
-          std::to_string(gang.max_nodes()));
-    }
-    return base::OkStatus();
+    if (draft_.spec().placement().has_ssh()) return;
+    if (total && !per_node) draft_.sources()[kPerNode] = "from totalProcesses";
+    if (per_node && !total) draft_.sources()[kTotal] = "from processesPerNode";
   }
 
   // Of what a unit stands for on this machine.
   void CountProcesses() {
-    proto::Gang& gang = *job().mutable_spec()->mutable_gang();
+    proto::Gang& gang = *draft_.spec().mutable_gang();
     if (!gang.processes_per_node().has_unit()) return;
-    const std::string source = SourceOf(resolved_.sources, kPerNode);
+    const std::string source = draft_.SourceOf(kPerNode);
     const proto::NodeUnit unit = gang.processes_per_node().unit();
     const MachineFacts machine = inputs_.machine();
     const bool gpus =
         unit == proto::NODE_UNIT_GPU || (unit == proto::NODE_UNIT_AUTO && machine.gpus > 0);
     const int count = gpus ? machine.gpus : machine.cpus;
     if (count < 1)
-      return AddProblem(kPerNode, "gpu",
-                        "is none: this machine shows no GPU; give a number, or cpu", source);
+      return draft_.AddProblem(kPerNode, "gpu",
+                               "is none: this machine shows no GPU; give a number, or cpu", source);
     gang.mutable_processes_per_node()->set_count(count);
-    resolved_.sources[kPerNode] = source + (gpus ? ", GPUs counted" : ", cores counted");
-    resolved_.sources[kTotal] = resolved_.sources[kPerNode];
+    draft_.sources()[kPerNode] = source + (gpus ? ", GPUs counted" : ", cores counted");
+    draft_.sources()[kTotal] = draft_.sources()[kPerNode];
     gang.set_total_processes(count * gang.nodes());
     for (Problem problem : Validate(job())) {
-      problem.source = SourceOf(resolved_.sources, problem.path);
-      problems_.push_back(std::move(problem));
+      problem.source = draft_.SourceOf(problem.path);
+      draft_.AddProblem(std::move(problem));
     }
   }
 
   const JobInputs& inputs_;
-  ResolvedJob resolved_;
-  std::vector<Problem> problems_;
-  std::string hosts_source_;                                    // of --host or --hostfile
+  JobDraft draft_;
+  JobNodes nodes_{draft_};
+  ThisNode this_node_;
   std::vector<std::pair<std::string, std::string>> inherited_;  // of -x NAME: name and source
   Layer layer_ = Layer::kNobody;                                // that is being applied
-  Layer placement_layer_ = Layer::kNobody;                      // that chose the placement's kind
-  std::string placement_source_ = "spec.placement";
-  JoinFlags join_flags_;
 };
 
 }  // namespace

@@ -3,12 +3,12 @@
 #define LOCKSTEP_LAUNCHER_CONFIG_RESOLVE_JOB_H_
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "launcher/cli/command_line.h"
+#include "launcher/config/job_draft.h"
 #include "launcher/config/job_file.h"
 #include "launcher/config/join_flags.h"
 #include "runtime/base/result.h"
@@ -39,8 +39,7 @@ struct ResolvedJob {
   proto::TrainingJob job;
   /// For stderr: what was accepted and has no effect, or may surprise.
   std::vector<std::string> notes;
-  /// Field to where it comes from: "flag -np"; absent = built-in.
-  std::map<std::string, std::string> sources;
+  FieldSources sources;
   /// What this line says of this node alone, when the same line is started on several.
   ThisNode this_node;
 };
