@@ -7,22 +7,21 @@
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "elastic/gang.h"
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/gang_status.h"
+#include "launcher/agent/job_account.h"
 #include "launcher/agent/job_cluster.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
-#include "launcher/agent/meeting_door.h"
 #include "launcher/agent/node_runtime.h"
+#include "launcher/agent/open_cluster.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/agent/rank_world.h"
 #include "launcher/agent/remote_needs.h"
@@ -30,17 +29,12 @@
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
-#include "launcher/placement/simulated_agents.h"
-#include "launcher/placement/ssh_agents.h"
 #include "launcher/verdict/root_cause.h"
-#include "launcher/verdict/screen.h"
-#include "launcher/version.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/logging.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
 #include "runtime/proto/duration_text.h"
-#include "runtime/proto/port_range_text.h"
 #include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
@@ -52,8 +46,6 @@ using namespace std::chrono_literals;
 // wait.
 constexpr base::Duration kFlushDeadline = 10min;
 
-constexpr const char* kTerminal = "the terminal";
-
 int ExitStatusOf(const base::Status& status) {
   switch (status.code()) {
     case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
@@ -64,7 +56,7 @@ int ExitStatusOf(const base::Status& status) {
 }
 
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
-/// is decided by elastic::Step and done by GangDriver; what is said and written down is done here.
+/// is decided by elastic::Step and done by GangDriver; what is said of it is JobAccount's.
 class Agent final : public GangDelegate, public ControlTarget, public ClusterDelegate {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
@@ -84,6 +76,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
                 [this](const base::Status& why) {
                   node_->Say("the job directory is incomplete, the job goes on: " + why.ToString());
                 }),
+        account_(config_, record_, clock),
         driver_(GangConfigOf(spec(), config_.rank_count, config_.seed), {loop, *this}) {}
 
   /// Opens everything that can fail before a rank starts.
@@ -96,9 +89,11 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   void OnRoundBegins(const elastic::SpawnRanks& round) override;
   void OnAllSpawned() override;
   void PersistRestarts(int used) override;
-  void OnNotice(const elastic::Notice& notice) override;
+  void OnNotice(const elastic::Notice& notice) override { account_.OnNotice(notice); }
   void OnRoundEnded(const elastic::RoundOutcome& outcome,
-                    std::map<base::Rank, RankEvidence> evidence) override;
+                    std::map<base::Rank, RankEvidence> evidence) override {
+    account_.OnRoundEnded(outcome, std::move(evidence));
+  }
   void OnJobEnded(const elastic::JobOutcome& outcome) override;
 
   void OnClusterFormed(FormedCluster cluster) override;
@@ -119,19 +114,14 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 
   base::Status OpenNode();
   base::Status ClaimMasterPort();
-  base::Status OpenCluster(topology::Environment environment);
   void NoteLostInput(const FormedCluster& cluster);
-  base::Result<std::unique_ptr<AgentStarter>> MakeStarter(topology::Environment environment);
-  std::unique_ptr<AgentStarter> MakeSshStarter(topology::Environment environment);
   void StartAlone();
   base::Status OpenControl();
   base::Status RestoreControl();
-  void LogJobStarted();
   void OnLinkReadable();
   void OnFrontByte(uint8_t byte);
   void OnSignal(int signal, const std::string& source);
   void Stop(int signal, bool at_once, const std::string& source, const std::string& reason);
-  RoundFacts Facts() const;
 
   void Finish(int exit_status, const std::optional<proto::Verdict>& verdict);
   void FlushAndQuit();
@@ -145,19 +135,15 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   base::UniqueFd link_;
   base::Duration stop_grace_{0};
   int master_port_ = 0;
-  std::vector<std::string> host_of_rank_;  // of a job of several nodes
-  base::Round round_;  // what is told of it may come when the gang's state is that of the next
-  std::optional<proto::Verdict> last_verdict_;
   base::SteadyTime started_at_{};
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
-  std::string stopped_by_;      // as RoundFacts has it
-  std::string program_path_;    // of the file that other machines must have; "" = not looked for
   bool runs_no_ranks_ = false;  // all of them are on other machines
   bool started_told_ = false;
   bool finishing_ = false;  // the job has ended; only output is left to write
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   JobRecord record_;
+  JobAccount account_;
   GangDriver driver_;
   std::unique_ptr<NodeRuntime> node_;
   std::unique_ptr<JobCluster> cluster_;  // null: one node
@@ -175,7 +161,10 @@ base::Status Agent::Open() {
   if (has_other_agents()) environment = config_.environment;
   RETURN_IF_ERROR(OpenNode());
   RETURN_IF_ERROR(ClaimMasterPort());
-  if (has_other_agents()) RETURN_IF_ERROR(OpenCluster(std::move(environment)));
+  if (has_other_agents()) {
+    ASSIGN_OR_RETURN(cluster_, OpenCluster(config_, std::move(environment),
+                                           {clock_, loop_, *node_, driver_, *this}));
+  }
   RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
@@ -203,6 +192,7 @@ base::Status Agent::OpenNode() {
                                                // Nodes may be many, and have one console.
                                                .console_drops = has_other_agents()},
                                               {clock_, loop_, record_, driver_}));
+  account_.SetNode(node_.get());
   return base::OkStatus();
 }
 
@@ -211,79 +201,6 @@ base::Status Agent::ClaimMasterPort() {
   if (spec().gang().has_master_port()) return base::OkStatus();
   ASSIGN_OR_RETURN(master_port_, node_->ClaimMasterPort());
   return base::OkStatus();
-}
-
-base::Status Agent::OpenCluster(topology::Environment environment) {
-  const proto::Placement& placement = spec().placement();
-  std::error_code error;
-  JobCluster::Config cluster{
-      .job_id = job_id(),
-      .job_name = config_.state.name(),
-      .jobs_root = config_.jobs_root,
-      .here = config_.here,
-      .nodes = config_.nodes,
-      .door = {.listen_host = placement.has_simulated() ? "127.0.0.1" : ""},
-      .lease = {proto::FromProto(placement.heartbeat()), proto::FromProto(placement.lease())},
-      .job = config_.job,
-      .arguments = config_.arguments,
-      .working_directory = std::filesystem::current_path(error).string(),
-      .log_directory = config_.log_directory,
-      .color_stdout = config_.color_stdout,
-      .color_stderr = config_.color_stderr};
-  if (placement.has_join_timeout()) {
-    cluster.join_deadline = proto::FromProto(placement.join_timeout());
-  }
-  if (placement.has_ssh() || config_.meeting) {
-    ASSIGN_OR_RETURN(
-        RemoteNeeds needs,
-        FindRemoteNeeds(cluster.job.mutable_spec(), config_.arguments, config_.program_word,
-                        config_.nodes, config_.here, cluster.working_directory, environment));
-    cluster.program = std::move(needs.bootstrap);
-    cluster.program_hash = std::move(needs.program_hash);
-    program_path_ = std::move(needs.program_path);
-  }
-  ASSIGN_OR_RETURN(const proto::PortSpan ports, proto::ParsePortSpan(placement.ports()));
-  cluster.door.ports = {ports.first, ports.last};
-  std::unique_ptr<AgentStarter> starter;
-  if (config_.meeting) {
-    TakePartIn(*config_.meeting, cluster);
-  } else {
-    ASSIGN_OR_RETURN(starter, MakeStarter(std::move(environment)));
-  }
-  base::Result<std::unique_ptr<JobCluster>> made = JobCluster::Create(
-      std::move(cluster), std::move(starter), {clock_, loop_, *node_, driver_, *this});
-  if (!made.ok() && config_.meeting) {
-    return ExplainNoMeeting(made.status(), *config_.meeting, config_.here.host);
-  }
-  ASSIGN_OR_RETURN(cluster_, std::move(made));
-  return base::OkStatus();
-}
-
-std::unique_ptr<AgentStarter> Agent::MakeSshStarter(topology::Environment environment) {
-  const proto::SshPlacement& ssh = spec().placement().ssh();
-  SshAgents::Config config{.ssh = ssh,
-                           .hosts = {},
-                           .environment = std::move(environment),
-                           .program_path = ssh.stage() ? program_path_ : "",
-                           .say = [this](const std::string& text) { node_->Say(text); }};
-  for (int node = 0; node < ssh.hosts_size(); ++node) {
-    config.hosts[base::NodeIndex(node)] = ssh.hosts(node);
-  }
-  return std::make_unique<SshAgents>(std::move(config), SshAgents::Deps{loop_, node_->processes()});
-}
-
-base::Result<std::unique_ptr<AgentStarter>> Agent::MakeStarter(topology::Environment environment) {
-  if (spec().placement().has_ssh()) return MakeSshStarter(std::move(environment));
-  SimulatedAgents::Config config{.job_id = job_id(),
-                                 .hosts = {},
-                                 .environment = std::move(environment),
-                                 .jobs_root = config_.jobs_root,
-                                 .socket_directory = config_.socket_directory};
-  for (size_t node = 0; node < config_.nodes.size(); ++node) {
-    config.hosts[base::NodeIndex(static_cast<int>(node))] = config_.nodes[node].host;
-  }
-  return std::unique_ptr<AgentStarter>(std::make_unique<SimulatedAgents>(
-      std::move(config), SimulatedAgents::Deps{loop_, node_->processes()}));
 }
 
 void Agent::StartAlone() {
@@ -295,12 +212,12 @@ void Agent::StartAlone() {
 }
 
 void Agent::OnClusterFormed(FormedCluster cluster) {
-  host_of_rank_ = std::move(cluster.host_of_rank);
   // Nodes that come by themselves bring their numbers of ranks with them.
   config_.rank_count = static_cast<int>(cluster.node_of_rank.size());
   record_.SetNodes(std::move(cluster.nodes), cluster.self);
   runs_no_ranks_ = cluster.self == base::NodeIndex(-1);
   NoteLostInput(cluster);
+  account_.SetHosts(std::move(cluster.host_of_rank));
   node_->SetWorld(std::move(cluster.world), cluster.self);
   driver_.Start(std::move(cluster.node_of_rank));
 }
@@ -316,7 +233,7 @@ void Agent::NoteLostInput(const FormedCluster& cluster) {
                      (S_ISFIFO(input.st_mode) || (S_ISREG(input.st_mode) && input.st_size > 0));
   if (!given) return;
   node_->Say("note: standard input is not passed on to rank " + std::to_string(rank) +
-             ", which is on " + host_of_rank_[rank] +
+             ", which is on " + cluster.host_of_rank[rank] +
              "; --stdin RANK names one on this machine, --stdin none "
              "says that none is meant");
 }
@@ -324,12 +241,7 @@ void Agent::NoteLostInput(const FormedCluster& cluster) {
 void Agent::OnClusterFailed(const base::Status& why) {
   if (finishing_) return;
   const int exit_status = ExitStatusOf(why);
-  const std::string text = why.cause() == nullptr ? why.message() : why.ToString();
-  const proto::Verdict verdict =
-      MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_, exit_status, text, Facts());
-  record_.SaveVerdict(verdict);
-  node_->output().Print(RenderVerdict(verdict));
-  Finish(exit_status, verdict);
+  Finish(exit_status, account_.OnNeverFormed(why, exit_status));
 }
 
 void Agent::OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& ranks,
@@ -354,20 +266,6 @@ base::Status Agent::RestoreControl() {
   return OpenControl();
 }
 
-void Agent::LogJobStarted() {
-  proto::Event event;
-  proto::JobStarted& started = *event.mutable_job_started();
-  started.set_name(config_.state.name());
-  for (const std::string& word : config_.arguments) started.add_command(word);
-  started.set_rank_count(config_.rank_count);
-  started.set_max_restarts(spec().restart().max_restarts());
-  started.set_lockstep_version(std::string(kVersion));
-  started.set_agent_pid(::getpid());
-  started.set_containment(node_->containment());
-  started.set_master_port(master_port_);
-  node_->Log(round_, std::move(event));
-}
-
 /// Says it in the places where one looks for the end of a job.
 int Agent::GiveUp(const base::Status& why) {
   std::fprintf(stderr, "lockstep: %s\n", why.ToString().c_str());
@@ -376,19 +274,16 @@ int Agent::GiveUp(const base::Status& why) {
   signals_.reset();
   control_.reset();
   cluster_.reset();
+  account_.SetNode(nullptr);
   node_.reset();
   const int exit_status = ExitStatusOf(why);
-  const proto::Verdict verdict = MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_,
-                                                         exit_status, why.ToString(), Facts());
-  if (const base::Status written = record_.GiveUp(verdict, exit_status); !written.ok()) {
-    std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
-  }
+  account_.OnNeverOpened(why, exit_status);
   return exit_status;
 }
 
 int Agent::Run() {
   started_at_ = loop_.Now();
-  LogJobStarted();
+  account_.OnJobStarted(master_port_);
   if (cluster_ != nullptr) {
     cluster_->Start(master_port_);
   } else {
@@ -444,8 +339,7 @@ void Agent::Stop(int signal, bool at_once, const std::string& source, const std:
     loop_.Quit();
     return;
   }
-  node_->Log(round_, StopRequestedEvent(signal, at_once, source, reason));
-  if (stopped_by_.empty()) stopped_by_ = source == kTerminal ? "" : source;
+  account_.OnStop(signal, at_once, source, reason);
   driver_.RequestStop(signal, at_once, stop_grace_);
 }
 
@@ -460,12 +354,11 @@ proto::StopReply Agent::StopByVerb(const proto::StopRequest& request) {
 // ------------------------------------------------------------------------------- life of the gang
 
 void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
-  round_ = round.round;
   record_.SetRound(round.round);
-  node_->Log(round_, RoundStartedEvent(round));
+  account_.OnRoundBegins(round);
   if (runs_no_ranks_) {
     // Nobody else makes it here, and the round's verdict goes there.
-    if (const base::Status made = record_.MakeRoundFolder(round_); !made.ok()) {
+    if (const base::Status made = record_.MakeRoundFolder(round.round); !made.ok()) {
       node_->Say("the job directory is incomplete, the job goes on: " + made.ToString());
     }
   }
@@ -496,47 +389,9 @@ void Agent::OnAllSpawned() {
 
 void Agent::PersistRestarts(int used) { record_.SaveRestarts(used); }
 
-void Agent::OnNotice(const elastic::Notice& notice) {
-  const std::string text = NoticeText(notice, config_.rank_count, job_id());
-  node_->Say(text);
-  node_->Log(round_, NoticeEvent(notice, text));
-}
-
-RoundFacts Agent::Facts() const {
-  RoundFacts facts;
-  facts.job_id = job_id();
-  facts.host = config_.here.host;
-  facts.host_of_rank = host_of_rank_;
-  facts.log_directory = record_.RoundFolder(round_);
-  facts.stopped_by = stopped_by_;
-  facts.folder_failed = node_ != nullptr && node_->folder_failed();
-  facts.steady_now = clock_.Now();
-  facts.wall_now = clock_.WallNow();
-  return facts;
-}
-
-void Agent::OnRoundEnded(const elastic::RoundOutcome& outcome,
-                         std::map<base::Rank, RankEvidence> evidence) {
-  RoundFacts facts = Facts();
-  facts.ranks = std::move(evidence);
-  last_verdict_ = MakeVerdict(outcome, facts);
-  const bool restarts = outcome.decision == elastic::Decision::kRestart;
-  node_->Log(round_, RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
-  if (restarts) node_->Log(round_, RestartScheduledEvent(outcome));
-  if (!last_verdict_) return;
-  record_.SaveRoundVerdict(outcome.round, *last_verdict_);
-  if (restarts) node_->output().Print(RenderVerdict(*last_verdict_));
-}
-
 void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
-  const std::optional<proto::Verdict> verdict = MakeJobVerdict(outcome, last_verdict_, Facts());
-  const int exit_status = ExitStatus(verdict);
-  if (verdict) {
-    record_.SaveVerdict(*verdict);
-    node_->output().Print(RenderVerdict(*verdict));
-  }
-  node_->Log(round_, JobEndedEvent(outcome, exit_status));
-  Finish(exit_status, verdict);
+  const std::optional<proto::Verdict> verdict = account_.OnJobEnded(outcome);
+  Finish(ExitStatus(verdict), verdict);
 }
 
 void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict) {
@@ -555,7 +410,7 @@ void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict
 void Agent::FlushAndQuit() {
   node_->SayDropped(node_->output().TakeDroppedLines(), node_->self(), node_->FilesLackSome());
   node_->FlushOutput(kFlushDeadline, [this](const base::Status& flushed) {
-    if (!flushed.ok()) node_->Log(round_, OutputTroubleEvent("console", flushed));
+    if (!flushed.ok()) node_->Log(account_.round(), OutputTroubleEvent("console", flushed));
     loop_.Quit();
   });
 }

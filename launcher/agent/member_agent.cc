@@ -6,19 +6,17 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/node_offer.h"
 #include "launcher/agent/node_runtime.h"
-#include "launcher/agent/program_file.h"
-#include "launcher/agent/rank_setup.h"
 #include "launcher/agent/refusal.h"
+#include "launcher/agent/told_job.h"
 #include "launcher/cluster/member.h"
 #include "launcher/cluster/output_relay.h"
 #include "launcher/cluster/protocol.h"
@@ -29,7 +27,6 @@
 #include "launcher/jobs/job_store.h"
 #include "launcher/verdict/root_cause.h"
 #include "launcher/verdict/screen.h"
-#include "launcher/version.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/logging.h"
 #include "runtime/event/epoll_loop.h"
@@ -39,7 +36,6 @@
 #include "runtime/net/tcp_network.h"
 #include "runtime/net/tls_transport.h"
 #include "runtime/net/transport.h"
-#include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -95,16 +91,10 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
     return {config_.jobs_root + "/" + job_id, job_id, config_.here.host, *config_.files};
   }
 
-  base::Status CheckMachine() const;
-  base::Status ChooseFolder();
-  base::Status CheckProgram();
-  proto::Hello MakeHello(int master_port) const;
   base::Result<std::unique_ptr<net::Transport>> MakeTransport();
   base::Status Connect();
   base::Status OpenRecord(const proto::Welcome& welcome);
   base::Status OpenNode(const proto::Welcome& welcome);
-  proto::JobSpec SpecOf(const proto::Welcome& welcome) const;
-  std::vector<std::string> ArgumentsOf(const proto::Welcome& welcome);
   void NameConsole(const JobDirectory& directory);
   void OnConnected(base::Result<std::unique_ptr<net::Connection>> connection);
   void OnStarterReadable();
@@ -131,8 +121,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
   bool over_ = false;
   bool started_told_ = false;
-  std::string folder_;        // where ranks start; "" = as the welcome says
-  std::string program_hash_;  // as elastic::NodeFacts has it
+  std::string folder_;  // where ranks start; "" = as the welcome says
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::optional<net::PortClaim> port_;
@@ -151,81 +140,23 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
 
 // ------------------------------------------------------------------------------------------ joining
 
-/// Two agents of one job on one machine would have the same sockets and files.
-base::Status MemberAgent::CheckMachine() const {
-  if (bootstrap().launcher_host() != config_.here.host ||
-      bootstrap().launcher_boot_id() != config_.here.boot_id) {
-    return base::OkStatus();
-  }
-  return base::FailedPreconditionError(
-      "it is the machine that lockstep run is on, under another name; write " + config_.here.host +
-      " or localhost in the list of hosts");
-}
-
-base::Status MemberAgent::ChooseFolder() {
-  const std::string& wanted = bootstrap().working_directory();
-  std::error_code error;
-  if (wanted.empty() || std::filesystem::is_directory(wanted, error)) {
-    folder_ = wanted;
-    return base::OkStatus();
-  }
-  if (bootstrap().working_directory_is_wanted()) {
-    return base::NotFoundError("the working directory " + wanted +
-                               " is not there; make it, or name another one (--working-dir)");
-  }
-  folder_ = std::filesystem::current_path(error).string();
-  std::fprintf(stderr, "lockstep: the folder %s is not there; ranks start in %s\n", wanted.c_str(),
-               folder_.c_str());
-  return base::OkStatus();
-}
-
-base::Status MemberAgent::CheckProgram() {
-  if (bootstrap().program().empty()) return base::OkStatus();
-  ProgramFile program{bootstrap().program(), bootstrap().program_word() > 0};
-  if (!bootstrap().staged_program().empty()) program.name = bootstrap().staged_program();
-  ASSIGN_OR_RETURN(const std::string path, FindProgram(program, config_.environment, folder_));
-  program_hash_ = HashProgram(path);
-  return base::OkStatus();
-}
-
 base::Status MemberAgent::Open() {
-  RETURN_IF_ERROR(CheckMachine());
-  RETURN_IF_ERROR(ChooseFolder());
-  RETURN_IF_ERROR(CheckProgram());
+  ASSIGN_OR_RETURN(const NodeOffer offer, MakeNodeOffer(config_));
+  folder_ = offer.folder;
   ASSIGN_OR_RETURN(port_, net::PortClaim::Create(bootstrap().job_id() + config_.here.host,
                                                  net::ReadKernelPorts()));
   if (own_line() == nullptr) {
     relay_ =
         std::make_unique<OutputRelay>([this](proto::Output& output) { SendOutput(output); }, loop_);
   }
-  member_ = std::make_unique<Member>(Member::Config{.hello = MakeHello(port_->port())},
-                                     Member::Deps{loop_, *this});
+  member_ = std::make_unique<Member>(
+      Member::Config{.hello = HelloOf(config_, offer, port_->port())}, Member::Deps{loop_, *this});
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(
                                  loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
                                  [this](const event::Signal& signal) { OnSignal(signal.number); }));
   link_watch_ =
       loop_.Watch(link_.get(), {.readable = true}, [this](event::Readiness) { OnLinkReadable(); });
   return Connect();
-}
-
-proto::Hello MemberAgent::MakeHello(int master_port) const {
-  proto::Hello hello;
-  hello.set_protocol(kAgentProtocol);
-  hello.set_lockstep_version(std::string(kVersion));
-  hello.set_job_id(bootstrap().job_id());
-  hello.set_host(config_.here.host);
-  hello.set_boot_id(config_.here.boot_id);
-  hello.set_pid(::getpid());
-  hello.set_slots(bootstrap().slots());
-  hello.set_wanted_node(bootstrap().node());
-  hello.set_master_port(master_port);
-  hello.set_program_hash(program_hash_);
-  hello.set_jobs_root(config_.jobs_root);
-  if (config_.own_line) {
-    hello.set_node_count(config_.own_line->spec.gang().max_nodes());
-    if (!config_.own_line->address.empty()) hello.add_addresses(config_.own_line->address);
-  }
-  return hello;
 }
 
 base::Result<std::unique_ptr<net::Transport>> MemberAgent::MakeTransport() {
@@ -307,49 +238,25 @@ base::Result<NodeRanks*> MemberAgent::OnWelcome(const proto::Welcome& welcome) {
   return &node_->ranks();
 }
 
-/// What ranks execute and where their output goes is said by this node's own line, if it has one.
-proto::JobSpec MemberAgent::SpecOf(const proto::Welcome& welcome) const {
-  proto::JobSpec spec = welcome.job().spec();
-  if (config_.own_line) {
-    *spec.mutable_program() = config_.own_line->spec.program();
-    *spec.mutable_logs() = config_.own_line->spec.logs();
-    *spec.mutable_checkpoint() = config_.own_line->spec.checkpoint();
-  }
-  if (!folder_.empty()) {
-    spec.mutable_program()->set_working_directory(folder_);
-  } else if (spec.program().working_directory().empty()) {
-    spec.mutable_program()->set_working_directory(welcome.working_directory());
-  }
-  return spec;
-}
-
-std::vector<std::string> MemberAgent::ArgumentsOf(const proto::Welcome& welcome) {
-  if (OwnLine* line = own_line()) return std::move(line->arguments);
-  std::vector<std::string> arguments(welcome.arguments().begin(), welcome.arguments().end());
-  const auto word = static_cast<size_t>(bootstrap().program_word());
-  if (!bootstrap().staged_program().empty() && word < arguments.size()) {
-    arguments[word] = bootstrap().staged_program();
-  }
-  return arguments;
-}
-
 base::Status MemberAgent::OpenNode(const proto::Welcome& welcome) {
-  ASSIGN_OR_RETURN(node_,
-                   NodeRuntime::Create({.spec = SpecOf(welcome),
-                                        .arguments = ArgumentsOf(welcome),
-                                        .environment = std::move(config_.environment),
-                                        .job_id = welcome.job_id(),
-                                        .events_path = DirectoryOf(welcome.job_id()).EventsPath(),
-                                        .host = config_.here.host,
-                                        .boot_id = config_.here.boot_id,
-                                        .socket_directory = config_.socket_directory,
-                                        .local_rank_count = bootstrap().slots(),
-                                        .reads_stdin = false,
-                                        .console = relay_.get(),
-                                        .color_stdout = bootstrap().color_stdout(),
-                                        .color_stderr = bootstrap().color_stderr(),
-                                        .console_drops = own_line() != nullptr},
-                                       {clock_, loop_, *record_, *member_}));
+  OwnLine* line = own_line();
+  ASSIGN_OR_RETURN(
+      node_, NodeRuntime::Create({.spec = SpecOf(welcome, own_line(), folder_),
+                                  .arguments = line != nullptr ? std::move(line->arguments)
+                                                               : ArgumentsOf(welcome, bootstrap()),
+                                  .environment = std::move(config_.environment),
+                                  .job_id = welcome.job_id(),
+                                  .events_path = DirectoryOf(welcome.job_id()).EventsPath(),
+                                  .host = config_.here.host,
+                                  .boot_id = config_.here.boot_id,
+                                  .socket_directory = config_.socket_directory,
+                                  .local_rank_count = bootstrap().slots(),
+                                  .reads_stdin = false,
+                                  .console = relay_.get(),
+                                  .color_stdout = bootstrap().color_stdout(),
+                                  .color_stderr = bootstrap().color_stderr(),
+                                  .console_drops = own_line() != nullptr},
+                                 {clock_, loop_, *record_, *member_}));
   return base::OkStatus();
 }
 
@@ -360,17 +267,7 @@ base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
   const base::Status made = config_.files->MakeDirectory(directory.path());
   if (!made.ok() && made.code() != base::Code::kAlreadyExists) return made;
   OwnLine* line = own_line();
-  proto::JobState state;
-  if (line != nullptr) state = line->state;
-  state.set_job_id(job_id);
-  state.set_name(welcome.job_name());
-  state.set_rank_count(welcome.job().spec().gang().total_processes());
-  const std::string& folder = line != nullptr ? line->folder : welcome.working_directory();
-  state.set_log_directory(LogFolderOf(SpecOf(welcome).logs(), folder, job_id));
-  state.set_node_count(welcome.job().spec().gang().nodes());
-  if (line == nullptr) {
-    state.set_command(CommandText({welcome.arguments().begin(), welcome.arguments().end()}));
-  }
+  proto::JobState state = StateOf(welcome, line, folder_);
   const std::string log_directory = state.log_directory();
   record_ = std::make_unique<JobRecord>(
       JobRecord::Config{.directory = directory,
@@ -410,25 +307,13 @@ void MemberAgent::OnForming(const proto::Forming& forming) {
 }
 
 void MemberAgent::OnWorld(const proto::World& message) {
-  topology::WorldSpec world;
+  std::vector<proto::JobNodeFacts> nodes = NodesOf(message);
   int rank_count = 0;
-  std::vector<proto::JobNodeFacts> nodes;
-  for (const proto::WorldNode& node : message.nodes()) {
-    world.nodes.push_back({.host = node.host(), .slots = node.slots()});
-    proto::JobNodeFacts& facts = nodes.emplace_back();
-    facts.set_host(node.host());
-    facts.set_slots(node.slots());
-    const bool as_before = node.log_folder().empty() && nodes.size() > 1;
-    facts.set_log_folder(as_before ? nodes[nodes.size() - 2].log_folder() : node.log_folder());
-    rank_count += node.slots();
-  }
-  world.role = message.role();
-  world.master_address = message.master_address();
-  world.master_port = message.master_port();
+  for (const proto::JobNodeFacts& node : nodes) rank_count += node.slots();
   record_->SetRankCount(rank_count);
   record_->SetNodes(std::move(nodes), self_);
   record_->SaveRunningSoon();
-  node_->SetWorld(std::move(world), self_);
+  node_->SetWorld(WorldOf(message), self_);
 }
 
 void MemberAgent::OnAllSpawned() {

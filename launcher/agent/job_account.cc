@@ -1,0 +1,100 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/job_account.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "launcher/agent/job_events.h"
+#include "launcher/verdict/screen.h"
+#include "launcher/version.h"
+
+namespace lockstep::launcher {
+
+RoundFacts JobAccount::Facts() const {
+  RoundFacts facts;
+  facts.job_id = config_.directory.job_id();
+  facts.host = config_.here.host;
+  facts.host_of_rank = host_of_rank_;
+  facts.log_directory = record_.RoundFolder(round_);
+  facts.stopped_by = stopped_by_;
+  facts.folder_failed = node_ != nullptr && node_->folder_failed();
+  facts.steady_now = clock_.Now();
+  facts.wall_now = clock_.WallNow();
+  return facts;
+}
+
+void JobAccount::OnJobStarted(int master_port) {
+  proto::Event event;
+  proto::JobStarted& started = *event.mutable_job_started();
+  started.set_name(config_.state.name());
+  for (const std::string& word : config_.arguments) started.add_command(word);
+  started.set_rank_count(config_.rank_count);
+  started.set_max_restarts(config_.job.spec().restart().max_restarts());
+  started.set_lockstep_version(std::string(kVersion));
+  started.set_agent_pid(::getpid());
+  started.set_containment(node_->containment());
+  started.set_master_port(master_port);
+  node_->Log(round_, std::move(event));
+}
+
+void JobAccount::OnRoundBegins(const elastic::SpawnRanks& round) {
+  round_ = round.round;
+  node_->Log(round_, RoundStartedEvent(round));
+}
+
+void JobAccount::OnNotice(const elastic::Notice& notice) {
+  const std::string text = NoticeText(notice, config_.rank_count, config_.directory.job_id());
+  node_->Say(text);
+  node_->Log(round_, NoticeEvent(notice, text));
+}
+
+void JobAccount::OnStop(int signal, bool at_once, const std::string& source,
+                        const std::string& reason) {
+  node_->Log(round_, StopRequestedEvent(signal, at_once, source, reason));
+  if (stopped_by_.empty() && source != kTerminal) stopped_by_ = source;
+}
+
+void JobAccount::OnRoundEnded(const elastic::RoundOutcome& outcome,
+                              std::map<base::Rank, RankEvidence> evidence) {
+  RoundFacts facts = Facts();
+  facts.ranks = std::move(evidence);
+  last_verdict_ = MakeVerdict(outcome, facts);
+  const bool restarts = outcome.decision == elastic::Decision::kRestart;
+  node_->Log(round_, RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
+  if (restarts) node_->Log(round_, RestartScheduledEvent(outcome));
+  if (!last_verdict_) return;
+  record_.SaveRoundVerdict(outcome.round, *last_verdict_);
+  if (restarts) node_->output().Print(RenderVerdict(*last_verdict_));
+}
+
+std::optional<proto::Verdict> JobAccount::OnJobEnded(const elastic::JobOutcome& outcome) {
+  std::optional<proto::Verdict> verdict = MakeJobVerdict(outcome, last_verdict_, Facts());
+  if (verdict) {
+    record_.SaveVerdict(*verdict);
+    node_->output().Print(RenderVerdict(*verdict));
+  }
+  node_->Log(round_, JobEndedEvent(outcome, ExitStatus(verdict)));
+  return verdict;
+}
+
+proto::Verdict JobAccount::LaunchVerdict(int exit_status, const std::string& text) const {
+  return MakeVerdictWithoutRanks(proto::Verdict::LAUNCH_FAILED, round_, exit_status, text, Facts());
+}
+
+proto::Verdict JobAccount::OnNeverFormed(const base::Status& why, int exit_status) {
+  const proto::Verdict verdict =
+      LaunchVerdict(exit_status, why.cause() == nullptr ? why.message() : why.ToString());
+  record_.SaveVerdict(verdict);
+  node_->output().Print(RenderVerdict(verdict));
+  return verdict;
+}
+
+void JobAccount::OnNeverOpened(const base::Status& why, int exit_status) {
+  const proto::Verdict verdict = LaunchVerdict(exit_status, why.ToString());
+  if (const base::Status written = record_.GiveUp(verdict, exit_status); !written.ok()) {
+    std::fprintf(stderr, "lockstep: %s\n", written.ToString().c_str());
+  }
+}
+
+}  // namespace lockstep::launcher
