@@ -264,7 +264,7 @@ base::Status MemberAgent::OpenRecord(const proto::Welcome& welcome) {
   const std::string& job_id = welcome.job_id();
   const JobDirectory directory = DirectoryOf(job_id);
   // It is there already where nodes share a home.
-  const base::Status made = config_.files->MakeDirectory(directory.path());
+  base::Status made = config_.files->MakeDirectory(directory.path());
   if (!made.ok() && made.code() != base::Code::kAlreadyExists) return made;
   OwnLine* line = own_line();
   proto::JobState state = StateOf(welcome, line, folder_);

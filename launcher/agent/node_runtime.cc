@@ -182,11 +182,11 @@ base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   output_service_.SetRound(round);
   deps_.record.SetRound(round);
   if (restart_count > 0) deps_.record.SaveRunningSoon();
-  const base::Status made = deps_.record.MakeRoundFolder(round);
+  base::Status made = deps_.record.MakeRoundFolder(round);
   folder_failed_ = !made.ok();
   // The first round's ranks are launched while the socket is new.
   if (!made.ok() || restart_count == 0) return made;
-  const base::Status restored = RestoreAttach();
+  base::Status restored = RestoreAttach();
   folder_failed_ = restored.code() == base::Code::kPermissionDenied;
   return restored;
 }

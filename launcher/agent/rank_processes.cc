@@ -47,7 +47,8 @@ void RankProcesses::SpawnSome() {
   fds.clear();  // so that the end of what the ranks write shows
   for (size_t i = 0; i < slice.size(); ++i) {
     if (i >= results.size()) {
-      OnSpawnFailed(slice[i], spawn_error_.ok() ? unprepared : spawn_error_);
+      // A copy: it becomes another one by the call.
+      OnSpawnFailed(slice[i], spawn_error_.ok() ? unprepared : base::Status(spawn_error_));
     } else if (results[i].ok()) {
       OnSpawned(slice[i], std::move(results[i]).value());
     } else {
@@ -77,10 +78,9 @@ void RankProcesses::OnSpawnFailed(const elastic::RankProcess& process, const bas
   if (std::exchange(spawn_failure_told_, true)) {
     return deps_.news.OnSpawnFailed(process, spawn_error_);
   }
-  const base::Status why = error;  // may be spawn_error_ itself
-  spawn_error_ = base::CancelledError("not started: the gang cannot be complete").WithCause(why);
-  deps_.hooks.OnRankSpawnFailed(process, why);
-  deps_.news.OnSpawnFailed(process, why);
+  spawn_error_ = base::CancelledError("not started: the gang cannot be complete").WithCause(error);
+  deps_.hooks.OnRankSpawnFailed(process, error);
+  deps_.news.OnSpawnFailed(process, error);
 }
 
 void RankProcesses::OnExited(const elastic::RankProcess& process, const process::Exit& exit) {

@@ -2,6 +2,7 @@
 // A real server on its loop's thread; ranks are attach clients on threads and in forked processes.
 #include "launcher/attach/attach_server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -461,7 +462,7 @@ TEST_F(AttachServerTest, ARankWithoutAFreeDescriptorIsToldSo) {
   const std::string cookie = Add(0);
   const pid_t child = fork();
   if (child == 0) {
-    const int next = dup(0);
+    const int next = fcntl(0, F_DUPFD_CLOEXEC, 0);
     close(next);
     const rlimit limit{static_cast<rlim_t>(next) + 1, static_cast<rlim_t>(next) + 1};
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(1);
