@@ -11,6 +11,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/event/loop.h"
+#include "runtime/net/frame.h"
 #include "runtime/net/network.h"
 
 namespace lockstep::launcher {
@@ -37,6 +38,8 @@ class FakeConnection final : public net::Connection {
     /// What was said to it, serialized.
     const std::vector<std::string>& heard() const { return heard_; }
     size_t heard_bytes() const { return heard_bytes_; }
+    /// What the other side has not got rid of yet: nothing, unless the test says so.
+    void SetQueuedBytes(size_t bytes) { queued_bytes_ = bytes; }
 
    private:
     friend class FakeConnection;
@@ -53,6 +56,7 @@ class FakeConnection final : public net::Connection {
     net::Connection::Handlers handlers_;
     std::vector<std::string> heard_;
     size_t heard_bytes_ = 0;
+    size_t queued_bytes_ = 0;
     bool closed_ = false;
     event::Registration closing_;
   };
@@ -68,13 +72,18 @@ class FakeConnection final : public net::Connection {
   void Start(Handlers handlers) override { far_->handlers_ = std::move(handlers); }
   base::Status Send(const google::protobuf::MessageLite& message) override {
     if (far_->closed_) return base::FailedPreconditionError("closed");
+    if (message.ByteSizeLong() > net::kFramePayloadBytesMax) {
+      const base::Status too_long = base::InvalidArgumentError("send a message: it is too long");
+      far_->CloseWith(too_long);
+      return too_long;
+    }
     far_->heard_.push_back(message.SerializeAsString());
     far_->heard_bytes_ += far_->heard_.back().size();
     return base::OkStatus();
   }
   void Close() override { far_->CloseWith(base::CancelledError("closed on this side")); }
   bool closed() const override { return far_->closed_; }
-  size_t queued_bytes() const override { return 0; }
+  size_t queued_bytes() const override { return far_->queued_bytes_; }
   const net::Peer& peer() const override { return peer_; }
 
  private:

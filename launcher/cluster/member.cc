@@ -18,6 +18,10 @@ namespace {
 constexpr size_t kQuestionsMax = 64;   // of verbs, at a time
 constexpr size_t kUnansweredMax = 64;  // heartbeats whose times are kept
 constexpr int kSignalMax = 64;
+/// While more than so much is on its way, news of ranks waits: heartbeats are not to come behind all
+/// of it, and thousands of ranks that fail at once would fill the connection's queue, which ends it.
+constexpr size_t kNewsQueuedMax = size_t{256} << 10;
+constexpr base::Duration kNewsPause = std::chrono::milliseconds(5);
 /// No grace or deadline of a job is longer (job.proto).
 constexpr base::Duration kDurationMax = std::chrono::hours(24);
 
@@ -108,7 +112,8 @@ void Member::OnMessage(std::string_view payload) {
       return deps_.delegate.OnOutputCredit(message.output_credit());
     case proto::ToAgent::kRequest: return OnRequest(message.request());
     case proto::ToAgent::kReply:
-      return questions_.Close(message.reply().id(), message.reply().reply());
+      return questions_.Close(message.reply().id(),
+                              std::move(*message.mutable_reply()->mutable_reply()));
     case proto::ToAgent::kJobOver:
       if (!over_) OnJobOver(message.job_over());
       return;
@@ -330,27 +335,31 @@ void Member::OnUnkillable(const elastic::RankProcess& process, const base::Statu
 }
 
 void Member::OnProgress(const elastic::RankProcess& process, int64_t step) {
-  News(process).set_step(step);
+  seq_.AssertHeld();
+  news_.SetStep(round(), process, step);
+  if (!send_news_.active()) SendNewsSoon(base::Duration(0));
 }
 
 proto::RankChange& Member::News(const elastic::RankProcess& process) {
   seq_.AssertHeld();
-  news_.set_round(round_ ? round_->value() : 0);
-  proto::RankChange& change = *news_.add_changes();
-  change.set_rank(process.rank.value());
-  change.set_incarnation(process.incarnation.value());
-  if (!send_news_.active()) {
-    send_news_ = deps_.loop.After(base::Duration(0), [this] { SendNews(); });
-  }
-  return change;
+  if (!send_news_.active()) SendNewsSoon(base::Duration(0));
+  return news_.Add(round(), process);
+}
+
+void Member::SendNewsSoon(base::Duration pause) {
+  send_news_ = deps_.loop.After(pause, [this] { SendNews(); });
 }
 
 void Member::SendNews() {
   send_news_.reset();
-  if (news_.changes().empty()) return;
-  proto::FromAgent message;
-  *message.mutable_rank_news() = std::exchange(news_, {});
-  Send(message);
+  while (!news_.empty()) {
+    if (!lost_ && connection_ != nullptr && connection_->queued_bytes() > kNewsQueuedMax) {
+      return SendNewsSoon(kNewsPause);
+    }
+    proto::FromAgent message;
+    *message.mutable_rank_news() = news_.Take();
+    Send(message);
+  }
 }
 
 // ------------------------------------------------------------------------------------ to the coordinator
@@ -384,10 +393,10 @@ void Member::Ask(const proto::ControlRequest& request, base::Duration timeout,
 }
 
 void Member::OnRequest(const proto::ForwardedRequest& request) {
-  const auto answer = [this, id = request.id()](const proto::ControlReply& reply) {
+  const auto answer = [this, id = request.id()](proto::ControlReply reply) {
     proto::FromAgent message;
     message.mutable_reply()->set_id(id);
-    *message.mutable_reply()->mutable_reply() = AnswerFor(*connection_, reply);
+    *message.mutable_reply()->mutable_reply() = AnswerFor(*connection_, std::move(reply));
     Send(message);
   };
   if (answering_ >= static_cast<int>(kQuestionsMax)) {
@@ -395,10 +404,10 @@ void Member::OnRequest(const proto::ForwardedRequest& request) {
   }
   ++answering_;
   deps_.delegate.AnswerHere(request.request(), [this, alive = std::weak_ptr(alive_),
-                                                answer](const proto::ControlReply& reply) {
+                                                answer](proto::ControlReply reply) {
     if (alive.expired()) return;
     --answering_;
-    answer(reply);
+    answer(std::move(reply));
   });
 }
 

@@ -14,6 +14,7 @@
 #include "elastic/clock_offset.h"
 #include "elastic/lease.h"
 #include "launcher/agent/node_ranks.h"
+#include "launcher/cluster/news_queue.h"
 #include "launcher/cluster/questions.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
@@ -121,8 +122,10 @@ class Member final : public NodeNews {
   void Do(const elastic::Fence& action);
   void Do(const elastic::SetLeaseTimer& action);
 
-  /// The change that `process`'s news goes into; sent from the loop, all of one turn together.
+  /// The change that `process`'s news goes into; sent from the loop.
   proto::RankChange& News(const elastic::RankProcess& process);
+  void SendNewsSoon(base::Duration pause);
+  /// As much as there is room for on the way; the rest a little later.
   void SendNews();
   void Send(const proto::FromAgent& message);
   /// Ends every rank, then the membership.
@@ -149,7 +152,7 @@ class Member final : public NodeNews {
   std::map<uint64_t, Asked> asked_at_;  // of heartbeats without an answer
   elastic::ClockOffset offset_;
   elastic::ClockOffset steady_offset_;  // orders ends: no step of a wall clock moves it
-  proto::RankNews news_;
+  NewsQueue news_;
   event::Registration send_news_;
   Questions questions_;
   int answering_ = 0;  // requests that the coordinator waits for

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 
 #include "launcher/agent/rank_processes.h"
 #include "launcher/cluster/fake_connection.h"
+#include "launcher/cluster/rank_wire.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/sim_loop.h"
 #include "runtime/process/sim_processes.h"
@@ -63,7 +65,7 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   }
   void OnRankSpawnFailed(const elastic::RankProcess&, const base::Status&) override {}
   RankEnd OnRankExited(const elastic::RankProcess&, pid_t, const process::Exit& exit) override {
-    return {.exit = {exit.code, exit.signal, false, ""}, .evidence = {}};
+    return {.exit = {exit.code, exit.signal, false, ""}, .evidence = evidence_};
   }
   void OnRanksSignalled(int signal, bool, const std::vector<elastic::RankProcess>&) override {
     signals_.push_back(signal);
@@ -110,6 +112,20 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
     far_->Say(message);
   }
 
+  /// Of what the coordinator was told.
+  int CountNews(proto::RankChange::KindCase kind) const {
+    int count = 0;
+    for (const std::string& payload : far_->heard()) {
+      proto::FromAgent message;
+      EXPECT_TRUE(message.ParseFromString(payload));
+      for (const proto::RankChange& change : message.rank_news().changes()) {
+        count += change.kind_case() == kind;
+      }
+    }
+    return count;
+  }
+
+  RankEvidence evidence_;  // of every rank that ends
   event::SimLoop loop_;
   process::SimProcesses processes_{loop_, 1};
   const std::shared_ptr<FakeConnection::Far> far_ = std::make_shared<FakeConnection::Far>(loop_);
@@ -247,6 +263,34 @@ TEST_F(MemberTest, OrdersForAnOldRoundDoNothing) {
 }
 
 // The second kill aborted the agent.
+/// All that a loop's turn had to tell was one message. Of some 24 ranks' evidence that was too long,
+/// nothing of it was sent, and the job waited for ever for ranks that were dead.
+TEST_F(MemberTest, AllThatRanksLeaveBehindIsToldHoweverManyFailAtOnce) {
+  evidence_.stderr_lines.assign(kStderrLines, std::string(kEvidenceLineColumns, 'e'));
+  evidence_.error = ErrorFile{.message = std::string(4096, 'm'),
+                              .traceback = std::string(kWireTracebackBytes, 't'),
+                              .timestamp = 1};
+  Welcome();
+  SendWorld(3, 64);
+  std::vector<int> ranks(64);
+  std::iota(ranks.begin(), ranks.end(), 64);
+  for (const int rank : ranks) {
+    processes_.SetProgram("rank-" + std::to_string(rank) + "-0",
+                          {.runs_for = 100ms, .ends_with = {.code = 3}});
+  }
+  StartRanks(0, ranks);
+  loop_.RunFor(90ms);
+  far_->SetQueuedBytes(size_t{257} << 10);
+  loop_.RunFor(110ms);
+  EXPECT_EQ(CountNews(proto::RankChange::kEnded), 0) << "heartbeats would come behind it";
+
+  far_->SetQueuedBytes(0);
+  loop_.RunFor(10ms);
+
+  EXPECT_EQ(CountNews(proto::RankChange::kEnded), 64);
+  EXPECT_FALSE(far_->closed());
+}
+
 TEST_F(MemberTest, ALeaseThatEndsWhileRanksAreBeingKilledKillsThemToo) {
   process::SimProgram stuck;
   stuck.stuck = true;

@@ -106,6 +106,7 @@ void RemoteRanks::OnNews(const proto::RankNews& news) {
   seq_.AssertHeld();
   if (lost_ || news.round() != round_.value()) return;
   for (const proto::RankChange& change : news.changes()) {
+    if (lost_) return;
     Apply({base::Rank(change.rank()), base::Incarnation(change.incarnation())}, change);
   }
   if (starts_overdue_.active()) WatchStarts();
@@ -165,7 +166,12 @@ void RemoteRanks::Apply(const elastic::RankProcess& process, const proto::RankCh
       life = Life::kExited;
       return deps_.news.OnExited(process, FromWire(change.ended()));
     case proto::RankChange::kGone:
-      if (life != Life::kExited) return;  // its end was not told
+      if (life == Life::kStarting) return;
+      if (life == Life::kAlive) {
+        // Its end would never be heard of, and the gang waits for that.
+        return GiveUp("says that rank " + process.rank.ToString() +
+                      " is gone, and has not said how it ended");
+      }
       ranks_.erase(found);
       return deps_.news.OnGone(process);
     case proto::RankChange::kUnkillable:

@@ -24,7 +24,8 @@ namespace lockstep::launcher {
 ///   in touch --Lose()--> lost
 ///
 /// An agent that owes an answer for too long (a start, for kStartTime without any news; a kill, for
-/// its deadline and kAnswerTime) is given up, so that nobody waits for it for ever.
+/// its deadline and kAnswerTime), or says that a rank is gone whose end it has not told, is given up,
+/// so that nobody waits for it for ever.
 ///
 /// Of a lost node nothing is heard any more; who is asked to kill its ranks is answered when the
 /// node's lease is over, since its agent has ended them by then.

@@ -192,16 +192,20 @@ TEST_F(RemoteRanksTest, WhoHasAnsweredIsNotGivenUp) {
   EXPECT_THAT(given_up_, IsEmpty());
 }
 
-TEST_F(RemoteRanksTest, WhatIsGoneBeforeItsEndIsTold) {
-  ranks_.Spawn(base::Round(5), 0, {a_});
+/// The end of it was in a message that was never sent, and the gang waited for it: 17 s with a kill,
+/// for ever without one.
+TEST_F(RemoteRanksTest, AnAgentThatTellsTheGoneWithoutTheirEndIsGivenUpAtOnce) {
+  ranks_.Spawn(base::Round(5), 0, {a_, b_});
   SaysRuns(a_, 17);
+  SaysRuns(b_, 18);
   news_.clear();
   proto::RankNews news;
-  Says(news, a_).set_gone(true);
   *Says(news, a_).mutable_unkillable() = proto::ToProto(base::DeadlineExceededError("not asked"));
+  Says(news, a_).set_gone(true);
   ranks_.OnNews(news);
 
   EXPECT_THAT(news_, IsEmpty()) << "its exit would never be heard";
+  EXPECT_THAT(given_up_, ElementsAre(HasSubstr("rank 4 is gone")));
 }
 
 TEST_F(RemoteRanksTest, ARoundOnALostNodeCannotStart) {

@@ -47,9 +47,11 @@ base::Status Channel::Send(const google::protobuf::MessageLite& message) {
   if (closed_) return base::FailedPreconditionError("send a message: the connection is closed");
   const size_t size = message.ByteSizeLong();
   if (size > options_.payload_bytes_max) {
-    return base::InvalidArgumentError("send a message of " + std::to_string(size) +
-                                      " bytes; the limit is " +
-                                      std::to_string(options_.payload_bytes_max));
+    const base::Status too_long = base::InvalidArgumentError(
+        "send a message of " + std::to_string(size) + " bytes; the limit is " +
+        std::to_string(options_.payload_bytes_max));
+    CloseWith(too_long);
+    return too_long;
   }
   if (queued_bytes() + kFrameHeaderBytes + size > options_.queue_bytes_max) {
     const base::Status full = base::ResourceExhaustedError(

@@ -44,8 +44,9 @@ class Channel {
     /// One payload; the view is valid during the call.
     std::function<void(std::string_view)> on_message;
     /// Once, unless the channel is destroyed before. OK - the peer closed between two frames;
-    /// DataLoss - it closed within one; ResourceExhausted - a frame or the queue went over its
-    /// limit; Cancelled - Close(); else what the stream says (a socket: errno's code).
+    /// DataLoss - it closed within one; ResourceExhausted - a frame of the peer, or the queue, went
+    /// over its limit; InvalidArgument - a message of ours did; Cancelled - Close(); else what the
+    /// stream says (a socket: errno's code).
     std::function<void(base::Status)> on_closed;
   };
 
@@ -59,9 +60,9 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   /// Sends or queues one message. Never blocks.
-  /// Errors: InvalidArgument - longer than payload_bytes_max, nothing was sent; ResourceExhausted -
-  /// the queue would go over queue_bytes_max: the peer does not read, and the channel closes;
-  /// FailedPrecondition - closed already.
+  /// Errors, each of which closes the channel with it, so that nobody waits for what was never sent:
+  /// InvalidArgument - longer than payload_bytes_max; ResourceExhausted - the queue would go over
+  /// queue_bytes_max: the peer does not read. FailedPrecondition - closed already.
   base::Status Send(const google::protobuf::MessageLite& message);
 
   /// Closes at once; unsent bytes are dropped. on_closed(Cancelled) follows.

@@ -121,13 +121,30 @@ TEST_F(ChannelTest, PeerThatDoesNotReadFillsTheQueueAndIsCutOff) {
   EXPECT_THAT(*a_.closed, StatusIs(Code::kResourceExhausted));
 }
 
-TEST_F(ChannelTest, MessageOverTheLimitIsRefusedAndTheChannelLives) {
+TEST_F(ChannelTest, MessageOverTheLimitClosesTheChannelSinceNobodyWouldMissItOtherwise) {
   MakePeerChannel();
 
   EXPECT_THAT(a_.channel->Send(Message(std::string(kFramePayloadBytesMax, 'x'))),
               StatusIs(Code::kInvalidArgument, HasSubstr("1048576")));
-  EXPECT_OK(a_.channel->Send(Message("small")));
-  EXPECT_TRUE(RunUntil([&] { return b_.received.size() == 1; }));
+  EXPECT_TRUE(a_.channel->closed());
+  EXPECT_FALSE(a_.closed.has_value()) << "never inside a call";
+  EXPECT_THAT(a_.channel->Send(Message("more")), StatusIs(Code::kFailedPrecondition));
+  ASSERT_TRUE(RunUntil([&] { return a_.closed && b_.closed; }));
+
+  EXPECT_THAT(*a_.closed, StatusIs(Code::kInvalidArgument, HasSubstr("1048576")));
+  EXPECT_TRUE(b_.received.empty());
+}
+
+TEST_F(ChannelTest, MessageOfExactlyTheLimitPasses) {
+  MakePeerChannel();
+  std::string text(kFramePayloadBytesMax, 'x');
+  text.resize(text.size() - (Message(text).ByteSizeLong() - kFramePayloadBytesMax));
+
+  ASSERT_EQ(Message(text).ByteSizeLong(), kFramePayloadBytesMax);
+  ASSERT_OK(a_.channel->Send(Message(text)));
+  ASSERT_TRUE(RunUntil([&] { return b_.received.size() == 1; }));
+
+  EXPECT_EQ(b_.received[0], text);
 }
 
 TEST_F(ChannelTest, PeerThatClosesBetweenMessagesIsNoError) {

@@ -47,8 +47,9 @@ class Connection {
     /// One payload; the view is valid during the call.
     std::function<void(std::string_view)> on_message;
     /// Once. OK - the peer closed between two messages; DataLoss - it, or somebody between us,
-    /// ended the connection within one; ResourceExhausted - a message or the queue went over its
-    /// limit; Cancelled - Close(); Unavailable - the connection broke.
+    /// ended the connection within one; ResourceExhausted - a message of the peer, or the queue, went
+    /// over its limit; InvalidArgument - a message of ours did; Cancelled - Close(); Unavailable - the
+    /// connection broke.
     std::function<void(base::Status)> on_closed;
   };
 
@@ -59,8 +60,8 @@ class Connection {
   virtual void Start(Handlers handlers) = 0;
 
   /// Sends or queues one message. Never blocks.
-  /// Errors: InvalidArgument - longer than the limit, nothing was sent; ResourceExhausted - the
-  /// queue would go over its limit: the peer does not read, and the connection closes;
+  /// Errors, each of which closes the connection with it: InvalidArgument - longer than the limit
+  /// (frame.h); ResourceExhausted - the queue would go over its limit: the peer does not read.
   /// FailedPrecondition - closed already.
   virtual base::Status Send(const google::protobuf::MessageLite& message) = 0;
   /// Closes at once; unsent bytes are dropped. on_closed(Cancelled) follows.

@@ -196,13 +196,16 @@ TEST_P(NetworkContractTest, MegabytesGoThroughAndTheQueueEmpties) {
   EXPECT_TRUE(RunUntil([&] { return client_.connection->queued_bytes() == 0; }));
 }
 
-TEST_P(NetworkContractTest, MessageOverTheLimitIsRefusedAndTheConnectionLives) {
+TEST_P(NetworkContractTest, MessageOverTheLimitClosesTheConnectionOnBothSides) {
   Meet();
 
   EXPECT_THAT(client_.connection->Send(Text(std::string(size_t{1} << 20, 'x'))),
               StatusIs(Code::kInvalidArgument, HasSubstr("1048576")));
-  EXPECT_OK(client_.connection->Send(Text("small")));
-  EXPECT_TRUE(RunUntil([&] { return guest().heard.size() == 1; }));
+  EXPECT_TRUE(client_.connection->closed());
+  ASSERT_TRUE(RunUntil([&] { return client_.closed && guest().closed; }));
+
+  EXPECT_THAT(*client_.closed, StatusIs(Code::kInvalidArgument, HasSubstr("1048576")));
+  EXPECT_TRUE(guest().heard.empty());
 }
 
 TEST_P(NetworkContractTest, PeerThatDoesNotReadFillsTheQueueAndIsCutOff) {

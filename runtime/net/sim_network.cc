@@ -566,9 +566,11 @@ Status SimNetwork::Send(const WirePtr& wire, int side, std::string payload) {
   End& end = wire->ends[side];
   if (end.closed) return base::FailedPreconditionError("send a message: the connection is closed");
   if (payload.size() > options_.payload_bytes_max) {
-    return base::InvalidArgumentError("send a message of " + std::to_string(payload.size()) +
-                                      " bytes; the limit is " +
-                                      std::to_string(options_.payload_bytes_max));
+    const Status too_long = base::InvalidArgumentError(
+        "send a message of " + std::to_string(payload.size()) + " bytes; the limit is " +
+        std::to_string(options_.payload_bytes_max));
+    CloseByOwner(wire, side, too_long);
+    return too_long;
   }
   if (!end.open) return base::OkStatus();  // its end has not been read yet, or nobody will
   Segment segment{.payload = std::move(payload)};

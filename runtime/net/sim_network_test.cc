@@ -317,14 +317,17 @@ TEST_F(SimNetworkTest, QueueDrainsWhenTheReceiverStarts) {
   EXPECT_EQ(accepted_[0]->heard.size(), 20u);
 }
 
-TEST_F(SimNetworkTest, MessageOverTheLimitIsRefusedAndNothingElseHappens) {
+TEST_F(SimNetworkTest, MessageOverTheLimitEndsTheConnectionBehindWhatWasSent) {
   Listen();
   const auto b = Join();
-  EXPECT_THAT(b->Say(std::string((1 << 20) + 1, 'x')), StatusIs(Code::kInvalidArgument));
   EXPECT_OK(b->Say("0"));
+  EXPECT_THAT(b->Say(std::string((1 << 20) + 1, 'x')), StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(b->Say("1"), StatusIs(Code::kFailedPrecondition));
   loop_.RunFor(1s);
 
   EXPECT_EQ(accepted_[0]->heard, Numbers(1));
+  ASSERT_TRUE(b->closed && accepted_[0]->closed);
+  EXPECT_THAT(*b->closed, StatusIs(Code::kInvalidArgument));
 }
 
 TEST_F(SimNetworkTest, SlowPathTakesItsTime) {

@@ -13,6 +13,7 @@ base::Status AsContractSays(const base::Status& why) {
   switch (why.code()) {
     case base::Code::kOk:
     case base::Code::kDataLoss:
+    case base::Code::kInvalidArgument:
     case base::Code::kResourceExhausted:
     case base::Code::kCancelled:
     case base::Code::kUnavailable: return why;
