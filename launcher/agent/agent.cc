@@ -51,6 +51,7 @@ int ExitStatusOf(const base::Status& status) {
     case base::Code::kResourceExhausted: return static_cast<int>(ExitCode::kNoResources);
     case base::Code::kPermissionDenied: return static_cast<int>(ExitCode::kCannotWrite);
     case base::Code::kNotFound: return static_cast<int>(ExitCode::kNotFound);
+    case base::Code::kInvalidArgument: return static_cast<int>(ExitCode::kUsage);
     default: return static_cast<int>(ExitCode::kUnavailable);
   }
 }
@@ -420,7 +421,9 @@ void Agent::FlushAndQuit() {
 void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
   proto::ControlReply reply;
   switch (request.kind_case()) {
-    case proto::ControlRequest::kStatus: *reply.mutable_status() = GetStatus(); break;
+    case proto::ControlRequest::kStatus:
+      *reply.mutable_status() = StatusPage(GetStatus(), request.status().first_row());
+      break;
     case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
     case proto::ControlRequest::kReadOutput: return ReadOutput(request, std::move(answer));
     case proto::ControlRequest::KIND_NOT_SET:
@@ -429,7 +432,7 @@ void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
           "job"));
       break;
   }
-  answer(reply);
+  answer(std::move(reply));
 }
 
 void Agent::ReadOutput(const proto::ControlRequest& request, OnAnswer answer) {

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "runtime/net/frame.h"
 #include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
@@ -32,8 +33,7 @@ void ControlServer::OnMessage(net::ConnectionId connection, std::string_view pay
   if (readable && request.version() == kControlVersion) {
     const std::weak_ptr<const bool> alive = alive_;
     return target_.Answer(request, [this, alive, connection](const proto::ControlReply& reply) {
-      // A verb that has gone away meanwhile needs no answer.
-      if (!alive.expired()) (void)server_->Send(connection, reply);
+      if (!alive.expired()) Send(connection, reply);
     });
   }
   proto::ControlReply refusal;
@@ -43,7 +43,19 @@ void ControlServer::OnMessage(net::ConnectionId connection, std::string_view pay
                      ", the command speaks " + std::to_string(request.version()) +
                      "; use the lockstep that started the job")
                : base::InvalidArgumentError("not a control request"));
-  (void)server_->Send(connection, refusal);
+  Send(connection, refusal);
+}
+
+void ControlServer::Send(net::ConnectionId connection, const proto::ControlReply& reply) {
+  proto::ControlReply refusal;
+  const size_t bytes = reply.ByteSizeLong();
+  if (bytes > net::kFramePayloadBytesMax) {
+    *refusal.mutable_error() = proto::ToProto(base::ResourceExhaustedError(
+        "the answer is " + std::to_string(bytes) + " bytes long; the limit is " +
+        std::to_string(net::kFramePayloadBytesMax)));
+  }
+  // A verb that has gone away meanwhile needs no answer.
+  (void)server_->Send(connection, refusal.has_error() ? refusal : reply);
 }
 
 }  // namespace lockstep::launcher

@@ -21,7 +21,7 @@ inline constexpr uint32_t kControlVersion = 1;
 /// it. Calls come on the loop's thread.
 class ControlTarget {
  public:
-  using Reply = std::function<void(const proto::ControlReply&)>;
+  using Reply = std::function<void(proto::ControlReply)>;
 
   virtual ~ControlTarget() = default;
   /// Calls `reply` once, now or later. The request speaks our version.
@@ -40,6 +40,7 @@ class ControlServer {
  private:
   explicit ControlServer(ControlTarget& target) : target_(target) {}
   void OnMessage(net::ConnectionId connection, std::string_view payload);
+  void Send(net::ConnectionId connection, const proto::ControlReply& reply);
 
   ControlTarget& target_;
   /// Expires with the server; for replies that come late.

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/gang_status.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,26 @@ std::string ExitText(const elastic::RankExit& exit) {
   return plain.ToString();
 }
 
+constexpr size_t kFrameOfRow = 5;  // a tag, and a length of four bytes
+/// Of the rows of one reply; what one agent passes on to another is to delay nothing else.
+constexpr size_t kRowBytesMax = size_t{256} << 10;
+
+/// Keeps of `rows` those from `first` on for which there is `room`; returns how many that are.
+template <class Rows>
+int KeepRows(int first, size_t* room, Rows* rows) {
+  first = std::min(first, rows->size());
+  rows->DeleteSubrange(0, first);
+  int kept = 0;
+  for (; kept < rows->size(); ++kept) {
+    const size_t bytes = rows->Get(kept).ByteSizeLong() + kFrameOfRow;
+    if (bytes > *room) break;
+    *room -= bytes;
+  }
+  if (kept < rows->size()) *room = 0;
+  rows->DeleteSubrange(kept, rows->size() - kept);
+  return kept;
+}
+
 }  // namespace
 
 proto::StatusReply StatusOf(const elastic::GangState& gang,
@@ -54,6 +75,19 @@ proto::StatusReply StatusOf(const elastic::GangState& gang,
     }
   }
   return status;
+}
+
+proto::StatusReply StatusPage(proto::StatusReply whole, int first_row) {
+  const int first = std::max(first_row, 0);
+  const int nodes = whole.nodes_size();
+  const int all = nodes + whole.ranks_size();
+  size_t room = kRowBytesMax;
+  int next = std::min(first, all);
+  next += KeepRows(first, &room, whole.mutable_nodes());
+  next += KeepRows(std::max(first - nodes, 0), &room, whole.mutable_ranks());
+  // A row that alone is too long for one reply would be asked for for ever.
+  if (next < all && next > first) whole.set_next_row(next);
+  return whole;
 }
 
 }  // namespace lockstep::launcher

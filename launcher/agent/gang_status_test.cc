@@ -5,6 +5,10 @@
 #include <signal.h>
 
 #include <chrono>
+#include <climits>
+#include <string>
+
+#include "runtime/net/frame.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -44,6 +48,50 @@ TEST(GangStatusTest, ShowsEachRanksLifeEndAndStep) {
   EXPECT_FALSE(status.ranks(1).has_step());
   EXPECT_EQ(status.ranks(1).life(), "exited");
   EXPECT_EQ(status.ranks(1).exit(), "signal 9 (SIGKILL)");
+}
+
+/// Of 65,536 ranks on 1,024 nodes one reply was some 3 MiB long, and never came.
+TEST(GangStatusTest, TheStatusOfTheGreatestJobComesInPagesOfWhichNoneIsTooLong) {
+  proto::StatusReply whole;
+  whole.set_job_id("train-1");
+  for (int node = 0; node < 1024; ++node) {
+    whole.add_nodes()->set_node(node);
+    whole.mutable_nodes(node)->set_reason(std::string(1000, 'r'));
+  }
+  for (int rank = 0; rank < 65'536; ++rank) {
+    whole.add_ranks()->set_rank(rank);
+    whole.mutable_ranks(rank)->set_exit("signal 9 (SIGKILL)");
+  }
+  ASSERT_GT(whole.ByteSizeLong(), net::kFramePayloadBytesMax);
+
+  int nodes = 0;
+  int ranks = 0;
+  int pages = 0;
+  for (int row = 0; pages == 0 || row > 0; ++pages) {
+    const proto::StatusReply page = StatusPage(whole, row);
+    ASSERT_LE(page.ByteSizeLong(), net::kFramePayloadBytesMax / 2);
+    EXPECT_EQ(page.job_id(), "train-1");
+    for (const proto::NodeStatus& node : page.nodes()) EXPECT_EQ(node.node(), nodes++);
+    EXPECT_TRUE(page.ranks().empty() || nodes == 1024) << "nodes come first";
+    for (const proto::RankStatus& rank : page.ranks()) EXPECT_EQ(rank.rank(), ranks++);
+    ASSERT_TRUE(page.next_row() == 0 || page.next_row() > row);
+    row = page.next_row();
+  }
+  EXPECT_EQ(nodes, 1024);
+  EXPECT_EQ(ranks, 65'536);
+  EXPECT_LT(pages, 20);
+}
+
+TEST(GangStatusTest, RowsThatAreNotThereAreNoRows) {
+  proto::StatusReply whole;
+  whole.add_nodes();
+  whole.add_ranks()->set_rank(7);
+
+  EXPECT_EQ(StatusPage(whole, -5).nodes_size(), 1);
+  EXPECT_EQ(StatusPage(whole, 1).nodes_size(), 0);
+  EXPECT_EQ(StatusPage(whole, 1).ranks(0).rank(), 7);
+  EXPECT_EQ(StatusPage(whole, INT_MAX).ranks_size(), 0);
+  EXPECT_EQ(StatusPage(whole, INT_MAX).next_row(), 0);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "launcher/verdict/clean_text.h"
 #include "launcher/version.h"
 #include "runtime/net/endpoint.h"
+#include "runtime/net/frame.h"
 #include "runtime/net/own_addresses.h"
 #include "runtime/net/tls_transport.h"
 
@@ -21,6 +22,9 @@ constexpr base::Duration kPatience = 3s;   // before a user is told what is wait
 constexpr base::Duration kTellEvery = 1s;  // from then on, and only what is new
 constexpr size_t kRefusalsTold = 32;       // of strangers there may be many
 constexpr base::Duration kNodeAnswerTime = 3s;
+
+/// Around a Welcome in its message: the node's number, two times, tags and lengths.
+constexpr size_t kWelcomeFrameBytes = 64;
 
 /// What a node may have on its way to the console: all nodes together at most what the second says,
 /// while there are fewer than 512. The more it is the longer each of those on the way (two agents, the
@@ -47,7 +51,22 @@ base::Result<std::unique_ptr<JobCluster>> JobCluster::Create(Config config,
 JobCluster::JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Deps deps)
     : config_(std::move(config)), deps_(deps), starter_(std::move(starter)) {}
 
+/// What no agent could be told would be found out when all have been started, as a node that is lost.
+base::Status JobCluster::CheckWelcomeFits() const {
+  const proto::Welcome welcome = MakeWelcome();
+  const size_t bytes = welcome.ByteSizeLong() + kWelcomeFrameBytes;
+  if (bytes <= net::kFramePayloadBytesMax) return base::OkStatus();
+  size_t of_arguments = 0;
+  for (const std::string& word : welcome.arguments()) of_arguments += word.size();
+  return base::InvalidArgumentError(
+      "tell other nodes what to run: job and arguments are " + std::to_string(bytes) +
+      " bytes long (" + std::to_string(welcome.arguments_size()) + " arguments: " +
+      std::to_string(of_arguments) + "), and the limit for a job of several nodes is " +
+      std::to_string(net::kFramePayloadBytesMax) + "; put long lists into a file");
+}
+
 base::Status JobCluster::Open() {
+  RETURN_IF_ERROR(CheckWelcomeFits());
   ASSIGN_OR_RETURN(std::unique_ptr<net::Transport> transport, MakeTransport());
   network_ =
       std::make_unique<net::TcpNetwork>(std::move(transport), net::Channel::Options{}, deps_.loop);
@@ -178,6 +197,7 @@ proto::Welcome JobCluster::MakeWelcome() const {
   welcome.set_job_id(config_.job_id);
   welcome.set_job_name(config_.job_name);
   *welcome.mutable_job() = config_.job;
+  welcome.mutable_job()->mutable_spec()->mutable_program()->clear_args();
   for (const std::string& word : config_.arguments) welcome.add_arguments(word);
   welcome.set_working_directory(config_.working_directory);
   return welcome;
@@ -266,8 +286,8 @@ void JobCluster::OnOutput(base::NodeIndex node, const proto::Output& output) {
 
 void JobCluster::Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer) {
   coordinator_->Ask(node, request, kNodeAnswerTime,
-                    [answer = std::move(answer)](const base::Result<proto::ControlReply>& reply) {
-                      answer(reply.ok() ? *reply : Refusal(reply.status()));
+                    [answer = std::move(answer)](base::Result<proto::ControlReply> reply) {
+                      answer(reply.ok() ? *std::move(reply) : Refusal(reply.status()));
                     });
 }
 
@@ -282,9 +302,7 @@ void JobCluster::Describe(proto::StatusReply& status) const {
   const std::vector<topology::RankPlace> places = topology::PlaceRanks(world_);
   for (proto::RankStatus& rank : *status.mutable_ranks()) {
     const auto index = static_cast<size_t>(rank.rank());
-    if (index >= places.size()) continue;
-    rank.set_node(places[index].node.value());
-    rank.set_host(nodes_[static_cast<size_t>(places[index].node.value())].host());
+    if (index < places.size()) rank.set_node(places[index].node.value());
   }
 }
 

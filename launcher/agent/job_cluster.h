@@ -93,7 +93,8 @@ class JobCluster final : public CoordinatorDelegate {
   };
 
   /// Makes keys and listens. `starter`: null when the other agents come by themselves. Errors:
-  /// errno's code; Internal - no randomness; as Network::Listen.
+  /// errno's code; Internal - no randomness; InvalidArgument - the job is longer than what an
+  /// agent can be told; as Network::Listen.
   static base::Result<std::unique_ptr<JobCluster>> Create(Config config,
                                                           std::unique_ptr<AgentStarter> starter,
                                                           Deps deps);
@@ -123,6 +124,7 @@ class JobCluster final : public CoordinatorDelegate {
 
  private:
   JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Deps deps);
+  base::Status CheckWelcomeFits() const;
   base::Status Open();
   base::Result<std::unique_ptr<net::Transport>> MakeTransport();
   base::Result<std::vector<std::string>> Coordinators() const;

@@ -96,7 +96,7 @@ void OutputService::Answer(const proto::ReadOutputRequest& request, OnAnswer ans
                    piece.set_file_bytes((*pieces)[i].file_bytes);
                  }
                  followers_.Note(request, reply);
-                 answer(reply);
+                 answer(std::move(reply));
                });
 }
 

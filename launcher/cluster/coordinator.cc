@@ -6,6 +6,7 @@
 
 #include "launcher/cluster/hello_check.h"
 #include "launcher/cluster/protocol.h"
+#include "runtime/net/frame.h"
 #include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
@@ -175,7 +176,8 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
     case proto::FromAgent::kOutput: return OnOutput(member, message.output());
     case proto::FromAgent::kRequest: return OnRequest(member, message.request());
     case proto::FromAgent::kReply:
-      return agent.questions->Close(message.reply().id(), message.reply().reply());
+      return agent.questions->Close(message.reply().id(),
+                                    std::move(*message.mutable_reply()->mutable_reply()));
     case proto::FromAgent::kGoodbye:
       // That we close tells it that we have heard everything.
       agent.said_goodbye = true;
@@ -264,12 +266,13 @@ void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {
 }
 
 void Coordinator::OnRequest(elastic::Member member, const proto::ForwardedRequest& request) {
-  const auto answer = [this, member, id = request.id()](const proto::ControlReply& reply) {
+  const auto answer = [this, member, id = request.id()](proto::ControlReply reply) {
     const auto found = agents_.find(member);
     if (found == agents_.end()) return;
     proto::ToAgent message;
     message.mutable_reply()->set_id(id);
-    *message.mutable_reply()->mutable_reply() = AnswerFor(*found->second.connection, reply);
+    *message.mutable_reply()->mutable_reply() =
+        AnswerFor(*found->second.connection, std::move(reply));
     Send(member, message);
   };
   Agent& agent = agents_.at(member);
@@ -278,12 +281,12 @@ void Coordinator::OnRequest(elastic::Member member, const proto::ForwardedReques
   }
   ++agent.answering;
   deps_.delegate.Answer(request.request(), [this, alive = std::weak_ptr(alive_), member,
-                                            answer](const proto::ControlReply& reply) {
+                                            answer](proto::ControlReply reply) {
     if (alive.expired()) return;
     if (const auto found = agents_.find(member); found != agents_.end()) {
       --found->second.answering;
     }
-    answer(reply);
+    answer(std::move(reply));
   });
 }
 
@@ -385,6 +388,10 @@ void Coordinator::Finish(const proto::JobOver& over, std::function<void()> done)
   Handle(elastic::FinishMembership{});
   proto::ToAgent message;
   *message.mutable_job_over() = over;
+  // Of thousands of ranks that did not die. Who reads it elsewhere has the class and the culprits.
+  if (message.ByteSizeLong() > net::kFramePayloadBytesMax) {
+    message.mutable_job_over()->mutable_verdict()->clear_evidence();
+  }
   for (const auto& [member, agent] : agents_) {
     if (agent.node) Send(member, message);
   }

@@ -167,5 +167,24 @@ TEST_F(CoordinatorTest, AMemberThatNeverStartsItsRanksIsLost) {
   EXPECT_FALSE(other->closed());
 }
 
+TEST_F(CoordinatorTest, TheEndOfAJobIsToldHoweverMuchEvidenceThereIs) {
+  const Far far = Join(0);
+  Join(1);
+  proto::JobOver over;
+  over.set_exit_code(9);
+  over.mutable_verdict()->set_job("job");
+  for (int rank = 0; rank < 2000; ++rank) {
+    over.mutable_verdict()->add_evidence()->add_lines(std::string(1000, 'e'));
+  }
+
+  coordinator_.Finish(over, [] {});
+
+  EXPECT_FALSE(far->closed());
+  proto::ToAgent message;
+  ASSERT_TRUE(message.ParseFromString(far->heard().back()));
+  EXPECT_EQ(message.job_over().exit_code(), 9);
+  EXPECT_EQ(message.job_over().verdict().job(), "job");
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "runtime/net/frame.h"
 #include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
@@ -13,6 +14,8 @@ namespace {
 constexpr size_t kQueuedBytesMax = size_t{3} << 19;
 /// What is no longer than this costs nobody anything.
 constexpr size_t kSmallBytes = size_t{64} << 10;
+/// The message that carries an answer has its number too, and the lengths of what is around it.
+constexpr size_t kAnswerBytesMax = net::kFramePayloadBytesMax - 64;
 
 }  // namespace
 
@@ -22,11 +25,14 @@ proto::ControlReply Refusal(const base::Status& why) {
   return refusal;
 }
 
-proto::ControlReply AnswerFor(const net::Connection& connection,
-                              const proto::ControlReply& answer) {
-  if (connection.queued_bytes() <= kQueuedBytesMax || answer.ByteSizeLong() <= kSmallBytes) {
-    return answer;
+proto::ControlReply AnswerFor(const net::Connection& connection, proto::ControlReply answer) {
+  const size_t bytes = answer.ByteSizeLong();
+  if (bytes > kAnswerBytesMax) {
+    return Refusal(base::ResourceExhaustedError("the answer is " + std::to_string(bytes) +
+                                                " bytes long; the limit is " +
+                                                std::to_string(kAnswerBytesMax)));
   }
+  if (connection.queued_bytes() <= kQueuedBytesMax || bytes <= kSmallBytes) return answer;
   return Refusal(base::ResourceExhaustedError("the connection to " + connection.peer().address +
                                               " has " + std::to_string(connection.queued_bytes()) +
                                               " bytes to send before this; try again"));

@@ -261,6 +261,17 @@ TEST_F(QuestionsTest, LongAnswersOnASlowPathAreRefusedBeforeTheyCostTheNode) {
   EXPECT_EQ(TextOf(Ask(0, 1)).size(), agents_[0].said.size());
 }
 
+TEST_F(QuestionsTest, AnAnswerThatNoMessageHoldsIsRefusedAndTheNodeStays) {
+  Form();
+  agents_[0].said = std::string(size_t{1} << 20, 'x');
+  EXPECT_THAT(Ask(0, 1).status(), StatusIs(Code::kResourceExhausted, HasSubstr("1048512")));
+  EXPECT_THAT(Ask(2, 1).status(), StatusIs(Code::kResourceExhausted, HasSubstr("1048512")));
+
+  agents_[0].said.resize((size_t{1} << 20) - 200);
+  EXPECT_EQ(TextOf(Ask(0, 1)).size(), agents_[0].said.size());
+  EXPECT_TRUE(lost_.empty());
+}
+
 // Agents ended with the last of their ranks' lines unsent: a busy coordinator had not read so far.
 TEST_F(QuestionsTest, WhoeverSaysGoodbyeIsHeardToHisLastWord) {
   Form();

@@ -17,6 +17,13 @@ std::string SocketOf(const VerbContext& context, const JobEntry& job) {
   return ControlSocketPath(context.socket_directory, job.id);
 }
 
+void SetHosts(proto::StatusReply& status) {
+  for (proto::RankStatus& rank : *status.mutable_ranks()) {
+    if (rank.node() < 0 || rank.node() >= status.nodes_size()) continue;
+    if (rank.host().empty()) rank.set_host(status.nodes(rank.node()).host());
+  }
+}
+
 }  // namespace
 
 base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const JobEntry& job,
@@ -33,6 +40,28 @@ base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const Job
   if (refused.ok())
     return base::InternalError(frame + ": it answered with an error without a code");
   return refused.WithFrame(frame);
+}
+
+base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const JobEntry& job,
+                                           base::Duration limit) {
+  const base::SteadyTime deadline = context.clock.Now() + limit;
+  proto::StatusReply status;
+  int row = 0;
+  do {
+    proto::ControlRequest request;
+    request.mutable_status()->set_first_row(row);
+    ASSIGN_OR_RETURN(proto::ControlReply reply,
+                     AskAgent(context, job, request, deadline - context.clock.Now()));
+    proto::StatusReply& page = *reply.mutable_status();
+    if (page.next_row() != 0 && page.next_row() <= row) {
+      return base::InternalError("ask the agent of " + job.id + ": it tells the same rows again");
+    }
+    row = page.next_row();
+    status.MergeFrom(page);
+    status.set_next_row(0);
+  } while (row > 0);
+  SetHosts(status);
+  return status;
 }
 
 bool NobodyListens(const base::Status& error) {

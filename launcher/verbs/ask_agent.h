@@ -17,6 +17,11 @@ namespace lockstep::launcher {
 base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const JobEntry& job,
                                            proto::ControlRequest request, base::Duration limit);
 
+/// The whole status of a live job, in as many requests as that takes; ranks have the hosts of their
+/// nodes. Any thread. Blocks: up to `limit`. Errors: as AskAgent.
+base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const JobEntry& job,
+                                           base::Duration limit);
+
 /// Whether such an error means that nobody listens.
 bool NobodyListens(const base::Status& error);
 

@@ -200,10 +200,8 @@ base::Status PrintEntryJson(const VerbContext& context, const JobEntry& job,
 base::Status ShowStatus(const VerbContext& context, const ShowStatusOptions& options) {
   ASSIGN_OR_RETURN(JobEntry job, OpenStore(context).Find(options.job));
   if (job.condition == JobCondition::kLive) {
-    proto::ControlRequest request;
-    request.mutable_status();
-    const base::Result<proto::ControlReply> reply = AskAgent(context, job, request, kAnswerLimit);
-    if (reply.ok()) return PrintReply(context, options, reply->status());
+    const base::Result<proto::StatusReply> reply = AskStatus(context, job, kAnswerLimit);
+    if (reply.ok()) return PrintReply(context, options, *reply);
     if (!NobodyListens(reply.status())) return reply.status();
     // It does not listen yet, has ended since, or its socket is gone: what it wrote down is left.
     ASSIGN_OR_RETURN(job, OpenStore(context).Get(job.id));

@@ -6,6 +6,9 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "launcher/verbs/testing/verb_fixture.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -92,6 +95,29 @@ TEST_F(ShowStatusTest, OfSeveralNodesEachAndItsHost) {
   EXPECT_THAT(out_.text(), HasSubstr("2     host-2  lost     -      -"));
   EXPECT_THAT(out_.text(), HasSubstr("RANK  NODE  HOST"));
   EXPECT_THAT(out_.text(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(ShowStatusTest, AGreatJobIsShownWholeAlthoughNoReplyHoldsIt) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+  for (int node = 0; node < 64; ++node) {
+    agent.reply.add_nodes()->set_node(node);
+    agent.reply.mutable_nodes(node)->set_host("host-" + std::to_string(node));
+  }
+  agent.reply.clear_ranks();
+  for (int rank = 0; rank < 65'536; ++rank) {
+    proto::RankStatus& status = *agent.reply.add_ranks();
+    status.set_rank(rank);
+    status.set_node(rank / 1024);
+    status.set_exit("signal 9 (SIGKILL)");
+  }
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  const std::string text = out_.text();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 65'536 + 64 + 2 + 2 + 5);
+  EXPECT_THAT(text, ContainsRegex("\n65535 +63 +host-63 "));
 }
 
 TEST_F(ShowStatusTest, AnotherLaunchersJobSaysWhoseItIsAndNothingOfRestarts) {

@@ -122,12 +122,10 @@ base::Result<proto::StopReply> RequestStop(const VerbContext& context,
 }
 
 int CountLiving(const VerbContext& context, const JobEntry& job) {
-  proto::ControlRequest request;
-  request.mutable_status();
-  const base::Result<proto::ControlReply> reply = AskAgent(context, job, request, kAnswerLimit);
+  const base::Result<proto::StatusReply> reply = AskStatus(context, job, kAnswerLimit);
   int living = 0;
   if (!reply.ok()) return living;
-  for (const proto::RankStatus& rank : reply->status().ranks()) living += rank.life() == "alive";
+  for (const proto::RankStatus& rank : reply->ranks()) living += rank.life() == "alive";
   return living;
 }
 

@@ -48,9 +48,9 @@ TEST_F(SeveralNodesTest, NodesMayHaveDifferentNumbersOfRanks) {
                   "echo $GROUP_RANK: $RANK of $WORLD_SIZE, $LOCAL_RANK of $LOCAL_WORLD_SIZE");
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(SortedLines(outcome.out), ElementsAre("0: 0 of 5, 0 of 2", "0: 1 of 5, 1 of 2",
-                                                    "1: 2 of 5, 0 of 2", "1: 3 of 5, 1 of 2",
-                                                    "2: 4 of 5, 0 of 1"));
+  EXPECT_THAT(SortedLines(outcome.out),
+              ElementsAre("0: 0 of 5, 0 of 2", "0: 1 of 5, 1 of 2", "1: 2 of 5, 0 of 2",
+                          "1: 3 of 5, 1 of 2", "2: 4 of 5, 0 of 1"));
 }
 
 TEST_F(SeveralNodesTest, RanksOfAllNodesMeetAtOneAddress) {
@@ -74,6 +74,34 @@ TEST_F(SeveralNodesTest, ARankThatFailsOnAnotherNodeIsTheCulpritWithItsLastLines
   EXPECT_THAT(outcome.err,
               AllOf(HasSubstr("rank 3 failed first: exit code 7"), HasSubstr("-n1, rank 3 of 4"),
                     HasSubstr("| boom"), HasSubstr("victims  3: ranks 0, 1, 2")));
+}
+
+/// A node's agent is told of the job in one message of 1 MiB at most, in which arguments stand once.
+TEST_F(SeveralNodesTest, ArgumentsThatNearlyFillAMessageReachEveryNode) {
+  std::vector<std::string> line = RunScript(
+      {"--simulate-hosts", "--nnodes", "2", "-np", "2", "--log-prefix=false"}, "echo $# ${#9}");
+  line.insert(line.end(), 10, std::string(100'000, 'x'));
+
+  Command command(line, Options());
+  const Outcome outcome = command.Wait(30s);
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(Lines(outcome.out), ElementsAre("9 100000", "9 100000"));
+}
+
+/// It was a node that was lost, two seconds later.
+TEST_F(SeveralNodesTest, AJobThatNoMessageHoldsIsRefusedBeforeAnAgentStarts) {
+  std::vector<std::string> line =
+      RunScript({"--simulate-hosts", "--nnodes", "2", "-np", "2", "--name", "long"}, "echo never");
+  line.insert(line.end(), 11, std::string(100'000, 'x'));
+
+  Command command(line, Options());
+  const Outcome outcome = command.Wait(30s);
+
+  EXPECT_EQ(outcome.status, 64);
+  EXPECT_THAT(outcome.out, ::testing::IsEmpty());
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("14 arguments: 11000"), HasSubstr("1048576")));
+  EXPECT_THAT(ReadFile(JobFolder("long") + "/verdict.json"), HasSubstr("1048576"));
 }
 
 TEST_F(SeveralNodesTest, TheJobDirectoryIsCompleteAndNothingIsUnfinished) {

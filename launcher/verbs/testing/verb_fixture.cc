@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "launcher/agent/gang_status.h"
 #include "launcher/jobs/job_addresses.h"
 #include "runtime/base/check.h"
 #include "runtime/process/proc_scan.h"
@@ -62,7 +63,7 @@ void FakeAgent::Answer(const proto::ControlRequest& request, Reply reply_to) {
     if (on_stop_) on_stop_(request.stop());
     *answer.mutable_stop() = stop_reply;
   } else {
-    *answer.mutable_status() = reply;
+    *answer.mutable_status() = StatusPage(reply, request.status().first_row());
   }
   reply_to(answer);
 }
