@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/cluster/hello_check.h"
 
+#include <limits.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -34,6 +36,10 @@ base::Status CheckHello(const proto::Hello& hello) {
   if (!IsPlainText(hello.program_hash())) return Bad("program hash");
   if (hello.slots() < 0 || hello.slots() > kSlotsMax) return Bad("number of slots");
   if (hello.master_port() < 0 || hello.master_port() > kPortMax) return Bad("port");
+  // Sent on to every node, with a job's id behind it.
+  if (hello.jobs_root().size() >= PATH_MAX || hello.jobs_root().find('\0') != std::string::npos) {
+    return Bad("folder of jobs");
+  }
   const int count = hello.addresses_size();
   if (count < 1 || count > kAddressesMax) return Bad("number of addresses");
   for (const std::string& address : hello.addresses()) {

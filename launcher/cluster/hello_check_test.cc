@@ -63,5 +63,17 @@ TEST(HelloCheckTest, AnAgentHasAnAddressAndNotThousands) {
   EXPECT_THAT(CheckHello(many), StatusIs(Code::kInvalidArgument));
 }
 
+/// Every node is sent it: at its 1 MiB no World would have been short enough.
+TEST(HelloCheckTest, AFolderIsNotLongerThanAPathCanBe) {
+  proto::Hello hello = Good();
+  hello.set_jobs_root("/" + std::string(4094, 'x'));
+  EXPECT_THAT(CheckHello(hello), IsOk());
+
+  hello.set_jobs_root("/" + std::string(4095, 'x'));
+  EXPECT_THAT(CheckHello(hello), StatusIs(Code::kInvalidArgument));
+  hello.set_jobs_root(std::string("/a\0b", 4));
+  EXPECT_THAT(CheckHello(hello), StatusIs(Code::kInvalidArgument));
+}
+
 }  // namespace
 }  // namespace lockstep::launcher
