@@ -10,6 +10,7 @@
 
 #include "launcher/cluster/protocol.h"
 #include "launcher/cluster/rank_wire.h"
+#include "launcher/cluster/welcome_check.h"
 #include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
@@ -128,6 +129,7 @@ void Member::OnWelcome(const proto::Welcome& welcome) {
     return Fail(Nonsense("takes node " + std::to_string(wanted) + " for node " +
                          std::to_string(welcome.node())));
   }
+  if (const base::Status sane = CheckWelcome(welcome); !sane.ok()) return Fail(sane);
   base::Result<NodeRanks*> ranks = deps_.delegate.OnWelcome(welcome);
   if (!ranks.ok()) return Fail(ranks.status());
   ranks_ = *ranks;
@@ -403,12 +405,12 @@ void Member::OnRequest(const proto::ForwardedRequest& request) {
     return answer(Refusal(base::ResourceExhaustedError("too many requests wait for this node")));
   }
   ++answering_;
-  deps_.delegate.AnswerHere(request.request(), [this, alive = std::weak_ptr(alive_),
-                                                answer](proto::ControlReply reply) {
-    if (alive.expired()) return;
-    --answering_;
-    answer(std::move(reply));
-  });
+  deps_.delegate.AnswerHere(
+      request.request(), [this, alive = std::weak_ptr(alive_), answer](proto::ControlReply reply) {
+        if (alive.expired()) return;
+        --answering_;
+        answer(std::move(reply));
+      });
 }
 
 void Member::SayGoodbye(base::Duration timeout, std::function<void()> done) {

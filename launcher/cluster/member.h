@@ -29,7 +29,8 @@ namespace lockstep::launcher {
 class MemberDelegate {
  public:
   virtual ~MemberDelegate() = default;
-  /// Opens what ranks of the job need, and returns them. An error ends the membership.
+  /// Opens what ranks of the job need, and returns them. An error ends the membership. What it is told
+  /// has passed CheckWelcome.
   virtual base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) = 0;
   /// The job waits for nodes.
   virtual void OnForming(const proto::Forming&) {}

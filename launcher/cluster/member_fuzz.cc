@@ -15,6 +15,7 @@
 
 #include "launcher/agent/rank_processes.h"
 #include "launcher/cluster/fake_connection.h"
+#include "launcher/cluster/fake_welcome.h"
 #include "launcher/cluster/fuzz_bytes.h"
 #include "launcher/cluster/member.h"
 #include "runtime/event/sim_loop.h"
@@ -53,8 +54,11 @@ class Agent final : public MemberDelegate, public RankHooks {
     Require(processes_.KillableCount() == 0);
   }
 
-  base::Result<NodeRanks*> OnWelcome(const proto::Welcome&) override {
+  base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) override {
     Require(ranks_ == nullptr && !is_over_);
+    // It becomes a name in a folder, and of sockets.
+    const std::string& id = welcome.job_id();
+    Require(!id.empty() && id.size() <= 70 && id.find_first_of("./=;\n\x1b") == id.npos);
     ranks_ =
         std::make_unique<RankProcesses>(RankProcesses::Deps{loop_, processes_, *this, member_});
     return ranks_.get();
@@ -128,13 +132,7 @@ class Agent final : public MemberDelegate, public RankHooks {
   static proto::ToAgent Message(FuzzBytes& bytes) {
     proto::ToAgent message;
     switch (bytes.Byte() % 12) {
-      case 0:
-        message.mutable_welcome()->set_node(bytes.Byte() % 8 == 7 ? static_cast<int>(bytes.Number())
-                                                                  : kNode);
-        message.mutable_welcome()->set_heartbeat_ns(250'000'000);
-        message.mutable_welcome()->set_lease_ns(bytes.Byte() % 4 == 3 ? bytes.Number()
-                                                                      : 2'000'000'000);
-        return message;
+      case 0: FillWelcome(bytes, *message.mutable_welcome()); return message;
       case 1:
         message.mutable_world();
         for (int node = bytes.Byte() % 4; node >= 0; --node) {
@@ -152,6 +150,14 @@ class Agent final : public MemberDelegate, public RankHooks {
         return message;
       default: FillCommand(bytes, *message.mutable_command()); return message;
     }
+  }
+  static void FillWelcome(FuzzBytes& bytes, proto::Welcome& welcome) {
+    welcome = FakeWelcome();
+    welcome.set_node(bytes.Byte() % 8 == 7 ? static_cast<int>(bytes.Number()) : kNode);
+    const uint8_t choice = bytes.Byte();
+    if (choice % 4 == 3) welcome.set_lease_ns(bytes.Number());
+    if (choice / 4 % 8 == 7) welcome.set_job_id(std::string(bytes.Text()));
+    if (choice / 32 == 7) welcome.add_arguments(std::string(bytes.Text()));
   }
   static void FillCommand(FuzzBytes& bytes, proto::RankCommand& command) {
     const uint32_t round = bytes.Byte() % 4;

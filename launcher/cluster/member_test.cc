@@ -15,6 +15,7 @@
 
 #include "launcher/agent/rank_processes.h"
 #include "launcher/cluster/fake_connection.h"
+#include "launcher/cluster/fake_welcome.h"
 #include "launcher/cluster/rank_wire.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/sim_loop.h"
@@ -78,11 +79,10 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
     hello.set_wanted_node(node);
     return hello;
   }
-  void Welcome(int node = 1) {
+  void Welcome(int node = 1, const std::string& job_id = "train-1") {
     proto::ToAgent message;
+    *message.mutable_welcome() = FakeWelcome(job_id);
     message.mutable_welcome()->set_node(node);
-    message.mutable_welcome()->set_heartbeat_ns(250'000'000);
-    message.mutable_welcome()->set_lease_ns(2'000'000'000);
     far_->Say(message);
   }
   void SendWorld(int nodes = 3, int slots = 2) {
@@ -175,6 +175,16 @@ TEST_F(MemberTest, AnotherNodesPlaceIsNotOurs) {
 
   EXPECT_EQ(ranks_, nullptr);
   EXPECT_TRUE(lost_.has_value());
+}
+
+/// The id becomes a path.
+TEST_F(MemberTest, AWelcomeThatCannotBeEndsTheMembershipBeforeAnythingIsOpened) {
+  Welcome(1, "../../../victim/evil");
+  loop_.RunFor(1s);
+
+  ASSERT_TRUE(lost_.has_value());
+  EXPECT_THAT(*lost_, StatusIs(Code::kInvalidArgument, HasSubstr("job id")));
+  EXPECT_EQ(ranks_, nullptr);
 }
 
 TEST_F(MemberTest, NoRankIsOursBeforeTheWorld) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/cluster/fake_welcome.h"
 #include "launcher/cluster/member.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/sim_loop.h"
@@ -146,7 +147,7 @@ class QuestionsTest : public ::testing::Test, public CoordinatorDelegate {
     return reply.ok() ? reply->output().pieces(0).content() : reply.status().ToString();
   }
 
-  proto::Welcome MakeWelcome() const override { return {}; }
+  proto::Welcome MakeWelcome() const override { return FakeWelcome(); }
   void OnFormed(const std::vector<JobNode>& nodes) override {
     formed_ = true;
     EXPECT_EQ(nodes[2].jobs_root, "/jobs");

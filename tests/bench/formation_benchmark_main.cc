@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "launcher/cluster/coordinator.h"
+#include "launcher/cluster/fake_welcome.h"
 #include "launcher/cluster/member.h"
 #include "launcher/cluster/protocol.h"
 #include "runtime/base/check.h"
@@ -107,7 +108,7 @@ class Head final : public launcher::CoordinatorDelegate {
   }
   int lost() const { return lost_; }
 
-  proto::Welcome MakeWelcome() const override { return {}; }
+  proto::Welcome MakeWelcome() const override { return launcher::FakeWelcome(); }
   void OnFormed(const std::vector<launcher::JobNode>& nodes) override {
     proto::World world;
     for (const launcher::JobNode& node : nodes) {

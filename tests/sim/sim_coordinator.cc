@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "launcher/cluster/protocol.h"
+#include "launcher/cluster/fake_welcome.h"
 #include "launcher/exit_codes.h"
 #include "runtime/proto/status_conversion.h"
 #include "tests/sim/stale_connection.h"
@@ -122,9 +123,7 @@ void SimCoordinator::JoinHere() {
 }
 
 proto::Welcome SimCoordinator::MakeWelcome() const {
-  proto::Welcome welcome;
-  welcome.set_job_id(kJob);
-  return welcome;
+  return launcher::FakeWelcome(kJob);
 }
 
 void SimCoordinator::OnFormed(const std::vector<launcher::JobNode>& nodes) {
