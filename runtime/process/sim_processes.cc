@@ -58,7 +58,7 @@ class SimProcesses::SimProcess final : public Process {
     gone_ = std::move(gone);
     const base::Status status = SignalAll(SIGKILL);
     LOCKSTEP_CHECK(status.ok(), "a pretended signal cannot fail");
-    deadline_ = owner_.loop_.After(deadline, [this, deadline] {
+    deadline_ = owner_.news_.After(deadline, [this, deadline] {
       Finish(base::DeadlineExceededError("kill the processes of pid " + std::to_string(pid_) +
                                          ": not dead " + base::FormatDuration(deadline) +
                                          " after SIGKILL"));
@@ -72,7 +72,7 @@ class SimProcesses::SimProcess final : public Process {
     ended_ = true;
     end_timer_.reset();
     has_descendants_ = has_descendants_ || (program_.leaves_descendants && gone_ == nullptr);
-    report_ = owner_.loop_.After(owner_.Delay(), [this, how] {
+    report_ = owner_.news_.After(owner_.Delay(), [this, how] {
       exit_ = how;
       exit_->at = owner_.loop_.Now();
       if (gone_ != nullptr) FinishSoon();
@@ -112,7 +112,7 @@ class SimProcesses::SimProcess final : public Process {
   }
 
   void FinishSoon() {
-    report_gone_ = owner_.loop_.After(owner_.Delay(), [this] { Finish(base::OkStatus()); });
+    report_gone_ = owner_.news_.After(owner_.Delay(), [this] { Finish(base::OkStatus()); });
   }
 
   void Finish(base::Status status) {

@@ -38,7 +38,10 @@ struct SimProgram {
 /// Owned by the test; confined to its thread.
 class SimProcesses final : public Processes {
  public:
-  SimProcesses(event::SimLoop& loop, uint64_t seed) : loop_(loop), random_(seed) {}
+  SimProcesses(event::SimLoop& loop, uint64_t seed) : SimProcesses(loop, loop, seed) {}
+  /// Programs run by `loop`; whoever has started them hears of it on `news`, which may stand still.
+  SimProcesses(event::SimLoop& loop, event::Loop& news, uint64_t seed)
+      : loop_(loop), news_(news), random_(seed) {}
   /// Every Process must be gone.
   ~SimProcesses() override;
 
@@ -67,6 +70,7 @@ class SimProcesses final : public Processes {
   base::Duration Delay() { return base::Duration(random_.Below(2'000'000)); }
 
   event::SimLoop& loop_;
+  event::Loop& news_;
   base::Random random_;
   std::map<std::string, SimProgram> programs_;
   std::map<pid_t, SimProcess*> processes_;

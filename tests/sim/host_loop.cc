@@ -1,6 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/host_loop.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace lockstep::sim {
 namespace {
 
@@ -35,6 +38,37 @@ SteadyTime HostClock::WorldTimeOf(SteadyTime time) const {
   Duration world(static_cast<int64_t>(in_world));
   while (Elapsed(world).count() < elapsed) ++world;
   return SteadyTime(world);
+}
+
+event::Registration HostLoop::At(SteadyTime due, Callback callback) {
+  const uint64_t id = next_id_++;
+  Timer& timer = timers_[id];
+  timer.callback = std::move(callback);
+  timer.in_world = world_.At(clock_.WorldTimeOf(due), [this, id] { OnDue(id); });
+  return event::Registration(*this, id);
+}
+
+void HostLoop::OnDue(uint64_t id) {
+  if (stopped_) {
+    if (std::find(late_.begin(), late_.end(), id) == late_.end()) late_.push_back(id);
+    return;
+  }
+  std::erase(late_, id);
+  const auto timer = timers_.extract(id);
+  timer.mapped().callback();
+}
+
+void HostLoop::Continue() {
+  stopped_ = false;
+  for (const uint64_t id : late_) {
+    timers_.at(id).in_world = world_.At(world_.Now(), [this, id] { OnDue(id); });
+  }
+}
+
+void HostLoop::Cancel(uint64_t id) {
+  std::erase(late_, id);
+  // Taken out before it is destroyed: what a callback holds may cancel others.
+  const auto doomed = timers_.extract(id);
 }
 
 }  // namespace lockstep::sim

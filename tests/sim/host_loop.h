@@ -3,6 +3,8 @@
 #define LOCKSTEP_TESTS_SIM_HOST_LOOP_H_
 
 #include <cstdint>
+#include <map>
+#include <vector>
 
 #include "runtime/base/clock.h"
 #include "runtime/event/sim_loop.h"
@@ -38,14 +40,20 @@ class HostClock final : public base::Clock {
 
 /// The simulation's loop as an agent on one host sees it: the same callbacks, times of that host.
 /// Several of them share one SimLoop, which outlives them. Confined to its thread.
+///
+///   runs --Stop()--> stopped (SIGSTOP): nothing runs --Continue()--> what was due runs at once,
+///   in the order in which it was due --> runs
 class HostLoop final : public event::Loop {
  public:
   HostLoop(event::SimLoop& world, ClockSkew skew) : world_(world), clock_(world.clock(), skew) {}
 
+  void Stop() { stopped_ = true; }
+  void Continue();
+  /// Stopped, or not yet through with what was due meanwhile.
+  bool is_behind() const { return stopped_ || !late_.empty(); }
+
   const base::Clock& clock() const override { return clock_; }
-  [[nodiscard]] event::Registration At(base::SteadyTime due, Callback callback) override {
-    return world_.At(clock_.WorldTimeOf(due), std::move(callback));
-  }
+  [[nodiscard]] event::Registration At(base::SteadyTime due, Callback callback) override;
   [[nodiscard]] event::Registration Watch(int fd, event::Readiness interest,
                                           ReadyCallback callback) override {
     return world_.Watch(fd, interest, std::move(callback));
@@ -58,12 +66,22 @@ class HostLoop final : public event::Loop {
   void Quit() override { world_.Quit(); }
 
  private:
-  // Registrations are the simulation's own.
-  void Cancel(uint64_t) override {}
-  bool IsActive(uint64_t) const override { return false; }
+  struct Timer {
+    Callback callback;
+    event::Registration in_world;
+  };
+
+  // Of timers; a watch is the simulation's own.
+  void Cancel(uint64_t id) override;
+  bool IsActive(uint64_t id) const override { return timers_.contains(id); }
+  void OnDue(uint64_t id);
 
   event::SimLoop& world_;
   const HostClock clock_;
+  std::map<uint64_t, Timer> timers_;
+  uint64_t next_id_ = 1;
+  bool stopped_ = false;
+  std::vector<uint64_t> late_;  // due while stopped and not run yet, the first first
 };
 
 }  // namespace lockstep::sim

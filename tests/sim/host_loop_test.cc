@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <string>
 
 #include "runtime/event/sim_loop.h"
 
@@ -51,6 +52,32 @@ TEST(HostLoopTest, FarDeadlinesAndThoseInThePastStayTimes) {
   world.RunFor(1s);
 
   EXPECT_TRUE(ran);
+}
+
+TEST(HostLoopTest, WhatIsDueWhileItIsStoppedRunsInOrderWhenItGoesOn) {
+  event::SimLoop world;
+  HostLoop loop(world, {});
+  std::string ran;
+  const auto first = loop.After(1s, [&] { ran += "1"; });
+  const auto third = loop.After(3s, [&] { ran += "3"; });
+  const auto second = loop.After(2s, [&] { ran += "2"; });
+  auto never = loop.After(2s, [&] { FAIL() << "it was cancelled"; });
+  const auto later = loop.After(10s, [&] { ran += "4"; });
+
+  loop.Stop();
+  world.RunFor(5s);
+  EXPECT_EQ(ran, "");
+  EXPECT_TRUE(first.active());
+  never.reset();
+  loop.Continue();
+  EXPECT_TRUE(loop.is_behind());
+  world.RunFor(1ms);
+
+  EXPECT_EQ(ran, "123");
+  EXPECT_FALSE(loop.is_behind());
+  EXPECT_FALSE(first.active());
+  world.RunFor(5s);
+  EXPECT_EQ(ran, "1234");
 }
 
 }  // namespace

@@ -33,6 +33,9 @@ constexpr Duration kHostilePatience = 120s;
 
 /// Of two clocks within a lease, as far as they drift apart.
 constexpr Duration kDriftWithinALease = 1ms;
+/// What of a lease may be over when an agent is stopped: a heartbeat's period, and the ways of its news
+/// there and back, twice the slowest.
+constexpr Duration kLeaseLeft = 250ms + 4 * 60ms;
 /// Since the last exchanges from which an offset was estimated.
 constexpr Duration kDriftSinceExchange = 5ms;  // 4 s at 400 ppm, and more
 
@@ -59,6 +62,7 @@ void JobSimulation::Run() {
   PlanUser();
   if (world_.plan.hostile_network) MakeNetworkHostile();
   if (world_.plan.disturbed) PlanFaults();
+  PlanStop();
   PlanStrangers();
   if (world_.plan.congestion > 0s && !world_.plan.disturbed) Congest();
   const Duration patience =
@@ -181,7 +185,8 @@ void JobSimulation::PlanFaults() {
 void JobSimulation::Fail(NodeIndex node) {
   const std::string host = HostOf(node, world_.plan);
   touched_.insert(node);
-  switch (random_.Below(10)) {
+  switch (random_.Below(11)) {
+    case 10: return StopAgent(node, world_.plan.lease.lease + world_.Upto(3s));
     case 0: world_.net.Partition(host, kHub); break;
     case 1: world_.net.Cut(host, kHub); break;
     case 2: world_.net.Cut(kHub, host); break;
@@ -200,6 +205,24 @@ void JobSimulation::Fail(NodeIndex node) {
   }
   if (random_.Below(10) < 6) {
     After(world_.Upto(4s), [this, host] { world_.net.Heal(host, kHub); });
+  }
+}
+
+void JobSimulation::PlanStop() {
+  if (!world_.plan.stops) return;
+  const NodeIndex node = AnyMember();
+  if (node.value() < 0) return;
+  After(world_.Upto(kFaultsLast),
+        [this, node] { StopAgent(node, world_.Upto(world_.plan.lease.lease - kLeaseLeft)); });
+}
+
+void JobSimulation::StopAgent(NodeIndex node, Duration time) {
+  for (const auto& member : members_) {
+    // What one does that has not met its coordinator yet is no matter of a lease.
+    if (member->node() != node || member->ended() || !member->is_connected()) continue;
+    if (member->is_behind()) continue;
+    member->Stop();
+    After(time, [raw = member.get()] { raw->Continue(); });
   }
 }
 
@@ -248,7 +271,7 @@ void JobSimulation::KillCoordinator() {
 void JobSimulation::CheckLeases() {
   for (const auto& member : members_) {
     const base::SteadyTime until = coordinator_->LeaseOf(member->node());
-    EXPECT_TRUE(member->LivingCount() == 0 ||
+    EXPECT_TRUE(member->LivingCount() == 0 || member->is_behind() ||
                 coordinator_->clock().Now() <= until + kDriftWithinALease)
         << member->host() << " runs ranks, and its lease is over";
   }

@@ -48,6 +48,8 @@ class JobSimulation {
   void MakeSlow(const std::string& host);
   void RefuseConnects();
   void KillAgent(base::NodeIndex node);
+  void PlanStop();
+  void StopAgent(base::NodeIndex node, base::Duration time);
   void KillCoordinator();
 
   /// After every callback.

@@ -7,8 +7,8 @@
 #include <chrono>
 #include <utility>
 
-#include "launcher/cluster/protocol.h"
 #include "launcher/cluster/fake_welcome.h"
+#include "launcher/cluster/protocol.h"
 #include "launcher/exit_codes.h"
 #include "runtime/proto/status_conversion.h"
 #include "tests/sim/stale_connection.h"
@@ -80,13 +80,13 @@ void NewsCheck::OnProgress(const RankProcess& process, int64_t step) {
 SimCoordinator::SimCoordinator(World& world)
     : world_(world),
       loop_(world.loop, world.plan.skews.front()),
-      node_(world, base::NodeIndex(0), world.random.Next()),
+      node_(world, loop_, base::NodeIndex(0), world.random.Next()),
       network_(
           world.net.Join(kHub, {.job = kJob, .name = std::string(launcher::kCoordinatorName)})) {
   driver_ = std::make_unique<launcher::GangDriver>(world.plan.gang,
                                                    launcher::GangDriver::Deps{loop_, *this});
   news_ = std::make_unique<NewsCheck>(world, *driver_);
-  node_.Open(loop_, *news_);
+  node_.Open(*news_);
   coordinator_ = std::make_unique<launcher::Coordinator>(
       launcher::Coordinator::Config{
           .job_id = kJob,
@@ -122,9 +122,7 @@ void SimCoordinator::JoinHere() {
                           29500, node_.ranks());
 }
 
-proto::Welcome SimCoordinator::MakeWelcome() const {
-  return launcher::FakeWelcome(kJob);
-}
+proto::Welcome SimCoordinator::MakeWelcome() const { return launcher::FakeWelcome(kJob); }
 
 void SimCoordinator::OnFormed(const std::vector<launcher::JobNode>& nodes) {
   world_.Note({30});
@@ -235,7 +233,7 @@ void SimCoordinator::CheckCulprit(const elastic::RoundOutcome& outcome) const {
 /// As far as anybody can know: each agent names the error of the time that it tells, and one failure
 /// may say more about its own rank than another.
 void SimCoordinator::CheckWasFirst(const elastic::RoundOutcome& outcome) const {
-  if (world_.plan.disturbed) return;
+  if (world_.plan.disturbed || world_.plan.stops) return;
   const auto record = [&outcome](base::Rank rank) -> const elastic::RankRecord& {
     return outcome.ranks[static_cast<size_t>(rank.value())];
   };

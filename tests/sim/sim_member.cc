@@ -8,6 +8,7 @@
 
 #include "launcher/cluster/protocol.h"
 #include "launcher/exit_codes.h"
+#include "tests/sim/late_connection.h"
 #include "tests/sim/stale_connection.h"
 
 namespace lockstep::sim {
@@ -39,7 +40,7 @@ SimMember::SimMember(World& world, base::NodeIndex node, net::Endpoint coordinat
       index_(node),
       host_(HostOf(node, world.plan)),
       loop_(world.loop, world.plan.skews[static_cast<size_t>(node.value()) + 1]),
-      node_(world, node, world.random.Next()),
+      node_(world, loop_, node, world.random.Next()),
       network_(world.net.Join(host_, {.job = kJob, .name = launcher::NodeName(node)})) {
   member_ = std::make_unique<launcher::Member>(
       launcher::Member::Config{
@@ -55,13 +56,14 @@ SimMember::SimMember(World& world, base::NodeIndex node, net::Endpoint coordinat
 void SimMember::OnConnected(base::Result<std::unique_ptr<net::Connection>> connection) {
   if (!connection.ok()) return OnMembershipLost(connection.status());
   connected_ = true;
-  member_->Start(std::make_unique<StaleConnection>(*std::move(connection), world_.random));
+  member_->Start(std::make_unique<LateConnection>(
+      std::make_unique<StaleConnection>(*std::move(connection), world_.random), loop_));
 }
 
 base::Result<launcher::NodeRanks*> SimMember::OnWelcome(const proto::Welcome& welcome) {
   EXPECT_EQ(welcome.node(), index_.value());
   EXPECT_EQ(welcome.job_id(), kJob);
-  node_.Open(loop_, *member_);
+  node_.Open(*member_);
   return &node_.ranks();
 }
 
@@ -88,7 +90,7 @@ void SimMember::OnJobOver(const proto::JobOver& over) {
   EXPECT_FALSE(job_over_ || exit_status_) << "the job ends once";
   job_over_ = over;
   // Its ranks' output is being written.
-  flush_ = world_.loop.After(world_.Upto(300ms), [this, status = over.exit_code()] {
+  flush_ = loop_.After(world_.Upto(300ms), [this, status = over.exit_code()] {
     member_->SayGoodbye(2s, [this, status] { EndSoon(status); });
   });
 }
@@ -102,7 +104,7 @@ void SimMember::OnMembershipLost(const base::Status& why) {
 
 void SimMember::EndSoon(int exit_status) {
   exit_status_ = exit_status;
-  end_ = world_.loop.After(0s, [this] {
+  end_ = loop_.After(0s, [this] {
     EXPECT_EQ(LivingCount(), 0) << "the agent on " << host_ << " leaves processes behind";
     Destroy();
   });

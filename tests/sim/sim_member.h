@@ -29,6 +29,9 @@ class SimMember final : public launcher::MemberDelegate {
   void AskToStop(int signal);
   /// The process that guards it is gone.
   void Abandon();
+  /// SIGSTOP and SIGCONT to the agent alone. Only one that is connected.
+  void Stop() { loop_.Stop(); }
+  void Continue() { loop_.Continue(); }
   /// SIGKILL, or its machine: its ranks die with it.
   void Kill();
 
@@ -37,6 +40,8 @@ class SimMember final : public launcher::MemberDelegate {
   bool ended() const { return member_ == nullptr; }
   bool is_connected() const { return connected_; }  // it has been, at least
   bool was_killed() const { return killed_; }
+  /// It is stopped, or has not caught up yet: its ranks go on, whatever it is told.
+  bool is_behind() const { return loop_.is_behind(); }
   /// Once ended and not killed.
   std::optional<int> exit_status() const { return exit_status_; }
   /// What the job's end was, if it was told.

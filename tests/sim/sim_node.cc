@@ -7,9 +7,26 @@
 #include <string>
 #include <utility>
 
+#include "launcher/cluster/rank_wire.h"
+
 namespace lockstep::sim {
 
 using namespace std::chrono_literals;
+
+namespace {
+
+/// As much as one rank can tell (rank_wire.h).
+launcher::RankEvidence FatEvidence() {
+  launcher::RankEvidence evidence;
+  evidence.stderr_lines.assign(launcher::kStderrLines,
+                               std::string(launcher::kEvidenceLineColumns, 'e'));
+  evidence.error = launcher::ErrorFile{.message = std::string(4096, 'm'),
+                                       .traceback = std::string(launcher::kWireTracebackBytes, 't'),
+                                       .timestamp = 1};
+  return evidence;
+}
+
+}  // namespace
 
 void SimNode::Close() {
   steps_.clear();
@@ -36,7 +53,7 @@ void SimNode::OnRankSpawned(const elastic::RankProcess& process, pid_t pid) {
   world_.Note({2, node_.value(), process.rank.value(), process.incarnation.value(), pid});
   if (!world_.Chance(20)) return;
   const int64_t step = static_cast<int64_t>(world_.random.Below(100));
-  steps_.push_back(world_.loop.After(world_.Upto(3s), [this, process, step] {
+  steps_.push_back(loop_.After(world_.Upto(3s), [this, process, step] {
     const Truth::Life* life = world_.truth.Find(process);
     if (life != nullptr && !life->exit) news_->OnProgress(process, step);
   }));
@@ -49,7 +66,9 @@ launcher::RankEnd SimNode::OnRankExited(const elastic::RankProcess& process, pid
   world_.truth.OnExited(process, exit, world_.loop.Now());
   launcher::RankEnd end;
   end.exit = {exit.code, exit.signal, exit.out_of_memory, exit.ToString()};
-  end.evidence.stderr_lines = {exit.ToString()};
+  end.evidence = world_.plan.fat_evidence
+                     ? FatEvidence()
+                     : launcher::RankEvidence{.stderr_lines = {exit.ToString()}};
   return end;
 }
 

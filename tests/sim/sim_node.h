@@ -18,12 +18,13 @@ namespace lockstep::sim {
 ///   made --Open()--> open --Close(): whatever lives dies with its agent--> closed
 class SimNode final : public launcher::RankHooks {
  public:
-  SimNode(World& world, base::NodeIndex node, uint64_t seed)
-      : world_(world), node_(node), processes_(world.loop, seed) {}
+  /// `loop`: the agent's.
+  SimNode(World& world, HostLoop& loop, base::NodeIndex node, uint64_t seed)
+      : world_(world), loop_(loop), node_(node), processes_(world.loop, loop, seed) {}
 
-  void Open(HostLoop& loop, launcher::NodeNews& news) {
+  void Open(launcher::NodeNews& news) {
     ranks_ = std::make_unique<launcher::RankProcesses>(
-        launcher::RankProcesses::Deps{loop, processes_, *this, news});
+        launcher::RankProcesses::Deps{loop_, processes_, *this, news});
     news_ = &news;
   }
   void Close();
@@ -44,6 +45,7 @@ class SimNode final : public launcher::RankHooks {
 
  private:
   World& world_;
+  HostLoop& loop_;
   const base::NodeIndex node_;
   process::SimProcesses processes_;
   std::unique_ptr<launcher::RankProcesses> ranks_;

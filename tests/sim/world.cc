@@ -57,6 +57,11 @@ JobPlan MakePlan(base::Random& random) {
   if (plan.latency_max < 1ms && chance(50)) plan.congestion = 60ms;
   plan.disturbed = chance(60);
   plan.hostile_network = plan.disturbed && chance(10);
+  plan.stops = chance(20);
+  plan.fat_evidence = chance(4);
+  if (plan.fat_evidence) {
+    plan.slots[random.Below(plan.slots.size())] = 40 + static_cast<int>(random.Below(60));
+  }
   return plan;
 }
 

@@ -36,6 +36,10 @@ struct JobPlan {
   /// Now and then one node's messages to the coordinator take as long as that; 0 = never.
   base::Duration congestion{0};
   base::Duration slowest() const { return std::max(latency_max, congestion); }
+  /// Ranks leave as much evidence behind as a message carries of one, and one node has many.
+  bool fat_evidence = false;
+  /// An agent stands still (SIGSTOP) for less than its lease: nothing may be lost by that.
+  bool stops = false;
   bool disturbed = false;  // something is planned to go wrong beside the ranks themselves
 
   int rank_count() const;
