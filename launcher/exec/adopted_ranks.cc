@@ -11,7 +11,7 @@ namespace {
 constexpr char kSeveralJobs[] =
     "; of two jobs that one process starts, each needs a --job KEY of its own";
 
-std::string WorldText(const proto::MeetRequest& request) {
+std::string WorldText(const proto::AdoptRequest& request) {
   return std::to_string(request.world_size()) + " ranks, " +
          std::to_string(request.local_world_size()) + " of them on this host";
 }
@@ -23,7 +23,7 @@ std::string RankText(base::Rank rank, const AdoptedRanks::Rank& known) {
 
 }  // namespace
 
-base::Status AdoptedRanks::CheckWorld(const proto::MeetRequest& request) const {
+base::Status AdoptedRanks::CheckWorld(const proto::AdoptRequest& request) const {
   const bool in_range = 0 <= request.rank() && request.rank() < request.world_size() &&
                         0 <= request.local_rank() &&
                         request.local_rank() < request.local_world_size() &&
@@ -44,7 +44,7 @@ base::Status AdoptedRanks::CheckWorld(const proto::MeetRequest& request) const {
       WorldText(world_) + " by " + world_.launcher() + kSeveralJobs);
 }
 
-base::Status AdoptedRanks::CheckPlaceIsFree(const proto::MeetRequest& request) const {
+base::Status AdoptedRanks::CheckPlaceIsFree(const proto::AdoptRequest& request) const {
   for (const auto& [rank, known] : ranks_) {
     if (rank == base::Rank(request.rank())) {
       return base::AlreadyExistsError(RankText(rank, known) +
@@ -59,12 +59,12 @@ base::Status AdoptedRanks::CheckPlaceIsFree(const proto::MeetRequest& request) c
   return base::OkStatus();
 }
 
-base::Status AdoptedRanks::Check(const proto::MeetRequest& request) const {
+base::Status AdoptedRanks::Check(const proto::AdoptRequest& request) const {
   RETURN_IF_ERROR(CheckWorld(request));
   return CheckPlaceIsFree(request);
 }
 
-void AdoptedRanks::Add(const proto::MeetRequest& request) {
+void AdoptedRanks::Add(const proto::AdoptRequest& request) {
   LOCKSTEP_CHECK(Check(request).ok(), "a rank was checked before it is added");
   ranks_[base::Rank(request.rank())] = {.local_rank = base::LocalRank(request.local_rank()),
                                         .pid = request.pid()};

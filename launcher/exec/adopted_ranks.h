@@ -8,7 +8,7 @@
 
 #include "runtime/base/ids.h"
 #include "runtime/base/status.h"
-#include "runtime/proto/meeting.pb.h"
+#include "runtime/proto/adoption.pb.h"
 
 namespace lockstep::launcher {
 
@@ -25,13 +25,13 @@ class AdoptedRanks {
   };
 
   /// `first` is not added by this, and may be nonsense: then Check() refuses it.
-  explicit AdoptedRanks(const proto::MeetRequest& first) : world_(first) {}
+  explicit AdoptedRanks(const proto::AdoptRequest& first) : world_(first) {}
 
   /// Whether the rank may be added. Errors: InvalidArgument - its numbers contradict each other or
   /// the world; AlreadyExists - it, or another one at its local rank, has come before.
-  base::Status Check(const proto::MeetRequest& request) const;
+  base::Status Check(const proto::AdoptRequest& request) const;
   /// It has come; Check() has said OK.
-  void Add(const proto::MeetRequest& request);
+  void Add(const proto::AdoptRequest& request);
   void End(base::Rank rank);
 
   /// None of those that have come lives.
@@ -47,10 +47,10 @@ class AdoptedRanks {
   const std::string& launcher() const { return world_.launcher(); }
 
  private:
-  base::Status CheckWorld(const proto::MeetRequest& request) const;
-  base::Status CheckPlaceIsFree(const proto::MeetRequest& request) const;
+  base::Status CheckWorld(const proto::AdoptRequest& request) const;
+  base::Status CheckPlaceIsFree(const proto::AdoptRequest& request) const;
 
-  proto::MeetRequest world_;  // of the first one
+  proto::AdoptRequest world_;  // of the first one
   std::map<base::Rank, Rank> ranks_;
 };
 

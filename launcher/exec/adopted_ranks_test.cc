@@ -15,8 +15,8 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 /// Ranks 4 to 7 of 8, on the second of two nodes.
-proto::MeetRequest Request(int local_rank) {
-  proto::MeetRequest request;
+proto::AdoptRequest Request(int local_rank) {
+  proto::AdoptRequest request;
   request.set_rank(4 + local_rank);
   request.set_world_size(8);
   request.set_local_rank(local_rank);
@@ -63,7 +63,7 @@ TEST(AdoptedRanksTest, ASecondOneOfARankIsRefusedWithWhatBecameOfTheFirst) {
 
 TEST(AdoptedRanksTest, ALocalRankIsOnesAlone) {
   const AdoptedRanks ranks = With(2);
-  proto::MeetRequest request = Request(2);
+  proto::AdoptRequest request = Request(2);
   request.set_local_rank(1);
 
   EXPECT_THAT(ranks.Check(request),
@@ -73,13 +73,13 @@ TEST(AdoptedRanksTest, ALocalRankIsOnesAlone) {
 
 TEST(AdoptedRanksTest, RanksThatDisagreeOnTheirWorldAreRefused) {
   const AdoptedRanks ranks = With(1);
-  proto::MeetRequest larger = Request(1);
+  proto::AdoptRequest larger = Request(1);
   larger.set_world_size(9);
-  proto::MeetRequest wider = Request(1);
+  proto::AdoptRequest wider = Request(1);
   wider.set_local_world_size(5);
-  proto::MeetRequest elsewhere = Request(1);
+  proto::AdoptRequest elsewhere = Request(1);
   elsewhere.set_node_index(1);
-  proto::MeetRequest others = Request(1);
+  proto::AdoptRequest others = Request(1);
   others.set_launcher("srun");
 
   EXPECT_THAT(ranks.Check(larger),
@@ -97,7 +97,7 @@ TEST(AdoptedRanksTest, NumbersThatCannotBeAreRefusedAlsoOfTheFirst) {
   } cases[] = {{-1, 8, 0, 4}, {8, 8, 0, 4}, {0, 8, 4, 4},
                {0, 8, -1, 4}, {0, 0, 0, 0}, {0, 2, 0, 3}};
   for (const auto& numbers : cases) {
-    proto::MeetRequest request;
+    proto::AdoptRequest request;
     request.set_rank(numbers.rank);
     request.set_world_size(numbers.world_size);
     request.set_local_rank(numbers.local_rank);

@@ -23,7 +23,7 @@
 #include "launcher/agent/socket_folder.h"
 #include "launcher/attach/attach_server.h"
 #include "launcher/exec/adopted_ranks.h"
-#include "launcher/exec/meeting.h"
+#include "launcher/exec/election.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/job_directory.h"
 #include "launcher/verbs/verb_context.h"
@@ -35,8 +35,8 @@
 #include "runtime/net/channel_server.h"
 #include "runtime/net/port_claim.h"
 #include "runtime/process/foreign_process.h"
+#include "runtime/proto/adoption.pb.h"
 #include "runtime/proto/event.pb.h"
-#include "runtime/proto/meeting.pb.h"
 #include "runtime/proto/status_conversion.h"
 #include "runtime/telemetry/event_log.h"
 
@@ -50,7 +50,7 @@ using namespace std::chrono_literals;
 constexpr base::Duration kAwaitRanks = 2s;
 constexpr base::Duration kSayWhyNot = 1s;   // to ranks, before an agent that cannot work ends
 constexpr base::Duration kStopGrace = 30s;  // what ranks are told that a stop gives them
-constexpr size_t kMeetingRanksMax = 4096;   // at once
+constexpr size_t kWaitingRanksMax = 4096;   // at once
 constexpr int kIgnoredSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
                                    SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
 const base::Round kRound;  // there is one
@@ -82,19 +82,19 @@ class AdoptingAgent final : public ControlTarget {
 
  private:
   void OnMessage(net::ConnectionId connection, std::string_view payload);
-  base::Result<proto::Adopted> Adopt(const proto::MeetRequest& request);
-  base::Result<proto::Adopted> Place(const proto::MeetRequest& request);
+  base::Result<proto::Adopted> Adopt(const proto::AdoptRequest& request);
+  base::Result<proto::Adopted> Place(const proto::AdoptRequest& request);
 
-  base::Status Open(const proto::MeetRequest& first);
-  base::Status MakeDirectory(const proto::MeetRequest& first);
-  base::Status OpenServers(const proto::MeetRequest& first);
+  base::Status Open(const proto::AdoptRequest& first);
+  base::Status MakeDirectory(const proto::AdoptRequest& first);
+  base::Status OpenServers(const proto::AdoptRequest& first);
   std::string LogPath() const { return directory_->path() + "/agent.log"; }
   void OpenLog() const;
   void RemoveEmptyLog() const;
-  void LogJobStarted(const proto::MeetRequest& first);
+  void LogJobStarted(const proto::AdoptRequest& first);
   base::Result<int> MasterPort();
 
-  bool IsNextJobs(const proto::MeetRequest& request);
+  bool IsNextJobs(const proto::AdoptRequest& request);
   void OnEnd(base::Rank rank);
   void AwaitMore(base::Duration time) {
     end_timer_ = loop_.After(time, [this] { End(); });
@@ -125,7 +125,7 @@ class AdoptingAgent final : public ControlTarget {
   std::unique_ptr<AttachServer> attach_;
   std::unique_ptr<ControlServer> control_;
   std::map<base::Rank, std::unique_ptr<process::ForeignProcess>> processes_;  // those that live
-  std::unique_ptr<net::ChannelServer> meeting_;
+  std::unique_ptr<net::ChannelServer> waiting_;
   event::Registration end_timer_;
   event::Registration ending_turn_;
 };
@@ -134,8 +134,8 @@ class AdoptingAgent final : public ControlTarget {
 
 void AdoptingAgent::Run(base::UniqueFd listener) {
   net::ChannelServer::Options options;
-  options.connections_max = kMeetingRanksMax;
-  meeting_ = net::ChannelServer::Serve(
+  options.connections_max = kWaitingRanksMax;
+  waiting_ = net::ChannelServer::Serve(
       config_.address, std::move(listener),
       {.on_message = [this](net::ConnectionId connection,
                             std::string_view payload) { OnMessage(connection, payload); },
@@ -145,7 +145,7 @@ void AdoptingAgent::Run(base::UniqueFd listener) {
   loop_.Run();
 }
 
-base::Status AdoptingAgent::Open(const proto::MeetRequest& first) {
+base::Status AdoptingAgent::Open(const proto::AdoptRequest& first) {
   started_at_ = clock_.Now();
   RETURN_IF_ERROR(MakeDirectory(first));
   OpenLog();
@@ -174,7 +174,7 @@ base::Status AdoptingAgent::Open(const proto::MeetRequest& first) {
   return base::OkStatus();
 }
 
-base::Status AdoptingAgent::MakeDirectory(const proto::MeetRequest& first) {
+base::Status AdoptingAgent::MakeDirectory(const proto::AdoptRequest& first) {
   state_.set_phase(proto::JOB_PHASE_RUNNING);
   state_.set_rank_count(first.world_size());
   state_.set_command(first.command());
@@ -214,7 +214,7 @@ void AdoptingAgent::RemoveEmptyLog() const {
   }
 }
 
-base::Status AdoptingAgent::OpenServers(const proto::MeetRequest& first) {
+base::Status AdoptingAgent::OpenServers(const proto::AdoptRequest& first) {
   AttachServer::Config attach;
   attach.socket_path = AttachSocketPath(config_.socket_directory, directory_->job_id());
   attach.job_id = directory_->job_id();
@@ -235,7 +235,7 @@ base::Status AdoptingAgent::OpenServers(const proto::MeetRequest& first) {
   return base::OkStatus();
 }
 
-void AdoptingAgent::LogJobStarted(const proto::MeetRequest& first) {
+void AdoptingAgent::LogJobStarted(const proto::AdoptRequest& first) {
   proto::Event event;
   proto::JobStarted& started = *event.mutable_job_started();
   started.set_name(first.name());
@@ -251,8 +251,8 @@ void AdoptingAgent::LogJobStarted(const proto::MeetRequest& first) {
 
 void AdoptingAgent::OnMessage(net::ConnectionId connection, std::string_view payload) {
   if (ending_) return;  // it will find our address free, or another agent there
-  proto::MeetRequest request;
-  proto::MeetReply reply;
+  proto::AdoptRequest request;
+  proto::AdoptReply reply;
   const bool readable = request.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
   if (readable && IsNextJobs(request)) return EndSoon();
   base::Result<proto::Adopted> adopted =
@@ -264,13 +264,13 @@ void AdoptingAgent::OnMessage(net::ConnectionId connection, std::string_view pay
     LOG(WARNING) << "refused a rank: " << adopted.status();
     *reply.mutable_error() = proto::ToProto(adopted.status());
   }
-  (void)meeting_->Send(connection, reply);  // it may have been killed meanwhile
+  (void)waiting_->Send(connection, reply);  // it may have been killed meanwhile
 }
 
 /// One launcher may start two jobs, one after the other. The second's ranks come before the loop has
 /// told us that the last of the first has ended, or while we wait for one of the first that never
 /// comes. Who was started when all others had ended is of no gang with them.
-bool AdoptingAgent::IsNextJobs(const proto::MeetRequest& request) {
+bool AdoptingAgent::IsNextJobs(const proto::AdoptRequest& request) {
   if (!ranks_) return false;
   for (auto it = processes_.begin(); it != processes_.end();) {
     const auto next = std::next(it);
@@ -281,8 +281,8 @@ bool AdoptingAgent::IsNextJobs(const proto::MeetRequest& request) {
   return ranks_->HasCome(base::Rank(request.rank())) || request.start_ticks() > last_end_ticks_;
 }
 
-base::Result<proto::Adopted> AdoptingAgent::Adopt(const proto::MeetRequest& request) {
-  if (request.version() != kMeetingVersion) {
+base::Result<proto::Adopted> AdoptingAgent::Adopt(const proto::AdoptRequest& request) {
+  if (request.version() != kAdoptionVersion) {
     return base::FailedPreconditionError(
         "the job's agent on this host is another release of "
         "lockstep; use one for all ranks");
@@ -305,7 +305,7 @@ base::Result<proto::Adopted> AdoptingAgent::Adopt(const proto::MeetRequest& requ
   return Place(request);
 }
 
-base::Result<proto::Adopted> AdoptingAgent::Place(const proto::MeetRequest& request) {
+base::Result<proto::Adopted> AdoptingAgent::Place(const proto::AdoptRequest& request) {
   const base::Rank rank(request.rank());
   RETURN_IF_ERROR(ranks_->Check(request));
   const process::ForeignProcess::Config identity{.pid = static_cast<pid_t>(request.pid()),
@@ -373,7 +373,7 @@ void AdoptingAgent::EndSoon() {
 void AdoptingAgent::End() {
   ending_ = true;
   // First: from now on the next job's ranks find no agent here, or another one.
-  meeting_.reset();
+  waiting_.reset();
   if (ranks_) {
     proto::Event event;
     event.mutable_job_ended()->set_decision("ended");

@@ -20,7 +20,7 @@ struct AdoptingAgentConfig {
 };
 
 /// The agent of ranks that another launcher has started, one a job and host: gives each rank that
-/// comes to `listener` (meeting.h) its place, its socket, its recorder and its shared memory, and
+/// comes to `listener` (election.h) its place, its socket, its recorder and its shared memory, and
 /// writes the job directory down, as the agent of `lockstep run` does. It is parent of none of them:
 /// it starts and kills nobody, and does not know how a rank has ended.
 ///

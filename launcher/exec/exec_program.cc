@@ -11,8 +11,8 @@
 
 #include "launcher/config/program_arguments.h"
 #include "launcher/exec/adopting_agent.h"
+#include "launcher/exec/election.h"
 #include "launcher/exec/launcher_process.h"
-#include "launcher/exec/meeting.h"
 #include "launcher/exit_codes.h"
 #include "runtime/process/proc_scan.h"
 #include "runtime/process/replace_process.h"
@@ -55,13 +55,13 @@ base::Result<std::string> JobKey(const ExecOptions& options, const topology::For
          std::to_string(launcher.start_ticks);
 }
 
-base::Result<proto::MeetRequest> MakeRequest(const ExecOptions& options,
-                                             const topology::ForeignRank& rank,
-                                             const topology::Environment& environment) {
+base::Result<proto::AdoptRequest> MakeRequest(const ExecOptions& options,
+                                              const topology::ForeignRank& rank,
+                                              const topology::Environment& environment) {
   const auto self = process::ReadProcStat(::getpid());
   if (!self) return base::InternalError("look at this process: /proc cannot be read");
-  proto::MeetRequest request;
-  request.set_version(kMeetingVersion);
+  proto::AdoptRequest request;
+  request.set_version(kAdoptionVersion);
   ASSIGN_OR_RETURN(*request.mutable_job_key(), JobKey(options, rank, environment));
   request.set_pid(self->pid);
   request.set_start_ticks(self->start_ticks);
@@ -80,12 +80,12 @@ base::Result<proto::MeetRequest> MakeRequest(const ExecOptions& options,
   return request;
 }
 
-base::Result<proto::Adopted> MeetAgent(const VerbContext& context,
-                                       const proto::MeetRequest& request) {
-  Meeting meeting;
-  meeting.address = MeetingAddress(::getuid(), request.job_key());
-  meeting.agent = [&](base::UniqueFd listener) {
-    return RunAdoptingAgent({.address = meeting.address,
+base::Result<proto::Adopted> MeetJobsAgent(const VerbContext& context,
+                                           const proto::AdoptRequest& request) {
+  Election election;
+  election.address = ElectionAddress(::getuid(), request.job_key());
+  election.agent = [&](base::UniqueFd listener) {
+    return RunAdoptingAgent({.address = election.address,
                              .job_key = request.job_key(),
                              .jobs_root = context.jobs_root,
                              .socket_directory = context.socket_directory,
@@ -93,14 +93,14 @@ base::Result<proto::Adopted> MeetAgent(const VerbContext& context,
                              .files = &context.files},
                             std::move(listener));
   };
-  return Meet(meeting, request, context.clock);
+  return MeetAgent(election, request, context.clock);
 }
 
 base::Result<topology::Environment> Adopt(const VerbContext& context, const ExecOptions& options,
                                           const topology::Environment& environment) {
   ASSIGN_OR_RETURN(const topology::ForeignRank rank, topology::FindForeignRank(environment));
-  ASSIGN_OR_RETURN(const proto::MeetRequest request, MakeRequest(options, rank, environment));
-  ASSIGN_OR_RETURN(const proto::Adopted adopted, MeetAgent(context, request));
+  ASSIGN_OR_RETURN(const proto::AdoptRequest request, MakeRequest(options, rank, environment));
+  ASSIGN_OR_RETURN(const proto::Adopted adopted, MeetJobsAgent(context, request));
   const bool has_meeting_place = rank.is_on_one_node() || (IsSet(environment, "MASTER_ADDR") &&
                                                            IsSet(environment, "MASTER_PORT"));
   if (!has_meeting_place && rank.rank == base::Rank(0)) {

@@ -179,6 +179,42 @@ def tests_do_not_sleep(tree):
                             "%(found)s in a test; wait for the event with a deadline", "sleep")
 
 
+# --- One definition ---
+
+OPENING = re.compile(
+    r"(?P<namespace>\bnamespace(?:\s+(?P<scope>[\w:]+))?\s*\{)"
+    r"|\b(?:class|struct|union|enum(?:\s+class|\s+struct)?)\s+(?:\w+\([^()]*\)\s+)?(?P<type>\w+(?:::\w+)*)"
+    r"(?:\s+final)?(?:\s*:[^;{}()]*)?\s*\{"
+    r"|[{}]")
+
+
+def types_of(text):
+    """(offset, qualified name) of each type that a file defines for others to see: in a namespace that has a name."""
+    scopes = []  # of each open brace the namespace's name; None: whatever stands there is nobody else's
+    for match in OPENING.finditer(code_only(text)):
+        if match.group() == "}":
+            if scopes:
+                scopes.pop()
+            continue
+        if match.group("type") and scopes and None not in scopes:
+            yield match.start(), "::".join(scopes + [match.group("type")])
+        scopes.append(match.group("scope") if match.group("namespace") else None)
+
+
+def types_have_one_definition(tree):
+    """Two types of one name in one program are one to the linker, which keeps the functions of either."""
+    places = collections.defaultdict(list)
+    for path, text in sorted(c_family(tree).items()):
+        if path.endswith("_main.cc") or is_test(path) and path.endswith(".cc"):
+            continue  # a program of its own
+        for offset, name in types_of(text):
+            places[name].append("%s:%d" % (path, text.count("\n", 0, offset) + 1))
+    for name, found in places.items():
+        for place in found[1:]:
+            yield ("%s: %s is defined in %s too; one word has one meaning: rename one, or put what only its file needs into "
+                   "an unnamed namespace" % (place, name, found[0]))
+
+
 # --- Form ---
 
 
@@ -307,6 +343,7 @@ ALL = (
     only_runtime_process_makes_processes,
     flags_are_defined_in_mains,
     tests_do_not_sleep,
+    types_have_one_definition,
     files_begin_with_the_licence,
     guards_are_named_after_their_path,
     sources_include_their_header_first,

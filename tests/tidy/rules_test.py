@@ -85,6 +85,19 @@ class RulesTest(unittest.TestCase):
             "elastic/product.cc": "std::this_thread::sleep_for(1ms);\n",
         }, "elastic/a_test.cc:1: sleep_for", "elastic/a_test.cc:3: usleep", "tests/e2e/b_test.py:1: time.sleep")
 
+    def test_types_have_one_definition(self):
+        self.assert_finds(rules.types_have_one_definition, {
+            "launcher/a.h": "namespace lockstep::launcher {\nclass Later;\nstruct Meeting {\n  struct Config {};\n};\n"
+                            "enum class Kind : uint8_t { kOne };\nvoid F(struct Tail* t) { struct Local {}; }\n}\n",
+            "launcher/b.h": "namespace lockstep::launcher {\n// struct Meeting {\nclass Other final : public Base {\n"
+                            "  struct Config {};\n};\nclass Meeting final : public Base {};\n}\n",
+            "launcher/c.cc": "namespace lockstep::launcher {\nnamespace {\nstruct Other {};\nstruct Local {};\n}\n"
+                             "enum class Kind { kTwo };\n}\n",
+            "elastic/d.h": "namespace lockstep::elastic {\nclass Meeting;\nstruct Meeting {};\n}\n",
+            "launcher/e_test.cc": "namespace lockstep::launcher {\nstruct Meeting {};\n}\n",
+        }, "launcher/b.h:6: lockstep::launcher::Meeting is defined in launcher/a.h:3",
+            "launcher/c.cc:6: lockstep::launcher::Kind is defined in launcher/a.h:6")
+
     def test_files_begin_with_the_licence(self):
         hash_form = LICENCE.replace("//", "#")
         self.assert_finds(rules.files_begin_with_the_licence, {

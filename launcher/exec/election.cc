@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/exec/meeting.h"
+#include "launcher/exec/election.h"
 
 #include <poll.h>
 
@@ -36,28 +36,29 @@ bool HasNoAgent(const base::Status& error) {
   return error.code() == base::Code::kUnavailable || error.code() == base::Code::kDataLoss;
 }
 
-base::Status StartAgent(const Meeting& meeting, base::UniqueFd listener) {
+base::Status StartAgent(const Election& election, base::UniqueFd listener) {
   const int kept = listener.get();
-  return process::ForkDaemon(kept, [&] { return meeting.agent(std::move(listener)); })
+  return process::ForkDaemon(kept, [&] { return election.agent(std::move(listener)); })
       .WithFrame("start the job's agent on this host");
 }
 
 }  // namespace
 
-std::string MeetingAddress(uid_t uid, std::string_view job_key) {
+std::string ElectionAddress(uid_t uid, std::string_view job_key) {
   std::array<char, 17> hash{};
   std::snprintf(hash.data(), hash.size(), "%016llx",
                 static_cast<unsigned long long>(Hash(job_key)));
   return "@lockstep-exec-" + std::to_string(uid) + "-" + hash.data();
 }
 
-base::Result<proto::Adopted> Meet(const Meeting& meeting, const proto::MeetRequest& request,
-                                  const base::Clock& clock) {
-  const base::SteadyTime deadline = clock.Now() + meeting.time_limit;
+base::Result<proto::Adopted> MeetAgent(const Election& election, const proto::AdoptRequest& request,
+                                       const base::Clock& clock) {
+  const base::SteadyTime deadline = clock.Now() + election.time_limit;
   int elections = 0;
   for (int pause = 1;; pause = std::min(2 * pause, kPauseMillisecondsMax)) {
-    proto::MeetReply reply;
-    const base::Status asked = net::BlockingCall(meeting.address, request, &reply, deadline, clock);
+    proto::AdoptReply reply;
+    const base::Status asked =
+        net::BlockingCall(election.address, request, &reply, deadline, clock);
     if (asked.ok() && reply.has_adopted()) return reply.adopted();
     if (asked.ok()) return proto::FromProto(reply.error());
     if (asked.code() == base::Code::kDeadlineExceeded) {
@@ -68,9 +69,9 @@ base::Result<proto::Adopted> Meet(const Meeting& meeting, const proto::MeetReque
     if (clock.Now() >= deadline) {
       return base::DeadlineExceededError(
           "meet the job's agent on this host: none has answered in " +
-          base::FormatDuration(meeting.time_limit));
+          base::FormatDuration(election.time_limit));
     }
-    base::Result<base::UniqueFd> listener = net::ListenUnix(meeting.address);
+    base::Result<base::UniqueFd> listener = net::ListenUnix(election.address);
     if (listener.ok()) {
       if (++elections > kElectionsMax) {
         return base::UnavailableError(
@@ -78,7 +79,7 @@ base::Result<proto::Adopted> Meet(const Meeting& meeting, const proto::MeetReque
             " were started, and each ended before it answered; see the agent.log of job "
             "directories");
       }
-      RETURN_IF_ERROR(StartAgent(meeting, *std::move(listener)));
+      RETURN_IF_ERROR(StartAgent(election, *std::move(listener)));
       continue;
     }
     if (listener.status().code() != base::Code::kAlreadyExists) return listener.status();

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/exec/meeting.h"
+#include "launcher/exec/election.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -34,7 +34,7 @@ using base::Code;
 using base::testing::StatusIs;
 using ::testing::HasSubstr;
 
-class MeetingTest : public ::testing::Test {
+class ElectionTest : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_NE(::mkdtemp(folder_.data()), nullptr); }
   void TearDown() override {
@@ -53,7 +53,7 @@ class MeetingTest : public ::testing::Test {
         Address(), std::move(listener),
         {.on_message =
              [&](net::ConnectionId connection, std::string_view) {
-               proto::MeetReply reply;
+               proto::AdoptReply reply;
                reply.mutable_adopted()->set_job_id(std::to_string(::getpid()));
                (void)server->Send(connection, reply);
              },
@@ -77,8 +77,8 @@ class MeetingTest : public ::testing::Test {
     return agents;
   }
 
-  std::string Address() const { return MeetingAddress(::getuid(), folder_); }
-  Meeting With(std::function<int(base::UniqueFd)> agent) const {
+  std::string Address() const { return ElectionAddress(::getuid(), folder_); }
+  Election With(std::function<int(base::UniqueFd)> agent) const {
     return {.address = Address(), .agent = std::move(agent), .time_limit = 20s};
   }
 
@@ -87,7 +87,7 @@ class MeetingTest : public ::testing::Test {
 };
 
 // All at once, again and again: whoever wins, there is one agent, and everybody meets it.
-TEST_F(MeetingTest, RanksThatStartAtOnceMeetOneAgent) {
+TEST_F(ElectionTest, RanksThatStartAtOnceMeetOneAgent) {
   constexpr int kRanks = 12;
   for (int round = 0; round < 10; ++round) {
     int gate[2], answers[2];
@@ -98,9 +98,9 @@ TEST_F(MeetingTest, RanksThatStartAtOnceMeetOneAgent) {
       ::close(gate[1]);
       char byte = 0;
       (void)!::read(gate[0], &byte, 1);  // until the gate opens for all
-      const auto adopted =
-          Meet(With([this](base::UniqueFd listener) { return Serve(std::move(listener), kRanks); }),
-               {}, clock_);
+      const auto adopted = MeetAgent(
+          With([this](base::UniqueFd listener) { return Serve(std::move(listener), kRanks); }), {},
+          clock_);
       const pid_t agent = adopted.ok() ? std::stoi(adopted->job_id()) : -1;
       (void)!::write(answers[1], &agent, sizeof agent);
       ::_exit(0);
@@ -124,7 +124,7 @@ TEST_F(MeetingTest, RanksThatStartAtOnceMeetOneAgent) {
 }
 
 // Killed right after its election, without a chance to say anything.
-TEST_F(MeetingTest, AfterAnAgentThatDiedAnotherIsElected) {
+TEST_F(ElectionTest, AfterAnAgentThatDiedAnotherIsElected) {
   const auto agent = [this](base::UniqueFd listener) {
     if (Agents().size() >= 3) return Serve(std::move(listener), 1);
     Leave();
@@ -132,38 +132,39 @@ TEST_F(MeetingTest, AfterAnAgentThatDiedAnotherIsElected) {
     return 0;
   };
 
-  ASSERT_OK_AND_ASSIGN(const proto::Adopted adopted, Meet(With(agent), {}, clock_));
+  ASSERT_OK_AND_ASSIGN(const proto::Adopted adopted, MeetAgent(With(agent), {}, clock_));
 
   EXPECT_EQ(Agents().size(), 4u);
   EXPECT_GT(std::stoi(adopted.job_id()), 0);
 }
 
-TEST_F(MeetingTest, AgentsThatDieOneAfterTheOtherAreAnErrorSoon) {
+TEST_F(ElectionTest, AgentsThatDieOneAfterTheOtherAreAnErrorSoon) {
   const base::SteadyTime begun = clock_.Now();
-  EXPECT_THAT(Meet(With([this](base::UniqueFd) {
-                     Leave();
-                     return 1;
-                   }),
-                   {}, clock_),
+  EXPECT_THAT(MeetAgent(With([this](base::UniqueFd) {
+                          Leave();
+                          return 1;
+                        }),
+                        {}, clock_),
               StatusIs(Code::kUnavailable, HasSubstr("5 were started")));
 
   EXPECT_EQ(Agents().size(), 5u);
   EXPECT_LT(clock_.Now() - begun, 10s);
 }
 
-TEST_F(MeetingTest, AnAgentThatDoesNotAnswerIsAnErrorAtTheLimit) {
-  Meeting meeting = With([this](base::UniqueFd) {
+TEST_F(ElectionTest, AnAgentThatDoesNotAnswerIsAnErrorAtTheLimit) {
+  Election election = With([this](base::UniqueFd) {
     Leave();
     while (true) ::pause();
     return 0;
   });
-  meeting.time_limit = 100ms;
+  election.time_limit = 100ms;
 
-  EXPECT_THAT(Meet(meeting, {}, clock_), StatusIs(Code::kDeadlineExceeded, HasSubstr("stopped")));
+  EXPECT_THAT(MeetAgent(election, {}, clock_),
+              StatusIs(Code::kDeadlineExceeded, HasSubstr("stopped")));
 }
 
 // As a rank leaves it that was stopped between bind() and listen().
-TEST_F(MeetingTest, ANameThatIsHeldAndNotListenedOnIsAnErrorAtTheLimit) {
+TEST_F(ElectionTest, ANameThatIsHeldAndNotListenedOnIsAnErrorAtTheLimit) {
   const base::UniqueFd holder(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -171,14 +172,14 @@ TEST_F(MeetingTest, ANameThatIsHeldAndNotListenedOnIsAnErrorAtTheLimit) {
   address.sun_path[0] = '\0';
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + Address().size());
   ASSERT_EQ(::bind(holder.get(), reinterpret_cast<const sockaddr*>(&address), size), 0);
-  Meeting meeting = With([](base::UniqueFd) { return 0; });
-  meeting.time_limit = 100ms;
+  Election election = With([](base::UniqueFd) { return 0; });
+  election.time_limit = 100ms;
 
-  EXPECT_THAT(Meet(meeting, {}, clock_),
+  EXPECT_THAT(MeetAgent(election, {}, clock_),
               StatusIs(Code::kDeadlineExceeded, HasSubstr("none has answered in 100ms")));
 }
 
-TEST_F(MeetingTest, WhatTheAgentRefusesIsTheError) {
+TEST_F(ElectionTest, WhatTheAgentRefusesIsTheError) {
   const auto agent = [this](base::UniqueFd listener) {
     Leave();
     auto loop = event::EpollLoop::Create(clock_);
@@ -187,7 +188,7 @@ TEST_F(MeetingTest, WhatTheAgentRefusesIsTheError) {
         Address(), std::move(listener),
         {.on_message =
              [&](net::ConnectionId connection, std::string_view) {
-               proto::MeetReply reply;
+               proto::AdoptReply reply;
                *reply.mutable_error() = proto::ToProto(base::AlreadyExistsError("rank 3 has come"));
                (void)server->Send(connection, reply);
              },
@@ -197,11 +198,11 @@ TEST_F(MeetingTest, WhatTheAgentRefusesIsTheError) {
     return 0;
   };
 
-  EXPECT_THAT(Meet(With(agent), {}, clock_),
+  EXPECT_THAT(MeetAgent(With(agent), {}, clock_),
               StatusIs(Code::kAlreadyExists, HasSubstr("rank 3 has come")));
 }
 
-TEST_F(MeetingTest, AnotherUsersSocketIsNotBelieved) {
+TEST_F(ElectionTest, AnotherUsersSocketIsNotBelieved) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
   constexpr uid_t kNobody = 65534;
   const std::string address = Address();
@@ -219,19 +220,19 @@ TEST_F(MeetingTest, AnotherUsersSocketIsNotBelieved) {
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
   ASSERT_EQ(byte, 'y');
 
-  EXPECT_THAT(Meet(With([](base::UniqueFd) { return 0; }), {}, clock_),
+  EXPECT_THAT(MeetAgent(With([](base::UniqueFd) { return 0; }), {}, clock_),
               StatusIs(Code::kPermissionDenied, HasSubstr("user 65534")));
 
   ::kill(squatter, SIGKILL);
   ::waitpid(squatter, nullptr, 0);
 }
 
-TEST(MeetingAddressTest, ItIsOneJobsOfOneUserAndFitsASocket) {
-  EXPECT_EQ(MeetingAddress(7, "slurm 121.0"), MeetingAddress(7, "slurm 121.0"));
-  EXPECT_NE(MeetingAddress(7, "slurm 121.0"), MeetingAddress(7, "slurm 121.1"));
-  EXPECT_NE(MeetingAddress(7, "slurm 121.0"), MeetingAddress(8, "slurm 121.0"));
-  EXPECT_LE(MeetingAddress(4294967294u, std::string(10'000, 'k')).size(), net::kUnixPathBytesMax);
-  EXPECT_TRUE(net::IsAbstractName(MeetingAddress(7, "")));
+TEST(ElectionAddressTest, ItIsOneJobsOfOneUserAndFitsASocket) {
+  EXPECT_EQ(ElectionAddress(7, "slurm 121.0"), ElectionAddress(7, "slurm 121.0"));
+  EXPECT_NE(ElectionAddress(7, "slurm 121.0"), ElectionAddress(7, "slurm 121.1"));
+  EXPECT_NE(ElectionAddress(7, "slurm 121.0"), ElectionAddress(8, "slurm 121.0"));
+  EXPECT_LE(ElectionAddress(4294967294u, std::string(10'000, 'k')).size(), net::kUnixPathBytesMax);
+  EXPECT_TRUE(net::IsAbstractName(ElectionAddress(7, "")));
 }
 
 }  // namespace
