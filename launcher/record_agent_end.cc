@@ -14,23 +14,24 @@ namespace lockstep::launcher {
 namespace {
 
 /// A verdict on a job whose agent has left none.
-proto::Verdict VerdictOn(const VerbContext& context, const JobEntry& job,
-                         const std::string& log_directory, const AgentEnd& end) {
-  const bool started = job.state.phase() > proto::JOB_PHASE_STARTING;
+proto::Verdict VerdictOn(const VerbContext& context, const JobDirectory& directory,
+                         const proto::JobState& state, const std::string& log_directory,
+                         const AgentEnd& end) {
+  const bool started = state.phase() > proto::JOB_PHASE_STARTING;
   const proto::Verdict::Class verdict_class = end.how == AgentEnd::How::kKilled
                                                   ? proto::Verdict::NODE_LOST
                                               : started ? proto::Verdict::UNKNOWN
                                                         : proto::Verdict::LAUNCH_FAILED;
   proto::Verdict verdict = MakeVerdictWithoutRanks(
-      verdict_class, base::Round(job.state.round()), end.exit_status, end.why,
-      {.job_id = job.id,
+      verdict_class, base::Round(state.round()), end.exit_status, end.why,
+      {.job_id = directory.job_id(),
        .host = context.here.host,
-       .log_directory = log_directory.empty() ? job.path : log_directory,
+       .log_directory = log_directory.empty() ? directory.path() : log_directory,
        .stopped_by = "",
        .steady_now = context.clock.Now(),
        .wall_now = context.clock.WallNow(),
        .ranks = {}});
-  verdict.set_world_size(job.state.rank_count());
+  verdict.set_world_size(state.rank_count());
   return verdict;
 }
 
@@ -40,14 +41,14 @@ void SayIfFailed(const base::Status& written) {
 
 /// How the job ended, when the agent could not say so itself: no descriptor was left, it was
 /// killed, there never was one.
-void RecordEnd(const VerbContext& context, JobDirectory& directory, const JobEntry& job,
+void RecordEnd(const VerbContext& context, JobDirectory& directory, proto::JobState state,
                const std::string& log_directory, const AgentEnd& end) {
   // Written at the very end of a job, so what is there is true, even of an agent that was killed.
   const bool judged = ::access(directory.VerdictPath().c_str(), F_OK) == 0;
   if (!judged) {
-    SayIfFailed(directory.WriteVerdict(VerdictJson(VerdictOn(context, job, log_directory, end))));
+    SayIfFailed(directory.WriteVerdict(
+        VerdictJson(VerdictOn(context, directory, state, log_directory, end))));
   }
-  proto::JobState state = job.state;
   state.set_phase(proto::JOB_PHASE_ENDED);
   state.set_exit_code(end.exit_status);
   *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
@@ -58,13 +59,14 @@ void RecordEnd(const VerbContext& context, JobDirectory& directory, const JobEnt
 
 void RecordAgentEnd(const VerbContext& context, JobDirectory& directory,
                     const std::string& log_directory, const AgentEnd& end) {
-  if (end.exit_status != 0) {
-    const base::Result<JobEntry> job = OpenStore(context).Get(directory.job_id());
-    // Not when somebody has removed its directory.
-    if (job.ok() && job->state.phase() != proto::JOB_PHASE_ENDED) {
-      RecordEnd(context, directory, *job, log_directory, end);
-    }
-    if (job.ok() && end.how == AgentEnd::How::kKilled) RemoveJobSockets(context, job->state);
+  // Of this host alone: where nodes share the folder, the others' agents live on. None when somebody
+  // has removed the job's directory.
+  const base::Result<proto::JobState> state = directory.ReadState();
+  if (state.ok() && end.exit_status != 0 && state->phase() != proto::JOB_PHASE_ENDED) {
+    RecordEnd(context, directory, *state, log_directory, end);
+  }
+  if (state.ok() && (end.how == AgentEnd::How::kKilled || state->simulates_hosts())) {
+    RemoveWhatIsLeft(context, *state);
   }
   SayIfFailed(directory.Finish());
 }

@@ -38,6 +38,7 @@ proto::JobState FirstState(const VerbContext& context, const JobPlan& plan) {
   state.set_phase(proto::JOB_PHASE_STARTING);
   state.set_rank_count(plan.rank_count());
   state.set_node_count(static_cast<int>(std::max<size_t>(plan.nodes.size(), 1)));
+  state.set_simulates_hosts(plan.job.spec().placement().has_simulated());
   state.set_command(CommandText(plan.arguments));
   *state.mutable_started() = ToTimestamp(context.clock.WallNow());
   if (auto self = IdentifyProcess(context.here, ::getpid()); self.ok()) {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <string>
 
+#include "runtime/base/ids.h"
+
 /// By what names a job is found on its host, by its agent and by the verbs. A job id has no dot in
 /// it, so no two jobs' names can be confused. Pure functions, for any thread.
 namespace lockstep::launcher {
@@ -13,6 +15,12 @@ namespace lockstep::launcher {
 /// directory that belongs to a job begins with its id and a dot.
 std::string ControlSocketPath(const std::string& socket_directory, const std::string& job_id);
 std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id);
+
+/// The folder in it of a simulated host of the job, with the sockets of the agent there; every such
+/// folder's name begins with the prefix, and nobody else's does. Short, for paths of sockets must be.
+std::string SimulatedSocketFolder(const std::string& socket_directory, const std::string& job_id,
+                                  base::NodeIndex node);
+std::string SimulatedSocketPrefix(const std::string& job_id);
 
 /// The longest name of such a file: a job's name of 63 bytes, a dash, six characters, ".attach".
 inline constexpr size_t kSocketNameBytesMax = 63 + 1 + 6 + 7;

@@ -15,5 +15,11 @@ TEST(JobAddressesTest, LongestSocketNameIsThatOfTheLongestJobId) {
             1 + kSocketNameBytesMax);
 }
 
+TEST(JobAddressesTest, FoldersOfSimulatedHostsAreShortAndBeginWithTheirJobsPrefix) {
+  EXPECT_EQ(SimulatedSocketFolder("/run/s", "mnist-a1b2c3", base::NodeIndex(12)),
+            "/run/s/a1b2c3.n12");
+  EXPECT_EQ(SimulatedSocketPrefix("mnist-a1b2c3"), "a1b2c3.n");
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

@@ -132,6 +132,16 @@ base::Status JobDirectory::WriteState(proto::JobState state) {
   return replaced;
 }
 
+base::Result<proto::JobState> JobDirectory::ReadState() const {
+  ASSIGN_OR_RETURN(const std::string bytes,
+                   storage::ReadText(*files_, StatePath(), kJobStateBytesMax));
+  proto::JobState state;
+  if (!state.ParseFromString(bytes) || state.job_id() != job_id_) {
+    return base::DataLossError("read " + StatePath() + ": it is no state of job " + job_id_);
+  }
+  return state;
+}
+
 base::Status JobDirectory::ListAsUnfinished() {
   const auto make = [this] { return files_->WriteFile(UnfinishedPath(), {}, {.mode = 0600}); };
   base::Status made = make();

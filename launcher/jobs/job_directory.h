@@ -55,6 +55,9 @@ class JobDirectory {
   /// its room. Until Finish() a job that has not ended is listed in UnfinishedFolder().
   /// Errors: InvalidArgument - the state is another job's; else errno's code.
   base::Status WriteState(proto::JobState state);
+  /// What was last written here: this host's state, whatever others that share the folder know.
+  /// Errors: NotFound - nothing was; DataLoss - it is no state of this job; else errno's code.
+  base::Result<proto::JobState> ReadState() const;
   /// Nothing of the job is left on this host: no process, no socket. OK when that was known.
   base::Status Finish();
   base::Status WriteSpec(std::string_view redacted_yaml);

@@ -106,6 +106,23 @@ class JobsTest : public ::testing::Test {
 using JobDirectoryTest = JobsTest;
 using JobStoreTest = JobsTest;
 
+TEST_F(JobsTest, AHostReadsWhatItHasWrittenItself) {
+  ASSERT_OK_AND_ASSIGN(const JobDirectory job, Create(NewJob("train")));
+  JobDirectory others(job.path(), job.job_id(), "other", files_);
+  EXPECT_THAT(others.ReadState(), StatusIs(Code::kNotFound));
+  proto::JobState state;
+  state.set_phase(proto::JOB_PHASE_ENDED);
+  ASSERT_OK(others.WriteState(state));
+
+  ASSERT_OK_AND_ASSIGN(const proto::JobState own, job.ReadState());
+  EXPECT_EQ(own.phase(), proto::JOB_PHASE_RUNNING);
+  ASSERT_OK_AND_ASSIGN(const proto::JobState theirs, others.ReadState());
+  EXPECT_EQ(theirs.phase(), proto::JOB_PHASE_ENDED);
+
+  std::ofstream(job.StatePath()) << "";
+  EXPECT_THAT(job.ReadState(), StatusIs(Code::kDataLoss));
+}
+
 TEST_F(JobDirectoryTest, NewJobHasAPrivateFolderWithItsState) {
   ASSERT_OK_AND_ASSIGN(JobDirectory job, Create(NewJob("mnist")));
 

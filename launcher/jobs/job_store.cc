@@ -18,6 +18,7 @@ int64_t Nanoseconds(const google::protobuf::Timestamp& time) {
 
 JobCondition ConditionOf(const HostIdentity& here, const proto::JobState& state) {
   if (state.phase() == proto::JOB_PHASE_ENDED) return JobCondition::kEnded;
+  if (state.phase() == proto::JOB_PHASE_LOST) return JobCondition::kLost;  // its own host's word
   const Liveness front = CheckLiveness(here, state.front());
   const Liveness agent = CheckLiveness(here, state.agent());
   if (front == Liveness::kAlive || agent == Liveness::kAlive) return JobCondition::kLive;
@@ -167,16 +168,31 @@ base::Result<JobEntry> JobStore::Get(const std::string& id) const {
   return *std::move(entry);
 }
 
-std::vector<std::string> JobStore::Unfinished() const {
-  std::vector<std::string> jobs;
+std::vector<std::pair<std::string, std::string>> JobStore::ListUnfinished() const {
+  std::vector<std::pair<std::string, std::string>> listed;
   const auto names = files_.ListDirectory(UnfinishedFolder(root_));
-  if (!names.ok()) return jobs;  // no job has run yet
-  const std::string suffix = "." + FileSafeHost(here_.host);
+  if (!names.ok()) return listed;  // no job has run yet
   for (const std::string& name : *names) {
     const size_t dot = name.find('.');  // an id has none, a host's name may have several
-    if (dot != name.npos && name.substr(dot) == suffix) jobs.push_back(name.substr(0, dot));
+    if (dot != name.npos) listed.emplace_back(name.substr(0, dot), name.substr(dot + 1));
+  }
+  return listed;
+}
+
+std::vector<std::string> JobStore::Unfinished() const {
+  std::vector<std::string> jobs;
+  for (auto& [job, host] : ListUnfinished()) {
+    if (host == FileSafeHost(here_.host)) jobs.push_back(std::move(job));
   }
   return jobs;
+}
+
+std::vector<std::string> JobStore::UnfinishedHosts(std::string_view job_id) const {
+  std::vector<std::string> hosts;
+  for (auto& [job, host] : ListUnfinished()) {
+    if (job == job_id) hosts.push_back(std::move(host));
+  }
+  return hosts;
 }
 
 base::Status JobStore::Remove(const JobEntry& job) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "launcher/jobs/process_identity.h"
@@ -72,6 +73,8 @@ class JobStore {
 
   /// Ids of the jobs that are unfinished on this host: those that run, and those that are lost.
   std::vector<std::string> Unfinished() const;
+  /// The hosts, as files name them, on which that job is unfinished.
+  std::vector<std::string> UnfinishedHosts(std::string_view job_id) const;
 
   /// Errors: NotFound - it is gone; FailedPrecondition - the job is live (stop it first), or runs
   /// elsewhere; else errno's code.
@@ -83,6 +86,8 @@ class JobStore {
   base::Result<std::vector<std::string>> Prune(base::WallTime before);
 
  private:
+  /// Each (job id, host) in UnfinishedFolder().
+  std::vector<std::pair<std::string, std::string>> ListUnfinished() const;
   /// nullopt when the folder is no job's.
   std::optional<JobEntry> Read(const std::string& id) const;
 

@@ -7,11 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include "launcher/jobs/job_addresses.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/net/frame.h"
@@ -20,7 +20,6 @@ namespace lockstep::launcher {
 namespace {
 
 constexpr base::Duration kExitTime = std::chrono::seconds(2);  // of an agent that has said goodbye
-constexpr size_t kIdTail = 6;                                  // random characters of a job id
 
 struct Pipe {
   base::UniqueFd read_end;
@@ -47,13 +46,6 @@ base::Result<Pipe> PipeWith(const proto::Bootstrap& bootstrap) {
 
 }  // namespace
 
-/// Short: paths of sockets lie in it.
-std::string SimulatedAgents::SocketDirectoryOf(base::NodeIndex node) const {
-  const std::string tail =
-      config_.job_id.substr(config_.job_id.size() - std::min(config_.job_id.size(), kIdTail));
-  return config_.socket_directory + "/" + tail + ".n" + node.ToString();
-}
-
 void SimulatedAgents::Start(std::vector<AgentToStart> agents, OnFailed on_failed) {
   on_failed_ = std::move(on_failed);
   for (AgentToStart& agent : agents) {
@@ -68,7 +60,8 @@ void SimulatedAgents::Start(std::vector<AgentToStart> agents, OnFailed on_failed
 }
 
 base::Status SimulatedAgents::StartOne(AgentToStart agent) {
-  const std::string sockets = SocketDirectoryOf(agent.node);
+  const std::string sockets =
+      SimulatedSocketFolder(config_.socket_directory, config_.job_id, agent.node);
   if (::mkdir(sockets.c_str(), 0700) != 0 && errno != EEXIST) {
     return base::ErrnoStatus(errno, "make folder " + sockets);
   }
@@ -95,7 +88,6 @@ base::Status SimulatedAgents::StartOne(AgentToStart agent) {
 
 /// Its connection tells the rest; but one that dies before it has joined has none.
 void SimulatedAgents::OnExited(base::NodeIndex node, const process::Exit& exit) {
-  (void)::rmdir(SocketDirectoryOf(node).c_str());
   CheckAllExited();
   if (all_joined_ || done_) return;
   Fail(node, base::UnavailableError("the agent of node " + node.ToString() +

@@ -19,6 +19,7 @@ namespace lockstep::launcher {
 
 /// Agents on this machine, as if each were another one (--simulate-hosts): this very program, with a
 /// name and a socket folder for each, its bootstrap on its standard input. As AgentStarter has it.
+/// The folders stay: whoever guards us removes them (RemoveWhatIsLeft), for we may be killed.
 class SimulatedAgents final : public AgentStarter {
  public:
   struct Config {
@@ -50,7 +51,6 @@ class SimulatedAgents final : public AgentStarter {
   void Fail(base::NodeIndex node, const base::Status& why);
   void OnExited(base::NodeIndex node, const process::Exit& exit);
   void CheckAllExited();
-  std::string SocketDirectoryOf(base::NodeIndex node) const;
 
   const Config config_;
   const Deps deps_;

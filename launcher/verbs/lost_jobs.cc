@@ -7,7 +7,8 @@
 #include <sys/file.h>
 
 #include <chrono>
-#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/jobs/job_addresses.h"
@@ -57,14 +58,9 @@ JobDirectory DirectoryOf(const VerbContext& context, const std::string& job_id) 
   return {context.jobs_root + "/" + job_id, job_id, context.here.host, context.files};
 }
 
-/// As this host wrote it; nullopt when it cannot be read.
-std::optional<proto::JobState> ReadState(const VerbContext& context, const std::string& job_id) {
-  const std::string path = DirectoryOf(context, job_id).StatePath();
-  const base::Result<std::string> bytes = storage::ReadText(context.files, path, kJobStateBytesMax);
-  proto::JobState state;
-  if (!bytes.ok() || !state.ParseFromString(*bytes) || state.job_id() != job_id)
-    return std::nullopt;
-  return state;
+/// As this host wrote it.
+base::Result<proto::JobState> ReadState(const VerbContext& context, const std::string& job_id) {
+  return DirectoryOf(context, job_id).ReadState();
 }
 
 /// Of a job whose directory somebody has removed, nothing can be known any more.
@@ -83,13 +79,13 @@ bool IsLost(const VerbContext& context, const proto::JobState& state) {
   return (!state.has_front() || dead(state.front())) && (!state.has_agent() || dead(state.agent()));
 }
 
-base::Status MarkLost(const VerbContext& context, proto::JobState state) {
+base::Status MarkLost(const VerbContext& context, JobDirectory directory, proto::JobState state) {
   // An agent that was killed between its last word and its own end has said how the job ended.
   if (state.phase() == proto::JOB_PHASE_ENDED) return base::OkStatus();
   state.set_phase(proto::JOB_PHASE_LOST);
   state.clear_socket_path();
   *state.mutable_ended() = ToTimestamp(context.clock.WallNow());
-  return DirectoryOf(context, state.job_id()).WriteState(state);
+  return directory.WriteState(std::move(state));
 }
 
 /// Where the agent bound its sockets: as it wrote down, for the folder hangs on each command's
@@ -115,15 +111,17 @@ base::Result<int> KillWhatIsLeft(const proto::JobState& state) {
 /// With the lock held.
 base::Result<int> EndLocked(const VerbContext& context, const std::string& job_id) {
   // Read under the lock: another command may have swept it since.
-  const std::optional<proto::JobState> state = ReadState(context, job_id);
-  if (!state || !IsLost(context, *state) || AgentAnswers(context, *state)) {
+  const base::Result<proto::JobState> state = ReadState(context, job_id);
+  if (!state.ok() || !IsLost(context, *state) || AgentAnswers(context, *state)) {
     return base::FailedPreconditionError("end lost job " + job_id +
                                          ": it is not known to be lost: its `lockstep run` or its "
                                          "agent may live, or its state cannot be read");
   }
   ASSIGN_OR_RETURN(const int killed, KillWhatIsLeft(*state));
-  if (state->phase() != proto::JOB_PHASE_LOST) RETURN_IF_ERROR(MarkLost(context, *state));
-  RemoveJobSockets(context, *state);
+  if (state->phase() != proto::JOB_PHASE_LOST) {
+    RETURN_IF_ERROR(MarkLost(context, DirectoryOf(context, job_id), *state));
+  }
+  RemoveWhatIsLeft(context, *state);
   RETURN_IF_ERROR(DirectoryOf(context, job_id).Finish());
   return killed;
 }
@@ -132,9 +130,9 @@ base::Result<int> EndLocked(const VerbContext& context, const std::string& job_i
 std::vector<proto::JobState> FindLost(const VerbContext& context) {
   std::vector<proto::JobState> lost;
   for (const std::string& job_id : OpenStore(context).Unfinished()) {
-    std::optional<proto::JobState> state = ReadState(context, job_id);
-    if (state && IsLost(context, *state)) lost.push_back(*std::move(state));
-    if (!state) ForgetIfGone(context, job_id);
+    base::Result<proto::JobState> state = ReadState(context, job_id);
+    if (!state.ok()) ForgetIfGone(context, job_id);
+    if (state.ok() && IsLost(context, *state)) lost.push_back(*std::move(state));
   }
   return lost;
 }
@@ -151,15 +149,38 @@ void SayLost(const VerbContext& context, const proto::JobState& state,
                state.job_id().c_str(), who.c_str(), what.c_str());
 }
 
-}  // namespace
-
-void RemoveJobSockets(const VerbContext& context, const proto::JobState& state) {
+void RemoveSockets(const VerbContext& context, const proto::JobState& state) {
   const std::string folder = SocketFolderOf(context, state);
   const base::Result<std::vector<std::string>> names = context.files.ListDirectory(folder);
   if (!names.ok()) return;
+  const std::string simulated = SimulatedSocketPrefix(state.job_id());
   for (const std::string& name : *names) {
+    const std::string path = folder + "/" + name;
     // Gone already is as good.
-    if (name.starts_with(state.job_id() + ".")) (void)context.files.RemoveFile(folder + "/" + name);
+    if (name.starts_with(state.job_id() + ".")) (void)context.files.RemoveFile(path);
+    if (state.simulates_hosts() && name.starts_with(simulated)) {
+      (void)context.files.RemoveTree(path);
+    }
+  }
+}
+
+/// Nobody of that name will ever look after it.
+void EndSimulatedHost(const VerbContext& context, const std::string& job_id,
+                      const std::string& host) {
+  JobDirectory directory(context.jobs_root + "/" + job_id, job_id, host, context.files);
+  base::Result<proto::JobState> state = directory.ReadState();
+  if (state.ok()) (void)MarkLost(context, directory, *std::move(state));
+  (void)directory.Finish();
+}
+
+}  // namespace
+
+void RemoveWhatIsLeft(const VerbContext& context, const proto::JobState& state) {
+  RemoveSockets(context, state);
+  if (!state.simulates_hosts()) return;
+  const std::string own = FileSafeHost(context.here.host);
+  for (const std::string& host : OpenStore(context).UnfinishedHosts(state.job_id())) {
+    if (host != own) EndSimulatedHost(context, state.job_id(), host);
   }
 }
 

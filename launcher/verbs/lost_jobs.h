@@ -21,12 +21,13 @@ namespace lockstep::launcher {
 /// Blocks: up to 10 s for each lost job. Any thread.
 void SweepLostJobs(const VerbContext& context);
 
-/// Removes the sockets that the agent of a job that is over has left; `state` is its last one.
-void RemoveJobSockets(const VerbContext& context, const proto::JobState& state);
+/// Removes what an agent of this host that is no more has left in folders that jobs share: its
+/// sockets, and the sockets and records of hosts that it has simulated. `state` is its last one.
+void RemoveWhatIsLeft(const VerbContext& context, const proto::JobState& state);
 
 /// Ends one lost job: kills each process that carries its mark (none when another launcher has
-/// started its ranks), writes down that it was lost, and removes its sockets. Returns how many processes were killed; does nothing more to a job that
-/// another command has swept meanwhile.
+/// started its ranks), writes down that it was lost, and removes its sockets. Returns how many processes
+/// were killed; does nothing more to a job that another command has swept meanwhile.
 /// Blocks: up to 10 s, and as long again while another command sweeps. Any thread.
 /// Errors: FailedPrecondition - the job is not lost, and nothing was done; DeadlineExceeded - a
 /// process did not die, or another command holds the lock; else errno's code.

@@ -258,6 +258,43 @@ TEST_F(LostJobsTest, FolderThatIsMissingHoldsNoJobs) {
   EXPECT_THAT(err_.text(), IsEmpty());
 }
 
+// Nobody has their names: their records stayed for ever, and the job was "elsewhere".
+TEST_F(LostJobsTest, HostsThatALostJobHasSimulatedAreLostWithIt) {
+  proto::JobState state;
+  state.set_simulates_hosts(true);
+  const JobDirectory job = MakeDeadJob("train", state);
+  JobDirectory simulated(job.path(), job.job_id(), here_.host + "-n1", files_);
+  state = Entry(job).state;
+  state.mutable_agent()->set_host(here_.host + "-n1");
+  ASSERT_OK(simulated.WriteState(state));
+  const std::string folder =
+      SimulatedSocketFolder(context_.socket_directory, job.job_id(), base::NodeIndex(1));
+  std::filesystem::create_directory(folder);
+  MakeSocketFile(ControlSocketPath(folder, job.job_id()));
+  const std::string others = context_.socket_directory + "/zzzzzz.n1";
+  std::filesystem::create_directory(others);
+
+  SweepLostJobs(context_);
+
+  EXPECT_EQ(Entry(job).condition, JobCondition::kLost);
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  EXPECT_TRUE(std::filesystem::exists(others));
+  EXPECT_TRUE(std::filesystem::is_empty(UnfinishedFolder(context_.jobs_root)));
+}
+
+TEST_F(LostJobsTest, OtherHostsOfALostJobSpeakForThemselves) {
+  const JobDirectory job = MakeDeadJob("train");
+  JobDirectory elsewhere(job.path(), job.job_id(), "elsewhere", files_);
+  proto::JobState state = Entry(job).state;
+  state.mutable_agent()->set_host("elsewhere");
+  ASSERT_OK(elsewhere.WriteState(state));
+
+  SweepLostJobs(context_);
+
+  EXPECT_EQ(Entry(job).condition, JobCondition::kElsewhere);
+  EXPECT_THAT(OpenStore(context_).UnfinishedHosts(job.job_id()), ElementsAre("elsewhere"));
+}
+
 TEST_F(LostJobsTest, LiveJobIsNotEndedAsALostOne) {
   const JobDirectory job = MakeLiveJob("train");
   MarkedProcess rank(MarkOf(job));

@@ -5,8 +5,12 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/e2e/command.h"
@@ -26,7 +30,46 @@ std::vector<std::string> SortedLines(const std::string& text) {
   return lines;
 }
 
-class SeveralNodesTest : public RunFixture {};
+/// "RANK PID" of each line that begins with "agent": the rank's agent. Empty until there are `ranks`.
+std::map<int, pid_t> AgentsIn(const std::string& out, size_t ranks) {
+  std::map<int, pid_t> agents;
+  for (const std::string& line : Lines(out)) {
+    int rank = -1;
+    pid_t pid = -1;
+    const size_t at = line.find("agent ");
+    if (at == std::string::npos) continue;
+    if (std::sscanf(line.c_str() + at, "agent %d %d", &rank, &pid) == 2) agents[rank] = pid;
+  }
+  return agents.size() == ranks ? agents : std::map<int, pid_t>();
+}
+
+class SeveralNodesTest : public RunFixture {
+ protected:
+  /// Starts a job of two nodes that says which processes its agents are.
+  std::unique_ptr<Command> Start(std::vector<std::string> words, const std::string& script) {
+    words.insert(words.begin(), {"--simulate-hosts", "--nnodes", "2", "-np", "2"});
+    auto command = std::make_unique<Command>(
+        RunScript(std::move(words), "echo agent $RANK $PPID; " + script), Options());
+    EXPECT_TRUE(command->WaitForOutput(
+        [&](const std::string& out, const std::string&) {
+          agents_ = AgentsIn(out, 2);
+          return !agents_.empty();
+        },
+        20s));
+    return command;
+  }
+  /// What lies in the folder of sockets.
+  std::vector<std::string> Sockets() const {
+    std::vector<std::string> names;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(scratch_.path() + "/lockstep")) {
+      names.push_back(entry.path().filename());
+    }
+    return names;
+  }
+
+  std::map<int, pid_t> agents_;  // of each rank
+};
 
 TEST_F(SeveralNodesTest, EachRankKnowsItsPlaceAndItsLinesNameIt) {
   const Outcome outcome = RunScriptIt(
@@ -148,6 +191,57 @@ TEST_F(SeveralNodesTest, AKilledAgentIsNamedAndEverythingElseEnds) {
 
   EXPECT_EQ(outcome.status, 75);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("node 1"), HasSubstr("was lost"), HasSubstr("-n1")));
+}
+
+// Its guard took the coordinator's state in the shared folder for its own, and removed those sockets.
+TEST_F(SeveralNodesTest, AKilledAgentTakesNobodyElsesSocketsWithIt) {
+  const auto command =
+      Start({"--name", "job", "--grace", "60"}, "trap '' TERM; sleep 60; sleep 60");
+  ASSERT_EQ(agents_.size(), 2U);
+
+  ::kill(agents_[1], SIGKILL);
+
+  ASSERT_TRUE(
+      Eventually([this] { return Contains(Verb({"status", "job"}).out, "terminating"); }, 20s));
+  EXPECT_THAT(Verb({"status", "job"}).out, HasSubstr("lost"));
+  EXPECT_EQ(Verb({"stop", "--now", "job"}).status, 0);
+  EXPECT_EQ(command->Wait(20s).status, 75);
+  EXPECT_THAT(Sockets(), ::testing::IsEmpty());
+}
+
+TEST_F(SeveralNodesTest, AKilledCoordinatorLeavesNothingOfTheHostsItSimulated) {
+  const auto command = Start({"--name", "job"}, "sleep 60");
+  ASSERT_EQ(agents_.size(), 2U);
+
+  ::kill(agents_[0], SIGKILL);
+
+  EXPECT_EQ(command->Wait(20s).status, 75);
+  EXPECT_THAT(Sockets(), ::testing::IsEmpty());
+  EXPECT_TRUE(std::filesystem::is_empty(JobFolder("job") + "/../.unfinished"));
+}
+
+TEST_F(SeveralNodesTest, WhatAJobLeftThatWasKilledAsAWholeTheNextCommandRemoves) {
+  const auto command = Start({"--name", "job"}, "sleep 60");
+  ASSERT_EQ(agents_.size(), 2U);
+
+  for (const pid_t stopped : {command->pid(), agents_[0]}) ::kill(stopped, SIGSTOP);
+  for (const pid_t guard : ChildrenOf(agents_[0])) ::kill(guard, SIGKILL);
+  for (const pid_t killed : {agents_[1], agents_[0], command->pid()}) ::kill(killed, SIGKILL);
+  (void)command->Wait(20s);
+  EXPECT_THAT(Sockets(), ::testing::Not(::testing::IsEmpty()));
+
+  EXPECT_THAT(Verb({"ps", "--all"}).out, HasSubstr("lost"));
+  EXPECT_THAT(Sockets(), ::testing::IsEmpty());
+  EXPECT_TRUE(std::filesystem::is_empty(JobFolder("job") + "/../.unfinished"));
+}
+
+TEST_F(SeveralNodesTest, AStartThatFailsHalfWayLeavesNoFolders) {
+  Command::Options options = Options();
+  options.wrapper = {"prlimit", "--nofile=30"};
+  Command command(RunWords({"--simulate-hosts", "--nnodes", "20", "true"}), options);
+
+  EXPECT_EQ(command.Wait(20s).status, 71);
+  EXPECT_THAT(Sockets(), ::testing::IsEmpty());
 }
 
 TEST_F(SeveralNodesTest, CtrlCEndsRanksOnAllNodes) {
