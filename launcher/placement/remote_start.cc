@@ -10,27 +10,32 @@ constexpr std::string_view kMark = "lockstep-start ";
 // quote; a test holds it against that.
 //
 // A file has a folder of its own, named by its hash, below ~/.cache/lockstep, or below /tmp where home
-// cannot be written; that folder must be ours, and no link that somebody else has put there. Files
-// appear there by a rename, whole and checked, so that two jobs may copy the same one at once; their
-// temporary names tell hosts apart that share a home.
+// cannot be written. There it must be no link, and ours, in one look (`ls`), since whoever else can
+// write into /tmp may put one thing in the place of another between two; what is a folder and ours at
+// one time stays that, because /tmp is sticky. Files appear by a rename, whole and checked, so that two
+// jobs may copy the same one at once; their temporary names tell hosts apart that share a home. They are
+// checked again before each use: a power loss may leave a file of the right size and of zeros. That
+// costs 33 ms of CPU for a lockstep of 13 MB (EPYC with SHA extensions, coreutils 9.1).
 constexpr std::string_view kCommand =
     "exec sh -c '"
     "mask=$(umask); umask 077; "
     "say() { echo \"lockstep-start $*\"; }; "
     "own() { mkdir -p \"$1\" 2>/dev/null; "
     "[ -d \"$1\" ] && [ -O \"$1\" ] && [ -w \"$1\" ] && chmod 700 \"$1\"; }; "
-    "tmp() { base=/tmp/lockstep-agents-$(id -u); "
-    "[ -h $base ] && { say fail $base is a link of somebody else; exit 73; }; "
-    "own $base || { say fail no folder for the agent can be written: neither "
-    "${HOME:-the home folder}/.cache nor $base; exit 73; }; }; "
+    "tmp() { me=$(id -u); base=/tmp/lockstep-agents-$me; mkdir $base 2>/dev/null; "
+    "set -- $(ls -ldn $base 2>/dev/null); "
+    "case $1:$3 in d*:$me) own $base && return ;; esac; "
+    "say fail no folder for the agent can be written: neither "
+    "${HOME:-the home folder}/.cache nor $base, if that is a folder and yours; exit 73; }; "
     "say hello $(uname -m); "
     "read -r agent agent_bytes program program_bytes || exit 0; "
     "base=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/lockstep; "
     "own \"$base\" || tmp; "
-    "there() { [ -f \"$file\" ] && [ $(($(wc -c < \"$file\"))) = $1 ]; }; "
+    "there() { [ -f \"$file\" ] && [ $(($(wc -c < \"$file\"))) = $2 ] && "
+    "sum=$(sha256sum < \"$file\") && [ \"${sum%% *}\" = $1 ]; }; "
     "give_up() { rm -f \"$new\"; say fail $*; exit 73; }; "
     "fetch() { folder=$base/$1/$3; file=$folder/$2; "
-    "if there $4; then say have \"$file\"; return; fi; "
+    "if there $3 $4; then say have \"$file\"; return; fi; "
     "own \"$folder\" || { say fail folder $folder cannot be written; exit 73; }; "
     "new=$file.$(uname -n).$$; "
     "say need; "

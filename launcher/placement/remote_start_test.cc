@@ -164,6 +164,44 @@ TEST_P(RemoteStartTest, ADamagedAgentIsReplaced) {
   EXPECT_EQ(ReadAll(AgentFile()), kAgent);
 }
 
+// As a power loss may leave it, or a disk that goes bad: it was executed.
+TEST_P(RemoteStartTest, AnAgentOfTheRightSizeAndAnotherContentIsReplaced) {
+  LogIn(RemoteStartRequest(agent_, {}) + kAgent);
+  std::ofstream(AgentFile()) << std::string(sizeof(kAgent) - 1, '\0');
+
+  const auto lines = LogIn(RemoteStartRequest(agent_, {}) + kAgent);
+
+  EXPECT_THAT(lines.back(), StartsWith("agent agent"));
+  EXPECT_EQ(ReadAll(AgentFile()), kAgent);
+}
+
+TEST_P(RemoteStartTest, ALinkThatSomebodyHasPutBelowTmpIsNotFollowed) {
+  if (GetParam() == std::string("/bin/busybox")) {
+    GTEST_SKIP() << "it uses a mkdir of its own: nobody can be told when to be faster";
+  }
+  const std::string base = "/tmp/lockstep-agents-" + std::to_string(::getuid());
+  const std::string target = folder_ + "/target";
+  std::filesystem::remove_all(base);
+  std::filesystem::create_directory(target);
+  ::chmod(target.c_str(), 0755);
+  // Somebody is faster than the script: the link is there as soon as the folder was made.
+  const std::string mkdir = folder_ + "/bin/mkdir";
+  std::ofstream(mkdir) << "#!/bin/sh\n/bin/mkdir \"$@\"; code=$?\nif [ -d " << base
+                       << " ]; then /bin/rmdir " << base << "; ln -s " << target << " " << base
+                       << "; fi\nexit $code\n";
+  ::chmod(mkdir.c_str(), 0755);
+
+  const auto lines = LogIn(RemoteStartRequest(agent_, {}) + kAgent, "XDG_CACHE_HOME=/proc/nowhere");
+
+  EXPECT_TRUE(std::filesystem::is_symlink(base)) << "the test itself";
+  EXPECT_THAT(lines.back(), AllOf(StartsWith("lockstep-start fail "), HasSubstr(base)));
+  EXPECT_TRUE(std::filesystem::is_empty(target));
+  struct stat status{};
+  ASSERT_EQ(::stat(target.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777u, 0755u);
+  std::filesystem::remove(base);
+}
+
 TEST_P(RemoteStartTest, WithoutAWritableHomeTheAgentIsKeptBelowTmp) {
   const auto lines =
       LogIn(RemoteStartRequest(agent_, {}) + kAgent + "bootstrap", "XDG_CACHE_HOME=/proc/nowhere");
