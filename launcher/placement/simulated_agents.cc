@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "launcher/jobs/job_addresses.h"
+#include "launcher/placement/bootstrap_frame.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/net/frame.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -28,14 +28,11 @@ struct Pipe {
 
 /// One frame, which fits into an empty pipe.
 base::Result<Pipe> PipeWith(const proto::Bootstrap& bootstrap) {
-  const std::string payload = bootstrap.SerializeAsString();
-  std::string frame;
-  net::AppendFrameHeader(payload.size(), &frame);
-  frame += payload;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "make a pipe for an agent");
   Pipe pipe{base::UniqueFd(ends[0]), base::UniqueFd(ends[1])};
   ::fcntl(pipe.write_end.get(), F_SETFL, O_NONBLOCK);
+  std::string frame = BootstrapFrame(bootstrap);
   const ssize_t written = ::write(pipe.write_end.get(), frame.data(), frame.size());
   ::explicit_bzero(frame.data(), frame.size());
   if (written != static_cast<ssize_t>(frame.size())) {
@@ -72,6 +69,8 @@ base::Status SimulatedAgents::StartOne(AgentToStart agent) {
   agent.bootstrap.set_jobs_root(config_.jobs_root);
   agent.bootstrap.set_socket_directory(sockets);
   ASSIGN_OR_RETURN(Pipe input, PipeWith(agent.bootstrap));
+  std::string& key = *agent.bootstrap.mutable_key();
+  ::explicit_bzero(key.data(), key.size());
   process::SpawnSpec spawn;
   spawn.name = "agent-" + agent.node.ToString();
   spawn.arguments = {self, "agent"};

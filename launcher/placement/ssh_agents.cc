@@ -11,10 +11,10 @@
 #include <array>
 #include <utility>
 
+#include "launcher/placement/bootstrap_frame.h"
 #include "launcher/verdict/clean_text.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/net/file_hash.h"
-#include "runtime/net/frame.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -46,15 +46,6 @@ void Keep(std::string& said, std::string_view line) {
   if (said.size() > kSaidBytes) said.erase(0, said.size() - kSaidBytes);
 }
 
-std::string FrameOf(const proto::Bootstrap& bootstrap) {
-  std::string payload = bootstrap.SerializeAsString();
-  std::string frame;
-  net::AppendFrameHeader(payload.size(), &frame);
-  frame += payload;
-  ::explicit_bzero(payload.data(), payload.size());
-  return frame;
-}
-
 }  // namespace
 
 struct SshAgents::Machine {
@@ -65,6 +56,7 @@ struct SshAgents::Machine {
     std::string printed;              // on standard output, before anything of ours
   };
 
+  const Attempt& winning() const { return attempts[winner]; }
   bool IsBusy() const { return phase == Phase::kConnecting || phase == Phase::kPreparing; }
 
   base::NodeIndex node;
@@ -81,7 +73,9 @@ struct SshAgents::Machine {
   std::optional<SshFailure> failure;
   bool is_lost = false;
   event::Registration next_try;  // later: a note to be told
-  event::Registration answer_timer;
+  bool is_copying = false;
+  uint64_t taken_bytes = 0;          // of the winner, when the timer was set
+  event::Registration answer_timer;  // then that of a step
 };
 
 SshAgents::SshAgents(Config config, Deps deps)
@@ -232,20 +226,20 @@ void SshAgents::OnLine(Machine& machine, size_t attempt, std::string_view line) 
     machine.phase = Machine::Phase::kPreparing;
     machine.winner = attempt;
     machine.next_try.reset();
-    machine.answer_timer.reset();
     for (size_t other = 0; other < kTriesMax; ++other) {
       if (other != attempt) Drop(machine.attempts[other].login);
     }
     if (parsed->text != own_machine_) {
-      return Fail(machine, ExplainOtherMachine(parsed->text, own_machine_));
+      return Fail(machine, ExplainOtherMachine(CleanText(parsed->text), own_machine_));
     }
+    AwaitStep(machine);
     return CheckAllDecided();
   }
   if (machine.phase != Machine::Phase::kPreparing) return;
   switch (parsed->kind) {
     case Kind::kHello: return;
     case Kind::kNeed: return SendFile(machine);
-    case Kind::kHave: machine.files.push_back(parsed->text); return;
+    case Kind::kHave: return OnHave(machine, parsed->text);
     case Kind::kRun: return SendBootstrap(machine);
     case Kind::kFail: {
       const std::string& said = machine.attempts[attempt].said;
@@ -257,19 +251,54 @@ void SshAgents::OnLine(Machine& machine, size_t attempt, std::string_view line) 
   }
 }
 
+/// At most one step's time from now on for whatever comes next.
+void SshAgents::AwaitStep(Machine& machine) {
+  const uint64_t bytes = agent_.file.bytes + (program_ ? program_->file.bytes : 0);
+  const base::Duration hashing =
+      config_.timing.hash_of_mb * static_cast<int64_t>(bytes / 1'000'000);
+  const base::Duration step =
+      (machine.is_copying ? config_.timing.copy_step : config_.timing.step) + hashing;
+  machine.taken_bytes = machine.winning().login->taken_bytes();
+  machine.answer_timer =
+      deps_.loop.After(step, [this, &machine, step] { OnStepTimeout(machine, step); });
+}
+
+void SshAgents::OnStepTimeout(Machine& machine, base::Duration step) {
+  if (machine.winning().login->taken_bytes() != machine.taken_bytes) return AwaitStep(machine);
+  const std::string& said = machine.winning().said;
+  Fail(machine, {.what = std::string("it answered, and then nothing came within ") +
+                         base::FormatDuration(step) + " while " +
+                         (machine.is_copying ? "lockstep was copied to it"
+                                             : "it looked for its copy of lockstep") +
+                         (said.empty() ? "" : " (" + said + ")"),
+                 .cure = "see whether ~/.cache/lockstep there can be read and written (a network "
+                         "file system that hangs, a full disk)",
+                 .unreached = false});
+}
+
+void SshAgents::OnHave(Machine& machine, const std::string& path) {
+  machine.is_copying = false;
+  // The agent and the program: the script has no more.
+  if (machine.files.size() < (program_ ? 2u : 1u)) machine.files.push_back(path);
+  AwaitStep(machine);
+}
+
 void SshAgents::SendFile(Machine& machine) {
   const Source& source = machine.files.empty() || !program_ ? agent_ : *program_;
+  machine.is_copying = true;
   machine.attempts[machine.winner].login->WriteFile(source.fd.get(), source.file.bytes);
+  AwaitStep(machine);
 }
 
 void SshAgents::SendBootstrap(Machine& machine) {
   machine.phase = Machine::Phase::kStarting;
+  machine.answer_timer.reset();
   machine.attempts[machine.winner].said.clear();
   if (program_ && machine.files.size() > 1) {
     machine.bootstrap.set_staged_program(machine.files.back());
   }
   SshLogin& login = *machine.attempts[machine.winner].login;
-  login.Write(FrameOf(machine.bootstrap));
+  login.Write(BootstrapFrame(machine.bootstrap));
   std::string& key = *machine.bootstrap.mutable_key();
   ::explicit_bzero(key.data(), key.size());
   machine.bootstrap.Clear();

@@ -34,7 +34,7 @@ namespace lockstep::launcher {
 ///                                      +---------------------+-----------------+--> failed
 ///
 /// A machine that does not answer is tried again beside the first try; one that turns us away, when
-/// that may pass. Once a machine has failed for good no other is begun, and as soon as nobody is
+/// that may pass. One that has answered and then hangs has failed. Once a machine has failed for good no other is begun, and as soon as nobody is
 /// connecting any more the failure is told: of one machine in the status, of several by a line each.
 class SshAgents final : public AgentStarter {
  public:
@@ -50,6 +50,14 @@ class SshAgents final : public AgentStarter {
     /// To the next try after one that was turned away (sshd's MaxStartups, a boot that is not
     /// through); the second one waits three times as long.
     base::Duration backoff = std::chrono::milliseconds(500);
+    /// For each step of a machine that has answered, before it counts as stuck: its home is on a
+    /// server that is gone, its disk hangs.
+    base::Duration step = std::chrono::seconds(10);
+    /// The same while we copy, without a byte that ssh takes. Longer: it and the kernels have up to 6
+    /// MB under way then, of which we see nothing; a link of 200 kB/s is slow and no reason.
+    base::Duration copy_step = std::chrono::seconds(30);
+    /// To hash what a machine has, per MB: a slow disk and no help of the processor.
+    base::Duration hash_of_mb = std::chrono::milliseconds(20);
   };
   struct Config {
     proto::SshPlacement ssh;
@@ -103,6 +111,9 @@ class SshAgents final : public AgentStarter {
   void OnEnded(Machine& machine, size_t attempt, const process::Exit& exit);
   void OnTryFailed(Machine& machine, const SshFailure& failure);
   void OnNobodyAnswers(Machine& machine);
+  void AwaitStep(Machine& machine);
+  void OnStepTimeout(Machine& machine, base::Duration step);
+  void OnHave(Machine& machine, const std::string& path);
   void SendFile(Machine& machine);
   void SendBootstrap(Machine& machine);
   void Fail(Machine& machine, const SshFailure& failure);

@@ -53,8 +53,10 @@ case $host in
   busybox*) PATH=$DIR/busybox:$PATH ;;
   nologin*) echo "This account is currently not available."; exit 1 ;;
   queued*) read go < $DIR/go ;;
+  stuck*) PATH=$DIR/$host:$PATH ;;
+  hostile*) . $DIR/hostile; exit ;;
 esac
-HOME=$DIR/home-$host; export HOME; mkdir -p $HOME; cd $HOME
+HOME=$DIR/home-$host; export HOME; /bin/mkdir -p $HOME; cd $HOME
 exec sh -c "$command"
 )";
 
@@ -281,6 +283,62 @@ TEST_F(SshAgentsTest, AMachineOfAnotherKindIsNamed) {
 
   EXPECT_THAT(WaitForFailure(),
               StatusIs(base::Code::kUnavailable, HasSubstr("machine of kind aarch64")));
+}
+
+TEST_F(SshAgentsTest, TheKindOfAMachineIsNoTextForATerminal) {
+  Write("arm/uname", "#!/bin/sh\nprintf 'x86\\033[2J\\n'\n");
+
+  Start({"arm"});
+
+  EXPECT_THAT(WaitForFailure(),
+              StatusIs(base::Code::kUnavailable, HasSubstr("machine of kind x86?[2J")));
+}
+
+// A home on a server that is gone: it stayed among the 32, until the time to join was over.
+TEST_F(SshAgentsTest, AMachineThatAnswersAndThenHangsIsNamed) {
+  timing_.step = 300ms;
+  timing_.hash_of_mb = 0ms;
+  Write("stuck/mkdir", "#!/bin/sh\nexec sleep 100\n");
+
+  Start({"a", "stuck"});
+
+  EXPECT_THAT(WaitForFailure(),
+              StatusIs(base::Code::kUnavailable,
+                       AllOf(HasSubstr("host stuck cannot run this job: it answered, and then "
+                                       "nothing came within 300"),
+                             HasSubstr("looked for"))));
+}
+
+TEST_F(SshAgentsTest, ACopyThatHangsIsNamedAndOneThatGoesOnIsNot) {
+  timing_.copy_step = 3s;
+  timing_.hash_of_mb = 0ms;
+  Write("agent", std::string(kAgent) + "# " + std::string(5'000'000, 'x') + "\n");
+  Write("stuck/head", "#!/bin/sh\nexec sleep 100\n");
+  // Slow, a piece at a time, and longer than a step as a whole.
+  Write("stuck-not/head",
+        "#!/bin/sh\nfor i in 1 2 3; do /usr/bin/head -c 1500000; sleep 1.2; done\n"
+        "exec /usr/bin/head -c $(($2 - 4500000))\n");
+
+  Start({"stuck-not", "stuck"});
+
+  EXPECT_THAT(WaitForFailure(), StatusIs(base::Code::kUnavailable,
+                                         AllOf(HasSubstr("host stuck cannot run this job"),
+                                               HasSubstr("while lockstep was copied to it"))));
+  EXPECT_TRUE(WaitForBootstrap("stuck-not"));
+}
+
+TEST_F(SshAgentsTest, AHostThatHasMoreFilesThanWeHaveIsNotBelieved) {
+  Write("program", "#!/bin/sh\n");
+  Write("hostile",
+        "echo lockstep-start hello $(uname -m); read request\n"
+        "for file in agent program third; do echo lockstep-start have /$file; done\n"
+        "echo lockstep-start run; mkdir -p $DIR/home-$host; cat > $DIR/home-$host/bootstrap\n");
+
+  Start({"hostile"}, folder_ + "/program");
+
+  ASSERT_TRUE(WaitForBootstrap("hostile"));
+  EXPECT_THAT(Read("home-hostile/bootstrap"),
+              AllOf(HasSubstr("/program"), Not(HasSubstr("/third"))));
 }
 
 TEST_F(SshAgentsTest, AnAccountWithoutAShellIsToldInItsOwnWords) {

@@ -75,6 +75,7 @@ void SshLogin::WatchAll() {
 
 void SshLogin::Write(std::string bytes) {
   queued_ += bytes;
+  ::explicit_bzero(bytes.data(), bytes.size());
   Flush();
 }
 
@@ -101,6 +102,7 @@ void SshLogin::Flush() {
     if (written < 0) return EndInput();  // ssh is gone, and its end comes by itself
     ::explicit_bzero(queued_.data(), static_cast<size_t>(written));  // keys are among it
     queued_.erase(0, static_cast<size_t>(written));
+    taken_bytes_ += static_cast<uint64_t>(written);
   }
   if (close_input_) return EndInput();
   loop_.SetInterest(input_watch_, {});

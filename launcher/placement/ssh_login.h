@@ -57,6 +57,8 @@ class SshLogin {
   void WriteFile(int fd, uint64_t bytes);
   /// Nothing more comes: ends ssh's standard input once everything is written.
   void CloseInput();
+  /// How much of all that ssh has taken.
+  uint64_t taken_bytes() const { return taken_bytes_; }
 
  private:
   /// Bytes to whole lines.
@@ -80,6 +82,7 @@ class SshLogin {
   base::UniqueFd input_;
   event::Registration input_watch_;
   std::string queued_;
+  uint64_t taken_bytes_ = 0;
   int file_ = -1;
   off_t file_at_ = 0;
   uint64_t file_left_ = 0;
