@@ -12,6 +12,7 @@
 #include "runtime/net/frame.h"
 #include "runtime/net/own_addresses.h"
 #include "runtime/net/tls_transport.h"
+#include "runtime/process/descriptor_limit.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -105,12 +106,24 @@ base::Result<std::unique_ptr<net::Transport>> JobCluster::MakeTransport() {
 
 void JobCluster::Start(int master_port) {
   coordinator_->Begin();
+  if (const base::Status enough = CheckDescriptors(); !enough.ok()) return Fail(enough);
   JoinHere(master_port);
   if (starter_ == nullptr) {
     progress_ = deps_.loop.After(kPatience, [this] { TellWhoIsHere(); });
     return;
   }
   if (const base::Status started = StartOthers(); !started.ok()) Fail(started);
+}
+
+/// A listener without a free descriptor turns away whoever comes, and that node would be blamed.
+base::Status JobCluster::CheckDescriptors() const {
+  const size_t here =
+      static_cast<size_t>(std::count_if(config_.nodes.begin(), config_.nodes.end(),
+                                        [](const PlannedNode& node) { return node.is_here(); }));
+  const size_t each = 1 + (starter_ == nullptr ? 0 : starter_->DescriptorsOfEach());
+  return process::CheckDescriptorsLeft(
+      "hold the agents of " + std::to_string(config_.nodes.size()) + " nodes together",
+      (config_.nodes.size() - here) * each);
 }
 
 /// This agent's own node, if it is one.

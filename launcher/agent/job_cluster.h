@@ -130,6 +130,7 @@ class JobCluster final : public CoordinatorDelegate {
   base::Result<std::vector<std::string>> Coordinators() const;
   base::Status StartOthers();
   base::Result<proto::Bootstrap> MakeBootstrap(base::NodeIndex node);
+  base::Status CheckDescriptors() const;
   void JoinHere(int master_port);
   void TellWhoIsHere();
   void Fail(const base::Status& why);

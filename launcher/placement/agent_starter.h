@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_PLACEMENT_AGENT_STARTER_H_
 #define LOCKSTEP_LAUNCHER_PLACEMENT_AGENT_STARTER_H_
 
+#include <cstddef>
 #include <functional>
 #include <vector>
 
@@ -32,6 +33,9 @@ class AgentStarter {
   using OnFailed = std::function<void(base::NodeIndex node, const base::Status& why)>;
 
   virtual ~AgentStarter() = default;
+
+  /// How many descriptors of this process each agent takes for as long as it runs.
+  virtual size_t DescriptorsOfEach() const = 0;
 
   /// Once.
   virtual void Start(std::vector<AgentToStart> agents, OnFailed on_failed) = 0;

@@ -38,6 +38,7 @@ class SimulatedAgents final : public AgentStarter {
   SimulatedAgents(const SimulatedAgents&) = delete;
   SimulatedAgents& operator=(const SimulatedAgents&) = delete;
 
+  size_t DescriptorsOfEach() const override { return 1; }  // its pidfd
   void Start(std::vector<AgentToStart> agents, OnFailed on_failed) override;
   void OnAllJoined() override {
     all_joined_ = true;

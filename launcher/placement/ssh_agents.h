@@ -81,6 +81,7 @@ class SshAgents final : public AgentStarter {
   SshAgents(const SshAgents&) = delete;
   SshAgents& operator=(const SshAgents&) = delete;
 
+  size_t DescriptorsOfEach() const override { return 4; }  // ssh's pidfd and three pipes
   /// Blocks: for the first spawns, and to hash what is copied: some ten milliseconds.
   void Start(std::vector<AgentToStart> agents, OnFailed on_failed) override;
   void OnAllJoined() override;

@@ -235,12 +235,17 @@ TEST_F(SeveralNodesTest, WhatAJobLeftThatWasKilledAsAWholeTheNextCommandRemoves)
   EXPECT_TRUE(std::filesystem::is_empty(JobFolder("job") + "/../.unfinished"));
 }
 
-TEST_F(SeveralNodesTest, AStartThatFailsHalfWayLeavesNoFolders) {
+// Agents that found no place were blamed instead, after 5 s.
+TEST_F(SeveralNodesTest, WhereDescriptorsDoNotSufficeForAllNodesNoneIsStarted) {
   Command::Options options = Options();
-  options.wrapper = {"prlimit", "--nofile=30"};
-  Command command(RunWords({"--simulate-hosts", "--nnodes", "20", "true"}), options);
+  options.wrapper = {"prlimit", "--nofile=64"};
+  Command command(RunWords({"--simulate-hosts", "--nnodes", "40", "true"}), options);
 
-  EXPECT_EQ(command.Wait(20s).status, 71);
+  const Outcome outcome = command.Wait(20s);
+
+  EXPECT_EQ(outcome.status, 71);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("40 nodes"), HasSubstr("78 descriptors are needed"),
+                                 HasSubstr("ulimit -n")));
   EXPECT_THAT(Sockets(), ::testing::IsEmpty());
 }
 
