@@ -21,19 +21,18 @@ namespace {
 constexpr int kElectionsMax = 5;
 constexpr int kPauseMillisecondsMax = 10;
 
-/// FNV-1a.
-uint64_t Hash(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : text) {
-    hash ^= static_cast<unsigned char>(c);
-    hash *= 0x100000001b3u;
-  }
-  return hash;
-}
-
 /// Whether such an error means that there is no agent (any more).
 bool HasNoAgent(const base::Status& error) {
   return error.code() == base::Code::kUnavailable || error.code() == base::Code::kDataLoss;
+}
+
+/// They cannot have foreseen it, but seen: a name of a job that was here before, of the same key.
+base::Status HeldByOthers(const Election& election, const base::Status& why) {
+  return base::AlreadyExistsError(
+      "meet the job's agent on this host: what listens at " + election.address +
+      " is another user's (" + why.message() +
+      "), and names that were used can be seen in /proc/net/unix; give the job a key that it has "
+      "not had: lockstep exec --job KEY");
 }
 
 base::Status StartAgent(const Election& election, base::UniqueFd listener) {
@@ -44,10 +43,10 @@ base::Status StartAgent(const Election& election, base::UniqueFd listener) {
 
 }  // namespace
 
-std::string ElectionAddress(uid_t uid, std::string_view job_key) {
+std::string ElectionAddress(uid_t uid, const base::SipKey& secret, std::string_view job_key) {
   std::array<char, 17> hash{};
   std::snprintf(hash.data(), hash.size(), "%016llx",
-                static_cast<unsigned long long>(Hash(job_key)));
+                static_cast<unsigned long long>(base::SipHash(secret, job_key)));
   return "@lockstep-exec-" + std::to_string(uid) + "-" + hash.data();
 }
 
@@ -65,6 +64,7 @@ base::Result<proto::Adopted> MeetAgent(const Election& election, const proto::Ad
       return asked.WithFrame(
           "meet the job's agent on this host (is it stopped? `ss -xlp` shows whose the name is)");
     }
+    if (asked.code() == base::Code::kPermissionDenied) return HeldByOthers(election, asked);
     if (!HasNoAgent(asked)) return asked.WithFrame("meet the job's agent on this host");
     if (clock.Now() >= deadline) {
       return base::DeadlineExceededError(

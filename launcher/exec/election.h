@@ -12,6 +12,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
+#include "runtime/base/sip_hash.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/proto/adoption.pb.h"
 
@@ -33,15 +34,16 @@ struct Election {
   base::Duration time_limit = std::chrono::seconds(10);
 };
 
-/// Of a user's job on this host (in this network namespace).
-std::string ElectionAddress(uid_t uid, std::string_view job_key);
+/// Of a user's job on this host (in this network namespace). `secret`: ElectionSecret(); without it
+/// another user would know the name before the job has begun, and could hold it.
+std::string ElectionAddress(uid_t uid, const base::SipKey& secret, std::string_view job_key);
 
 /// Asks the agent at the election's address to adopt this process, and starts that agent when there
 /// is none. An agent that ends without an answer (killed, or done with another job) is asked no
 /// more: there is a new election, a few times. Call it from a process with one thread.
 /// Blocks: up to the election's time limit. Errors: what the agent refuses the rank for;
 /// DeadlineExceeded - an agent listens and does not answer: it is stopped or stuck;
-/// PermissionDenied - another user has the address; Unavailable - agents ended one after the other;
+/// AlreadyExists - another user has the address; Unavailable - agents ended one after the other;
 /// ResourceExhausted - process or descriptor limit.
 base::Result<proto::Adopted> MeetAgent(const Election& election, const proto::AdoptRequest& request,
                                        const base::Clock& clock);

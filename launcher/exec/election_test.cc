@@ -32,6 +32,7 @@ namespace {
 using namespace std::chrono_literals;
 using base::Code;
 using base::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class ElectionTest : public ::testing::Test {
@@ -77,7 +78,7 @@ class ElectionTest : public ::testing::Test {
     return agents;
   }
 
-  std::string Address() const { return ElectionAddress(::getuid(), folder_); }
+  std::string Address() const { return ElectionAddress(::getuid(), {}, folder_); }
   Election With(std::function<int(base::UniqueFd)> agent) const {
     return {.address = Address(), .agent = std::move(agent), .time_limit = 20s};
   }
@@ -220,19 +221,27 @@ TEST_F(ElectionTest, AnotherUsersSocketIsNotBelieved) {
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
   ASSERT_EQ(byte, 'y');
 
-  EXPECT_THAT(MeetAgent(With([](base::UniqueFd) { return 0; }), {}, clock_),
-              StatusIs(Code::kPermissionDenied, HasSubstr("user 65534")));
+  EXPECT_THAT(
+      MeetAgent(With([](base::UniqueFd) { return 0; }), {}, clock_),
+      StatusIs(Code::kAlreadyExists, AllOf(HasSubstr("user 65534"), HasSubstr("--job KEY"))));
 
   ::kill(squatter, SIGKILL);
   ::waitpid(squatter, nullptr, 0);
 }
 
 TEST(ElectionAddressTest, ItIsOneJobsOfOneUserAndFitsASocket) {
-  EXPECT_EQ(ElectionAddress(7, "slurm 121.0"), ElectionAddress(7, "slurm 121.0"));
-  EXPECT_NE(ElectionAddress(7, "slurm 121.0"), ElectionAddress(7, "slurm 121.1"));
-  EXPECT_NE(ElectionAddress(7, "slurm 121.0"), ElectionAddress(8, "slurm 121.0"));
-  EXPECT_LE(ElectionAddress(4294967294u, std::string(10'000, 'k')).size(), net::kUnixPathBytesMax);
-  EXPECT_TRUE(net::IsAbstractName(ElectionAddress(7, "")));
+  const base::SipKey secret{1, 2, 3};
+  EXPECT_EQ(ElectionAddress(7, secret, "slurm 121.0"), ElectionAddress(7, secret, "slurm 121.0"));
+  EXPECT_NE(ElectionAddress(7, secret, "slurm 121.0"), ElectionAddress(7, secret, "slurm 121.1"));
+  EXPECT_NE(ElectionAddress(7, secret, "slurm 121.0"), ElectionAddress(8, secret, "slurm 121.0"));
+  EXPECT_LE(ElectionAddress(4294967294u, secret, std::string(10'000, 'k')).size(),
+            net::kUnixPathBytesMax);
+  EXPECT_TRUE(net::IsAbstractName(ElectionAddress(7, secret, "")));
+}
+
+// Any user knows uid and key of a job that is to come, and could hold its name.
+TEST(ElectionAddressTest, WhoDoesNotHaveTheSecretCannotForeseeIt) {
+  EXPECT_NE(ElectionAddress(7, {1}, "slurm 121.0"), ElectionAddress(7, {2}, "slurm 121.0"));
 }
 
 }  // namespace

@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/agent/socket_folder.h"
 #include "launcher/config/program_arguments.h"
 #include "launcher/exec/adopting_agent.h"
 #include "launcher/exec/election.h"
+#include "launcher/exec/election_secret.h"
 #include "launcher/exec/launcher_process.h"
 #include "launcher/exit_codes.h"
 #include "runtime/process/proc_scan.h"
@@ -82,8 +84,10 @@ base::Result<proto::AdoptRequest> MakeRequest(const ExecOptions& options,
 
 base::Result<proto::Adopted> MeetJobsAgent(const VerbContext& context,
                                            const proto::AdoptRequest& request) {
+  const base::Result<base::SipKey> secret = ElectionSecret(context.socket_directory);
+  if (!secret.ok()) return SocketTrouble(secret.status());
   Election election;
-  election.address = ElectionAddress(::getuid(), request.job_key());
+  election.address = ElectionAddress(::getuid(), *secret, request.job_key());
   election.agent = [&](base::UniqueFd listener) {
     return RunAdoptingAgent({.address = election.address,
                              .job_key = request.job_key(),
