@@ -327,7 +327,7 @@ std::string_view SectionName(FlagSection section) {
     case kSpec: return "Job";
     case kFailures: return "Failures";
     case kOutput: return "Output";
-    case kCompatibility: return "Accepted from torchrun and mpirun, without effect on one machine";
+    case kCompatibility: return "Accepted from torchrun and mpirun, without effect";
   }
   return "";
 }

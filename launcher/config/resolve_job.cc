@@ -2,7 +2,9 @@
 #include "launcher/config/resolve_job.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "launcher/config/job_draft.h"
@@ -260,9 +262,17 @@ class Resolver {
     const size_t colon = text.find(':');
     const std::string min = text.substr(0, colon);
     const std::string max = colon == std::string::npos ? min : text.substr(colon + 1);
-    draft_.Set("spec.gang.minNodes", min, source);
     draft_.Set("spec.gang.nodes", max, source);
+    // What no count of nodes can be is one problem and not three.
+    if (colon == std::string::npos && !IsCount(text)) return;
+    draft_.Set("spec.gang.minNodes", min, source);
     draft_.Set("spec.gang.maxNodes", max, source);
+  }
+
+  static bool IsCount(const std::string& text) {
+    int count = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), count);
+    return parsed.ec == std::errc() && count >= 1 && count <= proto::kNodesMax;
   }
 
   void ApplyRankVariable(const std::string& text, const std::string& source) {

@@ -211,6 +211,10 @@ TEST(ResolveJobTest, SeveralNodesNeedMachines) {
   EXPECT_THAT(Error({{"--node-rank=1", "x"}}), HasSubstr("1 must be 0 or auto: the job has one"));
   EXPECT_THAT(Error({{"--nnodes=2:1", "x"}}), HasSubstr("must lie between"));
   EXPECT_THAT(Error({{"--nnodes=1:", "x"}}), HasSubstr("no whole number"));
+  for (const char* nodes : {"--nnodes=0", "--nnodes=10001", "--nnodes=many"}) {
+    EXPECT_THAT(Error({{nodes, "x"}}),
+                AllOf(HasSubstr("spec.gang.nodes"), Not(HasSubstr("inNodes"))));
+  }
 }
 
 TEST(ResolveJobTest, NodesMayHaveUnequalNumbersOfRanks) {

@@ -24,7 +24,6 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-constexpr int kMaxNodes = 10000;            // of Gang.nodes
 constexpr int kMaxProcessesPerNode = 4096;  // of ProcessesPerNode.count
 constexpr int kMaxTotalProcesses = 65536;   // of Gang.total_processes
 constexpr int kDefaultMaxItems = 4096;
@@ -58,7 +57,7 @@ void ApplyRuleDefaults(Message& message) {
 
 void ApplyCountDefaults(Gang& gang) {
   const int nodes = gang.nodes();
-  if (nodes < 1 || nodes > kMaxNodes) return;
+  if (nodes < 1 || nodes > kNodesMax) return;
   if (!gang.has_min_nodes()) gang.set_min_nodes(nodes);
   if (!gang.has_max_nodes()) gang.set_max_nodes(nodes);
   if (!gang.has_processes_per_node()) {
@@ -169,7 +168,7 @@ class Validator {
 
   void CheckCounts(const JobSpec& spec) {
     const Gang& gang = spec.gang();
-    if (gang.nodes() < 1 || gang.nodes() > kMaxNodes) return;
+    if (gang.nodes() < 1 || gang.nodes() > kNodesMax) return;
     if (gang.min_nodes() > gang.nodes() || gang.max_nodes() < gang.nodes()) {
       Add("spec.gang.nodes", std::to_string(gang.nodes()),
           "must lie between minNodes (" + std::to_string(gang.min_nodes()) + ") and maxNodes (" +

@@ -10,6 +10,9 @@
 
 namespace lockstep::proto {
 
+/// Of Gang.nodes.
+inline constexpr int kNodesMax = 10000;
+
 /// Sets what is unset and has a default, so that whoever reads the job never guesses: the defaults
 /// written in job.proto; minNodes and maxNodes from nodes; the one of processesPerNode and
 /// totalProcesses from the other (both unset: 1 a node), as long as that is a whole number; placement
