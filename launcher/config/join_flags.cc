@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "launcher/config/rdzv_conf.h"
+#include "launcher/placement/meeting.h"
 #include "runtime/base/result.h"
 #include "runtime/net/endpoint.h"
 
@@ -20,8 +21,7 @@ constexpr char kEndpoint[] = "spec.placement.join.endpoint";
 constexpr char kTokenFile[] = "spec.placement.join.tokenFile";
 constexpr char kJoinTimeout[] = "spec.placement.joinTimeout";
 
-constexpr uint16_t kMeetingPort = 29400;  // torchrun's for c10d
-constexpr int kNodeRankMax = 9999;        // of Gang.nodes
+constexpr int kNodeRankMax = 9999;  // of Gang.nodes
 
 constexpr char kMakeToken[] =
     "make one, the same on every node: head -c 32 /dev/urandom | base64 > FILE; chmod 600 FILE";
@@ -240,8 +240,8 @@ std::vector<proto::Problem> CheckJoin(const proto::JobSpec& spec) {
   if (proto::Problem problem = CheckEndpoint(spec); !problem.what.empty()) {
     problems.push_back(std::move(problem));
   }
-  const bool plain = std::all_of(join.id().begin(), join.id().end(),
-                                 [](char c) { return c > ' ' && c <= '~'; });
+  const bool plain =
+      std::all_of(join.id().begin(), join.id().end(), [](char c) { return c > ' ' && c <= '~'; });
   if (!plain) {
     problems.push_back({"spec.placement.join.id", ShortValue(join.id()),
                         "must be of ASCII's letters, digits and signs, without blanks", 0, ""});

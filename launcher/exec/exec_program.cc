@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/agent/job_record.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/config/program_arguments.h"
 #include "launcher/exec/adopting_agent.h"
@@ -25,8 +26,6 @@
 namespace lockstep::launcher {
 namespace {
 
-constexpr size_t kCommandBytes = 1000;  // as JobState.command
-
 bool IsSet(const topology::Environment& environment, const char* name) {
   const auto found = environment.find(name);
   return found != environment.end() && !found->second.empty();
@@ -37,12 +36,6 @@ std::string JobName(const ExecOptions& options) {
   proto::Program program;
   program.add_command(options.program.front());
   return DefaultJobName(program);
-}
-
-std::string CommandText(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text.substr(0, kCommandBytes);
 }
 
 /// Which of its jobs a launcher means.

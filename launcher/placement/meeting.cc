@@ -9,7 +9,6 @@
 namespace lockstep::launcher {
 namespace {
 
-constexpr int kMeetingPort = 29400;         // of an endpoint that names none
 constexpr std::string_view kNoId = "none";  // as torchrun calls a job without an id
 constexpr base::Duration kNamePause = std::chrono::seconds(1);
 constexpr base::Duration kPatience = std::chrono::seconds(3);  // before a word is said

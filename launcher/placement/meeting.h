@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_PLACEMENT_MEETING_H_
 #define LOCKSTEP_LAUNCHER_PLACEMENT_MEETING_H_
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 #include "runtime/proto/job.pb.h"
 
 namespace lockstep::launcher {
+
+/// Of an endpoint that names none: torchrun's for c10d.
+inline constexpr uint16_t kMeetingPort = 29400;
 
 /// Where and as whom the agents of a job meet when they come by themselves, as one node sees it.
 struct Meeting {
