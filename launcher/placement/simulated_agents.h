@@ -38,7 +38,9 @@ class SimulatedAgents final : public AgentStarter {
   SimulatedAgents(const SimulatedAgents&) = delete;
   SimulatedAgents& operator=(const SimulatedAgents&) = delete;
 
-  size_t DescriptorsOfEach() const override { return 1; }  // its pidfd
+  size_t DescriptorsOfEach() const override {
+    return 2;
+  }  // its pidfd, and its input until it has joined
   void Start(std::vector<AgentToStart> agents, OnFailed on_failed) override;
   void OnAllJoined() override {
     all_joined_ = true;
