@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "collectives/capabilities.h"
 #include "collectives/types.h"
 #include "collectives/work.h"
 #include "runtime/base/clock.h"
@@ -52,7 +54,8 @@ struct Buffer {
 /// What one call may say beside its buffers.
 struct OpOptions {
   base::Duration timeout{0};  // 0 = the group's
-  std::string tag;  // shown in records and errors, e.g. "bucket 3"; 15 characters are kept
+  std::string tag;   // shown in records and errors, e.g. "bucket 3"; 15 characters are kept
+  double scale = 1;  // what kPremultipliedSum multiplies this member's input with
   std::source_location call_site = std::source_location::current();
 };
 
@@ -65,38 +68,64 @@ struct GroupInfo {
   base::GroupRank rank;   // mine
   int size = 0;           // members
   std::vector<base::Rank> world_ranks;  // by group rank
-  std::string backend;                  // "host"
-
-  // What not every backend keeps, and what a program may ask for before it relies on it:
-
-  /// Before a byte is reduced the members compare kind, dtype, reduction, count and root of the op:
-  /// a mismatch is the same FailedPrecondition (class kUsage) on every member, blaming the
-  /// minority. Elsewhere calls that differ end as the library makes them end, or at their deadline.
-  bool compares_calls = false;
-  /// The same inputs give the same bits on every rank and in every run (reduction in rank order).
-  bool bitwise_reproducible = false;
+  std::string backend;                  // "shm"; Capabilities::backend
 };
 
+/// One direction of a batch (Group::Batch).
+struct Transfer {
+  static Transfer Send(ConstBuffer buffer, base::GroupRank to) {
+    return {.peer = to, .out = buffer};
+  }
+  static Transfer Recv(Buffer buffer, base::GroupRank from) {
+    return {.peer = from, .receives = true, .in = buffer};
+  }
+
+  base::GroupRank peer;
+  bool receives = false;
+  ConstBuffer out;  // sent
+  Buffer in;        // received
+};
+
+/// Memory that all members of a group can reach, from Group::AllocBuffer: ops whose buffers lie in
+/// it copy less. Zeroed. Freed when the last holder drops it, which must be after the ops on it;
+/// the group itself may end before.
+class SharedBuffer {
+ public:
+  virtual ~SharedBuffer() = default;
+  virtual std::byte* data() const = 0;  // aligned to a page
+  virtual size_t bytes() const = 0;
+};
+
+/// The color of a member that is to be in none of the groups of a split.
+inline constexpr int kNoColor = -1;
+
+struct Op;  // collectives/engine/op.h
+
 /// A set of ranks that issue collectives together, in the same order on every member. Backends:
-/// host (shared memory).
+/// host (shared memory inside a machine), and those that capabilities().backend names.
 ///
 /// Semantics that every backend keeps (collectives/group_contract_test.cc):
 /// - Each call returns at once with a Work, in every rank, but for a backlog of thousands: then it
 ///   waits until an op has ended. Collectives of one group run in the order of the calls.
-/// - Sends and receives, where there are any, are ordered for each pair of members, and apart from
-///   collectives: neither waits for the other.
-/// - OK means a right result on this rank, of calls that agree (GroupInfo::compares_calls).
+/// - Sends and receives are ordered for each pair of members and direction, and apart from
+///   collectives: neither waits for the other. The n-th send from a to b meets the n-th receive of
+///   b from a; there are no tags.
+/// - OK means a right result on this rank, of calls that agree (Capabilities::compares_calls).
 /// - A call that breaks the rules of its arguments fails on its own member with InvalidArgument or
 ///   Unimplemented. It is an op of the group all the same: the others get FailedPrecondition (class
-///   kUsage) for it, with this member as its subject and the reason, as soon as they come to it.
+///   kUsage) for it, with this member as its subject and the reason, as soon as they come to it. (A
+///   send or receive has one other end: such a call poisons the group at once.)
 /// - Deadlines: an op ends by its own timeout, or the group's. A passed deadline is
 ///   DeadlineExceeded and blames the members that had not arrived. Time in which this process was
-///   stopped does not count.
+///   stopped does not count, nor does that of a long phase that a missing member has declared
+///   (LongPhase).
 /// - First error poisons: after any error every later op on any member fails at once with the root
-///   error as its cause. A poisoned group can still be asked what it is, dropped, and (where the
-///   backend can) made into a smaller one.
+///   error as its cause. A poisoned group can still be asked what it is, dropped, and made into a
+///   smaller one (Shrink).
 /// - Output buffers of a failed op hold unspecified bytes; inputs that are not outputs are
 ///   untouched.
+/// - Counts are elements. A zero count is an ordinary op on no data; `data` needs no alignment;
+///   counts need not be divisible by the size of the group where the shape does not say so.
 /// - In place: where `in.data == out.data` is allowed, the op says so; any other overlap is
 ///   InvalidArgument.
 ///
@@ -113,24 +142,97 @@ class Group {
   virtual ~Group() = default;
 
   virtual const GroupInfo& info() const = 0;
-  /// Whether AllReduce knows this pair: a call with another one is refused, and a refused call ends
-  /// the group.
-  virtual bool CanReduce(Dtype dtype, Reduction reduction) const = 0;
+  virtual const Capabilities& capabilities() const = 0;
+  /// Whether the ops that reduce know this pair: a call with another one is refused, and a refused
+  /// call ends the group.
+  bool CanReduce(Dtype dtype, Reduction reduction) const {
+    return capabilities().Has(dtype, reduction);
+  }
   int size() const { return info().size; }
   base::GroupRank rank() const { return info().rank; }
 
-  /// out[i] = reduction over ranks of in[i]. Shape: in.count == out.count, equal on all ranks. In
-  /// place allowed.
-  virtual std::shared_ptr<Work> AllReduce(ConstBuffer in, Buffer out, Reduction reduction,
-                                          OpOptions options = {}) = 0;
-  /// The buffer of `root` is copied to all. Shape: equal counts on all ranks. In place by nature.
-  virtual std::shared_ptr<Work> Broadcast(Buffer buffer, base::GroupRank root,
-                                          OpOptions options = {}) = 0;
-  /// out[r * in.count + i] = in[i] of rank r. Shape: out.count == size * in.count. In place allowed
-  /// when in.data == out.data + rank * in.bytes().
-  virtual std::shared_ptr<Work> AllGather(ConstBuffer in, Buffer out, OpOptions options = {}) = 0;
+  // In the shapes below n is the group's size, r a member's group rank, and i an element's index.
+
+  /// out[i] = reduction over r of in_r[i]. Shape: in.count == out.count, equal on all. In place
+  /// allowed. kAverage divides the sum by n; kPremultipliedSum adds options.scale * in.
+  std::shared_ptr<Work> AllReduce(ConstBuffer in, Buffer out, Reduction reduction,
+                                  OpOptions options = {});
+  /// As AllReduce, with the result on `root` alone; `out` of others is not touched and may be
+  /// empty. In place allowed.
+  std::shared_ptr<Work> Reduce(ConstBuffer in, Buffer out, Reduction reduction,
+                               base::GroupRank root, OpOptions options = {});
+  /// The buffer of `root` is copied to all. Shape: equal counts on all. In place by nature.
+  std::shared_ptr<Work> Broadcast(Buffer buffer, base::GroupRank root, OpOptions options = {});
+  /// out[r * in.count + i] = in_r[i]. Shape: out.count == n * in.count, equal on all. In place
+  /// allowed when in.data == out.data + rank * in.bytes().
+  std::shared_ptr<Work> AllGather(ConstBuffer in, Buffer out, OpOptions options = {});
+  /// As AllGather with parts of different sizes, one after the other. Shape: `counts` by group
+  /// rank, equal on all; in.count == counts[rank]; out.count == their sum. In place as AllGather.
+  std::shared_ptr<Work> AllGatherV(ConstBuffer in, Buffer out, std::span<const size_t> counts,
+                                   OpOptions options = {});
+  /// out[i] = reduction over r of in_r[rank * out.count + i]. Shape: in.count == n * out.count,
+  /// equal on all. In place allowed when out.data == in.data + rank * out.bytes().
+  std::shared_ptr<Work> ReduceScatter(ConstBuffer in, Buffer out, Reduction reduction,
+                                      OpOptions options = {});
+  /// As ReduceScatter with parts of different sizes, one after the other. Shape: `counts` by group
+  /// rank, equal on all; out.count == counts[rank]; in.count == their sum. In place as
+  /// ReduceScatter.
+  std::shared_ptr<Work> ReduceScatterV(ConstBuffer in, Buffer out, std::span<const size_t> counts,
+                                       Reduction reduction, OpOptions options = {});
+  /// out[r * part + i] = in_r[rank * part + i], part = in.count / n. Shape: in.count == out.count,
+  /// divisible by n, equal on all. Not in place.
+  std::shared_ptr<Work> AllToAll(ConstBuffer in, Buffer out, OpOptions options = {});
+  /// As AllToAll with parts of different sizes, one after the other. Shape: in.count is the sum of
+  /// `in_counts`, out.count that of `out_counts`, both by group rank; in_counts[r] here ==
+  /// out_counts[rank] on r, else the op is a mismatch on all. Not in place.
+  std::shared_ptr<Work> AllToAllV(ConstBuffer in, std::span<const size_t> in_counts, Buffer out,
+                                  std::span<const size_t> out_counts, OpOptions options = {});
+  /// On root out[r * in.count + i] = in_r[i]. Shape: out.count == n * in.count on root; `out` of
+  /// others is not touched and may be empty. In place on root as AllGather.
+  std::shared_ptr<Work> Gather(ConstBuffer in, Buffer out, base::GroupRank root,
+                               OpOptions options = {});
+  /// out[i] = in_root[rank * out.count + i]. Shape: in.count == n * out.count on root; `in` of
+  /// others is not read and may be empty. In place on root as ReduceScatter.
+  std::shared_ptr<Work> Scatter(ConstBuffer in, Buffer out, base::GroupRank root,
+                                OpOptions options = {});
   /// Ends on no member before it was called on all.
-  virtual std::shared_ptr<Work> Barrier(OpOptions options = {}) = 0;
+  std::shared_ptr<Work> Barrier(OpOptions options = {});
+
+  /// Sends to one member. Shape: dtype and count are those of the receive that it meets, else both
+  /// ends fail (class kUsage). Ends when the buffer may be written again, which may be before it
+  /// was received. To oneself: allowed.
+  std::shared_ptr<Work> Send(ConstBuffer buffer, base::GroupRank to, OpOptions options = {});
+  std::shared_ptr<Work> Recv(Buffer buffer, base::GroupRank from, OpOptions options = {});
+  /// Sends and receives that all go on at once; ends when all have, at the first error else. In
+  /// order with other sends and receives of the same pairs.
+  std::shared_ptr<Work> Batch(std::span<const Transfer> transfers, OpOptions options = {});
+
+  /// The group of the members that name the same `color`, ordered by `key` and then by rank here;
+  /// null for kNoColor. Collective: every member calls it; ordered with the other collectives.
+  /// Blocks: until the members have come, at most the timeout. Errors: InvalidArgument - a negative
+  /// color; those of making a group, which poison neither this nor the other groups of the split.
+  base::Result<std::shared_ptr<Group>> Split(int color, int key, OpOptions options = {});
+  /// Another group of the same members, with an order of its own. Collective. Blocks, errors: as
+  /// Split.
+  base::Result<std::shared_ptr<Group>> Duplicate(OpOptions options = {});
+  /// The group of the members that are left without `excluded`, in their order; also of a poisoned
+  /// group, which stays so. Only those that are left call it, all with the same `excluded`. Blocks,
+  /// errors: as Split.
+  base::Result<std::shared_ptr<Group>> Shrink(std::span<const base::GroupRank> excluded,
+                                              OpOptions options = {});
+  /// The group of the members and, behind them, `added` ranks of the world, who make it with
+  /// GroupMaker or Session under the same name. Blocks, errors: as Split.
+  base::Result<std::shared_ptr<Group>> Grow(std::span<const base::Rank> added,
+                                            OpOptions options = {});
+
+  /// `bytes` of memory that the other members can reach. Collective: every member calls it with the
+  /// same size; ordered with the other collectives. Blocks: until all have come, at most the
+  /// timeout. Errors: Unimplemented - the backend has none; ResourceExhausted - no memory.
+  virtual base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
+                                                                  OpOptions options = {}) = 0;
+
+  /// Which algorithm an op of this many elements would take here, and why: a line for people.
+  virtual std::string Explain(OpKind kind, Dtype dtype, size_t count) const = 0;
 
   /// The timeout of ops that name none; changeable while running, for ops called after. Default 300
   /// s.
@@ -140,6 +242,53 @@ class Group {
   /// Poisons the group on all members with `reason`: every op in flight or to come ends with
   /// Aborted. Never blocks.
   virtual void Abort(base::Status reason) = 0;
+
+ protected:
+  friend class LongPhase;
+
+  /// What a derived group is made from.
+  struct Derivation {
+    OpKind kind;
+    std::string name;
+    std::vector<base::Rank> world_ranks;  // by rank in the new group; holds this member
+    base::Duration timeout{0};
+  };
+
+  /// Queues a collective; `valid` says whether its arguments were, else it is to be refused in its
+  /// turn.
+  virtual std::shared_ptr<Work> Submit(Op op, base::Status valid) = 0;
+  /// Starts sends and receives that end together, as `batch` says (its timeout, tag, call site).
+  virtual std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
+                                                base::Status valid) = 0;
+  virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) = 0;
+  /// Tells the others that this member may be late by `at_most` from now; 0 takes it back.
+  virtual void DeclareLongPhase(base::Duration at_most) = 0;
+
+ private:
+  Op MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const;
+  base::Status CheckRoot(OpKind kind, base::GroupRank root) const;
+  base::Status CheckSides(OpKind kind, const ConstBuffer& in, const ConstBuffer& out,
+                          Reduction reduction, bool in_place) const;
+  Op MakeTransfer(const Transfer& transfer, const OpOptions& options, base::Status& valid) const;
+
+  uint64_t split_count_ = 0;  // equal on all members, since splits are collective
+};
+
+/// A scope in which this member may be late without being blamed, e.g. while it compiles or saves a
+/// checkpoint: ops of others that wait for it alone do not run into their deadlines for `at_most`.
+/// One at a time in a group.
+class LongPhase {
+ public:
+  /// `group` outlives this.
+  LongPhase(Group& group, base::Duration at_most) : group_(group) {
+    group_.DeclareLongPhase(at_most);
+  }
+  ~LongPhase() { group_.DeclareLongPhase(base::Duration(0)); }
+  LongPhase(const LongPhase&) = delete;
+  LongPhase& operator=(const LongPhase&) = delete;
+
+ private:
+  Group& group_;
 };
 
 }  // namespace lockstep::collectives

@@ -14,6 +14,7 @@
 #include <span>
 #include <thread>
 
+#include "collectives/host/shm/shm_layout.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/random.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -322,7 +323,7 @@ const WrongCall kWrongCalls[] = {
      [](Group& group, std::vector<float>& data) {
        return group.AllReduce({nullptr, 8, Dtype::kF32}, Out(data), Reduction::kSum);
      }},
-    {"unequal counts", Code::kInvalidArgument, "must be the same",
+    {"unequal counts", Code::kInvalidArgument, "as many as the input",
      [](Group& group, std::vector<float>& data) {
        return group.AllReduce(In(data), {data.data(), 7, Dtype::kF32}, Reduction::kSum);
      }},
@@ -340,9 +341,9 @@ const WrongCall kWrongCalls[] = {
        return group.AllReduce({data.data(), SIZE_MAX / 4, Dtype::kF32},
                               {data.data(), SIZE_MAX / 4, Dtype::kF32}, Reduction::kSum);
      }},
-    {"dtype", Code::kUnimplemented, "backend host has no all_reduce of f16 with sum",
+    {"dtype", Code::kUnimplemented, "has no all_reduce of f8e4m3 with sum",
      [](Group& group, std::vector<float>& data) {
-       return group.AllReduce({data.data(), 4, Dtype::kF16}, {data.data(), 4, Dtype::kF16},
+       return group.AllReduce({data.data(), 4, Dtype::kF8E4m3}, {data.data(), 4, Dtype::kF8E4m3},
                               Reduction::kSum);
      }},
     {"reduction", Code::kUnimplemented, "band",
@@ -753,16 +754,16 @@ TEST_P(GroupFailureTest, AfterAJoinThatTimedOutTheNextTryMeetsTheLateMembersNext
   gang.Run([](Group& group) { EXPECT_OK(group.Barrier()->Wait()); });
 }
 
-TEST(HostGroupTest, TwoHoldersOfOneRankAreRefused) {
+TEST(QueuedGroupTest, TwoHoldersOfOneRankAreRefused) {
   ThreadGang gang(2);
-  OneSegment segments;
+  const auto maker = std::make_shared<ShmBackendMaker>(std::make_shared<OneSegment>());
   std::thread peer([&] {
-    ASSERT_OK_AND_ASSIGN(auto group, HostGroup::Create(gang.ConfigFor(1), segments));
+    ASSERT_OK_AND_ASSIGN(auto group, QueuedGroup::Create(gang.ConfigFor(1), maker));
     EXPECT_OK(group->Barrier()->Wait());
   });
-  ASSERT_OK_AND_ASSIGN(auto group, HostGroup::Create(gang.ConfigFor(0), segments));
+  ASSERT_OK_AND_ASSIGN(auto group, QueuedGroup::Create(gang.ConfigFor(0), maker));
 
-  EXPECT_THAT(HostGroup::Create(gang.ConfigFor(0), segments),
+  EXPECT_THAT(QueuedGroup::Create(gang.ConfigFor(0), maker),
               StatusIs(Code::kAlreadyExists, HasSubstr("two processes")));
 
   EXPECT_OK(group->Barrier()->Wait());
@@ -770,14 +771,14 @@ TEST(HostGroupTest, TwoHoldersOfOneRankAreRefused) {
 }
 
 // It was told that it "is already in it".
-TEST(HostGroupTest, AMemberThatLeftAndComesAgainIsToldSoAndWhatToDo) {
+TEST(QueuedGroupTest, AMemberThatLeftAndComesAgainIsToldSoAndWhatToDo) {
   ThreadGang gang(2);
-  OneSegment segments;
-  std::thread peer([&] { EXPECT_THAT(HostGroup::Create(gang.ConfigFor(1), segments), IsOk()); });
-  ASSERT_OK_AND_ASSIGN(auto group, HostGroup::Create(gang.ConfigFor(0), segments));
+  const auto maker = std::make_shared<ShmBackendMaker>(std::make_shared<OneSegment>());
+  std::thread peer([&] { EXPECT_THAT(QueuedGroup::Create(gang.ConfigFor(1), maker), IsOk()); });
+  ASSERT_OK_AND_ASSIGN(auto group, QueuedGroup::Create(gang.ConfigFor(0), maker));
   peer.join();
 
-  EXPECT_THAT(HostGroup::Create(gang.ConfigFor(1), segments),
+  EXPECT_THAT(QueuedGroup::Create(gang.ConfigFor(1), maker),
               StatusIs(Code::kFailedPrecondition,
                        AllOf(HasSubstr("rank 1 was in it, as process " + std::to_string(getpid()) +
                                        ", and has left"),
@@ -785,12 +786,12 @@ TEST(HostGroupTest, AMemberThatLeftAndComesAgainIsToldSoAndWhatToDo) {
   EXPECT_THAT(group->Barrier()->Wait(), StatusIs(Code::kUnavailable, HasSubstr("left the group")));
 }
 
-TEST(HostGroupTest, AMemberOfAnotherEpochIsRefused) {
-  OneSegment segments;
+TEST(QueuedGroupTest, AMemberOfAnotherEpochIsRefused) {
+  const auto maker = std::make_shared<ShmBackendMaker>(std::make_shared<OneSegment>());
   const auto join = [&](int rank, uint32_t epoch) {
     ThreadGang gang(2);
     gang.epoch = Round(epoch);
-    return HostGroup::Create(gang.ConfigFor(rank), segments);
+    return QueuedGroup::Create(gang.ConfigFor(rank), maker);
   };
   std::thread stale([&] { EXPECT_THAT(join(1, 6), StatusIs(Code::kFailedPrecondition)); });
 
@@ -798,19 +799,19 @@ TEST(HostGroupTest, AMemberOfAnotherEpochIsRefused) {
   stale.join();
 }
 
-TEST(HostGroupTest, RanksOutsideTheGroupAreRefused) {
-  LocalSegments segments;
-  EXPECT_THAT(
-      HostGroup::Create({.rank = GroupRank(2), .world_ranks = {Rank(0), Rank(1)}}, segments),
-      StatusIs(Code::kInvalidArgument));
-  EXPECT_THAT(
-      HostGroup::Create(
-          {.rank = GroupRank(0), .world_ranks = std::vector<Rank>(kMaxHostMembers + 1)}, segments),
-      StatusIs(Code::kInvalidArgument, HasSubstr("256")));
+TEST(QueuedGroupTest, RanksOutsideTheGroupAreRefused) {
+  const auto maker = ThreadGang::InSharedMemory();
+  EXPECT_THAT(QueuedGroup::Create(
+                  {.spec = {.rank = GroupRank(2), .world_ranks = {Rank(0), Rank(1)}}}, maker),
+              StatusIs(Code::kInvalidArgument));
+  EXPECT_THAT(QueuedGroup::Create({.spec = {.rank = GroupRank(0),
+                                            .world_ranks = std::vector<Rank>(kMaxShmMembers + 1)}},
+                                  maker),
+              StatusIs(Code::kInvalidArgument, HasSubstr("256")));
 }
 
 // After any single fault every Work of every survivor ends, within its deadline and a second.
-TEST(HostGroupTest, NobodyWaitsBeyondTheDeadlineWhateverOneRankDoes) {
+TEST(QueuedGroupTest, NobodyWaitsBeyondTheDeadlineWhateverOneRankDoes) {
   enum Fault { kNeverCalls, kAborts, kLeaves, kDisagrees, kFaults };
   for (uint64_t seed = 0; seed < 24; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -81,6 +81,7 @@ std::string_view OpKindName(OpKind kind) {
     case OpKind::kSplit: return "split";
     case OpKind::kShrink: return "shrink";
     case OpKind::kGrow: return "grow";
+    case OpKind::kAllocate: return "allocate";
   }
   return "unknown";
 }

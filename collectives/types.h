@@ -25,6 +25,7 @@ enum class Dtype : uint8_t {
   kF8E4m3 = 13,
   kF8E5m2 = 14,
 };
+inline constexpr size_t kDtypeLimit = 15;  // above every value
 
 enum class Reduction : uint8_t {
   kNone = 0,
@@ -38,6 +39,7 @@ enum class Reduction : uint8_t {
   kBitOr = 8,
   kBitXor = 9,
 };
+inline constexpr size_t kReductionLimit = 10;
 
 enum class OpKind : uint8_t {
   kNone = 0,
@@ -60,7 +62,9 @@ enum class OpKind : uint8_t {
   kSplit = 17,
   kShrink = 18,
   kGrow = 19,
+  kAllocate = 20,
 };
+inline constexpr size_t kOpKindLimit = 21;
 
 size_t DtypeBytes(Dtype dtype);
 std::string_view DtypeName(Dtype dtype);              // "f32"

@@ -18,8 +18,9 @@
 #include <utility>
 #include <vector>
 
-#include "collectives/host/host_group.h"
-#include "collectives/host/segment.h"
+#include "collectives/engine/queued_group.h"
+#include "collectives/host/shm/segment.h"
+#include "collectives/host/shm/shm_backend_maker.h"
 #include "runtime/base/check.h"
 #include "runtime/base/unique_fd.h"
 
@@ -40,12 +41,12 @@ class ProcessGang {
   /// nothing failed in it.
   ProcessGang(int size, base::Duration timeout, const std::function<void(Group&, Board&)>& body)
       : board_(new(SharedMemory(sizeof(Board))) Board) {
-    OneSegment segments;
+    const auto maker = std::make_shared<ShmBackendMaker>(std::make_shared<OneSegment>());
     for (int rank = 0; rank < size; ++rank) {
       std::fflush(nullptr);
       const pid_t pid = fork();
       LOCKSTEP_CHECK(pid >= 0, "fork");
-      if (pid == 0) RunRank(rank, size, timeout, segments, body);
+      if (pid == 0) RunRank(rank, size, timeout, maker, body);
       pids_.push_back(pid);
     }
   }
@@ -104,14 +105,15 @@ class ProcessGang {
     return memory;
   }
 
-  [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, SegmentSource& segments,
+  [[noreturn]] void RunRank(int rank, int size, base::Duration timeout,
+                            const std::shared_ptr<BackendMaker>& maker,
                             const std::function<void(Group&, Board&)>& body) {
     alarm(50);
-    HostGroup::Config config{
-        .job = "test", .host = "here", .rank = base::GroupRank(rank), .timeout = timeout};
-    for (int member = 0; member < size; ++member) config.world_ranks.emplace_back(member);
+    QueuedGroup::Config config{
+        .spec = {.job = "test", .host = "here", .rank = base::GroupRank(rank)}, .timeout = timeout};
+    for (int member = 0; member < size; ++member) config.spec.world_ranks.emplace_back(member);
     {
-      const auto group = HostGroup::Create(std::move(config), segments);
+      const auto group = QueuedGroup::Create(std::move(config), maker);
       LOCKSTEP_CHECK(group.ok(), "the gang forms");
       body(**group, *board_);
     }

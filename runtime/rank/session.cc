@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "collectives/host/attach_segments.h"
-#include "collectives/host/host_group.h"
-#include "collectives/host/local_segments.h"
+#include "collectives/engine/queued_group.h"
+#include "collectives/host/shm/attach_segments.h"
+#include "collectives/host/shm/shm_backend_maker.h"
 #include "collectives/recorder/recorder.h"
 #include "runtime/attach/attach_client.h"
 #include "runtime/base/unique_fd.h"
@@ -32,10 +32,19 @@ struct Tie {
   std::unique_ptr<collectives::Recorder> recorder;
 };
 
-/// A group with what it borrows.
-struct TiedGroup {
-  std::shared_ptr<Tie> tie;  // null without an agent
-  std::unique_ptr<collectives::HostGroup> group;
+/// The agent's segments, for as long as a group wants them.
+class TiedSegments final : public collectives::SegmentSource {
+ public:
+  explicit TiedSegments(std::shared_ptr<Tie> tie)
+      : tie_(std::move(tie)), segments_(*tie_->client) {}
+  base::Result<std::shared_ptr<collectives::Segment>> Open(
+      const collectives::SegmentRequest& request, base::Duration timeout) override {
+    return segments_.Open(request, timeout);
+  }
+
+ private:
+  const std::shared_ptr<Tie> tie_;
+  collectives::AttachSegments segments_;
 };
 
 /// Raises `atomic` to `value` and returns what it was. (A member of std::atomic from C++26.)
@@ -90,28 +99,22 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
                                     " ranks of which " + std::to_string(world_.local_world_size) +
                                     " are on this machine, and the host backend spans one machine");
   }
-  collectives::HostGroup::Config config;
-  config.instance = ++world_group_attempts_;
-  config.job = world_.job;
-  config.host = host_;
-  config.name = "world";
-  config.epoch = world_.round;
-  config.incarnation = world_.incarnation;
-  config.rank = base::GroupRank(world_.rank.value());  // all ranks, in the order of the world
-  for (int rank = 0; rank < world_.world_size; ++rank) config.world_ranks.emplace_back(rank);
+  collectives::QueuedGroup::Config config;
+  config.spec.instance = ++world_group_attempts_;
+  config.spec.job = world_.job;
+  config.spec.host = host_;
+  config.spec.epoch = world_.round;
+  config.spec.incarnation = world_.incarnation;
+  config.spec.rank = base::GroupRank(world_.rank.value());  // all ranks, in the order of the world
+  for (int rank = 0; rank < world_.world_size; ++rank) config.spec.world_ranks.emplace_back(rank);
   config.join_timeout = timeout;
-  auto tied = std::make_shared<TiedGroup>();
-  tied->tie = tie_;
+  std::shared_ptr<collectives::BackendMaker> maker;  // a world of one asks for none
   if (tie_ != nullptr) {
-    config.recorder = tie_->recorder.get();
-    collectives::AttachSegments segments(*tie_->client);
-    ASSIGN_OR_RETURN(tied->group, collectives::HostGroup::Create(std::move(config), segments));
-  } else {
-    collectives::LocalSegments segments;  // a world of one asks for none
-    ASSIGN_OR_RETURN(tied->group, collectives::HostGroup::Create(std::move(config), segments));
+    config.recorder = std::shared_ptr<collectives::Recorder>(tie_, tie_->recorder.get());
+    maker = std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
   }
-  collectives::Group* const group = tied->group.get();
-  world_group_ = std::shared_ptr<collectives::Group>(std::move(tied), group);
+  ASSIGN_OR_RETURN(world_group_,
+                   collectives::QueuedGroup::Create(std::move(config), std::move(maker)));
   return world_group_;
 }
 

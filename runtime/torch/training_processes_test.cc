@@ -19,7 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "collectives/host/host_group.h"
+#include "collectives/engine/queued_group.h"
+#include "collectives/host/shm/shm_backend_maker.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/rank/sampler/distributed_sampler.h"
 #include "runtime/storage/file_system.h"
@@ -57,17 +58,18 @@ class InheritedSegment final : public collectives::SegmentSource {
 /// `body` in a process for each rank. The test's process must not have run LibTorch's autograd,
 /// which refuses to work in a fork of one that has.
 void RunProcesses(const std::function<void(Group&)>& body) {
-  InheritedSegment segments;
+  const auto segments = std::make_shared<InheritedSegment>();
   std::vector<pid_t> children;
   for (int rank = 0; rank < kRanks; ++rank) {
     fflush(nullptr);
     const pid_t child = fork();
     if (child == 0) {
       alarm(kDeadlineSeconds);
-      collectives::HostGroup::Config config{
-          .job = "test", .host = "here", .rank = base::GroupRank(rank)};
-      for (int r = 0; r < kRanks; ++r) config.world_ranks.emplace_back(r);
-      const auto group = collectives::HostGroup::Create(std::move(config), segments);
+      collectives::QueuedGroup::Config config{
+          .spec = {.job = "test", .host = "here", .rank = base::GroupRank(rank)}};
+      for (int r = 0; r < kRanks; ++r) config.spec.world_ranks.emplace_back(r);
+      const auto group = collectives::QueuedGroup::Create(
+          std::move(config), std::make_shared<collectives::ShmBackendMaker>(segments));
       EXPECT_OK(group);
       if (group.ok()) {
         body(**group);

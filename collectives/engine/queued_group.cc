@@ -1,0 +1,230 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/engine/queued_group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "collectives/engine/alone_backend.h"
+
+namespace lockstep::collectives {
+namespace {
+
+GroupInfo MakeInfo(const GroupSpec& spec, const Backend& backend) {
+  return {.name = spec.name,
+          .instance = spec.instance,
+          .id = spec.Id(),
+          .epoch = spec.epoch,
+          .rank = spec.rank,
+          .size = static_cast<int>(spec.world_ranks.size()),
+          .world_ranks = spec.world_ranks,
+          .backend = backend.capabilities().backend};
+}
+
+/// The deadline of something that is no op of a queue.
+struct OwnDeadline {
+  explicit OwnDeadline(base::Duration timeout) {
+    timeout = std::min(timeout, kMaxTimeout);
+    deadline.Set({.at = awake.Now() + timeout, .timeout = timeout});
+  }
+  base::RealClock clock;
+  AwakeClock awake{clock};
+  OpDeadline deadline{awake};
+};
+
+}  // namespace
+
+base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
+    Config config, std::shared_ptr<BackendMaker> maker) {
+  const GroupSpec& spec = config.spec;
+  const int size = static_cast<int>(spec.world_ranks.size());
+  if (size < 1 || spec.rank.value() < 0 || spec.rank.value() >= size) {
+    return base::InvalidArgumentError("making group " + spec.name + ": rank " +
+                                      spec.rank.ToString() + " of " + std::to_string(size) +
+                                      " members");
+  }
+  std::unique_ptr<Backend> backend;
+  if (size == 1) {
+    backend = std::make_unique<AloneBackend>(spec.name);
+  } else {
+    const OwnDeadline own(config.join_timeout);
+    ASSIGN_OR_RETURN(backend, maker->Make(spec, own.deadline));
+  }
+  return std::unique_ptr<QueuedGroup>(
+      new QueuedGroup(std::move(config), std::move(backend), std::move(maker)));
+}
+
+QueuedGroup::QueuedGroup(Config config, std::unique_ptr<Backend> backend,
+                         std::shared_ptr<BackendMaker> maker)
+    : config_(std::move(config)),
+      info_(MakeInfo(config_.spec, *backend)),
+      timeout_ns_(config_.timeout.count()),
+      maker_(std::move(maker)),
+      backend_(std::move(backend)) {
+  lockstep_fork_guard_init(&guard_);
+  Recorder* const recorder = config_.recorder.get();
+  queue_ = std::make_shared<OpQueue>(
+      [this](QueuedWork& work, const OpDeadline& deadline) { return Execute(work, deadline); },
+      [this, recorder](QueuedWork& work, const base::Status& status, base::SteadyTime now) {
+        if (recorder == nullptr) return;
+        const size_t bytes =
+            InCount(work.op(), info_.rank.value(), info_.size) * DtypeBytes(work.op().dtype);
+        recorder->Ended(work.record, RecordStateOf(StateOf(status)), status.ok() ? bytes : 0, now);
+      },
+      info_.size == 1);
+  TransferQueue::Hooks hooks;
+  if (recorder != nullptr) {
+    hooks.begin = [this](const Moving& moving, base::SteadyTime enqueued) {
+      return Record(moving.op, moving.seq, enqueued);
+    };
+    hooks.end = [recorder](const Recorder::Ticket& record, const Moving& moving,
+                           base::SteadyTime now) {
+      recorder->Ended(record, RecordStateOf(StateOf(moving.result)), moving.moved, now);
+    };
+  }
+  hooks.expire = [this](const Moving& moving) { return Expired(moving); };
+  transfers_ = std::make_shared<TransferQueue>(*backend_, std::move(hooks));
+}
+
+QueuedGroup::~QueuedGroup() {
+  if (!owner()) {
+    // A forked child: the parent's group, threads and locks are not ours to end. What is private to
+    // us leaks, by intent.
+    (void)backend_.release();
+    (void)new std::shared_ptr<OpQueue>(std::move(queue_));
+    (void)new std::shared_ptr<TransferQueue>(std::move(transfers_));
+    (void)new std::shared_ptr<BackendMaker>(std::move(maker_));
+    return;
+  }
+  backend_->Interrupt();
+  const base::Status reason =
+      base::AbortedError("group " + info_.name + " was destroyed on this rank before the op ended");
+  transfers_->Close(reason);
+  queue_->Close(reason);
+  lockstep_fork_guard_free(&guard_);
+}
+
+base::Status QueuedGroup::ForkedError() const {
+  return base::FailedPreconditionError(
+      "a collective of group " + info_.name + " was called in a forked child of rank " +
+      info_.world_ranks[static_cast<size_t>(info_.rank.value())].ToString() +
+      "; only the rank itself may call it");
+}
+
+Recorder::Ticket QueuedGroup::Record(const Op& op, base::OpSeq seq, base::SteadyTime enqueued) {
+  return config_.recorder->Begin({.group = info_.id,
+                                  .epoch = info_.epoch,
+                                  .seq = seq,
+                                  .op = static_cast<uint8_t>(op.kind),
+                                  .dtype = static_cast<uint8_t>(op.dtype),
+                                  .reduction = static_cast<uint8_t>(op.reduction),
+                                  .root_or_peer = op.peer,
+                                  .group_size = static_cast<uint32_t>(info_.size),
+                                  .count_in = InCount(op, info_.rank.value(), info_.size),
+                                  .count_out = OutCount(op, info_.rank.value(), info_.size),
+                                  .fingerprint = FingerprintOf(op, info_.id, info_.epoch, seq),
+                                  .enqueued = enqueued,
+                                  .timeout = op.timeout,
+                                  .call_file = op.call_file,
+                                  .call_line = op.call_line,
+                                  .tag = op.tag.c_str()});
+}
+
+std::shared_ptr<Work> QueuedGroup::Submit(Op op, base::Status valid) {
+  if (!owner()) {
+    // The parent's queue may be locked for ever in this copy of its memory: a queue of its own
+    // carries the answer.
+    return std::make_shared<OpQueue>(nullptr, nullptr, true)->Refuse(std::move(op), ForkedError());
+  }
+  op.refusal = std::move(valid);
+  std::shared_ptr<QueuedWork> work = queue_->MakeWork(std::move(op));
+  if (config_.recorder != nullptr) work->record = Record(work->op(), work->seq(), work->enqueued());
+  queue_->Enqueue(work);
+  return work;
+}
+
+base::Status QueuedGroup::Execute(QueuedWork& work, const OpDeadline& deadline) {
+  Recorder* const recorder = config_.recorder.get();
+  OpWatch watch{.deadline = deadline};
+  if (recorder != nullptr) {
+    recorder->Started(work.record, work.started());
+    watch.on_long_wait = [this, recorder, ticket = work.record](int member) {
+      recorder->WaitsFor(ticket, info_.world_ranks[static_cast<size_t>(member)]);
+    };
+  }
+  return backend_->Run(work.op(), work.seq(), watch);
+}
+
+std::shared_ptr<Work> QueuedGroup::SubmitTransfers(std::vector<Op> transfers, Op batch,
+                                                   base::Status valid) {
+  if (!owner()) {
+    return std::make_shared<OpQueue>(nullptr, nullptr, true)
+        ->Refuse(std::move(batch), ForkedError());
+  }
+  if (!valid.ok()) {
+    const base::Status failed = backend_->Fail(valid, {info_.rank.value()});
+    return transfers_->Refuse(std::move(batch), valid.ok() ? failed : valid);
+  }
+  return transfers_->Start(std::move(transfers), std::move(batch));
+}
+
+base::Status QueuedGroup::Expired(const Moving& moving) {
+  const Op& op = moving.op;
+  const base::Rank peer = info_.world_ranks[static_cast<size_t>(op.peer)];
+  return backend_->Fail(
+      base::DeadlineExceededError(
+          DescribeOp(op.kind, op.dtype, Reduction::kNone, op.peer, op.count) + " number " +
+          moving.seq.ToString() + " of group " + info_.name + " ran out of its " +
+          base::FormatDuration(op.timeout) + ": rank " + peer.ToString() +
+          (moving.begun               ? " stopped in the middle of it"
+           : op.kind == OpKind::kSend ? " never received it"
+                                      : " never sent it"))
+          .WithClass(base::FailureClass::kPeerStalled),
+      {op.peer});
+}
+
+base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t bytes,
+                                                                     OpOptions options) {
+  const base::Duration timeout = options.timeout.count() > 0 ? options.timeout : this->timeout();
+  // In its place among the collectives, and with the sizes compared: an op of that many bytes.
+  Op op;
+  op.kind = OpKind::kAllocate;
+  op.count = bytes;
+  op.timeout = std::min(timeout, kMaxTimeout);
+  op.call_file = options.call_site.file_name();
+  op.call_line = options.call_site.line();
+  op.tag = std::move(options.tag);
+  RETURN_IF_ERROR(
+      Submit(std::move(op), capabilities().Check(OpKind::kAllocate, Dtype::kU8, Reduction::kNone))
+          ->Wait());
+  const OwnDeadline own(timeout);
+  return backend_->AllocBuffer(bytes, own.deadline);
+}
+
+base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) {
+  if (!owner()) return ForkedError();
+  if (maker_ == nullptr && derivation.world_ranks.size() > 1) {
+    return base::FailedPreconditionError("group " + info_.name +
+                                         " was made alone and knows no way to others");
+  }
+  const base::Rank self = info_.world_ranks[static_cast<size_t>(info_.rank.value())];
+  Config config = config_;
+  config.timeout = timeout();
+  config.join_timeout = derivation.timeout;
+  config.spec.instance = ++derived_[{derivation.name, derivation.world_ranks}];
+  config.spec.name = std::move(derivation.name);
+  const auto place = std::find(derivation.world_ranks.begin(), derivation.world_ranks.end(), self);
+  config.spec.rank = base::GroupRank(static_cast<int>(place - derivation.world_ranks.begin()));
+  config.spec.world_ranks = std::move(derivation.world_ranks);
+  ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_));
+  return std::shared_ptr<Group>(std::move(made));
+}
+
+void QueuedGroup::DeclareLongPhase(base::Duration at_most) {
+  if (owner()) backend_->DeclareLongPhase(at_most);
+}
+
+void QueuedGroup::Abort(base::Status reason) {
+  if (owner()) backend_->Poison(reason);
+}
+
+}  // namespace lockstep::collectives

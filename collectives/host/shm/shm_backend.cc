@@ -1,0 +1,585 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/shm/shm_backend.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "collectives/engine/host_capabilities.h"
+#include "collectives/engine/parts.h"
+#include "collectives/recorder/recorder.h"
+#include "runtime/base/check.h"
+
+namespace lockstep::collectives {
+namespace {
+
+/// Bytes; equal on all members but for all_to_all_v.
+size_t LargestInput(const Op& op, int size) {
+  if (op.kind == OpKind::kAllGatherV) {
+    return *std::max_element(op.counts.begin(), op.counts.end()) * DtypeBytes(op.dtype);
+  }
+  const int source = op.kind == OpKind::kBroadcast || op.kind == OpKind::kScatter ? op.peer : 0;
+  return InCount(op, source, size) * DtypeBytes(op.dtype);
+}
+
+// About 3 us of pauses: longer than a cache line takes to arrive, shorter than giving up the core
+// costs.
+constexpr int kSpins = 128;
+// Beyond this a waiter sleeps: a healthy peer that late is computing, and the core is better used
+// by someone else.
+constexpr base::Duration kYieldTime = std::chrono::microseconds(200);
+constexpr base::Duration kFirstSleep = std::chrono::milliseconds(1);
+constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
+
+void PauseCpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+struct ShmBackend::Running {
+  const Op& op;
+  const uint64_t seq;
+  const OpWatch& watch;
+  const bool small;
+  const ReduceKernel kernel;  // null for kinds that only copy
+
+  GroupError::Call call() const { return {op, seq}; }
+};
+
+// How a wait goes on when spinning did not help.
+class ShmBackend::Patience {
+ public:
+  explicit Patience(const base::Clock& clock) : clock_(clock), started_(clock.Now()) {}
+
+  /// Gives up the core and returns true; or false once a sleep is the better thing.
+  bool Yield() {
+    if (clock_.Now() - started_ >= kYieldTime) return false;
+    sched_yield();
+    return true;
+  }
+  base::Duration NextSleep() { return std::exchange(sleep_, std::min(sleep_ * 2, kLongestSleep)); }
+
+ private:
+  const base::Clock& clock_;
+  const base::SteadyTime started_;
+  base::Duration sleep_ = kFirstSleep;
+};
+
+// ----------------------------------------------------------------------------------------- joining
+
+ShmBackend::ShmBackend(Config config, std::shared_ptr<SegmentSource> segments,
+                       std::shared_ptr<Segment> segment, ShmLayout layout)
+    : capabilities_(HostCapabilities("shm")),
+      segments_(std::move(segments)),
+      members_(std::move(config), std::move(segment), layout),
+      error_(members_),
+      transfers_(members_, error_),
+      windows_(members_) {}
+
+base::Result<std::unique_ptr<ShmBackend>> ShmBackend::Join(Config config,
+                                                           std::shared_ptr<SegmentSource> segments,
+                                                           const OpDeadline& deadline) {
+  const int member_count = static_cast<int>(config.world_ranks.size());
+  LOCKSTEP_CHECK(member_count >= 2 && member_count <= kMaxShmMembers, "checked by ShmBackendMaker");
+  LOCKSTEP_CHECK(config.member >= 0 && config.member < member_count, "checked by ShmBackendMaker");
+  const ShmLayout layout(member_count);
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, segments->Open({.group = config.group,
+                                                                     .epoch = config.epoch,
+                                                                     .member_count = member_count,
+                                                                     .member_index = config.member,
+                                                                     .bytes = layout.total_bytes()},
+                                                                    deadline.Left()));
+  LOCKSTEP_CHECK(segment->bytes() >= layout.total_bytes(),
+                 "a segment source gave less than was asked for");
+  std::unique_ptr<ShmBackend> channel(
+      new ShmBackend(std::move(config), std::move(segments), std::move(segment), layout));
+  RETURN_IF_ERROR(channel->members_.Enter());
+  RETURN_IF_ERROR(channel->AwaitJoins(deadline));
+  RETURN_IF_ERROR(channel->members_.CheckCards());
+  // Spinning pays only while every member can run at once.
+  channel->spin_limit_ = channel->members_.CpuCount() >= member_count ? kSpins : 0;
+  return channel;
+}
+
+base::Status ShmBackend::AwaitJoins(const OpDeadline& deadline) {
+  const Op op{.kind = OpKind::kInit};
+  const OpWatch watch{.deadline = deadline};
+  const Running run{op, 0, watch, true, nullptr};
+  const auto joined = [this](int member) {
+    const MemberState state = members_.page(member).card.state.load(std::memory_order_acquire);
+    return state == MemberState::kJoined ||
+           state == MemberState::kLeft;  // who came and left again did come
+  };
+  const bool all_came = AwaitAll(run, Phase::kArrival, joined);
+  // The last one may come when the others have given up. (An op's error is for the op to tell.)
+  return all_came && !error_.IsOfJoining() ? base::OkStatus() : error_.Get();
+}
+
+// ----------------------------------------------------------------------------------------- waiting
+
+template <class Reached>
+bool ShmBackend::Await(const Running& run, Phase phase, int begin, int end,
+                       const Reached& reached) {
+  for (int member = begin; member < end; ++member) {
+    if (member == members_.self()) continue;
+    for (int spins_left = spin_limit_; !reached(member); --spins_left) {
+      if (spins_left == 0) return AwaitLong(run, phase, begin, end, reached);
+      PauseCpu();
+    }
+  }
+  return true;
+}
+
+// All who are missing are looked at, at each look: the one that will never come may not be the
+// first.
+template <class Reached>
+bool ShmBackend::AwaitLong(const Running& run, Phase phase, int begin, int end,
+                           const Reached& reached) {
+  Patience patience(clock_);
+  for (int told = -1; true;) {
+    // Before the flags: one that has come since counts, for all who see it.
+    const bool ended = error_.poisoned() || interrupted_.load(std::memory_order_relaxed);
+    const base::Duration time_left = run.watch.deadline.Left();
+    Members missing, left;
+    int first_missing = -1;
+    for (int member = end - 1; member >= begin; --member) {
+      if (member == members_.self()) continue;
+      const bool has_left = members_.HasLeft(member);
+      if (reached(member)) {
+        if (phase == Phase::kArrival && AdoptRefusal(run, member)) return false;
+        continue;
+      }
+      missing.set(static_cast<size_t>(member));
+      left.set(static_cast<size_t>(member), has_left);
+      first_missing = member;
+    }
+    if (missing.none()) return true;
+    if (ended) return false;
+    if (left.any()) {
+      FailLeft(run, phase, left);
+      return false;
+    }
+    if (time_left.count() <= 0 && !AnyMayBeLate(missing)) {
+      FailDeadline(run, phase, missing);
+      return false;
+    }
+    if (patience.Yield()) continue;
+    if (std::exchange(told, first_missing) != first_missing && run.watch.on_long_wait)
+      run.watch.on_long_wait(told);
+    const base::Duration sleep = patience.NextSleep();
+    Sleep(time_left.count() > 0 ? std::min(sleep, time_left) : sleep,
+          [&] { return !reached(first_missing); });
+  }
+}
+
+bool ShmBackend::AnyMayBeLate(const Members& members) const {
+  for (int member = 0; member < members_.count(); ++member) {
+    if (members.test(static_cast<size_t>(member)) && members_.MayBeLate(member)) return true;
+  }
+  return false;
+}
+
+void ShmBackend::DeclareLongPhase(base::Duration at_most) {
+  const base::SteadyTime until = clock_.Now() + std::min(at_most, kMaxTimeout);
+  members_.mine().late_until_ns.store(at_most.count() > 0 ? until.time_since_epoch().count() : 0,
+                                      std::memory_order_release);
+}
+
+template <class Needed>
+void ShmBackend::Sleep(base::Duration at_most, const Needed& needed) {
+  Control& control = members_.control();
+  control.sleepers.fetch_add(1);
+  const uint32_t bell = control.bell.load();
+  if (needed() && !error_.poisoned()) {
+    const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(at_most.count())};
+    syscall(SYS_futex, &control.bell, FUTEX_WAIT, bell, &timeout, nullptr, 0);
+  }
+  control.sleepers.fetch_sub(1);
+}
+
+void ShmBackend::Interrupt() {
+  interrupted_.store(true, std::memory_order_relaxed);
+  members_.WakeSleepers();
+}
+
+// ------------------------------------------------------------------------------------------- an op
+
+base::Status ShmBackend::Run(const Op& op, base::OpSeq seq, const OpWatch& watch) {
+  if (error_.poisoned()) {
+    base::Status root = error_.Get();
+    // The op that the error is about fails with the error itself, also on a member that comes to it
+    // late.
+    if (root.op().has_value() && root.op()->seq == seq) return root;
+    return error_.FailedBefore(root);
+  }
+  if (refused_) return error_.FailedBefore(error_.Of(members_.self()));
+  // Its arrival line may still be read by members of the last op that this one took part in.
+  if (ended_ || interrupted_.load(std::memory_order_relaxed)) return LeavingError();
+  const ReduceKernel kernel =
+      op.reduction == Reduction::kNone ? nullptr : FindReduceKernel(op.dtype, op.reduction);
+  const bool small = op.refusal.ok() && op.kind != OpKind::kAllToAllV &&
+                     LargestInput(op, members_.count()) <= kSmallBytes;
+  const Running run{op, seq.value(), watch, small, kernel};
+  FillCard(run);
+  if (!op.refusal.ok()) return Refuse(run);
+  Arrive(run, FingerprintOf(op, members_.config().group, members_.config().epoch, seq));
+  if (AwaitArrivals(run) && FingerprintsAgree(run) && Move(run)) return base::OkStatus();
+  ended_ = true;
+  return error_.poisoned() ? error_.Get() : LeavingError();
+}
+
+base::Status ShmBackend::LeavingError() const {
+  return base::AbortedError("this member is leaving or aborting group " + group_name());
+}
+
+size_t ShmBackend::InBytes(const Op& op, int member) const {
+  return InCount(op, member, members_.count()) * DtypeBytes(op.dtype);
+}
+
+const std::byte* ShmBackend::small_input(const Running& run, int member) const {
+  if (member == members_.self()) return run.op.in;
+  if (InBytes(run.op, member) <= kInlineBytes)
+    return members_.page(member).arrival[run.seq & 1].payload;
+  return members_.small(member, run.seq);
+}
+
+void ShmBackend::FillCard(const Running& run) {
+  const Op& op = run.op;
+  OpCard& card = members_.mine().ops[run.seq & 1];
+  card.scale = op.scale;
+  card.count = op.count;
+  card.root = op.peer;
+  card.kind = static_cast<uint8_t>(op.kind);
+  card.dtype = static_cast<uint8_t>(op.dtype);
+  card.reduction = static_cast<uint8_t>(op.reduction);
+  FormatCallSite(op.call_file, op.call_line, card.call_site, kCallSiteBytes);
+}
+
+void ShmBackend::Arrive(const Running& run, uint64_t fingerprint) {
+  const Op& op = run.op;
+  ArrivalLine& line = members_.mine().arrival[run.seq & 1];
+  const size_t bytes = op.refusal.ok() ? InBytes(op, members_.self()) : 0;
+  if (run.small && bytes > 0) {
+    std::memcpy(bytes <= kInlineBytes ? line.payload : members_.small(members_.self(), run.seq),
+                op.in, bytes);
+  }
+  if (op.refusal.ok() && op.kind == OpKind::kAllToAllV) {
+    CountsPage& counts = members_.counts(members_.self(), run.seq);
+    std::copy(op.counts.begin(), op.counts.end(), counts.in);
+    std::copy(op.out_counts.begin(), op.out_counts.end(), counts.out);
+  }
+  line.fingerprint = fingerprint;
+  line.seq.store(run.seq, std::memory_order_release);
+  members_.WakeSleepers();
+}
+
+// The others hear of it when they come to this op, and not before: those before it may still end
+// well. What they will read is written before they are led to it.
+base::Status ShmBackend::Refuse(const Running& run) {
+  const Members self = Members().set(static_cast<size_t>(members_.self()));
+  const GroupError::Call call = run.call();
+  error_.Write(
+      base::FailedPreconditionError(DescribeRunning(run) + ", was refused on " +
+                                    members_.Describe(self) + ": " + run.op.refusal.message())
+          .WithClass(base::FailureClass::kUsage),
+      &call, self);
+  ended_ = refused_ = true;
+  Arrive(run, kRefusedFingerprint);
+  return run.op.refusal;
+}
+
+bool ShmBackend::AdoptRefusal(const Running& run, int member) {
+  const ArrivalLine& line = members_.page(member).arrival[run.seq & 1];
+  if (run.seq == 0 || line.fingerprint != kRefusedFingerprint) return false;
+  error_.Name(member);
+  return true;
+}
+
+bool ShmBackend::AwaitArrivals(const Running& run) {
+  return AwaitAll(run, Phase::kArrival, [&](int member) {
+    return members_.page(member).arrival[run.seq & 1].seq.load(std::memory_order_acquire) ==
+           run.seq;
+  });
+}
+
+bool ShmBackend::FingerprintsAgree(const Running& run) {
+  const uint64_t own = members_.mine().arrival[run.seq & 1].fingerprint;
+  for (int member = 0; member < members_.count(); ++member) {
+    if (members_.page(member).arrival[run.seq & 1].fingerprint != own) return FailMismatch(run);
+  }
+  return true;
+}
+
+bool ShmBackend::Move(const Running& run) {
+  const Op& op = run.op;
+  if (op.kind == OpKind::kBarrier || op.kind == OpKind::kAllocate) return true;
+  if (run.small) {
+    FinishSmall(run);
+    return true;
+  }
+  const StagingWindows::AwaitPeers await = [&](StagingWindows::Counter counter, uint64_t target,
+                                               int begin, int end) {
+    // A look: an op of many windows takes long also where no wait does.
+    (void)run.watch.deadline.Left();
+    return Await(run, Phase::kData, begin, end, [&](int member) {
+      return (members_.page(member).progress.*counter).load(std::memory_order_acquire) >= target;
+    });
+  };
+  std::array<double, kMaxShmMembers> scales;
+  switch (op.kind) {
+    case OpKind::kAllReduce:
+    case OpKind::kReduce:
+    case OpKind::kReduceScatter:
+    case OpKind::kReduceScatterV:
+      return windows_.Reduce(op, run.kernel, Scales(run, scales.data()), await);
+    case OpKind::kAllGather:
+    case OpKind::kAllGatherV:
+    case OpKind::kBroadcast:
+    case OpKind::kGather: return windows_.Spread(op, await);
+    case OpKind::kAllToAll:
+    case OpKind::kScatter: return windows_.Deal(op, op.bytes(), await);
+    case OpKind::kAllToAllV: {
+      size_t longest = 0;
+      return CountsAgree(run, longest) && windows_.Deal(op, longest * DtypeBytes(op.dtype), await);
+    }
+    default: LOCKSTEP_CHECK(false, "Group makes no other op with data");
+  }
+}
+
+/// By member, into `scales`; null where the reduction has none.
+const double* ShmBackend::Scales(const Running& run, double* scales) const {
+  if (run.op.reduction != Reduction::kPremultipliedSum) return nullptr;
+  for (int member = 0; member < members_.count(); ++member)
+    scales[member] = members_.page(member).ops[run.seq & 1].scale;
+  return scales;
+}
+
+void ShmBackend::FinishSmall(const Running& run) {
+  const Op& op = run.op;
+  const int self = members_.self();
+  const size_t unit = DtypeBytes(op.dtype);
+  const Parts parts(op, members_.count());
+  const auto copy = [](std::byte* to, const std::byte* from, size_t bytes) {
+    if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
+  };
+  switch (op.kind) {
+    case OpKind::kAllReduce:
+    case OpKind::kReduce:
+    case OpKind::kReduceScatter:
+    case OpKind::kReduceScatterV: {
+      const bool scatters = op.kind != OpKind::kAllReduce && op.kind != OpKind::kReduce;
+      const size_t count = OutCount(op, self, members_.count());
+      if (count == 0) return;
+      const size_t offset = scatters ? parts.offset(static_cast<size_t>(self)) * unit : 0;
+      std::array<const std::byte*, kMaxShmMembers> inputs;
+      std::array<double, kMaxShmMembers> scales;
+      for (int member = 0; member < members_.count(); ++member)
+        inputs[static_cast<size_t>(member)] = small_input(run, member) + offset;
+      run.kernel(op.out, inputs.data(), Scales(run, scales.data()), members_.count(), count);
+      return;
+    }
+    case OpKind::kBroadcast:
+      if (op.peer != self) copy(op.out, small_input(run, op.peer), op.bytes());
+      return;
+    case OpKind::kScatter:
+      copy(op.out, small_input(run, op.peer) + static_cast<size_t>(self) * op.bytes(), op.bytes());
+      return;
+    case OpKind::kGather:
+      if (op.peer != self) return;
+      [[fallthrough]];
+    case OpKind::kAllGather:
+    case OpKind::kAllGatherV:
+      for (int member = 0; member < members_.count(); ++member)
+        copy(op.out + parts.out_offset(member) * unit, small_input(run, member),
+             parts.count(static_cast<size_t>(member)) * unit);
+      return;
+    case OpKind::kAllToAll:
+      for (int member = 0; member < members_.count(); ++member)
+        copy(op.out + static_cast<size_t>(member) * op.bytes(),
+             small_input(run, member) + static_cast<size_t>(self) * op.bytes(), op.bytes());
+      return;
+    default: LOCKSTEP_CHECK(false, "Group makes no other op with data");
+  }
+}
+
+bool ShmBackend::CountsAgree(const Running& run, size_t& longest) {
+  longest = 0;
+  for (int from = 0; from < members_.count(); ++from) {
+    for (int to = 0; to < members_.count(); ++to) {
+      const uint64_t sent = members_.counts(from, run.seq).in[to];
+      const uint64_t expected = members_.counts(to, run.seq).out[from];
+      longest = std::max(longest, static_cast<size_t>(sent));
+      if (sent == expected) continue;
+      const auto place = [](int member) { return Members().set(static_cast<size_t>(member)); };
+      FailIn(run,
+             base::FailedPreconditionError(
+                 DescribeRunning(run) + ": " + members_.Describe(place(from)) + " sends " +
+                 std::to_string(sent) + " elements to " + members_.Describe(place(to)) +
+                 ", which expects " + std::to_string(expected))
+                 .WithClass(base::FailureClass::kUsage),
+             place(from) | place(to));
+      return false;
+    }
+  }
+  return true;
+}
+
+bool ShmBackend::Advance(Moving& moving) { return transfers_.Advance(moving); }
+
+void ShmBackend::AwaitTransfers(base::Duration at_most) {
+  Sleep(at_most, [] { return true; });
+}
+
+// ---------------------------------------------------------------------------------- shared buffers
+
+namespace {
+
+class SegmentBuffer final : public SharedBuffer {
+ public:
+  SegmentBuffer(std::shared_ptr<Segment> segment, size_t offset, size_t bytes)
+      : segment_(std::move(segment)), offset_(offset), bytes_(bytes) {}
+  std::byte* data() const override { return segment_->data() + offset_; }
+  size_t bytes() const override { return bytes_; }
+
+ private:
+  const std::shared_ptr<Segment> segment_;
+  const size_t offset_;
+  const size_t bytes_;
+};
+
+}  // namespace
+
+base::Result<std::shared_ptr<SharedBuffer>> ShmBackend::AllocBuffer(size_t bytes,
+                                                                    const OpDeadline& deadline) {
+  const size_t each = (bytes + 4095) / 4096 * 4096;
+  const ShmMembers::Config& config = members_.config();
+  // A group of its own to the source of segments.
+  const base::GroupId id(config.group.value() ^ (0x9e3779b97f4a7c15u * ++buffer_count_));
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment,
+                   segments_->Open({.group = id,
+                                    .epoch = config.epoch,
+                                    .member_count = members_.count(),
+                                    .member_index = members_.self(),
+                                    .bytes = std::max<size_t>(each, 4096) *
+                                             static_cast<size_t>(members_.count())},
+                                   deadline.Left()));
+  const size_t offset = std::max<size_t>(each, 4096) * static_cast<size_t>(members_.self());
+  return std::shared_ptr<SharedBuffer>(
+      std::make_shared<SegmentBuffer>(std::move(segment), offset, bytes));
+}
+
+std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
+  const size_t bytes = count * DtypeBytes(dtype);
+  std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
+  if (bytes <= kInlineBytes) return text + "inline in the arrival line (one barrier)";
+  if (bytes <= kSmallBytes)
+    return text + "small: everyone writes its input and reads all (one barrier)";
+  return text + "staged: a pipeline of windows of " +
+         std::to_string(members_.layout().stage_bytes()) + " bytes a member";
+}
+
+// ----------------------------------------------------------------------------------------- failing
+
+std::string ShmBackend::DescribeRunning(const Running& run) const {
+  return DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.peer, run.op.count) +
+         ", op " + std::to_string(run.seq) + " of group " + group_name();
+}
+
+void ShmBackend::FailIn(const Running& run, const base::Status& error, const Members& blamed) {
+  const GroupError::Call call = run.call();
+  error_.Publish(error, &call, blamed);
+}
+
+bool ShmBackend::FailMismatch(const Running& run) {
+  for (int member = 0; member < members_.count(); ++member) {
+    if (AdoptRefusal(run, member)) return false;
+  }
+  std::map<uint64_t, Members> by_fingerprint;
+  for (int member = 0; member < members_.count(); ++member) {
+    by_fingerprint[members_.page(member).arrival[run.seq & 1].fingerprint].set(
+        static_cast<size_t>(member));
+  }
+  const auto first_of = [](const Members& members) {
+    return static_cast<int>(members._Find_first());
+  };
+  std::vector<Members> sides;
+  for (const auto& [fingerprint, members] : by_fingerprint) sides.push_back(members);
+  std::sort(sides.begin(), sides.end(), [&](const Members& a, const Members& b) {
+    return a.count() != b.count() ? a.count() > b.count() : first_of(a) < first_of(b);
+  });
+  const bool tie = sides.size() > 1 && sides[0].count() == sides[1].count();
+
+  std::string message =
+      "the members of group " + group_name() + " disagree on op " + std::to_string(run.seq) + ": ";
+  Members blamed;
+  for (size_t i = 0; i < sides.size(); ++i) {
+    const OpCard& card = members_.page(first_of(sides[i])).ops[run.seq & 1];
+    message += (i == 0 ? "" : "; ") + members_.Describe(sides[i]) + " called " +
+               DescribeOp(static_cast<OpKind>(card.kind), static_cast<Dtype>(card.dtype),
+                          static_cast<Reduction>(card.reduction), card.root, card.count) +
+               " at " + ReadSharedText(card.call_site, kCallSiteBytes);
+    if (i > 0 || tie) blamed |= sides[i];
+  }
+  if (tie) message += "; no side is a majority, so either may be wrong";
+  FailIn(run,
+         base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage),
+         blamed);
+  return false;
+}
+
+void ShmBackend::FailDeadline(const Running& run, Phase phase, const Members& missing) {
+  const OpDeadline::Due due = run.watch.deadline.due();
+  const std::string timeout = base::FormatDuration(due.timeout);
+  std::string message;
+  if (run.op.kind == OpKind::kInit) {
+    message = "joining group " + group_name() + ": " + members_.Describe(missing) +
+              " never came within " + timeout;
+  } else {
+    message = DescribeRunning(run) +
+              (due.seq.value() == run.seq
+                   ? ", ran out of its " + timeout
+                   : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
+              ": " + members_.Describe(missing) +
+              (phase == Phase::kArrival ? " never called it" : " stopped in the middle of it");
+  }
+  FailIn(
+      run,
+      base::DeadlineExceededError(std::move(message)).WithClass(base::FailureClass::kPeerStalled),
+      missing);
+}
+
+void ShmBackend::FailLeft(const Running& run, Phase phase, const Members& left) {
+  FailIn(run,
+         base::UnavailableError(
+             DescribeRunning(run) + ": " + members_.Describe(left) + " left the group " +
+             (phase == Phase::kArrival ? "without calling it" : "in the middle of it"))
+             .WithClass(base::FailureClass::kPeerDead),
+         left);
+}
+
+base::Status ShmBackend::Fail(const base::Status& error, const std::vector<int>& blamed) {
+  Members members;
+  for (const int member : blamed) members.set(static_cast<size_t>(member));
+  return error_.Raise(error, members);
+}
+
+void ShmBackend::Poison(const base::Status& reason) {
+  const Members self = Members().set(static_cast<size_t>(members_.self()));
+  error_.Publish(base::AbortedError("group " + group_name() + " was aborted by " +
+                                    members_.Describe(self) + ": " + reason.ToString())
+                     .WithClass(reason.failure_class()),
+                 nullptr, {});
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,143 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_BACKEND_H_
+#define LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_BACKEND_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collectives/engine/backend.h"
+#include "collectives/engine/op.h"
+#include "collectives/engine/op_deadline.h"
+#include "collectives/engine/reduce_kernels.h"
+#include "collectives/host/shm/group_error.h"
+#include "collectives/host/shm/segment.h"
+#include "collectives/host/shm/shm_layout.h"
+#include "collectives/host/shm/shm_members.h"
+#include "collectives/host/shm/shm_transfers.h"
+#include "collectives/host/shm/staging_windows.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/result.h"
+
+namespace lockstep::collectives {
+
+/// One member's end of a group's shared memory (host_layout.h): joins it, executes one op at a
+/// time, and carries the first error to all members. Blocking; knows nothing of queues and threads.
+///
+/// An op is: look for poison, put the inputs (when small) and the call's fingerprint into my
+/// arrival line, wait for everybody's, compare fingerprints, then move data. Larger inputs go
+/// through staging windows in a pipeline: a member stages the slices of the others, reduces its own
+/// slice in rank order (its own input is never staged), and gathers the other slices' results.
+/// Sends and receives pass through a ring of their own for each pair and direction.
+///
+/// Waiting: spin for some microseconds where every member can have a core of its own, then yield,
+/// then sleep on a futex with a bounded timeout. A wake-up is not made with a full fence (it would
+/// cost more than small ops do), so one may be lost in theory; the timeout bounds that to
+/// milliseconds, in waits that were already long.
+///
+/// Threads: as Backend.
+class ShmBackend final : public Backend {
+ public:
+  using Config = ShmMembers::Config;
+
+  /// Maps the group's segment and waits until every member is there.
+  /// Errors: DeadlineExceeded - names the members that never came (and poisons the group);
+  /// AlreadyExists - another process holds this member's place; FailedPrecondition - this member
+  /// was in the group and has left it, or members are of another job, group, epoch or layout; those
+  /// of SegmentSource::Open.
+  static base::Result<std::unique_ptr<ShmBackend>> Join(Config config,
+                                                        std::shared_ptr<SegmentSource> segments,
+                                                        const OpDeadline& deadline);
+  /// Its end tells the others that this member is gone; those that need it fail at once.
+  ~ShmBackend() override = default;
+  ShmBackend(const ShmBackend&) = delete;
+  ShmBackend& operator=(const ShmBackend&) = delete;
+
+  const Capabilities& capabilities() const override { return capabilities_; }
+  base::Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch) override;
+  bool Advance(Moving& moving) override;
+  void AwaitTransfers(base::Duration at_most) override;
+  base::Status Fail(const base::Status& error, const std::vector<int>& blamed) override;
+  void Poison(const base::Status& reason) override;
+  void Interrupt() override;
+  void DeclareLongPhase(base::Duration at_most) override;
+  base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
+                                                          const OpDeadline& deadline) override;
+  std::string Explain(OpKind kind, Dtype dtype, size_t count) const override;
+
+ private:
+  enum class Phase : uint8_t { kArrival, kData };
+  using Members = ShmMembers::Set;
+  struct Running;  // the op being executed
+  class Patience;
+
+  ShmBackend(Config config, std::shared_ptr<SegmentSource> segments,
+             std::shared_ptr<Segment> segment, ShmLayout layout);
+
+  base::Status AwaitJoins(const OpDeadline& deadline);
+
+  void FillCard(const Running& run);
+  void Arrive(const Running& run, uint64_t fingerprint);
+  base::Status Refuse(const Running& run);
+  bool AwaitArrivals(const Running& run);
+  bool FingerprintsAgree(const Running& run);
+  /// True when `member`, who has come to the op, refused its own call; that is the group's error
+  /// then.
+  bool AdoptRefusal(const Running& run, int member);
+
+  bool Move(const Running& run);
+  void FinishSmall(const Running& run);
+  /// Whether what each member sends is what the others expect, in an all_to_all_v, and how long the
+  /// longest part is.
+  bool CountsAgree(const Running& run, size_t& longest);
+  const double* Scales(const Running& run, double* scales) const;
+
+  /// Waits until `reached(member)` for each of [begin, end) but myself. False: the group's poison
+  /// says why, or this member was interrupted.
+  template <class Reached>
+  bool Await(const Running& run, Phase phase, int begin, int end, const Reached& reached);
+  template <class Reached>
+  bool AwaitLong(const Running& run, Phase phase, int begin, int end, const Reached& reached);
+  template <class Reached>
+  bool AwaitAll(const Running& run, Phase phase, const Reached& reached) {
+    return Await(run, phase, 0, members_.count(), reached);
+  }
+  /// Until somebody is woken, if `needed()` still holds.
+  template <class Needed>
+  void Sleep(base::Duration at_most, const Needed& needed);
+
+  bool AnyMayBeLate(const Members& members) const;
+
+  /// False, for FingerprintsAgree.
+  bool FailMismatch(const Running& run);
+  void FailDeadline(const Running& run, Phase phase, const Members& missing);
+  void FailLeft(const Running& run, Phase phase, const Members& left);
+  void FailIn(const Running& run, const base::Status& error, const Members& blamed);
+  base::Status LeavingError() const;
+
+  const std::string& group_name() const { return members_.config().group_name; }
+  std::string DescribeRunning(const Running& run) const;
+  size_t InBytes(const Op& op, int member) const;
+  const std::byte* small_input(const Running& run, int member) const;
+
+  const Capabilities capabilities_;
+  const std::shared_ptr<SegmentSource> segments_;
+  ShmMembers members_;
+  GroupError error_;
+  ShmTransfers transfers_;  // confined to whoever is in Advance()
+  StagingWindows windows_;  // confined to whoever is in Run()
+  base::RealClock clock_;   // waits here are for other processes, which no simulated clock moves
+  int spin_limit_ = 0;
+  uint32_t buffer_count_ = 0;  // equal on all members: allocating is collective
+  bool ended_ = false;         // an op failed: none is begun any more, also before the poison shows
+  bool refused_ = false;       // it was refused, and my SharedError says why
+  std::atomic<bool> interrupted_{false};
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_BACKEND_H_

@@ -1,0 +1,152 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What the contract suite cannot time: one member's ops against the other's, step by step.
+#include "collectives/host/shm/shm_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "collectives/host/shm/local_segments.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::Code;
+using base::OpSeq;
+using base::Rank;
+using base::testing::HasSubject;
+using base::testing::StatusIs;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+class ShmBackendTest : public ::testing::Test {
+ protected:
+  ShmBackendTest() {
+    std::thread peer([this] { second_ = Join(1); });
+    first_ = Join(0);
+    peer.join();
+  }
+
+  std::unique_ptr<ShmBackend> Join(int member) {
+    return std::move(
+               ShmBackend::Join(
+                   {.group_name = "world", .member = member, .world_ranks = {Rank(0), Rank(1)}},
+                   segments_, DeadlineIn(seconds(60))))
+        .value();
+  }
+
+  // Valid until the test's end.
+  const OpDeadline& DeadlineIn(base::Duration timeout, uint64_t seq = 0) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    OpDeadline& deadline = deadlines_.emplace_back(awake_);
+    deadline.Set({.at = awake_.Now() + timeout, .seq = OpSeq(seq), .timeout = timeout});
+    return deadline;
+  }
+
+  base::Status RunBarrier(ShmBackend& channel, uint64_t seq, base::Duration timeout = seconds(60)) {
+    const Op op{.kind = OpKind::kBarrier, .timeout = timeout};
+    return channel.Run(op, OpSeq(seq), {.deadline = DeadlineIn(timeout, seq)});
+  }
+
+  // Hands out what LocalSegments made, and lets the test look at it.
+  class SeenSegments final : public SegmentSource {
+   public:
+    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
+                                                base::Duration timeout) override {
+      ASSIGN_OR_RETURN(auto opened, segments_.Open(request, timeout));
+      const std::lock_guard<std::mutex> lock(mutex_);
+      return segment_ = opened;
+    }
+    const std::shared_ptr<Segment>& segment() const { return segment_; }
+
+   private:
+    LocalSegments segments_;
+    std::mutex mutex_;
+    std::shared_ptr<Segment> segment_;
+  };
+  const std::shared_ptr<Segment>& segment() const { return segments_->segment(); }
+
+  base::RealClock clock_;
+  AwakeClock awake_{clock_};
+  std::mutex mutex_;
+  std::deque<OpDeadline> deadlines_;  // guarded by mutex_
+  const std::shared_ptr<SeenSegments> segments_ = std::make_shared<SeenSegments>();
+  std::unique_ptr<ShmBackend> first_, second_;
+};
+
+// A queued op of an interrupted member once arrived, over a line that the peer was still reading.
+TEST_F(ShmBackendTest, AnInterruptedMemberArrivesAtNothingMore) {
+  second_->Interrupt();
+  EXPECT_THAT(RunBarrier(*second_, 1), StatusIs(Code::kAborted, HasSubstr("leaving")));
+
+  const base::Status status = RunBarrier(*first_, 1, milliseconds(30));
+  EXPECT_THAT(status, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called")));
+  EXPECT_THAT(status, HasSubject(Rank(1)));
+}
+
+TEST_F(ShmBackendTest, TheFirstErrorIsEverybodysAndStays) {
+  first_->Poison(base::CancelledError("first reason"));
+  second_->Poison(base::CancelledError("second reason"));
+
+  for (ShmBackend* const channel : {first_.get(), second_.get()}) {
+    const base::Status status = RunBarrier(*channel, 1);
+    EXPECT_THAT(status, StatusIs(Code::kAborted));
+    EXPECT_THAT(status.root(), StatusIs(Code::kAborted, HasSubstr("first reason")));
+  }
+}
+
+TEST_F(ShmBackendTest, ALongWaitTellsWhomItIsFor) {
+  int waited_for = -1;
+  const Op op{.kind = OpKind::kBarrier};
+  EXPECT_THAT(second_->Run(op, OpSeq(1),
+                           {.deadline = DeadlineIn(milliseconds(50), 1),
+                            .on_long_wait = [&](int member) { waited_for = member; }}),
+              StatusIs(Code::kDeadlineExceeded));
+  EXPECT_EQ(waited_for, 0);
+}
+
+// The message once named the op in progress and its ten minutes, after 50 ms.
+TEST_F(ShmBackendTest, TheDeadlineMayMoveCloserWhileAnOpRunsAndIsNamedAsTheOtherOps) {
+  const Op op{.kind = OpKind::kBarrier};
+  OpDeadline deadline(awake_);
+  deadline.Set({.at = awake_.Now() + seconds(600), .seq = OpSeq(1), .timeout = seconds(600)});
+  const OpWatch watch{
+      .deadline = deadline, .on_long_wait = [&](int) {
+        deadline.BringForward({.at = awake_.Now(), .seq = OpSeq(4), .timeout = milliseconds(50)});
+      }};
+  EXPECT_THAT(
+      first_->Run(op, OpSeq(1), watch),
+      StatusIs(Code::kDeadlineExceeded, HasSubstr("holds up op 4, which ran out of its 50ms")));
+}
+
+// A code of 0 once aborted the process that read it, and a wrong member's number too.
+TEST_F(ShmBackendTest, SharedMemoryThatAMemberWroteOverIsDataLoss) {
+  auto* const control = reinterpret_cast<Control*>(segment()->data());
+  control->poison = 77;
+  EXPECT_THAT(RunBarrier(*first_, 1), StatusIs(Code::kAborted));
+  EXPECT_THAT(RunBarrier(*first_, 1).root(),
+              StatusIs(Code::kDataLoss, HasSubstr("names member 77 of 2")));
+
+  control->poison = 2;
+  SharedError& error =
+      reinterpret_cast<MemberPage*>(segment()->data() + ShmLayout(2).page_offset(1))->error;
+  for (const uint32_t code : {0u, 17u}) {
+    error.code = code;
+    EXPECT_THAT(RunBarrier(*first_, 1).root(),
+                StatusIs(Code::kDataLoss, HasSubstr("code " + std::to_string(code))));
+  }
+  error.code = 4;
+  error.failure_class = 99;
+  EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDataLoss, HasSubstr("class 99")));
+  error.failure_class = 1;
+  error.blamed_count = INT32_MAX;
+  error.blamed[1].member = -5;
+  EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDeadlineExceeded));
+}
+
+}  // namespace
+}  // namespace lockstep::collectives

@@ -1,0 +1,214 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_LAYOUT_H_
+#define LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_LAYOUT_H_
+
+/// The bytes that the members of a host group share. Fresh memory is all zero, which is the valid
+/// first state.
+///
+///   segment := Control, MemberPage[n], Payload[n], Lane[n * n]
+///   Payload := CountsPage[2], small[2] of kSmallBytes, stage[2] of n slices, result[2] of one slice
+///   Lane    := LaneLine by the sender, LaneLine by the receiver, ring of lane_ring_bytes()
+///
+/// A lane, from one member to another, is a stream of messages: LaneHeader, then the payload.
+///
+/// Every word but those of Control has one writer, the member whose page it is in, and lies in a
+/// cache line that only that member writes. Two of everything (by the parity of the op's or the
+/// window's number) is enough: a member can be at most one arrival ahead of another, since an op
+/// starts with everybody's arrival.
+///
+/// Example, all_reduce of 3 floats as op 5 with n = 2: each member fills ops[1], puts its 12 bytes
+/// and the fingerprint into arrival[1] and then stores arrival[1].seq = 5; each spins until the
+/// other's arrival[1].seq is 5, compares the fingerprints, and adds the two payloads in rank order.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace lockstep::collectives {
+
+inline constexpr uint32_t kShmLayoutVersion = 2;
+inline constexpr int kMaxShmMembers = 256;
+inline constexpr size_t kCacheLine = 64;
+inline constexpr size_t kInlineBytes = 48;
+/// Up to here everybody writes its whole input and reduces all of them, after one barrier.
+inline constexpr size_t kSmallBytes = size_t{8} << 10;
+/// A member's staging half stays under a quarter of a 2 MiB second-level cache.
+inline constexpr size_t kMaxSliceBytes = size_t{64} << 10;
+inline constexpr size_t kMaxStageBytes = size_t{512} << 10;
+/// Windows are numbered through the group's life, from here, so that "two windows ago" is never
+/// negative.
+inline constexpr uint64_t kFirstWindow = 2;
+inline constexpr size_t kCallSiteBytes = 40;
+/// Members named with their call sites; further ones are only counted.
+inline constexpr int kMaxBlamed = 8;
+
+/// What a member says when it comes to an op: one cache line, so a peer that sees `seq` has the
+/// rest with it.
+struct alignas(kCacheLine) ArrivalLine {
+  std::atomic<uint64_t> seq;  // 0 = never; stored last
+  uint64_t fingerprint;       // kRefusedFingerprint: my call was wrong, and my SharedError says how
+  std::byte payload[kInlineBytes];
+};
+
+/// The call behind a fingerprint, to explain a mismatch.
+struct alignas(kCacheLine) OpCard {
+  double scale;  // of this member's input, in a premultiplied sum
+  uint64_t count;
+  int32_t root;
+  uint8_t kind;
+  uint8_t dtype;
+  uint8_t reduction;
+  char call_site[kCallSiteBytes];
+};
+
+/// How far a member is with windows; each counts the windows that it is through with, and only
+/// grows.
+struct alignas(kCacheLine) ProgressLine {
+  // Of windows below ...
+  std::atomic<uint64_t> staged;    // my inputs lie in my stage
+  std::atomic<uint64_t> reduced;   // I need nobody's stage; my result is there
+  std::atomic<uint64_t> gathered;  // I need nobody's result
+};
+
+/// What a member sends to and expects of each other in an all_to_all_v, in elements.
+struct alignas(4096) CountsPage {
+  uint64_t in[kMaxShmMembers];
+  uint64_t out[kMaxShmMembers];
+};
+
+/// Bytes that have passed through a lane at one of its ends; only grows.
+struct alignas(kCacheLine) LaneLine {
+  std::atomic<uint64_t> position;
+};
+
+/// In front of each message of a lane.
+struct LaneHeader {
+  uint64_t seq;  // of the pair and direction, from 1
+  uint64_t count;
+  uint32_t dtype;
+  uint32_t reserved;
+};
+
+enum class MemberState : uint32_t { kAbsent = 0, kJoining = 1, kJoined = 2, kLeft = 3 };
+
+/// Who a member is; complete before `state` becomes kJoined.
+struct alignas(kCacheLine) MemberCard {
+  std::atomic<MemberState> state;
+  uint32_t layout_version;
+  uint64_t group;  // a hash over the job's id too
+  uint32_t epoch;
+  uint32_t incarnation;
+  int32_t member_count;
+  int32_t world_rank;
+  int64_t pid;
+  // Affinity mask: the members together find out whether each has a core of its own.
+  uint64_t cpus[16];
+};
+
+/// Why the group is poisoned, as the member that poisoned it saw it. Plain data: written before
+/// Control::poison names it.
+struct alignas(kCacheLine) SharedError {
+  struct Blamed {
+    int32_t member;
+    char call_site[kCallSiteBytes];
+  };
+
+  uint64_t seq;  // the op it happened in; 0 = none
+  uint32_t code;
+  uint32_t failure_class;
+  OpCard op;
+  int32_t blamed_count;
+  Blamed blamed[kMaxBlamed];
+  char message[1024];
+};
+
+struct alignas(4096) MemberPage {
+  ArrivalLine arrival[2];
+  ProgressLine progress;
+  // CLOCK_MONOTONIC nanoseconds until which this member said it may be late; 0 = it did not.
+  alignas(kCacheLine) std::atomic<int64_t> late_until_ns;
+  OpCard ops[2];
+  MemberCard card;
+  SharedError error;
+};
+
+/// Written by anybody, rarely. On lines of their own: all members poll `poison`, and it stays in
+/// their caches.
+struct alignas(4096) Control {
+  // 0, or 1 + the member whose SharedError counts; set once.
+  alignas(kCacheLine) std::atomic<uint32_t> poison;
+  alignas(kCacheLine) std::atomic<uint32_t> sleepers;  // members in futex wait on `bell`
+  std::atomic<uint32_t> bell;
+};
+
+static_assert(std::atomic<uint64_t>::is_always_lock_free, "flags are shared between processes");
+static_assert(sizeof(ArrivalLine) == kCacheLine && sizeof(OpCard) == kCacheLine &&
+              sizeof(ProgressLine) == kCacheLine && sizeof(LaneLine) == kCacheLine);
+static_assert(sizeof(LaneHeader) == 24 && sizeof(CountsPage) == 4096);
+static_assert(sizeof(MemberPage) == 4096 && sizeof(Control) == 4096);
+
+/// Where things lie in the segment of a group of `member_count`.
+class ShmLayout {
+ public:
+  explicit ShmLayout(int member_count)
+      : member_count_(static_cast<size_t>(member_count)),
+        slice_bytes_(SliceBytes(member_count_)),
+        lane_ring_bytes_(LaneRingBytes(member_count_)) {}
+
+  /// Bytes that one member reduces in one window; the stage of a window holds one slice for each
+  /// member.
+  size_t slice_bytes() const { return slice_bytes_; }
+  size_t stage_bytes() const { return slice_bytes_ * member_count_; }
+  size_t payload_bytes() const {
+    return RoundUp(2 * (sizeof(CountsPage) + kSmallBytes + stage_bytes() + slice_bytes_), 4096);
+  }
+  /// A power of two.
+  size_t lane_ring_bytes() const { return lane_ring_bytes_; }
+  size_t total_bytes() const { return lane_offset(static_cast<int>(member_count_), 0); }
+
+  size_t page_offset(int member) const {
+    return sizeof(Control) + static_cast<size_t>(member) * sizeof(MemberPage);
+  }
+  size_t payload_offset(int member) const {
+    return sizeof(Control) + member_count_ * sizeof(MemberPage) +
+           static_cast<size_t>(member) * payload_bytes();
+  }
+  size_t counts_offset(int member, uint64_t seq) const {
+    return payload_offset(member) + (seq & 1) * sizeof(CountsPage);
+  }
+  size_t small_offset(int member, uint64_t seq) const {
+    return payload_offset(member) + 2 * sizeof(CountsPage) + (seq & 1) * kSmallBytes;
+  }
+  size_t stage_offset(int member, uint64_t window) const {
+    return small_offset(member, 0) + 2 * kSmallBytes + (window & 1) * stage_bytes();
+  }
+  size_t result_offset(int member, uint64_t window) const {
+    return stage_offset(member, 0) + 2 * stage_bytes() + (window & 1) * slice_bytes_;
+  }
+  size_t lane_offset(int from, int to) const {
+    const size_t index = static_cast<size_t>(from) * member_count_ + static_cast<size_t>(to);
+    return payload_offset(static_cast<int>(member_count_)) +
+           index * (2 * sizeof(LaneLine) + lane_ring_bytes_);
+  }
+
+ private:
+  static size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+  // All lanes together up to 16 MiB, touched as used.
+  static size_t LaneRingBytes(size_t member_count) {
+    size_t bytes = size_t{64} << 10;
+    while (bytes > 4096 && bytes * member_count * member_count > size_t{16} << 20) bytes /= 2;
+    return bytes;
+  }
+  static size_t SliceBytes(size_t member_count) {
+    const size_t share = kMaxStageBytes / member_count;
+    return (share < kMaxSliceBytes ? share : kMaxSliceBytes) / kCacheLine * kCacheLine;
+  }
+
+  size_t member_count_;
+  size_t slice_bytes_;
+  size_t lane_ring_bytes_;
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_LAYOUT_H_
