@@ -684,24 +684,72 @@ TEST_P(OpsContractTest, APoisonedGroupShrinksToThoseThatAreLeft) {
 
 // ------------------------------------------------------------------------------------------ other
 
+// In them, elsewhere, and in them on some members alone: the result is the same.
 TEST_P(OpsContractTest, SharedBuffersServeAsInputAndOutput) {
   Run([](Group& group) {
     if (Lacks(group, OpKind::kAllocate)) return;
-    const size_t count = 100'003;
-    ASSERT_OK_AND_ASSIGN(const auto in, group.AllocBuffer(count * 4));
-    ASSERT_OK_AND_ASSIGN(const auto out, group.AllocBuffer(count * 4));
-    ASSERT_EQ(in->bytes(), count * 4);
+    const size_t n = SizeOf(group);
+    const size_t most = 300'007;
+    ASSERT_OK_AND_ASSIGN(const auto in, group.AllocBuffer(most * 4 * n));
+    ASSERT_OK_AND_ASSIGN(const auto out, group.AllocBuffer(most * 4 * n));
+    ASSERT_EQ(in->bytes(), most * 4 * n);
     ASSERT_EQ(*in->data(), std::byte{0});
-    for (int round = 0; round < 3; ++round) {
-      const Buffer from{in->data(), count, Dtype::kF32}, to{out->data(), count, Dtype::kF32};
-      Fill(from, group.rank().value());
-      ASSERT_OK(group.AllReduce(from, to, Reduction::kSum)->Wait());
-      const auto expected = [&](size_t i) {
-        return Reduced(Dtype::kF32, Reduction::kSum, group.size(), i);
-      };
-      ExpectElements(to, expected, "out of place");
-      ASSERT_OK(group.AllReduce(from, from, Reduction::kSum)->Wait());
-      ExpectElements(from, expected, "in place");
+    std::vector<float> other_in(most * n), other_out(most * n);
+    for (const size_t count : {size_t{5}, size_t{600}, size_t{2053}, most}) {
+      for (const int shared_below : {group.size(), 0, 1}) {
+        SCOPED_TRACE(std::to_string(count) + " in shared buffers below rank " +
+                     std::to_string(shared_below));
+        const bool shares = group.rank().value() < shared_below;
+        float* const from = shares ? reinterpret_cast<float*>(in->data()) + 3 : other_in.data();
+        float* const to = shares ? reinterpret_cast<float*>(out->data()) : other_out.data();
+        const auto buffer = [](float* data, size_t elements) {
+          return Buffer{data, elements, Dtype::kF32};
+        };
+        const auto sum = [&](size_t i) {
+          return Reduced(Dtype::kF32, Reduction::kSum, group.size(), i);
+        };
+        const auto gathered = [&](size_t i) {
+          return static_cast<double>(InputOf(static_cast<int>(i / count), i % count));
+        };
+        const size_t fits = std::min(count, (most * n - 3) / n);
+
+        Fill(buffer(from, count), group.rank().value());
+        ASSERT_OK(group.AllReduce(buffer(from, count), buffer(to, count), Reduction::kSum)->Wait());
+        ExpectElements(buffer(to, count), sum, "all_reduce");
+        ASSERT_OK(
+            group.AllReduce(buffer(from, count), buffer(from, count), Reduction::kSum)->Wait());
+        ExpectElements(buffer(from, count), sum, "all_reduce in place");
+
+        Fill(buffer(from, count), group.rank().value());
+        ASSERT_OK(group.AllGather(buffer(from, count), buffer(to, count * n))->Wait());
+        ExpectElements(buffer(to, count * n), gathered, "all_gather");
+
+        Fill(buffer(from, count), group.rank().value());
+        ASSERT_OK(group.Broadcast(buffer(from, count), GroupRank(group.size() - 1))->Wait());
+        ExpectElements(
+            buffer(from, count),
+            [&](size_t i) { return static_cast<double>(InputOf(group.size() - 1, i)); },
+            "broadcast");
+
+        Fill(buffer(from, fits * n), group.rank().value());
+        if (!Lacks(group, OpKind::kReduceScatter)) {
+          ASSERT_OK(group.ReduceScatter(buffer(from, fits * n), buffer(to, fits), Reduction::kSum)
+                        ->Wait());
+          ExpectElements(
+              buffer(to, fits), [&](size_t i) { return sum(IndexOf(group) * fits + i); },
+              "reduce_scatter");
+        }
+        if (!Lacks(group, OpKind::kAllToAll)) {
+          ASSERT_OK(group.AllToAll(buffer(from, fits * n), buffer(to, fits * n))->Wait());
+          ExpectElements(
+              buffer(to, fits * n),
+              [&](size_t i) {
+                return static_cast<double>(
+                    InputOf(static_cast<int>(i / fits), IndexOf(group) * fits + i % fits));
+              },
+              "all_to_all");
+        }
+      }
     }
     ASSERT_OK(group.Barrier()->Wait());
   });

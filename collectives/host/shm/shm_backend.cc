@@ -21,8 +21,9 @@
 namespace lockstep::collectives {
 namespace {
 
-/// Bytes; equal on all members but for all_to_all_v.
+/// Bytes; equal on all members.
 size_t LargestInput(const Op& op, int size) {
+  if (op.kind == OpKind::kAllToAllV) return SIZE_MAX;  // differs: not for the small route
   if (op.kind == OpKind::kAllGatherV) {
     return *std::max_element(op.counts.begin(), op.counts.end()) * DtypeBytes(op.dtype);
   }
@@ -39,6 +40,11 @@ constexpr base::Duration kYieldTime = std::chrono::microseconds(200);
 constexpr base::Duration kFirstSleep = std::chrono::milliseconds(1);
 constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
 
+// Up to here a copy through the segment costs less than the barrier that it saves.
+constexpr size_t kMappedBytes = 1024;
+// From here fetching by process_vm_readv is faster than staging.
+constexpr size_t kFetchedBytes = size_t{512} << 10;
+
 void PauseCpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -51,7 +57,7 @@ struct ShmBackend::Running {
   const Op& op;
   const uint64_t seq;
   const OpWatch& watch;
-  const bool small;
+  const size_t largest;       // bytes: of any member's input, but for all_to_all_v
   const ReduceKernel kernel;  // null for kinds that only copy
 
   GroupError::Call call() const { return {op, seq}; }
@@ -84,8 +90,11 @@ ShmBackend::ShmBackend(Config config, std::shared_ptr<SegmentSource> segments,
       segments_(std::move(segments)),
       members_(std::move(config), std::move(segment), layout),
       error_(members_),
+      shared_(members_.self()),
+      counters_(members_),
+      direct_(members_, counters_),
       transfers_(members_, error_),
-      windows_(members_) {}
+      windows_(members_, counters_) {}
 
 base::Result<std::unique_ptr<ShmBackend>> ShmBackend::Join(Config config,
                                                            std::shared_ptr<SegmentSource> segments,
@@ -107,23 +116,46 @@ base::Result<std::unique_ptr<ShmBackend>> ShmBackend::Join(Config config,
   RETURN_IF_ERROR(channel->members_.Enter());
   RETURN_IF_ERROR(channel->AwaitJoins(deadline));
   RETURN_IF_ERROR(channel->members_.CheckCards());
+  RETURN_IF_ERROR(channel->ProbePeers(deadline));
   // Spinning pays only while every member can run at once.
   channel->spin_limit_ = channel->members_.CpuCount() >= member_count ? kSpins : 0;
   return channel;
 }
 
-base::Status ShmBackend::AwaitJoins(const OpDeadline& deadline) {
+template <class Reached>
+base::Status ShmBackend::AwaitJoining(const OpDeadline& deadline, const Reached& reached) {
   const Op op{.kind = OpKind::kInit};
   const OpWatch watch{.deadline = deadline};
-  const Running run{op, 0, watch, true, nullptr};
-  const auto joined = [this](int member) {
-    const MemberState state = members_.page(member).card.state.load(std::memory_order_acquire);
-    return state == MemberState::kJoined ||
-           state == MemberState::kLeft;  // who came and left again did come
-  };
-  const bool all_came = AwaitAll(run, Phase::kArrival, joined);
+  const Running run{op, 0, watch, 0, nullptr};
+  const bool all_came = AwaitAll(run, Phase::kArrival, [&](int member) {
+    // Who came and left again did come.
+    return reached(member) || members_.HasLeft(member);
+  });
   // The last one may come when the others have given up. (An op's error is for the op to tell.)
   return all_came && !error_.IsOfJoining() ? base::OkStatus() : error_.Get();
+}
+
+base::Status ShmBackend::AwaitJoins(const OpDeadline& deadline) {
+  return AwaitJoining(deadline, [this](int member) {
+    return members_.page(member).card.state.load(std::memory_order_acquire) == MemberState::kJoined;
+  });
+}
+
+// Each tries one other: permission is a matter of the user and the kernel, not of the pair.
+base::Status ShmBackend::ProbePeers(const OpDeadline& deadline) {
+  const bool may_read = MayRead(members_, (members_.self() + 1) % members_.count());
+  members_.mine().reads_peers.store(may_read ? ReadProbe::kAllowed : ReadProbe::kRefused,
+                                    std::memory_order_release);
+  members_.WakeSleepers();
+  const auto probe = [this](int member) {
+    return members_.page(member).reads_peers.load(std::memory_order_acquire);
+  };
+  RETURN_IF_ERROR(
+      AwaitJoining(deadline, [&](int member) { return probe(member) != ReadProbe::kNotYet; }));
+  may_fetch_ = true;
+  for (int member = 0; member < members_.count(); ++member)
+    may_fetch_ = may_fetch_ && probe(member) == ReadProbe::kAllowed;
+  return base::OkStatus();
 }
 
 // ----------------------------------------------------------------------------------------- waiting
@@ -228,9 +260,8 @@ base::Status ShmBackend::Run(const Op& op, base::OpSeq seq, const OpWatch& watch
   if (ended_ || interrupted_.load(std::memory_order_relaxed)) return LeavingError();
   const ReduceKernel kernel =
       op.reduction == Reduction::kNone ? nullptr : FindReduceKernel(op.dtype, op.reduction);
-  const bool small = op.refusal.ok() && op.kind != OpKind::kAllToAllV &&
-                     LargestInput(op, members_.count()) <= kSmallBytes;
-  const Running run{op, seq.value(), watch, small, kernel};
+  const size_t largest = op.refusal.ok() ? LargestInput(op, members_.count()) : 0;
+  const Running run{op, seq.value(), watch, largest, kernel};
   FillCard(run);
   if (!op.refusal.ok()) return Refuse(run);
   Arrive(run, FingerprintOf(op, members_.config().group, members_.config().epoch, seq));
@@ -249,8 +280,7 @@ size_t ShmBackend::InBytes(const Op& op, int member) const {
 
 const std::byte* ShmBackend::small_input(const Running& run, int member) const {
   if (member == members_.self()) return run.op.in;
-  if (InBytes(run.op, member) <= kInlineBytes)
-    return members_.page(member).arrival[run.seq & 1].payload;
+  if (run.largest <= kInlineBytes) return members_.page(member).arrival[run.seq & 1].payload;
   return members_.small(member, run.seq);
 }
 
@@ -270,9 +300,13 @@ void ShmBackend::Arrive(const Running& run, uint64_t fingerprint) {
   const Op& op = run.op;
   ArrivalLine& line = members_.mine().arrival[run.seq & 1];
   const size_t bytes = op.refusal.ok() ? InBytes(op, members_.self()) : 0;
-  if (run.small && bytes > 0) {
-    std::memcpy(bytes <= kInlineBytes ? line.payload : members_.small(members_.self(), run.seq),
-                op.in, bytes);
+  if (run.largest <= kInlineBytes) {
+    if (bytes > 0) std::memcpy(line.payload, op.in, bytes);
+  } else if (op.refusal.ok()) {
+    const BufferRefs refs = RefsOf(op);
+    std::memcpy(line.payload, &refs, sizeof refs);
+    if (bytes > 0 && run.largest <= kSmallBytes && !AsksForMapping(op.kind, run.largest, refs))
+      std::memcpy(members_.small(members_.self(), run.seq), op.in, bytes);
   }
   if (op.refusal.ok() && op.kind == OpKind::kAllToAllV) {
     CountsPage& counts = members_.counts(members_.self(), run.seq);
@@ -324,11 +358,13 @@ bool ShmBackend::FingerprintsAgree(const Running& run) {
 bool ShmBackend::Move(const Running& run) {
   const Op& op = run.op;
   if (op.kind == OpKind::kBarrier || op.kind == OpKind::kAllocate) return true;
-  if (run.small) {
+  if (run.largest == 0) return true;
+  const Route route = RouteOf(run);
+  if (route == Route::kSmall) {
     FinishSmall(run);
     return true;
   }
-  const StagingWindows::AwaitPeers await = [&](StagingWindows::Counter counter, uint64_t target,
+  const WindowCounters::AwaitPeers await = [&](WindowCounters::Counter counter, uint64_t target,
                                                int begin, int end) {
     // A look: an op of many windows takes long also where no wait does.
     (void)run.watch.deadline.Left();
@@ -336,6 +372,7 @@ bool ShmBackend::Move(const Running& run) {
       return (members_.page(member).progress.*counter).load(std::memory_order_acquire) >= target;
     });
   };
+  if (route != Route::kStaged) return MoveDirectly(run, route == Route::kMapped, await);
   std::array<double, kMaxShmMembers> scales;
   switch (op.kind) {
     case OpKind::kAllReduce:
@@ -355,6 +392,85 @@ bool ShmBackend::Move(const Running& run) {
     }
     default: LOCKSTEP_CHECK(false, "Group makes no other op with data");
   }
+}
+
+const BufferRefs& ShmBackend::refs(const Running& run, int member) const {
+  return *reinterpret_cast<const BufferRefs*>(members_.page(member).arrival[run.seq & 1].payload);
+}
+
+BufferRefs ShmBackend::RefsOf(const Op& op) const {
+  const size_t unit = DtypeBytes(op.dtype);
+  const int self = members_.self();
+  const SharedBuffers::Place in =
+      op.in == nullptr ? SharedBuffers::Place{}
+                       : shared_.Find(op.in, InCount(op, self, members_.count()) * unit);
+  const SharedBuffers::Place out =
+      op.kind != OpKind::kAllReduce || in.number == 0
+          ? SharedBuffers::Place{}
+          : shared_.Find(op.out, OutCount(op, self, members_.count()) * unit);
+  return {.in_shared = in.number,
+          .out_shared = out.number,
+          .in_offset = in.offset,
+          .out_offset = out.offset,
+          .in_address = reinterpret_cast<uint64_t>(op.in),
+          .out_address = reinterpret_cast<uint64_t>(op.out)};
+}
+
+bool ShmBackend::AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const {
+  const bool can =
+      kind == OpKind::kAllReduce
+          ? refs.out_shared != 0
+          : kind != OpKind::kReduce && kind != OpKind::kScatter && kind != OpKind::kAllToAllV;
+  return can && refs.in_shared != 0 && largest > kMappedBytes;
+}
+
+// Mapped, when all name the same buffers: then all have them.
+ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
+  if (run.largest <= kInlineBytes) return Route::kSmall;
+  const OpKind kind = run.op.kind;
+  const BufferRefs& own = refs(run, members_.self());
+  bool any_asks = false, all_agree = AsksForMapping(kind, run.largest, own);
+  for (int member = 0; member < members_.count(); ++member) {
+    const BufferRefs& theirs = refs(run, member);
+    any_asks = any_asks || AsksForMapping(kind, run.largest, theirs);
+    all_agree =
+        all_agree && theirs.in_shared == own.in_shared && theirs.out_shared == own.out_shared;
+  }
+  if (all_agree) return Route::kMapped;
+  if (run.largest <= kSmallBytes) return any_asks ? Route::kStaged : Route::kSmall;
+  const bool can_fetch = may_fetch_ && kind != OpKind::kReduce && kind != OpKind::kAllToAllV;
+  return can_fetch && run.largest >= kFetchedBytes ? Route::kFetched : Route::kStaged;
+}
+
+bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
+                              const WindowCounters::AwaitPeers& await) {
+  PeerBuffers buffers{.mapped = mapped};
+  for (int member = 0; member < members_.count(); ++member) {
+    const BufferRefs& theirs = refs(run, member);
+    if (mapped) {
+      buffers.in.push_back(shared_.Part(theirs.in_shared, member) + theirs.in_offset);
+      buffers.out.push_back(theirs.out_shared == 0
+                                ? nullptr
+                                : shared_.Part(theirs.out_shared, member) + theirs.out_offset);
+    } else {
+      buffers.in.push_back(reinterpret_cast<const std::byte*>(theirs.in_address));
+      buffers.out.push_back(reinterpret_cast<std::byte*>(theirs.out_address));
+    }
+  }
+  std::array<double, kMaxShmMembers> scales;
+  switch (direct_.Run(run.op, buffers, run.kernel, Scales(run, scales.data()), await)) {
+    case DirectMoves::Outcome::kDone: return true;
+    case DirectMoves::Outcome::kEnded: return false;
+    case DirectMoves::Outcome::kUnreadable: break;
+  }
+  const Members unreadable = Members().set(static_cast<size_t>(direct_.unreadable_member()));
+  FailIn(run,
+         base::UnavailableError(DescribeRunning(run) + ": reading the memory of " +
+                                members_.Describe(unreadable) + ": " +
+                                std::strerror(direct_.unreadable_error()))
+             .WithClass(base::FailureClass::kPeerDead),
+         unreadable);
+  return false;
 }
 
 /// By member, into `scales`; null where the reduction has none.
@@ -441,52 +557,35 @@ void ShmBackend::AwaitTransfers(base::Duration at_most) {
   Sleep(at_most, [] { return true; });
 }
 
-// ---------------------------------------------------------------------------------- shared buffers
-
-namespace {
-
-class SegmentBuffer final : public SharedBuffer {
- public:
-  SegmentBuffer(std::shared_ptr<Segment> segment, size_t offset, size_t bytes)
-      : segment_(std::move(segment)), offset_(offset), bytes_(bytes) {}
-  std::byte* data() const override { return segment_->data() + offset_; }
-  size_t bytes() const override { return bytes_; }
-
- private:
-  const std::shared_ptr<Segment> segment_;
-  const size_t offset_;
-  const size_t bytes_;
-};
-
-}  // namespace
-
 base::Result<std::shared_ptr<SharedBuffer>> ShmBackend::AllocBuffer(size_t bytes,
                                                                     const OpDeadline& deadline) {
-  const size_t each = (bytes + 4095) / 4096 * 4096;
   const ShmMembers::Config& config = members_.config();
   // A group of its own to the source of segments.
-  const base::GroupId id(config.group.value() ^ (0x9e3779b97f4a7c15u * ++buffer_count_));
+  const base::GroupId id(config.group.value() ^ (0x9e3779b97f4a7c15u * shared_.next_number()));
   ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment,
                    segments_->Open({.group = id,
                                     .epoch = config.epoch,
                                     .member_count = members_.count(),
                                     .member_index = members_.self(),
-                                    .bytes = std::max<size_t>(each, 4096) *
+                                    .bytes = SharedBuffers::PartBytes(bytes) *
                                              static_cast<size_t>(members_.count())},
                                    deadline.Left()));
-  const size_t offset = std::max<size_t>(each, 4096) * static_cast<size_t>(members_.self());
-  return std::shared_ptr<SharedBuffer>(
-      std::make_shared<SegmentBuffer>(std::move(segment), offset, bytes));
+  return shared_.Add(std::move(segment), bytes);
 }
 
 std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const size_t bytes = count * DtypeBytes(dtype);
   std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
-  if (bytes <= kInlineBytes) return text + "inline in the arrival line (one barrier)";
+  if (kind == OpKind::kBarrier || bytes <= kInlineBytes)
+    return text + "inline in the arrival line (one barrier)";
+  const std::string mapped = bytes > kMappedBytes ? "; between buffers of AllocBuffer: direct" : "";
   if (bytes <= kSmallBytes)
-    return text + "small: everyone writes its input and reads all (one barrier)";
+    return text + "small: everyone writes its input and reads all (one barrier)" + mapped;
+  if (may_fetch_ && bytes >= kFetchedBytes)
+    return text + "fetched from the others' memory by process_vm_readv" + mapped;
   return text + "staged: a pipeline of windows of " +
-         std::to_string(members_.layout().stage_bytes()) + " bytes a member";
+         std::to_string(members_.layout().stage_bytes()) + " bytes a member" +
+         (may_fetch_ ? "" : ", since the members may not read each other's memory") + mapped;
 }
 
 // ----------------------------------------------------------------------------------------- failing

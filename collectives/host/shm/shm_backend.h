@@ -14,12 +14,15 @@
 #include "collectives/engine/op.h"
 #include "collectives/engine/op_deadline.h"
 #include "collectives/engine/reduce_kernels.h"
+#include "collectives/host/shm/direct_moves.h"
 #include "collectives/host/shm/group_error.h"
 #include "collectives/host/shm/segment.h"
+#include "collectives/host/shm/shared_buffers.h"
 #include "collectives/host/shm/shm_layout.h"
 #include "collectives/host/shm/shm_members.h"
 #include "collectives/host/shm/shm_transfers.h"
 #include "collectives/host/shm/staging_windows.h"
+#include "collectives/host/shm/window_counters.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 
@@ -78,7 +81,11 @@ class ShmBackend final : public Backend {
   ShmBackend(Config config, std::shared_ptr<SegmentSource> segments,
              std::shared_ptr<Segment> segment, ShmLayout layout);
 
+  template <class Reached>
+  base::Status AwaitJoining(const OpDeadline& deadline, const Reached& reached);
   base::Status AwaitJoins(const OpDeadline& deadline);
+  /// Finds out, together with the others, whether all may read each other's memory.
+  base::Status ProbePeers(const OpDeadline& deadline);
 
   void FillCard(const Running& run);
   void Arrive(const Running& run, uint64_t fingerprint);
@@ -90,6 +97,14 @@ class ShmBackend final : public Backend {
   bool AdoptRefusal(const Running& run, int member);
 
   bool Move(const Running& run);
+  /// How an op's data moves; equal on all members, from what all of them see.
+  enum class Route : uint8_t { kSmall, kMapped, kFetched, kStaged };
+  Route RouteOf(const Running& run) const;
+  /// Whether this call's buffers are such that its member left out the copy of the small route.
+  bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
+  BufferRefs RefsOf(const Op& op) const;
+  const BufferRefs& refs(const Running& run, int member) const;
+  bool MoveDirectly(const Running& run, bool mapped, const WindowCounters::AwaitPeers& await);
   void FinishSmall(const Running& run);
   /// Whether what each member sends is what the others expect, in an all_to_all_v, and how long the
   /// longest part is.
@@ -128,13 +143,16 @@ class ShmBackend final : public Backend {
   const std::shared_ptr<SegmentSource> segments_;
   ShmMembers members_;
   GroupError error_;
+  SharedBuffers shared_;
+  WindowCounters counters_;  // this, windows_ and direct_: confined to whoever is in Run()
+  DirectMoves direct_;
   ShmTransfers transfers_;  // confined to whoever is in Advance()
-  StagingWindows windows_;  // confined to whoever is in Run()
-  base::RealClock clock_;   // waits here are for other processes, which no simulated clock moves
+  StagingWindows windows_;
+  base::RealClock clock_;  // waits here are for other processes, which no simulated clock moves
   int spin_limit_ = 0;
-  uint32_t buffer_count_ = 0;  // equal on all members: allocating is collective
-  bool ended_ = false;         // an op failed: none is begun any more, also before the poison shows
-  bool refused_ = false;       // it was refused, and my SharedError says why
+  bool may_fetch_ = false;  // every member may read the others' memory
+  bool ended_ = false;      // an op failed: none is begun any more, also before the poison shows
+  bool refused_ = false;    // it was refused, and my SharedError says why
   std::atomic<bool> interrupted_{false};
 };
 

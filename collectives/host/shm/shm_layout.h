@@ -50,6 +50,19 @@ struct alignas(kCacheLine) ArrivalLine {
   std::byte payload[kInlineBytes];
 };
 
+/// Where a member's buffers are, in the payload of its arrival line when that holds no input. The
+/// others then may read and write them without a copy through the segment.
+struct BufferRefs {
+  // Which SharedBuffer each lies in, from 1, and where; 0 = in none.
+  uint32_t in_shared;
+  uint32_t out_shared;
+  uint64_t in_offset;
+  uint64_t out_offset;
+  // In the member's address space, for process_vm_readv.
+  uint64_t in_address;
+  uint64_t out_address;
+};
+
 /// The call behind a fingerprint, to explain a mismatch.
 struct alignas(kCacheLine) OpCard {
   double scale;  // of this member's input, in a premultiplied sum
@@ -89,6 +102,8 @@ struct LaneHeader {
   uint32_t reserved;
 };
 
+enum class ReadProbe : uint32_t { kNotYet = 0, kAllowed = 1, kRefused = 2 };
+
 enum class MemberState : uint32_t { kAbsent = 0, kJoining = 1, kJoined = 2, kLeft = 3 };
 
 /// Who a member is; complete before `state` becomes kJoined.
@@ -101,6 +116,10 @@ struct alignas(kCacheLine) MemberCard {
   int32_t member_count;
   int32_t world_rank;
   int64_t pid;
+  // For the members' probes whether they may read each other's memory: at this address of this
+  // process lies this value.
+  uint64_t probe_address;
+  uint64_t probe_value;
   // Affinity mask: the members together find out whether each has a core of its own.
   uint64_t cpus[16];
 };
@@ -125,6 +144,8 @@ struct alignas(kCacheLine) SharedError {
 struct alignas(4096) MemberPage {
   ArrivalLine arrival[2];
   ProgressLine progress;
+  // What its probe of the member behind it said.
+  alignas(kCacheLine) std::atomic<ReadProbe> reads_peers;
   // CLOCK_MONOTONIC nanoseconds until which this member said it may be late; 0 = it did not.
   alignas(kCacheLine) std::atomic<int64_t> late_until_ns;
   OpCard ops[2];
@@ -144,6 +165,7 @@ struct alignas(4096) Control {
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "flags are shared between processes");
 static_assert(sizeof(ArrivalLine) == kCacheLine && sizeof(OpCard) == kCacheLine &&
               sizeof(ProgressLine) == kCacheLine && sizeof(LaneLine) == kCacheLine);
+static_assert(sizeof(BufferRefs) <= kInlineBytes);
 static_assert(sizeof(LaneHeader) == 24 && sizeof(CountsPage) == 4096);
 static_assert(sizeof(MemberPage) == 4096 && sizeof(Control) == 4096);
 

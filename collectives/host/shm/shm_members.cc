@@ -3,6 +3,7 @@
 
 #include <linux/futex.h>
 #include <sched.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,6 +43,9 @@ base::Status ShmMembers::Enter() {
   card.member_count = count_;
   card.world_rank = config_.world_ranks[static_cast<size_t>(config_.member)].value();
   card.pid = getpid();
+  if (getrandom(&probe_, sizeof probe_, GRND_NONBLOCK) != sizeof probe_) probe_ = 0;
+  card.probe_address = reinterpret_cast<uint64_t>(&probe_);
+  card.probe_value = probe_;
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)

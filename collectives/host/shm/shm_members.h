@@ -98,6 +98,7 @@ class ShmMembers {
   const ShmLayout layout_;
   const int count_;
   Control* const control_;
+  uint64_t probe_ = 0;  // what the others read to find out whether they may
   bool entered_ = false;
 };
 

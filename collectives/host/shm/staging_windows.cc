@@ -65,17 +65,6 @@ class StagingWindows::Slices {
   const size_t window_elements_;
 };
 
-uint64_t StagingWindows::Take(uint64_t window_count) {
-  const uint64_t first = next_window_;
-  next_window_ += window_count;
-  return first;
-}
-
-void StagingWindows::Publish(Counter counter, uint64_t value) {
-  (members_.mine().progress.*counter).store(value, std::memory_order_release);
-  members_.WakeSleepers();
-}
-
 // Three stages run one window apart, so that nobody waits for a neighbour that has only just begun:
 // stage w+2 | reduce w+1 | gather w. A stage buffer is free for window w once everybody has reduced
 // w-2, a result buffer once everybody has gathered w-2.
@@ -83,8 +72,8 @@ bool StagingWindows::Reduce(const Op& op, ReduceKernel kernel, const double* sca
                             const AwaitPeers& await) {
   const Slices slices(op, members_);
   const uint64_t window_count = slices.window_count();
-  const uint64_t base = Take(window_count);
-  const auto all = [&](Counter counter, uint64_t target) {
+  const uint64_t base = counters_.Take(window_count);
+  const auto all = [&](WindowCounters::Counter counter, uint64_t target) {
     return await(counter, target, 0, members_.count());
   };
   for (uint64_t step = 0; step < window_count + 2; ++step) {
@@ -119,7 +108,7 @@ void StagingWindows::StageForOthers(const Op& op, const Slices& slices, uint64_t
     std::memcpy(stage + index * members_.layout().slice_bytes(), op.in + slice.offset,
                 slice.count * slices.unit());
   }
-  Publish(&ProgressLine::staged, number + 1);
+  counters_.Publish(&ProgressLine::staged, number + 1);
 }
 
 /// In rank order; this member's input is never staged.
@@ -138,7 +127,7 @@ void StagingWindows::ReduceOwn(const Op& op, ReduceKernel kernel, const double* 
                                                              slices.slice_elements() * slices.unit()
                                               : members_.result(members_.self(), number);
   if (slice.count > 0) kernel(result, inputs.data(), scales, members_.count(), slice.count);
-  Publish(&ProgressLine::reduced, number + 1);
+  counters_.Publish(&ProgressLine::reduced, number + 1);
   if (slices.scatters() || op.out == nullptr || slice.count == 0) return;
   std::memcpy(op.out + slice.offset, result, slice.count * slices.unit());
 }
@@ -153,7 +142,7 @@ void StagingWindows::TakeResults(const Op& op, const Slices& slices, uint64_t wi
     std::memcpy(op.out + slice.offset, members_.result(member, number),
                 slice.count * slices.unit());
   }
-  Publish(&ProgressLine::gathered, number + 1);
+  counters_.Publish(&ProgressLine::gathered, number + 1);
 }
 
 // A window is one stage full of each source's input.
@@ -170,7 +159,7 @@ bool StagingWindows::Spread(const Op& op, const AwaitPeers& await) {
 
   const size_t window_bytes = members_.layout().stage_bytes();
   const uint64_t window_count = WindowCount(parts.longest() * unit, window_bytes);
-  const uint64_t base = Take(window_count);
+  const uint64_t base = counters_.Take(window_count);
   if (takes && is_source && bytes_of(self) > 0) {
     std::byte* const own = op.out + parts.out_offset(self) * unit;
     if (own != op.in) std::memcpy(own, op.in, bytes_of(self));
@@ -186,7 +175,7 @@ bool StagingWindows::Spread(const Op& op, const AwaitPeers& await) {
                       std::min(window_bytes, bytes_of(self) - begin));
         }
       }
-      Publish(&ProgressLine::staged, number + 1);
+      counters_.Publish(&ProgressLine::staged, number + 1);
     }
     if (step >= 1) {
       const uint64_t number = base + step - 1;
@@ -200,8 +189,8 @@ bool StagingWindows::Spread(const Op& op, const AwaitPeers& await) {
                     std::min(window_bytes, bytes_of(member) - begin));
       }
       // The others' counters move too: the next op's windows continue from here on every member.
-      Publish(&ProgressLine::gathered, number + 1);
-      Publish(&ProgressLine::reduced, number + 1);
+      counters_.Publish(&ProgressLine::gathered, number + 1);
+      counters_.Publish(&ProgressLine::reduced, number + 1);
     }
   }
   return true;
@@ -218,7 +207,7 @@ bool StagingWindows::Deal(const Op& op, size_t longest, const AwaitPeers& await)
   const size_t slice_bytes = members_.layout().slice_bytes();
 
   const uint64_t window_count = WindowCount(longest, slice_bytes);
-  const uint64_t base = Take(window_count);
+  const uint64_t base = counters_.Take(window_count);
   if (is_source && parts.count(static_cast<size_t>(self)) > 0) {
     std::byte* const to = op.out + parts.out_offset(self) * unit;
     const std::byte* const from = op.in + parts.offset(static_cast<size_t>(self)) * unit;
@@ -238,7 +227,7 @@ bool StagingWindows::Deal(const Op& op, size_t longest, const AwaitPeers& await)
                       std::min(slice_bytes, bytes - begin));
         }
       }
-      Publish(&ProgressLine::staged, number + 1);
+      counters_.Publish(&ProgressLine::staged, number + 1);
     }
     if (step >= 1) {
       const uint64_t number = base + step - 1;
@@ -251,8 +240,8 @@ bool StagingWindows::Deal(const Op& op, size_t longest, const AwaitPeers& await)
                     members_.stage(member, number) + static_cast<size_t>(self) * slice_bytes,
                     std::min(slice_bytes, bytes - begin));
       }
-      Publish(&ProgressLine::gathered, number + 1);
-      Publish(&ProgressLine::reduced, number + 1);
+      counters_.Publish(&ProgressLine::gathered, number + 1);
+      counters_.Publish(&ProgressLine::reduced, number + 1);
     }
   }
   return true;

@@ -2,29 +2,25 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_STAGING_WINDOWS_H_
 #define LOCKSTEP_COLLECTIVES_HOST_SHM_STAGING_WINDOWS_H_
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 
 #include "collectives/engine/op.h"
 #include "collectives/engine/reduce_kernels.h"
 #include "collectives/host/shm/shm_members.h"
+#include "collectives/host/shm/window_counters.h"
 
 namespace lockstep::collectives {
 
-/// Moves what is too large for an arrival: it passes, window after window, through the members'
-/// staging memory, of which each has two halves. Counters say how far a member is (ProgressLine);
-/// they run on through the group's life, and every member's move at every op, so that the next
-/// one's windows begin at the same number everywhere. One in each ShmBackend, which owns it;
-/// borrows the members. One thread at a time.
+/// Moves what is too large for an arrival through the members' staging memory, window after window,
+/// of which each has two halves. One in each ShmBackend, which owns it; borrows members and
+/// counters. One thread at a time.
 class StagingWindows {
  public:
-  using Counter = std::atomic<uint64_t> ProgressLine::*;
-  /// Waits until each of the members [begin, end) but this one has brought `counter` to `target`.
-  /// False: the op is over.
-  using AwaitPeers = std::function<bool(Counter counter, uint64_t target, int begin, int end)>;
+  using AwaitPeers = WindowCounters::AwaitPeers;
 
-  explicit StagingWindows(const ShmMembers& members) : members_(members) {}
+  StagingWindows(const ShmMembers& members, WindowCounters& counters)
+      : members_(members), counters_(counters) {}
 
   /// Ops with data, of any size. False when a wait was.
   /// all_reduce, reduce, reduce_scatter and reduce_scatter_v. `scales`: by member, or null.
@@ -38,16 +34,13 @@ class StagingWindows {
  private:
   class Slices;
 
-  /// The numbers of an op's windows begin here.
-  uint64_t Take(uint64_t window_count);
   void StageForOthers(const Op& op, const Slices& slices, uint64_t window, uint64_t number);
   void ReduceOwn(const Op& op, ReduceKernel kernel, const double* scales, const Slices& slices,
                  uint64_t window, uint64_t number);
   void TakeResults(const Op& op, const Slices& slices, uint64_t window, uint64_t number);
-  void Publish(Counter counter, uint64_t value);
 
   const ShmMembers& members_;
-  uint64_t next_window_ = kFirstWindow;
+  WindowCounters& counters_;
 };
 
 }  // namespace lockstep::collectives

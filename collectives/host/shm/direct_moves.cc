@@ -1,0 +1,233 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/shm/direct_moves.h"
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "collectives/engine/parts.h"
+#include "collectives/host/shm/stream_copy.h"
+
+namespace lockstep::collectives {
+namespace {
+
+// Reduced at a time: stays in the first-level cache with its sources.
+constexpr size_t kBlockBytes = size_t{8} << 10;
+// Fetched at a time from each member: stays in the second-level cache, and spreads the cost of a
+// call (0.4 us) over enough bytes.
+constexpr size_t kFetchBytes = size_t{128} << 10;
+// Results of ops beyond this are written past the caches; below it the reader still finds them
+// there. About a quarter of a third-level cache.
+constexpr size_t kStreamBytes = size_t{8} << 20;
+
+/// The element range of member `index` when `count` is shared out evenly, in whole cache lines.
+struct Share {
+  size_t begin;
+  size_t count;
+};
+Share ShareOf(size_t count, size_t unit, size_t members, size_t index) {
+  const size_t line = kCacheLine / unit;
+  const size_t lines = (count + line - 1) / line;
+  const size_t each = (lines + members - 1) / members * line;
+  const size_t begin = std::min(count, index * each);
+  return {begin, std::min(each, count - begin)};
+}
+
+bool ReadMemory(int64_t pid, const void* from, void* to, size_t bytes) {
+  auto* at = static_cast<std::byte*>(to);
+  const auto* source = static_cast<const std::byte*>(from);
+  while (bytes > 0) {
+    iovec local{at, bytes};
+    iovec remote{const_cast<std::byte*>(source), bytes};
+    const ssize_t got = process_vm_readv(static_cast<pid_t>(pid), &local, 1, &remote, 1, 0);
+    if (got <= 0) {
+      if (got == 0) errno = EFAULT;
+      return false;
+    }
+    at += got;
+    source += got;
+    bytes -= static_cast<size_t>(got);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool MayRead(const ShmMembers& members, int member) {
+  const MemberCard& card = members.page(member).card;
+  uint64_t value = 0;
+  return card.probe_value != 0 &&
+         ReadMemory(card.pid, reinterpret_cast<const void*>(card.probe_address), &value,
+                    sizeof value) &&
+         value == card.probe_value;
+}
+
+struct DirectMoves::Call {
+  const Op& op;
+  const PeerBuffers& buffers;
+  const ReduceKernel kernel;
+  const double* const scales;
+  const AwaitPeers& await;
+  const size_t unit;
+  const Parts parts;
+};
+
+DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers, ReduceKernel kernel,
+                                      const double* scales, const AwaitPeers& await) {
+  unreadable_member_ = -1;
+  const Call call{
+      op, buffers, kernel, scales, await, DtypeBytes(op.dtype), Parts(op, members_.count())};
+  bool done = false;
+  switch (op.kind) {
+    case OpKind::kAllReduce:
+      done = buffers.mapped ? ReduceMapped(call) : ReduceFetched(call);
+      break;
+    case OpKind::kReduceScatter:
+    case OpKind::kReduceScatterV: done = ReducePart(call); break;
+    default: done = FetchParts(call); break;
+  }
+  if (done) return Outcome::kDone;
+  return unreadable_member_ >= 0 ? Outcome::kUnreadable : Outcome::kEnded;
+}
+
+/// Nobody's buffers are touched any more once all have come here.
+bool DirectMoves::EndTogether(const Call& call, uint64_t number) {
+  counters_.PublishAll(number + 1);
+  return call.await(&ProgressLine::gathered, number + 1, 0, members_.count());
+}
+
+bool DirectMoves::Fetch(const Call& call, int member, const std::byte* from, std::byte* to,
+                        size_t bytes) {
+  if (bytes == 0 || from == to) return true;
+  if (call.buffers.mapped || member == members_.self()) {
+    std::memcpy(to, from, bytes);
+    return true;
+  }
+  if (ReadMemory(members_.page(member).card.pid, from, to, bytes)) return true;
+  unreadable_error_ = errno;
+  unreadable_member_ = member;
+  return false;
+}
+
+bool DirectMoves::ReduceAt(const Call& call, size_t offset, size_t count, std::byte* to) {
+  std::array<const std::byte*, kMaxShmMembers> inputs;
+  const size_t bytes = count * call.unit;
+  for (int member = 0; member < members_.count(); ++member) {
+    const auto index = static_cast<size_t>(member);
+    const std::byte* const from = call.buffers.in[index] + offset;
+    if (call.buffers.mapped || member == members_.self()) {
+      inputs[index] = from;
+      continue;
+    }
+    std::byte* const place = fetched_.data() + index * kFetchBytes;
+    if (!Fetch(call, member, from, place, bytes)) return false;
+    inputs[index] = place;
+  }
+  call.kernel(to, inputs.data(), call.scales, members_.count(), count);
+  return true;
+}
+
+// In place too: of a share's inputs all were read before its outputs are written, element by
+// element, and nobody else reads them.
+bool DirectMoves::ReduceMapped(const Call& call) {
+  const Op& op = call.op;
+  const auto self = static_cast<size_t>(members_.self());
+  const uint64_t number = counters_.Take(1);
+  const Share share = ShareOf(op.count, call.unit, static_cast<size_t>(members_.count()), self);
+  const bool streams = op.bytes() >= kStreamBytes;
+  const size_t block = kBlockBytes / call.unit;
+  alignas(kCacheLine) std::array<std::byte, kBlockBytes> result;
+  for (size_t begin = 0; begin < share.count; begin += block) {
+    const size_t count = std::min(block, share.count - begin);
+    const size_t offset = (share.begin + begin) * call.unit;
+    std::byte* const own = op.out + offset;
+    ReduceAt(call, offset, count, streams ? result.data() : own);
+    for (int member = 0; member < members_.count(); ++member) {
+      std::byte* const to = call.buffers.out[static_cast<size_t>(member)] + offset;
+      if (streams) {
+        StreamCopy(to, result.data(), count * call.unit);
+      } else if (to != own) {
+        std::memcpy(to, own, count * call.unit);
+      }
+    }
+  }
+  if (streams) FenceStreamCopies();
+  return EndTogether(call, number);
+}
+
+bool DirectMoves::ReduceFetched(const Call& call) {
+  const Op& op = call.op;
+  const auto n = static_cast<size_t>(members_.count());
+  fetched_.resize(n * kFetchBytes);
+  const size_t chunk = kFetchBytes / call.unit;
+  const size_t longest = ShareOf(op.count, call.unit, n, 0).count;
+  const uint64_t chunks = (longest + chunk - 1) / chunk;
+  const uint64_t base = counters_.Take(chunks + 1);
+  const auto piece = [&](size_t member, uint64_t number) -> Share {
+    const Share share = ShareOf(op.count, call.unit, n, member);
+    const size_t begin = std::min(share.count, static_cast<size_t>(number) * chunk);
+    return {share.begin + begin, std::min(chunk, share.count - begin)};
+  };
+  for (uint64_t step = 0; step <= chunks; ++step) {
+    if (step < chunks) {
+      const Share own = piece(static_cast<size_t>(members_.self()), step);
+      const size_t offset = own.begin * call.unit;
+      if (own.count > 0 && !ReduceAt(call, offset, own.count, op.out + offset)) return false;
+      counters_.Publish(&ProgressLine::reduced, base + step + 1);
+    }
+    if (step == 0) continue;
+    if (!call.await(&ProgressLine::reduced, base + step, 0, members_.count())) return false;
+    for (int member = 0; member < members_.count(); ++member) {
+      if (member == members_.self()) continue;
+      const auto index = static_cast<size_t>(member);
+      const Share theirs = piece(index, step - 1);
+      const size_t offset = theirs.begin * call.unit;
+      if (!Fetch(call, member, call.buffers.out[index] + offset, op.out + offset,
+                 theirs.count * call.unit)) {
+        return false;
+      }
+    }
+  }
+  return EndTogether(call, base + chunks);
+}
+
+bool DirectMoves::ReducePart(const Call& call) {
+  const auto self = static_cast<size_t>(members_.self());
+  const uint64_t number = counters_.Take(1);
+  if (!call.buffers.mapped) fetched_.resize(static_cast<size_t>(members_.count()) * kFetchBytes);
+  const size_t block = (call.buffers.mapped ? kBlockBytes : kFetchBytes) / call.unit;
+  for (size_t begin = 0; begin < call.parts.count(self); begin += block) {
+    const size_t count = std::min(block, call.parts.count(self) - begin);
+    if (!ReduceAt(call, (call.parts.offset(self) + begin) * call.unit, count,
+                  call.op.out + begin * call.unit)) {
+      return false;
+    }
+  }
+  return EndTogether(call, number);
+}
+
+bool DirectMoves::FetchParts(const Call& call) {
+  const Op& op = call.op;
+  const int self = members_.self();
+  const uint64_t number = counters_.Take(1);
+  const bool from_one = op.kind == OpKind::kBroadcast || op.kind == OpKind::kScatter;
+  const bool takes = op.kind != OpKind::kGather || op.peer == self;
+  const bool deals = op.kind == OpKind::kAllToAll || op.kind == OpKind::kScatter;
+  // Each begins with another member, so that not all read from one.
+  for (int step = 0; takes && step < members_.count(); ++step) {
+    const int member = (self + step) % members_.count();
+    if (from_one && member != op.peer) continue;
+    const size_t offset = deals ? call.parts.offset(static_cast<size_t>(self)) : 0;
+    if (!Fetch(call, member, call.buffers.in[static_cast<size_t>(member)] + offset * call.unit,
+               op.out + call.parts.out_offset(member) * call.unit,
+               call.parts.out_count(member) * call.unit)) {
+      return false;
+    }
+  }
+  return EndTogether(call, number);
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,76 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_DIRECT_MOVES_H_
+#define LOCKSTEP_COLLECTIVES_HOST_SHM_DIRECT_MOVES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "collectives/engine/op.h"
+#include "collectives/engine/reduce_kernels.h"
+#include "collectives/host/shm/shm_members.h"
+#include "collectives/host/shm/window_counters.h"
+
+namespace lockstep::collectives {
+
+/// How a member gets at the buffers of another in one op: by a mapping of both (SharedBuffer), else
+/// by process_vm_readv. Of the mapped kind `bases` are where the members' buffers begin here.
+struct PeerBuffers {
+  std::vector<const std::byte*> in;  // by member: mapped here, or addresses in its own memory
+  std::vector<std::byte*> out;
+  bool mapped = false;
+};
+
+/// Moves data between the members' own buffers, with no copy through the segment. All members take
+/// the same way with the same op. One in each ShmBackend, which owns it; borrows members and
+/// counters. One thread at a time.
+///
+/// all_reduce: each member reduces an even share of the buffer from all inputs. Mapped, it writes
+/// the result into all outputs, and one barrier ends the op. By process_vm_readv it fetches the
+/// inputs chunk by chunk, and the others fetch the results one chunk behind. All other kinds fetch
+/// what they get straight into its place.
+class DirectMoves {
+ public:
+  using AwaitPeers = WindowCounters::AwaitPeers;
+  enum class Outcome {
+    kDone,
+    kEnded,       // a wait said so
+    kUnreadable,  // unreadable_member() could not be read from
+  };
+
+  DirectMoves(const ShmMembers& members, WindowCounters& counters)
+      : members_(members), counters_(counters) {}
+
+  /// Any kind with data but reduce and, by process_vm_readv, what is not worth its calls.
+  Outcome Run(const Op& op, const PeerBuffers& buffers, ReduceKernel kernel, const double* scales,
+              const AwaitPeers& await);
+
+  int unreadable_member() const { return unreadable_member_; }
+  int unreadable_error() const { return unreadable_error_; }
+
+ private:
+  struct Call;  // the op being run
+
+  bool ReduceMapped(const Call& call);
+  bool ReduceFetched(const Call& call);
+  bool ReducePart(const Call& call);
+  bool FetchParts(const Call& call);
+  /// Reduces `count` elements at byte `offset` of all inputs to `to`.
+  bool ReduceAt(const Call& call, size_t offset, size_t count, std::byte* to);
+  bool Fetch(const Call& call, int member, const std::byte* from, std::byte* to, size_t bytes);
+  bool EndTogether(const Call& call, uint64_t number);
+
+  const ShmMembers& members_;
+  WindowCounters& counters_;
+  std::vector<std::byte> fetched_;  // inputs of the others, by process_vm_readv
+  int unreadable_member_ = -1;
+  int unreadable_error_ = 0;
+};
+
+/// Finds out whether this process may read the memory of `member`, by a value that lies there.
+bool MayRead(const ShmMembers& members, int member);
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_SHM_DIRECT_MOVES_H_

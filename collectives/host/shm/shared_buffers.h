@@ -1,0 +1,56 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_SHARED_BUFFERS_H_
+#define LOCKSTEP_COLLECTIVES_HOST_SHM_SHARED_BUFFERS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "collectives/group.h"
+#include "collectives/host/shm/segment.h"
+
+namespace lockstep::collectives {
+
+/// The SharedBuffers that a member of a shared memory group has, by number: a segment each, in which
+/// every member has its part. Numbers are equal on all members, since allocating is collective. One
+/// in each ShmBackend. Thread-safe.
+class SharedBuffers {
+ public:
+  struct Place {
+    uint32_t number = 0;  // from 1; 0 = in none
+    uint64_t offset = 0;  // in this member's part
+  };
+
+  /// `member`: this one.
+  explicit SharedBuffers(int member) : member_(static_cast<size_t>(member)) {}
+
+  /// Bytes of a segment whose parts hold `bytes`.
+  static size_t PartBytes(size_t bytes) { return bytes == 0 ? 4096 : (bytes + 4095) / 4096 * 4096; }
+
+  /// The number that the next one gets.
+  uint32_t next_number() const;
+  std::shared_ptr<SharedBuffer> Add(std::shared_ptr<Segment> segment, size_t bytes);
+
+  Place Find(const void* data, size_t bytes) const;
+  /// Where `member`'s part begins here; the buffer must be held by the caller of the op.
+  std::byte* Part(uint32_t number, int member) const;
+
+ private:
+  struct Entry {
+    uint32_t number;
+    std::byte* base;
+    size_t part_bytes;
+    std::weak_ptr<Segment> segment;
+  };
+
+  const size_t member_;
+  mutable std::mutex mutex_;
+  uint32_t last_number_ = 0;    // this and the next: guarded by mutex_
+  std::vector<Entry> entries_;  // of those that may still be held
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_SHM_SHARED_BUFFERS_H_

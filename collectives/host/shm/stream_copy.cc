@@ -1,0 +1,59 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/shm/stream_copy.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace lockstep::collectives {
+
+#if defined(__x86_64__)
+
+namespace {
+
+constexpr size_t kLine = 64;
+
+// Whole lines, to an address that is aligned to them.
+void StreamLinesSse2(std::byte* to, const std::byte* from, size_t lines) {
+  for (; lines > 0; --lines, to += kLine, from += kLine) {
+    for (size_t at = 0; at < kLine; at += 16) {
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + at),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at)));
+    }
+  }
+}
+
+__attribute__((target("avx512f"))) void StreamLinesAvx512(std::byte* to, const std::byte* from,
+                                                          size_t lines) {
+  for (; lines > 0; --lines, to += kLine, from += kLine)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
+}
+
+}  // namespace
+
+void StreamCopy(std::byte* to, const std::byte* from, size_t bytes) {
+  static const bool has_avx512 = __builtin_cpu_supports("avx512f") != 0;
+  const size_t head = std::min(bytes, (kLine - reinterpret_cast<uintptr_t>(to) % kLine) % kLine);
+  std::memcpy(to, from, head);
+  const size_t lines = (bytes - head) / kLine;
+  (has_avx512 ? StreamLinesAvx512 : StreamLinesSse2)(to + head, from + head, lines);
+  const size_t done = head + lines * kLine;
+  std::memcpy(to + done, from + done, bytes - done);
+}
+
+void FenceStreamCopies() { _mm_sfence(); }
+
+#else
+
+void StreamCopy(std::byte* to, const std::byte* from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+void FenceStreamCopies() {}
+
+#endif
+
+}  // namespace lockstep::collectives
