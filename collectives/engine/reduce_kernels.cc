@@ -1,260 +1,34 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/engine/reduce_kernels.h"
 
-#include <algorithm>
-#include <bit>
-#include <cstdint>
-#include <cstring>
-#include <type_traits>
-
 namespace lockstep::collectives {
-namespace {
 
-// A T anywhere in memory: buffers of callers need no alignment, and the vector units need none
-// either.
-template <class T>
-struct Unaligned {
-  typedef T type __attribute__((aligned(1), may_alias));
-};
-template <class T>
-using At = typename Unaligned<T>::type;
-
-// Signed overflow is undefined and narrow integers promote: both are computed in an unsigned type
-// that wraps.
-template <class T, bool = std::is_integral_v<T>>
-struct WideOf {
-  using type = T;
-};
-template <class T>
-struct WideOf<T, true> {
-  using type = std::conditional_t<(sizeof(T) < 4), uint32_t, std::make_unsigned_t<T>>;
-};
-template <class T>
-using Wide = typename WideOf<T>::type;
-
-struct Sum {
-  template <class T>
-  static T Combine(T a, T b) {
-    return static_cast<T>(static_cast<Wide<T>>(a) + static_cast<Wide<T>>(b));
-  }
-};
-struct Product {
-  template <class T>
-  static T Combine(T a, T b) {
-    return static_cast<T>(static_cast<Wide<T>>(a) * static_cast<Wide<T>>(b));
-  }
-};
-struct Min {
-  template <class T>
-  static T Combine(T a, T b) {
-    return b < a ? b : a;
-  }
-};
-struct Max {
-  template <class T>
-  static T Combine(T a, T b) {
-    return a < b ? b : a;
-  }
-};
-struct BitAnd {
-  template <class T>
-  static T Combine(T a, T b) {
-    return static_cast<T>(a & b);
-  }
-};
-struct BitOr {
-  template <class T>
-  static T Combine(T a, T b) {
-    return static_cast<T>(a | b);
-  }
-};
-struct BitXor {
-  template <class T>
-  static T Combine(T a, T b) {
-    return static_cast<T>(a ^ b);
-  }
-};
-struct Average : Sum {};
-struct PremultipliedSum : Sum {};
-
-// How a dtype lies in memory (Stored) and in what it is computed (Value).
-template <class T>
-struct Plain {
-  using Stored = T;
-  using Value = T;
-  static T Load(T stored) { return stored; }
-  static T Store(T value) { return value; }
-};
-
-struct Bf16 {
-  using Stored = uint16_t;
-  using Value = float;
-  static float Load(uint16_t stored) {
-    return std::bit_cast<float>(static_cast<uint32_t>(stored) << 16);
-  }
-  static uint16_t Store(float value) {
-    const uint32_t bits = std::bit_cast<uint32_t>(value);
-    const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    const uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1);
-    return static_cast<uint16_t>((is_nan ? bits | 0x400000u : rounded) >> 16);
-  }
-};
-
-struct F16 {
-  using Stored = uint16_t;
-  using Value = float;
-  static float Load(uint16_t stored) {
-    const uint32_t sign = static_cast<uint32_t>(stored & 0x8000u) << 16;
-    const uint32_t rest = stored & 0x7fffu;
-    // As an f32 whose exponent is too small by 112; a subnormal is repaired by one subtraction.
-    const float scaled = std::bit_cast<float>(rest << 13) * 0x1p112f;
-    const uint32_t magnitude =
-        rest >= 0x7c00u ? (rest << 13) | 0x7f800000u : std::bit_cast<uint32_t>(scaled);
-    return std::bit_cast<float>(sign | magnitude);
-  }
-  static uint16_t Store(float value) {
-    const uint32_t bits = std::bit_cast<uint32_t>(value);
-    const uint32_t sign = (bits >> 16) & 0x8000u;
-    const uint32_t magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);   // NaN
-    if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // rounds to Inf
-    if (magnitude < 0x38800000u) {  // subnormal: let the adder round at the right bit
-      const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-      return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
-    }
-    const uint32_t rounded = magnitude + 0xc8000fffu + ((magnitude >> 13) & 1);
-    return static_cast<uint16_t>(sign | (rounded >> 13));
-  }
-};
-
-template <class Op, class V>
-V Scaled(V value, [[maybe_unused]] double scale) {
-  if constexpr (std::is_same_v<Op, PremultipliedSum>) {
-    return static_cast<V>(static_cast<double>(value) * scale);
-  } else {
-    return value;
-  }
+// Of the variants (reduce_kernels_impl.h).
+namespace kernels_generic {
+ReduceKernel Find(Dtype dtype, Reduction reduction);
+}
+namespace kernels_avx2 {
+ReduceKernel Find(Dtype dtype, Reduction reduction);
+}
+namespace kernels_avx512 {
+ReduceKernel Find(Dtype dtype, Reduction reduction);
 }
 
-template <class Op, class V>
-V Finish(V value, int source_count) {
-  if constexpr (!std::is_same_v<Op, Average>) {
-    return value;
-  } else if constexpr (std::is_floating_point_v<V>) {
-    return value / static_cast<V>(source_count);
-  } else if constexpr (std::is_signed_v<V>) {
-    return static_cast<V>(value / source_count);
-  } else {
-    return static_cast<V>(value / static_cast<Wide<V>>(source_count));
+std::vector<KernelVariant> KernelVariants() {
+  std::vector<KernelVariant> variants = {{"generic", &kernels_generic::Find}};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) variants.push_back({"avx2", &kernels_avx2::Find});
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    variants.push_back({"avx512", &kernels_avx512::Find});
   }
-}
-
-template <class F, class Op>
-void Reduce(std::byte* out, const std::byte* const* in, const double* scales, int source_count,
-            size_t count) {
-  using Stored = typename F::Stored;
-  using V = typename F::Value;
-  constexpr bool kScales = std::is_same_v<Op, PremultipliedSum>;
-  At<Stored>* const to = reinterpret_cast<At<Stored>*>(out);
-  const At<Stored>* const first = reinterpret_cast<const At<Stored>*>(in[0]);
-  if (source_count == 2) {
-    const At<Stored>* const second = reinterpret_cast<const At<Stored>*>(in[1]);
-    const double scale[2] = {kScales ? scales[0] : 1, kScales ? scales[1] : 1};
-    // `to` is one of the sources or apart from both: no element depends on another.
-#if defined(__clang__)
-#pragma clang loop vectorize(assume_safety)
-#else
-#pragma GCC ivdep
 #endif
-    for (size_t i = 0; i < count; ++i) {
-      to[i] = F::Store(
-          Finish<Op, V>(Op::template Combine<V>(Scaled<Op, V>(F::Load(first[i]), scale[0]),
-                                                Scaled<Op, V>(F::Load(second[i]), scale[1])),
-                        2));
-    }
-    return;
-  }
-  // Sums go to a block in the first-level cache first, because `to` may be a source that is still
-  // to be read.
-  constexpr size_t kBlock = 4096 / sizeof(V);
-  V block[kBlock];
-  for (size_t begin = 0; begin < count; begin += kBlock) {
-    const size_t length = std::min(kBlock, count - begin);
-    const double first_scale = kScales ? scales[0] : 1;
-    for (size_t i = 0; i < length; ++i)
-      block[i] = Scaled<Op, V>(F::Load(first[begin + i]), first_scale);
-    for (int source = 1; source < source_count; ++source) {
-      const At<Stored>* const from = reinterpret_cast<const At<Stored>*>(in[source]) + begin;
-      const double scale = kScales ? scales[source] : 1;
-      for (size_t i = 0; i < length; ++i)
-        block[i] = Op::template Combine<V>(block[i], Scaled<Op, V>(F::Load(from[i]), scale));
-    }
-    for (size_t i = 0; i < length; ++i)
-      to[begin + i] = F::Store(Finish<Op, V>(block[i], source_count));
-  }
+  return variants;
 }
-
-template <class F>
-ReduceKernel FindFor(Reduction reduction) {
-  constexpr bool kHasBits =
-      std::is_integral_v<typename F::Value> && std::is_integral_v<typename F::Stored>;
-  switch (reduction) {
-    case Reduction::kSum: return &Reduce<F, Sum>;
-    case Reduction::kProduct: return &Reduce<F, Product>;
-    case Reduction::kMin: return &Reduce<F, Min>;
-    case Reduction::kMax: return &Reduce<F, Max>;
-    case Reduction::kAverage: return &Reduce<F, Average>;
-    case Reduction::kPremultipliedSum: return &Reduce<F, PremultipliedSum>;
-    case Reduction::kBitAnd:
-      if constexpr (kHasBits) return &Reduce<F, BitAnd>;
-      return nullptr;
-    case Reduction::kBitOr:
-      if constexpr (kHasBits) return &Reduce<F, BitOr>;
-      return nullptr;
-    case Reduction::kBitXor:
-      if constexpr (kHasBits) return &Reduce<F, BitXor>;
-      return nullptr;
-    case Reduction::kNone: return nullptr;
-  }
-  return nullptr;
-}
-
-ReduceKernel FindForBool(Reduction reduction) {
-  switch (reduction) {
-    case Reduction::kSum:
-    case Reduction::kMax:
-    case Reduction::kBitOr: return &Reduce<Plain<uint8_t>, BitOr>;
-    case Reduction::kProduct:
-    case Reduction::kMin:
-    case Reduction::kBitAnd: return &Reduce<Plain<uint8_t>, BitAnd>;
-    case Reduction::kBitXor: return &Reduce<Plain<uint8_t>, BitXor>;
-    case Reduction::kAverage:
-    case Reduction::kPremultipliedSum:
-    case Reduction::kNone: return nullptr;
-  }
-  return nullptr;
-}
-
-}  // namespace
 
 ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction) {
-  switch (dtype) {
-    case Dtype::kBool: return FindForBool(reduction);
-    case Dtype::kU8: return FindFor<Plain<uint8_t>>(reduction);
-    case Dtype::kI8: return FindFor<Plain<int8_t>>(reduction);
-    case Dtype::kI16: return FindFor<Plain<int16_t>>(reduction);
-    case Dtype::kI32: return FindFor<Plain<int32_t>>(reduction);
-    case Dtype::kI64: return FindFor<Plain<int64_t>>(reduction);
-    case Dtype::kU32: return FindFor<Plain<uint32_t>>(reduction);
-    case Dtype::kU64: return FindFor<Plain<uint64_t>>(reduction);
-    case Dtype::kF16: return FindFor<F16>(reduction);
-    case Dtype::kBf16: return FindFor<Bf16>(reduction);
-    case Dtype::kF32: return FindFor<Plain<float>>(reduction);
-    case Dtype::kF64: return FindFor<Plain<double>>(reduction);
-    case Dtype::kF8E4m3:
-    case Dtype::kF8E5m2: return nullptr;
-  }
-  return nullptr;
+  static const KernelVariant best = KernelVariants().back();
+  return best.find(dtype, reduction);
 }
 
 }  // namespace lockstep::collectives

@@ -44,6 +44,7 @@ void BM_QueuedGroup_AllReduce(benchmark::State& state) {
 BENCHMARK(BM_QueuedGroup_AllReduce)
     ->ArgNames({"ranks", "bytes"})
     ->ArgsProduct({{2}, {4, 1 << 10, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20}})
+    ->ArgsProduct({{1}, {4}})
     ->ArgsProduct({{4}, {4, 64 << 10, 1 << 20}})
     ->UseRealTime();
 

@@ -1,0 +1,3 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#define LOCKSTEP_KERNELS kernels_avx2
+#include "collectives/engine/reduce_kernels_impl.h"

@@ -1,0 +1,138 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/engine/reduce_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "runtime/base/random.h"
+
+namespace lockstep::collectives {
+namespace {
+
+constexpr size_t kCount = 1031;  // no multiple of any vector
+constexpr double kScales[] = {0.5, -1.25, 3, 1e-3, 7};
+
+std::vector<std::byte> RandomBytes(base::Random& random, size_t bytes) {
+  std::vector<std::byte> data(bytes);
+  for (std::byte& byte : data) byte = static_cast<std::byte>(random.Below(256));
+  return data;
+}
+
+/// Which NaN comes out of two is the compiler's choice: all become one.
+template <class T>
+void NormalizeNans(std::vector<std::byte>& data) {
+  for (size_t at = 1; at + sizeof(T) <= data.size(); at += sizeof(T)) {
+    T value;
+    std::memcpy(&value, data.data() + at, sizeof value);
+    if (std::isnan(value)) value = std::numeric_limits<T>::quiet_NaN();
+    std::memcpy(data.data() + at, &value, sizeof value);
+  }
+}
+
+// All bit patterns are inputs: NaNs, subnormals and infinities too.
+TEST(ReduceKernelsTest, EveryVariantGivesTheSameBits) {
+  const auto variants = KernelVariants();
+  base::Random random(1);
+  for (uint8_t d = 1; d < kDtypeLimit; ++d) {
+    for (uint8_t r = 1; r < kReductionLimit; ++r) {
+      const auto dtype = static_cast<Dtype>(d);
+      const auto reduction = static_cast<Reduction>(r);
+      for (const int sources : {1, 2, 3, 5}) {
+        const size_t bytes = kCount * DtypeBytes(dtype);
+        std::vector<std::vector<std::byte>> inputs;
+        std::vector<const std::byte*> in;
+        for (int source = 0; source < sources; ++source) {
+          inputs.push_back(RandomBytes(random, bytes + 1));
+          in.push_back(inputs.back().data() + 1);  // at an odd address
+        }
+        std::vector<std::byte> expected;
+        for (const KernelVariant& variant : variants) {
+          const ReduceKernel kernel = variant.find(dtype, reduction);
+          ASSERT_EQ(kernel == nullptr, variants[0].find(dtype, reduction) == nullptr);
+          if (kernel == nullptr) continue;
+          std::vector<std::byte> out(bytes + 1);
+          kernel(out.data() + 1, in.data(), kScales, sources, kCount);
+          if (dtype == Dtype::kF32) NormalizeNans<float>(out);
+          if (dtype == Dtype::kF64) NormalizeNans<double>(out);
+          if (expected.empty()) expected = out;
+          ASSERT_EQ(out, expected) << variant.name << ": " << DtypeName(dtype) << " "
+                                   << ReductionName(reduction) << " of " << sources;
+        }
+      }
+    }
+  }
+}
+
+float LoadBf16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+// By way of the kernel alone: the average of one source converts to f32 and back.
+uint16_t ThereAndBack(Dtype dtype, uint16_t bits) {
+  const std::byte* in = reinterpret_cast<const std::byte*>(&bits);
+  uint16_t out = 0;
+  FindReduceKernel(dtype, Reduction::kSum)(reinterpret_cast<std::byte*>(&out), &in, nullptr, 1, 1);
+  return out;
+}
+
+TEST(ReduceKernelsTest, HalfFloatsSurviveTheWayThereAndBack) {
+  for (uint32_t bits = 0; bits < 65536; ++bits) {
+    const auto value = static_cast<uint16_t>(bits);
+    const bool is_f16_nan = (bits & 0x7c00) == 0x7c00 && (bits & 0x3ff) != 0;
+    const bool is_bf16_nan = std::isnan(LoadBf16(value));
+    if (!is_f16_nan) {
+      ASSERT_EQ(ThereAndBack(Dtype::kF16, value), value) << "f16 " << bits;
+    }
+    if (!is_bf16_nan) {
+      ASSERT_EQ(ThereAndBack(Dtype::kBf16, value), value) << "bf16 " << bits;
+    }
+  }
+}
+
+uint16_t SumOf(Dtype dtype, const std::vector<uint16_t>& values) {
+  std::vector<const std::byte*> in;
+  for (const uint16_t& value : values) in.push_back(reinterpret_cast<const std::byte*>(&value));
+  uint16_t out = 0;
+  FindReduceKernel(dtype, Reduction::kSum)(reinterpret_cast<std::byte*>(&out), in.data(), nullptr,
+                                           static_cast<int>(values.size()), 1);
+  return out;
+}
+
+TEST(ReduceKernelsTest, HalfFloatSumsRoundOnceToNearestEven) {
+  // f16: 2048 + 1 lies between 2048 and 2050: even is 2048; 2048 + 1 + 1 is 2050 when rounded once.
+  EXPECT_EQ(SumOf(Dtype::kF16, {0x6800, 0x3c00}), 0x6800);
+  EXPECT_EQ(SumOf(Dtype::kF16, {0x6800, 0x3c00, 0x3c00}), 0x6801);
+  EXPECT_EQ(SumOf(Dtype::kF16, {0x7bff, 0x7bff}), 0x7c00);  // above the largest: infinity
+  EXPECT_EQ(SumOf(Dtype::kF16, {0x0001, 0x0001}), 0x0002);  // subnormals
+  // bf16: 256 + 1 lies between 256 and 258.
+  EXPECT_EQ(SumOf(Dtype::kBf16, {0x4380, 0x3f80}), 0x4380);
+  EXPECT_EQ(SumOf(Dtype::kBf16, {0x4380, 0x3f80, 0x3f80}), 0x4381);
+  EXPECT_TRUE(std::isnan(LoadBf16(SumOf(Dtype::kBf16, {0x7f81, 0x3f80}))));  // NaN stays NaN
+}
+
+TEST(ReduceKernelsTest, TheOutputMayBeAnyOfTheInputs) {
+  for (const int sources : {2, 3}) {
+    for (int place = 0; place < sources; ++place) {
+      std::vector<std::vector<float>> inputs(static_cast<size_t>(sources),
+                                             std::vector<float>(kCount));
+      std::vector<const std::byte*> in;
+      for (size_t source = 0; source < inputs.size(); ++source) {
+        for (size_t i = 0; i < kCount; ++i)
+          inputs[source][i] = static_cast<float>(i * (source + 1));
+        in.push_back(reinterpret_cast<const std::byte*>(inputs[source].data()));
+      }
+      float* const out = inputs[static_cast<size_t>(place)].data();
+      FindReduceKernel(Dtype::kF32, Reduction::kSum)(reinterpret_cast<std::byte*>(out), in.data(),
+                                                     nullptr, sources, kCount);
+      const int factor = sources == 2 ? 3 : 6;
+      for (size_t i = 0; i < kCount; ++i)
+        ASSERT_EQ(out[i], static_cast<float>(i * static_cast<size_t>(factor)));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
