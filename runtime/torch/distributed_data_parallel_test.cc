@@ -433,18 +433,22 @@ TEST_F(DistributedDataParallelTest, ModuleOfMoreTensorsThanAQueueHolds) {
   });
 }
 
-TEST_F(DistributedDataParallelTest, DtypeThatTheGroupCannotAverageIsRefusedAtOnce) {
-  for (auto& net : nets_) net->second->to(torch::kBFloat16);
-
-  ThreadGang(2).Run([&](Group& group) {
-    EXPECT_THAT(
-        DistributedDataParallel::Create(NetOf(group), group, {}),
-        StatusIs(Code::kUnimplemented, AllOf(HasSubstr("'second.bias'"), HasSubstr("bf16"))));
-    EXPECT_OK(group.Barrier()->Wait()) << "the group can still be used";
-  });
+TEST_F(DistributedDataParallelTest, HalfPrecisionGradientsAreAveraged) {
+  for (const auto dtype : {torch::kBFloat16, torch::kFloat16}) {
+    ThreadGang(2).Run([&](Group& group) {
+      torch::nn::Module module;
+      const Tensor weight =
+          module.register_parameter("weight", torch::ones({1000}, torch::dtype(dtype)));
+      ASSERT_OK_AND_ASSIGN(const auto parallel, DistributedDataParallel::Create(module, group, {}));
+      const float slope = group.rank() == base::GroupRank(0) ? 1.0f : 4.0f;
+      ASSERT_OK(parallel->Backward((weight.to(torch::kFloat) * slope).sum()));
+      EXPECT_EQ(weight.grad().scalar_type(), dtype);
+      EXPECT_TRUE(weight.grad().eq(2.5).all().item<bool>());
+      (void)group.Barrier()->Wait();
+    });
+  }
 }
 
-// Else the others would wait for it until the timeout.
 TEST_F(DistributedDataParallelTest, RefusalOfOneRankIsToldToAll) {
   const auto refused_on_rank_1 = [](const Status& status, Group& group, Code code) {
     if (group.rank().value() == 1) {
