@@ -9,6 +9,7 @@ cc_app        a program linked statically but for glibc (--config=static: that t
 c_app         the same in plain C
 cc_shared_app a program that needs LibTorch
 c_plugin      a shared object that a program loads, in plain C
+cc_so_for_c   a shared object in C++ with a C interface, for programs of other compilers and languages
 py_unit_test  a unittest file, each of its cases counted
 """
 
@@ -63,6 +64,11 @@ _BUILTIN_NSS = select({
 _APP_LINK = select({
     "//bazel:all_shared": [],
     "//bazel:fully_static": ["-static"],
+    "//conditions:default": ["-Lexternal/static_libs", "-static-libgcc"],
+})
+
+_SO_LINK = select({
+    "//bazel:all_shared": [],
     "//conditions:default": ["-Lexternal/static_libs", "-static-libgcc"],
 })
 
@@ -207,6 +213,20 @@ def c_plugin(name, srcs, deps = [], copts = [], linkopts = [], **kwargs):
         copts = _C_COPTS + copts,
         # The toolchain links libstdc++ into everything; a plugin must not bring it into a foreign process.
         linkopts = linkopts + ["-Wl,--as-needed"],
+        linkshared = True,
+        **kwargs
+    )
+
+def cc_so_for_c(name, exports, deps, linkopts = [], **kwargs):
+    """`name` ends in .so; it needs nothing of the machine but glibc, and shows what `exports`, a linker's version script, names."""
+    native.cc_binary(
+        name = name,
+        deps = deps + _APP_DEPS,
+        additional_linker_inputs = [
+            exports,
+            "@static_libs//:archives",
+        ],
+        linkopts = linkopts + ["-Wl,--version-script=$(location %s)" % exports, "-Wl,-z,defs"] + _SO_LINK,
         linkshared = True,
         **kwargs
     )

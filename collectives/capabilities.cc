@@ -4,7 +4,7 @@
 namespace lockstep::collectives {
 
 base::Status Capabilities::Check(OpKind kind, Dtype dtype, Reduction reduction) const {
-  const bool reduces = reduction != Reduction::kNone;
+  const bool reduces = Reduces(kind);
   const bool moves_data = kind != OpKind::kBarrier;
   if (Has(kind) && (!moves_data || (reduces ? Has(dtype, reduction) : Has(dtype))))
     return base::OkStatus();

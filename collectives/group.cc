@@ -108,8 +108,8 @@ Op Group::MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const {
   op.dtype = dtype;
   op.timeout = std::min(kMaxTimeout, options.timeout.count() > 0 ? options.timeout : timeout());
   op.scale = options.scale;
-  op.call_file = options.call_site.file_name();
-  op.call_line = options.call_site.line();
+  op.call_file = options.call_site.file;
+  op.call_line = options.call_site.line;
   op.tag = options.tag;
   return op;
 }

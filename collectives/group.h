@@ -51,12 +51,23 @@ struct Buffer {
   operator ConstBuffer() const { return {data, count, dtype, device}; }
 };
 
+/// Where a call was made: shown in records and errors. Its file's name is of static storage.
+struct CallSite {
+  // NOLINTNEXTLINE(google-explicit-constructor): a place in C++ is one
+  CallSite(std::source_location place) : file(place.file_name()), line(place.line()) {}
+  /// Of a caller in another language.
+  CallSite(const char* file_name, uint32_t line_number) : file(file_name), line(line_number) {}
+
+  const char* file;
+  uint32_t line;
+};
+
 /// What one call may say beside its buffers.
 struct OpOptions {
   base::Duration timeout{0};  // 0 = the group's
   std::string tag;   // shown in records and errors, e.g. "bucket 3"; 15 characters are kept
   double scale = 1;  // what kPremultipliedSum multiplies this member's input with
-  std::source_location call_site = std::source_location::current();
+  CallSite call_site = std::source_location::current();
 };
 
 /// What a group is. All but `rank` is the same on all of its members.

@@ -3,6 +3,11 @@
 
 namespace lockstep::collectives {
 
+bool Reduces(OpKind kind) {
+  return kind == OpKind::kAllReduce || kind == OpKind::kReduce || kind == OpKind::kReduceScatter ||
+         kind == OpKind::kReduceScatterV;
+}
+
 size_t DtypeBytes(Dtype dtype) {
   switch (dtype) {
     case Dtype::kBool:

@@ -66,6 +66,8 @@ enum class OpKind : uint8_t {
 };
 inline constexpr size_t kOpKindLimit = 21;
 
+/// Whether ops of this kind combine elements.
+bool Reduces(OpKind kind);
 size_t DtypeBytes(Dtype dtype);
 std::string_view DtypeName(Dtype dtype);              // "f32"
 std::string_view ReductionName(Reduction reduction);  // "sum"

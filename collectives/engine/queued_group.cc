@@ -190,8 +190,8 @@ base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t byte
   op.kind = OpKind::kAllocate;
   op.count = bytes;
   op.timeout = std::min(timeout, kMaxTimeout);
-  op.call_file = options.call_site.file_name();
-  op.call_line = options.call_site.line();
+  op.call_file = options.call_site.file;
+  op.call_line = options.call_site.line;
   op.tag = std::move(options.tag);
   RETURN_IF_ERROR(
       Submit(std::move(op), capabilities().Check(OpKind::kAllocate, Dtype::kU8, Reduction::kNone))

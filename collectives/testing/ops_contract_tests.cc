@@ -791,6 +791,12 @@ TEST_P(OpsContractTest, WrongShapesAreRefusedByName) {
       {OpKind::kSend, "in a group of",
        [&](Group& g, auto& d) { return g.Send(in(d, 1), GroupRank(g.size())); }},
   };
+  Run([](Group& group) {
+    float one = 1;
+    const Buffer buffer{&one, 1, Dtype::kF32};
+    EXPECT_THAT(group.AllReduce(buffer, buffer, Reduction::kNone)->Wait(),
+                StatusIs(Code::kUnimplemented, HasSubstr("all_reduce of f32 with none")));
+  });
   for (const Wrong& wrong : wrongs) {
     SCOPED_TRACE(wrong.reason);
     Run([&](Group& group) {

@@ -1,0 +1,29 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_C_C_HANDLES_H_
+#define LOCKSTEP_COLLECTIVES_C_C_HANDLES_H_
+
+#include <memory>
+
+#include "collectives/c/lockstep_collectives.h"
+#include "collectives/group.h"
+#include "runtime/base/status.h"
+
+/// What stands behind the opaque types of the C interface.
+struct lockstep_group {
+  std::shared_ptr<lockstep::collectives::Group> group;
+};
+struct lockstep_work {
+  std::shared_ptr<lockstep::collectives::Work> work;
+};
+struct lockstep_shared_buffer {
+  std::shared_ptr<lockstep::collectives::SharedBuffer> buffer;
+};
+
+namespace lockstep::collectives {
+
+/// Fills `out`, unless null, and returns the code.
+int32_t ToC(const base::Status& status, lockstep_status* out);
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_C_C_HANDLES_H_

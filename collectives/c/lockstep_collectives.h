@@ -1,0 +1,184 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_C_LOCKSTEP_COLLECTIVES_H_
+#define LOCKSTEP_COLLECTIVES_C_LOCKSTEP_COLLECTIVES_H_
+/* Collectives for C and whatever calls C: the ops of collectives/group.h under its contract (shapes,
+ * in-place rules, deadlines, what an error leaves), which is written there once.
+ *
+ * A group is one member's; its ops are called by one thread at a time, in the same order on every
+ * member. Each op returns at once with a work, which is never null and must be freed; works may be
+ * waited for by any thread, and may outlive their group. No function throws, and none but those that
+ * say "Blocks" waits. Where a null status may be passed, it is not filled.
+ *
+ *   lockstep_buffer in = {x, count, LOCKSTEP_F32, LOCKSTEP_CPU, 0};
+ *   lockstep_options here = LOCKSTEP_HERE;
+ *   lockstep_status status;
+ *   if (lockstep_finish(lockstep_all_reduce(group, &in, &in, LOCKSTEP_SUM, &here), &status) != 0)
+ *     fprintf(stderr, "%s\n", status.text);
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised when something here changes its meaning; additions keep it. */
+#define LOCKSTEP_COLLECTIVES_C_VERSION 1
+
+typedef struct lockstep_group lockstep_group;
+typedef struct lockstep_work lockstep_work;
+typedef struct lockstep_shared_buffer lockstep_shared_buffer;
+
+typedef enum {
+  LOCKSTEP_BOOL = 1,
+  LOCKSTEP_U8 = 2,
+  LOCKSTEP_I8 = 3,
+  LOCKSTEP_I16 = 4,
+  LOCKSTEP_I32 = 5,
+  LOCKSTEP_I64 = 6,
+  LOCKSTEP_U32 = 7,
+  LOCKSTEP_U64 = 8,
+  LOCKSTEP_F16 = 9,
+  LOCKSTEP_BF16 = 10,
+  LOCKSTEP_F32 = 11,
+  LOCKSTEP_F64 = 12,
+  LOCKSTEP_F8E4M3 = 13,
+  LOCKSTEP_F8E5M2 = 14
+} lockstep_dtype;
+
+typedef enum {
+  LOCKSTEP_SUM = 1,
+  LOCKSTEP_PRODUCT = 2,
+  LOCKSTEP_MIN = 3,
+  LOCKSTEP_MAX = 4,
+  LOCKSTEP_AVERAGE = 5,
+  LOCKSTEP_PREMULTIPLIED_SUM = 6,
+  LOCKSTEP_BIT_AND = 7,
+  LOCKSTEP_BIT_OR = 8,
+  LOCKSTEP_BIT_XOR = 9
+} lockstep_reduction;
+
+typedef enum { LOCKSTEP_CPU = 0, LOCKSTEP_CUDA = 1 } lockstep_device_kind;
+
+/* Memory to read or write; `count` in elements. Ops do not write to what they take as input. */
+typedef struct {
+  void* data;
+  uint64_t count;
+  lockstep_dtype dtype;
+  lockstep_device_kind device_kind;
+  int32_t device_index;
+} lockstep_buffer;
+
+/* What one call may say beside its buffers; null means the defaults. */
+typedef struct {
+  int64_t timeout_ns; /* 0 = the group's */
+  double scale;       /* of this member's input in a premultiplied sum */
+  const char* tag;    /* shown in records and errors; may be null */
+  const char* file;   /* of the call, of static storage; may be null */
+  uint32_t line;
+} lockstep_options;
+
+#define LOCKSTEP_HERE {0, 1.0, NULL, __FILE__, __LINE__}
+
+/* How a call ended. `code` is 0, or one of the canonical RPC codes with their canonical numbers;
+ * `failure_class` as in docs/errors.md, 0 = none; `blamed_rank` the first blamed world rank, -1 =
+ * none; `text` says what, where, why and what to do, zero-terminated, cut when too long. */
+typedef struct {
+  int32_t code;
+  int32_t failure_class;
+  int32_t blamed_rank;
+  int32_t reserved; /* 0 */
+  char text[2048];
+} lockstep_status;
+
+int32_t lockstep_group_rank(const lockstep_group* group);
+int32_t lockstep_group_size(const lockstep_group* group);
+/* The world rank of a member; -1 when there is none of that rank. */
+int32_t lockstep_group_world_rank(const lockstep_group* group, int32_t member);
+/* Whether the ops that reduce know this pair. */
+int lockstep_group_can_reduce(const lockstep_group* group, lockstep_dtype dtype,
+                              lockstep_reduction reduction);
+void lockstep_group_set_timeout(lockstep_group* group, int64_t timeout_ns);
+/* Every op in flight or to come, on every member, ends with an error that has this reason. */
+void lockstep_group_abort(lockstep_group* group, const char* reason);
+/* Gives the group up on this member. Null: nothing. */
+void lockstep_group_free(lockstep_group* group);
+
+lockstep_work* lockstep_all_reduce(lockstep_group* group, const lockstep_buffer* in,
+                                   const lockstep_buffer* out, lockstep_reduction reduction,
+                                   const lockstep_options* options);
+lockstep_work* lockstep_reduce(lockstep_group* group, const lockstep_buffer* in,
+                               const lockstep_buffer* out, lockstep_reduction reduction,
+                               int32_t root, const lockstep_options* options);
+lockstep_work* lockstep_broadcast(lockstep_group* group, const lockstep_buffer* buffer,
+                                  int32_t root, const lockstep_options* options);
+lockstep_work* lockstep_all_gather(lockstep_group* group, const lockstep_buffer* in,
+                                   const lockstep_buffer* out, const lockstep_options* options);
+/* `counts` here and below: one for each member. */
+lockstep_work* lockstep_all_gather_v(lockstep_group* group, const lockstep_buffer* in,
+                                     const lockstep_buffer* out, const size_t* counts,
+                                     const lockstep_options* options);
+lockstep_work* lockstep_reduce_scatter(lockstep_group* group, const lockstep_buffer* in,
+                                       const lockstep_buffer* out, lockstep_reduction reduction,
+                                       const lockstep_options* options);
+lockstep_work* lockstep_reduce_scatter_v(lockstep_group* group, const lockstep_buffer* in,
+                                         const lockstep_buffer* out, const size_t* counts,
+                                         lockstep_reduction reduction,
+                                         const lockstep_options* options);
+lockstep_work* lockstep_all_to_all(lockstep_group* group, const lockstep_buffer* in,
+                                   const lockstep_buffer* out, const lockstep_options* options);
+lockstep_work* lockstep_all_to_all_v(lockstep_group* group, const lockstep_buffer* in,
+                                     const size_t* in_counts, const lockstep_buffer* out,
+                                     const size_t* out_counts, const lockstep_options* options);
+lockstep_work* lockstep_gather(lockstep_group* group, const lockstep_buffer* in,
+                               const lockstep_buffer* out, int32_t root,
+                               const lockstep_options* options);
+lockstep_work* lockstep_scatter(lockstep_group* group, const lockstep_buffer* in,
+                                const lockstep_buffer* out, int32_t root,
+                                const lockstep_options* options);
+lockstep_work* lockstep_barrier(lockstep_group* group, const lockstep_options* options);
+lockstep_work* lockstep_send(lockstep_group* group, const lockstep_buffer* buffer, int32_t to,
+                             const lockstep_options* options);
+lockstep_work* lockstep_recv(lockstep_group* group, const lockstep_buffer* buffer, int32_t from,
+                             const lockstep_options* options);
+
+/* One direction of a batch. */
+typedef struct {
+  int32_t peer;
+  int32_t receives; /* 0 = sends */
+  lockstep_buffer buffer;
+} lockstep_transfer;
+lockstep_work* lockstep_batch(lockstep_group* group, const lockstep_transfer* transfers,
+                              size_t transfer_count, const lockstep_options* options);
+
+/* Collective. Block: until the members have come, at most the timeout. Return the status's code and
+ * set `*made` (null when it failed, and for a color of -1). */
+int32_t lockstep_split(lockstep_group* group, int32_t color, int32_t key,
+                       const lockstep_options* options, lockstep_group** made,
+                       lockstep_status* status);
+int32_t lockstep_duplicate(lockstep_group* group, const lockstep_options* options,
+                           lockstep_group** made, lockstep_status* status);
+/* By those that are left alone. */
+int32_t lockstep_shrink(lockstep_group* group, const int32_t* excluded, size_t excluded_count,
+                        const lockstep_options* options, lockstep_group** made,
+                        lockstep_status* status);
+int32_t lockstep_alloc_buffer(lockstep_group* group, size_t bytes, const lockstep_options* options,
+                              lockstep_shared_buffer** made, lockstep_status* status);
+void* lockstep_shared_buffer_data(const lockstep_shared_buffer* buffer);
+void lockstep_shared_buffer_free(lockstep_shared_buffer* buffer);
+
+/* 1 once it has ended. */
+int lockstep_test(const lockstep_work* work);
+/* Block: until its end, which its deadline bounds. Return the status's code. */
+int32_t lockstep_wait(lockstep_work* work, lockstep_status* status);
+/* lockstep_wait and lockstep_work_free. */
+int32_t lockstep_finish(lockstep_work* work, lockstep_status* status);
+/* Does not end the op. Null: nothing. */
+void lockstep_work_free(lockstep_work* work);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LOCKSTEP_COLLECTIVES_C_LOCKSTEP_COLLECTIVES_H_ */
