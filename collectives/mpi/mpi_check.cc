@@ -1,0 +1,74 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/mpi/mpi_check.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "collectives/recorder/recorder.h"
+
+namespace lockstep::collectives {
+namespace {
+
+std::string DescribeCard(const CallCard& card) {
+  return DescribeOp(static_cast<OpKind>(card.kind), static_cast<Dtype>(card.dtype),
+                    static_cast<Reduction>(card.reduction), card.root, card.count) +
+         " at " + std::string(card.call_site, strnlen(card.call_site, sizeof card.call_site));
+}
+
+base::Status UsageError(std::string message) {
+  return base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage);
+}
+
+}  // namespace
+
+CallCard MakeCallCard(const Op& op, uint64_t fingerprint) {
+  CallCard card;
+  card.fingerprint = fingerprint;
+  card.count = op.count;
+  card.root = op.peer;
+  card.kind = static_cast<uint8_t>(op.kind);
+  card.dtype = static_cast<uint8_t>(op.dtype);
+  card.reduction = static_cast<uint8_t>(op.reduction);
+  card.refused = op.refusal.ok() ? 0 : 1;
+  FormatCallSite(op.call_file, op.call_line, card.call_site, sizeof card.call_site);
+  if (!op.refusal.ok()) {
+    const std::string& reason = op.refusal.message();
+    std::memcpy(card.reason, reason.data(), std::min(reason.size(), sizeof card.reason - 1));
+  }
+  return card;
+}
+
+Disagreement JudgeCalls(std::span<const CallCard> cards, const std::string& op_of_group,
+                        const std::function<std::string(const std::vector<int>&)>& describe) {
+  std::map<uint64_t, std::vector<int>> by_fingerprint;
+  for (size_t member = 0; member < cards.size(); ++member) {
+    const CallCard& card = cards[member];
+    const int self = static_cast<int>(member);
+    if (card.refused != 0) {
+      const std::string reason(card.reason, strnlen(card.reason, sizeof card.reason));
+      return {UsageError(DescribeCard(card) + ", " + op_of_group + ", was refused on " +
+                         describe({self}) + ": " + reason),
+              {self}};
+    }
+    by_fingerprint[card.fingerprint].push_back(self);
+  }
+  std::vector<std::vector<int>> sides;
+  for (auto& [fingerprint, members] : by_fingerprint) sides.push_back(std::move(members));
+  std::sort(sides.begin(), sides.end(), [](const auto& a, const auto& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a.front() < b.front();
+  });
+  const bool tie = sides.size() > 1 && sides[0].size() == sides[1].size();
+  std::string message = "the members disagree on " + op_of_group + ": ";
+  std::vector<int> blamed;
+  for (size_t i = 0; i < sides.size(); ++i) {
+    message += (i == 0 ? "" : "; ") + describe(sides[i]) + " called " +
+               DescribeCard(cards[static_cast<size_t>(sides[i].front())]);
+    if (i > 0 || tie) blamed.insert(blamed.end(), sides[i].begin(), sides[i].end());
+  }
+  if (tie) message += "; no side is a majority, so either may be wrong";
+  return {UsageError(std::move(message)), std::move(blamed)};
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,434 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/mpi/mpi_engine.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "runtime/base/check.h"
+
+namespace lockstep::collectives {
+namespace {
+
+// How long the thread tests what is in flight without a rest, and how long it rests then: an eighth
+// of the time that it has waited.
+constexpr base::Duration kBusyTime = std::chrono::microseconds(200);
+constexpr base::Duration kLongestRest = std::chrono::milliseconds(1);
+// With nothing in flight.
+constexpr base::Duration kIdleTime = std::chrono::milliseconds(100);
+constexpr base::Duration kIdleRest = std::chrono::milliseconds(10);
+// What is in flight at the end gets this long: messages that say goodbye are on their way.
+constexpr base::Duration kLastWords = std::chrono::milliseconds(500);
+
+// What MPI_Finalize may take when all ranks are about to call it.
+constexpr base::Duration kFinalizeTime = std::chrono::seconds(10);
+
+constexpr int kControlTag = 1;
+
+/// What the exit handler of the process knows. Never freed: it may be looked at any time.
+struct ExitNotice {
+  std::shared_ptr<std::atomic<bool>> left_open;
+  pid_t pid;
+};
+
+void EndProcess(int status, void* argument) {
+  const auto* const notice = static_cast<const ExitNotice*>(argument);
+  // A forked child has its own end.
+  if (!notice->left_open->load() || notice->pid != getpid()) return;
+  std::fflush(nullptr);
+  _exit(status == 0 ? kMpiLeftOpenExitCode : status);
+}
+
+void Combine(const void* context, const void* in, void* inout, size_t count) {
+  auto* const out = static_cast<std::byte*>(inout);
+  const std::byte* const both[] = {static_cast<const std::byte*>(in), out};
+  (*static_cast<const ReduceKernel*>(context))(out, both, nullptr, 2, count);
+}
+
+const int* DataOf(const std::vector<int>& numbers) {
+  return numbers.empty() ? nullptr : numbers.data();
+}
+
+}  // namespace
+
+base::Result<std::shared_ptr<MpiEngine>> MpiEngine::Start(Config config) {
+  ASSIGN_OR_RETURN(MpiLibrary library, MpiLibrary::Load(config.library));
+  const std::shared_ptr<MpiEngine> engine(new MpiEngine(std::move(config), std::move(library)),
+                                          [](MpiEngine* made) {
+                                            if (made->End()) delete made;
+                                          });
+  sigset_t all, before;  // signals are the program's, and meant for its own threads
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  engine->thread_ = std::thread([self = engine.get()] { self->ThreadMain(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+
+  std::unique_lock<std::mutex> lock(engine->mutex_);
+  if (!engine->changed_.wait_for(lock, engine->config_.start_timeout,
+                                 [&] { return engine->phase_ != Phase::kStarting; })) {
+    return base::DeadlineExceededError(
+        "starting MPI: MPI_Init of " + engine->Describe() + " did not return within " +
+        base::FormatDuration(engine->config_.start_timeout) +
+        "; it waits for all ranks that its mpirun started: have they all called it?");
+  }
+  RETURN_IF_ERROR(engine->start_status_);
+  return engine;
+}
+
+MpiEngine::MpiEngine(Config config, MpiLibrary library)
+    : config_(std::move(config)),
+      library_(std::move(library)),
+      left_open_(std::make_shared<std::atomic<bool>>(true)) {}
+
+MpiEngine::~MpiEngine() = default;
+
+bool MpiEngine::End() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  closing_ = true;
+  wake_.notify_one();
+  const bool over = changed_.wait_for(lock, config_.end_timeout + kFinalizeTime, [this] {
+    return phase_ == Phase::kEnded || phase_ == Phase::kLeftOpen;
+  });
+  lock.unlock();
+  if (over) {
+    thread_.join();
+  } else {
+    thread_.detach();
+  }
+  return over;
+}
+
+std::string MpiEngine::Describe() const {
+  return library_.version() + " (through " + library_.path() + ")";
+}
+
+// ------------------------------------------------------------------------------------- any thread
+
+void MpiEngine::Command(std::function<void()> command) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  commands_.push_back(std::move(command));
+  wake_.notify_one();
+}
+
+void MpiEngine::Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call) {
+  call->done_.store(false, std::memory_order_relaxed);
+  Command([this, port = std::move(port), call = std::move(call)] {
+    LOCKSTEP_CHECK(port->comm_ != nullptr, "calls come after OnComm(OK)");
+    base::Status status = StartCall(port->comm_, *call);
+    if (status.ok()) {
+      ++port->in_flight_;
+      pending_.push_back({port, call});
+      return;
+    }
+    call->status_ = std::move(status);
+    call->done_.store(true, std::memory_order_release);
+    port->OnEnded();
+  });
+}
+
+void MpiEngine::Send(int world_rank, const ControlMessage& message) {
+  Command([this, world_rank, message] { SendNow(world_rank, message); });
+}
+
+void MpiEngine::Open(const MpiGroupKey& key, std::shared_ptr<Port> port,
+                     std::vector<int> world_ranks) {
+  Command([this, key, port = std::move(port), world_ranks = std::move(world_ranks)]() mutable {
+    opened_[key] = {port, std::move(world_ranks)};
+    ++joining_;
+    std::deque<ControlMessage> others;
+    for (const ControlMessage& message : early_) {
+      if (message.key == key) {
+        port->OnMessage(message);
+      } else {
+        others.push_back(message);
+      }
+    }
+    early_ = std::move(others);
+  });
+}
+
+void MpiEngine::CancelReceives(std::shared_ptr<Port> port) {
+  Command([this, port = std::move(port)] {
+    for (const Pending& pending : pending_) {
+      if (pending.port == port && pending.call->kind == LOCKSTEP_MPI_RECV)
+        library_.api().cancel(pending.call->request_);
+    }
+    look_for_over_ = true;
+  });
+}
+
+// -------------------------------------------------------------------------------- the MPI's thread
+
+void MpiEngine::ThreadMain() {
+  pthread_setname_np(pthread_self(), "mpi");
+  const base::Status started = StartMpi();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    start_status_ = started;
+    phase_ = started.ok() ? Phase::kRunning : Phase::kEnded;
+    changed_.notify_all();
+  }
+  if (!started.ok()) return;
+  for (auto last = std::chrono::steady_clock::now();;) {
+    const bool busy = Step();
+    const auto now = std::chrono::steady_clock::now();
+    if (busy) {
+      last = now;
+      continue;
+    }
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (closing_ && commands_.empty()) break;
+    }
+    Rest(now - last);
+  }
+  EndMpi();
+}
+
+base::Status MpiEngine::StartMpi() {
+  const lockstep_mpi_api& api = library_.api();
+  on_exit(&EndProcess, new ExitNotice{left_open_, getpid()});
+  base::Status status =
+      library_.StatusOf(api.init(&world_rank_, &world_size_), "starting MPI with MPI_Init");
+  if (!status.ok()) {
+    left_open_->store(false);  // it has not begun
+    return base::FailedPreconditionError(status.message());
+  }
+  RETURN_IF_ERROR(library_.StatusOf(api.duplicate_world(&control_comm_),
+                                    "making a communicator for control messages"));
+  ReceiveControl();
+  return base::OkStatus();
+}
+
+// MPI_Finalize waits for the other ranks, and could do nothing else meanwhile. So they meet in a
+// barrier first, while this rank goes on answering those that have not come yet.
+void MpiEngine::EndMpi() {
+  bool clean = AwaitQuiet(kLastWords);
+  if (clean) {
+    auto barrier = std::make_shared<MpiCall>();
+    clean = StartCall(control_comm_, *barrier).ok();
+    if (clean) pending_.push_back({nullptr, barrier});
+    clean = clean && AwaitQuiet(config_.end_timeout);
+  }
+  if (clean) {
+    library_.api().cancel(control_->request_);
+    for (int ended = 0; ended == 0;) (void)library_.api().test(control_->request_, &ended);
+    if (library_.api().finalize() == LOCKSTEP_MPI_OK) left_open_->store(false);
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  phase_ = clean ? Phase::kEnded : Phase::kLeftOpen;
+  changed_.notify_all();
+}
+
+bool MpiEngine::AwaitQuiet(base::Duration at_most) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (!pending_.empty()) {
+    if (Step()) continue;
+    const base::Duration waited = std::chrono::steady_clock::now() - begin;
+    if (waited >= at_most) return false;
+    Rest(waited);
+  }
+  return true;
+}
+
+void MpiEngine::Rest(base::Duration quiet) {
+  const bool waits = !pending_.empty() || joining_ > 0;
+  if (waits && quiet < kBusyTime) {
+    sched_yield();
+    return;
+  }
+  const base::Duration rest = waits               ? std::min(kLongestRest, quiet / 8)
+                              : quiet < kIdleTime ? kLongestRest
+                                                  : kIdleRest;
+  std::unique_lock<std::mutex> lock(mutex_);
+  wake_.wait_for(lock, rest,
+                 [this] { return !commands_.empty() || (closing_ && pending_.empty()); });
+}
+
+bool MpiEngine::Step() {
+  const bool commands = RunCommands();
+  const bool ended = TestPending();
+  const bool messages = TestControl();
+  if (std::exchange(look_for_over_, false)) FreeCommsOfThoseOver();
+  return commands || ended || messages;
+}
+
+bool MpiEngine::RunCommands() {
+  std::deque<std::function<void()>> commands;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    commands.swap(commands_);
+  }
+  for (const std::function<void()>& command : commands) command();
+  return !commands.empty();
+}
+
+bool MpiEngine::TestPending() {
+  bool any = false;
+  for (size_t i = 0; i < pending_.size();) {
+    MpiCall& call = *pending_[i].call;
+    int ended = 0;
+    const lockstep_mpi_result result = library_.api().test(call.request_, &ended);
+    if (ended == 0) {
+      ++i;
+      continue;
+    }
+    any = true;
+    call.status_ = library_.StatusOf(result, "a call to MPI");
+    call.request_ = nullptr;
+    const Pending over = std::move(pending_[i]);
+    pending_[i] = std::move(pending_.back());
+    pending_.pop_back();
+    over.call->done_.store(true, std::memory_order_release);
+    if (over.port == nullptr) continue;
+    --over.port->in_flight_;
+    over.port->OnEnded();
+    look_for_over_ = true;
+  }
+  return any;
+}
+
+base::Status MpiEngine::StartCall(lockstep_mpi_comm* comm, MpiCall& call) {
+  lockstep_mpi_call args{};
+  if (call.reduction != Reduction::kNone) {
+    ASSIGN_OR_RETURN(args.reducer, ReducerFor(call.dtype, call.reduction));
+  }
+  args.kind = call.kind;
+  args.comm = comm;
+  args.peer = call.peer;
+  args.tag = call.tag;
+  args.in = call.in.data();
+  args.out = call.out.data();
+  args.count = call.count;
+  args.in_counts = DataOf(call.in_counts);
+  args.in_offsets = DataOf(call.in_offsets);
+  args.out_counts = DataOf(call.out_counts);
+  args.out_offsets = DataOf(call.out_offsets);
+  return library_.StatusOf(library_.api().start(&args, &call.request_), "posting a call to MPI");
+}
+
+base::Result<const lockstep_mpi_reducer*> MpiEngine::ReducerFor(Dtype dtype, Reduction reduction) {
+  const auto row = static_cast<size_t>(dtype), column = static_cast<size_t>(reduction);
+  lockstep_mpi_reducer*& reducer = reducers_[row][column];
+  if (reducer == nullptr) {
+    kernels_[row][column] = FindReduceKernel(dtype, reduction);
+    LOCKSTEP_CHECK(kernels_[row][column] != nullptr, "capabilities say what can be reduced");
+    RETURN_IF_ERROR(library_.StatusOf(
+        library_.api().create_reducer(&Combine, &kernels_[row][column],
+                                      static_cast<int>(DtypeBytes(dtype)), &reducer),
+        "making a reduction"));
+  }
+  return reducer;
+}
+
+// ------------------------------------------------------------------------------- control messages
+
+void MpiEngine::SendNow(int world_rank, const ControlMessage& message) {
+  auto call = std::make_shared<MpiCall>();
+  call->kind = LOCKSTEP_MPI_SEND;
+  call->peer = world_rank;
+  call->tag = kControlTag;
+  call->count = sizeof message;
+  ControlMessage stamped = message;
+  stamped.world_rank = world_rank_;
+  std::memcpy(call->in.Reserve(sizeof stamped), &stamped, sizeof stamped);
+  // Who cannot be told finds out by a deadline.
+  if (StartCall(control_comm_, *call).ok()) pending_.push_back({nullptr, std::move(call)});
+}
+
+void MpiEngine::ReceiveControl() {
+  if (control_ == nullptr) control_ = std::make_shared<MpiCall>();
+  control_->kind = LOCKSTEP_MPI_RECV;
+  control_->peer = LOCKSTEP_MPI_ANY_PEER;
+  control_->tag = kControlTag;
+  control_->count = sizeof(ControlMessage);
+  control_->out.Reserve(sizeof(ControlMessage));
+  LOCKSTEP_CHECK(StartCall(control_comm_, *control_).ok(), "MPI takes a receive");
+}
+
+bool MpiEngine::TestControl() {
+  bool any = false;
+  while (true) {
+    int ended = 0;
+    const lockstep_mpi_result result = library_.api().test(control_->request_, &ended);
+    if (ended == 0) return any;
+    any = true;
+    ControlMessage message;
+    std::memcpy(&message, control_->out.data(), sizeof message);
+    ReceiveControl();
+    if (result == LOCKSTEP_MPI_OK && message.layout == sizeof message) Handle(message);
+  }
+}
+
+void MpiEngine::Handle(const ControlMessage& message) {
+  using Kind = ControlMessage::Kind;
+  if (message.kind == Kind::kReady || message.kind == Kind::kWithdraw) {
+    HandleReady(message);
+    return;
+  }
+  if (message.kind == Kind::kGo) {
+    MakeComm(message.key);
+    return;
+  }
+  if (const auto opened = opened_.find(message.key); opened != opened_.end()) {
+    opened->second.port->OnMessage(message);
+    if (message.kind == Kind::kLeft) look_for_over_ = true;
+    return;
+  }
+  if (message.kind == Kind::kAsk || message.kind == Kind::kTell) return;  // of one that is over
+  early_.push_back(message);
+  if (early_.size() > kMaxEarly) early_.pop_front();
+}
+
+// Communicators are made one after the other in an order that all ranks share, since each is told of
+// them by this one rank: else three groups of two among three ranks could each wait for the next.
+void MpiEngine::HandleReady(const ControlMessage& message) {
+  Waiting& waiting = waiting_[message.key];
+  if (message.kind == ControlMessage::Kind::kWithdraw) {
+    waiting.ready.erase(message.world_rank);
+    if (waiting.ready.empty()) waiting_.erase(message.key);
+    return;
+  }
+  waiting.member_count = message.member_count;
+  waiting.ready.insert(message.world_rank);
+  if (static_cast<int>(waiting.ready.size()) < waiting.member_count) return;
+  ControlMessage go;
+  go.kind = ControlMessage::Kind::kGo;
+  go.key = message.key;
+  for (const int world_rank : waiting.ready) SendNow(world_rank, go);
+  waiting_.erase(message.key);
+}
+
+// Also for a member that has given up meanwhile: the others are on their way into it.
+void MpiEngine::MakeComm(const MpiGroupKey& key) {
+  const auto found = opened_.find(key);
+  if (found == opened_.end()) return;
+  const Opened opened = found->second;
+  --joining_;
+  const int tag = static_cast<int>(key.group & 0x3fff);
+  opened.port->OnComm(
+      library_.StatusOf(library_.api().create_comm(opened.world_ranks.data(),
+                                                   static_cast<int>(opened.world_ranks.size()), tag,
+                                                   &opened.port->comm_),
+                        "making a communicator"));
+}
+
+void MpiEngine::FreeCommsOfThoseOver() {
+  for (auto opened = opened_.begin(); opened != opened_.end();) {
+    Port& port = *opened->second.port;
+    if (!port.over() || port.in_flight_ > 0) {
+      ++opened;
+      continue;
+    }
+    if (port.comm_ != nullptr) library_.api().free_comm(port.comm_);
+    opened = opened_.erase(opened);
+  }
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,176 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_MPI_MPI_ENGINE_H_
+#define LOCKSTEP_COLLECTIVES_MPI_MPI_ENGINE_H_
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collectives/engine/reduce_kernels.h"
+#include "collectives/mpi/control_message.h"
+#include "collectives/mpi/mpi_call.h"
+#include "collectives/mpi/mpi_library.h"
+#include "collectives/types.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/result.h"
+
+namespace lockstep::collectives {
+
+/// What the exit status of a process becomes that would have ended with 0 but could not end its MPI:
+/// a call was still in flight, so that MPI_Finalize would have hung. Its mpirun then ends the others.
+inline constexpr int kMpiLeftOpenExitCode = 74;
+
+/// The one thread of a process that calls MPI, and what it does there: starts calls, tests them
+/// until they end, passes control messages on, makes communicators. It never waits inside MPI but
+/// for starting, for ending, and for making a communicator that every member is ready to make; so a
+/// stuck op keeps neither other groups nor a deadline's keeper waiting.
+///
+/// One per process (MPI starts once), shared by the backends that use it.
+///
+///   Start() -> running -> last holder drops it -> ended well (MPI_Finalize), or left open
+///
+/// Left open it is when something was still in flight, or the process exits without having dropped
+/// its groups. Such a process ends by _exit() in an on_exit handler: what was printed is flushed,
+/// MPI's own handlers do not run, and its status is its own, or kMpiLeftOpenExitCode in place of 0.
+///
+/// While something is in flight the thread tests without a pause for 200 us (giving its core to
+/// whoever wants it), then ever less often, down to once a millisecond; with nothing in flight it
+/// looks for messages every millisecond, and every 10 ms once nothing has happened for 100 ms.
+///
+/// Threads: public functions may be called from any; a Port's are called on the engine's thread.
+class MpiEngine {
+ public:
+  struct Config {
+    std::string library;  // path of liblockstep_mpi_*.so
+    base::Duration start_timeout = std::chrono::seconds(120);
+    /// For the other ranks to end theirs, too.
+    base::Duration end_timeout = std::chrono::seconds(60);
+  };
+
+  /// One end of a group, as the engine knows it.
+  class Port {
+   public:
+    virtual ~Port() = default;
+    virtual void OnMessage(const ControlMessage& message) = 0;
+    /// Rank 0 of the world said kGo, and this is what came of it.
+    virtual void OnComm(base::Status status) = 0;
+    /// A call of it ended.
+    virtual void OnEnded() = 0;
+    /// Everybody has left it: once nothing is in flight, its communicator may go.
+    virtual bool over() const = 0;
+
+   private:
+    friend class MpiEngine;
+    // The engine's thread's:
+    lockstep_mpi_comm* comm_ = nullptr;
+    int in_flight_ = 0;
+  };
+
+  /// Blocks: until MPI has started, which waits for the other ranks; at most the timeout. Errors:
+  /// those of MpiLibrary::Load; DeadlineExceeded - MPI_Init did not return (it goes on trying, and
+  /// the process is left open); FailedPrecondition - the program has called MPI_Init itself.
+  /// Dropping the last holder blocks: until all ranks end their MPI, at most the end timeout (and
+  /// 10 s for MPI_Finalize); half a second when something is stuck.
+  static base::Result<std::shared_ptr<MpiEngine>> Start(Config config);
+  ~MpiEngine();
+
+  int world_rank() const { return world_rank_; }
+  int world_size() const { return world_size_; }
+  /// "Open MPI v4.1.4 (through /usr/lib/liblockstep_mpi_openmpi.so)"
+  std::string Describe() const;
+  const std::string& version() const { return library_.version(); }
+
+  /// Starts `call` on the communicator of `port`, which has one.
+  void Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call);
+  /// To a rank of the world; to itself, too. In order with other messages to it.
+  void Send(int world_rank, const ControlMessage& message);
+  /// From now on messages of `key` are for `port`, and kGo makes a communicator of `world_ranks`.
+  void Open(const MpiGroupKey& key, std::shared_ptr<Port> port, std::vector<int> world_ranks);
+  /// Receives of `port` that are in flight are given up.
+  void CancelReceives(std::shared_ptr<Port> port);
+
+ private:
+  enum class Phase { kStarting, kRunning, kEnded, kLeftOpen };
+  struct Opened {
+    std::shared_ptr<Port> port;
+    std::vector<int> world_ranks;
+  };
+  struct Pending {
+    std::shared_ptr<Port> port;  // null = a control message
+    std::shared_ptr<MpiCall> call;
+  };
+  /// A group that is being made, as rank 0 of the world sees it.
+  struct Waiting {
+    int member_count = 0;
+    std::set<int> ready;  // by world rank
+  };
+  /// Groups whose messages came before this rank opened them; beyond it the oldest are dropped.
+  static constexpr size_t kMaxEarly = 4096;
+
+  MpiEngine(Config config, MpiLibrary library);
+
+  /// False: its thread is still inside MPI, and needs the engine for ever.
+  bool End();
+  void Command(std::function<void()> command);
+  void ThreadMain();
+  base::Status StartMpi();
+  void EndMpi();
+  /// Goes on until nothing is in flight; false when the time is up before.
+  bool AwaitQuiet(base::Duration at_most);
+  /// True when something happened.
+  bool Step();
+  /// Between two steps, when those of the last `quiet` time found nothing to do.
+  void Rest(base::Duration quiet);
+  bool RunCommands();
+  bool TestPending();
+  bool TestControl();
+  base::Status StartCall(lockstep_mpi_comm* comm, MpiCall& call);
+  void SendNow(int world_rank, const ControlMessage& message);
+  void ReceiveControl();
+  void Handle(const ControlMessage& message);
+  void HandleReady(const ControlMessage& message);
+  void MakeComm(const MpiGroupKey& key);
+  void FreeCommsOfThoseOver();
+  base::Result<const lockstep_mpi_reducer*> ReducerFor(Dtype dtype, Reduction reduction);
+
+  const Config config_;
+  const MpiLibrary library_;
+  int world_rank_ = -1;  // these two are set before Start() returns
+  int world_size_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;                  // the thread's
+  std::condition_variable changed_;               // phase_
+  std::deque<std::function<void()>> commands_;    // guarded by mutex_
+  Phase phase_ = Phase::kStarting;                // guarded by mutex_
+  base::Status start_status_;                     // guarded by mutex_
+  bool closing_ = false;                          // guarded by mutex_
+  std::shared_ptr<std::atomic<bool>> left_open_;  // what the exit handler looks at
+
+  // The thread's own:
+  lockstep_mpi_comm* control_comm_ = nullptr;
+  std::vector<Pending> pending_;
+  std::shared_ptr<MpiCall> control_;  // the receive that is always there
+  std::map<MpiGroupKey, Opened> opened_;
+  std::deque<ControlMessage> early_;
+  std::map<MpiGroupKey, Waiting> waiting_;  // on rank 0 of the world
+  int joining_ = 0;                         // groups that wait for their communicator
+  bool look_for_over_ = false;              // a group may have become over
+  std::array<std::array<lockstep_mpi_reducer*, kReductionLimit>, kDtypeLimit> reducers_{};
+  std::array<std::array<ReduceKernel, kReductionLimit>, kDtypeLimit> kernels_{};
+
+  std::thread thread_;
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_MPI_MPI_ENGINE_H_

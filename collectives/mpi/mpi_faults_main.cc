@@ -1,0 +1,275 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// One rank of a gang in which rank 1 does something wrong, for mpirun:
+//   mpi_faults LIBRARY FOLDER MODE
+// What became of each call is a line of FOLDER/rank_R: name, state, milliseconds, value, error.
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collectives/engine/queued_group.h"
+#include "collectives/mpi/mpi_backend_maker.h"
+#include "collectives/mpi/mpi_engine.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kTimeout(600);
+
+class Rank {
+ public:
+  Rank(std::string folder, std::string mode, std::shared_ptr<MpiEngine> engine)
+      : folder_(std::move(folder)),
+        mode_(std::move(mode)),
+        rank_(engine->world_rank()),
+        size_(engine->world_size()),
+        engine_(std::move(engine)) {}
+
+  bool guilty() const { return rank_ == 1; }
+  int size() const { return size_; }
+
+  base::Result<std::shared_ptr<Group>> Join(const std::string& name, bool check_calls = false,
+                                            int size = 0,
+                                            base::Duration join_timeout = seconds(20)) {
+    QueuedGroup::Config config;
+    config.spec = {.job = "faults", .host = "here", .name = name, .rank = base::GroupRank(rank_)};
+    for (int rank = 0; rank < (size > 0 ? size : size_); ++rank)
+      config.spec.world_ranks.emplace_back(rank);
+    config.timeout = kTimeout;
+    config.join_timeout = join_timeout;
+    const auto maker =
+        std::make_shared<MpiBackendMaker>(engine_, MpiBackend::Config{.check_calls = check_calls});
+    ASSIGN_OR_RETURN(auto made, QueuedGroup::Create(std::move(config), maker));
+    return std::shared_ptr<Group>(std::move(made));
+  }
+
+  /// Times what `run` does, and writes it down at once: mpirun may end this process any time.
+  void Tell(const std::string& name, const std::function<base::Status(float& value)>& run) {
+    const auto before = std::chrono::steady_clock::now();
+    float value = 0;
+    const base::Status status = run(value);
+    const auto ms =
+        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - before);
+    std::FILE* const file = std::fopen(path(rank_).c_str(), "a");
+    if (file == nullptr) std::abort();
+    std::fprintf(file, "%s\t%s\t%lld\t%g\t%s\n", name.c_str(),
+                 std::string(base::CodeName(status.code())).c_str(),
+                 static_cast<long long>(ms.count()), static_cast<double>(value),
+                 status.ToString().c_str());
+    std::fclose(file);
+  }
+  void TellOf(const std::string& name, Group& group, size_t count = 1,
+              Reduction reduction = Reduction::kSum) {
+    Tell(name, [&](float& value) {
+      std::vector<float> data(count, static_cast<float>(rank_ + 1));
+      const Buffer buffer{data.data(), count, Dtype::kF32};
+      const base::Status status = group.AllReduce(buffer, buffer, reduction)->Wait();
+      value = *std::min_element(data.begin(), data.end());
+      return status;
+    });
+  }
+  /// Until `rank` has told of something, at most 20 s.
+  void AwaitWordOf(int rank) const {
+    struct stat ignored;
+    for (int i = 0; i < 2000 && stat(path(rank).c_str(), &ignored) != 0; ++i)
+      std::this_thread::sleep_for(milliseconds(10));
+  }
+
+ private:
+  std::string path(int rank) const { return folder_ + "/rank_" + std::to_string(rank); }
+
+  const std::string folder_;
+  const std::string mode_;
+  const int rank_;
+  const int size_;
+  const std::shared_ptr<MpiEngine> engine_;
+};
+
+constexpr size_t kLarge = size_t{4} << 20;
+
+/// A world that works, and a fault of rank 1 while the others are in a large op.
+void Fault(Rank& rank, const std::function<void()>& fault) {
+  const auto group = rank.Join("world");
+  if (!group.ok() || !(*group)->Barrier({.timeout = seconds(20)})->Wait().ok()) std::abort();
+  if (rank.guilty()) fault();
+  rank.TellOf("op", **group, kLarge);
+  rank.TellOf("next", **group);
+}
+
+void NeverCalls(Rank& rank) {
+  const auto group = rank.Join("world");
+  if (!group.ok()) std::abort();
+  if (rank.guilty()) {
+    for (int other = 0; other < rank.size(); ++other) {
+      if (other != 1) rank.AwaitWordOf(other);
+    }
+  }
+  rank.TellOf("op", **group, kLarge);
+}
+
+/// Rank 2 wants a sum and the others a maximum. (Whose wish counts depends on the library's tree:
+/// that of one other rank alone may count for nothing.)
+void Mismatch(Rank& rank, bool check_calls) {
+  const auto group = rank.Join("world", check_calls);
+  if (!group.ok()) std::abort();
+  const Reduction wish = (*group)->rank() == base::GroupRank(2) ? Reduction::kSum : Reduction::kMax;
+  rank.TellOf("good", **group);
+  rank.TellOf("mismatch", **group, 3000, wish);
+  rank.TellOf("next", **group);
+}
+
+void Refused(Rank& rank, bool check_calls) {
+  const auto group = rank.Join("world", check_calls);
+  if (!group.ok()) std::abort();
+  rank.TellOf("good", **group);
+  rank.Tell("refused", [&](float& value) {
+    return (*group)
+        ->AllReduce({&value, 1, Dtype::kF32}, {&value, rank.guilty() ? 2u : 1u, Dtype::kF32},
+                    Reduction::kSum)
+        ->Wait();
+  });
+  rank.TellOf("next", **group);
+}
+
+/// A stuck op of one group, while another group goes on.
+void TwoGroups(Rank& rank) {
+  const auto stuck = rank.Join("stuck"), well = rank.Join("well"), end = rank.Join("end");
+  if (!stuck.ok() || !well.ok() || !end.ok()) std::abort();
+  std::shared_ptr<Work> work;
+  std::vector<float> data(kLarge, 1.0f);
+  const Buffer buffer{data.data(), data.size(), Dtype::kF32};
+  if (!rank.guilty())
+    work = (*stuck)->AllReduce(buffer, buffer, Reduction::kSum, {.timeout = seconds(2)});
+  if (work != nullptr) (void)work->WaitFor(milliseconds(50));  // it is under way
+  for (int i = 0; i < 20; ++i) rank.TellOf("well", **well);
+  if (work != nullptr) rank.Tell("stuck", [&](float&) { return work->Wait(); });
+  if (!(*end)->Barrier({.timeout = seconds(20)})->Wait().ok()) std::abort();
+  rank.TellOf("well", **well);
+}
+
+void LongPhaseHolds(Rank& rank) {
+  const auto group = rank.Join("world");
+  if (!group.ok()) std::abort();
+  if (rank.guilty()) {
+    const LongPhase phase(**group, seconds(10));
+    std::this_thread::sleep_for(3 * kTimeout);
+    rank.TellOf("op", **group);
+    return;
+  }
+  rank.TellOf("op", **group);
+}
+
+void MemberLeaves(Rank& rank) {
+  auto group = rank.Join("world");
+  if (!group.ok()) std::abort();
+  rank.TellOf("good", **group);
+  const auto end = rank.Join("end");
+  if (rank.guilty()) group->reset();
+  if (!rank.guilty()) rank.TellOf("op", **group, kLarge);
+  if (!end.ok() || !(*end)->Barrier({.timeout = seconds(20)})->Wait().ok()) std::abort();
+}
+
+void JoinAlone(Rank& rank) {
+  if (rank.guilty()) {
+    for (int other = 0; other < rank.size(); ++other) {
+      if (other != 1) rank.AwaitWordOf(other);
+    }
+    return;
+  }
+  rank.Tell("join", [&](float&) { return rank.Join("world", false, 0, kTimeout).status(); });
+}
+
+/// MPICH 4.0 has 2048 communicators at a time.
+void ManyGroups(Rank& rank) {
+  const auto world = rank.Join("world");
+  if (!world.ok()) std::abort();
+  rank.Tell("groups", [&](float& value) {
+    for (int i = 0; i < 2200; ++i) {
+      const auto group = (*world)->Duplicate({.timeout = seconds(20)});
+      RETURN_IF_ERROR(group.status());
+      RETURN_IF_ERROR((*group)->Barrier({.timeout = seconds(20)})->Wait());
+      value += 1;
+    }
+    return base::OkStatus();
+  });
+}
+
+void CostOfChecks(Rank& rank) {
+  const auto plain = rank.Join("plain"), checked = rank.Join("checked", true);
+  if (!plain.ok() || !checked.ok()) std::abort();
+  for (const size_t count : {size_t{2}, size_t{16384}, size_t{1} << 20}) {
+    std::vector<float> data(count);
+    const Buffer buffer{data.data(), count, Dtype::kF32};
+    double best[2] = {1e9, 1e9};  // us of an op, of either
+    const int times = count > 100'000 ? 10 : 200;
+    for (int round = 0; round < 10; ++round) {
+      Group& group = *(round % 2 == 0 ? *plain : *checked);
+      const auto before = std::chrono::steady_clock::now();
+      for (int i = 0; i < times; ++i) {
+        if (!group.AllReduce(buffer, buffer, Reduction::kMax, {.timeout = seconds(20)})
+                 ->Wait()
+                 .ok())
+          std::abort();
+      }
+      const std::chrono::duration<double, std::micro> us =
+          std::chrono::steady_clock::now() - before;
+      best[round % 2] = std::min(best[round % 2], us.count() / times);
+    }
+    rank.Tell("cost of " + std::to_string(count * 4) + " bytes: " + std::to_string(best[0]) +
+                  " us plain, " + std::to_string(best[1]) + " us checked",
+              [](float&) { return base::OkStatus(); });
+  }
+}
+
+int Main(int argc, char** argv) {
+  if (argc != 4) return 64;
+  alarm(100);  // whatever hangs, no process of this test is left
+  const auto engine = MpiEngine::Start({.library = argv[1], .end_timeout = seconds(5)});
+  if (!engine.ok()) {
+    std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
+    return 69;
+  }
+  const std::string mode = argv[3];
+  Rank rank(argv[2], mode, *engine);
+  const std::map<std::string, std::function<void()>> modes = {
+      {"never_calls", [&] { NeverCalls(rank); }},
+      {"killed", [&] { Fault(rank, [] { kill(getpid(), SIGKILL); }); }},
+      {"stopped", [&] { Fault(rank, [] { kill(getpid(), SIGSTOP); }); }},
+      {"exits", [&] { Fault(rank, [] { std::exit(0); }); }},
+      {"vanishes", [&] { Fault(rank, [] { _exit(0); }); }},
+      {"mismatch_checked", [&] { Mismatch(rank, true); }},
+      {"mismatch_plain", [&] { Mismatch(rank, false); }},
+      {"refused_checked", [&] { Refused(rank, true); }},
+      {"refused_plain", [&] { Refused(rank, false); }},
+      {"two_groups", [&] { TwoGroups(rank); }},
+      {"long_phase", [&] { LongPhaseHolds(rank); }},
+      {"leaves", [&] { MemberLeaves(rank); }},
+      {"join_alone", [&] { JoinAlone(rank); }},
+      {"many_groups", [&] { ManyGroups(rank); }},
+      {"cost", [&] { CostOfChecks(rank); }},
+      {"too_large",
+       [&] { rank.Tell("join", [&](float&) { return rank.Join("w", false, 9).status(); }); }},
+  };
+  const auto found = modes.find(mode);
+  if (found == modes.end()) return 64;
+  found->second();
+  return 0;
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
+
+int main(int argc, char** argv) { return lockstep::collectives::Main(argc, argv); }

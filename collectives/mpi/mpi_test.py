@@ -1,0 +1,252 @@
+# Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+"""Collectives over each MPI, as ranks that its own mpirun starts.
+
+mpi_contract runs the contract of each op on every rank; mpi_faults does something wrong on one and writes down what
+became of the calls on all (mpi_faults_main.cc names the faults). What a rank's calls end with is judged by what the
+ranks wrote, never by mpirun's words.
+"""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from xml.etree import ElementTree
+
+CONTRACT, FAULTS, OPENMPI, MPICH = (os.path.abspath(path) for path in sys.argv[1:5])
+LIBRARIES = {"openmpi": OPENMPI, "mpich": MPICH}
+LEFT_OPEN = 74  # kMpiLeftOpenExitCode
+TIMEOUT_MS = 600  # of the ops of mpi_faults
+SLACK_MS = 1000  # a Work ends within its deadline and a second
+
+
+class Call:
+    """One line of a rank."""
+
+    def __init__(self, line):
+        self.name, self.code, ms, value, self.error = line.split("\t", 4)
+        self.ms, self.value = int(ms), float(value)
+
+
+class MpiCase(unittest.TestCase):
+    """The tests, for the MPI that a subclass names."""
+    mpi = None
+
+    def setUp(self):
+        self.mpirun = "mpirun." + self.mpi
+        if shutil.which(self.mpirun) is None:
+            self.skipTest("%s is not installed" % self.mpirun)
+        self.folder = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
+
+    def run_ranks(self, size, words, limit_s):
+        """Returns mpirun's exit status and how long it took."""
+        command = [self.mpirun, "-np", str(size)] + words
+        if self.mpi == "openmpi":
+            command[1:1] = ["--oversubscribe", "--mca", "btl", "vader,self"]
+        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        environment.pop("XML_OUTPUT_FILE", None)  # the ranks are no tests of Bazel's
+        output = os.path.join(self.folder, "output")
+        started = time.monotonic()
+        # Into a file: hydra dies of SIGPIPE on a pipe now and then.
+        with open(output, "w") as file:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment,
+                                       start_new_session=True)
+            try:
+                status = process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                self.fail("%s did not end within %d s:\n%s" % (" ".join(command), limit_s, self.output()))
+        self.assert_no_rank_is_left()
+        return status, time.monotonic() - started
+
+    def output(self):
+        with open(os.path.join(self.folder, "output"), errors="replace") as file:
+            return file.read()[-4000:]
+
+    def assert_no_rank_is_left(self):
+        """Whose command line names this test's folder."""
+        until = time.monotonic() + 10
+        while True:
+            left = []
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    with open("/proc/%s/cmdline" % pid) as file:
+                        if self.folder in file.read():
+                            left.append(pid)
+                except OSError:
+                    pass
+            if not left or time.monotonic() > until:
+                break
+        self.assertEqual(left, [], "ranks that mpirun left behind")
+
+    # --- The contract ---
+
+    def check_contract(self, size, mode):
+        status, _ = self.run_ranks(size, [CONTRACT, LIBRARIES[self.mpi], self.folder, mode], 290)
+        counts = set()
+        for rank in range(size):
+            path = os.path.join(self.folder, "rank_%d.xml" % rank)
+            self.assertTrue(os.path.exists(path), "rank %d has no results:\n%s" % (rank, self.output()))
+            suites = ElementTree.parse(path).getroot()
+            counts.add(int(suites.get("tests")))
+            failed = [case.get("name") + ": " + failure.get("message") for case in suites.iter("testcase")
+                      for failure in case.iter("failure")]
+            self.assertEqual(failed, [], "rank %d of %d" % (rank, size))
+        self.assertEqual(len(counts), 1, "all ranks ran the same tests")
+        self.assertGreater(counts.pop(), 20)
+        # Some tests leave a call in flight for ever, so that the processes could not end their MPI.
+        self.assertNotEqual(status, 0)
+
+    def test_contract_of_two(self):
+        self.check_contract(2, "plain")
+
+    def test_contract_of_three(self):
+        self.check_contract(3, "plain")
+
+    def test_contract_of_three_with_compared_calls(self):
+        self.check_contract(3, "checked")
+
+    # --- Faults ---
+
+    def run_faults(self, mode, limit_s=20, library=None):
+        """Returns mpirun's status and, by rank, the calls it told of."""
+        status, _ = self.run_ranks(3, [FAULTS, library or LIBRARIES[self.mpi], self.folder, mode], limit_s)
+        ranks = []
+        for rank in range(3):
+            path = os.path.join(self.folder, "rank_%d" % rank)
+            lines = []
+            if os.path.exists(path):
+                with open(path) as file:
+                    lines = [Call(line) for line in file.read().splitlines()]
+            ranks.append(lines)
+        return status, ranks
+
+    def assert_in_time(self, call):
+        self.assertLessEqual(call.ms, TIMEOUT_MS + SLACK_MS, call.error)
+
+    def test_a_rank_that_never_calls_is_named(self):
+        status, ranks = self.run_faults("never_calls")
+        for rank in (0, 2):
+            self.assertEqual(ranks[rank][0].code, "DEADLINE_EXCEEDED")
+            self.assertIn("rank 1 never called it", ranks[rank][0].error)
+            self.assert_in_time(ranks[rank][0])
+        self.assertNotEqual(status, 0)  # the call cannot be cancelled
+
+    def test_a_stopped_rank_is_named_and_mpirun_ends(self):
+        status, ranks = self.run_faults("stopped")
+        for rank in (0, 2):
+            self.assertEqual(ranks[rank][0].code, "DEADLINE_EXCEEDED")
+            self.assertIn("rank 1 did not answer: stopped or dead", ranks[rank][0].error)
+            self.assert_in_time(ranks[rank][0])
+            self.assertEqual([call.code for call in ranks[rank][1:]], ["ABORTED"])
+        self.assertNotEqual(status, 0)
+
+    def test_after_a_rank_dies_works_end_in_time_and_so_does_mpirun(self):
+        for mode in ("killed", "exits", "vanishes"):
+            with self.subTest(mode):
+                for name in os.listdir(self.folder):
+                    os.unlink(os.path.join(self.folder, name))
+                status, ranks = self.run_faults(mode)
+                self.assertNotEqual(status, 0)
+                for rank in (0, 2):  # unless mpirun was quicker
+                    for call in ranks[rank]:
+                        self.assertNotEqual(call.code, "OK")
+                        self.assert_in_time(call)
+
+    def test_calls_that_differ_end_well_and_wrong_in_mpi(self):
+        status, ranks = self.run_faults("mismatch_plain")
+        self.assertEqual([call.code for call in sum(ranks, [])], ["OK"] * 9)
+        got = [calls[1].value for calls in ranks]
+        print("rank 2 calls for the sum of 1, 2 and 3, the others for their maximum: %s gives %s, rc 0" % (self.mpi, got))
+        self.assertNotEqual(got[2], 6)
+        self.assertEqual(status, 0)
+
+    def test_calls_that_differ_are_the_same_error_on_all_when_compared(self):
+        status, ranks = self.run_faults("mismatch_checked")
+        errors = {ranks[rank][1].error.split(" (all_reduce")[0] for rank in range(3)}
+        self.assertEqual(len(errors), 1, errors)
+        error = errors.pop()
+        self.assertIn("ranks 0, 1 called all_reduce(f32, max, 3000) at mpi_faults_main.cc", error)
+        self.assertIn("rank 2 called all_reduce(f32, sum, 3000)", error)
+        self.assertEqual([calls[2].code for calls in ranks], ["ABORTED"] * 3)
+        self.assertEqual(status, 0)  # nothing is in flight after it
+
+    def test_a_refused_call_is_an_error_of_all_in_its_turn(self):
+        for mode in ("refused_plain", "refused_checked"):
+            with self.subTest(mode):
+                for name in os.listdir(self.folder):
+                    os.unlink(os.path.join(self.folder, name))
+                _, ranks = self.run_faults(mode)
+                self.assertEqual([calls[0].code for calls in ranks], ["OK"] * 3)
+                self.assertEqual([calls[1].code for calls in ranks],
+                                 ["FAILED_PRECONDITION", "INVALID_ARGUMENT", "FAILED_PRECONDITION"])
+                self.assertIn("was refused on rank 1: all_reduce's output has 2 f32", ranks[2][1].error)
+
+    def test_a_stuck_op_keeps_no_other_group_waiting(self):
+        _, ranks = self.run_faults("two_groups")
+        for rank in range(3):
+            well = [call for call in ranks[rank] if call.name == "well"]
+            self.assertEqual([call.code for call in well], ["OK"] * 21)
+        for rank in (0, 2):
+            stuck = next(call for call in ranks[rank] if call.name == "stuck")
+            self.assertEqual(stuck.code, "DEADLINE_EXCEEDED", stuck.error)
+
+    def test_a_declared_long_phase_holds_the_others_deadlines(self):
+        status, ranks = self.run_faults("long_phase")
+        self.assertEqual([call.code for call in sum(ranks, [])], ["OK"] * 3)
+        self.assertGreater(ranks[0][0].ms, 2 * TIMEOUT_MS)
+        self.assertEqual(status, 0)
+
+    def test_a_member_that_leaves_fails_the_others_at_once(self):
+        _, ranks = self.run_faults("leaves")
+        for rank in (0, 2):
+            self.assertEqual(ranks[rank][1].code, "UNAVAILABLE")
+            self.assertIn("rank 1 left the group", ranks[rank][1].error)
+
+    def test_a_group_whose_member_never_comes_ends_at_its_deadline(self):
+        status, ranks = self.run_faults("join_alone")
+        for rank in (0, 2):
+            self.assertEqual(ranks[rank][0].code, "DEADLINE_EXCEEDED")
+            self.assertIn("rank 1 never came within 600ms", ranks[rank][0].error)
+            self.assert_in_time(ranks[rank][0])
+        self.assertEqual(status, 0)
+
+    def test_groups_that_are_dropped_give_their_communicators_back(self):
+        status, ranks = self.run_faults("many_groups", 95)
+        self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 2200)] * 3)
+        self.assertEqual(status, 0)
+
+    def test_the_cost_of_comparing_calls(self):
+        status, ranks = self.run_faults("cost", 95)
+        for call in ranks[0]:
+            print("%s, 3 ranks: %s" % (self.mpi, call.name))
+        self.assertEqual([call.code for call in ranks[0]], ["OK"] * 3)
+        self.assertEqual(status, 0)
+
+    # --- The wrong MPI ---
+
+    def test_ranks_of_another_mpis_mpirun_are_told_so(self):
+        other = "mpich" if self.mpi == "openmpi" else "openmpi"
+        _, ranks = self.run_faults("too_large", library=LIBRARIES[other])
+        calls = sum(ranks, [])  # each believes to be rank 0 of 1
+        self.assertEqual([call.code for call in calls], ["FAILED_PRECONDITION"] * 3)
+        self.assertIn("liblockstep_mpi_%s.so) calls this process rank 0 of 1" % other, calls[0].error)
+        self.assertIn("mpirun.mpich", calls[0].error)
+
+
+class OpenMpiTest(MpiCase):
+    mpi = "openmpi"
+
+
+class MpichTest(MpiCase):
+    mpi = "mpich"
+
+
+del MpiCase  # a base, not a suite
