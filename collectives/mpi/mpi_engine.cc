@@ -20,6 +20,9 @@ namespace {
 // of the time that it has waited.
 constexpr base::Duration kBusyTime = std::chrono::microseconds(200);
 constexpr base::Duration kLongestRest = std::chrono::milliseconds(1);
+// Before it gives up its core: on a busy machine that is gone for milliseconds, and a small op takes
+// a few microseconds.
+constexpr base::Duration kEagerTime = std::chrono::microseconds(30);
 // With nothing in flight.
 constexpr base::Duration kIdleTime = std::chrono::milliseconds(100);
 constexpr base::Duration kIdleRest = std::chrono::milliseconds(10);
@@ -240,7 +243,7 @@ bool MpiEngine::AwaitQuiet(base::Duration at_most) {
 void MpiEngine::Rest(base::Duration quiet) {
   const bool waits = !pending_.empty() || joining_ > 0;
   if (waits && quiet < kBusyTime) {
-    sched_yield();
+    if (quiet >= kEagerTime) sched_yield();
     return;
   }
   const base::Duration rest = waits               ? std::min(kLongestRest, quiet / 8)

@@ -213,23 +213,28 @@ void CostOfChecks(Rank& rank) {
   for (const size_t count : {size_t{2}, size_t{16384}, size_t{1} << 20}) {
     std::vector<float> data(count);
     const Buffer buffer{data.data(), count, Dtype::kF32};
-    double best[2] = {1e9, 1e9};  // us of an op, of either
+    std::vector<double> us[2];  // of each op, of either
     const int times = count > 100'000 ? 10 : 200;
     for (int round = 0; round < 10; ++round) {
       Group& group = *(round % 2 == 0 ? *plain : *checked);
-      const auto before = std::chrono::steady_clock::now();
       for (int i = 0; i < times; ++i) {
+        const auto before = std::chrono::steady_clock::now();
         if (!group.AllReduce(buffer, buffer, Reduction::kMax, {.timeout = seconds(20)})
                  ->Wait()
                  .ok())
           std::abort();
+        us[round % 2].push_back(
+            std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - before)
+                .count());
       }
-      const std::chrono::duration<double, std::micro> us =
-          std::chrono::steady_clock::now() - before;
-      best[round % 2] = std::min(best[round % 2], us.count() / times);
     }
-    rank.Tell("cost of " + std::to_string(count * 4) + " bytes: " + std::to_string(best[0]) +
-                  " us plain, " + std::to_string(best[1]) + " us checked",
+    double median[2];
+    for (int i = 0; i < 2; ++i) {
+      std::nth_element(us[i].begin(), us[i].begin() + us[i].size() / 2, us[i].end());
+      median[i] = us[i][us[i].size() / 2];
+    }
+    rank.Tell("cost of " + std::to_string(count * 4) + " bytes: " + std::to_string(median[0]) +
+                  " us plain, " + std::to_string(median[1]) + " us checked",
               [](float&) { return base::OkStatus(); });
   }
 }

@@ -13,7 +13,7 @@ namespace {
 using Kind = ControlMessage::Kind;
 
 // The engine's thread needs a core more than the one that waits: a few looks, then sleep.
-constexpr int kYields = 50;
+constexpr int kYields = 5;
 // A deadline's keeper looks at the clock this often (AwakeClock).
 constexpr base::Duration kLook = std::chrono::milliseconds(10);
 // Engines answer within 10 ms; a machine that is too busy for this makes an error less precise.
