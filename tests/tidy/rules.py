@@ -133,7 +133,8 @@ Library = collections.namedtuple("Library", "name header homes instead")
 LIBRARIES = (
     Library("LibTorch", r"(torch|ATen|c10|caffe2)/", r"(runtime/torch|serving|examples)/",
             "offer what you need from runtime/torch, over plain buffers"),
-    Library("MPI", r"mpi\.h$", r"(collectives/mpi|examples|tests)/", "use collectives/group.h"),
+    Library("MPI", r"mpi\.h$", r"(collectives/mpi|launcher/bench/ranks|examples|tests)/", "use collectives/group.h"),
+    Library("Gloo", r"gloo/", r"launcher/bench/ranks/", "use collectives/group.h"),
     Library("libcurl", r"curl/", r"(operator/kube|pipelines)/", "the launcher and its agent link no HTTP client"),
     Library("OpenSSL", r"openssl/", r"runtime/net/", "connect through runtime/net/network.h"),
     Library("glog", r"glog/", r"runtime/base/logging\.h$", "include runtime/base/logging.h"),
