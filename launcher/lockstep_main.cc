@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/bench/run_bench.h"
+#include "launcher/cli/bench_flags.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/help.h"
 #include "launcher/cli/verb_options.h"
@@ -150,6 +152,16 @@ base::Status Render(const VerbContext& context, const Command& command,
                    options);
 }
 
+base::Result<int> Bench(const VerbContext& context, const Command& command,
+                        topology::Environment environment) {
+  ASSIGN_OR_RETURN(BenchOptions options, BenchOptionsOf(command));
+  for (const GivenFlag& given : command.flags) {
+    options.command_line.push_back(given.spelling);
+    if (!given.flag->is_switch()) options.command_line.push_back(given.value);
+  }
+  return RunBench(context, options, std::move(environment));
+}
+
 base::Result<int> Dispatch(const VerbContext& context, const Command& command,
                            topology::Environment environment) {
   // Those of a verb that takes a job are told together with what is wrong with that.
@@ -177,6 +189,7 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
       RETURN_IF_ERROR(PruneJobs(context, options));
       break;
     }
+    case Verb::kBench: return Bench(context, command, std::move(environment));
     case Verb::kVersion: std::printf("lockstep %s\n", std::string(kVersion).c_str()); break;
     case Verb::kHelp: RETURN_IF_ERROR(PrintHelp(command)); break;
   }

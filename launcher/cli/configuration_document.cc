@@ -267,6 +267,16 @@ std::string FlagTable() {
   return text;
 }
 
+std::string BenchFlagTable() {
+  std::string text =
+      "\n## Flags of `lockstep bench`\n\n"
+      "What it measures and how to read it: [launch/bench.md](launch/bench.md).\n\n"
+      "| flag | meaning |\n|---|---|\n";
+  for (const FlagSpec& flag : VerbSpecOf(Verb::kBench).flags)
+    text += "| `" + Escaped(FlagUsage(flag)) + "` | " + Escaped(flag.help) + " |\n";
+  return text;
+}
+
 }  // namespace
 
 base::Result<std::string> ConfigurationDocument(const FileDescriptorSet& sources) {
@@ -282,6 +292,7 @@ base::Result<std::string> ConfigurationDocument(const FileDescriptorSet& sources
   document.Add("## Fields\n\n");
   document.AddMessage(*proto::TrainingJob::descriptor());
   document.Add(FlagTable());
+  document.Add(BenchFlagTable());
   if (!document.missing().empty())
     return base::FailedPreconditionError(document.missing() + " has no comment in " + wanted);
   return document.Take();

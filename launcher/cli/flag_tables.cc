@@ -193,6 +193,32 @@ constexpr FlagSpec kPruneFlags[] = {
     {"--older", "", "TIME", "Those that ended longer ago than this: 7d, 12h [0s: all]."},
 };
 
+constexpr FlagSpec kBenchFlags[] = {
+    {"--np", "-np", "N", "Ranks [2]."},
+    {"--backend", "", "NAME", "Who is measured: host, openmpi, mpich, gloo [host]."},
+    {"--compare", "", "NAME,..",
+     "Peers of the same run, with all their knobs: ratios are printed."},
+    {"--buffers", "", "KIND", "Of host: registered, plain or both [registered]."},
+    {"--op", "-o", "OP", "all_reduce, reduce, broadcast, all_gather, ... [all_reduce]."},
+    {"--dtype", "-d", "TYPE", "f32, f64, f16, bf16, i8 to u64, bool [f32]."},
+    {"--redop", "", "REDUCTION", "sum, prod, min, max, avg, ... [sum]."},
+    {"--root", "-r", "RANK", "Of reduce and broadcast [0]."},
+    {"--begin", "-b", "BYTES", "The least size: 4096, 4K, 16M [8]."},
+    {"--end", "-e", "BYTES", "The greatest size [16M]."},
+    {"--factor", "-f", "N", "Each size is N times the one before [4]."},
+    {"--increment", "-i", "BYTES", "Each size is BYTES more than the one before."},
+    {"--iterations", "-n --iters", "N", "Timed ops of each round [20]."},
+    {"--warmups", "-w --warmup-iters", "N", "Ops before them [5]."},
+    {"--rounds", "", "N", "Times that all take turns, at least 5 [7]."},
+    {"--check", "-c", "0|1", "Compare every element of a result with the right one [1]."},
+    {"--statistics", "-I", "", "Also min, p50, p95, p99, max and variation of all iterations."},
+    {"--json", "-J", "FILE", "Write everything into FILE."},
+    {"--plot", "", "FILE", "Draw size against time, as SVG."},
+    {"--timeout", "-T", "TIME", "How long a gang may take for one answer [60s]."},
+    {"--allow-pressure", "", "", "Count rounds too in which the machine was busy; marked."},
+    {"--capabilities", "", "", "Print what each backend can do, and measure nothing."},
+};
+
 constexpr VerbSpec kVerbs[] = {
     {Verb::kRun, "run", "[FLAGS] PROGRAM [ARGS]  |  lockstep run [FLAGS] -f FILE",
      "Runs a job, on this machine or on several.",
@@ -254,6 +280,15 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep rm mnist\n  lockstep rm --force mnist\n", kRmFlags, 1, 1},
     {Verb::kPrune, "prune", "[FLAGS]", "Removes the directories of all jobs that have ended.", "",
      "  lockstep prune --older 7d\n", kPruneFlags, 0, 0},
+    {Verb::kBench, "bench", "[FLAGS]", "Measures collectives, ours and others' in the same run.",
+     "Flags and columns are those of nccl-tests. All who take part are started first and take\n"
+     "turns, round by round; of a peer all knob sets do, and the best at each size counts. Ratios\n"
+     "come with an interval, and only from rounds in which the machine did no other work.\n",
+     "  lockstep bench -np 2 -b 4K -e 16M\n"
+     "  lockstep bench -np 2 --compare openmpi,mpich,gloo -o all_reduce -b 4K -e 16M -J out.json\n"
+     "  lockstep bench -np 2 --buffers both --compare openmpi --plot out.svg\n"
+     "  lockstep bench --capabilities\n",
+     kBenchFlags, 0, 0},
     {Verb::kVersion, "version", "", "Prints the version.", "", "  lockstep version\n", {}, 0, 0},
     {Verb::kHelp,
      "help",

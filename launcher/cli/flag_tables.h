@@ -21,6 +21,7 @@ enum class Verb : uint8_t {
   kStop,
   kRm,
   kPrune,
+  kBench,
   kVersion,
   kHelp
 };

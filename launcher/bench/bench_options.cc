@@ -1,0 +1,16 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/bench/bench_options.h"
+
+namespace lockstep::launcher {
+
+std::string BenchBackendName(BenchBackend backend) {
+  switch (backend) {
+    case BenchBackend::kHost: return "host";
+    case BenchBackend::kOpenMpi: return "openmpi";
+    case BenchBackend::kMpich: return "mpich";
+    case BenchBackend::kGloo: return "gloo";
+  }
+  return "";
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,51 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_BENCH_BENCH_OPTIONS_H_
+#define LOCKSTEP_LAUNCHER_BENCH_BENCH_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "collectives/types.h"
+#include "launcher/bench/bench_wire.h"
+#include "runtime/base/clock.h"
+
+namespace lockstep::launcher {
+
+/// Who can be measured.
+enum class BenchBackend : uint8_t { kHost, kOpenMpi, kMpich, kGloo };
+
+/// Rounds without which no ratio is printed: the smallest of five is above the true median in one
+/// of 32 cases.
+inline constexpr int kValidRoundsMin = 5;
+
+/// What `lockstep bench` is asked for. A value.
+struct BenchOptions {
+  int ranks = 2;
+  BenchBackend backend = BenchBackend::kHost;
+  std::vector<BenchBackend> peers;
+  bool registered = true;  // of kHost: memory of AllocBuffer
+  bool plain = false;      // of kHost: memory of malloc
+  lockstep_bench_op op = LOCKSTEP_BENCH_ALL_REDUCE;
+  collectives::Dtype dtype = collectives::Dtype::kF32;
+  collectives::Reduction reduction = collectives::Reduction::kSum;  // kNone of ops that only move
+  int root = 0;
+  std::vector<uint64_t> sizes;  // bytes, ascending, not empty
+  int warmups = 5;
+  int iterations = 20;
+  int rounds = 7;  // at least kValidRoundsMin
+  bool check = true;
+  bool statistics = false;  // of all iterations, not the median alone
+  bool allow_pressure = false;
+  base::Duration timeout = std::chrono::seconds(60);  // of one answer of a gang
+  std::string json_path;                              // "" = none
+  std::string plot_path;
+  bool capabilities = false;              // print these and measure nothing
+  std::vector<std::string> command_line;  // as typed, for the JSON
+};
+
+std::string BenchBackendName(BenchBackend backend);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_BENCH_BENCH_OPTIONS_H_

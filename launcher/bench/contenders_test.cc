@@ -1,0 +1,83 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/bench/contenders.h"
+
+#include <gmock/gmock.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace lockstep::launcher {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::vector<std::string> Names(const std::vector<Contender>& contenders) {
+  std::vector<std::string> names;
+  for (const Contender& contender : contenders) names.push_back(contender.name);
+  return names;
+}
+
+TEST(ContendersTest, OursComeFirstAndPeersWithEveryKnobSet) {
+  BenchOptions options;
+  options.plain = true;
+  options.peers = {BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo};
+
+  EXPECT_THAT(
+      Names(ContendersOf(options, 2)),
+      ElementsAre("host", "host plain", "openmpi", "openmpi no-cma", "openmpi recursive-doubling",
+                  "openmpi ring", "openmpi segmented-ring-64K", "openmpi rabenseifner", "mpich",
+                  "mpich recursive-doubling", "mpich reduce-scatter-allgather",
+                  "mpich release-gather", "gloo ring", "gloo bcube"));
+}
+
+TEST(ContendersTest, KnobsOfAllReduceMeanNothingToOtherOps) {
+  BenchOptions options;
+  options.op = LOCKSTEP_BENCH_ALL_GATHER;
+  options.peers = {BenchBackend::kOpenMpi, BenchBackend::kGloo};
+
+  EXPECT_THAT(Names(ContendersOf(options, 2)),
+              ElementsAre("host", "openmpi", "openmpi no-cma", "gloo ring"));
+}
+
+TEST(ContendersTest, KnobsAreShownAsTheyAreTyped) {
+  BenchOptions options;
+  options.peers = {BenchBackend::kOpenMpi, BenchBackend::kMpich};
+  for (const Contender& contender : ContendersOf(options, 2)) {
+    if (contender.name == "openmpi ring") {
+      EXPECT_THAT(contender.knobs, HasSubstr("--mca coll_tuned_allreduce_algorithm ring"));
+    }
+    if (contender.name == "mpich recursive-doubling") {
+      EXPECT_THAT(contender.knobs,
+                  HasSubstr("MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM=recursive_doubling"));
+    }
+    EXPECT_EQ(contender.peer.empty(), contender.backend == BenchBackend::kHost);
+    EXPECT_THAT(contender.words, Not(Contains("--oversubscribe")));
+  }
+}
+
+TEST(ContendersTest, OpenMpiYieldsWhenRanksOutnumberTheCores) {
+  BenchOptions options;
+  options.ranks = 4;
+  options.backend = BenchBackend::kOpenMpi;
+  for (const Contender& contender : ContendersOf(options, 2)) {
+    EXPECT_THAT(contender.words, Contains("--oversubscribe"));
+    EXPECT_THAT(contender.words, Contains("mpi_yield_when_idle"));
+    EXPECT_EQ(contender.peer, "");
+  }
+}
+
+TEST(ContendersTest, NamesAreUnique) {
+  BenchOptions options;
+  options.plain = true;
+  options.peers = {BenchBackend::kMpich, BenchBackend::kOpenMpi, BenchBackend::kGloo};
+  const std::vector<std::string> names = Names(ContendersOf(options, 2));
+
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
