@@ -25,6 +25,8 @@ struct OpenSslDeleter {
   void operator()(BIO* bio) const { ::BIO_free_all(bio); }
   void operator()(EVP_KDF* kdf) const { ::EVP_KDF_free(kdf); }
   void operator()(EVP_KDF_CTX* context) const { ::EVP_KDF_CTX_free(context); }
+  void operator()(EVP_MAC* mac) const { ::EVP_MAC_free(mac); }
+  void operator()(EVP_MAC_CTX* context) const { ::EVP_MAC_CTX_free(context); }
   void operator()(EVP_MD_CTX* context) const { ::EVP_MD_CTX_free(context); }
   void operator()(EVP_PKEY* key) const { ::EVP_PKEY_free(key); }
   void operator()(SSL* ssl) const { ::SSL_free(ssl); }
