@@ -20,13 +20,21 @@ namespace lockstep::collectives {
 using ReduceKernel = void (*)(std::byte* out, const std::byte* const* in, const double* scales,
                               int source_count, size_t count);
 
-/// The one for this processor. Null where there is none: f8; bit operations on floats; average and premultiplied sum of bools.
+/// The one for this processor. Null where there is none: f8; bit operations on floats; average and
+/// premultiplied sum of bools.
 ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction);
+
+/// data[i] = data[i] / divisor, as kAverage ends a sum: for those who add up in several steps.
+using DivideKernel = void (*)(std::byte* data, int divisor, size_t count);
+
+/// Null where there is no kAverage.
+DivideKernel FindDivideKernel(Dtype dtype);
 
 /// The kernels of one instruction set; all give the same bits.
 struct KernelVariant {
   const char* name;
   ReduceKernel (*find)(Dtype dtype, Reduction reduction);
+  DivideKernel (*find_divide)(Dtype dtype);
 };
 /// Those that this processor can run, the best last.
 std::vector<KernelVariant> KernelVariants();

@@ -120,7 +120,7 @@ struct F16 {
     const uint32_t bits = __builtin_bit_cast(uint32_t, value);
     const uint32_t sign = (bits >> 16) & 0x8000u;
     const uint32_t magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) return uint16_t{0x7e00};  // NaN
+    if (magnitude > 0x7f800000u) return uint16_t{0x7e00};                        // NaN
     if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // rounds to Inf
     if (magnitude < 0x38800000u) {  // subnormal: let the adder round at the right bit
       const float shifted = __builtin_bit_cast(float, magnitude) + 0.5f;
@@ -214,6 +214,14 @@ void Reduce(std::byte* out, const std::byte* const* in, const double* scales, in
 }
 
 template <class F>
+void Divide(std::byte* data, int divisor, size_t count) {
+  using Stored = typename F::Stored;
+  using V = typename F::Value;
+  At<Stored>* const at = reinterpret_cast<At<Stored>*>(data);
+  for (size_t i = 0; i < count; ++i) at[i] = F::Store(Finish<Average, V>(F::Load(at[i]), divisor));
+}
+
+template <class F>
 ReduceKernel FindFor(Reduction reduction) {
   constexpr bool kHasBits =
       std::is_integral_v<typename F::Value> && std::is_integral_v<typename F::Stored>;
@@ -268,6 +276,26 @@ ReduceKernel Find(Dtype dtype, Reduction reduction) {
     case Dtype::kBf16: return FindFor<Bf16>(reduction);
     case Dtype::kF32: return FindFor<Plain<float>>(reduction);
     case Dtype::kF64: return FindFor<Plain<double>>(reduction);
+    case Dtype::kF8E4m3:
+    case Dtype::kF8E5m2: return nullptr;
+  }
+  return nullptr;
+}
+
+DivideKernel FindDivide(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kU8: return &Divide<Plain<uint8_t>>;
+    case Dtype::kI8: return &Divide<Plain<int8_t>>;
+    case Dtype::kI16: return &Divide<Plain<int16_t>>;
+    case Dtype::kI32: return &Divide<Plain<int32_t>>;
+    case Dtype::kI64: return &Divide<Plain<int64_t>>;
+    case Dtype::kU32: return &Divide<Plain<uint32_t>>;
+    case Dtype::kU64: return &Divide<Plain<uint64_t>>;
+    case Dtype::kF16: return &Divide<F16>;
+    case Dtype::kBf16: return &Divide<Bf16>;
+    case Dtype::kF32: return &Divide<Plain<float>>;
+    case Dtype::kF64: return &Divide<Plain<double>>;
+    case Dtype::kBool:
     case Dtype::kF8E4m3:
     case Dtype::kF8E5m2: return nullptr;
   }

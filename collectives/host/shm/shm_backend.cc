@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "collectives/engine/host_capabilities.h"
-#include "collectives/engine/parts.h"
+#include "collectives/engine/small_op.h"
 #include "collectives/recorder/recorder.h"
 #include "runtime/base/check.h"
 
@@ -482,51 +482,12 @@ const double* ShmBackend::Scales(const Running& run, double* scales) const {
 }
 
 void ShmBackend::FinishSmall(const Running& run) {
-  const Op& op = run.op;
-  const int self = members_.self();
-  const size_t unit = DtypeBytes(op.dtype);
-  const Parts parts(op, members_.count());
-  const auto copy = [](std::byte* to, const std::byte* from, size_t bytes) {
-    if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
-  };
-  switch (op.kind) {
-    case OpKind::kAllReduce:
-    case OpKind::kReduce:
-    case OpKind::kReduceScatter:
-    case OpKind::kReduceScatterV: {
-      const bool scatters = op.kind != OpKind::kAllReduce && op.kind != OpKind::kReduce;
-      const size_t count = OutCount(op, self, members_.count());
-      if (count == 0) return;
-      const size_t offset = scatters ? parts.offset(static_cast<size_t>(self)) * unit : 0;
-      std::array<const std::byte*, kMaxShmMembers> inputs;
-      std::array<double, kMaxShmMembers> scales;
-      for (int member = 0; member < members_.count(); ++member)
-        inputs[static_cast<size_t>(member)] = small_input(run, member) + offset;
-      run.kernel(op.out, inputs.data(), Scales(run, scales.data()), members_.count(), count);
-      return;
-    }
-    case OpKind::kBroadcast:
-      if (op.peer != self) copy(op.out, small_input(run, op.peer), op.bytes());
-      return;
-    case OpKind::kScatter:
-      copy(op.out, small_input(run, op.peer) + static_cast<size_t>(self) * op.bytes(), op.bytes());
-      return;
-    case OpKind::kGather:
-      if (op.peer != self) return;
-      [[fallthrough]];
-    case OpKind::kAllGather:
-    case OpKind::kAllGatherV:
-      for (int member = 0; member < members_.count(); ++member)
-        copy(op.out + parts.out_offset(member) * unit, small_input(run, member),
-             parts.count(static_cast<size_t>(member)) * unit);
-      return;
-    case OpKind::kAllToAll:
-      for (int member = 0; member < members_.count(); ++member)
-        copy(op.out + static_cast<size_t>(member) * op.bytes(),
-             small_input(run, member) + static_cast<size_t>(self) * op.bytes(), op.bytes());
-      return;
-    default: LOCKSTEP_CHECK(false, "Group makes no other op with data");
-  }
+  std::array<const std::byte*, kMaxShmMembers> inputs;
+  std::array<double, kMaxShmMembers> scales;
+  for (int member = 0; member < members_.count(); ++member)
+    inputs[static_cast<size_t>(member)] = small_input(run, member);
+  FinishSmallOp(run.op, members_.self(), members_.count(), inputs.data(),
+                Scales(run, scales.data()));
 }
 
 bool ShmBackend::CountsAgree(const Running& run, size_t& longest) {
