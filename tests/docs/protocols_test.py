@@ -62,6 +62,22 @@ class ProtocolsDocumentTest(unittest.TestCase):
         body = re.search(r"enum lockstep_attach_type \{(.*?)\}", read("runtime/attach/attach_wire.h"), re.S).group(1)
         self.assertEqual(documented, dict(re.findall(r"LOCKSTEP_ATTACH_(\w+) = (\d+)", body)))
 
+    def test_frames_between_ranks_are_those_of_the_headers(self):
+        frames = read("collectives/host/tcp/tcp_frames.h")
+        sizes = {"uint8_t": 1, "FrameKind": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4, "uint64_t": 8}
+        fields, offset = [], 0
+        header = re.search(r"struct FrameHeader \{(.*?)\};", frames, re.S).group(1)
+        for kind, name in re.findall(r"(?m)^\s*(\w+) (\w+) = ", header):
+            fields.append(["`%s`" % name, str(offset), str(sizes[kind])])
+            offset += sizes[kind]
+        self.assertEqual([row[:3] for row in table("| field | offset | bytes | what it says |")], fields)
+        kinds = re.search(r"enum class FrameKind [^{]*\{(.*?)\};", frames, re.S).group(1)
+        self.assertEqual([row[:2] for row in table("| kind | number | payload |")],
+                         [["`%s`" % name, number] for name, number in re.findall(r"(k\w+) = (\d+)", kinds)])
+        purposes = re.search(r"enum class FlowPurpose [^{]*\{(.*?)\};", read("collectives/host/tcp/tcp_handshake.h"), re.S).group(1)
+        self.assertEqual([row[:2] for row in table("| purpose | number | what passes |")],
+                         [["`%s`" % name, number] for name, number in re.findall(r"(k\w+) = (\d+)", purposes)])
+
     def test_timers_have_the_values_of_the_code(self):
         rows = table("| what waits | constant | value | in | then |")
         self.assertGreater(len(rows), 20)

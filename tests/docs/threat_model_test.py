@@ -6,7 +6,7 @@ import sys
 import unittest
 
 ROOT = os.path.dirname(os.path.realpath(sys.argv[1]))
-FOLDERS = ("launcher", "runtime", "tests")
+FOLDERS = ("collectives", "launcher", "runtime", "tests")
 
 
 def cases():

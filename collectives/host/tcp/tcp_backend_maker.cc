@@ -1,0 +1,76 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_backend_maker.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectives/host/tcp/tcp_backend.h"
+#include "collectives/host/tcp/tcp_end.h"
+#include "collectives/host/tcp/tcp_members.h"
+
+namespace lockstep::collectives {
+
+base::Result<std::shared_ptr<TcpBackendMaker>> TcpBackendMaker::Create(
+    TcpService::Config config, std::shared_ptr<AddressExchange> exchange) {
+  ASSIGN_OR_RETURN(std::shared_ptr<TcpService> service, TcpService::Start(std::move(config)));
+  return std::shared_ptr<TcpBackendMaker>(
+      new TcpBackendMaker(std::move(service), std::move(exchange)));
+}
+
+base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& spec,
+                                                             const OpDeadline& deadline) {
+  if (spec.world_ranks.size() > static_cast<size_t>(kMaxTcpMembers)) {
+    return base::InvalidArgumentError(
+        "making group " + spec.name + ": " + std::to_string(spec.world_ranks.size()) +
+        " members; one over TCP has up to " + std::to_string(kMaxTcpMembers));
+  }
+  // Before the others know where to find it.
+  RETURN_IF_ERROR(service_->Reserve(spec.Id(), spec.epoch, spec.rank.value())
+                      .WithFrame("joining group " + spec.name));
+  auto cards = Meet(spec, deadline);
+  if (!cards.ok()) {
+    service_->Unregister(spec.Id(), spec.epoch, spec.rank.value(), 0);
+    return cards.status();
+  }
+  const auto end = std::make_shared<TcpEnd>(TcpMembers(spec, *std::move(cards)));
+  service_->Register(end);
+  return std::unique_ptr<Backend>(std::make_unique<TcpBackend>(service_, end));
+}
+
+base::Result<std::vector<MemberCard>> TcpBackendMaker::Meet(const GroupSpec& spec,
+                                                            const OpDeadline& deadline) {
+  MemberCard mine = service_->card();
+  mine.incarnation = spec.incarnation;
+  if (!spec.host.empty()) mine.host = spec.host;
+  const int count = static_cast<int>(spec.world_ranks.size());
+  ASSIGN_OR_RETURN(const auto came, exchange_->Exchange({.group = spec.Id(),
+                                                         .epoch = spec.epoch,
+                                                         .member = spec.rank.value(),
+                                                         .member_count = count},
+                                                        mine, deadline));
+  std::vector<MemberCard> cards;
+  std::vector<int> missing;
+  for (int member = 0; member < count; ++member) {
+    const std::optional<MemberCard>& card = came[static_cast<size_t>(member)];
+    if (card.has_value()) {
+      cards.push_back(*card);
+    } else {
+      missing.push_back(member);
+    }
+  }
+  if (missing.empty()) return cards;
+  base::Status late = base::DeadlineExceededError(
+                          "joining group " + spec.name + ": " + DescribeMembers(spec, missing) +
+                          " never came within " + base::FormatDuration(deadline.due().timeout))
+                          .WithClass(base::FailureClass::kPeerStalled);
+  for (const int member : missing) {
+    base::Subject subject;
+    subject.job = spec.job;
+    subject.rank = spec.world_ranks[static_cast<size_t>(member)];
+    late = late.WithSubject(std::move(subject));
+  }
+  return late;
+}
+
+}  // namespace lockstep::collectives

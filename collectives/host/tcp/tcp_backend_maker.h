@@ -1,0 +1,42 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_BACKEND_MAKER_H_
+#define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_BACKEND_MAKER_H_
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "collectives/engine/backend.h"
+#include "collectives/host/tcp/address_exchange.h"
+#include "collectives/host/tcp/tcp_service.h"
+
+namespace lockstep::collectives {
+
+/// Makes TcpBackends: members publish where they listen, and connect when they first have something
+/// to say to each other. One for all groups of a process. Thread-safe.
+class TcpBackendMaker final : public BackendMaker {
+ public:
+  /// Listens from now on. Errors: those of TcpService::Start.
+  static base::Result<std::shared_ptr<TcpBackendMaker>> Create(
+      TcpService::Config config, std::shared_ptr<AddressExchange> exchange);
+
+  /// Errors beside BackendMaker's: InvalidArgument - more than kMaxTcpMembers members; those of
+  /// AddressExchange::Exchange.
+  base::Result<std::unique_ptr<Backend>> Make(const GroupSpec& spec,
+                                              const OpDeadline& deadline) override;
+
+  const TcpService& service() const { return *service_; }
+
+ private:
+  TcpBackendMaker(std::shared_ptr<TcpService> service, std::shared_ptr<AddressExchange> exchange)
+      : service_(std::move(service)), exchange_(std::move(exchange)) {}
+
+  base::Result<std::vector<MemberCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);
+
+  const std::shared_ptr<TcpService> service_;
+  const std::shared_ptr<AddressExchange> exchange_;
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_BACKEND_MAKER_H_

@@ -1,0 +1,26 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// The contract of each op (testing/ops_contract_tests.cc) over TCP, ranks being threads.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collectives/host/tcp/local_tcp.h"
+#include "collectives/testing/ops_contract.h"
+#include "collectives/testing/thread_gang.h"
+
+namespace lockstep::collectives::testing {
+namespace {
+
+std::vector<GangKind> Gangs() {
+  std::vector<GangKind> kinds;
+  for (const int size : {1, 2, 3, 4, 5}) {
+    kinds.push_back({"Of" + std::to_string(size),
+                     [size] { return std::make_unique<ThreadGang>(size, LocalTcpMaker()); }});
+  }
+  return kinds;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tcp, OpsContractTest, ::testing::ValuesIn(Gangs()), GangName);
+
+}  // namespace
+}  // namespace lockstep::collectives::testing

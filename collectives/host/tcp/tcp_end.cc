@@ -1,0 +1,110 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_end.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/base/check.h"
+
+namespace lockstep::collectives {
+
+TcpEnd::TcpEnd(TcpMembers members)
+    : members_(std::move(members)),
+      bells_{base::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+             base::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))},
+      facts_(static_cast<size_t>(members_.count())) {}
+
+void TcpEnd::Ring() {
+  news_.fetch_add(1, std::memory_order_release);
+  const uint64_t one = 1;
+  for (const base::UniqueFd& bell : bells_)
+    (void)!::write(bell.get(), &one, sizeof one);  // full is as good
+}
+
+void TcpEnd::ClearBell(bool transfers) {
+  uint64_t rings;
+  (void)!::read(bell(transfers), &rings, sizeof rings);
+}
+
+void TcpEnd::PutIncoming(Flow flow, base::UniqueFd fd) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    incoming_.try_emplace(flow, std::move(fd));  // a second one is closed: one was made already
+  }
+  Ring();
+}
+
+void TcpEnd::PutOutgoing(Flow flow, base::UniqueFd fd) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    outgoing_.try_emplace(flow, std::move(fd));
+  }
+  Ring();
+}
+
+// The place stays, empty: a flow is made once in the life of a group.
+base::UniqueFd TcpEnd::Take(std::map<Flow, base::UniqueFd>& flows, Flow flow) {
+  const auto place = flows.find(flow);
+  return place == flows.end() ? base::UniqueFd() : std::move(place->second);
+}
+
+base::UniqueFd TcpEnd::TakeIncoming(Flow flow) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return Take(incoming_, flow);
+}
+
+base::UniqueFd TcpEnd::TakeOutgoing(Flow flow) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return Take(outgoing_, flow);
+}
+
+PeerFact TcpEnd::fact(int member) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return facts_[static_cast<size_t>(member)];
+}
+
+void TcpEnd::SetFact(int member, PeerFact fact) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    PeerFact& known = facts_[static_cast<size_t>(member)];
+    if (known.kind == PeerFact::Kind::kLeft) return;  // nothing comes after that
+    known = std::move(fact);
+  }
+  Ring();
+}
+
+bool TcpEnd::SetError(ErrorRecord record) {
+  bool first = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    first = !error_.has_value();
+    const uint64_t from = std::min(record.from_seq, poisoned_from_.load(std::memory_order_relaxed));
+    if (first) error_ = std::move(record);
+    poisoned_from_.store(from, std::memory_order_release);
+  }
+  Ring();
+  return first;
+}
+
+std::optional<ErrorRecord> TcpEnd::error() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return error_;
+}
+
+base::Status TcpEnd::ErrorStatus() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  LOCKSTEP_CHECK(error_.has_value(), "asked of a group with an error");
+  return members_.StatusOf(*error_);
+}
+
+base::Status TcpEnd::FailedBefore() const {
+  const base::Status root = ErrorStatus();
+  return base::AbortedError("group " + members_.spec().name +
+                            " failed before this call and cannot be used any more")
+      .WithClass(root.failure_class())
+      .WithCause(root);
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,105 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_END_H_
+#define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_END_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "collectives/host/tcp/tcp_frames.h"
+#include "collectives/host/tcp/tcp_handshake.h"
+#include "collectives/host/tcp/tcp_members.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/status.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::collectives {
+
+/// What this member was last told about another one.
+struct PeerFact {
+  enum class Kind : uint8_t { kNothing, kAnswered, kLeft, kLost };
+  Kind kind = Kind::kNothing;
+  uint64_t called_seq = 0;     // of its last collective
+  uint64_t completed_seq = 0;  // ops that have ended well there
+  bool waits = false;          // for another member
+  base::SteadyTime late_until{};
+  base::SteadyTime at{};
+  std::string reason;  // kLost: why it cannot be reached
+};
+
+/// Where a member's threads and the service thread meet: connections that have been authenticated,
+/// facts about the others, how far this member is, and the group's first error. One for each
+/// member's end of a group, shared by its TcpBackend and the TcpService. Thread-safe.
+class TcpEnd {
+ public:
+  explicit TcpEnd(TcpMembers members);
+
+  const TcpMembers& members() const { return members_; }
+
+  // --- connections; each is handed over once
+  using Flow = std::pair<int, FlowPurpose>;  // the other member
+  void PutIncoming(Flow flow, base::UniqueFd fd);
+  base::UniqueFd TakeIncoming(Flow flow);
+  void PutOutgoing(Flow flow, base::UniqueFd fd);
+  base::UniqueFd TakeOutgoing(Flow flow);
+  /// Grows with each connection, fact and error that is put here: who saw the same number has seen
+  /// all.
+  uint64_t news() const { return news_.load(std::memory_order_acquire); }
+  /// Readable when there is news since the last ClearBell(). For poll(). One each for collectives
+  /// and transfers, whose threads differ.
+  int bell(bool transfers) const { return bells_[transfers ? 1 : 0].get(); }
+  void ClearBell(bool transfers);
+  void Ring();
+
+  // --- the others
+  PeerFact fact(int member) const;
+  void SetFact(int member, PeerFact fact);
+
+  // --- this member, told to the others
+  std::atomic<uint64_t> called_seq{0};
+  std::atomic<uint64_t> completed_seq{0};
+  std::atomic<bool> waits{false};
+  std::atomic<int64_t> late_until_ns{0};  // of a long phase, by the steady clock; 0 = none
+
+  // --- the first error
+  /// False when there was one before, which stays; but what this one is about then fails with it.
+  bool SetError(ErrorRecord record);
+  /// Whether collective `seq` must fail: those before the one with the error may still end well,
+  /// since everybody has done its part of them.
+  bool PoisonedAt(uint64_t seq) const {
+    return poisoned_from_.load(std::memory_order_acquire) <= seq;
+  }
+  /// Whether there is an error at all: sends and receives have no place among collectives.
+  bool poisoned() const { return PoisonedAt(kHealthy - 1); }
+  std::optional<ErrorRecord> error() const;
+  /// Of a group with an error.
+  base::Status ErrorStatus() const;
+  /// Of a call that came after it.
+  base::Status FailedBefore() const;
+
+ private:
+  static constexpr uint64_t kHealthy = UINT64_MAX;
+
+  static base::UniqueFd Take(std::map<Flow, base::UniqueFd>& flows, Flow flow);
+
+  const TcpMembers members_;
+  const base::UniqueFd bells_[2];
+  std::atomic<uint64_t> news_{0};
+  std::atomic<uint64_t> poisoned_from_{kHealthy};
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_:
+  std::map<Flow, base::UniqueFd> incoming_;
+  std::map<Flow, base::UniqueFd> outgoing_;
+  std::vector<PeerFact> facts_;  // by member
+  std::optional<ErrorRecord> error_;
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_END_H_

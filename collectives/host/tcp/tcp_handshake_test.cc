@@ -1,0 +1,111 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_handshake.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::Code;
+using base::testing::IsOk;
+using base::testing::StatusIs;
+using ::testing::Not;
+
+constexpr std::string_view kKey = "0123456789abcdef0123456789abcdef";
+
+template <class T>
+std::span<const std::byte> BytesOf(const T& value) {
+  return std::as_bytes(std::span(&value, 1));
+}
+
+struct Meeting {
+  MemberCard card;
+  Hello hello;
+  Answer answer;
+
+  Meeting() {
+    card.nonce.fill(1);
+    hello.from = 0;
+    hello.to = 1;
+    hello.epoch = 4;
+    hello.group = 77;
+    hello.challenge.fill(2);
+    answer.verdict = Answer::Verdict::kWelcome;
+    answer.challenge.fill(3);
+    Sign(answer, Key());
+  }
+  HandshakeKey Key() const { return {.key = kKey, .job = "job", .listener = card}; }
+  void Sign(Answer& to_sign, const HandshakeKey& key) { collectives::Sign(to_sign, key, hello); }
+};
+
+TEST(TcpHandshakeTest, BothEndsOfOneJobBelieveEachOther) {
+  const Meeting meeting;
+
+  ASSERT_OK_AND_ASSIGN(const Hello hello, ParseHello(BytesOf(meeting.hello)));
+  ASSERT_OK_AND_ASSIGN(const Answer answer,
+                       ParseAnswer(BytesOf(meeting.answer), meeting.Key(), meeting.hello));
+
+  EXPECT_EQ(ProofOf(meeting.Key(), hello, answer),
+            ProofOf(meeting.Key(), meeting.hello, meeting.answer));
+}
+
+TEST(TcpHandshakeTest, AnotherKeyJobOrProcessIsFoundOut) {
+  const Meeting meeting;
+  MemberCard other = meeting.card;
+  other.nonce[15] = 9;
+
+  const HandshakeKey keys[] = {
+      {.key = "0123456789abcdef0123456789abcdeF", .job = "job", .listener = meeting.card},
+      {.key = kKey, .job = "another", .listener = meeting.card},
+      {.key = kKey, .job = "job", .listener = other}};
+  for (const HandshakeKey& key : keys) {
+    EXPECT_THAT(ParseAnswer(BytesOf(meeting.answer), key, meeting.hello),
+                StatusIs(Code::kUnauthenticated));
+    EXPECT_NE(ProofOf(key, meeting.hello, meeting.answer),
+              ProofOf(meeting.Key(), meeting.hello, meeting.answer));
+  }
+}
+
+TEST(TcpHandshakeTest, EveryFieldOfBothMessagesIsBound) {
+  const Meeting meeting;
+  for (size_t at = 0; at < sizeof(Hello); ++at) {
+    Hello changed = meeting.hello;
+    reinterpret_cast<uint8_t*>(&changed)[at] ^= 1;
+    EXPECT_THAT(ParseAnswer(BytesOf(meeting.answer), meeting.Key(), changed), Not(IsOk())) << at;
+  }
+  for (size_t at = 0; at < sizeof(Answer); ++at) {
+    Answer changed = meeting.answer;
+    reinterpret_cast<uint8_t*>(&changed)[at] ^= 1;
+    EXPECT_THAT(ParseAnswer(BytesOf(changed), meeting.Key(), meeting.hello), Not(IsOk())) << at;
+    if (at < offsetof(Answer, proof)) {
+      EXPECT_NE(ProofOf(meeting.Key(), meeting.hello, changed),
+                ProofOf(meeting.Key(), meeting.hello, meeting.answer))
+          << at;
+    }
+  }
+}
+
+TEST(TcpHandshakeTest, AnAnswerSentBackIsNoProof) {
+  const Meeting meeting;
+
+  EXPECT_NE(ProofOf(meeting.Key(), meeting.hello, meeting.answer), meeting.answer.proof);
+}
+
+TEST(TcpHandshakeTest, WhatIsNoHelloIsDataLoss) {
+  Hello magic, version, purpose, same, negative;
+  magic.magic[0] = 'G';
+  version.version = 2;
+  purpose.purpose = static_cast<FlowPurpose>(kFlowPurposeLimit);
+  same.from = same.to = 3;
+  negative.from = -1;
+
+  for (Hello* hello : {&magic, &version, &purpose}) hello->to = 1;
+  for (const Hello& hello : {magic, version, purpose, same, negative})
+    EXPECT_THAT(ParseHello(BytesOf(hello)), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(ParseHello(BytesOf(Meeting().hello).first(63)), StatusIs(Code::kDataLoss));
+}
+
+}  // namespace
+}  // namespace lockstep::collectives

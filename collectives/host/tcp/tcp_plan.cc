@@ -1,0 +1,262 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_plan.h"
+
+#include <algorithm>
+
+#include "collectives/engine/parts.h"
+#include "runtime/base/check.h"
+
+namespace lockstep::collectives {
+namespace {
+
+/// Bytes of one member's block, and where it lies in the buffers.
+struct Block {
+  size_t offset = 0;
+  size_t bytes = 0;
+
+  /// What goes round together in pass `pass`.
+  Block Slice(size_t pass) const {
+    const size_t begin = std::min(pass * kRingSliceBytes, bytes);
+    return {offset + begin, std::min(kRingSliceBytes, bytes - begin)};
+  }
+};
+
+class Ring {
+ public:
+  Ring(const Op& op, int self, int size, std::vector<Block> blocks)
+      : op_(op), self_(self), size_(size), blocks_(std::move(blocks)) {
+    plan_.ins.push_back({.from = (self + size - 1) % size, .pieces = {}});
+    plan_.outs.push_back({.to = (self + 1) % size, .pieces = {}});
+    size_t longest = 0;
+    for (const Block& block : blocks_) longest = std::max(longest, block.bytes);
+    passes_ = (longest + kRingSliceBytes - 1) / kRingSliceBytes;
+  }
+
+  // Block b starts at member b and ends, combined, at b - 1, which spreads it.
+  TcpPlan AllReduce() {
+    for (size_t pass = 0; pass < passes_; ++pass) {
+      Own(self_, pass);
+      for (int step = 1; step < size_ - 1; ++step) Forward(self_ - step, pass, step == 1);
+      Finish(self_ + 1, pass, op_.out + At(self_ + 1, pass).offset, true);
+      for (int step = 1; step < size_ - 1; ++step) Relay(self_ + 1 - step, pass);
+      Store(self_ + 2, pass);
+    }
+    return std::move(plan_);
+  }
+
+  // Block b starts at member b + 1 and ends at b.
+  TcpPlan ReduceScatter() {
+    for (size_t pass = 0; pass < passes_; ++pass) {
+      Own(self_ - 1, pass);
+      for (int step = 2; step < size_; ++step) Forward(self_ - step, pass, step == 2);
+      std::byte* const to = op_.out + (At(self_, pass).offset - blocks_[Index(self_)].offset);
+      Finish(self_, pass, to, false);
+    }
+    return std::move(plan_);
+  }
+
+  // `own` is the input, which lies in its place of the output or outside of it.
+  TcpPlan AllGather() {
+    const Block mine = blocks_[Index(self_)];
+    plan_.outs[0].pieces.push_back({.from = op_.in, .bytes = mine.bytes});
+    for (int step = 1; step < size_; ++step) {
+      const Block block = blocks_[Index(self_ - step)];
+      const uint64_t after = in_bytes_;
+      AddIn({.bytes = block.bytes, .to = op_.out + block.offset});
+      if (step + 1 < size_)
+        plan_.outs[0].pieces.push_back(
+            {.from = op_.out + block.offset, .bytes = block.bytes, .after = after});
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  size_t Index(int block) const { return static_cast<size_t>((block + 2 * size_) % size_); }
+  Block At(int block, size_t pass) const { return blocks_[Index(block)].Slice(pass); }
+
+  void AddIn(const InPiece& piece) {
+    plan_.ins[0].pieces.push_back(piece);
+    in_bytes_ += piece.bytes;
+  }
+  void Own(int block, size_t pass) {
+    const Block slice = At(block, pass);
+    plan_.outs[0].pieces.push_back({.from = op_.in + slice.offset, .bytes = slice.bytes});
+  }
+  void Forward(int block, size_t pass, bool first) {
+    const Block slice = At(block, pass);
+    plan_.outs[0].pieces.push_back({.bytes = slice.bytes, .after = in_bytes_});
+    AddIn({.kind = InPiece::Kind::kForward,
+           .first = first,
+           .bytes = slice.bytes,
+           .mine = op_.in + slice.offset});
+  }
+  void Finish(int block, size_t pass, std::byte* to, bool goes_on) {
+    const Block slice = At(block, pass);
+    if (goes_on)
+      plan_.outs[0].pieces.push_back({.from = to, .bytes = slice.bytes, .after = in_bytes_});
+    AddIn({.kind = InPiece::Kind::kFinish,
+           .first = size_ == 2,
+           .bytes = slice.bytes,
+           .to = to,
+           .mine = op_.in + slice.offset});
+  }
+  void Relay(int block, size_t pass) {
+    const Block slice = At(block, pass);
+    plan_.outs[0].pieces.push_back(
+        {.from = op_.out + slice.offset, .bytes = slice.bytes, .after = in_bytes_});
+    Store(block, pass);
+  }
+  void Store(int block, size_t pass) {
+    const Block slice = At(block, pass);
+    AddIn({.bytes = slice.bytes, .to = op_.out + slice.offset});
+  }
+
+  const Op& op_;
+  const int self_;
+  const int size_;
+  const std::vector<Block> blocks_;  // by member
+  size_t passes_ = 0;
+  uint64_t in_bytes_ = 0;
+  TcpPlan plan_;
+};
+
+std::vector<Block> PartBlocks(const Op& op, int size) {
+  const Parts parts(op, size);
+  const size_t unit = DtypeBytes(op.dtype);
+  std::vector<Block> blocks;
+  for (size_t member = 0; member < static_cast<size_t>(size); ++member)
+    blocks.push_back({parts.offset(member) * unit, parts.count(member) * unit});
+  return blocks;
+}
+
+/// `op.count` elements in `size` blocks that differ by one at most.
+std::vector<Block> EvenBlocks(const Op& op, int size) {
+  const size_t unit = DtypeBytes(op.dtype);
+  const size_t each = op.count / static_cast<size_t>(size);
+  const size_t longer = op.count % static_cast<size_t>(size);
+  std::vector<Block> blocks;
+  size_t offset = 0;
+  for (size_t member = 0; member < static_cast<size_t>(size); ++member) {
+    const size_t bytes = (each + (member < longer ? 1 : 0)) * unit;
+    blocks.push_back({offset, bytes});
+    offset += bytes;
+  }
+  return blocks;
+}
+
+/// From the member behind the root, by way of all, to the root.
+TcpPlan ReduceChain(const Op& op, int self, int size) {
+  TcpPlan plan;
+  const int place = (self - op.peer + size) % size;  // 0 = root; the chain begins at 1
+  const size_t bytes = op.bytes();
+  if (place == 1) {
+    plan.outs.push_back({.to = (self + 1) % size, .pieces = {{.from = op.in, .bytes = bytes}}});
+    return plan;
+  }
+  InPiece piece{.kind = place == 0 ? InPiece::Kind::kFinish : InPiece::Kind::kForward,
+                .first = place == 2 || (place == 0 && size == 2),
+                .bytes = bytes,
+                .to = place == 0 ? op.out : nullptr,
+                .mine = op.in};
+  plan.ins.push_back({.from = (self + size - 1) % size, .pieces = {piece}});
+  if (place != 0)
+    plan.outs.push_back({.to = (self + 1) % size, .pieces = {{.bytes = bytes, .after = 0}}});
+  return plan;
+}
+
+/// Down a binomial tree when that is faster than down a chain.
+TcpPlan Broadcast(const Op& op, int self, int size) {
+  TcpPlan plan;
+  const int place = (self - op.peer + size) % size;  // 0 = root
+  const auto member_at = [&](int at) { return (at + op.peer) % size; };
+  const auto relay = [&](int to) {
+    plan.outs.push_back(
+        {.to = member_at(to),
+         .pieces = {
+             {.from = op.out, .bytes = op.bytes(), .after = place == 0 ? OutPiece::kAtOnce : 0}}});
+  };
+  const bool tree = op.bytes() <= kTreeBytesMax;
+  if (place != 0) {
+    const int parent = tree ? place & (place - 1) : place - 1;
+    plan.ins.push_back(
+        {.from = member_at(parent), .pieces = {{.bytes = op.bytes(), .to = op.out}}});
+  }
+  if (!tree) {
+    if (place + 1 < size) relay(place + 1);
+    return plan;
+  }
+  int top = 1;  // of the bits that children may set, the highest first: they have most below them
+  while (top < size && (place & top) == 0) top *= 2;
+  for (int bit = top / 2; bit > 0; bit /= 2) {
+    if (place + bit < size) relay(place + bit);
+  }
+  return plan;
+}
+
+/// Each part straight from the member that has it to the one that wants it.
+TcpPlan Pairs(const Op& op, int self, int size) {
+  TcpPlan plan;
+  const Parts parts(op, size);
+  const size_t unit = DtypeBytes(op.dtype);
+  const bool rooted = op.kind == OpKind::kGather || op.kind == OpKind::kScatter;
+  const bool is_root = rooted && self == op.peer;
+  for (int step = 1; step < size; ++step) {
+    const int to = (self + step) % size;
+    const int from = (self + size - step) % size;
+    const size_t out_bytes = parts.count(static_cast<size_t>(to)) * unit;
+    const bool sends = !rooted || (op.kind == OpKind::kScatter ? is_root : to == op.peer);
+    const bool receives = !rooted || (op.kind == OpKind::kGather ? is_root : from == op.peer);
+    const std::byte* const out =
+        op.kind == OpKind::kGather ? op.in : op.in + parts.offset(static_cast<size_t>(to)) * unit;
+    if (sends && out_bytes > 0)
+      plan.outs.push_back({.to = to, .pieces = {{.from = out, .bytes = out_bytes}}});
+    const size_t in_bytes = parts.out_count(from) * unit;
+    if (receives && in_bytes > 0)
+      plan.ins.push_back(
+          {.from = from,
+           .pieces = {{.bytes = in_bytes, .to = op.out + parts.out_offset(from) * unit}}});
+  }
+  return plan;
+}
+
+}  // namespace
+
+TcpPlan PlanOf(const Op& op, int self, int size) {
+  switch (op.kind) {
+    case OpKind::kAllReduce: return Ring(op, self, size, EvenBlocks(op, size)).AllReduce();
+    case OpKind::kReduceScatter:
+    case OpKind::kReduceScatterV: return Ring(op, self, size, PartBlocks(op, size)).ReduceScatter();
+    case OpKind::kAllGather:
+    case OpKind::kAllGatherV: return Ring(op, self, size, PartBlocks(op, size)).AllGather();
+    case OpKind::kReduce: return ReduceChain(op, self, size);
+    case OpKind::kBroadcast: return Broadcast(op, self, size);
+    case OpKind::kAllToAll:
+    case OpKind::kAllToAllV:
+    case OpKind::kGather:
+    case OpKind::kScatter: return Pairs(op, self, size);
+    default: LOCKSTEP_CHECK(false, "Group makes no other op with data");
+  }
+}
+
+std::string ExplainPlan(OpKind kind, size_t bytes, int size) {
+  const std::string hops = std::to_string(size - 1);
+  switch (kind) {
+    case OpKind::kAllReduce:
+      return "a ring, pipelined byte by byte: " + std::to_string(2 * (size - 1)) + " hops, and " +
+             std::to_string(2 * (size - 1)) + "/" + std::to_string(size) +
+             " of the buffer out of each member";
+    case OpKind::kReduceScatter:
+    case OpKind::kReduceScatterV:
+    case OpKind::kAllGather:
+    case OpKind::kAllGatherV: return "a ring, pipelined byte by byte: " + hops + " hops";
+    case OpKind::kReduce: return "a chain to the root, pipelined byte by byte: " + hops + " hops";
+    case OpKind::kBroadcast:
+      if (bytes <= kTreeBytesMax) return "down a binomial tree, pipelined byte by byte";
+      return "down a chain, pipelined byte by byte: " + hops + " hops";
+    case OpKind::kSend:
+    case OpKind::kRecv: return "straight from memory to memory over the pair's connection";
+    default: return "each part straight over its pair's connection";
+  }
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,77 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_PLAN_H_
+#define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_PLAN_H_
+
+/// What streams of bytes an op is made of. A stream goes from one member to another and is a
+/// sequence of pieces; both ends compute the same sequence. Whether a byte may go out depends on the
+/// stream that comes in, byte by byte, so that a ring or a chain is a pipeline without any chunk
+/// being waited for.
+///
+/// Example, all_reduce of 6 elements as a ring of 3, member 1 (blocks 0, 1, 2 of 2 elements):
+///
+///   in, from 0:   block 0 (forwarded: + mine), block 2 (finished: + mine), block 1, block 0
+///   out, to 2:    block 1 (mine), block 0 (as the first piece in comes), block 2, block 1
+///
+/// Functions and values: callable from any thread.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "collectives/engine/op.h"
+
+namespace lockstep::collectives {
+
+/// A block goes round a ring in slices of this: a slice and what is made of it stay in the
+/// second-level cache.
+inline constexpr size_t kRingSliceBytes = size_t{256} << 10;
+/// Up to here a broadcast takes the fewest hops; beyond, each byte goes out once from each member.
+inline constexpr size_t kTreeBytesMax = size_t{512} << 10;
+
+struct InPiece {
+  enum class Kind : uint8_t {
+    kStore,    // as it is, to `to`
+    kForward,  // combined with `mine`, into the window, for the stream that goes out
+    kFinish,   // combined with `mine`, to `to`: the result
+  };
+  Kind kind = Kind::kStore;
+  bool first = false;  // what comes is a member's own input, not yet combined with anything
+  size_t bytes = 0;
+  std::byte* to = nullptr;
+  const std::byte* mine = nullptr;
+};
+
+struct OutPiece {
+  static constexpr uint64_t kAtOnce = UINT64_MAX;
+
+  const std::byte* from = nullptr;  // null: the window
+  size_t bytes = 0;
+  /// Byte i may go when the stream that comes in has processed after + i + 1 bytes.
+  uint64_t after = kAtOnce;
+};
+
+struct InStream {
+  int from = 0;
+  std::vector<InPiece> pieces;
+};
+
+struct OutStream {
+  int to = 0;
+  std::vector<OutPiece> pieces;
+};
+
+/// At most one stream comes in where one that goes out waits for it.
+struct TcpPlan {
+  std::vector<InStream> ins;
+  std::vector<OutStream> outs;
+};
+
+/// Of a valid op with data, for member `self` of `size`.
+TcpPlan PlanOf(const Op& op, int self, int size);
+/// Which of them, for people.
+std::string ExplainPlan(OpKind kind, size_t bytes, int size);
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_PLAN_H_

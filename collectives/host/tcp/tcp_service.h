@@ -1,0 +1,153 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_SERVICE_H_
+#define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_SERVICE_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "collectives/host/tcp/address_exchange.h"
+#include "collectives/host/tcp/tcp_end.h"
+#include "collectives/host/tcp/tcp_handshake.h"
+#include "runtime/attach/fork_guard.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/net/port_claim.h"
+#include "runtime/net/secret.h"
+#include "runtime/net/tcp_socket.h"
+
+namespace lockstep::collectives {
+
+/// The thread of a process that lets connections in and makes them, for all of its groups: it
+/// listens, authenticates both ways (tcp_handshake.h), hands what has been proven to the TcpEnd it
+/// is for, carries first errors to the other members, and answers and asks how far a member is. The
+/// data of ops never passes through it: who waits for an op moves that itself.
+///
+/// One for each TcpBackendMaker. Thread-safe. In a forked child nothing of it works, and its
+/// destruction touches nothing.
+class TcpService {
+ public:
+  struct Config {
+    std::string job;
+    net::Secret key;                     // the job's, 32 bytes
+    std::string listen_host;             // an address or name of this machine; "" = all of them
+    net::PortRange ports{0, 0};          // {0, 0} = any
+    std::vector<std::string> addresses;  // told to the others; empty = found out
+    std::string host;
+    std::string host_id;
+  };
+
+  /// Handshakes at once; the oldest makes room, so that strangers who say nothing keep nobody out.
+  static constexpr size_t kMaxHandshakes = 256;
+  /// For all of a handshake, either end, connecting included.
+  static constexpr base::Duration kFlowTimeout = std::chrono::seconds(5);
+  /// For telling an error to a member, and for those that are untold when the service ends.
+  static constexpr base::Duration kTellTimeout = std::chrono::seconds(2);
+  /// Members that have left groups of this process and are remembered as such.
+  static constexpr size_t kMaxRemembered = 4096;
+
+  /// Errors: InvalidArgument - the key has not 32 bytes, or no such address here; those of
+  /// net::ListenTcp and net::OwnAddresses.
+  static base::Result<std::shared_ptr<TcpService>> Start(Config config);
+  ~TcpService();
+  TcpService(const TcpService&) = delete;
+  TcpService& operator=(const TcpService&) = delete;
+
+  /// This process's, but for what the group decides.
+  const MemberCard& card() const { return card_; }
+  /// Connections that were refused, of whichever reason.
+  uint64_t refused_total() const { return refused_total_.load(std::memory_order_relaxed); }
+
+  /// From now on connections to that member of that group may come; its TcpEnd is made when all are
+  /// known. Errors: AlreadyExists - another thread holds this member's place.
+  base::Status Reserve(base::GroupId group, base::Round epoch, int member);
+  void Register(const std::shared_ptr<TcpEnd>& end);
+  /// Those who come for it from now on are told that it has left, after how many ops.
+  void Unregister(base::GroupId group, base::Round epoch, int member, uint64_t completed_seq);
+
+  /// Makes a connection to `member` and puts it into `end`; or says there that it is lost.
+  void OpenFlow(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpose purpose);
+  /// Asks `members` how far they are: facts of `end`.
+  void Ask(const std::shared_ptr<TcpEnd>& end, std::vector<int> members);
+  /// Tells the error of `end` to all other members.
+  void TellError(const std::shared_ptr<TcpEnd>& end);
+
+ private:
+  struct Connection;
+  using Key = std::tuple<base::GroupId, base::Round, int>;  // group, epoch, member here
+  using ControlKey = std::pair<const TcpEnd*, int>;         // member there
+
+  TcpService(Config config, net::TcpListenSockets sockets, MemberCard card);
+
+  void Post(std::function<void()> command);
+  // The rest on the service's thread alone.
+  void ThreadMain();
+  bool Done() const;
+  void RunCommands();
+  void Accept(int listener_fd);
+  Connection& Add(std::unique_ptr<Connection> connection);
+  void Drop(uint64_t id);
+  void Watch(Connection& connection, uint32_t events);
+  void ExpireOld();
+
+  void Begin(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpose purpose,
+             std::string first_frames);
+  void ConnectNext(Connection& connection);
+  void OnEvent(uint64_t id, uint32_t events);
+  void OnConnected(Connection& connection);
+  void OnReadable(Connection& connection);
+  void OnHello(Connection& connection);
+  void OnAnswer(Connection& connection);
+  void OnProof(Connection& connection);
+  void OnControl(Connection& connection);
+  bool OnControlFrame(Connection& connection, const FrameHeader& header,
+                      std::span<const std::byte> payload);
+  void SayLeft(Connection& connection);
+  void SendState(Connection& connection);
+  void Flush(Connection& connection);
+  void Reopen(Connection& connection);
+  void Lost(Connection& connection, const std::string& reason);
+  void Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame);
+  HandshakeKey KeyFor(const MemberCard& listener) const;
+
+  const Config config_;
+  const net::TcpListenSockets sockets_;
+  const MemberCard card_;
+  lockstep_fork_guard guard_;
+  const base::UniqueFd epoll_;
+  const base::UniqueFd bell_;
+  std::atomic<uint64_t> refused_total_{0};
+  base::RealClock clock_;
+
+  std::mutex mutex_;
+  // Guarded by mutex_:
+  std::deque<std::function<void()>> commands_;
+  std::map<Key, std::shared_ptr<TcpEnd>> ends_;  // null = reserved
+  std::map<Key, uint64_t> left_;                 // completed_seq
+  std::deque<Key> left_order_;
+  bool stopping_ = false;
+
+  // The service's thread alone:
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  std::map<ControlKey, uint64_t> controls_;
+  std::deque<uint64_t> handshakes_;  // of strangers, oldest first; some are over
+  uint64_t next_id_ = 16;            // below: the bell and the listeners
+  base::SteadyTime stop_by_{};
+
+  std::thread thread_;
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_SERVICE_H_

@@ -1,0 +1,248 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Whoever comes to a member's port: what is not of the job costs only its own connection.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collectives/host/tcp/local_tcp.h"
+#include "collectives/host/tcp/tcp_handshake.h"
+#include "collectives/testing/thread_gang.h"
+#include "runtime/base/random.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/net/tcp_socket.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::Code;
+using base::testing::StatusIs;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using testing::LocalTcpConfig;
+using testing::LocalTcpMaker;
+using testing::ThreadGang;
+
+constexpr std::string_view kKey = "0123456789abcdef0123456789abcdef";
+
+/// A blocking connection to the service, whose reads give up after 20 s.
+class Stranger {
+ public:
+  explicit Stranger(const TcpService& service) {
+    const auto address =
+        net::NumericAddress({.host = service.card().addresses[0], .port = service.card().port});
+    fd_ = base::UniqueFd(::socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval patience{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    EXPECT_EQ(::connect(fd_.get(), address->get(), address->size()), 0);
+  }
+  template <class T>
+  void Say(const T& value) {
+    (void)!::send(fd_.get(), &value, sizeof value, MSG_NOSIGNAL);
+  }
+  void SayText(std::string_view text) {
+    (void)!::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+  }
+  template <class T>
+  bool Hear(T& value) {
+    return ::recv(fd_.get(), &value, sizeof value, MSG_WAITALL) == sizeof value;
+  }
+  /// The other end has closed, by now or within 20 s.
+  bool IsCutOff() {
+    char byte;
+    const ssize_t got = ::recv(fd_.get(), &byte, 1, 0);
+    return got == 0 || (got < 0 && errno != EAGAIN);
+  }
+
+ private:
+  base::UniqueFd fd_;
+};
+
+/// A group of two that lives while strangers come; it must work afterwards.
+class TcpStrangersTest : public ::testing::Test {
+ protected:
+  TcpStrangersTest() : maker_(LocalTcpMaker()), gang_(2, maker_) {
+    std::thread other([this] { members_[1] = std::move(gang_.Join(1)).value(); });
+    members_[0] = std::move(gang_.Join(0)).value();
+    other.join();
+  }
+  void TearDown() override {
+    std::thread other([this] { EXPECT_OK(members_[1]->Barrier()->Wait()); });
+    EXPECT_OK(members_[0]->Barrier()->Wait());
+    other.join();
+  }
+  Hello GoodHello(FlowPurpose purpose = FlowPurpose::kTransfers) const {
+    Hello hello;
+    hello.purpose = purpose;
+    hello.from = 0;
+    hello.to = 1;
+    hello.group = members_[0]->info().id.value();
+    hello.challenge.fill(5);
+    return hello;
+  }
+  const TcpService& service() const { return maker_->service(); }
+  HandshakeKey Key(std::string_view key = kKey, std::string_view job = "test") const {
+    return {.key = key, .job = job, .listener = service().card()};
+  }
+
+  const std::shared_ptr<TcpBackendMaker> maker_;
+  ThreadGang gang_;
+  std::unique_ptr<QueuedGroup> members_[2];
+};
+
+TEST_F(TcpStrangersTest, RandomBytesAndOtherProtocolsAreCutOff) {
+  base::Random random(1);
+  for (int i = 0; i < 50; ++i) {
+    Stranger stranger(service());
+    std::string noise(1 + random.Below(300), '\0');
+    for (char& c : noise) c = static_cast<char>(random.Next());
+    noise.resize(std::max(noise.size(), sizeof(Hello)), 'x');
+    stranger.SayText(i == 0 ? std::string(100, ' ') : noise);
+    EXPECT_TRUE(stranger.IsCutOff());
+  }
+  EXPECT_EQ(service().refused_total(), 50u);
+}
+
+TEST_F(TcpStrangersTest, WhoHasTheKeyAndSpeaksOfTheGroupIsLetIn) {
+  Stranger member(service());
+  const Hello hello = GoodHello(FlowPurpose::kControl);
+  member.Say(hello);
+  Answer answer;
+  ASSERT_TRUE(member.Hear(answer));
+  EXPECT_OK(ParseAnswer(std::as_bytes(std::span(&answer, 1)), Key(), hello));
+  EXPECT_EQ(answer.verdict, Answer::Verdict::kWelcome);
+  member.Say(ProofOf(Key(), hello, answer));
+  FrameHeader query;
+  query.kind = FrameKind::kQuery;
+  query.group = hello.group;
+  member.Say(query);
+
+  FrameHeader state;
+  ASSERT_TRUE(member.Hear(state));
+  EXPECT_EQ(state.kind, FrameKind::kState);
+}
+
+TEST_F(TcpStrangersTest, AWrongKeyOrJobIsCutOffBeforeAFrame) {
+  const HandshakeKey keys[] = {Key("fedcba9876543210fedcba9876543210"), Key(kKey, "another")};
+  for (const HandshakeKey& key : keys) {
+    Stranger stranger(service());
+    const Hello hello = GoodHello(FlowPurpose::kControl);
+    stranger.Say(hello);
+    Answer answer;
+    ASSERT_TRUE(stranger.Hear(answer));
+    stranger.Say(ProofOf(key, hello, answer));
+    EXPECT_TRUE(stranger.IsCutOff());
+  }
+  EXPECT_EQ(service().refused_total(), 2u);
+}
+
+TEST_F(TcpStrangersTest, ARecordedProofAndAReflectedOneProveNothing) {
+  const Hello hello = GoodHello(FlowPurpose::kControl);
+  Answer first, second;
+  Stranger recorded(service()), replays(service()), reflects(service());
+  recorded.Say(hello);
+  ASSERT_TRUE(recorded.Hear(first));
+  recorded.Say(ProofOf(Key(), hello, first));
+
+  replays.Say(hello);
+  ASSERT_TRUE(replays.Hear(second));
+  replays.Say(ProofOf(Key(), hello, first));
+  EXPECT_TRUE(replays.IsCutOff());
+  reflects.Say(hello);
+  ASSERT_TRUE(reflects.Hear(second));
+  reflects.Say(second.proof);
+  EXPECT_TRUE(reflects.IsCutOff());
+}
+
+TEST_F(TcpStrangersTest, AnOldEpochAnotherGroupAndNoMemberAreToldSo) {
+  Hello epoch = GoodHello(), group = GoodHello(), member = GoodHello();
+  epoch.epoch = 9;
+  ++group.group;
+  member.to = 2;
+  for (const Hello& hello : {epoch, group, member}) {
+    Stranger stranger(service());
+    stranger.Say(hello);
+    Answer answer;
+    ASSERT_TRUE(stranger.Hear(answer));
+    EXPECT_OK(ParseAnswer(std::as_bytes(std::span(&answer, 1)), Key(), hello));
+    EXPECT_EQ(answer.verdict, Answer::Verdict::kUnknown);
+    EXPECT_TRUE(stranger.IsCutOff());
+  }
+}
+
+TEST_F(TcpStrangersTest, AFrameOfAnotherEpochOnAGoodConnectionEndsIt) {
+  Stranger member(service());
+  const Hello hello = GoodHello(FlowPurpose::kControl);
+  member.Say(hello);
+  Answer answer;
+  ASSERT_TRUE(member.Hear(answer));
+  member.Say(ProofOf(Key(), hello, answer));
+  FrameHeader query;
+  query.kind = FrameKind::kQuery;
+  query.group = hello.group;
+  query.epoch = 9;
+  member.Say(query);
+
+  EXPECT_TRUE(member.IsCutOff());
+}
+
+TEST_F(TcpStrangersTest, ThoseWhoSayNothingMakeRoomAndAreCutOffInTime) {
+  std::vector<std::unique_ptr<Stranger>> silent;
+  for (size_t i = 0; i < TcpService::kMaxHandshakes + 20; ++i) {
+    silent.push_back(std::make_unique<Stranger>(service()));
+    if (i % 2 == 0) silent.back()->SayText("LKSTP");
+  }
+
+  EXPECT_TRUE(silent.front()->IsCutOff());  // it made room
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_TRUE(silent.back()->IsCutOff());
+  EXPECT_LT(std::chrono::steady_clock::now() - before, TcpService::kFlowTimeout + seconds(5));
+}
+
+/// The members' cards, but that of member 1, who is somebody else.
+class TamperedExchange final : public AddressExchange {
+ public:
+  explicit TamperedExchange(MemberCard instead) : instead_(std::move(instead)) {}
+  base::Result<std::vector<std::optional<MemberCard>>> Exchange(const ExchangeRequest& request,
+                                                                const MemberCard& mine,
+                                                                const OpDeadline&) override {
+    std::vector<std::optional<MemberCard>> cards(2, mine);
+    cards[static_cast<size_t>(1 - request.member)] = instead_;
+    return cards;
+  }
+
+ private:
+  const MemberCard instead_;
+};
+
+TEST_F(TcpStrangersTest, AProcessOfAnotherKeyIsNotTakenForTheMember) {
+  auto config = LocalTcpConfig();
+  config.key = net::Secret("fedcba9876543210fedcba9876543210");
+  const auto maker =
+      LocalTcpMaker(std::make_shared<TamperedExchange>(service().card()), std::move(config));
+  ThreadGang gang(2, maker);
+  ASSERT_OK_AND_ASSIGN(const auto group, gang.Join(0));
+
+  EXPECT_THAT(group->Barrier({.timeout = seconds(30)})->Wait(),
+              StatusIs(Code::kUnavailable, HasSubstr("another key")));
+}
+
+TEST_F(TcpStrangersTest, APortThatNobodyListensOnIsAMemberThatHasEnded) {
+  MemberCard gone = service().card();
+  {
+    const auto other = LocalTcpMaker();
+    gone = other->service().card();
+  }
+  ThreadGang gang(2, LocalTcpMaker(std::make_shared<TamperedExchange>(gone)));
+  ASSERT_OK_AND_ASSIGN(const auto group, gang.Join(0));
+
+  EXPECT_THAT(group->Barrier({.timeout = seconds(30)})->Wait(),
+              StatusIs(Code::kUnavailable, HasSubstr("cannot be reached")));
+}
+
+}  // namespace
+}  // namespace lockstep::collectives

@@ -1,0 +1,271 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_streams.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace lockstep::collectives {
+namespace {
+
+// Room for a slice that waits to go out and for the next ones to come in: with less, members of a
+// ring could wait for each other.
+constexpr size_t kWindowBytes = 4 * kRingSliceBytes;
+// Received at once before it is combined: in the first caches when it is.
+constexpr size_t kLandingBytes = size_t{128} << 10;
+// Sent at once before what has come is looked at again.
+constexpr size_t kSendBytesMax = size_t{256} << 10;
+constexpr size_t kReceiveBytesMax = size_t{1} << 20;
+constexpr size_t kPiecesAtOnce = 8;
+
+}  // namespace
+
+TcpStreams::TcpStreams(std::shared_ptr<TcpEnd> end, TcpFlows& flows)
+    : end_(std::move(end)), flows_(flows) {}
+
+void TcpStreams::Begin(TcpPlan plan, const CallEntry& call, uint64_t seq) {
+  ins_.clear();
+  outs_.clear();
+  window_in_ = window_out_ = 0;
+  for (InStream& stream : plan.ins) {
+    In in{.stream = std::move(stream)};
+    for (const InPiece& piece : in.stream.pieces) in.total += piece.bytes;
+    ins_.push_back(std::move(in));
+  }
+  for (OutStream& stream : plan.outs) {
+    Out out{.stream = std::move(stream), .header = end_->members().Header(FrameKind::kData)};
+    out.header.seq = seq;
+    out.header.fingerprint = call.fingerprint;
+    for (const OutPiece& piece : out.stream.pieces) out.header.bytes += piece.bytes;
+    outs_.push_back(std::move(out));
+  }
+}
+
+void TcpStreams::SendAtOnce(TcpWait& wait) {
+  for (Out& out : outs_) {
+    if (flows_.Out(out.stream.to, FlowPurpose::kData) >= 0) (void)Send(out, wait);
+  }
+}
+
+bool TcpStreams::Move(const Combining& combining, TcpWait& wait) {
+  while (true) {
+    bool moved = false, done = true;
+    for (In& in : ins_) {
+      if (in.done()) continue;
+      const Outcome outcome = Receive(in, combining, wait);
+      if (outcome == Outcome::kFailed) return false;
+      moved |= outcome == Outcome::kMoved;
+      done &= in.done();
+    }
+    for (Out& out : outs_) {
+      if (out.done()) continue;
+      moved |= Send(out, wait) == Outcome::kMoved;
+      done &= out.done();
+    }
+    if (done) return true;
+    if (moved) {
+      wait.Moved();
+    } else if (!wait.Idle(TcpWait::Phase::kData, [this](TcpWait::Wants& wants) { Fill(wants); })) {
+      return false;
+    }
+  }
+}
+
+void TcpStreams::Fill(TcpWait::Wants& wants) {
+  for (const In& in : ins_) {
+    if (in.done()) continue;
+    wants.fds.push_back({flows_.In(in.stream.from, FlowPurpose::kData), POLLIN, 0});
+    wants.missing.push_back(in.stream.from);
+  }
+  for (const Out& out : outs_) {
+    if (out.done()) continue;
+    const bool blocked =
+        out.header_bytes < sizeof(FrameHeader) || Ready(out.stream.pieces[out.piece]) > out.sent;
+    if (!blocked) continue;  // it waits for what comes
+    wants.fds.push_back({flows_.Out(out.stream.to, FlowPurpose::kData), POLLOUT, 0});
+    if (std::find(wants.missing.begin(), wants.missing.end(), out.stream.to) == wants.missing.end())
+      wants.missing.push_back(out.stream.to);
+  }
+  wants.direct = wants.missing;
+}
+
+// ---------------------------------------------------------------------------------------- coming in
+
+TcpStreams::Outcome TcpStreams::Receive(In& in, const Combining& combining, TcpWait& wait) {
+  const int fd = flows_.In(in.stream.from, FlowPurpose::kData);
+  if (fd < 0) return Outcome::kNothing;
+  if (in.header_bytes < sizeof(FrameHeader)) {
+    const Outcome outcome = ReceiveHeader(in, fd, wait);
+    if (outcome != Outcome::kMoved || in.header_bytes < sizeof(FrameHeader)) return outcome;
+  }
+  EndPieces(in);
+  if (in.done()) return Outcome::kMoved;
+  const Outcome outcome = in.stream.pieces[in.piece].kind == InPiece::Kind::kStore
+                              ? Store(in, fd, wait)
+                              : Combine(in, fd, combining, wait);
+  EndPieces(in);
+  return outcome;
+}
+
+TcpStreams::Outcome TcpStreams::ReceiveHeader(In& in, int fd, TcpWait& wait) {
+  auto* const bytes = reinterpret_cast<std::byte*>(&in.header);
+  const ssize_t got =
+      ReceiveSome(fd, bytes + in.header_bytes, sizeof(FrameHeader) - in.header_bytes);
+  if (got == kFlowClosed) wait.Closed(in.stream.from);
+  if (got <= 0) return Outcome::kNothing;
+  in.header_bytes += static_cast<size_t>(got);
+  if (in.header_bytes < sizeof(FrameHeader)) return Outcome::kMoved;
+  const auto header = ParseFrameHeader({bytes, sizeof(FrameHeader)},
+                                       end_->members().SourceOf(in.stream.from), in.total);
+  base::Status finding = header.status();
+  if (header.ok() && (header->kind != FrameKind::kData || header->seq != wait.seq() ||
+                      header->bytes != in.total)) {
+    finding = base::DataLossError(std::to_string(header->bytes) + " bytes of op " +
+                                  std::to_string(header->seq) + " came where " +
+                                  std::to_string(in.total) + " of this one should");
+  }
+  if (finding.ok()) return Outcome::kMoved;
+  wait.FailProtocol(in.stream.from, finding);
+  return Outcome::kFailed;
+}
+
+TcpStreams::Outcome TcpStreams::Store(In& in, int fd, TcpWait& wait) {
+  const InPiece& piece = in.stream.pieces[in.piece];
+  const ssize_t got = ReceiveSome(fd, piece.to + in.received,
+                                  std::min(piece.bytes - in.received, kReceiveBytesMax));
+  if (got == kFlowClosed) wait.Closed(in.stream.from);
+  if (got <= 0) return Outcome::kNothing;
+  in.received += static_cast<size_t>(got);
+  in.combined = in.received;
+  in.processed += static_cast<uint64_t>(got);
+  return Outcome::kMoved;
+}
+
+TcpStreams::Outcome TcpStreams::Combine(In& in, int fd, const Combining& combining, TcpWait& wait) {
+  const InPiece& piece = in.stream.pieces[in.piece];
+  const bool forwards = piece.kind == InPiece::Kind::kForward;
+  const size_t pending = in.received - in.combined;  // the beginning of an element
+  std::byte* came;
+  size_t room = std::min(piece.bytes - in.received, kLandingBytes - pending);
+  if (forwards) {
+    if (window_.empty()) window_.resize(kWindowBytes);
+    const size_t at = window_in_ % kWindowBytes;  // of the element, whose size divides the window
+    came = window_.data() + at;
+    room = std::min({room, kWindowBytes - at - pending,
+                     static_cast<size_t>(kWindowBytes - (window_in_ - window_out_) - pending)});
+  } else {
+    if (landing_.empty()) landing_.resize(kLandingBytes);
+    came = landing_.data();
+  }
+  if (room == 0) return Outcome::kNothing;
+  const ssize_t got = ReceiveSome(fd, came + pending, room);
+  if (got == kFlowClosed) wait.Closed(in.stream.from);
+  if (got <= 0) return Outcome::kNothing;
+  in.received += static_cast<size_t>(got);
+  const size_t held = pending + static_cast<size_t>(got);
+  const size_t whole = held / combining.unit * combining.unit;
+  if (whole > 0) CombineBytes(in, came, whole, combining);
+  if (!forwards && whole > 0) std::memmove(came, came + whole, held - whole);
+  if (forwards) window_in_ += whole;
+  in.combined += whole;
+  in.processed += whole;
+  return Outcome::kMoved;
+}
+
+void TcpStreams::CombineBytes(In& in, std::byte* came, size_t bytes,
+                              const Combining& combining) const {
+  const InPiece& piece = in.stream.pieces[in.piece];
+  std::byte* const to = piece.kind == InPiece::Kind::kForward ? came : piece.to + in.combined;
+  const std::byte* const sources[] = {came, piece.mine + in.combined};
+  const size_t count = bytes / combining.unit;
+  double scales[2] = {1, 1};
+  if (combining.scales != nullptr) {
+    if (piece.first) scales[0] = combining.scales[in.stream.from];
+    scales[1] = combining.scales[end_->members().self()];
+  }
+  combining.kernel(to, sources, scales, 2, count);
+  if (combining.divide != nullptr && piece.kind == InPiece::Kind::kFinish)
+    combining.divide(to, end_->members().count(), count);
+}
+
+void TcpStreams::EndPieces(In& in) const {
+  while (in.piece < in.stream.pieces.size() && in.combined == in.stream.pieces[in.piece].bytes) {
+    ++in.piece;
+    in.received = in.combined = 0;
+  }
+}
+
+// ---------------------------------------------------------------------------------------- going out
+
+/// Bytes of the piece that may have gone by now.
+size_t TcpStreams::Ready(const OutPiece& piece) const {
+  if (piece.after == OutPiece::kAtOnce) return piece.bytes;
+  const uint64_t processed = ins_.front().processed;
+  if (processed <= piece.after) return 0;
+  return static_cast<size_t>(std::min<uint64_t>(piece.bytes, processed - piece.after));
+}
+
+TcpStreams::Outcome TcpStreams::Send(Out& out, TcpWait& wait) {
+  iovec pieces[kPiecesAtOnce + 2];
+  size_t count = 0, bytes = 0;
+  const auto add = [&](const std::byte* from, size_t length) {
+    pieces[count++] = {const_cast<std::byte*>(from), length};
+    bytes += length;
+  };
+  if (out.header_bytes < sizeof(FrameHeader)) {
+    add(reinterpret_cast<const std::byte*>(&out.header) + out.header_bytes,
+        sizeof(FrameHeader) - out.header_bytes);
+  }
+  uint64_t window_at = window_out_;
+  size_t skip = out.sent;
+  for (size_t i = out.piece; i < out.stream.pieces.size() && count < kPiecesAtOnce; ++i) {
+    const OutPiece& piece = out.stream.pieces[i];
+    const size_t ready = Ready(piece);
+    size_t length =
+        std::min(ready - std::min(skip, ready), kSendBytesMax - std::min(bytes, kSendBytesMax));
+    const bool whole = skip + length == piece.bytes;
+    if (piece.from != nullptr) {
+      if (length > 0) add(piece.from + skip, length);
+    } else {
+      while (length > 0 && count < kPiecesAtOnce + 2) {
+        const size_t at = window_at % kWindowBytes;
+        const size_t run = std::min(length, kWindowBytes - at);
+        add(window_.data() + at, run);
+        window_at += run;
+        length -= run;
+      }
+    }
+    skip = 0;
+    if (!whole) break;
+  }
+  if (bytes == 0) {
+    Sent(out, 0);
+    return Outcome::kNothing;
+  }
+  const int fd = flows_.Out(out.stream.to, FlowPurpose::kData);
+  if (fd < 0) return Outcome::kNothing;
+  const ssize_t sent = SendSome(fd, pieces, count);
+  if (sent == kFlowClosed) wait.Closed(out.stream.to);
+  if (sent <= 0) return Outcome::kNothing;
+  Sent(out, static_cast<size_t>(sent));
+  return Outcome::kMoved;
+}
+
+void TcpStreams::Sent(Out& out, size_t bytes) {
+  const size_t header = std::min(bytes, sizeof(FrameHeader) - out.header_bytes);
+  out.header_bytes += header;
+  bytes -= header;
+  if (out.header_bytes < sizeof(FrameHeader)) return;
+  while (out.piece < out.stream.pieces.size()) {
+    const OutPiece& piece = out.stream.pieces[out.piece];
+    const size_t length = std::min(bytes, piece.bytes - out.sent);
+    out.sent += length;
+    bytes -= length;
+    if (piece.from == nullptr) window_out_ += length;
+    if (out.sent < piece.bytes) return;
+    ++out.piece;
+    out.sent = 0;
+  }
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,220 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_wait.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace lockstep::collectives {
+namespace {
+
+// A round trip over a network takes 20 to 60 us, and waking up costs that again.
+constexpr base::Duration kSpinTime = std::chrono::microseconds(100);
+// With more members than cores the one waited for may need this core.
+constexpr base::Duration kYieldTime = std::chrono::microseconds(50);
+constexpr int kSleepMs = 10;  // the deadline's clock wants to be looked at that often
+// Longer than healthy members are apart, so that it costs those nothing.
+constexpr base::Duration kAskAfter = std::chrono::milliseconds(20);
+// For the last answers once a deadline has passed, well within the second that an op may take
+// beyond it.
+constexpr base::Duration kAnswerTime = std::chrono::milliseconds(300);
+constexpr base::Duration kClosedTime = std::chrono::milliseconds(500);
+constexpr size_t kAskedMax = 64;  // members, so that a large group's deadline is no storm
+
+}  // namespace
+
+TcpWait::TcpWait(const Deps& deps, const Op& op, uint64_t seq, const OpWatch& watch)
+    : deps_(deps), members_(deps.end->members()), op_(op), seq_(seq), watch_(watch) {}
+
+TcpWait::~TcpWait() { deps_.end->waits.store(false, std::memory_order_relaxed); }
+
+bool TcpWait::Over() const {
+  return deps_.end->PoisonedAt(seq_) || deps_.interrupted.load(std::memory_order_relaxed);
+}
+
+void TcpWait::Closed(int member) {
+  if (closed_.try_emplace(member, clock_.Now()).second) Ask({member});
+}
+
+bool TcpWait::LooksAgain() {
+  const base::SteadyTime now = clock_.Now();
+  if (since_ == base::SteadyTime()) {
+    since_ = now;
+    if (deps_.end->waits.load(std::memory_order_relaxed))
+      deps_.end->waits.store(false, std::memory_order_relaxed);
+    return true;
+  }
+  if (now - since_ >= (deps_.oversubscribed ? kYieldTime : kSpinTime)) return false;
+  if (deps_.oversubscribed) sched_yield();
+  return true;
+}
+
+bool TcpWait::IdleLong(Phase phase, Wants& wants) {
+  deps_.end->waits.store(true, std::memory_order_release);
+  if (!wants.missing.empty() &&
+      std::exchange(told_, wants.missing.front()) != wants.missing.front() && watch_.on_long_wait)
+    watch_.on_long_wait(told_);
+  if (clock_.Now() - since_ >= kAskAfter && !std::exchange(asked_, true)) Ask(wants.missing);
+  if (FailGone(phase, wants)) return false;
+  const base::Duration left = watch_.deadline.Left();
+  if (left.count() <= 0 && JudgeDeadline(phase, wants)) return false;
+  const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  wants.fds.push_back({.fd = deps_.end->bell(false), .events = POLLIN, .revents = 0});
+  ::poll(wants.fds.data(), wants.fds.size(),
+         left_ms > 0 ? static_cast<int>(std::min<int64_t>(left_ms, kSleepMs)) : kSleepMs);
+  if (wants.fds.back().revents != 0) deps_.end->ClearBell(false);
+  return true;
+}
+
+void TcpWait::Ask(std::vector<int> members) {
+  if (members.size() > kAskedMax) members.resize(kAskedMax);
+  deps_.service.Ask(deps_.end, std::move(members));
+}
+
+std::vector<int> TcpWait::Others() const {
+  std::vector<int> others;
+  for (int member = 0; member < members_.count(); ++member) {
+    if (member != members_.self()) others.push_back(member);
+  }
+  return others;
+}
+
+// Who has left after this op did its part: what others still miss of it is on its way. Who is lost
+// counts only for those who wait for itself, for the same reason.
+bool TcpWait::FailGone(Phase phase, const Wants& wants) {
+  const char* const when = phase == Phase::kArrival ? "without calling it" : "in the middle of it";
+  std::vector<int> left;
+  for (const int member : wants.missing) {
+    const PeerFact fact = deps_.end->fact(member);
+    if (fact.kind == PeerFact::Kind::kLeft && fact.completed_seq < seq_) left.push_back(member);
+  }
+  if (!left.empty()) {
+    std::vector<ErrorRecord::Blamed> blamed;
+    for (const int member : left) blamed.push_back({member, ""});
+    Fail(base::Code::kUnavailable, base::FailureClass::kPeerDead,
+         Describe() + ": " + members_.Describe(left) + " left the group " + when,
+         std::move(blamed));
+    return true;
+  }
+  for (const int member : wants.direct) {
+    const PeerFact fact = deps_.end->fact(member);
+    const auto closed = closed_.find(member);
+    std::string reason = fact.reason;
+    if (fact.kind != PeerFact::Kind::kLost) {
+      if (closed == closed_.end() || clock_.Now() - closed->second < kClosedTime) continue;
+      reason = "closed its connection";
+    }
+    Fail(base::Code::kUnavailable, base::FailureClass::kPeerDead,
+         Describe() + ": " + members_.DescribeWithPlace(member) + " " + reason + "; it was lost " +
+             when,
+         {{member, ""}});
+    return true;
+  }
+  return false;
+}
+
+// Who waits may itself be waited for: only the members know who is late, so they are asked.
+bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
+  const base::SteadyTime now = clock_.Now();
+  if (judged_at_ == base::SteadyTime()) {
+    judged_at_ = now;
+    questioned_ = phase == Phase::kArrival ? wants.missing : Others();
+    if (questioned_.size() > kAskedMax) questioned_.resize(kAskedMax);
+    Ask(questioned_);
+    return false;
+  }
+  const bool answered = std::all_of(questioned_.begin(), questioned_.end(), [&](int member) {
+    const PeerFact fact = deps_.end->fact(member);
+    return fact.kind == PeerFact::Kind::kLeft || fact.at >= judged_at_;
+  });
+  if (!answered && now - judged_at_ < kAnswerTime) return false;
+  std::vector<int> late = phase == Phase::kArrival ? LateInArrival(wants) : LateInData();
+  if (late.empty()) late = wants.direct.empty() ? wants.missing : wants.direct;
+  const bool may_be_late = std::any_of(late.begin(), late.end(), [&](int member) {
+    return deps_.end->fact(member).late_until > now;
+  });
+  if (may_be_late) {
+    judged_at_ = base::SteadyTime();  // a long phase: asked again
+    return false;
+  }
+  FailDeadline(phase, late);
+  return true;
+}
+
+std::vector<int> TcpWait::LateInArrival(const Wants& wants) const {
+  std::vector<int> late;
+  for (const int member : wants.missing) {
+    const PeerFact fact = deps_.end->fact(member);
+    const bool called =
+        fact.kind == PeerFact::Kind::kAnswered && fact.at >= judged_at_ && fact.called_seq >= seq_;
+    if (!called) late.push_back(member);
+  }
+  return late;
+}
+
+std::vector<int> TcpWait::LateInData() const {
+  std::vector<int> late;
+  for (const int member : questioned_) {
+    const PeerFact fact = deps_.end->fact(member);
+    const bool answered = fact.kind == PeerFact::Kind::kAnswered && fact.at >= judged_at_;
+    if (!answered || (fact.completed_seq < seq_ && !fact.waits)) late.push_back(member);
+  }
+  return late;
+}
+
+void TcpWait::FailDeadline(Phase phase, const std::vector<int>& late) {
+  const OpDeadline::Due due = watch_.deadline.due();
+  const std::string timeout = base::FormatDuration(due.timeout);
+  std::vector<ErrorRecord::Blamed> blamed;
+  for (const int member : late) blamed.push_back({member, ""});
+  Fail(base::Code::kDeadlineExceeded, base::FailureClass::kPeerStalled,
+       Describe() +
+           (due.seq.value() == seq_
+                ? ", ran out of its " + timeout
+                : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
+           ": " + members_.Describe(late) +
+           (phase == Phase::kArrival ? " never called it" : " stopped in the middle of it"),
+       std::move(blamed));
+}
+
+std::string TcpWait::Describe() const {
+  return DescribeOp(op_.kind, op_.dtype, op_.reduction, op_.peer, op_.count) + ", op " +
+         std::to_string(seq_) + " of group " + members_.spec().name;
+}
+
+ErrorRecord TcpWait::RecordOf(base::Code code, base::FailureClass failure_class,
+                              std::string message, std::vector<ErrorRecord::Blamed> blamed) const {
+  ErrorRecord record;
+  record.code = code;
+  record.failure_class = failure_class;
+  record.op_seq = record.from_seq = seq_;
+  record.op.kind = op_.kind;
+  record.op.dtype = op_.dtype;
+  record.op.reduction = op_.reduction;
+  record.op.peer = op_.peer;
+  record.op.count = op_.count;
+  record.message = std::move(message);
+  record.blamed = std::move(blamed);
+  return record;
+}
+
+void TcpWait::Fail(base::Code code, base::FailureClass failure_class, std::string message,
+                   std::vector<ErrorRecord::Blamed> blamed) {
+  if (deps_.end->SetError(RecordOf(code, failure_class, std::move(message), std::move(blamed))))
+    deps_.service.TellError(deps_.end);
+}
+
+void TcpWait::FailAlike(std::string message, std::vector<ErrorRecord::Blamed> blamed) {
+  deps_.end->SetError(RecordOf(base::Code::kFailedPrecondition, base::FailureClass::kUsage,
+                               std::move(message), std::move(blamed)));
+}
+
+void TcpWait::FailProtocol(int member, const base::Status& finding) {
+  Fail(finding.code(), base::FailureClass::kNetwork,
+       Describe() + ": what " + members_.DescribeWithPlace(member) +
+           " sent is wrong: " + finding.message(),
+       {{member, ""}});
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,111 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_WAIT_H_
+#define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_WAIT_H_
+
+#include <poll.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collectives/engine/backend.h"
+#include "collectives/engine/op.h"
+#include "collectives/host/tcp/tcp_end.h"
+#include "collectives/host/tcp/tcp_service.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/status.h"
+
+namespace lockstep::collectives {
+
+/// How one collective waits and gives up. Who moves its bytes calls Idle() when nothing moves: that
+/// looks again at once for some microseconds, because a core that sleeps costs more than a small op;
+/// then it sleeps in poll(), asks the members that are missing how far they are, and fails the op
+/// when one of them is gone or the deadline has passed.
+///
+/// One for each op, on the stack of its thread, which alone may call it.
+class TcpWait {
+ public:
+  enum class Phase : uint8_t { kArrival, kData };
+
+  /// What is waited for; filled only when a wait has become long.
+  struct Wants {
+    std::vector<pollfd> fds;
+    std::vector<int> missing;  // members without whom the op does not go on
+    std::vector<int> direct;   // those of them whose own connection is waited for
+  };
+
+  struct Deps {
+    TcpService& service;
+    const std::shared_ptr<TcpEnd>& end;
+    const std::atomic<bool>& interrupted;
+    bool oversubscribed;  // this machine has fewer processors than members
+  };
+
+  TcpWait(const Deps& deps, const Op& op, uint64_t seq, const OpWatch& watch);
+  ~TcpWait();
+  TcpWait(const TcpWait&) = delete;
+  TcpWait& operator=(const TcpWait&) = delete;
+
+  const Op& op() const { return op_; }
+  uint64_t seq() const { return seq_; }
+
+  /// Something moved.
+  void Moved() { since_ = base::SteadyTime(); }
+  /// A connection with `member` has ended.
+  void Closed(int member);
+  /// False: the op is over, with the group's error or an interruption. `fill` says what is waited
+  /// for, when that is asked.
+  template <class Fill>
+  bool Idle(Phase phase, const Fill& fill) {
+    if (Over()) return false;
+    if (LooksAgain()) return true;
+    Wants wants;
+    fill(wants);
+    return IdleLong(phase, wants);
+  }
+
+  /// Makes an error of this op the group's, on all members.
+  void Fail(base::Code code, base::FailureClass failure_class, std::string message,
+            std::vector<ErrorRecord::Blamed> blamed);
+  /// The same, of what every member finds for itself: nobody need be told.
+  void FailAlike(std::string message, std::vector<ErrorRecord::Blamed> blamed);
+  void FailProtocol(int member, const base::Status& finding);
+  /// "all_reduce(f32, sum, 4), op 7 of group world".
+  std::string Describe() const;
+
+ private:
+  ErrorRecord RecordOf(base::Code code, base::FailureClass failure_class, std::string message,
+                       std::vector<ErrorRecord::Blamed> blamed) const;
+  bool Over() const;
+  bool LooksAgain();
+  bool IdleLong(Phase phase, Wants& wants);
+  bool FailGone(Phase phase, const Wants& wants);
+  bool JudgeDeadline(Phase phase, const Wants& wants);
+  std::vector<int> LateInArrival(const Wants& wants) const;
+  std::vector<int> LateInData() const;
+  void FailDeadline(Phase phase, const std::vector<int>& late);
+  void Ask(std::vector<int> members);
+  std::vector<int> Others() const;
+
+  const Deps deps_;
+  const TcpMembers& members_;
+  const Op& op_;
+  const uint64_t seq_;
+  const OpWatch& watch_;
+  base::RealClock clock_;
+
+  base::SteadyTime since_{};  // when it began to wait
+  int told_ = -1;             // of on_long_wait
+  bool asked_ = false;
+  base::SteadyTime judged_at_{};  // when the last questions went out, the deadline having passed
+  std::vector<int> questioned_;
+  std::map<int, base::SteadyTime> closed_;  // by member
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_WAIT_H_
