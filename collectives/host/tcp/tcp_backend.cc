@@ -98,7 +98,8 @@ TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpE
 // Before the connections close: who finds one closed asks why.
 TcpBackend::~TcpBackend() {
   const TcpMembers& members = end_->members();
-  service_->Unregister(members.id(), members.spec().epoch, self(), end_->completed_seq.load());
+  service_->Unregister(members.id(), members.spec().epoch, self(),
+                       {.completed_seq = end_->completed_seq.load(), .failed = end_->poisoned()});
 }
 
 base::Status TcpBackend::Run(const Op& op, base::OpSeq seq, const OpWatch& watch) {

@@ -30,7 +30,7 @@ base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& sp
                       .WithFrame("joining group " + spec.name));
   auto cards = Meet(spec, deadline);
   if (!cards.ok()) {
-    service_->Unregister(spec.Id(), spec.epoch, spec.rank.value(), 0);
+    service_->Unregister(spec.Id(), spec.epoch, spec.rank.value(), {});
     return cards.status();
   }
   const auto end = std::make_shared<TcpEnd>(TcpMembers(spec, *std::move(cards)));

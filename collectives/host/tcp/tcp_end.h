@@ -27,6 +27,7 @@ struct PeerFact {
   uint64_t called_seq = 0;     // of its last collective
   uint64_t completed_seq = 0;  // ops that have ended well there
   bool waits = false;          // for another member
+  bool failed = false;         // kLeft: with an error, which is on its way
   base::SteadyTime late_until{};
   base::SteadyTime at{};
   std::string reason;  // kLost: why it cannot be reached

@@ -75,8 +75,9 @@ struct FrameHeader {
 static_assert(sizeof(FrameHeader) == 64);
 
 enum StateFlags : uint16_t {
-  kStateWaits = 1,  // for another member, in the op `seq`
-  kStateLeft = 2,   // the group has ended there
+  kStateWaits = 1,   // for another member, in the op `seq`
+  kStateLeft = 2,    // the group has ended there
+  kStateFailed = 4,  // with an error, which is on its way
 };
 
 /// Whose frames a connection carries.

@@ -62,7 +62,7 @@ struct Answer {
     kUnknown = 3,  // no such group, epoch or member there
   };
   Verdict verdict = Verdict::kUnknown;
-  uint32_t reserved = 0;
+  uint32_t failed = 0;  // kLeft: 1 = with an error, which is on its way
   uint64_t completed_seq = 0;
   std::array<uint8_t, 32> challenge{};
   net::Hmac proof{};

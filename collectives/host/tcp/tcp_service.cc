@@ -320,7 +320,8 @@ void TcpService::OnHello(Connection& connection) {
       connection.end = place->second;
     } else if (left != left_.end()) {
       answer.verdict = Answer::Verdict::kLeft;
-      answer.completed_seq = left->second;
+      answer.completed_seq = left->second.completed_seq;
+      answer.failed = left->second.failed ? 1 : 0;
     }
   }
   net::FillRandom(answer.challenge);
@@ -431,6 +432,7 @@ void TcpService::OnAnswer(Connection& connection) {
   if (answer->verdict == Answer::Verdict::kLeft) {
     connection.end->SetFact(connection.member, {.kind = PeerFact::Kind::kLeft,
                                                 .completed_seq = answer->completed_seq,
+                                                .failed = answer->failed != 0,
                                                 .at = clock_.Now()});
     return Drop(connection.id);
   }
@@ -556,6 +558,7 @@ bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& heade
                                   .called_seq = header.seq,
                                   .completed_seq = header.count,
                                   .waits = (header.flags & kStateWaits) != 0,
+                                  .failed = (header.flags & kStateFailed) != 0,
                                   .late_until = now + std::chrono::milliseconds(header.late_ms),
                                   .at = now});
   if (left) Drop(connection.id);
@@ -575,7 +578,8 @@ void TcpService::SendState(Connection& connection) {
   header.seq = end.called_seq.load(std::memory_order_acquire);
   header.count = end.completed_seq.load(std::memory_order_acquire);
   header.flags = static_cast<uint16_t>((end.waits.load() ? kStateWaits : 0) |
-                                       (connection.closing ? kStateLeft : 0));
+                                       (connection.closing ? kStateLeft : 0) |
+                                       (end.poisoned() ? kStateFailed : 0));
   const int64_t late_ns =
       end.late_until_ns.load(std::memory_order_acquire) - clock_.Now().time_since_epoch().count();
   header.late_ms = static_cast<uint32_t>(std::clamp<int64_t>(late_ns / 1'000'000, 0, UINT32_MAX));
@@ -622,13 +626,12 @@ void TcpService::Register(const std::shared_ptr<TcpEnd>& end) {
   });
 }
 
-void TcpService::Unregister(base::GroupId group, base::Round epoch, int member,
-                            uint64_t completed_seq) {
+void TcpService::Unregister(base::GroupId group, base::Round epoch, int member, Farewell farewell) {
   const Key key{group, epoch, member};
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     ends_.erase(key);
-    if (left_.try_emplace(key, completed_seq).second) left_order_.push_back(key);
+    if (left_.try_emplace(key, farewell).second) left_order_.push_back(key);
     if (left_order_.size() > kMaxRemembered) {
       left_.erase(left_order_.front());
       left_order_.pop_front();

@@ -73,8 +73,13 @@ class TcpService {
   /// known. Errors: AlreadyExists - another thread holds this member's place.
   base::Status Reserve(base::GroupId group, base::Round epoch, int member);
   void Register(const std::shared_ptr<TcpEnd>& end);
-  /// Those who come for it from now on are told that it has left, after how many ops.
-  void Unregister(base::GroupId group, base::Round epoch, int member, uint64_t completed_seq);
+  /// Those who come for it from now on are told that it has left, after how many ops, and whether
+  /// with an error.
+  struct Farewell {
+    uint64_t completed_seq = 0;
+    bool failed = false;
+  };
+  void Unregister(base::GroupId group, base::Round epoch, int member, Farewell farewell);
 
   /// Makes a connection to `member` and puts it into `end`; or says there that it is lost.
   void OpenFlow(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpose purpose);
@@ -134,7 +139,7 @@ class TcpService {
   // Guarded by mutex_:
   std::deque<std::function<void()>> commands_;
   std::map<Key, std::shared_ptr<TcpEnd>> ends_;  // null = reserved
-  std::map<Key, uint64_t> left_;                 // completed_seq
+  std::map<Key, Farewell> left_;
   std::deque<Key> left_order_;
   bool stopping_ = false;
 

@@ -79,6 +79,7 @@ void TcpTransfers::LookForIt(Moving& moving, Lane& lane) {
                               flows_.In(peer, FlowPurpose::kTransfers) >= 0;
   if (may_still_come) return;
   std::string reason;
+  if (fact.kind == PeerFact::Kind::kLeft && fact.failed && now - fact.at < kClosedTime) return;
   if (fact.kind == PeerFact::Kind::kLeft) {
     reason = end_->members().Describe({peer}) + " left the group";
   } else if (fact.kind == PeerFact::Kind::kLost) {

@@ -87,7 +87,9 @@ bool TcpWait::FailGone(Phase phase, const Wants& wants) {
   std::vector<int> left;
   for (const int member : wants.missing) {
     const PeerFact fact = deps_.end->fact(member);
-    if (fact.kind == PeerFact::Kind::kLeft && fact.completed_seq < seq_) left.push_back(member);
+    if (fact.kind != PeerFact::Kind::kLeft || fact.completed_seq >= seq_) continue;
+    // Who left because of an error has told it, and that is the cause: it comes any moment.
+    if (!fact.failed || clock_.Now() - fact.at >= kClosedTime) left.push_back(member);
   }
   if (!left.empty()) {
     std::vector<ErrorRecord::Blamed> blamed;
