@@ -30,6 +30,10 @@ namespace lockstep::collectives {
 /// the same on every member and in every run of as many members, but another one:
 /// bitwise_reproducible is false.
 ///
+/// Messages take time, so members may differ about the op in which a deadline passed: one that came
+/// late, when the others' calls had reached it and their error had not, ends it well, with the right
+/// result, and fails in the next.
+///
 /// Threads: as Backend.
 class TcpBackend final : public Backend {
  public:
