@@ -20,6 +20,8 @@ struct Capabilities {
   std::array<uint16_t, kDtypeLimit> reductions{};  // by Dtype: bit 1 << Reduction
   bool host_memory = true;                         // takes buffers of the processor's memory
   bool cuda_memory = false;                        // and of a GPU's
+  /// Reduces elements at any address; else at multiples of their size alone.
+  bool unaligned_reductions = true;
 
   /// Before a byte is reduced the members compare kind, dtype, reduction, count and root of the op:
   /// a mismatch is the same FailedPrecondition (class kUsage) on every member, blaming the

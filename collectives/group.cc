@@ -59,6 +59,19 @@ Status CheckOverlap(OpKind kind, const ConstBuffer& in, const ConstBuffer& out, 
                                     "placed as its in-place form says");
 }
 
+Status CheckAlignment(OpKind kind, const ConstBuffer& in, const ConstBuffer& out,
+                      const Capabilities& capabilities) {
+  const size_t width = DtypeBytes(in.dtype);
+  const auto aligned = [width](const ConstBuffer& buffer) {
+    return buffer.count == 0 || reinterpret_cast<uintptr_t>(buffer.data) % width == 0;
+  };
+  if (aligned(in) && aligned(out)) return base::OkStatus();
+  return base::UnimplementedError("backend " + capabilities.backend + " has no " +
+                                  std::string(OpKindName(kind)) + " of " +
+                                  std::string(DtypeName(in.dtype)) +
+                                  " at addresses that are no multiple of " + std::to_string(width));
+}
+
 Status CheckEqualDtypes(OpKind kind, const ConstBuffer& in, const ConstBuffer& out) {
   if (in.dtype == out.dtype) return base::OkStatus();
   return base::InvalidArgumentError(std::string(OpKindName(kind)) + " from " +
@@ -111,6 +124,7 @@ Op Group::MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const {
   op.call_file = options.call_site.file;
   op.call_line = options.call_site.line;
   op.tag = options.tag;
+  op.stream = options.stream;
   return op;
 }
 
@@ -130,6 +144,8 @@ Status Group::CheckSides(OpKind kind, const ConstBuffer& in, const ConstBuffer& 
   RETURN_IF_ERROR(CheckBuffer({kind, "output"}, out, capabilities()));
   RETURN_IF_ERROR(CheckEqualDtypes(kind, in, out));
   RETURN_IF_ERROR(capabilities().Check(kind, in.dtype, reduction));
+  if (reduction != Reduction::kNone && !capabilities().unaligned_reductions)
+    RETURN_IF_ERROR(CheckAlignment(kind, in, out, capabilities()));
   return CheckOverlap(kind, in, out, in_place);
 }
 
@@ -365,6 +381,13 @@ std::shared_ptr<Work> Group::Batch(std::span<const Transfer> transfers, OpOption
                          std::move(valid));
 }
 
+base::Status Group::GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
+                                  OpOptions options) {
+  return AllGather({mine.data(), mine.size(), Dtype::kI32}, {all.data(), all.size(), Dtype::kI32},
+                   std::move(options))
+      ->Wait();
+}
+
 base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions options) {
   if (color < 0 && color != kNoColor) {
     return base::InvalidArgumentError("split by color " + std::to_string(color) +
@@ -373,10 +396,10 @@ base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions 
   const base::Duration timeout = MakeOp(OpKind::kSplit, Dtype::kU8, options).timeout;
   const int32_t mine[2] = {color, key};
   std::vector<int32_t> all(2 * static_cast<size_t>(size()));
-  RETURN_IF_ERROR(
-      AllGather({mine, 2, Dtype::kI32}, {all.data(), all.size(), Dtype::kI32}, options)->Wait());
+  RETURN_IF_ERROR(GatherNumbers(mine, all, options));
   const uint64_t number = ++split_count_;
-  if (color == kNoColor) return std::shared_ptr<Group>();
+  if (color == kNoColor)
+    return Derive({.kind = OpKind::kSplit, .timeout = timeout, .color = color, .key = key});
   std::vector<std::pair<int32_t, int>> members;  // key, rank here
   for (int member = 0; member < size(); ++member) {
     const auto at = 2 * static_cast<size_t>(member);
@@ -386,7 +409,9 @@ base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions 
   Derivation derivation{
       .kind = OpKind::kSplit,
       .name = info().name + "/" + std::to_string(number) + "." + std::to_string(color),
-      .timeout = timeout};
+      .timeout = timeout,
+      .color = color,
+      .key = key};
   for (const auto& [_, member] : members)
     derivation.world_ranks.push_back(info().world_ranks[static_cast<size_t>(member)]);
   return Derive(std::move(derivation));

@@ -67,6 +67,9 @@ struct OpOptions {
   base::Duration timeout{0};  // 0 = the group's
   std::string tag;   // shown in records and errors, e.g. "bucket 3"; 15 characters are kept
   double scale = 1;  // what kPremultipliedSum multiplies this member's input with
+  /// Of buffers on a GPU: a CUDA stream (cudaStream_t); the op begins after what was put on it before
+  /// the call. Null: the buffers are ready, as those in main memory must be.
+  void* stream = nullptr;
   CallSite call_site = std::source_location::current();
 };
 
@@ -261,8 +264,11 @@ class Group {
   struct Derivation {
     OpKind kind;
     std::string name;
-    std::vector<base::Rank> world_ranks;  // by rank in the new group; holds this member
+    std::vector<base::Rank>
+        world_ranks;  // by rank in the new group; holds this member, or is empty
     base::Duration timeout{0};
+    int color = 0;  // these two of a split
+    int key = 0;
   };
 
   /// Queues a collective; `valid` says whether its arguments were, else it is to be refused in its
@@ -271,7 +277,12 @@ class Group {
   /// Starts sends and receives that end together, as `batch` says (its timeout, tag, call site).
   virtual std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                                 base::Status valid) = 0;
+  /// Null for no world ranks: this member is in none of the groups of a split.
   virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) = 0;
+  /// `mine` of every member, by rank, into `all`: a collective on main memory, also where the
+  /// backend's ops are not. Blocks: as an op.
+  virtual base::Status GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
+                                     OpOptions options);
   /// Tells the others that this member may be late by `at_most` from now; 0 takes it back.
   virtual void DeclareLongPhase(base::Duration at_most) = 0;
 

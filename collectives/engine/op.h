@@ -50,6 +50,7 @@ struct Op {
   std::vector<size_t> counts;
   std::vector<size_t> out_counts;
   double scale = 1;            // of kPremultipliedSum
+  void* stream = nullptr;      // OpOptions::stream
   base::Duration timeout{0};   // from the call
   const char* call_file = "";  // static storage, from std::source_location
   uint32_t call_line = 0;

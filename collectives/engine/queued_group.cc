@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "collectives/engine/alone_backend.h"
+#include "collectives/engine/op_record.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -111,22 +112,7 @@ base::Status QueuedGroup::ForkedError() const {
 }
 
 Recorder::Ticket QueuedGroup::Record(const Op& op, base::OpSeq seq, base::SteadyTime enqueued) {
-  return config_.recorder->Begin({.group = info_.id,
-                                  .epoch = info_.epoch,
-                                  .seq = seq,
-                                  .op = static_cast<uint8_t>(op.kind),
-                                  .dtype = static_cast<uint8_t>(op.dtype),
-                                  .reduction = static_cast<uint8_t>(op.reduction),
-                                  .root_or_peer = op.peer,
-                                  .group_size = static_cast<uint32_t>(info_.size),
-                                  .count_in = InCount(op, info_.rank.value(), info_.size),
-                                  .count_out = OutCount(op, info_.rank.value(), info_.size),
-                                  .fingerprint = FingerprintOf(op, info_.id, info_.epoch, seq),
-                                  .enqueued = enqueued,
-                                  .timeout = op.timeout,
-                                  .call_file = op.call_file,
-                                  .call_line = op.call_line,
-                                  .tag = op.tag.c_str()});
+  return BeginRecord(*config_.recorder, info_, op, seq, enqueued);
 }
 
 std::shared_ptr<Work> QueuedGroup::Submit(Op op, base::Status valid) {
@@ -202,6 +188,7 @@ base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t byte
 
 base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) {
   if (!owner()) return ForkedError();
+  if (derivation.world_ranks.empty()) return std::shared_ptr<Group>();  // of no color
   if (maker_ == nullptr && derivation.world_ranks.size() > 1) {
     return base::FailedPreconditionError("group " + info_.name +
                                          " was made alone and knows no way to others");

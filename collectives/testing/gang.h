@@ -2,7 +2,9 @@
 #ifndef LOCKSTEP_COLLECTIVES_TESTING_GANG_H_
 #define LOCKSTEP_COLLECTIVES_TESTING_GANG_H_
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 
 #include "collectives/group.h"
 
@@ -18,6 +20,13 @@ class Gang {
   /// ranks may be other processes that run the same test, so that a body speaks to the others by
   /// its group alone.
   virtual void Run(const std::function<void(Group&)>& body) = 0;
+
+  /// Where the buffers of its ops lie.
+  virtual Device device() const { return {}; }
+  /// Memory there that this process reaches, too.
+  virtual std::shared_ptr<std::byte> Allocate(size_t bytes) {
+    return {new std::byte[bytes], std::default_delete<std::byte[]>()};
+  }
 };
 
 }  // namespace lockstep::collectives::testing

@@ -34,29 +34,53 @@ using ::testing::HasSubstr;
 constexpr size_t kCounts[] = {0, 1, 11, 1000, 2053, 70'001, 300'007};
 constexpr std::byte kGuard{0xa5};
 
-/// Memory with guards around it, at an odd address.
+/// The gang's memory with guards around it; in main memory at an odd address, which no GPU reduces at.
 class Guarded {
  public:
   Guarded(size_t count, Dtype dtype)
-      : count_(count), dtype_(dtype), bytes_(count * DtypeBytes(dtype) + 2 * kEdge, kGuard) {}
+      : count_(count),
+        dtype_(dtype),
+        edge_(OpsContractTest::gang().device().kind == Device::Kind::kCpu ? 37 : 64),
+        bytes_(OpsContractTest::gang().Allocate(size() + 2 * edge_)) {
+    std::fill_n(bytes_.get(), size() + 2 * edge_, kGuard);
+  }
 
-  std::byte* data() { return bytes_.data() + kEdge; }
-  size_t size() const { return bytes_.size() - 2 * kEdge; }
-  Buffer buffer() { return {data(), count_, dtype_}; }
+  std::byte* data() { return bytes_.get() + edge_; }
+  size_t size() const { return count_ * DtypeBytes(dtype_); }
+  Buffer buffer() { return part(0, count_); }
   Buffer part(size_t offset, size_t count) {
-    return {data() + offset * DtypeBytes(dtype_), count, dtype_};
+    return {data() + offset * DtypeBytes(dtype_), count, dtype_, OpsContractTest::gang().device()};
   }
   bool intact() const {
     const auto is_guard = [](std::byte byte) { return byte == kGuard; };
-    return std::all_of(bytes_.begin(), bytes_.begin() + kEdge, is_guard) &&
-           std::all_of(bytes_.end() - kEdge, bytes_.end(), is_guard);
+    const std::byte* const end = bytes_.get() + edge_ + size();
+    return std::all_of(bytes_.get(), bytes_.get() + edge_, is_guard) &&
+           std::all_of(end, end + edge_, is_guard);
   }
 
  private:
-  static constexpr ptrdiff_t kEdge = 37;
   const size_t count_;
   const Dtype dtype_;
-  std::vector<std::byte> bytes_;
+  const size_t edge_;
+  const std::shared_ptr<std::byte> bytes_;
+};
+
+/// One element there.
+template <class T>
+class Cell {
+ public:
+  Cell(Dtype dtype, T value) : memory_(1, dtype) {
+    std::memcpy(memory_.data(), &value, sizeof value);
+  }
+  Buffer buffer() { return memory_.buffer(); }
+  T value() {
+    T value;
+    std::memcpy(&value, memory_.data(), sizeof value);
+    return value;
+  }
+
+ private:
+  Guarded memory_;
 };
 
 /// Element `i` of what `rank` puts in: integers that are exact in every dtype, and stay so.
@@ -566,14 +590,13 @@ TEST_P(OpsContractTest, TransfersAndCollectivesDoNotWaitForEachOther) {
 TEST_P(OpsContractTest, AReceiveThatNobodyWaitsForEndsAllTheSame) {
   Run([](Group& group) {
     if (Lacks(group, OpKind::kSend) || group.size() < 2) return;
-    float value = 3;
+    Cell<float> cell(Dtype::kF32, group.rank() == GroupRank(0) ? 3.0f : 0.0f);
     if (group.rank() == GroupRank(0)) {
-      ASSERT_OK(group.Send({&value, 1, Dtype::kF32}, GroupRank(1))->Wait());
+      ASSERT_OK(group.Send(cell.buffer(), GroupRank(1))->Wait());
     } else if (group.rank() == GroupRank(1)) {
-      value = 0;
-      const auto work = group.Recv({&value, 1, Dtype::kF32}, GroupRank(0));
+      const auto work = group.Recv(cell.buffer(), GroupRank(0));
       ASSERT_OK(work->WaitFor(seconds(30)));
-      EXPECT_EQ(value, 3);
+      EXPECT_EQ(cell.value(), 3);
     }
     ASSERT_OK(group.Barrier()->Wait());
   });
@@ -629,12 +652,11 @@ TEST_P(OpsContractTest, SplitMakesAGroupForEachColor) {
           members.push_back(group.info().world_ranks[static_cast<size_t>(r)]);
       }
       EXPECT_EQ(half->info().world_ranks, members);
-      int64_t sum = rank;
-      ASSERT_OK(
-          half->AllReduce({&sum, 1, Dtype::kI64}, {&sum, 1, Dtype::kI64}, Reduction::kSum)->Wait());
+      Cell<int64_t> sum(Dtype::kI64, rank);
+      ASSERT_OK(half->AllReduce(sum.buffer(), sum.buffer(), Reduction::kSum)->Wait());
       int64_t expected = 0;
       for (const Rank member : members) expected += member.value();
-      EXPECT_EQ(sum, expected);
+      EXPECT_EQ(sum.value(), expected);
     }
     ASSERT_OK(group.Barrier()->Wait());  // before any of them leaves its half
   });
@@ -645,9 +667,9 @@ TEST_P(OpsContractTest, ADuplicateHasAnOrderOfItsOwn) {
     if (Lacks(group, OpKind::kSplit)) return;
     ASSERT_OK_AND_ASSIGN(const auto other, group.Duplicate());
     EXPECT_EQ(other->info().world_ranks, group.info().world_ranks);
-    float a = 1, b = 2;
-    const auto on = [](Group& g, float& x) {
-      return g.AllReduce({&x, 1, Dtype::kF32}, {&x, 1, Dtype::kF32}, Reduction::kSum);
+    Cell<float> a(Dtype::kF32, 1), b(Dtype::kF32, 2);
+    const auto on = [](Group& g, Cell<float>& x) {
+      return g.AllReduce(x.buffer(), x.buffer(), Reduction::kSum);
     };
     // In another order on every second member.
     const bool first = group.rank().value() % 2 == 0;
@@ -655,8 +677,8 @@ TEST_P(OpsContractTest, ADuplicateHasAnOrderOfItsOwn) {
     const auto two = first ? on(*other, b) : on(group, a);
     ASSERT_OK(one->Wait());
     ASSERT_OK(two->Wait());
-    EXPECT_EQ(a, static_cast<float>(group.size()));
-    EXPECT_EQ(b, static_cast<float>(2 * group.size()));
+    EXPECT_EQ(a.value(), static_cast<float>(group.size()));
+    EXPECT_EQ(b.value(), static_cast<float>(2 * group.size()));
     ASSERT_OK(group.Barrier()->Wait());  // an abort may end what is in flight on others
     other->Abort(base::AbortedError("enough"));
     ASSERT_OK(group.Barrier()->Wait());
@@ -676,10 +698,9 @@ TEST_P(OpsContractTest, APoisonedGroupShrinksToThoseThatAreLeft) {
     EXPECT_FALSE(group.Barrier({.timeout = seconds(30)})->Wait().ok());
     ASSERT_OK_AND_ASSIGN(const auto rest, group.Shrink({&gone, 1}, {.timeout = seconds(30)}));
     EXPECT_EQ(rest->size(), group.size() - 1);
-    float one = 1;
-    ASSERT_OK(
-        rest->AllReduce({&one, 1, Dtype::kF32}, {&one, 1, Dtype::kF32}, Reduction::kSum)->Wait());
-    EXPECT_EQ(one, static_cast<float>(rest->size()));
+    Cell<float> one(Dtype::kF32, 1);
+    ASSERT_OK(rest->AllReduce(one.buffer(), one.buffer(), Reduction::kSum)->Wait());
+    EXPECT_EQ(one.value(), static_cast<float>(rest->size()));
     ASSERT_OK(rest->Barrier()->Wait());
   });
 }
@@ -761,14 +782,10 @@ TEST_P(OpsContractTest, WrongShapesAreRefusedByName) {
   struct Wrong {
     OpKind kind;
     const char* reason;
-    std::function<std::shared_ptr<Work>(Group&, std::vector<float>&)> call;
+    std::function<std::shared_ptr<Work>(Group&, Guarded&)> call;
   };
-  const auto in = [](std::vector<float>& data, size_t count) {
-    return ConstBuffer{data.data(), count, Dtype::kF32};
-  };
-  const auto out = [](std::vector<float>& data, size_t count) {
-    return Buffer{data.data() + 64, count, Dtype::kF32};
-  };
+  const auto in = [](Guarded& data, size_t count) { return ConstBuffer(data.part(0, count)); };
+  const auto out = [](Guarded& data, size_t count) { return data.part(64, count); };
   const std::vector<Wrong> wrongs = {
       {OpKind::kReduceScatter, "as many as the outputs",
        [&](Group& g, auto& d) {
@@ -786,9 +803,7 @@ TEST_P(OpsContractTest, WrongShapesAreRefusedByName) {
       {OpKind::kScatter, "in a group of",
        [&](Group& g, auto& d) { return g.Scatter(in(d, 1), out(d, 1), GroupRank(g.size())); }},
       {OpKind::kAllToAll, "overlap",
-       [&](Group& g, auto& d) {
-         return g.AllToAll(in(d, SizeOf(g)), {d.data(), SizeOf(g), Dtype::kF32});
-       }},
+       [&](Group& g, auto& d) { return g.AllToAll(in(d, SizeOf(g)), d.part(0, SizeOf(g))); }},
       {OpKind::kSend, "in a group of",
        [&](Group& g, auto& d) { return g.Send(in(d, 1), GroupRank(g.size())); }},
   };
@@ -802,10 +817,11 @@ TEST_P(OpsContractTest, WrongShapesAreRefusedByName) {
     SCOPED_TRACE(wrong.reason);
     Run([&](Group& group) {
       if (Lacks(group, wrong.kind)) return;
-      std::vector<float> data(256, 1.0f);
+      Guarded data(256, Dtype::kF32);
+      const std::vector<std::byte> before(data.size(), kGuard);
       const Status status = wrong.call(group, data)->Wait();
       EXPECT_THAT(status, StatusIs(Code::kInvalidArgument, HasSubstr(wrong.reason)));
-      EXPECT_EQ(data, std::vector<float>(256, 1.0f));
+      EXPECT_EQ(std::memcmp(data.data(), before.data(), before.size()), 0);
       EXPECT_FALSE(group.Barrier()->Wait().ok());
     });
   }
