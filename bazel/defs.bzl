@@ -9,6 +9,7 @@ cc_app        a program linked statically but for glibc (--config=static: that t
 c_app         the same in plain C
 cc_shared_app a program that needs LibTorch
 c_plugin      a shared object that a program loads, in plain C
+cc_test_plugin a shared object in C++ that tests alone load
 cc_so_for_c   a shared object in C++ with a C interface, for programs of other compilers and languages
 py_unit_test  a unittest file, each of its cases counted
 """
@@ -227,6 +228,19 @@ def cc_so_for_c(name, exports, deps, linkopts = [], **kwargs):
             "@static_libs//:archives",
         ],
         linkopts = linkopts + ["-Wl,--version-script=$(location %s)" % exports, "-Wl,-z,defs"] + _SO_LINK,
+        linkshared = True,
+        **kwargs
+    )
+
+def cc_test_plugin(name, srcs, deps = [], copts = [], linkopts = [], **kwargs):
+    """As c_plugin in C++, for tests: it brings and finds libstdc++ as a test does. `name` is the file name."""
+    native.cc_binary(
+        name = name,
+        testonly = True,
+        srcs = srcs,
+        deps = deps,
+        copts = _CXX_WARNINGS + copts,
+        linkopts = linkopts,
         linkshared = True,
         **kwargs
     )

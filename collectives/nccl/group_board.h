@@ -1,0 +1,70 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_NCCL_GROUP_BOARD_H_
+#define LOCKSTEP_COLLECTIVES_NCCL_GROUP_BOARD_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "collectives/engine/backend.h"
+#include "collectives/nccl/nccl_abi.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+
+namespace lockstep::collectives {
+
+/// What the members of one NCCL group tell each other outside of NCCL, which itself says neither who
+/// is missing nor who failed first: how to meet, how far each has called, who left, and the first
+/// error. One in each member's end of a group. No call blocks; what others wrote arrives late at
+/// worst. Thread-safe.
+class GroupBoard {
+ public:
+  /// How the members meet.
+  struct Invitation {
+    bool from_parent = false;  // by ncclCommShrink of the parent; else by `id`
+    NcclUniqueId id{};
+  };
+  struct Error {
+    base::Status status;
+    base::OpSeq seq;  // ops before it are not concerned; 0 = all are
+  };
+
+  virtual ~GroupBoard() = default;
+
+  /// By member 0, once.
+  virtual void Invite(const Invitation& invitation) = 0;
+  virtual std::optional<Invitation> invitation() const = 0;
+  /// Members that never opened the board.
+  virtual std::vector<int> NeverCame() const = 0;
+
+  /// This member has called the ops up to `last`.
+  virtual void PostCalled(base::OpSeq last) = 0;
+  virtual base::OpSeq Called(int member) const = 0;
+  /// This member may be late until then.
+  virtual void PostLongPhase(base::SteadyTime until) = 0;
+  virtual base::SteadyTime LongPhase(int member) const = 0;
+  /// This member has dropped the group.
+  virtual void Leave() = 0;
+  virtual bool HasLeft(int member) const = 0;
+  /// Makes `error` the group's, unless another was first.
+  virtual void PostError(const Error& error) = 0;
+  virtual std::optional<Error> error() const = 0;
+
+  /// For errors: job, host, process and rank of `member`, as far as they are known.
+  virtual base::Subject SubjectOf(int member) const = 0;
+};
+
+/// Where boards come from. One for all groups of a process. Thread-safe.
+class BoardSource {
+ public:
+  virtual ~BoardSource() = default;
+  /// This member's end; the others then see that it came. Blocks: at most `timeout`, but not for the
+  /// other members. Errors: those of making a group (BackendMaker::Make).
+  virtual base::Result<std::unique_ptr<GroupBoard>> Open(const GroupSpec& spec,
+                                                         base::Duration timeout) = 0;
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_NCCL_GROUP_BOARD_H_

@@ -1,0 +1,30 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// The contract of each op (testing/ops_contract_tests.cc) over the fake NCCL, ranks being threads: with
+// all that NCCL has today, and with the least of it that we load.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collectives/nccl/testing/nccl_gang.h"
+#include "collectives/testing/ops_contract.h"
+
+namespace lockstep::collectives::testing {
+namespace {
+
+std::vector<GangKind> Gangs() {
+  std::vector<GangKind> kinds;
+  for (const auto& [version, sizes] : std::vector<std::pair<std::string, std::vector<int>>>{
+           {"2_30", {1, 2, 3, 4}}, {"2_18", {3}}, {"2_14", {1, 3}}}) {
+    for (const int size : sizes) {
+      kinds.push_back({"Nccl" + version + "Of" + std::to_string(size), [version, size] {
+                         return std::make_unique<NcclGang>(size, FakeGpu(version).Load());
+                       }});
+    }
+  }
+  return kinds;
+}
+
+INSTANTIATE_TEST_SUITE_P(Fake, OpsContractTest, ::testing::ValuesIn(Gangs()), GangName);
+
+}  // namespace
+}  // namespace lockstep::collectives::testing

@@ -1,0 +1,419 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/nccl/nccl_engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "collectives/engine/op_queue.h"
+#include "collectives/engine/op_record.h"
+#include "collectives/nccl/nccl_meeting.h"
+
+namespace lockstep::collectives {
+namespace {
+
+// Below what a sleep and a wake-up cost.
+constexpr base::Duration kSpin = std::chrono::microseconds(200);
+
+}  // namespace
+
+Work::State NcclWork::state() const {
+  const std::lock_guard<std::mutex> lock(engine_->mutex_);
+  if (completed_.has_value()) return StateOf(status_);
+  return started_.has_value() ? State::kStarted : State::kEnqueued;
+}
+
+base::Status NcclWork::status() const {
+  const std::lock_guard<std::mutex> lock(engine_->mutex_);
+  return completed_.has_value() ? status_ : base::OkStatus();
+}
+
+Work::Timings NcclWork::timings() const {
+  const std::lock_guard<std::mutex> lock(engine_->mutex_);
+  return {.enqueued = enqueued_, .started = started_, .completed = completed_};
+}
+
+base::Status NcclWork::Wait() { return engine_->Wait(*this); }
+base::Status NcclWork::WaitFor(base::Duration at_most) { return engine_->WaitFor(*this, at_most); }
+
+void NcclWork::OnComplete(Callback callback) {
+  {
+    const std::lock_guard<std::mutex> lock(engine_->mutex_);
+    if (!completed_.has_value()) {
+      callbacks_.push_back(std::move(callback));
+      return;
+    }
+  }
+  callback(status_);  // which changes no more
+}
+
+NcclEngine::NcclEngine(Config config, std::unique_ptr<GroupBoard> board,
+                       std::shared_ptr<Communicator> communicator)
+    : config_(std::move(config)), board_(std::move(board)) {
+  collectives_.engine = this;
+  collectives_.lane = std::make_shared<NcclLane>(std::move(communicator));
+}
+
+NcclEngine::~NcclEngine() = default;
+
+// ------------------------------------------------------------------------------------ calls of ops
+
+std::shared_ptr<NcclWork> NcclEngine::MakeWork(Op op, base::OpSeq seq) {
+  return std::make_shared<NcclWork>(shared_from_this(), std::move(op), seq, clock_.Now());
+}
+
+std::shared_ptr<NcclWork> NcclEngine::FailedWork(Op op, base::Status status) {
+  auto work = MakeWork(std::move(op), collectives_.next_seq);
+  work->completed_ = work->enqueued_;
+  work->status_ = std::move(status);
+  return work;
+}
+
+base::Status NcclEngine::FailedBefore() const {
+  return base::AbortedError("group " + config_.info.name +
+                            " failed before this call ended and cannot be used any more")
+      .WithClass(root_.failure_class())
+      .WithCause(root_);
+}
+
+void NcclEngine::Add(Route& route, Op op, const std::shared_ptr<NcclWork>& work) {
+  auto part = std::make_shared<NcclPart>();
+  part->op = std::move(op);
+  part->seq = route.next_seq;
+  ++route.next_seq;
+  part->work = work;
+  part->due = awake_.At(work->enqueued_) + part->op.timeout;
+  ++work->parts_left_;
+  if (config_.recorder != nullptr) {
+    part->record =
+        BeginRecord(*config_.recorder, config_.info, part->op, part->seq, work->enqueued_);
+  }
+  if (route.peer < 0) {
+    board_->PostCalled(part->seq);
+  } else if (route.board != nullptr) {
+    route.board->PostCalled(part->seq);
+  }
+  route.live.push_back(std::move(part));
+}
+
+void NcclEngine::ActivateLocked() {
+  if (active_) return;
+  active_ = true;
+  config_.runtime->Activate(shared_from_this());
+}
+
+void NcclEngine::AwaitRoom(Lock& lock, const Route& route) {
+  while (root_.ok() && route.live.size() >= kMaxQueued) changed_.wait(lock);
+}
+
+std::shared_ptr<Work> NcclEngine::Submit(Op op) {
+  Lock lock(mutex_);
+  AwaitRoom(lock, collectives_);
+  HearOthers();
+  if (!root_.ok()) {
+    const base::Status own = op.refusal.ok() ? FailedBefore() : op.refusal;
+    return FailedWork(std::move(op), own);
+  }
+  const std::shared_ptr<NcclWork> work = MakeWork(op, collectives_.next_seq);
+  Add(collectives_, std::move(op), work);
+  FailRefused();
+  ActivateLocked();
+  const std::shared_ptr<NcclLane> lane = collectives_.lane;
+  lock.unlock();
+  lane->Advance(collectives_);
+  return work;
+}
+
+std::shared_ptr<Work> NcclEngine::SubmitTransfers(std::vector<Op> transfers, Op batch,
+                                                  base::Status valid) {
+  Lock lock(mutex_);
+  for (const Op& op : transfers) {
+    if (valid.ok()) AwaitRoom(lock, RouteTo(op.peer, op.kind == OpKind::kRecv));
+  }
+  HearOthers();
+  if (!root_.ok()) return FailedWork(std::move(batch), valid.ok() ? FailedBefore() : valid);
+  if (!valid.ok()) {
+    TellRefusal(batch, valid, base::OpSeq(0));
+    FailLocked(valid);
+    return FailedWork(std::move(batch), valid);
+  }
+  const base::OpSeq seq =
+      transfers.empty()
+          ? base::OpSeq(0)
+          : RouteTo(transfers.front().peer, transfers.front().kind == OpKind::kRecv).next_seq;
+  const std::shared_ptr<NcclWork> work = MakeWork(std::move(batch), seq);
+  if (transfers.empty()) work->completed_ = work->enqueued_;
+  for (Op& op : transfers) {
+    Route& route = RouteTo(op.peer, op.kind == OpKind::kRecv);
+    Add(route, std::move(op), work);
+  }
+  MatchOwnTransfers();
+  StartMeetings();
+  if (!transfers.empty()) ActivateLocked();
+  lock.unlock();
+  AdvanceRoutes();
+  return work;
+}
+
+NcclEngine::Route& NcclEngine::RouteTo(int peer, bool receives) {
+  std::unique_ptr<Route>& route = transfers_[{peer, receives}];
+  if (route == nullptr) {
+    route = std::make_unique<Route>();
+    route->engine = this;
+    route->peer = peer;
+    route->receives = receives;
+  }
+  return *route;
+}
+
+void NcclEngine::DeclareLongPhase(base::Duration at_most) {
+  board_->PostLongPhase(at_most.count() == 0 ? base::SteadyTime{}
+                                             : clock_.Now() + std::min(at_most, kMaxTimeout));
+}
+
+// ------------------------------------------------------------------------------------- getting on
+
+bool NcclEngine::Progress() {
+  AdvanceRoutes();
+  Lock lock(mutex_);
+  if (root_.ok()) {
+    FailRefused();
+    MatchOwnTransfers();
+    StartMeetings();
+  }
+  RunCallbacks(lock);
+  const bool busy = AnyLive() || !ready_callbacks_.empty() || aborts_left_ > 0;
+  active_ = busy;
+  return busy;
+}
+
+void NcclEngine::AdvanceRoutes() {
+  std::vector<std::pair<Route*, std::shared_ptr<NcclLane>>> lanes;
+  {
+    const Lock lock(mutex_);
+    if (!root_.ok()) return;
+    const auto add = [&lanes](Route& route) {
+      if (route.lane != nullptr && !route.live.empty()) lanes.emplace_back(&route, route.lane);
+    };
+    add(collectives_);
+    for (const auto& [_, route] : transfers_) add(*route);
+  }
+  for (const auto& [route, lane] : lanes) lane->Advance(*route);
+}
+
+std::shared_ptr<NcclPart> NcclEngine::NextOf(Route& route) {
+  const Lock lock(mutex_);
+  if (!root_.ok() || route.issued == route.live.size()) return nullptr;
+  const std::shared_ptr<NcclPart>& part = route.live[route.issued];
+  if (!part->op.refusal.ok()) return nullptr;  // it fails once those before it have ended
+  if (route.peer == config_.spec.rank.value() && part->twin == nullptr) return nullptr;
+  ++route.issued;
+  return part;
+}
+
+void NcclEngine::Started(NcclPart& part, base::SteadyTime now) {
+  const Lock lock(mutex_);
+  if (part.over) return;
+  if (!part.work->started_.has_value()) part.work->started_ = now;
+  if (config_.recorder != nullptr) config_.recorder->Started(part.record, now);
+}
+
+void NcclEngine::Ended(Route& route, NcclPart& part, base::SteadyTime now) {
+  const Lock lock(mutex_);
+  if (part.over) return;
+  if (part.twin != nullptr) Over(RouteTo(route.peer, true), base::OkStatus(), now);
+  Over(route, base::OkStatus(), now);
+}
+
+void NcclEngine::Broken(const base::Status& status, NcclPart* part) {
+  const Lock lock(mutex_);
+  if (!root_.ok()) return;
+  if (part != nullptr) part->culprit = true;
+  board_->PostError({status, base::OpSeq(0)});
+  FailLocked(status);
+}
+
+/// The first of `route` has ended.
+void NcclEngine::Over(Route& route, base::Status status, base::SteadyTime now) {
+  const std::shared_ptr<NcclPart> part = std::move(route.live.front());
+  route.live.pop_front();
+  if (route.issued > 0) --route.issued;
+  EndPart(*part, status, now);
+}
+
+void NcclEngine::EndPart(NcclPart& part, const base::Status& status, base::SteadyTime now) {
+  part.over = true;
+  NcclWork& work = *part.work;
+  if (config_.recorder != nullptr) {
+    const Op& op = part.op;
+    const size_t elements = op.kind == OpKind::kRecv
+                                ? op.count
+                                : InCount(op, config_.info.rank.value(), config_.info.size);
+    config_.recorder->Ended(part.record, RecordStateOf(StateOf(status)),
+                            status.ok() ? elements * DtypeBytes(op.dtype) : 0, now);
+  }
+  if (work.status_.ok()) work.status_ = status;
+  if (--work.parts_left_ > 0) return;
+  work.completed_ = now;
+  for (Work::Callback& callback : work.callbacks_)
+    ready_callbacks_.emplace_back(std::move(callback), work.status_);
+  work.callbacks_.clear();
+  changed_.notify_all();
+}
+
+void NcclEngine::RunCallbacks(Lock& lock) {
+  auto callbacks = std::exchange(ready_callbacks_, {});
+  running_callbacks_ = std::this_thread::get_id();
+  lock.unlock();
+  for (auto& [callback, status] : callbacks) callback(status);
+  callbacks.clear();  // what they captured is destroyed outside the lock too
+  lock.lock();
+  running_callbacks_ = {};
+  changed_.notify_all();
+}
+
+bool NcclEngine::AnyLive() const {
+  return !collectives_.live.empty() ||
+         std::any_of(transfers_.begin(), transfers_.end(),
+                     [](const auto& entry) { return !entry.second->live.empty(); });
+}
+
+bool NcclEngine::idle() {
+  const Lock lock(mutex_);
+  return !AnyLive() && aborts_left_ == 0;
+}
+
+// --------------------------------------------------------------------------- sends and receives
+
+/// Sends to oneself meet receives from oneself without another end.
+void NcclEngine::MatchOwnTransfers() {
+  const int self = config_.spec.rank.value();
+  const auto sends = transfers_.find({self, false});
+  const auto receives = transfers_.find({self, true});
+  if (sends == transfers_.end() || receives == transfers_.end()) return;
+  std::deque<std::shared_ptr<NcclPart>>& from = sends->second->live;
+  const std::deque<std::shared_ptr<NcclPart>>& to = receives->second->live;
+  for (size_t i = 0; i < std::min(from.size(), to.size()); ++i) {
+    NcclPart& send = *from[i];
+    if (send.twin != nullptr) continue;
+    const Op& receive = to[i]->op;
+    if (receive.count != send.op.count || receive.dtype != send.op.dtype) {
+      send.culprit = to[i]->culprit = true;
+      const base::Status status =
+          base::FailedPreconditionError(DescribeOp(receive.kind, receive.dtype, Reduction::kNone,
+                                                   receive.peer, receive.count) +
+                                        " of group " + config_.info.name + " met a send of " +
+                                        std::to_string(send.op.count) + " " +
+                                        std::string(DtypeName(send.op.dtype)))
+              .WithClass(base::FailureClass::kUsage);
+      board_->PostError({status, base::OpSeq(0)});
+      return FailLocked(status);
+    }
+    send.twin = to[i];
+    send.op.out = receive.out;
+  }
+}
+
+void NcclEngine::StartMeetings() {
+  for (const auto& [_, entry] : transfers_) {
+    Route& route = *entry;
+    const bool own_receives = route.receives && route.peer == config_.spec.rank.value();
+    if (route.live.empty() || route.lane != nullptr || route.meeting || own_receives) continue;
+    route.meeting = true;
+    const NcclPart& first = *route.live.front();
+    config_.runtime->Start("meeting a member", NcclRuntime::Limit::kNone,
+                           [self = shared_from_this(), &route, due = first.due,
+                            timeout = first.op.timeout] { self->Meet(route, due, timeout); });
+  }
+}
+
+void NcclEngine::Meet(Route& route, AwakeTime due, base::Duration timeout) {
+  OpDeadline deadline(awake_);
+  deadline.Set({.at = due, .timeout = timeout});
+  auto met = MeetPeer(route, deadline);
+  Lock lock(mutex_);
+  route.meeting = false;
+  if (!met.ok()) {
+    // A passed deadline is also that of the op, which Watch() explains.
+    if (!root_.ok() || met.status().code() == base::Code::kDeadlineExceeded) return;
+    if (!route.live.empty()) route.live.front()->culprit = true;
+    board_->PostError({met.status(), base::OpSeq(0)});
+    return FailLocked(met.status());
+  }
+  auto lane = std::make_shared<NcclLane>(std::move(met).value());
+  if (closed_) {
+    lock.unlock();
+    return lane->Retire(base::Duration(0));
+  }
+  route.lane = std::move(lane);
+}
+
+base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
+                                                                 const OpDeadline& deadline) {
+  const auto& world = config_.spec.world_ranks;
+  const base::Rank self = world[static_cast<size_t>(config_.spec.rank.value())];
+  const base::Rank peer = world[static_cast<size_t>(route.peer)];
+  GroupSpec spec = config_.spec;
+  spec.instance = 1;  // the name has the group's, which no other group of the job has
+  spec.name += "/" + std::to_string(config_.info.id.value()) + "/" +
+               (route.receives ? peer : self).ToString() + ">" +
+               (route.receives ? self : peer).ToString();
+  if (self == peer) {
+    spec.world_ranks = {self};
+  } else {
+    spec.world_ranks = route.receives ? std::vector{peer, self} : std::vector{self, peer};
+  }
+  spec.rank = base::GroupRank(route.receives ? 1 : 0);
+  ASSIGN_OR_RETURN(std::shared_ptr<GroupBoard> board,
+                   config_.runtime->boards().Open(spec, deadline.Left()));
+  {
+    const Lock lock(mutex_);
+    route.board = board;
+    board->PostCalled(base::OpSeq(route.next_seq.value() - 1));
+  }
+  return MeetById({.spec = spec,
+                   .config = {.runtime = config_.runtime,
+                              .device = config_.device,
+                              .name = "transfers of group " + config_.info.name + " from rank " +
+                                      (route.receives ? peer : self).ToString() + " to rank " +
+                                      (route.receives ? self : peer).ToString(),
+                              .rank = spec.rank.value(),
+                              .size = static_cast<int>(spec.world_ranks.size()),
+                              .scratch_bytes = kNcclScratchBytes},
+                   .board = *board,
+                   .deadline = deadline,
+                   .stop = [this] {
+                     const Lock lock(mutex_);
+                     return closed_ ? FailedBefore() : root_;
+                   }});
+}
+
+// ----------------------------------------------------------------------------------------- waiting
+
+base::Status NcclEngine::Wait(NcclWork& work) {
+  const base::SteadyTime spin_until = clock_.Now() + kSpin;
+  Lock lock(mutex_);
+  while (!work.completed_.has_value()) {
+    if (!root_.ok() || clock_.Now() >= spin_until) {
+      changed_.wait(lock);
+      continue;
+    }
+    lock.unlock();
+    AdvanceRoutes();
+    std::this_thread::yield();
+    lock.lock();
+  }
+  return work.status_;
+}
+
+base::Status NcclEngine::WaitFor(NcclWork& work, base::Duration at_most) {
+  const base::SteadyTime until = clock_.Now() + std::min(at_most, kMaxTimeout);
+  Lock lock(mutex_);
+  if (changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); }))
+    return work.status_;
+  return base::DeadlineExceededError(
+      DescribeOp(work.op_.kind, work.op_.dtype, work.op_.reduction, work.op_.peer, work.op_.count) +
+      " is still in flight after " + base::FormatDuration(at_most) + " of waiting");
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,227 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What a group makes of each fault that the fake NCCL can show (testing/fake_nccl_faults.h): whatever
+// happens, every Work ends within its deadline and a second. nccl_exit_test has those that a process
+// ends of.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collectives/nccl/testing/nccl_gang.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives::testing {
+namespace {
+
+using base::Code;
+using base::FailureClass;
+using base::GroupRank;
+using base::Rank;
+using base::Status;
+using base::testing::HasSubject;
+using base::testing::StatusIs;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+constexpr base::Duration kDeadline = milliseconds(300);
+constexpr Device kGpu{Device::Kind::kCuda, 0};
+
+base::SteadyTime Now() { return base::RealClock().Now(); }
+
+/// Each test's own gang of ranks on the fake of a version.
+class NcclFaultsTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  NcclFaultsTest() : fake_(GetParam()), gang_(3, fake_.Load()) {
+    fake_.Script("");
+    gang_.timeout = kDeadline;
+  }
+  ~NcclFaultsTest() override { fake_.Script(""); }
+
+  /// `count` all_reduces on rank's member; the status of the last.
+  Status AllReduces(Group& group, int count) {
+    const std::shared_ptr<std::byte> memory = gang_.Allocate(4096);
+    Status status;
+    for (int i = 0; i < count && status.ok(); ++i) {
+      const Buffer buffer{memory.get(), 1024, Dtype::kF32, kGpu};
+      const auto work = group.AllReduce(buffer, buffer, Reduction::kSum);
+      const base::SteadyTime called = Now();
+      status = work->Wait();
+      EXPECT_LT(Now() - called, kDeadline + seconds(1));
+      EXPECT_TRUE(work->done());
+    }
+    return status;
+  }
+  /// What `count` all_reduces end with, by rank.
+  std::vector<Status> AllReducesOfAll(int count) {
+    std::vector<Status> ends(3);
+    gang_.Run([&](Group& group) {
+      ends[static_cast<size_t>(group.rank().value())] = AllReduces(group, count);
+    });
+    return ends;
+  }
+
+  const FakeGpu fake_;
+  NcclGang gang_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Fake, NcclFaultsTest, ::testing::Values("2_14", "2_27", "2_30"),
+                         [](const auto& version) { return "Nccl" + version.param; });
+
+TEST_P(NcclFaultsTest, AnInitThatNeverCompletesEndsAtItsDeadline) {
+  fake_.Script("init_never=1");
+  gang_.join_timeout = kDeadline;
+  (void)gang_.runtime();
+  std::vector<std::thread> ranks;
+  for (int rank = 0; rank < 3; ++rank) {
+    ranks.emplace_back([this, rank] {
+      const base::SteadyTime called = Now();
+      const auto group = gang_.Join(rank);
+      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("all members came")));
+      EXPECT_LT(Now() - called, kDeadline + seconds(1));
+    });
+  }
+  for (std::thread& rank : ranks) rank.join();
+}
+
+TEST_P(NcclFaultsTest, AnInitNamesWhoDidNotCome) {
+  gang_.join_timeout = kDeadline;
+  (void)gang_.runtime();
+  std::vector<std::thread> ranks;
+  for (const int rank : {0, 2}) {
+    ranks.emplace_back([this, rank] {
+      const auto group = gang_.Join(rank);
+      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("never came: rank 1")));
+      EXPECT_THAT(group.status(), HasSubject(Rank(1)));
+      EXPECT_EQ(group.status().failure_class(), FailureClass::kPeerStalled);
+    });
+  }
+  for (std::thread& rank : ranks) rank.join();
+}
+
+TEST_P(NcclFaultsTest, ALaunchThatStaysInProgressEndsAtItsDeadline) {
+  fake_.Script("in_progress=1:2");
+  for (const Status& end : AllReducesOfAll(5)) {
+    EXPECT_THAT(end.root(),
+                StatusIs(Code::kDeadlineExceeded, HasSubstr("number 3 of group world")));
+  }
+}
+
+TEST_P(NcclFaultsTest, AnAsyncErrorFailsAllMembersWithItsReason) {
+  fake_.Script("async_error=2:3");
+  gang_.timeout = seconds(30);
+  const base::SteadyTime called = Now();
+  for (const Status& end : AllReducesOfAll(5)) {
+    EXPECT_THAT(end.root(), StatusIs(Code::kUnavailable, HasSubstr("result 6")));
+    EXPECT_THAT(end.root().message(), HasSubstr("said by the fake"));
+    EXPECT_EQ(end.root().failure_class(), FailureClass::kPeerDead);
+  }
+  EXPECT_LT(Now() - called, seconds(10));
+}
+
+TEST_P(NcclFaultsTest, ARankThatNeverCallsIsBlamed) {
+  gang_.Run([&](Group& group) {
+    if (group.rank() == GroupRank(1)) return;
+    const Status end = AllReduces(group, 1);
+    EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called by rank 1")));
+    EXPECT_THAT(end, HasSubject(Rank(1)));
+    EXPECT_EQ(end.failure_class(), FailureClass::kPeerStalled);
+    EXPECT_THAT(group.Barrier()->Wait(), StatusIs(Code::kAborted));
+  });
+}
+
+TEST_P(NcclFaultsTest, ALongPhaseIsNoStall) {
+  gang_.Run([&](Group& group) {
+    if (group.rank() == GroupRank(1)) {
+      const LongPhase phase(group, seconds(20));
+      // The others' deadline passes meanwhile.
+      const base::SteadyTime until = Now() + 2 * kDeadline;
+      while (Now() < until) std::this_thread::yield();
+      ASSERT_OK(group.Barrier()->Wait());
+    } else {
+      ASSERT_OK(group.Barrier()->Wait());
+    }
+  });
+}
+
+TEST_P(NcclFaultsTest, AbortsOfAllMembersRunTogether) {
+  fake_.Script("abort_crashes=0 in_progress=1:1");  // would end this process
+  for (const Status& end : AllReducesOfAll(3)) EXPECT_FALSE(end.ok());
+}
+
+TEST_P(NcclFaultsTest, AWrongResultIsNotOurs) {
+  fake_.Script("wrong_result=1");
+  gang_.Run([&](Group& group) {
+    const std::shared_ptr<std::byte> memory = gang_.Allocate(4);
+    std::memset(memory.get(), 1, 4);
+    const Buffer buffer{memory.get(), 1, Dtype::kI32, kGpu};
+    ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kMax)->Wait());
+    int32_t value = 0;
+    std::memcpy(&value, memory.get(), 4);
+    EXPECT_EQ(value == 0x01010101, group.rank() != GroupRank(1));
+  });
+}
+
+TEST_P(NcclFaultsTest, ALeaverIsNamed) {
+  gang_.timeout = seconds(30);
+  (void)gang_.runtime();
+  std::vector<std::thread> ranks;
+  for (int rank = 0; rank < 3; ++rank) {
+    ranks.emplace_back([this, rank] {
+      auto group = gang_.Join(rank);
+      ASSERT_OK(group);
+      if (rank == 2) return;  // drops it
+      EXPECT_THAT((*group)->Barrier()->Wait().root(),
+                  StatusIs(Code::kUnavailable, HasSubstr("rank 2 has dropped group world")));
+    });
+  }
+  for (std::thread& rank : ranks) rank.join();
+}
+
+TEST_P(NcclFaultsTest, CallbacksRunOnceWithTheEnd) {
+  std::atomic<int> calls{0};
+  gang_.Run([&](Group& group) {
+    if (group.rank() == GroupRank(1)) return;
+    const auto work = group.Barrier();
+    work->OnComplete([&](const Status& status) {
+      EXPECT_THAT(status.root(), StatusIs(Code::kDeadlineExceeded));
+      ++calls;
+    });
+    EXPECT_FALSE(work->Wait().ok());
+  });
+  const base::SteadyTime until = Now() + seconds(10);
+  while (calls.load() < 2 && Now() < until) std::this_thread::yield();
+  EXPECT_EQ(calls.load(), 2);
+}
+
+TEST_P(NcclFaultsTest, NothingIsLeftOfGroupsThatAreGone) {
+  const auto objects = [this] { return fake_.Objects(); };
+  gang_.timeout = seconds(30);
+  for (const char* const script : {"", "async_error=1:1"}) {
+    fake_.Script(script);
+    const int before = objects();
+    {
+      NcclGang gang(2, fake_.Load());
+      gang.timeout = seconds(30);
+      gang.Run([&](Group& group) {
+        const std::shared_ptr<std::byte> memory = gang.Allocate(64);
+        const Buffer buffer{memory.get(), 16, Dtype::kF32, kGpu};
+        for (int i = 0; i < 3; ++i) (void)group.AllReduce(buffer, buffer, Reduction::kSum)->Wait();
+        const GroupRank other(1 - group.rank().value());
+        const Transfer both[] = {Transfer::Send(buffer, other), Transfer::Recv(buffer, other)};
+        (void)group.Batch(both)->Wait();
+      });
+    }
+    const base::SteadyTime until = Now() + seconds(20);  // they are retired by threads of their own
+    while (objects() > before && Now() < until) std::this_thread::yield();
+    EXPECT_EQ(objects(), before) << script;
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::collectives::testing

@@ -1,0 +1,246 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/nccl/nccl_runtime.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "collectives/engine/op.h"
+
+namespace lockstep::collectives {
+namespace {
+
+// A CUDA event query costs a microsecond; a sleeping waiter is woken at most this late.
+constexpr base::Duration kProgressEvery = std::chrono::microseconds(200);
+// Deadlines are seconds; a mark of another member is heard at most this late.
+constexpr base::Duration kWatchEvery = std::chrono::milliseconds(5);
+
+void EndProcess(const base::Status& status) {
+  std::fprintf(stderr, "lockstep: %s; ending the process with status %d\n",
+               status.ToString().c_str(), kNcclStuckExitCode);
+  _exit(kNcclStuckExitCode);
+}
+
+/// With all signals blocked: they are the program's, and meant for its own threads.
+template <class Body>
+std::thread StartThread(const char* name, Body body) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread([name, body = std::move(body)]() mutable {
+    pthread_setname_np(pthread_self(), name);
+    body();
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace
+
+struct NcclBoundedCall::State {
+  std::string what;
+  base::SteadyTime due;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool ended = false;  // guarded by mutex
+};
+
+bool NcclBoundedCall::WaitFor(base::Duration at_most) {
+  std::unique_lock<std::mutex> lock(state_->mutex);
+  return state_->changed.wait_until(
+      lock, std::chrono::steady_clock::now() + std::min(at_most, kMaxTimeout),
+      [this] { return state_->ended; });
+}
+
+bool NcclBoundedCall::ended() {
+  const std::lock_guard<std::mutex> lock(state_->mutex);
+  return state_->ended;
+}
+
+struct NcclRuntime::Shared {
+  void ProgressMain();
+  void WatchMain();
+  void CheckLimits(std::unique_lock<std::mutex>& lock);
+
+  base::RealClock clock;
+  std::function<void(const base::Status&)> on_stuck;
+  base::Duration abort_limit{0};
+
+  std::mutex mutex;
+  std::condition_variable progress_wake;
+  std::condition_variable watch_wake;
+  // Guarded by mutex:
+  std::vector<std::shared_ptr<NcclWatched>> active;
+  std::vector<std::shared_ptr<NcclBoundedCall::State>> limited;
+  std::map<int, std::vector<CudaEvent>> events;  // by device
+  bool stopping = false;
+  std::thread progress;
+  std::thread watch;
+};
+
+NcclRuntime::NcclRuntime(Config config)
+    : config_(std::move(config)), shared_(std::make_shared<Shared>()) {
+  shared_->on_stuck = config_.on_stuck ? config_.on_stuck : EndProcess;
+  shared_->abort_limit = config_.abort_limit;
+  const std::lock_guard<std::mutex> lock(shared_->mutex);
+  shared_->progress = StartThread("nccl progress", [shared = shared_] { shared->ProgressMain(); });
+  shared_->watch = StartThread("nccl watch", [shared = shared_] { shared->WatchMain(); });
+}
+
+NcclRuntime::~NcclRuntime() {
+  std::thread progress, watch;
+  {
+    const std::lock_guard<std::mutex> lock(shared_->mutex);
+    shared_->stopping = true;
+    shared_->progress_wake.notify_one();
+    shared_->watch_wake.notify_one();
+    progress = std::move(shared_->progress);
+    watch = std::move(shared_->watch);
+  }
+  // The last group may go on one of these threads, in a callback; it then ends by itself. A progress
+  // thread that hangs in NCCL holds a group, and with it the runtime: then we do not come here.
+  for (std::thread* const thread : {&progress, &watch}) {
+    if (thread->get_id() == std::this_thread::get_id()) {
+      thread->detach();
+    } else {
+      thread->join();
+    }
+  }
+  for (const auto& [_, events] : shared_->events) {
+    for (const CudaEvent event : events) libraries().cuda().event_destroy(event);
+  }
+}
+
+void NcclRuntime::Activate(std::shared_ptr<NcclWatched> watched) {
+  const std::lock_guard<std::mutex> lock(shared_->mutex);
+  shared_->active.push_back(std::move(watched));
+  shared_->progress_wake.notify_one();
+  shared_->watch_wake.notify_one();
+}
+
+void NcclRuntime::Shared::ProgressMain() {
+  std::unique_lock<std::mutex> lock(mutex);
+  while (!stopping) {
+    auto watched = active;
+    lock.unlock();
+    std::vector<NcclWatched*> idle;
+    for (const auto& one : watched) {
+      if (!one->Progress()) idle.push_back(one.get());
+    }
+    lock.lock();
+    // Of one that was activated again meanwhile, one entry is left.
+    for (NcclWatched* const one : idle) {
+      const auto found = std::find_if(active.begin(), active.end(),
+                                      [one](const auto& other) { return other.get() == one; });
+      if (found != active.end()) active.erase(found);
+    }
+    // What they held is destroyed without the lock.
+    lock.unlock();
+    watched.clear();
+    lock.lock();
+    if (stopping) continue;
+    if (active.empty()) {
+      progress_wake.wait(lock);
+    } else {
+      progress_wake.wait_for(lock, kProgressEvery);
+    }
+  }
+}
+
+void NcclRuntime::Shared::WatchMain() {
+  std::unique_lock<std::mutex> lock(mutex);
+  while (!stopping) {
+    auto watched = active;
+    lock.unlock();
+    for (const auto& one : watched) one->Watch();
+    watched.clear();
+    lock.lock();
+    CheckLimits(lock);
+    if (stopping) break;
+    if (active.empty() && limited.empty()) {
+      watch_wake.wait(lock);
+    } else {
+      watch_wake.wait_for(lock, kWatchEvery);
+    }
+  }
+}
+
+void NcclRuntime::Shared::CheckLimits(std::unique_lock<std::mutex>& lock) {
+  const base::SteadyTime now = clock.Now();
+  std::vector<std::shared_ptr<NcclBoundedCall::State>> stuck;
+  std::erase_if(limited, [&](const auto& call) {
+    const std::lock_guard<std::mutex> guard(call->mutex);
+    if (!call->ended && now >= call->due) stuck.push_back(call);
+    return call->ended || now >= call->due;
+  });
+  lock.unlock();
+  for (const auto& call : stuck) {
+    on_stuck(base::DeadlineExceededError(
+        call->what + " has not returned within " + base::FormatDuration(abort_limit) +
+        ": NCCL hangs in it, and so would every other way out of this process"));
+  }
+  lock.lock();
+}
+
+NcclBoundedCall NcclRuntime::Start(std::string what, Limit limit, std::function<void()> call) {
+  NcclBoundedCall handle;
+  handle.state_ = std::make_shared<NcclBoundedCall::State>();
+  handle.state_->what = std::move(what);
+  if (limit == Limit::kAbort) {
+    const std::lock_guard<std::mutex> lock(shared_->mutex);
+    handle.state_->due = shared_->clock.Now() + config_.abort_limit;
+    shared_->limited.push_back(handle.state_);
+    shared_->watch_wake.notify_one();
+  }
+  StartThread("nccl call", [state = handle.state_, call = std::move(call)]() mutable {
+    call();
+    call = nullptr;  // what it held goes before anybody is told
+    const std::lock_guard<std::mutex> lock(state->mutex);
+    state->ended = true;
+    state->changed.notify_all();
+  }).detach();
+  return handle;
+}
+
+CudaEvent NcclRuntime::TakeEvent(int device) {
+  {
+    const std::lock_guard<std::mutex> lock(shared_->mutex);
+    std::vector<CudaEvent>& events = shared_->events[device];
+    if (!events.empty()) {
+      const CudaEvent event = events.back();
+      events.pop_back();
+      return event;
+    }
+  }
+  CudaEvent event = nullptr;
+  if (libraries().cuda().event_create_with_flags(&event, kCudaEventDisableTiming) != kCudaSuccess)
+    return nullptr;
+  return event;
+}
+
+void NcclRuntime::GiveEvent(int device, CudaEvent event) {
+  if (event == nullptr) return;
+  const std::lock_guard<std::mutex> lock(shared_->mutex);
+  shared_->events[device].push_back(event);
+}
+
+CudaDeviceScope::CudaDeviceScope(const GpuLibraries& libraries, int device)
+    : libraries_(libraries) {
+  int current = -1;
+  if (libraries.cuda().get_device(&current) == kCudaSuccess && current == device) return;
+  if (libraries.cuda().set_device(device) == kCudaSuccess) before_ = current;
+}
+
+CudaDeviceScope::~CudaDeviceScope() {
+  if (before_ >= 0) (void)libraries_.cuda().set_device(before_);
+}
+
+}  // namespace lockstep::collectives

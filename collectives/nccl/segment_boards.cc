@@ -1,0 +1,169 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/nccl/segment_boards.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <string>
+
+namespace lockstep::collectives {
+namespace {
+
+enum : uint32_t { kNothing = 0, kBeingWritten = 1, kWritten = 2 };
+
+/// Fresh memory is zero, which is the valid first state.
+struct Head {
+  std::atomic<uint32_t> invited;  // kNothing .. kWritten
+  GroupBoard::Invitation invitation;
+  std::atomic<uint32_t> failed;  // kNothing .. kWritten
+  uint32_t code;
+  uint32_t failure_class;
+  int32_t blamed;  // member, or -1
+  uint64_t seq;
+  char message[1024];
+};
+
+struct alignas(64) Place {
+  std::atomic<uint32_t> came;
+  std::atomic<uint32_t> left;
+  std::atomic<uint64_t> called;
+  std::atomic<int64_t> long_phase_ns;
+  int64_t pid;  // these two before came
+  char host[64];
+};
+
+// Other processes write it: what they wrote is cut to its place.
+std::string TextOf(const char* text, size_t capacity) {
+  return std::string(text, strnlen(text, capacity));
+}
+
+void CopyText(const std::string& text, char* to, size_t capacity) {
+  const size_t length = std::min(text.size(), capacity - 1);
+  std::memcpy(to, text.data(), length);
+  to[length] = '\0';
+}
+
+class SegmentBoard final : public GroupBoard {
+ public:
+  SegmentBoard(const GroupSpec& spec, std::shared_ptr<Segment> segment)
+      : spec_(spec), segment_(std::move(segment)) {
+    Place& mine = place(spec_.rank.value());
+    mine.pid = getpid();
+    CopyText(spec_.host, mine.host, sizeof mine.host);
+    mine.came.store(1, std::memory_order_release);
+  }
+
+  static size_t Bytes(int members) {
+    return sizeof(Head) + alignof(Place) + static_cast<size_t>(members) * sizeof(Place);
+  }
+
+  void Invite(const Invitation& invitation) override {
+    head().invitation = invitation;
+    head().invited.store(kWritten, std::memory_order_release);
+  }
+  std::optional<Invitation> invitation() const override {
+    if (head().invited.load(std::memory_order_acquire) != kWritten) return std::nullopt;
+    return head().invitation;
+  }
+  std::vector<int> NeverCame() const override {
+    std::vector<int> missing;
+    for (int member = 0; member < size(); ++member) {
+      if (place(member).came.load(std::memory_order_acquire) == 0) missing.push_back(member);
+    }
+    return missing;
+  }
+
+  void PostCalled(base::OpSeq last) override {
+    place(spec_.rank.value()).called.store(last.value(), std::memory_order_release);
+  }
+  base::OpSeq Called(int member) const override {
+    return base::OpSeq(place(member).called.load(std::memory_order_acquire));
+  }
+  void PostLongPhase(base::SteadyTime until) override {
+    place(spec_.rank.value())
+        .long_phase_ns.store(until.time_since_epoch().count(), std::memory_order_release);
+  }
+  base::SteadyTime LongPhase(int member) const override {
+    return base::SteadyTime(
+        base::Duration(place(member).long_phase_ns.load(std::memory_order_acquire)));
+  }
+  void Leave() override { place(spec_.rank.value()).left.store(1, std::memory_order_release); }
+  bool HasLeft(int member) const override {
+    return place(member).left.load(std::memory_order_acquire) != 0;
+  }
+
+  void PostError(const Error& error) override {
+    uint32_t nothing = kNothing;
+    if (!head().failed.compare_exchange_strong(nothing, kBeingWritten)) return;
+    head().code = static_cast<uint32_t>(error.status.code());
+    head().failure_class = static_cast<uint32_t>(error.status.failure_class());
+    head().blamed = MemberOf(error.status);
+    head().seq = error.seq.value();
+    CopyText(error.status.message(), head().message, sizeof head().message);
+    head().failed.store(kWritten, std::memory_order_release);
+  }
+  std::optional<Error> error() const override {
+    if (head().failed.load(std::memory_order_acquire) != kWritten) return std::nullopt;
+    const uint32_t code = head().code, failure_class = head().failure_class;
+    if (code == 0 || code > static_cast<uint32_t>(base::Code::kUnauthenticated) ||
+        failure_class > static_cast<uint32_t>(base::FailureClass::kAbortedByAgent)) {
+      return Error{base::DataLossError("the shared memory of group " + spec_.name +
+                                       " holds an error of code " + std::to_string(code) +
+                                       ": a member's process wrote over it"),
+                   base::OpSeq(0)};
+    }
+    base::Status status =
+        base::Status(static_cast<base::Code>(code), TextOf(head().message, sizeof head().message))
+            .WithClass(static_cast<base::FailureClass>(failure_class));
+    const int32_t blamed = head().blamed;
+    if (blamed >= 0 && blamed < size()) status = status.WithSubject(SubjectOf(blamed));
+    return Error{status, base::OpSeq(head().seq)};
+  }
+
+  base::Subject SubjectOf(int member) const override {
+    base::Subject subject{.job = spec_.job, .rank = spec_.world_ranks[static_cast<size_t>(member)]};
+    const Place& their = place(member);
+    if (their.came.load(std::memory_order_acquire) != 0) {
+      subject.pid = their.pid;
+      subject.host = TextOf(their.host, sizeof their.host);
+    }
+    return subject;
+  }
+
+ private:
+  int size() const { return static_cast<int>(spec_.world_ranks.size()); }
+  Head& head() const { return *reinterpret_cast<Head*>(segment_->data()); }
+  Place& place(int member) const {
+    const size_t first = (sizeof(Head) + alignof(Place) - 1) / alignof(Place) * alignof(Place);
+    return reinterpret_cast<Place*>(segment_->data() + first)[member];
+  }
+  /// Of the first subject, who is the culprit.
+  int MemberOf(const base::Status& status) const {
+    if (status.subjects().empty()) return -1;
+    const auto& ranks = spec_.world_ranks;
+    const auto found = std::find(ranks.begin(), ranks.end(), status.subjects().front().rank);
+    return found == ranks.end() ? -1 : static_cast<int>(found - ranks.begin());
+  }
+
+  const GroupSpec spec_;
+  const std::shared_ptr<Segment> segment_;  // with the members that are threads of this process
+};
+
+}  // namespace
+
+base::Result<std::unique_ptr<GroupBoard>> SegmentBoards::Open(const GroupSpec& spec,
+                                                              base::Duration timeout) {
+  const int members = static_cast<int>(spec.world_ranks.size());
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment,
+                   segments_->Open({.group = spec.Id(),
+                                    .epoch = spec.epoch,
+                                    .member_count = members,
+                                    .member_index = spec.rank.value(),
+                                    .bytes = SegmentBoard::Bytes(members)},
+                                   timeout));
+  return std::unique_ptr<GroupBoard>(std::make_unique<SegmentBoard>(spec, std::move(segment)));
+}
+
+}  // namespace lockstep::collectives

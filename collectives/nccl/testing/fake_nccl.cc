@@ -1,0 +1,503 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// A libnccl for machines without a GPU: the same symbols on main memory, with the states of
+// communicators that do not block, and with faults (fake_nccl_faults.h). FAKE_NCCL_VERSION says which
+// version's symbols it has. It ends the process when its caller breaks a rule that NCCL only
+// documents: two threads in one communicator, an abort while another thread is in a call.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "collectives/nccl/nccl_abi.h"
+#include "collectives/nccl/testing/fake_cuda.h"
+#include "collectives/nccl/testing/fake_nccl_faults.h"
+#include "collectives/nccl/testing/fake_nccl_kernels.h"
+#include "collectives/nccl/testing/fake_nccl_world.h"
+
+namespace lockstep::collectives {
+
+using testing::FakeCall;
+using testing::FakeFault;
+using testing::FakeFaults;
+using testing::FakeNcclWorld;
+
+namespace {
+
+std::atomic<int> communicators{0};
+
+[[noreturn]] void Die(const char* what) {
+  std::fprintf(stderr, "fake nccl: %s\n", what);
+  std::abort();
+}
+
+void HangForEver() {
+  while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+FakeFaults Parse(const std::string& script) {
+  FakeFaults faults;
+  const std::map<std::string, FakeFault*> names = {
+      {"init_never", &faults.init_never},     {"in_progress", &faults.in_progress},
+      {"async_error", &faults.async_error},   {"call_blocks", &faults.call_blocks},
+      {"abort_blocks", &faults.abort_blocks}, {"abort_crashes", &faults.abort_crashes},
+      {"wrong_result", &faults.wrong_result}};
+  std::istringstream words(script);
+  for (std::string word; words >> word;) {
+    const size_t equals = word.find('='), colon = word.find(':');
+    const auto found = names.find(word.substr(0, equals));
+    if (found == names.end() || equals == std::string::npos) Die("a fault it does not know");
+    found->second->rank = std::atoi(word.c_str() + equals + 1);
+    if (colon != std::string::npos) found->second->after = std::atoi(word.c_str() + colon + 1);
+  }
+  return faults;
+}
+
+/// The script in force.
+class Script {
+ public:
+  static Script& Get() {
+    static Script script;
+    return script;
+  }
+  void Set(const char* text) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    faults_ = Parse(text);
+  }
+  FakeFaults faults() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return faults_;
+  }
+
+ private:
+  Script() {
+    const char* const text = std::getenv("FAKE_NCCL_FAULTS");
+    if (text != nullptr) faults_ = Parse(text);
+  }
+  std::mutex mutex_;
+  FakeFaults faults_;  // guarded by mutex_
+};
+
+std::string PathOf(const std::string& name) {
+  const char* const folder = std::getenv("TEST_TMPDIR");
+  return std::string(folder == nullptr ? "/tmp" : folder) + "/fake_nccl_" + name;
+}
+
+}  // namespace
+
+struct NcclCommTag {
+  NcclCommTag(std::string its_name, int its_rank, int its_size)
+      : name(std::move(its_name)), rank(its_rank), world(PathOf(name), its_size) {
+    ++communicators;
+  }
+  ~NcclCommTag() {
+    if (helper.joinable()) helper.join();
+    --communicators;
+  }
+
+  bool Strikes(FakeFault FakeFaults::* fault) const {
+    const FakeFault chosen = Script::Get().faults().*fault;
+    return world.size() > 1 && chosen.rank == rank && launches >= chosen.after;
+  }
+  void Begin() {
+    helper = std::thread([this] {
+      if (Strikes(&FakeFaults::init_never)) {
+        while (!stop.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return;
+      }
+      world.Join(rank);
+      while (!world.AllJoined() && !stop.load())
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      if (!stop.load()) state.store(kNcclSuccess);
+    });
+  }
+  void AwaitKernels() const {
+    while (kernels.load() > 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  void Put(CudaStream stream, std::vector<FakeCall> calls) {
+    ++kernels;
+    const bool wrong = Strikes(&FakeFaults::wrong_result);
+    const bool hangs = Strikes(&FakeFaults::async_error);
+    if (hangs) state.store(kNcclRemoteError);
+    testing::LaunchFakeKernel(stream, [this, calls = std::move(calls), wrong, hangs] {
+      while (hangs && !stop.load()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+      testing::RunFakeKernel(world, rank, calls, stop);
+      for (const FakeCall& call : calls) {
+        if (wrong && call.out != nullptr && call.count > 0) *call.out ^= std::byte{0xff};
+      }
+      --kernels;
+    });
+    ++launches;
+  }
+
+  const std::string name;
+  const int rank;
+  FakeNcclWorld world;
+  std::atomic<NcclResult> state{kNcclInProgress};
+  std::atomic<bool> stop{false};
+  std::atomic<int> kernels{0};
+  std::atomic<bool> in_call{false};
+  std::thread helper;  // of init, or of the making of a child
+  // Of the one thread that may call:
+  int launches = 0;
+  int children = 0;
+  bool revoked = false;
+  bool connected = false;
+  int polls_left = 0;             // until what is pending gets on the stream
+  std::function<void()> pending;  // may be empty
+  std::vector<std::pair<NcclDtype, double>> reductions;
+};
+
+namespace {
+
+/// A call on a communicator: one at a time.
+class InCall {
+ public:
+  explicit InCall(NcclComm comm) : comm_(comm) {
+    if (comm_->in_call.exchange(true)) Die("two threads are in one communicator");
+  }
+  ~InCall() { comm_->in_call.store(false); }
+
+ private:
+  const NcclComm comm_;
+};
+
+struct Launch {
+  NcclComm comm;
+  CudaStream stream;
+  FakeCall call;
+};
+thread_local int group_depth = 0;
+thread_local std::vector<Launch> grouped;
+
+NcclResult LaunchAll(NcclComm comm, CudaStream stream, std::vector<FakeCall> calls) {
+  const InCall in_call(comm);
+  if (comm->revoked || comm->state.load() == kNcclInProgress) return kNcclInvalidUsage;
+  if (comm->state.load() != kNcclSuccess) return comm->state.load();
+  if (comm->Strikes(&FakeFaults::call_blocks)) HangForEver();
+  if (comm->Strikes(&FakeFaults::in_progress)) {
+    comm->state.store(kNcclInProgress);
+    return kNcclInProgress;
+  }
+  if (comm->connected || comm->world.size() == 1) {
+    comm->Put(stream, std::move(calls));
+    return kNcclSuccess;
+  }
+  // The first launch connects, as NCCL does: the kernel gets on the stream later.
+  comm->connected = true;
+  comm->state.store(kNcclInProgress);
+  comm->polls_left = 3;
+  comm->pending = [comm, stream, calls = std::move(calls)] { comm->Put(stream, calls); };
+  return kNcclInProgress;
+}
+
+NcclResult Add(NcclComm comm, CudaStream stream, const FakeCall& call) {
+  if (group_depth == 0) return LaunchAll(comm, stream, {call});
+  grouped.push_back({comm, stream, call});
+  return kNcclSuccess;
+}
+
+FakeCall Move(OpKind kind, const void* in, void* out, size_t count, NcclDtype dtype, int peer) {
+  return {.kind = kind,
+          .in = static_cast<const std::byte*>(in),
+          .out = static_cast<std::byte*>(out),
+          .count = count,
+          .dtype = testing::FakeDtype(dtype).value_or(Dtype::kU8),
+          .peer = peer};
+}
+
+NcclResult AddReduction(NcclComm comm, CudaStream stream, FakeCall call, NcclDtype dtype,
+                        NcclReduction op) {
+  const bool aligned =
+      (reinterpret_cast<uintptr_t>(call.in) | reinterpret_cast<uintptr_t>(call.out)) %
+          DtypeBytes(call.dtype) ==
+      0;
+  if (!testing::FakeDtype(dtype).has_value() || !aligned) return kNcclInvalidArgument;
+  switch (op) {
+    case kNcclSum: call.reduction = Reduction::kSum; break;
+    case kNcclProd: call.reduction = Reduction::kProduct; break;
+    case kNcclMax: call.reduction = Reduction::kMax; break;
+    case kNcclMin: call.reduction = Reduction::kMin; break;
+    case kNcclAvg: call.reduction = Reduction::kAverage; break;
+    default: {
+      const auto index = static_cast<size_t>(op) - 5;
+      if (index >= comm->reductions.size() || comm->reductions[index].first != dtype)
+        return kNcclInvalidArgument;
+      call.reduction = Reduction::kPremultipliedSum;
+      call.scale = comm->reductions[index].second;
+    }
+  }
+  return Add(comm, stream, call);
+}
+
+[[maybe_unused]] bool IsOurs(const NcclConfig* config) {
+  return config != nullptr && config->magic == 0xcafebeef && config->blocking == 0 &&
+         config->size == NcclConfigBytes(FAKE_NCCL_VERSION) && config->version == FAKE_NCCL_VERSION;
+}
+
+/// Waits for the work of a communicator that ends, and frees it.
+void Free(NcclComm comm) {
+  comm->AwaitKernels();
+  delete comm;
+}
+
+double ScalarOf(NcclDtype dtype, const void* scalar) {
+  const auto get = [scalar]<class T>(T typed) {
+    std::memcpy(&typed, scalar, sizeof typed);
+    return static_cast<double>(typed);
+  };
+  switch (dtype) {
+    case kNcclInt8: return get(int8_t{});
+    case kNcclInt32: return get(int32_t{});
+    case kNcclUint32: return get(uint32_t{});
+    case kNcclInt64: return get(int64_t{});
+    case kNcclUint64: return get(uint64_t{});
+    case kNcclFloat32: return get(float{});
+    case kNcclFloat64: return get(double{});
+    case kNcclBfloat16: {
+      const uint32_t bits = static_cast<uint32_t>(get(uint16_t{})) << 16;
+      float value;
+      std::memcpy(&value, &bits, sizeof value);
+      return value;
+    }
+    case kNcclFloat16: {  // normal numbers alone
+      const auto bits = static_cast<int>(get(uint16_t{}));
+      const double value = std::ldexp(1 + (bits & 1023) / 1024.0, (bits >> 10 & 31) - 15);
+      return (bits & 0x8000) != 0 ? -value : value;
+    }
+    default: return get(uint8_t{});
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
+
+// ------------------------------------------------------------------------------ the library's symbols
+
+using namespace lockstep::collectives;
+
+extern "C" {
+
+void lockstep_fake_nccl_script(const char* text) { Script::Get().Set(text); }
+int lockstep_fake_nccl_objects() {
+  return communicators.load() + lockstep::collectives::testing::FakeCudaObjects();
+}
+
+NcclResult ncclGetVersion(int* version) {
+  *version = FAKE_NCCL_VERSION;
+  return kNcclSuccess;
+}
+NcclResult ncclGetUniqueId(NcclUniqueId* id) {
+  std::random_device random;
+  *id = {};
+  std::snprintf(id->bytes, sizeof id->bytes, "%08x%08x%08x", random(), random(), random());
+  return kNcclSuccess;
+}
+const char* ncclGetErrorString(NcclResult result) {
+  return result == kNcclRemoteError    ? "remote process exited or there was a network error"
+         : result == kNcclInvalidUsage ? "invalid usage"
+                                       : "an error of the fake";
+}
+const char* ncclGetLastError(NcclComm) { return "said by the fake"; }
+
+#if FAKE_NCCL_VERSION >= 21400
+NcclResult ncclCommInitRankConfig(NcclComm* made, int size, NcclUniqueId id, int rank,
+                                  NcclConfig* config) {
+  if (!IsOurs(config)) return kNcclInvalidArgument;
+  *made = new NcclCommTag(id.bytes, rank, size);
+  (*made)->Begin();
+  return kNcclInProgress;
+}
+NcclResult ncclCommFinalize(NcclComm comm) {
+  const InCall in_call(comm);
+  if (comm->revoked || comm->state.load() != kNcclSuccess) return kNcclInvalidUsage;
+  comm->state.store(kNcclInProgress);
+  comm->polls_left = 2;
+  comm->pending = [comm] { comm->AwaitKernels(); };
+  return kNcclInProgress;
+}
+#endif
+NcclResult ncclCommDestroy(NcclComm comm) {
+  {
+    const InCall in_call(comm);
+  }
+  Free(comm);
+  return kNcclSuccess;
+}
+#ifndef FAKE_NCCL_WITHOUT_ABORT
+NcclResult ncclCommAbort(NcclComm comm) {
+  if (comm->in_call.exchange(true)) Die("an abort while another thread is in a call");
+  if (comm->Strikes(&FakeFaults::abort_blocks)) HangForEver();
+  comm->world.slot(comm->rank).aborted.store(1);
+  if (comm->Strikes(&FakeFaults::abort_crashes)) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    for (int other = 0; other < comm->world.size(); ++other) {
+      while (comm->world.slot(other).aborted.load() == 0) {
+        if (std::chrono::steady_clock::now() > until) Die("a sibling did not abort");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+  }
+  comm->stop.store(true);
+  Free(comm);
+  return kNcclSuccess;
+}
+#endif
+NcclResult ncclCommGetAsyncError(NcclComm comm, NcclResult* state) {
+  const InCall in_call(comm);
+  if (comm->pending && --comm->polls_left <= 0) {
+    comm->state.store(kNcclSuccess);
+    std::exchange(comm->pending, nullptr)();
+  }
+  *state = comm->state.load();
+  return kNcclSuccess;
+}
+
+NcclResult ncclGroupStart() {
+  ++group_depth;
+  return kNcclSuccess;
+}
+NcclResult ncclGroupEnd() {
+  if (--group_depth > 0 || grouped.empty()) return kNcclSuccess;
+  const auto launches = std::exchange(grouped, {});
+  std::vector<FakeCall> calls;
+  for (const Launch& launch : launches) {
+    if (launch.comm != launches.front().comm) Die("groups of several communicators");
+    calls.push_back(launch.call);
+  }
+  return LaunchAll(launches.front().comm, launches.front().stream, std::move(calls));
+}
+
+NcclResult ncclAllReduce(const void* in, void* out, size_t count, NcclDtype dtype, NcclReduction op,
+                         NcclComm comm, CudaStream stream) {
+  return AddReduction(comm, stream, Move(OpKind::kAllReduce, in, out, count, dtype, -1), dtype, op);
+}
+NcclResult ncclReduce(const void* in, void* out, size_t count, NcclDtype dtype, NcclReduction op,
+                      int root, NcclComm comm, CudaStream stream) {
+  return AddReduction(comm, stream, Move(OpKind::kReduce, in, out, count, dtype, root), dtype, op);
+}
+NcclResult ncclReduceScatter(const void* in, void* out, size_t count, NcclDtype dtype,
+                             NcclReduction op, NcclComm comm, CudaStream stream) {
+  return AddReduction(comm, stream, Move(OpKind::kReduceScatter, in, out, count, dtype, -1), dtype,
+                      op);
+}
+NcclResult ncclBroadcast(const void* in, void* out, size_t count, NcclDtype dtype, int root,
+                         NcclComm comm, CudaStream stream) {
+  return Add(comm, stream, Move(OpKind::kBroadcast, in, out, count, dtype, root));
+}
+NcclResult ncclAllGather(const void* in, void* out, size_t count, NcclDtype dtype, NcclComm comm,
+                         CudaStream stream) {
+  return Add(comm, stream, Move(OpKind::kAllGather, in, out, count, dtype, -1));
+}
+NcclResult ncclSend(const void* in, size_t count, NcclDtype dtype, int peer, NcclComm comm,
+                    CudaStream stream) {
+  return Add(comm, stream, Move(OpKind::kSend, in, nullptr, count, dtype, peer));
+}
+NcclResult ncclRecv(void* out, size_t count, NcclDtype dtype, int peer, NcclComm comm,
+                    CudaStream stream) {
+  return Add(comm, stream, Move(OpKind::kRecv, nullptr, out, count, dtype, peer));
+}
+NcclResult ncclRedOpCreatePreMulSum(NcclReduction* op, void* scalar, NcclDtype dtype, int residence,
+                                    NcclComm comm) {
+  const InCall in_call(comm);
+  if (residence != kNcclScalarHostImmediate) return kNcclInvalidArgument;
+  comm->reductions.emplace_back(dtype, ScalarOf(dtype, scalar));
+  *op = static_cast<NcclReduction>(4 + comm->reductions.size());
+  return kNcclSuccess;
+}
+NcclResult ncclRedOpDestroy(NcclReduction op, NcclComm comm) {
+  const InCall in_call(comm);
+  if (comm->state.load() == kNcclInProgress) return kNcclInvalidUsage;
+  comm->reductions.at(static_cast<size_t>(op) - 5).first = static_cast<NcclDtype>(-1);
+  return kNcclSuccess;
+}
+
+#if FAKE_NCCL_VERSION >= 21800
+NcclResult ncclCommSplit(NcclComm comm, int color, int key, NcclComm* made, NcclConfig* config) {
+  const InCall in_call(comm);
+  if (!IsOurs(config) || comm->revoked || comm->state.load() != kNcclSuccess)
+    return kNcclInvalidUsage;
+  comm->state.store(kNcclInProgress);
+  const int number = ++comm->children;
+  if (comm->helper.joinable()) comm->helper.join();
+  comm->helper = std::thread([=] {
+    auto& mine = comm->world.slot(comm->rank);
+    mine.color = color;
+    mine.key = key;
+    if (!comm->world.Barrier(comm->rank, comm->stop)) return;
+    std::vector<std::pair<int, int>> members;
+    for (int rank = 0; rank < comm->world.size(); ++rank) {
+      const auto& slot = comm->world.slot(rank);
+      if (slot.color == color) members.emplace_back(slot.key, rank);
+    }
+    if (!comm->world.Barrier(comm->rank, comm->stop)) return;
+    std::sort(members.begin(), members.end());
+    if (color >= 0) {
+      const auto self = std::find(members.begin(), members.end(), std::pair(key, comm->rank));
+      auto* const child = new NcclCommTag(
+          comm->name + ".c" + std::to_string(number) + "." + std::to_string(color),
+          static_cast<int>(self - members.begin()), static_cast<int>(members.size()));
+      child->Begin();
+      std::atomic_ref(*made).store(child);
+    }
+    comm->state.store(kNcclSuccess);
+  });
+  return kNcclInProgress;
+}
+#endif
+#if FAKE_NCCL_VERSION >= 22700
+NcclResult ncclCommShrink(NcclComm comm, int* excluded, int count, NcclComm* made,
+                          NcclConfig* config, int flags) {
+  const InCall in_call(comm);
+  if (!IsOurs(config) || flags != kNcclShrinkDefault || comm->state.load() != kNcclSuccess)
+    return kNcclInvalidUsage;
+  std::string name = comm->name + ".s" + std::to_string(++comm->children);
+  for (int i = 0; i < count; ++i) name += "." + std::to_string(excluded[i]);
+  const auto below =
+      std::count_if(excluded, excluded + count, [comm](int rank) { return rank < comm->rank; });
+  auto* const child =
+      new NcclCommTag(name, comm->rank - static_cast<int>(below), comm->world.size() - count);
+  child->Begin();
+  std::atomic_ref(*made).store(child);
+  return kNcclInProgress;
+}
+#endif
+#if FAKE_NCCL_VERSION >= 22807
+NcclResult ncclCommRevoke(NcclComm comm, int) {
+  const InCall in_call(comm);
+  comm->revoked = true;
+  comm->stop.store(true);
+  comm->state.store(kNcclInProgress);
+  comm->polls_left = 2;
+  comm->pending = [comm] { comm->AwaitKernels(); };
+  return kNcclInProgress;
+}
+#endif
+#if FAKE_NCCL_VERSION >= 22800
+NcclResult ncclAlltoAll(const void* in, void* out, size_t count, NcclDtype dtype, NcclComm comm,
+                        CudaStream stream) {
+  return Add(comm, stream, Move(OpKind::kAllToAll, in, out, count, dtype, -1));
+}
+NcclResult ncclGather(const void* in, void* out, size_t count, NcclDtype dtype, int root,
+                      NcclComm comm, CudaStream stream) {
+  return Add(comm, stream, Move(OpKind::kGather, in, out, count, dtype, root));
+}
+NcclResult ncclScatter(const void* in, void* out, size_t count, NcclDtype dtype, int root,
+                       NcclComm comm, CudaStream stream) {
+  return Add(comm, stream, Move(OpKind::kScatter, in, out, count, dtype, root));
+}
+#endif
+
+}  // extern "C"
