@@ -107,6 +107,9 @@ TEST_P(NcclExitTest, AWorkWhoseAbortBlocksSaysSoOfItsBuffers) {
 }
 
 TEST_P(NcclExitTest, AMainThatReturnsDoesNotWaitForAnAbort) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "at exit the leak check stops threads that begin and end, and crashes (GCC 12)";
+#endif
   const ChildEnd end = InChild([this] {
     Ranks ranks(GetParam(), "abort_blocks=0 in_progress=1:1");
     ranks.gang.runtime_config.abort_limit = seconds(20);

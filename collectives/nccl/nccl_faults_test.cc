@@ -213,7 +213,9 @@ TEST_P(NcclFaultsTest, NothingIsLeftOfGroupsThatAreGone) {
         const Buffer buffer{memory.get(), 16, Dtype::kF32, kGpu};
         for (int i = 0; i < 3; ++i) (void)group.AllReduce(buffer, buffer, Reduction::kSum)->Wait();
         const GroupRank other(1 - group.rank().value());
-        const Transfer both[] = {Transfer::Send(buffer, other), Transfer::Recv(buffer, other)};
+        const std::shared_ptr<std::byte> received = gang.Allocate(64);
+        const Transfer both[] = {Transfer::Send(buffer, other),
+                                 Transfer::Recv({received.get(), 16, Dtype::kF32, kGpu}, other)};
         (void)group.Batch(both)->Wait();
       });
     }

@@ -2,6 +2,7 @@
 #include "collectives/nccl/testing/fake_nccl_kernels.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -164,10 +165,17 @@ void RunFakeKernel(FakeNcclWorld& world, int rank, const std::vector<FakeCall>& 
     }
   }
   const auto done = [](const Moving& one) { return one.done(); };
+  int fruitless = 0;
   while (!std::all_of(moving.begin(), moving.end(), done) && !stop.load()) {
     bool any = false;
     for (Moving& one : moving) any = one.Advance(world, rank) || any;
-    if (!any) std::this_thread::yield();
+    if (any) {
+      fruitless = 0;
+    } else if (++fruitless < 100) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
   }
 }
 
