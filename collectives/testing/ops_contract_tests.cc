@@ -808,9 +808,8 @@ TEST_P(OpsContractTest, WrongShapesAreRefusedByName) {
        [&](Group& g, auto& d) { return g.Send(in(d, 1), GroupRank(g.size())); }},
   };
   Run([](Group& group) {
-    float one = 1;
-    const Buffer buffer{&one, 1, Dtype::kF32};
-    EXPECT_THAT(group.AllReduce(buffer, buffer, Reduction::kNone)->Wait(),
+    Guarded one(1, Dtype::kF32);
+    EXPECT_THAT(group.AllReduce(one.buffer(), one.buffer(), Reduction::kNone)->Wait(),
                 StatusIs(Code::kUnimplemented, HasSubstr("all_reduce of f32 with none")));
   });
   for (const Wrong& wrong : wrongs) {

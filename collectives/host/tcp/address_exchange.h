@@ -15,7 +15,7 @@
 namespace lockstep::collectives {
 
 /// How a member is reached, and which process it is.
-struct MemberCard {
+struct AddressCard {
   std::vector<std::string> addresses;  // numeric, v4 or v6, in the order to try
   uint16_t port = 0;
   std::array<uint8_t, 16> nonce{};  // fresh in each process: who else listens there is found out
@@ -42,8 +42,8 @@ class AddressExchange {
   /// either. Blocks: until all have come, at most `deadline`. Errors: AlreadyExists - another
   /// process published this member; FailedPrecondition - another epoch or member count; Unavailable
   /// - the exchange cannot be reached.
-  virtual base::Result<std::vector<std::optional<MemberCard>>> Exchange(
-      const ExchangeRequest& request, const MemberCard& mine, const OpDeadline& deadline) = 0;
+  virtual base::Result<std::vector<std::optional<AddressCard>>> Exchange(
+      const ExchangeRequest& request, const AddressCard& mine, const OpDeadline& deadline) = 0;
 };
 
 }  // namespace lockstep::collectives

@@ -13,8 +13,8 @@ constexpr base::Duration kLook = std::chrono::milliseconds(10);
 
 }  // namespace
 
-base::Result<std::vector<std::optional<MemberCard>>> LocalExchange::Exchange(
-    const ExchangeRequest& request, const MemberCard& mine, const OpDeadline& deadline) {
+base::Result<std::vector<std::optional<AddressCard>>> LocalExchange::Exchange(
+    const ExchangeRequest& request, const AddressCard& mine, const OpDeadline& deadline) {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto key = std::make_pair(request.group, request.epoch);
   Table& table = tables_[key];
@@ -24,7 +24,7 @@ base::Result<std::vector<std::optional<MemberCard>>> LocalExchange::Exchange(
         "group " + request.group.ToString() + " has " + std::to_string(table.cards.size()) +
         " members to others, and " + std::to_string(request.member_count) + " to this one");
   }
-  std::optional<MemberCard>& place = table.cards[static_cast<size_t>(request.member)];
+  std::optional<AddressCard>& place = table.cards[static_cast<size_t>(request.member)];
   if (place.has_value()) {
     return base::AlreadyExistsError("member " + std::to_string(request.member) + " of group " +
                                     request.group.ToString() + " is there already, as process " +
@@ -36,7 +36,7 @@ base::Result<std::vector<std::optional<MemberCard>>> LocalExchange::Exchange(
   came_.notify_all();
   while (table.come < request.member_count && deadline.Left().count() > 0)
     came_.wait_for(lock, std::min(kLook, std::max(deadline.Left(), base::Duration(0))));
-  std::vector<std::optional<MemberCard>> cards = table.cards;
+  std::vector<std::optional<AddressCard>> cards = table.cards;
   if (table.come < request.member_count) {  // who comes later is not to wait for me
     place.reset();
     --table.come;

@@ -17,12 +17,12 @@ namespace lockstep::collectives {
 /// members has the table. Thread-safe.
 class LocalExchange final : public AddressExchange {
  public:
-  base::Result<std::vector<std::optional<MemberCard>>> Exchange(
-      const ExchangeRequest& request, const MemberCard& mine, const OpDeadline& deadline) override;
+  base::Result<std::vector<std::optional<AddressCard>>> Exchange(
+      const ExchangeRequest& request, const AddressCard& mine, const OpDeadline& deadline) override;
 
  private:
   struct Table {
-    std::vector<std::optional<MemberCard>> cards;  // by member
+    std::vector<std::optional<AddressCard>> cards;  // by member
     int come = 0;
     int gone = 0;  // members that have the table
   };

@@ -38,9 +38,9 @@ base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& sp
   return std::unique_ptr<Backend>(std::make_unique<TcpBackend>(service_, end));
 }
 
-base::Result<std::vector<MemberCard>> TcpBackendMaker::Meet(const GroupSpec& spec,
-                                                            const OpDeadline& deadline) {
-  MemberCard mine = service_->card();
+base::Result<std::vector<AddressCard>> TcpBackendMaker::Meet(const GroupSpec& spec,
+                                                             const OpDeadline& deadline) {
+  AddressCard mine = service_->card();
   mine.incarnation = spec.incarnation;
   if (!spec.host.empty()) mine.host = spec.host;
   const int count = static_cast<int>(spec.world_ranks.size());
@@ -49,10 +49,10 @@ base::Result<std::vector<MemberCard>> TcpBackendMaker::Meet(const GroupSpec& spe
                                                          .member = spec.rank.value(),
                                                          .member_count = count},
                                                         mine, deadline));
-  std::vector<MemberCard> cards;
+  std::vector<AddressCard> cards;
   std::vector<int> missing;
   for (int member = 0; member < count; ++member) {
-    const std::optional<MemberCard>& card = came[static_cast<size_t>(member)];
+    const std::optional<AddressCard>& card = came[static_cast<size_t>(member)];
     if (card.has_value()) {
       cards.push_back(*card);
     } else {

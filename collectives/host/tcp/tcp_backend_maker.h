@@ -31,7 +31,7 @@ class TcpBackendMaker final : public BackendMaker {
   TcpBackendMaker(std::shared_ptr<TcpService> service, std::shared_ptr<AddressExchange> exchange)
       : service_(std::move(service)), exchange_(std::move(exchange)) {}
 
-  base::Result<std::vector<MemberCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);
+  base::Result<std::vector<AddressCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);
 
   const std::shared_ptr<TcpService> service_;
   const std::shared_ptr<AddressExchange> exchange_;

@@ -53,7 +53,7 @@ void Error(std::span<const std::byte> bytes) {
 void Handshake(std::span<const std::byte> bytes) {
   const auto hello = ParseHello(bytes.first(std::min(bytes.size(), sizeof(Hello))));
   if (hello.ok() && (hello->from < 0 || hello->to < 0)) ::abort();
-  const MemberCard card;
+  const AddressCard card;
   const HandshakeKey key{.key = "0123456789abcdef0123456789abcdef", .job = "j", .listener = card};
   // Nobody who lacks the key gets here with an answer.
   if (ParseAnswer(bytes.first(std::min(bytes.size(), sizeof(Answer))), key, Hello()).ok())

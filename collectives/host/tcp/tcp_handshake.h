@@ -73,7 +73,7 @@ static_assert(sizeof(Answer) == 80);
 struct HandshakeKey {
   std::string_view key;  // the job's, 32 bytes
   std::string_view job;
-  const MemberCard& listener;
+  const AddressCard& listener;
 };
 
 /// Errors: DataLoss - `bytes` (64) are no Hello of this release.

@@ -21,7 +21,7 @@ std::span<const std::byte> BytesOf(const T& value) {
 }
 
 struct Meeting {
-  MemberCard card;
+  AddressCard card;
   Hello hello;
   Answer answer;
 
@@ -53,7 +53,7 @@ TEST(TcpHandshakeTest, BothEndsOfOneJobBelieveEachOther) {
 
 TEST(TcpHandshakeTest, AnotherKeyJobOrProcessIsFoundOut) {
   const Meeting meeting;
-  MemberCard other = meeting.card;
+  AddressCard other = meeting.card;
   other.nonce[15] = 9;
 
   const HandshakeKey keys[] = {

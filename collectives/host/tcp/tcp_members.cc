@@ -19,7 +19,7 @@ std::string DescribeMembers(const GroupSpec& spec, const std::vector<int>& membe
 int TcpMembers::CountOnThisHost() const {
   return static_cast<int>(std::count_if(
       cards_.begin(), cards_.end(),
-      [this](const MemberCard& card) { return card.host_id == this->card(self()).host_id; }));
+      [this](const AddressCard& card) { return card.host_id == this->card(self()).host_id; }));
 }
 
 FrameHeader TcpMembers::Header(FrameKind kind) const {

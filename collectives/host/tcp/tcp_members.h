@@ -13,17 +13,17 @@
 namespace lockstep::collectives {
 
 /// Who the members of one group are, and where: what this one knew (GroupSpec) and what the others
-/// published (MemberCard). A value, const once the group is made.
+/// published (AddressCard). A value, const once the group is made.
 class TcpMembers {
  public:
-  TcpMembers(GroupSpec spec, std::vector<MemberCard> cards)
+  TcpMembers(GroupSpec spec, std::vector<AddressCard> cards)
       : spec_(std::move(spec)), id_(spec_.Id()), cards_(std::move(cards)) {}
 
   const GroupSpec& spec() const { return spec_; }
   base::GroupId id() const { return id_; }
   int count() const { return static_cast<int>(spec_.world_ranks.size()); }
   int self() const { return spec_.rank.value(); }
-  const MemberCard& card(int member) const { return cards_[static_cast<size_t>(member)]; }
+  const AddressCard& card(int member) const { return cards_[static_cast<size_t>(member)]; }
   /// Members on this one's machine, with it.
   int CountOnThisHost() const;
 
@@ -41,7 +41,7 @@ class TcpMembers {
  private:
   GroupSpec spec_;
   base::GroupId id_;
-  std::vector<MemberCard> cards_;  // by member
+  std::vector<AddressCard> cards_;  // by member
 };
 
 /// "rank 3", "ranks 1, 4 and 7 more" of members of that group.

@@ -56,18 +56,18 @@ void Until(const std::function<bool()>& reached) {
 class BoardExchange final : public AddressExchange {
  public:
   explicit BoardExchange(Board& board) : board_(board) {}
-  base::Result<std::vector<std::optional<MemberCard>>> Exchange(const ExchangeRequest& request,
-                                                                const MemberCard& mine,
-                                                                const OpDeadline&) override {
+  base::Result<std::vector<std::optional<AddressCard>>> Exchange(const ExchangeRequest& request,
+                                                                 const AddressCard& mine,
+                                                                 const OpDeadline&) override {
     Board::Place& own = board_.places[request.member];
     own.port = mine.port;
     own.nonce = mine.nonce;
     own.pid = static_cast<pid_t>(mine.pid);
     own.come = true;
-    std::vector<std::optional<MemberCard>> cards;
+    std::vector<std::optional<AddressCard>> cards;
     for (Board::Place& place : board_.places) {
       Until([&] { return place.come.load(); });
-      MemberCard card = mine;
+      AddressCard card = mine;
       card.port = place.port;
       card.nonce = place.nonce;
       card.pid = place.pid;

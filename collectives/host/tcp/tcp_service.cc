@@ -89,7 +89,7 @@ base::Result<std::shared_ptr<TcpService>> TcpService::Start(Config config) {
                                       " bytes; it must have 32");
   }
   ASSIGN_OR_RETURN(net::TcpListenSockets sockets, net::ListenTcp(config.listen_host, config.ports));
-  MemberCard card;
+  AddressCard card;
   card.addresses = config.addresses;
   if (card.addresses.empty() && !config.listen_host.empty()) {
     card.addresses = {net::LocalAddressOf(sockets.fds.front().get()).HostText()};
@@ -106,7 +106,7 @@ base::Result<std::shared_ptr<TcpService>> TcpService::Start(Config config) {
       new TcpService(std::move(config), std::move(sockets), std::move(card)));
 }
 
-TcpService::TcpService(Config config, net::TcpListenSockets sockets, MemberCard card)
+TcpService::TcpService(Config config, net::TcpListenSockets sockets, AddressCard card)
     : config_(std::move(config)),
       sockets_(std::move(sockets)),
       card_(std::move(card)),
@@ -298,7 +298,7 @@ void TcpService::OnReadable(Connection& connection) {
   }
 }
 
-HandshakeKey TcpService::KeyFor(const MemberCard& listener) const {
+HandshakeKey TcpService::KeyFor(const AddressCard& listener) const {
   return {.key = config_.key.view(), .job = config_.job, .listener = listener};
 }
 
@@ -386,7 +386,7 @@ void TcpService::Begin(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpo
 }
 
 void TcpService::ConnectNext(Connection& connection) {
-  const MemberCard& card = connection.end->members().card(connection.member);
+  const AddressCard& card = connection.end->members().card(connection.member);
   connection.in.clear();
   std::string reason = "has no address";
   while (connection.next_address < card.addresses.size()) {
@@ -412,7 +412,7 @@ void TcpService::ConnectNext(Connection& connection) {
 
 void TcpService::OnConnected(Connection& connection) {
   const base::Status outcome = net::TcpConnectOutcome(connection.fd.get());
-  const MemberCard& card = connection.end->members().card(connection.member);
+  const AddressCard& card = connection.end->members().card(connection.member);
   if (!outcome.ok()) {
     if (connection.next_address < card.addresses.size()) return ConnectNext(connection);
     return Lost(connection, "cannot be reached: " + outcome.message());

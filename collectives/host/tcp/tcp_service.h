@@ -65,7 +65,7 @@ class TcpService {
   TcpService& operator=(const TcpService&) = delete;
 
   /// This process's, but for what the group decides.
-  const MemberCard& card() const { return card_; }
+  const AddressCard& card() const { return card_; }
   /// Connections that were refused, of whichever reason.
   uint64_t refused_total() const { return refused_total_.load(std::memory_order_relaxed); }
 
@@ -93,7 +93,7 @@ class TcpService {
   using Key = std::tuple<base::GroupId, base::Round, int>;  // group, epoch, member here
   using ControlKey = std::pair<const TcpEnd*, int>;         // member there
 
-  TcpService(Config config, net::TcpListenSockets sockets, MemberCard card);
+  TcpService(Config config, net::TcpListenSockets sockets, AddressCard card);
 
   void Post(std::function<void()> command);
   // The rest on the service's thread alone.
@@ -124,11 +124,11 @@ class TcpService {
   void Reopen(Connection& connection);
   void Lost(Connection& connection, const std::string& reason);
   void Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame);
-  HandshakeKey KeyFor(const MemberCard& listener) const;
+  HandshakeKey KeyFor(const AddressCard& listener) const;
 
   const Config config_;
   const net::TcpListenSockets sockets_;
-  const MemberCard card_;
+  const AddressCard card_;
   lockstep_fork_guard guard_;
   const base::UniqueFd epoll_;
   const base::UniqueFd bell_;

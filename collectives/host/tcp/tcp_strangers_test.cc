@@ -206,17 +206,17 @@ TEST_F(TcpStrangersTest, ThoseWhoSayNothingMakeRoomAndAreCutOffInTime) {
 /// The members' cards, but that of member 1, who is somebody else.
 class TamperedExchange final : public AddressExchange {
  public:
-  explicit TamperedExchange(MemberCard instead) : instead_(std::move(instead)) {}
-  base::Result<std::vector<std::optional<MemberCard>>> Exchange(const ExchangeRequest& request,
-                                                                const MemberCard& mine,
-                                                                const OpDeadline&) override {
-    std::vector<std::optional<MemberCard>> cards(2, mine);
+  explicit TamperedExchange(AddressCard instead) : instead_(std::move(instead)) {}
+  base::Result<std::vector<std::optional<AddressCard>>> Exchange(const ExchangeRequest& request,
+                                                                 const AddressCard& mine,
+                                                                 const OpDeadline&) override {
+    std::vector<std::optional<AddressCard>> cards(2, mine);
     cards[static_cast<size_t>(1 - request.member)] = instead_;
     return cards;
   }
 
  private:
-  const MemberCard instead_;
+  const AddressCard instead_;
 };
 
 TEST_F(TcpStrangersTest, AProcessOfAnotherKeyIsNotTakenForTheMember) {
@@ -232,7 +232,7 @@ TEST_F(TcpStrangersTest, AProcessOfAnotherKeyIsNotTakenForTheMember) {
 }
 
 TEST_F(TcpStrangersTest, APortThatNobodyListensOnIsAMemberThatHasEnded) {
-  MemberCard gone = service().card();
+  AddressCard gone = service().card();
   {
     const auto other = LocalTcpMaker();
     gone = other->service().card();
