@@ -713,11 +713,11 @@ TEST_P(OpsContractTest, SharedBuffersServeAsInputAndOutput) {
     if (Lacks(group, OpKind::kAllocate)) return;
     const size_t n = SizeOf(group);
     const size_t most = 300'007;
-    ASSERT_OK_AND_ASSIGN(const auto in, group.AllocBuffer(most * 4 * n));
-    ASSERT_OK_AND_ASSIGN(const auto out, group.AllocBuffer(most * 4 * n));
-    ASSERT_EQ(in->bytes(), most * 4 * n);
+    ASSERT_OK_AND_ASSIGN(const auto in, group.AllocBuffer((most * n + 3) * 4));
+    ASSERT_OK_AND_ASSIGN(const auto out, group.AllocBuffer((most * n + 3) * 4));
+    ASSERT_EQ(in->bytes(), (most * n + 3) * 4);
     ASSERT_EQ(*in->data(), std::byte{0});
-    std::vector<float> other_in(most * n), other_out(most * n);
+    std::vector<float> other_in(most * n + 3), other_out(most * n);
     for (const size_t count : {size_t{5}, size_t{600}, size_t{2053}, most}) {
       for (const int shared_below : {group.size(), 0, 1}) {
         SCOPED_TRACE(std::to_string(count) + " in shared buffers below rank " +
@@ -734,7 +734,6 @@ TEST_P(OpsContractTest, SharedBuffersServeAsInputAndOutput) {
         const auto gathered = [&](size_t i) {
           return static_cast<double>(InputOf(static_cast<int>(i / count), i % count));
         };
-        const size_t fits = std::min(count, (most * n - 3) / n);
 
         Fill(buffer(from, count), group.rank().value());
         ASSERT_OK(group.AllReduce(buffer(from, count), buffer(to, count), Reduction::kSum)->Wait());
@@ -754,21 +753,22 @@ TEST_P(OpsContractTest, SharedBuffersServeAsInputAndOutput) {
             [&](size_t i) { return static_cast<double>(InputOf(group.size() - 1, i)); },
             "broadcast");
 
-        Fill(buffer(from, fits * n), group.rank().value());
+        Fill(buffer(from, count * n), group.rank().value());
         if (!Lacks(group, OpKind::kReduceScatter)) {
-          ASSERT_OK(group.ReduceScatter(buffer(from, fits * n), buffer(to, fits), Reduction::kSum)
-                        ->Wait());
+          ASSERT_OK(
+              group.ReduceScatter(buffer(from, count * n), buffer(to, count), Reduction::kSum)
+                  ->Wait());
           ExpectElements(
-              buffer(to, fits), [&](size_t i) { return sum(IndexOf(group) * fits + i); },
+              buffer(to, count), [&](size_t i) { return sum(IndexOf(group) * count + i); },
               "reduce_scatter");
         }
         if (!Lacks(group, OpKind::kAllToAll)) {
-          ASSERT_OK(group.AllToAll(buffer(from, fits * n), buffer(to, fits * n))->Wait());
+          ASSERT_OK(group.AllToAll(buffer(from, count * n), buffer(to, count * n))->Wait());
           ExpectElements(
-              buffer(to, fits * n),
+              buffer(to, count * n),
               [&](size_t i) {
                 return static_cast<double>(
-                    InputOf(static_cast<int>(i / fits), IndexOf(group) * fits + i % fits));
+                    InputOf(static_cast<int>(i / count), IndexOf(group) * count + i % count));
               },
               "all_to_all");
         }
