@@ -234,8 +234,8 @@ class Group {
   /// errors: as Split.
   base::Result<std::shared_ptr<Group>> Shrink(std::span<const base::GroupRank> excluded,
                                               OpOptions options = {});
-  /// The group of the members and, behind them, `added` ranks of the world, who make it with
-  /// GroupMaker or Session under the same name. Blocks, errors: as Split.
+  /// The group of the members and, behind them, `added` ranks of the world, who make it from the same
+  /// spec: this group's name, all these ranks in this order. Blocks, errors: as Split.
   base::Result<std::shared_ptr<Group>> Grow(std::span<const base::Rank> added,
                                             OpOptions options = {});
 

@@ -637,6 +637,56 @@ TEST_P(GroupFailureTest, MembersMayEndAtDifferentTimesAfterTheLastOp) {
   }
 }
 
+// Twice its timeout, and the same without a phase is ThePassedDeadlineNamesTheRankThatNeverCalled.
+TEST_P(GroupFailureTest, ALongPhaseOfTheLateRankExtendsTheDeadline) {
+  ThreadGang gang(size());
+  std::atomic<bool> declared{false};
+  gang.Run([&](Group& group) {
+    ASSERT_OK(group.Barrier()->Wait());
+    if (group.rank() == GroupRank(1)) {
+      const LongPhase phase(group, seconds(60));
+      declared = true;
+      std::this_thread::sleep_for(milliseconds(400));  // tidy:allow sleep: beyond the deadline
+      EXPECT_OK(group.Barrier()->Wait());
+      return;
+    }
+    while (!declared.load()) std::this_thread::yield();
+    EXPECT_OK(group.Barrier({.timeout = milliseconds(200)})->Wait());
+  });
+}
+
+TEST_P(GroupFailureTest, AGroupGrowsByThoseWhoMakeItFromTheSameSpec) {
+  const auto maker = ThreadGang::InSharedMemory();
+  ThreadGang gang(size(), maker);
+  std::vector<Rank> all = gang.ConfigFor(0).spec.world_ranks;
+  all.emplace_back(77);
+  std::atomic<int> done{0};
+  const auto sum = [&](Group& grown) {
+    EXPECT_EQ(grown.info().world_ranks, all);
+    int32_t one = 1;
+    EXPECT_OK(
+        grown.AllReduce({&one, 1, Dtype::kI32}, {&one, 1, Dtype::kI32}, Reduction::kSum)->Wait());
+    EXPECT_EQ(one, size() + 1);
+    ++done;
+    while (done.load() < size() + 1) std::this_thread::yield();
+  };
+  std::thread newcomer([&] {
+    QueuedGroup::Config config = gang.ConfigFor(0);
+    config.spec.rank = GroupRank(size());
+    config.spec.world_ranks = all;
+    ASSERT_OK_AND_ASSIGN(const auto grown, QueuedGroup::Create(config, maker));
+    sum(*grown);
+  });
+  gang.Run([&](Group& group) {
+    const Rank added(77);
+    ASSERT_OK_AND_ASSIGN(const auto grown, group.Grow({&added, 1}));
+    sum(*grown);
+    const Rank twice = group.info().world_ranks[0];
+    EXPECT_THAT(group.Grow({&twice, 1}), StatusIs(Code::kInvalidArgument, HasSubstr("already")));
+  });
+  newcomer.join();
+}
+
 TEST_P(GroupFailureTest, DestructionEndsWhatIsInFlight) {
   ThreadGang gang(size());
   std::vector<std::thread> threads;

@@ -1,6 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/engine/backend.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace lockstep::collectives {
 
 base::GroupId GroupSpec::Id() const {
@@ -16,6 +19,29 @@ base::GroupId GroupSpec::Id() const {
   add_word(instance);
   for (const base::Rank member : world_ranks) add_word(static_cast<uint32_t>(member.value()));
   return base::GroupId(hash);
+}
+
+GroupInfo InfoOf(const GroupSpec& spec, std::string backend) {
+  return {.name = spec.name,
+          .instance = spec.instance,
+          .id = spec.Id(),
+          .epoch = spec.epoch,
+          .rank = spec.rank,
+          .size = static_cast<int>(spec.world_ranks.size()),
+          .world_ranks = spec.world_ranks,
+          .backend = std::move(backend)};
+}
+
+GroupSpec DerivedSpecs::Next(const GroupSpec& parent, std::string name,
+                             std::vector<base::Rank> world_ranks) {
+  const base::Rank self = parent.world_ranks[static_cast<size_t>(parent.rank.value())];
+  const auto place = std::find(world_ranks.begin(), world_ranks.end(), self);
+  GroupSpec spec = parent;
+  spec.instance = ++attempts_[{name, world_ranks}];
+  spec.rank = base::GroupRank(static_cast<int>(place - world_ranks.begin()));
+  spec.name = std::move(name);
+  spec.world_ranks = std::move(world_ranks);
+  return spec;
 }
 
 }  // namespace lockstep::collectives

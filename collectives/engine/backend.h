@@ -3,9 +3,12 @@
 #define LOCKSTEP_COLLECTIVES_ENGINE_BACKEND_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "collectives/capabilities.h"
@@ -49,6 +52,20 @@ struct GroupSpec {
 
   /// What names the group on all of its members.
   base::GroupId Id() const;
+};
+
+/// What a group of `spec` says of itself.
+GroupInfo InfoOf(const GroupSpec& spec, std::string backend);
+
+/// The specs of the groups that a member derives from one group. It counts its attempts at each, so
+/// that the n-th tries of all members meet. Confined to the group's caller.
+class DerivedSpecs {
+ public:
+  /// The next attempt at the group of that name and those ranks, of which the parent's member is one.
+  GroupSpec Next(const GroupSpec& parent, std::string name, std::vector<base::Rank> world_ranks);
+
+ private:
+  std::map<std::pair<std::string, std::vector<base::Rank>>, uint32_t> attempts_;
 };
 
 /// One member's end of a group: executes calls, carries the first error to all members. A

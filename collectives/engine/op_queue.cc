@@ -1,11 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/engine/op_queue.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 
+#include "collectives/engine/quiet_thread.h"
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
@@ -83,21 +81,13 @@ void OpQueue::Enqueue(const std::shared_ptr<QueuedWork>& work) {
   if (behind_another || parked_ || !thread_.joinable()) {
     urgent_ = urgent_ || behind_another;
     if (!thread_.joinable()) {
-      StartThread();
+      thread_ =
+          StartQuietThread("collectives", [self = shared_from_this()] { self->ThreadMain(); });
     } else {
       thread_wake_.notify_one();
     }
   }
   while (queue_.size() > kMaxQueued) RunFrontOrWait(lock);
-}
-
-// With all signals blocked: they are the program's, and meant for its own threads.
-void OpQueue::StartThread() {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([self = shared_from_this()] { self->ThreadMain(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void OpQueue::NudgeThread(Lock&) {
@@ -188,7 +178,6 @@ void OpQueue::RunCallbacks(Lock& lock) {
 }
 
 void OpQueue::ThreadMain() {
-  pthread_setname_np(pthread_self(), "collectives");
   Lock lock(mutex_);
   int quiet_looks = 0;
   while (true) {
@@ -240,13 +229,7 @@ void OpQueue::Close(const base::Status& reason) {
   thread_wake_.notify_one();
   std::thread thread = std::move(thread_);
   lock.unlock();
-  // The last owner of a group may be a callback on its own progress thread, which then ends by
-  // itself.
-  if (thread.get_id() == std::this_thread::get_id()) {
-    thread.detach();
-  } else if (thread.joinable()) {
-    thread.join();
-  }
+  JoinUnlessSelf(std::move(thread));
 }
 
 }  // namespace lockstep::collectives

@@ -117,7 +117,6 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   /// One step of who waits for ops to end.
   void RunFrontOrWait(Lock& lock);
   void Finish(const std::shared_ptr<QueuedWork>& work, base::Status status);
-  void StartThread();
   void NudgeThread(Lock& lock);
   void ThreadMain();
   void RunCallbacks(Lock& lock);

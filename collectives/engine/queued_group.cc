@@ -6,34 +6,9 @@
 
 #include "collectives/engine/alone_backend.h"
 #include "collectives/engine/op_record.h"
+#include "collectives/engine/own_deadline.h"
 
 namespace lockstep::collectives {
-namespace {
-
-GroupInfo MakeInfo(const GroupSpec& spec, const Backend& backend) {
-  return {.name = spec.name,
-          .instance = spec.instance,
-          .id = spec.Id(),
-          .epoch = spec.epoch,
-          .rank = spec.rank,
-          .size = static_cast<int>(spec.world_ranks.size()),
-          .world_ranks = spec.world_ranks,
-          .backend = backend.capabilities().backend};
-}
-
-/// The deadline of something that is no op of a queue.
-struct OwnDeadline {
-  explicit OwnDeadline(base::Duration timeout) {
-    timeout = std::min(timeout, kMaxTimeout);
-    deadline.Set({.at = awake.Now() + timeout, .timeout = timeout});
-  }
-  base::RealClock clock;
-  AwakeClock awake{clock};
-  OpDeadline deadline{awake};
-};
-
-}  // namespace
-
 base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
     Config config, std::shared_ptr<BackendMaker> maker) {
   const GroupSpec& spec = config.spec;
@@ -57,7 +32,7 @@ base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
 QueuedGroup::QueuedGroup(Config config, std::unique_ptr<Backend> backend,
                          std::shared_ptr<BackendMaker> maker)
     : config_(std::move(config)),
-      info_(MakeInfo(config_.spec, *backend)),
+      info_(InfoOf(config_.spec, backend->capabilities().backend)),
       timeout_ns_(config_.timeout.count()),
       maker_(std::move(maker)),
       backend_(std::move(backend)) {
@@ -193,15 +168,11 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) 
     return base::FailedPreconditionError("group " + info_.name +
                                          " was made alone and knows no way to others");
   }
-  const base::Rank self = info_.world_ranks[static_cast<size_t>(info_.rank.value())];
   Config config = config_;
   config.timeout = timeout();
   config.join_timeout = derivation.timeout;
-  config.spec.instance = ++derived_[{derivation.name, derivation.world_ranks}];
-  config.spec.name = std::move(derivation.name);
-  const auto place = std::find(derivation.world_ranks.begin(), derivation.world_ranks.end(), self);
-  config.spec.rank = base::GroupRank(static_cast<int>(place - derivation.world_ranks.begin()));
-  config.spec.world_ranks = std::move(derivation.world_ranks);
+  config.spec =
+      derived_.Next(config_.spec, std::move(derivation.name), std::move(derivation.world_ranks));
   ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_));
   return std::shared_ptr<Group>(std::move(made));
 }

@@ -86,8 +86,7 @@ class QueuedGroup final : public Group {
   std::unique_ptr<Backend> backend_;
   std::shared_ptr<OpQueue> queue_;
   std::shared_ptr<TransferQueue> transfers_;
-  // How often this member tried to derive a group, by its name and members: confined to the caller.
-  std::map<std::pair<std::string, std::vector<base::Rank>>, uint32_t> derived_;
+  DerivedSpecs derived_;
 };
 
 }  // namespace lockstep::collectives

@@ -1,13 +1,12 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/engine/transfer_queue.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 
 #include <algorithm>
 
 #include "collectives/engine/op_queue.h"
+#include "collectives/engine/quiet_thread.h"
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
@@ -226,18 +225,13 @@ void TransferQueue::OnComplete(TransferWork& work, Work::Callback callback) {
   callback(status);
 }
 
-// With all signals blocked: they are the program's, and meant for its own threads.
 void TransferQueue::NudgeThread() {
   if (closed_) return;
   if (thread_.joinable()) {
     thread_wake_.notify_one();
     return;
   }
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([self = shared_from_this()] { self->ThreadMain(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = StartQuietThread("transfers", [self = shared_from_this()] { self->ThreadMain(); });
 }
 
 void TransferQueue::RunCallbacks(Lock& lock) {
@@ -249,7 +243,6 @@ void TransferQueue::RunCallbacks(Lock& lock) {
 }
 
 void TransferQueue::ThreadMain() {
-  pthread_setname_np(pthread_self(), "transfers");
   Lock lock(mutex_);
   int spins = 0;
   while (true) {
@@ -285,12 +278,7 @@ void TransferQueue::Close(const base::Status& reason) {
   thread_wake_.notify_one();
   std::thread thread = std::move(thread_);
   lock.unlock();
-  // The last owner of a group may be a callback on its own thread, which then ends by itself.
-  if (thread.get_id() == std::this_thread::get_id()) {
-    thread.detach();
-  } else if (thread.joinable()) {
-    thread.join();
-  }
+  JoinUnlessSelf(std::move(thread));
 }
 
 }  // namespace lockstep::collectives

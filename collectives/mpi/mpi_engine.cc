@@ -1,9 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/mpi/mpi_engine.h"
+#include "collectives/engine/quiet_thread.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -66,11 +65,7 @@ base::Result<std::shared_ptr<MpiEngine>> MpiEngine::Start(Config config) {
                                           [](MpiEngine* made) {
                                             if (made->End()) delete made;
                                           });
-  sigset_t all, before;  // signals are the program's, and meant for its own threads
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  engine->thread_ = std::thread([self = engine.get()] { self->ThreadMain(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  engine->thread_ = StartQuietThread("mpi", [self = engine.get()] { self->ThreadMain(); });
 
   std::unique_lock<std::mutex> lock(engine->mutex_);
   if (!engine->changed_.wait_for(lock, engine->config_.start_timeout,
@@ -169,7 +164,6 @@ void MpiEngine::CancelReceives(std::shared_ptr<Port> port) {
 // -------------------------------------------------------------------------------- the MPI's thread
 
 void MpiEngine::ThreadMain() {
-  pthread_setname_np(pthread_self(), "mpi");
   const base::Status started = StartMpi();
   {
     const std::lock_guard<std::mutex> lock(mutex_);

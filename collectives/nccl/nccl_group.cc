@@ -6,37 +6,14 @@
 #include <utility>
 
 #include "collectives/engine/op_queue.h"
+#include "collectives/engine/own_deadline.h"
 #include "collectives/nccl/nccl_calls.h"
 #include "collectives/nccl/nccl_meeting.h"
 #include "collectives/nccl/nccl_status.h"
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
-namespace {
-
-/// The deadline of something that is no op.
-struct OwnDeadline {
-  explicit OwnDeadline(base::Duration timeout) {
-    timeout = std::min(timeout, kMaxTimeout);
-    deadline.Set({.at = awake.Now() + timeout, .timeout = timeout});
-  }
-  base::RealClock clock;
-  AwakeClock awake{clock};
-  OpDeadline deadline{awake};
-};
-
-GroupInfo MakeInfo(const GroupSpec& spec) {
-  return {.name = spec.name,
-          .instance = spec.instance,
-          .id = spec.Id(),
-          .epoch = spec.epoch,
-          .rank = spec.rank,
-          .size = static_cast<int>(spec.world_ranks.size()),
-          .world_ranks = spec.world_ranks,
-          .backend = "nccl"};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 base::Status NcclGroup::Check(const Config& config, const NcclRuntime& runtime) {
   const GroupSpec& spec = config.spec;
@@ -88,7 +65,7 @@ NcclGroup::NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime,
                      std::unique_ptr<GroupBoard> board, std::shared_ptr<Communicator> communicator)
     : config_(std::move(config)),
       runtime_(std::move(runtime)),
-      info_(MakeInfo(config_.spec)),
+      info_(InfoOf(config_.spec, "nccl")),
       capabilities_(runtime_->libraries().capabilities()),
       timeout_ns_(config_.timeout.count()),
       engine_(std::make_shared<NcclEngine>(NcclEngine::Config{.runtime = runtime_,
@@ -193,15 +170,11 @@ std::string NcclGroup::Explain(OpKind kind, Dtype dtype, size_t count) const {
 }
 
 NcclGroup::Config NcclGroup::DerivedConfig(Derivation derivation) {
-  const base::Rank self = info_.world_ranks[static_cast<size_t>(info_.rank.value())];
   Config config = config_;
   config.timeout = timeout();
   config.join_timeout = derivation.timeout;
-  config.spec.instance = ++derived_[{derivation.name, derivation.world_ranks}];
-  config.spec.name = std::move(derivation.name);
-  const auto place = std::find(derivation.world_ranks.begin(), derivation.world_ranks.end(), self);
-  config.spec.rank = base::GroupRank(static_cast<int>(place - derivation.world_ranks.begin()));
-  config.spec.world_ranks = std::move(derivation.world_ranks);
+  config.spec =
+      derived_.Next(config_.spec, std::move(derivation.name), std::move(derivation.world_ranks));
   return config;
 }
 

@@ -97,8 +97,7 @@ class NcclGroup final : public Group {
   lockstep_fork_guard guard_;
   std::atomic<int64_t> timeout_ns_;
   std::shared_ptr<NcclEngine> engine_;  // with its Works and the runtime's threads
-  // How often this member tried to derive a group, by its name and members: confined to the caller.
-  std::map<std::pair<std::string, std::vector<base::Rank>>, uint32_t> derived_;
+  DerivedSpecs derived_;
 };
 
 }  // namespace lockstep::collectives

@@ -1,8 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/nccl/nccl_runtime.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include <utility>
 
 #include "collectives/engine/op.h"
+#include "collectives/engine/quiet_thread.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -27,20 +26,6 @@ void EndProcess(const base::Status& status) {
   std::fprintf(stderr, "lockstep: %s; ending the process with status %d\n",
                status.ToString().c_str(), kNcclStuckExitCode);
   _exit(kNcclStuckExitCode);
-}
-
-/// With all signals blocked: they are the program's, and meant for its own threads.
-template <class Body>
-std::thread StartThread(const char* name, Body body) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread([name, body = std::move(body)]() mutable {
-    pthread_setname_np(pthread_self(), name);
-    body();
-  });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
 }
 
 }  // namespace
@@ -91,8 +76,9 @@ NcclRuntime::NcclRuntime(Config config)
   shared_->on_stuck = config_.on_stuck ? config_.on_stuck : EndProcess;
   shared_->abort_limit = config_.abort_limit;
   const std::lock_guard<std::mutex> lock(shared_->mutex);
-  shared_->progress = StartThread("nccl progress", [shared = shared_] { shared->ProgressMain(); });
-  shared_->watch = StartThread("nccl watch", [shared = shared_] { shared->WatchMain(); });
+  shared_->progress =
+      StartQuietThread("nccl progress", [shared = shared_] { shared->ProgressMain(); });
+  shared_->watch = StartQuietThread("nccl watch", [shared = shared_] { shared->WatchMain(); });
 }
 
 NcclRuntime::~NcclRuntime() {
@@ -200,7 +186,7 @@ NcclBoundedCall NcclRuntime::Start(std::string what, Limit limit, std::function<
     shared_->limited.push_back(handle.state_);
     shared_->watch_wake.notify_one();
   }
-  StartThread("nccl call", [state = handle.state_, call = std::move(call)]() mutable {
+  StartQuietThread("nccl call", [state = handle.state_, call = std::move(call)]() mutable {
     call();
     call = nullptr;  // what it held goes before anybody is told
     const std::lock_guard<std::mutex> lock(state->mutex);

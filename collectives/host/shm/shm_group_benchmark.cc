@@ -1,47 +1,16 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// all_reduce of f32 sums, out of place with plain buffers, as rank 0 sees it. Ranks are threads:
-// what passes between them is the same memory as between processes.
+// What passes between threads is the same memory as between processes.
 #include <benchmark/benchmark.h>
 
-#include <thread>
-#include <vector>
-
-#include "collectives/testing/thread_gang.h"
-#include "runtime/base/check.h"
+#include "collectives/testing/all_reduce_benchmark.h"
 
 namespace lockstep::collectives {
 namespace {
 
-void BM_QueuedGroup_AllReduce(benchmark::State& state) {
-  const int size = static_cast<int>(state.range(0));
-  const size_t count = static_cast<size_t>(state.range(1)) / sizeof(float);
-  testing::ThreadGang gang(size);
-  std::vector<std::thread> peers;
-  for (int rank = 1; rank < size; ++rank) {
-    peers.emplace_back([&gang, rank, count] {
-      const auto group = std::move(gang.Join(rank)).value();
-      std::vector<float> in(count, 1.0f), out(count);
-      while (
-          group->AllReduce({in.data(), count}, {out.data(), count}, Reduction::kSum)->Wait().ok()) {
-      }  // until rank 0 has left
-    });
-  }
-  {
-    const auto group = std::move(gang.Join(0)).value();
-    std::vector<float> in(count, 1.0f), out(count);
-    for (auto _ : state) {
-      const base::Status status =
-          group->AllReduce({in.data(), count}, {out.data(), count}, Reduction::kSum)->Wait();
-      LOCKSTEP_CHECK(status.ok(), status.ToString().c_str());
-    }
-    LOCKSTEP_CHECK(
-        out.front() == static_cast<float>(size) && out.back() == static_cast<float>(size),
-        "a wrong sum");
-  }
-  for (std::thread& peer : peers) peer.join();
-  state.SetBytesProcessed(state.iterations() * state.range(1));
+void BM_ShmGroup_AllReduce(benchmark::State& state) {
+  testing::MeasureAllReduce(state, testing::ThreadGang::InSharedMemory());
 }
-BENCHMARK(BM_QueuedGroup_AllReduce)
+BENCHMARK(BM_ShmGroup_AllReduce)
     ->ArgNames({"ranks", "bytes"})
     ->ArgsProduct({{2}, {4, 1 << 10, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20}})
     ->ArgsProduct({{1}, {4}})

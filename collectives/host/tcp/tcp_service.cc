@@ -1,10 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/tcp/tcp_service.h"
+#include "collectives/engine/quiet_thread.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -120,12 +119,7 @@ TcpService::TcpService(Config config, net::TcpListenSockets sockets, AddressCard
   add(bell_.get(), kBellId);
   for (size_t i = 0; i < sockets_.fds.size() && i + 1 < next_id_; ++i)
     add(sockets_.fds[i].get(), i + 1);
-  // With all signals blocked: they are the program's, and meant for its own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { ThreadMain(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = StartQuietThread("tcp-service", [this] { ThreadMain(); });
 }
 
 TcpService::~TcpService() {
@@ -171,7 +165,6 @@ bool TcpService::Done() const {
 }
 
 void TcpService::ThreadMain() {
-  pthread_setname_np(pthread_self(), "tcp-service");
   epoll_event events[64];
   while (!Done()) {
     const bool timed = stop_by_ != base::SteadyTime() ||

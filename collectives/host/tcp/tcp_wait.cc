@@ -18,7 +18,8 @@ constexpr int kSleepMs = 10;  // the deadline's clock wants to be looked at that
 constexpr base::Duration kAskAfter = std::chrono::milliseconds(20);
 // For the last answers once a deadline has passed, well within the second that an op may take
 // beyond it.
-constexpr base::Duration kAnswerTime = std::chrono::milliseconds(300);
+constexpr base::Duration kAnswerTime = std::chrono::milliseconds(600);
+constexpr base::Duration kAskAgain = std::chrono::milliseconds(100);
 constexpr base::Duration kClosedTime = std::chrono::milliseconds(500);
 constexpr size_t kAskedMax = 64;  // members, so that a large group's deadline is no storm
 
@@ -119,6 +120,7 @@ bool TcpWait::FailGone(Phase phase, const Wants& wants) {
 // Who waits may itself be waited for: only the members know who is late, so they are asked.
 bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
   const base::SteadyTime now = clock_.Now();
+  if (now < judge_again_at_) return false;
   if (judged_at_ == base::SteadyTime()) {
     judged_at_ = now;
     questioned_ = phase == Phase::kArrival ? wants.missing : Others();
@@ -137,7 +139,9 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     return deps_.end->fact(member).late_until > now;
   });
   if (may_be_late) {
-    judged_at_ = base::SteadyTime();  // a long phase: asked again
+    // A long phase: asked again, but not as fast as answers come.
+    judged_at_ = base::SteadyTime();
+    judge_again_at_ = now + kAskAgain;
     return false;
   }
   FailDeadline(phase, late);

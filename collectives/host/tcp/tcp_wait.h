@@ -102,6 +102,7 @@ class TcpWait {
   int told_ = -1;             // of on_long_wait
   bool asked_ = false;
   base::SteadyTime judged_at_{};  // when the last questions went out, the deadline having passed
+  base::SteadyTime judge_again_at_{};  // while the late ones are in a long phase
   std::vector<int> questioned_;
   std::map<int, base::SteadyTime> closed_;  // by member
 };
