@@ -30,7 +30,9 @@ using namespace std::chrono_literals;
 
 constexpr base::Duration kOrphanDeadline = 10s;
 // The ranks are stopped by then or never will be; the terminal's user waits for the prompt.
-constexpr int kSuspendWaitMs = 1000;
+constexpr base::Duration kSuspendWait = 1s;
+// How often it is asked meanwhile whether a CONT has taken the stop back.
+constexpr int kStopLookMs = 50;
 
 // For an agent to hear that the job is to end. It hears it at once, unless it is stopped for good, or
 // is blocked: by a disk, say, for which the first one has time.
@@ -40,22 +42,35 @@ constexpr base::Duration kHearTimeOfSecond = 2s;
 // From `fg` until the job gets what is typed.
 constexpr int kBackgroundLookMs = 200;
 
-constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT};
+constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT};
 
-/// The forwarded signals but those that our parent had us ignore (nohup, a shell's background job),
-/// and CHLD.
-sigset_t HandledSignals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  ::sigaddset(&set, SIGCHLD);
-  for (const int signal : kForwarded) {
+/// What is asked of the kernel: `read` (the forwarded signals and CHLD) and `stop` (TSTP), without
+/// those that our parent had us ignore (nohup, a shell's background job).
+struct HandledSignals {
+  HandledSignals() {
+    ::sigemptyset(&read);
+    ::sigemptyset(&stop);
+    ::sigaddset(&read, SIGCHLD);
+    for (const int signal : kForwarded) AddUnlessIgnored(signal, read);
+    AddUnlessIgnored(SIGTSTP, stop);
+  }
+  void SetBlocked(bool blocked) const {
+    const int how = blocked ? SIG_BLOCK : SIG_UNBLOCK;
+    ::sigprocmask(how, &read, nullptr);
+    ::sigprocmask(how, &stop, nullptr);
+  }
+
+  sigset_t read;
+  sigset_t stop;
+
+ private:
+  static void AddUnlessIgnored(int signal, sigset_t& set) {
     struct sigaction action{};
     ::sigaction(signal, nullptr, &action);
     // A blocked signal is queued even when it is ignored, so an ignored one must not be asked for.
     if (action.sa_handler != SIG_IGN) ::sigaddset(&set, signal);
   }
-  return set;
-}
+};
 
 /// A process that guards one agent until it has ended.
 class Guard {
@@ -64,6 +79,7 @@ class Guard {
     pid_t agent = -1;
     base::UniqueFd link;
     base::UniqueFd signals;
+    base::UniqueFd stops;                     // readable while a TSTP is pending; nobody reads it
     std::vector<process::ProcStat> not_ours;  // children that were there before
     std::function<void()> on_started;
   };
@@ -72,6 +88,7 @@ class Guard {
       : agent_(deps.agent),
         link_(std::move(deps.link)),
         signals_(std::move(deps.signals)),
+        stops_(std::move(deps.stops)),
         not_ours_(std::move(deps.not_ours)),
         on_started_(std::move(deps.on_started)) {}
 
@@ -80,6 +97,7 @@ class Guard {
       TellWhoseInput();
       Wait();
       ReadSignals();
+      if (IsStopPending()) Stop();
       ReadNews();
       KillDeaf();
       if (std::optional<AgentEnd> end = FindEnd()) return *std::move(end);
@@ -90,8 +108,9 @@ class Guard {
   using Clock = std::chrono::steady_clock;
 
   void Wait() {
-    pollfd fds[] = {{signals_.get(), POLLIN, 0}, {link_.get(), POLLIN, 0}};
-    ::poll(fds, link_.valid() ? 2 : 1, WaitMs());
+    pollfd fds[] = {
+        {signals_.get(), POLLIN, 0}, {stops_.get(), POLLIN, 0}, {link_.get(), POLLIN, 0}};
+    ::poll(fds, link_.valid() ? 3 : 2, WaitMs());
   }
 
   /// -1: until something comes.
@@ -144,38 +163,34 @@ class Guard {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int signal = static_cast<int>(info.ssi_signo);
-      if (signal == SIGCHLD) continue;  // FindEnd() asks the kernel each time round
-      PassOn(signal);
-      if (signal == SIGTSTP) StopUntilContinued();
+      if (signal != SIGCHLD) PassOn(signal);  // FindEnd() asks the kernel each time round
     }
+  }
+
+  /// A TSTP stays with the kernel until Stop() takes it: a CONT, however soon it comes, takes it
+  /// back there, while one that came between our reading of the TSTP and our own stop would be lost.
+  static bool IsStopPending() {
+    sigset_t pending;
+    return ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGTSTP) == 1;
   }
 
   /// The ranks first, so that none of them runs while the user believes that the job is stopped.
-  void StopUntilContinued() {
+  void Stop() {
     SetInBackground(has_terminal_);
     suspended_ = false;
-    const auto give_up =
-        std::chrono::steady_clock::now() + std::chrono::milliseconds(kSuspendWaitMs);
-    while (!suspended_ && link_.valid() && std::chrono::steady_clock::now() < give_up) {
+    Tell(SIGTSTP);
+    const Clock::time_point give_up = Clock::now() + kSuspendWait;
+    while (!suspended_ && IsStopPending() && link_.valid() && Clock::now() < give_up) {
       pollfd fds[] = {{link_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-      ::poll(fds, 2, 50);
+      ::poll(fds, 2, kStopLookMs);
       ReadNews();
-      if (fds[1].revents != 0 && WasContinued()) return;
+      ReadSignals();
     }
-    // A CONT that came meanwhile would be lost: a stop takes back those that are pending.
-    if (!WasContinued()) ::raise(SIGSTOP);
-  }
-
-  /// Takes what has come; true when a CONT was among it, which then has been passed on.
-  bool WasContinued() {
-    bool continued = false;
-    signalfd_siginfo info;
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-      const int signal = static_cast<int>(info.ssi_signo);
-      continued = continued || signal == SIGCONT;
-      if (signal != SIGCHLD && signal != SIGTSTP) PassOn(signal);
-    }
-    return continued;
+    sigset_t stop;
+    ::sigemptyset(&stop);
+    ::sigaddset(&stop, SIGTSTP);
+    ::sigprocmask(SIG_UNBLOCK, &stop, nullptr);  // here we stop, if it is still pending
+    ::sigprocmask(SIG_BLOCK, &stop, nullptr);
   }
 
   void ReadNews() {
@@ -237,6 +252,7 @@ class Guard {
   const pid_t agent_;
   base::UniqueFd link_;
   const base::UniqueFd signals_;
+  const base::UniqueFd stops_;
   const std::vector<process::ProcStat> not_ours_;
   const std::function<void()> on_started_;
   bool suspended_ = false;
@@ -264,17 +280,19 @@ base::Result<Guard::Deps> StartAgent(const AgentBody& agent_body) {
   ASSIGN_OR_RETURN(guard.not_ours, process::LivingChildren());
   RETURN_IF_ERROR(process::BecomeSubreaper());
   ::signal(SIGCHLD, SIG_DFL);  // an inherited SIG_IGN would reap the agent behind our back
-  const sigset_t handled = HandledSignals();
-  ::sigprocmask(SIG_BLOCK, &handled, nullptr);
-  guard.signals.reset(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!guard.signals.valid()) return base::ErrnoStatus(errno, "signalfd");
+  const HandledSignals handled;
+  handled.SetBlocked(true);
+  guard.signals.reset(::signalfd(-1, &handled.read, SFD_CLOEXEC | SFD_NONBLOCK));
+  guard.stops.reset(::signalfd(-1, &handled.stop, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!guard.signals.valid() || !guard.stops.valid()) return base::ErrnoStatus(errno, "signalfd");
 
   ASSIGN_OR_RETURN(FrontLink link, MakeFrontLink());
   const pid_t front = ::getpid();
   ASSIGN_OR_RETURN(guard.agent, process::ForkChild([&] {
                      guard.signals.reset();
+                     guard.stops.reset();
                      link.front.reset();
-                     ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
+                     handled.SetBlocked(false);
                      ::setsid();  // the terminal's signals reach the front alone
                      return agent_body(std::move(link.agent), front);
                    }));
