@@ -26,7 +26,7 @@ namespace lockstep::launcher {
 
 /// The one command that ssh is given: a single word for `sh`, in quotes that mean the same to bash,
 /// dash, csh, tcsh, fish, ksh and zsh. Nothing of it depends on what a user wrote. On the machine it
-/// needs sh, basics (head, ls, mkdir, chmod, mv, rm, wc, uname, id) and sha256sum.
+/// needs sh, basics (head, ls, mkdir, chmod, mv, rm, sync, wc, uname, id) and sha256sum.
 std::string_view RemoteStartCommand();
 
 /// A file that the machine must have.
