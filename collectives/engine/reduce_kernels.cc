@@ -5,15 +5,15 @@ namespace lockstep::collectives {
 
 // Of the variants (reduce_kernels_impl.h).
 namespace kernels_generic {
-ReduceKernel Find(Dtype dtype, Reduction reduction);
+ReduceKernels Find(Dtype dtype, Reduction reduction);
 DivideKernel FindDivide(Dtype dtype);
 }  // namespace kernels_generic
 namespace kernels_avx2 {
-ReduceKernel Find(Dtype dtype, Reduction reduction);
+ReduceKernels Find(Dtype dtype, Reduction reduction);
 DivideKernel FindDivide(Dtype dtype);
 }  // namespace kernels_avx2
 namespace kernels_avx512 {
-ReduceKernel Find(Dtype dtype, Reduction reduction);
+ReduceKernels Find(Dtype dtype, Reduction reduction);
 DivideKernel FindDivide(Dtype dtype);
 }  // namespace kernels_avx512
 
@@ -40,7 +40,7 @@ const KernelVariant& Best() {
 
 }  // namespace
 
-ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction) {
+ReduceKernels FindReduceKernels(Dtype dtype, Reduction reduction) {
   return Best().find(dtype, reduction);
 }
 

@@ -20,9 +20,24 @@ namespace lockstep::collectives {
 using ReduceKernel = void (*)(std::byte* out, const std::byte* const* in, const double* scales,
                               int source_count, size_t count);
 
-/// The one for this processor. Null where there is none: f8; bit operations on floats; average and
+/// The same result to each of `out`, which do not overlap one another; each may be one of `in`.
+/// `past_caches`: for outputs that no cache would hold until somebody reads them. They are written
+/// past the caches, where they are aligned to cache lines, and others may be told of them at once.
+using ReduceToAllKernel = void (*)(std::byte* const* out, int out_count, bool past_caches,
+                                   const std::byte* const* in, const double* scales,
+                                   int source_count, size_t count);
+
+struct ReduceKernels {
+  ReduceKernel to_one = nullptr;
+  ReduceToAllKernel to_all = nullptr;
+};
+
+/// Those for this processor. Null where there are none: f8; bit operations on floats; average and
 /// premultiplied sum of bools.
-ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction);
+ReduceKernels FindReduceKernels(Dtype dtype, Reduction reduction);
+inline ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction) {
+  return FindReduceKernels(dtype, reduction).to_one;
+}
 
 /// data[i] = data[i] / divisor, as kAverage ends a sum: for those who add up in several steps.
 using DivideKernel = void (*)(std::byte* data, int divisor, size_t count);
@@ -33,7 +48,7 @@ DivideKernel FindDivideKernel(Dtype dtype);
 /// The kernels of one instruction set; all give the same bits.
 struct KernelVariant {
   const char* name;
-  ReduceKernel (*find)(Dtype dtype, Reduction reduction);
+  ReduceKernels (*find)(Dtype dtype, Reduction reduction);
   DivideKernel (*find_divide)(Dtype dtype);
 };
 /// Those that this processor can run, the best last.

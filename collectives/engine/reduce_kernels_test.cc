@@ -52,11 +52,13 @@ TEST(ReduceKernelsTest, EveryVariantGivesTheSameBits) {
         }
         std::vector<std::byte> expected;
         for (const KernelVariant& variant : variants) {
-          const ReduceKernel kernel = variant.find(dtype, reduction);
-          ASSERT_EQ(kernel == nullptr, variants[0].find(dtype, reduction) == nullptr);
-          if (kernel == nullptr) continue;
+          const ReduceKernels kernels = variant.find(dtype, reduction);
+          ASSERT_EQ(kernels.to_one == nullptr,
+                    variants[0].find(dtype, reduction).to_one == nullptr);
+          ASSERT_EQ(kernels.to_one == nullptr, kernels.to_all == nullptr);
+          if (kernels.to_one == nullptr) continue;
           std::vector<std::byte> out(bytes + 1);
-          kernel(out.data() + 1, in.data(), kScales, sources, kCount);
+          kernels.to_one(out.data() + 1, in.data(), kScales, sources, kCount);
           if (dtype == Dtype::kF32) NormalizeNans<float>(out);
           if (dtype == Dtype::kF64) NormalizeNans<double>(out);
           if (expected.empty()) expected = out;

@@ -19,9 +19,6 @@ constexpr size_t kBlockBytes = size_t{8} << 10;
 // Fetched at a time from each member: stays in the second-level cache, and spreads the cost of a
 // call (0.4 us) over enough bytes.
 constexpr size_t kFetchBytes = size_t{128} << 10;
-// Results of ops beyond this are written past the caches; below it the reader still finds them
-// there. About a quarter of a third-level cache.
-constexpr size_t kStreamBytes = size_t{8} << 20;
 
 /// The element range of member `index` when `count` is shared out evenly, in whole cache lines.
 struct Share {
@@ -68,18 +65,18 @@ bool MayRead(const ShmMembers& members, int member) {
 struct DirectMoves::Call {
   const Op& op;
   const PeerBuffers& buffers;
-  const ReduceKernel kernel;
+  const ReduceKernels kernels;
   const double* const scales;
   const AwaitPeers& await;
   const size_t unit;
   const Parts parts;
 };
 
-DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers, ReduceKernel kernel,
+DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers, ReduceKernels kernels,
                                       const double* scales, const AwaitPeers& await) {
   unreadable_member_ = -1;
   const Call call{
-      op, buffers, kernel, scales, await, DtypeBytes(op.dtype), Parts(op, members_.count())};
+      op, buffers, kernels, scales, await, DtypeBytes(op.dtype), Parts(op, members_.count())};
   bool done = false;
   switch (op.kind) {
     case OpKind::kAllReduce:
@@ -126,7 +123,7 @@ bool DirectMoves::ReduceAt(const Call& call, size_t offset, size_t count, std::b
     if (!Fetch(call, member, from, place, bytes)) return false;
     inputs[index] = place;
   }
-  call.kernel(to, inputs.data(), call.scales, members_.count(), count);
+  call.kernels.to_one(to, inputs.data(), call.scales, members_.count(), count);
   return true;
 }
 
@@ -134,27 +131,20 @@ bool DirectMoves::ReduceAt(const Call& call, size_t offset, size_t count, std::b
 // element, and nobody else reads them.
 bool DirectMoves::ReduceMapped(const Call& call) {
   const Op& op = call.op;
-  const auto self = static_cast<size_t>(members_.self());
   const uint64_t number = counters_.Take(1);
-  const Share share = ShareOf(op.count, call.unit, static_cast<size_t>(members_.count()), self);
-  const bool streams = op.bytes() >= kStreamBytes;
-  const size_t block = kBlockBytes / call.unit;
-  alignas(kCacheLine) std::array<std::byte, kBlockBytes> result;
-  for (size_t begin = 0; begin < share.count; begin += block) {
-    const size_t count = std::min(block, share.count - begin);
-    const size_t offset = (share.begin + begin) * call.unit;
-    std::byte* const own = op.out + offset;
-    ReduceAt(call, offset, count, streams ? result.data() : own);
-    for (int member = 0; member < members_.count(); ++member) {
-      std::byte* const to = call.buffers.out[static_cast<size_t>(member)] + offset;
-      if (streams) {
-        StreamCopy(to, result.data(), count * call.unit);
-      } else if (to != own) {
-        std::memcpy(to, own, count * call.unit);
-      }
-    }
+  const Share share = ShareOf(op.count, call.unit, static_cast<size_t>(members_.count()),
+                              static_cast<size_t>(members_.self()));
+  const size_t offset = share.begin * call.unit;
+  std::array<const std::byte*, kMaxShmMembers> inputs;
+  std::array<std::byte*, kMaxShmMembers> outputs;
+  for (size_t member = 0; member < call.buffers.in.size(); ++member) {
+    inputs[member] = call.buffers.in[member] + offset;
+    outputs[member] = call.buffers.out[member] + offset;
   }
-  if (streams) FenceStreamCopies();
+  // In place the lines have just been read.
+  const bool past_caches = op.in != op.out && 2 * op.bytes() * call.buffers.in.size() > LastCacheBytes();
+  call.kernels.to_all(outputs.data(), members_.count(), past_caches, inputs.data(), call.scales,
+                      members_.count(), share.count);
   return EndTogether(call, number);
 }
 

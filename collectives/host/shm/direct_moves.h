@@ -43,7 +43,7 @@ class DirectMoves {
       : members_(members), counters_(counters) {}
 
   /// Any kind with data but reduce and, by process_vm_readv, what is not worth its calls.
-  Outcome Run(const Op& op, const PeerBuffers& buffers, ReduceKernel kernel, const double* scales,
+  Outcome Run(const Op& op, const PeerBuffers& buffers, ReduceKernels kernels, const double* scales,
               const AwaitPeers& await);
 
   int unreadable_member() const { return unreadable_member_; }

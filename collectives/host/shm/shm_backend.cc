@@ -42,8 +42,11 @@ constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
 
 // Up to here a copy through the segment costs less than the barrier that it saves.
 constexpr size_t kMappedBytes = 1024;
-// From here fetching by process_vm_readv is faster than staging.
+// Where members share processors each wait for a window costs a switch between them, and fetching by
+// process_vm_readv has fewer: it is faster between these sizes. Where each has its own, staging is
+// faster at every size.
 constexpr size_t kFetchedBytes = size_t{512} << 10;
+constexpr size_t kFetchedBytesEnd = size_t{8} << 20;
 
 void PauseCpu() {
 #if defined(__x86_64__)
@@ -58,7 +61,7 @@ struct ShmBackend::Running {
   const uint64_t seq;
   const OpWatch& watch;
   const size_t largest;       // bytes: of any member's input, but for all_to_all_v
-  const ReduceKernel kernel;  // null for kinds that only copy
+  const ReduceKernels kernels;  // none for kinds that only copy
 
   GroupError::Call call() const { return {op, seq}; }
 };
@@ -126,7 +129,7 @@ template <class Reached>
 base::Status ShmBackend::AwaitJoining(const OpDeadline& deadline, const Reached& reached) {
   const Op op{.kind = OpKind::kInit};
   const OpWatch watch{.deadline = deadline};
-  const Running run{op, 0, watch, 0, nullptr};
+  const Running run{op, 0, watch, 0, {}};
   const bool all_came = AwaitAll(run, Phase::kArrival, [&](int member) {
     // Who came and left again did come.
     return reached(member) || members_.HasLeft(member);
@@ -258,10 +261,11 @@ base::Status ShmBackend::Run(const Op& op, base::OpSeq seq, const OpWatch& watch
   if (refused_) return error_.FailedBefore(error_.Of(members_.self()));
   // Its arrival line may still be read by members of the last op that this one took part in.
   if (ended_ || interrupted_.load(std::memory_order_relaxed)) return LeavingError();
-  const ReduceKernel kernel =
-      op.reduction == Reduction::kNone ? nullptr : FindReduceKernel(op.dtype, op.reduction);
+  const ReduceKernels kernels = op.reduction == Reduction::kNone
+                                    ? ReduceKernels{}
+                                    : FindReduceKernels(op.dtype, op.reduction);
   const size_t largest = op.refusal.ok() ? LargestInput(op, members_.count()) : 0;
-  const Running run{op, seq.value(), watch, largest, kernel};
+  const Running run{op, seq.value(), watch, largest, kernels};
   FillCard(run);
   if (!op.refusal.ok()) return Refuse(run);
   Arrive(run, FingerprintOf(op, members_.config().group, members_.config().epoch, seq));
@@ -306,7 +310,7 @@ void ShmBackend::Arrive(const Running& run, uint64_t fingerprint) {
     const BufferRefs refs = RefsOf(op);
     std::memcpy(line.payload, &refs, sizeof refs);
     if (bytes > 0 && run.largest <= kSmallBytes && !AsksForMapping(op.kind, run.largest, refs))
-      std::memcpy(members_.small(members_.self(), run.seq), op.in, bytes);
+      small_writer_.Write(members_.small(members_.self(), run.seq), op.in, bytes);
   }
   if (op.refusal.ok() && op.kind == OpKind::kAllToAllV) {
     CountsPage& counts = members_.counts(members_.self(), run.seq);
@@ -379,7 +383,7 @@ bool ShmBackend::Move(const Running& run) {
     case OpKind::kReduce:
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV:
-      return windows_.Reduce(op, run.kernel, Scales(run, scales.data()), await);
+      return windows_.Reduce(op, run.kernels.to_one, Scales(run, scales.data()), await);
     case OpKind::kAllGather:
     case OpKind::kAllGatherV:
     case OpKind::kBroadcast:
@@ -438,8 +442,12 @@ ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
   }
   if (all_agree) return Route::kMapped;
   if (run.largest <= kSmallBytes) return any_asks ? Route::kStaged : Route::kSmall;
-  const bool can_fetch = may_fetch_ && kind != OpKind::kReduce && kind != OpKind::kAllToAllV;
-  return can_fetch && run.largest >= kFetchedBytes ? Route::kFetched : Route::kStaged;
+  const bool can_fetch = kind != OpKind::kReduce && kind != OpKind::kAllToAllV;
+  return can_fetch && Fetches(run.largest) ? Route::kFetched : Route::kStaged;
+}
+
+bool ShmBackend::Fetches(size_t bytes) const {
+  return may_fetch_ && spin_limit_ == 0 && bytes >= kFetchedBytes && bytes < kFetchedBytesEnd;
 }
 
 bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
@@ -458,7 +466,7 @@ bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
     }
   }
   std::array<double, kMaxShmMembers> scales;
-  switch (direct_.Run(run.op, buffers, run.kernel, Scales(run, scales.data()), await)) {
+  switch (direct_.Run(run.op, buffers, run.kernels, Scales(run, scales.data()), await)) {
     case DirectMoves::Outcome::kDone: return true;
     case DirectMoves::Outcome::kEnded: return false;
     case DirectMoves::Outcome::kUnreadable: break;
@@ -542,11 +550,13 @@ std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string mapped = bytes > kMappedBytes ? "; between buffers of AllocBuffer: direct" : "";
   if (bytes <= kSmallBytes)
     return text + "small: everyone writes its input and reads all (one barrier)" + mapped;
-  if (may_fetch_ && bytes >= kFetchedBytes)
-    return text + "fetched from the others' memory by process_vm_readv" + mapped;
+  if (Fetches(bytes)) {
+    return text +
+           "fetched from the others' memory by process_vm_readv, since members share processors" +
+           mapped;
+  }
   return text + "staged: a pipeline of windows of " +
-         std::to_string(members_.layout().stage_bytes()) + " bytes a member" +
-         (may_fetch_ ? "" : ", since the members may not read each other's memory") + mapped;
+         std::to_string(members_.layout().stage_bytes()) + " bytes a member" + mapped;
 }
 
 // ----------------------------------------------------------------------------------------- failing

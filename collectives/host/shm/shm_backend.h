@@ -21,6 +21,7 @@
 #include "collectives/host/shm/shm_layout.h"
 #include "collectives/host/shm/shm_members.h"
 #include "collectives/host/shm/shm_transfers.h"
+#include "collectives/host/shm/stage_writer.h"
 #include "collectives/host/shm/staging_windows.h"
 #include "collectives/host/shm/window_counters.h"
 #include "runtime/base/clock.h"
@@ -100,6 +101,7 @@ class ShmBackend final : public Backend {
   /// How an op's data moves; equal on all members, from what all of them see.
   enum class Route : uint8_t { kSmall, kMapped, kFetched, kStaged };
   Route RouteOf(const Running& run) const;
+  bool Fetches(size_t bytes) const;
   /// Whether this call's buffers are such that its member left out the copy of the small route.
   bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
   BufferRefs RefsOf(const Op& op) const;
@@ -148,6 +150,7 @@ class ShmBackend final : public Backend {
   DirectMoves direct_;
   ShmTransfers transfers_;  // confined to whoever is in Advance()
   StagingWindows windows_;
+  StageWriter small_writer_;
   base::RealClock clock_;  // waits here are for other processes, which no simulated clock moves
   int spin_limit_ = 0;
   bool may_fetch_ = false;  // every member may read the others' memory

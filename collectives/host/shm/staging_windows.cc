@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "collectives/engine/parts.h"
+#include "collectives/host/shm/stream_copy.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -65,9 +66,29 @@ class StagingWindows::Slices {
   const size_t window_elements_;
 };
 
+/// What all must be through with before window `number` is written.
+uint64_t StagingWindows::FreeFor(uint64_t number) const {
+  return number + 1 - members_.layout().window_count();
+}
+
+/// No cache holds the outputs until somebody reads them. (In place they are there from the input.)
+bool StagingWindows::IsLarge(const Op& op) const {
+  return op.in != op.out &&
+         2 * op.bytes() * static_cast<size_t>(members_.count()) > LastCacheBytes();
+}
+
+void StagingWindows::CopyOut(const Op& op, std::byte* to, const std::byte* from,
+                             size_t bytes) const {
+  if (IsLarge(op)) {
+    StreamCopy(to, from, bytes);
+  } else {
+    std::memcpy(to, from, bytes);
+  }
+}
+
 // Three stages run one window apart, so that nobody waits for a neighbour that has only just begun:
-// stage w+2 | reduce w+1 | gather w. A stage buffer is free for window w once everybody has reduced
-// w-2, a result buffer once everybody has gathered w-2.
+// stage w+2 | reduce w+1 | gather w. With c windows a stage buffer is free for window w once everybody
+// has reduced w-c, a result buffer once everybody has gathered w-c.
 bool StagingWindows::Reduce(const Op& op, ReduceKernel kernel, const double* scales,
                             const AwaitPeers& await) {
   const Slices slices(op, members_);
@@ -79,13 +100,13 @@ bool StagingWindows::Reduce(const Op& op, ReduceKernel kernel, const double* sca
   for (uint64_t step = 0; step < window_count + 2; ++step) {
     if (step < window_count) {
       const uint64_t number = base + step;
-      if (!all(&ProgressLine::reduced, number - 1)) return false;
+      if (!all(&ProgressLine::reduced, FreeFor(number))) return false;
       StageForOthers(op, slices, step, number);
     }
     if (step >= 1 && step - 1 < window_count) {
       const uint64_t number = base + step - 1;
       if (!all(&ProgressLine::staged, number + 1)) return false;
-      if (!all(&ProgressLine::gathered, number - 1)) return false;
+      if (!all(&ProgressLine::gathered, FreeFor(number))) return false;
       ReduceOwn(op, kernel, scales, slices, step - 1, number);
     }
     if (step >= 2) {
@@ -94,6 +115,7 @@ bool StagingWindows::Reduce(const Op& op, ReduceKernel kernel, const double* sca
       TakeResults(op, slices, step - 2, number);
     }
   }
+  FenceStreamCopies();
   return true;
 }
 
@@ -105,8 +127,8 @@ void StagingWindows::StageForOthers(const Op& op, const Slices& slices, uint64_t
     const auto index = static_cast<size_t>(member);
     const Slices::Slice slice = slices.Of(window, index);
     if (slice.count == 0) continue;
-    std::memcpy(stage + index * members_.layout().slice_bytes(), op.in + slice.offset,
-                slice.count * slices.unit());
+    writer_.Write(stage + index * members_.layout().slice_bytes(), op.in + slice.offset,
+                  slice.count * slices.unit());
   }
   counters_.Publish(&ProgressLine::staged, number + 1);
 }
@@ -123,13 +145,20 @@ void StagingWindows::ReduceOwn(const Op& op, ReduceKernel kernel, const double* 
             ? op.in + slice.offset
             : members_.stage(member, number) + self * members_.layout().slice_bytes();
   }
-  std::byte* const result = slices.scatters() ? op.out + static_cast<size_t>(window) *
-                                                             slices.slice_elements() * slices.unit()
-                                              : members_.result(members_.self(), number);
-  if (slice.count > 0) kernel(result, inputs.data(), scales, members_.count(), slice.count);
+  const size_t bytes = slice.count * slices.unit();
+  if (slices.scatters()) {
+    std::byte* const own = op.out + static_cast<size_t>(window) * slices.slice_elements() *
+                                        slices.unit();
+    if (slice.count > 0) kernel(own, inputs.data(), scales, members_.count(), slice.count);
+  } else if (slice.count > 0) {
+    const bool is_private = op.out == nullptr || IsLarge(op);
+    if (is_private) scratch_.resize(members_.layout().slice_bytes());
+    std::byte* const result = is_private ? scratch_.data() : op.out + slice.offset;
+    kernel(result, inputs.data(), scales, members_.count(), slice.count);
+    writer_.Write(members_.result(members_.self(), number), result, bytes);
+    if (is_private && op.out != nullptr) StreamCopy(op.out + slice.offset, result, bytes);
+  }
   counters_.Publish(&ProgressLine::reduced, number + 1);
-  if (slices.scatters() || op.out == nullptr || slice.count == 0) return;
-  std::memcpy(op.out + slice.offset, result, slice.count * slices.unit());
 }
 
 /// Of those that have the result of the whole; `out` is null elsewhere.
@@ -139,8 +168,8 @@ void StagingWindows::TakeResults(const Op& op, const Slices& slices, uint64_t wi
     if (member == members_.self() || slices.scatters() || op.out == nullptr) continue;
     const Slices::Slice slice = slices.Of(window, static_cast<size_t>(member));
     if (slice.count == 0) continue;
-    std::memcpy(op.out + slice.offset, members_.result(member, number),
-                slice.count * slices.unit());
+    CopyOut(op, op.out + slice.offset, members_.result(member, number),
+            slice.count * slices.unit());
   }
   counters_.Publish(&ProgressLine::gathered, number + 1);
 }
@@ -169,10 +198,10 @@ bool StagingWindows::Spread(const Op& op, const AwaitPeers& await) {
       const uint64_t number = base + step;
       const size_t begin = static_cast<size_t>(step) * window_bytes;
       if (is_source) {
-        if (!await(&ProgressLine::reduced, number - 1, 0, members_.count())) return false;
+        if (!await(&ProgressLine::reduced, FreeFor(number), 0, members_.count())) return false;
         if (begin < bytes_of(self)) {
-          std::memcpy(members_.stage(self, number), op.in + begin,
-                      std::min(window_bytes, bytes_of(self) - begin));
+          writer_.Write(members_.stage(self, number), op.in + begin,
+                        std::min(window_bytes, bytes_of(self) - begin));
         }
       }
       counters_.Publish(&ProgressLine::staged, number + 1);
@@ -184,15 +213,15 @@ bool StagingWindows::Spread(const Op& op, const AwaitPeers& await) {
         return false;
       for (int member = first_source; takes && member < end_source; ++member) {
         if (member == self || begin >= bytes_of(member)) continue;
-        std::memcpy(op.out + parts.out_offset(member) * unit + begin,
-                    members_.stage(member, number),
-                    std::min(window_bytes, bytes_of(member) - begin));
+        CopyOut(op, op.out + parts.out_offset(member) * unit + begin,
+                members_.stage(member, number), std::min(window_bytes, bytes_of(member) - begin));
       }
       // The others' counters move too: the next op's windows continue from here on every member.
       counters_.Publish(&ProgressLine::gathered, number + 1);
       counters_.Publish(&ProgressLine::reduced, number + 1);
     }
   }
+  FenceStreamCopies();
   return true;
 }
 
@@ -218,13 +247,13 @@ bool StagingWindows::Deal(const Op& op, size_t longest, const AwaitPeers& await)
       const uint64_t number = base + step;
       const size_t begin = static_cast<size_t>(step) * slice_bytes;
       if (is_source) {
-        if (!await(&ProgressLine::reduced, number - 1, 0, members_.count())) return false;
+        if (!await(&ProgressLine::reduced, FreeFor(number), 0, members_.count())) return false;
         std::byte* const stage = members_.stage(self, number);
         for (size_t member = 0; member < static_cast<size_t>(members_.count()); ++member) {
           const size_t bytes = parts.count(member) * unit;
           if (member == static_cast<size_t>(self) || begin >= bytes) continue;
-          std::memcpy(stage + member * slice_bytes, op.in + parts.offset(member) * unit + begin,
-                      std::min(slice_bytes, bytes - begin));
+          writer_.Write(stage + member * slice_bytes, op.in + parts.offset(member) * unit + begin,
+                        std::min(slice_bytes, bytes - begin));
         }
       }
       counters_.Publish(&ProgressLine::staged, number + 1);
@@ -236,14 +265,15 @@ bool StagingWindows::Deal(const Op& op, size_t longest, const AwaitPeers& await)
       for (int member = first_source; member < end_source; ++member) {
         const size_t bytes = parts.out_count(member) * unit;
         if (member == self || begin >= bytes) continue;
-        std::memcpy(op.out + parts.out_offset(member) * unit + begin,
-                    members_.stage(member, number) + static_cast<size_t>(self) * slice_bytes,
-                    std::min(slice_bytes, bytes - begin));
+        CopyOut(op, op.out + parts.out_offset(member) * unit + begin,
+                members_.stage(member, number) + static_cast<size_t>(self) * slice_bytes,
+                std::min(slice_bytes, bytes - begin));
       }
       counters_.Publish(&ProgressLine::gathered, number + 1);
       counters_.Publish(&ProgressLine::reduced, number + 1);
     }
   }
+  FenceStreamCopies();
   return true;
 }
 

@@ -4,16 +4,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "collectives/engine/op.h"
 #include "collectives/engine/reduce_kernels.h"
 #include "collectives/host/shm/shm_members.h"
+#include "collectives/host/shm/stage_writer.h"
 #include "collectives/host/shm/window_counters.h"
 
 namespace lockstep::collectives {
 
-/// Moves what is too large for an arrival through the members' staging memory, window after window,
-/// of which each has two halves. One in each ShmBackend, which owns it; borrows members and
+/// Moves what is too large for an arrival through the members' staging memory, window after window.
+/// One in each ShmBackend, which owns it; borrows members and
 /// counters. One thread at a time.
 class StagingWindows {
  public:
@@ -34,6 +36,9 @@ class StagingWindows {
  private:
   class Slices;
 
+  uint64_t FreeFor(uint64_t number) const;
+  bool IsLarge(const Op& op) const;
+  void CopyOut(const Op& op, std::byte* to, const std::byte* from, size_t bytes) const;
   void StageForOthers(const Op& op, const Slices& slices, uint64_t window, uint64_t number);
   void ReduceOwn(const Op& op, ReduceKernel kernel, const double* scales, const Slices& slices,
                  uint64_t window, uint64_t number);
@@ -41,6 +46,8 @@ class StagingWindows {
 
   const ShmMembers& members_;
   WindowCounters& counters_;
+  StageWriter writer_;
+  std::vector<std::byte> scratch_;  // a slice
 };
 
 }  // namespace lockstep::collectives

@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/shm/stream_copy.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -55,5 +57,13 @@ void StreamCopy(std::byte* to, const std::byte* from, size_t bytes) {
 void FenceStreamCopies() {}
 
 #endif
+
+size_t LastCacheBytes() {
+  static const size_t bytes = [] {
+    const long told = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return told > 0 ? static_cast<size_t>(told) : size_t{32} << 20;
+  }();
+  return bytes;
+}
 
 }  // namespace lockstep::collectives

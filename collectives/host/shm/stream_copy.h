@@ -12,6 +12,9 @@ namespace lockstep::collectives {
 void StreamCopy(std::byte* to, const std::byte* from, size_t bytes);
 void FenceStreamCopies();
 
+/// Of this machine's last level of caches; 32 MiB where the system does not say.
+size_t LastCacheBytes();
+
 }  // namespace lockstep::collectives
 
 #endif  // LOCKSTEP_COLLECTIVES_HOST_SHM_STREAM_COPY_H_
