@@ -107,7 +107,8 @@ class Builder {
 
   void AddGloo(const std::string& algorithm, bool is_peer) {
     Contender contender = Ours(BenchBackend::kGloo, is_peer);
-    contender.knobs = algorithm;
+    contender.knobs = algorithm + ", not bound, since each rank has a thread for its connections";
+    contender.bound = false;
     contender.name += " " + algorithm;
     contender.arguments = {algorithm};
     all_.push_back(std::move(contender));

@@ -2,43 +2,57 @@
 #ifndef LOCKSTEP_LAUNCHER_BENCH_CPU_PRESSURE_H_
 #define LOCKSTEP_LAUNCHER_BENCH_CPU_PRESSURE_H_
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "runtime/base/clock.h"
 
 namespace lockstep::launcher {
 
-/// Above this share of its time a round says more of the machine's other work than of whom it
-/// measured.
+/// When others use more than this share of a processor, a round says more of the machine's other work
+/// than of whom it measured.
 inline constexpr double kPressureMax = 0.20;
 
-/// A round that is shorter is judged together with the time before it: the kernel's count moves in
+/// A round that is shorter is judged together with the time before it: the kernel's counts move in
 /// steps of a scheduler's tick.
 inline constexpr base::Duration kPressureWindow = std::chrono::milliseconds(200);
 
-/// How long, since the machine started, some task has waited for a processor: "total" of
-/// /proc/pressure/cpu's line "some". Unlike its averages it can be told of any stretch of time.
-/// nullopt when the text has no such line. A pure function.
-std::optional<base::Duration> ParseCpuPressure(std::string_view text);
+/// Ticks for which the machine's processors have worked for processes, or a host has kept them from
+/// us: user, nice, system and steal of /proc/stat. Not what interrupts took, which are as much those
+/// of the ranks' own connections. nullopt when the text has no such line. A pure function.
+std::optional<int64_t> ParseBusyTicks(std::string_view stat);
+/// utime and stime of a /proc/PID/stat. A pure function.
+std::optional<int64_t> ParseProcessTicks(std::string_view stat);
 
 /// Where that comes from; a test has its own. Confined to one thread.
 class CpuPressure {
  public:
   virtual ~CpuPressure() = default;
-  /// nullopt where the kernel does not say (before 4.20, or built without it).
-  virtual std::optional<base::Duration> Waited() = 0;
+  /// Processor time that others than those we measure have used so far, of all processors together.
+  /// nullopt where the kernel does not say.
+  virtual std::optional<base::Duration> UsedByOthers() = 0;
 };
 
 class ProcCpuPressure final : public CpuPressure {
  public:
-  std::optional<base::Duration> Waited() override;
+  /// `ours`: the processes that are measured, and this one.
+  explicit ProcCpuPressure(std::function<std::vector<pid_t>()> ours) : ours_(std::move(ours)) {}
+  std::optional<base::Duration> UsedByOthers() override;
+
+ private:
+  const std::function<std::vector<pid_t>()> ours_;
 };
 
-/// What share of the time of each round somebody waited. Confined to one thread.
+/// What share of a processor others used in each round. Confined to one thread.
 class PressureWatch {
  public:
   /// Both outlive it. Begins to watch.
@@ -53,7 +67,7 @@ class PressureWatch {
  private:
   struct Mark {
     base::SteadyTime at;
-    base::Duration waited;
+    base::Duration used;
   };
 
   const base::Clock& clock_;

@@ -2,33 +2,56 @@
 #include "launcher/bench/cpu_pressure.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <ctime>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "runtime/base/clock.h"
 
 namespace lockstep::launcher {
 namespace {
 
-TEST(CpuPressureTest, TotalOfSomeIsRead) {
-  EXPECT_EQ(ParseCpuPressure("some avg10=98.09 avg60=97.23 avg300=97.10 total=12857097008\n"
-                             "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"),
-            std::chrono::microseconds(12857097008));
+TEST(CpuPressureTest, BusyIsWhatProcessesHadAndTheHostTook) {
+  EXPECT_EQ(ParseBusyTicks("cpu  1000 200 30 99999 8888 777 666 4 0 0\ncpu0 1 2 3 4 5 6 7 8\n"),
+            1234);
+  EXPECT_EQ(ParseBusyTicks(""), std::nullopt);
+  EXPECT_EQ(ParseBusyTicks("cpu  1 2 3\ncpu0 1 2 3 4 5 6 7 8\n"), std::nullopt);
+  EXPECT_EQ(ParseBusyTicks("cpu0 1 2 3 4 5 6 7 8\n"), std::nullopt);
+  EXPECT_EQ(ParseBusyTicks("cpu  1 2 x 4 5 6 7 8\n"), std::nullopt);
 }
 
-TEST(CpuPressureTest, OtherTextSaysNothing) {
-  EXPECT_EQ(ParseCpuPressure(""), std::nullopt);
-  EXPECT_EQ(ParseCpuPressure("full avg10=0.00 total=7\n"), std::nullopt);
-  EXPECT_EQ(ParseCpuPressure("some avg10=0.00\nfull total=7\n"), std::nullopt);
-  EXPECT_EQ(ParseCpuPressure("some avg10=0.00 total=7x\n"), std::nullopt);
-  EXPECT_EQ(ParseCpuPressure("some avg10=0.00 total=-7\n"), std::nullopt);
+TEST(CpuPressureTest, TimesOfAProcessAreReadBehindAnyName) {
+  const std::string behind = " S 1 2 3 4 -1 4194560 5 6 7 8 900 80 0 0 20 0 1 0\n";
+  EXPECT_EQ(ParseProcessTicks("12 (true)" + behind), 980);
+  EXPECT_EQ(ParseProcessTicks("12 (a) b (c) )" + behind), 980);
+  EXPECT_EQ(ParseProcessTicks("12 (true) S 1 2 3"), std::nullopt);
+  EXPECT_EQ(ParseProcessTicks("12 (true) "), std::nullopt);
+  EXPECT_EQ(ParseProcessTicks(""), std::nullopt);
+}
+
+TEST(CpuPressureTest, WorkOfOursIsNotThatOfOthers) {
+  ProcCpuPressure without([] { return std::vector<pid_t>(); });
+  ProcCpuPressure with([] { return std::vector<pid_t>{::getpid()}; });
+  ASSERT_TRUE(without.UsedByOthers().has_value()) << "there is no /proc/stat";
+  const base::Duration all_before = *without.UsedByOthers();
+  const base::Duration others_before = *with.UsedByOthers();
+  const std::clock_t begun = std::clock();
+  while (std::clock() - begun < CLOCKS_PER_SEC) continue;
+
+  const base::Duration others = *with.UsedByOthers() - others_before;
+  const base::Duration all = *without.UsedByOthers() - all_before;
+  EXPECT_GE(all - others, std::chrono::milliseconds(900));
+  EXPECT_LE(all - others, std::chrono::milliseconds(1200));
 }
 
 class FakePressure final : public CpuPressure {
  public:
-  std::optional<base::Duration> Waited() override { return waited; }
-  std::optional<base::Duration> waited = base::Duration(0);
+  std::optional<base::Duration> UsedByOthers() override { return used; }
+  std::optional<base::Duration> used = base::Duration(0);
 };
 
 TEST(PressureWatchTest, LongRoundsAreJudgedByThemselves) {
@@ -37,10 +60,10 @@ TEST(PressureWatchTest, LongRoundsAreJudgedByThemselves) {
   PressureWatch watch(clock, pressure);
 
   clock.Advance(std::chrono::seconds(1));
-  *pressure.waited += std::chrono::milliseconds(900);
+  *pressure.used += std::chrono::milliseconds(900);
   EXPECT_EQ(watch.TakeShare(), 0.9);
   clock.Advance(std::chrono::seconds(1));
-  *pressure.waited += std::chrono::milliseconds(100);
+  *pressure.used += std::chrono::milliseconds(100);
   EXPECT_EQ(watch.TakeShare(), 0.1);
 }
 
@@ -51,7 +74,7 @@ TEST(PressureWatchTest, ShortRoundsAreJudgedWithWhatWasBeforeThem) {
   PressureWatch watch(clock, pressure);
 
   clock.Advance(std::chrono::milliseconds(200));
-  *pressure.waited += std::chrono::milliseconds(200);
+  *pressure.used += std::chrono::milliseconds(200);
   EXPECT_EQ(watch.TakeShare(), 1);
   clock.Advance(std::chrono::milliseconds(50));
   EXPECT_EQ(watch.TakeShare(), 0.8);
@@ -66,7 +89,7 @@ TEST(PressureWatchTest, ShortRoundsAreJudgedWithWhatWasBeforeThem) {
 TEST(PressureWatchTest, WhereTheKernelDoesNotTellThereIsNone) {
   base::SimClock clock;
   FakePressure pressure;
-  pressure.waited = std::nullopt;
+  pressure.used = std::nullopt;
   PressureWatch watch(clock, pressure);
   clock.Advance(std::chrono::seconds(1));
 

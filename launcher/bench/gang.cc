@@ -113,7 +113,8 @@ bool Gang::Adopt(std::unique_ptr<RankLink>& link, const lockstep_bench_hello& he
       ranks_[rank] != nullptr)
     return false;
   const auto& cpus = stage_.config_.cpus;
-  const lockstep_bench_welcome welcome{.cpu = cpus.empty() ? -1 : cpus[rank],
+  const bool is_bound = contender_.bound && !cpus.empty();
+  const lockstep_bench_welcome welcome{.cpu = is_bound ? cpus[rank] : -1,
                                        .yields = stage_.config_.yields ? 1u : 0u};
   if (lockstep_bench_write_with_fd(link->fd.get(), &welcome, sizeof welcome, page_.get()) != 0)
     return false;
@@ -209,6 +210,12 @@ std::string Gang::LastOutput() const {
   if (text.size() > kLastOutputBytes) text = "..." + text.substr(text.size() - kLastOutputBytes);
   while (text.ends_with('\n')) text.pop_back();
   return text.empty() ? "" : "; the last that it printed:\n" + text;
+}
+
+void Gang::AppendPids(std::vector<pid_t>& pids) const {
+  for (const auto& rank : ranks_) {
+    if (rank != nullptr) pids.push_back(rank->pid);
+  }
 }
 
 void Gang::AskToLeave() {

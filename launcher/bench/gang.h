@@ -50,6 +50,8 @@ class Gang final : public Contestant {
   base::Status Start();
   /// A rank has come. False when nobody waits for it: another has its place, or there is none.
   bool Adopt(std::unique_ptr<RankLink>& link, const lockstep_bench_hello& hello);
+  /// Adds those of the ranks that have come.
+  void AppendPids(std::vector<pid_t>& pids) const;
   void AskToLeave();
   bool has_left() const { return process_ == nullptr || process_->exit().has_value(); }
   process::Process* process() { return process_.get(); }

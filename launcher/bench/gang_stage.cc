@@ -152,6 +152,12 @@ base::Status GangStage::Interrupted() const {
   return base::AbortedError(std::string("interrupted by SIG") + ::sigabbrev_np(signal_));
 }
 
+std::vector<pid_t> GangStage::Pids() const {
+  std::vector<pid_t> pids = {::getpid()};
+  for (const auto& gang : gangs_) gang->AppendPids(pids);
+  return pids;
+}
+
 // --------------------------------------------------------------------------------------- ending
 
 void GangStage::End() {

@@ -55,6 +55,9 @@ class GangStage {
   /// DeadlineExceeded - names the ranks that did not come.
   base::Result<Contestant*> Start(const Contender& contender);
 
+  /// Of all ranks, and of this program.
+  std::vector<pid_t> Pids() const;
+
   /// Lets all gangs part in an orderly way. Blocks: 10 s at most, then they are killed.
   void End();
 

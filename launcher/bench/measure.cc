@@ -22,12 +22,12 @@ bool HasMode(lockstep_bench_op op, BenchMode mode) {
 class Measurement {
  public:
   Measurement(const BenchOptions& options, const std::vector<Contestant*>& contestants,
-              bool judges_pressure, const MeasureDeps& deps)
+              const MeasureDeps& deps)
       : options_(options),
         contestants_(contestants),
         deps_(deps),
         watch_(deps.clock, deps.pressure) {
-    result_.judges_pressure = judges_pressure && watch_.works();
+    result_.judges_pressure = watch_.works();
     for (const Contestant* contestant : contestants) {
       result_.contenders.push_back(contestant->contender());
       result_.libraries.push_back(contestant->library());
@@ -234,9 +234,9 @@ std::vector<RatioSummary> Summarize(const BenchResult& result) {
 }
 
 base::Result<BenchResult> Measure(const BenchOptions& options,
-                                  const std::vector<Contestant*>& contestants, bool judges_pressure,
+                                  const std::vector<Contestant*>& contestants,
                                   const MeasureDeps& deps) {
-  return Measurement(options, contestants, judges_pressure, deps).Run();
+  return Measurement(options, contestants, deps).Run();
 }
 
 }  // namespace lockstep::launcher

@@ -33,7 +33,7 @@ struct Cell {
 
 /// A round of one size: all contenders, one after the other, in both modes.
 struct Round {
-  std::optional<double> pressure;  // share of its time in which somebody waited for a processor
+  std::optional<double> pressure;  // share of a processor that others used
   bool valid = true;
 };
 
@@ -59,7 +59,7 @@ struct BenchResult {
   std::vector<Contender> contenders;
   std::vector<std::string> libraries;  // by contender
   std::vector<SizeResult> sizes;
-  bool judges_pressure = true;  // false: more ranks than cores, or the kernel does not say
+  bool judges_pressure = true;  // false: the kernel does not say
   bool marked = false;          // --allow-pressure let rounds count that are not valid
 
   uint64_t wrong() const;
@@ -87,10 +87,10 @@ struct MeasureDeps {
 
 /// Measures all `contestants` against each other: size by size, and for each size round by round,
 /// in which they take turns, so that whatever disturbs the machine for a while disturbs all.
-/// `judges_pressure` = false lets every round count. Blocks: for as long as that takes. Errors:
-/// those of Contestant::Ask.
+/// Where the kernel tells of no pressure every round counts. Blocks: for as long as that takes.
+/// Errors: those of Contestant::Ask.
 base::Result<BenchResult> Measure(const BenchOptions& options,
-                                  const std::vector<Contestant*>& contestants, bool judges_pressure,
+                                  const std::vector<Contestant*>& contestants,
                                   const MeasureDeps& deps);
 
 }  // namespace lockstep::launcher

@@ -23,8 +23,8 @@ using ::testing::SizeIs;
 
 class FakePressure final : public CpuPressure {
  public:
-  std::optional<base::Duration> Waited() override { return waited; }
-  std::optional<base::Duration> waited = base::Duration(0);
+  std::optional<base::Duration> UsedByOthers() override { return used; }
+  std::optional<base::Duration> used = base::Duration(0);
 };
 
 /// A machine on which each timed command takes one second, of which `busy` says what share somebody
@@ -54,8 +54,10 @@ class FakeContestant final : public Contestant {
     const int number = static_cast<int>(machine_.turns.size());
     machine_.turns.push_back(contender_.name);
     machine_.clock.Advance(std::chrono::seconds(1));
-    *machine_.pressure.waited += std::chrono::duration_cast<base::Duration>(
-        std::chrono::duration<double>(machine_.busy(number)));
+    if (machine_.pressure.used) {
+      *machine_.pressure.used += std::chrono::duration_cast<base::Duration>(
+          std::chrono::duration<double>(machine_.busy(number)));
+    }
     answer.slowest_us.assign(command.iterations, us_);
     answer.slowest_us.back() = 100 * us_;  // an outlier, which a median leaves out
     return answer;
@@ -80,9 +82,8 @@ BenchOptions Small() {
 }
 
 base::Result<BenchResult> MeasureOn(Machine& machine, const BenchOptions& options,
-                                    const std::vector<Contestant*>& contestants,
-                                    bool judges = true) {
-  return Measure(options, contestants, judges,
+                                    const std::vector<Contestant*>& contestants) {
+  return Measure(options, contestants,
                  {.clock = machine.clock, .pressure = machine.pressure, .on_size = {}});
 }
 
@@ -171,12 +172,13 @@ TEST(MeasureTest, AllowedPressureIsMarked) {
 
 TEST(MeasureTest, UnjudgedRoundsAllCount) {
   Machine machine;
+  machine.pressure.used = std::nullopt;
   machine.busy = [](int) { return 0.9; };
   FakeContestant ours(machine, "host", "", 10);
   FakeContestant theirs(machine, "openmpi", "openmpi", 30);
 
   ASSERT_OK_AND_ASSIGN(const BenchResult result,
-                       MeasureOn(machine, Small(), {&ours, &theirs}, /*judges=*/false));
+                       MeasureOn(machine, Small(), {&ours, &theirs}));
 
   EXPECT_THAT(result.sizes[0].ratios, SizeIs(1));
   EXPECT_FALSE(result.judges_pressure);

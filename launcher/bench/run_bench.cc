@@ -196,7 +196,7 @@ class BenchRun {
       ASSIGN_OR_RETURN(Contestant* const contestant, stage.Start(contender));
       contestants.push_back(contestant);
     }
-    ProcCpuPressure pressure;
+    ProcCpuPressure pressure([&stage] { return stage.Pids(); });
     bool began = false;
     const auto print = [&](const BenchResult& result) {
       if (!began) std::fputs(TableHead(options_, result, cpus_).c_str(), context_.out);
@@ -204,8 +204,7 @@ class BenchRun {
       std::fputs(TableRows(options_, result, result.sizes.back()).c_str(), context_.out);
       std::fflush(context_.out);
     };
-    // With more ranks than cores somebody always waits for one.
-    return Measure(options_, contestants, /*judges_pressure=*/!cpus_.empty(),
+    return Measure(options_, contestants,
                    {.clock = context_.clock, .pressure = pressure, .on_size = print});
   }
 

@@ -88,8 +88,8 @@ std::string WhyNoRatio(const BenchOptions& options, const SizeResult& size) {
   double most = 0;
   for (const Round& round : size.rounds) most = std::max(most, round.pressure.value_or(0));
   return Format(
-      "# no ratio at %llu bytes: in %d of %d rounds somebody waited for a processor for "
-      "more than %.0f %% of the time (at most: %.0f %%), and %d good ones are needed. "
+      "# no ratio at %llu bytes: in %d of %d rounds other programs used more than %.0f %% of a "
+      "processor (at most: %.0f %%), and %d good ones are needed. "
       "Run it on a quiet machine, or with --allow-pressure and marked\n",
       static_cast<unsigned long long>(size.bytes), options.rounds - size.counted_rounds,
       options.rounds, 100 * kPressureMax, 100 * most, kValidRoundsMin);
@@ -142,9 +142,7 @@ std::string TableHead(const BenchOptions& options, const BenchResult& result,
     text += "\n";
   }
   if (!result.judges_pressure)
-    text += "# rounds are not judged by CPU pressure: " +
-            std::string(cpus.empty() ? "it is of our own making" : "the kernel does not tell it") +
-            "\n";
+    text += "# rounds are not judged by CPU pressure: the kernel does not tell it\n";
   for (size_t i = 0; i < result.contenders.size(); ++i) {
     const Contender& one = result.contenders[i];
     text += "# " + one.name + ": " + result.libraries[i] +

@@ -3,10 +3,13 @@
 #include "collectives/host/shm/shm_backend.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <deque>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "collectives/host/shm/local_segments.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -15,6 +18,7 @@ namespace lockstep::collectives {
 namespace {
 
 using base::Code;
+using base::GroupId;
 using base::OpSeq;
 using base::Rank;
 using base::testing::HasSubject;
@@ -31,11 +35,12 @@ class ShmBackendTest : public ::testing::Test {
     peer.join();
   }
 
-  std::unique_ptr<ShmBackend> Join(int member) {
-    return std::move(
-               ShmBackend::Join(
-                   {.group_name = "world", .member = member, .world_ranks = {Rank(0), Rank(1)}},
-                   segments_, DeadlineIn(seconds(60))))
+  std::unique_ptr<ShmBackend> Join(int member, GroupId group = {}) {
+    return std::move(ShmBackend::Join({.group_name = "world",
+                                       .group = group,
+                                       .member = member,
+                                       .world_ranks = {Rank(0), Rank(1)}},
+                                      segments_, DeadlineIn(seconds(60))))
         .value();
   }
 
@@ -146,6 +151,67 @@ TEST_F(ShmBackendTest, SharedMemoryThatAMemberWroteOverIsDataLoss) {
   error.blamed_count = INT32_MAX;
   error.blamed[1].member = -5;
   EXPECT_THAT(RunBarrier(*first_, 1).root(), StatusIs(Code::kDeadlineExceeded));
+}
+
+/// Both members on one processor.
+class SharedProcessorTest : public ShmBackendTest {
+ protected:
+  struct OneProcessor {
+    OneProcessor() {
+      ::sched_getaffinity(0, sizeof all, &all);
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+        if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+      }
+      ::sched_setaffinity(0, sizeof one, &one);
+    }
+    ~OneProcessor() { ::sched_setaffinity(0, sizeof all, &all); }
+    cpu_set_t all;
+  };
+
+  SharedProcessorTest() {
+    first_.reset();
+    second_.reset();
+    const OneProcessor one;  // a member's thread has it from here
+    std::thread peer([this] { second_ = Join(1, GroupId(7)); });
+    first_ = Join(0, GroupId(7));
+    peer.join();
+  }
+};
+
+TEST_F(SharedProcessorTest, LargeInputsAreFetchedFromTheOthersMemory) {
+  constexpr size_t kCount = 200'001;  // 781 KiB
+  if (first_->Explain(OpKind::kAllReduce, Dtype::kF32, kCount).find("process_vm_readv") ==
+      std::string::npos) {
+    GTEST_SKIP() << "process_vm_readv is not allowed here";
+  }
+  std::vector<float> in[2], out[2];
+  for (size_t member = 0; member < 2; ++member) {
+    in[member].resize(kCount);
+    out[member].resize(kCount);
+    for (size_t i = 0; i < kCount; ++i) in[member][i] = static_cast<float>(i % 1000 + member);
+  }
+  const auto run = [&](ShmBackend& channel, size_t member) {
+    const Op op{.kind = OpKind::kAllReduce,
+                .dtype = Dtype::kF32,
+                .reduction = Reduction::kSum,
+                .in = reinterpret_cast<const std::byte*>(in[member].data()),
+                .out = reinterpret_cast<std::byte*>(out[member].data()),
+                .count = kCount,
+                .timeout = seconds(60)};
+    return channel.Run(op, OpSeq(1), {.deadline = DeadlineIn(seconds(60), 1)});
+  };
+  base::Status second;
+  std::thread peer([&] { second = run(*second_, 1); });
+  EXPECT_TRUE(run(*first_, 0).ok());
+  peer.join();
+
+  EXPECT_TRUE(second.ok()) << second.ToString();
+  for (size_t i = 0; i < kCount; ++i) {
+    ASSERT_EQ(out[0][i], static_cast<float>(2 * (i % 1000) + 1)) << i;
+    ASSERT_EQ(out[1][i], out[0][i]) << i;
+  }
 }
 
 }  // namespace
