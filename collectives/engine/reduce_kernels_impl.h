@@ -207,8 +207,7 @@ void Combine(At<typename F::Stored>* to, const std::byte* const* in, const doubl
     for (size_t i = 0; i < length; ++i)
       block[i] = Scaled<Op, V>(F::Load(first[from + i]), first_scale);
     for (int source = 1; source < source_count; ++source) {
-      const At<Stored>* const next =
-          reinterpret_cast<const At<Stored>*>(in[source]) + begin + from;
+      const At<Stored>* const next = reinterpret_cast<const At<Stored>*>(in[source]) + begin + from;
       const double scale = kScales ? scales[source] : 1;
       for (size_t i = 0; i < length; ++i)
         block[i] = Op::template Combine<V>(block[i], Scaled<Op, V>(F::Load(next[i]), scale));
@@ -245,9 +244,8 @@ inline void StreamLine(std::byte* to, const std::byte* line) {
 // Blocks are that small so that reading the next goes on while this one is written: with blocks of
 // 8 KiB all_reduce of 64 MiB took half as long again.
 template <class F, class Op>
-void ReduceToAll(std::byte* const* out, int out_count, bool past_caches,
-                 const std::byte* const* in, const double* scales, int source_count,
-                 size_t count) {
+void ReduceToAll(std::byte* const* out, int out_count, bool past_caches, const std::byte* const* in,
+                 const double* scales, int source_count, size_t count) {
   using Stored = typename F::Stored;
   constexpr size_t kBlockBytes = 512;
   constexpr size_t kBlock = kBlockBytes / sizeof(Stored);

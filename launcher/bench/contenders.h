@@ -18,7 +18,7 @@ struct Contender {
   std::string peer;   // "openmpi": of its knob sets the best counts, for each size; "" = ours
   std::string knobs;  // as one would type them; "" = as it comes
   bool registered = false;
-  bool bound = true;  // each rank to a core, where there are enough
+  bool bound = true;               // each rank to a core, where there are enough
   std::string launcher;            // program on PATH that starts it; "" = lockstep itself
   std::string program;             // of its ranks: "lockstep-bench-host"
   std::vector<std::string> words;  // flags between launcher and program

@@ -177,8 +177,7 @@ TEST(MeasureTest, UnjudgedRoundsAllCount) {
   FakeContestant ours(machine, "host", "", 10);
   FakeContestant theirs(machine, "openmpi", "openmpi", 30);
 
-  ASSERT_OK_AND_ASSIGN(const BenchResult result,
-                       MeasureOn(machine, Small(), {&ours, &theirs}));
+  ASSERT_OK_AND_ASSIGN(const BenchResult result, MeasureOn(machine, Small(), {&ours, &theirs}));
 
   EXPECT_THAT(result.sizes[0].ratios, SizeIs(1));
   EXPECT_FALSE(result.judges_pressure);

@@ -72,8 +72,9 @@ struct DirectMoves::Call {
   const Parts parts;
 };
 
-DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers, ReduceKernels kernels,
-                                      const double* scales, const AwaitPeers& await) {
+DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
+                                      ReduceKernels kernels, const double* scales,
+                                      const AwaitPeers& await) {
   unreadable_member_ = -1;
   const Call call{
       op, buffers, kernels, scales, await, DtypeBytes(op.dtype), Parts(op, members_.count())};
@@ -142,7 +143,8 @@ bool DirectMoves::ReduceMapped(const Call& call) {
     outputs[member] = call.buffers.out[member] + offset;
   }
   // In place the lines have just been read.
-  const bool past_caches = op.in != op.out && 2 * op.bytes() * call.buffers.in.size() > LastCacheBytes();
+  const bool past_caches =
+      op.in != op.out && 2 * op.bytes() * call.buffers.in.size() > LastCacheBytes();
   call.kernels.to_all(outputs.data(), members_.count(), past_caches, inputs.data(), call.scales,
                       members_.count(), share.count);
   return EndTogether(call, number);

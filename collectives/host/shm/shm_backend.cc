@@ -9,9 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <map>
 #include <utility>
-#include <vector>
 
 #include "collectives/engine/host_capabilities.h"
 #include "collectives/engine/small_op.h"
@@ -60,7 +58,7 @@ struct ShmBackend::Running {
   const Op& op;
   const uint64_t seq;
   const OpWatch& watch;
-  const size_t largest;       // bytes: of any member's input, but for all_to_all_v
+  const size_t largest;         // bytes: of any member's input, but for all_to_all_v
   const ReduceKernels kernels;  // none for kinds that only copy
 
   GroupError::Call call() const { return {op, seq}; }
@@ -93,6 +91,7 @@ ShmBackend::ShmBackend(Config config, std::shared_ptr<SegmentSource> segments,
       segments_(std::move(segments)),
       members_(std::move(config), std::move(segment), layout),
       error_(members_),
+      failures_(members_, error_),
       shared_(members_.self()),
       counters_(members_),
       direct_(members_, counters_),
@@ -202,11 +201,11 @@ bool ShmBackend::AwaitLong(const Running& run, Phase phase, int begin, int end,
     if (missing.none()) return true;
     if (ended) return false;
     if (left.any()) {
-      FailLeft(run, phase, left);
+      failures_.Left(run.call(), phase, left);
       return false;
     }
     if (time_left.count() <= 0 && !AnyMayBeLate(missing)) {
-      FailDeadline(run, phase, missing);
+      failures_.RanOut(run.call(), phase, missing, run.watch.deadline.due());
       return false;
     }
     if (patience.Yield()) continue;
@@ -328,7 +327,7 @@ base::Status ShmBackend::Refuse(const Running& run) {
   const Members self = Members().set(static_cast<size_t>(members_.self()));
   const GroupError::Call call = run.call();
   error_.Write(
-      base::FailedPreconditionError(DescribeRunning(run) + ", was refused on " +
+      base::FailedPreconditionError(failures_.Describe(call) + ", was refused on " +
                                     members_.Describe(self) + ": " + run.op.refusal.message())
           .WithClass(base::FailureClass::kUsage),
       &call, self);
@@ -354,9 +353,18 @@ bool ShmBackend::AwaitArrivals(const Running& run) {
 bool ShmBackend::FingerprintsAgree(const Running& run) {
   const uint64_t own = members_.mine().arrival[run.seq & 1].fingerprint;
   for (int member = 0; member < members_.count(); ++member) {
-    if (members_.page(member).arrival[run.seq & 1].fingerprint != own) return FailMismatch(run);
+    if (members_.page(member).arrival[run.seq & 1].fingerprint != own)
+      return ExplainDifference(run);
   }
   return true;
+}
+
+bool ShmBackend::ExplainDifference(const Running& run) {
+  for (int member = 0; member < members_.count(); ++member) {
+    if (AdoptRefusal(run, member)) return false;
+  }
+  failures_.Differ(run.call());
+  return false;
 }
 
 bool ShmBackend::Move(const Running& run) {
@@ -471,13 +479,7 @@ bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
     case DirectMoves::Outcome::kEnded: return false;
     case DirectMoves::Outcome::kUnreadable: break;
   }
-  const Members unreadable = Members().set(static_cast<size_t>(direct_.unreadable_member()));
-  FailIn(run,
-         base::UnavailableError(DescribeRunning(run) + ": reading the memory of " +
-                                members_.Describe(unreadable) + ": " +
-                                std::strerror(direct_.unreadable_error()))
-             .WithClass(base::FailureClass::kPeerDead),
-         unreadable);
+  failures_.CannotBeRead(run.call(), direct_.unreadable_member(), direct_.unreadable_error());
   return false;
 }
 
@@ -506,14 +508,7 @@ bool ShmBackend::CountsAgree(const Running& run, size_t& longest) {
       const uint64_t expected = members_.counts(to, run.seq).out[from];
       longest = std::max(longest, static_cast<size_t>(sent));
       if (sent == expected) continue;
-      const auto place = [](int member) { return Members().set(static_cast<size_t>(member)); };
-      FailIn(run,
-             base::FailedPreconditionError(
-                 DescribeRunning(run) + ": " + members_.Describe(place(from)) + " sends " +
-                 std::to_string(sent) + " elements to " + members_.Describe(place(to)) +
-                 ", which expects " + std::to_string(expected))
-                 .WithClass(base::FailureClass::kUsage),
-             place(from) | place(to));
+      failures_.CountsDiffer(run.call(), from, to, sent, expected);
       return false;
     }
   }
@@ -560,83 +555,6 @@ std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
 }
 
 // ----------------------------------------------------------------------------------------- failing
-
-std::string ShmBackend::DescribeRunning(const Running& run) const {
-  return DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.peer, run.op.count) +
-         ", op " + std::to_string(run.seq) + " of group " + group_name();
-}
-
-void ShmBackend::FailIn(const Running& run, const base::Status& error, const Members& blamed) {
-  const GroupError::Call call = run.call();
-  error_.Publish(error, &call, blamed);
-}
-
-bool ShmBackend::FailMismatch(const Running& run) {
-  for (int member = 0; member < members_.count(); ++member) {
-    if (AdoptRefusal(run, member)) return false;
-  }
-  std::map<uint64_t, Members> by_fingerprint;
-  for (int member = 0; member < members_.count(); ++member) {
-    by_fingerprint[members_.page(member).arrival[run.seq & 1].fingerprint].set(
-        static_cast<size_t>(member));
-  }
-  const auto first_of = [](const Members& members) {
-    return static_cast<int>(members._Find_first());
-  };
-  std::vector<Members> sides;
-  for (const auto& [fingerprint, members] : by_fingerprint) sides.push_back(members);
-  std::sort(sides.begin(), sides.end(), [&](const Members& a, const Members& b) {
-    return a.count() != b.count() ? a.count() > b.count() : first_of(a) < first_of(b);
-  });
-  const bool tie = sides.size() > 1 && sides[0].count() == sides[1].count();
-
-  std::string message =
-      "the members of group " + group_name() + " disagree on op " + std::to_string(run.seq) + ": ";
-  Members blamed;
-  for (size_t i = 0; i < sides.size(); ++i) {
-    const OpCard& card = members_.page(first_of(sides[i])).ops[run.seq & 1];
-    message += (i == 0 ? "" : "; ") + members_.Describe(sides[i]) + " called " +
-               DescribeOp(static_cast<OpKind>(card.kind), static_cast<Dtype>(card.dtype),
-                          static_cast<Reduction>(card.reduction), card.root, card.count) +
-               " at " + ReadSharedText(card.call_site, kCallSiteBytes);
-    if (i > 0 || tie) blamed |= sides[i];
-  }
-  if (tie) message += "; no side is a majority, so either may be wrong";
-  FailIn(run,
-         base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage),
-         blamed);
-  return false;
-}
-
-void ShmBackend::FailDeadline(const Running& run, Phase phase, const Members& missing) {
-  const OpDeadline::Due due = run.watch.deadline.due();
-  const std::string timeout = base::FormatDuration(due.timeout);
-  std::string message;
-  if (run.op.kind == OpKind::kInit) {
-    message = "joining group " + group_name() + ": " + members_.Describe(missing) +
-              " never came within " + timeout;
-  } else {
-    message = DescribeRunning(run) +
-              (due.seq.value() == run.seq
-                   ? ", ran out of its " + timeout
-                   : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
-              ": " + members_.Describe(missing) +
-              (phase == Phase::kArrival ? " never called it" : " stopped in the middle of it");
-  }
-  FailIn(
-      run,
-      base::DeadlineExceededError(std::move(message)).WithClass(base::FailureClass::kPeerStalled),
-      missing);
-}
-
-void ShmBackend::FailLeft(const Running& run, Phase phase, const Members& left) {
-  FailIn(run,
-         base::UnavailableError(
-             DescribeRunning(run) + ": " + members_.Describe(left) + " left the group " +
-             (phase == Phase::kArrival ? "without calling it" : "in the middle of it"))
-             .WithClass(base::FailureClass::kPeerDead),
-         left);
-}
 
 base::Status ShmBackend::Fail(const base::Status& error, const std::vector<int>& blamed) {
   Members members;

@@ -16,6 +16,7 @@
 #include "collectives/engine/reduce_kernels.h"
 #include "collectives/host/shm/direct_moves.h"
 #include "collectives/host/shm/group_error.h"
+#include "collectives/host/shm/op_failures.h"
 #include "collectives/host/shm/segment.h"
 #include "collectives/host/shm/shared_buffers.h"
 #include "collectives/host/shm/shm_layout.h"
@@ -74,7 +75,7 @@ class ShmBackend final : public Backend {
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const override;
 
  private:
-  enum class Phase : uint8_t { kArrival, kData };
+  using Phase = OpFailures::Phase;
   using Members = ShmMembers::Set;
   struct Running;  // the op being executed
   class Patience;
@@ -93,6 +94,8 @@ class ShmBackend final : public Backend {
   base::Status Refuse(const Running& run);
   bool AwaitArrivals(const Running& run);
   bool FingerprintsAgree(const Running& run);
+  /// False, for FingerprintsAgree.
+  bool ExplainDifference(const Running& run);
   /// True when `member`, who has come to the op, refused its own call; that is the group's error
   /// then.
   bool AdoptRefusal(const Running& run, int member);
@@ -129,15 +132,9 @@ class ShmBackend final : public Backend {
 
   bool AnyMayBeLate(const Members& members) const;
 
-  /// False, for FingerprintsAgree.
-  bool FailMismatch(const Running& run);
-  void FailDeadline(const Running& run, Phase phase, const Members& missing);
-  void FailLeft(const Running& run, Phase phase, const Members& left);
-  void FailIn(const Running& run, const base::Status& error, const Members& blamed);
   base::Status LeavingError() const;
 
   const std::string& group_name() const { return members_.config().group_name; }
-  std::string DescribeRunning(const Running& run) const;
   size_t InBytes(const Op& op, int member) const;
   const std::byte* small_input(const Running& run, int member) const;
 
@@ -145,6 +142,7 @@ class ShmBackend final : public Backend {
   const std::shared_ptr<SegmentSource> segments_;
   ShmMembers members_;
   GroupError error_;
+  OpFailures failures_;
   SharedBuffers shared_;
   WindowCounters counters_;  // this, windows_ and direct_: confined to whoever is in Run()
   DirectMoves direct_;

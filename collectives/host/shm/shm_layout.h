@@ -190,9 +190,9 @@ class ShmLayout {
   /// Windows that have a stage and a result at the same time; a power of two, at least 2.
   uint64_t window_count() const { return window_count_; }
   size_t payload_bytes() const {
-    return RoundUp(2 * (sizeof(CountsPage) + kSmallBytes) +
-                       window_count_ * (stage_bytes() + slice_bytes_),
-                   4096);
+    return RoundUp(
+        2 * (sizeof(CountsPage) + kSmallBytes) + window_count_ * (stage_bytes() + slice_bytes_),
+        4096);
   }
   /// A power of two.
   size_t lane_ring_bytes() const { return lane_ring_bytes_; }

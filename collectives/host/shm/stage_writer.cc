@@ -30,9 +30,9 @@ uint64_t Ticks() {
 WayOfWriting::Way WayOfWriting::Next() {
   if (ticks_per_byte_[kThroughCaches] == 0) return kThroughCaches;
   if (ticks_per_byte_[kPastCaches] == 0) return kPastCaches;
-  const Way best =
-      ticks_per_byte_[kThroughCaches] > kReadersShare * ticks_per_byte_[kPastCaches] ? kPastCaches
-                                                                                     : kThroughCaches;
+  const Way best = ticks_per_byte_[kThroughCaches] > kReadersShare * ticks_per_byte_[kPastCaches]
+                       ? kPastCaches
+                       : kThroughCaches;
   if (++until_try_ < kTryEvery) return best;
   until_try_ = 0;
   return best == kPastCaches ? kThroughCaches : kPastCaches;

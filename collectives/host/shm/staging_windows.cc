@@ -147,8 +147,8 @@ void StagingWindows::ReduceOwn(const Op& op, ReduceKernel kernel, const double* 
   }
   const size_t bytes = slice.count * slices.unit();
   if (slices.scatters()) {
-    std::byte* const own = op.out + static_cast<size_t>(window) * slices.slice_elements() *
-                                        slices.unit();
+    std::byte* const own =
+        op.out + static_cast<size_t>(window) * slices.slice_elements() * slices.unit();
     if (slice.count > 0) kernel(own, inputs.data(), scales, members_.count(), slice.count);
   } else if (slice.count > 0) {
     const bool is_private = op.out == nullptr || IsLarge(op);

@@ -1,0 +1,173 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/agreement.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lockstep::collectives {
+namespace {
+
+// A range that differs is cut into so many, again and again, until its bytes fit into one exchange.
+constexpr size_t kParts = 64;
+constexpr size_t kExchangedBytes = kParts * sizeof(uint64_t);
+
+/// A digest that every change of a single word changes; against accidents, not against attackers.
+uint64_t DigestOf(std::span<const std::byte> data) {
+  constexpr size_t kLanes = 4;
+  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15u;  // odd: multiplying loses nothing
+  std::array<uint64_t, kLanes> lanes = {1, 2, 3, 4};
+  const auto mix = [](uint64_t lane, uint64_t word) {
+    lane = (lane ^ word) * kFactor;
+    return lane ^ (lane >> 32);
+  };
+  size_t at = 0;
+  for (; at + sizeof lanes <= data.size(); at += sizeof lanes) {
+    std::array<uint64_t, kLanes> words;
+    std::memcpy(words.data(), data.data() + at, sizeof words);
+    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] = mix(lanes[lane], words[lane]);
+  }
+  for (; at < data.size(); at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, data.data() + at, std::min(sizeof word, data.size() - at));
+    lanes[0] = mix(lanes[0], word);
+  }
+  uint64_t digest = data.size();
+  for (const uint64_t lane : lanes) digest = mix(digest, lane);
+  return digest;
+}
+
+/// One check. All members see the same at each step, and so take the same ways.
+class Check {
+ public:
+  Check(Group& group, ConstBuffer buffer, const OpOptions& options)
+      : group_(group),
+        options_(options),
+        unit_(DtypeBytes(buffer.dtype)),
+        data_(static_cast<const std::byte*>(buffer.data), buffer.bytes()),
+        dtype_(buffer.dtype) {}
+
+  base::Status Run() {
+    ASSIGN_OR_RETURN(const auto seen,
+                     Exchange(std::array<uint64_t, 2>{data_.size(), DigestOf(data_)}));
+    for (const auto& [bytes, digest] : seen) {
+      if (bytes != data_.size()) return SizesDiffer(seen);
+    }
+    for (size_t member = 0; member < seen.size(); ++member)
+      by_digest_[seen[member][1]].push_back(member);
+    if (by_digest_.size() == 1) return base::OkStatus();
+    ASSIGN_OR_RETURN(const size_t offset, FirstDifference());
+    return Differ(offset / unit_);
+  }
+
+ private:
+  template <class T>
+  base::Result<std::vector<T>> Exchange(const T& mine) {
+    std::vector<T> all(static_cast<size_t>(group_.size()));
+    RETURN_IF_ERROR(group_
+                        .AllGather({&mine, sizeof mine, Dtype::kU8},
+                                   {all.data(), all.size() * sizeof(T), Dtype::kU8}, options_)
+                        ->Wait());
+    return all;
+  }
+
+  base::Result<size_t> FirstDifference() {
+    size_t begin = 0, length = data_.size();
+    while (length > kExchangedBytes) {
+      const size_t part = (length + kParts - 1) / kParts;
+      const auto range = [&](size_t index) {
+        const size_t from = std::min(index * part, length);
+        return data_.subspan(begin + from, std::min(part, length - from));
+      };
+      std::array<uint64_t, kParts> mine;
+      for (size_t index = 0; index < kParts; ++index) mine[index] = DigestOf(range(index));
+      ASSIGN_OR_RETURN(const auto all, Exchange(mine));
+      const size_t first = FirstUnequal(all);
+      begin += std::min(first * part, length);
+      length = range(first).size();
+    }
+    std::array<std::byte, kExchangedBytes> mine = {};
+    std::copy_n(data_.begin() + static_cast<ptrdiff_t>(begin), length, mine.begin());
+    ASSIGN_OR_RETURN(const auto all, Exchange(mine));
+    return begin + FirstUnequal(all);
+  }
+
+  template <class Row>
+  static size_t FirstUnequal(const std::vector<Row>& rows) {
+    for (size_t index = 0; index + 1 < rows[0].size(); ++index) {
+      for (const Row& row : rows) {
+        if (row[index] != rows[0][index]) return index;
+      }
+    }
+    return rows[0].size() - 1;
+  }
+
+  std::string Names(const std::vector<size_t>& members) const {
+    std::string text = members.size() == 1 ? "rank " : "ranks ";
+    for (const size_t member : members)
+      text += (member == members[0] ? "" : ", ") + group_.info().world_ranks[member].ToString();
+    return text;
+  }
+  base::Status WithSubjects(base::Status status, const std::vector<size_t>& members) const {
+    for (const size_t member : members) {
+      base::Subject subject;
+      subject.rank = group_.info().world_ranks[member];
+      status = status.WithSubject(std::move(subject));
+    }
+    return status;
+  }
+
+  base::Status SizesDiffer(const std::vector<std::array<uint64_t, 2>>& seen) const {
+    std::string text =
+        "comparing a buffer on all members of group " + group_.info().name + ", which has";
+    for (size_t member = 0; member < seen.size(); ++member) {
+      text += (member == 0 ? " " : ", ") + std::to_string(seen[member][0]) + " bytes on " +
+              Names({member});
+    }
+    return base::FailedPreconditionError(std::move(text)).WithClass(base::FailureClass::kUsage);
+  }
+
+  base::Status Differ(size_t element) const {
+    std::vector<std::vector<size_t>> sides;
+    for (const auto& [digest, members] : by_digest_) sides.push_back(members);
+    std::sort(sides.begin(), sides.end(), [](const auto& a, const auto& b) {
+      return a.size() != b.size() ? a.size() > b.size() : a[0] < b[0];
+    });
+    const bool has_majority = sides[0].size() > sides[1].size();
+    std::vector<size_t> blamed;
+    for (size_t side = has_majority ? 1 : 0; side < sides.size(); ++side)
+      blamed.insert(blamed.end(), sides[side].begin(), sides[side].end());
+    std::sort(blamed.begin(), blamed.end());
+    std::string text = "a buffer of " + std::to_string(data_.size() / unit_) + " " +
+                       std::string(DtypeName(dtype_)) +
+                       " is not the same on all members of group " + group_.info().name + ": " +
+                       Names(blamed);
+    const std::string have = blamed.size() == 1 ? " has " : " have ";
+    text += has_majority ? have + "other values than " + Names(sides[0])
+                         : have + std::to_string(sides.size()) + " different contents";
+    text += ", first at element " + std::to_string(element) +
+            (has_majority ? "" : "; no side is a majority, so any may be wrong");
+    return WithSubjects(base::DataLossError(std::move(text)), blamed);
+  }
+
+  Group& group_;
+  const OpOptions& options_;
+  const size_t unit_;
+  const std::span<const std::byte> data_;
+  const Dtype dtype_;
+  std::map<uint64_t, std::vector<size_t>> by_digest_;
+};
+
+}  // namespace
+
+base::Status CheckAgreement(Group& group, ConstBuffer buffer, OpOptions options) {
+  return Check(group, buffer, options).Run();
+}
+
+}  // namespace lockstep::collectives
