@@ -5,26 +5,10 @@
 #include <thread>
 
 #include "collectives/engine/host_capabilities.h"
+#include "collectives/engine/private_buffer.h"
 #include "collectives/engine/reduce_kernels.h"
 
 namespace lockstep::collectives {
-namespace {
-
-class PrivateBuffer final : public SharedBuffer {
- public:
-  explicit PrivateBuffer(size_t bytes)
-      : bytes_(bytes), memory_(new(std::align_val_t{4096}) std::byte[bytes]()) {}
-  ~PrivateBuffer() override { operator delete[](memory_, std::align_val_t{4096}); }
-  std::byte* data() const override { return memory_; }
-  size_t bytes() const override { return bytes_; }
-
- private:
-  const size_t bytes_;
-  std::byte* const memory_;
-};
-
-}  // namespace
-
 AloneBackend::AloneBackend(std::string group_name)
     : group_name_(std::move(group_name)), capabilities_(HostCapabilities("alone")) {}
 
@@ -89,7 +73,7 @@ void AloneBackend::Poison(const base::Status& reason) {
 
 base::Result<std::shared_ptr<SharedBuffer>> AloneBackend::AllocBuffer(size_t bytes,
                                                                       const OpDeadline&) {
-  return std::shared_ptr<SharedBuffer>(std::make_shared<PrivateBuffer>(bytes));
+  return PrivateBuffer::Create(bytes);
 }
 
 std::string AloneBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {

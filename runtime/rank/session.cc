@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/engine/attach_status.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/host/shm/attach_segments.h"
 #include "collectives/host/shm/shm_backend_maker.h"

@@ -2,9 +2,9 @@
 #include "collectives/host/shm/attach_segments.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <string>
+
+#include "collectives/engine/attach_status.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -12,29 +12,7 @@ namespace {
 // The agent answers from memory; it is busy for longer only when something is wrong with it.
 constexpr base::Duration kAnswerTimeout = std::chrono::seconds(10);
 
-base::Code CodeOf(int result, const lockstep_attach_error& error) {
-  switch (result) {
-    case LOCKSTEP_ATTACH_REJECTED:
-      return error.status >= 1 && error.status <= 16 ? static_cast<base::Code>(error.status)
-                                                     : base::Code::kUnknown;
-    case LOCKSTEP_ATTACH_PROTOCOL: return base::Code::kInvalidArgument;
-    case LOCKSTEP_ATTACH_FORKED:
-    case LOCKSTEP_ATTACH_USAGE: return base::Code::kFailedPrecondition;
-    case LOCKSTEP_ATTACH_SYSTEM:
-      if (error.system_error == EMFILE || error.system_error == ENFILE ||
-          error.system_error == ENOMEM) {
-        return base::Code::kResourceExhausted;
-      }
-      return base::Code::kUnavailable;
-    default: return base::Code::kUnavailable;
-  }
-}
-
 }  // namespace
-
-base::Status AttachStatus(int result, const lockstep_attach_error& error, const char* doing) {
-  return base::Status(CodeOf(result, error), std::string(doing) + ": " + error.text);
-}
 
 base::Result<std::shared_ptr<Segment>> AttachSegments::Open(const SegmentRequest& request,
                                                             base::Duration timeout) {

@@ -4,7 +4,6 @@
 
 #include "collectives/host/shm/segment.h"
 #include "runtime/attach/attach_client.h"
-#include "runtime/base/status.h"
 
 namespace lockstep::collectives {
 
@@ -20,12 +19,6 @@ class AttachSegments final : public SegmentSource {
  private:
   lockstep_attach& client_;
 };
-
-/// What a call of the attach client that returned `result` (not OK) means. `doing` says what was
-/// attempted. Codes: the agent's own; Unavailable - no answer in time, agent gone or not there;
-/// InvalidArgument - another protocol; FailedPrecondition - a forked child, or unusable socket path
-/// or cookie; ResourceExhausted - no descriptors.
-base::Status AttachStatus(int result, const lockstep_attach_error& error, const char* doing);
 
 }  // namespace lockstep::collectives
 

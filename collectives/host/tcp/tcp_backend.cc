@@ -10,6 +10,7 @@
 
 #include "collectives/engine/host_capabilities.h"
 #include "collectives/engine/parts.h"
+#include "collectives/engine/private_buffer.h"
 #include "collectives/engine/small_op.h"
 #include "collectives/recorder/recorder.h"
 
@@ -92,7 +93,6 @@ TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpE
       streams_(end_, flows_),
       transfers_(service_, end_) {
   capabilities_.bitwise_reproducible = false;
-  capabilities_.ops &= ~(1u << static_cast<unsigned>(OpKind::kAllocate));
 }
 
 // Before the connections close: who finds one closed asks why.
@@ -324,8 +324,10 @@ void TcpBackend::DeclareLongPhase(base::Duration at_most) {
                             std::memory_order_release);
 }
 
-base::Result<std::shared_ptr<SharedBuffer>> TcpBackend::AllocBuffer(size_t, const OpDeadline&) {
-  return base::UnimplementedError("backend tcp has no memory that other machines can reach");
+// No memory is reached by other machines: what passes is read and written by this one alone.
+base::Result<std::shared_ptr<SharedBuffer>> TcpBackend::AllocBuffer(size_t bytes,
+                                                                    const OpDeadline&) {
+  return PrivateBuffer::Create(bytes);
 }
 
 std::string TcpBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
