@@ -355,6 +355,7 @@ proto::StopReply Agent::StopByVerb(const proto::StopRequest& request) {
 // ------------------------------------------------------------------------------- life of the gang
 
 void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
+  if (cluster_ != nullptr) cluster_->BeginRound(round.round);
   record_.SetRound(round.round);
   account_.OnRoundBegins(round);
   if (runs_no_ranks_) {

@@ -2,6 +2,7 @@
 #include "launcher/agent/job_cluster.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "launcher/agent/rank_world.h"
@@ -10,6 +11,7 @@
 #include "launcher/version.h"
 #include "runtime/net/endpoint.h"
 #include "runtime/net/frame.h"
+#include "runtime/net/hmac.h"
 #include "runtime/net/own_addresses.h"
 #include "runtime/net/tls_transport.h"
 #include "runtime/process/descriptor_limit.h"
@@ -245,11 +247,15 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
   message.set_master_address(world_.master_address);
   message.set_master_port(world_.master_port);
   message.set_role(world_.role);
+  std::array<uint8_t, kJobSecretBytes> secret{};
+  net::FillRandom(secret);
+  message.set_secret(secret.data(), secret.size());
   coordinator_->SendWorld(message);
   for (int node = 0; node < static_cast<int>(nodes.size()); ++node) {
     const base::NodeIndex index(node);
     if (nodes[static_cast<size_t>(node)].ranks == &deps_.node.ranks()) {
       cluster.self = index;
+      JoinNetworkHere(nodes[static_cast<size_t>(node)], message.secret());
     } else {
       coordinator_->SendOutputCredit(index, OutputCredit(nodes.size()));
     }
@@ -257,6 +263,16 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
   cluster.world = world_;
   cluster.nodes = nodes_;
   deps_.delegate.OnClusterFormed(std::move(cluster));
+}
+
+/// For the ranks of this agent's own node.
+void JobCluster::JoinNetworkHere(const JobNode& node, const std::string& secret) {
+  const std::string& address = node.facts.addresses.front();
+  deps_.node.JoinNetwork(
+      {.secret = net::Secret(secret),
+       .listen_address = node.own_host.empty() ? address : node.own_host,
+       .address = address,
+       .send_cards = [this](const proto::Cards& cards) { coordinator_->TakeLocalCards(cards); }});
 }
 
 std::string JobCluster::LogFolderOf(const JobNode& node) const {

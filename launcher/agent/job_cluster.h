@@ -104,6 +104,8 @@ class JobCluster final : public CoordinatorDelegate {
   /// Has the other agents started; OnClusterFormed or OnClusterFailed follows. `master_port` is
   /// claimed on this machine.
   void Start(int master_port);
+  /// Ranks of this round are about to be started.
+  void BeginRound(base::Round round) { coordinator_->BeginRound(round); }
   /// The job is over: tells the agents, waits for them (bounded), and calls `done`.
   void Finish(const proto::JobOver& over, std::function<void()> done);
 
@@ -121,6 +123,7 @@ class JobCluster final : public CoordinatorDelegate {
   void Answer(const proto::ControlRequest& request, OnAnswer answer) override {
     deps_.delegate.Answer(request, std::move(answer));
   }
+  void OnCards(const proto::CardTable& table) override { deps_.node.OnCards(table); }
 
  private:
   JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Deps deps);
@@ -134,6 +137,7 @@ class JobCluster final : public CoordinatorDelegate {
   void JoinHere(int master_port);
   void TellWhoIsHere();
   void Fail(const base::Status& why);
+  void JoinNetworkHere(const JobNode& node, const std::string& secret);
   std::string LogFolderOf(const JobNode& node) const;
 
   Config config_;  // constant once the transport has its key

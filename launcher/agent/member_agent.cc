@@ -77,6 +77,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   void OnOutputCredit(uint64_t bytes) override {
     if (relay_ != nullptr) relay_->AddCredit(bytes);
   }
+  void OnCards(const proto::CardTable& table) override { node_->OnCards(table); }
   void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) override;
   void OnJobOver(const proto::JobOver& over) override;
   void OnMembershipLost(const base::Status& why) override;
@@ -314,6 +315,13 @@ void MemberAgent::OnWorld(const proto::World& message) {
   record_->SetNodes(std::move(nodes), self_);
   record_->SaveRunningSoon();
   node_->SetWorld(WorldOf(message), self_);
+  if (message.secret().size() != kJobSecretBytes) return;  // its ranks cannot meet others
+  const bool is_named = own_line() != nullptr && !own_line()->address.empty();
+  node_->JoinNetwork(
+      {.secret = net::Secret(message.secret()),
+       .listen_address = member_->own_host(),
+       .address = is_named ? own_line()->address : member_->own_host(),
+       .send_cards = [this](const proto::Cards& cards) { member_->SendCards(cards); }});
 }
 
 void MemberAgent::OnAllSpawned() {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -98,6 +99,7 @@ base::Status NodeRuntime::OpenAttach() {
   config.host = config_.host;
   config.boot_id = config_.boot_id;
   config.checkpoint_directory = facts_.checkpoint_directory;
+  config.cards = cards_.get();
   config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
     deps_.news.OnProgress({rank, incarnation}, step);
   };
@@ -137,6 +139,30 @@ void NodeRuntime::SetWorld(topology::WorldSpec world, base::NodeIndex self) {
   self_ = self;
   places_ = topology::PlaceRanks(world_);
   output_service_.SetWorld(world_, self_);
+}
+
+void NodeRuntime::JoinNetwork(NodeNetwork network) {
+  network_ = std::move(network);
+  cards_ = std::make_unique<NodeCards>(NodeCards::Deps{
+      deps_.loop, network_->send_cards,
+      [this](uint64_t connection, const base::Status& error, int fd, uint64_t table_bytes) {
+        if (attach_ != nullptr) attach_->AnswerCard(connection, error, fd, table_bytes);
+      }});
+  if (attach_ != nullptr) attach_->SetCarrier(cards_.get());
+}
+
+/// Of ranks of several nodes, in the round that begins.
+base::Status NodeRuntime::BeginMeetings() {
+  if (!network_ || attach_ == nullptr) return base::OkStatus();
+  ASSIGN_OR_RETURN(RankNetwork network,
+                   RankNetworkOf(*network_, facts_.job_id, facts_.round, config_.boot_id,
+                                 config_.spec.placement().ports()));
+  attach_->SetNetwork(std::move(network));
+  const auto rank_count =
+      std::count_if(places_.begin(), places_.end(),
+                    [this](const topology::RankPlace& place) { return place.node == self_; });
+  cards_->BeginRound(facts_.round, static_cast<size_t>(rank_count));
+  return base::OkStatus();
 }
 
 void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why) {
@@ -185,10 +211,11 @@ base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   base::Status made = deps_.record.MakeRoundFolder(round);
   folder_failed_ = !made.ok();
   // The first round's ranks are launched while the socket is new.
-  if (!made.ok() || restart_count == 0) return made;
-  base::Status restored = RestoreAttach();
-  folder_failed_ = restored.code() == base::Code::kPermissionDenied;
-  return restored;
+  if (made.ok() && restart_count > 0) {
+    made = RestoreAttach();
+    folder_failed_ = made.code() == base::Code::kPermissionDenied;
+  }
+  return made.ok() ? BeginMeetings() : made;
 }
 
 RankFiles NodeRuntime::FilesOf(base::Rank rank) const {
@@ -285,6 +312,7 @@ void NodeRuntime::OnRoundGone() {
   for (const topology::RankPlace& place : places_) {
     if (place.node == self_) output_->ReadNow(place.rank);
   }
+  if (cards_ != nullptr) cards_->EndRound();
   if (attach_ != nullptr) attach_->EndRound();
 }
 

@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/node_network.h"
 #include "launcher/agent/output_service.h"
 #include "launcher/agent/rank_processes.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/attach/attach_server.h"
+#include "launcher/attach/node_cards.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/event/loop.h"
@@ -72,6 +74,13 @@ class NodeRuntime final : public RankHooks {
   /// Before the first rank is spawned: who is where, and which of the nodes this is.
   void SetWorld(topology::WorldSpec world, base::NodeIndex self);
 
+  /// Of a job of several nodes, before the first rank is spawned: how they reach each other.
+  void JoinNetwork(NodeNetwork network);
+  /// From the coordinator, for ranks that wait for others.
+  void OnCards(const proto::CardTable& table) {
+    if (cards_ != nullptr) cards_->OnTable(table);
+  }
+
   /// Which of the job's nodes this is.
   base::NodeIndex self() const { return self_; }
   NodeRanks& ranks() { return *ranks_; }
@@ -118,6 +127,7 @@ class NodeRuntime final : public RankHooks {
   void RaiseFileLimit();
   base::Status OpenAttach();
   base::Status RestoreAttach();
+  base::Status BeginMeetings();
   void Log(proto::Event event) { Log(facts_.round, std::move(event)); }
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
   void OnFileNotice(const process::FileNotice& notice);
@@ -146,6 +156,8 @@ class NodeRuntime final : public RankHooks {
   std::unique_ptr<process::OutputPump> output_;
   std::unique_ptr<process::RealProcesses> processes_;
   std::unique_ptr<process::StdinForwarder> stdin_;
+  std::optional<NodeNetwork> network_;    // of a job of several nodes
+  std::unique_ptr<NodeCards> cards_;      // likewise
   std::unique_ptr<AttachServer> attach_;  // null when RestoreAttach() has failed
   std::unique_ptr<RankProcesses> ranks_;
   const std::shared_ptr<process::RotationLedger>

@@ -1,10 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/attach/attach_server.h"
 
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,9 +12,9 @@
 #include <utility>
 
 #include "collectives/recorder/recorder.h"
-#include "runtime/attach/shared_memory.h"
+#include "launcher/attach/packet.h"
+#include "launcher/attach/rank_ring.h"
 #include "runtime/base/check.h"
-#include "runtime/base/errno_status.h"
 #include "runtime/base/logging.h"
 #include "runtime/net/unix_socket.h"
 
@@ -69,7 +67,9 @@ AttachServer::AttachServer(Config config, event::Loop& loop, base::UniqueFd list
     : config_(std::move(config)),
       loop_(loop),
       listener_(std::move(listener)),
-      boot_id_(config_.boot_id) {
+      boot_id_(config_.boot_id),
+      segments_(config_.limits.segments),
+      cards_(config_.cards) {
   accept_watch_ = loop_.Watch(listener_.get(), {.readable = true},
                               [this](event::Readiness) { OnConnecting(); });
 }
@@ -119,8 +119,8 @@ void AttachServer::EndRound() {
   seq_.AssertHeld();
   connections_.clear();
   members_.clear();
-  segments_.clear();
-  segment_bytes_ = 0;
+  segments_.Clear();
+  network_.reset();
   stop_grace_.reset();
   if (!accept_again_.active()) loop_.SetInterest(accept_watch_, {.readable = true});
 }
@@ -165,6 +165,8 @@ void AttachServer::OnConnecting() {
 
 void AttachServer::Drop(uint64_t id) {
   seq_.AssertHeld();
+  const auto it = connections_.find(id);
+  if (it != connections_.end() && it->second.card_answer) cards_->Forget(id);
   connections_.erase(id);
   if (!accept_again_.active()) loop_.SetInterest(accept_watch_, {.readable = true});
 }
@@ -201,9 +203,13 @@ bool AttachServer::OnMessage(uint64_t id, const lockstep_attach_message& message
     return false;
   }
   if (is_hello) return OnHello(id, message.hello);
-  if (message.header.type == LOCKSTEP_ATTACH_SEGMENT_REQUEST)
-    return OnSegmentRequest(id, message.segment_request);
-  return OnProgress(id, message.progress);
+  switch (message.header.type) {
+    case LOCKSTEP_ATTACH_SEGMENT_REQUEST: return OnSegmentRequest(id, message.segment_request);
+    case LOCKSTEP_ATTACH_NETWORK_REQUEST: return OnNetworkRequest(id);
+    case LOCKSTEP_ATTACH_CARD: return OnCard(id, message.card);
+    case LOCKSTEP_ATTACH_GIVE_UP: return OnGiveUp(id);
+    default: return OnProgress(id, message.progress);
+  }
 }
 
 void AttachServer::Refuse(uint64_t id, const base::Status& why) {
@@ -213,7 +219,7 @@ void AttachServer::Refuse(uint64_t id, const base::Status& why) {
   lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_REFUSED, 0, sizeof answer);
   answer.status = static_cast<uint32_t>(why.code());
   CopyText(why.message(), answer.text, sizeof answer.text);
-  (void)Send(connection, &answer, sizeof answer, -1);
+  (void)SendPacket(connection.socket.get(), &answer, sizeof answer, -1);
   Drop(id);
 }
 
@@ -276,25 +282,14 @@ bool AttachServer::OnHello(uint64_t id, const lockstep_attach_hello& hello) {
 
 base::Status AttachServer::PrepareRing(Member& member) {
   if (member.ring.valid()) return base::OkStatus();
-  const size_t bytes = collectives::RingBytes();
-  base::UniqueFd ring(lockstep_shared_memory_create("lockstep-recorder", bytes));
-  if (!ring.valid())
-    return base::ErrnoStatus(errno,
-                             "making the recorder ring of rank " + member.world.rank.ToString());
-  void* const header =
-      mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring.get(), 0);
-  if (header == MAP_FAILED) return base::ErrnoStatus(errno, "mapping a recorder ring's header");
   if (boot_id_.empty()) boot_id_ = ReadBootId();
-  collectives::FormatRing({.job = config_.job_id,
-                           .host = config_.host,
-                           .boot_id = boot_id_,
-                           .rank = member.world.rank,
-                           .round = member.world.round,
-                           .incarnation = member.world.incarnation,
-                           .world_size = member.world.world_size},
-                          LOCKSTEP_RING_DEFAULT_SLOTS, *static_cast<lockstep_ring_header*>(header));
-  munmap(header, LOCKSTEP_RING_HEADER_BYTES);
-  member.ring = std::move(ring);
+  ASSIGN_OR_RETURN(member.ring, MakeRing({.job = config_.job_id,
+                                          .host = config_.host,
+                                          .boot_id = boot_id_,
+                                          .rank = member.world.rank,
+                                          .round = member.world.round,
+                                          .incarnation = member.world.incarnation,
+                                          .world_size = member.world.world_size}));
   return base::OkStatus();
 }
 
@@ -316,22 +311,20 @@ bool AttachServer::SendWorld(Connection& connection, const Member& member) {
   CopyText(config_.host, world.host, sizeof world.host);
   CopyText(config_.checkpoint_directory, world.checkpoint_directory,
            sizeof world.checkpoint_directory);
-  return Send(connection, &world, sizeof world, member.ring.get());
+  return SendPacket(connection.socket.get(), &world, sizeof world, member.ring.get());
 }
 
 // ---------------------------------------------------------------------------------------- requests
 
-base::Status AttachServer::MaySegments(const Connection& connection,
-                                       const lockstep_attach_segment_request& request) const {
+base::Status AttachServer::MayJoin(const Connection& connection, uint32_t epoch) const {
   const base::Round round = members_.at(*connection.rank).world.round;
-  if (request.epoch != round.value()) {
-    return base::FailedPreconditionError("shared memory was asked for in epoch " +
-                                         std::to_string(request.epoch) + ", but round " +
-                                         round.ToString() + " is in force");
+  if (epoch != round.value()) {
+    return base::FailedPreconditionError("a group was to be joined in epoch " +
+                                         std::to_string(epoch) + ", but round " + round.ToString() +
+                                         " is in force");
   }
   for (const auto& [id, other] : connections_) {
-    if (!other.has_segments || other.rank != connection.rank || other.pid == connection.pid)
-      continue;
+    if (!other.has_groups || other.rank != connection.rank || other.pid == connection.pid) continue;
     return base::AlreadyExistsError(
         "process " + std::to_string(connection.pid) + " asks for the groups of rank " +
         connection.rank->ToString() + ", and process " + std::to_string(other.pid) +
@@ -341,39 +334,6 @@ base::Status AttachServer::MaySegments(const Connection& connection,
   return base::OkStatus();
 }
 
-base::Result<AttachServer::Segments::iterator> AttachServer::FindSegment(
-    const lockstep_attach_segment_request& request) {
-  const SegmentKey key{request.group_id, request.epoch};
-  if (const auto it = segments_.find(key); it != segments_.end()) {
-    const SharedSegment& segment = it->second;
-    if (segment.bytes == request.bytes && segment.member_count == request.member_count) return it;
-    return base::FailedPreconditionError(
-        "the members of one group ask for different memory: " + std::to_string(request.bytes) +
-        " bytes for " + std::to_string(request.member_count) + " members, and before " +
-        std::to_string(segment.bytes) + " bytes for " + std::to_string(segment.member_count) +
-        "; do all ranks run the same program?");
-  }
-  const Limits& limits = config_.limits;
-  if (segments_.size() >= static_cast<size_t>(limits.segments_held) ||
-      request.bytes > limits.segment_bytes_held - segment_bytes_) {
-    return base::ResourceExhaustedError(
-        "no more shared memory for groups that not all members have come to: there are " +
-        std::to_string(segments_.size()) + ", of " + std::to_string(segment_bytes_) + " bytes, " +
-        std::to_string(request.bytes) + " were asked for, and " +
-        std::to_string(limits.segments_held) + " groups of " +
-        std::to_string(limits.segment_bytes_held) + " bytes are the limit");
-  }
-  base::UniqueFd memory(lockstep_shared_memory_create("lockstep-group", request.bytes));
-  if (!memory.valid()) {
-    return base::ErrnoStatus(
-        errno, "making shared memory of " + std::to_string(request.bytes) + " bytes for a group");
-  }
-  segment_bytes_ += request.bytes;
-  return segments_
-      .emplace(key, SharedSegment{request.bytes, request.member_count, std::move(memory), {}})
-      .first;
-}
-
 bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request) {
   Connection& connection = connections_.at(id);
   lockstep_attach_segment answer{};
@@ -381,25 +341,22 @@ bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_r
                              sizeof answer);
   answer.request_id = request.request_id;
   answer.bytes = request.bytes;
-  auto segment = segments_.end();
-  base::Status error = MaySegments(connection, request);
+  base::Status error = MayJoin(connection, request.epoch);
+  int memory = -1;
   if (error.ok()) {
-    base::Result<Segments::iterator> found = FindSegment(request);
+    const base::Result<int> found = segments_.Find(request);
     error = found.status();
-    if (found.ok()) segment = *found;
+    if (found.ok()) memory = *found;
   }
   answer.status = static_cast<uint32_t>(error.code());
   CopyText(error.message(), answer.text, sizeof answer.text);
-  if (!Send(connection, &answer, sizeof answer, error.ok() ? segment->second.memory.get() : -1)) {
+  if (!SendPacket(connection.socket.get(), &answer, sizeof answer, memory)) {
     Drop(id);  // a rank that asks faster than it reads
     return false;
   }
   if (!error.ok()) return true;
-  connection.has_segments = true;
-  segment->second.fetched.insert(request.member_index);
-  if (segment->second.fetched.size() < segment->second.member_count) return true;
-  segment_bytes_ -= segment->second.bytes;
-  segments_.erase(segment);
+  connection.has_groups = true;
+  segments_.Fetched(request);
   return true;
 }
 
@@ -408,6 +365,86 @@ bool AttachServer::OnProgress(uint64_t id, const lockstep_attach_progress& progr
   if (config_.on_progress)
     config_.on_progress(member.world.rank, member.world.incarnation, progress.step);
   return connections_.contains(id);  // the callback may have ended the round
+}
+
+// ------------------------------------------------------------------- meeting other machines' ranks
+
+void AttachServer::SetCarrier(CardCarrier* cards) {
+  seq_.AssertHeld();
+  cards_ = cards;
+}
+
+void AttachServer::SetNetwork(RankNetwork network) {
+  seq_.AssertHeld();
+  network_ = std::move(network);
+}
+
+bool AttachServer::OnNetworkRequest(uint64_t id) {
+  const Connection& connection = connections_.at(id);
+  lockstep_attach_network answer{};
+  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_NETWORK, connection.version,
+                             sizeof answer);
+  if (network_) {
+    answer.first_port = static_cast<uint16_t>(network_->ports.first);
+    answer.last_port = static_cast<uint16_t>(network_->ports.last);
+    network_->key.view().copy(reinterpret_cast<char*>(answer.key), sizeof answer.key);
+    CopyText(network_->host_id, answer.host_id, sizeof answer.host_id);
+    CopyText(network_->listen_address, answer.listen_address, sizeof answer.listen_address);
+    CopyText(network_->address, answer.address, sizeof answer.address);
+  } else {
+    answer.status = static_cast<uint32_t>(base::Code::kFailedPrecondition);
+    CopyText("this agent knows no other machine of the job", answer.text, sizeof answer.text);
+  }
+  const bool sent = SendPacket(connection.socket.get(), &answer, sizeof answer, -1);
+  explicit_bzero(answer.key, sizeof answer.key);
+  if (!sent) Drop(id);
+  return sent;
+}
+
+bool AttachServer::OnCard(uint64_t id, const lockstep_attach_card& card) {
+  Connection& connection = connections_.at(id);
+  if (connection.card_answer) {
+    Refuse(id, base::FailedPreconditionError("a second card came before the answer to the first"));
+    return false;
+  }
+  lockstep_attach_cards& answer = connection.card_answer.emplace();
+  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_CARDS, connection.version,
+                             sizeof answer);
+  answer.group_id = card.group_id;
+  answer.epoch = card.epoch;
+  base::Status error = MayJoin(connection, card.epoch);
+  if (error.ok() && cards_ == nullptr)
+    error = base::FailedPreconditionError("this agent knows no other machine of the job");
+  if (error.ok()) {
+    connection.has_groups = true;
+    error =
+        cards_->Publish({.connection = id,
+                         .group = card.group_id,
+                         .member_count = static_cast<int>(card.member_count),
+                         .member = static_cast<int>(card.member_index),
+                         .content = {reinterpret_cast<const char*>(card.card), card.card_bytes}});
+  }
+  if (error.ok()) return true;
+  AnswerCard(id, error, -1, 0);
+  return connections_.contains(id);
+}
+
+bool AttachServer::OnGiveUp(uint64_t id) {
+  // What it does not want to wait for may have been sent meanwhile.
+  if (connections_.at(id).card_answer) cards_->GiveUp(id);
+  return true;
+}
+
+void AttachServer::AnswerCard(uint64_t id, const base::Status& error, int fd,
+                              uint64_t table_bytes) {
+  seq_.AssertHeld();
+  const auto it = connections_.find(id);
+  if (it == connections_.end() || !it->second.card_answer) return;
+  lockstep_attach_cards answer = *std::exchange(it->second.card_answer, std::nullopt);
+  answer.status = static_cast<uint32_t>(error.code());
+  answer.table_bytes = table_bytes;
+  CopyText(error.message(), answer.text, sizeof answer.text);
+  if (!SendPacket(it->second.socket.get(), &answer, sizeof answer, fd)) Drop(id);
 }
 
 // ----------------------------------------------------------------------------------------- notices
@@ -427,7 +464,7 @@ void AttachServer::Notify(bool Notices::* notice) {
 bool AttachServer::SendDueNotices(Connection& connection) {
   const auto send_if = [&](bool& due, const auto& message) {
     if (!due) return true;
-    if (Send(connection, &message, sizeof message, -1)) {
+    if (SendPacket(connection.socket.get(), &message, sizeof message, -1)) {
       due = false;
       return true;
     }
@@ -451,29 +488,6 @@ bool AttachServer::SendDueNotices(Connection& connection) {
                       {.readable = true, .writable = connection.watches_writable});
   }
   return true;
-}
-
-// False with errno; a message goes whole or not at all.
-bool AttachServer::Send(const Connection& connection, const void* message, size_t length, int fd) {
-  iovec part{.iov_base = const_cast<void*>(message), .iov_len = length};
-  msghdr envelope{};
-  envelope.msg_iov = &part;
-  envelope.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (fd >= 0) {
-    envelope.msg_control = control;
-    envelope.msg_controllen = sizeof control;
-    cmsghdr* const header = CMSG_FIRSTHDR(&envelope);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  ssize_t sent;
-  do {
-    sent = sendmsg(connection.socket.get(), &envelope, MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent >= 0;
 }
 
 }  // namespace lockstep::launcher

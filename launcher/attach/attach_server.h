@@ -8,10 +8,11 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "launcher/attach/card_carrier.h"
+#include "launcher/attach/group_segments.h"
 #include "runtime/attach/attach_wire.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
@@ -34,7 +35,7 @@ namespace lockstep::launcher {
 /// they are refused with a reason.
 ///
 /// Of a rank's processes (itself, and helpers that inherited its cookie) one at a time gets
-/// segments: the first that asks, for as long as it is attached.
+/// segments and publishes cards: the first that asks, for as long as it is attached.
 ///
 /// Life of a connection: accepted (uid checked) -> hello within hello_timeout -> world sent ->
 /// messages and notices, until either side closes, the rank breaks the protocol, or the round ends.
@@ -45,8 +46,7 @@ class AttachServer {
   struct Limits {
     int connections = 4096;        // of all ranks together
     int connections_per_rank = 8;  // a session, shims, helpers
-    int segments_held = 1024;
-    uint64_t segment_bytes_held = uint64_t{16} << 30;  // virtual: pages count when they are touched
+    GroupSegments::Limits segments;
     base::Duration hello_timeout = std::chrono::seconds(10);
   };
 
@@ -57,6 +57,7 @@ class AttachServer {
     std::string boot_id;               // "" = read from /proc
     std::string checkpoint_directory;  // "" = none; at most 4095 bytes
     Limits limits;
+    CardCarrier* cards = nullptr;  // as SetCarrier
     std::function<void(base::Rank, base::Incarnation, int64_t step)> on_progress;
   };
 
@@ -93,6 +94,13 @@ class AttachServer {
   /// Tells all ranks that are attached to save a checkpoint.
   void RequestCheckpoint();
 
+  /// Who brings cards to other machines from now on; outlives the server. Null: there are none.
+  void SetCarrier(CardCarrier* cards);
+  /// What ranks are told that are to be reached from other machines; until the round ends.
+  void SetNetwork(RankNetwork network);
+  /// Answers the card of that connection (CardCarrier): with the table `fd`, or with `error`.
+  void AnswerCard(uint64_t connection, const base::Status& error, int fd, uint64_t table_bytes);
+
   /// Closes all connections, voids all cookies, drops rings and segments, forgets a requested stop.
   void EndRound();
 
@@ -115,24 +123,14 @@ class AttachServer {
   struct Connection {
     base::UniqueFd socket;
     int64_t pid = 0;
-    std::optional<base::Rank> rank;  // once it has said hello
-    uint16_t version = 0;            // of the protocol, agreed upon then
-    bool has_segments = false;
-    Notices due;  // not sent yet
+    std::optional<base::Rank> rank;                    // once it has said hello
+    uint16_t version = 0;                              // of the protocol, agreed upon then
+    bool has_groups = false;                           // has got segments, or published a card
+    std::optional<lockstep_attach_cards> card_answer;  // what the card that it waits for will have
+    Notices due;                                       // not sent yet
     bool watches_writable = false;
     event::Registration watch;
     event::Registration hello_timer;
-  };
-  struct SegmentKey {
-    uint64_t group_id;
-    uint32_t epoch;
-    auto operator<=>(const SegmentKey&) const = default;
-  };
-  struct SharedSegment {
-    uint64_t bytes;
-    uint32_t member_count;
-    base::UniqueFd memory;
-    std::set<uint32_t> fetched;  // by these members
   };
   using Connections = std::map<uint64_t, Connection>;
 
@@ -145,20 +143,19 @@ class AttachServer {
   bool OnHello(uint64_t id, const lockstep_attach_hello& hello) REQUIRES(seq_);
   bool OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request) REQUIRES(seq_);
   bool OnProgress(uint64_t id, const lockstep_attach_progress& progress) REQUIRES(seq_);
+  bool OnNetworkRequest(uint64_t id) REQUIRES(seq_);
+  bool OnCard(uint64_t id, const lockstep_attach_card& card) REQUIRES(seq_);
+  bool OnGiveUp(uint64_t id) REQUIRES(seq_);
   void Drop(uint64_t id);
   void Refuse(uint64_t id, const base::Status& why) REQUIRES(seq_);
 
   Member* FindByCookie(const uint8_t* cookie) REQUIRES(seq_);
   base::Status PrepareRing(Member& member) REQUIRES(seq_);
   bool SendWorld(Connection& connection, const Member& member);
-  using Segments = std::map<SegmentKey, SharedSegment>;
-  base::Status MaySegments(const Connection& connection,
-                           const lockstep_attach_segment_request& request) const REQUIRES(seq_);
-  base::Result<Segments::iterator> FindSegment(const lockstep_attach_segment_request& request)
-      REQUIRES(seq_);
+  /// Whether this process may take part in groups of that epoch as its rank.
+  base::Status MayJoin(const Connection& connection, uint32_t epoch) const REQUIRES(seq_);
   void Notify(bool Notices::* notice) REQUIRES(seq_);
   bool SendDueNotices(Connection& connection) REQUIRES(seq_);
-  static bool Send(const Connection& connection, const void* message, size_t length, int fd);
 
   base::Sequence seq_;
   const Config config_;
@@ -169,9 +166,10 @@ class AttachServer {
   // Confined to the loop:
   std::map<base::Rank, Member> members_ GUARDED_BY(seq_);
   Connections connections_ GUARDED_BY(seq_);
-  Segments segments_ GUARDED_BY(seq_);
-  uint64_t segment_bytes_ GUARDED_BY(seq_) = 0;
+  GroupSegments segments_ GUARDED_BY(seq_);
   uint64_t next_connection_ GUARDED_BY(seq_) = 1;
+  CardCarrier* cards_ GUARDED_BY(seq_);
+  std::optional<RankNetwork> network_ GUARDED_BY(seq_);
   std::optional<base::Duration> stop_grace_ GUARDED_BY(seq_);
   uint64_t checkpoint_number_ GUARDED_BY(seq_) = 0;
   event::Registration accept_watch_;

@@ -253,7 +253,7 @@ TEST_F(AttachServerTest, MembersThatAskForOneKeyGetOneMemory) {
 // They were kept to the round's end: at most 1,024 groups a round, and a second one of the same
 // members met the first's.
 TEST_F(AttachServerTest, ASegmentIsForgottenOnceAllMembersHaveIt) {
-  config.limits.segments_held = 1;
+  config.limits.segments.held = 1;
   Start();
   const auto a = Attach(Add(0)), b = Attach(Add(1));
   ino_t last = 0;
@@ -319,8 +319,8 @@ TEST_F(AttachServerTest, SegmentsThatDoNotAgreeAreRefused) {
 }
 
 TEST_F(AttachServerTest, SegmentsAreBoundedInNumberAndBytes) {
-  config.limits.segments_held = 2;
-  config.limits.segment_bytes_held = 10'000;
+  config.limits.segments.held = 2;
+  config.limits.segments.bytes_held = 10'000;
   Start();
   const auto client = Attach(Add(0));
   int fd = -1;
@@ -452,7 +452,7 @@ TEST_F(AttachServerTest, WhoSaysNothingOrNonsenseIsClosed) {
   lockstep_attach_set_header(&hello.header, LOCKSTEP_ATTACH_HELLO, 0, sizeof hello);
   hello.lowest_version = LOCKSTEP_ATTACH_VERSION + 1;
   hello.highest_version = LOCKSTEP_ATTACH_VERSION + 3;
-  EXPECT_THAT(answer_to(&hello, sizeof hello), HasSubstr("versions 2 to 4, this agent 1 to 1"));
+  EXPECT_THAT(answer_to(&hello, sizeof hello), HasSubstr("versions 3 to 5, this agent 1 to 2"));
   EXPECT_EQ(Attach(cookie)->result, LOCKSTEP_ATTACH_OK);
 }
 

@@ -43,7 +43,7 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.placement.ssh.configFile", "", kLockstep, kMachines},
     {"--stage", "", "", "Copy PROGRAM to the hosts.", kField, "spec.placement.ssh.stage", "", kNone,
      kMachines},
-    {"--port-range", "", "N-M", "Where the first agent listens for the others [any free port].",
+    {"--port-range", "", "N-M", "Where the first agent and the ranks listen [any free port].",
      kField, "spec.placement.ports", "", kLockstep, kMachines},
     {"--join-timeout", "", "TIME", "How long the job waits for all nodes [1m].", kSeconds,
      "spec.placement.joinTimeout", "", kLockstep, kMachines},

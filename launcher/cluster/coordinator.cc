@@ -6,6 +6,7 @@
 
 #include "launcher/cluster/hello_check.h"
 #include "launcher/cluster/protocol.h"
+#include "runtime/base/check.h"
 #include "runtime/net/frame.h"
 #include "runtime/proto/status_conversion.h"
 
@@ -35,7 +36,12 @@ elastic::NodeFacts FactsOf(const proto::Hello& hello) {
 }  // namespace
 
 Coordinator::Coordinator(Config config, Deps deps)
-    : config_(std::move(config)), deps_(deps), state_(config_.membership) {}
+    : config_(std::move(config)),
+      deps_(deps),
+      state_(config_.membership),
+      cards_([this](base::NodeIndex node, const proto::ToAgent& message) {
+        SendCards(node, message);
+      }) {}
 
 size_t Coordinator::HandshakesMax(int node_count) {
   return static_cast<size_t>(std::clamp(node_count + 64, 256, 4096));
@@ -109,7 +115,7 @@ void Coordinator::Do(const elastic::Formed& action) {
   for (const elastic::Formed::Node& node : action.nodes) {
     const Agent& agent = agents_.at(node.member);
     members_[base::NodeIndex(static_cast<int>(nodes.size()))] = node.member;
-    nodes.push_back({node.facts, agent.master_port, agent.jobs_root, agent.ranks});
+    nodes.push_back({node.facts, agent.master_port, agent.jobs_root, agent.ranks, ""});
     if (agent.connection == nullptr) {
       local = &nodes.back();
     } else if (own_host.empty()) {
@@ -117,6 +123,7 @@ void Coordinator::Do(const elastic::Formed& action) {
     }
   }
   // By which address others reach this machine is what they have shown by coming.
+  if (local != nullptr) local->own_host = own_host;
   if (local != nullptr && local->facts.addresses.empty()) local->facts.addresses = {own_host};
   deps_.delegate.OnFormed(nodes);
 }
@@ -175,6 +182,7 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
     case proto::FromAgent::kRankNews: return agent.remote->OnNews(message.rank_news());
     case proto::FromAgent::kOutput: return OnOutput(member, message.output());
     case proto::FromAgent::kRequest: return OnRequest(member, message.request());
+    case proto::FromAgent::kCards: return OnCards(member, message.cards());
     case proto::FromAgent::kReply:
       return agent.questions->Close(message.reply().id(),
                                     std::move(*message.mutable_reply()->mutable_reply()));
@@ -245,6 +253,29 @@ void Coordinator::OnOutput(elastic::Member member, const proto::Output& output) 
     return Reject(member, base::ResourceExhaustedError("more output came than there was room for"));
   }
   deps_.delegate.OnOutput(*agent.node, output);
+}
+
+void Coordinator::OnCards(elastic::Member member, const proto::Cards& cards) {
+  const base::Status taken = cards_.Take(*agents_.at(member).node, cards);
+  if (!taken.ok()) Reject(member, taken);
+}
+
+void Coordinator::TakeLocalCards(const proto::Cards& cards) {
+  seq_.AssertHeld();
+  for (const auto& [node, member] : members_) {
+    if (agents_.at(member).connection != nullptr) continue;
+    const base::Status taken = cards_.Take(node, cards);
+    LOCKSTEP_CHECK(taken.ok(), "the agent itself keeps to its protocol");
+    return;
+  }
+}
+
+void Coordinator::SendCards(base::NodeIndex node, const proto::ToAgent& message) {
+  const auto found = members_.find(node);
+  if (found == members_.end()) return;
+  if (agents_.at(found->second).connection == nullptr)
+    return deps_.delegate.OnCards(message.cards());
+  Send(found->second, message);
 }
 
 void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {

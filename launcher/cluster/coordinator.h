@@ -17,6 +17,7 @@
 #include "elastic/clock_offset.h"
 #include "elastic/lease.h"
 #include "elastic/membership.h"
+#include "launcher/cluster/job_cards.h"
 #include "launcher/cluster/questions.h"
 #include "launcher/cluster/remote_ranks.h"
 #include "runtime/base/clock.h"
@@ -33,6 +34,9 @@ struct JobNode {
   int master_port = 0;         // free there, and kept for the job
   std::string jobs_root;       // there; "" = as this process's
   NodeRanks* ranks = nullptr;  // lives as long as the coordinator
+  /// Of the coordinator's own node: the address of this machine that another node has come by, if one
+  /// has.
+  std::string own_host;
 };
 
 /// Whom the coordinator tells. All calls come on the loop's thread.
@@ -51,6 +55,8 @@ class CoordinatorDelegate {
   virtual void OnOutput(base::NodeIndex node, const proto::Output& output) = 0;
   /// What a verb has asked a member's agent. Calls `answer` once.
   virtual void Answer(const proto::ControlRequest& request, OnAnswer answer) = 0;
+  /// For ranks of the coordinator's own node.
+  virtual void OnCards(const proto::CardTable&) {}
 };
 
 /// The place where a job's agents meet: admits them, holds their leases, and carries orders and news
@@ -91,6 +97,10 @@ class Coordinator {
   void SendForming();
   /// To every member, once the world is known.
   void SendWorld(const proto::World& world);
+  /// Ranks of this round are about to be started; those of earlier ones do not meet any more.
+  void BeginRound(base::Round round) { cards_.BeginRound(round); }
+  /// What the coordinator's own node says of its ranks.
+  void TakeLocalCards(const proto::Cards& cards);
   void SendOutputCredit(base::NodeIndex node, uint64_t bytes);
   /// Passes a verb's request on to the agent of another node. Errors: NotFound - there is no such
   /// node; Unavailable - it is lost, or gone; else as Questions.
@@ -136,6 +146,8 @@ class Coordinator {
   void OnHeartbeat(elastic::Member member, const proto::Heartbeat& heartbeat);
   void OnOutput(elastic::Member member, const proto::Output& output);
   void OnRequest(elastic::Member member, const proto::ForwardedRequest& request);
+  void OnCards(elastic::Member member, const proto::Cards& cards);
+  void SendCards(base::NodeIndex node, const proto::ToAgent& message);
   void OnEnded(elastic::Member member, const base::Status& why);
   /// One of this job's agents, or of another's: says why, here too.
   void Refuse(elastic::Member member, const base::Status& why);
@@ -153,6 +165,7 @@ class Coordinator {
   elastic::Member next_member_{1};
   std::unordered_map<elastic::Member, Agent> agents_;
   std::map<base::NodeIndex, elastic::Member> members_;  // of a formed job
+  JobCards cards_;
   event::Registration timer_;
   event::Registration farewell_;
   std::function<void()> done_;

@@ -17,6 +17,7 @@
 namespace lockstep::launcher {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using namespace std::chrono_literals;
@@ -75,6 +76,20 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
     proto::ToAgent message;
     EXPECT_TRUE(message.ParseFromString(far->heard().back()));
     return message.has_refused() ? message.refused().message() : "";
+  }
+  static proto::FromAgent Cards(int member, uint32_t round = 7) {
+    proto::FromAgent message;
+    message.mutable_cards()->set_round(round);
+    message.mutable_cards()->set_member_count(2);
+    message.mutable_cards()->add_come()->set_member(member);
+    message.mutable_cards()->mutable_come(0)->set_content("card " + std::to_string(member));
+    return message;
+  }
+  /// The last thing that was said there.
+  static proto::ToAgent Last(const Far& far) {
+    proto::ToAgent message;
+    EXPECT_TRUE(message.ParseFromString(far->heard().back()));
+    return message;
   }
   void Beat(const Far& far) {
     proto::FromAgent message;
@@ -165,6 +180,32 @@ TEST_F(CoordinatorTest, AMemberThatNeverStartsItsRanksIsLost) {
   EXPECT_THAT(lost_.begin()->second, HasSubstr("has not started 1 of its ranks"));
   EXPECT_TRUE(dumb->closed());
   EXPECT_FALSE(other->closed());
+}
+
+TEST_F(CoordinatorTest, RanksOfAllNodesGetTheCardsOfAll) {
+  const Far one = Join(0);
+  const Far other = Join(1);
+  coordinator_.BeginRound(base::Round(7));
+
+  one->Say(Cards(0));
+  EXPECT_FALSE(Last(one).has_cards());
+  other->Say(Cards(1));
+
+  for (const Far& far : {one, other}) {
+    EXPECT_THAT(Last(far).cards().cards(), ElementsAre("card 0", "card 1"));
+    EXPECT_EQ(Last(far).cards().round(), 7u);
+  }
+  one->Say(Cards(0, 6));
+  EXPECT_THAT(Last(one).cards().error().message(), HasSubstr("round 7 is in force"));
+}
+
+TEST_F(CoordinatorTest, CardsThatCannotBeCostTheSendersConnection) {
+  const Far far = Join(0);
+  Join(1);
+  coordinator_.BeginRound(base::Round(7));
+  far->Say(Cards(2));
+
+  EXPECT_THAT(Refusal(far), HasSubstr("a card of member 2 of 2"));
 }
 
 TEST_F(CoordinatorTest, TheEndOfAJobIsToldHoweverMuchEvidenceThereIs) {

@@ -111,6 +111,9 @@ void Member::OnMessage(std::string_view payload) {
       return;
     case proto::ToAgent::kOutputCredit:
       return deps_.delegate.OnOutputCredit(message.output_credit());
+    case proto::ToAgent::kCards:
+      if (welcomed && !over_) deps_.delegate.OnCards(message.cards());
+      return;
     case proto::ToAgent::kRequest: return OnRequest(message.request());
     case proto::ToAgent::kReply:
       return questions_.Close(message.reply().id(),
@@ -377,6 +380,13 @@ void Member::SendOutput(proto::Output& output) {
   message.mutable_output()->Swap(&output);
   Send(message);
   message.mutable_output()->Swap(&output);
+}
+
+void Member::SendCards(const proto::Cards& cards) {
+  seq_.AssertHeld();
+  proto::FromAgent message;
+  *message.mutable_cards() = cards;
+  Send(message);
 }
 
 void Member::Ask(const proto::ControlRequest& request, base::Duration timeout,

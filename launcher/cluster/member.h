@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -38,6 +39,8 @@ class MemberDelegate {
   /// Every process of a round that is to run here runs.
   virtual void OnAllSpawned() {}
   virtual void OnOutputCredit(uint64_t bytes) = 0;
+  /// For ranks of this node that wait for others.
+  virtual void OnCards(const proto::CardTable&) {}
   /// A request that the coordinator has passed on, for it concerns this node. Calls `answer` once.
   virtual void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) = 0;
   /// The job has ended; say goodbye when everything is written.
@@ -78,6 +81,10 @@ class Member final : public NodeNews {
   void Start(std::unique_ptr<net::Connection> connection);
   /// What this node's ranks wrote. `output` is as before when this returns; it is not copied.
   void SendOutput(proto::Output& output);
+  /// What this node's ranks want to be known to the others.
+  void SendCards(const proto::Cards& cards);
+  /// By which this machine has come to the coordinator; "" before that.
+  std::string own_host() const { return connection_ ? connection_->peer().own_host : ""; }
   /// Passes a verb's request on to the coordinator. Errors: Unavailable - it is gone; else as
   /// Questions.
   void Ask(const proto::ControlRequest& request, base::Duration timeout,

@@ -50,6 +50,7 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   }
   void OnWorld(const proto::World&) override { ++worlds_; }
   void OnOutputCredit(uint64_t) override {}
+  void OnCards(const proto::CardTable& table) override { table_ = table; }
   void AnswerHere(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
   void OnJobOver(const proto::JobOver& over) override { over_ = over.exit_code(); }
   void OnMembershipLost(const base::Status& why) override { lost_ = why; }
@@ -134,6 +135,7 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   std::vector<std::string> started_;
   std::vector<int> signals_;
   int worlds_ = 0;
+  std::optional<proto::CardTable> table_;
   std::optional<int> over_;
   std::optional<base::Status> lost_;
 };
@@ -144,6 +146,26 @@ TEST_F(MemberTest, RanksOfThisNodeAreStarted) {
   StartRanks(0, {2, 3});
 
   EXPECT_THAT(started_, ElementsAre("2#0", "3#0"));
+}
+
+TEST_F(MemberTest, CardsOfItsRanksGoUpAndTheTableComesBack) {
+  proto::ToAgent message;
+  message.mutable_cards()->add_cards("card 0");
+  far_->Say(message);
+  EXPECT_FALSE(table_.has_value()) << "it is no member yet, and has no ranks";
+  Welcome();
+  SendWorld();
+  proto::Cards cards;
+  cards.add_come()->set_member(5);
+  member_.SendCards(cards);
+  far_->Say(message);
+
+  proto::FromAgent sent;
+  ASSERT_TRUE(sent.ParseFromString(far_->heard().back()));
+  ASSERT_EQ(sent.cards().come_size(), 1);
+  EXPECT_EQ(sent.cards().come(0).member(), 5);
+  ASSERT_TRUE(table_.has_value());
+  EXPECT_THAT(table_->cards(), ElementsAre("card 0"));
 }
 
 // The agent looked up the rank's place beyond the end of its table.

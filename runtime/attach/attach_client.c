@@ -335,6 +335,118 @@ int lockstep_attach_get_segment(lockstep_attach* client,
   return result;
 }
 
+/* ------------------------------------------------------------------- meeting other machines' ranks */
+
+/* The mutex is the caller's to release after OK. */
+static int begin_meeting(lockstep_attach* client, struct lockstep_attach_error* error) {
+  if (!lockstep_fork_guard_is_owner(&client->guard)) {
+    return fail(error, LOCKSTEP_ATTACH_FORKED, 0,
+                "a forked child of a rank wanted to meet other ranks");
+  }
+  if (client->version < LOCKSTEP_ATTACH_CARDS_VERSION) {
+    return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0,
+                "the agent speaks version %u of the attach protocol, and ranks of several machines "
+                "meet from version %u on; use a newer lockstep",
+                (unsigned)client->version, LOCKSTEP_ATTACH_CARDS_VERSION);
+  }
+  pthread_mutex_lock(&client->mutex);
+  return LOCKSTEP_ATTACH_OK;
+}
+
+static int end_meeting(lockstep_attach* client, int result) {
+  if (result == LOCKSTEP_ATTACH_CLOSED) client->closed = true;
+  pthread_mutex_unlock(&client->mutex);
+  return result;
+}
+
+static int say(lockstep_attach* client, const void* message, size_t length, int64_t deadline_ms,
+               struct lockstep_attach_error* error) {
+  const int result = send_by(client->socket, message, length, deadline_ms);
+  if (result == LOCKSTEP_ATTACH_OK) return result;
+  return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0,
+              "asking the agent for other machines' ranks");
+}
+
+static int receive_answer(lockstep_attach* client, int wanted, int64_t deadline_ms,
+                          union lockstep_attach_message* message, int* fd,
+                          struct lockstep_attach_error* error) {
+  const int result = receive_by(client, wanted, deadline_ms, message, fd, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  const char* text = message->refused.text;
+  uint32_t status = message->refused.status;
+  if (message->header.type == LOCKSTEP_ATTACH_NETWORK) {
+    text = message->network.text;
+    status = message->network.status;
+  } else if (message->header.type == LOCKSTEP_ATTACH_CARDS) {
+    text = message->cards.text;
+    status = message->cards.status;
+  }
+  if (message->header.type == wanted && status == 0) return LOCKSTEP_ATTACH_OK;
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+  fail(error, LOCKSTEP_ATTACH_REJECTED, 0, "%s", text);
+  error->status = status;
+  return LOCKSTEP_ATTACH_REJECTED;
+}
+
+int lockstep_attach_get_network(lockstep_attach* client, uint32_t timeout_ms,
+                                struct lockstep_attach_network* network,
+                                struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  int result = begin_meeting(client, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  struct lockstep_attach_network_request question;
+  memset(&question, 0, sizeof question);
+  lockstep_attach_set_header(&question.header, LOCKSTEP_ATTACH_NETWORK_REQUEST, client->version,
+                             sizeof question);
+  result = say(client, &question, sizeof question, deadline_ms, error);
+  if (result != LOCKSTEP_ATTACH_OK) return end_meeting(client, result);
+  union lockstep_attach_message message;
+  int fd = -1;
+  result = receive_answer(client, LOCKSTEP_ATTACH_NETWORK, deadline_ms, &message, &fd, error);
+  if (fd >= 0) close(fd);
+  if (result == LOCKSTEP_ATTACH_OK) *network = message.network;
+  explicit_bzero(&message, sizeof message);
+  return end_meeting(client, result);
+}
+
+int lockstep_attach_send_card(lockstep_attach* client, const struct lockstep_attach_card* card,
+                              uint32_t timeout_ms, struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  const int result = begin_meeting(client, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  struct lockstep_attach_card message = *card;
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_CARD, client->version,
+                             sizeof message);
+  return end_meeting(client, say(client, &message, sizeof message, deadline_ms, error));
+}
+
+int lockstep_attach_await_cards(lockstep_attach* client, uint32_t timeout_ms, uint64_t* table_bytes,
+                                int* fd, struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  *fd = -1;
+  int result = begin_meeting(client, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  union lockstep_attach_message message;
+  result = receive_answer(client, LOCKSTEP_ATTACH_CARDS, deadline_ms, &message, fd, error);
+  if (result == LOCKSTEP_ATTACH_OK && *fd < 0)
+    result = fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent sent no table of cards");
+  if (result == LOCKSTEP_ATTACH_OK) *table_bytes = message.cards.table_bytes;
+  return end_meeting(client, result);
+}
+
+int lockstep_attach_give_up_card(lockstep_attach* client, uint32_t timeout_ms,
+                                 struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  const int result = begin_meeting(client, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  struct lockstep_attach_give_up message;
+  memset(&message, 0, sizeof message);
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_GIVE_UP, client->version,
+                             sizeof message);
+  return end_meeting(client, say(client, &message, sizeof message, deadline_ms, error));
+}
+
 int lockstep_attach_send_progress(lockstep_attach* client, int64_t step) {
   if (!lockstep_fork_guard_is_owner(&client->guard)) return LOCKSTEP_ATTACH_FORKED;
   struct lockstep_attach_progress progress;

@@ -66,6 +66,26 @@ int lockstep_attach_get_segment(lockstep_attach* client,
                                 const struct lockstep_attach_segment_request* request,
                                 uint32_t timeout_ms, int* fd, struct lockstep_attach_error* error);
 
+/* What this rank needs to know to be reached from other machines. Waits for the agent's answer at
+ * most `timeout_ms`. The caller wipes *network: it has a key. */
+int lockstep_attach_get_network(lockstep_attach* client, uint32_t timeout_ms,
+                                struct lockstep_attach_network* network,
+                                struct lockstep_attach_error* error);
+
+/* Tells the members of a group, on all machines, how this one is reached. The caller fills in all but
+ * the header. One card at a time a client: until its cards have come. Closing takes it back. */
+int lockstep_attach_send_card(lockstep_attach* client, const struct lockstep_attach_card* card,
+                              uint32_t timeout_ms, struct lockstep_attach_error* error);
+
+/* Waits for the cards of all members; TIMEOUT: not yet, call again. On OK *fd is a file of
+ * *table_bytes, the caller's to close. Holds the client's mutex for that time. */
+int lockstep_attach_await_cards(lockstep_attach* client, uint32_t timeout_ms, uint64_t* table_bytes,
+                                int* fd, struct lockstep_attach_error* error);
+
+/* Makes the cards come at once, with empty ones of those who are not there. */
+int lockstep_attach_give_up_card(lockstep_attach* client, uint32_t timeout_ms,
+                                 struct lockstep_attach_error* error);
+
 /* Says that `step` is complete. Never blocks. OK, BUSY, CLOSED or FORKED. */
 int lockstep_attach_send_progress(lockstep_attach* client, int64_t step);
 

@@ -53,6 +53,33 @@ static const char* check_segment_request(const struct lockstep_attach_segment_re
   return NULL;
 }
 
+static const char* check_card(const struct lockstep_attach_card* card) {
+  if (card->member_count == 0 || card->member_count > LOCKSTEP_ATTACH_MAX_CARDS)
+    return "member count out of range";
+  if (card->member_index >= card->member_count) return "member index beyond the member count";
+  if (card->card_bytes == 0 || card->card_bytes > LOCKSTEP_ATTACH_MAX_CARD_BYTES)
+    return "length of a card out of range";
+  return NULL;
+}
+
+static const char* check_network(const struct lockstep_attach_network* network) {
+  if (network->first_port > network->last_port) return "ports out of order";
+  if (!terminated(network->host_id, sizeof network->host_id) ||
+      !terminated(network->listen_address, sizeof network->listen_address) ||
+      !terminated(network->address, sizeof network->address) ||
+      !terminated(network->text, sizeof network->text)) {
+    return "text without an end";
+  }
+  return NULL;
+}
+
+static const char* check_cards(const struct lockstep_attach_cards* cards) {
+  const uint64_t most =
+      (uint64_t)LOCKSTEP_ATTACH_MAX_CARDS * (sizeof(uint32_t) + LOCKSTEP_ATTACH_MAX_CARD_BYTES);
+  if (cards->table_bytes > most) return "size of a table out of range";
+  return terminated(cards->text, sizeof cards->text) ? NULL : "text without an end";
+}
+
 static const char* check_world(const struct lockstep_attach_world* world) {
   if (world->world_size < 1 || world->rank < 0 || world->rank >= world->world_size)
     return "rank beyond the world size";
@@ -73,13 +100,26 @@ static size_t length_of(uint16_t type, enum lockstep_attach_side* side) {
     case LOCKSTEP_ATTACH_HELLO: return sizeof(struct lockstep_attach_hello);
     case LOCKSTEP_ATTACH_SEGMENT_REQUEST: return sizeof(struct lockstep_attach_segment_request);
     case LOCKSTEP_ATTACH_PROGRESS: return sizeof(struct lockstep_attach_progress);
+    case LOCKSTEP_ATTACH_NETWORK_REQUEST: return sizeof(struct lockstep_attach_network_request);
+    case LOCKSTEP_ATTACH_CARD: return sizeof(struct lockstep_attach_card);
+    case LOCKSTEP_ATTACH_GIVE_UP: return sizeof(struct lockstep_attach_give_up);
     case LOCKSTEP_ATTACH_REFUSED: return sizeof(struct lockstep_attach_refused);
     case LOCKSTEP_ATTACH_WORLD: return sizeof(struct lockstep_attach_world);
     case LOCKSTEP_ATTACH_SEGMENT: return sizeof(struct lockstep_attach_segment);
     case LOCKSTEP_ATTACH_STOP: return sizeof(struct lockstep_attach_stop);
     case LOCKSTEP_ATTACH_CHECKPOINT: return sizeof(struct lockstep_attach_checkpoint);
+    case LOCKSTEP_ATTACH_NETWORK: return sizeof(struct lockstep_attach_network);
+    case LOCKSTEP_ATTACH_CARDS: return sizeof(struct lockstep_attach_cards);
     default: return 0;
   }
+}
+
+/* HELLO's and REFUSED's versions say nothing: they are of all. */
+static int is_known_to(uint16_t version, uint16_t type) {
+  const int is_of_cards =
+      (type >= LOCKSTEP_ATTACH_NETWORK_REQUEST && type <= LOCKSTEP_ATTACH_GIVE_UP) ||
+      type == LOCKSTEP_ATTACH_NETWORK || type == LOCKSTEP_ATTACH_CARDS;
+  return !is_of_cards || version >= LOCKSTEP_ATTACH_CARDS_VERSION;
 }
 
 const char* lockstep_attach_check(const union lockstep_attach_message* message, size_t length,
@@ -90,11 +130,15 @@ const char* lockstep_attach_check(const union lockstep_attach_message* message, 
   if (!is_right_version(header, agreed)) return "another version of the attach protocol";
   enum lockstep_attach_side sender;
   const size_t expected = length_of(header->type, &sender);
-  if (expected == 0 || sender != side) return "message of an unexpected type";
+  if (expected == 0 || sender != side || !is_known_to(header->version, header->type))
+    return "message of an unexpected type";
   if (length != expected || header->length != expected) return "message of a wrong length";
   switch (header->type) {
     case LOCKSTEP_ATTACH_HELLO: return check_hello(&message->hello);
     case LOCKSTEP_ATTACH_SEGMENT_REQUEST: return check_segment_request(&message->segment_request);
+    case LOCKSTEP_ATTACH_CARD: return check_card(&message->card);
+    case LOCKSTEP_ATTACH_NETWORK: return check_network(&message->network);
+    case LOCKSTEP_ATTACH_CARDS: return check_cards(&message->cards);
     case LOCKSTEP_ATTACH_WORLD: return check_world(&message->world);
     case LOCKSTEP_ATTACH_REFUSED:
       return terminated(message->refused.text, sizeof message->refused.text)

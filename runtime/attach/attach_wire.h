@@ -9,9 +9,9 @@
  * zero-filled.
  *
  *   message  := header body                       header.length counts both
- *   rank     := HELLO ( SEGMENT_REQUEST | PROGRESS )*
+ *   rank     := HELLO ( SEGMENT_REQUEST | PROGRESS | NETWORK_REQUEST | CARD [GIVE_UP] )*
  *   agent    := REFUSED close
- *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT )*
+ *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT | NETWORK | CARDS[+fd] )*
  *
  * - Versions: header, HELLO and REFUSED are the same in all of them, for ever, and bear version 0.
  *   HELLO names the versions that the rank speaks, from lowest to highest; the agent takes the
@@ -26,6 +26,13 @@
  *   same memory for all members that ask for the same {group_id, epoch, bytes, member_count}. Once
  *   each of them (by member_index) has it, the agent forgets it: the next request of that kind
  *   begins another.
+ * - From version 2 on, ranks of several machines meet. NETWORK answers one NETWORK_REQUEST: where to
+ *   listen, and with which key connections of this round's ranks prove themselves. CARD says how
+ *   this member of a group is reached, in bytes that ranks alone understand; CARDS answers it once
+ *   all members, on all machines, have come, with a descriptor: a file of `table_bytes`, for each
+ *   member its card's length (4 bytes) and its bytes. A connection carries one CARD at a time.
+ *   GIVE_UP asks for CARDS at once, in which members that have not come have empty cards; who closes
+ *   the connection meanwhile takes its card back.
  * - STOP and CHECKPOINT are notices: they may come at any time after WORLD and need no answer. A
  *   repeated notice replaces the one before.
  * - Either side closes to end. A message that breaks these rules closes the connection; unknown
@@ -54,25 +61,36 @@ extern "C" {
 
 #define LOCKSTEP_ATTACH_MAGIC 0x3141534cu /* "LSA1" */
 /* What this code speaks. */
-#define LOCKSTEP_ATTACH_VERSION 1u
+#define LOCKSTEP_ATTACH_VERSION 2u
 #define LOCKSTEP_ATTACH_LOWEST_VERSION 1u
 #define LOCKSTEP_ATTACH_COOKIE_BYTES 32u
 #define LOCKSTEP_ATTACH_MAX_MESSAGE 8192u
 #define LOCKSTEP_ATTACH_MAX_MEMBERS 65536u
 #define LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES (UINT64_C(1) << 40)
+/* The first with NETWORK_REQUEST, CARD, GIVE_UP, NETWORK and CARDS. */
+#define LOCKSTEP_ATTACH_CARDS_VERSION 2u
+#define LOCKSTEP_ATTACH_KEY_BYTES 32u
+/* A name of 255 bytes and a few addresses; so that all cards go into one message between agents. */
+#define LOCKSTEP_ATTACH_MAX_CARD_BYTES 512u
+#define LOCKSTEP_ATTACH_MAX_CARDS 1024u
 
 enum lockstep_attach_type {
   LOCKSTEP_ATTACH_HELLO = 1,
   LOCKSTEP_ATTACH_SEGMENT_REQUEST = 2,
   LOCKSTEP_ATTACH_PROGRESS = 3,
+  LOCKSTEP_ATTACH_NETWORK_REQUEST = 4,
+  LOCKSTEP_ATTACH_CARD = 5,
+  LOCKSTEP_ATTACH_GIVE_UP = 6,
   LOCKSTEP_ATTACH_REFUSED = 16,
   LOCKSTEP_ATTACH_WORLD = 17,
   LOCKSTEP_ATTACH_SEGMENT = 18,
   LOCKSTEP_ATTACH_STOP = 19,
-  LOCKSTEP_ATTACH_CHECKPOINT = 20
+  LOCKSTEP_ATTACH_CHECKPOINT = 20,
+  LOCKSTEP_ATTACH_NETWORK = 21,
+  LOCKSTEP_ATTACH_CARDS = 22
 };
 
-/* REFUSED.status and SEGMENT.status: the canonical codes of runtime/base/status.h. */
+/* The status of REFUSED, SEGMENT, NETWORK and CARDS: the canonical codes of runtime/base/status.h. */
 
 /* For ever as it is. */
 struct lockstep_attach_header {
@@ -107,6 +125,24 @@ struct lockstep_attach_progress {
   struct lockstep_attach_header header;
   int64_t step;
   int64_t reserved; /* 0 */
+};
+
+struct lockstep_attach_network_request {
+  struct lockstep_attach_header header;
+};
+
+struct lockstep_attach_card {
+  struct lockstep_attach_header header;
+  uint64_t group_id;
+  uint32_t epoch;
+  uint32_t member_count;
+  uint32_t member_index;
+  uint32_t card_bytes; /* at least 1 */
+  uint8_t card[LOCKSTEP_ATTACH_MAX_CARD_BYTES];
+};
+
+struct lockstep_attach_give_up {
+  struct lockstep_attach_header header;
 };
 
 /* For ever as it is. */
@@ -154,6 +190,27 @@ struct lockstep_attach_checkpoint {
   uint64_t number; /* of the request, from 1 */
 };
 
+struct lockstep_attach_network {
+  struct lockstep_attach_header header;
+  uint32_t status;     /* 0 = OK */
+  uint16_t first_port; /* to listen on one of these; 0 = any */
+  uint16_t last_port;
+  uint8_t key[LOCKSTEP_ATTACH_KEY_BYTES]; /* of this job and round */
+  char host_id[64];                       /* equal exactly for ranks of one machine */
+  char listen_address[64];                /* numeric */
+  char address[64];                       /* by which other machines reach that; numeric */
+  char text[512];
+};
+
+struct lockstep_attach_cards {
+  struct lockstep_attach_header header;
+  uint64_t group_id;
+  uint64_t table_bytes;
+  uint32_t epoch;
+  uint32_t status; /* 0 = OK, and a descriptor comes with it */
+  char text[512];
+};
+
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_header) == 16, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_hello) == 56, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_segment_request) == 56, "wire layout");
@@ -163,6 +220,11 @@ LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_world) == 4544, "wire layou
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_segment) == 552, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_stop) == 24, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_checkpoint) == 24, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_network_request) == 16, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_card) == 552, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_give_up) == 16, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_network) == 760, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_cards) == 552, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_hello, cookie) == 24, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_refused, text) == 24, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_segment_request, epoch) == 40,
@@ -175,11 +237,16 @@ union lockstep_attach_message {
   struct lockstep_attach_hello hello;
   struct lockstep_attach_segment_request segment_request;
   struct lockstep_attach_progress progress;
+  struct lockstep_attach_network_request network_request;
+  struct lockstep_attach_card card;
+  struct lockstep_attach_give_up give_up;
   struct lockstep_attach_refused refused;
   struct lockstep_attach_world world;
   struct lockstep_attach_segment segment;
   struct lockstep_attach_stop stop;
   struct lockstep_attach_checkpoint checkpoint;
+  struct lockstep_attach_network network;
+  struct lockstep_attach_cards cards;
   unsigned char bytes[LOCKSTEP_ATTACH_MAX_MESSAGE];
 };
 

@@ -29,6 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       LOCKSTEP_CHECK(message->segment_request.member_index < message->segment_request.member_count,
                      "member");
     }
+    if (message->header.type == LOCKSTEP_ATTACH_CARD) {
+      LOCKSTEP_CHECK(message->card.card_bytes <= sizeof message->card.card, "card");
+    }
     if (message->header.type == LOCKSTEP_ATTACH_WORLD) {
       LOCKSTEP_CHECK(std::strlen(message->world.host) < sizeof message->world.host, "host");
     }

@@ -22,6 +22,9 @@ extern "C" {
       sizeof(struct lockstep_attach_segment), offsetof(struct lockstep_attach_segment, text),   \
       sizeof(struct lockstep_attach_stop), sizeof(struct lockstep_attach_checkpoint),           \
       offsetof(struct lockstep_attach_hello, highest_version),                                  \
+      sizeof(struct lockstep_attach_card), offsetof(struct lockstep_attach_card, card),         \
+      sizeof(struct lockstep_attach_network), offsetof(struct lockstep_attach_network, text),   \
+      sizeof(struct lockstep_attach_cards), offsetof(struct lockstep_attach_cards, text),       \
       sizeof(union lockstep_attach_message)
 
 extern const size_t lockstep_attach_c_layout[];

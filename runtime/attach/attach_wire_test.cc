@@ -114,7 +114,7 @@ TEST(AttachWireTest, EachWrongFieldIsNamed) {
   message.header.magic = 1;
   EXPECT_NE(WrongIn(message, length).find("magic"), std::string::npos);
   message = SegmentRequest();
-  message.header.version = 2;
+  message.header.version = LOCKSTEP_ATTACH_VERSION + 1;
   EXPECT_NE(WrongIn(message, length).find("version"), std::string::npos);
   message = SegmentRequest();
   message.header.type = 999;
@@ -130,6 +130,51 @@ TEST(AttachWireTest, EachWrongFieldIsNamed) {
   message = SegmentRequest();
   message.segment_request.bytes = LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES + 1;
   EXPECT_EQ(WrongIn(message, length), "segment size out of range");
+}
+
+TEST(AttachWireTest, CardsHaveBounds) {
+  lockstep_attach_message message{};
+  const size_t length = sizeof message.card;
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_CARD, 2, length);
+  message.card.member_count = LOCKSTEP_ATTACH_MAX_CARDS;
+  message.card.member_index = LOCKSTEP_ATTACH_MAX_CARDS - 1;
+  message.card.card_bytes = LOCKSTEP_ATTACH_MAX_CARD_BYTES;
+  EXPECT_EQ(WrongIn(message, length), "");
+  message.card.member_index = LOCKSTEP_ATTACH_MAX_CARDS;
+  EXPECT_EQ(WrongIn(message, length), "member index beyond the member count");
+  message.card.member_count = LOCKSTEP_ATTACH_MAX_CARDS + 1;
+  EXPECT_EQ(WrongIn(message, length), "member count out of range");
+  message.card.member_count = 1;
+  message.card.member_index = 0;
+  for (const uint32_t bytes : {0u, LOCKSTEP_ATTACH_MAX_CARD_BYTES + 1}) {
+    message.card.card_bytes = bytes;
+    EXPECT_EQ(WrongIn(message, length), "length of a card out of range");
+  }
+}
+
+TEST(AttachWireTest, TablesOfCardsHaveBounds) {
+  lockstep_attach_message message{};
+  const size_t length = sizeof message.cards;
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_CARDS, 2, length);
+  message.cards.table_bytes = UINT64_C(1024) * 516;
+  EXPECT_EQ(WrongIn(message, length, LOCKSTEP_ATTACH_FROM_AGENT), "");
+  ++message.cards.table_bytes;
+  EXPECT_EQ(WrongIn(message, length, LOCKSTEP_ATTACH_FROM_AGENT), "size of a table out of range");
+}
+
+TEST(AttachWireTest, WhatCameWithVersionTwoIsUnknownToVersionOne) {
+  lockstep_attach_message message{};
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_GIVE_UP, 2, sizeof message.give_up);
+  EXPECT_EQ(WrongIn(message, sizeof message.give_up, LOCKSTEP_ATTACH_FROM_RANK, 2), "");
+  message.header.version = 1;
+  EXPECT_EQ(WrongIn(message, sizeof message.give_up, LOCKSTEP_ATTACH_FROM_RANK, 1),
+            "message of an unexpected type");
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_NETWORK, 2, sizeof message.network);
+  EXPECT_EQ(WrongIn(message, sizeof message.network, LOCKSTEP_ATTACH_FROM_AGENT, 2), "");
+  message.network.first_port = 2;
+  message.network.last_port = 1;
+  EXPECT_EQ(WrongIn(message, sizeof message.network, LOCKSTEP_ATTACH_FROM_AGENT, 2),
+            "ports out of order");
 }
 
 TEST(AttachWireTest, TextsOfTheAgentMustEnd) {

@@ -47,12 +47,12 @@ class CProgramTest(unittest.TestCase):
         self.assertRegex(run.stdout, "^6 .*/nonexistent/s.*No such file")
 
     def compile_of_next_release(self):
-        """Speaks version 2 as well."""
+        """Speaks version 3 as well."""
         patched = os.path.join(self.folder, WIRE)
         os.makedirs(os.path.dirname(patched))
         with open(WIRE) as file, open(patched, "w") as out:
             before = file.read()
-            after = before.replace("#define LOCKSTEP_ATTACH_VERSION 1u", "#define LOCKSTEP_ATTACH_VERSION 2u")
+            after = before.replace("#define LOCKSTEP_ATTACH_VERSION 2u", "#define LOCKSTEP_ATTACH_VERSION 3u")
             self.assertNotEqual(after, before)
             out.write(after)
         return compile_program(self.folder, self.folder)
@@ -91,7 +91,7 @@ class CProgramTest(unittest.TestCase):
 
     def test_a_newer_program_speaks_the_version_that_an_older_agent_took(self):
         program = self.compile_of_next_release()
-        for version in (1, 2):
+        for version in (1, 2, 3):
             with self.subTest(version=version):
                 said, code, output = self.serve(program, version, version)
 
@@ -104,7 +104,7 @@ class CProgramTest(unittest.TestCase):
         self.assertNotEqual(code, 0)
         self.assertEqual(said, [(HELLO, 0), (SEGMENT_REQUEST, 1)])
 
-        _, _, output = self.serve(program, 3, 3)
+        _, _, output = self.serve(program, 4, 4)
         self.assertIn("another version of the attach protocol", output)
 
 

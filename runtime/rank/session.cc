@@ -13,6 +13,8 @@
 #include "collectives/engine/queued_group.h"
 #include "collectives/host/shm/attach_segments.h"
 #include "collectives/host/shm/shm_backend_maker.h"
+#include "collectives/host/tcp/attach_exchange.h"
+#include "collectives/host/tcp/tcp_backend_maker.h"
 #include "collectives/recorder/recorder.h"
 #include "runtime/attach/attach_client.h"
 #include "runtime/base/unique_fd.h"
@@ -29,6 +31,8 @@ constexpr base::Duration kProgressInterval = std::chrono::milliseconds(100);
 struct Tie {
   ~Tie() { lockstep_attach_close(client); }
 
+  std::string socket_path;  // for connections beside this one
+  std::string cookie;
   lockstep_attach* client = nullptr;
   std::unique_ptr<collectives::Recorder> recorder;
 };
@@ -73,6 +77,7 @@ class RankSession final : public Session {
   bool TakeCheckpointRequest() override;
 
  private:
+  base::Result<std::shared_ptr<collectives::BackendMaker>> Maker();
   lockstep_attach_notices Poll() const;
   void SendProgress();
 
@@ -80,7 +85,8 @@ class RankSession final : public Session {
   const std::string host_;
   const std::shared_ptr<Tie> tie_;  // null without an agent
   std::shared_ptr<collectives::Group>
-      world_group_;                    // this and the next: confined to WorldGroup's thread
+      world_group_;  // this and the next two: confined to WorldGroup's thread
+  std::shared_ptr<collectives::BackendMaker> maker_;  // null before the first group
   uint32_t world_group_attempts_ = 0;  // every rank counts its own, so that the n-th tries meet
 
   base::RealClock clock_;
@@ -93,13 +99,23 @@ class RankSession final : public Session {
   std::atomic<uint64_t> checkpoint_taken_{0};
 };
 
+/// By where the ranks are. (A world of one asks it for no group.)
+base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker() {
+  std::shared_ptr<collectives::BackendMaker> maker;
+  if (world_.world_size == world_.local_world_size) {
+    maker = std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
+    return maker;
+  }
+  ASSIGN_OR_RETURN(collectives::TcpService::Config config,
+                   collectives::AskForNetwork(*tie_->client, world_.job, host_));
+  ASSIGN_OR_RETURN(maker, collectives::TcpBackendMaker::Create(
+                              std::move(config), std::make_shared<collectives::AttachExchange>(
+                                                     tie_->socket_path, tie_->cookie)));
+  return maker;
+}
+
 base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::Duration timeout) {
   if (world_group_ != nullptr) return world_group_;
-  if (world_.world_size != world_.local_world_size) {
-    return base::UnimplementedError("making the world group: " + std::to_string(world_.world_size) +
-                                    " ranks of which " + std::to_string(world_.local_world_size) +
-                                    " are on this machine, and the host backend spans one machine");
-  }
   collectives::QueuedGroup::Config config;
   config.spec.instance = ++world_group_attempts_;
   config.spec.job = world_.job;
@@ -109,13 +125,13 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
   config.spec.rank = base::GroupRank(world_.rank.value());  // all ranks, in the order of the world
   for (int rank = 0; rank < world_.world_size; ++rank) config.spec.world_ranks.emplace_back(rank);
   config.join_timeout = timeout;
-  std::shared_ptr<collectives::BackendMaker> maker;  // a world of one asks for none
   if (tie_ != nullptr) {
     config.recorder = std::shared_ptr<collectives::Recorder>(tie_, tie_->recorder.get());
-    maker = std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
+    if (maker_ == nullptr) {
+      ASSIGN_OR_RETURN(maker_, Maker());
+    }
   }
-  ASSIGN_OR_RETURN(world_group_,
-                   collectives::QueuedGroup::Create(std::move(config), std::move(maker)));
+  ASSIGN_OR_RETURN(world_group_, collectives::QueuedGroup::Create(std::move(config), maker_));
   return world_group_;
 }
 
@@ -217,6 +233,8 @@ base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& enviro
 base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_path,
                                                       const std::string& cookie) {
   auto tie = std::make_shared<Tie>();
+  tie->socket_path = socket_path;
+  tie->cookie = cookie;
   auto message = std::make_unique<lockstep_attach_world>();
   lockstep_attach_error error{};
   int ring = -1;

@@ -58,9 +58,12 @@ class Session {
   virtual const World& world() const = 0;
   virtual bool has_agent() const = 0;
 
-  /// The group of all ranks, made on the first call (collective: every rank must call it).
+  /// The group of all ranks, made on the first call (collective: every rank must call it): over
+  /// shared memory where all ranks are on one machine, else over TCP, with addresses and a key that
+  /// the agents exchange.
   /// Blocks: until all members have come, at most `timeout`. Errors: DeadlineExceeded - names the
-  /// ranks that never came. May be tried again: the n-th tries of all ranks meet.
+  /// ranks that never came; InvalidArgument - more than 1,024 ranks on several machines;
+  /// ResourceExhausted - no port of --port-range is free. May be tried again: the n-th tries of all ranks meet.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
 

@@ -1,0 +1,76 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// A rank that adds up with the others until that fails: sum_rank TIMEOUT_MS [OPS]. Says "up RANK PID"
+// after the first op, and after the failure "RANK failed after MS ms blamed RANKS: CODE TEXT"; TERM does
+// not end it before that. With OPS it stops after so many: "RANK sum SUM over BACKEND". It exits with 0
+// in all of these cases, and else with 1 and the reason.
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "collectives/group.h"
+#include "collectives/work.h"
+#include "runtime/base/result.h"
+#include "runtime/rank/session.h"
+
+namespace {
+
+using lockstep::base::Status;
+using lockstep::collectives::Buffer;
+using lockstep::collectives::Dtype;
+using lockstep::collectives::Reduction;
+
+constexpr size_t kCount = 300'007;
+
+void TellFailure(int rank, std::chrono::steady_clock::duration took, const Status& status) {
+  std::string blamed;
+  for (const auto& subject : status.subjects()) {
+    if (subject.rank) blamed += (blamed.empty() ? "" : ",") + subject.rank->ToString();
+  }
+  std::printf(
+      "%d failed after %lld ms blamed %s: %s\n", rank,
+      static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()),
+      blamed.c_str(), status.ToString().c_str());
+  std::fflush(stdout);
+}
+
+Status Run(std::chrono::milliseconds timeout, long ops) {
+  ASSIGN_OR_RETURN(const auto session, lockstep::rank::Session::Create());
+  ASSIGN_OR_RETURN(const auto world, session->WorldGroup(std::chrono::seconds(30)));
+  const int rank = world->rank().value();
+  std::vector<float> values(kCount);
+  const Buffer buffer{values.data(), values.size(), Dtype::kF32};
+  for (long op = 0; ops == 0 || op < ops; ++op) {
+    std::fill(values.begin(), values.end(), static_cast<float>(rank + 1));
+    const auto since = std::chrono::steady_clock::now();
+    const Status status =
+        world->AllReduce(buffer, buffer, Reduction::kSum, {.timeout = timeout})->Wait();
+    if (!status.ok()) {
+      TellFailure(rank, std::chrono::steady_clock::now() - since, status);
+      return lockstep::base::OkStatus();
+    }
+    if (op > 0) continue;
+    std::printf("up %d %d\n", rank, static_cast<int>(::getpid()));
+    std::fflush(stdout);
+  }
+  std::printf("%d sum %.0f over %s\n", rank, static_cast<double>(values[kCount - 1]),
+              world->info().backend.c_str());
+  return world->Barrier()->Wait();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return 100;
+  ::signal(SIGTERM, SIG_IGN);
+  const Status status =
+      Run(std::chrono::milliseconds(std::atol(argv[1])), argc > 2 ? std::atol(argv[2]) : 0);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return 1;
+}
