@@ -17,11 +17,11 @@ class AllReduceTest(unittest.TestCase):
         self.folder = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # short enough for a socket's path
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def run_ranks(self, program, ranks):
+    def run_ranks(self, program, ranks, *words):
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith(("LOCKSTEP_", "RANK", "WORLD_SIZE"))}
         environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, HOME=self.folder)
-        run = subprocess.run([LOCKSTEP, "run", "-np", str(ranks), program], capture_output=True, text=True,
+        run = subprocess.run([LOCKSTEP, "run", "-np", str(ranks), *words, program], capture_output=True, text=True,
                              timeout=DEADLINE_S, env=environment)
         self.assertEqual(run.returncode, 0, run.stderr)
         return sorted(line.split("rank ", 1)[1] for line in run.stdout.splitlines() if "rank " in line)
@@ -33,6 +33,14 @@ class AllReduceTest(unittest.TestCase):
             "2 of 3: sum 6, average of its half 1.0",
         ])
 
+    def expect_sums_of_two_nodes(self, program):
+        self.assertEqual(self.run_ranks(program, 4, "--simulate-hosts", "--nnodes", "2"), [
+            "0 of 4: sum 10, average of its half 1.0",
+            "1 of 4: sum 10, average of its half 2.0",
+            "2 of 4: sum 10, average of its half 1.0",
+            "3 of 4: sum 10, average of its half 2.0",
+        ])
+
     def compile_c(self, source):
         program = os.path.join(self.folder, "program")
         folder = os.path.dirname(SHARED_OBJECT)
@@ -42,9 +50,12 @@ class AllReduceTest(unittest.TestCase):
 
     def test_in_cpp(self):
         self.expect_sums(ALL_REDUCE)
+        self.expect_sums_of_two_nodes(ALL_REDUCE)
 
     def test_in_c_against_the_shared_object(self):
-        self.expect_sums(self.compile_c("examples/all_reduce/all_reduce.c"))
+        program = self.compile_c("examples/all_reduce/all_reduce.c")
+        self.expect_sums(program)
+        self.expect_sums_of_two_nodes(program)
 
     def test_the_shared_object_shows_its_c_interface_alone(self):
         names = subprocess.run(["nm", "-D", "--defined-only", SHARED_OBJECT], check=True, capture_output=True,
