@@ -13,7 +13,7 @@
 namespace lockstep::launcher {
 
 /// Who can be measured.
-enum class BenchBackend : uint8_t { kHost, kOpenMpi, kMpich, kGloo };
+enum class BenchBackend : uint8_t { kHost, kTcp, kOpenMpi, kMpich, kGloo };
 
 /// Rounds without which no ratio is printed: the smallest of five is above the true median in one
 /// of 32 cases.
@@ -26,6 +26,9 @@ struct BenchOptions {
   std::vector<BenchBackend> peers;
   bool registered = true;  // of kHost: memory of AllocBuffer
   bool plain = false;      // of kHost: memory of malloc
+  // Network namespaces, by rank, in which ranks live; empty = they share ours.
+  std::vector<std::string> namespaces;
+  std::string interface;  // of kTcp and its peers; "" = the loopback
   lockstep_bench_op op = LOCKSTEP_BENCH_ALL_REDUCE;
   collectives::Dtype dtype = collectives::Dtype::kF32;
   collectives::Reduction reduction = collectives::Reduction::kSum;  // kNone of ops that only move
@@ -43,6 +46,9 @@ struct BenchOptions {
   bool capabilities = false;              // print these and measure nothing
   std::vector<std::string> command_line;  // as typed, for the JSON
 };
+
+/// Whether what is measured is a network, and not this machine's memory.
+inline bool OverTcp(const BenchOptions& options) { return options.backend == BenchBackend::kTcp; }
 
 std::string BenchBackendName(BenchBackend backend);
 

@@ -43,6 +43,19 @@ std::vector<Knob> OpenMpiKnobs() {
   };
 }
 
+// The same over TCP, where the number of connections counts, and memory within a machine does not.
+std::vector<Knob> OpenMpiTcpKnobs() {
+  Words links = {"--mca", "btl_tcp_links", "2"};
+  return {
+      {"", {}, {}, false},
+      {"links-2", links, {}, false},
+      {"recursive-doubling", Tuned("recursive_doubling"), {}, true},
+      {"ring", Tuned("ring"), {}, true},
+      {"segmented-ring-1M", SegmentedRing("1048576"), {}, true},
+      {"rabenseifner", Tuned("rabenseifner"), {}, true},
+  };
+}
+
 // Of MPICH 4.0, whose default within a machine is release_gather for small sizes.
 std::vector<Knob> MpichKnobs() {
   const std::string algorithm = "MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM";
@@ -72,7 +85,10 @@ class Builder {
   void Add(BenchBackend backend, bool is_peer) {
     switch (backend) {
       case BenchBackend::kHost: AddHost(is_peer); break;
-      case BenchBackend::kOpenMpi: AddKnobs(backend, OpenMpiKnobs(), is_peer); break;
+      case BenchBackend::kTcp: all_.push_back(OursOverTcp(is_peer)); break;
+      case BenchBackend::kOpenMpi:
+        AddKnobs(backend, OverTcp(options_) ? OpenMpiTcpKnobs() : OpenMpiKnobs(), is_peer);
+        break;
       case BenchBackend::kMpich: AddKnobs(backend, MpichKnobs(), is_peer); break;
       case BenchBackend::kGloo:
         AddGloo("ring", is_peer);
@@ -94,6 +110,20 @@ class Builder {
     return contender;
   }
 
+  Contender OursOverTcp(bool is_peer) const {
+    Contender contender = Ours(BenchBackend::kTcp, is_peer);
+    contender.knobs = "buffers of malloc";
+    contender.meets_in_folder = true;
+    OnNetwork(contender);
+    return contender;
+  }
+
+  void OnNetwork(Contender& contender) const {
+    contender.namespaces = options_.namespaces;
+    if (!options_.interface.empty())
+      contender.environment.emplace_back("LOCKSTEP_BENCH_INTERFACE", options_.interface);
+  }
+
   void AddHost(bool is_peer) {
     for (const bool registered : {true, false}) {
       if (!(registered ? options_.registered : options_.plain)) continue;
@@ -111,6 +141,8 @@ class Builder {
     contender.bound = false;
     contender.name += " " + algorithm;
     contender.arguments = {algorithm};
+    contender.meets_in_folder = true;
+    OnNetwork(contender);
     all_.push_back(std::move(contender));
   }
 
@@ -125,6 +157,7 @@ class Builder {
       contender.launcher = "mpirun." + library;
       contender.program = "lockstep-bench-mpi-" + library;
       contender.environment = knob.environment;
+      contender.namespaces = options_.namespaces;
       contender.words = backend == BenchBackend::kOpenMpi ? OpenMpiWords() : MpichWords();
       contender.words.insert(contender.words.end(), knob.words.begin(), knob.words.end());
       contender.knobs = Joined(contender.words);
@@ -136,7 +169,19 @@ class Builder {
 
   // The harness binds all gangs to the same cores, so no launcher is to have its own idea of that.
   Words OpenMpiWords() const {
-    Words words = {"-np", np(), "--bind-to", "none", "--mca", "btl", "self,vader"};
+    Words words = {"-np", np(), "--bind-to", "none", "--mca", "btl"};
+    words.push_back(OverTcp(options_) ? "self,tcp" : "self,vader");
+    if (OverTcp(options_)) {
+      const std::string interface = options_.interface.empty() ? "lo" : options_.interface;
+      words.insert(words.end(), {"--mca", "btl_tcp_if_include", interface});
+    }
+    if (!options_.namespaces.empty()) {
+      std::string hosts;
+      for (const std::string& name : options_.namespaces)
+        hosts += (hosts.empty() ? "" : ",") + name + ":1";
+      words.insert(words.end(),
+                   {"--host", hosts, "--mca", "oob_tcp_if_include", options_.interface});
+    }
     if (oversubscribed_)
       words.insert(words.end(), {"--oversubscribe", "--mca", "mpi_yield_when_idle", "1"});
     return words;

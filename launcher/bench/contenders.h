@@ -24,6 +24,8 @@ struct Contender {
   std::vector<std::string> words;  // flags between launcher and program
   std::vector<std::pair<std::string, std::string>> environment;  // beside what we have
   std::vector<std::string> arguments;                            // after SOCKET and GANG
+  bool meets_in_folder = false;                                  // whose path is one more argument
+  std::vector<std::string> namespaces;  // network namespaces, by rank; empty = ours
 };
 
 /// Ours first, then the peers in their order, each with every knob set that is worth trying for the

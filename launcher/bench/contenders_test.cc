@@ -70,6 +70,45 @@ TEST(ContendersTest, OpenMpiYieldsWhenRanksOutnumberTheCores) {
   }
 }
 
+TEST(ContendersTest, OverTcpPeersGetTheSameNetwork) {
+  BenchOptions options;
+  options.backend = BenchBackend::kTcp;
+  options.peers = {BenchBackend::kOpenMpi, BenchBackend::kGloo};
+  options.namespaces = {"a", "b"};
+  options.interface = "eth0";
+  const std::vector<Contender> contenders = ContendersOf(options, 2);
+
+  EXPECT_THAT(
+      Names(contenders),
+      ElementsAre("tcp", "openmpi", "openmpi links-2", "openmpi recursive-doubling", "openmpi ring",
+                  "openmpi segmented-ring-1M", "openmpi rabenseifner", "gloo ring", "gloo bcube"));
+  for (const Contender& contender : contenders) {
+    EXPECT_THAT(contender.namespaces, ElementsAre("a", "b")) << contender.name;
+    if (contender.backend == BenchBackend::kOpenMpi) {
+      EXPECT_THAT(contender.knobs, HasSubstr("--mca btl self,tcp --mca btl_tcp_if_include eth0 "
+                                             "--host a:1,b:1 --mca oob_tcp_if_include eth0"));
+    } else {
+      EXPECT_THAT(
+          contender.environment,
+          Contains(std::make_pair(std::string("LOCKSTEP_BENCH_INTERFACE"), std::string("eth0"))));
+      EXPECT_TRUE(contender.meets_in_folder);
+    }
+  }
+}
+
+TEST(ContendersTest, OverTcpWithoutANetworkIsTheLoopback) {
+  BenchOptions options;
+  options.backend = BenchBackend::kTcp;
+  options.peers = {BenchBackend::kOpenMpi};
+  for (const Contender& contender : ContendersOf(options, 2)) {
+    EXPECT_TRUE(contender.namespaces.empty());
+    if (contender.backend == BenchBackend::kOpenMpi) {
+      EXPECT_THAT(contender.knobs, HasSubstr("btl_tcp_if_include lo"));
+      EXPECT_THAT(contender.words, Not(Contains("--host")));
+    }
+  }
+}
+
 TEST(ContendersTest, NamesAreUnique) {
   BenchOptions options;
   options.plain = true;

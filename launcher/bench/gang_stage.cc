@@ -78,18 +78,27 @@ base::Result<std::unique_ptr<process::Process>> GangStage::Spawn(Gang& gang) {
   if (!log.valid()) return base::ErrnoStatus(errno, "open " + gang.log_path());
   topology::Environment environment = config_.environment;
   for (const auto& [name, value] : contender.environment) environment[name] = value;
-  process::SpawnSpec spec{
-      .name = "gang-" + std::to_string(gang.number()),
-      .arguments = {contender.launcher.empty() ? config_.lockstep : contender.launcher},
-      .environment = topology::ToBlock(environment),
-      .working_directory = config_.folder,
-      .fds = {{log.get(), STDOUT_FILENO}, {log.get(), STDERR_FILENO}}};
+  process::SpawnSpec spec{.name = "gang-" + std::to_string(gang.number()),
+                          .arguments = {},
+                          .environment = topology::ToBlock(environment),
+                          .working_directory = config_.folder,
+                          .fds = {{log.get(), STDOUT_FILENO}, {log.get(), STDERR_FILENO}}};
   auto& words = spec.arguments;
+  const bool is_ours = contender.launcher.empty();
+  const std::string namer = config_.program_folder + "/lockstep-bench-netns";
+  std::string namespaces;
+  for (const std::string& name : contender.namespaces)
+    namespaces += (namespaces.empty() ? "" : ",") + name;
+  // Of another launcher the first node is where it is, and it calls the namer for the others.
+  if (!is_ours && !namespaces.empty()) words = {namer, "--first", namespaces};
+  words.push_back(is_ours ? config_.lockstep : contender.launcher);
   words.insert(words.end(), contender.words.begin(), contender.words.end());
+  if (!is_ours && !namespaces.empty()) words.insert(words.end(), {"--mca", "plm_rsh_agent", namer});
+  if (is_ours && !namespaces.empty()) words.insert(words.end(), {namer, "--rank", namespaces});
   words.insert(words.end(), {config_.program_folder + "/" + contender.program,
                              SocketPath(config_.folder), std::to_string(gang.number())});
   words.insert(words.end(), contender.arguments.begin(), contender.arguments.end());
-  if (contender.backend == BenchBackend::kGloo) {
+  if (contender.meets_in_folder) {
     words.push_back(gang.log_path() + ".store");
     if (::mkdir(words.back().c_str(), 0700) != 0)
       return base::ErrnoStatus(errno, "mkdir " + words.back());

@@ -47,6 +47,7 @@ class Reader {
     options_.plot_path = command_.Value("--plot").value_or("");
     ReadBackends();
     ReadBuffers();
+    ReadNetwork();
     ReadOp();
     options_.root = Number("--root", 0, options_.ranks - 1, 0);
     ReadSizes();
@@ -73,10 +74,11 @@ class Reader {
 
   std::optional<BenchBackend> Backend(std::string_view flag, const std::string& name) {
     for (const BenchBackend backend :
-         {BenchBackend::kHost, BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo}) {
+         {BenchBackend::kHost, BenchBackend::kTcp, BenchBackend::kOpenMpi, BenchBackend::kMpich,
+          BenchBackend::kGloo}) {
       if (BenchBackendName(backend) == name) return backend;
     }
-    Refuse(flag, name, "must be host, openmpi, mpich or gloo");
+    Refuse(flag, name, "must be host, tcp, openmpi, mpich or gloo");
     return std::nullopt;
   }
 
@@ -103,6 +105,23 @@ class Reader {
       Refuse("--buffers", buffers, "must be registered, plain or both");
     options_.registered = buffers != "plain";
     options_.plain = buffers != "registered";
+  }
+
+  void ReadNetwork() {
+    options_.interface = command_.Value("--interface").value_or("");
+    const std::string names = command_.Value("--netns").value_or("");
+    options_.namespaces = SplitAtCommas(names);
+    const bool over_tcp = OverTcp(options_);
+    if (!over_tcp && !options_.interface.empty())
+      Refuse("--interface", options_.interface, "is of --backend tcp alone");
+    if (!over_tcp && !names.empty()) Refuse("--netns", names, "is of --backend tcp alone");
+    if (over_tcp && std::count(options_.peers.begin(), options_.peers.end(), BenchBackend::kMpich))
+      Refuse("--compare", "mpich", "is measured within a machine's memory, not over TCP");
+    if (names.empty()) return;
+    if (options_.namespaces.size() != static_cast<size_t>(options_.ranks))
+      Refuse("--netns", names, "must name one for each of " + std::to_string(options_.ranks));
+    if (options_.interface.empty())
+      Refuse("--netns", names, "needs --interface, by which they reach each other");
   }
 
   void ReadOp() {

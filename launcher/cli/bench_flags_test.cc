@@ -97,6 +97,24 @@ TEST(BenchFlagsTest, EveryFlagHasItsPlace) {
   EXPECT_EQ(options.timeout, std::chrono::seconds(5));
 }
 
+TEST(BenchFlagsTest, ANetworkIsOfTcpAlone) {
+  ASSERT_OK_AND_ASSIGN(
+      const BenchOptions options,
+      Options({"--backend", "tcp", "--interface", "eth0", "--netns", "a,b", "--compare", "gloo"}));
+
+  EXPECT_EQ(options.backend, BenchBackend::kTcp);
+  EXPECT_EQ(options.interface, "eth0");
+  EXPECT_THAT(options.namespaces, ElementsAre("a", "b"));
+  EXPECT_THAT(Options({"--interface", "eth0", "--netns", "a,b"}),
+              StatusIs(Code::kInvalidArgument,
+                       AllOf(HasSubstr("--interface eth0: is of --backend tcp alone"),
+                             HasSubstr("--netns a,b: is of --backend tcp alone"))));
+  EXPECT_THAT(Options({"--backend", "tcp", "--netns", "a", "--compare", "mpich"}),
+              StatusIs(Code::kInvalidArgument,
+                       AllOf(HasSubstr("one for each of 2"), HasSubstr("needs --interface"),
+                             HasSubstr("--compare mpich"))));
+}
+
 TEST(BenchFlagsTest, WhatOnlyMovesHasNoReduction) {
   ASSERT_OK_AND_ASSIGN(const BenchOptions options, Options({"-o", "broadcast"}));
   EXPECT_EQ(options.reduction, Reduction::kNone);

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // lockstep-bench-gloo SOCKET GANG ALGORITHM STORE: a rank that `lockstep bench` measures, in the
-// calls of Gloo over TCP on the loopback, started by `lockstep run`. The ranks meet in the folder
-// STORE; ALGORITHM is that of all_reduce: ring or bcube.
+// calls of Gloo over TCP, on the interface $LOCKSTEP_BENCH_INTERFACE or else the loopback, started by
+// `lockstep run`. The ranks meet in the folder STORE; ALGORITHM is that of all_reduce: ring or bcube.
 #include <gloo/allgather.h>
 #include <gloo/allreduce.h>
 #include <gloo/alltoall.h>
@@ -150,7 +150,10 @@ int NumberOf(const char* variable, int fallback) {
 }
 
 std::shared_ptr<gloo::Context> Connect(const char* folder) {
-  const auto device = gloo::transport::tcp::CreateDevice(gloo::transport::tcp::attr("127.0.0.1"));
+  const char* const interface = std::getenv("LOCKSTEP_BENCH_INTERFACE");
+  gloo::transport::tcp::attr place(interface == nullptr ? "127.0.0.1" : "");
+  if (interface != nullptr) place.iface = interface;
+  const auto device = gloo::transport::tcp::CreateDevice(place);
   const auto context =
       std::make_shared<gloo::rendezvous::Context>(NumberOf("RANK", 0), NumberOf("WORLD_SIZE", 1));
   context->setTimeout(kTimeout);
@@ -176,7 +179,7 @@ int main(int argc, char** argv) {
     const lockstep_bench_library library{.self = &gloo,
                                          .rank = context->rank,
                                          .size = context->size,
-                                         .name = "Gloo, TCP over the loopback",
+                                         .name = "Gloo, TCP",
                                          .run = GlooLibrary::Run,
                                          .allocate = nullptr};
     // Not by way of destructors, which wait for peers.

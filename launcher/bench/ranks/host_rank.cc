@@ -109,10 +109,14 @@ base::Status ServeAsHostRank(const char* socket_path, int gang) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Group> group, session->WorldGroup());
   const std::string name = "Lockstep, " + group->info().backend + ", " +
                            (session->has_agent() ? "recorder on" : "no recorder");
-  HostLibrary host(*group);
+  return ServeGroup(*group, name, socket_path, gang);
+}
+
+base::Status ServeGroup(Group& group, const std::string& name, const char* socket_path, int gang) {
+  HostLibrary host(group);
   const lockstep_bench_library library{.self = &host,
-                                       .rank = group->rank().value(),
-                                       .size = group->size(),
+                                       .rank = group.rank().value(),
+                                       .size = group.size(),
                                        .name = name.c_str(),
                                        .run = HostLibrary::Run,
                                        .allocate = HostLibrary::Allocate};
