@@ -7,6 +7,13 @@
 #include <utility>
 
 namespace lockstep::collectives {
+namespace {
+
+bool IsShared(FlowPurpose purpose) {
+  return purpose == FlowPurpose::kCalls || purpose == FlowPurpose::kData;
+}
+
+}  // namespace
 
 TcpFlows::TcpFlows(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end)
     : service_(std::move(service)),
@@ -15,6 +22,16 @@ TcpFlows::TcpFlows(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> 
       out_(static_cast<size_t>(end_->members().count())) {}
 
 int TcpFlows::In(int member, FlowPurpose purpose) {
+  return IsShared(purpose) && MakesShared(member) ? Made(member, purpose)
+                                                  : Accepted(member, purpose);
+}
+
+int TcpFlows::Out(int member, FlowPurpose purpose) {
+  return IsShared(purpose) && !MakesShared(member) ? Accepted(member, purpose)
+                                                   : Made(member, purpose);
+}
+
+int TcpFlows::Accepted(int member, FlowPurpose purpose) {
   Slot& slot = in_[static_cast<size_t>(member)][static_cast<size_t>(purpose)];
   if (slot.fd.valid()) return slot.fd.get();
   const uint64_t news = end_->news();
@@ -22,7 +39,7 @@ int TcpFlows::In(int member, FlowPurpose purpose) {
   return slot.fd.get();
 }
 
-int TcpFlows::Out(int member, FlowPurpose purpose) {
+int TcpFlows::Made(int member, FlowPurpose purpose) {
   Slot& slot = out_[static_cast<size_t>(member)][static_cast<size_t>(purpose)];
   if (slot.fd.valid()) return slot.fd.get();
   if (!std::exchange(slot.asked, true)) service_->OpenFlow(end_, member, purpose);

@@ -19,6 +19,10 @@ namespace lockstep::collectives {
 
 /// The connections of one thread of a TcpBackend, by member, purpose and direction: made when they
 /// are first wanted, then this object's. Confined to that thread.
+///
+/// Calls and data of a pair share one connection both ways, since in every op that has a stream one
+/// way the other end waits for it: acknowledgements then ride on what goes back, where each is a
+/// packet of its own otherwise (an op of 4 bytes took 9.1 us, against 7.6).
 class TcpFlows {
  public:
   TcpFlows(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end);
@@ -36,6 +40,11 @@ class TcpFlows {
     bool asked = false;
   };
   using Slots = std::vector<std::array<Slot, kFlowPurposeLimit>>;  // by member
+
+  int Accepted(int member, FlowPurpose purpose);
+  int Made(int member, FlowPurpose purpose);
+  /// Whether this member makes a connection that is shared with `member`; nobody else's choice.
+  bool MakesShared(int member) const { return end_->members().self() < member; }
 
   const std::shared_ptr<TcpService> service_;
   const std::shared_ptr<TcpEnd> end_;

@@ -32,8 +32,8 @@
 
 namespace lockstep::collectives {
 
-/// What a connection is for. Each carries frames one way, from the end that made it, except the
-/// last.
+/// What a connection is for. Calls and data go both ways over one that the lower member of the pair
+/// makes; transfers go one way, from the end that made it.
 enum class FlowPurpose : uint8_t {
   kCalls = 1,      // the exchange of calls
   kData = 2,       // data of collectives
