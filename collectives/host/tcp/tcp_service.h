@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "collectives/host/tcp/address_exchange.h"
+#include "collectives/host/tcp/tcp_connection.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_handshake.h"
 #include "runtime/attach/fork_guard.h"
@@ -89,7 +90,7 @@ class TcpService {
   void TellError(const std::shared_ptr<TcpEnd>& end);
 
  private:
-  struct Connection;
+  using Connection = TcpConnection;
   using Key = std::tuple<base::GroupId, base::Round, int>;  // group, epoch, member here
   using ControlKey = std::pair<const TcpEnd*, int>;         // member there
 

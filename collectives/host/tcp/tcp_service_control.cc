@@ -1,0 +1,119 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What TcpService says to those of other members: errors, questions, and how far a member is.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "collectives/host/tcp/tcp_service.h"
+
+namespace lockstep::collectives {
+
+void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame) {
+  const bool tells = frame.size() > sizeof(FrameHeader);
+  const auto place = controls_.find({end.get(), member});
+  if (place == controls_.end()) {
+    Begin(end, member, FlowPurpose::kControl, std::move(frame));
+    const auto made = controls_.find({end.get(), member});
+    if (made != controls_.end()) connections_.at(made->second)->tells = tells;
+    return;
+  }
+  Connection& connection = *connections_.at(place->second);
+  connection.tells |= tells;
+  if (tells || connection.first_frames.empty()) connection.first_frames += frame;
+  if (connection.state != Connection::State::kControl) return;
+  connection.out += frame;
+  if (tells) connection.deadline = clock_.Now() + kTellTimeout;
+  Flush(connection);
+}
+
+void TcpService::OnControl(Connection& connection) {
+  const uint64_t id = connection.id;
+  const FrameSource source = connection.end->members().SourceOf(connection.member);
+  while (connection.in.size() >= sizeof(FrameHeader)) {
+    const std::span<const std::byte> in(connection.in);
+    const auto header = ParseFrameHeader(in.first(sizeof(FrameHeader)), source,
+                                         kControlBytesMax - sizeof(FrameHeader));
+    if (!header.ok()) return Drop(id);
+    const size_t bytes = sizeof(FrameHeader) + header->bytes;
+    if (in.size() < bytes) return;
+    const bool understood =
+        OnControlFrame(connection, *header, in.first(bytes).subspan(sizeof(FrameHeader)));
+    if (!connections_.contains(id)) return;
+    if (!understood) return Drop(id);
+    connection.in.erase(connection.in.begin(),
+                        connection.in.begin() + static_cast<ptrdiff_t>(bytes));
+  }
+}
+
+bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& header,
+                                std::span<const std::byte> payload) {
+  TcpEnd& end = *connection.end;
+  if (connection.listens && header.kind == FrameKind::kQuery) {
+    SendState(connection);
+    return true;
+  }
+  if (connection.listens && header.kind == FrameKind::kError) {
+    auto record = ParseError(payload, end.members().count());
+    if (!record.ok()) return false;
+    end.SetError(*std::move(record));
+    return true;
+  }
+  if (connection.listens || header.kind != FrameKind::kState) return false;
+  const bool left = (header.flags & kStateLeft) != 0;
+  const base::SteadyTime now = clock_.Now();
+  end.SetFact(connection.member, {.kind = left ? PeerFact::Kind::kLeft : PeerFact::Kind::kAnswered,
+                                  .called_seq = header.seq,
+                                  .completed_seq = header.count,
+                                  .waits = (header.flags & kStateWaits) != 0,
+                                  .failed = (header.flags & kStateFailed) != 0,
+                                  .late_until = now + std::chrono::milliseconds(header.late_ms),
+                                  .at = now});
+  if (left) Drop(connection.id);
+  return true;
+}
+
+void TcpService::SayLeft(Connection& connection) {
+  connection.state = Connection::State::kControl;
+  connection.closing = true;
+  connection.deadline = clock_.Now() + kTellTimeout;
+  SendState(connection);
+}
+
+void TcpService::SendState(Connection& connection) {
+  const TcpEnd& end = *connection.end;
+  FrameHeader header = end.members().Header(FrameKind::kState);
+  header.seq = end.called_seq.load(std::memory_order_acquire);
+  header.count = end.completed_seq.load(std::memory_order_acquire);
+  header.flags = static_cast<uint16_t>((end.waits.load() ? kStateWaits : 0) |
+                                       (connection.closing ? kStateLeft : 0) |
+                                       (end.poisoned() ? kStateFailed : 0));
+  const int64_t late_ns =
+      end.late_until_ns.load(std::memory_order_acquire) - clock_.Now().time_since_epoch().count();
+  header.late_ms = static_cast<uint32_t>(std::clamp<int64_t>(late_ns / 1'000'000, 0, UINT32_MAX));
+  connection.out += BytesOf(header);
+  Flush(connection);
+}
+
+void TcpService::Ask(const std::shared_ptr<TcpEnd>& end, std::vector<int> members) {
+  Post([this, end, members = std::move(members)] {
+    const std::string frame = BytesOf(end->members().Header(FrameKind::kQuery));
+    for (const int member : members) Control(end, member, frame);
+  });
+}
+
+void TcpService::TellError(const std::shared_ptr<TcpEnd>& end) {
+  const auto error = end->error();
+  if (!error.has_value()) return;
+  const std::vector<std::byte> payload = EncodeError(*error);
+  FrameHeader header = end->members().Header(FrameKind::kError);
+  header.bytes = payload.size();
+  std::string frame = BytesOf(header);
+  frame.append(reinterpret_cast<const char*>(payload.data()), payload.size());
+  Post([this, end, frame = std::move(frame)] {
+    for (int member = 0; member < end->members().count(); ++member) {
+      if (member != end->members().self()) Control(end, member, frame);
+    }
+  });
+}
+
+}  // namespace lockstep::collectives
