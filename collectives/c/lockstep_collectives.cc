@@ -262,6 +262,19 @@ int32_t lockstep_wait(lockstep_work* work, lockstep_status* status) {
   return ToC(work->work->Wait(), status);
 }
 
+int32_t lockstep_wait_for(lockstep_work* work, int64_t at_most_ns, lockstep_status* status) {
+  return ToC(work->work->WaitFor(std::chrono::nanoseconds(at_most_ns)), status);
+}
+
+void lockstep_on_complete(lockstep_work* work, lockstep_ended ended, void* context) {
+  const std::shared_ptr<Work> kept = work->work;  // `ended` may free the handle
+  kept->OnComplete([ended, context](const Status& status) {
+    lockstep_status told;
+    ToC(status, &told);
+    ended(context, &told);
+  });
+}
+
 int32_t lockstep_finish(lockstep_work* work, lockstep_status* status) {
   const int32_t code = lockstep_wait(work, status);
   lockstep_work_free(work);

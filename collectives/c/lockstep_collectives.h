@@ -172,6 +172,13 @@ void lockstep_shared_buffer_free(lockstep_shared_buffer* buffer);
 int lockstep_test(const lockstep_work* work);
 /* Block: until its end, which its deadline bounds. Return the status's code. */
 int32_t lockstep_wait(lockstep_work* work, lockstep_status* status);
+/* Blocks: at most `at_most_ns`; when that has passed, code 4 (deadline exceeded), and the op is still
+ * in flight: lockstep_test says 0. */
+int32_t lockstep_wait_for(lockstep_work* work, int64_t at_most_ns, lockstep_status* status);
+/* Calls `ended` once, when it has ended: on a thread of the group, or at once on this one. It may
+ * free the work, and must not block. */
+typedef void (*lockstep_ended)(void* context, const lockstep_status* status);
+void lockstep_on_complete(lockstep_work* work, lockstep_ended ended, void* context);
 /* lockstep_wait and lockstep_work_free. */
 int32_t lockstep_finish(lockstep_work* work, lockstep_status* status);
 /* Does not end the op. Null: nothing. */
