@@ -1,73 +1,40 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/gradient/half_precision.h"
 
-#include <bit>
-
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
-namespace {
 
-// Without branches, so that the compiler makes vector loops of them. Bits as IEEE 754 has them;
-// engine/reduce_kernels, which adds up what these make, rounds alike (half_precision_test).
+#define LOCKSTEP_DECLARE_CONVERSIONS(variant)                                               \
+  namespace variant {                                                                       \
+  void Compress(Dtype to, const float* values, float scale, float* residual, uint16_t* out, \
+                size_t count);                                                              \
+  void Decompress(Dtype from, const uint16_t* values, float* out, size_t count);            \
+  }
+LOCKSTEP_DECLARE_CONVERSIONS(conversions_generic)
+LOCKSTEP_DECLARE_CONVERSIONS(conversions_avx2)
+LOCKSTEP_DECLARE_CONVERSIONS(conversions_avx512)
+#undef LOCKSTEP_DECLARE_CONVERSIONS
 
-struct Bf16Format {
-  static uint16_t Round(float value) {
-    const auto bits = std::bit_cast<uint32_t>(value);
-    const uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1);
-    const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    return static_cast<uint16_t>(is_nan ? 0x7fc0u : rounded >> 16);
+std::vector<ConversionVariant> ConversionVariants() {
+  std::vector<ConversionVariant> variants = {
+      {"generic", &conversions_generic::Compress, &conversions_generic::Decompress}};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2"))
+    variants.push_back({"avx2", &conversions_avx2::Compress, &conversions_avx2::Decompress});
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    variants.push_back({"avx512", &conversions_avx512::Compress, &conversions_avx512::Decompress});
   }
-  static float Widen(uint16_t stored) {
-    return std::bit_cast<float>(static_cast<uint32_t>(stored) << 16);
-  }
-};
-
-struct F16Format {
-  static uint16_t Round(float value) {
-    const auto bits = std::bit_cast<uint32_t>(value);
-    const uint32_t sign = (bits >> 16) & 0x8000u;
-    const uint32_t magnitude = bits & 0x7fffffffu;
-    const uint32_t normal = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1)) >> 13;
-    // Below 2^-14 the adder rounds at the right bit.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    const uint32_t subnormal = std::bit_cast<uint32_t>(shifted) - 0x3f000000u;
-    uint32_t rounded = magnitude < 0x38800000u ? subnormal : normal;
-    rounded = magnitude >= 0x477ff000u ? 0x7c00u : rounded;  // 65520 and more rounds to infinity
-    rounded = magnitude > 0x7f800000u ? 0x7e00u : rounded;   // NaN
-    return static_cast<uint16_t>(sign | rounded);
-  }
-  static float Widen(uint16_t stored) {
-    const uint32_t sign = static_cast<uint32_t>(stored & 0x8000u) << 16;
-    const uint32_t rest = stored & 0x7fffu;
-    // As an f32 whose exponent is too small by 112; the product also repairs subnormals.
-    const float scaled = std::bit_cast<float>(rest << 13) * 0x1p112f;
-    const uint32_t magnitude =
-        rest >= 0x7c00u ? (rest << 13) | 0x7f800000u : std::bit_cast<uint32_t>(scaled);
-    return std::bit_cast<float>(sign | magnitude);
-  }
-};
-
-template <class Format>
-void CompressAs(const float* __restrict values, float scale, float* __restrict residual,
-                uint16_t* __restrict out, size_t count) {
-  if (residual == nullptr) {
-    for (size_t i = 0; i < count; ++i) out[i] = Format::Round(values[i] * scale);
-    return;
-  }
-  for (size_t i = 0; i < count; ++i) {
-    const float wanted = values[i] * scale + residual[i];
-    const uint16_t stored = Format::Round(wanted);
-    const float lost = wanted - Format::Widen(stored);
-    const bool finite = (std::bit_cast<uint32_t>(lost) & 0x7f800000u) != 0x7f800000u;
-    out[i] = stored;
-    residual[i] = finite ? lost : 0.0f;
-  }
+#endif
+  return variants;
 }
 
-template <class Format>
-void DecompressAs(const uint16_t* __restrict values, float* __restrict out, size_t count) {
-  for (size_t i = 0; i < count; ++i) out[i] = Format::Widen(values[i]);
+namespace {
+
+const ConversionVariant& Best() {
+  static const ConversionVariant best = ConversionVariants().back();
+  return best;
 }
 
 }  // namespace
@@ -75,20 +42,12 @@ void DecompressAs(const uint16_t* __restrict values, float* __restrict out, size
 void Compress(Dtype to, const float* values, float scale, float* residual, uint16_t* out,
               size_t count) {
   LOCKSTEP_CHECK(to == Dtype::kF16 || to == Dtype::kBf16, "a format of 16 bits");
-  if (to == Dtype::kF16) {
-    CompressAs<F16Format>(values, scale, residual, out, count);
-  } else {
-    CompressAs<Bf16Format>(values, scale, residual, out, count);
-  }
+  Best().compress(to, values, scale, residual, out, count);
 }
 
 void Decompress(Dtype from, const uint16_t* values, float* out, size_t count) {
   LOCKSTEP_CHECK(from == Dtype::kF16 || from == Dtype::kBf16, "a format of 16 bits");
-  if (from == Dtype::kF16) {
-    DecompressAs<F16Format>(values, out, count);
-  } else {
-    DecompressAs<Bf16Format>(values, out, count);
-  }
+  Best().decompress(from, values, out, count);
 }
 
 }  // namespace lockstep::collectives

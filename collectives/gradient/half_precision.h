@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "collectives/types.h"
 
@@ -18,6 +19,16 @@ void Compress(Dtype to, const float* values, float scale, float* residual, uint1
 
 /// out[i] = values[i], exactly.
 void Decompress(Dtype from, const uint16_t* values, float* out, size_t count);
+
+/// The loops of one instruction set; all give the same bits.
+struct ConversionVariant {
+  const char* name;
+  void (*compress)(Dtype to, const float* values, float scale, float* residual, uint16_t* out,
+                   size_t count);
+  void (*decompress)(Dtype from, const uint16_t* values, float* out, size_t count);
+};
+/// Those that this processor can run, the best last, which the functions above take.
+std::vector<ConversionVariant> ConversionVariants();
 
 }  // namespace lockstep::collectives
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -102,6 +103,31 @@ TEST_P(HalfPrecisionTest, RoundsAsTheKernelsThatAddUp) {
       const float added = Widened(GetParam(), a) + Widened(GetParam(), b);
       EXPECT_EQ(Stored(GetParam(), kernel == sum ? added : added / 2), theirs);
     }
+  }
+}
+
+TEST_P(HalfPrecisionTest, EveryInstructionSetGivesTheSameBits) {
+  base::Random random(8);
+  constexpr size_t kCount = 10007;
+  std::vector<float> values(kCount);
+  for (float& value : values) {
+    const auto bits = static_cast<uint32_t>(random.Next());
+    std::memcpy(&value, &bits, sizeof value);
+  }
+  const auto convert = [&](const ConversionVariant& variant) {
+    std::vector<float> residual(kCount, 0x1p-9f), back(kCount);
+    std::vector<uint16_t> out(kCount);
+    variant.compress(GetParam(), values.data(), 0.3f, residual.data(), out.data(), kCount);
+    variant.decompress(GetParam(), out.data(), back.data(), kCount);
+    std::vector<uint32_t> bits(2 * kCount);
+    std::memcpy(bits.data(), residual.data(), kCount * sizeof(float));
+    std::memcpy(bits.data() + kCount, back.data(), kCount * sizeof(float));
+    return bits;
+  };
+  const std::vector<ConversionVariant> variants = ConversionVariants();
+
+  for (const ConversionVariant& variant : variants) {
+    EXPECT_EQ(convert(variant), convert(variants.front())) << variant.name;
   }
 }
 

@@ -1,0 +1,3 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#define LOCKSTEP_CONVERSIONS conversions_avx2
+#include "collectives/gradient/half_precision_impl.h"
