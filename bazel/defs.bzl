@@ -11,6 +11,8 @@ cc_shared_app a program that needs LibTorch
 c_plugin      a shared object that a program loads, in plain C
 cc_test_plugin a shared object in C++ that tests alone load
 cc_so_for_c   a shared object in C++ with a C interface, for programs of other compilers and languages
+py_bench      a program in Python that measures, and a test that runs it once
+cc_python_extension a shared object in C++ that Python imports
 py_unit_test  a unittest file, each of its cases counted
 """
 
@@ -243,6 +245,37 @@ def cc_test_plugin(name, srcs, deps = [], copts = [], linkopts = [], **kwargs):
         linkopts = linkopts,
         linkshared = True,
         **kwargs
+    )
+
+def cc_python_extension(name, srcs, deps = [], copts = [], linkopts = [], **kwargs):
+    """`name` is the file name; it finds libstdc++ and libpython in the process, and its other libraries beside itself."""
+    native.cc_binary(
+        name = name,
+        srcs = srcs,
+        deps = deps,
+        copts = _PRODUCT_WARNINGS + copts,
+        linkopts = linkopts + ["-Wl,-rpath,$$ORIGIN"],
+        linkshared = True,
+        **kwargs
+    )
+
+def py_bench(name, args = [], data = [], tags = [], **kwargs):
+    """An executable NAME.py for /usr/bin/python3; the test NAME_runs (tag once) gives it the argument --quick too."""
+    native.sh_binary(
+        name = name,
+        testonly = True,
+        srcs = [name + ".py"],
+        args = args,
+        data = data,
+        tags = tags,
+        **kwargs
+    )
+    native.sh_test(
+        name = name + "_runs",
+        srcs = [name + ".py"],
+        args = args + ["--quick"],
+        data = data,
+        tags = tags + ["once"],
     )
 
 def py_unit_test(name, srcs = None, args = [], data = [], **kwargs):

@@ -10,7 +10,7 @@ document=
 if [ "${1:-}" = --document ]; then document=docs/performance.md; shift; fi
 
 # What a benchmark is: a program named so, but for the sample that the tests of the build rules use.
-labels=$(bazel query --noshow_progress 'filter("_benchmark$", kind(cc_binary, //...)) except //tests/tools:all' | grep -e "${1:-}")
+labels=$(bazel query --noshow_progress 'filter("_benchmark$", kind("cc_binary|sh_binary", //...)) except //tests/tools:all' | grep -e "${1:-}")
 [ -n "$labels" ] || { echo "no benchmark is called ${1:-}" >&2; exit 2; }
 # shellcheck disable=SC2086  # a list of labels
 bazel build --config=opt --noshow_progress ${BAZEL_FLAGS:-} $labels || exit 1

@@ -1,0 +1,167 @@
+# Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+"""The backend `lockstep` of torch.distributed in jobs of real ranks: c10d_test.py LOCKSTEP PACKAGE_FILE SCRIPT...
+
+Runs on Debian's torch, and on that of the Python which $LOCKSTEP_TORCH2_PYTHON names, if any.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+LOCKSTEP, IN_PACKAGE = (os.path.abspath(path) for path in sys.argv[1:3])
+SCRIPTS = {os.path.basename(path): os.path.abspath(path) for path in sys.argv[3:]}
+PACKAGE = os.path.dirname(os.path.dirname(IN_PACKAGE))
+DEBIANS = "/usr/bin/python3"
+TORCH_2 = os.environ.get("LOCKSTEP_TORCH2_PYTHON")
+DEADLINE_S = 240  # torch alone takes seconds to import where two cores are busy
+COMPILED = "_lockstep_c10d_*.so"
+
+
+class Jobs(unittest.TestCase):
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # short enough for a socket's path
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def run_job(self, *command, flags=("-np", "2"), package=PACKAGE):
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith(("LOCKSTEP_", "RANK", "WORLD_SIZE", "MASTER_"))}
+        environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, XDG_CACHE_HOME=self.folder,
+                           HOME=self.folder, PYTHONPATH=package, PYTHONDONTWRITEBYTECODE="1")
+        return subprocess.run([LOCKSTEP, "run", *flags, *command], capture_output=True, text=True, timeout=DEADLINE_S,
+                              env=environment)
+
+    def run_well(self, *command, **arguments):
+        job = self.run_job(*command, **arguments)
+        self.assertEqual(job.returncode, 0, job.stdout + job.stderr)
+        return job.stdout
+
+    def expect_ops(self, python, **arguments):
+        output = self.run_well(python, SCRIPTS["ops.py"], flags=("-np", "3"), **arguments)
+        ops = set(re.findall(r"^OPS = \[([^]]*)\]", open(SCRIPTS["ops.py"]).read(), re.MULTILINE)[0].replace(
+            "\n", " ").replace(" ", "").split(","))
+        self.assertEqual(set(re.findall(r"rank \d: (\w+)", output)), ops)
+        self.assertEqual(output.count(": all_reduce\n"), 3)
+
+    def expect_gloos_losses(self, python, **arguments):
+        gloo = self.run_well(python, SCRIPTS["ddp.py"], "gloo", **arguments)
+        ours = self.run_well(python, "-m", "lockstep_c10d", SCRIPTS["ddp.py"], "lockstep", **arguments)
+        self.assertEqual(ours.count("loss"), 40)
+        self.assertEqual(sorted(ours.splitlines()), sorted(gloo.splitlines()))
+
+
+class DebiansTorchTest(Jobs):
+
+    def told_to_others(self, fault):
+        """What ranks 0 and 2 print when rank 1 does `fault`; TERM leaves them the time to."""
+        job = self.run_job(DEBIANS, SCRIPTS["faults.py"], fault, flags=("-np", "3", "--grace", "20s"))
+        lines = re.findall(r"(?m)^\[[02]\] after ([\d.]+) s: (.*)$", job.stdout)
+        self.assertGreaterEqual(len(lines), 2, job.stdout + job.stderr)
+        for seconds, _ in lines:
+            self.assertLess(float(seconds), 15)
+        return [text for _, text in lines], job
+
+    def test_each_op_gives_known_values(self):
+        self.expect_ops(DEBIANS)
+
+    def test_ddp_gives_the_losses_of_gloo_to_the_last_bit(self):
+        self.expect_gloos_losses(DEBIANS)
+
+    def test_a_killed_rank_is_named_when_the_timeout_of_the_process_group_has_passed(self):
+        texts, job = self.told_to_others("killed")
+        for text in texts:
+            self.assertRegex(text, r"all_reduce\(f32, sum, 4\), op 1 of group world, ran out of its 2s: rank 1 never called it")
+        self.assertIn("rank 1 failed first: killed by signal 9", job.stderr)
+
+    def test_a_rank_that_returned_is_named_at_once_and_stays_the_cause(self):
+        texts, _ = self.told_to_others("returned")
+        self.assertEqual(len(texts), 4)
+        for text in texts:
+            self.assertIn("rank 1 left the group without calling it", text)
+        self.assertEqual(sum("failed before this call" in text for text in texts), 2)
+
+    def test_ddp_names_the_rank_that_returned(self):
+        texts, _ = self.told_to_others("returned_from_ddp")
+        for text in texts:
+            self.assertIn("rank 1 left the group without calling it", text)
+
+    def test_calls_that_differ_are_shown_with_their_lines(self):
+        for fault, theirs in (("other_dtype", r"all_reduce\(f64, sum, 4\)"), ("other_op", "barrier")):
+            texts, _ = self.told_to_others(fault)
+            for text in texts:
+                self.assertRegex(text, r"ranks 0, 2 called all_reduce\(f32, sum, 4\) at faults.py:\d+; "
+                                 r"rank 1 called %s at faults.py:\d+" % theirs)
+
+    def test_a_group_that_a_member_never_makes_names_it(self):
+        texts, _ = self.told_to_others("never_made")
+        for text in texts:
+            self.assertIn("rank 1 never came within 2s", text)
+
+    def test_a_first_group_of_some_ranks_is_refused(self):
+        job = self.run_job(DEBIANS, SCRIPTS["faults.py"], "subset_first")
+        self.assertIn("holds 1 of the job's 2 ranks", job.stdout, job.stderr)
+
+    def test_several_ranks_without_an_agent_are_told_to_use_lockstep_run(self):
+        environment = dict(os.environ, PYTHONPATH=PACKAGE, RANK="0", WORLD_SIZE="2", MASTER_ADDR="localhost",
+                           MASTER_PORT="0", HOME=self.folder)
+        run = subprocess.run([DEBIANS, "-c", "import lockstep_c10d; lockstep_c10d._extension.RankGroups()"],
+                             capture_output=True, text=True, timeout=DEADLINE_S, env=environment)
+        self.assertRegex(run.stderr, r"RuntimeError: .*start the program with `lockstep run`")
+
+    def test_a_rank_that_is_not_the_agents_is_refused(self):
+        script = ("import os, lockstep_c10d, torch.distributed as d; r = int(os.environ['RANK']);"
+                  "d.init_process_group('lockstep', rank=1 - r, world_size=2)")
+        job = self.run_job(DEBIANS, "-c", script)
+        self.assertRegex(job.stderr + job.stdout, r"says that this is rank \d of 2, and its agent that it is rank \d of 2")
+
+    def test_the_process_does_not_end_up_with_two_standard_libraries_of_ours(self):
+        output = self.run_well(DEBIANS, "-c", "import lockstep_c10d; print(open('/proc/self/maps').read())", flags=("-np", "1"))
+        self.assertEqual(len(set(re.findall(r"\S*/libstdc\+\+\S*", output))), 1)
+
+
+class CompiledOnFirstUseTest(Jobs):
+    """A torch that the package has no extension for: here Debian's, without the one that is there for it."""
+
+    def package_without_extension(self):
+        package = os.path.join(self.folder, "package")
+        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns(COMPILED), symlinks=False)
+        return package
+
+    def test_ranks_compile_it_once(self):
+        output = self.run_well(DEBIANS, SCRIPTS["ops.py"], "all_reduce", flags=("-np", "3"),
+                               package=self.package_without_extension())
+        self.assertEqual(output.count(": all_reduce\n"), 3)
+        made = os.listdir(os.path.join(self.folder, "lockstep", "c10d"))
+        self.assertEqual(sum(name.endswith(".so") for name in made), 1, made)
+
+    def test_without_a_compiler_it_says_so(self):
+        run = subprocess.run([DEBIANS, "-c", "import os; os.environ['PATH'] = '/nowhere'; import lockstep_c10d"],
+                             capture_output=True, text=True, timeout=DEADLINE_S,
+                             env=dict(os.environ, PYTHONPATH=self.package_without_extension(), HOME=self.folder,
+                                      XDG_CACHE_HOME=self.folder))
+        self.assertRegex(run.stderr, r"ImportError: lockstep_c10d has no extension for torch 1.13.*install g\+\+")
+
+    def test_an_error_of_the_compiler_is_shown(self):
+        package = self.package_without_extension()
+        with open(os.path.join(package, "lockstep_c10d/src/runtime/torch/c10d/c10d_module.cc"), "w") as file:
+            file.write("this is no C++")
+        run = subprocess.run([DEBIANS, "-c", "import lockstep_c10d"], capture_output=True, text=True, timeout=DEADLINE_S,
+                             env=dict(os.environ, PYTHONPATH=package, HOME=self.folder, XDG_CACHE_HOME=self.folder))
+        self.assertRegex(run.stderr, r"(?s)ImportError: compiling lockstep_c10d for torch 1.13.*c10d_module.cc:1")
+
+
+@unittest.skipUnless(TORCH_2, "no torch 2.x here: name a Python that has one in LOCKSTEP_TORCH2_PYTHON")
+class Torch2Test(Jobs):
+
+    def test_each_op_gives_known_values(self):
+        self.expect_ops(TORCH_2)
+
+    def test_ddp_gives_the_losses_of_gloo_to_the_last_bit(self):
+        self.expect_gloos_losses(TORCH_2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
