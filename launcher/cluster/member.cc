@@ -21,7 +21,9 @@ constexpr size_t kUnansweredMax = 64;  // heartbeats whose times are kept
 constexpr int kSignalMax = 64;
 /// While more than so much is on its way, news of ranks waits: heartbeats are not to come behind all
 /// of it, and thousands of ranks that fail at once would fill the connection's queue, which ends it.
-constexpr size_t kNewsQueuedMax = size_t{256} << 10;
+/// Beyond what lines for the console may take of it (JobCluster's credit): over a slow link they alone
+/// would keep it waiting for as long as ranks write.
+constexpr size_t kNewsQueuedMax = (size_t{3} << 19) + (size_t{256} << 10);
 constexpr base::Duration kNewsPause = std::chrono::milliseconds(5);
 /// No grace or deadline of a job is longer (job.proto).
 constexpr base::Duration kDurationMax = std::chrono::hours(24);

@@ -312,7 +312,7 @@ TEST_F(MemberTest, AllThatRanksLeaveBehindIsToldHoweverManyFailAtOnce) {
   }
   StartRanks(0, ranks);
   loop_.RunFor(90ms);
-  far_->SetQueuedBytes(size_t{257} << 10);
+  far_->SetQueuedBytes((size_t{7} << 18) + 1);
   loop_.RunFor(110ms);
   EXPECT_EQ(CountNews(proto::RankChange::kEnded), 0) << "heartbeats would come behind it";
 
@@ -321,6 +321,18 @@ TEST_F(MemberTest, AllThatRanksLeaveBehindIsToldHoweverManyFailAtOnce) {
 
   EXPECT_EQ(CountNews(proto::RankChange::kEnded), 64);
   EXPECT_FALSE(far_->closed());
+}
+
+// A rank that had failed was heard of when a slow link had carried all that the others wrote.
+TEST_F(MemberTest, NewsOfRanksDoesNotWaitForLinesOfTheConsole) {
+  Welcome();
+  SendWorld();
+  processes_.SetProgram("rank-2-0", {.runs_for = 100ms, .ends_with = {.code = 3}});
+  StartRanks(0, {2, 3});
+  far_->SetQueuedBytes(size_t{3} << 19);
+  loop_.RunFor(200ms);
+
+  EXPECT_EQ(CountNews(proto::RankChange::kEnded), 1);
 }
 
 TEST_F(MemberTest, ALeaseThatEndsWhileRanksAreBeingKilledKillsThemToo) {
