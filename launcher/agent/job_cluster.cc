@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "launcher/agent/job_events.h"
 #include "launcher/agent/rank_world.h"
 #include "launcher/cluster/protocol.h"
 #include "launcher/verdict/clean_text.h"
@@ -311,6 +312,13 @@ void JobCluster::OnOutput(base::NodeIndex node, const proto::Output& output) {
                                 give_back(output.standard_error().size()));
   }
   deps_.node.SayDropped(output.dropped_lines(), node, output.files_lack_some());
+}
+
+/// One that came by itself has a console of its own.
+void JobCluster::OnLeftEarly(base::NodeIndex node) {
+  if (starter_ == nullptr) return;
+  const proto::JobNodeFacts& facts = nodes_[static_cast<size_t>(node.value())];
+  deps_.node.Say(LeftEarlyText(node, CleanText(facts.host()), CleanText(facts.log_folder())));
 }
 
 void JobCluster::Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer) {

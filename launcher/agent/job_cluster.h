@@ -120,6 +120,7 @@ class JobCluster final : public CoordinatorDelegate {
   void OnRefused(const base::Status& why) override;
   void OnNodeLost(base::NodeIndex node, const base::Status& why) override;
   void OnOutput(base::NodeIndex node, const proto::Output& output) override;
+  void OnLeftEarly(base::NodeIndex node) override;
   void Answer(const proto::ControlRequest& request, OnAnswer answer) override {
     deps_.delegate.Answer(request, std::move(answer));
   }

@@ -103,13 +103,24 @@ std::string UnwrittenText(uint64_t bytes, const proto::Logs& logs) {
   return std::to_string(bytes) + " bytes of ranks' output are in no log file: " + CapText(logs);
 }
 
-std::string DroppedText(uint64_t lines, base::NodeIndex node, bool files_lack_some) {
-  const std::string text = std::to_string(lines) + " lines of node " + node.ToString() +
-                           " are not shown, since the console is too slow; ";
-  if (!files_lack_some) return text + "that node's files have them";
+std::string DroppedText(const DroppedLines& lines) {
+  const std::string text = std::to_string(lines.count) + " lines of node " + lines.node.ToString() +
+                           " are not shown, since the console" +
+                           (lines.is_here ? "" : " or the network on the way to it") +
+                           " is too slow; ";
+  if (!lines.files_lack_some) return text + "that node's files have them";
   return text +
          "that node's files were full (spec.logs.maxTotalBytes, maxFileBytes) or could not be "
          "written, and lines that they lack are lost";
+}
+
+std::string LeftEarlyText(base::NodeIndex node, std::string_view host,
+                          std::string_view log_folder) {
+  return "node " + node.ToString() + " (host " + std::string(host) +
+         ") ended before all of its output came, as far as is known here; what is missing is in "
+         "its "
+         "log files, in " +
+         std::string(log_folder);
 }
 
 std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id) {

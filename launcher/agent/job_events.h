@@ -36,8 +36,17 @@ proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why);
 std::string FileNoticeText(const process::FileNotice& notice, const proto::Logs& logs);
 /// The same of what is in no file because of that.
 std::string UnwrittenText(uint64_t bytes, const proto::Logs& logs);
-/// What people are told of lines of a node that a console was too slow for.
-std::string DroppedText(uint64_t lines, base::NodeIndex node, bool files_lack_some);
+/// Lines of a node that were not shown.
+struct DroppedLines {
+  uint64_t count = 0;
+  base::NodeIndex node;
+  bool is_here = false;  // that node is the console's own
+  bool files_lack_some = false;
+};
+/// What people are told of lines for which a console, or the way to it, was too slow.
+std::string DroppedText(const DroppedLines& lines);
+/// What people are told of a node that has not said that all of its output has come.
+std::string LeftEarlyText(base::NodeIndex node, std::string_view host, std::string_view log_folder);
 /// What people are told of a notice, in one line.
 std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id);
 proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text);

@@ -82,13 +82,30 @@ TEST(JobEventsTest, ANoticeNamesTheRanksAndWhereToLook) {
 }
 
 TEST(JobEventsTest, DroppedLinesAreInTheFilesOnlyAsLongAsThoseHaveEverything) {
-  EXPECT_EQ(DroppedText(12, base::NodeIndex(3), false),
+  DroppedLines lines{.count = 12, .node = base::NodeIndex(3), .is_here = true};
+
+  EXPECT_EQ(DroppedText(lines),
             "12 lines of node 3 are not shown, since the console is too slow; that node's files "
             "have them");
-  EXPECT_EQ(DroppedText(12, base::NodeIndex(3), true),
+  lines.files_lack_some = true;
+  EXPECT_EQ(DroppedText(lines),
             "12 lines of node 3 are not shown, since the console is too slow; that node's files "
             "were full (spec.logs.maxTotalBytes, maxFileBytes) or could not be written, and lines "
             "that they lack are lost");
+}
+
+TEST(JobEventsTest, ForDroppedLinesOfAnotherNodeTheConsoleIsNotBlamedAlone) {
+  EXPECT_EQ(
+      DroppedText({.count = 12, .node = base::NodeIndex(3)}),
+      "12 lines of node 3 are not shown, since the console or the network on the way to it is "
+      "too slow; that node's files have them");
+}
+
+TEST(JobEventsTest, ANodeThatLeavesEarlyIsNamedWithItsFiles) {
+  EXPECT_EQ(
+      LeftEarlyText(base::NodeIndex(1), "h1", "/jobs/j"),
+      "node 1 (host h1) ended before all of its output came, as far as is known here; what is "
+      "missing is in its log files, in /jobs/j");
 }
 
 TEST(JobEventsTest, FilesThatMeetALimitAreNamedWithIt) {

@@ -45,12 +45,16 @@ using namespace std::chrono_literals;
 // The coordinator listens before it has agents started: who does not reach it for so long has none, and
 // is not to be left behind by a `lockstep run` that was stopped meanwhile.
 constexpr base::Duration kConnectTimeout = 5s;
-constexpr base::Duration kFlushDeadline = 10s;  // of a slow disk
 constexpr base::Duration kAskTimeout = 5s;
-// At the end of the job, together less than the coordinator waits for our goodbye.
-constexpr base::Duration kRelayDeadline = 2s;  // of a slow console
+// At the end of the job, one after the other.
+constexpr base::Duration kFlushDeadline = 10s;  // of a slow disk
+constexpr base::Duration kRelayDeadline = 5s;   // of a slow console or link
 constexpr base::Duration kFollowersTime = 2s;
-constexpr base::Duration kGoodbyeTime = 2s;  // to be heard, by one who may be slow to read
+// Before our goodbye goes what has been sent with credit and waits for a slow link: 1.5 MiB at most,
+// at 2.5 Mbit/s or more.
+constexpr base::Duration kGoodbyeTime = 5s;
+static_assert(kFlushDeadline + kRelayDeadline + kFollowersTime + kGoodbyeTime < kFarewellTime,
+              "the coordinator would not wait for our goodbye");
 // A reader of our own output (a pager, a stopped terminal) may take its time; another signal ends
 // the wait.
 constexpr base::Duration kOwnFlushDeadline = 10min;

@@ -175,7 +175,7 @@ void NodeRuntime::OnOutputTrouble(process::OutputPump::Sink sink, const base::St
 }
 
 void NodeRuntime::SayDropped(uint64_t lines, base::NodeIndex node, bool files_lack_some) {
-  if (lines > 0) Say(DroppedText(lines, node, files_lack_some));
+  if (lines > 0) Say(DroppedText({lines, node, node == self_, files_lack_some}));
 }
 
 std::string NodeRuntime::Here() const {

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "launcher/cluster/hello_check.h"
-#include "launcher/cluster/protocol.h"
 #include "runtime/base/check.h"
 #include "runtime/net/frame.h"
 #include "runtime/proto/status_conversion.h"
@@ -172,6 +171,7 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
     return Reject(member, base::InvalidArgumentError("not a message of an agent"));
   }
   Agent& agent = agents_.at(member);
+  agent.heard_at = deps_.loop.Now();
   if (agent.is_refused) return;
   if (message.kind_case() == proto::FromAgent::kHello) return OnHello(member, message.hello());
   if (!agent.node) {
@@ -188,7 +188,7 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
                                     std::move(*message.mutable_reply()->mutable_reply()));
     case proto::FromAgent::kGoodbye:
       // That we close tells it that we have heard everything.
-      agent.said_goodbye = true;
+      agent.has_left = true;
       agent.connection->Close();
       return CheckAllGone();
     case proto::FromAgent::kHello:
@@ -290,8 +290,10 @@ void Coordinator::OnEnded(elastic::Member member, const base::Status& why) {
   // A member's ranks stay, to answer what is still owed.
   if (!found->second.node || state_.phase == elastic::MembershipPhase::kForming) {
     agents_.erase(found);
+  } else if (done_) {
+    LeaveEarly(found->second);
   } else {
-    found->second.said_goodbye = true;
+    found->second.has_left = true;
   }
   CheckAllGone();
 }
@@ -375,7 +377,7 @@ void Coordinator::Ask(base::NodeIndex node, const proto::ControlRequest& request
   }
   Agent& agent = agents_.at(found->second);
   if (agent.lost) return on_reply(*agent.lost);
-  if (agent.questions == nullptr || agent.said_goodbye) {
+  if (agent.questions == nullptr || agent.has_left) {
     return on_reply(base::UnavailableError("the agent of node " + node.ToString() +
                                            " does not answer any more"));
   }
@@ -426,14 +428,36 @@ void Coordinator::Finish(const proto::JobOver& over, std::function<void()> done)
   for (const auto& [member, agent] : agents_) {
     if (agent.node) Send(member, message);
   }
-  farewell_ = deps_.loop.After(config_.farewell_timeout, [this] { std::exchange(done_, {})(); });
+  over_at_ = deps_.loop.Now();
+  AwaitFarewells();
+}
+
+void Coordinator::AwaitFarewells() {
+  const base::Duration silence = std::max(config_.farewell_silence, config_.membership.lease);
+  const base::SteadyTime until = over_at_ + config_.farewell_timeout;
+  base::SteadyTime next = until;
+  for (auto& [member, agent] : agents_) {
+    if (!IsAwaited(agent)) continue;
+    const base::SteadyTime due = std::min(until, std::max(agent.heard_at, over_at_) + silence);
+    if (due <= deps_.loop.Now()) {
+      LeaveEarly(agent);
+    } else {
+      next = std::min(next, due);
+    }
+  }
+  farewell_ = deps_.loop.At(next, [this] { AwaitFarewells(); });
   CheckAllGone();
+}
+
+void Coordinator::LeaveEarly(Agent& agent) {
+  if (std::exchange(agent.has_left, true)) return;
+  if (!agent.lost && members_.contains(*agent.node)) deps_.delegate.OnLeftEarly(*agent.node);
 }
 
 void Coordinator::CheckAllGone() {
   if (!done_) return;
   for (const auto& [member, agent] : agents_) {
-    if (agent.connection != nullptr && agent.node && !agent.said_goodbye) return;
+    if (IsAwaited(agent)) return;
   }
   // From the loop: whoever finishes is not called from within his call.
   farewell_ = deps_.loop.After(base::Duration(0), [this] {

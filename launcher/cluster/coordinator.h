@@ -18,6 +18,7 @@
 #include "elastic/lease.h"
 #include "elastic/membership.h"
 #include "launcher/cluster/job_cards.h"
+#include "launcher/cluster/protocol.h"
 #include "launcher/cluster/questions.h"
 #include "launcher/cluster/remote_ranks.h"
 #include "runtime/base/clock.h"
@@ -53,6 +54,9 @@ class CoordinatorDelegate {
   /// Its ranks are told of by NodeNews before this.
   virtual void OnNodeLost(base::NodeIndex node, const base::Status& why) = 0;
   virtual void OnOutput(base::NodeIndex node, const proto::Output& output) = 0;
+  /// Finish() does not wait for it any more, though it has not said goodbye: what it still had to send
+  /// is lost. At most once a node, of a formed job, and not of one that was lost before.
+  virtual void OnLeftEarly(base::NodeIndex) {}
   /// What a verb has asked a member's agent. Calls `answer` once.
   virtual void Answer(const proto::ControlRequest& request, OnAnswer answer) = 0;
   /// For ranks of the coordinator's own node.
@@ -72,7 +76,10 @@ class Coordinator {
     elastic::MembershipConfig membership;
     elastic::LeaseConfig lease;  // its `lease` is membership.lease
     base::Duration hello_timeout = std::chrono::seconds(5);
-    base::Duration farewell_timeout = std::chrono::seconds(5);
+    base::Duration farewell_timeout = kFarewellTime;
+    /// One of which nothing is heard for so long, or for its lease if that is longer, is not waited
+    /// for until then.
+    base::Duration farewell_silence = std::chrono::seconds(5);
   };
   struct Deps {
     event::Loop& loop;
@@ -106,8 +113,8 @@ class Coordinator {
   /// node; Unavailable - it is lost, or gone; else as Questions.
   void Ask(base::NodeIndex node, const proto::ControlRequest& request, base::Duration timeout,
            Questions::OnReply on_reply);
-  /// The job is over: tells all members, waits until they have gone, at most farewell_timeout, and
-  /// calls `done`.
+  /// The job is over: tells all members, waits until they have gone, at most farewell_timeout and for
+  /// none that is silent, and calls `done`.
   void Finish(const proto::JobOver& over, std::function<void()> done);
 
   const elastic::MembershipState& state() const { return state_; }
@@ -128,8 +135,9 @@ class Coordinator {
     int answering = 0;                                    // requests that it waits for
     std::optional<elastic::ClockOffset::Estimate> clock;  // ours against its
     std::optional<base::Status> lost;
+    base::SteadyTime heard_at{};
     bool is_refused = false;
-    bool said_goodbye = false;
+    bool has_left = false;  // said goodbye, or is heard of no more
   };
   using What = decltype(elastic::MembershipEvent::what);
 
@@ -154,6 +162,13 @@ class Coordinator {
   /// Says why, and closes.
   void Reject(elastic::Member member, const base::Status& why);
   void Send(elastic::Member member, const proto::ToAgent& message);
+  /// Gives up those whose time is over, and comes again when the next one's is.
+  void AwaitFarewells();
+  bool IsAwaited(const Agent& agent) const {
+    return agent.connection != nullptr && agent.node && !agent.has_left;
+  }
+  /// Without a goodbye, at the job's end.
+  void LeaveEarly(Agent& agent);
   void CheckAllGone();
 
   const Config config_;
@@ -167,6 +182,7 @@ class Coordinator {
   std::map<base::NodeIndex, elastic::Member> members_;  // of a formed job
   JobCards cards_;
   event::Registration timer_;
+  base::SteadyTime over_at_{};
   event::Registration farewell_;
   std::function<void()> done_;
   /// Expires with the coordinator; for answers that come late.

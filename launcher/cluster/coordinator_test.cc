@@ -38,6 +38,7 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
   void OnOutput(base::NodeIndex, const proto::Output& output) override {
     shown_bytes_ += output.standard_output().size();
   }
+  void OnLeftEarly(base::NodeIndex node) override { left_early_.push_back(node.value()); }
   void Answer(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
 
   void OnSpawned(const elastic::RankProcess&, pid_t) override {}
@@ -96,6 +97,14 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
     message.mutable_heartbeat();
     far->Say(message);
   }
+  void SayGoodbye(const Far& far) {
+    proto::FromAgent message;
+    message.mutable_goodbye();
+    far->Say(message);
+  }
+  void Finish() {
+    coordinator_.Finish({}, [this] { done_ = true; });
+  }
   static proto::FromAgent Output(size_t bytes) {
     proto::FromAgent message;
     message.mutable_output()->set_standard_output(std::string(bytes, 'x'));
@@ -105,7 +114,9 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
   event::SimLoop loop_;
   std::vector<JobNode> nodes_;
   std::map<base::NodeIndex, std::string> lost_;
+  std::vector<int> left_early_;
   size_t shown_bytes_ = 0;
+  bool done_ = false;
   Coordinator coordinator_{{.job_id = "job", .membership = {.node_count = 2}, .lease = {}},
                            {loop_, *this, *this}};
 };
@@ -225,6 +236,62 @@ TEST_F(CoordinatorTest, TheEndOfAJobIsToldHoweverMuchEvidenceThereIs) {
   ASSERT_TRUE(message.ParseFromString(far->heard().back()));
   EXPECT_EQ(message.job_over().exit_code(), 9);
   EXPECT_EQ(message.job_over().verdict().job(), "job");
+}
+
+TEST_F(CoordinatorTest, WhoHasSaidGoodbyeHasNotLeftEarly) {
+  const Far one = Join(0);
+  const Far two = Join(1);
+  Finish();
+  SayGoodbye(one);
+  loop_.RunFor(100ms);
+  EXPECT_FALSE(done_);
+  SayGoodbye(two);
+  loop_.RunFor(30s);
+
+  EXPECT_TRUE(done_);
+  EXPECT_THAT(left_early_, IsEmpty());
+}
+
+TEST_F(CoordinatorTest, AConnectionThatEndsAtTheEndWithoutAGoodbyeIsToldOnce) {
+  const Far one = Join(0);
+  const Far two = Join(1);
+  Finish();
+  SayGoodbye(one);
+  two->End(base::OkStatus());
+  loop_.RunFor(30s);
+
+  EXPECT_TRUE(done_);
+  EXPECT_THAT(left_early_, ElementsAre(1));
+}
+
+TEST_F(CoordinatorTest, ANodeThatWasLostBeforeTheEndIsNotToldAgain) {
+  const Far one = Join(0);
+  const Far two = Join(1);
+  two->End(base::UnavailableError("broken"));
+  loop_.RunFor(10ms);
+  ASSERT_EQ(lost_.size(), 1u);
+  Finish();
+  SayGoodbye(one);
+  loop_.RunFor(30s);
+
+  EXPECT_TRUE(done_);
+  EXPECT_THAT(left_early_, IsEmpty());
+}
+
+TEST_F(CoordinatorTest, WhoIsSilentAtTheEndIsNotWaitedForAsLongAsWhoIsSlow) {
+  const Far silent = Join(0);
+  const Far slow = Join(1);
+  Finish();
+  for (int i = 0; i < 24; ++i) {
+    loop_.RunFor(1s);
+    EXPECT_EQ(left_early_, i < 4 ? std::vector<int>() : std::vector<int>{0}) << i + 1 << " s";
+    EXPECT_FALSE(done_);
+    Beat(slow);
+  }
+  loop_.RunFor(1100ms);
+
+  EXPECT_TRUE(done_);
+  EXPECT_THAT(left_early_, ElementsAre(0, 1));
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 #ifndef LOCKSTEP_LAUNCHER_CLUSTER_PROTOCOL_H_
 #define LOCKSTEP_LAUNCHER_CLUSTER_PROTOCOL_H_
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 
 namespace lockstep::launcher {
@@ -18,6 +20,10 @@ inline constexpr uint32_t kAgentProtocol = 1;
 inline constexpr int kNodesMax = 10'000;
 inline constexpr int kSlotsMax = 4096;  // of a node
 inline constexpr int kRanksMax = 65'536;
+
+/// How long a coordinator waits at the end of a job for its members' goodbyes: more than what the waits
+/// of a member at the end add up to (member_agent.cc).
+inline constexpr base::Duration kFarewellTime = std::chrono::seconds(25);
 
 /// The name in the coordinator's certificate.
 inline constexpr std::string_view kCoordinatorName = "coordinator";

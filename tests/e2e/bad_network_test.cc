@@ -32,6 +32,17 @@ using ::testing::Not;
 
 using Clock = std::chrono::steady_clock;
 
+/// The lines that the command says it has not shown.
+size_t CountDropped(const std::string& err) {
+  size_t count = 0;
+  for (const std::string& line : Lines(err)) {
+    if (!Contains(line, " lines of node ")) continue;
+    EXPECT_THAT(line, HasSubstr("the console or the network on the way to it is too slow"));
+    count += std::stoul(line.substr(line.find_first_of("0123456789")));
+  }
+  return count;
+}
+
 class BadNetworkTest : public SshFixture {
  protected:
   /// A job of h0, h1 and h2 whose ranks say "up N" and stay, short of time to notice what is lost.
@@ -89,6 +100,32 @@ TEST_F(BadNetworkTest, AHostWhoseLinkIsFullOfOutputIsNotLost) {
   EXPECT_EQ(outcome.status, 0);
   EXPECT_THAT(outcome.err, Not(HasSubstr("lost")));
   EXPECT_EQ(Lines(outcome.out).size(), 700'006u) << outcome.err;
+}
+
+// The job is over when most of that is still to be sent: what the node drops then it counts, and what it
+// has no time to send or to tell makes the one line that says so. When the rank has ended, the user is
+// told of that sooner than of all that it wrote.
+TEST_F(BadNetworkTest, OutputThatASlowLinkHoldsUpAtTheEndIsShownOrAccountedFor) {
+  for (const int mbit : {5, 1}) {
+    SCOPED_TRACE(mbit);
+    const auto job = Start({"--host", "h0,h1", "--log-prefix=false", "--lease", "60s"},
+                           "echo up; while [ ! -e /tmp/go ]; do sleep 0.1; done; rm /tmp/go; "
+                           "[ $RANK = 0 ] || seq 700000");
+    ASSERT_TRUE(WaitForLines(*job, 2)) << job->err();
+
+    ASSERT_THAT(kit_->Slow(1, mbit), IsOk());
+    for (const int host : {0, 1}) EXPECT_EQ(kit_->Run(host, {"touch", "/tmp/go"}).status, 0);
+    const Outcome outcome = job->Wait(90s);
+    ASSERT_THAT(kit_->Heal(), IsOk());
+
+    const size_t shown = Lines(outcome.out).size();
+    const size_t told = CountDropped(outcome.err);
+    const bool is_named = Contains(outcome.err, "node 1 (host h1) ended before all of its output");
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_TRUE(shown + told == 700'002 || is_named) << shown << "+" << told << "\n" << outcome.err;
+    // All that may be under way at the end goes through the first in time, and not through the other.
+    EXPECT_EQ(is_named, mbit == 1) << shown << "+" << told << "\n" << outcome.err;
+  }
 }
 
 TEST_F(BadNetworkTest, ThirtyMillisecondsEachWayAreNoLoss) {

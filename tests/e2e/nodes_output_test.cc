@@ -58,7 +58,7 @@ Seen Count(const Outcome& outcome) {
     ++seen.shown;
   }
   for (const std::string& line : Lines(outcome.err)) {
-    if (!Contains(line, "are not shown, since the console is too slow")) continue;
+    if (!Contains(line, "are not shown, since the console")) continue;
     seen.dropped += std::stoll(line.substr(line.find_first_of("0123456789")));
   }
   return seen;
