@@ -67,9 +67,12 @@ std::string NftRules(const Faults& faults) {
     for (Nic nic : kNics) {
       const Faults::PerNic& at = faults.At(host, nic);
       if (at.drop) AddForHost(chains, host, nic, "drop");
-      if (at.loss_percent > 0)
+      if (at.loss_percent == 100) {
+        AddForHost(chains, host, nic, "drop");  // nft compares with less than 100 alone
+      } else if (at.loss_percent > 0) {
         AddForHost(chains, host, nic,
                    "numgen random mod 100 < " + std::to_string(at.loss_percent) + " drop");
+      }
     }
   }
   for (const Faults::OneWay& fault : faults.one_way) {

@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -35,10 +36,12 @@ using base::UniqueFd;
 using base::testing::IsOk;
 using base::testing::StatusIs;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::Lt;
 using ::testing::Not;
+using ::testing::StartsWith;
 using namespace std::chrono_literals;
 using SteadyClock = std::chrono::steady_clock;
 
@@ -548,6 +551,13 @@ std::set<std::string> NamespacesBelow(pid_t kit) {
   return namespaces;
 }
 
+std::vector<std::string> LinesOf(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream all(text);
+  for (std::string line; std::getline(all, line);) lines.push_back(line);
+  return lines;
+}
+
 class HostkitTest : public HostsTest {
  protected:
   void SetUp() override {
@@ -615,6 +625,45 @@ TEST_F(HostkitTest, WithoutThePrivilegeItSaysWhatIsNeeded) {
 
   EXPECT_EQ(outcome.status, 3);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("EPERM"), HasSubstr("CAP_SYS_ADMIN")));
+}
+
+// A command after the other, as a person types them, and what the hosts see then. A port on which nobody
+// listens refuses (1), or does not answer (124).
+TEST_F(HostkitTest, CommandsBreakAndMendTheHosts) {
+  const auto knock = [](const std::string& seconds) {
+    return "run h0 timeout " + seconds + " bash -c ': </dev/tcp/h1/9' 2>/dev/null; echo knock $?\n";
+  };
+  const std::string answers = knock("10");
+  const std::string silent = knock("1");
+  const std::string carriers =
+      "run h1 cat /sys/class/net/data0/carrier /sys/class/net/mgmt0/carrier\n";
+  const std::string commands =
+      "run controller echo $LOCKSTEP_HOSTS\n" + answers + "drop h1\n" + silent + "heal\n" +
+      answers + "oneway h0 h1\n" + silent + "heal h1\nlossy h1 100 mgmt\n" + silent + "heal\n" +
+      "cut h1 data\n" + carriers + "heal h1\n" + carriers + "slow h1 10\n" +
+      "kill h1\nrun h1 hostname\nboot h1\nrun h1 hostname\ndelay h0 h1 9 20\n" +
+      "# not these:\n\nkill h7\ncut h1 both\nslow h1\nbreak h1\nrun h0 exit 3\n";
+  e2e::Command::Options options;
+  options.environment = scratch_.Environment();
+  options.wrapper = {"/bin/sh", "-c", "exec \"$@\" <" + scratch_.Write("commands", commands), "sh"};
+
+  const e2e::Outcome outcome =
+      e2e::Command({e2e::Runfile("tests/hosts/hostkit"), "control", "2", "--no-sshd"}, options)
+          .Wait(60s);
+
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_THAT(LinesOf(outcome.out),
+              ElementsAre("h0,h1", "ok", "knock 1", "ok",                  //
+                          "ok", "knock 124", "ok", "ok", "knock 1", "ok",  // drop, heal
+                          "ok", "knock 124", "ok", "ok",                   // oneway, heal
+                          "ok", "knock 124", "ok", "ok",                   // lossy, heal
+                          "ok", "0", "1", "ok", "ok", "1", "1", "ok",      // cut, heal
+                          "ok",                                            // slow
+                          "ok", HasSubstr("failed: "), "ok", "h1", "ok",   // kill, boot
+                          StartsWith("port "), "ok",                       // delay
+                          HasSubstr("no host \"h7\""), HasSubstr("no network \"both\""),
+                          HasSubstr("slow needs a number"), HasSubstr("no command \"break\""),
+                          HasSubstr("exit status 3")));
 }
 
 TEST_F(HostkitTest, WrongUsageIsExplained) {
