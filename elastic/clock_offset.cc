@@ -58,4 +58,10 @@ std::optional<ClockOffset::Estimate> ClockOffset::GetAt(base::WallTime now) cons
   return best;
 }
 
+bool ClockOffset::IsNews(const Estimate& before, const Estimate& now) {
+  const __int128 apart = static_cast<__int128>(now.offset.count()) - before.offset.count();
+  const __int128 known = std::max(before.error, kNotable).count();
+  return apart > known || -apart > known || now.error < before.error / 2;
+}
+
 }  // namespace lockstep::elastic

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_ELASTIC_CLOCK_OFFSET_H_
 #define LOCKSTEP_ELASTIC_CLOCK_OFFSET_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -33,6 +34,12 @@ class ClockOffset {
   /// What is known best at `now`: two clocks that nobody disciplines drift apart meanwhile, by up to
   /// kDriftPpm, and the error grows by that.
   std::optional<Estimate> GetAt(base::WallTime now) const;
+
+  /// Whether `now` says notably more than `before`, which somebody was told: it lies outside of what
+  /// that said, by more than kNotable, or is known twice as well.
+  static bool IsNews(const Estimate& before, const Estimate& now);
+  /// Finer than that people do not compare what happened on two hosts.
+  static constexpr base::Duration kNotable = std::chrono::milliseconds(1);
 
   /// Of one clock against another: Linux slews its clocks by 500 ppm at most, either way.
   static constexpr int64_t kDriftPpm = 1000;

@@ -100,5 +100,24 @@ TEST(ClockOffsetTest, NonsenseFromTheOtherSideOverflowsNothing) {
   EXPECT_EQ(clock.Get()->offset, Duration::min());
 }
 
+TEST(ClockOffsetTest, NewsIsWhatLiesOutsideOfWhatWasKnownOrIsKnownMuchBetter) {
+  const ClockOffset::Estimate known{.offset = 40ms, .error = 5ms};
+
+  EXPECT_FALSE(ClockOffset::IsNews(known, known));
+  EXPECT_FALSE(ClockOffset::IsNews(known, {.offset = 45ms, .error = 9ms}));
+  EXPECT_TRUE(ClockOffset::IsNews(known, {.offset = 46ms, .error = 9ms}));
+  EXPECT_TRUE(ClockOffset::IsNews(known, {.offset = 34ms, .error = 9ms}));
+  EXPECT_FALSE(ClockOffset::IsNews(known, {.offset = 41ms, .error = 3ms}));
+  EXPECT_TRUE(ClockOffset::IsNews(known, {.offset = 41ms, .error = 2ms}));
+}
+
+TEST(ClockOffsetTest, ClocksThatDriftByMicrosecondsAreNoNews) {
+  const ClockOffset::Estimate known{.offset = 0ms, .error = 20us};
+
+  EXPECT_FALSE(ClockOffset::IsNews(known, {.offset = 900us, .error = 20us}));
+  EXPECT_TRUE(ClockOffset::IsNews(known, {.offset = 1001us, .error = 20us}));
+  EXPECT_TRUE(ClockOffset::IsNews(known, {.offset = Duration::max(), .error = 20us}));
+}
+
 }  // namespace
 }  // namespace lockstep::elastic

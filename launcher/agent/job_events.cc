@@ -84,6 +84,13 @@ proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why) 
   return event;
 }
 
+proto::Event ClockComparedEvent(base::Duration offset, base::Duration error) {
+  proto::Event event;
+  event.mutable_clock_compared()->set_offset_ns(offset.count());
+  event.mutable_clock_compared()->set_error_ns(error.count());
+  return event;
+}
+
 std::string FileNoticeText(const process::FileNotice& notice, const proto::Logs& logs) {
   switch (notice.kind) {
     case process::FileNotice::Kind::kNotRotated:

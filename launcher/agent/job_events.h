@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "elastic/gang.h"
+#include "runtime/base/clock.h"
 #include "runtime/process/file_limits.h"
 #include "runtime/process/processes.h"
 #include "runtime/proto/event.pb.h"
@@ -32,6 +33,8 @@ proto::Event StopRequestedEvent(int signal, bool at_once, std::string_view sourc
                                 std::string_view reason);
 /// `sink` is "files" or "console".
 proto::Event OutputTroubleEvent(std::string_view sink, const base::Status& why);
+/// Of this host's wall clock and the coordinator's.
+proto::Event ClockComparedEvent(base::Duration offset, base::Duration error);
 /// What people are told of files that met a limit of `logs`, in one line.
 std::string FileNoticeText(const process::FileNotice& notice, const proto::Logs& logs);
 /// The same of what is in no file because of that.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "launcher/agent/control_server.h"
+#include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_offer.h"
 #include "launcher/agent/node_runtime.h"
@@ -82,6 +83,11 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
     if (relay_ != nullptr) relay_->AddCredit(bytes);
   }
   void OnCards(const proto::CardTable& table) override { node_->OnCards(table); }
+  void OnClockOffset(const elastic::ClockOffset::Estimate& ahead) override {
+    if (node_ != nullptr) {
+      node_->Log(member_->round(), ClockComparedEvent(ahead.offset, ahead.error));
+    }
+  }
   void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) override;
   void OnJobOver(const proto::JobOver& over) override;
   void OnMembershipLost(const base::Status& why) override;

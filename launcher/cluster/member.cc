@@ -164,8 +164,16 @@ void Member::OnAck(const proto::HeartbeatAck& ack) {
     steady_offset_.Observe(Reading(asked->second.steady), Reading(ack.at_steady_ns()),
                            Reading(deps_.loop.Now()));
     asked_at_.erase(asked_at_.begin(), std::next(asked));
+    TellClockOffset();
   }
   Handle(elastic::HeartbeatAcked{ack.number()});
+}
+
+void Member::TellClockOffset() {
+  const auto offset = offset_.Get();
+  if (!offset || (told_offset_ && !elastic::ClockOffset::IsNews(*told_offset_, *offset))) return;
+  told_offset_ = offset;
+  deps_.delegate.OnClockOffset(*offset);
 }
 
 void Member::OnCommand(const proto::RankCommand& command) {

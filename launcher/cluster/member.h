@@ -41,6 +41,8 @@ class MemberDelegate {
   virtual void OnOutputCredit(uint64_t bytes) = 0;
   /// For ranks of this node that wait for others.
   virtual void OnCards(const proto::CardTable&) {}
+  /// How far the coordinator's wall clock is ahead of ours, whenever that is news (ClockOffset::IsNews).
+  virtual void OnClockOffset(const elastic::ClockOffset::Estimate&) {}
   /// A request that the coordinator has passed on, for it concerns this node. Calls `answer` once.
   virtual void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) = 0;
   /// The job has ended; say goodbye when everything is written.
@@ -122,6 +124,7 @@ class Member final : public NodeNews {
   void OnStart(const proto::RankCommand& command, const NodeRanks::Processes& processes);
   void OnJobOver(const proto::JobOver& over);
   void OnAck(const proto::HeartbeatAck& ack);
+  void TellClockOffset();
   void OnRequest(const proto::ForwardedRequest& request);
   void OnClosed(const base::Status& why);
 
@@ -159,6 +162,7 @@ class Member final : public NodeNews {
   event::Registration lease_timer_;
   std::map<uint64_t, Asked> asked_at_;  // of heartbeats without an answer
   elastic::ClockOffset offset_;
+  std::optional<elastic::ClockOffset::Estimate> told_offset_;
   elastic::ClockOffset steady_offset_;  // orders ends: no step of a wall clock moves it
   NewsQueue news_;
   event::Registration send_news_;

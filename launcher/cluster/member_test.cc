@@ -29,6 +29,7 @@ using base::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using namespace std::chrono_literals;
 
 /// Node 1 of three, each of two ranks.
@@ -51,6 +52,9 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   void OnWorld(const proto::World&) override { ++worlds_; }
   void OnOutputCredit(uint64_t) override {}
   void OnCards(const proto::CardTable& table) override { table_ = table; }
+  void OnClockOffset(const elastic::ClockOffset::Estimate& ahead) override {
+    told_offsets_.push_back(ahead.offset);
+  }
   void AnswerHere(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
   void OnJobOver(const proto::JobOver& over) override { over_ = over.exit_code(); }
   void OnMembershipLost(const base::Status& why) override { lost_ = why; }
@@ -90,6 +94,20 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
     proto::ToAgent message;
     message.mutable_world();
     for (int node = 0; node < nodes; ++node) message.mutable_world()->add_nodes()->set_slots(slots);
+    far_->Say(message);
+  }
+  /// Waits for the next heartbeat and answers it so long after, by a wall clock that is ahead.
+  void Answer(base::Duration after, base::Duration ahead) {
+    const size_t before = far_->heard().size();
+    while (far_->heard().size() == before) loop_.RunFor(1ms);
+    proto::FromAgent heard;
+    ASSERT_TRUE(heard.ParseFromString(far_->heard().back()) && heard.has_heartbeat());
+    loop_.RunFor(after);
+    proto::ToAgent message;
+    proto::HeartbeatAck& ack = *message.mutable_heartbeat_ack();
+    ack.set_number(heard.heartbeat().number());
+    ack.set_at_wall_ns((loop_.clock().WallNow() + ahead).time_since_epoch().count());
+    ack.set_at_steady_ns(loop_.Now().time_since_epoch().count());
     far_->Say(message);
   }
   static proto::ToAgent Order(uint32_t round, const std::vector<int>& ranks) {
@@ -137,6 +155,7 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   int worlds_ = 0;
   std::optional<proto::CardTable> table_;
   std::optional<int> over_;
+  std::vector<base::Duration> told_offsets_;
   std::optional<base::Status> lost_;
 };
 
@@ -365,6 +384,22 @@ TEST_F(MemberTest, RanksThatLiveWhenTheJobIsOverAreKilled) {
   EXPECT_EQ(over_, 3);
   EXPECT_EQ(processes_.AliveCount(), 0);
   EXPECT_THAT(started_, ElementsAre("2#0", "3#0")) << "nothing begins after the end";
+}
+
+TEST_F(MemberTest, HowFarTheClocksAreApartIsToldWheneverItIsNews) {
+  Welcome();
+  Answer(10ms, 1h);
+  ASSERT_THAT(told_offsets_, SizeIs(1));
+  EXPECT_NEAR(static_cast<double>((told_offsets_[0] - base::Duration(1h)).count()), 0, 6e6);
+  Answer(10ms, 1h);
+  Answer(30ms, 1h);
+  EXPECT_THAT(told_offsets_, SizeIs(1)) << "nothing new";
+
+  Answer(1ms, 1h);
+  EXPECT_THAT(told_offsets_, SizeIs(2)) << "it is known better";
+  Answer(1ms, 2h);
+  ASSERT_THAT(told_offsets_, SizeIs(3)) << "somebody has set a clock";
+  EXPECT_NEAR(static_cast<double>((told_offsets_[2] - base::Duration(2h)).count()), 0, 1e6);
 }
 
 }  // namespace

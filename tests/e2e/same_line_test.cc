@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -128,6 +129,15 @@ class SameLineTest : public ::testing::Test {
   }
   std::string JobsOf(int host) const {
     return kit_->Root(host) + "/root/.local/state/lockstep/jobs";
+  }
+  /// What the job's event log says there.
+  std::string EventsOf(int host) const {
+    return ReadFile(JobFolderOf(host) + "/events." + Hosts::Name(host) + ".jsonl");
+  }
+  /// The number behind `word`, at `from` or later; 0 without one.
+  static double NumberAfter(const std::string& text, const std::string& word, size_t from) {
+    const size_t at = text.find(word, from);
+    return at == std::string::npos ? 0 : std::strtod(text.c_str() + at + word.size(), nullptr);
   }
   /// The one job directory on that host; "" when there is none.
   std::string JobFolderOf(int host) const {
@@ -268,6 +278,36 @@ TEST_F(SameLineTest, AnIPv6EndpointWithoutATokenRunsToo) {
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_THAT(outcome.out, EndsWith(" " + Hosts::Ipv6(0, hosts::Nic::kData) + "\n"));
     EXPECT_THAT(outcome.err, HasSubstr("note: --allow-plain"));
+  }
+}
+
+// h1's clock is three hours ahead; by what its events say of that they fit between the others'.
+TEST_F(SameLineTest, EventsSayHowTheClockStandsToTheCoordinators) {
+  const char* faketime = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+  if (!std::filesystem::exists(faketime)) GTEST_SKIP() << "faketime is not installed";
+  std::vector<std::unique_ptr<Program>> programs;
+  for (int host = 0; host < kNodes; ++host) {
+    Words words = Line();
+    words.insert(words.end(), {"--", "sleep", "1"});
+    ProgramOptions options;
+    if (host == 1) {
+      options.environment = {
+          {"LD_PRELOAD", faketime}, {"FAKETIME", "+3h"}, {"FAKETIME_DONT_FAKE_MONOTONIC", "1"}};
+    }
+    programs.push_back(Start(host, words, options));
+  }
+  for (const Outcome& outcome : WaitForAll(programs)) EXPECT_EQ(outcome.status, 0) << outcome.err;
+
+  EXPECT_THAT(EventsOf(0), Not(HasSubstr("clock_compared")));
+  for (const int host : {1, 2}) {
+    const std::string events = EventsOf(host);
+    const size_t at = events.find("\"clock_compared\":");
+    ASSERT_NE(at, std::string::npos) << events;
+    const double offset = NumberAfter(events, "\"offset_ns\":\"", at) * 1e-9;
+    const double error = NumberAfter(events, "\"error_ns\":\"", at) * 1e-9;
+    EXPECT_GT(error, 0);
+    EXPECT_LT(error, 5);
+    EXPECT_NEAR(offset, host == 1 ? -10'800 : 0, error + 0.01);
   }
 }
 
