@@ -172,7 +172,7 @@ class Job final : public CoordinatorDelegate, public NodeNews {
 
   static proto::FromAgent Message(FuzzBytes& bytes, int node) {
     proto::FromAgent message;
-    switch (bytes.Byte() % 8) {
+    switch (bytes.Byte() % 9) {
       case 0: {
         FillHello(*message.mutable_hello(), node);
         if (bytes.Byte() % 2 == 0) return message;
@@ -199,8 +199,23 @@ class Job final : public CoordinatorDelegate, public NodeNews {
             static_cast<int>(bytes.Number()));
         return message;
       case 6: message.mutable_reply()->set_id(bytes.Byte()); return message;
+      case 8: AddCards(bytes, *message.mutable_cards()); return message;
       default: message.mutable_goodbye(); return message;
     }
+  }
+  static void AddCards(FuzzBytes& bytes, proto::Cards& cards) {
+    cards.set_round(bytes.Byte() % 3);
+    cards.set_group(bytes.Byte() % 4);
+    cards.set_member_count(static_cast<int>(bytes.Number()));
+    for (int count = bytes.Byte() % 4; count > 0; --count) {
+      proto::Card& card = *cards.add_come();
+      card.set_member(static_cast<int>(bytes.Number()));
+      card.set_content(std::string(bytes.Text()));
+    }
+    for (int count = bytes.Byte() % 3; count > 0; --count)
+      cards.add_given_up(static_cast<int>(bytes.Number()));
+    for (int count = bytes.Byte() % 3; count > 0; --count)
+      cards.add_gone(static_cast<int>(bytes.Number()));
   }
   static void AddNews(FuzzBytes& bytes, proto::RankNews& news) {
     news.set_round(bytes.Byte() % 3);

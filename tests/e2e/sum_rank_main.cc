@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// A rank that adds up with the others until that fails: sum_rank TIMEOUT_MS [OPS]. Says "up RANK PID"
+// A rank that adds up with the others until that fails: sum_rank TIMEOUT_MS [OPS [JOIN_MS]]. Says "up RANK PID"
 // after the first op, and after the failure "RANK failed after MS ms blamed RANKS: CODE TEXT"; TERM does
 // not end it before that. With OPS it stops after so many: "RANK sum SUM over BACKEND". It exits with 0
 // in all of these cases, and else with 1 and the reason.
@@ -39,9 +39,9 @@ void TellFailure(int rank, std::chrono::steady_clock::duration took, const Statu
   std::fflush(stdout);
 }
 
-Status Run(std::chrono::milliseconds timeout, long ops) {
+Status Run(std::chrono::milliseconds timeout, long ops, std::chrono::milliseconds join_timeout) {
   ASSIGN_OR_RETURN(const auto session, lockstep::rank::Session::Create());
-  ASSIGN_OR_RETURN(const auto world, session->WorldGroup(std::chrono::seconds(30)));
+  ASSIGN_OR_RETURN(const auto world, session->WorldGroup(join_timeout));
   const int rank = world->rank().value();
   std::vector<float> values(kCount);
   const Buffer buffer{values.data(), values.size(), Dtype::kF32};
@@ -69,7 +69,8 @@ int main(int argc, char** argv) {
   if (argc < 2) return 100;
   ::signal(SIGTERM, SIG_IGN);
   const Status status =
-      Run(std::chrono::milliseconds(std::atol(argv[1])), argc > 2 ? std::atol(argv[2]) : 0);
+      Run(std::chrono::milliseconds(std::atol(argv[1])), argc > 2 ? std::atol(argv[2]) : 0,
+          std::chrono::milliseconds(argc > 3 ? std::atol(argv[3]) : 30'000));
   if (status.ok()) return 0;
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
   return 1;

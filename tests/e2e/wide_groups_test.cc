@@ -106,6 +106,17 @@ TEST_F(WideGroupsTest, ARankThatIsKilledIsBlamedByTheOthers) {
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("rank 3"), HasSubstr("SIGKILL")));
 }
 
+TEST_F(WideGroupsTest, ARankThatNeverJoinsIsNamedOnAllNodes) {
+  const Outcome outcome = RunIt(
+      Words({"--grace", "5s"},
+            {"sh", "-c", "[ $RANK = 1 ] && exec sleep 60; exec " + SumRank() + " 1000 1 3000"}));
+
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_GE(CountOf(outcome.err, "joining group world: rank 1 never came within 3s"), 3)
+      << outcome.err;
+  EXPECT_LT(outcome.elapsed, 20s);
+}
+
 // The key of a round is of no use in the next, and ranks of the old one are not met.
 TEST_F(WideGroupsTest, ARestartMeetsAgain) {
   const Outcome outcome = RunIt(
