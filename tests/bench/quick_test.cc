@@ -52,6 +52,11 @@ TEST(QuickBenchmarkTest, JobsOfSeveralNodes) {
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
 }
 
+TEST(QuickBenchmarkTest, CollectivesBetweenNamespaces) {
+  const Outcome outcome = RunQuickly("tcp_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
 TEST(QuickBenchmarkTest, FormationOfManyNodes) {
   const Outcome outcome = RunQuickly("formation_benchmark");
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
