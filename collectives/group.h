@@ -100,8 +100,9 @@ struct Transfer {
   Buffer in;        // received
 };
 
-/// Memory that all members of a group can reach, from Group::AllocBuffer: ops whose buffers lie in
-/// it copy less. Zeroed. Freed when the last holder drops it, which must be after the ops on it;
+/// Memory from Group::AllocBuffer, in which the group's ops go fastest. Where members share memory
+/// all of them can reach it, so that less is copied; where they do not (tcp), it is this process's
+/// own, on huge pages. Zeroed. Freed when the last holder drops it, which must be after the ops on it;
 /// the group itself may end before.
 class SharedBuffer {
  public:

@@ -73,7 +73,7 @@ void AloneBackend::Poison(const base::Status& reason) {
 
 base::Result<std::shared_ptr<SharedBuffer>> AloneBackend::AllocBuffer(size_t bytes,
                                                                       const OpDeadline&) {
-  return PrivateBuffer::Create(bytes);
+  return MakePrivateBuffer(bytes);
 }
 
 std::string AloneBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {

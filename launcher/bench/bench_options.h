@@ -24,8 +24,8 @@ struct BenchOptions {
   int ranks = 2;
   BenchBackend backend = BenchBackend::kHost;
   std::vector<BenchBackend> peers;
-  bool registered = true;  // of kHost: memory of AllocBuffer
-  bool plain = false;      // of kHost: memory of malloc
+  bool registered = true;  // of kHost and kTcp: memory of AllocBuffer
+  bool plain = false;      // of kHost and kTcp: memory of malloc
   // Network namespaces, by rank, in which ranks live; empty = they share ours.
   std::vector<std::string> namespaces;
   std::string interface;  // of kTcp and its peers; "" = the loopback

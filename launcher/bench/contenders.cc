@@ -84,8 +84,8 @@ class Builder {
 
   void Add(BenchBackend backend, bool is_peer) {
     switch (backend) {
-      case BenchBackend::kHost: AddHost(is_peer); break;
-      case BenchBackend::kTcp: all_.push_back(OursOverTcp(is_peer)); break;
+      case BenchBackend::kHost:
+      case BenchBackend::kTcp: AddOurs(backend, is_peer); break;
       case BenchBackend::kOpenMpi:
         AddKnobs(backend, OverTcp(options_) ? OpenMpiTcpKnobs() : OpenMpiKnobs(), is_peer);
         break;
@@ -110,27 +110,23 @@ class Builder {
     return contender;
   }
 
-  Contender OursOverTcp(bool is_peer) const {
-    Contender contender = Ours(BenchBackend::kTcp, is_peer);
-    contender.knobs = "buffers of malloc";
-    contender.meets_in_folder = true;
-    OnNetwork(contender);
-    return contender;
-  }
-
   void OnNetwork(Contender& contender) const {
     contender.namespaces = options_.namespaces;
     if (!options_.interface.empty())
       contender.environment.emplace_back("LOCKSTEP_BENCH_INTERFACE", options_.interface);
   }
 
-  void AddHost(bool is_peer) {
+  void AddOurs(BenchBackend backend, bool is_peer) {
     for (const bool registered : {true, false}) {
       if (!(registered ? options_.registered : options_.plain)) continue;
-      Contender contender = Ours(BenchBackend::kHost, is_peer);
+      Contender contender = Ours(backend, is_peer);
       contender.registered = registered;
       contender.knobs = registered ? "buffers of AllocBuffer" : "buffers of malloc";
       if (!registered) contender.name += " plain";
+      if (backend == BenchBackend::kTcp) {
+        contender.meets_in_folder = true;
+        OnNetwork(contender);
+      }
       all_.push_back(std::move(contender));
     }
   }

@@ -198,7 +198,7 @@ constexpr FlagSpec kBenchFlags[] = {
     {"--backend", "", "NAME", "Who is measured: host, tcp, openmpi, mpich, gloo [host]."},
     {"--compare", "", "NAME,..",
      "Peers of the same run, with all their knobs: ratios are printed."},
-    {"--buffers", "", "KIND", "Of host: registered, plain or both [registered]."},
+    {"--buffers", "", "KIND", "Of host and tcp: registered, plain or both [registered]."},
     {"--interface", "", "NAME", "Of tcp and its peers: the network they use [the loopback]."},
     {"--netns", "", "NAME,..", "Of tcp and its peers: network namespaces, one for each rank."},
     {"--op", "-o", "OP", "all_reduce, reduce, broadcast, all_gather, ... [all_reduce]."},

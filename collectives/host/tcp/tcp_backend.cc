@@ -324,10 +324,9 @@ void TcpBackend::DeclareLongPhase(base::Duration at_most) {
                             std::memory_order_release);
 }
 
-// No memory is reached by other machines: what passes is read and written by this one alone.
 base::Result<std::shared_ptr<SharedBuffer>> TcpBackend::AllocBuffer(size_t bytes,
                                                                     const OpDeadline&) {
-  return PrivateBuffer::Create(bytes);
+  return MakePrivateBuffer(bytes);
 }
 
 std::string TcpBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
