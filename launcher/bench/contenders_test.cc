@@ -96,6 +96,14 @@ TEST(ContendersTest, OverTcpPeersGetTheSameNetwork) {
   }
 }
 
+TEST(ContendersTest, OursOverTcpHasARowForEachKindOfBuffer) {
+  BenchOptions options;
+  options.backend = BenchBackend::kTcp;
+  options.plain = true;
+
+  EXPECT_THAT(Names(ContendersOf(options, 2)), ElementsAre("tcp", "tcp plain"));
+}
+
 TEST(ContendersTest, OverTcpWithoutANetworkIsTheLoopback) {
   BenchOptions options;
   options.backend = BenchBackend::kTcp;

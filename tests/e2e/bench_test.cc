@@ -86,6 +86,25 @@ TEST_F(BenchTest, EveryOpIsRightAndHasItsRows) {
   }
 }
 
+TEST_F(BenchTest, OverTcpOpsAreRightToo) {
+  for (const std::string op : {"all_reduce", "all_to_all", "ping_pong"}) {
+    const Outcome outcome = Bench({"-np", "2", "--backend", "tcp", "--buffers", "both", "-o", op,
+                                   "-b", "64", "-e", "64K", "-f", "1024"});
+
+    EXPECT_EQ(outcome.status, 0) << op << ": " << outcome.err << outcome.out;
+    EXPECT_THAT(outcome.out, HasSubstr("# tcp: Lockstep, tcp over the loopback, recorder on"));
+    EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n")) << op;
+    EXPECT_EQ(CountOf(outcome.out, " tcp plain  "), 2) << outcome.out;
+  }
+}
+
+TEST_F(BenchTest, AnInterfaceThatDoesNotExistIsNamed) {
+  const Outcome outcome = Bench({"-np", "2", "--backend", "tcp", "--interface", "nowhere0"});
+
+  EXPECT_EQ(outcome.status, 69) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("no interface nowhere0 with an IPv4 address; there are: lo"));
+}
+
 TEST_F(BenchTest, MoreRanksThanCoresMeetToo) {
   const int cores = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
   const std::string ranks = std::to_string(std::min(cores + 2, 16));
