@@ -64,14 +64,16 @@ std::string Quoted(const std::vector<std::string>& names) {
 
 /// Gradients that are reduced in one piece. The op in flight shares it.
 struct GradientBuckets::Bucket {
-  /// Of what came back in 16 bits. One for each op, since the callback of an op may come after the next has begun.
+  /// Of what came back in 16 bits. One for each op, since the callback of an op may come after the
+  /// next has begun.
   enum class Unpacking : uint8_t { kToDo, kUnderWay, kDone };
   using Flight = std::atomic<Unpacking>;
 
   size_t elements() const { return bytes / DtypeBytes(dtype); }
   bool compressed() const { return packed != nullptr; }
 
-  /// Puts the means where the gradients are: on whichever thread comes first, the group's own or the one that waits.
+  /// Puts the means where the gradients are: on whichever thread comes first, the group's own or
+  /// the one that waits.
   void Unpack(Flight& of) {
     Unpacking expected = Unpacking::kToDo;
     if (of.compare_exchange_strong(expected, Unpacking::kUnderWay)) {
@@ -138,7 +140,8 @@ base::Status GradientBuckets::Check() const {
   return base::OkStatus();
 }
 
-/// Before the first op on them: buckets that differ would meet there as ops that differ, or worse, agree.
+/// Before the first op on them: buckets that differ would meet there as ops that differ, or worse,
+/// agree.
 base::Status GradientBuckets::CheckOthersAgree() {
   LayoutHash hash;
   for (const Gradient& gradient : gradients_) {
@@ -269,7 +272,8 @@ void GradientBuckets::Launch(size_t index) {
   }
   bucket->work =
       group_.AllReduce(buffer, buffer, reduction, {.tag = "bucket " + std::to_string(index)});
-  // What somebody wants to be told of is begun at once, by the group's own thread; it keeps the memory.
+  // What somebody wants to be told of is begun at once, by the group's own thread; it keeps the
+  // memory.
   bucket->work->OnComplete([bucket, flight = bucket->flight](const base::Status& status) {
     if (status.ok() && bucket->compressed()) bucket->Unpack(*flight);
   });

@@ -14,15 +14,18 @@
 
 namespace lockstep::collectives {
 
-/// Averages the gradients of a training step over a group while the rest of them is still computed. Gradients lie
-/// one after the other in buckets, in memory that the other members reach; a bucket is reduced in one piece, on the
-/// group's own thread, as soon as it and all before it are full. The same bits on every member and in every run.
+/// Averages the gradients of a training step over a group while the rest of them is still computed.
+/// Gradients lie one after the other in buckets, in memory that the other members reach; a bucket
+/// is reduced in one piece, on the group's own thread, as soon as it and all before it are full.
+/// The same bits on every member and in every run.
 ///
-/// One per module and group. Borrows the group, which outlives it, and should have it for itself while a step is
-/// under way. One thread at a time calls. Each step: Put for each gradient, in any order; then Finish; then the means
-/// are in `memory`, until the next Put. It may end in the middle of a step: what is in flight keeps its memory.
+/// One per module and group. Borrows the group, which outlives it, and should have it for itself
+/// while a step is under way. One thread at a time calls. Each step: Put for each gradient, in any
+/// order; then Finish; then the means are in `memory`, until the next Put. It may end in the middle
+/// of a step: what is in flight keeps its memory.
 ///
-///   ASSIGN_OR_RETURN(auto buckets, GradientBuckets::Create(gradients, group, {.wire = Dtype::kBf16}));
+///   ASSIGN_OR_RETURN(auto buckets,
+///                    GradientBuckets::Create(gradients, group, {.wire = Dtype::kBf16}));
 ///   for (...) {
 ///     ...  // backward; as each gradient is ready:
 ///     RETURN_IF_ERROR(buckets->Put(index, gradient));
@@ -39,37 +42,42 @@ class GradientBuckets {
 
   /// The same on all members.
   struct Config {
-    /// The first is small, so that the reduction starts early. Source: the defaults of PyTorch's DDP.
+    /// The first is small, so that the reduction starts early. Source: the defaults of PyTorch's
+    /// DDP.
     size_t first_bucket_bytes = size_t{1} << 20;
     size_t bucket_bytes = size_t{25} << 20;
-    /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes: each member's gradient is rounded once,
-    /// all are added up in f32, and the mean is rounded once. f16 is divided by the size of the group before, so that
-    /// no sum overflows where each gradient does not.
+    /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes: each member's gradient
+    /// is rounded once, all are added up in f32, and the mean is rounded once. f16 is divided by
+    /// the size of the group before, so that no sum overflows where each gradient does not.
     Dtype wire = Dtype::kF32;
-    /// What the rounding of a gradient lost is added to the same gradient of the next step. Costs its size in memory.
+    /// What the rounding of a gradient lost is added to the same gradient of the next step. Costs
+    /// its size in memory.
     bool error_feedback = false;
   };
 
-  /// `gradients`: in the order in which a backward pass has them ready, which is usually that of the layers, reversed;
-  /// a bucket holds neighbours of one dtype. Collective; blocks, at most the group's timeout. Errors: InvalidArgument -
-  /// no gradients, a bucket size of 0, a wire dtype that is none of the three, error feedback without rounding;
-  /// Unimplemented - a dtype that the group cannot average; FailedPrecondition - gradients or Config of other members
-  /// differ, by rank; those of the group.
+  /// `gradients`: in the order in which a backward pass has them ready, which is usually that of
+  /// the layers, reversed; a bucket holds neighbours of one dtype. Collective; blocks, at most the
+  /// group's timeout. Errors: InvalidArgument - no gradients, a bucket size of 0, a wire dtype that
+  /// is none of the three, error feedback without rounding; Unimplemented - a dtype that the group
+  /// cannot average; FailedPrecondition - gradients or Config of other members differ, by rank;
+  /// those of the group.
   static base::Result<std::unique_ptr<GradientBuckets>> Create(std::vector<Gradient> gradients,
                                                                Group& group, Config config);
   ~GradientBuckets();
 
-  /// The place of a gradient, aligned to 64 bytes. May be written until its Put of this step, and read after Finish:
-  /// a gradient that is computed right there is not copied.
+  /// The place of a gradient, aligned to 64 bytes. May be written until its Put of this step, and
+  /// read after Finish: a gradient that is computed right there is not copied.
   std::byte* memory(size_t gradient) const;
 
-  /// Gradient `gradient` of this step is ready: its elements are at `values`, which may be memory(gradient), and may be
-  /// reused at once. Does not wait. Errors: FailedPrecondition - the second one of this step, by name;
-  /// InvalidArgument - `values` overlaps the buckets otherwise; after an error of Finish, that one.
+  /// Gradient `gradient` of this step is ready: its elements are at `values`, which may be
+  /// memory(gradient), and may be reused at once. Does not wait. Errors: FailedPrecondition - the
+  /// second one of this step, by name; InvalidArgument - `values` overlaps the buckets otherwise;
+  /// after an error of Finish, that one.
   base::Status Put(size_t gradient, const void* values);
 
-  /// Waits until all means are there; at most the group's timeout. Errors: FailedPrecondition - gradients without a Put,
-  /// by name: they may still be put; those of the group, with the bucket's first gradient, which are final.
+  /// Waits until all means are there; at most the group's timeout. Errors: FailedPrecondition -
+  /// gradients without a Put, by name: they may still be put; those of the group, with the bucket's
+  /// first gradient, which are final.
   base::Status Finish();
 
   size_t bucket_count() const;

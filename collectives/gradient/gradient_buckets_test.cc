@@ -127,7 +127,8 @@ TEST(GradientBucketsTest, AnyOrderOfReadinessWillDo) {
 
 class CompressedBucketsTest : public ::testing::TestWithParam<Dtype> {};
 
-/// The mean in 16 bits, from a sum in double that is exact: inputs are rounded, then the result, nothing between.
+/// The mean in 16 bits, from a sum in double that is exact: inputs are rounded, then the result,
+/// nothing between.
 TEST_P(CompressedBucketsTest, EachInputAndTheMeanAreRoundedOnce) {
   constexpr size_t kCount = 50021;
   constexpr int kSize = 4;  // a power of two: dividing f16 by it before is exact too
@@ -161,8 +162,8 @@ TEST_P(CompressedBucketsTest, EachInputAndTheMeanAreRoundedOnce) {
   });
 }
 
-/// Gradient descent on sum of (x - target)^2 / 2 by steps so small that 16 bits of the gradient decide nothing of
-/// themselves: what each step loses adds up, unless it is fed back.
+/// Gradient descent on sum of (x - target)^2 / 2 by steps so small that 16 bits of the gradient
+/// decide nothing of themselves: what each step loses adds up, unless it is fed back.
 double DistanceAfterDescent(Dtype wire, bool error_feedback) {
   constexpr size_t kCount = 257;
   double distance = 0;
@@ -173,7 +174,8 @@ double DistanceAfterDescent(Dtype wire, bool error_feedback) {
     for (int step = 0; step < 2000; ++step) {
       std::vector<float> gradient(kCount);
       for (size_t i = 0; i < kCount; ++i) {
-        // Each member's is far off, by the same in opposite directions: only their mean says anything.
+        // Each member's is far off, by the same in opposite directions: only their mean says
+        // anything.
         const double bias = group.rank().value() == 0 ? 700.3 : -700.3;
         gradient[i] = static_cast<float>(x[i] - 0.001 * static_cast<double>(i) +
                                          bias * (1 + 0.01 * static_cast<double>(i)));

@@ -10,10 +10,10 @@
 
 namespace lockstep::collectives {
 
-/// out[i] = values[i] * scale, rounded once, to nearest even. With `residual` (error feedback) what the
-/// rounding lost at i the last time is added before, and what it loses now replaces it: over many
-/// calls nothing is lost, only late. A value beyond what f16 can hold becomes infinite, and leaves no
-/// residual, as do infinities and NaN. `to` is kF16 or kBf16. The three do not overlap.
+/// out[i] = values[i] * scale, rounded once, to nearest even. With `residual` (error feedback) what
+/// the rounding lost at i the last time is added before, and what it loses now replaces it: over
+/// many calls nothing is lost, only late. A value beyond what f16 can hold becomes infinite, and
+/// leaves no residual, as do infinities and NaN. `to` is kF16 or kBf16. The three do not overlap.
 void Compress(Dtype to, const float* values, float scale, float* residual, uint16_t* out,
               size_t count);
 

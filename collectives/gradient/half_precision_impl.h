@@ -1,10 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_COLLECTIVES_GRADIENT_HALF_PRECISION_IMPL_H_
 #define LOCKSTEP_COLLECTIVES_GRADIENT_HALF_PRECISION_IMPL_H_
-/// The loops of half_precision.h, compiled once for each instruction set, in a namespace of that name
-/// (LOCKSTEP_CONVERSIONS). Without contraction of a * b + c, so that all of them give the same bits. No inline function
-/// of the library may be left in an object of these: the linker might take the copy that this machine cannot execute for
-/// everybody's.
+/// The loops of half_precision.h, compiled once for each instruction set, in a namespace of that
+/// name (LOCKSTEP_CONVERSIONS). Without contraction of a * b + c, so that all of them give the same
+/// bits. No inline function of the library may be left in an object of these: the linker might take
+/// the copy that this machine cannot execute for everybody's.
 
 #include <cstddef>
 #include <cstdint>

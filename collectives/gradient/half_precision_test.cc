@@ -44,7 +44,8 @@ bool IsFinite(Dtype format, uint16_t stored) {
   return (stored & 0x7fff) < (format == Dtype::kF16 ? 0x7c00 : 0x7f80);
 }
 
-/// `value` rounded to the nearest of its two neighbours, found by bisection over all of them, to even on a tie.
+/// `value` rounded to the nearest of its two neighbours, found by bisection over all of them, to
+/// even on a tie.
 double Nearest(Dtype format, double value) {
   const uint16_t end = format == Dtype::kF16 ? 0x7bff : 0x7f7f;
   uint16_t low = 0, high = end;

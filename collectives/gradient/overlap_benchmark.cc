@@ -1,7 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// How much of an all_reduce of gradients a step still sees, when it goes on behind the computing of others: ranks
-// are threads, a core each where there are enough; computing is a fixed amount of arithmetic of about 50 ms.
+// How much of an all_reduce of gradients a step still sees, when it goes on behind the computing of
+// others: ranks are threads, a core each where there are enough; computing is a fixed amount of
+// arithmetic of about 50 ms.
 #include <benchmark/benchmark.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -25,7 +27,8 @@ double Milliseconds(Clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-/// Arithmetic in registers, so that it leaves the memory to the all_reduce as matrix products in a cache do.
+/// Arithmetic in registers, so that it leaves the memory to the all_reduce as matrix products in a
+/// cache do.
 void Compute(int64_t rounds) {
   float a = 1, b = 2, c = 3, d = 4;
   benchmark::DoNotOptimize(a);  // else it is computed once for all calls
@@ -55,33 +58,56 @@ double Median(std::vector<double> values) {
   return values.empty() ? 0 : values[values.size() / 2];
 }
 
+/// What this process has used of processors so far.
+double ProcessorMs() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto ms = [](const timeval& time) {
+    return 1e3 * static_cast<double>(time.tv_sec) + 1e-3 * static_cast<double>(time.tv_usec);
+  };
+  return ms(usage.ru_utime) + ms(usage.ru_stime);
+}
+
+constexpr int kRanks = 2;
+
 struct Step {
   std::vector<double> alone_ms, exposed_ms, blocking_ms;
+  std::vector<double>
+      processor_ms;  // of a rank, for the reduction: says something on a busy machine too
+};
+
+struct Taken {
+  double wall_ms, processor_ms;
 };
 
 void Check(const base::Status& status) { LOCKSTEP_CHECK(status.ok(), status.ToString().c_str()); }
 
-/// In turns: computing alone; with the gradients put before it; and with an all_reduce that is waited for.
+/// In turns: computing alone; with the gradients put before it; and with an all_reduce that is
+/// waited for.
 void MeasureStep(Group& group, GradientBuckets& buckets, int64_t rounds, Step& step) {
   const auto timed = [&](auto body) {
     Check(group.Barrier()->Wait());
+    const double processor_before = ProcessorMs();
     const auto begin = Clock::now();
     body();
-    return Milliseconds(Clock::now() - begin);
+    const double wall_ms = Milliseconds(Clock::now() - begin);
+    Check(group.Barrier()->Wait());  // all ranks' share is in
+    return Taken{wall_ms, (ProcessorMs() - processor_before) / kRanks};
   };
-  const double alone = timed([&] { Compute(rounds); });
-  const double overlapped = timed([&] {
+  const Taken alone = timed([&] { Compute(rounds); });
+  const Taken overlapped = timed([&] {
     Check(buckets.Put(0, buckets.memory(0)));
     Compute(rounds);
     Check(buckets.Finish());
   });
-  const double blocking = timed([&] {
+  const Taken blocking = timed([&] {
     Check(buckets.Put(0, buckets.memory(0)));
     Check(buckets.Finish());
   });
-  step.alone_ms.push_back(alone);
-  step.exposed_ms.push_back(overlapped - alone);
-  step.blocking_ms.push_back(blocking);
+  step.alone_ms.push_back(alone.wall_ms);
+  step.exposed_ms.push_back(overlapped.wall_ms - alone.wall_ms);
+  step.blocking_ms.push_back(blocking.wall_ms);
+  step.processor_ms.push_back(overlapped.processor_ms - alone.processor_ms);
 }
 
 void BM_GradientBuckets_Exposed(benchmark::State& state) {
@@ -90,7 +116,7 @@ void BM_GradientBuckets_Exposed(benchmark::State& state) {
   const int64_t rounds = RoundsOfComputing();
   constexpr int kSteps = 5;  // of one iteration
   Step step;
-  testing::ThreadGang gang(2);
+  testing::ThreadGang gang(kRanks);
   for (auto _ : state) {
     gang.Run([&](Group& group) {
       auto made = GradientBuckets::Create({{"all", count}}, group, {.wire = wire});
@@ -109,6 +135,7 @@ void BM_GradientBuckets_Exposed(benchmark::State& state) {
   state.counters["compute_ms"] = alone;
   state.counters["blocking_ms"] = Median(step.blocking_ms);
   state.counters["exposed_ms"] = Median(step.exposed_ms);
+  state.counters["processor_ms"] = Median(step.processor_ms);
   state.counters["exposed_percent"] = 100 * Median(step.exposed_ms) / alone;
   state.SetLabel(std::string(DtypeName(wire)));
 }
