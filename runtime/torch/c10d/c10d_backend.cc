@@ -31,7 +31,8 @@ const Tensors& Only(const char* op, const C10dBackend::TensorLists& lists) {
   return lists[0];
 }
 
-/// Elements that go to each rank: `rows` of the first dimension, as many for each where `rows` is empty.
+/// Elements that go to each rank: `rows` of the first dimension, as many for each where `rows` is
+/// empty.
 std::vector<size_t> ElementsPerRank(const at::Tensor& tensor, const std::vector<int64_t>& rows,
                                     int size) {
   std::vector<size_t> counts(static_cast<size_t>(size));

@@ -14,22 +14,25 @@
 
 namespace lockstep::train {
 
-/// The backend `lockstep` of torch.distributed: one process group over a collectives group, for tensors in main
-/// memory. Shapes, in-place rules and deadlines are c10d's where it has rules, else those of
-/// collectives/group.h. Errors are thrown as std::runtime_error (RuntimeError in Python): the Status's text, which
-/// names op, group, call sites and the ranks to blame. After one, every later op fails with it as the cause.
+/// The backend `lockstep` of torch.distributed: one process group over a collectives group, for
+/// tensors in main memory. Shapes, in-place rules and deadlines are c10d's where it has rules, else
+/// those of collectives/group.h. Errors are thrown as std::runtime_error (RuntimeError in Python):
+/// the Status's text, which names op, group, call sites and the ranks to blame. After one, every
+/// later op fails with it as the cause.
 ///
-/// Of c10d's ops it lacks recvAnysource and tags other than 0: the n-th send from a to b meets the n-th receive.
+/// Of c10d's ops it lacks recvAnysource and tags other than 0: the n-th send from a to b meets the
+/// n-th receive.
 ///
-/// Any thread may call; calls of several threads must be in the same order on all ranks, as everywhere in c10d.
+/// Any thread may call; calls of several threads must be in the same order on all ranks, as
+/// everywhere in c10d.
 class C10dBackend final : public BackendBase {
  public:
   using WorkPtr = c10::intrusive_ptr<c10d::Work>;
   using Tensors = std::vector<at::Tensor>;
   using TensorLists = std::vector<std::vector<at::Tensor>>;
 
-  /// Collective. Blocks: until all members have come, at most `timeout`, which ops then have too. Throws: see
-  /// RankGroups::MakeGroup; a rank or size that is not what the agent says.
+  /// Collective. Blocks: until all members have come, at most `timeout`, which ops then have too.
+  /// Throws: see RankGroups::MakeGroup; a rank or size that is not what the agent says.
   C10dBackend(std::shared_ptr<RankGroups> groups, int rank, int size,
               const std::vector<int64_t>& world_ranks, std::chrono::milliseconds timeout);
   ~C10dBackend() override;

@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// The Python extension `_lockstep_c10d`: how lockstep_c10d/__init__.py makes what init_process_group asks for.
+// The Python extension `_lockstep_c10d`: how lockstep_c10d/__init__.py makes what
+// init_process_group asks for.
 
 #include <torch/csrc/utils/pybind.h>
 

@@ -22,6 +22,8 @@ COMPILED = "_lockstep_c10d_*.so"
 
 class Jobs(unittest.TestCase):
 
+    cache = None  # for compiled extensions; None: the case's own folder
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # short enough for a socket's path
         self.addCleanup(shutil.rmtree, self.folder)
@@ -29,7 +31,7 @@ class Jobs(unittest.TestCase):
     def run_job(self, *command, flags=("-np", "2"), package=PACKAGE):
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith(("LOCKSTEP_", "RANK", "WORLD_SIZE", "MASTER_"))}
-        environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, XDG_CACHE_HOME=self.folder,
+        environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, XDG_CACHE_HOME=self.cache or self.folder,
                            HOME=self.folder, PYTHONPATH=package, PYTHONDONTWRITEBYTECODE="1")
         return subprocess.run([LOCKSTEP, "run", *flags, *command], capture_output=True, text=True, timeout=DEADLINE_S,
                               env=environment)
@@ -39,16 +41,16 @@ class Jobs(unittest.TestCase):
         self.assertEqual(job.returncode, 0, job.stdout + job.stderr)
         return job.stdout
 
-    def expect_ops(self, python, **arguments):
-        output = self.run_well(python, SCRIPTS["ops.py"], flags=("-np", "3"), **arguments)
+    def expect_ops(self, python):
+        output = self.run_well(python, SCRIPTS["ops.py"], flags=("-np", "3"))
         ops = set(re.findall(r"^OPS = \[([^]]*)\]", open(SCRIPTS["ops.py"]).read(), re.MULTILINE)[0].replace(
             "\n", " ").replace(" ", "").split(","))
         self.assertEqual(set(re.findall(r"rank \d: (\w+)", output)), ops)
         self.assertEqual(output.count(": all_reduce\n"), 3)
 
-    def expect_gloos_losses(self, python, **arguments):
-        gloo = self.run_well(python, SCRIPTS["ddp.py"], "gloo", **arguments)
-        ours = self.run_well(python, "-m", "lockstep_c10d", SCRIPTS["ddp.py"], "lockstep", **arguments)
+    def expect_gloos_losses(self, python, script):
+        gloo = self.run_well(python, SCRIPTS[script], "gloo")
+        ours = self.run_well(python, "-m", "lockstep_c10d", SCRIPTS[script], "lockstep")
         self.assertEqual(ours.count("loss"), 40)
         self.assertEqual(sorted(ours.splitlines()), sorted(gloo.splitlines()))
 
@@ -68,7 +70,7 @@ class DebiansTorchTest(Jobs):
         self.expect_ops(DEBIANS)
 
     def test_ddp_gives_the_losses_of_gloo_to_the_last_bit(self):
-        self.expect_gloos_losses(DEBIANS)
+        self.expect_gloos_losses(DEBIANS, "ddp.py")
 
     def test_a_killed_rank_is_named_when_the_timeout_of_the_process_group_has_passed(self):
         texts, job = self.told_to_others("killed")
@@ -156,11 +158,19 @@ class CompiledOnFirstUseTest(Jobs):
 @unittest.skipUnless(TORCH_2, "no torch 2.x here: name a Python that has one in LOCKSTEP_TORCH2_PYTHON")
 class Torch2Test(Jobs):
 
+    @classmethod
+    def setUpClass(cls):
+        cls.cache = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # compiled once for all cases
+        cls.addClassCleanup(shutil.rmtree, cls.cache)
+
     def test_each_op_gives_known_values(self):
         self.expect_ops(TORCH_2)
 
     def test_ddp_gives_the_losses_of_gloo_to_the_last_bit(self):
-        self.expect_gloos_losses(TORCH_2)
+        self.expect_gloos_losses(TORCH_2, "ddp.py")
+
+    def test_fully_shard_gives_the_losses_of_gloo_to_the_last_bit(self):
+        self.expect_gloos_losses(TORCH_2, "fsdp.py")
 
 
 if __name__ == "__main__":

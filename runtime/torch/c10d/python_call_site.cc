@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kFramesMax = 64;  // a deeper program gets no call site rather than a slow op
 
-/// Guarded by the interpreter's lock. As many as the program has source files; records point at them for ever.
+/// Guarded by the interpreter's lock. As many as the program has source files; records point at
+/// them for ever.
 const char* Intern(const std::string& file) {
   static auto& files = *new std::set<std::string>;
   return files.insert(file).first->c_str();

@@ -11,9 +11,9 @@ struct PythonCallSite {
   uint32_t line = 0;
 };
 
-/// The line of the user's program that this thread is in: the innermost frame that is not of the package torch.
-/// Records and errors show it. Any thread may call it, with the interpreter's lock or without; on a thread that
-/// Python did not start (autograd's) it takes none and finds nothing.
+/// The line of the user's program that this thread is in: the innermost frame that is not of the
+/// package torch. Records and errors show it. Any thread may call it, with the interpreter's lock
+/// or without; on a thread that Python did not start (autograd's) it takes none and finds nothing.
 PythonCallSite FindPythonCallSite();
 
 }  // namespace lockstep::train

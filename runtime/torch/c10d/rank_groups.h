@@ -13,8 +13,8 @@
 
 namespace lockstep::train {
 
-/// This process's tie to its agent, and the groups that process groups are made over. One in a process: the
-/// Python module has it, and each process group holds it too. Thread-safe.
+/// This process's tie to its agent, and the groups that process groups are made over. One in a
+/// process: the Python module has it, and each process group holds it too. Thread-safe.
 class RankGroups {
  public:
   struct GroupFreer {
@@ -22,15 +22,16 @@ class RankGroups {
   };
   using GroupHandle = std::unique_ptr<lockstep_group, GroupFreer>;
 
-  /// Blocks: at most 10 s. Throws: no agent though there are several ranks, an agent that does not answer.
+  /// Blocks: at most 10 s. Throws: no agent though there are several ranks, an agent that does not
+  /// answer.
   static std::shared_ptr<RankGroups> Open();
   ~RankGroups();
   RankGroups(const RankGroups&) = delete;
   RankGroups& operator=(const RankGroups&) = delete;
 
-  /// The group of `world_ranks`, in ascending order; empty: of all. The first one must be of all, for the others
-  /// are made from it. Collective among its members. Blocks: until they have come, at most `timeout`, which is
-  /// also that of its ops. Throws: those that never came, by rank.
+  /// The group of `world_ranks`, in ascending order; empty: of all. The first one must be of all,
+  /// for the others are made from it. Collective among its members. Blocks: until they have come,
+  /// at most `timeout`, which is also that of its ops. Throws: those that never came, by rank.
   GroupHandle MakeGroup(const std::vector<int64_t>& world_ranks, std::chrono::milliseconds timeout);
 
  private:

@@ -13,9 +13,11 @@ namespace lockstep::train {
 namespace {
 
 std::optional<lockstep_dtype> DtypeOf(at::ScalarType type) {
-#if TORCH_VERSION_MAJOR >= 2
+#if LOCKSTEP_TORCH_IS_AT_LEAST(2, 1)
   if (type == at::ScalarType::Float8_e4m3fn) return LOCKSTEP_F8E4M3;
   if (type == at::ScalarType::Float8_e5m2) return LOCKSTEP_F8E5M2;
+#endif
+#if LOCKSTEP_TORCH_IS_AT_LEAST(2, 3)
   if (type == at::ScalarType::UInt32) return LOCKSTEP_U32;
   if (type == at::ScalarType::UInt64) return LOCKSTEP_U64;
 #endif

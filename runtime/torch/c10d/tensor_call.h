@@ -14,8 +14,8 @@
 namespace lockstep::train {
 
 /// The memory of a contiguous tensor. Errors, here and below, are thrown, as c10d wants them
-/// (std::runtime_error, Python's RuntimeError): a tensor that is sparse, elsewhere than in main memory, or of a
-/// dtype that collectives do not know, named together with `what` it is.
+/// (std::runtime_error, Python's RuntimeError): a tensor that is sparse, elsewhere than in main
+/// memory, or of a dtype that collectives do not know, named together with `what` it is.
 lockstep_buffer BufferOf(const at::Tensor& tensor, const char* what);
 
 /// The reduction of `op`, and the factor of a premultiplied sum (1 else).
@@ -23,9 +23,9 @@ std::pair<lockstep_reduction, double> ReductionOf(const c10d::ReduceOp& op);
 
 [[noreturn]] void Throw(const std::string& message);
 
-/// The tensors of one call: those that are not contiguous, or that c10d has as a list where a collective has one
-/// buffer, are copied into tensors that are, and results are copied back when the op has ended. Keeps all of them
-/// alive. A value, moved into the Work.
+/// The tensors of one call: those that are not contiguous, or that c10d has as a list where a
+/// collective has one buffer, are copied into tensors that are, and results are copied back when
+/// the op has ended. Keeps all of them alive. A value, moved into the Work.
 class TensorCall {
  public:
   /// To read.

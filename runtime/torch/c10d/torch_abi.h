@@ -11,6 +11,11 @@
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #endif
 
+/// For what came within 2.x.
+#define LOCKSTEP_TORCH_IS_AT_LEAST(major, minor) \
+  (TORCH_VERSION_MAJOR > (major) ||              \
+   (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
+
 namespace lockstep::train {
 
 #if TORCH_VERSION_MAJOR >= 2
@@ -24,11 +29,6 @@ inline double FactorOf(const c10d::ReduceOp& op) {
   return factor->tensor_factor.defined() ? factor->tensor_factor.item<double>()
                                          : factor->double_factor;
 }
-
-inline constexpr bool kHasFloat8 =
-    TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 1;  // e4m3fn, e5m2
-inline constexpr bool kHasWideUnsigned =
-    TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 3;  // uint32, uint64
 
 #else
 
