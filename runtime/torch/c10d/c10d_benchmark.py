@@ -28,7 +28,7 @@ def machine():
         cpu = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "unknown")
     with open("/proc/loadavg") as file:
         load = " ".join(file.read().split()[:3])
-    return "machine: %s, %d cores, Linux %s; load before: %s" % (cpu, os.cpu_count(), platform.release(), load)
+    return "machine: %s, %d cores, Linux %s; load before: %s" % (cpu, os.cpu_count(), platform.release().split("-")[0], load)
 
 
 def measure():

@@ -210,6 +210,24 @@ def asynchronous(rank):
     dist.barrier()
 
 
+def bounded_wait(rank):
+    """Leaves the op in flight when its time is up."""
+    if rank != 0:
+        dist.recv(torch.zeros(1), 0)
+        dist.barrier()
+        return
+    work = dist.barrier(async_op=True)
+    try:
+        work.wait(datetime.timedelta(milliseconds=50))
+    except RuntimeError as error:
+        assert "barrier is still in flight after 50ms" in str(error), error
+    else:
+        raise AssertionError("a barrier without the others")
+    for other in range(1, WORLD):
+        dist.send(torch.ones(1), other)
+    work.wait()
+
+
 def groups(rank):
     pair = dist.new_group([2, 0])
     if rank != 1:
@@ -230,7 +248,8 @@ def groups(rank):
 
 
 OPS = [broadcast, all_reduce, tensors_of_any_layout, all_reduce_coalesced, reduce, all_gather, all_gather_coalesced,
-       gather_and_scatter, reduce_scatter, all_to_all, send_and_recv, refused, barrier, asynchronous, groups]
+       gather_and_scatter, reduce_scatter, all_to_all, send_and_recv, refused, barrier, asynchronous, bounded_wait,
+       groups]
 
 
 def main():
