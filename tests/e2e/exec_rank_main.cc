@@ -1,8 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // A rank that says where it is and what its group has computed:
-//   exec_rank [hold | stop]
+//   exec_rank [hold | stop | place]
 // hold: waits until there is a file "go" in the working folder, and then computes once more;
-// stop: runs until the agent asks it to end.
+// stop: runs until the agent asks it to end; place: has no group, and waits for that file.
 #include <poll.h>
 
 #include <cstdint>
@@ -43,6 +43,12 @@ lockstep::base::Status Run(const std::string& mode) {
   Say("rank " + world.rank.ToString() + " of " + std::to_string(world.world_size) + ", local " +
       world.local_rank.ToString() + " of " + std::to_string(world.local_world_size) + ", job " +
       world.job + ", checkpoints " + world.checkpoint_directory + ";");
+  if (mode == "place") {
+    session->ReportProgress(7);
+    Say("ready");
+    while (!std::filesystem::exists("go")) ::poll(nullptr, 0, kPauseMilliseconds);
+    return lockstep::base::OkStatus();
+  }
   ASSIGN_OR_RETURN(const auto group, session->WorldGroup());
   ASSIGN_OR_RETURN(int64_t sum, Sum(*group));
   session->ReportProgress(7);

@@ -64,6 +64,26 @@ TEST_F(ExecTest, ALoopsRanksGetTheirPlaceASessionAndTheirGroup) {
   EXPECT_THAT(WhatIsLeft(), IsEmpty());
 }
 
+// As srun starts them, but for srun.
+TEST_F(ExecTest, RanksOfASlurmStepGetTheirPlaceASessionAndTheirGroup) {
+  const std::string script =
+      "export SLURM_JOB_ID=121 SLURM_STEP_ID=0 SLURM_NTASKS=3 SLURM_STEP_NUM_TASKS=3 "
+      "SLURM_NNODES=1 SLURM_NODEID=0 SLURM_TASKS_PER_NODE=3 SLURM_STEP_TASKS_PER_NODE=3; "
+      "for r in 0 1 2; do SLURM_PROCID=$r SLURM_LOCALID=$r \"$@\" & p=\"$p $!\"; done; "
+      "s=0; for i in $p; do wait $i || s=$?; done; exit $s";
+  std::vector<std::string> words = {"/bin/sh", "-c", script, "srun"};
+  for (const std::string& word : ExecRank()) words.push_back(word);
+
+  const Outcome outcome = RunWords(words);
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(AllSaidTheirPlace(outcome.out, 3)) << outcome.out;
+  EXPECT_EQ(CountOf(outcome.out, SumLine("sum", 3)), 3) << outcome.out;
+  EXPECT_EQ(CountOf(outcome.out, ", job " + JobOf(outcome.out) + ","), 3) << outcome.out;
+  EXPECT_EQ(State().launcher(), "srun");
+  EXPECT_TRUE(HasEndedAfter(5s));
+}
+
 TEST_F(ExecTest, JobsOfOneShellFollowEachOtherAtOnce) {
   std::string script =
       "for job in 1 2 3 4 5 6 7 8 9 10; do p=; for r in 0 1; do RANK=$r WORLD_SIZE=2 "
