@@ -38,6 +38,7 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
   void OnOutput(base::NodeIndex, const proto::Output& output) override {
     shown_bytes_ += output.standard_output().size();
   }
+  void OnRefused(const base::Status& why) override { refused_.push_back(why.message()); }
   void OnLeftEarly(base::NodeIndex node) override { left_early_.push_back(node.value()); }
   void Answer(const proto::ControlRequest&, OnAnswer answer) override { answer({}); }
 
@@ -114,6 +115,7 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
   event::SimLoop loop_;
   std::vector<JobNode> nodes_;
   std::map<base::NodeIndex, std::string> lost_;
+  std::vector<std::string> refused_;
   std::vector<int> left_early_;
   size_t shown_bytes_ = 0;
   bool done_ = false;
@@ -144,6 +146,20 @@ TEST_F(CoordinatorTest, AHelloThatCannotBeIsRefused) {
   far->Say(message);
 
   EXPECT_THAT(Refusal(far), HasSubstr("number of slots"));
+}
+
+TEST_F(CoordinatorTest, AnAgentOfAnotherProtocolIsToldSoAndWhatToDo) {
+  const Far far = Connect("node-0");
+  proto::FromAgent message = Hello(0);
+  message.mutable_hello()->set_protocol(kAgentProtocol + 1);
+  far->Say(message);
+
+  EXPECT_EQ(Refusal(far),
+            "host host-0 speaks version 2 of the agents' protocol, this job 1; install the same "
+            "lockstep on both");
+  EXPECT_THAT(refused_, ElementsAre(Refusal(far)));
+  loop_.RunFor(2s);
+  EXPECT_TRUE(far->closed());
 }
 
 TEST_F(CoordinatorTest, ASecondHelloCostsTheConnection) {

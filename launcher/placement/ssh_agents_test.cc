@@ -236,6 +236,18 @@ TEST_F(SshAgentsTest, ARefusedConnectionIsTriedThreeTimes) {
   EXPECT_EQ(Tries("refused"), 3);
 }
 
+TEST_F(SshAgentsTest, TriesThatAreTurnedAwayKeepTheirDistance) {
+  timing_.backoff = 200ms;
+  Start({"refused"});
+
+  EXPECT_FALSE(WaitForFailure().ok());
+  const auto tried_at = [&](int n) {
+    return std::filesystem::last_write_time(folder_ + "/tried-refused." + std::to_string(n));
+  };
+  EXPECT_GE(tried_at(2) - tried_at(1), 190ms);  // a file's time may be a tick of the kernel old
+  EXPECT_GE(tried_at(3) - tried_at(2), 590ms);
+}
+
 TEST_F(SshAgentsTest, WhatPassesIsNoFailure) {
   Start({"later"});
 
