@@ -168,5 +168,23 @@ TEST_F(BadNetworkTest, AHostThatDoesNotHearEndsItsRanksAndIsNamed) {
   ExpectItNamesH1(*job, Clock::now());
 }
 
+// Whether its link is down or all is silent: what it runs ends with its lease, and so does its agent.
+TEST_F(BadNetworkTest, OnAHostThatIsCutOffNothingRunsOnceItsLeaseIsOver) {
+  for (const bool silent : {true, false}) {
+    SCOPED_TRACE(silent ? "silent" : "link down");
+    const auto job = Start({"--host", "h0,h1,h2", "--grace", "0"}, "echo up; exec sleep 100");
+    ASSERT_TRUE(WaitForLines(*job, 3)) << job->err();
+    ASSERT_GT(kit_->CountProcesses(1), 0);
+
+    const Clock::time_point since = Clock::now();
+    ASSERT_THAT(silent ? kit_->Drop(1) : kit_->Cut(1), IsOk());
+    EXPECT_TRUE(Eventually([&] { return kit_->CountProcesses(1) == 0; }, 10s));
+    EXPECT_LT(Clock::now() - since, 2s + 1s) << "the lease and what a busy machine may add";
+
+    ExpectItNamesH1(*job, since);
+    ASSERT_THAT(kit_->Heal(), IsOk());
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::e2e

@@ -60,6 +60,12 @@ TEST_F(FalseLossTest, NoNodeIsLostToLoad) {
                                 ")); while [ $(date +%s) -lt $end ]; do sleep 0.2; done"),
                   Options());
   const Outcome outcome = command.Wait(length + 60s);
+  int loaded = 0;
+  for (const auto& load : load_) {
+    const char state = ProcessState(load->pid());
+    loaded += state == 'R' || state == 'S' || state == 'D' ? 1 : 0;
+  }
+  EXPECT_EQ(loaded, kBusyProcesses + kBusyDisks + 1) << "not all of the load was there to the end";
   load_.clear();
 
   EXPECT_EQ(outcome.status, 0);

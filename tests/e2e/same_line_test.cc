@@ -281,6 +281,29 @@ TEST_F(SameLineTest, AnIPv6EndpointWithoutATokenRunsToo) {
   }
 }
 
+TEST_F(SameLineTest, ATokenJobMeetsOverIPv6) {
+  const std::string endpoint = "[" + Hosts::Ipv6(0, hosts::Nic::kMgmt) + "]:29400";
+  Words line = Line();
+  *(std::find(line.begin(), line.end(), "--rdzv-endpoint") + 1) = endpoint;
+  // With another token nobody gets in, so it is TLS that the others speak.
+  WriteToken(3, "another-token-of-enough-bytes");
+  Words stranger_line = line;
+  stranger_line.insert(stranger_line.end(), {"--rdzv-conf", "join_timeout=5"});
+
+  std::vector<std::unique_ptr<Program>> programs;
+  programs.push_back(StartScript(0, line, "echo $MASTER_ADDR"));
+  const Outcome stranger = StartScript(3, stranger_line, "echo in")->Wait(kAtMost);
+  for (const int host : {1, 2}) programs.push_back(StartScript(host, line, "echo $MASTER_ADDR"));
+
+  for (const Outcome& outcome : WaitForAll(programs)) {
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, EndsWith(" " + Hosts::Ipv6(0, hosts::Nic::kMgmt) + "\n"));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("--allow-plain")));
+  }
+  EXPECT_NE(stranger.status, 0);
+  EXPECT_EQ(stranger.out, "");
+}
+
 // h1's clock is three hours ahead; by what its events say of that they fit between the others'.
 TEST_F(SameLineTest, EventsSayHowTheClockStandsToTheCoordinators) {
   const char* faketime = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";

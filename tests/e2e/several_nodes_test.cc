@@ -71,6 +71,29 @@ class SeveralNodesTest : public RunFixture {
   std::map<int, pid_t> agents_;  // of each rank
 };
 
+// Those of the job's CA and of its nodes are PEM wherever they pass.
+TEST_F(SeveralNodesTest, KeysAreInNoFileArgumentOrEnvironment) {
+  const auto job = Start({}, "sleep 60");
+  ASSERT_EQ(agents_.size(), 2u);
+
+  for (const auto& [rank, agent] : agents_) {
+    for (const char* file : {"/cmdline", "/environ"}) {
+      const std::string text = ReadFile("/proc/" + std::to_string(agent) + file);
+      EXPECT_NE(text, "");
+      EXPECT_FALSE(Contains(text, "PRIVATE KEY")) << file << " of the agent of rank " << rank;
+    }
+  }
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(scratch_.path())) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    EXPECT_FALSE(Contains(ReadFile(entry.path()), "PRIVATE KEY")) << entry.path();
+  }
+  EXPECT_GT(files, 3) << "state, events and ranks' files";
+  job->Signal(SIGINT);
+  EXPECT_EQ(job->Wait(20s).status, 130);
+}
+
 TEST_F(SeveralNodesTest, EachRankKnowsItsPlaceAndItsLinesNameIt) {
   const Outcome outcome = RunScriptIt(
       {"--simulate-hosts", "--nnodes", "3", "--nproc-per-node", "2"},

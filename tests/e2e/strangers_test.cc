@@ -6,12 +6,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
@@ -58,6 +61,12 @@ std::set<uint16_t> PortsOf(const std::string& pid) {
   return ports;
 }
 
+/// Waits for what poll() calls `events`.
+bool WaitFor(int fd, short events, int milliseconds) {
+  pollfd wait{.fd = fd, .events = events, .revents = 0};
+  return ::poll(&wait, 1, milliseconds) == 1;
+}
+
 /// A connection that says that, and then nothing more; -1 when nobody took it.
 int Intrude(uint16_t port, const std::string& words) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -66,8 +75,25 @@ int Intrude(uint16_t port, const std::string& words) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   (void)::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  int error = 0;
+  socklen_t size = sizeof(error);
+  if (!WaitFor(fd, POLLOUT, 5000) || ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 ||
+      error != 0) {
+    ::close(fd);
+    return -1;
+  }
   (void)::send(fd, words.data(), words.size(), MSG_NOSIGNAL);
   return fd;
+}
+
+/// Whether the other side ends it within `milliseconds`, whatever it says before.
+bool IsTurnedAway(int fd, int milliseconds) {
+  char bytes[256];
+  while (WaitFor(fd, POLLIN, milliseconds)) {
+    const ssize_t count = ::recv(fd, bytes, sizeof(bytes), 0);
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) return true;
+  }
+  return false;
 }
 
 class StrangersTest : public RunFixture {
@@ -110,20 +136,33 @@ TEST_F(StrangersTest, AJobDoesNotCareForWhoeverComesToItsPort) {
   ASSERT_FALSE(ports.empty()) << "the coordinator listens nowhere";
 
   // For longer than a lease lasts.
-  std::vector<int> intruders;
+  std::map<uint16_t, std::vector<int>> noisy;  // by port: what they say is no handshake
+  std::vector<int> quiet;
   const auto until = std::chrono::steady_clock::now() + 3s;
   while (std::chrono::steady_clock::now() < until) {
     for (const uint16_t port : ports) {
       for (const std::string& words :
-           {std::string(), std::string("GET / HTTP/1.1\r\n\r\n"), std::string(700, '\x16'),
-            std::string("\x16\x03\x01\x02\x00", 5), std::string("lockstep/1\n\x04\0\0\0abcd", 19)})
-        intruders.push_back(Intrude(port, words));
+           {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(700, '\x16'),
+            std::string("lockstep/1\n\x04\0\0\0abcd", 19)})
+        noisy[port].push_back(Intrude(port, words));
+      for (const std::string& words : {std::string(), std::string("\x16\x03\x01\x02\x00", 5)})
+        quiet.push_back(Intrude(port, words));
     }
     std::this_thread::sleep_for(20ms);  // tidy:allow sleep: some hundred strangers a second
   }
+  for (const auto& [port, intruders] : noisy) {
+    EXPECT_GT(intruders.size(), 20u);
+    for (const int fd : intruders) {
+      EXPECT_TRUE(fd >= 0 && IsTurnedAway(fd, 5000)) << "port " << port;
+      ::close(fd);
+    }
+  }
   EXPECT_TRUE(LetGo());  // all of them: what one does not read ends for the others
   const Outcome outcome = command.Wait(20s);
-  for (const int fd : intruders) ::close(fd);
+  for (const int fd : quiet) {
+    EXPECT_GE(fd, 0);
+    ::close(fd);
+  }
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, "done"), 3) << outcome.out;
