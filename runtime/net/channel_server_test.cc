@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -73,7 +75,7 @@ class ChannelServerTest : public ::testing::Test {
   std::string folder_ = "/tmp/lockstep_test_XXXXXX";
   std::unique_ptr<event::EpollLoop> loop_;
   std::unique_ptr<ChannelServer> server_;
-  int messages_ = 0;
+  uint64_t messages_ = 0;
   int closed_ = 0;
 };
 
@@ -144,6 +146,29 @@ TEST_F(ChannelServerTest, ConnectionOverTheLimitIsClosed) {
   proto::StatusReply message;
   EXPECT_THAT(clients[2].Receive(Soon(), &message),
               StatusIs(Code::kUnavailable, HasSubstr("closed")));
+}
+
+TEST_F(ChannelServerTest, AProcessOfAnotherUserIsTurnedAwayUnheard) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  // Nobody gets this far but where the folder and the socket were opened to others.
+  ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(path().c_str(), 0666), 0);
+  std::thread stranger([this] {
+    constexpr uid_t kNobody = 65534;
+    // Of this thread alone, as the kernel has it.
+    ASSERT_EQ(::syscall(SYS_setresuid, kNobody, kNobody, kNobody), 0);
+    ASSERT_OK_AND_ASSIGN(BlockingClient client, BlockingClient::Connect(path(), Soon(), clock_));
+    proto::StatusReply message;
+    message.set_job_id("let me in");
+    (void)client.Send(message, Soon());
+    EXPECT_THAT(client.Receive(Soon(), &message), StatusIs(Code::kUnavailable));
+  });
+
+  EXPECT_TRUE(RunUntil([&] { return server_->refused_total() + messages_ > 0; }));
+  event::testing::RunUntil(*loop_, [] { return false; }, std::chrono::milliseconds(20));
+  stranger.join();
+  EXPECT_EQ(server_->refused_total(), 1u);
+  EXPECT_EQ(messages_, 0u);
 }
 
 TEST_F(ChannelServerTest, SilentConnectionIsClosed) {

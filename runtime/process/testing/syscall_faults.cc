@@ -2,6 +2,7 @@
 #include "runtime/process/testing/syscall_faults.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ptrace.h>
@@ -20,7 +21,7 @@ namespace {
 constexpr long kArm = 100'001;
 constexpr long kDisarm = 100'002;
 
-bool IsCounted(uint64_t call) {
+bool IsCounted(uint64_t call, const uint64_t* arguments) {
   switch (call) {
     // They cannot fail with valid arguments.
     case SYS_getpid:
@@ -51,6 +52,8 @@ bool IsCounted(uint64_t call) {
     case SYS_munmap:
     case SYS_mprotect:
     case SYS_madvise: return false;
+    // The flags of a descriptor that is open can be read and set.
+    case SYS_fcntl: return arguments[1] != F_GETFL && arguments[1] != F_SETFL;
     default: return true;
   }
 }
@@ -116,7 +119,7 @@ class Tracer {
       armed_ = false;
       // A negative number would be taken for an errno.
       Answer(pid, refused_ + 1);
-    } else if (armed_ && IsCounted(call) && calls_left_-- == 0) {
+    } else if (armed_ && IsCounted(call, arguments) && calls_left_-- == 0) {
       refused_ = static_cast<long>(call);
       Poke(pid, offsetof(user_regs_struct, orig_rax), -1);  // no call at all
       Answer(pid, -error_);
