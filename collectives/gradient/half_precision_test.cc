@@ -59,6 +59,17 @@ double Nearest(Dtype format, double value) {
   return std::copysign(Defined(format, chosen), value);
 }
 
+/// A neighbour of `value` that lies half way between two values of the format (where both are
+/// normal).
+float HalfWay(Dtype format, float value) {
+  const uint32_t half = format == Dtype::kF16 ? 0x1000 : 0x8000;
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits = (bits & ~(half - 1)) | half;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
 class HalfPrecisionTest : public ::testing::TestWithParam<Dtype> {};
 
 TEST_P(HalfPrecisionTest, AllValuesOf16BitsComeBackAsTheyWere) {
@@ -80,8 +91,9 @@ TEST_P(HalfPrecisionTest, RoundsOnceToTheNearestAsADoubleReferenceDoes) {
     const double exponent =
         static_cast<double>(random.Next() % 44) - 28;  // f16: subnormals and up to its end
     const double fraction = 1 + static_cast<double>(random.Next() % (1 << 23)) / (1 << 23);
-    const auto value = static_cast<float>(
+    auto value = static_cast<float>(
         std::ldexp(i % 2 == 0 ? fraction : -fraction, static_cast<int>(exponent)));
+    if (i % 3 == 0) value = HalfWay(GetParam(), value);
     if (GetParam() == Dtype::kF16 && std::abs(value) >= 65504) continue;
     EXPECT_EQ(Widened(GetParam(), Stored(GetParam(), value)),
               static_cast<float>(Nearest(GetParam(), value)))
