@@ -34,8 +34,9 @@ namespace lockstep::launcher {
 ///                                      +---------------------+-----------------+--> failed
 ///
 /// A machine that does not answer is tried again beside the first try; one that turns us away, when
-/// that may pass. One that has answered and then hangs has failed. Once a machine has failed for good no other is begun, and as soon as nobody is
-/// connecting any more the failure is told: of one machine in the status, of several by a line each.
+/// that may pass. One that has answered and then hangs has failed. Once a machine has failed for good
+/// no other is begun, and as soon as nobody is connecting any more the failure is told: of one machine
+/// in the status, of several by a line each.
 class SshAgents final : public AgentStarter {
  public:
   static constexpr size_t kAtOnceMax = 32;  // that connect or copy
@@ -56,7 +57,8 @@ class SshAgents final : public AgentStarter {
     /// The same while we copy, without a byte that ssh takes. Longer: it and the kernels have up to 6
     /// MB under way then, of which we see nothing; a link of 200 kB/s is slow and no reason.
     base::Duration copy_step = std::chrono::seconds(30);
-    /// To hash what a machine has, per MB: a slow disk and no help of the processor.
+    /// On top of a step, per MB of what may be copied: to hash it when it has come, with a slow disk
+    /// and no help of the processor.
     base::Duration hash_of_mb = std::chrono::milliseconds(20);
   };
   struct Config {
