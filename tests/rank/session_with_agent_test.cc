@@ -240,9 +240,23 @@ TEST_F(SessionWithAgentTest, AProcessMayMakeItsSessionAnew) {
   }
 }
 
-TEST_F(SessionWithAgentTest, AWorldOfSeveralMachinesIsNotYetForTheHostBackend) {
+TEST_F(SessionWithAgentTest, RanksOfSeveralMachinesNeedAnAgentThatKnowsTheOthers) {
   ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(EnvironmentOf(0, 4, 2)));
-  EXPECT_THAT(session->WorldGroup(), StatusIs(Code::kUnimplemented, HasSubstr("one machine")));
+  EXPECT_THAT(session->WorldGroup(),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("knows no other machine of the job")));
+}
+
+// Of an interface that is gone, for one. 192.0.2.0/24 is for documents.
+TEST_F(SessionWithAgentTest, AnAddressThatThisMachineDoesNotHaveIsAnErrorAtOnce) {
+  ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(EnvironmentOf(0, 4, 2)));
+  OnLoop([this] {
+    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+                         .ports = {0, 0},
+                         .host_id = "boot",
+                         .listen_address = "192.0.2.77",
+                         .address = ""});
+  });
+  EXPECT_THAT(session->WorldGroup(), StatusIs(Code::kInvalidArgument, HasSubstr("192.0.2.77")));
 }
 
 TEST_F(SessionWithAgentTest, AWrongCookieIsUnauthenticated) {
