@@ -423,7 +423,9 @@ void MpiEngine::FreeCommsOfThoseOver() {
       ++opened;
       continue;
     }
-    if (port.comm_ != nullptr) library_.api().free_comm(port.comm_);
+    // MPI gives the number of a communicator that was freed to the next one, and what is still on its
+    // way with it.
+    if (port.comm_ != nullptr && port.drained()) library_.api().free_comm(port.comm_);
     opened = opened_.erase(opened);
   }
 }

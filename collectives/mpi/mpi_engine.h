@@ -67,6 +67,8 @@ class MpiEngine {
     virtual void OnEnded() = 0;
     /// Everybody has left it: once nothing is in flight, its communicator may go.
     virtual bool over() const = 0;
+    /// Of one that is over: everything that was sent in it has been received.
+    virtual bool drained() const = 0;
 
    private:
     friend class MpiEngine;

@@ -100,6 +100,8 @@ void MpiGroup::Leave(const std::shared_ptr<MpiGroup>& self, const std::vector<ui
   {
     const Lock lock(mutex_);
     left_ = true;
+    sends_ = sends;
+    receives_ = receives;
     message.seq = done_;
     if (error_.has_value()) why = error_->message;
   }
@@ -120,6 +122,17 @@ bool MpiGroup::over() const {
   for (int member = 0; member < size_; ++member) {
     if (member != self_ && !members_[static_cast<size_t>(member)].farewell.has_value())
       return false;
+  }
+  return true;
+}
+
+bool MpiGroup::drained() const {
+  const Lock lock(mutex_);
+  if (error_.has_value()) return false;
+  for (size_t member = 0; member < members_.size(); ++member) {
+    if (static_cast<int>(member) == self_) continue;
+    const Farewell& farewell = *members_[member].farewell;
+    if (farewell.sends != receives_[member] || farewell.receives != sends_[member]) return false;
   }
   return true;
 }

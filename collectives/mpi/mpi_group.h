@@ -94,6 +94,7 @@ class MpiGroup final : public MpiEngine::Port {
   void OnComm(base::Status status) override;
   void OnEnded() override;
   bool over() const override;
+  bool drained() const override;
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -146,6 +147,7 @@ class MpiGroup final : public MpiEngine::Port {
   base::SteadyTime late_until_{};  // of this member's long phase
   base::SteadyTime wait_until_{};  // of the others'
   bool left_ = false;
+  std::vector<uint64_t> sends_, receives_;  // by member, that were through when it left
   bool interrupted_ = false;
 };
 

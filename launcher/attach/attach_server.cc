@@ -21,6 +21,10 @@
 namespace lockstep::launcher {
 namespace {
 
+constexpr char kNoOtherMachine[] =
+    "this agent knows no other machine of the job; agents of `lockstep run --host`, and of the same "
+    "line on every node, know each other, those of `lockstep exec` do not";
+
 // One connection may not keep the loop from the others: the rest is read at the next turn.
 constexpr int kMessagesPerTurn = 64;
 constexpr base::Duration kAcceptRetry = std::chrono::milliseconds(50);
@@ -393,7 +397,7 @@ bool AttachServer::OnNetworkRequest(uint64_t id) {
     CopyText(network_->address, answer.address, sizeof answer.address);
   } else {
     answer.status = static_cast<uint32_t>(base::Code::kFailedPrecondition);
-    CopyText("this agent knows no other machine of the job", answer.text, sizeof answer.text);
+    CopyText(kNoOtherMachine, answer.text, sizeof answer.text);
   }
   const bool sent = SendPacket(connection.socket.get(), &answer, sizeof answer, -1);
   explicit_bzero(answer.key, sizeof answer.key);
@@ -414,7 +418,7 @@ bool AttachServer::OnCard(uint64_t id, const lockstep_attach_card& card) {
   answer.epoch = card.epoch;
   base::Status error = MayJoin(connection, card.epoch);
   if (error.ok() && cards_ == nullptr)
-    error = base::FailedPreconditionError("this agent knows no other machine of the job");
+    error = base::FailedPreconditionError(kNoOtherMachine);
   if (error.ok()) {
     connection.has_groups = true;
     error =
