@@ -34,6 +34,31 @@ void NormalizeNans(std::vector<std::byte>& data) {
   }
 }
 
+/// `to_all` gives `expected` to an output of its own and to one that is the first input.
+void ExpectToAll(ReduceToAllKernel to_all, bool past_caches, size_t shift,
+                 std::vector<const std::byte*> in, const std::byte* expected, size_t bytes,
+                 Dtype dtype) {
+  constexpr size_t kLine = 64;
+  std::vector<std::byte> apart(bytes + 3 * kLine), in_place(bytes + 3 * kLine);
+  const auto place = [shift](std::vector<std::byte>& buffer) {
+    const auto address = reinterpret_cast<uintptr_t>(buffer.data());
+    return buffer.data() + (kLine - address % kLine) + shift;
+  };
+  std::byte* const out[] = {place(apart), place(in_place)};
+  std::memcpy(out[1], in[0], bytes);
+  in[0] = out[1];
+  out[0][bytes] = out[1][bytes] = std::byte{0x5a};
+  to_all(out, 2, past_caches, in.data(), kScales, static_cast<int>(in.size()), kCount);
+  for (const std::byte* const result : out) {
+    std::vector<std::byte> got(result - 1, result + bytes), wanted(expected - 1, expected + bytes);
+    got[0] = wanted[0] = std::byte{0};
+    if (dtype == Dtype::kF32) NormalizeNans<float>(got);
+    if (dtype == Dtype::kF64) NormalizeNans<double>(got);
+    ASSERT_EQ(got, wanted) << DtypeName(dtype) << " past " << past_caches << " shift " << shift;
+    ASSERT_EQ(result[bytes], std::byte{0x5a}) << "behind the end";
+  }
+}
+
 // All bit patterns are inputs: NaNs, subnormals and infinities too.
 TEST(ReduceKernelsTest, EveryVariantGivesTheSameBits) {
   const auto variants = KernelVariants();
@@ -62,6 +87,11 @@ TEST(ReduceKernelsTest, EveryVariantGivesTheSameBits) {
           if (dtype == Dtype::kF32) NormalizeNans<float>(out);
           if (dtype == Dtype::kF64) NormalizeNans<double>(out);
           if (expected.empty()) expected = out;
+          for (const bool past_caches : {false, true}) {
+            for (const size_t shift : {size_t{0}, size_t{1}}) {  // a line's begin, or beside it
+              ExpectToAll(kernels.to_all, past_caches, shift, in, out.data() + 1, bytes, dtype);
+            }
+          }
           ASSERT_EQ(out, expected) << variant.name << ": " << DtypeName(dtype) << " "
                                    << ReductionName(reduction) << " of " << sources;
         }

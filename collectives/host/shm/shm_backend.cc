@@ -450,12 +450,12 @@ ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
   }
   if (all_agree) return Route::kMapped;
   if (run.largest <= kSmallBytes) return any_asks ? Route::kStaged : Route::kSmall;
-  const bool can_fetch = kind != OpKind::kReduce && kind != OpKind::kAllToAllV;
-  return can_fetch && Fetches(run.largest) ? Route::kFetched : Route::kStaged;
+  return Fetches(kind, run.largest) ? Route::kFetched : Route::kStaged;
 }
 
-bool ShmBackend::Fetches(size_t bytes) const {
-  return may_fetch_ && spin_limit_ == 0 && bytes >= kFetchedBytes && bytes < kFetchedBytesEnd;
+bool ShmBackend::Fetches(OpKind kind, size_t bytes) const {
+  return may_fetch_ && kind != OpKind::kReduce && kind != OpKind::kAllToAllV && spin_limit_ == 0 &&
+         bytes >= kFetchedBytes && bytes < kFetchedBytesEnd;
 }
 
 bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
@@ -545,7 +545,7 @@ std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string mapped = bytes > kMappedBytes ? "; between buffers of AllocBuffer: direct" : "";
   if (bytes <= kSmallBytes)
     return text + "small: everyone writes its input and reads all (one barrier)" + mapped;
-  if (Fetches(bytes)) {
+  if (Fetches(kind, bytes)) {
     return text +
            "fetched from the others' memory by process_vm_readv, since members share processors" +
            mapped;

@@ -104,7 +104,7 @@ class ShmBackend final : public Backend {
   /// How an op's data moves; equal on all members, from what all of them see.
   enum class Route : uint8_t { kSmall, kMapped, kFetched, kStaged };
   Route RouteOf(const Running& run) const;
-  bool Fetches(size_t bytes) const;
+  bool Fetches(OpKind kind, size_t bytes) const;
   /// Whether this call's buffers are such that its member left out the copy of the small route.
   bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
   BufferRefs RefsOf(const Op& op) const;

@@ -1,11 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/shm/stream_copy.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -58,10 +57,14 @@ void FenceStreamCopies() {}
 
 #endif
 
+// Not sysconf(_SC_LEVEL3_CACHE_SIZE), which on AMD gives that of all sockets together (320 MiB for one
+// of 32).
 size_t LastCacheBytes() {
   static const size_t bytes = [] {
-    const long told = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return told > 0 ? static_cast<size_t>(told) : size_t{32} << 20;
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");
+    size_t kibibytes = 0;
+    char unit = 0;
+    return file >> kibibytes >> unit && unit == 'K' ? kibibytes << 10 : size_t{32} << 20;
   }();
   return bytes;
 }

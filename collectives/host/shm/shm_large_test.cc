@@ -1,0 +1,96 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Outputs that no cache holds take other ways (past the caches) than those of the contract's sizes.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "collectives/host/shm/stream_copy.h"
+#include "collectives/testing/thread_gang.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::testing::IsOk;
+using testing::ThreadGang;
+
+constexpr size_t kRanks = 2;
+
+/// So that inputs and outputs of both ranks together are beyond the caches, and no multiple of a
+/// cache line.
+size_t Count() { return LastCacheBytes() / kRanks / 2 / sizeof(int32_t) * 5 / 4 / 2 * 2 + 2; }
+
+int32_t Value(size_t rank, size_t index) {
+  return static_cast<int32_t>(index * (rank + 1) + 7 * rank);
+}
+void Fill(std::span<int32_t> data, size_t rank) {
+  for (size_t i = 0; i < data.size(); ++i) data[i] = Value(rank, i);
+}
+int32_t Sum(size_t index) { return Value(0, index) + Value(1, index); }
+
+/// How many elements are not `expected(index)`.
+template <class Expected>
+size_t Wrong(std::span<const int32_t> data, const Expected& expected) {
+  size_t wrong = 0;
+  for (size_t i = 0; i < data.size(); ++i) wrong += data[i] == expected(i) ? 0 : 1;
+  return wrong;
+}
+
+ConstBuffer In(std::span<const int32_t> data) { return {data.data(), data.size(), Dtype::kI32}; }
+Buffer Out(std::span<int32_t> data) { return {data.data(), data.size(), Dtype::kI32}; }
+
+TEST(ShmLargeTest, BetweenBuffersOfMalloc) {
+  const size_t count = Count();
+  ThreadGang(kRanks).Run([count](Group& group) {
+    const auto rank = static_cast<size_t>(group.rank().value());
+    std::vector<int32_t> in(count), out(count), all(kRanks * count);
+    Fill(in, rank);
+
+    EXPECT_THAT(group.AllReduce(In(in), Out(out), Reduction::kSum)->Wait(), IsOk());
+    EXPECT_EQ(Wrong(out, Sum), 0u) << "all_reduce";
+    // One element from where a cache line begins, too.
+    const std::span<int32_t> shifted = std::span(out).subspan(1);
+    EXPECT_THAT(
+        group.AllReduce(In(std::span(in).subspan(1)), Out(shifted), Reduction::kSum)->Wait(),
+        IsOk());
+    EXPECT_EQ(Wrong(shifted, [](size_t i) { return Sum(i + 1); }), 0u) << "beside a line";
+    EXPECT_THAT(group.AllGather(In(in), Out(all))->Wait(), IsOk());
+    EXPECT_EQ(Wrong(all, [count](size_t i) { return Value(i / count, i % count); }), 0u)
+        << "all_gather";
+    EXPECT_THAT(group.AllToAll(In(in), Out(out))->Wait(), IsOk());
+    const size_t part = count / kRanks;
+    EXPECT_EQ(Wrong(out, [&](size_t i) { return Value(i / part, rank * part + i % part); }), 0u)
+        << "all_to_all";
+    EXPECT_THAT(group.Reduce(In(in), Out(out), Reduction::kSum, base::GroupRank(1))->Wait(),
+                IsOk());
+    if (rank == 1) {
+      EXPECT_EQ(Wrong(out, Sum), 0u) << "reduce";
+    }
+    EXPECT_THAT(group.AllReduce(In(in), Out(in), Reduction::kSum)->Wait(), IsOk());
+    EXPECT_EQ(Wrong(in, Sum), 0u) << "in place";
+  });
+}
+
+TEST(ShmLargeTest, BetweenSharedBuffers) {
+  const size_t count = Count();
+  ThreadGang(kRanks).Run([count](Group& group) {
+    const auto rank = static_cast<size_t>(group.rank().value());
+    ASSERT_OK_AND_ASSIGN(const auto buffer, group.AllocBuffer(2 * (count + 1) * sizeof(int32_t)));
+    const std::span<int32_t> memory(reinterpret_cast<int32_t*>(buffer->data()), 2 * (count + 1));
+    const std::span<int32_t> in = memory.first(count), aligned = memory.subspan(count, count + 1);
+    Fill(in, rank);
+    // Wherever the output lies to a cache line.
+    for (const size_t begin : {size_t{0}, size_t{1}}) {
+      const std::span<int32_t> out = aligned.subspan(begin, count);
+      EXPECT_THAT(group.AllReduce(In(in), Out(out), Reduction::kSum)->Wait(), IsOk());
+      EXPECT_EQ(Wrong(out, Sum), 0u) << begin;
+    }
+    EXPECT_THAT(group.AllReduce(In(in), Out(in), Reduction::kSum)->Wait(), IsOk());
+    EXPECT_EQ(Wrong(in, Sum), 0u) << "in place";
+  });
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
