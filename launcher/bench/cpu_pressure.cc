@@ -37,14 +37,26 @@ std::optional<std::vector<int64_t>> Numbers(std::string_view text, size_t count)
 
 }  // namespace
 
-std::optional<int64_t> ParseBusyTicks(std::string_view stat) {
-  constexpr std::string_view kFront = "cpu ";
-  if (!stat.starts_with(kFront)) return std::nullopt;
-  stat = stat.substr(kFront.size(), stat.find('\n') - kFront.size());
-  // user nice system idle iowait irq softirq steal
-  const auto numbers = Numbers(stat, 8);
-  if (!numbers) return std::nullopt;
-  return (*numbers)[0] + (*numbers)[1] + (*numbers)[2] + (*numbers)[7];
+std::optional<int64_t> ParseBusyTicks(std::string_view stat, const std::vector<int>& cpus) {
+  std::vector<std::string> fronts;
+  for (const int cpu : cpus) fronts.push_back("cpu" + std::to_string(cpu) + " ");
+  if (cpus.empty()) fronts.push_back("cpu ");
+  int64_t busy = 0;
+  size_t found = 0;
+  for (size_t begin = 0; begin < stat.size();) {
+    const size_t end = std::min(stat.find('\n', begin), stat.size());
+    const std::string_view line = stat.substr(begin, end - begin);
+    begin = end + 1;
+    const auto front = std::find_if(fronts.begin(), fronts.end(),
+                                    [&](const auto& name) { return line.starts_with(name); });
+    if (front == fronts.end()) continue;
+    // user nice system idle iowait irq softirq steal
+    const auto numbers = Numbers(line.substr(front->size()), 8);
+    if (!numbers) return std::nullopt;
+    busy += (*numbers)[0] + (*numbers)[1] + (*numbers)[2] + (*numbers)[7];
+    ++found;
+  }
+  return found == fronts.size() ? std::optional(busy) : std::nullopt;
 }
 
 std::optional<int64_t> ParseProcessTicks(std::string_view stat) {
@@ -63,7 +75,7 @@ std::optional<int64_t> ParseProcessTicks(std::string_view stat) {
 }
 
 std::optional<base::Duration> ProcCpuPressure::UsedByOthers() {
-  const std::optional<int64_t> busy = ParseBusyTicks(ReadAll("/proc/stat"));
+  const std::optional<int64_t> busy = ParseBusyTicks(ReadAll("/proc/stat"), cpus_);
   if (!busy) return std::nullopt;
   int64_t ticks = *busy;
   for (const pid_t pid : ours_())

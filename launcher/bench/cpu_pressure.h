@@ -26,10 +26,10 @@ inline constexpr double kPressureMax = 0.20;
 /// steps of a scheduler's tick.
 inline constexpr base::Duration kPressureWindow = std::chrono::milliseconds(200);
 
-/// Ticks for which the machine's processors have worked for processes, or a host has kept them from
-/// us: user, nice, system and steal of /proc/stat. Not what interrupts took, which are as much those
-/// of the ranks' own connections. nullopt when the text has no such line. A pure function.
-std::optional<int64_t> ParseBusyTicks(std::string_view stat);
+/// Ticks for which `cpus` (none = all) have worked for processes, or a host has kept them from us:
+/// user, nice, system and steal of /proc/stat. Not what interrupts took, which are as much those of
+/// the ranks' own connections. nullopt when the text has no such line. A pure function.
+std::optional<int64_t> ParseBusyTicks(std::string_view stat, const std::vector<int>& cpus);
 /// utime and stime of a /proc/PID/stat. A pure function.
 std::optional<int64_t> ParseProcessTicks(std::string_view stat);
 
@@ -37,19 +37,21 @@ std::optional<int64_t> ParseProcessTicks(std::string_view stat);
 class CpuPressure {
  public:
   virtual ~CpuPressure() = default;
-  /// Processor time that others than those we measure have used so far, of all processors together.
+  /// Processor time that others than those we measure have used so far, of all processors that count.
   /// nullopt where the kernel does not say.
   virtual std::optional<base::Duration> UsedByOthers() = 0;
 };
 
 class ProcCpuPressure final : public CpuPressure {
  public:
-  /// `ours`: the processes that are measured, and this one.
-  explicit ProcCpuPressure(std::function<std::vector<pid_t>()> ours) : ours_(std::move(ours)) {}
+  /// `ours`: the processes that are measured, and this one. `cpus`: where they run; none = anywhere.
+  ProcCpuPressure(std::function<std::vector<pid_t>()> ours, std::vector<int> cpus)
+      : ours_(std::move(ours)), cpus_(std::move(cpus)) {}
   std::optional<base::Duration> UsedByOthers() override;
 
  private:
   const std::function<std::vector<pid_t>()> ours_;
+  const std::vector<int> cpus_;
 };
 
 /// What share of a processor others used in each round. Confined to one thread.

@@ -16,12 +16,18 @@ namespace lockstep::launcher {
 namespace {
 
 TEST(CpuPressureTest, BusyIsWhatProcessesHadAndTheHostTook) {
-  EXPECT_EQ(ParseBusyTicks("cpu  1000 200 30 99999 8888 777 666 4 0 0\ncpu0 1 2 3 4 5 6 7 8\n"),
-            1234);
-  EXPECT_EQ(ParseBusyTicks(""), std::nullopt);
-  EXPECT_EQ(ParseBusyTicks("cpu  1 2 3\ncpu0 1 2 3 4 5 6 7 8\n"), std::nullopt);
-  EXPECT_EQ(ParseBusyTicks("cpu0 1 2 3 4 5 6 7 8\n"), std::nullopt);
-  EXPECT_EQ(ParseBusyTicks("cpu  1 2 x 4 5 6 7 8\n"), std::nullopt);
+  const std::string stat =
+      "cpu  1000 200 30 99999 8888 777 666 4 0 0\n"
+      "cpu0 1 2 3 4 5 6 7 8 0 0\ncpu1 10 20 30 4 5 6 7 80 0 0\ncpu11 7 7 7 7 7 7 7 7 0 0\n"
+      "intr 1 2 3\n";
+  EXPECT_EQ(ParseBusyTicks(stat, {}), 1234);
+  EXPECT_EQ(ParseBusyTicks(stat, {0}), 14);
+  EXPECT_EQ(ParseBusyTicks(stat, {0, 1}), 14 + 140);
+  EXPECT_EQ(ParseBusyTicks(stat, {1, 2}), std::nullopt) << "there is no such processor";
+  EXPECT_EQ(ParseBusyTicks("", {}), std::nullopt);
+  EXPECT_EQ(ParseBusyTicks("cpu  1 2 3\ncpu0 1 2 3 4 5 6 7 8\n", {}), std::nullopt);
+  EXPECT_EQ(ParseBusyTicks("cpu0 1 2 3 4 5 6 7 8\n", {}), std::nullopt);
+  EXPECT_EQ(ParseBusyTicks("cpu  1 2 x 4 5 6 7 8\n", {}), std::nullopt);
 }
 
 TEST(CpuPressureTest, TimesOfAProcessAreReadBehindAnyName) {
@@ -34,8 +40,8 @@ TEST(CpuPressureTest, TimesOfAProcessAreReadBehindAnyName) {
 }
 
 TEST(CpuPressureTest, WorkOfOursIsNotThatOfOthers) {
-  ProcCpuPressure without([] { return std::vector<pid_t>(); });
-  ProcCpuPressure with([] { return std::vector<pid_t>{::getpid()}; });
+  ProcCpuPressure without([] { return std::vector<pid_t>(); }, {});
+  ProcCpuPressure with([] { return std::vector<pid_t>{::getpid()}; }, {});
   ASSERT_TRUE(without.UsedByOthers().has_value()) << "there is no /proc/stat";
   const base::Duration all_before = *without.UsedByOthers();
   const base::Duration others_before = *with.UsedByOthers();

@@ -196,7 +196,7 @@ class BenchRun {
       ASSIGN_OR_RETURN(Contestant* const contestant, stage.Start(contender));
       contestants.push_back(contestant);
     }
-    ProcCpuPressure pressure([&stage] { return stage.Pids(); });
+    ProcCpuPressure pressure([&stage] { return stage.Pids(); }, cpus_);
     bool began = false;
     const auto print = [&](const BenchResult& result) {
       if (!began) std::fputs(TableHead(options_, result, cpus_).c_str(), context_.out);
