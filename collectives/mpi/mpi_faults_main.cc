@@ -207,6 +207,35 @@ void ManyGroups(Rank& rank) {
   });
 }
 
+/// A message that nobody receives is of its own group: none that is made later gets it.
+void Unreceived(Rank& rank) {
+  const auto world = rank.Join("world");
+  if (!world.ok()) std::abort();
+  rank.Tell("receives of later groups", [&](float& value) -> base::Status {
+    const OpOptions options{.timeout = seconds(20)};
+    for (int i = 0; i < 20; ++i) {
+      float data = -1;
+      const Buffer buffer{&data, 1, Dtype::kF32};
+      ASSIGN_OR_RETURN(std::shared_ptr<Group> group, (*world)->Duplicate(options));
+      if (!rank.guilty()) RETURN_IF_ERROR(group->Send(buffer, base::GroupRank(1), options)->Wait());
+      RETURN_IF_ERROR(group->Barrier(options)->Wait());
+      group.reset();
+
+      ASSIGN_OR_RETURN(group, (*world)->Duplicate(options));
+      if (rank.guilty()) {
+        RETURN_IF_ERROR(group->Recv(buffer, base::GroupRank(0), options)->Wait());
+      } else {
+        data = static_cast<float>(i);
+        RETURN_IF_ERROR(group->Send(buffer, base::GroupRank(1), options)->Wait());
+      }
+      RETURN_IF_ERROR(group->Barrier(options)->Wait());
+      if (data != static_cast<float>(i)) return base::DataLossError("of another group");
+      value += 1;
+    }
+    return base::OkStatus();
+  });
+}
+
 void CostOfChecks(Rank& rank) {
   const auto plain = rank.Join("plain"), checked = rank.Join("checked", true);
   if (!plain.ok() || !checked.ok()) std::abort();
@@ -264,6 +293,7 @@ int Main(int argc, char** argv) {
       {"leaves", [&] { MemberLeaves(rank); }},
       {"join_alone", [&] { JoinAlone(rank); }},
       {"many_groups", [&] { ManyGroups(rank); }},
+      {"unreceived", [&] { Unreceived(rank); }},
       {"cost", [&] { CostOfChecks(rank); }},
       {"too_large",
        [&] { rank.Tell("join", [&](float&) { return rank.Join("w", false, 9).status(); }); }},

@@ -225,6 +225,11 @@ class MpiCase(unittest.TestCase):
         self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 2200)] * 2)
         self.assertEqual(status, 0)
 
+    def test_a_message_that_nobody_received_reaches_no_later_group(self):
+        status, ranks = self.run_faults("unreceived", 60, size=2)
+        self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 20)] * 2, ranks)
+        self.assertEqual(status, 0)
+
     def test_the_cost_of_comparing_calls(self):
         status, ranks = self.run_faults("cost", 250)
         for call in ranks[0]:
