@@ -54,6 +54,7 @@ TEST(QuickBenchmarkTest, JobsOfSeveralNodes) {
 
 TEST(QuickBenchmarkTest, CollectivesBetweenNamespaces) {
   const Outcome outcome = RunQuickly("tcp_benchmark");
+  if (outcome.status == 77) GTEST_SKIP() << outcome.err;
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
 }
 
