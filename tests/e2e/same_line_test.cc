@@ -308,6 +308,9 @@ TEST_F(SameLineTest, ATokenJobMeetsOverIPv6) {
 TEST_F(SameLineTest, EventsSayHowTheClockStandsToTheCoordinators) {
   const char* faketime = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
   if (!std::filesystem::exists(faketime)) GTEST_SKIP() << "faketime is not installed";
+  if (e2e::RunToEnd({"/lib64/ld-linux-x86-64.so.2", "--verify", LockstepPath()}, e2e::Scratch())
+          .status != 0)
+    GTEST_SKIP() << "a static program loads no libfaketime";
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP()
       << "a sanitizer's runtime must be the first library of a process, and so must faketime";
