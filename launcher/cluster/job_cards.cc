@@ -69,9 +69,15 @@ base::Status JobCards::Take(base::NodeIndex from, const proto::Cards& news) {
   for (const auto& [index, member] : group.members) {
     if (!member.waits) left.insert(index);
   }
-  Remove(from, news, group);
-  if (group.members.size() < static_cast<size_t>(group.member_count)) left.clear();
+  for (const int index : news.gone()) {
+    if (Stop(from, index, group)) group.members.erase(index);
+  }
+  // Before who gives up is heard: it may say so with the last card, and half a group is none.
   const bool complete = group.waiting == group.member_count;
+  if (!complete) {
+    for (const int index : news.given_up()) Stop(from, index, group);
+  }
+  if (group.members.size() < static_cast<size_t>(group.member_count)) left.clear();
   if (!complete && news.given_up().empty() && group.waiting > 0) return base::OkStatus();
   const proto::ToAgent table = TableOf(news.group(), group, left);
   const std::set<base::NodeIndex> told =
@@ -102,17 +108,11 @@ base::Status JobCards::Add(base::NodeIndex from, const proto::Cards& news, Group
   return base::OkStatus();
 }
 
-void JobCards::Remove(base::NodeIndex from, const proto::Cards& news, Group& group) {
-  const auto stop = [&](int index) {
-    const auto member = group.members.find(index);
-    if (member == group.members.end() || member->second.node != from) return group.members.end();
-    if (std::exchange(member->second.waits, false)) --group.waiting;
-    return member;
-  };
-  for (const int index : news.given_up()) (void)stop(index);
-  for (const int index : news.gone()) {
-    if (const auto member = stop(index); member != group.members.end()) group.members.erase(member);
-  }
+bool JobCards::Stop(base::NodeIndex from, int index, Group& group) {
+  const auto member = group.members.find(index);
+  if (member == group.members.end() || member->second.node != from) return false;
+  if (std::exchange(member->second.waits, false)) --group.waiting;
+  return true;
 }
 
 /// Its agent forgets them with the error that it is told.

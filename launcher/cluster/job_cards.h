@@ -15,13 +15,14 @@
 
 namespace lockstep::launcher {
 
-/// Where the ranks of a job meet: collects the cards of a group's members from the agents, and hands
-/// each of those agents the whole table once all have come. So a group costs a message or two each way
-/// with each agent, and none between agents. One per coordinator, confined to its thread.
+/// Where the ranks of a job meet: collects the cards of a group's members from the agents, and
+/// hands each of those agents the whole table once all have come. So a group costs a message or two
+/// each way with each agent, and none between agents. One per coordinator, confined to its thread.
 ///
-/// A group is here from its first card until all have come, nobody waits any more, or the round ends.
-/// Members that gave up count as having come for those who give up later, so that all blame the same
-/// ones; where nobody else is missing it is for them that the others waited in vain.
+/// A group is here from its first card until all have come, nobody waits any more, or the round
+/// ends. Members that gave up count as having come for those who give up later, so that all blame
+/// the same ones; where nobody else is missing it is for them that the others waited in vain. Who
+/// gives up in the message that brings the last card has its table like the others.
 class JobCards {
  public:
   /// Groups of a round whose members have not all come.
@@ -56,7 +57,8 @@ class JobCards {
   base::Status Check(const proto::Cards& news) const;
   /// Why the members that came cannot be let in.
   base::Status Add(base::NodeIndex from, const proto::Cards& news, Group& group);
-  static void Remove(base::NodeIndex from, const proto::Cards& news, Group& group);
+  /// A member of that node waits no more. False: it has no such member.
+  static bool Stop(base::NodeIndex from, int index, Group& group);
   static void DropNode(base::NodeIndex node, Group& group);
   void Refuse(base::NodeIndex node, const proto::Cards& news, const base::Status& why);
   /// Without those that `left` has, if any.

@@ -98,6 +98,28 @@ TEST_F(JobCardsTest, OneThatGaveUpIsMissingToThoseWhoWaitedForItAlone) {
   EXPECT_THAT(Told(kB), ElementsAre("", "card 1", "card 2"));
 }
 
+// The node that had sent both made its half of the group, and the other one waited on.
+TEST_F(JobCardsTest, WhoGivesUpWithTheLastCardGetsTheGroupAndSoDoAllOthers) {
+  ASSERT_THAT(cards_.Take(kA, News(3, {0})), IsOk());
+  ASSERT_THAT(cards_.Take(kB, News(3, {1})), IsOk());
+
+  ASSERT_THAT(cards_.Take(kA, News(3, {2}, {0})), IsOk());
+
+  EXPECT_THAT(Told(kA), ElementsAre("card 0", "card 1", "card 2"));
+  EXPECT_THAT(Told(kB), ElementsAre("card 0", "card 1", "card 2"));
+  EXPECT_EQ(cards_.group_count(), 0u);
+}
+
+TEST_F(JobCardsTest, WhoIsGoneWithTheLastCardHasNotCome) {
+  ASSERT_THAT(cards_.Take(kA, News(3, {0})), IsOk());
+  ASSERT_THAT(cards_.Take(kB, News(3, {1})), IsOk());
+
+  ASSERT_THAT(cards_.Take(kA, News(3, {2}, {2}, {0})), IsOk());
+
+  EXPECT_THAT(Told(kA), ElementsAre("", "card 1", "card 2"));
+  EXPECT_THAT(Told(kB), IsEmpty());
+}
+
 TEST_F(JobCardsTest, OneThatIsGoneHasNotCome) {
   ASSERT_THAT(cards_.Take(kA, News(2, {0})), IsOk());
   ASSERT_THAT(cards_.Take(kA, News(2, {}, {}, {0})), IsOk());
