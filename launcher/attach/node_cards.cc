@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -133,6 +134,20 @@ void NodeCards::Send(uint64_t id) {
   deps_.send(message);
 }
 
+/// The coordinator has their cards still where it is the table that was wrong, or where they went
+/// out after those that it refused.
+void NodeCards::TakeBack(uint64_t id, Group& group) {
+  std::set<int> out;
+  for (const auto& [index, member] : group.waiting) out.insert(index);
+  for (const proto::Card& card : group.unsent.come()) out.erase(card.member());
+  proto::Cards news;
+  *news.mutable_gone() = group.unsent.gone();
+  for (const int index : out) news.add_gone(index);
+  group.unsent = std::move(news);
+  group.send.reset();
+  if (!group.unsent.gone().empty()) SendSoon(id, group, base::Duration(0));
+}
+
 void NodeCards::OnTable(const proto::CardTable& table) {
   seq_.AssertHeld();
   const auto place = groups_.find(table.group());
@@ -150,6 +165,7 @@ void NodeCards::OnTable(const proto::CardTable& table) {
   }
   const bool all = !error.ok() || IsComplete(table);
   std::vector<uint64_t> answered;
+  if (!error.ok()) TakeBack(place->first, group);
   for (auto it = group.waiting.begin(); it != group.waiting.end();) {
     const bool due = all || it->second.gives_up;
     if (due) answered.push_back(it->second.connection);

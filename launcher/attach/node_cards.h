@@ -18,9 +18,9 @@
 
 namespace lockstep::launcher {
 
-/// A node's part in the meeting of ranks: gathers its ranks' cards of each group into one message to
-/// the coordinator (JobCards), and answers them with the table that comes back. One per agent of a
-/// job of several nodes. Confined to the loop's thread.
+/// A node's part in the meeting of ranks: gathers its ranks' cards of each group into one message
+/// to the coordinator (JobCards), and answers them with the table that comes back. One per agent of
+/// a job of several nodes. Confined to the loop's thread.
 ///
 /// A group is here from its first member's card until each of this node's members has its answer or
 /// is gone, at most until the round ends.
@@ -77,6 +77,8 @@ class NodeCards final : public CardCarrier {
   bool Find(uint64_t connection, Place* place);
   void SendSoon(uint64_t id, Group& group, base::Duration pause);
   void Send(uint64_t id);
+  /// All its members are answered with an error: nobody is to meet them.
+  void TakeBack(uint64_t id, Group& group);
 
   const Deps deps_;
   base::Sequence seq_;

@@ -103,6 +103,37 @@ TEST_F(NodeCardsTest, TablesOfOtherRoundsAreNotBelievedAndWrongOnesAreErrors) {
   EXPECT_THAT(codes_, ElementsAre(base::Code::kDataLoss));
 }
 
+// They stayed with the coordinator, and the ranks of other nodes met processes that had failed.
+TEST_F(NodeCardsTest, MembersThatAreAnsweredWithAnErrorTakeTheirCardsBack) {
+  Publish(0);
+  Publish(1);
+  loop_.RunFor(0ms);
+  cards_.GiveUp(100);
+
+  cards_.OnTable(Table({"a", "b"}));
+  loop_.RunFor(5ms);
+
+  EXPECT_THAT(answered_, ElementsAre(100, 101));
+  ASSERT_EQ(sent_.size(), 2u);
+  EXPECT_THAT(sent_[1].gone(), ElementsAre(0, 1));
+  EXPECT_EQ(sent_[1].come_size(), 0);
+  EXPECT_THAT(sent_[1].given_up(), IsEmpty());
+}
+
+TEST_F(NodeCardsTest, ACardThatAnErrorOvertakesIsNotSent) {
+  Publish(0);
+  loop_.RunFor(5ms);
+  Publish(1);
+
+  cards_.OnTable(Table({"a", "b"}));
+  loop_.RunFor(5ms);
+
+  EXPECT_THAT(answered_, ElementsAre(100, 101));
+  ASSERT_EQ(sent_.size(), 2u);
+  EXPECT_EQ(sent_[1].come_size(), 0);
+  EXPECT_THAT(sent_[1].gone(), ElementsAre(0)) << "the other's never went out";
+}
+
 TEST_F(NodeCardsTest, AfterTheRoundNobodyIsAnswered) {
   Publish(0);
   cards_.EndRound();
