@@ -384,21 +384,25 @@ void AttachServer::SetNetwork(RankNetwork network) {
 }
 
 bool AttachServer::OnNetworkRequest(uint64_t id) {
-  const Connection& connection = connections_.at(id);
+  Connection& connection = connections_.at(id);
   lockstep_attach_network answer{};
   lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_NETWORK, connection.version,
                              sizeof answer);
-  if (network_) {
+  // Before any group over TCP a process asks this, on the connection that it keeps: those of the
+  // cards are closed as soon as it has met the others.
+  base::Status error = MayJoin(connection, members_.at(*connection.rank).world.round.value());
+  if (error.ok() && !network_) error = base::FailedPreconditionError(kNoOtherMachine);
+  if (error.ok()) {
+    connection.has_groups = true;
     answer.first_port = static_cast<uint16_t>(network_->ports.first);
     answer.last_port = static_cast<uint16_t>(network_->ports.last);
     network_->key.view().copy(reinterpret_cast<char*>(answer.key), sizeof answer.key);
     CopyText(network_->host_id, answer.host_id, sizeof answer.host_id);
     CopyText(network_->listen_address, answer.listen_address, sizeof answer.listen_address);
     CopyText(network_->address, answer.address, sizeof answer.address);
-  } else {
-    answer.status = static_cast<uint32_t>(base::Code::kFailedPrecondition);
-    CopyText(kNoOtherMachine, answer.text, sizeof answer.text);
   }
+  answer.status = static_cast<uint32_t>(error.code());
+  CopyText(error.message(), answer.text, sizeof answer.text);
   const bool sent = SendPacket(connection.socket.get(), &answer, sizeof answer, -1);
   explicit_bzero(answer.key, sizeof answer.key);
   if (!sent) Drop(id);

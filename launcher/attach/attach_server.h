@@ -125,7 +125,7 @@ class AttachServer {
     int64_t pid = 0;
     std::optional<base::Rank> rank;                    // once it has said hello
     uint16_t version = 0;                              // of the protocol, agreed upon then
-    bool has_groups = false;                           // has got segments, or published a card
+    bool has_groups = false;                           // got segments or the key, or sent a card
     std::optional<lockstep_attach_cards> card_answer;  // what the card that it waits for will have
     Notices due;                                       // not sent yet
     bool watches_writable = false;

@@ -304,6 +304,44 @@ TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroups) {
       << "the next program of the same rank";
 }
 
+// Its connection for cards is closed when it has met the others: the groups were then nobody's.
+TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroupsOverTcp) {
+  Start();
+  OnLoop([&] {
+    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+                         .ports = {0, 0},
+                         .host_id = "boot",
+                         .listen_address = "10.0.0.1",
+                         .address = ""});
+  });
+  const std::string cookie = Add(0);
+  auto client = Attach(cookie);
+  lockstep_attach_network network{};
+  ASSERT_EQ(lockstep_attach_get_network(client->attach, 10'000, &network, &client->error),
+            LOCKSTEP_ATTACH_OK)
+      << client->error.text;
+  const auto ask_in_helper = [&] {  // as above, but on another machine are ranks too
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto helper = Attach(cookie);
+      const int result =
+          lockstep_attach_get_network(helper->attach, 10'000, &network, &helper->error);
+      if (result == LOCKSTEP_ATTACH_OK) _exit(0);
+      _exit(helper->error.status == static_cast<uint32_t>(Code::kAlreadyExists) &&
+                    std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
+                ? 1
+                : 2);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  };
+  EXPECT_EQ(ask_in_helper(), 1);
+  client.reset();
+  EXPECT_TRUE(Eventually([&] { return ask_in_helper() == 0; }))
+      << "the next program of the same rank";
+}
+
 TEST_F(AttachServerTest, SegmentsThatDoNotAgreeAreRefused) {
   Start();
   const auto a = Attach(Add(0)), b = Attach(Add(1));
