@@ -255,7 +255,7 @@ TEST_F(MeetingTest, ARankLearnsWhereToListenAndTheKeyOfTheRound) {
               LOCKSTEP_ATTACH_OK)
         << error.text;
     ::close(ring);
-    auto network = collectives::AskForNetwork(*client, "job-1", "node");
+    auto network = collectives::AskForNetwork(*client, "job-1", "node", 10s);
     lockstep_attach_close(client);
     return network;
   };

@@ -3,8 +3,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -77,7 +79,7 @@ class RankSession final : public Session {
   bool TakeCheckpointRequest() override;
 
  private:
-  base::Result<std::shared_ptr<collectives::BackendMaker>> Maker();
+  base::Result<std::shared_ptr<collectives::BackendMaker>> Maker(base::Duration timeout);
   lockstep_attach_notices Poll() const;
   void SendProgress();
 
@@ -100,14 +102,15 @@ class RankSession final : public Session {
 };
 
 /// By where the ranks are. (A world of one asks it for no group.)
-base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker() {
+base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
+    base::Duration timeout) {
   std::shared_ptr<collectives::BackendMaker> maker;
   if (world_.world_size == world_.local_world_size) {
     maker = std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
     return maker;
   }
   ASSIGN_OR_RETURN(collectives::TcpService::Config config,
-                   collectives::AskForNetwork(*tie_->client, world_.job, host_));
+                   collectives::AskForNetwork(*tie_->client, world_.job, host_, timeout));
   ASSIGN_OR_RETURN(maker, collectives::TcpBackendMaker::Create(
                               std::move(config), std::make_shared<collectives::AttachExchange>(
                                                      tie_->socket_path, tie_->cookie)));
@@ -124,13 +127,18 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
   config.spec.incarnation = world_.incarnation;
   config.spec.rank = base::GroupRank(world_.rank.value());  // all ranks, in the order of the world
   for (int rank = 0; rank < world_.world_size; ++rank) config.spec.world_ranks.emplace_back(rank);
-  config.join_timeout = timeout;
+  const base::SteadyTime since = clock_.Now();
   if (tie_ != nullptr) {
     config.recorder = std::shared_ptr<collectives::Recorder>(tie_, tie_->recorder.get());
     if (maker_ == nullptr) {
-      ASSIGN_OR_RETURN(maker_, Maker());
+      ASSIGN_OR_RETURN(maker_, Maker(timeout));
     }
   }
+  // Only what the agent took counts, not the microseconds of a try that did not ask it.
+  config.join_timeout =
+      timeout -
+      std::min(timeout,
+               base::Duration(std::chrono::floor<std::chrono::milliseconds>(clock_.Now() - since)));
   ASSIGN_OR_RETURN(world_group_, collectives::QueuedGroup::Create(std::move(config), maker_));
   return world_group_;
 }

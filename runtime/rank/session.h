@@ -61,9 +61,17 @@ class Session {
   /// The group of all ranks, made on the first call (collective: every rank must call it): over
   /// shared memory where all ranks are on one machine, else over TCP, with addresses and a key that
   /// the agents exchange.
-  /// Blocks: until all members have come, at most `timeout`. Errors: DeadlineExceeded - names the
-  /// ranks that never came; InvalidArgument - more than 1,024 ranks on several machines;
-  /// ResourceExhausted - no port of --port-range is free. May be tried again: the n-th tries of all ranks meet.
+  /// Blocks: until all members have come, at most `timeout`, and on several machines 600 ms more to
+  /// learn who is missing. May be tried again: the n-th tries of all ranks meet. Errors:
+  /// - DeadlineExceeded: names the ranks that never came.
+  /// - AlreadyExists: another process of this rank makes groups, or claims its place.
+  /// - FailedPrecondition: on several machines, with an agent that knows no other; the round is
+  ///   over; ranks are of another job, round or release, or disagree about their number.
+  /// - InvalidArgument: more than 1,024 ranks on several machines; the address that the agent gives
+  ///   is none of this machine; another protocol version.
+  /// - ResourceExhausted: no port of --port-range is free; too many groups, files or bytes.
+  /// - Unavailable: the agent is gone or does not answer in time, or a rank cannot be reached.
+  /// - DataLoss: what the agent brings of the others cannot be.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
 

@@ -16,6 +16,7 @@
 
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/attach/attach_server.h"
+#include "launcher/attach/card_carrier.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/rank/session_factory.h"
@@ -33,6 +34,14 @@ using launcher::AttachServer;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
+
+/// Takes cards, and no others ever come.
+class NobodyElse final : public launcher::CardCarrier {
+ public:
+  base::Status Publish(launcher::MemberCard) override { return base::OkStatus(); }
+  void GiveUp(uint64_t) override {}
+  void Forget(uint64_t) override {}
+};
 
 class SessionWithAgentTest : public ::testing::Test {
  protected:
@@ -72,6 +81,17 @@ class SessionWithAgentTest : public ::testing::Test {
       done.set_value();
     });
     done.get_future().wait();
+  }
+
+  /// From here on the agent answers nobody, until then or for so long.
+  void Hold(const std::shared_future<void>& until, base::Duration at_most) {
+    std::promise<void> held;
+    auto is_held = held.get_future();
+    loop_->Post([until, at_most, held = &held] {
+      held->set_value();
+      until.wait_for(at_most);
+    });
+    is_held.wait();
   }
 
   RankEnvironment EnvironmentOf(int rank, int world_size, int local_world_size) {
@@ -257,6 +277,43 @@ TEST_F(SessionWithAgentTest, AnAddressThatThisMachineDoesNotHaveIsAnErrorAtOnce)
                          .address = ""});
   });
   EXPECT_THAT(session->WorldGroup(), StatusIs(Code::kInvalidArgument, HasSubstr("192.0.2.77")));
+}
+
+// It waited for 10 s, whatever the timeout.
+TEST_F(SessionWithAgentTest, AnAgentThatDoesNotAnswerHoldsUpAGroupForItsTimeoutAtMost) {
+  ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(EnvironmentOf(0, 4, 2)));
+  std::promise<void> go;
+  Hold(go.get_future().share(), seconds(20));
+  const auto since = std::chrono::steady_clock::now();
+
+  EXPECT_THAT(session->WorldGroup(milliseconds(50)),
+              StatusIs(Code::kUnavailable, HasSubstr("did not answer in time")));
+
+  EXPECT_LT(std::chrono::steady_clock::now() - since, seconds(5));
+  go.set_value();
+}
+
+TEST_F(SessionWithAgentTest, WhatTheAgentTookIsNoLongerThereToJoin) {
+  ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(EnvironmentOf(0, 4, 2)));
+  NobodyElse cards;
+  OnLoop([&] {
+    server_->SetCarrier(&cards);
+    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+                         .ports = {0, 0},
+                         .host_id = "boot",
+                         .listen_address = "127.0.0.1",
+                         .address = ""});
+  });
+  std::promise<void> never;
+  Hold(never.get_future().share(), milliseconds(500));
+
+  const auto group = session->WorldGroup(seconds(2));
+
+  EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("not all came within 1.")));
+  OnLoop([&] {
+    server_->EndRound();
+    server_->SetCarrier(nullptr);
+  });
 }
 
 TEST_F(SessionWithAgentTest, AWrongCookieIsUnauthenticated) {

@@ -22,6 +22,7 @@ using Cards = std::vector<std::optional<AddressCard>>;
 // The deadline's clock wants to be looked at often (AwakeClock).
 constexpr uint32_t kLookMs = 10;
 
+/// At most kAskTimeout.
 uint32_t Milliseconds(base::Duration duration) {
   return static_cast<uint32_t>(
       std::chrono::ceil<std::chrono::milliseconds>(
@@ -87,7 +88,8 @@ base::Result<Cards> AttachExchange::Exchange(const ExchangeRequest& request,
   ASSIGN_OR_RETURN(const Client client,
                    Attach(socket_path_, cookie_, Milliseconds(deadline.Left())));
   lockstep_attach_error error{};
-  int result = lockstep_attach_send_card(client.get(), &card, Milliseconds(kAskTimeout), &error);
+  int result =
+      lockstep_attach_send_card(client.get(), &card, Milliseconds(deadline.Left()), &error);
   if (result != LOCKSTEP_ATTACH_OK) return AttachStatus(result, error, kDoing);
   uint64_t bytes = 0;
   int fd = -1;
@@ -112,11 +114,10 @@ base::Result<Cards> AttachExchange::Exchange(const ExchangeRequest& request,
 }
 
 base::Result<TcpService::Config> AskForNetwork(lockstep_attach& client, const std::string& job,
-                                               const std::string& host) {
+                                               const std::string& host, base::Duration timeout) {
   lockstep_attach_network network{};
   lockstep_attach_error error{};
-  const int result = lockstep_attach_get_network(&client, Milliseconds(AttachExchange::kAskTimeout),
-                                                 &network, &error);
+  const int result = lockstep_attach_get_network(&client, Milliseconds(timeout), &network, &error);
   if (result != LOCKSTEP_ATTACH_OK)
     return AttachStatus(result, error, "asking the agent how other machines reach this rank");
   TcpService::Config config;

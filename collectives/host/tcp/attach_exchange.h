@@ -14,8 +14,8 @@
 
 namespace lockstep::collectives {
 
-/// The exchange of ranks on several machines: each gives its card to its agent, the agents bring them
-/// to the job's coordinator and the table of all back. One for a process; thread-safe.
+/// The exchange of ranks on several machines: each gives its card to its agent, the agents bring
+/// them to the job's coordinator and the table of all back. One for a process; thread-safe.
 ///
 /// Each exchange has a connection of its own to the agent. So it keeps nobody from asking for
 /// something else, and a rank that dies or gives up takes its card back by closing.
@@ -30,8 +30,8 @@ class AttachExchange final : public AddressExchange {
   AttachExchange(std::string socket_path, std::string cookie)
       : socket_path_(std::move(socket_path)), cookie_(std::move(cookie)) {}
 
-  /// Errors beside AddressExchange's: DeadlineExceeded - the deadline has passed and the agent could
-  /// not say who is missing; ResourceExhausted - the agent has too many groups that wait.
+  /// Errors beside AddressExchange's: DeadlineExceeded - the deadline has passed and the agent
+  /// could not say who is missing; ResourceExhausted - the agent has too many groups that wait.
   base::Result<std::vector<std::optional<AddressCard>>> Exchange(
       const ExchangeRequest& request, const AddressCard& mine, const OpDeadline& deadline) override;
 
@@ -40,11 +40,12 @@ class AttachExchange final : public AddressExchange {
   const std::string cookie_;
 };
 
-/// How the agent wants this rank to listen, and the key of the job's round. `job`, `host`: the rank's.
-/// Blocks: at most AttachExchange::kAskTimeout. Errors: FailedPrecondition - the agent has no other
-/// nodes; as AttachStatus.
+/// How the agent wants this rank to listen, and the key of the job's round. `job`, `host`: the
+/// rank's. Blocks: at most `timeout`, and no longer than AttachExchange::kAskTimeout. Errors:
+/// FailedPrecondition - the agent has no other nodes; Unavailable - it does not answer in time;
+/// AlreadyExists - another process of this rank makes groups; as AttachStatus.
 base::Result<TcpService::Config> AskForNetwork(lockstep_attach& client, const std::string& job,
-                                               const std::string& host);
+                                               const std::string& host, base::Duration timeout);
 
 }  // namespace lockstep::collectives
 
