@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/job_cluster.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -251,6 +253,7 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
   std::array<uint8_t, kJobSecretBytes> secret{};
   net::FillRandom(secret);
   message.set_secret(secret.data(), secret.size());
+  ::explicit_bzero(secret.data(), secret.size());
   coordinator_->SendWorld(message);
   for (int node = 0; node < static_cast<int>(nodes.size()); ++node) {
     const base::NodeIndex index(node);
@@ -261,6 +264,8 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
       coordinator_->SendOutputCredit(index, OutputCredit(nodes.size()));
     }
   }
+  std::string& told = *message.mutable_secret();
+  ::explicit_bzero(told.data(), told.size());
   cluster.world = world_;
   cluster.nodes = nodes_;
   deps_.delegate.OnClusterFormed(std::move(cluster));

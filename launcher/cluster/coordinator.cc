@@ -1,7 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/cluster/coordinator.h"
 
+#include <string.h>
+
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "launcher/cluster/hello_check.h"
@@ -349,6 +352,8 @@ void Coordinator::SendWorld(const proto::World& world) {
   proto::ToAgent message;
   *message.mutable_world() = world;
   for (const auto& [node, member] : members_) Send(member, message);
+  std::string& secret = *message.mutable_world()->mutable_secret();
+  ::explicit_bzero(secret.data(), secret.size());
 }
 
 void Coordinator::SendForming() {

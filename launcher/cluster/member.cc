@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/cluster/member.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <string>
 #include <tuple>
@@ -106,7 +108,7 @@ void Member::OnMessage(std::string_view payload) {
       if (welcomed) deps_.delegate.OnForming(message.forming());
       return;
     case proto::ToAgent::kWorld:
-      if (welcomed && !over_) OnWorld(message.world());
+      if (welcomed && !over_) OnWorld(*message.mutable_world());
       return;
     case proto::ToAgent::kCommand:
       if (welcomed && !over_) OnCommand(message.command());
@@ -144,12 +146,14 @@ void Member::OnWelcome(const proto::Welcome& welcome) {
       hello_sent_at_});
 }
 
-void Member::OnWorld(const proto::World& world) {
+void Member::OnWorld(proto::World& world) {
   if (rank_count_ > 0) return;  // membership is fixed
   const std::optional<std::pair<int, int>> place = PlaceIn(world, node_);
   if (!place) return Fail(Nonsense("sent a world in which this node has no place"));
   std::tie(first_rank_, rank_count_) = *place;
   deps_.delegate.OnWorld(world);
+  std::string& secret = *world.mutable_secret();
+  ::explicit_bzero(secret.data(), secret.size());
 }
 
 void Member::OnJobOver(const proto::JobOver& over) {

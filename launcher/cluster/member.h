@@ -30,18 +30,20 @@ namespace lockstep::launcher {
 class MemberDelegate {
  public:
   virtual ~MemberDelegate() = default;
-  /// Opens what ranks of the job need, and returns them. An error ends the membership. What it is told
-  /// has passed CheckWelcome.
+  /// Opens what ranks of the job need, and returns them. An error ends the membership. What it is
+  /// told has passed CheckWelcome.
   virtual base::Result<NodeRanks*> OnWelcome(const proto::Welcome& welcome) = 0;
   /// The job waits for nodes.
   virtual void OnForming(const proto::Forming&) {}
+  /// Its secret is wiped afterwards.
   virtual void OnWorld(const proto::World& world) = 0;
   /// Every process of a round that is to run here runs.
   virtual void OnAllSpawned() {}
   virtual void OnOutputCredit(uint64_t bytes) = 0;
   /// For ranks of this node that wait for others.
   virtual void OnCards(const proto::CardTable&) {}
-  /// How far the coordinator's wall clock is ahead of ours, whenever that is news (ClockOffset::IsNews).
+  /// How far the coordinator's wall clock is ahead of ours, whenever that is news
+  /// (ClockOffset::IsNews).
   virtual void OnClockOffset(const elastic::ClockOffset::Estimate&) {}
   /// A request that the coordinator has passed on, for it concerns this node. Calls `answer` once.
   virtual void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) = 0;
@@ -119,7 +121,8 @@ class Member final : public NodeNews {
 
   void OnMessage(std::string_view payload);
   void OnWelcome(const proto::Welcome& welcome);
-  void OnWorld(const proto::World& world);
+  /// Wipes its secret.
+  void OnWorld(proto::World& world);
   void OnCommand(const proto::RankCommand& command);
   void OnStart(const proto::RankCommand& command, const NodeRanks::Processes& processes);
   void OnJobOver(const proto::JobOver& over);
