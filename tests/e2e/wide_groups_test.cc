@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,8 @@ using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 std::vector<std::string> SortedLines(const std::string& text) {
   std::vector<std::string> lines = Lines(text);
@@ -117,7 +120,6 @@ TEST_F(WideGroupsTest, ARankThatNeverJoinsIsNamedOnAllNodes) {
   EXPECT_LT(outcome.elapsed, 20s);
 }
 
-// The key of a round is of no use in the next, and ranks of the old one are not met.
 TEST_F(WideGroupsTest, ARestartMeetsAgain) {
   const Outcome outcome = RunIt(
       Words({"--max-restarts", "1", "--grace", "5s"},
@@ -130,13 +132,75 @@ TEST_F(WideGroupsTest, ARestartMeetsAgain) {
     EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over tcp\n"));
 }
 
-TEST_F(WideGroupsTest, NothingSecretIsInARanksEnvironmentOrArguments) {
-  const Outcome outcome = RunScriptIt(
-      {"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "1", "--log-prefix=false"},
-      "env | grep ^LOCKSTEP_ | cut -d= -f1 | sort -u");
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_EQ(CountOf(outcome.out, "KEY") + CountOf(outcome.out, "SECRET"), 0) << outcome.out;
-  EXPECT_EQ(CountOf(outcome.out, "LOCKSTEP_COOKIE"), 2) << outcome.out;
+std::string Hex(const std::string& bytes, const char* digits) {
+  std::string text;
+  for (const char byte : bytes) {
+    const auto value = static_cast<unsigned char>(byte);
+    text += digits[value / 16];
+    text += digits[value % 16];
+  }
+  return text;
+}
+
+/// Files below `folder`, and processes that can be looked at, that show `key`; not below `except`.
+std::vector<std::string> PlacesOf(const std::string& key, const std::string& folder,
+                                  const std::string& except) {
+  const std::string lower = Hex(key, "0123456789abcdef"), upper = Hex(key, "0123456789ABCDEF");
+  std::vector<std::string> places;
+  const auto look = [&](const std::string& path) {
+    const std::string text = ReadFile(path);
+    if (Contains(text, key) || Contains(text, lower) || Contains(text, upper))
+      places.push_back(path);
+  };
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().parent_path() != except) look(entry.path());
+  }
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    look(entry.path() / "environ");
+    look(entry.path() / "cmdline");
+  }
+  return places;
+}
+
+TEST_F(WideGroupsTest, NothingSecretIsInFilesEnvironmentsOrArguments) {
+  const std::string keys = scratch_.path() + "/keys";
+  std::filesystem::create_directory(keys);
+  Command job(RunWords(Words({"--grace", "5s"}, {Runfile("tests/e2e/key_rank"), keys})), Options());
+  std::string out;
+  ASSERT_TRUE(job.WaitForOutput(
+      [&out](const std::string& text, const std::string&) {
+        out = text;
+        return CountOf(text, "up ") == 4;
+      },
+      30s));
+
+  const std::string key = ReadFile(keys + "/0");
+  ASSERT_EQ(key.size(), 32u);
+  EXPECT_EQ(ReadFile(keys + "/3"), key) << "it is the one that all prove themselves with";
+  for (const std::string& line : Lines(out)) {
+    int rank = -1, agent = -1;
+    pid_t pid = -1;
+    ASSERT_EQ(std::sscanf(line.c_str(), "up %d %d %d", &rank, &pid, &agent), 3) << line;
+    for (const pid_t process : {pid, agent, job.pid()})
+      EXPECT_NE(ReadFile("/proc/" + std::to_string(process) + "/environ"), "") << "looked at";
+  }
+  EXPECT_THAT(PlacesOf(key, scratch_.path(), keys), IsEmpty());
+
+  // It would have been found.
+  const std::string hex = Hex(key, "0123456789abcdef");
+  scratch_.Write("leak", "key: " + key);
+  Command::Options shown = Options();
+  shown.environment["KEY"] = hex;
+  const Command leak({"tail", "-f", "/dev/null", hex}, shown);
+  const std::string leaked = "/proc/" + std::to_string(leak.pid());
+  EXPECT_TRUE(Eventually([&] { return PlacesOf(key, scratch_.path(), keys).size() == 3; }, 10s));
+  EXPECT_THAT(
+      PlacesOf(key, scratch_.path(), keys),
+      UnorderedElementsAre(scratch_.path() + "/leak", leaked + "/environ", leaked + "/cmdline"));
+  job.Signal(SIGINT);
+  EXPECT_EQ(job.Wait(20s).status, 130);
 }
 
 }  // namespace
