@@ -35,8 +35,8 @@ struct JobNode {
   int master_port = 0;         // free there, and kept for the job
   std::string jobs_root;       // there; "" = as this process's
   NodeRanks* ranks = nullptr;  // lives as long as the coordinator
-  /// Of the coordinator's own node: the address of this machine that another node has come by, if one
-  /// has.
+  /// Of the coordinator's own node: the address of this machine that another node has come by, if
+  /// one has.
   std::string own_host;
 };
 
@@ -54,8 +54,8 @@ class CoordinatorDelegate {
   /// Its ranks are told of by NodeNews before this.
   virtual void OnNodeLost(base::NodeIndex node, const base::Status& why) = 0;
   virtual void OnOutput(base::NodeIndex node, const proto::Output& output) = 0;
-  /// Finish() does not wait for it any more, though it has not said goodbye: what it still had to send
-  /// is lost. At most once a node, of a formed job, and not of one that was lost before.
+  /// Finish() does not wait for it any more, though it has not said goodbye: what it still had to
+  /// send is lost. At most once a node, of a formed job, and not of one that was lost before.
   virtual void OnLeftEarly(base::NodeIndex) {}
   /// What a verb has asked a member's agent. Calls `answer` once.
   virtual void Answer(const proto::ControlRequest& request, OnAnswer answer) = 0;
@@ -63,12 +63,12 @@ class CoordinatorDelegate {
   virtual void OnCards(const proto::CardTable&) {}
 };
 
-/// The place where a job's agents meet: admits them, holds their leases, and carries orders and news
-/// between them and the gang. One per job of several nodes, in its first agent. Who belongs to the
-/// job is decided by elastic::Step (membership.h). Confined to the loop's thread.
+/// The place where a job's agents meet: admits them, holds their leases, and carries orders and
+/// news between them and the gang. One per job of several nodes, in its first agent. Who belongs to
+/// the job is decided by elastic::Step (membership.h). Confined to the loop's thread.
 ///
-/// Life of a connection: handed in by Accept -> Hello within hello_timeout -> admitted or refused ->
-/// heartbeats, news, output -> Goodbye and its end, or lost.
+/// Life of a connection: handed in by Accept -> Hello within hello_timeout -> admitted or refused
+/// -> heartbeats, news, output -> Goodbye and its end, or lost.
 class Coordinator {
  public:
   struct Config {
@@ -113,8 +113,8 @@ class Coordinator {
   /// node; Unavailable - it is lost, or gone; else as Questions.
   void Ask(base::NodeIndex node, const proto::ControlRequest& request, base::Duration timeout,
            Questions::OnReply on_reply);
-  /// The job is over: tells all members, waits until they have gone, at most farewell_timeout and for
-  /// none that is silent, and calls `done`.
+  /// The job is over: tells all members, waits until they have gone, at most farewell_timeout and
+  /// for none that is silent, and calls `done`.
   void Finish(const proto::JobOver& over, std::function<void()> done);
 
   const elastic::MembershipState& state() const { return state_; }

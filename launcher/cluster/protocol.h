@@ -21,8 +21,8 @@ inline constexpr int kNodesMax = 10'000;
 inline constexpr int kSlotsMax = 4096;  // of a node
 inline constexpr int kRanksMax = 65'536;
 
-/// How long a coordinator waits at the end of a job for its members' goodbyes: more than what the waits
-/// of a member at the end add up to (member_agent.cc).
+/// How long a coordinator waits at the end of a job for its members' goodbyes: more than what the
+/// waits of a member at the end add up to (member_agent.cc).
 inline constexpr base::Duration kFarewellTime = std::chrono::seconds(25);
 
 /// The name in the coordinator's certificate.

@@ -26,13 +26,13 @@
  *   same memory for all members that ask for the same {group_id, epoch, bytes, member_count}. Once
  *   each of them (by member_index) has it, the agent forgets it: the next request of that kind
  *   begins another.
- * - From version 2 on, ranks of several machines meet. NETWORK answers one NETWORK_REQUEST: where to
- *   listen, and with which key connections of this round's ranks prove themselves. CARD says how
+ * - From version 2 on, ranks of several machines meet. NETWORK answers one NETWORK_REQUEST: where
+ *   to listen, and with which key connections of this round's ranks prove themselves. CARD says how
  *   this member of a group is reached, in bytes that ranks alone understand; CARDS answers it once
  *   all members, on all machines, have come, with a descriptor: a file of `table_bytes`, for each
  *   member its card's length (4 bytes) and its bytes. A connection carries one CARD at a time.
- *   GIVE_UP asks for CARDS at once, in which members that have not come have empty cards; who closes
- *   the connection meanwhile takes its card back.
+ *   GIVE_UP asks for CARDS at once, in which members that have not come have empty cards; who
+ *   closes the connection meanwhile takes its card back.
  * - STOP and CHECKPOINT are notices: they may come at any time after WORLD and need no answer. A
  *   repeated notice replaces the one before.
  * - Either side closes to end. A message that breaks these rules closes the connection; unknown
@@ -90,7 +90,8 @@ enum lockstep_attach_type {
   LOCKSTEP_ATTACH_CARDS = 22
 };
 
-/* The status of REFUSED, SEGMENT, NETWORK and CARDS: the canonical codes of runtime/base/status.h. */
+/* The status of REFUSED, SEGMENT, NETWORK and CARDS: the canonical codes of
+ * runtime/base/status.h. */
 
 /* For ever as it is. */
 struct lockstep_attach_header {
