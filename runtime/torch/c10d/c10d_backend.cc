@@ -3,7 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include <optional>
+#include <functional>
 #include <utility>
 
 #include "runtime/torch/c10d/python_call_site.h"
@@ -76,6 +76,7 @@ struct C10dBackend::Call {
   std::unique_lock<std::mutex> lock;  // between the ops of one call no other thread's come
   lockstep_group* group;
   TensorCall tensors;
+  std::vector<std::function<lockstep_work*()>> later;  // ops that Started() begins, in this order
   std::vector<lockstep_work*> works;
 };
 
@@ -108,6 +109,7 @@ lockstep_options C10dBackend::Options(std::chrono::milliseconds timeout, double 
 
 C10dBackend::WorkPtr C10dBackend::Started(Call call, c10d::OpType type, const char* title) {
   ++sequence_;
+  for (const auto& start : call.later) call.works.push_back(start());
   auto works = std::exchange(call.works, {});
   return c10::make_intrusive<C10dWork>(getRank(), type, title, std::move(works),
                                        std::move(call.tensors));
@@ -168,9 +170,10 @@ void C10dBackend::AddAllGather(Call& call, const Tensors& outputs, const at::Ten
   const std::vector<size_t> counts = CountsOf(outputs);
   const lockstep_buffer in = call.tensors.In(input);
   const lockstep_buffer out = call.tensors.Out(outputs);
-  call.works.push_back(AllEqual(counts)
-                           ? lockstep_all_gather(call.group, &in, &out, &options)
-                           : lockstep_all_gather_v(call.group, &in, &out, counts.data(), &options));
+  call.later.emplace_back([=, group = call.group] {
+    return AllEqual(counts) ? lockstep_all_gather(group, &in, &out, &options)
+                            : lockstep_all_gather_v(group, &in, &out, counts.data(), &options);
+  });
 }
 
 C10dBackend::WorkPtr C10dBackend::allgather(TensorLists& outputs, Tensors& inputs,
@@ -255,10 +258,11 @@ void C10dBackend::AddReduceScatter(Call& call, const at::Tensor& output, const T
   const std::vector<size_t> counts = CountsOf(inputs);
   const lockstep_buffer in = call.tensors.In(inputs);
   const lockstep_buffer out = call.tensors.Out(output);
-  call.works.push_back(
-      AllEqual(counts)
-          ? lockstep_reduce_scatter(call.group, &in, &out, reduction, &options)
-          : lockstep_reduce_scatter_v(call.group, &in, &out, counts.data(), reduction, &options));
+  call.later.emplace_back([=, group = call.group] {
+    return AllEqual(counts)
+               ? lockstep_reduce_scatter(group, &in, &out, reduction, &options)
+               : lockstep_reduce_scatter_v(group, &in, &out, counts.data(), reduction, &options);
+  });
   call.tensors.AddResult(output);
 }
 

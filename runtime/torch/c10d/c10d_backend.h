@@ -88,6 +88,8 @@ class C10dBackend final : public BackendBase {
 
   lockstep_options Options(std::chrono::milliseconds timeout, double scale = 1) const;
   WorkPtr Started(Call call, c10d::OpType type, const char* title);
+  /// These two check and lay out the tensors, which may throw. The op begins in Started(), when all
+  /// ops of the call have been checked: one in flight would outlive the call's tensors.
   void AddAllGather(Call& call, const Tensors& outputs, const at::Tensor& input,
                     const lockstep_options& options);
   void AddReduceScatter(Call& call, const at::Tensor& output, const Tensors& inputs,

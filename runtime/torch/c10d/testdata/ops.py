@@ -190,6 +190,31 @@ def refused(rank):
             raise AssertionError("not refused: " + text)
 
 
+def refused_in_the_middle(rank):
+    """Of several tensors one is wrong, on one rank: no op has begun for those before it."""
+    if rank == 1:
+        for wrong, text in ((torch.zeros(2, dtype=torch.complex64), "of dtype ComplexFloat, which"),
+                            (torch.zeros(2).to_sparse(), "parse")):
+            try:
+                dist.group.WORLD.allgather_coalesced([[torch.zeros(5), torch.zeros(2)] for _ in range(WORLD)],
+                                                     [mine(rank), wrong])
+            except (RuntimeError, NotImplementedError) as error:
+                assert text in str(error), error
+            else:
+                raise AssertionError("not refused: " + text)
+            if TORCH_1:
+                continue
+            for call, tensors in ((dist.group.WORLD.allgather_into_tensor_coalesced, torch.zeros(15)),
+                                  (dist.group.WORLD.reduce_scatter_tensor_coalesced, torch.zeros(1))):
+                try:
+                    call([tensors, wrong], [torch.zeros(5 if tensors.numel() > 1 else 3), wrong])
+                except (RuntimeError, NotImplementedError) as error:
+                    assert text in str(error), error
+                else:
+                    raise AssertionError("not refused: " + text)
+    all_gather_coalesced(rank)
+
+
 def barrier(rank):
     dist.barrier()
     dist.group.WORLD.monitored_barrier(timeout=datetime.timedelta(seconds=20))
@@ -246,10 +271,9 @@ def groups(rank):
     dist.destroy_process_group(everybody)
     all_reduce(rank)
 
-
 OPS = [broadcast, all_reduce, tensors_of_any_layout, all_reduce_coalesced, reduce, all_gather, all_gather_coalesced,
-       gather_and_scatter, reduce_scatter, all_to_all, send_and_recv, refused, barrier, asynchronous, bounded_wait,
-       groups]
+       gather_and_scatter, reduce_scatter, all_to_all, send_and_recv, refused, refused_in_the_middle, barrier, asynchronous,
+       bounded_wait, groups]
 
 
 def main():
