@@ -1,12 +1,11 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/torch/c10d/c10d_backend.h"
 
-#include <pybind11/pybind11.h>
-
 #include <functional>
 #include <utility>
 
 #include "runtime/torch/c10d/python_call_site.h"
+#include "runtime/torch/c10d/python_lock_release.h"
 
 namespace lockstep::train {
 namespace {
@@ -94,10 +93,8 @@ C10dBackend::C10dBackend(std::shared_ptr<RankGroups> groups, int rank, int size,
         "; leave rank and world_size out, they are in the environment");
 }
 
-// Callbacks that still run may want the interpreter's lock, and the group waits for them.
 C10dBackend::~C10dBackend() {
-  std::optional<pybind11::gil_scoped_release> release;
-  if (Py_IsInitialized() != 0 && PyGILState_Check() != 0) release.emplace();
+  const PythonLockRelease release;
   group_.reset();
 }
 

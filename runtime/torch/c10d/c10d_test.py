@@ -102,6 +102,10 @@ class DebiansTorchTest(Jobs):
         for text in texts:
             self.assertIn("rank 1 never came within 2s", text)
 
+    def test_a_rank_ends_while_its_op_waits_for_a_late_one(self):
+        for fault in ("late", "late_and_kept"):
+            self.assertIn("rank 0 ended", self.run_well(DEBIANS, SCRIPTS["faults.py"], fault))
+
     def test_a_first_group_of_some_ranks_is_refused(self):
         job = self.run_job(DEBIANS, SCRIPTS["faults.py"], "subset_first")
         self.assertIn("holds 1 of the job's 2 ranks", job.stdout, job.stderr)

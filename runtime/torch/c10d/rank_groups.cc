@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "runtime/torch/c10d/python_lock_release.h"
 #include "runtime/torch/c10d/tensor_call.h"
 
 namespace lockstep::train {
@@ -28,6 +29,7 @@ std::shared_ptr<RankGroups> RankGroups::Open() {
 }
 
 RankGroups::~RankGroups() {
+  const PythonLockRelease release;
   world_.reset();
   lockstep_session_close(session_);
 }

@@ -25,7 +25,10 @@ def _create(options, _backend_options):
 
 
 def _close():
+    """While Python's threads still may run: at the end of an op, callbacks of the program do."""
     global _rank_groups
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "lockstep":
+        torch.distributed.destroy_process_group()
     _rank_groups = None
 
 

@@ -53,6 +53,28 @@ def never_made(rank):
         told(lambda: dist.new_group([0, 1, 2], timeout=datetime.timedelta(seconds=2)))
 
 
+def late(rank, destroy=True):
+    """Rank 1 calls nothing while rank 0 ends with an op in flight, at whose end Python is called."""
+    pids = [None, None]
+    dist.all_gather_object(pids, os.getpid())
+    if rank == 0:
+        dist.all_reduce(torch.ones(4), async_op=True).get_future().then(lambda _: None)
+        if destroy:
+            dist.destroy_process_group()
+        return
+    until = time.monotonic() + 30
+    while os.path.exists("/proc/%d" % pids[0]):
+        if time.monotonic() > until:
+            os.kill(pids[0], signal.SIGKILL)
+            raise RuntimeError("rank 0 does not end")
+        time.sleep(0.05)
+    print("rank 0 ended", flush=True)
+
+
+def late_and_kept(rank):
+    late(rank, destroy=False)
+
+
 def subset_first(rank):
     pass
 
