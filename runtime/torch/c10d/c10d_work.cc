@@ -15,6 +15,9 @@ struct C10dWork::Ops {
     for (lockstep_work* work : works) lockstep_work_free(work);
   }
 
+  /// Once all have ended: their first error, or results in place. Throws nothing.
+  void End();
+
   std::vector<lockstep_work*> works;  // ops of a group end in the order of their calls
   TensorCall call;
 
@@ -27,24 +30,37 @@ C10dWork::C10dWork(int rank, c10d::OpType type, const char* title,
                    std::vector<lockstep_work*> works, TensorCall call)
     : Work(rank, type, title), ops_(new Ops{.works = std::move(works), .call = std::move(call)}) {}
 
+void C10dWork::Ops::End() {
+  lockstep_status status;
+  for (lockstep_work* work : works) {
+    if (lockstep_wait(work, &status) == 0 || failed) continue;
+    failed = true;
+    error = status.text;
+  }
+  if (failed) return;
+  try {  // it may be a callback of C that calls this
+    call.CopyBack();
+  } catch (const std::exception& exception) {
+    failed = true;
+    error = std::string("copying results to where the caller wants them: ") + exception.what();
+  }
+}
+
+// Nobody looks at it any more, but its tensors are still read, written and waited for by others.
 C10dWork::~C10dWork() {
-  if (lockstep_test(ops_->works.back()) != 0) return;
-  // Nobody looks at it any more, but its tensors are still read and written.
   Ops* const ops = ops_.release();
   lockstep_on_complete(
       ops->works.back(),
-      [](void* context, const lockstep_status*) { delete static_cast<Ops*>(context); }, ops);
+      [](void* context, const lockstep_status*) {
+        const std::unique_ptr<Ops> ended(static_cast<Ops*>(context));
+        std::call_once(ended->finished, [&] { ended->End(); });
+      },
+      ops);
 }
 
 void C10dWork::Finish() const {
   std::call_once(ops_->finished, [this] {
-    lockstep_status status;
-    for (lockstep_work* work : ops_->works) {
-      if (lockstep_wait(work, &status) == 0 || ops_->failed) continue;
-      ops_->failed = true;
-      ops_->error = status.text;
-    }
-    if (!ops_->failed) ops_->call.CopyBack();
+    ops_->End();
     if (recordFunctionEndCallback_) recordFunctionEndCallback_();
   });
 }

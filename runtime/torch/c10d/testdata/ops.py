@@ -2,6 +2,7 @@
 """Every op of c10d against values known beforehand, in a world of 3 and in groups of it: ops.py [OP...]"""
 import datetime
 import sys
+import time
 
 import lockstep_c10d  # noqa: F401
 import torch
@@ -235,6 +236,38 @@ def asynchronous(rank):
     dist.barrier()
 
 
+def dropped(rank):
+    """Nobody keeps the work, and results come to where they have to be copied all the same."""
+    columns, lists = torch.zeros(5, 2), [torch.zeros(5) for _ in range(WORLD)]
+    columns[:, 0] = mine(rank)
+    dist.all_reduce(columns[:, 0], async_op=True)
+    dist.all_gather(lists, mine(rank), async_op=True)
+    ended = torch.zeros(5, 2)
+    work = dist.broadcast(ended[:, 1], 0, async_op=True) if rank else dist.broadcast(mine(0), 0, async_op=True)
+    dist.barrier()  # ops end in order
+    del work
+    if rank:
+        equal(ended[:, 1], mine(0))
+    wanted = torch.stack([mine(r) for r in range(WORLD)])
+    until = time.monotonic() + 60
+    while not (torch.equal(columns[:, 0], wanted.sum(0)) and torch.equal(torch.stack(lists), wanted)):
+        assert time.monotonic() < until, (columns, lists)
+
+
+def no_place_for_results(rank):
+    """An output that torch cannot write to is an error of the call, for who waits and for who has a future."""
+    for end in (lambda work: work.wait(), lambda work: work.get_future().wait()):
+        work = dist.all_reduce(torch.zeros(1).expand(4), async_op=True)
+        try:
+            end(work)
+        except RuntimeError as error:
+            assert "single memory location" in str(error), error
+        else:
+            raise AssertionError("wrote to it")
+    dist.all_reduce(torch.zeros(1).expand(4), async_op=True)
+    dist.barrier()
+
+
 def bounded_wait(rank):
     """Leaves the op in flight when its time is up."""
     if rank != 0:
@@ -271,9 +304,10 @@ def groups(rank):
     dist.destroy_process_group(everybody)
     all_reduce(rank)
 
+
 OPS = [broadcast, all_reduce, tensors_of_any_layout, all_reduce_coalesced, reduce, all_gather, all_gather_coalesced,
        gather_and_scatter, reduce_scatter, all_to_all, send_and_recv, refused, refused_in_the_middle, barrier, asynchronous,
-       bounded_wait, groups]
+       dropped, no_place_for_results, bounded_wait, groups]
 
 
 def main():
