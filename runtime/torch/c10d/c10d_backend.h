@@ -64,8 +64,9 @@ class C10dBackend final : public BackendBase {
                                           const c10d::AllgatherOptions& options) override;
   WorkPtr reduce_scatter_tensor_coalesced(Tensors& outputs, Tensors& inputs,
                                           const c10d::ReduceScatterOptions& options) override;
-  void setTimeout(std::chrono::milliseconds timeout) override;
-  void abort() override;
+  // Without `override`: the first 2.x do not have these two.
+  void setTimeout(std::chrono::milliseconds timeout);
+  void abort();
 #endif
   WorkPtr alltoall_base(at::Tensor& output, at::Tensor& input, std::vector<int64_t>& output_rows,
                         std::vector<int64_t>& input_rows,

@@ -150,6 +150,31 @@ class CompiledOnFirstUseTest(Jobs):
                                       XDG_CACHE_HOME=self.folder))
         self.assertRegex(run.stderr, r"ImportError: lockstep_c10d has no extension for torch 1.13.*install g\+\+")
 
+    def run_python(self, script, path):
+        return subprocess.run([DEBIANS, "-c", script], capture_output=True, text=True, timeout=DEADLINE_S,
+                              env=dict(os.environ, PYTHONPATH=path, HOME=self.folder, XDG_CACHE_HOME=self.folder))
+
+    def test_debians_extension_is_for_debians_torch_alone(self):
+        run = self.run_python("import os, torch; os.environ['PATH'] = '/nowhere'; torch.__file__ = '/pypi/torch/__init__.py';"
+                              "import lockstep_c10d", PACKAGE)
+        self.assertRegex(run.stderr, r"ImportError: lockstep_c10d has no extension for torch 1.13.*install g\+\+")
+
+    def test_a_torch_that_is_too_old_is_refused(self):
+        run = self.run_python("import torch; torch.__version__ = '2.0.1+cpu'; import lockstep_c10d", PACKAGE)
+        self.assertIn("ImportError: lockstep_c10d works with torch 1.13, and with 2.1 or later; this is torch 2.0.1+cpu",
+                      run.stderr)
+
+    def test_a_compiler_that_takes_too_long_is_given_up_and_leaves_nothing(self):
+        compiler = os.path.join(self.folder, "g++")
+        with open(compiler, "w") as file:
+            file.write("#!/bin/sh\n: > %s/made.so.$PPID\nexec sleep 300\n" % self.folder)
+        os.chmod(compiler, 0o755)
+        run = self.run_python("import os, extension; os.environ['PATH'] = '%s:' + os.environ['PATH'];"
+                              "extension.COMPILER_DEADLINE_S = 2; extension.compile_to('%s/made.so')" %
+                              (self.folder, self.folder), os.path.join(PACKAGE, "lockstep_c10d"))
+        self.assertRegex(run.stderr, "ImportError: compiling lockstep_c10d for torch 1.13.* took more than 2 s")
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("made")], [])
+
     def test_an_error_of_the_compiler_is_shown(self):
         package = self.package_without_extension()
         with open(os.path.join(package, "lockstep_c10d/src/runtime/torch/c10d/c10d_module.cc"), "w") as file:

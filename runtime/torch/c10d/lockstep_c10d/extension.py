@@ -19,6 +19,8 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 NAME = "_lockstep_c10d"
 LIBRARY = "liblockstep_collectives.so"
 COMPILER_DEADLINE_S = 600
+DEBIANS_PACKAGES = "/usr/lib/python3/dist-packages"
+LEAST_TORCH_1, LEAST_TORCH_2 = (1, 13), (2, 1)  # 2.0 has none of the coalesced ops that we override
 
 
 def version():
@@ -27,8 +29,18 @@ def version():
     return "%s_%s" % (release, sysconfig.get_config_var("SOABI"))
 
 
+def check_release():
+    release = tuple(int(number) for number in torch.__version__.split("+")[0].split(".")[:2])
+    if release < LEAST_TORCH_1 or (2, 0) <= release < LEAST_TORCH_2:
+        raise ImportError("lockstep_c10d works with torch %d.%d, and with %d.%d or later; this is torch %s" %
+                          (*LEAST_TORCH_1, *LEAST_TORCH_2, torch.__version__))
+
+
 def shipped():
-    return os.path.join(FOLDER, "%s_%s.so" % (NAME, version()))
+    """None where there is none for this torch; one of PyPI has the same version as Debian's and another ABI."""
+    path = os.path.join(FOLDER, "%s_%s.so" % (NAME, version()))
+    is_debians = os.path.dirname(os.path.dirname(os.path.abspath(torch.__file__))) == DEBIANS_PACKAGES
+    return path if is_debians and os.path.exists(path) else None
 
 
 def sources():
@@ -70,10 +82,21 @@ def command(output):
 def compile_to(path):
     temporary = "%s.%d" % (path, os.getpid())
     try:
+        compile_and_rename(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+def compile_and_rename(temporary, path):
+    try:
         result = subprocess.run(command(temporary), capture_output=True, text=True, timeout=COMPILER_DEADLINE_S)
     except FileNotFoundError:
         raise ImportError("lockstep_c10d has no extension for torch %s (%s), and there is no g++ to compile it; "
                           "install g++" % (torch.__version__, version())) from None
+    except subprocess.TimeoutExpired:
+        raise ImportError("compiling lockstep_c10d for torch %s took more than %g s and was given up; try again when the "
+                          "machine is less busy" % (torch.__version__, COMPILER_DEADLINE_S)) from None
     if result.returncode != 0:
         raise ImportError("compiling lockstep_c10d for torch %s failed; the backend `lockstep` is not available:\n%s" %
                           (torch.__version__, result.stderr[-4000:]))
@@ -90,8 +113,10 @@ def locked(path):
 
 
 def find():
-    if os.path.exists(shipped()):
-        return shipped()
+    check_release()
+    path = shipped()
+    if path is not None:
+        return path
     path = cached()
     if not os.path.exists(path):
         with locked(path):
