@@ -22,7 +22,8 @@ namespace lockstep::launcher {
 namespace {
 
 constexpr char kNoOtherMachine[] =
-    "this agent knows no other machine of the job; agents of `lockstep run --host`, and of the same "
+    "this agent knows no other machine of the job; agents of `lockstep run --host`, and of the "
+    "same "
     "line on every node, know each other, those of `lockstep exec` do not";
 
 // One connection may not keep the loop from the others: the rest is read at the next turn.
@@ -421,8 +422,7 @@ bool AttachServer::OnCard(uint64_t id, const lockstep_attach_card& card) {
   answer.group_id = card.group_id;
   answer.epoch = card.epoch;
   base::Status error = MayJoin(connection, card.epoch);
-  if (error.ok() && cards_ == nullptr)
-    error = base::FailedPreconditionError(kNoOtherMachine);
+  if (error.ok() && cards_ == nullptr) error = base::FailedPreconditionError(kNoOtherMachine);
   if (error.ok()) {
     connection.has_groups = true;
     error =
