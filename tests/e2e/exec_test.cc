@@ -144,15 +144,16 @@ TEST_F(ExecTest, TwoJobsOfOneProcessNeedKeysOrPortsOfTheirOwn) {
   const std::string start = "RANK=0 WORLD_SIZE=1 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 ";
   const std::string script =
       start + "\"$@\" & until ls lockstep/exec-rank* >/dev/null 2>&1; do sleep 0.01; done; " +  //
-      start + "\"$1\" exec -- /bin/true; echo $?; " +                                           //
-      start + "\"$1\" exec --job b -- /bin/true; echo $?; " +                                   //
-      start + "MASTER_ADDR=here MASTER_PORT=1 \"$1\" exec -- /bin/true; echo $?; echo >go; wait";
+      start + "\"$1\" exec -- /bin/true; a=$?; " +                                              //
+      start + "\"$1\" exec --job b -- /bin/true; b=$?; " +                                      //
+      start + "MASTER_ADDR=here MASTER_PORT=1 \"$1\" exec -- /bin/true; " +
+      "echo ended $a $b $?; echo >go; wait";
   std::vector<std::string> words = {"/bin/sh", "-c", script, "sh"};
   for (const std::string& word : ExecRank("hold")) words.push_back(word);
 
   const Outcome outcome = RunWords(words);
 
-  EXPECT_THAT(outcome.out, HasSubstr("69\n0\n0\n")) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("ended 69 0 0\n")) << outcome.err;
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("rank 0 has come as process"), HasSubstr("--job KEY")));
   EXPECT_THAT(outcome.out, HasSubstr("again 1\n"));
 }
@@ -169,8 +170,7 @@ TEST_F(ExecTest, RanksOfSeveralHostsAreToldThatTheirGroupCannotBe) {
 
   EXPECT_EQ(outcome.status, 3) << outcome.out;
   EXPECT_LT(outcome.elapsed, 20s);
-  EXPECT_EQ(CountOf(outcome.err, "those of `lockstep exec` do not"), 2)
-      << outcome.err;
+  EXPECT_EQ(CountOf(outcome.err, "those of `lockstep exec` do not"), 2) << outcome.err;
   EXPECT_EQ(CountOf(outcome.err, "MASTER_ADDR and MASTER_PORT are not set"), 1) << outcome.err;
 }
 
