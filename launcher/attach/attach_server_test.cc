@@ -120,6 +120,23 @@ class AttachServerTest : public ::testing::Test {
     return client;
   }
 
+  /// What becomes of `ask` in a program that the rank starts, and that knows the rank's cookie: 0 =
+  /// it is answered; 1 = it is told that another process is the rank; 2 = another error.
+  template <class Ask>
+  int AskInHelper(const std::string& cookie, const Ask& ask) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto helper = Attach(cookie);
+      if (ask(*helper) == LOCKSTEP_ATTACH_OK) _exit(0);
+      _exit(helper->error.status == static_cast<uint32_t>(Code::kAlreadyExists) &&
+                    std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
+                ? 1
+                : 2);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  }
   static int AskForSegment(Client& client, uint64_t bytes, uint32_t epoch, int* fd,
                            uint64_t group = 9) {
     lockstep_attach_segment_request request{};
@@ -281,23 +298,12 @@ TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroups) {
   int fd = -1;
   ASSERT_EQ(AskForSegment(*client, 8192, 0, &fd), LOCKSTEP_ATTACH_OK);
   close(fd);
-  const auto ask_in_helper =
-      [&] {  // a program that the rank starts, and that knows the rank's cookie
-        const pid_t child = fork();
-        if (child == 0) {
-          const auto helper = Attach(cookie);
-          int helper_fd = -1;
-          const int result = AskForSegment(*helper, 8192, 0, &helper_fd);
-          if (result == LOCKSTEP_ATTACH_OK) _exit(0);
-          _exit(helper->error.status == static_cast<uint32_t>(Code::kAlreadyExists) &&
-                        std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
-                    ? 1
-                    : 2);
-        }
-        int status = -1;
-        waitpid(child, &status, 0);
-        return WEXITSTATUS(status);
-      };
+  const auto ask_in_helper = [&] {
+    return AskInHelper(cookie, [](Client& helper) {
+      int helper_fd = -1;
+      return AskForSegment(helper, 8192, 0, &helper_fd);
+    });
+  };
   EXPECT_EQ(ask_in_helper(), 1);
   client.reset();
   EXPECT_TRUE(Eventually([&] { return ask_in_helper() == 0; }))
@@ -320,21 +326,10 @@ TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroupsOverTcp) {
   ASSERT_EQ(lockstep_attach_get_network(client->attach, 10'000, &network, &client->error),
             LOCKSTEP_ATTACH_OK)
       << client->error.text;
-  const auto ask_in_helper = [&] {  // as above, but on another machine are ranks too
-    const pid_t child = fork();
-    if (child == 0) {
-      const auto helper = Attach(cookie);
-      const int result =
-          lockstep_attach_get_network(helper->attach, 10'000, &network, &helper->error);
-      if (result == LOCKSTEP_ATTACH_OK) _exit(0);
-      _exit(helper->error.status == static_cast<uint32_t>(Code::kAlreadyExists) &&
-                    std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
-                ? 1
-                : 2);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return WEXITSTATUS(status);
+  const auto ask_in_helper = [&] {
+    return AskInHelper(cookie, [&](Client& helper) {
+      return lockstep_attach_get_network(helper.attach, 10'000, &network, &helper.error);
+    });
   };
   EXPECT_EQ(ask_in_helper(), 1);
   client.reset();

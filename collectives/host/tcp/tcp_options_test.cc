@@ -56,13 +56,11 @@ TEST(TcpOptionsTest, BbrGivesWayOnAShortPath) {
 
 TEST(TcpOptionsTest, OtherCongestionControlStays) {
   const auto [one, other] = Connect();
-  ASSERT_TRUE(SetCongestionControl(one.get(), "reno"));
-  (void)SetCongestionControl(one.get(), "cubic");  // where it is there, and for us
-  const std::string before = CongestionControl(one.get());
+  if (!SetCongestionControl(one.get(), "cubic")) GTEST_SKIP() << "this kernel has no cubic for us";
 
   MakeReadyForData(one.get());
 
-  EXPECT_EQ(CongestionControl(one.get()), before);
+  EXPECT_EQ(CongestionControl(one.get()), "cubic");
 }
 
 TEST(TcpOptionsTest, AFullWindowIsNoDeathAndALostMachineIsFound) {
