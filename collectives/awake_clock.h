@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_AWAKE_CLOCK_H_
 #define LOCKSTEP_COLLECTIVES_AWAKE_CLOCK_H_
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 
@@ -39,11 +40,19 @@ class AwakeClock {
   time_point At(base::SteadyTime now);
 
  private:
+  time_point Look(base::SteadyTime now);
+
+  /// A look so soon after another one need not be remembered: it costs three loads. Far below
+  /// kPause.
+  static constexpr base::Duration kUnremembered = std::chrono::milliseconds(1);
+
   const base::Clock& clock_;
 
   std::mutex mutex_;
-  base::SteadyTime last_look_;  // guarded by mutex_
-  base::Duration paused_{0};    // guarded by mutex_
+  // Written under mutex_, read also without: a look that is the same before and after is of that
+  // pause.
+  std::atomic<base::SteadyTime> last_look_;
+  std::atomic<base::Duration> paused_{base::Duration(0)};
 };
 
 using AwakeTime = AwakeClock::time_point;

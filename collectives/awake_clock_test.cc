@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 namespace lockstep::collectives {
 namespace {
 
@@ -18,6 +21,47 @@ TEST(AwakeClockTest, TimePassesWhileSomebodyLooks) {
     (void)clock.Now();
   }
   EXPECT_EQ(clock.Now() - begin, 100 * AwakeClock::kPause);
+}
+
+TEST(AwakeClockTest, LooksThatFollowEachOtherClosely) {
+  base::SimClock steady;
+  AwakeClock clock(steady);
+  const AwakeTime begin = clock.Now();
+  for (int i = 1; i <= 5000; ++i) {
+    steady.Advance(std::chrono::microseconds(300));
+    ASSERT_EQ(clock.Now() - begin, i * std::chrono::microseconds(300));
+  }
+  steady.Advance(seconds(60));
+  // Its pause begins at the last look that was remembered, less than a millisecond before.
+  EXPECT_GE(clock.Now() - begin, milliseconds(1500) + AwakeClock::kPause - milliseconds(1));
+  EXPECT_LE(clock.Now() - begin, milliseconds(1500) + AwakeClock::kPause);
+}
+
+// Each thread's readings are of one moment, before the pause or after it, whoever counts the pause.
+TEST(AwakeClockTest, NoThreadSeesHalfAPause) {
+  base::SimClock steady;
+  for (int round = 0; round < 200; ++round) {
+    AwakeClock clock(steady);
+    const base::SteadyTime before = steady.Now();
+    const AwakeTime begin = clock.At(before);
+    const base::SteadyTime after = before + seconds(10);
+    std::atomic<bool> go{false};
+    const auto look = [&] {
+      while (!go.load()) {
+      }
+      for (int i = 0; i < 50; ++i) {
+        const AwakeTime early = clock.At(before);
+        EXPECT_TRUE(early == begin || early == begin + AwakeClock::kPause)
+            << (early - begin).count();
+        const AwakeTime late = clock.At(after);
+        EXPECT_TRUE(late == begin + AwakeClock::kPause) << (late - begin).count();
+      }
+    };
+    std::thread first(look), second(look);
+    go = true;
+    first.join();
+    second.join();
+  }
 }
 
 TEST(AwakeClockTest, OfALongTimeWithoutALookOnlyAPausePassed) {

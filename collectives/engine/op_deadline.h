@@ -2,7 +2,8 @@
 #ifndef LOCKSTEP_COLLECTIVES_ENGINE_OP_DEADLINE_H_
 #define LOCKSTEP_COLLECTIVES_ENGINE_OP_DEADLINE_H_
 
-#include <mutex>
+#include <atomic>
+#include <cstdint>
 
 #include "collectives/awake_clock.h"
 #include "runtime/base/clock.h"
@@ -11,8 +12,9 @@
 namespace lockstep::collectives {
 
 /// When the op in progress must have ended: at its own deadline, or at that of an op queued behind
-/// it, whichever is first. Thread-safe: whoever queues an op brings it forward while another thread
-/// waits by it.
+/// it, whichever is first. Whoever queues an op brings it forward while another thread waits by it:
+/// any thread may read, one at a time may write (in a queue: under its mutex). Setting it is five
+/// stores, since every op does.
 class OpDeadline {
  public:
   struct Due {
@@ -25,25 +27,36 @@ class OpDeadline {
   explicit OpDeadline(AwakeClock& clock) : clock_(clock) {}
 
   void Set(const Due& due) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    due_ = due;
+    // As in the recorder: release stores, so that none can be seen before the odd version.
+    const uint64_t version = version_.load(std::memory_order_relaxed);
+    version_.store(version + 1, std::memory_order_relaxed);
+    at_.store(due.at, std::memory_order_release);
+    seq_.store(due.seq.value(), std::memory_order_release);
+    timeout_.store(due.timeout, std::memory_order_release);
+    version_.store(version + 2, std::memory_order_release);
   }
   void BringForward(const Due& due) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (due.at < due_.at) due_ = due;
+    if (due.at < at_.load(std::memory_order_relaxed)) Set(due);
   }
   Due due() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return due_;
+    while (true) {
+      const uint64_t version = version_.load(std::memory_order_acquire);
+      const Due due{.at = at_.load(std::memory_order_acquire),
+                    .seq = base::OpSeq(seq_.load(std::memory_order_acquire)),
+                    .timeout = timeout_.load(std::memory_order_acquire)};
+      if (version % 2 == 0 && version_.load(std::memory_order_relaxed) == version) return due;
+    }
   }
   /// Looks at the clock, as a waiter must every few milliseconds (AwakeClock). Negative once it has
   /// passed.
-  base::Duration Left() const { return due().at - clock_.Now(); }
+  base::Duration Left() const { return at_.load(std::memory_order_relaxed) - clock_.Now(); }
 
  private:
   AwakeClock& clock_;
-  mutable std::mutex mutex_;
-  Due due_;  // guarded by mutex_
+  std::atomic<uint64_t> version_{0};  // odd while the three below change
+  std::atomic<AwakeTime> at_{};
+  std::atomic<uint64_t> seq_{0};
+  std::atomic<base::Duration> timeout_{};
 };
 
 }  // namespace lockstep::collectives

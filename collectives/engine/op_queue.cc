@@ -98,7 +98,7 @@ void OpQueue::NudgeThread(Lock&) {
 
 // The lock is dropped while the op runs; running_ keeps others from starting the next.
 void OpQueue::RunFront(Lock& lock) {
-  const std::shared_ptr<QueuedWork> work = queue_.front();
+  const std::shared_ptr<QueuedWork> work = std::move(queue_.front());
   queue_.pop_front();
   running_ = true;
   OpDeadline::Due due = work->due();

@@ -30,7 +30,7 @@ Work::State StateOf(const base::Status& status);
 lockstep_record_state RecordStateOf(Work::State state);
 
 /// A Work of an OpQueue. All its changing state is the queue's, under the queue's mutex.
-class QueuedWork final : public Work, public std::enable_shared_from_this<QueuedWork> {
+class QueuedWork final : public Work {
  public:
   QueuedWork(std::shared_ptr<OpQueue> queue, Op op, base::OpSeq seq, base::SteadyTime enqueued,
              AwakeTime due)

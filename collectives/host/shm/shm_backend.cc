@@ -296,7 +296,11 @@ void ShmBackend::FillCard(const Running& run) {
   card.kind = static_cast<uint8_t>(op.kind);
   card.dtype = static_cast<uint8_t>(op.dtype);
   card.reduction = static_cast<uint8_t>(op.reduction);
+  // The same line of a program calls most ops: what its card says is there already.
+  auto& written = carded_[run.seq & 1];
+  if (written.file == op.call_file && written.line == op.call_line) return;
   FormatCallSite(op.call_file, op.call_line, card.call_site, kCallSiteBytes);
+  written = {op.call_file, op.call_line};
 }
 
 void ShmBackend::Arrive(const Running& run, uint64_t fingerprint) {

@@ -149,6 +149,10 @@ class ShmBackend final : public Backend {
   ShmTransfers transfers_;  // confined to whoever is in Advance()
   StagingWindows windows_;
   StageWriter small_writer_;
+  struct {
+    const char* file = nullptr;
+    uint32_t line = 0;
+  } carded_[2];            // the call sites that my two OpCards name
   base::RealClock clock_;  // waits here are for other processes, which no simulated clock moves
   int spin_limit_ = 0;
   bool may_fetch_ = false;  // every member may read the others' memory
