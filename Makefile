@@ -16,7 +16,8 @@ setup: ## Installs, by apt, the packages of tools/packages.txt that are missing.
 build: ## Builds everything, optimized; the program is bazel-bin/launcher/lockstep.
 	bazel build --config=opt $(BAZEL_FLAGS) //...
 
-demo: setup build ## Trains a model on 4 ranks, kills one, and ends with the same weights as if nothing had happened.
+demo: setup ## Trains a model on 4 ranks, kills one, and ends with the same weights as if nothing had happened.
+	bazel build --config=opt $(BAZEL_FLAGS) //launcher:lockstep //examples/fashion_mnist:train
 	@examples/fashion_mnist/demo
 
 test: setup ## Runs every suite but clang's (docs/testing.md) and counts the test cases: what CI runs.
