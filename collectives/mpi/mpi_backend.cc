@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "collectives/engine/call_check.h"
 #include "collectives/engine/host_capabilities.h"
-#include "collectives/mpi/mpi_check.h"
 
 namespace lockstep::collectives {
 namespace {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "collectives/engine/backend.h"
+#include "collectives/engine/call_check.h"
 #include "collectives/nccl/nccl_abi.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
@@ -38,6 +39,11 @@ class GroupBoard {
   /// Members that never opened the board.
   virtual std::vector<int> NeverCame() const = 0;
 
+  /// What this member calls as collective `seq`, for others to compare (check_calls); before it posts
+  /// that it called it. The last kCardsKept of a member can be read.
+  virtual void PostCard(base::OpSeq seq, const CallCard& card) = 0;
+  virtual CallCard Card(int member, base::OpSeq seq) const = 0;
+  static constexpr size_t kCardsKept = 64;
   /// This member has called the ops up to `last`.
   virtual void PostCalled(base::OpSeq last) = 0;
   virtual base::OpSeq Called(int member) const = 0;

@@ -22,6 +22,11 @@ std::vector<GangKind> Gangs() {
                        }});
     }
   }
+  kinds.push_back({"Nccl2_30ComparedOf3", [] {
+                     auto gang = std::make_unique<NcclGang>(3, FakeGpu("2_30").Load());
+                     gang->check_calls = true;
+                     return gang;
+                   }});
   return kinds;
 }
 

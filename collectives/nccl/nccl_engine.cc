@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "collectives/engine/call_check.h"
 #include "collectives/engine/op_queue.h"
 #include "collectives/engine/op_record.h"
 #include "collectives/nccl/nccl_meeting.h"
@@ -89,6 +90,13 @@ void NcclEngine::Add(Route& route, Op op, const std::shared_ptr<NcclWork>& work)
         BeginRecord(*config_.recorder, config_.info, part->op, part->seq, work->enqueued_);
   }
   if (route.peer < 0) {
+    if (config_.check_calls) {
+      const uint64_t fingerprint =
+          part->op.refusal.ok()
+              ? FingerprintOf(part->op, config_.info.id, config_.info.epoch, part->seq)
+              : kRefusedFingerprint;
+      board_->PostCard(part->seq, MakeCallCard(part->op, fingerprint));
+    }
     board_->PostCalled(part->seq);
   } else if (route.board != nullptr) {
     route.board->PostCalled(part->seq);
@@ -103,7 +111,8 @@ void NcclEngine::ActivateLocked() {
 }
 
 void NcclEngine::AwaitRoom(Lock& lock, const Route& route) {
-  while (root_.ok() && route.live.size() >= kMaxQueued) changed_.wait(lock);
+  const size_t most = config_.check_calls && route.peer < 0 ? kMaxCompared : kMaxQueued;
+  while (root_.ok() && route.live.size() >= most) changed_.wait(lock);
 }
 
 std::shared_ptr<Work> NcclEngine::Submit(Op op) {
@@ -207,8 +216,37 @@ std::shared_ptr<NcclPart> NcclEngine::NextOf(Route& route) {
   const std::shared_ptr<NcclPart>& part = route.live[route.issued];
   if (!part->op.refusal.ok()) return nullptr;  // it fails once those before it have ended
   if (route.peer == config_.spec.rank.value() && part->twin == nullptr) return nullptr;
+  if (config_.check_calls && route.peer < 0 && !CallsAgree(*part)) return nullptr;
   ++route.issued;
   return part;
+}
+
+bool NcclEngine::CallsAgree(NcclPart& part) {
+  std::vector<CallCard> cards;
+  for (int member = 0; member < config_.info.size; ++member) {
+    if (board_->Called(member) < part.seq) return false;
+    cards.push_back(board_->Card(member, part.seq));
+  }
+  const auto differs = [&](const CallCard& card) {
+    return card.fingerprint != cards.front().fingerprint;
+  };
+  if (std::none_of(cards.begin(), cards.end(), differs)) return true;
+  if (&part != collectives_.live.front().get()) return false;  // those before it may end well
+  const auto describe = [this](const std::vector<int>& members) {
+    std::string text = members.size() == 1 ? "rank " : "ranks ";
+    for (const int member : members) {
+      text += (member == members.front() ? "" : ", ") +
+              config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
+    }
+    return text;
+  };
+  const Disagreement found =
+      JudgeCalls(cards, "op " + part.seq.ToString() + " of group " + config_.info.name, describe);
+  const base::Status status = Blaming(found.error, found.blamed);
+  part.culprit = true;
+  board_->PostError({status, part.seq});
+  FailLocked(status);
+  return false;
 }
 
 void NcclEngine::Started(NcclPart& part, base::SteadyTime now) {

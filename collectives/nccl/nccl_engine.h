@@ -81,6 +81,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
     int device = 0;
     std::shared_ptr<Recorder> recorder;  // null records nothing
     GroupInfo info;
+    /// Members compare each collective before it goes to NCCL (docs/collectives.md).
+    bool check_calls = false;
   };
 
   /// How long Works wait for the abort of their communicators once they have failed. Half of the
@@ -88,6 +90,9 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   static constexpr base::Duration kGrace = std::chrono::milliseconds(500);
   /// Ops in flight on one route; a further call waits until one has ended, or failed.
   static constexpr size_t kMaxQueued = 4096;
+  /// Where calls are compared: what a member calls further has been compared by all, so that its card
+  /// may take the place of an older one.
+  static constexpr size_t kMaxCompared = GroupBoard::kCardsKept / 2;
 
   NcclEngine(Config config, std::unique_ptr<GroupBoard> board,
              std::shared_ptr<Communicator> communicator);
@@ -146,6 +151,9 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
 
   // What routes tell:
   std::shared_ptr<NcclPart> NextOf(Route& route);
+  /// Whether `part`, a collective, may go to NCCL: all have called it, and the same. Fails the group
+  /// where they differ.
+  bool CallsAgree(NcclPart& part);
   void Started(NcclPart& part, base::SteadyTime now);
   void Ended(Route& route, NcclPart& part, base::SteadyTime now);
   void Broken(const base::Status& status, NcclPart* part);

@@ -135,6 +135,47 @@ TEST_P(NcclFaultsTest, ARankThatNeverCallsIsBlamed) {
   });
 }
 
+TEST_P(NcclFaultsTest, ComparedCallsThatDifferAreOneErrorOnAllAndTouchNothing) {
+  gang_.check_calls = true;
+  gang_.timeout = seconds(30);
+  gang_.Run([&](Group& group) {
+    const std::shared_ptr<std::byte> memory = gang_.Allocate(64);
+    std::memset(memory.get(), 1, 64);
+    const Buffer buffer{memory.get(), 16, Dtype::kI32, kGpu};
+    for (int i = 0; i < 3; ++i) ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kMax)->Wait());
+    const Reduction differs = group.rank() == GroupRank(1) ? Reduction::kMin : Reduction::kMax;
+    const Status end = group.AllReduce(buffer, buffer, differs)->Wait();
+    EXPECT_THAT(end,
+                StatusIs(Code::kFailedPrecondition,
+                         HasSubstr("the members disagree on op 4 of group world: ranks 0, 2 "
+                                   "called all_reduce(i32, max, 16) at nccl_faults_test.cc:")));
+    EXPECT_THAT(end.message(), HasSubstr("; rank 1 called all_reduce(i32, min, 16) at"));
+    EXPECT_THAT(end, HasSubject(Rank(1)));
+    EXPECT_EQ(end.failure_class(), FailureClass::kUsage);
+    for (int i = 0; i < 64; ++i) EXPECT_EQ(memory.get()[i], std::byte{1});
+    EXPECT_THAT(group.Barrier()->Wait(), StatusIs(Code::kAborted));
+  });
+}
+
+// In another order, and by one that runs far ahead.
+TEST_P(NcclFaultsTest, ComparedCallsInAnotherOrderAreNamed) {
+  gang_.check_calls = true;
+  gang_.timeout = seconds(30);
+  gang_.Run([&](Group& group) {
+    const std::shared_ptr<std::byte> memory = gang_.Allocate(64);
+    std::memset(memory.get(), 0, 64);
+    const Buffer buffer{memory.get(), 16, Dtype::kI32, kGpu};
+    const int root_of_op_500 = group.rank() == GroupRank(2) ? 1 : 0;
+    std::vector<std::shared_ptr<Work>> works;
+    for (int i = 1; i <= 600; ++i)
+      works.push_back(group.Broadcast(buffer, GroupRank(i == 500 ? root_of_op_500 : 0)));
+    for (int i = 1; i < 500; ++i) ASSERT_OK(works[static_cast<size_t>(i - 1)]->Wait());
+    EXPECT_THAT(works[499]->Wait(),
+                StatusIs(Code::kFailedPrecondition, HasSubstr("the members disagree on op 500")));
+    EXPECT_THAT(works[599]->Wait(), StatusIs(Code::kAborted));
+  });
+}
+
 TEST_P(NcclFaultsTest, ALongPhaseIsNoStall) {
   gang_.Run([&](Group& group) {
     if (group.rank() == GroupRank(1)) {

@@ -72,7 +72,8 @@ NcclGroup::NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime,
                                                               .spec = config_.spec,
                                                               .device = config_.device,
                                                               .recorder = config_.recorder,
-                                                              .info = info_},
+                                                              .info = info_,
+                                                              .check_calls = config_.check_calls},
                                            std::move(board), std::move(communicator))) {
   lockstep_fork_guard_init(&guard_);
 }
@@ -143,7 +144,8 @@ base::Result<std::shared_ptr<SharedBuffer>> NcclGroup::AllocBuffer(size_t, OpOpt
 
 std::string NcclGroup::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const NcclFunctions& nccl = runtime_->libraries().nccl();
-  const std::string op = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
+  const std::string op = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": " +
+                         (config_.check_calls ? "after a comparison of calls, " : "");
   const std::string library = runtime_->libraries().VersionText();
   const auto grouped = [&](const char* calls) {
     return op + "one group of " + calls + " of " + library;

@@ -25,8 +25,8 @@ namespace lockstep::collectives {
 /// (tests run ranks as threads). In a forked child every op is FailedPrecondition and destruction
 /// touches nothing.
 ///
-/// What differs from host backends: members do not compare their calls, so that calls that differ
-/// end as NCCL makes them end, mostly at their deadline. A split that fails inside of NCCL ends this
+/// What differs from host backends: unless `check_calls` members do not compare their calls, so that
+/// calls that differ end as NCCL makes them end, mostly at their deadline. A split that fails inside of NCCL ends this
 /// group, too. No AllocBuffer. Members of different groups on one GPU share it: NCCL wants all
 /// ranks to call on them in one order.
 ///
@@ -44,6 +44,10 @@ class NcclGroup final : public Group {
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
     std::shared_ptr<Recorder> recorder;  // null records nothing
+    /// Members compare each collective before it goes to NCCL, through the memory that they share: an
+    /// op then starts once all have called it, so that the CPU no longer runs ahead of the GPU by
+    /// more than the others do. The same on all members.
+    bool check_calls = false;
   };
 
   /// Collective: every member calls it. Blocks until all have come. Errors: InvalidArgument - rank

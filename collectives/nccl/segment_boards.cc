@@ -32,6 +32,8 @@ struct alignas(64) Place {
   std::atomic<int64_t> long_phase_ns;
   int64_t pid;  // these two before came
   char host[64];
+  // Pages that nobody touches, where calls are not compared.
+  CallCard cards[GroupBoard::kCardsKept];
 };
 
 // Other processes write it: what they wrote is cut to its place.
@@ -75,6 +77,12 @@ class SegmentBoard final : public GroupBoard {
     return missing;
   }
 
+  void PostCard(base::OpSeq seq, const CallCard& card) override {
+    place(spec_.rank.value()).cards[seq.value() % kCardsKept] = card;
+  }
+  CallCard Card(int member, base::OpSeq seq) const override {
+    return place(member).cards[seq.value() % kCardsKept];
+  }
   void PostCalled(base::OpSeq last) override {
     place(spec_.rank.value()).called.store(last.value(), std::memory_order_release);
   }

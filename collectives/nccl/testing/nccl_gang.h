@@ -68,6 +68,7 @@ class NcclGang final : public Gang {
   base::Duration join_timeout = std::chrono::seconds(60);
   std::shared_ptr<Recorder> recorder;
   int device_count = 8;  // ranks beyond share them
+  bool check_calls = false;
 
   NcclGroup::Config ConfigFor(int rank) const {
     NcclGroup::Config config;
@@ -77,6 +78,7 @@ class NcclGang final : public Gang {
     config.timeout = timeout;
     config.join_timeout = join_timeout;
     config.recorder = recorder;
+    config.check_calls = check_calls;
     return config;
   }
   /// From that rank's thread, when runtime() was called before.

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "collectives/mpi/mpi_check.h"
+#include "collectives/engine/call_check.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "collectives/mpi/mpi_check.h"
+#include "collectives/engine/call_check.h"
 
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ CallCard CardOf(Reduction reduction, size_t count, base::Status refusal = base::
                               : kRefusedFingerprint);
 }
 
-TEST(MpiCheckTest, TheMinorityIsBlamedAndBothCallsAreShown) {
+TEST(CallCheckTest, TheMinorityIsBlamedAndBothCallsAreShown) {
   const std::vector<CallCard> cards = {CardOf(Reduction::kSum, 8), CardOf(Reduction::kMax, 8),
                                        CardOf(Reduction::kSum, 8)};
   const Disagreement found = JudgeCalls(cards, "op 7 of group world", &Numbers);
@@ -45,14 +45,14 @@ TEST(MpiCheckTest, TheMinorityIsBlamedAndBothCallsAreShown) {
   EXPECT_EQ(found.blamed, std::vector<int>{1});
 }
 
-TEST(MpiCheckTest, OfTwoThatDifferBothAreBlamed) {
+TEST(CallCheckTest, OfTwoThatDifferBothAreBlamed) {
   const std::vector<CallCard> cards = {CardOf(Reduction::kSum, 8), CardOf(Reduction::kSum, 9)};
   const Disagreement found = JudgeCalls(cards, "op 7 of group world", &Numbers);
   EXPECT_THAT(found.error, StatusIs(Code::kFailedPrecondition, HasSubstr("no side is a majority")));
   EXPECT_EQ(found.blamed, (std::vector<int>{0, 1}));
 }
 
-TEST(MpiCheckTest, ARefusalGoesBeforeADifferenceAndItsReasonIsCutToItsPlace) {
+TEST(CallCheckTest, ARefusalGoesBeforeADifferenceAndItsReasonIsCutToItsPlace) {
   const std::vector<CallCard> cards = {
       CardOf(Reduction::kSum, 8), CardOf(Reduction::kMax, 8),
       CardOf(Reduction::kSum, 8,

@@ -1,7 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// What members exchange when their calls differ (check_calls), and what they all make of it.
-#ifndef LOCKSTEP_COLLECTIVES_MPI_MPI_CHECK_H_
-#define LOCKSTEP_COLLECTIVES_MPI_MPI_CHECK_H_
+// What members tell each other of a call where backends do not compare calls themselves (check_calls of
+// mpi and nccl), and what they all make of it.
+#ifndef LOCKSTEP_COLLECTIVES_ENGINE_CALL_CHECK_H_
+#define LOCKSTEP_COLLECTIVES_ENGINE_CALL_CHECK_H_
 
 #include <cstdint>
 #include <functional>
@@ -14,7 +15,7 @@
 
 namespace lockstep::collectives {
 
-/// One member's call, as it tells it to the others: bytes that MPI carries.
+/// One member's call, as it tells it to the others: plain bytes.
 struct CallCard {
   uint64_t fingerprint = 0;
   uint64_t count = 0;
@@ -42,4 +43,4 @@ Disagreement JudgeCalls(std::span<const CallCard> cards, const std::string& op_o
 
 }  // namespace lockstep::collectives
 
-#endif  // LOCKSTEP_COLLECTIVES_MPI_MPI_CHECK_H_
+#endif  // LOCKSTEP_COLLECTIVES_ENGINE_CALL_CHECK_H_
