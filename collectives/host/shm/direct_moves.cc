@@ -70,14 +70,27 @@ struct DirectMoves::Call {
   const AwaitPeers& await;
   const size_t unit;
   const Parts parts;
+  const bool past_caches;  // copies go there
 };
 
 DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
                                       ReduceKernels kernels, const double* scales,
                                       const AwaitPeers& await) {
   unreadable_member_ = -1;
-  const Call call{
-      op, buffers, kernels, scales, await, DtypeBytes(op.dtype), Parts(op, members_.count())};
+  const size_t unit = DtypeBytes(op.dtype);
+  const auto n = static_cast<size_t>(members_.count());
+  // At twice the caches' size nothing of it would be found there the next time.
+  const size_t footprint = n * unit *
+                           (InCount(op, members_.self(), members_.count()) +
+                            OutCount(op, members_.self(), members_.count()));
+  const Call call{op,
+                  buffers,
+                  kernels,
+                  scales,
+                  await,
+                  unit,
+                  Parts(op, members_.count()),
+                  footprint >= 2 * LastCacheBytes()};
   bool done = false;
   switch (op.kind) {
     case OpKind::kAllReduce:
@@ -93,6 +106,7 @@ DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
 
 /// Nobody's buffers are touched any more once all have come here.
 bool DirectMoves::EndTogether(const Call& call, uint64_t number) {
+  if (call.past_caches) FenceStreamCopies();
   counters_.PublishAll(number + 1);
   return call.await(&ProgressLine::gathered, number + 1, 0, members_.count());
 }
@@ -101,7 +115,11 @@ bool DirectMoves::Fetch(const Call& call, int member, const std::byte* from, std
                         size_t bytes) {
   if (bytes == 0 || from == to) return true;
   if (call.buffers.mapped || member == members_.self()) {
-    std::memcpy(to, from, bytes);
+    if (call.past_caches) {
+      StreamCopy(to, from, bytes);
+    } else {
+      std::memcpy(to, from, bytes);
+    }
     return true;
   }
   if (ReadMemory(members_.page(member).card.pid, from, to, bytes)) return true;

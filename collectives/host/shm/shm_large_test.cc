@@ -18,9 +18,9 @@ using testing::ThreadGang;
 
 constexpr size_t kRanks = 2;
 
-/// So that inputs and outputs of both ranks together are beyond the caches, and no multiple of a
-/// cache line.
-size_t Count() { return LastCacheBytes() / kRanks / 2 / sizeof(int32_t) * 5 / 4 / 2 * 2 + 2; }
+/// So that inputs and outputs of both ranks together are twice what the caches hold, and no multiple
+/// of a cache line.
+size_t Count() { return LastCacheBytes() / kRanks / sizeof(int32_t) * 5 / 4 / 2 * 2 + 2; }
 
 int32_t Value(size_t rank, size_t index) {
   return static_cast<int32_t>(index * (rank + 1) + 7 * rank);
@@ -87,6 +87,14 @@ TEST(ShmLargeTest, BetweenSharedBuffers) {
       EXPECT_THAT(group.AllReduce(In(in), Out(out), Reduction::kSum)->Wait(), IsOk());
       EXPECT_EQ(Wrong(out, Sum), 0u) << begin;
     }
+    const std::span<int32_t> out = aligned.subspan(0, count);
+    EXPECT_THAT(group.AllToAll(In(in), Out(out))->Wait(), IsOk());
+    const size_t part = count / kRanks;
+    EXPECT_EQ(Wrong(out, [&](size_t i) { return Value(i / part, rank * part + i % part); }), 0u)
+        << "all_to_all";
+    EXPECT_THAT(group.AllGather(In(in.first(part)), Out(out))->Wait(), IsOk());
+    EXPECT_EQ(Wrong(out, [part](size_t i) { return Value(i / part, i % part); }), 0u)
+        << "all_gather";
     EXPECT_THAT(group.AllReduce(In(in), Out(in), Reduction::kSum)->Wait(), IsOk());
     EXPECT_EQ(Wrong(in, Sum), 0u) << "in place";
   });
