@@ -16,13 +16,13 @@ struct Footprint {
   int64_t mappings = 0;
   int64_t threads = 0;
   int64_t resident_kib = 0;
-  int64_t files_in_dev_shm = 0;  // of anybody
+  int64_t files_in_dev_shm = 0;  // named lockstep*
 
   static Footprint Read() {
     Footprint now;
     now.descriptors = Entries("/proc/self/fd");
     now.threads = Entries("/proc/self/task");
-    now.files_in_dev_shm = Entries("/dev/shm");
+    now.files_in_dev_shm = Entries("/dev/shm", "lockstep");
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) ++now.mappings;
     std::ifstream status("/proc/self/status");
@@ -39,9 +39,10 @@ struct Footprint {
   }
 
  private:
-  static int64_t Entries(const char* folder) {
+  static int64_t Entries(const char* folder, const char* prefix = "") {
     int64_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++count;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      count += entry.path().filename().string().starts_with(prefix) ? 1 : 0;
     return count;
   }
 };
