@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// One rank of the contract of each op (testing/ops_contract_tests.cc) over MPI, for mpirun:
+// One rank of the contract of each op (testing/ops_contract.h) over MPI, for mpirun:
 //   mpi_contract LIBRARY FOLDER plain|checked [gtest's flags]
 // Its results go to FOLDER/rank_R.xml.
 #include <gtest/gtest.h>

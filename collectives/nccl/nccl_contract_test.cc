@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// The contract of each op (testing/ops_contract_tests.cc) over the fake NCCL, ranks being threads: with
+// The contract of each op (testing/ops_contract.h) over the fake NCCL, ranks being threads: with
 // all that NCCL has today, and with the least of it that we load.
 #include <memory>
 #include <string>

@@ -13,8 +13,10 @@
 
 namespace lockstep::collectives::testing {
 
-/// What ops_contract_tests.cc, the contract of group.h for each op, runs over. A backend's test
-/// compiles that file in and instantiates it:
+/// What the contract of group.h for each op (ops_*_tests.cc) runs over. A backend's test compiles
+/// these files in and instantiates their suite. A body knows the others by its group alone: on some
+/// backends they are other processes. What a backend says that it lacks must be refused, and is not
+/// tested further.
 ///
 ///   INSTANTIATE_TEST_SUITE_P(Tcp, OpsContractTest, ::testing::Values(GangKind{"Of3", ...}), Name);
 struct GangKind {

@@ -32,8 +32,13 @@ base::Result<int> GroupSegments::Find(const lockstep_attach_segment_request& req
   }
   base::UniqueFd memory(lockstep_shared_memory_create("lockstep-group", request.bytes));
   if (!memory.valid()) {
-    return base::ErrnoStatus(
-        errno, "making shared memory of " + std::to_string(request.bytes) + " bytes for a group");
+    const std::string cure =
+        errno == ENOSPC
+            ? " (memfd_create is not allowed here, so that it must fit into /dev/shm, TMPDIR or "
+              "/tmp: give one of them more room, as docker does by --shm-size)"
+            : "";
+    return base::ErrnoStatus(errno, "making shared memory of " + std::to_string(request.bytes) +
+                                        " bytes for a group" + cure);
   }
   bytes_ += request.bytes;
   return segments_.emplace(key, Segment{request.bytes, request.member_count, std::move(memory), {}})

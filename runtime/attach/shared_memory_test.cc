@@ -5,59 +5,26 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <functional>
 #include <string>
+
+#include "runtime/base/testing/in_a_child.h"
+#include "runtime/base/testing/refused_call.h"
 
 namespace {
 
+using lockstep::base::testing::InAChild;
+using lockstep::base::testing::RefuseCall;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-/// From now on memfd_create answers so, as on an old kernel or below a container's filter.
-bool RefuseMemfd(unsigned error) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-/// Runs in a process of its own, which may refuse itself things. Returns what `body` does.
-std::string InAChild(const std::function<std::string()>& body) {
-  int report[2];
-  if (::pipe(report) != 0) return "pipe";
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const std::string text = body();
-    ::_exit(::write(report[1], text.data(), text.size()) < 0 ? 1 : 0);
-  }
-  ::close(report[1]);
-  char bytes[1024];
-  const ssize_t size = ::read(report[0], bytes, sizeof(bytes));
-  ::close(report[0]);
-  int status = -1;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
-  return std::string(bytes, size > 0 ? static_cast<size_t>(size) : 0);
-}
 
 /// What the descriptor leads to, once it has proved to be what shared_memory.h promises; else what
 /// is wrong with it.
@@ -113,10 +80,10 @@ TEST(SharedMemoryTest, ItsSizeIsSealed) {
 }
 
 TEST(SharedMemoryTest, WithoutMemfdItLiesInDevShmAndLeavesNoName) {
-  for (const unsigned error : {ENOSYS, EPERM}) {
+  for (const int error : {ENOSYS, EPERM}) {
     const int names = CountNames("/dev/shm");
     const std::string path = InAChild([error]() -> std::string {
-      if (!RefuseMemfd(error)) return "no filter";
+      if (!RefuseCall(SYS_memfd_create, error)) return "no filter";
       return Examine(lockstep_shared_memory_create("label", 10'000), 10'000);
     });
     EXPECT_THAT(path, StartsWith("/dev/shm/"));
@@ -127,7 +94,7 @@ TEST(SharedMemoryTest, WithoutMemfdItLiesInDevShmAndLeavesNoName) {
 
 TEST(SharedMemoryTest, OtherErrorsOfMemfdAreTold) {
   const std::string told = InAChild([]() -> std::string {
-    if (!RefuseMemfd(EMFILE)) return "no filter";
+    if (!RefuseCall(SYS_memfd_create, EMFILE)) return "no filter";
     return Examine(lockstep_shared_memory_create("label", 10'000), 10'000);
   });
   EXPECT_EQ(told, "EMFILE");
@@ -146,7 +113,7 @@ TEST(SharedMemoryTest, FullFileSystemIsAnErrorAtOnceUnlessTheNextFolderServes) {
     constexpr size_t kBytes = 1 << 20;
     ::setenv("TMPDIR", folder.c_str(), 1);
     if (!CoverWithSmallFileSystem("/dev/shm")) return "SKIP";
-    if (!RefuseMemfd(ENOSYS)) return "no filter";
+    if (!RefuseCall(SYS_memfd_create, ENOSYS)) return "no filter";
     const std::string first = Examine(lockstep_shared_memory_create("label", kBytes), kBytes);
     ::setenv("TMPDIR", "/nonexistent", 1);
     if (!CoverWithSmallFileSystem("/tmp")) return "no second mount";

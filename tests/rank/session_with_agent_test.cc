@@ -15,11 +15,10 @@
 #include <vector>
 
 #include "collectives/recorder/ring_reader.h"
-#include "launcher/attach/attach_server.h"
 #include "launcher/attach/card_carrier.h"
 #include "runtime/base/testing/status_matchers.h"
-#include "runtime/event/epoll_loop.h"
 #include "runtime/rank/session_factory.h"
+#include "tests/rank/agent_in_process.h"
 
 namespace lockstep::rank {
 namespace {
@@ -30,7 +29,6 @@ using base::testing::HasSubject;
 using base::testing::StatusIs;
 using collectives::Dtype;
 using collectives::Reduction;
-using launcher::AttachServer;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
@@ -43,82 +41,23 @@ class NobodyElse final : public launcher::CardCarrier {
   void Forget(uint64_t) override {}
 };
 
-class SessionWithAgentTest : public ::testing::Test {
+/// Outlives the agent that writes it.
+struct SeenProgress {
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::pair<int, int64_t>> progress_;
+};
+
+class SessionWithAgentTest : public ::testing::Test,
+                             protected SeenProgress,
+                             protected AgentInProcess {
  protected:
-  SessionWithAgentTest() {
-    char folder[] = "/tmp/lssessionXXXXXX";
-    folder_ = mkdtemp(folder);
-    std::promise<void> ready;
-    thread_ = std::thread([&] {
-      loop_ = std::move(event::EpollLoop::Create(clock_)).value();
-      ready.set_value();
-      loop_->Run();
-    });
-    ready.get_future().wait();
-    AttachServer::Config config;
-    config.socket_path = folder_ + "/s";
-    config.job_id = "job-1";
-    config.host = "node-a";
-    config.checkpoint_directory = "/data";
-    config.on_progress = [this](Rank rank, base::Incarnation, int64_t step) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      progress_.emplace_back(rank.value(), step);
-      changed_.notify_all();
-    };
-    OnLoop([&] { server_ = std::move(AttachServer::Create(std::move(config), *loop_)).value(); });
-  }
-  ~SessionWithAgentTest() override {
-    OnLoop([this] { server_.reset(); });
-    loop_->Quit();
-    thread_.join();
-    rmdir(folder_.c_str());
-  }
-
-  void OnLoop(const std::function<void()>& body) {
-    std::promise<void> done;
-    loop_->Post([&] {
-      body();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-
-  /// From here on the agent answers nobody, until then or for so long.
-  void Hold(const std::shared_future<void>& until, base::Duration at_most) {
-    std::promise<void> held;
-    auto is_held = held.get_future();
-    loop_->Post([until, at_most, held = &held] {
-      held->set_value();
-      until.wait_for(at_most);
-    });
-    is_held.wait();
-  }
-
-  RankEnvironment EnvironmentOf(int rank, int world_size, int local_world_size) {
-    std::string cookie;
-    OnLoop([&] {
-      cookie = server_->AddRank({.rank = Rank(rank),
-                                 .local_rank = base::LocalRank(rank % local_world_size),
-                                 .incarnation = base::Incarnation(2),
-                                 .round = base::Round(2),
-                                 .world_size = world_size,
-                                 .local_world_size = local_world_size,
-                                 .restart_count = 2});
-    });
-    return {{"LOCKSTEP_SOCKET", folder_ + "/s"}, {"LOCKSTEP_COOKIE", cookie}, {"WORLD_SIZE", "77"}};
-  }
-
-  std::unique_ptr<Session> Join(int rank, int world_size) {
-    return std::move(CreateSessionFrom(EnvironmentOf(rank, world_size, world_size))).value();
-  }
-
-  void RunRanks(int world_size, const std::function<void(Session&)>& body) {
-    std::vector<std::unique_ptr<Session>> sessions;
-    for (int rank = 0; rank < world_size; ++rank) sessions.push_back(Join(rank, world_size));
-    std::vector<std::thread> threads;
-    for (auto& session : sessions) threads.emplace_back([&] { body(*session); });
-    for (std::thread& thread : threads) thread.join();
-  }
+  SessionWithAgentTest()
+      : AgentInProcess([this](Rank rank, base::Incarnation, int64_t step) {
+          const std::lock_guard<std::mutex> lock(mutex_);
+          progress_.emplace_back(rank.value(), step);
+          changed_.notify_all();
+        }) {}
 
   collectives::RingContent ReadRingOf(int rank) {
     collectives::RingContent content;
@@ -127,15 +66,6 @@ class SessionWithAgentTest : public ::testing::Test {
     });
     return content;
   }
-
-  base::RealClock clock_;
-  std::string folder_;
-  std::thread thread_;
-  std::unique_ptr<event::EpollLoop> loop_;
-  std::unique_ptr<AttachServer> server_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::pair<int, int64_t>> progress_;
 };
 
 TEST_F(SessionWithAgentTest, TheAgentsWorldCountsNotTheEnvironments) {

@@ -2,6 +2,7 @@
 #include "collectives/host/shm/op_failures.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <utility>
@@ -92,6 +93,18 @@ void OpFailures::Left(const Call& call, Phase phase, const Members& left) const 
 }
 
 void OpFailures::CannotBeRead(const Call& call, int member, int error_number) const {
+  if (error_number == EPERM) {  // the group was made with it, so that this came later
+    Publish(
+        call,
+        base::PermissionDeniedError(
+            Describe(call) + ": " + members_.Describe(Only(members_.self())) +
+            " may no longer read the memory of " + members_.Describe(Only(member)) +
+            " (process_vm_readv: " + std::strerror(error_number) +
+            "); a filter, a change of user or kernel.yama.ptrace_scope forbids it since the group "
+            "was made: groups that are made afterwards do without"),
+        Only(members_.self()));
+    return;
+  }
   Publish(
       call,
       base::UnavailableError(Describe(call) + ": reading the memory of " +

@@ -4,14 +4,18 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/syscall.h>
 
+#include <cerrno>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "collectives/host/shm/local_segments.h"
+#include "runtime/base/testing/refused_call.h"
 #include "runtime/base/testing/status_matchers.h"
 
 namespace lockstep::collectives {
@@ -22,6 +26,8 @@ using base::GroupId;
 using base::OpSeq;
 using base::Rank;
 using base::testing::HasSubject;
+using base::testing::IsOk;
+using base::testing::RefuseCall;
 using base::testing::StatusIs;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -170,48 +176,96 @@ class SharedProcessorTest : public ShmBackendTest {
     cpu_set_t all;
   };
 
+  static constexpr size_t kCount = 200'001;  // 781 KiB
+
   SharedProcessorTest() {
+    Rejoin(GroupId(7), [] {});
+    for (size_t member = 0; member < 2; ++member) {
+      in_[member].resize(kCount);
+      out_[member].resize(kCount);
+      for (size_t i = 0; i < kCount; ++i) in_[member][i] = static_cast<float>(i % 1000 + member);
+    }
+  }
+
+  /// Both members anew; `before` in the second one's thread.
+  void Rejoin(GroupId group, const std::function<void()>& before) {
     first_.reset();
     second_.reset();
     const OneProcessor one;  // a member's thread has it from here
-    std::thread peer([this] { second_ = Join(1, GroupId(7)); });
-    first_ = Join(0, GroupId(7));
+    std::thread peer([&] {
+      before();
+      second_ = Join(1, group);
+    });
+    first_ = Join(0, group);
     peer.join();
   }
-};
 
-TEST_F(SharedProcessorTest, LargeInputsAreFetchedFromTheOthersMemory) {
-  constexpr size_t kCount = 200'001;  // 781 KiB
-  if (first_->Explain(OpKind::kAllReduce, Dtype::kF32, kCount).find("process_vm_readv") ==
-      std::string::npos) {
-    GTEST_SKIP() << "process_vm_readv is not allowed here";
+  bool Fetches(const ShmBackend& channel) const {
+    return channel.Explain(OpKind::kAllReduce, Dtype::kF32, kCount).find("process_vm_readv") !=
+           std::string::npos;
   }
-  std::vector<float> in[2], out[2];
-  for (size_t member = 0; member < 2; ++member) {
-    in[member].resize(kCount);
-    out[member].resize(kCount);
-    for (size_t i = 0; i < kCount; ++i) in[member][i] = static_cast<float>(i % 1000 + member);
-  }
-  const auto run = [&](ShmBackend& channel, size_t member) {
+
+  base::Status Reduce(ShmBackend& channel, size_t member) {
     const Op op{.kind = OpKind::kAllReduce,
                 .dtype = Dtype::kF32,
                 .reduction = Reduction::kSum,
-                .in = reinterpret_cast<const std::byte*>(in[member].data()),
-                .out = reinterpret_cast<std::byte*>(out[member].data()),
+                .in = reinterpret_cast<const std::byte*>(in_[member].data()),
+                .out = reinterpret_cast<std::byte*>(out_[member].data()),
                 .count = kCount,
                 .timeout = seconds(60)};
     return channel.Run(op, OpSeq(1), {.deadline = DeadlineIn(seconds(60), 1)});
-  };
+  }
+
+  void ExpectSums() const {
+    for (size_t i = 0; i < kCount; ++i) {
+      ASSERT_EQ(out_[0][i], static_cast<float>(2 * (i % 1000) + 1)) << i;
+      ASSERT_EQ(out_[1][i], out_[0][i]) << i;
+    }
+  }
+
+  std::vector<float> in_[2], out_[2];
+};
+
+TEST_F(SharedProcessorTest, LargeInputsAreFetchedFromTheOthersMemory) {
+  if (!Fetches(*first_)) GTEST_SKIP() << "process_vm_readv is not allowed here";
   base::Status second;
-  std::thread peer([&] { second = run(*second_, 1); });
-  EXPECT_TRUE(run(*first_, 0).ok());
+  std::thread peer([&] { second = Reduce(*second_, 1); });
+  EXPECT_THAT(Reduce(*first_, 0), IsOk());
   peer.join();
 
-  EXPECT_TRUE(second.ok()) << second.ToString();
-  for (size_t i = 0; i < kCount; ++i) {
-    ASSERT_EQ(out[0][i], static_cast<float>(2 * (i % 1000) + 1)) << i;
-    ASSERT_EQ(out[1][i], out[0][i]) << i;
-  }
+  EXPECT_THAT(second, IsOk());
+  ExpectSums();
+}
+
+// As a container's filter or ptrace_scope makes it: one member is enough.
+TEST_F(SharedProcessorTest, WhereOneMayNotReadTheOthersMemoryAllStage) {
+  Rejoin(GroupId(8), [] {
+    if (!RefuseCall(SYS_process_vm_readv, EPERM)) ADD_FAILURE() << "no filters here";
+  });
+
+  EXPECT_FALSE(Fetches(*first_));
+  EXPECT_FALSE(Fetches(*second_));
+
+  base::Status second;
+  std::thread peer([&] { second = Reduce(*second_, 1); });
+  EXPECT_THAT(Reduce(*first_, 0), IsOk());
+  peer.join();
+  EXPECT_THAT(second, IsOk());
+  ExpectSums();
+}
+
+TEST_F(SharedProcessorTest, APermissionThatIsTakenAwayLaterIsEverybodysErrorAtOnce) {
+  if (!Fetches(*first_)) GTEST_SKIP() << "process_vm_readv is not allowed here";
+  base::Status second;
+  std::thread peer([&] {
+    if (RefuseCall(SYS_process_vm_readv, EPERM)) second = Reduce(*second_, 1);
+  });
+  const base::Status first = Reduce(*first_, 0);
+  peer.join();
+
+  EXPECT_THAT(second, StatusIs(Code::kPermissionDenied, HasSubstr("process_vm_readv")));
+  EXPECT_THAT(first, StatusIs(Code::kPermissionDenied));
+  EXPECT_EQ(first.message(), second.message());
 }
 
 }  // namespace

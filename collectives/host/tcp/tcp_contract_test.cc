@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// The contract of each op (testing/ops_contract_tests.cc) over TCP, ranks being threads.
+// The contract of each op (testing/ops_contract.h) over TCP, ranks being threads.
 #include <memory>
 #include <string>
 #include <vector>

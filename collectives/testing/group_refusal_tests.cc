@@ -1,0 +1,120 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What group.h promises about calls that break its rules (group_contract.h).
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "collectives/testing/group_contract.h"
+#include "collectives/testing/thread_gang.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives::testing {
+namespace {
+
+using base::Code;
+using base::GroupRank;
+using base::Rank;
+using base::Status;
+using base::testing::HasSubject;
+using base::testing::StatusIs;
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+struct WrongCall {
+  const char* name;
+  Code code;
+  const char* reason;  // a part of it
+  std::function<std::shared_ptr<Work>(Group&, std::vector<float>& data)> call;
+};
+
+const WrongCall kWrongCalls[] = {
+    {"null", Code::kInvalidArgument, "null",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce({nullptr, 8, Dtype::kF32}, Out(data), Reduction::kSum);
+     }},
+    {"unequal counts", Code::kInvalidArgument, "as many as the input",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce(In(data), {data.data(), 7, Dtype::kF32}, Reduction::kSum);
+     }},
+    {"unequal dtypes", Code::kInvalidArgument, "f64",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce(In(data), {data.data(), 8, Dtype::kF64}, Reduction::kSum);
+     }},
+    {"overlap", Code::kInvalidArgument, "overlap",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce({data.data(), 7, Dtype::kF32}, {data.data() + 1, 7, Dtype::kF32},
+                              Reduction::kSum);
+     }},
+    {"overflow", Code::kInvalidArgument, "overflows",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce({data.data(), SIZE_MAX / 4, Dtype::kF32},
+                              {data.data(), SIZE_MAX / 4, Dtype::kF32}, Reduction::kSum);
+     }},
+    {"dtype", Code::kUnimplemented, "has no all_reduce of f8e4m3 with sum",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce({data.data(), 4, Dtype::kF8E4m3}, {data.data(), 4, Dtype::kF8E4m3},
+                              Reduction::kSum);
+     }},
+    {"reduction", Code::kUnimplemented, "band",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce(In(data), Out(data), Reduction::kBitAnd);
+     }},
+    {"device", Code::kUnimplemented, "main memory",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllReduce({data.data(), 4, Dtype::kF32, {Device::Kind::kCuda, 0}}, Out(data),
+                              Reduction::kSum);
+     }},
+    {"root", Code::kInvalidArgument, "in a group of",
+     [](Group& group, std::vector<float>& data) {
+       return group.Broadcast(Out(data), GroupRank(group.size()));
+     }},
+    {"small output", Code::kInvalidArgument, "must hold all",
+     [](Group& group, std::vector<float>& data) {
+       return group.AllGather(In(data), {data.data(), 3, Dtype::kF32});
+     }},
+};
+
+// Such a call once failed without taking a number: the next one met another call of the peers, and
+// a wrong sum was OK.
+TEST_P(RefusalContractTest, ACallThatOneMemberRefusesIsEverybodysErrorAtOnce) {
+  for (const WrongCall& wrong : kWrongCalls) {
+    SCOPED_TRACE(wrong.name);
+    ThreadGang gang = NewGang();
+    gang.timeout = seconds(600);
+    std::atomic<int> done{0};
+    gang.Run([&](Group& group) {
+      std::vector<float> data(8, 1.0f);
+      const int rank = group.rank().value();
+      ASSERT_OK(group.Barrier()->Wait());
+      if (rank == 0) {
+        const auto work = wrong.call(group, data);
+        EXPECT_THAT(work->Wait(), StatusIs(wrong.code, HasSubstr(wrong.reason)));
+        EXPECT_EQ(work->seq(), base::OpSeq(2));
+      } else if (rank == 1 ||
+                 rank + 1 < size()) {  // of several the last one comes when the others are through
+        const Status status = group.AllReduce(In(data), Out(data), Reduction::kSum)->Wait();
+        EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition,
+                                     AllOf(HasSubstr("rank 0"), HasSubstr(wrong.reason))));
+        EXPECT_EQ(status.failure_class(), base::FailureClass::kUsage);
+        EXPECT_THAT(status, HasSubject(Rank(0)));
+        EXPECT_THAT(status.subjects()[0].call_site, HasSubstr("group_refusal_tests.cc:"));
+      }
+      ++done;
+      while (rank > 1 && rank + 1 == size() && done.load() < size()) std::this_thread::yield();
+      const Status later = group.AllReduce(In(data), Out(data), Reduction::kSum)->Wait();
+      EXPECT_FALSE(later.ok());
+      EXPECT_THAT(later.root(),
+                  StatusIs(rank == 0 && size() == 1 ? wrong.code : Code::kFailedPrecondition));
+      EXPECT_EQ(data, std::vector<float>(8, 1.0f));
+    });
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::collectives::testing

@@ -1,0 +1,89 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Of the contract of each op (ops_contract.h): groups made of groups.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <vector>
+
+#include "collectives/group.h"
+#include "collectives/testing/ops_contract.h"
+#include "collectives/testing/ops_data.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives::testing {
+namespace {
+
+using base::GroupRank;
+using base::Rank;
+using std::chrono::seconds;
+
+TEST_P(OpsContractTest, SplitMakesAGroupForEachColor) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kSplit)) return;
+    const int rank = group.rank().value();
+    // The last one stays out; keys turn the order around.
+    const bool out = group.size() > 1 && rank == group.size() - 1;
+    ASSERT_OK_AND_ASSIGN(const auto half, group.Split(out ? kNoColor : rank % 2, -rank));
+    ASSERT_EQ(half == nullptr, out);
+    if (half != nullptr) {
+      std::vector<Rank> members;
+      for (int r = group.size() - 1; r >= 0; --r) {
+        if (r % 2 == rank % 2 && (group.size() == 1 || r != group.size() - 1))
+          members.push_back(group.info().world_ranks[static_cast<size_t>(r)]);
+      }
+      EXPECT_EQ(half->info().world_ranks, members);
+      Cell<int64_t> sum(Dtype::kI64, rank);
+      ASSERT_OK(half->AllReduce(sum.buffer(), sum.buffer(), Reduction::kSum)->Wait());
+      int64_t expected = 0;
+      for (const Rank member : members) expected += member.value();
+      EXPECT_EQ(sum.value(), expected);
+    }
+    ASSERT_OK(group.Barrier()->Wait());  // before any of them leaves its half
+  });
+}
+
+TEST_P(OpsContractTest, ADuplicateHasAnOrderOfItsOwn) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kSplit)) return;
+    ASSERT_OK_AND_ASSIGN(const auto other, group.Duplicate());
+    EXPECT_EQ(other->info().world_ranks, group.info().world_ranks);
+    Cell<float> a(Dtype::kF32, 1), b(Dtype::kF32, 2);
+    const auto on = [](Group& g, Cell<float>& x) {
+      return g.AllReduce(x.buffer(), x.buffer(), Reduction::kSum);
+    };
+    // In another order on every second member.
+    const bool first = group.rank().value() % 2 == 0;
+    const auto one = first ? on(group, a) : on(*other, b);
+    const auto two = first ? on(*other, b) : on(group, a);
+    ASSERT_OK(one->Wait());
+    ASSERT_OK(two->Wait());
+    EXPECT_EQ(a.value(), static_cast<float>(group.size()));
+    EXPECT_EQ(b.value(), static_cast<float>(2 * group.size()));
+    ASSERT_OK(group.Barrier()->Wait());  // an abort may end what is in flight on others
+    other->Abort(base::AbortedError("enough"));
+    ASSERT_OK(group.Barrier()->Wait());
+  });
+}
+
+TEST_P(OpsContractTest, APoisonedGroupShrinksToThoseThatAreLeft) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kShrink) || group.size() < 3) return;
+    const GroupRank gone(1);
+    if (group.rank() == gone) {
+      // It never calls again; the others find out and go on without it.
+      EXPECT_FALSE(group.Barrier({.timeout = seconds(30)})->Wait().ok());
+      return;
+    }
+    if (group.rank() == GroupRank(0)) group.Abort(base::AbortedError("rank 1 is of no use"));
+    EXPECT_FALSE(group.Barrier({.timeout = seconds(30)})->Wait().ok());
+    ASSERT_OK_AND_ASSIGN(const auto rest, group.Shrink({&gone, 1}, {.timeout = seconds(30)}));
+    EXPECT_EQ(rest->size(), group.size() - 1);
+    Cell<float> one(Dtype::kF32, 1);
+    ASSERT_OK(rest->AllReduce(one.buffer(), one.buffer(), Reduction::kSum)->Wait());
+    EXPECT_EQ(one.value(), static_cast<float>(rest->size()));
+    ASSERT_OK(rest->Barrier()->Wait());
+  });
+}
+
+}  // namespace
+}  // namespace lockstep::collectives::testing
