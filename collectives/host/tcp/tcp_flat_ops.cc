@@ -109,11 +109,11 @@ bool TcpFlatOps::Run(const Op& op, TcpWait& wait) {
   return streams_.Move(CombiningOf(op, Scales(op)), wait);
 }
 
-bool TcpFlatOps::Move(const Op& op, uint64_t fingerprint, TcpWait& wait) {
+bool TcpFlatOps::Move(const Op& op, uint64_t fingerprint, const double* scales, TcpWait& wait) {
   if (!HasData(op.kind)) return true;
   streams_.Begin(PlanOf(op, self(), size()), fingerprint, wait.seq());
   CopyOwn(op, self(), size());
-  return streams_.Move(CombiningOf(op, nullptr), wait);
+  return streams_.Move(CombiningOf(op, scales), wait);
 }
 
 bool TcpFlatOps::Move(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint,

@@ -36,13 +36,14 @@ class TcpFlatOps {
 
   /// All of `op`. False: it is over before its end.
   bool Run(const Op& op, TcpWait& wait);
-  /// The streams of an op whose calls agree; not of an all_to_all_v or a premultiplied sum, of which
-  /// the exchange tells more.
-  bool Move(const Op& op, uint64_t fingerprint, TcpWait& wait);
+  /// The streams of an op whose calls agree. Not of an all_to_all_v, of which the exchange compares
+  /// more. `scales`: by member, of a premultiplied sum.
+  bool Move(const Op& op, uint64_t fingerprint, const double* scales, TcpWait& wait);
   /// Others, among some of the members, of a plan by position there.
   bool Move(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint,
             const TcpStreams::Combining& combining, TcpWait& wait);
   TcpCalls& calls() { return calls_; }
+  int size() const { return seat_.size(); }
 
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const;
 
@@ -52,7 +53,6 @@ class TcpFlatOps {
   bool CountsAgree(TcpWait& wait);
   void FinishSmall(const Op& op);
   const double* Scales(const Op& op);
-  int size() const { return seat_.size(); }
   int self() const { return seat_.self(); }
 
   TcpSeat& seat_;

@@ -72,8 +72,9 @@ bool TcpWait::Tend(Phase phase, int member) {
 
 bool TcpWait::Look(Phase phase, const Wants& wants) {
   deps_.end->waits.store(true, std::memory_order_release);
-  if (clock_.Now() - since_ >= kAskAfter) AskOnce(wants.missing);
-  if (FailGone(phase, wants)) return false;
+  const std::vector<int> missing = deps_.judges_all ? Others() : wants.missing;
+  if (clock_.Now() - since_ >= kAskAfter) AskOnce(missing);
+  if (FailGone(phase, missing, wants.direct)) return false;
   return watch_.deadline.Left().count() > 0 || !JudgeDeadline(phase, wants);
 }
 
@@ -100,10 +101,11 @@ std::vector<int> TcpWait::Others() const {
 
 // Who has left after this op did its part: what others still miss of it is on its way. Who is lost
 // counts only for those who wait for itself, for the same reason.
-bool TcpWait::FailGone(Phase phase, const Wants& wants) {
+bool TcpWait::FailGone(Phase phase, const std::vector<int>& missing,
+                       const std::vector<int>& direct) {
   const char* const when = phase == Phase::kArrival ? "without calling it" : "in the middle of it";
   std::vector<int> left;
-  for (const int member : wants.missing) {
+  for (const int member : missing) {
     const PeerFact fact = deps_.end->fact(member);
     if (fact.kind != PeerFact::Kind::kLeft || fact.completed_seq >= seq_) continue;
     // Who left because of an error has told it, and that is the cause: it comes any moment.
@@ -117,7 +119,7 @@ bool TcpWait::FailGone(Phase phase, const Wants& wants) {
          std::move(blamed));
     return true;
   }
-  for (const int member : wants.direct) {
+  for (const int member : direct) {
     const PeerFact fact = deps_.end->fact(member);
     const auto closed = closed_.find(member);
     std::string reason = fact.reason;

@@ -44,8 +44,8 @@ class TcpWait {
     const std::shared_ptr<TcpEnd>& end;
     const std::atomic<bool>& interrupted;
     bool oversubscribed;  // this machine has fewer processors than members
-    /// Who is waited for waits itself for members that this one does not deal with: once the deadline
-    /// has passed, all are asked.
+    /// Who is waited for waits itself for members that this one does not deal with, so that all are
+    /// asked whether they are there, and how far, once the deadline has passed.
     bool judges_all = false;
   };
 
@@ -56,6 +56,9 @@ class TcpWait {
 
   const Op& op() const { return op_; }
   uint64_t seq() const { return seq_; }
+  const OpWatch& watch() const { return watch_; }
+  /// With the group's error or an interruption.
+  bool Over() const;
 
   /// Something moved.
   void Moved() { since_ = base::SteadyTime(); }
@@ -87,12 +90,11 @@ class TcpWait {
  private:
   ErrorRecord RecordOf(base::Code code, base::FailureClass failure_class, std::string message,
                        std::vector<ErrorRecord::Blamed> blamed) const;
-  bool Over() const;
   bool LooksAgain();
   bool IdleLong(Phase phase, Wants& wants);
   bool Look(Phase phase, const Wants& wants);
   void AskOnce(const std::vector<int>& members);
-  bool FailGone(Phase phase, const Wants& wants);
+  bool FailGone(Phase phase, const std::vector<int>& missing, const std::vector<int>& direct);
   bool JudgeDeadline(Phase phase, const Wants& wants);
   std::vector<int> Questionable(Phase phase, const Wants& wants) const;
   std::vector<int> LateInArrival(const std::vector<int>& members) const;
