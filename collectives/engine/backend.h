@@ -28,6 +28,10 @@ struct OpWatch {
   /// Told when a wait becomes long enough to sleep, with the member waited for, and when that is
   /// another. May be empty.
   std::function<void(int member)> on_long_wait;
+  /// For a backend that is a part of another one, which judges how the others are: asked at each
+  /// look of a long wait for `member`. True: the op ends here, on this member alone. The backend
+  /// then judges neither the deadline nor who has left. May be empty.
+  std::function<bool(int member)> gives_up;
 };
 
 /// A send or receive on its way. Belongs to TransferQueue; the backend moves it.

@@ -17,6 +17,7 @@
 #include "collectives/host/shm/shm_backend_maker.h"
 #include "collectives/host/tcp/attach_exchange.h"
 #include "collectives/host/tcp/tcp_backend_maker.h"
+#include "collectives/host/wide/wide_backend_maker.h"
 #include "collectives/recorder/recorder.h"
 #include "runtime/attach/attach_client.h"
 #include "runtime/base/unique_fd.h"
@@ -35,6 +36,7 @@ struct Tie {
 
   std::string socket_path;  // for connections beside this one
   std::string cookie;
+  int32_t node_index = 0;
   lockstep_attach* client = nullptr;
   std::unique_ptr<collectives::Recorder> recorder;
 };
@@ -104,16 +106,17 @@ class RankSession final : public Session {
 /// By where the ranks are. (A world of one asks it for no group.)
 base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
     base::Duration timeout) {
-  std::shared_ptr<collectives::BackendMaker> maker;
-  if (world_.world_size == world_.local_world_size) {
-    maker = std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
-    return maker;
-  }
+  const std::shared_ptr<collectives::BackendMaker> memory =
+      std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
+  if (world_.world_size == world_.local_world_size) return memory;
   ASSIGN_OR_RETURN(collectives::TcpService::Config config,
                    collectives::AskForNetwork(*tie_->client, world_.job, host_, timeout));
-  ASSIGN_OR_RETURN(maker, collectives::TcpBackendMaker::Create(
-                              std::move(config), std::make_shared<collectives::AttachExchange>(
-                                                     tie_->socket_path, tie_->cookie)));
+  config.memory = tie_->node_index;  // that of its agent
+  ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(
+                                 std::move(config), std::make_shared<collectives::AttachExchange>(
+                                                        tie_->socket_path, tie_->cookie)));
+  const std::shared_ptr<collectives::BackendMaker> maker =
+      std::make_shared<collectives::WideBackendMaker>(std::move(tcp), memory);
   return maker;
 }
 
@@ -254,6 +257,7 @@ base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_
   }
   const base::UniqueFd ring_owner(ring);
   ASSIGN_OR_RETURN(tie->recorder, collectives::Recorder::Create(ring_owner));
+  tie->node_index = message->node_index;
   World world;
   world.job = message->job;
   world.rank = base::Rank(message->rank);

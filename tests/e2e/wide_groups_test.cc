@@ -71,12 +71,12 @@ class WideGroupsTest : public RunFixture {
   std::map<int, pid_t> pids_;  // of the ranks
 };
 
-TEST_F(WideGroupsTest, RanksOfTwoNodesAddUpOverTcp) {
+TEST_F(WideGroupsTest, RanksOfTwoNodesAddUp) {
   const Outcome outcome = RunIt(Words({}, {SumRank(), "20000", "3"}));
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   for (int rank = 0; rank < 4; ++rank)
-    EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over tcp\n"));
+    EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over wide\n"));
 }
 
 TEST_F(WideGroupsTest, TheExampleNeedsNoChange) {
@@ -129,7 +129,7 @@ TEST_F(WideGroupsTest, ARestartMeetsAgain) {
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   for (int rank = 0; rank < 4; ++rank)
-    EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over tcp\n"));
+    EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over wide\n"));
 }
 
 std::string Hex(const std::string& bytes, const char* digits) {

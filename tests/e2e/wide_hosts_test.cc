@@ -62,7 +62,7 @@ TEST_F(WideHostsTest, RanksOfFourHostsAddUp) {
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   for (int rank = 0; rank < 6; ++rank)
-    EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 21 over tcp\n"));
+    EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 21 over wide\n"));
 }
 
 TEST_F(WideHostsTest, RanksListenWithinTheRangeOfPorts) {

@@ -200,15 +200,17 @@ bool ShmBackend::AwaitLong(const Running& run, Phase phase, int begin, int end,
     }
     if (missing.none()) return true;
     if (ended) return false;
-    if (left.any()) {
+    const bool judges = !run.watch.gives_up;
+    if (judges && left.any()) {
       failures_.Left(run.call(), phase, left);
       return false;
     }
-    if (time_left.count() <= 0 && !AnyMayBeLate(missing)) {
+    if (judges && time_left.count() <= 0 && !AnyMayBeLate(missing)) {
       failures_.RanOut(run.call(), phase, missing, run.watch.deadline.due());
       return false;
     }
     if (patience.Yield()) continue;
+    if (!judges && run.watch.gives_up(first_missing)) return false;
     if (std::exchange(told, first_missing) != first_missing && run.watch.on_long_wait)
       run.watch.on_long_wait(told);
     const base::Duration sleep = patience.NextSleep();

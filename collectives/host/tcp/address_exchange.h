@@ -20,6 +20,7 @@ struct AddressCard {
   uint16_t port = 0;
   std::array<uint8_t, 16> nonce{};  // fresh in each process: who else listens there is found out
   std::string host_id;              // equal exactly for processes of one machine
+  int32_t memory = -1;              // equal exactly for processes that can share memory; -1 = none
   std::string host;                 // its name, for errors
   int64_t pid = 0;
   base::Incarnation incarnation;

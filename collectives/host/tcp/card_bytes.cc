@@ -9,7 +9,7 @@
 namespace lockstep::collectives {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 constexpr size_t kTextBytesMax = 255;
 
 template <class T>
@@ -72,6 +72,7 @@ std::string BytesOfCard(const AddressCard& card) {
   AppendText(bytes, card.host, kCardHostBytesMax);
   Append(bytes, card.pid);
   Append(bytes, card.incarnation.value());
+  Append(bytes, card.memory);
   return bytes;
 }
 
@@ -92,6 +93,7 @@ base::Result<AddressCard> ParseCard(std::string_view bytes) {
   uint32_t incarnation = 0;
   reader.Read(incarnation);
   card.incarnation = base::Incarnation(incarnation);
+  reader.Read(card.memory);
   if (!reader.IsDone()) return base::DataLossError("a card has the wrong length");
   return card;
 }

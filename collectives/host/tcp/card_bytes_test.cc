@@ -24,6 +24,7 @@ AddressCard Card() {
   card.host_id = "boot";
   card.host = "node-a";
   card.pid = 4711;
+  card.memory = 5;
   card.incarnation = base::Incarnation(3);
   return card;
 }
@@ -43,6 +44,7 @@ TEST(CardBytesTest, ACardComesBackAsItWas) {
   EXPECT_EQ(card->host_id, "boot");
   EXPECT_EQ(card->host, "node-a");
   EXPECT_EQ(card->pid, 4711);
+  EXPECT_EQ(card->memory, 5);
   EXPECT_EQ(card->incarnation, base::Incarnation(3));
 }
 
@@ -51,7 +53,7 @@ TEST(CardBytesTest, ItBeginsWithTheDocumentedBytes) {
   card.addresses = {"10.0.0.7"};
   card.port = 29400;
   EXPECT_EQ(BytesOfCard(card).substr(0, 13),
-            "\x01\x01\x08\x31\x30\x2e\x30\x2e\x30\x2e\x37\xd8\x72");
+            "\x02\x01\x08\x31\x30\x2e\x30\x2e\x30\x2e\x37\xd8\x72");
 }
 
 TEST(CardBytesTest, TooManyAddressesAndTooLongNamesAreCut) {
@@ -74,7 +76,7 @@ TEST(CardBytesTest, BytesThatAreNoCardAreRefused) {
   for (size_t length = 0; length < bytes.size(); ++length)
     EXPECT_THAT(ParseCard(bytes.substr(0, length)), StatusIs(base::Code::kDataLoss)) << length;
   EXPECT_THAT(ParseCard(bytes + "x"), StatusIs(base::Code::kDataLoss, HasSubstr("length")));
-  EXPECT_THAT(ParseCard("\x02" + bytes.substr(1)),
+  EXPECT_THAT(ParseCard("\x01" + bytes.substr(1)),
               StatusIs(base::Code::kDataLoss, HasSubstr("of this release")));
 }
 

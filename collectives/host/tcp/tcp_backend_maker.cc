@@ -20,6 +20,20 @@ base::Result<std::shared_ptr<TcpBackendMaker>> TcpBackendMaker::Create(
 
 base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& spec,
                                                              const OpDeadline& deadline) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<TcpEnd> end, Enter(spec, deadline));
+  return Finish(end);
+}
+
+std::unique_ptr<Backend> TcpBackendMaker::Finish(const std::shared_ptr<TcpEnd>& end) const {
+  return std::make_unique<TcpBackend>(service_, end);
+}
+
+void TcpBackendMaker::Leave(const GroupSpec& spec) const {
+  service_->Unregister(spec.Id(), spec.epoch, spec.rank.value(), {});
+}
+
+base::Result<std::shared_ptr<TcpEnd>> TcpBackendMaker::Enter(const GroupSpec& spec,
+                                                             const OpDeadline& deadline) {
   if (spec.world_ranks.size() > static_cast<size_t>(kMaxTcpMembers)) {
     return base::InvalidArgumentError(
         "making group " + spec.name + ": " + std::to_string(spec.world_ranks.size()) +
@@ -30,12 +44,12 @@ base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& sp
                       .WithFrame("joining group " + spec.name));
   auto cards = Meet(spec, deadline);
   if (!cards.ok()) {
-    service_->Unregister(spec.Id(), spec.epoch, spec.rank.value(), {});
+    Leave(spec);
     return cards.status();
   }
   const auto end = std::make_shared<TcpEnd>(TcpMembers(spec, *std::move(cards)));
   service_->Register(end);
-  return std::unique_ptr<Backend>(std::make_unique<TcpBackend>(service_, end));
+  return end;
 }
 
 base::Result<std::vector<AddressCard>> TcpBackendMaker::Meet(const GroupSpec& spec,

@@ -8,6 +8,7 @@
 
 #include "collectives/engine/backend.h"
 #include "collectives/host/tcp/address_exchange.h"
+#include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_service.h"
 
 namespace lockstep::collectives {
@@ -25,6 +26,14 @@ class TcpBackendMaker final : public BackendMaker {
   base::Result<std::unique_ptr<Backend>> Make(const GroupSpec& spec,
                                               const OpDeadline& deadline) override;
 
+  /// The first half of Make: meets the members. Who does not go on leaves the group, as Leave() says
+  /// there. Blocks and fails as Make.
+  base::Result<std::shared_ptr<TcpEnd>> Enter(const GroupSpec& spec, const OpDeadline& deadline);
+  /// The second half.
+  std::unique_ptr<Backend> Finish(const std::shared_ptr<TcpEnd>& end) const;
+  void Leave(const GroupSpec& spec) const;
+
+  const std::shared_ptr<TcpService>& shared_service() const { return service_; }
   const TcpService& service() const { return *service_; }
 
  private:

@@ -27,20 +27,22 @@ TcpCalls::TcpCalls(std::shared_ptr<TcpEnd> end, TcpFlows& flows)
       inboxes_(calls_.size()),
       header_(end_->members().Header(FrameKind::kCalls)) {}
 
-bool TcpCalls::Exchange(const CallEntry& mine, std::span<const std::byte> payload, TcpWait& wait,
+bool TcpCalls::Exchange(const TcpCircle& circle, const CallEntry& mine,
+                        std::span<const std::byte> payload, TcpWait& wait,
                         const std::function<void()>& meanwhile) {
-  const int size = end_->members().count();
-  const int self = end_->members().self();
+  const int size = circle.count();
+  const int self = circle.position();
   for (Known& call : calls_) call.known = false;
   Known& own = calls_[static_cast<size_t>(self)];
   own.call = mine;
+  own.call.member = self;
   own.payload = payload;
   own.known = true;
   for (int distance = 1; distance < size; distance *= 2) {
-    const int to = Wrapped(self - distance + size);
-    const int from = Wrapped(self + distance);
+    const int to = circle.member(self - distance + size);
+    const int from = self + distance;  // its position
     const int count = std::min(distance, size - distance);
-    Compose(count, wait);
+    Compose(circle, count, wait);
     Outcome sent = Outcome::kNothing, received = Outcome::kNothing;
     while (true) {
       bool moved = false;
@@ -50,7 +52,7 @@ bool TcpCalls::Exchange(const CallEntry& mine, std::span<const std::byte> payloa
         if (distance == 1 && sent == Outcome::kDone) meanwhile();
       }
       if (received != Outcome::kDone) {
-        received = Receive(from, count, wait);
+        received = Receive(circle, from, count, wait);
         moved |= received != Outcome::kNothing;
       }
       if (received == Outcome::kFailed) return false;
@@ -60,18 +62,19 @@ bool TcpCalls::Exchange(const CallEntry& mine, std::span<const std::byte> payloa
         continue;
       }
       const bool goes_on = wait.Idle(TcpWait::Phase::kArrival, [&](TcpWait::Wants& wants) {
-        for (int member = 0; member < size; ++member) {
-          if (!calls_[static_cast<size_t>(member)].known) wants.missing.push_back(member);
+        for (int position = 0; position < size; ++position) {
+          if (!calls_[static_cast<size_t>(position)].known)
+            wants.missing.push_back(circle.member(position));
         }
         if (sent != Outcome::kDone) {
           wants.direct.push_back(to);
-          if (!calls_[static_cast<size_t>(to)].known) std::erase(wants.missing, to);
+          std::erase(wants.missing, to);
           wants.missing.push_back(to);
           wants.fds.push_back({flows_.Out(to, FlowPurpose::kCalls), POLLOUT, 0});
         }
         if (received != Outcome::kDone) {
-          wants.direct.push_back(from);
-          wants.fds.push_back({flows_.In(from, FlowPurpose::kCalls), POLLIN, 0});
+          wants.direct.push_back(circle.member(from));
+          wants.fds.push_back({flows_.In(circle.member(from), FlowPurpose::kCalls), POLLIN, 0});
         }
       });
       if (!goes_on) return false;
@@ -81,8 +84,8 @@ bool TcpCalls::Exchange(const CallEntry& mine, std::span<const std::byte> payloa
   return true;
 }
 
-void TcpCalls::Compose(int count, const TcpWait& wait) {
-  const int self = end_->members().self();
+void TcpCalls::Compose(const TcpCircle& circle, int count, const TcpWait& wait) {
+  const int self = circle.position();
   header_.seq = wait.seq();
   header_.fingerprint = calls_[static_cast<size_t>(self)].call.fingerprint;
   header_.count = static_cast<uint64_t>(count);
@@ -90,7 +93,7 @@ void TcpCalls::Compose(int count, const TcpWait& wait) {
   pieces_.clear();
   pieces_.push_back({&header_, sizeof header_});
   for (int i = 0; i < count; ++i) {
-    Known& known = calls_[static_cast<size_t>(Wrapped(self + i))];
+    Known& known = calls_[static_cast<size_t>((self + i) % circle.count())];
     pieces_.push_back({&known.call, sizeof known.call});
     header_.bytes += sizeof known.call + known.payload.size();
     if (!known.payload.empty()) {
@@ -118,34 +121,36 @@ TcpCalls::Outcome TcpCalls::Send(int to, TcpWait& wait) {
   return first_piece_ == pieces_.size() ? Outcome::kDone : Outcome::kMoved;
 }
 
-TcpCalls::Outcome TcpCalls::Receive(int from, int count, TcpWait& wait) {
-  Inbox& inbox = inboxes_[static_cast<size_t>(from)];
-  const Outcome before = Parse(from, count, wait);
+TcpCalls::Outcome TcpCalls::Receive(const TcpCircle& circle, int from, int count, TcpWait& wait) {
+  const int member = circle.member(from);
+  Inbox& inbox = inboxes_[static_cast<size_t>(member)];
+  const Outcome before = Parse(circle, from, count, wait);
   if (before != Outcome::kNothing) return before;
-  const int fd = flows_.In(from, FlowPurpose::kCalls);
+  const int fd = flows_.In(member, FlowPurpose::kCalls);
   if (fd < 0) return Outcome::kNothing;
   const ssize_t got =
       ReceiveSome(fd, inbox.bytes.data() + inbox.end, inbox.bytes.size() - inbox.end);
-  if (got == kFlowClosed) wait.Closed(from);
+  if (got == kFlowClosed) wait.Closed(member);
   if (got <= 0) return Outcome::kNothing;
   inbox.end += static_cast<size_t>(got);
-  const Outcome after = Parse(from, count, wait);
+  const Outcome after = Parse(circle, from, count, wait);
   return after == Outcome::kNothing ? Outcome::kMoved : after;
 }
 
 /// kNothing: more bytes are wanted, for which there is room then.
-TcpCalls::Outcome TcpCalls::Parse(int from, int count, TcpWait& wait) {
-  Inbox& inbox = inboxes_[static_cast<size_t>(from)];
+TcpCalls::Outcome TcpCalls::Parse(const TcpCircle& circle, int from, int count, TcpWait& wait) {
+  const int member = circle.member(from);
+  Inbox& inbox = inboxes_[static_cast<size_t>(member)];
   if (inbox.bytes.empty()) inbox.bytes.resize(kInboxBytes);
   const auto fail = [&](const base::Status& status) {
-    wait.FailProtocol(from, status);
+    wait.FailProtocol(member, status);
     return Outcome::kFailed;
   };
   const std::span<const std::byte> held(inbox.bytes.data() + inbox.begin, inbox.end - inbox.begin);
   size_t wanted = sizeof(FrameHeader);
   if (held.size() >= wanted) {
     const auto header =
-        ParseFrameHeader(held.first(wanted), end_->members().SourceOf(from), BytesMax(count));
+        ParseFrameHeader(held.first(wanted), end_->members().SourceOf(member), BytesMax(count));
     if (!header.ok()) return fail(header.status());
     if (header->kind != FrameKind::kCalls || header->seq != wait.seq() ||
         header->count != static_cast<uint64_t>(count)) {
@@ -153,8 +158,9 @@ TcpCalls::Outcome TcpCalls::Parse(int from, int count, TcpWait& wait) {
     }
     wanted += header->bytes;
     if (held.size() >= wanted) {
-      const auto entries = ParseCallEntries(held.first(wanted).subspan(sizeof(FrameHeader)), from,
-                                            static_cast<size_t>(count), end_->members().count());
+      const auto entries =
+          ParseCallEntries(held.first(wanted).subspan(sizeof(FrameHeader)), from % circle.count(),
+                           static_cast<size_t>(count), circle.count());
       if (!entries.ok()) return fail(entries.status());
       for (const ParsedEntry& entry : *entries) {
         Known& known = calls_[static_cast<size_t>(entry.call.member)];

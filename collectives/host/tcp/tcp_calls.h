@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "collectives/host/tcp/tcp_circle.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_flows.h"
 #include "collectives/host/tcp/tcp_frames.h"
@@ -18,13 +19,13 @@
 
 namespace lockstep::collectives {
 
-/// The exchange that every collective begins with, and small ones end with: every member gets every
-/// member's call, with its input when that is small. So all of them see the same calls, and find the
-/// same fault in them, before a byte is reduced.
+/// The exchange that every collective begins with, and small ones end with: every member of a circle
+/// gets every member's call, with its input when that is small. So all of them see the same calls,
+/// and find the same fault in them, before a byte is reduced.
 ///
-/// Rounds k = 0, 1 ... of Bruck's all-gather: with d = 2^k a member sends the calls of
-/// [self, self + min(d, n - d)) to self - d, and gets those that follow from self + d. After
-/// ceil(log2 n) rounds it has all n.
+/// Rounds k = 0, 1 ... of Bruck's all-gather: with d = 2^k the member at position p sends the calls
+/// of [p, p + min(d, n - d)) to p - d, and gets those that follow from p + d. After ceil(log2 n)
+/// rounds it has all n.
 ///
 /// One in each TcpBackend, which owns it; its buffers live on from op to op. Confined to the thread
 /// that runs collectives.
@@ -35,13 +36,13 @@ class TcpCalls {
 
   /// `mine` goes out with `payload`, which must stay as it is until the return. `meanwhile` runs
   /// once, when the first frame is out. False: the op is over.
-  bool Exchange(const CallEntry& mine, std::span<const std::byte> payload, TcpWait& wait,
-                const std::function<void()>& meanwhile);
+  bool Exchange(const TcpCircle& circle, const CallEntry& mine, std::span<const std::byte> payload,
+                TcpWait& wait, const std::function<void()>& meanwhile);
 
-  /// After an Exchange(), until the next; by member.
-  const CallEntry& call(int member) const { return calls_[static_cast<size_t>(member)].call; }
-  std::span<const std::byte> payload(int member) const {
-    return calls_[static_cast<size_t>(member)].payload;
+  /// After an Exchange(), until the next; by position in its circle.
+  const CallEntry& call(int position) const { return calls_[static_cast<size_t>(position)].call; }
+  std::span<const std::byte> payload(int position) const {
+    return calls_[static_cast<size_t>(position)].payload;
   }
 
  private:
@@ -59,15 +60,14 @@ class TcpCalls {
   };
   enum class Outcome : uint8_t { kNothing, kMoved, kDone, kFailed };
 
-  void Compose(int count, const TcpWait& wait);
+  void Compose(const TcpCircle& circle, int count, const TcpWait& wait);
   Outcome Send(int to, TcpWait& wait);
-  Outcome Receive(int from, int count, TcpWait& wait);
-  Outcome Parse(int from, int count, TcpWait& wait);
-  int Wrapped(int member) const { return member % end_->members().count(); }
+  Outcome Receive(const TcpCircle& circle, int from, int count, TcpWait& wait);
+  Outcome Parse(const TcpCircle& circle, int from, int count, TcpWait& wait);
 
   const std::shared_ptr<TcpEnd> end_;
   TcpFlows& flows_;
-  std::vector<Known> calls_;    // by member
+  std::vector<Known> calls_;    // by position
   std::vector<Inbox> inboxes_;  // by member
   // Of the frame that goes out:
   FrameHeader header_;

@@ -9,26 +9,24 @@
 namespace lockstep::collectives {
 namespace {
 
-/// Bytes of one member's block, and where it lies in the buffers.
-struct Block {
-  size_t offset = 0;
-  size_t bytes = 0;
-
-  /// What goes round together in pass `pass`.
-  Block Slice(size_t pass) const {
-    const size_t begin = std::min(pass * kRingSliceBytes, bytes);
-    return {offset + begin, std::min(kRingSliceBytes, bytes - begin)};
-  }
-};
+/// What of a block goes round together in pass `pass`.
+TcpBlock Slice(const TcpBlock& block, size_t pass) {
+  const size_t begin = std::min(pass * kRingSliceBytes, block.bytes);
+  return {block.offset + begin, std::min(kRingSliceBytes, block.bytes - begin)};
+}
 
 class Ring {
  public:
-  Ring(const Op& op, int self, int size, std::vector<Block> blocks)
-      : op_(op), self_(self), size_(size), blocks_(std::move(blocks)) {
-    plan_.ins.push_back({.from = (self + size - 1) % size, .pieces = {}});
-    plan_.outs.push_back({.to = (self + 1) % size, .pieces = {}});
+  Ring(const std::byte* in, std::byte* out, int self, std::vector<TcpBlock> blocks)
+      : in_(in),
+        out_(out),
+        self_(self),
+        size_(static_cast<int>(blocks.size())),
+        blocks_(std::move(blocks)) {
+    plan_.ins.push_back({.from = (self + size_ - 1) % size_, .pieces = {}});
+    plan_.outs.push_back({.to = (self + 1) % size_, .pieces = {}});
     size_t longest = 0;
-    for (const Block& block : blocks_) longest = std::max(longest, block.bytes);
+    for (const TcpBlock& block : blocks_) longest = std::max(longest, block.bytes);
     passes_ = (longest + kRingSliceBytes - 1) / kRingSliceBytes;
   }
 
@@ -37,7 +35,7 @@ class Ring {
     for (size_t pass = 0; pass < passes_; ++pass) {
       Own(self_, pass);
       for (int step = 1; step < size_ - 1; ++step) Forward(self_ - step, pass, step == 1);
-      Finish(self_ + 1, pass, op_.out + At(self_ + 1, pass).offset, true);
+      Finish(self_ + 1, pass, out_ + At(self_ + 1, pass).offset, true);
       for (int step = 1; step < size_ - 1; ++step) Relay(self_ + 1 - step, pass);
       Store(self_ + 2, pass);
     }
@@ -49,92 +47,93 @@ class Ring {
     for (size_t pass = 0; pass < passes_; ++pass) {
       Own(self_ - 1, pass);
       for (int step = 2; step < size_; ++step) Forward(self_ - step, pass, step == 2);
-      std::byte* const to = op_.out + (At(self_, pass).offset - blocks_[Index(self_)].offset);
+      std::byte* const to = out_ + (At(self_, pass).offset - blocks_[Index(self_)].offset);
       Finish(self_, pass, to, false);
     }
     return std::move(plan_);
   }
 
-  // `own` is the input, which lies in its place of the output or outside of it.
+  // The input is this member's own block, which lies in its place of the output or outside of it.
   TcpPlan AllGather() {
-    const Block mine = blocks_[Index(self_)];
-    plan_.outs[0].pieces.push_back({.from = op_.in, .bytes = mine.bytes});
+    const TcpBlock mine = blocks_[Index(self_)];
+    plan_.outs[0].pieces.push_back({.from = in_, .bytes = mine.bytes});
     for (int step = 1; step < size_; ++step) {
-      const Block block = blocks_[Index(self_ - step)];
+      const TcpBlock block = blocks_[Index(self_ - step)];
       const uint64_t after = in_bytes_;
-      AddIn({.bytes = block.bytes, .to = op_.out + block.offset});
+      AddIn({.bytes = block.bytes, .to = out_ + block.offset});
       if (step + 1 < size_)
         plan_.outs[0].pieces.push_back(
-            {.from = op_.out + block.offset, .bytes = block.bytes, .after = after});
+            {.from = out_ + block.offset, .bytes = block.bytes, .after = after});
     }
     return std::move(plan_);
   }
 
  private:
   size_t Index(int block) const { return static_cast<size_t>((block + 2 * size_) % size_); }
-  Block At(int block, size_t pass) const { return blocks_[Index(block)].Slice(pass); }
+  TcpBlock At(int block, size_t pass) const { return Slice(blocks_[Index(block)], pass); }
 
   void AddIn(const InPiece& piece) {
     plan_.ins[0].pieces.push_back(piece);
     in_bytes_ += piece.bytes;
   }
   void Own(int block, size_t pass) {
-    const Block slice = At(block, pass);
-    plan_.outs[0].pieces.push_back({.from = op_.in + slice.offset, .bytes = slice.bytes});
+    const TcpBlock slice = At(block, pass);
+    plan_.outs[0].pieces.push_back({.from = in_ + slice.offset, .bytes = slice.bytes});
   }
   void Forward(int block, size_t pass, bool first) {
-    const Block slice = At(block, pass);
+    const TcpBlock slice = At(block, pass);
     plan_.outs[0].pieces.push_back({.bytes = slice.bytes, .after = in_bytes_});
     AddIn({.kind = InPiece::Kind::kForward,
            .first = first,
            .bytes = slice.bytes,
-           .mine = op_.in + slice.offset});
+           .mine = in_ + slice.offset});
   }
   void Finish(int block, size_t pass, std::byte* to, bool goes_on) {
-    const Block slice = At(block, pass);
+    const TcpBlock slice = At(block, pass);
     if (goes_on)
       plan_.outs[0].pieces.push_back({.from = to, .bytes = slice.bytes, .after = in_bytes_});
     AddIn({.kind = InPiece::Kind::kFinish,
            .first = size_ == 2,
            .bytes = slice.bytes,
            .to = to,
-           .mine = op_.in + slice.offset});
+           .mine = in_ + slice.offset});
   }
   void Relay(int block, size_t pass) {
-    const Block slice = At(block, pass);
+    const TcpBlock slice = At(block, pass);
     plan_.outs[0].pieces.push_back(
-        {.from = op_.out + slice.offset, .bytes = slice.bytes, .after = in_bytes_});
+        {.from = out_ + slice.offset, .bytes = slice.bytes, .after = in_bytes_});
     Store(block, pass);
   }
   void Store(int block, size_t pass) {
-    const Block slice = At(block, pass);
-    AddIn({.bytes = slice.bytes, .to = op_.out + slice.offset});
+    const TcpBlock slice = At(block, pass);
+    AddIn({.bytes = slice.bytes, .to = out_ + slice.offset});
   }
 
-  const Op& op_;
+  const std::byte* const in_;
+  std::byte* const out_;
   const int self_;
   const int size_;
-  const std::vector<Block> blocks_;  // by member
+  const std::vector<TcpBlock> blocks_;  // by member
   size_t passes_ = 0;
   uint64_t in_bytes_ = 0;
   TcpPlan plan_;
 };
 
-std::vector<Block> PartBlocks(const Op& op, int size) {
+std::vector<TcpBlock> PartBlocks(const Op& op, int size) {
   const Parts parts(op, size);
   const size_t unit = DtypeBytes(op.dtype);
-  std::vector<Block> blocks;
+  std::vector<TcpBlock> blocks;
   for (size_t member = 0; member < static_cast<size_t>(size); ++member)
     blocks.push_back({parts.offset(member) * unit, parts.count(member) * unit});
   return blocks;
 }
 
 /// `op.count` elements in `size` blocks that differ by one at most.
-std::vector<Block> EvenBlocks(const Op& op, int size) {
+std::vector<TcpBlock> EvenBlocks(const Op& op, int size) {
   const size_t unit = DtypeBytes(op.dtype);
   const size_t each = op.count / static_cast<size_t>(size);
   const size_t longer = op.count % static_cast<size_t>(size);
-  std::vector<Block> blocks;
+  std::vector<TcpBlock> blocks;
   size_t offset = 0;
   for (size_t member = 0; member < static_cast<size_t>(size); ++member) {
     const size_t bytes = (each + (member < longer ? 1 : 0)) * unit;
@@ -221,13 +220,24 @@ TcpPlan Pairs(const Op& op, int self, int size) {
 
 }  // namespace
 
+TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self) {
+  const std::byte* const own = out + blocks[static_cast<size_t>(self)].offset;
+  return Ring(own, out, self, std::move(blocks)).AllGather();
+}
+
+TcpPlan PlanReduceScatter(const std::byte* in, std::byte* out, std::vector<TcpBlock> blocks,
+                          int self) {
+  return Ring(in, out, self, std::move(blocks)).ReduceScatter();
+}
+
 TcpPlan PlanOf(const Op& op, int self, int size) {
   switch (op.kind) {
-    case OpKind::kAllReduce: return Ring(op, self, size, EvenBlocks(op, size)).AllReduce();
+    case OpKind::kAllReduce: return Ring(op.in, op.out, self, EvenBlocks(op, size)).AllReduce();
     case OpKind::kReduceScatter:
-    case OpKind::kReduceScatterV: return Ring(op, self, size, PartBlocks(op, size)).ReduceScatter();
+    case OpKind::kReduceScatterV:
+      return Ring(op.in, op.out, self, PartBlocks(op, size)).ReduceScatter();
     case OpKind::kAllGather:
-    case OpKind::kAllGatherV: return Ring(op, self, size, PartBlocks(op, size)).AllGather();
+    case OpKind::kAllGatherV: return Ring(op.in, op.out, self, PartBlocks(op, size)).AllGather();
     case OpKind::kReduce: return ReduceChain(op, self, size);
     case OpKind::kBroadcast: return Broadcast(op, self, size);
     case OpKind::kAllToAll:

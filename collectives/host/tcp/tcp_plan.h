@@ -69,6 +69,17 @@ struct TcpPlan {
 
 /// Of a valid op with data, for member `self` of `size`.
 TcpPlan PlanOf(const Op& op, int self, int size);
+
+/// Bytes of one member's block, and where it lies in a buffer.
+struct TcpBlock {
+  size_t offset = 0;
+  size_t bytes = 0;
+};
+/// Each gets everybody's block into `out`, where its own lies already.
+TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self);
+/// Each gets its block of `in`, combined over all, to `out`.
+TcpPlan PlanReduceScatter(const std::byte* in, std::byte* out, std::vector<TcpBlock> blocks,
+                          int self);
 /// Which of them, for people.
 std::string ExplainPlan(OpKind kind, size_t bytes, int size);
 

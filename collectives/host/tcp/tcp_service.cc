@@ -43,6 +43,7 @@ base::Result<std::shared_ptr<TcpService>> TcpService::Start(Config config) {
   card.port = sockets.port;
   net::FillRandom(card.nonce);
   card.host_id = config.host_id;
+  card.memory = config.memory;
   card.host = config.host;
   card.pid = ::getpid();
   return std::shared_ptr<TcpService>(

@@ -47,6 +47,7 @@ class TcpService {
     std::vector<std::string> addresses;  // told to the others; empty = found out
     std::string host;
     std::string host_id;
+    int32_t memory = -1;  // AddressCard's
   };
 
   /// Handshakes at once; the oldest makes room, so that strangers who say nothing keep nobody out.

@@ -23,7 +23,7 @@ constexpr size_t kPiecesAtOnce = 8;
 TcpStreams::TcpStreams(std::shared_ptr<TcpEnd> end, TcpFlows& flows)
     : end_(std::move(end)), flows_(flows) {}
 
-void TcpStreams::Begin(TcpPlan plan, const CallEntry& call, uint64_t seq) {
+void TcpStreams::Begin(TcpPlan plan, uint64_t fingerprint, uint64_t seq) {
   ins_.clear();
   outs_.clear();
   window_in_ = window_out_ = 0;
@@ -35,7 +35,7 @@ void TcpStreams::Begin(TcpPlan plan, const CallEntry& call, uint64_t seq) {
   for (OutStream& stream : plan.outs) {
     Out out{.stream = std::move(stream), .header = end_->members().Header(FrameKind::kData)};
     out.header.seq = seq;
-    out.header.fingerprint = call.fingerprint;
+    out.header.fingerprint = fingerprint;
     for (const OutPiece& piece : out.stream.pieces) out.header.bytes += piece.bytes;
     outs_.push_back(std::move(out));
   }

@@ -33,7 +33,7 @@ class TcpStreams {
   TcpStreams(std::shared_ptr<TcpEnd> end, TcpFlows& flows);
 
   /// Takes up an op. Its buffers must live until Move() returns.
-  void Begin(TcpPlan plan, const CallEntry& call, uint64_t seq);
+  void Begin(TcpPlan plan, uint64_t fingerprint, uint64_t seq);
   /// Sends what needs nothing from others and goes without waiting.
   void SendAtOnce(TcpWait& wait);
   /// Everything else. False: the op is over.

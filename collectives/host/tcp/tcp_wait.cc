@@ -52,20 +52,38 @@ bool TcpWait::LooksAgain() {
 }
 
 bool TcpWait::IdleLong(Phase phase, Wants& wants) {
-  deps_.end->waits.store(true, std::memory_order_release);
   if (!wants.missing.empty() &&
       std::exchange(told_, wants.missing.front()) != wants.missing.front() && watch_.on_long_wait)
     watch_.on_long_wait(told_);
-  if (clock_.Now() - since_ >= kAskAfter && !std::exchange(asked_, true)) Ask(wants.missing);
-  if (FailGone(phase, wants)) return false;
-  const base::Duration left = watch_.deadline.Left();
-  if (left.count() <= 0 && JudgeDeadline(phase, wants)) return false;
-  const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  if (!Look(phase, wants)) return false;
+  const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(watch_.deadline.Left()).count();
   wants.fds.push_back({.fd = deps_.end->bell(false), .events = POLLIN, .revents = 0});
   ::poll(wants.fds.data(), wants.fds.size(),
          left_ms > 0 ? static_cast<int>(std::min<int64_t>(left_ms, kSleepMs)) : kSleepMs);
   if (wants.fds.back().revents != 0) deps_.end->ClearBell(false);
   return true;
+}
+
+bool TcpWait::Tend(Phase phase, int member) {
+  if (Over()) return false;
+  if (since_ == base::SteadyTime()) since_ = clock_.Now();
+  return Look(phase, {.fds = {}, .missing = {member}, .direct = {member}});
+}
+
+bool TcpWait::Look(Phase phase, const Wants& wants) {
+  deps_.end->waits.store(true, std::memory_order_release);
+  const std::vector<int> missing = deps_.judges_all ? Others() : wants.missing;
+  if (clock_.Now() - since_ >= kAskAfter) AskOnce(missing);
+  if (FailGone(phase, missing, wants.direct)) return false;
+  return watch_.deadline.Left().count() > 0 || !JudgeDeadline(phase, wants);
+}
+
+void TcpWait::AskOnce(const std::vector<int>& members) {
+  std::vector<int> fresh;
+  for (const int member : members) {
+    if (asked_.insert(member).second) fresh.push_back(member);
+  }
+  if (!fresh.empty()) Ask(std::move(fresh));
 }
 
 void TcpWait::Ask(std::vector<int> members) {
@@ -83,10 +101,11 @@ std::vector<int> TcpWait::Others() const {
 
 // Who has left after this op did its part: what others still miss of it is on its way. Who is lost
 // counts only for those who wait for itself, for the same reason.
-bool TcpWait::FailGone(Phase phase, const Wants& wants) {
+bool TcpWait::FailGone(Phase phase, const std::vector<int>& missing,
+                       const std::vector<int>& direct) {
   const char* const when = phase == Phase::kArrival ? "without calling it" : "in the middle of it";
   std::vector<int> left;
-  for (const int member : wants.missing) {
+  for (const int member : missing) {
     const PeerFact fact = deps_.end->fact(member);
     if (fact.kind != PeerFact::Kind::kLeft || fact.completed_seq >= seq_) continue;
     // Who left because of an error has told it, and that is the cause: it comes any moment.
@@ -100,7 +119,7 @@ bool TcpWait::FailGone(Phase phase, const Wants& wants) {
          std::move(blamed));
     return true;
   }
-  for (const int member : wants.direct) {
+  for (const int member : direct) {
     const PeerFact fact = deps_.end->fact(member);
     const auto closed = closed_.find(member);
     std::string reason = fact.reason;
@@ -117,14 +136,24 @@ bool TcpWait::FailGone(Phase phase, const Wants& wants) {
   return false;
 }
 
+std::vector<int> TcpWait::Questionable(Phase phase, const Wants& wants) const {
+  std::vector<int> members =
+      phase == Phase::kArrival && !deps_.judges_all ? wants.missing : Others();
+  if (deps_.judges_all) {
+    members.erase(members.begin(),
+                  members.begin() + static_cast<ptrdiff_t>(std::min(acquitted_, members.size())));
+  }
+  if (members.size() > kAskedMax) members.resize(kAskedMax);
+  return members;
+}
+
 // Who waits may itself be waited for: only the members know who is late, so they are asked.
 bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
   const base::SteadyTime now = clock_.Now();
   if (now < judge_again_at_) return false;
   if (judged_at_ == base::SteadyTime()) {
     judged_at_ = now;
-    questioned_ = phase == Phase::kArrival ? wants.missing : Others();
-    if (questioned_.size() > kAskedMax) questioned_.resize(kAskedMax);
+    questioned_ = Questionable(phase, wants);
     Ask(questioned_);
     return false;
   }
@@ -133,13 +162,22 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     return fact.kind == PeerFact::Kind::kLeft || fact.at >= judged_at_;
   });
   if (!answered && now - judged_at_ < kAnswerTime) return false;
-  std::vector<int> late = phase == Phase::kArrival ? LateInArrival(wants) : LateInData();
+  std::vector<int> late;
+  if (phase == Phase::kArrival)
+    late = LateInArrival(deps_.judges_all ? questioned_ : wants.missing);
+  if (late.empty() && (phase == Phase::kData || deps_.judges_all)) late = LateInData();
+  if (late.empty() && deps_.judges_all && acquitted_ + questioned_.size() < Others().size()) {
+    acquitted_ += questioned_.size();
+    judged_at_ = base::SteadyTime();
+    return false;
+  }
   if (late.empty()) late = wants.direct.empty() ? wants.missing : wants.direct;
   const bool may_be_late = std::any_of(late.begin(), late.end(), [&](int member) {
     return deps_.end->fact(member).late_until > now;
   });
   if (may_be_late) {
     // A long phase: asked again, but not as fast as answers come.
+    acquitted_ = 0;
     judged_at_ = base::SteadyTime();
     judge_again_at_ = now + kAskAgain;
     return false;
@@ -148,9 +186,9 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
   return true;
 }
 
-std::vector<int> TcpWait::LateInArrival(const Wants& wants) const {
+std::vector<int> TcpWait::LateInArrival(const std::vector<int>& members) const {
   std::vector<int> late;
-  for (const int member : wants.missing) {
+  for (const int member : members) {
     const PeerFact fact = deps_.end->fact(member);
     const bool called =
         fact.kind == PeerFact::Kind::kAnswered && fact.at >= judged_at_ && fact.called_seq >= seq_;

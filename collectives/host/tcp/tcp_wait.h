@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ class TcpWait {
     const std::shared_ptr<TcpEnd>& end;
     const std::atomic<bool>& interrupted;
     bool oversubscribed;  // this machine has fewer processors than members
+    /// Who is waited for waits itself for members that this one does not deal with, so that all are
+    /// asked whether they are there, and how far, once the deadline has passed.
+    bool judges_all = false;
   };
 
   TcpWait(const Deps& deps, const Op& op, uint64_t seq, const OpWatch& watch);
@@ -52,6 +56,9 @@ class TcpWait {
 
   const Op& op() const { return op_; }
   uint64_t seq() const { return seq_; }
+  const OpWatch& watch() const { return watch_; }
+  /// With the group's error or an interruption.
+  bool Over() const;
 
   /// Something moved.
   void Moved() { since_ = base::SteadyTime(); }
@@ -68,6 +75,9 @@ class TcpWait {
     return IdleLong(phase, wants);
   }
 
+  /// A look of a long wait for `member` that goes on elsewhere. False: the op is over.
+  bool Tend(Phase phase, int member);
+
   /// Makes an error of this op the group's, on all members.
   void Fail(base::Code code, base::FailureClass failure_class, std::string message,
             std::vector<ErrorRecord::Blamed> blamed);
@@ -80,12 +90,14 @@ class TcpWait {
  private:
   ErrorRecord RecordOf(base::Code code, base::FailureClass failure_class, std::string message,
                        std::vector<ErrorRecord::Blamed> blamed) const;
-  bool Over() const;
   bool LooksAgain();
   bool IdleLong(Phase phase, Wants& wants);
-  bool FailGone(Phase phase, const Wants& wants);
+  bool Look(Phase phase, const Wants& wants);
+  void AskOnce(const std::vector<int>& members);
+  bool FailGone(Phase phase, const std::vector<int>& missing, const std::vector<int>& direct);
   bool JudgeDeadline(Phase phase, const Wants& wants);
-  std::vector<int> LateInArrival(const Wants& wants) const;
+  std::vector<int> Questionable(Phase phase, const Wants& wants) const;
+  std::vector<int> LateInArrival(const std::vector<int>& members) const;
   std::vector<int> LateInData() const;
   void FailDeadline(Phase phase, const std::vector<int>& late);
   void Ask(std::vector<int> members);
@@ -100,10 +112,11 @@ class TcpWait {
 
   base::SteadyTime since_{};  // when it began to wait
   int told_ = -1;             // of on_long_wait
-  bool asked_ = false;
+  std::set<int> asked_;
   base::SteadyTime judged_at_{};  // when the last questions went out, the deadline having passed
   base::SteadyTime judge_again_at_{};  // while the late ones are in a long phase
   std::vector<int> questioned_;
+  size_t acquitted_ = 0;                    // of all others, when all are asked
   std::map<int, base::SteadyTime> closed_;  // by member
 };
 

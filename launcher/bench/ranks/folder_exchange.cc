@@ -31,6 +31,8 @@ struct CardFile {
   uint32_t incarnation = 0;
   uint32_t address_count = 0;
   int64_t pid = 0;
+  int32_t memory = -1;
+  int32_t reserved = 0;
   std::array<uint8_t, 16> nonce{};
   char host_id[kTextBytes] = {};
   char host[kTextBytes] = {};
@@ -53,6 +55,7 @@ base::Result<CardFile> FileOf(const AddressCard& card, int member_count) {
   file.port = card.port;
   file.incarnation = card.incarnation.value();
   file.pid = card.pid;
+  file.memory = card.memory;
   file.nonce = card.nonce;
   file.address_count = static_cast<uint32_t>(std::min(card.addresses.size(), kAddressesMax));
   bool fits = Put(card.host_id, file.host_id) && Put(card.host, file.host);
@@ -72,6 +75,7 @@ AddressCard CardOf(const CardFile& file) {
   card.host_id = TextOf(file.host_id);
   card.host = TextOf(file.host);
   card.pid = file.pid;
+  card.memory = file.memory;
   card.incarnation = base::Incarnation(file.incarnation);
   return card;
 }

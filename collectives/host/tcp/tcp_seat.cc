@@ -1,0 +1,176 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_seat.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "collectives/recorder/recorder.h"
+
+namespace lockstep::collectives {
+namespace {
+
+bool IsOversubscribed(const TcpMembers& members) {
+  cpu_set_t cpus;
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return true;
+  return CPU_COUNT(&cpus) < members.CountOnThisHost();
+}
+
+ErrorRecord RecordOf(const base::Status& error, const std::vector<int>& blamed, uint64_t from_seq) {
+  ErrorRecord record{.code = error.code(),
+                     .failure_class = error.failure_class(),
+                     .from_seq = from_seq,
+                     .message = error.message()};
+  for (const int member : blamed) record.blamed.push_back({member, ""});
+  return record;
+}
+
+}  // namespace
+
+TcpSeat::TcpSeat(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end, Judging judging)
+    : service_(std::move(service)),
+      end_(std::move(end)),
+      judging_(judging),
+      oversubscribed_(IsOversubscribed(end_->members())) {}
+
+void TcpSeat::Leave() {
+  if (std::exchange(left_, true)) return;
+  service_->Unregister(members().id(), members().spec().epoch, self(),
+                       {.completed_seq = end_->completed_seq.load(), .failed = end_->poisoned()});
+}
+
+base::Status TcpSeat::LeavingError() const {
+  return base::AbortedError("this member is leaving or aborting group " + members().spec().name);
+}
+
+base::Status TcpSeat::Run(const Op& op, base::OpSeq seq, const OpWatch& watch,
+                          const std::function<bool(TcpWait&)>& body) {
+  if (end_->PoisonedAt(seq.value())) return LateError(op, seq.value());
+  if (ended_ || interrupted_.load(std::memory_order_relaxed)) return LeavingError();
+  if (!op.refusal.ok()) return Refuse(op, seq.value());
+  end_->called_seq.store(seq.value(), std::memory_order_release);
+  TcpWait wait({.service = *service_,
+                .end = end_,
+                .interrupted = interrupted_,
+                .oversubscribed = oversubscribed_,
+                .judges_all = judging_ == Judging::kAll},
+               op, seq.value(), watch);
+  if (body(wait)) {
+    end_->completed_seq.store(seq.value(), std::memory_order_release);
+    return base::OkStatus();
+  }
+  ended_ = true;
+  if (!end_->PoisonedAt(seq.value())) return LeavingError();
+  return end_->ErrorStatus();
+}
+
+// The op that the error is about fails with the error itself, also on a member that comes to it
+// late.
+base::Status TcpSeat::LateError(const Op& op, uint64_t seq) {
+  if (std::exchange(ended_, true) || end_->error()->op_seq != seq) return end_->FailedBefore();
+  return op.refusal.ok() ? end_->ErrorStatus() : op.refusal;
+}
+
+// The others hear of it at once, and fail with it when they come to this op: those before it may
+// still end well.
+base::Status TcpSeat::Refuse(const Op& op, uint64_t seq) {
+  ErrorRecord record;
+  record.code = base::Code::kFailedPrecondition;
+  record.failure_class = base::FailureClass::kUsage;
+  record.op_seq = record.from_seq = seq;
+  record.op.kind = op.kind;
+  record.op.dtype = op.dtype;
+  record.op.reduction = op.reduction;
+  record.op.peer = op.peer;
+  record.op.count = op.count;
+  record.message = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + ", op " +
+                   std::to_string(seq) + " of group " + members().spec().name +
+                   ", was refused on " + members().Describe({self()}) + ": " + op.refusal.message();
+  record.blamed.push_back({self(), EntryOf(op, seq).call_site});
+  ended_ = true;
+  if (end_->SetError(std::move(record))) service_->TellError(end_);
+  return op.refusal;
+}
+
+CallEntry TcpSeat::EntryOf(const Op& op, uint64_t seq) const {
+  CallEntry entry;
+  entry.fingerprint = FingerprintOf(op, members().id(), members().spec().epoch, base::OpSeq(seq));
+  entry.count = op.count;
+  entry.scale = op.scale;
+  entry.root = op.peer;
+  entry.member = self();
+  entry.kind = static_cast<uint8_t>(op.kind);
+  entry.dtype = static_cast<uint8_t>(op.dtype);
+  entry.reduction = static_cast<uint8_t>(op.reduction);
+  FormatCallSite(op.call_file, op.call_line, entry.call_site, kTcpCallSiteBytes);
+  return entry;
+}
+
+bool TcpSeat::CallsAgree(const CallOf& call_of, TcpWait& wait) const {
+  const uint64_t first = call_of(0).fingerprint;
+  for (int member = 1; member < size(); ++member) {
+    if (call_of(member).fingerprint == first) continue;
+    FailMismatch(call_of, wait);
+    return false;
+  }
+  return true;
+}
+
+// Every member sees the same calls and comes to the same words.
+void TcpSeat::FailMismatch(const CallOf& call_of, TcpWait& wait) const {
+  std::map<uint64_t, std::vector<int>> by_fingerprint;
+  for (int member = 0; member < size(); ++member)
+    by_fingerprint[call_of(member).fingerprint].push_back(member);
+  std::vector<std::vector<int>> sides;
+  for (auto& [fingerprint, side] : by_fingerprint) sides.push_back(std::move(side));
+  std::sort(sides.begin(), sides.end(), [](const auto& a, const auto& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a.front() < b.front();
+  });
+  const bool tie = sides[0].size() == sides[1].size();
+
+  std::string message = "the members of group " + members().spec().name + " disagree on op " +
+                        std::to_string(wait.seq()) + ": ";
+  std::vector<ErrorRecord::Blamed> blamed;
+  for (size_t i = 0; i < sides.size(); ++i) {
+    const CallEntry& call = call_of(sides[i].front());
+    message += (i == 0 ? "" : "; ") + members().Describe(sides[i]) + " called " +
+               DescribeOp(static_cast<OpKind>(call.kind), static_cast<Dtype>(call.dtype),
+                          static_cast<Reduction>(call.reduction), call.root, call.count) +
+               " at " + call.call_site;
+    if (i == 0 && !tie) continue;
+    for (const int member : sides[i]) blamed.push_back({member, call_of(member).call_site});
+  }
+  if (tie) message += "; no side is a majority, so either may be wrong";
+  wait.FailAlike(std::move(message), std::move(blamed));
+}
+
+base::Status TcpSeat::Fail(const base::Status& error, const std::vector<int>& blamed) {
+  // What has ended here can end everywhere.
+  const uint64_t from_seq = end_->completed_seq.load() + 1;
+  if (!end_->SetError(RecordOf(error, blamed, from_seq))) return end_->FailedBefore();
+  service_->TellError(end_);
+  return end_->ErrorStatus();
+}
+
+void TcpSeat::Poison(const base::Status& reason) {
+  (void)Fail(base::AbortedError("group " + members().spec().name + " was aborted by " +
+                                members().Describe({self()}) + ": " + reason.ToString())
+                 .WithClass(reason.failure_class()),
+             {});
+}
+
+void TcpSeat::Interrupt() {
+  interrupted_.store(true, std::memory_order_relaxed);
+  end_->Ring();
+}
+
+void TcpSeat::DeclareLongPhase(base::Duration at_most) {
+  const base::SteadyTime until = base::RealClock().Now() + std::min(at_most, kMaxTimeout);
+  end_->late_until_ns.store(at_most.count() > 0 ? until.time_since_epoch().count() : 0,
+                            std::memory_order_release);
+}
+
+}  // namespace lockstep::collectives

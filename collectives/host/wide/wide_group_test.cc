@@ -1,0 +1,173 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// The contract of failures (testing/group_contract.h) of groups on several machines, and
+// what backend a group has by where its members live; ranks are threads.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "collectives/host/wide/local_wide.h"
+#include "collectives/testing/group_contract.h"
+#include "collectives/testing/thread_gang.h"
+#include "runtime/base/random.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives::testing {
+namespace {
+
+using base::Code;
+using base::GroupRank;
+using base::Rank;
+using base::Status;
+using base::testing::HasSubject;
+using base::testing::StatusIs;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+using Machines = std::vector<int>;  // by rank
+
+std::shared_ptr<BackendMaker> Maker(const Machines& machines) {
+  return std::make_shared<LocalWideMaker>(machines);
+}
+
+std::vector<GroupKind> Kinds() {
+  std::vector<GroupKind> kinds;
+  const std::pair<const char*, Machines> layouts[] = {
+      {"TwoAndOne", {0, 0, 1}}, {"TwoAndTwo", {0, 0, 1, 1}}, {"InTurn", {0, 1, 0, 1, 0}}};
+  for (const auto& [name, machines] : layouts) {
+    kinds.push_back({name, static_cast<int>(machines.size()),
+                     [machines = machines] { return Maker(machines); }});
+  }
+  return kinds;
+}
+
+INSTANTIATE_TEST_SUITE_P(Wide, FailureContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Wide, JoinContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Wide, RefusalContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
+
+TEST(WideGroupTest, TheBackendIsByWhereMembersLive) {
+  ThreadGang gang(5, Maker({0, 0, 1, 1, 1}));
+  gang.Run([](Group& group) {
+    EXPECT_EQ(group.info().backend, "wide");
+    const int rank = group.rank().value();
+    // {0, 1} and {2, 3, 4}; then {0, 2} and {1, 3}, 4 alone; then {0, 1, 2} and {3, 4}.
+    const int colors[][5] = {{0, 0, 1, 1, 1}, {0, 1, 0, 1, 2}, {0, 0, 0, 1, 1}};
+    const char* const backends[][3] = {
+        {"shm", "shm", ""}, {"tcp", "tcp", "alone"}, {"wide", "shm", ""}};
+    for (int way = 0; way < 3; ++way) {
+      const int color = colors[way][rank];
+      ASSERT_OK_AND_ASSIGN(const auto part, group.Split(color, rank));
+      EXPECT_EQ(part->info().backend, backends[way][color]) << way << " " << color;
+      std::vector<float> data(50'000, 1.0f);
+      ASSERT_OK(
+          part->AllReduce({data.data(), data.size()}, {data.data(), data.size()}, Reduction::kSum)
+              ->Wait());
+      EXPECT_EQ(data.back(), static_cast<float>(part->size()));
+    }
+  });
+}
+
+TEST(WideGroupTest, AShrunkGroupIsWhatItsMembersPlacesMakeOfIt) {
+  ThreadGang gang(4, Maker({0, 0, 1, 1}));
+  gang.Run([](Group& group) {
+    if (group.rank().value() >= 2) return;
+    const GroupRank excluded[] = {GroupRank(2), GroupRank(3)};
+    ASSERT_OK_AND_ASSIGN(const auto left, group.Shrink(excluded));
+    EXPECT_EQ(left->info().backend, "shm");
+    EXPECT_OK(left->Barrier()->Wait());
+  });
+}
+
+// Floats of many magnitudes: another order of summation gives other bits.
+std::vector<float> UnevenFloats(int rank, size_t count) {
+  base::Random random(static_cast<uint64_t>(rank) * 1'000'003 + count);
+  std::vector<float> data(count);
+  for (float& value : data) {
+    value = static_cast<float>(
+        std::ldexp(random.Unit() - 0.5, static_cast<int>(random.Below(40)) - 20));
+  }
+  return data;
+}
+
+TEST(WideGroupTest, AllMembersAndAllRunsHaveTheSameBits) {
+  for (const size_t count : {size_t{64}, size_t{1000}, size_t{300'007}}) {
+    std::mutex mutex;
+    std::set<std::string> results;
+    for (int run = 0; run < 2; ++run) {
+      ThreadGang gang(5, Maker({0, 0, 1, 1, 1}));
+      gang.Run([&](Group& group) {
+        const std::vector<float> in = UnevenFloats(group.rank().value(), count);
+        std::vector<float> out(count);
+        ASSERT_OK(
+            group.AllReduce({in.data(), count}, {out.data(), count}, Reduction::kSum)->Wait());
+        const std::lock_guard<std::mutex> lock(mutex);
+        results.emplace(reinterpret_cast<const char*>(out.data()), count * sizeof(float));
+      });
+    }
+    EXPECT_EQ(results.size(), 1u) << count;
+  }
+}
+
+TEST(WideGroupTest, BuffersOfAllocBufferAreReachedByTheMachinesMembers) {
+  ThreadGang gang(4, Maker({0, 0, 1, 1}));
+  gang.Run([](Group& group) {
+    const size_t count = 200'000;
+    ASSERT_OK_AND_ASSIGN(const auto memory, group.AllocBuffer(count * sizeof(float)));
+    auto* const data = reinterpret_cast<float*>(memory->data());
+    for (size_t i = 0; i < count; ++i) data[i] = static_cast<float>(group.rank().value() + 1);
+    ASSERT_OK(group.AllReduce({data, count}, {data, count}, Reduction::kSum)->Wait());
+    EXPECT_EQ(data[0], 10);
+    EXPECT_EQ(data[count - 1], 10);
+  });
+}
+
+// On the machine of the late rank all wait in shared memory, and on the other one for that machine.
+TEST(WideGroupTest, OnlyTheRankThatIsLateIsBlamedAlsoByTheOtherMachine) {
+  ThreadGang gang(4, Maker({0, 0, 1, 1}));
+  std::atomic<int> gave_up{0};
+  gang.Run([&](Group& group) {
+    ASSERT_OK(group.Barrier()->Wait());
+    std::vector<float> data(100'000);
+    if (group.rank() == GroupRank(3)) {
+      while (gave_up.load() < 3) std::this_thread::yield();
+      return;
+    }
+    const Status status = group
+                              .AllReduce({data.data(), data.size()}, {data.data(), data.size()},
+                                         Reduction::kSum, {.timeout = milliseconds(300)})
+                              ->Wait();
+    EXPECT_THAT(status, StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 3 never called it")));
+    EXPECT_THAT(status, HasSubject(Rank(3)));
+    for (const int innocent : {0, 1, 2}) EXPECT_THAT(status, Not(HasSubject(Rank(innocent))));
+    ++gave_up;
+  });
+}
+
+TEST(WideGroupTest, ExplainSaysWhichWay) {
+  ThreadGang gang(4, Maker({0, 0, 1, 1}));
+  gang.Run([](Group& group) {
+    EXPECT_THAT(group.Explain(OpKind::kBarrier, Dtype::kU8, 0), HasSubstr("exchange of calls"));
+    EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF32, 64), HasSubstr("256 bytes each"));
+    EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF32, 1000), HasSubstr("combined"));
+    EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF32, 100'000),
+                HasSubstr("each of the 2 members there carries a slice"));
+    EXPECT_THAT(group.Explain(OpKind::kReduce, Dtype::kF32, 100'000),
+                HasSubstr("carried by one member of each"));
+    EXPECT_THAT(group.Explain(OpKind::kAllToAll, Dtype::kF32, 100'000),
+                HasSubstr("each pair has its own to say"));
+  });
+}
+
+}  // namespace
+}  // namespace lockstep::collectives::testing

@@ -1,0 +1,82 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_WIDE_WIDE_MOVES_H_
+#define LOCKSTEP_COLLECTIVES_HOST_WIDE_WIDE_MOVES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "collectives/engine/op.h"
+#include "collectives/host/tcp/tcp_circle.h"
+#include "collectives/host/tcp/tcp_flat_ops.h"
+#include "collectives/host/tcp/tcp_plan.h"
+#include "collectives/host/tcp/tcp_wait.h"
+#include "collectives/host/wide/machine_ops.h"
+#include "collectives/host/wide/placement.h"
+
+namespace lockstep::collectives {
+
+/// How the data of larger ops goes, once all have called alike: within machines through shared
+/// memory, and between them by TCP, once for each machine whatever its number of members.
+///
+///   slices    machines with equally many members: each member carries a slice of it among those with
+///             its place on the other machines (all_reduce, reduce_scatter, broadcast, all_gather)
+///   gateways  one member of each machine carries all of it (the same with unequal machines, reduce)
+///   flat      as over TCP alone: ops in which each pair has something of its own to say, and parts
+///             by member that do not lie together by machine
+///
+/// Reductions go in rank order within a machine, then around the ring of machines, which begins
+/// elsewhere for each part (tcp_plan.h). That order depends on where members live and nothing else,
+/// so that all members have the same bits, and runs with the same placement too.
+///
+/// One in each WideBackend, which owns it. Confined to the thread that runs collectives.
+class WideMoves {
+ public:
+  enum class Way : uint8_t { kSlices, kGateways, kFlat };
+
+  /// All outlive this.
+  WideMoves(TcpFlatOps& flat, MachineOps& machine, const Placement& placement)
+      : flat_(flat),
+        machine_(machine),
+        placement_(placement),
+        across_(placement.even() ? TcpCircle(placement.Across(placement.index()), placement.self())
+                                 : TcpCircle(placement.Across(0), placement.neighbors().front())) {}
+
+  Way WayOf(OpKind kind) const;
+  /// `op`, whose calls agree. `scales` by member, where it has them. False: it is over.
+  bool Run(const Op& op, uint64_t fingerprint, const double* scales, TcpWait& wait);
+  /// Of an op with `count` elements a part, for people.
+  std::string Explain(OpKind kind, Dtype dtype, size_t count) const;
+
+ private:
+  struct Running;  // the op being moved
+
+  bool AllReduceInSlices(const Running& run);
+  bool AllReduceByGateways(const Running& run);
+  bool ReduceByGateways(const Running& run);
+  bool BroadcastInSlices(const Running& run);
+  bool BroadcastByGateways(const Running& run);
+  bool AllGatherInSlices(const Running& run);
+  bool AllGatherByGateways(const Running& run);
+  bool ReduceScatterInSlices(const Running& run);
+  bool ReduceScatterByGateways(const Running& run);
+
+  /// An op between machines, among `circle`.
+  bool Between(const Running& run, const TcpCircle& circle, const Op& part);
+  bool Between(const Running& run, const TcpCircle& circle, TcpPlan plan);
+  /// The members that carry an op with that root.
+  TcpCircle Gateways(int root) const;
+  int GatewayIndex(int root) const;
+  bool FirstOfMachine() const { return machine_.self() == 0; }
+
+  TcpFlatOps& flat_;
+  MachineOps& machine_;
+  const Placement& placement_;
+  const TcpCircle across_;        // of slices; else of the first members of machines
+  std::vector<std::byte> space_;  // what is not for the caller's buffers
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_WIDE_WIDE_MOVES_H_
