@@ -8,10 +8,10 @@
 #include <map>
 #include <utility>
 
-#include "collectives/engine/host_capabilities.h"
 #include "collectives/engine/parts.h"
 #include "collectives/engine/private_buffer.h"
 #include "collectives/engine/small_op.h"
+#include "collectives/host/tcp/tcp_capabilities.h"
 #include "collectives/recorder/recorder.h"
 
 namespace lockstep::collectives {
@@ -84,16 +84,14 @@ void CopyOwn(const Op& op, int self, int size) {
 }  // namespace
 
 TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end)
-    : capabilities_(HostCapabilities("tcp")),
+    : capabilities_(TcpCapabilities()),
       service_(std::move(service)),
       end_(std::move(end)),
       oversubscribed_(IsOversubscribed(end_->members())),
       flows_(service_, end_),
       calls_(end_, flows_),
       streams_(end_, flows_),
-      transfers_(service_, end_) {
-  capabilities_.bitwise_reproducible = false;
-}
+      transfers_(service_, end_) {}
 
 // Before the connections close: who finds one closed asks why.
 TcpBackend::~TcpBackend() {
