@@ -6,18 +6,10 @@
 #include <utility>
 
 #include "collectives/engine/call_check.h"
-#include "collectives/engine/host_capabilities.h"
+#include "collectives/mpi/mpi_capabilities.h"
 
 namespace lockstep::collectives {
 namespace {
-
-Capabilities MakeCapabilities(bool compares_calls) {
-  Capabilities capabilities = HostCapabilities("mpi");  // the arithmetic is the host's
-  capabilities.compares_calls = compares_calls;
-  capabilities.bitwise_reproducible = false;  // the order of a reduction is the library's choice
-  capabilities.ops &= ~(1u << static_cast<unsigned>(OpKind::kAllocate));  // members share no memory
-  return capabilities;
-}
 
 base::Status UsageError(std::string message) {
   return base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage);
@@ -36,7 +28,7 @@ base::Result<std::unique_ptr<MpiBackend>> MpiBackend::Join(const Config& config,
 MpiBackend::MpiBackend(const Config& config, std::shared_ptr<MpiEngine> engine,
                        std::shared_ptr<MpiGroup> group)
     : config_(config),
-      capabilities_(MakeCapabilities(config.check_calls)),
+      capabilities_(MpiCapabilities(config.check_calls)),
       engine_(std::move(engine)),
       group_(std::move(group)),
       transfers_(*engine_, group_),

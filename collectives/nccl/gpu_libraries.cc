@@ -3,6 +3,8 @@
 
 #include <dlfcn.h>
 
+#include "collectives/nccl/nccl_capabilities.h"
+
 namespace lockstep::collectives {
 namespace {
 
@@ -42,7 +44,9 @@ std::vector<Symbol> CudaSymbols(CudaFunctions& cuda) {
       {"cudaEventRecord", &cuda.event_record},
       {"cudaEventQuery", &cuda.event_query},
       {"cudaMallocManaged", &cuda.malloc_managed},
+      {"cudaMalloc", &cuda.malloc},
       {"cudaFree", &cuda.free},
+      {"cudaMemcpy", &cuda.memcpy},
       {"cudaMemcpyAsync", &cuda.memcpy_async},
       {"cudaGetErrorString", &cuda.get_error_string},
   };
@@ -96,8 +100,6 @@ std::string VersionName(int code) {
          std::to_string(code % 100);
 }
 
-constexpr int kFloat8Since = NcclVersion(2, 24, 0);
-
 }  // namespace
 
 base::Result<std::shared_ptr<const GpuLibraries>> GpuLibraries::Load(const Files& files) {
@@ -138,32 +140,7 @@ base::Result<std::shared_ptr<const GpuLibraries>> GpuLibraries::Load(const Files
 
 std::string GpuLibraries::VersionText() const { return "NCCL " + VersionName(version_); }
 
-Capabilities GpuLibraries::capabilities() const {
-  Capabilities capabilities;
-  capabilities.backend = "nccl";
-  capabilities.host_memory = false;
-  capabilities.cuda_memory = true;
-  capabilities.unaligned_reductions = false;
-  for (uint8_t kind = 1; kind < kOpKindLimit; ++kind) {
-    if (static_cast<OpKind>(kind) != OpKind::kAllocate)
-      capabilities.Allow(static_cast<OpKind>(kind));
-  }
-  // What only moves goes as bytes.
-  for (uint8_t dtype = 1; dtype < kDtypeLimit; ++dtype) {
-    const auto type = static_cast<Dtype>(dtype);
-    capabilities.Allow(type);
-    if (type == Dtype::kBool || type == Dtype::kI16) continue;
-    const bool is_f8 = type == Dtype::kF8E4m3 || type == Dtype::kF8E5m2;
-    if (is_f8 && version_ < kFloat8Since) continue;
-    for (const Reduction reduction : {Reduction::kSum, Reduction::kProduct, Reduction::kMin,
-                                      Reduction::kMax, Reduction::kAverage}) {
-      capabilities.Allow(type, reduction);
-    }
-    // Of f8 the scale would be rounded to three or two bits.
-    if (!is_f8) capabilities.Allow(type, Reduction::kPremultipliedSum);
-  }
-  return capabilities;
-}
+Capabilities GpuLibraries::capabilities() const { return NcclCapabilities(version_); }
 
 std::string GpuLibraries::Describe() const {
   const auto line = [](const char* what, bool native, const char* otherwise) {
@@ -176,7 +153,7 @@ std::string GpuLibraries::Describe() const {
          line("all_to_all", nccl_.all_to_all != nullptr, "grouped sends and receives") +
          line("gather", nccl_.gather != nullptr, "grouped sends and receives") +
          line("scatter", nccl_.scatter != nullptr, "grouped sends and receives") +
-         line("reductions of f8", version_ >= kFloat8Since, "none");
+         line("reductions of f8", version_ >= kNcclFloat8Since, "none");
 }
 
 }  // namespace lockstep::collectives

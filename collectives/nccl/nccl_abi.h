@@ -39,7 +39,9 @@ struct CudaFunctions {
   CudaResult (*event_record)(CudaEvent, CudaStream) = nullptr;
   CudaResult (*event_query)(CudaEvent) = nullptr;
   CudaResult (*malloc_managed)(void**, size_t, unsigned) = nullptr;
+  CudaResult (*malloc)(void**, size_t) = nullptr;
   CudaResult (*free)(void*) = nullptr;
+  CudaResult (*memcpy)(void*, const void*, size_t, int) = nullptr;
   CudaResult (*memcpy_async)(void*, const void*, size_t, int, CudaStream) = nullptr;
   const char* (*get_error_string)(CudaResult) = nullptr;
 };
@@ -92,6 +94,7 @@ constexpr int NcclVersion(int major, int minor, int patch) {
   return major * 10000 + minor * 100 + patch;
 }
 inline constexpr int kNcclOldest = NcclVersion(2, 14, 0);
+inline constexpr int kNcclFloat8Since = NcclVersion(2, 24, 0);  // its reductions
 /// The newest whose declarations are known here; what is newer keeps them, by NCCL's promise.
 inline constexpr int kNcclNewest = NcclVersion(2, 30, 7);
 

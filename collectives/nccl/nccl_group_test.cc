@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +14,7 @@
 
 #include "collectives/nccl/testing/nccl_gang.h"
 #include "collectives/recorder/ring_reader.h"
+#include "runtime/attach/shared_memory.h"
 #include "runtime/base/testing/status_matchers.h"
 
 namespace lockstep::collectives::testing {
@@ -79,8 +79,8 @@ TEST(NcclGroupTest, AnOpBeginsAfterTheCallersStream) {
 }
 
 TEST(NcclGroupTest, EachOpIsRecordedFromItsCallToItsEnd) {
-  const base::UniqueFd fd(memfd_create("ring", MFD_CLOEXEC));
-  ASSERT_EQ(ftruncate(fd.get(), static_cast<off_t>(RingBytes(16))), 0);
+  const base::UniqueFd fd(lockstep_shared_memory_create("ring", RingBytes(16)));
+  ASSERT_TRUE(fd.valid());
   void* const memory =
       mmap(nullptr, RingBytes(16), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   FormatRing({.job = "test", .host = "here", .rank = base::Rank(0)}, 16,

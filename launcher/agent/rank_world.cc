@@ -17,6 +17,15 @@ std::string HomeOfUser() {
   return user != nullptr ? user->pw_dir : "";
 }
 
+/// As ranks read it; "" of the default.
+std::string BackendWord(proto::CollectivesBackend backend) {
+  switch (backend) {
+    case proto::COLLECTIVES_BACKEND_MPI: return "mpi";
+    case proto::COLLECTIVES_BACKEND_NCCL: return "nccl";
+    default: return "";
+  }
+}
+
 }  // namespace
 
 topology::WorldSpec WorldOf(const proto::Gang& gang, std::vector<topology::Node> nodes,
@@ -35,6 +44,7 @@ topology::JobFacts JobFactsOf(const proto::JobSpec& spec, std::string job_id,
   facts.job_id = std::move(job_id);
   facts.max_restarts = spec.restart().max_restarts();
   facts.checkpoint_directory = spec.checkpoint().directory();
+  facts.backend = BackendWord(spec.collectives().backend());
   facts.stop_grace = proto::FromProto(spec.grace().user_stop());
   facts.node_cores = topology::CpuCount();
   if (!inherited.contains("HOME")) facts.home = HomeOfUser();

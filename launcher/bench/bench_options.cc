@@ -7,6 +7,8 @@ std::string BenchBackendName(BenchBackend backend) {
   switch (backend) {
     case BenchBackend::kHost: return "host";
     case BenchBackend::kTcp: return "tcp";
+    case BenchBackend::kMpi: return "mpi";
+    case BenchBackend::kNccl: return "nccl";
     case BenchBackend::kOpenMpi: return "openmpi";
     case BenchBackend::kMpich: return "mpich";
     case BenchBackend::kGloo: return "gloo";

@@ -13,7 +13,7 @@
 namespace lockstep::launcher {
 
 /// Who can be measured.
-enum class BenchBackend : uint8_t { kHost, kTcp, kOpenMpi, kMpich, kGloo };
+enum class BenchBackend : uint8_t { kHost, kTcp, kMpi, kNccl, kOpenMpi, kMpich, kGloo };
 
 /// Rounds without which no ratio is printed: the smallest of five is above the true median in one
 /// of 32 cases.

@@ -86,6 +86,11 @@ class Builder {
     switch (backend) {
       case BenchBackend::kHost:
       case BenchBackend::kTcp: AddOurs(backend, is_peer); break;
+      case BenchBackend::kMpi:
+        AddOurMpi("openmpi", OpenMpiWords(), is_peer);
+        AddOurMpi("mpich", MpichWords(), is_peer);
+        break;
+      case BenchBackend::kNccl: AddNccl(is_peer); break;
       case BenchBackend::kOpenMpi:
         AddKnobs(backend, OverTcp(options_) ? OpenMpiTcpKnobs() : OpenMpiKnobs(), is_peer);
         break;
@@ -129,6 +134,29 @@ class Builder {
       }
       all_.push_back(std::move(contender));
     }
+  }
+
+  /// Our wrapper, as that MPI's own mpirun starts it; the raw library beside it shows what it costs.
+  void AddOurMpi(const std::string& library, Words words, bool is_peer) {
+    Contender contender = Ours(BenchBackend::kMpi, is_peer);
+    contender.name += "-" + library;
+    if (is_peer) contender.peer = contender.name;
+    contender.knobs = Joined(words) + ", not bound, since each rank has a thread that calls MPI";
+    contender.bound = false;
+    contender.launcher = "mpirun." + library;
+    contender.program = "lockstep-bench-host";
+    contender.environment = {{"LOCKSTEP_JOB_BACKEND", "mpi"}};
+    contender.words = std::move(words);
+    all_.push_back(std::move(contender));
+  }
+
+  void AddNccl(bool is_peer) {
+    Contender contender = Ours(BenchBackend::kNccl, is_peer);
+    contender.registered = true;  // its memory is the GPU's, whatever --buffers says
+    contender.knobs = "buffers of cudaMalloc";
+    contender.bound = false;
+    contender.words.insert(contender.words.end(), {"--backend", "nccl"});
+    all_.push_back(std::move(contender));
   }
 
   void AddGloo(const std::string& algorithm, bool is_peer) {

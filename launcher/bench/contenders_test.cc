@@ -43,6 +43,37 @@ TEST(ContendersTest, KnobsOfAllReduceMeanNothingToOtherOps) {
               ElementsAre("host", "openmpi", "openmpi no-cma", "gloo ring"));
 }
 
+TEST(ContendersTest, OverMpiOursIsStartedByThatMpisOwnMpirunBesideTheRawOne) {
+  BenchOptions options;
+  options.backend = BenchBackend::kMpi;
+  options.op = LOCKSTEP_BENCH_ALL_GATHER;
+  options.peers = {BenchBackend::kMpich};
+  const std::vector<Contender> contenders = ContendersOf(options, 2);
+
+  EXPECT_THAT(Names(contenders), ElementsAre("mpi-openmpi", "mpi-mpich", "mpich"));
+  EXPECT_EQ(contenders[0].launcher, "mpirun.openmpi");
+  EXPECT_EQ(contenders[1].launcher, "mpirun.mpich");
+  EXPECT_EQ(contenders[1].words, contenders[2].words) << "the same but for what is between";
+  EXPECT_EQ(contenders[1].peer, "");
+  EXPECT_FALSE(contenders[1].registered);
+  EXPECT_THAT(contenders[1].environment,
+              ElementsAre(std::make_pair("LOCKSTEP_JOB_BACKEND", "mpi")));
+}
+
+TEST(ContendersTest, OverNcclBuffersAreTheGpus) {
+  BenchOptions options;
+  options.backend = BenchBackend::kNccl;
+  options.registered = false;
+  options.plain = true;
+  const std::vector<Contender> contenders = ContendersOf(options, 2);
+
+  ASSERT_EQ(contenders.size(), 1u);
+  EXPECT_EQ(contenders[0].program, "lockstep-bench-nccl");
+  EXPECT_TRUE(contenders[0].registered);
+  EXPECT_THAT(contenders[0].words,
+              ElementsAre("run", "-np", "2", "--stdin", "none", "--backend", "nccl"));
+}
+
 TEST(ContendersTest, KnobsAreShownAsTheyAreTyped) {
   BenchOptions options;
   options.peers = {BenchBackend::kOpenMpi, BenchBackend::kMpich};

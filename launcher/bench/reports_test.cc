@@ -4,10 +4,12 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
-#include "collectives/engine/host_capabilities.h"
+#include "launcher/bench/all_capabilities.h"
 #include "launcher/bench/json_report.h"
 #include "launcher/bench/svg_plot.h"
 #include "launcher/bench/text_report.h"
@@ -132,9 +134,12 @@ TEST(ReportsTest, APlotOfNothingIsStillAPicture) {
   EXPECT_THAT(SvgPlot("one", {{.name = "host", .points = {{4096, 1}}}}), Not(HasSubstr("nan")));
 }
 
-TEST(ReportsTest, CapabilitiesOfSharedMemory) {
-  EXPECT_TRUE(MatchesGolden(std::string(kFolder) + "capabilities.txt",
-                            CapabilityTables({collectives::HostCapabilities("shm")})));
+TEST(ReportsTest, CapabilitiesOfEveryBackendAndTheGuideShowsThem) {
+  const std::string tables = CapabilityTables(AllCapabilities());
+  EXPECT_TRUE(MatchesGolden(std::string(kFolder) + "capabilities.txt", tables));
+  std::ifstream file("docs/collectives.md");
+  const std::string guide((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_THAT(guide, HasSubstr("```\n" + tables + "```\n"));
 }
 
 }  // namespace

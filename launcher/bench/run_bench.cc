@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "collectives/engine/host_capabilities.h"
+#include "launcher/bench/all_capabilities.h"
 #include "launcher/bench/bench_op.h"
 #include "launcher/bench/choose_cores.h"
 #include "launcher/bench/contenders.h"
@@ -158,14 +158,20 @@ class BenchRun {
     for (Contender& contender : ContendersOf(options_, static_cast<int>(AllowedCores().size()))) {
       if (contender.launcher.empty() || IsOnPath(contender.launcher, path)) {
         installed.push_back(std::move(contender));
-      } else if (contender.peer.empty()) {
+      } else if (contender.peer.empty() && options_.backend != BenchBackend::kMpi) {
         return base::NotFoundError(contender.launcher + ", which starts --backend " +
                                    contender.name + ", is not on PATH; install it");
       } else if (missing != contender.launcher) {
         missing = contender.launcher;
         std::fprintf(context_.err, "lockstep: note: %s is left out: %s is not on PATH\n",
-                     contender.peer.c_str(), missing.c_str());
+                     contender.peer.empty() ? contender.name.c_str() : contender.peer.c_str(),
+                     missing.c_str());
       }
+    }
+    if (installed.empty() || !installed.front().peer.empty()) {
+      return base::NotFoundError(
+          "neither mpirun.openmpi nor mpirun.mpich, one of which starts --backend mpi, is on PATH; "
+          "install one (packages openmpi-bin, mpich)");
     }
     const bool alone = std::none_of(installed.begin(), installed.end(),
                                     [](const Contender& one) { return !one.peer.empty(); });
@@ -240,7 +246,7 @@ class BenchRun {
 base::Result<int> RunBench(const VerbContext& context, const BenchOptions& options,
                            topology::Environment environment) {
   if (options.capabilities) {
-    std::fputs(CapabilityTables({collectives::HostCapabilities("shm")}).c_str(), context.out);
+    std::fputs(CapabilityTables(AllCapabilities()).c_str(), context.out);
     return 0;
   }
   return BenchRun(context, options, std::move(environment)).Run();

@@ -74,11 +74,11 @@ class Reader {
 
   std::optional<BenchBackend> Backend(std::string_view flag, const std::string& name) {
     for (const BenchBackend backend :
-         {BenchBackend::kHost, BenchBackend::kTcp, BenchBackend::kOpenMpi, BenchBackend::kMpich,
-          BenchBackend::kGloo}) {
+         {BenchBackend::kHost, BenchBackend::kTcp, BenchBackend::kMpi, BenchBackend::kNccl,
+          BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo}) {
       if (BenchBackendName(backend) == name) return backend;
     }
-    Refuse(flag, name, "must be host, tcp, openmpi, mpich or gloo");
+    Refuse(flag, name, "must be host, tcp, mpi, nccl, openmpi, mpich or gloo");
     return std::nullopt;
   }
 
@@ -115,8 +115,11 @@ class Reader {
     if (!over_tcp && !options_.interface.empty())
       Refuse("--interface", options_.interface, "is of --backend tcp alone");
     if (!over_tcp && !names.empty()) Refuse("--netns", names, "is of --backend tcp alone");
-    if (over_tcp && std::count(options_.peers.begin(), options_.peers.end(), BenchBackend::kMpich))
-      Refuse("--compare", "mpich", "is measured within a machine's memory, not over TCP");
+    for (const BenchBackend peer : options_.peers) {
+      if (over_tcp && (peer == BenchBackend::kMpich || peer == BenchBackend::kMpi))
+        Refuse("--compare", BenchBackendName(peer),
+               "is measured within a machine's memory, not over TCP");
+    }
     if (names.empty()) return;
     if (options_.namespaces.size() != static_cast<size_t>(options_.ranks))
       Refuse("--netns", names, "must name one for each of " + std::to_string(options_.ranks));

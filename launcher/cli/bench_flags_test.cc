@@ -125,13 +125,13 @@ TEST(BenchFlagsTest, WhatOnlyMovesHasNoReduction) {
 
 TEST(BenchFlagsTest, AllThatIsWrongIsSaidAtOnce) {
   EXPECT_THAT(
-      Options({"-np",      "1",         "--backend", "nccl",  "--compare", "openmpi,openmpi",
+      Options({"-np",      "1",         "--backend", "rccl",  "--compare", "openmpi,openmpi",
                "-o",       "allreduce", "-d",        "float", "--redop",   "none",
                "-r",       "2",         "-b",        "4KB",   "-c",        "2",
                "--rounds", "4",         "-T",        "0",     "--buffers", "mine"}),
       StatusIs(
           Code::kInvalidArgument,
-          AllOf(HasSubstr("--np 1"), HasSubstr("--backend nccl"),
+          AllOf(HasSubstr("--np 1"), HasSubstr("--backend rccl"),
                 HasSubstr("--compare openmpi: takes part already"), HasSubstr("--op allreduce"),
                 HasSubstr("--dtype float"), HasSubstr("--redop none"), HasSubstr("--root 2"),
                 HasSubstr("--begin 4KB"), HasSubstr("--check 2"), HasSubstr("--rounds 4"),

@@ -87,6 +87,8 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.program.workingDirectory", "", kLockstep, kProgram},
     {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between restarts.", kField,
      "spec.checkpoint.directory", "", kLockstep, kProgram},
+    {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [host].", kWord,
+     "spec.collectives.backend", "", kLockstep, kProgram},
 
     {"--file", "-f", "FILE", "Read a TrainingJob (YAML or JSON; - is stdin).", kCommand, "", "",
      kNone, kSpec},
@@ -160,6 +162,7 @@ constexpr FlagSpec kExecFlags[] = {
     {"--name", "", "NAME", "Name of the job [made from PROGRAM]."},
     {"--job", "", "KEY", "Tells this job's ranks from other jobs' [what the launcher says]."},
     {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between its starts."},
+    {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [what the program says]."},
 };
 
 constexpr FlagSpec kPsFlags[] = {
@@ -195,7 +198,7 @@ constexpr FlagSpec kPruneFlags[] = {
 
 constexpr FlagSpec kBenchFlags[] = {
     {"--np", "-np", "N", "Ranks [2]."},
-    {"--backend", "", "NAME", "Who is measured: host, tcp, openmpi, mpich, gloo [host]."},
+    {"--backend", "", "NAME", "host, tcp, mpi, nccl: ours; openmpi, mpich, gloo: theirs [host]."},
     {"--compare", "", "NAME,..",
      "Peers of the same run, with all their knobs: ratios are printed."},
     {"--buffers", "", "KIND", "Of host and tcp: registered, plain or both [registered]."},
@@ -261,6 +264,7 @@ constexpr VerbSpec kVerbs[] = {
      "then\n"
      "becomes PROGRAM: its exit status, output and signals stay with who has started it.\n",
      "  mpirun -np 4 lockstep exec -- ./train --lr 0.1\n"
+     "  mpirun -np 4 lockstep exec --backend mpi -- ./train\n"
      "  srun -n 8 lockstep exec --checkpoint-dir /data/night -- ./train\n"
      "  lockstep ps && lockstep status train\n",
      kExecFlags, 1, SIZE_MAX, true},
@@ -289,6 +293,7 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep bench -np 2 -b 4K -e 16M\n"
      "  lockstep bench -np 2 --compare openmpi,mpich,gloo -o all_reduce -b 4K -e 16M -J out.json\n"
      "  lockstep bench -np 2 --buffers both --compare openmpi --plot out.svg\n"
+     "  lockstep bench -np 2 --backend mpi --compare openmpi,mpich\n"
      "  lockstep bench --capabilities\n",
      kBenchFlags, 0, 0},
     {Verb::kVersion, "version", "", "Prints the version.", "", "  lockstep version\n", {}, 0, 0},

@@ -30,6 +30,7 @@ enum class Verb : uint8_t {
 enum class FlagEffect : uint8_t {
   kCommand,   // nothing to the job; whoever carries the verb out asks for it by name
   kField,     // becomes the job's field
+  kWord,      // becomes an enum field: "mpi" is its value Mpi
   kSeconds,   // becomes a duration field; a number without a unit is seconds, as torchrun has it
   kStreams,   // becomes a StreamChoice: "3" or "0:3,12:1"
   kNodes,     // "2" or "1:4" becomes nodes, minNodes, maxNodes

@@ -85,14 +85,18 @@ base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
   options.name = command.Value("--name").value_or("");
   options.job_key = command.Value("--job").value_or("");
   options.checkpoint_directory = command.Value("--checkpoint-dir").value_or("");
+  options.backend = command.Value("--backend").value_or("");
+  Problems problems;
   if (command.Value("--name") && !proto::IsJobName(options.name)) {
-    Problems problems;
     AddProblem("--name", options.name,
                "must consist of a-z, 0-9 and -, begin and end with a letter or digit, and have at "
                "most 63 characters",
                problems);
-    return proto::ProblemsToStatus(problems);
   }
+  const std::string& backend = options.backend;
+  if (command.Value("--backend") && backend != "host" && backend != "mpi" && backend != "nccl")
+    AddProblem("--backend", backend, "must be host, mpi or nccl", problems);
+  RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
   return options;
 }
 

@@ -19,7 +19,7 @@ namespace lockstep::launcher {
 /// Errors: InvalidArgument - --to names nothing that can be printed, --rank is no number; all at
 /// once.
 base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command);
-/// Errors: InvalidArgument - --name is no name for a job.
+/// Errors: InvalidArgument - --name is no name for a job, --backend no backend; all at once.
 base::Result<ExecOptions> ExecOptionsOf(const Command& command);
 ListJobsOptions ListJobsOptionsOf(const Command& command);
 ShowStatusOptions ShowStatusOptionsOf(const Command& command);

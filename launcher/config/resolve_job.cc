@@ -2,6 +2,7 @@
 #include "launcher/config/resolve_job.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <string_view>
 #include <system_error>
@@ -233,6 +234,7 @@ class Resolver {
       case FlagEffect::kHosts:
       case FlagEffect::kSetting: return;
       case FlagEffect::kField: return ApplyField(flag, text, source);
+      case FlagEffect::kWord: return draft_.Set(flag.field, Capitalized(text), source);
       case FlagEffect::kSeconds: return draft_.Set(flag.field, WithSeconds(text), source);
       case FlagEffect::kStreams: return ApplyStreams(flag, text, source);
       case FlagEffect::kNodes: return ApplyNodes(text, source);
@@ -249,6 +251,12 @@ class Resolver {
     if (flag.field_value.empty()) return draft_.Set(flag.field, text, source);
     if (text == "true") return draft_.Set(flag.field, flag.field_value, source);
     if (text != "false") draft_.AddProblem("", ShortValue(text), "must be true or false", source);
+  }
+
+  static std::string Capitalized(std::string text) {
+    if (!text.empty())
+      text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+    return text;
   }
 
   static std::string WithSeconds(const std::string& text) {
@@ -330,6 +338,7 @@ class Resolver {
     if (has_resources)
       draft_.AddNote(
           "spec.resources is for clusters; nothing is reserved or limited on this machine");
+    CheckBackend();
     this_node_ = nodes_.CompleteMeeting();
     if (draft_.spec().placement().has_ssh()) PassOnInherited();
     nodes_.CompleteHosts();
@@ -339,6 +348,16 @@ class Resolver {
       for (Problem& problem : CheckJoin(draft_.spec())) found.push_back(std::move(problem));
     }
     draft_.AddFound(std::move(found));
+  }
+
+  // Its ranks would each be a world of one to MPI, whose ranks know each other by its own mpirun.
+  void CheckBackend() {
+    constexpr char kBackend[] = "spec.collectives.backend";
+    if (draft_.spec().collectives().backend() != proto::COLLECTIVES_BACKEND_MPI) return;
+    draft_.AddProblem(kBackend, "Mpi",
+                      "needs ranks that an MPI's own launcher starts; write `mpirun -np N lockstep "
+                      "exec --backend mpi -- PROGRAM` in place of `lockstep run`",
+                      draft_.sources()[kBackend]);
   }
 
   void PassOnInherited() {

@@ -64,6 +64,21 @@ TEST(ResolveJobTest, ACommandLineAloneIsAJob) {
   EXPECT_THAT(resolved.notes, IsEmpty());
 }
 
+TEST(ResolveJobTest, ABackendIsGivenAsOneWord) {
+  EXPECT_EQ(Resolved({{"./train"}}).job.spec().collectives().backend(),
+            proto::COLLECTIVES_BACKEND_HOST);
+  EXPECT_EQ(Resolved({{"--backend", "nccl", "./train"}}).job.spec().collectives().backend(),
+            proto::COLLECTIVES_BACKEND_NCCL);
+  EXPECT_THAT(Error({{"--backend", "gloo", "./train"}}),
+              HasSubstr("must be one of Host, Mpi, Nccl"));
+}
+
+TEST(ResolveJobTest, RanksOfRunCannotMeetOverMpi) {
+  EXPECT_THAT(Error({{"./train"}, "", {{"LOCKSTEP_BACKEND", "mpi"}}}),
+              AllOf(HasSubstr("environment LOCKSTEP_BACKEND"),
+                    HasSubstr("mpirun -np N lockstep exec --backend mpi -- PROGRAM")));
+}
+
 TEST(ResolveJobTest, WithoutACountThereIsOneRank) {
   EXPECT_EQ(Resolved({{"./train"}}).job.spec().gang().total_processes(), 1);
 }

@@ -13,6 +13,7 @@ struct ExecOptions {
   std::string name;                  // of the job; "" = made from the program's
   std::string job_key;               // "" = found by itself
   std::string checkpoint_directory;  // "" = none
+  std::string backend;               // "host", "mpi", "nccl"; "" = the program's choice
 };
 
 }  // namespace lockstep::launcher

@@ -110,6 +110,7 @@ base::Result<topology::Environment> Adopt(const VerbContext& context, const Exec
                                            .socket_path = adopted.socket_path(),
                                            .cookie = adopted.cookie(),
                                            .checkpoint_directory = adopted.checkpoint_directory(),
+                                           .backend = options.backend,
                                            .stop_grace = base::Duration(adopted.stop_grace_ns()),
                                            .master_port = adopted.master_port()},
                                           environment);

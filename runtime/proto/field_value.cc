@@ -53,17 +53,27 @@ const FieldDescriptor& EnumMember(const FieldDescriptor& field) {
 
 /// An empty message of a type that a field of job.proto has.
 const Message& EmptyPart(const Descriptor& type) {
-  static const Message* const kEmpty[] = {
-      &Metadata::default_instance(),       &JobSpec::default_instance(),
-      &Program::default_instance(),        &Gang::default_instance(),
-      &Resources::default_instance(),      &Restart::default_instance(),
-      &Backoff::default_instance(),        &Grace::default_instance(),
-      &Logs::default_instance(),           &StreamChoice::default_instance(),
-      &StdinReader::default_instance(),    &ProcessesPerNode::default_instance(),
-      &Checkpoint::default_instance(),     &Placement::default_instance(),
-      &LocalPlacement::default_instance(), &SimulatedPlacement::default_instance(),
-      &SshPlacement::default_instance(),   &SshHost::default_instance(),
-      &JoinPlacement::default_instance(),  &google::protobuf::Duration::default_instance()};
+  static const Message* const kEmpty[] = {&Metadata::default_instance(),
+                                          &JobSpec::default_instance(),
+                                          &Program::default_instance(),
+                                          &Gang::default_instance(),
+                                          &Resources::default_instance(),
+                                          &Restart::default_instance(),
+                                          &Backoff::default_instance(),
+                                          &Grace::default_instance(),
+                                          &Logs::default_instance(),
+                                          &StreamChoice::default_instance(),
+                                          &StdinReader::default_instance(),
+                                          &ProcessesPerNode::default_instance(),
+                                          &Checkpoint::default_instance(),
+                                          &Collectives::default_instance(),
+                                          &Placement::default_instance(),
+                                          &LocalPlacement::default_instance(),
+                                          &SimulatedPlacement::default_instance(),
+                                          &SshPlacement::default_instance(),
+                                          &SshHost::default_instance(),
+                                          &JoinPlacement::default_instance(),
+                                          &google::protobuf::Duration::default_instance()};
   for (const Message* empty : kEmpty) {
     if (empty->GetDescriptor() == &type) return *empty;
   }

@@ -76,6 +76,7 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     heartbeat { nanos: 250000000 }
                     lease { seconds: 2 }
                   }
+                  collectives { backend: COLLECTIVES_BACKEND_HOST }
                 })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());
 }
@@ -272,7 +273,8 @@ TEST(ValidateTest, PortsAreARange) {
 }
 
 TEST(ValidateTest, AHostIsNoOptionOfSsh) {
-  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: node-1, slots: 1}]}"}}), IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: node-1, slots: 1}]}"}}),
+              IsEmpty());
   EXPECT_THAT(ProblemsWith({{"spec.placement.ssh", "{hosts: [{host: -oProxyCommand, slots: 1}]}"}}),
               ElementsAre(HasSubstr("must be a host name")));
 }

@@ -1,19 +1,20 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/rank/session.h"
 
+#include <limits.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <utility>
 #include <vector>
 
 #include "collectives/engine/attach_status.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/host/shm/attach_segments.h"
+#include "collectives/host/shm/local_segments.h"
 #include "collectives/host/shm/shm_backend_maker.h"
 #include "collectives/host/tcp/attach_exchange.h"
 #include "collectives/host/tcp/tcp_backend_maker.h"
@@ -21,7 +22,9 @@
 #include "collectives/recorder/recorder.h"
 #include "runtime/attach/attach_client.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/rank/session_backend.h"
 #include "runtime/rank/session_factory.h"
+#include "runtime/topology/environment.h"
 
 namespace lockstep::rank {
 namespace {
@@ -69,8 +72,21 @@ uint64_t FetchMax(std::atomic<uint64_t>& atomic, uint64_t value) {
 /// and signals as its author expects.
 class RankSession final : public Session {
  public:
-  RankSession(World world, std::string host, std::shared_ptr<Tie> tie)
-      : world_(std::move(world)), host_(std::move(host)), tie_(std::move(tie)) {}
+  /// What a session is made of. `mpi_library` is of kMpi alone.
+  struct Parts {
+    World world;
+    std::string host;
+    std::shared_ptr<Tie> tie;  // null without an agent
+    Backend backend = Backend::kHost;
+    std::string mpi_library;
+  };
+
+  explicit RankSession(Parts parts)
+      : world_(std::move(parts.world)),
+        host_(std::move(parts.host)),
+        tie_(std::move(parts.tie)),
+        backend_(parts.backend),
+        mpi_library_(std::move(parts.mpi_library)) {}
   ~RankSession() override { SendProgress(); }
 
   const World& world() const override { return world_; }
@@ -82,12 +98,16 @@ class RankSession final : public Session {
 
  private:
   base::Result<std::shared_ptr<collectives::BackendMaker>> Maker(base::Duration timeout);
+  base::Result<std::shared_ptr<collectives::Group>> MakeWorld(
+      collectives::QueuedGroup::Config config);
   lockstep_attach_notices Poll() const;
   void SendProgress();
 
   const World world_;
   const std::string host_;
   const std::shared_ptr<Tie> tie_;  // null without an agent
+  const Backend backend_;
+  const std::string mpi_library_;
   std::shared_ptr<collectives::Group>
       world_group_;  // this and the next two: confined to WorldGroup's thread
   std::shared_ptr<collectives::BackendMaker> maker_;  // null before the first group
@@ -103,9 +123,12 @@ class RankSession final : public Session {
   std::atomic<uint64_t> checkpoint_taken_{0};
 };
 
-/// By where the ranks are. (A world of one asks it for no group.)
+/// Of kHost by where the ranks are; null where a world of one needs none, and of kNccl.
 base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
     base::Duration timeout) {
+  if (backend_ == Backend::kMpi && !mpi_library_.empty()) return StartMpi(mpi_library_, timeout);
+  if (backend_ != Backend::kHost || tie_ == nullptr)
+    return std::shared_ptr<collectives::BackendMaker>();
   const std::shared_ptr<collectives::BackendMaker> memory =
       std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
   if (world_.world_size == world_.local_world_size) return memory;
@@ -118,6 +141,28 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
   const std::shared_ptr<collectives::BackendMaker> maker =
       std::make_shared<collectives::WideBackendMaker>(std::move(tcp), memory);
   return maker;
+}
+
+base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
+    collectives::QueuedGroup::Config config) {
+  if (backend_ != Backend::kNccl) {
+    ASSIGN_OR_RETURN(auto group, collectives::QueuedGroup::Create(std::move(config), maker_));
+    return std::shared_ptr<collectives::Group>(std::move(group));
+  }
+  if (world_.world_size != world_.local_world_size) {
+    return base::UnimplementedError(
+        "backend nccl: this rank's machine has " + std::to_string(world_.local_world_size) +
+        " of " + std::to_string(world_.world_size) +
+        " ranks, and members over NCCL meet in the memory of one machine; use backend host, or one "
+        "machine");
+  }
+  std::shared_ptr<collectives::SegmentSource> segments;
+  if (tie_ == nullptr) {
+    segments = std::make_shared<collectives::LocalSegments>();
+  } else {
+    segments = std::make_shared<TiedSegments>(tie_);
+  }
+  return MakeNcclWorld(std::move(config), world_.local_rank, std::move(segments));
 }
 
 base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::Duration timeout) {
@@ -133,16 +178,16 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
   const base::SteadyTime since = clock_.Now();
   if (tie_ != nullptr) {
     config.recorder = std::shared_ptr<collectives::Recorder>(tie_, tie_->recorder.get());
-    if (maker_ == nullptr) {
-      ASSIGN_OR_RETURN(maker_, Maker(timeout));
-    }
+  }
+  if (maker_ == nullptr) {
+    ASSIGN_OR_RETURN(maker_, Maker(timeout));
   }
   // Only what the agent took counts, not the microseconds of a try that did not ask it.
   config.join_timeout =
       timeout -
       std::min(timeout,
                base::Duration(std::chrono::floor<std::chrono::milliseconds>(clock_.Now() - since)));
-  ASSIGN_OR_RETURN(world_group_, collectives::QueuedGroup::Create(std::move(config), maker_));
+  ASSIGN_OR_RETURN(world_group_, MakeWorld(std::move(config)));
   return world_group_;
 }
 
@@ -219,14 +264,31 @@ base::Status CheckAlone(const RankEnvironment& environment) {
         "), but no Lockstep agent makes them ranks of one job; let that start `lockstep exec -- "
         "PROGRAM`, or start the program with `lockstep run -np " +
         std::to_string(count) +
-        "` instead, or set RANK=0 and WORLD_SIZE=1 to run each of them alone, with a checkpoint "
+        "` instead, or let its groups go over this MPI (LOCKSTEP_JOB_BACKEND=mpi), or set RANK=0 "
+        "and WORLD_SIZE=1 to run each of them alone, with a checkpoint "
         "directory of its own");
   }
   return base::OkStatus();
 }
 
-base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& environment) {
+std::string HostName() {
+  char name[HOST_NAME_MAX + 1] = "";
+  (void)::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+/// A rank of mpirun that no agent knows.
+base::Result<std::unique_ptr<Session>> CreateUnderMpi(const RankEnvironment& environment) {
+  RankSession::Parts parts{.host = HostName(), .backend = Backend::kMpi};
+  ASSIGN_OR_RETURN(parts.world, WorldOfLauncher(environment));
+  ASSIGN_OR_RETURN(parts.mpi_library, MpiLibraryOf(environment));
+  return std::unique_ptr<Session>(new RankSession(std::move(parts)));
+}
+
+base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& environment,
+                                                   Backend backend) {
   if (!environment.contains("RANK") || !environment.contains("WORLD_SIZE")) {
+    if (backend == Backend::kMpi) return CreateUnderMpi(environment);
     RETURN_IF_ERROR(CheckAlone(environment));
   }
   ASSIGN_OR_RETURN(const int world_size, NumberIn(environment, "WORLD_SIZE", 1));
@@ -238,11 +300,12 @@ base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& enviro
         "others; start the "
         "program with `lockstep run`, or unset RANK and WORLD_SIZE to run it alone");
   }
-  return std::unique_ptr<Session>(new RankSession(World{}, "", nullptr));
+  return std::unique_ptr<Session>(new RankSession({.backend = backend}));
 }
 
 base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_path,
-                                                      const std::string& cookie) {
+                                                      const std::string& cookie,
+                                                      RankSession::Parts parts) {
   auto tie = std::make_shared<Tie>();
   tie->socket_path = socket_path;
   tie->cookie = cookie;
@@ -268,12 +331,25 @@ base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_
   world.incarnation = base::Incarnation(message->incarnation);
   world.restart_count = static_cast<int>(message->restart_count);
   world.checkpoint_directory = message->checkpoint_directory;
-  return std::unique_ptr<Session>(new RankSession(std::move(world), message->host, std::move(tie)));
+  parts.world = std::move(world);
+  parts.host = message->host;
+  parts.tie = std::move(tie);
+  return std::unique_ptr<Session>(new RankSession(std::move(parts)));
 }
 
 }  // namespace
 
-base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& environment) {
+std::string_view BackendName(Backend backend) {
+  switch (backend) {
+    case Backend::kHost: return "host";
+    case Backend::kMpi: return "mpi";
+    case Backend::kNccl: return "nccl";
+  }
+  return "";
+}
+
+base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& environment,
+                                                         const SessionOptions& options) {
   const auto socket_path = environment.find("LOCKSTEP_SOCKET");
   const auto cookie = environment.find("LOCKSTEP_COOKIE");
   if ((socket_path == environment.end()) != (cookie == environment.end())) {
@@ -282,19 +358,20 @@ base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& 
         "that clears the "
         "environment must keep all LOCKSTEP_* variables");
   }
-  if (socket_path == environment.end()) return CreateAlone(environment);
-  return CreateAttached(socket_path->second, cookie->second);
+  RankSession::Parts parts;
+  ASSIGN_OR_RETURN(parts.backend, BackendOf(options, environment));
+  if (socket_path == environment.end()) return CreateAlone(environment, parts.backend);
+  if (parts.backend == Backend::kMpi) {
+    ASSIGN_OR_RETURN(parts.mpi_library, MpiLibraryOf(environment));
+  }
+  return CreateAttached(socket_path->second, cookie->second, std::move(parts));
 }
 
-base::Result<std::unique_ptr<Session>> Session::Create() {
-  RankEnvironment environment;
-  const auto read = [&environment](const char* name) {
-    if (const char* const value = std::getenv(name)) environment.emplace(name, value);
-  };
-  for (const char* const name : {"RANK", "WORLD_SIZE", "LOCKSTEP_SOCKET", "LOCKSTEP_COOKIE"})
-    read(name);
-  for (const char* const name : kCountsOfOthers) read(name);
-  return CreateSessionFrom(environment);
+base::Result<std::unique_ptr<Session>> Session::Create(const SessionOptions& options) {
+  std::vector<std::string> block;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable)
+    block.emplace_back(*variable);
+  return CreateSessionFrom(topology::ParseEnvironment(block), options);
 }
 
 }  // namespace lockstep::rank

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "collectives/group.h"
 #include "runtime/base/clock.h"
@@ -14,6 +15,21 @@
 #include "runtime/base/result.h"
 
 namespace lockstep::rank {
+
+/// What the groups of a session go over.
+enum class Backend : uint8_t {
+  kHost,  // main memory: shared where all ranks are on one machine, else over TCP
+  kMpi,   // the MPI whose mpirun (or srun) started the ranks; loaded at run time
+  kNccl,  // the GPUs of one machine, one a rank; NCCL and CUDA are loaded at run time
+};
+/// "host", "mpi", "nccl".
+std::string_view BackendName(Backend backend);
+
+struct SessionOptions {
+  /// Unset: what `lockstep run --backend` or `lockstep exec --backend` says (LOCKSTEP_JOB_BACKEND in
+  /// the rank's environment), else kHost.
+  std::optional<Backend> backend;
+};
 
 /// A rank's place in its job, as the agent (or, without one, torchrun's environment) told it.
 struct World {
@@ -35,7 +51,8 @@ struct World {
 /// Without any agent: RANK and WORLD_SIZE unset or WORLD_SIZE=1 give a world of one, whose
 /// collectives are copies; WORLD_SIZE > 1 without an agent is FailedPrecondition, which says to
 /// start the program with `lockstep run`. So is one of several processes of mpirun or srun, unless
-/// RANK=0 and WORLD_SIZE=1 say that it is meant to be alone.
+/// RANK=0 and WORLD_SIZE=1 say that it is meant to be alone; but with kMpi, ranks of mpirun need no
+/// agent: their place is what mpirun says.
 ///
 /// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step:
 /// reports are dropped (and counted) when the agent does not keep up.
@@ -49,18 +66,20 @@ struct World {
 class Session {
  public:
   /// Errors: FailedPrecondition - the environment is incomplete or says that there are several,
-  /// without an agent; Unavailable - the agent does not answer within 10 s; Unauthenticated - wrong
+  /// without an agent; with kMpi, no MPI's launcher has started this process; InvalidArgument -
+  /// LOCKSTEP_JOB_BACKEND names no backend; Unavailable - the agent does not answer within 10 s; Unauthenticated - wrong
   /// cookie; InvalidArgument - another protocol version.
-  static base::Result<std::unique_ptr<Session>> Create();
+  static base::Result<std::unique_ptr<Session>> Create(const SessionOptions& options = {});
 
   virtual ~Session() = default;
 
   virtual const World& world() const = 0;
   virtual bool has_agent() const = 0;
 
-  /// The group of all ranks, made on the first call (collective: every rank must call it): over
-  /// shared memory where all ranks are on one machine, else over TCP, with addresses and a key that
-  /// the agents exchange.
+  /// The group of all ranks, made on the first call (collective: every rank must call it). Of kHost:
+  /// over shared memory where all ranks are on one machine, else over TCP, with addresses and a key
+  /// that the agents exchange. Of kMpi: MPI is started, on a thread that then makes all calls to it.
+  /// Of kNccl: on the GPU of this rank's local rank, or on the only one that the process sees.
   /// Blocks: until all members have come, at most `timeout`, and on several machines 600 ms more to
   /// learn who is missing. May be tried again: the n-th tries of all ranks meet. Errors:
   /// - DeadlineExceeded: names the ranks that never came.
@@ -72,6 +91,9 @@ class Session {
   /// - ResourceExhausted: no port of --port-range is free; too many groups, files or bytes.
   /// - Unavailable: the agent is gone or does not answer in time, or a rank cannot be reached.
   /// - DataLoss: what the agent brings of the others cannot be.
+  /// - Of kMpi and kNccl besides: NotFound, FailedPrecondition - the library cannot be loaded, is too
+  ///   old, or of another MPI than the one that started the ranks; there is no GPU for this rank;
+  ///   the program is linked statically. Unimplemented - kNccl with ranks on several machines.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
 

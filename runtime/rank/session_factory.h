@@ -11,14 +11,16 @@
 
 namespace lockstep::rank {
 
-/// The variables that place a rank: RANK, WORLD_SIZE, LOCKSTEP_SOCKET, LOCKSTEP_COOKIE, and those
-/// by which other launchers say that there are several (OMPI_COMM_WORLD_SIZE, PMI_SIZE,
-/// SLURM_STEP_NUM_TASKS). Absent ones are not in the map.
+/// The process's environment, of which a session reads what places a rank: RANK, WORLD_SIZE,
+/// LOCKSTEP_SOCKET, LOCKSTEP_COOKIE, LOCKSTEP_JOB_BACKEND, LOCKSTEP_MPI_LIBRARY, and those by which
+/// other launchers say that there are several (OMPI_COMM_WORLD_SIZE, PMI_SIZE,
+/// SLURM_STEP_NUM_TASKS); of ranks of MPI what topology::FindForeignRank looks for.
 using RankEnvironment = std::map<std::string, std::string>;
 
 /// Session::Create with the environment given, for tests whose ranks are threads. Errors: as
 /// Create.
-base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& environment);
+base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& environment,
+                                                         const SessionOptions& options = {});
 
 }  // namespace lockstep::rank
 

@@ -54,6 +54,7 @@ Environment MakeAdoptedEnvironment(const ForeignRank& rank, const AdoptionFacts&
   if (!facts.checkpoint_directory.empty()) {
     environment["LOCKSTEP_JOB_CHECKPOINT_DIR"] = facts.checkpoint_directory;
   }
+  if (!facts.backend.empty()) environment["LOCKSTEP_JOB_BACKEND"] = facts.backend;
   return environment;
 }
 

@@ -17,6 +17,7 @@ struct AdoptionFacts {
   std::string socket_path;           // where the rank attaches to the agent of its node
   std::string cookie;                // what it proves itself with there: a secret
   std::string checkpoint_directory;  // "" = none
+  std::string backend;               // "host", "mpi", "nccl"; "" = the host's
   base::Duration stop_grace{0};      // what `lockstep stop` gives the ranks to end
   int master_port = 0;               // kept for the job on its one node; 0 = none was asked for
 };

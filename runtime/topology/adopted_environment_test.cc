@@ -30,6 +30,7 @@ AdoptionFacts Facts() {
           .socket_path = "/run/user/1000/lockstep/train-x1y2z3.attach",
           .cookie = "00ff",
           .checkpoint_directory = "/data/checkpoints",
+          .backend = "mpi",
           .stop_grace = 30s,
           .master_port = 20017};
 }

@@ -34,6 +34,7 @@ constexpr auto kWorldVariables = std::to_array<std::string_view>({
     "LOCKSTEP_SOCKET",
     "LOCKSTEP_COOKIE",
     "LOCKSTEP_JOB_CHECKPOINT_DIR",
+    "LOCKSTEP_JOB_BACKEND",
     "LOCKSTEP_STOP_GRACE_MS",
     "LOCKSTEP_MARK",
 });
@@ -72,6 +73,7 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
   if (!job.checkpoint_directory.empty()) {
     environment["LOCKSTEP_JOB_CHECKPOINT_DIR"] = job.checkpoint_directory;
   }
+  if (!job.backend.empty()) environment["LOCKSTEP_JOB_BACKEND"] = job.backend;
 }
 
 }  // namespace

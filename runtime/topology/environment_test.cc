@@ -25,6 +25,7 @@ JobFacts Mnist() {
           .restart_count = 1,
           .max_restarts = 3,
           .checkpoint_directory = "/data/checkpoints",
+          .backend = "nccl",
           .stop_grace = 30s,
           .node_cores = 8,
           .home = "/home/ada"};
@@ -69,11 +70,13 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
   rank.error_file.clear();
   JobFacts job = Mnist();
   job.checkpoint_directory.clear();
+  job.backend.clear();
 
   const Environment made = MakeRankEnvironment(Laptop(1), job, rank,
                                                {{"LOCKSTEP_SOCKET", "/other"},
                                                 {"LOCKSTEP_COOKIE", "other"},
                                                 {"LOCKSTEP_JOB_CHECKPOINT_DIR", "/other"},
+                                                {"LOCKSTEP_JOB_BACKEND", "mpi"},
                                                 {"TORCHELASTIC_ERROR_FILE", "/other"}},
                                                {});
 

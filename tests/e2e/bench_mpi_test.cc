@@ -108,6 +108,22 @@ TEST_P(BenchPeerTest, CtrlCLeavesNothing) {
   EXPECT_THAT(scratch_.LeftoversAfter(2s), IsEmpty());
 }
 
+class BenchOurMpiTest : public BenchPeerTest {};
+
+TEST_P(BenchOurMpiTest, OurWrapperIsMeasuredBesideTheRawLibrary) {
+  const Outcome outcome =
+      Bench({"-np", "2", "--backend", "mpi", "--compare", GetParam(), "-o", "all_reduce", "-b",
+             "1K", "-e", "64K", "-f", "64", "-n", "2", "-w", "1"});
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const std::string mpi = GetParam();
+  EXPECT_THAT(outcome.out, HasSubstr("# mpi-" + mpi + ": Lockstep, mpi, no recorder; "));
+  EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("# mpi-" + mpi + " against " + mpi + ", out of place: "));
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, BenchOurMpiTest, ::testing::Values("openmpi", "mpich"),
+                         [](const auto& mpi) { return std::string(mpi.param); });
 INSTANTIATE_TEST_SUITE_P(Of, BenchPeerTest, ::testing::Values("openmpi", "mpich", "gloo"),
                          [](const auto& peer) { return std::string(peer.param); });
 

@@ -3,18 +3,16 @@
 
 #include <utility>
 
-#include "collectives/engine/host_capabilities.h"
 #include "collectives/engine/private_buffer.h"
+#include "collectives/host/tcp/tcp_capabilities.h"
 
 namespace lockstep::collectives {
 
 TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end)
-    : capabilities_(HostCapabilities("tcp")),
+    : capabilities_(TcpCapabilities()),
       seat_(service, end, TcpSeat::Judging::kWaitedFor),
       ops_(seat_),
-      transfers_(std::move(service), std::move(end)) {
-  capabilities_.bitwise_reproducible = false;
-}
+      transfers_(std::move(service), std::move(end)) {}
 
 TcpBackend::~TcpBackend() { seat_.Leave(); }
 

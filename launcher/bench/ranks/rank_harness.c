@@ -146,8 +146,14 @@ static void check(struct harness* h, const struct lockstep_bench_call* call) {
   lockstep_bench_fill(call, rank, size);
   unsigned char* const guard = h->second + h->buffer_bytes;
   unsigned char* const behind = (unsigned char*)call->out + out_bytes;
+  if (h->library->take != NULL && h->library->take(h->library->self, h->reply.error) != 0)
+    fail(h, "no way into the library's memory");
   meet(h);
+  if (h->reply.outcome != LOCKSTEP_BENCH_OK) return;
   run(h, call);
+  if (h->reply.outcome == LOCKSTEP_BENCH_OK && h->library->bring != NULL &&
+      h->library->bring(h->library->self, h->reply.error) != 0)
+    fail(h, "no way out of the library's memory");
   if (h->reply.outcome != LOCKSTEP_BENCH_OK) return;
   h->reply.wrong = lockstep_bench_count_wrong(call, rank, size);
   for (int i = 0; i < GUARD_BYTES; ++i) {

@@ -39,6 +39,11 @@ struct lockstep_bench_library {
   /* Memory that the library handles better than any other, aligned to a page, for the rest of the
    * process. Null when it cannot, and then it has written why. Null itself: it has no such memory. */
   void* (*allocate)(void* self, size_t bytes, char error[]);
+  /* Of a library whose buffers are elsewhere (on a GPU): before an op whose values are checked, takes
+   * there what lies in the memory of allocate(), and after it brings that back. 0, or it has written
+   * why not. Null: run() works in the memory itself. */
+  int (*take)(void* self, char error[]);
+  int (*bring)(void* self, char error[]);
 };
 
 /* Serves `lockstep bench` at `socket_path` as a rank of its gang number `gang` until it says that it
