@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_ENGINE_OP_DEADLINE_H_
 #define LOCKSTEP_COLLECTIVES_ENGINE_OP_DEADLINE_H_
 
+#include <atomic>
 #include <mutex>
 
 #include "collectives/awake_clock.h"
@@ -38,12 +39,18 @@ class OpDeadline {
   }
   /// Looks at the clock, as a waiter must every few milliseconds (AwakeClock). Negative once it has
   /// passed.
-  base::Duration Left() const { return due().at - clock_.Now(); }
+  base::Duration Left() const {
+    if (ended_.load(std::memory_order_relaxed)) return base::Duration(-1);
+    return due().at - clock_.Now();
+  }
+  /// It has passed, whatever the clock says: what is waited for cannot come any more.
+  void End() { ended_.store(true, std::memory_order_relaxed); }
 
  private:
   AwakeClock& clock_;
   mutable std::mutex mutex_;
   Due due_;  // guarded by mutex_
+  std::atomic<bool> ended_{false};
 };
 
 }  // namespace lockstep::collectives

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "collectives/group.h"
 #include "runtime/base/clock.h"
@@ -26,6 +27,15 @@ struct World {
   base::Incarnation incarnation;
   int restart_count = 0;             // gang restarts before this one
   std::string checkpoint_directory;  // "" when the job names none
+  /// Ranks outlive others (`lockstep run --on-rank-failure keep`): an op that fails because a member is
+  /// gone is followed by Group::ShrinkToSurvivors, in this process.
+  bool keeps_survivors = false;
+};
+
+/// A rank of the world that is a member of the job no more.
+struct LostRank {
+  base::Rank rank;
+  std::string why;  // "killed by signal 9 (SIGKILL)"
 };
 
 /// A rank's tie to its agent: its world, its groups, and what the agent wants of it. One per
@@ -38,7 +48,8 @@ struct World {
 /// RANK=0 and WORLD_SIZE=1 say that it is meant to be alone.
 ///
 /// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step:
-/// reports are dropped (and counted) when the agent does not keep up.
+/// reports are dropped (and counted) when the agent does not keep up. Has a thread of its own only where
+/// World::keeps_survivors: it sleeps until a rank is lost.
 ///
 ///   ASSIGN_OR_RETURN(auto session, rank::Session::Create());
 ///   ASSIGN_OR_RETURN(auto group, session->WorldGroup());
@@ -58,7 +69,8 @@ class Session {
   virtual const World& world() const = 0;
   virtual bool has_agent() const = 0;
 
-  /// The group of all ranks, made on the first call (collective: every rank must call it): over
+  /// The group of all ranks (where survivors are kept: of those that are left), made on the first call
+  /// (collective: every rank must call it): over
   /// shared memory where all ranks are on one machine, else over TCP, with addresses and a key that
   /// the agents exchange.
   /// Blocks: until all members have come, at most `timeout`, and on several machines 600 ms more to
@@ -74,6 +86,10 @@ class Session {
   /// - DataLoss: what the agent brings of the others cannot be.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
+
+  /// Without whom the job goes on, those included that have ended well by then; in a job that keeps its
+  /// survivors, and else empty. Only ever grows.
+  virtual std::vector<LostRank> lost_ranks() const = 0;
 
   /// Says that `step` is complete. Cheap enough for every step (about one 32-byte message;
   /// coalesced to 10 a second).
