@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string_view>
 #include <utility>
 
 #include "collectives/engine/op.h"
@@ -14,6 +15,10 @@ using base::Status;
 
 // Far above any memory, and low enough that no sum of parts overflows.
 constexpr size_t kMaxCount = SIZE_MAX / 2 / 8 / 65536;
+
+// Of the names of groups that were made smaller.
+constexpr std::string_view kRest = "/rest";
+constexpr std::string_view kSurvivors = "/survivors";
 
 std::string Count(size_t count, Dtype dtype) {
   return std::to_string(count) + " " + std::string(DtypeName(dtype));
@@ -424,7 +429,7 @@ base::Result<std::shared_ptr<Group>> Group::Duplicate(OpOptions options) {
 base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRank> excluded,
                                                    OpOptions options) {
   Derivation derivation{.kind = OpKind::kShrink,
-                        .name = info().name + "/rest",
+                        .name = info().name + std::string(kRest),
                         .timeout = MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout};
   for (const base::GroupRank member : excluded) RETURN_IF_ERROR(CheckRoot(OpKind::kShrink, member));
   for (int member = 0; member < size(); ++member) {
@@ -436,7 +441,29 @@ base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRa
                                       rank().ToString() +
                                       " is among the excluded; only those that are left call it");
   }
+  derivation.reason = "shrank group " + info().name + " without it, at " + options.call_site.file +
+                      ":" + std::to_string(options.call_site.line);
   return Derive(std::move(derivation));
+}
+
+base::Result<std::shared_ptr<Group>> Group::ShrinkToSurvivors(OpOptions options) {
+  // However often it has been made smaller, the survivors of one set of ranks are one group: some may
+  // have been through a group between that others never had.
+  std::string_view name = info().name;
+  for (const std::string_view suffix : {kSurvivors, kRest, kSurvivors}) {
+    while (name.ends_with(suffix)) name.remove_suffix(suffix.size());
+  }
+  return DeriveSurvivors({.kind = OpKind::kShrink,
+                          .name = std::string(name) + std::string(kSurvivors),
+                          .world_ranks = info().world_ranks,
+                          .timeout = MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout});
+}
+
+base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation derivation) {
+  return base::FailedPreconditionError(
+      "shrinking group " + derivation.name +
+      ": nobody tells this process which ranks are gone; the "
+      "job must be started with `lockstep run --on-rank-failure keep`");
 }
 
 base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> added,

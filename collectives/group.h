@@ -231,10 +231,22 @@ class Group {
   /// Split.
   base::Result<std::shared_ptr<Group>> Duplicate(OpOptions options = {});
   /// The group of the members that are left without `excluded`, in their order; also of a poisoned
-  /// group, which stays so. Only those that are left call it, all with the same `excluded`. Blocks,
-  /// errors: as Split.
+  /// group, which stays so. Only those that are left call it, all with the same `excluded`. In a job
+  /// that keeps its survivors (`lockstep run --on-rank-failure keep`) those of them that still live are
+  /// killed, and the group is made in the round that begins then. Blocks, errors: as Split; Unavailable
+  /// (class kPeerDead) - one of those that were to be left is gone too.
   base::Result<std::shared_ptr<Group>> Shrink(std::span<const base::GroupRank> excluded,
                                               OpOptions options = {});
+  /// The group of the members that the job still has, in their order, in a job that keeps its
+  /// survivors: for those whose op has failed because a member is gone. All of them call it; who dies
+  /// meanwhile is left out too, so that it ends with a group or an error, and this process is kept.
+  /// What comes from the old group, or from a member that is gone but wakes up, never reaches the new
+  /// one, whose memory, keys and connections are its own. Blocks: until the job says that a member is
+  /// gone and those that are left have come, at most the timeout. Errors: as Split; FailedPrecondition
+  /// - the job keeps no survivors, or has gone on without this rank; DeadlineExceeded - no member is
+  /// gone (one that hangs and lives: Shrink; one that returned early with 0 is gone when another
+  /// fails), or members did not come.
+  base::Result<std::shared_ptr<Group>> ShrinkToSurvivors(OpOptions options = {});
   /// The group of the members and, behind them, `added` ranks of the world, who make it from the same
   /// spec: this group's name, all these ranks in this order. Blocks, errors: as Split.
   base::Result<std::shared_ptr<Group>> Grow(std::span<const base::Rank> added,
@@ -270,6 +282,7 @@ class Group {
     base::Duration timeout{0};
     int color = 0;  // these two of a split
     int key = 0;
+    std::string reason = "";  // of a shrink: why the job is to go on without the others
   };
 
   /// Queues a collective; `valid` says whether its arguments were, else it is to be refused in its
@@ -280,6 +293,8 @@ class Group {
                                                 base::Status valid) = 0;
   /// Null for no world ranks: this member is in none of the groups of a split.
   virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) = 0;
+  /// What ShrinkToSurvivors makes. Errors beside its: FailedPrecondition - the group knows of no rounds.
+  virtual base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation);
   /// `mine` of every member, by rank, into `all`: a collective on main memory, also where the
   /// backend's ops are not. Blocks: as an op.
   virtual base::Status GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,

@@ -34,7 +34,7 @@ class Stepper {
     rank->life = Life::kAlive;
     rank->pid = event.pid;
     if (state_.phase == Phase::kTerminating) SignalToEnd({rank->process});
-    if (state_.phase == Phase::kKilling)
+    if (state_.phase == Phase::kKilling || rank->excluded)
       Do(KillTrees{{rank->process}, state_.config.kill_deadline});
     if (state_.suspended && !state_.signalled) Do(SignalTrees{SIGSTOP, {rank->process}});
     if (state_.phase == Phase::kStarting && !Any(Life::kSpawning)) state_.phase = Phase::kRunning;
@@ -59,32 +59,55 @@ class Stepper {
 
   void On(const RankGone& event) {
     RankRecord* rank = Find(event.process);
-    if (rank == nullptr || state_.phase != Phase::kKilling) return;
+    if (rank == nullptr || (state_.phase != Phase::kKilling && !rank->excluded)) return;
     rank->tree_gone = true;
     if (rank->life == Life::kExited) rank->life = Life::kGone;
-    EndRoundWhenGone();
+    if (state_.phase == Phase::kKilling) EndRoundWhenGone();
   }
 
   void On(const KillFailed& event) {
     RankRecord* rank = Find(event.process);
-    if (rank == nullptr || state_.phase != Phase::kKilling) return;
+    if (rank == nullptr || state_.phase == Phase::kDone || rank->life == Life::kUnkillable) return;
+    if (state_.phase != Phase::kKilling && !rank->excluded) return;
     rank->life = Life::kUnkillable;
     rank->error = event.error;
     Do(Notice{
         .kind = Notice::Kind::kUnkillable, .ranks = {rank->process.rank}, .error = event.error});
-    EndRoundWhenGone();
+    if (state_.phase == Phase::kKilling) return EndRoundWhenGone();
+    EndWhenNobodyIsLeft();
   }
 
   void On(const RanksLost& event) {
     if (state_.phase == Phase::kDone) return;
-    if (!state_.lost_node.has_value()) state_.lost_node = NodeLoss{event.node, event.why};
+    const bool is_survived = state_.config.keep_survivors && !state_.culprit.has_value();
+    if (!state_.lost_node.has_value() || is_survived)  // the one before
+      state_.lost_node = NodeLoss{event.node, event.why};
     if (state_.phase == Phase::kIdle || state_.phase == Phase::kBackingOff) {
       Disarm(Timer::kBackoff);
       return EndJob(Decision::kNodeLost);
     }
     const std::vector<RankProcess> lost = MarkLost(event.ranks);
     if (lost.empty()) return;  // all of them had ended before
-    ActOnEnd(RankOf(lost.front().rank));
+    const auto member = std::find_if(lost.begin(), lost.end(), [this](const RankProcess& process) {
+      return !RankOf(process.rank).excluded;
+    });
+    ActOnEnd(RankOf(member == lost.end() ? lost.front().rank : member->rank));
+  }
+
+  void On(const RankAccused& event) {
+    const RankRecord* by = Find(event.by);
+    const auto index = static_cast<size_t>(event.accused.value());
+    if (!state_.config.keep_survivors || !IsUp() || by == nullptr || by->life != Life::kAlive ||
+        by->excluded || event.accused.value() < 0 || index >= state_.ranks.size() ||
+        event.accused == event.by.rank) {
+      return;
+    }
+    RankRecord& accused = state_.ranks[index];
+    if (accused.excluded || accused.accusation) return;
+    accused.accusation = Accusation{event.by.rank, event.why};
+    if (accused.life == Life::kSpawning || accused.life == Life::kAlive) MarkEnd(accused);
+    if (!state_.culprit) state_.culprit = event.accused;
+    ActOnFailure();
   }
 
   void On(const Progress& event) {
@@ -138,7 +161,7 @@ class Stepper {
     if (event.generation != armed || armed == 0) return;
     armed = 0;
     switch (event.timer) {
-      case Timer::kSettle: return BeginTeardown(state_.config.peer_failure_grace);
+      case Timer::kSettle: return ActOnFailure();
       case Timer::kGrace: return KillAll();
       case Timer::kBackoff:
         if (!state_.suspended) BeginRound();
@@ -202,10 +225,13 @@ class Stepper {
   // -- a round's life
 
   void BeginRound() {
-    // One agent, one membership: every restart is a new round in which every rank is a new process.
-    // So both numbers are the count of restarts, and stay unique when an agent takes up a job that
-    // it did not start.
-    state_.round = base::Round(static_cast<uint32_t>(state_.restarts_used));
+    // Every restart is a new round in which every rank is a new process. So both numbers are the
+    // count of restarts, and stay unique when an agent takes up a job that it did not start; the
+    // round's is greater where survivors of earlier ones have had rounds of their own.
+    const auto restarts = static_cast<uint32_t>(state_.restarts_used);
+    state_.round = base::Round(
+        state_.ranks.empty() ? restarts : std::max(restarts, state_.membership_round.value() + 1));
+    state_.membership_round = state_.round;
     const base::Incarnation incarnation(static_cast<uint32_t>(state_.restarts_used));
     state_.ranks.clear();
     for (int rank = 0; rank < state_.config.rank_count; ++rank) {
@@ -241,7 +267,7 @@ class Stepper {
 
   /// News that was late: a teardown that goes on changes nothing but who is to blame for it.
   void NoteLateFailure(const RankRecord& rank) {
-    if (!rank.failed() || !state_.culprit.has_value()) return;
+    if (rank.excluded || !rank.failed() || !state_.culprit.has_value()) return;
     const RankRecord& culprit = RankOf(*state_.culprit);
     if (CertainlyBefore(rank, culprit) && IsRatherTheCulprit(rank, culprit))
       state_.culprit = rank.process.rank;
@@ -267,7 +293,9 @@ class Stepper {
     switch (state_.phase) {
       case Phase::kStarting:
       case Phase::kRunning:
-      case Phase::kSettling: return rank.failed() ? NoteFailure(rank) : NoteSuccess();
+      case Phase::kSettling:
+        if (rank.excluded) return EndWhenNobodyIsLeft();
+        return rank.failed() ? NoteFailure(rank) : NoteSuccess();
       case Phase::kTerminating:
         NoteLateFailure(rank);
         if (!AnyLeaderLeft()) KillAll();
@@ -283,7 +311,7 @@ class Stepper {
     if (!state_.culprit.has_value() || IsRatherTheCulprit(rank, RankOf(*state_.culprit)))
       state_.culprit = rank.process.rank;
     if (!IsWeak(rank) || !AnyLeaderLeft() || state_.config.tie_window <= Duration(0)) {
-      BeginTeardown(state_.config.peer_failure_grace);
+      ActOnFailure();
     } else if (state_.phase != Phase::kSettling) {
       state_.phase = Phase::kSettling;
       Arm(Timer::kSettle, state_.config.tie_window);
@@ -293,8 +321,7 @@ class Stepper {
   void NoteSuccess() {
     if (!AnyLeaderLeft()) {
       // After the tie window's failure its peers may all have finished; else everybody exited 0.
-      return state_.culprit.has_value() ? BeginTeardown(state_.config.peer_failure_grace)
-                                        : KillAll();
+      return state_.culprit.has_value() ? ActOnFailure() : KillAll();
     }
     if (state_.first_exit_at.has_value()) return;
     state_.first_exit_at = at_;
@@ -306,13 +333,73 @@ class Stepper {
     if (!state_.suspended) {
       Notice notice{.kind = Notice::Kind::kRanksRunOn, .since = at_ - *state_.first_exit_at};
       for (const RankRecord& rank : state_.ranks) {
-        (rank.life == Life::kExited ? notice.others : notice.ranks).push_back(rank.process.rank);
+        const bool ended = rank.life == Life::kExited;
+        if (rank.excluded && !(ended && rank.exit && rank.exit->ok())) continue;
+        (ended ? notice.others : notice.ranks).push_back(rank.process.rank);
       }
       Do(std::move(notice));
     }
     state_.next_notice =
         std::min(2 * state_.next_notice, std::max(kNoticeIntervalMax, state_.next_notice));
     Arm(Timer::kEarlyExit, state_.next_notice);
+  }
+
+  // -- going on
+
+  /// Nothing has been signalled, and ranks run or are about to.
+  bool IsUp() const {
+    return state_.phase == Phase::kStarting || state_.phase == Phase::kRunning ||
+           state_.phase == Phase::kSettling;
+  }
+
+  /// Without whom the others would go on.
+  static bool IsOut(const RankRecord& rank) {
+    return rank.failed() || rank.accusation.has_value() || rank.life == Life::kUnkillable;
+  }
+  static bool HasEndedWell(const RankRecord& rank) {
+    return rank.exit.has_value() && rank.exit->ok() && !rank.lost && !rank.accusation;
+  }
+
+  int RanksLeft() const {
+    return static_cast<int>(
+        std::count_if(state_.ranks.begin(), state_.ranks.end(), [](const RankRecord& rank) {
+          return HasEndedWell(rank) || (!rank.excluded && !IsOut(rank));
+        }));
+  }
+
+  bool CanGoOn() const {
+    return state_.config.keep_survivors && !Any(Life::kNeverLived) &&
+           RanksLeft() >= std::max(state_.config.min_ranks, 1);
+  }
+
+  void ActOnFailure() {
+    if (!CanGoOn()) return BeginTeardown(state_.config.peer_failure_grace);
+    Disarm(Timer::kSettle);
+    state_.phase = Any(Life::kSpawning) ? Phase::kStarting : Phase::kRunning;
+    state_.membership_round = base::Round(state_.membership_round.value() + 1);
+    GoOn action;
+    std::vector<RankProcess> killed;
+    for (RankRecord& rank : state_.ranks) {
+      if (rank.excluded || (!IsOut(rank) && !HasEndedWell(rank))) continue;
+      rank.excluded = true;
+      action.gone.push_back(rank.process.rank);
+      // What a rank that ended well left behind may serve the others to the end; one that is being
+      // started is killed when it runs.
+      if (IsOut(rank) && rank.life != Life::kSpawning) killed.push_back(rank.process);
+    }
+    action.outcome = Outcome();
+    action.outcome.decision = Decision::kGoOn;
+    action.outcome.next_round = state_.membership_round;
+    action.outcome.ranks_left = RanksLeft();
+    Do(std::move(action));
+    if (!killed.empty()) Do(KillTrees{std::move(killed), state_.config.kill_deadline});
+    state_.culprit.reset();
+    EndWhenNobodyIsLeft();
+  }
+
+  /// All that are left have ended well.
+  void EndWhenNobodyIsLeft() {
+    if (IsUp() && !AnyLeaderLeft()) KillAll();
   }
 
   // -- teardown
@@ -357,7 +444,8 @@ class Stepper {
 
   void SignalTreesOf(int signal) {
     auto trees = Processes([](const RankRecord& rank) {
-      return rank.life == Life::kAlive || rank.life == Life::kExited;
+      const bool is_killed = rank.excluded && IsOut(rank);
+      return !is_killed && (rank.life == Life::kAlive || rank.life == Life::kExited);
     });
     if (!trees.empty()) Do(SignalTrees{signal, std::move(trees)});
   }
@@ -391,9 +479,10 @@ class Stepper {
                          .max_restarts = state_.config.max_restarts};
     if (state_.culprit.has_value()) {
       const RankRecord& culprit = RankOf(*state_.culprit);
-      outcome.end = culprit.lost               ? RoundEnd::kNodeLost
-                    : culprit.exit.has_value() ? RoundEnd::kRankFailed
-                                               : RoundEnd::kLaunchFailed;
+      outcome.end = culprit.lost                     ? RoundEnd::kNodeLost
+                    : culprit.accusation.has_value() ? RoundEnd::kRankAccused
+                    : culprit.exit.has_value()       ? RoundEnd::kRankFailed
+                                                     : RoundEnd::kLaunchFailed;
       outcome.culprit = state_.culprit;
       outcome.failed_at = culprit.ended_at;
     } else if (state_.stop_came_first) {

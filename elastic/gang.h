@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -33,6 +34,12 @@
 ///
 /// A lost node takes all of its ranks at once, which is one failure; since membership is fixed, no
 /// round follows it.
+///
+/// With GangConfig::keep_survivors a failure does not bring the gang down while enough ranks are left:
+/// they go on in a round of their own (GoOn), in the same processes, and what failed is killed beside
+/// them. So is a rank that one of the others has given up (RankAccused), which may be stopped and
+/// still live: the new round does not wait for its end, but has memory, keys and connections that it
+/// never gets. A failed launch always brings the gang down.
 ///
 /// Threads: none of its own; a value that its driver keeps on one thread.
 ///
@@ -88,6 +95,13 @@ struct RanksLost {
   std::vector<base::Rank> ranks;  // all whose place is on it
   base::Status why;               // names the host
 };
+/// A rank of the round gives up another one. Means nothing without GangConfig::keep_survivors, or from
+/// one that is itself no member any more: of two that accuse each other the first is believed.
+struct RankAccused {
+  RankProcess by;
+  base::Rank accused;
+  std::string why;
+};
 /// The rank says that training step `step` is complete.
 struct Progress {
   RankProcess process;
@@ -114,7 +128,7 @@ struct TimerFired {
 struct Event {
   base::SteadyTime at;  // never before the event handed in last
   std::variant<Start, RankSpawned, SpawnFailed, RankExited, RankGone, KillFailed, RanksLost,
-               Progress, StopRequested, SuspendRequested, ResumeRequested, TimerFired>
+               RankAccused, Progress, StopRequested, SuspendRequested, ResumeRequested, TimerFired>
       what;
 };
 
@@ -166,6 +180,12 @@ struct PersistRestarts {
 struct RoundEnded {
   RoundOutcome outcome;
 };
+/// Tell the members of RoundOutcome::next_round that it has begun, without `gone`: those that failed,
+/// and those that had ended well. Processes of `gone` are killed by a KillTrees of their own.
+struct GoOn {
+  RoundOutcome outcome;
+  std::vector<base::Rank> gone;  // that the round before still had
+};
 /// For people; no action follows from it.
 struct Notice {
   enum class Kind : uint8_t {
@@ -184,7 +204,7 @@ struct JobEnded {
 };
 
 using Action = std::variant<SpawnRanks, SignalLeaders, SignalTrees, KillTrees, SetTimer, ClearTimer,
-                            PersistRestarts, RoundEnded, Notice, JobEnded>;
+                            PersistRestarts, RoundEnded, GoOn, Notice, JobEnded>;
 
 // ---------------------------------------- step
 

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -52,6 +54,7 @@ class Simulation {
     At(now_, [this] { Tell(Start{}); });
     PlanUser();
     PlanLosses();
+    PlanAccusations();
     At(kPatience, [this] { Tell(StopRequested{SIGTERM}); });
     while (!schedule_.empty() && !::testing::Test::HasFailure()) {
       auto next = schedule_.extract(schedule_.begin());
@@ -63,6 +66,7 @@ class Simulation {
   }
 
   int rounds() const { return rounds_; }
+  int times_survived() const { return times_survived_; }
   bool lost_a_node() const { return state_.lost_node.has_value(); }
 
  private:
@@ -79,6 +83,10 @@ class Simulation {
     if (Chance(20)) config.peer_failure_grace = 0s;
     if (Chance(20)) config.user_stop_grace = 0s;
     if (Chance(20)) config.tie_window = 0s;
+    if (Chance(50)) {
+      config.keep_survivors = true;
+      config.min_ranks = 1 + static_cast<int>(random_.Below(3));
+    }
     return config;
   }
 
@@ -115,6 +123,9 @@ class Simulation {
     first_signal_.reset();
     teardown_began_.reset();
     asked_.clear();
+    gone_.clear();
+    EXPECT_GT(action.round.value(), last_round_) << "a round's number comes twice";
+    last_round_ = action.round.value();
     EXPECT_TRUE(fenced_at_.empty()) << "a round after a node was lost";
     bool failed = false;
     Duration delay{0};
@@ -158,13 +169,32 @@ class Simulation {
     }
   }
 
+  void Do(const GoOn& action) {
+    ++times_survived_;
+    const RoundOutcome& outcome = action.outcome;
+    EXPECT_TRUE(state_.config.keep_survivors);
+    EXPECT_FALSE(first_signal_.has_value());
+    EXPECT_EQ(outcome.next_round.value(), last_round_ + 1);
+    last_round_ = outcome.next_round.value();
+    EXPECT_GE(outcome.ranks_left, state_.config.min_ranks);
+    ASSERT_TRUE(outcome.culprit.has_value());
+    EXPECT_EQ(std::count(action.gone.begin(), action.gone.end(), *outcome.culprit), 1);
+    for (const Rank rank : action.gone) {
+      EXPECT_TRUE(gone_.insert(rank).second) << "a rank goes twice";
+      const RankRecord& record = outcome.ranks[static_cast<size_t>(rank.value())];
+      EXPECT_TRUE(record.lost || record.exit.has_value() || record.accusation.has_value());
+    }
+  }
+
   void Do(const KillTrees& action) {
-    NoteSignal();
+    if (state_.signalled) NoteSignal();  // else of those that the others go on without
     for (const RankProcess& id : action.processes) {
       if (Lost(id)) {
         AnswerForLost(id);
         continue;
       }
+      // Answered once, by the kill that is under way.
+      if (std::find(asked_.begin(), asked_.end(), id) != asked_.end()) continue;
       if (Find(id).unkillable) {
         After(action.deadline, [this, id] {
           if (!Lost(id)) Tell(KillFailed{id, base::DeadlineExceededError("D")});
@@ -188,7 +218,7 @@ class Simulation {
   /// The driver's part: when the node is fenced its ranks are gone, and nobody asks it.
   void AnswerForLost(RankProcess id) {
     At(std::max(now_, fenced_at_.at(NodeOf(id))), [this, id] {
-      if (id.incarnation.value() == state_.round.value()) Tell(RankGone{id});
+      if (id.incarnation.value() == incarnation()) Tell(RankGone{id});
     });
   }
 
@@ -218,7 +248,8 @@ class Simulation {
     EXPECT_EQ(outcome.lost_node.has_value(), !fenced_at_.empty());
     if (outcome.end == RoundEnd::kNodeLost) {
       EXPECT_EQ(outcome.decision, Decision::kNodeLost);
-      EXPECT_EQ(outcome.lost_node->node.value(), first_lost_);
+      // The loss of another one may have been survived.
+      EXPECT_TRUE(state_.config.keep_survivors || outcome.lost_node->node.value() == first_lost_);
       ASSERT_TRUE(outcome.culprit.has_value());
       EXPECT_TRUE(outcome.ranks[static_cast<size_t>(outcome.culprit->value())].lost);
       EXPECT_TRUE(!first_signal_.has_value() || lost_at_ <= *first_signal_);
@@ -230,7 +261,8 @@ class Simulation {
     }
     if (outcome.culprit.has_value()) {
       const RankRecord& culprit = outcome.ranks[static_cast<size_t>(outcome.culprit->value())];
-      if (culprit.exit.has_value()) {
+      EXPECT_FALSE(culprit.excluded) << "the others have outlived it";
+      if (culprit.exit.has_value() && !culprit.accusation.has_value()) {
         const SimProcess& process = Find(culprit.process);
         EXPECT_TRUE(process.ended_by_itself);
         EXPECT_FALSE(process.exit.ok());
@@ -240,7 +272,7 @@ class Simulation {
     }
     if (outcome.end == RoundEnd::kSucceeded) {
       for (const RankRecord& rank : outcome.ranks)
-        EXPECT_TRUE(rank.exit.has_value() && rank.exit->ok());
+        EXPECT_TRUE(rank.excluded || (rank.exit.has_value() && rank.exit->ok()));
       EXPECT_FALSE(outcome.culprit.has_value());
     }
     EXPECT_TRUE(outcome.end != RoundEnd::kStoppedByUser || outcome.stop_signal != 0);
@@ -271,6 +303,10 @@ class Simulation {
     }
     ADD_FAILURE() << "an action about a process that is not of this round: rank " << id.rank;
     return processes_.front();
+  }
+
+  uint32_t incarnation() const {
+    return state_.ranks.empty() ? 0 : state_.ranks[0].process.incarnation.value();
   }
 
   RankExit RandomFailure() {
@@ -325,7 +361,8 @@ class Simulation {
     }
     // Nobody asked, so it must change nothing. Once somebody has asked it would be a lie, which no
     // driver tells.
-    if (Chance(5) && state_.phase != Phase::kKilling) Tell(RankGone{id});
+    const bool is_asked = std::find(asked_.begin(), asked_.end(), id) != asked_.end();
+    if (Chance(5) && state_.phase != Phase::kKilling && !is_asked) Tell(RankGone{id});
   }
 
   /// Peers whose connection broke end with an error of their own, some of them before we hear of
@@ -360,7 +397,7 @@ class Simulation {
       const RankProcess id{Rank(static_cast<int32_t>(random_.Below(8)) - 1),
                            base::Incarnation(static_cast<uint32_t>(random_.Below(2)))};
       After(Upto(60s), [this, id] {
-        if (id.incarnation.value() < state_.round.value()) {
+        if (id.incarnation.value() < incarnation()) {
           Tell(RankExited{id, {.exit_code = 9}});
           Tell(KillFailed{id, base::InternalError("stale")});
           Tell(RankGone{id});
@@ -376,6 +413,20 @@ class Simulation {
     while (Chance(15)) {
       const int node = static_cast<int>(random_.Below(3));
       After(Upto(Chance(50) ? 60s : 1s), [this, node] { LoseNode(node); });
+    }
+  }
+
+  /// Ranks that give each other up, also those that are not there.
+  void PlanAccusations() {
+    while (Chance(30)) {
+      const Rank accused(static_cast<int32_t>(random_.Below(8)) - 1);
+      const Rank by(static_cast<int32_t>(random_.Below(6)));
+      After(Upto(Chance(50) ? 40s : 50ms), [this, by, accused] {
+        const RankProcess id{by, base::Incarnation(incarnation())};
+        if (Lost(id)) return;
+        round_disturbed_ = true;
+        Tell(RankAccused{id, accused, "it hangs"});
+      });
     }
   }
 
@@ -420,6 +471,9 @@ class Simulation {
   bool round_disturbed_ = false;  // something failed by itself
   int persisted_ = 0;
   int rounds_ = 0;
+  int64_t last_round_ = -1;
+  std::set<Rank> gone_;  // of this round's processes
+  int times_survived_ = 0;
   int jobs_ended_ = 0;
 };
 
@@ -432,16 +486,20 @@ TEST(GangSimulationTest, InvariantsHoldInEverySchedule) {
   }
   uint64_t restarted = 0;
   uint64_t lost_a_node = 0;
+  uint64_t survived = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("LOCKSTEP_SEED=" + std::to_string(seed));
     Simulation simulation(seed);
     simulation.Run();
     if (simulation.rounds() > 1) ++restarted;
     if (simulation.lost_a_node()) ++lost_a_node;
+    if (simulation.times_survived() > 0) ++survived;
     if (HasFailure()) return;
   }
   EXPECT_TRUE(count == 1 || restarted > count / 20)
       << "schedules hardly ever restart: they prove little";
+  EXPECT_TRUE(count == 1 || survived > count / 20)
+      << "schedules hardly ever have survivors: they prove little";
   EXPECT_TRUE(count == 1 || lost_a_node > count / 50)
       << "schedules hardly ever lose a node: they prove little";
 }

@@ -37,6 +37,10 @@ struct GangConfig {
   base::Duration early_exit_notice = std::chrono::seconds(10);
   base::Duration tie_window = std::chrono::milliseconds(20);
   bool stop_on_repeated_failure = true;  // only in jobs that have reported progress at least once
+  /// When a rank fails, those that are left go on without it in a round of their own, as long as
+  /// there are `min_ranks` of them; else the gang comes down.
+  bool keep_survivors = false;
+  int min_ranks = 1;
 };
 
 /// One process in the place of a rank: the pair names it within the job. A rank's incarnations
@@ -62,6 +66,20 @@ struct RankExit {
   friend bool operator==(const RankExit&, const RankExit&) = default;
 };
 
+/// A rank that is no member of a round.
+struct GoneRank {
+  base::Rank rank;
+  std::string why;
+
+  friend bool operator==(const GoneRank&, const GoneRank&) = default;
+};
+
+/// That a rank gives up another one, which may still live.
+struct Accusation {
+  base::Rank by;
+  std::string why;
+};
+
 // ---------------------------------------- outcomes
 
 /// What is known of one rank in one round.
@@ -85,12 +103,21 @@ struct RankRecord {
   bool ended_before_signal = false;  // its end cannot be our doing
   base::SteadyTime ended_at{};       // of exit, SpawnFailed or RanksLost
   base::Duration ended_error{0};     // how far that may be off
+  bool excluded = false;             // the others have gone on without it
+  std::optional<Accusation> accusation;
 
   /// Failed by itself: a candidate for the culprit.
   bool failed() const;
 };
 
-enum class RoundEnd : uint8_t { kSucceeded, kRankFailed, kLaunchFailed, kNodeLost, kStoppedByUser };
+enum class RoundEnd : uint8_t {
+  kSucceeded,
+  kRankFailed,
+  kLaunchFailed,
+  kNodeLost,
+  kRankAccused,
+  kStoppedByUser
+};
 
 /// Which node was lost first, and why.
 struct NodeLoss {
@@ -108,13 +135,16 @@ enum class Decision : uint8_t {
   kCannotLaunch,     // the launch failed for a reason that a restart does not cure
   kUnkillable,       // processes of the round do not die; a round beside them would be unsafe
   kNodeLost,         // whatever the budget: there is no node to take its place
+  kGoOn,  // the round's survivors do, in one of their own; never of a round that has ended
 };
 
-/// One round from first spawn to last process gone.
+/// One round from first spawn to last process gone; or, for kGoOn, to the failure that its survivors
+/// live on after.
 struct RoundOutcome {
   base::Round round;
   RoundEnd end = RoundEnd::kSucceeded;
-  /// For kRankFailed and kLaunchFailed; for kNodeLost the first rank of the node that had not ended.
+  /// For kRankFailed, kRankAccused and kLaunchFailed; for kNodeLost the first rank of the node that
+  /// had not ended.
   std::optional<base::Rank> culprit;
   /// For kNodeLost the cause; otherwise a node that was lost as well, if one was.
   std::optional<NodeLoss> lost_node;
@@ -128,6 +158,8 @@ struct RoundOutcome {
   int restart = 0;          // for kRestart: this is restart k ...
   int max_restarts = 0;     // ... of n ...
   base::Duration delay{0};  // ... after this long
+  base::Round next_round;   // for kGoOn: that of the survivors,
+  int ranks_left = 0;       // of whom there are so many, with those that have ended well
 };
 
 // ---------------------------------------- state
@@ -157,7 +189,9 @@ struct GangState {
   GangConfig config;
   base::Random jitter;
   Phase phase = Phase::kIdle;
-  base::Round round;
+  base::Round round;  // in which the processes were started
+  /// In force: `round`, or a later one once survivors have gone on.
+  base::Round membership_round;
   int restarts_used = 0;
   std::vector<RankRecord> ranks;  // of the round, indexed by rank; empty before the first
   base::SteadyTime round_started_at{};

@@ -55,7 +55,10 @@ class Gang {
   }
   Gang& Gone(int rank) { return On(RankGone{Of(rank)}); }
   Gang& GoneAll() {
-    for (int rank = 0; rank < state_.config.rank_count; ++rank) Gone(rank);
+    for (int rank = 0; rank < state_.config.rank_count; ++rank) {
+      if (!state_.ranks[static_cast<size_t>(rank)].tree_gone) Gone(rank);
+      if (Get<RoundEnded>() != nullptr) break;  // those behind it were gone before
+    }
     return *this;
   }
   /// Fires a timer as it was last set.
@@ -70,7 +73,10 @@ class Gang {
     return GoneAll();
   }
 
-  RankProcess Of(int rank) const { return {Rank(rank), base::Incarnation(state_.round.value())}; }
+  RankProcess Of(int rank) const {
+    return {Rank(rank), state_.ranks.empty() ? base::Incarnation(state_.round.value())
+                                             : state_.ranks[0].process.incarnation};
+  }
   Phase phase() const { return state_.phase; }
   SteadyTime now() const { return now_; }
   const GangState& state() const { return state_; }
@@ -832,6 +838,169 @@ TEST(GangTest, SuspendedRanksAreNotSaidToRunOn) {
 TEST(GangTest, NoticeOfZeroIsNone) {
   Gang gang({.rank_count = 2, .early_exit_notice = 0s});
   EXPECT_TRUE(gang.Run().Exit(1, kExit0).actions().empty());
+}
+
+// ---------------------------------------- survivors
+
+GangConfig Keeping(int rank_count, int min_ranks = 1) {
+  return {.rank_count = rank_count, .keep_survivors = true, .min_ranks = min_ranks};
+}
+
+TEST(GangTest, SurvivorsGoOnInARoundOfTheirOwnAndWhatFailedIsKilledBesideThem) {
+  Gang gang(Keeping(4));
+  gang.Run().Exit(3, kKilled);
+
+  const GoOn* go_on = gang.Get<GoOn>();
+  ASSERT_NE(go_on, nullptr);
+  EXPECT_EQ(go_on->gone, (std::vector<Rank>{Rank(3)}));
+  EXPECT_EQ(go_on->outcome.decision, Decision::kGoOn);
+  EXPECT_EQ(go_on->outcome.end, RoundEnd::kRankFailed);
+  EXPECT_EQ(go_on->outcome.culprit, Rank(3));
+  EXPECT_EQ(go_on->outcome.next_round, base::Round(1));
+  EXPECT_EQ(go_on->outcome.ranks_left, 3);
+  ASSERT_NE(gang.Get<KillTrees>(), nullptr);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{3}));
+  EXPECT_TRUE(gang.LeaderSignals().empty());
+  EXPECT_EQ(gang.phase(), Phase::kRunning);
+  EXPECT_EQ(gang.state().membership_round, base::Round(1));
+  EXPECT_EQ(gang.state().round, base::Round(0)) << "the processes are those of round 0";
+
+  gang.Gone(3).Exit(0, kExit0).Exit(1, kExit0).Exit(2, kExit0);
+  ASSERT_NE(gang.Get<KillTrees>(), nullptr);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{0, 1, 2})) << "3 is gone already";
+  gang.GoneAll();
+  ASSERT_NE(gang.Get<JobEnded>(), nullptr);
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+}
+
+TEST(GangTest, EachFailureBeginsAnotherRoundDownToTheMinimum) {
+  Gang gang(Keeping(4, 2));
+  gang.Run().Exit(3, kKilled);
+  gang.Exit(1, kKilled);
+  ASSERT_NE(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.Get<GoOn>()->gone, (std::vector<Rank>{Rank(1)})) << "3 went before";
+  EXPECT_EQ(gang.state().membership_round, base::Round(2));
+
+  gang.Exit(0, kKilled);
+
+  EXPECT_EQ(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.Exit(2, kTermed).GoneAll();
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.culprit, Rank(0)) << "the one that was too many";
+  EXPECT_EQ(outcome.decision, Decision::kOutOfRestarts);
+}
+
+TEST(GangTest, WeakFailuresOfOneMomentAreLeftBehindTogether) {
+  Gang gang(Keeping(4));
+  gang.Run().Exit(1, kExit1);
+  EXPECT_EQ(gang.phase(), Phase::kSettling);
+  gang.Exit(2, kExit1);
+  gang.Fire(Timer::kSettle);
+
+  ASSERT_NE(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.Get<GoOn>()->gone, (std::vector<Rank>{Rank(1), Rank(2)}));
+  EXPECT_EQ(gang.Get<GoOn>()->outcome.culprit, Rank(1));
+  EXPECT_EQ(gang.phase(), Phase::kRunning);
+}
+
+TEST(GangTest, OneThatEndedWellIsNoMemberOfALaterRoundButCounts) {
+  Gang gang(Keeping(3, 2));
+  gang.Run().Exit(0, kExit0);
+  gang.Exit(2, kKilled);
+
+  ASSERT_NE(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.Get<GoOn>()->gone, (std::vector<Rank>{Rank(0), Rank(2)}));
+  EXPECT_EQ(gang.Get<GoOn>()->outcome.ranks_left, 2);
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{2})) << "0's helpers may serve 1";
+  gang.Exit(1, kExit0).GoneAll();
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+}
+
+TEST(GangTest, AnAccusedRankIsKilledAndItsLateEndChangesNothing) {
+  Gang gang(Keeping(3));
+  gang.Run().On(RankAccused{gang.Of(0), Rank(2), "it hangs"});
+
+  ASSERT_NE(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.Get<GoOn>()->outcome.end, RoundEnd::kRankAccused);
+  EXPECT_EQ(gang.Get<GoOn>()->outcome.ranks[2].accusation->by, Rank(0));
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{2}));
+  gang.On(RankAccused{gang.Of(2), Rank(0), "no, it does"});
+  EXPECT_TRUE(gang.actions().empty()) << "of two the first is believed";
+  gang.On(RankAccused{gang.Of(1), Rank(2), "it hangs"});
+  EXPECT_TRUE(gang.actions().empty()) << "it is gone";
+  gang.Exit(2, kKilled);
+  EXPECT_TRUE(gang.actions().empty());
+  gang.Gone(2).Exit(0, kExit0).Exit(1, kExit0).GoneAll();
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+}
+
+TEST(GangTest, TheRoundWaitsForTheEndOfAnAccusedRankEvenWhenAllOthersHaveEnded) {
+  Gang gang(Keeping(2));
+  gang.Run().On(RankAccused{gang.Of(0), Rank(1), "it hangs"});
+  gang.Exit(0, kExit0);
+  EXPECT_EQ(gang.phase(), Phase::kRunning);
+  gang.Exit(1, kKilled);
+  EXPECT_EQ(gang.phase(), Phase::kKilling);
+  gang.GoneAll();
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+}
+
+TEST(GangTest, AccusationsMeanNothingWhereSurvivorsAreNotKept) {
+  Gang gang({.rank_count = 2});
+  gang.Run().On(RankAccused{gang.Of(0), Rank(1), "it hangs"});
+  EXPECT_TRUE(gang.actions().empty());
+  Gang keeping(Keeping(2));
+  keeping.Run();
+  for (const int accused : {-1, 0, 2}) {
+    keeping.On(RankAccused{keeping.Of(0), Rank(accused), "it hangs"});
+    EXPECT_TRUE(keeping.actions().empty()) << accused << " is nobody, or the accuser";
+  }
+}
+
+TEST(GangTest, RanksOfOtherNodesOutliveALostNode) {
+  Gang gang(Keeping(4));
+  gang.Run().Lose(1, {2, 3});
+
+  ASSERT_NE(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.Get<GoOn>()->gone, (std::vector<Rank>{Rank(2), Rank(3)}));
+  EXPECT_EQ(gang.Get<GoOn>()->outcome.end, RoundEnd::kNodeLost);
+  EXPECT_EQ(gang.Get<GoOn>()->outcome.lost_node->node, base::NodeIndex(1));
+  gang.Exit(0, kExit0).Exit(1, kExit0).GoneAll();
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kSucceeded);
+}
+
+TEST(GangTest, AFailedLaunchEndsTheGangThoughSurvivorsAreKept) {
+  Gang gang(Keeping(2));
+  gang.On(Start{}).On(RankSpawned{gang.Of(0), 100});
+  gang.On(SpawnFailed{gang.Of(1), base::NotFoundError("no program")});
+  EXPECT_EQ(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+}
+
+TEST(GangTest, ARestartAfterSurvivorsHadRoundsBeginsALaterOne) {
+  GangConfig config = Keeping(3, 2);
+  config.max_restarts = 1;
+  Gang gang(config);
+  gang.Run().Exit(2, kKilled);
+  gang.Gone(2);
+  gang.FailRound(1);
+
+  ASSERT_NE(gang.Get<SpawnRanks>(), nullptr);
+  EXPECT_EQ(gang.Get<SpawnRanks>()->round, base::Round(2)) << "1 was the survivors'";
+  EXPECT_EQ(gang.Get<SpawnRanks>()->restart_count, 1);
+  EXPECT_EQ(Ranks(gang.Get<SpawnRanks>()->processes), (Ints{0, 1, 2}));
+  EXPECT_EQ(gang.state().membership_round, base::Round(2));
+}
+
+TEST(GangTest, AStopEndsSurvivorsAsItEndsAGang) {
+  Gang gang(Keeping(3));
+  gang.Run().Exit(2, kKilled);
+  gang.Gone(2).On(StopRequested{SIGINT});
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.Exit(0, kTermed).Exit(1, kTermed).GoneAll();
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kStoppedByUser);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, std::nullopt);
 }
 
 }  // namespace

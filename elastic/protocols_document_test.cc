@@ -166,10 +166,11 @@ constexpr std::array<std::string_view, 8> kGangPhases = {"kIdle",       "kStarti
                                                          "kSettling",   "kTerminating", "kKilling",
                                                          "kBackingOff", "kDone"};
 static_assert(static_cast<size_t>(Phase::kDone) == kGangPhases.size() - 1);
-constexpr std::array<std::string_view, 12> kGangEvents = {
-    "Start",         "RankSpawned",      "SpawnFailed",     "RankExited",
-    "RankGone",      "KillFailed",       "RanksLost",       "Progress",
-    "StopRequested", "SuspendRequested", "ResumeRequested", "TimerFired"};
+constexpr std::array<std::string_view, 13> kGangEvents = {
+    "Start",     "RankSpawned",   "SpawnFailed",      "RankExited",
+    "RankGone",  "KillFailed",    "RanksLost",        "RankAccused",
+    "Progress",  "StopRequested", "SuspendRequested", "ResumeRequested",
+    "TimerFired"};
 using GangWhat = decltype(Event::what);
 static_assert(std::variant_size_v<GangWhat> == kGangEvents.size());
 
@@ -186,8 +187,11 @@ GangWhat AnyGangEvent(Random& random, const GangState& state) {
   const RankProcess process =
       rank < state.ranks.size() ? state.ranks[rank].process : RankProcess{base::Rank(9), {}};
   const auto timer = static_cast<Timer>(random.Below(kTimerCount));
-  switch (random.Below(16)) {
+  switch (random.Below(17)) {
     case 0: return Start{};
+    case 16:
+      if (random.Below(3) != 0) return Progress{process, 1};
+      return RankAccused{process, base::Rank(static_cast<int32_t>(random.Below(3))), "hangs"};
     case 1:
     case 2:
     case 3: return RankSpawned{process, 1};
@@ -228,7 +232,9 @@ TEST(ProtocolsDocumentTest, GangTable) {
                      .max_restarts = static_cast<int>(random.Below(4)),
                      .peer_failure_grace = random.Below(2) == 0 ? 0s : 2s,
                      .user_stop_grace = random.Below(4) == 0 ? 0s : 30s,
-                     .tie_window = random.Below(2) == 0 ? 0ms : 20ms});
+                     .tie_window = random.Below(2) == 0 ? 0ms : 20ms,
+                     .keep_survivors = random.Below(2) == 0,
+                     .min_ranks = 1 + static_cast<int>(random.Below(2))});
     SteadyTime now(1s);
     for (int i = 0; i < kStepsOfAWalk; ++i) {
       now += Upto(random, 1s);

@@ -49,7 +49,12 @@ class OpDeadline {
   }
   /// Looks at the clock, as a waiter must every few milliseconds (AwakeClock). Negative once it has
   /// passed.
-  base::Duration Left() const { return at_.load(std::memory_order_relaxed) - clock_.Now(); }
+  base::Duration Left() const {
+    if (ended_.load(std::memory_order_relaxed)) return base::Duration(-1);
+    return at_.load(std::memory_order_relaxed) - clock_.Now();
+  }
+  /// It has passed, whatever the clock says: what is waited for cannot come any more.
+  void End() { ended_.store(true, std::memory_order_relaxed); }
 
  private:
   AwakeClock& clock_;
@@ -57,6 +62,7 @@ class OpDeadline {
   std::atomic<AwakeTime> at_{};
   std::atomic<uint64_t> seq_{0};
   std::atomic<base::Duration> timeout_{};
+  std::atomic<bool> ended_{false};
 };
 
 }  // namespace lockstep::collectives

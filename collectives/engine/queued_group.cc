@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "collectives/engine/alone_backend.h"
+#include "collectives/engine/make_in_round.h"
 #include "collectives/engine/op_record.h"
 #include "collectives/engine/own_deadline.h"
 
@@ -20,13 +21,38 @@ base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
   }
   std::unique_ptr<Backend> backend;
   if (size == 1) {
+    if (config.rounds != nullptr) config.spec.epoch = config.rounds->current();
     backend = std::make_unique<AloneBackend>(spec.name);
   } else {
-    const OwnDeadline own(config.join_timeout);
-    ASSIGN_OR_RETURN(backend, maker->Make(spec, own.deadline));
+    ASSIGN_OR_RETURN(backend,
+                     MakeInRound(config.spec, *maker, config.rounds.get(), config.join_timeout));
   }
-  return std::unique_ptr<QueuedGroup>(
+  std::unique_ptr<QueuedGroup> group(
       new QueuedGroup(std::move(config), std::move(backend), std::move(maker)));
+  group->FollowRounds();
+  return group;
+}
+
+/// Of a member that was killed nothing is seen in the memory that it shared: the agent's word ends
+/// the ops that wait for it.
+void QueuedGroup::FollowRounds() {
+  if (config_.rounds == nullptr || info_.size == 1) return;
+  following_ =
+      config_.rounds->Subscribe([this](base::Round round, const std::vector<Rounds::Gone>& all) {
+        std::vector<Rounds::Gone> gone;
+        std::vector<int> members;
+        for (const Rounds::Gone& one : all) {
+          const auto place =
+              std::find(info_.world_ranks.begin(), info_.world_ranks.end(), one.rank);
+          if (place == info_.world_ranks.end()) continue;
+          gone.push_back(one);
+          members.push_back(static_cast<int>(place - info_.world_ranks.begin()));
+        }
+        if (gone.empty()) return;
+        const std::string doing = "group " + info_.name + " has lost members, and round " +
+                                  round.ToString() + " goes on without them";
+        (void)backend_->Fail(GoneError(doing, config_.spec.job, gone), members);
+      });
 }
 
 QueuedGroup::QueuedGroup(Config config, std::unique_ptr<Backend> backend,
@@ -65,12 +91,15 @@ QueuedGroup::~QueuedGroup() {
   if (!owner()) {
     // A forked child: the parent's group, threads and locks are not ours to end. What is private to
     // us leaks, by intent.
+    if (following_ != nullptr) following_->Abandon();
+    (void)new std::shared_ptr<Rounds>(config_.rounds);
     (void)backend_.release();
     (void)new std::shared_ptr<OpQueue>(std::move(queue_));
     (void)new std::shared_ptr<TransferQueue>(std::move(transfers_));
     (void)new std::shared_ptr<BackendMaker>(std::move(maker_));
     return;
   }
+  following_.reset();
   backend_->Interrupt();
   const base::Status reason =
       base::AbortedError("group " + info_.name + " was destroyed on this rank before the op ended");
@@ -164,6 +193,15 @@ base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t byte
 base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) {
   if (!owner()) return ForkedError();
   if (derivation.world_ranks.empty()) return std::shared_ptr<Group>();  // of no color
+  if (derivation.kind == OpKind::kShrink && config_.rounds != nullptr) {
+    OwnDeadline own(derivation.timeout);
+    RETURN_IF_ERROR(LeaveBehind(derivation, own.deadline));
+    derivation.timeout = own.deadline.Left();
+  }
+  return Make(std::move(derivation));
+}
+
+base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation) {
   if (maker_ == nullptr && derivation.world_ranks.size() > 1) {
     return base::FailedPreconditionError("group " + info_.name +
                                          " was made alone and knows no way to others");
@@ -175,6 +213,56 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) 
       derived_.Next(config_.spec, std::move(derivation.name), std::move(derivation.world_ranks));
   ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_));
   return std::shared_ptr<Group>(std::move(made));
+}
+
+/// Whom the derived group lacks the job is to go on without, those that hang and live included:
+/// awaits a round in which none of them is a member.
+base::Status QueuedGroup::LeaveBehind(const Derivation& derivation,
+                                      const OpDeadline& deadline) const {
+  Rounds& rounds = *config_.rounds;
+  const std::string doing = "shrinking group " + info_.name;
+  for (const base::Rank rank : info_.world_ranks) {
+    const auto& left = derivation.world_ranks;
+    if (std::find(left.begin(), left.end(), rank) != left.end()) continue;
+    if (!rounds.WhyGone(rank)) RETURN_IF_ERROR(rounds.GiveUp(rank, derivation.reason));
+    while (!rounds.WhyGone(rank)) {
+      const base::Round round = rounds.current();
+      if (rounds.WhyGone(rank)) break;  // since that round
+      const base::Status begun = rounds.AwaitLaterThan(round, deadline);
+      if (!begun.ok()) return begun.WithFrame(doing + " by rank " + rank.ToString());
+    }
+  }
+  return base::OkStatus();
+}
+
+base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveSurvivors(Derivation derivation) {
+  if (!owner()) return ForkedError();
+  if (config_.rounds == nullptr) return Group::DeriveSurvivors(std::move(derivation));
+  Rounds& rounds = *config_.rounds;
+  const std::vector<base::Rank> all = derivation.world_ranks;
+  const base::Rank self = all[static_cast<size_t>(info_.rank.value())];
+  OwnDeadline own(derivation.timeout);
+  for (;;) {
+    const base::Round round = rounds.current();
+    std::vector<base::Rank>& left = derivation.world_ranks;
+    left = all;
+    std::erase_if(left, [&](base::Rank rank) { return rounds.WhyGone(rank).has_value(); });
+    if (const auto why = rounds.WhyGone(self)) {
+      return base::FailedPreconditionError("shrinking group " + info_.name +
+                                           ": the job has gone on without this rank, which " +
+                                           *why);
+    }
+    if (left.size() == all.size()) {
+      const base::Status begun = rounds.AwaitLaterThan(round, own.deadline);
+      if (!begun.ok())
+        return begun.WithFrame("shrinking group " + info_.name + " to its survivors");
+      continue;
+    }
+    derivation.timeout = own.deadline.Left();
+    base::Result<std::shared_ptr<Group>> made = Make(derivation);
+    // One more has gone: again, without it.
+    if (made.ok() || rounds.GoneOf(left).empty()) return made;
+  }
 }
 
 void QueuedGroup::DeclareLongPhase(base::Duration at_most) {

@@ -11,6 +11,7 @@
 
 #include "collectives/engine/backend.h"
 #include "collectives/engine/op_queue.h"
+#include "collectives/engine/rounds.h"
 #include "collectives/engine/transfer_queue.h"
 #include "collectives/group.h"
 #include "collectives/recorder/recorder.h"
@@ -38,11 +39,14 @@ class QueuedGroup final : public Group {
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
     std::shared_ptr<Recorder> recorder;  // null records nothing
+    /// Of a job that keeps its survivors, else null: the group is made in the round in force, and fails
+    /// with Unavailable when a member is gone.
+    std::shared_ptr<Rounds> rounds;
   };
 
   /// Collective: every member calls it. Blocks until all have come. A group of one needs no maker
-  /// and no other. Errors: InvalidArgument - rank outside of the members; those of
-  /// BackendMaker::Make.
+  /// and no other. Errors: InvalidArgument - rank outside of the members; Unavailable (class kPeerDead)
+  /// - a member is gone, says Config::rounds; those of BackendMaker::Make.
   static base::Result<std::unique_ptr<QueuedGroup>> Create(Config config,
                                                            std::shared_ptr<BackendMaker> maker);
   ~QueuedGroup() override;
@@ -67,11 +71,15 @@ class QueuedGroup final : public Group {
   std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                         base::Status valid) override;
   base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) override;
+  base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation) override;
   void DeclareLongPhase(base::Duration at_most) override;
 
  private:
   QueuedGroup(Config config, std::unique_ptr<Backend> backend, std::shared_ptr<BackendMaker> maker);
 
+  void FollowRounds();
+  base::Result<std::shared_ptr<Group>> Make(Derivation derivation);
+  base::Status LeaveBehind(const Derivation& derivation, const OpDeadline& deadline) const;
   base::Status Execute(QueuedWork& work, const OpDeadline& deadline);
   Recorder::Ticket Record(const Op& op, base::OpSeq seq, base::SteadyTime enqueued);
   base::Status Expired(const Moving& moving);
@@ -87,6 +95,7 @@ class QueuedGroup final : public Group {
   std::shared_ptr<OpQueue> queue_;
   std::shared_ptr<TransferQueue> transfers_;
   DerivedSpecs derived_;
+  std::unique_ptr<Rounds::Subscription> following_;  // null without rounds
 };
 
 }  // namespace lockstep::collectives

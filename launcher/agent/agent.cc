@@ -95,6 +95,9 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
                     std::map<base::Rank, RankEvidence> evidence) override {
     account_.OnRoundEnded(outcome, std::move(evidence));
   }
+  void OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
+                       const std::vector<elastic::GoneRank>& gone,
+                       std::map<base::Rank, RankEvidence> evidence) override;
   void OnJobEnded(const elastic::JobOutcome& outcome) override;
 
   void OnClusterFormed(FormedCluster cluster) override;
@@ -371,6 +374,14 @@ void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   // At once: should we be killed while a great gang is spawned, the state names this round, and the
   // sockets that are to be removed.
   record_.SaveRunning();
+}
+
+void Agent::OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
+                            const std::vector<elastic::GoneRank>& gone,
+                            std::map<base::Rank, RankEvidence> evidence) {
+  // Before any node hears of it: its ranks may come to meet at once.
+  if (cluster_ != nullptr) cluster_->BeginRound(outcome.next_round);
+  account_.OnSurvivorsGoOn(outcome, gone, std::move(evidence));
 }
 
 void Agent::OnAllSpawned() {

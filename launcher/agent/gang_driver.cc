@@ -109,6 +109,16 @@ void GangDriver::Do(const elastic::RoundEnded& action) {
   deps_.delegate.OnRoundEnded(action.outcome, std::exchange(evidence_, {}));
 }
 
+void GangDriver::Do(const elastic::GoOn& action) {
+  std::vector<elastic::GoneRank> gone;
+  for (const base::Rank rank : action.gone) {
+    const elastic::RankRecord& record = action.outcome.ranks[static_cast<size_t>(rank.value())];
+    gone.push_back({rank, HowItWent(record)});
+  }
+  deps_.delegate.OnSurvivorsGoOn(action.outcome, gone, evidence_);
+  for (NodeRanks* node : nodes_) node->GoOn(action.outcome.next_round, gone);
+}
+
 void GangDriver::Do(const elastic::Notice& action) { deps_.delegate.OnNotice(action); }
 
 void GangDriver::Do(const elastic::JobEnded& action) { deps_.delegate.OnJobEnded(action.outcome); }

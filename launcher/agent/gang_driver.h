@@ -30,6 +30,10 @@ class GangDelegate {
   /// `evidence` holds what is known of those ranks that failed.
   virtual void OnRoundEnded(const elastic::RoundOutcome& outcome,
                             std::map<base::Rank, RankEvidence> evidence) = 0;
+  /// The others go on without `gone`; their nodes are told afterwards. `evidence` as above.
+  virtual void OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
+                               const std::vector<elastic::GoneRank>& gone,
+                               std::map<base::Rank, RankEvidence> evidence) = 0;
   /// The last call.
   virtual void OnJobEnded(const elastic::JobOutcome& outcome) = 0;
 };
@@ -69,6 +73,9 @@ class GangDriver final : public NodeNews {
   void OnGone(const elastic::RankProcess& process) override;
   void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) override;
   void OnProgress(const elastic::RankProcess& process, int64_t step) override;
+  void OnAccused(const elastic::RankProcess& by, const elastic::GoneRank& accused) override {
+    Handle(elastic::RankAccused{by, accused.rank, accused.why});
+  }
 
   const elastic::GangState& state() const { return state_; }
   /// The last step that each rank has reported in this round.
@@ -88,6 +95,7 @@ class GangDriver final : public NodeNews {
   void Do(const elastic::ClearTimer& action);
   void Do(const elastic::PersistRestarts& action);
   void Do(const elastic::RoundEnded& action);
+  void Do(const elastic::GoOn& action);
   void Do(const elastic::Notice& action);
   void Do(const elastic::JobEnded& action);
   void CancelSpawns();

@@ -62,6 +62,9 @@ class FakeAgent final : public GangDelegate, public RankHooks {
   }
   void OnRanksSignalled(int, bool, const std::vector<elastic::RankProcess>&) override {}
   void OnStopRequested(base::Duration) override {}
+  void OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) override {
+    told_.push_back({next, gone});
+  }
   void OnRoundGone() override {}
 
   void OnRoundBegins(const elastic::SpawnRanks&) override {}
@@ -77,6 +80,13 @@ class FakeAgent final : public GangDelegate, public RankHooks {
     if (outcome.culprit && outcome.end == elastic::RoundEnd::kRankFailed) {
       EXPECT_THAT(evidence[*outcome.culprit].stderr_lines, ::testing::SizeIs(1));
     }
+  }
+  void OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
+                       const std::vector<elastic::GoneRank>& gone,
+                       std::map<base::Rank, RankEvidence> evidence) override {
+    EXPECT_EQ(told_.size(), survived_.size()) << "the coordinator first, then the nodes";
+    survived_.push_back({outcome.next_round, gone});
+    EXPECT_EQ(evidence.contains(*outcome.culprit), outcome.end == elastic::RoundEnd::kRankFailed);
   }
   void OnJobEnded(const elastic::JobOutcome& outcome) override {
     EXPECT_FALSE(job_.has_value()) << "a job ends once";
@@ -94,6 +104,9 @@ class FakeAgent final : public GangDelegate, public RankHooks {
   const int rank_count_;
   std::vector<int> rounds_begun_;
   std::vector<elastic::RoundOutcome> rounds_;
+  using Survived = std::pair<base::Round, std::vector<elastic::GoneRank>>;
+  std::vector<Survived> told_;      // by the node
+  std::vector<Survived> survived_;  // by the driver
   std::optional<elastic::JobOutcome> job_;
   std::optional<base::Rank> unpreparable_;
   int spawned_ = 0;
@@ -136,6 +149,42 @@ TEST(GangDriverTest, FirstFailureTakesTheGangDownWithinItsGrace) {
   EXPECT_EQ(agent.rounds_.at(0).culprit, base::Rank(1));
   EXPECT_LT(agent.loop_.Now() - start, 3100ms);
   EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
+TEST(GangDriverTest, SurvivorsAreToldWhoIsGoneAndGoOn) {
+  FakeAgent agent({.rank_count = 3, .keep_survivors = true}, 2);
+  agent.processes_.SetProgram("rank-0-0", EndsAfter(5s, 0));
+  process::SimProgram killed = EndsAfter(1s, 0);
+  killed.ends_with.signal = 9;
+  killed.leaves_descendants = true;
+  agent.processes_.SetProgram("rank-1-0", killed);
+  agent.processes_.SetProgram("rank-2-0", EndsAfter(5s, 0));
+
+  agent.Start();
+
+  ASSERT_TRUE(agent.loop_.RunUntil([&agent] { return !agent.told_.empty(); }, 1h));
+  EXPECT_EQ(agent.told_[0].first, base::Round(1));
+  EXPECT_THAT(agent.told_[0].second,
+              ElementsAre(elastic::GoneRank{base::Rank(1), "killed by signal 9 (SIGKILL)"}));
+  EXPECT_EQ(agent.survived_, agent.told_);
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.job_->decision, elastic::Decision::kSucceeded);
+  EXPECT_EQ(agent.processes_.AliveCount(), 0);
+}
+
+TEST(GangDriverTest, ARankThatAnotherOneGivesUpIsKilled) {
+  FakeAgent agent({.rank_count = 2, .keep_survivors = true}, 2);
+  agent.processes_.SetProgram("rank-0-0", EndsAfter(5s, 0));
+  agent.Start();
+  ASSERT_TRUE(agent.loop_.RunUntil([&agent] { return agent.gangs_spawned_ == 1; }, 1h));
+
+  agent.driver_.OnAccused({base::Rank(0), base::Incarnation(0)}, {base::Rank(1), "it hangs"});
+
+  ASSERT_EQ(agent.told_.size(), 1u);
+  EXPECT_THAT(agent.told_[0].second,
+              ElementsAre(elastic::GoneRank{base::Rank(1), "given up by rank 0: it hangs"}));
+  ASSERT_TRUE(agent.RunToEnd());
+  EXPECT_EQ(agent.job_->decision, elastic::Decision::kSucceeded);
 }
 
 TEST(GangDriverTest, RestartsUntilTheBudgetIsUsed) {

@@ -63,6 +63,10 @@ proto::StatusReply StatusOf(const elastic::GangState& gang,
   status.set_suspended(gang.suspended);
   status.set_rank_count(gang.config.rank_count);
   status.set_round_age_ns((now - gang.round_started_at).count());
+  status.set_membership_round(gang.membership_round.value());
+  status.set_member_count(static_cast<int32_t>(
+      std::count_if(gang.ranks.begin(), gang.ranks.end(),
+                    [](const elastic::RankRecord& rank) { return !rank.excluded; })));
   if (gang.best_step) status.set_best_step(*gang.best_step);
   for (const elastic::RankRecord& record : gang.ranks) {
     proto::RankStatus& rank = *status.add_ranks();

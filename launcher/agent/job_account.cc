@@ -68,6 +68,17 @@ void JobAccount::OnRoundEnded(const elastic::RoundOutcome& outcome,
   if (restarts) node_->output().Print(RenderVerdict(*last_verdict_));
 }
 
+/// Nothing has ended, so nothing is kept as the round's verdict; its event says all of it.
+void JobAccount::OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
+                                 const std::vector<elastic::GoneRank>& gone,
+                                 std::map<base::Rank, RankEvidence> evidence) {
+  RoundFacts facts = Facts();
+  facts.ranks = std::move(evidence);
+  node_->Log(round_, SurvivorsGoOnEvent(outcome, gone));
+  if (const auto verdict = MakeVerdict(outcome, facts))
+    node_->output().Print(RenderVerdict(*verdict));
+}
+
 std::optional<proto::Verdict> JobAccount::OnJobEnded(const elastic::JobOutcome& outcome) {
   std::optional<proto::Verdict> verdict = MakeJobVerdict(outcome, last_verdict_, Facts());
   if (verdict) {

@@ -47,6 +47,9 @@ class JobAccount {
   void OnStop(int signal, bool at_once, const std::string& source, const std::string& reason);
   void OnRoundEnded(const elastic::RoundOutcome& outcome,
                     std::map<base::Rank, RankEvidence> evidence);
+  void OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
+                       const std::vector<elastic::GoneRank>& gone,
+                       std::map<base::Rank, RankEvidence> evidence);
   /// Returns the job's verdict; none of a job that has succeeded.
   std::optional<proto::Verdict> OnJobEnded(const elastic::JobOutcome& outcome);
   /// The nodes did not come together.

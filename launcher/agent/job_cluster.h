@@ -104,7 +104,7 @@ class JobCluster final : public CoordinatorDelegate {
   /// Has the other agents started; OnClusterFormed or OnClusterFailed follows. `master_port` is
   /// claimed on this machine.
   void Start(int master_port);
-  /// Ranks of this round are about to be started.
+  /// Ranks of this round are about to be started, or go on as those that are left.
   void BeginRound(base::Round round) { coordinator_->BeginRound(round); }
   /// The job is over: tells the agents, waits for them (bounded), and calls `done`.
   void Finish(const proto::JobOver& over, std::function<void()> done);

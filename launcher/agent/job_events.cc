@@ -152,6 +152,20 @@ proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text) {
   return event;
 }
 
+proto::Event SurvivorsGoOnEvent(const elastic::RoundOutcome& outcome,
+                                const std::vector<elastic::GoneRank>& gone) {
+  proto::Event event;
+  proto::SurvivorsGoOn& go_on = *event.mutable_survivors_go_on();
+  go_on.set_next_round(outcome.next_round.value());
+  go_on.set_rank_count(outcome.ranks_left);
+  for (const elastic::GoneRank& rank : gone) {
+    proto::RankLeftBehind& without = *go_on.add_without();
+    without.set_rank(rank.rank.value());
+    without.set_why(rank.why);
+  }
+  return event;
+}
+
 proto::Event RoundEndedEvent(const elastic::RoundOutcome& outcome, const proto::Verdict* verdict) {
   proto::Event event;
   proto::RoundEnded& ended = *event.mutable_round_ended();

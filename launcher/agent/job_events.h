@@ -53,6 +53,9 @@ std::string LeftEarlyText(base::NodeIndex node, std::string_view host, std::stri
 /// What people are told of a notice, in one line.
 std::string NoticeText(const elastic::Notice& notice, int rank_count, std::string_view job_id);
 proto::Event NoticeEvent(const elastic::Notice& notice, std::string_view text);
+/// `outcome` decided that survivors go on without `gone`.
+proto::Event SurvivorsGoOnEvent(const elastic::RoundOutcome& outcome,
+                                const std::vector<elastic::GoneRank>& gone);
 /// `verdict` is null when the round succeeded.
 proto::Event RoundEndedEvent(const elastic::RoundOutcome& outcome, const proto::Verdict* verdict);
 /// `outcome` decided for a restart.

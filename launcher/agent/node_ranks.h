@@ -40,6 +40,9 @@ class NodeRanks {
   virtual void ForwardSignal(int signal) = 0;
   /// The user wants the job to end: sessions are told, so that they save.
   virtual void RequestStop(base::Duration grace) = 0;
+  /// Round `next` is in force: that of the ranks which are left without `gone`, of all nodes. They keep
+  /// their processes, and commands go on to be about these.
+  virtual void GoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) = 0;
   /// Of the round nothing is left but what does not die.
   virtual void EndRound() = 0;
 };
@@ -62,6 +65,8 @@ class NodeNews {
   virtual void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) = 0;
   /// The rank says that training step `step` is complete.
   virtual void OnProgress(const elastic::RankProcess& process, int64_t step) = 0;
+  /// The rank wants the others to go on without `accused`.
+  virtual void OnAccused(const elastic::RankProcess& by, const elastic::GoneRank& accused) = 0;
 };
 
 }  // namespace lockstep::launcher

@@ -14,6 +14,7 @@
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/verdict/error_file.h"
 #include "launcher/verdict/root_cause.h"
+#include "runtime/base/logging.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -103,6 +104,11 @@ base::Status NodeRuntime::OpenAttach() {
   config.on_progress = [this](base::Rank rank, base::Incarnation incarnation, int64_t step) {
     deps_.news.OnProgress({rank, incarnation}, step);
   };
+  config.keeps_survivors = config_.spec.restart().on_rank_failure() == proto::RANK_FAILURE_KEEP;
+  config.on_accused = [this](base::Rank rank, base::Incarnation incarnation,
+                             const elastic::GoneRank& accused) {
+    deps_.news.OnAccused({rank, incarnation}, accused);
+  };
   base::Result<std::unique_ptr<AttachServer>> attach =
       AttachServer::Create(std::move(config), deps_.loop);
   if (!attach.ok()) return SocketTrouble(attach.status());
@@ -152,16 +158,16 @@ void NodeRuntime::JoinNetwork(NodeNetwork network) {
 }
 
 /// Of ranks of several nodes, in the round that begins.
-base::Status NodeRuntime::BeginMeetings() {
+base::Status NodeRuntime::BeginMeetings(base::Round round) {
   if (!network_ || attach_ == nullptr) return base::OkStatus();
   ASSIGN_OR_RETURN(RankNetwork network,
-                   RankNetworkOf(*network_, facts_.job_id, facts_.round, config_.boot_id,
+                   RankNetworkOf(*network_, facts_.job_id, round, config_.boot_id,
                                  config_.spec.placement().ports()));
   attach_->SetNetwork(std::move(network));
   const auto rank_count =
       std::count_if(places_.begin(), places_.end(),
                     [this](const topology::RankPlace& place) { return place.node == self_; });
-  cards_->BeginRound(facts_.round, static_cast<size_t>(rank_count));
+  cards_->BeginRound(round, static_cast<size_t>(rank_count));
   return base::OkStatus();
 }
 
@@ -215,7 +221,7 @@ base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
     made = RestoreAttach();
     folder_failed_ = made.code() == base::Code::kPermissionDenied;
   }
-  return made.ok() ? BeginMeetings() : made;
+  return made.ok() ? BeginMeetings(round) : made;
 }
 
 RankFiles NodeRuntime::FilesOf(base::Rank rank) const {
@@ -306,6 +312,14 @@ RankEvidence NodeRuntime::EvidenceOf(base::Rank rank) const {
   }
   evidence.stderr_path = files.standard_error;
   return evidence;
+}
+
+void NodeRuntime::OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) {
+  // Ranks that cannot meet are told so when they try.
+  if (const base::Status begun = BeginMeetings(next); !begun.ok()) {
+    LOG(ERROR) << "ranks of round " << next << " cannot meet others: " << begun;
+  }
+  if (attach_ != nullptr) attach_->GoOn(next, gone);
 }
 
 void NodeRuntime::OnRoundGone() {

@@ -119,6 +119,7 @@ class NodeRuntime final : public RankHooks {
   void OnStopRequested(base::Duration grace) override {
     if (attach_ != nullptr) attach_->RequestStop(grace);
   }
+  void OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) override;
   void OnRoundGone() override;
 
  private:
@@ -127,7 +128,7 @@ class NodeRuntime final : public RankHooks {
   void RaiseFileLimit();
   base::Status OpenAttach();
   base::Status RestoreAttach();
-  base::Status BeginMeetings();
+  base::Status BeginMeetings(base::Round round);
   void Log(proto::Event event) { Log(facts_.round, std::move(event)); }
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
   void OnFileNotice(const process::FileNotice& notice);

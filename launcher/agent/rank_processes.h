@@ -46,6 +46,7 @@ class RankHooks {
                                 const std::vector<elastic::RankProcess>& processes) = 0;
   /// The user wants the job to end: sessions are to save.
   virtual void OnStopRequested(base::Duration grace) = 0;
+  virtual void OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) = 0;
   virtual void OnRoundGone() = 0;
 };
 
@@ -71,6 +72,9 @@ class RankProcesses final : public NodeRanks {
   void KillTrees(const Processes& processes, base::Duration deadline) override;
   void ForwardSignal(int signal) override;
   void RequestStop(base::Duration grace) override { deps_.hooks.OnStopRequested(grace); }
+  void GoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) override {
+    deps_.hooks.OnSurvivorsGoOn(next, gone);
+  }
   void EndRound() override;
 
  private:

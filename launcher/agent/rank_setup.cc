@@ -37,6 +37,8 @@ elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, uin
   config.peer_failure_grace = proto::FromProto(spec.grace().peer_failure());
   config.user_stop_grace = proto::FromProto(spec.grace().user_stop());
   config.stop_on_repeated_failure = spec.restart().stop_on_repeated_failure();
+  config.keep_survivors = spec.restart().on_rank_failure() == proto::RANK_FAILURE_KEEP;
+  config.min_ranks = spec.restart().min_ranks();
   return config;
 }
 

@@ -21,11 +21,6 @@
 namespace lockstep::launcher {
 namespace {
 
-constexpr char kNoOtherMachine[] =
-    "this agent knows no other machine of the job; agents of `lockstep run --host`, and of the "
-    "same "
-    "line on every node, know each other, those of `lockstep exec` do not";
-
 // One connection may not keep the loop from the others: the rest is read at the next turn.
 constexpr int kMessagesPerTurn = 64;
 constexpr base::Duration kAcceptRetry = std::chrono::milliseconds(50);
@@ -35,10 +30,6 @@ base::Status CheckLength(const char* what, const std::string& text, size_t capac
   return base::InvalidArgumentError(std::string("serving ranks: ") + what + " has " +
                                     std::to_string(text.size()) + " bytes; at most " +
                                     std::to_string(capacity - 1) + " can be told to them");
-}
-
-void CopyText(const std::string& text, char* to, size_t capacity) {
-  text.copy(to, capacity - 1);  // the message was zeroed
 }
 
 // Takes the same time wherever the first difference lies.
@@ -122,6 +113,8 @@ void AttachServer::RequestCheckpoint() {
 
 void AttachServer::EndRound() {
   seq_.AssertHeld();
+  survivors_round_.reset();
+  gone_.Clear();
   connections_.clear();
   members_.clear();
   segments_.Clear();
@@ -213,6 +206,8 @@ bool AttachServer::OnMessage(uint64_t id, const lockstep_attach_message& message
     case LOCKSTEP_ATTACH_NETWORK_REQUEST: return OnNetworkRequest(id);
     case LOCKSTEP_ATTACH_CARD: return OnCard(id, message.card);
     case LOCKSTEP_ATTACH_GIVE_UP: return OnGiveUp(id);
+    case LOCKSTEP_ATTACH_WATCH_ROUNDS: return OnWatchRounds(id);
+    case LOCKSTEP_ATTACH_EXCLUDE: return OnExclude(id, message.exclude);
     default: return OnProgress(id, message.progress);
   }
 }
@@ -233,7 +228,7 @@ void AttachServer::Refuse(uint64_t id, const base::Status& why) {
 AttachServer::Member* AttachServer::FindByCookie(const uint8_t* cookie) {
   Member* found = nullptr;
   for (auto& [rank, member] : members_) {  // all of them, for the same reason as in SameCookie
-    if (SameCookie(member.cookie.data(), cookie)) found = &member;
+    if (SameCookie(member.cookie.data(), cookie) && !member.is_gone) found = &member;
   }
   return found;
 }
@@ -308,7 +303,9 @@ bool AttachServer::SendWorld(Connection& connection, const Member& member) {
   world.local_world_size = member.world.local_world_size;
   world.node_index = member.world.node_index.value();
   world.node_count = member.world.node_count;
-  world.round = member.world.round.value();
+  world.round = round_of(member).value();
+  if (config_.keeps_survivors && connection.version >= LOCKSTEP_ATTACH_ROUNDS_VERSION)
+    world.flags |= LOCKSTEP_ATTACH_KEEPS_SURVIVORS;
   world.incarnation = member.world.incarnation.value();
   world.restart_count = static_cast<uint32_t>(member.world.restart_count);
   world.ring_bytes = collectives::RingBytes();
@@ -319,148 +316,13 @@ bool AttachServer::SendWorld(Connection& connection, const Member& member) {
   return SendPacket(connection.socket.get(), &world, sizeof world, member.ring.get());
 }
 
-// ---------------------------------------------------------------------------------------- requests
-
-base::Status AttachServer::MayJoin(const Connection& connection, uint32_t epoch) const {
-  const base::Round round = members_.at(*connection.rank).world.round;
-  if (epoch != round.value()) {
-    return base::FailedPreconditionError("a group was to be joined in epoch " +
-                                         std::to_string(epoch) + ", but round " + round.ToString() +
-                                         " is in force");
-  }
-  for (const auto& [id, other] : connections_) {
-    if (!other.has_groups || other.rank != connection.rank || other.pid == connection.pid) continue;
-    return base::AlreadyExistsError(
-        "process " + std::to_string(connection.pid) + " asks for the groups of rank " +
-        connection.rank->ToString() + ", and process " + std::to_string(other.pid) +
-        " has them; one process is the rank, and a helper that it starts must not inherit "
-        "LOCKSTEP_COOKIE when it makes groups too");
-  }
-  return base::OkStatus();
-}
-
-bool AttachServer::OnSegmentRequest(uint64_t id, const lockstep_attach_segment_request& request) {
-  Connection& connection = connections_.at(id);
-  lockstep_attach_segment answer{};
-  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_SEGMENT, connection.version,
-                             sizeof answer);
-  answer.request_id = request.request_id;
-  answer.bytes = request.bytes;
-  base::Status error = MayJoin(connection, request.epoch);
-  int memory = -1;
-  if (error.ok()) {
-    const base::Result<int> found = segments_.Find(request);
-    error = found.status();
-    if (found.ok()) memory = *found;
-  }
-  answer.status = static_cast<uint32_t>(error.code());
-  CopyText(error.message(), answer.text, sizeof answer.text);
-  if (!SendPacket(connection.socket.get(), &answer, sizeof answer, memory)) {
-    Drop(id);  // a rank that asks faster than it reads
-    return false;
-  }
-  if (!error.ok()) return true;
-  connection.has_groups = true;
-  segments_.Fetched(request);
-  return true;
-}
-
-bool AttachServer::OnProgress(uint64_t id, const lockstep_attach_progress& progress) {
-  const Member& member = members_.at(*connections_.at(id).rank);
-  if (config_.on_progress)
-    config_.on_progress(member.world.rank, member.world.incarnation, progress.step);
-  return connections_.contains(id);  // the callback may have ended the round
-}
-
-// ------------------------------------------------------------------- meeting other machines' ranks
-
-void AttachServer::SetCarrier(CardCarrier* cards) {
-  seq_.AssertHeld();
-  cards_ = cards;
-}
-
-void AttachServer::SetNetwork(RankNetwork network) {
-  seq_.AssertHeld();
-  network_ = std::move(network);
-}
-
-bool AttachServer::OnNetworkRequest(uint64_t id) {
-  Connection& connection = connections_.at(id);
-  lockstep_attach_network answer{};
-  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_NETWORK, connection.version,
-                             sizeof answer);
-  // Before any group over TCP a process asks this, on the connection that it keeps: those of the
-  // cards are closed as soon as it has met the others.
-  base::Status error = MayJoin(connection, members_.at(*connection.rank).world.round.value());
-  if (error.ok() && !network_) error = base::FailedPreconditionError(kNoOtherMachine);
-  if (error.ok()) {
-    connection.has_groups = true;
-    answer.first_port = static_cast<uint16_t>(network_->ports.first);
-    answer.last_port = static_cast<uint16_t>(network_->ports.last);
-    network_->key.view().copy(reinterpret_cast<char*>(answer.key), sizeof answer.key);
-    CopyText(network_->host_id, answer.host_id, sizeof answer.host_id);
-    CopyText(network_->listen_address, answer.listen_address, sizeof answer.listen_address);
-    CopyText(network_->address, answer.address, sizeof answer.address);
-  }
-  answer.status = static_cast<uint32_t>(error.code());
-  CopyText(error.message(), answer.text, sizeof answer.text);
-  const bool sent = SendPacket(connection.socket.get(), &answer, sizeof answer, -1);
-  explicit_bzero(answer.key, sizeof answer.key);
-  if (!sent) Drop(id);
-  return sent;
-}
-
-bool AttachServer::OnCard(uint64_t id, const lockstep_attach_card& card) {
-  Connection& connection = connections_.at(id);
-  if (connection.card_answer) {
-    Refuse(id, base::FailedPreconditionError("a second card came before the answer to the first"));
-    return false;
-  }
-  lockstep_attach_cards& answer = connection.card_answer.emplace();
-  lockstep_attach_set_header(&answer.header, LOCKSTEP_ATTACH_CARDS, connection.version,
-                             sizeof answer);
-  answer.group_id = card.group_id;
-  answer.epoch = card.epoch;
-  base::Status error = MayJoin(connection, card.epoch);
-  if (error.ok() && cards_ == nullptr) error = base::FailedPreconditionError(kNoOtherMachine);
-  if (error.ok()) {
-    connection.has_groups = true;
-    error =
-        cards_->Publish({.connection = id,
-                         .group = card.group_id,
-                         .member_count = static_cast<int>(card.member_count),
-                         .member = static_cast<int>(card.member_index),
-                         .content = {reinterpret_cast<const char*>(card.card), card.card_bytes}});
-  }
-  if (error.ok()) return true;
-  AnswerCard(id, error, -1, 0);
-  return connections_.contains(id);
-}
-
-bool AttachServer::OnGiveUp(uint64_t id) {
-  // What it does not want to wait for may have been sent meanwhile.
-  if (connections_.at(id).card_answer) cards_->GiveUp(id);
-  return true;
-}
-
-void AttachServer::AnswerCard(uint64_t id, const base::Status& error, int fd,
-                              uint64_t table_bytes) {
-  seq_.AssertHeld();
-  const auto it = connections_.find(id);
-  if (it == connections_.end() || !it->second.card_answer) return;
-  lockstep_attach_cards answer = *std::exchange(it->second.card_answer, std::nullopt);
-  answer.status = static_cast<uint32_t>(error.code());
-  answer.table_bytes = table_bytes;
-  CopyText(error.message(), answer.text, sizeof answer.text);
-  if (!SendPacket(it->second.socket.get(), &answer, sizeof answer, fd)) Drop(id);
-}
-
 // ----------------------------------------------------------------------------------------- notices
 
 void AttachServer::Notify(bool Notices::* notice) {
   std::vector<uint64_t> broken;
   for (auto& [id, connection] : connections_) {
     if (!connection.rank.has_value()) continue;
+    if (notice == &Notices::round && !connection.watches_rounds) continue;
     connection.due.*notice = true;
     if (!SendDueNotices(connection)) broken.push_back(id);
   }
@@ -470,9 +332,9 @@ void AttachServer::Notify(bool Notices::* notice) {
 // Notices are few, and a repeated one replaces the one before: what a full socket refuses waits as
 // one bit each.
 bool AttachServer::SendDueNotices(Connection& connection) {
-  const auto send_if = [&](bool& due, const auto& message) {
+  const auto send_if = [&](bool& due, const auto& message, int fd = -1) {
     if (!due) return true;
-    if (SendPacket(connection.socket.get(), &message, sizeof message, -1)) {
+    if (SendPacket(connection.socket.get(), &message, sizeof message, fd)) {
       due = false;
       return true;
     }
@@ -488,8 +350,15 @@ bool AttachServer::SendDueNotices(Connection& connection) {
   lockstep_attach_set_header(&checkpoint.header, LOCKSTEP_ATTACH_CHECKPOINT, connection.version,
                              sizeof checkpoint);
   checkpoint.number = checkpoint_number_;
-  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint))
+  lockstep_attach_round round{};
+  lockstep_attach_set_header(&round.header, LOCKSTEP_ATTACH_ROUND, connection.version,
+                             sizeof round);
+  round.round = survivors_round_.value_or(base::Round()).value();
+  round.gone_count = gone_.count();
+  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint) ||
+      !send_if(connection.due.round, round, gone_.fd())) {
     return false;
+  }
   if (connection.due.any() != connection.watches_writable) {
     connection.watches_writable = connection.due.any();
     loop_.SetInterest(connection.watch,

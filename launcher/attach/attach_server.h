@@ -11,7 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "elastic/gang_state.h"
 #include "launcher/attach/card_carrier.h"
+#include "launcher/attach/gone_list.h"
 #include "launcher/attach/group_segments.h"
 #include "runtime/attach/attach_wire.h"
 #include "runtime/base/clock.h"
@@ -59,6 +61,9 @@ class AttachServer {
     Limits limits;
     CardCarrier* cards = nullptr;  // as SetCarrier
     std::function<void(base::Rank, base::Incarnation, int64_t step)> on_progress;
+    bool keeps_survivors = false;  // ranks are told that they may go on without others
+    /// A rank gives up another one, of whichever node.
+    std::function<void(base::Rank, base::Incarnation, const elastic::GoneRank&)> on_accused;
   };
 
   /// A rank's place in its world.
@@ -101,6 +106,10 @@ class AttachServer {
   /// Answers the card of that connection (CardCarrier): with the table `fd`, or with `error`.
   void AnswerCard(uint64_t connection, const base::Status& error, int fd, uint64_t table_bytes);
 
+  /// Round `next` is in force, without `gone`, of all nodes: those of this node are not served any
+  /// more. The others are told, and whoever waits for cards is answered with Aborted.
+  void GoOn(base::Round next, const std::vector<elastic::GoneRank>& gone);
+
   /// Closes all connections, voids all cookies, drops rings and segments, forgets a requested stop.
   void EndRound();
 
@@ -114,11 +123,13 @@ class AttachServer {
     RankWorld world;
     Cookie cookie{};
     base::UniqueFd ring;
+    bool is_gone = false;  // not of the round in force
   };
   struct Notices {
     bool stop = false;
     bool checkpoint = false;
-    bool any() const { return stop || checkpoint; }
+    bool round = false;
+    bool any() const { return stop || checkpoint || round; }
   };
   struct Connection {
     base::UniqueFd socket;
@@ -127,7 +138,8 @@ class AttachServer {
     uint16_t version = 0;                              // of the protocol, agreed upon then
     bool has_groups = false;                           // got segments or the key, or sent a card
     std::optional<lockstep_attach_cards> card_answer;  // what the card that it waits for will have
-    Notices due;                                       // not sent yet
+    bool watches_rounds = false;
+    Notices due;  // not sent yet
     bool watches_writable = false;
     event::Registration watch;
     event::Registration hello_timer;
@@ -146,6 +158,8 @@ class AttachServer {
   bool OnNetworkRequest(uint64_t id) REQUIRES(seq_);
   bool OnCard(uint64_t id, const lockstep_attach_card& card) REQUIRES(seq_);
   bool OnGiveUp(uint64_t id) REQUIRES(seq_);
+  bool OnWatchRounds(uint64_t id) REQUIRES(seq_);
+  bool OnExclude(uint64_t id, const lockstep_attach_exclude& exclude) REQUIRES(seq_);
   void Drop(uint64_t id);
   void Refuse(uint64_t id, const base::Status& why) REQUIRES(seq_);
 
@@ -154,6 +168,10 @@ class AttachServer {
   bool SendWorld(Connection& connection, const Member& member);
   /// Whether this process may take part in groups of that epoch as its rank.
   base::Status MayJoin(const Connection& connection, uint32_t epoch) const REQUIRES(seq_);
+  base::Status MayServe(const Connection& connection) const REQUIRES(seq_);
+  base::Round round_of(const Member& member) const REQUIRES(seq_) {
+    return survivors_round_.value_or(member.world.round);
+  }
   void Notify(bool Notices::* notice) REQUIRES(seq_);
   bool SendDueNotices(Connection& connection) REQUIRES(seq_);
 
@@ -170,6 +188,8 @@ class AttachServer {
   uint64_t next_connection_ GUARDED_BY(seq_) = 1;
   CardCarrier* cards_ GUARDED_BY(seq_);
   std::optional<RankNetwork> network_ GUARDED_BY(seq_);
+  std::optional<base::Round> survivors_round_ GUARDED_BY(seq_);  // since ranks have gone on
+  GoneList gone_ GUARDED_BY(seq_);
   std::optional<base::Duration> stop_grace_ GUARDED_BY(seq_);
   uint64_t checkpoint_number_ GUARDED_BY(seq_) = 0;
   event::Registration accept_watch_;

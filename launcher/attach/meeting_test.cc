@@ -34,6 +34,7 @@ using base::testing::IsOk;
 using base::testing::StatusIs;
 using collectives::AddressCard;
 using collectives::AttachExchange;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -163,6 +164,37 @@ class MeetingTest : public ::testing::Test {
   std::unique_ptr<JobCards> job_;
   std::array<std::string, 4> cookies_;
 };
+
+// They meet in the next one, without those who are gone.
+TEST_F(MeetingTest, ThoseWhoWaitAreToldThatSurvivorsHaveBegunARound) {
+  std::vector<std::future<Cards>> waiting;
+  for (const int rank : {0, 1, 2}) waiting.push_back(Begin(rank, 20s));
+  ASSERT_TRUE(AwaitGroups(1));
+  OnLoop([this] {
+    job_->BeginRound(base::Round(4));
+    for (TestNode& node : nodes_) {
+      node.cards->BeginRound(base::Round(4), 2);
+      node.server->GoOn(base::Round(4), {{base::Rank(3), "killed"}});
+    }
+  });
+
+  int aborted = 0;
+  for (auto& one : waiting) {
+    const Cards cards = one.get();
+    aborted += cards.status().code() == base::Code::kAborted;
+    // Whose card comes later is refused.
+    EXPECT_THAT(cards.status().message(),
+                AnyOf(HasSubstr("round 4 has begun"), HasSubstr("round 4 is in force")));
+  }
+  EXPECT_GE(aborted, 1) << "one had come";
+  std::vector<std::future<Cards>> again;
+  for (const int rank : {0, 1, 2}) {
+    again.push_back(std::async(std::launch::async, [this, rank] { return Meet(rank, 20s, 3, 4); }));
+  }
+  for (auto& one : again) EXPECT_THAT(PortsOf(one.get()), ElementsAre(1000, 1001, 1002));
+  EXPECT_THAT(Meet(0, 20s, 3, 3),
+              StatusIs(base::Code::kFailedPrecondition, HasSubstr("round 4 is in force")));
+}
 
 TEST_F(MeetingTest, AllFindAll) {
   std::vector<std::future<Cards>> ranks;

@@ -31,4 +31,6 @@ bool SendPacket(int socket, const void* message, size_t length, int fd) {
   return sent >= 0;
 }
 
+void CopyText(const std::string& text, char* to, size_t capacity) { text.copy(to, capacity - 1); }
+
 }  // namespace lockstep::launcher

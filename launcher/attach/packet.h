@@ -3,12 +3,16 @@
 #define LOCKSTEP_LAUNCHER_ATTACH_PACKET_H_
 
 #include <cstddef>
+#include <string>
 
 namespace lockstep::launcher {
 
 /// Sends a message on a socket of packets, with the descriptor `fd` unless that is -1, whole or not at
 /// all. Never blocks. False with errno. Any thread.
 bool SendPacket(int socket, const void* message, size_t length, int fd);
+
+/// Into a text field of a message, which was zeroed: as much as it takes.
+void CopyText(const std::string& text, char* to, size_t capacity);
 
 }  // namespace lockstep::launcher
 

@@ -103,6 +103,10 @@ constexpr FlagSpec kRunFlags[] = {
 
     {"--max-restarts", "", "N", "Restarts of the gang that the job may use [0].", kField,
      "spec.restart.maxRestarts", "", kLockstepAndPet, kFailures},
+    {"--on-rank-failure", "", "teardown|keep", "What becomes of the other ranks [teardown].", kWord,
+     "spec.restart.onRankFailure", "", kLockstep, kFailures},
+    {"--min-ranks", "", "N", "With keep: fewest ranks that the job goes on with [1].", kField,
+     "spec.restart.minRanks", "", kLockstep, kFailures},
     {"--grace", "", "TIME", "TERM to KILL after a rank failed [2s]; a bare number is seconds.",
      kSeconds, "spec.grace.peerFailure", "", kLockstep, kFailures},
     {"--shutdown-timeout", "", "TIME",

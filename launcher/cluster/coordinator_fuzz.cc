@@ -96,6 +96,7 @@ class Job final : public CoordinatorDelegate, public NodeNews {
     Hear(process);
   }
   void OnProgress(const elastic::RankProcess& process, int64_t) override { Hear(process); }
+  void OnAccused(const elastic::RankProcess& by, const elastic::GoneRank&) override { Hear(by); }
 
  private:
   static elastic::RankProcess ProcessOf(int node, int rank) {

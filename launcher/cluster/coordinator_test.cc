@@ -48,6 +48,7 @@ class CoordinatorTest : public ::testing::Test, public CoordinatorDelegate, publ
   void OnGone(const elastic::RankProcess&) override {}
   void OnUnkillable(const elastic::RankProcess&, const base::Status&) override {}
   void OnProgress(const elastic::RankProcess&, int64_t) override {}
+  void OnAccused(const elastic::RankProcess&, const elastic::GoneRank&) override {}
 
   Far Connect(const std::string& name) {
     auto far = std::make_shared<FakeConnection::Far>(loop_);

@@ -13,6 +13,7 @@
 #include "launcher/cluster/protocol.h"
 #include "launcher/cluster/rank_wire.h"
 #include "launcher/cluster/welcome_check.h"
+#include "runtime/attach/attach_wire.h"
 #include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
@@ -209,6 +210,7 @@ void Member::OnCommand(const proto::RankCommand& command) {
       return;
     case proto::RankCommand::kRequestStop:
       return ranks_->RequestStop(Bounded(command.request_stop()));
+    case proto::RankCommand::kNextRound: return OnNextRound(command.next_round());
     case proto::RankCommand::kEndRound:
       if (!living_.empty()) return Fail(Nonsense("ended a round whose ranks live"));
       in_round_ = false;
@@ -218,11 +220,22 @@ void Member::OnCommand(const proto::RankCommand& command) {
   }
 }
 
+void Member::OnNextRound(const proto::NextRound& next) {
+  const base::Round round(next.round());
+  if (!in_round_ || round <= membership_round_) return;  // said again, or long ago
+  if (next.gone_size() > static_cast<int>(LOCKSTEP_ATTACH_MAX_MEMBERS))
+    return Fail(Nonsense("took more ranks from a round than a job has"));
+  std::vector<elastic::GoneRank> gone;
+  for (const proto::GoneRank& rank : next.gone()) gone.push_back(FromWire(rank));
+  membership_round_ = round;
+  ranks_->GoOn(round, gone);
+}
+
 void Member::OnStart(const proto::RankCommand& command, const NodeRanks::Processes& processes) {
   // Ranks without a lease would have nobody who answers for them.
   if (!lease_.HeldAt(deps_.loop.Now())) return;
   const base::Round round(command.round());
-  if (round_ && round <= *round_) return;  // said again, or long ago
+  if (round_ && round <= membership_round_) return;  // said again, or long ago
   if (in_round_) return Fail(Nonsense("began a round before the end of the last"));
   std::set<Key> starting;
   for (const elastic::RankProcess& process : processes) {
@@ -230,7 +243,7 @@ void Member::OnStart(const proto::RankCommand& command, const NodeRanks::Process
       return Fail(Nonsense("ordered rank " + process.rank.ToString() + " twice"));
   }
   SendNews();
-  round_ = round;
+  round_ = membership_round_ = round;
   in_round_ = true;
   living_ = std::move(starting);
   to_spawn_ = processes.size();
@@ -357,6 +370,10 @@ void Member::OnProgress(const elastic::RankProcess& process, int64_t step) {
   seq_.AssertHeld();
   news_.SetStep(round(), process, step);
   if (!send_news_.active()) SendNewsSoon(base::Duration(0));
+}
+
+void Member::OnAccused(const elastic::RankProcess& by, const elastic::GoneRank& accused) {
+  ToWire(accused, *News(by).mutable_accuses());
 }
 
 proto::RankChange& Member::News(const elastic::RankProcess& process) {

@@ -105,6 +105,7 @@ class Member final : public NodeNews {
   void OnGone(const elastic::RankProcess& process) override;
   void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) override;
   void OnProgress(const elastic::RankProcess& process, int64_t step) override;
+  void OnAccused(const elastic::RankProcess& by, const elastic::GoneRank& accused) override;
 
   /// The last that began here.
   base::Round round() const { return round_.value_or(base::Round()); }
@@ -124,6 +125,7 @@ class Member final : public NodeNews {
   /// Wipes its secret.
   void OnWorld(proto::World& world);
   void OnCommand(const proto::RankCommand& command);
+  void OnNextRound(const proto::NextRound& next);
   void OnStart(const proto::RankCommand& command, const NodeRanks::Processes& processes);
   void OnJobOver(const proto::JobOver& over);
   void OnAck(const proto::HeartbeatAck& ack);
@@ -159,6 +161,7 @@ class Member final : public NodeNews {
   int rank_count_ = 0;
   std::optional<base::Round> round_;  // the last that began here
   bool in_round_ = false;             // and has not ended
+  base::Round membership_round_;      // that one, or a later one of its survivors
   std::set<Key> living_;              // ordered here, and not gone
   size_t to_spawn_ = 0;               // ordered in this round, and not running yet
   elastic::LeaseState lease_;

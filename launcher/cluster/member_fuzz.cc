@@ -101,6 +101,7 @@ class Agent final : public MemberDelegate, public RankHooks {
   }
   void OnStopRequested(base::Duration grace) override { Require(grace >= 0s && grace <= 24h); }
   void OnRoundGone() override {}
+  void OnSurvivorsGoOn(base::Round, const std::vector<elastic::GoneRank>&) override {}
 
  private:
   static proto::Hello HelloOf(int node) {

@@ -77,6 +77,10 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
     signals_.push_back(signal);
   }
   void OnStopRequested(base::Duration) override {}
+  void OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) override {
+    rounds_.push_back(next);
+    gone_ = gone;
+  }
   void OnRoundGone() override {}
 
   static proto::Hello HelloOf(int node) {
@@ -151,6 +155,8 @@ class MemberTest : public ::testing::Test, public MemberDelegate, public RankHoo
   std::unique_ptr<RankProcesses> ranks_;
   Member member_{{.hello = HelloOf(1), .kill_deadline = 2s}, {loop_, *this}};
   std::vector<std::string> started_;
+  std::vector<base::Round> rounds_;  // that survivors have gone on in
+  std::vector<elastic::GoneRank> gone_;
   std::vector<int> signals_;
   int worlds_ = 0;
   std::optional<proto::CardTable> table_;
@@ -188,6 +194,34 @@ TEST_F(MemberTest, CardsOfItsRanksGoUpAndTheTableComesBack) {
 }
 
 // The agent looked up the rank's place beyond the end of its table.
+TEST_F(MemberTest, SurvivorsGoOnOnceARoundAndTheNextLaunchComesLater) {
+  Welcome();
+  SendWorld();
+  StartRanks(0, {2, 3});
+  proto::ToAgent message = Order(0, {});
+  proto::NextRound& next = *message.mutable_command()->mutable_next_round();
+  next.set_round(1);
+  next.add_gone()->set_rank(5);
+  next.mutable_gone(0)->set_why("killed");
+  far_->Say(message);
+  far_->Say(message);  // said again
+
+  EXPECT_THAT(rounds_, ElementsAre(base::Round(1)));
+  EXPECT_THAT(gone_, ElementsAre(elastic::GoneRank{base::Rank(5), "killed"}));
+  member_.OnAccused({base::Rank(2), base::Incarnation(0)}, {base::Rank(4), "it hangs"});
+  loop_.RunFor(1s);
+  EXPECT_EQ(CountNews(proto::RankChange::kAccuses), 1);
+  KillRanks(0, {2, 3}, 2s);
+  loop_.RunFor(1s);
+  message = Order(0, {});
+  message.mutable_command()->set_end_round(true);
+  far_->Say(message);
+  StartRanks(1, {2, 3});
+  EXPECT_THAT(started_, ElementsAre("2#0", "3#0")) << "1 was the survivors'";
+  StartRanks(2, {2, 3});
+  EXPECT_THAT(started_, ElementsAre("2#0", "3#0", "2#2", "3#2"));
+}
+
 TEST_F(MemberTest, OrdersForRanksOfOthersEndTheMembership) {
   Welcome();
   SendWorld();

@@ -40,6 +40,7 @@ class NoRanks final : public NodeRanks {
   void ForwardSignal(int) override {}
   void RequestStop(base::Duration) override {}
   void EndRound() override {}
+  void GoOn(base::Round, const std::vector<elastic::GoneRank>&) override {}
 };
 
 class NoNews final : public NodeNews {
@@ -50,6 +51,7 @@ class NoNews final : public NodeNews {
   void OnGone(const elastic::RankProcess&) override {}
   void OnUnkillable(const elastic::RankProcess&, const base::Status&) override {}
   void OnProgress(const elastic::RankProcess&, int64_t) override {}
+  void OnAccused(const elastic::RankProcess&, const elastic::GoneRank&) override {}
 };
 
 proto::ControlRequest RequestFor(int node) {

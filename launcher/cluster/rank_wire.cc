@@ -9,6 +9,8 @@ namespace lockstep::launcher {
 namespace {
 
 constexpr size_t kTextBytes = 4096;  // paths, one-line messages, fingerprints
+constexpr size_t kWhyBytes = 200;
+constexpr size_t kWhysMax = 256;  // of a node that is lost with more, all were lost the same way
 constexpr int kExitCodeMax = 255;
 constexpr int kSignalMax = 64;
 
@@ -27,6 +29,22 @@ void ToWire(const elastic::RankProcess& process, proto::RankProcess& wire) {
 
 elastic::RankProcess FromWire(const proto::RankProcess& wire) {
   return {base::Rank(wire.rank()), base::Incarnation(wire.incarnation())};
+}
+
+void ToWire(const elastic::GoneRank& gone, proto::GoneRank& wire) {
+  wire.set_rank(gone.rank.value());
+  wire.set_why(Head(gone.why, kWhyBytes));
+}
+
+void ToWire(base::Round next, const std::vector<elastic::GoneRank>& gone, proto::NextRound& wire) {
+  wire.set_round(next.value());
+  for (const elastic::GoneRank& one : gone) {
+    ToWire(gone.size() <= kWhysMax ? one : elastic::GoneRank{one.rank, ""}, *wire.add_gone());
+  }
+}
+
+elastic::GoneRank FromWire(const proto::GoneRank& wire) {
+  return {base::Rank(wire.rank()), Head(wire.why(), kWhyBytes)};
 }
 
 void ToWire(const RankEnd& end, proto::RankEnded& wire) {

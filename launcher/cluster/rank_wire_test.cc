@@ -77,5 +77,19 @@ TEST(RankWireTest, TextsAreBoundedBothWays) {
   EXPECT_THAT(back.evidence.stderr_lines.front(), SizeIs(kEvidenceLineColumns));
 }
 
+TEST(RankWireTest, WhoIsGoneArrivesWithWhyUnlessThereAreMany) {
+  proto::NextRound few;
+  ToWire(base::Round(3), {{base::Rank(7), std::string(1000, 'x')}}, few);
+  std::vector<elastic::GoneRank> all;
+  for (int rank = 0; rank < 65'536; ++rank) all.push_back({base::Rank(rank), "its node was lost"});
+  proto::NextRound many;
+  ToWire(base::Round(4), all, many);
+
+  EXPECT_EQ(few.round(), 3u);
+  EXPECT_EQ(FromWire(few.gone(0)), (elastic::GoneRank{base::Rank(7), std::string(200, 'x')}));
+  EXPECT_EQ(FromWire(many.gone(65'535)), (elastic::GoneRank{base::Rank(65'535), ""}));
+  EXPECT_LT(many.ByteSizeLong(), size_t{1} << 20) << "it goes into one message";
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

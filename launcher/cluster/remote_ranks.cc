@@ -92,6 +92,13 @@ void RemoteRanks::RequestStop(base::Duration grace) {
   Send(std::move(command));
 }
 
+void RemoteRanks::GoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) {
+  seq_.AssertHeld();
+  proto::RankCommand command = Command({});
+  ToWire(next, gone, *command.mutable_next_round());
+  Send(std::move(command));
+}
+
 void RemoteRanks::EndRound() {
   seq_.AssertHeld();
   proto::RankCommand command = Command({});
@@ -177,6 +184,9 @@ void RemoteRanks::Apply(const elastic::RankProcess& process, const proto::RankCh
     case proto::RankChange::kUnkillable:
       if (!std::exchange(found->second.to_kill, false)) return;
       return deps_.news.OnUnkillable(process, proto::FromProto(change.unkillable()));
+    case proto::RankChange::kAccuses:
+      if (life != Life::kAlive) return;
+      return deps_.news.OnAccused(process, FromWire(change.accuses()));
     case proto::RankChange::kStep: return deps_.news.OnProgress(process, change.step());
     case proto::RankChange::KIND_NOT_SET: return;  // of a newer agent
   }

@@ -57,6 +57,7 @@ class RemoteRanks final : public NodeRanks {
   void KillTrees(const Processes& processes, base::Duration deadline) override;
   void ForwardSignal(int signal) override;
   void RequestStop(base::Duration grace) override;
+  void GoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) override;
   void EndRound() override;
 
   /// What the agent says.

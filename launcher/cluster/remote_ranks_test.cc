@@ -41,6 +41,9 @@ class RemoteRanksTest : public ::testing::Test, public NodeNews {
   void OnProgress(const elastic::RankProcess& process, int64_t step) override {
     news_.push_back("step " + std::to_string(step) + " of " + Name(process));
   }
+  void OnAccused(const elastic::RankProcess& by, const elastic::GoneRank& accused) override {
+    news_.push_back(Name(by) + " accuses " + accused.rank.ToString() + ": " + accused.why);
+  }
 
   /// What the agent says of one process, as it comes off the wire.
   proto::RankChange& Says(proto::RankNews& news, const elastic::RankProcess& process) {
@@ -95,6 +98,26 @@ TEST_F(RemoteRanksTest, NewsOfALifeComesThrough) {
 
   EXPECT_THAT(news_, ElementsAre("runs 4/1 as 17", "failed 5/1: no such program", "step 3 of 4/1",
                                  "ended 4/1 with 9", "gone 4/1"));
+}
+
+TEST_F(RemoteRanksTest, TheRoundOfSurvivorsGoesOutAndAnAccusationComesIn) {
+  ranks_.Spawn(base::Round(5), 0, {a_, b_});
+  SaysRuns(a_, 17);
+  proto::RankNews news;
+  Says(news, a_).mutable_accuses()->set_rank(0);
+  news.mutable_changes(0)->mutable_accuses()->set_why("it hangs");
+  ranks_.OnNews(news);
+  ranks_.GoOn(base::Round(6), {{base::Rank(0), "killed"}});
+  proto::RankNews of_one_that_does_not_run;
+  Says(of_one_that_does_not_run, b_).mutable_accuses()->set_rank(0);
+  ranks_.OnNews(of_one_that_does_not_run);
+
+  EXPECT_THAT(news_, ElementsAre("runs 4/1 as 17", "4/1 accuses 0: it hangs"));
+  const proto::RankCommand& command = sent_.back().command();
+  EXPECT_EQ(command.round(), 5u) << "that of the processes";
+  EXPECT_EQ(command.next_round().round(), 6u);
+  ASSERT_EQ(command.next_round().gone_size(), 1);
+  EXPECT_EQ(command.next_round().gone(0).why(), "killed");
 }
 
 TEST_F(RemoteRanksTest, APeerCannotSpeakForRanksThatAreNotItsOwnOrOfAnotherRound) {

@@ -43,6 +43,12 @@ Rows HeadRows(const proto::StatusReply& status) {
                                     std::to_string(status.ranks_size()) + " have come here, " +
                                     std::to_string(status.ranks_awaited()) + " are awaited"});
   }
+  if (status.membership_round() > status.round()) {
+    rows.push_back({"members", std::to_string(status.member_count()) + " of " +
+                                   std::to_string(status.rank_count()) +
+                                   " ranks, which go on in round " +
+                                   std::to_string(status.membership_round())});
+  }
   rows.push_back({"age", Seconds(status.job_age_ns())});
   if (status.has_best_step()) rows.push_back({"step", std::to_string(status.best_step())});
   return rows;

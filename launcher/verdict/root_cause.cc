@@ -42,6 +42,10 @@ std::string ExitText(const RankExit& exit) {
 
 std::string WhyText(const RankRecord& rank) {
   if (rank.lost) return "its node was lost";
+  if (rank.accusation) {
+    return "given up by rank " + rank.accusation->by.ToString() + ": " +
+           Clean(rank.accusation->why);
+  }
   return rank.exit.has_value() ? ExitText(*rank.exit)
                                : "could not be started: " + Clean(rank.error.message());
 }
@@ -61,6 +65,8 @@ int LaunchExitStatus(base::Code code) {
 }
 
 int ExitStatusOf(const RankRecord& culprit, const RoundFacts& facts) {
+  // What it ended with is our doing.
+  if (culprit.accusation) return static_cast<int>(ExitCode::kUnavailable);
   if (!culprit.exit.has_value()) {
     return facts.folder_failed ? static_cast<int>(ExitCode::kCannotWrite)
                                : LaunchExitStatus(culprit.error.code());
@@ -92,14 +98,19 @@ std::string ReasonText(const RoundOutcome& outcome, const RoundFacts& facts) {
     case Decision::kCannotLaunch: return "a restart would meet the same error";
     case Decision::kUnkillable: return "a restart beside processes that do not die would be unsafe";
     case Decision::kNodeLost: return "there is no node to take the place of the one that was lost";
+    case Decision::kGoOn:
+      return std::to_string(outcome.ranks_left) + " of " + std::to_string(outcome.ranks.size()) +
+             " ranks are left and go on in round " + outcome.next_round.ToString() +
+             " (--on-rank-failure keep)";
   }
   return "";
 }
 
 /// Ended, and not by finishing: what the culprit or our teardown did to it. Ranks of a lost node are
 /// part of the loss.
+/// So are those that the round's survivors have outlived, of what they went by themselves.
 bool IsVictim(const RankRecord& rank) {
-  if (rank.lost) return false;
+  if (rank.lost || rank.excluded) return false;
   const bool finished = rank.exit.has_value() && rank.exit->ok() && rank.ended_before_signal;
   return rank.life != RankRecord::Life::kNeverLived && !finished;
 }
@@ -113,7 +124,7 @@ Evidence* AddEvidence(Verdict& verdict, Evidence::Kind kind, std::optional<base:
 
 void AddRankEvidence(const RankRecord& culprit, const RankEvidence& known, Verdict& verdict) {
   const base::Rank rank = culprit.process.rank;
-  const bool ran = culprit.exit.has_value() || culprit.lost;
+  const bool ran = culprit.exit.has_value() || culprit.lost || culprit.accusation.has_value();
   AddEvidence(verdict, ran ? Evidence::EXIT : Evidence::LAUNCH, rank)->add_lines(WhyText(culprit));
   if (known.error.has_value()) {
     Evidence* error = AddEvidence(verdict, Evidence::ERROR_FILE, rank);
@@ -157,9 +168,15 @@ Verdict::Class ClassOf(RoundEnd end) {
     case RoundEnd::kRankFailed: return Verdict::DEAD_RANK;
     case RoundEnd::kLaunchFailed: return Verdict::LAUNCH_FAILED;
     case RoundEnd::kNodeLost: return Verdict::NODE_LOST;
+    case RoundEnd::kRankAccused: return Verdict::MISSING_RANK;
     case RoundEnd::kStoppedByUser: return Verdict::STOPPED_BY_USER;
   }
   return Verdict::UNKNOWN;
+}
+
+Verdict::Action ActionOf(Decision decision) {
+  if (decision == Decision::kRestart) return Verdict::RESTART_GANG;
+  return decision == Decision::kGoOn ? Verdict::KEEP_SURVIVORS : Verdict::END_JOB;
 }
 
 std::string HostOf(base::Rank rank, const RoundFacts& facts) {
@@ -230,8 +247,7 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
   verdict.mutable_round_age()->set_seconds(age_ns / 1'000'000'000);
   verdict.mutable_round_age()->set_nanos(static_cast<int32_t>(age_ns % 1'000'000'000));
   verdict.set_world_size(static_cast<int32_t>(outcome.ranks.size()));
-  verdict.set_action(outcome.decision == Decision::kRestart ? Verdict::RESTART_GANG
-                                                            : Verdict::END_JOB);
+  verdict.set_action(ActionOf(outcome.decision));
   verdict.set_action_reason(ReasonText(outcome, facts));
   if (stopped) {
     verdict.set_exit_code(128 + outcome.stop_signal);
@@ -248,7 +264,8 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
     const auto known = facts.ranks.find(*outcome.culprit);
     AddRankEvidence(culprit, known == facts.ranks.end() ? RankEvidence{} : known->second, verdict);
     for (const RankRecord& rank : outcome.ranks) {
-      if (&rank != &culprit && IsVictim(rank)) verdict.add_victims(rank.process.rank.value());
+      if (outcome.decision != Decision::kGoOn && &rank != &culprit && IsVictim(rank))
+        verdict.add_victims(rank.process.rank.value());
     }
   }
   AddTeardownEvidence(outcome, verdict);
@@ -298,6 +315,8 @@ Verdict MakeVerdictWithoutRanks(Verdict::Class verdict_class, base::Round round,
 int ExitStatus(const std::optional<Verdict>& job_verdict) {
   return job_verdict.has_value() ? job_verdict->exit_code() : static_cast<int>(ExitCode::kOk);
 }
+
+std::string HowItWent(const RankRecord& rank) { return WhyText(rank); }
 
 std::string Fingerprint(const RankExit& exit, const RankEvidence& evidence) {
   if (exit.ok()) return "";

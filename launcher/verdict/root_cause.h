@@ -64,6 +64,9 @@ proto::Verdict MakeVerdictWithoutRanks(proto::Verdict::Class verdict_class, base
 /// The exit status of `lockstep run` (docs/errors.md): 0 without a verdict.
 int ExitStatus(const std::optional<proto::Verdict>& job_verdict);
 
+/// How a rank went that is no member of a round any more, in words: "killed by signal 9 (SIGKILL)".
+std::string HowItWent(const elastic::RankRecord& rank);
+
 /// What makes a failure the same as another one: elastic::RankExit::fingerprint. The signal and the
 /// Python error, else the last stderr line, without the numbers in it. "" for a kill from outside
 /// (SIGKILL, SIGTERM ... but not out of memory), which tells nothing about the program, and for an

@@ -48,8 +48,10 @@ std::string Headline(const Verdict& verdict) {
   }
   const proto::Culprit& culprit = verdict.culprits(0);
   if (verdict.class_() == Verdict::NODE_LOST) return "lockstep: " + culprit.why();
-  return "lockstep: rank " + std::to_string(culprit.rank()) +
-         (verdict.class_() == Verdict::LAUNCH_FAILED ? " " : " failed first: ") + culprit.why();
+  const bool is_plain =
+      verdict.class_() == Verdict::LAUNCH_FAILED || verdict.class_() == Verdict::MISSING_RANK;
+  return "lockstep: rank " + std::to_string(culprit.rank()) + (is_plain ? " " : " failed first: ") +
+         culprit.why();
 }
 
 std::string WhenText(const Verdict& verdict) {
@@ -82,7 +84,7 @@ std::string VictimsText(const Verdict& verdict) {
 }
 
 std::string NextText(const Verdict& verdict) {
-  if (verdict.action() == Verdict::RESTART_GANG) return verdict.action_reason();
+  if (verdict.action() != Verdict::END_JOB) return verdict.action_reason();
   const std::string status = "the job ends with exit status " + std::to_string(verdict.exit_code());
   // Of a stopped job the headline has told the reason.
   return verdict.culprits_size() == 0 ? status : status + ": " + verdict.action_reason();

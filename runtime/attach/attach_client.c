@@ -364,7 +364,7 @@ static int say(lockstep_attach* client, const void* message, size_t length, int6
   const int result = send_by(client->socket, message, length, deadline_ms);
   if (result == LOCKSTEP_ATTACH_OK) return result;
   return fail(error, result, result == LOCKSTEP_ATTACH_SYSTEM ? errno : 0,
-              "asking the agent for other machines' ranks");
+              "telling the agent of other ranks");
 }
 
 static int receive_answer(lockstep_attach* client, int wanted, int64_t deadline_ms,
@@ -445,6 +445,73 @@ int lockstep_attach_give_up_card(lockstep_attach* client, uint32_t timeout_ms,
   lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_GIVE_UP, client->version,
                              sizeof message);
   return end_meeting(client, say(client, &message, sizeof message, deadline_ms, error));
+}
+
+/* ------------------------------------------------------------------------------------------ rounds */
+
+/* The mutex is the caller's to release after OK. */
+static int begin_rounds(lockstep_attach* client, struct lockstep_attach_error* error) {
+  if (!lockstep_fork_guard_is_owner(&client->guard)) {
+    return fail(error, LOCKSTEP_ATTACH_FORKED, 0,
+                "a forked child of a rank asked about the rounds of the job");
+  }
+  if (client->version < LOCKSTEP_ATTACH_ROUNDS_VERSION) {
+    return fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0,
+                "the agent speaks version %u of the attach protocol, and ranks outlive others from "
+                "version %u on; use a newer lockstep",
+                (unsigned)client->version, LOCKSTEP_ATTACH_ROUNDS_VERSION);
+  }
+  pthread_mutex_lock(&client->mutex);
+  return LOCKSTEP_ATTACH_OK;
+}
+
+int lockstep_attach_follow_rounds(lockstep_attach* client, uint32_t timeout_ms,
+                                  struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  const int result = begin_rounds(client, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  struct lockstep_attach_watch_rounds message;
+  memset(&message, 0, sizeof message);
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_WATCH_ROUNDS, client->version,
+                             sizeof message);
+  return end_meeting(client, say(client, &message, sizeof message, deadline_ms, error));
+}
+
+int lockstep_attach_await_round(lockstep_attach* client, uint32_t timeout_ms,
+                                struct lockstep_attach_round* round, int* fd,
+                                struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  *fd = -1;
+  int result = begin_rounds(client, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  union lockstep_attach_message message;
+  result = receive_by(client, LOCKSTEP_ATTACH_ROUND, deadline_ms, &message, fd, error);
+  if (result == LOCKSTEP_ATTACH_OK && message.header.type == LOCKSTEP_ATTACH_REFUSED) {
+    result = fail(error, LOCKSTEP_ATTACH_REJECTED, 0, "%s", message.refused.text);
+    error->status = message.refused.status;
+  }
+  if (result == LOCKSTEP_ATTACH_OK && *fd < 0)
+    result = fail(error, LOCKSTEP_ATTACH_PROTOCOL, 0, "the agent sent no list of ranks");
+  if (result == LOCKSTEP_ATTACH_OK) *round = message.round;
+  return end_meeting(client, result);
+}
+
+int lockstep_attach_give_up_rank(lockstep_attach* client, int32_t rank, const char* why,
+                                 uint32_t timeout_ms, struct lockstep_attach_error* error) {
+  const int64_t deadline_ms = now_ms() + timeout_ms;
+  const int result = begin_rounds(client, error);
+  if (result != LOCKSTEP_ATTACH_OK) return result;
+  struct lockstep_attach_exclude message;
+  memset(&message, 0, sizeof message);
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_EXCLUDE, client->version,
+                             sizeof message);
+  message.rank = rank;
+  snprintf(message.why, sizeof message.why, "%s", why);
+  return end_meeting(client, say(client, &message, sizeof message, deadline_ms, error));
+}
+
+void lockstep_attach_interrupt(lockstep_attach* client) {
+  if (lockstep_fork_guard_is_owner(&client->guard)) shutdown(client->socket, SHUT_RDWR);
 }
 
 int lockstep_attach_send_progress(lockstep_attach* client, int64_t step) {

@@ -86,6 +86,25 @@ int lockstep_attach_await_cards(lockstep_attach* client, uint32_t timeout_ms, ui
 int lockstep_attach_give_up_card(lockstep_attach* client, uint32_t timeout_ms,
                                  struct lockstep_attach_error* error);
 
+/* From now on this client is told of rounds: for a client that is used for nothing else. */
+int lockstep_attach_follow_rounds(lockstep_attach* client, uint32_t timeout_ms,
+                                  struct lockstep_attach_error* error);
+
+/* Waits for the next ROUND; TIMEOUT: none came, call again. On OK *fd is a file of
+ * round->gone_count structs lockstep_attach_gone, the caller's to close. Holds the client's mutex for
+ * that time. */
+int lockstep_attach_await_round(lockstep_attach* client, uint32_t timeout_ms,
+                                struct lockstep_attach_round* round, int* fd,
+                                struct lockstep_attach_error* error);
+
+/* Asks that the others go on without `rank`. `why` is cut to what fits. Does not wait for what comes of
+ * it. */
+int lockstep_attach_give_up_rank(lockstep_attach* client, int32_t rank, const char* why,
+                                 uint32_t timeout_ms, struct lockstep_attach_error* error);
+
+/* Ends the connection, so that a call that waits on another thread returns CLOSED. Never blocks. */
+void lockstep_attach_interrupt(lockstep_attach* client);
+
 /* Says that `step` is complete. Never blocks. OK, BUSY, CLOSED or FORKED. */
 int lockstep_attach_send_progress(lockstep_attach* client, int64_t step);
 

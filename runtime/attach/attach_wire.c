@@ -94,6 +94,11 @@ static const char* check_world(const struct lockstep_attach_world* world) {
   return NULL;
 }
 
+static const char* check_exclude(const struct lockstep_attach_exclude* exclude) {
+  if (exclude->rank < 0) return "a negative rank";
+  return terminated(exclude->why, sizeof exclude->why) ? NULL : "text without an end";
+}
+
 static size_t length_of(uint16_t type, enum lockstep_attach_side* side) {
   *side = type < LOCKSTEP_ATTACH_REFUSED ? LOCKSTEP_ATTACH_FROM_RANK : LOCKSTEP_ATTACH_FROM_AGENT;
   switch (type) {
@@ -110,6 +115,9 @@ static size_t length_of(uint16_t type, enum lockstep_attach_side* side) {
     case LOCKSTEP_ATTACH_CHECKPOINT: return sizeof(struct lockstep_attach_checkpoint);
     case LOCKSTEP_ATTACH_NETWORK: return sizeof(struct lockstep_attach_network);
     case LOCKSTEP_ATTACH_CARDS: return sizeof(struct lockstep_attach_cards);
+    case LOCKSTEP_ATTACH_WATCH_ROUNDS: return sizeof(struct lockstep_attach_watch_rounds);
+    case LOCKSTEP_ATTACH_EXCLUDE: return sizeof(struct lockstep_attach_exclude);
+    case LOCKSTEP_ATTACH_ROUND: return sizeof(struct lockstep_attach_round);
     default: return 0;
   }
 }
@@ -119,6 +127,9 @@ static int is_known_to(uint16_t version, uint16_t type) {
   const int is_of_cards =
       (type >= LOCKSTEP_ATTACH_NETWORK_REQUEST && type <= LOCKSTEP_ATTACH_GIVE_UP) ||
       type == LOCKSTEP_ATTACH_NETWORK || type == LOCKSTEP_ATTACH_CARDS;
+  const int is_of_rounds = type == LOCKSTEP_ATTACH_WATCH_ROUNDS ||
+                           type == LOCKSTEP_ATTACH_EXCLUDE || type == LOCKSTEP_ATTACH_ROUND;
+  if (is_of_rounds) return version >= LOCKSTEP_ATTACH_ROUNDS_VERSION;
   return !is_of_cards || version >= LOCKSTEP_ATTACH_CARDS_VERSION;
 }
 
@@ -139,6 +150,10 @@ const char* lockstep_attach_check(const union lockstep_attach_message* message, 
     case LOCKSTEP_ATTACH_CARD: return check_card(&message->card);
     case LOCKSTEP_ATTACH_NETWORK: return check_network(&message->network);
     case LOCKSTEP_ATTACH_CARDS: return check_cards(&message->cards);
+    case LOCKSTEP_ATTACH_EXCLUDE: return check_exclude(&message->exclude);
+    case LOCKSTEP_ATTACH_ROUND:
+      return message->round.gone_count <= LOCKSTEP_ATTACH_MAX_MEMBERS ? NULL
+                                                                      : "more ranks than a job has";
     case LOCKSTEP_ATTACH_WORLD: return check_world(&message->world);
     case LOCKSTEP_ATTACH_REFUSED:
       return terminated(message->refused.text, sizeof message->refused.text)

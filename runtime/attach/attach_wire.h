@@ -9,9 +9,10 @@
  * zero-filled.
  *
  *   message  := header body                       header.length counts both
- *   rank     := HELLO ( SEGMENT_REQUEST | PROGRESS | NETWORK_REQUEST | CARD [GIVE_UP] )*
+ *   rank     := HELLO ( SEGMENT_REQUEST | PROGRESS | NETWORK_REQUEST | CARD [GIVE_UP]
+ *                     | WATCH_ROUNDS | EXCLUDE )*
  *   agent    := REFUSED close
- *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT | NETWORK | CARDS[+fd] )*
+ *             | WORLD+fd ( SEGMENT[+fd] | STOP | CHECKPOINT | NETWORK | CARDS[+fd] | ROUND+fd )*
  *
  * - Versions: header, HELLO and REFUSED are the same in all of them, for ever, and bear version 0.
  *   HELLO names the versions that the rank speaks, from lowest to highest; the agent takes the
@@ -33,6 +34,14 @@
  *   member its card's length (4 bytes) and its bytes. A connection carries one CARD at a time.
  *   GIVE_UP asks for CARDS at once, in which members that have not come have empty cards; who
  *   closes the connection meanwhile takes its card back.
+ * - From version 3 on, ranks outlive others where WORLD's flags have KEEPS_SURVIVORS. After
+ *   WATCH_ROUNDS a connection is told by ROUND, now and later, which round is in force when that is
+ *   no more the one that its process was started in. Its descriptor is a file of `gone_count` structs
+ *   lockstep_attach_gone: the ranks, of all machines, that are no members of it. A later ROUND
+ *   replaces the one before. In a round only its members are served, and cards are of no other;
+ *   segments also of the rounds before, for groups that have lost nobody. EXCLUDE says that the others
+ *   are to go on without a rank that may still live: a ROUND follows, or nothing when the sender was
+ *   excluded before that.
  * - STOP and CHECKPOINT are notices: they may come at any time after WORLD and need no answer. A
  *   repeated notice replaces the one before.
  * - Either side closes to end. A message that breaks these rules closes the connection; unknown
@@ -61,7 +70,7 @@ extern "C" {
 
 #define LOCKSTEP_ATTACH_MAGIC 0x3141534cu /* "LSA1" */
 /* What this code speaks. */
-#define LOCKSTEP_ATTACH_VERSION 2u
+#define LOCKSTEP_ATTACH_VERSION 3u
 #define LOCKSTEP_ATTACH_LOWEST_VERSION 1u
 #define LOCKSTEP_ATTACH_COOKIE_BYTES 32u
 #define LOCKSTEP_ATTACH_MAX_MESSAGE 8192u
@@ -69,6 +78,8 @@ extern "C" {
 #define LOCKSTEP_ATTACH_MAX_SEGMENT_BYTES (UINT64_C(1) << 40)
 /* The first with NETWORK_REQUEST, CARD, GIVE_UP, NETWORK and CARDS. */
 #define LOCKSTEP_ATTACH_CARDS_VERSION 2u
+/* The first with WATCH_ROUNDS, EXCLUDE and ROUND. */
+#define LOCKSTEP_ATTACH_ROUNDS_VERSION 3u
 #define LOCKSTEP_ATTACH_KEY_BYTES 32u
 /* A name of 255 bytes and a few addresses; so that all cards go into one message between agents. */
 #define LOCKSTEP_ATTACH_MAX_CARD_BYTES 512u
@@ -81,14 +92,20 @@ enum lockstep_attach_type {
   LOCKSTEP_ATTACH_NETWORK_REQUEST = 4,
   LOCKSTEP_ATTACH_CARD = 5,
   LOCKSTEP_ATTACH_GIVE_UP = 6,
+  LOCKSTEP_ATTACH_WATCH_ROUNDS = 7,
+  LOCKSTEP_ATTACH_EXCLUDE = 8,
   LOCKSTEP_ATTACH_REFUSED = 16,
   LOCKSTEP_ATTACH_WORLD = 17,
   LOCKSTEP_ATTACH_SEGMENT = 18,
   LOCKSTEP_ATTACH_STOP = 19,
   LOCKSTEP_ATTACH_CHECKPOINT = 20,
   LOCKSTEP_ATTACH_NETWORK = 21,
-  LOCKSTEP_ATTACH_CARDS = 22
+  LOCKSTEP_ATTACH_CARDS = 22,
+  LOCKSTEP_ATTACH_ROUND = 23
 };
+
+/* Flags of WORLD. */
+#define LOCKSTEP_ATTACH_KEEPS_SURVIVORS 1u
 
 /* The status of REFUSED, SEGMENT, NETWORK and CARDS: the canonical codes of
  * runtime/base/status.h. */
@@ -146,6 +163,17 @@ struct lockstep_attach_give_up {
   struct lockstep_attach_header header;
 };
 
+struct lockstep_attach_watch_rounds {
+  struct lockstep_attach_header header;
+};
+
+struct lockstep_attach_exclude {
+  struct lockstep_attach_header header;
+  int32_t rank;      /* of the world */
+  uint32_t reserved; /* 0 */
+  char why[248];
+};
+
 /* For ever as it is. */
 struct lockstep_attach_refused {
   struct lockstep_attach_header header;
@@ -165,7 +193,7 @@ struct lockstep_attach_world {
   uint32_t round;
   uint32_t incarnation;
   uint32_t restart_count;
-  uint32_t reserved;
+  uint32_t flags; /* before version 3: 0 */
   uint64_t ring_bytes;
   char job[128];
   char host[256];
@@ -212,6 +240,19 @@ struct lockstep_attach_cards {
   char text[512];
 };
 
+struct lockstep_attach_round {
+  struct lockstep_attach_header header;
+  uint32_t round; /* in force from now on */
+  uint32_t gone_count;
+};
+
+/* In the file that comes with ROUND. */
+struct lockstep_attach_gone {
+  int32_t rank;
+  uint32_t reserved;
+  char why[248];
+};
+
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_header) == 16, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_hello) == 56, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_segment_request) == 56, "wire layout");
@@ -226,6 +267,10 @@ LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_card) == 552, "wire layout"
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_give_up) == 16, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_network) == 760, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_cards) == 552, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_watch_rounds) == 16, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_exclude) == 272, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_round) == 24, "wire layout");
+LOCKSTEP_ATTACH_ASSERT(sizeof(struct lockstep_attach_gone) == 256, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_hello, cookie) == 24, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_refused, text) == 24, "wire layout");
 LOCKSTEP_ATTACH_ASSERT(offsetof(struct lockstep_attach_segment_request, epoch) == 40,
@@ -241,6 +286,8 @@ union lockstep_attach_message {
   struct lockstep_attach_network_request network_request;
   struct lockstep_attach_card card;
   struct lockstep_attach_give_up give_up;
+  struct lockstep_attach_watch_rounds watch_rounds;
+  struct lockstep_attach_exclude exclude;
   struct lockstep_attach_refused refused;
   struct lockstep_attach_world world;
   struct lockstep_attach_segment segment;
@@ -248,6 +295,7 @@ union lockstep_attach_message {
   struct lockstep_attach_checkpoint checkpoint;
   struct lockstep_attach_network network;
   struct lockstep_attach_cards cards;
+  struct lockstep_attach_round round;
   unsigned char bytes[LOCKSTEP_ATTACH_MAX_MESSAGE];
 };
 

@@ -104,6 +104,28 @@ TEST(AttachWireTest, AGoodMessagePasses) {
   EXPECT_EQ(WrongIn(message, sizeof message.segment_request), "");
 }
 
+TEST(AttachWireTest, RoundsAreOfVersionThree) {
+  lockstep_attach_message message{};
+  const auto wrong_in = [&message](uint16_t version) {
+    lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_EXCLUDE, version,
+                               sizeof message.exclude);
+    return WrongIn(message, sizeof message.exclude, LOCKSTEP_ATTACH_FROM_RANK, version);
+  };
+  EXPECT_EQ(wrong_in(3), "");
+  EXPECT_EQ(wrong_in(2), "message of an unexpected type");
+  message.exclude.rank = -1;
+  EXPECT_EQ(wrong_in(3), "a negative rank");
+  message.exclude.rank = 1;
+  std::memset(message.exclude.why, 'x', sizeof message.exclude.why);
+  EXPECT_EQ(wrong_in(3), "text without an end");
+
+  message = {};
+  lockstep_attach_set_header(&message.header, LOCKSTEP_ATTACH_ROUND, 3, sizeof message.round);
+  message.round.gone_count = LOCKSTEP_ATTACH_MAX_MEMBERS + 1;
+  EXPECT_EQ(WrongIn(message, sizeof message.round, LOCKSTEP_ATTACH_FROM_AGENT, 3),
+            "more ranks than a job has");
+}
+
 TEST(AttachWireTest, EachWrongFieldIsNamed) {
   const size_t length = sizeof(lockstep_attach_segment_request);
   EXPECT_EQ(WrongIn(SegmentRequest(), 15), "message shorter than its header");

@@ -52,7 +52,7 @@ class CProgramTest(unittest.TestCase):
         os.makedirs(os.path.dirname(patched))
         with open(WIRE) as file, open(patched, "w") as out:
             before = file.read()
-            after = before.replace("#define LOCKSTEP_ATTACH_VERSION 2u", "#define LOCKSTEP_ATTACH_VERSION 3u")
+            after = before.replace("#define LOCKSTEP_ATTACH_VERSION 3u", "#define LOCKSTEP_ATTACH_VERSION 4u")
             self.assertNotEqual(after, before)
             out.write(after)
         return compile_program(self.folder, self.folder)

@@ -237,6 +237,14 @@ class Validator {
         "must not be less than maxFileBytes, " + FormatFieldValue(total, logs.max_file_bytes()));
   }
 
+  void CheckMinRanks(const JobSpec& spec) {
+    const int total = spec.gang().total_processes();
+    const int least = spec.restart().min_ranks();
+    if (!spec.gang().has_total_processes() || total < 1 || least <= total) return;
+    Add("spec.restart.minRanks", std::to_string(least),
+        "must not be more than the job's ranks, " + std::to_string(total));
+  }
+
   void CheckBackoff(const Backoff& backoff) {
     if (FromProto(backoff.first()) <= FromProto(backoff.max())) return;
     Add("spec.restart.backoff.first", FormatExactDuration(FromProto(backoff.first())),
@@ -383,6 +391,7 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   validator.CheckCounts(job.spec());
   validator.CheckStdin(job.spec());
   validator.CheckLogs(job.spec().logs());
+  validator.CheckMinRanks(job.spec());
   validator.CheckBackoff(job.spec().restart().backoff());
   validator.CheckPlacement(job.spec().placement());
   return validator.Take();

@@ -25,6 +25,7 @@ class FakeSession final : public Session {
     return base::UnimplementedError("a fake");
   }
   void ReportProgress(int64_t) override {}
+  std::vector<LostRank> lost_ranks() const override { return {}; }
   bool stop_requested() const override {
     std::call_once(once_, [this] { asked_.set_value(); });
     return stop_;

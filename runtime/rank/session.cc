@@ -13,6 +13,7 @@
 
 #include "collectives/engine/attach_status.h"
 #include "collectives/engine/queued_group.h"
+#include "collectives/engine/rounds.h"
 #include "collectives/host/shm/attach_segments.h"
 #include "collectives/host/shm/local_segments.h"
 #include "collectives/host/shm/shm_backend_maker.h"
@@ -22,8 +23,10 @@
 #include "collectives/recorder/recorder.h"
 #include "runtime/attach/attach_client.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/rank/round_watch.h"
 #include "runtime/rank/session_backend.h"
 #include "runtime/rank/session_factory.h"
+#include "runtime/rank/tcp_of_round.h"
 #include "runtime/topology/environment.h"
 
 namespace lockstep::rank {
@@ -69,7 +72,7 @@ uint64_t FetchMax(std::atomic<uint64_t>& atomic, uint64_t value) {
 
 /// Notices are read when somebody asks (a non-blocking receive of about 300 ns), not by a thread:
 /// nothing has to happen between the calls, and a program without a thread of ours forks, profiles
-/// and signals as its author expects.
+/// and signals as its author expects. (But for RoundWatch.)
 class RankSession final : public Session {
  public:
   /// What a session is made of. `mpi_library` is of kMpi alone.
@@ -87,11 +90,14 @@ class RankSession final : public Session {
         tie_(std::move(parts.tie)),
         backend_(parts.backend),
         mpi_library_(std::move(parts.mpi_library)) {}
+  /// Where the job keeps its survivors.
+  base::Status WatchRounds();
   ~RankSession() override { SendProgress(); }
 
   const World& world() const override { return world_; }
   bool has_agent() const override { return tie_ != nullptr; }
   base::Result<std::shared_ptr<collectives::Group>> WorldGroup(base::Duration timeout) override;
+  std::vector<LostRank> lost_ranks() const override;
   void ReportProgress(int64_t step) override;
   bool stop_requested() const override { return Poll().stop; }
   bool TakeCheckpointRequest() override;
@@ -100,6 +106,7 @@ class RankSession final : public Session {
   base::Result<std::shared_ptr<collectives::BackendMaker>> Maker(base::Duration timeout);
   base::Result<std::shared_ptr<collectives::Group>> MakeWorld(
       collectives::QueuedGroup::Config config);
+  collectives::QueuedGroup::Config WorldConfig() const;
   lockstep_attach_notices Poll() const;
   void SendProgress();
 
@@ -108,6 +115,8 @@ class RankSession final : public Session {
   const std::shared_ptr<Tie> tie_;  // null without an agent
   const Backend backend_;
   const std::string mpi_library_;
+  std::shared_ptr<collectives::Rounds> rounds_;  // this and the next: null but for survivors
+  std::unique_ptr<RoundWatch> round_watch_;
   std::shared_ptr<collectives::Group>
       world_group_;  // this and the next two: confined to WorldGroup's thread
   std::shared_ptr<collectives::BackendMaker> maker_;  // null before the first group
@@ -132,15 +141,35 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
   const std::shared_ptr<collectives::BackendMaker> memory =
       std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
   if (world_.world_size == world_.local_world_size) return memory;
-  ASSIGN_OR_RETURN(collectives::TcpService::Config config,
-                   collectives::AskForNetwork(*tie_->client, world_.job, host_, timeout));
-  config.memory = tie_->node_index;  // that of its agent
-  ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(
-                                 std::move(config), std::make_shared<collectives::AttachExchange>(
-                                                        tie_->socket_path, tie_->cookie)));
-  const std::shared_ptr<collectives::BackendMaker> maker =
-      std::make_shared<collectives::WideBackendMaker>(std::move(tcp), memory);
-  return maker;
+  const auto open =
+      [tie = tie_, memory, job = world_.job, host = host_](
+          base::Duration at_most) -> base::Result<std::shared_ptr<collectives::BackendMaker>> {
+    ASSIGN_OR_RETURN(collectives::TcpService::Config config,
+                     collectives::AskForNetwork(*tie->client, job, host, at_most));
+    config.memory = tie->node_index;  // that of its agent
+    ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(
+                                   std::move(config), std::make_shared<collectives::AttachExchange>(
+                                                          tie->socket_path, tie->cookie)));
+    return std::shared_ptr<collectives::BackendMaker>(
+        std::make_shared<collectives::WideBackendMaker>(std::move(tcp), memory));
+  };
+  if (rounds_ == nullptr) return open(timeout);
+  return std::shared_ptr<collectives::BackendMaker>(std::make_shared<TcpOfRound>(open));
+}
+
+base::Status RankSession::WatchRounds() {
+  const auto give_up = [tie = tie_](base::Rank rank, const std::string& why) -> base::Status {
+    lockstep_attach_error error{};
+    const int result = lockstep_attach_give_up_rank(tie->client, rank.value(), why.c_str(),
+                                                    kAttachTimeoutMs, &error);
+    if (result == LOCKSTEP_ATTACH_OK) return base::OkStatus();
+    return collectives::AttachStatus(result, error, "asking the agent to go on without a rank")
+        .WithFrame("giving up rank " + rank.ToString());
+  };
+  rounds_ = std::make_shared<collectives::Rounds>(world_.round, give_up);
+  ASSIGN_OR_RETURN(round_watch_,
+                   RoundWatch::Start(tie_->socket_path, tie_->cookie, kAttachTimeoutMs, rounds_));
+  return base::OkStatus();
 }
 
 base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
@@ -167,28 +196,54 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
 
 base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::Duration timeout) {
   if (world_group_ != nullptr) return world_group_;
+  const base::SteadyTime since = clock_.Now();
+  if (maker_ == nullptr) {
+    ASSIGN_OR_RETURN(maker_, Maker(timeout));
+  }
+  ++world_group_attempts_;
+  for (;;) {
+    collectives::QueuedGroup::Config config = WorldConfig();
+    // Only what the agent took counts, not the microseconds of a try that did not ask it.
+    config.join_timeout =
+        timeout - std::min(timeout, base::Duration(std::chrono::floor<std::chrono::milliseconds>(
+                                        clock_.Now() - since)));
+    const std::vector<base::Rank> ranks = config.spec.world_ranks;
+    auto made = MakeWorld(std::move(config));
+    if (made.ok()) {
+      world_group_ = *std::move(made);
+      return world_group_;
+    }
+    // One has gone meanwhile: again, without it.
+    if (rounds_ == nullptr || rounds_->GoneOf(ranks).empty()) return made.status();
+  }
+}
+
+/// Of all ranks that are left, in the order of the world.
+collectives::QueuedGroup::Config RankSession::WorldConfig() const {
   collectives::QueuedGroup::Config config;
-  config.spec.instance = ++world_group_attempts_;
+  config.spec.instance = world_group_attempts_;
   config.spec.job = world_.job;
   config.spec.host = host_;
   config.spec.epoch = world_.round;
   config.spec.incarnation = world_.incarnation;
-  config.spec.rank = base::GroupRank(world_.rank.value());  // all ranks, in the order of the world
-  for (int rank = 0; rank < world_.world_size; ++rank) config.spec.world_ranks.emplace_back(rank);
-  const base::SteadyTime since = clock_.Now();
-  if (tie_ != nullptr) {
+  config.rounds = rounds_;
+  for (int rank = 0; rank < world_.world_size; ++rank) {
+    if (rank == world_.rank.value())
+      config.spec.rank = base::GroupRank(static_cast<int>(config.spec.world_ranks.size()));
+    if (rank == world_.rank.value() || rounds_ == nullptr || !rounds_->WhyGone(base::Rank(rank)))
+      config.spec.world_ranks.emplace_back(rank);
+  }
+  if (tie_ != nullptr)
     config.recorder = std::shared_ptr<collectives::Recorder>(tie_, tie_->recorder.get());
-  }
-  if (maker_ == nullptr) {
-    ASSIGN_OR_RETURN(maker_, Maker(timeout));
-  }
-  // Only what the agent took counts, not the microseconds of a try that did not ask it.
-  config.join_timeout =
-      timeout -
-      std::min(timeout,
-               base::Duration(std::chrono::floor<std::chrono::milliseconds>(clock_.Now() - since)));
-  ASSIGN_OR_RETURN(world_group_, MakeWorld(std::move(config)));
-  return world_group_;
+  return config;
+}
+
+std::vector<LostRank> RankSession::lost_ranks() const {
+  std::vector<LostRank> lost;
+  if (rounds_ == nullptr) return lost;
+  for (const collectives::Rounds::Gone& gone : rounds_->gone())
+    lost.push_back({gone.rank, gone.why});
+  return lost;
 }
 
 void RankSession::ReportProgress(int64_t step) {
@@ -331,10 +386,15 @@ base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_
   world.incarnation = base::Incarnation(message->incarnation);
   world.restart_count = static_cast<int>(message->restart_count);
   world.checkpoint_directory = message->checkpoint_directory;
+  world.keeps_survivors = (message->flags & LOCKSTEP_ATTACH_KEEPS_SURVIVORS) != 0;
+  const bool watches =
+      world.keeps_survivors && world.world_size > 1 && parts.backend == Backend::kHost;
   parts.world = std::move(world);
   parts.host = message->host;
   parts.tie = std::move(tie);
-  return std::unique_ptr<Session>(new RankSession(std::move(parts)));
+  auto session = std::make_unique<RankSession>(std::move(parts));
+  if (watches) RETURN_IF_ERROR(session->WatchRounds());
+  return std::unique_ptr<Session>(std::move(session));
 }
 
 }  // namespace

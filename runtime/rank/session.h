@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "collectives/group.h"
 #include "runtime/base/clock.h"
@@ -42,6 +43,15 @@ struct World {
   base::Incarnation incarnation;
   int restart_count = 0;             // gang restarts before this one
   std::string checkpoint_directory;  // "" when the job names none
+  /// Ranks outlive others (`lockstep run --on-rank-failure keep`): an op that fails because a member is
+  /// gone is followed by Group::ShrinkToSurvivors, in this process.
+  bool keeps_survivors = false;
+};
+
+/// A rank of the world that is a member of the job no more.
+struct LostRank {
+  base::Rank rank;
+  std::string why;  // "killed by signal 9 (SIGKILL)"
 };
 
 /// A rank's tie to its agent: its world, its groups, and what the agent wants of it. One per
@@ -55,7 +65,8 @@ struct World {
 /// agent: their place is what mpirun says.
 ///
 /// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step:
-/// reports are dropped (and counted) when the agent does not keep up.
+/// reports are dropped (and counted) when the agent does not keep up. Has a thread of its own only where
+/// World::keeps_survivors: it sleeps until a rank is lost.
 ///
 ///   ASSIGN_OR_RETURN(auto session, rank::Session::Create());
 ///   ASSIGN_OR_RETURN(auto group, session->WorldGroup());
@@ -76,10 +87,11 @@ class Session {
   virtual const World& world() const = 0;
   virtual bool has_agent() const = 0;
 
-  /// The group of all ranks, made on the first call (collective: every rank must call it). Of kHost:
-  /// over shared memory where all ranks are on one machine, else over TCP, with addresses and a key
-  /// that the agents exchange. Of kMpi: MPI is started, on a thread that then makes all calls to it.
-  /// Of kNccl: on the GPU of this rank's local rank, or on the only one that the process sees.
+  /// The group of all ranks (where survivors are kept: of those that are left), made on the first call
+  /// (collective: every rank must call it). Of kHost: over shared memory where all ranks are on one
+  /// machine, else over TCP, with addresses and a key that the agents exchange. Of kMpi: MPI is
+  /// started, on a thread that then makes all calls to it. Of kNccl: on the GPU of this rank's local
+  /// rank, or on the only one that the process sees.
   /// Blocks: until all members have come, at most `timeout`, and on several machines 600 ms more to
   /// learn who is missing. May be tried again: the n-th tries of all ranks meet. Errors:
   /// - DeadlineExceeded: names the ranks that never came.
@@ -96,6 +108,10 @@ class Session {
   ///   the program is linked statically. Unimplemented - kNccl with ranks on several machines.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
+
+  /// Without whom the job goes on, those included that have ended well by then; in a job that keeps its
+  /// survivors, and else empty. Only ever grows.
+  virtual std::vector<LostRank> lost_ranks() const = 0;
 
   /// Says that `step` is complete. Cheap enough for every step (about one 32-byte message;
   /// coalesced to 10 a second).

@@ -75,6 +75,7 @@ class NoRanks final : public launcher::NodeRanks {
   void ForwardSignal(int) override {}
   void RequestStop(Duration) override {}
   void EndRound() override {}
+  void GoOn(base::Round, const std::vector<elastic::GoneRank>&) override {}
 };
 
 class NoNews final : public launcher::NodeNews {
@@ -85,6 +86,7 @@ class NoNews final : public launcher::NodeNews {
   void OnGone(const elastic::RankProcess&) override {}
   void OnUnkillable(const elastic::RankProcess&, const base::Status&) override {}
   void OnProgress(const elastic::RankProcess&, int64_t) override {}
+  void OnAccused(const elastic::RankProcess&, const elastic::GoneRank&) override {}
 };
 
 /// The coordinator on a thread of its own.

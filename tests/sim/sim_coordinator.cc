@@ -70,6 +70,11 @@ void NewsCheck::OnUnkillable(const RankProcess& process, const base::Status& err
   driver_.OnUnkillable(process, error);
 }
 
+void NewsCheck::OnAccused(const RankProcess& by, const elastic::GoneRank& accused) {
+  Hear(by, 6);
+  driver_.OnAccused(by, accused);
+}
+
 void NewsCheck::OnProgress(const RankProcess& process, int64_t step) {
   Hear(process, 5);
   driver_.OnProgress(process, step);

@@ -31,6 +31,7 @@ class NewsCheck final : public launcher::NodeNews {
   void OnGone(const elastic::RankProcess& process) override;
   void OnUnkillable(const elastic::RankProcess& process, const base::Status& error) override;
   void OnProgress(const elastic::RankProcess& process, int64_t step) override;
+  void OnAccused(const elastic::RankProcess& by, const elastic::GoneRank& accused) override;
 
  private:
   struct Heard {
@@ -87,6 +88,8 @@ class SimCoordinator final : public launcher::CoordinatorDelegate, public launch
   void OnAllSpawned() override {}
   void PersistRestarts(int used) override { persisted_ = used; }
   void OnNotice(const elastic::Notice&) override {}
+  void OnSurvivorsGoOn(const elastic::RoundOutcome&, const std::vector<elastic::GoneRank>&,
+                       std::map<base::Rank, launcher::RankEvidence>) override {}
   void OnRoundEnded(const elastic::RoundOutcome& outcome,
                     std::map<base::Rank, launcher::RankEvidence> evidence) override;
   void OnJobEnded(const elastic::JobOutcome& outcome) override;

@@ -42,6 +42,7 @@ class SimNode final : public launcher::RankHooks {
                         const std::vector<elastic::RankProcess>& processes) override;
   void OnStopRequested(base::Duration) override {}
   void OnRoundGone() override { steps_.clear(); }
+  void OnSurvivorsGoOn(base::Round, const std::vector<elastic::GoneRank>&) override {}
 
  private:
   World& world_;

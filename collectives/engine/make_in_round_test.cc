@@ -1,0 +1,196 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Ranks as threads over shared memory, each with its own news of the rounds, as processes have them.
+#include "collectives/engine/make_in_round.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collectives/engine/queued_group.h"
+#include "collectives/testing/thread_gang.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::Code;
+using base::GroupRank;
+using base::Rank;
+using base::Round;
+using base::testing::StatusIs;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::ThreadGang;
+
+class RoundsOfRanks {
+ public:
+  explicit RoundsOfRanks(int count) {
+    for (int rank = 0; rank < count; ++rank) {
+      all_.push_back(
+          std::make_shared<Rounds>(Round(0), [this, rank](Rank accused, const std::string& why) {
+            Begin(1, {{accused, "given up by rank " + std::to_string(rank) + ": " + why}});
+            return base::OkStatus();
+          }));
+    }
+  }
+  /// What the coordinator commits, told to all one after the other.
+  void Begin(uint32_t round, const std::vector<Rounds::Gone>& gone) {
+    for (const auto& rounds : all_) rounds->Begin(Round(round), gone);
+  }
+  const std::shared_ptr<Rounds>& of(int rank) const { return all_[static_cast<size_t>(rank)]; }
+
+ private:
+  std::vector<std::shared_ptr<Rounds>> all_;
+};
+
+class MakeInRoundTest : public ::testing::Test {
+ protected:
+  QueuedGroup::Config ConfigFor(int rank) {
+    QueuedGroup::Config config = gang_.ConfigFor(rank);
+    config.rounds = rounds_.of(rank);
+    return config;
+  }
+  /// On the threads of those ranks, all of the group of four.
+  template <class Body>
+  void OnRanks(const std::vector<int>& ranks, const Body& body) {
+    std::vector<std::thread> threads;
+    for (const int rank : ranks) threads.emplace_back([&body, rank] { body(rank); });
+    for (std::thread& thread : threads) thread.join();
+  }
+  void Form() {
+    OnRanks({0, 1, 2, 3}, [this](int rank) {
+      auto group = QueuedGroup::Create(ConfigFor(rank), maker_);
+      ASSERT_OK(group.status());
+      groups_[static_cast<size_t>(rank)] = *std::move(group);
+    });
+  }
+  static base::Status AddUp(Group& group, float* sum) {
+    const float mine = static_cast<float>(
+        group.info().world_ranks[static_cast<size_t>(group.rank().value())].value() + 1);
+    return group.AllReduce({&mine, 1}, {sum, 1}, Reduction::kSum)->Wait();
+  }
+
+  const std::shared_ptr<BackendMaker> maker_ = ThreadGang::InSharedMemory();
+  ThreadGang gang_{4, maker_};
+  RoundsOfRanks rounds_{4};
+  std::shared_ptr<Group> groups_[4];
+};
+
+// Rank 3 never calls: as in a process that was killed.
+TEST_F(MakeInRoundTest, AnOpThatWaitsForOneThatIsGoneEndsAtOnceAndTheOthersGoOn) {
+  Form();
+  std::thread agent([this] {
+    std::this_thread::sleep_for(milliseconds(50));
+    rounds_.Begin(1, {{Rank(3), "killed by signal 9 (SIGKILL)"}});
+  });
+
+  OnRanks({0, 1, 2}, [this](int rank) {
+    Group& group = *groups_[rank];
+    float sum = 0;
+    const base::Status failed = AddUp(group, &sum);
+    EXPECT_THAT(failed, StatusIs(Code::kUnavailable,
+                                 AllOf(HasSubstr("rank 3 is gone"), HasSubstr("SIGKILL"))));
+    EXPECT_EQ(failed.failure_class(), base::FailureClass::kPeerDead);
+    ASSERT_EQ(failed.subjects().size(), 1u);
+    EXPECT_EQ(failed.subjects()[0].rank, Rank(3));
+
+    ASSERT_OK_AND_ASSIGN(const auto left, group.ShrinkToSurvivors({.timeout = seconds(60)}));
+    EXPECT_THAT(left->info().world_ranks, ElementsAre(Rank(0), Rank(1), Rank(2)));
+    EXPECT_EQ(left->info().epoch, Round(1));
+    EXPECT_OK(AddUp(*left, &sum));
+    EXPECT_EQ(sum, 6);
+  });
+  agent.join();
+}
+
+// Some are through with the group of round 1, and fail in it; others still wait there for rank 2.
+TEST_F(MakeInRoundTest, ADeathWhileSurvivorsFormLeadsAllToTheNextRound) {
+  Form();
+  rounds_.Begin(1, {{Rank(3), "killed"}});
+  std::thread agent([this] {
+    std::this_thread::sleep_for(milliseconds(50));
+    rounds_.Begin(2, {{Rank(3), "killed"}, {Rank(2), "killed too"}});
+  });
+
+  OnRanks({0, 1}, [this](int rank) {
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->ShrinkToSurvivors({.timeout = seconds(60)}));
+    EXPECT_EQ(left->info().epoch, Round(2));
+    float sum = 0;
+    EXPECT_OK(AddUp(*left, &sum));
+    EXPECT_EQ(sum, 3);
+  });
+  agent.join();
+}
+
+TEST_F(MakeInRoundTest, OneThatHasBeenThroughAGroupBetweenMeetsThoseThatHaveNot) {
+  Form();
+  rounds_.Begin(1, {{Rank(3), "killed"}});
+  OnRanks({0, 1, 2}, [this](int rank) {
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->ShrinkToSurvivors({.timeout = seconds(60)}));
+    if (rank == 1) groups_[rank] = left;  // the others did not get so far
+  });
+  rounds_.Begin(2, {{Rank(3), "killed"}, {Rank(2), "killed too"}});
+
+  OnRanks({0, 1}, [this](int rank) {
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->ShrinkToSurvivors({.timeout = seconds(60)}));
+    EXPECT_EQ(left->size(), 2);
+  });
+}
+
+TEST_F(MakeInRoundTest, ShrinkGivesUpThoseThatHang) {
+  Form();
+  const GroupRank gone(3);
+
+  OnRanks({0, 1, 2}, [&](int rank) {
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->Shrink({&gone, 1}, {.timeout = seconds(60)}));
+    EXPECT_EQ(left->info().epoch, Round(1));
+    float sum = 0;
+    EXPECT_OK(AddUp(*left, &sum));
+  });
+
+  EXPECT_THAT(*rounds_.of(0)->WhyGone(Rank(3)), HasSubstr("shrank group world without it, at "));
+}
+
+TEST_F(MakeInRoundTest, ShrinkToSomebodyWhoIsGoneIsAnErrorThatNamesIt) {
+  Form();
+  rounds_.Begin(1, {{Rank(2), "killed"}, {Rank(3), "killed"}});
+  const GroupRank gone(3);
+
+  EXPECT_THAT(groups_[0]->Shrink({&gone, 1}, {.timeout = seconds(60)}),
+              StatusIs(Code::kUnavailable, HasSubstr("rank 2 is gone (killed)")));
+}
+
+TEST_F(MakeInRoundTest, WhenNobodyIsGoneThereAreNoSurvivors) {
+  Form();
+  EXPECT_THAT(groups_[0]->ShrinkToSurvivors({.timeout = milliseconds(30)}),
+              StatusIs(Code::kDeadlineExceeded, HasSubstr("to its survivors")));
+}
+
+TEST_F(MakeInRoundTest, OneThatIsGoneItselfIsToldSo) {
+  Form();
+  rounds_.Begin(1, {{Rank(0), "given up by rank 1: it hung"}});
+  EXPECT_THAT(groups_[0]->ShrinkToSurvivors({.timeout = seconds(60)}),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("given up by rank 1")));
+}
+
+TEST_F(MakeInRoundTest, WithoutNewsOfRoundsItIsAnErrorThatSaysWhatToDo) {
+  gang_.Run([](Group& group) {
+    EXPECT_THAT(group.ShrinkToSurvivors({.timeout = seconds(60)}),
+                StatusIs(Code::kFailedPrecondition, HasSubstr("--on-rank-failure keep")));
+  });
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
