@@ -45,6 +45,7 @@ topology::JobFacts JobFactsOf(const proto::JobSpec& spec, std::string job_id,
   facts.max_restarts = spec.restart().max_restarts();
   facts.checkpoint_directory = spec.checkpoint().directory();
   facts.backend = BackendWord(spec.collectives().backend());
+  facts.check_calls = spec.collectives().check() == proto::COLLECTIVES_CHECK_STRICT;
   facts.stop_grace = proto::FromProto(spec.grace().user_stop());
   facts.node_cores = topology::CpuCount();
   if (!inherited.contains("HOME")) facts.home = HomeOfUser();

@@ -89,6 +89,8 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.checkpoint.directory", "", kLockstep, kProgram},
     {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [host].", kWord,
      "spec.collectives.backend", "", kLockstep, kProgram},
+    {"--check", "", "fast|strict", "Over MPI and NCCL, compare calls before each op [fast].", kWord,
+     "spec.collectives.check", "", kLockstep, kProgram},
 
     {"--file", "-f", "FILE", "Read a TrainingJob (YAML or JSON; - is stdin).", kCommand, "", "",
      kNone, kSpec},
@@ -167,6 +169,7 @@ constexpr FlagSpec kExecFlags[] = {
     {"--job", "", "KEY", "Tells this job's ranks from other jobs' [what the launcher says]."},
     {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between its starts."},
     {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [what the program says]."},
+    {"--check", "", "fast|strict", "Over MPI and NCCL, compare calls before each op [fast]."},
 };
 
 constexpr FlagSpec kPsFlags[] = {

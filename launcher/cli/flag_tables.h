@@ -32,7 +32,6 @@ enum class FlagEffect : uint8_t {
   kField,     // becomes the job's field
   kWord,      // becomes an enum field: "mpi" is its value Mpi
   kSeconds,   // becomes a duration field; a number without a unit is seconds, as torchrun has it
-  kWord,      // becomes a field of one of several words, of which the flag has the lower case
   kStreams,   // becomes a StreamChoice: "3" or "0:3,12:1"
   kNodes,     // "2" or "1:4" becomes nodes, minNodes, maxNodes
   kVariable,  // "NAME=value" is added to the ranks' environment

@@ -86,6 +86,7 @@ base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
   options.job_key = command.Value("--job").value_or("");
   options.checkpoint_directory = command.Value("--checkpoint-dir").value_or("");
   options.backend = command.Value("--backend").value_or("");
+  options.check = command.Value("--check").value_or("");
   Problems problems;
   if (command.Value("--name") && !proto::IsJobName(options.name)) {
     AddProblem("--name", options.name,
@@ -96,6 +97,8 @@ base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
   const std::string& backend = options.backend;
   if (command.Value("--backend") && backend != "host" && backend != "mpi" && backend != "nccl")
     AddProblem("--backend", backend, "must be host, mpi or nccl", problems);
+  if (command.Value("--check") && options.check != "fast" && options.check != "strict")
+    AddProblem("--check", options.check, "must be fast or strict", problems);
   RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
   return options;
 }

@@ -19,7 +19,8 @@ namespace lockstep::launcher {
 /// Errors: InvalidArgument - --to names nothing that can be printed, --rank is no number; all at
 /// once.
 base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command);
-/// Errors: InvalidArgument - --name is no name for a job, --backend no backend; all at once.
+/// Errors: InvalidArgument - --name is no name for a job, --backend no backend,
+/// --check no way to check; all at once.
 base::Result<ExecOptions> ExecOptionsOf(const Command& command);
 ListJobsOptions ListJobsOptionsOf(const Command& command);
 ShowStatusOptions ShowStatusOptionsOf(const Command& command);

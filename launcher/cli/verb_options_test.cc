@@ -33,12 +33,13 @@ TEST(VerbOptionsTest, ExecsFlagsEndAtItsProgram) {
   ASSERT_OK_AND_ASSIGN(
       const ExecOptions options,
       ExecOptionsOf(Parse({"exec", "--name", "night", "--job=7", "--checkpoint-dir", "/data",
-                           "--backend", "mpi", "./train", "--name", "other"})));
+                           "--backend", "mpi", "--check=strict", "./train", "--name", "other"})));
 
   EXPECT_EQ(options.name, "night");
   EXPECT_EQ(options.job_key, "7");
   EXPECT_EQ(options.checkpoint_directory, "/data");
   EXPECT_EQ(options.backend, "mpi");
+  EXPECT_EQ(options.check, "strict");
   EXPECT_EQ(options.program, (std::vector<std::string>{"./train", "--name", "other"}));
   EXPECT_EQ(ExecOptionsOf(Parse({"exec", "--", "--odd"})).value().program,
             (std::vector<std::string>{"--odd"}));

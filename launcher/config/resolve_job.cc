@@ -234,7 +234,6 @@ class Resolver {
       case FlagEffect::kHosts:
       case FlagEffect::kSetting: return;
       case FlagEffect::kField: return ApplyField(flag, text, source);
-      case FlagEffect::kWord: return draft_.Set(flag.field, Capitalized(text), source);
       case FlagEffect::kSeconds: return draft_.Set(flag.field, WithSeconds(text), source);
       case FlagEffect::kWord: return draft_.Set(flag.field, Capitalized(text), source);
       case FlagEffect::kStreams: return ApplyStreams(flag, text, source);
@@ -265,12 +264,6 @@ class Resolver {
       return (c >= '0' && c <= '9') || c == '.';
     });
     return number ? text + "s" : text;
-  }
-
-  static std::string Capitalized(std::string text) {
-    if (!text.empty())
-      text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
-    return text;
   }
 
   void ApplyNodes(const std::string& text, const std::string& source) {

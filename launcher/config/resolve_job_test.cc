@@ -67,6 +67,8 @@ TEST(ResolveJobTest, ACommandLineAloneIsAJob) {
 TEST(ResolveJobTest, ABackendIsGivenAsOneWord) {
   EXPECT_EQ(Resolved({{"./train"}}).job.spec().collectives().backend(),
             proto::COLLECTIVES_BACKEND_HOST);
+  EXPECT_EQ(Resolved({{"--check", "strict", "./train"}}).job.spec().collectives().check(),
+            proto::COLLECTIVES_CHECK_STRICT);
   EXPECT_EQ(Resolved({{"--backend", "nccl", "./train"}}).job.spec().collectives().backend(),
             proto::COLLECTIVES_BACKEND_NCCL);
   EXPECT_THAT(Error({{"--backend", "gloo", "./train"}}),

@@ -14,6 +14,7 @@ struct ExecOptions {
   std::string job_key;               // "" = found by itself
   std::string checkpoint_directory;  // "" = none
   std::string backend;               // "host", "mpi", "nccl"; "" = the program's choice
+  std::string check;                 // "fast", "strict"; "" = the program's choice
 };
 
 }  // namespace lockstep::launcher

@@ -111,6 +111,7 @@ base::Result<topology::Environment> Adopt(const VerbContext& context, const Exec
                                            .cookie = adopted.cookie(),
                                            .checkpoint_directory = adopted.checkpoint_directory(),
                                            .backend = options.backend,
+                                           .check = options.check,
                                            .stop_grace = base::Duration(adopted.stop_grace_ns()),
                                            .master_port = adopted.master_port()},
                                           environment);

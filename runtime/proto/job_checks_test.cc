@@ -76,7 +76,7 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     heartbeat { nanos: 250000000 }
                     lease { seconds: 2 }
                   }
-                  collectives { backend: COLLECTIVES_BACKEND_HOST }
+                  collectives { backend: COLLECTIVES_BACKEND_HOST check: COLLECTIVES_CHECK_FAST }
                 })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());
 }

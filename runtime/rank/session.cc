@@ -81,6 +81,7 @@ class RankSession final : public Session {
     std::string host;
     std::shared_ptr<Tie> tie;  // null without an agent
     Backend backend = Backend::kHost;
+    bool check_calls = false;  // of kMpi and kNccl
     std::string mpi_library;
   };
 
@@ -89,6 +90,7 @@ class RankSession final : public Session {
         host_(std::move(parts.host)),
         tie_(std::move(parts.tie)),
         backend_(parts.backend),
+        check_calls_(parts.check_calls),
         mpi_library_(std::move(parts.mpi_library)) {}
   /// Where the job keeps its survivors.
   base::Status WatchRounds();
@@ -114,6 +116,7 @@ class RankSession final : public Session {
   const std::string host_;
   const std::shared_ptr<Tie> tie_;  // null without an agent
   const Backend backend_;
+  const bool check_calls_;
   const std::string mpi_library_;
   std::shared_ptr<collectives::Rounds> rounds_;  // this and the next: null but for survivors
   std::unique_ptr<RoundWatch> round_watch_;
@@ -135,7 +138,8 @@ class RankSession final : public Session {
 /// Of kHost by where the ranks are; null where a world of one needs none, and of kNccl.
 base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
     base::Duration timeout) {
-  if (backend_ == Backend::kMpi && !mpi_library_.empty()) return StartMpi(mpi_library_, timeout);
+  if (backend_ == Backend::kMpi && !mpi_library_.empty())
+    return StartMpi(mpi_library_, check_calls_, timeout);
   if (backend_ != Backend::kHost || tie_ == nullptr)
     return std::shared_ptr<collectives::BackendMaker>();
   const std::shared_ptr<collectives::BackendMaker> memory =
@@ -191,7 +195,7 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
   } else {
     segments = std::make_shared<TiedSegments>(tie_);
   }
-  return MakeNcclWorld(std::move(config), world_.local_rank, std::move(segments));
+  return MakeNcclWorld(std::move(config), world_.local_rank, check_calls_, std::move(segments));
 }
 
 base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::Duration timeout) {
@@ -333,17 +337,19 @@ std::string HostName() {
 }
 
 /// A rank of mpirun that no agent knows.
-base::Result<std::unique_ptr<Session>> CreateUnderMpi(const RankEnvironment& environment) {
-  RankSession::Parts parts{.host = HostName(), .backend = Backend::kMpi};
+base::Result<std::unique_ptr<Session>> CreateUnderMpi(const RankEnvironment& environment,
+                                                      bool check_calls) {
+  RankSession::Parts parts{
+      .host = HostName(), .backend = Backend::kMpi, .check_calls = check_calls};
   ASSIGN_OR_RETURN(parts.world, WorldOfLauncher(environment));
   ASSIGN_OR_RETURN(parts.mpi_library, MpiLibraryOf(environment));
   return std::unique_ptr<Session>(new RankSession(std::move(parts)));
 }
 
 base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& environment,
-                                                   Backend backend) {
+                                                   Backend backend, bool check_calls) {
   if (!environment.contains("RANK") || !environment.contains("WORLD_SIZE")) {
-    if (backend == Backend::kMpi) return CreateUnderMpi(environment);
+    if (backend == Backend::kMpi) return CreateUnderMpi(environment, check_calls);
     RETURN_IF_ERROR(CheckAlone(environment));
   }
   ASSIGN_OR_RETURN(const int world_size, NumberIn(environment, "WORLD_SIZE", 1));
@@ -355,7 +361,8 @@ base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& enviro
         "others; start the "
         "program with `lockstep run`, or unset RANK and WORLD_SIZE to run it alone");
   }
-  return std::unique_ptr<Session>(new RankSession({.backend = backend}));
+  return std::unique_ptr<Session>(
+      new RankSession({.backend = backend, .check_calls = check_calls}));
 }
 
 base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_path,
@@ -420,7 +427,9 @@ base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& 
   }
   RankSession::Parts parts;
   ASSIGN_OR_RETURN(parts.backend, BackendOf(options, environment));
-  if (socket_path == environment.end()) return CreateAlone(environment, parts.backend);
+  ASSIGN_OR_RETURN(parts.check_calls, ChecksCalls(options, environment));
+  if (socket_path == environment.end())
+    return CreateAlone(environment, parts.backend, parts.check_calls);
   if (parts.backend == Backend::kMpi) {
     ASSIGN_OR_RETURN(parts.mpi_library, MpiLibraryOf(environment));
   }

@@ -30,6 +30,9 @@ struct SessionOptions {
   /// Unset: what `lockstep run --backend` or `lockstep exec --backend` says (LOCKSTEP_JOB_BACKEND in
   /// the rank's environment), else kHost.
   std::optional<Backend> backend;
+  /// Of kMpi and kNccl: members compare their calls before each op, which is one small exchange more.
+  /// Unset: what `--check` says (LOCKSTEP_JOB_CHECK=strict), else false.
+  std::optional<bool> check_calls;
 };
 
 /// A rank's place in its job, as the agent (or, without one, torchrun's environment) told it.

@@ -21,6 +21,7 @@ namespace {
 using topology::ForeignLauncher;
 
 constexpr const char* kBackendVariable = "LOCKSTEP_JOB_BACKEND";
+constexpr const char* kCheckVariable = "LOCKSTEP_JOB_CHECK";
 constexpr const char* kMpiLibraryVariable = "LOCKSTEP_MPI_LIBRARY";
 
 /// The first object is the program; one that names no interpreter is its own loader.
@@ -99,6 +100,16 @@ base::Result<Backend> BackendOf(const SessionOptions& options, const RankEnviron
                                     " is no backend; it can be host, mpi or nccl");
 }
 
+base::Result<bool> ChecksCalls(const SessionOptions& options, const RankEnvironment& environment) {
+  if (options.check_calls) return *options.check_calls;
+  const auto variable = environment.find(kCheckVariable);
+  if (variable == environment.end() || variable->second.empty()) return false;
+  if (variable->second == "strict" || variable->second == "fast")
+    return variable->second == "strict";
+  return base::InvalidArgumentError(std::string(kCheckVariable) + "=" + variable->second +
+                                    " must be fast or strict");
+}
+
 base::Result<std::string> MpiLibraryOf(const RankEnvironment& environment) {
   const auto given = environment.find(kMpiLibraryVariable);
   if (given != environment.end() && !given->second.empty()) return given->second;
@@ -122,16 +133,17 @@ base::Result<World> WorldOfLauncher(const RankEnvironment& environment) {
 }
 
 base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::string& library,
+                                                                  bool check_calls,
                                                                   base::Duration timeout) {
   RETURN_IF_ERROR(CheckCanLoad("loading MPI"));
   ASSIGN_OR_RETURN(auto engine,
                    collectives::MpiEngine::Start({.library = library, .start_timeout = timeout}));
   return std::shared_ptr<collectives::BackendMaker>(std::make_shared<collectives::MpiBackendMaker>(
-      std::move(engine), collectives::MpiBackend::Config{}));
+      std::move(engine), collectives::MpiBackend::Config{.check_calls = check_calls}));
 }
 
 base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
-    collectives::QueuedGroup::Config config, base::LocalRank local_rank,
+    collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
     std::shared_ptr<collectives::SegmentSource> segments) {
   RETURN_IF_ERROR(CheckCanLoad("loading NCCL"));
   ASSIGN_OR_RETURN(auto libraries, collectives::GpuLibraries::Load({}));
@@ -152,7 +164,8 @@ base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
                                                    .device = device,
                                                    .timeout = config.timeout,
                                                    .join_timeout = config.join_timeout,
-                                                   .recorder = std::move(config.recorder)},
+                                                   .recorder = std::move(config.recorder),
+                                                   .check_calls = check_calls},
                                                   std::move(runtime)));
   return std::shared_ptr<collectives::Group>(std::move(group));
 }

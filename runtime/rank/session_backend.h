@@ -23,6 +23,10 @@ namespace lockstep::rank {
 /// variable names no backend.
 base::Result<Backend> BackendOf(const SessionOptions& options, const RankEnvironment& environment);
 
+/// What `options` says, else whether LOCKSTEP_JOB_CHECK is "strict", else false. Errors:
+/// InvalidArgument - the variable is neither that nor "fast".
+base::Result<bool> ChecksCalls(const SessionOptions& options, const RankEnvironment& environment);
+
 /// The liblockstep_mpi_*.so of the MPI that has started this process: LOCKSTEP_MPI_LIBRARY, else that
 /// of the MPI whose launcher's variables are there, beside the program. Errors:
 /// FailedPrecondition - no MPI's launcher has started this process, or one that could be any MPI's.
@@ -35,6 +39,7 @@ base::Result<World> WorldOfLauncher(const RankEnvironment& environment);
 /// Starts the MPI of `library` (MpiLibraryOf), which waits for all ranks, at most `timeout`. Errors:
 /// those of MpiEngine::Start; FailedPrecondition - this program is linked statically.
 base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::string& library,
+                                                                  bool check_calls,
                                                                   base::Duration timeout);
 
 /// The world over NCCL; `config` as for host backends. GPU of a rank: the one of its local rank among
@@ -42,7 +47,7 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::str
 /// libcudart or a GPU for this rank is missing, or this program is linked statically; those of
 /// NcclGroup::Create.
 base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
-    collectives::QueuedGroup::Config config, base::LocalRank local_rank,
+    collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
     std::shared_ptr<collectives::SegmentSource> segments);
 
 }  // namespace lockstep::rank

@@ -36,6 +36,12 @@ TEST(SessionBackendTest, TheProgramsChoiceWinsOverTheJobs) {
   EXPECT_THAT(BackendOf({}, {}), IsOkAndHolds(Backend::kHost));
   EXPECT_THAT(BackendOf({}, says_nccl), IsOkAndHolds(Backend::kNccl));
   EXPECT_THAT(BackendOf({.backend = Backend::kHost}, says_nccl), IsOkAndHolds(Backend::kHost));
+  EXPECT_THAT(ChecksCalls({}, {}), IsOkAndHolds(false));
+  EXPECT_THAT(ChecksCalls({}, {{"LOCKSTEP_JOB_CHECK", "strict"}}), IsOkAndHolds(true));
+  EXPECT_THAT(ChecksCalls({.check_calls = false}, {{"LOCKSTEP_JOB_CHECK", "strict"}}),
+              IsOkAndHolds(false));
+  EXPECT_THAT(ChecksCalls({}, {{"LOCKSTEP_JOB_CHECK", "always"}}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("must be fast or strict")));
   EXPECT_THAT(BackendOf({}, {{"LOCKSTEP_JOB_BACKEND", "gloo"}}),
               StatusIs(Code::kInvalidArgument, HasSubstr("host, mpi or nccl")));
 }

@@ -55,6 +55,7 @@ Environment MakeAdoptedEnvironment(const ForeignRank& rank, const AdoptionFacts&
     environment["LOCKSTEP_JOB_CHECKPOINT_DIR"] = facts.checkpoint_directory;
   }
   if (!facts.backend.empty()) environment["LOCKSTEP_JOB_BACKEND"] = facts.backend;
+  if (!facts.check.empty()) environment["LOCKSTEP_JOB_CHECK"] = facts.check;
   return environment;
 }
 

@@ -18,6 +18,7 @@ struct AdoptionFacts {
   std::string cookie;                // what it proves itself with there: a secret
   std::string checkpoint_directory;  // "" = none
   std::string backend;               // "host", "mpi", "nccl"; "" = the host's
+  std::string check;                 // "fast", "strict"; "" = fast
   base::Duration stop_grace{0};      // what `lockstep stop` gives the ranks to end
   int master_port = 0;               // kept for the job on its one node; 0 = none was asked for
 };

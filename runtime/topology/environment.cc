@@ -35,6 +35,7 @@ constexpr auto kWorldVariables = std::to_array<std::string_view>({
     "LOCKSTEP_COOKIE",
     "LOCKSTEP_JOB_CHECKPOINT_DIR",
     "LOCKSTEP_JOB_BACKEND",
+    "LOCKSTEP_JOB_CHECK",
     "LOCKSTEP_STOP_GRACE_MS",
     "LOCKSTEP_MARK",
 });
@@ -74,6 +75,7 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
     environment["LOCKSTEP_JOB_CHECKPOINT_DIR"] = job.checkpoint_directory;
   }
   if (!job.backend.empty()) environment["LOCKSTEP_JOB_BACKEND"] = job.backend;
+  if (job.check_calls) environment["LOCKSTEP_JOB_CHECK"] = "strict";
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ struct JobFacts {
   int max_restarts = 0;
   std::string checkpoint_directory;  // LOCKSTEP_JOB_CHECKPOINT_DIR; "" = the job names none
   std::string backend;  // LOCKSTEP_JOB_BACKEND: "mpi", "nccl"; "" = the host's, which needs no word
+  bool check_calls = false;      // LOCKSTEP_JOB_CHECK=strict
   base::Duration stop_grace{0};  // TERM to KILL when the user stops the job
   int node_cores = 1;            // in the affinity mask of this node's agent
   std::string home;  // of the user as the user database has it, for when HOME is not inherited

@@ -26,6 +26,7 @@ JobFacts Mnist() {
           .max_restarts = 3,
           .checkpoint_directory = "/data/checkpoints",
           .backend = "nccl",
+          .check_calls = true,
           .stop_grace = 30s,
           .node_cores = 8,
           .home = "/home/ada"};
@@ -71,12 +72,14 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
   JobFacts job = Mnist();
   job.checkpoint_directory.clear();
   job.backend.clear();
+  job.check_calls = false;
 
   const Environment made = MakeRankEnvironment(Laptop(1), job, rank,
                                                {{"LOCKSTEP_SOCKET", "/other"},
                                                 {"LOCKSTEP_COOKIE", "other"},
                                                 {"LOCKSTEP_JOB_CHECKPOINT_DIR", "/other"},
-                                                {"LOCKSTEP_JOB_BACKEND", "mpi"},
+                                                {"LOCKSTEP_JOB_BACKEND", "other"},
+                                                {"LOCKSTEP_JOB_CHECK", "other"},
                                                 {"TORCHELASTIC_ERROR_FILE", "/other"}},
                                                {});
 
