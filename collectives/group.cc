@@ -447,16 +447,18 @@ base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRa
 }
 
 base::Result<std::shared_ptr<Group>> Group::ShrinkToSurvivors(OpOptions options) {
-  // However often it has been made smaller, the survivors of one set of ranks are one group: some may
-  // have been through a group between that others never had.
-  std::string_view name = info().name;
+  return DeriveSurvivors({.kind = OpKind::kShrink,
+                          .name = SurvivorsName(info().name),
+                          .world_ranks = info().world_ranks,
+                          .timeout = MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout});
+}
+
+/// Some may have been through a group between that others never had.
+std::string Group::SurvivorsName(std::string_view name) {
   for (const std::string_view suffix : {kSurvivors, kRest, kSurvivors}) {
     while (name.ends_with(suffix)) name.remove_suffix(suffix.size());
   }
-  return DeriveSurvivors({.kind = OpKind::kShrink,
-                          .name = std::string(name) + std::string(kSurvivors),
-                          .world_ranks = info().world_ranks,
-                          .timeout = MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout});
+  return std::string(name) + std::string(kSurvivors);
 }
 
 base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation derivation) {

@@ -8,6 +8,7 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "collectives/capabilities.h"
@@ -232,9 +233,9 @@ class Group {
   base::Result<std::shared_ptr<Group>> Duplicate(OpOptions options = {});
   /// The group of the members that are left without `excluded`, in their order; also of a poisoned
   /// group, which stays so. Only those that are left call it, all with the same `excluded`. In a job
-  /// that keeps its survivors (`lockstep run --on-rank-failure keep`) those of them that still live are
-  /// killed, and the group is made in the round that begins then. Blocks, errors: as Split; Unavailable
-  /// (class kPeerDead) - one of those that were to be left is gone too.
+  /// that keeps its survivors (`lockstep run --on-rank-failure keep`) the job goes on without the
+  /// excluded, who are killed if they still live, and the rest is as ShrinkToSurvivors, which others
+  /// may call meanwhile: all of them meet. Blocks, errors: as Split, or as that.
   base::Result<std::shared_ptr<Group>> Shrink(std::span<const base::GroupRank> excluded,
                                               OpOptions options = {});
   /// The group of the members that the job still has, in their order, in a job that keeps its
@@ -293,6 +294,8 @@ class Group {
                                                 base::Status valid) = 0;
   /// Null for no world ranks: this member is in none of the groups of a split.
   virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) = 0;
+  /// What the survivors of a group of that name are called, however often it was made smaller.
+  static std::string SurvivorsName(std::string_view name);
   /// What ShrinkToSurvivors makes. Errors beside its: FailedPrecondition - the group knows of no rounds.
   virtual base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation);
   /// `mine` of every member, by rank, into `all`: a collective on main memory, also where the

@@ -337,7 +337,8 @@ class Stepper {
         if (rank.excluded && !(ended && rank.exit && rank.exit->ok())) continue;
         (ended ? notice.others : notice.ranks).push_back(rank.process.rank);
       }
-      Do(std::move(notice));
+      // Those that are left may all have ended, and only one that is gone still dies.
+      if (!notice.ranks.empty()) Do(std::move(notice));
     }
     state_.next_notice =
         std::min(2 * state_.next_notice, std::max(kNoticeIntervalMax, state_.next_notice));

@@ -196,7 +196,11 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) 
   if (derivation.kind == OpKind::kShrink && config_.rounds != nullptr) {
     OwnDeadline own(derivation.timeout);
     RETURN_IF_ERROR(LeaveBehind(derivation, own.deadline));
-    derivation.timeout = own.deadline.Left();
+    derivation.timeout = std::max(own.deadline.Left(), base::Duration(0));
+    // Others may have heard of that round first, and shrink to its survivors: it is one group.
+    derivation.name = SurvivorsName(info_.name);
+    derivation.world_ranks = info_.world_ranks;
+    return DeriveSurvivors(std::move(derivation));
   }
   return Make(std::move(derivation));
 }

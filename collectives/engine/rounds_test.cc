@@ -61,10 +61,7 @@ TEST(RoundsTest, ASubscriberHearsOfWhatWasAndOfWhatComesUntilItIsGone) {
 
 TEST(RoundsTest, WhoWaitsIsWokenByTheNextRound) {
   Rounds rounds(Round(0), NoWay);
-  std::thread agent([&rounds] {
-    std::this_thread::sleep_for(milliseconds(20));
-    rounds.Begin(Round(1), {{Rank(3), "killed"}});
-  });
+  std::thread agent([&rounds] { rounds.Begin(Round(1), {{Rank(3), "killed"}}); });
   const OwnDeadline own(seconds(60));
 
   EXPECT_OK(rounds.AwaitLaterThan(Round(0), own.deadline));

@@ -50,6 +50,24 @@ TEST(GangStatusTest, ShowsEachRanksLifeEndAndStep) {
   EXPECT_EQ(status.ranks(1).exit(), "signal 9 (SIGKILL)");
 }
 
+TEST(GangStatusTest, ShowsTheRoundOfSurvivorsBesideThatOfTheProcesses) {
+  elastic::GangState gang({.rank_count = 2, .keep_survivors = true});
+  const auto step = [&gang](auto event) {
+    gang = elastic::Step(std::move(gang), {base::SteadyTime{}, std::move(event)}).state;
+  };
+  step(elastic::Start{});
+  for (const int rank : {0, 1})
+    step(elastic::RankSpawned{{base::Rank(rank), base::Incarnation(0)}, 100});
+  step(elastic::RankExited{{base::Rank(1), base::Incarnation(0)}, {.signal = SIGKILL}});
+
+  const proto::StatusReply status = StatusOf(gang, {}, base::SteadyTime{});
+
+  EXPECT_EQ(status.round(), 0u);
+  EXPECT_EQ(status.membership_round(), 1u);
+  EXPECT_EQ(status.member_count(), 1);
+  EXPECT_EQ(status.rank_count(), 2);
+}
+
 /// Of 65,536 ranks on 1,024 nodes one reply was some 3 MiB long, and never came.
 TEST(GangStatusTest, TheStatusOfTheGreatestJobComesInPagesOfWhichNoneIsTooLong) {
   proto::StatusReply whole;

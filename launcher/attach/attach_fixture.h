@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -36,9 +35,9 @@ inline constexpr uint32_t kTimeoutMs = 10'000;
 
 /// A test with a real server on a loop's thread of its own, and ranks that are attach clients. Confined
 /// to the test's thread.
-class AttachServerTest : public ::testing::Test {
+class AttachFixture : public ::testing::Test {
  protected:
-  AttachServerTest() {
+  AttachFixture() {
     char folder[] = "/tmp/lsattachXXXXXX";
     folder_ = mkdtemp(folder);
     config.socket_path = folder_ + "/s";
@@ -51,7 +50,7 @@ class AttachServerTest : public ::testing::Test {
       changed_.notify_all();
     };
   }
-  ~AttachServerTest() override {
+  ~AttachFixture() override {
     if (loop_ != nullptr) {
       OnLoop([this] { server_.reset(); });
       loop_->Quit();
@@ -114,23 +113,6 @@ class AttachServerTest : public ::testing::Test {
     return client;
   }
 
-  /// What becomes of `ask` in a program that the rank starts, and that knows the rank's cookie: 0 =
-  /// it is answered; 1 = it is told that another process is the rank; 2 = another error.
-  template <class Ask>
-  int AskInHelper(const std::string& cookie, const Ask& ask) {
-    const pid_t child = fork();
-    if (child == 0) {
-      const auto helper = Attach(cookie);
-      if (ask(*helper) == LOCKSTEP_ATTACH_OK) _exit(0);
-      _exit(helper->error.status == static_cast<uint32_t>(base::Code::kAlreadyExists) &&
-                    std::strstr(helper->error.text, "LOCKSTEP_COOKIE") != nullptr
-                ? 1
-                : 2);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return WEXITSTATUS(status);
-  }
   static int AskForSegment(Client& client, uint64_t bytes, uint32_t epoch, int* fd,
                            uint64_t group = 9) {
     lockstep_attach_segment_request request{};

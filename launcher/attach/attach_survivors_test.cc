@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -19,11 +18,10 @@ using base::Code;
 using base::Incarnation;
 using base::Rank;
 using base::Round;
-using std::chrono::milliseconds;
 
-class SurvivorsTest : public AttachServerTest {
+class AttachSurvivorsTest : public AttachFixture {
  protected:
-  SurvivorsTest() {
+  AttachSurvivorsTest() {
     config.keeps_survivors = true;
     config.on_accused = [this](Rank by, Incarnation, const elastic::GoneRank& accused) {
       accused_ =
@@ -63,7 +61,7 @@ class SurvivorsTest : public AttachServerTest {
   std::string accused_;  // confined to the loop
 };
 
-TEST_F(SurvivorsTest, WhoWatchesIsToldOfRoundsWithAllWhoAreGone) {
+TEST_F(AttachSurvivorsTest, WhoWatchesIsToldOfRoundsWithAllWhoAreGone) {
   const auto watching = Watch(0);
   EXPECT_EQ(watching->world.flags, LOCKSTEP_ATTACH_KEEPS_SURVIVORS);
   EXPECT_EQ(NextRound(*watching, 20), "error " + std::to_string(LOCKSTEP_ATTACH_TIMEOUT));
@@ -80,7 +78,7 @@ TEST_F(SurvivorsTest, WhoWatchesIsToldOfRoundsWithAllWhoAreGone) {
   EXPECT_EQ(NextRound(*watching), "error " + std::to_string(LOCKSTEP_ATTACH_CLOSED));
 }
 
-TEST_F(SurvivorsTest, OneThatIsGoneIsServedNoMore) {
+TEST_F(AttachSurvivorsTest, OneThatIsGoneIsServedNoMore) {
   const auto stopped = Attach(cookies_[1]);
   GoOn(1, {{Rank(1), "given up"}});
 
@@ -92,7 +90,7 @@ TEST_F(SurvivorsTest, OneThatIsGoneIsServedNoMore) {
   OnLoop([&] { EXPECT_GE(server_->RecorderFd(Rank(1)), 0) << "its ring is evidence"; });
 }
 
-TEST_F(SurvivorsTest, GroupsAreOfTheRoundInForceOrOfThoseBefore) {
+TEST_F(AttachSurvivorsTest, GroupsAreOfTheRoundInForceOrOfThoseBefore) {
   const auto client = Attach(cookies_[0]);
   GoOn(1, {{Rank(1), "killed"}});
 
@@ -106,7 +104,7 @@ TEST_F(SurvivorsTest, GroupsAreOfTheRoundInForceOrOfThoseBefore) {
   EXPECT_EQ(client->error.status, static_cast<uint32_t>(Code::kFailedPrecondition));
 }
 
-TEST_F(SurvivorsTest, AnAccusationIsPassedOn) {
+TEST_F(AttachSurvivorsTest, AnAccusationIsPassedOn) {
   const auto client = Attach(cookies_[0]);
   ASSERT_EQ(lockstep_attach_give_up_rank(client->attach, 1, "it hangs", kTimeoutMs, &client->error),
             LOCKSTEP_ATTACH_OK);
@@ -118,7 +116,7 @@ TEST_F(SurvivorsTest, AnAccusationIsPassedOn) {
   }));
 }
 
-TEST_F(SurvivorsTest, WhoGivesUpItselfOrNobodyIsSentAway) {
+TEST_F(AttachSurvivorsTest, WhoGivesUpItselfOrNobodyIsSentAway) {
   for (const int32_t rank : {0, 2}) {
     const auto client = Attach(cookies_[0]);
     ASSERT_EQ(lockstep_attach_give_up_rank(client->attach, rank, "", kTimeoutMs, &client->error),
@@ -129,12 +127,9 @@ TEST_F(SurvivorsTest, WhoGivesUpItselfOrNobodyIsSentAway) {
   OnLoop([&] { EXPECT_EQ(accused_, ""); });
 }
 
-TEST_F(SurvivorsTest, AWatcherCanBeInterruptedByAnotherThread) {
+TEST_F(AttachSurvivorsTest, AWatcherCanBeInterruptedByAnotherThread) {
   const auto watching = Watch(0);
-  std::thread other([&] {
-    std::this_thread::sleep_for(milliseconds(20));
-    lockstep_attach_interrupt(watching->attach);
-  });
+  std::thread other([&] { lockstep_attach_interrupt(watching->attach); });
   EXPECT_EQ(NextRound(*watching), "error " + std::to_string(LOCKSTEP_ATTACH_CLOSED));
   other.join();
 }

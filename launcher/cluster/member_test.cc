@@ -209,10 +209,10 @@ TEST_F(MemberTest, SurvivorsGoOnOnceARoundAndTheNextLaunchComesLater) {
   EXPECT_THAT(rounds_, ElementsAre(base::Round(1)));
   EXPECT_THAT(gone_, ElementsAre(elastic::GoneRank{base::Rank(5), "killed"}));
   member_.OnAccused({base::Rank(2), base::Incarnation(0)}, {base::Rank(4), "it hangs"});
-  loop_.RunFor(1s);
+  loop_.RunFor(50ms);
   EXPECT_EQ(CountNews(proto::RankChange::kAccuses), 1);
   KillRanks(0, {2, 3}, 2s);
-  loop_.RunFor(1s);
+  loop_.RunFor(50ms);
   message = Order(0, {});
   message.mutable_command()->set_end_round(true);
   far_->Say(message);

@@ -294,6 +294,24 @@ TEST(ResolveJobTest, GraceTakesSecondsAsTorchrunDoes) {
               EqualsProto("nanos: 250000000"));
 }
 
+TEST(ResolveJobTest, WhatARanksFailureDoesIsOneOfTwoWords) {
+  const auto restart = [](std::vector<std::string> words) {
+    words.push_back("x");
+    return Resolved({words}).job.spec().restart();
+  };
+  EXPECT_EQ(restart({}).on_rank_failure(), proto::RANK_FAILURE_TEARDOWN);
+  EXPECT_EQ(restart({"--on-rank-failure", "teardown"}).on_rank_failure(),
+            proto::RANK_FAILURE_TEARDOWN);
+  EXPECT_EQ(restart({"--on-rank-failure=keep", "--min-ranks=1"}).on_rank_failure(),
+            proto::RANK_FAILURE_KEEP);
+  for (const char* bad : {"kept", "", "RANK_FAILURE_KEEP"}) {
+    EXPECT_THAT(Error({{std::string("--on-rank-failure=") + bad, "x"}}),
+                HasSubstr("must be one of Teardown, Keep"))
+        << bad;
+  }
+  EXPECT_THAT(Error({{"-np", "2", "--min-ranks", "3", "x"}}), HasSubstr("spec.restart.minRanks"));
+}
+
 TEST(ResolveJobTest, RankVariablesAddUpAndReplaceEachOther) {
   const ResolvedJob resolved =
       Resolved({{"--env", "A=1", "-x", "B=x=y", "--env=A=2", "-x", "HOME", "x"},

@@ -41,8 +41,8 @@ TEST_F(ListJobsTest, LiveJobsAlone) {
   ASSERT_OK(ListJobs(context_, {}));
 
   EXPECT_THAT(out_.text(),
-              MatchesRegex("JOB +STATE +RANKS +HOSTS +ROUND +RESTARTS +AGE +COMMAND\n" + live.job_id() +
-                           " +running +4 +3 +2 +1 +60m +./train --lr 0.1\n"));
+              MatchesRegex("JOB +STATE +RANKS +HOSTS +ROUND +RESTARTS +AGE +COMMAND\n" +
+                           live.job_id() + " +running +4 +3 +2 +1 +60m +./train --lr 0.1\n"));
   EXPECT_THAT(err_.text(), IsEmpty());
 }
 

@@ -53,6 +53,19 @@ class ShowStatusTest : public VerbTest {
   }
 };
 
+TEST_F(ShowStatusTest, SurvivorsThatHaveGoneOnAreCounted) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+  agent.reply.set_rank_count(4);
+  agent.reply.set_member_count(3);
+  agent.reply.set_membership_round(agent.reply.round() + 1);
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(), HasSubstr("3 of 4 ranks, which go on in round "));
+}
+
 TEST_F(ShowStatusTest, WhatTheAgentSaysOfEachRank) {
   const JobDirectory job = MakeLiveJob("train");
   FakeAgent agent(ControlSocket(job));

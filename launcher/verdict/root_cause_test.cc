@@ -252,6 +252,43 @@ TEST(RootCauseTest, ALostNodeIsNamedOnceAndItsRanksAreNoVictims) {
   EXPECT_EQ(Find(*verdict, Evidence::LAUNCH), nullptr) << "it had been launched";
 }
 
+TEST(RootCauseTest, AFailureThatOthersOutliveNamesNobodyElse) {
+  RoundOutcome outcome = Failed({.signal = SIGKILL});
+  outcome.decision = Decision::kGoOn;
+  outcome.next_round = base::Round(2);
+  outcome.ranks_left = 3;
+  for (const size_t rank : {0, 1, 3}) {
+    outcome.ranks[rank] = {.life = RankRecord::Life::kAlive};
+    outcome.ranks[rank].process.rank = base::Rank(static_cast<int>(rank));
+  }
+
+  const auto verdict = MakeVerdict(outcome, Facts());
+
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_EQ(verdict->class_(), Verdict::DEAD_RANK);
+  EXPECT_EQ(verdict->action(), Verdict::KEEP_SURVIVORS);
+  EXPECT_EQ(verdict->action_reason(),
+            "3 of 4 ranks are left and go on in round 2 (--on-rank-failure keep)");
+  EXPECT_EQ(verdict->victims_size(), 0);
+}
+
+TEST(RootCauseTest, ARankThatWasGivenUpIsMissingAndThoseThatWereOutlivedAreNoVictims) {
+  RoundOutcome outcome = Failed({.signal = SIGKILL});
+  outcome.end = RoundEnd::kRankAccused;
+  outcome.decision = Decision::kOutOfRestarts;
+  outcome.ranks[2].accusation = elastic::Accusation{base::Rank(1), "it hangs"};
+  outcome.ranks[3].excluded = true;
+
+  const auto verdict = MakeVerdict(outcome, Facts());
+
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_EQ(verdict->class_(), Verdict::MISSING_RANK);
+  EXPECT_EQ(verdict->exit_code(), static_cast<int>(ExitCode::kUnavailable));
+  EXPECT_EQ(verdict->culprits(0).why(), "given up by rank 1: it hangs");
+  EXPECT_EQ(std::vector<int>(verdict->victims().begin(), verdict->victims().end()),
+            (std::vector<int>{1}));
+}
+
 TEST(RootCauseTest, ANodeLostBetweenTwoRoundsEndsTheJobForThatReason) {
   const auto last_round = MakeVerdict(Failed({.exit_code = 3}), Facts());
   JobOutcome outcome{.decision = Decision::kNodeLost, .last_round = base::Round(1)};

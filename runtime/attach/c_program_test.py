@@ -47,7 +47,7 @@ class CProgramTest(unittest.TestCase):
         self.assertRegex(run.stdout, "^6 .*/nonexistent/s.*No such file")
 
     def compile_of_next_release(self):
-        """Speaks version 3 as well."""
+        """Speaks version 4 as well."""
         patched = os.path.join(self.folder, WIRE)
         os.makedirs(os.path.dirname(patched))
         with open(WIRE) as file, open(patched, "w") as out:
@@ -91,7 +91,7 @@ class CProgramTest(unittest.TestCase):
 
     def test_a_newer_program_speaks_the_version_that_an_older_agent_took(self):
         program = self.compile_of_next_release()
-        for version in (1, 2, 3):
+        for version in (1, 2, 3, 4):
             with self.subTest(version=version):
                 said, code, output = self.serve(program, version, version)
 
@@ -104,7 +104,7 @@ class CProgramTest(unittest.TestCase):
         self.assertNotEqual(code, 0)
         self.assertEqual(said, [(HELLO, 0), (SEGMENT_REQUEST, 1)])
 
-        _, _, output = self.serve(program, 4, 4)
+        _, _, output = self.serve(program, 5, 5)
         self.assertIn("another version of the attach protocol", output)
 
 

@@ -57,6 +57,8 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                       max { seconds: 60 }
                     }
                     stop_on_repeated_failure: true
+                    on_rank_failure: RANK_FAILURE_TEARDOWN
+                    min_ranks: 1
                   }
                   grace {
                     peer_failure { seconds: 2 }
@@ -264,6 +266,13 @@ TEST(ValidateTest, ALeaseOutlivesALostHeartbeat) {
               IsEmpty());
   EXPECT_THAT(ProblemsWith({{"spec.placement.heartbeat", "1001ms"}}),
               ElementsAre(HasSubstr("2s must be at least twice the heartbeat, 1s1ms")));
+}
+
+TEST(ValidateTest, TheLeastThatGoOnAreNoMoreThanThereAre) {
+  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.restart.minRanks", "4"}}),
+              IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.gang.totalProcesses", "4"}, {"spec.restart.minRanks", "5"}}),
+              ElementsAre("spec.restart.minRanks: 5 must not be more than the job's ranks, 4"));
 }
 
 TEST(ValidateTest, PortsAreARange) {

@@ -81,6 +81,8 @@ TEST(JobYamlTest, ReadsEveryField) {
                       max { seconds: 90 }
                     }
                     stop_on_repeated_failure: false
+                    on_rank_failure: RANK_FAILURE_KEEP
+                    min_ranks: 2
                   }
                   grace {
                     peer_failure {}
