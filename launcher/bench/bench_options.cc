@@ -7,6 +7,7 @@ std::string BenchBackendName(BenchBackend backend) {
   switch (backend) {
     case BenchBackend::kHost: return "host";
     case BenchBackend::kTcp: return "tcp";
+    case BenchBackend::kWide: return "wide";
     case BenchBackend::kOpenMpi: return "openmpi";
     case BenchBackend::kMpich: return "mpich";
     case BenchBackend::kGloo: return "gloo";

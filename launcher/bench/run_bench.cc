@@ -240,7 +240,11 @@ class BenchRun {
 base::Result<int> RunBench(const VerbContext& context, const BenchOptions& options,
                            topology::Environment environment) {
   if (options.capabilities) {
-    std::fputs(CapabilityTables({collectives::HostCapabilities("shm")}).c_str(), context.out);
+    std::fputs(CapabilityTables({collectives::HostCapabilities("shm"),
+                                 collectives::MessageCapabilities("tcp"),
+                                 collectives::MessageCapabilities("wide")})
+                   .c_str(),
+               context.out);
     return 0;
   }
   return BenchRun(context, options, std::move(environment)).Run();

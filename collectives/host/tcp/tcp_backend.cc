@@ -9,12 +9,10 @@
 namespace lockstep::collectives {
 
 TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end)
-    : capabilities_(HostCapabilities("tcp")),
+    : capabilities_(MessageCapabilities("tcp")),
       seat_(service, end, TcpSeat::Judging::kWaitedFor),
       ops_(seat_),
-      transfers_(std::move(service), std::move(end)) {
-  capabilities_.bitwise_reproducible = false;
-}
+      transfers_(std::move(service), std::move(end)) {}
 
 TcpBackend::~TcpBackend() { seat_.Leave(); }
 

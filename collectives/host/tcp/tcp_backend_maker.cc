@@ -8,6 +8,7 @@
 #include "collectives/host/tcp/tcp_backend.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_members.h"
+#include "collectives/host/tcp/tcp_probe.h"
 
 namespace lockstep::collectives {
 
@@ -49,7 +50,26 @@ base::Result<std::shared_ptr<TcpEnd>> TcpBackendMaker::Enter(const GroupSpec& sp
   }
   const auto end = std::make_shared<TcpEnd>(TcpMembers(spec, *std::move(cards)));
   service_->Register(end);
+  LearnLink(end);
   return end;
+}
+
+void TcpBackendMaker::LearnLink(const std::shared_ptr<TcpEnd>& end) {
+  const int member = MemberToProbe(end->members());
+  if (member < 0) return;
+  const AddressCard& card = end->members().card(member);
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto [place, is_new] = links_.try_emplace({card.host_id, card.memory});
+  std::optional<TcpLink>& link = place->second;
+  if (is_new) {
+    lock.unlock();
+    const TcpLink measured = Probe(*service_, end, member);
+    lock.lock();
+    link = measured;
+    measured_.notify_all();
+  }
+  if (measured_.wait_for(lock, kProbeTimeout, [&] { return link.has_value(); }))
+    end->link.store(link->code(), std::memory_order_relaxed);
 }
 
 base::Result<std::vector<AddressCard>> TcpBackendMaker::Meet(const GroupSpec& spec,

@@ -10,6 +10,7 @@
 #include "collectives/host/tcp/tcp_calls.h"
 #include "collectives/host/tcp/tcp_circle.h"
 #include "collectives/host/tcp/tcp_flows.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "collectives/host/tcp/tcp_plan.h"
 #include "collectives/host/tcp/tcp_seat.h"
 #include "collectives/host/tcp/tcp_streams.h"
@@ -43,6 +44,7 @@ class TcpFlatOps {
   bool Move(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint,
             const TcpStreams::Combining& combining, TcpWait& wait);
   TcpCalls& calls() { return calls_; }
+  TcpLink link() const { return seat_.link(); }
   int size() const { return seat_.size(); }
 
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const;

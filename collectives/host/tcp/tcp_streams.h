@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_STREAMS_H_
 #define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_STREAMS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,9 +46,10 @@ class TcpStreams {
     FrameHeader header;
     size_t header_bytes = 0;  // that have come
     size_t piece = 0;
-    size_t received = 0;     // of the piece
-    size_t combined = 0;     // of it
-    uint64_t processed = 0;  // of the stream
+    std::array<std::byte, 8> begun;  // the beginning of an element that is not whole
+    size_t received = 0;             // of the piece
+    size_t combined = 0;             // of it
+    uint64_t processed = 0;          // of the stream
     uint64_t total = 0;
     bool done() const { return header_bytes == sizeof(FrameHeader) && processed == total; }
   };
@@ -70,6 +72,8 @@ class TcpStreams {
   void CombineBytes(In& in, std::byte* came, size_t bytes, const Combining& combining) const;
   Outcome Send(Out& out, TcpWait& wait);
   size_t Ready(const OutPiece& piece) const;
+  size_t Combinable(const InPiece& piece) const;
+  bool Waits(const In& in) const;
   void Sent(Out& out, size_t bytes);
   void EndPieces(In& in) const;
   void Fill(TcpWait::Wants& wants);

@@ -79,7 +79,8 @@ bool WideMoves::Run(const Op& op, uint64_t fingerprint, const double* scales, Tc
 }
 
 bool WideMoves::Between(const Running& run, const TcpCircle& circle, const Op& part) {
-  return part.count == 0 || Between(run, circle, PlanOf(part, circle.position(), circle.count()));
+  return part.count == 0 ||
+         Between(run, circle, PlanOf(part, circle.position(), circle.count(), flat_.link()));
 }
 
 bool WideMoves::Between(const Running& run, const TcpCircle& circle, TcpPlan plan) {
@@ -283,7 +284,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   const size_t part = way == Way::kSlices ? count / static_cast<size_t>(machine_.count()) : count;
   const std::string between =
-      ExplainPlan(kind, part * DtypeBytes(dtype), placement_.machine_count());
+      ExplainPlan(kind, part * DtypeBytes(dtype), placement_.machine_count(), flat_.link());
   if (way == Way::kSlices) {
     return "through shared memory within each of " + machines + ", and between them " + between +
            ", of which each of the " + std::to_string(machine_.count()) +
@@ -297,7 +298,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
                      kind != OpKind::kAllGather && kind != OpKind::kAllGatherV;
   return std::string("by TCP between all members, since ") +
          (alike ? "each pair has its own to say" : "parts do not lie together by machine") + ": " +
-         ExplainPlan(kind, count * DtypeBytes(dtype), flat_.size());
+         ExplainPlan(kind, count * DtypeBytes(dtype), flat_.size(), flat_.link());
 }
 
 }  // namespace lockstep::collectives
