@@ -12,8 +12,17 @@ constexpr double kLeastBytesPerUs = 8;
 constexpr double kAssumedLatencyUs = 32;
 constexpr double kAssumedBytesPerUs = 1024;
 
+constexpr int kClassMax = 15;
+constexpr double kHalfStep = 1.41421356;  // between two powers of two
+
+// (std::log2 cannot be linked statically with glibc 2.36.)
 int ClassOf(double value) {
-  return std::clamp(static_cast<int>(std::lround(std::log2(value))) + 1, 1, 15);
+  int number = 1;
+  while (number < kClassMax && value > kHalfStep) {
+    value /= 2;
+    ++number;
+  }
+  return number;
 }
 
 }  // namespace

@@ -86,7 +86,8 @@ std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   if (reduces) op.reduction = Reduction::kSum;
   if (kind == OpKind::kAllGatherV || kind == OpKind::kReduceScatterV)
     op.counts.assign(static_cast<size_t>(seat_.size()), count);
-  switch (kind == OpKind::kAllToAllV ? WideRoute::kMoved : WideRouteOf(op, seat_.size())) {
+  switch (kind == OpKind::kAllToAllV ? WideRoute::kMoved
+                                     : WideRouteOf(op, seat_.size(), placement_.largest())) {
     case WideRoute::kNothing:
       return text + "the exchange of calls alone, through shared memory, then among " + machines;
     case WideRoute::kInline:
@@ -96,7 +97,9 @@ std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
     case WideRoute::kCarried:
       return text + "each machine's inputs, " + (reduces ? "combined" : "put together") +
              " through shared memory, go with the exchange of calls among " + machines +
-             ", since they have at most " + std::to_string(kWideCarriedBytes) + " bytes";
+             ", since they have at most " +
+             std::to_string(kWideCarriedBytes / static_cast<size_t>(placement_.largest())) +
+             " bytes";
     case WideRoute::kMoved: return text + moves_.Explain(kind, dtype, count);
   }
   return text;
