@@ -14,9 +14,10 @@ namespace lockstep::collectives {
 
 base::Result<std::shared_ptr<TcpBackendMaker>> TcpBackendMaker::Create(
     TcpService::Config config, std::shared_ptr<AddressExchange> exchange) {
+  const TcpLink given = config.link;
   ASSIGN_OR_RETURN(std::shared_ptr<TcpService> service, TcpService::Start(std::move(config)));
   return std::shared_ptr<TcpBackendMaker>(
-      new TcpBackendMaker(std::move(service), std::move(exchange)));
+      new TcpBackendMaker(std::move(service), std::move(exchange), given));
 }
 
 base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& spec,
@@ -55,6 +56,7 @@ base::Result<std::shared_ptr<TcpEnd>> TcpBackendMaker::Enter(const GroupSpec& sp
 }
 
 void TcpBackendMaker::LearnLink(const std::shared_ptr<TcpEnd>& end) {
+  if (given_.measured()) return end->link.store(given_.code(), std::memory_order_relaxed);
   const int member = MemberToProbe(end->members());
   if (member < 0) return;
   const AddressCard& card = end->members().card(member);

@@ -45,15 +45,17 @@ class TcpBackendMaker final : public BackendMaker {
   const TcpService& service() const { return *service_; }
 
  private:
-  TcpBackendMaker(std::shared_ptr<TcpService> service, std::shared_ptr<AddressExchange> exchange)
-      : service_(std::move(service)), exchange_(std::move(exchange)) {}
+  TcpBackendMaker(std::shared_ptr<TcpService> service, std::shared_ptr<AddressExchange> exchange,
+                  TcpLink given)
+      : service_(std::move(service)), exchange_(std::move(exchange)), given_(given) {}
 
-  /// Measured once between two hosts in this process's life.
+  /// As it was given, or measured once between two hosts in this process's life.
   void LearnLink(const std::shared_ptr<TcpEnd>& end);
   base::Result<std::vector<AddressCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);
 
   const std::shared_ptr<TcpService> service_;
   const std::shared_ptr<AddressExchange> exchange_;
+  const TcpLink given_;
   std::mutex mutex_;
   std::condition_variable measured_;
   // By the host and memory of the other end; none while it is being measured. Guarded by mutex_.

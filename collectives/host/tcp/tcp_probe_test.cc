@@ -19,7 +19,7 @@ using ::testing::Each;
 using ::testing::Gt;
 
 /// What each of three members knows of the way to another one, member i having memory[i].
-std::vector<int> LinksOf(const std::vector<int32_t>& memory) {
+std::vector<int> LinksOf(const std::vector<int32_t>& memory, TcpLink given = {}) {
   const auto exchange = std::make_shared<LocalExchange>();
   std::vector<int> links(memory.size());
   std::vector<std::thread> threads;
@@ -27,6 +27,7 @@ std::vector<int> LinksOf(const std::vector<int32_t>& memory) {
     threads.emplace_back([&, i] {
       TcpService::Config config = testing::LocalTcpConfig();
       config.memory = memory[i];
+      config.link = given;
       const auto maker = testing::LocalTcpMaker(exchange, std::move(config));
       GroupSpec spec{.job = "test", .rank = base::GroupRank(static_cast<int>(i))};
       for (size_t rank = 0; rank < memory.size(); ++rank)
@@ -52,6 +53,12 @@ TEST(TcpProbeTest, MembersMeasureTheWayToTheNextThatLivesElsewhere) {
 }
 
 TEST(TcpProbeTest, ThoseThatShareMemoryMeasureNothing) { EXPECT_THAT(LinksOf({7, 7, 7}), Each(0)); }
+
+TEST(TcpProbeTest, WhatIsGivenIsNotMeasured) {
+  const TcpLink given = TcpLink::Measured(500, 16);
+
+  EXPECT_THAT(LinksOf({0, 0, 1}, given), Each(given.code()));
+}
 
 TEST(TcpProbeTest, AWayThatDoesNotAnswerIsAssumed) {
   const auto exchange = std::make_shared<LocalExchange>();

@@ -20,6 +20,7 @@
 #include "collectives/host/tcp/tcp_connection.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_handshake.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "runtime/attach/fork_guard.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
@@ -48,6 +49,9 @@ class TcpService {
     std::string host;
     std::string host_id;
     int32_t memory = -1;  // AddressCard's
+    /// What the way between members costs. When set it is not measured, and what algorithms depend on is
+    /// the same in every run; alike on all members.
+    TcpLink link;
   };
 
   /// Handshakes at once; the oldest makes room, so that strangers who say nothing keep nobody out.

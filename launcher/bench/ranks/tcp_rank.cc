@@ -92,6 +92,7 @@ base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, 
   ASSIGN_OR_RETURN(service.listen_host, AddressOf(place.interface));
   service.host = service.listen_host;
   service.memory = place.machine;
+  service.link = place.link;
   ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(std::move(service), exchange));
   std::shared_ptr<collectives::BackendMaker> maker = tcp;
   const bool wide = place.machine >= 0;

@@ -3,6 +3,8 @@
 // by `lockstep run`. The ranks meet in the folder STORE; the network is that of
 // $LOCKSTEP_BENCH_INTERFACE, or else the loopback. $LOCKSTEP_BENCH_MACHINES, if there, has the number
 // of each rank's machine, as in "0,0,1,1": ranks of one machine then go through shared memory.
+// $LOCKSTEP_BENCH_LINK, "MICROSECONDS,BYTES", gives them what the way between them costs, and a
+// microsecond moves, instead of measuring that: which chooses algorithms.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -26,6 +28,13 @@ int MachineOf(int rank, const std::string& machines) {
   return at >= machines.size() ? -1 : std::atoi(machines.c_str() + at);
 }
 
+lockstep::collectives::TcpLink LinkOf(const std::string& figures) {
+  const size_t comma = figures.find(',');
+  if (comma == std::string::npos) return {};
+  return lockstep::collectives::TcpLink::Measured(std::atof(figures.c_str()),
+                                                  std::atof(figures.c_str() + comma + 1));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -40,6 +49,7 @@ int main(int argc, char** argv) {
       .interface = Variable("LOCKSTEP_BENCH_INTERFACE", ""),
       .folder = argv[3],
       .machine = MachineOf(rank, Variable("LOCKSTEP_BENCH_MACHINES", "")),
+      .link = LinkOf(Variable("LOCKSTEP_BENCH_LINK", "")),
       .socket = Variable("LOCKSTEP_SOCKET", ""),
       .cookie = Variable("LOCKSTEP_COOKIE", "")};
   const lockstep::base::Status served =
