@@ -117,10 +117,8 @@ bool TcpFlatOps::Move(const Op& op, uint64_t fingerprint, const double* scales, 
   return streams_.Move(CombiningOf(op, scales), wait);
 }
 
-bool TcpFlatOps::Move(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint,
-                      const TcpStreams::Combining& combining, TcpWait& wait) {
+void TcpFlatOps::Begin(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint, TcpWait& wait) {
   streams_.Begin(circle.Named(std::move(plan)), fingerprint, wait.seq());
-  return streams_.Move(combining, wait);
 }
 
 const double* TcpFlatOps::Scales(const Op& op) {

@@ -49,26 +49,40 @@ void TcpStreams::SendAtOnce(TcpWait& wait) {
 
 bool TcpStreams::Move(const Combining& combining, TcpWait& wait) {
   while (true) {
-    bool moved = false, done = true;
-    for (In& in : ins_) {
-      if (in.done()) continue;
-      const Outcome outcome = Receive(in, combining, wait);
-      if (outcome == Outcome::kFailed) return false;
-      moved |= outcome == Outcome::kMoved;
-      done &= in.done();
-    }
-    for (Out& out : outs_) {
-      if (out.done()) continue;
-      moved |= Send(out, wait) == Outcome::kMoved;
-      done &= out.done();
-    }
-    if (done) return true;
-    if (moved) {
+    const Turn turn = TakeTurn(combining, wait);
+    if (turn == Turn::kFailed) return false;
+    if (turn == Turn::kDone) return true;
+    if (turn == Turn::kMoved) {
       wait.Moved();
     } else if (!wait.Idle(TcpWait::Phase::kData, [this](TcpWait::Wants& wants) { Fill(wants); })) {
       return false;
     }
   }
+}
+
+bool TcpStreams::MoveWhatGoes(const Combining& combining, TcpWait& wait) {
+  Turn turn;
+  do {
+    turn = TakeTurn(combining, wait);
+  } while (turn == Turn::kMoved);
+  return turn != Turn::kFailed;
+}
+
+TcpStreams::Turn TcpStreams::TakeTurn(const Combining& combining, TcpWait& wait) {
+  bool moved = false, done = true;
+  for (In& in : ins_) {
+    if (in.done()) continue;
+    const Outcome outcome = Receive(in, combining, wait);
+    if (outcome == Outcome::kFailed) return Turn::kFailed;
+    moved |= outcome == Outcome::kMoved;
+    done &= in.done();
+  }
+  for (Out& out : outs_) {
+    if (out.done()) continue;
+    moved |= Send(out, wait) == Outcome::kMoved;
+    done &= out.done();
+  }
+  return done ? Turn::kDone : moved ? Turn::kMoved : Turn::kNothing;
 }
 
 void TcpStreams::Fill(TcpWait::Wants& wants) {

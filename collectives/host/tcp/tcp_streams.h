@@ -39,6 +39,8 @@ class TcpStreams {
   void SendAtOnce(TcpWait& wait);
   /// Everything else. False: the op is over.
   bool Move(const Combining& combining, TcpWait& wait);
+  /// What of it goes without waiting. False: the op is over.
+  bool MoveWhatGoes(const Combining& combining, TcpWait& wait);
 
  private:
   struct In {
@@ -64,6 +66,9 @@ class TcpStreams {
     }
   };
   enum class Outcome : uint8_t { kNothing, kMoved, kFailed };
+  enum class Turn : uint8_t { kNothing, kMoved, kFailed, kDone };
+
+  Turn TakeTurn(const Combining& combining, TcpWait& wait);
 
   Outcome Receive(In& in, const Combining& combining, TcpWait& wait);
   Outcome ReceiveHeader(In& in, int fd, TcpWait& wait);
