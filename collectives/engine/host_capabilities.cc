@@ -23,4 +23,10 @@ Capabilities HostCapabilities(std::string backend) {
   return capabilities;
 }
 
+Capabilities MessageCapabilities(std::string backend) {
+  Capabilities capabilities = HostCapabilities(std::move(backend));
+  capabilities.bitwise_reproducible = false;
+  return capabilities;
+}
+
 }  // namespace lockstep::collectives

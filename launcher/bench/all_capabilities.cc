@@ -2,7 +2,6 @@
 #include "launcher/bench/all_capabilities.h"
 
 #include "collectives/engine/host_capabilities.h"
-#include "collectives/host/tcp/tcp_capabilities.h"
 #include "collectives/mpi/mpi_capabilities.h"
 #include "collectives/nccl/nccl_abi.h"
 #include "collectives/nccl/nccl_capabilities.h"
@@ -10,8 +9,8 @@
 namespace lockstep::launcher {
 
 std::vector<collectives::Capabilities> AllCapabilities() {
-  return {collectives::HostCapabilities("shm"), collectives::TcpCapabilities(),
-          collectives::MpiCapabilities(false),
+  return {collectives::HostCapabilities("shm"), collectives::MessageCapabilities("tcp"),
+          collectives::MessageCapabilities("wide"), collectives::MpiCapabilities(false),
           collectives::NcclCapabilities(collectives::kNcclNewest)};
 }
 

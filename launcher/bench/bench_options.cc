@@ -9,6 +9,7 @@ std::string BenchBackendName(BenchBackend backend) {
     case BenchBackend::kTcp: return "tcp";
     case BenchBackend::kMpi: return "mpi";
     case BenchBackend::kNccl: return "nccl";
+    case BenchBackend::kWide: return "wide";
     case BenchBackend::kOpenMpi: return "openmpi";
     case BenchBackend::kMpich: return "mpich";
     case BenchBackend::kGloo: return "gloo";

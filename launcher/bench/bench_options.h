@@ -13,7 +13,7 @@
 namespace lockstep::launcher {
 
 /// Who can be measured.
-enum class BenchBackend : uint8_t { kHost, kTcp, kMpi, kNccl, kOpenMpi, kMpich, kGloo };
+enum class BenchBackend : uint8_t { kHost, kTcp, kWide, kMpi, kNccl, kOpenMpi, kMpich, kGloo };
 
 /// Rounds without which no ratio is printed: the smallest of five is above the true median in one
 /// of 32 cases.
@@ -24,11 +24,11 @@ struct BenchOptions {
   int ranks = 2;
   BenchBackend backend = BenchBackend::kHost;
   std::vector<BenchBackend> peers;
-  bool registered = true;  // of kHost and kTcp: memory of AllocBuffer
-  bool plain = false;      // of kHost and kTcp: memory of malloc
+  bool registered = true;  // of ours: memory of AllocBuffer
+  bool plain = false;      // of ours: memory of malloc
   // Network namespaces, by rank, in which ranks live; empty = they share ours.
   std::vector<std::string> namespaces;
-  std::string interface;  // of kTcp and its peers; "" = the loopback
+  std::string interface;  // of kTcp, kWide and their peers; "" = the loopback
   lockstep_bench_op op = LOCKSTEP_BENCH_ALL_REDUCE;
   collectives::Dtype dtype = collectives::Dtype::kF32;
   collectives::Reduction reduction = collectives::Reduction::kSum;  // kNone of ops that only move
@@ -48,7 +48,9 @@ struct BenchOptions {
 };
 
 /// Whether what is measured is a network, and not this machine's memory.
-inline bool OverTcp(const BenchOptions& options) { return options.backend == BenchBackend::kTcp; }
+inline bool OverTcp(const BenchOptions& options) {
+  return options.backend == BenchBackend::kTcp || options.backend == BenchBackend::kWide;
+}
 
 std::string BenchBackendName(BenchBackend backend);
 

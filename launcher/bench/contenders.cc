@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/bench/contenders.h"
 
+#include <algorithm>
+
 namespace lockstep::launcher {
 namespace {
 
@@ -85,7 +87,8 @@ class Builder {
   void Add(BenchBackend backend, bool is_peer) {
     switch (backend) {
       case BenchBackend::kHost:
-      case BenchBackend::kTcp: AddOurs(backend, is_peer); break;
+      case BenchBackend::kTcp:
+      case BenchBackend::kWide: AddOurs(backend, is_peer); break;
       case BenchBackend::kMpi:
         AddOurMpi("openmpi", OpenMpiWords(), is_peer);
         AddOurMpi("mpich", MpichWords(), is_peer);
@@ -121,6 +124,20 @@ class Builder {
       contender.environment.emplace_back("LOCKSTEP_BENCH_INTERFACE", options_.interface);
   }
 
+  /// The number of each rank's machine: its namespace is one, or else each half of the ranks lives on
+  /// one.
+  std::string Machines() const {
+    std::vector<std::string> names = options_.namespaces;
+    for (int rank = 0; names.size() < static_cast<size_t>(options_.ranks); ++rank)
+      names.push_back(rank < (options_.ranks + 1) / 2 ? "first" : "second");
+    std::string numbers;
+    for (const std::string& name : names) {
+      const auto first = std::find(names.begin(), names.end(), name);
+      numbers += (numbers.empty() ? "" : ",") + std::to_string(first - names.begin());
+    }
+    return numbers;
+  }
+
   void AddOurs(BenchBackend backend, bool is_peer) {
     for (const bool registered : {true, false}) {
       if (!(registered ? options_.registered : options_.plain)) continue;
@@ -128,10 +145,13 @@ class Builder {
       contender.registered = registered;
       contender.knobs = registered ? "buffers of AllocBuffer" : "buffers of malloc";
       if (!registered) contender.name += " plain";
-      if (backend == BenchBackend::kTcp) {
+      if (backend != BenchBackend::kHost) {
+        contender.program = "lockstep-bench-tcp";
         contender.meets_in_folder = true;
         OnNetwork(contender);
       }
+      if (backend == BenchBackend::kWide)
+        contender.environment.emplace_back("LOCKSTEP_BENCH_MACHINES", Machines());
       all_.push_back(std::move(contender));
     }
   }

@@ -74,11 +74,11 @@ class Reader {
 
   std::optional<BenchBackend> Backend(std::string_view flag, const std::string& name) {
     for (const BenchBackend backend :
-         {BenchBackend::kHost, BenchBackend::kTcp, BenchBackend::kMpi, BenchBackend::kNccl,
-          BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo}) {
+         {BenchBackend::kHost, BenchBackend::kTcp, BenchBackend::kWide, BenchBackend::kMpi,
+          BenchBackend::kNccl, BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo}) {
       if (BenchBackendName(backend) == name) return backend;
     }
-    Refuse(flag, name, "must be host, tcp, mpi, nccl, openmpi, mpich or gloo");
+    Refuse(flag, name, "must be host, tcp, wide, mpi, nccl, openmpi, mpich or gloo");
     return std::nullopt;
   }
 
@@ -113,8 +113,8 @@ class Reader {
     options_.namespaces = SplitAtCommas(names);
     const bool over_tcp = OverTcp(options_);
     if (!over_tcp && !options_.interface.empty())
-      Refuse("--interface", options_.interface, "is of --backend tcp alone");
-    if (!over_tcp && !names.empty()) Refuse("--netns", names, "is of --backend tcp alone");
+      Refuse("--interface", options_.interface, "is of --backend tcp and wide alone");
+    if (!over_tcp && !names.empty()) Refuse("--netns", names, "is of --backend tcp and wide alone");
     for (const BenchBackend peer : options_.peers) {
       if (over_tcp && (peer == BenchBackend::kMpich || peer == BenchBackend::kMpi))
         Refuse("--compare", BenchBackendName(peer),

@@ -107,8 +107,8 @@ TEST(BenchFlagsTest, ANetworkIsOfTcpAlone) {
   EXPECT_THAT(options.namespaces, ElementsAre("a", "b"));
   EXPECT_THAT(Options({"--interface", "eth0", "--netns", "a,b"}),
               StatusIs(Code::kInvalidArgument,
-                       AllOf(HasSubstr("--interface eth0: is of --backend tcp alone"),
-                             HasSubstr("--netns a,b: is of --backend tcp alone"))));
+                       AllOf(HasSubstr("--interface eth0: is of --backend tcp and wide alone"),
+                             HasSubstr("--netns a,b: is of --backend tcp and wide alone"))));
   EXPECT_THAT(Options({"--backend", "tcp", "--netns", "a", "--compare", "mpich"}),
               StatusIs(Code::kInvalidArgument,
                        AllOf(HasSubstr("one for each of 2"), HasSubstr("needs --interface"),

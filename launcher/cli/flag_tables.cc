@@ -205,12 +205,13 @@ constexpr FlagSpec kPruneFlags[] = {
 
 constexpr FlagSpec kBenchFlags[] = {
     {"--np", "-np", "N", "Ranks [2]."},
-    {"--backend", "", "NAME", "host, tcp, mpi, nccl: ours; openmpi, mpich, gloo: theirs [host]."},
+    {"--backend", "", "NAME",
+     "host, tcp, wide, mpi, nccl: ours; openmpi, mpich, gloo: theirs [host]."},
     {"--compare", "", "NAME,..",
      "Peers of the same run, with all their knobs: ratios are printed."},
-    {"--buffers", "", "KIND", "Of host and tcp: registered, plain or both [registered]."},
-    {"--interface", "", "NAME", "Of tcp and its peers: the network they use [the loopback]."},
-    {"--netns", "", "NAME,..", "Of tcp and its peers: network namespaces, one for each rank."},
+    {"--buffers", "", "KIND", "Of host, tcp and wide: registered, plain or both [registered]."},
+    {"--interface", "", "NAME", "Of tcp, wide and peers: the network they use [the loopback]."},
+    {"--netns", "", "NAME,..", "Of tcp, wide and peers: network namespaces, one for each rank."},
     {"--op", "-o", "OP", "all_reduce, reduce, broadcast, all_gather, ... [all_reduce]."},
     {"--dtype", "-d", "TYPE", "f32, f64, f16, bf16, i8 to u64, bool [f32]."},
     {"--redop", "", "REDUCTION", "sum, prod, min, max, avg, ... [sum]."},

@@ -3,13 +3,13 @@
 
 #include <utility>
 
+#include "collectives/engine/host_capabilities.h"
 #include "collectives/engine/private_buffer.h"
-#include "collectives/host/tcp/tcp_capabilities.h"
 
 namespace lockstep::collectives {
 
 TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end)
-    : capabilities_(TcpCapabilities()),
+    : capabilities_(MessageCapabilities("tcp")),
       seat_(service, end, TcpSeat::Judging::kWaitedFor),
       ops_(seat_),
       transfers_(std::move(service), std::move(end)) {}

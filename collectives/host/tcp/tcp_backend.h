@@ -50,7 +50,7 @@ class TcpBackend final : public Backend {
   }
 
  private:
-  Capabilities capabilities_;
+  const Capabilities capabilities_;
   TcpSeat seat_;
   TcpFlatOps ops_;          // of the thread that runs collectives
   TcpTransfers transfers_;  // of the one that moves transfers

@@ -8,14 +8,16 @@
 #include "collectives/host/tcp/tcp_backend.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_members.h"
+#include "collectives/host/tcp/tcp_probe.h"
 
 namespace lockstep::collectives {
 
 base::Result<std::shared_ptr<TcpBackendMaker>> TcpBackendMaker::Create(
     TcpService::Config config, std::shared_ptr<AddressExchange> exchange) {
+  const TcpLink given = config.link;
   ASSIGN_OR_RETURN(std::shared_ptr<TcpService> service, TcpService::Start(std::move(config)));
   return std::shared_ptr<TcpBackendMaker>(
-      new TcpBackendMaker(std::move(service), std::move(exchange)));
+      new TcpBackendMaker(std::move(service), std::move(exchange), given));
 }
 
 base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& spec,
@@ -49,7 +51,27 @@ base::Result<std::shared_ptr<TcpEnd>> TcpBackendMaker::Enter(const GroupSpec& sp
   }
   const auto end = std::make_shared<TcpEnd>(TcpMembers(spec, *std::move(cards)));
   service_->Register(end);
+  LearnLink(end);
   return end;
+}
+
+void TcpBackendMaker::LearnLink(const std::shared_ptr<TcpEnd>& end) {
+  if (given_.measured()) return end->link.store(given_.code(), std::memory_order_relaxed);
+  const int member = MemberToProbe(end->members());
+  if (member < 0) return;
+  const AddressCard& card = end->members().card(member);
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto [place, is_new] = links_.try_emplace({card.host_id, card.memory});
+  std::optional<TcpLink>& link = place->second;
+  if (is_new) {
+    lock.unlock();
+    const TcpLink measured = Probe(*service_, end, member);
+    lock.lock();
+    link = measured;
+    measured_.notify_all();
+  }
+  if (measured_.wait_for(lock, kProbeTimeout, [&] { return link.has_value(); }))
+    end->link.store(link->code(), std::memory_order_relaxed);
 }
 
 base::Result<std::vector<AddressCard>> TcpBackendMaker::Meet(const GroupSpec& spec,

@@ -2,19 +2,27 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_BACKEND_MAKER_H_
 #define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_BACKEND_MAKER_H_
 
+#include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "collectives/engine/backend.h"
 #include "collectives/host/tcp/address_exchange.h"
 #include "collectives/host/tcp/tcp_end.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "collectives/host/tcp/tcp_service.h"
 
 namespace lockstep::collectives {
 
 /// Makes TcpBackends: members publish where they listen, and connect when they first have something
-/// to say to each other. One for all groups of a process. Thread-safe.
+/// to say to each other, but for what they need to measure the way between them (tcp_probe.h). One
+/// for all groups of a process. Thread-safe.
 class TcpBackendMaker final : public BackendMaker {
  public:
   /// Listens from now on. Errors: those of TcpService::Start.
@@ -37,13 +45,21 @@ class TcpBackendMaker final : public BackendMaker {
   const TcpService& service() const { return *service_; }
 
  private:
-  TcpBackendMaker(std::shared_ptr<TcpService> service, std::shared_ptr<AddressExchange> exchange)
-      : service_(std::move(service)), exchange_(std::move(exchange)) {}
+  TcpBackendMaker(std::shared_ptr<TcpService> service, std::shared_ptr<AddressExchange> exchange,
+                  TcpLink given)
+      : service_(std::move(service)), exchange_(std::move(exchange)), given_(given) {}
 
+  /// As it was given, or measured once between two hosts in this process's life.
+  void LearnLink(const std::shared_ptr<TcpEnd>& end);
   base::Result<std::vector<AddressCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);
 
   const std::shared_ptr<TcpService> service_;
   const std::shared_ptr<AddressExchange> exchange_;
+  const TcpLink given_;
+  std::mutex mutex_;
+  std::condition_variable measured_;
+  // By the host and memory of the other end; none while it is being measured. Guarded by mutex_.
+  std::map<std::pair<std::string, int32_t>, std::optional<TcpLink>> links_;
 };
 
 }  // namespace lockstep::collectives

@@ -20,7 +20,7 @@ namespace lockstep::collectives {
 /// What the service knows of one connection, from its first byte until its descriptor is handed to
 /// an end or, of control connections, until it closes. The service's own; confined to its thread.
 ///
-///   listening:   kHello -> kProof -> (kParked ->) kControl, or handed over
+///   listening:   kHello -> kProof -> (kParked ->) kControl, or handed over; or kEcho
 ///   connecting:  (kPausing ->) kConnecting -> kAnswer -> kControl, or handed over
 struct TcpConnection {
   enum class State : uint8_t {
@@ -31,6 +31,7 @@ struct TcpConnection {
     kProof,       // waits for it
     kParked,      // authenticated; the group is not complete here yet
     kControl,     // frames pass
+    kEcho,        // somebody measures
   };
 
   uint64_t id = 0;
@@ -52,6 +53,9 @@ struct TcpConnection {
   size_t next_address = 0;
   base::SteadyTime deadline = base::SteadyTime::max();
   base::SteadyTime next_step = base::SteadyTime::max();  // gives up an address, or tries again
+
+  uint64_t echo_bytes = 0;  // of the question that comes
+  uint64_t echo_left = 0;   // of them, still to come
 
   bool InHandshake() const { return state < State::kParked; }
 };

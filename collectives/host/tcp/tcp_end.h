@@ -66,6 +66,7 @@ class TcpEnd {
   std::atomic<uint64_t> completed_seq{0};
   std::atomic<bool> waits{false};
   std::atomic<int64_t> late_until_ns{0};  // of a long phase, by the steady clock; 0 = none
+  std::atomic<uint8_t> link{0};           // TcpLink::code() of its way to another one
 
   // --- the first error
   /// False when there was one before, which stays; but what this one is about then fails with it.

@@ -98,7 +98,8 @@ bool TcpFlatOps::Run(const Op& op, TcpWait& wait) {
             : AsBytes(counts.data(), counts.size() * sizeof(uint64_t));
   entry.payload_bytes = static_cast<uint32_t>(payload.size());
   const bool streams = has_data && !small;
-  if (streams) streams_.Begin(PlanOf(op, self(), size()), entry.fingerprint, wait.seq());
+  if (streams)
+    streams_.Begin(PlanOf(op, self(), size(), seat_.link()), entry.fingerprint, wait.seq());
   const bool exchanged = calls_.Exchange(whole_, entry, payload, wait, [&] {
     if (streams) streams_.SendAtOnce(wait);  // to be on its way while calls are compared
   });
@@ -111,15 +112,13 @@ bool TcpFlatOps::Run(const Op& op, TcpWait& wait) {
 
 bool TcpFlatOps::Move(const Op& op, uint64_t fingerprint, const double* scales, TcpWait& wait) {
   if (!HasData(op.kind)) return true;
-  streams_.Begin(PlanOf(op, self(), size()), fingerprint, wait.seq());
+  streams_.Begin(PlanOf(op, self(), size(), seat_.link()), fingerprint, wait.seq());
   CopyOwn(op, self(), size());
   return streams_.Move(CombiningOf(op, scales), wait);
 }
 
-bool TcpFlatOps::Move(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint,
-                      const TcpStreams::Combining& combining, TcpWait& wait) {
+void TcpFlatOps::Begin(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint, TcpWait& wait) {
   streams_.Begin(circle.Named(std::move(plan)), fingerprint, wait.seq());
-  return streams_.Move(combining, wait);
 }
 
 const double* TcpFlatOps::Scales(const Op& op) {
@@ -195,7 +194,7 @@ std::string TcpFlatOps::Explain(OpKind kind, Dtype dtype, size_t count) const {
   if (!transfer && IsSmall(op, size()))
     return text + "all inputs go with the exchange of calls, since they have at most " +
            std::to_string(kSmallOpBytes) + " bytes together: " + exchange;
-  return text + ExplainPlan(kind, count * DtypeBytes(dtype), size()) +
+  return text + ExplainPlan(kind, count * DtypeBytes(dtype), size(), seat_.link()) +
          (transfer ? "" : "; calls are compared meanwhile, in " + exchange);
 }
 

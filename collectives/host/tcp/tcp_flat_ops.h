@@ -10,6 +10,7 @@
 #include "collectives/host/tcp/tcp_calls.h"
 #include "collectives/host/tcp/tcp_circle.h"
 #include "collectives/host/tcp/tcp_flows.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "collectives/host/tcp/tcp_plan.h"
 #include "collectives/host/tcp/tcp_seat.h"
 #include "collectives/host/tcp/tcp_streams.h"
@@ -39,10 +40,17 @@ class TcpFlatOps {
   /// The streams of an op whose calls agree. Not of an all_to_all_v, of which the exchange compares
   /// more. `scales`: by member, of a premultiplied sum.
   bool Move(const Op& op, uint64_t fingerprint, const double* scales, TcpWait& wait);
-  /// Others, among some of the members, of a plan by position there.
-  bool Move(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint,
-            const TcpStreams::Combining& combining, TcpWait& wait);
+  /// Others, among some of the members, of a plan by position there, one at a time: what goes without
+  /// waiting is on its way while the caller does something else, and End() moves the rest.
+  void Begin(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint, TcpWait& wait);
+  bool Continue(const TcpStreams::Combining& combining, TcpWait& wait) {
+    return streams_.MoveWhatGoes(combining, wait);
+  }
+  bool End(const TcpStreams::Combining& combining, TcpWait& wait) {
+    return streams_.Move(combining, wait);
+  }
   TcpCalls& calls() { return calls_; }
+  TcpLink link() const { return seat_.link(); }
   int size() const { return seat_.size(); }
 
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const;

@@ -102,7 +102,7 @@ struct CallEntry {
   uint8_t kind = 0;
   uint8_t dtype = 0;
   uint8_t reduction = 0;
-  uint8_t reserved = 0;
+  uint8_t link = 0;  // TcpLink::code() of the sender's way to another member
   uint32_t payload_bytes = 0;
   char call_site[kTcpCallSiteBytes] = {};
 };

@@ -39,8 +39,9 @@ enum class FlowPurpose : uint8_t {
   kData = 2,       // data of collectives
   kTransfers = 3,  // sends
   kControl = 4,    // errors and questions, answered on the same connection
+  kMeasure = 5,    // what the way between the two costs (tcp_probe.h)
 };
-inline constexpr uint8_t kFlowPurposeLimit = 5;
+inline constexpr uint8_t kFlowPurposeLimit = 6;
 
 struct Hello {
   char magic[8] = {'L', 'K', 'S', 'T', 'P', 'T', 'C', 'P'};

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "collectives/engine/parts.h"
+#include "collectives/host/tcp/tcp_choice.h"
+#include "collectives/host/tcp/tcp_halving.h"
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
@@ -163,10 +165,37 @@ TcpPlan ReduceChain(const Op& op, int self, int size) {
   return plan;
 }
 
-/// Down a binomial tree when that is faster than down a chain.
-TcpPlan Broadcast(const Op& op, int self, int size) {
+TcpWay FastestWay(OpKind kind, size_t bytes, int size, TcpLink link) {
+  return EstimatesOf(kind, bytes, size, link).front().way;
+}
+
+int ParentOf(int place, TcpWay way) {
+  if (way == TcpWay::kBinomialTree) return place & (place - 1);
+  return way == TcpWay::kTwoWayTree ? (place - 1) / 2 : place - 1;
+}
+
+std::vector<int> ChildrenOf(int place, int size, TcpWay way) {
+  std::vector<int> children;
+  const auto add = [&](int child) {
+    if (child < size) children.push_back(child);
+  };
+  if (way == TcpWay::kChain) {
+    add(place + 1);
+  } else if (way == TcpWay::kTwoWayTree) {
+    add(2 * place + 1);
+    add(2 * place + 2);
+  } else {
+    int top = 1;  // of the bits that children may set, the highest first: they have most below them
+    while (top < size && (place & top) == 0) top *= 2;
+    for (int bit = top / 2; bit > 0; bit /= 2) add(place + bit);
+  }
+  return children;
+}
+
+/// Places count from the root, which is 0.
+TcpPlan Broadcast(const Op& op, int self, int size, TcpWay way) {
   TcpPlan plan;
-  const int place = (self - op.peer + size) % size;  // 0 = root
+  const int place = (self - op.peer + size) % size;
   const auto member_at = [&](int at) { return (at + op.peer) % size; };
   const auto relay = [&](int to) {
     plan.outs.push_back(
@@ -174,21 +203,11 @@ TcpPlan Broadcast(const Op& op, int self, int size) {
          .pieces = {
              {.from = op.out, .bytes = op.bytes(), .after = place == 0 ? OutPiece::kAtOnce : 0}}});
   };
-  const bool tree = op.bytes() <= kTreeBytesMax;
   if (place != 0) {
-    const int parent = tree ? place & (place - 1) : place - 1;
     plan.ins.push_back(
-        {.from = member_at(parent), .pieces = {{.bytes = op.bytes(), .to = op.out}}});
+        {.from = member_at(ParentOf(place, way)), .pieces = {{.bytes = op.bytes(), .to = op.out}}});
   }
-  if (!tree) {
-    if (place + 1 < size) relay(place + 1);
-    return plan;
-  }
-  int top = 1;  // of the bits that children may set, the highest first: they have most below them
-  while (top < size && (place & top) == 0) top *= 2;
-  for (int bit = top / 2; bit > 0; bit /= 2) {
-    if (place + bit < size) relay(place + bit);
-  }
+  for (const int child : ChildrenOf(place, size, way)) relay(child);
   return plan;
 }
 
@@ -230,16 +249,20 @@ TcpPlan PlanReduceScatter(const std::byte* in, std::byte* out, std::vector<TcpBl
   return Ring(in, out, self, std::move(blocks)).ReduceScatter();
 }
 
-TcpPlan PlanOf(const Op& op, int self, int size) {
+TcpPlan PlanOf(const Op& op, int self, int size, TcpLink link) {
   switch (op.kind) {
-    case OpKind::kAllReduce: return Ring(op.in, op.out, self, EvenBlocks(op, size)).AllReduce();
+    case OpKind::kAllReduce:
+      if (FastestWay(op.kind, op.bytes(), size, link) == TcpWay::kHalving)
+        return PlanHalving(op, self, size);
+      return Ring(op.in, op.out, self, EvenBlocks(op, size)).AllReduce();
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV:
       return Ring(op.in, op.out, self, PartBlocks(op, size)).ReduceScatter();
     case OpKind::kAllGather:
     case OpKind::kAllGatherV: return Ring(op.in, op.out, self, PartBlocks(op, size)).AllGather();
     case OpKind::kReduce: return ReduceChain(op, self, size);
-    case OpKind::kBroadcast: return Broadcast(op, self, size);
+    case OpKind::kBroadcast:
+      return Broadcast(op, self, size, FastestWay(op.kind, op.bytes(), size, link));
     case OpKind::kAllToAll:
     case OpKind::kAllToAllV:
     case OpKind::kGather:
@@ -248,21 +271,20 @@ TcpPlan PlanOf(const Op& op, int self, int size) {
   }
 }
 
-std::string ExplainPlan(OpKind kind, size_t bytes, int size) {
+std::string ExplainPlan(OpKind kind, size_t bytes, int size, TcpLink link) {
   const std::string hops = std::to_string(size - 1);
   switch (kind) {
     case OpKind::kAllReduce:
-      return "a ring, pipelined byte by byte: " + std::to_string(2 * (size - 1)) + " hops, and " +
-             std::to_string(2 * (size - 1)) + "/" + std::to_string(size) +
-             " of the buffer out of each member";
+    case OpKind::kBroadcast: {
+      const std::vector<TcpEstimate> estimates = EstimatesOf(kind, bytes, size, link);
+      return "a " + TcpWayName(estimates.front().way) + ", pipelined byte by byte, " +
+             ExplainEstimates(estimates, link);
+    }
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV:
     case OpKind::kAllGather:
     case OpKind::kAllGatherV: return "a ring, pipelined byte by byte: " + hops + " hops";
     case OpKind::kReduce: return "a chain to the root, pipelined byte by byte: " + hops + " hops";
-    case OpKind::kBroadcast:
-      if (bytes <= kTreeBytesMax) return "down a binomial tree, pipelined byte by byte";
-      return "down a chain, pipelined byte by byte: " + hops + " hops";
     case OpKind::kSend:
     case OpKind::kRecv: return "straight from memory to memory over the pair's connection";
     default: return "each part straight over its pair's connection";

@@ -20,26 +20,31 @@
 #include <vector>
 
 #include "collectives/engine/op.h"
+#include "collectives/host/tcp/tcp_link.h"
 
 namespace lockstep::collectives {
 
 /// A block goes round a ring in slices of this: a slice and what is made of it stay in the
 /// second-level cache.
 inline constexpr size_t kRingSliceBytes = size_t{256} << 10;
-/// Up to here a broadcast takes the fewest hops; beyond, each byte goes out once from each member.
-inline constexpr size_t kTreeBytesMax = size_t{512} << 10;
 
 struct InPiece {
   enum class Kind : uint8_t {
     kStore,    // as it is, to `to`
     kForward,  // combined with `mine`, into the window, for the stream that goes out
     kFinish,   // combined with `mine`, to `to`: the result
+    kCombine,  // combined with `mine`, to `to`, for more to be combined with it there
   };
   Kind kind = Kind::kStore;
   bool first = false;  // what comes is a member's own input, not yet combined with anything
+  bool input = true;   // `mine` is this member's
   size_t bytes = 0;
   std::byte* to = nullptr;
   const std::byte* mine = nullptr;
+  /// What `mine` is may be made by another stream that comes in, -1 = by none: byte i can be combined
+  /// when that one has processed after + i + 1 bytes.
+  int behind = -1;
+  uint64_t after = 0;
 };
 
 struct OutPiece {
@@ -47,7 +52,8 @@ struct OutPiece {
 
   const std::byte* from = nullptr;  // null: the window
   size_t bytes = 0;
-  /// Byte i may go when the stream that comes in has processed after + i + 1 bytes.
+  int in = 0;
+  /// Byte i may go when the stream `in` of those that come in has processed after + i + 1 bytes.
   uint64_t after = kAtOnce;
 };
 
@@ -61,14 +67,15 @@ struct OutStream {
   std::vector<OutPiece> pieces;
 };
 
-/// At most one stream comes in where one that goes out waits for it.
+/// What goes out by way of the window (InPiece::Kind::kForward) comes in with the first stream.
 struct TcpPlan {
   std::vector<InStream> ins;
   std::vector<OutStream> outs;
 };
 
-/// Of a valid op with data, for member `self` of `size`.
-TcpPlan PlanOf(const Op& op, int self, int size);
+/// Of a valid op with data, for member `self` of `size`, in the fastest way that the cost model knows
+/// (tcp_choice.h).
+TcpPlan PlanOf(const Op& op, int self, int size, TcpLink link);
 
 /// Bytes of one member's block, and where it lies in a buffer.
 struct TcpBlock {
@@ -81,7 +88,7 @@ TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self);
 TcpPlan PlanReduceScatter(const std::byte* in, std::byte* out, std::vector<TcpBlock> blocks,
                           int self);
 /// Which of them, for people.
-std::string ExplainPlan(OpKind kind, size_t bytes, int size);
+std::string ExplainPlan(OpKind kind, size_t bytes, int size, TcpLink link);
 
 }  // namespace lockstep::collectives
 

@@ -105,16 +105,23 @@ CallEntry TcpSeat::EntryOf(const Op& op, uint64_t seq) const {
   entry.kind = static_cast<uint8_t>(op.kind);
   entry.dtype = static_cast<uint8_t>(op.dtype);
   entry.reduction = static_cast<uint8_t>(op.reduction);
+  entry.link = end_->link.load(std::memory_order_relaxed);
   FormatCallSite(op.call_file, op.call_line, entry.call_site, kTcpCallSiteBytes);
   return entry;
 }
 
-bool TcpSeat::CallsAgree(const CallOf& call_of, TcpWait& wait) const {
+bool TcpSeat::CallsAgree(const CallOf& call_of, TcpWait& wait) {
   const uint64_t first = call_of(0).fingerprint;
   for (int member = 1; member < size(); ++member) {
     if (call_of(member).fingerprint == first) continue;
     FailMismatch(call_of, wait);
     return false;
+  }
+  if (!link().measured()) {
+    TcpLink slowest;
+    for (int member = 0; member < size(); ++member)
+      slowest = slowest.Worse(TcpLink::FromCode(call_of(member).link));
+    link_.store(slowest.code(), std::memory_order_relaxed);
   }
   return true;
 }

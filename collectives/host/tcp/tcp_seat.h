@@ -11,6 +11,7 @@
 #include "collectives/engine/backend.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_frames.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "collectives/host/tcp/tcp_service.h"
 #include "collectives/host/tcp/tcp_wait.h"
 #include "runtime/base/status.h"
@@ -53,10 +54,15 @@ class TcpSeat {
   base::Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch,
                    const std::function<bool(TcpWait&)>& body);
 
+  /// The slowest way between members, of those that they have measured: assumed until all calls of
+  /// an op have been compared, then the same on all members. From any thread.
+  TcpLink link() const { return TcpLink::FromCode(link_.load(std::memory_order_relaxed)); }
+
   CallEntry EntryOf(const Op& op, uint64_t seq) const;
-  /// Compares the calls of all members. False: they differ, which is the group's error then.
+  /// Compares the calls of all members, and learns what they tell of their links. False: they differ,
+  /// which is the group's error then.
   using CallOf = std::function<const CallEntry&(int member)>;
-  bool CallsAgree(const CallOf& call_of, TcpWait& wait) const;
+  bool CallsAgree(const CallOf& call_of, TcpWait& wait);
 
   // As in Backend.
   base::Status Fail(const base::Status& error, const std::vector<int>& blamed);
@@ -75,6 +81,7 @@ class TcpSeat {
   const Judging judging_;
   const bool oversubscribed_;
   std::atomic<bool> interrupted_{false};
+  std::atomic<uint8_t> link_{0};
   bool ended_ = false;  // an op failed here; of the thread that runs collectives
   bool left_ = false;   // of the owner
 };

@@ -213,6 +213,7 @@ void TcpService::OnEvent(uint64_t id, uint32_t events) {
 
 /// Reads what the state wants and no more: what follows a proof is not the service's.
 void TcpService::OnReadable(Connection& connection) {
+  if (connection.state == Connection::State::kEcho) return OnEcho(connection);
   const size_t wanted = connection.state == Connection::State::kHello    ? sizeof(Hello)
                         : connection.state == Connection::State::kProof  ? sizeof(net::Hmac)
                         : connection.state == Connection::State::kAnswer ? sizeof(Answer)

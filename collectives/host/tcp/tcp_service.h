@@ -20,6 +20,7 @@
 #include "collectives/host/tcp/tcp_connection.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_handshake.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "runtime/attach/fork_guard.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
@@ -48,6 +49,9 @@ class TcpService {
     std::string host;
     std::string host_id;
     int32_t memory = -1;  // AddressCard's
+    /// What the way between members costs. When set it is not measured, and what algorithms depend on is
+    /// the same in every run; alike on all members.
+    TcpLink link;
   };
 
   /// Handshakes at once; the oldest makes room, so that strangers who say nothing keep nobody out.
@@ -56,6 +60,9 @@ class TcpService {
   static constexpr base::Duration kFlowTimeout = std::chrono::seconds(5);
   /// For telling an error to a member, and for those that are untold when the service ends.
   static constexpr base::Duration kTellTimeout = std::chrono::seconds(2);
+  /// For somebody who measures (tcp_probe.h), and in one of its questions.
+  static constexpr base::Duration kEchoTimeout = std::chrono::seconds(2);
+  static constexpr uint64_t kProbeBytesMax = uint64_t{256} << 10;
   /// Members that have left groups of this process and are remembered as such.
   static constexpr size_t kMaxRemembered = 4096;
 
@@ -117,6 +124,7 @@ class TcpService {
   void OnHello(Connection& connection);
   void OnAnswer(Connection& connection);
   void OnProof(Connection& connection);
+  void OnEcho(Connection& connection);
   void OnControl(Connection& connection);
   bool OnControlFrame(Connection& connection, const FrameHeader& header,
                       std::span<const std::byte> payload);
@@ -149,7 +157,8 @@ class TcpService {
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<ControlKey, uint64_t> controls_;
   std::deque<uint64_t> handshakes_;  // of strangers, oldest first; some are over
-  uint64_t next_id_ = 16;            // below: the bell and the listeners
+  std::vector<std::byte> echo_buffer_;
+  uint64_t next_id_ = 16;  // below: the bell and the listeners
   base::SteadyTime stop_by_{};
 
   std::thread thread_;

@@ -1,7 +1,11 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // What TcpService says to those of other members: errors, questions, and how far a member is.
+#include <errno.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "collectives/host/tcp/tcp_service.h"
@@ -70,6 +74,33 @@ bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& heade
                                   .at = now});
   if (left) Drop(connection.id);
   return true;
+}
+
+// Who asks sends the next question when it has the answer.
+void TcpService::OnEcho(Connection& connection) {
+  constexpr size_t kBytesAtOnce = size_t{64} << 10;
+  echo_buffer_.resize(kBytesAtOnce);
+  while (true) {
+    const bool in_head = connection.echo_left == 0;
+    const size_t wanted = in_head ? sizeof connection.echo_bytes - connection.in.size()
+                                  : std::min<size_t>(connection.echo_left, kBytesAtOnce);
+    const ssize_t got = ::recv(connection.fd.get(), echo_buffer_.data(), wanted, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) return Drop(connection.id);
+    if (in_head) {
+      connection.in.insert(connection.in.end(), echo_buffer_.begin(), echo_buffer_.begin() + got);
+      if (connection.in.size() < sizeof connection.echo_bytes) continue;
+      std::memcpy(&connection.echo_bytes, connection.in.data(), sizeof connection.echo_bytes);
+      connection.in.clear();
+      if (connection.echo_bytes > kProbeBytesMax) return Drop(connection.id);
+      connection.echo_left = connection.echo_bytes;
+    } else {
+      connection.echo_left -= static_cast<uint64_t>(got);
+    }
+    if (connection.echo_left > 0) continue;
+    connection.out += BytesOf(connection.echo_bytes);
+    return Flush(connection);
+  }
 }
 
 void TcpService::SayLeft(Connection& connection) {

@@ -61,6 +61,11 @@ void TcpService::OnProof(Connection& connection) {
   connection.state = Connection::State::kParked;
   connection.deadline = base::SteadyTime::max();
   MakeReadyForData(connection.fd.get());
+  if (connection.purpose == FlowPurpose::kMeasure) {
+    connection.state = Connection::State::kEcho;
+    connection.deadline = clock_.Now() + kEchoTimeout;
+    return Watch(connection, EPOLLIN);
+  }
   bool left = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -191,9 +196,12 @@ void TcpService::Reopen(Connection& connection) {
   connection.fd.reset();
 }
 
+// A measurement that fails says nothing of the member: it may be about to leave.
 void TcpService::Lost(Connection& connection, const std::string& reason) {
-  connection.end->SetFact(connection.member,
-                          {.kind = PeerFact::Kind::kLost, .at = clock_.Now(), .reason = reason});
+  if (connection.purpose != FlowPurpose::kMeasure) {
+    connection.end->SetFact(connection.member,
+                            {.kind = PeerFact::Kind::kLost, .at = clock_.Now(), .reason = reason});
+  }
   Drop(connection.id);
 }
 

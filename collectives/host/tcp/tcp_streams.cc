@@ -49,21 +49,10 @@ void TcpStreams::SendAtOnce(TcpWait& wait) {
 
 bool TcpStreams::Move(const Combining& combining, TcpWait& wait) {
   while (true) {
-    bool moved = false, done = true;
-    for (In& in : ins_) {
-      if (in.done()) continue;
-      const Outcome outcome = Receive(in, combining, wait);
-      if (outcome == Outcome::kFailed) return false;
-      moved |= outcome == Outcome::kMoved;
-      done &= in.done();
-    }
-    for (Out& out : outs_) {
-      if (out.done()) continue;
-      moved |= Send(out, wait) == Outcome::kMoved;
-      done &= out.done();
-    }
-    if (done) return true;
-    if (moved) {
+    const Turn turn = TakeTurn(combining, wait);
+    if (turn == Turn::kFailed) return false;
+    if (turn == Turn::kDone) return true;
+    if (turn == Turn::kMoved) {
       wait.Moved();
     } else if (!wait.Idle(TcpWait::Phase::kData, [this](TcpWait::Wants& wants) { Fill(wants); })) {
       return false;
@@ -71,9 +60,34 @@ bool TcpStreams::Move(const Combining& combining, TcpWait& wait) {
   }
 }
 
+bool TcpStreams::MoveWhatGoes(const Combining& combining, TcpWait& wait) {
+  Turn turn;
+  do {
+    turn = TakeTurn(combining, wait);
+  } while (turn == Turn::kMoved);
+  return turn != Turn::kFailed;
+}
+
+TcpStreams::Turn TcpStreams::TakeTurn(const Combining& combining, TcpWait& wait) {
+  bool moved = false, done = true;
+  for (In& in : ins_) {
+    if (in.done()) continue;
+    const Outcome outcome = Receive(in, combining, wait);
+    if (outcome == Outcome::kFailed) return Turn::kFailed;
+    moved |= outcome == Outcome::kMoved;
+    done &= in.done();
+  }
+  for (Out& out : outs_) {
+    if (out.done()) continue;
+    moved |= Send(out, wait) == Outcome::kMoved;
+    done &= out.done();
+  }
+  return done ? Turn::kDone : moved ? Turn::kMoved : Turn::kNothing;
+}
+
 void TcpStreams::Fill(TcpWait::Wants& wants) {
   for (const In& in : ins_) {
-    if (in.done()) continue;
+    if (in.done() || Waits(in)) continue;
     wants.fds.push_back({flows_.In(in.stream.from, FlowPurpose::kData), POLLIN, 0});
     wants.missing.push_back(in.stream.from);
   }
@@ -146,7 +160,8 @@ TcpStreams::Outcome TcpStreams::Combine(In& in, int fd, const Combining& combini
   const bool forwards = piece.kind == InPiece::Kind::kForward;
   const size_t pending = in.received - in.combined;  // the beginning of an element
   std::byte* came;
-  size_t room = std::min(piece.bytes - in.received, kLandingBytes - pending);
+  const size_t combinable = Combinable(piece);
+  size_t room = std::min(combinable - std::min(in.received, combinable), kLandingBytes - pending);
   if (forwards) {
     if (window_.empty()) window_.resize(kWindowBytes);
     const size_t at = window_in_ % kWindowBytes;  // of the element, whose size divides the window
@@ -156,6 +171,7 @@ TcpStreams::Outcome TcpStreams::Combine(In& in, int fd, const Combining& combini
   } else {
     if (landing_.empty()) landing_.resize(kLandingBytes);
     came = landing_.data();
+    std::memcpy(came, in.begun.data(), pending);
   }
   if (room == 0) return Outcome::kNothing;
   const ssize_t got = ReceiveSome(fd, came + pending, room);
@@ -165,11 +181,26 @@ TcpStreams::Outcome TcpStreams::Combine(In& in, int fd, const Combining& combini
   const size_t held = pending + static_cast<size_t>(got);
   const size_t whole = held / combining.unit * combining.unit;
   if (whole > 0) CombineBytes(in, came, whole, combining);
-  if (!forwards && whole > 0) std::memmove(came, came + whole, held - whole);
+  if (!forwards) std::memcpy(in.begun.data(), came + whole, held - whole);
   if (forwards) window_in_ += whole;
   in.combined += whole;
   in.processed += whole;
   return Outcome::kMoved;
+}
+
+/// Bytes of the piece that there is something to combine with by now.
+size_t TcpStreams::Combinable(const InPiece& piece) const {
+  if (piece.behind < 0) return piece.bytes;
+  const uint64_t processed = ins_[static_cast<size_t>(piece.behind)].processed;
+  if (processed <= piece.after) return 0;
+  return static_cast<size_t>(std::min<uint64_t>(piece.bytes, processed - piece.after));
+}
+
+/// For another stream that comes in, and not for the network.
+bool TcpStreams::Waits(const In& in) const {
+  if (in.header_bytes < sizeof(FrameHeader) || in.piece == in.stream.pieces.size()) return false;
+  const InPiece& piece = in.stream.pieces[in.piece];
+  return piece.behind >= 0 && Combinable(piece) <= in.received;
 }
 
 void TcpStreams::CombineBytes(In& in, std::byte* came, size_t bytes,
@@ -181,7 +212,7 @@ void TcpStreams::CombineBytes(In& in, std::byte* came, size_t bytes,
   double scales[2] = {1, 1};
   if (combining.scales != nullptr) {
     if (piece.first) scales[0] = combining.scales[in.stream.from];
-    scales[1] = combining.scales[end_->members().self()];
+    if (piece.input) scales[1] = combining.scales[end_->members().self()];
   }
   combining.kernel(to, sources, scales, 2, count);
   if (combining.divide != nullptr && piece.kind == InPiece::Kind::kFinish)
@@ -200,7 +231,7 @@ void TcpStreams::EndPieces(In& in) const {
 /// Bytes of the piece that may have gone by now.
 size_t TcpStreams::Ready(const OutPiece& piece) const {
   if (piece.after == OutPiece::kAtOnce) return piece.bytes;
-  const uint64_t processed = ins_.front().processed;
+  const uint64_t processed = ins_[static_cast<size_t>(piece.in)].processed;
   if (processed <= piece.after) return 0;
   return static_cast<size_t>(std::min<uint64_t>(piece.bytes, processed - piece.after));
 }

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_STREAMS_H_
 #define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_STREAMS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -38,6 +39,8 @@ class TcpStreams {
   void SendAtOnce(TcpWait& wait);
   /// Everything else. False: the op is over.
   bool Move(const Combining& combining, TcpWait& wait);
+  /// What of it goes without waiting. False: the op is over.
+  bool MoveWhatGoes(const Combining& combining, TcpWait& wait);
 
  private:
   struct In {
@@ -45,9 +48,10 @@ class TcpStreams {
     FrameHeader header;
     size_t header_bytes = 0;  // that have come
     size_t piece = 0;
-    size_t received = 0;     // of the piece
-    size_t combined = 0;     // of it
-    uint64_t processed = 0;  // of the stream
+    std::array<std::byte, 8> begun;  // the beginning of an element that is not whole
+    size_t received = 0;             // of the piece
+    size_t combined = 0;             // of it
+    uint64_t processed = 0;          // of the stream
     uint64_t total = 0;
     bool done() const { return header_bytes == sizeof(FrameHeader) && processed == total; }
   };
@@ -62,6 +66,9 @@ class TcpStreams {
     }
   };
   enum class Outcome : uint8_t { kNothing, kMoved, kFailed };
+  enum class Turn : uint8_t { kNothing, kMoved, kFailed, kDone };
+
+  Turn TakeTurn(const Combining& combining, TcpWait& wait);
 
   Outcome Receive(In& in, const Combining& combining, TcpWait& wait);
   Outcome ReceiveHeader(In& in, int fd, TcpWait& wait);
@@ -70,6 +77,8 @@ class TcpStreams {
   void CombineBytes(In& in, std::byte* came, size_t bytes, const Combining& combining) const;
   Outcome Send(Out& out, TcpWait& wait);
   size_t Ready(const OutPiece& piece) const;
+  size_t Combinable(const InPiece& piece) const;
+  bool Waits(const In& in) const;
   void Sent(Out& out, size_t bytes);
   void EndPieces(In& in) const;
   void Fill(TcpWait::Wants& wants);

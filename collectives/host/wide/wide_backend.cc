@@ -21,7 +21,7 @@ std::optional<TcpCircle> AcrossOf(const Placement& placement) {
 
 WideBackend::WideBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end,
                          Placement placement, std::unique_ptr<Backend> memory)
-    : capabilities_(HostCapabilities("wide")),
+    : capabilities_(MessageCapabilities("wide")),
       placement_(std::move(placement)),
       seat_(service, end, TcpSeat::Judging::kAll),
       flat_(seat_),
@@ -29,9 +29,7 @@ WideBackend::WideBackend(std::shared_ptr<TcpService> service, std::shared_ptr<Tc
       across_(AcrossOf(placement_)),
       calls_(seat_, flat_.calls(), machine_, placement_, across_.has_value() ? &*across_ : nullptr),
       moves_(flat_, machine_, placement_),
-      transfers_(std::move(service), std::move(end)) {
-  capabilities_.bitwise_reproducible = false;
-}
+      transfers_(std::move(service), std::move(end)) {}
 
 WideBackend::~WideBackend() { seat_.Leave(); }
 
@@ -80,7 +78,7 @@ void WideBackend::Interrupt() {
 std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
   if (kind == OpKind::kSend || kind == OpKind::kRecv)
-    return text + ExplainPlan(kind, count * DtypeBytes(dtype), seat_.size());
+    return text + ExplainPlan(kind, count * DtypeBytes(dtype), seat_.size(), seat_.link());
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   Op op{.kind = kind, .dtype = dtype, .peer = 0, .count = count};
   const bool reduces = kind == OpKind::kAllReduce || kind == OpKind::kReduce ||
@@ -88,7 +86,8 @@ std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   if (reduces) op.reduction = Reduction::kSum;
   if (kind == OpKind::kAllGatherV || kind == OpKind::kReduceScatterV)
     op.counts.assign(static_cast<size_t>(seat_.size()), count);
-  switch (kind == OpKind::kAllToAllV ? WideRoute::kMoved : WideRouteOf(op, seat_.size())) {
+  switch (kind == OpKind::kAllToAllV ? WideRoute::kMoved
+                                     : WideRouteOf(op, seat_.size(), placement_.largest())) {
     case WideRoute::kNothing:
       return text + "the exchange of calls alone, through shared memory, then among " + machines;
     case WideRoute::kInline:
@@ -98,7 +97,9 @@ std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
     case WideRoute::kCarried:
       return text + "each machine's inputs, " + (reduces ? "combined" : "put together") +
              " through shared memory, go with the exchange of calls among " + machines +
-             ", since they have at most " + std::to_string(kWideCarriedBytes) + " bytes";
+             ", since they have at most " +
+             std::to_string(kWideCarriedBytes / static_cast<size_t>(placement_.largest())) +
+             " bytes";
     case WideRoute::kMoved: return text + moves_.Explain(kind, dtype, count);
   }
   return text;

@@ -65,7 +65,7 @@ class WideBackend final : public Backend {
   bool RunValid(const Op& op, TcpWait& wait);
   void FinishCarried(const Op& op);
 
-  Capabilities capabilities_;
+  const Capabilities capabilities_;
   const Placement placement_;
   TcpSeat seat_;
   // Of the thread that runs collectives:

@@ -37,11 +37,11 @@ void Append(std::vector<std::byte>& to, const void* bytes, size_t count) {
 
 }  // namespace
 
-WideRoute WideRouteOf(const Op& op, int size) {
+WideRoute WideRouteOf(const Op& op, int size, int largest_machine) {
   if (op.kind == OpKind::kBarrier || op.kind == OpKind::kAllocate) return WideRoute::kNothing;
   if (op.kind == OpKind::kAllToAllV) return WideRoute::kMoved;
   const size_t unit = DtypeBytes(op.dtype);
-  const size_t limit = kWideCarriedBytes / unit;
+  const size_t limit = kWideCarriedBytes / unit / static_cast<size_t>(largest_machine);
   const auto [sum, largest] = InCounts(op, size, limit);
   if (largest <= kWideInlineBytes / unit) return WideRoute::kInline;
   const size_t counted = op.reduction == Reduction::kNone ? sum : largest;
@@ -63,7 +63,7 @@ WideCalls::WideCalls(TcpSeat& seat, TcpCalls& between, MachineOps& machine,
 bool WideCalls::Exchange(const Op& op, TcpWait& wait) {
   if (!ShowNeighbors(op, wait)) return false;
   carried_.clear();
-  route_ = WideRouteOf(op, seat_.size());
+  route_ = WideRouteOf(op, seat_.size(), placement_.largest());
   if (route_ == WideRoute::kCarried && NeighborsAgree() && !GatherCarried(op, wait)) return false;
   if (across_ != nullptr) {
     ComposeBundle();

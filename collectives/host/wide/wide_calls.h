@@ -20,8 +20,10 @@ namespace lockstep::collectives {
 
 /// Inputs up to here each go with the calls, all to all.
 inline constexpr size_t kWideInlineBytes = 256;
-/// A machine's inputs up to here, combined or put together, go with its calls to the others.
-inline constexpr size_t kWideCarriedBytes = size_t{8} << 10;
+/// Inputs up to here, combined within a machine or put together over all, go with the calls between
+/// machines. Each member of a machine carries them, so that it is for all of these together: what
+/// passes while two messages do.
+inline constexpr size_t kWideCarriedBytes = size_t{32} << 10;
 /// Of a bundle with as many calls there is still room for what is carried.
 inline constexpr int kMaxMachineMembers = 64;
 
@@ -32,8 +34,8 @@ enum class WideRoute : uint8_t {
   kCarried,  // each machine's inputs with its calls
   kMoved,    // after the calls
 };
-/// Of a valid op of a group of `size`.
-WideRoute WideRouteOf(const Op& op, int size);
+/// Of a valid op of a group of `size`, of which the fullest machine has `largest`.
+WideRoute WideRouteOf(const Op& op, int size, int largest);
 
 /// The exchange that every wide collective begins with: within each machine through shared memory,
 /// then between machines by TCP in bundles of a machine's calls, so that every member has every

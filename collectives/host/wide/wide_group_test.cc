@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "collectives/host/wide/local_wide.h"
+#include "collectives/host/wide/wide_moves.h"
 #include "collectives/testing/group_contract.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/random.h"
@@ -116,6 +117,29 @@ TEST(WideGroupTest, AllMembersAndAllRunsHaveTheSameBits) {
       });
     }
     EXPECT_EQ(results.size(), 1u) << count;
+  }
+}
+
+// The last stage has 3 elements: one member of each machine has none to carry.
+TEST(WideGroupTest, AllReduceGoesInStages) {
+  const size_t count = 2 * kWideStageBytes / sizeof(double) + 3;
+  for (const Machines& machines : {Machines{0, 0, 0, 0, 1, 1, 1, 1}, Machines{0, 0, 1, 1, 2, 2}}) {
+    const auto size = static_cast<int>(machines.size());
+    ThreadGang gang(size, Maker(machines));
+    gang.Run([&](Group& group) {
+      std::vector<double> in(count), out(count);
+      for (size_t i = 0; i < count; ++i)
+        in[i] = static_cast<double>(i % 1000) + group.rank().value();
+      for (const bool in_place : {false, true}) {
+        std::vector<double>& to = in_place ? in : out;
+        ASSERT_OK(group
+                      .AllReduce({in.data(), count, Dtype::kF64}, {to.data(), count, Dtype::kF64},
+                                 Reduction::kAverage)
+                      ->Wait());
+        for (size_t i = 0; i < count; ++i)
+          ASSERT_EQ(to[i], static_cast<double>(i % 1000) + (size - 1) / 2.0) << i;
+      }
+    });
   }
 }
 

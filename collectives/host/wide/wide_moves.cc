@@ -32,6 +32,11 @@ void PutOwn(const Op& op, const Parts& parts, int self, size_t unit) {
   if (bytes > 0 && to != op.in) std::memcpy(to, op.in, bytes);
 }
 
+TcpStreams::Combining CombiningBetween(Op op) {
+  op.reduction = ReductionBetween(op.reduction);
+  return CombiningOf(op, nullptr);
+}
+
 }  // namespace
 
 struct WideMoves::Running {
@@ -79,14 +84,25 @@ bool WideMoves::Run(const Op& op, uint64_t fingerprint, const double* scales, Tc
 }
 
 bool WideMoves::Between(const Running& run, const TcpCircle& circle, const Op& part) {
-  return part.count == 0 || Between(run, circle, PlanOf(part, circle.position(), circle.count()));
+  return part.count == 0 ||
+         Between(run, circle, PlanOf(part, circle.position(), circle.count(), flat_.link()));
 }
 
 bool WideMoves::Between(const Running& run, const TcpCircle& circle, TcpPlan plan) {
-  Op combined = run.op;
-  combined.reduction = ReductionBetween(run.op.reduction);
-  return flat_.Move(circle, std::move(plan), run.fingerprint, CombiningOf(combined, nullptr),
-                    run.wait);
+  BeginBetween(run, circle, std::move(plan));
+  return EndBetween(run);
+}
+
+void WideMoves::BeginBetween(const Running& run, const TcpCircle& circle, TcpPlan plan) {
+  flat_.Begin(circle, std::move(plan), run.fingerprint, run.wait);
+}
+
+bool WideMoves::ContinueBetween(const Running& run) {
+  return flat_.Continue(CombiningBetween(run.op), run.wait);
+}
+
+bool WideMoves::EndBetween(const Running& run) {
+  return flat_.End(CombiningBetween(run.op), run.wait);
 }
 
 int WideMoves::GatewayIndex(int root) const {
@@ -100,18 +116,48 @@ TcpCircle WideMoves::Gateways(int root) const {
 
 // ----------------------------------------------------------------------------------- ops that reduce
 
+/// A part of an all_reduce that passes through all of its steps at once.
+struct WideMoves::Stage {
+  std::byte* out = nullptr;
+  std::vector<size_t> slices;  // elements, by place on this machine
+  std::byte* slice = nullptr;  // this member's
+  bool passes = false;         // it has any
+};
+
 bool WideMoves::AllReduceInSlices(const Running& run) {
-  const Op& op = run.op;
-  const std::vector<size_t> slices = EvenParts(op.count, machine_.count());
-  const auto index = static_cast<size_t>(machine_.self());
-  std::byte* const slice = op.out + Before(slices, machine_.self()) * run.unit;
-  if (!machine_.ReduceScatter(op, op.in, slice, slices, run.wait)) return false;
-  const Op part{.kind = OpKind::kAllReduce,
-                .dtype = op.dtype,
-                .in = slice,
-                .out = slice,
-                .count = slices[index]};
-  return Between(run, across_, part) && machine_.AllGather(op.dtype, op.out, slices, run.wait);
+  const size_t stage_count = kWideStageBytes / run.unit;
+  Stage before;
+  for (size_t done = 0; done < run.op.count; done += stage_count) {
+    Stage stage = StageAt(run, done, std::min(stage_count, run.op.count - done));
+    const std::byte* const in = run.op.in + done * run.unit;
+    if (!machine_.ReduceScatter(run.op, in, stage.slice, stage.slices, run.wait)) return false;
+    if (before.passes && !EndBetween(run)) return false;
+    if (stage.passes) {
+      const Op part{.kind = OpKind::kAllReduce,
+                    .dtype = run.op.dtype,
+                    .in = stage.slice,
+                    .out = stage.slice,
+                    .count = stage.slices[static_cast<size_t>(machine_.self())]};
+      BeginBetween(run, across_, PlanOf(part, across_.position(), across_.count(), flat_.link()));
+      if (!ContinueBetween(run)) return false;
+    }
+    if (done > 0 && !Spread(run, before)) return false;
+    if (stage.passes && !ContinueBetween(run)) return false;
+    before = std::move(stage);
+  }
+  if (before.passes && !EndBetween(run)) return false;
+  return Spread(run, before);
+}
+
+WideMoves::Stage WideMoves::StageAt(const Running& run, size_t begin, size_t count) const {
+  Stage stage{.out = run.op.out + begin * run.unit, .slices = EvenParts(count, machine_.count())};
+  stage.slice = stage.out + Before(stage.slices, machine_.self()) * run.unit;
+  stage.passes = stage.slices[static_cast<size_t>(machine_.self())] > 0;
+  return stage;
+}
+
+bool WideMoves::Spread(const Running& run, const Stage& stage) {
+  return machine_.AllGather(run.op.dtype, stage.out, stage.slices, run.wait);
 }
 
 bool WideMoves::AllReduceByGateways(const Running& run) {
@@ -283,7 +329,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   const size_t part = way == Way::kSlices ? count / static_cast<size_t>(machine_.count()) : count;
   const std::string between =
-      ExplainPlan(kind, part * DtypeBytes(dtype), placement_.machine_count());
+      ExplainPlan(kind, part * DtypeBytes(dtype), placement_.machine_count(), flat_.link());
   if (way == Way::kSlices) {
     return "through shared memory within each of " + machines + ", and between them " + between +
            ", of which each of the " + std::to_string(machine_.count()) +
@@ -297,7 +343,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
                      kind != OpKind::kAllGather && kind != OpKind::kAllGatherV;
   return std::string("by TCP between all members, since ") +
          (alike ? "each pair has its own to say" : "parts do not lie together by machine") + ": " +
-         ExplainPlan(kind, count * DtypeBytes(dtype), flat_.size());
+         ExplainPlan(kind, count * DtypeBytes(dtype), flat_.size(), flat_.link());
 }
 
 }  // namespace lockstep::collectives

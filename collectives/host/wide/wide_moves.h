@@ -17,11 +17,17 @@
 
 namespace lockstep::collectives {
 
+/// What of an all_reduce is in one stage of its way: little enough that the kernel holds what a member
+/// sends of it, and so much that four barriers within the machine cost little beside.
+inline constexpr size_t kWideStageBytes = size_t{2} << 20;
+
 /// How the data of larger ops goes, once all have called alike: within machines through shared
 /// memory, and between them by TCP, once for each machine whatever its number of members.
 ///
 ///   slices    machines with equally many members: each member carries a slice of it among those with
 ///             its place on the other machines (all_reduce, reduce_scatter, broadcast, all_gather)
+///             All_reduce above kWideStageBytes goes in stages: one is between machines while the members
+///             combine the next one and spread the one before.
 ///   gateways  one member of each machine carries all of it (the same with unequal machines, reduce)
 ///   flat      as over TCP alone: ops in which each pair has something of its own to say, and parts
 ///             by member that do not lie together by machine
@@ -51,8 +57,11 @@ class WideMoves {
 
  private:
   struct Running;  // the op being moved
+  struct Stage;
 
   bool AllReduceInSlices(const Running& run);
+  Stage StageAt(const Running& run, size_t begin, size_t count) const;
+  bool Spread(const Running& run, const Stage& stage);
   bool AllReduceByGateways(const Running& run);
   bool ReduceByGateways(const Running& run);
   bool BroadcastInSlices(const Running& run);
@@ -65,6 +74,9 @@ class WideMoves {
   /// An op between machines, among `circle`.
   bool Between(const Running& run, const TcpCircle& circle, const Op& part);
   bool Between(const Running& run, const TcpCircle& circle, TcpPlan plan);
+  void BeginBetween(const Running& run, const TcpCircle& circle, TcpPlan plan);
+  bool ContinueBetween(const Running& run);
+  bool EndBetween(const Running& run);
   /// The members that carry an op with that root.
   TcpCircle Gateways(int root) const;
   int GatewayIndex(int root) const;

@@ -11,11 +11,16 @@
 #include <memory>
 #include <utility>
 
+#include "collectives/engine/attach_status.h"
 #include "collectives/engine/queued_group.h"
+#include "collectives/host/shm/attach_segments.h"
+#include "collectives/host/shm/shm_backend_maker.h"
 #include "collectives/host/tcp/tcp_backend_maker.h"
+#include "collectives/host/wide/wide_backend_maker.h"
 #include "collectives/recorder/recorder.h"
 #include "launcher/bench/ranks/folder_exchange.h"
 #include "launcher/bench/ranks/host_rank.h"
+#include "runtime/attach/attach_client.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
 
@@ -59,6 +64,25 @@ base::Result<std::shared_ptr<collectives::Recorder>> MakeRecorder(const TcpRankP
   return std::shared_ptr<collectives::Recorder>(std::move(recorder));
 }
 
+struct Detach {
+  void operator()(lockstep_attach* client) const { lockstep_attach_close(client); }
+};
+using Client = std::unique_ptr<lockstep_attach, Detach>;
+
+base::Result<Client> AttachTo(const TcpRankPlace& place) {
+  constexpr uint32_t kTimeoutMs = 10'000;
+  const auto world = std::make_unique<lockstep_attach_world>();
+  lockstep_attach* client = nullptr;
+  lockstep_attach_error error{};
+  int ring = -1;
+  const int result = lockstep_attach_open(place.socket.c_str(), place.cookie.c_str(), kTimeoutMs,
+                                          &client, world.get(), &ring, &error);
+  if (result != LOCKSTEP_ATTACH_OK)
+    return collectives::AttachStatus(result, error, "attaching to the agent for shared memory");
+  ::close(ring);
+  return Client(client);
+}
+
 }  // namespace
 
 base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, int gang) {
@@ -67,7 +91,18 @@ base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, 
   ASSIGN_OR_RETURN(service.key, exchange->Key());
   ASSIGN_OR_RETURN(service.listen_host, AddressOf(place.interface));
   service.host = service.listen_host;
-  ASSIGN_OR_RETURN(auto maker, collectives::TcpBackendMaker::Create(std::move(service), exchange));
+  service.memory = place.machine;
+  service.link = place.link;
+  ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(std::move(service), exchange));
+  std::shared_ptr<collectives::BackendMaker> maker = tcp;
+  const bool wide = place.machine >= 0;
+  Client client;
+  if (wide) {
+    ASSIGN_OR_RETURN(client, AttachTo(place));
+    auto memory = std::make_shared<collectives::ShmBackendMaker>(
+        std::make_shared<collectives::AttachSegments>(*client));
+    maker = std::make_shared<collectives::WideBackendMaker>(std::move(tcp), std::move(memory));
+  }
   collectives::QueuedGroup::Config config;
   config.spec.job = "bench";
   config.spec.rank = base::GroupRank(place.rank);
@@ -76,7 +111,9 @@ base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, 
   ASSIGN_OR_RETURN(const std::unique_ptr<collectives::QueuedGroup> group,
                    collectives::QueuedGroup::Create(std::move(config), std::move(maker)));
   const std::string network = place.interface.empty() ? "the loopback" : place.interface;
-  return ServeGroup(*group, "Lockstep, tcp over " + network + ", recorder on", socket_path, gang);
+  const std::string ways = wide ? "shared memory within machines and tcp" : "tcp";
+  return ServeGroup(*group, "Lockstep, " + ways + " over " + network + ", recorder on", socket_path,
+                    gang);
 }
 
 }  // namespace lockstep::launcher

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "collectives/host/tcp/tcp_link.h"
 #include "runtime/base/status.h"
 
 namespace lockstep::launcher {
@@ -14,9 +15,14 @@ struct TcpRankPlace {
   int size = 1;
   std::string interface;  // "" = the loopback
   std::string folder;     // in which the ranks meet (FolderExchange)
+  // Ranks of one machine go through memory of the agent that these lead to.
+  int machine = -1;           // -1 = all by TCP
+  collectives::TcpLink link;  // given instead of measured
+  std::string socket;         // LOCKSTEP_SOCKET
+  std::string cookie;         // LOCKSTEP_COOKIE
 };
 
-/// A rank of Lockstep's gang over TCP: serves `lockstep bench` at `socket_path`, with a recorder
+/// A rank of Lockstep's gang over TCP, or over both: serves `lockstep bench` at `socket_path`, with a recorder
 /// that nobody reads. Blocks until that is over. Errors: NotFound - no such interface, or it has no
 /// address; those of collectives::TcpBackendMaker; Aborted - `lockstep bench` is gone.
 base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, int gang);

@@ -1,7 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // lockstep-bench-tcp SOCKET GANG STORE: a rank that `lockstep bench --backend tcp` measures, started
 // by `lockstep run`. The ranks meet in the folder STORE; the network is that of
-// $LOCKSTEP_BENCH_INTERFACE, or else the loopback.
+// $LOCKSTEP_BENCH_INTERFACE, or else the loopback. $LOCKSTEP_BENCH_MACHINES, if there, has the number
+// of each rank's machine, as in "0,0,1,1": ranks of one machine then go through shared memory.
+// $LOCKSTEP_BENCH_LINK, "MICROSECONDS,BYTES", gives them what the way between them costs, and a
+// microsecond moves, instead of measuring that: which chooses algorithms.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -15,6 +18,23 @@ std::string Variable(const char* name, const char* fallback) {
   return text == nullptr ? fallback : text;
 }
 
+/// The number at that place of `machines`; -1 where it has none.
+int MachineOf(int rank, const std::string& machines) {
+  size_t at = 0;
+  for (; rank > 0 && at != std::string::npos; --rank) {
+    at = machines.find(',', at);
+    if (at != std::string::npos) ++at;
+  }
+  return at >= machines.size() ? -1 : std::atoi(machines.c_str() + at);
+}
+
+lockstep::collectives::TcpLink LinkOf(const std::string& figures) {
+  const size_t comma = figures.find(',');
+  if (comma == std::string::npos) return {};
+  return lockstep::collectives::TcpLink::Measured(std::atof(figures.c_str()),
+                                                  std::atof(figures.c_str() + comma + 1));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -22,11 +42,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: lockstep-bench-tcp SOCKET GANG STORE; lockstep bench starts it\n");
     return 64;
   }
+  const int rank = std::atoi(Variable("RANK", "0").c_str());
   const lockstep::launcher::TcpRankPlace place{
-      .rank = std::atoi(Variable("RANK", "0").c_str()),
+      .rank = rank,
       .size = std::atoi(Variable("WORLD_SIZE", "1").c_str()),
       .interface = Variable("LOCKSTEP_BENCH_INTERFACE", ""),
-      .folder = argv[3]};
+      .folder = argv[3],
+      .machine = MachineOf(rank, Variable("LOCKSTEP_BENCH_MACHINES", "")),
+      .link = LinkOf(Variable("LOCKSTEP_BENCH_LINK", "")),
+      .socket = Variable("LOCKSTEP_SOCKET", ""),
+      .cookie = Variable("LOCKSTEP_COOKIE", "")};
   const lockstep::base::Status served =
       lockstep::launcher::ServeAsTcpRank(place, argv[1], std::atoi(argv[2]));
   if (served.ok()) return 0;

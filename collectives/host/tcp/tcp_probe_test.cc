@@ -1,0 +1,80 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/host/tcp/tcp_probe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "collectives/engine/own_deadline.h"
+#include "collectives/host/tcp/local_tcp.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using ::testing::Each;
+using ::testing::Gt;
+
+/// What each of three members knows of the way to another one, member i having memory[i].
+std::vector<int> LinksOf(const std::vector<int32_t>& memory, TcpLink given = {}) {
+  const auto exchange = std::make_shared<LocalExchange>();
+  std::vector<int> links(memory.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < memory.size(); ++i) {
+    threads.emplace_back([&, i] {
+      TcpService::Config config = testing::LocalTcpConfig();
+      config.memory = memory[i];
+      config.link = given;
+      const auto maker = testing::LocalTcpMaker(exchange, std::move(config));
+      GroupSpec spec{.job = "test", .rank = base::GroupRank(static_cast<int>(i))};
+      for (size_t rank = 0; rank < memory.size(); ++rank)
+        spec.world_ranks.emplace_back(static_cast<int>(rank));
+      for (spec.instance = 1; spec.instance <= 2; ++spec.instance) {
+        const OwnDeadline own(std::chrono::seconds(30));
+        ASSERT_OK_AND_ASSIGN(const auto end, maker->Enter(spec, own.deadline));
+        if (spec.instance == 2) {
+          EXPECT_EQ(end->link.load(), links[i]) << "it is measured once";
+        }
+        links[i] = end->link.load();
+        const std::unique_ptr<Backend> backend = maker->Finish(end);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return links;
+}
+
+TEST(TcpProbeTest, MembersMeasureTheWayToTheNextThatLivesElsewhere) {
+  EXPECT_THAT(LinksOf({0, 0, 1}), Each(Gt(0)));
+  EXPECT_THAT(LinksOf({-1, -1, -1}), Each(Gt(0)));
+}
+
+TEST(TcpProbeTest, ThoseThatShareMemoryMeasureNothing) { EXPECT_THAT(LinksOf({7, 7, 7}), Each(0)); }
+
+TEST(TcpProbeTest, WhatIsGivenIsNotMeasured) {
+  const TcpLink given = TcpLink::Measured(500, 16);
+
+  EXPECT_THAT(LinksOf({0, 0, 1}, given), Each(given.code()));
+}
+
+TEST(TcpProbeTest, AWayThatDoesNotAnswerIsAssumed) {
+  const auto exchange = std::make_shared<LocalExchange>();
+  const auto maker = testing::LocalTcpMaker(exchange);
+  AddressCard gone = maker->service().card();
+  gone.port = 1;  // nobody listens there
+  GroupSpec spec{.job = "test", .rank = base::GroupRank(0)};
+  spec.world_ranks = {base::Rank(0), base::Rank(1)};
+  const auto end = std::make_shared<TcpEnd>(TcpMembers(spec, {maker->service().card(), gone}));
+  const base::SteadyTime since = base::RealClock().Now();
+
+  EXPECT_FALSE(Probe(*maker->shared_service(), end, 1).measured());
+
+  EXPECT_LT(base::RealClock().Now() - since, kProbeTimeout + std::chrono::seconds(5));
+  EXPECT_EQ(end->fact(1).kind, PeerFact::Kind::kNothing) << "it is not held against the member";
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
