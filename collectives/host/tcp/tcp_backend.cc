@@ -38,10 +38,10 @@ bool IsSmall(const Op& op, int size) {
   return InCount(op, 0, size) * static_cast<size_t>(size) <= limit;
 }
 
-bool IsOversubscribed(const TcpMembers& members) {
+bool IsOversubscribed(int members_here) {
   cpu_set_t cpus;
   if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return true;
-  return CPU_COUNT(&cpus) < members.CountOnThisHost();
+  return CPU_COUNT(&cpus) < members_here;
 }
 
 std::span<const std::byte> AsBytes(const void* data, size_t bytes) {
@@ -87,7 +87,8 @@ TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpE
     : capabilities_(HostCapabilities("tcp")),
       service_(std::move(service)),
       end_(std::move(end)),
-      oversubscribed_(IsOversubscribed(end_->members())),
+      members_here_(end_->members().CountOnThisHost()),
+      oversubscribed_(IsOversubscribed(members_here_)),
       flows_(service_, end_),
       calls_(end_, flows_),
       streams_(end_, flows_),
@@ -111,7 +112,8 @@ base::Status TcpBackend::Run(const Op& op, base::OpSeq seq, const OpWatch& watch
   if (ended_ || interrupted_.load(std::memory_order_relaxed)) return leaving();
   if (!op.refusal.ok()) return Refuse(op, seq.value());
   end_->called_seq.store(seq.value(), std::memory_order_release);
-  TcpWait wait({*service_, end_, interrupted_, oversubscribed_}, op, seq.value(), watch);
+  TcpWait wait({*service_, end_, interrupted_, members_here_, oversubscribed_, cpu_share_}, op,
+               seq.value(), watch);
   if (RunValid(op, seq.value(), wait)) {
     end_->completed_seq.store(seq.value(), std::memory_order_release);
     return base::OkStatus();

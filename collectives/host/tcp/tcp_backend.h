@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "collectives/engine/backend.h"
+#include "collectives/engine/cpu_share.h"
 #include "collectives/host/tcp/tcp_calls.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_flows.h"
@@ -73,9 +74,11 @@ class TcpBackend final : public Backend {
   Capabilities capabilities_;
   const std::shared_ptr<TcpService> service_;
   const std::shared_ptr<TcpEnd> end_;
+  const int members_here_;  // on this machine, this one too
   const bool oversubscribed_;
   std::atomic<bool> interrupted_{false};
   // Of the thread that runs collectives:
+  CpuShare cpu_share_;
   TcpFlows flows_;
   TcpCalls calls_;
   TcpStreams streams_;
