@@ -190,7 +190,7 @@ void TransferQueue::PumpOrWait(Lock& lock, int& spins, base::Duration at_most) {
   }
   lock.lock();
   pumping_ = false;
-  if (waiting_ > 1) changed_.notify_all();
+  if (waiting_ > 1 || closed_) changed_.notify_all();  // Close() waits for it
 }
 
 base::Status TransferQueue::Wait(TransferWork& work) {

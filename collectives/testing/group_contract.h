@@ -67,6 +67,9 @@ class FailureContractTest : public ::testing::TestWithParam<GroupKind> {
 /// How members come together, or do not; of two or more.
 class JoinContractTest : public FailureContractTest {};
 
+/// Random ops, and one rank that does something wrong; of two or more.
+class FaultContractTest : public FailureContractTest {};
+
 /// What waiting costs; of two or more.
 class WaitContractTest : public FailureContractTest {};
 
