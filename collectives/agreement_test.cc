@@ -5,10 +5,13 @@
 
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "collectives/engine/backend.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -115,6 +118,108 @@ TEST(AgreementTest, BuffersOfDifferentSizesAreAnErrorOnAll) {
     EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition));
     EXPECT_THAT(status.message(), HasSubstr("40 bytes on rank 0, 44 bytes on rank 1"));
   }
+}
+
+// ---------------------------------------------------------------------------- OpOptions::verify
+
+/// A backend whose member 1 gets one bit wrong in each output of more than 100 elements.
+class CorruptingBackend final : public Backend {
+ public:
+  CorruptingBackend(std::unique_ptr<Backend> backend, bool corrupts)
+      : backend_(std::move(backend)), corrupts_(corrupts) {}
+
+  const Capabilities& capabilities() const override { return backend_->capabilities(); }
+  Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch) override {
+    Status status = backend_->Run(op, seq, watch);
+    if (status.ok() && corrupts_ && op.dtype == Dtype::kF32 && op.count > 100)
+      op.out[4 * 77] ^= std::byte{1};
+    return status;
+  }
+  bool Advance(Moving& moving) override { return backend_->Advance(moving); }
+  void AwaitTransfers(base::Duration at_most) override { backend_->AwaitTransfers(at_most); }
+  Status Fail(const Status& error, const std::vector<int>& blamed) override {
+    return backend_->Fail(error, blamed);
+  }
+  void Poison(const Status& reason) override { backend_->Poison(reason); }
+  void Interrupt() override { backend_->Interrupt(); }
+  void DeclareLongPhase(base::Duration at_most) override { backend_->DeclareLongPhase(at_most); }
+  base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
+                                                          const OpDeadline& deadline) override {
+    return backend_->AllocBuffer(bytes, deadline);
+  }
+  std::string Explain(OpKind kind, Dtype dtype, size_t count) const override {
+    return backend_->Explain(kind, dtype, count);
+  }
+
+ private:
+  const std::unique_ptr<Backend> backend_;
+  const bool corrupts_;
+};
+
+class CorruptingMaker final : public BackendMaker {
+ public:
+  base::Result<std::unique_ptr<Backend>> Make(const GroupSpec& spec,
+                                              const OpDeadline& deadline) override {
+    ASSIGN_OR_RETURN(auto backend, maker_->Make(spec, deadline));
+    return std::make_unique<CorruptingBackend>(std::move(backend), spec.rank.value() == 1);
+  }
+
+ private:
+  const std::shared_ptr<BackendMaker> maker_ = ThreadGang::InSharedMemory();
+};
+
+TEST(VerifyTest, WhatIsTheSameOnAllEndsWell) {
+  ThreadGang(3).Run([](Group& group) {
+    std::vector<float> data(1000, 1.0f), all(3000);
+    EXPECT_THAT(
+        group
+            .AllReduce({data.data(), 1000}, {data.data(), 1000}, Reduction::kSum, {.verify = true})
+            ->Wait(),
+        IsOk());
+    EXPECT_EQ(data[999], 3.0f);
+    EXPECT_THAT(group.AllGather({data.data(), 1000}, {all.data(), 3000}, {.verify = true})->Wait(),
+                IsOk());
+    const size_t counts[] = {1000, 1000, 1000};
+    EXPECT_THAT(
+        group.AllGatherV({data.data(), 1000}, {all.data(), 3000}, counts, {.verify = true})->Wait(),
+        IsOk());
+    const auto work = group.Broadcast({data.data(), 1000}, base::GroupRank(2), {.verify = true});
+    EXPECT_EQ(work->state(), Work::State::kCompleted) << "the call has waited";
+  });
+}
+
+TEST(VerifyTest, ADivergentOutputNamesTheRankAndTheElementOnAll) {
+  ThreadGang(3, std::make_shared<CorruptingMaker>()).Run([](Group& group) {
+    std::vector<float> data(1000, 1.0f);
+    const Buffer buffer{data.data(), data.size()};
+    for (const bool reduces : {true, false}) {
+      const auto work = reduces ? group.AllReduce(buffer, buffer, Reduction::kSum, {.verify = true})
+                                : group.Broadcast(buffer, base::GroupRank(0), {.verify = true});
+      const Status status = work->Wait();
+      EXPECT_THAT(status, StatusIs(Code::kDataLoss, HasSubstr(reduces ? "all_reduce(f32, sum, 1000)"
+                                                                      : "broadcast(f32")));
+      EXPECT_THAT(status, HasSubject(Rank(1)));
+      EXPECT_THAT(status, Not(HasSubject(Rank(0))));
+      EXPECT_THAT(status.message(), HasSubstr("first at element 77"));
+      EXPECT_EQ(work->state(), Work::State::kError);
+      Status told;
+      work->OnComplete([&told](const Status& of_op) { told = of_op; });
+      EXPECT_EQ(told.message(), status.message());
+    }
+    EXPECT_THAT(group.AllReduce(buffer, buffer, Reduction::kSum)->Wait(), IsOk())
+        << "nobody looks, and the group goes on";
+  });
+}
+
+TEST(VerifyTest, OpsWhoseOutputsDifferByNatureRefuseIt) {
+  ThreadGang(2).Run([](Group& group) {
+    std::vector<float> data(8, 1.0f);
+    EXPECT_THAT(group
+                    .Reduce({data.data(), 8}, {data.data(), 8}, Reduction::kSum, group.rank(),
+                            {.verify = true})
+                    ->Wait(),
+                StatusIs(Code::kInvalidArgument, HasSubstr("reduce has no output")));
+  });
 }
 
 }  // namespace

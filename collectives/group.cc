@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "collectives/agreement.h"
 #include "collectives/engine/op.h"
 
 namespace lockstep::collectives {
@@ -113,6 +114,40 @@ size_t Offset(std::span<const size_t> counts, int rank) {
   return Sum(counts.first(std::min(counts.size(), static_cast<size_t>(rank))));
 }
 
+/// Of ops whose output differs from member to member.
+Status CheckNoVerify(OpKind kind, const OpOptions& options) {
+  if (!options.verify) return base::OkStatus();
+  return base::InvalidArgumentError(
+      std::string(OpKindName(kind)) +
+      " has no output that is the same on all members; verify is of all_reduce, all_gather, "
+      "all_gather_v and broadcast");
+}
+
+Status CheckVerify(OpKind kind, const Buffer& output, const OpOptions& options) {
+  if (!options.verify || output.device.kind == Device::Kind::kCpu) return base::OkStatus();
+  return base::UnimplementedError(std::string(OpKindName(kind)) +
+                                  " with verify takes buffers in main memory, to read them");
+}
+
+/// An op that has ended well, and what came of comparing its output.
+class VerifiedWork final : public Work {
+ public:
+  VerifiedWork(std::shared_ptr<Work> work, Status verdict)
+      : work_(std::move(work)), verdict_(std::move(verdict)) {}
+
+  State state() const override { return verdict_.ok() ? work_->state() : State::kError; }
+  base::OpSeq seq() const override { return work_->seq(); }
+  Status status() const override { return verdict_; }
+  Timings timings() const override { return work_->timings(); }
+  Status Wait() override { return verdict_; }
+  Status WaitFor(base::Duration) override { return verdict_; }
+  void OnComplete(Callback callback) override { callback(verdict_); }
+
+ private:
+  const std::shared_ptr<Work> work_;
+  const Status verdict_;
+};
+
 bool At(const ConstBuffer& part, const ConstBuffer& whole, size_t offset) {
   return whole.data != nullptr &&
          part.data == static_cast<const std::byte*>(whole.data) + offset * DtypeBytes(whole.dtype);
@@ -131,6 +166,26 @@ Op Group::MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const {
   op.tag = options.tag;
   op.stream = options.stream;
   return op;
+}
+
+std::shared_ptr<Work> Group::Call(Op op, Status valid, const OpOptions& options) {
+  if (valid.ok()) valid = CheckNoVerify(op.kind, options);
+  return Submit(std::move(op), std::move(valid));
+}
+
+// At once, and not when somebody waits: members may wait in different orders, and the comparison is
+// a collective.
+std::shared_ptr<Work> Group::CallAlike(Op op, Status valid, const Buffer& output,
+                                       const OpOptions& options) {
+  if (valid.ok()) valid = CheckVerify(op.kind, output, options);
+  const std::string description = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count);
+  std::shared_ptr<Work> work = Submit(std::move(op), std::move(valid));
+  if (!options.verify || !work->Wait().ok()) return work;
+  OpOptions of_check = options;
+  of_check.verify = false;
+  Status verdict = CheckAgreement(*this, output, std::move(of_check));
+  if (!verdict.ok()) verdict = verdict.WithFrame("verifying " + description);
+  return std::make_shared<VerifiedWork>(std::move(work), std::move(verdict));
 }
 
 Status Group::CheckRoot(OpKind kind, base::GroupRank root) const {
@@ -163,7 +218,7 @@ std::shared_ptr<Work> Group::AllReduce(ConstBuffer in, Buffer out, Reduction red
   op.count = in.count;
   Status valid = CheckSides(op.kind, in, out, reduction, in.data == out.data);
   if (valid.ok()) valid = CheckCount({op.kind, "output"}, out, in.count, "as many as the input");
-  return Submit(std::move(op), std::move(valid));
+  return CallAlike(std::move(op), std::move(valid), out, options);
 }
 
 std::shared_ptr<Work> Group::Reduce(ConstBuffer in, Buffer out, Reduction reduction,
@@ -182,7 +237,7 @@ std::shared_ptr<Work> Group::Reduce(ConstBuffer in, Buffer out, Reduction reduct
   if (valid.ok()) valid = CheckSides(op.kind, in, out, reduction, in.data == out.data);
   if (valid.ok() && root == rank())
     valid = CheckCount({op.kind, "output"}, out, in.count, "as many as the input");
-  return Submit(std::move(op), std::move(valid));
+  return Call(std::move(op), std::move(valid), options);
 }
 
 std::shared_ptr<Work> Group::Broadcast(Buffer buffer, base::GroupRank root, OpOptions options) {
@@ -194,7 +249,7 @@ std::shared_ptr<Work> Group::Broadcast(Buffer buffer, base::GroupRank root, OpOp
   Status valid = CheckBuffer({op.kind, "buffer"}, buffer, capabilities());
   if (valid.ok()) valid = CheckRoot(op.kind, root);
   if (valid.ok()) valid = capabilities().Check(op.kind, op.dtype, Reduction::kNone);
-  return Submit(std::move(op), std::move(valid));
+  return CallAlike(std::move(op), std::move(valid), buffer, options);
 }
 
 std::shared_ptr<Work> Group::AllGather(ConstBuffer in, Buffer out, OpOptions options) {
@@ -209,7 +264,7 @@ std::shared_ptr<Work> Group::AllGather(ConstBuffer in, Buffer out, OpOptions opt
   if (valid.ok())
     valid = CheckSides(op.kind, in, out, Reduction::kNone,
                        At(in, out, in.count * static_cast<size_t>(rank().value())));
-  return Submit(std::move(op), std::move(valid));
+  return CallAlike(std::move(op), std::move(valid), out, options);
 }
 
 std::shared_ptr<Work> Group::AllGatherV(ConstBuffer in, Buffer out, std::span<const size_t> counts,
@@ -228,7 +283,7 @@ std::shared_ptr<Work> Group::AllGatherV(ConstBuffer in, Buffer out, std::span<co
   if (valid.ok())
     valid =
         CheckSides(op.kind, in, out, Reduction::kNone, At(in, out, Offset(counts, rank().value())));
-  return Submit(std::move(op), std::move(valid));
+  return CallAlike(std::move(op), std::move(valid), out, options);
 }
 
 std::shared_ptr<Work> Group::ReduceScatter(ConstBuffer in, Buffer out, Reduction reduction,
@@ -245,7 +300,7 @@ std::shared_ptr<Work> Group::ReduceScatter(ConstBuffer in, Buffer out, Reduction
   if (valid.ok())
     valid = CheckSides(op.kind, in, out, reduction,
                        At(out, in, out.count * static_cast<size_t>(rank().value())));
-  return Submit(std::move(op), std::move(valid));
+  return Call(std::move(op), std::move(valid), options);
 }
 
 std::shared_ptr<Work> Group::ReduceScatterV(ConstBuffer in, Buffer out,
@@ -265,7 +320,7 @@ std::shared_ptr<Work> Group::ReduceScatterV(ConstBuffer in, Buffer out,
   if (valid.ok()) valid = CheckCount({op.kind, "input"}, in, op.count, "the sum of all counts");
   if (valid.ok())
     valid = CheckSides(op.kind, in, out, reduction, At(out, in, Offset(counts, rank().value())));
-  return Submit(std::move(op), std::move(valid));
+  return Call(std::move(op), std::move(valid), options);
 }
 
 std::shared_ptr<Work> Group::AllToAll(ConstBuffer in, Buffer out, OpOptions options) {
@@ -281,7 +336,7 @@ std::shared_ptr<Work> Group::AllToAll(ConstBuffer in, Buffer out, OpOptions opti
                                        " cannot divide; use all_to_all_v");
   }
   if (valid.ok()) valid = CheckCount({op.kind, "output"}, out, in.count, "as many as the input");
-  return Submit(std::move(op), std::move(valid));
+  return Call(std::move(op), std::move(valid), options);
 }
 
 std::shared_ptr<Work> Group::AllToAllV(ConstBuffer in, std::span<const size_t> in_counts,
@@ -301,7 +356,7 @@ std::shared_ptr<Work> Group::AllToAllV(ConstBuffer in, std::span<const size_t> i
   if (valid.ok())
     valid = CheckCount({op.kind, "output"}, out, Sum(out_counts), "the sum of its counts");
   if (valid.ok()) valid = CheckSides(op.kind, in, out, Reduction::kNone, false);
-  return Submit(std::move(op), std::move(valid));
+  return Call(std::move(op), std::move(valid), options);
 }
 
 std::shared_ptr<Work> Group::Gather(ConstBuffer in, Buffer out, base::GroupRank root,
@@ -323,7 +378,7 @@ std::shared_ptr<Work> Group::Gather(ConstBuffer in, Buffer out, base::GroupRank 
   if (valid.ok())
     valid = CheckSides(op.kind, in, out, Reduction::kNone,
                        At(in, out, in.count * static_cast<size_t>(rank().value())));
-  return Submit(std::move(op), std::move(valid));
+  return Call(std::move(op), std::move(valid), options);
 }
 
 std::shared_ptr<Work> Group::Scatter(ConstBuffer in, Buffer out, base::GroupRank root,
@@ -345,12 +400,12 @@ std::shared_ptr<Work> Group::Scatter(ConstBuffer in, Buffer out, base::GroupRank
   if (valid.ok())
     valid = CheckSides(op.kind, in, out, Reduction::kNone,
                        At(out, in, out.count * static_cast<size_t>(rank().value())));
-  return Submit(std::move(op), std::move(valid));
+  return Call(std::move(op), std::move(valid), options);
 }
 
 std::shared_ptr<Work> Group::Barrier(OpOptions options) {
-  return Submit(MakeOp(OpKind::kBarrier, Dtype::kU8, options),
-                capabilities().Check(OpKind::kBarrier, Dtype::kU8, Reduction::kNone));
+  return Call(MakeOp(OpKind::kBarrier, Dtype::kU8, options),
+              capabilities().Check(OpKind::kBarrier, Dtype::kU8, Reduction::kNone), options);
 }
 
 Op Group::MakeTransfer(const Transfer& transfer, const OpOptions& options, Status& valid) const {
@@ -382,6 +437,7 @@ std::shared_ptr<Work> Group::Batch(std::span<const Transfer> transfers, OpOption
   ops.reserve(transfers.size());
   Status valid;
   for (const Transfer& transfer : transfers) ops.push_back(MakeTransfer(transfer, options, valid));
+  if (valid.ok()) valid = CheckNoVerify(OpKind::kBatch, options);
   return SubmitTransfers(std::move(ops), MakeOp(OpKind::kBatch, Dtype::kU8, options),
                          std::move(valid));
 }

@@ -68,6 +68,11 @@ struct OpOptions {
   base::Duration timeout{0};  // 0 = the group's
   std::string tag;   // shown in records and errors, e.g. "bucket 3"; 15 characters are kept
   double scale = 1;  // what kPremultipliedSum multiplies this member's input with
+  /// Of AllReduce, AllGather, AllGatherV and Broadcast in main memory; the same on all members. The
+  /// call blocks until the op has ended and all members have compared its output, bit by bit: see
+  /// CheckAgreement (agreement.h). Where it differs the op ends with DataLoss on all of them, which
+  /// names the members that are not with the majority, and the first element; the group goes on.
+  bool verify = false;
   /// Of buffers on a GPU: a CUDA stream (cudaStream_t); the op begins after what was put on it before
   /// the call. Null: the buffers are ready, as those in main memory must be.
   void* stream = nullptr;
@@ -307,6 +312,10 @@ class Group {
 
  private:
   Op MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const;
+  std::shared_ptr<Work> Call(Op op, base::Status valid, const OpOptions& options);
+  /// Call() of an op whose `output` is the same on all members.
+  std::shared_ptr<Work> CallAlike(Op op, base::Status valid, const Buffer& output,
+                                  const OpOptions& options);
   base::Status CheckRoot(OpKind kind, base::GroupRank root) const;
   base::Status CheckSides(OpKind kind, const ConstBuffer& in, const ConstBuffer& out,
                           Reduction reduction, bool in_place) const;

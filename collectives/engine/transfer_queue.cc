@@ -16,6 +16,8 @@ namespace {
 constexpr int kSpins = 200;
 constexpr int kYields = 1000;
 constexpr base::Duration kSleep = std::chrono::milliseconds(1);
+// Of the thread while a caller moves what there is, and says when it leaves.
+constexpr base::Duration kLongSleep = std::chrono::milliseconds(10);
 // The thread gives a caller this long to come and wait.
 constexpr base::Duration kPatience = std::chrono::milliseconds(1);
 
@@ -188,7 +190,7 @@ void TransferQueue::PumpOrWait(Lock& lock, int& spins, base::Duration at_most) {
   }
   lock.lock();
   pumping_ = false;
-  if (waiting_ > 1) changed_.notify_all();
+  if (waiting_ > 1 || closed_) changed_.notify_all();  // Close() waits for it
 }
 
 base::Status TransferQueue::Wait(TransferWork& work) {
@@ -260,7 +262,7 @@ void TransferQueue::ThreadMain() {
       // A caller that waits moves by itself, and most do at once.
       if (!urgent_ && !closed_ && ready_callbacks_.empty()) thread_wake_.wait_for(lock, kPatience);
     } else if (waiting_ > 0) {
-      thread_wake_.wait_for(lock, kSleep);
+      thread_wake_.wait_for(lock, kLongSleep);
     } else {
       PumpOrWait(lock, spins, kSleep);
     }

@@ -18,12 +18,12 @@
 
 namespace lockstep::collectives::testing {
 
-/// What the contract of groups and their failures (group_failure_tests.cc, group_join_tests.cc,
-/// group_refusal_tests.cc) runs over: ranks as threads over a backend whose maker it makes. A
-/// backend's test compiles these files in and instantiates their suites:
+/// What the contract of groups, their failures and their waiting (group_*_tests.cc) runs over: ranks
+/// as threads over a backend whose maker it makes. A backend's test compiles these files in and
+/// instantiates their suites:
 ///
-///   INSTANTIATE_TEST_SUITE_P(Tcp, FailureContractTest, ::testing::ValuesIn(GroupsOf(Make,
-///                            {2, 3})), GroupKindName);
+///   INSTANTIATE_TEST_SUITE_P(Tcp, FailureContractTest,
+///                            ::testing::ValuesIn(GroupsOf(Make, {2, 3})), GroupKindName);
 struct GroupKind {
   std::string name;
   int size;
@@ -66,6 +66,12 @@ class FailureContractTest : public ::testing::TestWithParam<GroupKind> {
 
 /// How members come together, or do not; of two or more.
 class JoinContractTest : public FailureContractTest {};
+
+/// Random ops, and one rank that does something wrong; of two or more.
+class FaultContractTest : public FailureContractTest {};
+
+/// What waiting costs; of two or more.
+class WaitContractTest : public FailureContractTest {};
 
 /// What a call that breaks the rules does; of one or more.
 class RefusalContractTest : public FailureContractTest {};

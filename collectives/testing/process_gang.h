@@ -26,8 +26,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// Runs ranks as forked processes, each with its member of one host group, for tests that stop or
-/// kill them. Start it from a process with one thread. Confined to the test's thread; what is left
+/// Runs ranks as forked processes, each with its member of one group, for tests that stop or kill
+/// them. Start it from a process with one thread. Confined to the test's thread; what is left
 /// of the gang ends with it.
 class ProcessGang {
  public:
@@ -37,11 +37,20 @@ class ProcessGang {
     std::atomic<int> go{0};
   };
 
+  /// Makes the backend of a rank, in its process.
+  using NewMaker = std::function<std::shared_ptr<BackendMaker>()>;
+
+  /// Over memory that the ranks inherit.
+  static NewMaker InSharedMemory() {
+    const auto segments = std::make_shared<OneSegment>();
+    return [segments] { return std::make_shared<ShmBackendMaker>(segments); };
+  }
+
   /// `body` on every rank, whose group's ops have `timeout`. A rank's process ends with 0 when
   /// nothing failed in it.
-  ProcessGang(int size, base::Duration timeout, const std::function<void(Group&, Board&)>& body)
+  ProcessGang(int size, base::Duration timeout, const std::function<void(Group&, Board&)>& body,
+              const NewMaker& maker = InSharedMemory())
       : board_(new(SharedMemory(sizeof(Board))) Board) {
-    const auto maker = std::make_shared<ShmBackendMaker>(std::make_shared<OneSegment>());
     for (int rank = 0; rank < size; ++rank) {
       std::fflush(nullptr);
       const pid_t pid = fork();
@@ -75,6 +84,13 @@ class ProcessGang {
     waitpid(std::exchange(pids_[static_cast<size_t>(rank)], -1), &status, 0);
     return status;
   }
+  /// Zeroed, for this process and those it forks; kept to its end.
+  static void* SharedMemory(size_t bytes) {
+    void* const memory =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    LOCKSTEP_CHECK(memory != MAP_FAILED, "memory");
+    return memory;
+  }
   static void WaitUntil(const std::atomic<int>& value, int reached) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (value.load() < reached) {
@@ -98,22 +114,14 @@ class ProcessGang {
     const base::UniqueFd fd_;
   };
 
-  static void* SharedMemory(size_t bytes) {
-    void* const memory =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    LOCKSTEP_CHECK(memory != MAP_FAILED, "memory");
-    return memory;
-  }
-
-  [[noreturn]] void RunRank(int rank, int size, base::Duration timeout,
-                            const std::shared_ptr<BackendMaker>& maker,
+  [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, const NewMaker& maker,
                             const std::function<void(Group&, Board&)>& body) {
     alarm(50);
     QueuedGroup::Config config{
         .spec = {.job = "test", .host = "here", .rank = base::GroupRank(rank)}, .timeout = timeout};
     for (int member = 0; member < size; ++member) config.spec.world_ranks.emplace_back(member);
     {
-      const auto group = QueuedGroup::Create(std::move(config), maker);
+      const auto group = QueuedGroup::Create(std::move(config), maker());
       LOCKSTEP_CHECK(group.ok(), "the gang forms");
       body(**group, *board_);
     }

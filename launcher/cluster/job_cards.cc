@@ -9,6 +9,12 @@
 
 namespace lockstep::launcher {
 
+size_t JobCards::member_count() const {
+  size_t count = 0;
+  for (const auto& [id, group] : groups_) count += group.members.size();
+  return count;
+}
+
 void JobCards::BeginRound(base::Round round) {
   groups_.clear();
   round_ = round;

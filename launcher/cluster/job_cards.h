@@ -40,6 +40,8 @@ class JobCards {
   base::Status Take(base::NodeIndex from, const proto::Cards& news);
 
   size_t group_count() const { return groups_.size(); }
+  /// Of these groups, that have come.
+  size_t member_count() const;
 
  private:
   struct Member {

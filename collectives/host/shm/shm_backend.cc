@@ -35,6 +35,10 @@ constexpr int kSpins = 128;
 // Beyond this a waiter sleeps: a healthy peer that late is computing, and the core is better used
 // by someone else.
 constexpr base::Duration kYieldTime = std::chrono::microseconds(200);
+// Where strangers want the members' processors, and where what is burnt now is missing afterwards:
+// about what falling asleep and waking up costs.
+constexpr base::Duration kPressedYieldTime = std::chrono::microseconds(100);
+constexpr base::Duration kScarceYieldTime = std::chrono::microseconds(20);
 constexpr base::Duration kFirstSleep = std::chrono::milliseconds(1);
 constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
 
@@ -67,11 +71,12 @@ struct ShmBackend::Running {
 // How a wait goes on when spinning did not help.
 class ShmBackend::Patience {
  public:
-  explicit Patience(const base::Clock& clock) : clock_(clock), started_(clock.Now()) {}
+  Patience(const base::Clock& clock, base::Duration yield_time)
+      : clock_(clock), started_(clock.Now()), yield_time_(yield_time) {}
 
   /// Gives up the core and returns true; or false once a sleep is the better thing.
   bool Yield() {
-    if (clock_.Now() - started_ >= kYieldTime) return false;
+    if (clock_.Now() - started_ >= yield_time_) return false;
     sched_yield();
     return true;
   }
@@ -80,6 +85,7 @@ class ShmBackend::Patience {
  private:
   const base::Clock& clock_;
   const base::SteadyTime started_;
+  const base::Duration yield_time_;
   base::Duration sleep_ = kFirstSleep;
 };
 
@@ -180,7 +186,8 @@ bool ShmBackend::Await(const Running& run, Phase phase, int begin, int end,
 template <class Reached>
 bool ShmBackend::AwaitLong(const Running& run, Phase phase, int begin, int end,
                            const Reached& reached) {
-  Patience patience(clock_);
+  cpu_share_.Refresh(clock_.Now());
+  Patience patience(clock_, YieldTime());
   for (int told = -1; true;) {
     // Before the flags: one that has come since counts, for all who see it.
     const bool ended = error_.poisoned() || interrupted_.load(std::memory_order_relaxed);
@@ -217,6 +224,13 @@ bool ShmBackend::AwaitLong(const Running& run, Phase phase, int begin, int end,
     Sleep(time_left.count() > 0 ? std::min(sleep, time_left) : sleep,
           [&] { return !reached(first_missing); });
   }
+}
+
+// The quota is taken for all members', who are one job's on one machine. Pressure that members with
+// too few processors make themselves says nothing.
+base::Duration ShmBackend::YieldTime() const {
+  if (cpu_share_.throttled() || cpu_share_.quota() < members_.count()) return kScarceYieldTime;
+  return cpu_share_.pressed() && spin_limit_ > 0 ? kPressedYieldTime : kYieldTime;
 }
 
 bool ShmBackend::AnyMayBeLate(const Members& members) const {

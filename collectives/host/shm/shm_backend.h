@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "collectives/engine/backend.h"
+#include "collectives/engine/cpu_share.h"
 #include "collectives/engine/op.h"
 #include "collectives/engine/op_deadline.h"
 #include "collectives/engine/reduce_kernels.h"
@@ -40,7 +41,8 @@ namespace lockstep::collectives {
 /// Sends and receives pass through a ring of their own for each pair and direction.
 ///
 /// Waiting: spin for some microseconds where every member can have a core of its own, then yield,
-/// then sleep on a futex with a bounded timeout. A wake-up is not made with a full fence (it would
+/// less long where a cgroup's quota or strangers make processors scarce (CpuShare), then sleep on a
+/// futex with a bounded timeout. A wake-up is not made with a full fence (it would
 /// cost more than small ops do), so one may be lost in theory; the timeout bounds that to
 /// milliseconds, in waits that were already long.
 ///
@@ -130,6 +132,7 @@ class ShmBackend final : public Backend {
   template <class Needed>
   void Sleep(base::Duration at_most, const Needed& needed);
 
+  base::Duration YieldTime() const;
   bool AnyMayBeLate(const Members& members) const;
 
   base::Status LeavingError() const;
@@ -154,6 +157,7 @@ class ShmBackend final : public Backend {
     uint32_t line = 0;
   } carded_[2];            // the call sites that my two OpCards name
   base::RealClock clock_;  // waits here are for other processes, which no simulated clock moves
+  CpuShare cpu_share_;     // confined to whoever is in Run()
   int spin_limit_ = 0;
   bool may_fetch_ = false;  // every member may read the others' memory
   bool ended_ = false;      // an op failed: none is begun any more, also before the poison shows

@@ -17,6 +17,15 @@ BENCHMARK(BM_ShmGroup_AllReduce)
     ->ArgsProduct({{4}, {4, 64 << 10, 1 << 20}})
     ->UseRealTime();
 
+// The same with its output compared on all members, as OpOptions::verify asks for.
+void BM_ShmGroup_VerifiedAllReduce(benchmark::State& state) {
+  testing::MeasureAllReduce(state, testing::ThreadGang::InSharedMemory(), true);
+}
+BENCHMARK(BM_ShmGroup_VerifiedAllReduce)
+    ->ArgNames({"ranks", "bytes"})
+    ->ArgsProduct({{2}, {4, 4 << 10, 256 << 10, 2 << 20, 16 << 20}})
+    ->UseRealTime();
+
 }  // namespace
 }  // namespace lockstep::collectives
 

@@ -17,6 +17,10 @@ INSTANTIATE_TEST_SUITE_P(Shm, JoinContractTest,
                          ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 4, 8})), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Shm, RefusalContractTest,
                          ::testing::ValuesIn(GroupsOf(NewMaker, {1, 2, 3, 4, 8})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Shm, WaitContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 4})),
+                         GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Shm, FaultContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})),
+                         GroupKindName);
 
 }  // namespace
 }  // namespace lockstep::collectives::testing

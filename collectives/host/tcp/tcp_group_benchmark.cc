@@ -17,6 +17,15 @@ BENCHMARK(BM_TcpGroup_AllReduce)
         {{2, 4}, {4, 1 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}})
     ->UseRealTime();
 
+// The same with its output compared on all members, as OpOptions::verify asks for.
+void BM_TcpGroup_VerifiedAllReduce(benchmark::State& state) {
+  testing::MeasureAllReduce(state, testing::LocalTcpMaker(), true);
+}
+BENCHMARK(BM_TcpGroup_VerifiedAllReduce)
+    ->ArgNames({"ranks", "bytes"})
+    ->ArgsProduct({{2}, {4, 64 << 10, 4 << 20, 16 << 20}})
+    ->UseRealTime();
+
 }  // namespace
 }  // namespace lockstep::collectives
 

@@ -17,6 +17,10 @@ INSTANTIATE_TEST_SUITE_P(Tcp, JoinContractTest, ::testing::ValuesIn(GroupsOf(New
                          GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Tcp, RefusalContractTest,
                          ::testing::ValuesIn(GroupsOf(NewMaker, {1, 2, 3, 5})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Tcp, WaitContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 4})),
+                         GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Tcp, FaultContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})),
+                         GroupKindName);
 
 }  // namespace
 }  // namespace lockstep::collectives::testing

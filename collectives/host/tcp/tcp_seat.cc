@@ -13,10 +13,10 @@
 namespace lockstep::collectives {
 namespace {
 
-bool IsOversubscribed(const TcpMembers& members) {
+bool IsOversubscribed(int members_here) {
   cpu_set_t cpus;
   if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return true;
-  return CPU_COUNT(&cpus) < members.CountOnThisHost();
+  return CPU_COUNT(&cpus) < members_here;
 }
 
 ErrorRecord RecordOf(const base::Status& error, const std::vector<int>& blamed, uint64_t from_seq) {
@@ -34,7 +34,8 @@ TcpSeat::TcpSeat(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> en
     : service_(std::move(service)),
       end_(std::move(end)),
       judging_(judging),
-      oversubscribed_(IsOversubscribed(end_->members())) {}
+      members_here_(end_->members().CountOnThisHost()),
+      oversubscribed_(IsOversubscribed(members_here_)) {}
 
 void TcpSeat::Leave() {
   if (std::exchange(left_, true)) return;
@@ -55,7 +56,9 @@ base::Status TcpSeat::Run(const Op& op, base::OpSeq seq, const OpWatch& watch,
   TcpWait wait({.service = *service_,
                 .end = end_,
                 .interrupted = interrupted_,
+                .members_here = members_here_,
                 .oversubscribed = oversubscribed_,
+                .cpu_share = cpu_share_,
                 .judges_all = judging_ == Judging::kAll},
                op, seq.value(), watch);
   if (body(wait)) {

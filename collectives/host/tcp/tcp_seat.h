@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "collectives/engine/backend.h"
+#include "collectives/engine/cpu_share.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/host/tcp/tcp_link.h"
@@ -79,10 +80,13 @@ class TcpSeat {
   const std::shared_ptr<TcpService> service_;
   const std::shared_ptr<TcpEnd> end_;
   const Judging judging_;
+  const int members_here_;  // on this machine, this one too
   const bool oversubscribed_;
   std::atomic<bool> interrupted_{false};
   std::atomic<uint8_t> link_{0};
-  bool ended_ = false;  // an op failed here; of the thread that runs collectives
+  // Of the thread that runs collectives:
+  CpuShare cpu_share_;
+  bool ended_ = false;  // an op failed here
   bool left_ = false;   // of the owner
 };
 

@@ -13,6 +13,8 @@ namespace {
 constexpr base::Duration kSpinTime = std::chrono::microseconds(100);
 // With more members than cores the one waited for may need this core.
 constexpr base::Duration kYieldTime = std::chrono::microseconds(50);
+// Where what is burnt now is missing afterwards: what falling asleep and waking up costs.
+constexpr base::Duration kScarceTime = std::chrono::microseconds(10);
 constexpr int kSleepMs = 10;  // the deadline's clock wants to be looked at that often
 // Longer than healthy members are apart, so that it costs those nothing.
 constexpr base::Duration kAskAfter = std::chrono::milliseconds(20);
@@ -46,12 +48,19 @@ bool TcpWait::LooksAgain() {
       deps_.end->waits.store(false, std::memory_order_relaxed);
     return true;
   }
-  if (now - since_ >= (deps_.oversubscribed ? kYieldTime : kSpinTime)) return false;
-  if (deps_.oversubscribed) sched_yield();
+  if (now - since_ >= SpinTime()) return false;
+  if (Yields()) sched_yield();
   return true;
 }
 
+base::Duration TcpWait::SpinTime() const {
+  if (deps_.cpu_share.throttled() || deps_.cpu_share.quota() < deps_.members_here)
+    return kScarceTime;
+  return Yields() ? kYieldTime : kSpinTime;
+}
+
 bool TcpWait::IdleLong(Phase phase, Wants& wants) {
+  deps_.cpu_share.Refresh(clock_.Now());
   if (!wants.missing.empty() &&
       std::exchange(told_, wants.missing.front()) != wants.missing.front() && watch_.on_long_wait)
     watch_.on_long_wait(told_);

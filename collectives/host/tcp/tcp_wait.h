@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "collectives/engine/backend.h"
+#include "collectives/engine/cpu_share.h"
 #include "collectives/engine/op.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_service.h"
@@ -23,8 +24,8 @@
 namespace lockstep::collectives {
 
 /// How one collective waits and gives up. Who moves its bytes calls Idle() when nothing moves: that
-/// looks again at once for some microseconds, because a core that sleeps costs more than a small op;
-/// then it sleeps in poll(), asks the members that are missing how far they are, and fails the op
+/// looks again at once for some microseconds, because a core that sleeps costs more than a small op
+/// (less long where CpuShare says that processors are scarce); then it sleeps in poll(), asks the members that are missing how far they are, and fails the op
 /// when one of them is gone or the deadline has passed.
 ///
 /// One for each op, on the stack of its thread, which alone may call it.
@@ -43,7 +44,9 @@ class TcpWait {
     TcpService& service;
     const std::shared_ptr<TcpEnd>& end;
     const std::atomic<bool>& interrupted;
+    int members_here;     // on this machine, whose quota they share
     bool oversubscribed;  // this machine has fewer processors than members
+    CpuShare& cpu_share;
     /// Who is waited for waits itself for members that this one does not deal with, so that all are
     /// asked whether they are there, and how far, once the deadline has passed.
     bool judges_all = false;
@@ -91,6 +94,8 @@ class TcpWait {
   ErrorRecord RecordOf(base::Code code, base::FailureClass failure_class, std::string message,
                        std::vector<ErrorRecord::Blamed> blamed) const;
   bool LooksAgain();
+  bool Yields() const { return deps_.oversubscribed || deps_.cpu_share.pressed(); }
+  base::Duration SpinTime() const;
   bool IdleLong(Phase phase, Wants& wants);
   bool Look(Phase phase, const Wants& wants);
   void AskOnce(const std::vector<int>& members);

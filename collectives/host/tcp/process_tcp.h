@@ -1,0 +1,81 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_PROCESS_TCP_H_
+#define LOCKSTEP_COLLECTIVES_HOST_TCP_PROCESS_TCP_H_
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <optional>
+#include <vector>
+
+#include "collectives/host/tcp/local_tcp.h"
+#include "collectives/testing/process_gang.h"
+
+namespace lockstep::collectives::testing {
+
+/// Where forked ranks leave their cards for each other: memory that they share. Holds one group of a
+/// few members. Thread-safe.
+class CardBoard {
+ public:
+  static constexpr size_t kMembersMax = 8;
+
+  /// Before the ranks are forked; lives as long as the process.
+  static CardBoard& New() { return *new (ProcessGang::SharedMemory(sizeof(CardBoard))) CardBoard; }
+
+  std::vector<std::optional<AddressCard>> Exchange(size_t member, size_t member_count,
+                                                   const AddressCard& mine) {
+    Place& own = places_[member];
+    own.port = mine.port;
+    own.nonce = mine.nonce;
+    own.pid = static_cast<pid_t>(mine.pid);
+    own.come = 1;
+    std::vector<std::optional<AddressCard>> cards;
+    for (size_t other = 0; other < member_count; ++other) {
+      const Place& place = places_[other];
+      ProcessGang::WaitUntil(place.come, 1);
+      AddressCard card = mine;  // the same host
+      card.port = place.port;
+      card.nonce = place.nonce;
+      card.pid = place.pid;
+      cards.push_back(card);
+    }
+    return cards;
+  }
+  pid_t pid(size_t member) const { return places_[member].pid; }
+
+ private:
+  struct Place {
+    std::atomic<int> come{0};
+    uint16_t port;
+    std::array<uint8_t, 16> nonce;
+    pid_t pid;
+  };
+  std::array<Place, kMembersMax> places_;
+};
+
+class BoardExchange final : public AddressExchange {
+ public:
+  explicit BoardExchange(CardBoard& board) : board_(board) {}
+  base::Result<std::vector<std::optional<AddressCard>>> Exchange(const ExchangeRequest& request,
+                                                                 const AddressCard& mine,
+                                                                 const OpDeadline&) override {
+    return board_.Exchange(static_cast<size_t>(request.member),
+                           static_cast<size_t>(request.member_count), mine);
+  }
+
+ private:
+  CardBoard& board_;
+};
+
+/// For the ranks of one ProcessGang.
+inline ProcessGang::NewMaker OverTcp(CardBoard& board = CardBoard::New()) {
+  return [&board] { return LocalTcpMaker(std::make_shared<BoardExchange>(board)); };
+}
+
+}  // namespace lockstep::collectives::testing
+
+#endif  // LOCKSTEP_COLLECTIVES_HOST_TCP_PROCESS_TCP_H_
