@@ -4,11 +4,11 @@
 BAZEL_FLAGS ?=
 export BAZEL_FLAGS
 
-.PHONY: help setup build demo test check soak bench sanitize compdb docs clean
+.PHONY: help setup build demo test check soak bench gpu-bundle sanitize compdb docs clean
 .DEFAULT_GOAL := help
 
 help: ## Prints this.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## Installs, by apt, the packages of tools/packages.txt that are missing.
 	@tools/setup
@@ -32,6 +32,9 @@ soak: ## The long counts of the tests that have one; takes hours.
 
 bench: setup ## Every benchmark with its peers, a table each, and which bars hold; five minutes. One: tests/bench/run_all.sh launch
 	@tests/bench/run_all.sh
+
+gpu-bundle: setup ## Tests and benchmarks as a folder for a machine with a GPU, which needs neither Bazel nor a network.
+	@tools/gpu_bundle
 
 sanitize: ## The suites under address, undefined-behaviour and thread sanitizers alone.
 	@tools/test_suites asan tsan

@@ -7,6 +7,7 @@ cc_bench      a google-benchmark binary, and a test that runs each benchmark onc
 cc_fuzz       a libFuzzer target, and a test that replays its corpus
 cc_app        a program linked statically but for glibc (--config=static: that too)
 c_app         the same in plain C
+cc_portable_test a GoogleTest binary linked as cc_app is, for a machine without our libraries
 cc_shared_app a program that needs LibTorch
 c_plugin      a shared object that a program loads, in plain C
 cc_test_plugin a shared object in C++ that tests alone load
@@ -182,6 +183,19 @@ def cc_app(name, srcs = None, deps = [], copts = [], linkopts = [], builtin_nss 
         srcs = srcs if srcs != None else [name + "_main.cc"],
         deps = deps + _APP_DEPS + (_BUILTIN_NSS if builtin_nss else []),
         copts = _PRODUCT_WARNINGS + copts,
+        additional_linker_inputs = ["@static_libs//:archives"],
+        linkopts = linkopts + _APP_LINK,
+        **kwargs
+    )
+
+def cc_portable_test(name, srcs, deps = [], copts = [], linkopts = [], gtest_main = True, **kwargs):
+    """No test of Bazel's: whoever carries it to another machine runs it there (//tests/gpu)."""
+    native.cc_binary(
+        name = name,
+        testonly = True,
+        srcs = srcs,
+        deps = deps + (["@gtest_main"] if gtest_main else []) + _APP_DEPS,
+        copts = _CXX_WARNINGS + copts,
         additional_linker_inputs = ["@static_libs//:archives"],
         linkopts = linkopts + _APP_LINK,
         **kwargs

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_TESTING_PROCESS_GANG_H_
 #define LOCKSTEP_COLLECTIVES_TESTING_PROCESS_GANG_H_
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <new>
@@ -103,7 +105,7 @@ class ProcessGang {
   /// Memory that the ranks inherit by its descriptor.
   class OneSegment final : public SegmentSource {
    public:
-    OneSegment() : fd_(memfd_create("lockstep-test", MFD_CLOEXEC)) {}
+    OneSegment() : fd_(AnonymousFile()) {}
     base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
                                                 base::Duration) override {
       LOCKSTEP_CHECK(ftruncate(fd_.get(), static_cast<off_t>(request.bytes)) == 0, "memory");
@@ -111,6 +113,16 @@ class ProcessGang {
     }
 
    private:
+    /// Its size is not known before the ranks are there. Some container's filters refuse memfd_create.
+    static int AnonymousFile() {
+      if (const int fd = memfd_create("lockstep-test", MFD_CLOEXEC); fd >= 0) return fd;
+      char path[] = "/tmp/lockstep-test-XXXXXX";
+      const int fd = mkostemp(path, O_CLOEXEC);
+      LOCKSTEP_CHECK(fd >= 0, "a file in /tmp");
+      unlink(path);
+      return fd;
+    }
+
     const base::UniqueFd fd_;
   };
 

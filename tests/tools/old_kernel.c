@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
 // old_kernel COMMAND [ARGUMENTS...]: runs the command as if the kernel had none of the newer
-// process calls. For
+// process calls, nor those that reach into another process's memory. For
 //   bazel test --run_under=//tests/tools:old_kernel --test_tag_filters=old-kernel //...
 // They answer ENOSYS, as on an old kernel, or with OLD_KERNEL_ERRNO=EPERM what some containers'
 // seccomp profiles make of them. clone3 answers ENOSYS in both: glibc falls back on that alone, so
@@ -42,6 +42,8 @@ static int RefuseNewerCalls(unsigned error) {
       REFUSE(SYS_pidfd_getfd, error),
       REFUSE(SYS_close_range, error),
       REFUSE(SYS_memfd_create, error),
+      REFUSE(SYS_process_vm_readv, error),
+      REFUSE(SYS_process_vm_writev, error),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
