@@ -114,7 +114,9 @@ void CallUntilAnOpFails(const Plan& plan, Group& group, ProcessGang::Board& boar
   const bool guilty = group.rank().value() == plan.guilty;
   base::Random random(plan.seed);
   std::vector<std::unique_ptr<MixedCall>> calls;
-  bool failed = false;
+  // All have come, so that what fails from here on are ops.
+  bool failed = !group.Barrier({.timeout = seconds(20)})->Wait().ok();
+  if (guilty) ++board.arrived;
   while (!failed) {
     if (guilty && plan.fault == kNeverCalls && board.go.load() > 0) ::pause();
     for (int i = 0; i < 2; ++i) {
@@ -140,6 +142,7 @@ void CallUntilAnOpFails(const Plan& plan, Group& group, ProcessGang::Board& boar
 }
 
 void Inflict(const Plan& plan, ProcessGang& gang) {
+  ProcessGang::WaitUntil(gang.board().arrived, 1);
   // On a machine so busy that an op runs out of its time before, that is the fault.
   const auto limit = std::chrono::steady_clock::now() + seconds(5);
   while (gang.board().arrived.load() < plan.after_ops && std::chrono::steady_clock::now() < limit)

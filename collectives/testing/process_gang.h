@@ -130,7 +130,9 @@ class ProcessGang {
                             const std::function<void(Group&, Board&)>& body) {
     alarm(50);
     QueuedGroup::Config config{
-        .spec = {.job = "test", .host = "here", .rank = base::GroupRank(rank)}, .timeout = timeout};
+        .spec = {.job = "test", .host = "here", .rank = base::GroupRank(rank)},
+        .timeout = timeout,
+        .join_timeout = std::chrono::seconds(30)};
     for (int member = 0; member < size; ++member) config.spec.world_ranks.emplace_back(member);
     {
       const auto group = QueuedGroup::Create(std::move(config), maker());

@@ -109,7 +109,7 @@ std::vector<Launcher> Launchers(const Setting& setting, int ranks, Peers peers) 
                          "--master_port=" + std::to_string(FreePort())};
     Launcher torchrun{.name = kTorchrunAsItComes,
                       .words = words,
-                      .patience = 30s,
+                      .patience = setting.quick() ? 15s : 30s,
                       .runs_max = 3,
                       .quick_runs_max = 0,
                       .restart_flag = "--max_restarts=1"};
