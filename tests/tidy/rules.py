@@ -280,7 +280,9 @@ def soak_tests_are_tagged(tree):
             continue
         for name, strings in names_with_strings(text):
             stem = os.path.join(os.path.dirname(path), name)
-            reads = any("LOCKSTEP_SOAK" in tree.get(stem + extension, "") for extension in (".cc", ".py"))
+            own = [stem + extension for extension in (".cc", ".py")]
+            headers = [string[2:].replace(":", "/") + ".h" for string in strings if str(string).startswith("//")]
+            reads = any("LOCKSTEP_SOAK" in tree.get(source, "") for source in own + headers)
             if reads and "soak" not in strings:
                 yield "%s:1: %s reads LOCKSTEP_SOAK and `make soak` does not run it; add the tag soak" % (path, name)
             elif not reads and "soak" in strings:

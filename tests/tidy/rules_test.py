@@ -134,6 +134,8 @@ class RulesTest(unittest.TestCase):
                        '[py_unit_test(name = name, tags = tags) for name, tags in [("p_test", []), ("q_test", ["soak"])]]\n',
             "a/untagged_test.cc": 'getenv("LOCKSTEP_SOAK")', "a/good_test.cc": 'getenv("LOCKSTEP_SOAK")',
             "a/short_test.cc": "", "a/plain_test.cc": "",
+            "b/BUILD": 'cc_unit_test(name = "by_header_test", tags = ["soak"], deps = ["//a:seeds"])\n',
+            "b/by_header_test.cc": "", "a/seeds.h": 'getenv("LOCKSTEP_SOAK")',
             "a/p_test.py": 'os.environ["LOCKSTEP_SOAK"]', "a/q_test.py": 'os.environ["LOCKSTEP_SOAK"]',
         }, "a/BUILD:1: untagged_test reads", "a/BUILD:1: short_test has", "a/BUILD:1: p_test reads")
 

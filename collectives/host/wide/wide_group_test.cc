@@ -56,6 +56,8 @@ std::vector<GroupKind> Kinds() {
 INSTANTIATE_TEST_SUITE_P(Wide, FailureContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, JoinContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, RefusalContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Wide, WaitContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Wide, FaultContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 
 TEST(WideGroupTest, TheBackendIsByWhereMembersLive) {
   ThreadGang gang(5, Maker({0, 0, 1, 1, 1}));
