@@ -10,7 +10,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -24,6 +27,7 @@
 #include "collectives/testing/process_gang.h"
 #include "runtime/base/random.h"
 #include "runtime/base/testing/status_matchers.h"
+#include "runtime/base/unique_fd.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -89,13 +93,21 @@ void ResetConnections() {
   });
 }
 
+bool DropAll(int fd) {
+  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{.len = 1, .filter = &drop};
+  return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+/// Some kernels let nobody but root do that.
+bool MayDropAll() {
+  const base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return DropAll(fd.get());
+}
+
 /// From now on nothing that is sent to this process arrives, acknowledgements neither.
 void HearNothing() {
-  ForEachTcpSocket([](int fd) {
-    sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-    const sock_fprog program{.len = 1, .filter = &drop};
-    ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-  });
+  ForEachTcpSocket([](int fd) { EXPECT_TRUE(DropAll(fd)) << std::strerror(errno); });
 }
 
 /// What happens to the guilty rank when the test says so, in a thread of its process.
@@ -186,8 +198,15 @@ TEST(FaultPropertyTest, InSharedMemoryEverythingEndsInTimeWhateverHappensToOnePr
 }
 
 TEST(FaultPropertyTest, OverTcpEverythingEndsInTimeWhateverHappensToOneProcess) {
+  const bool may_drop = MayDropAll();
   for (const uint64_t seed : FaultSeeds(18, 500)) {
-    RunPlan(Plan(seed, true));
+    const Plan plan(seed, true);
+    if (plan.fault == kBlackhole && !may_drop) {
+      std::printf("left out, since SO_ATTACH_FILTER is refused here: %s\n",
+                  plan.ToString().c_str());
+      continue;
+    }
+    RunPlan(plan);
     if (HasFailure()) return;
   }
 }

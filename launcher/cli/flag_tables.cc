@@ -205,8 +205,7 @@ constexpr FlagSpec kPruneFlags[] = {
 
 constexpr FlagSpec kBenchFlags[] = {
     {"--np", "-np", "N", "Ranks [2]."},
-    {"--backend", "", "NAME",
-     "Ours: host, tcp, wide, mpi, nccl; theirs: openmpi, mpich, gloo [host]."},
+    {"--backend", "", "NAME", "host, tcp, wide, mpi, nccl; theirs: openmpi, mpich, gloo [host]."},
     {"--compare", "", "NAME,..",
      "Peers of the same run, with all their knobs: ratios are printed."},
     {"--buffers", "", "KIND", "Of host, tcp and wide: registered, plain or both [registered]."},

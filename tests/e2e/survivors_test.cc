@@ -88,11 +88,18 @@ std::string DoneLine(const std::string& out, int rank) {
   return "";
 }
 
-/// On one node over shared memory, or on two over TCP.
+/// On one node over shared memory, or on two over that and TCP.
 class SurvivorsTest : public RunFixture, public ::testing::WithParamInterface<int> {
  protected:
   static int node_count() { return GetParam(); }
-  static std::string Backend() { return node_count() == 1 ? "shm" : "tcp"; }
+  /// Of those that are left, two of four ranks being on each of two nodes.
+  static std::string Backend(const std::set<int>& left) {
+    if (node_count() == 1) return "shm";
+    std::map<int, int> on_node;
+    for (const int rank : left) ++on_node[rank / 2];
+    if (on_node.size() == 1) return "shm";
+    return on_node[0] == 1 && on_node[1] == 1 ? "tcp" : "wide";
+  }
 
   static std::vector<std::string> Words(std::vector<std::string> more,
                                         const std::vector<std::string>& program) {
@@ -147,7 +154,7 @@ class SurvivorsTest : public RunFixture, public ::testing::WithParamInterface<in
       const std::string line = DoneLine(outcome.out, rank);
       EXPECT_THAT(line,
                   HasSubstr("done " + std::to_string(rank) + " " + std::to_string(pids.at(rank)) +
-                            " sum " + std::to_string(sum) + " over " + Backend() + " lost "))
+                            " sum " + std::to_string(sum) + " over " + Backend(left) + " lost "))
           << outcome.out << outcome.err;
       for (const std::string& one : lost) EXPECT_THAT(line, HasSubstr(one)) << outcome.err;
     }
@@ -214,7 +221,7 @@ TEST_P(SurvivorsTest, ARankThatExitsWithACodeIsLeftBehindToo) {
   // It never came, so that the world is of those that are left.
   for (const int rank : {0, 1, 3})
     EXPECT_THAT(DoneLine(outcome.out, rank),
-                HasSubstr("sum 7 over " + Backend() + " lost 2 (exit code 7)"));
+                HasSubstr("sum 7 over " + Backend({0, 1, 3}) + " lost 2 (exit code 7)"));
 }
 
 TEST_P(SurvivorsTest, TwoThatAreKilledInOneMomentAreBothLeftBehind) {
