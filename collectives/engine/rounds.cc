@@ -71,7 +71,7 @@ base::Status Rounds::AwaitLaterThan(base::Round after, const OpDeadline& deadlin
 void Rounds::Begin(base::Round round, std::vector<Gone> gone) {
   const std::lock_guard<std::mutex> lock(mutex_);
   // That in which the process attached comes again, with those who had gone before.
-  if (round < round_ || gone.size() <= gone_.size()) return;
+  if (round < round_ || (round == round_ && gone.size() <= gone_.size())) return;
   round_ = round;
   gone_ = std::move(gone);
   index_.clear();

@@ -27,7 +27,9 @@ using base::Status;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr auto kTimeout = milliseconds(300);
+constexpr auto kTimeout = milliseconds(500);
+// The second of the contract, and what the scheduler of a busy machine takes of it.
+constexpr auto kBeyond = seconds(5);
 
 enum class Fault { kNeverCalls, kAborts, kLeaves, kDisagrees };
 
@@ -95,7 +97,7 @@ class FaultRun {
       }
       failed = failed || (!status.ok() && call->kind() != OpKind::kBatch);
       const auto timings = call->work().timings();
-      EXPECT_LT(*timings.completed - timings.enqueued, kTimeout + seconds(1))
+      EXPECT_LT(*timings.completed - timings.enqueued, kTimeout + kBeyond)
           << OpKindName(call->kind()) << ": " << status.ToString();
     }
     EXPECT_TRUE(failed);

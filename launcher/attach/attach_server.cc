@@ -355,9 +355,15 @@ bool AttachServer::SendDueNotices(Connection& connection) {
                              sizeof round);
   round.round = survivors_round_.value_or(base::Round()).value();
   round.gone_count = gone_.count();
-  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint) ||
-      !send_if(connection.due.round, round, gone_.fd())) {
+  if (!send_if(connection.due.stop, stop) || !send_if(connection.due.checkpoint, checkpoint))
     return false;
+  if (connection.due.round) {
+    const base::Result<int> gone = gone_.File();
+    if (gone.ok()) {
+      if (!send_if(connection.due.round, round, *gone)) return false;
+    } else {
+      LOG(ERROR) << "a rank is not yet told which ones are gone: " << gone.status();
+    }
   }
   if (connection.due.any() != connection.watches_writable) {
     connection.watches_writable = connection.due.any();

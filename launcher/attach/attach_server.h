@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -123,7 +124,8 @@ class AttachServer {
     RankWorld world;
     Cookie cookie{};
     base::UniqueFd ring;
-    bool is_gone = false;  // not of the round in force
+    bool is_gone = false;          // not of the round in force
+    std::set<base::Rank> accused;  // each once: what is told further is bounded by the ranks
   };
   struct Notices {
     bool stop = false;

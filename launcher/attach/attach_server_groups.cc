@@ -168,8 +168,7 @@ void AttachServer::AnswerCard(uint64_t id, const base::Status& error, int fd,
 
 void AttachServer::GoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) {
   seq_.AssertHeld();
-  if (const base::Status written = gone_.Add(gone); !written.ok())
-    LOG(ERROR) << "ranks are not told which ones are gone: " << written;
+  gone_.Add(gone);
   survivors_round_ = next;
   std::vector<uint64_t> leaving, waiting;
   for (const elastic::GoneRank& one : gone) {
@@ -204,14 +203,15 @@ bool AttachServer::OnWatchRounds(uint64_t id) {
 }
 
 bool AttachServer::OnExclude(uint64_t id, const lockstep_attach_exclude& exclude) {
-  const Member& member = members_.at(*connections_.at(id).rank);
+  Member& member = members_.at(*connections_.at(id).rank);
   if (exclude.rank >= member.world.world_size || base::Rank(exclude.rank) == member.world.rank) {
     Refuse(id, base::InvalidArgumentError("rank " + member.world.rank.ToString() +
                                           " gives up rank " + std::to_string(exclude.rank) +
                                           ", which is not another one of its world"));
     return false;
   }
-  if (config_.on_accused) {
+  if (config_.keeps_survivors && config_.on_accused &&
+      member.accused.insert(base::Rank(exclude.rank)).second) {
     config_.on_accused(member.world.rank, member.world.incarnation,
                        {base::Rank(exclude.rank), exclude.why});
   }

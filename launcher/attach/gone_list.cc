@@ -13,23 +13,26 @@
 
 namespace lockstep::launcher {
 
-base::Status GoneList::Add(const std::vector<elastic::GoneRank>& gone) {
-  std::vector<lockstep_attach_gone> entries = entries_;
+void GoneList::Add(const std::vector<elastic::GoneRank>& gone) {
   for (const elastic::GoneRank& one : gone) {
-    lockstep_attach_gone& entry = entries.emplace_back();
+    lockstep_attach_gone& entry = entries_.emplace_back();
     entry.rank = one.rank.value();
     CopyText(one.why, entry.why, sizeof entry.why);
   }
-  const size_t bytes = entries.size() * sizeof(lockstep_attach_gone);
+  file_.reset();
+}
+
+base::Result<int> GoneList::File() {
+  if (entries_.empty() || file_.valid()) return file_.get();
+  const size_t bytes = entries_.size() * sizeof(lockstep_attach_gone);
   base::UniqueFd file(lockstep_shared_memory_create("lockstep-gone", bytes));
   if (!file.valid() ||
-      ::pwrite(file.get(), entries.data(), bytes, 0) != static_cast<ssize_t>(bytes)) {
+      ::pwrite(file.get(), entries_.data(), bytes, 0) != static_cast<ssize_t>(bytes)) {
     return base::ErrnoStatus(
-        errno, "making the list of " + std::to_string(entries.size()) + " ranks that are gone");
+        errno, "making the list of " + std::to_string(entries_.size()) + " ranks that are gone");
   }
-  entries_ = std::move(entries);
   file_ = std::move(file);
-  return base::OkStatus();
+  return file_.get();
 }
 
 void GoneList::Clear() {

@@ -7,7 +7,7 @@
 
 #include "elastic/gang_state.h"
 #include "runtime/attach/attach_wire.h"
-#include "runtime/base/status.h"
+#include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
 
 namespace lockstep::launcher {
@@ -16,12 +16,13 @@ namespace lockstep::launcher {
 /// each round, since ranks may still read the one before. One per AttachServer, confined to its loop.
 class GoneList {
  public:
-  /// Behind those that are on it. Errors: errno's code; then the list is as before.
-  base::Status Add(const std::vector<elastic::GoneRank>& gone);
+  /// Behind those that are on it.
+  void Add(const std::vector<elastic::GoneRank>& gone);
   void Clear();
 
-  /// Ours; -1 for an empty list.
-  int fd() const { return file_.get(); }
+  /// Ours; -1 for an empty list. Made when it is first wanted. Errors: errno's code; it may be tried
+  /// again.
+  base::Result<int> File();
   uint32_t count() const { return static_cast<uint32_t>(entries_.size()); }
 
  private:

@@ -353,6 +353,13 @@ class Resolver {
   // Its ranks would each be a world of one to MPI, whose ranks know each other by its own mpirun.
   void CheckBackend() {
     constexpr char kBackend[] = "spec.collectives.backend";
+    if (draft_.spec().collectives().backend() == proto::COLLECTIVES_BACKEND_NCCL &&
+        draft_.spec().restart().on_rank_failure() == proto::RANK_FAILURE_KEEP) {
+      draft_.AddProblem(kBackend, "Nccl",
+                        "cannot go on without a rank in the same processes; use backend host, or "
+                        "leave --on-rank-failure at teardown",
+                        draft_.sources()[kBackend]);
+    }
     if (draft_.spec().collectives().backend() != proto::COLLECTIVES_BACKEND_MPI) return;
     draft_.AddProblem(kBackend, "Mpi",
                       "needs ranks that an MPI's own launcher starts; write `mpirun -np N lockstep "

@@ -217,8 +217,11 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
       world_group_ = *std::move(made);
       return world_group_;
     }
-    // One has gone meanwhile: again, without it.
-    if (rounds_ == nullptr || rounds_->GoneOf(ranks).empty()) return made.status();
+    // One has gone meanwhile: again, without it, unless that is this one.
+    if (rounds_ == nullptr || rounds_->GoneOf(ranks).empty() || rounds_->WhyGone(world_.rank) ||
+        clock_.Now() - since >= timeout) {
+      return made.status();
+    }
   }
 }
 

@@ -19,7 +19,7 @@ namespace lockstep::rank {
 
 /// What the groups of a session go over.
 enum class Backend : uint8_t {
-  kHost,  // main memory: shared where all ranks are on one machine, else over TCP
+  kHost,  // main memory: shared within a machine, TCP between machines
   kMpi,   // the MPI whose mpirun (or srun) started the ranks; loaded at run time
   kNccl,  // the GPUs of one machine, one a rank; NCCL and CUDA are loaded at run time
 };
@@ -91,8 +91,8 @@ class Session {
   virtual bool has_agent() const = 0;
 
   /// The group of all ranks (where survivors are kept: of those that are left), made on the first call
-  /// (collective: every rank must call it). Of kHost: over shared memory where all ranks are on one
-  /// machine, else over TCP, with addresses and a key that the agents exchange. Of kMpi: MPI is
+  /// (collective: every rank must call it). Of kHost: over shared memory within a machine and TCP
+  /// between machines, with addresses and a key that the agents exchange. Of kMpi: MPI is
   /// started, on a thread that then makes all calls to it. Of kNccl: on the GPU of this rank's local
   /// rank, or on the only one that the process sees.
   /// Blocks: until all members have come, at most `timeout`, and on several machines 600 ms more to

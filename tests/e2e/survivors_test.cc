@@ -165,7 +165,7 @@ class SurvivorsTest : public RunFixture, public ::testing::WithParamInterface<in
 };
 
 INSTANTIATE_TEST_SUITE_P(Nodes, SurvivorsTest, ::testing::Values(1, 2),
-                         [](const auto& nodes) { return nodes.param == 1 ? "Shm" : "Tcp"; });
+                         [](const auto& nodes) { return nodes.param == 1 ? "Shm" : "Wide"; });
 
 constexpr const char* kKilled = "killed by signal 9 (SIGKILL)";
 
@@ -250,7 +250,7 @@ TEST_P(SurvivorsTest, ADeathWhileTheOthersFormLeadsToTheNextRound) {
 
 // The one that wakes up is dead before it can do anything; its memory and keys are of another round.
 TEST_P(SurvivorsTest, AStoppedRankIsGivenUpAndNeverWakes) {
-  Start({"--on-rank-failure", "keep"}, {"3", "1500"});
+  Start({"--on-rank-failure", "keep"}, {"3", "5000"});
 
   ASSERT_EQ(::kill(pids_.at(3), SIGSTOP), 0);
   const auto again = AwaitAgain(3);
@@ -291,7 +291,7 @@ TEST_P(SurvivorsTest, WithoutKeepTheGangEndsAsEver) {
 
 class NodeSurvivorsTest : public SurvivorsTest {};
 INSTANTIATE_TEST_SUITE_P(Nodes, NodeSurvivorsTest, ::testing::Values(2),
-                         [](const auto&) { return "Tcp"; });
+                         [](const auto&) { return "TwoNodes"; });
 
 TEST_P(NodeSurvivorsTest, ThoseOfOtherNodesOutliveANode) {
   Start({"--on-rank-failure", "keep"}, {"2", "60000"});

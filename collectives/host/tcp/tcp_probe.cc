@@ -47,11 +47,14 @@ class Prober {
   }
 
   bool Await(int fd, short events) {
-    const base::Duration left = by_ - clock_.Now();
-    if (left.count() <= 0) return false;
-    pollfd waits{.fd = fd, .events = events, .revents = 0};
-    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-    return ::poll(&waits, 1, static_cast<int>(ms)) > 0;
+    while (true) {
+      const base::Duration left = by_ - clock_.Now();
+      if (left.count() <= 0) return false;
+      pollfd waits{.fd = fd, .events = events, .revents = 0};
+      const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+      const int ready = ::poll(&waits, 1, static_cast<int>(ms));
+      if (ready >= 0 || errno != EINTR) return ready > 0;
+    }
   }
 
   void Shortest(std::optional<base::Duration>& shortest, uint64_t bytes) {

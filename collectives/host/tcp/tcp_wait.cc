@@ -82,7 +82,10 @@ bool TcpWait::Tend(Phase phase, int member) {
 bool TcpWait::Look(Phase phase, const Wants& wants) {
   deps_.end->waits.store(true, std::memory_order_release);
   const std::vector<int> missing = deps_.judges_all ? Others() : wants.missing;
-  if (clock_.Now() - since_ >= kAskAfter) AskOnce(missing);
+  if (clock_.Now() - since_ >= kAskAfter) {
+    AskOnce(wants.direct);
+    AskOnce(missing);
+  }
   if (FailGone(phase, missing, wants.direct)) return false;
   return watch_.deadline.Left().count() > 0 || !JudgeDeadline(phase, wants);
 }
@@ -90,6 +93,7 @@ bool TcpWait::Look(Phase phase, const Wants& wants) {
 void TcpWait::AskOnce(const std::vector<int>& members) {
   std::vector<int> fresh;
   for (const int member : members) {
+    if (fresh.size() == kAskedMax) break;  // the rest at the next look
     if (asked_.insert(member).second) fresh.push_back(member);
   }
   if (!fresh.empty()) Ask(std::move(fresh));

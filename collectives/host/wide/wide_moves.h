@@ -33,8 +33,9 @@ inline constexpr size_t kWideStageBytes = size_t{2} << 20;
 ///             by member that do not lie together by machine
 ///
 /// Reductions go in rank order within a machine, then around the ring of machines, which begins
-/// elsewhere for each part (tcp_plan.h). That order depends on where members live and nothing else,
-/// so that all members have the same bits, and runs with the same placement too.
+/// elsewhere for each part, or by halving and doubling (tcp_plan.h). That order depends on where
+/// members live and on what was measured between machines, of which all know the same: they have the
+/// same bits, and so have runs that choose the same algorithm.
 ///
 /// One in each WideBackend, which owns it. Confined to the thread that runs collectives.
 class WideMoves {
