@@ -39,8 +39,9 @@ using testing::MixedCall;
 using testing::ProcessGang;
 
 constexpr auto kTimeout = milliseconds(500);
-// The second of the contract, and what the scheduler of a busy machine takes of it.
-constexpr auto kBeyond = seconds(5);
+constexpr auto kLatest = kTimeout + seconds(1);  // the contract's
+// A scheduler that takes more than that second does so once, a backend each time.
+constexpr int kAttempts = 3;
 // What a group over TCP may take to tell the others why it ends, and a process to end.
 constexpr auto kExitTime = seconds(4);
 
@@ -147,10 +148,12 @@ void CallUntilAnOpFails(const Plan& plan, Group& group, ProcessGang::Board& boar
     }
   }
   for (const auto& call : calls) {
-    const base::Status status = call->work().Wait();
+    (void)call->work().Wait();
     const auto timings = call->work().timings();
-    EXPECT_LT(*timings.completed - timings.enqueued, kTimeout + kBeyond)
-        << OpKindName(call->kind()) << ": " << status.ToString();
+    const int64_t took = (*timings.completed - timings.enqueued).count();
+    int64_t longest = board.longest_ns.load();
+    while (longest < took && !board.longest_ns.compare_exchange_weak(longest, took)) {
+    }
   }
   EXPECT_FALSE(group.Barrier()->Wait().ok());
 }
@@ -168,8 +171,8 @@ void Inflict(const Plan& plan, ProcessGang& gang) {
   gang.board().go = 1;
 }
 
-void RunPlan(const Plan& plan) {
-  SCOPED_TRACE(plan.ToString());
+/// Whether all ended as early as they must.
+bool EndsInTime(const Plan& plan) {
   ProcessGang gang(
       plan.size, kTimeout,
       [&plan](Group& group, ProcessGang::Board& board) {
@@ -189,7 +192,18 @@ void RunPlan(const Plan& plan) {
       EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
     }
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - since, kTimeout + kBeyond + kExitTime);
+  return std::chrono::steady_clock::now() - since < kLatest + kExitTime &&
+         base::Duration(gang.board().longest_ns.load()) < kLatest;
+}
+
+void RunPlan(const Plan& plan) {
+  SCOPED_TRACE(plan.ToString());
+  bool in_time = false;
+  for (int attempt = 0; attempt < kAttempts && !in_time; ++attempt) {
+    in_time = EndsInTime(plan);
+    if (::testing::Test::HasFailure()) return;
+  }
+  EXPECT_TRUE(in_time) << "a Work or a process ended too late, " << kAttempts << " times";
 }
 
 TEST(FaultPropertyTest, InSharedMemoryEverythingEndsInTimeWhateverHappensToOneProcess) {

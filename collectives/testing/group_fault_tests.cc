@@ -3,6 +3,7 @@
 // (group_contract.h). Faults of processes and of the network are fault_property_test's.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -28,8 +29,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr auto kTimeout = milliseconds(500);
-// The second of the contract, and what the scheduler of a busy machine takes of it.
-constexpr auto kBeyond = seconds(5);
+constexpr auto kLatest = kTimeout + seconds(1);  // the contract's
+// A scheduler that takes more than that second does so once, a backend each time.
+constexpr int kAttempts = 3;
 
 enum class Fault { kNeverCalls, kAborts, kLeaves, kDisagrees };
 
@@ -86,8 +88,11 @@ class FaultRun {
     Keep(std::move(calls));
   }
 
+  /// From call to end, of all Works; once all ranks are through.
+  base::Duration longest() const { return longest_; }
+
  private:
-  static void Judge(const std::vector<std::unique_ptr<MixedCall>>& calls) {
+  void Judge(const std::vector<std::unique_ptr<MixedCall>>& calls) {
     bool failed = false;
     for (const auto& call : calls) {
       const Status status = call->work().Wait();
@@ -97,8 +102,8 @@ class FaultRun {
       }
       failed = failed || (!status.ok() && call->kind() != OpKind::kBatch);
       const auto timings = call->work().timings();
-      EXPECT_LT(*timings.completed - timings.enqueued, kTimeout + kBeyond)
-          << OpKindName(call->kind()) << ": " << status.ToString();
+      const std::lock_guard<std::mutex> lock(mutex_);
+      longest_ = std::max(longest_, *timings.completed - timings.enqueued);
     }
     EXPECT_TRUE(failed);
   }
@@ -112,6 +117,7 @@ class FaultRun {
   const int size_;
   std::atomic<int> survivors_done_{0};
   std::mutex mutex_;
+  base::Duration longest_{0};  // this and the next guarded by mutex_
   std::vector<std::unique_ptr<MixedCall>> kept_;
 };
 
@@ -123,10 +129,15 @@ TEST_P(FaultContractTest, NobodyWaitsBeyondTheDeadlineWhateverOneRankDoes) {
     SCOPED_TRACE("LOCKSTEP_SEED=" + std::to_string(seed) + ": rank " + std::to_string(plan.guilty) +
                  ", fault " + std::to_string(static_cast<int>(plan.fault)) + " at op " +
                  std::to_string(plan.fault_at));
-    ThreadGang gang = NewGang();
-    gang.timeout = kTimeout;
-    FaultRun run(plan, size());
-    RunLeaving(gang, [&run](Group& group) { run.Take(group); });
+    base::Duration longest = base::Duration::max();
+    for (int attempt = 0; attempt < kAttempts && longest >= kLatest && !HasFailure(); ++attempt) {
+      ThreadGang gang = NewGang();
+      gang.timeout = kTimeout;
+      FaultRun run(plan, size());
+      RunLeaving(gang, [&run](Group& group) { run.Take(group); });
+      longest = std::min(longest, run.longest());
+    }
+    EXPECT_LT(longest, kLatest);
     if (HasFailure()) return;  // the first is the one to look at
   }
 }

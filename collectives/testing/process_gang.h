@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -37,6 +38,7 @@ class ProcessGang {
   struct Board {
     std::atomic<int> arrived{0};
     std::atomic<int> go{0};
+    std::atomic<int64_t> longest_ns{0};  // a test's own
   };
 
   /// Makes the backend of a rank, in its process.
