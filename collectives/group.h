@@ -240,18 +240,21 @@ class Group {
   /// group, which stays so. Only those that are left call it, all with the same `excluded`. In a job
   /// that keeps its survivors (`lockstep run --on-rank-failure keep`) the job goes on without the
   /// excluded, who are killed if they still live, and the rest is as ShrinkToSurvivors, which others
-  /// may call meanwhile: all of them meet. Blocks, errors: as Split, or as that.
+  /// may call meanwhile: all of them meet. Whom an op blames may have been held up itself: exclude only
+  /// whom the program knows to be of no use. Blocks, errors: as Split, or as that.
   base::Result<std::shared_ptr<Group>> Shrink(std::span<const base::GroupRank> excluded,
                                               OpOptions options = {});
-  /// The group of the members that the job still has, in their order, in a job that keeps its
-  /// survivors: for those whose op has failed because a member is gone. All of them call it; who dies
-  /// meanwhile is left out too, so that it ends with a group or an error, and this process is kept.
-  /// What comes from the old group, or from a member that is gone but wakes up, never reaches the new
-  /// one, whose memory, keys and connections are its own. Blocks: until the job says that a member is
-  /// gone and those that are left have come, at most the timeout. Errors: as Split; FailedPrecondition
-  /// - the job keeps no survivors, or has gone on without this rank; DeadlineExceeded - no member is
-  /// gone (one that hangs and lives: Shrink; one that returned early with 0 is gone when another
-  /// fails), or members did not come.
+  /// The group of the members that are left, in their order, in a job that keeps its survivors: for
+  /// those whose op has failed, whatever failed it. All of them call it. Left out is who is gone from
+  /// the job, also who dies meanwhile; and who was blamed for the failure as dead, stuck or out of
+  /// reach and does not call this within 2 s of another member (a timeout below that leaves no time to
+  /// find out): the job goes on without it, and kills it. When all members come it is a group of as
+  /// many, made anew; three times in a row at most unless an op has ended well between. What comes from
+  /// the old group, or from a member that is gone but wakes up, never reaches the new one, whose
+  /// memory, keys and connections are its own. Blocks: until those that are left have come, at most the
+  /// timeout. Errors: as Split; FailedPrecondition - the job keeps no survivors, has gone on without
+  /// this rank, or no op ends well although all live; DeadlineExceeded - members that nobody blames did
+  /// not come.
   base::Result<std::shared_ptr<Group>> ShrinkToSurvivors(OpOptions options = {});
   /// The group of the members and, behind them, `added` ranks of the world, who make it from the same
   /// spec: this group's name, all these ranks in this order. Blocks, errors: as Split.

@@ -26,6 +26,7 @@ using base::Round;
 using base::testing::StatusIs;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -78,6 +79,12 @@ class MakeInRoundTest : public ::testing::Test {
     const float mine = static_cast<float>(
         group.info().world_ranks[static_cast<size_t>(group.rank().value())].value() + 1);
     return group.AllReduce({&mine, 1}, {sum, 1}, Reduction::kSum)->Wait();
+  }
+
+  static base::Status AddUpWithin(base::Duration timeout, Group& group) {
+    const float mine = 1;
+    float sum = 0;
+    return group.AllReduce({&mine, 1}, {&sum, 1}, Reduction::kSum, {.timeout = timeout})->Wait();
   }
 
   const std::shared_ptr<BackendMaker> maker_ = ThreadGang::InSharedMemory();
@@ -199,10 +206,74 @@ TEST_F(MakeInRoundTest, ShrinkLeavesOutThoseWhoAreGoneAnyhow) {
   });
 }
 
-TEST_F(MakeInRoundTest, WhenNobodyIsGoneThereAreNoSurvivors) {
+// Its op has run out of time on the others, as when it is stopped; nobody else says that it is gone.
+TEST_F(MakeInRoundTest, OneThatIsBlamedAndDoesNotComeIsGivenUp) {
   Form();
-  EXPECT_THAT(groups_[0]->ShrinkToSurvivors({.timeout = milliseconds(30)}),
-              StatusIs(Code::kDeadlineExceeded, HasSubstr("to its survivors")));
+
+  OnRanks({0, 1, 2}, [&](int rank) {
+    EXPECT_FALSE(AddUpWithin(milliseconds(50), *groups_[rank]).ok());
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->ShrinkToSurvivors({.timeout = seconds(60)}));
+    EXPECT_THAT(left->info().world_ranks, ElementsAre(Rank(0), Rank(1), Rank(2)));
+    EXPECT_OK(AddUpWithin(seconds(60), *left));
+  });
+
+  EXPECT_THAT(*rounds_.of(0)->WhyGone(Rank(3)),
+              AllOf(HasSubstr("did not come to the survivors of group world after all_reduce"),
+                    HasSubstr("rank 3 never called it")));
+}
+
+// Late by more than the others wait for suspects, but suspected by nobody: they wait on.
+TEST_F(MakeInRoundTest, OneThatIsSlowToComeIsNotGivenUpForAnother) {
+  Form();
+
+  OnRanks({0, 1, 2}, [&](int rank) {
+    EXPECT_FALSE(AddUpWithin(milliseconds(50), *groups_[rank]).ok());
+    if (rank == 2) std::this_thread::sleep_for(milliseconds(2500));  // tidy:allow sleep: it is late
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->ShrinkToSurvivors({.timeout = seconds(60)}));
+    EXPECT_THAT(left->info().world_ranks, ElementsAre(Rank(0), Rank(1), Rank(2)));
+  });
+}
+
+// The one that is blamed lives and comes: a new group of all.
+TEST_F(MakeInRoundTest, WhenAllComeTheyAllGoOn) {
+  Form();
+
+  OnRanks({0, 1, 2, 3}, [&](int rank) {
+    if (rank != 3) {
+      EXPECT_FALSE(AddUpWithin(milliseconds(50), *groups_[rank]).ok());
+    }
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->ShrinkToSurvivors({.timeout = seconds(60)}));
+    EXPECT_EQ(left->size(), 4);
+    EXPECT_EQ(left->info().epoch, Round(0));
+    EXPECT_OK(AddUpWithin(seconds(60), *left));
+  });
+}
+
+// As where a link between two is cut, and each answers to everybody else.
+TEST_F(MakeInRoundTest, AGroupThatNeverServesIsNotMadeAgainForEver) {
+  Form();
+
+  OnRanks({0, 1, 2, 3}, [&](int rank) {
+    std::shared_ptr<Group> group = groups_[rank];
+    for (int repair = 0; repair < 3; ++repair) {
+      group->Abort(base::UnavailableError("cut"));
+      ASSERT_OK_AND_ASSIGN(group, group->ShrinkToSurvivors({.timeout = seconds(60)}));
+    }
+    group->Abort(base::UnavailableError("cut"));
+    EXPECT_THAT(group->ShrinkToSurvivors({.timeout = seconds(60)}),
+                StatusIs(Code::kFailedPrecondition, AllOf(HasSubstr("again 3 times"),
+                                                          HasSubstr("none of its ops ends well"))));
+  });
+}
+
+TEST_F(MakeInRoundTest, WhoNeverComesAndIsNotBlamedIsNamed) {
+  Form();
+  const auto left = groups_[0]->ShrinkToSurvivors({.timeout = milliseconds(30)});
+  EXPECT_THAT(left, StatusIs(Code::kDeadlineExceeded, HasSubstr("never came within")));
+  EXPECT_FALSE(rounds_.of(0)->WhyGone(Rank(1)));
 }
 
 TEST_F(MakeInRoundTest, OneThatIsGoneItselfIsToldSo) {

@@ -74,15 +74,15 @@ QueuedGroup::QueuedGroup(Config config, std::unique_ptr<Backend> backend,
       },
       info_.size == 1);
   TransferQueue::Hooks hooks;
-  if (recorder != nullptr) {
-    hooks.begin = [this](const Moving& moving, base::SteadyTime enqueued) {
-      return Record(moving.op, moving.seq, enqueued);
-    };
-    hooks.end = [recorder](const Recorder::Ticket& record, const Moving& moving,
-                           base::SteadyTime now) {
-      recorder->Ended(record, RecordStateOf(StateOf(moving.result)), moving.moved, now);
-    };
-  }
+  hooks.begin = [this, recorder](const Moving& moving, base::SteadyTime enqueued) {
+    return recorder == nullptr ? Recorder::Ticket() : Record(moving.op, moving.seq, enqueued);
+  };
+  hooks.end = [this, recorder](const Recorder::Ticket& record, const Moving& moving,
+                               base::SteadyTime now) {
+    if (!moving.result.ok()) Remember(moving.result);
+    if (recorder == nullptr) return;
+    recorder->Ended(record, RecordStateOf(StateOf(moving.result)), moving.moved, now);
+  };
   hooks.expire = [this](const Moving& moving) { return Expired(moving); };
   transfers_ = std::make_shared<TransferQueue>(*backend_, std::move(hooks));
 }
@@ -141,7 +141,18 @@ base::Status QueuedGroup::Execute(QueuedWork& work, const OpDeadline& deadline) 
       recorder->WaitsFor(ticket, info_.world_ranks[static_cast<size_t>(member)]);
     };
   }
-  return backend_->Run(work.op(), work.seq(), watch);
+  base::Status status = backend_->Run(work.op(), work.seq(), watch);
+  if (!status.ok()) {
+    Remember(status);
+  } else if (!has_served_.load(std::memory_order_relaxed)) {
+    has_served_.store(true, std::memory_order_relaxed);
+  }
+  return status;
+}
+
+void QueuedGroup::Remember(const base::Status& failure) {
+  const std::lock_guard<std::mutex> lock(failure_mutex_);
+  if (failure_.ok()) failure_ = failure.root();
 }
 
 std::shared_ptr<Work> QueuedGroup::SubmitTransfers(std::vector<Op> transfers, Op batch,
@@ -193,80 +204,24 @@ base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t byte
 base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) {
   if (!owner()) return ForkedError();
   if (derivation.world_ranks.empty()) return std::shared_ptr<Group>();  // of no color
-  if (derivation.kind == OpKind::kShrink && config_.rounds != nullptr) {
-    OwnDeadline own(derivation.timeout);
-    RETURN_IF_ERROR(LeaveBehind(derivation, own.deadline));
-    derivation.timeout = std::max(own.deadline.Left(), base::Duration(0));
-    // Others may have heard of that round first, and shrink to its survivors: it is one group.
-    derivation.name = SurvivorsName(info_.name);
-    derivation.world_ranks = info_.world_ranks;
-    return DeriveSurvivors(std::move(derivation));
-  }
+  if (derivation.kind == OpKind::kShrink && config_.rounds != nullptr)
+    return DeriveWithout(std::move(derivation));
   return Make(std::move(derivation));
 }
 
-base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation) {
+base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation, int repairs) {
   if (maker_ == nullptr && derivation.world_ranks.size() > 1) {
     return base::FailedPreconditionError("group " + info_.name +
                                          " was made alone and knows no way to others");
   }
   Config config = config_;
+  config.repairs = repairs;
   config.timeout = timeout();
   config.join_timeout = derivation.timeout;
   config.spec =
       derived_.Next(config_.spec, std::move(derivation.name), std::move(derivation.world_ranks));
   ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_));
   return std::shared_ptr<Group>(std::move(made));
-}
-
-/// Whom the derived group lacks the job is to go on without, those that hang and live included:
-/// awaits a round in which none of them is a member.
-base::Status QueuedGroup::LeaveBehind(const Derivation& derivation,
-                                      const OpDeadline& deadline) const {
-  Rounds& rounds = *config_.rounds;
-  const std::string doing = "shrinking group " + info_.name;
-  for (const base::Rank rank : info_.world_ranks) {
-    const auto& left = derivation.world_ranks;
-    if (std::find(left.begin(), left.end(), rank) != left.end()) continue;
-    if (!rounds.WhyGone(rank)) RETURN_IF_ERROR(rounds.GiveUp(rank, derivation.reason));
-    while (!rounds.WhyGone(rank)) {
-      const base::Round round = rounds.current();
-      if (rounds.WhyGone(rank)) break;  // since that round
-      const base::Status begun = rounds.AwaitLaterThan(round, deadline);
-      if (!begun.ok()) return begun.WithFrame(doing + " by rank " + rank.ToString());
-    }
-  }
-  return base::OkStatus();
-}
-
-base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveSurvivors(Derivation derivation) {
-  if (!owner()) return ForkedError();
-  if (config_.rounds == nullptr) return Group::DeriveSurvivors(std::move(derivation));
-  Rounds& rounds = *config_.rounds;
-  const std::vector<base::Rank> all = derivation.world_ranks;
-  const base::Rank self = all[static_cast<size_t>(info_.rank.value())];
-  OwnDeadline own(derivation.timeout);
-  for (;;) {
-    const base::Round round = rounds.current();
-    std::vector<base::Rank>& left = derivation.world_ranks;
-    left = all;
-    std::erase_if(left, [&](base::Rank rank) { return rounds.WhyGone(rank).has_value(); });
-    if (const auto why = rounds.WhyGone(self)) {
-      return base::FailedPreconditionError("shrinking group " + info_.name +
-                                           ": the job has gone on without this rank, which " +
-                                           *why);
-    }
-    if (left.size() == all.size()) {
-      const base::Status begun = rounds.AwaitLaterThan(round, own.deadline);
-      if (!begun.ok())
-        return begun.WithFrame("shrinking group " + info_.name + " to its survivors");
-      continue;
-    }
-    derivation.timeout = own.deadline.Left();
-    base::Result<std::shared_ptr<Group>> made = Make(derivation);
-    // One more has gone: again, without it.
-    if (made.ok() || rounds.GoneOf(left).empty()) return made;
-  }
 }
 
 void QueuedGroup::DeclareLongPhase(base::Duration at_most) {

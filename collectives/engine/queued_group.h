@@ -42,6 +42,9 @@ class QueuedGroup final : public Group {
     /// Of a job that keeps its survivors, else null: the group is made in the round in force, and fails
     /// with Unavailable when a member is gone.
     std::shared_ptr<Rounds> rounds;
+    /// How often in a row all members of a group that had failed made it again, none of them being
+    /// gone, and it failed before an op had ended well.
+    int repairs = 0;
   };
 
   /// Collective: every member calls it. Blocks until all have come. A group of one needs no maker
@@ -78,8 +81,20 @@ class QueuedGroup final : public Group {
   QueuedGroup(Config config, std::unique_ptr<Backend> backend, std::shared_ptr<BackendMaker> maker);
 
   void FollowRounds();
-  base::Result<std::shared_ptr<Group>> Make(Derivation derivation);
-  base::Status LeaveBehind(const Derivation& derivation, const OpDeadline& deadline) const;
+  base::Result<std::shared_ptr<Group>> Make(Derivation derivation, int repairs = 0);
+  void Remember(const base::Status& failure);
+
+  // queued_group_survivors.cc: in a job that keeps its survivors.
+  base::Result<std::shared_ptr<Group>> DeriveWithout(Derivation derivation);
+  base::Status AwaitNews(base::Duration timeout) const;
+  /// How often in a row a group of all these members would then have been made. Errors:
+  /// FailedPrecondition - too often.
+  base::Result<int> RepairsWith(const std::vector<base::Rank>& left) const;
+  base::Status GiveUp(const std::vector<base::Rank>& ranks, const std::string& why,
+                      base::Duration timeout) const;
+  /// Other members that the group's failure blames for being dead or stuck, or for a broken link.
+  std::vector<base::Rank> Suspects() const;
+  base::Status failure() const;
   base::Status Execute(QueuedWork& work, const OpDeadline& deadline);
   Recorder::Ticket Record(const Op& op, base::OpSeq seq, base::SteadyTime enqueued);
   base::Status Expired(const Moving& moving);
@@ -96,6 +111,9 @@ class QueuedGroup final : public Group {
   std::shared_ptr<TransferQueue> transfers_;
   DerivedSpecs derived_;
   std::unique_ptr<Rounds::Subscription> following_;  // null without rounds
+  std::atomic<bool> has_served_{false};              // an op has ended well
+  mutable std::mutex failure_mutex_;
+  base::Status failure_;  // guarded by failure_mutex_; of the first op that failed, its root
 };
 
 }  // namespace lockstep::collectives

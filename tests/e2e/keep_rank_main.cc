@@ -1,10 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // A rank that outlives others: keep_rank TARGET TIMEOUT_MS [RANK DELAY_US]. Adds up with the others, and
-// says "up RANK PID". Whenever that fails it makes the group of those that are left: without the blamed
-// after a passed deadline, else of the survivors; then it says "again RANK PID SIZE ROUND NS", with the
-// steady clock after the first op of the new group. In a group of TARGET ranks it adds up 100 times more,
-// says "done RANK PID sum SUM over BACKEND lost RANK (WHY) ..." and ends. RANK kills itself so long after
-// the first failure, while the others form. With 0 in all of these cases, else with 1 and the reason.
+// says "up RANK PID". Whenever that fails it makes the group of the survivors, and says "again RANK PID
+// SIZE ROUND NS", with the steady clock after the first op of the new group. In a group of TARGET ranks it
+// adds up 100 times more, says "done RANK PID sum SUM over BACKEND lost RANK (WHY) ..." and ends. RANK
+// kills itself so long after the first failure, while the others form. With 0 in all of these cases, else
+// with 1 and the reason.
 #include <signal.h>
 #include <unistd.h>
 
@@ -54,9 +54,7 @@ class Rank {
     RETURN_IF_ERROR(AddUp());
     Say("up", "");
     while (group_->size() > options_.target) {
-      const Status status = AddUp();
-      if (status.ok()) continue;
-      RETURN_IF_ERROR(GoOn(status));
+      if (!AddUp().ok()) RETURN_IF_ERROR(GoOn());
     }
     for (int op = 0; op < kOpsOfTheLast; ++op) RETURN_IF_ERROR(AddUp());
     std::string text = "sum " + std::to_string(static_cast<int>(values_.back())) + " over " +
@@ -75,28 +73,14 @@ class Rank {
         ->Wait();
   }
 
-  Status GoOn(const Status& failure) {
+  Status GoOn() {
     if (rank() == options_.dying_rank) DieSoon();
-    ASSIGN_OR_RETURN(std::shared_ptr<Group> left, Shrink(failure));
-    group_ = std::move(left);
-    const Status status = AddUp();
-    if (!status.ok()) return GoOn(status);
+    ASSIGN_OR_RETURN(group_, group_->ShrinkToSurvivors({.timeout = kShrinkTime}));
+    if (!AddUp().ok()) return GoOn();
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     Say("again", std::to_string(group_->size()) + " " + group_->info().epoch.ToString() + " " +
                      std::to_string(std::chrono::nanoseconds(now).count()));
     return lockstep::base::OkStatus();
-  }
-
-  Result<std::shared_ptr<Group>> Shrink(const Status& failure) {
-    if (failure.code() != Code::kDeadlineExceeded)
-      return group_->ShrinkToSurvivors({.timeout = kShrinkTime});
-    std::vector<GroupRank> excluded;
-    const auto& ranks = group_->info().world_ranks;
-    for (const auto& subject : failure.subjects()) {
-      const auto place = std::find(ranks.begin(), ranks.end(), subject.rank);
-      if (place != ranks.end()) excluded.emplace_back(static_cast<int>(place - ranks.begin()));
-    }
-    return group_->Shrink(excluded, {.timeout = kShrinkTime});
   }
 
   void DieSoon() {

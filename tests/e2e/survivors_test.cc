@@ -303,5 +303,17 @@ TEST_P(NodeSurvivorsTest, ThoseOfOtherNodesOutliveANode) {
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("was lost"), HasSubstr("2 of 4 ranks are left")));
 }
 
+// TCP finds it out of reach long before the op's deadline, while the agents know that it lives.
+TEST_P(NodeSurvivorsTest, OneThatIsOutOfReachIsGivenUpWhenItDoesNotCome) {
+  Start({"--on-rank-failure", "keep"}, {"3", "60000"});
+
+  ASSERT_EQ(::kill(pids_.at(3), SIGSTOP), 0);
+  const Outcome outcome = job_->Wait(60s);
+
+  ExpectDone(outcome, pids_, {0, 1, 2}, {"3 (given up by rank "});
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("did not come to the survivors of group world after"),
+                                 HasSubstr("did not answer")));
+}
+
 }  // namespace
 }  // namespace lockstep::e2e

@@ -200,14 +200,16 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
 }
 
 std::vector<int> TcpWait::LateInArrival(const std::vector<int>& members) const {
-  std::vector<int> late;
+  std::vector<int> late, idle;
   for (const int member : members) {
     const PeerFact fact = deps_.end->fact(member);
-    const bool called =
-        fact.kind == PeerFact::Kind::kAnswered && fact.at >= judged_at_ && fact.called_seq >= seq_;
-    if (!called) late.push_back(member);
+    const bool answered = fact.kind == PeerFact::Kind::kAnswered && fact.at >= judged_at_;
+    if (answered && fact.called_seq >= seq_) continue;
+    late.push_back(member);
+    if (!answered || !fact.waits) idle.push_back(member);
   }
-  return late;
+  // Who waits in the op before, which has ended here, is held up by another one itself.
+  return idle.empty() ? late : idle;
 }
 
 std::vector<int> TcpWait::LateInData() const {
