@@ -541,4 +541,20 @@ base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> add
   return Derive(std::move(derivation));
 }
 
+Status Group::CheckRegistered(const Buffer& buffer) const {
+  if (buffer.data == nullptr || buffer.bytes() == 0)
+    return base::InvalidArgumentError("registering a buffer of " +
+                                      Count(buffer.count, buffer.dtype) +
+                                      (buffer.data == nullptr ? " at null" : ""));
+  return CheckBuffer({OpKind::kAllocate, "buffer"}, buffer, capabilities());
+}
+
+base::Result<std::unique_ptr<Registration>> Group::RegisterBuffer(Buffer buffer) {
+  RETURN_IF_ERROR(CheckRegistered(buffer));
+  return base::UnimplementedError(
+      "backend " + capabilities().backend +
+      " registers no memory of the caller: use what AllocBuffer gives, where "
+      "it has that");
+}
+
 }  // namespace lockstep::collectives
