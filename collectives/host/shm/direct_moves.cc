@@ -151,18 +151,17 @@ bool DirectMoves::ReduceAt(const Call& call, size_t offset, size_t count, std::b
 bool DirectMoves::ReduceMapped(const Call& call) {
   const Op& op = call.op;
   const uint64_t number = counters_.Take(1);
-  const Share share = ShareOf(op.count, call.unit, static_cast<size_t>(members_.count()),
-                              static_cast<size_t>(members_.self()));
+  const auto n = static_cast<size_t>(members_.count());
+  const Share share = ShareOf(op.count, call.unit, n, static_cast<size_t>(members_.self()));
   const size_t offset = share.begin * call.unit;
   std::array<const std::byte*, kMaxShmMembers> inputs;
   std::array<std::byte*, kMaxShmMembers> outputs;
-  for (size_t member = 0; member < call.buffers.in.size(); ++member) {
+  for (size_t member = 0; member < n; ++member) {
     inputs[member] = call.buffers.in[member] + offset;
     outputs[member] = call.buffers.out[member] + offset;
   }
   // In place the lines have just been read.
-  const bool past_caches =
-      op.in != op.out && 2 * op.bytes() * call.buffers.in.size() > LastCacheBytes();
+  const bool past_caches = op.in != op.out && 2 * op.bytes() * n > LastCacheBytes();
   call.kernels.to_all(outputs.data(), members_.count(), past_caches, inputs.data(), call.scales,
                       members_.count(), share.count);
   return EndTogether(call, number);

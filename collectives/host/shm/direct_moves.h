@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_DIRECT_MOVES_H_
 #define LOCKSTEP_COLLECTIVES_HOST_SHM_DIRECT_MOVES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 
 #include "collectives/engine/op.h"
 #include "collectives/engine/reduce_kernels.h"
+#include "collectives/host/shm/shm_layout.h"
 #include "collectives/host/shm/shm_members.h"
 #include "collectives/host/shm/window_counters.h"
 
@@ -17,8 +19,9 @@ namespace lockstep::collectives {
 /// How a member gets at the buffers of another in one op: by a mapping of both (SharedBuffer), else
 /// by process_vm_readv. Of the mapped kind `bases` are where the members' buffers begin here.
 struct PeerBuffers {
-  std::vector<const std::byte*> in;  // by member: mapped here, or addresses in its own memory
-  std::vector<std::byte*> out;
+  // By member, as many as there are: mapped here, or addresses in its own memory.
+  std::array<const std::byte*, kMaxShmMembers> in;
+  std::array<std::byte*, kMaxShmMembers> out;
   bool mapped = false;
 };
 

@@ -480,17 +480,22 @@ bool ShmBackend::Fetches(OpKind kind, size_t bytes) const {
 
 bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
                               const WindowCounters::AwaitPeers& await) {
-  PeerBuffers buffers{.mapped = mapped};
+  PeerBuffers buffers;
+  buffers.mapped = mapped;
+  const BufferRefs& own = refs(run, members_.self());
+  SharedBuffers::Parts in, out;  // all name the same
+  if (mapped) in = shared_.PartsOf(own.in_shared);
+  if (mapped && own.out_shared != 0)
+    out = own.out_shared == own.in_shared ? in : shared_.PartsOf(own.out_shared);
   for (int member = 0; member < members_.count(); ++member) {
     const BufferRefs& theirs = refs(run, member);
+    const auto index = static_cast<size_t>(member);
     if (mapped) {
-      buffers.in.push_back(shared_.Part(theirs.in_shared, member) + theirs.in_offset);
-      buffers.out.push_back(theirs.out_shared == 0
-                                ? nullptr
-                                : shared_.Part(theirs.out_shared, member) + theirs.out_offset);
+      buffers.in[index] = in.of(member) + theirs.in_offset;
+      buffers.out[index] = own.out_shared == 0 ? nullptr : out.of(member) + theirs.out_offset;
     } else {
-      buffers.in.push_back(reinterpret_cast<const std::byte*>(theirs.in_address));
-      buffers.out.push_back(reinterpret_cast<std::byte*>(theirs.out_address));
+      buffers.in[index] = reinterpret_cast<const std::byte*>(theirs.in_address);
+      buffers.out[index] = reinterpret_cast<std::byte*>(theirs.out_address);
     }
   }
   std::array<double, kMaxShmMembers> scales;
