@@ -34,8 +34,11 @@ class SharedBuffers {
   /// `member`: this one.
   explicit SharedBuffers(int member) : member_(static_cast<size_t>(member)) {}
 
-  /// Bytes of a segment whose parts hold `bytes`.
-  static size_t PartBytes(size_t bytes) { return bytes == 0 ? 4096 : (bytes + 4095) / 4096 * 4096; }
+  /// Of one part of a segment whose parts hold `bytes`: whole pages, huge ones where it holds one.
+  static size_t PartBytes(size_t bytes) {
+    const size_t page = bytes < kHugePageBytes ? 4096 : kHugePageBytes;
+    return bytes == 0 ? page : (bytes + page - 1) / page * page;
+  }
 
   /// The number that the next one gets.
   uint32_t next_number() const;

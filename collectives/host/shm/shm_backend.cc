@@ -559,6 +559,8 @@ base::Result<std::shared_ptr<SharedBuffer>> ShmBackend::AllocBuffer(size_t bytes
                                     .bytes = SharedBuffers::PartBytes(bytes) *
                                              static_cast<size_t>(members_.count())},
                                    deadline.Left()));
+  segment->UseHugePages(SharedBuffers::PartBytes(bytes) * static_cast<size_t>(members_.self()),
+                        bytes);
   return shared_.Add(std::move(segment), bytes);
 }
 
