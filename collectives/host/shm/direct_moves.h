@@ -31,8 +31,9 @@ struct PeerBuffers {
 ///
 /// all_reduce: each member reduces an even share of the buffer from all inputs. Mapped, it writes
 /// the result into all outputs, and one barrier ends the op. By process_vm_readv it fetches the
-/// inputs chunk by chunk, and the others fetch the results one chunk behind. All other kinds fetch
-/// what they get straight into its place.
+/// inputs chunk by chunk, and the others fetch the results one chunk behind. A larger broadcast
+/// between mapped buffers is everybody's work: the root writes a share of it to all others, who
+/// fetch the rest. All other kinds fetch what they get straight into its place.
 class DirectMoves {
  public:
   using AwaitPeers = WindowCounters::AwaitPeers;
@@ -59,6 +60,7 @@ class DirectMoves {
   bool ReduceFetched(const Call& call);
   bool ReducePart(const Call& call);
   bool FetchParts(const Call& call);
+  bool BroadcastMapped(const Call& call);
   /// Reduces `count` elements at byte `offset` of all inputs to `to`.
   bool ReduceAt(const Call& call, size_t offset, size_t count, std::byte* to);
   bool Fetch(const Call& call, int member, const std::byte* from, std::byte* to, size_t bytes);
