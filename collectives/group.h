@@ -314,7 +314,7 @@ class Group {
   base::Status CheckRegistered(const Buffer& buffer) const;
   /// Queues a collective; `valid` says whether its arguments were, else it is to be refused in its
   /// turn.
-  virtual std::shared_ptr<Work> Submit(Op op, base::Status valid) = 0;
+  virtual std::shared_ptr<Work> Submit(Op&& op, base::Status valid) = 0;
   /// Starts sends and receives that end together, as `batch` says (its timeout, tag, call site).
   virtual std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                                 base::Status valid) = 0;
@@ -334,9 +334,9 @@ class Group {
 
  private:
   Op MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const;
-  std::shared_ptr<Work> Call(Op op, base::Status valid, const OpOptions& options);
+  std::shared_ptr<Work> Call(Op&& op, base::Status valid, const OpOptions& options);
   /// Call() of an op whose `output` is the same on all members.
-  std::shared_ptr<Work> CallAlike(Op op, base::Status valid, const Buffer& output,
+  std::shared_ptr<Work> CallAlike(Op&& op, base::Status valid, const Buffer& output,
                                   const OpOptions& options);
   base::Status CheckRoot(OpKind kind, base::GroupRank root) const;
   base::Status CheckSides(OpKind kind, const ConstBuffer& in, const ConstBuffer& out,

@@ -71,7 +71,7 @@ class QueuedGroup final : public Group {
   void Abort(base::Status reason) override;
 
  protected:
-  std::shared_ptr<Work> Submit(Op op, base::Status valid) override;
+  std::shared_ptr<Work> Submit(Op&& op, base::Status valid) override;
   std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                         base::Status valid) override;
   base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) override;

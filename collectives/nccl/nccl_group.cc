@@ -104,7 +104,7 @@ std::shared_ptr<Work> NcclGroup::RefuseInChild(Op op) const {
   return std::make_shared<OpQueue>(nullptr, nullptr, true)->Refuse(std::move(op), ForkedError());
 }
 
-std::shared_ptr<Work> NcclGroup::Submit(Op op, base::Status valid) {
+std::shared_ptr<Work> NcclGroup::Submit(Op&& op, base::Status valid) {
   if (!owner()) return RefuseInChild(std::move(op));
   op.refusal = std::move(valid);
   return engine_->Submit(std::move(op));

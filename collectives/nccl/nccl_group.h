@@ -72,7 +72,7 @@ class NcclGroup final : public Group {
   void Abort(base::Status reason) override;
 
  protected:
-  std::shared_ptr<Work> Submit(Op op, base::Status valid) override;
+  std::shared_ptr<Work> Submit(Op&& op, base::Status valid) override;
   std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                         base::Status valid) override;
   base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) override;
