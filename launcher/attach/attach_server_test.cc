@@ -198,7 +198,8 @@ TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroups) {
 TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroupsOverTcp) {
   Start();
   OnLoop([&] {
-    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+    server_->SetNetwork({.round = base::Round(0),
+                         .key = net::Secret(std::string(32, 'k')),
                          .ports = {0, 0},
                          .host_id = "boot",
                          .listen_address = "10.0.0.1",

@@ -200,7 +200,8 @@ TEST_F(SessionWithAgentTest, RanksOfSeveralMachinesNeedAnAgentThatKnowsTheOthers
 TEST_F(SessionWithAgentTest, AnAddressThatThisMachineDoesNotHaveIsAnErrorAtOnce) {
   ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(EnvironmentOf(0, 4, 2)));
   OnLoop([this] {
-    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+    server_->SetNetwork({.round = base::Round(2),
+                         .key = net::Secret(std::string(32, 'k')),
                          .ports = {0, 0},
                          .host_id = "boot",
                          .listen_address = "192.0.2.77",
@@ -228,7 +229,8 @@ TEST_F(SessionWithAgentTest, WhatTheAgentTookIsNoLongerThereToJoin) {
   NobodyElse cards;
   OnLoop([&] {
     server_->SetCarrier(&cards);
-    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+    server_->SetNetwork({.round = base::Round(2),
+                         .key = net::Secret(std::string(32, 'k')),
                          .ports = {0, 0},
                          .host_id = "boot",
                          .listen_address = "127.0.0.1",
