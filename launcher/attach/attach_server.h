@@ -48,7 +48,7 @@ class AttachServer {
  public:
   struct Limits {
     int connections = 4096;        // of all ranks together
-    int connections_per_rank = 8;  // a session, shims, helpers
+    int connections_per_rank = 8;  // a session, its groups that are being made, shims, helpers
     GroupSegments::Limits segments;
     base::Duration hello_timeout = std::chrono::seconds(10);
   };
