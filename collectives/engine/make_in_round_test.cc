@@ -9,6 +9,7 @@
 #include <chrono>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,8 +39,12 @@ class RoundsOfRanks {
  public:
   explicit RoundsOfRanks(int count) {
     for (int rank = 0; rank < count; ++rank) {
-      all_.push_back(
-          std::make_shared<Rounds>(Round(0), [this, rank](Rank accused, const std::string& why) {
+      all_.push_back(std::make_shared<Rounds>(
+          Round(0), [this, rank](Rank accused, const std::string& why, base::Duration at_most) {
+            if (patience_.has_value()) {
+              *patience_ = at_most;
+              return base::UnavailableError("the agent does not answer");
+            }
             Begin(1, {{accused, "given up by rank " + std::to_string(rank) + ": " + why}});
             return base::OkStatus();
           }));
@@ -50,6 +55,9 @@ class RoundsOfRanks {
     for (const auto& rounds : all_) rounds->Begin(Round(round), gone);
   }
   const std::shared_ptr<Rounds>& of(int rank) const { return all_[static_cast<size_t>(rank)]; }
+
+  /// Set: the agent does not answer, and this is for how long it was asked at most.
+  std::optional<base::Duration> patience_;
 
  private:
   std::vector<std::shared_ptr<Rounds>> all_;
@@ -177,6 +185,19 @@ TEST_F(MakeInRoundTest, ShrinkGivesUpThoseThatHang) {
   });
 
   EXPECT_THAT(*rounds_.of(0)->WhyGone(Rank(3)), HasSubstr("shrank group world without it, at "));
+}
+
+// It asked for 10 s, whatever the caller's deadline.
+TEST_F(MakeInRoundTest, TheAgentIsAskedForNoLongerThanTheShrinkMayTake) {
+  Form();
+  const GroupRank gone(3);
+  rounds_.patience_.emplace();
+
+  EXPECT_THAT(groups_[0]->Shrink({&gone, 1}, {.timeout = seconds(2)}),
+              StatusIs(Code::kUnavailable, HasSubstr("shrinking group world")));
+
+  EXPECT_GT(*rounds_.patience_, seconds(0));
+  EXPECT_LE(*rounds_.patience_, seconds(2));
 }
 
 // Rank 0 heard of the round that 1 had begun before its own deadline passed, and waited in a group

@@ -57,7 +57,10 @@ base::Status QueuedGroup::GiveUp(const std::vector<Rank>& ranks, const std::stri
   Rounds& rounds = *config_.rounds;
   const OwnDeadline own(timeout);
   for (const Rank rank : ranks) {
-    if (!rounds.WhyGone(rank)) RETURN_IF_ERROR(rounds.GiveUp(rank, why));
+    if (!rounds.WhyGone(rank)) {
+      const base::Status told = rounds.GiveUp(rank, why, own.deadline.Left());
+      if (!told.ok()) return told.WithFrame("shrinking group " + info_.name);
+    }
     while (!rounds.WhyGone(rank)) {
       const base::Round round = rounds.current();
       if (rounds.WhyGone(rank)) break;  // since that round

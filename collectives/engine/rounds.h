@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "collectives/engine/op_deadline.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/status.h"
 
@@ -34,7 +35,8 @@ class Rounds {
   /// Of all ranks that are gone; comes with each new round, on the thread that brings it.
   using OnRound = std::function<void(base::Round round, const std::vector<Gone>& gone)>;
   /// Has the job go on without a rank that may still live; the new round is the answer.
-  using GiveUpRank = std::function<base::Status(base::Rank rank, const std::string& why)>;
+  using GiveUpRank =
+      std::function<base::Status(base::Rank rank, const std::string& why, base::Duration at_most)>;
 
   /// Keeps a callback registered; once it is gone none runs. May not outlive the Rounds.
   class Subscription {
@@ -66,8 +68,10 @@ class Rounds {
   /// Blocks: until a round later than `after` is in force, at most `deadline`. Errors:
   /// DeadlineExceeded; as Close was told.
   base::Status AwaitLaterThan(base::Round after, const OpDeadline& deadline);
-  /// Errors: of the way to the agent.
-  base::Status GiveUp(base::Rank rank, const std::string& why) { return give_up_(rank, why); }
+  /// Blocks: until the agent has been told, at most `at_most`. Errors: of the way to the agent.
+  base::Status GiveUp(base::Rank rank, const std::string& why, base::Duration at_most) {
+    return give_up_(rank, why, at_most);
+  }
 
   /// A later round replaces the one before; others are old news.
   void Begin(base::Round round, std::vector<Gone> gone);

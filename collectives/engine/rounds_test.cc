@@ -23,7 +23,9 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-base::Status NoWay(Rank, const std::string&) { return base::UnavailableError("no way"); }
+base::Status NoWay(Rank, const std::string&, base::Duration) {
+  return base::UnavailableError("no way");
+}
 
 TEST(RoundsTest, ALaterRoundReplacesTheOneBefore) {
   Rounds rounds(Round(0), NoWay);

@@ -28,6 +28,7 @@ base::Result<RankNetwork> RankNetworkOf(const NodeNetwork& node, const std::stri
                                         const std::string& ports) {
   ASSIGN_OR_RETURN(const proto::PortSpan span, proto::ParsePortSpan(ports));
   RankNetwork network;
+  network.round = round;
   network.key = RoundKey(node.secret, job_id, round);
   network.ports = {span.first, span.last};
   network.host_id = boot_id;

@@ -315,7 +315,7 @@ RankEvidence NodeRuntime::EvidenceOf(base::Rank rank) const {
 }
 
 void NodeRuntime::OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) {
-  // Ranks that cannot meet are told so when they try.
+  // Ranks that cannot meet are told so when they try: the network of the round before is not theirs.
   if (const base::Status begun = BeginMeetings(next); !begun.ok()) {
     LOG(ERROR) << "ranks of round " << next << " cannot meet others: " << begun;
   }

@@ -257,7 +257,10 @@ bool AttachServer::OnHello(uint64_t id, const lockstep_attach_hello& hello) {
                                      [&](const auto& entry) { return entry.second.rank == rank; });
   if (of_rank >= config_.limits.connections_per_rank) {
     Refuse(id, base::ResourceExhaustedError("rank " + rank.ToString() + " is attached " +
-                                            std::to_string(of_rank) + " times already, the limit"));
+                                            std::to_string(of_rank) +
+                                            " times already, the limit: once for itself, and once "
+                                            "for each group over several machines that it is "
+                                            "making; make fewer of these at a time"));
     return false;
   }
   if (base::Status made = PrepareRing(*member); !made.ok()) {

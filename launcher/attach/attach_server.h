@@ -48,7 +48,7 @@ class AttachServer {
  public:
   struct Limits {
     int connections = 4096;        // of all ranks together
-    int connections_per_rank = 8;  // a session, shims, helpers
+    int connections_per_rank = 8;  // a session, its groups that are being made, shims, helpers
     GroupSegments::Limits segments;
     base::Duration hello_timeout = std::chrono::seconds(10);
   };
@@ -102,7 +102,8 @@ class AttachServer {
 
   /// Who brings cards to other machines from now on; outlives the server. Null: there are none.
   void SetCarrier(CardCarrier* cards);
-  /// What ranks are told that are to be reached from other machines; until the round ends.
+  /// What ranks are told that are to be reached from other machines, in its round: once another one is
+  /// in force they are refused, until they are to be told of that one's.
   void SetNetwork(RankNetwork network);
   /// Answers the card of that connection (CardCarrier): with the table `fd`, or with `error`.
   void AnswerCard(uint64_t connection, const base::Status& error, int fd, uint64_t table_bytes);

@@ -100,8 +100,15 @@ bool AttachServer::OnNetworkRequest(uint64_t id) {
                              sizeof answer);
   // Before any group over TCP a process asks this, on the connection that it keeps: those of the
   // cards are closed as soon as it has met the others.
-  base::Status error = MayJoin(connection, round_of(members_.at(*connection.rank)).value());
+  const base::Round round = round_of(members_.at(*connection.rank));
+  base::Status error = MayJoin(connection, round.value());
   if (error.ok() && !network_) error = base::FailedPreconditionError(kNoOtherMachine);
+  // With an earlier round's key those that were left behind then could still speak to its groups.
+  if (error.ok() && network_->round != round) {
+    error = base::FailedPreconditionError(
+        "this agent could not prepare how ranks meet those of other machines in round " +
+        round.ToString() + "; its log says why");
+  }
   if (error.ok()) {
     connection.has_groups = true;
     answer.first_port = static_cast<uint16_t>(network_->ports.first);

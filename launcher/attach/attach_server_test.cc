@@ -198,7 +198,8 @@ TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroups) {
 TEST_F(AttachServerTest, OneOfARanksProcessesMakesGroupsOverTcp) {
   Start();
   OnLoop([&] {
-    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+    server_->SetNetwork({.round = base::Round(0),
+                         .key = net::Secret(std::string(32, 'k')),
                          .ports = {0, 0},
                          .host_id = "boot",
                          .listen_address = "10.0.0.1",
@@ -257,7 +258,10 @@ TEST_F(AttachServerTest, ARankHasABoundedNumberOfConnections) {
   const std::string cookie = Add(0);
   auto first = Attach(cookie), second = Attach(cookie);
   EXPECT_EQ(second->result, LOCKSTEP_ATTACH_OK);
-  EXPECT_EQ(Attach(cookie)->error.status, static_cast<uint32_t>(Code::kResourceExhausted));
+  const auto third = Attach(cookie);
+  EXPECT_EQ(third->error.status, static_cast<uint32_t>(Code::kResourceExhausted));
+  EXPECT_THAT(third->error.text, HasSubstr("attached 2 times already, the limit"));
+  EXPECT_THAT(third->error.text, HasSubstr("make fewer of these at a time"));
   first.reset();
   EXPECT_TRUE(Eventually([&] { return Attach(cookie)->result == LOCKSTEP_ATTACH_OK; }));
 }

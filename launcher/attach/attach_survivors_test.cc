@@ -104,6 +104,34 @@ TEST_F(AttachSurvivorsTest, GroupsAreOfTheRoundInForceOrOfThoseBefore) {
   EXPECT_EQ(client->error.status, static_cast<uint32_t>(Code::kFailedPrecondition));
 }
 
+// The survivors met with the key of the round before, which those that were left behind have too.
+TEST_F(AttachSurvivorsTest, TheKeyOfARoundIsNotThatOfTheNext) {
+  const auto client = Attach(cookies_[0]);
+  const auto ask = [&client] {
+    lockstep_attach_network network{};
+    return lockstep_attach_get_network(client->attach, kTimeoutMs, &network, &client->error);
+  };
+  const auto set_network = [this](uint32_t round) {
+    OnLoop([this, round] {
+      server_->SetNetwork({.round = Round(round),
+                           .key = net::Secret(std::string(32, 'k')),
+                           .host_id = "boot",
+                           .listen_address = "10.0.0.1",
+                           .address = ""});
+    });
+  };
+  set_network(0);
+  EXPECT_EQ(ask(), LOCKSTEP_ATTACH_OK) << client->error.text;
+  GoOn(1, {{Rank(1), "killed"}});
+
+  EXPECT_EQ(ask(), LOCKSTEP_ATTACH_REJECTED);
+
+  EXPECT_EQ(client->error.status, static_cast<uint32_t>(Code::kFailedPrecondition));
+  EXPECT_NE(std::string(client->error.text).find("round 1"), std::string::npos);
+  set_network(1);
+  EXPECT_EQ(ask(), LOCKSTEP_ATTACH_OK) << client->error.text;
+}
+
 TEST_F(AttachSurvivorsTest, AnAccusationIsPassedOn) {
   const auto client = Attach(cookies_[0]);
   ASSERT_EQ(lockstep_attach_give_up_rank(client->attach, 1, "it hangs", kTimeoutMs, &client->error),

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "runtime/base/ids.h"
 #include "runtime/base/status.h"
 #include "runtime/net/port_claim.h"
 #include "runtime/net/secret.h"
@@ -13,6 +14,7 @@ namespace lockstep::launcher {
 
 /// How ranks of one node are reached from other machines, in one round.
 struct RankNetwork {
+  base::Round round;           // in another one it is nobody's
   net::Secret key;             // of this job and round, 32 bytes
   net::PortRange ports{0, 0};  // to listen on one of these; {0, 0} = any
   std::string host_id;         // equal exactly for ranks of one machine

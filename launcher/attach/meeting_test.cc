@@ -313,7 +313,8 @@ TEST_F(MeetingTest, ARankLearnsWhereToListenAndTheKeyOfTheRound) {
   EXPECT_THAT(ask().status(), StatusIs(base::Code::kFailedPrecondition,
                                        HasSubstr("knows no other machine of the job")));
   OnLoop([this] {
-    nodes_[0].server->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+    nodes_[0].server->SetNetwork({.round = base::Round(3),
+                                  .key = net::Secret(std::string(32, 'k')),
                                   .ports = {29400, 29409},
                                   .host_id = "boot",
                                   .listen_address = "10.0.0.1",

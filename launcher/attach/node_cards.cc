@@ -102,8 +102,11 @@ void NodeCards::GiveUp(uint64_t connection) {
   seq_.AssertHeld();
   Place place;
   if (!Find(connection, &place) || std::exchange(place.member->second.gives_up, true)) return;
-  place.group->second.unsent.add_given_up(place.member->first);
-  SendSoon(place.group->first, place.group->second, base::Duration(0));
+  Group& group = place.group->second;
+  group.unsent.add_given_up(place.member->first);
+  const bool all = std::all_of(group.waiting.begin(), group.waiting.end(),
+                               [](const auto& entry) { return entry.second.gives_up; });
+  SendSoon(place.group->first, group, all ? base::Duration(0) : kGatherTime);
 }
 
 void NodeCards::Forget(uint64_t connection) {

@@ -80,7 +80,7 @@ TEST_F(NodeCardsTest, AFullTableAnswersAllAndOneWithAGapThoseWhoGaveUp) {
   loop_.RunFor(0ms);
   cards_.GiveUp(100);
   cards_.GiveUp(100);
-  loop_.RunFor(0ms);
+  loop_.RunFor(5ms);
   ASSERT_EQ(sent_.size(), 2u);
   EXPECT_THAT(sent_[1].given_up(), ElementsAre(0));
 
@@ -90,6 +90,23 @@ TEST_F(NodeCardsTest, AFullTableAnswersAllAndOneWithAGapThoseWhoGaveUp) {
   cards_.OnTable(Table({"a", "b", "c"}));
 
   EXPECT_THAT(answered_, ElementsAre(100, 101)) << "and each once";
+}
+
+// Each of a node's ranks had the coordinator send the table of all members.
+TEST_F(NodeCardsTest, ThoseWhoGiveUpTogetherAskForOneTable) {
+  Publish(0);
+  Publish(1);
+  loop_.RunFor(0ms);
+
+  cards_.GiveUp(100);
+  loop_.RunFor(1ms);
+  cards_.GiveUp(101);
+  loop_.RunFor(0ms);
+
+  ASSERT_EQ(sent_.size(), 2u) << "and nobody is left to wait for";
+  EXPECT_THAT(sent_[1].given_up(), ElementsAre(0, 1));
+  loop_.RunFor(10ms);
+  EXPECT_EQ(sent_.size(), 2u);
 }
 
 TEST_F(NodeCardsTest, TablesOfOtherRoundsAreNotBelievedAndWrongOnesAreErrors) {

@@ -17,6 +17,7 @@ size_t JobCards::member_count() const {
 
 void JobCards::BeginRound(base::Round round) {
   groups_.clear();
+  card_bytes_ = 0;
   round_ = round;
 }
 
@@ -44,6 +45,22 @@ base::Status JobCards::Check(const proto::Cards& news) const {
   return base::OkStatus();
 }
 
+base::Status JobCards::CheckRoom(const proto::Cards& news) const {
+  if (!groups_.contains(news.group()) && groups_.size() >= kGroupsMax) {
+    return base::ResourceExhaustedError(
+        "no more groups over several machines that not all members have come to: there are " +
+        std::to_string(groups_.size()) + ", the limit");
+  }
+  size_t bytes = card_bytes_;
+  for (const proto::Card& card : news.come()) bytes += card.content().size();
+  if (bytes <= kCardBytesMax) return base::OkStatus();
+  return base::ResourceExhaustedError(
+      "no more members of groups over several machines that not all have come to: with these, what "
+      "they say of themselves would be " +
+      std::to_string(bytes) + " bytes, and the limit is " + std::to_string(kCardBytesMax) +
+      "; make fewer such groups at a time");
+}
+
 base::Status JobCards::Take(base::NodeIndex from, const proto::Cards& news) {
   RETURN_IF_ERROR(Check(news));
   auto place = groups_.find(news.group());
@@ -56,11 +73,7 @@ base::Status JobCards::Take(base::NodeIndex from, const proto::Cards& news) {
     error = base::FailedPreconditionError("ranks of round " + std::to_string(news.round()) +
                                           " want to meet, but round " + round_.ToString() +
                                           " is in force");
-  } else if (place == groups_.end() && groups_.size() >= kGroupsMax) {
-    error = base::ResourceExhaustedError(
-        "no more groups over several machines that not all members have come to: there are " +
-        std::to_string(groups_.size()) + ", the limit");
-  } else {
+  } else if (error = CheckRoom(news); error.ok()) {
     if (place == groups_.end()) {
       place = groups_.try_emplace(news.group()).first;
       place->second.member_count = news.member_count();
@@ -76,7 +89,10 @@ base::Status JobCards::Take(base::NodeIndex from, const proto::Cards& news) {
     if (!member.waits) left.insert(index);
   }
   for (const int index : news.gone()) {
-    if (Stop(from, index, group)) group.members.erase(index);
+    if (!Stop(from, index, group)) continue;
+    const auto member = group.members.find(index);
+    card_bytes_ -= member->second.card.size();
+    group.members.erase(member);
   }
   // Before who gives up is heard: it may say so with the last card, and half a group is none.
   const bool complete = group.waiting == group.member_count;
@@ -88,7 +104,7 @@ base::Status JobCards::Take(base::NodeIndex from, const proto::Cards& news) {
   const proto::ToAgent table = TableOf(news.group(), group, left);
   const std::set<base::NodeIndex> told =
       complete ? std::move(group.nodes) : std::set<base::NodeIndex>{from};
-  if (complete || group.waiting == 0) groups_.erase(place);
+  if (complete || group.waiting == 0) Forget(place);
   for (const base::NodeIndex node : told) send_(node, table);
   return base::OkStatus();
 }
@@ -108,6 +124,7 @@ base::Status JobCards::Add(base::NodeIndex from, const proto::Cards& news, Group
                                       ", is member " + std::to_string(card.member()) +
                                       " of this group already");
     }
+    card_bytes_ += card.content().size() - member.card.size();
     member = {.card = card.content(), .node = from, .waits = true};
     ++group.waiting;
   }
@@ -126,9 +143,15 @@ void JobCards::DropNode(base::NodeIndex node, Group& group) {
   for (auto it = group.members.begin(); it != group.members.end();) {
     const bool is_of_node = it->second.node == node;
     if (is_of_node && it->second.waits) --group.waiting;
+    if (is_of_node) card_bytes_ -= it->second.card.size();
     it = is_of_node ? group.members.erase(it) : std::next(it);
   }
   group.nodes.erase(node);
+}
+
+void JobCards::Forget(Groups::iterator group) {
+  for (const auto& [index, member] : group->second.members) card_bytes_ -= member.card.size();
+  groups_.erase(group);
 }
 
 void JobCards::Refuse(base::NodeIndex node, const proto::Cards& news, const base::Status& why) {

@@ -27,6 +27,9 @@ class JobCards {
  public:
   /// Groups of a round whose members have not all come.
   static constexpr size_t kGroupsMax = 1024;
+  /// Of all their cards: those of 400 groups with as many members as there may be, whose cards have 130
+  /// bytes. At the limits of groups, members and cards it would be 512 MiB.
+  static constexpr size_t kCardBytesMax = size_t{64} << 20;
 
   /// Tells a node's agent.
   using Send = std::function<void(base::NodeIndex, const proto::ToAgent&)>;
@@ -42,6 +45,7 @@ class JobCards {
   size_t group_count() const { return groups_.size(); }
   /// Of these groups, that have come.
   size_t member_count() const;
+  size_t card_bytes() const { return card_bytes_; }
 
  private:
   struct Member {
@@ -55,20 +59,25 @@ class JobCards {
     int waiting = 0;
     std::set<base::NodeIndex> nodes;  // that have had members
   };
+  using Groups = std::map<uint64_t, Group>;
 
   base::Status Check(const proto::Cards& news) const;
+  /// Whether there is room for what is new in `news`.
+  base::Status CheckRoom(const proto::Cards& news) const;
   /// Why the members that came cannot be let in.
   base::Status Add(base::NodeIndex from, const proto::Cards& news, Group& group);
   /// A member of that node waits no more. False: it has no such member.
   static bool Stop(base::NodeIndex from, int index, Group& group);
-  static void DropNode(base::NodeIndex node, Group& group);
+  void DropNode(base::NodeIndex node, Group& group);
+  void Forget(Groups::iterator group);
   void Refuse(base::NodeIndex node, const proto::Cards& news, const base::Status& why);
   /// Without those that `left` has, if any.
   proto::ToAgent TableOf(uint64_t id, const Group& group, const std::set<int>& left) const;
 
   const Send send_;
   base::Round round_;
-  std::map<uint64_t, Group> groups_;  // of this round
+  Groups groups_;          // of this round
+  size_t card_bytes_ = 0;  // of their members
 };
 
 }  // namespace lockstep::launcher

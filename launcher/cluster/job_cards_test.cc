@@ -214,5 +214,51 @@ TEST_F(JobCardsTest, GroupsThatWaitAreBounded) {
   EXPECT_EQ(cards_.group_count(), JobCards::kGroupsMax);
 }
 
+// At the limits of groups, members and cards they were 512 MiB.
+TEST_F(JobCardsTest, TheBytesOfCardsThatWaitAreBounded) {
+  proto::Cards news = News(1024, {});
+  for (int member = 1; member < 1024; ++member) {
+    news.add_come()->set_member(member);
+    news.mutable_come(member - 1)->set_content(std::string(512, 'x'));
+  }
+  const size_t bytes = size_t{1023} * 512;
+  uint64_t groups = 0;
+  while ((groups + 1) * bytes <= JobCards::kCardBytesMax) {
+    news.set_group(++groups);
+    ASSERT_THAT(cards_.Take(kA, news), IsOk());
+  }
+  EXPECT_EQ(sent_, 0);
+  EXPECT_EQ(cards_.card_bytes(), groups * bytes);
+
+  news.set_group(groups + 1);
+  ASSERT_THAT(cards_.Take(kA, news), IsOk());
+
+  ASSERT_EQ(Told(kA).size(), 1u);
+  EXPECT_THAT(Told(kA)[0], HasSubstr("make fewer such groups at a time"));
+  EXPECT_EQ(cards_.card_bytes(), groups * bytes);
+  // One that completes makes room.
+  proto::Cards last = News(1024, {0});
+  last.set_group(1);
+  ASSERT_THAT(cards_.Take(kB, last), IsOk());
+  EXPECT_EQ(cards_.card_bytes(), (groups - 1) * bytes);
+  ASSERT_THAT(cards_.Take(kA, news), IsOk());
+  EXPECT_EQ(cards_.card_bytes(), groups * bytes);
+}
+
+TEST_F(JobCardsTest, CardsThatAreTakenBackCountNoMore) {
+  ASSERT_THAT(cards_.Take(kA, News(3, {0, 1})), IsOk());
+  EXPECT_EQ(cards_.card_bytes(), 12u);
+  ASSERT_THAT(cards_.Take(kA, News(3, {}, {}, {0})), IsOk());
+  EXPECT_EQ(cards_.card_bytes(), 6u);
+  ASSERT_THAT(cards_.Take(kA, News(3, {}, {1})), IsOk());
+  EXPECT_EQ(cards_.card_bytes(), 0u) << "nobody waits";
+
+  ASSERT_THAT(cards_.Take(kA, News(3, {0})), IsOk());
+  ASSERT_THAT(cards_.Take(kB, News(3, {1, 0})), IsOk());
+  EXPECT_EQ(cards_.card_bytes(), 6u) << "those of the node that was refused are dropped";
+  cards_.BeginRound(base::Round(5));
+  EXPECT_EQ(cards_.card_bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

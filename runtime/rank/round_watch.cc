@@ -42,21 +42,15 @@ base::Result<std::unique_ptr<RoundWatch>> RoundWatch::Start(const std::string& s
                                                             const std::string& cookie,
                                                             uint32_t timeout_ms,
                                                             std::shared_ptr<Rounds> rounds) {
-  const auto world = std::make_unique<lockstep_attach_world>();
+  ASSIGN_OR_RETURN(collectives::AttachConnection agent,
+                   collectives::AttachToAgent(socket_path, cookie, timeout_ms, kDoing));
   lockstep_attach_error error{};
-  lockstep_attach* opened = nullptr;
-  int ring = -1;
-  int result = lockstep_attach_open(socket_path.c_str(), cookie.c_str(), timeout_ms, &opened,
-                                    world.get(), &ring, &error);
+  const int result = lockstep_attach_follow_rounds(agent.client.get(), timeout_ms, &error);
   if (result != LOCKSTEP_ATTACH_OK) return collectives::AttachStatus(result, error, kDoing);
-  Client client(opened);
-  ::close(ring);
-  result = lockstep_attach_follow_rounds(client.get(), timeout_ms, &error);
-  if (result != LOCKSTEP_ATTACH_OK) return collectives::AttachStatus(result, error, kDoing);
-  return std::unique_ptr<RoundWatch>(new RoundWatch(std::move(client), std::move(rounds)));
+  return std::unique_ptr<RoundWatch>(new RoundWatch(std::move(agent.client), std::move(rounds)));
 }
 
-RoundWatch::RoundWatch(Client client, std::shared_ptr<Rounds> rounds)
+RoundWatch::RoundWatch(collectives::AttachClient client, std::shared_ptr<Rounds> rounds)
     : client_(std::move(client)), rounds_(std::move(rounds)), owner_pid_(::getpid()) {
   thread_ = collectives::StartQuietThread("lockstep-rounds", [this] { Listen(); });
 }

@@ -6,8 +6,8 @@
 #include <string>
 #include <thread>
 
+#include "collectives/engine/attach_connection.h"
 #include "collectives/engine/rounds.h"
-#include "runtime/attach/attach_client.h"
 #include "runtime/base/result.h"
 
 namespace lockstep::rank {
@@ -28,16 +28,11 @@ class RoundWatch {
   RoundWatch& operator=(const RoundWatch&) = delete;
 
  private:
-  struct Close {
-    void operator()(lockstep_attach* client) const { lockstep_attach_close(client); }
-  };
-  using Client = std::unique_ptr<lockstep_attach, Close>;
-
-  RoundWatch(Client client, std::shared_ptr<collectives::Rounds> rounds);
+  RoundWatch(collectives::AttachClient client, std::shared_ptr<collectives::Rounds> rounds);
 
   void Listen();
 
-  Client client_;
+  collectives::AttachClient client_;
   const std::shared_ptr<collectives::Rounds> rounds_;
   const int64_t owner_pid_;
   std::thread thread_;

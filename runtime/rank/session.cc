@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/engine/attach_connection.h"
 #include "collectives/engine/attach_status.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/engine/rounds.h"
@@ -22,7 +23,7 @@
 #include "collectives/host/wide/wide_backend_maker.h"
 #include "collectives/recorder/recorder.h"
 #include "runtime/attach/attach_client.h"
-#include "runtime/base/unique_fd.h"
+#include "runtime/attach/fork_guard.h"
 #include "runtime/rank/round_watch.h"
 #include "runtime/rank/session_backend.h"
 #include "runtime/rank/session_factory.h"
@@ -32,20 +33,25 @@
 namespace lockstep::rank {
 namespace {
 
-constexpr uint32_t kAttachTimeoutMs = 10'000;
+constexpr base::Duration kAttachTimeout = std::chrono::seconds(10);
 constexpr base::Duration kProgressInterval = std::chrono::milliseconds(100);
 
 /// A rank's tie to an agent: connection and recorder ring. Shared by the session and its groups,
 /// whichever ends last.
 struct Tie {
-  ~Tie() { lockstep_attach_close(client); }
-
   std::string socket_path;  // for connections beside this one
   std::string cookie;
   int32_t node_index = 0;
-  lockstep_attach* client = nullptr;
+  collectives::AttachClient client;
   std::unique_ptr<collectives::Recorder> recorder;
 };
+
+/// For a question to the agent: no longer than it should ever take.
+uint32_t Milliseconds(base::Duration at_most) {
+  return static_cast<uint32_t>(std::chrono::ceil<std::chrono::milliseconds>(
+                                   std::clamp(at_most, base::Duration(0), kAttachTimeout))
+                                   .count());
+}
 
 /// The agent's segments, for as long as a group wants them.
 class TiedSegments final : public collectives::SegmentSource {
@@ -91,10 +97,15 @@ class RankSession final : public Session {
         tie_(std::move(parts.tie)),
         backend_(parts.backend),
         check_calls_(parts.check_calls),
-        mpi_library_(std::move(parts.mpi_library)) {}
+        mpi_library_(std::move(parts.mpi_library)) {
+    lockstep_fork_guard_init(&guard_);
+  }
   /// Where the job keeps its survivors.
   base::Status WatchRounds();
-  ~RankSession() override { SendProgress(); }
+  ~RankSession() override {
+    SendProgress();
+    lockstep_fork_guard_free(&guard_);
+  }
 
   const World& world() const override { return world_; }
   bool has_agent() const override { return tie_ != nullptr; }
@@ -112,6 +123,9 @@ class RankSession final : public Session {
   lockstep_attach_notices Poll() const;
   void SendProgress();
 
+  bool owner() const { return lockstep_fork_guard_is_owner(&guard_); }
+
+  lockstep_fork_guard guard_;
   const World world_;
   const std::string host_;
   const std::shared_ptr<Tie> tie_;  // null without an agent
@@ -162,17 +176,18 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
 }
 
 base::Status RankSession::WatchRounds() {
-  const auto give_up = [tie = tie_](base::Rank rank, const std::string& why) -> base::Status {
+  const auto give_up = [tie = tie_](base::Rank rank, const std::string& why,
+                                    base::Duration at_most) -> base::Status {
     lockstep_attach_error error{};
-    const int result = lockstep_attach_give_up_rank(tie->client, rank.value(), why.c_str(),
-                                                    kAttachTimeoutMs, &error);
+    const int result = lockstep_attach_give_up_rank(tie->client.get(), rank.value(), why.c_str(),
+                                                    Milliseconds(at_most), &error);
     if (result == LOCKSTEP_ATTACH_OK) return base::OkStatus();
     return collectives::AttachStatus(result, error, "asking the agent to go on without a rank")
         .WithFrame("giving up rank " + rank.ToString());
   };
   rounds_ = std::make_shared<collectives::Rounds>(world_.round, give_up);
-  ASSIGN_OR_RETURN(round_watch_,
-                   RoundWatch::Start(tie_->socket_path, tie_->cookie, kAttachTimeoutMs, rounds_));
+  ASSIGN_OR_RETURN(round_watch_, RoundWatch::Start(tie_->socket_path, tie_->cookie,
+                                                   Milliseconds(kAttachTimeout), rounds_));
   return base::OkStatus();
 }
 
@@ -199,6 +214,11 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
 }
 
 base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::Duration timeout) {
+  if (!owner()) {
+    return base::FailedPreconditionError(
+        "making the group of all ranks in a forked child of rank " + world_.rank.ToString() +
+        "; only the rank itself may make groups");
+  }
   if (world_group_ != nullptr) return world_group_;
   const base::SteadyTime since = clock_.Now();
   if (maker_ == nullptr) {
@@ -247,7 +267,8 @@ collectives::QueuedGroup::Config RankSession::WorldConfig() const {
 
 std::vector<LostRank> RankSession::lost_ranks() const {
   std::vector<LostRank> lost;
-  if (rounds_ == nullptr) return lost;
+  // A forked child's copy of the lock may be held for ever.
+  if (rounds_ == nullptr || !owner()) return lost;
   for (const collectives::Rounds::Gone& gone : rounds_->gone())
     lost.push_back({gone.rank, gone.why});
   return lost;
@@ -268,14 +289,14 @@ void RankSession::SendProgress() {
   const int64_t step = step_.load(std::memory_order_relaxed);
   if (tie_ == nullptr || step == sent_step_.load(std::memory_order_relaxed)) return;
   // An agent that does not keep up hears of a later step.
-  if (lockstep_attach_send_progress(tie_->client, step) == LOCKSTEP_ATTACH_OK) {
+  if (lockstep_attach_send_progress(tie_->client.get(), step) == LOCKSTEP_ATTACH_OK) {
     sent_step_.store(step, std::memory_order_relaxed);
   }
 }
 
 lockstep_attach_notices RankSession::Poll() const {
   lockstep_attach_notices notices{};
-  if (tie_ != nullptr && lockstep_attach_poll(tie_->client, &notices) == LOCKSTEP_ATTACH_OK) {
+  if (tie_ != nullptr && lockstep_attach_poll(tie_->client.get(), &notices) == LOCKSTEP_ATTACH_OK) {
     if (notices.stop) stop_.store(true, std::memory_order_relaxed);
     FetchMax(checkpoint_number_,
              notices.checkpoint_number);  // another thread may have read a newer one
@@ -371,20 +392,15 @@ base::Result<std::unique_ptr<Session>> CreateAlone(const RankEnvironment& enviro
 base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_path,
                                                       const std::string& cookie,
                                                       RankSession::Parts parts) {
+  ASSIGN_OR_RETURN(collectives::AttachConnection agent,
+                   collectives::AttachToAgent(socket_path, cookie, Milliseconds(kAttachTimeout),
+                                              "attaching to the agent that LOCKSTEP_SOCKET names"));
+  const std::unique_ptr<lockstep_attach_world> message = std::move(agent.world);
   auto tie = std::make_shared<Tie>();
   tie->socket_path = socket_path;
   tie->cookie = cookie;
-  auto message = std::make_unique<lockstep_attach_world>();
-  lockstep_attach_error error{};
-  int ring = -1;
-  const int result = lockstep_attach_open(socket_path.c_str(), cookie.c_str(), kAttachTimeoutMs,
-                                          &tie->client, message.get(), &ring, &error);
-  if (result != LOCKSTEP_ATTACH_OK) {
-    return collectives::AttachStatus(result, error,
-                                     "attaching to the agent that LOCKSTEP_SOCKET names");
-  }
-  const base::UniqueFd ring_owner(ring);
-  ASSIGN_OR_RETURN(tie->recorder, collectives::Recorder::Create(ring_owner));
+  tie->client = std::move(agent.client);
+  ASSIGN_OR_RETURN(tie->recorder, collectives::Recorder::Create(agent.ring));
   tie->node_index = message->node_index;
   World world;
   world.job = message->job;

@@ -29,7 +29,9 @@ class AgentInProcess {
   /// Told of each rank's steps, on the loop.
   using OnProgress = std::function<void(base::Rank, base::Incarnation, int64_t step)>;
 
-  explicit AgentInProcess(OnProgress on_progress = [](base::Rank, base::Incarnation, int64_t) {}) {
+  explicit AgentInProcess(
+      OnProgress on_progress = [](base::Rank, base::Incarnation, int64_t) {},
+      bool keeps_survivors = false) {
     char folder[] = "/tmp/lssessionXXXXXX";
     folder_ = ::mkdtemp(folder);
     std::promise<void> ready;
@@ -45,6 +47,7 @@ class AgentInProcess {
     config.host = "node-a";
     config.checkpoint_directory = "/data";
     config.on_progress = std::move(on_progress);
+    config.keeps_survivors = keeps_survivors;
     OnLoop([&] {
       server_ = std::move(launcher::AttachServer::Create(std::move(config), *loop_)).value();
     });

@@ -200,7 +200,8 @@ TEST_F(SessionWithAgentTest, RanksOfSeveralMachinesNeedAnAgentThatKnowsTheOthers
 TEST_F(SessionWithAgentTest, AnAddressThatThisMachineDoesNotHaveIsAnErrorAtOnce) {
   ASSERT_OK_AND_ASSIGN(const auto session, CreateSessionFrom(EnvironmentOf(0, 4, 2)));
   OnLoop([this] {
-    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+    server_->SetNetwork({.round = base::Round(2),
+                         .key = net::Secret(std::string(32, 'k')),
                          .ports = {0, 0},
                          .host_id = "boot",
                          .listen_address = "192.0.2.77",
@@ -228,7 +229,8 @@ TEST_F(SessionWithAgentTest, WhatTheAgentTookIsNoLongerThereToJoin) {
   NobodyElse cards;
   OnLoop([&] {
     server_->SetCarrier(&cards);
-    server_->SetNetwork({.key = net::Secret(std::string(32, 'k')),
+    server_->SetNetwork({.round = base::Round(2),
+                         .key = net::Secret(std::string(32, 'k')),
                          .ports = {0, 0},
                          .host_id = "boot",
                          .listen_address = "127.0.0.1",
@@ -342,6 +344,32 @@ TEST_F(SessionWithAgentTest, AForkedChildDisturbsNothing) {
   std::unique_lock<std::mutex> lock(mutex_);
   ASSERT_TRUE(changed_.wait_for(lock, seconds(10), [&] { return !progress_.empty(); }));
   EXPECT_EQ(progress_[0], (std::pair<int, int64_t>(0, 1)));
+}
+
+class KeptRanksTest : public ::testing::Test, protected AgentInProcess {
+ protected:
+  KeptRanksTest() : AgentInProcess([](Rank, base::Incarnation, int64_t) {}, true) {}
+};
+
+// The thread that hears of rounds may hold their lock while another one forks.
+TEST_F(KeptRanksTest, AForkedChildAsksNothingOfRounds) {
+  const auto session = Join(0, 2);
+  OnLoop([this] { server_->GoOn(base::Round(3), {{Rank(1), "killed"}}); });
+  const auto limit = std::chrono::steady_clock::now() + seconds(30);
+  while (session->lost_ranks().empty() && std::chrono::steady_clock::now() < limit)
+    std::this_thread::yield();
+  ASSERT_EQ(session->lost_ranks().size(), 1u);
+
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool none = session->lost_ranks().empty();
+    const base::Status made = session->WorldGroup(milliseconds(10)).status();
+    _exit(none && made.code() == Code::kFailedPrecondition ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(SessionWithAgentTest, AGroupOutlivesItsSession) {

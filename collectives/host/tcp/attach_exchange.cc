@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <utility>
 
+#include "collectives/engine/attach_connection.h"
 #include "collectives/engine/attach_status.h"
 #include "collectives/host/tcp/card_bytes.h"
 #include "runtime/base/errno_status.h"
@@ -28,25 +28,6 @@ uint32_t Milliseconds(base::Duration duration) {
       std::chrono::ceil<std::chrono::milliseconds>(
           std::clamp(duration, base::Duration(0), AttachExchange::kAskTimeout))
           .count());
-}
-
-struct Close {
-  void operator()(lockstep_attach* client) const { lockstep_attach_close(client); }
-};
-using Client = std::unique_ptr<lockstep_attach, Close>;
-
-base::Result<Client> Attach(const std::string& socket_path, const std::string& cookie,
-                            uint32_t timeout_ms) {
-  const auto world = std::make_unique<lockstep_attach_world>();
-  lockstep_attach* client = nullptr;
-  lockstep_attach_error error{};
-  int ring = -1;
-  const int result = lockstep_attach_open(socket_path.c_str(), cookie.c_str(), timeout_ms, &client,
-                                          world.get(), &ring, &error);
-  if (result != LOCKSTEP_ATTACH_OK)
-    return AttachStatus(result, error, "attaching to the agent to meet other ranks");
-  ::close(ring);
-  return Client(client);
 }
 
 base::Result<lockstep_attach_card> MessageOf(const ExchangeRequest& request,
@@ -85,22 +66,23 @@ base::Result<Cards> AttachExchange::Exchange(const ExchangeRequest& request,
                                              const AddressCard& mine, const OpDeadline& deadline) {
   constexpr const char* kDoing = "meeting the ranks of a group";
   ASSIGN_OR_RETURN(const lockstep_attach_card card, MessageOf(request, mine));
-  ASSIGN_OR_RETURN(const Client client,
-                   Attach(socket_path_, cookie_, Milliseconds(deadline.Left())));
+  ASSIGN_OR_RETURN(const AttachConnection agent,
+                   AttachToAgent(socket_path_, cookie_, Milliseconds(deadline.Left()),
+                                 "attaching to the agent to meet other ranks"));
+  lockstep_attach* const client = agent.client.get();
   lockstep_attach_error error{};
-  int result =
-      lockstep_attach_send_card(client.get(), &card, Milliseconds(deadline.Left()), &error);
+  int result = lockstep_attach_send_card(client, &card, Milliseconds(deadline.Left()), &error);
   if (result != LOCKSTEP_ATTACH_OK) return AttachStatus(result, error, kDoing);
   uint64_t bytes = 0;
   int fd = -1;
   do {
-    result = lockstep_attach_await_cards(client.get(), kLookMs, &bytes, &fd, &error);
+    result = lockstep_attach_await_cards(client, kLookMs, &bytes, &fd, &error);
   } while (result == LOCKSTEP_ATTACH_TIMEOUT && deadline.Left().count() > 0);
   if (result == LOCKSTEP_ATTACH_TIMEOUT) {
     const uint32_t patience = Milliseconds(kMissingTimeout);
-    result = lockstep_attach_give_up_card(client.get(), patience, &error);
+    result = lockstep_attach_give_up_card(client, patience, &error);
     if (result == LOCKSTEP_ATTACH_OK)
-      result = lockstep_attach_await_cards(client.get(), patience, &bytes, &fd, &error);
+      result = lockstep_attach_await_cards(client, patience, &bytes, &fd, &error);
   }
   if (result == LOCKSTEP_ATTACH_TIMEOUT) {
     return base::DeadlineExceededError("meeting the ranks of a group: not all came within " +

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/tcp/tcp_backend_maker.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -79,17 +80,27 @@ void TcpBackendMaker::LearnLink(const std::shared_ptr<TcpEnd>& end) {
   if (member < 0) return;
   const AddressCard& card = end->members().card(member);
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto [place, is_new] = links_.try_emplace({card.host_id, card.memory});
-  std::optional<TcpLink>& link = place->second;
-  if (is_new) {
+  Way& way = ways_[{card.host_id, card.memory}];
+  if (TakesTurn(way)) {
+    way.being_measured = true;
     lock.unlock();
     const TcpLink measured = Probe(*service_, end, member);
     lock.lock();
-    link = measured;
+    way.being_measured = false;
+    way.link = measured;
+    way.failures = measured.measured() ? 0 : way.failures + 1;
+    way.groups_to_wait = measured.measured() ? 0 : (1U << std::min(way.failures - 1, 16U)) - 1;
     measured_.notify_all();
   }
-  if (measured_.wait_for(lock, kProbeTimeout, [&] { return link.has_value(); }))
-    end->link.store(link->code(), std::memory_order_relaxed);
+  if (measured_.wait_for(lock, kProbeTimeout, [&] { return !way.being_measured; }))
+    end->link.store(way.link.code(), std::memory_order_relaxed);
+}
+
+bool TcpBackendMaker::TakesTurn(Way& way) const {
+  if (way.link.measured() || way.being_measured) return false;
+  if (way.groups_to_wait == 0) return true;
+  --way.groups_to_wait;
+  return false;
 }
 
 base::Result<std::vector<AddressCard>> TcpBackendMaker::Meet(const GroupSpec& spec,

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,8 +48,21 @@ class TcpBackendMaker final : public BackendMaker {
                   TcpLink given)
       : service_(std::move(service)), exchange_(std::move(exchange)), given_(given) {}
 
-  /// As it was given, or measured once between two hosts in this process's life.
+  /// What is known of the way to another host.
+  struct Way {
+    bool being_measured = false;
+    TcpLink link;           // not measured: nobody has, or it took too long
+    uint32_t failures = 0;  // in a row
+    uint32_t groups_to_wait = 0;
+  };
+  /// Host and memory of the other end.
+  using Place = std::pair<std::string, int32_t>;
+
+  /// As it was given, or measured once between two hosts in this process's life. What could not be
+  /// measured (a host that stood still for kProbeTimeout) is tried again: by the next group, then by
+  /// every second, fourth and so on, so that a way that never answers costs few groups their time.
   void LearnLink(const std::shared_ptr<TcpEnd>& end);
+  bool TakesTurn(Way& way) const;
   base::Result<std::vector<AddressCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);
 
   const std::shared_ptr<TcpService> service_;
@@ -58,8 +70,7 @@ class TcpBackendMaker final : public BackendMaker {
   const TcpLink given_;
   std::mutex mutex_;
   std::condition_variable measured_;
-  // By the host and memory of the other end; none while it is being measured. Guarded by mutex_.
-  std::map<std::pair<std::string, int32_t>, std::optional<TcpLink>> links_;
+  std::map<Place, Way> ways_;  // guarded by mutex_
 };
 
 }  // namespace lockstep::collectives

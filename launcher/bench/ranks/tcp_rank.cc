@@ -11,7 +11,7 @@
 #include <memory>
 #include <utility>
 
-#include "collectives/engine/attach_status.h"
+#include "collectives/engine/attach_connection.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/host/shm/attach_segments.h"
 #include "collectives/host/shm/shm_backend_maker.h"
@@ -64,24 +64,7 @@ base::Result<std::shared_ptr<collectives::Recorder>> MakeRecorder(const TcpRankP
   return std::shared_ptr<collectives::Recorder>(std::move(recorder));
 }
 
-struct Detach {
-  void operator()(lockstep_attach* client) const { lockstep_attach_close(client); }
-};
-using Client = std::unique_ptr<lockstep_attach, Detach>;
-
-base::Result<Client> AttachTo(const TcpRankPlace& place) {
-  constexpr uint32_t kTimeoutMs = 10'000;
-  const auto world = std::make_unique<lockstep_attach_world>();
-  lockstep_attach* client = nullptr;
-  lockstep_attach_error error{};
-  int ring = -1;
-  const int result = lockstep_attach_open(place.socket.c_str(), place.cookie.c_str(), kTimeoutMs,
-                                          &client, world.get(), &ring, &error);
-  if (result != LOCKSTEP_ATTACH_OK)
-    return collectives::AttachStatus(result, error, "attaching to the agent for shared memory");
-  ::close(ring);
-  return Client(client);
-}
+constexpr uint32_t kAttachTimeoutMs = 10'000;
 
 }  // namespace
 
@@ -96,11 +79,12 @@ base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, 
   ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(std::move(service), exchange));
   std::shared_ptr<collectives::BackendMaker> maker = tcp;
   const bool wide = place.machine >= 0;
-  Client client;
+  collectives::AttachConnection agent;
   if (wide) {
-    ASSIGN_OR_RETURN(client, AttachTo(place));
+    ASSIGN_OR_RETURN(agent, collectives::AttachToAgent(place.socket, place.cookie, kAttachTimeoutMs,
+                                                       "attaching to the agent for shared memory"));
     auto memory = std::make_shared<collectives::ShmBackendMaker>(
-        std::make_shared<collectives::AttachSegments>(*client));
+        std::make_shared<collectives::AttachSegments>(*agent.client));
     maker = std::make_shared<collectives::WideBackendMaker>(std::move(tcp), std::move(memory));
   }
   collectives::QueuedGroup::Config config;
