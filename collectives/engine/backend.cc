@@ -37,11 +37,10 @@ GroupSpec DerivedSpecs::Next(const GroupSpec& parent, std::string name,
   const base::Rank self = parent.world_ranks[static_cast<size_t>(parent.rank.value())];
   const auto place = std::find(world_ranks.begin(), world_ranks.end(), self);
   GroupSpec spec = parent;
-  uint32_t& attempts = attempts_[{name, world_ranks}];
-  // One that is made again from itself would have its own name.
-  if (attempts == 0 && name == parent.name && world_ranks == parent.world_ranks)
-    attempts = parent.instance;
-  spec.instance = ++attempts;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    spec.instance = ++attempts_[{name, world_ranks}];
+  }
   spec.rank = base::GroupRank(static_cast<int>(place - world_ranks.begin()));
   spec.name = std::move(name);
   spec.world_ranks = std::move(world_ranks);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,15 +62,17 @@ struct GroupSpec {
 /// What a group of `spec` says of itself.
 GroupInfo InfoOf(const GroupSpec& spec, std::string backend);
 
-/// The specs of the groups that a member derives from one group. It counts its attempts at each, so
-/// that the n-th tries of all members meet. Confined to the group's caller.
+/// The specs of the groups that come of one group, and of those. A process counts its attempts at
+/// each, so that the n-th tries of all members meet. Thread-safe.
 class DerivedSpecs {
  public:
-  /// The next attempt at the group of that name and those ranks, of which the parent's member is one.
+  /// The next attempt at the group of that name and those ranks, of which the parent's member is
+  /// one.
   GroupSpec Next(const GroupSpec& parent, std::string name, std::vector<base::Rank> world_ranks);
 
  private:
-  std::map<std::pair<std::string, std::vector<base::Rank>>, uint32_t> attempts_;
+  std::mutex mutex_;
+  std::map<std::pair<std::string, std::vector<base::Rank>>, uint32_t> attempts_;  // guarded by it
 };
 
 /// One member's end of a group: executes calls, carries the first error to all members. A

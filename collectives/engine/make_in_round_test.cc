@@ -216,6 +216,19 @@ TEST_F(MakeInRoundTest, WhoShrinksAndWhoShrinksToSurvivorsMeet) {
   });
 }
 
+TEST_F(MakeInRoundTest, APartOfAGroupIsNoVerdictOnTheOthers) {
+  Form();
+  const GroupRank members[] = {GroupRank(0), GroupRank(2)};
+
+  OnRanks({0, 2}, [&](int rank) {
+    ASSERT_OK_AND_ASSIGN(const auto part, groups_[rank]->Subset(members));
+    float sum = 0;
+    EXPECT_OK(AddUp(*part, &sum));
+    EXPECT_EQ(sum, 4);
+    EXPECT_TRUE(rounds_.of(rank)->gone().empty());
+  });
+}
+
 TEST_F(MakeInRoundTest, ShrinkLeavesOutThoseWhoAreGoneAnyhow) {
   Form();
   rounds_.Begin(1, {{Rank(2), "killed"}, {Rank(3), "killed"}});

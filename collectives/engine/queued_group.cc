@@ -27,6 +27,7 @@ base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
     ASSIGN_OR_RETURN(backend,
                      MakeInRound(config.spec, *maker, config.rounds.get(), config.join_timeout));
   }
+  if (config.derived == nullptr) config.derived = std::make_shared<DerivedSpecs>();
   std::unique_ptr<QueuedGroup> group(
       new QueuedGroup(std::move(config), std::move(backend), std::move(maker)));
   group->FollowRounds();
@@ -219,8 +220,8 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation, in
   config.repairs = repairs;
   config.timeout = timeout();
   config.join_timeout = derivation.timeout;
-  config.spec =
-      derived_.Next(config_.spec, std::move(derivation.name), std::move(derivation.world_ranks));
+  config.spec = config.derived->Next(config_.spec, std::move(derivation.name),
+                                     std::move(derivation.world_ranks));
   ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_));
   return std::shared_ptr<Group>(std::move(made));
 }

@@ -39,6 +39,8 @@ class QueuedGroup final : public Group {
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
     std::shared_ptr<Recorder> recorder;  // null records nothing
+    /// Of the groups that come of this one; null: its own.
+    std::shared_ptr<DerivedSpecs> derived;
     /// Of a job that keeps its survivors, else null: the group is made in the round in force, and
     /// fails with Unavailable when a member is gone.
     std::shared_ptr<Rounds> rounds;
@@ -110,7 +112,6 @@ class QueuedGroup final : public Group {
   std::unique_ptr<Backend> backend_;
   std::shared_ptr<OpQueue> queue_;
   std::shared_ptr<TransferQueue> transfers_;
-  DerivedSpecs derived_;
   std::unique_ptr<Rounds::Subscription> following_;  // null without rounds
   std::atomic<bool> has_served_{false};              // an op has ended well
   mutable std::mutex failure_mutex_;

@@ -50,6 +50,7 @@ Communicator::Config NcclGroup::CommunicatorConfig(const Config& config,
 base::Result<std::unique_ptr<NcclGroup>> NcclGroup::Create(Config config,
                                                            std::shared_ptr<NcclRuntime> runtime) {
   RETURN_IF_ERROR(Check(config, *runtime));
+  if (config.derived == nullptr) config.derived = std::make_shared<DerivedSpecs>();
   const OwnDeadline own(config.join_timeout);
   ASSIGN_OR_RETURN(std::unique_ptr<GroupBoard> board,
                    runtime->boards().Open(config.spec, config.join_timeout));
@@ -182,8 +183,8 @@ NcclGroup::Config NcclGroup::DerivedConfig(Derivation derivation) {
   Config config = config_;
   config.timeout = timeout();
   config.join_timeout = derivation.timeout;
-  config.spec =
-      derived_.Next(config_.spec, std::move(derivation.name), std::move(derivation.world_ranks));
+  config.spec = config.derived->Next(config_.spec, std::move(derivation.name),
+                                     std::move(derivation.world_ranks));
   return config;
 }
 

@@ -44,6 +44,8 @@ class NcclGroup final : public Group {
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
     std::shared_ptr<Recorder> recorder;  // null records nothing
+    /// Of the groups that come of this one; null: its own.
+    std::shared_ptr<DerivedSpecs> derived;
     /// Members compare each collective before it goes to NCCL, through the memory that they share:
     /// an op then starts once all have called it, so that the CPU no longer runs ahead of the GPU
     /// by more than the others do. The same on all members.
@@ -102,7 +104,6 @@ class NcclGroup final : public Group {
   lockstep_fork_guard guard_;
   std::atomic<int64_t> timeout_ns_;
   std::shared_ptr<NcclEngine> engine_;  // with its Works and the runtime's threads
-  DerivedSpecs derived_;
 };
 
 }  // namespace lockstep::collectives

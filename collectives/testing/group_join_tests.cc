@@ -92,37 +92,5 @@ TEST_P(JoinContractTest, MembersOfAnotherWorldAreMissedByNameOnBothSides) {
   other.join();
 }
 
-TEST_P(JoinContractTest, AGroupGrowsByThoseWhoMakeItFromTheSameSpec) {
-  const auto maker = GetParam().make();
-  ThreadGang gang(size(), maker);
-  std::vector<Rank> all = gang.ConfigFor(0).spec.world_ranks;
-  all.emplace_back(77);
-  std::atomic<int> done{0};
-  const auto sum = [&](Group& grown) {
-    EXPECT_EQ(grown.info().world_ranks, all);
-    int32_t one = 1;
-    EXPECT_OK(
-        grown.AllReduce({&one, 1, Dtype::kI32}, {&one, 1, Dtype::kI32}, Reduction::kSum)->Wait());
-    EXPECT_EQ(one, size() + 1);
-    ++done;
-    while (done.load() < size() + 1) std::this_thread::yield();
-  };
-  std::thread newcomer([&] {
-    QueuedGroup::Config config = gang.ConfigFor(0);
-    config.spec.rank = GroupRank(size());
-    config.spec.world_ranks = all;
-    ASSERT_OK_AND_ASSIGN(const auto grown, QueuedGroup::Create(config, maker));
-    sum(*grown);
-  });
-  gang.Run([&](Group& group) {
-    const Rank added(77);
-    ASSERT_OK_AND_ASSIGN(const auto grown, group.Grow({&added, 1}));
-    sum(*grown);
-    const Rank twice = group.info().world_ranks[0];
-    EXPECT_THAT(group.Grow({&twice, 1}), StatusIs(Code::kInvalidArgument, HasSubstr("already")));
-  });
-  newcomer.join();
-}
-
 }  // namespace
 }  // namespace lockstep::collectives::testing

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 #include <vector>
 
 #include "collectives/group.h"
@@ -13,9 +14,12 @@
 namespace lockstep::collectives::testing {
 namespace {
 
+using base::Code;
 using base::GroupRank;
 using base::Rank;
+using base::testing::StatusIs;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 TEST_P(OpsContractTest, SplitMakesAGroupForEachColor) {
   Run([](Group& group) {
@@ -39,6 +43,53 @@ TEST_P(OpsContractTest, SplitMakesAGroupForEachColor) {
       EXPECT_EQ(sum.value(), expected);
     }
     ASSERT_OK(group.Barrier()->Wait());  // before any of them leaves its half
+  });
+}
+
+// The last one knows nothing of the others' group until it joins them.
+TEST_P(OpsContractTest, APartOfAGroupIsMadeByItsMembersAloneAndGrows) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kGrow) || group.size() < 2) return;
+    const int rank = group.rank().value();
+    std::vector<GroupRank> members;  // from the last but one down to the first, and then the last
+    for (int r = group.size() - 2; r >= 0; --r) members.emplace_back(r);
+    const auto world_rank = [&](GroupRank r) {
+      return group.info().world_ranks[static_cast<size_t>(r.value())];
+    };
+    const auto sum_of = [](Group& of) {
+      Cell<int64_t> one(Dtype::kI64, 1);
+      EXPECT_OK(of.AllReduce(one.buffer(), one.buffer(), Reduction::kSum)->Wait());
+      return one.value();
+    };
+    const GroupRank last(group.size() - 1);
+    std::shared_ptr<Group> part;
+    if (rank < last.value()) {
+      ASSERT_OK_AND_ASSIGN(part, group.Subset(members));
+      EXPECT_EQ(part->rank().value(), last.value() - 1 - rank);
+      EXPECT_EQ(sum_of(*part), last.value());
+    }
+    members.push_back(last);
+    const Rank added = world_rank(last);
+    ASSERT_OK_AND_ASSIGN(const auto grown,
+                         rank < last.value() ? part->Grow({&added, 1}) : group.Subset(members));
+    EXPECT_EQ(grown->info().world_ranks.back(), added);
+    EXPECT_EQ(sum_of(*grown), group.size());
+    // The same once more is another group.
+    ASSERT_OK_AND_ASSIGN(const auto again, group.Subset(members));
+    EXPECT_NE(again->info().id, grown->info().id);
+    EXPECT_EQ(sum_of(*again), group.size());
+    EXPECT_EQ(sum_of(group), group.size());
+    ASSERT_OK(group.Barrier()->Wait());  // before any of them leaves
+  });
+}
+
+TEST_P(OpsContractTest, APartOfAGroupHasItsCallerInIt) {
+  Run([](Group& group) {
+    const GroupRank mine = group.rank(), beyond(group.size());
+    const GroupRank twice[] = {mine, mine};
+    EXPECT_THAT(group.Subset({}), StatusIs(Code::kInvalidArgument, HasSubstr("is not in it")));
+    EXPECT_THAT(group.Subset({&beyond, 1}), StatusIs(Code::kInvalidArgument));
+    EXPECT_THAT(group.Subset(twice), StatusIs(Code::kInvalidArgument, HasSubstr("twice")));
   });
 }
 
