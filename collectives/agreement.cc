@@ -6,10 +6,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "collectives/engine/sides.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -59,11 +60,12 @@ class Check {
     for (const auto& [bytes, digest] : seen) {
       if (bytes != data_.size()) return SizesDiffer(seen);
     }
-    for (size_t member = 0; member < seen.size(); ++member)
-      by_digest_[seen[member][1]].push_back(member);
-    if (by_digest_.size() == 1) return base::OkStatus();
+    std::vector<uint64_t> digests;
+    for (const auto& [bytes, digest] : seen) digests.push_back(digest);
+    const Sides sides(digests);
+    if (sides.all().size() == 1) return base::OkStatus();
     ASSIGN_OR_RETURN(const size_t offset, FirstDifference());
-    return Differ(offset / unit_);
+    return Differ(sides, offset / unit_);
   }
 
  private:
@@ -108,16 +110,19 @@ class Check {
     return rows[0].size() - 1;
   }
 
-  std::string Names(const std::vector<size_t>& members) const {
+  base::Rank RankOf(int member) const {
+    return group_.info().world_ranks[static_cast<size_t>(member)];
+  }
+  std::string Names(const std::vector<int>& members) const {
     std::string text = members.size() == 1 ? "rank " : "ranks ";
-    for (const size_t member : members)
-      text += (member == members[0] ? "" : ", ") + group_.info().world_ranks[member].ToString();
+    for (const int member : members)
+      text += (member == members[0] ? "" : ", ") + RankOf(member).ToString();
     return text;
   }
-  base::Status WithSubjects(base::Status status, const std::vector<size_t>& members) const {
-    for (const size_t member : members) {
+  base::Status WithSubjects(base::Status status, const std::vector<int>& members) const {
+    for (const int member : members) {
       base::Subject subject;
-      subject.rank = group_.info().world_ranks[member];
+      subject.rank = RankOf(member);
       status = status.WithSubject(std::move(subject));
     }
     return status;
@@ -128,31 +133,24 @@ class Check {
         "comparing a buffer on all members of group " + group_.info().name + ", which has";
     for (size_t member = 0; member < seen.size(); ++member) {
       text += (member == 0 ? " " : ", ") + std::to_string(seen[member][0]) + " bytes on " +
-              Names({member});
+              Names({static_cast<int>(member)});
     }
     return base::FailedPreconditionError(std::move(text)).WithClass(base::FailureClass::kUsage);
   }
 
-  base::Status Differ(size_t element) const {
-    std::vector<std::vector<size_t>> sides;
-    for (const auto& [digest, members] : by_digest_) sides.push_back(members);
-    std::sort(sides.begin(), sides.end(), [](const auto& a, const auto& b) {
-      return a.size() != b.size() ? a.size() > b.size() : a[0] < b[0];
-    });
-    const bool has_majority = sides[0].size() > sides[1].size();
-    std::vector<size_t> blamed;
-    for (size_t side = has_majority ? 1 : 0; side < sides.size(); ++side)
-      blamed.insert(blamed.end(), sides[side].begin(), sides[side].end());
+  base::Status Differ(const Sides& sides, size_t element) const {
+    std::vector<int> blamed = sides.Blamed();
     std::sort(blamed.begin(), blamed.end());
     std::string text = "a buffer of " + std::to_string(data_.size() / unit_) + " " +
                        std::string(DtypeName(dtype_)) +
                        " is not the same on all members of group " + group_.info().name + ": " +
                        Names(blamed);
     const std::string have = blamed.size() == 1 ? " has " : " have ";
-    text += has_majority ? have + "other values than " + Names(sides[0])
-                         : have + std::to_string(sides.size()) + " different contents";
+    text += sides.has_majority()
+                ? have + "other values than " + Names(sides.all()[0])
+                : have + std::to_string(sides.all().size()) + " different contents";
     text += ", first at element " + std::to_string(element) +
-            (has_majority ? "" : "; no side is a majority, so any may be wrong");
+            (sides.has_majority() ? "" : "; no side is a majority, so any may be wrong");
     return WithSubjects(base::DataLossError(std::move(text)), blamed);
   }
 
@@ -161,7 +159,6 @@ class Check {
   const size_t unit_;
   const std::span<const std::byte> data_;
   const Dtype dtype_;
-  std::map<uint64_t, std::vector<size_t>> by_digest_;
 };
 
 }  // namespace

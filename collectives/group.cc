@@ -485,6 +485,27 @@ base::Result<std::shared_ptr<Group>> Group::Duplicate(OpOptions options) {
   return Split(0, rank().value(), std::move(options));
 }
 
+base::Result<std::shared_ptr<Group>> Group::Subset(std::span<const base::GroupRank> members,
+                                                   OpOptions options) {
+  Derivation derivation{.kind = OpKind::kGrow,  // from nothing
+                        .name = info().name + "/subset",
+                        .timeout = MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout};
+  const std::string doing = "making a subset of group " + info().name + ": rank ";
+  for (const base::GroupRank member : members) {
+    RETURN_IF_ERROR(CheckRoot(OpKind::kGrow, member));
+    const base::Rank named = info().world_ranks[static_cast<size_t>(member.value())];
+    std::vector<base::Rank>& ranks = derivation.world_ranks;
+    if (std::find(ranks.begin(), ranks.end(), named) != ranks.end())
+      return base::InvalidArgumentError(doing + member.ToString() + " is named twice");
+    ranks.push_back(named);
+  }
+  if (std::find(members.begin(), members.end(), rank()) == members.end()) {
+    return base::InvalidArgumentError(doing + rank().ToString() +
+                                      " calls it and is not among its members");
+  }
+  return Derive(std::move(derivation));
+}
+
 base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRank> excluded,
                                                    OpOptions options) {
   Derivation derivation{.kind = OpKind::kShrink,

@@ -55,6 +55,7 @@ OpOptions FromC(const lockstep_options* options) {
   if (options == nullptr) return made;
   made.timeout = std::chrono::nanoseconds(options->timeout_ns);
   made.scale = options->scale;
+  made.verify = options->verify != 0;
   if (options->tag != nullptr) made.tag = options->tag;
   if (options->file != nullptr) made.call_site = CallSite(options->file, options->line);
   return made;
@@ -232,6 +233,19 @@ int32_t lockstep_split(lockstep_group* group, int32_t color, int32_t key,
 int32_t lockstep_duplicate(lockstep_group* group, const lockstep_options* options,
                            lockstep_group** made, lockstep_status* status) {
   return Hand(group->group->Duplicate(FromC(options)), made, status);
+}
+
+int32_t lockstep_subset(lockstep_group* group, const int32_t* members, size_t member_count,
+                        const lockstep_options* options, lockstep_group** made,
+                        lockstep_status* status) {
+  std::vector<GroupRank> chosen;
+  for (size_t i = 0; i < member_count; ++i) chosen.emplace_back(members[i]);
+  return Hand(group->group->Subset(chosen, FromC(options)), made, status);
+}
+
+int32_t lockstep_shrink_to_survivors(lockstep_group* group, const lockstep_options* options,
+                                     lockstep_group** made, lockstep_status* status) {
+  return Hand(group->group->ShrinkToSurvivors(FromC(options)), made, status);
 }
 
 int32_t lockstep_shrink(lockstep_group* group, const int32_t* excluded, size_t excluded_count,

@@ -23,8 +23,9 @@
 extern "C" {
 #endif
 
-/* Raised when something here changes its meaning; additions keep it. */
-#define LOCKSTEP_COLLECTIVES_C_VERSION 1
+/* Raised when something here changes its meaning; additions keep it. 2: lockstep_options has `verify`,
+ * where a program compiled for 1 left the bytes behind `line` as they were. */
+#define LOCKSTEP_COLLECTIVES_C_VERSION 2
 
 typedef struct lockstep_group lockstep_group;
 typedef struct lockstep_work lockstep_work;
@@ -77,9 +78,13 @@ typedef struct {
   const char* tag;    /* shown in records and errors; may be null */
   const char* file;   /* of the call, of static storage; may be null */
   uint32_t line;
+  /* 1, on all members: of all_reduce, all_gather, all_gather_v and broadcast in main memory. The call
+   * blocks until all members have compared the output, bit by bit; where it differs the op ends with
+   * code 15 (data loss) on all, which names the members that are not with the majority. */
+  int32_t verify;
 } lockstep_options;
 
-#define LOCKSTEP_HERE {0, 1.0, NULL, __FILE__, __LINE__}
+#define LOCKSTEP_HERE {0, 1.0, NULL, __FILE__, __LINE__, 0}
 
 /* How a call ended. `code` is 0, or one of the canonical RPC codes with their canonical numbers;
  * `failure_class` as in docs/errors.md, 0 = none; `blamed_rank` the first blamed world rank, -1 =
@@ -159,10 +164,19 @@ int32_t lockstep_split(lockstep_group* group, int32_t color, int32_t key,
                        lockstep_status* status);
 int32_t lockstep_duplicate(lockstep_group* group, const lockstep_options* options,
                            lockstep_group** made, lockstep_status* status);
-/* By those that are left alone. */
+/* By these members alone, who become its ranks in the order given. The others stay what they are. */
+int32_t lockstep_subset(lockstep_group* group, const int32_t* members, size_t member_count,
+                        const lockstep_options* options, lockstep_group** made,
+                        lockstep_status* status);
+/* By those that are left alone. In a job that keeps its survivors the excluded are killed. */
 int32_t lockstep_shrink(lockstep_group* group, const int32_t* excluded, size_t excluded_count,
                         const lockstep_options* options, lockstep_group** made,
                         lockstep_status* status);
+/* By all members that are left, after an op that failed, in a job that keeps its survivors: without
+ * those that are gone (lockstep_session_lost_ranks says which are), or were blamed and do not call it.
+ * Code 9 (failed precondition): the job keeps none, or has gone on without this rank. */
+int32_t lockstep_shrink_to_survivors(lockstep_group* group, const lockstep_options* options,
+                                     lockstep_group** made, lockstep_status* status);
 int32_t lockstep_alloc_buffer(lockstep_group* group, size_t bytes, const lockstep_options* options,
                               lockstep_shared_buffer** made, lockstep_status* status);
 void* lockstep_shared_buffer_data(const lockstep_shared_buffer* buffer);

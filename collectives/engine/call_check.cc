@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <utility>
 
+#include "collectives/engine/sides.h"
 #include "collectives/recorder/recorder.h"
 
 namespace lockstep::collectives {
@@ -42,33 +42,24 @@ CallCard MakeCallCard(const Op& op, uint64_t fingerprint) {
 
 Disagreement JudgeCalls(std::span<const CallCard> cards, const std::string& op_of_group,
                         const std::function<std::string(const std::vector<int>&)>& describe) {
-  std::map<uint64_t, std::vector<int>> by_fingerprint;
+  std::vector<uint64_t> fingerprints;
   for (size_t member = 0; member < cards.size(); ++member) {
     const CallCard& card = cards[member];
+    fingerprints.push_back(card.fingerprint);
+    if (card.refused == 0) continue;
     const int self = static_cast<int>(member);
-    if (card.refused != 0) {
-      const std::string reason(card.reason, strnlen(card.reason, sizeof card.reason));
-      return {UsageError(DescribeCard(card) + ", " + op_of_group + ", was refused on " +
-                         describe({self}) + ": " + reason),
-              {self}};
-    }
-    by_fingerprint[card.fingerprint].push_back(self);
+    const std::string reason(card.reason, strnlen(card.reason, sizeof card.reason));
+    return {UsageError(DescribeCard(card) + ", " + op_of_group + ", was refused on " +
+                       describe({self}) + ": " + reason),
+            {self}};
   }
-  std::vector<std::vector<int>> sides;
-  for (auto& [fingerprint, members] : by_fingerprint) sides.push_back(std::move(members));
-  std::sort(sides.begin(), sides.end(), [](const auto& a, const auto& b) {
-    return a.size() != b.size() ? a.size() > b.size() : a.front() < b.front();
-  });
-  const bool tie = sides.size() > 1 && sides[0].size() == sides[1].size();
-  std::string message = "the members disagree on " + op_of_group + ": ";
-  std::vector<int> blamed;
-  for (size_t i = 0; i < sides.size(); ++i) {
-    message += (i == 0 ? "" : "; ") + describe(sides[i]) + " called " +
-               DescribeCard(cards[static_cast<size_t>(sides[i].front())]);
-    if (i > 0 || tie) blamed.insert(blamed.end(), sides[i].begin(), sides[i].end());
-  }
-  if (tie) message += "; no side is a majority, so either may be wrong";
-  return {UsageError(std::move(message)), std::move(blamed)};
+  const Sides sides(fingerprints);
+  const auto call_of = [&cards](int member) {
+    return DescribeCard(cards[static_cast<size_t>(member)]);
+  };
+  return {UsageError("the members disagree on " + op_of_group + ": " +
+                     sides.DescribeCalls(describe, call_of)),
+          sides.Blamed()};
 }
 
 }  // namespace lockstep::collectives

@@ -2,11 +2,16 @@
 #ifndef LOCKSTEP_COLLECTIVES_TESTING_FOOTPRINT_H_
 #define LOCKSTEP_COLLECTIVES_TESTING_FOOTPRINT_H_
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <set>
 #include <sstream>
 #include <string>
+#include <system_error>
+#include <thread>
 
 namespace lockstep::collectives::testing {
 
@@ -16,13 +21,32 @@ struct Footprint {
   int64_t mappings = 0;
   int64_t threads = 0;
   int64_t resident_kib = 0;
-  int64_t files_in_dev_shm = 0;  // named lockstep*
+  /// Files named lockstep*. Other processes may have some there: it is those that came and stay which
+  /// somebody has left.
+  std::set<std::string> files_in_dev_shm;
+
+  /// Once threads and connections that were about to end have: when nothing has changed for 100 ms, at
+  /// the latest after 20 s.
+  static Footprint Settled() {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    Footprint now = Read();
+    auto since = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() < limit &&
+           std::chrono::steady_clock::now() - since < std::chrono::milliseconds(100)) {
+      std::this_thread::yield();
+      Footprint next = Read();
+      if (next.descriptors != now.descriptors || next.threads != now.threads)
+        since = std::chrono::steady_clock::now();
+      now = std::move(next);
+    }
+    return now;
+  }
 
   static Footprint Read() {
     Footprint now;
     now.descriptors = Entries("/proc/self/fd");
     now.threads = Entries("/proc/self/task");
-    now.files_in_dev_shm = Entries("/dev/shm", "lockstep");
+    now.files_in_dev_shm = FilesInDevShm();
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) ++now.mappings;
     std::ifstream status("/proc/self/status");
@@ -35,15 +59,22 @@ struct Footprint {
   std::string ToString() const {
     return std::to_string(descriptors) + " descriptors, " + std::to_string(mappings) +
            " mappings, " + std::to_string(threads) + " threads, " + std::to_string(resident_kib) +
-           " KiB resident, " + std::to_string(files_in_dev_shm) + " files in /dev/shm";
+           " KiB resident, " + std::to_string(files_in_dev_shm.size()) + " files in /dev/shm";
   }
 
  private:
-  static int64_t Entries(const char* folder, const char* prefix = "") {
-    int64_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(folder))
-      count += entry.path().filename().string().starts_with(prefix) ? 1 : 0;
-    return count;
+  static int64_t Entries(const char* folder) {
+    const std::filesystem::directory_iterator entries(folder);
+    return std::distance(begin(entries), end(entries));
+  }
+  static std::set<std::string> FilesInDevShm() {
+    std::set<std::string> names;
+    std::error_code gone;  // of a file that another process removes meanwhile
+    for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("lockstep") && entry.is_regular_file(gone)) names.insert(name);
+    }
+    return names;
   }
 };
 

@@ -116,6 +116,27 @@ TEST_P(OpsContractTest, ADuplicateHasAnOrderOfItsOwn) {
   });
 }
 
+TEST_P(OpsContractTest, ASubsetIsMadeByItsMembersAloneInTheirOrder) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kGrow) || group.size() < 3) return;
+    const GroupRank chosen[] = {GroupRank(2), GroupRank(0)};
+    if (group.rank() == GroupRank(0) || group.rank() == GroupRank(2)) {
+      ASSERT_OK_AND_ASSIGN(const auto subset, group.Subset(chosen, {.timeout = seconds(30)}));
+      EXPECT_EQ(subset->info().world_ranks,
+                (std::vector<Rank>{group.info().world_ranks[2], group.info().world_ranks[0]}));
+      Cell<float> one(Dtype::kF32, 1);
+      ASSERT_OK(subset->AllReduce(one.buffer(), one.buffer(), Reduction::kSum)->Wait());
+      EXPECT_EQ(one.value(), 2.0f);
+    } else {
+      EXPECT_THAT(group.Subset(chosen).status(), StatusIs(base::Code::kInvalidArgument));
+    }
+    const GroupRank twice[] = {group.rank(), group.rank()}, beyond[] = {GroupRank(group.size())};
+    EXPECT_THAT(group.Subset(twice).status(), StatusIs(base::Code::kInvalidArgument));
+    EXPECT_THAT(group.Subset(beyond).status(), StatusIs(base::Code::kInvalidArgument));
+    ASSERT_OK(group.Barrier()->Wait());  // all are members of this one as before
+  });
+}
+
 TEST_P(OpsContractTest, APoisonedGroupShrinksToThoseThatAreLeft) {
   Run([](Group& group) {
     if (Lacks(group, OpKind::kShrink) || group.size() < 3) return;

@@ -68,6 +68,81 @@ class AllReduceTest(unittest.TestCase):
         libraries = {line.split("[")[1].rstrip("]") for line in needed.splitlines() if "(NEEDED)" in line}
         self.assertLessEqual(libraries, {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"})
 
+    def compile_text(self, text):
+        source = os.path.join(self.folder, "program.c")
+        with open(source, "w") as file:
+            file.write(text)
+        return self.compile_c(source)
+
+    def test_survivors_go_on_in_c(self):
+        program = self.compile_text('''
+            #include <signal.h>
+            #include <stdio.h>
+            #include <unistd.h>
+            #include "collectives/c/lockstep_collectives.h"
+            #include "runtime/rank/c/lockstep_rank.h"
+            int main(void) {
+              lockstep_session* session; lockstep_group *world, *pair = NULL, *left; lockstep_status status;
+              const lockstep_options here = LOCKSTEP_HERE;
+              const int32_t members[2] = {1, 0};
+              lockstep_lost_rank lost[1] = {{-1, ""}};
+              float x = 1;
+              const lockstep_buffer b = {&x, 1, LOCKSTEP_F32, LOCKSTEP_CPU, 0};
+              if (lockstep_session_open(&session, &status) != 0) return 2;
+              if (lockstep_session_world_group(session, 0, &world, &status) != 0) return 2;
+              const int rank = lockstep_group_rank(world);
+              if (rank != 2 && lockstep_subset(world, members, 2, &here, &pair, &status) != 0) return 3;
+              if (lockstep_session_lost_ranks(session, NULL, 0) != 0) return 4;  /* all meet below */
+              if (lockstep_finish(lockstep_all_reduce(world, &b, &b, LOCKSTEP_SUM, &here), &status) != 0) return 5;
+              if (rank == 2) kill(getpid(), SIGKILL);
+              if (lockstep_finish(lockstep_all_reduce(world, &b, &b, LOCKSTEP_SUM, &here), &status) == 0) return 6;
+              if (lockstep_shrink_to_survivors(world, &here, &left, &status) != 0) {
+                fprintf(stderr, "%s\\n", status.text);
+                return 7;
+              }
+              x = 10;
+              if (lockstep_finish(lockstep_all_reduce(left, &b, &b, LOCKSTEP_SUM, &here), &status) != 0) return 8;
+              const size_t count = lockstep_session_lost_ranks(session, lost, 1);
+              printf("rank %d of %d: keeps %d, in its pair %d, sum %.0f, lost %zu: %d %s\\n", lockstep_group_rank(left),
+                     lockstep_group_size(left), lockstep_session_keeps_survivors(session), lockstep_group_rank(pair), x,
+                     count, lost[0].rank, lost[0].why);
+              lockstep_group_free(left);
+              lockstep_group_free(pair);
+              lockstep_group_free(world);
+              lockstep_session_close(session);
+              return 0;
+            }''')
+        self.assertEqual(self.run_ranks(program, 3, "--on-rank-failure", "keep")[-2:], [
+            "0 of 2: keeps 1, in its pair 1, sum 20, lost 1: 2 killed by signal 9 (SIGKILL)",
+            "1 of 2: keeps 1, in its pair 0, sum 20, lost 1: 2 killed by signal 9 (SIGKILL)",
+        ])
+
+    def test_outputs_are_compared_in_c(self):
+        program = self.compile_text('''
+            #include <stdio.h>
+            #include "collectives/c/lockstep_collectives.h"
+            #include "runtime/rank/c/lockstep_rank.h"
+            int main(void) {
+              lockstep_session* session; lockstep_group* world; lockstep_status status;
+              lockstep_options here = LOCKSTEP_HERE;
+              float x[8] = {1};
+              const lockstep_buffer b = {x, 8, LOCKSTEP_F32, LOCKSTEP_CPU, 0};
+              here.verify = 1;
+              if (lockstep_session_open(&session, &status) != 0) return 2;
+              if (lockstep_session_world_group(session, 0, &world, &status) != 0) return 2;
+              lockstep_work* work = lockstep_all_reduce(world, &b, &b, LOCKSTEP_SUM, &here);
+              const int compared = lockstep_test(work);  /* it has ended on all when the call returns */
+              const int code = lockstep_finish(work, &status);
+              lockstep_finish(lockstep_barrier(world, &here), &status);
+              printf("rank %d: ended %d code %d sum %.0f, barrier %s\\n", lockstep_group_rank(world), compared, code, x[0],
+                     status.text);
+              lockstep_group_free(world);
+              lockstep_session_close(session);
+              return 0;
+            }''')
+        for line in self.run_ranks(program, 2):
+            self.assertRegex(line, r"^\d: ended 1 code 0 sum 2, barrier .*verify is of all_reduce")
+
     def test_an_error_is_told_in_c(self):
         source = os.path.join(self.folder, "wrong.c")
         with open(source, "w") as file:

@@ -50,6 +50,10 @@ class MpiProgramCase(unittest.TestCase):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def assert_hangs(self, process, seconds):
+        with self.assertRaises(subprocess.TimeoutExpired, msg=self.output()):
+            process.wait(seconds)
+
     def output(self):
         with open(self.folder + "/output", errors="replace") as file:
             return file.read()
@@ -65,10 +69,13 @@ class MpiProgramCase(unittest.TestCase):
                 self.assertEqual(self.lines_of_ranks(), SAID, self.output())
 
     def test_a_batch_too_few_hangs_over_mpi(self):
-        process = self.start([PROGRAM[self.mpi], "9"])
-        with self.assertRaises(subprocess.TimeoutExpired):
-            process.wait(8)
-        self.assertNotIn("rank 0", "".join(self.lines_of_ranks()))
+        # Line by line: rank 1 has no batch left, and waits for the others where MPI ends.
+        process = self.start(["stdbuf", "-oL", PROGRAM[self.mpi], "9"])
+        limit = time.monotonic() + 60
+        while not self.lines_of_ranks() and time.monotonic() < limit:
+            self.assert_hangs(process, 0.1)
+        self.assert_hangs(process, 8)
+        self.assertEqual(self.lines_of_ranks(), ["rank 1 of 3: weight 45.0"], self.output())
 
     def test_a_batch_too_few_is_an_error_that_names_the_rank(self):
         begun = time.monotonic()

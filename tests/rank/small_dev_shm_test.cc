@@ -5,10 +5,13 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <mutex>
 #include <set>
 #include <string>
@@ -28,15 +31,32 @@ using collectives::Reduction;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr char kSkipped[] = "only root can mount";
+constexpr char kSkipped[] = "skipped: ";
+constexpr uint64_t kSmallBytes = uint64_t{64} << 20;
 
-/// Covers /dev/shm by a file system of 64 MiB, as docker does, and leaves no other folder for memory;
-/// for this process alone.
-bool HaveSmallDevShm() {
+/// Mounts of this process's own; of a user that may not have them, as root of a namespace of its own.
+bool HaveOwnMounts() {
+  if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+}
+
+/// Covers `folder` by a file system of 64 MiB. What is wrong; "" = it is covered.
+std::string Cover(const char* folder) {
+  if (::mount("tmpfs", folder, "tmpfs", 0, "size=64m") != 0)
+    return std::string("no mount on ") + folder + ": " + ::strerror(errno);
+  struct statvfs covered{};
+  if (::statvfs(folder, &covered) != 0 || covered.f_blocks * covered.f_frsize != kSmallBytes)
+    return std::string(folder) + " is not the small file system";
+  return "";
+}
+
+/// Makes /dev/shm 64 MiB, as docker does, and leaves no other folder for memory; for this process alone.
+/// What is wrong; "" = it is so.
+std::string MakeDevShmSmall() {
   ::setenv("TMPDIR", "/nonexistent", 1);
-  return ::unshare(CLONE_NEWNS) == 0 &&
-         ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         ::mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=64m") == 0;
+  if (!HaveOwnMounts())
+    return std::string(kSkipped) + "this user may not mount: " + ::strerror(errno);
+  return Cover("/dev/shm");
 }
 
 /// Two ranks ask for 48 MiB each in the memory of their agent and sum in it. What each of them was
@@ -68,20 +88,22 @@ std::string SumInLargeSharedBuffers() {
 }
 
 TEST(SmallDevShmTest, GroupsDoNotLiveThere) {
-  const std::string told = InAChild(
-      []() -> std::string { return HaveSmallDevShm() ? SumInLargeSharedBuffers() : kSkipped; });
-  if (told == kSkipped) GTEST_SKIP() << told;
+  const std::string told = InAChild([]() -> std::string {
+    const std::string wrong = MakeDevShmSmall();
+    return wrong.empty() ? SumInLargeSharedBuffers() : wrong;
+  });
+  if (told.starts_with(kSkipped)) GTEST_SKIP() << told;
   EXPECT_EQ(told, "the sum is 2.000000\n");
 }
 
 TEST(SmallDevShmTest, WithoutMemfdWhatDoesNotFitIsAnErrorOnAllRanks) {
   const std::string told = InAChild([]() -> std::string {
-    if (!HaveSmallDevShm()) return kSkipped;
-    if (::mount("tmpfs", "/tmp", "tmpfs", 0, "size=64m") != 0) return "no second mount";
+    if (const std::string wrong = MakeDevShmSmall(); !wrong.empty()) return wrong;
+    if (const std::string wrong = Cover("/tmp"); !wrong.empty()) return wrong;
     if (!RefuseCall(SYS_memfd_create, ENOSYS)) return "no filter";
     return SumInLargeSharedBuffers();
   });
-  if (told == kSkipped) GTEST_SKIP() << told;
+  if (told.starts_with(kSkipped)) GTEST_SKIP() << told;
   EXPECT_THAT(told, AllOf(HasSubstr("RESOURCE_EXHAUSTED"), HasSubstr("100663296 bytes"),
                           HasSubstr("--shm-size")));
   EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << "the same on both ranks: " << told;

@@ -1,14 +1,13 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/shm/op_failures.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <map>
 #include <utility>
 #include <vector>
 
 #include "collectives/engine/op.h"
+#include "collectives/engine/sides.h"
 #include "collectives/host/shm/shm_layout.h"
 
 namespace lockstep::collectives {
@@ -18,19 +17,10 @@ OpFailures::Members Only(int member) {
   return OpFailures::Members().set(static_cast<size_t>(member));
 }
 
-/// By what they called, the largest side first.
-std::vector<OpFailures::Members> SidesOf(const ShmMembers& members, uint64_t seq) {
-  std::map<uint64_t, OpFailures::Members> by_fingerprint;
-  for (int member = 0; member < members.count(); ++member) {
-    by_fingerprint[members.page(member).arrival[seq & 1].fingerprint].set(
-        static_cast<size_t>(member));
-  }
-  std::vector<OpFailures::Members> sides;
-  for (const auto& [fingerprint, side] : by_fingerprint) sides.push_back(side);
-  std::sort(sides.begin(), sides.end(), [](const auto& a, const auto& b) {
-    return a.count() != b.count() ? a.count() > b.count() : a._Find_first() < b._Find_first();
-  });
-  return sides;
+OpFailures::Members SetOf(const std::vector<int>& members) {
+  OpFailures::Members set;
+  for (const int member : members) set.set(static_cast<size_t>(member));
+  return set;
 }
 
 }  // namespace
@@ -42,24 +32,25 @@ std::string OpFailures::Describe(const Call& call) const {
 }
 
 void OpFailures::Differ(const Call& call) const {
-  const std::vector<Members> sides = SidesOf(members_, call.seq);
-  const bool tie = sides.size() > 1 && sides[0].count() == sides[1].count();
-  std::string message =
-      "the members of group " + group_name() + " disagree on op " + std::to_string(call.seq) + ": ";
-  Members blamed;
-  for (size_t i = 0; i < sides.size(); ++i) {
-    const int first = static_cast<int>(sides[i]._Find_first());
-    const OpCard& card = members_.page(first).ops[call.seq & 1];
-    message += (i == 0 ? "" : "; ") + members_.Describe(sides[i]) + " called " +
-               DescribeOp(static_cast<OpKind>(card.kind), static_cast<Dtype>(card.dtype),
-                          static_cast<Reduction>(card.reduction), card.root, card.count) +
-               " at " + ReadSharedText(card.call_site, kCallSiteBytes);
-    if (i > 0 || tie) blamed |= sides[i];
-  }
-  if (tie) message += "; no side is a majority, so either may be wrong";
+  std::vector<uint64_t> fingerprints;
+  for (int member = 0; member < members_.count(); ++member)
+    fingerprints.push_back(members_.page(member).arrival[call.seq & 1].fingerprint);
+  const Sides sides(fingerprints);
+  const auto names = [this](const std::vector<int>& side) {
+    return members_.Describe(SetOf(side));
+  };
+  const auto call_of = [this, &call](int member) {
+    const OpCard& card = members_.page(member).ops[call.seq & 1];
+    return DescribeOp(static_cast<OpKind>(card.kind), static_cast<Dtype>(card.dtype),
+                      static_cast<Reduction>(card.reduction), card.root, card.count) +
+           " at " + ReadSharedText(card.call_site, kCallSiteBytes);
+  };
   Publish(call,
-          base::FailedPreconditionError(std::move(message)).WithClass(base::FailureClass::kUsage),
-          blamed);
+          base::FailedPreconditionError("the members of group " + group_name() +
+                                        " disagree on op " + std::to_string(call.seq) + ": " +
+                                        sides.DescribeCalls(names, call_of))
+              .WithClass(base::FailureClass::kUsage),
+          SetOf(sides.Blamed()));
 }
 
 void OpFailures::RanOut(const Call& call, Phase phase, const Members& missing,

@@ -1,18 +1,15 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/tcp/tcp_backend.h"
 
-#include <utility>
-
 #include "collectives/engine/host_capabilities.h"
 #include "collectives/engine/private_buffer.h"
 
 namespace lockstep::collectives {
 
-TcpBackend::TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end)
-    : capabilities_(MessageCapabilities("tcp")),
-      seat_(service, end, TcpSeat::Judging::kWaitedFor),
-      ops_(seat_),
-      transfers_(std::move(service), std::move(end)) {}
+TcpBackend::TcpBackend(const std::shared_ptr<TcpService>& service,
+                       const std::shared_ptr<TcpEnd>& end)
+    : TcpSeatedBackend(MessageCapabilities("tcp"), service, end, TcpSeat::Judging::kWaitedFor),
+      ops_(seat_) {}
 
 TcpBackend::~TcpBackend() { seat_.Leave(); }
 

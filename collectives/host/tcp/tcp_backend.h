@@ -5,14 +5,12 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "collectives/engine/backend.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_flat_ops.h"
-#include "collectives/host/tcp/tcp_seat.h"
+#include "collectives/host/tcp/tcp_seated_backend.h"
 #include "collectives/host/tcp/tcp_service.h"
-#include "collectives/host/tcp/tcp_transfers.h"
 #include "runtime/base/result.h"
 
 namespace lockstep::collectives {
@@ -25,24 +23,13 @@ namespace lockstep::collectives {
 /// bitwise_reproducible is false.
 ///
 /// Threads: as Backend.
-class TcpBackend final : public Backend {
+class TcpBackend final : public TcpSeatedBackend {
  public:
-  TcpBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end);
+  TcpBackend(const std::shared_ptr<TcpService>& service, const std::shared_ptr<TcpEnd>& end);
   /// Its end tells the others that this member is gone; those that need it fail at once.
   ~TcpBackend() override;
-  TcpBackend(const TcpBackend&) = delete;
-  TcpBackend& operator=(const TcpBackend&) = delete;
 
-  const Capabilities& capabilities() const override { return capabilities_; }
   base::Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch) override;
-  bool Advance(Moving& moving) override { return transfers_.Advance(moving); }
-  void AwaitTransfers(base::Duration at_most) override { transfers_.Await(at_most); }
-  base::Status Fail(const base::Status& error, const std::vector<int>& blamed) override {
-    return seat_.Fail(error, blamed);
-  }
-  void Poison(const base::Status& reason) override { seat_.Poison(reason); }
-  void Interrupt() override { seat_.Interrupt(); }
-  void DeclareLongPhase(base::Duration at_most) override { seat_.DeclareLongPhase(at_most); }
   base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
                                                           const OpDeadline& deadline) override;
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const override {
@@ -50,10 +37,7 @@ class TcpBackend final : public Backend {
   }
 
  private:
-  const Capabilities capabilities_;
-  TcpSeat seat_;
-  TcpFlatOps ops_;          // of the thread that runs collectives
-  TcpTransfers transfers_;  // of the one that moves transfers
+  TcpFlatOps ops_;  // of the thread that runs collectives
 };
 
 }  // namespace lockstep::collectives

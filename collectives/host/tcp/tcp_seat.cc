@@ -4,10 +4,10 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <utility>
 
+#include "collectives/engine/sides.h"
 #include "collectives/recorder/recorder.h"
 
 namespace lockstep::collectives {
@@ -131,30 +131,22 @@ bool TcpSeat::CallsAgree(const CallOf& call_of, TcpWait& wait) {
 
 // Every member sees the same calls and comes to the same words.
 void TcpSeat::FailMismatch(const CallOf& call_of, TcpWait& wait) const {
-  std::map<uint64_t, std::vector<int>> by_fingerprint;
+  std::vector<uint64_t> fingerprints;
   for (int member = 0; member < size(); ++member)
-    by_fingerprint[call_of(member).fingerprint].push_back(member);
-  std::vector<std::vector<int>> sides;
-  for (auto& [fingerprint, side] : by_fingerprint) sides.push_back(std::move(side));
-  std::sort(sides.begin(), sides.end(), [](const auto& a, const auto& b) {
-    return a.size() != b.size() ? a.size() > b.size() : a.front() < b.front();
-  });
-  const bool tie = sides[0].size() == sides[1].size();
-
-  std::string message = "the members of group " + members().spec().name + " disagree on op " +
-                        std::to_string(wait.seq()) + ": ";
+    fingerprints.push_back(call_of(member).fingerprint);
+  const Sides sides(fingerprints);
+  const auto names = [this](const std::vector<int>& side) { return members().Describe(side); };
+  const auto describe = [&call_of](int member) {
+    const CallEntry& call = call_of(member);
+    return DescribeOp(static_cast<OpKind>(call.kind), static_cast<Dtype>(call.dtype),
+                      static_cast<Reduction>(call.reduction), call.root, call.count) +
+           " at " + call.call_site;
+  };
   std::vector<ErrorRecord::Blamed> blamed;
-  for (size_t i = 0; i < sides.size(); ++i) {
-    const CallEntry& call = call_of(sides[i].front());
-    message += (i == 0 ? "" : "; ") + members().Describe(sides[i]) + " called " +
-               DescribeOp(static_cast<OpKind>(call.kind), static_cast<Dtype>(call.dtype),
-                          static_cast<Reduction>(call.reduction), call.root, call.count) +
-               " at " + call.call_site;
-    if (i == 0 && !tie) continue;
-    for (const int member : sides[i]) blamed.push_back({member, call_of(member).call_site});
-  }
-  if (tie) message += "; no side is a majority, so either may be wrong";
-  wait.FailAlike(std::move(message), std::move(blamed));
+  for (const int member : sides.Blamed()) blamed.push_back({member, call_of(member).call_site});
+  wait.FailAlike("the members of group " + members().spec().name + " disagree on op " +
+                     std::to_string(wait.seq()) + ": " + sides.DescribeCalls(names, describe),
+                 std::move(blamed));
 }
 
 base::Status TcpSeat::Fail(const base::Status& error, const std::vector<int>& blamed) {

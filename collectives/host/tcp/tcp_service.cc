@@ -158,6 +158,7 @@ void TcpService::Drop(uint64_t id) {
     refused_total_.fetch_add(1, std::memory_order_relaxed);
     std::erase(handshakes_, id);
   }
+  if (connection.state == Connection::State::kEcho) std::erase(echoes_, id);
   const auto control = controls_.find({connection.end.get(), connection.member});
   if (control != controls_.end() && control->second == id) controls_.erase(control);
   connections_.erase(place);
@@ -271,7 +272,9 @@ void TcpService::Flush(Connection& connection) {
     if (sent == 0) break;
     connection.out.erase(0, static_cast<size_t>(sent));
   }
-  if (!connection.out.empty()) return Watch(connection, EPOLLIN | EPOLLOUT);
+  const bool answers_first = connection.state == Connection::State::kEcho;
+  if (!connection.out.empty())
+    return Watch(connection, answers_first ? EPOLLOUT : EPOLLIN | EPOLLOUT);
   if (connection.state == Connection::State::kControl && !connection.listens) {
     connection.tells = false;
     connection.deadline = base::SteadyTime::max();

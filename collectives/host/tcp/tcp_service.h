@@ -68,6 +68,9 @@ class TcpService {
   /// For somebody who measures (tcp_probe.h), and in one of its questions.
   static constexpr base::Duration kEchoTimeout = std::chrono::seconds(2);
   static constexpr uint64_t kProbeBytesMax = uint64_t{256} << 10;
+  /// Of these at once; the oldest makes room. A group's members that live elsewhere are measured by one
+  /// each, or by all of a machine.
+  static constexpr size_t kMaxEchoes = 256;
   /// Members that have left groups of this process and are remembered as such.
   static constexpr size_t kMaxRemembered = 4096;
 
@@ -80,7 +83,7 @@ class TcpService {
 
   /// This process's, but for what the group decides.
   const AddressCard& card() const { return card_; }
-  /// Connections that were refused, of whichever reason.
+  /// Connections that were refused, of whichever reason; measurements that made room too.
   uint64_t refused_total() const { return refused_total_.load(std::memory_order_relaxed); }
 
   /// From now on connections to that member of that group may come; its TcpEnd is made when all are
@@ -129,6 +132,7 @@ class TcpService {
   void OnHello(Connection& connection);
   void OnAnswer(Connection& connection);
   void OnProof(Connection& connection);
+  void BeginEcho(Connection& connection);
   void OnEcho(Connection& connection);
   void OnControl(Connection& connection);
   bool OnControlFrame(Connection& connection, const FrameHeader& header,
@@ -166,6 +170,7 @@ class TcpService {
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<ControlKey, uint64_t> controls_;
   std::deque<uint64_t> handshakes_;  // of strangers, oldest first; some are over
+  std::deque<uint64_t> echoes_;      // of those who measure, oldest first
   std::vector<std::byte> echo_buffer_;
   uint64_t next_id_ = 16;  // below: the bell and the listeners
   base::SteadyTime stop_by_{};

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // What TcpService says to those of other members: errors, questions, and how far a member is.
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -76,7 +77,18 @@ bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& heade
   return true;
 }
 
-// Who asks sends the next question when it has the answer.
+void TcpService::BeginEcho(Connection& connection) {
+  if (echoes_.size() >= kMaxEchoes) {
+    refused_total_.fetch_add(1, std::memory_order_relaxed);
+    Drop(echoes_.front());
+  }
+  echoes_.push_back(connection.id);
+  connection.state = Connection::State::kEcho;
+  connection.deadline = clock_.Now() + kEchoTimeout;
+  Watch(connection, EPOLLIN);
+}
+
+// Who asks sends the next question when it has the answer: one that does not read it is not read from.
 void TcpService::OnEcho(Connection& connection) {
   constexpr size_t kBytesAtOnce = size_t{64} << 10;
   echo_buffer_.resize(kBytesAtOnce);

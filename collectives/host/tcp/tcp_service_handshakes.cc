@@ -87,11 +87,7 @@ void TcpService::OnProof(Connection& connection) {
   connection.state = Connection::State::kParked;
   connection.deadline = base::SteadyTime::max();
   MakeReadyForData(connection.fd.get());
-  if (connection.purpose == FlowPurpose::kMeasure) {
-    connection.state = Connection::State::kEcho;
-    connection.deadline = clock_.Now() + kEchoTimeout;
-    return Watch(connection, EPOLLIN);
-  }
+  if (connection.purpose == FlowPurpose::kMeasure) return BeginEcho(connection);
   bool left = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);

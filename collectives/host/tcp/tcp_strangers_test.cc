@@ -44,8 +44,11 @@ class Stranger {
   void Say(const T& value) {
     (void)!::send(fd_.get(), &value, sizeof value, MSG_NOSIGNAL);
   }
-  void SayText(std::string_view text) {
-    (void)!::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+  void SayText(std::string_view text) { (void)Send(text); }
+  /// False: the other end has closed.
+  bool Send(std::string_view text) {
+    return ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(text.size());
   }
   template <class T>
   bool Hear(T& value) {
@@ -83,6 +86,15 @@ class TcpStrangersTest : public ::testing::Test {
     hello.group = members_[0]->info().id.value();
     hello.challenge.fill(5);
     return hello;
+  }
+  /// What a member says before it measures. False: it was not let in.
+  bool BeginMeasuring(Stranger& member) const {
+    const Hello hello = GoodHello(FlowPurpose::kMeasure);
+    member.Say(hello);
+    Answer answer;
+    if (!member.Hear(answer)) return false;
+    member.Say(ProofOf(Key(), hello, answer));
+    return answer.verdict == Answer::Verdict::kWelcome;
   }
   const TcpService& service() const { return maker_->service(); }
   HandshakeKey Key(std::string_view key = kKey, std::string_view job = "test") const {
@@ -188,6 +200,85 @@ TEST_F(TcpStrangersTest, AFrameOfAnotherEpochOnAGoodConnectionEndsIt) {
   member.Say(query);
 
   EXPECT_TRUE(member.IsCutOff());
+}
+
+// ------------------------------------------------------------------------ those who measure the way
+
+TEST_F(TcpStrangersTest, WhoMeasuresNeedsTheKeyToo) {
+  Stranger stranger(service());
+  const Hello hello = GoodHello(FlowPurpose::kMeasure);
+  stranger.Say(hello);
+  Answer answer;
+  ASSERT_TRUE(stranger.Hear(answer));
+  stranger.Say(ProofOf(Key("fedcba9876543210fedcba9876543210"), hello, answer));
+  stranger.Say(uint64_t{0});
+
+  EXPECT_TRUE(stranger.IsCutOff());
+  EXPECT_EQ(service().refused_total(), 1u);
+}
+
+// Nobody here has made a group that would be measured now; the question costs its answer.
+TEST_F(TcpStrangersTest, AMeasurementThatNobodyExpectsIsAnsweredAndDisturbsNothing) {
+  Stranger member(service());
+  ASSERT_TRUE(BeginMeasuring(member));
+  for (const uint64_t bytes : {uint64_t{0}, uint64_t{100}, TcpService::kProbeBytesMax}) {
+    member.Say(bytes);
+    member.SayText(std::string(bytes, 'x'));
+    uint64_t answer = 1;
+    ASSERT_TRUE(member.Hear(answer));
+    EXPECT_EQ(answer, bytes);
+  }
+}
+
+TEST_F(TcpStrangersTest, AQuestionThatIsTooLargeEndsTheMeasurement) {
+  for (const uint64_t bytes : {TcpService::kProbeBytesMax + 1, ~uint64_t{0}}) {
+    Stranger member(service());
+    ASSERT_TRUE(BeginMeasuring(member));
+    const auto before = std::chrono::steady_clock::now();
+    member.Say(bytes);
+    EXPECT_TRUE(member.IsCutOff());
+    EXPECT_LT(std::chrono::steady_clock::now() - before, TcpService::kEchoTimeout);
+  }
+}
+
+// Questions without end, whose answers it does not read; and one that never ends its question.
+TEST_F(TcpStrangersTest, WhoAsksAndDoesNotReadIsCutOffInTimeAndKeepsNobodyWaiting) {
+  Stranger floods(service()), dawdles(service()), other(service());
+  ASSERT_TRUE(BeginMeasuring(floods));
+  ASSERT_TRUE(BeginMeasuring(dawdles));
+  dawdles.Say(TcpService::kProbeBytesMax);
+  const auto before = std::chrono::steady_clock::now();
+  std::thread flood([&floods] {
+    while (floods.Send(std::string(64 << 10, '\0'))) {
+    }
+  });
+
+  ASSERT_TRUE(BeginMeasuring(other));
+  other.Say(uint64_t{0});
+  uint64_t answer = 1;
+  EXPECT_TRUE(other.Hear(answer));
+  EXPECT_EQ(answer, 0u);
+  EXPECT_TRUE(dawdles.IsCutOff());
+  flood.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, TcpService::kEchoTimeout + seconds(10));
+}
+
+TEST_F(TcpStrangersTest, ManyWhoMeasureMakeRoomForTheLast) {
+  const auto since = std::chrono::steady_clock::now();
+  std::vector<std::unique_ptr<Stranger>> many;
+  for (size_t i = 0; i < TcpService::kMaxEchoes + 20; ++i) {
+    many.push_back(std::make_unique<Stranger>(service()));
+    ASSERT_TRUE(BeginMeasuring(*many.back()));
+  }
+  many.back()->Say(uint64_t{0});
+
+  uint64_t answer = 1;
+  EXPECT_TRUE(many.back()->Hear(answer));
+  EXPECT_TRUE(many.front()->IsCutOff());
+  // On a machine that takes longer than kEchoTimeout for them, others have ended already.
+  if (std::chrono::steady_clock::now() - since < TcpService::kEchoTimeout) {
+    EXPECT_EQ(service().refused_total(), 20u);
+  }
 }
 
 TEST_F(TcpStrangersTest, ThoseWhoSayNothingMakeRoomAndAreCutOffInTime) {

@@ -19,17 +19,16 @@ std::optional<TcpCircle> AcrossOf(const Placement& placement) {
 
 }  // namespace
 
-WideBackend::WideBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end,
-                         Placement placement, std::unique_ptr<Backend> memory)
-    : capabilities_(MessageCapabilities("wide")),
+WideBackend::WideBackend(const std::shared_ptr<TcpService>& service,
+                         const std::shared_ptr<TcpEnd>& end, Placement placement,
+                         std::unique_ptr<Backend> memory)
+    : TcpSeatedBackend(MessageCapabilities("wide"), service, end, TcpSeat::Judging::kAll),
       placement_(std::move(placement)),
-      seat_(service, end, TcpSeat::Judging::kAll),
       flat_(seat_),
       machine_(std::move(memory), placement_, seat_),
       across_(AcrossOf(placement_)),
       calls_(seat_, flat_.calls(), machine_, placement_, across_.has_value() ? &*across_ : nullptr),
-      moves_(flat_, machine_, placement_),
-      transfers_(std::move(service), std::move(end)) {}
+      moves_(flat_, machine_, placement_) {}
 
 WideBackend::~WideBackend() { seat_.Leave(); }
 
@@ -71,7 +70,7 @@ void WideBackend::FinishCarried(const Op& op) {
 }
 
 void WideBackend::Interrupt() {
-  seat_.Interrupt();
+  TcpSeatedBackend::Interrupt();
   machine_.Interrupt();
 }
 

@@ -10,9 +10,8 @@
 #include "collectives/host/tcp/tcp_circle.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_flat_ops.h"
-#include "collectives/host/tcp/tcp_seat.h"
+#include "collectives/host/tcp/tcp_seated_backend.h"
 #include "collectives/host/tcp/tcp_service.h"
-#include "collectives/host/tcp/tcp_transfers.h"
 #include "collectives/host/wide/machine_ops.h"
 #include "collectives/host/wide/placement.h"
 #include "collectives/host/wide/wide_calls.h"
@@ -33,27 +32,17 @@ namespace lockstep::collectives {
 /// bitwise_reproducible is false.
 ///
 /// Threads: as Backend.
-class WideBackend final : public Backend {
+class WideBackend final : public TcpSeatedBackend {
  public:
   /// `memory`: this machine's members' (Placement::neighbors) end of their group over shared memory;
   /// null when this one is alone there.
-  WideBackend(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end, Placement placement,
-              std::unique_ptr<Backend> memory);
+  WideBackend(const std::shared_ptr<TcpService>& service, const std::shared_ptr<TcpEnd>& end,
+              Placement placement, std::unique_ptr<Backend> memory);
   /// Its end tells the others that this member is gone; those that need it fail at once.
   ~WideBackend() override;
-  WideBackend(const WideBackend&) = delete;
-  WideBackend& operator=(const WideBackend&) = delete;
 
-  const Capabilities& capabilities() const override { return capabilities_; }
   base::Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch) override;
-  bool Advance(Moving& moving) override { return transfers_.Advance(moving); }
-  void AwaitTransfers(base::Duration at_most) override { transfers_.Await(at_most); }
-  base::Status Fail(const base::Status& error, const std::vector<int>& blamed) override {
-    return seat_.Fail(error, blamed);
-  }
-  void Poison(const base::Status& reason) override { seat_.Poison(reason); }
   void Interrupt() override;
-  void DeclareLongPhase(base::Duration at_most) override { seat_.DeclareLongPhase(at_most); }
   /// Memory that the members of this machine reach.
   base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
                                                           const OpDeadline& deadline) override {
@@ -65,17 +54,13 @@ class WideBackend final : public Backend {
   bool RunValid(const Op& op, TcpWait& wait);
   void FinishCarried(const Op& op);
 
-  const Capabilities capabilities_;
   const Placement placement_;
-  TcpSeat seat_;
   // Of the thread that runs collectives:
   TcpFlatOps flat_;
   MachineOps machine_;
   const std::optional<TcpCircle> across_;  // when this member takes part between machines
   WideCalls calls_;
   WideMoves moves_;
-  // Of the one that moves transfers:
-  TcpTransfers transfers_;
 };
 
 }  // namespace lockstep::collectives

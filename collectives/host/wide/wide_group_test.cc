@@ -17,6 +17,7 @@
 
 #include "collectives/host/wide/local_wide.h"
 #include "collectives/host/wide/wide_moves.h"
+#include "collectives/testing/footprint.h"
 #include "collectives/testing/group_contract.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/random.h"
@@ -144,6 +145,33 @@ TEST(WideGroupTest, AllReduceGoesInStages) {
     });
   }
 }
+
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+// After one op of a gigabyte a member held as much for as long as its group lived.
+TEST(WideGroupTest, TheMemoryOfALargeOpIsNotKept) {
+  // Above what malloc keeps of freed memory.
+  constexpr size_t kCount = (size_t{40} << 20) / sizeof(float);
+  static_assert(kCount * sizeof(float) > kWideSpaceKeptBytes);
+  ThreadGang gang(3, Maker({0, 0, 1}));
+  gang.Run([](Group& group) {
+    const auto reduce = [&group](size_t count) {
+      std::vector<float> in(count, 1.0f), out(group.rank() == GroupRank(0) ? count : 0);
+      EXPECT_OK(
+          group.Reduce({in.data(), count}, {out.data(), out.size()}, Reduction::kSum, GroupRank(0))
+              ->Wait());
+    };
+    reduce(size_t{1} << 20);
+    ASSERT_OK(group.Barrier()->Wait());
+    const int64_t before_kib = Footprint::Read().resident_kib;
+    ASSERT_OK(group.Barrier()->Wait());
+
+    reduce(kCount);
+
+    ASSERT_OK(group.Barrier()->Wait());
+    EXPECT_LT(Footprint::Read().resident_kib, before_kib + (24 << 10));
+  });
+}
+#endif
 
 TEST(WideGroupTest, BuffersOfAllocBufferAreReachedByTheMachinesMembers) {
   ThreadGang gang(4, Maker({0, 0, 1, 1}));

@@ -68,9 +68,14 @@ bool WideMoves::Run(const Op& op, uint64_t fingerprint, const double* scales, Tc
   if (op.kind == OpKind::kAllToAllV) return flat_.Run(op, wait);  // its counts are to be compared
   const Way way = WayOf(op.kind);
   if (way == Way::kFlat) return flat_.Move(op, fingerprint, scales, wait);
+  const bool through = MoveOn(way, {op, fingerprint, wait, DtypeBytes(op.dtype)});
+  if (space_.capacity() > kWideSpaceKeptBytes) std::vector<std::byte>().swap(space_);
+  return through;
+}
+
+bool WideMoves::MoveOn(Way way, const Running& run) {
   const bool slices = way == Way::kSlices;
-  const Running run{op, fingerprint, wait, DtypeBytes(op.dtype)};
-  switch (op.kind) {
+  switch (run.op.kind) {
     case OpKind::kAllReduce: return slices ? AllReduceInSlices(run) : AllReduceByGateways(run);
     case OpKind::kReduce: return ReduceByGateways(run);
     case OpKind::kBroadcast: return slices ? BroadcastInSlices(run) : BroadcastByGateways(run);

@@ -21,6 +21,10 @@ namespace lockstep::collectives {
 /// sends of it, and so much that four barriers within the machine cost little beside.
 inline constexpr size_t kWideStageBytes = size_t{2} << 20;
 
+/// What a member keeps between ops of the memory that they needed. The pages of more are made anew each
+/// time, which costs little beside sending them.
+inline constexpr size_t kWideSpaceKeptBytes = size_t{16} << 20;
+
 /// How the data of larger ops goes, once all have called alike: within machines through shared
 /// memory, and between them by TCP, once for each machine whatever its number of members.
 ///
@@ -60,6 +64,7 @@ class WideMoves {
   struct Running;  // the op being moved
   struct Stage;
 
+  bool MoveOn(Way way, const Running& run);
   bool AllReduceInSlices(const Running& run);
   Stage StageAt(const Running& run, size_t begin, size_t count) const;
   bool Spread(const Running& run, const Stage& stage);
@@ -87,7 +92,7 @@ class WideMoves {
   MachineOps& machine_;
   const Placement& placement_;
   const TcpCircle across_;        // of slices; else of the first members of machines
-  std::vector<std::byte> space_;  // what is not for the caller's buffers
+  std::vector<std::byte> space_;  // what is not for the caller's buffers: of the op in progress
 };
 
 }  // namespace lockstep::collectives

@@ -1,9 +1,11 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/rank/c/lockstep_rank.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "collectives/c/c_handles.h"
 #include "runtime/rank/session.h"
@@ -41,6 +43,21 @@ int32_t lockstep_session_world_group(lockstep_session* session, int64_t timeout_
                         : session->session->WorldGroup();
   *group = made.ok() ? new lockstep_group{*made} : nullptr;
   return ToC(made.status(), status);
+}
+
+int lockstep_session_keeps_survivors(const lockstep_session* session) {
+  return session->session->world().keeps_survivors ? 1 : 0;
+}
+
+size_t lockstep_session_lost_ranks(const lockstep_session* session, lockstep_lost_rank* lost,
+                                   size_t capacity) {
+  const std::vector<lockstep::rank::LostRank> all = session->session->lost_ranks();
+  for (size_t i = 0; i < std::min(all.size(), capacity); ++i) {
+    lost[i] = {};
+    lost[i].rank = all[i].rank.value();
+    all[i].why.copy(lost[i].why, sizeof lost[i].why - 1);
+  }
+  return all.size();
 }
 
 void lockstep_session_report_progress(lockstep_session* session, int64_t step) {

@@ -4,6 +4,7 @@
 /* A rank's tie to its agent, for C: runtime/rank/session.h, whose contract holds. One in a process,
  * made first thing in main. Any thread may ask and report; open and world_group on one thread. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "collectives/c/lockstep_collectives.h"
@@ -27,6 +28,20 @@ int32_t lockstep_session_local_rank(const lockstep_session* session);
  * code; the group is the caller's to free. */
 int32_t lockstep_session_world_group(lockstep_session* session, int64_t timeout_ns,
                                      lockstep_group** group, lockstep_status* status);
+
+/* 1 in a job whose ranks outlive others (`lockstep run --on-rank-failure keep`). */
+int lockstep_session_keeps_survivors(const lockstep_session* session);
+
+/* A rank of the world that is a member of the job no more; `why` is zero-terminated, cut when too
+ * long: "killed by signal 9 (SIGKILL)". */
+typedef struct {
+  int32_t rank;
+  char why[252];
+} lockstep_lost_rank;
+/* Without whom the job goes on: the first `capacity` of them into `lost`, which may be null for 0.
+ * Returns how many there are. Only ever grows; 0 where no survivors are kept. */
+size_t lockstep_session_lost_ranks(const lockstep_session* session, lockstep_lost_rank* lost,
+                                   size_t capacity);
 
 /* Says that `step` is complete. */
 void lockstep_session_report_progress(lockstep_session* session, int64_t step);

@@ -80,10 +80,11 @@ struct C10dBackend::Call {
 };
 
 C10dBackend::C10dBackend(std::shared_ptr<RankGroups> groups, int rank, int size,
-                         const std::vector<int64_t>& world_ranks, std::chrono::milliseconds timeout)
+                         const std::vector<int64_t>& world_ranks, const Config& config)
     : BackendBase(rank, size),
       groups_(std::move(groups)),
-      group_(groups_->MakeGroup(world_ranks, timeout)) {
+      verify_(config.verify),
+      group_(groups_->MakeGroup(world_ranks, config.timeout)) {
   if (lockstep_group_rank(group_.get()) == rank && lockstep_group_size(group_.get()) == size)
     return;
   Throw("init_process_group says that this is rank " + std::to_string(rank) + " of " +
@@ -91,6 +92,19 @@ C10dBackend::C10dBackend(std::shared_ptr<RankGroups> groups, int rank, int size,
         std::to_string(lockstep_group_rank(group_.get())) + " of " +
         std::to_string(lockstep_group_size(group_.get())) +
         "; leave rank and world_size out, they are in the environment");
+}
+
+C10dBackend::C10dBackend(std::shared_ptr<RankGroups> groups, RankGroups::GroupHandle group,
+                         bool verify)
+    : BackendBase(lockstep_group_rank(group.get()), lockstep_group_size(group.get())),
+      groups_(std::move(groups)),
+      verify_(verify),
+      group_(std::move(group)) {}
+
+c10::intrusive_ptr<C10dBackend> C10dBackend::OfSurvivors(std::shared_ptr<RankGroups> groups,
+                                                         const Config& config) {
+  RankGroups::GroupHandle group = groups->ShrinkToSurvivors(config.timeout);
+  return c10::make_intrusive<C10dBackend>(std::move(groups), std::move(group), config.verify);
 }
 
 C10dBackend::~C10dBackend() {
@@ -102,6 +116,12 @@ lockstep_options C10dBackend::Options(std::chrono::milliseconds timeout, double 
   const PythonCallSite site = FindPythonCallSite();
   const int64_t timeout_ns = timeout.count() > 0 ? std::chrono::nanoseconds(timeout).count() : 0;
   return {.timeout_ns = timeout_ns, .scale = scale, .file = site.file, .line = site.line};
+}
+
+lockstep_options C10dBackend::Alike(std::chrono::milliseconds timeout, double scale) const {
+  lockstep_options options = Options(timeout, scale);
+  options.verify = verify_ ? 1 : 0;
+  return options;
 }
 
 C10dBackend::WorkPtr C10dBackend::Started(Call call, c10d::OpType type, const char* title) {
@@ -121,7 +141,7 @@ void C10dBackend::CheckPerRank(const char* op, size_t tensor_count) const {
 
 C10dBackend::WorkPtr C10dBackend::broadcast(Tensors& tensors,
                                             const c10d::BroadcastOptions& options) {
-  const lockstep_options here = Options(options.timeout);
+  const lockstep_options here = Alike(options.timeout);
   Call call(*this);
   const lockstep_buffer buffer = call.tensors.InOut(Only("broadcast", tensors));
   call.works.push_back(
@@ -139,7 +159,7 @@ C10dBackend::WorkPtr C10dBackend::allreduce(Tensors& tensors,
 C10dBackend::WorkPtr C10dBackend::allreduce_coalesced(
     Tensors& tensors, const c10d::AllreduceCoalescedOptions& options) {
   const auto [reduction, scale] = ReductionOf(options.reduceOp);
-  const lockstep_options here = Options(options.timeout, scale);
+  const lockstep_options here = Alike(options.timeout, scale);
   Call call(*this);
   std::vector<lockstep_buffer> buffers;  // all are checked before the first op begins
   for (const at::Tensor& tensor : tensors) buffers.push_back(call.tensors.InOut(tensor));
@@ -175,7 +195,7 @@ void C10dBackend::AddAllGather(Call& call, const Tensors& outputs, const at::Ten
 
 C10dBackend::WorkPtr C10dBackend::allgather(TensorLists& outputs, Tensors& inputs,
                                             const c10d::AllgatherOptions& options) {
-  const lockstep_options here = Options(options.timeout);
+  const lockstep_options here = Alike(options.timeout);
   const Tensors& list = Only("all_gather", outputs);
   CheckPerRank("all_gather", list.size());
   Call call(*this);
@@ -186,7 +206,7 @@ C10dBackend::WorkPtr C10dBackend::allgather(TensorLists& outputs, Tensors& input
 
 C10dBackend::WorkPtr C10dBackend::_allgather_base(at::Tensor& output, at::Tensor& input,
                                                   const c10d::AllgatherOptions& options) {
-  const lockstep_options here = Options(options.timeout);
+  const lockstep_options here = Alike(options.timeout);
   Call call(*this);
   AddAllGather(call, {output}, input, here);
   call.tensors.AddResult(output);
@@ -195,7 +215,7 @@ C10dBackend::WorkPtr C10dBackend::_allgather_base(at::Tensor& output, at::Tensor
 
 C10dBackend::WorkPtr C10dBackend::allgather_coalesced(TensorLists& outputs, Tensors& inputs,
                                                       const c10d::AllgatherOptions& options) {
-  const lockstep_options here = Options(options.timeout);
+  const lockstep_options here = Alike(options.timeout);
   CheckPerRank("all_gather_coalesced", outputs.size());
   for (const Tensors& list : outputs) {
     if (list.size() != inputs.size() || list.empty()) {
@@ -287,7 +307,7 @@ C10dBackend::WorkPtr C10dBackend::_reduce_scatter_base(at::Tensor& output, at::T
 #if TORCH_VERSION_MAJOR >= 2
 C10dBackend::WorkPtr C10dBackend::allgather_into_tensor_coalesced(
     Tensors& outputs, Tensors& inputs, const c10d::AllgatherOptions& options) {
-  const lockstep_options here = Options(options.timeout);
+  const lockstep_options here = Alike(options.timeout);
   if (outputs.size() != inputs.size() || inputs.empty())
     Throw("all_gather_into_tensor of lists that differ in length");
   Call call(*this);

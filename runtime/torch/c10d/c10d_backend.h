@@ -31,10 +31,22 @@ class C10dBackend final : public BackendBase {
   using Tensors = std::vector<at::Tensor>;
   using TensorLists = std::vector<std::vector<at::Tensor>>;
 
-  /// Collective. Blocks: until all members have come, at most `timeout`, which ops then have too.
-  /// Throws: see RankGroups::MakeGroup; a rank or size that is not what the agent says.
+  struct Config {
+    std::chrono::milliseconds timeout;  // of making the group, and of its ops
+    /// All members compare what all_reduce, all_gather and broadcast gave them, bit by bit; the same on
+    /// all members (lockstep_options::verify).
+    bool verify = false;
+  };
+
+  /// Collective. Blocks: until all members have come, at most the timeout. Throws: see
+  /// RankGroups::MakeGroup; a rank or size that is not what the agent says.
   C10dBackend(std::shared_ptr<RankGroups> groups, int rank, int size,
-              const std::vector<int64_t>& world_ranks, std::chrono::milliseconds timeout);
+              const std::vector<int64_t>& world_ranks, const Config& config);
+  /// Of the ranks that are left. Collective, blocks, throws: as RankGroups::ShrinkToSurvivors.
+  static c10::intrusive_ptr<C10dBackend> OfSurvivors(std::shared_ptr<RankGroups> groups,
+                                                     const Config& config);
+  /// Of that group, which is one of `groups`.
+  C10dBackend(std::shared_ptr<RankGroups> groups, RankGroups::GroupHandle group, bool verify);
   ~C10dBackend() override;
 
   const std::string getBackendName() const override { return "lockstep"; }
@@ -88,6 +100,8 @@ class C10dBackend final : public BackendBase {
   struct Call;
 
   lockstep_options Options(std::chrono::milliseconds timeout, double scale = 1) const;
+  /// Of an op whose output is the same on all members.
+  lockstep_options Alike(std::chrono::milliseconds timeout, double scale = 1) const;
   WorkPtr Started(Call call, c10d::OpType type, const char* title);
   /// These two check and lay out the tensors, which may throw. The op begins in Started(), when all
   /// ops of the call have been checked: one in flight would outlive the call's tensors.
@@ -98,6 +112,7 @@ class C10dBackend final : public BackendBase {
   void CheckPerRank(const char* op, size_t tensor_count) const;
 
   const std::shared_ptr<RankGroups> groups_;
+  const bool verify_;
   RankGroups::GroupHandle group_;  // set until the end
   std::mutex mutex_;               // one thread at a time calls a group
   uint64_t sequence_ = 0;          // calls so far; guarded by mutex_

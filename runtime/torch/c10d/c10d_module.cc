@@ -17,12 +17,22 @@ namespace {
 
 namespace py = pybind11;
 
+C10dBackend::Config ConfigOf(double timeout_s, bool verify) {
+  return {.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(
+              std::chrono::duration<double>(timeout_s)),
+          .verify = verify};
+}
+
 c10::intrusive_ptr<C10dBackend> MakeBackend(std::shared_ptr<RankGroups> groups, int rank, int size,
                                             const std::vector<int64_t>& world_ranks,
-                                            double timeout_s) {
-  const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::duration<double>(timeout_s));
-  return c10::make_intrusive<C10dBackend>(std::move(groups), rank, size, world_ranks, timeout);
+                                            double timeout_s, bool verify) {
+  return c10::make_intrusive<C10dBackend>(std::move(groups), rank, size, world_ranks,
+                                          ConfigOf(timeout_s, verify));
+}
+
+c10::intrusive_ptr<C10dBackend> MakeOfSurvivors(std::shared_ptr<RankGroups> groups,
+                                                double timeout_s, bool verify) {
+  return C10dBackend::OfSurvivors(std::move(groups), ConfigOf(timeout_s, verify));
 }
 
 }  // namespace
@@ -30,10 +40,14 @@ c10::intrusive_ptr<C10dBackend> MakeBackend(std::shared_ptr<RankGroups> groups, 
 PYBIND11_MODULE(_lockstep_c10d, module) {
   py::module_::import("torch.distributed");  // BackendBase is one of its classes
   py::class_<RankGroups, std::shared_ptr<RankGroups>>(module, "RankGroups")
-      .def(py::init(&RankGroups::Open), py::call_guard<py::gil_scoped_release>());
+      .def(py::init(&RankGroups::Open), py::call_guard<py::gil_scoped_release>())
+      .def("lost_ranks", &RankGroups::LostRanks);
   py::class_<C10dBackend, BackendBase, c10::intrusive_ptr<C10dBackend>>(module, "C10dBackend")
       .def(py::init(&MakeBackend), py::arg("groups"), py::arg("rank"), py::arg("size"),
-           py::arg("world_ranks"), py::arg("timeout_s"), py::call_guard<py::gil_scoped_release>());
+           py::arg("world_ranks"), py::arg("timeout_s"), py::arg("verify"),
+           py::call_guard<py::gil_scoped_release>())
+      .def_static("of_survivors", &MakeOfSurvivors, py::arg("groups"), py::arg("timeout_s"),
+                  py::arg("verify"), py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace lockstep::train

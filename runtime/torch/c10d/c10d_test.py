@@ -17,6 +17,7 @@ PACKAGE = os.path.dirname(os.path.dirname(IN_PACKAGE))
 DEBIANS = "/usr/bin/python3"
 TORCH_2 = os.environ.get("LOCKSTEP_TORCH2_PYTHON")
 DEADLINE_S = 240  # torch alone takes seconds to import where two cores are busy
+KEEP = ("-np", "3", "--on-rank-failure", "keep")
 COMPILED = "_lockstep_c10d_*.so"
 
 
@@ -96,6 +97,26 @@ class DebiansTorchTest(Jobs):
             for text in texts:
                 self.assertRegex(text, r"ranks 0, 2 called all_reduce\(f32, sum, 4\) at faults.py:\d+; "
                                  r"rank 1 called %s at faults.py:\d+" % theirs)
+
+    def test_outputs_are_compared_where_the_process_group_says_so(self):
+        texts, _ = self.told_to_others("verified_by_others")
+        for text in texts:
+            self.assertRegex(text, r"(?s)rank 1 called barrier.*|failed before this call")
+
+    def test_survivors_go_on_in_their_processes(self):
+        output = self.run_well(DEBIANS, SCRIPTS["survivors.py"], flags=KEEP)
+        for rank in range(3):
+            self.assertIn("rank %d: lost {}" % rank, output)
+        for rank in range(2):
+            self.assertRegex(output, r"rank %d: .*rank 2 is gone \(killed by signal 9" % rank)
+            self.assertIn("rank %d: %d of 2, sum 3, lost {2: 'killed by signal 9 (SIGKILL)'}" % (rank, rank), output)
+
+    def test_survivors_of_a_job_that_keeps_none_are_an_error(self):
+        script = ("import lockstep_c10d, torch.distributed as d; d.init_process_group('lockstep');"
+                  "lockstep_c10d.shrink_to_survivors()")
+        job = self.run_job(DEBIANS, "-c", script, flags=("-np", "1"))
+        self.assertIn("RuntimeError", job.stderr + job.stdout)
+        self.assertIn("--on-rank-failure keep", job.stderr + job.stdout)
 
     def test_a_group_that_a_member_never_makes_names_it(self):
         texts, _ = self.told_to_others("never_made")

@@ -42,7 +42,7 @@ bool RankGroups::HoldsAll(const std::vector<int64_t>& world_ranks) const {
 RankGroups::GroupHandle RankGroups::MakeGroup(const std::vector<int64_t>& world_ranks,
                                               std::chrono::milliseconds timeout) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (world_ != nullptr) return MakeRest(world_ranks, timeout);
+  if (world_ != nullptr) return MakeSubset(world_ranks, timeout);
   if (!HoldsAll(world_ranks)) {
     Throw("the first process group of the backend lockstep holds " +
           std::to_string(world_ranks.size()) + " of the job's " +
@@ -64,22 +64,52 @@ RankGroups::GroupHandle RankGroups::TakeWorld(std::chrono::milliseconds timeout)
   return group;
 }
 
-RankGroups::GroupHandle RankGroups::MakeRest(const std::vector<int64_t>& world_ranks,
-                                             std::chrono::milliseconds timeout) {
-  std::vector<int32_t> excluded;
-  for (int32_t rank = 0; !HoldsAll(world_ranks) && rank < lockstep_group_size(world_.get());
-       ++rank) {
-    if (std::find(world_ranks.begin(), world_ranks.end(), rank) == world_ranks.end())
-      excluded.push_back(rank);
+RankGroups::GroupHandle RankGroups::MakeSubset(const std::vector<int64_t>& world_ranks,
+                                               std::chrono::milliseconds timeout) {
+  std::vector<int32_t> members;
+  for (int32_t member = 0; member < lockstep_group_size(world_.get()); ++member) {
+    const int32_t rank = lockstep_group_world_rank(world_.get(), member);
+    if (HoldsAll(world_ranks) ||
+        std::find(world_ranks.begin(), world_ranks.end(), rank) != world_ranks.end())
+      members.push_back(member);
   }
   const lockstep_options options{.timeout_ns = Nanoseconds(timeout), .scale = 1};
   lockstep_group* made = nullptr;
   lockstep_status status;
   const int32_t code =
-      lockstep_shrink(world_.get(), excluded.data(), excluded.size(), &options, &made, &status);
+      lockstep_subset(world_.get(), members.data(), members.size(), &options, &made, &status);
   GroupHandle group = Checked(code, made, status);
   lockstep_group_set_timeout(group.get(), Nanoseconds(timeout));
   return group;
+}
+
+RankGroups::GroupHandle RankGroups::ShrinkToSurvivors(std::chrono::milliseconds timeout) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (world_ == nullptr) {
+    Throw(
+        "shrinking to the survivors before there was a process group; call "
+        "init_process_group(\"lockstep\") first");
+  }
+  const lockstep_options options{.timeout_ns = Nanoseconds(timeout), .scale = 1};
+  lockstep_group* made = nullptr;
+  lockstep_status status;
+  int32_t code = lockstep_shrink_to_survivors(world_.get(), &options, &made, &status);
+  GroupHandle left = Checked(code, made, status);
+  // Of one that dies meanwhile the next call learns: it is made from what this one leaves.
+  world_ = std::move(left);
+  code = lockstep_duplicate(world_.get(), &options, &made, &status);
+  GroupHandle group = Checked(code, made, status);
+  lockstep_group_set_timeout(group.get(), Nanoseconds(timeout));
+  return group;
+}
+
+std::vector<std::pair<int, std::string>> RankGroups::LostRanks() const {
+  std::vector<lockstep_lost_rank> lost(static_cast<size_t>(lockstep_session_world_size(session_)));
+  lost.resize(
+      std::min(lost.size(), lockstep_session_lost_ranks(session_, lost.data(), lost.size())));
+  std::vector<std::pair<int, std::string>> all;
+  for (const lockstep_lost_rank& one : lost) all.emplace_back(one.rank, one.why);
+  return all;
 }
 
 }  // namespace lockstep::train

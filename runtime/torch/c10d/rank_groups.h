@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "collectives/c/lockstep_collectives.h"
@@ -34,12 +36,21 @@ class RankGroups {
   /// at most `timeout`, which is also that of its ops. Throws: those that never came, by rank.
   GroupHandle MakeGroup(const std::vector<int64_t>& world_ranks, std::chrono::milliseconds timeout);
 
+  /// The group of all ranks that are left, in a job that keeps its survivors; groups that come after
+  /// are made from it. Collective among them. Blocks: until they have come, at most `timeout`, which
+  /// is also that of its ops. Throws: as lockstep_shrink_to_survivors; there is no process group yet.
+  GroupHandle ShrinkToSurvivors(std::chrono::milliseconds timeout);
+
+  /// Without whom the job goes on, by rank in the world, with what became of them.
+  std::vector<std::pair<int, std::string>> LostRanks() const;
+
  private:
   explicit RankGroups(lockstep_session* session) : session_(session) {}
 
   bool HoldsAll(const std::vector<int64_t>& world_ranks) const;
   GroupHandle TakeWorld(std::chrono::milliseconds timeout);
-  GroupHandle MakeRest(const std::vector<int64_t>& world_ranks, std::chrono::milliseconds timeout);
+  GroupHandle MakeSubset(const std::vector<int64_t>& world_ranks,
+                         std::chrono::milliseconds timeout);
 
   lockstep_session* const session_;
   std::mutex mutex_;

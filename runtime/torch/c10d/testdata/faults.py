@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-import lockstep_c10d  # noqa: F401
+import lockstep_c10d
 import torch
 import torch.distributed as dist
 
@@ -48,6 +48,11 @@ def other_op(rank):
     told(lambda: dist.barrier() if rank == 1 else dist.all_reduce(torch.ones(4)))
 
 
+def verified_by_others(rank):
+    told(lambda: dist.all_reduce(torch.ones(4)))
+    told(lambda: dist.barrier())
+
+
 def never_made(rank):
     if rank != 1:
         told(lambda: dist.new_group([0, 1, 2], timeout=datetime.timedelta(seconds=2)))
@@ -86,7 +91,8 @@ def main():
         dist.init_process_group("gloo")
         told(lambda: dist.new_group([0], backend="lockstep"))
         return
-    dist.init_process_group("lockstep", timeout=datetime.timedelta(seconds=2))
+    options = lockstep_c10d.Options(verify=fault is verified_by_others and os.environ["RANK"] != "1")
+    dist.init_process_group("lockstep", timeout=datetime.timedelta(seconds=2), pg_options=options)
     fault(dist.get_rank())
 
 
