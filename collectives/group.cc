@@ -20,7 +20,7 @@ constexpr size_t kMaxCount = SIZE_MAX / 2 / 8 / 65536;
 // Of the names of groups that were made smaller.
 constexpr std::string_view kRest = "/rest";
 constexpr std::string_view kSurvivors = "/survivors";
-constexpr std::string_view kPart = "/part";
+constexpr std::string_view kSubset = "/subset";
 
 std::string Count(size_t count, Dtype dtype) {
   return std::to_string(count) + " " + std::string(DtypeName(dtype));
@@ -485,10 +485,14 @@ base::Result<std::shared_ptr<Group>> Group::Duplicate(OpOptions options) {
   return Split(0, rank().value(), std::move(options));
 }
 
+std::string Group::SubsetName() const {
+  return info().name.substr(0, info().name.find('/')) + std::string(kSubset);
+}
+
 base::Result<std::shared_ptr<Group>> Group::Subset(std::span<const base::GroupRank> members,
                                                    OpOptions options) {
   Derivation derivation{.kind = OpKind::kGrow,  // from nothing
-                        .name = info().name + "/subset",
+                        .name = SubsetName(),
                         .timeout = MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout};
   const std::string doing = "making a subset of group " + info().name + ": rank ";
   for (const base::GroupRank member : members) {
@@ -548,38 +552,10 @@ base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation derivatio
       "job must be started with `lockstep run --on-rank-failure keep`");
 }
 
-std::string Group::PartName() const {
-  return info().name.substr(0, info().name.find('/')) + std::string(kPart);
-}
-
-base::Result<std::shared_ptr<Group>> Group::Subset(std::span<const base::GroupRank> members,
-                                                     OpOptions options) {
-  Derivation derivation{.kind = OpKind::kInit,
-                        .name = PartName(),
-                        .timeout = MakeOp(OpKind::kInit, Dtype::kU8, options).timeout};
-  std::vector<bool> seen(static_cast<size_t>(size()));
-  for (const base::GroupRank member : members) {
-    RETURN_IF_ERROR(CheckRoot(OpKind::kInit, member));
-    const auto index = static_cast<size_t>(member.value());
-    if (seen[index]) {
-      return base::InvalidArgumentError("making a part of group " + info().name + ": rank " +
-                                        member.ToString() + " is named twice");
-    }
-    seen[index] = true;
-    derivation.world_ranks.push_back(info().world_ranks[index]);
-  }
-  if (!seen[static_cast<size_t>(rank().value())]) {
-    return base::InvalidArgumentError("making a part of group " + info().name + ": rank " +
-                                      rank().ToString() +
-                                      " is not in it; only those that are call it");
-  }
-  return Derive(std::move(derivation));
-}
-
 base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> added,
                                                  OpOptions options) {
   Derivation derivation{.kind = OpKind::kGrow,
-                        .name = PartName(),
+                        .name = SubsetName(),
                         .world_ranks = info().world_ranks,
                         .timeout = MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout};
   for (const base::Rank member : added) {

@@ -268,11 +268,6 @@ class Group {
   /// survivors, has gone on without this rank, or no op ends well although all live;
   /// DeadlineExceeded - members that nobody blames did not come.
   base::Result<std::shared_ptr<Group>> ShrinkToSurvivors(OpOptions options = {});
-  /// The group of `members` of this one, in that order, who alone call it, all with the same list:
-  /// unlike Split the others have no part in it. Also of a poisoned group. Blocks, errors: as
-  /// Split; InvalidArgument - this member is not among them, or one is named twice.
-  base::Result<std::shared_ptr<Group>> Subset(std::span<const base::GroupRank> members,
-                                                OpOptions options = {});
   /// The group of the members and, behind them, `added` ranks of the world. Those call Subset of
   /// a group that they are in with the others (the session's), with all these ranks in this order:
   /// both ways lead to the same group. Blocks, errors: as Split; InvalidArgument - one of them is a
@@ -332,8 +327,8 @@ class Group {
                                                 base::Status valid) = 0;
   /// Null for no world ranks: this member is in none of the groups of a split.
   virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) = 0;
-  /// What groups of chosen ranks are called, from whatever group they come.
-  std::string PartName() const;
+  /// What subsets and grown groups are called, from whatever group they come.
+  std::string SubsetName() const;
   /// What the survivors of a group of that name are called, however often it was made smaller.
   static std::string SurvivorsName(std::string_view name);
   /// What ShrinkToSurvivors makes. Errors beside its: FailedPrecondition - the group knows of no

@@ -216,7 +216,7 @@ TEST_F(MakeInRoundTest, WhoShrinksAndWhoShrinksToSurvivorsMeet) {
   });
 }
 
-TEST_F(MakeInRoundTest, APartOfAGroupIsNoVerdictOnTheOthers) {
+TEST_F(MakeInRoundTest, ASubsetIsNoVerdictOnTheOthers) {
   Form();
   const GroupRank members[] = {GroupRank(0), GroupRank(2)};
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "collectives/engine/parts.h"
 
@@ -64,20 +65,31 @@ uint16_t ToF16(double value) {
   return static_cast<uint16_t>(sign + ((unit + 24) << 10) + units);
 }
 
+/// Beyond T's range its end, which a plain cast would leave undefined.
+template <class T>
+T Whole(double value) {
+  if (!(value > static_cast<double>(std::numeric_limits<T>::min())))
+    return value == value ? std::numeric_limits<T>::min() : T{0};
+  // The greatest of 64 bits is rounded up to a power of two, which is beyond them.
+  if (value >= static_cast<double>(std::numeric_limits<T>::max()))
+    return std::numeric_limits<T>::max();
+  return static_cast<T>(value);
+}
+
 /// The scale of a premultiplied sum as an element, for NCCL.
 void StoreScalar(Dtype dtype, double value, std::byte* cell) {
   const auto put = [cell](auto typed) { std::memcpy(cell, &typed, sizeof typed); };
   switch (dtype) {
-    case Dtype::kI8: return put(static_cast<int8_t>(value));
-    case Dtype::kI32: return put(static_cast<int32_t>(value));
-    case Dtype::kU32: return put(static_cast<uint32_t>(value));
-    case Dtype::kI64: return put(static_cast<int64_t>(value));
-    case Dtype::kU64: return put(static_cast<uint64_t>(value));
+    case Dtype::kI8: return put(Whole<int8_t>(value));
+    case Dtype::kI32: return put(Whole<int32_t>(value));
+    case Dtype::kU32: return put(Whole<uint32_t>(value));
+    case Dtype::kI64: return put(Whole<int64_t>(value));
+    case Dtype::kU64: return put(Whole<uint64_t>(value));
     case Dtype::kF16: return put(ToF16(value));
     case Dtype::kBf16: return put(ToBf16(static_cast<float>(value)));
     case Dtype::kF32: return put(static_cast<float>(value));
     case Dtype::kF64: return put(value);
-    default: return put(static_cast<uint8_t>(value));
+    default: return put(Whole<uint8_t>(value));
   }
 }
 

@@ -19,7 +19,6 @@ using base::GroupRank;
 using base::Rank;
 using base::testing::StatusIs;
 using std::chrono::seconds;
-using ::testing::HasSubstr;
 
 TEST_P(OpsContractTest, SplitMakesAGroupForEachColor) {
   Run([](Group& group) {
@@ -80,16 +79,6 @@ TEST_P(OpsContractTest, APartOfAGroupIsMadeByItsMembersAloneAndGrows) {
     EXPECT_EQ(sum_of(*again), group.size());
     EXPECT_EQ(sum_of(group), group.size());
     ASSERT_OK(group.Barrier()->Wait());  // before any of them leaves
-  });
-}
-
-TEST_P(OpsContractTest, APartOfAGroupHasItsCallerInIt) {
-  Run([](Group& group) {
-    const GroupRank mine = group.rank(), beyond(group.size());
-    const GroupRank twice[] = {mine, mine};
-    EXPECT_THAT(group.Subset({}), StatusIs(Code::kInvalidArgument, HasSubstr("is not in it")));
-    EXPECT_THAT(group.Subset({&beyond, 1}), StatusIs(Code::kInvalidArgument));
-    EXPECT_THAT(group.Subset(twice), StatusIs(Code::kInvalidArgument, HasSubstr("twice")));
   });
 }
 

@@ -22,6 +22,7 @@ namespace {
 constexpr uint64_t kBellId = 0;
 constexpr size_t kJobKeyBytes = 32;
 constexpr int kLookMs = 10;  // while there are deadlines
+constexpr base::Duration kListenPause = std::chrono::milliseconds(100);  // without descriptors
 
 }  // namespace
 
@@ -121,7 +122,7 @@ bool TcpService::Done() const {
 void TcpService::ThreadMain() {
   epoll_event events[64];
   while (!Done()) {
-    const bool timed = stop_by_ != base::SteadyTime() ||
+    const bool timed = stop_by_ != base::SteadyTime() || listen_at_ != base::SteadyTime::max() ||
                        std::any_of(connections_.begin(), connections_.end(), [](const auto& entry) {
                          return entry.second->deadline != base::SteadyTime::max();
                        });
@@ -171,12 +172,12 @@ void TcpService::Watch(Connection& connection, uint32_t events) {
 }
 
 // Without descriptors the oldest stranger makes room, and else the others' patience does: the
-// connection stays in the kernel's queue.
+// connection stays in the kernel's queue, which would wake this thread again and again.
 void TcpService::Accept(int listener_fd) {
   auto accepted = net::AcceptTcp(listener_fd);
   if (!accepted.ok()) {
-    if (!handshakes_.empty()) Drop(handshakes_.front());
-    return;
+    if (handshakes_.empty()) return Listen(false);
+    return Drop(handshakes_.front());
   }
   if (!accepted->fd.valid()) return;
   if (handshakes_.size() >= kMaxHandshakes) Drop(handshakes_.front());
@@ -189,8 +190,17 @@ void TcpService::Accept(int listener_fd) {
   Watch(added, EPOLLIN);
 }
 
+void TcpService::Listen(bool listens) {
+  for (size_t i = 0; i < sockets_.fds.size(); ++i) {
+    epoll_event event{.events = listens ? EPOLLIN : 0u, .data = {.u64 = i + 1}};
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, sockets_.fds[i].get(), &event);
+  }
+  listen_at_ = listens ? base::SteadyTime::max() : clock_.Now() + kListenPause;
+}
+
 void TcpService::ExpireOld() {
   const base::SteadyTime now = clock_.Now();
+  if (listen_at_ <= now) Listen(true);
   std::vector<uint64_t> due;
   for (const auto& [id, connection] : connections_) {
     if (std::min(connection->deadline, connection->next_step) <= now) due.push_back(id);

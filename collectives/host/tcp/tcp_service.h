@@ -118,6 +118,7 @@ class TcpService {
   bool Done() const;
   void RunCommands();
   void Accept(int listener_fd);
+  void Listen(bool listens);
   Connection& Add(std::unique_ptr<Connection> connection);
   void Drop(uint64_t id);
   void Watch(Connection& connection, uint32_t events);
@@ -169,6 +170,7 @@ class TcpService {
   // The service's thread alone:
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<ControlKey, uint64_t> controls_;
+  base::SteadyTime listen_at_ = base::SteadyTime::max();  // again
   std::deque<uint64_t> handshakes_;  // of strangers, oldest first; some are over
   std::deque<uint64_t> echoes_;      // of those who measure, oldest first
   std::vector<std::byte> echo_buffer_;

@@ -1,7 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // Whoever comes to a member's port: what is not of the job costs only its own connection.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <chrono>
 #include <cstring>
@@ -21,6 +24,7 @@ namespace {
 
 using base::Code;
 using base::testing::StatusIs;
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using testing::LocalTcpConfig;
@@ -105,6 +109,37 @@ class TcpStrangersTest : public ::testing::Test {
   ThreadGang gang_;
   std::unique_ptr<QueuedGroup> members_[2];
 };
+
+// It once looked at its port all the time, on a whole core.
+TEST_F(TcpStrangersTest, WithoutDescriptorsItWaitsAndTakesTheNextOnesLater) {
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto processor_time = [] {
+    timespec time;
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+
+  const base::UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(client.get()) + 1;
+  std::vector<base::UniqueFd> fill;  // below the limit
+  for (int fd = 0; fd < client.get(); ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) fill.emplace_back(::dup(0));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto address =
+      net::NumericAddress({.host = service().card().addresses[0], .port = service().card().port});
+  EXPECT_EQ(::connect(client.get(), address->get(), address->size()), 0);  // by the kernel
+  const auto since = processor_time();
+  std::this_thread::sleep_for(milliseconds(500));  // tidy:allow sleep: what is burnt meanwhile
+  EXPECT_LT(processor_time() - since, milliseconds(100));
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  fill.clear();
+
+  Stranger next(service());
+  EXPECT_TRUE(BeginMeasuring(next));
+}
 
 TEST_F(TcpStrangersTest, RandomBytesAndOtherProtocolsAreCutOff) {
   base::Random random(1);
