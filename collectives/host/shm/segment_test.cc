@@ -34,8 +34,7 @@ size_t Kilobytes(const void* data, const std::string& name) {
   begin << std::hex << reinterpret_cast<uintptr_t>(data) << "-";
   bool here = false;
   for (std::string line; std::getline(file, line);) {
-    if (here && line.starts_with(name + ":"))
-      return std::stoul(line.substr(name.size() + 1));
+    if (here && line.starts_with(name + ":")) return std::stoul(line.substr(name.size() + 1));
     if (line.find('-') < line.find(' ')) here = line.starts_with(begin.str());
   }
   return 0;

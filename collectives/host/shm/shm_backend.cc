@@ -282,6 +282,7 @@ base::Status ShmBackend::Run(const Op& op, base::OpSeq seq, const OpWatch& watch
   const size_t largest = op.refusal.ok() ? LargestInput(op, members_.count()) : 0;
   const Running run{op, seq.value(), watch, largest, kernels};
   FillCard(run);
+  PlaceSmall(run);
   if (!op.refusal.ok()) return Refuse(run);
   Arrive(run, FingerprintOf(op, members_.config().group, members_.config().epoch, seq));
   if (AwaitArrivals(run) && FingerprintsAgree(run) && Move(run)) return base::OkStatus();
@@ -300,7 +301,7 @@ size_t ShmBackend::InBytes(const Op& op, int member) const {
 const std::byte* ShmBackend::small_input(const Running& run, int member) const {
   if (member == members_.self()) return run.op.in;
   if (run.largest <= kInlineBytes) return members_.page(member).arrival[run.seq & 1].payload;
-  return members_.small(member, run.seq);
+  return members_.small(member) + small_at_;
 }
 
 void ShmBackend::FillCard(const Running& run) {
@@ -319,17 +320,47 @@ void ShmBackend::FillCard(const Running& run) {
   written = {op.call_file, op.call_line};
 }
 
+// By what all members see alike. Of two ops in a row the first may still be read: they lie apart. Where
+// members share processors they share caches, too, and to go around would only touch more memory.
+void ShmBackend::PlaceSmall(const Running& run) {
+  const size_t ring_bytes = members_.layout().small_ring_bytes();
+  small_at_ = (run.seq & 1) * members_.layout().small_bytes();
+  if (ring_bytes == 0 || spin_limit_ == 0 || !IsRotated(run)) return;
+  const size_t bytes = (run.largest + kCacheLine - 1) / kCacheLine * kCacheLine;
+  if (small_ring_next_ + bytes > ring_bytes) small_ring_next_ = 0;
+  small_at_ = 2 * members_.layout().small_bytes() + small_ring_next_;
+  small_ring_next_ += bytes;
+}
+
+bool ShmBackend::IsRotated(const Running& run) const {
+  return run.largest >= kMinRotatedBytes && run.largest <= members_.layout().small_bytes();
+}
+
+void ShmBackend::WriteSmall(const Running& run, size_t bytes) {
+  const Op& op = run.op;
+  std::byte* const to = members_.small(members_.self()) + small_at_;
+  if (!IsRotated(run)) {
+    std::memcpy(to, op.in, bytes);
+    return;
+  }
+  const uint64_t begun = Ticks();
+  WriteStage(ways_.agreed(op.kind, op.bytes()), to, op.in, bytes);
+  small_ticks_ = Ticks() - begun;
+}
+
 void ShmBackend::Arrive(const Running& run, uint64_t fingerprint) {
   const Op& op = run.op;
   ArrivalLine& line = members_.mine().arrival[run.seq & 1];
+  small_ticks_ = 0;
   const size_t bytes = op.refusal.ok() ? InBytes(op, members_.self()) : 0;
   if (run.largest <= kInlineBytes) {
     if (bytes > 0) std::memcpy(line.payload, op.in, bytes);
   } else if (op.refusal.ok()) {
-    const BufferRefs refs = RefsOf(op);
+    const BufferRefs refs = RefsOf(run);
     std::memcpy(line.payload, &refs, sizeof refs);
-    if (bytes > 0 && run.largest <= kSmallBytes && !AsksForMapping(op.kind, run.largest, refs))
-      small_writer_.Write(members_.small(members_.self(), run.seq), op.in, bytes);
+    if (bytes > 0 && run.largest <= members_.layout().small_bytes() &&
+        !AsksForMapping(op.kind, run.largest, refs))
+      WriteSmall(run, bytes);
   }
   if (op.refusal.ok() && op.kind == OpKind::kAllToAllV) {
     CountsPage& counts = members_.counts(members_.self(), run.seq);
@@ -409,7 +440,8 @@ bool ShmBackend::Move(const Running& run) {
   const auto way = static_cast<WayOfWriting::Way>(refs(run, 0).way_of_writing & 1);
   windows_.Choose(way);
   const bool moved = MoveStaged(run, await);
-  if (moved && members_.self() == 0) ways_.Record(op.kind, op.bytes(), way, Ticks() - begun);
+  if (moved && members_.self() == 0 && run.largest > members_.layout().small_bytes())
+    ways_.Record(op.kind, op.bytes(), way, Ticks() - begun);
   return moved;
 }
 
@@ -440,7 +472,8 @@ const BufferRefs& ShmBackend::refs(const Running& run, int member) const {
   return *reinterpret_cast<const BufferRefs*>(members_.page(member).arrival[run.seq & 1].payload);
 }
 
-BufferRefs ShmBackend::RefsOf(const Op& op) {
+BufferRefs ShmBackend::RefsOf(const Running& run) {
+  const Op& op = run.op;
   const size_t unit = DtypeBytes(op.dtype);
   const int self = members_.self();
   const SharedBuffers::Place in =
@@ -456,8 +489,8 @@ BufferRefs ShmBackend::RefsOf(const Op& op) {
           .out_offset = out.offset,
           .in_address = reinterpret_cast<uint64_t>(op.in),
           .out_address = reinterpret_cast<uint64_t>(op.out),
-          .way_of_writing = op.bytes() > kSmallBytes ? ways_.Next(op.kind, op.bytes())
-                                                     : WayOfWriting::kThroughCaches,
+          .way_of_writing = run.largest >= kMinRotatedBytes ? ways_.Next(op.kind, op.bytes())
+                                                            : WayOfWriting::kThroughCaches,
           .reserved = 0};
 }
 
@@ -482,7 +515,8 @@ ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
         all_agree && theirs.in_shared == own.in_shared && theirs.out_shared == own.out_shared;
   }
   if (all_agree) return Route::kMapped;
-  if (run.largest <= kSmallBytes) return any_asks ? Route::kStaged : Route::kSmall;
+  if (run.largest <= members_.layout().small_bytes())
+    return any_asks ? Route::kStaged : Route::kSmall;
   return Fetches(kind, run.largest) ? Route::kFetched : Route::kStaged;
 }
 
@@ -530,12 +564,21 @@ const double* ShmBackend::Scales(const Running& run, double* scales) const {
 }
 
 void ShmBackend::FinishSmall(const Running& run) {
+  const bool rotated = IsRotated(run);
+  const uint64_t begun = rotated ? Ticks() : 0;
   std::array<const std::byte*, kMaxShmMembers> inputs;
   std::array<double, kMaxShmMembers> scales;
   for (int member = 0; member < members_.count(); ++member)
     inputs[static_cast<size_t>(member)] = small_input(run, member);
-  FinishSmallOp(run.op, members_.self(), members_.count(), inputs.data(),
-                Scales(run, scales.data()));
+  const Op& op = run.op;
+  FinishSmallOp(op, members_.self(), members_.count(), inputs.data(), Scales(run, scales.data()));
+  if (!rotated) return;
+  // Writing mine and reading the others', but not the wait for them between.
+  if (members_.self() == 0) {
+    ways_.Record(op.kind, op.bytes(), ways_.agreed(op.kind, op.bytes()),
+                 small_ticks_ + (Ticks() - begun));
+  }
+  ways_.Agree(op.kind, op.bytes(), static_cast<WayOfWriting::Way>(refs(run, 0).way_of_writing & 1));
 }
 
 bool ShmBackend::CountsAgree(const Running& run, size_t& longest) {
@@ -583,7 +626,7 @@ std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   if (kind == OpKind::kBarrier || bytes <= kInlineBytes)
     return text + "inline in the arrival line (one barrier)";
   const std::string mapped = bytes > kMappedBytes ? "; between buffers of AllocBuffer: direct" : "";
-  if (bytes <= kSmallBytes)
+  if (bytes <= members_.layout().small_bytes())
     return text + "small: everyone writes its input and reads all (one barrier)" + mapped;
   if (Fetches(kind, bytes)) {
     return text +

@@ -92,6 +92,8 @@ class ShmBackend final : public Backend {
   base::Status ProbePeers(const OpDeadline& deadline);
 
   void FillCard(const Running& run);
+  void PlaceSmall(const Running& run);
+  void WriteSmall(const Running& run, size_t bytes);
   void Arrive(const Running& run, uint64_t fingerprint);
   base::Status Refuse(const Running& run);
   bool AwaitArrivals(const Running& run);
@@ -110,10 +112,12 @@ class ShmBackend final : public Backend {
   bool Fetches(OpKind kind, size_t bytes) const;
   /// Whether this call's buffers are such that its member left out the copy of the small route.
   bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
-  BufferRefs RefsOf(const Op& op);
+  BufferRefs RefsOf(const Running& run);
   const BufferRefs& refs(const Running& run, int member) const;
   bool MoveDirectly(const Running& run, bool mapped, const WindowCounters::AwaitPeers& await);
   void FinishSmall(const Running& run);
+  /// Whether small inputs of the op are large enough to care how and where they are written.
+  bool IsRotated(const Running& run) const;
   /// Whether what each member sends is what the others expect, in an all_to_all_v, and how long the
   /// longest part is.
   bool CountsAgree(const Running& run, size_t& longest);
@@ -152,8 +156,10 @@ class ShmBackend final : public Backend {
   DirectMoves direct_;
   ShmTransfers transfers_;  // confined to whoever is in Advance()
   StagingWindows windows_;
-  StageWriter small_writer_;
-  WaysOfOps ways_;  // of member 0, who decides for all
+  size_t small_at_ = 0;         // where small inputs of the op lie, in each member's place for them
+  uint64_t small_ticks_ = 0;    // that writing my small input took
+  size_t small_ring_next_ = 0;  // where the next rotated ones will, in the ring
+  WaysOfOps ways_;              // of member 0, who decides for all
   struct {
     const char* file = nullptr;
     uint32_t line = 0;

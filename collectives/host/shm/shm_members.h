@@ -68,9 +68,8 @@ class ShmMembers {
   LaneLine* lane(int from, int to) const {
     return reinterpret_cast<LaneLine*>(segment_->data() + layout_.lane_offset(from, to));
   }
-  std::byte* small(int member, uint64_t seq) const {
-    return segment_->data() + layout_.small_offset(member, seq);
-  }
+  /// all_small_bytes() of them.
+  std::byte* small(int member) const { return segment_->data() + layout_.small_offset(member); }
   std::byte* stage(int member, uint64_t window) const {
     return segment_->data() + layout_.stage_offset(member, window);
   }

@@ -14,15 +14,6 @@
 #endif
 
 namespace lockstep::collectives {
-namespace {
-
-// Less is over before it could be measured.
-constexpr size_t kMeasuredBytes = 1024;
-
-// An op's duration has what its readers pay in it.
-constexpr double kOpsShare = 1;
-
-}  // namespace
 
 uint64_t Ticks() {
 #if defined(__x86_64__)
@@ -37,7 +28,7 @@ WayOfWriting::Way WayOfWriting::Next() const {
   const Cost& past = costs_[kPastCaches];
   if (through.uses < kFirstUses) return kThroughCaches;
   if (past.uses < kFirstUses) return kPastCaches;
-  const bool past_is_best = through.ticks_per_byte > through_may_cost_ * past.ticks_per_byte;
+  const bool past_is_best = through.ticks_per_byte > past.ticks_per_byte;
   return past_is_best != (until_try_ == 1) ? kPastCaches : kThroughCaches;
 }
 
@@ -53,8 +44,8 @@ void WayOfWriting::Record(Way way, size_t bytes, uint64_t ticks) {
   ++costs_[way == kPastCaches ? kThroughCaches : kPastCaches].unused;
 }
 
-WayOfWriting& WaysOfOps::of(OpKind kind, size_t bytes) {
-  return ways_.try_emplace({kind, std::bit_width(bytes)}, kOpsShare).first->second;
+WaysOfOps::Ways& WaysOfOps::of(OpKind kind, size_t bytes) {
+  return ways_[{kind, static_cast<int>(std::bit_width(bytes))}];
 }
 
 void WriteStage(WayOfWriting::Way way, std::byte* to, const std::byte* from, size_t bytes) {
@@ -64,17 +55,6 @@ void WriteStage(WayOfWriting::Way way, std::byte* to, const std::byte* from, siz
   }
   StreamCopy(to, from, bytes);
   FenceStreamCopies();
-}
-
-void StageWriter::Write(std::byte* to, const std::byte* from, size_t bytes) {
-  if (bytes < kMeasuredBytes) {
-    std::memcpy(to, from, bytes);
-    return;
-  }
-  const WayOfWriting::Way way = way_.Next();
-  const uint64_t begun = Ticks();
-  WriteStage(way, to, from, bytes);
-  way_.Record(way, bytes, Ticks() - begun);
 }
 
 }  // namespace lockstep::collectives

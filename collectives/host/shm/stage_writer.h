@@ -25,16 +25,12 @@ class WayOfWriting {
   /// Of each, before they are compared: the very first time costs more.
   static constexpr int kFirstUses = 2;
 
-  /// `through_may_cost`: times what it costs past the caches, whose price others pay in part.
-  explicit WayOfWriting(double through_may_cost) : through_may_cost_(through_may_cost) {}
-
   /// How to write the next time; the same until the next Record().
   Way Next() const;
   /// What it cost.
   void Record(Way way, size_t bytes, uint64_t ticks);
 
  private:
-  const double through_may_cost_;
   // Of its last two times the lesser counts, unless the other way was taken for long in between:
   // a thread that lost its processor meanwhile says nothing of memory.
   struct Cost {
@@ -47,37 +43,32 @@ class WayOfWriting {
   int until_try_ = kTryEvery;
 };
 
-/// The same for ops that pass through staging windows: by how long the whole op took, which is what
-/// writers and readers pay together. For each kind and order of size on its own. Confined to one
-/// thread.
+/// The same for whole ops, with what their readers pay. For each kind and order of size on its own. One
+/// member decides for all, so that none has the cost of another one's choice: it says Next() to the
+/// others, all of whom Agree(). Confined to one thread.
 class WaysOfOps {
  public:
-  WayOfWriting::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).Next(); }
+  WayOfWriting::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).measured.Next(); }
   void Record(OpKind kind, size_t bytes, WayOfWriting::Way way, uint64_t ticks) {
-    of(kind, bytes).Record(way, bytes, ticks);
+    of(kind, bytes).measured.Record(way, bytes, ticks);
   }
 
- private:
-  WayOfWriting& of(OpKind kind, size_t bytes);
+  /// What is said in one op counts from the next one on.
+  void Agree(OpKind kind, size_t bytes, WayOfWriting::Way way) { of(kind, bytes).agreed = way; }
+  WayOfWriting::Way agreed(OpKind kind, size_t bytes) { return of(kind, bytes).agreed; }
 
-  std::map<std::pair<OpKind, int>, WayOfWriting> ways_;
+ private:
+  struct Ways {
+    WayOfWriting measured;
+    WayOfWriting::Way agreed = WayOfWriting::kThroughCaches;
+  };
+  Ways& of(OpKind kind, size_t bytes);
+
+  std::map<std::pair<OpKind, int>, Ways> ways_;
 };
 
 /// Copies into memory that other members read. What it writes may be told to others at once.
 void WriteStage(WayOfWriting::Way way, std::byte* to, const std::byte* from, size_t bytes);
-
-/// WriteStage() in pieces of about the same size, by what each costs its writer. Confined to one
-/// thread.
-class StageWriter {
- public:
-  void Write(std::byte* to, const std::byte* from, size_t bytes);
-
- private:
-  // Whoever reads what went past the caches pays for it: it must be worth that.
-  static constexpr double kReadersShare = 2;
-
-  WayOfWriting way_{kReadersShare};
-};
 
 /// Of a counter that goes on evenly: for comparing durations in one thread.
 uint64_t Ticks();

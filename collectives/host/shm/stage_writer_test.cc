@@ -23,30 +23,30 @@ int CountPast(WayOfWriting& way, int times, uint64_t through_cost, uint64_t past
 }
 
 TEST(WayOfWritingTest, BothAreMeasuredFirst) {
-  WayOfWriting way(2);
+  WayOfWriting way;
   EXPECT_EQ(CountPast(way, 4, 1, 1), 2);
 }
 
 TEST(WayOfWritingTest, ThroughTheCachesWhereCoresAreNear) {
-  WayOfWriting way(2);
+  WayOfWriting way;
   EXPECT_EQ(CountPast(way, 4 + 640, 1, 1), 2 + 10);
 }
 
-TEST(WayOfWritingTest, PastThemWhereThatCostsLessThanHalf) {
-  WayOfWriting way(2);
-  EXPECT_EQ(CountPast(way, 4 + 640, 19, 10), 2 + 10);
-  EXPECT_EQ(CountPast(way, 640, 21, 10), 640 - 2 - 10);
+TEST(WayOfWritingTest, PastThemWhereThatCostsLess) {
+  WayOfWriting way;
+  EXPECT_EQ(CountPast(way, 4 + 640, 9, 10), 2 + 10);
+  EXPECT_EQ(CountPast(way, 640, 11, 10), 640 - 2 - 10);
 }
 
 TEST(WayOfWritingTest, AMachineThatChangesIsFollowedBothWays) {
-  WayOfWriting way(2);
+  WayOfWriting way;
   EXPECT_LE(CountPast(way, 256, 1, 2), 6);
   EXPECT_GE(CountPast(way, 256, 16, 2), 256 - 6);  // at once: what is used is measured
   EXPECT_LE(CountPast(way, 256, 1, 2), 64 + 4);    // when it is tried
 }
 
 TEST(WayOfWritingTest, OneSlowTimeAloneSaysNothing) {
-  WayOfWriting way(1);
+  WayOfWriting way;
   CountPast(way, 4, 2, 3);
 
   EXPECT_EQ(CountPast(way, 1, 100, 3), 0);
@@ -72,13 +72,23 @@ TEST(WaysOfOpsTest, KindsAndSizesAreJudgedApart) {
   EXPECT_EQ(ways.Next(OpKind::kBroadcast, size_t{1} << 20), WayOfWriting::kThroughCaches);
 }
 
-TEST(StageWriterTest, WritesEveryByteEitherWay) {
-  StageWriter writer;
+TEST(WaysOfOpsTest, WhatIsAgreedStaysUntilTheNextTime) {
+  WaysOfOps ways;
+  EXPECT_EQ(ways.agreed(OpKind::kReduce, 4096), WayOfWriting::kThroughCaches);
+
+  ways.Agree(OpKind::kReduce, 4096, WayOfWriting::kPastCaches);
+
+  EXPECT_EQ(ways.agreed(OpKind::kReduce, 4100), WayOfWriting::kPastCaches);
+  EXPECT_EQ(ways.agreed(OpKind::kReduce, 2048), WayOfWriting::kThroughCaches);
+}
+
+TEST(WriteStageTest, WritesEveryByteEitherWay) {
   for (size_t round = 0; round < 200; ++round) {
     const size_t bytes = 4000 + 67 * round, offset = round % 70;
     std::vector<std::byte> from(bytes + 70), to(bytes + 140);
     for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::byte>(i * 7 + round);
-    writer.Write(to.data() + offset, from.data() + round % 3, bytes);
+    WriteStage(round % 2 == 0 ? WayOfWriting::kPastCaches : WayOfWriting::kThroughCaches,
+               to.data() + offset, from.data() + round % 3, bytes);
     for (size_t i = 0; i < bytes; ++i) ASSERT_EQ(to[offset + i], from[round % 3 + i]);
     EXPECT_EQ(to[offset + bytes], std::byte{0});
   }

@@ -173,6 +173,25 @@ TEST(WideGroupTest, TheMemoryOfALargeOpIsNotKept) {
 }
 #endif
 
+// The last stage has one element, which one member of each machine carries.
+TEST(WideGroupTest, BroadcastGoesInStages) {
+  const size_t count = 2 * kWideStageBytes / sizeof(int32_t) + 1;
+  for (const Machines& machines : {Machines{0, 0, 1, 1}, Machines{0, 0, 1, 1, 2, 2}}) {
+    ThreadGang gang(static_cast<int>(machines.size()), Maker(machines));
+    gang.Run([&](Group& group) {
+      for (int root = 0; root < group.size(); root += 3) {
+        const int seed = group.rank().value() == root ? 7 + root : 0;
+        std::vector<int32_t> data(count);
+        for (size_t i = 0; i < count; ++i) data[i] = static_cast<int32_t>(i) * seed;
+        ASSERT_OK(
+            group.Broadcast({data.data(), count, Dtype::kI32}, base::GroupRank(root))->Wait());
+        for (size_t i = 0; i < count; ++i)
+          ASSERT_EQ(data[i], static_cast<int32_t>(i) * (7 + root)) << i;
+      }
+    });
+  }
+}
+
 TEST(WideGroupTest, BuffersOfAllocBufferAreReachedByTheMachinesMembers) {
   ThreadGang gang(4, Maker({0, 0, 1, 1}));
   gang.Run([](Group& group) {

@@ -138,12 +138,7 @@ bool WideMoves::AllReduceInSlices(const Running& run) {
     if (!machine_.ReduceScatter(run.op, in, stage.slice, stage.slices, run.wait)) return false;
     if (before.passes && !EndBetween(run)) return false;
     if (stage.passes) {
-      const Op part{.kind = OpKind::kAllReduce,
-                    .dtype = run.op.dtype,
-                    .in = stage.slice,
-                    .out = stage.slice,
-                    .count = stage.slices[static_cast<size_t>(machine_.self())]};
-      BeginBetween(run, across_, PlanOf(part, across_.position(), across_.count(), flat_.link()));
+      BeginBetween(run, across_, PlanOfStage(run, stage, -1));
       if (!ContinueBetween(run)) return false;
     }
     if (done > 0 && !Spread(run, before)) return false;
@@ -159,6 +154,17 @@ WideMoves::Stage WideMoves::StageAt(const Running& run, size_t begin, size_t cou
   stage.slice = stage.out + Before(stage.slices, machine_.self()) * run.unit;
   stage.passes = stage.slices[static_cast<size_t>(machine_.self())] > 0;
   return stage;
+}
+
+/// Of what this member carries of it between machines. `root`: a machine, where the op has one.
+TcpPlan WideMoves::PlanOfStage(const Running& run, const Stage& stage, int root) const {
+  const Op part{.kind = run.op.kind,
+                .dtype = run.op.dtype,
+                .peer = root,
+                .in = stage.slice,
+                .out = stage.slice,
+                .count = stage.slices[static_cast<size_t>(machine_.self())]};
+  return PlanOf(part, across_.position(), across_.count(), flat_.link());
 }
 
 bool WideMoves::Spread(const Running& run, const Stage& stage) {
@@ -253,21 +259,25 @@ bool WideMoves::ReduceScatterByGateways(const Running& run) {
 
 bool WideMoves::BroadcastInSlices(const Running& run) {
   const Op& op = run.op;
-  const int root_machine = placement_.machine_of(op.peer);
-  const std::vector<size_t> slices = EvenParts(op.count, machine_.count());
-  std::byte* const slice = op.out + Before(slices, machine_.self()) * run.unit;
-  const bool here = root_machine == placement_.mine();
-  if (here &&
-      !machine_.Broadcast(op.dtype, op.out, op.count, placement_.index_of(op.peer), run.wait))
-    return false;
-  const Op part{.kind = OpKind::kBroadcast,
-                .dtype = op.dtype,
-                .peer = root_machine,
-                .in = slice,
-                .out = slice,
-                .count = slices[static_cast<size_t>(machine_.self())]};
-  if (!Between(run, across_, part)) return false;
-  return here || machine_.AllGather(op.dtype, op.out, slices, run.wait);
+  const bool here = placement_.machine_of(op.peer) == placement_.mine();
+  const int root = placement_.index_of(op.peer);  // on its machine
+  const size_t stage_count = kWideStageBytes / run.unit;
+  Stage before;
+  for (size_t done = 0; done < op.count; done += stage_count) {
+    const size_t count = std::min(stage_count, op.count - done);
+    Stage stage = StageAt(run, done, count);
+    if (here && !machine_.Broadcast(op.dtype, stage.out, count, root, run.wait)) return false;
+    if (before.passes && !EndBetween(run)) return false;
+    if (stage.passes) {
+      BeginBetween(run, across_, PlanOfStage(run, stage, placement_.machine_of(op.peer)));
+      if (!ContinueBetween(run)) return false;
+    }
+    if (!here && done > 0 && !Spread(run, before)) return false;
+    if (stage.passes && !ContinueBetween(run)) return false;
+    before = std::move(stage);
+  }
+  if (before.passes && !EndBetween(run)) return false;
+  return here || Spread(run, before);
 }
 
 bool WideMoves::BroadcastByGateways(const Running& run) {

@@ -17,8 +17,8 @@
 
 namespace lockstep::collectives {
 
-/// What of an all_reduce is in one stage of its way: little enough that the kernel holds what a member
-/// sends of it, and so much that four barriers within the machine cost little beside.
+/// What of an all_reduce or broadcast is in one stage of its way: little enough that the kernel holds
+/// what a member sends of it, and so much that four barriers within the machine cost little beside.
 inline constexpr size_t kWideStageBytes = size_t{2} << 20;
 
 /// What a member keeps between ops of the memory that they needed. The pages of more are made anew each
@@ -30,8 +30,8 @@ inline constexpr size_t kWideSpaceKeptBytes = size_t{16} << 20;
 ///
 ///   slices    machines with equally many members: each member carries a slice of it among those with
 ///             its place on the other machines (all_reduce, reduce_scatter, broadcast, all_gather)
-///             All_reduce above kWideStageBytes goes in stages: one is between machines while the members
-///             combine the next one and spread the one before.
+///             All_reduce and broadcast above kWideStageBytes go in stages: one is between machines
+///             while the members combine the next one and spread the one before.
 ///   gateways  one member of each machine carries all of it (the same with unequal machines, reduce)
 ///   flat      as over TCP alone: ops in which each pair has something of its own to say, and parts
 ///             by member that do not lie together by machine
@@ -67,6 +67,7 @@ class WideMoves {
   bool MoveOn(Way way, const Running& run);
   bool AllReduceInSlices(const Running& run);
   Stage StageAt(const Running& run, size_t begin, size_t count) const;
+  TcpPlan PlanOfStage(const Running& run, const Stage& stage, int root) const;
   bool Spread(const Running& run, const Stage& stage);
   bool AllReduceByGateways(const Running& run);
   bool ReduceByGateways(const Running& run);
