@@ -41,6 +41,11 @@ Status CheckBuffer(const Side& side, const ConstBuffer& buffer, const Capabiliti
                                     "; " + side.ToString() + " is " +
                                     (on_host ? "in main memory" : "on a device"));
   }
+  if (DtypeBytes(buffer.dtype) == 0) {
+    return base::InvalidArgumentError(side.ToString() + " is of dtype " +
+                                      std::to_string(static_cast<int>(buffer.dtype)) +
+                                      ", which there is none");
+  }
   if (buffer.data == nullptr && buffer.count > 0) {
     return base::InvalidArgumentError(side.ToString() + " is null but has " +
                                       std::to_string(buffer.count) + " elements");

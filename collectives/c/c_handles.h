@@ -18,6 +18,13 @@ struct lockstep_work {
 struct lockstep_shared_buffer {
   std::shared_ptr<lockstep::collectives::SharedBuffer> buffer;
 };
+struct lockstep_registration {
+  std::unique_ptr<lockstep::collectives::Registration> registration;
+};
+struct lockstep_long_phase {
+  std::shared_ptr<lockstep::collectives::Group> group;
+  lockstep::collectives::LongPhase phase;
+};
 
 namespace lockstep::collectives {
 

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/c/lockstep_collectives.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <span>
@@ -21,6 +22,7 @@ using lockstep::collectives::ConstBuffer;
 using lockstep::collectives::Device;
 using lockstep::collectives::Dtype;
 using lockstep::collectives::Group;
+using lockstep::collectives::OpKind;
 using lockstep::collectives::OpOptions;
 using lockstep::collectives::Reduction;
 using lockstep::collectives::ToC;
@@ -35,15 +37,31 @@ static_assert(LOCKSTEP_BIT_XOR == static_cast<int>(Reduction::kBitXor) &&
               LOCKSTEP_PREMULTIPLIED_SUM == static_cast<int>(Reduction::kPremultipliedSum));
 static_assert(LOCKSTEP_CUDA == static_cast<int>(Device::Kind::kCuda));
 
-/// A null buffer, or one of no dtype that there is, becomes one that the rules refuse.
+static_assert(LOCKSTEP_BATCH == static_cast<int>(OpKind::kBatch) &&
+              LOCKSTEP_ALL_REDUCE == static_cast<int>(OpKind::kAllReduce));
+static_assert(LOCKSTEP_REMOTE_ERROR == static_cast<int>(Work::State::kRemoteError));
+static_assert(LOCKSTEP_ABORTED_BY_AGENT ==
+              static_cast<int>(lockstep::base::FailureClass::kAbortedByAgent));
+
+bool IsDtype(lockstep_dtype dtype) { return dtype >= LOCKSTEP_BOOL && dtype <= LOCKSTEP_F8E5M2; }
+bool IsOp(lockstep_op op) { return op >= LOCKSTEP_ALL_REDUCE && op <= LOCKSTEP_BATCH; }
+
+/// A null buffer, or one of no dtype that there is (which becomes 0), is one that the rules refuse.
 Buffer FromC(const lockstep_buffer* buffer) {
   if (buffer == nullptr) return {};
-  const bool known = buffer->dtype >= LOCKSTEP_BOOL && buffer->dtype <= LOCKSTEP_F8E5M2;
-  return {known ? buffer->data : nullptr,
-          static_cast<size_t>(known ? buffer->count : 1),
-          known ? static_cast<Dtype>(buffer->dtype) : Dtype::kU8,
+  return {buffer->data,
+          static_cast<size_t>(buffer->count),
+          IsDtype(buffer->dtype) ? static_cast<Dtype>(buffer->dtype) : Dtype{},
           {static_cast<Device::Kind>(buffer->device_kind), buffer->device_index}};
 }
+
+template <size_t kBytes>
+void CopyText(const std::string& text, char (&to)[kBytes]) {
+  std::memset(to, 0, kBytes);
+  std::memcpy(to, text.data(), std::min(text.size(), kBytes - 1));
+}
+
+int64_t Nanoseconds(lockstep::base::SteadyTime time) { return time.time_since_epoch().count(); }
 
 Reduction FromC(lockstep_reduction reduction) {
   const bool known = reduction >= LOCKSTEP_SUM && reduction <= LOCKSTEP_BIT_XOR;
@@ -56,6 +74,7 @@ OpOptions FromC(const lockstep_options* options) {
   made.timeout = std::chrono::nanoseconds(options->timeout_ns);
   made.scale = options->scale;
   made.verify = options->verify != 0;
+  made.stream = options->stream;
   if (options->tag != nullptr) made.tag = options->tag;
   if (options->file != nullptr) made.call_site = CallSite(options->file, options->line);
   return made;
@@ -114,10 +133,45 @@ int32_t lockstep_group_world_rank(const lockstep_group* group, int32_t member) {
 
 int lockstep_group_can_reduce(const lockstep_group* group, lockstep_dtype dtype,
                               lockstep_reduction reduction) {
-  return dtype >= LOCKSTEP_BOOL && dtype <= LOCKSTEP_F8E5M2 &&
-         FromC(reduction) != Reduction::kNone &&
+  return IsDtype(dtype) && FromC(reduction) != Reduction::kNone &&
          group->group->CanReduce(static_cast<Dtype>(dtype), FromC(reduction));
 }
+
+int lockstep_group_has(const lockstep_group* group, lockstep_op op, lockstep_dtype dtype) {
+  const auto& capabilities = group->group->capabilities();
+  return IsOp(op) && IsDtype(dtype) && capabilities.Has(static_cast<OpKind>(op)) &&
+         capabilities.Has(static_cast<Dtype>(dtype));
+}
+
+void lockstep_group_get_info(const lockstep_group* group, lockstep_group_info* info) {
+  const auto& of = group->group->info();
+  info->id = of.id.value();
+  info->instance = of.instance;
+  info->round = of.epoch.value();
+  CopyText(of.name, info->name);
+  CopyText(of.backend, info->backend);
+}
+
+size_t lockstep_explain(const lockstep_group* group, lockstep_op op, lockstep_dtype dtype,
+                        uint64_t count, char* text, size_t bytes) {
+  const std::string whole =
+      IsOp(op) && IsDtype(dtype)
+          ? group->group->Explain(static_cast<OpKind>(op), static_cast<Dtype>(dtype), count)
+          : "no such op or dtype";
+  if (bytes > 0) {
+    const size_t length = std::min(whole.size(), bytes - 1);
+    std::memcpy(text, whole.data(), length);
+    text[length] = 0;
+  }
+  return whole.size();
+}
+
+lockstep_long_phase* lockstep_long_phase_begin(lockstep_group* group, int64_t at_most_ns) {
+  return new lockstep_long_phase{group->group,
+                                 {*group->group, std::chrono::nanoseconds(at_most_ns)}};
+}
+
+void lockstep_long_phase_end(lockstep_long_phase* phase) { delete phase; }
 
 void lockstep_group_set_timeout(lockstep_group* group, int64_t timeout_ns) {
   group->group->SetTimeout(std::chrono::nanoseconds(timeout_ns));
@@ -256,6 +310,14 @@ int32_t lockstep_shrink(lockstep_group* group, const int32_t* excluded, size_t e
   return Hand(group->group->Shrink(members, FromC(options)), made, status);
 }
 
+int32_t lockstep_grow(lockstep_group* group, const int32_t* added, size_t added_count,
+                      const lockstep_options* options, lockstep_group** made,
+                      lockstep_status* status) {
+  std::vector<lockstep::base::Rank> ranks;
+  for (size_t i = 0; i < added_count; ++i) ranks.emplace_back(added[i]);
+  return Hand(group->group->Grow(ranks, FromC(options)), made, status);
+}
+
 int32_t lockstep_alloc_buffer(lockstep_group* group, size_t bytes, const lockstep_options* options,
                               lockstep_shared_buffer** made, lockstep_status* status) {
   *made = nullptr;
@@ -269,6 +331,30 @@ void* lockstep_shared_buffer_data(const lockstep_shared_buffer* buffer) {
 }
 
 void lockstep_shared_buffer_free(lockstep_shared_buffer* buffer) { delete buffer; }
+
+int32_t lockstep_register_buffer(lockstep_group* group, const lockstep_buffer* buffer,
+                                 lockstep_registration** made, lockstep_status* status) {
+  *made = nullptr;
+  auto registration = group->group->RegisterBuffer(FromC(buffer));
+  const int32_t code = ToC(registration.status(), status);
+  if (registration.ok()) *made = new lockstep_registration{*std::move(registration)};
+  return code;
+}
+
+void lockstep_registration_free(lockstep_registration* registration) { delete registration; }
+
+lockstep_work_state lockstep_state(const lockstep_work* work) {
+  return static_cast<lockstep_work_state>(work->work->state());
+}
+
+uint64_t lockstep_seq(const lockstep_work* work) { return work->work->seq().value(); }
+
+void lockstep_timings(const lockstep_work* work, lockstep_times* times) {
+  const Work::Timings timings = work->work->timings();
+  times->enqueued_ns = Nanoseconds(timings.enqueued);
+  times->started_ns = timings.started ? Nanoseconds(*timings.started) : 0;
+  times->completed_ns = timings.completed ? Nanoseconds(*timings.completed) : 0;
+}
 
 int lockstep_test(const lockstep_work* work) { return work->work->done() ? 1 : 0; }
 

@@ -23,13 +23,16 @@
 extern "C" {
 #endif
 
-/* Raised when something here changes its meaning; additions keep it. 2: lockstep_options has `verify`,
- * where a program compiled for 1 left the bytes behind `line` as they were. */
+/* Raised when something here changes its meaning, or a struct grows; new functions keep it. 2:
+ * lockstep_options has `verify`, where a program compiled for 1 left the bytes behind `line` as they
+ * were, and `stream`. */
 #define LOCKSTEP_COLLECTIVES_C_VERSION 2
 
 typedef struct lockstep_group lockstep_group;
 typedef struct lockstep_work lockstep_work;
 typedef struct lockstep_shared_buffer lockstep_shared_buffer;
+typedef struct lockstep_registration lockstep_registration;
+typedef struct lockstep_long_phase lockstep_long_phase;
 
 typedef enum {
   LOCKSTEP_BOOL = 1,
@@ -82,12 +85,26 @@ typedef struct {
    * blocks until all members have compared the output, bit by bit; where it differs the op ends with
    * code 15 (data loss) on all, which names the members that are not with the majority. */
   int32_t verify;
+  /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready. */
+  void* stream;
 } lockstep_options;
 
-#define LOCKSTEP_HERE {0, 1.0, NULL, __FILE__, __LINE__, 0}
+#define LOCKSTEP_HERE {0, 1.0, NULL, __FILE__, __LINE__, 0, NULL}
+
+/* Whose fault it is, as far as anybody can say. */
+typedef enum {
+  LOCKSTEP_UNSPECIFIED = 0,
+  LOCKSTEP_USAGE = 1, /* mismatching calls: a bug in the program */
+  LOCKSTEP_PEER_DEAD = 2,
+  LOCKSTEP_PEER_STALLED = 3,
+  LOCKSTEP_NETWORK = 4,
+  LOCKSTEP_TIMEOUT_UNKNOWN = 5, /* a deadline passed and nothing says why */
+  LOCKSTEP_LOCAL_DEVICE = 6,
+  LOCKSTEP_ABORTED_BY_AGENT = 7
+} lockstep_failure_class;
 
 /* How a call ended. `code` is 0, or one of the canonical RPC codes with their canonical numbers;
- * `failure_class` as in docs/errors.md, 0 = none; `blamed_rank` the first blamed world rank, -1 =
+ * `failure_class` one of the above; `blamed_rank` the first blamed world rank, -1 =
  * none; `text` says what, where, why and what to do, zero-terminated, cut when too long. */
 typedef struct {
   int32_t code;
@@ -104,6 +121,47 @@ int32_t lockstep_group_world_rank(const lockstep_group* group, int32_t member);
 /* Whether the ops that reduce know this pair. */
 int lockstep_group_can_reduce(const lockstep_group* group, lockstep_dtype dtype,
                               lockstep_reduction reduction);
+/* Ops, by what they are called in records, errors and lockstep_explain. */
+typedef enum {
+  LOCKSTEP_ALL_REDUCE = 1,
+  LOCKSTEP_REDUCE = 2,
+  LOCKSTEP_BROADCAST = 3,
+  LOCKSTEP_ALL_GATHER = 4,
+  LOCKSTEP_ALL_GATHER_V = 5,
+  LOCKSTEP_REDUCE_SCATTER = 6,
+  LOCKSTEP_REDUCE_SCATTER_V = 7,
+  LOCKSTEP_ALL_TO_ALL = 8,
+  LOCKSTEP_ALL_TO_ALL_V = 9,
+  LOCKSTEP_GATHER = 10,
+  LOCKSTEP_SCATTER = 11,
+  LOCKSTEP_BARRIER = 12,
+  LOCKSTEP_SEND = 13,
+  LOCKSTEP_RECV = 14,
+  LOCKSTEP_BATCH = 15
+} lockstep_op;
+
+/* 1: the group's backend has this op on that dtype. */
+int lockstep_group_has(const lockstep_group* group, lockstep_op op, lockstep_dtype dtype);
+
+typedef struct {
+  uint64_t id;       /* equal on all members */
+  uint32_t instance; /* the how manieth of this name and these members */
+  uint32_t round;    /* in which it was made */
+  char name[64];     /* zero-terminated, cut when too long */
+  char backend[16];
+} lockstep_group_info;
+void lockstep_group_get_info(const lockstep_group* group, lockstep_group_info* info);
+
+/* Which way an op of so many elements would take here, and why, into `text`: zero-terminated, cut to
+ * `bytes`. Returns how long the whole is. */
+size_t lockstep_explain(const lockstep_group* group, lockstep_op op, lockstep_dtype dtype,
+                        uint64_t count, char* text, size_t bytes);
+
+/* Tells the other members that this one may be late by up to `at_most_ns` from now, as while it writes
+ * a checkpoint, until the end is called: their deadlines wait for it. Of a group that outlives it. */
+lockstep_long_phase* lockstep_long_phase_begin(lockstep_group* group, int64_t at_most_ns);
+void lockstep_long_phase_end(lockstep_long_phase* phase);
+
 void lockstep_group_set_timeout(lockstep_group* group, int64_t timeout_ns);
 /* Every op in flight or to come, on every member, ends with an error that has this reason. */
 void lockstep_group_abort(lockstep_group* group, const char* reason);
@@ -177,11 +235,41 @@ int32_t lockstep_shrink(lockstep_group* group, const int32_t* excluded, size_t e
  * Code 9 (failed precondition): the job keeps none, or has gone on without this rank. */
 int32_t lockstep_shrink_to_survivors(lockstep_group* group, const lockstep_options* options,
                                      lockstep_group** made, lockstep_status* status);
+/* By all members; the `added` world ranks call lockstep_subset, of a group that they are in with the
+ * others, with the members and then them. */
+int32_t lockstep_grow(lockstep_group* group, const int32_t* added, size_t added_count,
+                      const lockstep_options* options, lockstep_group** made,
+                      lockstep_status* status);
 int32_t lockstep_alloc_buffer(lockstep_group* group, size_t bytes, const lockstep_options* options,
                               lockstep_shared_buffer** made, lockstep_status* status);
 void* lockstep_shared_buffer_data(const lockstep_shared_buffer* buffer);
 void lockstep_shared_buffer_free(lockstep_shared_buffer* buffer);
 
+/* Has the backend's library (NCCL) know this memory, for ops that use it again and again, until it is
+ * freed. Of this member alone. Code 12 (unimplemented): the backend gains nothing by it. */
+int32_t lockstep_register_buffer(lockstep_group* group, const lockstep_buffer* buffer,
+                                 lockstep_registration** made, lockstep_status* status);
+void lockstep_registration_free(lockstep_registration* registration);
+
+typedef enum {
+  LOCKSTEP_ENQUEUED = 0,
+  LOCKSTEP_STARTED = 1,
+  LOCKSTEP_COMPLETED = 2,
+  LOCKSTEP_TIMED_OUT = 3,
+  LOCKSTEP_ERROR = 4,
+  LOCKSTEP_ABORTED = 5,
+  LOCKSTEP_REMOTE_ERROR = 6
+} lockstep_work_state;
+lockstep_work_state lockstep_state(const lockstep_work* work);
+/* The op's number in its group, from 1. */
+uint64_t lockstep_seq(const lockstep_work* work);
+/* CLOCK_MONOTONIC nanoseconds; 0 = not yet. */
+typedef struct {
+  int64_t enqueued_ns;
+  int64_t started_ns;
+  int64_t completed_ns;
+} lockstep_times;
+void lockstep_timings(const lockstep_work* work, lockstep_times* times);
 /* 1 once it has ended. */
 int lockstep_test(const lockstep_work* work);
 /* Block: until its end, which its deadline bounds. Return the status's code. */

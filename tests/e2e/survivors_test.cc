@@ -89,17 +89,15 @@ std::string DoneLine(const std::string& out, int rank) {
   return "";
 }
 
-/// On one node over shared memory, or on two over that and TCP.
+/// Four ranks on one node over shared memory, on two over that and TCP, or on four over TCP.
 class SurvivorsTest : public RunFixture, public ::testing::WithParamInterface<int> {
  protected:
   static int node_count() { return GetParam(); }
-  /// Of those that are left, two of four ranks being on each of two nodes.
   static std::string Backend(const std::set<int>& left) {
-    if (node_count() == 1) return "shm";
     std::map<int, int> on_node;
-    for (const int rank : left) ++on_node[rank / 2];
+    for (const int rank : left) ++on_node[rank * node_count() / 4];
     if (on_node.size() == 1) return "shm";
-    return on_node[0] == 1 && on_node[1] == 1 ? "tcp" : "wide";
+    return on_node.size() == left.size() ? "tcp" : "wide";
   }
 
   static std::vector<std::string> Words(std::vector<std::string> more,
@@ -108,7 +106,8 @@ class SurvivorsTest : public RunFixture, public ::testing::WithParamInterface<in
     if (node_count() == 1) {
       words.insert(words.end(), {"-np", "4"});
     } else {
-      words.insert(words.end(), {"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2"});
+      words.insert(words.end(), {"--simulate-hosts", "--nnodes", std::to_string(node_count()),
+                                 "--nproc-per-node", std::to_string(4 / node_count())});
     }
     words.insert(words.end(), more.begin(), more.end());
     words.push_back("--");
@@ -165,33 +164,40 @@ class SurvivorsTest : public RunFixture, public ::testing::WithParamInterface<in
   std::map<int, pid_t> pids_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Nodes, SurvivorsTest, ::testing::Values(1, 2),
-                         [](const auto& nodes) { return nodes.param == 1 ? "Shm" : "Wide"; });
+INSTANTIATE_TEST_SUITE_P(Nodes, SurvivorsTest, ::testing::Values(1, 2, 4), [](const auto& nodes) {
+  return nodes.param == 1 ? "Shm" : nodes.param == 2 ? "Wide" : "Tcp";
+});
 
 constexpr const char* kKilled = "killed by signal 9 (SIGKILL)";
 
+// The figure is in docs/performance.md: some milliseconds. A machine that is busy may take longer, but
+// not each time.
 TEST_P(SurvivorsTest, ThreeGoOnInTheirProcessesWhenOneIsKilled) {
-  Start({"--on-rank-failure", "keep", "--name", "kept"}, {"3", "60000"});
+  nanoseconds least = 60s;
+  for (int attempt = 0; attempt < 3 && least >= 1s; ++attempt) {
+    Start({"--on-rank-failure", "keep", "--name", "kept" + std::to_string(attempt)},
+          {"3", "60000"});
 
-  const nanoseconds killed_at = Kill(3);
-  const auto again = AwaitAgain(3);
-  const Outcome outcome = job_->Wait(60s);
+    const nanoseconds killed_at = Kill(3);
+    const auto again = AwaitAgain(3);
+    const Outcome outcome = job_->Wait(60s);
 
-  ExpectDone(outcome, pids_, {0, 1, 2}, {std::string("3 (") + kKilled});
-  nanoseconds slowest{0};
-  for (const auto& [rank, one] : again) {
-    EXPECT_EQ(one.round, 1);
-    slowest = std::max(slowest, one.at - killed_at);
+    ExpectDone(outcome, pids_, {0, 1, 2}, {std::string("3 (") + kKilled});
+    nanoseconds slowest{0};
+    for (const auto& [rank, one] : again) {
+      EXPECT_EQ(one.round, 1);
+      slowest = std::max(slowest, one.at - killed_at);
+    }
+    least = std::min(least, slowest);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("rank 3 failed first: killed by signal 9 (SIGKILL)"),
+                                   HasSubstr("3 of 4 ranks are left and go on in round 1")));
+    EXPECT_THAT(ReadFile(JobFolder("kept" + std::to_string(attempt)) + "/verdict.json"), "")
+        << "the job has succeeded";
   }
-  // The figure is in docs/performance.md: some milliseconds. A machine that is busy may take
-  // longer.
-  RecordProperty("kill_to_first_op_us", std::to_string(slowest.count() / 1000));
+  RecordProperty("kill_to_first_op_us", std::to_string(least.count() / 1000));
   std::printf("from the kill to the first op of all: %.1f ms\n",
-              static_cast<double>(slowest.count()) * 1e-6);
-  EXPECT_LT(slowest, 20s);
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("rank 3 failed first: killed by signal 9 (SIGKILL)"),
-                                 HasSubstr("3 of 4 ranks are left and go on in round 1")));
-  EXPECT_THAT(ReadFile(JobFolder("kept") + "/verdict.json"), "") << "the job has succeeded";
+              static_cast<double>(least.count()) * 1e-6);
+  EXPECT_LT(least, 1s);
 }
 
 TEST_P(SurvivorsTest, WhatHappenedIsInTheEventsAndInTheStatus) {
