@@ -17,6 +17,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;  // vector loops then never straddle two gradients
 constexpr size_t kNamesInErrorMax = 5;
+// Each op of a group looks at all that are queued behind it: a long queue makes every one slow.
+constexpr size_t kInFlightMax = 256;
 
 size_t Aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -216,6 +218,10 @@ std::byte* GradientBuckets::memory(size_t gradient) const {
   return buckets_[place.bucket]->memory.get() + place.offset;
 }
 
+std::shared_ptr<std::byte> GradientBuckets::SharedMemory(size_t gradient) const {
+  return {buckets_[places_[gradient].bucket]->memory, memory(gradient)};
+}
+
 size_t GradientBuckets::bucket_count() const { return buckets_.size(); }
 
 bool GradientBuckets::OverlapsBuckets(const void* values, size_t bytes) const {
@@ -251,9 +257,11 @@ base::Status GradientBuckets::Put(size_t gradient, const void* values) {
   put_[gradient] = true;
   --buckets_[places_[gradient].bucket]->pending;
   // In the order of the buckets, on every member: one that is full early waits for those before.
-  while (next_bucket_ < buckets_.size() && buckets_[next_bucket_]->pending == 0)
-    Launch(next_bucket_++);
-  return base::OkStatus();
+  while (failure_.ok() && next_bucket_ < buckets_.size() && buckets_[next_bucket_]->pending == 0) {
+    if (next_bucket_ >= kInFlightMax) failure_ = Await(next_bucket_ - kInFlightMax);
+    if (failure_.ok()) Launch(next_bucket_++);
+  }
+  return failure_;
 }
 
 void GradientBuckets::Launch(size_t index) {

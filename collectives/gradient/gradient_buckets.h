@@ -68,11 +68,14 @@ class GradientBuckets {
   /// The place of a gradient, aligned to 64 bytes. May be written until its Put of this step, and
   /// read after Finish: a gradient that is computed right there is not copied.
   std::byte* memory(size_t gradient) const;
+  /// The same, and keeps it: also beyond this object and its group.
+  std::shared_ptr<std::byte> SharedMemory(size_t gradient) const;
 
   /// Gradient `gradient` of this step is ready: its elements are at `values`, which may be
-  /// memory(gradient), and may be reused at once. Does not wait. Errors: FailedPrecondition - the
+  /// memory(gradient), and may be reused at once. Waits only while 256 buckets are in flight.
+  /// Errors: FailedPrecondition - the
   /// second one of this step, by name; InvalidArgument - `values` overlaps the buckets otherwise;
-  /// after an error of Finish, that one.
+  /// after an error of the group, that one.
   base::Status Put(size_t gradient, const void* values);
 
   /// Waits until all means are there; at most the group's timeout. Errors: FailedPrecondition -
@@ -81,6 +84,8 @@ class GradientBuckets {
   base::Status Finish();
 
   size_t bucket_count() const;
+  /// The bucket in which a gradient lies, from 0: they are reduced in that order.
+  size_t bucket_of(size_t gradient) const { return places_[gradient].bucket; }
 
  private:
   struct Bucket;

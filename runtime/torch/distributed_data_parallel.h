@@ -19,12 +19,11 @@ class Module;
 
 namespace lockstep::train {
 
-struct NamedTensor;
-
 /// Keeps the replicas of a module on all ranks of a group equal: Create gives everybody rank 0's
 /// parameters and buffers, and each Backward leaves the mean of all ranks' gradients in each
 /// parameter's grad(), the same bits on every rank and in every run. Reduction of the gradients
-/// that are ready overlaps with the computing of the others.
+/// that are ready overlaps with the computing of the others: in memory that the ranks of a machine
+/// share, and in 16 bits if wanted (collectives/gradient).
 ///
 /// One per module; several modules need a group each, or take turns. Borrows the module and the
 /// group; both outlive it. One thread at a time, the one that runs backward. After its end the
@@ -59,6 +58,11 @@ class DistributedDataParallel {
     UnusedParameters unused_parameters = UnusedParameters::kRefuse;
     /// Synchronize also copies rank 0's buffers (running means and the like) to all.
     bool broadcast_buffers = true;
+    /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes, each rounded once on its
+    /// rank and their mean once more.
+    collectives::Dtype wire = collectives::Dtype::kF32;
+    /// What that rounding lost is added to the same gradient of the next pass; costs its memory.
+    bool error_feedback = false;
   };
 
   /// Backward passes within its life stay local: gradients add up and no rank waits. It need not
@@ -75,7 +79,8 @@ class DistributedDataParallel {
   };
 
   /// Collective: an error of one rank is everybody's, and leaves the group whole. Blocks, at most
-  /// the group's timeout. Errors: InvalidArgument - nothing to train, or bucket sizes of 0;
+  /// the group's timeout. Errors: InvalidArgument - nothing to train, bucket sizes of 0, a
+  /// wire dtype that is none of the three, or error feedback without rounding;
   /// FailedPrecondition - the modules of the ranks differ: which ranks; Unimplemented - a parameter
   /// or buffer that is not a dense one on the CPU, or a gradient whose dtype the group cannot
   /// average; Aborted - only other ranks have one of these; those of the group.
@@ -104,12 +109,12 @@ class DistributedDataParallel {
 
  private:
   class Reducer;
+  struct Tensors;
 
   DistributedDataParallel();
 
-  base::Status Prepare(const std::vector<NamedTensor>& parameters,
-                       const std::vector<NamedTensor>& buffers, collectives::Group& group,
-                       const Config& config);
+  static base::Status Prepare(torch::nn::Module& module, const collectives::Group& group,
+                              const Config& config, Tensors& tensors);
 
   int no_sync_depth_ = 0;
   std::unique_ptr<Reducer> reducer_;

@@ -25,6 +25,7 @@ namespace {
 using base::Code;
 using base::Status;
 using base::testing::StatusIs;
+using collectives::Dtype;
 using collectives::Group;
 using collectives::testing::ThreadGang;
 using ::testing::AllOf;
@@ -449,6 +450,82 @@ TEST_F(DistributedDataParallelTest, HalfPrecisionGradientsAreAveraged) {
   }
 }
 
+TEST_F(DistributedDataParallelTest, GradientsTravelIn16BitsAndAreTheSameOnAllRanks) {
+  const auto loss = [](Net& net, int rank) { return LossOf(net, InputOf(rank)); };
+  const auto expected = MeanGradients(*std::make_shared<Net>(0), 3, loss);
+  for (const Dtype wire : {Dtype::kBf16, Dtype::kF16}) {
+    std::vector<std::vector<Tensor>> got(3);
+    Run(
+        [&](Group& group, Net& net, DistributedDataParallel& parallel) {
+          net.zero_grad();
+          ASSERT_OK(parallel.Backward(loss(net, group.rank().value())));
+          got[static_cast<size_t>(group.rank().value())] = GradientsOf(net);
+        },
+        {.wire = wire}, 3);
+
+    EXPECT_TRUE(SameBits(got[0], got[1]) && SameBits(got[0], got[2]));
+    EXPECT_FALSE(SameBits(got[0], expected));
+    for (size_t i = 0; i < expected.size(); ++i)
+      EXPECT_TRUE(torch::allclose(got[0][i], expected[i], 1e-2, 1e-2)) << i;
+  }
+}
+
+TEST_F(DistributedDataParallelTest, WhoHadAGradientIsExactIn16Bits) {
+  Run(
+      [&](Group& group, Net& net, DistributedDataParallel& parallel) {
+        const Status status = parallel.Backward(LossOf(net, InputOf(0), group.rank().value() < 2));
+        EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition, HasSubstr("2 of the parameters")));
+        EXPECT_OK(parallel.Backward(LossOf(net, InputOf(0))));
+      },
+      {.wire = Dtype::kBf16}, 3);
+}
+
+TEST_F(DistributedDataParallelTest, ErrorFeedbackGivesBackWhatRoundingLost) {
+  constexpr float kSlope = 1 + 1.0f / 1024;  // to bf16 it is 1
+  constexpr int kPasses = 16;
+  for (const bool error_feedback : {false, true}) {
+    ThreadGang(2).Run([&](Group& group) {
+      torch::nn::Module module;
+      const Tensor weight = module.register_parameter("weight", torch::ones({1000}));
+      ASSERT_OK_AND_ASSIGN(
+          const auto parallel,
+          DistributedDataParallel::Create(
+              module, group, {.wire = Dtype::kBf16, .error_feedback = error_feedback}));
+      Tensor sum = torch::zeros({1000});
+      for (int pass = 0; pass < kPasses; ++pass) {
+        module.zero_grad();
+        ASSERT_OK(parallel->Backward((weight * kSlope).sum()));
+        sum += weight.grad();
+      }
+      if (error_feedback) {
+        EXPECT_TRUE(torch::allclose(sum, torch::full({1000}, kPasses * kSlope), 0, 1.0 / 128));
+        EXPECT_FALSE(sum.eq(kPasses).any().item<bool>());
+      } else {
+        EXPECT_TRUE(sum.eq(kPasses).all().item<bool>());
+      }
+      (void)group.Barrier()->Wait();
+    });
+  }
+}
+
+TEST_F(DistributedDataParallelTest, ErrorFeedbackWithoutRoundingIsRefusedAndTheGroupStaysWhole) {
+  ThreadGang(2).Run([&](Group& group) {
+    EXPECT_THAT(
+        DistributedDataParallel::Create(NetOf(group), group, {.error_feedback = true}).status(),
+        StatusIs(Code::kInvalidArgument, HasSubstr("error feedback without rounding")));
+    EXPECT_OK(group.Barrier()->Wait());
+  });
+}
+
+TEST_F(DistributedDataParallelTest, GradientsOfF64HaveOneBucket) {
+  for (auto& net : nets_) net->to(torch::kDouble);
+  Run([&](Group& group, Net& net, DistributedDataParallel& parallel) {
+    EXPECT_EQ(parallel.bucket_count(), 1u);
+    const Tensor x = InputOf(group.rank().value()).to(torch::kDouble);
+    EXPECT_OK(parallel.Backward(LossOf(net, x)));
+  });
+}
+
 TEST_F(DistributedDataParallelTest, RefusalOfOneRankIsToldToAll) {
   const auto refused_on_rank_1 = [](const Status& status, Group& group, Code code) {
     if (group.rank().value() == 1) {
@@ -493,7 +570,7 @@ TEST_F(DistributedDataParallelTest, ErrorsInASubGroupNameRanksOfTheWorld) {
     if (fails) {
       EXPECT_FALSE(status.ok());
     } else {
-      EXPECT_THAT(status.message(), HasSubstr("scalar outputs [rank 3]"));
+      EXPECT_THAT(status.ToString(), HasSubstr("scalar outputs [rank 3]"));
     }
   });
 }

@@ -11,6 +11,7 @@
 #include <torch/utils.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -38,27 +39,31 @@ using torch::Tensor;
 constexpr int kRanks = 3;
 constexpr int kDeadlineSeconds = 50;
 
-/// The one segment of a group whose members are forked processes.
-class InheritedSegment final : public collectives::SegmentSource {
+/// The segments of forked processes that open them in one order: a group's, and those of its buffers.
+class InheritedSegments final : public collectives::SegmentSource {
  public:
-  InheritedSegment() : fd_(memfd_create("lockstep-test", MFD_CLOEXEC)) {}
+  InheritedSegments() {
+    for (base::UniqueFd& fd : fds_) fd = base::UniqueFd(memfd_create("lockstep-test", MFD_CLOEXEC));
+  }
 
   base::Result<std::shared_ptr<collectives::Segment>> Open(
       const collectives::SegmentRequest& request, base::Duration) override {
-    if (ftruncate(fd_.get(), static_cast<off_t>(request.bytes)) != 0) {
+    if (opened_ == fds_.size() ||
+        ftruncate(fds_[opened_].get(), static_cast<off_t>(request.bytes)) != 0) {
       return base::ResourceExhaustedError("no memory for the group");
     }
-    return collectives::Segment::Map(fd_, request.bytes);
+    return collectives::Segment::Map(fds_[opened_++], request.bytes);
   }
 
  private:
-  const base::UniqueFd fd_;
+  std::array<base::UniqueFd, 4> fds_;
+  size_t opened_ = 0;  // in this process
 };
 
 /// `body` in a process for each rank. The test's process must not have run LibTorch's autograd,
 /// which refuses to work in a fork of one that has.
 void RunProcesses(const std::function<void(Group&)>& body) {
-  const auto segments = std::make_shared<InheritedSegment>();
+  const auto segments = std::make_shared<InheritedSegments>();
   std::vector<pid_t> children;
   for (int rank = 0; rank < kRanks; ++rank) {
     fflush(nullptr);
