@@ -168,19 +168,20 @@ Op Group::MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const {
   return op;
 }
 
-std::shared_ptr<Work> Group::Call(Op op, Status valid, const OpOptions& options) {
+std::shared_ptr<Work> Group::Call(Op&& op, Status valid, const OpOptions& options) {
   if (valid.ok()) valid = CheckNoVerify(op.kind, options);
   return Submit(std::move(op), std::move(valid));
 }
 
 // At once, and not when somebody waits: members may wait in different orders, and the comparison is
 // a collective.
-std::shared_ptr<Work> Group::CallAlike(Op op, Status valid, const Buffer& output,
+std::shared_ptr<Work> Group::CallAlike(Op&& op, Status valid, const Buffer& output,
                                        const OpOptions& options) {
   if (valid.ok()) valid = CheckVerify(op.kind, output, options);
+  if (!options.verify) return Submit(std::move(op), std::move(valid));
   const std::string description = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count);
   std::shared_ptr<Work> work = Submit(std::move(op), std::move(valid));
-  if (!options.verify || !work->Wait().ok()) return work;
+  if (!work->Wait().ok()) return work;
   OpOptions of_check = options;
   of_check.verify = false;
   Status verdict = CheckAgreement(*this, output, std::move(of_check));
@@ -200,12 +201,13 @@ Status Group::CheckRoot(OpKind kind, base::GroupRank root) const {
 /// Everything but the shape.
 Status Group::CheckSides(OpKind kind, const ConstBuffer& in, const ConstBuffer& out,
                          Reduction reduction, bool in_place) const {
-  RETURN_IF_ERROR(CheckBuffer({kind, "input"}, in, capabilities()));
-  RETURN_IF_ERROR(CheckBuffer({kind, "output"}, out, capabilities()));
+  const Capabilities& can = capabilities();
+  RETURN_IF_ERROR(CheckBuffer({kind, "input"}, in, can));
+  RETURN_IF_ERROR(CheckBuffer({kind, "output"}, out, can));
   RETURN_IF_ERROR(CheckEqualDtypes(kind, in, out));
-  RETURN_IF_ERROR(capabilities().Check(kind, in.dtype, reduction));
-  if (reduction != Reduction::kNone && !capabilities().unaligned_reductions)
-    RETURN_IF_ERROR(CheckAlignment(kind, in, out, capabilities()));
+  RETURN_IF_ERROR(can.Check(kind, in.dtype, reduction));
+  if (reduction != Reduction::kNone && !can.unaligned_reductions)
+    RETURN_IF_ERROR(CheckAlignment(kind, in, out, can));
   return CheckOverlap(kind, in, out, in_place);
 }
 
@@ -560,6 +562,22 @@ base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> add
     derivation.world_ranks.push_back(member);
   }
   return Derive(std::move(derivation));
+}
+
+Status Group::CheckRegistered(const Buffer& buffer) const {
+  if (buffer.data == nullptr || buffer.bytes() == 0)
+    return base::InvalidArgumentError("registering a buffer of " +
+                                      Count(buffer.count, buffer.dtype) +
+                                      (buffer.data == nullptr ? " at null" : ""));
+  return CheckBuffer({OpKind::kAllocate, "buffer"}, buffer, capabilities());
+}
+
+base::Result<std::unique_ptr<Registration>> Group::RegisterBuffer(Buffer buffer) {
+  RETURN_IF_ERROR(CheckRegistered(buffer));
+  return base::UnimplementedError(
+      "backend " + capabilities().backend +
+      " registers no memory of the caller: use what AllocBuffer gives, where "
+      "it has that");
 }
 
 }  // namespace lockstep::collectives

@@ -73,8 +73,8 @@ struct OpOptions {
   /// CheckAgreement (agreement.h). Where it differs the op ends with DataLoss on all of them, which
   /// names the members that are not with the majority, and the first element; the group goes on.
   bool verify = false;
-  /// Of buffers on a GPU: a CUDA stream (cudaStream_t); the op begins after what was put on it before
-  /// the call. Null: the buffers are ready, as those in main memory must be.
+  /// Of buffers on a GPU: a CUDA stream (cudaStream_t); the op begins after what was put on it
+  /// before the call. Null: the buffers are ready, as those in main memory must be.
   void* stream = nullptr;
   CallSite call_site = std::source_location::current();
 };
@@ -108,13 +108,20 @@ struct Transfer {
 
 /// Memory from Group::AllocBuffer, in which the group's ops go fastest. Where members share memory
 /// all of them can reach it, so that less is copied; where they do not (tcp), it is this process's
-/// own, on huge pages. Zeroed. Freed when the last holder drops it, which must be after the ops on it;
-/// the group itself may end before.
+/// own, on huge pages. Zeroed. Freed when the last holder drops it, which must be after the ops on
+/// it; the group itself may end before.
 class SharedBuffer {
  public:
   virtual ~SharedBuffer() = default;
   virtual std::byte* data() const = 0;  // aligned to a page
   virtual size_t bytes() const = 0;
+};
+
+/// Memory that a library keeps ready for ops, for as long as this lives (Group::RegisterBuffer).
+/// May outlive its group; the memory must outlive it. Thread-safe.
+class Registration {
+ public:
+  virtual ~Registration() = default;
 };
 
 /// The color of a member that is to be in none of the groups of a split.
@@ -242,27 +249,27 @@ class Group {
   base::Result<std::shared_ptr<Group>> Subset(std::span<const base::GroupRank> members,
                                               OpOptions options = {});
   /// The group of the members that are left without `excluded`, in their order; also of a poisoned
-  /// group, which stays so. Only those that are left call it, all with the same `excluded`. In a job
-  /// that keeps its survivors (`lockstep run --on-rank-failure keep`) the job goes on without the
-  /// excluded, who are killed if they still live, and the rest is as ShrinkToSurvivors, which others
-  /// may call meanwhile: all of them meet. Whom an op blames may have been held up itself: exclude only
-  /// whom the program knows to be of no use. Blocks, errors: as Split, or as that.
+  /// group, which stays so. Only those that are left call it, all with the same `excluded`. In a
+  /// job that keeps its survivors (`lockstep run --on-rank-failure keep`) the job goes on without
+  /// the excluded, who are killed if they still live, and the rest is as ShrinkToSurvivors, which
+  /// others may call meanwhile: all of them meet. Whom an op blames may have been held up itself:
+  /// exclude only whom the program knows to be of no use. Blocks, errors: as Split, or as that.
   base::Result<std::shared_ptr<Group>> Shrink(std::span<const base::GroupRank> excluded,
                                               OpOptions options = {});
   /// The group of the members that are left, in their order, in a job that keeps its survivors: for
-  /// those whose op has failed, whatever failed it. All of them call it. Left out is who is gone from
-  /// the job, also who dies meanwhile; and who was blamed for the failure as dead, stuck or out of
-  /// reach and does not call this within 2 s of another member (a timeout below that leaves no time to
-  /// find out): the job goes on without it, and kills it. When all members come it is a group of as
-  /// many, made anew; three times in a row at most unless an op has ended well between. What comes from
-  /// the old group, or from a member that is gone but wakes up, never reaches the new one, whose
-  /// memory, keys and connections are its own. Blocks: until those that are left have come, at most the
-  /// timeout. Errors: as Split; FailedPrecondition - the job keeps no survivors, has gone on without
-  /// this rank, or no op ends well although all live; DeadlineExceeded - members that nobody blames did
-  /// not come.
+  /// those whose op has failed, whatever failed it. All of them call it. Left out is who is gone
+  /// from the job, also who dies meanwhile; and who was blamed for the failure as dead, stuck or
+  /// out of reach and does not call this within 2 s of another member (a timeout below that leaves
+  /// no time to find out): the job goes on without it, and kills it. When all members come it is a
+  /// group of as many, made anew; three times in a row at most unless an op has ended well between.
+  /// What comes from the old group, or from a member that is gone but wakes up, never reaches the
+  /// new one, whose memory, keys and connections are its own. Blocks: until those that are left
+  /// have come, at most the timeout. Errors: as Split; FailedPrecondition - the job keeps no
+  /// survivors, has gone on without this rank, or no op ends well although all live;
+  /// DeadlineExceeded - members that nobody blames did not come.
   base::Result<std::shared_ptr<Group>> ShrinkToSurvivors(OpOptions options = {});
-  /// The group of the members and, behind them, `added` ranks of the world, who make it from the same
-  /// spec: this group's name, all these ranks in this order. Blocks, errors: as Split.
+  /// The group of the members and, behind them, `added` ranks of the world, who make it from the
+  /// same spec: this group's name, all these ranks in this order. Blocks, errors: as Split.
   base::Result<std::shared_ptr<Group>> Grow(std::span<const base::Rank> added,
                                             OpOptions options = {});
 
@@ -271,6 +278,14 @@ class Group {
   /// timeout. Errors: Unimplemented - the backend has none; ResourceExhausted - no memory.
   virtual base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
                                                                   OpOptions options = {}) = 0;
+
+  /// Makes memory of the caller known to the backend's library, for buffers that ops use again and
+  /// again: NCCL then goes without copies through its own where it can. Of this member alone; ops
+  /// take such buffers, and parts of them, as any other. Blocks: shortly, at most the group's
+  /// timeout. Errors: Unimplemented - the backend's ops gain nothing by it: those of host backends
+  /// go fastest in memory of AllocBuffer, which others can reach, and MPI registers by itself;
+  /// InvalidArgument - no memory.
+  virtual base::Result<std::unique_ptr<Registration>> RegisterBuffer(Buffer buffer);
 
   /// Which algorithm an op of this many elements would take here, and why: a line for people.
   virtual std::string Explain(OpKind kind, Dtype dtype, size_t count) const = 0;
@@ -299,9 +314,12 @@ class Group {
     std::string reason = "";  // of a shrink: why the job is to go on without the others
   };
 
+  /// Whether `buffer` may be registered. Errors: as RegisterBuffer; Unimplemented - not memory of
+  /// this backend's ops.
+  base::Status CheckRegistered(const Buffer& buffer) const;
   /// Queues a collective; `valid` says whether its arguments were, else it is to be refused in its
   /// turn.
-  virtual std::shared_ptr<Work> Submit(Op op, base::Status valid) = 0;
+  virtual std::shared_ptr<Work> Submit(Op&& op, base::Status valid) = 0;
   /// Starts sends and receives that end together, as `batch` says (its timeout, tag, call site).
   virtual std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                                 base::Status valid) = 0;
@@ -309,7 +327,8 @@ class Group {
   virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) = 0;
   /// What the survivors of a group of that name are called, however often it was made smaller.
   static std::string SurvivorsName(std::string_view name);
-  /// What ShrinkToSurvivors makes. Errors beside its: FailedPrecondition - the group knows of no rounds.
+  /// What ShrinkToSurvivors makes. Errors beside its: FailedPrecondition - the group knows of no
+  /// rounds.
   virtual base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation);
   /// `mine` of every member, by rank, into `all`: a collective on main memory, also where the
   /// backend's ops are not. Blocks: as an op.
@@ -320,9 +339,9 @@ class Group {
 
  private:
   Op MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const;
-  std::shared_ptr<Work> Call(Op op, base::Status valid, const OpOptions& options);
+  std::shared_ptr<Work> Call(Op&& op, base::Status valid, const OpOptions& options);
   /// Call() of an op whose `output` is the same on all members.
-  std::shared_ptr<Work> CallAlike(Op op, base::Status valid, const Buffer& output,
+  std::shared_ptr<Work> CallAlike(Op&& op, base::Status valid, const Buffer& output,
                                   const OpOptions& options);
   base::Status CheckRoot(OpKind kind, base::GroupRank root) const;
   base::Status CheckSides(OpKind kind, const ConstBuffer& in, const ConstBuffer& out,

@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Ranks as threads over shared memory, each with its own news of the rounds, as processes have them.
+// Ranks as threads over shared memory, each with its own news of the rounds, as processes have
+// them.
 #include "collectives/engine/make_in_round.h"
 
 #include <gmock/gmock.h>
@@ -199,8 +200,8 @@ TEST_F(MakeInRoundTest, TheAgentIsAskedForNoLongerThanTheShrinkMayTake) {
   EXPECT_LE(*rounds_.patience_, seconds(2));
 }
 
-// Rank 0 heard of the round that 1 had begun before its own deadline passed, and waited in a group of
-// another name than the others.
+// Rank 0 heard of the round that 1 had begun before its own deadline passed, and waited in a group
+// of another name than the others.
 TEST_F(MakeInRoundTest, WhoShrinksAndWhoShrinksToSurvivorsMeet) {
   Form();
   const GroupRank gone(3);
@@ -227,7 +228,8 @@ TEST_F(MakeInRoundTest, ShrinkLeavesOutThoseWhoAreGoneAnyhow) {
   });
 }
 
-// Its op has run out of time on the others, as when it is stopped; nobody else says that it is gone.
+// Its op has run out of time on the others, as when it is stopped; nobody else says that it is
+// gone.
 TEST_F(MakeInRoundTest, OneThatIsBlamedAndDoesNotComeIsGivenUp) {
   Form();
 

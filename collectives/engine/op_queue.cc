@@ -51,7 +51,7 @@ OpQueue::~OpQueue() {
   LOCKSTEP_CHECK(queue_.empty(), "a queue is closed before it is dropped");
 }
 
-std::shared_ptr<QueuedWork> OpQueue::MakeWork(Op op) {
+std::shared_ptr<QueuedWork> OpQueue::MakeWork(Op&& op) {
   // Without the lock: next_seq_ changes only in Enqueue, and one thread at a time calls these.
   const base::SteadyTime now = clock_.Now();
   const AwakeTime due = awake_.At(now) + op.timeout;

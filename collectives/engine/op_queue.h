@@ -32,7 +32,7 @@ lockstep_record_state RecordStateOf(Work::State state);
 /// A Work of an OpQueue. All its changing state is the queue's, under the queue's mutex.
 class QueuedWork final : public Work {
  public:
-  QueuedWork(std::shared_ptr<OpQueue> queue, Op op, base::OpSeq seq, base::SteadyTime enqueued,
+  QueuedWork(std::shared_ptr<OpQueue> queue, Op&& op, base::OpSeq seq, base::SteadyTime enqueued,
              AwakeTime due)
       : queue_(std::move(queue)), op_(std::move(op)), seq_(seq), enqueued_(enqueued), due_(due) {}
 
@@ -96,7 +96,7 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
       : execute_(std::move(execute)), ended_(std::move(ended)), never_blocks_(never_blocks) {}
   ~OpQueue();
 
-  std::shared_ptr<QueuedWork> MakeWork(Op op);
+  std::shared_ptr<QueuedWork> MakeWork(Op&& op);
   /// Queues what MakeWork made; its number is the next in order. Blocks: while more than kMaxQueued
   /// are in flight, executing some of them meanwhile; their deadlines, and that of `work`, bound
   /// it.

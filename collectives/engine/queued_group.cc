@@ -119,7 +119,7 @@ Recorder::Ticket QueuedGroup::Record(const Op& op, base::OpSeq seq, base::Steady
   return BeginRecord(*config_.recorder, info_, op, seq, enqueued);
 }
 
-std::shared_ptr<Work> QueuedGroup::Submit(Op op, base::Status valid) {
+std::shared_ptr<Work> QueuedGroup::Submit(Op&& op, base::Status valid) {
   if (!owner()) {
     // The parent's queue may be locked for ever in this copy of its memory: a queue of its own
     // carries the answer.
@@ -137,8 +137,9 @@ base::Status QueuedGroup::Execute(QueuedWork& work, const OpDeadline& deadline) 
   OpWatch watch{.deadline = deadline};
   if (recorder != nullptr) {
     recorder->Started(work.record, work.started());
-    watch.on_long_wait = [this, recorder, ticket = work.record](int member) {
-      recorder->WaitsFor(ticket, info_.world_ranks[static_cast<size_t>(member)]);
+    // Two words, which std::function keeps without a piece of memory of its own.
+    watch.on_long_wait = [this, &work](int member) {
+      config_.recorder->WaitsFor(work.record, info_.world_ranks[static_cast<size_t>(member)]);
     };
   }
   base::Status status = backend_->Run(work.op(), work.seq(), watch);

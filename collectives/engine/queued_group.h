@@ -39,8 +39,8 @@ class QueuedGroup final : public Group {
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
     std::shared_ptr<Recorder> recorder;  // null records nothing
-    /// Of a job that keeps its survivors, else null: the group is made in the round in force, and fails
-    /// with Unavailable when a member is gone.
+    /// Of a job that keeps its survivors, else null: the group is made in the round in force, and
+    /// fails with Unavailable when a member is gone.
     std::shared_ptr<Rounds> rounds;
     /// How often in a row all members of a group that had failed made it again, none of them being
     /// gone, and it failed before an op had ended well.
@@ -48,7 +48,8 @@ class QueuedGroup final : public Group {
   };
 
   /// Collective: every member calls it. Blocks until all have come. A group of one needs no maker
-  /// and no other. Errors: InvalidArgument - rank outside of the members; Unavailable (class kPeerDead)
+  /// and no other. Errors: InvalidArgument - rank outside of the members; Unavailable (class
+  /// kPeerDead)
   /// - a member is gone, says Config::rounds; those of BackendMaker::Make.
   static base::Result<std::unique_ptr<QueuedGroup>> Create(Config config,
                                                            std::shared_ptr<BackendMaker> maker);
@@ -70,7 +71,7 @@ class QueuedGroup final : public Group {
   void Abort(base::Status reason) override;
 
  protected:
-  std::shared_ptr<Work> Submit(Op op, base::Status valid) override;
+  std::shared_ptr<Work> Submit(Op&& op, base::Status valid) override;
   std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                         base::Status valid) override;
   base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) override;

@@ -14,7 +14,8 @@ using base::Rank;
 
 /// A death is on its way here as news of the agent when an op sees it first.
 constexpr base::Duration kNewsTime = std::chrono::milliseconds(100);
-/// In which members that live have come: an op of a failed group ends on all of them within a second.
+/// In which members that live have come: an op of a failed group ends on all of them within a
+/// second.
 constexpr base::Duration kComeTime = std::chrono::seconds(2);
 constexpr int kRepairsMax = 3;
 
@@ -105,8 +106,8 @@ base::Result<int> QueuedGroup::RepairsWith(const std::vector<Rank>& left) const 
       .WithCause(failure());
 }
 
-// Who is blamed may live: a member that waited itself, or one that was only slow. The word that counts is
-// its own: who comes is no suspect, and who neither comes nor is gone is given up.
+// Who is blamed may live: a member that waited itself, or one that was only slow. The word that
+// counts is its own: who comes is no suspect, and who neither comes nor is gone is given up.
 base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveSurvivors(Derivation derivation) {
   if (!owner()) return ForkedError();
   if (config_.rounds == nullptr) return Group::DeriveSurvivors(std::move(derivation));

@@ -199,6 +199,7 @@ std::string MpiBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   return DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": by non-blocking calls of " +
          engine_->version() + ", " + std::to_string(rounds.count()) + " of up to " +
          std::to_string(rounds.chunk()) + " elements a member, through memory of the backend's" +
+         (engine_->outlives_ranks() ? "; it outlives a rank that dies (ULFM)" : "") +
          (config_.check_calls ? ", after a comparison of calls" : "");
 }
 

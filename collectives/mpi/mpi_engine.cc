@@ -33,20 +33,6 @@ constexpr base::Duration kFinalizeTime = std::chrono::seconds(10);
 
 constexpr int kControlTag = 1;
 
-/// What the exit handler of the process knows. Never freed: it may be looked at any time.
-struct ExitNotice {
-  std::shared_ptr<std::atomic<bool>> left_open;
-  pid_t pid;
-};
-
-void EndProcess(int status, void* argument) {
-  const auto* const notice = static_cast<const ExitNotice*>(argument);
-  // A forked child has its own end.
-  if (!notice->left_open->load() || notice->pid != getpid()) return;
-  std::fflush(nullptr);
-  _exit(status == 0 ? kMpiLeftOpenExitCode : status);
-}
-
 void Combine(const void* context, const void* in, void* inout, size_t count) {
   auto* const out = static_cast<std::byte*>(inout);
   const std::byte* const both[] = {static_cast<const std::byte*>(in), out};
@@ -82,7 +68,7 @@ base::Result<std::shared_ptr<MpiEngine>> MpiEngine::Start(Config config) {
 MpiEngine::MpiEngine(Config config, MpiLibrary library)
     : config_(std::move(config)),
       library_(std::move(library)),
-      left_open_(std::make_shared<std::atomic<bool>>(true)) {}
+      ending_(std::make_shared<MpiEnding>()) {}
 
 MpiEngine::~MpiEngine() = default;
 
@@ -125,8 +111,7 @@ void MpiEngine::Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call) 
       return;
     }
     call->status_ = std::move(status);
-    call->done_.store(true, std::memory_order_release);
-    port->OnEnded();
+    End({port, call});
   });
 }
 
@@ -134,20 +119,30 @@ void MpiEngine::Send(int world_rank, const ControlMessage& message) {
   Command([this, world_rank, message] { SendNow(world_rank, message); });
 }
 
-void MpiEngine::Open(const MpiGroupKey& key, std::shared_ptr<Port> port,
+void MpiEngine::Open(const ControlMessage& ready, std::shared_ptr<Port> port,
                      std::vector<int> world_ranks) {
-  Command([this, key, port = std::move(port), world_ranks = std::move(world_ranks)]() mutable {
-    opened_[key] = {port, std::move(world_ranks)};
+  Command([this, ready, port = std::move(port), world_ranks = std::move(world_ranks)]() mutable {
+    opened_[ready.key] = {port, std::move(world_ranks), ready};
     ++joining_;
+    for (const int world_rank : dead_) (void)port->OnDied(world_rank);
     std::deque<ControlMessage> others;
     for (const ControlMessage& message : early_) {
-      if (message.key == key) {
+      if (message.key == ready.key) {
         port->OnMessage(message);
       } else {
         others.push_back(message);
       }
     }
     early_ = std::move(others);
+    SendNow(Orderer(), ready);
+  });
+}
+
+void MpiEngine::Withdraw(const ControlMessage& withdraw) {
+  Command([this, withdraw] {
+    const auto opened = opened_.find(withdraw.key);
+    if (opened != opened_.end()) opened->second.ready.reset();
+    SendNow(Orderer(), withdraw);
   });
 }
 
@@ -190,33 +185,41 @@ void MpiEngine::ThreadMain() {
 
 base::Status MpiEngine::StartMpi() {
   const lockstep_mpi_api& api = library_.api();
-  on_exit(&EndProcess, new ExitNotice{left_open_, getpid()});
+  EndProcessBy(ending_);
   base::Status status =
       library_.StatusOf(api.init(&world_rank_, &world_size_), "starting MPI with MPI_Init");
   if (!status.ok()) {
-    left_open_->store(false);  // it has not begun
+    ending_->left_open.store(false);  // it has not begun
     return base::FailedPreconditionError(status.message());
   }
   RETURN_IF_ERROR(library_.StatusOf(api.duplicate_world(&control_comm_),
                                     "making a communicator for control messages"));
-  ReceiveControl();
+  outlives_ranks_ = api.outlives() != 0;
+  for (int source = 0; source < (outlives_ranks_ ? world_size_ : 1); ++source) {
+    if (outlives_ranks_ && source == world_rank_) continue;
+    control_.push_back(std::make_shared<MpiCall>());
+    control_.back()->peer = outlives_ranks_ ? source : LOCKSTEP_MPI_ANY_PEER;
+    ReceiveControl(*control_.back());
+  }
   return base::OkStatus();
 }
 
 // MPI_Finalize waits for the other ranks, and could do nothing else meanwhile. So they meet in a
 // barrier first, while this rank goes on answering those that have not come yet.
 void MpiEngine::EndMpi() {
-  bool clean = AwaitQuiet(kLastWords);
+  bool clean = AwaitQuiet(kLastWords) && dead_.empty();
   if (clean) {
     auto barrier = std::make_shared<MpiCall>();
     clean = StartCall(control_comm_, *barrier).ok();
     if (clean) pending_.push_back({nullptr, barrier});
-    clean = clean && AwaitQuiet(config_.end_timeout);
+    clean = clean && AwaitQuiet(config_.end_timeout) && barrier->status().ok();
   }
   if (clean) {
-    library_.api().cancel(control_->request_);
-    for (int ended = 0; ended == 0;) (void)library_.api().test(control_->request_, &ended);
-    if (library_.api().finalize() == LOCKSTEP_MPI_OK) left_open_->store(false);
+    for (const auto& receive : control_) {
+      library_.api().cancel(receive->request_);
+      for (int ended = 0; ended == 0;) (void)library_.api().test(receive->request_, &ended);
+    }
+    if (library_.api().finalize() == LOCKSTEP_MPI_OK) ending_->left_open.store(false);
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   phase_ = clean ? Phase::kEnded : Phase::kLeftOpen;
@@ -282,13 +285,25 @@ bool MpiEngine::TestPending() {
     const Pending over = std::move(pending_[i]);
     pending_[i] = std::move(pending_.back());
     pending_.pop_back();
-    over.call->done_.store(true, std::memory_order_release);
-    if (over.port == nullptr) continue;
-    --over.port->in_flight_;
-    over.port->OnEnded();
-    look_for_over_ = true;
+    if (over.port != nullptr) {
+      --over.port->in_flight_;
+      look_for_over_ = true;
+    }
+    End(over);
   }
   return any;
+}
+
+// One that another member's revoke() has ended may come before the news of who has died.
+void MpiEngine::End(const Pending& over) {
+  const bool by_death =
+      outlives_ranks_ && over.call->status_.failure_class() == base::FailureClass::kPeerDead;
+  if (by_death && over.port != nullptr && !over.port->hurt_) {
+    lost_.push_back(over);
+    return;
+  }
+  over.call->done_.store(true, std::memory_order_release);
+  if (over.port != nullptr) over.port->OnEnded();
 }
 
 base::Status MpiEngine::StartCall(lockstep_mpi_comm* comm, MpiCall& call) {
@@ -327,40 +342,87 @@ base::Result<const lockstep_mpi_reducer*> MpiEngine::ReducerFor(Dtype dtype, Red
 // ------------------------------------------------------------------------------- control messages
 
 void MpiEngine::SendNow(int world_rank, const ControlMessage& message) {
+  ControlMessage stamped = message;
+  stamped.world_rank = world_rank_;
+  if (world_rank == world_rank_) {
+    to_itself_.push_back(stamped);
+    return;
+  }
+  if (dead_.contains(world_rank)) return;
   auto call = std::make_shared<MpiCall>();
   call->kind = LOCKSTEP_MPI_SEND;
   call->peer = world_rank;
   call->tag = kControlTag;
   call->count = sizeof message;
-  ControlMessage stamped = message;
-  stamped.world_rank = world_rank_;
   std::memcpy(call->in.Reserve(sizeof stamped), &stamped, sizeof stamped);
   // Who cannot be told finds out by a deadline.
   if (StartCall(control_comm_, *call).ok()) pending_.push_back({nullptr, std::move(call)});
 }
 
-void MpiEngine::ReceiveControl() {
-  if (control_ == nullptr) control_ = std::make_shared<MpiCall>();
-  control_->kind = LOCKSTEP_MPI_RECV;
-  control_->peer = LOCKSTEP_MPI_ANY_PEER;
-  control_->tag = kControlTag;
-  control_->count = sizeof(ControlMessage);
-  control_->out.Reserve(sizeof(ControlMessage));
-  LOCKSTEP_CHECK(StartCall(control_comm_, *control_).ok(), "MPI takes a receive");
+void MpiEngine::ReceiveControl(MpiCall& receive) {
+  receive.kind = LOCKSTEP_MPI_RECV;
+  receive.tag = kControlTag;
+  receive.count = sizeof(ControlMessage);
+  receive.out.Reserve(sizeof(ControlMessage));
+  receive.status_ = StartCall(control_comm_, receive);
+  LOCKSTEP_CHECK(receive.status_.ok() || outlives_ranks_, "MPI takes a receive");
 }
 
 bool MpiEngine::TestControl() {
-  bool any = false;
-  while (true) {
-    int ended = 0;
-    const lockstep_mpi_result result = library_.api().test(control_->request_, &ended);
-    if (ended == 0) return any;
+  bool any = !to_itself_.empty();
+  for (const ControlMessage& message : std::exchange(to_itself_, {})) Handle(message);
+  for (size_t i = 0; i < control_.size();) {
+    while (control_[i]->status_.ok() && TestControlFrom(*control_[i])) any = true;
+    if (control_[i]->status_.ok()) {
+      ++i;
+      continue;
+    }
     any = true;
-    ControlMessage message;
-    std::memcpy(&message, control_->out.data(), sizeof message);
-    ReceiveControl();
-    if (result == LOCKSTEP_MPI_OK && message.layout == sizeof message) Handle(message);
+    const int died = control_[i]->peer;
+    control_.erase(control_.begin() + static_cast<std::ptrdiff_t>(i));
+    Died(died);
   }
+  return any;
+}
+
+/// False: nothing has come. Its status says whether more can.
+bool MpiEngine::TestControlFrom(MpiCall& receive) {
+  int ended = 0;
+  const lockstep_mpi_result result = library_.api().test(receive.request_, &ended);
+  if (ended == 0) return false;
+  if (result == LOCKSTEP_MPI_PEER_FAILED) {
+    receive.status_ = library_.StatusOf(result, "hearing of a rank");
+    return false;
+  }
+  ControlMessage message;
+  std::memcpy(&message, receive.out.data(), sizeof message);
+  ReceiveControl(receive);
+  if (result == LOCKSTEP_MPI_OK && message.layout == sizeof message) Handle(message);
+  return true;
+}
+
+// Everything in flight in its groups ends, on all members; and what waits for the word of a dead
+// orderer asks the next one.
+void MpiEngine::Died(int world_rank) {
+  const int orderer = Orderer();
+  dead_.insert(world_rank);
+  ending_->outlived.store(true);
+  for (const auto& [key, opened] : opened_) {
+    Port& port = *opened.port;
+    if (port.OnDied(world_rank)) {
+      port.hurt_ = true;
+      if (port.comm_ != nullptr) library_.api().revoke(port.comm_);
+    }
+    if (orderer == world_rank && opened.ready.has_value()) SendNow(Orderer(), *opened.ready);
+  }
+  look_for_over_ = true;
+  for (const Pending& over : std::exchange(lost_, {})) End(over);
+}
+
+int MpiEngine::Orderer() const {
+  int first = 0;
+  while (dead_.contains(first)) ++first;
+  return first;
 }
 
 void MpiEngine::Handle(const ControlMessage& message) {
@@ -406,13 +468,14 @@ void MpiEngine::HandleReady(const ControlMessage& message) {
 void MpiEngine::MakeComm(const MpiGroupKey& key) {
   const auto found = opened_.find(key);
   if (found == opened_.end()) return;
+  found->second.ready.reset();
   const Opened opened = found->second;
   --joining_;
-  const int tag = static_cast<int>(key.group & 0x3fff);
+  if (opened.port->hurt_) return opened.port->OnComm(base::UnavailableError("a member has died"));
   opened.port->OnComm(
       library_.StatusOf(library_.api().create_comm(opened.world_ranks.data(),
-                                                   static_cast<int>(opened.world_ranks.size()), tag,
-                                                   &opened.port->comm_),
+                                                   static_cast<int>(opened.world_ranks.size()),
+                                                   key.group, key.epoch, &opened.port->comm_),
                         "making a communicator"));
 }
 

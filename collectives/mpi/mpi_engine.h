@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -18,16 +19,13 @@
 #include "collectives/engine/reduce_kernels.h"
 #include "collectives/mpi/control_message.h"
 #include "collectives/mpi/mpi_call.h"
+#include "collectives/mpi/mpi_ending.h"
 #include "collectives/mpi/mpi_library.h"
 #include "collectives/types.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 
 namespace lockstep::collectives {
-
-/// What the exit status of a process becomes that would have ended with 0 but could not end its MPI:
-/// a call was still in flight, so that MPI_Finalize would have hung. Its mpirun then ends the others.
-inline constexpr int kMpiLeftOpenExitCode = 74;
 
 /// The one thread of a process that calls MPI, and what it does there: starts calls, tests them
 /// until they end, passes control messages on, makes communicators. It never waits inside MPI but
@@ -41,6 +39,13 @@ inline constexpr int kMpiLeftOpenExitCode = 74;
 /// Left open it is when something was still in flight, or the process exits without having dropped
 /// its groups. Such a process ends by _exit() in an on_exit handler: what was printed is flushed,
 /// MPI's own handlers do not run, and its status is its own, or kMpiLeftOpenExitCode in place of 0.
+///
+/// Where MPI outlives its ranks (ULFM: Open MPI 5 under `mpirun --with-ft ulfm`), every engine hears at
+/// once of a rank that has died, tells the ports of groups that it was in, and revokes their
+/// communicators, so that what is in flight ends on all members. Groups of those that live can be made.
+/// No process ends its MPI well after a death, since some calls never end then (Open MPI 5.0.11); its
+/// status stays its own. One weakness is MPI's: a member that dies while a communicator is made, a few
+/// milliseconds after all have come, holds the other members' engines for ever; deadlines hold.
 ///
 /// While something is in flight the thread tests without a pause for 200 us (giving its core to
 /// whoever wants it), then ever less often, down to once a millisecond; with nothing in flight it
@@ -65,6 +70,9 @@ class MpiEngine {
     virtual void OnComm(base::Status status) = 0;
     /// A call of it ended.
     virtual void OnEnded() = 0;
+    /// A rank of the world has died, and MPI goes on without it. Returns whether it was a member that
+    /// had not left.
+    virtual bool OnDied(int world_rank) = 0;
     /// Everybody has left it: once nothing is in flight, its communicator may go.
     virtual bool over() const = 0;
     /// Of one that is over: everything that was sent in it has been received.
@@ -75,6 +83,7 @@ class MpiEngine {
     // The engine's thread's:
     lockstep_mpi_comm* comm_ = nullptr;
     int in_flight_ = 0;
+    bool hurt_ = false;  // a member has died, of which the port knows
   };
 
   /// Blocks: until MPI has started, which waits for the other ranks; at most the timeout. Errors:
@@ -90,13 +99,18 @@ class MpiEngine {
   /// "Open MPI v4.1.4 (through /usr/lib/liblockstep_mpi_openmpi.so)"
   std::string Describe() const;
   const std::string& version() const { return library_.version(); }
+  /// Whether the death of a rank leaves the others their MPI.
+  bool outlives_ranks() const { return outlives_ranks_; }
 
   /// Starts `call` on the communicator of `port`, which has one.
   void Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call);
   /// To a rank of the world; to itself, too. In order with other messages to it.
   void Send(int world_rank, const ControlMessage& message);
-  /// From now on messages of `key` are for `port`, and kGo makes a communicator of `world_ranks`.
-  void Open(const MpiGroupKey& key, std::shared_ptr<Port> port, std::vector<int> world_ranks);
+  /// From now on messages of the key of `ready` are for `port`. Says `ready` to the rank that orders the
+  /// making of groups, whose kGo then makes a communicator of `world_ranks`.
+  void Open(const ControlMessage& ready, std::shared_ptr<Port> port, std::vector<int> world_ranks);
+  /// Takes `ready` of that key back.
+  void Withdraw(const ControlMessage& withdraw);
   /// Receives of `port` that are in flight are given up.
   void CancelReceives(std::shared_ptr<Port> port);
 
@@ -105,6 +119,7 @@ class MpiEngine {
   struct Opened {
     std::shared_ptr<Port> port;
     std::vector<int> world_ranks;
+    std::optional<ControlMessage> ready;  // until its communicator is made, or it is given up
   };
   struct Pending {
     std::shared_ptr<Port> port;  // null = a control message
@@ -134,10 +149,15 @@ class MpiEngine {
   void Rest(base::Duration quiet);
   bool RunCommands();
   bool TestPending();
+  void End(const Pending& over);
   bool TestControl();
+  bool TestControlFrom(MpiCall& receive);
   base::Status StartCall(lockstep_mpi_comm* comm, MpiCall& call);
   void SendNow(int world_rank, const ControlMessage& message);
-  void ReceiveControl();
+  void ReceiveControl(MpiCall& receive);
+  void Died(int world_rank);
+  /// Rank 0 of the world, or the first that lives: communicators are made in its order.
+  int Orderer() const;
   void Handle(const ControlMessage& message);
   void HandleReady(const ControlMessage& message);
   void MakeComm(const MpiGroupKey& key);
@@ -148,20 +168,27 @@ class MpiEngine {
   const MpiLibrary library_;
   int world_rank_ = -1;  // these two are set before Start() returns
   int world_size_ = 0;
+  bool outlives_ranks_ = false;
 
   std::mutex mutex_;
-  std::condition_variable wake_;                  // the thread's
-  std::condition_variable changed_;               // phase_
-  std::deque<std::function<void()>> commands_;    // guarded by mutex_
-  Phase phase_ = Phase::kStarting;                // guarded by mutex_
-  base::Status start_status_;                     // guarded by mutex_
-  bool closing_ = false;                          // guarded by mutex_
-  std::shared_ptr<std::atomic<bool>> left_open_;  // what the exit handler looks at
+  std::condition_variable wake_;                // the thread's
+  std::condition_variable changed_;             // phase_
+  std::deque<std::function<void()>> commands_;  // guarded by mutex_
+  Phase phase_ = Phase::kStarting;              // guarded by mutex_
+  base::Status start_status_;                   // guarded by mutex_
+  bool closing_ = false;                        // guarded by mutex_
+  const std::shared_ptr<MpiEnding> ending_;
 
   // The thread's own:
   lockstep_mpi_comm* control_comm_ = nullptr;
   std::vector<Pending> pending_;
-  std::shared_ptr<MpiCall> control_;  // the receive that is always there
+  // Receives that are always there: one from anybody; where MPI outlives its ranks one from each, which
+  // fails when that one dies. (One from anybody fails when any does, and Open MPI 5.0.11 then loses what
+  // others send.)
+  std::vector<std::shared_ptr<MpiCall>> control_;
+  std::deque<ControlMessage> to_itself_;
+  std::set<int> dead_;         // ranks of the world
+  std::vector<Pending> lost_;  // ended by a death of which this rank has not heard yet
   std::map<MpiGroupKey, Opened> opened_;
   std::deque<ControlMessage> early_;
   std::map<MpiGroupKey, Waiting> waiting_;  // on rank 0 of the world

@@ -3,14 +3,16 @@
 //   mpi_faults LIBRARY FOLDER MODE
 // What became of each call is a line of FOLDER/rank_R: name, state, milliseconds, value, error.
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,6 +40,7 @@ class Rank {
         size_(engine->world_size()),
         engine_(std::move(engine)) {}
 
+  int rank() const { return rank_; }
   bool guilty() const { return rank_ == 1; }
   int size() const { return size_; }
 
@@ -72,20 +75,24 @@ class Rank {
     std::fclose(file);
   }
   void TellOf(const std::string& name, Group& group, size_t count = 1,
-              Reduction reduction = Reduction::kSum) {
+              Reduction reduction = Reduction::kSum, base::Duration timeout = kTimeout) {
     Tell(name, [&](float& value) {
       std::vector<float> data(count, static_cast<float>(rank_ + 1));
       const Buffer buffer{data.data(), count, Dtype::kF32};
-      const base::Status status = group.AllReduce(buffer, buffer, reduction)->Wait();
+      const base::Status status =
+          group.AllReduce(buffer, buffer, reduction, {.timeout = timeout})->Wait();
       value = *std::min_element(data.begin(), data.end());
       return status;
     });
   }
-  /// Until `rank` has told of something, at most 20 s.
-  void AwaitWordOf(int rank) const {
-    struct stat ignored;
-    for (int i = 0; i < 2000 && stat(path(rank).c_str(), &ignored) != 0; ++i)
+  /// Until `rank` has told of so many things, at most 20 s.
+  void AwaitWordOf(int rank, std::ptrdiff_t lines = 1) const {
+    for (int i = 0; i < 2000; ++i) {
+      std::ifstream file(path(rank));
+      const auto is_end = std::istreambuf_iterator<char>();
+      if (std::count(std::istreambuf_iterator<char>(file), is_end, '\n') >= lines) return;
       std::this_thread::sleep_for(milliseconds(10));
+    }
   }
 
  private:
@@ -107,6 +114,52 @@ void Fault(Rank& rank, const std::function<void()>& fault) {
   if (rank.guilty()) fault();
   rank.TellOf("op", **group, kLarge);
   rank.TellOf("next", **group);
+}
+
+/// Where MPI outlives its ranks: `dying` are killed one after the other while the rest are in a large
+/// op and a receive; each time these make the group smaller and work in it.
+void GoOnWithout(Rank& rank, const std::vector<int>& dying) {
+  auto joined = rank.Join("world");
+  if (!joined.ok()) std::abort();
+  std::shared_ptr<Group> group = std::move(joined).value();
+  constexpr int kNext = 10;
+  constexpr size_t kFewer = size_t{1} << 18;
+  std::ptrdiff_t told = 0;
+  for (const int dies : dying) {
+    if (rank.rank() == dies) {
+      for (const base::Rank other : group->info().world_ranks) {
+        if (other.value() != dies) rank.AwaitWordOf(other.value(), told + 1);
+      }
+      kill(getpid(), SIGKILL);
+    }
+    const auto& ranks = group->info().world_ranks;
+    const base::GroupRank dead(
+        static_cast<int>(std::find(ranks.begin(), ranks.end(), base::Rank(dies)) - ranks.begin()));
+    float value = 0;
+    const OpOptions patient{.timeout = seconds(20)};
+    const auto receive = group->Recv({&value, 1, Dtype::kF32}, dead, patient);
+    std::vector<float> data(kLarge, 1.0f);
+    const Buffer buffer{data.data(), data.size(), Dtype::kF32};
+    const auto op = group->AllReduce(buffer, buffer, Reduction::kSum, patient);
+    (void)op->WaitFor(milliseconds(50));  // both are under way
+    rank.Tell("ready", [](float&) { return base::OkStatus(); });
+    rank.Tell("op", [&](float&) { return op->Wait(); });
+    rank.Tell("receive", [&](float&) { return receive->Wait(); });
+    rank.Tell("shrink", [&](float& size) -> base::Status {
+      ASSIGN_OR_RETURN(group, group->Shrink({&dead, 1}, patient));
+      size = static_cast<float>(group->size());
+      return base::OkStatus();
+    });
+    for (int i = 0; i < kNext; ++i)
+      rank.TellOf("next", *group, kFewer, Reduction::kSum, seconds(20));
+    told += 4 + kNext;
+  }
+  rank.Tell(group->Explain(OpKind::kAllReduce, Dtype::kF32, 1),
+            [](float&) { return base::OkStatus(); });
+  rank.Tell("later", [&](float&) -> base::Status {
+    ASSIGN_OR_RETURN(const auto later, group->Duplicate({.timeout = seconds(20)}));
+    return later->Barrier({.timeout = seconds(20)})->Wait();
+  });
 }
 
 void NeverCalls(Rank& rank) {
@@ -281,6 +334,9 @@ int Main(int argc, char** argv) {
   const std::map<std::string, std::function<void()>> modes = {
       {"never_calls", [&] { NeverCalls(rank); }},
       {"killed", [&] { Fault(rank, [] { kill(getpid(), SIGKILL); }); }},
+      {"second_dies", [&] { GoOnWithout(rank, {1}); }},
+      {"first_dies", [&] { GoOnWithout(rank, {0}); }},
+      {"two_die", [&] { GoOnWithout(rank, {0, 2}); }},
       {"stopped", [&] { Fault(rank, [] { kill(getpid(), SIGSTOP); }); }},
       {"exits", [&] { Fault(rank, [] { std::exit(0); }); }},
       {"vanishes", [&] { Fault(rank, [] { _exit(0); }); }},

@@ -36,12 +36,11 @@ base::Result<std::shared_ptr<MpiGroup>> MpiGroup::Join(MpiEngine& engine, GroupS
   const auto group = std::make_shared<MpiGroup>(engine, std::move(spec));
   std::vector<int> world_ranks;
   for (const base::Rank rank : group->spec_.world_ranks) world_ranks.push_back(rank.value());
-  engine.Open(group->key_, group, std::move(world_ranks));
   ControlMessage here = group->MakeMessage(Kind::kHere);
   here.pid = getpid();
   here.SetText(group->spec_.host);
   group->SendToOthers(here);
-  engine.Send(0, group->MakeMessage(Kind::kReady));
+  engine.Open(group->MakeMessage(Kind::kReady), group, std::move(world_ranks));
   RETURN_IF_ERROR(group->AwaitMembers(deadline));
   return group;
 }
@@ -53,7 +52,10 @@ base::Status MpiGroup::AwaitMembers(const OpDeadline& deadline) {
   while (true) {
     if (comm_.has_value()) {
       left_ = !comm_->ok();
-      return *comm_;
+      // It failed on a member that has died, of which the word is on its way.
+      if (left_ && engine_.outlives_ranks())
+        changed_.wait_for(lock, kAnswerTime, [this] { return error_.has_value(); });
+      return left_ && error_.has_value() ? error_->status : *comm_;
     }
     const base::Duration left = deadline.Left();
     if (error_.has_value() || left.count() <= 0) return GiveUpJoining(lock, deadline);
@@ -69,7 +71,7 @@ base::Status MpiGroup::GiveUpJoining(Lock& lock, const OpDeadline& deadline) {
     if (!members_[static_cast<size_t>(member)].came) missing.push_back(member);
   }
   lock.unlock();
-  engine_.Send(0, MakeMessage(Kind::kWithdraw));
+  engine_.Withdraw(MakeMessage(Kind::kWithdraw));
   if (!late) return error();
   const std::string attempt = "joining group " + spec_.name + ": ";
   const std::string within = " within " + base::FormatDuration(deadline.due().timeout);
@@ -158,6 +160,8 @@ base::Status MpiGroup::ErrorFor(uint64_t seq) const {
   // The op that the error is about fails with the error itself, also on a member that comes to it
   // late.
   if (root.op().has_value() && root.op()->seq.value() == seq) return root;
+  // So does what was in flight when a member died.
+  if (root.failure_class() == base::FailureClass::kPeerDead && seq <= begun_) return root;
   return FailedBefore(root);
 }
 
@@ -292,6 +296,28 @@ std::optional<MpiGroup::Farewell> MpiGroup::FarewellOf(int member) const {
 void MpiGroup::OnEnded() {
   const Lock lock(mutex_);
   changed_.notify_all();
+}
+
+// A member that has said goodbye is needed no more. The word of it goes on when this member leaves.
+bool MpiGroup::OnDied(int world_rank) {
+  const auto place =
+      std::find(spec_.world_ranks.begin(), spec_.world_ranks.end(), base::Rank(world_rank));
+  if (place == spec_.world_ranks.end()) return false;
+  const int member = static_cast<int>(place - spec_.world_ranks.begin());
+  const Lock lock(mutex_);
+  if (members_[static_cast<size_t>(member)].farewell.has_value()) return false;
+  members_[static_cast<size_t>(member)].farewell = Farewell{};
+  if (!error_.has_value()) {
+    const base::Status error =
+        base::UnavailableError("group " + spec_.name + " has lost " + DescribeMembers({member}) +
+                               ", which has died; " + engine_.version() +
+                               " goes on without it, and so can a smaller group (Shrink)")
+            .WithClass(base::FailureClass::kPeerDead);
+    const ControlMessage message = MessageOf(error, nullptr, {member}, 0);
+    error_ = {StatusOf(message), 0, message};
+  }
+  changed_.notify_all();
+  return true;
 }
 
 void MpiGroup::OnMessage(const ControlMessage& message) {

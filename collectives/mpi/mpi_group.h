@@ -93,6 +93,7 @@ class MpiGroup final : public MpiEngine::Port {
   void OnMessage(const ControlMessage& message) override;
   void OnComm(base::Status status) override;
   void OnEnded() override;
+  bool OnDied(int world_rank) override;
   bool over() const override;
   bool drained() const override;
 

@@ -80,6 +80,8 @@ base::Status MpiLibrary::StatusOf(lockstep_mpi_result result, const std::string&
                                            "; another member sent more than was expected here")
           .WithClass(base::FailureClass::kUsage);
     case LOCKSTEP_MPI_NO_MEMORY: return base::ResourceExhaustedError(text);
+    case LOCKSTEP_MPI_PEER_FAILED:
+      return base::UnavailableError(text).WithClass(base::FailureClass::kPeerDead);
     case LOCKSTEP_MPI_FAILED: return base::InternalError(text);
   }
   return base::InternalError(what + ": a result that lockstep_mpi.h does not know");

@@ -30,6 +30,7 @@ MpiTransfers::MpiTransfers(MpiEngine& engine, std::shared_ptr<MpiGroup> group)
 bool MpiTransfers::Advance(Moving& moving) {
   const bool receives = moving.op.kind == OpKind::kRecv;
   const auto place = std::pair(moving.op.peer, receives);
+  const bool under_way = lanes_.contains(place);
   Lane& lane = lanes_[place];
   const bool gone = PeerIsGone(moving);  // before the calls: what it sent counts
   if (receives ? Pull(moving, lane) : Push(moving, lane)) {
@@ -38,7 +39,8 @@ bool MpiTransfers::Advance(Moving& moving) {
     return true;
   }
   if (const base::Status root = group_->error(); !root.ok()) {
-    moving.result = group_->FailedBefore(root);
+    const bool died = root.failure_class() == base::FailureClass::kPeerDead;
+    moving.result = died && under_way ? root : group_->FailedBefore(root);
   } else if (gone) {
     moving.result = group_->Publish(
         base::UnavailableError(Describe(moving) + ": " + group_->DescribeMembers({moving.op.peer}) +

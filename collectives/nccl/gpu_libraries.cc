@@ -75,6 +75,8 @@ std::vector<Symbol> NcclSymbols(NcclFunctions& nccl) {
       {"ncclRedOpCreatePreMulSum", &nccl.red_op_create_pre_mul_sum},
       {"ncclRedOpDestroy", &nccl.red_op_destroy},
       {"ncclCommSplit", &nccl.comm_split, true},
+      {"ncclCommRegister", &nccl.comm_register, true},
+      {"ncclCommDeregister", &nccl.comm_deregister, true},
       {"ncclCommShrink", &nccl.comm_shrink, true},
       {"ncclCommRevoke", &nccl.comm_revoke, true},
       {"ncclAlltoAll", &nccl.all_to_all, true},

@@ -2,8 +2,8 @@
 #ifndef LOCKSTEP_COLLECTIVES_NCCL_NCCL_ABI_H_
 #define LOCKSTEP_COLLECTIVES_NCCL_NCCL_ABI_H_
 
-/// What Lockstep uses of the C interfaces of NCCL 2.14 .. 2.30 and of the CUDA runtime 11 .. 13, in its
-/// own words: both are found at run time, so that one binary serves machines with and without a
+/// What Lockstep uses of the C interfaces of NCCL 2.14 .. 2.30 and of the CUDA runtime 11 .. 13, in
+/// its own words: both are found at run time, so that one binary serves machines with and without a
 /// GPU. nccl_header_test compares it with the real headers where it finds them.
 
 #include <climits>
@@ -98,8 +98,8 @@ inline constexpr int kNcclFloat8Since = NcclVersion(2, 24, 0);  // its reduction
 /// The newest whose declarations are known here; what is newer keeps them, by NCCL's promise.
 inline constexpr int kNcclNewest = NcclVersion(2, 30, 7);
 
-/// ncclConfig_t as of 2.30.7. A library reads `size` bytes of it, and takes fields for unset that are
-/// younger than `version`: so a prefix of it is right for each version (NcclConfigFor).
+/// ncclConfig_t as of 2.30.7. A library reads `size` bytes of it, and takes fields for unset that
+/// are younger than `version`: so a prefix of it is right for each version (NcclConfigFor).
 struct NcclConfig {
   static constexpr int kUnset = INT_MIN;
 
@@ -188,7 +188,9 @@ struct NcclFunctions {
                                           NcclComm) = nullptr;
   NcclResult (*red_op_destroy)(NcclReduction, NcclComm) = nullptr;
   // What a library may lack:
-  NcclResult (*comm_split)(NcclComm, int, int, NcclComm*, NcclConfig*) = nullptr;         // 2.18
+  NcclResult (*comm_split)(NcclComm, int, int, NcclComm*, NcclConfig*) = nullptr;  // 2.18
+  NcclResult (*comm_register)(NcclComm, void*, size_t, void** handle) = nullptr;   // 2.19
+  NcclResult (*comm_deregister)(NcclComm, void* handle) = nullptr;
   NcclResult (*comm_shrink)(NcclComm, int*, int, NcclComm*, NcclConfig*, int) = nullptr;  // 2.27
   NcclResult (*comm_revoke)(NcclComm, int) = nullptr;                                     // 2.28.7
   NcclResult (*all_to_all)(const void*, void*, size_t, NcclDtype, NcclComm,

@@ -9,6 +9,7 @@
 #include "collectives/engine/own_deadline.h"
 #include "collectives/nccl/nccl_calls.h"
 #include "collectives/nccl/nccl_meeting.h"
+#include "collectives/nccl/nccl_registration.h"
 #include "collectives/nccl/nccl_status.h"
 #include "runtime/base/check.h"
 
@@ -103,7 +104,7 @@ std::shared_ptr<Work> NcclGroup::RefuseInChild(Op op) const {
   return std::make_shared<OpQueue>(nullptr, nullptr, true)->Refuse(std::move(op), ForkedError());
 }
 
-std::shared_ptr<Work> NcclGroup::Submit(Op op, base::Status valid) {
+std::shared_ptr<Work> NcclGroup::Submit(Op&& op, base::Status valid) {
   if (!owner()) return RefuseInChild(std::move(op));
   op.refusal = std::move(valid);
   return engine_->Submit(std::move(op));
@@ -137,9 +138,15 @@ base::Status NcclGroup::GatherNumbers(std::span<const int32_t> mine, std::span<i
 
 base::Result<std::shared_ptr<SharedBuffer>> NcclGroup::AllocBuffer(size_t, OpOptions) {
   return base::UnimplementedError(
-      "backend nccl has no allocate: allocate with cudaMalloc (or ncclMemAlloc, which NCCL then "
-      "uses "
-      "without copies)");
+      "backend nccl has no allocate: allocate with cudaMalloc or ncclMemAlloc, and have NCCL know "
+      "it by "
+      "RegisterBuffer");
+}
+
+base::Result<std::unique_ptr<Registration>> NcclGroup::RegisterBuffer(Buffer buffer) {
+  if (!owner()) return ForkedError();
+  RETURN_IF_ERROR(CheckRegistered(buffer));
+  return NcclRegistration::Make(engine_->communicator(), buffer.data, buffer.bytes(), timeout());
 }
 
 std::string NcclGroup::Explain(OpKind kind, Dtype dtype, size_t count) const {

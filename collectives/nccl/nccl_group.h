@@ -20,15 +20,15 @@
 namespace lockstep::collectives {
 
 /// The Group over NCCL, for buffers on a GPU. Ops go on streams of the group's own, behind what
-/// OpOptions::stream has at the call; a Work ends when its op has left the stream, and waiting for it
-/// is a wait of the host. Any number may exist; a process may hold several members of one group
+/// OpOptions::stream has at the call; a Work ends when its op has left the stream, and waiting for
+/// it is a wait of the host. Any number may exist; a process may hold several members of one group
 /// (tests run ranks as threads). In a forked child every op is FailedPrecondition and destruction
 /// touches nothing.
 ///
-/// What differs from host backends: unless `check_calls` members do not compare their calls, so that
-/// calls that differ end as NCCL makes them end, mostly at their deadline. A split that fails inside of NCCL ends this
-/// group, too. No AllocBuffer. Members of different groups on one GPU share it: NCCL wants all
-/// ranks to call on them in one order.
+/// What differs from host backends: unless `check_calls` members do not compare their calls, so
+/// that calls that differ end as NCCL makes them end, mostly at their deadline. A split that fails
+/// inside of NCCL ends this group, too. No AllocBuffer. Members of different groups on one GPU
+/// share it: NCCL wants all ranks to call on them in one order.
 ///
 ///   ASSIGN_OR_RETURN(auto libraries, GpuLibraries::Load({}));
 ///   auto runtime = std::make_shared<NcclRuntime>(NcclRuntime::Config{libraries, boards});
@@ -44,9 +44,9 @@ class NcclGroup final : public Group {
     base::Duration timeout = std::chrono::seconds(300);  // of ops that name none
     base::Duration join_timeout = std::chrono::seconds(120);
     std::shared_ptr<Recorder> recorder;  // null records nothing
-    /// Members compare each collective before it goes to NCCL, through the memory that they share: an
-    /// op then starts once all have called it, so that the CPU no longer runs ahead of the GPU by
-    /// more than the others do. The same on all members.
+    /// Members compare each collective before it goes to NCCL, through the memory that they share:
+    /// an op then starts once all have called it, so that the CPU no longer runs ahead of the GPU
+    /// by more than the others do. The same on all members.
     bool check_calls = false;
   };
 
@@ -61,6 +61,7 @@ class NcclGroup final : public Group {
   const Capabilities& capabilities() const override { return capabilities_; }
   base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
                                                           OpOptions options = {}) override;
+  base::Result<std::unique_ptr<Registration>> RegisterBuffer(Buffer buffer) override;
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const override;
   base::Duration timeout() const override {
     return base::Duration(timeout_ns_.load(std::memory_order_relaxed));
@@ -71,7 +72,7 @@ class NcclGroup final : public Group {
   void Abort(base::Status reason) override;
 
  protected:
-  std::shared_ptr<Work> Submit(Op op, base::Status valid) override;
+  std::shared_ptr<Work> Submit(Op&& op, base::Status valid) override;
   std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                         base::Status valid) override;
   base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) override;

@@ -58,6 +58,50 @@ TEST(NcclGroupTest, OddAddressesMoveAndDoNotReduce) {
   });
 }
 
+TEST(NcclGroupTest, MemoryIsRegisteredUntilItIsForgottenOrTheGroupEnds) {
+  const FakeGpu fake("2_30");
+  NcclGang gang(2, fake.Load());
+  std::unique_ptr<Registration> outlives[2];
+  gang.Run([&](Group& group) {
+    const auto memory = gang.Allocate(64);
+    std::memset(memory.get(), 0, 64);
+    const Buffer buffer = BufferOf(memory, 16, Dtype::kI32);
+    ASSERT_OK(group.Barrier()->Wait());
+    const int before = fake.Objects();
+    ASSERT_OK(group.Barrier()->Wait());
+    ASSERT_OK_AND_ASSIGN(auto registration, group.RegisterBuffer(buffer));
+    ASSERT_OK(group.Barrier()->Wait());
+    EXPECT_EQ(fake.Objects(), before + 2);
+    EXPECT_OK(group.AllReduce(buffer, buffer, Reduction::kSum)->Wait());
+    registration.reset();
+    ASSERT_OK(group.Barrier()->Wait());
+    EXPECT_EQ(fake.Objects(), before);
+    ASSERT_OK(group.Barrier()->Wait());
+    ASSERT_OK_AND_ASSIGN(outlives[group.rank().value()], group.RegisterBuffer(buffer));
+  });
+  for (auto& registration : outlives) registration.reset();  // of communicators that are dead
+}
+
+TEST(NcclGroupTest, WhatCannotBeRegisteredIsAnErrorThatSaysWhy) {
+  NcclGang gang(1, FakeGpu("2_30").Load());
+  gang.Run([&](Group& group) {
+    float value = 1;
+    EXPECT_THAT(group.RegisterBuffer({&value, 1, Dtype::kF32}),
+                StatusIs(Code::kUnimplemented, HasSubstr("is in main memory")));
+    EXPECT_THAT(group.RegisterBuffer({nullptr, 4, Dtype::kF32, kGpu}),
+                StatusIs(Code::kInvalidArgument, HasSubstr("4 f32 at null")));
+    EXPECT_THAT(group.RegisterBuffer({&value, 0, Dtype::kF32, kGpu}),
+                StatusIs(Code::kInvalidArgument, HasSubstr("0 f32")));
+  });
+  NcclGang old(1, FakeGpu("2_14").Load());
+  old.Run([&](Group& group) {
+    const auto memory = old.Allocate(64);
+    EXPECT_THAT(
+        group.RegisterBuffer(BufferOf(memory, 16, Dtype::kI32)),
+        StatusIs(Code::kUnimplemented, HasSubstr("takes NCCL 2.19, and this is NCCL 2.14")));
+  });
+}
+
 TEST(NcclGroupTest, AnOpBeginsAfterTheCallersStream) {
   NcclGang gang(1, FakeGpu("2_30").Load());
   gang.Run([&](Group& group) {

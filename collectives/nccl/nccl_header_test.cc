@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Our declarations of NCCL against those of a real nccl.h, when they are compiled; where the build has
-// found none (bazel/nccl_header_repository.bzl), the test says so.
+// Our declarations of NCCL against those of a real nccl.h, when they are compiled; where the build
+// has found none (bazel/nccl_header_repository.bzl), the test says so.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -59,6 +59,10 @@ LOCKSTEP_SAME_CALL(ncclRedOpDestroy, red_op_destroy);
 #if NCCL_VERSION_CODE >= 21800
 LOCKSTEP_SAME_CALL(ncclCommSplit, comm_split);
 static_assert(NCCL_SPLIT_NOCOLOR == kNcclSplitNoColor);
+#endif
+#if NCCL_VERSION_CODE >= 21900
+LOCKSTEP_SAME_CALL(ncclCommRegister, comm_register);
+LOCKSTEP_SAME_CALL(ncclCommDeregister, comm_deregister);
 #endif
 #if NCCL_VERSION_CODE >= 22700
 LOCKSTEP_SAME_CALL(ncclCommShrink, comm_shrink);

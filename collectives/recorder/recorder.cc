@@ -62,6 +62,23 @@ uint64_t StartTicksOf(int64_t pid) {
   return field != nullptr ? std::strtoull(field + 1, nullptr, 10) : 0;
 }
 
+// The same line of a program calls most ops of a thread.
+void CopyCallSite(const char* file, uint32_t line, char (&to)[sizeof lockstep_record::call_site]) {
+  struct Text {
+    const char* file = nullptr;
+    uint32_t line = 0;
+    char text[sizeof lockstep_record::call_site] = "";
+  };
+  static thread_local Text last;
+  if (last.file != file || last.line != line) {
+    std::memset(last.text, 0, sizeof last.text);
+    FormatCallSite(file, line, last.text, sizeof last.text);
+    last.file = file;
+    last.line = line;
+  }
+  std::memcpy(to, last.text, sizeof last.text);
+}
+
 void Sign(lockstep_ring_header& header) {
   const int64_t signer = header.pid;
   if (signer != 0 && signer != getpid() && StartTicksOf(signer) == header.process_start_ticks)
@@ -183,8 +200,8 @@ Recorder::Ticket Recorder::Begin(const Call& call) {
   record.thread_id = thread_id;
   record.group_size = call.group_size;
   record.reserved[0] = record.reserved[1] = 0;
-  std::memset(record.call_site, 0, sizeof record.call_site + sizeof record.tag);
-  FormatCallSite(call.call_file, call.call_line, record.call_site, sizeof record.call_site);
+  CopyCallSite(call.call_file, call.call_line, record.call_site);
+  std::memset(record.tag, 0, sizeof record.tag);
   CopyText(call.tag, record.tag, sizeof record.tag);
 
   lockstep_record* const slot = LockSlot(index, true);

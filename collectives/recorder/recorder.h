@@ -63,7 +63,7 @@ class Recorder {
     uint64_t fingerprint = 0;
     base::SteadyTime enqueued;
     base::Duration timeout{0};
-    const char* call_file = "";
+    const char* call_file = "";  // static storage
     uint32_t call_line = 0;
     const char* tag = "";
   };

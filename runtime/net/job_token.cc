@@ -3,19 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/core_names.h>
-#include <openssl/params.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdint>
+#include <utility>
 
 #include "runtime/base/check.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/net/openssl.h"
+#include "runtime/net/hkdf.h"
 
 namespace lockstep::net {
 namespace {
@@ -60,36 +57,12 @@ base::Result<size_t> ReadUpTo(int fd, char* bytes, size_t size, const std::strin
   return count;
 }
 
-/// HKDF-SHA256 with `label` as its info. No argument may be empty: OpenSSL refuses that.
-template <size_t kSize>
-std::array<unsigned char, kSize> Derive(std::string_view secret, std::string_view salt,
-                                        std::string_view label) {
-  InitOpenSsl();
-  const OpenSslPtr<EVP_KDF> kdf(::EVP_KDF_fetch(nullptr, "HKDF", nullptr));
-  const OpenSslPtr<EVP_KDF_CTX> context(::EVP_KDF_CTX_new(kdf.get()));
-  const auto octets = [](const char* name, std::string_view bytes) {
-    return ::OSSL_PARAM_construct_octet_string(name, const_cast<char*>(bytes.data()), bytes.size());
-  };
-  char digest[] = "SHA256";
-  const OSSL_PARAM params[] = {
-      ::OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-      octets(OSSL_KDF_PARAM_KEY, secret),
-      octets(OSSL_KDF_PARAM_SALT, salt),
-      octets(OSSL_KDF_PARAM_INFO, label),
-      ::OSSL_PARAM_construct_end(),
-  };
-  std::array<unsigned char, kSize> derived{};
-  LOCKSTEP_CHECK(::EVP_KDF_derive(context.get(), derived.data(), kSize, params) == 1,
-                 "HKDF is always there");
-  return derived;
-}
-
-std::string Hex(const unsigned char* bytes, size_t count) {
+std::string Hex(std::string_view bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (size_t i = 0; i < count; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
+  for (const char byte : bytes) {
+    text += kDigits[static_cast<unsigned char>(byte) >> 4];
+    text += kDigits[byte & 15];
   }
   return text;
 }
@@ -130,14 +103,11 @@ base::Result<Secret> ReadTokenFile(const std::string& path) {
 JobKey DeriveJobKey(const Secret& token, std::string_view job_id) {
   // The job id is the salt; the identity comes from it alone, so that it gives nothing to guess with.
   LOCKSTEP_CHECK(!token.empty() && !job_id.empty(), "a job has an id, and ReadTokenFile a token");
-  auto key = Derive<kKeyBytes>(token.view(), job_id, "lockstep agent psk 1");
+  Secret key = HkdfSha256(token.view(), job_id, "lockstep agent psk 1", kKeyBytes);
   const std::string job = "job " + std::string(job_id);
-  const auto identity = Derive<kIdentityBytes>(job, "identity", "lockstep agent psk identity 1");
-  JobKey job_key{
-      .identity = "lockstep-1-" + Hex(identity.data(), identity.size()),
-      .key = Secret(std::string_view(reinterpret_cast<const char*>(key.data()), key.size()))};
-  ::explicit_bzero(key.data(), key.size());
-  return job_key;
+  const Secret identity =
+      HkdfSha256(job, "identity", "lockstep agent psk identity 1", kIdentityBytes);
+  return {.identity = "lockstep-1-" + Hex(identity.view()), .key = std::move(key)};
 }
 
 }  // namespace lockstep::net

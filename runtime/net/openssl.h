@@ -25,10 +25,13 @@ struct OpenSslDeleter {
   void operator()(BIO* bio) const { ::BIO_free_all(bio); }
   void operator()(EVP_KDF* kdf) const { ::EVP_KDF_free(kdf); }
   void operator()(EVP_KDF_CTX* context) const { ::EVP_KDF_CTX_free(context); }
+  void operator()(EVP_CIPHER* cipher) const { ::EVP_CIPHER_free(cipher); }
+  void operator()(EVP_CIPHER_CTX* context) const { ::EVP_CIPHER_CTX_free(context); }
   void operator()(EVP_MAC* mac) const { ::EVP_MAC_free(mac); }
   void operator()(EVP_MAC_CTX* context) const { ::EVP_MAC_CTX_free(context); }
   void operator()(EVP_MD_CTX* context) const { ::EVP_MD_CTX_free(context); }
   void operator()(EVP_PKEY* key) const { ::EVP_PKEY_free(key); }
+  void operator()(EVP_PKEY_CTX* context) const { ::EVP_PKEY_CTX_free(context); }
   void operator()(SSL* ssl) const { ::SSL_free(ssl); }
   void operator()(SSL_CTX* context) const { ::SSL_CTX_free(context); }
   void operator()(X509* certificate) const { ::X509_free(certificate); }

@@ -1,10 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// A rank that outlives others: keep_rank TARGET TIMEOUT_MS [RANK DELAY_US]. Adds up with the others, and
-// says "up RANK PID". Whenever that fails it makes the group of the survivors, and says "again RANK PID
-// SIZE ROUND NS", with the steady clock after the first op of the new group. In a group of TARGET ranks it
-// adds up 100 times more, says "done RANK PID sum SUM over BACKEND lost RANK (WHY) ..." and ends. RANK
-// kills itself so long after the first failure, while the others form. With 0 in all of these cases, else
-// with 1 and the reason.
+// A rank that outlives others: keep_rank TARGET TIMEOUT_MS [RANK DELAY_US]. Adds up with the
+// others, and says "up RANK PID". Whenever that fails it makes the group of the survivors, and says
+// "again RANK PID SIZE ROUND NS", with the steady clock after the first op of the new group. In a
+// group of TARGET ranks it adds up 100 times more, says "done RANK PID sum SUM over BACKEND lost
+// RANK (WHY) ..." and ends. RANK kills itself so long after the first failure, while the others
+// form. With 0 in all of these cases, else with 1 and the reason.
 #include <signal.h>
 #include <unistd.h>
 

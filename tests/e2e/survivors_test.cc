@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// --on-rank-failure keep: ranks that outlive others, on one node and on two (agents on this machine).
+// --on-rank-failure keep: ranks that outlive others, on one node and on two (agents on this
+// machine).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -182,7 +183,8 @@ TEST_P(SurvivorsTest, ThreeGoOnInTheirProcessesWhenOneIsKilled) {
     EXPECT_EQ(one.round, 1);
     slowest = std::max(slowest, one.at - killed_at);
   }
-  // The figure is in docs/performance.md: some milliseconds. A machine that is busy may take longer.
+  // The figure is in docs/performance.md: some milliseconds. A machine that is busy may take
+  // longer.
   RecordProperty("kill_to_first_op_us", std::to_string(slowest.count() / 1000));
   std::printf("from the kill to the first op of all: %.1f ms\n",
               static_cast<double>(slowest.count()) * 1e-6);
@@ -248,7 +250,8 @@ TEST_P(SurvivorsTest, ADeathWhileTheOthersFormLeadsToTheNextRound) {
   }
 }
 
-// The one that wakes up is dead before it can do anything; its memory and keys are of another round.
+// The one that wakes up is dead before it can do anything; its memory and keys are of another
+// round.
 TEST_P(SurvivorsTest, AStoppedRankIsGivenUpAndNeverWakes) {
   Start({"--on-rank-failure", "keep"}, {"3", "5000"});
 

@@ -33,6 +33,9 @@ Share ShareOf(size_t count, size_t unit, size_t members, size_t index) {
   return {begin, std::min(each, count - begin)};
 }
 
+// Less is there sooner when the others fetch all of it.
+constexpr size_t kSharedBroadcastBytes = size_t{1} << 20;
+
 bool ReadMemory(int64_t pid, const void* from, void* to, size_t bytes) {
   auto* at = static_cast<std::byte*>(to);
   const auto* source = static_cast<const std::byte*>(from);
@@ -79,7 +82,7 @@ DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
   unreadable_member_ = -1;
   const size_t unit = DtypeBytes(op.dtype);
   const auto n = static_cast<size_t>(members_.count());
-  // At twice the caches' size nothing of it would be found there the next time.
+  // At the caches' size most of it would not be found there the next time.
   const size_t footprint = n * unit *
                            (InCount(op, members_.self(), members_.count()) +
                             OutCount(op, members_.self(), members_.count()));
@@ -90,7 +93,7 @@ DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
                   await,
                   unit,
                   Parts(op, members_.count()),
-                  footprint >= 2 * LastCacheBytes()};
+                  footprint >= LastCacheBytes()};
   bool done = false;
   switch (op.kind) {
     case OpKind::kAllReduce:
@@ -98,6 +101,10 @@ DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
       break;
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV: done = ReducePart(call); break;
+    case OpKind::kBroadcast:
+      done = buffers.mapped && op.bytes() >= kSharedBroadcastBytes ? BroadcastMapped(call)
+                                                                   : FetchParts(call);
+      break;
     default: done = FetchParts(call); break;
   }
   if (done) return Outcome::kDone;
@@ -151,18 +158,17 @@ bool DirectMoves::ReduceAt(const Call& call, size_t offset, size_t count, std::b
 bool DirectMoves::ReduceMapped(const Call& call) {
   const Op& op = call.op;
   const uint64_t number = counters_.Take(1);
-  const Share share = ShareOf(op.count, call.unit, static_cast<size_t>(members_.count()),
-                              static_cast<size_t>(members_.self()));
+  const auto n = static_cast<size_t>(members_.count());
+  const Share share = ShareOf(op.count, call.unit, n, static_cast<size_t>(members_.self()));
   const size_t offset = share.begin * call.unit;
   std::array<const std::byte*, kMaxShmMembers> inputs;
   std::array<std::byte*, kMaxShmMembers> outputs;
-  for (size_t member = 0; member < call.buffers.in.size(); ++member) {
+  for (size_t member = 0; member < n; ++member) {
     inputs[member] = call.buffers.in[member] + offset;
     outputs[member] = call.buffers.out[member] + offset;
   }
   // In place the lines have just been read.
-  const bool past_caches =
-      op.in != op.out && 2 * op.bytes() * call.buffers.in.size() > LastCacheBytes();
+  const bool past_caches = op.in != op.out && 2 * op.bytes() * n > LastCacheBytes();
   call.kernels.to_all(outputs.data(), members_.count(), past_caches, inputs.data(), call.scales,
                       members_.count(), share.count);
   return EndTogether(call, number);
@@ -216,6 +222,30 @@ bool DirectMoves::ReducePart(const Call& call) {
       return false;
     }
   }
+  return EndTogether(call, number);
+}
+
+// While the root was idle between two members so was half of what writes memory. There are as many
+// copies to be made as there are others, and all write equally much of them; the root past the
+// caches, since in them the lines would have to be taken away from the others.
+bool DirectMoves::BroadcastMapped(const Call& call) {
+  const Op& op = call.op;
+  const int self = members_.self();
+  const uint64_t number = counters_.Take(1);
+  const auto n = static_cast<size_t>(members_.count());
+  const Share of_root = ShareOf(op.count, call.unit, n, n - 1);
+  const size_t offset = of_root.begin * call.unit;
+  if (self != op.peer) {
+    if (!Fetch(call, op.peer, call.buffers.in[static_cast<size_t>(op.peer)], op.out, offset))
+      return false;
+    return EndTogether(call, number);
+  }
+  for (int member = 0; member < members_.count(); ++member) {
+    if (member == self) continue;
+    StreamCopy(call.buffers.out[static_cast<size_t>(member)] + offset, op.in + offset,
+               of_root.count * call.unit);
+  }
+  FenceStreamCopies();
   return EndTogether(call, number);
 }
 

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_DIRECT_MOVES_H_
 #define LOCKSTEP_COLLECTIVES_HOST_SHM_DIRECT_MOVES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 
 #include "collectives/engine/op.h"
 #include "collectives/engine/reduce_kernels.h"
+#include "collectives/host/shm/shm_layout.h"
 #include "collectives/host/shm/shm_members.h"
 #include "collectives/host/shm/window_counters.h"
 
@@ -17,8 +19,9 @@ namespace lockstep::collectives {
 /// How a member gets at the buffers of another in one op: by a mapping of both (SharedBuffer), else
 /// by process_vm_readv. Of the mapped kind `bases` are where the members' buffers begin here.
 struct PeerBuffers {
-  std::vector<const std::byte*> in;  // by member: mapped here, or addresses in its own memory
-  std::vector<std::byte*> out;
+  // By member, as many as there are: mapped here, or addresses in its own memory.
+  std::array<const std::byte*, kMaxShmMembers> in;
+  std::array<std::byte*, kMaxShmMembers> out;
   bool mapped = false;
 };
 
@@ -28,8 +31,9 @@ struct PeerBuffers {
 ///
 /// all_reduce: each member reduces an even share of the buffer from all inputs. Mapped, it writes
 /// the result into all outputs, and one barrier ends the op. By process_vm_readv it fetches the
-/// inputs chunk by chunk, and the others fetch the results one chunk behind. All other kinds fetch
-/// what they get straight into its place.
+/// inputs chunk by chunk, and the others fetch the results one chunk behind. A larger broadcast
+/// between mapped buffers is everybody's work: the root writes a share of it to all others, who
+/// fetch the rest. All other kinds fetch what they get straight into its place.
 class DirectMoves {
  public:
   using AwaitPeers = WindowCounters::AwaitPeers;
@@ -56,6 +60,7 @@ class DirectMoves {
   bool ReduceFetched(const Call& call);
   bool ReducePart(const Call& call);
   bool FetchParts(const Call& call);
+  bool BroadcastMapped(const Call& call);
   /// Reduces `count` elements at byte `offset` of all inputs to `to`.
   bool ReduceAt(const Call& call, size_t offset, size_t count, std::byte* to);
   bool Fetch(const Call& call, int member, const std::byte* from, std::byte* to, size_t bytes);

@@ -5,14 +5,50 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <string>
 
 #include "runtime/base/errno_status.h"
 
+// Of Linux 5.14 and 6.1; older headers lack them, and older kernels refuse them.
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 namespace lockstep::collectives {
+namespace {
+
+// A mapping by huge pages begins with one. What is too much around it is given back.
+void* MapAligned(int fd, int flags, size_t bytes) {
+  const size_t reserved_bytes = bytes + kHugePageBytes;
+  void* const reserved =
+      mmap(nullptr, reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (reserved == MAP_FAILED) return MAP_FAILED;
+  auto* const space = static_cast<std::byte*>(reserved);
+  const size_t before =
+      (kHugePageBytes - reinterpret_cast<uintptr_t>(reserved) % kHugePageBytes) % kHugePageBytes;
+  void* const data = mmap(space + before, bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+  if (data == MAP_FAILED) {
+    const int error = errno;
+    munmap(reserved, reserved_bytes);
+    errno = error;
+    return MAP_FAILED;
+  }
+  const size_t end = before + (bytes + 4095) / 4096 * 4096;
+  if (before > 0) munmap(space, before);
+  if (end < reserved_bytes) munmap(space + end, reserved_bytes - end);
+  return data;
+}
+
+}  // namespace
 
 base::Result<std::shared_ptr<Segment>> Segment::MapMemory(int fd, int flags, size_t bytes) {
-  void* const data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+  void* const data = bytes < kHugePageBytes
+                         ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0)
+                         : MapAligned(fd, flags, bytes);
   if (data == MAP_FAILED) {
     return base::ErrnoStatus(errno,
                              "mapping a group's segment of " + std::to_string(bytes) + " bytes");
@@ -34,6 +70,15 @@ base::Result<std::shared_ptr<Segment>> Segment::Map(const base::UniqueFd& fd, si
 
 base::Result<std::shared_ptr<Segment>> Segment::Anonymous(size_t bytes) {
   return MapMemory(-1, MAP_SHARED | MAP_ANONYMOUS, bytes);
+}
+
+// By collapsing pages that are there, which the kernel does on demand, whatever it is set to do by
+// itself (shmem_enabled: never, on most machines).
+void Segment::UseHugePages(size_t offset, size_t bytes) {
+  const size_t begin = (offset + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  const size_t end = (offset + bytes) / kHugePageBytes * kHugePageBytes;
+  if (begin >= end || madvise(data_ + begin, end - begin, MADV_POPULATE_WRITE) != 0) return;
+  (void)madvise(data_ + begin, end - begin, MADV_COLLAPSE);
 }
 
 // In a forked child nothing is mapped at data_, and groups are never destroyed there (QueuedGroup

@@ -23,6 +23,11 @@ class Segment {
   static base::Result<std::shared_ptr<Segment>> Anonymous(size_t bytes);
   ~Segment();
 
+  /// Brings the whole huge pages of the range [offset, offset + bytes) into memory, as such where the
+  /// kernel has them. A hint: it changes no contents, and fails silently. Blocks: 0.5 ms a MiB.
+  void UseHugePages(size_t offset, size_t bytes);
+
+  /// Aligned to a page; from kHugePageBytes on, to a huge one.
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
 
@@ -33,6 +38,8 @@ class Segment {
   std::byte* const data_;
   const size_t bytes_;
 };
+
+inline constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 /// What a member asks for. All members of a group name the same group, epoch, size and bytes and
 /// get the same memory.

@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string>
+
 #include "collectives/host/shm/local_segments.h"
 #include "runtime/attach/shared_memory.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -20,6 +25,37 @@ TEST(SegmentTest, MemoryThatIsTooSmallIsRefused) {
   EXPECT_OK(Segment::Map(fd, 4096));
   EXPECT_THAT(Segment::Map(fd, 4097),
               StatusIs(Code::kDataLoss, HasSubstr("has 4096 bytes, 4097 were asked for")));
+}
+
+/// Of the mapping that begins at `data`: the kilobytes that /proc/self/smaps names so.
+size_t Kilobytes(const void* data, const std::string& name) {
+  std::ifstream file("/proc/self/smaps");
+  std::ostringstream begin;
+  begin << std::hex << reinterpret_cast<uintptr_t>(data) << "-";
+  bool here = false;
+  for (std::string line; std::getline(file, line);) {
+    if (here && line.starts_with(name + ":"))
+      return std::stoul(line.substr(name.size() + 1));
+    if (line.find('-') < line.find(' ')) here = line.starts_with(begin.str());
+  }
+  return 0;
+}
+
+TEST(SegmentTest, WholeHugePagesOfARangeAreBroughtInAndNoOthers) {
+  ASSERT_OK_AND_ASSIGN(const auto segment, Segment::Anonymous(5 * kHugePageBytes + 4096));
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(segment->data()) % kHugePageBytes, 0u);
+  std::byte* const last = segment->data() + segment->bytes() - 1;
+  *last = std::byte{1};
+
+  segment->UseHugePages(4096, 3 * kHugePageBytes);
+
+  EXPECT_EQ(Kilobytes(segment->data(), "Rss"), 2 * kHugePageBytes / 1024 + 4);
+  EXPECT_EQ(*last, std::byte{1});
+  segment->UseHugePages(4096, kHugePageBytes);  // none whole
+  EXPECT_EQ(Kilobytes(segment->data(), "Rss"), 2 * kHugePageBytes / 1024 + 4);
+  if (Kilobytes(segment->data(), "ShmemPmdMapped") == 0)
+    GTEST_SKIP() << "this kernel gives no huge pages for shared memory";
+  EXPECT_EQ(Kilobytes(segment->data(), "ShmemPmdMapped"), 2 * kHugePageBytes / 1024);
 }
 
 TEST(LocalSegmentsTest, MembersGetOneSegmentAndItIsForgottenWhenAllHaveIt) {

@@ -48,10 +48,10 @@ SharedBuffers::Place SharedBuffers::Find(const void* data, size_t bytes) const {
   return {};
 }
 
-std::byte* SharedBuffers::Part(uint32_t number, int member) const {
+SharedBuffers::Parts SharedBuffers::PartsOf(uint32_t number) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const Entry& entry : entries_) {
-    if (entry.number == number) return entry.base + static_cast<size_t>(member) * entry.part_bytes;
+    if (entry.number == number) return {entry.base, entry.part_bytes};
   }
   LOCKSTEP_CHECK(false, "the op's own buffers lie in it");
 }

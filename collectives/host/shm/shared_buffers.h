@@ -23,19 +23,30 @@ class SharedBuffers {
     uint64_t offset = 0;  // in this member's part
   };
 
+  /// Where the members' parts of one begin here.
+  struct Parts {
+    std::byte* base = nullptr;
+    size_t part_bytes = 0;
+
+    std::byte* of(int member) const { return base + static_cast<size_t>(member) * part_bytes; }
+  };
+
   /// `member`: this one.
   explicit SharedBuffers(int member) : member_(static_cast<size_t>(member)) {}
 
-  /// Bytes of a segment whose parts hold `bytes`.
-  static size_t PartBytes(size_t bytes) { return bytes == 0 ? 4096 : (bytes + 4095) / 4096 * 4096; }
+  /// Of one part of a segment whose parts hold `bytes`: whole pages, huge ones where it holds one.
+  static size_t PartBytes(size_t bytes) {
+    const size_t page = bytes < kHugePageBytes ? 4096 : kHugePageBytes;
+    return bytes == 0 ? page : (bytes + page - 1) / page * page;
+  }
 
   /// The number that the next one gets.
   uint32_t next_number() const;
   std::shared_ptr<SharedBuffer> Add(std::shared_ptr<Segment> segment, size_t bytes);
 
   Place Find(const void* data, size_t bytes) const;
-  /// Where `member`'s part begins here; the buffer must be held by the caller of the op.
-  std::byte* Part(uint32_t number, int member) const;
+  /// The buffer must be held by the caller of the op.
+  Parts PartsOf(uint32_t number) const;
 
  private:
   struct Entry {

@@ -405,13 +405,23 @@ bool ShmBackend::Move(const Running& run) {
     });
   };
   if (route != Route::kStaged) return MoveDirectly(run, route == Route::kMapped, await);
+  const uint64_t begun = Ticks();
+  const auto way = static_cast<WayOfWriting::Way>(refs(run, 0).way_of_writing & 1);
+  windows_.Choose(way);
+  const bool moved = MoveStaged(run, await);
+  if (moved && members_.self() == 0) ways_.Record(op.kind, op.bytes(), way, Ticks() - begun);
+  return moved;
+}
+
+bool ShmBackend::MoveStaged(const Running& run, const WindowCounters::AwaitPeers& await) {
+  const Op& op = run.op;
   std::array<double, kMaxShmMembers> scales;
   switch (op.kind) {
     case OpKind::kAllReduce:
     case OpKind::kReduce:
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV:
-      return windows_.Reduce(op, run.kernels.to_one, Scales(run, scales.data()), await);
+      return windows_.Reduce(op, run.kernels, Scales(run, scales.data()), await);
     case OpKind::kAllGather:
     case OpKind::kAllGatherV:
     case OpKind::kBroadcast:
@@ -430,22 +440,25 @@ const BufferRefs& ShmBackend::refs(const Running& run, int member) const {
   return *reinterpret_cast<const BufferRefs*>(members_.page(member).arrival[run.seq & 1].payload);
 }
 
-BufferRefs ShmBackend::RefsOf(const Op& op) const {
+BufferRefs ShmBackend::RefsOf(const Op& op) {
   const size_t unit = DtypeBytes(op.dtype);
   const int self = members_.self();
   const SharedBuffers::Place in =
       op.in == nullptr ? SharedBuffers::Place{}
                        : shared_.Find(op.in, InCount(op, self, members_.count()) * unit);
-  const SharedBuffers::Place out =
-      op.kind != OpKind::kAllReduce || in.number == 0
-          ? SharedBuffers::Place{}
-          : shared_.Find(op.out, OutCount(op, self, members_.count()) * unit);
+  SharedBuffers::Place out;
+  if (op.kind == OpKind::kBroadcast) out = in;
+  if (op.kind == OpKind::kAllReduce && in.number != 0)
+    out = shared_.Find(op.out, OutCount(op, self, members_.count()) * unit);
   return {.in_shared = in.number,
           .out_shared = out.number,
           .in_offset = in.offset,
           .out_offset = out.offset,
           .in_address = reinterpret_cast<uint64_t>(op.in),
-          .out_address = reinterpret_cast<uint64_t>(op.out)};
+          .out_address = reinterpret_cast<uint64_t>(op.out),
+          .way_of_writing = op.bytes() > kSmallBytes ? ways_.Next(op.kind, op.bytes())
+                                                     : WayOfWriting::kThroughCaches,
+          .reserved = 0};
 }
 
 bool ShmBackend::AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const {
@@ -480,17 +493,22 @@ bool ShmBackend::Fetches(OpKind kind, size_t bytes) const {
 
 bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
                               const WindowCounters::AwaitPeers& await) {
-  PeerBuffers buffers{.mapped = mapped};
+  PeerBuffers buffers;
+  buffers.mapped = mapped;
+  const BufferRefs& own = refs(run, members_.self());
+  SharedBuffers::Parts in, out;  // all name the same
+  if (mapped) in = shared_.PartsOf(own.in_shared);
+  if (mapped && own.out_shared != 0)
+    out = own.out_shared == own.in_shared ? in : shared_.PartsOf(own.out_shared);
   for (int member = 0; member < members_.count(); ++member) {
     const BufferRefs& theirs = refs(run, member);
+    const auto index = static_cast<size_t>(member);
     if (mapped) {
-      buffers.in.push_back(shared_.Part(theirs.in_shared, member) + theirs.in_offset);
-      buffers.out.push_back(theirs.out_shared == 0
-                                ? nullptr
-                                : shared_.Part(theirs.out_shared, member) + theirs.out_offset);
+      buffers.in[index] = in.of(member) + theirs.in_offset;
+      buffers.out[index] = own.out_shared == 0 ? nullptr : out.of(member) + theirs.out_offset;
     } else {
-      buffers.in.push_back(reinterpret_cast<const std::byte*>(theirs.in_address));
-      buffers.out.push_back(reinterpret_cast<std::byte*>(theirs.out_address));
+      buffers.in[index] = reinterpret_cast<const std::byte*>(theirs.in_address);
+      buffers.out[index] = reinterpret_cast<std::byte*>(theirs.out_address);
     }
   }
   std::array<double, kMaxShmMembers> scales;
@@ -554,6 +572,8 @@ base::Result<std::shared_ptr<SharedBuffer>> ShmBackend::AllocBuffer(size_t bytes
                                     .bytes = SharedBuffers::PartBytes(bytes) *
                                              static_cast<size_t>(members_.count())},
                                    deadline.Left()));
+  segment->UseHugePages(SharedBuffers::PartBytes(bytes) * static_cast<size_t>(members_.self()),
+                        bytes);
   return shared_.Add(std::move(segment), bytes);
 }
 

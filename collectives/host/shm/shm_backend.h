@@ -103,13 +103,14 @@ class ShmBackend final : public Backend {
   bool AdoptRefusal(const Running& run, int member);
 
   bool Move(const Running& run);
+  bool MoveStaged(const Running& run, const WindowCounters::AwaitPeers& await);
   /// How an op's data moves; equal on all members, from what all of them see.
   enum class Route : uint8_t { kSmall, kMapped, kFetched, kStaged };
   Route RouteOf(const Running& run) const;
   bool Fetches(OpKind kind, size_t bytes) const;
   /// Whether this call's buffers are such that its member left out the copy of the small route.
   bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
-  BufferRefs RefsOf(const Op& op) const;
+  BufferRefs RefsOf(const Op& op);
   const BufferRefs& refs(const Running& run, int member) const;
   bool MoveDirectly(const Running& run, bool mapped, const WindowCounters::AwaitPeers& await);
   void FinishSmall(const Running& run);
@@ -152,6 +153,7 @@ class ShmBackend final : public Backend {
   ShmTransfers transfers_;  // confined to whoever is in Advance()
   StagingWindows windows_;
   StageWriter small_writer_;
+  WaysOfOps ways_;  // of member 0, who decides for all
   struct {
     const char* file = nullptr;
     uint32_t line = 0;

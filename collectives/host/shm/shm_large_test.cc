@@ -100,5 +100,24 @@ TEST(ShmLargeTest, BetweenSharedBuffers) {
   });
 }
 
+TEST(ShmLargeTest, BroadcastsBetweenSharedBuffersComeFromEveryRoot) {
+  ThreadGang(3).Run([](Group& group) {
+    const auto rank = static_cast<size_t>(group.rank().value());
+    const size_t count = 600'001;
+    ASSERT_OK_AND_ASSIGN(const auto buffer, group.AllocBuffer((count + 2) * sizeof(int32_t)));
+    const std::span<int32_t> memory(reinterpret_cast<int32_t*>(buffer->data()), count + 2);
+    const std::span<int32_t> data = memory.subspan(1, count);
+    for (size_t root = 0; root < 3; ++root) {
+      Fill(memory, 10 * rank);
+      const std::vector<int32_t> around = {memory.front(), memory.back()};
+      Fill(data, rank);
+      ASSERT_THAT(group.Broadcast(Out(data), base::GroupRank(static_cast<int>(root)))->Wait(),
+                  IsOk());
+      EXPECT_EQ(Wrong(data, [root](size_t i) { return Value(root, i); }), 0u) << root;
+      EXPECT_EQ((std::vector<int32_t>{memory.front(), memory.back()}), around);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace lockstep::collectives

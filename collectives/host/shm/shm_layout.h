@@ -29,7 +29,7 @@
 
 namespace lockstep::collectives {
 
-inline constexpr uint32_t kShmLayoutVersion = 3;
+inline constexpr uint32_t kShmLayoutVersion = 4;
 inline constexpr int kMaxShmMembers = 256;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kInlineBytes = 48;
@@ -66,6 +66,9 @@ struct BufferRefs {
   // In the member's address space, for process_vm_readv.
   uint64_t in_address;
   uint64_t out_address;
+  // How to write into stages (WayOfWriting), should the op be staged. Member 0's counts.
+  uint32_t way_of_writing;
+  uint32_t reserved;
 };
 
 /// The call behind a fingerprint, to explain a mismatch.

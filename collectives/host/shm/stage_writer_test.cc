@@ -23,26 +23,53 @@ int CountPast(WayOfWriting& way, int times, uint64_t through_cost, uint64_t past
 }
 
 TEST(WayOfWritingTest, BothAreMeasuredFirst) {
-  WayOfWriting way;
-  EXPECT_EQ(CountPast(way, 2, 1, 1), 1);
+  WayOfWriting way(2);
+  EXPECT_EQ(CountPast(way, 4, 1, 1), 2);
 }
 
 TEST(WayOfWritingTest, ThroughTheCachesWhereCoresAreNear) {
-  WayOfWriting way;
-  EXPECT_EQ(CountPast(way, 2 + 640, 1, 1), 1 + 10);
+  WayOfWriting way(2);
+  EXPECT_EQ(CountPast(way, 4 + 640, 1, 1), 2 + 10);
 }
 
 TEST(WayOfWritingTest, PastThemWhereThatCostsLessThanHalf) {
-  WayOfWriting way;
-  EXPECT_EQ(CountPast(way, 2 + 640, 19, 10), 1 + 10);
-  EXPECT_EQ(CountPast(way, 640, 21, 10), 640 - 1 - 10);
+  WayOfWriting way(2);
+  EXPECT_EQ(CountPast(way, 4 + 640, 19, 10), 2 + 10);
+  EXPECT_EQ(CountPast(way, 640, 21, 10), 640 - 2 - 10);
 }
 
 TEST(WayOfWritingTest, AMachineThatChangesIsFollowedBothWays) {
-  WayOfWriting way;
-  EXPECT_LE(CountPast(way, 256, 1, 2), 5);
-  EXPECT_GE(CountPast(way, 256, 16, 2), 256 - 5);  // at once: what is used is measured
+  WayOfWriting way(2);
+  EXPECT_LE(CountPast(way, 256, 1, 2), 6);
+  EXPECT_GE(CountPast(way, 256, 16, 2), 256 - 6);  // at once: what is used is measured
   EXPECT_LE(CountPast(way, 256, 1, 2), 64 + 4);    // when it is tried
+}
+
+TEST(WayOfWritingTest, OneSlowTimeAloneSaysNothing) {
+  WayOfWriting way(1);
+  CountPast(way, 4, 2, 3);
+
+  EXPECT_EQ(CountPast(way, 1, 100, 3), 0);
+  EXPECT_EQ(CountPast(way, 8, 2, 3), 0);
+}
+
+TEST(WaysOfOpsTest, KindsAndSizesAreJudgedApart) {
+  WaysOfOps ways;
+  const auto measure = [&ways](OpKind kind, size_t bytes, uint64_t through, uint64_t past) {
+    for (int i = 0; i < 4; ++i) {
+      const Way way = ways.Next(kind, bytes);
+      ways.Record(kind, bytes, way, way == WayOfWriting::kPastCaches ? past : through);
+    }
+  };
+
+  measure(OpKind::kAllReduce, size_t{1} << 20, 400, 100);
+  measure(OpKind::kAllReduce, size_t{16} << 20, 100, 110);
+  measure(OpKind::kBroadcast, size_t{1} << 20, 100, 110);
+
+  EXPECT_EQ(ways.Next(OpKind::kAllReduce, size_t{1} << 20), WayOfWriting::kPastCaches);
+  EXPECT_EQ(ways.Next(OpKind::kAllReduce, (size_t{1} << 20) + 4), WayOfWriting::kPastCaches);
+  EXPECT_EQ(ways.Next(OpKind::kAllReduce, size_t{16} << 20), WayOfWriting::kThroughCaches);
+  EXPECT_EQ(ways.Next(OpKind::kBroadcast, size_t{1} << 20), WayOfWriting::kThroughCaches);
 }
 
 TEST(StageWriterTest, WritesEveryByteEitherWay) {

@@ -71,11 +71,12 @@ uint64_t StagingWindows::FreeFor(uint64_t number) const {
   return number + 1 - members_.layout().window_count();
 }
 
-/// No cache holds the outputs until somebody reads them. (In place they are there from the input.)
-bool StagingWindows::IsLarge(const Op& op) const {
-  return op.in != op.out &&
-         2 * op.bytes() * static_cast<size_t>(members_.count()) > LastCacheBytes();
+bool StagingWindows::IsBeyondCaches(const Op& op) const {
+  return 2 * op.bytes() * static_cast<size_t>(members_.count()) > LastCacheBytes();
 }
+
+/// No cache holds the outputs until somebody reads them. (In place they are there from the input.)
+bool StagingWindows::IsLarge(const Op& op) const { return op.in != op.out && IsBeyondCaches(op); }
 
 void StagingWindows::CopyOut(const Op& op, std::byte* to, const std::byte* from,
                              size_t bytes) const {
@@ -89,8 +90,10 @@ void StagingWindows::CopyOut(const Op& op, std::byte* to, const std::byte* from,
 // Three stages run one window apart, so that nobody waits for a neighbour that has only just begun:
 // stage w+2 | reduce w+1 | gather w. With c windows a stage buffer is free for window w once everybody
 // has reduced w-c, a result buffer once everybody has gathered w-c.
-bool StagingWindows::Reduce(const Op& op, ReduceKernel kernel, const double* scales,
+bool StagingWindows::Reduce(const Op& op, const ReduceKernels& kernels, const double* scales,
                             const AwaitPeers& await) {
+  if (op.kind == OpKind::kAllReduce && members_.count() == 2 && IsBeyondCaches(op))
+    return ReduceByEach(op, kernels, scales, await);
   const Slices slices(op, members_);
   const uint64_t window_count = slices.window_count();
   const uint64_t base = counters_.Take(window_count);
@@ -107,7 +110,7 @@ bool StagingWindows::Reduce(const Op& op, ReduceKernel kernel, const double* sca
       const uint64_t number = base + step - 1;
       if (!all(&ProgressLine::staged, number + 1)) return false;
       if (!all(&ProgressLine::gathered, FreeFor(number))) return false;
-      ReduceOwn(op, kernel, scales, slices, step - 1, number);
+      ReduceOwn(op, kernels.to_one, scales, slices, step - 1, number);
     }
     if (step >= 2) {
       const uint64_t number = base + step - 2;
@@ -127,8 +130,8 @@ void StagingWindows::StageForOthers(const Op& op, const Slices& slices, uint64_t
     const auto index = static_cast<size_t>(member);
     const Slices::Slice slice = slices.Of(window, index);
     if (slice.count == 0) continue;
-    writer_.Write(stage + index * members_.layout().slice_bytes(), op.in + slice.offset,
-                  slice.count * slices.unit());
+    WriteStage(way_, stage + index * members_.layout().slice_bytes(), op.in + slice.offset,
+               slice.count * slices.unit());
   }
   counters_.Publish(&ProgressLine::staged, number + 1);
 }
@@ -155,7 +158,7 @@ void StagingWindows::ReduceOwn(const Op& op, ReduceKernel kernel, const double* 
     if (is_private) scratch_.resize(members_.layout().slice_bytes());
     std::byte* const result = is_private ? scratch_.data() : op.out + slice.offset;
     kernel(result, inputs.data(), scales, members_.count(), slice.count);
-    writer_.Write(members_.result(members_.self(), number), result, bytes);
+    WriteStage(way_, members_.result(members_.self(), number), result, bytes);
     if (is_private && op.out != nullptr) StreamCopy(op.out + slice.offset, result, bytes);
   }
   counters_.Publish(&ProgressLine::reduced, number + 1);
@@ -172,6 +175,44 @@ void StagingWindows::TakeResults(const Op& op, const Slices& slices, uint64_t wi
             slice.count * slices.unit());
   }
   counters_.Publish(&ProgressLine::gathered, number + 1);
+}
+
+// Two members pass each other their whole inputs, and both reduce all of it: as many bytes go from
+// core to core as with slices and results, but none is copied on its way out, and there is half as
+// much to wait for (16 MiB: 2.2 ms instead of 2.7 on an EPYC). Below the caches' size slices are
+// faster.
+bool StagingWindows::ReduceByEach(const Op& op, const ReduceKernels& kernels, const double* scales,
+                                  const AwaitPeers& await) {
+  const size_t unit = DtypeBytes(op.dtype);
+  const size_t window_elements = members_.layout().stage_bytes() / unit;
+  const uint64_t window_count = WindowCount(op.count, window_elements);
+  const uint64_t base = counters_.Take(window_count);
+  for (uint64_t step = 0; step < window_count + 1; ++step) {
+    if (step < window_count) {
+      const uint64_t number = base + step;
+      const size_t begin = static_cast<size_t>(step) * window_elements;
+      if (!await(&ProgressLine::reduced, FreeFor(number), 0, 2)) return false;
+      WriteStage(way_, members_.stage(members_.self(), number), op.in + begin * unit,
+                 std::min(window_elements, op.count - begin) * unit);
+      counters_.Publish(&ProgressLine::staged, number + 1);
+    }
+    if (step >= 1) {
+      const uint64_t number = base + step - 1;
+      const size_t begin = static_cast<size_t>(step - 1) * window_elements;
+      if (!await(&ProgressLine::staged, number + 1, 0, 2)) return false;
+      std::array<const std::byte*, 2> inputs;
+      for (const int member : {0, 1}) {
+        inputs[static_cast<size_t>(member)] =
+            member == members_.self() ? op.in + begin * unit : members_.stage(member, number);
+      }
+      std::byte* const out = op.out + begin * unit;
+      kernels.to_all(&out, 1, IsLarge(op), inputs.data(), scales, 2,
+                     std::min(window_elements, op.count - begin));
+      counters_.Publish(&ProgressLine::gathered, number + 1);
+      counters_.Publish(&ProgressLine::reduced, number + 1);
+    }
+  }
+  return true;
 }
 
 // A window is one stage full of each source's input.
@@ -200,8 +241,8 @@ bool StagingWindows::Spread(const Op& op, const AwaitPeers& await) {
       if (is_source) {
         if (!await(&ProgressLine::reduced, FreeFor(number), 0, members_.count())) return false;
         if (begin < bytes_of(self)) {
-          writer_.Write(members_.stage(self, number), op.in + begin,
-                        std::min(window_bytes, bytes_of(self) - begin));
+          WriteStage(way_, members_.stage(self, number), op.in + begin,
+                     std::min(window_bytes, bytes_of(self) - begin));
         }
       }
       counters_.Publish(&ProgressLine::staged, number + 1);
@@ -252,8 +293,9 @@ bool StagingWindows::Deal(const Op& op, size_t longest, const AwaitPeers& await)
         for (size_t member = 0; member < static_cast<size_t>(members_.count()); ++member) {
           const size_t bytes = parts.count(member) * unit;
           if (member == static_cast<size_t>(self) || begin >= bytes) continue;
-          writer_.Write(stage + member * slice_bytes, op.in + parts.offset(member) * unit + begin,
-                        std::min(slice_bytes, bytes - begin));
+          WriteStage(way_, stage + member * slice_bytes,
+                     op.in + parts.offset(member) * unit + begin,
+                     std::min(slice_bytes, bytes - begin));
         }
       }
       counters_.Publish(&ProgressLine::staged, number + 1);

@@ -24,9 +24,13 @@ class StagingWindows {
   StagingWindows(const ShmMembers& members, WindowCounters& counters)
       : members_(members), counters_(counters) {}
 
+  /// How stages are written from now on: where all members do the same, it is fastest.
+  void Choose(WayOfWriting::Way way) { way_ = way; }
+
   /// Ops with data, of any size. False when a wait was.
   /// all_reduce, reduce, reduce_scatter and reduce_scatter_v. `scales`: by member, or null.
-  bool Reduce(const Op& op, ReduceKernel kernel, const double* scales, const AwaitPeers& await);
+  bool Reduce(const Op& op, const ReduceKernels& kernels, const double* scales,
+              const AwaitPeers& await);
   /// What goes to several alike: all_gather, all_gather_v, broadcast, gather.
   bool Spread(const Op& op, const AwaitPeers& await);
   /// What is another part for each: all_to_all, all_to_all_v, scatter. `longest`: bytes of the
@@ -37,16 +41,19 @@ class StagingWindows {
   class Slices;
 
   uint64_t FreeFor(uint64_t number) const;
+  bool IsBeyondCaches(const Op& op) const;
   bool IsLarge(const Op& op) const;
   void CopyOut(const Op& op, std::byte* to, const std::byte* from, size_t bytes) const;
   void StageForOthers(const Op& op, const Slices& slices, uint64_t window, uint64_t number);
   void ReduceOwn(const Op& op, ReduceKernel kernel, const double* scales, const Slices& slices,
                  uint64_t window, uint64_t number);
+  bool ReduceByEach(const Op& op, const ReduceKernels& kernels, const double* scales,
+                    const AwaitPeers& await);
   void TakeResults(const Op& op, const Slices& slices, uint64_t window, uint64_t number);
 
   const ShmMembers& members_;
   WindowCounters& counters_;
-  StageWriter writer_;
+  WayOfWriting::Way way_ = WayOfWriting::kThroughCaches;
   std::vector<std::byte> scratch_;  // a slice
 };
 

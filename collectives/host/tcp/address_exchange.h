@@ -14,6 +14,9 @@
 
 namespace lockstep::collectives {
 
+/// Connections over which a pair can divide its data.
+inline constexpr int kTcpFlowsMax = 16;
+
 /// How a member is reached, and which process it is.
 struct AddressCard {
   std::vector<std::string> addresses;  // numeric, v4 or v6, in the order to try
@@ -21,6 +24,8 @@ struct AddressCard {
   std::array<uint8_t, 16> nonce{};  // fresh in each process: who else listens there is found out
   std::string host_id;              // equal exactly for processes of one machine
   int32_t memory = -1;              // equal exactly for processes that can share memory; -1 = none
+  bool encrypts = false;            // seals its connections; members must be alike in that
+  int flows = 1;                    // connections over which it would divide a pair's data
   std::string host;                 // its name, for errors
   int64_t pid = 0;
   base::Incarnation incarnation;

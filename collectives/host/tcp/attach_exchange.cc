@@ -45,7 +45,7 @@ base::Result<lockstep_attach_card> MessageOf(const ExchangeRequest& request,
   message.member_count = static_cast<uint32_t>(request.member_count);
   message.member_index = static_cast<uint32_t>(request.member);
   message.card_bytes = static_cast<uint32_t>(bytes.size());
-  static_assert(2 + kCardAddressesMax * 64 + 2 + 16 + 64 + 1 + kCardHostBytesMax + 16 <=
+  static_assert(2 + kCardAddressesMax * 64 + 2 + 16 + 64 + 1 + kCardHostBytesMax + 18 <=
                 LOCKSTEP_ATTACH_MAX_CARD_BYTES);
   bytes.copy(reinterpret_cast<char*>(message.card), sizeof message.card);
   return message;

@@ -9,7 +9,7 @@
 namespace lockstep::collectives {
 namespace {
 
-constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersion = 3;
 constexpr size_t kTextBytesMax = 255;
 
 template <class T>
@@ -73,6 +73,8 @@ std::string BytesOfCard(const AddressCard& card) {
   Append(bytes, card.pid);
   Append(bytes, card.incarnation.value());
   Append(bytes, card.memory);
+  Append(bytes, static_cast<uint8_t>(card.encrypts ? 1 : 0));
+  Append(bytes, static_cast<uint8_t>(card.flows));
   return bytes;
 }
 
@@ -94,7 +96,16 @@ base::Result<AddressCard> ParseCard(std::string_view bytes) {
   reader.Read(incarnation);
   card.incarnation = base::Incarnation(incarnation);
   reader.Read(card.memory);
+  uint8_t encrypts = 0, flows = 0;
+  reader.Read(encrypts);
+  reader.Read(flows);
+  card.encrypts = encrypts != 0;
+  card.flows = flows;
   if (!reader.IsDone()) return base::DataLossError("a card has the wrong length");
+  if (card.flows < 1 || card.flows > kTcpFlowsMax)
+    return base::DataLossError("a card has " + std::to_string(card.flows) +
+                               " connections a pair; there are 1 to " +
+                               std::to_string(kTcpFlowsMax));
   return card;
 }
 

@@ -25,6 +25,8 @@ AddressCard Card() {
   card.host = "node-a";
   card.pid = 4711;
   card.memory = 5;
+  card.encrypts = true;
+  card.flows = 4;
   card.incarnation = base::Incarnation(3);
   return card;
 }
@@ -45,6 +47,8 @@ TEST(CardBytesTest, ACardComesBackAsItWas) {
   EXPECT_EQ(card->host, "node-a");
   EXPECT_EQ(card->pid, 4711);
   EXPECT_EQ(card->memory, 5);
+  EXPECT_TRUE(card->encrypts);
+  EXPECT_EQ(card->flows, 4);
   EXPECT_EQ(card->incarnation, base::Incarnation(3));
 }
 
@@ -53,7 +57,7 @@ TEST(CardBytesTest, ItBeginsWithTheDocumentedBytes) {
   card.addresses = {"10.0.0.7"};
   card.port = 29400;
   EXPECT_EQ(BytesOfCard(card).substr(0, 13),
-            "\x02\x01\x08\x31\x30\x2e\x30\x2e\x30\x2e\x37\xd8\x72");
+            "\x03\x01\x08\x31\x30\x2e\x30\x2e\x30\x2e\x37\xd8\x72");
 }
 
 TEST(CardBytesTest, TooManyAddressesAndTooLongNamesAreCut) {
@@ -76,7 +80,10 @@ TEST(CardBytesTest, BytesThatAreNoCardAreRefused) {
   for (size_t length = 0; length < bytes.size(); ++length)
     EXPECT_THAT(ParseCard(bytes.substr(0, length)), StatusIs(base::Code::kDataLoss)) << length;
   EXPECT_THAT(ParseCard(bytes + "x"), StatusIs(base::Code::kDataLoss, HasSubstr("length")));
-  EXPECT_THAT(ParseCard("\x01" + bytes.substr(1)),
+  AddressCard none = Card();
+  none.flows = 0;
+  EXPECT_THAT(ParseCard(BytesOfCard(none)), StatusIs(base::Code::kDataLoss, HasSubstr("1 to 16")));
+  EXPECT_THAT(ParseCard("\x02" + bytes.substr(1)),
               StatusIs(base::Code::kDataLoss, HasSubstr("of this release")));
 }
 

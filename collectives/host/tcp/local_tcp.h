@@ -22,6 +22,12 @@ inline TcpService::Config LocalTcpConfig(const std::string& address = "127.0.0.1
   return config;
 }
 
+inline TcpService::Config LocalSealedTcpConfig() {
+  TcpService::Config config = LocalTcpConfig();
+  config.encrypts = true;
+  return config;
+}
+
 /// Makes groups over TCP whose ranks are threads of this process.
 inline std::shared_ptr<TcpBackendMaker> LocalTcpMaker(
     std::shared_ptr<AddressExchange> exchange = std::make_shared<LocalExchange>(),
@@ -29,6 +35,18 @@ inline std::shared_ptr<TcpBackendMaker> LocalTcpMaker(
   auto maker = TcpBackendMaker::Create(std::move(config), std::move(exchange));
   LOCKSTEP_CHECK(maker.ok(), "loopback can be listened on");
   return *std::move(maker);
+}
+
+/// The same with their data encrypted.
+inline std::shared_ptr<TcpBackendMaker> LocalSealedTcpMaker() {
+  return LocalTcpMaker(std::make_shared<LocalExchange>(), LocalSealedTcpConfig());
+}
+
+/// The same over several connections a pair.
+inline std::shared_ptr<TcpBackendMaker> LocalFlowsTcpMaker(int flows) {
+  TcpService::Config config = LocalTcpConfig();
+  config.flows = flows;
+  return LocalTcpMaker(std::make_shared<LocalExchange>(), std::move(config));
 }
 
 }  // namespace lockstep::collectives::testing

@@ -13,6 +13,24 @@
 
 namespace lockstep::collectives {
 
+namespace {
+
+/// All members see the same cards, and so come to the same words.
+base::Status CheckAlike(const GroupSpec& spec, const std::vector<AddressCard>& cards) {
+  std::vector<int> sealed, plain;
+  for (size_t member = 0; member < cards.size(); ++member)
+    (cards[member].encrypts ? sealed : plain).push_back(static_cast<int>(member));
+  if (sealed.empty() || plain.empty()) return base::OkStatus();
+  return base::FailedPreconditionError(
+             "joining group " + spec.name + ": " + DescribeMembers(spec, sealed) +
+             " would encrypt the data of collectives, and " + DescribeMembers(spec, plain) +
+             " would not; start all of them with --encrypt-data (LOCKSTEP_JOB_ENCRYPT_DATA=1), or "
+             "none")
+      .WithClass(base::FailureClass::kUsage);
+}
+
+}  // namespace
+
 base::Result<std::shared_ptr<TcpBackendMaker>> TcpBackendMaker::Create(
     TcpService::Config config, std::shared_ptr<AddressExchange> exchange) {
   const TcpLink given = config.link;
@@ -106,7 +124,10 @@ base::Result<std::vector<AddressCard>> TcpBackendMaker::Meet(const GroupSpec& sp
       missing.push_back(member);
     }
   }
-  if (missing.empty()) return cards;
+  if (missing.empty()) {
+    RETURN_IF_ERROR(CheckAlike(spec, cards));
+    return cards;
+  }
   base::Status late = base::DeadlineExceededError(
                           "joining group " + spec.name + ": " + DescribeMembers(spec, missing) +
                           " never came within " + base::FormatDuration(deadline.due().timeout))

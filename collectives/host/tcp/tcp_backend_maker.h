@@ -28,8 +28,8 @@ class TcpBackendMaker final : public BackendMaker {
   static base::Result<std::shared_ptr<TcpBackendMaker>> Create(
       TcpService::Config config, std::shared_ptr<AddressExchange> exchange);
 
-  /// Errors beside BackendMaker's: InvalidArgument - more than kMaxTcpMembers members; those of
-  /// AddressExchange::Exchange.
+  /// Errors beside BackendMaker's: InvalidArgument - more than kMaxTcpMembers members;
+  /// FailedPrecondition - some members encrypt and others do not; those of AddressExchange::Exchange.
   base::Result<std::unique_ptr<Backend>> Make(const GroupSpec& spec,
                                               const OpDeadline& deadline) override;
 

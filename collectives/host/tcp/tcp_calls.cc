@@ -70,11 +70,11 @@ bool TcpCalls::Exchange(const TcpCircle& circle, const CallEntry& mine,
           wants.direct.push_back(to);
           std::erase(wants.missing, to);
           wants.missing.push_back(to);
-          wants.fds.push_back({flows_.Out(to, FlowPurpose::kCalls), POLLOUT, 0});
+          wants.fds.push_back({flows_.out_fd(to, FlowPurpose::kCalls), POLLOUT, 0});
         }
         if (received != Outcome::kDone) {
           wants.direct.push_back(circle.member(from));
-          wants.fds.push_back({flows_.In(circle.member(from), FlowPurpose::kCalls), POLLIN, 0});
+          wants.fds.push_back({flows_.in_fd(circle.member(from), FlowPurpose::kCalls), POLLIN, 0});
         }
       });
       if (!goes_on) return false;
@@ -104,11 +104,11 @@ void TcpCalls::Compose(const TcpCircle& circle, int count, const TcpWait& wait) 
 }
 
 TcpCalls::Outcome TcpCalls::Send(int to, TcpWait& wait) {
-  const int fd = flows_.Out(to, FlowPurpose::kCalls);
-  if (fd < 0) return Outcome::kNothing;
+  TcpFlow* const flow = flows_.Out(to, FlowPurpose::kCalls);
+  if (flow == nullptr) return Outcome::kNothing;
   ssize_t sent =
-      SendSome(fd, &pieces_[first_piece_], std::min(pieces_.size() - first_piece_, kPiecesMax));
-  if (sent == kFlowClosed) wait.Closed(to);
+      flow->Send({&pieces_[first_piece_], std::min(pieces_.size() - first_piece_, kPiecesMax)});
+  if (sent == kFlowClosed) wait.Closed(to, flow->fault());
   if (sent <= 0) return Outcome::kNothing;
   for (; sent > 0; ++first_piece_) {
     iovec& piece = pieces_[first_piece_];
@@ -126,11 +126,10 @@ TcpCalls::Outcome TcpCalls::Receive(const TcpCircle& circle, int from, int count
   Inbox& inbox = inboxes_[static_cast<size_t>(member)];
   const Outcome before = Parse(circle, from, count, wait);
   if (before != Outcome::kNothing) return before;
-  const int fd = flows_.In(member, FlowPurpose::kCalls);
-  if (fd < 0) return Outcome::kNothing;
-  const ssize_t got =
-      ReceiveSome(fd, inbox.bytes.data() + inbox.end, inbox.bytes.size() - inbox.end);
-  if (got == kFlowClosed) wait.Closed(member);
+  TcpFlow* const flow = flows_.In(member, FlowPurpose::kCalls);
+  if (flow == nullptr) return Outcome::kNothing;
+  const ssize_t got = flow->Receive(inbox.bytes.data() + inbox.end, inbox.bytes.size() - inbox.end);
+  if (got == kFlowClosed) wait.Closed(member, flow->fault());
   if (got <= 0) return Outcome::kNothing;
   inbox.end += static_cast<size_t>(got);
   const Outcome after = Parse(circle, from, count, wait);

@@ -5,15 +5,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "collectives/host/tcp/sealed_stream.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_handshake.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/net/key_share.h"
 
 namespace lockstep::collectives {
 
@@ -42,11 +45,14 @@ struct TcpConnection {
   bool closing = false;  // ends when `out` is through
   bool again = false;    // was reopened to learn why it ended
   FlowPurpose purpose = FlowPurpose::kControl;
+  int line = 0;
   int member = -1;  // the other one
   std::shared_ptr<TcpEnd> end;
   std::tuple<base::GroupId, base::Round, int> key;  // listening: group, epoch, member here
   Hello hello;
   Answer answer;
+  std::optional<net::KeyShare> share;  // of this end, while a sealed one is made
+  std::unique_ptr<SealedStream> seal;  // null = plain, or not proven yet
   std::vector<std::byte> in;
   std::string out;
   std::string first_frames;  // sent once it is open
@@ -57,6 +63,7 @@ struct TcpConnection {
   uint64_t echo_bytes = 0;  // of the question that comes
   uint64_t echo_left = 0;   // of them, still to come
 
+  TcpEnd::Flow flow() const { return {member, purpose, line}; }
   bool InHandshake() const { return state < State::kParked; }
 };
 

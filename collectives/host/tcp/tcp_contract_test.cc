@@ -14,8 +14,10 @@ namespace {
 // More take minutes under the thread sanitizer.
 #if defined(__SANITIZE_THREAD__)
 constexpr int kSizes[] = {2, 3};
+constexpr int kOtherSizes[] = {2};
 #else
 constexpr int kSizes[] = {1, 2, 3, 4, 5};
+constexpr int kOtherSizes[] = {2, 3, 4};
 #endif
 
 std::vector<GangKind> Gangs() {
@@ -23,6 +25,14 @@ std::vector<GangKind> Gangs() {
   for (const int size : kSizes) {
     kinds.push_back({"Of" + std::to_string(size),
                      [size] { return std::make_unique<ThreadGang>(size, LocalTcpMaker()); }});
+  }
+  for (const int size : kOtherSizes) {
+    kinds.push_back({"SealedOf" + std::to_string(size),
+                     [size] { return std::make_unique<ThreadGang>(size, LocalSealedTcpMaker()); }});
+  }
+  for (const int size : kOtherSizes) {
+    kinds.push_back({"ThreeFlowsOf" + std::to_string(size),
+                     [size] { return std::make_unique<ThreadGang>(size, LocalFlowsTcpMaker(3)); }});
   }
   return kinds;
 }

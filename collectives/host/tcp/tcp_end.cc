@@ -28,34 +28,34 @@ void TcpEnd::ClearBell(bool transfers) {
   (void)!::read(bell(transfers), &rings, sizeof rings);
 }
 
-void TcpEnd::PutIncoming(Flow flow, base::UniqueFd fd) {
+void TcpEnd::PutIncoming(Flow flow, TcpLine line) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    incoming_.try_emplace(flow, std::move(fd));  // a second one is closed: one was made already
+    incoming_.try_emplace(flow, std::move(line));  // a second one is closed: one was made already
   }
   Ring();
 }
 
-void TcpEnd::PutOutgoing(Flow flow, base::UniqueFd fd) {
+void TcpEnd::PutOutgoing(Flow flow, TcpLine line) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    outgoing_.try_emplace(flow, std::move(fd));
+    outgoing_.try_emplace(flow, std::move(line));
   }
   Ring();
 }
 
 // The place stays, empty: a flow is made once in the life of a group.
-base::UniqueFd TcpEnd::Take(std::map<Flow, base::UniqueFd>& flows, Flow flow) {
-  const auto place = flows.find(flow);
-  return place == flows.end() ? base::UniqueFd() : std::move(place->second);
+TcpLine TcpEnd::Take(std::map<Flow, TcpLine>& lines, Flow flow) {
+  const auto place = lines.find(flow);
+  return place == lines.end() ? TcpLine() : std::move(place->second);
 }
 
-base::UniqueFd TcpEnd::TakeIncoming(Flow flow) {
+TcpLine TcpEnd::TakeIncoming(Flow flow) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return Take(incoming_, flow);
 }
 
-base::UniqueFd TcpEnd::TakeOutgoing(Flow flow) {
+TcpLine TcpEnd::TakeOutgoing(Flow flow) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return Take(outgoing_, flow);
 }

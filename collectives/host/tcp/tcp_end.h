@@ -3,6 +3,7 @@
 #define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_END_H_
 
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -13,6 +14,7 @@
 
 #include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/host/tcp/tcp_handshake.h"
+#include "collectives/host/tcp/tcp_line.h"
 #include "collectives/host/tcp/tcp_members.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
@@ -43,11 +45,16 @@ class TcpEnd {
   const TcpMembers& members() const { return members_; }
 
   // --- connections; each is handed over once
-  using Flow = std::pair<int, FlowPurpose>;  // the other member
-  void PutIncoming(Flow flow, base::UniqueFd fd);
-  base::UniqueFd TakeIncoming(Flow flow);
-  void PutOutgoing(Flow flow, base::UniqueFd fd);
-  base::UniqueFd TakeOutgoing(Flow flow);
+  struct Flow {
+    int member = 0;  // the other one
+    FlowPurpose purpose = FlowPurpose::kCalls;
+    int line = 0;  // of those that share the data
+    auto operator<=>(const Flow&) const = default;
+  };
+  void PutIncoming(Flow flow, TcpLine line);
+  TcpLine TakeIncoming(Flow flow);
+  void PutOutgoing(Flow flow, TcpLine line);
+  TcpLine TakeOutgoing(Flow flow);
   /// Grows with each connection, fact and error that is put here: who saw the same number has seen
   /// all.
   uint64_t news() const { return news_.load(std::memory_order_acquire); }
@@ -87,7 +94,7 @@ class TcpEnd {
  private:
   static constexpr uint64_t kHealthy = UINT64_MAX;
 
-  static base::UniqueFd Take(std::map<Flow, base::UniqueFd>& flows, Flow flow);
+  static TcpLine Take(std::map<Flow, TcpLine>& lines, Flow flow);
 
   const TcpMembers members_;
   const base::UniqueFd bells_[2];
@@ -96,8 +103,8 @@ class TcpEnd {
 
   mutable std::mutex mutex_;
   // Guarded by mutex_:
-  std::map<Flow, base::UniqueFd> incoming_;
-  std::map<Flow, base::UniqueFd> outgoing_;
+  std::map<Flow, TcpLine> incoming_;
+  std::map<Flow, TcpLine> outgoing_;
   std::vector<PeerFact> facts_;  // by member
   std::optional<ErrorRecord> error_;
 };

@@ -195,7 +195,28 @@ std::string TcpFlatOps::Explain(OpKind kind, Dtype dtype, size_t count) const {
     return text + "all inputs go with the exchange of calls, since they have at most " +
            std::to_string(kSmallOpBytes) + " bytes together: " + exchange;
   return text + ExplainPlan(kind, count * DtypeBytes(dtype), size(), seat_.link()) +
-         (transfer ? "" : "; calls are compared meanwhile, in " + exchange);
+         (transfer ? "" : "; calls are compared meanwhile, in " + exchange) + ExplainPath();
+}
+
+/// Of large data, where it is not the usual one.
+std::string TcpFlatOps::ExplainPath() const {
+  int most = 1;
+  bool all_alike = true;
+  const TcpMembers& members = seat_.members();
+  const AddressCard& mine = members.card(self());
+  for (int member = 0; member < size(); ++member) {
+    const int flows = std::min(mine.flows, members.card(member).flows);
+    all_alike &= flows == mine.flows;
+    most = member == self() ? most : std::max(most, flows);
+  }
+  std::string text;
+  if (most > 1) {
+    text += "; each pair divides its data over " + std::string(all_alike ? "" : "up to ") +
+            std::to_string(most) + " connections, in stripes of " + std::to_string(kStripeBytes) +
+            " bytes, as the members were told (--tcp-flows)";
+  }
+  if (mine.encrypts) text += "; encrypted (--encrypt-data)";
+  return text;
 }
 
 }  // namespace lockstep::collectives

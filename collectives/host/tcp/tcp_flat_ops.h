@@ -56,6 +56,7 @@ class TcpFlatOps {
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const;
 
  private:
+  std::string ExplainPath() const;
   std::vector<uint64_t> CountsOf(const Op& op) const;
   bool CallsAgree(TcpWait& wait);
   bool CountsAgree(TcpWait& wait);

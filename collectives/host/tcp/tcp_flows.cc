@@ -1,9 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/tcp/tcp_flows.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
+#include <algorithm>
 #include <utility>
 
 namespace lockstep::collectives {
@@ -18,49 +16,45 @@ bool IsShared(FlowPurpose purpose) {
 TcpFlows::TcpFlows(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end)
     : service_(std::move(service)),
       end_(std::move(end)),
-      in_(static_cast<size_t>(end_->members().count())),
-      out_(static_cast<size_t>(end_->members().count())) {}
+      accepted_(static_cast<size_t>(end_->members().count())),
+      made_(static_cast<size_t>(end_->members().count())) {}
 
-int TcpFlows::In(int member, FlowPurpose purpose) {
-  return IsShared(purpose) && MakesShared(member) ? Made(member, purpose)
-                                                  : Accepted(member, purpose);
+int TcpFlows::LinesOf(int member, FlowPurpose purpose) const {
+  const TcpMembers& members = end_->members();
+  if (purpose != FlowPurpose::kData && purpose != FlowPurpose::kTransfers) return 1;
+  return std::min(members.card(members.self()).flows, members.card(member).flows);
 }
 
-int TcpFlows::Out(int member, FlowPurpose purpose) {
-  return IsShared(purpose) && !MakesShared(member) ? Accepted(member, purpose)
-                                                   : Made(member, purpose);
+TcpFlow::Place TcpFlows::InPlace(int member, FlowPurpose purpose) const {
+  return {.member = member,
+          .purpose = purpose,
+          .makes = IsShared(purpose) && MakesShared(member),
+          .lines = LinesOf(member, purpose)};
 }
 
-int TcpFlows::Accepted(int member, FlowPurpose purpose) {
-  Slot& slot = in_[static_cast<size_t>(member)][static_cast<size_t>(purpose)];
-  if (slot.fd.valid()) return slot.fd.get();
-  const uint64_t news = end_->news();
-  if (std::exchange(slot.news, news) != news) slot.fd = end_->TakeIncoming({member, purpose});
-  return slot.fd.get();
+TcpFlow::Place TcpFlows::OutPlace(int member, FlowPurpose purpose) const {
+  return {.member = member,
+          .purpose = purpose,
+          .makes = !IsShared(purpose) || MakesShared(member),
+          .lines = LinesOf(member, purpose)};
 }
 
-int TcpFlows::Made(int member, FlowPurpose purpose) {
-  Slot& slot = out_[static_cast<size_t>(member)][static_cast<size_t>(purpose)];
-  if (slot.fd.valid()) return slot.fd.get();
-  if (!std::exchange(slot.asked, true)) service_->OpenFlow(end_, member, purpose);
-  const uint64_t news = end_->news();
-  if (std::exchange(slot.news, news) != news) slot.fd = end_->TakeOutgoing({member, purpose});
-  return slot.fd.get();
+TcpFlow* TcpFlows::Open(const TcpFlow::Place& place) {
+  Slots& slots = place.makes ? made_ : accepted_;
+  std::unique_ptr<TcpFlow>& flow =
+      slots[static_cast<size_t>(place.member)][static_cast<size_t>(place.purpose)];
+  if (flow == nullptr) flow = std::make_unique<TcpFlow>(service_, end_, place);
+  return flow->IsOpen() ? flow.get() : nullptr;
 }
 
-ssize_t ReceiveSome(int fd, std::byte* to, size_t bytes) {
-  const ssize_t got = ::recv(fd, to, bytes, MSG_DONTWAIT);
-  if (got > 0) return got;
-  return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : kFlowClosed;
+int TcpFlows::in_fd(int member, FlowPurpose purpose) {
+  const TcpFlow* const flow = In(member, purpose);
+  return flow == nullptr ? -1 : flow->in_fd();
 }
 
-ssize_t SendSome(int fd, const iovec* pieces, size_t piece_count) {
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(pieces);
-  message.msg_iovlen = piece_count;
-  const ssize_t sent = ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent >= 0) return sent;
-  return errno == EAGAIN || errno == EINTR ? 0 : kFlowClosed;
+int TcpFlows::out_fd(int member, FlowPurpose purpose) {
+  const TcpFlow* const flow = Out(member, purpose);
+  return flow == nullptr ? -1 : flow->out_fd();
 }
 
 }  // namespace lockstep::collectives

@@ -10,6 +10,8 @@ namespace lockstep::collectives::testing {
 namespace {
 
 std::shared_ptr<BackendMaker> NewMaker() { return LocalTcpMaker(); }
+std::shared_ptr<BackendMaker> NewFlowsMaker() { return LocalFlowsTcpMaker(3); }
+std::shared_ptr<BackendMaker> NewSealedMaker() { return LocalSealedTcpMaker(); }
 
 INSTANTIATE_TEST_SUITE_P(Tcp, FailureContractTest,
                          ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})), GroupKindName);
@@ -21,6 +23,24 @@ INSTANTIATE_TEST_SUITE_P(Tcp, WaitContractTest, ::testing::ValuesIn(GroupsOf(New
                          GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Tcp, FaultContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})),
                          GroupKindName);
+
+INSTANTIATE_TEST_SUITE_P(SealedTcp, FailureContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(SealedTcp, JoinContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(SealedTcp, RefusalContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(SealedTcp, WaitContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewSealedMaker, {2})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(SealedTcp, FaultContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
+
+INSTANTIATE_TEST_SUITE_P(FlowsTcp, FailureContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewFlowsMaker, {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(FlowsTcp, WaitContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewFlowsMaker, {2})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(FlowsTcp, FaultContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewFlowsMaker, {3})), GroupKindName);
 
 }  // namespace
 }  // namespace lockstep::collectives::testing

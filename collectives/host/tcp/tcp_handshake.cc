@@ -2,6 +2,9 @@
 #include "collectives/host/tcp/tcp_handshake.h"
 
 #include <cstring>
+#include <utility>
+
+#include "runtime/net/hkdf.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -28,8 +31,8 @@ base::Result<Hello> ParseHello(std::span<const std::byte> bytes) {
   std::memcpy(&hello, bytes.data(), sizeof hello);
   if (std::memcmp(hello.magic, wanted.magic, sizeof hello.magic) != 0 ||
       hello.version != wanted.version || static_cast<uint8_t>(hello.purpose) == 0 ||
-      static_cast<uint8_t>(hello.purpose) >= kFlowPurposeLimit || hello.reserved != 0 ||
-      hello.from < 0 || hello.to < 0 || hello.from == hello.to) {
+      static_cast<uint8_t>(hello.purpose) >= kFlowPurposeLimit || hello.sealed > 1 ||
+      hello.line >= kTcpFlowsMax || hello.from < 0 || hello.to < 0 || hello.from == hello.to) {
     return base::DataLossError("what came is no hello of this release");
   }
   return hello;
@@ -57,6 +60,24 @@ void Sign(Answer& answer, const HandshakeKey& key, const Hello& hello) {
 
 net::Hmac ProofOf(const HandshakeKey& key, const Hello& hello, const Answer& answer) {
   return Prove("connects", key, hello, answer);
+}
+
+// The salt is as secret as the job's key, and binds what is derived to both messages.
+base::Result<SealKeys> SealKeysOf(HandshakeRole role, const net::KeyShare& mine,
+                                  const HandshakeKey& key, const Hello& hello,
+                                  const Answer& answer) {
+  const bool connects = role == HandshakeRole::kConnects;
+  ASSIGN_OR_RETURN(const net::Secret agreed,
+                   mine.Agree(connects ? answer.challenge : hello.challenge));
+  const net::Hmac salt = Prove("seals", key, hello, answer);
+  const std::string_view salt_bytes(reinterpret_cast<const char*>(salt.data()), salt.size());
+  const auto derive = [&](std::string_view label) {
+    return net::HkdfSha256(agreed.view(), salt_bytes, label, net::RecordCipher::kKeyBytes);
+  };
+  net::Secret forth = derive("lockstep tcp 2, from who connects");
+  net::Secret back = derive("lockstep tcp 2, from who listens");
+  if (!connects) std::swap(forth, back);
+  return SealKeys{.out = std::move(forth), .in = std::move(back)};
 }
 
 }  // namespace lockstep::collectives

@@ -12,6 +12,11 @@
 ///     Proof (32 bytes)     ------------->    HMAC over Hello and Answer, of the other role
 ///     frames ...           ------------->
 ///
+/// In a job whose data is encrypted (Hello::sealed) the challenges are fresh X25519 shares, which both
+/// HMACs then vouch for, and everything behind the Proof is sealed (sealed_stream.h) with keys that
+/// HKDF derives from what the shares agree on and an HMAC of the job's key over all of this. So who
+/// has recorded a connection cannot read it when it gets the job's key later.
+///
 /// Both HMACs (SHA-256, with the job's key) cover the job, both messages (group, epoch, both
 /// members, purpose, both challenges), the role, and the nonce of the listening process. So a
 /// recorded message proves nothing to a fresh challenge; an answer sent back is of the wrong role;
@@ -27,8 +32,10 @@
 #include <string_view>
 
 #include "collectives/host/tcp/address_exchange.h"
+#include "collectives/host/tcp/sealed_stream.h"
 #include "runtime/base/result.h"
 #include "runtime/net/hmac.h"
+#include "runtime/net/key_share.h"
 
 namespace lockstep::collectives {
 
@@ -45,9 +52,10 @@ inline constexpr uint8_t kFlowPurposeLimit = 6;
 
 struct Hello {
   char magic[8] = {'L', 'K', 'S', 'T', 'P', 'T', 'C', 'P'};
-  uint16_t version = 1;
+  uint8_t version = 2;
+  uint8_t sealed = 0;  // 1 = what follows the handshake is encrypted
   FlowPurpose purpose = FlowPurpose::kCalls;
-  uint8_t reserved = 0;
+  uint8_t line = 0;  // of the connections over which a pair divides its data
   int32_t from = 0;  // members
   int32_t to = 0;
   uint32_t epoch = 0;
@@ -88,6 +96,14 @@ base::Result<Answer> ParseAnswer(std::span<const std::byte> bytes, const Handsha
 void Sign(Answer& answer, const HandshakeKey& key, const Hello& hello);
 /// What the connecting end sends, and the listening end compares.
 net::Hmac ProofOf(const HandshakeKey& key, const Hello& hello, const Answer& answer);
+
+/// Of a sealed flow, once the other end has been proven: its keys as the end sees them that made
+/// `mine`, whose other one is `answer`'s challenge where that end connects and `hello`'s where it
+/// listens. Errors: InvalidArgument - the other end's share is none.
+enum class HandshakeRole : uint8_t { kConnects, kListens };
+base::Result<SealKeys> SealKeysOf(HandshakeRole role, const net::KeyShare& mine,
+                                  const HandshakeKey& key, const Hello& hello,
+                                  const Answer& answer);
 
 }  // namespace lockstep::collectives
 

@@ -93,16 +93,68 @@ TEST(TcpHandshakeTest, AnAnswerSentBackIsNoProof) {
   EXPECT_NE(ProofOf(meeting.Key(), meeting.hello, meeting.answer), meeting.answer.proof);
 }
 
+/// A meeting whose challenges are shares.
+struct SealedMeeting : Meeting {
+  net::KeyShare connecting = net::KeyShare::Make(), listening = net::KeyShare::Make();
+
+  SealedMeeting() {
+    hello.sealed = 1;
+    hello.challenge = connecting.shown();
+    answer.challenge = listening.shown();
+  }
+  base::Result<SealKeys> Keys(HandshakeRole role) const {
+    const bool connects = role == HandshakeRole::kConnects;
+    return SealKeysOf(role, connects ? connecting : listening, Key(), hello, answer);
+  }
+};
+
+TEST(TcpHandshakeTest, BothEndsDeriveTheSameKeysAndOneForEachDirection) {
+  const SealedMeeting meeting;
+
+  ASSERT_OK_AND_ASSIGN(const SealKeys connects, meeting.Keys(HandshakeRole::kConnects));
+  ASSERT_OK_AND_ASSIGN(const SealKeys listens, meeting.Keys(HandshakeRole::kListens));
+
+  EXPECT_EQ(connects.out.view(), listens.in.view());
+  EXPECT_EQ(connects.in.view(), listens.out.view());
+  EXPECT_NE(connects.out.view(), connects.in.view());
+}
+
+// Who gets the job's key later, with a recording, lacks what only the two shares had.
+TEST(TcpHandshakeTest, KeysNeedTheSharesTheJobsKeyAndEveryFieldOfBothMessages) {
+  const SealedMeeting meeting;
+  ASSERT_OK_AND_ASSIGN(const SealKeys right, meeting.Keys(HandshakeRole::kConnects));
+
+  const net::KeyShare other = net::KeyShare::Make();
+  ASSERT_OK_AND_ASSIGN(
+      const SealKeys without_share,
+      SealKeysOf(HandshakeRole::kConnects, other, meeting.Key(), meeting.hello, meeting.answer));
+  HandshakeKey key = meeting.Key();
+  key.key = "0123456789abcdef0123456789abcdeF";
+  ASSERT_OK_AND_ASSIGN(
+      const SealKeys without_key,
+      SealKeysOf(HandshakeRole::kConnects, meeting.connecting, key, meeting.hello, meeting.answer));
+  Hello hello = meeting.hello;
+  hello.to = 2;
+  ASSERT_OK_AND_ASSIGN(const SealKeys of_another,
+                       SealKeysOf(HandshakeRole::kConnects, meeting.connecting, meeting.Key(),
+                                  hello, meeting.answer));
+
+  for (const SealKeys* keys : {&without_share, &without_key, &of_another})
+    EXPECT_NE(keys->out.view(), right.out.view());
+}
+
 TEST(TcpHandshakeTest, WhatIsNoHelloIsDataLoss) {
-  Hello magic, version, purpose, same, negative;
+  Hello magic, version, purpose, same, negative, line, sealed;
   magic.magic[0] = 'G';
-  version.version = 2;
+  version.version = 1;
   purpose.purpose = static_cast<FlowPurpose>(kFlowPurposeLimit);
   same.from = same.to = 3;
   negative.from = -1;
 
-  for (Hello* hello : {&magic, &version, &purpose}) hello->to = 1;
-  for (const Hello& hello : {magic, version, purpose, same, negative})
+  line.line = kTcpFlowsMax;
+  sealed.sealed = 2;
+  for (Hello* hello : {&magic, &version, &purpose, &line, &sealed}) hello->to = 1;
+  for (const Hello& hello : {magic, version, purpose, same, negative, line, sealed})
     EXPECT_THAT(ParseHello(BytesOf(hello)), StatusIs(Code::kDataLoss));
   EXPECT_THAT(ParseHello(BytesOf(Meeting().hello).first(63)), StatusIs(Code::kDataLoss));
 }

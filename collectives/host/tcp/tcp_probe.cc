@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "runtime/base/unique_fd.h"
+#include "collectives/host/tcp/tcp_line.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -37,10 +37,10 @@ class Prober {
   }
 
   bool Connect() {
-    service_.OpenFlow(end_, member_, FlowPurpose::kMeasure);
+    service_.OpenFlow(end_, {member_, FlowPurpose::kMeasure});
     while (true) {
-      fd_ = end_->TakeOutgoing({member_, FlowPurpose::kMeasure});
-      if (fd_.valid()) return true;
+      line_ = end_->TakeOutgoing({member_, FlowPurpose::kMeasure});
+      if (line_.valid()) return true;
       if (!Await(end_->bell(false), POLLIN)) return false;
       end_->ClearBell(false);
     }
@@ -73,9 +73,9 @@ class Prober {
   bool Send(const void* data, size_t bytes) {
     const auto* at = static_cast<const std::byte*>(data);
     while (bytes > 0) {
-      const ssize_t sent = ::send(fd_.get(), at, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+      const ssize_t sent = ::send(line_.fd(), at, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
       if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
-      if (sent < 0 && !Await(fd_.get(), POLLOUT)) return false;
+      if (sent < 0 && !Await(line_.fd(), POLLOUT)) return false;
       if (sent < 0) continue;
       at += sent;
       bytes -= static_cast<size_t>(sent);
@@ -86,9 +86,9 @@ class Prober {
   bool Receive(void* data, size_t bytes) {
     auto* at = static_cast<std::byte*>(data);
     while (bytes > 0) {
-      const ssize_t got = ::recv(fd_.get(), at, bytes, MSG_DONTWAIT);
+      const ssize_t got = ::recv(line_.fd(), at, bytes, MSG_DONTWAIT);
       if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return false;
-      if (got < 0 && !Await(fd_.get(), POLLIN)) return false;
+      if (got < 0 && !Await(line_.fd(), POLLIN)) return false;
       if (got < 0) continue;
       at += got;
       bytes -= static_cast<size_t>(got);
@@ -101,7 +101,7 @@ class Prober {
   const int member_;
   base::RealClock clock_;
   const base::SteadyTime by_;
-  base::UniqueFd fd_;
+  TcpLine line_;
   std::vector<std::byte> data_;
 };
 

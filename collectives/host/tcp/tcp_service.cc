@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "collectives/engine/quiet_thread.h"
+#include "collectives/host/tcp/flow_io.h"
+#include "collectives/host/tcp/tcp_line.h"
 #include "runtime/net/own_addresses.h"
 
 namespace lockstep::collectives {
@@ -31,6 +33,11 @@ base::Result<std::shared_ptr<TcpService>> TcpService::Start(Config config) {
                                       std::to_string(config.key.view().size()) +
                                       " bytes; it must have 32");
   }
+  if (config.flows < 1 || config.flows > kTcpFlowsMax) {
+    return base::InvalidArgumentError(std::to_string(config.flows) +
+                                      " connections a pair; there can be 1 to " +
+                                      std::to_string(kTcpFlowsMax));
+  }
   ASSIGN_OR_RETURN(net::TcpListenSockets sockets, net::ListenTcp(config.listen_host, config.ports));
   AddressCard card;
   card.addresses = config.addresses;
@@ -44,6 +51,8 @@ base::Result<std::shared_ptr<TcpService>> TcpService::Start(Config config) {
   net::FillRandom(card.nonce);
   card.host_id = config.host_id;
   card.memory = config.memory;
+  card.encrypts = config.encrypts;
+  card.flows = config.flows;
   card.host = config.host;
   card.pid = ::getpid();
   return std::shared_ptr<TcpService>(
@@ -212,8 +221,17 @@ void TcpService::OnEvent(uint64_t id, uint32_t events) {
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) OnReadable(connection);
 }
 
-/// Reads what the state wants and no more: what follows a proof is not the service's.
+// What has been decrypted shows in no descriptor.
 void TcpService::OnReadable(Connection& connection) {
+  const uint64_t id = connection.id;
+  do {
+    ReadOnce(connection);
+  } while (connections_.contains(id) && connection.seal != nullptr &&
+           connection.seal->holds_bytes());
+}
+
+/// Reads what the state wants and no more: what follows a proof is not the service's.
+void TcpService::ReadOnce(Connection& connection) {
   if (connection.state == Connection::State::kEcho) return OnEcho(connection);
   const size_t wanted = connection.state == Connection::State::kHello    ? sizeof(Hello)
                         : connection.state == Connection::State::kProof  ? sizeof(net::Hmac)
@@ -221,10 +239,13 @@ void TcpService::OnReadable(Connection& connection) {
                                                                          : kControlBytesMax;
   const size_t had = connection.in.size();
   connection.in.resize(std::max(wanted, had));
-  const ssize_t got = ::recv(connection.fd.get(), connection.in.data() + had, wanted - had, 0);
+  std::byte* const to = connection.in.data() + had;
+  const ssize_t got = connection.seal == nullptr
+                          ? ReceiveSome(connection.fd.get(), to, wanted - had)
+                          : connection.seal->Receive(connection.fd.get(), to, wanted - had);
   connection.in.resize(had + static_cast<size_t>(std::max<ssize_t>(got, 0)));
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got <= 0) {
+  if (got == 0) return;
+  if (got < 0) {
     if (connection.listens || connection.closing) return Drop(connection.id);
     return Reopen(connection);
   }
@@ -240,14 +261,15 @@ void TcpService::OnReadable(Connection& connection) {
 
 void TcpService::Flush(Connection& connection) {
   while (!connection.out.empty()) {
-    const ssize_t sent =
-        ::send(connection.fd.get(), connection.out.data(), connection.out.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno != EAGAIN) {
+    const iovec piece{connection.out.data(), connection.out.size()};
+    const ssize_t sent = connection.seal == nullptr
+                             ? SendSome(connection.fd.get(), {&piece, 1})
+                             : connection.seal->Send(connection.fd.get(), {&piece, 1});
+    if (sent < 0) {
       if (connection.listens || connection.closing) return Drop(connection.id);
       return Reopen(connection);
     }
-    if (sent < 0) break;
+    if (sent == 0) break;
     connection.out.erase(0, static_cast<size_t>(sent));
   }
   const bool answers_first = connection.state == Connection::State::kEcho;
@@ -293,7 +315,8 @@ void TcpService::Register(const std::shared_ptr<TcpEnd>& end) {
         connection.state = Connection::State::kControl;
         Watch(connection, EPOLLIN);
       } else {
-        end->PutIncoming({connection.member, connection.purpose}, std::move(connection.fd));
+        end->PutIncoming(connection.flow(),
+                         TcpLine(std::move(connection.fd), std::move(connection.seal)));
         Drop(id);
       }
     }
@@ -339,8 +362,8 @@ void TcpService::Unregister(base::GroupId group, base::Round epoch, int member, 
   });
 }
 
-void TcpService::OpenFlow(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpose purpose) {
-  Post([this, end, member, purpose] { Begin(end, member, purpose, {}); });
+void TcpService::OpenFlow(const std::shared_ptr<TcpEnd>& end, TcpEnd::Flow flow) {
+  Post([this, end, flow] { Begin(end, flow, {}); });
 }
 
 }  // namespace lockstep::collectives

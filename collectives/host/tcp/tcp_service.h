@@ -52,6 +52,11 @@ class TcpService {
     /// What the way between members costs. When set it is not measured, and what algorithms depend on is
     /// the same in every run; alike on all members.
     TcpLink link;
+    /// Whether connections are sealed once they are authenticated, but for those that measure; alike on
+    /// all members.
+    bool encrypts = false;
+    /// Connections over which a pair divides its data, 1 to kTcpFlowsMax; the least of both ends counts.
+    int flows = 1;
   };
 
   /// Handshakes at once; the oldest makes room, so that strangers who say nothing keep nobody out.
@@ -93,8 +98,8 @@ class TcpService {
   };
   void Unregister(base::GroupId group, base::Round epoch, int member, Farewell farewell);
 
-  /// Makes a connection to `member` and puts it into `end`; or says there that it is lost.
-  void OpenFlow(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpose purpose);
+  /// Makes a connection to that member and puts it into `end`; or says there that it is lost.
+  void OpenFlow(const std::shared_ptr<TcpEnd>& end, TcpEnd::Flow flow);
   /// Asks `members` how far they are: facts of `end`.
   void Ask(const std::shared_ptr<TcpEnd>& end, std::vector<int> members);
   /// Tells the error of `end` to all other members.
@@ -118,12 +123,12 @@ class TcpService {
   void Watch(Connection& connection, uint32_t events);
   void ExpireOld();
 
-  void Begin(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpose purpose,
-             std::string first_frames);
+  void Begin(const std::shared_ptr<TcpEnd>& end, TcpEnd::Flow flow, std::string first_frames);
   void ConnectNext(Connection& connection);
   void OnEvent(uint64_t id, uint32_t events);
   void OnConnected(Connection& connection);
   void OnReadable(Connection& connection);
+  void ReadOnce(Connection& connection);
   void OnHello(Connection& connection);
   void OnAnswer(Connection& connection);
   void OnProof(Connection& connection);
@@ -139,6 +144,10 @@ class TcpService {
   void Lost(Connection& connection, const std::string& reason);
   void Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame);
   HandshakeKey KeyFor(const AddressCard& listener) const;
+  bool Seals(FlowPurpose purpose) const {
+    return config_.encrypts && purpose != FlowPurpose::kMeasure;
+  }
+  bool SealIt(Connection& connection, HandshakeRole role, const HandshakeKey& key);
 
   const Config config_;
   const net::TcpListenSockets sockets_;

@@ -17,7 +17,7 @@ void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::st
   const bool tells = frame.size() > sizeof(FrameHeader);
   const auto place = controls_.find({end.get(), member});
   if (place == controls_.end()) {
-    Begin(end, member, FlowPurpose::kControl, std::move(frame));
+    Begin(end, {member, FlowPurpose::kControl}, std::move(frame));
     const auto made = controls_.find({end.get(), member});
     if (made != controls_.end()) connections_.at(made->second)->tells = tells;
     return;

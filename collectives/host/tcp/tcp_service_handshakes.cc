@@ -3,10 +3,12 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <utility>
 
+#include "collectives/host/tcp/tcp_line.h"
 #include "collectives/host/tcp/tcp_options.h"
 #include "collectives/host/tcp/tcp_service.h"
 
@@ -15,18 +17,38 @@ namespace {
 
 constexpr base::Duration kRetryPause = std::chrono::milliseconds(20);
 
+/// A fresh one: random bytes, or the share of a key.
+void SetChallenge(TcpConnection& connection, bool sealed, std::array<uint8_t, 32>& challenge) {
+  if (!sealed) return net::FillRandom(challenge);
+  connection.share = net::KeyShare::Make();
+  challenge = connection.share->shown();
+}
+
 }  // namespace
 
 HandshakeKey TcpService::KeyFor(const AddressCard& listener) const {
   return {.key = config_.key.view(), .job = config_.job, .listener = listener};
 }
 
+/// Everything that passes from now on, if it is to be. False: it cannot be.
+bool TcpService::SealIt(Connection& connection, HandshakeRole role, const HandshakeKey& key) {
+  if (connection.hello.sealed == 0) return true;
+  auto keys = SealKeysOf(role, *connection.share, key, connection.hello, connection.answer);
+  connection.share.reset();
+  if (!keys.ok()) return false;
+  connection.seal = std::make_unique<SealedStream>(*std::move(keys));
+  return true;
+}
+
 void TcpService::OnHello(Connection& connection) {
   const auto hello = ParseHello(connection.in);
   if (!hello.ok()) return Drop(connection.id);
+  // Members whose settings differ make no group, so whoever differs here is none of ours.
+  if ((hello->sealed != 0) != Seals(hello->purpose)) return Drop(connection.id);
   connection.in.clear();
   connection.hello = *hello;
   connection.purpose = hello->purpose;
+  connection.line = hello->line;
   connection.member = hello->from;
   connection.key = {base::GroupId(hello->group), base::Round(hello->epoch), hello->to};
   Answer& answer = connection.answer;
@@ -43,7 +65,7 @@ void TcpService::OnHello(Connection& connection) {
       answer.failed = left->second.failed ? 1 : 0;
     }
   }
-  net::FillRandom(answer.challenge);
+  SetChallenge(connection, hello->sealed != 0, answer.challenge);
   Sign(answer, KeyFor(card_), connection.hello);
   connection.state = Connection::State::kProof;
   connection.out = BytesOf(answer);
@@ -52,11 +74,15 @@ void TcpService::OnHello(Connection& connection) {
 }
 
 void TcpService::OnProof(Connection& connection) {
-  const net::Hmac wanted = ProofOf(KeyFor(card_), connection.hello, connection.answer);
+  const HandshakeKey key = KeyFor(card_);
+  const net::Hmac wanted = ProofOf(key, connection.hello, connection.answer);
   net::Hmac came;
   std::memcpy(came.data(), connection.in.data(), came.size());
   connection.in.clear();
-  if (!net::EqualInConstantTime(wanted, came)) return Drop(connection.id);
+  if (!net::EqualInConstantTime(wanted, came) ||
+      !SealIt(connection, HandshakeRole::kListens, key)) {
+    return Drop(connection.id);
+  }
   std::erase(handshakes_, connection.id);
   connection.state = Connection::State::kParked;
   connection.deadline = base::SteadyTime::max();
@@ -81,27 +107,30 @@ void TcpService::OnProof(Connection& connection) {
     Watch(connection, EPOLLIN);
     return;
   }
-  connection.end->PutIncoming({connection.member, connection.purpose}, std::move(connection.fd));
+  connection.end->PutIncoming(connection.flow(),
+                              TcpLine(std::move(connection.fd), std::move(connection.seal)));
   Drop(connection.id);
 }
 
 // ------------------------------------------------------------------------------------- what goes
 
-void TcpService::Begin(const std::shared_ptr<TcpEnd>& end, int member, FlowPurpose purpose,
+void TcpService::Begin(const std::shared_ptr<TcpEnd>& end, TcpEnd::Flow flow,
                        std::string first_frames) {
   auto made = std::make_unique<Connection>();
   made->end = end;
-  made->member = member;
-  made->purpose = purpose;
+  made->member = flow.member;
+  made->purpose = flow.purpose;
+  made->line = flow.line;
   made->first_frames = std::move(first_frames);
   made->deadline = clock_.Now() + kFlowTimeout;
-  made->hello.purpose = purpose;
+  made->hello.purpose = flow.purpose;
+  made->hello.line = static_cast<uint8_t>(flow.line);
   made->hello.from = end->members().self();
-  made->hello.to = member;
+  made->hello.to = flow.member;
   made->hello.epoch = end->members().spec().epoch.value();
   made->hello.group = end->members().id().value();
   Connection& connection = Add(std::move(made));
-  if (purpose == FlowPurpose::kControl) controls_[{end.get(), member}] = connection.id;
+  if (flow.purpose == FlowPurpose::kControl) controls_[{end.get(), flow.member}] = connection.id;
   ConnectNext(connection);
 }
 
@@ -137,7 +166,8 @@ void TcpService::OnConnected(Connection& connection) {
     if (connection.next_address < card.addresses.size()) return ConnectNext(connection);
     return Lost(connection, "cannot be reached: " + outcome.message());
   }
-  net::FillRandom(connection.hello.challenge);
+  connection.hello.sealed = Seals(connection.purpose) ? 1 : 0;
+  SetChallenge(connection, connection.hello.sealed != 0, connection.hello.challenge);
   connection.state = Connection::State::kAnswer;
   connection.next_step = base::SteadyTime::max();
   connection.out = BytesOf(connection.hello);
@@ -159,20 +189,23 @@ void TcpService::OnAnswer(Connection& connection) {
   if (answer->verdict == Answer::Verdict::kUnknown)
     return Lost(connection, "knows nothing of this group in this epoch");
   const net::Hmac proof = ProofOf(key, connection.hello, *answer);
+  connection.answer = *answer;
+  if (!SealIt(connection, HandshakeRole::kConnects, key))
+    return Lost(connection, "is not there: whoever answers there has no key to encrypt with");
   MakeReadyForData(connection.fd.get());
+  // An empty socket takes 32 bytes.
+  const bool sent = ::send(connection.fd.get(), proof.data(), proof.size(), MSG_NOSIGNAL) ==
+                    static_cast<ssize_t>(proof.size());
   if (connection.purpose == FlowPurpose::kControl) {
-    connection.out = BytesOf(proof) + connection.first_frames;
+    connection.out = connection.first_frames;
     connection.state = Connection::State::kControl;
     connection.deadline = connection.tells ? clock_.Now() + kTellTimeout : base::SteadyTime::max();
-    return Flush(connection);
+    return sent ? Flush(connection) : Reopen(connection);
   }
-  // An empty socket takes 32 bytes.
-  if (::send(connection.fd.get(), proof.data(), proof.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(proof.size())) {
-    return Lost(connection, "closed its connection while it was made");
-  }
+  if (!sent) return Lost(connection, "closed its connection while it was made");
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd.get(), nullptr);
-  connection.end->PutOutgoing({connection.member, connection.purpose}, std::move(connection.fd));
+  connection.end->PutOutgoing(connection.flow(),
+                              TcpLine(std::move(connection.fd), std::move(connection.seal)));
   Drop(connection.id);
 }
 
@@ -180,6 +213,10 @@ void TcpService::OnAnswer(Connection& connection) {
 // who asks anew: again, while there is time.
 void TcpService::Reopen(Connection& connection) {
   if (connection.state == Connection::State::kControl) {
+    const bool broken = connection.seal != nullptr && !connection.seal->fault().ok();
+    if (broken)
+      return Lost(connection,
+                  "answers over a broken connection: " + connection.seal->fault().message());
     if (std::exchange(connection.again, true))
       return Lost(connection, "closed its connection: its process has ended");
     connection.deadline = clock_.Now() + kFlowTimeout;
@@ -189,6 +226,7 @@ void TcpService::Reopen(Connection& connection) {
   connection.next_address = 0;
   connection.in.clear();
   connection.out.clear();
+  connection.seal.reset();
   connection.fd.reset();
 }
 

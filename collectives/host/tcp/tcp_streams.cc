@@ -43,7 +43,7 @@ void TcpStreams::Begin(TcpPlan plan, uint64_t fingerprint, uint64_t seq) {
 
 void TcpStreams::SendAtOnce(TcpWait& wait) {
   for (Out& out : outs_) {
-    if (flows_.Out(out.stream.to, FlowPurpose::kData) >= 0) (void)Send(out, wait);
+    if (flows_.Out(out.stream.to, FlowPurpose::kData) != nullptr) (void)Send(out, wait);
   }
 }
 
@@ -88,7 +88,7 @@ TcpStreams::Turn TcpStreams::TakeTurn(const Combining& combining, TcpWait& wait)
 void TcpStreams::Fill(TcpWait::Wants& wants) {
   for (const In& in : ins_) {
     if (in.done() || Waits(in)) continue;
-    wants.fds.push_back({flows_.In(in.stream.from, FlowPurpose::kData), POLLIN, 0});
+    wants.fds.push_back({flows_.in_fd(in.stream.from, FlowPurpose::kData), POLLIN, 0});
     wants.missing.push_back(in.stream.from);
   }
   for (const Out& out : outs_) {
@@ -96,7 +96,7 @@ void TcpStreams::Fill(TcpWait::Wants& wants) {
     const bool blocked =
         out.header_bytes < sizeof(FrameHeader) || Ready(out.stream.pieces[out.piece]) > out.sent;
     if (!blocked) continue;  // it waits for what comes
-    wants.fds.push_back({flows_.Out(out.stream.to, FlowPurpose::kData), POLLOUT, 0});
+    wants.fds.push_back({flows_.out_fd(out.stream.to, FlowPurpose::kData), POLLOUT, 0});
     if (std::find(wants.missing.begin(), wants.missing.end(), out.stream.to) == wants.missing.end())
       wants.missing.push_back(out.stream.to);
   }
@@ -106,26 +106,25 @@ void TcpStreams::Fill(TcpWait::Wants& wants) {
 // ---------------------------------------------------------------------------------------- coming in
 
 TcpStreams::Outcome TcpStreams::Receive(In& in, const Combining& combining, TcpWait& wait) {
-  const int fd = flows_.In(in.stream.from, FlowPurpose::kData);
-  if (fd < 0) return Outcome::kNothing;
+  TcpFlow* const flow = flows_.In(in.stream.from, FlowPurpose::kData);
+  if (flow == nullptr) return Outcome::kNothing;
   if (in.header_bytes < sizeof(FrameHeader)) {
-    const Outcome outcome = ReceiveHeader(in, fd, wait);
+    const Outcome outcome = ReceiveHeader(in, *flow, wait);
     if (outcome != Outcome::kMoved || in.header_bytes < sizeof(FrameHeader)) return outcome;
   }
   EndPieces(in);
   if (in.done()) return Outcome::kMoved;
   const Outcome outcome = in.stream.pieces[in.piece].kind == InPiece::Kind::kStore
-                              ? Store(in, fd, wait)
-                              : Combine(in, fd, combining, wait);
+                              ? Store(in, *flow, wait)
+                              : Combine(in, *flow, combining, wait);
   EndPieces(in);
   return outcome;
 }
 
-TcpStreams::Outcome TcpStreams::ReceiveHeader(In& in, int fd, TcpWait& wait) {
+TcpStreams::Outcome TcpStreams::ReceiveHeader(In& in, TcpFlow& flow, TcpWait& wait) {
   auto* const bytes = reinterpret_cast<std::byte*>(&in.header);
-  const ssize_t got =
-      ReceiveSome(fd, bytes + in.header_bytes, sizeof(FrameHeader) - in.header_bytes);
-  if (got == kFlowClosed) wait.Closed(in.stream.from);
+  const ssize_t got = flow.Receive(bytes + in.header_bytes, sizeof(FrameHeader) - in.header_bytes);
+  if (got == kFlowClosed) wait.Closed(in.stream.from, flow.fault());
   if (got <= 0) return Outcome::kNothing;
   in.header_bytes += static_cast<size_t>(got);
   if (in.header_bytes < sizeof(FrameHeader)) return Outcome::kMoved;
@@ -143,11 +142,11 @@ TcpStreams::Outcome TcpStreams::ReceiveHeader(In& in, int fd, TcpWait& wait) {
   return Outcome::kFailed;
 }
 
-TcpStreams::Outcome TcpStreams::Store(In& in, int fd, TcpWait& wait) {
+TcpStreams::Outcome TcpStreams::Store(In& in, TcpFlow& flow, TcpWait& wait) {
   const InPiece& piece = in.stream.pieces[in.piece];
-  const ssize_t got = ReceiveSome(fd, piece.to + in.received,
-                                  std::min(piece.bytes - in.received, kReceiveBytesMax));
-  if (got == kFlowClosed) wait.Closed(in.stream.from);
+  const ssize_t got =
+      flow.Receive(piece.to + in.received, std::min(piece.bytes - in.received, kReceiveBytesMax));
+  if (got == kFlowClosed) wait.Closed(in.stream.from, flow.fault());
   if (got <= 0) return Outcome::kNothing;
   in.received += static_cast<size_t>(got);
   in.combined = in.received;
@@ -155,7 +154,8 @@ TcpStreams::Outcome TcpStreams::Store(In& in, int fd, TcpWait& wait) {
   return Outcome::kMoved;
 }
 
-TcpStreams::Outcome TcpStreams::Combine(In& in, int fd, const Combining& combining, TcpWait& wait) {
+TcpStreams::Outcome TcpStreams::Combine(In& in, TcpFlow& flow, const Combining& combining,
+                                        TcpWait& wait) {
   const InPiece& piece = in.stream.pieces[in.piece];
   const bool forwards = piece.kind == InPiece::Kind::kForward;
   const size_t pending = in.received - in.combined;  // the beginning of an element
@@ -174,8 +174,8 @@ TcpStreams::Outcome TcpStreams::Combine(In& in, int fd, const Combining& combini
     std::memcpy(came, in.begun.data(), pending);
   }
   if (room == 0) return Outcome::kNothing;
-  const ssize_t got = ReceiveSome(fd, came + pending, room);
-  if (got == kFlowClosed) wait.Closed(in.stream.from);
+  const ssize_t got = flow.Receive(came + pending, room);
+  if (got == kFlowClosed) wait.Closed(in.stream.from, flow.fault());
   if (got <= 0) return Outcome::kNothing;
   in.received += static_cast<size_t>(got);
   const size_t held = pending + static_cast<size_t>(got);
@@ -273,10 +273,10 @@ TcpStreams::Outcome TcpStreams::Send(Out& out, TcpWait& wait) {
     Sent(out, 0);
     return Outcome::kNothing;
   }
-  const int fd = flows_.Out(out.stream.to, FlowPurpose::kData);
-  if (fd < 0) return Outcome::kNothing;
-  const ssize_t sent = SendSome(fd, pieces, count);
-  if (sent == kFlowClosed) wait.Closed(out.stream.to);
+  TcpFlow* const flow = flows_.Out(out.stream.to, FlowPurpose::kData);
+  if (flow == nullptr) return Outcome::kNothing;
+  const ssize_t sent = flow->Send({pieces, count});
+  if (sent == kFlowClosed) wait.Closed(out.stream.to, flow->fault());
   if (sent <= 0) return Outcome::kNothing;
   Sent(out, static_cast<size_t>(sent));
   return Outcome::kMoved;

@@ -71,9 +71,9 @@ class TcpStreams {
   Turn TakeTurn(const Combining& combining, TcpWait& wait);
 
   Outcome Receive(In& in, const Combining& combining, TcpWait& wait);
-  Outcome ReceiveHeader(In& in, int fd, TcpWait& wait);
-  Outcome Store(In& in, int fd, TcpWait& wait);
-  Outcome Combine(In& in, int fd, const Combining& combining, TcpWait& wait);
+  Outcome ReceiveHeader(In& in, TcpFlow& flow, TcpWait& wait);
+  Outcome Store(In& in, TcpFlow& flow, TcpWait& wait);
+  Outcome Combine(In& in, TcpFlow& flow, const Combining& combining, TcpWait& wait);
   void CombineBytes(In& in, std::byte* came, size_t bytes, const Combining& combining) const;
   Outcome Send(Out& out, TcpWait& wait);
   size_t Ready(const OutPiece& piece) const;

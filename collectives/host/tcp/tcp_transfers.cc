@@ -76,7 +76,7 @@ void TcpTransfers::LookForIt(Moving& moving, Lane& lane) {
   const PeerFact fact = end_->fact(peer);
   // What it sent before it left counts: until the connection's end has come.
   const bool may_still_come = moving.op.kind == OpKind::kRecv && !lane.closed &&
-                              flows_.In(peer, FlowPurpose::kTransfers) >= 0;
+                              flows_.In(peer, FlowPurpose::kTransfers) != nullptr;
   if (may_still_come) return;
   std::string reason;
   if (fact.kind == PeerFact::Kind::kLeft && fact.failed && now - fact.at < kClosedTime) return;
@@ -126,8 +126,8 @@ bool TcpTransfers::AdvanceSelf(Moving& moving) {
 
 size_t TcpTransfers::Push(Moving& moving, Lane& lane) {
   const Op& op = moving.op;
-  const int fd = flows_.Out(op.peer, FlowPurpose::kTransfers);
-  if (fd < 0 || lane.closed) return 0;
+  TcpFlow* const flow = flows_.Out(op.peer, FlowPurpose::kTransfers);
+  if (flow == nullptr || lane.closed) return 0;
   if (!moving.begun && lane.header_bytes == 0) {
     FrameHeader header = end_->members().Header(FrameKind::kTransfer);
     header.seq = moving.seq.value();
@@ -142,9 +142,9 @@ size_t TcpTransfers::Push(Moving& moving, Lane& lane) {
     const iovec pieces[] = {{lane.header.data() + lane.header_bytes, header_left},
                             {const_cast<std::byte*>(op.in) + moving.moved,
                              std::min(op.bytes() - moving.moved, kMoveBytesMax)}};
-    const ssize_t sent = SendSome(fd, pieces, 2);
-    lane.closed |= sent == kFlowClosed;
-    if (sent == 0) blocked_[fd] = POLLOUT;
+    const ssize_t sent = flow->Send(pieces);
+    if (sent == kFlowClosed) Closed(moving, lane, *flow);
+    if (sent == 0) blocked_[flow->out_fd()] = POLLOUT;
     if (sent <= 0) break;
     total += static_cast<size_t>(sent);
     const size_t of_header = std::min(header_left, static_cast<size_t>(sent));
@@ -157,15 +157,15 @@ size_t TcpTransfers::Push(Moving& moving, Lane& lane) {
 
 size_t TcpTransfers::Pull(Moving& moving, Lane& lane) {
   const Op& op = moving.op;
-  const int fd = flows_.In(op.peer, FlowPurpose::kTransfers);
-  if (fd < 0 || lane.closed) return 0;
+  TcpFlow* const flow = flows_.In(op.peer, FlowPurpose::kTransfers);
+  if (flow == nullptr || lane.closed) return 0;
   size_t total = 0;
-  if (!moving.begun) total = PullHeader(moving, lane, fd);
+  if (!moving.begun) total = PullHeader(moving, lane, *flow);
   while (moving.begun && !IsOver(moving) && total < kMoveBytesMax) {
     const ssize_t got =
-        ReceiveSome(fd, op.out + moving.moved, std::min(op.bytes() - moving.moved, kMoveBytesMax));
-    lane.closed |= got == kFlowClosed;
-    if (got == 0) blocked_[fd] = POLLIN;
+        flow->Receive(op.out + moving.moved, std::min(op.bytes() - moving.moved, kMoveBytesMax));
+    if (got == kFlowClosed) Closed(moving, lane, *flow);
+    if (got == 0) blocked_[flow->in_fd()] = POLLIN;
     if (got <= 0) break;
     total += static_cast<size_t>(got);
     moving.moved += static_cast<size_t>(got);
@@ -173,12 +173,24 @@ size_t TcpTransfers::Pull(Moving& moving, Lane& lane) {
   return total;
 }
 
-size_t TcpTransfers::PullHeader(Moving& moving, Lane& lane, int fd) {
+/// The other end is gone, or what came is not what it sent: an error at once.
+void TcpTransfers::Closed(Moving& moving, Lane& lane, const TcpFlow& flow) {
+  lane.closed = true;
+  const base::Status fault = flow.fault();
+  if (fault.ok()) return;
+  moving.result =
+      Raise(fault.code(), base::FailureClass::kNetwork,
+            Describe(moving) + ": the connection with " +
+                end_->members().DescribeWithPlace(moving.op.peer) + ": " + fault.message(),
+            {moving.op.peer});
+}
+
+size_t TcpTransfers::PullHeader(Moving& moving, Lane& lane, TcpFlow& flow) {
   const Op& op = moving.op;
-  const ssize_t got = ReceiveSome(fd, lane.header.data() + lane.header_bytes,
-                                  sizeof(FrameHeader) - lane.header_bytes);
-  lane.closed |= got == kFlowClosed;
-  if (got == 0) blocked_[fd] = POLLIN;
+  const ssize_t got =
+      flow.Receive(lane.header.data() + lane.header_bytes, sizeof(FrameHeader) - lane.header_bytes);
+  if (got == kFlowClosed) Closed(moving, lane, flow);
+  if (got == 0) blocked_[flow.in_fd()] = POLLIN;
   if (got <= 0) return 0;
   lane.header_bytes += static_cast<size_t>(got);
   if (lane.header_bytes < sizeof(FrameHeader)) return static_cast<size_t>(got);

@@ -49,7 +49,8 @@ class TcpTransfers {
   /// Bytes that passed.
   size_t Push(Moving& moving, Lane& lane);
   size_t Pull(Moving& moving, Lane& lane);
-  size_t PullHeader(Moving& moving, Lane& lane, int fd);
+  size_t PullHeader(Moving& moving, Lane& lane, TcpFlow& flow);
+  void Closed(Moving& moving, Lane& lane, const TcpFlow& flow);
   bool IsOver(const Moving& moving) const;
   /// When nothing moves: whether the other end is gone.
   void LookForIt(Moving& moving, Lane& lane);

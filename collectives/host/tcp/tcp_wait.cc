@@ -36,7 +36,13 @@ bool TcpWait::Over() const {
   return deps_.end->PoisonedAt(seq_) || deps_.interrupted.load(std::memory_order_relaxed);
 }
 
-void TcpWait::Closed(int member) {
+void TcpWait::Closed(int member, const base::Status& fault) {
+  if (!fault.ok()) {
+    return Fail(fault.code(), base::FailureClass::kNetwork,
+                Describe() + ": the connection with " + members_.DescribeWithPlace(member) + ": " +
+                    fault.message(),
+                {{member, ""}});
+  }
   if (closed_.try_emplace(member, clock_.Now()).second) Ask({member});
 }
 

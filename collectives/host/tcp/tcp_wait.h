@@ -65,8 +65,8 @@ class TcpWait {
 
   /// Something moved.
   void Moved() { since_ = base::SteadyTime(); }
-  /// A connection with `member` has ended.
-  void Closed(int member);
+  /// A connection with `member` has ended, or, where `fault` says so, has brought what that did not send.
+  void Closed(int member, const base::Status& fault);
   /// False: the op is over, with the group's error or an interruption. `fill` says what is waited
   /// for, when that is asked.
   template <class Fill>

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // A libnccl for machines without a GPU: the same symbols on main memory, with the states of
-// communicators that do not block, and with faults (fake_nccl_faults.h). FAKE_NCCL_VERSION says which
-// version's symbols it has. It ends the process when its caller breaks a rule that NCCL only
+// communicators that do not block, and with faults (fake_nccl_faults.h). FAKE_NCCL_VERSION says
+// which version's symbols it has. It ends the process when its caller breaks a rule that NCCL only
 // documents: two threads in one communicator, an abort while another thread is in a call.
 #include <algorithm>
 #include <atomic>
@@ -37,6 +37,7 @@ using testing::FakeNcclWorld;
 namespace {
 
 std::atomic<int> communicators{0};
+std::atomic<int> registrations{0};
 
 [[noreturn]] void Die(const char* what) {
   std::fprintf(stderr, "fake nccl: %s\n", what);
@@ -284,7 +285,8 @@ double ScalarOf(NcclDtype dtype, const void* scalar) {
 }  // namespace
 }  // namespace lockstep::collectives
 
-// ------------------------------------------------------------------------------ the library's symbols
+// ------------------------------------------------------------------------------ the library's
+// symbols
 
 using namespace lockstep::collectives;
 
@@ -292,7 +294,8 @@ extern "C" {
 
 void lockstep_fake_nccl_script(const char* text) { Script::Get().Set(text); }
 int lockstep_fake_nccl_objects() {
-  return communicators.load() + lockstep::collectives::testing::FakeCudaObjects();
+  return communicators.load() + registrations.load() +
+         lockstep::collectives::testing::FakeCudaObjects();
 }
 
 NcclResult ncclGetVersion(int* version) {
@@ -455,6 +458,22 @@ NcclResult ncclCommSplit(NcclComm comm, int color, int key, NcclComm* made, Nccl
     comm->state.store(kNcclSuccess);
   });
   return kNcclInProgress;
+}
+#endif
+#if FAKE_NCCL_VERSION >= 21900
+NcclResult ncclCommRegister(NcclComm comm, void* memory, size_t bytes, void** handle) {
+  const InCall in_call(comm);
+  if (memory == nullptr || bytes == 0) return kNcclInvalidArgument;
+  if (comm->state.load() != kNcclSuccess) return comm->state.load();
+  *handle = new std::pair(memory, bytes);
+  ++registrations;
+  return kNcclSuccess;
+}
+NcclResult ncclCommDeregister(NcclComm comm, void* handle) {
+  const InCall in_call(comm);
+  delete static_cast<std::pair<void*, size_t>*>(handle);
+  --registrations;
+  return kNcclSuccess;
 }
 #endif
 #if FAKE_NCCL_VERSION >= 22700

@@ -32,6 +32,8 @@ struct CardFile {
   uint32_t address_count = 0;
   int64_t pid = 0;
   int32_t memory = -1;
+  int32_t encrypts = 0;
+  int32_t flows = 1;
   int32_t reserved = 0;
   std::array<uint8_t, 16> nonce{};
   char host_id[kTextBytes] = {};
@@ -56,6 +58,8 @@ base::Result<CardFile> FileOf(const AddressCard& card, int member_count) {
   file.incarnation = card.incarnation.value();
   file.pid = card.pid;
   file.memory = card.memory;
+  file.encrypts = card.encrypts ? 1 : 0;
+  file.flows = card.flows;
   file.nonce = card.nonce;
   file.address_count = static_cast<uint32_t>(std::min(card.addresses.size(), kAddressesMax));
   bool fits = Put(card.host_id, file.host_id) && Put(card.host, file.host);
@@ -76,6 +80,8 @@ AddressCard CardOf(const CardFile& file) {
   card.host = TextOf(file.host);
   card.pid = file.pid;
   card.memory = file.memory;
+  card.encrypts = file.encrypts != 0;
+  card.flows = std::clamp(file.flows, 1, collectives::kTcpFlowsMax);
   card.incarnation = base::Incarnation(file.incarnation);
   return card;
 }
