@@ -65,7 +65,8 @@ GroupInfo InfoOf(const GroupSpec& spec, std::string backend);
 /// that the n-th tries of all members meet. Confined to the group's caller.
 class DerivedSpecs {
  public:
-  /// The next attempt at the group of that name and those ranks, of which the parent's member is one.
+  /// The next attempt at the group of that name and those ranks, of which the parent's member is
+  /// one.
   GroupSpec Next(const GroupSpec& parent, std::string name, std::vector<base::Rank> world_ranks);
 
  private:

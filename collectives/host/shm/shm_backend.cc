@@ -44,9 +44,9 @@ constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
 
 // Up to here a copy through the segment costs less than the barrier that it saves.
 constexpr size_t kMappedBytes = 1024;
-// Where members share processors each wait for a window costs a switch between them, and fetching by
-// process_vm_readv has fewer: it is faster between these sizes. Where each has its own, staging is
-// faster at every size.
+// Where members share processors each wait for a window costs a switch between them, and fetching
+// by process_vm_readv has fewer: it is faster between these sizes. Where each has its own, staging
+// is faster at every size.
 constexpr size_t kFetchedBytes = size_t{512} << 10;
 constexpr size_t kFetchedBytesEnd = size_t{8} << 20;
 

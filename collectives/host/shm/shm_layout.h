@@ -6,18 +6,19 @@
 /// first state.
 ///
 ///   segment := Control, MemberPage[n], Payload[n], Lane[n * n]
-///   Payload := CountsPage[2], small[2] of kSmallBytes, stage[w] of n slices, result[w] of one slice
+///   Payload := CountsPage[2], small[2] of kSmallBytes, stage[w] of n slices, result[w] of one
+///   slice
 ///   Lane    := LaneLine by the sender, LaneLine by the receiver, ring of lane_ring_bytes()
 ///
 /// A lane, from one member to another, is a stream of messages: LaneHeader, then the payload.
 ///
 /// Every word but those of Control has one writer, the member whose page it is in, and lies in a
 /// cache line that only that member writes. Two of what belongs to an op (by the parity of its
-/// number) are enough: a member can be at most one arrival ahead of another, since an op starts with
-/// everybody's arrival. Of stages and results, which belong to windows, there are more than that
-/// needs: to write a line that lies in another core's cache costs 16 ns, so none is written again
-/// before 2 MiB of others have pushed it out there. (Two windows made all_reduce of 1 MiB take 150 us
-/// instead of 70 on an EPYC.)
+/// number) are enough: a member can be at most one arrival ahead of another, since an op starts
+/// with everybody's arrival. Of stages and results, which belong to windows, there are more than
+/// that needs: to write a line that lies in another core's cache costs 16 ns, so none is written
+/// again before 2 MiB of others have pushed it out there. (Two windows made all_reduce of 1 MiB
+/// take 150 us instead of 70 on an EPYC.)
 ///
 /// Example, all_reduce of 3 floats as op 5 with n = 2: each member fills ops[1], puts its 12 bytes
 /// and the fingerprint into arrival[1] and then stores arrival[1].seq = 5; each spins until the

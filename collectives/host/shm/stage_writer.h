@@ -13,8 +13,8 @@
 namespace lockstep::collectives {
 
 /// Which way of writing into memory that other members read costs less, by measuring both: the one
-/// that cost less when last used, and the other once in kTryEvery times. Through the caches they get
-/// it fastest, but to write lines that they have read before means to take each away from their
+/// that cost less when last used, and the other once in kTryEvery times. Through the caches they
+/// get it fastest, but to write lines that they have read before means to take each away from their
 /// core. That costs about 1 ns a line where two ranks share a core, and 20 to 30 ns where they do
 /// not; a virtual machine has both by turns. Past the caches it costs 2 to 3 ns everywhere (EPYC,
 /// 2 processors). Confined to one thread.

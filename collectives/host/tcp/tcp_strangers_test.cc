@@ -202,7 +202,7 @@ TEST_F(TcpStrangersTest, AFrameOfAnotherEpochOnAGoodConnectionEndsIt) {
   EXPECT_TRUE(member.IsCutOff());
 }
 
-// ------------------------------------------------------------------------ those who measure the way
+// ----------------------------------------------------------------------- those who measure the way
 
 TEST_F(TcpStrangersTest, WhoMeasuresNeedsTheKeyToo) {
   Stranger stranger(service());
