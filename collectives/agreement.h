@@ -12,9 +12,10 @@ namespace lockstep::collectives {
 /// ordered with the group's other collectives. Of buffers in main memory. Blocks: for one pass over
 /// the buffer and one small op; where members differ, for a few more.
 ///
-/// Errors, the same on all members, after which the group goes on: DataLoss - names the members that
-/// are not with the majority as subjects, and the first element that differs (all members where no
-/// value has a majority); FailedPrecondition - buffers of different sizes. Those of Group's ops too.
+/// Errors, the same on all members, after which the group goes on: DataLoss - names the members
+/// that are not with the majority as subjects, and the first element that differs (all members
+/// where no value has a majority); FailedPrecondition - buffers of different sizes. Those of
+/// Group's ops too.
 base::Status CheckAgreement(Group& group, ConstBuffer buffer, OpOptions options = {});
 
 }  // namespace lockstep::collectives

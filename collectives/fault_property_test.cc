@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Ranks are processes that call random ops without end; to one of them something happens at a random
-// time. Every Work of every survivor ends within its deadline and a second, and the process can exit.
-// The faults of calls are FaultContractTest's.
+// Ranks are processes that call random ops without end; to one of them something happens at a
+// random time. Every Work of every survivor ends within its deadline and a second, and the process
+// can exit. The faults of calls are FaultContractTest's.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>

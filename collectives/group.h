@@ -243,9 +243,9 @@ class Group {
   /// Another group of the same members, with an order of its own. Collective. Blocks, errors: as
   /// Split.
   base::Result<std::shared_ptr<Group>> Duplicate(OpOptions options = {});
-  /// The group of some of the members, this one among them, in the order given; they alone call it, all
-  /// with the same `members`. The others stay what they are. Blocks: as Split. Errors: as Split;
-  /// InvalidArgument - no member, one that is named twice, or this one is not among them.
+  /// The group of some of the members, this one among them, in the order given; they alone call it,
+  /// all with the same `members`. The others stay what they are. Blocks: as Split. Errors: as
+  /// Split; InvalidArgument - no member, one that is named twice, or this one is not among them.
   base::Result<std::shared_ptr<Group>> Subset(std::span<const base::GroupRank> members,
                                               OpOptions options = {});
   /// The group of the members that are left without `excluded`, in their order; also of a poisoned

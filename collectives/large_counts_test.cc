@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Counts that no 32 bits hold, in place. A small one in the ordinary suite; above 2^31 in make soak, where
-// it takes 9 GiB.
+// Counts that no 32 bits hold, in place. A small one in the ordinary suite; above 2^31 in make
+// soak, where it takes 9 GiB.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 

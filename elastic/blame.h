@@ -4,13 +4,13 @@
 
 #include "elastic/gang_state.h"
 
-/// Which of two failures of a round broke it, from how ranks ended and when. Pure functions, for any
-/// thread.
+/// Which of two failures of a round broke it, from how ranks ended and when. Pure functions, for
+/// any thread.
 namespace lockstep::elastic {
 
-/// Whether the failure says little about its own rank: a rank whose peer vanished exits with a code,
-/// or throws (SIGABRT), or writes into a closed socket (SIGPIPE). Nothing a peer does brings it
-/// another signal, takes its memory or its node, or keeps it from being launched.
+/// Whether the failure says little about its own rank: a rank whose peer vanished exits with a
+/// code, or throws (SIGABRT), or writes into a closed socket (SIGPIPE). Nothing a peer does brings
+/// it another signal, takes its memory or its node, or keeps it from being launched.
 bool IsWeak(const RankRecord& rank);
 
 /// Whatever the two clocks did.

@@ -31,12 +31,12 @@ class ClockOffset {
 
   /// Of the last kExchanges; nullopt before the first.
   std::optional<Estimate> Get() const;
-  /// What is known best at `now`: two clocks that nobody disciplines drift apart meanwhile, by up to
-  /// kDriftPpm, and the error grows by that.
+  /// What is known best at `now`: two clocks that nobody disciplines drift apart meanwhile, by up
+  /// to kDriftPpm, and the error grows by that.
   std::optional<Estimate> GetAt(base::WallTime now) const;
 
-  /// Whether `now` says notably more than `before`, which somebody was told: it lies outside of what
-  /// that said, by more than kNotable, or is known twice as well.
+  /// Whether `now` says notably more than `before`, which somebody was told: it lies outside of
+  /// what that said, by more than kNotable, or is known twice as well.
   static bool IsNews(const Estimate& before, const Estimate& now);
   /// Finer than that people do not compare what happened on two hosts.
   static constexpr base::Duration kNotable = std::chrono::milliseconds(1);

@@ -24,22 +24,23 @@
 ///               |                  (weak ones)   TERM, grace      KILL; then every tree is gone,
 ///               +---- kBackingOff <---- restart -----------------+   or known not to die
 ///
-/// First failure wins (blame.h). The culprit is chosen among the failures before our own first signal; what
-/// ends after it is a victim, whatever its exit code. News of two nodes may come in another order
-/// than what it tells of: of two failures that say as much about their ranks, the one that certainly
-/// came first is the culprit, be it heard of during the teardown. A weak failure (an exit code, SIGABRT,
-/// SIGPIPE: what a rank also does when a peer's connection breaks) is held back for
-/// GangConfig::tie_window before anything is signalled, so that the death behind it can still be
-/// seen; a strong one (any other signal, out of memory, a failed launch, a lost node) acts at once.
+/// First failure wins (blame.h). The culprit is chosen among the failures before our own first
+/// signal; what ends after it is a victim, whatever its exit code. News of two nodes may come in
+/// another order than what it tells of: of two failures that say as much about their ranks, the one
+/// that certainly came first is the culprit, be it heard of during the teardown. A weak failure (an
+/// exit code, SIGABRT, SIGPIPE: what a rank also does when a peer's connection breaks) is held back
+/// for GangConfig::tie_window before anything is signalled, so that the death behind it can still
+/// be seen; a strong one (any other signal, out of memory, a failed launch, a lost node) acts at
+/// once.
 ///
 /// A lost node takes all of its ranks at once, which is one failure; since membership is fixed, no
 /// round follows it.
 ///
-/// With GangConfig::keep_survivors a failure does not bring the gang down while enough ranks are left:
-/// they go on in a round of their own (GoOn), in the same processes, and what failed is killed beside
-/// them. So is a rank that one of the others has given up (RankAccused), which may be stopped and
-/// still live: the new round does not wait for its end, but has memory, keys and connections that it
-/// never gets. A failed launch always brings the gang down.
+/// With GangConfig::keep_survivors a failure does not bring the gang down while enough ranks are
+/// left: they go on in a round of their own (GoOn), in the same processes, and what failed is
+/// killed beside them. So is a rank that one of the others has given up (RankAccused), which may be
+/// stopped and still live: the new round does not wait for its end, but has memory, keys and
+/// connections that it never gets. A failed launch always brings the gang down.
 ///
 /// Threads: none of its own; a value that its driver keeps on one thread.
 ///
@@ -95,8 +96,8 @@ struct RanksLost {
   std::vector<base::Rank> ranks;  // all whose place is on it
   base::Status why;               // names the host
 };
-/// A rank of the round gives up another one. Means nothing without GangConfig::keep_survivors, or from
-/// one that is itself no member any more: of two that accuse each other the first is believed.
+/// A rank of the round gives up another one. Means nothing without GangConfig::keep_survivors, or
+/// from one that is itself no member any more: of two that accuse each other the first is believed.
 struct RankAccused {
   RankProcess by;
   base::Rank accused;
@@ -180,8 +181,9 @@ struct PersistRestarts {
 struct RoundEnded {
   RoundOutcome outcome;
 };
-/// Tell the members of RoundOutcome::next_round that it has begun, without `gone`: those that failed,
-/// and those that had ended well. Processes of `gone` are killed by a KillTrees of their own.
+/// Tell the members of RoundOutcome::next_round that it has begun, without `gone`: those that
+/// failed, and those that had ended well. Processes of `gone` are killed by a KillTrees of their
+/// own.
 struct GoOn {
   RoundOutcome outcome;
   std::vector<base::Rank> gone;  // that the round before still had

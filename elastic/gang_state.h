@@ -138,8 +138,8 @@ enum class Decision : uint8_t {
   kGoOn,  // the round's survivors do, in one of their own; never of a round that has ended
 };
 
-/// One round from first spawn to last process gone; or, for kGoOn, to the failure that its survivors
-/// live on after.
+/// One round from first spawn to last process gone; or, for kGoOn, to the failure that its
+/// survivors live on after.
 struct RoundOutcome {
   base::Round round;
   RoundEnd end = RoundEnd::kSucceeded;

@@ -11,14 +11,14 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 
-/// An agent's right to run ranks, lent by the coordinator: the agent's side of membership.h, pure as
-/// that is.
+/// An agent's right to run ranks, lent by the coordinator: the agent's side of membership.h, pure
+/// as that is.
 ///
 ///   kUnleased --Granted--> kHeld --lease ran out, connection ended--> kFenced (for good)
 ///
-/// Each heartbeat that the coordinator has acknowledged extends the lease to when it was *sent* plus
-/// LeaseConfig::lease. kFenced means: end every rank at once, nobody will tell us to; nothing that
-/// is acknowledged later changes it.
+/// Each heartbeat that the coordinator has acknowledged extends the lease to when it was *sent*
+/// plus LeaseConfig::lease. kFenced means: end every rank at once, nobody will tell us to; nothing
+/// that is acknowledged later changes it.
 ///
 /// An acknowledgement that was waiting while this process did not run still counts, if the lease
 /// that it proves is not over: the coordinator has held to it all the time.
@@ -76,8 +76,8 @@ struct LeaseState {
   base::SteadyTime held_until{};
   uint64_t next_heartbeat = 0;
   base::SteadyTime heartbeat_due{};
-  /// Sent after the last one that was acknowledged; numbers ascend without a gap. As long as the lease
-  /// is held no more of them than fit into it.
+  /// Sent after the last one that was acknowledged; numbers ascend without a gap. As long as the
+  /// lease is held no more of them than fit into it.
   struct Unacknowledged {
     uint64_t number = 0;
     base::SteadyTime sent_at;

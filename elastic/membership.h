@@ -94,9 +94,9 @@ struct Admit {
   Member member;
   base::NodeIndex node;
 };
-/// Tell it why not (FailedPrecondition, AlreadyExists, ResourceExhausted: naming host and cure), and
-/// close. Also for one that was admitted and then silent before Formed (DeadlineExceeded); it may
-/// come again.
+/// Tell it why not (FailedPrecondition, AlreadyExists, ResourceExhausted: naming host and cure),
+/// and close. Also for one that was admitted and then silent before Formed (DeadlineExceeded); it
+/// may come again.
 struct Refuse {
   Member member;
   base::Status why;
@@ -122,8 +122,8 @@ struct NodeLost {
   base::Status why;  // names the host
   base::SteadyTime fenced_at{};
 };
-/// Replaces the timer. Heartbeats set none: it goes off for a lease that has been extended meanwhile,
-/// and is set anew for the earliest.
+/// Replaces the timer. Heartbeats set none: it goes off for a lease that has been extended
+/// meanwhile, and is set anew for the earliest.
 struct SetMembershipTimer {
   uint64_t generation = 0;
   base::SteadyTime due;

@@ -23,8 +23,8 @@ std::string FolderOf(const proto::Program& program, const std::string& here) {
   return (std::filesystem::path(here) / program.working_directory()).lexically_normal().string();
 }
 
-/// The file that the job brings, which is compared with the other nodes'. A PATH of the job's own is
-/// for its ranks alone.
+/// The file that the job brings, which is compared with the other nodes'. A PATH of the job's own
+/// is for its ranks alone.
 void SetProgram(const JobPlan& plan, proto::Bootstrap* bootstrap) {
   if (!plan.program_word) return;
   const std::string& name = plan.arguments[static_cast<size_t>(*plan.program_word)];

@@ -59,8 +59,8 @@ void RecordEnd(const VerbContext& context, JobDirectory& directory, proto::JobSt
 
 void RecordAgentEnd(const VerbContext& context, JobDirectory& directory,
                     const std::string& log_directory, const AgentEnd& end) {
-  // Of this host alone: where nodes share the folder, the others' agents live on. None when somebody
-  // has removed the job's directory.
+  // Of this host alone: where nodes share the folder, the others' agents live on. None when
+  // somebody has removed the job's directory.
   const base::Result<proto::JobState> state = directory.ReadState();
   if (state.ok() && end.exit_status != 0 && state->phase() != proto::JOB_PHASE_ENDED) {
     RecordEnd(context, directory, *state, log_directory, end);

@@ -11,8 +11,8 @@
 namespace lockstep::launcher {
 
 /// What a front writes down once its agent is no more: how the job ended, unless the agent has said
-/// so; and that nothing of it is left here. `log_directory`: of the job; "" = in its directory. What
-/// fails is said on standard error.
+/// so; and that nothing of it is left here. `log_directory`: of the job; "" = in its directory.
+/// What fails is said on standard error.
 void RecordAgentEnd(const VerbContext& context, JobDirectory& directory,
                     const std::string& log_directory, const AgentEnd& end);
 

@@ -1,13 +1,13 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_COLLECTIVES_C_LOCKSTEP_COLLECTIVES_H_
 #define LOCKSTEP_COLLECTIVES_C_LOCKSTEP_COLLECTIVES_H_
-/* Collectives for C and whatever calls C: the ops of collectives/group.h under its contract (shapes,
- * in-place rules, deadlines, what an error leaves), which is written there once.
+/* Collectives for C and whatever calls C: the ops of collectives/group.h under its contract
+ * (shapes, in-place rules, deadlines, what an error leaves), which is written there once.
  *
  * A group is one member's; its ops are called by one thread at a time, in the same order on every
  * member. Each op returns at once with a work, which is never null and must be freed; works may be
- * waited for by any thread, and may outlive their group. No function throws, and none but those that
- * say "Blocks" waits. Where a null status may be passed, it is not filled.
+ * waited for by any thread, and may outlive their group. No function throws, and none but those
+ * that say "Blocks" waits. Where a null status may be passed, it is not filled.
  *
  *   lockstep_buffer in = {x, count, LOCKSTEP_F32, LOCKSTEP_CPU, 0};
  *   lockstep_options here = LOCKSTEP_HERE;
@@ -24,8 +24,8 @@ extern "C" {
 #endif
 
 /* Raised when something here changes its meaning, or a struct grows; new functions keep it. 2:
- * lockstep_options has `verify`, where a program compiled for 1 left the bytes behind `line` as they
- * were, and `stream`. */
+ * lockstep_options has `verify`, where a program compiled for 1 left the bytes behind `line` as
+ * they were, and `stream`. */
 #define LOCKSTEP_COLLECTIVES_C_VERSION 2
 
 typedef struct lockstep_group lockstep_group;
@@ -81,9 +81,9 @@ typedef struct {
   const char* tag;    /* shown in records and errors; may be null */
   const char* file;   /* of the call, of static storage; may be null */
   uint32_t line;
-  /* 1, on all members: of all_reduce, all_gather, all_gather_v and broadcast in main memory. The call
-   * blocks until all members have compared the output, bit by bit; where it differs the op ends with
-   * code 15 (data loss) on all, which names the members that are not with the majority. */
+  /* 1, on all members: of all_reduce, all_gather, all_gather_v and broadcast in main memory. The
+   * call blocks until all members have compared the output, bit by bit; where it differs the op
+   * ends with code 15 (data loss) on all, which names members that are not with the majority. */
   int32_t verify;
   /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready. */
   void* stream;
@@ -152,13 +152,14 @@ typedef struct {
 } lockstep_group_info;
 void lockstep_group_get_info(const lockstep_group* group, lockstep_group_info* info);
 
-/* Which way an op of so many elements would take here, and why, into `text`: zero-terminated, cut to
- * `bytes`. Returns how long the whole is. */
+/* Which way an op of so many elements would take here, and why, into `text`: zero-terminated, cut
+ * to `bytes`. Returns how long the whole is. */
 size_t lockstep_explain(const lockstep_group* group, lockstep_op op, lockstep_dtype dtype,
                         uint64_t count, char* text, size_t bytes);
 
-/* Tells the other members that this one may be late by up to `at_most_ns` from now, as while it writes
- * a checkpoint, until the end is called: their deadlines wait for it. Of a group that outlives it. */
+/* Tells the other members that this one may be late by up to `at_most_ns` from now, as while it
+ * writes a checkpoint, until the end is called: their deadlines wait for it. Of a group that
+ * outlives it. */
 lockstep_long_phase* lockstep_long_phase_begin(lockstep_group* group, int64_t at_most_ns);
 void lockstep_long_phase_end(lockstep_long_phase* phase);
 
@@ -222,7 +223,8 @@ int32_t lockstep_split(lockstep_group* group, int32_t color, int32_t key,
                        lockstep_status* status);
 int32_t lockstep_duplicate(lockstep_group* group, const lockstep_options* options,
                            lockstep_group** made, lockstep_status* status);
-/* By these members alone, who become its ranks in the order given. The others stay what they are. */
+/* By these members alone, who become its ranks in the order given. The others stay what they are.
+ * */
 int32_t lockstep_subset(lockstep_group* group, const int32_t* members, size_t member_count,
                         const lockstep_options* options, lockstep_group** made,
                         lockstep_status* status);
@@ -231,12 +233,12 @@ int32_t lockstep_shrink(lockstep_group* group, const int32_t* excluded, size_t e
                         const lockstep_options* options, lockstep_group** made,
                         lockstep_status* status);
 /* By all members that are left, after an op that failed, in a job that keeps its survivors: without
- * those that are gone (lockstep_session_lost_ranks says which are), or were blamed and do not call it.
- * Code 9 (failed precondition): the job keeps none, or has gone on without this rank. */
+ * those that are gone (lockstep_session_lost_ranks says which are), or were blamed and do not call
+ * it. Code 9 (failed precondition): the job keeps none, or has gone on without this rank. */
 int32_t lockstep_shrink_to_survivors(lockstep_group* group, const lockstep_options* options,
                                      lockstep_group** made, lockstep_status* status);
-/* By all members; the `added` world ranks call lockstep_subset, of a group that they are in with the
- * others, with the members and then them. */
+/* By all members; the `added` world ranks call lockstep_subset, of a group that they are in with
+ * the others, with the members and then them. */
 int32_t lockstep_grow(lockstep_group* group, const int32_t* added, size_t added_count,
                       const lockstep_options* options, lockstep_group** made,
                       lockstep_status* status);
@@ -245,8 +247,8 @@ int32_t lockstep_alloc_buffer(lockstep_group* group, size_t bytes, const lockste
 void* lockstep_shared_buffer_data(const lockstep_shared_buffer* buffer);
 void lockstep_shared_buffer_free(lockstep_shared_buffer* buffer);
 
-/* Has the backend's library (NCCL) know this memory, for ops that use it again and again, until it is
- * freed. Of this member alone. Code 12 (unimplemented): the backend gains nothing by it. */
+/* Has the backend's library (NCCL) know this memory, for ops that use it again and again, until it
+ * is freed. Of this member alone. Code 12 (unimplemented): the backend gains nothing by it. */
 int32_t lockstep_register_buffer(lockstep_group* group, const lockstep_buffer* buffer,
                                  lockstep_registration** made, lockstep_status* status);
 void lockstep_registration_free(lockstep_registration* registration);
@@ -274,8 +276,8 @@ void lockstep_timings(const lockstep_work* work, lockstep_times* times);
 int lockstep_test(const lockstep_work* work);
 /* Block: until its end, which its deadline bounds. Return the status's code. */
 int32_t lockstep_wait(lockstep_work* work, lockstep_status* status);
-/* Blocks: at most `at_most_ns`; when that has passed, code 4 (deadline exceeded), and the op is still
- * in flight: lockstep_test says 0. */
+/* Blocks: at most `at_most_ns`; when that has passed, code 4 (deadline exceeded), and the op is
+ * still in flight: lockstep_test says 0. */
 int32_t lockstep_wait_for(lockstep_work* work, int64_t at_most_ns, lockstep_status* status);
 /* Calls `ended` once, when it has ended: on a thread of the group, or at once on this one. It may
  * free the work, and must not block. */

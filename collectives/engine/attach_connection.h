@@ -25,8 +25,8 @@ struct AttachConnection {
   base::UniqueFd ring;                           // the recorder's
 };
 
-/// Attaches as LOCKSTEP_SOCKET and LOCKSTEP_COOKIE say; `doing` says what for, in errors. Blocks: at
-/// most `timeout_ms`. Errors: as AttachStatus. From any thread.
+/// Attaches as LOCKSTEP_SOCKET and LOCKSTEP_COOKIE say; `doing` says what for, in errors. Blocks:
+/// at most `timeout_ms`. Errors: as AttachStatus. From any thread.
 base::Result<AttachConnection> AttachToAgent(const std::string& socket_path,
                                              const std::string& cookie, uint32_t timeout_ms,
                                              const char* doing);

@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// What members tell each other of a call where backends do not compare calls themselves (check_calls of
-// mpi and nccl), and what they all make of it.
+// What members tell each other of a call where backends do not compare calls themselves
+// (check_calls of mpi and nccl), and what they all make of it.
 #ifndef LOCKSTEP_COLLECTIVES_ENGINE_CALL_CHECK_H_
 #define LOCKSTEP_COLLECTIVES_ENGINE_CALL_CHECK_H_
 

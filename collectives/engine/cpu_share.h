@@ -15,8 +15,8 @@ namespace lockstep::collectives {
 /// What this process may use of its processors beyond what its affinity says, for those who choose
 /// between spinning and sleeping: the quota of its cgroup and of those above it (cpu.max, or
 /// cpu.cfs_quota_us of the older hierarchy), and whether it lacks processor time now: it was
-/// throttled since the last look, or tasks that could run had to wait (pressure). What cannot be read
-/// is no limit.
+/// throttled since the last look, or tasks that could run had to wait (pressure). What cannot be
+/// read is no limit.
 ///
 /// One for each backend, confined to whoever executes its ops. Looks at files, at the first Refresh
 /// for the first time, so that it is asked where a wait is long anyway; between looks it costs a

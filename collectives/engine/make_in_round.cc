@@ -10,8 +10,8 @@
 namespace lockstep::collectives {
 namespace {
 
-/// The agent tells of a round before it refuses what is of an earlier one, on two connections: the news
-/// may be read so much later. Costs nothing but the time to an error that is another one.
+/// The agent tells of a round before it refuses what is of an earlier one, on two connections: the
+/// news may be read so much later. Costs nothing but the time to an error that is another one.
 constexpr base::Duration kNewsLag = std::chrono::seconds(1);
 constexpr size_t kGoneTold = 8;
 

@@ -20,9 +20,9 @@ inline constexpr base::Duration kMaxTimeout = std::chrono::hours(10 * 365 * 24);
 /// The fingerprint of a call that its own member refused: equal to no other.
 inline constexpr uint64_t kRefusedFingerprint = ~uint64_t{0};
 
-/// One call as a backend executes it: a collective, or one send or receive. Its arguments were found
-/// valid on this member, or `refusal` says why not: it is still an op of the group, with its number,
-/// so that the ops after it meet their like on the other members.
+/// One call as a backend executes it: a collective, or one send or receive. Its arguments were
+/// found valid on this member, or `refusal` says why not: it is still an op of the group, with its
+/// number, so that the ops after it meet their like on the other members.
 ///
 /// Buffers are made of parts. `count` is the elements of one part, except where parts differ:
 ///
@@ -61,8 +61,8 @@ struct Op {
   size_t bytes() const { return count * DtypeBytes(dtype); }
 };
 
-/// Elements of the whole input and output of `op` on member `rank` of `size`; 0 where it has none. Of a
-/// refused one: `count`.
+/// Elements of the whole input and output of `op` on member `rank` of `size`; 0 where it has none.
+/// Of a refused one: `count`.
 size_t InCount(const Op& op, int rank, int size);
 size_t OutCount(const Op& op, int rank, int size);
 

@@ -10,8 +10,9 @@
 
 namespace lockstep::collectives {
 
-/// A thread of ours in a foreign program: with all signals blocked, since they are the program's and
-/// meant for its own threads. `name`: at most 15 characters, of static storage. Any thread calls it.
+/// A thread of ours in a foreign program: with all signals blocked, since they are the program's
+/// and meant for its own threads. `name`: at most 15 characters, of static storage. Any thread
+/// calls it.
 template <class Body>
 std::thread StartQuietThread(const char* name, Body body) {
   sigset_t all, before;

@@ -16,7 +16,8 @@ namespace lockstep::collectives {
 ///
 /// Integers wrap around; kAverage divides the sum by source_count (integers truncate towards zero);
 /// kMin and kMax of a NaN keep the earlier source's value. f16 and bf16 are combined in f32 and
-/// rounded once, to nearest even; every NaN of theirs comes out as one. Of bools sum and max are `or`, product and min are `and`.
+/// rounded once, to nearest even; every NaN of theirs comes out as one. Of bools sum and max are
+/// `or`, product and min are `and`.
 using ReduceKernel = void (*)(std::byte* out, const std::byte* const* in, const double* scales,
                               int source_count, size_t count);
 

@@ -19,9 +19,9 @@
 
 namespace lockstep::collectives {
 
-/// Which round of its job a process is in, and which ranks are members of it no more: what groups of
-/// a job that keeps its survivors go by. One for a process, shared by its session, which brings the
-/// news, and its groups.
+/// Which round of its job a process is in, and which ranks are members of it no more: what groups
+/// of a job that keeps its survivors go by. One for a process, shared by its session, which brings
+/// the news, and its groups.
 ///
 ///   Begin() ... Begin() --Close()--> no more news
 ///

@@ -24,8 +24,8 @@ struct MpiGroupKey {
 /// for nothing else; messages of a pair of ranks keep their order. All ranks are of one release
 /// (a receiver checks `layout`), and run on machines of one byte order, as everything else here.
 ///
-///   making a group    kHere to every member; kReady to rank 0 of the world, which tells all members
-///                     kGo when all are ready, or hears kWithdraw
+///   making a group    kHere to every member; kReady to rank 0 of the world, which tells all
+///                     members kGo when all are ready, or hears kWithdraw
 ///   while it lives    kError: the first error of the sender, for ops from `seq` on
 ///                     kAsk, at a deadline, and kTell: how far are you?
 ///   its end           kLeft

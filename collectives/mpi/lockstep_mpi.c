@@ -42,10 +42,10 @@ struct lockstep_mpi_request {
   int arrays[];  // in_counts, in_offsets, out_counts, out_offsets
 };
 
-// ULFM, as Open MPI 5 has it (its mpi-ext.h), found by symbol: handles and constants of 5 are those of
-// 4.1 (pointers, the same library name, numbers of classes that 4.1 leaves free), so that the one object
-// that was compiled against 4.1 serves both. MPICH has functions of these names, too, but no launcher
-// that lets the others live.
+// ULFM, as Open MPI 5 has it (its mpi-ext.h), found by symbol: handles and constants of 5 are those
+// of 4.1 (pointers, the same library name, numbers of classes that 4.1 leaves free), so that the
+// one object that was compiled against 4.1 serves both. MPICH has functions of these names, too,
+// but no launcher that lets the others live.
 #define ULFM_ERR_PROC_FAILED 75
 #define ULFM_ERR_REVOKED 77
 #if defined(OMPI_MAJOR_VERSION) && OMPI_MAJOR_VERSION >= 5
@@ -159,8 +159,8 @@ static enum lockstep_mpi_result DuplicateWorld(struct lockstep_mpi_comm** comm) 
   return code == MPI_SUCCESS ? Wrap(made, comm) : ResultOf(code);
 }
 
-// Of a communicator in which somebody has died Open MPI 5.0.11 makes no other, even where that leaves
-// the dead out; so it is made of nothing but its members (7 ms in place of 10 us).
+// Of a communicator in which somebody has died Open MPI 5.0.11 makes no other, even where that
+// leaves the dead out; so it is made of nothing but its members (7 ms in place of 10 us).
 static int MakeComm(MPI_Group members, uint64_t group, uint32_t epoch, MPI_Comm* made) {
   if (!ulfm.on) return MPI_Comm_create_group(MPI_COMM_WORLD, members, (int)(group & 0x3fff), made);
   char name[64];

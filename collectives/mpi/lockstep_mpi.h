@@ -23,8 +23,8 @@ enum lockstep_mpi_result {
   LOCKSTEP_MPI_TRUNCATED = 1,  // a message was longer than what was to receive it
   LOCKSTEP_MPI_NO_MEMORY = 2,
   LOCKSTEP_MPI_FAILED = 3,  // anything else; last_error() has MPI's words
-  // A rank has died and MPI goes on without it, or revoke() has ended the call. Only where outlives()
-  // says so.
+  // A rank has died and MPI goes on without it, or revoke() has ended the call. Only where
+  // outlives() says so.
   LOCKSTEP_MPI_PEER_FAILED = 4,
 };
 
@@ -83,8 +83,9 @@ struct lockstep_mpi_api {
 
   /// A communicator of everybody. Collective.
   enum lockstep_mpi_result (*duplicate_world)(struct lockstep_mpi_comm** comm);
-  /// Of these ranks of the world, which all call it with the same `group` and `epoch`, a pair that no
-  /// other communicator had. Waits for them as long as MPI likes, for one that dies in it for ever.
+  /// Of these ranks of the world, which all call it with the same `group` and `epoch`, a pair that
+  /// no other communicator had. Waits for them as long as MPI likes, for one that dies in it for
+  /// ever.
   enum lockstep_mpi_result (*create_comm)(const int* world_ranks, int count, uint64_t group,
                                           uint32_t epoch, struct lockstep_mpi_comm** comm);
   /// Nothing may be in flight on it.
@@ -102,9 +103,9 @@ struct lockstep_mpi_api {
   enum lockstep_mpi_result (*test)(struct lockstep_mpi_request* request, int* ended);
   /// Of a LOCKSTEP_MPI_RECV alone: it then ends soon, received or not.
   void (*cancel)(struct lockstep_mpi_request* request);
-  /// Whether the death of a rank ends, with PEER_FAILED, what the others have in flight with it, and
-  /// nothing else: the library has ULFM, and its mpirun was told to let the others live (`mpirun
-  /// --with-ft ulfm` of Open MPI 5). After init().
+  /// Whether the death of a rank ends, with PEER_FAILED, what the others have in flight with it,
+  /// and nothing else: the library has ULFM, and its mpirun was told to let the others live
+  /// (`mpirun --with-ft ulfm` of Open MPI 5). After init().
   int (*outlives)(void);
   /// Where outlives(): every call in flight on it ends with PEER_FAILED, on all members.
   void (*revoke)(struct lockstep_mpi_comm* comm);

@@ -19,20 +19,20 @@
 namespace lockstep::collectives {
 
 /// One member's end of a group over MPI: executes collectives as rounds of non-blocking calls on a
-/// communicator of the group's own, waits for them by our deadlines, and carries errors beside them.
-/// Made by MpiBackendMaker; any number may exist.
+/// communicator of the group's own, waits for them by our deadlines, and carries errors beside
+/// them. Made by MpiBackendMaker; any number may exist.
 ///
 /// MPI has the same arguments on every member in good faith: calls that differ end with rc 0 and
 /// garbage, or never. With `check_calls` members compare fingerprints before each op (one more
 /// small MPI_Allreduce), and a mismatch is the same error on all. An all_to_all_v always compares
 /// its counts.
 ///
-/// There is no path by MPI's blocking calls, though they end large ops sooner where the caller waits
-/// at once: inside one, the engine's thread could keep no other group going.
+/// There is no path by MPI's blocking calls, though they end large ops sooner where the caller
+/// waits at once: inside one, the engine's thread could keep no other group going.
 ///
-/// After an error a collective may stay in flight for ever, since MPI knows no way to cancel one. It
-/// works on memory of ours, so the program may free its buffers as always; but the process cannot
-/// end its MPI any more (MpiEngine: kMpiLeftOpenExitCode).
+/// After an error a collective may stay in flight for ever, since MPI knows no way to cancel one.
+/// It works on memory of ours, so the program may free its buffers as always; but the process
+/// cannot end its MPI any more (MpiEngine: kMpiLeftOpenExitCode).
 ///
 /// Threads: as Backend. Calls to MPI are all made by the engine's thread.
 class MpiBackend final : public Backend {

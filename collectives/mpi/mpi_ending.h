@@ -7,12 +7,13 @@
 
 namespace lockstep::collectives {
 
-/// What the exit status of a process becomes that would have ended with 0 but could not end its MPI:
-/// a call was still in flight, so that MPI_Finalize would have hung. Its mpirun then ends the others.
+/// What the exit status of a process becomes that would have ended with 0 but could not end its
+/// MPI: a call was still in flight, so that MPI_Finalize would have hung. Its mpirun then ends the
+/// others.
 inline constexpr int kMpiLeftOpenExitCode = 74;
 
-/// How a process that has begun MPI may end: the MpiEngine says it, the process's exit handler asks.
-/// One per process. Thread-safe.
+/// How a process that has begun MPI may end: the MpiEngine says it, the process's exit handler
+/// asks. One per process. Thread-safe.
 struct MpiEnding {
   std::atomic<bool> left_open{true};  // MPI_Finalize has not returned
   std::atomic<bool> outlived{false};  // a rank has died and MPI has gone on: 0 may stay 0

@@ -19,8 +19,8 @@ namespace {
 // of the time that it has waited.
 constexpr base::Duration kBusyTime = std::chrono::microseconds(200);
 constexpr base::Duration kLongestRest = std::chrono::milliseconds(1);
-// Before it gives up its core: on a busy machine that is gone for milliseconds, and a small op takes
-// a few microseconds.
+// Before it gives up its core: on a busy machine that is gone for milliseconds, and a small op
+// takes a few microseconds.
 constexpr base::Duration kEagerTime = std::chrono::microseconds(30);
 // With nothing in flight.
 constexpr base::Duration kIdleTime = std::chrono::milliseconds(100);
@@ -445,8 +445,9 @@ void MpiEngine::Handle(const ControlMessage& message) {
   if (early_.size() > kMaxEarly) early_.pop_front();
 }
 
-// Communicators are made one after the other in an order that all ranks share, since each is told of
-// them by this one rank: else three groups of two among three ranks could each wait for the next.
+// Communicators are made one after the other in an order that all ranks share, since each is told
+// of them by this one rank: else three groups of two among three ranks could each wait for the
+// next.
 void MpiEngine::HandleReady(const ControlMessage& message) {
   Waiting& waiting = waiting_[message.key];
   if (message.kind == ControlMessage::Kind::kWithdraw) {
@@ -486,8 +487,8 @@ void MpiEngine::FreeCommsOfThoseOver() {
       ++opened;
       continue;
     }
-    // MPI gives the number of a communicator that was freed to the next one, and what is still on its
-    // way with it.
+    // MPI gives the number of a communicator that was freed to the next one, and what is still on
+    // its way with it.
     if (port.comm_ != nullptr && port.drained()) library_.api().free_comm(port.comm_);
     opened = opened_.erase(opened);
   }

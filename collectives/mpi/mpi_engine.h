@@ -40,12 +40,13 @@ namespace lockstep::collectives {
 /// its groups. Such a process ends by _exit() in an on_exit handler: what was printed is flushed,
 /// MPI's own handlers do not run, and its status is its own, or kMpiLeftOpenExitCode in place of 0.
 ///
-/// Where MPI outlives its ranks (ULFM: Open MPI 5 under `mpirun --with-ft ulfm`), every engine hears at
-/// once of a rank that has died, tells the ports of groups that it was in, and revokes their
-/// communicators, so that what is in flight ends on all members. Groups of those that live can be made.
-/// No process ends its MPI well after a death, since some calls never end then (Open MPI 5.0.11); its
-/// status stays its own. One weakness is MPI's: a member that dies while a communicator is made, a few
-/// milliseconds after all have come, holds the other members' engines for ever; deadlines hold.
+/// Where MPI outlives its ranks (ULFM: Open MPI 5 under `mpirun --with-ft ulfm`), every engine
+/// hears at once of a rank that has died, tells the ports of groups that it was in, and revokes
+/// their communicators, so that what is in flight ends on all members. Groups of those that live
+/// can be made. No process ends its MPI well after a death, since some calls never end then (Open
+/// MPI 5.0.11); its status stays its own. One weakness is MPI's: a member that dies while a
+/// communicator is made, a few milliseconds after all have come, holds the other members' engines
+/// for ever; deadlines hold.
 ///
 /// While something is in flight the thread tests without a pause for 200 us (giving its core to
 /// whoever wants it), then ever less often, down to once a millisecond; with nothing in flight it
@@ -70,8 +71,8 @@ class MpiEngine {
     virtual void OnComm(base::Status status) = 0;
     /// A call of it ended.
     virtual void OnEnded() = 0;
-    /// A rank of the world has died, and MPI goes on without it. Returns whether it was a member that
-    /// had not left.
+    /// A rank of the world has died, and MPI goes on without it. Returns whether it was a member
+    /// that had not left.
     virtual bool OnDied(int world_rank) = 0;
     /// Everybody has left it: once nothing is in flight, its communicator may go.
     virtual bool over() const = 0;
@@ -106,8 +107,8 @@ class MpiEngine {
   void Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call);
   /// To a rank of the world; to itself, too. In order with other messages to it.
   void Send(int world_rank, const ControlMessage& message);
-  /// From now on messages of the key of `ready` are for `port`. Says `ready` to the rank that orders the
-  /// making of groups, whose kGo then makes a communicator of `world_ranks`.
+  /// From now on messages of the key of `ready` are for `port`. Says `ready` to the rank that
+  /// orders the making of groups, whose kGo then makes a communicator of `world_ranks`.
   void Open(const ControlMessage& ready, std::shared_ptr<Port> port, std::vector<int> world_ranks);
   /// Takes `ready` of that key back.
   void Withdraw(const ControlMessage& withdraw);
@@ -182,9 +183,9 @@ class MpiEngine {
   // The thread's own:
   lockstep_mpi_comm* control_comm_ = nullptr;
   std::vector<Pending> pending_;
-  // Receives that are always there: one from anybody; where MPI outlives its ranks one from each, which
-  // fails when that one dies. (One from anybody fails when any does, and Open MPI 5.0.11 then loses what
-  // others send.)
+  // Receives that are always there: one from anybody; where MPI outlives its ranks one from each,
+  // which fails when that one dies. (One from anybody fails when any does, and Open MPI 5.0.11 then
+  // loses what others send.)
   std::vector<std::shared_ptr<MpiCall>> control_;
   std::deque<ControlMessage> to_itself_;
   std::set<int> dead_;         // ranks of the world

@@ -116,8 +116,8 @@ void Fault(Rank& rank, const std::function<void()>& fault) {
   rank.TellOf("next", **group);
 }
 
-/// Where MPI outlives its ranks: `dying` are killed one after the other while the rest are in a large
-/// op and a receive; each time these make the group smaller and work in it.
+/// Where MPI outlives its ranks: `dying` are killed one after the other while the rest are in a
+/// large op and a receive; each time these make the group smaller and work in it.
 void GoOnWithout(Rank& rank, const std::vector<int>& dying) {
   auto joined = rank.Join("world");
   if (!joined.ok()) std::abort();

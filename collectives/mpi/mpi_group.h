@@ -62,11 +62,13 @@ class MpiGroup final : public MpiEngine::Port {
   /// Before an op: OK, or what it ends with.
   base::Status Begin(base::OpSeq seq);
   void Done(base::OpSeq seq);
-  /// Waits until `call`, which was posted, is done; at most the deadline. Its error, or the group's.
+  /// Waits until `call`, which was posted, is done; at most the deadline. Its error, or the
+  /// group's.
   base::Status Await(const MpiCall& call, const Running& run);
 
   /// Makes `error` this member's and tells the others, unless another was first. Returns what is
-  /// the first. `run` may be null; `from` = the op from which on the others hear of it, 0 = at once.
+  /// the first. `run` may be null; `from` = the op from which on the others hear of it, 0 = at
+  /// once.
   base::Status Publish(const base::Status& error, const Running* run,
                        const std::vector<int>& blamed, uint64_t from = 0);
   /// The same of an error that every member finds by itself once the op's calls have ended.

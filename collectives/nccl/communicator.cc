@@ -107,8 +107,8 @@ base::Status Communicator::Prepare() {
 
 Communicator::~Communicator() { Release(); }
 
-// Where the communicator dies, not where its last reference goes: cudaFree waits for every kernel of
-// the device, so it belongs on a thread that may hang.
+// Where the communicator dies, not where its last reference goes: cudaFree waits for every kernel
+// of the device, so it belongs on a thread that may hang.
 void Communicator::Release() {
   if (stream_ != nullptr) (void)libraries().cuda().stream_destroy(std::exchange(stream_, nullptr));
   if (scratch_ != nullptr) (void)libraries().cuda().free(std::exchange(scratch_, nullptr));

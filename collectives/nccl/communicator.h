@@ -16,8 +16,8 @@
 
 namespace lockstep::collectives {
 
-/// One NCCL communicator that does not block, with its stream. Made by Make(), shared by its lane and
-/// by the threads that abort or retire it, which may hang. States:
+/// One NCCL communicator that does not block, with its stream. Made by Make(), shared by its lane
+/// and by the threads that abort or retire it, which may hang. States:
 ///
 ///   ready --a call says in progress--> in progress --Poll()--> ready
 ///   ready, in progress --Abort()--> dead        (Revoke() first, where NCCL has it)
@@ -70,8 +70,8 @@ class Communicator {
   void Abort();
   /// Ends what is in flight and keeps the communicator for a shrink. Errors: NCCL's; Abort() then.
   base::Status Revoke();
-  /// Ends a healthy one that has nothing in flight. Blocks as Abort(), and until the others' ends of
-  /// this machine have come, at most `patience`; 0 aborts it.
+  /// Ends a healthy one that has nothing in flight. Blocks as Abort(), and until the others' ends
+  /// of this machine have come, at most `patience`; 0 aborts it.
   void Retire(base::Duration patience);
 
  private:

@@ -13,8 +13,8 @@
 namespace lockstep::collectives {
 
 /// libnccl and libcudart of this machine, loaded. One a process is enough; shared by all that calls
-/// into them, and never unloaded, since threads of the libraries may outlive every holder. Immutable:
-/// any thread.
+/// into them, and never unloaded, since threads of the libraries may outlive every holder.
+/// Immutable: any thread.
 class GpuLibraries {
  public:
   struct Files {

@@ -15,10 +15,10 @@
 
 namespace lockstep::collectives {
 
-/// What the members of one NCCL group tell each other outside of NCCL, which itself says neither who
-/// is missing nor who failed first: how to meet, how far each has called, who left, and the first
-/// error. One in each member's end of a group. No call blocks; what others wrote arrives late at
-/// worst. Thread-safe.
+/// What the members of one NCCL group tell each other outside of NCCL, which itself says neither
+/// who is missing nor who failed first: how to meet, how far each has called, who left, and the
+/// first error. One in each member's end of a group. No call blocks; what others wrote arrives late
+/// at worst. Thread-safe.
 class GroupBoard {
  public:
   /// How the members meet.
@@ -39,8 +39,8 @@ class GroupBoard {
   /// Members that never opened the board.
   virtual std::vector<int> NeverCame() const = 0;
 
-  /// What this member calls as collective `seq`, for others to compare (check_calls); before it posts
-  /// that it called it. The last kCardsKept of a member can be read.
+  /// What this member calls as collective `seq`, for others to compare (check_calls); before it
+  /// posts that it called it. The last kCardsKept of a member can be read.
   virtual void PostCard(base::OpSeq seq, const CallCard& card) = 0;
   virtual CallCard Card(int member, base::OpSeq seq) const = 0;
   static constexpr size_t kCardsKept = 64;
@@ -65,8 +65,8 @@ class GroupBoard {
 class BoardSource {
  public:
   virtual ~BoardSource() = default;
-  /// This member's end; the others then see that it came. Blocks: at most `timeout`, but not for the
-  /// other members. Errors: those of making a group (BackendMaker::Make).
+  /// This member's end; the others then see that it came. Blocks: at most `timeout`, but not for
+  /// the other members. Errors: those of making a group (BackendMaker::Make).
   virtual base::Result<std::unique_ptr<GroupBoard>> Open(const GroupSpec& spec,
                                                          base::Duration timeout) = 0;
 };

@@ -57,8 +57,8 @@ uint16_t ToF16(double value) {
   int exponent = 0;
   std::frexp(size, &exponent);  // size = m * 2^exponent, m in [0.5, 1)
   const int unit = std::max(exponent - 11, -24);
-  // Beside 2^52 a double has no fraction, so that the sum rounds; nearbyint is an indirect function of
-  // glibc, which no shared object can have out of libm.a.
+  // Beside 2^52 a double has no fraction, so that the sum rounds; nearbyint is an indirect function
+  // of glibc, which no shared object can have out of libm.a.
   constexpr double kNoFraction = 0x1p52;
   const auto units = static_cast<uint16_t>(std::ldexp(size, -unit) + kNoFraction - kNoFraction);
   // Of a normal number units has its leading one, which the sum carries into the exponent.

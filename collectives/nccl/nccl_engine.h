@@ -27,8 +27,8 @@ namespace lockstep::collectives {
 
 class NcclEngine;
 
-/// A Work of a NcclEngine: one collective, or transfers that end together. All its changing state is
-/// the engine's, under the engine's mutex.
+/// A Work of a NcclEngine: one collective, or transfers that end together. All its changing state
+/// is the engine's, under the engine's mutex.
 class NcclWork final : public Work {
  public:
   NcclWork(std::shared_ptr<NcclEngine> engine, Op op, base::OpSeq seq, base::SteadyTime enqueued)
@@ -57,22 +57,22 @@ class NcclWork final : public Work {
   std::vector<Callback> callbacks_;
 };
 
-/// What is in flight in one NCCL group, and how it ends: the half of NcclGroup that its Works and the
-/// runtime's threads outlive. States:
+/// What is in flight in one NCCL group, and how it ends: the half of NcclGroup that its Works and
+/// the runtime's threads outlive. States:
 ///
 ///   healthy --first error: own, a member's, a passed deadline--> failed, for ever
 ///
-/// Ops lie on routes. One route has all collectives; each pair of members and direction has another,
-/// with a communicator of two and a stream of its own, since NCCL runs the ops of one communicator
-/// one after the other, and sends and receives must not wait for anything else. Such a route meets
-/// when the first op comes to it, on both ends.
+/// Ops lie on routes. One route has all collectives; each pair of members and direction has
+/// another, with a communicator of two and a stream of its own, since NCCL runs the ops of one
+/// communicator one after the other, and sends and receives must not wait for anything else. Such a
+/// route meets when the first op comes to it, on both ends.
 ///
-/// A failure ends the communicators that have ops in flight (abort, or revocation), each on a thread
-/// of its own, and then the Works; after kGrace the Works end in any case. Ops wait on GPU memory
-/// that the program may free once they are done, hence this order.
+/// A failure ends the communicators that have ops in flight (abort, or revocation), each on a
+/// thread of its own, and then the Works; after kGrace the Works end in any case. Ops wait on GPU
+/// memory that the program may free once they are done, hence this order.
 ///
-/// Thread-safe. Who waits for a Work looks after the ops itself for a moment and then sleeps: a call
-/// of CUDA that hangs must not keep what the watch thread has ended.
+/// Thread-safe. Who waits for a Work looks after the ops itself for a moment and then sleeps: a
+/// call of CUDA that hangs must not keep what the watch thread has ended.
 class NcclEngine final : public NcclWatched, public std::enable_shared_from_this<NcclEngine> {
  public:
   struct Config {
@@ -90,8 +90,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   static constexpr base::Duration kGrace = std::chrono::milliseconds(500);
   /// Ops in flight on one route; a further call waits until one has ended, or failed.
   static constexpr size_t kMaxQueued = 4096;
-  /// Where calls are compared: what a member calls further has been compared by all, so that its card
-  /// may take the place of an older one.
+  /// Where calls are compared: what a member calls further has been compared by all, so that its
+  /// card may take the place of an older one.
   static constexpr size_t kMaxCompared = GroupBoard::kCardsKept / 2;
 
   NcclEngine(Config config, std::unique_ptr<GroupBoard> board,
@@ -151,8 +151,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
 
   // What routes tell:
   std::shared_ptr<NcclPart> NextOf(Route& route);
-  /// Whether `part`, a collective, may go to NCCL: all have called it, and the same. Fails the group
-  /// where they differ.
+  /// Whether `part`, a collective, may go to NCCL: all have called it, and the same. Fails the
+  /// group where they differ.
   bool CallsAgree(NcclPart& part);
   void Started(NcclPart& part, base::SteadyTime now);
   void Ended(Route& route, NcclPart& part, base::SteadyTime now);

@@ -48,8 +48,8 @@ void NcclEngine::FailLocked(base::Status root) {
   changed_.notify_all();
 }
 
-/// NCCL's abort wants no thread in a call on the communicator; one that has nothing in flight is left
-/// for later, since the abort of one rank alone can hang or crash its siblings.
+/// NCCL's abort wants no thread in a call on the communicator; one that has nothing in flight is
+/// left for later, since the abort of one rank alone can hang or crash its siblings.
 void NcclEngine::StartAbort(Route& route) {
   if (route.issued == 0 || route.lane == nullptr || route.aborting) return;
   route.aborting = true;

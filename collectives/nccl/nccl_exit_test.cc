@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// NCCL hangs in a call that nothing ends: the process ends all the same, each test's in a child of this
-// process, which itself has no thread.
+// NCCL hangs in a call that nothing ends: the process ends all the same, each test's in a child of
+// this process, which itself has no thread.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>

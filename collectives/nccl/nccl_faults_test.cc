@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// What a group makes of each fault that the fake NCCL can show (testing/fake_nccl_faults.h): whatever
-// happens, every Work ends within its deadline and a second. nccl_exit_test has those that a process
-// ends of.
+// What a group makes of each fault that the fake NCCL can show (testing/fake_nccl_faults.h):
+// whatever happens, every Work ends within its deadline and a second. nccl_exit_test has those that
+// a process ends of.
 #include <gtest/gtest.h>
 
 #include <atomic>

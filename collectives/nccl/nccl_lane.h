@@ -19,8 +19,8 @@ namespace lockstep::collectives {
 
 class NcclWork;
 
-/// One collective, or one send or receive, of a NcclWork. Of the engine, under its mutex, but for the
-/// constants.
+/// One collective, or one send or receive, of a NcclWork. Of the engine, under its mutex, but for
+/// the constants.
 struct NcclPart {
   Op op;            // constant
   base::OpSeq seq;  // constant
@@ -32,8 +32,8 @@ struct NcclPart {
   std::shared_ptr<NcclPart> twin;  // the receive that a send to oneself meets
 };
 
-/// A communicator's stream with the ops that are on it, between two CUDA events each. Ops begin and end
-/// in their order. Shared by its route and by the threads that abort it. Thread-safe: who finds
+/// A communicator's stream with the ops that are on it, between two CUDA events each. Ops begin and
+/// end in their order. Shared by its route and by the threads that abort it. Thread-safe: who finds
 /// another thread in it leaves at once, since that one does the work.
 class NcclLane {
  public:

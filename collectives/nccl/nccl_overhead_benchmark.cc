@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// The bar: calling an op of a group costs the calling thread at most 1 us more than the bare call of NCCL
-// on a stream, with the recorder. On the machine's GPU and NCCL where it has both, else on the fake,
-// whose own cost is in both figures.
+// The bar: calling an op of a group costs the calling thread at most 1 us more than the bare call
+// of NCCL on a stream, with the recorder. On the machine's GPU and NCCL where it has both, else on
+// the fake, whose own cost is in both figures.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <unistd.h>

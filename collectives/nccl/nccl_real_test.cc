@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// The contract and the failures over the machine's own NCCL and GPU, where it has both; elsewhere each
-// test says what is missing. Libraries that are no system's are found by LD_LIBRARY_PATH.
+// The contract and the failures over the machine's own NCCL and GPU, where it has both; elsewhere
+// each test says what is missing. Libraries that are no system's are found by LD_LIBRARY_PATH.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -91,8 +91,9 @@ NcclRuntime::~NcclRuntime() {
     progress = std::move(shared_->progress);
     watch = std::move(shared_->watch);
   }
-  // The last group may go on one of these threads, in a callback; it then ends by itself. A progress
-  // thread that hangs in NCCL holds a group, and with it the runtime: then we do not come here.
+  // The last group may go on one of these threads, in a callback; it then ends by itself. A
+  // progress thread that hangs in NCCL holds a group, and with it the runtime: then we do not come
+  // here.
   for (std::thread* const thread : {&progress, &watch}) {
     if (thread->get_id() == std::this_thread::get_id()) {
       thread->detach();

@@ -15,16 +15,16 @@
 
 namespace lockstep::collectives {
 
-/// How a process ends whose communicators did not: NCCL's abort hung, and with it every way out that
-/// runs destructors of CUDA. Documented in docs/errors.md.
+/// How a process ends whose communicators did not: NCCL's abort hung, and with it every way out
+/// that runs destructors of CUDA. Documented in docs/errors.md.
 inline constexpr int kNcclStuckExitCode = 76;
 
 /// What the runtime's threads look after: a group with ops in flight. Thread-safe.
 class NcclWatched {
  public:
   virtual ~NcclWatched() = default;
-  /// Gets on with what is in flight; calls into NCCL and CUDA. False: nothing is, and it is not to be
-  /// called before the next Activate().
+  /// Gets on with what is in flight; calls into NCCL and CUDA. False: nothing is, and it is not to
+  /// be called before the next Activate().
   virtual bool Progress() = 0;
   /// Looks at deadlines and at what the others say; never calls into NCCL or CUDA.
   virtual void Watch() = 0;
@@ -43,11 +43,11 @@ class NcclBoundedCall {
   std::shared_ptr<State> state_;
 };
 
-/// What all NCCL groups of a process share: the libraries, the events, and two threads that work while
-/// an op is in flight and sleep otherwise. One gets the groups on (progress) and may hang with
-/// NCCL; the other (watch) calls no library and so keeps every deadline. Calls that are known to
-/// hang, init and abort, get threads of their own; when such a call outlasts its limit the process
-/// ends (Config::on_stuck), since nothing else ends a GPU's kernel that waits for ever.
+/// What all NCCL groups of a process share: the libraries, the events, and two threads that work
+/// while an op is in flight and sleep otherwise. One gets the groups on (progress) and may hang
+/// with NCCL; the other (watch) calls no library and so keeps every deadline. Calls that are known
+/// to hang, init and abort, get threads of their own; when such a call outlasts its limit the
+/// process ends (Config::on_stuck), since nothing else ends a GPU's kernel that waits for ever.
 ///
 /// Make one a process, and keep it as long as it has groups. Thread-safe.
 class NcclRuntime {
@@ -77,8 +77,8 @@ class NcclRuntime {
   void Activate(std::shared_ptr<NcclWatched> watched);
 
   enum class Limit { kNone, kAbort };
-  /// Starts `call`; `what` is for the error when it outlasts the limit. What `call` holds lives until
-  /// it returns, which may be never.
+  /// Starts `call`; `what` is for the error when it outlasts the limit. What `call` holds lives
+  /// until it returns, which may be never.
   NcclBoundedCall Start(std::string what, Limit limit, std::function<void()> call);
 
   /// An event of `device`, which is current; null when CUDA has none left. Reused.

@@ -14,8 +14,9 @@
 
 namespace lockstep::collectives::testing {
 
-/// all_reduce of f32 sums over `maker`'s backend, out of place with plain buffers, as rank 0 sees it.
-/// Arguments of `state`: ranks, which are threads, and bytes. With `verify` of the op's options.
+/// all_reduce of f32 sums over `maker`'s backend, out of place with plain buffers, as rank 0 sees
+/// it. Arguments of `state`: ranks, which are threads, and bytes. With `verify` of the op's
+/// options.
 inline void MeasureAllReduce(benchmark::State& state, std::shared_ptr<BackendMaker> maker,
                              bool verify = false) {
   const int size = static_cast<int>(state.range(0));

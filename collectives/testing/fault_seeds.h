@@ -10,8 +10,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// The seeds of a randomized test: LOCKSTEP_SEED alone, where it is set; else so many, and many more
-/// where LOCKSTEP_SOAK is.
+/// The seeds of a randomized test: LOCKSTEP_SEED alone, where it is set; else so many, and many
+/// more where LOCKSTEP_SOAK is.
 inline std::vector<uint64_t> FaultSeeds(uint64_t count, uint64_t count_in_soak) {
   if (const char* const one = ::getenv("LOCKSTEP_SEED")) return {std::stoull(one)};
   std::vector<uint64_t> seeds(::getenv("LOCKSTEP_SOAK") == nullptr ? count : count_in_soak);

@@ -21,12 +21,12 @@ struct Footprint {
   int64_t mappings = 0;
   int64_t threads = 0;
   int64_t resident_kib = 0;
-  /// Files named lockstep*. Other processes may have some there: it is those that came and stay which
-  /// somebody has left.
+  /// Files named lockstep*. Other processes may have some there: it is those that came and stay
+  /// which somebody has left.
   std::set<std::string> files_in_dev_shm;
 
-  /// Once threads and connections that were about to end have: when nothing has changed for 100 ms, at
-  /// the latest after 20 s.
+  /// Once threads and connections that were about to end have: when nothing has changed for 100 ms,
+  /// at the latest after 20 s.
   static Footprint Settled() {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     Footprint now = Read();

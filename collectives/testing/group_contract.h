@@ -18,9 +18,9 @@
 
 namespace lockstep::collectives::testing {
 
-/// What the contract of groups, their failures and their waiting (group_*_tests.cc) runs over: ranks
-/// as threads over a backend whose maker it makes. A backend's test compiles these files in and
-/// instantiates their suites:
+/// What the contract of groups, their failures and their waiting (group_*_tests.cc) runs over:
+/// ranks as threads over a backend whose maker it makes. A backend's test compiles these files in
+/// and instantiates their suites:
 ///
 ///   INSTANTIATE_TEST_SUITE_P(Tcp, FailureContractTest,
 ///                            ::testing::ValuesIn(GroupsOf(Make, {2, 3})), GroupKindName);

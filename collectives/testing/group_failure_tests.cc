@@ -110,7 +110,8 @@ TEST_P(FailureContractTest, ThePassedDeadlineNamesTheRankThatNeverCalled) {
     if (group.rank() == GroupRank(1)) {
       while (gave_up.load() < size() - 1) std::this_thread::yield();
       const Status late = group.AllReduce(In(data), Out(data), Reduction::kSum)->Wait();
-      // The others' calls had come long ago, so that it may have ended well before their error came.
+      // The others' calls had come long ago, so that it may have ended well before their error
+      // came.
       if (!late.ok()) {
         EXPECT_THAT(late, StatusIs(Code::kDeadlineExceeded));  // the same op, the same error
       }

@@ -43,7 +43,8 @@ struct FaultPlan {
     fault_at = random.Below(6);
     count = random.Below(2) == 0 ? 10 : 80'000;
     for (OpKind& kind : ops) kind = MixedCall::kKinds[random.Below(MixedCall::kKinds.size())];
-    // A batch concerns two neighbours alone: what all notice comes last, and is what they differ in.
+    // A batch concerns two neighbours alone: what all notice comes last, and is what they differ
+    // in.
     ops.back() = OpKind::kAllReduce;
     if (fault == Fault::kDisagrees && ops[fault_at] == OpKind::kBatch)
       ops[fault_at] = OpKind::kAllGather;
@@ -121,8 +122,8 @@ class FaultRun {
   std::vector<std::unique_ptr<MixedCall>> kept_;
 };
 
-// Seed 8 of three once hung for ever: who dropped a group with a transfer in flight waited for a thread
-// that slept in the backend, and was not told when it woke up.
+// Seed 8 of three once hung for ever: who dropped a group with a transfer in flight waited for a
+// thread that slept in the backend, and was not told when it woke up.
 TEST_P(FaultContractTest, NobodyWaitsBeyondTheDeadlineWhateverOneRankDoes) {
   for (const uint64_t seed : FaultSeeds(16, 1000)) {
     const FaultPlan plan(seed, size());

@@ -23,7 +23,8 @@ namespace lockstep::collectives::testing {
 inline constexpr size_t kCounts[] = {0, 1, 11, 1000, 2053, 70'001, 300'007};
 inline constexpr std::byte kGuard{0xa5};
 
-/// The gang's memory with guards around it; in main memory at an odd address, which no GPU reduces at.
+/// The gang's memory with guards around it; in main memory at an odd address, which no GPU reduces
+/// at.
 class Guarded {
  public:
   Guarded(size_t count, Dtype dtype)

@@ -142,7 +142,8 @@ TEST_P(OpsContractTest, WrongShapesAreRefusedByName) {
   }
 }
 
-/// An op of parts of `count` elements, whose buffers begin at `in` and `out`; this member is its root.
+/// An op of parts of `count` elements, whose buffers begin at `in` and `out`; this member is its
+/// root.
 struct AnyCall {
   OpKind kind;
   bool has_output = true;  // beside what it reads

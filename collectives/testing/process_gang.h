@@ -115,7 +115,8 @@ class ProcessGang {
     }
 
    private:
-    /// Its size is not known before the ranks are there. Some container's filters refuse memfd_create.
+    /// Its size is not known before the ranks are there. Some container's filters refuse
+    /// memfd_create.
     static int AnonymousFile() {
       if (const int fd = memfd_create("lockstep-test", MFD_CLOEXEC); fd >= 0) return fd;
       char path[] = "/tmp/lockstep-test-XXXXXX";

@@ -18,8 +18,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// Runs ranks as threads of this process, each with its member of one group: over shared memory that
-/// all of them see, or over `maker`'s backend. Confined to the test's thread.
+/// Runs ranks as threads of this process, each with its member of one group: over shared memory
+/// that all of them see, or over `maker`'s backend. Confined to the test's thread.
 ///
 ///   ThreadGang(4).Run([](Group& group) { ASSERT_OK(group.Barrier()->Wait()); });
 class ThreadGang final : public Gang {

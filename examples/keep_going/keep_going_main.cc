@@ -38,7 +38,8 @@ Status Run() {
     }
     std::printf("rank %d: %s\n", rank, status.ToString().c_str());
     ASSIGN_OR_RETURN(group, group->ShrinkToSurvivors());
-    // Some may have ended the step well before it failed for others: all take the least that any has.
+    // Some may have ended the step well before it failed for others: all take the least that any
+    // has.
     RETURN_IF_ERROR(
         group->AllReduce({&done, 1, Dtype::kF64}, {&done, 1, Dtype::kF64}, Reduction::kMin)
             ->Wait());

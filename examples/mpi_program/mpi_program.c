@@ -1,8 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A program as people have it: each rank goes over its batches, and all add up their gradients after each.
+// A program as people have it: each rank goes over its batches, and all add up their gradients
+// after each.
 //   mpirun -np 3 mpi_program
-//   mpirun -np 3 mpi_program 9    rank 1 has 9 batches, the others 10: this one hangs, until somebody ends it
+//   mpirun -np 3 mpi_program 9    rank 1 has 9 batches, the others 10: this one hangs, until
+//                                 somebody ends it
 // with_lockstep_main.cc is the same over Lockstep's groups.
 #include <mpi.h>
 #include <stdio.h>

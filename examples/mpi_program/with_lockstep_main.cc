@@ -4,7 +4,8 @@
 // through the liblockstep_mpi_*.so beside it (or LOCKSTEP_MPI_LIBRARY):
 //   mpirun -np 3 with_lockstep
 //   mpirun -np 3 with_lockstep 9    ends at once, and says that rank 1 left, and in which op
-//   mpirun -np 3 lockstep exec -- with_lockstep    also with an agent: lockstep status, records of each call
+//   mpirun -np 3 lockstep exec -- with_lockstep    also with an agent: lockstep status, records of
+//                                                  each call
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

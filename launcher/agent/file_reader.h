@@ -17,9 +17,10 @@
 
 namespace lockstep::launcher {
 
-/// Reads parts of streams, out of the files that they were rotated into, on a thread of its own ("log-reader", made for the first request). Not on
-/// the loop, although a part is small: the folder may be on a server or a disk that hangs, and the
-/// loop holds the node's lease. One per agent. Confined to the loop's thread.
+/// Reads parts of streams, out of the files that they were rotated into, on a thread of its own
+/// ("log-reader", made for the first request). Not on the loop, although a part is small: the
+/// folder may be on a server or a disk that hangs, and the loop holds the node's lease. One per
+/// agent. Confined to the loop's thread.
 ///
 /// Deadlines are the caller's. A read that hangs holds up the others, until they are refused, and
 /// outlives this object without touching anything of it.
@@ -47,7 +48,8 @@ class FileReader {
   /// One piece for each part; all contents together have at most `bytes_max` bytes, and the first
   /// parts come first. Never calls `done` inside the call, nor after destruction. Errors:
   /// ResourceExhausted - kWaitingMax requests wait, no thread could be made, or a stream is rotated
-  /// faster than its files can be opened; FailedPrecondition - not a regular file; else errno's code.
+  /// faster than its files can be opened; FailedPrecondition - not a regular file; else errno's
+  /// code.
   void Read(std::vector<Part> parts, size_t bytes_max, Done done);
 
  private:

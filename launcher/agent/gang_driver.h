@@ -52,8 +52,8 @@ class GangDriver final : public NodeNews {
   GangDriver(const GangDriver&) = delete;
   GangDriver& operator=(const GangDriver&) = delete;
 
-  /// `node_of_rank[r]` is where rank r lives, and there are no other ranks, whatever the config says;
-  /// the nodes outlive the driver. Once, before anything else.
+  /// `node_of_rank[r]` is where rank r lives, and there are no other ranks, whatever the config
+  /// says; the nodes outlive the driver. Once, before anything else.
   void Start(std::vector<NodeRanks*> node_of_rank);
   /// `grace` is what sessions are told that they have.
   void RequestStop(int signal, bool at_once, base::Duration grace);

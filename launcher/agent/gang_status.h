@@ -17,8 +17,8 @@ namespace lockstep::launcher {
 proto::StatusReply StatusOf(const elastic::GangState& gang,
                             const std::map<base::Rank, int64_t>& steps, base::SteadyTime now);
 
-/// Of `whole` the rows that a StatusRequest with `first_row` is answered with: as many as one message
-/// carries with ease. Pure; for any thread.
+/// Of `whole` the rows that a StatusRequest with `first_row` is answered with: as many as one
+/// message carries with ease. Pure; for any thread.
 proto::StatusReply StatusPage(proto::StatusReply whole, int first_row);
 
 }  // namespace lockstep::launcher

@@ -23,9 +23,9 @@ namespace lockstep::launcher {
 /// Who asks for the job's end by Ctrl-C, as the source of a stop.
 inline constexpr const char* kTerminal = "the terminal";
 
-/// What is said of a job while it runs and when it ends: on the console, in the node's event log and
-/// as verdicts in the job directory. Decides nothing. One per agent of `lockstep run`, owned by it.
-/// Confined to the loop's thread; `config` and `record` outlive it.
+/// What is said of a job while it runs and when it ends: on the console, in the node's event log
+/// and as verdicts in the job directory. Decides nothing. One per agent of `lockstep run`, owned by
+/// it. Confined to the loop's thread; `config` and `record` outlive it.
 class JobAccount {
  public:
   JobAccount(const AgentConfig& config, JobRecord& record, const base::Clock& clock)

@@ -33,9 +33,9 @@ constexpr base::Duration kNodeAnswerTime = 3s;
 constexpr size_t kWelcomeFrameBytes = 64;
 
 /// What a node may have on its way to the console: all nodes together at most what the second says,
-/// while there are fewer than 512. The more it is the longer each of those on the way (two agents, the
-/// console's thread and reader) may wait for a processor. No more than kQueuedBytesMax (questions.cc):
-/// a node whose output waits still answers.
+/// while there are fewer than 512. The more it is the longer each of those on the way (two agents,
+/// the console's thread and reader) may wait for a processor. No more than kQueuedBytesMax
+/// (questions.cc): a node whose output waits still answers.
 constexpr uint64_t kOutputCreditMax = uint64_t{3} << 19;
 constexpr uint64_t kOutputCreditTotal = uint64_t{32} << 20;
 constexpr uint64_t kOutputCreditMin = uint64_t{64} << 10;
@@ -57,7 +57,8 @@ base::Result<std::unique_ptr<JobCluster>> JobCluster::Create(Config config,
 JobCluster::JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Deps deps)
     : config_(std::move(config)), deps_(deps), starter_(std::move(starter)) {}
 
-/// What no agent could be told would be found out when all have been started, as a node that is lost.
+/// What no agent could be told would be found out when all have been started, as a node that is
+/// lost.
 base::Status JobCluster::CheckWelcomeFits() const {
   const proto::Welcome welcome = MakeWelcome();
   const size_t bytes = welcome.ByteSizeLong() + kWelcomeFrameBytes;
@@ -208,7 +209,7 @@ void JobCluster::Fail(const base::Status& why) {
   deps_.delegate.OnClusterFailed(why);
 }
 
-// ------------------------------------------------------------------------------- from the coordinator
+// ---------------------------------------------------------------------------- from the coordinator
 
 proto::Welcome JobCluster::MakeWelcome() const {
   proto::Welcome welcome;

@@ -15,8 +15,8 @@ namespace lockstep::launcher {
 /// Moves the meeting's key into `cluster`.
 void TakePartIn(Meeting& meeting, JobCluster::Config& cluster);
 
-/// Why the cluster of such a job could not be opened on `host`: Unavailable, with the cure, when its
-/// port is taken; else `why`.
+/// Why the cluster of such a job could not be opened on `host`: Unavailable, with the cure, when
+/// its port is taken; else `why`.
 base::Status ExplainNoMeeting(const base::Status& why, const Meeting& meeting,
                               const std::string& host);
 

@@ -43,16 +43,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The coordinator listens before it has agents started: who does not reach it for so long has none, and
-// is not to be left behind by a `lockstep run` that was stopped meanwhile.
+// The coordinator listens before it has agents started: who does not reach it for so long has none,
+// and is not to be left behind by a `lockstep run` that was stopped meanwhile.
 constexpr base::Duration kConnectTimeout = 5s;
 constexpr base::Duration kAskTimeout = 5s;
 // At the end of the job, one after the other.
 constexpr base::Duration kFlushDeadline = 10s;  // of a slow disk
 constexpr base::Duration kRelayDeadline = 5s;   // of a slow console or link
 constexpr base::Duration kFollowersTime = 2s;
-// Before our goodbye goes what has been sent with credit and waits for a slow link: 1.5 MiB at most,
-// at 2.5 Mbit/s or more.
+// Before our goodbye goes what has been sent with credit and waits for a slow link: 1.5 MiB at
+// most, at 2.5 Mbit/s or more.
 constexpr base::Duration kGoodbyeTime = 5s;
 static_assert(kFlushDeadline + kRelayDeadline + kFollowersTime + kGoodbyeTime < kFarewellTime,
               "the coordinator would not wait for our goodbye");
@@ -149,7 +149,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   event::Registration starter_watch_;  // of standard input, until the connection is there
 };
 
-// ------------------------------------------------------------------------------------------ joining
+// ----------------------------------------------------------------------------------------- joining
 
 base::Status MemberAgent::Open() {
   ASSIGN_OR_RETURN(const NodeOffer offer, MakeNodeOffer(config_));
@@ -211,8 +211,8 @@ base::Status MemberAgent::Connect() {
   return base::OkStatus();
 }
 
-/// Of a launcher that has died nothing else tells before there is a connection, and attempts to make
-/// one go on for a while.
+/// Of a launcher that has died nothing else tells before there is a connection, and attempts to
+/// make one go on for a while.
 void MemberAgent::OnStarterReadable() {
   char bytes[256];
   const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
@@ -342,7 +342,7 @@ void MemberAgent::OnAllSpawned() {
   node_->FlushEvents();
 }
 
-// ------------------------------------------------------------------------------------------- ending
+// ------------------------------------------------------------------------------------------ ending
 
 void MemberAgent::OnJobOver(const proto::JobOver& over) {
   over_ = true;
@@ -444,7 +444,7 @@ void MemberAgent::AskForStop(int signal) {
   });
 }
 
-// ---------------------------------------------------------------------------------------- for verbs
+// --------------------------------------------------------------------------------------- for verbs
 
 void MemberAgent::Answer(const proto::ControlRequest& request, Reply reply) {
   const bool reads_output = request.kind_case() == proto::ControlRequest::kReadOutput;

@@ -24,9 +24,9 @@ struct NodeNetwork {
 /// The length of a job's secret.
 inline constexpr size_t kJobSecretBytes = 32;
 
-/// What the node's ranks are told in that round. Their key is HMAC-SHA256 of job and round, with the
-/// secret: that of one round proves nothing in another. `ports` is the spec's. Errors: InvalidArgument
-/// - no range of ports. A pure function.
+/// What the node's ranks are told in that round. Their key is HMAC-SHA256 of job and round, with
+/// the secret: that of one round proves nothing in another. `ports` is the spec's. Errors:
+/// InvalidArgument - no range of ports. A pure function.
 base::Result<RankNetwork> RankNetworkOf(const NodeNetwork& node, const std::string& job_id,
                                         base::Round round, const std::string& boot_id,
                                         const std::string& ports);

@@ -8,8 +8,8 @@
 #include "runtime/base/result.h"
 #include "runtime/proto/agent.pb.h"
 
-/// What a node has for a job, looked up on its machine before it asks to be let in. Functions without
-/// state, for any thread.
+/// What a node has for a job, looked up on its machine before it asks to be let in. Functions
+/// without state, for any thread.
 namespace lockstep::launcher {
 
 struct NodeOffer {
@@ -17,9 +17,9 @@ struct NodeOffer {
   std::string program_hash;  // as elastic::NodeFacts has it
 };
 
-/// Says on standard error where ranks start when that is not where they were wanted. Blocks: to hash
-/// the program. Errors: FailedPrecondition - the launcher is on this machine, where it has an agent;
-/// NotFound - the working directory is not there; as FindProgram.
+/// Says on standard error where ranks start when that is not where they were wanted. Blocks: to
+/// hash the program. Errors: FailedPrecondition - the launcher is on this machine, where it has an
+/// agent; NotFound - the working directory is not there; as FindProgram.
 base::Result<NodeOffer> MakeNodeOffer(const MemberAgentConfig& config);
 
 /// What the agent says first. `master_port` is claimed on this machine.

@@ -40,8 +40,8 @@ class NodeRanks {
   virtual void ForwardSignal(int signal) = 0;
   /// The user wants the job to end: sessions are told, so that they save.
   virtual void RequestStop(base::Duration grace) = 0;
-  /// Round `next` is in force: that of the ranks which are left without `gone`, of all nodes. They keep
-  /// their processes, and commands go on to be about these.
+  /// Round `next` is in force: that of the ranks which are left without `gone`, of all nodes. They
+  /// keep their processes, and commands go on to be about these.
   virtual void GoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) = 0;
   /// Of the round nothing is left but what does not die.
   virtual void EndRound() = 0;

@@ -22,8 +22,8 @@ namespace {
 constexpr int kConsolePipeBytes = 1 << 20;  // fs.pipe-max-size's default
 
 /// Of a console that is a pipe. In one of 64 KiB, the kernel's default, each block of output waits
-/// several times until its reader is given a processor: with 8 nodes x 4 ranks on 2 cores a fifth less
-/// was shown in a second. What is no pipe, is larger already, or must not be stays as it is.
+/// several times until its reader is given a processor: with 8 nodes x 4 ranks on 2 cores a fifth
+/// less was shown in a second. What is no pipe, is larger already, or must not be stays as it is.
 void WidenPipe(int fd) {
   const int bytes = ::fcntl(fd, F_GETPIPE_SZ);
   if (bytes > 0 && bytes < kConsolePipeBytes) (void)::fcntl(fd, F_SETPIPE_SZ, kConsolePipeBytes);
@@ -315,7 +315,8 @@ RankEvidence NodeRuntime::EvidenceOf(base::Rank rank) const {
 }
 
 void NodeRuntime::OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) {
-  // Ranks that cannot meet are told so when they try: the network of the round before is not theirs.
+  // Ranks that cannot meet are told so when they try: the network of the round before is not
+  // theirs.
   if (const base::Status begun = BeginMeetings(next); !begun.ok()) {
     LOG(ERROR) << "ranks of round " << next << " cannot meet others: " << begun;
   }

@@ -34,9 +34,9 @@
 namespace lockstep::launcher {
 
 /// Everything that one node needs to run ranks of a job: their processes, environments, output,
-/// sockets and log files, and the node's event log. One per agent, owned by it, for all rounds. What
-/// to do with the ranks comes in by ranks(); what becomes of them goes to a NodeNews. Confined to
-/// the loop's thread.
+/// sockets and log files, and the node's event log. One per agent, owned by it, for all rounds.
+/// What to do with the ranks comes in by ranks(); what becomes of them goes to a NodeNews. Confined
+/// to the loop's thread.
 class NodeRuntime final : public RankHooks {
  public:
   struct Config {

@@ -23,9 +23,9 @@
 
 namespace lockstep::launcher {
 
-/// Readers of logs who follow (`lockstep logs -f`), as one agent sees them by the requests that come
-/// or pass through: at the end of the job it stays until they have been told so. Confined to the
-/// loop's thread.
+/// Readers of logs who follow (`lockstep logs -f`), as one agent sees them by the requests that
+/// come or pass through: at the end of the job it stays until they have been told so. Confined to
+/// the loop's thread.
 class OutputFollowers {
  public:
   static constexpr size_t kMax = 256;                                   // more are not waited for

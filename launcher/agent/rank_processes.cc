@@ -120,8 +120,8 @@ void RankProcesses::KillTrees(const Processes& processes, base::Duration deadlin
       deps_.news.OnGone(process);
       continue;
     }
-    // Whoever kills again (a node whose lease is over, while the gang ends the round) is answered by
-    // the kill that is under way.
+    // Whoever kills again (a node whose lease is over, while the gang ends the round) is answered
+    // by the kill that is under way.
     if (!killing_.emplace(process.rank, process.incarnation).second) continue;
     found->KillAll(deadline, [this, process](const base::Status& status) {
       killing_.erase({process.rank, process.incarnation});

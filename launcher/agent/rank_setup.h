@@ -21,8 +21,8 @@ namespace lockstep::launcher {
 elastic::GangConfig GangConfigOf(const proto::JobSpec& spec, int rank_count, uint64_t seed);
 
 /// Where the files of a job's ranks go when the spec names a folder for them: into one of the job's
-/// own below it, since jobs that name the same one, before or beside this one, would write into each
-/// other's files. "" = into the job directory. `working_directory`: of `lockstep run`.
+/// own below it, since jobs that name the same one, before or beside this one, would write into
+/// each other's files. "" = into the job directory. `working_directory`: of `lockstep run`.
 std::string LogFolderOf(const proto::Logs& logs, const std::string& working_directory,
                         const std::string& job_id);
 

@@ -11,7 +11,8 @@ namespace lockstep::launcher {
 /// prove that it is of our job (PermissionDenied).
 base::Status ExplainRefusal(const base::Status& why);
 
-/// kUsage: another line, or another host, is needed; kUnavailable: the same line may do another time.
+/// kUsage: another line, or another host, is needed; kUnavailable: the same line may do another
+/// time.
 int ExitStatusOfRefusal(const base::Status& why);
 
 }  // namespace lockstep::launcher

@@ -13,11 +13,12 @@
 #include "runtime/proto/job.pb.h"
 #include "runtime/topology/environment.h"
 
-/// What a job on hosts that ssh reaches takes from this machine, and asks of the others. Any thread.
+/// What a job on hosts that ssh reaches takes from this machine, and asks of the others. Any
+/// thread.
 namespace lockstep::launcher {
 
-/// Marks the host that is this machine, if one is: its ranks are those of this agent. Blocks: at most
-/// 1 s, for the name service.
+/// Marks the host that is this machine, if one is: its ranks are those of this agent. Blocks: at
+/// most 1 s, for the name service.
 void FindOwnNode(std::vector<PlannedNode>* nodes);
 
 struct RemoteNeeds {
@@ -27,8 +28,8 @@ struct RemoteNeeds {
 };
 
 /// Makes the spec's working directory, if it has one, absolute. `folder` is this process's own;
-/// `program_word` tells which of `arguments` is a file (ProgramWord). Errors: as FindProgram, when ranks
-/// run here or the program is to be staged.
+/// `program_word` tells which of `arguments` is a file (ProgramWord). Errors: as FindProgram, when
+/// ranks run here or the program is to be staged.
 base::Result<RemoteNeeds> FindRemoteNeeds(proto::JobSpec* spec,
                                           const std::vector<std::string>& arguments,
                                           std::optional<int> program_word,

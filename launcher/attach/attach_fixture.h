@@ -33,8 +33,8 @@ namespace lockstep::launcher {
 
 inline constexpr uint32_t kTimeoutMs = 10'000;
 
-/// A test with a real server on a loop's thread of its own, and ranks that are attach clients. Confined
-/// to the test's thread.
+/// A test with a real server on a loop's thread of its own, and ranks that are attach clients.
+/// Confined to the test's thread.
 class AttachFixture : public ::testing::Test {
  protected:
   AttachFixture() {

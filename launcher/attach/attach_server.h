@@ -102,8 +102,8 @@ class AttachServer {
 
   /// Who brings cards to other machines from now on; outlives the server. Null: there are none.
   void SetCarrier(CardCarrier* cards);
-  /// What ranks are told that are to be reached from other machines, in its round: once another one is
-  /// in force they are refused, until they are to be told of that one's.
+  /// What ranks are told that are to be reached from other machines, in its round: once another one
+  /// is in force they are refused, until they are to be told of that one's.
   void SetNetwork(RankNetwork network);
   /// Answers the card of that connection (CardCarrier): with the table `fd`, or with `error`.
   void AnswerCard(uint64_t connection, const base::Status& error, int fd, uint64_t table_bytes);

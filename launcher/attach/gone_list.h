@@ -13,15 +13,16 @@
 namespace lockstep::launcher {
 
 /// The ranks that are members no more, as the file that ROUND brings (attach_wire.h): a new one for
-/// each round, since ranks may still read the one before. One per AttachServer, confined to its loop.
+/// each round, since ranks may still read the one before. One per AttachServer, confined to its
+/// loop.
 class GoneList {
  public:
   /// Behind those that are on it.
   void Add(const std::vector<elastic::GoneRank>& gone);
   void Clear();
 
-  /// Ours; -1 for an empty list. Made when it is first wanted. Errors: errno's code; it may be tried
-  /// again.
+  /// Ours; -1 for an empty list. Made when it is first wanted. Errors: errno's code; it may be
+  /// tried again.
   base::Result<int> File();
   uint32_t count() const { return static_cast<uint32_t>(entries_.size()); }
 

@@ -24,8 +24,8 @@ class GroupSegments {
   explicit GroupSegments(Limits limits) : limits_(limits) {}
 
   /// The memory that `request`'s group shares, made if need be; ours. Errors: FailedPrecondition -
-  /// another member asked for another size or number of members; ResourceExhausted - a limit; errno's
-  /// code.
+  /// another member asked for another size or number of members; ResourceExhausted - a limit;
+  /// errno's code.
   base::Result<int> Find(const lockstep_attach_segment_request& request);
   /// The member of `request`, which Find has served, has got the memory.
   void Fetched(const lockstep_attach_segment_request& request);

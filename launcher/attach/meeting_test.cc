@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Ranks of two nodes meet: attach servers, the nodes' parts and the coordinator's part are the real ones,
-// on one loop, and connected by calls instead of a network; ranks are threads with the real exchange.
+// Ranks of two nodes meet: attach servers, the nodes' parts and the coordinator's part are the real
+// ones, on one loop, and connected by calls instead of a network; ranks are threads with the real
+// exchange.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -215,8 +216,8 @@ TEST_F(MeetingTest, AllFindAll) {
   EXPECT_TRUE(AwaitGroups(0));
 }
 
-// Their deadlines come when all three are there, and together. With 300 ms for each, the third one came
-// after the first had given up when the machine was busy.
+// Their deadlines come when all three are there, and together. With 300 ms for each, the third one
+// came after the first had given up when the machine was busy.
 TEST_F(MeetingTest, AtTheDeadlineWhoIsMissingIsKnownOnAllNodes) {
   collectives::AwakeClock clock(clock_);
   collectives::OpDeadline deadline(clock);

@@ -28,9 +28,9 @@ class NodeCards final : public CardCarrier {
  public:
   /// Groups whose members have not all come.
   static constexpr size_t kGroupsMax = 256;
-  /// For members of this node that come, or give up, a moment later: one message instead of several, of
-  /// which each that gives up is answered with a whole table (135 KB of 1,024 members). All of the
-  /// node's ranks do not wait.
+  /// For members of this node that come, or give up, a moment later: one message instead of
+  /// several, of which each that gives up is answered with a whole table (135 KB of 1,024 members).
+  /// All of the node's ranks do not wait.
   static constexpr base::Duration kGatherTime = std::chrono::milliseconds(5);
 
   struct Deps {

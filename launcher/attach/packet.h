@@ -7,8 +7,8 @@
 
 namespace lockstep::launcher {
 
-/// Sends a message on a socket of packets, with the descriptor `fd` unless that is -1, whole or not at
-/// all. Never blocks. False with errno. Any thread.
+/// Sends a message on a socket of packets, with the descriptor `fd` unless that is -1, whole or not
+/// at all. Never blocks. False with errno. Any thread.
 bool SendPacket(int socket, const void* message, size_t length, int fd);
 
 /// Into a text field of a message, which was zeroed: as much as it takes.

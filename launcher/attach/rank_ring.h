@@ -8,8 +8,8 @@
 
 namespace lockstep::launcher {
 
-/// An empty recorder ring for the rank that `facts` name, in memory of its own. Errors: errno's code.
-/// Any thread.
+/// An empty recorder ring for the rank that `facts` name, in memory of its own. Errors: errno's
+/// code. Any thread.
 base::Result<base::UniqueFd> MakeRing(const collectives::RingIdentity& facts);
 
 }  // namespace lockstep::launcher

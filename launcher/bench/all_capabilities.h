@@ -8,8 +8,8 @@
 
 namespace lockstep::launcher {
 
-/// Of every backend: shm, tcp, mpi, and nccl with the newest library that we know. Nothing is loaded
-/// for it. For any thread.
+/// Of every backend: shm, tcp, mpi, and nccl with the newest library that we know. Nothing is
+/// loaded for it. For any thread.
 std::vector<collectives::Capabilities> AllCapabilities();
 
 }  // namespace lockstep::launcher

@@ -124,8 +124,8 @@ class Builder {
       contender.environment.emplace_back("LOCKSTEP_BENCH_INTERFACE", options_.interface);
   }
 
-  /// The number of each rank's machine: its namespace is one, or else each half of the ranks lives on
-  /// one.
+  /// The number of each rank's machine: its namespace is one, or else each half of the ranks lives
+  /// on one.
   std::string Machines() const {
     std::vector<std::string> names = options_.namespaces;
     for (int rank = 0; names.size() < static_cast<size_t>(options_.ranks); ++rank)
@@ -156,7 +156,8 @@ class Builder {
     }
   }
 
-  /// Our wrapper, as that MPI's own mpirun starts it; the raw library beside it shows what it costs.
+  /// Our wrapper, as that MPI's own mpirun starts it; the raw library beside it shows what it
+  /// costs.
   void AddOurMpi(const std::string& library, Words words, bool is_peer) {
     Contender contender = Ours(BenchBackend::kMpi, is_peer);
     contender.name += "-" + library;

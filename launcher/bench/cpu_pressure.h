@@ -18,8 +18,8 @@
 
 namespace lockstep::launcher {
 
-/// When others use more than this share of a processor, a round says more of the machine's other work
-/// than of whom it measured.
+/// When others use more than this share of a processor, a round says more of the machine's other
+/// work than of whom it measured.
 inline constexpr double kPressureMax = 0.20;
 
 /// A round that is shorter is judged together with the time before it: the kernel's counts move in
@@ -37,14 +37,15 @@ std::optional<int64_t> ParseProcessTicks(std::string_view stat);
 class CpuPressure {
  public:
   virtual ~CpuPressure() = default;
-  /// Processor time that others than those we measure have used so far, of all processors that count.
-  /// nullopt where the kernel does not say.
+  /// Processor time that others than those we measure have used so far, of all processors that
+  /// count. nullopt where the kernel does not say.
   virtual std::optional<base::Duration> UsedByOthers() = 0;
 };
 
 class ProcCpuPressure final : public CpuPressure {
  public:
-  /// `ours`: the processes that are measured, and this one. `cpus`: where they run; none = anywhere.
+  /// `ours`: the processes that are measured, and this one. `cpus`: where they run; none =
+  /// anywhere.
   ProcCpuPressure(std::function<std::vector<pid_t>()> ours, std::vector<int> cpus)
       : ours_(std::move(ours)), cpus_(std::move(cpus)) {}
   std::optional<base::Duration> UsedByOthers() override;

@@ -67,7 +67,8 @@ struct BenchResult {
   int sizes_without_ratio() const;
 };
 
-/// Geometric mean over the sizes of the ratios of that pair in that mode; nothing when there is none.
+/// Geometric mean over the sizes of the ratios of that pair in that mode; nothing when there is
+/// none.
 struct RatioSummary {
   size_t ours = 0;
   std::string peer;

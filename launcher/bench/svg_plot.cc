@@ -58,8 +58,9 @@ std::string TimeText(double us) {
   return Format("%g us", us);
 }
 
-/// Such that `base` to that power is `value`. In long double: glibc's functions of double are chosen by processor when a
-/// program is loaded, which does not work where libm alone is linked statically (cc_app).
+/// Such that `base` to that power is `value`. In long double: glibc's functions of double are
+/// chosen by processor when a program is loaded, which does not work where libm alone is linked
+/// statically (cc_app).
 long double PowerOf(double base, double value) {
   return std::log(static_cast<long double>(value)) / std::log(static_cast<long double>(base));
 }

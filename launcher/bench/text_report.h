@@ -8,8 +8,8 @@
 #include "collectives/capabilities.h"
 #include "launcher/bench/measure.h"
 
-/// What `lockstep bench` prints: columns of nccl-tests, a row for each contender at each size; lines
-/// that are no rows begin with '#'. Pure functions.
+/// What `lockstep bench` prints: columns of nccl-tests, a row for each contender at each size;
+/// lines that are no rows begin with '#'. Pure functions.
 namespace lockstep::launcher {
 
 /// Who is measured, with what knobs, and the table's head. `cpus`: by rank, empty = not bound.

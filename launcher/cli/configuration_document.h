@@ -11,9 +11,10 @@
 namespace lockstep::launcher {
 
 /// docs/configuration.md: every field of a job from job.proto's comments and rules, every flag of
-/// `lockstep run` and `lockstep bench` from its table. `sources` is what `protoc --include_source_info
-/// --descriptor_set_out` makes of job.proto. A pure function. Errors: InvalidArgument - `sources`
-/// does not hold job.proto; FailedPrecondition - a field has no comment (named).
+/// `lockstep run` and `lockstep bench` from its table. `sources` is what `protoc
+/// --include_source_info --descriptor_set_out` makes of job.proto. A pure function. Errors:
+/// InvalidArgument - `sources` does not hold job.proto; FailedPrecondition - a field has no comment
+/// (named).
 base::Result<std::string> ConfigurationDocument(const google::protobuf::FileDescriptorSet& sources);
 
 }  // namespace lockstep::launcher

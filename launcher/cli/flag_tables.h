@@ -85,7 +85,8 @@ struct VerbSpec {
   size_t operands_min = 0;
   size_t operands_max = 0;
   bool takes_program = false;  // flags end at the first operand; it and all after are a program's
-  /// Taken too, but not repeated in the help: those of `run`, of a verb that takes a job as it does.
+  /// Taken too, but not repeated in the help: those of `run`, of a verb that takes a job as it
+  /// does.
   std::span<const FlagSpec> further_flags = {};
 };
 

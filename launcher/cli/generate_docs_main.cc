@@ -6,8 +6,8 @@
 #include "launcher/cli/configuration_document.h"
 #include "launcher/cli/help.h"
 
-// generate_docs DESCRIPTOR_SET CONFIGURATION HELP HELP_RUN HELP_RENDER: writes the last four files, which
-// tools/generate_docs then copies to where they are kept.
+// generate_docs DESCRIPTOR_SET CONFIGURATION HELP HELP_RUN HELP_RENDER: writes the last four files,
+// which tools/generate_docs then copies to where they are kept.
 int main(int argc, char** argv) {
   using namespace lockstep::launcher;
   if (argc != 6) {

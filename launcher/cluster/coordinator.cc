@@ -139,8 +139,8 @@ void Coordinator::Do(const elastic::NodeLost& action) {
   if (agent.connection != nullptr) agent.connection->Close();
   agent.lost = action.why;
   if (agent.questions != nullptr) agent.questions->FailAll(action.why);
-  // Nobody has to wait until its ranks cannot live any more (action.fenced_at): membership is fixed,
-  // so no round follows in which they could do harm.
+  // Nobody has to wait until its ranks cannot live any more (action.fenced_at): membership is
+  // fixed, so no round follows in which they could do harm.
   if (agent.remote != nullptr) agent.remote->Lose(action.why, deps_.loop.Now());
   deps_.delegate.OnNodeLost(action.node, action.why);
 }
@@ -339,7 +339,7 @@ void Coordinator::Reject(elastic::Member member, const base::Status& why) {
       kRefusalTime, [connection = found->second.connection.get()] { connection->Close(); });
 }
 
-// ------------------------------------------------------------------------------ what agents are told
+// ---------------------------------------------------------------------------- what agents are told
 
 void Coordinator::Send(elastic::Member member, const proto::ToAgent& message) {
   const auto found = agents_.find(member);

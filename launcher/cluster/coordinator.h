@@ -104,7 +104,8 @@ class Coordinator {
   void SendForming();
   /// To every member, once the world is known.
   void SendWorld(const proto::World& world);
-  /// Ranks of this round are about to be started, or go on as those that are left; those of earlier ones do not meet any more.
+  /// Ranks of this round are about to be started, or go on as those that are left; those of earlier
+  /// ones do not meet any more.
   void BeginRound(base::Round round) { cards_.BeginRound(round); }
   /// What the coordinator's own node says of its ranks.
   void TakeLocalCards(const proto::Cards& cards);

@@ -9,8 +9,8 @@
 
 namespace lockstep::launcher {
 
-/// What a coordinator welcomes a member with that believes it; the node is the test's to set. A pure
-/// function, for any thread.
+/// What a coordinator welcomes a member with that believes it; the node is the test's to set. A
+/// pure function, for any thread.
 inline proto::Welcome FakeWelcome(const std::string& job_id = "train-1") {
   proto::Welcome welcome;
   welcome.set_job_id(job_id);

@@ -27,8 +27,8 @@ class JobCards {
  public:
   /// Groups of a round whose members have not all come.
   static constexpr size_t kGroupsMax = 1024;
-  /// Of all their cards: those of 400 groups with as many members as there may be, whose cards have 130
-  /// bytes. At the limits of groups, members and cards it would be 512 MiB.
+  /// Of all their cards: those of 400 groups with as many members as there may be, whose cards have
+  /// 130 bytes. At the limits of groups, members and cards it would be 512 MiB.
   static constexpr size_t kCardBytesMax = size_t{64} << 20;
 
   /// Tells a node's agent.

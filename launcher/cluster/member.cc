@@ -22,10 +22,10 @@ namespace {
 constexpr size_t kQuestionsMax = 64;   // of verbs, at a time
 constexpr size_t kUnansweredMax = 64;  // heartbeats whose times are kept
 constexpr int kSignalMax = 64;
-/// While more than so much is on its way, news of ranks waits: heartbeats are not to come behind all
-/// of it, and thousands of ranks that fail at once would fill the connection's queue, which ends it.
-/// Beyond what lines for the console may take of it (JobCluster's credit): over a slow link they alone
-/// would keep it waiting for as long as ranks write.
+/// While more than so much is on its way, news of ranks waits: heartbeats are not to come behind
+/// all of it, and thousands of ranks that fail at once would fill the connection's queue, which
+/// ends it. Beyond what lines for the console may take of it (JobCluster's credit): over a slow
+/// link they alone would keep it waiting for as long as ranks write.
 constexpr size_t kNewsQueuedMax = (size_t{3} << 19) + (size_t{256} << 10);
 constexpr base::Duration kNewsPause = std::chrono::milliseconds(5);
 /// No grace or deadline of a job is longer (job.proto).
@@ -89,7 +89,7 @@ void Member::Start(std::unique_ptr<net::Connection> connection) {
   Send(message);
 }
 
-// -------------------------------------------------------------------------- what the coordinator says
+// ----------------------------------------------------------------------- what the coordinator says
 
 void Member::OnMessage(std::string_view payload) {
   seq_.AssertHeld();
@@ -262,7 +262,7 @@ void Member::OnClosed(const base::Status& why) {
   if (!lost_) Fail(why.ok() ? lost : lost.WithCause(why));
 }
 
-// --------------------------------------------------------------------------------------------- lease
+// ------------------------------------------------------------------------------------------- lease
 
 void Member::Handle(What what) {
   seq_.AssertHeld();
@@ -330,7 +330,7 @@ void Member::CheckFenced() {
   });
 }
 
-// ---------------------------------------------------------------------------------- news of our ranks
+// ------------------------------------------------------------------------------- news of our ranks
 
 void Member::OnSpawned(const elastic::RankProcess& process, pid_t pid) {
   News(process).mutable_runs()->set_pid(pid);
@@ -398,7 +398,7 @@ void Member::SendNews() {
   }
 }
 
-// ------------------------------------------------------------------------------------ to the coordinator
+// ------------------------------------------------------------------------------ to the coordinator
 
 void Member::Send(const proto::FromAgent& message) {
   // What cannot be sent closes the connection, and OnClosed follows.

@@ -348,8 +348,8 @@ TEST_F(MemberTest, OrdersForAnOldRoundDoNothing) {
 }
 
 // The second kill aborted the agent.
-/// All that a loop's turn had to tell was one message. Of some 24 ranks' evidence that was too long,
-/// nothing of it was sent, and the job waited for ever for ranks that were dead.
+/// All that a loop's turn had to tell was one message. Of some 24 ranks' evidence that was too
+/// long, nothing of it was sent, and the job waited for ever for ranks that were dead.
 TEST_F(MemberTest, AllThatRanksLeaveBehindIsToldHoweverManyFailAtOnce) {
   evidence_.stderr_lines.assign(kStderrLines, std::string(kEvidenceLineColumns, 'e'));
   evidence_.error = ErrorFile{.message = std::string(4096, 'm'),

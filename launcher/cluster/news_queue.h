@@ -14,11 +14,12 @@
 
 namespace lockstep::launcher {
 
-/// What is to be told of a node's ranks and has not been sent yet, in the order in which it happened.
-/// One per Member, which owns it. Confined to one thread.
+/// What is to be told of a node's ranks and has not been sent yet, in the order in which it
+/// happened. One per Member, which owns it. Confined to one thread.
 ///
-/// A node's ranks often end in one moment, each with evidence of tens of KiB: all of it together would
-/// be no message any more. Bounded by the number of ranks: one that goes on for long has one step here.
+/// A node's ranks often end in one moment, each with evidence of tens of KiB: all of it together
+/// would be no message any more. Bounded by the number of ranks: one that goes on for long has one
+/// step here.
 class NewsQueue {
  public:
   /// A quarter of what a message may have (runtime/net/frame.h): heartbeats pass between two.

@@ -31,8 +31,8 @@ class OutputRelay final : public process::ConsoleSink {
   static constexpr size_t kHeldBytes = size_t{4} << 20;  // exceeded by one block at most
   static constexpr size_t kMessageBytes = size_t{256} << 10;
 
-  /// Sends a message; may add to it what the node knows, and move its bytes elsewhere meanwhile, but
-  /// not for good.
+  /// Sends a message; may add to it what the node knows, and move its bytes elsewhere meanwhile,
+  /// but not for good.
   using Send = std::function<void(proto::Output&)>;
 
   OutputRelay(Send send, event::Loop& loop) : send_(std::move(send)), loop_(loop) {}

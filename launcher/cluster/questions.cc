@@ -9,8 +9,9 @@
 namespace lockstep::launcher {
 namespace {
 
-/// Of a channel's queue of 4 MiB: news, orders and lines for the console have their room. Not less than
-/// the lines that a node may have on their way (JobCluster's credit): they alone refuse nobody.
+/// Of a channel's queue of 4 MiB: news, orders and lines for the console have their room. Not less
+/// than the lines that a node may have on their way (JobCluster's credit): they alone refuse
+/// nobody.
 constexpr size_t kQueuedBytesMax = size_t{3} << 19;
 /// What is no longer than this costs nobody anything.
 constexpr size_t kSmallBytes = size_t{64} << 10;

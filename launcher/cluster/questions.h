@@ -23,14 +23,14 @@ using OnAnswer = std::function<void(proto::ControlReply)>;
 /// An answer that says why there is none.
 proto::ControlReply Refusal(const base::Status& why);
 
-/// `answer`, or a refusal (ResourceExhausted) where sending that would close `connection`: it is longer
-/// than a message may be, or so much waits to be sent already that one of its size might be too much.
-/// Neither a great answer nor a slow reader of logs must cost a node its membership.
+/// `answer`, or a refusal (ResourceExhausted) where sending that would close `connection`: it is
+/// longer than a message may be, or so much waits to be sent already that one of its size might be
+/// too much. Neither a great answer nor a slow reader of logs must cost a node its membership.
 proto::ControlReply AnswerFor(const net::Connection& connection, proto::ControlReply answer);
 
-/// Verbs' requests that one agent has passed on to another, until the replies come: a bounded number,
-/// each with a deadline. One per connection, owned by whoever speaks on it. Confined to the loop's
-/// thread.
+/// Verbs' requests that one agent has passed on to another, until the replies come: a bounded
+/// number, each with a deadline. One per connection, owned by whoever speaks on it. Confined to the
+/// loop's thread.
 class Questions {
  public:
   using OnReply = std::function<void(base::Result<proto::ControlReply>)>;

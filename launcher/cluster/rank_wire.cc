@@ -67,7 +67,8 @@ void ToWire(const RankEnd& end, proto::RankEnded& wire) {
 
 RankEnd FromWire(const proto::RankEnded& wire) {
   RankEnd end;
-  // What no process ends with is a failure all the same; as an exit status it could read as success.
+  // What no process ends with is a failure all the same; as an exit status it could read as
+  // success.
   end.exit.exit_code =
       wire.exit_code() >= 0 && wire.exit_code() <= kExitCodeMax ? wire.exit_code() : kExitCodeMax;
   end.exit.signal = wire.signal() >= 0 && wire.signal() <= kSignalMax ? wire.signal() : 0;

@@ -8,8 +8,8 @@
 #include "launcher/agent/node_ranks.h"
 #include "runtime/proto/agent.pb.h"
 
-/// What is said of ranks, as messages between agents (agent.proto) and back. Pure functions, for any
-/// thread.
+/// What is said of ranks, as messages between agents (agent.proto) and back. Pure functions, for
+/// any thread.
 namespace lockstep::launcher {
 
 /// Of the traceback in a rank's error file, the last so many bytes go to the coordinator: the

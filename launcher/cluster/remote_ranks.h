@@ -24,8 +24,8 @@ namespace lockstep::launcher {
 ///   in touch --Lose()--> lost
 ///
 /// An agent that owes an answer for too long (a start, for kStartTime without any news; a kill, for
-/// its deadline and kAnswerTime), or says that a rank is gone whose end it has not told, is given up,
-/// so that nobody waits for it for ever.
+/// its deadline and kAnswerTime), or says that a rank is gone whose end it has not told, is given
+/// up, so that nobody waits for it for ever.
 ///
 /// Of a lost node nothing is heard any more; who is asked to kill its ranks is answered when the
 /// node's lease is over, since its agent has ended them by then.
@@ -33,8 +33,8 @@ namespace lockstep::launcher {
 /// speak for ranks that are not its own.
 class RemoteRanks final : public NodeRanks {
  public:
-  /// Ranks are started in slices of some 10 ms each, and the loop goes on in between: an agent whose
-  /// heartbeats come and that starts none of those that it owes for so long never will.
+  /// Ranks are started in slices of some 10 ms each, and the loop goes on in between: an agent
+  /// whose heartbeats come and that starts none of those that it owes for so long never will.
   static constexpr base::Duration kStartTime = std::chrono::seconds(60);
   /// After a kill's deadline: for the way there and back, and a loop that is busy.
   static constexpr base::Duration kAnswerTime = std::chrono::seconds(5);
@@ -62,8 +62,8 @@ class RemoteRanks final : public NodeRanks {
 
   /// What the agent says.
   void OnNews(const proto::RankNews& news);
-  /// The connection is gone for good; `fenced_at`: from then on none of its ranks lives. To tell the
-  /// gang is the caller's.
+  /// The connection is gone for good; `fenced_at`: from then on none of its ranks lives. To tell
+  /// the gang is the caller's.
   void Lose(const base::Status& why, base::SteadyTime fenced_at);
 
  private:

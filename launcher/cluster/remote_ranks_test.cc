@@ -215,8 +215,8 @@ TEST_F(RemoteRanksTest, WhoHasAnsweredIsNotGivenUp) {
   EXPECT_THAT(given_up_, IsEmpty());
 }
 
-/// The end of it was in a message that was never sent, and the gang waited for it: 17 s with a kill,
-/// for ever without one.
+/// The end of it was in a message that was never sent, and the gang waited for it: 17 s with a
+/// kill, for ever without one.
 TEST_F(RemoteRanksTest, AnAgentThatTellsTheGoneWithoutTheirEndIsGivenUpAtOnce) {
   ranks_.Spawn(base::Round(5), 0, {a_, b_});
   SaysRuns(a_, 17);

@@ -9,8 +9,8 @@ namespace lockstep::launcher {
 
 /// Whether what a coordinator says of its job can be: the id is a plain name (it becomes one of a
 /// folder and of sockets), the job is one that Validate() takes, arguments and folder are such as a
-/// process can have, and the times are within the limits of job.proto. Whether `node` is our place is
-/// the member's to say. A pure function, for any thread.
+/// process can have, and the times are within the limits of job.proto. Whether `node` is our place
+/// is the member's to say. A pure function, for any thread.
 /// Errors: InvalidArgument - which field, without repeating what it holds.
 base::Status CheckWelcome(const proto::Welcome& welcome);
 

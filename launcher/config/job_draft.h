@@ -22,8 +22,8 @@ using FieldSources = std::map<std::string, std::string>;
 std::string SourceOf(const FieldSources& sources, std::string path);
 
 /// A job in the making: what its sources have said so far, which of them each field is of, and what
-/// is wrong and worth a note. One per ResolveJob, which owns it; those that complete parts of the job
-/// work on it. Confined to one thread.
+/// is wrong and worth a note. One per ResolveJob, which owns it; those that complete parts of the
+/// job work on it. Confined to one thread.
 class JobDraft {
  public:
   proto::TrainingJob& job() { return job_; }

@@ -35,8 +35,8 @@ class JobNodes {
   ThisNode CompleteMeeting();
   /// Of ssh: every host's ranks, and the counts that follow from them.
   void CompleteHosts();
-  /// Of a complete and valid job. Errors: InvalidArgument - several nodes, and no machines for them;
-  /// Unimplemented - a number of nodes that changes.
+  /// Of a complete and valid job. Errors: InvalidArgument - several nodes, and no machines for
+  /// them; Unimplemented - a number of nodes that changes.
   base::Status Check() const;
 
  private:

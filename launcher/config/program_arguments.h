@@ -18,8 +18,8 @@ namespace lockstep::launcher {
 std::vector<std::string> ProgramArguments(const proto::Program& program,
                                           const topology::Environment& environment);
 
-/// Which of ProgramArguments() is the file that the job brings: the program, or what Python reads; none
-/// of a Python module, which Python finds itself.
+/// Which of ProgramArguments() is the file that the job brings: the program, or what Python reads;
+/// none of a Python module, which Python finds itself.
 std::optional<int> ProgramWord(const proto::Program& program);
 
 /// A job name made from the program's: "train" of ["/home/me/train.py"]; "job" when nothing of it

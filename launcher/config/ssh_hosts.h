@@ -21,10 +21,10 @@ struct SshHostsReading {
 /// hosts of the ssh placement; what else that says stays.
 SshHostsReading ReadSshHosts(std::string_view text, bool is_file, proto::Placement* placement);
 
-/// Of a job with ssh placement, before proto::ApplyDefaults: gives every host its ranks, drops those
-/// that get none (with a note), and makes gang.nodes, totalProcesses and processesPerNode agree with
-/// them. A host without a number of its own has processesPerNode ranks, or one; totalProcesses fills
-/// the hosts in their order, and may be less than there is room for.
+/// Of a job with ssh placement, before proto::ApplyDefaults: gives every host its ranks, drops
+/// those that get none (with a note), and makes gang.nodes, totalProcesses and processesPerNode
+/// agree with them. A host without a number of its own has processesPerNode ranks, or one;
+/// totalProcesses fills the hosts in their order, and may be less than there is room for.
 SshHostsReading CompleteSshHosts(proto::JobSpec* spec);
 
 }  // namespace lockstep::launcher

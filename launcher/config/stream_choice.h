@@ -8,8 +8,8 @@
 
 namespace lockstep::launcher {
 
-/// torchrun's notation for streams, "3" or "0:3,12:1" for ranks of a node, as the StreamChoice that a
-/// job file would hold; nothing when it is none. Pure.
+/// torchrun's notation for streams, "3" or "0:3,12:1" for ranks of a node, as the StreamChoice that
+/// a job file would hold; nothing when it is none. Pure.
 std::optional<std::string> StreamChoiceOf(std::string_view text);
 
 }  // namespace lockstep::launcher

@@ -45,8 +45,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// While none lives. Ranks of a gang wait for each other, so that only programs which end at once are
-// ever missed: those that come later have a job of their own.
+// While none lives. Ranks of a gang wait for each other, so that only programs which end at once
+// are ever missed: those that come later have a job of their own.
 constexpr base::Duration kAwaitRanks = 2s;
 constexpr base::Duration kSayWhyNot = 1s;   // to ranks, before an agent that cannot work ends
 constexpr base::Duration kStopGrace = 30s;  // what ranks are told that a stop gives them
@@ -130,7 +130,7 @@ class AdoptingAgent final : public ControlTarget {
   event::Registration ending_turn_;
 };
 
-// ------------------------------------------------------------------------------------------ opening
+// ----------------------------------------------------------------------------------------- opening
 
 void AdoptingAgent::Run(base::UniqueFd listener) {
   net::ChannelServer::Options options;
@@ -247,7 +247,7 @@ void AdoptingAgent::LogJobStarted(const proto::AdoptRequest& first) {
   Log(std::move(event));
 }
 
-// ----------------------------------------------------------------------------------------- adopting
+// ---------------------------------------------------------------------------------------- adopting
 
 void AdoptingAgent::OnMessage(net::ConnectionId connection, std::string_view payload) {
   if (ending_) return;  // it will find our address free, or another agent there
@@ -267,9 +267,9 @@ void AdoptingAgent::OnMessage(net::ConnectionId connection, std::string_view pay
   (void)waiting_->Send(connection, reply);  // it may have been killed meanwhile
 }
 
-/// One launcher may start two jobs, one after the other. The second's ranks come before the loop has
-/// told us that the last of the first has ended, or while we wait for one of the first that never
-/// comes. Who was started when all others had ended is of no gang with them.
+/// One launcher may start two jobs, one after the other. The second's ranks come before the loop
+/// has told us that the last of the first has ended, or while we wait for one of the first that
+/// never comes. Who was started when all others had ended is of no gang with them.
 bool AdoptingAgent::IsNextJobs(const proto::AdoptRequest& request) {
   if (!ranks_) return false;
   for (auto it = processes_.begin(); it != processes_.end();) {
@@ -350,7 +350,7 @@ base::Result<int> AdoptingAgent::MasterPort() {
   return port_->port();
 }
 
-// ------------------------------------------------------------------------------------------- ending
+// ------------------------------------------------------------------------------------------ ending
 
 void AdoptingAgent::OnEnd(base::Rank rank) {
   last_end_ticks_ = TicksSinceBoot();
@@ -392,7 +392,7 @@ void AdoptingAgent::End() {
   loop_.Quit();
 }
 
-// ---------------------------------------------------------------------------------------- for verbs
+// --------------------------------------------------------------------------------------- for verbs
 
 void AdoptingAgent::Answer(const proto::ControlRequest& request, Reply reply) {
   proto::ControlReply answer;

@@ -21,13 +21,14 @@ struct AdoptingAgentConfig {
 
 /// The agent of ranks that another launcher has started, one a job and host: gives each rank that
 /// comes to `listener` (election.h) its place, its socket, its recorder and its shared memory, and
-/// writes the job directory down, as the agent of `lockstep run` does. It is parent of none of them:
-/// it starts and kills nobody, and does not know how a rank has ended.
+/// writes the job directory down, as the agent of `lockstep run` does. It is parent of none of
+/// them: it starts and kills nobody, and does not know how a rank has ended.
 ///
 /// It ends by itself: when every rank that belongs on this host has come and ended; when all that
 /// have come have ended and no other comes for 2 s; when one comes then that was started after they
-/// had ended, or has come before, for that is the launcher's next job. HUP, INT, QUIT, TERM, USR1 and USR2 it ignores: they
-/// come from launchers that signal whatever they find, and its ranks may be saving their state.
+/// had ended, or has come before, for that is the launcher's next job. HUP, INT, QUIT, TERM, USR1
+/// and USR2 it ignores: they come from launchers that signal whatever they find, and its ranks may
+/// be saving their state.
 ///
 /// Call it in a daemon (process::ForkDaemon). Returns that one's exit status. Blocks: for the job's
 /// life.

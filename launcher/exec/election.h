@@ -20,7 +20,8 @@
 /// host. Whoever can listen under the job's address is elected, and makes the agent a daemon with
 /// that socket; the others are in its queue from then on, before the agent has run an instruction.
 /// The address is a name in the kernel's abstract namespace: it is one process's alone, and is free
-/// again when that one has ended, however, so no lock and no file of a dead agent can be in the way.
+/// again when that one has ended, however, so no lock and no file of a dead agent can be in the
+/// way.
 namespace lockstep::launcher {
 
 /// Of what a rank and the agent say to each other (adoption.proto).

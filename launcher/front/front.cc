@@ -34,8 +34,8 @@ constexpr base::Duration kSuspendWait = 1s;
 // How often it is asked meanwhile whether a CONT has taken the stop back.
 constexpr int kStopLookMs = 50;
 
-// For an agent to hear that the job is to end. It hears it at once, unless it is stopped for good, or
-// is blocked: by a disk, say, for which the first one has time.
+// For an agent to hear that the job is to end. It hears it at once, unless it is stopped for good,
+// or is blocked: by a disk, say, for which the first one has time.
 constexpr base::Duration kHearTime = 10s;
 constexpr base::Duration kHearTimeOfSecond = 2s;
 
@@ -168,7 +168,8 @@ class Guard {
   }
 
   /// A TSTP stays with the kernel until Stop() takes it: a CONT, however soon it comes, takes it
-  /// back there, while one that came between our reading of the TSTP and our own stop would be lost.
+  /// back there, while one that came between our reading of the TSTP and our own stop would be
+  /// lost.
   static bool IsStopPending() {
     sigset_t pending;
     return ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGTSTP) == 1;

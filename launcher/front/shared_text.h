@@ -11,9 +11,9 @@
 
 namespace lockstep::launcher {
 
-/// A short text that a front and its agent share, from before the fork on: what the agent learns and
-/// the front must know after it, however the agent dies. Written once, by one process; read by any
-/// of them, from any thread. Owned by whoever made it, and by each process forked since.
+/// A short text that a front and its agent share, from before the fork on: what the agent learns
+/// and the front must know after it, however the agent dies. Written once, by one process; read by
+/// any of them, from any thread. Owned by whoever made it, and by each process forked since.
 class SharedText {
  public:
   static constexpr size_t kBytesMax = 255;

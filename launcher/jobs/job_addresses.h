@@ -17,7 +17,8 @@ std::string ControlSocketPath(const std::string& socket_directory, const std::st
 std::string AttachSocketPath(const std::string& socket_directory, const std::string& job_id);
 
 /// The folder in it of a simulated host of the job, with the sockets of the agent there; every such
-/// folder's name begins with the prefix, and nobody else's does. Short, for paths of sockets must be.
+/// folder's name begins with the prefix, and nobody else's does. Short, for paths of sockets must
+/// be.
 std::string SimulatedSocketFolder(const std::string& socket_directory, const std::string& job_id,
                                   base::NodeIndex node);
 std::string SimulatedSocketPrefix(const std::string& job_id);

@@ -17,8 +17,8 @@ namespace lockstep::launcher {
 namespace {
 
 constexpr size_t kBlockBytes = size_t{64} << 10;
-/// Names without a file, in a row, after which there is none any more. One is missing for an instant
-/// in each rotation, or for ever after a kill.
+/// Names without a file, in a row, after which there is none any more. One is missing for an
+/// instant in each rotation, or for ever after a kill.
 constexpr int kMissingMax = 2;
 /// When rotations end while we look, we look again: after two of them a file that we have seen and
 /// that was given up since would stand in a wrong place.

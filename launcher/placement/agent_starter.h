@@ -19,9 +19,9 @@ struct AgentToStart {
 };
 
 /// Starts the agents of a job's other nodes and looks after what it started them with. Whether an
-/// agent is up is told by the agent itself, which joins the job. One per job of several nodes, owned
-/// by its JobCluster; there is none when the agents come by themselves. Confined to the loop's
-/// thread; callbacks come from the loop, never inside a call.
+/// agent is up is told by the agent itself, which joins the job. One per job of several nodes,
+/// owned by its JobCluster; there is none when the agents come by themselves. Confined to the
+/// loop's thread; callbacks come from the loop, never inside a call.
 ///
 ///   made --Start()--> starting --every agent has joined--> OnAllJoined() --Finish()--> done
 ///

@@ -59,7 +59,8 @@ inline constexpr base::Duration kNamePatience = std::chrono::seconds(30);
 base::Result<Meeting> ArrangeMeeting(const proto::JobSpec& spec, const MeetingOptions& options,
                                      const MeetingDeps& deps);
 
-/// The coordinator's node among those that come, whose first place it has unless it was given another.
+/// The coordinator's node among those that come, whose first place it has unless it was given
+/// another.
 void TakePlace(const Meeting& meeting, const std::string& here, std::vector<PlannedNode>* nodes);
 
 }  // namespace lockstep::launcher

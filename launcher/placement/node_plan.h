@@ -35,9 +35,10 @@ struct PlannedNode {
 };
 
 /// In rank order; at least one. `spec` is complete and valid; `here` is this machine's name.
-/// Of hosts that ssh reaches, the one of that name is run by the launcher itself; under other names it
-/// is found when the job starts. Nodes that come by themselves have names that only count them, and as
-/// many slots as this one would have. Simulated hosts share the ranks as evenly as can be, the first ones having one more.
+/// Of hosts that ssh reaches, the one of that name is run by the launcher itself; under other names
+/// it is found when the job starts. Nodes that come by themselves have names that only count them,
+/// and as many slots as this one would have. Simulated hosts share the ranks as evenly as can be,
+/// the first ones having one more.
 std::vector<PlannedNode> PlanNodes(const proto::JobSpec& spec, const std::string& here);
 
 }  // namespace lockstep::launcher

@@ -6,17 +6,17 @@ namespace {
 
 constexpr std::string_view kMark = "lockstep-start ";
 
-// Between single quotes there must be no newline (csh), no ! (csh), no backslash (fish) and no single
-// quote; a test holds it against that.
+// Between single quotes there must be no newline (csh), no ! (csh), no backslash (fish) and no
+// single quote; a test holds it against that.
 //
-// A file has a folder of its own, named by its hash, below ~/.cache/lockstep, or below /tmp where home
-// cannot be written. There it must be no link, and ours, in one look (`ls`), since whoever else can
-// write into /tmp may put one thing in the place of another between two; what is a folder and ours at
-// one time stays that, because /tmp is sticky. Files appear by a rename, whole and checked, so that two
-// jobs may copy the same one at once; their temporary names tell hosts apart that share a home. They are
-// on the disk before they have their name, since a power loss may leave a file of the right size and of
-// zeros; to check the hash before each use instead costs 33 ms of CPU for a lockstep of 13 MB (EPYC with
-// SHA extensions, coreutils 9.1), a tenth of a start.
+// A file has a folder of its own, named by its hash, below ~/.cache/lockstep, or below /tmp where
+// home cannot be written. There it must be no link, and ours, in one look (`ls`), since whoever
+// else can write into /tmp may put one thing in the place of another between two; what is a folder
+// and ours at one time stays that, because /tmp is sticky. Files appear by a rename, whole and
+// checked, so that two jobs may copy the same one at once; their temporary names tell hosts apart
+// that share a home. They are on the disk before they have their name, since a power loss may leave
+// a file of the right size and of zeros; to check the hash before each use instead costs 33 ms of
+// CPU for a lockstep of 13 MB (EPYC with SHA extensions, coreutils 9.1), a tenth of a start.
 constexpr std::string_view kCommand =
     "exec sh -c '"
     "mask=$(umask); umask 077; "

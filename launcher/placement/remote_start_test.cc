@@ -66,8 +66,8 @@ class RemoteStartTest : public ::testing::TestWithParam<const char*> {
     return home() + "/.cache/lockstep/agents/" + agent_.hash + "/lockstep";
   }
 
-  /// Logs in with `input` on standard input; the lines of standard output. Everything that is sent is
-  /// there at once, as head of coreutils allows.
+  /// Logs in with `input` on standard input; the lines of standard output. Everything that is sent
+  /// is there at once, as head of coreutils allows.
   std::vector<std::string> LogIn(const std::string& input, const std::string& variables = "") {
     std::ofstream(folder_ + "/input", std::ios::binary) << input;
     std::ofstream(folder_ + "/command") << RemoteStartCommand();

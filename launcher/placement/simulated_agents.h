@@ -17,9 +17,9 @@
 
 namespace lockstep::launcher {
 
-/// Agents on this machine, as if each were another one (--simulate-hosts): this very program, with a
-/// name and a socket folder for each, its bootstrap on its standard input. As AgentStarter has it.
-/// The folders stay: whoever guards us removes them (RemoveWhatIsLeft), for we may be killed.
+/// Agents on this machine, as if each were another one (--simulate-hosts): this very program, with
+/// a name and a socket folder for each, its bootstrap on its standard input. As AgentStarter has
+/// it. The folders stay: whoever guards us removes them (RemoveWhatIsLeft), for we may be killed.
 class SimulatedAgents final : public AgentStarter {
  public:
   struct Config {

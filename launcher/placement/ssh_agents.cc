@@ -112,7 +112,7 @@ std::vector<std::string> SshAgents::SshArguments(const proto::SshPlacement& ssh,
   return words;
 }
 
-// ------------------------------------------------------------------------------------------ starting
+// ---------------------------------------------------------------------------------------- starting
 
 void SshAgents::Start(std::vector<AgentToStart> agents, OnFailed on_failed) {
   on_failed_ = std::move(on_failed);
@@ -213,7 +213,7 @@ SshLogin::Handlers SshAgents::HandlersOf(Machine& machine, size_t attempt) {
                        attempt](const process::Exit& exit) { OnEnded(machine, attempt, exit); }};
 }
 
-// --------------------------------------------------------------------------------- what a log-in says
+// ------------------------------------------------------------------------------ what a log-in says
 
 void SshAgents::OnLine(Machine& machine, size_t attempt, std::string_view line) {
   using Kind = RemoteStartLine::Kind;
@@ -351,7 +351,7 @@ void SshAgents::Drop(std::unique_ptr<SshLogin>& login) {
   sweep_ = deps_.loop.After(base::Duration(0), [this] { dropped_.clear(); });
 }
 
-// ------------------------------------------------------------------------------------------- failing
+// ----------------------------------------------------------------------------------------- failing
 
 void SshAgents::OnTryFailed(Machine& machine, const SshFailure& failure) {
   if (!failure.may_pass) return Fail(machine, failure);
@@ -428,7 +428,7 @@ void SshAgents::SayIfSlow() {
               (copying == 1 ? " host" : " hosts") + ", once for each version of it");
 }
 
-// -------------------------------------------------------------------------------------------- ending
+// ------------------------------------------------------------------------------------------ ending
 
 void SshAgents::OnAllJoined() {
   all_joined_ = true;

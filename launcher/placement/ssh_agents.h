@@ -26,17 +26,17 @@
 namespace lockstep::launcher {
 
 /// Agents on other machines, by the system's ssh: one log-in a machine finds or copies the agent
-/// (remote_start.h), hands it its bootstrap and then carries what it has to say. As AgentStarter has
-/// it.
+/// (remote_start.h), hands it its bootstrap and then carries what it has to say. As AgentStarter
+/// has it.
 ///
-///   waiting --one of kAtOnceMax--> connecting --hello--> preparing --run--> starting --OnAllJoined-->
+///   waiting --one of kAtOnceMax--> connecting --hello--> preparing --run--> starting --OnAllJoined
 ///                                      |                     |                 |
 ///                                      +---------------------+-----------------+--> failed
 ///
 /// A machine that does not answer is tried again beside the first try; one that turns us away, when
-/// that may pass. One that has answered and then hangs has failed. Once a machine has failed for good
-/// no other is begun, and as soon as nobody is connecting any more the failure is told: of one machine
-/// in the status, of several by a line each.
+/// that may pass. One that has answered and then hangs has failed. Once a machine has failed for
+/// good no other is begun, and as soon as nobody is connecting any more the failure is told: of one
+/// machine in the status, of several by a line each.
 class SshAgents final : public AgentStarter {
  public:
   static constexpr size_t kAtOnceMax = 32;  // that connect or copy
@@ -45,8 +45,8 @@ class SshAgents final : public AgentStarter {
   struct Timing {
     /// For all tries of a machine together, so that one that is down is told of within 10 s.
     base::Duration answer = std::chrono::milliseconds(9500);
-    /// To the next try, beside those before: a lost SYN is repeated by the kernel after 1 s, then 3 s,
-    /// and a fresh connection may meet another server behind the name.
+    /// To the next try, beside those before: a lost SYN is repeated by the kernel after 1 s, then 3
+    /// s, and a fresh connection may meet another server behind the name.
     base::Duration next_try = std::chrono::seconds(3);
     /// To the next try after one that was turned away (sshd's MaxStartups, a boot that is not
     /// through); the second one waits three times as long.
@@ -54,11 +54,11 @@ class SshAgents final : public AgentStarter {
     /// For each step of a machine that has answered, before it counts as stuck: its home is on a
     /// server that is gone, its disk hangs.
     base::Duration step = std::chrono::seconds(10);
-    /// The same while we copy, without a byte that ssh takes. Longer: it and the kernels have up to 6
-    /// MB under way then, of which we see nothing; a link of 200 kB/s is slow and no reason.
+    /// The same while we copy, without a byte that ssh takes. Longer: it and the kernels have up to
+    /// 6 MB under way then, of which we see nothing; a link of 200 kB/s is slow and no reason.
     base::Duration copy_step = std::chrono::seconds(30);
-    /// On top of a step, per MB of what may be copied: to hash it when it has come, with a slow disk
-    /// and no help of the processor.
+    /// On top of a step, per MB of what may be copied: to hash it when it has come, with a slow
+    /// disk and no help of the processor.
     base::Duration hash_of_mb = std::chrono::milliseconds(20);
   };
   struct Config {

@@ -37,7 +37,8 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-// The command is the last word, the destination the one before. $DIR/NAME.N is made for the Nth try.
+// The command is the last word, the destination the one before. $DIR/NAME.N is made for the Nth
+// try.
 constexpr char kSsh[] = R"(#!/bin/sh
 for word; do host=$command; command=$word; done
 host=${host#*@}

@@ -11,8 +11,8 @@ constexpr int kNotExecutable = 126;  // of a shell
 constexpr int kNotFound = 127;
 constexpr size_t kLineBytes = 400;
 
-/// What OpenSSH says (its messages are not translated), and what that means. The first that is found
-/// counts, so the more special ones stand first; $ stands for the destination.
+/// What OpenSSH says (its messages are not translated), and what that means. The first that is
+/// found counts, so the more special ones stand first; $ stands for the destination.
 struct Known {
   std::string_view text;
   std::string_view what;

@@ -71,7 +71,7 @@ void SshLogin::WatchAll() {
                            [this](event::Readiness) { Read(err_, handlers_.on_error_line); });
 }
 
-// ------------------------------------------------------------------------------------------- writing
+// ----------------------------------------------------------------------------------------- writing
 
 void SshLogin::Write(std::string bytes) {
   queued_ += bytes;
@@ -135,7 +135,7 @@ void SshLogin::EndInput() {
   input_.reset();
 }
 
-// ------------------------------------------------------------------------------------------- reading
+// ----------------------------------------------------------------------------------------- reading
 
 void SshLogin::Read(LineReader& reader, const std::function<void(std::string_view)>& tell) {
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {

@@ -19,8 +19,8 @@
 namespace lockstep::launcher {
 
 /// One running ssh and the three pipes to it: lines come in, bytes and files go out, neither ever
-/// waits. Owned by whoever logs in; confined to the loop's thread. Destroying it kills ssh. The process
-/// ignores SIGPIPE.
+/// waits. Owned by whoever logs in; confined to the loop's thread. Destroying it kills ssh. The
+/// process ignores SIGPIPE.
 class SshLogin {
  public:
   struct Config {
@@ -48,12 +48,12 @@ class SshLogin {
   SshLogin(const SshLogin&) = delete;
   SshLogin& operator=(const SshLogin&) = delete;
 
-  /// Queues bytes; at most some hundred kilobytes are ever queued, by the caller's promise. An ssh that
-  /// is gone does not take them, and on_ended follows.
+  /// Queues bytes; at most some hundred kilobytes are ever queued, by the caller's promise. An ssh
+  /// that is gone does not take them, and on_ended follows.
   void Write(std::string bytes);
-  /// Sends so many bytes of the regular file behind `fd`, which outlives this, after what is queued;
-  /// nothing else may be written before they have gone. Read piece by piece, as ssh takes them. A file
-  /// that cannot be read, or is shorter, ends what we send: the other side sees that.
+  /// Sends so many bytes of the regular file behind `fd`, which outlives this, after what is
+  /// queued; nothing else may be written before they have gone. Read piece by piece, as ssh takes
+  /// them. A file that cannot be read, or is shorter, ends what we send: the other side sees that.
   void WriteFile(int fd, uint64_t bytes);
   /// Nothing more comes: ends ssh's standard input once everything is written.
   void CloseInput();

@@ -64,7 +64,8 @@ base::Status LogFile::SkipToTail(uint64_t lines) {
 
 base::Status LogFile::PrintNew() {
   ASSIGN_OR_RETURN(const std::optional<LogPiece> growing, OpenLogPiece(path_));
-  // It may have been rotated away; or the name is missing for the instant between two calls of that.
+  // It may have been rotated away; or the name is missing for the instant between two calls of
+  // that.
   if (!growing || growing->identity != current_) return PrintPieces();
   // Less than there was: somebody has emptied it.
   if (growing->bytes < offset_) offset_ = 0;

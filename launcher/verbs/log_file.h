@@ -33,8 +33,8 @@ struct ParsedLogName {
 std::optional<ParsedLogName> ParseLogFileName(std::string_view name);
 
 /// One stream of a rank on its way to the screen, from where it stands on, over all the files that
-/// it was rotated into. Keeps no file open between two calls, so thousands may be followed. Confined
-/// to one thread.
+/// it was rotated into. Keeps no file open between two calls, so thousands may be followed.
+/// Confined to one thread.
 class LogFile {
  public:
   /// `path`: of the file that grows. Prints to `sink`; without `prefix` the bytes come as they are,

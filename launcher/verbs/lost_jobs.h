@@ -26,8 +26,8 @@ void SweepLostJobs(const VerbContext& context);
 void RemoveWhatIsLeft(const VerbContext& context, const proto::JobState& state);
 
 /// Ends one lost job: kills each process that carries its mark (none when another launcher has
-/// started its ranks), writes down that it was lost, and removes its sockets. Returns how many processes
-/// were killed; does nothing more to a job that another command has swept meanwhile.
+/// started its ranks), writes down that it was lost, and removes its sockets. Returns how many
+/// processes were killed; does nothing more to a job that another command has swept meanwhile.
 /// Blocks: up to 10 s, and as long again while another command sweeps. Any thread.
 /// Errors: FailedPrecondition - the job is not lost, and nothing was done; DeadlineExceeded - a
 /// process did not die, or another command holds the lock; else errno's code.

@@ -225,7 +225,7 @@ base::Status RemoteLogs::PrintPiece(std::pair<const Key, Stream>& stream,
   return Print(state, piece.content());
 }
 
-// -------------------------------------------------------------------------------------------- tails
+// ------------------------------------------------------------------------------------------- tails
 
 base::Status RemoteLogs::SkipTails(Node& node, base::Round round) {
   LoadSizes(node, round);
@@ -265,7 +265,7 @@ base::Status RemoteLogs::SkipToTail(Node& node, std::pair<const Key, Stream>& st
   return base::OkStatus();
 }
 
-// ------------------------------------------------------------------------------------------- asking
+// ------------------------------------------------------------------------------------------ asking
 
 base::Result<proto::ReadOutputReply> RemoteLogs::Ask(Node& node, base::Round round,
                                                      const Pending& streams, uint32_t bytes_max,
@@ -326,7 +326,7 @@ base::Status RemoteLogs::Write(std::FILE* sink, std::string_view text) const {
   return base::ErrnoStatus(errno, "print the output of job " + job_->id);
 }
 
-// -------------------------------------------------------------------------------------------- the end
+// ----------------------------------------------------------------------------------------- the end
 
 base::Status RemoteLogs::Finish(base::Round round) {
   std::string missing;

@@ -50,7 +50,8 @@ class RemoteLogs {
   /// after all) is not printed twice.
   bool Owns(base::Round round, const LogFileName& name) const;
 
-  /// Without `follow`: each file of the ranks below `rank` to its end that has not been printed yet.
+  /// Without `follow`: each file of the ranks below `rank` to its end that has not been printed
+  /// yet.
   base::Status PrintBelow(base::Rank rank, base::Round round);
   /// With `follow`: what is new of that round and of the one before. True when there is more.
   base::Result<bool> PrintNew(base::Round round);

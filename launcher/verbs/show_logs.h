@@ -24,16 +24,17 @@ struct ShowLogsOptions {
 };
 
 /// `lockstep logs`: prints the files that ranks' output is kept in, stdout's to `out` and stderr's
-/// to `err`, over all the files that a stream was rotated into. One rank's bytes come as they are. Of several ranks each line begins with its rank,
-/// "[3] ", and progress bars show their last state, as on the console of `lockstep run`; without
-/// `follow` rank by rank.
+/// to `err`, over all the files that a stream was rotated into. One rank's bytes come as they are.
+/// Of several ranks each line begins with its rank, "[3] ", and progress bars show their last
+/// state, as on the console of `lockstep run`; without `follow` rank by rank.
 /// Files of ranks on other nodes are fetched by the job's agents, as long as those live; followed,
 /// they are read to the end of the job.
 /// Of a job that another launcher has started there are none, which is told.
-/// Blocks: on the disk and the agents; with `follow` until the job has ended (it looks ten times a second).
-/// Errors: as JobStore::Find; Unavailable - some output is on another node and cannot be fetched (any
-/// more): where it is and how to get it; OutOfRange - no such rank or round; else errno's code: a file cannot
-/// be read, or nobody takes the output.
+/// Blocks: on the disk and the agents; with `follow` until the job has ended (it looks ten times a
+/// second).
+/// Errors: as JobStore::Find; Unavailable - some output is on another node and cannot be fetched
+/// (any more): where it is and how to get it; OutOfRange - no such rank or round; else errno's
+/// code: a file cannot be read, or nobody takes the output.
 base::Status ShowLogs(const VerbContext& context, const ShowLogsOptions& options);
 
 }  // namespace lockstep::launcher

@@ -106,8 +106,8 @@ std::string ReasonText(const RoundOutcome& outcome, const RoundFacts& facts) {
   return "";
 }
 
-/// Ended, and not by finishing: what the culprit or our teardown did to it. Ranks of a lost node are
-/// part of the loss.
+/// Ended, and not by finishing: what the culprit or our teardown did to it. Ranks of a lost node
+/// are part of the loss.
 /// So are those that the round's survivors have outlived, of what they went by themselves.
 bool IsVictim(const RankRecord& rank) {
   if (rank.lost || rank.excluded) return false;

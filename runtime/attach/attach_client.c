@@ -335,7 +335,7 @@ int lockstep_attach_get_segment(lockstep_attach* client,
   return result;
 }
 
-/* ------------------------------------------------------------------- meeting other machines' ranks */
+/* ---------------------------------------------------------------- meeting other machines' ranks */
 
 /* The mutex is the caller's to release after OK. */
 static int begin_meeting(lockstep_attach* client, struct lockstep_attach_error* error) {
@@ -447,7 +447,7 @@ int lockstep_attach_give_up_card(lockstep_attach* client, uint32_t timeout_ms,
   return end_meeting(client, say(client, &message, sizeof message, deadline_ms, error));
 }
 
-/* ------------------------------------------------------------------------------------------ rounds */
+/* --------------------------------------------------------------------------------------- rounds */
 
 /* The mutex is the caller's to release after OK. */
 static int begin_rounds(lockstep_attach* client, struct lockstep_attach_error* error) {

@@ -72,8 +72,8 @@ int lockstep_attach_get_network(lockstep_attach* client, uint32_t timeout_ms,
                                 struct lockstep_attach_network* network,
                                 struct lockstep_attach_error* error);
 
-/* Tells the members of a group, on all machines, how this one is reached. The caller fills in all but
- * the header. One card at a time a client: until its cards have come. Closing takes it back. */
+/* Tells the members of a group, on all machines, how this one is reached. The caller fills in all
+ * but the header. One card at a time a client: until its cards have come. Closing takes it back. */
 int lockstep_attach_send_card(lockstep_attach* client, const struct lockstep_attach_card* card,
                               uint32_t timeout_ms, struct lockstep_attach_error* error);
 
@@ -91,14 +91,14 @@ int lockstep_attach_follow_rounds(lockstep_attach* client, uint32_t timeout_ms,
                                   struct lockstep_attach_error* error);
 
 /* Waits for the next ROUND; TIMEOUT: none came, call again. On OK *fd is a file of
- * round->gone_count structs lockstep_attach_gone, the caller's to close. Holds the client's mutex for
- * that time. */
+ * round->gone_count structs lockstep_attach_gone, the caller's to close. Holds the client's mutex
+ * for that time. */
 int lockstep_attach_await_round(lockstep_attach* client, uint32_t timeout_ms,
                                 struct lockstep_attach_round* round, int* fd,
                                 struct lockstep_attach_error* error);
 
-/* Asks that the others go on without `rank`. `why` is cut to what fits. Does not wait for what comes of
- * it. */
+/* Asks that the others go on without `rank`. `why` is cut to what fits. Does not wait for what
+ * comes of it. */
 int lockstep_attach_give_up_rank(lockstep_attach* client, int32_t rank, const char* why,
                                  uint32_t timeout_ms, struct lockstep_attach_error* error);
 

@@ -36,12 +36,12 @@
  *   closes the connection meanwhile takes its card back.
  * - From version 3 on, ranks outlive others where WORLD's flags have KEEPS_SURVIVORS. After
  *   WATCH_ROUNDS a connection is told by ROUND, now and later, which round is in force when that is
- *   no more the one that its process was started in. Its descriptor is a file of `gone_count` structs
- *   lockstep_attach_gone: the ranks, of all machines, that are no members of it. A later ROUND
- *   replaces the one before. In a round only its members are served, and cards are of no other;
- *   segments also of the rounds before, for groups that have lost nobody. EXCLUDE says that the others
- *   are to go on without a rank that may still live: a ROUND follows, or nothing when the sender was
- *   excluded before that.
+ *   no more the one that its process was started in. Its descriptor is a file of `gone_count`
+ *   structs lockstep_attach_gone: the ranks, of all machines, that are no members of it. A later
+ *   ROUND replaces the one before. In a round only its members are served, and cards are of no
+ *   other; segments also of the rounds before, for groups that have lost nobody. EXCLUDE says that
+ *   the others are to go on without a rank that may still live: a ROUND follows, or nothing when
+ *   the sender was excluded before that.
  * - STOP and CHECKPOINT are notices: they may come at any time after WORLD and need no answer. A
  *   repeated notice replaces the one before.
  * - Either side closes to end. A message that breaks these rules closes the connection; unknown

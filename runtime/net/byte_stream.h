@@ -12,8 +12,8 @@
 
 namespace lockstep::net {
 
-/// What a Channel's bytes go through: a socket (SocketStream), or TLS over one (TlsStream). Owns its
-/// descriptor; destroying it closes. No call blocks. Confined to one thread.
+/// What a Channel's bytes go through: a socket (SocketStream), or TLS over one (TlsStream). Owns
+/// its descriptor; destroying it closes. No call blocks. Confined to one thread.
 class ByteStream {
  public:
   /// What an attempt came to. Blocked: try again when the descriptor has become what is named.

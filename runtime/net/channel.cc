@@ -11,8 +11,8 @@
 namespace lockstep::net {
 namespace {
 
-/// One turn of the loop's worth: as much as a message of output. A quarter of it showed 8 % less of 8
-/// nodes' output, since other threads had the processor between turns.
+/// One turn of the loop's worth: as much as a message of output. A quarter of it showed 8 % less of
+/// 8 nodes' output, since other threads had the processor between turns.
 constexpr size_t kReadBytes = size_t{256} << 10;
 
 }  // namespace

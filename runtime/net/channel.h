@@ -60,9 +60,9 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   /// Sends or queues one message. Never blocks.
-  /// Errors, each of which closes the channel with it, so that nobody waits for what was never sent:
-  /// InvalidArgument - longer than payload_bytes_max; ResourceExhausted - the queue would go over
-  /// queue_bytes_max: the peer does not read. FailedPrecondition - closed already.
+  /// Errors, each of which closes the channel with it, so that nobody waits for what was never
+  /// sent: InvalidArgument - longer than payload_bytes_max; ResourceExhausted - the queue would go
+  /// over queue_bytes_max: the peer does not read. FailedPrecondition - closed already.
   base::Status Send(const google::protobuf::MessageLite& message);
 
   /// Closes at once; unsent bytes are dropped. on_closed(Cancelled) follows.

@@ -19,8 +19,9 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
-/// `default_port` stands in for a missing ":port"; negative = it must be there. An IPv6 address with
-/// a port needs its brackets. Errors: InvalidArgument - what is wrong, with the text (shortened).
+/// `default_port` stands in for a missing ":port"; negative = it must be there. An IPv6 address
+/// with a port needs its brackets. Errors: InvalidArgument - what is wrong, with the text
+/// (shortened).
 base::Result<Endpoint> ParseEndpoint(std::string_view text, int default_port = -1);
 
 /// True for what means this machine alone: 127.0.0.0/8, ::1, localhost.

@@ -6,8 +6,8 @@
 
 #include "runtime/net/endpoint.h"
 
-// Whatever parses prints as text that parses to the same, and has no character that could surprise a
-// resolver or a terminal.
+// Whatever parses prints as text that parses to the same, and has no character that could surprise
+// a resolver or a terminal.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   for (const int default_port : {-1, 29400}) {

@@ -25,13 +25,13 @@ namespace lockstep::net {
 /// is its word that the client is in.
 inline constexpr std::string_view kPreamble = "lockstep/1\n";
 
-/// Takes a fresh connection to where messages can flow: the stream's handshake, then both preambles.
-/// Whatever comes before that is never parsed as a message. Owned by whoever made the connection,
-/// who also keeps the deadline. Confined to the loop's thread.
+/// Takes a fresh connection to where messages can flow: the stream's handshake, then both
+/// preambles. Whatever comes before that is never parsed as a message. Owned by whoever made the
+/// connection, who also keeps the deadline. Confined to the loop's thread.
 class Handshake {
  public:
-  /// The stream (it may hold the first bytes after the preamble), or an error: PermissionDenied - the
-  /// peer is not of our job, or is no agent; Unavailable - it went away.
+  /// The stream (it may hold the first bytes after the preamble), or an error: PermissionDenied -
+  /// the peer is not of our job, or is no agent; Unavailable - it went away.
   using Done = std::function<void(base::Result<std::unique_ptr<ByteStream>>)>;
 
   /// `done` is called once, may destroy this, and never runs when this is gone. With `turns`, which

@@ -16,7 +16,8 @@ namespace lockstep::net {
 
 /// Who may compute a step of a handshake, and when: a few in each turn of the loop, in the order of
 /// their asking. A step takes as long as twenty heartbeats, so a thousand nodes that come at once
-/// would otherwise keep those that are in for longer than their lease. One per listener, owned by it.
+/// would otherwise keep those that are in for longer than their lease. One per listener, owned by
+/// it.
 ///
 /// Nobody can hold a turn: who has nothing to compute does not ask, and a step never waits.
 /// Confined to the loop's thread.

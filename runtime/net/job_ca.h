@@ -29,9 +29,9 @@ bool IsNodeName(std::string_view name);
 /// with it. Keys are P-256.
 ///
 /// Certificates say that they are valid from an hour ago for 30 days, for tools that look; our own
-/// verification ignores the dates (TlsTransport). A job's certificates are worth nothing once its CA
-/// is gone, so dates would protect nobody, and would lock out nodes whose clocks are wrong and end
-/// jobs that run for longer.
+/// verification ignores the dates (TlsTransport). A job's certificates are worth nothing once its
+/// CA is gone, so dates would protect nobody, and would lock out nodes whose clocks are wrong and
+/// end jobs that run for longer.
 ///
 /// Confined to one thread.
 class JobCa {
@@ -40,8 +40,8 @@ class JobCa {
   static base::Result<std::unique_ptr<JobCa>> Create(std::string_view job_id,
                                                      const base::Clock& clock);
 
-  /// A new key and a certificate in the name of `node_name`. Errors: InvalidArgument - no node name;
-  /// Internal - OpenSSL failed.
+  /// A new key and a certificate in the name of `node_name`. Errors: InvalidArgument - no node
+  /// name; Internal - OpenSSL failed.
   base::Result<NodeCredentials> Issue(std::string_view node_name);
 
  private:

@@ -101,7 +101,8 @@ base::Result<Secret> ReadTokenFile(const std::string& path) {
 }
 
 JobKey DeriveJobKey(const Secret& token, std::string_view job_id) {
-  // The job id is the salt; the identity comes from it alone, so that it gives nothing to guess with.
+  // The job id is the salt; the identity comes from it alone, so that it gives nothing to guess
+  // with.
   LOCKSTEP_CHECK(!token.empty() && !job_id.empty(), "a job has an id, and ReadTokenFile a token");
   Secret key = HkdfSha256(token.view(), job_id, "lockstep agent psk 1", kKeyBytes);
   const std::string job = "job " + std::string(job_id);

@@ -9,9 +9,9 @@
 #include "runtime/base/result.h"
 #include "runtime/net/secret.h"
 
-/// Membership of a job by a shared secret: a file of the same content on every node, for launches in
-/// which the same line is started everywhere and nobody hands out certificates. Functions without
-/// state: callable from any thread.
+/// Membership of a job by a shared secret: a file of the same content on every node, for launches
+/// in which the same line is started everywhere and nobody hands out certificates. Functions
+/// without state: callable from any thread.
 namespace lockstep::net {
 
 inline constexpr size_t kTokenBytesMin = 16;
@@ -30,8 +30,8 @@ struct JobKey {
 };
 
 /// HKDF-SHA256 (RFC 5869) of the token, bound to the job: two jobs with one token do not let each
-/// other's nodes in. Whoever pretends to be a node's peer learns enough to test guesses of the token
-/// offline, so a token must be random, not a password. Neither argument may be empty.
+/// other's nodes in. Whoever pretends to be a node's peer learns enough to test guesses of the
+/// token offline, so a token must be random, not a password. Neither argument may be empty.
 JobKey DeriveJobKey(const Secret& token, std::string_view job_id);
 
 }  // namespace lockstep::net

@@ -12,9 +12,9 @@
 
 namespace lockstep::net {
 
-/// One end's part of an X25519 exchange (RFC 7748), made for one connection: what is derived from it
-/// cannot be found again once both ends have forgotten theirs. Whose share the other one is, X25519
-/// does not say: a handshake must. Moves, does not copy. Confined to one thread at a time.
+/// One end's part of an X25519 exchange (RFC 7748), made for one connection: what is derived from
+/// it cannot be found again once both ends have forgotten theirs. Whose share the other one is,
+/// X25519 does not say: a handshake must. Moves, does not copy. Confined to one thread at a time.
 class KeyShare {
  public:
   static constexpr size_t kBytes = 32;

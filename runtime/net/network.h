@@ -47,9 +47,9 @@ class Connection {
     /// One payload; the view is valid during the call.
     std::function<void(std::string_view)> on_message;
     /// Once. OK - the peer closed between two messages; DataLoss - it, or somebody between us,
-    /// ended the connection within one; ResourceExhausted - a message of the peer, or the queue, went
-    /// over its limit; InvalidArgument - a message of ours did; Cancelled - Close(); Unavailable - the
-    /// connection broke.
+    /// ended the connection within one; ResourceExhausted - a message of the peer, or the queue,
+    /// went over its limit; InvalidArgument - a message of ours did; Cancelled - Close();
+    /// Unavailable - the connection broke.
     std::function<void(base::Status)> on_closed;
   };
 
@@ -113,8 +113,8 @@ class Network {
   /// Looks up and tries the endpoints in turn, all addresses of each, over and over with pauses (a
   /// peer may not be up yet), until one has answered and proved itself; calls `done` once.
   /// Errors: PermissionDenied - one answered and is not of our job, and the others have had their
-  /// turn: at once; Unavailable - after `timeout`: nobody listens anywhere; DeadlineExceeded - after
-  /// `timeout`: at least one gave no answer, or has no address, with what each said last;
+  /// turn: at once; Unavailable - after `timeout`: nobody listens anywhere; DeadlineExceeded -
+  /// after `timeout`: at least one gave no answer, or has no address, with what each said last;
   /// InvalidArgument - no endpoints.
   [[nodiscard]] virtual std::unique_ptr<Connecting> Connect(std::vector<Endpoint> endpoints,
                                                             base::Duration timeout,

@@ -15,7 +15,8 @@
 namespace lockstep::net {
 
 /// Before anything else of OpenSSL; may be called often. Keeps it from reading openssl.cnf, which
-/// may name providers, whose shared objects would then be loaded into a static program. Thread-safe.
+/// may name providers, whose shared objects would then be loaded into a static program.
+/// Thread-safe.
 void InitOpenSsl();
 
 /// "reason; reason" of this thread's error queue, which it empties; "no reason given".

@@ -11,8 +11,8 @@
 /// By what addresses this machine is reached. Functions without state: callable from any thread.
 namespace lockstep::net {
 
-/// Addresses of interfaces that are up, as text: neither loopback nor link-local ones; v4 first, in the
-/// kernel's order. Errors: errno's code.
+/// Addresses of interfaces that are up, as text: neither loopback nor link-local ones; v4 first, in
+/// the kernel's order. Errors: errno's code.
 base::Result<std::vector<std::string>> OwnAddresses();
 
 /// Whether `host` (name or address) is this machine: its name, a loopback name or address, or one

@@ -18,7 +18,8 @@ namespace lockstep::net {
 /// not open. After kRecordsPerKey of them both ends derive the next key from the old one, which is
 /// then gone; no message says so.
 ///
-/// One at each end of a direction: the one Seals, the other Opens. Confined to one thread at a time.
+/// One at each end of a direction: the one Seals, the other Opens. Confined to one thread at a
+/// time.
 class RecordCipher {
  public:
   enum class Role : uint8_t { kSeals, kOpens };
@@ -34,11 +35,12 @@ class RecordCipher {
   RecordCipher(const RecordCipher&) = delete;
   RecordCipher& operator=(const RecordCipher&) = delete;
 
-  /// The next record: `pieces`, encrypted, to `to`, and the tag behind them. `shown` is protected but
-  /// not encrypted. `to` overlaps no piece.
+  /// The next record: `pieces`, encrypted, to `to`, and the tag behind them. `shown` is protected
+  /// but not encrypted. `to` overlaps no piece.
   void Seal(std::span<const std::byte> shown, std::span<const iovec> pieces, std::byte* to);
-  /// The next record's `sealed` bytes, decrypted, to `to`; `tag` has kTagBytes. False: it is not what
-  /// the other end sealed as the next one. `to` is zeroed then, and nothing more can be opened.
+  /// The next record's `sealed` bytes, decrypted, to `to`; `tag` has kTagBytes. False: it is not
+  /// what the other end sealed as the next one. `to` is zeroed then, and nothing more can be
+  /// opened.
   bool Open(std::span<const std::byte> shown, std::span<const std::byte> sealed,
             const std::byte* tag, std::byte* to);
 

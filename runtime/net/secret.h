@@ -10,8 +10,8 @@
 
 namespace lockstep::net {
 
-/// Bytes that must not be found in memory once nobody needs them: overwritten before they are freed.
-/// Moves, does not copy, and prints nowhere. Whoever makes one wipes what it was made from.
+/// Bytes that must not be found in memory once nobody needs them: overwritten before they are
+/// freed. Moves, does not copy, and prints nowhere. Whoever makes one wipes what it was made from.
 class Secret {
  public:
   Secret() = default;

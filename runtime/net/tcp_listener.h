@@ -30,8 +30,8 @@ namespace lockstep::net {
 /// A peer that has not proved itself costs a descriptor, some 20 KiB and one handshake's computing,
 /// and for no longer than handshake_timeout. Handshakes are computed a few at a time, and nobody is
 /// accepted while many have not had a first step: who comes to a busy coordinator waits in the
-/// kernel, where no timeout runs, and not in a handshake that will be too late. Only our computing is
-/// waited for, never a peer: those who say nothing keep nobody out.
+/// kernel, where no timeout runs, and not in a handshake that will be too late. Only our computing
+/// is waited for, never a peer: those who say nothing keep nobody out.
 class TcpListener final : public Listener {
  public:
   TcpListener(TcpListenSockets sockets, const Network::ListenOptions& options,

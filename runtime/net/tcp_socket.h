@@ -17,9 +17,9 @@
 #include "runtime/net/endpoint.h"
 #include "runtime/net/port_claim.h"
 
-/// TCP sockets, v4 and v6. Every descriptor made here is close-on-exec and non-blocking; connections
-/// have TCP_NODELAY (messages are small, and each is waited for) and kTcpUserTimeout. Keepalive is
-/// off: leases notice a silent peer sooner.
+/// TCP sockets, v4 and v6. Every descriptor made here is close-on-exec and non-blocking;
+/// connections have TCP_NODELAY (messages are small, and each is waited for) and kTcpUserTimeout.
+/// Keepalive is off: leases notice a silent peer sooner.
 /// Functions without state: callable from any thread.
 namespace lockstep::net {
 
@@ -73,8 +73,8 @@ struct AcceptedSocket {
   base::UniqueFd fd;  // invalid when none waited, or it was gone again
   SocketAddress peer;
 };
-/// Errors: ResourceExhausted - no descriptor or memory is free: the connection stays in the backlog;
-/// else errno's code.
+/// Errors: ResourceExhausted - no descriptor or memory is free: the connection stays in the
+/// backlog; else errno's code.
 base::Result<AcceptedSocket> AcceptTcp(int listener_fd);
 
 /// The local address of a connected socket; one without family when it is no longer connected.

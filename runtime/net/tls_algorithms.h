@@ -11,10 +11,10 @@ namespace lockstep::net {
 /// connections. One per process, made by the first call, which also does InitOpenSsl(); lives for
 /// ever, since connections may outlive whoever made them. Thread-safe.
 ///
-/// Why: each public key that OpenSSL 3.0 parses is preceded by a walk over all kinds of keys and all
-/// decoders that it knows, and a handshake parses one. With all of them the walk is a fifth of what
-/// the handshake computes (tls_algorithms_test.cc measures it, and fails once the walk is cheap). As a
-/// consequence a peer's key that is no EC key is unknown here.
+/// Why: each public key that OpenSSL 3.0 parses is preceded by a walk over all kinds of keys and
+/// all decoders that it knows, and a handshake parses one. With all of them the walk is a fifth of
+/// what the handshake computes (tls_algorithms_test.cc measures it, and fails once the walk is
+/// cheap). As a consequence a peer's key that is no EC key is unknown here.
 OSSL_LIB_CTX* TlsAlgorithms();
 
 }  // namespace lockstep::net

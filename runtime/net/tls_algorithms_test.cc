@@ -69,8 +69,8 @@ TEST(TlsAlgorithmsTest, ParsesTheKeyOfACertificate) {
   EXPECT_EQ(::EVP_PKEY_is_a(key, "EC"), 1);
 }
 
-// OpenSSL 3.0.19 takes 2 to 4 times as long with all of its algorithms. Should a later one not, then
-// tls_algorithms has become needless: SSL_CTX_new does as well.
+// OpenSSL 3.0.19 takes 2 to 4 times as long with all of its algorithms. Should a later one not,
+// then tls_algorithms has become needless: SSL_CTX_new does as well.
 TEST(TlsAlgorithmsTest, SparesAWalkOverWhatNobodyUses) {
   const base::RealClock clock;
   ASSERT_OK_AND_ASSIGN(const auto ca, JobCa::Create("j", clock));

@@ -1,8 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Bytes of a stranger to both kinds of TLS server and to both kinds of TLS client, in pieces. The
-// first byte says to which, and in what pieces the rest arrives. Nobody gets through a handshake, or
-// reads a byte, without having a key.
+// first byte says to which, and in what pieces the rest arrives. Nobody gets through a handshake,
+// or reads a byte, without having a key.
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -82,8 +82,8 @@ std::string NameOfPeer(SSL* ssl) {
                      static_cast<size_t>(::ASN1_STRING_length(name)));
 }
 
-/// OpenSSL has no answer for a peer that does not speak TLS, who would take us for a server that is not
-/// up yet and come again and again: the alert that it would be sent if it did (RFC 8446, 6.2:
+/// OpenSSL has no answer for a peer that does not speak TLS, who would take us for a server that is
+/// not up yet and come again and again: the alert that it would be sent if it did (RFC 8446, 6.2:
 /// protocol_version) tells it what it has met. What it has sent is read first, since a close with
 /// unread bytes takes back what was said last.
 void TellThatWeSpeakTls(int fd) {
@@ -117,7 +117,8 @@ ByteStream::Outcome TlsStream::Failed(int result, const char* what) {
   if (error == SSL_ERROR_WANT_WRITE) return Outcome::NeedsWritable();
   if (error == SSL_ERROR_ZERO_RETURN) return Outcome::End();
   secured_ = false;
-  // OpenSSL answers an error with an alert, which may fail in its turn (EPIPE); the first one counts.
+  // OpenSSL answers an error with an alert, which may fail in its turn (EPIPE); the first one
+  // counts.
   if (socket_.ended) {
     ::ERR_clear_error();
     return Outcome::End(
@@ -174,8 +175,8 @@ ByteStream::Outcome TlsStream::Read(char* buffer, size_t size) {
 ByteStream::Outcome TlsStream::Write(std::string_view bytes) {
   size_t count = 0;
   ::ERR_clear_error();
-  // One call writes one record (SSL_MODE_ENABLE_PARTIAL_WRITE). Without a word of the next ones each
-  // would be a segment of its own, which wakes the peer.
+  // One call writes one record (SSL_MODE_ENABLE_PARTIAL_WRITE). Without a word of the next ones
+  // each would be a segment of its own, which wakes the peer.
   socket_.more_follows = bytes.size() > SSL3_RT_MAX_PLAIN_LENGTH;
   const int result = ::SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &count);
   socket_.more_follows = false;

@@ -14,8 +14,9 @@
 namespace lockstep::net {
 
 /// One end of a TLS connection over a non-blocking socket. Made by TlsTransport. Destroying it says
-/// farewell (close_notify) when the socket takes that at once, so that the peer can tell an end from
-/// a cut. Errors of all calls: PermissionDenied, Unavailable - as TlsStatus; a socket's: Unavailable.
+/// farewell (close_notify) when the socket takes that at once, so that the peer can tell an end
+/// from a cut. Errors of all calls: PermissionDenied, Unavailable - as TlsStatus; a socket's:
+/// Unavailable.
 class TlsStream final : public ByteStream {
  public:
   /// `ssl` knows its side (SSL_set_accept_state or SSL_set_connect_state).

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// TLS from certificates and tokens to messages: TlsTransport, TlsStream, Handshake and Channel over a
-// pair of sockets.
+// TLS from certificates and tokens to messages: TlsTransport, TlsStream, Handshake and Channel over
+// a pair of sockets.
 #include "runtime/net/tls_stream.h"
 
 #include <fcntl.h>

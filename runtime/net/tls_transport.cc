@@ -39,8 +39,8 @@ OpenSslPtr<SSL_CTX> MakeContext(const char* cipher_suites) {
   // elsewhere; and thousands of silent connections keep no buffers.
   SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                           SSL_MODE_RELEASE_BUFFERS);
-  // Each side has the job's certificate. OpenSSL would look for it in its store and send it along, in
-  // every handshake, and the peer would parse it: a fifth of what a handshake computes.
+  // Each side has the job's certificate. OpenSSL would look for it in its store and send it along,
+  // in every handshake, and the peer would parse it: a fifth of what a handshake computes.
   SSL_CTX_set_mode(c, SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_read_ahead(c, 1);
   ::SSL_CTX_set_default_read_buffer_len(c, kReadBufferBytes);

@@ -16,8 +16,8 @@
 namespace lockstep::net {
 
 /// TLS 1.3 between agents that prove to each other that they belong to one job: by certificates of
-/// its CA, or by its token's key. AES-GCM with an ephemeral key exchange; no tickets, no resumption,
-/// no early data: each connection proves it anew, and a recorded one proves nothing.
+/// its CA, or by its token's key. AES-GCM with an ephemeral key exchange; no tickets, no
+/// resumption, no early data: each connection proves it anew, and a recorded one proves nothing.
 ///
 /// Host names are not checked (the CA is the job's own, so whoever it has signed for may be reached
 /// by any name), and neither are dates (job_ca.h).

@@ -12,8 +12,8 @@
 
 namespace lockstep::net {
 
-/// How the connections of a job are protected: TlsTransport, or PlainTransport where a user has asked
-/// for that. One per job and process. Immutable; callable from any thread.
+/// How the connections of a job are protected: TlsTransport, or PlainTransport where a user has
+/// asked for that. One per job and process. Immutable; callable from any thread.
 class Transport {
  public:
   enum class Side : uint8_t { kClient, kServer };

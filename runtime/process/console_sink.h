@@ -8,8 +8,8 @@
 namespace lockstep::process {
 
 /// Takes an OutputPump's console lines in the place of a terminal. It makes nobody wait: lines that
-/// come while it has no room are lost, and counted. Owned by whoever made the pump, and outlives it.
-/// All calls come on the loop's thread; none blocks or calls the pump.
+/// come while it has no room are lost, and counted. Owned by whoever made the pump, and outlives
+/// it. All calls come on the loop's thread; none blocks or calls the pump.
 class ConsoleSink {
  public:
   virtual ~ConsoleSink() = default;

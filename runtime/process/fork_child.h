@@ -20,12 +20,12 @@ namespace lockstep::process {
 base::Result<pid_t> ForkChild(const std::function<int()>& body);
 
 /// Forks a process that runs `body` and has nothing more to do with this one or with who waits for
-/// us: it has its own session, no living parent of its own making (it becomes a child of init, or of
-/// the nearest subreaper), no inherited descriptor but `kept`, /dev/null as its standard streams, "/"
-/// as working directory, and every core that it may have (a launcher may have bound us to one).
-/// Dispositions, mask, limits and environment are inherited. As ForkChild otherwise.
-/// Blocks: until it has been forked, below a millisecond. Errors: ResourceExhausted - process limit;
-/// errno's code - /dev/null cannot be opened.
+/// us: it has its own session, no living parent of its own making (it becomes a child of init, or
+/// of the nearest subreaper), no inherited descriptor but `kept`, /dev/null as its standard
+/// streams, "/" as working directory, and every core that it may have (a launcher may have bound us
+/// to one). Dispositions, mask, limits and environment are inherited. As ForkChild otherwise.
+/// Blocks: until it has been forked, below a millisecond. Errors: ResourceExhausted - process
+/// limit; errno's code - /dev/null cannot be opened.
 base::Status ForkDaemon(int kept, const std::function<int()>& body);
 
 /// Closes every descriptor above standard error but `kept`: for a process that goes into the

@@ -19,12 +19,12 @@ namespace lockstep::process {
 /// folder. One rule:
 ///
 ///   a write that would go beyond the cap first removes the files of older folders, the oldest
-///   first, one folder at a time; when there is none any more, the file gets the lines that fit, and
-///   no file of its folder gets anything from then on.
+///   first, one folder at a time; when there is none any more, the file gets the lines that fit,
+///   and no file of its folder gets anything from then on.
 ///
 /// So the newest round has files, and they begin at its beginning and hold no gaps. Only files that
-/// Enter() was told of are counted and removed: other nodes may have theirs in the same folders. One
-/// per OutputWriter, owned by it; confined to its thread. Removing blocks.
+/// Enter() was told of are counted and removed: other nodes may have theirs in the same folders.
+/// One per OutputWriter, owned by it; confined to its thread. Removing blocks.
 class OutputBudget {
  public:
   struct Folder {

@@ -32,8 +32,9 @@ class OutputLines {
 
   /// Takes bytes and appends the lines that they finish to `out`.
   void Feed(std::string_view bytes, std::string* out);
-  /// As Feed(), of lines that nobody wants: returns how many it would have appended. Much cheaper. Of
-  /// the bytes' lines, one that is longer than kLineBytesMax may count once, whatever its pieces.
+  /// As Feed(), of lines that nobody wants: returns how many it would have appended. Much cheaper.
+  /// Of the bytes' lines, one that is longer than kLineBytesMax may count once, whatever its
+  /// pieces.
   uint64_t Skip(std::string_view bytes);
   /// A progress state stands there that TakeProgress() has not given yet.
   bool has_progress() const { return !progress_.empty(); }

@@ -67,8 +67,8 @@ struct RankOutputFds {
 ///   their end, or, when some process still holds one, until the rank is opened again and then
 ///   until it is empty.
 /// - A slow console or disk pauses reading, so ranks wait in write(); the loop never does. With
-///   Options::on_dropped a slow console costs lines instead, which are counted, and so does one that
-///   is an Options::console. Queues are bounded.
+///   Options::on_dropped a slow console costs lines instead, which are counted, and so does one
+///   that is an Options::console. Queues are bounded.
 /// - A console that is gone, or a full disk, is told once to on_trouble; output goes on where it
 ///   can.
 ///
@@ -82,8 +82,8 @@ class OutputPump {
     int rank_count = 1;  // expected at a time: pipes share 16 MiB, each 64 KiB to 1 MiB
     int stdout_fd = 1;   // ours; duplicated, flags untouched (others share the open file)
     int stderr_fd = 2;
-    /// Where lines go instead, when set: the two above are not used, nobody waits for the console, and
-    /// there is no thread for it. Outlives the pump.
+    /// Where lines go instead, when set: the two above are not used, nobody waits for the console,
+    /// and there is no thread for it. Outlives the pump.
     ConsoleSink* console = nullptr;
     bool color_stdout = false;  // color the prefixes: the caller knows about terminals and NO_COLOR
     bool color_stderr = false;
@@ -97,8 +97,8 @@ class OutputPump {
     std::function<void(uint64_t lines)> on_dropped;
     /// How much is kept in files; each round's are in a folder of their own.
     FileLimits files;
-    /// Of their rotations, for those who read them by the streams' offsets. May be null. Shared with
-    /// the thread that writes them, which may be left behind.
+    /// Of their rotations, for those who read them by the streams' offsets. May be null. Shared
+    /// with the thread that writes them, which may be left behind.
     std::shared_ptr<RotationLedger> ledger;
     /// What was lost and why; once per sink. May be null.
     std::function<void(Sink, base::Status)> on_trouble;

@@ -25,8 +25,8 @@ namespace {
 /// Bytes are merged into the youngest block up to this: one write for many short lines. Blocks that
 /// are reused have grown to it, and no further.
 constexpr size_t kMergedBlockBytesMax = size_t{256} << 10;
-/// Emptied blocks kept for reuse, so that a busy stream does not allocate: touching new memory costs
-/// more than copying into it.
+/// Emptied blocks kept for reuse, so that a busy stream does not allocate: touching new memory
+/// costs more than copying into it.
 constexpr size_t kSpareBlocksMax = 8;
 constexpr base::Duration kLastWritePatience = std::chrono::milliseconds(100);
 constexpr base::Duration kThreadRetry = std::chrono::milliseconds(50);

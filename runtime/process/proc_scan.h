@@ -44,8 +44,8 @@ std::optional<ProcStat> ParseProcStat(std::string_view text);
 /// Every process that /proc shows, in no order. Costs about 10 us each. One that is made meanwhile
 /// may be missing: NewestPid() tells.
 std::vector<ProcStat> ScanProcesses();
-/// Whether a scan shows this process itself. If not, /proc cannot be read (no descriptor is free, it
-/// is not mounted), and that nobody else is in it proves nothing.
+/// Whether a scan shows this process itself. If not, /proc cannot be read (no descriptor is free,
+/// it is not mounted), and that nobody else is in it proves nothing.
 bool ShowsThisProcess(const std::vector<ProcStat>& all);
 /// The number that the kernel gave out last in our pid namespace, to a process or a thread: the
 /// same before and after a scan when nobody was made in between. nullopt where /proc does not tell.

@@ -22,9 +22,9 @@ namespace lockstep::process {
 ///   rank-3.stdout.1   what it was until the last rotation; never written again
 ///   rank-3.stdout.2   ... until the one before; and so on to old_files_max
 ///
-/// A rotation renames, from the oldest to the youngest, each to the next number, the oldest over the
-/// one that is given up; the next bytes make a new file. So whatever moment its process dies at,
-/// each byte but of that one is in one file, and the numbers tell the order; one of them may be
+/// A rotation renames, from the oldest to the youngest, each to the next number, the oldest over
+/// the one that is given up; the next bytes make a new file. So whatever moment its process dies
+/// at, each byte but of that one is in one file, and the numbers tell the order; one of them may be
 /// missing.
 ///
 /// Files end with whole lines. A line that does not fit begins the next file; one that is longer

@@ -39,8 +39,8 @@ constexpr int kNumbersMax = 100;  // more than any file here has
 
 std::string Line(uint64_t number) { return "line " + std::to_string(number) + "\n"; }
 
-/// "" when `text` is whole lines from number `first` on, the last of which may be cut; else why not.
-/// Counts the whole ones.
+/// "" when `text` is whole lines from number `first` on, the last of which may be cut; else why
+/// not. Counts the whole ones.
 std::string CheckLines(const std::string& text, uint64_t first, uint64_t* whole) {
   *whole = 0;
   for (size_t at = 0; at < text.size(); ++*whole) {

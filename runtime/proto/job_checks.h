@@ -15,8 +15,8 @@ inline constexpr int kNodesMax = 10000;
 
 /// Sets what is unset and has a default, so that whoever reads the job never guesses: the defaults
 /// written in job.proto; minNodes and maxNodes from nodes; the one of processesPerNode and
-/// totalProcesses from the other (both unset: 1 a node), as long as that is a whole number; placement
-/// local. Changes nothing that is set, right or wrong.
+/// totalProcesses from the other (both unset: 1 a node), as long as that is a whole number;
+/// placement local. Changes nothing that is set, right or wrong.
 void ApplyDefaults(TrainingJob* job);
 
 /// Everything that is wrong with a job to which ApplyDefaults was applied, each with its limit: the

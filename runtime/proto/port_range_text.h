@@ -16,8 +16,8 @@ struct PortSpan {
   friend bool operator==(const PortSpan&, const PortSpan&) = default;
 };
 
-/// "29400-29499" or "29400"; "" = {0, 0}, any port. Errors: InvalidArgument - neither, a port that is
-/// not 1 to 65535, or the last before the first. Pure, for any thread.
+/// "29400-29499" or "29400"; "" = {0, 0}, any port. Errors: InvalidArgument - neither, a port that
+/// is not 1 to 65535, or the last before the first. Pure, for any thread.
 base::Result<PortSpan> ParsePortSpan(std::string_view text);
 
 }  // namespace lockstep::proto

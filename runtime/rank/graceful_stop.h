@@ -14,8 +14,8 @@ namespace lockstep::rank {
 /// Without it the SIGTERM that comes with every stop ends the process at once. With it, as long as
 /// it lives, SIGTERM ends the process only if no stop was requested: when another rank failed, and
 /// there is nothing to save. What never comes to its next stop_requested() is killed after the
-/// grace. A forked child (a data loader) keeps what SIGTERM did before. When it is gone, so does the
-/// rank, unless a stop was requested whose SIGTERM is still to come: that one is ignored.
+/// grace. A forked child (a data loader) keeps what SIGTERM did before. When it is gone, so does
+/// the rank, unless a stop was requested whose SIGTERM is still to come: that one is ignored.
 ///
 /// At most one in a process; borrows the session. Made and destroyed on one thread; has one of its
 /// own.

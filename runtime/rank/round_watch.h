@@ -18,7 +18,8 @@ namespace lockstep::rank {
 /// owned by it. Confined to the thread that owns it.
 class RoundWatch {
  public:
-  /// As LOCKSTEP_SOCKET and LOCKSTEP_COOKIE say. Blocks: at most `timeout_ms`. Errors: as AttachStatus.
+  /// As LOCKSTEP_SOCKET and LOCKSTEP_COOKIE say. Blocks: at most `timeout_ms`. Errors: as
+  /// AttachStatus.
   static base::Result<std::unique_ptr<RoundWatch>> Start(
       const std::string& socket_path, const std::string& cookie, uint32_t timeout_ms,
       std::shared_ptr<collectives::Rounds> rounds);

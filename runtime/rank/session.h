@@ -27,11 +27,11 @@ enum class Backend : uint8_t {
 std::string_view BackendName(Backend backend);
 
 struct SessionOptions {
-  /// Unset: what `lockstep run --backend` or `lockstep exec --backend` says (LOCKSTEP_JOB_BACKEND in
-  /// the rank's environment), else kHost.
+  /// Unset: what `lockstep run --backend` or `lockstep exec --backend` says (LOCKSTEP_JOB_BACKEND
+  /// in the rank's environment), else kHost.
   std::optional<Backend> backend;
-  /// Of kMpi and kNccl: members compare their calls before each op, which is one small exchange more.
-  /// Unset: what `--check` says (LOCKSTEP_JOB_CHECK=strict), else false.
+  /// Of kMpi and kNccl: members compare their calls before each op, which is one small exchange
+  /// more. Unset: what `--check` says (LOCKSTEP_JOB_CHECK=strict), else false.
   std::optional<bool> check_calls;
 };
 
@@ -46,8 +46,8 @@ struct World {
   base::Incarnation incarnation;
   int restart_count = 0;             // gang restarts before this one
   std::string checkpoint_directory;  // "" when the job names none
-  /// Ranks outlive others (`lockstep run --on-rank-failure keep`): an op that fails because a member is
-  /// gone is followed by Group::ShrinkToSurvivors, in this process.
+  /// Ranks outlive others (`lockstep run --on-rank-failure keep`): an op that fails because a
+  /// member is gone is followed by Group::ShrinkToSurvivors, in this process.
   bool keeps_survivors = false;
 };
 
@@ -68,8 +68,8 @@ struct LostRank {
 /// agent: their place is what mpirun says.
 ///
 /// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step:
-/// reports are dropped (and counted) when the agent does not keep up. Has a thread of its own only where
-/// World::keeps_survivors: it sleeps until a rank is lost.
+/// reports are dropped (and counted) when the agent does not keep up. Has a thread of its own only
+/// where World::keeps_survivors: it sleeps until a rank is lost.
 ///
 ///   ASSIGN_OR_RETURN(auto session, rank::Session::Create());
 ///   ASSIGN_OR_RETURN(auto group, session->WorldGroup());
@@ -81,8 +81,8 @@ class Session {
  public:
   /// Errors: FailedPrecondition - the environment is incomplete or says that there are several,
   /// without an agent; with kMpi, no MPI's launcher has started this process; InvalidArgument -
-  /// LOCKSTEP_JOB_BACKEND names no backend; Unavailable - the agent does not answer within 10 s; Unauthenticated - wrong
-  /// cookie; InvalidArgument - another protocol version.
+  /// LOCKSTEP_JOB_BACKEND names no backend; Unavailable - the agent does not answer within 10 s;
+  /// Unauthenticated - wrong cookie; InvalidArgument - another protocol version.
   static base::Result<std::unique_ptr<Session>> Create(const SessionOptions& options = {});
 
   virtual ~Session() = default;
@@ -90,11 +90,11 @@ class Session {
   virtual const World& world() const = 0;
   virtual bool has_agent() const = 0;
 
-  /// The group of all ranks (where survivors are kept: of those that are left), made on the first call
-  /// (collective: every rank must call it). Of kHost: over shared memory within a machine and TCP
-  /// between machines, with addresses and a key that the agents exchange. Of kMpi: MPI is
-  /// started, on a thread that then makes all calls to it. Of kNccl: on the GPU of this rank's local
-  /// rank, or on the only one that the process sees.
+  /// The group of all ranks (where survivors are kept: of those that are left), made on the first
+  /// call (collective: every rank must call it). Of kHost: over shared memory within a machine and
+  /// TCP between machines, with addresses and a key that the agents exchange. Of kMpi: MPI is
+  /// started, on a thread that then makes all calls to it. Of kNccl: on the GPU of this rank's
+  /// local rank, or on the only one that the process sees.
   /// Blocks: until all members have come, at most `timeout`, and on several machines 600 ms more to
   /// learn who is missing. May be tried again: the n-th tries of all ranks meet. Errors:
   /// - DeadlineExceeded: names the ranks that never came.
@@ -106,14 +106,15 @@ class Session {
   /// - ResourceExhausted: no port of --port-range is free; too many groups, files or bytes.
   /// - Unavailable: the agent is gone or does not answer in time, or a rank cannot be reached.
   /// - DataLoss: what the agent brings of the others cannot be.
-  /// - Of kMpi and kNccl besides: NotFound, FailedPrecondition - the library cannot be loaded, is too
-  ///   old, or of another MPI than the one that started the ranks; there is no GPU for this rank;
-  ///   the program is linked statically. Unimplemented - kNccl with ranks on several machines.
+  /// - Of kMpi and kNccl besides: NotFound, FailedPrecondition - the library cannot be loaded, is
+  ///   too old, or of another MPI than the one that started the ranks; there is no GPU for this
+  ///   rank; the program is linked statically. Unimplemented - kNccl with ranks on several
+  ///   machines.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
 
-  /// Without whom the job goes on, those included that have ended well by then; in a job that keeps its
-  /// survivors, and else empty. Only ever grows.
+  /// Without whom the job goes on, those included that have ended well by then; in a job that keeps
+  /// its survivors, and else empty. Only ever grows.
   virtual std::vector<LostRank> lost_ranks() const = 0;
 
   /// Says that `step` is complete. Cheap enough for every step (about one 32-byte message;

@@ -49,8 +49,8 @@ std::string ProgramFolder() {
   return error ? "." : program.parent_path().string();
 }
 
-/// What mpirun or srun has said. `lockstep exec` and torchrun set RANK beside it, which says nothing
-/// of an MPI.
+/// What mpirun or srun has said. `lockstep exec` and torchrun set RANK beside it, which says
+/// nothing of an MPI.
 base::Result<topology::ForeignRank> RankOfMpisLauncher(const RankEnvironment& environment) {
   if (!topology::HasLaunchersVariables(environment)) {
     return base::FailedPreconditionError(

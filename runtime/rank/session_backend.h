@@ -15,8 +15,8 @@
 #include "runtime/rank/session.h"
 #include "runtime/rank/session_factory.h"
 
-/// Which libraries a session's groups go over, and how those are found. Only what a session asks for
-/// is loaded. Functions without state, for any thread.
+/// Which libraries a session's groups go over, and how those are found. Only what a session asks
+/// for is loaded. Functions without state, for any thread.
 namespace lockstep::rank {
 
 /// What `options` says, else LOCKSTEP_JOB_BACKEND, else kHost. Errors: InvalidArgument - the
@@ -27,8 +27,8 @@ base::Result<Backend> BackendOf(const SessionOptions& options, const RankEnviron
 /// InvalidArgument - the variable is neither that nor "fast".
 base::Result<bool> ChecksCalls(const SessionOptions& options, const RankEnvironment& environment);
 
-/// The liblockstep_mpi_*.so of the MPI that has started this process: LOCKSTEP_MPI_LIBRARY, else that
-/// of the MPI whose launcher's variables are there, beside the program. Errors:
+/// The liblockstep_mpi_*.so of the MPI that has started this process: LOCKSTEP_MPI_LIBRARY, else
+/// that of the MPI whose launcher's variables are there, beside the program. Errors:
 /// FailedPrecondition - no MPI's launcher has started this process, or one that could be any MPI's.
 base::Result<std::string> MpiLibraryOf(const RankEnvironment& environment);
 
@@ -36,16 +36,16 @@ base::Result<std::string> MpiLibraryOf(const RankEnvironment& environment);
 /// none has.
 base::Result<World> WorldOfLauncher(const RankEnvironment& environment);
 
-/// Starts the MPI of `library` (MpiLibraryOf), which waits for all ranks, at most `timeout`. Errors:
-/// those of MpiEngine::Start; FailedPrecondition - this program is linked statically.
+/// Starts the MPI of `library` (MpiLibraryOf), which waits for all ranks, at most `timeout`.
+/// Errors: those of MpiEngine::Start; FailedPrecondition - this program is linked statically.
 base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::string& library,
                                                                   bool check_calls,
                                                                   base::Duration timeout);
 
-/// The world over NCCL; `config` as for host backends. GPU of a rank: the one of its local rank among
-/// those that the process sees, or the only one. Errors: NotFound, FailedPrecondition - libnccl,
-/// libcudart or a GPU for this rank is missing, or this program is linked statically; those of
-/// NcclGroup::Create.
+/// The world over NCCL; `config` as for host backends. GPU of a rank: the one of its local rank
+/// among those that the process sees, or the only one. Errors: NotFound, FailedPrecondition -
+/// libnccl, libcudart or a GPU for this rank is missing, or this program is linked statically;
+/// those of NcclGroup::Create.
 base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
     collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
     std::shared_ptr<collectives::SegmentSource> segments);

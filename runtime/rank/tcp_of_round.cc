@@ -35,7 +35,8 @@ base::Result<TcpOfRound::Maker> TcpOfRound::MakerOf(base::Round round,
   if (round_ == round) return maker_;
   opening_ = true;
   lock.unlock();
-  // The agent may be a round further: then it refuses this one's cards, and the maker is made again.
+  // The agent may be a round further: then it refuses this one's cards, and the maker is made
+  // again.
   auto opened = open_(std::max(deadline.Left(), base::Duration(0)));
   lock.lock();
   opening_ = false;

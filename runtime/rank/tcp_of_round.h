@@ -17,9 +17,9 @@
 namespace lockstep::rank {
 
 /// Makes ends of groups over TCP, in each round with what that round has for it alone: another key,
-/// listener and connections. What is of an earlier round lives for as long as its groups do. One per
-/// session, shared with its groups. Thread-safe: one thread opens, and others that come meanwhile wait
-/// for it until their own deadlines.
+/// listener and connections. What is of an earlier round lives for as long as its groups do. One
+/// per session, shared with its groups. Thread-safe: one thread opens, and others that come
+/// meanwhile wait for it until their own deadlines.
 class TcpOfRound final : public collectives::BackendMaker {
  public:
   /// For the round that the agent has in force. Blocks: at most the duration.
@@ -28,8 +28,8 @@ class TcpOfRound final : public collectives::BackendMaker {
 
   explicit TcpOfRound(Open open) : open_(std::move(open)) {}
 
-  /// Errors beside BackendMaker's: those of `open`; DeadlineExceeded - another thread has not ended it
-  /// in time.
+  /// Errors beside BackendMaker's: those of `open`; DeadlineExceeded - another thread has not ended
+  /// it in time.
   base::Result<std::unique_ptr<collectives::Backend>> Make(
       const collectives::GroupSpec& spec, const collectives::OpDeadline& deadline) override;
 

@@ -118,7 +118,7 @@ base::Status CheckRanges(const ForeignRank& rank) {
                                        "ranks than the world; correct what sets them");
 }
 
-// ------------------------------------------------------------------------------------ each launcher
+// ----------------------------------------------------------------------------------- each launcher
 
 base::Result<ForeignRank> FromSet(const VariableSet& set, const Environment& environment) {
   ASSIGN_OR_RETURN(const auto rank, NumberOf(set.launcher, environment, set.rank));

@@ -49,12 +49,12 @@ struct ForeignRank {
 
 /// Errors: InvalidArgument - no launcher's variables are there (the message lists what was looked
 /// for), or the first set that is there is incomplete or contradicts itself: it names the variables
-/// and the cure. A set by which this rank is alone is an error too when RANK and WORLD_SIZE say that
-/// it is one of several: as worlds of one, all of them would write the same checkpoints.
+/// and the cure. A set by which this rank is alone is an error too when RANK and WORLD_SIZE say
+/// that it is one of several: as worlds of one, all of them would write the same checkpoints.
 base::Result<ForeignRank> FindForeignRank(const Environment& environment);
 
-/// Whether a launcher other than torchrun or a loop has left variables: those of FindForeignRank but
-/// RANK, WORLD_SIZE and the like, which `lockstep run` sets too.
+/// Whether a launcher other than torchrun or a loop has left variables: those of FindForeignRank
+/// but RANK, WORLD_SIZE and the like, which `lockstep run` sets too.
 bool HasLaunchersVariables(const Environment& environment);
 
 }  // namespace lockstep::topology

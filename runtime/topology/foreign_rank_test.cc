@@ -69,7 +69,7 @@ std::string PlaceOf(const ForeignRank& rank) {
          (rank.node_count ? std::to_string(*rank.node_count) : "?");
 }
 
-// ------------------------------------------------------------------------------------ who says what
+// ----------------------------------------------------------------------------------- who says what
 
 TEST(ForeignRankTest, OpenMpisMpirunIsUnderstood) {
   ASSERT_OK_AND_ASSIGN(const ForeignRank rank,

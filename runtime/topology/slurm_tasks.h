@@ -17,9 +17,9 @@ struct SlurmTasks {
   friend bool operator==(const SlurmTasks&, const SlurmTasks&) = default;
 };
 
-/// Parses "4(x2),3": four tasks on each of two nodes, then three on one. `node_index` counts from 0.
-/// A pure function, for any thread. Errors: InvalidArgument - not such a text, more than 2^31 - 1
-/// tasks or nodes, or fewer nodes than `node_index` needs.
+/// Parses "4(x2),3": four tasks on each of two nodes, then three on one. `node_index` counts from
+/// 0. A pure function, for any thread. Errors: InvalidArgument - not such a text, more than 2^31 -
+/// 1 tasks or nodes, or fewer nodes than `node_index` needs.
 base::Result<SlurmTasks> ParseSlurmTasks(std::string_view text, int node_index);
 
 }  // namespace lockstep::topology

@@ -109,8 +109,8 @@ Result<std::vector<NamedTensor>> InOrderOfGradients(const std::vector<NamedTenso
   return ordered;
 }
 
-/// Those of `parameters`, then a flag for each, which the mean turns into the fraction of ranks that
-/// had a gradient for it; f64, since that is rounded by no Config::wire.
+/// Those of `parameters`, then a flag for each, which the mean turns into the fraction of ranks
+/// that had a gradient for it; f64, since that is rounded by no Config::wire.
 Result<std::unique_ptr<GradientBuckets>> MakeBuckets(
     const std::vector<NamedTensor>& parameters, Group& group,
     const DistributedDataParallel::Config& config) {

@@ -58,8 +58,8 @@ class DistributedDataParallel {
     UnusedParameters unused_parameters = UnusedParameters::kRefuse;
     /// Synchronize also copies rank 0's buffers (running means and the like) to all.
     bool broadcast_buffers = true;
-    /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes, each rounded once on its
-    /// rank and their mean once more.
+    /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes, each rounded once on
+    /// its rank and their mean once more.
     collectives::Dtype wire = collectives::Dtype::kF32;
     /// What that rounding lost is added to the same gradient of the next pass; costs its memory.
     bool error_feedback = false;

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// What a backward pass still sees of averaging its gradients: two ranks as threads, each with the same
-// perceptron. Averaging is DistributedDataParallel's, as f32 and as bf16; that of buckets in ordinary
-// memory, reduced behind the pass as well; and that of all gradients after the pass.
+// What a backward pass still sees of averaging its gradients: two ranks as threads, each with the
+// same perceptron. Averaging is DistributedDataParallel's, as f32 and as bf16; that of buckets in
+// ordinary memory, reduced behind the pass as well; and that of all gradients after the pass.
 #include "runtime/torch/distributed_data_parallel.h"
 
 #include <benchmark/benchmark.h>
@@ -51,7 +51,8 @@ struct Perceptron : torch::nn::Module {
   std::vector<torch::nn::Linear> layers;
 };
 
-/// Buckets in memory that LibTorch has allocated, one for each layer, reduced as soon as it is full.
+/// Buckets in memory that LibTorch has allocated, one for each layer, reduced as soon as it is
+/// full.
 class OrdinaryBuckets {
  public:
   OrdinaryBuckets(Perceptron& module, Group& group) : group_(group) {

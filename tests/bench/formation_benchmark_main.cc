@@ -1,14 +1,14 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // A job of 1,000 nodes as its coordinator sees it. The coordinator and the members are those of the
-// launcher, over TCP and TLS on loopback, each member with a certificate and a connection of its own;
-// what is left out are the agents' processes, files and ranks. The coordinator has a thread and a
-// loop to itself, all members share another one. They come as agents that are started on other hosts
-// do: 32 at a time.
+// launcher, over TCP and TLS on loopback, each member with a certificate and a connection of its
+// own; what is left out are the agents' processes, files and ranks. The coordinator has a thread
+// and a loop to itself, all members share another one. They come as agents that are started on
+// other hosts do: 32 at a time.
 //
 // Formation is from the first attempt to connect until the last member knows the world. Heartbeats
 // are counted in processor time of the coordinator's thread, which a busy machine does not change
-// much. Then a rank of each node meets all the others, as the members of a group over TCP do: from the
-// first card until the last node has the table of all.
+// much. Then a rank of each node meets all the others, as the members of a group over TCP do: from
+// the first card until the last node has the table of all.
 #include <pthread.h>
 #include <sys/resource.h>
 #include <time.h>

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Jobs on four hosts that ssh reaches (tests/hosts), started from a place that is none of them: how long
-// they take to start and end, against mpirun on the same hosts; how long until the launcher is back when
-// a rank is killed, and when a host is cut off without a word.
+// Jobs on four hosts that ssh reaches (tests/hosts), started from a place that is none of them: how
+// long they take to start and end, against mpirun on the same hosts; how long until the launcher is
+// back when a rank is killed, and when a host is cut off without a word.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

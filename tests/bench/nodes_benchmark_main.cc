@@ -1,8 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Jobs of several nodes, whose agents are on this machine (--simulate-hosts): launch and exit beside
-// the figure of one node, an agent that is SIGKILLed, and the output of eight nodes on one console.
-// There the ranks write as fast as they can: what the console does not take is dropped and counted,
-// and shown and dropped lines together must be all; the files have everything.
+// Jobs of several nodes, whose agents are on this machine (--simulate-hosts): launch and exit
+// beside the figure of one node, an agent that is SIGKILLed, and the output of eight nodes on one
+// console. There the ranks write as fast as they can: what the console does not take is dropped and
+// counted, and shown and dropped lines together must be all; the files have everything.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -36,8 +36,9 @@ constexpr auto kPatience = 60s;
 constexpr double kSeveralNodesMs = 30;
 constexpr double kAgentLossMs = 200;
 constexpr double kMegabytesPerSecond = 100;
-// An agent's queues: 4 MiB for files, 4 MiB for the console or held of each stream, the blocks that are
-// kept for reuse, and what is on its way. The coordinator's has 1.5 MiB of each other node besides.
+// An agent's queues: 4 MiB for files, 4 MiB for the console or held of each stream, the blocks that
+// are kept for reuse, and what is on its way. The coordinator's has 1.5 MiB of each other node
+// besides.
 constexpr double kAgentMiB = 48;
 
 Words SeveralNodes(const Setting& setting, int nodes, int ranks) {

@@ -13,8 +13,8 @@ using namespace std::chrono_literals;
 using e2e::Outcome;
 using e2e::Runfile;
 
-// More than a benchmark's own waits for its peers come to (failure_benchmark: 100 s for those that start
-// nothing on a busy machine), so that it says itself who hung.
+// More than a benchmark's own waits for its peers come to (failure_benchmark: 100 s for those that
+// start nothing on a busy machine), so that it says itself who hung.
 constexpr auto kPatience = 200s;
 
 /// A benchmark with --quick: its exit status says whether the bars hold that any machine must meet.

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// all_reduce over TCP between two network namespaces on one veth: `lockstep bench` measures ours, Open
-// MPI and Gloo in one run, and iperf3 says before and after each what the veth carries both ways.
+// all_reduce over TCP between two network namespaces on one veth: `lockstep bench` measures ours,
+// Open MPI and Gloo in one run, and iperf3 says before and after each what the veth carries both
+// ways.
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 

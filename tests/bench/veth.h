@@ -12,8 +12,8 @@
 
 namespace lockstep::bench {
 
-/// Two network namespaces, h0 and h1, on one veth; each has an interface `wire` and nothing else but
-/// the loopback. Only this process and its children know them, so they are gone with it.
+/// Two network namespaces, h0 and h1, on one veth; each has an interface `wire` and nothing else
+/// but the loopback. Only this process and its children know them, so they are gone with it.
 class Veth {
  public:
   static constexpr char kNames[] = "h0,h1";

@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Jobs over networks that lose, delay or choke what is sent, and ones that pass it one way only: none
-// is lost that need not be, and one that is gets its name.
+// Jobs over networks that lose, delay or choke what is sent, and ones that pass it one way only:
+// none is lost that need not be, and one that is gets its name.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -102,9 +102,9 @@ TEST_F(BadNetworkTest, AHostWhoseLinkIsFullOfOutputIsNotLost) {
   EXPECT_EQ(Lines(outcome.out).size(), 700'006u) << outcome.err;
 }
 
-// The job is over when most of that is still to be sent: what the node drops then it counts, and what it
-// has no time to send or to tell makes the one line that says so. When the rank has ended, the user is
-// told of that sooner than of all that it wrote.
+// The job is over when most of that is still to be sent: what the node drops then it counts, and
+// what it has no time to send or to tell makes the one line that says so. When the rank has ended,
+// the user is told of that sooner than of all that it wrote.
 TEST_F(BadNetworkTest, OutputThatASlowLinkHoldsUpAtTheEndIsShownOrAccountedFor) {
   for (const int mbit : {5, 1}) {
     SCOPED_TRACE(mbit);
@@ -123,7 +123,8 @@ TEST_F(BadNetworkTest, OutputThatASlowLinkHoldsUpAtTheEndIsShownOrAccountedFor) 
     const bool is_named = Contains(outcome.err, "node 1 (host h1) ended before all of its output");
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_TRUE(shown + told == 700'002 || is_named) << shown << "+" << told << "\n" << outcome.err;
-    // All that may be under way at the end goes through the first in time, and not through the other.
+    // All that may be under way at the end goes through the first in time, and not through the
+    // other.
     EXPECT_EQ(is_named, mbit == 1) << shown << "+" << told << "\n" << outcome.err;
   }
 }
@@ -168,7 +169,8 @@ TEST_F(BadNetworkTest, AHostThatDoesNotHearEndsItsRanksAndIsNamed) {
   ExpectItNamesH1(*job, Clock::now());
 }
 
-// Whether its link is down or all is silent: what it runs ends with its lease, and so does its agent.
+// Whether its link is down or all is silent: what it runs ends with its lease, and so does its
+// agent.
 TEST_F(BadNetworkTest, OnAHostThatIsCutOffNothingRunsOnceItsLeaseIsOver) {
   for (const bool silent : {true, false}) {
     SCOPED_TRACE(silent ? "silent" : "link down");

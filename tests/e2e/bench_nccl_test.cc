@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// `lockstep bench --backend nccl`, and sessions of that backend with it, over the fake NCCL and CUDA,
-// which are found as the real ones are. Times are never compared with anything.
+// `lockstep bench --backend nccl`, and sessions of that backend with it, over the fake NCCL and
+// CUDA, which are found as the real ones are. Times are never compared with anything.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Ranks whose wall clock is hours off, as on nodes whose clocks nobody has set (libfaketime). Agents'
-// clocks that differ: tests/sim.
+// Ranks whose wall clock is hours off, as on nodes whose clocks nobody has set (libfaketime).
+// Agents' clocks that differ: tests/sim.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <time.h>

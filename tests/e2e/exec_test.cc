@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// `lockstep exec` under the simplest launcher that there is, a loop in a shell; and what it refuses.
+// `lockstep exec` under the simplest launcher that there is, a loop in a shell; and what it
+// refuses.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -45,7 +46,7 @@ class ExecTest : public ExecFixture {
                                                                    {"WORLD_SIZE", "1"}};
 };
 
-// ---------------------------------------------------------------------------------------- in a loop
+// --------------------------------------------------------------------------------------- in a loop
 
 TEST_F(ExecTest, ALoopsRanksGetTheirPlaceASessionAndTheirGroup) {
   std::vector<std::string> words = Exec({"--name", "loop", "--checkpoint-dir", "/data"});
@@ -206,7 +207,7 @@ TEST_F(ExecTest, SignalsThatGoAroundDoNotEndTheAgent) {
   EXPECT_EQ(job.Wait(20s).status, 143);
 }
 
-// ------------------------------------------------------------------------------------ what it becomes
+// --------------------------------------------------------------------------------- what it becomes
 
 TEST_F(ExecTest, TheProgramIsTheSameProcessAsItCame) {
   Command job(ExecOwn({"/bin/sleep", "60"}), WithVariables(kAlone));
@@ -245,7 +246,7 @@ TEST_F(ExecTest, ProgramsThatCannotBeExecutedHaveTheStatusesOfShells) {
   EXPECT_THAT(script.err, HasSubstr("chmod +x"));
 }
 
-// ------------------------------------------------------------------------------------ what it refuses
+// --------------------------------------------------------------------------------- what it refuses
 
 TEST_F(ExecTest, AnIncompletePlaceIsAnErrorThatNamesTheVariables) {
   const struct {
@@ -324,7 +325,7 @@ TEST_F(ExecTest, AnAgentThatIsStoppedIsNamedAndWaitedForNoLongerThanTheLimit) {
   EXPECT_TRUE(Eventually([&] { return ProcessState(agent) == '?'; }, 5s));
 }
 
-// ------------------------------------------------------------------------- folders that cannot be used
+// --------------------------------------------------------------------- folders that cannot be used
 
 TEST_F(ExecTest, ASocketFolderOfSomebodyElseIsRefusedByEveryRank) {
   if (::getuid() != 0) GTEST_SKIP() << "needs root, to be two users";

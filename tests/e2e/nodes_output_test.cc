@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 
 constexpr int kRanks = 4;
 constexpr int64_t kLines = 6'500'000;  // of each rank: some 50 MB
-// An agent's queues: 4 MiB each for console and files, 4 MiB held of each stream, which a string may
-// have taken twice, what is on its way, and the program.
+// An agent's queues: 4 MiB each for console and files, 4 MiB held of each stream, which a string
+// may have taken twice, what is on its way, and the program.
 constexpr double kAgentMiB = 48;
 
 double PeakMiB(pid_t pid) {

@@ -154,7 +154,7 @@ class SameLineTest : public ::testing::Test {
   std::unique_ptr<Hosts> kit_;
 };
 
-// ------------------------------------------------------------------------------------------ it runs
+// ----------------------------------------------------------------------------------------- it runs
 
 class SameLineOrderTest : public SameLineTest,
                           public ::testing::WithParamInterface<std::vector<int>> {};
@@ -385,7 +385,7 @@ TEST_F(SameLineTest, ALineMayComeFromTheEnvironmentAsKubeflowHasIt) {
   EXPECT_EQ(outcomes[1].out, "[1.1] 0\n[1.1] 1\n") << "and no rank is given the token's place";
 }
 
-// ------------------------------------------------------------------------------------ while it runs
+// ----------------------------------------------------------------------------------- while it runs
 
 TEST_F(SameLineTest, WhoIsMissingIsToldOnEveryNode) {
   auto member = StartScript(1, Line(), "true");
@@ -476,7 +476,7 @@ TEST_F(SameLineTest, EveryNodesLineMayGoIntoTheBackground) {
   }
 }
 
-// ---------------------------------------------------------------------------------- what may happen
+// --------------------------------------------------------------------------------- what may happen
 
 TEST_F(SameLineTest, WhereTheCoordinatorsHostDiesTheOthersEndTheirRanks) {
   const auto programs = StartSleepers();
@@ -547,7 +547,7 @@ TEST_F(SameLineTest, TheTokenIsInNoFileArgumentOrEnvironment) {
   WaitForAll(programs);
 }
 
-// -------------------------------------------------------------------------------------- what is wrong
+// ----------------------------------------------------------------------------------- what is wrong
 
 TEST_F(SameLineTest, WithoutATokenTheLineIsRefusedWithTheReasonAndTheCure) {
   const Outcome outcome =

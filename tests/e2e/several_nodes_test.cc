@@ -30,7 +30,8 @@ std::vector<std::string> SortedLines(const std::string& text) {
   return lines;
 }
 
-/// "RANK PID" of each line that begins with "agent": the rank's agent. Empty until there are `ranks`.
+/// "RANK PID" of each line that begins with "agent": the rank's agent. Empty until there are
+/// `ranks`.
 std::map<int, pid_t> AgentsIn(const std::string& out, size_t ranks) {
   std::map<int, pid_t> agents;
   for (const std::string& line : Lines(out)) {
@@ -142,7 +143,8 @@ TEST_F(SeveralNodesTest, ARankThatFailsOnAnotherNodeIsTheCulpritWithItsLastLines
                     HasSubstr("| boom"), HasSubstr("victims  3: ranks 0, 1, 2")));
 }
 
-/// A node's agent is told of the job in one message of 1 MiB at most, in which arguments stand once.
+/// A node's agent is told of the job in one message of 1 MiB at most, in which arguments stand
+/// once.
 TEST_F(SeveralNodesTest, ArgumentsThatNearlyFillAMessageReachEveryNode) {
   std::vector<std::string> line = RunScript(
       {"--simulate-hosts", "--nnodes", "2", "-np", "2", "--log-prefix=false"}, "echo $# ${#9}");
@@ -216,7 +218,8 @@ TEST_F(SeveralNodesTest, AKilledAgentIsNamedAndEverythingElseEnds) {
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("node 1"), HasSubstr("was lost"), HasSubstr("-n1")));
 }
 
-// Its guard took the coordinator's state in the shared folder for its own, and removed those sockets.
+// Its guard took the coordinator's state in the shared folder for its own, and removed those
+// sockets.
 TEST_F(SeveralNodesTest, AKilledAgentTakesNobodyElsesSocketsWithIt) {
   const auto command =
       Start({"--name", "job", "--grace", "60"}, "trap '' TERM; sleep 60; sleep 60");

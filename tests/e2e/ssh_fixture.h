@@ -15,8 +15,8 @@
 
 namespace lockstep::e2e {
 
-/// A test of jobs on four hosts that ssh reaches (tests/hosts), started from the controller, which is
-/// none of them. The hosts are made once: no test changes what the next one sees, but for what
+/// A test of jobs on four hosts that ssh reaches (tests/hosts), started from the controller, which
+/// is none of them. The hosts are made once: no test changes what the next one sees, but for what
 /// Boot() makes fresh, and after each nothing runs on any of them. Skipped where they cannot exist.
 class SshFixture : public ::testing::Test {
  protected:
@@ -33,8 +33,8 @@ class SshFixture : public ::testing::Test {
   static std::vector<std::string> ScriptWords(std::vector<std::string> words,
                                               const std::string& script);
 
-  /// Those to their end, from the controller; without the lines on where ranks start: the hosts have
-  /// no such folder as the test's.
+  /// Those to their end, from the controller; without the lines on where ranks start: the hosts
+  /// have no such folder as the test's.
   Outcome RunIt(std::vector<std::string> words) const;
   Outcome RunScriptIt(std::vector<std::string> words, const std::string& script) const;
   /// The same without waiting.

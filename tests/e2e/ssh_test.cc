@@ -88,7 +88,7 @@ class SshTest : public SshFixture {
   }
 };
 
-// ------------------------------------------------------------------------------------ coming to life
+// ---------------------------------------------------------------------------------- coming to life
 
 TEST_F(SshTest, TheFirstRunCopiesTheAgentAndTheSecondDoesNot) {
   ASSERT_THAT(kit_->Kill(0), IsOk());
@@ -210,7 +210,7 @@ TEST_F(SshTest, InputForARankElsewhereIsNotLostSilently) {
   EXPECT_THAT(outcome.err, HasSubstr("standard input is not passed on to rank 0, which is on h0"));
 }
 
-// --------------------------------------------------------------------------------------- the program
+// ------------------------------------------------------------------------------------- the program
 
 TEST_F(SshTest, AProgramThatIsMissingSomewhereIsToldBeforeAnyRankRuns) {
   CopyTo(0, "/usr/bin/touch", "/tmp/program");
@@ -267,7 +267,7 @@ TEST_F(SshTest, AStagedProgramIsCopiedOnceAndAgainWhenItHasChanged) {
   EXPECT_NE(path_of(changed.out), path_of(first.out));
 }
 
-// --------------------------------------------------------------------------------------------- keys
+// -------------------------------------------------------------------------------------------- keys
 
 // Those of the job's CA and of its nodes are PEM wherever they pass.
 TEST_F(SshTest, KeysAreInNoFileArgumentOrEnvironment) {
@@ -290,7 +290,7 @@ TEST_F(SshTest, KeysAreInNoFileArgumentOrEnvironment) {
   job->Wait(20s);
 }
 
-// --------------------------------------------------------------------------------------------- logs
+// -------------------------------------------------------------------------------------------- logs
 
 TEST_F(SshTest, LogsOfARankComeFromItsHostOverTheAgents) {
   MakeGo({0, 1});
@@ -321,7 +321,7 @@ TEST_F(SshTest, LogsOfARankComeFromItsHostOverTheAgents) {
   EXPECT_EQ(followed_there.out, Numbered(0, 999));
 }
 
-// -------------------------------------------------------------------------- hosts that cannot be used
+// ----------------------------------------------------------------------- hosts that cannot be used
 
 TEST_F(SshTest, EveryHostThatCannotBeReachedHasItsLineWithinTenSeconds) {
   // h1 is silent, h2 turns connections away, h3 is known under another key.

@@ -1,8 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// A rank that adds up with the others until that fails: sum_rank TIMEOUT_MS [OPS [JOIN_MS]]. Says "up RANK PID"
-// after the first op, and after the failure "RANK failed after MS ms blamed RANKS: CODE TEXT"; TERM does
-// not end it before that. With OPS it stops after so many: "RANK sum SUM over BACKEND". It exits with 0
-// in all of these cases, and else with 1 and the reason.
+// A rank that adds up with the others until that fails: sum_rank TIMEOUT_MS [OPS [JOIN_MS]]. Says
+// "up RANK PID" after the first op, and after the failure "RANK failed after MS ms blamed RANKS:
+// CODE TEXT"; TERM does not end it before that. With OPS it stops after so many: "RANK sum SUM over
+// BACKEND". It exits with 0 in all of these cases, and else with 1 and the reason.
 #include <signal.h>
 #include <unistd.h>
 

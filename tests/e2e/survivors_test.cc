@@ -170,8 +170,8 @@ INSTANTIATE_TEST_SUITE_P(Nodes, SurvivorsTest, ::testing::Values(1, 2, 4), [](co
 
 constexpr const char* kKilled = "killed by signal 9 (SIGKILL)";
 
-// The figure is in docs/performance.md: some milliseconds. A machine that is busy may take longer, but
-// not each time.
+// The figure is in docs/performance.md: some milliseconds. A machine that is busy may take longer,
+// but not each time.
 TEST_P(SurvivorsTest, ThreeGoOnInTheirProcessesWhenOneIsKilled) {
   nanoseconds least = 60s;
   for (int attempt = 0; attempt < 3 && least >= 1s; ++attempt) {

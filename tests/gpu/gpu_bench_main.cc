@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// gpu_bench [LIBRARY BYTES]: what a record costs, and what NcclGroup costs beside raw calls of NCCL, on this
-// machine's GPU, or over the fake in LIBRARY up to BYTES. Of the latter the figures say nothing; it
-// shows that this program works.
+// gpu_bench [LIBRARY BYTES]: what a record costs, and what NcclGroup costs beside raw calls of
+// NCCL, on this machine's GPU, or over the fake in LIBRARY up to BYTES. Of the latter the figures
+// say nothing; it shows that this program works.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -72,8 +72,8 @@ double NanosecondsOfARecord() {
   });
 }
 
-/// What is timed on each rank: calls of one op on `count` f32, which return before it has ended, and
-/// then a wait for the last.
+/// What is timed on each rank: calls of one op on `count` f32, which return before it has ended,
+/// and then a wait for the last.
 struct Subject {
   std::function<void(size_t count)> call;
   std::function<void()> wait;

@@ -20,8 +20,10 @@ namespace lockstep::hosts {
 /// passed on at once. Order is kept. Owned by a test; a thread of its own does the work, so any one
 /// thread may call.
 ///
-///   auto proxy = DelayProxy::Start({.target_address = Hosts::Ipv4(3, Nic::kData), .target_port = 5000,
-///                                   .delay = 20ms, .network = hosts.OpenNetwork(0).release()});
+///   auto proxy = DelayProxy::Start({.target_address = Hosts::Ipv4(3, Nic::kData),
+///                                   .target_port = 5000,
+///                                   .delay = 20ms,
+///                                   .network = hosts.OpenNetwork(0).release()});
 ///   // programs on h0 connect to 127.0.0.1:proxy->port()
 class DelayProxy {
  public:

@@ -627,8 +627,8 @@ TEST_F(HostkitTest, WithoutThePrivilegeItSaysWhatIsNeeded) {
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("EPERM"), HasSubstr("CAP_SYS_ADMIN")));
 }
 
-// A command after the other, as a person types them, and what the hosts see then. A port on which nobody
-// listens refuses (1), or does not answer (124).
+// A command after the other, as a person types them, and what the hosts see then. A port on which
+// nobody listens refuses (1), or does not answer (124).
 TEST_F(HostkitTest, CommandsBreakAndMendTheHosts) {
   const auto knock = [](const std::string& seconds) {
     return "run h0 timeout " + seconds + " bash -c ': </dev/tcp/h1/9' 2>/dev/null; echo knock $?\n";

@@ -1,8 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What two nodes come to when any one system call between listening and the last message fails. Not
-// among them: close(), which is done whatever it answers, and epoll_ctl(), without which there is no
-// loop (syscall_faults.h); shutdown() is not used.
+// among them: close(), which is done whatever it answers, and epoll_ctl(), without which there is
+// no loop (syscall_faults.h); shutdown() is not used.
 #include <errno.h>
 #include <google/protobuf/wrappers.pb.h>
 #include <gtest/gtest.h>

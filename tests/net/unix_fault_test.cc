@@ -1,8 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What verbs and ranks, which talk to their agent over a unix socket, come to when any one system call
-// on either side fails, from listening to the answer. Both sides share one thread, since a client waits
-// by poll(), for what is there already.
+// What verbs and ranks, which talk to their agent over a unix socket, come to when any one system
+// call on either side fails, from listening to the answer. Both sides share one thread, since a
+// client waits by poll(), for what is there already.
 #include <errno.h>
 #include <google/protobuf/wrappers.pb.h>
 #include <gtest/gtest.h>
@@ -85,8 +85,8 @@ class Agent {
     if (!RunUntil([&] { return heard_ == text || is_turned_away(); })) {
       return base::InternalError("neither heard nor turned away");
     }
-    // An answer that cannot be sent ends the connection in a later turn of the loop, which does not run
-    // while the client waits.
+    // An answer that cannot be sent ends the connection in a later turn of the loop, which does not
+    // run while the client waits.
     event::testing::RunUntil(loop_, is_turned_away, 5ms);
     RETURN_IF_ERROR(client.Receive(deadline, &message));
     return message.value() == text ? base::OkStatus() : base::InternalError("another answer");

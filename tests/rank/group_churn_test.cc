@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Groups that come and go by the thousand leave nothing in the process, nor in its agent, which is a
-// thread of it here.
+// Groups that come and go by the thousand leave nothing in the process, nor in its agent, which is
+// a thread of it here.
 #include <gtest/gtest.h>
 
 #include <chrono>

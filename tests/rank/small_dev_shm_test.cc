@@ -34,7 +34,8 @@ using ::testing::HasSubstr;
 constexpr char kSkipped[] = "skipped: ";
 constexpr uint64_t kSmallBytes = uint64_t{64} << 20;
 
-/// Mounts of this process's own; of a user that may not have them, as root of a namespace of its own.
+/// Mounts of this process's own; of a user that may not have them, as root of a namespace of its
+/// own.
 bool HaveOwnMounts() {
   if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
   return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
@@ -50,8 +51,8 @@ std::string Cover(const char* folder) {
   return "";
 }
 
-/// Makes /dev/shm 64 MiB, as docker does, and leaves no other folder for memory; for this process alone.
-/// What is wrong; "" = it is so.
+/// Makes /dev/shm 64 MiB, as docker does, and leaves no other folder for memory; for this process
+/// alone. What is wrong; "" = it is so.
 std::string MakeDevShmSmall() {
   ::setenv("TMPDIR", "/nonexistent", 1);
   if (!HaveOwnMounts())

@@ -11,9 +11,9 @@
 
 namespace lockstep::sim {
 
-/// How far a host's clocks are from the simulation's. Nobody keeps clocks of several machines alike:
-/// the steady one counts from that machine's boot, the wall clock is as wrong as it was set, and
-/// both run at their own speed.
+/// How far a host's clocks are from the simulation's. Nobody keeps clocks of several machines
+/// alike: the steady one counts from that machine's boot, the wall clock is as wrong as it was set,
+/// and both run at their own speed.
 struct ClockSkew {
   base::Duration steady_ahead{0};  // not negative
   base::Duration wall_ahead{0};

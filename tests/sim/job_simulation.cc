@@ -25,16 +25,16 @@ constexpr Duration kStopAt = 15s;
 /// From then to the last agent's end: what its coordinator may take, and whoever still tries to
 /// connect or is timed out.
 constexpr Duration kPatience = 60s;
-/// Of which to the coordinator's: grace, kill, an answer that does not come, the lease of a node that
-/// is lost by that, farewells.
+/// Of which to the coordinator's: grace, kill, an answer that does not come, the lease of a node
+/// that is lost by that, farewells.
 constexpr Duration kCoordinatorPatience = 3s + 2s + 5s + 2s + 5s + 1s;
 /// What a lost message may cost beside: an answer that is owed and never comes.
 constexpr Duration kHostilePatience = 120s;
 
 /// Of two clocks within a lease, as far as they drift apart.
 constexpr Duration kDriftWithinALease = 1ms;
-/// What of a lease may be over when an agent is stopped: a heartbeat's period, and the ways of its news
-/// there and back, twice the slowest.
+/// What of a lease may be over when an agent is stopped: a heartbeat's period, and the ways of its
+/// news there and back, twice the slowest.
 constexpr Duration kLeaseLeft = 250ms + 4 * 60ms;
 /// Since the last exchanges from which an offset was estimated.
 constexpr Duration kDriftSinceExchange = 5ms;  // 4 s at 400 ppm, and more
@@ -86,7 +86,7 @@ bool JobSimulation::AllEnded() const {
                                               [](const auto& member) { return member->ended(); });
 }
 
-// --------------------------------------------------------------------------------------- what happens
+// ------------------------------------------------------------------------------------ what happens
 
 void JobSimulation::After(Duration delay, std::function<void()> what) {
   plans_.push_back(world_.loop.After(delay, std::move(what)));
@@ -264,10 +264,10 @@ void JobSimulation::KillCoordinator() {
                  random_.Below(2) == 0 ? SimNetwork::Death::kSilent : SimNetwork::Death::kReset);
 }
 
-// ---------------------------------------------------------------------------------------- what must hold
+// ---------------------------------------------------------------------------------- what must hold
 
-/// Nobody's ranks run without a lease: a node's end, by its own clock, before its coordinator counts
-/// on that, by its own.
+/// Nobody's ranks run without a lease: a node's end, by its own clock, before its coordinator
+/// counts on that, by its own.
 void JobSimulation::CheckLeases() {
   for (const auto& member : members_) {
     const base::SteadyTime until = coordinator_->LeaseOf(member->node());

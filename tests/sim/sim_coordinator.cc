@@ -20,7 +20,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Until a node's first heartbeat has been answered, at the latest, from when its first ranks start.
+/// Until a node's first heartbeat has been answered, at the latest, from when its first ranks
+/// start.
 constexpr base::Duration kFirstAnswers = 100ms;
 constexpr base::Duration kRounding = 1us;
 
@@ -80,7 +81,7 @@ void NewsCheck::OnProgress(const RankProcess& process, int64_t step) {
   driver_.OnProgress(process, step);
 }
 
-// ---------------------------------------------------------------------------------------- the agent
+// --------------------------------------------------------------------------------------- the agent
 
 SimCoordinator::SimCoordinator(World& world)
     : world_(world),
@@ -183,7 +184,7 @@ void SimCoordinator::RequestStop(int signal, bool at_once) {
   driver_->RequestStop(signal, at_once, world_.plan.gang.user_stop_grace);
 }
 
-// ------------------------------------------------------------------------------------------ the gang
+// ---------------------------------------------------------------------------------------- the gang
 
 void SimCoordinator::OnRoundBegins(const elastic::SpawnRanks& round) {
   world_.Note({33, round.round.value(), round.restart_count});
@@ -236,8 +237,8 @@ void SimCoordinator::CheckCulprit(const elastic::RoundOutcome& outcome) const {
   }
 }
 
-/// As far as anybody can know: each agent names the error of the time that it tells, and one failure
-/// may say more about its own rank than another.
+/// As far as anybody can know: each agent names the error of the time that it tells, and one
+/// failure may say more about its own rank than another.
 void SimCoordinator::CheckWasFirst(const elastic::RoundOutcome& outcome) const {
   if (world_.plan.disturbed || world_.plan.stops) return;
   const auto record = [&outcome](base::Rank rank) -> const elastic::RankRecord& {

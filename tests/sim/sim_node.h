@@ -13,7 +13,8 @@
 
 namespace lockstep::sim {
 
-/// What one agent has around its ranks: pretended processes, real RankProcesses. Owned by the agent.
+/// What one agent has around its ranks: pretended processes, real RankProcesses. Owned by the
+/// agent.
 ///
 ///   made --Open()--> open --Close(): whatever lives dies with its agent--> closed
 class SimNode final : public launcher::RankHooks {

@@ -28,8 +28,8 @@ struct JobPlan {
   elastic::GangConfig gang;
   elastic::LeaseConfig lease;
   base::Duration join_deadline{0};
-  /// Messages that are lost, doubled and overtaken, as no TCP does: then jobs need not get anywhere,
-  /// but all else holds.
+  /// Messages that are lost, doubled and overtaken, as no TCP does: then jobs need not get
+  /// anywhere, but all else holds.
   bool hostile_network = false;
   /// Up to this late, each message of its own accord; most are faster.
   base::Duration latency_max{0};

@@ -235,6 +235,18 @@ def files_begin_with_the_licence(tree):
             yield "%s:1: the first line is not the licence; begin with `%s`" % (path, wanted)
 
 
+COLUMNS = 100
+COMMENT_LINE = re.compile(r"\s*(//|/\*|\*)")
+
+
+def comments_keep_within_the_columns(tree):
+    """clang-format sees to the code, and leaves comments as they are."""
+    for path, text in c_family(tree).items():
+        for number, line in enumerate(text.split("\n"), 1):
+            if len(line) > COLUMNS and COMMENT_LINE.match(line):
+                yield "%s:%d: a comment of %d columns; wrap it, there are %d" % (path, number, len(line), COLUMNS)
+
+
 def guards_are_named_after_their_path(tree):
     for path, text in c_family(tree).items():
         if not path.endswith(".h"):
@@ -348,6 +360,7 @@ ALL = (
     tests_do_not_sleep,
     types_have_one_definition,
     files_begin_with_the_licence,
+    comments_keep_within_the_columns,
     guards_are_named_after_their_path,
     sources_include_their_header_first,
     build_files_use_the_house_rules,

@@ -105,6 +105,13 @@ class RulesTest(unittest.TestCase):
             "a/bad.cc": "#include <vector>\n", "a/bad.py": "", "a/bad": "#!/bin/sh\necho\n", "a/bad.h": hash_form,
         }, "a/bad.cc:1: ", "a/bad.h:1: ", "a/bad.py:1: ", "a/bad:1: ")
 
+    def test_comments_keep_within_the_columns(self):
+        fits, too_long = "x" * 97, "x" * 98
+        self.assert_finds(rules.comments_keep_within_the_columns, {
+            "a/good.cc": "// %s\nint a;  // %s\n" % (fits, too_long), "a/good.py": "# " + too_long,
+            "a/bad.cc": "int a;\n// %s\n" % too_long, "a/bad.h": "  /// %s\n" % fits, "a/bad.c": " * %s\n" % too_long,
+        }, "a/bad.c:1: ", "a/bad.cc:2: ", "a/bad.h:1: ")
+
     def test_guards_are_named_after_their_path(self):
         self.assert_finds(rules.guards_are_named_after_their_path, {
             "runtime/base/good.h": "#ifndef LOCKSTEP_RUNTIME_BASE_GOOD_H_\n#define LOCKSTEP_RUNTIME_BASE_GOOD_H_\n",

@@ -12,9 +12,9 @@
 
 namespace lockstep::collectives {
 
-/// What can go wrong with a collective of a host group, as the member that finds it tells it to all:
-/// who is blamed, and in which words. One in each ShmBackend, which owns it; borrows the members and
-/// their error. Confined to whoever executes the op.
+/// What can go wrong with a collective of a host group, as the member that finds it tells it to
+/// all: who is blamed, and in which words. One in each ShmBackend, which owns it; borrows the
+/// members and their error. Confined to whoever executes the op.
 class OpFailures {
  public:
   using Call = GroupError::Call;
@@ -24,8 +24,8 @@ class OpFailures {
 
   OpFailures(const ShmMembers& members, GroupError& error) : members_(members), error_(error) {}
 
-  /// All have come to the op, and their fingerprints are not the same. Blamed is who is not with the
-  /// majority; everybody when there is none.
+  /// All have come to the op, and their fingerprints are not the same. Blamed is who is not with
+  /// the majority; everybody when there is none.
   void Differ(const Call& call) const;
   void RanOut(const Call& call, Phase phase, const Members& missing,
               const OpDeadline::Due& due) const;

@@ -23,8 +23,8 @@ class Segment {
   static base::Result<std::shared_ptr<Segment>> Anonymous(size_t bytes);
   ~Segment();
 
-  /// Brings the whole huge pages of the range [offset, offset + bytes) into memory, as such where the
-  /// kernel has them. A hint: it changes no contents, and fails silently. Blocks: 0.5 ms a MiB.
+  /// Brings the whole huge pages of the range [offset, offset + bytes) into memory, as such where
+  /// the kernel has them. A hint: it changes no contents, and fails silently. Blocks: 0.5 ms a MiB.
   void UseHugePages(size_t offset, size_t bytes);
 
   /// Aligned to a page; from kHugePageBytes on, to a huge one.

@@ -13,9 +13,9 @@
 
 namespace lockstep::collectives {
 
-/// The SharedBuffers that a member of a shared memory group has, by number: a segment each, in which
-/// every member has its part. Numbers are equal on all members, since allocating is collective. One
-/// in each ShmBackend. Thread-safe.
+/// The SharedBuffers that a member of a shared memory group has, by number: a segment each, in
+/// which every member has its part. Numbers are equal on all members, since allocating is
+/// collective. One in each ShmBackend. Thread-safe.
 class SharedBuffers {
  public:
   struct Place {

@@ -44,9 +44,9 @@ constexpr base::Duration kLongestSleep = std::chrono::milliseconds(10);
 
 // Up to here a copy through the segment costs less than the barrier that it saves.
 constexpr size_t kMappedBytes = 1024;
-// Where members share processors each wait for a window costs a switch between them, and fetching by
-// process_vm_readv has fewer: it is faster between these sizes. Where each has its own, staging is
-// faster at every size.
+// Where members share processors each wait for a window costs a switch between them, and fetching
+// by process_vm_readv has fewer: it is faster between these sizes. Where each has its own, staging
+// is faster at every size.
 constexpr size_t kFetchedBytes = size_t{512} << 10;
 constexpr size_t kFetchedBytesEnd = size_t{8} << 20;
 
@@ -320,8 +320,9 @@ void ShmBackend::FillCard(const Running& run) {
   written = {op.call_file, op.call_line};
 }
 
-// By what all members see alike. Of two ops in a row the first may still be read: they lie apart. Where
-// members share processors they share caches, too, and to go around would only touch more memory.
+// By what all members see alike. Of two ops in a row the first may still be read: they lie apart.
+// Where members share processors they share caches, too, and to go around would only touch more
+// memory.
 void ShmBackend::PlaceSmall(const Running& run) {
   const size_t ring_bytes = members_.layout().small_ring_bytes();
   small_at_ = (run.seq & 1) * members_.layout().small_bytes();

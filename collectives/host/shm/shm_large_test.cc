@@ -18,8 +18,8 @@ using testing::ThreadGang;
 
 constexpr size_t kRanks = 2;
 
-/// So that inputs and outputs of both ranks together are twice what the caches hold, and no multiple
-/// of a cache line.
+/// So that inputs and outputs of both ranks together are twice what the caches hold, and no
+/// multiple of a cache line.
 size_t Count() { return LastCacheBytes() / kRanks / sizeof(int32_t) * 5 / 4 / 2 * 2 + 2; }
 
 int32_t Value(size_t rank, size_t index) {

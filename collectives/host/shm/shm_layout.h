@@ -14,14 +14,15 @@
 ///
 /// Every word but those of Control has one writer, the member whose page it is in, and lies in a
 /// cache line that only that member writes. Two of what belongs to an op (by the parity of its
-/// number) are enough: a member can be at most one arrival ahead of another, since an op starts with
-/// everybody's arrival. Of stages and results, which belong to windows, there are more than that
-/// needs: to write a line that lies in another core's cache costs 16 ns, so none is written again
-/// before 2 MiB of others have pushed it out there. (Two windows made all_reduce of 1 MiB take 150 us
-/// instead of 70 on an EPYC.) So it is with small inputs of kMinRotatedBytes or more, which follow each
-/// other around a ring: each begins where the one before ended, at the ring's begin where it does not
-/// fit before the end, on all members alike. (4 KiB: 0.25 us instead of 0.42.) Members of larger groups
-/// would have too much of it, and take the two places of smaller ones.
+/// number) are enough: a member can be at most one arrival ahead of another, since an op starts
+/// with everybody's arrival. Of stages and results, which belong to windows, there are more than
+/// that needs: to write a line that lies in another core's cache costs 16 ns, so none is written
+/// again before 2 MiB of others have pushed it out there. (Two windows made all_reduce of 1 MiB
+/// take 150 us instead of 70 on an EPYC.) So it is with small inputs of kMinRotatedBytes or more,
+/// which follow each other around a ring: each begins where the one before ended, at the ring's
+/// begin where it does not fit before the end, on all members alike. (4 KiB: 0.25 us instead of
+/// 0.42.) Members of larger groups would have too much of it, and take the two places of smaller
+/// ones.
 ///
 /// Example, all_reduce of 3 floats as op 5 with n = 2: each member fills ops[1], puts its 12 bytes
 /// and the fingerprint into arrival[1] and then stores arrival[1].seq = 5; each spins until the
@@ -74,8 +75,8 @@ struct BufferRefs {
   // In the member's address space, for process_vm_readv.
   uint64_t in_address;
   uint64_t out_address;
-  // How to write (WayOfWriting) into stages, should the op be staged; else the next small input of this
-  // kind and size. Member 0's counts.
+  // How to write (WayOfWriting) into stages, should the op be staged; else the next small input of
+  // this kind and size. Member 0's counts.
   uint32_t way_of_writing;
   uint32_t reserved;
 };

@@ -16,8 +16,8 @@
 
 namespace lockstep::collectives {
 
-/// The members of a host group as one of them sees them: who they are, and what of the shared memory
-/// (host_layout.h) is whose. One in each ShmBackend, which owns it.
+/// The members of a host group as one of them sees them: who they are, and what of the shared
+/// memory (host_layout.h) is whose. One in each ShmBackend, which owns it.
 ///
 ///   absent --Enter()--> joined --destruction--> left: those that need this member fail at once
 ///
@@ -45,8 +45,8 @@ class ShmMembers {
   /// Errors: AlreadyExists - another process holds the place; FailedPrecondition - this member was
   /// in the group and has left it.
   base::Status Enter();
-  /// When all have entered. Errors: FailedPrecondition - members are of another job, group, epoch or
-  /// layout.
+  /// When all have entered. Errors: FailedPrecondition - members are of another job, group, epoch
+  /// or layout.
   base::Status CheckCards() const;
   /// Of all members together, by their affinity masks.
   int CpuCount() const;

@@ -13,8 +13,8 @@
 namespace lockstep::collectives {
 
 /// Which way of writing into memory that other members read costs less, by measuring both: the one
-/// that cost less when last used, and the other once in kTryEvery times. Through the caches they get
-/// it fastest, but to write lines that they have read before means to take each away from their
+/// that cost less when last used, and the other once in kTryEvery times. Through the caches they
+/// get it fastest, but to write lines that they have read before means to take each away from their
 /// core. That costs about 1 ns a line where two ranks share a core, and 20 to 30 ns where they do
 /// not; a virtual machine has both by turns. Past the caches it costs 2 to 3 ns everywhere (EPYC,
 /// 2 processors). Confined to one thread.
@@ -43,9 +43,9 @@ class WayOfWriting {
   int until_try_ = kTryEvery;
 };
 
-/// The same for whole ops, with what their readers pay. For each kind and order of size on its own. One
-/// member decides for all, so that none has the cost of another one's choice: it says Next() to the
-/// others, all of whom Agree(). Confined to one thread.
+/// The same for whole ops, with what their readers pay. For each kind and order of size on its own.
+/// One member decides for all, so that none has the cost of another one's choice: it says Next() to
+/// the others, all of whom Agree(). Confined to one thread.
 class WaysOfOps {
  public:
   WayOfWriting::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).measured.Next(); }

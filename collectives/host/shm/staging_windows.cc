@@ -88,8 +88,8 @@ void StagingWindows::CopyOut(const Op& op, std::byte* to, const std::byte* from,
 }
 
 // Three stages run one window apart, so that nobody waits for a neighbour that has only just begun:
-// stage w+2 | reduce w+1 | gather w. With c windows a stage buffer is free for window w once everybody
-// has reduced w-c, a result buffer once everybody has gathered w-c.
+// stage w+2 | reduce w+1 | gather w. With c windows a stage buffer is free for window w once
+// everybody has reduced w-c, a result buffer once everybody has gathered w-c.
 bool StagingWindows::Reduce(const Op& op, const ReduceKernels& kernels, const double* scales,
                             const AwaitPeers& await) {
   if (op.kind == OpKind::kAllReduce && members_.count() == 2 && IsBeyondCaches(op))

@@ -57,8 +57,8 @@ void FenceStreamCopies() {}
 
 #endif
 
-// Not sysconf(_SC_LEVEL3_CACHE_SIZE), which on AMD gives that of all sockets together (320 MiB for one
-// of 32).
+// Not sysconf(_SC_LEVEL3_CACHE_SIZE), which on AMD gives that of all sockets together (320 MiB for
+// one of 32).
 size_t LastCacheBytes() {
   static const size_t bytes = [] {
     std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");

@@ -7,8 +7,8 @@
 namespace lockstep::collectives {
 
 /// memcpy past the caches: for results so large that they would only push out what is still needed,
-/// and whose lines would be read before they are written. FenceStreamCopies() before others are told
-/// of them.
+/// and whose lines would be read before they are written. FenceStreamCopies() before others are
+/// told of them.
 void StreamCopy(std::byte* to, const std::byte* from, size_t bytes);
 void FenceStreamCopies();
 

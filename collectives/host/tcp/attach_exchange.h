@@ -31,8 +31,9 @@ class AttachExchange final : public AddressExchange {
       : socket_path_(std::move(socket_path)), cookie_(std::move(cookie)) {}
 
   /// Errors beside AddressExchange's: DeadlineExceeded - the deadline has passed and the agent
-  /// could not say who is missing; ResourceExhausted - the agent has too many groups that wait, or this
-  /// rank makes more at once than it may attach (AttachServer::Limits): nobody waits for a free place.
+  /// could not say who is missing; ResourceExhausted - the agent has too many groups that wait, or
+  /// this rank makes more at once than it may attach (AttachServer::Limits): nobody waits for a
+  /// free place.
   base::Result<std::vector<std::optional<AddressCard>>> Exchange(
       const ExchangeRequest& request, const AddressCard& mine, const OpDeadline& deadline) override;
 

@@ -2,14 +2,15 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_TCP_CARD_BYTES_H_
 #define LOCKSTEP_COLLECTIVES_HOST_TCP_CARD_BYTES_H_
 
-/// Cards as bytes, which agents carry without looking into them. Little endian; a text is its length
-/// in one byte, and its bytes:
+/// Cards as bytes, which agents carry without looking into them. Little endian; a text is its
+/// length in one byte, and its bytes:
 ///
-///   version (1 byte, 3), number of addresses (1), each a text; port (2); nonce (16); host_id, a text;
-///   host, a text; pid (8); incarnation (4); memory (4); 1 if it encrypts, else 0 (1);
+///   version (1 byte, 3), number of addresses (1), each a text; port (2); nonce (16); host_id, a
+///   text; host, a text; pid (8); incarnation (4); memory (4); 1 if it encrypts, else 0 (1);
 ///   flows (1)
 ///
-/// Example, a card with address 10.0.0.7 and port 29400 begins: 03 01 08 31 30 2e 30 2e 30 2e 37 d8 72.
+/// Example, a card with address 10.0.0.7 and port 29400 begins: 03 01 08 31 30 2e 30 2e 30 2e 37 d8
+/// 72.
 ///
 /// Functions without state: callable from any thread.
 
@@ -23,8 +24,8 @@
 
 namespace lockstep::collectives {
 
-/// A card keeps so many addresses, and so much of a host's name, that it goes into CARD of the attach
-/// protocol.
+/// A card keeps so many addresses, and so much of a host's name, that it goes into CARD of the
+/// attach protocol.
 inline constexpr size_t kCardAddressesMax = 4;
 inline constexpr size_t kCardHostBytesMax = 128;
 

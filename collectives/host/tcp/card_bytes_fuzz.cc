@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Any bytes as a card or a table of cards: what passes is the same when it is written and read again.
+// Any bytes as a card or a table of cards: what passes is the same when it is written and read
+// again.
 #include <cstdint>
 #include <string>
 #include <string_view>

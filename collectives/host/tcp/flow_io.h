@@ -10,8 +10,8 @@
 
 namespace lockstep::collectives {
 
-/// Bytes that passed; 0 = none now; kFlowClosed = the other end is gone. Never block. Without state:
-/// callable from any thread.
+/// Bytes that passed; 0 = none now; kFlowClosed = the other end is gone. Never block. Without
+/// state: callable from any thread.
 inline constexpr ssize_t kFlowClosed = -1;
 ssize_t ReceiveSome(int fd, std::byte* to, size_t bytes);
 ssize_t SendSome(int fd, std::span<const iovec> pieces);

@@ -17,8 +17,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// Where forked ranks leave their cards for each other: memory that they share. Holds one group of a
-/// few members. Thread-safe.
+/// Where forked ranks leave their cards for each other: memory that they share. Holds one group of
+/// a few members. Thread-safe.
 class CardBoard {
  public:
   static constexpr size_t kMembersMax = 8;

@@ -31,7 +31,7 @@ SealedStream::SealedStream(SealKeys keys)
       in_(std::make_unique_for_overwrite<std::byte[]>(kInBytes)),
       plain_(std::make_unique_for_overwrite<std::byte[]>(kSealedRecordBytes)) {}
 
-// ---------------------------------------------------------------------------------------- going out
+// --------------------------------------------------------------------------------------- going out
 
 ssize_t SealedStream::Send(int fd, std::span<const iovec> pieces) {
   size_t offered = 0, accepted = 0;
@@ -73,7 +73,7 @@ void SealedStream::SealNext(std::span<const iovec> pieces, size_t skip, size_t b
   out_sent_ = 0;
 }
 
-// ---------------------------------------------------------------------------------------- coming in
+// --------------------------------------------------------------------------------------- coming in
 
 ssize_t SealedStream::Receive(int fd, std::byte* to, size_t bytes) {
   size_t delivered = 0;

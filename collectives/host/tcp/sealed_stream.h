@@ -35,8 +35,8 @@ struct SealKeys {
 ///             tag (16)
 ///
 /// Records are sealed as net::RecordCipher has it, the length shown. Of one that was changed, left
-/// out, repeated or moved, or that comes behind such a one, no byte is delivered; a connection that is
-/// cut delivers no part of a record. Example: an op of 4 bytes sends its 148 in 168.
+/// out, repeated or moved, or that comes behind such a one, no byte is delivered; a connection that
+/// is cut delivers no part of a record. Example: an op of 4 bytes sends its 148 in 168.
 ///
 /// One for each connection of a job whose data is encrypted; its owner has the descriptor too.
 /// Confined to one thread at a time.
@@ -49,8 +49,8 @@ class SealedStream {
   /// As SendSome (flow_io.h), but that bytes count when the kernel has their whole record: until
   /// then the same bytes must be offered again, others may follow them.
   ssize_t Send(int fd, std::span<const iovec> pieces);
-  /// As ReceiveSome. 0: all that was delivered by now has been asked for, and the socket is empty, so
-  /// that it can be waited for.
+  /// As ReceiveSome. 0: all that was delivered by now has been asked for, and the socket is empty,
+  /// so that it can be waited for.
   ssize_t Receive(int fd, std::byte* to, size_t bytes);
   /// Bytes that have come and can be delivered without looking at the socket.
   bool holds_bytes() const;

@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Whatever is done to what was sent, and whatever comes instead: what is delivered is the beginning of
-// what was sent.
+// Whatever is done to what was sent, and whatever comes instead: what is delivered is the beginning
+// of what was sent.
 #include <sys/socket.h>
 #include <sys/uio.h>
 

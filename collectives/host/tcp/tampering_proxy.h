@@ -33,9 +33,9 @@
 
 namespace lockstep::collectives::testing {
 
-/// Sits between two members and passes on what they send, or what a test makes of it. Knows where the
-/// handshake ends, and where each record does. Its own thread moves the bytes, from construction to
-/// destruction; `change` runs there.
+/// Sits between two members and passes on what they send, or what a test makes of it. Knows where
+/// the handshake ends, and where each record does. Its own thread moves the bytes, from
+/// construction to destruction; `change` runs there.
 class TamperingProxy {
  public:
   /// What is passed on in the place of the `number`-th record (from 0) of the connecting end of a
@@ -184,7 +184,8 @@ class TamperingProxy {
   std::thread thread_;
 };
 
-/// The cards of two members, but that member 0 reaches member 1 through a proxy, which outlives this.
+/// The cards of two members, but that member 0 reaches member 1 through a proxy, which outlives
+/// this.
 class ProxiedExchange final : public AddressExchange {
  public:
   explicit ProxiedExchange(TamperingProxy& proxy) : proxy_(proxy) {}

@@ -15,8 +15,8 @@
 
 namespace lockstep::collectives {
 
-/// One member's end of a group over TCP: its seat there (TcpSeat), its collectives (TcpFlatOps), its
-/// sends and receives (TcpTransfers).
+/// One member's end of a group over TCP: its seat there (TcpSeat), its collectives (TcpFlatOps),
+/// its sends and receives (TcpTransfers).
 ///
 /// Reductions of small ops go in rank order; those of larger ones in ring or chain order, which is
 /// the same on every member and in every run of as many members, but another one:

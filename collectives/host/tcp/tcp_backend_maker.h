@@ -29,12 +29,13 @@ class TcpBackendMaker final : public BackendMaker {
       TcpService::Config config, std::shared_ptr<AddressExchange> exchange);
 
   /// Errors beside BackendMaker's: InvalidArgument - more than kMaxTcpMembers members;
-  /// FailedPrecondition - some members encrypt and others do not; those of AddressExchange::Exchange.
+  /// FailedPrecondition - some members encrypt and others do not; those of
+  /// AddressExchange::Exchange.
   base::Result<std::unique_ptr<Backend>> Make(const GroupSpec& spec,
                                               const OpDeadline& deadline) override;
 
-  /// The first half of Make: meets the members. Who does not go on leaves the group, as Leave() says
-  /// there. Blocks and fails as Make.
+  /// The first half of Make: meets the members. Who does not go on leaves the group, as Leave()
+  /// says there. Blocks and fails as Make.
   base::Result<std::shared_ptr<TcpEnd>> Enter(const GroupSpec& spec, const OpDeadline& deadline);
   /// The second half.
   std::unique_ptr<Backend> Finish(const std::shared_ptr<TcpEnd>& end) const;
@@ -59,8 +60,9 @@ class TcpBackendMaker final : public BackendMaker {
   using Place = std::pair<std::string, int32_t>;
 
   /// As it was given, or measured once between two hosts in this process's life. What could not be
-  /// measured (a host that stood still for kProbeTimeout) is tried again: by the next group, then by
-  /// every second, fourth and so on, so that a way that never answers costs few groups their time.
+  /// measured (a host that stood still for kProbeTimeout) is tried again: by the next group, then
+  /// by every second, fourth and so on, so that a way that never answers costs few groups their
+  /// time.
   void LearnLink(const std::shared_ptr<TcpEnd>& end);
   bool TakesTurn(Way& way) const;
   base::Result<std::vector<AddressCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);

@@ -19,9 +19,9 @@
 
 namespace lockstep::collectives {
 
-/// The exchange that every collective begins with, and small ones end with: every member of a circle
-/// gets every member's call, with its input when that is small. So all of them see the same calls,
-/// and find the same fault in them, before a byte is reduced.
+/// The exchange that every collective begins with, and small ones end with: every member of a
+/// circle gets every member's call, with its input when that is small. So all of them see the same
+/// calls, and find the same fault in them, before a byte is reduced.
 ///
 /// Rounds k = 0, 1 ... of Bruck's all-gather: with d = 2^k the member at position p sends the calls
 /// of [p, p + min(d, n - d)) to p - d, and gets those that follow from p + d. After ceil(log2 n)

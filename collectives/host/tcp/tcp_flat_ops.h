@@ -40,8 +40,8 @@ class TcpFlatOps {
   /// The streams of an op whose calls agree. Not of an all_to_all_v, of which the exchange compares
   /// more. `scales`: by member, of a premultiplied sum.
   bool Move(const Op& op, uint64_t fingerprint, const double* scales, TcpWait& wait);
-  /// Others, among some of the members, of a plan by position there, one at a time: what goes without
-  /// waiting is on its way while the caller does something else, and End() moves the rest.
+  /// Others, among some of the members, of a plan by position there, one at a time: what goes
+  /// without waiting is on its way while the caller does something else, and End() moves the rest.
   void Begin(const TcpCircle& circle, TcpPlan plan, uint64_t fingerprint, TcpWait& wait);
   bool Continue(const TcpStreams::Combining& combining, TcpWait& wait) {
     return streams_.MoveWhatGoes(combining, wait);

@@ -25,13 +25,13 @@ namespace lockstep::collectives {
 inline constexpr size_t kStripeBytes = size_t{64} << 10;
 
 /// The bytes of one purpose between this member and another one, of one direction or both, over a
-/// connection that is made when it is first wanted, or over several. One end makes them, the other one
-/// finds them in its TcpEnd. One in TcpFlows for each; confined to its thread.
+/// connection that is made when it is first wanted, or over several. One end makes them, the other
+/// one finds them in its TcpEnd. One in TcpFlows for each; confined to its thread.
 ///
-/// With n connections the i-th kStripeBytes of a direction go over connection i mod n, and both ends
-/// write and read them in that order. So bytes come from the socket into place, nothing is put
-/// together, and what comes early waits in the kernel. The first one is made at once, the others when
-/// the first stripe is through. Whichever of them ends, the flow has ended.
+/// With n connections the i-th kStripeBytes of a direction go over connection i mod n, and both
+/// ends write and read them in that order. So bytes come from the socket into place, nothing is put
+/// together, and what comes early waits in the kernel. The first one is made at once, the others
+/// when the first stripe is through. Whichever of them ends, the flow has ended.
 class TcpFlow {
  public:
   struct Place {

@@ -15,10 +15,10 @@ namespace lockstep::collectives {
 /// The flows of one thread of a TcpBackend, by member, purpose and direction: made when they are
 /// first wanted. Confined to that thread.
 ///
-/// Calls and data of a pair share one flow both ways, since in every op that has a stream one way the
-/// other end waits for it: acknowledgements then ride on what goes back, where each is a packet of
-/// its own otherwise (an op of 4 bytes took 9.1 us, against 7.6). Data and transfers are divided over
-/// as many connections as both ends want (AddressCard::flows).
+/// Calls and data of a pair share one flow both ways, since in every op that has a stream one way
+/// the other end waits for it: acknowledgements then ride on what goes back, where each is a packet
+/// of its own otherwise (an op of 4 bytes took 9.1 us, against 7.6). Data and transfers are divided
+/// over as many connections as both ends want (AddressCard::flows).
 class TcpFlows {
  public:
   TcpFlows(std::shared_ptr<TcpService> service, std::shared_ptr<TcpEnd> end);

@@ -14,8 +14,8 @@ struct Range {
   size_t count() const { return end - begin; }
 };
 
-/// What `member` has left to combine after each round, beginning with all; in round k it trades with
-/// the one whose number differs in bit size / 2^(k + 1).
+/// What `member` has left to combine after each round, beginning with all; in round k it trades
+/// with the one whose number differs in bit size / 2^(k + 1).
 std::vector<Range> RangesOf(int member, int size, size_t count) {
   std::vector<Range> ranges{{0, count}};
   for (int bit = size / 2; bit > 0; bit /= 2) {

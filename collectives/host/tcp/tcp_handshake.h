@@ -12,10 +12,10 @@
 ///     Proof (32 bytes)     ------------->    HMAC over Hello and Answer, of the other role
 ///     frames ...           ------------->
 ///
-/// In a job whose data is encrypted (Hello::sealed) the challenges are fresh X25519 shares, which both
-/// HMACs then vouch for, and everything behind the Proof is sealed (sealed_stream.h) with keys that
-/// HKDF derives from what the shares agree on and an HMAC of the job's key over all of this. So who
-/// has recorded a connection cannot read it when it gets the job's key later.
+/// In a job whose data is encrypted (Hello::sealed) the challenges are fresh X25519 shares, which
+/// both HMACs then vouch for, and everything behind the Proof is sealed (sealed_stream.h) with keys
+/// that HKDF derives from what the shares agree on and an HMAC of the job's key over all of this.
+/// So who has recorded a connection cannot read it when it gets the job's key later.
 ///
 /// Both HMACs (SHA-256, with the job's key) cover the job, both messages (group, epoch, both
 /// members, purpose, both challenges), the role, and the nonce of the listening process. So a

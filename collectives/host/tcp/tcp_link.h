@@ -8,8 +8,8 @@
 namespace lockstep::collectives {
 
 /// What the way between two members costs, in powers of two: so that noise of a measurement seldom
-/// makes another choice of it, and that it fits into a byte of every call (CallEntry::link), by which
-/// all members learn all of them. A value, callable from any thread.
+/// makes another choice of it, and that it fits into a byte of every call (CallEntry::link), by
+/// which all members learn all of them. A value, callable from any thread.
 class TcpLink {
  public:
   /// Not measured: a data center's Ethernet.

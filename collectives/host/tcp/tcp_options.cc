@@ -21,7 +21,8 @@ constexpr uint32_t kShortRoundTripUs = 1000;
 // BBR paces what it sends with timers, by a model of the path that it learns from round trips. On a
 // path this short those are shorter than the time for which a member may be without its processor,
 // and each such time shrinks the model: 64 MiB took 1.2 to 1.7 times as long (two namespaces, a
-// busy machine). Reno is in every kernel and open to every user, and on such a path CUBIC is no other.
+// busy machine). Reno is in every kernel and open to every user, and on such a path CUBIC is no
+// other.
 void ChooseCongestionControl(int fd) {
   tcp_info info{};
   socklen_t length = sizeof info;

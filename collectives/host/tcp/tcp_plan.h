@@ -3,9 +3,9 @@
 #define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_PLAN_H_
 
 /// What streams of bytes an op is made of. A stream goes from one member to another and is a
-/// sequence of pieces; both ends compute the same sequence. Whether a byte may go out depends on the
-/// stream that comes in, byte by byte, so that a ring or a chain is a pipeline without any chunk
-/// being waited for.
+/// sequence of pieces; both ends compute the same sequence. Whether a byte may go out depends on
+/// the stream that comes in, byte by byte, so that a ring or a chain is a pipeline without any
+/// chunk being waited for.
 ///
 /// Example, all_reduce of 6 elements as a ring of 3, member 1 (blocks 0, 1, 2 of 2 elements):
 ///
@@ -41,8 +41,8 @@ struct InPiece {
   size_t bytes = 0;
   std::byte* to = nullptr;
   const std::byte* mine = nullptr;
-  /// What `mine` is may be made by another stream that comes in, -1 = by none: byte i can be combined
-  /// when that one has processed after + i + 1 bytes.
+  /// What `mine` is may be made by another stream that comes in, -1 = by none: byte i can be
+  /// combined when that one has processed after + i + 1 bytes.
   int behind = -1;
   uint64_t after = 0;
 };
@@ -73,8 +73,8 @@ struct TcpPlan {
   std::vector<OutStream> outs;
 };
 
-/// Of a valid op with data, for member `self` of `size`, in the fastest way that the cost model knows
-/// (tcp_choice.h).
+/// Of a valid op with data, for member `self` of `size`, in the fastest way that the cost model
+/// knows (tcp_choice.h).
 TcpPlan PlanOf(const Op& op, int self, int size, TcpLink link);
 
 /// Bytes of one member's block, and where it lies in a buffer.

@@ -3,9 +3,9 @@
 #define LOCKSTEP_COLLECTIVES_HOST_TCP_TCP_PROBE_H_
 
 /// How a member measures the way to another one when a group is made: over a connection of its own
-/// (FlowPurpose::kMeasure), whose other end is answered by that process's TcpService, so that nobody
-/// there has to wait for it. A question is a size in 8 bytes and as many bytes behind it; the answer is
-/// the size again.
+/// (FlowPurpose::kMeasure), whose other end is answered by that process's TcpService, so that
+/// nobody there has to wait for it. A question is a size in 8 bytes and as many bytes behind it;
+/// the answer is the size again.
 ///
 /// Functions without state: callable from any thread.
 

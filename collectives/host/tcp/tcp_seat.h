@@ -21,12 +21,12 @@ namespace lockstep::collectives {
 
 /// One member's seat in a group whose members reach each other by TCP: what holds for its
 /// collectives whichever way their data goes. Which of them still run, what a refused one tells the
-/// others, whether all calls agree, and the first error, which is everybody's. One in each backend of
-/// such groups, which owns it.
+/// others, whether all calls agree, and the first error, which is everybody's. One in each backend
+/// of such groups, which owns it.
 ///
 /// Messages take time, so members may differ about the op in which a deadline passed: one that came
-/// late, when the others' calls had reached it and their error had not, ends it well, with the right
-/// result, and fails in the next.
+/// late, when the others' calls had reached it and their error had not, ends it well, with the
+/// right result, and fails in the next.
 ///
 /// Threads: Run() and CallsAgree() from one thread at a time; the rest from any.
 class TcpSeat {
@@ -60,8 +60,8 @@ class TcpSeat {
   TcpLink link() const { return TcpLink::FromCode(link_.load(std::memory_order_relaxed)); }
 
   CallEntry EntryOf(const Op& op, uint64_t seq) const;
-  /// Compares the calls of all members, and learns what they tell of their links. False: they differ,
-  /// which is the group's error then.
+  /// Compares the calls of all members, and learns what they tell of their links. False: they
+  /// differ, which is the group's error then.
   using CallOf = std::function<const CallEntry&(int member)>;
   bool CallsAgree(const CallOf& call_of, TcpWait& wait);
 

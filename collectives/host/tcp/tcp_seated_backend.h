@@ -14,8 +14,8 @@
 namespace lockstep::collectives {
 
 /// What is the same in all backends whose members reach each other by TCP: sends, receives, and
-/// failures. The base of TcpBackend and WideBackend, whose destructors call Leave() first, before any
-/// connection closes. Threads: as Backend.
+/// failures. The base of TcpBackend and WideBackend, whose destructors call Leave() first, before
+/// any connection closes. Threads: as Backend.
 class TcpSeatedBackend : public Backend {
  public:
   TcpSeatedBackend(const TcpSeatedBackend&) = delete;

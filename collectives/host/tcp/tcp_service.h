@@ -49,13 +49,14 @@ class TcpService {
     std::string host;
     std::string host_id;
     int32_t memory = -1;  // AddressCard's
-    /// What the way between members costs. When set it is not measured, and what algorithms depend on is
-    /// the same in every run; alike on all members.
+    /// What the way between members costs. When set it is not measured, and what algorithms depend
+    /// on is the same in every run; alike on all members.
     TcpLink link;
-    /// Whether connections are sealed once they are authenticated, but for those that measure; alike on
-    /// all members.
+    /// Whether connections are sealed once they are authenticated, but for those that measure;
+    /// alike on all members.
     bool encrypts = false;
-    /// Connections over which a pair divides its data, 1 to kTcpFlowsMax; the least of both ends counts.
+    /// Connections over which a pair divides its data, 1 to kTcpFlowsMax; the least of both ends
+    /// counts.
     int flows = 1;
   };
 
@@ -68,8 +69,8 @@ class TcpService {
   /// For somebody who measures (tcp_probe.h), and in one of its questions.
   static constexpr base::Duration kEchoTimeout = std::chrono::seconds(2);
   static constexpr uint64_t kProbeBytesMax = uint64_t{256} << 10;
-  /// Of these at once; the oldest makes room. A group's members that live elsewhere are measured by one
-  /// each, or by all of a machine.
+  /// Of these at once; the oldest makes room. A group's members that live elsewhere are measured by
+  /// one each, or by all of a machine.
   static constexpr size_t kMaxEchoes = 256;
   /// Members that have left groups of this process and are remembered as such.
   static constexpr size_t kMaxRemembered = 4096;

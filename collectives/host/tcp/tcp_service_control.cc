@@ -88,7 +88,8 @@ void TcpService::BeginEcho(Connection& connection) {
   Watch(connection, EPOLLIN);
 }
 
-// Who asks sends the next question when it has the answer: one that does not read it is not read from.
+// Who asks sends the next question when it has the answer: one that does not read it is not read
+// from.
 void TcpService::OnEcho(Connection& connection) {
   constexpr size_t kBytesAtOnce = size_t{64} << 10;
   echo_buffer_.resize(kBytesAtOnce);

@@ -237,7 +237,7 @@ TEST_F(TcpStrangersTest, AFrameOfAnotherEpochOnAGoodConnectionEndsIt) {
   EXPECT_TRUE(member.IsCutOff());
 }
 
-// ------------------------------------------------------------------------ those who measure the way
+// ----------------------------------------------------------------------- those who measure the way
 
 TEST_F(TcpStrangersTest, WhoMeasuresNeedsTheKeyToo) {
   Stranger stranger(service());
@@ -299,21 +299,26 @@ TEST_F(TcpStrangersTest, WhoAsksAndDoesNotReadIsCutOffInTimeAndKeepsNobodyWaitin
 }
 
 TEST_F(TcpStrangersTest, ManyWhoMeasureMakeRoomForTheLast) {
-  const auto since = std::chrono::steady_clock::now();
-  std::vector<std::unique_ptr<Stranger>> many;
-  for (size_t i = 0; i < TcpService::kMaxEchoes + 20; ++i) {
-    many.push_back(std::make_unique<Stranger>(service()));
-    ASSERT_TRUE(BeginMeasuring(*many.back()));
-  }
-  many.back()->Say(uint64_t{0});
+  for (int tries = 0; tries < 10; ++tries) {
+    const uint64_t refused_before = service().refused_total();
+    const auto since = std::chrono::steady_clock::now();
+    std::vector<std::unique_ptr<Stranger>> many;
+    for (size_t i = 0; i < TcpService::kMaxEchoes + 20; ++i) {
+      many.push_back(std::make_unique<Stranger>(service()));
+      ASSERT_TRUE(BeginMeasuring(*many.back()));
+    }
+    many.back()->Say(uint64_t{0});
 
-  uint64_t answer = 1;
-  EXPECT_TRUE(many.back()->Hear(answer));
-  EXPECT_TRUE(many.front()->IsCutOff());
-  // On a machine that takes longer than kEchoTimeout for them, others have ended already.
-  if (std::chrono::steady_clock::now() - since < TcpService::kEchoTimeout) {
-    EXPECT_EQ(service().refused_total(), 20u);
+    uint64_t answer = 1;
+    EXPECT_TRUE(many.back()->Hear(answer));
+    const uint64_t refused = service().refused_total() - refused_before;
+    // Else some have ended by themselves: again, on a machine that is as busy as that.
+    if (std::chrono::steady_clock::now() - since >= TcpService::kEchoTimeout) continue;
+    EXPECT_EQ(refused, 20u);
+    EXPECT_TRUE(many.front()->IsCutOff());
+    return;
   }
+  GTEST_SKIP() << "so many connections take longer here than one may measure";
 }
 
 TEST_F(TcpStrangersTest, ThoseWhoSayNothingMakeRoomAndAreCutOffInTime) {

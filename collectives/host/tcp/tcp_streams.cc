@@ -103,7 +103,7 @@ void TcpStreams::Fill(TcpWait::Wants& wants) {
   wants.direct = wants.missing;
 }
 
-// ---------------------------------------------------------------------------------------- coming in
+// --------------------------------------------------------------------------------------- coming in
 
 TcpStreams::Outcome TcpStreams::Receive(In& in, const Combining& combining, TcpWait& wait) {
   TcpFlow* const flow = flows_.In(in.stream.from, FlowPurpose::kData);
@@ -226,7 +226,7 @@ void TcpStreams::EndPieces(In& in) const {
   }
 }
 
-// ---------------------------------------------------------------------------------------- going out
+// --------------------------------------------------------------------------------------- going out
 
 /// Bytes of the piece that may have gone by now.
 size_t TcpStreams::Ready(const OutPiece& piece) const {

@@ -25,8 +25,9 @@ namespace lockstep::collectives {
 
 /// How one collective waits and gives up. Who moves its bytes calls Idle() when nothing moves: that
 /// looks again at once for some microseconds, because a core that sleeps costs more than a small op
-/// (less long where CpuShare says that processors are scarce); then it sleeps in poll(), asks the members that are missing how far they are, and fails the op
-/// when one of them is gone or the deadline has passed.
+/// (less long where CpuShare says that processors are scarce); then it sleeps in poll(), asks the
+/// members that are missing how far they are, and fails the op when one of them is gone or the
+/// deadline has passed.
 ///
 /// One for each op, on the stack of its thread, which alone may call it.
 class TcpWait {
@@ -65,7 +66,8 @@ class TcpWait {
 
   /// Something moved.
   void Moved() { since_ = base::SteadyTime(); }
-  /// A connection with `member` has ended, or, where `fault` says so, has brought what that did not send.
+  /// A connection with `member` has ended, or, where `fault` says so, has brought what that did not
+  /// send.
   void Closed(int member, const base::Status& fault);
   /// False: the op is over, with the group's error or an interruption. `fill` says what is waited
   /// for, when that is asked.

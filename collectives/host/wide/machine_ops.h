@@ -16,10 +16,10 @@
 
 namespace lockstep::collectives {
 
-/// What the members of one machine do of a wide op, in a group of their own over shared memory, whose
-/// members are numbered by their places there (Placement). It judges nobody: how the others are is
-/// for the whole group to find out, which is looked at while a wait is long (TcpWait::Tend); and what
-/// fails in it is the whole group's error.
+/// What the members of one machine do of a wide op, in a group of their own over shared memory,
+/// whose members are numbered by their places there (Placement). It judges nobody: how the others
+/// are is for the whole group to find out, which is looked at while a wait is long (TcpWait::Tend);
+/// and what fails in it is the whole group's error.
 ///
 /// A member that is alone on its machine has no such group; each op is then what it is among one.
 ///
@@ -69,8 +69,8 @@ class MachineOps {
   uint64_t seq_ = 0;  // of ops among the members of the machine
 };
 
-/// What is left of a reduction among machines when it was done within each: premultiplied inputs are
-/// multiplied. An average is still to be divided.
+/// What is left of a reduction among machines when it was done within each: premultiplied inputs
+/// are multiplied. An average is still to be divided.
 Reduction ReductionBetween(Reduction reduction);
 
 }  // namespace lockstep::collectives

@@ -22,9 +22,9 @@ namespace lockstep::collectives {
 
 /// One member's end of a group whose members live on several machines, several on some: its
 /// collectives go through shared memory within a machine and by TCP between machines. They are the
-/// exchange of calls (WideCalls), which carries small inputs; their comparison, on every member with
-/// the same outcome; then, for more data, WideMoves. Failures are as in a group over TCP (TcpSeat),
-/// and so are sends and receives.
+/// exchange of calls (WideCalls), which carries small inputs; their comparison, on every member
+/// with the same outcome; then, for more data, WideMoves. Failures are as in a group over TCP
+/// (TcpSeat), and so are sends and receives.
 ///
 /// Reductions go in rank order up to kWideInlineBytes; above, in rank order within each machine
 /// first, then over the machines: in their order up to kWideCarriedBytes, above as WideMoves says.
@@ -34,8 +34,8 @@ namespace lockstep::collectives {
 /// Threads: as Backend.
 class WideBackend final : public TcpSeatedBackend {
  public:
-  /// `memory`: this machine's members' (Placement::neighbors) end of their group over shared memory;
-  /// null when this one is alone there.
+  /// `memory`: this machine's members' (Placement::neighbors) end of their group over shared
+  /// memory; null when this one is alone there.
   WideBackend(const std::shared_ptr<TcpService>& service, const std::shared_ptr<TcpEnd>& end,
               Placement placement, std::unique_ptr<Backend> memory);
   /// Its end tells the others that this member is gone; those that need it fail at once.

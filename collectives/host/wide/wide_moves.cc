@@ -119,7 +119,7 @@ TcpCircle WideMoves::Gateways(int root) const {
   return {placement_.Across(placement_.index_of(root)), placement_.self()};
 }
 
-// ----------------------------------------------------------------------------------- ops that reduce
+// --------------------------------------------------------------------------------- ops that reduce
 
 /// A part of an all_reduce that passes through all of its steps at once.
 struct WideMoves::Stage {
@@ -255,7 +255,7 @@ bool WideMoves::ReduceScatterByGateways(const Running& run) {
                       TcpWait::Phase::kData, run.wait);
 }
 
-// ------------------------------------------------------------------------------------- ops that move
+// ----------------------------------------------------------------------------------- ops that move
 
 bool WideMoves::BroadcastInSlices(const Running& run) {
   const Op& op = run.op;

@@ -17,29 +17,31 @@
 
 namespace lockstep::collectives {
 
-/// What of an all_reduce or broadcast is in one stage of its way: little enough that the kernel holds
-/// what a member sends of it, and so much that four barriers within the machine cost little beside.
+/// What of an all_reduce or broadcast is in one stage of its way: little enough that the kernel
+/// holds what a member sends of it, and so much that four barriers within the machine cost little
+/// beside.
 inline constexpr size_t kWideStageBytes = size_t{2} << 20;
 
-/// What a member keeps between ops of the memory that they needed. The pages of more are made anew each
-/// time, which costs little beside sending them.
+/// What a member keeps between ops of the memory that they needed. The pages of more are made anew
+/// each time, which costs little beside sending them.
 inline constexpr size_t kWideSpaceKeptBytes = size_t{16} << 20;
 
 /// How the data of larger ops goes, once all have called alike: within machines through shared
 /// memory, and between them by TCP, once for each machine whatever its number of members.
 ///
-///   slices    machines with equally many members: each member carries a slice of it among those with
-///             its place on the other machines (all_reduce, reduce_scatter, broadcast, all_gather)
-///             All_reduce and broadcast above kWideStageBytes go in stages: one is between machines
-///             while the members combine the next one and spread the one before.
-///   gateways  one member of each machine carries all of it (the same with unequal machines, reduce)
+///   slices    machines with equally many members: each member carries a slice of it among those
+///             with its place on the other machines (all_reduce, reduce_scatter, broadcast,
+///             all_gather). All_reduce and broadcast above kWideStageBytes go in stages: one is
+///             between machines while the members combine the next one and spread the one before.
+///   gateways  one member of each machine carries all of it (the same with unequal machines,
+///             reduce)
 ///   flat      as over TCP alone: ops in which each pair has something of its own to say, and parts
 ///             by member that do not lie together by machine
 ///
 /// Reductions go in rank order within a machine, then around the ring of machines, which begins
 /// elsewhere for each part, or by halving and doubling (tcp_plan.h). That order depends on where
-/// members live and on what was measured between machines, of which all know the same: they have the
-/// same bits, and so have runs that choose the same algorithm.
+/// members live and on what was measured between machines, of which all know the same: they have
+/// the same bits, and so have runs that choose the same algorithm.
 ///
 /// One in each WideBackend, which owns it. Confined to the thread that runs collectives.
 class WideMoves {

@@ -14,8 +14,8 @@
 
 namespace lockstep::collectives {
 
-/// Works off its queue on a thread of its own, which ends when the stream was destroyed and its work
-/// is done.
+/// Works off its queue on a thread of its own, which ends when the stream was destroyed and its
+/// work is done.
 struct CudaStreamTag {
   struct Queue {
     std::mutex mutex;
@@ -81,7 +81,7 @@ int FakeCudaObjects() { return objects.load(); }
 }  // namespace testing
 }  // namespace lockstep::collectives
 
-// ------------------------------------------------------------------------------ the library's symbols
+// --------------------------------------------------------------------------- the library's symbols
 
 namespace {
 

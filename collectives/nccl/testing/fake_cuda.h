@@ -8,8 +8,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// The half of the fake GPU that the fake NCCL stands on. Streams are queues that a thread each works
-/// off in order; the memory of the eight devices is main memory. Thread-safe.
+/// The half of the fake GPU that the fake NCCL stands on. Streams are queues that a thread each
+/// works off in order; the memory of the eight devices is main memory. Thread-safe.
 
 /// Puts `kernel` on `stream`, as a launch does.
 void LaunchFakeKernel(CudaStream stream, std::function<void()> kernel);

@@ -4,9 +4,9 @@
 
 namespace lockstep::collectives::testing {
 
-/// What is to go wrong in the fake NCCL: on the ranks, of their communicators of at least two, that the
-/// script names. Scripts are words "fault=rank" or "fault=rank:after"; `after` launches of that rank
-/// go well first.
+/// What is to go wrong in the fake NCCL: on the ranks, of their communicators of at least two, that
+/// the script names. Scripts are words "fault=rank" or "fault=rank:after"; `after` launches of that
+/// rank go well first.
 ///
 ///   init_never       its init stays in progress for ever
 ///   in_progress      a launch stays in progress for ever

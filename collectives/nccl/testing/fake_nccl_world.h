@@ -10,8 +10,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// The memory that the ranks of one fake communicator share: a file of that name, so that ranks may be
-/// threads or processes. One in each rank's end. Thread-safe.
+/// The memory that the ranks of one fake communicator share: a file of that name, so that ranks may
+/// be threads or processes. One in each rank's end. Thread-safe.
 class FakeNcclWorld {
  public:
   static constexpr int kMaxRanks = 16;

@@ -1,7 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // lockstep-bench-gloo SOCKET GANG ALGORITHM STORE: a rank that `lockstep bench` measures, in the
-// calls of Gloo over TCP, on the interface $LOCKSTEP_BENCH_INTERFACE or else the loopback, started by
-// `lockstep run`. The ranks meet in the folder STORE; ALGORITHM is that of all_reduce: ring or bcube.
+// calls of Gloo over TCP, on the interface $LOCKSTEP_BENCH_INTERFACE or else the loopback, started
+// by `lockstep run`. The ranks meet in the folder STORE; ALGORITHM is that of all_reduce: ring or
+// bcube.
 #include <gloo/allgather.h>
 #include <gloo/allreduce.h>
 #include <gloo/alltoall.h>

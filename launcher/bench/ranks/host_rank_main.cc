@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// lockstep-bench-host SOCKET GANG: a rank that `lockstep bench` measures, started by `lockstep run`.
+// lockstep-bench-host SOCKET GANG: a rank that `lockstep bench` measures, started by `lockstep
+// run`.
 #include <cstdio>
 #include <cstdlib>
 

@@ -99,8 +99,8 @@ static int reduce(const struct world* world, const struct lockstep_bench_call* c
   return MPI_Reduce_scatter_block(in, call->out, count, type, op, MPI_COMM_WORLD);
 }
 
-/* MPI leaves the result of a reduce_scatter in place at the begin of the buffer, not in the place of
- * this rank's part: another op than the one that is compared. */
+/* MPI leaves the result of a reduce_scatter in place at the begin of the buffer, not in the place
+ * of this rank's part: another op than the one that is compared. */
 static int has_in_place(uint32_t op) {
   return op != LOCKSTEP_BENCH_REDUCE_SCATTER && op != LOCKSTEP_BENCH_ALL_TO_ALL;
 }

@@ -25,8 +25,8 @@ using collectives::Group;
 
 constexpr size_t kPage = 4096;
 
-/// What the harness calls. The harness writes and compares values in main memory; ops work on a copy of
-/// it in the GPU's, which goes to and fro outside of the clock. Confined to one thread.
+/// What the harness calls. The harness writes and compares values in main memory; ops work on a
+/// copy of it in the GPU's, which goes to and fro outside of the clock. Confined to one thread.
 class NcclLibrary {
  public:
   NcclLibrary(Group& group, std::shared_ptr<const GpuLibraries> libraries, int device)

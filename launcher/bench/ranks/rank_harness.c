@@ -71,8 +71,8 @@ static void fail(struct harness* h, const char* what) {
 
 /* ---- buffers ---- */
 
-/* As all contestants get it: on huge pages where the kernel gives them to who asks, since large arrays
- * of programs that compute are. */
+/* As all contestants get it: on huge pages where the kernel gives them to who asks, since large
+ * arrays of programs that compute are. */
 static void* plain_memory(size_t bytes) {
   void* memory = NULL;
   if (posix_memalign(&memory, bytes < HUGE_PAGE ? PAGE : HUGE_PAGE, bytes) != 0) return NULL;

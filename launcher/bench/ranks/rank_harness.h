@@ -37,17 +37,18 @@ struct lockstep_bench_library {
   int (*run)(void* self, const struct lockstep_bench_call* call,
              char error[/* LOCKSTEP_BENCH_ERROR_BYTES */]);
   /* Memory that the library handles better than any other, aligned to a page, for the rest of the
-   * process. Null when it cannot, and then it has written why. Null itself: it has no such memory. */
+   * process. Null when it cannot, and then it has written why. Null itself: it has no such memory.
+   * */
   void* (*allocate)(void* self, size_t bytes, char error[]);
-  /* Of a library whose buffers are elsewhere (on a GPU): before an op whose values are checked, takes
-   * there what lies in the memory of allocate(), and after it brings that back. 0, or it has written
-   * why not. Null: run() works in the memory itself. */
+  /* Of a library whose buffers are elsewhere (on a GPU): before an op whose values are checked,
+   * takes there what lies in the memory of allocate(), and after it brings that back. 0, or it has
+   * written why not. Null: run() works in the memory itself. */
   int (*take)(void* self, char error[]);
   int (*bring)(void* self, char error[]);
 };
 
-/* Serves `lockstep bench` at `socket_path` as a rank of its gang number `gang` until it says that it
- * is over (returns 0) or is gone (returns 1: the other ranks may be anywhere, so exit without
+/* Serves `lockstep bench` at `socket_path` as a rank of its gang number `gang` until it says that
+ * it is over (returns 0) or is gone (returns 1: the other ranks may be anywhere, so exit without
  * parting from them in an orderly way). Errors are told to `lockstep bench`, or on stderr. */
 int lockstep_bench_serve(const struct lockstep_bench_library* library, const char* socket_path,
                          int gang);

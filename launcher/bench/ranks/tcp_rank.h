@@ -22,9 +22,9 @@ struct TcpRankPlace {
   std::string cookie;         // LOCKSTEP_COOKIE
 };
 
-/// A rank of Lockstep's gang over TCP, or over both: serves `lockstep bench` at `socket_path`, with a recorder
-/// that nobody reads. Blocks until that is over. Errors: NotFound - no such interface, or it has no
-/// address; those of collectives::TcpBackendMaker; Aborted - `lockstep bench` is gone.
+/// A rank of Lockstep's gang over TCP, or over both: serves `lockstep bench` at `socket_path`, with
+/// a recorder that nobody reads. Blocks until that is over. Errors: NotFound - no such interface,
+/// or it has no address; those of collectives::TcpBackendMaker; Aborted - `lockstep bench` is gone.
 base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, int gang);
 
 }  // namespace lockstep::launcher

@@ -1,10 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// lockstep-bench-tcp SOCKET GANG STORE: a rank that `lockstep bench --backend tcp` measures, started
-// by `lockstep run`. The ranks meet in the folder STORE; the network is that of
-// $LOCKSTEP_BENCH_INTERFACE, or else the loopback. $LOCKSTEP_BENCH_MACHINES, if there, has the number
-// of each rank's machine, as in "0,0,1,1": ranks of one machine then go through shared memory.
-// $LOCKSTEP_BENCH_LINK, "MICROSECONDS,BYTES", gives them what the way between them costs, and a
-// microsecond moves, instead of measuring that: which chooses algorithms.
+// lockstep-bench-tcp SOCKET GANG STORE: a rank that `lockstep bench --backend tcp` measures,
+// started by `lockstep run`. The ranks meet in the folder STORE; the network is that of
+// $LOCKSTEP_BENCH_INTERFACE, or else the loopback. $LOCKSTEP_BENCH_MACHINES, if there, has the
+// number of each rank's machine, as in "0,0,1,1": ranks of one machine then go through shared
+// memory. $LOCKSTEP_BENCH_LINK, "MICROSECONDS,BYTES", gives them what the way between them costs,
+// and a microsecond moves, instead of measuring that: which chooses algorithms.
 #include <cstdio>
 #include <cstdlib>
 #include <string>

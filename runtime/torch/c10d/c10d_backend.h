@@ -33,8 +33,8 @@ class C10dBackend final : public BackendBase {
 
   struct Config {
     std::chrono::milliseconds timeout;  // of making the group, and of its ops
-    /// All members compare what all_reduce, all_gather and broadcast gave them, bit by bit; the same on
-    /// all members (lockstep_options::verify).
+    /// All members compare what all_reduce, all_gather and broadcast gave them, bit by bit; the
+    /// same on all members (lockstep_options::verify).
     bool verify = false;
   };
 

@@ -17,8 +17,8 @@ namespace lockstep::train {
 
 /// The ops of one call of c10d in flight, and their tensors. Thread-safe. A caller that waits
 /// executes the op on its own thread; asked for a future (DDP does), the group's own thread
-/// executes it. When the caller drops it before the end, the tensors live on until then, and results
-/// are put in place all the same.
+/// executes it. When the caller drops it before the end, the tensors live on until then, and
+/// results are put in place all the same.
 class C10dWork final : public c10d::Work {
  public:
   /// `works`: at least one, in the order of the calls; taken over.

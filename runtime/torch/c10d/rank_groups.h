@@ -36,9 +36,10 @@ class RankGroups {
   /// at most `timeout`, which is also that of its ops. Throws: those that never came, by rank.
   GroupHandle MakeGroup(const std::vector<int64_t>& world_ranks, std::chrono::milliseconds timeout);
 
-  /// The group of all ranks that are left, in a job that keeps its survivors; groups that come after
-  /// are made from it. Collective among them. Blocks: until they have come, at most `timeout`, which
-  /// is also that of its ops. Throws: as lockstep_shrink_to_survivors; there is no process group yet.
+  /// The group of all ranks that are left, in a job that keeps its survivors; groups that come
+  /// after are made from it. Collective among them. Blocks: until they have come, at most
+  /// `timeout`, which is also that of its ops. Throws: as lockstep_shrink_to_survivors; there is no
+  /// process group yet.
   GroupHandle ShrinkToSurvivors(std::chrono::milliseconds timeout);
 
   /// Without whom the job goes on, by rank in the world, with what became of them.
