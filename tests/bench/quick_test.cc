@@ -56,6 +56,11 @@ TEST(QuickBenchmarkTest, JobsOfSeveralNodes) {
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
 }
 
+TEST(QuickBenchmarkTest, CollectivesWithinAMachine) {
+  const Outcome outcome = RunQuickly("machine_benchmark");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
 TEST(QuickBenchmarkTest, CollectivesBetweenNamespaces) {
   const Outcome outcome = RunQuickly("tcp_benchmark");
   if (outcome.status == 77) GTEST_SKIP() << outcome.err;

@@ -1,0 +1,229 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Collectives of ranks of one machine: `lockstep bench` measures ours, between buffers of AllocBuffer
+// and of malloc, and those of Open MPI and MPICH in one run, each with the best of its knobs.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "tests/bench/bench_run.h"
+#include "tests/bench/contest.h"
+#include "tests/bench/launchers.h"
+#include "tests/e2e/command.h"
+
+namespace lockstep::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* kMapped = "shm";
+constexpr const char* kPlain = "shm plain";
+constexpr uint64_t kKiB = 1024;
+constexpr uint64_t kMiB = kKiB * 1024;
+
+/// The better of the peers.
+BenchRow::Peer BestPeer(const BenchRow::Ours& ours) {
+  BenchRow::Peer best;
+  for (const auto& [kind, peer] : ours.peers) {
+    if (best.best.empty() || peer.ratio < best.ratio) best = peer;
+  }
+  return best;
+}
+
+/// Of how many times a peer took our time, over the sizes of a range.
+class Ratios {
+ public:
+  void Add(double ratio) {
+    log_sum_ += std::log(ratio);
+    least_ = count_++ == 0 ? ratio : std::min(least_, ratio);
+  }
+  bool empty() const { return count_ == 0; }
+  double mean() const { return std::exp(log_sum_ / count_); }  // geometric
+  double least() const { return least_; }
+
+ private:
+  double log_sum_ = 0;
+  double least_ = 0;
+  int count_ = 0;
+};
+
+class Bench {
+ public:
+  Bench(const Setting& setting, Report& report) : setting_(setting), report_(report) {}
+
+  void AllReduce();
+  void OtherOps();
+  void FourRanks();
+  void Finish() {
+    report_.FirmBar("collectives within a machine are measured, and every element is right",
+                    ok_ && wrong_ == 0);
+  }
+
+ private:
+  BenchRun Run(const Words& words, const std::string& peers);
+  void Print(const BenchRun& run, const std::string& title) const;
+  void Judge(const BenchRun& run, const std::string& bar, bool holds);
+  /// In the geometric mean, and at least.
+  void JudgeRange(const BenchRun& run, const char* ours, uint64_t from, uint64_t to, double mean,
+                  double least);
+
+  const Setting& setting_;
+  Report& report_;
+  bool ok_ = true;
+  double wrong_ = 0;
+};
+
+BenchRun Bench::Run(const Words& more, const std::string& peers) {
+  const std::string path = setting_.folder() + "/bench.json";
+  Words words = {setting_.lockstep(), "bench", "-J", path, "--allow-pressure", "-T", "10m"};
+  if (setting_.quick()) words.insert(words.end(), {"--rounds", "5", "-w", "0", "-n", "2"});
+  if (!setting_.quick() && !peers.empty()) words.insert(words.end(), {"--compare", peers});
+  words.insert(words.end(), more.begin(), more.end());
+  const e2e::Scratch scratch;
+  const BenchRun run = ReadBenchRun(e2e::RunToEnd(words, scratch, 20min), path);
+  ok_ = ok_ && run.ok && !run.rows.empty();
+  wrong_ += run.wrong;
+  return run;
+}
+
+void Bench::Print(const BenchRun& run, const std::string& title) const {
+  std::printf(
+      "\n%s%s\n\n"
+      "| bytes | AllocBuffer, us | malloc, us | best MPI, us | times AllocBuffer | times malloc |\n"
+      "|---|---|---|---|---|---|\n",
+      title.c_str(), run.disturbed ? " (disturbed by other work)" : "");
+  for (const BenchRow& row : run.rows) {
+    std::printf("| %llu |", static_cast<unsigned long long>(row.bytes));
+    for (const char* const name : {kMapped, kPlain}) {
+      const auto ours = row.ours.find(name);
+      std::printf(" %s |",
+                  ours == row.ours.end() ? "-" : FormatFigure(ours->second.time_us).c_str());
+    }
+    std::string times;
+    BenchRow::Peer best;
+    for (const char* const name : {kMapped, kPlain}) {
+      const auto ours = row.ours.find(name);
+      const BenchRow::Peer peer = ours == row.ours.end() ? best : BestPeer(ours->second);
+      if (peer.best.empty()) {
+        times += " - |";
+        continue;
+      }
+      best = peer;
+      times += " " + FormatFigure(peer.ratio) + " [" + FormatFigure(peer.low) + ", " +
+               FormatFigure(peer.high) + "] |";
+    }
+    const std::string peer =
+        best.best.empty() ? "-" : FormatFigure(best.time_us) + " (" + best.best + ")";
+    std::printf(" %s |%s\n", peer.c_str(), times.c_str());
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void Bench::Judge(const BenchRun& run, const std::string& bar, bool holds) {
+  if (!run.disturbed) return report_.Bar(bar, holds);
+  std::printf("- not judged, since other programs used the processors: %s\n", bar.c_str());
+}
+
+void Bench::JudgeRange(const BenchRun& run, const char* ours, uint64_t from, uint64_t to,
+                       double mean, double least) {
+  Ratios ratios;
+  for (const BenchRow& row : run.rows) {
+    const auto found = row.ours.find(ours);
+    if (row.bytes < from || row.bytes > to || found == row.ours.end()) continue;
+    const BenchRow::Peer peer = BestPeer(found->second);
+    if (!peer.best.empty()) ratios.Add(peer.ratio);
+  }
+  if (ratios.empty()) return;
+  const std::string what =
+      std::string("all_reduce within a machine, ") + (ours == kMapped ? "AllocBuffer" : "malloc") +
+      ", " + std::to_string(from) + " to " + std::to_string(to) + " bytes, the better MPI's time: ";
+  if (mean > 0) {
+    Judge(run,
+          what + "geometric mean " + FormatFigure(ratios.mean()) + " >= " + FormatFigure(mean) +
+              " times ours",
+          ratios.mean() >= mean);
+  }
+  Judge(
+      run,
+      what + "least " + FormatFigure(ratios.least()) + " >= " + FormatFigure(least) + " times ours",
+      ratios.least() >= least);
+}
+
+void Bench::AllReduce() {
+  const std::string peers = "openmpi,mpich";
+  const Words both = {"-np", "2", "--buffers", "both"};
+  const auto with = [&both](Words more) {
+    more.insert(more.begin(), both.begin(), both.end());
+    return more;
+  };
+  if (setting_.quick()) {
+    Print(Run(with({"-b", "4", "-e", "1M", "-f", "64"}), peers), "all_reduce f32, 2 ranks");
+    return;
+  }
+  const BenchRun tiny = Run(with({"-b", "4", "-e", "8", "-f", "2", "-n", "2000"}), peers);
+  const BenchRun run = Run(with({"-b", "4K", "-e", "64M", "-f", "2"}), peers);
+  BenchRun all = run;
+  all.rows.insert(all.rows.begin(), tiny.rows.begin(), tiny.rows.end());
+  Print(all, "all_reduce f32, 2 ranks, out of place; the best knobs of Open MPI and MPICH");
+  JudgeRange(tiny, kPlain, 4, 8, 0, 1 / 1.1);
+  JudgeRange(run, kMapped, 4 * kKiB, 16 * kMiB, 3.3, 2.6);
+  JudgeRange(run, kMapped, 64 * kMiB, 64 * kMiB, 0, 4);
+  JudgeRange(run, kPlain, 4 * kKiB, 16 * kMiB, 1.5, 1.25);
+  JudgeRange(run, kPlain, 4 * kMiB, 64 * kMiB, 0, 1.7);
+}
+
+void Bench::OtherOps() {
+  for (const char* const op : {"reduce_scatter", "all_gather", "broadcast", "all_to_all"}) {
+    Words words = {"-np", "2", "-o", op, "-b", "64K", "-e", "16M", "-f", "4"};
+    if (setting_.quick()) words = {"-np", "2", "-o", op, "-b", "64K", "-e", "64K"};
+    const BenchRun run = Run(words, "openmpi,mpich");
+    Print(run, std::string(op) + " f32, 2 ranks, out of place");
+    for (const BenchRow& row : run.rows) {
+      const auto ours = row.ours.find(kMapped);
+      if (ours == row.ours.end() || ours->second.peers.empty()) continue;
+      const double ratio = BestPeer(ours->second).ratio;
+      Judge(run,
+            std::string(op) + " within a machine, AllocBuffer, " + std::to_string(row.bytes) +
+                " bytes, the better MPI's time " + FormatFigure(ratio) + " >= 2 times ours",
+            ratio >= 2);
+    }
+  }
+}
+
+void Bench::FourRanks() {
+  if (setting_.quick()) return;
+  for (const char* const size : {"4", "64K", "1M"}) {
+    const BenchRun run = Run({"-np", "4", "--buffers", "both", "-b", size, "-e", size}, "openmpi");
+    Print(run, std::string("all_reduce f32, 4 ranks, ") + size + " bytes, out of place");
+    for (const BenchRow& row : run.rows) {
+      for (const auto& [name, ours] : row.ours) {
+        if (ours.peers.empty()) continue;
+        const double ratio = BestPeer(ours).ratio;
+        Judge(run,
+              "all_reduce of 4 ranks within a machine, " + name + ", " + std::to_string(row.bytes) +
+                  " bytes, Open MPI's time " + FormatFigure(ratio) + " >= ours",
+              ratio >= 1);
+      }
+    }
+  }
+}
+
+int Main(int argc, char** argv) {
+  const Setting setting(argc, argv);
+  Report report(setting.quick());
+  report.PrintMachine();
+  Bench bench(setting, report);
+  bench.AllReduce();
+  bench.OtherOps();
+  bench.FourRanks();
+  bench.Finish();
+  return report.exit_status();
+}
+
+}  // namespace
+}  // namespace lockstep::bench
+
+int main(int argc, char** argv) { return lockstep::bench::Main(argc, argv); }
