@@ -170,7 +170,7 @@ TEST_F(TcpSeveralFlowsTest, CallsHaveOneConnectionWhateverTheirSize) {
 }
 
 /// The least that three all_reduces of 4 MB took, in seconds, through a network that gives each
-/// connection 8 MB/s.
+/// connection 4 MB/s.
 double SecondsWith(int flows) {
   TamperingProxy proxy(nullptr);
   auto config = testing::LocalTcpConfig();
@@ -180,7 +180,7 @@ double SecondsWith(int flows) {
   std::atomic<double> least{1e9};
   gang.Run([&](Group& group) {
     std::vector<float> data(1'000'000, 1.0f);
-    if (group.rank().value() == 0) proxy.Limit(8e6);
+    if (group.rank().value() == 0) proxy.Limit(4e6);
     for (int i = 0; i < 3; ++i) {
       const auto before = std::chrono::steady_clock::now();
       EXPECT_OK(
@@ -194,6 +194,9 @@ double SecondsWith(int flows) {
 }
 
 TEST(TcpFlowsGainTest, WhereEachConnectionIsLimitedFourGoThreeTimesAsFast) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "under the thread sanitizer the proxy's processor is the limit";
+#endif
   const double one = SecondsWith(1), four = SecondsWith(4);
 
   EXPECT_GE(one / four, 3.0) << one << " s, " << four << " s";
