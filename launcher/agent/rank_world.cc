@@ -46,6 +46,8 @@ topology::JobFacts JobFactsOf(const proto::JobSpec& spec, std::string job_id,
   facts.checkpoint_directory = spec.checkpoint().directory();
   facts.backend = BackendWord(spec.collectives().backend());
   facts.check_calls = spec.collectives().check() == proto::COLLECTIVES_CHECK_STRICT;
+  facts.encrypts_data = spec.collectives().encrypt_data();
+  facts.tcp_flows = spec.collectives().tcp_flows();
   facts.stop_grace = proto::FromProto(spec.grace().user_stop());
   facts.node_cores = topology::CpuCount();
   if (!inherited.contains("HOME")) facts.home = HomeOfUser();

@@ -28,7 +28,9 @@ struct BenchOptions {
   bool plain = false;      // of ours: memory of malloc
   // Network namespaces, by rank, in which ranks live; empty = they share ours.
   std::vector<std::string> namespaces;
-  std::string interface;  // of kTcp, kWide and their peers; "" = the loopback
+  bool encrypts_data = false;  // of kTcp and kWide: and beside it unencrypted
+  int tcp_flows = 1;           // of kTcp and kWide: above 1 beside the same with 1
+  std::string interface;       // of kTcp, kWide and their peers; "" = the loopback
   lockstep_bench_op op = LOCKSTEP_BENCH_ALL_REDUCE;
   collectives::Dtype dtype = collectives::Dtype::kF32;
   collectives::Reduction reduction = collectives::Reduction::kSum;  // kNone of ops that only move

@@ -88,7 +88,11 @@ class Builder {
     switch (backend) {
       case BenchBackend::kHost:
       case BenchBackend::kTcp:
-      case BenchBackend::kWide: AddOurs(backend, is_peer); break;
+      case BenchBackend::kWide:
+        AddOurs(backend, is_peer, !is_peer);
+        // What encryption and more connections cost or bring.
+        if (!is_peer && HasDataPath()) AddOurs(backend, true, false);
+        break;
       case BenchBackend::kMpi:
         AddOurMpi("openmpi", OpenMpiWords(), is_peer);
         AddOurMpi("mpich", MpichWords(), is_peer);
@@ -138,7 +142,27 @@ class Builder {
     return numbers;
   }
 
-  void AddOurs(BenchBackend backend, bool is_peer) {
+  bool HasDataPath() const { return options_.encrypts_data || options_.tcp_flows > 1; }
+
+  /// The ranks' settings, and what they are called.
+  void SetDataPath(Contender& contender) const {
+    std::string words;
+    if (options_.encrypts_data) {
+      words += ", encrypted";
+      contender.environment.emplace_back("LOCKSTEP_BENCH_SEALED", "1");
+    }
+    if (options_.tcp_flows > 1) {
+      const std::string flows = std::to_string(options_.tcp_flows);
+      words += ", " + flows + " connections a pair";
+      contender.environment.emplace_back("LOCKSTEP_BENCH_FLOWS", flows);
+    }
+    contender.knobs += words;
+    if (options_.encrypts_data) contender.name += " encrypted";
+    if (options_.tcp_flows > 1) contender.name += " flows-" + std::to_string(options_.tcp_flows);
+  }
+
+  /// With the data path that was asked for, or with the usual one.
+  void AddOurs(BenchBackend backend, bool is_peer, bool as_asked) {
     for (const bool registered : {true, false}) {
       if (!(registered ? options_.registered : options_.plain)) continue;
       Contender contender = Ours(backend, is_peer);
@@ -149,6 +173,7 @@ class Builder {
         contender.program = "lockstep-bench-tcp";
         contender.meets_in_folder = true;
         OnNetwork(contender);
+        if (as_asked) SetDataPath(contender);
       }
       if (backend == BenchBackend::kWide)
         contender.environment.emplace_back("LOCKSTEP_BENCH_MACHINES", Machines());

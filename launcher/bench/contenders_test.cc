@@ -74,6 +74,21 @@ TEST(ContendersTest, OverNcclBuffersAreTheGpus) {
               ElementsAre("run", "-np", "2", "--stdin", "none", "--backend", "nccl"));
 }
 
+TEST(ContendersTest, ADataPathIsMeasuredBesideTheUsualOne) {
+  BenchOptions options;
+  options.backend = BenchBackend::kTcp;
+  options.encrypts_data = true;
+  options.tcp_flows = 4;
+  const std::vector<Contender> contenders = ContendersOf(options, 2);
+
+  EXPECT_THAT(Names(contenders), ElementsAre("tcp encrypted flows-4", "tcp"));
+  EXPECT_THAT(contenders[0].environment, ElementsAre(std::make_pair("LOCKSTEP_BENCH_SEALED", "1"),
+                                                     std::make_pair("LOCKSTEP_BENCH_FLOWS", "4")));
+  EXPECT_EQ(contenders[0].peer, "");
+  EXPECT_THAT(contenders[1].environment, ElementsAre());
+  EXPECT_EQ(contenders[1].peer, "tcp");
+}
+
 TEST(ContendersTest, KnobsAreShownAsTheyAreTyped) {
   BenchOptions options;
   options.peers = {BenchBackend::kOpenMpi, BenchBackend::kMpich};

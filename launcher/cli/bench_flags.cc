@@ -115,6 +115,13 @@ class Reader {
     if (!over_tcp && !options_.interface.empty())
       Refuse("--interface", options_.interface, "is of --backend tcp and wide alone");
     if (!over_tcp && !names.empty()) Refuse("--netns", names, "is of --backend tcp and wide alone");
+    options_.encrypts_data = command_.IsOn("--encrypt-data");
+    options_.tcp_flows = Number("--tcp-flows", 1, 16, 1);
+    if (!over_tcp && options_.encrypts_data)
+      problems_.push_back({.what = "--encrypt-data: is of --backend tcp and wide alone"});
+    if (!over_tcp && options_.tcp_flows > 1)
+      Refuse("--tcp-flows", std::to_string(options_.tcp_flows),
+             "is of --backend tcp and wide alone");
     for (const BenchBackend peer : options_.peers) {
       if (over_tcp && (peer == BenchBackend::kMpich || peer == BenchBackend::kMpi))
         Refuse("--compare", BenchBackendName(peer),

@@ -115,6 +115,20 @@ TEST(BenchFlagsTest, ANetworkIsOfTcpAlone) {
                              HasSubstr("--compare mpich"))));
 }
 
+TEST(BenchFlagsTest, EncryptionAndFlowsAreOfTcpAndWide) {
+  ASSERT_OK_AND_ASSIGN(const BenchOptions options,
+                       Options({"--backend", "tcp", "--encrypt-data", "--tcp-flows", "4"}));
+
+  EXPECT_TRUE(options.encrypts_data);
+  EXPECT_EQ(options.tcp_flows, 4);
+  EXPECT_THAT(Options({"--encrypt-data", "--tcp-flows", "4"}),
+              StatusIs(Code::kInvalidArgument,
+                       AllOf(HasSubstr("--encrypt-data: is of --backend tcp and wide alone"),
+                             HasSubstr("--tcp-flows 4: is of --backend tcp and wide alone"))));
+  EXPECT_THAT(Options({"--backend", "tcp", "--tcp-flows", "17"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("must be 1 to 16")));
+}
+
 TEST(BenchFlagsTest, WhatOnlyMovesHasNoReduction) {
   ASSERT_OK_AND_ASSIGN(const BenchOptions options, Options({"-o", "broadcast"}));
   EXPECT_EQ(options.reduction, Reduction::kNone);

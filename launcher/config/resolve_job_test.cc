@@ -69,6 +69,15 @@ TEST(ResolveJobTest, ABackendIsGivenAsOneWord) {
             proto::COLLECTIVES_BACKEND_HOST);
   EXPECT_EQ(Resolved({{"--check", "strict", "./train"}}).job.spec().collectives().check(),
             proto::COLLECTIVES_CHECK_STRICT);
+  const auto groups = [](std::vector<std::string> flags) {
+    flags.push_back("./train");
+    return Resolved({flags}).job.spec().collectives();
+  };
+  EXPECT_FALSE(groups({}).encrypt_data());
+  EXPECT_TRUE(groups({"--encrypt-data"}).encrypt_data());
+  EXPECT_EQ(groups({}).tcp_flows(), 1);
+  EXPECT_EQ(groups({"--tcp-flows=4"}).tcp_flows(), 4);
+  EXPECT_THAT(Error({{"--tcp-flows", "17", "./train"}}), HasSubstr("1 to 16"));
   EXPECT_EQ(Resolved({{"--backend", "nccl", "./train"}}).job.spec().collectives().backend(),
             proto::COLLECTIVES_BACKEND_NCCL);
   EXPECT_THAT(Error({{"--backend", "gloo", "./train"}}),

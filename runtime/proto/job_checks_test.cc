@@ -78,7 +78,12 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     heartbeat { nanos: 250000000 }
                     lease { seconds: 2 }
                   }
-                  collectives { backend: COLLECTIVES_BACKEND_HOST check: COLLECTIVES_CHECK_FAST }
+                  collectives {
+                    backend: COLLECTIVES_BACKEND_HOST
+                    check: COLLECTIVES_CHECK_FAST
+                    encrypt_data: false
+                    tcp_flows: 1
+                  }
                 })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());
 }

@@ -88,6 +88,7 @@ class RankSession final : public Session {
     std::shared_ptr<Tie> tie;  // null without an agent
     Backend backend = Backend::kHost;
     bool check_calls = false;  // of kMpi and kNccl
+    DataPath data_path;        // of kHost
     std::string mpi_library;
   };
 
@@ -97,6 +98,7 @@ class RankSession final : public Session {
         tie_(std::move(parts.tie)),
         backend_(parts.backend),
         check_calls_(parts.check_calls),
+        data_path_(parts.data_path),
         mpi_library_(std::move(parts.mpi_library)) {
     lockstep_fork_guard_init(&guard_);
   }
@@ -131,6 +133,7 @@ class RankSession final : public Session {
   const std::shared_ptr<Tie> tie_;  // null without an agent
   const Backend backend_;
   const bool check_calls_;
+  const DataPath data_path_;
   const std::string mpi_library_;
   std::shared_ptr<collectives::Rounds> rounds_;  // this and the next: null but for survivors
   std::unique_ptr<RoundWatch> round_watch_;
@@ -160,11 +163,13 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
       std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
   if (world_.world_size == world_.local_world_size) return memory;
   const auto open =
-      [tie = tie_, memory, job = world_.job, host = host_](
+      [tie = tie_, memory, job = world_.job, host = host_, data_path = data_path_](
           base::Duration at_most) -> base::Result<std::shared_ptr<collectives::BackendMaker>> {
     ASSIGN_OR_RETURN(collectives::TcpService::Config config,
                      collectives::AskForNetwork(*tie->client, job, host, at_most));
     config.memory = tie->node_index;  // that of its agent
+    config.encrypts = data_path.encrypts;
+    config.flows = data_path.flows;
     ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(
                                    std::move(config), std::make_shared<collectives::AttachExchange>(
                                                           tie->socket_path, tie->cookie)));
@@ -447,6 +452,7 @@ base::Result<std::unique_ptr<Session>> CreateSessionFrom(const RankEnvironment& 
   RankSession::Parts parts;
   ASSIGN_OR_RETURN(parts.backend, BackendOf(options, environment));
   ASSIGN_OR_RETURN(parts.check_calls, ChecksCalls(options, environment));
+  ASSIGN_OR_RETURN(parts.data_path, DataPathOf(environment));
   if (socket_path == environment.end())
     return CreateAlone(environment, parts.backend, parts.check_calls);
   if (parts.backend == Backend::kMpi) {

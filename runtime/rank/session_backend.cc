@@ -3,6 +3,7 @@
 
 #include <link.h>
 
+#include <charconv>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -22,6 +23,9 @@ using topology::ForeignLauncher;
 
 constexpr const char* kBackendVariable = "LOCKSTEP_JOB_BACKEND";
 constexpr const char* kCheckVariable = "LOCKSTEP_JOB_CHECK";
+constexpr const char* kEncryptVariable = "LOCKSTEP_JOB_ENCRYPT_DATA";
+constexpr const char* kFlowsVariable = "LOCKSTEP_JOB_TCP_FLOWS";
+constexpr int kFlowsMax = 16;  // as runtime/proto/job.proto has it
 constexpr const char* kMpiLibraryVariable = "LOCKSTEP_MPI_LIBRARY";
 
 /// The first object is the program; one that names no interpreter is its own loader.
@@ -108,6 +112,24 @@ base::Result<bool> ChecksCalls(const SessionOptions& options, const RankEnvironm
     return variable->second == "strict";
   return base::InvalidArgumentError(std::string(kCheckVariable) + "=" + variable->second +
                                     " must be fast or strict");
+}
+
+base::Result<DataPath> DataPathOf(const RankEnvironment& environment) {
+  const auto number = [&](const char* name, int least, int greatest) -> base::Result<int> {
+    const auto variable = environment.find(name);
+    if (variable == environment.end() || variable->second.empty()) return least;
+    const std::string& text = variable->second;
+    int value = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && value >= least &&
+        value <= greatest)
+      return value;
+    return base::InvalidArgumentError(std::string(name) + "=" + text + " must be " +
+                                      std::to_string(least) + " to " + std::to_string(greatest));
+  };
+  ASSIGN_OR_RETURN(const int encrypts, number(kEncryptVariable, 0, 1));
+  ASSIGN_OR_RETURN(const int flows, number(kFlowsVariable, 1, kFlowsMax));
+  return DataPath{.encrypts = encrypts == 1, .flows = flows};
 }
 
 base::Result<std::string> MpiLibraryOf(const RankEnvironment& environment) {

@@ -27,6 +27,15 @@ base::Result<Backend> BackendOf(const SessionOptions& options, const RankEnviron
 /// InvalidArgument - the variable is neither that nor "fast".
 base::Result<bool> ChecksCalls(const SessionOptions& options, const RankEnvironment& environment);
 
+/// How the job has ranks of several machines talk: LOCKSTEP_JOB_ENCRYPT_DATA (0 or 1) and
+/// LOCKSTEP_JOB_TCP_FLOWS (1 to 16); no, and 1, where they are unset. Errors: InvalidArgument -
+/// they are something else.
+struct DataPath {
+  bool encrypts = false;
+  int flows = 1;
+};
+base::Result<DataPath> DataPathOf(const RankEnvironment& environment);
+
 /// The liblockstep_mpi_*.so of the MPI that has started this process: LOCKSTEP_MPI_LIBRARY, else
 /// that of the MPI whose launcher's variables are there, beside the program. Errors:
 /// FailedPrecondition - no MPI's launcher has started this process, or one that could be any MPI's.

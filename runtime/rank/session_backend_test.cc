@@ -46,6 +46,21 @@ TEST(SessionBackendTest, TheProgramsChoiceWinsOverTheJobs) {
               StatusIs(Code::kInvalidArgument, HasSubstr("host, mpi or nccl")));
 }
 
+TEST(SessionBackendTest, TheJobSaysHowDataGoesBetweenMachines) {
+  ASSERT_OK_AND_ASSIGN(const DataPath unsaid, DataPathOf({}));
+  ASSERT_OK_AND_ASSIGN(const DataPath said, DataPathOf({{"LOCKSTEP_JOB_ENCRYPT_DATA", "1"},
+                                                        {"LOCKSTEP_JOB_TCP_FLOWS", "4"}}));
+
+  EXPECT_FALSE(unsaid.encrypts);
+  EXPECT_EQ(unsaid.flows, 1);
+  EXPECT_TRUE(said.encrypts);
+  EXPECT_EQ(said.flows, 4);
+  EXPECT_THAT(DataPathOf({{"LOCKSTEP_JOB_ENCRYPT_DATA", "yes"}}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("must be 0 to 1")));
+  EXPECT_THAT(DataPathOf({{"LOCKSTEP_JOB_TCP_FLOWS", "17"}}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("must be 1 to 16")));
+}
+
 TEST(SessionBackendTest, TheLauncherSaysWhichMpiIsLoaded) {
   EXPECT_THAT(MpiLibraryOf(kOpenMpiRank), IsOkAndHolds(EndsWith("/liblockstep_mpi_openmpi.so")));
   EXPECT_THAT(MpiLibraryOf(kMpichRank), IsOkAndHolds(EndsWith("/liblockstep_mpi_mpich.so")));

@@ -36,6 +36,8 @@ constexpr auto kWorldVariables = std::to_array<std::string_view>({
     "LOCKSTEP_JOB_CHECKPOINT_DIR",
     "LOCKSTEP_JOB_BACKEND",
     "LOCKSTEP_JOB_CHECK",
+    "LOCKSTEP_JOB_ENCRYPT_DATA",
+    "LOCKSTEP_JOB_TCP_FLOWS",
     "LOCKSTEP_STOP_GRACE_MS",
     "LOCKSTEP_MARK",
 });
@@ -76,6 +78,8 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
   }
   if (!job.backend.empty()) environment["LOCKSTEP_JOB_BACKEND"] = job.backend;
   if (job.check_calls) environment["LOCKSTEP_JOB_CHECK"] = "strict";
+  if (job.encrypts_data) environment["LOCKSTEP_JOB_ENCRYPT_DATA"] = "1";
+  if (job.tcp_flows > 1) environment["LOCKSTEP_JOB_TCP_FLOWS"] = std::to_string(job.tcp_flows);
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ struct JobFacts {
   std::string checkpoint_directory;  // LOCKSTEP_JOB_CHECKPOINT_DIR; "" = the job names none
   std::string backend;  // LOCKSTEP_JOB_BACKEND: "mpi", "nccl"; "" = the host's, which needs no word
   bool check_calls = false;      // LOCKSTEP_JOB_CHECK=strict
+  bool encrypts_data = false;    // LOCKSTEP_JOB_ENCRYPT_DATA=1
+  int tcp_flows = 1;             // LOCKSTEP_JOB_TCP_FLOWS, above 1
   base::Duration stop_grace{0};  // TERM to KILL when the user stops the job
   int node_cores = 1;            // in the affinity mask of this node's agent
   std::string home;  // of the user as the user database has it, for when HOME is not inherited

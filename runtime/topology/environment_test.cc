@@ -27,6 +27,8 @@ JobFacts Mnist() {
           .checkpoint_directory = "/data/checkpoints",
           .backend = "nccl",
           .check_calls = true,
+          .encrypts_data = true,
+          .tcp_flows = 4,
           .stop_grace = 30s,
           .node_cores = 8,
           .home = "/home/ada"};
@@ -73,6 +75,8 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
   job.checkpoint_directory.clear();
   job.backend.clear();
   job.check_calls = false;
+  job.encrypts_data = false;
+  job.tcp_flows = 1;
 
   const Environment made = MakeRankEnvironment(Laptop(1), job, rank,
                                                {{"LOCKSTEP_SOCKET", "/other"},
@@ -80,6 +84,8 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
                                                 {"LOCKSTEP_JOB_CHECKPOINT_DIR", "/other"},
                                                 {"LOCKSTEP_JOB_BACKEND", "other"},
                                                 {"LOCKSTEP_JOB_CHECK", "other"},
+                                                {"LOCKSTEP_JOB_ENCRYPT_DATA", "other"},
+                                                {"LOCKSTEP_JOB_TCP_FLOWS", "other"},
                                                 {"TORCHELASTIC_ERROR_FILE", "/other"}},
                                                {});
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -60,6 +61,8 @@ class TamperingProxy {
   }
   /// Ends that connection for `purpose` in both directions, as soon as there is one.
   void Cut(FlowPurpose purpose, int line) { cut_ = static_cast<int>(purpose) << 8 | line; }
+  /// From now on each connection gets no more than that, each way.
+  void Limit(double bytes_per_second) { limit_ = bytes_per_second; }
   /// Everything that has passed so far, handshakes too.
   std::string seen() const {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -67,6 +70,9 @@ class TamperingProxy {
   }
 
  private:
+  static constexpr size_t kBurstBytes = size_t{256} << 10;
+  static constexpr size_t kLimitedBurstBytes = size_t{64} << 10;
+
   struct Way {
     base::UniqueFd from, to;  // both are of the connection; the other way has copies
     bool connecting = false;
@@ -75,6 +81,7 @@ class TamperingProxy {
     int line = 0;
     std::string held;  // a part of a record
     int records = 0;
+    double allowed = 0;  // bytes by now, where there is a limit
     bool ended = false;
   };
 
@@ -87,9 +94,13 @@ class TamperingProxy {
 
   void Run() {
     while (!ends_) {
+      Allow();
       std::vector<pollfd> fds{{listener_.get(), POLLIN, 0}};
-      for (const auto& way : ways_) fds.push_back({way->ended ? -1 : way->from.get(), POLLIN, 0});
-      ::poll(fds.data(), fds.size(), 10);
+      for (const auto& way : ways_) {
+        const bool may = limit_ == 0 || way->allowed >= kLimitedBurstBytes / 4;
+        fds.push_back({way->ended || !may ? -1 : way->from.get(), POLLIN, 0});
+      }
+      ::poll(fds.data(), fds.size(), limit_ == 0 ? 10 : 1);
       for (size_t i = 1; i < fds.size(); ++i) {
         if (fds[i].revents != 0) Pass(*ways_[i - 1]);
       }
@@ -101,6 +112,13 @@ class TamperingProxy {
         }
       }
     }
+  }
+
+  void Allow() {
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - std::exchange(then_, now)).count();
+    for (const auto& way : ways_)
+      way->allowed = std::min<double>(kLimitedBurstBytes, way->allowed + seconds * limit_);
   }
 
   void Accept() {
@@ -125,7 +143,7 @@ class TamperingProxy {
   }
 
   void Pass(Way& way) {
-    std::string bytes(size_t{256} << 10, '\0');
+    std::string bytes(limit_ == 0 ? kBurstBytes : static_cast<size_t>(way.allowed), '\0');
     const ssize_t got = ::recv(way.from.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
@@ -134,6 +152,7 @@ class TamperingProxy {
       return;
     }
     bytes.resize(static_cast<size_t>(got));
+    way.allowed -= static_cast<double>(got);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       seen_ += bytes;
@@ -177,6 +196,8 @@ class TamperingProxy {
   const base::UniqueFd listener_;
   std::atomic<bool> ends_{false};
   std::atomic<int> cut_{-1};
+  std::atomic<double> limit_{0};                                                   // 0 = none
+  std::chrono::steady_clock::time_point then_ = std::chrono::steady_clock::now();  // of the thread
   mutable std::mutex mutex_;
   uint16_t real_port_ = 0;  // these two guarded by mutex_
   std::string seen_;

@@ -76,6 +76,8 @@ base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, 
   service.host = service.listen_host;
   service.memory = place.machine;
   service.link = place.link;
+  service.encrypts = place.encrypts_data;
+  service.flows = place.tcp_flows;
   ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(std::move(service), exchange));
   std::shared_ptr<collectives::BackendMaker> maker = tcp;
   const bool wide = place.machine >= 0;
@@ -96,8 +98,11 @@ base::Status ServeAsTcpRank(const TcpRankPlace& place, const char* socket_path, 
                    collectives::QueuedGroup::Create(std::move(config), std::move(maker)));
   const std::string network = place.interface.empty() ? "the loopback" : place.interface;
   const std::string ways = wide ? "shared memory within machines and tcp" : "tcp";
-  return ServeGroup(*group, "Lockstep, " + ways + " over " + network + ", recorder on", socket_path,
-                    gang);
+  const std::string path =
+      std::string(place.encrypts_data ? ", encrypted" : "") +
+      (place.tcp_flows > 1 ? ", " + std::to_string(place.tcp_flows) + " connections a pair" : "");
+  return ServeGroup(*group, "Lockstep, " + ways + " over " + network + path + ", recorder on",
+                    socket_path, gang);
 }
 
 }  // namespace lockstep::launcher

@@ -18,8 +18,10 @@ struct TcpRankPlace {
   // Ranks of one machine go through memory of the agent that these lead to.
   int machine = -1;           // -1 = all by TCP
   collectives::TcpLink link;  // given instead of measured
-  std::string socket;         // LOCKSTEP_SOCKET
-  std::string cookie;         // LOCKSTEP_COOKIE
+  bool encrypts_data = false;
+  int tcp_flows = 1;
+  std::string socket;  // LOCKSTEP_SOCKET
+  std::string cookie;  // LOCKSTEP_COOKIE
 };
 
 /// A rank of Lockstep's gang over TCP, or over both: serves `lockstep bench` at `socket_path`, with

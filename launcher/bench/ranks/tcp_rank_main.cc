@@ -5,6 +5,8 @@
 // number of each rank's machine, as in "0,0,1,1": ranks of one machine then go through shared
 // memory. $LOCKSTEP_BENCH_LINK, "MICROSECONDS,BYTES", gives them what the way between them costs,
 // and a microsecond moves, instead of measuring that: which chooses algorithms.
+// $LOCKSTEP_BENCH_SEALED=1 has their data encrypted, $LOCKSTEP_BENCH_FLOWS=N divided over N
+// connections a pair.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -50,6 +52,8 @@ int main(int argc, char** argv) {
       .folder = argv[3],
       .machine = MachineOf(rank, Variable("LOCKSTEP_BENCH_MACHINES", "")),
       .link = LinkOf(Variable("LOCKSTEP_BENCH_LINK", "")),
+      .encrypts_data = Variable("LOCKSTEP_BENCH_SEALED", "") == "1",
+      .tcp_flows = std::atoi(Variable("LOCKSTEP_BENCH_FLOWS", "1").c_str()),
       .socket = Variable("LOCKSTEP_SOCKET", ""),
       .cookie = Variable("LOCKSTEP_COOKIE", "")};
   const lockstep::base::Status served =
