@@ -39,7 +39,8 @@ using torch::Tensor;
 constexpr int kRanks = 3;
 constexpr int kDeadlineSeconds = 50;
 
-/// The segments of forked processes that open them in one order: a group's, and those of its buffers.
+/// The segments of forked processes that open them in one order: a group's, and those of its
+/// buffers.
 class InheritedSegments final : public collectives::SegmentSource {
  public:
   InheritedSegments() {
