@@ -25,10 +25,26 @@ size_t lockstep_bench_dtype_bytes(uint32_t dtype) {
   }
 }
 
+uint64_t lockstep_bench_part_of(const struct lockstep_bench_call* call, int part, int size) {
+  if (part % 2 == 0 && part == size - 1) return call->count;
+  const uint64_t less = call->count / 2;
+  return part % 2 == 0 ? call->count - less : call->count + less;
+}
+
+uint64_t lockstep_bench_parts_before(const struct lockstep_bench_call* call, int part, int size) {
+  uint64_t before = 0;
+  for (int one = 0; one < part; ++one) before += lockstep_bench_part_of(call, one, size);
+  return before;
+}
+
 uint64_t lockstep_bench_in_count(const struct lockstep_bench_call* call, int rank, int size) {
   switch (call->op) {
     case LOCKSTEP_BENCH_REDUCE_SCATTER:
-    case LOCKSTEP_BENCH_ALL_TO_ALL: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_SCATTER: return rank == call->root ? call->count * (uint64_t)size : 0;
+    case LOCKSTEP_BENCH_ALL_GATHER_V: return lockstep_bench_part_of(call, rank, size);
     case LOCKSTEP_BENCH_BROADCAST: return rank == call->root ? call->count : 0;
     case LOCKSTEP_BENCH_PING_PONG: return rank < 2 ? call->count : 0;
     case LOCKSTEP_BENCH_BARRIER: return 0;
@@ -39,7 +55,11 @@ uint64_t lockstep_bench_in_count(const struct lockstep_bench_call* call, int ran
 uint64_t lockstep_bench_out_count(const struct lockstep_bench_call* call, int rank, int size) {
   switch (call->op) {
     case LOCKSTEP_BENCH_ALL_GATHER:
-    case LOCKSTEP_BENCH_ALL_TO_ALL: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_ALL_GATHER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_GATHER: return rank == call->root ? call->count * (uint64_t)size : 0;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V: return lockstep_bench_part_of(call, rank, size);
     case LOCKSTEP_BENCH_REDUCE: return rank == call->root ? call->count : 0;
     case LOCKSTEP_BENCH_PING_PONG: return rank < 2 ? call->count : 0;
     case LOCKSTEP_BENCH_BARRIER: return 0;
@@ -142,6 +162,22 @@ void lockstep_bench_fill(const struct lockstep_bench_call* call, int rank, int s
   }
 }
 
+/* Element `i` of the output of an op whose parts differ. */
+static void expected_of_uneven(const struct lockstep_bench_call* call, int rank, int size,
+                               uint64_t i, void* to) {
+  const int exchanged = call->op == LOCKSTEP_BENCH_ALL_TO_ALL_V;
+  int from = 0;
+  for (;; ++from) { /* whose part it is in; `i` is then the place in that */
+    const uint64_t part =
+        lockstep_bench_part_of(call, exchanged ? (from + rank) % size : from, size);
+    if (i < part) break;
+    i -= part;
+  }
+  for (int other = 0; exchanged && other < rank; ++other)
+    i += lockstep_bench_part_of(call, (from + other) % size, size);
+  moved(call->dtype, from, i, to);
+}
+
 /* The bytes of element `i` of the output of `rank`. */
 static void expected(const struct lockstep_bench_call* call, int rank, int size, uint64_t i,
                      void* to) {
@@ -152,7 +188,18 @@ static void expected(const struct lockstep_bench_call* call, int rank, int size,
     case LOCKSTEP_BENCH_REDUCE_SCATTER:
       store(call->dtype, reduced(call, size, (uint64_t)rank * call->count + i), to);
       return;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V:
+      store(call->dtype, reduced(call, size, lockstep_bench_parts_before(call, rank, size) + i),
+            to);
+      return;
     case LOCKSTEP_BENCH_BROADCAST: moved(call->dtype, call->root, i, to); return;
+    case LOCKSTEP_BENCH_SCATTER:
+      moved(call->dtype, call->root, (uint64_t)rank * call->count + i, to);
+      return;
+    case LOCKSTEP_BENCH_ALL_GATHER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V: expected_of_uneven(call, rank, size, i, to); return;
+    case LOCKSTEP_BENCH_BATCH: moved(call->dtype, (rank + size - 1) % size, i, to); return;
+    case LOCKSTEP_BENCH_GATHER:
     case LOCKSTEP_BENCH_ALL_GATHER: moved(call->dtype, (int)part, i % call->count, to); return;
     case LOCKSTEP_BENCH_ALL_TO_ALL:
       moved(call->dtype, (int)part, (uint64_t)rank * call->count + i % call->count, to);

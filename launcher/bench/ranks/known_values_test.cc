@@ -77,6 +77,104 @@ TEST(KnownValuesTest, AllToAllMovesEachPartToItsRank) {
   EXPECT_GT(lockstep_bench_count_wrong(&call, 2, kSize), kCount * 2);
 }
 
+/// The inputs of all ranks, and where each piece of them must arrive: what an op is, said once more.
+class MovedBy {
+ public:
+  MovedBy(uint32_t op, int size) : call_(CallOf(op, LOCKSTEP_BENCH_I32, 0)), size_(size) {
+    call_.root = 1;
+    for (int rank = 0; rank < size; ++rank) inputs_.push_back(InputOf(call_, rank, size));
+  }
+  lockstep_bench_call& call() { return call_; }
+  uint64_t part(int index) const { return lockstep_bench_part_of(&call_, index % size_, size_); }
+  void Append(int from, uint64_t offset, uint64_t count) {
+    const Bytes& input = inputs_[static_cast<size_t>(from)];
+    ASSERT_LE((offset + count) * 4, input.size());
+    const auto begin = input.begin() + static_cast<ptrdiff_t>(offset * 4);
+    out_.insert(out_.end(), begin, begin + static_cast<ptrdiff_t>(count * 4));
+  }
+  void ExpectRightOn(int rank) {
+    call_.out = out_.data();
+    ASSERT_EQ(out_.size(), lockstep_bench_out_count(&call_, rank, size_) * 4);
+    EXPECT_EQ(lockstep_bench_count_wrong(&call_, rank, size_), 0u) << call_.op << " on " << rank;
+    if (!out_.empty()) {
+      out_.back() ^= std::byte{1};
+      EXPECT_EQ(lockstep_bench_count_wrong(&call_, rank, size_), 1u) << call_.op << " on " << rank;
+    }
+    out_.clear();
+  }
+
+ private:
+  lockstep_bench_call call_;
+  const int size_;
+  std::vector<Bytes> inputs_;
+  Bytes out_;
+};
+
+TEST(KnownValuesTest, UnevenPartsAreAsLongAsEvenOnes) {
+  const lockstep_bench_call call = CallOf(LOCKSTEP_BENCH_ALL_GATHER_V, LOCKSTEP_BENCH_U8, 0);
+  for (const int size : {1, 2, 3, 64})
+    EXPECT_EQ(lockstep_bench_parts_before(&call, size, size), kCount * static_cast<size_t>(size));
+  EXPECT_EQ(lockstep_bench_part_of(&call, 0, 3), 500u);
+  EXPECT_EQ(lockstep_bench_part_of(&call, 1, 3), 1500u);
+  EXPECT_EQ(lockstep_bench_part_of(&call, 2, 3), 1000u);
+}
+
+TEST(KnownValuesTest, GatherAndScatterPassTheRoot) {
+  for (const int size : {2, 3}) {
+    MovedBy gather(LOCKSTEP_BENCH_GATHER, size), scatter(LOCKSTEP_BENCH_SCATTER, size);
+    gather.ExpectRightOn(0);
+    for (int from = 0; from < size; ++from) gather.Append(from, 0, kCount);
+    gather.ExpectRightOn(1);
+    for (int rank = 0; rank < size; ++rank) {
+      scatter.Append(1, static_cast<uint64_t>(rank) * kCount, kCount);
+      scatter.ExpectRightOn(rank);
+    }
+  }
+}
+
+TEST(KnownValuesTest, UnevenPartsAndBatchesArriveWhereTheyBelong) {
+  for (const int size : {2, 3, 5}) {
+    MovedBy gather(LOCKSTEP_BENCH_ALL_GATHER_V, size), exchange(LOCKSTEP_BENCH_ALL_TO_ALL_V, size);
+    MovedBy batch(LOCKSTEP_BENCH_BATCH, size);
+    for (int rank = 0; rank < size; ++rank) {
+      for (int from = 0; from < size; ++from) {
+        gather.Append(from, 0, gather.part(from));
+        uint64_t offset = 0;
+        for (int to = 0; to < rank; ++to) offset += exchange.part(from + to);
+        exchange.Append(from, offset, exchange.part(from + rank));
+      }
+      gather.ExpectRightOn(rank);
+      exchange.ExpectRightOn(rank);
+      batch.Append((rank + size - 1) % size, 0, kCount);
+      batch.ExpectRightOn(rank);
+    }
+  }
+}
+
+TEST(KnownValuesTest, PartsOfAnUnevenReduceScatterAreThoseOfTheWholeReduction) {
+  constexpr int kSize = 3;
+  lockstep_bench_call whole =
+      CallOf(LOCKSTEP_BENCH_ALL_REDUCE, LOCKSTEP_BENCH_I32, LOCKSTEP_BENCH_SUM);
+  whole.count = kCount * kSize;
+  std::vector<Bytes> inputs;
+  std::vector<const std::byte*> pointers;
+  for (int rank = 0; rank < kSize; ++rank) inputs.push_back(InputOf(whole, rank, kSize));
+  for (const Bytes& input : inputs) pointers.push_back(input.data());
+  Bytes sum(inputs[0].size());
+  const std::vector<double> scales(kSize, 1);
+  FindReduceKernel(Dtype::kI32, Reduction::kSum)(sum.data(), pointers.data(), scales.data(), kSize,
+                                                 whole.count);
+
+  lockstep_bench_call call = whole;
+  call.op = LOCKSTEP_BENCH_REDUCE_SCATTER_V;
+  call.count = kCount;
+  for (int rank = 0; rank < kSize; ++rank) {
+    call.out = sum.data() + lockstep_bench_parts_before(&call, rank, kSize) * 4;
+    EXPECT_EQ(lockstep_bench_count_wrong(&call, rank, kSize), 0u) << rank;
+    EXPECT_GT(lockstep_bench_count_wrong(&call, (rank + 1) % kSize, kSize), 0u) << rank;
+  }
+}
+
 TEST(KnownValuesTest, RanksDiffer) {
   const lockstep_bench_call call = CallOf(LOCKSTEP_BENCH_ALL_GATHER, LOCKSTEP_BENCH_U8, 0);
 
