@@ -60,6 +60,22 @@ TEST_F(BenchNcclTest, EveryOpIsRightOnBuffersOfTheGpu) {
   }
 }
 
+TEST_F(BenchNcclTest, NumbersOfEightBitsAreReducedAndCompared) {
+  const std::string libraries = FakeLibraries();
+  for (const std::string dtype : {"f8e4m3", "f8e5m2"}) {
+    for (const std::string reduction : {"sum", "prod", "min", "max"}) {
+      const Outcome outcome = Bench({"-np", "2", "-o", "all_reduce", "-d", dtype, "--redop",
+                                     reduction, "-b", "1200", "-e", "1200"},
+                                    libraries);
+
+      EXPECT_EQ(outcome.status, 0) << dtype << " " << reduction << ": " << outcome.err;
+      EXPECT_THAT(outcome.out,
+                  AllOf(HasSubstr("# Wrong elements: 0 OK\n"), Not(HasSubstr("# Did not run"))))
+          << dtype << " " << reduction;
+    }
+  }
+}
+
 TEST_F(BenchNcclTest, WhatIsMissingIsNamed) {
   const Outcome library = Bench({"-np", "2", "-b", "4K", "-e", "4K"}, "");
   EXPECT_EQ(library.status, 69) << library.err;

@@ -12,7 +12,8 @@ extern "C" {
 #endif
 
 /* Inputs whose results are exact in every dtype, whatever the order of the additions: small whole
- * numbers, so that results are compared bit by bit. Pure functions. */
+ * numbers, so that results are compared bit by bit. An average in f8 of ranks whose number is no power
+ * of two is the exception: libraries divide before they add, and round. Pure functions. */
 
 size_t lockstep_bench_dtype_bytes(uint32_t dtype);
 

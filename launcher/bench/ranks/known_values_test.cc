@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "collectives/engine/reduce_kernels.h"
+#include "collectives/testing/float8.h"
 #include "launcher/bench/bench_wire.h"
 
 namespace lockstep::launcher {
@@ -60,6 +62,49 @@ TEST(KnownValuesTest, AreExactInEveryDtypeAndReduction) {
     }
   }
   EXPECT_GT(pairs, 70);
+}
+
+// The host's kernels have no numbers of 8 bits: combined as what they mean.
+TEST(KnownValuesTest, AreExactInNumbersOfEightBits) {
+  using collectives::testing::LoadFloat8;
+  for (const Dtype dtype : {Dtype::kF8E4m3, Dtype::kF8E5m2}) {
+    for (const Reduction reduction :
+         {Reduction::kSum, Reduction::kProduct, Reduction::kMin, Reduction::kMax}) {
+      for (const int size : {2, 3, 64}) {
+        lockstep_bench_call call = CallOf(LOCKSTEP_BENCH_ALL_REDUCE, static_cast<uint32_t>(dtype),
+                                          static_cast<uint32_t>(reduction));
+        std::vector<double> values;
+        double greatest = 0;
+        for (int rank = 0; rank < size; ++rank) {
+          const Bytes input = InputOf(call, rank, size);
+          if (rank == 0)
+            values.assign(kCount,
+                          reduction == Reduction::kMin ? 1e9 : reduction == Reduction::kProduct);
+          for (size_t i = 0; i < kCount; ++i) {
+            const double next = LoadFloat8(dtype, static_cast<uint8_t>(input[i]));
+            double& value = values[i];
+            if (reduction == Reduction::kSum) value += next;
+            if (reduction == Reduction::kProduct) value *= next;
+            if (reduction == Reduction::kMin) value = std::min(value, next);
+            if (reduction == Reduction::kMax) value = std::max(value, next);
+            greatest = std::max(greatest, next);
+          }
+        }
+        Bytes out;
+        for (const double value : values) {
+          out.push_back(static_cast<std::byte>(collectives::testing::StoreFloat8(dtype, value)));
+          ASSERT_EQ(LoadFloat8(dtype, static_cast<uint8_t>(out.back())), value) << "not exact";
+        }
+        call.out = out.data();
+
+        EXPECT_GT(greatest, 0);
+        EXPECT_EQ(lockstep_bench_count_wrong(&call, 0, size), 0u)
+            << DtypeName(dtype) << " " << ReductionName(reduction) << " of " << size;
+        out[kCount / 2] ^= std::byte{1};
+        EXPECT_EQ(lockstep_bench_count_wrong(&call, 0, size), 1u);
+      }
+    }
+  }
 }
 
 TEST(KnownValuesTest, AllToAllMovesEachPartToItsRank) {
@@ -190,6 +235,8 @@ TEST(KnownValuesTest, WordsOfOnesAreOnes) {
   EXPECT_EQ(ones[1], 1);
   EXPECT_EQ(lockstep_bench_word_of_ones(LOCKSTEP_BENCH_F16), 0x3c003c003c003c00u);
   EXPECT_EQ(lockstep_bench_word_of_ones(LOCKSTEP_BENCH_BF16), 0x3f803f803f803f80u);
+  EXPECT_EQ(lockstep_bench_word_of_ones(LOCKSTEP_BENCH_F8E4M3), 0x3838383838383838u);
+  EXPECT_EQ(lockstep_bench_word_of_ones(LOCKSTEP_BENCH_F8E5M2), 0x3c3c3c3c3c3c3c3cu);
   EXPECT_EQ(lockstep_bench_word_of_ones(LOCKSTEP_BENCH_BOOL), 0x0101010101010101u);
 }
 
