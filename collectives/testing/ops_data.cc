@@ -4,6 +4,8 @@
 #include <bit>
 #include <numeric>
 
+#include "collectives/testing/float8.h"
+
 namespace lockstep::collectives::testing {
 
 int64_t InputOf(int rank, size_t i) {
@@ -12,7 +14,7 @@ int64_t InputOf(int rank, size_t i) {
 
 bool IsFloat(Dtype dtype) {
   return dtype == Dtype::kF16 || dtype == Dtype::kBf16 || dtype == Dtype::kF32 ||
-         dtype == Dtype::kF64;
+         dtype == Dtype::kF64 || IsFloat8(dtype);
 }
 
 void Store(Dtype dtype, std::byte* at, double value) {
@@ -40,7 +42,7 @@ void Store(Dtype dtype, std::byte* at, double value) {
     case Dtype::kF32: return put(static_cast<float>(value));
     case Dtype::kF64: return put(value);
     case Dtype::kF8E4m3:
-    case Dtype::kF8E5m2: FAIL() << "no f8 here";
+    case Dtype::kF8E5m2: return put(StoreFloat8(dtype, value));
   }
 }
 
@@ -70,9 +72,9 @@ double Load(Dtype dtype, const std::byte* at) {
     case Dtype::kF32: return get(float{});
     case Dtype::kF64: return get(double{});
     case Dtype::kF8E4m3:
-    case Dtype::kF8E5m2: break;
+    case Dtype::kF8E5m2: return LoadFloat8(dtype, get(uint8_t{}));
   }
-  ADD_FAILURE() << "no f8 here";
+  ADD_FAILURE() << "no dtype";
   return 0;
 }
 
@@ -116,8 +118,7 @@ std::vector<Dtype> Dtypes(const Group& group) {
   std::vector<Dtype> dtypes;
   for (uint8_t value = 1; value < kDtypeLimit; ++value) {
     const auto dtype = static_cast<Dtype>(value);
-    if (group.capabilities().Has(dtype) && dtype != Dtype::kF8E4m3 && dtype != Dtype::kF8E5m2)
-      dtypes.push_back(dtype);
+    if (group.capabilities().Has(dtype)) dtypes.push_back(dtype);
   }
   return dtypes;
 }

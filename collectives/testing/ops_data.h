@@ -96,10 +96,12 @@ void ExpectElements(Buffer buffer, const Expected& expected, const char* what) {
       Store(buffer.dtype, cell, wanted);
       wanted = Load(buffer.dtype, cell);
     }
-    const double tolerance = buffer.dtype == Dtype::kBf16  ? std::abs(wanted) / 256
-                             : buffer.dtype == Dtype::kF16 ? std::abs(wanted) / 2048
-                             : buffer.dtype == Dtype::kF32 ? std::abs(wanted) * 1e-7
-                                                           : 0;
+    const double tolerance = buffer.dtype == Dtype::kBf16     ? std::abs(wanted) / 256
+                             : buffer.dtype == Dtype::kF16    ? std::abs(wanted) / 2048
+                             : buffer.dtype == Dtype::kF32    ? std::abs(wanted) * 1e-7
+                             : buffer.dtype == Dtype::kF8E4m3 ? std::abs(wanted) / 16
+                             : buffer.dtype == Dtype::kF8E5m2 ? std::abs(wanted) / 8
+                                                              : 0;
     if (std::abs(value - wanted) <= tolerance) continue;  // far faster than a macro for each
     FAIL() << what << ": element " << i << " of " << buffer.count << " " << DtypeName(buffer.dtype)
            << " is " << value << " instead of " << wanted;
@@ -107,7 +109,7 @@ void ExpectElements(Buffer buffer, const Expected& expected, const char* what) {
 }
 
 bool Lacks(const Group& group, OpKind kind);
-/// What the group moves, but for those of 8 bits.
+/// What the group moves.
 std::vector<Dtype> Dtypes(const Group& group);
 size_t IndexOf(const Group& group);
 size_t SizeOf(const Group& group);

@@ -2,6 +2,7 @@
 // Of the contract of each op (ops_contract.h): ops that reduce.
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "collectives/group.h"
@@ -13,6 +14,82 @@ namespace lockstep::collectives::testing {
 namespace {
 
 using base::GroupRank;
+
+/// `body` with every reduction of some dtypes, and with options that have a scale of this rank's
+/// own.
+template <class Body>
+void ForEachReduction(const Group& group, const Body& body) {
+  for (const Dtype dtype : {Dtype::kI32, Dtype::kBf16, Dtype::kF32, Dtype::kF8E4m3}) {
+    for (uint8_t value = 1; value < kReductionLimit; ++value) {
+      const auto reduction = static_cast<Reduction>(value);
+      if (!group.CanReduce(dtype, reduction)) continue;
+      SCOPED_TRACE(std::string(DtypeName(dtype)) + " " + std::string(ReductionName(reduction)));
+      const double scale_step = reduction == Reduction::kPremultipliedSum ? 1 : 0;
+      const auto expected = [&group, dtype, reduction, scale_step](size_t i) {
+        return Reduced(dtype, reduction, group.size(), i, scale_step);
+      };
+      body(dtype, reduction, OpOptions{.scale = 1 + scale_step * group.rank().value()}, expected);
+    }
+  }
+}
+
+// Averages and premultiplied sums are code of each op's own: small, in one piece, in several.
+constexpr size_t kReductionCounts[] = {5, 2053, 40'009};
+
+TEST_P(OpsContractTest, ReduceWithEveryReduction) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kReduce)) return;
+    const GroupRank root(group.size() - 1);
+    ForEachReduction(group, [&](Dtype dtype, Reduction reduction, const OpOptions& options,
+                                const auto& expected) {
+      for (const size_t count : kReductionCounts) {
+        Guarded in(count, dtype), out(count, dtype);
+        Fill(in.buffer(), group.rank().value());
+        ASSERT_OK(group.Reduce(in.buffer(), out.buffer(), reduction, root, options)->Wait());
+        if (group.rank() == root) ExpectElements(out.buffer(), expected, "reduce");
+        ASSERT_TRUE(in.intact() && out.intact());
+      }
+    });
+  });
+}
+
+TEST_P(OpsContractTest, ReduceScatterWithEveryReduction) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kReduceScatter)) return;
+    ForEachReduction(group, [&](Dtype dtype, Reduction reduction, const OpOptions& options,
+                                const auto& expected) {
+      for (const size_t count : kReductionCounts) {
+        Guarded in(count * SizeOf(group), dtype), out(count, dtype);
+        Fill(in.buffer(), group.rank().value());
+        ASSERT_OK(group.ReduceScatter(in.buffer(), out.buffer(), reduction, options)->Wait());
+        const size_t offset = IndexOf(group) * count;
+        ExpectElements(
+            out.buffer(), [&](size_t i) { return expected(offset + i); }, "reduce_scatter");
+        ASSERT_TRUE(in.intact() && out.intact());
+      }
+    });
+  });
+}
+
+TEST_P(OpsContractTest, ReduceScatterVWithEveryReduction) {
+  Run([](Group& group) {
+    if (Lacks(group, OpKind::kReduceScatterV)) return;
+    ForEachReduction(group, [&](Dtype dtype, Reduction reduction, const OpOptions& options,
+                                const auto& expected) {
+      for (const size_t count : kReductionCounts) {
+        const auto parts = PartsOf(count, group.size());
+        const size_t offset = Before(parts, IndexOf(group));
+        Guarded in(Before(parts, parts.size()), dtype), out(parts[IndexOf(group)], dtype);
+        Fill(in.buffer(), group.rank().value());
+        ASSERT_OK(
+            group.ReduceScatterV(in.buffer(), out.buffer(), parts, reduction, options)->Wait());
+        ExpectElements(
+            out.buffer(), [&](size_t i) { return expected(offset + i); }, "reduce_scatter_v");
+        ASSERT_TRUE(in.intact() && out.intact());
+      }
+    });
+  });
+}
 
 TEST_P(OpsContractTest, AllReduceOfEveryDtypeWithEveryReduction) {
   Run([](Group& group) {

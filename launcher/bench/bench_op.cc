@@ -38,15 +38,40 @@ struct NamedOp {
   std::string_view name;
 };
 constexpr NamedOp kOps[] = {
-    {LOCKSTEP_BENCH_ALL_REDUCE, "all_reduce"},         {LOCKSTEP_BENCH_REDUCE, "reduce"},
-    {LOCKSTEP_BENCH_BROADCAST, "broadcast"},           {LOCKSTEP_BENCH_ALL_GATHER, "all_gather"},
-    {LOCKSTEP_BENCH_REDUCE_SCATTER, "reduce_scatter"}, {LOCKSTEP_BENCH_ALL_TO_ALL, "all_to_all"},
-    {LOCKSTEP_BENCH_PING_PONG, "ping_pong"},           {LOCKSTEP_BENCH_BARRIER, "barrier"},
+    {LOCKSTEP_BENCH_ALL_REDUCE, "all_reduce"},
+    {LOCKSTEP_BENCH_REDUCE, "reduce"},
+    {LOCKSTEP_BENCH_BROADCAST, "broadcast"},
+    {LOCKSTEP_BENCH_ALL_GATHER, "all_gather"},
+    {LOCKSTEP_BENCH_REDUCE_SCATTER, "reduce_scatter"},
+    {LOCKSTEP_BENCH_ALL_TO_ALL, "all_to_all"},
+    {LOCKSTEP_BENCH_PING_PONG, "ping_pong"},
+    {LOCKSTEP_BENCH_BARRIER, "barrier"},
+    {LOCKSTEP_BENCH_GATHER, "gather"},
+    {LOCKSTEP_BENCH_SCATTER, "scatter"},
+    {LOCKSTEP_BENCH_ALL_GATHER_V, "all_gather_v"},
+    {LOCKSTEP_BENCH_REDUCE_SCATTER_V, "reduce_scatter_v"},
+    {LOCKSTEP_BENCH_ALL_TO_ALL_V, "all_to_all_v"},
+    {LOCKSTEP_BENCH_BATCH, "batch"},
 };
 
 bool IsInParts(lockstep_bench_op op) {
-  return op == LOCKSTEP_BENCH_ALL_GATHER || op == LOCKSTEP_BENCH_REDUCE_SCATTER ||
-         op == LOCKSTEP_BENCH_ALL_TO_ALL;
+  switch (op) {
+    case LOCKSTEP_BENCH_ALL_GATHER:
+    case LOCKSTEP_BENCH_ALL_GATHER_V:
+    case LOCKSTEP_BENCH_REDUCE_SCATTER:
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V:
+    case LOCKSTEP_BENCH_GATHER:
+    case LOCKSTEP_BENCH_SCATTER: return true;
+    case LOCKSTEP_BENCH_ALL_REDUCE:
+    case LOCKSTEP_BENCH_REDUCE:
+    case LOCKSTEP_BENCH_BROADCAST:
+    case LOCKSTEP_BENCH_PING_PONG:
+    case LOCKSTEP_BENCH_BATCH:
+    case LOCKSTEP_BENCH_BARRIER: return false;
+  }
+  return false;
 }
 
 }  // namespace
@@ -87,11 +112,18 @@ std::optional<Reduction> FindReduction(std::string_view name) {
 
 bool Reduces(lockstep_bench_op op) {
   return op == LOCKSTEP_BENCH_ALL_REDUCE || op == LOCKSTEP_BENCH_REDUCE ||
-         op == LOCKSTEP_BENCH_REDUCE_SCATTER;
+         op == LOCKSTEP_BENCH_REDUCE_SCATTER || op == LOCKSTEP_BENCH_REDUCE_SCATTER_V;
 }
 
 bool HasRoot(lockstep_bench_op op) {
-  return op == LOCKSTEP_BENCH_REDUCE || op == LOCKSTEP_BENCH_BROADCAST;
+  return op == LOCKSTEP_BENCH_REDUCE || op == LOCKSTEP_BENCH_BROADCAST ||
+         op == LOCKSTEP_BENCH_GATHER || op == LOCKSTEP_BENCH_SCATTER;
+}
+
+bool HasInPlace(lockstep_bench_op op) {
+  // The others are one or the other by nature.
+  return Reduces(op) || op == LOCKSTEP_BENCH_ALL_GATHER || op == LOCKSTEP_BENCH_ALL_GATHER_V ||
+         op == LOCKSTEP_BENCH_GATHER || op == LOCKSTEP_BENCH_SCATTER;
 }
 
 uint64_t PartCount(lockstep_bench_op op, Dtype dtype, int ranks, uint64_t bytes) {
@@ -106,17 +138,8 @@ uint64_t SizeOf(lockstep_bench_op op, Dtype dtype, int ranks, uint64_t part_coun
 
 double BusFactor(lockstep_bench_op op, int ranks) {
   const double n = ranks;
-  switch (op) {
-    case LOCKSTEP_BENCH_ALL_REDUCE: return 2 * (n - 1) / n;
-    case LOCKSTEP_BENCH_ALL_GATHER:
-    case LOCKSTEP_BENCH_REDUCE_SCATTER:
-    case LOCKSTEP_BENCH_ALL_TO_ALL: return (n - 1) / n;
-    case LOCKSTEP_BENCH_REDUCE:
-    case LOCKSTEP_BENCH_BROADCAST:
-    case LOCKSTEP_BENCH_PING_PONG:
-    case LOCKSTEP_BENCH_BARRIER: return 1;
-  }
-  return 1;
+  if (op == LOCKSTEP_BENCH_ALL_REDUCE) return 2 * (n - 1) / n;
+  return IsInParts(op) ? (n - 1) / n : 1;  // of what lies in parts, one's own does not move
 }
 
 int MessagesPerSample(lockstep_bench_op op) { return op == LOCKSTEP_BENCH_PING_PONG ? 2 : 1; }

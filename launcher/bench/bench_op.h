@@ -23,6 +23,8 @@ std::optional<collectives::Reduction> FindReduction(std::string_view name);
 
 bool Reduces(lockstep_bench_op op);
 bool HasRoot(lockstep_bench_op op);
+/// Whether it can be measured in place as well as out of it.
+bool HasInPlace(lockstep_bench_op op);
 
 /// Elements of one part of an op whose size is `bytes`: of the longer of its two buffers (input of
 /// reduce_scatter, output of all_gather), of a rank. Rounded down; 0 when not even one fits.

@@ -9,7 +9,7 @@ namespace {
 using collectives::Dtype;
 
 TEST(BenchOpTest, NamesLeadBackToTheirOps) {
-  for (int op = LOCKSTEP_BENCH_ALL_REDUCE; op <= LOCKSTEP_BENCH_BARRIER; ++op) {
+  for (int op = LOCKSTEP_BENCH_ALL_REDUCE; op <= LOCKSTEP_BENCH_BATCH; ++op) {
     const auto one = static_cast<lockstep_bench_op>(op);
     EXPECT_EQ(FindBenchOp(BenchOpName(one)), one);
     EXPECT_NE(BenchOpNames().find(BenchOpName(one)), std::string::npos);
@@ -25,6 +25,9 @@ TEST(BenchOpTest, SizesAreThoseOfTheLongerBuffer) {
   EXPECT_EQ(PartCount(LOCKSTEP_BENCH_ALL_REDUCE, Dtype::kF32, 4, 4096), 1024u);
   EXPECT_EQ(PartCount(LOCKSTEP_BENCH_ALL_GATHER, Dtype::kF32, 4, 4096), 256u);
   EXPECT_EQ(SizeOf(LOCKSTEP_BENCH_ALL_GATHER, Dtype::kF32, 4, 256), 4096u);
+  EXPECT_EQ(PartCount(LOCKSTEP_BENCH_SCATTER, Dtype::kF32, 4, 4096), 256u);
+  EXPECT_EQ(SizeOf(LOCKSTEP_BENCH_ALL_TO_ALL_V, Dtype::kF32, 4, 256), 4096u);
+  EXPECT_EQ(PartCount(LOCKSTEP_BENCH_BATCH, Dtype::kF32, 4, 4096), 1024u);
   EXPECT_EQ(SizeOf(LOCKSTEP_BENCH_BROADCAST, Dtype::kF64, 4, 256), 2048u);
 }
 
@@ -40,6 +43,10 @@ TEST(BenchOpTest, BusFactorsAreThoseOfARing) {
   EXPECT_DOUBLE_EQ(BusFactor(LOCKSTEP_BENCH_REDUCE_SCATTER, 4), 0.75);
   EXPECT_DOUBLE_EQ(BusFactor(LOCKSTEP_BENCH_ALL_TO_ALL, 4), 0.75);
   EXPECT_DOUBLE_EQ(BusFactor(LOCKSTEP_BENCH_BROADCAST, 4), 1);
+  EXPECT_DOUBLE_EQ(BusFactor(LOCKSTEP_BENCH_GATHER, 4), 0.75);
+  EXPECT_DOUBLE_EQ(BusFactor(LOCKSTEP_BENCH_SCATTER, 4), 0.75);
+  EXPECT_DOUBLE_EQ(BusFactor(LOCKSTEP_BENCH_REDUCE_SCATTER_V, 4), 0.75);
+  EXPECT_DOUBLE_EQ(BusFactor(LOCKSTEP_BENCH_BATCH, 4), 1);
   EXPECT_EQ(MessagesPerSample(LOCKSTEP_BENCH_PING_PONG), 2);
   EXPECT_EQ(MessagesPerSample(LOCKSTEP_BENCH_BARRIER), 1);
 }

@@ -21,7 +21,7 @@ extern "C" {
  *
  * A gang that is given no command sleeps in read(). */
 
-#define LOCKSTEP_BENCH_MAGIC 0x6c736231u /* changes with every change of what follows */
+#define LOCKSTEP_BENCH_MAGIC 0x6c736232u /* changes with every change of what follows */
 #define LOCKSTEP_BENCH_RANKS_MAX 64
 #define LOCKSTEP_BENCH_ITERATIONS_MAX 1000000
 #define LOCKSTEP_BENCH_ERROR_BYTES 240
@@ -50,7 +50,13 @@ enum lockstep_bench_op {
   LOCKSTEP_BENCH_REDUCE_SCATTER = 5,
   LOCKSTEP_BENCH_ALL_TO_ALL = 6,
   LOCKSTEP_BENCH_PING_PONG = 7, /* rank 0 sends, rank 1 sends back: both ways are one sample */
-  LOCKSTEP_BENCH_BARRIER = 8
+  LOCKSTEP_BENCH_BARRIER = 8,
+  LOCKSTEP_BENCH_GATHER = 9,
+  LOCKSTEP_BENCH_SCATTER = 10,
+  LOCKSTEP_BENCH_ALL_GATHER_V = 11,     /* of the _v, parts differ: lockstep_bench_part_of */
+  LOCKSTEP_BENCH_REDUCE_SCATTER_V = 12, /* the same */
+  LOCKSTEP_BENCH_ALL_TO_ALL_V = 13,     /* the same, by the sum of the two ranks, around */
+  LOCKSTEP_BENCH_BATCH = 14             /* each rank sends to the next and receives, at once */
 };
 
 /* The numbers of collectives/types.h (bench_op.cc holds them against it). */
@@ -119,7 +125,7 @@ struct lockstep_bench_reply {
   uint32_t outcome;
   uint32_t samples; /* TIME: that many uint64_t follow, nanoseconds of each iteration */
   uint64_t wrong;   /* CHECK: elements */
-  char error[LOCKSTEP_BENCH_ERROR_BYTES]; /* ends with a zero */
+  char error[LOCKSTEP_BENCH_ERROR_BYTES]; /* of FAILED and UNSUPPORTED: why; ends with a zero */
 };
 
 /* All of `bytes`. 0; -1 when the other end is gone. Block. */

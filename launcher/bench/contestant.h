@@ -15,6 +15,7 @@ namespace lockstep::launcher {
 /// What the ranks of a gang made of one command.
 struct Answer {
   bool supported = true;
+  std::string refusal;             // of one that is not supported: why
   uint64_t wrong = 0;              // of all ranks
   std::vector<double> slowest_us;  // of each iteration: the time of the rank that took longest
 };

@@ -176,7 +176,10 @@ base::Result<Answer> Gang::Combine(const std::vector<std::optional<Reply>>& repl
     if (reply.head.outcome == LOCKSTEP_BENCH_FAILED)
       return base::AbortedError(RankText(rank) + " failed in " + doing + ": " +
                                 TextOf(reply.head.error));
-    if (reply.head.outcome == LOCKSTEP_BENCH_UNSUPPORTED) answer.supported = false;
+    if (reply.head.outcome == LOCKSTEP_BENCH_UNSUPPORTED) {
+      answer.supported = false;
+      if (answer.refusal.empty()) answer.refusal = TextOf(reply.head.error);
+    }
     answer.wrong += reply.head.wrong;
     const bool timed = answer.supported && command.kind == LOCKSTEP_BENCH_TIME;
     if (timed && reply.samples.size() != command.iterations)

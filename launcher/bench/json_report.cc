@@ -201,6 +201,21 @@ void AddMachine(const BenchMachine& machine, Json& json) {
   json.Close('}');
 }
 
+void AddRefusals(const BenchResult& result, Json& json) {
+  json.Key("did_not_run");
+  json.Open('[');
+  for (const Refusal& refusal : RefusalsOf(result)) {
+    json.Open('{');
+    AddText("backend", result.contenders[refusal.contender].name, json);
+    json.Key("in_place");
+    json.Bool(refusal.mode == BenchMode::kInPlace);
+    AddWhole("sizes", static_cast<uint64_t>(refusal.sizes), json);
+    AddText("why", refusal.why, json);
+    json.Close('}');
+  }
+  json.Close(']');
+}
+
 void AddContenders(const BenchResult& result, Json& json) {
   json.Key("backends");
   json.Open('[');
@@ -240,6 +255,7 @@ std::string JsonReport(const BenchOptions& options, const BenchMachine& machine,
   json.Bool(result.marked);
   AddWhole("wrong", result.wrong(), json);
   AddContenders(result, json);
+  AddRefusals(result, json);
   json.Key("results");
   json.Open('[');
   for (const SizeResult& size : result.sizes) AddSize(options, result, size, json);

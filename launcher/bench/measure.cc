@@ -13,12 +13,6 @@ constexpr BenchMode kModes[kBenchModes] = {BenchMode::kOutOfPlace, BenchMode::kI
 
 size_t Index(BenchMode mode) { return static_cast<size_t>(mode); }
 
-bool HasMode(lockstep_bench_op op, BenchMode mode) {
-  // The others are one or the other by nature.
-  const bool has_both = Reduces(op) || op == LOCKSTEP_BENCH_ALL_GATHER;
-  return mode == BenchMode::kOutOfPlace || has_both;
-}
-
 class Measurement {
  public:
   Measurement(const BenchOptions& options, const std::vector<Contestant*>& contestants,
@@ -87,13 +81,15 @@ class Measurement {
   base::Status Check(size_t contestant, SizeResult& size) {
     for (const BenchMode mode : kModes) {
       Cell& cell = size.cells[contestant][Index(mode)];
-      cell.supported = HasMode(options_.op, mode);
+      cell.supported = mode == BenchMode::kOutOfPlace || HasInPlace(options_.op);
       if (!cell.supported) continue;
       lockstep_bench_command command = Command(LOCKSTEP_BENCH_CHECK, size.part_count);
       command.in_place = mode == BenchMode::kInPlace ? 1 : 0;
       ASSIGN_OR_RETURN(const Answer answer,
                        contestants_[contestant]->Ask(command, "checking " + Doing(size)));
       cell.supported = answer.supported;
+      if (!answer.supported)
+        cell.refusal = answer.refusal.empty() ? "it has no such op" : answer.refusal;
       if (answer.supported && options_.check) cell.wrong = answer.wrong;
     }
     return base::OkStatus();
@@ -198,6 +194,16 @@ uint64_t BenchResult::wrong() const {
   return wrong;
 }
 
+int BenchResult::checked() const {
+  int checked = 0;
+  for (const SizeResult& size : sizes) {
+    for (const auto& cells : size.cells) {
+      for (const Cell& cell : cells) checked += cell.wrong.has_value() ? 1 : 0;
+    }
+  }
+  return checked;
+}
+
 int BenchResult::sizes_without_ratio() const {
   const bool has_peers = std::any_of(contenders.begin(), contenders.end(),
                                      [](const Contender& one) { return !one.peer.empty(); });
@@ -231,6 +237,23 @@ std::vector<RatioSummary> Summarize(const BenchResult& result) {
     summaries[i].sizes = static_cast<int>(ratios[i].size());
   }
   return summaries;
+}
+
+std::vector<Refusal> RefusalsOf(const BenchResult& result) {
+  std::vector<Refusal> refusals;
+  for (size_t contender = 0; contender < result.contenders.size(); ++contender) {
+    for (const BenchMode mode : kModes) {
+      for (const SizeResult& size : result.sizes) {
+        const std::string& why = size.cells[contender][Index(mode)].refusal;
+        if (why.empty()) continue;
+        const bool same = !refusals.empty() && refusals.back().contender == contender &&
+                          refusals.back().mode == mode && refusals.back().why == why;
+        if (!same) refusals.push_back({.contender = contender, .mode = mode, .why = why});
+        ++refusals.back().sizes;
+      }
+    }
+  }
+  return refusals;
 }
 
 base::Result<BenchResult> Measure(const BenchOptions& options,

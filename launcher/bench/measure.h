@@ -25,6 +25,7 @@ inline constexpr size_t kBenchModes = 2;
 /// One contender at one size in one mode.
 struct Cell {
   bool supported = true;
+  std::string refusal;            // why the contender has no such op; "" where the op has no mode
   std::optional<uint64_t> wrong;  // unset: not checked
   std::vector<double> round_us;   // by round: the median of its iterations
   std::vector<double> all_us;     // iterations of all rounds that count
@@ -63,6 +64,8 @@ struct BenchResult {
   bool marked = false;          // --allow-pressure let rounds count that are not valid
 
   uint64_t wrong() const;
+  /// Cells that were checked: what wrong() is worth.
+  int checked() const;
   /// Sizes at which there are peers and no ratio can be told.
   int sizes_without_ratio() const;
 };
@@ -78,6 +81,16 @@ struct RatioSummary {
   int sizes = 0;
 };
 std::vector<RatioSummary> Summarize(const BenchResult& result);
+
+/// What a contender refused to run in that mode, at so many sizes, and why.
+struct Refusal {
+  size_t contender = 0;
+  BenchMode mode = BenchMode::kOutOfPlace;
+  std::string why;
+  int sizes = 0;
+};
+/// By contender and mode; empty when every row ran.
+std::vector<Refusal> RefusalsOf(const BenchResult& result);
 
 /// What a measurement works with. Outlives it.
 struct MeasureDeps {

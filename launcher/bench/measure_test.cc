@@ -50,6 +50,7 @@ class FakeContestant final : public Contestant {
                            const std::string& doing) override {
     if (error && command.kind == LOCKSTEP_BENCH_TIME) return base::UnavailableError(*error + doing);
     Answer answer{.supported = command.in_place == 0 || has_in_place, .wrong = wrong};
+    if (!answer.supported) answer.refusal = "it has no place";
     if (command.kind != LOCKSTEP_BENCH_TIME) return answer;
     const int number = static_cast<int>(machine_.turns.size());
     machine_.turns.push_back(contender_.name);
@@ -196,6 +197,35 @@ TEST(MeasureTest, AModeThatAPeerLacksIsLeftOut) {
   EXPECT_FALSE(result.sizes[0].cells[1][1].supported);
   ASSERT_THAT(result.sizes[0].ratios, SizeIs(1));
   EXPECT_EQ(result.sizes[0].ratios[0].mode, BenchMode::kOutOfPlace);
+}
+
+TEST(MeasureTest, WhatDidNotRunIsToldWithItsReason) {
+  Machine machine;
+  FakeContestant ours(machine, "host", "", 10);
+  ours.has_in_place = true;
+  FakeContestant theirs(machine, "openmpi", "openmpi", 30);
+  BenchOptions options = Small();
+  options.sizes = {4096, 8192};
+
+  ASSERT_OK_AND_ASSIGN(const BenchResult result, MeasureOn(machine, options, {&ours, &theirs}));
+
+  EXPECT_EQ(result.checked(), 6);
+  const std::vector<Refusal> refusals = RefusalsOf(result);
+  ASSERT_THAT(refusals, SizeIs(1));
+  EXPECT_EQ(refusals[0].contender, 1u);
+  EXPECT_EQ(refusals[0].mode, BenchMode::kInPlace);
+  EXPECT_EQ(refusals[0].why, "it has no place");
+  EXPECT_EQ(refusals[0].sizes, 2);
+}
+
+TEST(MeasureTest, AModeThatAnOpHasNotIsNoRefusal) {
+  Machine machine;
+  FakeContestant ours(machine, "host", "", 10);
+  BenchOptions options = Small();
+  options.op = LOCKSTEP_BENCH_ALL_TO_ALL;
+  options.reduction = collectives::Reduction::kNone;
+
+  EXPECT_THAT(RefusalsOf(MeasureOn(machine, options, {&ours}).value()), IsEmpty());
 }
 
 TEST(MeasureTest, APingPongsSampleIsTwoMessages) {

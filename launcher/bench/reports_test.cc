@@ -19,6 +19,7 @@ namespace lockstep::launcher {
 namespace {
 
 using base::testing::MatchesGolden;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -38,6 +39,13 @@ Cell CellOf(double us, uint64_t wrong) {
   cell.time_us = us;
   cell.round_us = {us, us * 2};
   cell.all_us = {us, us, us * 2};
+  return cell;
+}
+
+Cell RefusedCell() {
+  Cell cell;
+  cell.supported = false;
+  cell.refusal = "in place it is another op";
   return cell;
 }
 
@@ -64,8 +72,8 @@ BenchResult SomeResult() {
                    .times = {.low = 5.1, .median = 5.6, .high = 5.9, .coverage = 0.984375}}};
   SizeResult large{.bytes = 16 << 20, .part_count = 4 << 20};
   large.cells = {{CellOf(1245, 0), CellOf(1100, 0)},
-                 {CellOf(3750, 3), Cell{.supported = false}},
-                 {CellOf(3600, 0), Cell{.supported = false}}};
+                 {CellOf(3750, 3), RefusedCell()},
+                 {CellOf(3600, 0), RefusedCell()}};
   large.rounds = std::vector<Round>(7, Round{.pressure = 0.63, .valid = false});
   result.sizes = {small, large};
   return result;
@@ -87,6 +95,17 @@ TEST(ReportsTest, TheTableHasTheColumnsOfNcclTests) {
   text += TableFoot(SomeOptions(), result);
 
   EXPECT_TRUE(MatchesGolden(std::string(kFolder) + "report.txt", text));
+}
+
+TEST(ReportsTest, NothingThatRanIsNothingRight) {
+  BenchResult result = SomeResult();
+  result.sizes.resize(1);
+  for (auto& cells : result.sizes[0].cells) cells = {RefusedCell(), RefusedCell()};
+
+  EXPECT_THAT(
+      TableFoot(SomeOptions(), result),
+      AllOf(HasSubstr("# Wrong elements: 0 NONE CHECKED\n"),
+            HasSubstr("# Did not run: host, out of place, at 1 of 1 sizes: in place it is")));
 }
 
 TEST(ReportsTest, WhyNothingIsJudgedIsSaid) {

@@ -58,6 +58,19 @@ std::string StatisticsRow(const std::string& name, const char* mode, const Cell&
       at(0.95).c_str(), at(0.99).c_str(), at(1).c_str(), VariationCoefficient(cell.all_us));
 }
 
+const char* ModeText(BenchMode mode) {
+  return mode == BenchMode::kInPlace ? "in place" : "out of place";
+}
+
+std::string NotRunRows(const BenchResult& result) {
+  std::string text;
+  for (const Refusal& refusal : RefusalsOf(result))
+    text += Format("# Did not run: %s, %s, at %d of %zu sizes: %s\n",
+                   result.contenders[refusal.contender].name.c_str(), ModeText(refusal.mode),
+                   refusal.sizes, result.sizes.size(), refusal.why.c_str());
+  return text;
+}
+
 std::string RatioRows(const BenchResult& result) {
   const int width = NameWidth(result);
   std::string text = Format(
@@ -67,8 +80,7 @@ std::string RatioRows(const BenchResult& result) {
   for (const SizeResult& size : result.sizes) {
     for (const Ratio& ratio : size.ratios) {
       text += Format("#   %12llu  %-12s  %-*s  %-*s  %7sx  [%s, %s] %.1f %%, %d rounds\n",
-                     static_cast<unsigned long long>(size.bytes),
-                     ratio.mode == BenchMode::kInPlace ? "in place" : "out of place", width,
+                     static_cast<unsigned long long>(size.bytes), ModeText(ratio.mode), width,
                      result.contenders[ratio.ours].name.c_str(), width,
                      result.contenders[ratio.peer].name.c_str(), Figure(ratio.times.median).c_str(),
                      Figure(ratio.times.low).c_str(), Figure(ratio.times.high).c_str(),
@@ -78,8 +90,8 @@ std::string RatioRows(const BenchResult& result) {
   for (const RatioSummary& summary : Summarize(result)) {
     text += Format("# %s against %s, %s: geometric mean %sx, least %sx, of %d sizes\n",
                    result.contenders[summary.ours].name.c_str(), summary.peer.c_str(),
-                   summary.mode == BenchMode::kInPlace ? "in place" : "out of place",
-                   Figure(summary.mean).c_str(), Figure(summary.least).c_str(), summary.sizes);
+                   ModeText(summary.mode), Figure(summary.mean).c_str(),
+                   Figure(summary.least).c_str(), summary.sizes);
   }
   return text;
 }
@@ -186,8 +198,11 @@ std::string TableFoot(const BenchOptions& options, const BenchResult& result) {
   std::string text;
   if (options.check) {
     const uint64_t wrong = result.wrong();
-    text += "# Wrong elements: " + std::to_string(wrong) + (wrong == 0 ? " OK\n" : " FAILED\n");
+    const int checked = result.checked();
+    const char* const verdict = checked == 0 ? " NONE CHECKED" : wrong == 0 ? " OK" : " FAILED";
+    text += "# Wrong elements: " + std::to_string(wrong) + verdict + "\n";
   }
+  text += NotRunRows(result);
   if (result.marked)
     text +=
         "# DISTURBED: --allow-pressure let rounds count in which the machine was busy with "

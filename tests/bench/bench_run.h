@@ -39,8 +39,8 @@ struct BenchRun {
   std::vector<BenchRow> rows;
 };
 
-/// Reads `path`, into which a run with `-J` has written, and which ended as `outcome` says. An error
-/// goes to the standard error output.
+/// Reads `path`, into which a run with `-J` has written, and which ended as `outcome` says. An
+/// error goes to the standard error output.
 BenchRun ReadBenchRun(const e2e::Outcome& outcome, const std::string& path);
 
 }  // namespace lockstep::bench

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Collectives of ranks of one machine: `lockstep bench` measures ours, between buffers of AllocBuffer
-// and of malloc, and those of Open MPI and MPICH in one run, each with the best of its knobs.
+// Collectives of ranks of one machine: `lockstep bench` measures ours, between buffers of
+// AllocBuffer and of malloc, and those of Open MPI and MPICH in one run, each with the best of its
+// knobs.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

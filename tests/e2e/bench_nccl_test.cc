@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class BenchNcclTest : public RunFixture {
  protected:
@@ -46,14 +47,32 @@ class BenchNcclTest : public RunFixture {
 TEST_F(BenchNcclTest, EveryOpIsRightOnBuffersOfTheGpu) {
   const std::string libraries = FakeLibraries();
   for (const std::string op : {"all_reduce", "reduce", "broadcast", "all_gather", "reduce_scatter",
-                               "all_to_all", "ping_pong", "barrier"}) {
+                               "all_to_all", "ping_pong", "barrier", "gather", "scatter",
+                               "all_gather_v", "reduce_scatter_v", "all_to_all_v", "batch"}) {
     const Outcome outcome =
         Bench({"-np", "2", "-o", op, "-d", "i32", "-b", "1200", "-e", "1200"}, libraries);
 
     EXPECT_EQ(outcome.status, 0) << op << ": " << outcome.err;
-    EXPECT_THAT(outcome.out, AllOf(HasSubstr("# nccl: Lockstep, nccl, NCCL 2.30.7, recorder on"),
-                                   HasSubstr("# Wrong elements: 0 OK\n")))
+    EXPECT_THAT(outcome.out,
+                AllOf(HasSubstr("# nccl: Lockstep, nccl, NCCL 2.30.7, recorder on"),
+                      HasSubstr("# Wrong elements: 0 OK\n"), Not(HasSubstr("# Did not run"))))
         << op;
+  }
+}
+
+TEST_F(BenchNcclTest, NumbersOfEightBitsAreReducedAndCompared) {
+  const std::string libraries = FakeLibraries();
+  for (const std::string dtype : {"f8e4m3", "f8e5m2"}) {
+    for (const std::string reduction : {"sum", "prod", "min", "max"}) {
+      const Outcome outcome = Bench({"-np", "2", "-o", "all_reduce", "-d", dtype, "--redop",
+                                     reduction, "-b", "1200", "-e", "1200"},
+                                    libraries);
+
+      EXPECT_EQ(outcome.status, 0) << dtype << " " << reduction << ": " << outcome.err;
+      EXPECT_THAT(outcome.out,
+                  AllOf(HasSubstr("# Wrong elements: 0 OK\n"), Not(HasSubstr("# Did not run"))))
+          << dtype << " " << reduction;
+    }
   }
 }
 

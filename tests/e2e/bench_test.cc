@@ -76,18 +76,20 @@ class BenchTest : public RunFixture {
 
 TEST_F(BenchTest, EveryOpIsRightAndHasItsRows) {
   for (const std::string op : {"all_reduce", "reduce", "broadcast", "all_gather", "reduce_scatter",
-                               "all_to_all", "ping_pong", "barrier"}) {
+                               "all_to_all", "ping_pong", "barrier", "gather", "scatter",
+                               "all_gather_v", "reduce_scatter_v", "all_to_all_v", "batch"}) {
     const Outcome outcome =
         Bench({"-np", "2", "-o", op, "--buffers", "both", "-b", "64", "-e", "64K", "-f", "1024"});
 
     EXPECT_EQ(outcome.status, 0) << op << ": " << outcome.err << outcome.out;
     EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n")) << op;
     EXPECT_EQ(CountOf(outcome.out, " host plain  "), op == "barrier" ? 1 : 2) << outcome.out;
+    EXPECT_THAT(outcome.out, Not(HasSubstr("# Did not run"))) << op;
   }
 }
 
 TEST_F(BenchTest, OverTcpOpsAreRightToo) {
-  for (const std::string op : {"all_reduce", "all_to_all", "ping_pong"}) {
+  for (const std::string op : {"all_reduce", "all_to_all", "all_to_all_v", "ping_pong", "batch"}) {
     const Outcome outcome = Bench({"-np", "2", "--backend", "tcp", "--buffers", "both", "-o", op,
                                    "-b", "64", "-e", "64K", "-f", "1024"});
 
@@ -95,6 +97,7 @@ TEST_F(BenchTest, OverTcpOpsAreRightToo) {
     EXPECT_THAT(outcome.out, HasSubstr("# tcp: Lockstep, tcp over the loopback, recorder on"));
     EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n")) << op;
     EXPECT_EQ(CountOf(outcome.out, " tcp plain  "), 2) << outcome.out;
+    EXPECT_THAT(outcome.out, Not(HasSubstr("# Did not run"))) << op;
   }
 }
 
@@ -115,12 +118,15 @@ TEST_F(BenchTest, MoreRanksThanCoresMeetToo) {
   EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n"));
 }
 
-TEST_F(BenchTest, WhatABackendLacksIsADashNotAnError) {
+TEST_F(BenchTest, WhatABackendLacksIsADashWithItsReasonNotAnError) {
   const Outcome outcome = Bench({"-np", "2", "-d", "f8e4m3", "-b", "64", "-e", "64"});
 
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("  f8e4m3 "));
   EXPECT_THAT(outcome.out, Not(HasSubstr(" 0.0")));
+  EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 NONE CHECKED\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("# Did not run: host, in place, at 1 of 1 sizes: "));
+  EXPECT_THAT(outcome.out, HasSubstr("backend shm has no all_reduce of f8e4m3 with sum\n"));
 }
 
 TEST_F(BenchTest, FilesAreWrittenAndNoJobOrFolderIsLeft) {

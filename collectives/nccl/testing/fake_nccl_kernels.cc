@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "collectives/engine/reduce_kernels.h"
+#include "collectives/testing/float8.h"
 
 namespace lockstep::collectives::testing {
 namespace {
@@ -19,6 +20,28 @@ struct Range {
 };
 
 Range Both(Range a, Range b) { return {std::max(a.begin, b.begin), std::min(a.end, b.end)}; }
+
+/// Of numbers of 8 bits, which processors do not combine: wide, and rounded once.
+void ReduceFloat8(Dtype dtype, Reduction reduction, const std::byte* const* sources, size_t ranks,
+                  size_t count, std::byte* to) {
+  const auto load = [&](size_t rank, size_t i) {
+    return LoadFloat8(dtype, static_cast<uint8_t>(sources[rank][i]));
+  };
+  for (size_t i = 0; i < count; ++i) {
+    double value = load(0, i);
+    for (size_t rank = 1; rank < ranks; ++rank) {
+      const double next = load(rank, i);
+      switch (reduction) {
+        case Reduction::kProduct: value *= next; break;
+        case Reduction::kMin: value = std::min(value, next); break;
+        case Reduction::kMax: value = std::max(value, next); break;
+        default: value += next; break;
+      }
+    }
+    if (reduction == Reduction::kAverage) value /= static_cast<double>(ranks);
+    to[i] = static_cast<std::byte>(StoreFloat8(dtype, value));
+  }
+}
 
 class Collective {
  public:
@@ -112,8 +135,10 @@ class Collective {
     }
     const Reduction reduction =
         call_.reduction == Reduction::kPremultipliedSum ? Reduction::kSum : call_.reduction;
-    FindReduceKernel(call_.dtype, reduction)(to, sources, scales, static_cast<int>(size_),
-                                             (wanted.end - wanted.begin) / width_);
+    const size_t count = (wanted.end - wanted.begin) / width_;
+    if (IsFloat8(call_.dtype))
+      return ReduceFloat8(call_.dtype, reduction, sources, size_, count, to);
+    FindReduceKernel(call_.dtype, reduction)(to, sources, scales, static_cast<int>(size_), count);
   }
 
   FakeNcclWorld& world_;
@@ -191,8 +216,8 @@ std::optional<Dtype> FakeDtype(NcclDtype dtype) {
     case kNcclFloat32: return Dtype::kF32;
     case kNcclFloat64: return Dtype::kF64;
     case kNcclBfloat16: return Dtype::kBf16;
-    case kNcclFloat8e4m3:
-    case kNcclFloat8e5m2: break;
+    case kNcclFloat8e4m3: return Dtype::kF8E4m3;
+    case kNcclFloat8e5m2: return Dtype::kF8E5m2;
   }
   return std::nullopt;
 }

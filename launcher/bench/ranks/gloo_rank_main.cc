@@ -52,7 +52,10 @@ class GlooLibrary {
   // Gloo throws, and after that its context is of no use.
   static int Run(void* self, const Call* call, char* error) {
     try {
-      return static_cast<GlooLibrary*>(self)->Run(*call);
+      const int outcome = static_cast<GlooLibrary*>(self)->Run(*call);
+      if (outcome == LOCKSTEP_BENCH_UNSUPPORTED)
+        std::snprintf(error, LOCKSTEP_BENCH_ERROR_BYTES, "%s", WhyNot(*call));
+      return outcome;
     } catch (const std::exception& thrown) {
       std::snprintf(error, LOCKSTEP_BENCH_ERROR_BYTES, "%s", thrown.what());
       return LOCKSTEP_BENCH_FAILED;
@@ -60,6 +63,11 @@ class GlooLibrary {
   }
 
  private:
+  static const char* WhyNot(const Call& call) {
+    if (call.in_place != 0)
+      return "its ranks do not call Gloo in place for that op, type or reduction";
+    return "its ranks have no call of Gloo for that op, type or reduction";
+  }
   int Run(const Call& call) {
     switch (call.dtype) {
       case LOCKSTEP_BENCH_U8: return RunOf<uint8_t>(call);

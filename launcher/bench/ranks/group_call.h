@@ -9,8 +9,9 @@
 /// A call of `lockstep bench` as one of a Group. Functions without state, for any thread.
 namespace lockstep::launcher {
 
-/// False on all ranks alike. A refused call would end the group.
-bool CanCall(const collectives::Group& group, const lockstep_bench_call& call);
+/// Unimplemented, which says what is missing, on all ranks alike. A refused call would end the
+/// group.
+base::Status CheckCall(const collectives::Group& group, const lockstep_bench_call& call);
 
 /// Blocks until the op has ended here. Its buffers are on `device`.
 base::Status CallAndWait(collectives::Group& group, const lockstep_bench_call& call,

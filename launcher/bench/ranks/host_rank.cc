@@ -24,7 +24,10 @@ class HostLibrary {
 
   static int Run(void* self, const lockstep_bench_call* call, char* error) {
     Group& group = static_cast<HostLibrary*>(self)->group_;
-    if (!CanCall(group, *call)) return LOCKSTEP_BENCH_UNSUPPORTED;
+    if (const base::Status can = CheckCall(group, *call); !can.ok()) {
+      ExplainTo(can, error);
+      return LOCKSTEP_BENCH_UNSUPPORTED;
+    }
     const base::Status status = CallAndWait(group, *call);
     if (status.ok()) return LOCKSTEP_BENCH_OK;
     ExplainTo(status, error);

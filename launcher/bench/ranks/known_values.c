@@ -25,10 +25,26 @@ size_t lockstep_bench_dtype_bytes(uint32_t dtype) {
   }
 }
 
+uint64_t lockstep_bench_part_of(const struct lockstep_bench_call* call, int part, int size) {
+  if (part % 2 == 0 && part == size - 1) return call->count;
+  const uint64_t less = call->count / 2;
+  return part % 2 == 0 ? call->count - less : call->count + less;
+}
+
+uint64_t lockstep_bench_parts_before(const struct lockstep_bench_call* call, int part, int size) {
+  uint64_t before = 0;
+  for (int one = 0; one < part; ++one) before += lockstep_bench_part_of(call, one, size);
+  return before;
+}
+
 uint64_t lockstep_bench_in_count(const struct lockstep_bench_call* call, int rank, int size) {
   switch (call->op) {
     case LOCKSTEP_BENCH_REDUCE_SCATTER:
-    case LOCKSTEP_BENCH_ALL_TO_ALL: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_SCATTER: return rank == call->root ? call->count * (uint64_t)size : 0;
+    case LOCKSTEP_BENCH_ALL_GATHER_V: return lockstep_bench_part_of(call, rank, size);
     case LOCKSTEP_BENCH_BROADCAST: return rank == call->root ? call->count : 0;
     case LOCKSTEP_BENCH_PING_PONG: return rank < 2 ? call->count : 0;
     case LOCKSTEP_BENCH_BARRIER: return 0;
@@ -39,7 +55,11 @@ uint64_t lockstep_bench_in_count(const struct lockstep_bench_call* call, int ran
 uint64_t lockstep_bench_out_count(const struct lockstep_bench_call* call, int rank, int size) {
   switch (call->op) {
     case LOCKSTEP_BENCH_ALL_GATHER:
-    case LOCKSTEP_BENCH_ALL_TO_ALL: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_ALL_GATHER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V: return call->count * (uint64_t)size;
+    case LOCKSTEP_BENCH_GATHER: return rank == call->root ? call->count * (uint64_t)size : 0;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V: return lockstep_bench_part_of(call, rank, size);
     case LOCKSTEP_BENCH_REDUCE: return rank == call->root ? call->count : 0;
     case LOCKSTEP_BENCH_PING_PONG: return rank < 2 ? call->count : 0;
     case LOCKSTEP_BENCH_BARRIER: return 0;
@@ -70,17 +90,44 @@ static uint16_t half_bits(int64_t value) {
   return (uint16_t)(((bits >> 23) - 127 + 15) << 10 | ((bits >> 13) & 0x3ff));
 }
 
+static int is_f8(uint32_t dtype) {
+  return dtype == LOCKSTEP_BENCH_F8E4M3 || dtype == LOCKSTEP_BENCH_F8E5M2;
+}
+
+/* Of f8e4m3 0 to 16, of f8e5m2 0 to 8, and powers of two up to 256, exactly. */
+static uint8_t eighth_bits(uint32_t dtype, int64_t value) {
+  if (value == 0) return 0;
+  const uint32_t bits = float_bits(value);
+  if (dtype == LOCKSTEP_BENCH_F8E4M3)
+    return (uint8_t)(((bits >> 23) - 127 + 7) << 3 | ((bits >> 20) & 7));
+  return (uint8_t)(((bits >> 23) - 127 + 15) << 2 | ((bits >> 21) & 3));
+}
+
 /* `value` modulo what the dtype holds, as it lies in memory. */
 static void store(uint32_t dtype, int64_t value, void* to) {
   const double wide = (double)value;
   const uint32_t single = float_bits(value);
+  const uint8_t eighth = eighth_bits(dtype, value);
   const uint16_t half = dtype == LOCKSTEP_BENCH_BF16 ? (uint16_t)(single >> 16) : half_bits(value);
   switch (dtype) {
     case LOCKSTEP_BENCH_F64: memcpy(to, &wide, sizeof wide); return;
     case LOCKSTEP_BENCH_F32: memcpy(to, &single, sizeof single); return;
     case LOCKSTEP_BENCH_F16:
     case LOCKSTEP_BENCH_BF16: memcpy(to, &half, sizeof half); return;
+    case LOCKSTEP_BENCH_F8E4M3:
+    case LOCKSTEP_BENCH_F8E5M2: memcpy(to, &eighth, sizeof eighth); return;
     default: memcpy(to, &value, lockstep_bench_dtype_bytes(dtype)); return; /* little-endian */
+  }
+}
+
+/* In numbers of 8 bits few sums are exact: of 64 ranks four add a one to an element, others to the
+ * next, and what is compared is below 2^3. */
+static int64_t small_contribution(const struct lockstep_bench_call* call, int rank,
+                                  uint64_t index) {
+  switch (call->reduction) {
+    case LOCKSTEP_BENCH_MIN:
+    case LOCKSTEP_BENCH_MAX: return (int64_t)(mixed(rank, index) & 7);
+    default: return ((uint64_t)rank + index) % 16 == 0;
   }
 }
 
@@ -89,6 +136,9 @@ static void store(uint32_t dtype, int64_t value, void* to) {
 static int64_t contribution(const struct lockstep_bench_call* call, int rank, uint64_t index) {
   const uint64_t bits = mixed(rank, index);
   if (call->dtype == LOCKSTEP_BENCH_BOOL) return (int64_t)(bits & 1);
+  if (is_f8(call->dtype) && call->reduction != LOCKSTEP_BENCH_PROD &&
+      call->reduction != LOCKSTEP_BENCH_AVG)
+    return small_contribution(call, rank, index);
   switch (call->reduction) {
     case LOCKSTEP_BENCH_PROD: return rank < 6 ? 1 + (int64_t)(bits & 1) : 1;
     case LOCKSTEP_BENCH_AVG: return (int64_t)(mixed(0, index) & 1); /* equal: no remainder */
@@ -142,6 +192,22 @@ void lockstep_bench_fill(const struct lockstep_bench_call* call, int rank, int s
   }
 }
 
+/* Element `i` of the output of an op whose parts differ. */
+static void expected_of_uneven(const struct lockstep_bench_call* call, int rank, int size,
+                               uint64_t i, void* to) {
+  const int exchanged = call->op == LOCKSTEP_BENCH_ALL_TO_ALL_V;
+  int from = 0;
+  for (;; ++from) { /* whose part it is in; `i` is then the place in that */
+    const uint64_t part =
+        lockstep_bench_part_of(call, exchanged ? (from + rank) % size : from, size);
+    if (i < part) break;
+    i -= part;
+  }
+  for (int other = 0; exchanged && other < rank; ++other)
+    i += lockstep_bench_part_of(call, (from + other) % size, size);
+  moved(call->dtype, from, i, to);
+}
+
 /* The bytes of element `i` of the output of `rank`. */
 static void expected(const struct lockstep_bench_call* call, int rank, int size, uint64_t i,
                      void* to) {
@@ -152,7 +218,18 @@ static void expected(const struct lockstep_bench_call* call, int rank, int size,
     case LOCKSTEP_BENCH_REDUCE_SCATTER:
       store(call->dtype, reduced(call, size, (uint64_t)rank * call->count + i), to);
       return;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V:
+      store(call->dtype, reduced(call, size, lockstep_bench_parts_before(call, rank, size) + i),
+            to);
+      return;
     case LOCKSTEP_BENCH_BROADCAST: moved(call->dtype, call->root, i, to); return;
+    case LOCKSTEP_BENCH_SCATTER:
+      moved(call->dtype, call->root, (uint64_t)rank * call->count + i, to);
+      return;
+    case LOCKSTEP_BENCH_ALL_GATHER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V: expected_of_uneven(call, rank, size, i, to); return;
+    case LOCKSTEP_BENCH_BATCH: moved(call->dtype, (rank + size - 1) % size, i, to); return;
+    case LOCKSTEP_BENCH_GATHER:
     case LOCKSTEP_BENCH_ALL_GATHER: moved(call->dtype, (int)part, i % call->count, to); return;
     case LOCKSTEP_BENCH_ALL_TO_ALL:
       moved(call->dtype, (int)part, (uint64_t)rank * call->count + i % call->count, to);
@@ -178,8 +255,7 @@ uint64_t lockstep_bench_word_of_ones(uint32_t dtype) {
   const size_t bytes = lockstep_bench_dtype_bytes(dtype);
   uint64_t word = 0;
   for (size_t at = 0; bytes != 0 && at < sizeof word; at += bytes) {
-    const int is_f8 = dtype == LOCKSTEP_BENCH_F8E4M3 || dtype == LOCKSTEP_BENCH_F8E5M2;
-    store(dtype, is_f8 ? 0x38 : 1, (char*)&word + at);
+    store(dtype, 1, (char*)&word + at);
   }
   return word;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "launcher/bench/bench_wire.h"
+#include "launcher/bench/ranks/known_values.h"
 #include "launcher/bench/ranks/rank_harness.h"
 
 struct world {
@@ -71,9 +72,48 @@ static int ping_pong(const struct world* world, const struct lockstep_bench_call
   return rc;
 }
 
+/* In ints, as MPI takes them: the parts of ops whose parts differ, and where they begin; of
+ * all_to_all_v those of this rank, to and from all alike. Made anew in each op: a few ns. */
+struct parts {
+  int counts[LOCKSTEP_BENCH_RANKS_MAX];
+  int begins[LOCKSTEP_BENCH_RANKS_MAX];
+};
+
+static struct parts uneven(const struct world* world, const struct lockstep_bench_call* call) {
+  struct parts parts;
+  const int first = call->op == LOCKSTEP_BENCH_ALL_TO_ALL_V ? world->rank : 0;
+  int begin = 0;
+  for (int i = 0; i < world->size; ++i) {
+    parts.counts[i] = (int)lockstep_bench_part_of(call, (first + i) % world->size, world->size);
+    parts.begins[i] = begin;
+    begin += parts.counts[i];
+  }
+  return parts;
+}
+
+static int move_uneven(const struct world* world, const struct lockstep_bench_call* call,
+                       MPI_Datatype type) {
+  const struct parts parts = uneven(world, call);
+  if (call->op == LOCKSTEP_BENCH_ALL_TO_ALL_V)
+    return MPI_Alltoallv(call->in, parts.counts, parts.begins, type, call->out, parts.counts,
+                         parts.begins, type, MPI_COMM_WORLD);
+  return MPI_Allgatherv(call->in_place ? MPI_IN_PLACE : call->in, parts.counts[world->rank], type,
+                        call->out, parts.counts, parts.begins, type, MPI_COMM_WORLD);
+}
+
+static int send_around(const struct world* world, const struct lockstep_bench_call* call, int count,
+                       MPI_Datatype type) {
+  const int next = (world->rank + 1) % world->size;
+  const int before = (world->rank + world->size - 1) % world->size;
+  return MPI_Sendrecv(call->in, count, type, next, 0, call->out, count, type, before, 0,
+                      MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
 static int move(const struct world* world, const struct lockstep_bench_call* call, int count) {
   const MPI_Datatype type = width_type(call->dtype);
   void* const in = call->in_place ? MPI_IN_PLACE : call->in;
+  /* Of ops with a root, in place is said on the root alone. */
+  void* const at_root = world->rank == call->root ? in : call->in;
   switch (call->op) {
     case LOCKSTEP_BENCH_BROADCAST:
       return MPI_Bcast(call->out, count, type, call->root, MPI_COMM_WORLD);
@@ -81,6 +121,16 @@ static int move(const struct world* world, const struct lockstep_bench_call* cal
       return MPI_Allgather(in, count, type, call->out, count, type, MPI_COMM_WORLD);
     case LOCKSTEP_BENCH_ALL_TO_ALL:
       return MPI_Alltoall(in, count, type, call->out, count, type, MPI_COMM_WORLD);
+    case LOCKSTEP_BENCH_GATHER:
+      return MPI_Gather(at_root, count, type, call->out, count, type, call->root, MPI_COMM_WORLD);
+    case LOCKSTEP_BENCH_SCATTER:
+      if (world->rank == call->root && call->in_place)
+        return MPI_Scatter(call->in, count, type, MPI_IN_PLACE, count, type, call->root,
+                           MPI_COMM_WORLD);
+      return MPI_Scatter(call->in, count, type, call->out, count, type, call->root, MPI_COMM_WORLD);
+    case LOCKSTEP_BENCH_ALL_GATHER_V:
+    case LOCKSTEP_BENCH_ALL_TO_ALL_V: return move_uneven(world, call, type);
+    case LOCKSTEP_BENCH_BATCH: return send_around(world, call, count, type);
     case LOCKSTEP_BENCH_PING_PONG: return ping_pong(world, call, count, type);
     default: return MPI_Barrier(MPI_COMM_WORLD);
   }
@@ -92,9 +142,12 @@ static int reduce(const struct world* world, const struct lockstep_bench_call* c
   if (call->op == LOCKSTEP_BENCH_ALL_REDUCE)
     return MPI_Allreduce(in, call->out, count, type, op, MPI_COMM_WORLD);
   if (call->op == LOCKSTEP_BENCH_REDUCE) {
-    /* In place is said on the root alone. */
     if (world->rank != call->root) in = call->in;
     return MPI_Reduce(in, call->out, count, type, op, call->root, MPI_COMM_WORLD);
+  }
+  if (call->op == LOCKSTEP_BENCH_REDUCE_SCATTER_V) {
+    const struct parts parts = uneven(world, call);
+    return MPI_Reduce_scatter(in, call->out, parts.counts, type, op, MPI_COMM_WORLD);
   }
   return MPI_Reduce_scatter_block(in, call->out, count, type, op, MPI_COMM_WORLD);
 }
@@ -102,13 +155,20 @@ static int reduce(const struct world* world, const struct lockstep_bench_call* c
 /* MPI leaves the result of a reduce_scatter in place at the begin of the buffer, not in the place
  * of this rank's part: another op than the one that is compared. */
 static int has_in_place(uint32_t op) {
-  return op != LOCKSTEP_BENCH_REDUCE_SCATTER && op != LOCKSTEP_BENCH_ALL_TO_ALL;
+  return op != LOCKSTEP_BENCH_REDUCE_SCATTER && op != LOCKSTEP_BENCH_REDUCE_SCATTER_V;
+}
+
+static int refuse(const char* why, char* error) {
+  snprintf(error, LOCKSTEP_BENCH_ERROR_BYTES, "%s", why);
+  return LOCKSTEP_BENCH_UNSUPPORTED;
 }
 
 static int run(void* self, const struct lockstep_bench_call* call, char* error) {
   const struct world* const world = self;
-  if (call->count > INT_MAX || (call->in_place && !has_in_place(call->op)))
-    return LOCKSTEP_BENCH_UNSUPPORTED;
+  if (call->count > INT_MAX / (uint64_t)world->size)
+    return refuse("an int of MPI does not hold so many elements", error);
+  if (call->in_place && !has_in_place(call->op))
+    return refuse("in place, MPI leaves the result of a reduce_scatter elsewhere", error);
   const int count = (int)call->count;
   int rc = MPI_SUCCESS;
   if (call->reduction == LOCKSTEP_BENCH_NONE) {
@@ -116,7 +176,8 @@ static int run(void* self, const struct lockstep_bench_call* call, char* error) 
   } else {
     const MPI_Datatype type = number_type(call->dtype);
     const MPI_Op op = operation(call->dtype, call->reduction);
-    if (type == MPI_DATATYPE_NULL || op == MPI_OP_NULL) return LOCKSTEP_BENCH_UNSUPPORTED;
+    if (type == MPI_DATATYPE_NULL) return refuse("MPI reduces no such type", error);
+    if (op == MPI_OP_NULL) return refuse("MPI has no such reduction of that type", error);
     rc = reduce(world, call, count, type, op);
   }
   if (rc == MPI_SUCCESS) return LOCKSTEP_BENCH_OK;

@@ -40,7 +40,10 @@ class NcclLibrary {
 
   static int Run(void* self, const lockstep_bench_call* call, char* error) {
     auto& library = *static_cast<NcclLibrary*>(self);
-    if (!CanCall(library.group_, *call)) return LOCKSTEP_BENCH_UNSUPPORTED;
+    if (const base::Status can = CheckCall(library.group_, *call); !can.ok()) {
+      ExplainTo(can, error);
+      return LOCKSTEP_BENCH_UNSUPPORTED;
+    }
     lockstep_bench_call there = *call;
     there.in = library.OnGpu(call->in);
     there.out = library.OnGpu(call->out);

@@ -123,8 +123,18 @@ static int place(const struct harness* h, const struct lockstep_bench_command* c
   if (command->op == LOCKSTEP_BENCH_BROADCAST) call->in = h->second; /* in place by nature */
   if (!command->in_place) return 1;
   call->in = h->second;
-  if (command->op == LOCKSTEP_BENCH_ALL_GATHER) call->in = h->second + (size_t)rank * part;
-  if (command->op == LOCKSTEP_BENCH_REDUCE_SCATTER) call->out = h->second + (size_t)rank * part;
+  const size_t uneven = lockstep_bench_parts_before(call, rank, size) * element;
+  const int is_root = rank == command->root;
+  switch (command->op) {
+    case LOCKSTEP_BENCH_ALL_GATHER: call->in = h->second + (size_t)rank * part; break;
+    case LOCKSTEP_BENCH_ALL_GATHER_V: call->in = h->second + uneven; break;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER: call->out = h->second + (size_t)rank * part; break;
+    case LOCKSTEP_BENCH_REDUCE_SCATTER_V: call->out = h->second + uneven; break;
+    /* In place on the root alone. */
+    case LOCKSTEP_BENCH_GATHER: call->in = h->second + (is_root ? (size_t)rank * part : 0); break;
+    case LOCKSTEP_BENCH_SCATTER: call->out = h->second + (is_root ? (size_t)rank * part : 0); break;
+    default: break;
+  }
   return 1;
 }
 

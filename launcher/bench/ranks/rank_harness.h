@@ -32,7 +32,7 @@ struct lockstep_bench_library {
   int rank;
   int size;
   const char* name; /* with its version */
-  /* Returns an enum lockstep_bench_outcome; for FAILED it has written why. UNSUPPORTED only where
+  /* Returns an enum lockstep_bench_outcome; unless OK it has written why. UNSUPPORTED only where
    * every rank returns that, and then nothing was done. Blocks until the op has ended here. */
   int (*run)(void* self, const struct lockstep_bench_call* call,
              char error[/* LOCKSTEP_BENCH_ERROR_BYTES */]);
