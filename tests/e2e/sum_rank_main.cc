@@ -2,7 +2,8 @@
 // A rank that adds up with the others until that fails: sum_rank TIMEOUT_MS [OPS [JOIN_MS]]. Says
 // "up RANK PID" after the first op, and after the failure "RANK failed after MS ms blamed RANKS:
 // CODE TEXT"; TERM does not end it before that. With OPS it stops after so many: "RANK sum SUM over
-// BACKEND". It exits with 0 in all of these cases, and else with 1 and the reason.
+// BACKEND", and rank 0 "way: " and what Group::Explain says. It exits with 0 in all of these cases,
+// and else with 1 and the reason.
 #include <signal.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ namespace {
 using lockstep::base::Status;
 using lockstep::collectives::Buffer;
 using lockstep::collectives::Dtype;
+using lockstep::collectives::OpKind;
 using lockstep::collectives::Reduction;
 
 constexpr size_t kCount = 300'007;
@@ -60,6 +62,8 @@ Status Run(std::chrono::milliseconds timeout, long ops, std::chrono::millisecond
   }
   std::printf("%d sum %.0f over %s\n", rank, static_cast<double>(values[kCount - 1]),
               world->info().backend.c_str());
+  if (rank == 0)
+    std::printf("way: %s\n", world->Explain(OpKind::kAllReduce, Dtype::kF32, kCount).c_str());
   return world->Barrier()->Wait();
 }
 

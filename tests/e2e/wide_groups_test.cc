@@ -24,6 +24,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
 std::vector<std::string> SortedLines(const std::string& text) {
@@ -77,6 +78,20 @@ TEST_F(WideGroupsTest, RanksOfTwoNodesAddUp) {
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   for (int rank = 0; rank < 4; ++rank)
     EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over wide\n"));
+}
+
+TEST_F(WideGroupsTest, TheJobSaysHowTheirDataGoes) {
+  const Outcome outcome =
+      RunIt(Words({"--encrypt-data", "--tcp-flows", "3"}, {SumRank(), "20000", "3"}));
+  const Outcome plain = RunIt(Words({}, {SumRank(), "20000", "3"}));
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  for (int rank = 0; rank < 4; ++rank)
+    EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over wide\n"));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("way: "), HasSubstr("encrypted (--encrypt-data)"),
+                                 HasSubstr("(--tcp-flows)")));
+  EXPECT_THAT(plain.out, AllOf(HasSubstr("way: "), Not(HasSubstr("encrypted")),
+                               Not(HasSubstr("--tcp-flows"))));
 }
 
 TEST_F(WideGroupsTest, TheExampleNeedsNoChange) {
