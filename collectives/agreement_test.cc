@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "collectives/engine/backend.h"
+#include "collectives/testing/host_makers.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -29,18 +30,23 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::ThreadGang;
 
-/// What each member is told of its own `buffer(rank)`, when they compare them.
-std::vector<Status> Compare(int size, const std::function<std::vector<float>(int rank)>& buffer) {
-  std::vector<Status> told(static_cast<size_t>(size));
-  ThreadGang(size).Run([&](Group& group) {
-    const int rank = group.rank().value();
-    const std::vector<float> mine = buffer(rank);
-    told[static_cast<size_t>(rank)] =
-        CheckAgreement(group, {mine.data(), mine.size(), Dtype::kF32});
-    EXPECT_THAT(group.Barrier()->Wait(), IsOk()) << "the group goes on";
-  });
-  return told;
-}
+/// Over each backend.
+class AgreementTest : public ::testing::TestWithParam<testing::HostMaker> {
+ protected:
+  /// What each member is told of its own `buffer(rank)`, when they compare them.
+  static std::vector<Status> Compare(int size,
+                                     const std::function<std::vector<float>(int rank)>& buffer) {
+    std::vector<Status> told(static_cast<size_t>(size));
+    ThreadGang(size, GetParam().make()).Run([&](Group& group) {
+      const int rank = group.rank().value();
+      const std::vector<float> mine = buffer(rank);
+      told[static_cast<size_t>(rank)] =
+          CheckAgreement(group, {mine.data(), mine.size(), Dtype::kF32});
+      EXPECT_THAT(group.Barrier()->Wait(), IsOk()) << "the group goes on";
+    });
+    return told;
+  }
+};
 
 std::vector<float> Values(size_t count) {
   std::vector<float> values(count);
@@ -56,14 +62,14 @@ void FlipABit(float& value) {
   std::memcpy(&value, &bits, sizeof bits);
 }
 
-TEST(AgreementTest, EqualBuffersAgree) {
+TEST_P(AgreementTest, EqualBuffersAgree) {
   for (const size_t count : {0u, 1u, 7u, 128u, 129u, 100'003u}) {
     for (const Status& status : Compare(3, [&](int) { return Values(count); }))
       EXPECT_THAT(status, IsOk());
   }
 }
 
-TEST(AgreementTest, OneBitOfOneRankIsNamedOnAll) {
+TEST_P(AgreementTest, OneBitOfOneRankIsNamedOnAll) {
   for (const size_t count : {1u, 7u, 128u, 129u, 4096u, 100'003u}) {
     for (const size_t place : {size_t{0}, count / 2, count - 1}) {
       const auto told = Compare(3, [&](int rank) {
@@ -83,7 +89,7 @@ TEST(AgreementTest, OneBitOfOneRankIsNamedOnAll) {
   }
 }
 
-TEST(AgreementTest, TheFirstOfManyDifferencesIsNamed) {
+TEST_P(AgreementTest, TheFirstOfManyDifferencesIsNamed) {
   const auto told = Compare(4, [](int rank) {
     auto values = Values(50'000);
     if (rank == 2) FlipABit(values[40'000]);
@@ -99,7 +105,7 @@ TEST(AgreementTest, TheFirstOfManyDifferencesIsNamed) {
   }
 }
 
-TEST(AgreementTest, OfTwoNobodyIsAMajority) {
+TEST_P(AgreementTest, OfTwoNobodyIsAMajority) {
   const auto told = Compare(2, [](int rank) {
     auto values = Values(1000);
     if (rank == 1) FlipABit(values[500]);
@@ -112,7 +118,7 @@ TEST(AgreementTest, OfTwoNobodyIsAMajority) {
   }
 }
 
-TEST(AgreementTest, BuffersOfDifferentSizesAreAnErrorOnAll) {
+TEST_P(AgreementTest, BuffersOfDifferentSizesAreAnErrorOnAll) {
   const auto told = Compare(2, [](int rank) { return Values(rank == 0 ? 10 : 11); });
   for (const Status& status : told) {
     EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition));
@@ -158,6 +164,8 @@ class CorruptingBackend final : public Backend {
 
 class CorruptingMaker final : public BackendMaker {
  public:
+  explicit CorruptingMaker(std::shared_ptr<BackendMaker> maker) : maker_(std::move(maker)) {}
+
   base::Result<std::unique_ptr<Backend>> Make(const GroupSpec& spec,
                                               const OpDeadline& deadline) override {
     ASSIGN_OR_RETURN(auto backend, maker_->Make(spec, deadline));
@@ -165,11 +173,13 @@ class CorruptingMaker final : public BackendMaker {
   }
 
  private:
-  const std::shared_ptr<BackendMaker> maker_ = ThreadGang::InSharedMemory();
+  const std::shared_ptr<BackendMaker> maker_;
 };
 
-TEST(VerifyTest, WhatIsTheSameOnAllEndsWell) {
-  ThreadGang(3).Run([](Group& group) {
+class VerifyTest : public ::testing::TestWithParam<testing::HostMaker> {};
+
+TEST_P(VerifyTest, WhatIsTheSameOnAllEndsWell) {
+  ThreadGang(3, GetParam().make()).Run([](Group& group) {
     std::vector<float> data(1000, 1.0f), all(3000);
     EXPECT_THAT(
         group
@@ -188,8 +198,8 @@ TEST(VerifyTest, WhatIsTheSameOnAllEndsWell) {
   });
 }
 
-TEST(VerifyTest, ADivergentOutputNamesTheRankAndTheElementOnAll) {
-  ThreadGang(3, std::make_shared<CorruptingMaker>()).Run([](Group& group) {
+TEST_P(VerifyTest, ADivergentOutputNamesTheRankAndTheElementOnAll) {
+  ThreadGang(3, std::make_shared<CorruptingMaker>(GetParam().make())).Run([](Group& group) {
     std::vector<float> data(1000, 1.0f);
     const Buffer buffer{data.data(), data.size()};
     for (const bool reduces : {true, false}) {
@@ -211,8 +221,8 @@ TEST(VerifyTest, ADivergentOutputNamesTheRankAndTheElementOnAll) {
   });
 }
 
-TEST(VerifyTest, OpsWhoseOutputsDifferByNatureRefuseIt) {
-  ThreadGang(2).Run([](Group& group) {
+TEST_P(VerifyTest, OpsWhoseOutputsDifferByNatureRefuseIt) {
+  ThreadGang(2, GetParam().make()).Run([](Group& group) {
     std::vector<float> data(8, 1.0f);
     EXPECT_THAT(group
                     .Reduce({data.data(), 8}, {data.data(), 8}, Reduction::kSum, group.rank(),
@@ -221,6 +231,11 @@ TEST(VerifyTest, OpsWhoseOutputsDifferByNatureRefuseIt) {
                 StatusIs(Code::kInvalidArgument, HasSubstr("reduce has no output")));
   });
 }
+
+INSTANTIATE_TEST_SUITE_P(Over, AgreementTest, ::testing::ValuesIn(testing::HostMakers()),
+                         testing::HostMakerName);
+INSTANTIATE_TEST_SUITE_P(Over, VerifyTest, ::testing::ValuesIn(testing::HostMakers()),
+                         testing::HostMakerName);
 
 }  // namespace
 }  // namespace lockstep::collectives

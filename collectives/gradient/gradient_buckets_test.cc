@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "collectives/gradient/half_precision.h"
+#include "collectives/testing/host_makers.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/random.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -67,9 +68,14 @@ void PutAll(GradientBuckets& buckets, const std::vector<Gradient>& gradients, in
   }
 }
 
-TEST(GradientBucketsTest, OddSizesComeBackAsTheExactMeansInTheirPlaces) {
+/// What holds over each backend.
+class BucketsOverTest : public ::testing::TestWithParam<testing::HostMaker> {};
+INSTANTIATE_TEST_SUITE_P(Over, BucketsOverTest, ::testing::ValuesIn(testing::HostMakers()),
+                         testing::HostMakerName);
+
+TEST_P(BucketsOverTest, OddSizesComeBackAsTheExactMeansInTheirPlaces) {
   for (const size_t bucket_bytes : {size_t{1}, size_t{5000}, size_t{1} << 20}) {
-    testing::ThreadGang(2).Run([bucket_bytes](Group& group) {
+    testing::ThreadGang(2, GetParam().make()).Run([bucket_bytes](Group& group) {
       const auto buckets = MakeBuckets(
           group, kOddSizes, {.first_bucket_bytes = bucket_bytes, .bucket_bytes = bucket_bytes});
       for (int step = 0; step < 3; ++step) {
@@ -105,8 +111,8 @@ TEST(GradientBucketsTest, ABucketHoldsNeighboursOfOneDtypeUpToItsSize) {
   });
 }
 
-TEST(GradientBucketsTest, AnyOrderOfReadinessWillDo) {
-  testing::ThreadGang(3).Run([](Group& group) {
+TEST_P(BucketsOverTest, AnyOrderOfReadinessWillDo) {
+  testing::ThreadGang(3, GetParam().make()).Run([](Group& group) {
     const std::vector<Gradient> gradients = {{"a", 100}, {"b", 100}, {"c", 100}, {"d", 100}};
     const auto buckets =
         MakeBuckets(group, gradients, {.first_bucket_bytes = 1, .bucket_bytes = 800});
@@ -284,8 +290,8 @@ TEST(GradientBucketsTest, ConfigsThatMeanNothingAreRefused) {
   });
 }
 
-TEST(GradientBucketsTest, MembersThatDifferAreNamedBeforeAnythingIsReduced) {
-  testing::ThreadGang(3).Run([](Group& group) {
+TEST_P(BucketsOverTest, MembersThatDifferAreNamedBeforeAnythingIsReduced) {
+  testing::ThreadGang(3, GetParam().make()).Run([](Group& group) {
     const bool other = group.rank().value() == 1;
 
     const auto made = GradientBuckets::Create({{other ? "b" : "a", 4}}, group, {});
@@ -297,8 +303,8 @@ TEST(GradientBucketsTest, MembersThatDifferAreNamedBeforeAnythingIsReduced) {
   });
 }
 
-TEST(GradientBucketsTest, AMemberThatDoesNotComeIsBlamedWithTheBucket) {
-  testing::ThreadGang gang(2);
+TEST_P(BucketsOverTest, AMemberThatDoesNotComeIsBlamedWithTheBucket) {
+  testing::ThreadGang gang(2, GetParam().make());
   gang.timeout = std::chrono::milliseconds(300);
   gang.Run([](Group& group) {
     const auto buckets = MakeBuckets(group, {{"layer.weight", 8}}, {.wire = Dtype::kBf16});
@@ -316,8 +322,8 @@ TEST(GradientBucketsTest, AMemberThatDoesNotComeIsBlamedWithTheBucket) {
   });
 }
 
-TEST(GradientBucketsTest, MayEndWhileOpsAreInFlight) {
-  testing::ThreadGang(2).Run([](Group& group) {
+TEST_P(BucketsOverTest, MayEndWhileOpsAreInFlight) {
+  testing::ThreadGang(2, GetParam().make()).Run([](Group& group) {
     {
       const auto buckets =
           MakeBuckets(group, {{"g", 300000}}, {.wire = Dtype::kBf16, .error_feedback = true});

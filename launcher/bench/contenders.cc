@@ -13,8 +13,8 @@ struct Knob {
   std::string name;  // "" = as it comes
   Words words;
   std::vector<std::pair<std::string, std::string>> environment;
-  bool of_all_reduce = false;  // means nothing to other ops
 };
+using Knobs = std::vector<Knob>;
 
 std::string Joined(const Words& words) {
   std::string text;
@@ -22,59 +22,92 @@ std::string Joined(const Words& words) {
   return text;
 }
 
-Words Tuned(const std::string& algorithm) {
-  return {"--mca", "coll_tuned_use_dynamic_rules",   "1",
-          "--mca", "coll_tuned_allreduce_algorithm", algorithm};
-}
-
-Words SegmentedRing(const std::string& segment_bytes) {
-  Words words = Tuned("segmented_ring");
-  words.insert(words.end(), {"--mca", "coll_tuned_allreduce_algorithm_segmentsize", segment_bytes});
+Words Both(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
   return words;
 }
 
-// Of Open MPI 4.1 and 5. Which of them is best depends on size and machine.
-std::vector<Knob> OpenMpiKnobs() {
-  return {
-      {"", {}, {}, false},
-      {"no-cma", {"--mca", "btl_vader_single_copy_mechanism", "none"}, {}, false},
-      {"recursive-doubling", Tuned("recursive_doubling"), {}, true},
-      {"ring", Tuned("ring"), {}, true},
-      {"segmented-ring-64K", SegmentedRing("65536"), {}, true},
-      {"rabenseifner", Tuned("rabenseifner"), {}, true},
-  };
+/// An algorithm of Open MPI's component "tuned", whose name for the op is `op`.
+Words Tuned(const std::string& op, const std::string& algorithm) {
+  return {"--mca", "coll_tuned_use_dynamic_rules",    "1",
+          "--mca", "coll_tuned_" + op + "_algorithm", algorithm};
 }
 
-// The same over TCP, where the number of connections counts, and memory within a machine does not.
-std::vector<Knob> OpenMpiTcpKnobs() {
-  Words links = {"--mca", "btl_tcp_links", "2"};
-  return {
-      {"", {}, {}, false},
-      {"links-2", links, {}, false},
-      {"recursive-doubling", Tuned("recursive_doubling"), {}, true},
-      {"ring", Tuned("ring"), {}, true},
-      {"segmented-ring-1M", SegmentedRing("1048576"), {}, true},
-      {"rabenseifner", Tuned("rabenseifner"), {}, true},
-  };
+Words InSegments(const std::string& op, const std::string& algorithm, const std::string& bytes) {
+  return Both(Tuned(op, algorithm),
+              {"--mca", "coll_tuned_" + op + "_algorithm_segmentsize", bytes});
 }
 
-// Of MPICH 4.0, whose default within a machine is release_gather for small sizes.
-std::vector<Knob> MpichKnobs() {
+/// The algorithms of an op. Of Open MPI 4.1 and 5; which of them is best depends on size and
+/// machine.
+Knobs OpenMpiAlgorithms(lockstep_bench_op op, const std::string& segment_name,
+                        const std::string& segment_bytes) {
+  switch (op) {
+    case LOCKSTEP_BENCH_ALL_REDUCE:
+      return {{"recursive-doubling", Tuned("allreduce", "recursive_doubling"), {}},
+              {"ring", Tuned("allreduce", "ring"), {}},
+              {"segmented-ring-" + segment_name,
+               InSegments("allreduce", "segmented_ring", segment_bytes),
+               {}},
+              {"rabenseifner", Tuned("allreduce", "rabenseifner"), {}}};
+    case LOCKSTEP_BENCH_ALL_GATHER:
+      return {{"bruck", Tuned("allgather", "bruck"), {}},
+              {"recursive-doubling", Tuned("allgather", "recursive_doubling"), {}},
+              {"neighbor", Tuned("allgather", "neighbor"), {}},
+              {"ring", Tuned("allgather", "ring"), {}}};
+    case LOCKSTEP_BENCH_REDUCE_SCATTER:
+      return {{"recursive-doubling", Tuned("reduce_scatter_block", "recursive_doubling"), {}},
+              {"butterfly", Tuned("reduce_scatter_block", "butterfly"), {}},
+              {"recursive-halving", Tuned("reduce_scatter_block", "recursive_halving"), {}}};
+    case LOCKSTEP_BENCH_BROADCAST:
+      return {{"binomial", Tuned("bcast", "binomial"), {}},
+              {"knomial", Tuned("bcast", "knomial"), {}},
+              {"scatter-allgather", Tuned("bcast", "scatter_allgather"), {}},
+              {"pipeline-" + segment_name, InSegments("bcast", "pipeline", segment_bytes), {}}};
+    case LOCKSTEP_BENCH_ALL_TO_ALL:
+      return {{"linear", Tuned("alltoall", "linear"), {}},
+              {"modified-bruck", Tuned("alltoall", "modified_bruck"), {}},
+              {"linear-sync", Tuned("alltoall", "linear_sync"), {}},
+              {"pairwise", Tuned("alltoall", "pairwise"), {}}};
+    default: return {};
+  }
+}
+
+/// Those which move most, the last two, also without cross-memory attach: who shares processors may
+/// be faster so.
+Knobs OpenMpiKnobs(lockstep_bench_op op) {
+  const Words no_cma = {"--mca", "btl_vader_single_copy_mechanism", "none"};
+  Knobs knobs = {{"", {}, {}}, {"no-cma", no_cma, {}}};
+  const Knobs algorithms = OpenMpiAlgorithms(op, "64K", "65536");
+  knobs.insert(knobs.end(), algorithms.begin(), algorithms.end());
+  for (size_t i = algorithms.size() < 2 ? algorithms.size() : algorithms.size() - 2;
+       i < algorithms.size(); ++i)
+    knobs.push_back({"no-cma " + algorithms[i].name, Both(no_cma, algorithms[i].words), {}});
+  return knobs;
+}
+
+/// The same over TCP, where the number of connections counts, and memory within a machine does not.
+Knobs OpenMpiTcpKnobs(lockstep_bench_op op) {
+  Knobs knobs = {{"", {}, {}}, {"links-2", {"--mca", "btl_tcp_links", "2"}, {}}};
+  const Knobs algorithms = OpenMpiAlgorithms(op, "1M", "1048576");
+  knobs.insert(knobs.end(), algorithms.begin(), algorithms.end());
+  return knobs;
+}
+
+/// Of MPICH 4.0, whose default within a machine is release_gather for small sizes, and which looks
+/// a thousand times before who waits gives up its processor.
+Knobs MpichKnobs(lockstep_bench_op op) {
+  Knobs knobs = {{"", {}, {}}, {"yield", {}, {{"MPIR_CVAR_POLLS_BEFORE_YIELD", "1"}}}};
+  if (op != LOCKSTEP_BENCH_ALL_REDUCE) return knobs;
   const std::string algorithm = "MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM";
-  const std::pair<std::string, std::string> no_release_gather = {
-      "MPIR_CVAR_ALLREDUCE_POSIX_INTRA_ALGORITHM", "mpir"};
-  return {
-      {"", {}, {}, false},
-      {"recursive-doubling", {}, {no_release_gather, {algorithm, "recursive_doubling"}}, true},
-      {"reduce-scatter-allgather",
-       {},
-       {no_release_gather, {algorithm, "reduce_scatter_allgather"}},
-       true},
-      {"release-gather",
-       {},
-       {{"MPIR_CVAR_ALLREDUCE_POSIX_INTRA_ALGORITHM", "release_gather"}},
-       true},
-  };
+  const std::string within = "MPIR_CVAR_ALLREDUCE_POSIX_INTRA_ALGORITHM";
+  knobs.push_back(
+      {"recursive-doubling", {}, {{within, "mpir"}, {algorithm, "recursive_doubling"}}});
+  knobs.push_back({"reduce-scatter-allgather",
+                   {},
+                   {{within, "mpir"}, {algorithm, "reduce_scatter_allgather"}}});
+  knobs.push_back({"release-gather", {}, {{within, "release_gather"}}});
+  return knobs;
 }
 
 class Builder {
@@ -99,9 +132,11 @@ class Builder {
         break;
       case BenchBackend::kNccl: AddNccl(is_peer); break;
       case BenchBackend::kOpenMpi:
-        AddKnobs(backend, OverTcp(options_) ? OpenMpiTcpKnobs() : OpenMpiKnobs(), is_peer);
+        AddKnobs(backend,
+                 OverTcp(options_) ? OpenMpiTcpKnobs(options_.op) : OpenMpiKnobs(options_.op),
+                 is_peer);
         break;
-      case BenchBackend::kMpich: AddKnobs(backend, MpichKnobs(), is_peer); break;
+      case BenchBackend::kMpich: AddKnobs(backend, MpichKnobs(options_.op), is_peer); break;
       case BenchBackend::kGloo:
         AddGloo("ring", is_peer);
         if (options_.op == LOCKSTEP_BENCH_ALL_REDUCE) AddGloo("bcube", is_peer);
@@ -218,7 +253,6 @@ class Builder {
 
   void AddKnobs(BenchBackend backend, const std::vector<Knob>& knobs, bool is_peer) {
     for (const Knob& knob : knobs) {
-      if (knob.of_all_reduce && options_.op != LOCKSTEP_BENCH_ALL_REDUCE) continue;
       const std::string library = BenchBackendName(backend);
       Contender contender;
       contender.backend = backend;

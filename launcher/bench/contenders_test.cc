@@ -29,18 +29,29 @@ TEST(ContendersTest, OursComeFirstAndPeersWithEveryKnobSet) {
   EXPECT_THAT(
       Names(ContendersOf(options, 2)),
       ElementsAre("host", "host plain", "openmpi", "openmpi no-cma", "openmpi recursive-doubling",
-                  "openmpi ring", "openmpi segmented-ring-64K", "openmpi rabenseifner", "mpich",
-                  "mpich recursive-doubling", "mpich reduce-scatter-allgather",
+                  "openmpi ring", "openmpi segmented-ring-64K", "openmpi rabenseifner",
+                  "openmpi no-cma segmented-ring-64K", "openmpi no-cma rabenseifner", "mpich",
+                  "mpich yield", "mpich recursive-doubling", "mpich reduce-scatter-allgather",
                   "mpich release-gather", "gloo ring", "gloo bcube"));
 }
 
-TEST(ContendersTest, KnobsOfAllReduceMeanNothingToOtherOps) {
+TEST(ContendersTest, EachOpHasItsOwnAlgorithmsAndNoneTooMany) {
   BenchOptions options;
   options.op = LOCKSTEP_BENCH_ALL_GATHER;
   options.peers = {BenchBackend::kOpenMpi, BenchBackend::kGloo};
 
   EXPECT_THAT(Names(ContendersOf(options, 2)),
-              ElementsAre("host", "openmpi", "openmpi no-cma", "gloo ring"));
+              ElementsAre("host", "openmpi", "openmpi no-cma", "openmpi bruck",
+                          "openmpi recursive-doubling", "openmpi neighbor", "openmpi ring",
+                          "openmpi no-cma neighbor", "openmpi no-cma ring", "gloo ring"));
+
+  options.peers = {BenchBackend::kOpenMpi};
+  for (int op = LOCKSTEP_BENCH_ALL_REDUCE; op <= LOCKSTEP_BENCH_BATCH; ++op) {
+    options.op = static_cast<lockstep_bench_op>(op);
+    EXPECT_LT(ContendersOf(options, 2).size(), 10u) << op;
+  }
+  options.op = LOCKSTEP_BENCH_GATHER;
+  EXPECT_THAT(Names(ContendersOf(options, 2)), ElementsAre("host", "openmpi", "openmpi no-cma"));
 }
 
 TEST(ContendersTest, OverMpiOursIsStartedByThatMpisOwnMpirunBesideTheRawOne) {
@@ -50,7 +61,7 @@ TEST(ContendersTest, OverMpiOursIsStartedByThatMpisOwnMpirunBesideTheRawOne) {
   options.peers = {BenchBackend::kMpich};
   const std::vector<Contender> contenders = ContendersOf(options, 2);
 
-  EXPECT_THAT(Names(contenders), ElementsAre("mpi-openmpi", "mpi-mpich", "mpich"));
+  EXPECT_THAT(Names(contenders), ElementsAre("mpi-openmpi", "mpi-mpich", "mpich", "mpich yield"));
   EXPECT_EQ(contenders[0].launcher, "mpirun.openmpi");
   EXPECT_EQ(contenders[1].launcher, "mpirun.mpich");
   EXPECT_EQ(contenders[1].words, contenders[2].words) << "the same but for what is between";
@@ -99,6 +110,11 @@ TEST(ContendersTest, KnobsAreShownAsTheyAreTyped) {
     if (contender.name == "mpich recursive-doubling") {
       EXPECT_THAT(contender.knobs,
                   HasSubstr("MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM=recursive_doubling"));
+    }
+    if (contender.name == "openmpi no-cma rabenseifner") {
+      EXPECT_THAT(contender.knobs,
+                  HasSubstr("--mca btl_vader_single_copy_mechanism none --mca "
+                            "coll_tuned_use_dynamic_rules 1 --mca coll_tuned_allreduce_algorithm"));
     }
     EXPECT_EQ(contender.peer.empty(), contender.backend == BenchBackend::kHost);
     EXPECT_THAT(contender.words, Not(Contains("--oversubscribe")));

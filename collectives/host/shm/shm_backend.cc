@@ -50,6 +50,11 @@ constexpr size_t kMappedBytes = 1024;
 constexpr size_t kFetchedBytes = size_t{512} << 10;
 constexpr size_t kFetchedBytesEnd = size_t{8} << 20;
 
+/// Whether members may work in each other's buffers of AllocBuffer.
+bool MayBeMapped(OpKind kind) {
+  return kind != OpKind::kReduce && kind != OpKind::kScatter && kind != OpKind::kAllToAllV;
+}
+
 void PauseCpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -496,10 +501,7 @@ BufferRefs ShmBackend::RefsOf(const Running& run) {
 }
 
 bool ShmBackend::AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const {
-  const bool can =
-      kind == OpKind::kAllReduce
-          ? refs.out_shared != 0
-          : kind != OpKind::kReduce && kind != OpKind::kScatter && kind != OpKind::kAllToAllV;
+  const bool can = kind == OpKind::kAllReduce ? refs.out_shared != 0 : MayBeMapped(kind);
   return can && refs.in_shared != 0 && largest > kMappedBytes;
 }
 
@@ -624,18 +626,24 @@ base::Result<std::shared_ptr<SharedBuffer>> ShmBackend::AllocBuffer(size_t bytes
 std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const size_t bytes = count * DtypeBytes(dtype);
   std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
-  if (kind == OpKind::kBarrier || bytes <= kInlineBytes)
+  if (kind == OpKind::kSend || kind == OpKind::kRecv || kind == OpKind::kBatch)
+    return text + "through the lane of each pair, in pieces; nobody else is waited for";
+  const bool may_be_small = kind != OpKind::kAllToAllV;  // its members know only their own counts
+  if (kind == OpKind::kBarrier || (may_be_small && bytes <= kInlineBytes))
     return text + "inline in the arrival line (one barrier)";
-  const std::string mapped = bytes > kMappedBytes ? "; between buffers of AllocBuffer: direct" : "";
-  if (bytes <= members_.layout().small_bytes())
+  const std::string mapped =
+      MayBeMapped(kind) && bytes > kMappedBytes ? "; between buffers of AllocBuffer: direct" : "";
+  if (may_be_small && bytes <= members_.layout().small_bytes())
     return text + "small: everyone writes its input and reads all (one barrier)" + mapped;
   if (Fetches(kind, bytes)) {
     return text +
            "fetched from the others' memory by process_vm_readv, since members share processors" +
            mapped;
   }
-  return text + "staged: a pipeline of windows of " +
-         std::to_string(members_.layout().stage_bytes()) + " bytes a member" + mapped;
+  const std::string way = windows_.ReducesByEach(kind, bytes)
+                              ? "staged, whole inputs that both combine: a pipeline of windows of "
+                              : "staged: a pipeline of windows of ";
+  return text + way + std::to_string(members_.layout().stage_bytes()) + " bytes a member" + mapped;
 }
 
 // ----------------------------------------------------------------------------------------- failing

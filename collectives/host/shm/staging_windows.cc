@@ -71,12 +71,18 @@ uint64_t StagingWindows::FreeFor(uint64_t number) const {
   return number + 1 - members_.layout().window_count();
 }
 
-bool StagingWindows::IsBeyondCaches(const Op& op) const {
-  return 2 * op.bytes() * static_cast<size_t>(members_.count()) > LastCacheBytes();
+bool StagingWindows::IsBeyondCaches(size_t bytes) const {
+  return 2 * bytes * static_cast<size_t>(members_.count()) > LastCacheBytes();
+}
+
+bool StagingWindows::ReducesByEach(OpKind kind, size_t bytes) const {
+  return kind == OpKind::kAllReduce && members_.count() == 2 && IsBeyondCaches(bytes);
 }
 
 /// No cache holds the outputs until somebody reads them. (In place they are there from the input.)
-bool StagingWindows::IsLarge(const Op& op) const { return op.in != op.out && IsBeyondCaches(op); }
+bool StagingWindows::IsLarge(const Op& op) const {
+  return op.in != op.out && IsBeyondCaches(op.bytes());
+}
 
 void StagingWindows::CopyOut(const Op& op, std::byte* to, const std::byte* from,
                              size_t bytes) const {
@@ -92,8 +98,7 @@ void StagingWindows::CopyOut(const Op& op, std::byte* to, const std::byte* from,
 // everybody has reduced w-c, a result buffer once everybody has gathered w-c.
 bool StagingWindows::Reduce(const Op& op, const ReduceKernels& kernels, const double* scales,
                             const AwaitPeers& await) {
-  if (op.kind == OpKind::kAllReduce && members_.count() == 2 && IsBeyondCaches(op))
-    return ReduceByEach(op, kernels, scales, await);
+  if (ReducesByEach(op.kind, op.bytes())) return ReduceByEach(op, kernels, scales, await);
   const Slices slices(op, members_);
   const uint64_t window_count = slices.window_count();
   const uint64_t base = counters_.Take(window_count);

@@ -37,11 +37,14 @@ class StagingWindows {
   /// longest part between any two members.
   bool Deal(const Op& op, size_t longest, const AwaitPeers& await);
 
+  /// Whether both members of two combine all of an op of so many bytes, and not each a half.
+  bool ReducesByEach(OpKind kind, size_t bytes) const;
+
  private:
   class Slices;
 
   uint64_t FreeFor(uint64_t number) const;
-  bool IsBeyondCaches(const Op& op) const;
+  bool IsBeyondCaches(size_t bytes) const;
   bool IsLarge(const Op& op) const;
   void CopyOut(const Op& op, std::byte* to, const std::byte* from, size_t bytes) const;
   void StageForOthers(const Op& op, const Slices& slices, uint64_t window, uint64_t number);

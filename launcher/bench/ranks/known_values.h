@@ -12,15 +12,15 @@ extern "C" {
 #endif
 
 /* Inputs whose results are exact in every dtype, whatever the order of the additions: small whole
- * numbers, so that results are compared bit by bit. An average in f8 of ranks whose number is no power
- * of two is the exception: libraries divide before they add, and round. Pure functions. */
+ * numbers, so that results are compared bit by bit. An average in f8 of ranks whose number is no
+ * power of two is the exception: libraries divide before they add, and round. Pure functions. */
 
 size_t lockstep_bench_dtype_bytes(uint32_t dtype);
 
-/* Elements of part `part` of `size` of the ops whose name ends with _v, and of all before it. Of two
- * neighbours one has half of call->count, the other what that lacks; the last of an odd number has
- * call->count: they are `size` times call->count together. In all_to_all_v `from` gives `to` the part
- * (from + to) % size. */
+/* Elements of part `part` of `size` of the ops whose name ends with _v, and of all before it. Of
+ * two neighbours one has half of call->count, the other what that lacks; the last of an odd number
+ * has call->count: they are `size` times call->count together. In all_to_all_v `from` gives `to`
+ * the part (from + to) % size. */
 uint64_t lockstep_bench_part_of(const struct lockstep_bench_call* call, int part, int size);
 uint64_t lockstep_bench_parts_before(const struct lockstep_bench_call* call, int part, int size);
 
