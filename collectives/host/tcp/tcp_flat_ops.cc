@@ -198,7 +198,6 @@ std::string TcpFlatOps::Explain(OpKind kind, Dtype dtype, size_t count) const {
          (transfer ? "" : "; calls are compared meanwhile, in " + exchange) + ExplainPath();
 }
 
-/// Of large data, where it is not the usual one.
 std::string TcpFlatOps::ExplainPath() const {
   int most = 1;
   bool all_alike = true;

@@ -54,9 +54,10 @@ class TcpFlatOps {
   int size() const { return seat_.size(); }
 
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const;
+  /// "; encrypted (--encrypt-data)": how large data goes, where it is not the usual way.
+  std::string ExplainPath() const;
 
  private:
-  std::string ExplainPath() const;
   std::vector<uint64_t> CountsOf(const Op& op) const;
   bool CallsAgree(TcpWait& wait);
   bool CountsAgree(TcpWait& wait);

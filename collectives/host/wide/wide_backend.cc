@@ -77,7 +77,8 @@ void WideBackend::Interrupt() {
 std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
   if (kind == OpKind::kSend || kind == OpKind::kRecv)
-    return text + ExplainPlan(kind, count * DtypeBytes(dtype), seat_.size(), seat_.link());
+    return text + ExplainPlan(kind, count * DtypeBytes(dtype), seat_.size(), seat_.link()) +
+           flat_.ExplainPath();
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   Op op{.kind = kind, .dtype = dtype, .peer = 0, .count = count};
   const bool reduces = kind == OpKind::kAllReduce || kind == OpKind::kReduce ||
@@ -99,7 +100,7 @@ std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
              ", since they have at most " +
              std::to_string(kWideCarriedBytes / static_cast<size_t>(placement_.largest())) +
              " bytes";
-    case WideRoute::kMoved: return text + moves_.Explain(kind, dtype, count);
+    case WideRoute::kMoved: return text + moves_.Explain(kind, dtype, count) + flat_.ExplainPath();
   }
   return text;
 }
