@@ -80,8 +80,8 @@ class DebiansTorchTest(Jobs):
         self.assertIn("rank 1 failed first: killed by signal 9", job.stderr)
 
     def test_a_rank_that_returned_is_named_at_once_and_stays_the_cause(self):
-        texts, _ = self.told_to_others("returned")
-        self.assertEqual(len(texts), 4)
+        texts, job = self.told_to_others("returned")
+        self.assertEqual(len(texts), 4, job.stdout + job.stderr)
         for text in texts:
             self.assertIn("rank 1 left the group without calling it", text)
         self.assertEqual(sum("failed before this call" in text for text in texts), 2)
