@@ -195,7 +195,8 @@ TEST_F(ExecTest, VerbsKnowWhoseTheJobIs) {
 // scancel and the like signal whatever they find; the ranks may be saving their state.
 TEST_F(ExecTest, SignalsThatGoAroundDoNotEndTheAgent) {
   Command job(ExecOwn({"/bin/sleep", "60"}), WithVariables(kAlone));
-  ASSERT_TRUE(Eventually([this] { return Contains(Verb({"ps"}).out, "running"); }, 20s));
+  // Its note is there before it listens.
+  ASSERT_TRUE(Eventually([this] { return Contains(Verb({"status", "sleep"}).out, "alive"); }, 20s));
   const auto agent = static_cast<pid_t>(State().agent().pid());
 
   for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE}) {
