@@ -4,7 +4,6 @@
 // knobs.
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -36,18 +35,23 @@ BenchRow::Peer BestPeer(const BenchRow::Ours& ours) {
 /// Of how many times a peer took our time, over the sizes of a range.
 class Ratios {
  public:
-  void Add(double ratio) {
-    log_sum_ += std::log(ratio);
-    least_ = count_++ == 0 ? ratio : std::min(least_, ratio);
+  void Add(double ratio) { ratios_.push_back(ratio); }
+  bool empty() const { return ratios_.empty(); }
+  double least() const { return *std::min_element(ratios_.begin(), ratios_.end()); }
+  /// Geometric; by halving, since exp and log of libm.a cannot be linked beside a shared libc.
+  double mean() const {
+    double low = least(), high = *std::max_element(ratios_.begin(), ratios_.end());
+    for (int step = 0; step < 60; ++step) {
+      const double middle = (low + high) / 2;
+      double product = 1;
+      for (const double ratio : ratios_) product *= ratio / middle;
+      (product > 1 ? low : high) = middle;
+    }
+    return low;
   }
-  bool empty() const { return count_ == 0; }
-  double mean() const { return std::exp(log_sum_ / count_); }  // geometric
-  double least() const { return least_; }
 
  private:
-  double log_sum_ = 0;
-  double least_ = 0;
-  int count_ = 0;
+  std::vector<double> ratios_;
 };
 
 class Bench {
