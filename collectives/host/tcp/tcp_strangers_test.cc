@@ -121,6 +121,8 @@ TEST_F(TcpStrangersTest, WithoutDescriptorsItWaitsAndTakesTheNextOnesLater) {
   };
 
   const base::UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto address =
+      net::NumericAddress({.host = service().card().addresses[0], .port = service().card().port});
   rlimit none = before;
   none.rlim_cur = static_cast<rlim_t>(client.get()) + 1;
   std::vector<base::UniqueFd> fill;  // below the limit
@@ -128,8 +130,6 @@ TEST_F(TcpStrangersTest, WithoutDescriptorsItWaitsAndTakesTheNextOnesLater) {
     if (::fcntl(fd, F_GETFD) < 0) fill.emplace_back(::dup(0));
   }
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const auto address =
-      net::NumericAddress({.host = service().card().addresses[0], .port = service().card().port});
   EXPECT_EQ(::connect(client.get(), address->get(), address->size()), 0);  // by the kernel
   const auto since = processor_time();
   std::this_thread::sleep_for(milliseconds(500));  // tidy:allow sleep: what is burnt meanwhile
