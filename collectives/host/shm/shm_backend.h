@@ -79,7 +79,16 @@ class ShmBackend final : public Backend {
  private:
   using Phase = OpFailures::Phase;
   using Members = ShmMembers::Set;
-  struct Running;  // the op being executed
+  /// The op being executed.
+  struct Running {
+    const Op& op;
+    const uint64_t seq;
+    const OpWatch& watch;
+    const size_t largest;         // bytes: of any member's input, but for all_to_all_v
+    const ReduceKernels kernels;  // none for kinds that only copy
+
+    GroupError::Call call() const { return {op, seq}; }
+  };
   class Patience;
 
   ShmBackend(Config config, std::shared_ptr<SegmentSource> segments,
