@@ -83,7 +83,7 @@ struct OpOptions {
 struct GroupInfo {
   std::string name;       // "world"
   uint32_t instance = 1;  // the how manieth of this name and these members
-  base::GroupId id;       // hash of job, name, members and instance
+  base::GroupId id;       // hash of what names it in the job
   base::Round epoch;      // round in which it was built: messages of another are refused
   base::GroupRank rank;   // mine
   int size = 0;           // members

@@ -17,6 +17,8 @@ base::GroupId GroupSpec::Id() const {
     add(0);
   }
   add_word(instance);
+  add_word(static_cast<uint32_t>(split_from.value()));
+  add_word(static_cast<uint32_t>(split_from.value() >> 32));
   for (const base::Rank member : world_ranks) add_word(static_cast<uint32_t>(member.value()));
   return base::GroupId(hash);
 }
@@ -32,12 +34,16 @@ GroupInfo InfoOf(const GroupSpec& spec, std::string backend) {
           .backend = std::move(backend)};
 }
 
-GroupSpec DerivedSpecs::Next(const GroupSpec& parent, std::string name,
+GroupSpec DerivedSpecs::Next(const GroupSpec& parent, OpKind kind, std::string name,
                              std::vector<base::Rank> world_ranks) {
   const base::Rank self = parent.world_ranks[static_cast<size_t>(parent.rank.value())];
   const auto place = std::find(world_ranks.begin(), world_ranks.end(), self);
   GroupSpec spec = parent;
-  {
+  if (kind == OpKind::kSplit) {
+    spec.instance = 1;
+    spec.split_from = parent.Id();
+  } else {
+    spec.split_from = base::GroupId();
     const std::lock_guard<std::mutex> lock(mutex_);
     spec.instance = ++attempts_[{name, world_ranks}];
   }

@@ -49,7 +49,8 @@ struct GroupSpec {
   std::string job;
   std::string host;  // this member's, for errors
   std::string name = "world";
-  uint32_t instance = 1;  // each member counts its attempts at this name and these members
+  uint32_t instance = 1;     // each member counts its attempts at this name and these members
+  base::GroupId split_from;  // 0 for groups that come of no split; part of what names it
   base::Round epoch;
   base::Incarnation incarnation;
   base::GroupRank rank;                 // mine
@@ -62,13 +63,15 @@ struct GroupSpec {
 /// What a group of `spec` says of itself.
 GroupInfo InfoOf(const GroupSpec& spec, std::string backend);
 
-/// The specs of the groups that come of one group, and of those. A process counts its attempts at
-/// each, so that the n-th tries of all members meet. Thread-safe.
+/// The specs of the groups that come of one group, and of those. Thread-safe.
 class DerivedSpecs {
  public:
-  /// The next attempt at the group of that name and those ranks, of which the parent's member is
-  /// one.
-  GroupSpec Next(const GroupSpec& parent, std::string name, std::vector<base::Rank> world_ranks);
+  /// The next attempt, by `kind` of op, at the group of that name and those ranks, of which the
+  /// parent's member is one. A split's name has its number in the parent, so that parent and name
+  /// are enough. Others may come of different parents on different members: of those a process
+  /// counts its attempts, so that the n-th tries of all members meet.
+  GroupSpec Next(const GroupSpec& parent, OpKind kind, std::string name,
+                 std::vector<base::Rank> world_ranks);
 
  private:
   std::mutex mutex_;

@@ -220,7 +220,7 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation, in
   config.repairs = repairs;
   config.timeout = timeout();
   config.join_timeout = derivation.timeout;
-  config.spec = config.derived->Next(config_.spec, std::move(derivation.name),
+  config.spec = config.derived->Next(config_.spec, derivation.kind, std::move(derivation.name),
                                      std::move(derivation.world_ranks));
   ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_));
   return std::shared_ptr<Group>(std::move(made));

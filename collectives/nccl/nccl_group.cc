@@ -183,7 +183,7 @@ NcclGroup::Config NcclGroup::DerivedConfig(Derivation derivation) {
   Config config = config_;
   config.timeout = timeout();
   config.join_timeout = derivation.timeout;
-  config.spec = config.derived->Next(config_.spec, std::move(derivation.name),
+  config.spec = config.derived->Next(config_.spec, derivation.kind, std::move(derivation.name),
                                      std::move(derivation.world_ranks));
   return config;
 }
