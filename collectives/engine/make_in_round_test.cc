@@ -288,6 +288,23 @@ TEST_F(MakeInRoundTest, WhenAllComeTheyAllGoOn) {
   });
 }
 
+// The blamed one comes, and 2 late: the time of those who suspect is over for 3 as well, who suspects
+// nobody, and 2 finds a try that the others have ended. All of them try again until they meet.
+TEST_F(MakeInRoundTest, ATryThatAnotherOneEndsIsNotTheEnd) {
+  Form();
+
+  OnRanks({0, 1, 2, 3}, [&](int rank) {
+    if (rank != 3) {
+      EXPECT_FALSE(AddUpWithin(milliseconds(50), *groups_[rank]).ok());
+    }
+    if (rank == 2) std::this_thread::sleep_for(milliseconds(3500));  // tidy:allow sleep: it is late
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         groups_[rank]->ShrinkToSurvivors({.timeout = seconds(60)}));
+    EXPECT_EQ(left->size(), 4);
+    EXPECT_OK(AddUpWithin(seconds(60), *left));
+  });
+}
+
 // As where a link between two is cut, and each answers to everybody else.
 TEST_F(MakeInRoundTest, AGroupThatNeverServesIsNotMadeAgainForEver) {
   Form();
