@@ -172,7 +172,7 @@ class TcpService {
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<ControlKey, uint64_t> controls_;
   base::SteadyTime listen_at_ = base::SteadyTime::max();  // again
-  std::deque<uint64_t> handshakes_;  // of strangers, oldest first; some are over
+  std::deque<uint64_t> handshakes_;  // of strangers, oldest first
   std::deque<uint64_t> echoes_;      // of those who measure, oldest first
   std::vector<std::byte> echo_buffer_;
   uint64_t next_id_ = 16;  // below: the bell and the listeners
