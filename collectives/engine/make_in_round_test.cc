@@ -288,8 +288,9 @@ TEST_F(MakeInRoundTest, WhenAllComeTheyAllGoOn) {
   });
 }
 
-// The blamed one comes, and 2 late: the time of those who suspect is over for 3 as well, who suspects
-// nobody, and 2 finds a try that the others have ended. All of them try again until they meet.
+// The blamed one comes, and 2 late: the time of those who suspect is over for 3 as well, who
+// suspects nobody, and 2 finds a try that the others have ended. All of them try again until they
+// meet.
 TEST_F(MakeInRoundTest, ATryThatAnotherOneEndsIsNotTheEnd) {
   Form();
 
