@@ -4,7 +4,11 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <unistd.h>
+
 #include <cstdio>
+
+#include "launcher/bench/bench_options.h"
 
 namespace lockstep::bench {
 namespace {
@@ -34,13 +38,19 @@ BenchRow RowOf(const Struct& result) {
     const Struct& backend = value.struct_value();
     const Struct& cell = Field(backend, "out_of_place").struct_value();
     cells[TextOf(backend, "backend")] = {.time_us = NumberOf(cell, "time_us"),
+                                         .p50_us = NumberOf(cell, "p50_us"),
+                                         .p99_us = NumberOf(cell, "p99_us"),
                                          .bus_gb_s = NumberOf(cell, "bus_bw_gb_s"),
                                          .peers = {}};
   }
   for (const auto& [name, cell] : cells) {
     const std::string kind = name.substr(0, name.find(' '));
-    if (kind == "shm" || kind == "tcp" || kind == "wide") row.ours[name] = cell;
+    if (kind == "host" || kind == "shm" || kind == "tcp" || kind == "wide") row.ours[name] = cell;
   }
+  int valid_rounds = 0;
+  for (const Value& round : Field(result, "rounds").list_value().values())
+    valid_rounds += Field(round.struct_value(), "valid").bool_value() ? 1 : 0;
+  row.judged = valid_rounds >= launcher::kValidRoundsMin;
   for (const Value& value : Field(result, "ratios").list_value().values()) {
     const Struct& ratio = value.struct_value();
     if (Field(ratio, "in_place").bool_value()) continue;
@@ -61,12 +71,12 @@ BenchRun ReadBenchRun(const e2e::Outcome& outcome, const std::string& path) {
   BenchRun run;
   Struct root;
   const auto parsed = google::protobuf::util::JsonStringToMessage(e2e::ReadFile(path), &root);
-  if (outcome.status != 0 || !parsed.ok()) {
+  (void)unlink(path.c_str());
+  if (!parsed.ok()) {
     std::fprintf(stderr, "lockstep bench: status %d: %s\n", outcome.status, outcome.err.c_str());
     return run;
   }
   run.ok = true;
-  run.disturbed = Field(root, "disturbed").bool_value();
   run.wrong = NumberOf(root, "wrong");
   for (const Value& result : Field(root, "results").list_value().values())
     run.rows.push_back(RowOf(result.struct_value()));

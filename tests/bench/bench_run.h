@@ -24,23 +24,26 @@ struct BenchRow {
   };
   struct Ours {
     double time_us = 0;
+    double p50_us = 0;  // of single measurements
+    double p99_us = 0;
     double bus_gb_s = 0;
     std::map<std::string, Peer> peers;  // by kind: "openmpi", "mpich", "gloo"
   };
 
   uint64_t bytes = 0;
-  std::map<std::string, Ours> ours;  // by name: "tcp", "shm", "shm plain"
+  bool judged = false;  // in enough rounds nobody else used the processors; else no ratio is known
+  std::map<std::string, Ours> ours;  // by name: "tcp", "host", "host plain"
 };
 
 struct BenchRun {
-  bool ok = false;         // else it failed, and has said why
-  bool disturbed = false;  // other programs used the processors
-  double wrong = 0;        // elements
+  bool ok = false;   // else it failed, and has said why
+  double wrong = 0;  // elements
   std::vector<BenchRow> rows;
 };
 
-/// Reads `path`, into which a run with `-J` has written, and which ended as `outcome` says. An
-/// error goes to the standard error output.
+/// Reads and removes `path`, into which a run with `-J` has written, and which ended as `outcome`
+/// says: with an error as well where it tells no ratio. What failed goes to the standard error
+/// output.
 BenchRun ReadBenchRun(const e2e::Outcome& outcome, const std::string& path);
 
 }  // namespace lockstep::bench

@@ -109,6 +109,12 @@ void Report::PrintTable(const std::string& title, const std::string& unit,
   std::fflush(stdout);
 }
 
+void Report::BarUnlessDisturbed(const std::string& what, bool holds, bool disturbed) {
+  if (!disturbed) return Bar(what, holds);
+  std::printf("bar not judged, since other programs used the processors: %s\n", what.c_str());
+  std::fflush(stdout);
+}
+
 void Report::Note(const std::string& what, bool holds, bool counts) {
   std::printf("bar %s: %s\n", holds ? "holds" : "MISSED", what.c_str());
   std::fflush(stdout);

@@ -52,6 +52,8 @@ class Report {
                   const std::vector<Standing>& standings) const;
   /// A bar in seconds or bytes a second.
   void Bar(const std::string& what, bool holds) { Note(what, holds, !quick_); }
+  /// One that cannot be judged where other programs used the processors while it was measured.
+  void BarUnlessDisturbed(const std::string& what, bool holds, bool disturbed);
   /// A bar that a slow machine meets too.
   void FirmBar(const std::string& what, bool holds) { Note(what, holds, true); }
 

@@ -16,7 +16,7 @@ def printed_by(log):
         text = text.split("\n== the bars")[0]
         lines = [line for line in text.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
         # Bars become a list, so that they stay lines of their own.
-        lines = [re.sub(r"^bar (holds|MISSED): ", r"- bar \1: ", line) for line in lines]
+        lines = [re.sub(r"^bar (holds|MISSED|not judged[^:]*): ", r"- bar \1: ", line) for line in lines]
         found[name] = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     return found
 

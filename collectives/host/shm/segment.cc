@@ -21,6 +21,8 @@
 namespace lockstep::collectives {
 namespace {
 
+constexpr size_t kPageBytes = 4096;
+
 // A mapping by huge pages begins with one. What is too much around it is given back.
 void* MapAligned(int fd, int flags, size_t bytes) {
   const size_t reserved_bytes = bytes + kHugePageBytes;
@@ -37,7 +39,7 @@ void* MapAligned(int fd, int flags, size_t bytes) {
     errno = error;
     return MAP_FAILED;
   }
-  const size_t end = before + (bytes + 4095) / 4096 * 4096;
+  const size_t end = before + (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
   if (before > 0) munmap(space, before);
   if (end < reserved_bytes) munmap(space + end, reserved_bytes - end);
   return data;
@@ -79,6 +81,11 @@ void Segment::UseHugePages(size_t offset, size_t bytes) {
   const size_t end = (offset + bytes) / kHugePageBytes * kHugePageBytes;
   if (begin >= end || madvise(data_ + begin, end - begin, MADV_POPULATE_WRITE) != 0) return;
   (void)madvise(data_ + begin, end - begin, MADV_COLLAPSE);
+}
+
+void Segment::Populate(size_t offset, size_t bytes) {
+  const size_t begin = offset / kPageBytes * kPageBytes;
+  (void)madvise(data_ + begin, offset + bytes - begin, MADV_POPULATE_WRITE);
 }
 
 // In a forked child nothing is mapped at data_, and groups are never destroyed there (QueuedGroup

@@ -326,6 +326,7 @@ void ShmBackend::WriteSmall(const Running& run, size_t bytes) {
     std::memcpy(to, op.in, bytes);
     return;
   }
+  members_.PopulateSmall();
   const uint64_t begun = Ticks();
   WriteStage(ways_.agreed(op.kind, op.bytes()), to, op.in, bytes);
   small_ticks_ = Ticks() - begun;
@@ -419,6 +420,7 @@ bool ShmBackend::Move(const Running& run) {
     });
   };
   if (route != Route::kStaged) return MoveDirectly(run, route == Route::kMapped, await);
+  members_.PopulateStages();
   const uint64_t begun = Ticks();
   const auto way = static_cast<WayOfWriting::Way>(refs(run, 0).way_of_writing & 1);
   windows_.Choose(way);

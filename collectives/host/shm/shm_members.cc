@@ -109,6 +109,19 @@ int ShmMembers::CpuCount() const {
   return cpu_count;
 }
 
+void ShmMembers::PopulateSmall() {
+  if (small_populated_) return;
+  segment_->Populate(layout_.small_offset(self()), layout_.all_small_bytes());
+  small_populated_ = true;
+}
+
+void ShmMembers::PopulateStages() {
+  if (stages_populated_) return;
+  const size_t begin = layout_.stage_offset(self(), 0);
+  segment_->Populate(begin, layout_.payload_offset(self()) + layout_.payload_bytes() - begin);
+  stages_populated_ = true;
+}
+
 bool ShmMembers::MayBeLate(int member) const {
   const int64_t until = page(member).late_until_ns.load(std::memory_order_acquire);
   return until != 0 && until > base::RealClock().Now().time_since_epoch().count();

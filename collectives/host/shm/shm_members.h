@@ -21,7 +21,7 @@ namespace lockstep::collectives {
 ///
 ///   absent --Enter()--> joined --destruction--> left: those that need this member fail at once
 ///
-/// Threads: Enter() and destruction while nobody else calls; all others from any.
+/// Threads: Enter() and destruction while nobody else calls; Populate*() one; all others from any.
 class ShmMembers {
  public:
   struct Config {
@@ -77,6 +77,10 @@ class ShmMembers {
     return segment_->data() + layout_.result_offset(member, window);
   }
 
+  /// Bring this member's part of these into memory, when called for the first time.
+  void PopulateSmall();
+  void PopulateStages();
+
   bool HasLeft(int member) const {
     return page(member).card.state.load(std::memory_order_acquire) == MemberState::kLeft;
   }
@@ -97,6 +101,8 @@ class ShmMembers {
   const ShmLayout layout_;
   const int count_;
   Control* const control_;
+  bool small_populated_ = false;
+  bool stages_populated_ = false;
   uint64_t probe_ = 0;  // what the others read to find out whether they may
   bool entered_ = false;
 };
