@@ -14,7 +14,7 @@ namespace lockstep::collectives {
 /// What a backend can do. A call beyond it is an Unimplemented that names backend, op, dtype and
 /// reduction; nothing falls back silently. A value: copied and compared, const once a group has it.
 struct Capabilities {
-  std::string backend;  // "shm", "tcp", "mpi", "nccl"
+  std::string backend;  // "shm", "tcp", "wide", "mpi", "nccl"
   uint32_t ops = 0;     // bit 1 << OpKind
   uint32_t dtypes = 0;  // bit 1 << Dtype: of the ops that only move elements
   std::array<uint16_t, kDtypeLimit> reductions{};  // by Dtype: bit 1 << Reduction

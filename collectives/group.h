@@ -132,7 +132,7 @@ struct Op;  // collectives/engine/op.h
 /// A set of ranks that issue collectives together, in the same order on every member. Backends:
 /// host (shared memory inside a machine), and those that capabilities().backend names.
 ///
-/// Semantics that every backend keeps (collectives/group_contract_test.cc):
+/// Semantics that every backend keeps (collectives/testing/{ops,group}_*_tests.cc):
 /// - Each call returns at once with a Work, in every rank, but for a backlog of thousands: then it
 ///   waits until an op has ended. Collectives of one group run in the order of the calls.
 /// - Sends and receives are ordered for each pair of members and direction, and apart from

@@ -11,6 +11,8 @@
 #include <limits>
 #include <thread>
 
+#include "tests/bench/core_distance.h"
+
 namespace lockstep::bench {
 namespace {
 
@@ -90,7 +92,14 @@ void Report::PrintMachine() const {
               std::atof(Lookup("/proc/meminfo", "MemTotal").c_str()) / (1 << 20),
               release.substr(0, release.find('-')).c_str(),
               Lookup("/etc/os-release", "PRETTY_NAME").c_str(), FirstLine("/proc/loadavg").c_str());
+  PrintCoreDistance();
   if (quick_) std::printf("a quick run: too few repetitions for figures worth keeping\n");
+  std::fflush(stdout);
+}
+
+void Report::PrintCoreDistance() const {
+  if (const auto nanoseconds = LineRoundTripNanoseconds(); nanoseconds.has_value())
+    std::printf("a cache line from one core to another and back: %.0f ns\n", *nanoseconds);
   std::fflush(stdout);
 }
 

@@ -48,6 +48,8 @@ class Report {
 
   /// The machine and its load, on which all figures depend.
   void PrintMachine() const;
+  /// Part of it; once more where much time has passed (core_distance.h).
+  void PrintCoreDistance() const;
   void PrintTable(const std::string& title, const std::string& unit,
                   const std::vector<Standing>& standings) const;
   /// A bar in seconds or bytes a second.

@@ -163,7 +163,7 @@ void Bench::AllReduce() {
     Print(Run(with({"-b", "4", "-e", "1M", "-f", "64"}), peers), "all_reduce f32, 2 ranks");
     return;
   }
-  const BenchRun tiny = Run(with({"-b", "4", "-e", "8", "-f", "2", "-n", "2000"}), peers);
+  const BenchRun tiny = Run(with({"-b", "4", "-e", "8", "-f", "2", "-n", "20000"}), peers);
   const BenchRun run = Run(with({"-b", "4K", "-e", "64M", "-f", "2"}), peers);
   BenchRun all = run;
   all.rows.insert(all.rows.begin(), tiny.rows.begin(), tiny.rows.end());
@@ -195,7 +195,8 @@ void Bench::OtherOps() {
 void Bench::FourRanks() {
   if (setting_.quick()) return;
   for (const char* const size : {"4", "64K", "1M"}) {
-    const BenchRun run = Run({"-np", "4", "--buffers", "both", "-b", size, "-e", size}, "openmpi");
+    const BenchRun run =
+        Run({"-np", "4", "--buffers", "both", "-b", size, "-e", size, "-n", "200"}, "openmpi");
     Print(run, std::string("all_reduce f32, 4 ranks, ") + size + " bytes, out of place");
     for (const BenchRow& row : run.rows) {
       for (const auto& [name, ours] : row.ours) {
@@ -222,6 +223,7 @@ int Main(int argc, char** argv) {
   bench.OtherOps();
   bench.FourRanks();
   bench.Finish();
+  report.PrintCoreDistance();
   return report.exit_status();
 }
 

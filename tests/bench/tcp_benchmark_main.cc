@@ -157,6 +157,7 @@ int Main(int argc, char** argv) {
   Report report(setting.quick());
   report.PrintMachine();
   Bench(setting, report).Measure();
+  report.PrintCoreDistance();
   return report.exit_status();
 }
 
