@@ -30,7 +30,7 @@ soak: ## The long counts of the tests that have one; takes hours.
 	bazel test --config=opt $(BAZEL_FLAGS) --test_tag_filters=soak --test_env=LOCKSTEP_SOAK=1 --test_timeout=14400 \
 	  --build_tests_only --nocache_test_results --keep_going //...
 
-bench: setup ## Every benchmark with its peers, a table each, and which bars hold; five minutes. One: tests/bench/run_all.sh launch
+bench: setup ## Every benchmark with its peers, a table each, and which bars hold; 20 minutes. One: tests/bench/run_all.sh launch
 	@tests/bench/run_all.sh
 
 gpu-bundle: setup ## Tests and benchmarks as a folder for a machine with a GPU, which needs neither Bazel nor a network.

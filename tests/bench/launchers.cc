@@ -64,6 +64,12 @@ Setting::Setting(int argc, char** argv) {
   ::setenv("USER", "nobody", 0);  // every log-in sets it; without, glog asks for the user's entry
 }
 
+Words Setting::Picture(const std::string& name) const {
+  const char* const folder = std::getenv("LOCKSTEP_BENCH_PICTURES");
+  if (folder == nullptr || quick_) return {};
+  return {"--plot", std::string(folder) + "/" + name + ".svg"};
+}
+
 Setting::~Setting() {
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);

@@ -42,6 +42,9 @@ class Setting {
   const std::string& torchrun() const { return torchrun_; }
   bool quick() const { return quick_; }
   const std::string& folder() const { return folder_; }
+  /// Words that have `lockstep bench` draw `name`.svg into the folder that LOCKSTEP_BENCH_PICTURES
+  /// names; none where it names none.
+  Words Picture(const std::string& name) const;
   /// `full`, or the number of a quick run.
   int Runs(int full, int when_quick) const { return quick_ ? when_quick : full; }
   /// The same for one launcher, which may be too slow for that many.

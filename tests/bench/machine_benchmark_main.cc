@@ -164,7 +164,10 @@ void Bench::AllReduce() {
     return;
   }
   const BenchRun tiny = Run(with({"-b", "4", "-e", "8", "-f", "2", "-n", "20000"}), peers);
-  const BenchRun run = Run(with({"-b", "4K", "-e", "64M", "-f", "2"}), peers);
+  Words large = with({"-b", "4K", "-e", "64M", "-f", "2"});
+  const Words picture = setting_.Picture("all_reduce_machine");
+  large.insert(large.end(), picture.begin(), picture.end());
+  const BenchRun run = Run(large, peers);
   BenchRun all = run;
   all.rows.insert(all.rows.begin(), tiny.rows.begin(), tiny.rows.end());
   Print(all, "all_reduce f32, 2 ranks, out of place; the best knobs of Open MPI and MPICH");

@@ -2,12 +2,16 @@
 # Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 # run_all.sh [--document] [PATTERN]: `make bench`. Builds and runs, one after the other, every benchmark of the repository
 # (or those whose label holds PATTERN), and ends with the bars: which hold, which are missed. --document puts the tables into
-# docs/performance.md. Exit status 1 when a bar is missed or a benchmark failed. Takes about five minutes; on a machine that does
-# something else, look at ratios and least times alone.
+# docs/performance.md, and pictures into docs/pictures. Exit status 1 when a bar is missed or a benchmark failed. Takes about 20 minutes;
+# on a machine that does something else, look at ratios and least times alone.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 document=
-if [ "${1:-}" = --document ]; then document=docs/performance.md; shift; fi
+if [ "${1:-}" = --document ]; then
+  document=docs/performance.md
+  export LOCKSTEP_BENCH_PICTURES=$PWD/docs/pictures
+  shift
+fi
 
 # What a benchmark is: a program named so, but for the sample that the tests of the build rules use.
 labels=$(bazel query --noshow_progress 'filter("_benchmark$", kind("cc_binary|sh_binary", //...)) except //tests/tools:all' | grep -e "${1:-}")

@@ -128,6 +128,8 @@ void Bench::Judge(const BenchRow& row) {
 void Bench::Measure() {
   std::vector<Words> runs = {{"-b", "4", "-e", "4", "-n", "200", "-w", "20"},
                              {"-b", "4M", "-e", "64M", "-n", "5", "-w", "2"}};
+  const Words picture = setting_.Picture("all_reduce_veth");
+  runs.back().insert(runs.back().end(), picture.begin(), picture.end());
   if (setting_.quick()) runs = {{"-b", "4", "-e", "1M", "-f", "512", "-n", "2"}};
   std::vector<BenchRow> rows;
   bool ok = true;
