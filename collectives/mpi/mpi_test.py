@@ -138,6 +138,10 @@ class MpiCase(unittest.TestCase):
     def run_faults(self, mode, limit_s=20, library=None, size=3):
         """Returns mpirun's status and, by rank, the calls it told of."""
         status, _ = self.run_ranks(size, [FAULTS, library or LIBRARIES[self.mpi], self.folder, mode], limit_s)
+        return status, self.told_by(size)
+
+    def told_by(self, size):
+        """The calls that ranks told of, by rank."""
         ranks = []
         for rank in range(size):
             path = os.path.join(self.folder, "rank_%d" % rank)
@@ -146,7 +150,13 @@ class MpiCase(unittest.TestCase):
                 with open(path) as file:
                     lines = [Call(line) for line in file.read().splitlines()]
             ranks.append(lines)
-        return status, ranks
+        return ranks
+
+    def forget(self):
+        for name in os.listdir(self.folder):
+            path = os.path.join(self.folder, name)
+            if os.path.isfile(path):
+                os.unlink(path)
 
     def assert_in_time(self, call):
         self.assertLessEqual(call.ms, TIMEOUT_MS + SLACK_MS, call.error)
@@ -171,8 +181,7 @@ class MpiCase(unittest.TestCase):
     def test_after_a_rank_dies_works_end_in_time_and_so_does_mpirun(self):
         for mode in ("killed", "exits", "vanishes"):
             with self.subTest(mode):
-                for name in os.listdir(self.folder):
-                    os.unlink(os.path.join(self.folder, name))
+                self.forget()
                 status, ranks = self.run_faults(mode)
                 if mode != "vanishes":  # of a rank's _exit(0) MPICH's mpirun sometimes makes 0
                     self.assertNotEqual(status, 0)
@@ -194,7 +203,7 @@ class MpiCase(unittest.TestCase):
         errors = {ranks[rank][1].error.split(" (all_reduce")[0] for rank in range(3)}
         self.assertEqual(len(errors), 1, errors)
         error = errors.pop()
-        self.assertIn("ranks 0, 1 called all_reduce(f32, max, 3000) at mpi_faults_main.cc", error)
+        self.assertIn("ranks 0, 1 called all_reduce(f32, max, 3000) at fault_rank.h:", error)
         self.assertIn("rank 2 called all_reduce(f32, sum, 3000)", error)
         self.assertEqual([calls[2].code for calls in ranks], ["ABORTED"] * 3)
         self.assertEqual(status, 0)  # nothing is in flight after it
@@ -202,8 +211,7 @@ class MpiCase(unittest.TestCase):
     def test_a_refused_call_is_an_error_of_all_in_its_turn(self):
         for mode in ("refused_plain", "refused_checked"):
             with self.subTest(mode):
-                for name in os.listdir(self.folder):
-                    os.unlink(os.path.join(self.folder, name))
+                self.forget()
                 _, ranks = self.run_faults(mode)
                 self.assertEqual([calls[0].code for calls in ranks], ["OK"] * 3)
                 self.assertEqual([calls[1].code for calls in ranks],
@@ -249,6 +257,39 @@ class MpiCase(unittest.TestCase):
         status, ranks = self.run_faults("unreceived", 60, size=2)
         self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 20)] * 2, ranks)
         self.assertEqual(status, 0)
+
+    def test_an_op_behind_another_ends_by_its_own_deadline(self):
+        _, ranks = self.run_faults("op_behind_another")
+        second, first = ranks[0]
+        self.assertNotEqual(second.code, "OK")
+        self.assertEqual(first.code, "DEADLINE_EXCEEDED", first.error)
+        self.assertIn("op 2, which ran out of its 50ms", first.error)
+        self.assertLess(second.ms + first.ms, 50 + SLACK_MS)  # the first's own is ten minutes
+
+    def test_a_short_wait_leaves_the_op_in_flight(self):
+        status, ranks = self.run_faults("waits_shortly", 60)
+        wait = ranks[0][0]
+        self.assertEqual((wait.code, wait.value), ("DEADLINE_EXCEEDED", 1), wait.error)
+        self.assertIn("in flight", wait.error)
+        self.assertEqual([calls[-1].code for calls in ranks], ["OK"] * 3)
+        self.assertEqual(status, 0)
+
+    def test_what_was_sent_before_the_sender_left_arrives(self):
+        status, ranks = self.run_faults("sends_and_leaves", 60)
+        self.assertEqual([(call.name, call.code, call.value) for call in ranks[0]], [("receive", "OK", 1), ("end", "OK", 0)],
+                         ranks[0][0].error)
+        self.assertEqual([call.code for call in ranks[1] + ranks[2]], ["OK"] * 4)
+        self.assertEqual(status, 0)
+
+    def test_a_work_outlives_its_group(self):
+        status, ranks = self.run_faults("work_outlives_group", 60)
+        told = [(call.name, call.code, call.value) for call in sum(ranks, [])]
+        self.assertEqual(told, [("op", "OK", 0), ("afterwards", "OK", 1)] * 3)
+        self.assertEqual(status, 0)
+
+    def test_an_abort_does_not_touch_what_has_ended_on_one_member(self):
+        _, ranks = self.run_faults("aborts_afterwards", 60)
+        self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 20)] * 3, ranks[0][0].error)
 
     def test_the_cost_of_comparing_calls(self):
         status, ranks = self.run_faults("cost", 250)
