@@ -1,231 +1,52 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Ranks are processes that call random ops without end; to one of them something happens at a
-// random time. Every Work of every survivor ends within its deadline and a second, and the process
-// can exit. The faults of calls are FaultContractTest's.
-#include <arpa/inet.h>
+// Whatever happens to one process of a group in main memory, all others are through with it in time
+// (testing/process_faults.h). The faults of calls are FaultContractTest's; NCCL's processes are in
+// collectives/nccl/nccl_fault_property_test.cc, MPI's in collectives/mpi/mpi_test.py.
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <cerrno>
-#include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <functional>
-#include <memory>
-#include <string>
-#include <thread>
+#include <cstdint>
 #include <vector>
 
 #include "collectives/host/tcp/process_tcp.h"
+#include "collectives/host/wide/process_wide.h"
 #include "collectives/testing/fault_seeds.h"
-#include "collectives/testing/mixed_call.h"
+#include "collectives/testing/process_faults.h"
 #include "collectives/testing/process_gang.h"
 #include "runtime/base/random.h"
-#include "runtime/base/testing/status_matchers.h"
-#include "runtime/base/unique_fd.h"
 
-namespace lockstep::collectives {
+namespace lockstep::collectives::testing {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-using testing::FaultSeeds;
-using testing::MixedCall;
-using testing::ProcessGang;
-
-constexpr auto kTimeout = milliseconds(500);
-constexpr auto kLatest = kTimeout + seconds(1);  // the contract's
-// A scheduler that takes more than that second does so once, a backend each time.
-constexpr int kAttempts = 3;
-// What a group over TCP may take to tell the others why it ends, and a process to end.
-constexpr auto kExitTime = seconds(4);
-
-enum Fault { kKill, kStop, kExit, kNeverCalls, kReset, kBlackhole, kFaults };
-constexpr const char* kFaultNames[] = {"kill", "stop", "exit", "never calls", "reset", "blackhole"};
-
-/// What one seed makes of the ranks; the same in all of them.
-struct Plan {
-  Plan(uint64_t from_seed, bool over_tcp) : seed(from_seed), tcp(over_tcp) {
-    base::Random random(seed);
-    size = 2 + static_cast<int>(random.Below(3));
-    guilty = static_cast<int>(random.Below(static_cast<uint64_t>(size)));
-    fault = static_cast<Fault>(random.Below(tcp ? kFaults : kReset));
-    after_ops = static_cast<int>(random.Below(30));
-    after_us = static_cast<int>(random.Below(3000));
-  }
-  std::string ToString() const {
-    return "LOCKSTEP_SEED=" + std::to_string(seed) + ": rank " + std::to_string(guilty) + " of " +
-           std::to_string(size) + (tcp ? " over tcp" : " in shared memory") + ", " +
-           kFaultNames[fault] + " after op " + std::to_string(after_ops) + " and " +
-           std::to_string(after_us) + " us";
-  }
-
-  uint64_t seed;
-  bool tcp;
-  int size;
-  int guilty;
-  Fault fault;
-  int after_ops;
-  int after_us;
-};
-
-/// Of this process, each connection and listener over TCP.
-void ForEachTcpSocket(const std::function<void(int fd)>& body) {
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    const int fd = std::stoi(entry.path().filename().string());
-    int domain = 0;
-    socklen_t length = sizeof domain;
-    if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_INET)
-      body(fd);
-  }
-}
-
-/// As a firewall that forgets a connection does, or a machine that starts anew.
-void ResetConnections() {
-  ForEachTcpSocket([](int fd) {
-    sockaddr_in peer;
-    socklen_t length = sizeof peer;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0) return;
-    const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
-    ::connect(fd, &nobody, sizeof nobody);
-  });
-}
-
-bool DropAll(int fd) {
-  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{.len = 1, .filter = &drop};
-  return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
-}
-
-/// Some kernels let nobody but root do that.
-bool MayDropAll() {
-  const base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  return DropAll(fd.get());
-}
-
-/// From now on nothing that is sent to this process arrives, acknowledgements neither.
-void HearNothing() {
-  ForEachTcpSocket([](int fd) { EXPECT_TRUE(DropAll(fd)) << std::strerror(errno); });
-}
-
-/// What happens to the guilty rank when the test says so, in a thread of its process.
-void Suffer(Fault fault, const ProcessGang::Board& board, const std::atomic<bool>& over) {
-  while (board.go.load() == 0) {
-    if (over.load()) return;
-    std::this_thread::sleep_for(milliseconds(1));  // tidy:allow sleep: leaves the ranks their cores
-  }
-  if (fault == kExit) ::_exit(0);
-  if (fault == kReset) ResetConnections();
-  if (fault == kBlackhole) HearNothing();
-}
-
-/// Calls ops, two at a time, until one fails; then all that are in flight have to end.
-void CallUntilAnOpFails(const Plan& plan, Group& group, ProcessGang::Board& board) {
-  const bool guilty = group.rank().value() == plan.guilty;
-  base::Random random(plan.seed);
-  std::vector<std::unique_ptr<MixedCall>> calls;
-  // All have come, so that what fails from here on are ops.
-  bool failed = !group.Barrier({.timeout = seconds(20)})->Wait().ok();
-  if (guilty) ++board.arrived;
-  while (!failed) {
-    if (guilty && plan.fault == kNeverCalls && board.go.load() > 0) ::pause();
-    for (int i = 0; i < 2; ++i) {
-      const OpKind kind = MixedCall::kKinds[random.Below(MixedCall::kKinds.size())];
-      const size_t count = random.Below(3) == 0 ? 30'000 : 10;
-      calls.push_back(std::make_unique<MixedCall>(group, kind, count));
-      if (guilty) ++board.arrived;
-    }
-    const base::Status status = calls[calls.size() - 2]->work().Wait();
-    failed = !status.ok();
-    if (!failed) {
-      EXPECT_EQ(calls[calls.size() - 2]->Wrong(), "");
-      if (calls.size() > 8 && calls[0]->work().done()) calls.erase(calls.begin());
-    }
-  }
-  for (const auto& call : calls) {
-    (void)call->work().Wait();
-    const auto timings = call->work().timings();
-    const int64_t took = (*timings.completed - timings.enqueued).count();
-    int64_t longest = board.longest_ns.load();
-    while (longest < took && !board.longest_ns.compare_exchange_weak(longest, took)) {
-    }
-  }
-  EXPECT_FALSE(group.Barrier()->Wait().ok());
-}
-
-void Inflict(const Plan& plan, ProcessGang& gang) {
-  ProcessGang::WaitUntil(gang.board().arrived, 1);
-  // On a machine so busy that an op runs out of its time before, that is the fault.
-  const auto limit = std::chrono::steady_clock::now() + seconds(5);
-  while (gang.board().arrived.load() < plan.after_ops && std::chrono::steady_clock::now() < limit)
-    std::this_thread::yield();
-  std::this_thread::sleep_for(  // tidy:allow sleep: when it happens is random
-      std::chrono::microseconds(plan.after_us));
-  if (plan.fault == kKill) gang.Signal(plan.guilty, SIGKILL);
-  if (plan.fault == kStop) gang.Signal(plan.guilty, SIGSTOP);
-  gang.board().go = 1;
-}
-
-/// Whether all ended as early as they must.
-bool EndsInTime(const Plan& plan) {
-  ProcessGang gang(
-      plan.size, kTimeout,
-      [&plan](Group& group, ProcessGang::Board& board) {
-        std::atomic<bool> over{false};
-        std::thread sufferer([&] {
-          if (group.rank().value() == plan.guilty) Suffer(plan.fault, board, over);
-        });
-        CallUntilAnOpFails(plan, group, board);
-        over = true;
-        sufferer.join();
-      },
-      plan.tcp ? testing::OverTcp() : ProcessGang::InSharedMemory());
-  Inflict(plan, gang);
-  const auto since = std::chrono::steady_clock::now();
-  for (int rank = 0; rank < plan.size; ++rank) {
-    if (rank != plan.guilty || plan.fault >= kReset) {  // whose network fails is a survivor too
-      EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
-    }
-  }
-  return std::chrono::steady_clock::now() - since < kLatest + kExitTime &&
-         base::Duration(gang.board().longest_ns.load()) < kLatest;
-}
-
-void RunPlan(const Plan& plan) {
-  SCOPED_TRACE(plan.ToString());
-  bool in_time = false;
-  for (int attempt = 0; attempt < kAttempts && !in_time; ++attempt) {
-    in_time = EndsInTime(plan);
-    if (::testing::Test::HasFailure()) return;
-  }
-  EXPECT_TRUE(in_time) << "a Work or a process ended too late, " << kAttempts << " times";
-}
-
 TEST(FaultPropertyTest, InSharedMemoryEverythingEndsInTimeWhateverHappensToOneProcess) {
-  for (const uint64_t seed : FaultSeeds(12, 500)) {
-    RunPlan(Plan(seed, false));
-    if (HasFailure()) return;  // the first is the one to look at
-  }
+  ExpectThatAllEndsInTime({.name = "in shared memory",
+                           .make = [](uint64_t, int) { return ProcessGang::InSharedMemory(); }},
+                          FaultSeeds(12, 500));
 }
 
 TEST(FaultPropertyTest, OverTcpEverythingEndsInTimeWhateverHappensToOneProcess) {
-  const bool may_drop = MayDropAll();
-  for (const uint64_t seed : FaultSeeds(18, 500)) {
-    const Plan plan(seed, true);
-    if (plan.fault == kBlackhole && !may_drop) {
-      std::printf("left out, since SO_ATTACH_FILTER is refused here: %s\n",
-                  plan.ToString().c_str());
-      continue;
-    }
-    RunPlan(plan);
-    if (HasFailure()) return;
-  }
+  ExpectThatAllEndsInTime(
+      {.name = "over tcp", .has_network = true, .make = [](uint64_t, int) { return OverTcp(); }},
+      FaultSeeds(18, 500));
+}
+
+/// Two or three, at least one with several ranks: else it would be TCP alone.
+std::vector<int> RandomMachines(uint64_t seed, int size) {
+  base::Random random(seed + 1);
+  std::vector<int> machines = {0, 1, static_cast<int>(random.Below(2))};
+  while (static_cast<int>(machines.size()) < size)
+    machines.push_back(static_cast<int>(random.Below(3)));
+  return machines;
+}
+
+// Within machines through shared memory, between them by TCP.
+TEST(FaultPropertyTest, OnSeveralMachinesEverythingEndsInTimeWhateverHappensToOneProcess) {
+  ExpectThatAllEndsInTime(
+      {.name = "on several machines",
+       .fewest_ranks = 3,
+       .has_network = true,
+       .make = [](uint64_t seed, int size) { return OverMachines(RandomMachines(seed, size)); }},
+      FaultSeeds(24, 500));
 }
 
 }  // namespace
-}  // namespace lockstep::collectives
+}  // namespace lockstep::collectives::testing

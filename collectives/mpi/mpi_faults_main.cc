@@ -10,17 +10,14 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "collectives/engine/queued_group.h"
-#include "collectives/mpi/mpi_backend_maker.h"
+#include "collectives/mpi/fault_rank.h"
 #include "collectives/mpi/mpi_engine.h"
 
 namespace lockstep::collectives {
@@ -28,82 +25,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using Rank = testing::FaultRank;
 
-constexpr milliseconds kTimeout(600);
-
-class Rank {
- public:
-  Rank(std::string folder, std::string mode, std::shared_ptr<MpiEngine> engine)
-      : folder_(std::move(folder)),
-        mode_(std::move(mode)),
-        rank_(engine->world_rank()),
-        size_(engine->world_size()),
-        engine_(std::move(engine)) {}
-
-  int rank() const { return rank_; }
-  bool guilty() const { return rank_ == 1; }
-  int size() const { return size_; }
-
-  base::Result<std::shared_ptr<Group>> Join(const std::string& name, bool check_calls = false,
-                                            int size = 0,
-                                            base::Duration join_timeout = seconds(20)) {
-    QueuedGroup::Config config;
-    config.spec = {.job = "faults", .host = "here", .name = name, .rank = base::GroupRank(rank_)};
-    for (int rank = 0; rank < (size > 0 ? size : size_); ++rank)
-      config.spec.world_ranks.emplace_back(rank);
-    config.timeout = kTimeout;
-    config.join_timeout = join_timeout;
-    const auto maker =
-        std::make_shared<MpiBackendMaker>(engine_, MpiBackend::Config{.check_calls = check_calls});
-    ASSIGN_OR_RETURN(auto made, QueuedGroup::Create(std::move(config), maker));
-    return std::shared_ptr<Group>(std::move(made));
-  }
-
-  /// Times what `run` does, and writes it down at once: mpirun may end this process any time.
-  void Tell(const std::string& name, const std::function<base::Status(float& value)>& run) {
-    const auto before = std::chrono::steady_clock::now();
-    float value = 0;
-    const base::Status status = run(value);
-    const auto ms =
-        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - before);
-    std::FILE* const file = std::fopen(path(rank_).c_str(), "a");
-    if (file == nullptr) std::abort();
-    std::fprintf(file, "%s\t%s\t%lld\t%g\t%s\n", name.c_str(),
-                 std::string(base::CodeName(status.code())).c_str(),
-                 static_cast<long long>(ms.count()), static_cast<double>(value),
-                 status.ToString().c_str());
-    std::fclose(file);
-  }
-  void TellOf(const std::string& name, Group& group, size_t count = 1,
-              Reduction reduction = Reduction::kSum, base::Duration timeout = kTimeout) {
-    Tell(name, [&](float& value) {
-      std::vector<float> data(count, static_cast<float>(rank_ + 1));
-      const Buffer buffer{data.data(), count, Dtype::kF32};
-      const base::Status status =
-          group.AllReduce(buffer, buffer, reduction, {.timeout = timeout})->Wait();
-      value = *std::min_element(data.begin(), data.end());
-      return status;
-    });
-  }
-  /// Until `rank` has told of so many things, at most 20 s.
-  void AwaitWordOf(int rank, std::ptrdiff_t lines = 1) const {
-    for (int i = 0; i < 2000; ++i) {
-      std::ifstream file(path(rank));
-      const auto is_end = std::istreambuf_iterator<char>();
-      if (std::count(std::istreambuf_iterator<char>(file), is_end, '\n') >= lines) return;
-      std::this_thread::sleep_for(milliseconds(10));
-    }
-  }
-
- private:
-  std::string path(int rank) const { return folder_ + "/rank_" + std::to_string(rank); }
-
-  const std::string folder_;
-  const std::string mode_;
-  const int rank_;
-  const int size_;
-  const std::shared_ptr<MpiEngine> engine_;
-};
+constexpr int kGuilty = 1;
 
 constexpr size_t kLarge = size_t{4} << 20;
 
@@ -111,7 +35,7 @@ constexpr size_t kLarge = size_t{4} << 20;
 void Fault(Rank& rank, const std::function<void()>& fault) {
   const auto group = rank.Join("world");
   if (!group.ok() || !(*group)->Barrier({.timeout = seconds(20)})->Wait().ok()) std::abort();
-  if (rank.guilty()) fault();
+  if (rank.rank() == kGuilty) fault();
   rank.TellOf("op", **group, kLarge);
   rank.TellOf("next", **group);
 }
@@ -124,7 +48,7 @@ void GoOnWithout(Rank& rank, const std::vector<int>& dying) {
   std::shared_ptr<Group> group = std::move(joined).value();
   constexpr int kNext = 10;
   constexpr size_t kFewer = size_t{1} << 18;
-  std::ptrdiff_t told = 0;
+  int told = 0;
   for (const int dies : dying) {
     if (rank.rank() == dies) {
       for (const base::Rank other : group->info().world_ranks) {
@@ -165,7 +89,7 @@ void GoOnWithout(Rank& rank, const std::vector<int>& dying) {
 void NeverCalls(Rank& rank) {
   const auto group = rank.Join("world");
   if (!group.ok()) std::abort();
-  if (rank.guilty()) {
+  if (rank.rank() == kGuilty) {
     for (int other = 0; other < rank.size(); ++other) {
       if (other != 1) rank.AwaitWordOf(other);
     }
@@ -190,8 +114,8 @@ void Refused(Rank& rank, bool check_calls) {
   rank.TellOf("good", **group);
   rank.Tell("refused", [&](float& value) {
     return (*group)
-        ->AllReduce({&value, 1, Dtype::kF32}, {&value, rank.guilty() ? 2u : 1u, Dtype::kF32},
-                    Reduction::kSum)
+        ->AllReduce({&value, 1, Dtype::kF32},
+                    {&value, (rank.rank() == kGuilty) ? 2u : 1u, Dtype::kF32}, Reduction::kSum)
         ->Wait();
   });
   rank.TellOf("next", **group);
@@ -204,7 +128,7 @@ void TwoGroups(Rank& rank) {
   std::shared_ptr<Work> work;
   std::vector<float> data(kLarge, 1.0f);
   const Buffer buffer{data.data(), data.size(), Dtype::kF32};
-  if (!rank.guilty())
+  if (rank.rank() != kGuilty)
     work = (*stuck)->AllReduce(buffer, buffer, Reduction::kSum, {.timeout = seconds(2)});
   if (work != nullptr) (void)work->WaitFor(milliseconds(50));  // it is under way
   for (int i = 0; i < 20; ++i) rank.TellOf("well", **well);
@@ -216,9 +140,9 @@ void TwoGroups(Rank& rank) {
 void LongPhaseHolds(Rank& rank) {
   const auto group = rank.Join("world");
   if (!group.ok()) std::abort();
-  if (rank.guilty()) {
+  if (rank.rank() == kGuilty) {
     const LongPhase phase(**group, seconds(10));
-    std::this_thread::sleep_for(3 * kTimeout);
+    std::this_thread::sleep_for(3 * Rank::kTimeout);
     rank.TellOf("op", **group);
     return;
   }
@@ -230,19 +154,19 @@ void MemberLeaves(Rank& rank) {
   if (!group.ok()) std::abort();
   rank.TellOf("good", **group);
   const auto end = rank.Join("end");
-  if (rank.guilty()) group->reset();
-  if (!rank.guilty()) rank.TellOf("op", **group, kLarge);
+  if (rank.rank() == kGuilty) group->reset();
+  if (rank.rank() != kGuilty) rank.TellOf("op", **group, kLarge);
   if (!end.ok() || !(*end)->Barrier({.timeout = seconds(20)})->Wait().ok()) std::abort();
 }
 
 void JoinAlone(Rank& rank) {
-  if (rank.guilty()) {
+  if (rank.rank() == kGuilty) {
     for (int other = 0; other < rank.size(); ++other) {
       if (other != 1) rank.AwaitWordOf(other);
     }
     return;
   }
-  rank.Tell("join", [&](float&) { return rank.Join("world", false, 0, kTimeout).status(); });
+  rank.Tell("join", [&](float&) { return rank.Join("world", false, 0, Rank::kTimeout).status(); });
 }
 
 /// MPICH 4.0 has 2048 communicators at a time.
@@ -270,12 +194,13 @@ void Unreceived(Rank& rank) {
       float data = -1;
       const Buffer buffer{&data, 1, Dtype::kF32};
       ASSIGN_OR_RETURN(std::shared_ptr<Group> group, (*world)->Duplicate(options));
-      if (!rank.guilty()) RETURN_IF_ERROR(group->Send(buffer, base::GroupRank(1), options)->Wait());
+      if (rank.rank() != kGuilty)
+        RETURN_IF_ERROR(group->Send(buffer, base::GroupRank(1), options)->Wait());
       RETURN_IF_ERROR(group->Barrier(options)->Wait());
       group.reset();
 
       ASSIGN_OR_RETURN(group, (*world)->Duplicate(options));
-      if (rank.guilty()) {
+      if (rank.rank() == kGuilty) {
         RETURN_IF_ERROR(group->Recv(buffer, base::GroupRank(0), options)->Wait());
       } else {
         data = static_cast<float>(i);
@@ -287,6 +212,80 @@ void Unreceived(Rank& rank) {
     }
     return base::OkStatus();
   });
+}
+
+/// Of two ops in a row that rank 0 alone calls the second is due first.
+void OpBehindAnother(Rank& rank) {
+  const auto group = rank.MustJoin("world");
+  if (rank.rank() != 0) return rank.AwaitWordOf(0, "first");
+  const auto first = group->Barrier({.timeout = seconds(600)});
+  const auto second = group->Barrier({.timeout = milliseconds(50)});
+  rank.Tell("second", [&](float&) { return second->Wait(); });
+  rank.Tell("first", [&](float&) { return first->Wait(); });
+}
+
+void WaitsShortly(Rank& rank) {
+  const auto group = rank.MustJoin("world");
+  const OpOptions patient{.timeout = seconds(20)};
+  if (rank.rank() != 0) {
+    rank.AwaitWordOf(0, "wait for 5 ms");
+    return rank.Tell("op", [&](float&) { return group->Barrier(patient)->Wait(); });
+  }
+  const auto work = group->Barrier(patient);
+  rank.Tell("wait for 5 ms", [&](float& value) {
+    const base::Status status = work->WaitFor(milliseconds(5));
+    value = work->done() || !work->status().ok() ? 0 : 1;
+    return status;
+  });
+  rank.Tell("op", [&](float&) { return work->WaitFor(seconds(60)); });
+}
+
+/// Rank 0 receives what rank 1 sent before it left the group.
+void SendsAndLeaves(Rank& rank) {
+  auto group = rank.MustJoin("world");
+  const auto end = rank.MustJoin("end");
+  float value = static_cast<float>(rank.rank());
+  const Buffer buffer{&value, 1, Dtype::kF32};
+  if (rank.rank() == 1) {
+    rank.Tell("send", [&](float&) { return group->Send(buffer, base::GroupRank(0))->Wait(); });
+    group.reset();
+    rank.Tell("left", [](float&) { return base::OkStatus(); });
+  } else if (rank.rank() == 0) {
+    rank.AwaitWordOf(1, "left");
+    rank.Tell("receive", [&](float& received) {
+      const base::Status status = group->Recv(buffer, base::GroupRank(1))->Wait();
+      received = value;
+      return status;
+    });
+  }
+  rank.Tell("end", [&](float&) { return end->Barrier({.timeout = seconds(20)})->Wait(); });
+}
+
+void WorkOutlivesItsGroup(Rank& rank) {
+  auto group = rank.MustJoin("world");
+  const auto work = group->Barrier({.timeout = seconds(20)});
+  rank.Tell("op", [&](float&) { return work->Wait(); });
+  group.reset();
+  rank.Tell("afterwards", [&](float& told) {
+    work->OnComplete([&told](const base::Status& status) { told = status.ok() ? 1 : -1; });
+    return work->Wait();
+  });
+}
+
+/// What has ended on the member that aborts ends well on the others.
+void AbortsAfterwards(Rank& rank) {
+  std::shared_ptr<Group> before;  // its members go on until all are through with it
+  rank.Tell("ops", [&](float& value) {
+    for (int i = 0; i < 20; ++i) {
+      auto group = rank.MustJoin("group " + std::to_string(i));
+      RETURN_IF_ERROR(group->Barrier({.timeout = seconds(20)})->Wait());
+      group->Abort(base::CancelledError("enough"));
+      before = std::move(group);
+      value += 1;
+    }
+    return base::OkStatus();
+  });
+  (void)rank.MustJoin("end");
 }
 
 void CostOfChecks(Rank& rank) {
@@ -330,7 +329,7 @@ int Main(int argc, char** argv) {
     return 69;
   }
   const std::string mode = argv[3];
-  Rank rank(argv[2], mode, *engine);
+  Rank rank(argv[2], *engine);
   const std::map<std::string, std::function<void()>> modes = {
       {"never_calls", [&] { NeverCalls(rank); }},
       {"killed", [&] { Fault(rank, [] { kill(getpid(), SIGKILL); }); }},
@@ -350,6 +349,11 @@ int Main(int argc, char** argv) {
       {"join_alone", [&] { JoinAlone(rank); }},
       {"many_groups", [&] { ManyGroups(rank); }},
       {"unreceived", [&] { Unreceived(rank); }},
+      {"op_behind_another", [&] { OpBehindAnother(rank); }},
+      {"waits_shortly", [&] { WaitsShortly(rank); }},
+      {"sends_and_leaves", [&] { SendsAndLeaves(rank); }},
+      {"work_outlives_group", [&] { WorkOutlivesItsGroup(rank); }},
+      {"aborts_afterwards", [&] { AbortsAfterwards(rank); }},
       {"cost", [&] { CostOfChecks(rank); }},
       {"too_large",
        [&] { rank.Tell("join", [&](float&) { return rank.Join("w", false, 9).status(); }); }},

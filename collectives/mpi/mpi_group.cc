@@ -313,7 +313,7 @@ bool MpiGroup::OnDied(int world_rank) {
                                ", which has died; " + engine_.version() +
                                " goes on without it, and so can a smaller group (Shrink)")
             .WithClass(base::FailureClass::kPeerDead);
-    const ControlMessage message = MessageOf(error, nullptr, {member}, 0);
+    const ControlMessage message = MessageOf(error, nullptr, {member});
     error_ = {StatusOf(message), 0, message};
   }
   changed_.notify_all();
@@ -389,10 +389,12 @@ base::Status MpiGroup::LeavingError() const {
 
 base::Status MpiGroup::Publish(const base::Status& error, const Running* run,
                                const std::vector<int>& blamed, uint64_t from) {
-  const ControlMessage message = MessageOf(error, run, blamed, from);
+  ControlMessage message = MessageOf(error, run, blamed);
   {
     const Lock lock(mutex_);
     if (error_.has_value()) return error_->status;
+    // Of what has ended here this member has done its part: the others may still end it well.
+    message.seq = from = std::max(from, done_ + 1);
     error_ = {StatusOf(message), from, message};  // as the others read it
     changed_.notify_all();
   }
@@ -410,9 +412,8 @@ base::Status MpiGroup::Adopt(const base::Status& error, const Running& run,
 }
 
 ControlMessage MpiGroup::MessageOf(const base::Status& error, const Running* run,
-                                   const std::vector<int>& blamed, uint64_t from) const {
+                                   const std::vector<int>& blamed) const {
   ControlMessage message = MakeMessage(Kind::kError);
-  message.seq = from;
   message.code = static_cast<uint32_t>(error.code());
   message.failure_class = static_cast<uint32_t>(error.failure_class());
   if (run != nullptr) {

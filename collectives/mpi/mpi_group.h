@@ -67,8 +67,8 @@ class MpiGroup final : public MpiEngine::Port {
   base::Status Await(const MpiCall& call, const Running& run);
 
   /// Makes `error` this member's and tells the others, unless another was first. Returns what is
-  /// the first. `run` may be null; `from` = the op from which on the others hear of it, 0 = at
-  /// once.
+  /// the first. `run` may be null; `from` = the op from which on the others hear of it, 0 = that
+  /// after the last one that has ended here.
   base::Status Publish(const base::Status& error, const Running* run,
                        const std::vector<int>& blamed, uint64_t from = 0);
   /// The same of an error that every member finds by itself once the op's calls have ended.
@@ -127,7 +127,7 @@ class MpiGroup final : public MpiEngine::Port {
   void SendTo(int member, const ControlMessage& message);
   void SendToOthers(const ControlMessage& message);
   ControlMessage MessageOf(const base::Status& error, const Running* run,
-                           const std::vector<int>& blamed, uint64_t from) const;
+                           const std::vector<int>& blamed) const;
   base::Status StatusOf(const ControlMessage& message) const;
   base::Status Name(base::Status error, const Running* run, const std::vector<int>& blamed) const;
   base::Subject SubjectOf(int member) const;

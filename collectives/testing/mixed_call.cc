@@ -25,6 +25,7 @@ MixedCall::MixedCall(Group& group, OpKind kind, size_t count)
       count_(count),
       rank_(group.rank().value()),
       size_(group.size()),
+      device_{group.capabilities().host_memory ? Device::Kind::kCpu : Device::Kind::kCuda, 0},
       counts_(CountsOf(count, size_)),
       work_(Call(group)) {}
 
@@ -32,28 +33,26 @@ std::shared_ptr<Work> MixedCall::Call(Group& group) {
   const size_t n = static_cast<size_t>(size_), own = counts_[static_cast<size_t>(rank_)];
   const auto in = [this](size_t count) -> ConstBuffer {
     in_.assign(count, rank_ + 1);
-    return {in_.data(), count, Dtype::kI32};
+    return {in_.data(), count, Dtype::kI32, device_};
   };
   const auto out = [this](size_t count) -> Buffer {
     out_.assign(count, 0);
-    return {out_.data(), count, Dtype::kI32};
+    return {out_.data(), count, Dtype::kI32, device_};
   };
   const bool root = group.rank() == kRoot;
+  const Buffer nothing{.dtype = Dtype::kI32, .device = device_};
   switch (kind_) {
     case OpKind::kAllReduce: return group.AllReduce(in(count_), out(count_), Reduction::kSum);
     case OpKind::kReduce:
-      return group.Reduce(in(count_), root ? out(count_) : Buffer{.dtype = Dtype::kI32},
-                          Reduction::kSum, kRoot);
+      return group.Reduce(in(count_), root ? out(count_) : nothing, Reduction::kSum, kRoot);
     case OpKind::kBroadcast:
       out_.assign(count_, rank_ + 1);
-      return group.Broadcast({out_.data(), count_, Dtype::kI32}, kRoot);
+      return group.Broadcast({out_.data(), count_, Dtype::kI32, device_}, kRoot);
     case OpKind::kAllGather: return group.AllGather(in(count_), out(count_ * n));
     case OpKind::kAllGatherV: return group.AllGatherV(in(own), out(Sum(counts_)), counts_);
-    case OpKind::kGather:
-      return group.Gather(in(count_), root ? out(count_ * n) : Buffer{.dtype = Dtype::kI32}, kRoot);
+    case OpKind::kGather: return group.Gather(in(count_), root ? out(count_ * n) : nothing, kRoot);
     case OpKind::kScatter:
-      return group.Scatter(root ? in(count_ * n) : ConstBuffer{.dtype = Dtype::kI32}, out(count_),
-                           kRoot);
+      return group.Scatter(root ? in(count_ * n) : ConstBuffer(nothing), out(count_), kRoot);
     case OpKind::kReduceScatter:
       return group.ReduceScatter(in(count_ * n), out(count_), Reduction::kSum);
     case OpKind::kReduceScatterV:

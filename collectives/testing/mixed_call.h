@@ -14,8 +14,9 @@
 namespace lockstep::collectives::testing {
 
 /// One op of any kind, with buffers of its own, for tests that care how ops end and not what they
-/// are. Each rank puts in its number and one, so that what comes out is easily told. Outlives its
-/// work, or the group does not.
+/// are. Each rank puts in its number and one, so that what comes out is easily told. The buffers
+/// are this process's memory: of groups on GPUs only the fake one reaches it. Outlives its work, or
+/// the group does not.
 class MixedCall {
  public:
   /// kBatch: each sends to the next rank and receives from the one before it.
@@ -43,6 +44,7 @@ class MixedCall {
   const OpKind kind_;
   const size_t count_;
   const int rank_, size_;
+  const Device device_;
   const std::vector<size_t> counts_;  // of those ops that take them: all the same but for rank 0's
   std::vector<int32_t> in_, out_;
   std::shared_ptr<Work> work_;

@@ -25,6 +25,7 @@
 #include "collectives/host/shm/segment.h"
 #include "collectives/host/shm/shm_backend_maker.h"
 #include "runtime/base/check.h"
+#include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
 
 namespace lockstep::collectives::testing {
@@ -41,25 +42,36 @@ class ProcessGang {
     std::atomic<int64_t> longest_ns{0};  // a test's own
   };
 
+  /// Makes a rank's member, in its process.
+  using NewGroup = std::function<base::Result<std::unique_ptr<Group>>(QueuedGroup::Config)>;
   /// Makes the backend of a rank, in its process.
-  using NewMaker = std::function<std::shared_ptr<BackendMaker>()>;
+  using NewMaker = std::function<std::shared_ptr<BackendMaker>(int rank)>;
 
-  /// Over memory that the ranks inherit.
-  static NewMaker InSharedMemory() {
-    const auto segments = std::make_shared<OneSegment>();
-    return [segments] { return std::make_shared<ShmBackendMaker>(segments); };
+  static NewGroup Over(NewMaker maker) {
+    return [maker = std::move(maker)](
+               QueuedGroup::Config config) -> base::Result<std::unique_ptr<Group>> {
+      const int rank = config.spec.rank.value();
+      ASSIGN_OR_RETURN(auto group, QueuedGroup::Create(std::move(config), maker(rank)));
+      return std::unique_ptr<Group>(std::move(group));
+    };
   }
+  /// Over memory that the ranks inherit.
+  static NewMaker SharedMemoryMaker() {
+    const auto segments = std::make_shared<OneSegment>();
+    return [segments](int) { return std::make_shared<ShmBackendMaker>(segments); };
+  }
+  static NewGroup InSharedMemory() { return Over(SharedMemoryMaker()); }
 
   /// `body` on every rank, whose group's ops have `timeout`. A rank's process ends with 0 when
   /// nothing failed in it.
   ProcessGang(int size, base::Duration timeout, const std::function<void(Group&, Board&)>& body,
-              const NewMaker& maker = InSharedMemory())
+              const NewGroup& make = InSharedMemory())
       : board_(new(SharedMemory(sizeof(Board))) Board) {
     for (int rank = 0; rank < size; ++rank) {
       std::fflush(nullptr);
       const pid_t pid = fork();
       LOCKSTEP_CHECK(pid >= 0, "fork");
-      if (pid == 0) RunRank(rank, size, timeout, maker, body);
+      if (pid == 0) RunRank(rank, size, timeout, make, body);
       pids_.push_back(pid);
     }
   }
@@ -129,7 +141,7 @@ class ProcessGang {
     const base::UniqueFd fd_;
   };
 
-  [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, const NewMaker& maker,
+  [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, const NewGroup& make,
                             const std::function<void(Group&, Board&)>& body) {
     alarm(50);
     QueuedGroup::Config config{
@@ -138,7 +150,7 @@ class ProcessGang {
         .join_timeout = std::chrono::seconds(30)};
     for (int member = 0; member < size; ++member) config.spec.world_ranks.emplace_back(member);
     {
-      const auto group = QueuedGroup::Create(std::move(config), maker());
+      const auto group = make(std::move(config));
       LOCKSTEP_CHECK(group.ok(), "the gang forms");
       body(**group, *board_);
     }

@@ -2,6 +2,7 @@
 // Groups that come and go by the thousand leave nothing in the process, nor in its agent, which is
 // a thread of it here.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <chrono>
 #include <functional>
@@ -13,6 +14,7 @@
 
 #include "collectives/group.h"
 #include "collectives/host/tcp/local_tcp.h"
+#include "collectives/host/wide/local_wide.h"
 #include "collectives/testing/footprint.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -92,10 +94,16 @@ void ExpectThatNothingIsLeftOf(int count, int size, const Make& make) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr int kInMemory = 300;
 constexpr int kOverTcp = 100;
+constexpr int kOnMachines = 50;
 #else
 constexpr int kInMemory = 10'000;
 constexpr int kOverTcp = 500;
+constexpr int kOnMachines = 200;
 #endif
+constexpr int kInSoak = 10'000;
+
+/// `count`, and many where LOCKSTEP_SOAK is set.
+int Many(int count) { return ::getenv("LOCKSTEP_SOAK") == nullptr ? count : kInSoak; }
 
 void ExpectThatNothingIsLeftInTheAgentsMemory(int count, int size) {
   AgentInProcess agent;
@@ -119,12 +127,23 @@ TEST(GroupChurnTest, OfFourMembersInTheAgentsMemory) {
   ExpectThatNothingIsLeftInTheAgentsMemory(kInMemory / 20, 4);
 }
 
-TEST(GroupChurnTest, OverTcp) {
-  ThreadGang gang(3, collectives::testing::LocalTcpMaker());
-  ExpectThatNothingIsLeftOf(kOverTcp, 3, [&gang](int rank) -> base::Result<std::shared_ptr<Group>> {
+void ExpectThatNothingIsLeftOver(std::shared_ptr<collectives::BackendMaker> maker, int count,
+                                 int size) {
+  ThreadGang gang(size, std::move(maker));
+  ExpectThatNothingIsLeftOf(count, size, [&gang](int rank) -> base::Result<std::shared_ptr<Group>> {
     ASSIGN_OR_RETURN(auto group, gang.Join(rank));
     return std::shared_ptr<Group>(std::move(group));
   });
+}
+
+TEST(GroupChurnTest, OverTcp) {
+  ExpectThatNothingIsLeftOver(collectives::testing::LocalTcpMaker(), Many(kOverTcp), 3);
+}
+
+TEST(GroupChurnTest, OnSeveralMachines) {
+  const std::vector<int> machines = {0, 0, 1};
+  ExpectThatNothingIsLeftOver(std::make_shared<collectives::testing::LocalWideMaker>(machines),
+                              Many(kOnMachines), 3);
 }
 
 // The agent keeps the memory of a group that did not form until its round ends, for who comes late.

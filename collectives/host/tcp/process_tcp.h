@@ -29,6 +29,7 @@ class CardBoard {
   std::vector<std::optional<AddressCard>> Exchange(size_t member, size_t member_count,
                                                    const AddressCard& mine) {
     Place& own = places_[member];
+    own.memory = mine.memory;
     own.port = mine.port;
     own.nonce = mine.nonce;
     own.pid = static_cast<pid_t>(mine.pid);
@@ -38,6 +39,7 @@ class CardBoard {
       const Place& place = places_[other];
       ProcessGang::WaitUntil(place.come, 1);
       AddressCard card = mine;  // the same host
+      card.memory = place.memory;
       card.port = place.port;
       card.nonce = place.nonce;
       card.pid = place.pid;
@@ -50,6 +52,7 @@ class CardBoard {
  private:
   struct Place {
     std::atomic<int> come{0};
+    int32_t memory;
     uint16_t port;
     std::array<uint8_t, 16> nonce;
     pid_t pid;
@@ -72,8 +75,9 @@ class BoardExchange final : public AddressExchange {
 };
 
 /// For the ranks of one ProcessGang.
-inline ProcessGang::NewMaker OverTcp(CardBoard& board = CardBoard::New()) {
-  return [&board] { return LocalTcpMaker(std::make_shared<BoardExchange>(board)); };
+inline ProcessGang::NewGroup OverTcp(CardBoard& board = CardBoard::New()) {
+  return ProcessGang::Over(
+      [&board](int) { return LocalTcpMaker(std::make_shared<BoardExchange>(board)); });
 }
 
 }  // namespace lockstep::collectives::testing
