@@ -9,35 +9,59 @@
 #include <ostream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "collectives/engine/backend.h"
 #include "collectives/group.h"
+#include "collectives/testing/gang.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
 
 namespace lockstep::collectives::testing {
 
 /// What the contract of groups, their failures and their waiting (group_*_tests.cc) runs over:
-/// ranks as threads over a backend whose maker it makes. A backend's test compiles these files in
-/// and instantiates their suites:
+/// gangs of ranks as threads that it makes. A backend's test compiles these files in and
+/// instantiates their suites:
 ///
 ///   INSTANTIATE_TEST_SUITE_P(Tcp, FailureContractTest,
 ///                            ::testing::ValuesIn(GroupsOf(Make, {2, 3})), GroupKindName);
 struct GroupKind {
   std::string name;
   int size;
-  std::function<std::shared_ptr<BackendMaker>()> make;
+  std::function<std::unique_ptr<MemberGang>()> make;
+  /// Which of what group.h allows the backend does. An op that ends because another one has failed
+  /// has that error itself; else it is Aborted, with that error as its cause.
+  bool errors_are_of_all_ops = true;
+  /// Errors have the op and the call sites of who is blamed in their fields, not in their words
+  /// alone.
+  bool errors_name_calls = true;
+  /// Who comes when the others have given up making the group learns it by making it; else, at the
+  /// latest, by its first op.
+  bool tells_late_comers = true;
+  /// How it says what all say.
+  std::string never_called = "rank 1 never called it";
+  std::string second_op = "op 2 of group";
+  std::string second_ran_out = "op 2, which ran out of its";
+  std::string left = "left the group";
+  std::string never_came_within = "never came within ";
+  std::string after_within;
 
   friend std::ostream& operator<<(std::ostream& out, const GroupKind& kind) {
     return out << kind.name;
   }
 };
 
+inline GroupKind GroupOf(std::string name, int size,
+                         std::function<std::shared_ptr<BackendMaker>()> make) {
+  return {std::move(name), size,
+          [size, make = std::move(make)] { return std::make_unique<ThreadGang>(size, make()); }};
+}
+
 inline std::vector<GroupKind> GroupsOf(const std::function<std::shared_ptr<BackendMaker>()>& make,
                                        const std::vector<int>& sizes) {
   std::vector<GroupKind> kinds;
-  for (const int size : sizes) kinds.push_back({"Of" + std::to_string(size), size, make});
+  for (const int size : sizes) kinds.push_back(GroupOf("Of" + std::to_string(size), size, make));
   return kinds;
 }
 
@@ -49,10 +73,17 @@ inline std::string GroupKindName(const ::testing::TestParamInfo<GroupKind>& info
 class FailureContractTest : public ::testing::TestWithParam<GroupKind> {
  protected:
   int size() const { return GetParam().size; }
-  ThreadGang NewGang() const { return ThreadGang(size(), GetParam().make()); }
+  std::unique_ptr<MemberGang> NewGang() const { return GetParam().make(); }
+
+  /// Why an op ended that another one's failure, `status` as it has it, has ended.
+  base::Status FailureOf(const base::Status& status) const {
+    if (GetParam().errors_are_of_all_ops) return status;
+    EXPECT_THAT(status, base::testing::StatusIs(base::Code::kAborted));
+    return status.root();
+  }
 
   /// `body` in a thread for each rank, with its member, which ends when the body does.
-  void RunLeaving(ThreadGang& gang, const std::function<void(Group&)>& body) const {
+  void RunLeaving(MemberGang& gang, const std::function<void(Group&)>& body) const {
     std::vector<std::thread> threads;
     for (int rank = 0; rank < size(); ++rank) {
       threads.emplace_back([&, rank] {
@@ -63,6 +94,9 @@ class FailureContractTest : public ::testing::TestWithParam<GroupKind> {
     for (std::thread& thread : threads) thread.join();
   }
 };
+
+/// What an abort ends, and what it does not; of two or more.
+class AbortContractTest : public FailureContractTest {};
 
 /// How members come together, or do not; of two or more.
 class JoinContractTest : public FailureContractTest {};
@@ -76,8 +110,16 @@ class WaitContractTest : public FailureContractTest {};
 /// What a call that breaks the rules does; of one or more.
 class RefusalContractTest : public FailureContractTest {};
 
-inline ConstBuffer In(const std::vector<float>& data) { return {data.data(), data.size()}; }
-inline Buffer Out(std::vector<float>& data) { return {data.data(), data.size()}; }
+/// Where the buffers of its ops lie: in this process's memory, also of a GPU, which is a fake one.
+inline Device DeviceOf(const Group& group) {
+  return {group.capabilities().host_memory ? Device::Kind::kCpu : Device::Kind::kCuda, 0};
+}
+inline ConstBuffer In(const Group& group, const std::vector<float>& data) {
+  return {data.data(), data.size(), Dtype::kF32, DeviceOf(group)};
+}
+inline Buffer Out(const Group& group, std::vector<float>& data) {
+  return {data.data(), data.size(), Dtype::kF32, DeviceOf(group)};
+}
 
 }  // namespace lockstep::collectives::testing
 

@@ -17,7 +17,6 @@
 #include "collectives/testing/fault_seeds.h"
 #include "collectives/testing/group_contract.h"
 #include "collectives/testing/mixed_call.h"
-#include "collectives/testing/thread_gang.h"
 #include "runtime/base/random.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -132,10 +131,10 @@ TEST_P(FaultContractTest, NobodyWaitsBeyondTheDeadlineWhateverOneRankDoes) {
                  std::to_string(plan.fault_at));
     base::Duration longest = base::Duration::max();
     for (int attempt = 0; attempt < kAttempts && longest >= kLatest && !HasFailure(); ++attempt) {
-      ThreadGang gang = NewGang();
-      gang.timeout = kTimeout;
+      const auto gang = NewGang();
+      gang->timeout = kTimeout;
       FaultRun run(plan, size());
-      RunLeaving(gang, [&run](Group& group) { run.Take(group); });
+      RunLeaving(*gang, [&run](Group& group) { run.Take(group); });
       longest = std::min(longest, run.longest());
     }
     EXPECT_LT(longest, kLatest);

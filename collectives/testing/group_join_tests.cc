@@ -7,11 +7,11 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "collectives/testing/group_contract.h"
-#include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
 
 namespace lockstep::collectives::testing {
@@ -26,37 +26,47 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
+std::string NeverCameWithin(const char* limit) {
+  const GroupKind& kind = JoinContractTest::GetParam();
+  return kind.never_came_within + limit + kind.after_within;
+}
+
 // Its own next try once met the memory of this one.
 TEST_P(JoinContractTest, AMissingMemberIsNamedAndTheNextTryMeetsItsNextTry) {
-  ThreadGang gang = NewGang();
-  gang.join_timeout = milliseconds(50);
+  const auto gang = NewGang();
+  gang->join_timeout = milliseconds(50);
   std::vector<std::thread> threads;
   for (int rank = 0; rank + 1 < size(); ++rank) {
     threads.emplace_back([&, rank] {
-      const auto group = gang.Join(rank);
-      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("never came within 50ms")));
+      const auto group = gang->Join(rank);
+      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr(NeverCameWithin("50ms"))));
       EXPECT_THAT(group, HasSubject(Rank(size() - 1)));
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_THAT(gang.Join(size() - 1), StatusIs(Code::kDeadlineExceeded));  // too late for that one
-  gang.join_timeout = seconds(60);
-  gang.Run([](Group& group) { EXPECT_OK(group.Barrier()->Wait()); });
+  const auto late = gang->Join(size() - 1);  // for that one
+  if (!late.ok() || GetParam().tells_late_comers) {
+    EXPECT_THAT(late, StatusIs(Code::kDeadlineExceeded));
+  } else {
+    EXPECT_FALSE((*late)->Barrier({.timeout = milliseconds(50)})->Wait().ok());
+  }
+  gang->join_timeout = seconds(60);
+  gang->Run([](Group& group) { EXPECT_OK(group.Barrier()->Wait()); });
 }
 
 // A second group of the same name and members once met the memory of the first: AlreadyExists.
 TEST_P(JoinContractTest, AGroupIsMadeAgainInTheSameEpochAsOftenAsWanted) {
-  ThreadGang gang = NewGang();
+  const auto gang = NewGang();
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::set<uint64_t> ids;
   for (int rank = 0; rank < size(); ++rank) {
     threads.emplace_back([&, rank] {
       for (uint32_t time = 1; time <= 5; ++time) {
-        ASSERT_OK_AND_ASSIGN(auto group, gang.Join(rank));
+        ASSERT_OK_AND_ASSIGN(auto group, gang->Join(rank));
         EXPECT_EQ(group->info().instance, time);
         std::vector<float> data(5000, 1.0f);
-        EXPECT_OK(group->AllReduce(In(data), Out(data), Reduction::kSum)->Wait());
+        EXPECT_OK(group->AllReduce(In(*group, data), Out(*group, data), Reduction::kSum)->Wait());
         EXPECT_EQ(data.back(), static_cast<float>(size()));
         const std::lock_guard<std::mutex> lock(mutex);
         ids.insert(group->info().id.value());
@@ -69,22 +79,19 @@ TEST_P(JoinContractTest, AGroupIsMadeAgainInTheSameEpochAsOftenAsWanted) {
 
 // A rank that was told of another number of ranks, for one.
 TEST_P(JoinContractTest, MembersOfAnotherWorldAreMissedByNameOnBothSides) {
-  const auto maker = GetParam().make();
-  ThreadGang gang(size(), maker);
-  gang.join_timeout = milliseconds(100);
+  const auto gang = NewGang();
+  gang->join_timeout = milliseconds(100);
   std::thread other([&] {
-    QueuedGroup::Config config = gang.ConfigFor(size() - 1);
-    config.spec.world_ranks.emplace_back(size());
-    const auto group = QueuedGroup::Create(config, maker);
-    EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("never came within 100ms")));
+    const auto group = gang->JoinOneTooLarge(size() - 1);
+    EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr(NeverCameWithin("100ms"))));
     EXPECT_THAT(group, HasSubject(Rank(size())));
     EXPECT_THAT(group, HasSubject(Rank(0)));
   });
   std::vector<std::thread> threads;
   for (int rank = 0; rank + 1 < size(); ++rank) {
     threads.emplace_back([&, rank] {
-      const auto group = gang.Join(rank);
-      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("never came within 100ms")));
+      const auto group = gang->Join(rank);
+      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr(NeverCameWithin("100ms"))));
       EXPECT_THAT(group, HasSubject(Rank(size() - 1)));
     });
   }

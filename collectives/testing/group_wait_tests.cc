@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "collectives/testing/group_contract.h"
-#include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
 
 namespace lockstep::collectives::testing {
@@ -50,21 +49,21 @@ const Wait kWaits[] = {
     {"for data",
      [](Group& group) {
        std::vector<float> data(1 << 20);
-       return group.AllReduce(In(data), Out(data), Reduction::kSum)->Wait();
+       return group.AllReduce(In(group, data), Out(group, data), Reduction::kSum)->Wait();
      },
      [](Group& group) {
        std::vector<float> data(1 << 20);
-       return group.AllReduce(In(data), Out(data), Reduction::kSum)->Wait();
+       return group.AllReduce(In(group, data), Out(group, data), Reduction::kSum)->Wait();
      }},
     {"for a message",
      [](Group& group) {
        if (group.rank() != GroupRank(0)) return base::OkStatus();
        float cell = 0;
-       return group.Recv({&cell, 1}, GroupRank(1))->Wait();
+       return group.Recv({&cell, 1, Dtype::kF32, DeviceOf(group)}, GroupRank(1))->Wait();
      },
      [](Group& group) {
        const float cell = 0;
-       return group.Send({&cell, 1}, GroupRank(0))->Wait();
+       return group.Send({&cell, 1, Dtype::kF32, DeviceOf(group)}, GroupRank(0))->Wait();
      }},
 };
 
@@ -91,10 +90,10 @@ TEST_P(WaitContractTest, WaitingForALateRankLeavesTheProcessorsAlone) {
     SCOPED_TRACE(wait.name);
     double least = 1e9;  // of some: one may be disturbed
     for (int attempt = 0; attempt < 5 && least >= kMostOfACore; ++attempt) {
-      ThreadGang gang = NewGang();
+      const auto gang = NewGang();
       std::atomic<int> waiting{0};
       std::atomic<double> share{0};
-      gang.Run([&](Group& group) {
+      gang->Run([&](Group& group) {
         ASSERT_OK(group.Barrier()->Wait());
         const double mine = ShareWhileWaiting(group, wait, waiting);
         if (group.rank() == GroupRank(1)) share = mine;

@@ -107,7 +107,7 @@ class TcpStrangersTest : public ::testing::Test {
 
   const std::shared_ptr<TcpBackendMaker> maker_;
   ThreadGang gang_;
-  std::unique_ptr<QueuedGroup> members_[2];
+  std::unique_ptr<Group> members_[2];
 };
 
 // It once looked at its port all the time, on a whole core.

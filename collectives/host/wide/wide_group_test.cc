@@ -48,13 +48,14 @@ std::vector<GroupKind> Kinds() {
   const std::pair<const char*, Machines> layouts[] = {
       {"TwoAndOne", {0, 0, 1}}, {"TwoAndTwo", {0, 0, 1, 1}}, {"InTurn", {0, 1, 0, 1, 0}}};
   for (const auto& [name, machines] : layouts) {
-    kinds.push_back({name, static_cast<int>(machines.size()),
-                     [machines = machines] { return Maker(machines); }});
+    kinds.push_back(GroupOf(name, static_cast<int>(machines.size()),
+                            [machines = machines] { return Maker(machines); }));
   }
   return kinds;
 }
 
 INSTANTIATE_TEST_SUITE_P(Wide, FailureContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Wide, AbortContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, JoinContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, RefusalContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, WaitContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
