@@ -79,15 +79,14 @@ INSTANTIATE_TEST_SUITE_P(New, JoinContractTest, ::testing::ValuesIn(Over("2_30",
                          GroupKindName);
 INSTANTIATE_TEST_SUITE_P(New, FaultContractTest, ::testing::ValuesIn(Over("2_30", {2, 3})),
                          GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, WaitContractTest, ::testing::ValuesIn(Over("2_30", {2, 3})),
+                         GroupKindName);
 
 // An abort ends at once what has ended on the member that aborts and another has not seen end.
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(AbortContractTest);
 // Who comes to an op that another was refused after it has heard of that gets Aborted, with the
 // refusal as its cause; and the root of later ops on the refused member is its own refusal.
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RefusalContractTest);
-// While an op is in flight a thread of the process looks after it every 200 us: 4 to 10 % of a
-// core, by the fake.
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(WaitContractTest);
 
 }  // namespace
 }  // namespace lockstep::collectives::testing

@@ -17,8 +17,11 @@
 namespace lockstep::collectives {
 namespace {
 
-// A CUDA event query costs a microsecond; a sleeping waiter is woken at most this late.
+// A CUDA event query costs a microsecond. A sleeping waiter is woken late by this at most, or by a
+// sixteenth of the time since the last call, up to the other: who has waited long waits for a rank
+// that is late, or for a large op.
 constexpr base::Duration kProgressEvery = std::chrono::microseconds(200);
+constexpr base::Duration kProgressEveryMost = std::chrono::milliseconds(2);
 // Deadlines are seconds; a mark of another member is heard at most this late.
 constexpr base::Duration kWatchEvery = std::chrono::milliseconds(5);
 
@@ -66,6 +69,7 @@ struct NcclRuntime::Shared {
   std::vector<std::shared_ptr<NcclWatched>> active;
   std::vector<std::shared_ptr<NcclBoundedCall::State>> limited;
   std::map<int, std::vector<CudaEvent>> events;  // by device
+  base::SteadyTime activated_at{};               // last
   bool stopping = false;
   std::thread progress;
   std::thread watch;
@@ -109,6 +113,7 @@ NcclRuntime::~NcclRuntime() {
 void NcclRuntime::Activate(std::shared_ptr<NcclWatched> watched) {
   const std::lock_guard<std::mutex> lock(shared_->mutex);
   shared_->active.push_back(std::move(watched));
+  shared_->activated_at = shared_->clock.Now();
   shared_->progress_wake.notify_one();
   shared_->watch_wake.notify_one();
 }
@@ -137,7 +142,8 @@ void NcclRuntime::Shared::ProgressMain() {
     if (active.empty()) {
       progress_wake.wait(lock);
     } else {
-      progress_wake.wait_for(lock, kProgressEvery);
+      progress_wake.wait_for(
+          lock, std::clamp((clock.Now() - activated_at) / 16, kProgressEvery, kProgressEveryMost));
     }
   }
 }
