@@ -269,6 +269,12 @@ void NcclEngine::Broken(const base::Status& status, NcclPart* part) {
   const Lock lock(mutex_);
   if (!root_.ok()) return;
   if (part != nullptr) part->culprit = true;
+  if (status.failure_class() == base::FailureClass::kPeerDead) {
+    if (!broken_.ok()) return;
+    broken_ = status;  // until Watch() knows whose end it is, which NCCL does not say
+    broken_since_ = clock_.Now();
+    return;
+  }
   board_->PostError({status, base::OpSeq(0)});
   FailLocked(status);
 }

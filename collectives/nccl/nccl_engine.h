@@ -186,6 +186,7 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
 
   // What Watch() looks at:
   void HearOthers();
+  void BlameBroken();
   void AskOthers();
   void CheckDeadlines();
   void CheckDeadlines(Route& route, bool any_long_phase);
@@ -218,7 +219,9 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   // Guarded by mutex_:
   Route collectives_;
   std::map<std::pair<int, bool>, std::unique_ptr<Route>> transfers_;
-  base::Status root_;  // the first error
+  base::Status root_;    // the first error
+  base::Status broken_;  // by a member that NCCL has lost, at broken_since_
+  base::SteadyTime broken_since_{};
   base::SteadyTime failed_at_{};
   int aborts_left_ = 0;
   bool active_ = false;  // the runtime's threads look after this

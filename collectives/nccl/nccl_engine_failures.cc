@@ -119,6 +119,7 @@ void NcclEngine::Close() {
 void NcclEngine::Watch() {
   const Lock lock(mutex_);
   if (root_.ok()) HearOthers();
+  if (root_.ok()) BlameBroken();
   if (root_.ok()) AskOthers();
   if (root_.ok()) CheckDeadlines();
   if (root_.ok()) CheckLeavers();
@@ -145,6 +146,23 @@ void NcclEngine::HearOthers() {
     if (!route->live.empty()) route->live.front()->culprit = true;
   }
   FailLocked(error->status);
+}
+
+/// NCCL has lost a member: whose process is gone, the board says.
+void NcclEngine::BlameBroken() {
+  if (broken_.ok()) return;
+  const bool all_known = Knows(collectives_, broken_since_);
+  const std::vector<int> lost = Lost(collectives_);
+  if (lost.empty() && !all_known) return;
+  std::string text = broken_.message();
+  for (const int member : lost) {
+    text += "; rank " + config_.spec.world_ranks[static_cast<size_t>(member)].ToString() + " " +
+            board_->WhyLost(member).value_or("is gone");
+  }
+  const base::Status status = Blaming(
+      base::Status(broken_.code(), std::move(text)).WithClass(broken_.failure_class()), lost);
+  board_->PostError({status, base::OpSeq(0)});
+  FailLocked(status);
 }
 
 /// What waits for long wants to know for whom.

@@ -7,6 +7,7 @@
 //             "RANK failed after MS ms blamed RANKS: CODE TEXT", "RANK survivors SUM"
 //   mismatch  the last rank calls another reduction: fails as above
 //   late      the last rank is late by two deadlines, and has said so: "RANK sum SUM"
+//   dies      the last rank kills itself, and the others go on a second later: fails as above
 //   sends     rank 0 waits for a send of the last rank, which never comes: fails as above
 //
 // After the first op each says "up RANK PID". TERM does not end it. Exits with 0 in all of these
@@ -77,6 +78,7 @@ class GpuRank {
     if (what == "groups") return Groups();
     if (what == "loop") return Loop();
     if (what == "late") return Late();
+    if (what == "dies") return Dies();
     if (what == "sends")
       return rank_ == 0 ? Fails(world_.Recv(number_.buffer(), last(), Short())->Wait())
                         : AwaitFailure();
@@ -149,6 +151,13 @@ class GpuRank {
     }
     std::printf("%d sum %d\n", rank_, number_.value());
     return world_.Barrier()->Wait();
+  }
+
+  Status Dies() {
+    if (is_last()) ::raise(SIGKILL);
+    const auto until = Clock::now() + std::chrono::seconds(1);
+    while (Clock::now() < until) std::this_thread::yield();
+    return Fails(Sum(world_));
   }
 
   Status AwaitFailure() { return Fails(world_.Barrier()->Wait()); }

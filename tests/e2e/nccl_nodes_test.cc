@@ -33,7 +33,8 @@ class NcclNodesTest : public RunFixture {
       std::filesystem::create_symlink(fake, libraries_ + "/" + name);
   }
   std::unique_ptr<Command> Start(const std::vector<std::string>& program,
-                                 const std::vector<std::string>& more = {}) const {
+                                 const std::vector<std::string>& more = {},
+                                 const std::string& faults = "") const {
     std::vector<std::string> words{"--simulate-hosts",
                                    "--nnodes",
                                    "2",
@@ -49,6 +50,7 @@ class NcclNodesTest : public RunFixture {
     words.insert(words.end(), program.begin(), program.end());
     Command::Options options = Options();
     options.environment["LD_LIBRARY_PATH"] = libraries_;
+    options.environment["FAKE_NCCL_FAULTS"] = faults;
     return std::make_unique<Command>(RunWords(words), options);
   }
   static std::string GpuRank() { return Runfile("tests/e2e/gpu_rank"); }
@@ -128,6 +130,16 @@ TEST_F(NcclNodesTest, ARankThatIsStoppedIsBlamedAtTheDeadline) {
     const std::string line = FailureOf(rank, outcome, 3000);
     EXPECT_THAT(line, AllOf(HasSubstr(" blamed 1:"), HasSubstr("ran out of its 2s")));
     EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " survivors 8\n"));
+  }
+}
+
+// NCCL says that it has lost somebody, long before the deadline, and not whom.
+TEST_F(NcclNodesTest, WhomNcclHasLostIsSaidBesideIt) {
+  const Outcome outcome = Start({GpuRank(), "dies", "60000"}, {}, "async_error=0:1")->Wait(60s);
+
+  for (const int rank : {0, 1, 2}) {
+    EXPECT_THAT(FailureOf(rank, outcome, 5000),
+                AllOf(HasSubstr(" blamed 3:"), HasSubstr("result 6"), HasSubstr("; rank 3 ")));
   }
 }
 
