@@ -2,8 +2,10 @@
 #ifndef LOCKSTEP_COLLECTIVES_NCCL_GROUP_BOARD_H_
 #define LOCKSTEP_COLLECTIVES_NCCL_GROUP_BOARD_H_
 
+#include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "collectives/engine/backend.h"
@@ -18,9 +20,13 @@ namespace lockstep::collectives {
 /// What the members of one NCCL group tell each other outside of NCCL, which itself says neither
 /// who is missing nor who failed first: how to meet, how far each has called, who left, and the
 /// first error. One in each member's end of a group. No call blocks; what others wrote arrives late
-/// at worst. Thread-safe.
+/// at worst, and some of it only once it is asked for (Knows). Thread-safe.
 class GroupBoard {
  public:
+  /// For the answers of members that are asked. Below what the contract gives beyond a deadline, of
+  /// which the abort of a communicator wants half a second (NcclEngine::kGrace).
+  static constexpr base::Duration kAnswerTime = std::chrono::milliseconds(350);
+
   /// How the members meet.
   struct Invitation {
     bool from_parent = false;  // by ncclCommShrink of the parent; else by `id`
@@ -36,23 +42,33 @@ class GroupBoard {
   /// By member 0, once.
   virtual void Invite(const Invitation& invitation) = 0;
   virtual std::optional<Invitation> invitation() const = 0;
-  /// Members that never opened the board.
+  /// Members that never opened the board, as far as this end knows.
   virtual std::vector<int> NeverCame() const = 0;
+  /// Whether this end knows of `members`, others, how they were at `since` or later. It asks them
+  /// otherwise; once they have had kAnswerTime since then it knows that they do not answer. Of a
+  /// large group it looks after some members alone, as others do after the rest.
+  virtual bool Knows(const std::vector<int>& members, base::SteadyTime since) = 0;
 
   /// What this member calls as collective `seq`, for others to compare (check_calls); before it
-  /// posts that it called it. The last kCardsKept of a member can be read.
+  /// posts that it called it. The last kCardsKept of a member can be read, once they are here.
   virtual void PostCard(base::OpSeq seq, const CallCard& card) = 0;
-  virtual CallCard Card(int member, base::OpSeq seq) const = 0;
+  virtual std::optional<CallCard> Card(int member, base::OpSeq seq) const = 0;
   static constexpr size_t kCardsKept = 64;
   /// This member has called the ops up to `last`.
   virtual void PostCalled(base::OpSeq last) = 0;
-  virtual base::OpSeq Called(int member) const = 0;
+  /// Empty: this end does not know.
+  virtual std::optional<base::OpSeq> Called(int member) const = 0;
   /// This member may be late until then.
   virtual void PostLongPhase(base::SteadyTime until) = 0;
   virtual base::SteadyTime LongPhase(int member) const = 0;
   /// This member has dropped the group.
   virtual void Leave() = 0;
   virtual bool HasLeft(int member) const = 0;
+  /// Of a member whose process cannot be reached any more: "closed its connection: its process has
+  /// ended".
+  virtual std::optional<std::string> WhyLost(int member) const = 0;
+  /// Whether this member was asked (Knows) and does not answer, for longer than healthy ones take.
+  virtual bool IsSilent(int member) const = 0;
   /// Makes `error` the group's, unless another was first.
   virtual void PostError(const Error& error) = 0;
   virtual std::optional<Error> error() const = 0;
@@ -65,10 +81,17 @@ class GroupBoard {
 class BoardSource {
  public:
   virtual ~BoardSource() = default;
-  /// This member's end; the others then see that it came. Blocks: at most `timeout`, but not for
-  /// the other members. Errors: those of making a group (BackendMaker::Make).
+  /// This member's end; the others then see that it came. Blocks: at most `timeout`; for the other
+  /// members where it has to learn where they are. Errors: those of making a group
+  /// (BackendMaker::Make).
   virtual base::Result<std::unique_ptr<GroupBoard>> Open(const GroupSpec& spec,
                                                          base::Duration timeout) = 0;
+  /// Of members that have all been in one group, which was opened here, as they were on the others.
+  /// Waits for none of them.
+  virtual base::Result<std::unique_ptr<GroupBoard>> OpenDerived(const GroupSpec& spec,
+                                                                base::Duration timeout) {
+    return Open(spec, timeout);
+  }
 };
 
 }  // namespace lockstep::collectives

@@ -22,11 +22,15 @@ std::vector<GangKind> Gangs() {
                        }});
     }
   }
-  kinds.push_back({"Nccl2_30ComparedOf3", [] {
-                     auto gang = std::make_unique<NcclGang>(3, FakeGpu("2_30").Load());
-                     gang->check_calls = true;
-                     return gang;
-                   }});
+  for (const bool over_tcp : {false, true}) {
+    kinds.push_back(
+        {std::string(over_tcp ? "NcclOverTcp" : "Nccl") + "2_30ComparedOf3", [over_tcp] {
+           auto gang = std::make_unique<NcclGang>(3, FakeGpu("2_30").Load());
+           if (over_tcp) gang->runtime_config.boards = LocalTcpBoards();
+           gang->check_calls = true;
+           return gang;
+         }});
+  }
   return kinds;
 }
 

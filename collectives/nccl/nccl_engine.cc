@@ -8,6 +8,7 @@
 #include "collectives/engine/call_check.h"
 #include "collectives/engine/op_queue.h"
 #include "collectives/engine/op_record.h"
+#include "collectives/engine/own_deadline.h"
 #include "collectives/nccl/nccl_meeting.h"
 
 namespace lockstep::collectives {
@@ -224,8 +225,9 @@ std::shared_ptr<NcclPart> NcclEngine::NextOf(Route& route) {
 bool NcclEngine::CallsAgree(NcclPart& part) {
   std::vector<CallCard> cards;
   for (int member = 0; member < config_.info.size; ++member) {
-    if (board_->Called(member) < part.seq) return false;
-    cards.push_back(board_->Card(member, part.seq));
+    const std::optional<CallCard> card = board_->Card(member, part.seq);
+    if (!card.has_value()) return false;
+    cards.push_back(*card);
   }
   const auto differs = [&](const CallCard& card) {
     return card.fingerprint != cards.front().fingerprint;
@@ -267,6 +269,12 @@ void NcclEngine::Broken(const base::Status& status, NcclPart* part) {
   const Lock lock(mutex_);
   if (!root_.ok()) return;
   if (part != nullptr) part->culprit = true;
+  if (status.failure_class() == base::FailureClass::kPeerDead) {
+    if (!broken_.ok()) return;
+    broken_ = status;  // until Watch() knows whose end it is, which NCCL does not say
+    broken_since_ = clock_.Now();
+    return;
+  }
   board_->PostError({status, base::OpSeq(0)});
   FailLocked(status);
 }
@@ -276,6 +284,7 @@ void NcclEngine::Over(Route& route, base::Status status, base::SteadyTime now) {
   const std::shared_ptr<NcclPart> part = std::move(route.live.front());
   route.live.pop_front();
   if (route.issued > 0) --route.issued;
+  route.first_since = route.overdue_since = route.gone_since = {};
   EndPart(*part, status, now);
 }
 
@@ -358,22 +367,20 @@ void NcclEngine::StartMeetings() {
     const bool own_receives = route.receives && route.peer == config_.spec.rank.value();
     if (route.live.empty() || route.lane != nullptr || route.meeting || own_receives) continue;
     route.meeting = true;
-    const NcclPart& first = *route.live.front();
-    config_.runtime->Start("meeting a member", NcclRuntime::Limit::kNone,
-                           [self = shared_from_this(), &route, due = first.due,
-                            timeout = first.op.timeout] { self->Meet(route, due, timeout); });
+    config_.runtime->Start(
+        "meeting a member", NcclRuntime::Limit::kNone,
+        [self = shared_from_this(), &route, timeout = route.live.front()->op.timeout] {
+          self->Meet(route, timeout);
+        });
   }
 }
 
-void NcclEngine::Meet(Route& route, AwakeTime due, base::Duration timeout) {
-  OpDeadline deadline(awake_);
-  deadline.Set({.at = due, .timeout = timeout});
-  auto met = MeetPeer(route, deadline);
+void NcclEngine::Meet(Route& route, base::Duration timeout) {
+  auto met = MeetPeer(route, timeout);
   Lock lock(mutex_);
   route.meeting = false;
   if (!met.ok()) {
-    // A passed deadline is also that of the op, which Watch() explains.
-    if (!root_.ok() || met.status().code() == base::Code::kDeadlineExceeded) return;
+    if (!root_.ok()) return;
     if (!route.live.empty()) route.live.front()->culprit = true;
     board_->PostError({met.status(), base::OpSeq(0)});
     return FailLocked(met.status());
@@ -386,8 +393,10 @@ void NcclEngine::Meet(Route& route, AwakeTime due, base::Duration timeout) {
   route.lane = std::move(lane);
 }
 
+/// As long as the route has an op, whose deadline Watch() keeps, and explains: `timeout` is for
+/// what this member does alone.
 base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
-                                                                 const OpDeadline& deadline) {
+                                                                 base::Duration timeout) {
   const auto& world = config_.spec.world_ranks;
   const base::Rank self = world[static_cast<size_t>(config_.spec.rank.value())];
   const base::Rank peer = world[static_cast<size_t>(route.peer)];
@@ -403,12 +412,14 @@ base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
   }
   spec.rank = base::GroupRank(route.receives ? 1 : 0);
   ASSIGN_OR_RETURN(std::shared_ptr<GroupBoard> board,
-                   config_.runtime->boards().Open(spec, deadline.Left()));
+                   config_.runtime->boards().OpenDerived(spec, timeout));
   {
     const Lock lock(mutex_);
     route.board = board;
+    if (closed_) board->Leave();
     board->PostCalled(base::OpSeq(route.next_seq.value() - 1));
   }
+  const OwnDeadline none(kMaxTimeout);
   return MeetById({.spec = spec,
                    .config = {.runtime = config_.runtime,
                               .device = config_.device,
@@ -419,7 +430,7 @@ base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
                               .size = static_cast<int>(spec.world_ranks.size()),
                               .scratch_bytes = kNcclScratchBytes},
                    .board = *board,
-                   .deadline = deadline,
+                   .deadline = none.deadline,
                    .stop = [this] {
                      const Lock lock(mutex_);
                      return closed_ ? FailedBefore() : root_;

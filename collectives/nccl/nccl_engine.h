@@ -90,6 +90,10 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   static constexpr base::Duration kGrace = std::chrono::milliseconds(500);
   /// Ops in flight on one route; a further call waits until one has ended, or failed.
   static constexpr size_t kMaxQueued = 4096;
+  /// An op that is the first in flight for so long has the board ask the others how far they are,
+  /// and again each kAskEvery: healthy members are not so far apart.
+  static constexpr base::Duration kAskAfter = std::chrono::milliseconds(200);
+  static constexpr base::Duration kAskEvery = std::chrono::milliseconds(500);
   /// Where calls are compared: what a member calls further has been compared by all, so that its
   /// card may take the place of an older one.
   static constexpr size_t kMaxCompared = GroupBoard::kCardsKept / 2;
@@ -140,6 +144,11 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
     std::deque<std::shared_ptr<NcclPart>> live;  // not over, in their order
     size_t issued = 0;                           // of them, from the front
     base::OpSeq next_seq{1};
+    // Since when: the first of them is the first, has waited beyond its deadline for what the
+    // others say, and waits for one that has gone. Zero: not now.
+    base::SteadyTime first_since{};
+    base::SteadyTime overdue_since{};
+    base::SteadyTime gone_since{};
   };
 
   std::shared_ptr<NcclWork> MakeWork(Op op, base::OpSeq seq);
@@ -160,8 +169,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
 
   void AdvanceRoutes();
   void StartMeetings();
-  void Meet(Route& route, AwakeTime due, base::Duration timeout);
-  base::Result<std::shared_ptr<Communicator>> MeetPeer(Route& route, const OpDeadline& deadline);
+  void Meet(Route& route, base::Duration timeout);
+  base::Result<std::shared_ptr<Communicator>> MeetPeer(Route& route, base::Duration timeout);
   void MatchOwnTransfers();
   void FailRefused();
   void TellRefusal(const Op& op, const base::Status& refusal, base::OpSeq seq);
@@ -177,8 +186,18 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
 
   // What Watch() looks at:
   void HearOthers();
+  void BlameBroken();
+  void AskOthers();
   void CheckDeadlines();
+  void CheckDeadlines(Route& route, bool any_long_phase);
   void CheckLeavers();
+  void CheckLeavers(Route& route);
+  bool Knows(const Route& route, base::SteadyTime since) const;
+  std::vector<int> Others(const Route& route) const;
+  std::vector<int> Lost(const Route& route) const;
+  std::vector<int> Silent(const Route& route) const;
+  int GoneBefore(const Route& route, base::OpSeq seq) const;
+  base::Status Left(int member, const NcclPart& part) const;
   bool AnyLongPhase() const;
   bool Excused(const std::vector<int>& missing) const;
   std::vector<int> NotCalled(const Route& route, base::OpSeq seq) const;
@@ -200,7 +219,9 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   // Guarded by mutex_:
   Route collectives_;
   std::map<std::pair<int, bool>, std::unique_ptr<Route>> transfers_;
-  base::Status root_;  // the first error
+  base::Status root_;    // the first error
+  base::Status broken_;  // by a member that NCCL has lost, at broken_since_
+  base::SteadyTime broken_since_{};
   base::SteadyTime failed_at_{};
   int aborts_left_ = 0;
   bool active_ = false;  // the runtime's threads look after this

@@ -87,6 +87,9 @@ void NcclEngine::Close() {
   Lock lock(mutex_);
   closed_ = true;
   board_->Leave();
+  for (const auto& [_, route] : transfers_) {
+    if (route->board != nullptr) route->board->Leave();
+  }
   if (root_.ok() && AnyLive()) {
     FailLocked(base::AbortedError("group " + config_.info.name +
                                   " was destroyed on this rank before the op ended"));
@@ -116,6 +119,8 @@ void NcclEngine::Close() {
 void NcclEngine::Watch() {
   const Lock lock(mutex_);
   if (root_.ok()) HearOthers();
+  if (root_.ok()) BlameBroken();
+  if (root_.ok()) AskOthers();
   if (root_.ok()) CheckDeadlines();
   if (root_.ok()) CheckLeavers();
   if (!root_.ok() && AnyLive() && clock_.Now() - failed_at_ >= kGrace) {
@@ -143,29 +148,83 @@ void NcclEngine::HearOthers() {
   FailLocked(error->status);
 }
 
-void NcclEngine::CheckDeadlines() {
-  const AwakeTime now = awake_.Now();
-  const bool any_long_phase = AnyLongPhase();
-  const auto check = [&](Route& route) {
-    for (const auto& part : route.live) {
-      if (any_long_phase && Excused(NotCalled(route, part->seq))) {
-        part->due = now + part->op.timeout;  // its time begins anew once they have come
-        continue;
-      }
-      if (part->due > now) continue;
-      const std::vector<int> missing = NotCalled(route, part->seq);
-      part->culprit = true;
-      const base::Status status = Expired(route, *part, missing);
-      board_->PostError({status, base::OpSeq(0)});
-      FailLocked(status);
-      return;
-    }
-    RecordWaits(route);
-  };
-  check(collectives_);
-  for (const auto& [_, route] : transfers_) {
-    if (root_.ok()) check(*route);
+/// NCCL has lost a member: whose process is gone, the board says.
+void NcclEngine::BlameBroken() {
+  if (broken_.ok()) return;
+  const bool all_known = Knows(collectives_, broken_since_);
+  const std::vector<int> lost = Lost(collectives_);
+  if (lost.empty() && !all_known) return;
+  std::string text = broken_.message();
+  for (const int member : lost) {
+    text += "; rank " + config_.spec.world_ranks[static_cast<size_t>(member)].ToString() + " " +
+            board_->WhyLost(member).value_or("is gone");
   }
+  const base::Status status = Blaming(
+      base::Status(broken_.code(), std::move(text)).WithClass(broken_.failure_class()), lost);
+  board_->PostError({status, base::OpSeq(0)});
+  FailLocked(status);
+}
+
+/// What waits for long wants to know for whom.
+void NcclEngine::AskOthers() {
+  const base::SteadyTime now = clock_.Now();
+  const auto ask = [&](Route& route) {
+    if (route.live.empty()) return;
+    if (route.first_since == base::SteadyTime()) route.first_since = now;
+    if (now - route.first_since >= kAskAfter) (void)Knows(route, now - kAskEvery);
+  };
+  ask(collectives_);
+  for (const auto& [_, route] : transfers_) ask(*route);
+}
+
+std::vector<int> NcclEngine::Others(const Route& route) const {
+  const int self = config_.spec.rank.value();
+  std::vector<int> others;
+  for (int member = 0; member < config_.info.size; ++member) {
+    if (member != self && (route.peer < 0 || route.peer == member)) others.push_back(member);
+  }
+  return others;
+}
+
+/// Of the others that `route` deals with.
+bool NcclEngine::Knows(const Route& route, base::SteadyTime since) const {
+  const bool of_group = board_->Knows(Others(route), since);
+  if (route.board == nullptr || route.peer == config_.spec.rank.value()) return of_group;
+  const int end = route.receives ? 0 : 1;
+  return route.board->Knows({end}, since) && of_group;
+}
+
+void NcclEngine::CheckDeadlines() {
+  const bool any_long_phase = AnyLongPhase();
+  CheckDeadlines(collectives_, any_long_phase);
+  for (const auto& [_, route] : transfers_) {
+    if (root_.ok()) CheckDeadlines(*route, any_long_phase);
+  }
+}
+
+void NcclEngine::CheckDeadlines(Route& route, bool any_long_phase) {
+  const AwakeTime now = awake_.Now();
+  for (const auto& part : route.live) {
+    if (any_long_phase && Excused(NotCalled(route, part->seq))) {
+      part->due = now + part->op.timeout;  // its time begins anew once they have come
+      route.overdue_since = {};
+      continue;
+    }
+    if (part->due > now) continue;
+    if (route.overdue_since == base::SteadyTime()) route.overdue_since = clock_.Now();
+    if (!Knows(route, route.overdue_since)) return;
+    const std::vector<int> missing = NotCalled(route, part->seq);
+    if (Excused(missing)) return;  // as they have just said: the next look
+    // Of a large group, others know more, and say it.
+    const bool may_hear = clock_.Now() - route.overdue_since < GroupBoard::kAnswerTime;
+    if (missing.empty() && route.peer < 0 && may_hear) return;
+    part->culprit = true;
+    const base::Status status = Expired(route, *part, missing);
+    board_->PostError({status, base::OpSeq(0)});
+    FailLocked(status);
+    return;
+  }
+  RecordWaits(route);
 }
 
 bool NcclEngine::AnyLongPhase() const {
@@ -191,14 +250,28 @@ std::vector<int> NcclEngine::NotCalled(const Route& route, base::OpSeq seq) cons
     const bool met =
         route.peer != self && route.board != nullptr && route.board->NeverCame().empty();
     const int end = route.receives ? 0 : 1;  // of the peer, on the route's board
-    if (met && route.board->Called(end) >= seq) return {};
+    if (met && route.board->Called(end).value_or(base::OpSeq(0)) >= seq) return {};
     return {route.peer};
   }
   std::vector<int> missing;
   for (int member = 0; member < config_.info.size; ++member) {
-    if (member != self && board_->Called(member) < seq) missing.push_back(member);
+    const std::optional<base::OpSeq> called = board_->Called(member);
+    if (member != self && called.has_value() && *called < seq) missing.push_back(member);
   }
   return missing;
+}
+
+/// Members whose processes are gone.
+std::vector<int> NcclEngine::Lost(const Route& route) const {
+  std::vector<int> lost = Others(route);
+  std::erase_if(lost, [this](int member) { return !board_->WhyLost(member).has_value(); });
+  return lost;
+}
+
+std::vector<int> NcclEngine::Silent(const Route& route) const {
+  std::vector<int> silent = Others(route);
+  std::erase_if(silent, [this](int member) { return !board_->IsSilent(member); });
+  return silent;
 }
 
 base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
@@ -207,10 +280,23 @@ base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
   const auto world_rank = [this](int member) {
     return config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
   };
+  const std::vector<int> lost = missing.empty() ? Lost(route) : std::vector<int>();
+  const std::vector<int> silent =
+      missing.empty() && lost.empty() ? Silent(route) : std::vector<int>();
+  const auto name_all = [&](const std::vector<int>& members) {
+    std::string names;
+    for (const int member : members) names += (names.empty() ? "" : ", ") + world_rank(member);
+    return names;
+  };
   std::string text = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + " number " +
                      part.seq.ToString() + " of group " + config_.info.name + " ran out of its " +
                      base::FormatDuration(op.timeout) + ": ";
-  if (route.peer >= 0) {
+  if (!silent.empty()) {
+    text += "in the middle of it rank " + name_all(silent) + " has stopped: it does not answer";
+  } else if (!lost.empty()) {
+    text += "in the middle of it rank " + world_rank(lost.front()) + " was lost: it " +
+            *board_->WhyLost(lost.front());
+  } else if (route.peer >= 0) {
     text += "rank " + world_rank(route.peer) +
             (missing.empty()  ? " stopped in the middle of it"
              : route.receives ? " never sent it"
@@ -220,41 +306,66 @@ base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
         "all members have called it and NCCL has not ended it: a member's GPU or network hangs, "
         "or its call differs";
   } else {
-    text += "never called by rank";
-    for (const int member : missing)
-      text += (member == missing.front() ? " " : ", ") + world_rank(member);
+    text += "never called by rank " + name_all(missing);
   }
-  const bool known = route.peer >= 0 || !missing.empty();
+  const bool known = route.peer >= 0 || !missing.empty() || !silent.empty();
   const base::Status status = base::DeadlineExceededError(std::move(text))
-                                  .WithClass(known ? base::FailureClass::kPeerStalled
-                                                   : base::FailureClass::kTimeoutUnknown);
+                                  .WithClass(!lost.empty() ? base::FailureClass::kPeerDead
+                                             : known       ? base::FailureClass::kPeerStalled
+                                                           : base::FailureClass::kTimeoutUnknown);
+  if (!lost.empty()) return Blaming(status, lost);
+  if (!silent.empty()) return Blaming(status, silent);
   return Blaming(status, route.peer >= 0 ? std::vector{route.peer} : missing);
 }
 
-/// Who has dropped the group will not come.
 void NcclEngine::CheckLeavers() {
-  const auto check = [&](Route& route) {
-    if (route.live.empty() || (route.peer >= 0 && route.board == nullptr)) return;
-    NcclPart& first = *route.live.front();
-    for (const int member : NotCalled(route, first.seq)) {
-      if (!board_->HasLeft(member)) continue;
-      first.culprit = true;
-      const base::Status status =
-          base::UnavailableError("rank " +
-                                 config_.spec.world_ranks[static_cast<size_t>(member)].ToString() +
-                                 " has dropped group " + config_.info.name + " before op " +
-                                 first.seq.ToString() + ", " +
-                                 DescribeOp(first.op.kind, first.op.dtype, first.op.reduction,
-                                            first.op.peer, first.op.count))
-              .WithClass(base::FailureClass::kPeerDead);
-      board_->PostError({Blaming(status, {member}), base::OpSeq(0)});
-      return FailLocked(Blaming(status, {member}));
-    }
-  };
-  check(collectives_);
+  CheckLeavers(collectives_);
   for (const auto& [_, route] : transfers_) {
-    if (root_.ok()) check(*route);
+    if (root_.ok()) CheckLeavers(*route);
   }
+}
+
+/// Who has dropped the group, or has died, will not come. But what it did before may have been
+/// heard of later than its end.
+void NcclEngine::CheckLeavers(Route& route) {
+  if (route.live.empty() || (route.peer >= 0 && route.board == nullptr)) return;
+  NcclPart& first = *route.live.front();
+  if (GoneBefore(route, first.seq) < 0) {
+    route.gone_since = {};
+    return;
+  }
+  if (route.gone_since == base::SteadyTime()) route.gone_since = clock_.Now();
+  if (!Knows(route, route.gone_since)) return;
+  const int member = GoneBefore(route, first.seq);
+  if (member < 0) return;
+  // Of the dead nobody knows what they called last: what is on its way from them still comes.
+  const bool died = !board_->HasLeft(member);
+  if (died && clock_.Now() - route.gone_since < GroupBoard::kAnswerTime) return;
+  first.culprit = true;
+  const base::Status status = Blaming(Left(member, first), {member});
+  board_->PostError({status, base::OpSeq(0)});
+  FailLocked(status);
+}
+
+/// The first member that has not come to op `seq` and never will; -1: there is none.
+int NcclEngine::GoneBefore(const Route& route, base::OpSeq seq) const {
+  for (const int member : NotCalled(route, seq)) {
+    if (board_->HasLeft(member) || board_->WhyLost(member).has_value()) return member;
+  }
+  return -1;
+}
+
+base::Status NcclEngine::Left(int member, const NcclPart& part) const {
+  const Op& op = part.op;
+  const std::string how = board_->HasLeft(member)
+                              ? " has dropped group " + config_.info.name
+                              : " " + board_->WhyLost(member).value_or("is gone") + "; group " +
+                                    config_.info.name + " lost it";
+  return base::UnavailableError("rank " +
+                                config_.spec.world_ranks[static_cast<size_t>(member)].ToString() +
+                                how + " before op " + part.seq.ToString() + ", " +
+                                DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count))
+      .WithClass(base::FailureClass::kPeerDead);
 }
 
 void NcclEngine::RecordWaits(const Route& route) {

@@ -35,10 +35,16 @@ constexpr Device kGpu{Device::Kind::kCuda, 0};
 base::SteadyTime Now() { return base::RealClock().Now(); }
 
 /// Each test's own gang of ranks on the fake of a version.
-class NcclFaultsTest : public ::testing::TestWithParam<std::string> {
+struct Setting {
+  std::string version;
+  bool over_tcp = false;  // members meet as those of several machines do
+};
+
+class NcclFaultsTest : public ::testing::TestWithParam<Setting> {
  protected:
-  NcclFaultsTest() : fake_(GetParam()), gang_(3, fake_.Load()) {
+  NcclFaultsTest() : fake_(GetParam().version), gang_(3, fake_.Load()) {
     fake_.Script("");
+    if (GetParam().over_tcp) gang_.runtime_config.boards = LocalTcpBoards();
     gang_.timeout = kDeadline;
   }
   ~NcclFaultsTest() override { fake_.Script(""); }
@@ -70,8 +76,13 @@ class NcclFaultsTest : public ::testing::TestWithParam<std::string> {
   NcclGang gang_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Fake, NcclFaultsTest, ::testing::Values("2_14", "2_27", "2_30"),
-                         [](const auto& version) { return "Nccl" + version.param; });
+INSTANTIATE_TEST_SUITE_P(Fake, NcclFaultsTest,
+                         ::testing::Values(Setting{"2_14"}, Setting{"2_27"}, Setting{"2_30"},
+                                           Setting{"2_14", true}, Setting{"2_30", true}),
+                         [](const auto& setting) {
+                           return (setting.param.over_tcp ? "NcclOverTcp" : "Nccl") +
+                                  setting.param.version;
+                         });
 
 TEST_P(NcclFaultsTest, AnInitThatNeverCompletesEndsAtItsDeadline) {
   fake_.Script("init_never=1");
@@ -96,7 +107,9 @@ TEST_P(NcclFaultsTest, AnInitNamesWhoDidNotCome) {
   for (const int rank : {0, 2}) {
     ranks.emplace_back([this, rank] {
       const auto group = gang_.Join(rank);
-      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded, HasSubstr("never came: rank 1")));
+      EXPECT_THAT(group, StatusIs(Code::kDeadlineExceeded,
+                                  HasSubstr(GetParam().over_tcp ? " never came within 300ms"
+                                                                : "never came: rank 1")));
       EXPECT_THAT(group.status(), HasSubject(Rank(1)));
       EXPECT_EQ(group.status().failure_class(), FailureClass::kPeerStalled);
     });
@@ -248,6 +261,7 @@ TEST_P(NcclFaultsTest, NothingIsLeftOfGroupsThatAreGone) {
     const int before = objects();
     {
       NcclGang gang(2, fake_.Load());
+      if (GetParam().over_tcp) gang.runtime_config.boards = LocalTcpBoards();
       gang.timeout = seconds(30);
       gang.Run([&](Group& group) {
         const std::shared_ptr<std::byte> memory = gang.Allocate(64);

@@ -14,8 +14,6 @@
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
-namespace {}  // namespace
-
 base::Status NcclGroup::Check(const Config& config, const NcclRuntime& runtime) {
   const GroupSpec& spec = config.spec;
   const int size = static_cast<int>(spec.world_ranks.size());
@@ -53,7 +51,7 @@ base::Result<std::unique_ptr<NcclGroup>> NcclGroup::Create(Config config,
   if (config.derived == nullptr) config.derived = std::make_shared<DerivedSpecs>();
   const OwnDeadline own(config.join_timeout);
   ASSIGN_OR_RETURN(std::unique_ptr<GroupBoard> board,
-                   runtime->boards().Open(config.spec, config.join_timeout));
+                   runtime->boards().Open(config.spec, own.deadline.Left()));
   const Communicator::Config communicator = CommunicatorConfig(config, runtime);
   ASSIGN_OR_RETURN(std::shared_ptr<Communicator> made, MeetById({.spec = config.spec,
                                                                  .config = communicator,
@@ -204,7 +202,7 @@ base::Result<std::shared_ptr<Group>> NcclGroup::Derive(Derivation derivation) {
   }
   Config config = DerivedConfig(derivation);
   ASSIGN_OR_RETURN(std::unique_ptr<GroupBoard> board,
-                   runtime_->boards().Open(config.spec, derivation.timeout));
+                   runtime_->boards().OpenDerived(config.spec, derivation.timeout));
   auto made = MeetAgain(config, *board, own.deadline, derivation);
   if (!made.ok()) {
     if (splits) Abort(made.status());  // the parent is in the middle of it

@@ -46,9 +46,9 @@ class NcclGroup final : public Group {
     std::shared_ptr<Recorder> recorder;  // null records nothing
     /// Of the groups that come of this one; null: its own.
     std::shared_ptr<DerivedSpecs> derived;
-    /// Members compare each collective before it goes to NCCL, through the memory that they share:
-    /// an op then starts once all have called it, so that the CPU no longer runs ahead of the GPU
-    /// by more than the others do. The same on all members.
+    /// Members compare each collective before it goes to NCCL, on their board: an op then starts
+    /// once all have called it, so that the CPU no longer runs ahead of the GPU by more than the
+    /// others do. The same on all members.
     bool check_calls = false;
   };
 

@@ -13,9 +13,20 @@ namespace {
 
 constexpr base::Duration kLookEvery = std::chrono::milliseconds(1);
 
+/// Blocks: until they have answered, at most kAnswerTime.
+void AskOthers(const NcclMeeting& meeting) {
+  std::vector<int> others;
+  for (int member = 0; member < meeting.config.size; ++member) {
+    if (member != meeting.config.rank) others.push_back(member);
+  }
+  const base::SteadyTime since = base::RealClock().Now();
+  while (!meeting.board.Knows(others, since)) std::this_thread::sleep_for(kLookEvery);
+}
+
 /// `error` of a meeting with those who are to blame for it, as far as the board knows.
 base::Status Explained(const NcclMeeting& meeting, const base::Status& error) {
   if (error.code() != base::Code::kDeadlineExceeded) return error;
+  AskOthers(meeting);
   const std::vector<int> missing = meeting.board.NeverCame();
   std::string text = error.message();
   if (missing.empty()) {

@@ -27,7 +27,8 @@ struct NcclMeeting {
 
 /// The members meet by an id that member 0 makes and puts on the board; also those of a group that
 /// grows: ncclCommGrow (2.29) wants the old communicator gone afterwards, and Group::Grow leaves
-/// its group usable. Blocks: until all have come, at most the deadline. Errors: DeadlineExceeded -
+/// its group usable. Blocks: until all have come, at most the deadline, and then until it is known
+/// who has not (GroupBoard::kAnswerTime). Errors: DeadlineExceeded -
 /// names who never came; those of Communicator::Make.
 base::Result<std::shared_ptr<Communicator>> MeetById(const NcclMeeting& meeting);
 

@@ -77,16 +77,19 @@ class SegmentBoard final : public GroupBoard {
     return missing;
   }
 
+  bool Knows(const std::vector<int>&, base::SteadyTime) override { return true; }
+
   void PostCard(base::OpSeq seq, const CallCard& card) override {
     place(spec_.rank.value()).cards[seq.value() % kCardsKept] = card;
   }
-  CallCard Card(int member, base::OpSeq seq) const override {
+  std::optional<CallCard> Card(int member, base::OpSeq seq) const override {
+    if (place(member).called.load(std::memory_order_acquire) < seq.value()) return std::nullopt;
     return place(member).cards[seq.value() % kCardsKept];
   }
   void PostCalled(base::OpSeq last) override {
     place(spec_.rank.value()).called.store(last.value(), std::memory_order_release);
   }
-  base::OpSeq Called(int member) const override {
+  std::optional<base::OpSeq> Called(int member) const override {
     return base::OpSeq(place(member).called.load(std::memory_order_acquire));
   }
   void PostLongPhase(base::SteadyTime until) override {
@@ -101,6 +104,9 @@ class SegmentBoard final : public GroupBoard {
   bool HasLeft(int member) const override {
     return place(member).left.load(std::memory_order_acquire) != 0;
   }
+
+  std::optional<std::string> WhyLost(int) const override { return std::nullopt; }
+  bool IsSilent(int) const override { return false; }
 
   void PostError(const Error& error) override {
     uint32_t nothing = kNothing;

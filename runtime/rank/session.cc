@@ -21,6 +21,8 @@
 #include "collectives/host/tcp/attach_exchange.h"
 #include "collectives/host/tcp/tcp_backend_maker.h"
 #include "collectives/host/wide/wide_backend_maker.h"
+#include "collectives/nccl/segment_boards.h"
+#include "collectives/nccl/tcp_boards.h"
 #include "collectives/recorder/recorder.h"
 #include "runtime/attach/attach_client.h"
 #include "runtime/attach/fork_guard.h"
@@ -68,6 +70,23 @@ class TiedSegments final : public collectives::SegmentSource {
   collectives::AttachSegments segments_;
 };
 
+/// How this rank meets those of other machines.
+base::Result<collectives::TcpService::Config> NetworkOf(const Tie& tie, const World& world,
+                                                        const std::string& host,
+                                                        const DataPath& data_path,
+                                                        base::Duration timeout) {
+  ASSIGN_OR_RETURN(collectives::TcpService::Config config,
+                   collectives::AskForNetwork(*tie.client, world.job, host, timeout));
+  config.memory = tie.node_index;  // that of its agent
+  config.encrypts = data_path.encrypts;
+  config.flows = data_path.flows;
+  return config;
+}
+
+std::shared_ptr<collectives::AttachExchange> ExchangeOf(const Tie& tie) {
+  return std::make_shared<collectives::AttachExchange>(tie.socket_path, tie.cookie);
+}
+
 /// Raises `atomic` to `value` and returns what it was. (A member of std::atomic from C++26.)
 uint64_t FetchMax(std::atomic<uint64_t>& atomic, uint64_t value) {
   uint64_t old = atomic.load(std::memory_order_relaxed);
@@ -88,7 +107,7 @@ class RankSession final : public Session {
     std::shared_ptr<Tie> tie;  // null without an agent
     Backend backend = Backend::kHost;
     bool check_calls = false;  // of kMpi and kNccl
-    DataPath data_path;        // of kHost
+    DataPath data_path;        // of kHost, and of what kNccl's members say to each other
     std::string mpi_library;
   };
 
@@ -119,6 +138,7 @@ class RankSession final : public Session {
 
  private:
   base::Result<std::shared_ptr<collectives::BackendMaker>> Maker(base::Duration timeout);
+  base::Result<std::shared_ptr<collectives::BoardSource>> Boards(base::Duration timeout) const;
   base::Result<std::shared_ptr<collectives::Group>> MakeWorld(
       collectives::QueuedGroup::Config config);
   collectives::QueuedGroup::Config WorldConfig() const;
@@ -138,8 +158,9 @@ class RankSession final : public Session {
   std::shared_ptr<collectives::Rounds> rounds_;  // this and the next: null but for survivors
   std::unique_ptr<RoundWatch> round_watch_;
   std::shared_ptr<collectives::Group>
-      world_group_;  // this and the next two: confined to WorldGroup's thread
+      world_group_;  // this and the next three: confined to WorldGroup's thread
   std::shared_ptr<collectives::BackendMaker> maker_;  // null before the first group
+  std::shared_ptr<collectives::BoardSource> boards_;  // the same, of kNccl
   uint32_t world_group_attempts_ = 0;  // every rank counts its own, so that the n-th tries meet
 
   base::RealClock clock_;
@@ -163,16 +184,12 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
       std::make_shared<collectives::ShmBackendMaker>(std::make_shared<TiedSegments>(tie_));
   if (world_.world_size == world_.local_world_size) return memory;
   const auto open =
-      [tie = tie_, memory, job = world_.job, host = host_, data_path = data_path_](
+      [tie = tie_, memory, world = world_, host = host_, data_path = data_path_](
           base::Duration at_most) -> base::Result<std::shared_ptr<collectives::BackendMaker>> {
     ASSIGN_OR_RETURN(collectives::TcpService::Config config,
-                     collectives::AskForNetwork(*tie->client, job, host, at_most));
-    config.memory = tie->node_index;  // that of its agent
-    config.encrypts = data_path.encrypts;
-    config.flows = data_path.flows;
-    ASSIGN_OR_RETURN(auto tcp, collectives::TcpBackendMaker::Create(
-                                   std::move(config), std::make_shared<collectives::AttachExchange>(
-                                                          tie->socket_path, tie->cookie)));
+                     NetworkOf(*tie, world, host, data_path, at_most));
+    ASSIGN_OR_RETURN(auto tcp,
+                     collectives::TcpBackendMaker::Create(std::move(config), ExchangeOf(*tie)));
     return std::shared_ptr<collectives::BackendMaker>(
         std::make_shared<collectives::WideBackendMaker>(std::move(tcp), memory));
   };
@@ -202,20 +219,27 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
     ASSIGN_OR_RETURN(auto group, collectives::QueuedGroup::Create(std::move(config), maker_));
     return std::shared_ptr<collectives::Group>(std::move(group));
   }
-  if (world_.world_size != world_.local_world_size) {
-    return base::UnimplementedError(
-        "backend nccl: this rank's machine has " + std::to_string(world_.local_world_size) +
-        " of " + std::to_string(world_.world_size) +
-        " ranks, and members over NCCL meet in the memory of one machine; use backend host, or one "
-        "machine");
+  if (boards_ == nullptr) {
+    ASSIGN_OR_RETURN(boards_, Boards(config.join_timeout));
   }
-  std::shared_ptr<collectives::SegmentSource> segments;
+  return MakeNcclWorld(std::move(config), world_.local_rank, check_calls_, boards_);
+}
+
+base::Result<std::shared_ptr<collectives::BoardSource>> RankSession::Boards(
+    base::Duration timeout) const {
+  using collectives::SegmentBoards;
+  std::shared_ptr<collectives::BoardSource> memory;
   if (tie_ == nullptr) {
-    segments = std::make_shared<collectives::LocalSegments>();
+    memory = std::make_shared<SegmentBoards>(std::make_shared<collectives::LocalSegments>());
   } else {
-    segments = std::make_shared<TiedSegments>(tie_);
+    memory = std::make_shared<SegmentBoards>(std::make_shared<TiedSegments>(tie_));
   }
-  return MakeNcclWorld(std::move(config), world_.local_rank, check_calls_, std::move(segments));
+  if (world_.world_size == world_.local_world_size) return memory;
+  ASSIGN_OR_RETURN(collectives::TcpService::Config config,
+                   NetworkOf(*tie_, world_, host_, data_path_, timeout));
+  ASSIGN_OR_RETURN(auto service, collectives::TcpService::Start(std::move(config)));
+  return std::shared_ptr<collectives::BoardSource>(std::make_shared<collectives::TcpBoards>(
+      std::move(service), ExchangeOf(*tie_), std::move(memory)));
 }
 
 base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::Duration timeout) {

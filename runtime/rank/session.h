@@ -21,7 +21,7 @@ namespace lockstep::rank {
 enum class Backend : uint8_t {
   kHost,  // main memory: shared within a machine, TCP between machines
   kMpi,   // the MPI whose mpirun (or srun) started the ranks; loaded at run time
-  kNccl,  // the GPUs of one machine, one a rank; NCCL and CUDA are loaded at run time
+  kNccl,  // GPUs, one a rank; NCCL and CUDA are loaded at run time
 };
 /// "host", "mpi", "nccl".
 std::string_view BackendName(Backend backend);
@@ -94,7 +94,8 @@ class Session {
   /// call (collective: every rank must call it). Of kHost: over shared memory within a machine and
   /// TCP between machines, with addresses and a key that the agents exchange. Of kMpi: MPI is
   /// started, on a thread that then makes all calls to it. Of kNccl: on the GPU of this rank's
-  /// local rank, or on the only one that the process sees.
+  /// local rank, or on the only one that the process sees; members on several machines meet as
+  /// those of kHost do.
   /// Blocks: until all members have come, at most `timeout`, and on several machines 600 ms more to
   /// learn who is missing. May be tried again: the n-th tries of all ranks meet. Errors:
   /// - DeadlineExceeded: names the ranks that never came.
@@ -108,8 +109,7 @@ class Session {
   /// - DataLoss: what the agent brings of the others cannot be.
   /// - Of kMpi and kNccl besides: NotFound, FailedPrecondition - the library cannot be loaded, is
   ///   too old, or of another MPI than the one that started the ranks; there is no GPU for this
-  ///   rank; the program is linked statically. Unimplemented - kNccl with ranks on several
-  ///   machines.
+  ///   rank; the program is linked statically.
   virtual base::Result<std::shared_ptr<collectives::Group>> WorldGroup(
       base::Duration timeout = std::chrono::seconds(120)) = 0;
 

@@ -13,7 +13,6 @@
 #include "collectives/nccl/gpu_libraries.h"
 #include "collectives/nccl/nccl_group.h"
 #include "collectives/nccl/nccl_runtime.h"
-#include "collectives/nccl/segment_boards.h"
 #include "runtime/topology/foreign_rank.h"
 
 namespace lockstep::rank {
@@ -166,7 +165,7 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::str
 
 base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
     collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
-    std::shared_ptr<collectives::SegmentSource> segments) {
+    std::shared_ptr<collectives::BoardSource> boards) {
   RETURN_IF_ERROR(CheckCanLoad("loading NCCL"));
   ASSIGN_OR_RETURN(auto libraries, collectives::GpuLibraries::Load({}));
   int count = 0;
@@ -179,8 +178,7 @@ base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
   }
   ASSIGN_OR_RETURN(const int device, DeviceOf(local_rank, count));
   auto runtime = std::make_shared<collectives::NcclRuntime>(collectives::NcclRuntime::Config{
-      .libraries = std::move(libraries),
-      .boards = std::make_shared<collectives::SegmentBoards>(std::move(segments))});
+      .libraries = std::move(libraries), .boards = std::move(boards)});
   ASSIGN_OR_RETURN(auto group,
                    collectives::NcclGroup::Create({.spec = std::move(config.spec),
                                                    .device = device,

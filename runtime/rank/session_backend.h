@@ -8,7 +8,7 @@
 #include "collectives/engine/backend.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/group.h"
-#include "collectives/host/shm/segment.h"
+#include "collectives/nccl/group_board.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
@@ -51,13 +51,13 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::str
                                                                   bool check_calls,
                                                                   base::Duration timeout);
 
-/// The world over NCCL; `config` as for host backends. GPU of a rank: the one of its local rank
-/// among those that the process sees, or the only one. Errors: NotFound, FailedPrecondition -
-/// libnccl, libcudart or a GPU for this rank is missing, or this program is linked statically;
-/// those of NcclGroup::Create.
+/// The world over NCCL, whose members meet on `boards`; `config` as for host backends. GPU of a
+/// rank: the one of its local rank among those that the process sees, or the only one. Errors:
+/// NotFound, FailedPrecondition - libnccl, libcudart or a GPU for this rank is missing, or this
+/// program is linked statically; those of NcclGroup::Create.
 base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
     collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
-    std::shared_ptr<collectives::SegmentSource> segments);
+    std::shared_ptr<collectives::BoardSource> boards);
 
 }  // namespace lockstep::rank
 

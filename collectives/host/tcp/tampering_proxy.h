@@ -143,7 +143,9 @@ class TamperingProxy {
   }
 
   void Pass(Way& way) {
-    std::string bytes(limit_ == 0 ? kBurstBytes : static_cast<size_t>(way.allowed), '\0');
+    const double limit = limit_;  // which may have come just now
+    if (limit != 0 && way.allowed < 1) return;
+    std::string bytes(limit == 0 ? kBurstBytes : static_cast<size_t>(way.allowed), '\0');
     const ssize_t got = ::recv(way.from.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {

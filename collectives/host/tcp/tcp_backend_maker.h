@@ -65,7 +65,6 @@ class TcpBackendMaker final : public BackendMaker {
   /// time.
   void LearnLink(const std::shared_ptr<TcpEnd>& end);
   bool TakesTurn(Way& way) const;
-  base::Result<std::vector<AddressCard>> Meet(const GroupSpec& spec, const OpDeadline& deadline);
 
   const std::shared_ptr<TcpService> service_;
   const std::shared_ptr<AddressExchange> exchange_;

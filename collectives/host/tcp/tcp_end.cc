@@ -9,18 +9,28 @@
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
+namespace {
 
-TcpEnd::TcpEnd(TcpMembers members)
+base::UniqueFd Bell(TcpEnd::Bells bells) {
+  if (bells == TcpEnd::Bells::kNone) return base::UniqueFd();
+  return base::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+}  // namespace
+
+TcpEnd::TcpEnd(TcpMembers members, Bells bells)
     : members_(std::move(members)),
-      bells_{base::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-             base::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))},
-      facts_(static_cast<size_t>(members_.count())) {}
+      bells_{Bell(bells), Bell(bells)},
+      notes_(members_.count()),
+      facts_(static_cast<size_t>(members_.count())),
+      come_(static_cast<size_t>(members_.count())) {}
 
 void TcpEnd::Ring() {
   news_.fetch_add(1, std::memory_order_release);
   const uint64_t one = 1;
-  for (const base::UniqueFd& bell : bells_)
-    (void)!::write(bell.get(), &one, sizeof one);  // full is as good
+  for (const base::UniqueFd& bell : bells_) {
+    if (bell.valid()) (void)!::write(bell.get(), &one, sizeof one);  // full is as good
+  }
 }
 
 void TcpEnd::ClearBell(bool transfers) {
@@ -70,9 +80,25 @@ void TcpEnd::SetFact(int member, PeerFact fact) {
     const std::lock_guard<std::mutex> lock(mutex_);
     PeerFact& known = facts_[static_cast<size_t>(member)];
     if (known.kind == PeerFact::Kind::kLeft) return;  // nothing comes after that
+    if (fact.kind == PeerFact::Kind::kLost) {
+      fact.called_seq = known.called_seq;
+      fact.completed_seq = known.completed_seq;
+    } else {
+      come_[static_cast<size_t>(member)] = true;
+    }
     known = std::move(fact);
   }
   Ring();
+}
+
+bool TcpEnd::HasCome(int member) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return come_[static_cast<size_t>(member)];
+}
+
+void TcpEnd::SetCome(int member) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  come_[static_cast<size_t>(member)] = true;
 }
 
 bool TcpEnd::SetError(ErrorRecord record) {

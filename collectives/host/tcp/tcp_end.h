@@ -16,6 +16,7 @@
 #include "collectives/host/tcp/tcp_handshake.h"
 #include "collectives/host/tcp/tcp_line.h"
 #include "collectives/host/tcp/tcp_members.h"
+#include "collectives/host/tcp/tcp_notes.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
@@ -25,9 +26,13 @@ namespace lockstep::collectives {
 /// What this member was last told about another one.
 struct PeerFact {
   enum class Kind : uint8_t { kNothing, kAnswered, kLeft, kLost };
+  /// Why it is lost: it cannot be reached any more, or has another process; it says nothing; its
+  /// process is there, and knows nothing of this group.
+  enum class Loss : uint8_t { kGone, kSilent, kUnknown };
   Kind kind = Kind::kNothing;
+  Loss loss = Loss::kGone;
   uint64_t called_seq = 0;     // of its last collective
-  uint64_t completed_seq = 0;  // ops that have ended well there
+  uint64_t completed_seq = 0;  // ops that have ended well there; these two stay when it is lost
   bool waits = false;          // for another member
   bool failed = false;         // kLeft: with an error, which is on its way
   base::SteadyTime late_until{};
@@ -40,7 +45,9 @@ struct PeerFact {
 /// member's end of a group, shared by its TcpBackend and the TcpService. Thread-safe.
 class TcpEnd {
  public:
-  explicit TcpEnd(TcpMembers members);
+  /// Without bells nobody can sleep until there is news, and two descriptors are saved.
+  enum class Bells : uint8_t { kTwo, kNone };
+  explicit TcpEnd(TcpMembers members, Bells bells = Bells::kTwo);
 
   const TcpMembers& members() const { return members_; }
 
@@ -67,6 +74,9 @@ class TcpEnd {
   // --- the others
   PeerFact fact(int member) const;
   void SetFact(int member, PeerFact fact);
+  /// Whether that member is known to have come to the group.
+  bool HasCome(int member) const;
+  void SetCome(int member);
 
   // --- this member, told to the others
   std::atomic<uint64_t> called_seq{0};
@@ -74,6 +84,13 @@ class TcpEnd {
   std::atomic<bool> waits{false};
   std::atomic<int64_t> late_until_ns{0};  // of a long phase, by the steady clock; 0 = none
   std::atomic<uint8_t> link{0};           // TcpLink::code() of its way to another one
+
+  /// The service's, once this member has left: nothing more is said for it.
+  std::atomic<bool> withdrawn{false};
+
+  // --- what is told for others; see there
+  TcpNotes& notes() { return notes_; }
+  const TcpNotes& notes() const { return notes_; }
 
   // --- the first error
   /// False when there was one before, which stays; but what this one is about then fails with it.
@@ -98,6 +115,7 @@ class TcpEnd {
 
   const TcpMembers members_;
   const base::UniqueFd bells_[2];
+  TcpNotes notes_;
   std::atomic<uint64_t> news_{0};
   std::atomic<uint64_t> poisoned_from_{kHealthy};
 
@@ -105,7 +123,8 @@ class TcpEnd {
   // Guarded by mutex_:
   std::map<Flow, TcpLine> incoming_;
   std::map<Flow, TcpLine> outgoing_;
-  std::vector<PeerFact> facts_;  // by member
+  std::vector<PeerFact> facts_;  // by member, as the next one
+  std::vector<bool> come_;
   std::optional<ErrorRecord> error_;
 };
 

@@ -12,6 +12,8 @@
 ///   kError  := FrameHeader, ErrorRecord                   the sender's first error
 ///   kQuery  := FrameHeader                                how far are you?
 ///   kState  := FrameHeader                                this far
+///   kNotice := FrameHeader, bytes                         member 0's, from member to member
+///   kNote   := FrameHeader, bytes                         the sender's, of op `seq`
 ///
 /// Example, the first op of a group of two, all_reduce of one f32: each member sends one kCalls
 /// frame of 64 + 80 + 4 bytes, with its own entry and its 4 bytes of input.
@@ -54,8 +56,10 @@ enum class FrameKind : uint8_t {
   kError = 4,
   kQuery = 5,
   kState = 6,
+  kNotice = 7,
+  kNote = 8,
 };
-inline constexpr uint8_t kFrameKindLimit = 7;
+inline constexpr uint8_t kFrameKindLimit = 9;
 
 struct FrameHeader {
   uint32_t magic = kFrameMagic;

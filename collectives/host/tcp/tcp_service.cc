@@ -212,7 +212,8 @@ void TcpService::ExpireOld() {
     if (connection.listens || connection.closing) {
       Drop(id);
     } else if (connection.deadline <= now) {
-      Lost(connection, "did not answer within " + base::FormatDuration(kFlowTimeout));
+      Lost(connection, "did not answer within " + base::FormatDuration(kFlowTimeout),
+           PeerFact::Loss::kSilent);
     } else {
       ConnectNext(connection);
     }
@@ -321,7 +322,10 @@ void TcpService::Register(const std::shared_ptr<TcpEnd>& end) {
       connection.end = end;
       if (connection.member >= end->members().count()) {
         Drop(id);
-      } else if (connection.purpose == FlowPurpose::kControl) {
+        continue;
+      }
+      end->SetCome(connection.member);
+      if (connection.purpose == FlowPurpose::kControl) {
         connection.state = Connection::State::kControl;
         Watch(connection, EPOLLIN);
       } else {
@@ -335,16 +339,21 @@ void TcpService::Register(const std::shared_ptr<TcpEnd>& end) {
 
 void TcpService::Unregister(base::GroupId group, base::Round epoch, int member, Farewell farewell) {
   const Key key{group, epoch, member};
+  std::shared_ptr<TcpEnd> end;  // null = only reserved
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    ends_.erase(key);
+    if (const auto place = ends_.find(key); place != ends_.end()) {
+      end = std::move(place->second);
+      ends_.erase(place);
+    }
     if (left_.try_emplace(key, farewell).second) left_order_.push_back(key);
     if (left_order_.size() > kMaxRemembered) {
       left_.erase(left_order_.front());
       left_order_.pop_front();
     }
   }
-  Post([this, key] {
+  Post([this, key, end] {
+    if (end != nullptr) end->withdrawn.store(true, std::memory_order_relaxed);
     std::vector<uint64_t> theirs, mine;
     for (const auto& [id, connection] : connections_) {
       if (connection->listens && connection->key == key) {

@@ -33,8 +33,9 @@ namespace lockstep::collectives {
 
 /// The thread of a process that lets connections in and makes them, for all of its groups: it
 /// listens, authenticates both ways (tcp_handshake.h), hands what has been proven to the TcpEnd it
-/// is for, carries first errors to the other members, and answers and asks how far a member is. The
-/// data of ops never passes through it: who waits for an op moves that itself.
+/// is for, carries first errors, notices and notes (TcpNotes) to the other members, and answers and
+/// asks how far a member is. The data of ops never passes through it: who waits for an op moves
+/// that itself.
 ///
 /// One for each TcpBackendMaker. Thread-safe. In a forked child nothing of it works, and its
 /// destruction touches nothing.
@@ -105,6 +106,12 @@ class TcpService {
   void Ask(const std::shared_ptr<TcpEnd>& end, std::vector<int> members);
   /// Tells the error of `end` to all other members.
   void TellError(const std::shared_ptr<TcpEnd>& end);
+  /// Hands the notice of `end` on. A member that has not come yet gets it when it asks.
+  void TellNotice(const std::shared_ptr<TcpEnd>& end);
+  /// Sends `bytes`, at most TcpNotes::kBytesMax, to all other members, as this one's note of op
+  /// `seq`. How many are on their way, the caller bounds: a member that does not read may have them
+  /// all still to come.
+  void SendNote(const std::shared_ptr<TcpEnd>& end, uint64_t seq, const std::string& bytes);
 
  private:
   using Connection = TcpConnection;
@@ -141,10 +148,16 @@ class TcpService {
                       std::span<const std::byte> payload);
   void SayLeft(Connection& connection);
   void SendState(Connection& connection);
+  bool OnNotice(Connection& connection, std::span<const std::byte> payload);
   void Flush(Connection& connection);
   void Reopen(Connection& connection);
-  void Lost(Connection& connection, const std::string& reason);
-  void Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame);
+  void Lost(Connection& connection, const std::string& reason,
+            PeerFact::Loss loss = PeerFact::Loss::kGone);
+  /// What becomes of a control frame when the connection is slow or ends: one told is given
+  /// kTellTimeout and sent again over another; a note is sent once; a question needs none in front
+  /// of it.
+  enum class Sending : uint8_t { kTold, kNote, kQuestion };
+  void Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame, Sending sending);
   HandshakeKey KeyFor(const AddressCard& listener) const;
   bool Seals(FlowPurpose purpose) const {
     return config_.encrypts && purpose != FlowPurpose::kMeasure;
@@ -172,8 +185,8 @@ class TcpService {
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<ControlKey, uint64_t> controls_;
   base::SteadyTime listen_at_ = base::SteadyTime::max();  // again
-  std::deque<uint64_t> handshakes_;  // of strangers, oldest first
-  std::deque<uint64_t> echoes_;      // of those who measure, oldest first
+  std::deque<uint64_t> handshakes_;                       // of strangers, oldest first
+  std::deque<uint64_t> echoes_;                           // of those who measure, oldest first
   std::vector<std::byte> echo_buffer_;
   uint64_t next_id_ = 16;  // below: the bell and the listeners
   base::SteadyTime stop_by_{};

@@ -9,12 +9,28 @@
 #include <cstring>
 #include <utility>
 
+#include "collectives/host/tcp/tcp_notes.h"
 #include "collectives/host/tcp/tcp_service.h"
 
 namespace lockstep::collectives {
+namespace {
 
-void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame) {
-  const bool tells = frame.size() > sizeof(FrameHeader);
+std::string TextOf(std::span<const std::byte> bytes) {
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+std::string NoticeFrame(const TcpEnd& end, const std::string& notice) {
+  FrameHeader header = end.members().Header(FrameKind::kNotice);
+  header.bytes = notice.size();
+  return BytesOf(header) + notice;
+}
+
+}  // namespace
+
+void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame,
+                         Sending sending) {
+  if (end->withdrawn.load(std::memory_order_relaxed)) return;
+  const bool tells = sending == Sending::kTold;
   const auto place = controls_.find({end.get(), member});
   if (place == controls_.end()) {
     Begin(end, {member, FlowPurpose::kControl}, std::move(frame));
@@ -23,9 +39,11 @@ void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::st
     return;
   }
   Connection& connection = *connections_.at(place->second);
+  const bool open = connection.state == Connection::State::kControl;
+  const bool asks = sending == Sending::kQuestion;
   connection.tells |= tells;
-  if (tells || connection.first_frames.empty()) connection.first_frames += frame;
-  if (connection.state != Connection::State::kControl) return;
+  if (tells || !open || (asks && connection.first_frames.empty())) connection.first_frames += frame;
+  if (!open || (asks && !connection.out.empty())) return;
   connection.out += frame;
   if (tells) connection.deadline = clock_.Now() + kTellTimeout;
   Flush(connection);
@@ -63,6 +81,12 @@ bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& heade
     end.SetError(*std::move(record));
     return true;
   }
+  if (connection.listens && header.kind == FrameKind::kNote) {
+    if (header.seq == 0 || payload.size() > TcpNotes::kBytesMax) return false;
+    end.notes().Put(connection.member, header.seq, TextOf(payload));
+    return true;
+  }
+  if (header.kind == FrameKind::kNotice) return OnNotice(connection, payload);
   if (connection.listens || header.kind != FrameKind::kState) return false;
   const bool left = (header.flags & kStateLeft) != 0;
   const base::SteadyTime now = clock_.Now();
@@ -74,6 +98,18 @@ bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& heade
                                   .late_until = now + std::chrono::milliseconds(header.late_ms),
                                   .at = now});
   if (left) Drop(connection.id);
+  return true;
+}
+
+/// From whom it comes, over whichever connection: as told, or with an answer.
+bool TcpService::OnNotice(Connection& connection, std::span<const std::byte> payload) {
+  TcpEnd& end = *connection.end;
+  const int self = end.members().self();
+  if (self == 0 || connection.member != TcpNotes::NoticeParentOf(self) ||
+      payload.size() > TcpNotes::kBytesMax) {
+    return false;
+  }
+  if (end.notes().SetNotice(TextOf(payload))) TellNotice(connection.end);
   return true;
 }
 
@@ -135,13 +171,19 @@ void TcpService::SendState(Connection& connection) {
       end.late_until_ns.load(std::memory_order_acquire) - clock_.Now().time_since_epoch().count();
   header.late_ms = static_cast<uint32_t>(std::clamp<int64_t>(late_ns / 1'000'000, 0, UINT32_MAX));
   connection.out += BytesOf(header);
+  // It may have asked because it was not there yet when the notice went around.
+  const auto notice = end.notes().notice();
+  if (notice.has_value() && TcpNotes::NoticeParentOf(connection.member) == end.members().self() &&
+      connection.member != 0) {
+    connection.out += NoticeFrame(end, *notice);
+  }
   Flush(connection);
 }
 
 void TcpService::Ask(const std::shared_ptr<TcpEnd>& end, std::vector<int> members) {
   Post([this, end, members = std::move(members)] {
     const std::string frame = BytesOf(end->members().Header(FrameKind::kQuery));
-    for (const int member : members) Control(end, member, frame);
+    for (const int member : members) Control(end, member, frame, Sending::kQuestion);
   });
 }
 
@@ -155,7 +197,29 @@ void TcpService::TellError(const std::shared_ptr<TcpEnd>& end) {
   frame.append(reinterpret_cast<const char*>(payload.data()), payload.size());
   Post([this, end, frame = std::move(frame)] {
     for (int member = 0; member < end->members().count(); ++member) {
-      if (member != end->members().self()) Control(end, member, frame);
+      if (member != end->members().self()) Control(end, member, frame, Sending::kTold);
+    }
+  });
+}
+
+void TcpService::TellNotice(const std::shared_ptr<TcpEnd>& end) {
+  const auto notice = end->notes().notice();
+  if (!notice.has_value()) return;
+  Post([this, end, frame = NoticeFrame(*end, *notice)] {
+    const TcpMembers& members = end->members();
+    for (const int child : TcpNotes::NoticeChildrenOf(members.self(), members.count()))
+      Control(end, child, frame, Sending::kTold);
+  });
+}
+
+void TcpService::SendNote(const std::shared_ptr<TcpEnd>& end, uint64_t seq,
+                          const std::string& bytes) {
+  FrameHeader header = end->members().Header(FrameKind::kNote);
+  header.seq = seq;
+  header.bytes = bytes.size();
+  Post([this, end, frame = BytesOf(header) + bytes] {
+    for (int member = 0; member < end->members().count(); ++member) {
+      if (member != end->members().self()) Control(end, member, frame, Sending::kNote);
     }
   });
 }

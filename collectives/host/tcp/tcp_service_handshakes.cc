@@ -102,6 +102,7 @@ void TcpService::OnProof(Connection& connection) {
   if (left) return Drop(connection.id);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd.get(), nullptr);
   if (connection.end == nullptr) return;  // until Register()
+  connection.end->SetCome(connection.member);
   if (connection.purpose == FlowPurpose::kControl) {
     connection.state = Connection::State::kControl;
     Watch(connection, EPOLLIN);
@@ -187,7 +188,8 @@ void TcpService::OnAnswer(Connection& connection) {
     return Drop(connection.id);
   }
   if (answer->verdict == Answer::Verdict::kUnknown)
-    return Lost(connection, "knows nothing of this group in this epoch");
+    return Lost(connection, "knows nothing of this group in this epoch", PeerFact::Loss::kUnknown);
+  connection.end->SetCome(connection.member);
   const net::Hmac proof = ProofOf(key, connection.hello, *answer);
   connection.answer = *answer;
   if (!SealIt(connection, HandshakeRole::kConnects, key))
@@ -231,10 +233,11 @@ void TcpService::Reopen(Connection& connection) {
 }
 
 // A measurement that fails says nothing of the member: it may be about to leave.
-void TcpService::Lost(Connection& connection, const std::string& reason) {
+void TcpService::Lost(Connection& connection, const std::string& reason, PeerFact::Loss loss) {
   if (connection.purpose != FlowPurpose::kMeasure) {
-    connection.end->SetFact(connection.member,
-                            {.kind = PeerFact::Kind::kLost, .at = clock_.Now(), .reason = reason});
+    connection.end->SetFact(
+        connection.member,
+        {.kind = PeerFact::Kind::kLost, .loss = loss, .at = clock_.Now(), .reason = reason});
   }
   Drop(connection.id);
 }

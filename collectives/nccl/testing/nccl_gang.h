@@ -13,8 +13,11 @@
 #include <vector>
 
 #include "collectives/host/shm/local_segments.h"
+#include "collectives/host/tcp/local_exchange.h"
+#include "collectives/host/tcp/local_tcp.h"
 #include "collectives/nccl/nccl_group.h"
 #include "collectives/nccl/segment_boards.h"
+#include "collectives/nccl/tcp_boards.h"
 #include "collectives/nccl/testing/fake_nccl_faults.h"
 #include "collectives/testing/gang.h"
 #include "runtime/base/check.h"
@@ -53,6 +56,15 @@ class FakeGpu {
 
   const std::string file_;
 };
+
+/// Boards of ranks that are threads of this process and yet meet as those of several machines do.
+inline std::shared_ptr<BoardSource> LocalTcpBoards() {
+  auto service = TcpService::Start(LocalTcpConfig());
+  LOCKSTEP_CHECK(service.ok(), "loopback can be listened on");
+  return std::make_shared<TcpBoards>(
+      *std::move(service), std::make_shared<LocalExchange>(),
+      std::make_shared<SegmentBoards>(std::make_shared<LocalSegments>()));
+}
 
 /// Runs ranks as threads of this process, each with its member of one NCCL group on a device of its
 /// own (real GPUs: NCCL wants one a rank). Confined to the test's thread.

@@ -1,0 +1,334 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What every GroupBoard does, members being threads, or ends in one thread, that share memory or
+// talk over TCP; and what only those over TCP do.
+#include "collectives/nccl/group_board.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "collectives/host/shm/local_segments.h"
+#include "collectives/host/tcp/local_exchange.h"
+#include "collectives/host/tcp/local_tcp.h"
+#include "collectives/nccl/segment_boards.h"
+#include "collectives/nccl/tcp_boards.h"
+#include "collectives/testing/footprint.h"
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::collectives::testing {
+namespace {
+
+using base::Code;
+using base::OpSeq;
+using base::testing::HasSubject;
+using base::testing::StatusIs;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Optional;
+
+base::SteadyTime Now() { return base::RealClock().Now(); }
+
+bool Eventually(const std::function<bool()>& holds) {
+  const base::SteadyTime until = Now() + seconds(20);
+  while (!holds()) {
+    if (Now() > until) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+GroupSpec SpecOf(int rank, int size, const std::string& name = "world") {
+  GroupSpec spec{.job = "test", .host = "here", .name = name, .rank = base::GroupRank(rank)};
+  for (int member = 0; member < size; ++member) spec.world_ranks.emplace_back(member);
+  return spec;
+}
+
+std::shared_ptr<BoardSource> InMemory() {
+  return std::make_shared<SegmentBoards>(std::make_shared<LocalSegments>());
+}
+
+std::shared_ptr<TcpService> Service(int32_t memory = -1) {
+  TcpService::Config config = LocalTcpConfig();
+  config.memory = memory;
+  auto service = TcpService::Start(std::move(config));
+  LOCKSTEP_CHECK(service.ok(), "loopback can be listened on");
+  return *std::move(service);
+}
+
+using Boards = std::vector<std::unique_ptr<GroupBoard>>;
+
+/// Opened by a thread each, from a source each.
+Boards OpenAll(const std::vector<std::shared_ptr<BoardSource>>& sources) {
+  const int size = static_cast<int>(sources.size());
+  Boards boards(sources.size());
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank) {
+    threads.emplace_back([&, rank] {
+      auto board = sources[static_cast<size_t>(rank)]->Open(SpecOf(rank, size), seconds(20));
+      LOCKSTEP_CHECK(board.ok(), "all came");
+      boards[static_cast<size_t>(rank)] = *std::move(board);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return boards;
+}
+
+struct Kind {
+  std::string name;
+  std::function<std::vector<std::shared_ptr<BoardSource>>(int size)> sources;
+};
+
+/// Each member on a machine of its own.
+std::vector<std::shared_ptr<BoardSource>> OverTcp(int size) {
+  const auto exchange = std::make_shared<LocalExchange>();
+  std::vector<std::shared_ptr<BoardSource>> sources;
+  for (int rank = 0; rank < size; ++rank)
+    sources.push_back(std::make_shared<TcpBoards>(Service(), exchange, InMemory()));
+  return sources;
+}
+
+class GroupBoardTest : public ::testing::TestWithParam<Kind> {
+ protected:
+  explicit GroupBoardTest(int size = 3)
+      : sources_(GetParam().sources(size)), boards_(OpenAll(sources_)) {}
+
+  /// Whether member 0 knows of 1 and 2 as they are from now on.
+  bool Look() {
+    const base::SteadyTime since = Now();
+    return Eventually([&] { return boards_[0]->Knows({1, 2}, since); });
+  }
+
+  const std::vector<std::shared_ptr<BoardSource>> sources_;
+  Boards boards_;
+};
+
+INSTANTIATE_TEST_SUITE_P(All, GroupBoardTest,
+                         ::testing::Values(Kind{"InMemory",
+                                                [](int size) {
+                                                  return std::vector<std::shared_ptr<BoardSource>>(
+                                                      static_cast<size_t>(size), InMemory());
+                                                }},
+                                           Kind{"OverTcp", OverTcp}),
+                         [](const auto& kind) { return kind.param.name; });
+
+TEST_P(GroupBoardTest, AnInvitationComesToAll) {
+  EXPECT_EQ(boards_[2]->invitation(), std::nullopt);
+  GroupBoard::Invitation invitation;
+  std::strcpy(invitation.id.bytes, "id");
+
+  boards_[0]->Invite(invitation);
+
+  for (const auto& board : boards_) {
+    ASSERT_TRUE(Eventually([&] { return board->invitation().has_value(); }));
+    EXPECT_FALSE(board->invitation()->from_parent);
+    EXPECT_STREQ(board->invitation()->id.bytes, "id");
+    EXPECT_THAT(board->NeverCame(), IsEmpty());
+  }
+}
+
+TEST_P(GroupBoardTest, WhoAsksKnowsHowFarTheOthersAre) {
+  boards_[1]->PostCalled(OpSeq(7));
+  boards_[2]->PostLongPhase(Now() + seconds(60));
+  ASSERT_TRUE(Look());
+
+  EXPECT_THAT(boards_[0]->Called(1), Optional(OpSeq(7)));
+  EXPECT_THAT(boards_[0]->Called(2), Optional(OpSeq(0)));
+  EXPECT_LT(boards_[0]->LongPhase(1), Now());
+  EXPECT_GT(boards_[0]->LongPhase(2), Now() + seconds(50));
+
+  boards_[1]->PostCalled(OpSeq(8));
+  boards_[2]->PostLongPhase({});
+  ASSERT_TRUE(Look());
+
+  EXPECT_THAT(boards_[0]->Called(1), Optional(OpSeq(8)));
+  EXPECT_LT(boards_[0]->LongPhase(2), Now());
+}
+
+TEST_P(GroupBoardTest, WhatALeaverCalledIsKnownWithItsEnd) {
+  boards_[1]->PostCalled(OpSeq(3));
+  boards_[1]->Leave();
+  boards_[2]->PostCalled(OpSeq(4));
+  boards_[2].reset();
+  ASSERT_TRUE(Look());
+
+  EXPECT_TRUE(boards_[0]->HasLeft(1));
+  EXPECT_THAT(boards_[0]->Called(1), Optional(OpSeq(3)));
+  EXPECT_FALSE(boards_[0]->WhyLost(1).has_value());
+  EXPECT_FALSE(boards_[0]->IsSilent(1));
+  EXPECT_FALSE(boards_[0]->HasLeft(0));
+}
+
+TEST_P(GroupBoardTest, CardsComeToAllAndTheLastAreKept) {
+  for (uint64_t seq = 1; seq <= 70; ++seq) {
+    boards_[1]->PostCard(OpSeq(seq), {.fingerprint = seq, .call_site = "train.cc:7"});
+    boards_[1]->PostCalled(OpSeq(seq));
+  }
+
+  ASSERT_TRUE(Eventually([&] { return boards_[0]->Card(1, OpSeq(70)).has_value(); }));
+  const auto last = boards_[0]->Card(1, OpSeq(70)), first = boards_[0]->Card(1, OpSeq(7));
+  EXPECT_EQ(last->fingerprint, 70u);
+  EXPECT_STREQ(last->call_site, "train.cc:7");
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->fingerprint, 7u);
+  EXPECT_FALSE(boards_[0]->Card(1, OpSeq(71)).has_value());
+  EXPECT_FALSE(boards_[0]->Card(2, OpSeq(1)).has_value());
+}
+
+TEST_P(GroupBoardTest, TheFirstErrorIsEverybodysWithWhomItBlames) {
+  EXPECT_EQ(boards_[0]->error(), std::nullopt);
+  const base::Status error = base::UnavailableError("rank 2 burns")
+                                 .WithClass(base::FailureClass::kPeerDead)
+                                 .WithSubject(boards_[1]->SubjectOf(2));
+  boards_[1]->PostError({error, OpSeq(5)});
+
+  for (const auto& board : boards_) {
+    ASSERT_TRUE(Eventually([&] { return board->error().has_value(); }));
+    board->PostError({base::AbortedError("another"), OpSeq(0)});
+    const auto told = board->error();
+    EXPECT_THAT(told->status, StatusIs(Code::kUnavailable, HasSubstr("rank 2 burns")));
+    EXPECT_THAT(told->status, HasSubject(base::Rank(2)));
+    EXPECT_EQ(told->status.failure_class(), base::FailureClass::kPeerDead);
+    EXPECT_EQ(told->status.subjects().front().pid, getpid());
+    EXPECT_EQ(told->seq, OpSeq(5));
+  }
+}
+
+TEST_P(GroupBoardTest, OfADerivedGroupWhoComesLateIsMissedAndThenInvited) {
+  std::vector<std::unique_ptr<GroupBoard>> part(3);
+  for (const int rank : {0, 1}) {
+    ASSERT_OK_AND_ASSIGN(
+        part[static_cast<size_t>(rank)],
+        sources_[static_cast<size_t>(rank)]->OpenDerived(SpecOf(rank, 3, "part"), seconds(20)));
+  }
+  part[0]->Invite({.from_parent = true});
+  const base::SteadyTime since = Now();
+  ASSERT_TRUE(Eventually([&] { return part[0]->Knows({1, 2}, since); }));
+  EXPECT_THAT(part[0]->NeverCame(), ElementsAre(2));
+
+  ASSERT_OK_AND_ASSIGN(part[2], sources_[2]->OpenDerived(SpecOf(2, 3, "part"), seconds(20)));
+
+  ASSERT_TRUE(Eventually([&] { return part[2]->invitation().has_value(); }));
+  EXPECT_TRUE(part[2]->invitation()->from_parent);
+  EXPECT_TRUE(Eventually([&] { return part[0]->NeverCame().empty(); }));
+}
+
+TEST_P(GroupBoardTest, NothingIsLeftOfBoardsThatAreGone) {
+  const auto open_and_drop = [&] {
+    for (int i = 0; i < 30; ++i) {
+      const std::string name = "g" + std::to_string(i);
+      Boards boards;
+      for (int rank = 0; rank < 3; ++rank) {
+        auto board =
+            sources_[static_cast<size_t>(rank)]->OpenDerived(SpecOf(rank, 3, name), seconds(20));
+        ASSERT_OK(board);
+        boards.push_back(*std::move(board));
+      }
+      boards[0]->Invite({});
+      ASSERT_TRUE(Eventually([&] { return boards[2]->invitation().has_value(); }));
+      boards[1]->PostError({base::AbortedError("over"), OpSeq(0)});
+    }
+  };
+  open_and_drop();
+  const Footprint before = Footprint::Settled();
+  open_and_drop();
+  const Footprint after = Footprint::Settled();
+
+  EXPECT_LE(after.descriptors, before.descriptors) << before.ToString() << after.ToString();
+  EXPECT_LE(after.threads, before.threads);
+}
+
+TEST(TcpBoardsTest, WhoNeverComesIsNamed) {
+  TcpBoards boards(Service(), std::make_shared<LocalExchange>(), InMemory());
+  const auto opened = boards.Open(SpecOf(0, 2), milliseconds(200));
+  EXPECT_THAT(opened, StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 1 never came")));
+  EXPECT_THAT(opened.status(), HasSubject(base::Rank(1)));
+}
+
+TEST(TcpBoardsTest, AProcessThatIsGoneIsLost) {
+  auto sources = OverTcp(2);
+  Boards boards = OpenAll(sources);
+  boards[1]->PostCalled(OpSeq(9));
+  const base::SteadyTime since = Now();
+  ASSERT_TRUE(Eventually([&] { return boards[0]->Knows({1}, since); }));
+  EXPECT_FALSE(boards[0]->WhyLost(1).has_value());
+
+  auto dead = std::move(boards[1]);
+  sources[1].reset();
+  dead.reset();  // with its service
+  const base::SteadyTime dead_since = Now();
+  ASSERT_TRUE(Eventually([&] {
+    (void)boards[0]->Knows({1}, dead_since);
+    return boards[0]->WhyLost(1).has_value() || boards[0]->HasLeft(1);
+  }));
+  EXPECT_THAT(boards[0]->Called(1), Optional(OpSeq(9)));
+}
+
+// Of members on two machines, those of one meet in memory: nobody else could know their board.
+TEST(TcpBoardsTest, MembersOfOneMachineMeetInMemory) {
+  const auto exchange = std::make_shared<LocalExchange>();
+  const auto first = std::make_shared<TcpBoards>(Service(0), exchange, InMemory());
+  const auto second = std::make_shared<TcpBoards>(Service(1), exchange, InMemory());
+  const Boards world = OpenAll({first, first, second});
+
+  GroupSpec spec = SpecOf(0, 2, "near");
+  ASSERT_OK_AND_ASSIGN(const auto here, first->OpenDerived(spec, seconds(20)));
+  EXPECT_THAT(here->NeverCame(), ElementsAre(1));
+  spec.rank = base::GroupRank(1);
+  ASSERT_OK_AND_ASSIGN(const auto there, first->OpenDerived(spec, seconds(20)));
+  there->PostCalled(OpSeq(4));
+  EXPECT_THAT(here->Called(1), Optional(OpSeq(4))) << "without a question";
+  EXPECT_THAT(here->NeverCame(), IsEmpty());
+
+  GroupSpec far = SpecOf(0, 2, "far");
+  far.world_ranks = {base::Rank(0), base::Rank(2)};
+  ASSERT_OK_AND_ASSIGN(const auto over_tcp, first->OpenDerived(far, seconds(20)));
+  EXPECT_EQ(over_tcp->Called(1), std::nullopt) << "nobody was asked";
+}
+
+/// Says of all members that they are in this process.
+class CrowdExchange final : public AddressExchange {
+ public:
+  base::Result<std::vector<std::optional<AddressCard>>> Exchange(const ExchangeRequest& request,
+                                                                 const AddressCard& mine,
+                                                                 const OpDeadline&) override {
+    return std::vector<std::optional<AddressCard>>(static_cast<size_t>(request.member_count), mine);
+  }
+};
+
+TEST(TcpBoardsTest, OfALargeGroupSomeAreLookedAfter) {
+  TcpBoards boards(Service(), std::make_shared<CrowdExchange>(), InMemory());
+  constexpr int kSize = TcpBoards::kAskedMax + 36;
+  ASSERT_OK_AND_ASSIGN(const auto board, boards.Open(SpecOf(50, kSize), seconds(20)));
+  ASSERT_OK_AND_ASSIGN(const auto near, boards.Open(SpecOf(49 + 36, kSize), seconds(20)));
+  ASSERT_OK_AND_ASSIGN(const auto before, boards.Open(SpecOf(49, kSize), seconds(20)));
+  near->PostCalled(OpSeq(2));
+  before->PostCalled(OpSeq(2));
+  std::vector<int> others;
+  for (int member = 0; member < kSize; ++member) {
+    if (member != 50) others.push_back(member);
+  }
+
+  const base::SteadyTime since = Now();
+  ASSERT_TRUE(Eventually([&] { return board->Knows(others, since); }));
+
+  int known = 0;
+  for (const int member : others) known += board->Called(member).has_value() ? 1 : 0;
+  EXPECT_EQ(known, TcpBoards::kAskedMax);
+  EXPECT_THAT(board->Called(49 + 36), Optional(OpSeq(2)));
+  EXPECT_EQ(board->Called(49), std::nullopt) << "51 others ask that one";
+}
+
+}  // namespace
+}  // namespace lockstep::collectives::testing
