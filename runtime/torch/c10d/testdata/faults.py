@@ -22,6 +22,16 @@ def told(call):
         print("nothing", flush=True)
 
 
+def wait_for_end(pid):
+    """Of rank 0."""
+    until = time.monotonic() + 30
+    while os.path.exists("/proc/%d" % pid):
+        if time.monotonic() > until:
+            os.kill(pid, signal.SIGKILL)
+            raise RuntimeError("rank 0 does not end")
+        time.sleep(0.05)
+
+
 def killed(rank):
     if rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -67,12 +77,7 @@ def late(rank, destroy=True):
         if destroy:
             dist.destroy_process_group()
         return
-    until = time.monotonic() + 30
-    while os.path.exists("/proc/%d" % pids[0]):
-        if time.monotonic() > until:
-            os.kill(pids[0], signal.SIGKILL)
-            raise RuntimeError("rank 0 does not end")
-        time.sleep(0.05)
+    wait_for_end(pids[0])
     print("rank 0 ended", flush=True)
 
 
@@ -97,7 +102,12 @@ def main():
     store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), size, rank == 0)
     dist.init_process_group("lockstep", timeout=datetime.timedelta(seconds=2), store=store, rank=rank, world_size=size,
                             pg_options=options)
-    fault(dist.get_rank())
+    # Rank 0 holds the store, and does not end before the others are through with it.
+    if rank != 0:
+        store.set("through_%d" % rank, "")
+    fault(rank)
+    if rank == 0:
+        store.wait(["through_%d" % other for other in range(1, size)], datetime.timedelta(seconds=60))
 
 
 main()
