@@ -44,3 +44,11 @@ class Torch2Test(Jobs):
 
     def test_fully_shard_gives_the_losses_of_gloo_to_the_last_bit(self):
         self.expect_gloos_losses(TORCH_2, "fsdp.py")
+
+    def test_a_killed_rank_is_named(self):
+        texts, _ = self.told_to_others(TORCH_2, "killed")
+        for text in texts:
+            self.assertIn("ran out of its 2s: rank 1 never called it", text)
+
+    def test_survivors_go_on_in_their_processes(self):
+        self.expect_survivors(TORCH_2)

@@ -49,6 +49,14 @@ class Jobs(unittest.TestCase):
         self.assertEqual(ours.count("loss"), 40)
         self.assertEqual(sorted(ours.splitlines()), sorted(gloo.splitlines()))
 
+    def expect_survivors(self, python):
+        output = self.run_well(python, FILES["survivors.py"], flags=("-np", "3", "--on-rank-failure", "keep"))
+        for rank in range(3):
+            self.assertIn("rank %d: lost {}" % rank, output)
+        for rank in range(2):
+            self.assertRegex(output, r"rank %d: .*rank 2 is gone \(killed by signal 9" % rank)
+            self.assertIn("rank %d: %d of 2, sum 3, lost {2: 'killed by signal 9 (SIGKILL)'}" % (rank, rank), output)
+
     def told_to_others(self, python, fault, flags=("-np", "3"), others="02"):
         """What `others` print when rank 1 does `fault` of faults.py, and the job; TERM leaves them the time to."""
         job = self.run_job(python, FILES["faults.py"], fault, flags=(*flags, "--grace", "20s"))
