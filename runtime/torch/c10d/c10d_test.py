@@ -44,6 +44,12 @@ class DebiansTorchTest(Jobs):
                 self.assertRegex(text, r"ranks 0, 2 called all_reduce\(f32, sum, 4\) at faults.py:\d+; "
                                  r"rank 1 called %s at faults.py:\d+" % theirs)
 
+    def test_a_monitored_barrier_names_all_that_are_missing(self):
+        texts, _ = self.told_to_others(DEBIANS, "never_at_the_barrier", others="0")
+        self.assertEqual(len(texts), 2)
+        for text in texts:  # with wait_all_ranks, and without
+            self.assertRegex(text, r"barrier, op 1 of group \S+, ran out of its 2s: ranks 1, 2 never called it")
+
     def test_outputs_are_compared_where_the_process_group_says_so(self):
         texts, _ = self.told_to_others(DEBIANS, "verified_by_others")
         for text in texts:

@@ -63,6 +63,19 @@ def verified_by_others(rank):
     told(lambda: dist.barrier())
 
 
+def never_at_the_barrier(rank):
+    """Neither of the others calls it. Each failure ends its group, so there are two."""
+    timeout = datetime.timedelta(seconds=2)
+    groups = [dist.new_group(timeout=datetime.timedelta(seconds=20)) for _ in range(2)]
+    pids = [None] * dist.get_world_size()
+    dist.all_gather_object(pids, os.getpid())
+    if rank != 0:
+        wait_for_end(pids[0])
+        return
+    for group, wait_all_ranks in zip(groups, (False, True)):
+        told(lambda: group.monitored_barrier(timeout, wait_all_ranks=wait_all_ranks))
+
+
 def never_made(rank):
     if rank != 1:
         told(lambda: dist.new_group([0, 1, 2], timeout=datetime.timedelta(seconds=2)))
