@@ -4,7 +4,7 @@
 BAZEL_FLAGS ?=
 export BAZEL_FLAGS
 
-.PHONY: help setup build demo test check soak bench gpu-bundle sanitize compdb docs clean
+.PHONY: help setup setup-extras build demo test check soak bench gpu-bundle sanitize compdb docs clean
 .DEFAULT_GOAL := help
 
 help: ## Prints this.
@@ -12,6 +12,9 @@ help: ## Prints this.
 
 setup: ## Installs, by apt, the packages of tools/packages.txt that are missing.
 	@tools/setup
+
+setup-extras: setup ## Installs, from PyPI into ~/.cache/lockstep, a torch 2 and an Open MPI 5 for tests to run on too; 1.5 GB.
+	@tools/setup_extras
 
 build: ## Builds everything, optimized; the program is bazel-bin/launcher/lockstep.
 	bazel build --config=opt $(BAZEL_FLAGS) //...
@@ -21,6 +24,7 @@ demo: setup ## Trains a model on 4 ranks, kills one, and ends with the same weig
 	@examples/fashion_mnist/demo
 
 test: setup ## Runs every suite but clang's (docs/testing.md) and counts the test cases: what CI runs.
+	@tools/setup_extras || echo 'make: going on without it'
 	@tools/test_suites
 
 check: ## Before a commit, under 5 minutes: format, build, tests, lint of changed files.

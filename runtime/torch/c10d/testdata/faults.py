@@ -22,6 +22,16 @@ def told(call):
         print("nothing", flush=True)
 
 
+def wait_for_end(pid):
+    """Of rank 0."""
+    until = time.monotonic() + 30
+    while os.path.exists("/proc/%d" % pid):
+        if time.monotonic() > until:
+            os.kill(pid, signal.SIGKILL)
+            raise RuntimeError("rank 0 does not end")
+        time.sleep(0.05)
+
+
 def killed(rank):
     if rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -53,6 +63,19 @@ def verified_by_others(rank):
     told(lambda: dist.barrier())
 
 
+def never_at_the_barrier(rank):
+    """Neither of the others calls it. Each failure ends its group, so there are two."""
+    timeout = datetime.timedelta(seconds=2)
+    groups = [dist.new_group(timeout=datetime.timedelta(seconds=20)) for _ in range(2)]
+    pids = [None] * dist.get_world_size()
+    dist.all_gather_object(pids, os.getpid())
+    if rank != 0:
+        wait_for_end(pids[0])
+        return
+    for group, wait_all_ranks in zip(groups, (False, True)):
+        told(lambda: group.monitored_barrier(timeout, wait_all_ranks=wait_all_ranks))
+
+
 def never_made(rank):
     if rank != 1:
         told(lambda: dist.new_group([0, 1, 2], timeout=datetime.timedelta(seconds=2)))
@@ -67,12 +90,7 @@ def late(rank, destroy=True):
         if destroy:
             dist.destroy_process_group()
         return
-    until = time.monotonic() + 30
-    while os.path.exists("/proc/%d" % pids[0]):
-        if time.monotonic() > until:
-            os.kill(pids[0], signal.SIGKILL)
-            raise RuntimeError("rank 0 does not end")
-        time.sleep(0.05)
+    wait_for_end(pids[0])
     print("rank 0 ended", flush=True)
 
 
@@ -97,7 +115,12 @@ def main():
     store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), size, rank == 0)
     dist.init_process_group("lockstep", timeout=datetime.timedelta(seconds=2), store=store, rank=rank, world_size=size,
                             pg_options=options)
-    fault(dist.get_rank())
+    # Rank 0 holds the store, and does not end before the others are through with it.
+    if rank != 0:
+        store.set("through_%d" % rank, "")
+    fault(rank)
+    if rank == 0:
+        store.wait(["through_%d" % other for other in range(1, size)], datetime.timedelta(seconds=60))
 
 
 main()
