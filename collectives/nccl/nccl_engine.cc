@@ -84,6 +84,7 @@ void NcclEngine::Add(Route& route, Op op, const std::shared_ptr<NcclWork>& work)
   part->seq = route.next_seq;
   ++route.next_seq;
   part->work = work;
+  moved_at_ = work->enqueued_;
   part->due = awake_.At(work->enqueued_) + part->op.timeout;
   ++work->parts_left_;
   if (config_.recorder != nullptr) {
@@ -183,7 +184,7 @@ void NcclEngine::DeclareLongPhase(base::Duration at_most) {
 
 // ------------------------------------------------------------------------------------- getting on
 
-bool NcclEngine::Progress() {
+std::optional<base::SteadyTime> NcclEngine::Progress() {
   AdvanceRoutes();
   Lock lock(mutex_);
   if (root_.ok()) {
@@ -194,7 +195,7 @@ bool NcclEngine::Progress() {
   RunCallbacks(lock);
   const bool busy = AnyLive() || !ready_callbacks_.empty() || aborts_left_ > 0;
   active_ = busy;
-  return busy;
+  return busy ? std::optional(moved_at_) : std::nullopt;
 }
 
 void NcclEngine::AdvanceRoutes() {
@@ -290,6 +291,7 @@ void NcclEngine::Over(Route& route, base::Status status, base::SteadyTime now) {
 
 void NcclEngine::EndPart(NcclPart& part, const base::Status& status, base::SteadyTime now) {
   part.over = true;
+  moved_at_ = now;
   NcclWork& work = *part.work;
   if (config_.recorder != nullptr) {
     const Op& op = part.op;

@@ -118,7 +118,7 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   /// Whether nothing is in flight.
   bool idle();
 
-  bool Progress() override;
+  std::optional<base::SteadyTime> Progress() override;
   void Watch() override;
 
  private:
@@ -223,6 +223,7 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   base::Status broken_;  // by a member that NCCL has lost, at broken_since_
   base::SteadyTime broken_since_{};
   base::SteadyTime failed_at_{};
+  base::SteadyTime moved_at_{};  // when an op was last called or ended
   int aborts_left_ = 0;
   bool active_ = false;  // the runtime's threads look after this
   bool closed_ = false;

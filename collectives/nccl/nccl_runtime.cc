@@ -18,8 +18,8 @@ namespace lockstep::collectives {
 namespace {
 
 // A CUDA event query costs a microsecond. A sleeping waiter is woken late by this at most, or by a
-// sixteenth of the time since the last call, up to the other: who has waited long waits for a rank
-// that is late, or for a large op.
+// sixteenth of the time since an op was called or ended, up to the other: who has waited long waits
+// for a rank that is late, or for a large op.
 constexpr base::Duration kProgressEvery = std::chrono::microseconds(200);
 constexpr base::Duration kProgressEveryMost = std::chrono::milliseconds(2);
 // Deadlines are seconds; a mark of another member is heard at most this late.
@@ -69,7 +69,6 @@ struct NcclRuntime::Shared {
   std::vector<std::shared_ptr<NcclWatched>> active;
   std::vector<std::shared_ptr<NcclBoundedCall::State>> limited;
   std::map<int, std::vector<CudaEvent>> events;  // by device
-  base::SteadyTime activated_at{};               // last
   bool stopping = false;
   std::thread progress;
   std::thread watch;
@@ -113,7 +112,6 @@ NcclRuntime::~NcclRuntime() {
 void NcclRuntime::Activate(std::shared_ptr<NcclWatched> watched) {
   const std::lock_guard<std::mutex> lock(shared_->mutex);
   shared_->active.push_back(std::move(watched));
-  shared_->activated_at = shared_->clock.Now();
   shared_->progress_wake.notify_one();
   shared_->watch_wake.notify_one();
 }
@@ -124,8 +122,11 @@ void NcclRuntime::Shared::ProgressMain() {
     auto watched = active;
     lock.unlock();
     std::vector<NcclWatched*> idle;
+    base::SteadyTime moved_at{};
     for (const auto& one : watched) {
-      if (!one->Progress()) idle.push_back(one.get());
+      const std::optional<base::SteadyTime> moved = one->Progress();
+      if (!moved.has_value()) idle.push_back(one.get());
+      moved_at = std::max(moved_at, moved.value_or(base::SteadyTime{}));
     }
     lock.lock();
     // Of one that was activated again meanwhile, one entry is left.
@@ -143,7 +144,7 @@ void NcclRuntime::Shared::ProgressMain() {
       progress_wake.wait(lock);
     } else {
       progress_wake.wait_for(
-          lock, std::clamp((clock.Now() - activated_at) / 16, kProgressEvery, kProgressEveryMost));
+          lock, std::clamp((clock.Now() - moved_at) / 16, kProgressEvery, kProgressEveryMost));
     }
   }
 }

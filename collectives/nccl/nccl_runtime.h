@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,9 @@ inline constexpr int kNcclStuckExitCode = 76;
 class NcclWatched {
  public:
   virtual ~NcclWatched() = default;
-  /// Gets on with what is in flight; calls into NCCL and CUDA. False: nothing is, and it is not to
-  /// be called before the next Activate().
-  virtual bool Progress() = 0;
+  /// Gets on with what is in flight; calls into NCCL and CUDA. When an op was last called or ended;
+  /// nullopt: nothing is in flight, and it is not to be called before the next Activate().
+  virtual std::optional<base::SteadyTime> Progress() = 0;
   /// Looks at deadlines and at what the others say; never calls into NCCL or CUDA.
   virtual void Watch() = 0;
 };
