@@ -68,10 +68,9 @@ std::vector<GroupKind> Over(const std::string& version, const std::vector<int>& 
   return kinds;
 }
 
-// Of three: the word of an error has room for one who is blamed, and two that disagree both are.
-INSTANTIATE_TEST_SUITE_P(Old, FailureContractTest, ::testing::ValuesIn(Over("2_14", {3})),
+INSTANTIATE_TEST_SUITE_P(Old, WorkContractTest, ::testing::ValuesIn(Over("2_14", {2})),
                          GroupKindName);
-INSTANTIATE_TEST_SUITE_P(New, FailureContractTest, ::testing::ValuesIn(Over("2_30", {3})),
+INSTANTIATE_TEST_SUITE_P(New, WorkContractTest, ::testing::ValuesIn(Over("2_30", {3})),
                          GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Old, JoinContractTest, ::testing::ValuesIn(Over("2_14", {2})),
                          GroupKindName);
@@ -82,7 +81,9 @@ INSTANTIATE_TEST_SUITE_P(New, FaultContractTest, ::testing::ValuesIn(Over("2_30"
 INSTANTIATE_TEST_SUITE_P(New, WaitContractTest, ::testing::ValuesIn(Over("2_30", {2, 3})),
                          GroupKindName);
 
-// An abort ends at once what has ended on the member that aborts and another has not seen end.
+// An error, or an abort, ends at once what has ended on the member that has it and another has not
+// seen end. NcclFaultsTest has these cases, without an op just before.
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(FailureContractTest);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(AbortContractTest);
 // Who comes to an op that another was refused after it has heard of that gets Aborted, with the
 // refusal as its cause; and the root of later ops on the refused member is its own refusal.

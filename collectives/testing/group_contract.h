@@ -95,6 +95,9 @@ class FailureContractTest : public ::testing::TestWithParam<GroupKind> {
   }
 };
 
+/// What a Work is to those who wait for it; of two or more.
+class WorkContractTest : public FailureContractTest {};
+
 /// What an abort ends, and what it does not; of two or more.
 class AbortContractTest : public FailureContractTest {};
 

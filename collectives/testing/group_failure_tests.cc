@@ -134,7 +134,7 @@ TEST_P(FailureContractTest, ThePassedDeadlineNamesTheRankThatNeverCalled) {
   });
 }
 
-TEST_P(FailureContractTest, AnOpBehindAnotherEndsByItsOwnDeadline) {
+TEST_P(WorkContractTest, AnOpBehindAnotherEndsByItsOwnDeadline) {
   const auto gang = NewGang();
   std::atomic<int> done{0};
   gang->Run([&](Group& group) {
@@ -153,7 +153,7 @@ TEST_P(FailureContractTest, AnOpBehindAnotherEndsByItsOwnDeadline) {
   });
 }
 
-TEST_P(FailureContractTest, WaitForLeavesTheOpInFlight) {
+TEST_P(WorkContractTest, WaitForLeavesTheOpInFlight) {
   const auto gang = NewGang();
   std::atomic<bool> go{false};
   gang->Run([&](Group& group) {
@@ -278,7 +278,7 @@ TEST_P(FailureContractTest, ATransferWithAMemberThatLeftFailsAtOnce) {
   }
 }
 
-TEST_P(FailureContractTest, WhatWasSentBeforeTheSenderLeftArrives) {
+TEST_P(WorkContractTest, WhatWasSentBeforeTheSenderLeftArrives) {
   const auto gang = NewGang();
   RunLeaving(*gang, [](Group& group) {
     std::vector<float> data(1000, static_cast<float>(group.rank().value()));
@@ -319,7 +319,7 @@ TEST_P(FailureContractTest, DestructionEndsWhatIsInFlight) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_P(FailureContractTest, AWorkOutlivesItsGroup) {
+TEST_P(WorkContractTest, AWorkOutlivesItsGroup) {
   const auto gang = NewGang();
   std::vector<std::shared_ptr<Work>> works(static_cast<size_t>(size()));
   gang->Run([&](Group& group) {

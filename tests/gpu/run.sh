@@ -59,6 +59,8 @@ host() {
   run host_contract 600 ./host_contract
   run host_groups 600 ./host_groups
   run host_processes 300 ./host_processes
+  run host_faults 600 ./host_faults
+  run tcp_contract 600 ./tcp_contract
 }
 
 fake() {

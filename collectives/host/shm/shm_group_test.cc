@@ -13,6 +13,8 @@ std::shared_ptr<BackendMaker> NewMaker() { return ThreadGang::InSharedMemory(); 
 
 INSTANTIATE_TEST_SUITE_P(Shm, FailureContractTest,
                          ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 4, 8})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Shm, WorkContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 4, 8})), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Shm, AbortContractTest,
                          ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 4, 8})), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Shm, JoinContractTest,

@@ -15,6 +15,8 @@ std::shared_ptr<BackendMaker> NewSealedMaker() { return LocalSealedTcpMaker(); }
 
 INSTANTIATE_TEST_SUITE_P(Tcp, FailureContractTest,
                          ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Tcp, WorkContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})),
+                         GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Tcp, AbortContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})),
                          GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Tcp, JoinContractTest, ::testing::ValuesIn(GroupsOf(NewMaker, {2, 3, 5})),
@@ -28,6 +30,8 @@ INSTANTIATE_TEST_SUITE_P(Tcp, FaultContractTest, ::testing::ValuesIn(GroupsOf(Ne
 
 INSTANTIATE_TEST_SUITE_P(SealedTcp, FailureContractTest,
                          ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(SealedTcp, WorkContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(SealedTcp, AbortContractTest,
                          ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(SealedTcp, JoinContractTest,
@@ -40,6 +44,8 @@ INSTANTIATE_TEST_SUITE_P(SealedTcp, FaultContractTest,
                          ::testing::ValuesIn(GroupsOf(NewSealedMaker, {3})), GroupKindName);
 
 INSTANTIATE_TEST_SUITE_P(FlowsTcp, FailureContractTest,
+                         ::testing::ValuesIn(GroupsOf(NewFlowsMaker, {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(FlowsTcp, WorkContractTest,
                          ::testing::ValuesIn(GroupsOf(NewFlowsMaker, {3})), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(FlowsTcp, AbortContractTest,
                          ::testing::ValuesIn(GroupsOf(NewFlowsMaker, {3})), GroupKindName);

@@ -55,6 +55,7 @@ std::vector<GroupKind> Kinds() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Wide, FailureContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Wide, WorkContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, AbortContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, JoinContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
 INSTANTIATE_TEST_SUITE_P(Wide, RefusalContractTest, ::testing::ValuesIn(Kinds()), GroupKindName);
