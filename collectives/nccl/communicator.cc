@@ -42,9 +42,12 @@ base::Result<std::shared_ptr<Communicator>> Communicator::Make(
     }
     if (stopped.ok()) continue;
     making->given_up.store(true);
-    // The thread aborts what there is; when that hangs, so would the process's exit.
+    // The thread aborts what there is, unless it had ended well just before; when that hangs, so
+    // would the process's exit.
     config.runtime->Start("aborting the init of " + config.name, NcclRuntime::Limit::kAbort,
-                          [call]() mutable { call.WaitFor(kMaxTimeout); });
+                          [call, making]() mutable {
+                            if (call.WaitFor(kMaxTimeout)) making->made->Abort();
+                          });
     return stopped;
   }
   RETURN_IF_ERROR(making->status);
