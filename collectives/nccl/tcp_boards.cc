@@ -56,7 +56,7 @@ class TcpBoard final : public GroupBoard {
   void PostCard(base::OpSeq seq, const CallCard& card) override {
     const std::string bytes = BytesOfCallCard(card);
     end_->notes().Put(members().self(), seq.value(), bytes);
-    if (!left_.load(std::memory_order_acquire)) service_->SendNote(end_, seq.value(), bytes);
+    if (!left_.load(std::memory_order_acquire)) service_->SendNote(end_, seq.value());
   }
   std::optional<CallCard> Card(int member, base::OpSeq seq) const override {
     const std::optional<std::string> bytes = end_->notes().Get(member, seq.value());
