@@ -41,8 +41,10 @@ class GroupBoard {
 
   /// By member 0, once.
   virtual void Invite(const Invitation& invitation) = 0;
-  virtual std::optional<Invitation> invitation() const = 0;
-  /// Members that never opened the board, as far as this end knows.
+  /// To be looked at again and again while it is waited for: where it may have been lost on its way,
+  /// it is asked for.
+  virtual std::optional<Invitation> invitation() = 0;
+  /// Members that are known never to have opened the board: who does not answer may have.
   virtual std::vector<int> NeverCame() const = 0;
   /// Whether this end knows of `members`, others, how they were at `since` or later. It asks them
   /// otherwise; once they have had kAnswerTime since then it knows that they do not answer. Of a
@@ -66,9 +68,14 @@ class GroupBoard {
   virtual bool HasLeft(int member) const = 0;
   /// Of a member whose process cannot be reached any more: "closed its connection: its process has
   /// ended".
-  virtual std::optional<std::string> WhyLost(int member) const = 0;
+  std::optional<std::string> WhyLost(int member) const { return WhyLostSince(member, {}); }
+  /// The same of one that could not be reached at `since` or later.
+  virtual std::optional<std::string> WhyLostSince(int member, base::SteadyTime since) const = 0;
   /// Whether this member was asked (Knows) and does not answer, for longer than healthy ones take.
   virtual bool IsSilent(int member) const = 0;
+  /// Of a member that trouble of this end's own keeps it from asking: "cannot be asked from here:
+  /// no descriptor is left".
+  virtual std::optional<std::string> WhyUnasked(int member) const = 0;
   /// Makes `error` the group's, unless another was first.
   virtual void PostError(const Error& error) = 0;
   virtual std::optional<Error> error() const = 0;

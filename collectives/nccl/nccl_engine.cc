@@ -285,7 +285,7 @@ void NcclEngine::Over(Route& route, base::Status status, base::SteadyTime now) {
   const std::shared_ptr<NcclPart> part = std::move(route.live.front());
   route.live.pop_front();
   if (route.issued > 0) --route.issued;
-  route.first_since = route.overdue_since = route.gone_since = {};
+  route.first_since = route.gone_since = {};
   EndPart(*part, status, now);
 }
 

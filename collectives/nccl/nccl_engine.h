@@ -144,10 +144,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
     std::deque<std::shared_ptr<NcclPart>> live;  // not over, in their order
     size_t issued = 0;                           // of them, from the front
     base::OpSeq next_seq{1};
-    // Since when: the first of them is the first, has waited beyond its deadline for what the
-    // others say, and waits for one that has gone. Zero: not now.
+    // Since when: the first of them is the first, and waits for one that has gone. Zero: not now.
     base::SteadyTime first_since{};
-    base::SteadyTime overdue_since{};
     base::SteadyTime gone_since{};
   };
 
@@ -194,15 +192,22 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   void CheckLeavers(Route& route);
   bool Knows(const Route& route, base::SteadyTime since) const;
   std::vector<int> Others(const Route& route) const;
-  std::vector<int> Lost(const Route& route) const;
+  template <class Question>
+  auto OfBoards(const Route& route, int member, const Question& question) const;
+  std::optional<std::string> WhyLost(const Route& route, int member, base::SteadyTime since) const;
+  bool HasLeft(const Route& route, int member) const;
+  int Unknown(const Route& route) const;
+  std::vector<int> Lost(const Route& route, base::SteadyTime since) const;
   std::vector<int> Silent(const Route& route) const;
-  int GoneBefore(const Route& route, base::OpSeq seq) const;
-  base::Status Left(int member, const NcclPart& part) const;
+  int GoneBefore(const Route& route, base::OpSeq seq, base::SteadyTime since) const;
+  base::Status Left(const Route& route, int member, const NcclPart& part) const;
   bool AnyLongPhase() const;
   bool Excused(const std::vector<int>& missing) const;
   std::vector<int> NotCalled(const Route& route, base::OpSeq seq) const;
   base::Status Expired(const Route& route, const NcclPart& part,
                        const std::vector<int>& missing) const;
+  std::string Uncalled(const std::vector<int>& missing) const;
+  std::string Unasked(const Route& route) const;
   void RecordWaits(const Route& route);
   base::Status Blaming(base::Status status, const std::vector<int>& members) const;
 

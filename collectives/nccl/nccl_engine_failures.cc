@@ -151,13 +151,13 @@ void NcclEngine::HearOthers() {
 /// NCCL has lost a member: whose process is gone, the board says.
 void NcclEngine::BlameBroken() {
   if (broken_.ok()) return;
-  const bool all_known = Knows(collectives_, broken_since_);
-  const std::vector<int> lost = Lost(collectives_);
-  if (lost.empty() && !all_known) return;
+  if (!Knows(collectives_, broken_since_)) return;
+  // Only what was found out since: a member that was lost before may be back.
+  const std::vector<int> lost = Lost(collectives_, broken_since_);
   std::string text = broken_.message();
   for (const int member : lost) {
     text += "; rank " + config_.spec.world_ranks[static_cast<size_t>(member)].ToString() + " " +
-            board_->WhyLost(member).value_or("is gone");
+            WhyLost(collectives_, member, broken_since_).value_or("is gone");
   }
   const base::Status status = Blaming(
       base::Status(broken_.code(), std::move(text)).WithClass(broken_.failure_class()), lost);
@@ -207,17 +207,18 @@ void NcclEngine::CheckDeadlines(Route& route, bool any_long_phase) {
   for (const auto& part : route.live) {
     if (any_long_phase && Excused(NotCalled(route, part->seq))) {
       part->due = now + part->op.timeout;  // its time begins anew once they have come
-      route.overdue_since = {};
+      part->overdue_since = {};
       continue;
     }
     if (part->due > now) continue;
-    if (route.overdue_since == base::SteadyTime()) route.overdue_since = clock_.Now();
-    if (!Knows(route, route.overdue_since)) return;
-    const std::vector<int> missing = NotCalled(route, part->seq);
+    if (part->overdue_since == base::SteadyTime()) part->overdue_since = clock_.Now();
+    if (!Knows(route, part->overdue_since)) return;
+    std::vector<int> missing = NotCalled(route, part->seq);
     if (Excused(missing)) return;  // as they have just said: the next look
+    std::erase_if(missing, [this](int member) { return Excused({member}); });
     // Of a large group, others know more, and say it.
-    const bool may_hear = clock_.Now() - route.overdue_since < GroupBoard::kAnswerTime;
-    if (missing.empty() && route.peer < 0 && may_hear) return;
+    const bool may_hear = clock_.Now() - part->overdue_since < GroupBoard::kAnswerTime;
+    if (missing.empty() && may_hear && Unknown(route) > 0) return;
     part->culprit = true;
     const base::Status status = Expired(route, *part, missing);
     board_->PostError({status, base::OpSeq(0)});
@@ -243,7 +244,7 @@ bool NcclEngine::Excused(const std::vector<int>& missing) const {
   });
 }
 
-/// Members that have not come to op `seq` of `route`.
+/// Members that have not come to op `seq` of `route`, those that do not answer included.
 std::vector<int> NcclEngine::NotCalled(const Route& route, base::OpSeq seq) const {
   const int self = config_.spec.rank.value();
   if (route.peer >= 0) {
@@ -255,22 +256,57 @@ std::vector<int> NcclEngine::NotCalled(const Route& route, base::OpSeq seq) cons
   }
   std::vector<int> missing;
   for (int member = 0; member < config_.info.size; ++member) {
+    if (member == self) continue;
     const std::optional<base::OpSeq> called = board_->Called(member);
-    if (member != self && called.has_value() && *called < seq) missing.push_back(member);
+    if (called.has_value() ? *called < seq : board_->IsSilent(member)) missing.push_back(member);
   }
   return missing;
 }
 
-/// Members whose processes are gone.
-std::vector<int> NcclEngine::Lost(const Route& route) const {
+/// Others of whom nobody here knows how far they are; 0 for a pair.
+int NcclEngine::Unknown(const Route& route) const {
+  if (route.peer >= 0) return 0;
+  const std::vector<int> others = Others(route);
+  return static_cast<int>(std::count_if(others.begin(), others.end(), [this](int member) {
+    return !board_->Called(member).has_value();
+  }));
+}
+
+/// What the boards say of `member`: the group's, and, of a large group's pair, that of the two.
+template <class Question>
+auto NcclEngine::OfBoards(const Route& route, int member, const Question& question) const {
+  auto answer = question(*board_, member);
+  if (answer || route.board == nullptr || route.peer != member ||
+      member == config_.spec.rank.value()) {
+    return answer;
+  }
+  return question(*route.board, route.receives ? 0 : 1);
+}
+
+std::optional<std::string> NcclEngine::WhyLost(const Route& route, int member,
+                                               base::SteadyTime since) const {
+  return OfBoards(route, member, [since](const GroupBoard& board, int of) {
+    return board.WhyLostSince(of, since);
+  });
+}
+
+bool NcclEngine::HasLeft(const Route& route, int member) const {
+  return OfBoards(route, member, [](const GroupBoard& board, int of) { return board.HasLeft(of); });
+}
+
+/// Members whose processes are gone, as was found out at `since` or later.
+std::vector<int> NcclEngine::Lost(const Route& route, base::SteadyTime since) const {
   std::vector<int> lost = Others(route);
-  std::erase_if(lost, [this](int member) { return !board_->WhyLost(member).has_value(); });
+  std::erase_if(lost, [&](int member) { return !WhyLost(route, member, since).has_value(); });
   return lost;
 }
 
 std::vector<int> NcclEngine::Silent(const Route& route) const {
   std::vector<int> silent = Others(route);
-  std::erase_if(silent, [this](int member) { return !board_->IsSilent(member); });
+  std::erase_if(silent, [&](int member) {
+    return !OfBoards(route, member,
+                     [](const GroupBoard& board, int of) { return board.IsSilent(of); });
+  });
   return silent;
 }
 
@@ -280,9 +316,11 @@ base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
   const auto world_rank = [this](int member) {
     return config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
   };
-  const std::vector<int> lost = missing.empty() ? Lost(route) : std::vector<int>();
+  const std::vector<int> lost =
+      missing.empty() ? Lost(route, part.overdue_since) : std::vector<int>();
+  const bool may_be_silent = route.peer >= 0 || missing.empty();
   const std::vector<int> silent =
-      missing.empty() && lost.empty() ? Silent(route) : std::vector<int>();
+      may_be_silent && lost.empty() ? Silent(route) : std::vector<int>();
   const auto name_all = [&](const std::vector<int>& members) {
     std::string names;
     for (const int member : members) names += (names.empty() ? "" : ", ") + world_rank(member);
@@ -292,21 +330,27 @@ base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
                      part.seq.ToString() + " of group " + config_.info.name + " ran out of its " +
                      base::FormatDuration(op.timeout) + ": ";
   if (!silent.empty()) {
-    text += "in the middle of it rank " + name_all(silent) + " has stopped: it does not answer";
+    text += missing.empty() ? "in the middle of it rank " + name_all(silent) +
+                                  " has stopped: it does not answer"
+                            : "rank " + name_all(silent) + " does not answer";
   } else if (!lost.empty()) {
     text += "in the middle of it rank " + world_rank(lost.front()) + " was lost: it " +
-            *board_->WhyLost(lost.front());
+            WhyLost(route, lost.front(), part.overdue_since).value_or("is gone");
   } else if (route.peer >= 0) {
     text += "rank " + world_rank(route.peer) +
             (missing.empty()  ? " stopped in the middle of it"
              : route.receives ? " never sent it"
                               : " never received it");
   } else if (missing.empty()) {
-    text +=
-        "all members have called it and NCCL has not ended it: a member's GPU or network hangs, "
-        "or its call differs";
+    const int unknown = Unknown(route);
+    text += unknown == 0 ? "all members have called it"
+                         : std::to_string(config_.info.size - unknown) + " of " +
+                               std::to_string(config_.info.size) +
+                               " members have called it, of the others this one knows nothing,";
+    text += " and NCCL has not ended it: a member's GPU or network hangs, or its call differs";
+    text += Unasked(route);
   } else {
-    text += "never called by rank " + name_all(missing);
+    text += Uncalled(missing);
   }
   const bool known = route.peer >= 0 || !missing.empty() || !silent.empty();
   const base::Status status = base::DeadlineExceededError(std::move(text))
@@ -316,6 +360,30 @@ base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
   if (!lost.empty()) return Blaming(status, lost);
   if (!silent.empty()) return Blaming(status, silent);
   return Blaming(status, route.peer >= 0 ? std::vector{route.peer} : missing);
+}
+
+/// Of members that do not answer nobody knows whether they have called an op.
+std::string NcclEngine::Uncalled(const std::vector<int>& missing) const {
+  std::string uncalled, silent;
+  for (const int member : missing) {
+    std::string& names = board_->IsSilent(member) ? silent : uncalled;
+    names += (names.empty() ? "" : ", ") +
+             config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
+  }
+  std::string text = uncalled.empty() ? "" : "never called by rank " + uncalled;
+  if (!silent.empty()) text += (text.empty() ? "" : "; ") + ("rank " + silent) + " does not answer";
+  return text;
+}
+
+/// Whom this member's own trouble keeps it from asking: of many the first.
+std::string NcclEngine::Unasked(const Route& route) const {
+  for (const int member : Others(route)) {
+    const std::optional<std::string> why = board_->WhyUnasked(member);
+    if (!why.has_value()) continue;
+    return "; rank " + config_.spec.world_ranks[static_cast<size_t>(member)].ToString() + " " +
+           *why;
+  }
+  return "";
 }
 
 void NcclEngine::CheckLeavers() {
@@ -330,37 +398,38 @@ void NcclEngine::CheckLeavers() {
 void NcclEngine::CheckLeavers(Route& route) {
   if (route.live.empty() || (route.peer >= 0 && route.board == nullptr)) return;
   NcclPart& first = *route.live.front();
-  if (GoneBefore(route, first.seq) < 0) {
+  if (GoneBefore(route, first.seq, {}) < 0) {
     route.gone_since = {};
     return;
   }
   if (route.gone_since == base::SteadyTime()) route.gone_since = clock_.Now();
   if (!Knows(route, route.gone_since)) return;
-  const int member = GoneBefore(route, first.seq);
+  const int member = GoneBefore(route, first.seq, route.gone_since);
   if (member < 0) return;
   // Of the dead nobody knows what they called last: what is on its way from them still comes.
-  const bool died = !board_->HasLeft(member);
+  const bool died = !HasLeft(route, member);
   if (died && clock_.Now() - route.gone_since < GroupBoard::kAnswerTime) return;
   first.culprit = true;
-  const base::Status status = Blaming(Left(member, first), {member});
+  const base::Status status = Blaming(Left(route, member, first), {member});
   board_->PostError({status, base::OpSeq(0)});
   FailLocked(status);
 }
 
-/// The first member that has not come to op `seq` and never will; -1: there is none.
-int NcclEngine::GoneBefore(const Route& route, base::OpSeq seq) const {
+/// The first member that has not come to op `seq` and never will, since it has left, or was found
+/// to be gone at `since` or later; -1: there is none.
+int NcclEngine::GoneBefore(const Route& route, base::OpSeq seq, base::SteadyTime since) const {
   for (const int member : NotCalled(route, seq)) {
-    if (board_->HasLeft(member) || board_->WhyLost(member).has_value()) return member;
+    if (HasLeft(route, member) || WhyLost(route, member, since).has_value()) return member;
   }
   return -1;
 }
 
-base::Status NcclEngine::Left(int member, const NcclPart& part) const {
+base::Status NcclEngine::Left(const Route& route, int member, const NcclPart& part) const {
   const Op& op = part.op;
-  const std::string how = board_->HasLeft(member)
+  const std::string how = HasLeft(route, member)
                               ? " has dropped group " + config_.info.name
-                              : " " + board_->WhyLost(member).value_or("is gone") + "; group " +
-                                    config_.info.name + " lost it";
+                              : " " + WhyLost(route, member, route.gone_since).value_or("is gone") +
+                                    "; group " + config_.info.name + " lost it";
   return base::UnavailableError("rank " +
                                 config_.spec.world_ranks[static_cast<size_t>(member)].ToString() +
                                 how + " before op " + part.seq.ToString() + ", " +

@@ -25,7 +25,8 @@ struct NcclPart {
   Op op;            // constant
   base::OpSeq seq;  // constant
   std::shared_ptr<NcclWork> work;
-  AwakeTime due{};  // moves while the op waits for members in a long phase alone
+  AwakeTime due{};                   // moves while the op waits for members in a long phase alone
+  base::SteadyTime overdue_since{};  // it waits beyond that for what the others say; zero: not now
   Recorder::Ticket record;
   bool over = false;
   bool culprit = false;            // its own end became the group's error

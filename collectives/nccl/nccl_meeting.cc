@@ -13,38 +13,62 @@ namespace {
 
 constexpr base::Duration kLookEvery = std::chrono::milliseconds(1);
 
-/// Blocks: until they have answered, at most kAnswerTime.
-void AskOthers(const NcclMeeting& meeting) {
+/// Those who are to blame for a meeting that failed, as far as the board knows.
+struct Absent {
+  std::vector<int> members;
+  std::string text;
+  bool lost = false;  // one of them is gone
+};
+
+/// Blocks: until the others have answered, at most kAnswerTime.
+Absent AskOthers(const NcclMeeting& meeting) {
   std::vector<int> others;
   for (int member = 0; member < meeting.config.size; ++member) {
     if (member != meeting.config.rank) others.push_back(member);
   }
+  GroupBoard& board = meeting.board;
   const base::SteadyTime since = base::RealClock().Now();
-  while (!meeting.board.Knows(others, since)) std::this_thread::sleep_for(kLookEvery);
+  while (!board.Knows(others, since)) std::this_thread::sleep_for(kLookEvery);
+
+  Absent absent;
+  const auto name = [&meeting](int member) {
+    return meeting.spec.world_ranks[static_cast<size_t>(member)].ToString();
+  };
+  absent.members = board.NeverCame();
+  for (const int member : absent.members)
+    absent.text += (absent.text.empty() ? "never came: rank " : ", ") + name(member);
+  for (const int member : others) {
+    const std::optional<std::string> why_lost = board.WhyLostSince(member, since);
+    if (!why_lost.has_value() && !board.IsSilent(member)) continue;
+    absent.members.push_back(member);
+    absent.lost |= why_lost.has_value();
+    absent.text += (absent.text.empty() ? "rank " : "; rank ") + name(member) + " " +
+                   why_lost.value_or("does not answer");
+  }
+  return absent;
 }
 
-/// `error` of a meeting with those who are to blame for it, as far as the board knows.
-base::Status Explained(const NcclMeeting& meeting, const base::Status& error) {
+/// `error` of a meeting with those who are to blame for it; `else_text`: what it is where nobody is.
+base::Status Explained(const NcclMeeting& meeting, const base::Status& error,
+                       const std::string& else_text) {
   if (error.code() != base::Code::kDeadlineExceeded) return error;
-  AskOthers(meeting);
-  const std::vector<int> missing = meeting.board.NeverCame();
-  std::string text = error.message();
-  if (missing.empty()) {
-    text +=
-        ": all members came, and NCCL did not connect them; NCCL_DEBUG=INFO says to whom it "
-        "waits, often for an interface that does not reach (NCCL_SOCKET_IFNAME)";
-  } else {
-    text += ": never came: rank";
-    for (const int member : missing) {
-      text += (member == missing.front() ? " " : ", ") +
-              meeting.spec.world_ranks[static_cast<size_t>(member)].ToString();
-    }
-  }
-  base::Status status = base::DeadlineExceededError(std::move(text))
-                            .WithClass(missing.empty() ? base::FailureClass::kTimeoutUnknown
-                                                       : base::FailureClass::kPeerStalled);
-  for (const int member : missing) status = status.WithSubject(meeting.board.SubjectOf(member));
+  const Absent absent = AskOthers(meeting);
+  const bool none = absent.members.empty();
+  base::Status status =
+      base::DeadlineExceededError(error.message() + ": " + (none ? else_text : absent.text))
+          .WithClass(none          ? base::FailureClass::kTimeoutUnknown
+                     : absent.lost ? base::FailureClass::kPeerDead
+                                   : base::FailureClass::kPeerStalled);
+  for (const int member : absent.members)
+    status = status.WithSubject(meeting.board.SubjectOf(member));
   return status;
+}
+
+/// Of a meeting whose id has come.
+base::Status Explained(const NcclMeeting& meeting, const base::Status& error) {
+  return Explained(meeting, error,
+                   "all members came, and NCCL did not connect them; NCCL_DEBUG=INFO says to whom "
+                   "it waits, often for an interface that does not reach (NCCL_SOCKET_IFNAME)");
 }
 
 base::Result<GroupBoard::Invitation> AwaitInvitation(const NcclMeeting& meeting) {
@@ -54,9 +78,11 @@ base::Result<GroupBoard::Invitation> AwaitInvitation(const NcclMeeting& meeting)
     RETURN_IF_ERROR(meeting.stop());
     if (meeting.deadline.Left() < base::Duration(0)) {
       return Explained(
-          meeting, base::DeadlineExceededError(
-                       "member 0 has sent no id for the communicator of " + meeting.config.name +
-                       " within " + base::FormatDuration(meeting.deadline.due().timeout)));
+          meeting,
+          base::DeadlineExceededError("member 0 has sent no id for the communicator of " +
+                                      meeting.config.name + " within " +
+                                      base::FormatDuration(meeting.deadline.due().timeout)),
+          "it is there, and either makes none or hands it to nobody");
     }
     std::this_thread::sleep_for(kLookEvery);
   }

@@ -65,7 +65,7 @@ class SegmentBoard final : public GroupBoard {
     head().invitation = invitation;
     head().invited.store(kWritten, std::memory_order_release);
   }
-  std::optional<Invitation> invitation() const override {
+  std::optional<Invitation> invitation() override {
     if (head().invited.load(std::memory_order_acquire) != kWritten) return std::nullopt;
     return head().invitation;
   }
@@ -105,8 +105,11 @@ class SegmentBoard final : public GroupBoard {
     return place(member).left.load(std::memory_order_acquire) != 0;
   }
 
-  std::optional<std::string> WhyLost(int) const override { return std::nullopt; }
+  std::optional<std::string> WhyLostSince(int, base::SteadyTime) const override {
+    return std::nullopt;
+  }
   bool IsSilent(int) const override { return false; }
+  std::optional<std::string> WhyUnasked(int) const override { return std::nullopt; }
 
   void PostError(const Error& error) override {
     uint32_t nothing = kNothing;

@@ -19,6 +19,9 @@ using Kind = PeerFact::Kind;
 
 // A question that was lost with its connection is asked anew.
 constexpr base::Duration kAskAgain = std::chrono::seconds(2);
+// A member that waits for NCCL's id asks for it so often: that it was told, or its question, may
+// have been lost with a connection to a process that paused, or was not there yet.
+constexpr base::Duration kSeekEvery = std::chrono::milliseconds(500);
 // Who left because of an error has told it, and that is the cause: it comes any moment.
 constexpr base::Duration kErrorTime = std::chrono::milliseconds(500);
 
@@ -30,24 +33,28 @@ class TcpBoard final : public GroupBoard {
         end_(std::move(end)),
         asked_(static_cast<size_t>(members().count())) {
     end_->SetCome(members().self());
-    // Who was here first may have the invitation already.
-    if (members().self() != 0) service_->Ask(end_, {TcpNotes::NoticeParentOf(members().self())});
+    Seek();  // who was here first may have the invitation already
   }
   ~TcpBoard() override { Leave(); }
 
   void Invite(const Invitation& invitation) override {
     if (end_->notes().SetNotice(BytesOfInvitation(invitation))) service_->TellNotice(end_);
   }
-  std::optional<Invitation> invitation() const override {
+  std::optional<Invitation> invitation() override {
     const std::optional<std::string> bytes = end_->notes().notice();
-    if (!bytes.has_value()) return std::nullopt;
+    if (!bytes.has_value()) {
+      Seek();
+      return std::nullopt;
+    }
     const auto parsed = ParseInvitation(*bytes);
     return parsed.ok() ? std::optional(*parsed) : std::nullopt;
   }
   std::vector<int> NeverCame() const override {
     std::vector<int> missing;
     for (int member = 0; member < members().count(); ++member) {
-      if (LooksAfter(member) && !end_->HasCome(member)) missing.push_back(member);
+      const PeerFact fact = end_->fact(member);
+      const bool unknown = fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kUnknown;
+      if (unknown && !end_->HasCome(member)) missing.push_back(member);
     }
     return missing;
   }
@@ -56,7 +63,7 @@ class TcpBoard final : public GroupBoard {
   void PostCard(base::OpSeq seq, const CallCard& card) override {
     const std::string bytes = BytesOfCallCard(card);
     end_->notes().Put(members().self(), seq.value(), bytes);
-    if (!left_.load(std::memory_order_acquire)) service_->SendNote(end_, seq.value(), bytes);
+    if (!left_.load(std::memory_order_acquire)) service_->SendNote(end_, seq.value());
   }
   std::optional<CallCard> Card(int member, base::OpSeq seq) const override {
     const std::optional<std::string> bytes = end_->notes().Get(member, seq.value());
@@ -81,13 +88,18 @@ class TcpBoard final : public GroupBoard {
     const PeerFact fact = end_->fact(member);
     return fact.kind == Kind::kLeft && (!fact.failed || clock_.Now() - fact.at >= kErrorTime);
   }
-  std::optional<std::string> WhyLost(int member) const override {
+  std::optional<std::string> WhyLostSince(int member, base::SteadyTime since) const override {
     const PeerFact fact = end_->fact(member);
     if (fact.kind != Kind::kLost || fact.loss != PeerFact::Loss::kGone) return std::nullopt;
-    return fact.reason;
+    return fact.at >= since ? std::optional(fact.reason) : std::nullopt;
   }
 
   bool IsSilent(int member) const override;
+  std::optional<std::string> WhyUnasked(int member) const override {
+    const PeerFact fact = end_->fact(member);
+    if (fact.kind != Kind::kLost || fact.loss != PeerFact::Loss::kLocal) return std::nullopt;
+    return fact.reason;
+  }
 
   void PostError(const Error& error) override;
   std::optional<Error> error() const override {
@@ -107,6 +119,7 @@ class TcpBoard final : public GroupBoard {
 
  private:
   const TcpMembers& members() const { return end_->members(); }
+  void Seek();
   bool LooksAfter(int member) const {
     const int count = members().count();
     return (member - members().self() + count) % count <= TcpBoards::kAskedMax;
@@ -121,8 +134,22 @@ class TcpBoard final : public GroupBoard {
     base::SteadyTime last{};
     base::SteadyTime unanswered{};  // the first since it has answered
   };
-  std::vector<Asked> asked_;  // by member; guarded by mutex_
+  // Guarded by mutex_:
+  std::vector<Asked> asked_;  // by member
+  base::SteadyTime sought_{};
 };
+
+/// The invitation, of who has it before this member has.
+void TcpBoard::Seek() {
+  if (members().self() == 0 || left_.load(std::memory_order_acquire)) return;
+  const base::SteadyTime now = clock_.Now();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (sought_ != base::SteadyTime() && now - sought_ < kSeekEvery) return;
+    sought_ = now;
+  }
+  service_->Ask(end_, {TcpNotes::NoticeParentOf(members().self())});
+}
 
 bool TcpBoard::Knows(const std::vector<int>& of, base::SteadyTime since) {
   if (left_.load(std::memory_order_acquire)) return true;
@@ -152,16 +179,20 @@ std::optional<base::OpSeq> TcpBoard::Called(int member) const {
   if (member == members().self())
     return base::OpSeq(end_->called_seq.load(std::memory_order_acquire));
   const PeerFact fact = end_->fact(member);
+  const bool unasked = fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kLocal;
+  const bool unheard = fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kSilent;
   // Of one that has left the second says it.
-  if (fact.kind != Kind::kNothing)
-    return base::OpSeq(std::max(fact.called_seq, fact.completed_seq));
-  return IsSilent(member) ? std::optional(base::OpSeq(0)) : std::nullopt;
+  const base::OpSeq called(std::max(fact.called_seq, fact.completed_seq));
+  if (fact.kind == Kind::kNothing || unasked || (unheard && called == base::OpSeq(0)))
+    return std::nullopt;
+  return called;
 }
 
 bool TcpBoard::IsSilent(int member) const {
   const PeerFact fact = end_->fact(member);
   if (fact.kind == Kind::kLeft) return false;
-  if (fact.kind == Kind::kLost) return fact.loss == PeerFact::Loss::kSilent;
+  if (fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kLocal) return false;
+  if (fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kSilent) return true;
   const std::lock_guard<std::mutex> lock(mutex_);
   const base::SteadyTime unanswered = asked_[static_cast<size_t>(member)].unanswered;
   return unanswered > fact.at && clock_.Now() - unanswered >= kAnswerTime / 2;

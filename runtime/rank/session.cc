@@ -219,9 +219,6 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
     ASSIGN_OR_RETURN(auto group, collectives::QueuedGroup::Create(std::move(config), maker_));
     return std::shared_ptr<collectives::Group>(std::move(group));
   }
-  if (boards_ == nullptr) {
-    ASSIGN_OR_RETURN(boards_, Boards(config.join_timeout));
-  }
   return MakeNcclWorld(std::move(config), world_.local_rank, check_calls_, boards_);
 }
 
@@ -252,6 +249,9 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
   const base::SteadyTime since = clock_.Now();
   if (maker_ == nullptr) {
     ASSIGN_OR_RETURN(maker_, Maker(timeout));
+  }
+  if (backend_ == Backend::kNccl && boards_ == nullptr) {
+    ASSIGN_OR_RETURN(boards_, Boards(timeout));
   }
   ++world_group_attempts_;
   for (;;) {

@@ -57,6 +57,9 @@ struct TcpConnection {
   std::string out;
   std::string first_frames;  // sent once it is open
   size_t next_address = 0;
+  std::string refusal;        // of an address that was tried: its machine's, or the network's
+  bool unanswered = false;    // an address said nothing
+  base::SteadyTime opened{};  // kControl
   base::SteadyTime deadline = base::SteadyTime::max();
   base::SteadyTime next_step = base::SteadyTime::max();  // gives up an address, or tries again
 

@@ -83,6 +83,7 @@ void TcpEnd::SetFact(int member, PeerFact fact) {
     if (fact.kind == PeerFact::Kind::kLost) {
       fact.called_seq = known.called_seq;
       fact.completed_seq = known.completed_seq;
+      if (fact.loss == PeerFact::Loss::kLocal) fact.late_until = known.late_until;
     } else {
       come_[static_cast<size_t>(member)] = true;
     }

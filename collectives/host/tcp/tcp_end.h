@@ -27,8 +27,9 @@ namespace lockstep::collectives {
 struct PeerFact {
   enum class Kind : uint8_t { kNothing, kAnswered, kLeft, kLost };
   /// Why it is lost: it cannot be reached any more, or has another process; it says nothing; its
-  /// process is there, and knows nothing of this group.
-  enum class Loss : uint8_t { kGone, kSilent, kUnknown };
+  /// process is there, and knows nothing of this group; trouble of this process alone, such as that
+  /// it has no descriptor left, keeps it from connecting, which says nothing of the member.
+  enum class Loss : uint8_t { kGone, kSilent, kUnknown, kLocal };
   Kind kind = Kind::kNothing;
   Loss loss = Loss::kGone;
   uint64_t called_seq = 0;     // of its last collective

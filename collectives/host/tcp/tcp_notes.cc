@@ -40,4 +40,13 @@ std::optional<std::string> TcpNotes::Get(int member, uint64_t seq) const {
   return notes[seq % kKept].bytes;
 }
 
+std::map<uint64_t, std::string> TcpNotes::Kept(int member) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::map<uint64_t, std::string> kept;
+  for (const Note& note : notes_[static_cast<size_t>(member)]) {
+    if (note.seq != 0) kept.emplace(note.seq, note.bytes);
+  }
+  return kept;
+}
+
 }  // namespace lockstep::collectives

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -36,6 +37,8 @@ class TcpNotes {
   /// Older than what is kept of that member, it is not put.
   void Put(int member, uint64_t seq, std::string bytes);
   std::optional<std::string> Get(int member, uint64_t seq) const;
+  /// All that are kept of that member, in their order.
+  std::map<uint64_t, std::string> Kept(int member) const;
 
  private:
   struct Note {

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lockstep::collectives {
@@ -53,6 +54,17 @@ TEST(TcpNotesTest, ANoticeComesToEachMemberOnce) {
     EXPECT_EQ(std::accumulate(told.begin(), told.end(), 0), count - 1);
     EXPECT_EQ(*std::max_element(told.begin(), told.end()), count > 1 ? 1 : 0);
   }
+}
+
+TEST(TcpNotesTest, WhatIsKeptComesInItsOrder) {
+  TcpNotes notes(2);
+  EXPECT_THAT(notes.Kept(1), IsEmpty());
+  for (uint64_t seq = 1; seq <= TcpNotes::kKept + 1; ++seq) notes.Put(1, seq, std::to_string(seq));
+
+  const auto kept = notes.Kept(1);
+  ASSERT_EQ(kept.size(), TcpNotes::kKept);
+  EXPECT_EQ(*kept.begin(), (std::pair<const uint64_t, std::string>(2, "2")));
+  EXPECT_EQ(kept.rbegin()->second, std::to_string(TcpNotes::kKept + 1));
 }
 
 }  // namespace

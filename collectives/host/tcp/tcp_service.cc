@@ -215,6 +215,7 @@ void TcpService::ExpireOld() {
       Lost(connection, "did not answer within " + base::FormatDuration(kFlowTimeout),
            PeerFact::Loss::kSilent);
     } else {
+      connection.unanswered |= connection.state == Connection::State::kConnecting;
       ConnectNext(connection);
     }
   }

@@ -108,10 +108,10 @@ class TcpService {
   void TellError(const std::shared_ptr<TcpEnd>& end);
   /// Hands the notice of `end` on. A member that has not come yet gets it when it asks.
   void TellNotice(const std::shared_ptr<TcpEnd>& end);
-  /// Sends `bytes`, at most TcpNotes::kBytesMax, to all other members, as this one's note of op
-  /// `seq`. How many are on their way, the caller bounds: a member that does not read may have them
-  /// all still to come.
-  void SendNote(const std::shared_ptr<TcpEnd>& end, uint64_t seq, const std::string& bytes);
+  /// Sends this member's note of op `seq`, which end->notes() has, to all other members; again with
+  /// all that are kept there when the connection to a member has to be made anew. How many are on
+  /// their way, the caller bounds: a member that does not read may have them all still to come.
+  void SendNote(const std::shared_ptr<TcpEnd>& end, uint64_t seq);
 
  private:
   using Connection = TcpConnection;
@@ -148,14 +148,16 @@ class TcpService {
                       std::span<const std::byte> payload);
   void SayLeft(Connection& connection);
   void SendState(Connection& connection);
+  /// Frames of this member's own that are kept.
+  static std::string NotesOf(const TcpEnd& end);
   bool OnNotice(Connection& connection, std::span<const std::byte> payload);
   void Flush(Connection& connection);
   void Reopen(Connection& connection);
   void Lost(Connection& connection, const std::string& reason,
             PeerFact::Loss loss = PeerFact::Loss::kGone);
   /// What becomes of a control frame when the connection is slow or ends: one told is given
-  /// kTellTimeout and sent again over another; a note is sent once; a question needs none in front
-  /// of it.
+  /// kTellTimeout and sent again over another; a note goes with all that are kept when another
+  /// opens; a question needs none in front of it.
   enum class Sending : uint8_t { kTold, kNote, kQuestion };
   void Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame, Sending sending);
   HandshakeKey KeyFor(const AddressCard& listener) const;

@@ -25,6 +25,13 @@ std::string NoticeFrame(const TcpEnd& end, const std::string& notice) {
   return BytesOf(header) + notice;
 }
 
+std::string NoteFrame(const TcpEnd& end, uint64_t seq, const std::string& note) {
+  FrameHeader header = end.members().Header(FrameKind::kNote);
+  header.seq = seq;
+  header.bytes = note.size();
+  return BytesOf(header) + note;
+}
+
 }  // namespace
 
 void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame,
@@ -33,6 +40,7 @@ void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::st
   const bool tells = sending == Sending::kTold;
   const auto place = controls_.find({end.get(), member});
   if (place == controls_.end()) {
+    if (sending == Sending::kNote) frame.clear();  // goes with the others when it opens
     Begin(end, {member, FlowPurpose::kControl}, std::move(frame));
     const auto made = controls_.find({end.get(), member});
     if (made != controls_.end()) connections_.at(made->second)->tells = tells;
@@ -41,8 +49,10 @@ void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::st
   Connection& connection = *connections_.at(place->second);
   const bool open = connection.state == Connection::State::kControl;
   const bool asks = sending == Sending::kQuestion;
+  const bool notes = sending == Sending::kNote;  // which go with the others when it opens
   connection.tells |= tells;
-  if (tells || !open || (asks && connection.first_frames.empty())) connection.first_frames += frame;
+  if (tells || (!open && !notes) || (asks && connection.first_frames.empty()))
+    connection.first_frames += frame;
   if (!open || (asks && !connection.out.empty())) return;
   connection.out += frame;
   if (tells) connection.deadline = clock_.Now() + kTellTimeout;
@@ -170,13 +180,14 @@ void TcpService::SendState(Connection& connection) {
   const int64_t late_ns =
       end.late_until_ns.load(std::memory_order_acquire) - clock_.Now().time_since_epoch().count();
   header.late_ms = static_cast<uint32_t>(std::clamp<int64_t>(late_ns / 1'000'000, 0, UINT32_MAX));
-  connection.out += BytesOf(header);
-  // It may have asked because it was not there yet when the notice went around.
+  // It may have asked because it was not there yet when the notice went around. In front of the
+  // state: who reads that this member has left reads no further.
   const auto notice = end.notes().notice();
   if (notice.has_value() && TcpNotes::NoticeParentOf(connection.member) == end.members().self() &&
       connection.member != 0) {
     connection.out += NoticeFrame(end, *notice);
   }
+  connection.out += BytesOf(header);
   Flush(connection);
 }
 
@@ -212,12 +223,17 @@ void TcpService::TellNotice(const std::shared_ptr<TcpEnd>& end) {
   });
 }
 
-void TcpService::SendNote(const std::shared_ptr<TcpEnd>& end, uint64_t seq,
-                          const std::string& bytes) {
-  FrameHeader header = end->members().Header(FrameKind::kNote);
-  header.seq = seq;
-  header.bytes = bytes.size();
-  Post([this, end, frame = BytesOf(header) + bytes] {
+std::string TcpService::NotesOf(const TcpEnd& end) {
+  std::string frames;
+  for (const auto& [seq, bytes] : end.notes().Kept(end.members().self()))
+    frames += NoteFrame(end, seq, bytes);
+  return frames;
+}
+
+void TcpService::SendNote(const std::shared_ptr<TcpEnd>& end, uint64_t seq) {
+  const std::optional<std::string> bytes = end->notes().Get(end->members().self(), seq);
+  if (!bytes.has_value()) return;  // there are later ones by now
+  Post([this, end, frame = NoteFrame(*end, seq, *bytes)] {
     for (int member = 0; member < end->members().count(); ++member) {
       if (member != end->members().self()) Control(end, member, frame, Sending::kNote);
     }

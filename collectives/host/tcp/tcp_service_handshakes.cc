@@ -146,6 +146,8 @@ void TcpService::ConnectNext(Connection& connection) {
     auto fd = net::BeginConnectTcp(*address);
     if (!fd.ok()) {
       reason = fd.status().message();
+      if (fd.status().code() == base::Code::kResourceExhausted)
+        reason += "; raise this process's limit of descriptors (ulimit -n)";
       continue;
     }
     connection.fd = *std::move(fd);
@@ -157,15 +159,18 @@ void TcpService::ConnectNext(Connection& connection) {
     Watch(connection, EPOLLOUT);
     return;
   }
-  Lost(connection, "cannot be reached: " + reason);
+  if (!connection.refusal.empty())
+    return Lost(connection, "cannot be reached: " + connection.refusal);
+  if (connection.unanswered)
+    return Lost(connection, "did not answer; then " + reason, PeerFact::Loss::kSilent);
+  Lost(connection, "cannot be reached from here: " + reason, PeerFact::Loss::kLocal);
 }
 
 void TcpService::OnConnected(Connection& connection) {
   const base::Status outcome = net::TcpConnectOutcome(connection.fd.get());
-  const AddressCard& card = connection.end->members().card(connection.member);
   if (!outcome.ok()) {
-    if (connection.next_address < card.addresses.size()) return ConnectNext(connection);
-    return Lost(connection, "cannot be reached: " + outcome.message());
+    connection.refusal = outcome.message();
+    return ConnectNext(connection);
   }
   connection.hello.sealed = Seals(connection.purpose) ? 1 : 0;
   SetChallenge(connection, connection.hello.sealed != 0, connection.hello.challenge);
@@ -199,8 +204,10 @@ void TcpService::OnAnswer(Connection& connection) {
   const bool sent = ::send(connection.fd.get(), proof.data(), proof.size(), MSG_NOSIGNAL) ==
                     static_cast<ssize_t>(proof.size());
   if (connection.purpose == FlowPurpose::kControl) {
-    connection.out = connection.first_frames;
+    // What was sent over an earlier one may be lost with it.
+    connection.out = connection.first_frames + NotesOf(*connection.end);
     connection.state = Connection::State::kControl;
+    connection.opened = clock_.Now();
     connection.deadline = connection.tells ? clock_.Now() + kTellTimeout : base::SteadyTime::max();
     return sent ? Flush(connection) : Reopen(connection);
   }
@@ -219,6 +226,8 @@ void TcpService::Reopen(Connection& connection) {
     if (broken)
       return Lost(connection,
                   "answers over a broken connection: " + connection.seal->fault().message());
+    // One that has served for so long was cut on its way, whatever became of one before.
+    if (clock_.Now() - connection.opened > kFlowTimeout) connection.again = false;
     if (std::exchange(connection.again, true))
       return Lost(connection, "closed its connection: its process has ended");
     connection.deadline = clock_.Now() + kFlowTimeout;
@@ -226,6 +235,8 @@ void TcpService::Reopen(Connection& connection) {
   connection.state = Connection::State::kPausing;
   connection.next_step = clock_.Now() + kRetryPause;
   connection.next_address = 0;
+  connection.refusal.clear();
+  connection.unanswered = false;
   connection.in.clear();
   connection.out.clear();
   connection.seal.reset();
