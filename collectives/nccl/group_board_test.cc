@@ -17,9 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/engine/own_deadline.h"
 #include "collectives/host/shm/local_segments.h"
 #include "collectives/host/tcp/local_exchange.h"
 #include "collectives/host/tcp/local_tcp.h"
+#include "collectives/host/tcp/tcp_end.h"
+#include "collectives/host/tcp/tcp_meeting.h"
+#include "collectives/host/tcp/tcp_members.h"
 #include "collectives/nccl/segment_boards.h"
 #include "collectives/nccl/tcp_boards.h"
 #include "collectives/testing/footprint.h"
@@ -267,22 +271,34 @@ TEST(TcpBoardsTest, WhoNeverComesIsNamed) {
   EXPECT_THAT(opened.status(), HasSubject(base::Rank(1)));
 }
 
+// A board that is dropped says that it has left; a process that dies does not.
 TEST(TcpBoardsTest, AProcessThatIsGoneIsLost) {
-  auto sources = OverTcp(2);
-  Boards boards = OpenAll(sources);
-  boards[1]->PostCalled(OpSeq(9));
-  ASSERT_TRUE(EventuallyKnown(*boards[0], {1}, [&] { return boards[0]->Called(1) == OpSeq(9); }));
-  EXPECT_FALSE(boards[0]->WhyLost(1).has_value());
+  const auto exchange = std::make_shared<LocalExchange>();
+  TcpBoards source(Service(), exchange, InMemory());
+  std::shared_ptr<TcpService> dies = Service();
+  std::shared_ptr<TcpEnd> end;
+  std::thread other([&] {
+    const OwnDeadline own(seconds(20));
+    auto cards = MeetOverTcp(*dies, *exchange, SpecOf(1, 2), own.deadline);
+    LOCKSTEP_CHECK(cards.ok(), "all came");
+    end =
+        std::make_shared<TcpEnd>(TcpMembers(SpecOf(1, 2), *std::move(cards)), TcpEnd::Bells::kNone);
+    dies->Register(end);
+  });
+  const auto opened = source.Open(SpecOf(0, 2), seconds(20));
+  other.join();
+  ASSERT_OK(opened);
+  GroupBoard& board = **opened;
+  end->called_seq = 9;
+  ASSERT_TRUE(EventuallyKnown(board, {1}, [&] { return board.Called(1) == OpSeq(9); }));
+  EXPECT_FALSE(board.WhyLost(1).has_value());
 
-  auto dead = std::move(boards[1]);
-  sources[1].reset();
-  dead.reset();  // with its service
-  const base::SteadyTime dead_since = Now();
-  ASSERT_TRUE(Eventually([&] {
-    (void)boards[0]->Knows({1}, dead_since);
-    return boards[0]->WhyLost(1).has_value() || boards[0]->HasLeft(1);
-  }));
-  EXPECT_THAT(boards[0]->Called(1), Optional(OpSeq(9)));
+  dies.reset();
+
+  ASSERT_TRUE(EventuallyKnown(board, {1}, [&] { return board.WhyLost(1).has_value(); }));
+  EXPECT_THAT(*board.WhyLost(1), HasSubstr("cannot be reached"));
+  EXPECT_FALSE(board.HasLeft(1));
+  EXPECT_THAT(board.Called(1), Optional(OpSeq(9)));
 }
 
 // Of members on two machines, those of one meet in memory: nobody else could know their board.
