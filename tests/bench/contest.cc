@@ -118,9 +118,11 @@ void Report::PrintTable(const std::string& title, const std::string& unit,
   std::fflush(stdout);
 }
 
-void Report::BarUnlessDisturbed(const std::string& what, bool holds, bool disturbed) {
-  if (!disturbed) return Bar(what, holds);
-  std::printf("bar not judged, since other programs used the processors: %s\n", what.c_str());
+void Report::BarUnlessDisturbed(const Measured& measured, bool disturbed) {
+  if (!disturbed)
+    return Bar(measured.what + " " + measured.figure + " " + measured.limit, measured.holds);
+  std::printf("bar not judged, since other programs used the processors: %s %s\n",
+              measured.what.c_str(), measured.limit.c_str());
   std::fflush(stdout);
 }
 

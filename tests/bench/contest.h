@@ -54,8 +54,15 @@ class Report {
                   const std::vector<Standing>& standings) const;
   /// A bar in seconds or bytes a second.
   void Bar(const std::string& what, bool holds) { Note(what, holds, !quick_); }
-  /// One that cannot be judged where other programs used the processors while it was measured.
-  void BarUnlessDisturbed(const std::string& what, bool holds, bool disturbed);
+  /// One that cannot be judged where other programs used the processors while it was measured:
+  /// "not judged", and no figure that somebody might quote.
+  struct Measured {
+    std::string what;    // "openmpi's time"
+    std::string figure;  // "1.7"
+    std::string limit;   // ">= 2 times ours"
+    bool holds = false;
+  };
+  void BarUnlessDisturbed(const Measured& measured, bool disturbed);
   /// A bar that a slow machine meets too.
   void FirmBar(const std::string& what, bool holds) { Note(what, holds, true); }
 

@@ -78,5 +78,23 @@ TEST(ReportTest, TablesAndBarsCanBeCopied) {
   EXPECT_THAT(printed, HasSubstr("bar holds: 2 ms <= 3 ms\nbar MISSED: 4 ms <= 3 ms\n"));
 }
 
+// "Open MPI's time 0.00 >= 2 times ours" once stood for a ratio that nobody knew.
+TEST(ReportTest, OfABarThatIsNotJudgedNoFigureIsPrinted) {
+  ::testing::internal::CaptureStdout();
+  Report report(false);
+  const Report::Measured missed{
+      .what = "gloo's time", .figure = "1.70", .limit = ">= 2 times ours", .holds = false};
+  report.BarUnlessDisturbed(missed, true);
+  EXPECT_EQ(report.exit_status(), 0);
+  report.BarUnlessDisturbed(missed, false);
+  EXPECT_EQ(report.exit_status(), 1);
+  const std::string printed = ::testing::internal::GetCapturedStdout();
+
+  EXPECT_EQ(
+      printed,
+      "bar not judged, since other programs used the processors: gloo's time >= 2 times ours\n"
+      "bar MISSED: gloo's time 1.70 >= 2 times ours\n");
+}
+
 }  // namespace
 }  // namespace lockstep::bench

@@ -143,13 +143,17 @@ void Bench::JudgeRange(const BenchRun& run, const char* ours, uint64_t from, uin
       std::string("all_reduce within a machine, ") + (ours == kMapped ? "AllocBuffer" : "malloc") +
       ", " + std::to_string(from) + " to " + std::to_string(to) + " bytes, the better MPI's time: ";
   if (mean > 0) {
-    report_.BarUnlessDisturbed(what + "geometric mean " + FormatFigure(ratios.mean()) +
-                                   " >= " + FormatFigure(mean) + " times ours",
-                               ratios.mean() >= mean, disturbed);
+    report_.BarUnlessDisturbed({.what = what + "geometric mean",
+                                .figure = FormatFigure(ratios.mean()),
+                                .limit = ">= " + FormatFigure(mean) + " times ours",
+                                .holds = ratios.mean() >= mean},
+                               disturbed);
   }
-  report_.BarUnlessDisturbed(
-      what + "least " + FormatFigure(ratios.least()) + " >= " + FormatFigure(least) + " times ours",
-      ratios.least() >= least, disturbed);
+  report_.BarUnlessDisturbed({.what = what + "least",
+                              .figure = FormatFigure(ratios.least()),
+                              .limit = ">= " + FormatFigure(least) + " times ours",
+                              .holds = ratios.least() >= least},
+                             disturbed);
 }
 
 void Bench::AllReduce() {
@@ -187,10 +191,13 @@ void Bench::OtherOps() {
     if (setting_.quick()) continue;
     for (const BenchRow& row : run.rows) {
       const double ratio = BestPeer(row.ours.at(kMapped)).ratio;
-      report_.BarUnlessDisturbed(std::string(op) + " within a machine, AllocBuffer, " +
-                                     std::to_string(row.bytes) + " bytes, the better MPI's time " +
-                                     FormatFigure(ratio) + " >= 2 times ours",
-                                 ratio >= 2, !row.judged);
+      report_.BarUnlessDisturbed(
+          {.what = std::string(op) + " within a machine, AllocBuffer, " +
+                   std::to_string(row.bytes) + " bytes, the better MPI's time",
+           .figure = FormatFigure(ratio),
+           .limit = ">= 2 times ours",
+           .holds = ratio >= 2},
+          !row.judged);
     }
   }
 }
@@ -206,12 +213,18 @@ void Bench::FourRanks() {
         const std::string what = "all_reduce of 4 ranks within a machine, " + name + ", " +
                                  std::to_string(row.bytes) + " bytes, ";
         const double ratio = BestPeer(ours).ratio;
-        report_.BarUnlessDisturbed(what + "Open MPI's time " + FormatFigure(ratio) + " >= ours",
-                                   ratio >= 1, !row.judged);
-        report_.BarUnlessDisturbed(what + "no stalls: of the 99th percentile " +
-                                       FormatFigure(ours.p99_us) + " us, less than 1 ms is above " +
-                                       "the median",
-                                   ours.p99_us - ours.p50_us < 1000, !row.judged);
+        report_.BarUnlessDisturbed({.what = what + "Open MPI's time",
+                                    .figure = FormatFigure(ratio),
+                                    .limit = ">= 1 times ours",
+                                    .holds = ratio >= 1},
+                                   !row.judged);
+        const double above_us = ours.p99_us - ours.p50_us;
+        report_.BarUnlessDisturbed(
+            {.what = what + "no stalls: the 99th percentile less the median,",
+             .figure = FormatFigure(above_us) + " us",
+             .limit = "< 1000 us",
+             .holds = above_us < 1000},
+            !row.judged);
       }
     }
   }

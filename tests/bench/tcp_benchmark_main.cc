@@ -106,10 +106,12 @@ void Bench::JudgePeer(const BenchRow& row, const std::string& peer, double wante
   const auto found = peers.find(peer);
   if (row.judged && found == peers.end()) return;  // it is not installed
   const double ratio = row.judged ? found->second.ratio : 0;
-  report_.BarUnlessDisturbed("all_reduce over a veth, " + std::to_string(row.bytes) + " bytes, " +
-                                 peer + "'s time " + FormatFigure(ratio) +
-                                 " >= " + FormatFigure(wanted) + " times ours",
-                             ratio >= wanted, !row.judged);
+  report_.BarUnlessDisturbed({.what = "all_reduce over a veth, " + std::to_string(row.bytes) +
+                                      " bytes, " + peer + "'s time",
+                              .figure = FormatFigure(ratio),
+                              .limit = ">= " + FormatFigure(wanted) + " times ours",
+                              .holds = ratio >= wanted},
+                             !row.judged);
 }
 
 void Bench::Judge(const BenchRow& row) {
@@ -119,10 +121,13 @@ void Bench::Judge(const BenchRow& row) {
   JudgePeer(row, "gloo", kGloo);
   if (!large || iperf_gb_s_ == 0) return;
   const double rate = row.ours.at(kOurs).bus_gb_s;
-  report_.BarUnlessDisturbed("all_reduce over a veth, " + std::to_string(row.bytes) + " bytes, " +
-                                 FormatFigure(rate) + " GB/s >= " + FormatFigure(kIperfShare) +
-                                 " of iperf3 --bidir's " + FormatFigure(iperf_gb_s_),
-                             rate >= kIperfShare * iperf_gb_s_, !row.judged);
+  report_.BarUnlessDisturbed(
+      {.what = "all_reduce over a veth, " + std::to_string(row.bytes) + " bytes,",
+       .figure = FormatFigure(rate) + " GB/s",
+       .limit = ">= " + FormatFigure(kIperfShare) + " of iperf3 --bidir's " +
+                FormatFigure(iperf_gb_s_) + " GB/s",
+       .holds = rate >= kIperfShare * iperf_gb_s_},
+      !row.judged);
 }
 
 void Bench::Measure() {

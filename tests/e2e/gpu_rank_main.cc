@@ -7,7 +7,8 @@
 //             "RANK failed after MS ms blamed RANKS: CODE TEXT", "RANK survivors SUM"
 //   mismatch  the last rank calls another reduction: fails as above
 //   late      the last rank is late by two deadlines, and has said so: "RANK sum SUM"
-//   dies      the last rank kills itself, and the others go on a second later: fails as above
+//   dies      the last rank kills itself, and rank 0 adds up a second later, while the others wait
+//             for a send of rank 0: fails as above
 //   sends     rank 0 waits for a send of the last rank, which never comes: fails as above
 //
 // After the first op each says "up RANK PID". TERM does not end it. Exits with 0 in all of these
@@ -155,6 +156,11 @@ class GpuRank {
 
   Status Dies() {
     if (is_last()) ::raise(SIGKILL);
+    // The others call nothing that misses the last rank, so that rank 0 is the first with an error.
+    if (rank_ != 0) {
+      since_ = Clock::now();
+      return Fails(world_.Recv(number_.buffer(), GroupRank(0), Short())->Wait());
+    }
     const auto until = Clock::now() + std::chrono::seconds(1);
     while (Clock::now() < until) std::this_thread::yield();
     return Fails(Sum(world_));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "collectives/host/tcp/local_tcp.h"
+#include "collectives/host/tcp/stranger.h"
 #include "collectives/host/tcp/tcp_handshake.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/random.h"
@@ -29,45 +30,10 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 using testing::LocalTcpConfig;
 using testing::LocalTcpMaker;
+using testing::Stranger;
 using testing::ThreadGang;
 
 constexpr std::string_view kKey = "0123456789abcdef0123456789abcdef";
-
-/// A blocking connection to the service, whose reads give up after 20 s.
-class Stranger {
- public:
-  explicit Stranger(const TcpService& service) {
-    const auto address =
-        net::NumericAddress({.host = service.card().addresses[0], .port = service.card().port});
-    fd_ = base::UniqueFd(::socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const timeval patience{.tv_sec = 20, .tv_usec = 0};
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    EXPECT_EQ(::connect(fd_.get(), address->get(), address->size()), 0);
-  }
-  template <class T>
-  void Say(const T& value) {
-    (void)!::send(fd_.get(), &value, sizeof value, MSG_NOSIGNAL);
-  }
-  void SayText(std::string_view text) { (void)Send(text); }
-  /// False: the other end has closed.
-  bool Send(std::string_view text) {
-    return ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(text.size());
-  }
-  template <class T>
-  bool Hear(T& value) {
-    return ::recv(fd_.get(), &value, sizeof value, MSG_WAITALL) == sizeof value;
-  }
-  /// The other end has closed, by now or within 20 s.
-  bool IsCutOff() {
-    char byte;
-    const ssize_t got = ::recv(fd_.get(), &byte, 1, 0);
-    return got == 0 || (got < 0 && errno != EAGAIN);
-  }
-
- private:
-  base::UniqueFd fd_;
-};
 
 /// A group of two that lives while strangers come; it must work afterwards.
 class TcpStrangersTest : public ::testing::Test {
