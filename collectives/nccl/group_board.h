@@ -41,8 +41,8 @@ class GroupBoard {
 
   /// By member 0, once.
   virtual void Invite(const Invitation& invitation) = 0;
-  /// To be looked at again and again while it is waited for: where it may have been lost on its way,
-  /// it is asked for.
+  /// To be looked at again and again while it is waited for: where it may have been lost on its
+  /// way, it is asked for.
   virtual std::optional<Invitation> invitation() = 0;
   /// Members that are known never to have opened the board: who does not answer may have.
   virtual std::vector<int> NeverCame() const = 0;

@@ -48,7 +48,8 @@ Absent AskOthers(const NcclMeeting& meeting) {
   return absent;
 }
 
-/// `error` of a meeting with those who are to blame for it; `else_text`: what it is where nobody is.
+/// `error` of a meeting with those who are to blame for it; `else_text`: what it is where nobody
+/// is.
 base::Status Explained(const NcclMeeting& meeting, const base::Status& error,
                        const std::string& else_text) {
   if (error.code() != base::Code::kDeadlineExceeded) return error;

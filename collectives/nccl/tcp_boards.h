@@ -30,10 +30,10 @@ namespace lockstep::collectives {
 /// has a connection to every other one, and so has, for a moment, a member that fails: it tells its
 /// error to all of them itself. Of N members such a process wants 2 (N - 1) descriptors beside its
 /// others (RLIMIT_NOFILE); one that has none left asks and tells nobody, says so in its errors
-/// (WhyUnasked), and blames nobody for it. Where many of a thousand fail at one time, as at a common
-/// deadline, a process lets only so many in at once (TcpService::kMaxHandshakes): who is refused
-/// tries again until TcpService::kFlowTimeout, and whom nobody could tell finds out at its own
-/// deadline.
+/// (WhyUnasked), and blames nobody for it. Where many of a thousand fail at one time, as at a
+/// common deadline, a process lets only so many in at once (TcpService::kMaxHandshakes): who is
+/// refused tries again until TcpService::kFlowTimeout, and whom nobody could tell finds out at its
+/// own deadline.
 class TcpBoards final : public BoardSource {
  public:
   static constexpr int kAskedMax = 64;
