@@ -92,13 +92,15 @@ class FaultRank {
     });
   }
 
-  /// Until `rank` has told of so many things, at most 20 s.
+  /// Until `rank` has told of so many things: after 20 s this process aborts.
   void AwaitWordOf(int rank, int lines = 1) const {
-    Await(rank, [lines, told = 0](const std::string&) mutable { return ++told >= lines; });
+    Await(rank, "to tell of " + std::to_string(lines) + " things",
+          [lines, told = 0](const std::string&) mutable { return ++told >= lines; });
   }
   /// Until it has told of `name`, likewise.
   void AwaitWordOf(int rank, const std::string& name) const {
-    Await(rank, [&name](const std::string& line) { return line.starts_with(name + "\t"); });
+    Await(rank, "to tell of \"" + name + "\"",
+          [&name](const std::string& line) { return line.starts_with(name + "\t"); });
   }
   /// Until all have but this one and `but`.
   void AwaitWordOfOthers(const std::string& name, int but = -1) const {
@@ -109,8 +111,10 @@ class FaultRank {
 
  private:
   std::string path(int rank) const { return folder_ + "/rank_" + std::to_string(rank); }
-  /// Until one of `rank`'s lines, from the first on, `is_it`.
-  void Await(int rank, const std::function<bool(const std::string& line)>& is_it) const {
+  /// Until one of `rank`'s lines, from the first on, `is_it`. What it waits for and misses it says:
+  /// a test that goes on without would test something else.
+  void Await(int rank, const std::string& what,
+             const std::function<bool(const std::string& line)>& is_it) const {
     for (int i = 0; i < 2000; ++i) {
       std::ifstream file(path(rank));
       auto look = is_it;  // with what it counts
@@ -119,6 +123,8 @@ class FaultRank {
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
+    std::fprintf(stderr, "rank %d waited 20 s for rank %d %s\n", rank_, rank, what.c_str());
+    std::abort();
   }
 
   const std::string folder_;

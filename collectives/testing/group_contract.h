@@ -98,7 +98,7 @@ class FailureContractTest : public ::testing::TestWithParam<GroupKind> {
 /// What a Work is to those who wait for it; of two or more.
 class WorkContractTest : public FailureContractTest {};
 
-/// What an abort ends, and what it does not; of two or more.
+/// What an abort does not end; of two or more.
 class AbortContractTest : public FailureContractTest {};
 
 /// How members come together, or do not; of two or more.

@@ -237,7 +237,7 @@ TEST_P(FailureContractTest, ALongPhaseOfTheLateRankExtendsTheDeadline) {
   });
 }
 
-TEST_P(AbortContractTest, AnAbortEndsEverythingOnAllMembers) {
+TEST_P(FailureContractTest, AnAbortEndsEverythingOnAllMembers) {
   const auto gang = NewGang();
   gang->Run([](Group& group) {
     ASSERT_OK(group.Barrier()->Wait());

@@ -42,8 +42,8 @@ struct BenchRun {
 };
 
 /// Reads and removes `path`, into which a run with `-J` has written, and which ended as `outcome`
-/// says: 0, or that something was unavailable where it tells no ratio; with anything else it failed,
-/// whatever it has written. What failed goes to the standard error output.
+/// says: 0, or that something was unavailable where it tells no ratio; with anything else it has
+/// failed, whatever it has written. What failed goes to the standard error output.
 BenchRun ReadBenchRun(const e2e::Outcome& outcome, const std::string& path);
 
 }  // namespace lockstep::bench

@@ -10,8 +10,8 @@ namespace lockstep::bench {
 /// How long a cache line takes from one processor to another and back, in nanoseconds: the least of
 /// several tries, between the first two processors that this process may use; nullopt where it may
 /// use one, or where they are so busy that it takes longer than 5 s. The host of a virtual machine
-/// may put its processors on cores that share a cache or on ones that do not, and change that at any
-/// time: figures of the two states do not compare. Takes 0.1 s. From any thread.
+/// may put its processors on cores that share a cache or on ones that do not, and change that at
+/// any time: figures of the two states do not compare. Takes 0.1 s. From any thread.
 std::optional<double> LineRoundTripNanoseconds();
 /// The same between those two processors, within `limit`; nullopt where this process may not use
 /// one of them, too.
