@@ -11,7 +11,7 @@ import unittest
 OLD_KERNEL = os.path.abspath(sys.argv[1])
 HERE = os.path.abspath("tests/gpu")
 BYTES_MAX = 40 << 20
-HOST = ("host_contract", "host_groups", "host_processes", "host_faults", "tcp_contract")
+HOST = ("host_contract", "host_groups", "host_processes", "tcp_contract")
 # glibc's own; and the loader.
 ALLOWED = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "ld-linux-x86-64.so.2"}
 
@@ -84,4 +84,4 @@ class BundleTest(unittest.TestCase):
     def test_an_unknown_part_is_refused(self):
         done = self.run_bundle(["gpu"])
         self.assertEqual(done.returncode, 2)
-        self.assertIn("there is no part gpu; there are host, fake, real, bench", done.stdout)
+        self.assertIn("there is no part gpu; there are host, network, fake, real, bench", done.stdout)

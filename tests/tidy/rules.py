@@ -288,8 +288,7 @@ def names_with_strings(build):
 
 def soak_tests_are_tagged(tree):
     for path, text in tree.items():
-        # The programs of tests/gpu are those of other tests, which `make soak` runs, for another machine.
-        if os.path.basename(path) != "BUILD" or path.startswith(("tests/tidy/", "tests/gpu/")):
+        if os.path.basename(path) != "BUILD" or path.startswith("tests/tidy/"):
             continue
         for name, strings in names_with_strings(text):
             stem = os.path.join(os.path.dirname(path), name)
