@@ -27,8 +27,8 @@ class Segment {
   /// the kernel has them. A hint: it changes no contents, and fails silently. Blocks: 0.5 ms a MiB.
   void UseHugePages(size_t offset, size_t bytes);
 
-  /// Brings the pages of the range into memory at once, where a page fault for each takes ten times
-  /// as long. A hint, as above. Blocks: 0.2 ms a MiB.
+  /// Brings the pages of the range into memory at once. A hint, as above. Blocks: 0.5 to 1 ms a
+  /// MiB, as long as one fault after the other would take.
   void Populate(size_t offset, size_t bytes);
 
   /// Aligned to a page; from kHugePageBytes on, to a huge one.

@@ -2,8 +2,11 @@
 #include "collectives/host/shm/segment.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -11,6 +14,10 @@
 #include "collectives/host/shm/local_segments.h"
 #include "runtime/attach/shared_memory.h"
 #include "runtime/base/testing/status_matchers.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 namespace lockstep::collectives {
 namespace {
@@ -60,9 +67,12 @@ TEST(SegmentTest, WholeHugePagesOfARangeAreBroughtInAndNoOthers) {
 TEST(SegmentTest, ThePagesOfARangeAreBroughtInAndNoOthers) {
   ASSERT_OK_AND_ASSIGN(const auto segment, Segment::Anonymous(16 * 4096));
   segment->data()[9 * 4096] = std::byte{1};
+  // Nothing to do for it there; Linux 5.14 and newer take it.
+  if (madvise(segment->data() + 9 * 4096, 4096, MADV_POPULATE_WRITE) != 0)
+    GTEST_SKIP() << "this kernel brings no pages in at once: " << strerror(errno);
+
   segment->Populate(4097, 2 * 4096);  // the end of one, one, and the begin of one
-  if (Kilobytes(segment->data(), "Rss") == 4)
-    GTEST_SKIP() << "this kernel brings no pages in at once";
+
   EXPECT_EQ(Kilobytes(segment->data(), "Rss"), 4 * 4096 / 1024);
   EXPECT_EQ(segment->data()[9 * 4096], std::byte{1});
 }

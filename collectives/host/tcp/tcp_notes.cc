@@ -36,7 +36,7 @@ void TcpNotes::Put(int member, uint64_t seq, std::string bytes) {
 std::optional<std::string> TcpNotes::Get(int member, uint64_t seq) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   const std::vector<Note>& notes = notes_[static_cast<size_t>(member)];
-  if (notes.empty() || notes[seq % kKept].seq != seq) return std::nullopt;
+  if (seq == 0 || notes.empty() || notes[seq % kKept].seq != seq) return std::nullopt;
   return notes[seq % kKept].bytes;
 }
 

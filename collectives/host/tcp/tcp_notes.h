@@ -34,7 +34,7 @@ class TcpNotes {
   bool SetNotice(std::string bytes);
   std::optional<std::string> notice() const;
 
-  /// Older than what is kept of that member, it is not put.
+  /// `seq` is from 1. Older than what is kept of that member, it is not put.
   void Put(int member, uint64_t seq, std::string bytes);
   std::optional<std::string> Get(int member, uint64_t seq) const;
   /// All that are kept of that member, in their order.

@@ -37,6 +37,7 @@ TEST(TcpNotesTest, TheLastNotesOfEachMemberAreKept) {
   EXPECT_EQ(notes.Get(1, 1), std::nullopt);
   EXPECT_THAT(notes.Get(1, 1 + TcpNotes::kKept), Optional<std::string>("new"));
   EXPECT_EQ(notes.Get(0, 1), std::nullopt);
+  EXPECT_EQ(notes.Get(1, 0), std::nullopt) << "no op has that number";
 }
 
 TEST(TcpNotesTest, ANoticeComesToEachMemberOnce) {
