@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -253,6 +254,16 @@ TEST_P(NcclFaultsTest, CallbacksRunOnceWithTheEnd) {
   EXPECT_EQ(calls.load(), 2);
 }
 
+TEST_P(NcclFaultsTest, CallsAreAwaitedForAsLongAsIsSaid) {
+  NcclRuntime& runtime = *gang_.runtime();
+  EXPECT_TRUE(runtime.AwaitIdle(base::Duration(0)));
+  std::promise<void> ends;
+  runtime.Start("waiting", NcclRuntime::Limit::kNone, [&] { ends.get_future().wait(); });
+  EXPECT_FALSE(runtime.AwaitIdle(milliseconds(10)));
+  ends.set_value();
+  EXPECT_TRUE(runtime.AwaitIdle(seconds(20)));
+}
+
 TEST_P(NcclFaultsTest, NothingIsLeftOfGroupsThatAreGone) {
   const auto objects = [this] { return fake_.Objects(); };
   gang_.timeout = seconds(30);
@@ -273,9 +284,8 @@ TEST_P(NcclFaultsTest, NothingIsLeftOfGroupsThatAreGone) {
                                  Transfer::Recv({received.get(), 16, Dtype::kF32, kGpu}, other)};
         (void)group.Batch(both)->Wait();
       });
+      EXPECT_TRUE(gang.runtime()->AwaitIdle(seconds(20))) << script;
     }
-    const base::SteadyTime until = Now() + seconds(20);  // they are retired by threads of their own
-    while (objects() > before && Now() < until) std::this_thread::yield();
     EXPECT_EQ(objects(), before) << script;
   }
 }

@@ -65,10 +65,13 @@ struct NcclRuntime::Shared {
   std::mutex mutex;
   std::condition_variable progress_wake;
   std::condition_variable watch_wake;
+  std::condition_variable went_idle;
   // Guarded by mutex:
   std::vector<std::shared_ptr<NcclWatched>> active;
   std::vector<std::shared_ptr<NcclBoundedCall::State>> limited;
   std::map<int, std::vector<CudaEvent>> events;  // by device
+  int calls = 0;                                 // that have not returned
+  int looking = 0;                               // of the two threads: have a copy of active
   bool stopping = false;
   std::thread progress;
   std::thread watch;
@@ -120,6 +123,7 @@ void NcclRuntime::Shared::ProgressMain() {
   std::unique_lock<std::mutex> lock(mutex);
   while (!stopping) {
     auto watched = active;
+    ++looking;
     lock.unlock();
     std::vector<NcclWatched*> idle;
     base::SteadyTime moved_at{};
@@ -139,6 +143,8 @@ void NcclRuntime::Shared::ProgressMain() {
     lock.unlock();
     watched.clear();
     lock.lock();
+    --looking;
+    went_idle.notify_all();
     if (stopping) continue;
     if (active.empty()) {
       progress_wake.wait(lock);
@@ -153,10 +159,13 @@ void NcclRuntime::Shared::WatchMain() {
   std::unique_lock<std::mutex> lock(mutex);
   while (!stopping) {
     auto watched = active;
+    ++looking;
     lock.unlock();
     for (const auto& one : watched) one->Watch();
     watched.clear();
     lock.lock();
+    --looking;
+    went_idle.notify_all();
     CheckLimits(lock);
     if (stopping) break;
     if (active.empty() && limited.empty()) {
@@ -188,20 +197,35 @@ NcclBoundedCall NcclRuntime::Start(std::string what, Limit limit, std::function<
   NcclBoundedCall handle;
   handle.state_ = std::make_shared<NcclBoundedCall::State>();
   handle.state_->what = std::move(what);
+  const std::lock_guard<std::mutex> guard(shared_->mutex);
   if (limit == Limit::kAbort) {
-    const std::lock_guard<std::mutex> lock(shared_->mutex);
     handle.state_->due = shared_->clock.Now() + config_.abort_limit;
     shared_->limited.push_back(handle.state_);
     shared_->watch_wake.notify_one();
   }
-  StartQuietThread("nccl call", [state = handle.state_, call = std::move(call)]() mutable {
+  StartQuietThread("nccl call", [state = handle.state_, shared = shared_,
+                                 call = std::move(call)]() mutable {
     call();
     call = nullptr;  // what it held goes before anybody is told
-    const std::lock_guard<std::mutex> lock(state->mutex);
-    state->ended = true;
-    state->changed.notify_all();
+    {
+      const std::lock_guard<std::mutex> lock(state->mutex);
+      state->ended = true;
+      state->changed.notify_all();
+    }
+    const std::lock_guard<std::mutex> lock(shared->mutex);
+    --shared->calls;
+    shared->went_idle.notify_all();
   }).detach();
+  ++shared_->calls;  // not when there is no thread left to be had, which is thrown
   return handle;
+}
+
+bool NcclRuntime::AwaitIdle(base::Duration at_most) {
+  std::unique_lock<std::mutex> lock(shared_->mutex);
+  return shared_->went_idle.wait_until(
+      lock, std::chrono::steady_clock::now() + std::min(at_most, kMaxTimeout), [this] {
+        return shared_->calls == 0 && shared_->active.empty() && shared_->looking == 0;
+      });
 }
 
 CudaEvent NcclRuntime::TakeEvent(int device) {

@@ -81,6 +81,9 @@ class NcclRuntime {
   /// Starts `call`; `what` is for the error when it outlasts the limit. What `call` holds lives
   /// until it returns, which may be never.
   NcclBoundedCall Start(std::string what, Limit limit, std::function<void()> call);
+  /// Whether, after `at_most`, none of them is left nor a group that the threads look after: a
+  /// process that ends earlier takes CUDA away under them. Blocks until then.
+  bool AwaitIdle(base::Duration at_most);
 
   /// An event of `device`, which is current; null when CUDA has none left. Reused.
   CudaEvent TakeEvent(int device);

@@ -21,6 +21,7 @@
 #include "collectives/host/tcp/attach_exchange.h"
 #include "collectives/host/tcp/tcp_backend_maker.h"
 #include "collectives/host/wide/wide_backend_maker.h"
+#include "collectives/nccl/nccl_runtime.h"
 #include "collectives/nccl/segment_boards.h"
 #include "collectives/nccl/tcp_boards.h"
 #include "collectives/recorder/recorder.h"
@@ -123,10 +124,7 @@ class RankSession final : public Session {
   }
   /// Where the job keeps its survivors.
   base::Status WatchRounds();
-  ~RankSession() override {
-    SendProgress();
-    lockstep_fork_guard_free(&guard_);
-  }
+  ~RankSession() override;
 
   const World& world() const override { return world_; }
   bool has_agent() const override { return tie_ != nullptr; }
@@ -160,7 +158,7 @@ class RankSession final : public Session {
   std::shared_ptr<collectives::Group>
       world_group_;  // this and the next three: confined to WorldGroup's thread
   std::shared_ptr<collectives::BackendMaker> maker_;  // null before the first group
-  std::shared_ptr<collectives::BoardSource> boards_;  // the same, of kNccl
+  std::shared_ptr<collectives::NcclRuntime> nccl_;    // the same, of kNccl
   uint32_t world_group_attempts_ = 0;  // every rank counts its own, so that the n-th tries meet
 
   base::RealClock clock_;
@@ -172,6 +170,14 @@ class RankSession final : public Session {
   mutable std::atomic<uint64_t> checkpoint_number_{0};
   std::atomic<uint64_t> checkpoint_taken_{0};
 };
+
+RankSession::~RankSession() {
+  SendProgress();
+  world_group_.reset();
+  // Groups leave NCCL on threads of their own; main() may be about to return under them.
+  if (nccl_ != nullptr && owner()) (void)nccl_->AwaitIdle(nccl_->abort_limit());
+  lockstep_fork_guard_free(&guard_);
+}
 
 /// Of kHost by where the ranks are; null where a world of one needs none, and of kNccl.
 base::Result<std::shared_ptr<collectives::BackendMaker>> RankSession::Maker(
@@ -219,7 +225,7 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::MakeWorld(
     ASSIGN_OR_RETURN(auto group, collectives::QueuedGroup::Create(std::move(config), maker_));
     return std::shared_ptr<collectives::Group>(std::move(group));
   }
-  return MakeNcclWorld(std::move(config), world_.local_rank, check_calls_, boards_);
+  return MakeNcclWorld(std::move(config), world_.local_rank, check_calls_, nccl_);
 }
 
 base::Result<std::shared_ptr<collectives::BoardSource>> RankSession::Boards(
@@ -250,8 +256,9 @@ base::Result<std::shared_ptr<collectives::Group>> RankSession::WorldGroup(base::
   if (maker_ == nullptr) {
     ASSIGN_OR_RETURN(maker_, Maker(timeout));
   }
-  if (backend_ == Backend::kNccl && boards_ == nullptr) {
-    ASSIGN_OR_RETURN(boards_, Boards(timeout));
+  if (backend_ == Backend::kNccl && nccl_ == nullptr) {
+    ASSIGN_OR_RETURN(auto boards, Boards(timeout));
+    ASSIGN_OR_RETURN(nccl_, StartNccl(std::move(boards)));
   }
   ++world_group_attempts_;
   for (;;) {

@@ -163,22 +163,27 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::str
       std::move(engine), collectives::MpiBackend::Config{.check_calls = check_calls}));
 }
 
-base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
-    collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
+base::Result<std::shared_ptr<collectives::NcclRuntime>> StartNccl(
     std::shared_ptr<collectives::BoardSource> boards) {
   RETURN_IF_ERROR(CheckCanLoad("loading NCCL"));
   ASSIGN_OR_RETURN(auto libraries, collectives::GpuLibraries::Load({}));
+  return std::make_shared<collectives::NcclRuntime>(collectives::NcclRuntime::Config{
+      .libraries = std::move(libraries), .boards = std::move(boards)});
+}
+
+base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
+    collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
+    std::shared_ptr<collectives::NcclRuntime> runtime) {
+  const collectives::CudaFunctions& cuda = runtime->libraries().cuda();
   int count = 0;
-  const collectives::CudaResult counted = libraries->cuda().get_device_count(&count);
+  const collectives::CudaResult counted = cuda.get_device_count(&count);
   if (counted != collectives::kCudaSuccess || count == 0) {
     return base::FailedPreconditionError(
         "backend nccl: this machine shows this process no GPU (cudaGetDeviceCount: " +
-        std::string(libraries->cuda().get_error_string(counted)) +
+        std::string(cuda.get_error_string(counted)) +
         "); run it where each rank has one, or use backend host");
   }
   ASSIGN_OR_RETURN(const int device, DeviceOf(local_rank, count));
-  auto runtime = std::make_shared<collectives::NcclRuntime>(collectives::NcclRuntime::Config{
-      .libraries = std::move(libraries), .boards = std::move(boards)});
   ASSIGN_OR_RETURN(auto group,
                    collectives::NcclGroup::Create({.spec = std::move(config.spec),
                                                    .device = device,

@@ -8,7 +8,7 @@
 #include "collectives/engine/backend.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/group.h"
-#include "collectives/nccl/group_board.h"
+#include "collectives/nccl/nccl_runtime.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
@@ -51,13 +51,17 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::str
                                                                   bool check_calls,
                                                                   base::Duration timeout);
 
-/// The world over NCCL, whose members meet on `boards`; `config` as for host backends. GPU of a
-/// rank: the one of its local rank among those that the process sees, or the only one. Errors:
-/// NotFound, FailedPrecondition - libnccl, libcudart or a GPU for this rank is missing, or this
-/// program is linked statically; those of NcclGroup::Create.
+/// NCCL's libraries and threads, for groups whose members meet on `boards`. Errors: NotFound,
+/// FailedPrecondition - libnccl or libcudart is missing, or this program is linked statically.
+base::Result<std::shared_ptr<collectives::NcclRuntime>> StartNccl(
+    std::shared_ptr<collectives::BoardSource> boards);
+
+/// The world over NCCL; `config` as for host backends. GPU of a rank: the one of its local rank
+/// among those that the process sees, or the only one. Errors: FailedPrecondition - there is none;
+/// those of NcclGroup::Create.
 base::Result<std::shared_ptr<collectives::Group>> MakeNcclWorld(
     collectives::QueuedGroup::Config config, base::LocalRank local_rank, bool check_calls,
-    std::shared_ptr<collectives::BoardSource> boards);
+    std::shared_ptr<collectives::NcclRuntime> runtime);
 
 }  // namespace lockstep::rank
 

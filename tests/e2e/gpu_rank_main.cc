@@ -22,6 +22,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "collectives/group.h"
@@ -44,7 +45,7 @@ using lockstep::collectives::Reduction;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-/// One number of the GPU's memory. Lives as long as the process.
+/// One number of the GPU's memory.
 class Number {
  public:
   static Result<Number> Make(int device) {
@@ -54,23 +55,27 @@ class Number {
                                          lockstep::collectives::kCudaMemAttachGlobal) != 0) {
       return lockstep::base::ResourceExhaustedError("no memory of the GPU");
     }
-    return Number(static_cast<int32_t*>(memory), device);
+    std::shared_ptr<int32_t> owned(static_cast<int32_t*>(memory), [libraries](int32_t* freed) {
+      (void)libraries->cuda().free(freed);
+    });
+    return Number(std::move(owned), device);
   }
 
   int32_t& value() { return *memory_; }
-  Buffer buffer() const { return {memory_, 1, Dtype::kI32, {Device::Kind::kCuda, device_}}; }
+  Buffer buffer() const { return {memory_.get(), 1, Dtype::kI32, {Device::Kind::kCuda, device_}}; }
 
  private:
-  Number(int32_t* memory, int device) : memory_(memory), device_(device) {}
+  Number(std::shared_ptr<int32_t> memory, int device)
+      : memory_(std::move(memory)), device_(device) {}
 
-  int32_t* memory_;
+  std::shared_ptr<int32_t> memory_;
   int device_;
 };
 
 class GpuRank {
  public:
   GpuRank(Group& world, Number number, milliseconds timeout)
-      : world_(world), number_(number), timeout_(timeout), rank_(world.rank().value()) {}
+      : world_(world), number_(std::move(number)), timeout_(timeout), rank_(world.rank().value()) {}
 
   Status Run(const std::string& what) {
     RETURN_IF_ERROR(Sum(world_));
@@ -194,7 +199,7 @@ Status Run(const std::string& what, milliseconds timeout, milliseconds join_time
   ASSIGN_OR_RETURN(const auto world, session->WorldGroup(join_timeout));
   ASSIGN_OR_RETURN(Number number,
                    Number::Make(static_cast<int>(session->world().local_rank.value())));
-  return GpuRank(*world, number, timeout).Run(what);
+  return GpuRank(*world, std::move(number), timeout).Run(what);
 }
 
 }  // namespace
