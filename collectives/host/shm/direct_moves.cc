@@ -16,9 +16,6 @@ namespace {
 
 // Reduced at a time: stays in the first-level cache with its sources.
 constexpr size_t kBlockBytes = size_t{8} << 10;
-// Fetched at a time from each member: stays in the second-level cache, and spreads the cost of a
-// call (0.4 us) over enough bytes.
-constexpr size_t kFetchBytes = size_t{128} << 10;
 
 /// The element range of member `index` when `count` is shared out evenly, in whole cache lines.
 struct Share {
@@ -65,6 +62,11 @@ bool MayRead(const ShmMembers& members, int member) {
          value == card.probe_value;
 }
 
+bool DirectMoves::MayFetch(OpKind kind) {
+  return kind == OpKind::kAllGather || kind == OpKind::kAllGatherV || kind == OpKind::kGather ||
+         kind == OpKind::kScatter || kind == OpKind::kAllToAll;
+}
+
 struct DirectMoves::Call {
   const Op& op;
   const PeerBuffers& buffers;
@@ -96,9 +98,7 @@ DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
                   footprint >= LastCacheBytes()};
   bool done = false;
   switch (op.kind) {
-    case OpKind::kAllReduce:
-      done = buffers.mapped ? ReduceMapped(call) : ReduceFetched(call);
-      break;
+    case OpKind::kAllReduce: done = ReduceMapped(call); break;
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV: done = ReducePart(call); break;
     case OpKind::kBroadcast:
@@ -135,24 +135,6 @@ bool DirectMoves::Fetch(const Call& call, int member, const std::byte* from, std
   return false;
 }
 
-bool DirectMoves::ReduceAt(const Call& call, size_t offset, size_t count, std::byte* to) {
-  std::array<const std::byte*, kMaxShmMembers> inputs;
-  const size_t bytes = count * call.unit;
-  for (int member = 0; member < members_.count(); ++member) {
-    const auto index = static_cast<size_t>(member);
-    const std::byte* const from = call.buffers.in[index] + offset;
-    if (call.buffers.mapped || member == members_.self()) {
-      inputs[index] = from;
-      continue;
-    }
-    std::byte* const place = fetched_.data() + index * kFetchBytes;
-    if (!Fetch(call, member, from, place, bytes)) return false;
-    inputs[index] = place;
-  }
-  call.kernels.to_one(to, inputs.data(), call.scales, members_.count(), count);
-  return true;
-}
-
 // In place too: of a share's inputs all were read before its outputs are written, element by
 // element, and nobody else reads them.
 bool DirectMoves::ReduceMapped(const Call& call) {
@@ -174,53 +156,20 @@ bool DirectMoves::ReduceMapped(const Call& call) {
   return EndTogether(call, number);
 }
 
-bool DirectMoves::ReduceFetched(const Call& call) {
-  const Op& op = call.op;
-  const auto n = static_cast<size_t>(members_.count());
-  fetched_.resize(n * kFetchBytes);
-  const size_t chunk = kFetchBytes / call.unit;
-  const size_t longest = ShareOf(op.count, call.unit, n, 0).count;
-  const uint64_t chunks = (longest + chunk - 1) / chunk;
-  const uint64_t base = counters_.Take(chunks + 1);
-  const auto piece = [&](size_t member, uint64_t number) -> Share {
-    const Share share = ShareOf(op.count, call.unit, n, member);
-    const size_t begin = std::min(share.count, static_cast<size_t>(number) * chunk);
-    return {share.begin + begin, std::min(chunk, share.count - begin)};
-  };
-  for (uint64_t step = 0; step <= chunks; ++step) {
-    if (step < chunks) {
-      const Share own = piece(static_cast<size_t>(members_.self()), step);
-      const size_t offset = own.begin * call.unit;
-      if (own.count > 0 && !ReduceAt(call, offset, own.count, op.out + offset)) return false;
-      counters_.Publish(&ProgressLine::reduced, base + step + 1);
-    }
-    if (step == 0) continue;
-    if (!call.await(&ProgressLine::reduced, base + step, 0, members_.count())) return false;
-    for (int member = 0; member < members_.count(); ++member) {
-      if (member == members_.self()) continue;
-      const auto index = static_cast<size_t>(member);
-      const Share theirs = piece(index, step - 1);
-      const size_t offset = theirs.begin * call.unit;
-      if (!Fetch(call, member, call.buffers.out[index] + offset, op.out + offset,
-                 theirs.count * call.unit)) {
-        return false;
-      }
-    }
-  }
-  return EndTogether(call, base + chunks);
-}
-
 bool DirectMoves::ReducePart(const Call& call) {
   const auto self = static_cast<size_t>(members_.self());
   const uint64_t number = counters_.Take(1);
-  if (!call.buffers.mapped) fetched_.resize(static_cast<size_t>(members_.count()) * kFetchBytes);
-  const size_t block = (call.buffers.mapped ? kBlockBytes : kFetchBytes) / call.unit;
+  const size_t block = kBlockBytes / call.unit;
+  std::array<const std::byte*, kMaxShmMembers> inputs;
   for (size_t begin = 0; begin < call.parts.count(self); begin += block) {
     const size_t count = std::min(block, call.parts.count(self) - begin);
-    if (!ReduceAt(call, (call.parts.offset(self) + begin) * call.unit, count,
-                  call.op.out + begin * call.unit)) {
-      return false;
+    const size_t offset = (call.parts.offset(self) + begin) * call.unit;
+    for (int member = 0; member < members_.count(); ++member) {
+      const auto index = static_cast<size_t>(member);
+      inputs[index] = call.buffers.in[index] + offset;
     }
+    call.kernels.to_one(call.op.out + begin * call.unit, inputs.data(), call.scales,
+                        members_.count(), count);
   }
   return EndTogether(call, number);
 }

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "collectives/engine/op.h"
 #include "collectives/engine/reduce_kernels.h"
@@ -29,11 +28,10 @@ struct PeerBuffers {
 /// the same way with the same op. One in each ShmBackend, which owns it; borrows members and
 /// counters. One thread at a time.
 ///
-/// all_reduce: each member reduces an even share of the buffer from all inputs. Mapped, it writes
-/// the result into all outputs, and one barrier ends the op. By process_vm_readv it fetches the
-/// inputs chunk by chunk, and the others fetch the results one chunk behind. A larger broadcast
-/// between mapped buffers is everybody's work: the root writes a share of it to all others, who
-/// fetch the rest. All other kinds fetch what they get straight into its place.
+/// Between mapped buffers: all_reduce has each member reduce an even share of the buffer from all
+/// inputs into all outputs, and reduce_scatter its part; one barrier ends the op. A larger broadcast
+/// is everybody's work: the root writes a share of it to all others, who fetch the rest. All other
+/// kinds fetch what they get straight into its place, and those may do so by process_vm_readv.
 class DirectMoves {
  public:
   using AwaitPeers = WindowCounters::AwaitPeers;
@@ -46,7 +44,10 @@ class DirectMoves {
   DirectMoves(const ShmMembers& members, WindowCounters& counters)
       : members_(members), counters_(counters) {}
 
-  /// Any kind with data but reduce and, by process_vm_readv, what is not worth its calls.
+  /// By process_vm_readv.
+  static bool MayFetch(OpKind kind);
+
+  /// Of mapped buffers any kind with data but reduce; else those that MayFetch().
   Outcome Run(const Op& op, const PeerBuffers& buffers, ReduceKernels kernels, const double* scales,
               const AwaitPeers& await);
 
@@ -57,18 +58,14 @@ class DirectMoves {
   struct Call;  // the op being run
 
   bool ReduceMapped(const Call& call);
-  bool ReduceFetched(const Call& call);
   bool ReducePart(const Call& call);
   bool FetchParts(const Call& call);
   bool BroadcastMapped(const Call& call);
-  /// Reduces `count` elements at byte `offset` of all inputs to `to`.
-  bool ReduceAt(const Call& call, size_t offset, size_t count, std::byte* to);
   bool Fetch(const Call& call, int member, const std::byte* from, std::byte* to, size_t bytes);
   bool EndTogether(const Call& call, uint64_t number);
 
   const ShmMembers& members_;
   WindowCounters& counters_;
-  std::vector<std::byte> fetched_;  // inputs of the others, by process_vm_readv
   int unreadable_member_ = -1;
   int unreadable_error_ = 0;
 };

@@ -23,29 +23,58 @@ uint64_t Ticks() {
 #endif
 }
 
-WayOfWriting::Way WayOfWriting::Next() const {
-  const Cost& through = costs_[kThroughCaches];
-  const Cost& past = costs_[kPastCaches];
-  if (through.uses < kFirstUses) return kThroughCaches;
-  if (past.uses < kFirstUses) return kPastCaches;
-  const bool past_is_best = through.ticks_per_byte > past.ticks_per_byte;
-  return past_is_best != (until_try_ == 1) ? kPastCaches : kThroughCaches;
+void WayOfWriting::Record(Way way, size_t bytes, uint64_t ticks) {
+  if (way != Next() || bytes == 0) return;
+  const double cost = static_cast<double>(ticks + 1) / static_cast<double>(bytes);
+  if (bytes_ >= kRoundBytes || IsShort()) ++uses_;
+  cost_ = uses_ <= 1 ? cost : std::min(cost, last_);
+  last_ = cost;
+  bytes_ += bytes;
+  if (!Lasts(1)) return;
+  if (trying_) {
+    Judge();
+    return;
+  }
+  if (used_cost_ == 0 || cost_ < used_cost_) used_cost_ = cost_;
+  if (Lasts(spells_) || (cost_ > kSlower * used_cost_ && Lasts(2))) {
+    settled_cost_ = cost_;
+    BeginSpell(true);
+  }
 }
 
-void WayOfWriting::Record(Way way, size_t bytes, uint64_t ticks) {
-  if (costs_[kPastCaches].uses == kFirstUses && --until_try_ == 0) until_try_ = kTryEvery;
-  const double cost = static_cast<double>(ticks + 1) / static_cast<double>(bytes);
-  Cost& kept = costs_[way];
-  const bool is_stale = kept.uses == 0 || kept.unused > kFirstUses;
-  kept.ticks_per_byte = is_stale ? cost : std::min(cost, kept.last);
-  kept.last = cost;
-  kept.uses = std::min(kept.uses + 1, kFirstUses);
-  kept.unused = 0;
-  ++costs_[way == kPastCaches ? kThroughCaches : kPastCaches].unused;
+/// Whether what is measured now has been used for so many spells.
+bool WayOfWriting::Lasts(int spells) const {
+  return uses_ >= spells * kSpellUses &&
+         (IsShort() || bytes_ >= static_cast<size_t>(spells) * kRoundBytes);
+}
+
+void WayOfWriting::Judge() {
+  if (cost_ < settled_cost_) {
+    used_ = Other(used_);
+    used_cost_ = cost_;
+    spells_ = 1;
+  } else {
+    used_cost_ = settled_cost_;
+    spells_ = std::min(2 * spells_, kMaxSpells);
+  }
+  BeginSpell(false);
+}
+
+void WayOfWriting::BeginSpell(bool trying) {
+  trying_ = trying;
+  uses_ = 0;
+  bytes_ = 0;
+}
+
+void WaysOfOps::Record(OpKind kind, size_t bytes, WayOfWriting::Way way, uint64_t ticks) {
+  WayOfWriting& measured = of(kind, bytes).measured;
+  measured.Record(way, bytes, ticks);
+  last_used_ = measured.used();
 }
 
 WaysOfOps::Ways& WaysOfOps::of(OpKind kind, size_t bytes) {
-  return ways_[{kind, static_cast<int>(std::bit_width(bytes))}];
+  return ways_.try_emplace({kind, static_cast<int>(std::bit_width(bytes))}, last_used_)
+      .first->second;
 }
 
 void WriteStage(WayOfWriting::Way way, std::byte* to, const std::byte* from, size_t bytes) {

@@ -2,56 +2,76 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_STAGE_WRITER_H_
 #define LOCKSTEP_COLLECTIVES_HOST_SHM_STAGE_WRITER_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <utility>
 
+#include "collectives/host/shm/shm_layout.h"
 #include "collectives/types.h"
 
 namespace lockstep::collectives {
 
 /// Which way of writing into memory that other members read costs less, by measuring both: the one
-/// that cost less when last used, and the other once in kTryEvery times. Through the caches they
-/// get it fastest, but to write lines that they have read before means to take each away from their
-/// core. That costs about 1 ns a line where two ranks share a core, and 20 to 30 ns where they do
-/// not; a virtual machine has both by turns. Past the caches it costs 2 to 3 ns everywhere (EPYC,
-/// 2 processors). Confined to one thread.
+/// that cost less is used, and the other tried now and then, or as soon as the first costs more.
+/// Through the caches they get it fastest, but to write lines that they have read before means to
+/// take each away from their core. That costs about 1 ns a line where two ranks share a core, and
+/// 20 to 30 ns where they do not; a virtual machine has both by turns. Past the caches it costs 2
+/// to 3 ns everywhere (EPYC, 2 processors).
+///
+/// A way is measured in a spell: one time around all that is written to (kRoundBytes), and then
+/// kSpellUses. Through the caches it takes that long until no line comes from memory any more, where
+/// the other way has left it; by its first times this one would look the worse of the two for ever.
+/// A try of the other way is short: kSpellUses alone.
+///
+/// Confined to one thread.
 class WayOfWriting {
  public:
   enum Way : uint32_t { kThroughCaches, kPastCaches };
-  static constexpr int kTryEvery = 64;
-  /// Of each, before they are compared: the very first time costs more.
-  static constexpr int kFirstUses = 2;
+  static constexpr int kSpellUses = 3;
+  static constexpr size_t kRoundBytes = kStagesBytes;
+  /// Spells between two tries, at most: as often as the tries agree with what is used, twice as
+  /// many as before.
+  static constexpr int kMaxSpells = 64;
+  /// What is used has got slow when it costs so many times what it did.
+  static constexpr double kSlower = 1.5;
+
+  explicit WayOfWriting(Way first = kThroughCaches) : used_(first) {}
 
   /// How to write the next time; the same until the next Record().
-  Way Next() const;
-  /// What it cost.
+  Way Next() const { return trying_ ? Other(used_) : used_; }
+  Way used() const { return used_; }
+  /// What it cost. Of the other way than Next()'s it says nothing.
   void Record(Way way, size_t bytes, uint64_t ticks);
 
  private:
-  // Of its last two times the lesser counts, unless the other way was taken for long in between:
-  // a thread that lost its processor meanwhile says nothing of memory.
-  struct Cost {
-    double ticks_per_byte = 0;
-    double last = 0;
-    int uses = 0;    // up to kFirstUses
-    int unused = 0;  // times, since
-  };
-  std::array<Cost, 2> costs_;
-  int until_try_ = kTryEvery;
+  static Way Other(Way way) { return way == kPastCaches ? kThroughCaches : kPastCaches; }
+  bool IsShort() const { return trying_ && used_ == kThroughCaches; }
+  bool Lasts(int spells) const;
+  void Judge();
+  void BeginSpell(bool trying);
+
+  Way used_;
+  bool trying_ = false;
+  int spells_ = 1;           // until the next try
+  double used_cost_ = 0;     // in ticks per byte: the least since it was chosen; 0 = unknown
+  double settled_cost_ = 0;  // of the spell before a try
+  // Of the present spell. Of the last two times the lesser counts: a thread that lost its processor
+  // meanwhile says nothing of memory.
+  double cost_ = 0;
+  double last_ = 0;
+  int uses_ = 0;  // that are measured
+  size_t bytes_ = 0;
 };
 
-/// The same for whole ops, with what their readers pay. For each kind and order of size on its own.
+/// The same for whole ops, with what their readers pay. For each kind and order of size on its own,
+/// beginning with what is used by the one that was measured last.
 /// One member decides for all, so that none has the cost of another one's choice: it says Next() to
 /// the others, all of whom Agree(). Confined to one thread.
 class WaysOfOps {
  public:
   WayOfWriting::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).measured.Next(); }
-  void Record(OpKind kind, size_t bytes, WayOfWriting::Way way, uint64_t ticks) {
-    of(kind, bytes).measured.Record(way, bytes, ticks);
-  }
+  void Record(OpKind kind, size_t bytes, WayOfWriting::Way way, uint64_t ticks);
 
   /// What is said in one op counts from the next one on.
   void Agree(OpKind kind, size_t bytes, WayOfWriting::Way way) { of(kind, bytes).agreed = way; }
@@ -59,12 +79,15 @@ class WaysOfOps {
 
  private:
   struct Ways {
+    explicit Ways(WayOfWriting::Way first) : measured(first) {}
+
     WayOfWriting measured;
     WayOfWriting::Way agreed = WayOfWriting::kThroughCaches;
   };
   Ways& of(OpKind kind, size_t bytes);
 
   std::map<std::pair<OpKind, int>, Ways> ways_;
+  WayOfWriting::Way last_used_ = WayOfWriting::kThroughCaches;
 };
 
 /// Copies into memory that other members read. What it writes may be told to others at once.
