@@ -37,6 +37,7 @@ struct BenchOptions {
   int root = 0;
   std::vector<uint64_t> sizes;  // bytes, ascending, not empty
   int warmups = 5;
+  uint64_t warmup_bytes = 0;  // at least, by all warm-ups of a round together
   int iterations = 20;
   int rounds = 7;  // at least kValidRoundsMin
   bool check = true;

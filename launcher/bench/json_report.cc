@@ -249,6 +249,7 @@ std::string JsonReport(const BenchOptions& options, const BenchMachine& machine,
   AddWhole("ranks", static_cast<uint64_t>(options.ranks), json);
   AddWhole("iterations", static_cast<uint64_t>(options.iterations), json);
   AddWhole("warmups", static_cast<uint64_t>(options.warmups), json);
+  AddWhole("warmup_bytes", options.warmup_bytes, json);
   json.Key("judges_pressure");
   json.Bool(result.judges_pressure);
   json.Key("disturbed");

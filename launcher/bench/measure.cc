@@ -73,6 +73,12 @@ class Measurement {
     return base::OkStatus();
   }
 
+  uint32_t Warmups(uint64_t bytes) const {
+    const uint64_t needed = options_.warmup_bytes / std::max(bytes, uint64_t{1});
+    return static_cast<uint32_t>(std::clamp(needed, static_cast<uint64_t>(options_.warmups),
+                                            uint64_t{LOCKSTEP_BENCH_ITERATIONS_MAX}));
+  }
+
   std::string Doing(const SizeResult& size) const {
     return std::string(BenchOpName(options_.op)) + " of " + std::to_string(size.bytes) + " bytes";
   }
@@ -103,6 +109,7 @@ class Measurement {
         if (!cell.supported) continue;
         lockstep_bench_command command = Command(LOCKSTEP_BENCH_TIME, size.part_count);
         command.in_place = mode == BenchMode::kInPlace ? 1 : 0;
+        command.warmups = Warmups(size.bytes);
         ASSIGN_OR_RETURN(Answer answer, contestants_[i]->Ask(command, Doing(size)));
         for (double& sample : answer.slowest_us) sample /= MessagesPerSample(options_.op);
         cell.round_us.push_back(Median(answer.slowest_us));

@@ -15,6 +15,7 @@ namespace lockstep::launcher {
 namespace {
 
 using base::Code;
+using base::testing::IsOk;
 using base::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -52,6 +53,7 @@ class FakeContestant final : public Contestant {
     Answer answer{.supported = command.in_place == 0 || has_in_place, .wrong = wrong};
     if (!answer.supported) answer.refusal = "it has no place";
     if (command.kind != LOCKSTEP_BENCH_TIME) return answer;
+    warmups.push_back(command.warmups);
     const int number = static_cast<int>(machine_.turns.size());
     machine_.turns.push_back(contender_.name);
     machine_.clock.Advance(std::chrono::seconds(1));
@@ -67,6 +69,7 @@ class FakeContestant final : public Contestant {
   bool has_in_place = false;
   uint64_t wrong = 0;
   std::optional<std::string> error;
+  std::vector<uint32_t> warmups;  // of each time it was asked
 
  private:
   Machine& machine_;
@@ -104,6 +107,19 @@ TEST(MeasureTest, AllTakeTurnsInEveryRound) {
   EXPECT_DOUBLE_EQ(result.sizes[0].ratios[0].times.median, 3);
   EXPECT_DOUBLE_EQ(result.sizes[0].ratios[0].times.low, 3);
   EXPECT_EQ(result.sizes_without_ratio(), 0);
+}
+
+TEST(MeasureTest, WarmupsAreMoreUntilTheyAreOfTheBytesAskedFor) {
+  Machine machine;
+  FakeContestant ours(machine, "host", "", 10);
+  BenchOptions options = Small();
+  options.sizes = {4096, 1 << 20};
+  options.warmups = 5;
+  options.warmup_bytes = 4 << 20;
+
+  EXPECT_THAT(MeasureOn(machine, options, {&ours}), IsOk());
+
+  EXPECT_THAT(ours.warmups, ElementsAre(1024, 1024, 1024, 1024, 1024, 5, 5, 5, 5, 5));
 }
 
 TEST(MeasureTest, TheBestKnobsOfAPeerCount) {

@@ -140,9 +140,14 @@ std::string CapabilityTable(const Capabilities& backend) {
 
 std::string TableHead(const BenchOptions& options, const BenchResult& result,
                       const std::vector<int>& cpus) {
-  std::string text = Format("# %s, %d ranks, %d rounds of %d iterations after %d warm-ups each\n",
+  std::string text = Format("# %s, %d ranks, %d rounds of %d iterations after %d warm-ups each",
                             std::string(BenchOpName(options.op)).c_str(), options.ranks,
                             options.rounds, options.iterations, options.warmups);
+  if (options.warmup_bytes > 0) {
+    text +=
+        ", or more until they are of " + std::to_string(options.warmup_bytes) + " bytes together";
+  }
+  text += "\n";
   text +=
       "# time: median over the rounds of the median iteration; an iteration takes as long as on "
       "its slowest rank\n";

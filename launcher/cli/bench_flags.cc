@@ -36,6 +36,7 @@ class Reader {
   base::Result<BenchOptions> Read() {
     options_.ranks = Number("--np", 2, LOCKSTEP_BENCH_RANKS_MAX, options_.ranks);
     options_.warmups = Number("--warmups", 0, LOCKSTEP_BENCH_ITERATIONS_MAX, options_.warmups);
+    options_.warmup_bytes = Size("--warmup-bytes", 0);
     options_.iterations =
         Number("--iterations", 1, LOCKSTEP_BENCH_ITERATIONS_MAX, options_.iterations);
     options_.rounds = Number("--rounds", kValidRoundsMin, 1000, options_.rounds);

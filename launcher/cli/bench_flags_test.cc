@@ -68,6 +68,8 @@ TEST(BenchFlagsTest, EveryFlagHasItsPlace) {
                                                             "3",
                                                             "-w",
                                                             "0",
+                                                            "--warmup-bytes",
+                                                            "4M",
                                                             "--rounds",
                                                             "9",
                                                             "-c",
@@ -89,6 +91,7 @@ TEST(BenchFlagsTest, EveryFlagHasItsPlace) {
   EXPECT_THAT(options.sizes, ElementsAre(8, 16, 24));
   EXPECT_EQ(options.iterations, 3);
   EXPECT_EQ(options.warmups, 0);
+  EXPECT_EQ(options.warmup_bytes, 4u << 20);
   EXPECT_EQ(options.rounds, 9);
   EXPECT_FALSE(options.check);
   EXPECT_TRUE(options.statistics);

@@ -29,9 +29,10 @@ struct PeerBuffers {
 /// counters. One thread at a time.
 ///
 /// Between mapped buffers: all_reduce has each member reduce an even share of the buffer from all
-/// inputs into all outputs, and reduce_scatter its part; one barrier ends the op. A larger broadcast
-/// is everybody's work: the root writes a share of it to all others, who fetch the rest. All other
-/// kinds fetch what they get straight into its place, and those may do so by process_vm_readv.
+/// inputs into all outputs, and reduce_scatter its part; one barrier ends the op. A larger
+/// broadcast is everybody's work: the root writes a share of it to all others, who fetch the rest.
+/// All other kinds fetch what they get straight into its place, and those may do so by
+/// process_vm_readv.
 class DirectMoves {
  public:
   using AwaitPeers = WindowCounters::AwaitPeers;

@@ -17,8 +17,8 @@ namespace {
 constexpr size_t kMappedBytes = 1024;
 // Where members share processors each wait for a window costs a switch between them, and fetching
 // by process_vm_readv has fewer: what is only copied is faster so between these sizes. (What is
-// reduced is not, since it would be copied on its way as often: all_reduce of 1 MiB and 4 ranks on 2
-// processors takes 370 us so, and 300 staged.) Where each has its own, staging is faster at every
+// reduced is not, since it would be copied on its way as often: all_reduce of 1 MiB and 4 ranks on
+// 2 processors takes 370 us so, and 300 staged.) Where each has its own, staging is faster at every
 // size.
 constexpr size_t kFetchedBytes = size_t{512} << 10;
 constexpr size_t kFetchedBytesEnd = size_t{8} << 20;

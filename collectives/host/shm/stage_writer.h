@@ -20,9 +20,9 @@ namespace lockstep::collectives {
 /// to 3 ns everywhere (EPYC, 2 processors).
 ///
 /// A way is measured in a spell: one time around all that is written to (kRoundBytes), and then
-/// kSpellUses. Through the caches it takes that long until no line comes from memory any more, where
-/// the other way has left it; by its first times this one would look the worse of the two for ever.
-/// A try of the other way is short: kSpellUses alone.
+/// kSpellUses. Through the caches it takes that long until no line comes from memory any more,
+/// where the other way has left it; by its first times this one would look the worse of the two for
+/// ever. A try of the other way is short: kSpellUses alone.
 ///
 /// Confined to one thread.
 class WayOfWriting {

@@ -13,8 +13,8 @@ using Way = WayOfWriting::Way;
 
 constexpr size_t kRound = WayOfWriting::kRoundBytes;
 
-/// A machine on which a byte costs so much in the long run, while the caches forget what was written
-/// past them a round ago.
+/// A machine on which a byte costs so much in the long run, while the caches forget what was
+/// written past them a round ago.
 struct Machine {
   uint64_t through = 1;
   uint64_t past = 1;
