@@ -163,7 +163,21 @@ class Check {
 
 }  // namespace
 
+base::Status CanCheckAgreement(const Group& group, const ConstBuffer& buffer) {
+  const Capabilities& backend = group.capabilities();
+  if (backend.host_memory && buffer.device.kind == Device::Kind::kCpu) return base::OkStatus();
+  return base::UnimplementedError(
+      "comparing a buffer on all members of group " + group.info().name + " of backend " +
+      backend.backend +
+      (backend.host_memory ? ": it is in a GPU's memory, which is not read here. Copy it to main "
+                             "memory and compare that"
+                           : ": its ops take no main memory, and a GPU's is not read here. Copy "
+                             "the buffer to main memory, make a digest of it there, and compare "
+                             "the digests of all members, which AllGather brings"));
+}
+
 base::Status CheckAgreement(Group& group, ConstBuffer buffer, OpOptions options) {
+  RETURN_IF_ERROR(CanCheckAgreement(group, buffer));
   return Check(group, buffer, options).Run();
 }
 

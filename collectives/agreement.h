@@ -15,8 +15,12 @@ namespace lockstep::collectives {
 /// Errors, the same on all members, after which the group goes on: DataLoss - names the members
 /// that are not with the majority as subjects, and the first element that differs (all members
 /// where no value has a majority); FailedPrecondition - buffers of different sizes. Those of
-/// Group's ops too.
+/// Group's ops too. On this member alone, before anything is done: as CanCheckAgreement.
 base::Status CheckAgreement(Group& group, ConstBuffer buffer, OpOptions options = {});
+
+/// A pure function. Errors: Unimplemented - the buffer, or what the group's ops take, is in a GPU's
+/// memory; says what to do instead.
+base::Status CanCheckAgreement(const Group& group, const ConstBuffer& buffer);
 
 }  // namespace lockstep::collectives
 

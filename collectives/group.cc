@@ -124,12 +124,6 @@ Status CheckNoVerify(OpKind kind, const OpOptions& options) {
       "all_gather_v and broadcast");
 }
 
-Status CheckVerify(OpKind kind, const Buffer& output, const OpOptions& options) {
-  if (!options.verify || output.device.kind == Device::Kind::kCpu) return base::OkStatus();
-  return base::UnimplementedError(std::string(OpKindName(kind)) +
-                                  " with verify takes buffers in main memory, to read them");
-}
-
 /// An op that has ended well, and what came of comparing its output.
 class VerifiedWork final : public Work {
  public:
@@ -178,8 +172,8 @@ std::shared_ptr<Work> Group::Call(Op&& op, Status valid, const OpOptions& option
 // a collective.
 std::shared_ptr<Work> Group::CallAlike(Op&& op, Status valid, const Buffer& output,
                                        const OpOptions& options) {
-  if (valid.ok()) valid = CheckVerify(op.kind, output, options);
   if (!options.verify) return Submit(std::move(op), std::move(valid));
+  if (valid.ok()) valid = CanCheckAgreement(*this, output);
   const std::string description = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count);
   std::shared_ptr<Work> work = Submit(std::move(op), std::move(valid));
   if (!work->Wait().ok()) return work;

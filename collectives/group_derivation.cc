@@ -119,11 +119,13 @@ std::string Group::SurvivorsName(std::string_view name) {
   return std::string(name) + std::string(kSurvivors);
 }
 
-base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation derivation) {
+base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation) {
   return base::FailedPreconditionError(
-      "shrinking group " + derivation.name +
-      ": nobody tells this process which ranks are gone; the "
-      "job must be started with `lockstep run --on-rank-failure keep`");
+      "shrinking group " + info().name +
+      ": nobody tells this process which ranks are gone. Groups of host backends learn it where "
+      "the "
+      "job is started with `lockstep run --on-rank-failure keep`; over mpi and nccl, and without "
+      "that, call Shrink without the ranks that the error of the failed op names");
 }
 
 base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> added,

@@ -86,6 +86,13 @@ void GoOnWithout(Rank& rank, const std::vector<int>& dying) {
   });
 }
 
+/// No agent tells a rank of MPI who is gone.
+void AsksForSurvivors(Rank& rank) {
+  const auto group = rank.MustJoin("world");
+  rank.Tell("survivors", [&](float&) { return group->ShrinkToSurvivors().status(); });
+  rank.TellOf("afterwards", *group, 1, Reduction::kSum, seconds(20));
+}
+
 void NeverCalls(Rank& rank) {
   const auto group = rank.Join("world");
   if (!group.ok()) std::abort();
@@ -336,6 +343,7 @@ int Main(int argc, char** argv) {
       {"second_dies", [&] { GoOnWithout(rank, {1}); }},
       {"first_dies", [&] { GoOnWithout(rank, {0}); }},
       {"two_die", [&] { GoOnWithout(rank, {0, 2}); }},
+      {"asks_for_survivors", [&] { AsksForSurvivors(rank); }},
       {"stopped", [&] { Fault(rank, [] { kill(getpid(), SIGSTOP); }); }},
       {"exits", [&] { Fault(rank, [] { std::exit(0); }); }},
       {"vanishes", [&] { Fault(rank, [] { _exit(0); }); }},

@@ -211,6 +211,14 @@ class MpiCase(unittest.TestCase):
                                  ["FAILED_PRECONDITION", "INVALID_ARGUMENT", "FAILED_PRECONDITION"])
                 self.assertIn("was refused on rank 1: all_reduce's output has 2 f32", ranks[2][1].error)
 
+    def test_who_asks_for_the_survivors_is_told_to_name_whom_to_leave_out(self):
+        status, ranks = self.run_faults("asks_for_survivors", 60)
+        for calls in ranks:
+            self.assertEqual([(call.name, call.code) for call in calls],
+                             [("survivors", "FAILED_PRECONDITION"), ("afterwards", "OK")], calls[0].error)
+            self.assertIn("over mpi and nccl, and without that, call Shrink without the ranks", calls[0].error)
+        self.assertEqual(status, 0)
+
     def test_a_stuck_op_keeps_no_other_group_waiting(self):
         _, ranks = self.run_faults("two_groups")
         for rank in range(3):

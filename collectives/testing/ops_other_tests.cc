@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // Of the contract of each op (ops_contract.h): shared buffers, wrong calls, words.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "collectives/agreement.h"
 #include "collectives/group.h"
 #include "collectives/testing/ops_contract.h"
 #include "collectives/testing/ops_data.h"
@@ -21,6 +23,7 @@ using base::Code;
 using base::GroupRank;
 using base::Status;
 using base::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // In them, elsewhere, and in them on some members alone: the result is the same.
@@ -238,6 +241,34 @@ TEST_P(OpsContractTest, NullOverlappingAndOverflowingBuffersAreRefusedByEveryOp)
       });
     }
   }
+}
+
+// What is in a GPU's memory is not read behind the caller's back, nor taken for right.
+TEST_P(OpsContractTest, OutputsAreComparedInMainMemoryElseTheCallSaysWhatToDo) {
+  Run([](Group& group) {
+    Cell<float> one(Dtype::kF32, 1);
+    const auto verified = [&] {
+      return group.AllReduce(one.buffer(), one.buffer(), Reduction::kMax, {.verify = true})->Wait();
+    };
+    if (group.capabilities().host_memory) {
+      EXPECT_OK(CheckAgreement(group, one.buffer()));
+      EXPECT_OK(verified());
+      Buffer elsewhere = one.buffer();
+      elsewhere.device.kind = Device::Kind::kCuda;
+      EXPECT_THAT(CheckAgreement(group, elsewhere),
+                  StatusIs(Code::kUnimplemented, HasSubstr("Copy it to main memory")));
+      ASSERT_OK(group.Barrier()->Wait());
+      return;
+    }
+    const auto says_what_to_do = StatusIs(
+        Code::kUnimplemented,
+        AllOf(HasSubstr("of backend " + group.capabilities().backend + ": its ops take no main"),
+              HasSubstr("the digests of all members, which AllGather brings")));
+    EXPECT_THAT(CheckAgreement(group, one.buffer()), says_what_to_do);
+    ASSERT_OK(group.Barrier()->Wait());  // nothing was begun
+    EXPECT_THAT(verified(), says_what_to_do);
+    EXPECT_EQ(one.value(), 1.0f);
+  });
 }
 
 TEST_P(OpsContractTest, ExplainSaysWhatWouldRun) {

@@ -30,6 +30,7 @@ struct BenchOptions {
   std::vector<std::string> namespaces;
   bool encrypts_data = false;  // of kTcp and kWide: and beside it unencrypted
   int tcp_flows = 1;           // of kTcp and kWide: above 1 beside the same with 1
+  bool check_calls = false;    // of kMpi and kNccl: and beside it without
   std::string interface;       // of kTcp, kWide and their peers; "" = the loopback
   lockstep_bench_op op = LOCKSTEP_BENCH_ALL_REDUCE;
   collectives::Dtype dtype = collectives::Dtype::kF32;

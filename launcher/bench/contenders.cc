@@ -127,10 +127,11 @@ class Builder {
         if (!is_peer && HasDataPath()) AddOurs(backend, true, false);
         break;
       case BenchBackend::kMpi:
-        AddOurMpi("openmpi", OpenMpiWords(), is_peer);
-        AddOurMpi("mpich", MpichWords(), is_peer);
+      case BenchBackend::kNccl:
+        AddWrapper(backend, is_peer, options_.check_calls && !is_peer);
+        // What the comparison of calls costs.
+        if (!is_peer && options_.check_calls) AddWrapper(backend, true, false);
         break;
-      case BenchBackend::kNccl: AddNccl(is_peer); break;
       case BenchBackend::kOpenMpi:
         AddKnobs(backend,
                  OverTcp(options_) ? OpenMpiTcpKnobs(options_.op) : OpenMpiKnobs(options_.op),
@@ -216,9 +217,24 @@ class Builder {
     }
   }
 
+  /// Of a library whose groups need not compare their calls.
+  void AddWrapper(BenchBackend backend, bool is_peer, bool checks_calls) {
+    if (backend == BenchBackend::kNccl) return AddNccl(is_peer, checks_calls);
+    AddOurMpi("openmpi", OpenMpiWords(), is_peer, checks_calls);
+    AddOurMpi("mpich", MpichWords(), is_peer, checks_calls);
+  }
+
+  /// Said in either case: the environment that gangs inherit may say another one.
+  static const char* CallCheck(bool checks_calls) { return checks_calls ? "strict" : "fast"; }
+  static void NameCallCheck(Contender& contender, bool checks_calls) {
+    if (!checks_calls) return;
+    contender.name += " checked";
+    contender.knobs += ", calls compared before each op";
+  }
+
   /// Our wrapper, as that MPI's own mpirun starts it; the raw library beside it shows what it
   /// costs.
-  void AddOurMpi(const std::string& library, Words words, bool is_peer) {
+  void AddOurMpi(const std::string& library, Words words, bool is_peer, bool checks_calls) {
     Contender contender = Ours(BenchBackend::kMpi, is_peer);
     contender.name += "-" + library;
     if (is_peer) contender.peer = contender.name;
@@ -226,17 +242,21 @@ class Builder {
     contender.bound = false;
     contender.launcher = "mpirun." + library;
     contender.program = "lockstep-bench-host";
-    contender.environment = {{"LOCKSTEP_JOB_BACKEND", "mpi"}};
+    contender.environment = {{"LOCKSTEP_JOB_BACKEND", "mpi"},
+                             {"LOCKSTEP_JOB_CHECK", CallCheck(checks_calls)}};
+    NameCallCheck(contender, checks_calls);
     contender.words = std::move(words);
     all_.push_back(std::move(contender));
   }
 
-  void AddNccl(bool is_peer) {
+  void AddNccl(bool is_peer, bool checks_calls) {
     Contender contender = Ours(BenchBackend::kNccl, is_peer);
     contender.registered = true;  // its memory is the GPU's, whatever --buffers says
     contender.knobs = "buffers of cudaMalloc";
     contender.bound = false;
-    contender.words.insert(contender.words.end(), {"--backend", "nccl"});
+    contender.words.insert(contender.words.end(),
+                           {"--backend", "nccl", "--check", CallCheck(checks_calls)});
+    NameCallCheck(contender, checks_calls);
     all_.push_back(std::move(contender));
   }
 

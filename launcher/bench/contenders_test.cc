@@ -67,8 +67,41 @@ TEST(ContendersTest, OverMpiOursIsStartedByThatMpisOwnMpirunBesideTheRawOne) {
   EXPECT_EQ(contenders[1].words, contenders[2].words) << "the same but for what is between";
   EXPECT_EQ(contenders[1].peer, "");
   EXPECT_FALSE(contenders[1].registered);
-  EXPECT_THAT(contenders[1].environment,
-              ElementsAre(std::make_pair("LOCKSTEP_JOB_BACKEND", "mpi")));
+  EXPECT_THAT(contenders[1].environment, ElementsAre(std::make_pair("LOCKSTEP_JOB_BACKEND", "mpi"),
+                                                     std::make_pair("LOCKSTEP_JOB_CHECK", "fast")));
+}
+
+TEST(ContendersTest, ComparedCallsAreMeasuredBesideTheSameWithout) {
+  BenchOptions options;
+  options.backend = BenchBackend::kMpi;
+  options.check_calls = true;
+  options.op = LOCKSTEP_BENCH_GATHER;
+  options.peers = {BenchBackend::kMpich};
+  const std::vector<Contender> contenders = ContendersOf(options, 2);
+
+  EXPECT_THAT(Names(contenders), ElementsAre("mpi-openmpi checked", "mpi-mpich checked",
+                                             "mpi-openmpi", "mpi-mpich", "mpich", "mpich yield"));
+  for (const size_t mpi : {size_t{0}, size_t{1}}) {
+    const Contender &checked = contenders[mpi], &without = contenders[mpi + 2];
+    EXPECT_EQ(checked.peer, "");
+    EXPECT_EQ(without.peer, without.name);
+    EXPECT_EQ(checked.launcher, without.launcher);
+    EXPECT_EQ(checked.words, without.words);
+    EXPECT_THAT(checked.environment,
+                Contains(std::make_pair(std::string("LOCKSTEP_JOB_CHECK"), std::string("strict"))));
+    EXPECT_THAT(without.environment,
+                Contains(std::make_pair(std::string("LOCKSTEP_JOB_CHECK"), std::string("fast"))));
+    EXPECT_THAT(checked.knobs, HasSubstr("calls compared before each op"));
+    EXPECT_THAT(without.knobs, Not(HasSubstr("compared")));
+  }
+
+  options.backend = BenchBackend::kNccl;
+  options.peers = {};
+  const std::vector<Contender> on_gpus = ContendersOf(options, 2);
+  EXPECT_THAT(Names(on_gpus), ElementsAre("nccl checked", "nccl"));
+  EXPECT_EQ(on_gpus[0].words.back(), "strict");
+  EXPECT_EQ(on_gpus[1].words.back(), "fast");
+  EXPECT_EQ(on_gpus[1].peer, "nccl");
 }
 
 TEST(ContendersTest, OverNcclBuffersAreTheGpus) {
@@ -81,8 +114,8 @@ TEST(ContendersTest, OverNcclBuffersAreTheGpus) {
   ASSERT_EQ(contenders.size(), 1u);
   EXPECT_EQ(contenders[0].program, "lockstep-bench-nccl");
   EXPECT_TRUE(contenders[0].registered);
-  EXPECT_THAT(contenders[0].words,
-              ElementsAre("run", "-np", "2", "--stdin", "none", "--backend", "nccl"));
+  EXPECT_THAT(contenders[0].words, ElementsAre("run", "-np", "2", "--stdin", "none", "--backend",
+                                               "nccl", "--check", "fast"));
 }
 
 TEST(ContendersTest, ADataPathIsMeasuredBesideTheUsualOne) {

@@ -49,6 +49,7 @@ class Reader {
     ReadBackends();
     ReadBuffers();
     ReadNetwork();
+    ReadCallCheck();
     ReadOp();
     options_.root = Number("--root", 0, options_.ranks - 1, 0);
     ReadSizes();
@@ -133,6 +134,16 @@ class Reader {
       Refuse("--netns", names, "must name one for each of " + std::to_string(options_.ranks));
     if (options_.interface.empty())
       Refuse("--netns", names, "needs --interface, by which they reach each other");
+  }
+
+  void ReadCallCheck() {
+    options_.check_calls = command_.IsOn("--check-calls");
+    const bool may_choose =
+        options_.backend == BenchBackend::kMpi || options_.backend == BenchBackend::kNccl;
+    if (options_.check_calls && !may_choose)
+      problems_.push_back({.what = "--check-calls: is of --backend mpi and nccl alone: host, tcp "
+                                   "and wide always compare calls, and openmpi, mpich and gloo "
+                                   "are measured as they are"});
   }
 
   void ReadOp() {

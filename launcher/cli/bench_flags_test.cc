@@ -132,6 +132,22 @@ TEST(BenchFlagsTest, EncryptionAndFlowsAreOfTcpAndWide) {
               StatusIs(Code::kInvalidArgument, HasSubstr("must be 1 to 16")));
 }
 
+TEST(BenchFlagsTest, ComparedCallsAreAChoiceOfMpiAndNcclAlone) {
+  for (const char* const backend : {"mpi", "nccl"}) {
+    ASSERT_OK_AND_ASSIGN(const BenchOptions options,
+                         Options({"--backend", backend, "--check-calls"}));
+    EXPECT_TRUE(options.check_calls);
+    EXPECT_FALSE(Options({"--backend", backend}).value().check_calls);
+  }
+  for (const char* const backend : {"host", "tcp", "wide", "openmpi", "mpich", "gloo"}) {
+    EXPECT_THAT(Options({"--backend", backend, "--check-calls"}),
+                StatusIs(Code::kInvalidArgument,
+                         AllOf(HasSubstr("--check-calls: is of --backend mpi and nccl alone"),
+                               HasSubstr("host, tcp and wide always compare calls"))))
+        << backend;
+  }
+}
+
 TEST(BenchFlagsTest, WhatOnlyMovesHasNoReduction) {
   ASSERT_OK_AND_ASSIGN(const BenchOptions options, Options({"-o", "broadcast"}));
   EXPECT_EQ(options.reduction, Reduction::kNone);

@@ -228,6 +228,7 @@ constexpr FlagSpec kBenchFlags[] = {
     {"--warmup-bytes", "", "BYTES", "And so many more until those are of BYTES together [0]."},
     {"--rounds", "", "N", "Times that all take turns, at least 5 [7]."},
     {"--check", "-c", "0|1", "Compare every element of a result with the right one [1]."},
+    {"--check-calls", "", "", "Of mpi and nccl: calls compared, beside the same without."},
     {"--encrypt-data", "", "", "Of tcp and wide: encrypted, beside the same unencrypted."},
     {"--tcp-flows", "", "N", "Of tcp and wide: N connections a pair, beside the same with 1."},
     {"--statistics", "-I", "", "Also min, p50, p95, p99, max and variation of all iterations."},
@@ -308,6 +309,7 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep bench -np 2 --compare openmpi,mpich,gloo -o all_reduce -b 4K -e 16M -J out.json\n"
      "  lockstep bench -np 2 --buffers both --compare openmpi --plot out.svg\n"
      "  lockstep bench -np 2 --backend mpi --compare openmpi,mpich\n"
+     "  lockstep bench -np 2 --backend mpi --check-calls\n"
      "  lockstep bench --capabilities\n",
      kBenchFlags, 0, 0},
     {Verb::kVersion, "version", "", "Prints the version.", "", "  lockstep version\n", {}, 0, 0},

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -40,10 +41,13 @@ class BenchPeerTest : public RunFixture, public ::testing::WithParamInterface<co
     options.environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
     return options;
   }
-  Outcome Bench(std::vector<std::string> words) const {
+  Outcome Bench(std::vector<std::string> words,
+                const std::map<std::string, std::string>& environment = {}) const {
     std::vector<std::string> all = {LockstepPath(), "bench", "--rounds", "5", "--allow-pressure"};
     all.insert(all.end(), words.begin(), words.end());
-    return Command(all, BenchOptions()).Wait(240s);
+    Command::Options options = BenchOptions();
+    for (const auto& [name, value] : environment) options.environment[name] = value;
+    return Command(all, options).Wait(240s);
   }
 };
 
@@ -131,6 +135,24 @@ TEST_P(BenchOurMpiTest, OurWrapperIsMeasuredBesideTheRawLibrary) {
   EXPECT_THAT(outcome.out, HasSubstr("# mpi-" + mpi + ": Lockstep, mpi, no recorder; "));
   EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n"));
   EXPECT_THAT(outcome.out, HasSubstr("# mpi-" + mpi + " against " + mpi + ", out of place: "));
+}
+
+// Whatever the environment says.
+TEST_P(BenchOurMpiTest, WhatComparingCallsCostsIsARatioOfTheSameRun) {
+  const Outcome outcome =
+      Bench({"--np", "2", "--backend", "mpi", "--check-calls", "-o", "all_reduce", "-b", "1K", "-e",
+             "64K", "-f", "64", "-n", "2", "-w", "1", "-J", "out.json"},
+            {{"LOCKSTEP_JOB_CHECK", "strict"}});
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const std::string mpi = "mpi-" + std::string(GetParam());
+  EXPECT_THAT(outcome.out,
+              HasSubstr("# " + mpi + " checked: Lockstep, mpi, no recorder, calls compared; "));
+  EXPECT_THAT(outcome.out, HasSubstr("# " + mpi + ": Lockstep, mpi, no recorder; "));
+  EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("# " + mpi + " checked against " + mpi + ", out of place: "));
+  EXPECT_THAT(scratch_.Read("out.json"), AllOf(HasSubstr("\"ours\": \"" + mpi + " checked\""),
+                                               HasSubstr("\"peer\": \"" + mpi)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, BenchOurMpiTest, ::testing::Values("openmpi", "mpich"),

@@ -76,6 +76,19 @@ TEST_F(BenchNcclTest, NumbersOfEightBitsAreReducedAndCompared) {
   }
 }
 
+TEST_F(BenchNcclTest, WhatComparingCallsCostsIsARatioOfTheSameRun) {
+  const Outcome outcome =
+      Bench({"-np", "2", "--check-calls", "-b", "4K", "-e", "4K"}, FakeLibraries());
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(
+      outcome.out,
+      AllOf(HasSubstr("# nccl checked: Lockstep, nccl, NCCL 2.30.7, recorder on, calls compared; "),
+            HasSubstr("# nccl: Lockstep, nccl, NCCL 2.30.7, recorder on; "),
+            HasSubstr("# Wrong elements: 0 OK\n"),
+            HasSubstr("# nccl checked against nccl, out of place: ")));
+}
+
 TEST_F(BenchNcclTest, WhatIsMissingIsNamed) {
   const Outcome library = Bench({"-np", "2", "-b", "4K", "-e", "4K"}, "");
   EXPECT_EQ(library.status, 69) << library.err;

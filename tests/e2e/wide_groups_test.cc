@@ -147,6 +147,59 @@ TEST_F(WideGroupsTest, ARestartMeetsAgain) {
     EXPECT_THAT(outcome.out, HasSubstr(std::to_string(rank) + " sum 10 over wide\n"));
 }
 
+std::vector<std::string> GrowRank(std::vector<std::string> steps) {
+  steps.insert(steps.begin(), Runfile("tests/e2e/grow_rank"));
+  return steps;
+}
+
+// The ranks that a group takes in live on the other machine, or on both.
+TEST_F(WideGroupsTest, AGroupGrowsByRanksOfOtherNodes) {
+  const Outcome from_one_node = RunIt(Words({}, GrowRank({"-1", "0,1", "2", "3"})));
+  const Outcome from_both = RunIt(Words({}, GrowRank({"-1", "3,0", "2,1"})));
+  const Outcome from_one_rank = RunIt(Words({}, GrowRank({"-1", "2", "0"})));
+
+  EXPECT_EQ(from_one_node.status, 0) << from_one_node.err;
+  EXPECT_THAT(SortedLines(from_one_node.out),
+              ElementsAre("0 in 2 sum 3 over shm in round 0", "0 in 3 sum 6 over wide in round 0",
+                          "0 in 4 sum 10 over wide in round 0", "1 in 2 sum 3 over shm in round 0",
+                          "1 in 3 sum 6 over wide in round 0", "1 in 4 sum 10 over wide in round 0",
+                          "2 in 3 sum 6 over wide in round 0", "2 in 4 sum 10 over wide in round 0",
+                          "3 in 4 sum 10 over wide in round 0"));
+  EXPECT_EQ(from_both.status, 0) << from_both.err;
+  EXPECT_THAT(
+      SortedLines(from_both.out),
+      ElementsAre("0 in 2 sum 5 over tcp in round 0", "0 in 4 sum 10 over wide in round 0",
+                  "1 in 4 sum 10 over wide in round 0", "2 in 4 sum 10 over wide in round 0",
+                  "3 in 2 sum 5 over tcp in round 0", "3 in 4 sum 10 over wide in round 0"));
+  EXPECT_EQ(from_one_rank.status, 0) << from_one_rank.err;
+  EXPECT_THAT(SortedLines(from_one_rank.out),
+              ElementsAre("0 in 2 sum 4 over tcp in round 0", "2 in 1 sum 3 over alone in round 0",
+                          "2 in 2 sum 4 over tcp in round 0"));
+}
+
+// In the round that is in force; who is gone from the job is refused, and not waited for.
+TEST_F(WideGroupsTest, GroupsOfSurvivorsGrowInTheirRound) {
+  const Outcome outcome =
+      RunIt(Words({"--on-rank-failure", "keep", "--grace", "5s"}, GrowRank({"1", "2,3", "0"})));
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  std::vector<std::string> grown, refused;
+  for (const std::string& line : SortedLines(outcome.out))
+    (Contains(line, " refused after ") ? refused : grown).push_back(line);
+  EXPECT_THAT(grown,
+              ElementsAre("0 in 3 sum 8 over wide in round 1", "2 in 2 sum 7 over shm in round 1",
+                          "2 in 3 sum 8 over wide in round 1", "3 in 2 sum 7 over shm in round 1",
+                          "3 in 3 sum 8 over wide in round 1"));
+  EXPECT_EQ(refused.size(), 3u) << outcome.out;
+  for (const std::string& line : refused) {
+    int ms = -1;
+    EXPECT_EQ(std::sscanf(line.c_str(), "%*d refused after %d ms", &ms), 1) << line;
+    EXPECT_LT(ms, 10'000) << line;
+    EXPECT_THAT(line, AllOf(HasSubstr("UNAVAILABLE"),
+                            HasSubstr("rank 1 is gone (killed by signal 9 (SIGKILL))")));
+  }
+}
+
 std::string Hex(const std::string& bytes, const char* digits) {
   std::string text;
   for (const char byte : bytes) {

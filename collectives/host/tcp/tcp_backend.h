@@ -25,18 +25,20 @@ namespace lockstep::collectives {
 /// Threads: as Backend.
 class TcpBackend final : public TcpSeatedBackend {
  public:
-  TcpBackend(const std::shared_ptr<TcpService>& service, const std::shared_ptr<TcpEnd>& end);
+  /// `why`: what Explain() adds on collectives of a group that is over TCP also within machines;
+  /// "" where nothing is to be said.
+  TcpBackend(const std::shared_ptr<TcpService>& service, const std::shared_ptr<TcpEnd>& end,
+             std::string why = "");
   /// Its end tells the others that this member is gone; those that need it fail at once.
   ~TcpBackend() override;
 
   base::Status Run(const Op& op, base::OpSeq seq, const OpWatch& watch) override;
   base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
                                                           const OpDeadline& deadline) override;
-  std::string Explain(OpKind kind, Dtype dtype, size_t count) const override {
-    return ops_.Explain(kind, dtype, count);
-  }
+  std::string Explain(OpKind kind, Dtype dtype, size_t count) const override;
 
  private:
+  const std::string why_;
   TcpFlatOps ops_;  // of the thread that runs collectives
 };
 

@@ -2,6 +2,7 @@
 #include "collectives/host/tcp/tcp_backend_maker.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "collectives/host/tcp/tcp_backend.h"
@@ -26,8 +27,9 @@ base::Result<std::unique_ptr<Backend>> TcpBackendMaker::Make(const GroupSpec& sp
   return Finish(end);
 }
 
-std::unique_ptr<Backend> TcpBackendMaker::Finish(const std::shared_ptr<TcpEnd>& end) const {
-  return std::make_unique<TcpBackend>(service_, end);
+std::unique_ptr<Backend> TcpBackendMaker::Finish(const std::shared_ptr<TcpEnd>& end,
+                                                 std::string why) const {
+  return std::make_unique<TcpBackend>(service_, end, std::move(why));
 }
 
 void TcpBackendMaker::Leave(const GroupSpec& spec) const {

@@ -37,8 +37,8 @@ class TcpBackendMaker final : public BackendMaker {
   /// The first half of Make: meets the members. Who does not go on leaves the group, as Leave()
   /// says there. Blocks and fails as Make.
   base::Result<std::shared_ptr<TcpEnd>> Enter(const GroupSpec& spec, const OpDeadline& deadline);
-  /// The second half.
-  std::unique_ptr<Backend> Finish(const std::shared_ptr<TcpEnd>& end) const;
+  /// The second half. `why`: as TcpBackend takes it.
+  std::unique_ptr<Backend> Finish(const std::shared_ptr<TcpEnd>& end, std::string why = "") const;
   void Leave(const GroupSpec& spec) const;
 
   const std::shared_ptr<TcpService>& shared_service() const { return service_; }

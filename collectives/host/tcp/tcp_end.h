@@ -39,6 +39,8 @@ struct PeerFact {
   base::SteadyTime late_until{};
   base::SteadyTime at{};
   std::string reason;  // kLost: why it cannot be reached
+
+  bool is_our_trouble() const { return kind == Kind::kLost && loss == Loss::kLocal; }
 };
 
 /// Where a member's threads and the service thread meet: connections that have been authenticated,

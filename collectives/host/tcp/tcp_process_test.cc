@@ -1,10 +1,14 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // Ranks that are processes, and end or stop in the middle of what they do.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "collectives/host/tcp/process_tcp.h"
@@ -19,6 +23,7 @@ using base::testing::HasSubject;
 using base::testing::StatusIs;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::AllOf;
 using testing::CardBoard;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -89,6 +94,43 @@ TEST(TcpProcessTest, AStoppedProcessRunsTheOthersIntoTheirDeadlineAndIsBlamedAlo
   gang.board().go = 1;
 
   ExpectThatTheOthersEndWell(gang);
+}
+
+/// On a member that has no descriptor left for the connection that `call` needs.
+void ExpectThatItBlamesItself(const std::function<std::shared_ptr<Work>(Group&)>& call) {
+  ProcessGang gang(
+      2, seconds(20),
+      [&call](Group& group, ProcessGang::Board& board) {
+        if (group.rank() == base::GroupRank(1)) return ProcessGang::WaitUntil(board.arrived, 1);
+        rlimit before;
+        ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+        rlimit none = before;
+        none.rlim_cur = 3;  // those that are open are kept, and poll() may still look at so many
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+        const base::Status status = call(group)->Wait();
+        EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+        EXPECT_THAT(
+            status,
+            StatusIs(Code::kUnavailable,
+                     AllOf(HasSubstr(": rank 0 (process "), HasSubstr(" cannot go on: rank 1 ("),
+                           HasSubstr("Too many open files (EMFILE); this process may have 3 "
+                                     "descriptors (RLIMIT_NOFILE): raise it with: ulimit -n "))));
+        EXPECT_EQ(status.failure_class(), base::FailureClass::kNetwork);
+        EXPECT_THAT(status, HasSubject(base::Rank(0)));
+        EXPECT_THAT(status, Not(HasSubject(base::Rank(1))));
+        board.arrived = 1;
+      },
+      testing::OverTcp());
+  for (const int rank : {0, 1}) EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
+}
+
+TEST(TcpProcessTest, WhoHasNoDescriptorLeftBlamesItselfAndSaysWhatToRaise) {
+  float value = 1;
+  const Buffer buffer{&value, 1, Dtype::kF32};
+  ExpectThatItBlamesItself(
+      [&buffer](Group& group) { return group.AllReduce(buffer, buffer, Reduction::kSum); });
+  ExpectThatItBlamesItself(
+      [&buffer](Group& group) { return group.Send(buffer, base::GroupRank(1)); });
 }
 
 }  // namespace

@@ -146,8 +146,6 @@ void TcpService::ConnectNext(Connection& connection) {
     auto fd = net::BeginConnectTcp(*address);
     if (!fd.ok()) {
       reason = fd.status().message();
-      if (fd.status().code() == base::Code::kResourceExhausted)
-        reason += "; raise this process's limit of descriptors (ulimit -n)";
       continue;
     }
     connection.fd = *std::move(fd);

@@ -78,14 +78,23 @@ void TcpTransfers::LookForIt(Moving& moving, Lane& lane) {
   const bool may_still_come = moving.op.kind == OpKind::kRecv && !lane.closed &&
                               flows_.In(peer, FlowPurpose::kTransfers) != nullptr;
   if (may_still_come) return;
+  const TcpMembers& members = end_->members();
+  if (fact.is_our_trouble()) {
+    moving.result =
+        Raise(base::Code::kUnavailable, base::FailureClass::kNetwork,
+              Describe(moving) + ": " + members.DescribeWithPlace(members.self()) +
+                  " cannot go on: " + members.DescribeWithPlace(peer) + " " + fact.reason,
+              {members.self()});
+    return;
+  }
   std::string reason;
   if (fact.kind == PeerFact::Kind::kLeft && fact.failed && now - fact.at < kClosedTime) return;
   if (fact.kind == PeerFact::Kind::kLeft) {
-    reason = end_->members().Describe({peer}) + " left the group";
+    reason = members.Describe({peer}) + " left the group";
   } else if (fact.kind == PeerFact::Kind::kLost) {
-    reason = end_->members().DescribeWithPlace(peer) + " " + fact.reason;
+    reason = members.DescribeWithPlace(peer) + " " + fact.reason;
   } else if (lane.closed && now - lane.since > kClosedTime) {
-    reason = end_->members().DescribeWithPlace(peer) + " closed its connection";
+    reason = members.DescribeWithPlace(peer) + " closed its connection";
   } else {
     return;
   }

@@ -118,6 +118,14 @@ std::vector<int> TcpWait::Others() const {
   return others;
 }
 
+// Of a member that this one cannot reach for a reason of its own: that one is there.
+void TcpWait::FailHere(int member, const std::string& reason) {
+  Fail(base::Code::kUnavailable, base::FailureClass::kNetwork,
+       Describe() + ": " + members_.DescribeWithPlace(members_.self()) +
+           " cannot go on: " + members_.DescribeWithPlace(member) + " " + reason,
+       {{members_.self(), ""}});
+}
+
 // Who has left after this op did its part: what others still miss of it is on its way. Who is lost
 // counts only for those who wait for itself, for the same reason.
 bool TcpWait::FailGone(Phase phase, const std::vector<int>& missing,
@@ -142,6 +150,10 @@ bool TcpWait::FailGone(Phase phase, const std::vector<int>& missing,
     const PeerFact fact = deps_.end->fact(member);
     const auto closed = closed_.find(member);
     std::string reason = fact.reason;
+    if (fact.is_our_trouble()) {
+      FailHere(member, reason);
+      return true;
+    }
     if (fact.kind != PeerFact::Kind::kLost) {
       if (closed == closed_.end() || clock_.Now() - closed->second < kClosedTime) continue;
       reason = "closed its connection";

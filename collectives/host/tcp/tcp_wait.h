@@ -102,6 +102,7 @@ class TcpWait {
   bool Look(Phase phase, const Wants& wants);
   void AskOnce(const std::vector<int>& members);
   bool FailGone(Phase phase, const std::vector<int>& missing, const std::vector<int>& direct);
+  void FailHere(int member, const std::string& reason);
   bool JudgeDeadline(Phase phase, const Wants& wants);
   std::vector<int> Questionable(Phase phase, const Wants& wants) const;
   std::vector<int> LateInArrival(const std::vector<int>& members) const;

@@ -20,6 +20,12 @@ Placement PlacementOf(const TcpMembers& members) {
   return {memory, members.self()};
 }
 
+std::string WhyNotWide(const Placement& placement) {
+  return "; also within machines, where " + std::to_string(placement.largest()) +
+         " members share one: groups of several machines use shared memory with at most " +
+         std::to_string(kMaxMachineMembers) + " on each";
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<Backend>> WideBackendMaker::Make(const GroupSpec& spec,
@@ -30,8 +36,8 @@ base::Result<std::unique_ptr<Backend>> WideBackendMaker::Make(const GroupSpec& s
     tcp_->Leave(spec);
     return memory_->Make(spec, deadline);
   }
-  if (placement.largest() == 1 || placement.largest() > kMaxMachineMembers)
-    return tcp_->Finish(end);
+  if (placement.largest() == 1) return tcp_->Finish(end);
+  if (placement.largest() > kMaxMachineMembers) return tcp_->Finish(end, WhyNotWide(placement));
   std::unique_ptr<Backend> memory;
   if (placement.neighbors().size() > 1) {
     auto made = MakeWithin(spec, placement.neighbors(), placement.mine(), deadline);

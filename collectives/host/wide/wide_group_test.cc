@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "collectives/host/wide/local_wide.h"
+#include "collectives/host/wide/wide_calls.h"
 #include "collectives/host/wide/wide_moves.h"
 #include "collectives/testing/footprint.h"
 #include "collectives/testing/group_contract.h"
@@ -241,6 +242,28 @@ TEST(WideGroupTest, ExplainSaysWhichWay) {
                 HasSubstr("carried by one member of each"));
     EXPECT_THAT(group.Explain(OpKind::kAllToAll, Dtype::kF32, 100'000),
                 HasSubstr("each pair has its own to say"));
+  });
+}
+
+TEST(WideGroupTest, ExplainSaysWhyAGroupWithAFullMachineIsOverTcp) {
+  Machines machines(kMaxMachineMembers + 1, 0);
+  machines.push_back(1);
+  ThreadGang gang(static_cast<int>(machines.size()), Maker(machines));
+  gang.Run([](Group& group) {
+    EXPECT_EQ(group.info().backend, "tcp");
+    EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF32, 100'000),
+                HasSubstr("; also within machines, where 65 members share one: groups of several "
+                          "machines use shared memory with at most 64 on each"));
+    EXPECT_THAT(group.Explain(OpKind::kSend, Dtype::kF32, 100'000), Not(HasSubstr("share one")))
+        << "they go over TCP in any group of several machines";
+    ASSERT_OK(group.Barrier()->Wait());
+  });
+
+  ThreadGang others(2, Maker({0, 1}));
+  others.Run([](Group& group) {
+    EXPECT_EQ(group.info().backend, "tcp");
+    EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF32, 100'000),
+                Not(HasSubstr("within machines")));
   });
 }
 

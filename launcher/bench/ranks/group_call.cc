@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <span>
+#include <string>
 
 #include "collectives/types.h"
 #include "launcher/bench/bench_wire.h"
@@ -121,6 +122,12 @@ base::Status CallAndWait(Group& group, const lockstep_bench_call& call,
     case LOCKSTEP_BENCH_PING_PONG: return PingPong(group, in(call.count), out(call.count));
     default: return group.Barrier()->Wait();
   }
+}
+
+// What the group itself says of its ops: a setting that did not reach it shows.
+std::string CallCheckText(const Group& group) {
+  const std::string way = group.Explain(OpKind::kAllReduce, Dtype::kF32, 1);
+  return way.find("comparison of calls") == std::string::npos ? "" : ", calls compared";
 }
 
 void ExplainTo(const base::Status& status, char* error) {

@@ -55,7 +55,8 @@ base::Status ServeAsHostRank(const char* socket_path, int gang) {
   ASSIGN_OR_RETURN(const std::unique_ptr<rank::Session> session, rank::Session::Create());
   ASSIGN_OR_RETURN(const std::shared_ptr<Group> group, session->WorldGroup());
   const std::string name = "Lockstep, " + group->info().backend + ", " +
-                           (session->has_agent() ? "recorder on" : "no recorder");
+                           (session->has_agent() ? "recorder on" : "no recorder") +
+                           CallCheckText(*group);
   return ServeGroup(*group, name, socket_path, gang);
 }
 

@@ -118,7 +118,8 @@ base::Status ServeAsNcclRank(const char* socket_path, int gang) {
   int devices = 0;
   (void)libraries->cuda().get_device_count(&devices);
   const int local_rank = session->world().local_rank.value();
-  const std::string name = "Lockstep, nccl, " + libraries->VersionText() + ", recorder on";
+  const std::string name =
+      "Lockstep, nccl, " + libraries->VersionText() + ", recorder on" + CallCheckText(*group);
   NcclLibrary nccl(*group, std::move(libraries), local_rank < devices ? local_rank : 0);
   const lockstep_bench_library library{.self = &nccl,
                                        .rank = group->rank().value(),
