@@ -46,8 +46,8 @@ class GroupBoard {
   virtual std::optional<Invitation> invitation() = 0;
   /// Members that are known never to have opened the board: who does not answer may have.
   virtual std::vector<int> NeverCame() const = 0;
-  /// Whether this end has heard since `since` how `members`, others, are; what was on its way by
-  /// then counts. It asks them otherwise; once they have had kAnswerTime since then it knows that
+  /// Whether this end knows how `members`, others, were at `since` or later: an answer counts that
+  /// was asked for since then. It asks them otherwise; once they have had kAnswerTime it knows that
   /// they do not answer. Of a large group it looks after some members alone, as others do after the
   /// rest.
   virtual bool Knows(const std::vector<int>& members, base::SteadyTime since) = 0;

@@ -160,10 +160,10 @@ bool TcpBoard::Knows(const std::vector<int>& of, base::SteadyTime since) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (const int member : of) {
       const PeerFact fact = end_->fact(member);
-      if (!LooksAfter(member) || fact.kind == Kind::kLeft || fact.at >= since) continue;
+      if (!LooksAfter(member) || fact.Settles(since)) continue;
       Asked& asked = asked_[static_cast<size_t>(member)];
       if (asked.unanswered <= fact.at) asked.unanswered = now;
-      // An answer to an earlier question, which is still to come, is as good.
+      // One at a time: when an earlier one has been answered it is asked anew.
       if (asked.last <= fact.at || now - asked.last >= kAskAgain) {
         asked.last = now;
         to_ask.push_back(member);

@@ -68,13 +68,15 @@ struct FrameHeader {
   uint16_t flags = 0;  // kState: StateFlags
   uint64_t group = 0;
   uint32_t epoch = 0;
-  int32_t from = 0;          // member
-  uint64_t seq = 0;          // of the op; of the transfer in its pair; kState: of the last call
-  uint64_t fingerprint = 0;  // kCalls, kData: of the sender's call
-  uint64_t bytes = 0;        // of the payload
-  uint64_t count = 0;        // kCalls: entries; kTransfer: elements; kState: ops that have ended
-  uint32_t dtype = 0;        // kTransfer
-  uint32_t late_ms = 0;      // kState: what is left of a long phase
+  int32_t from = 0;  // member
+  uint64_t seq = 0;  // of the op; of the transfer in its pair; kState: of the last call
+  // kCalls, kData: of the sender's call. kQuery: when it is asked, in ns by the clock of who asks;
+  // kState: of the last question before it, 0 = there was none.
+  uint64_t fingerprint = 0;
+  uint64_t bytes = 0;    // of the payload
+  uint64_t count = 0;    // kCalls: entries; kTransfer: elements; kState: ops that have ended
+  uint32_t dtype = 0;    // kTransfer
+  uint32_t late_ms = 0;  // kState: what is left of a long phase
 };
 static_assert(sizeof(FrameHeader) == 64);
 
