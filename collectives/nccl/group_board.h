@@ -10,6 +10,7 @@
 
 #include "collectives/engine/backend.h"
 #include "collectives/engine/call_check.h"
+#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/nccl/nccl_abi.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
@@ -31,10 +32,6 @@ class GroupBoard {
   struct Invitation {
     bool from_parent = false;  // by ncclCommShrink of the parent; else by `id`
     NcclUniqueId id{};
-  };
-  struct Error {
-    base::Status status;
-    base::OpSeq seq;  // ops before it are not concerned; 0 = all are
   };
 
   virtual ~GroupBoard() = default;
@@ -77,9 +74,10 @@ class GroupBoard {
   /// Of a member that trouble of this end's own keeps it from asking: "cannot be asked from here:
   /// no descriptor is left".
   virtual std::optional<std::string> WhyUnasked(int member) const = 0;
-  /// Makes `error` the group's, unless another was first.
-  virtual void PostError(const Error& error) = 0;
-  virtual std::optional<Error> error() const = 0;
+  /// Makes `error` the group's, unless another was first. Of collectives only those may still end
+  /// well that are before both.
+  virtual void PostError(const ErrorRecord& error) = 0;
+  virtual std::optional<ErrorRecord> error() const = 0;
 
   /// For errors: job, host, process and rank of `member`, as far as they are known.
   virtual base::Subject SubjectOf(int member) const = 0;

@@ -62,11 +62,24 @@ std::shared_ptr<NcclWork> NcclEngine::MakeWork(Op op, base::OpSeq seq) {
   return std::make_shared<NcclWork>(shared_from_this(), std::move(op), seq, clock_.Now());
 }
 
-std::shared_ptr<NcclWork> NcclEngine::FailedWork(Op op, base::Status status) {
-  auto work = MakeWork(std::move(op), collectives_.next_seq);
+std::shared_ptr<NcclWork> NcclEngine::FailedWork(Op op, base::OpSeq seq, base::Status status) {
+  auto work = MakeWork(std::move(op), seq);
   work->completed_ = work->enqueued_;
   work->status_ = std::move(status);
   return work;
+}
+
+/// A collective that comes when the group has failed; it may be the one that failed elsewhere.
+std::shared_ptr<NcclWork> NcclEngine::LateWork(Op op) {
+  const base::OpSeq seq = collectives_.next_seq;
+  ++collectives_.next_seq;
+  base::Status end = !op.refusal.ok() ? op.refusal : IsRoot(seq) ? root_ : FailedBefore();
+  return FailedWork(std::move(op), seq, std::move(end));
+}
+
+/// Whether the first error is about that collective.
+bool NcclEngine::IsRoot(base::OpSeq seq) const {
+  return root_.op().has_value() && root_.op()->seq == seq;
 }
 
 base::Status NcclEngine::FailedBefore() const {
@@ -119,10 +132,7 @@ std::shared_ptr<Work> NcclEngine::Submit(Op op) {
   Lock lock(mutex_);
   AwaitRoom(lock, collectives_);
   HearOthers();
-  if (!root_.ok()) {
-    const base::Status own = op.refusal.ok() ? FailedBefore() : op.refusal;
-    return FailedWork(std::move(op), own);
-  }
+  if (!root_.ok()) return LateWork(std::move(op));
   const std::shared_ptr<NcclWork> work = MakeWork(op, collectives_.next_seq);
   Add(collectives_, std::move(op), work);
   FailRefused();
@@ -201,10 +211,7 @@ bool NcclEngine::CallsAgree(NcclPart& part) {
   };
   const Disagreement found =
       JudgeCalls(cards, "op " + part.seq.ToString() + " of group " + config_.info.name, describe);
-  const base::Status status = Blaming(found.error, found.blamed);
-  part.culprit = true;
-  board_->PostError({status, part.seq});
-  FailLocked(status);
+  Fail(Blaming(found.error, found.blamed), &part);
   return false;
 }
 
@@ -232,8 +239,7 @@ void NcclEngine::Broken(const base::Status& status, NcclPart* part) {
     broken_since_ = clock_.Now();
     return;
   }
-  board_->PostError({status, base::OpSeq(0)});
-  FailLocked(status);
+  Fail(status, part);
 }
 
 /// The first of `route` has ended.
@@ -277,10 +283,16 @@ void NcclEngine::RunCallbacks(Lock& lock) {
   changed_.notify_all();
 }
 
-bool NcclEngine::AnyLive() const {
-  return !collectives_.live.empty() ||
-         std::any_of(transfers_.begin(), transfers_.end(),
+bool NcclEngine::AnyLive() const { return !collectives_.live.empty() || AnyTransferLive(); }
+
+bool NcclEngine::AnyTransferLive() const {
+  return std::any_of(transfers_.begin(), transfers_.end(),
                      [](const auto& entry) { return !entry.second->live.empty(); });
+}
+
+/// The first collective that has not ended here, called or not.
+base::OpSeq NcclEngine::FirstLive() const {
+  return collectives_.live.empty() ? collectives_.next_seq : collectives_.live.front()->seq;
 }
 
 bool NcclEngine::idle() {

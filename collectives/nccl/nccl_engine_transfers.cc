@@ -16,11 +16,11 @@ std::shared_ptr<Work> NcclEngine::SubmitTransfers(std::vector<Op> transfers, Op 
     if (valid.ok()) AwaitRoom(lock, RouteTo(op.peer, op.kind == OpKind::kRecv));
   }
   HearOthers();
-  if (!root_.ok()) return FailedWork(std::move(batch), valid.ok() ? FailedBefore() : valid);
-  if (!valid.ok()) {
-    TellRefusal(batch, valid, base::OpSeq(0));
-    FailLocked(valid);
-    return FailedWork(std::move(batch), valid);
+  if (root_.ok() && !valid.ok())
+    Fail(RefusalOf(batch, std::string(OpKindName(batch.kind)), valid), nullptr);
+  if (!root_.ok()) {
+    base::Status end = valid.ok() ? FailedBefore() : valid;
+    return FailedWork(std::move(batch), base::OpSeq(0), std::move(end));
   }
   const base::OpSeq seq =
       transfers.empty()
@@ -72,8 +72,7 @@ void NcclEngine::MatchOwnTransfers() {
                                         std::to_string(send.op.count) + " " +
                                         std::string(DtypeName(send.op.dtype)))
               .WithClass(base::FailureClass::kUsage);
-      board_->PostError({status, base::OpSeq(0)});
-      return FailLocked(status);
+      return Fail(status, &send);
     }
     send.twin = to[i];
     send.op.out = receive.out;
@@ -100,9 +99,7 @@ void NcclEngine::Meet(Route& route, base::Duration timeout) {
   route.meeting = false;
   if (!met.ok()) {
     if (!root_.ok()) return;
-    if (!route.live.empty()) route.live.front()->culprit = true;
-    board_->PostError({met.status(), base::OpSeq(0)});
-    return FailLocked(met.status());
+    return Fail(met.status(), route.live.empty() ? nullptr : route.live.front().get());
   }
   auto lane = std::make_shared<NcclLane>(std::move(met).value());
   if (closed_) {
@@ -112,8 +109,7 @@ void NcclEngine::Meet(Route& route, base::Duration timeout) {
   route.lane = std::move(lane);
 }
 
-/// As long as the route has an op, whose deadline Watch() keeps, and explains: `timeout` is for
-/// what this member does alone.
+/// As long as StopOfMeeting() lets it: `timeout` is for what this member does alone.
 base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
                                                                  base::Duration timeout) {
   const auto& world = config_.spec.world_ranks;
@@ -135,8 +131,11 @@ base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
   {
     const Lock lock(mutex_);
     route.board = board;
-    if (closed_) board->Leave();
-    board->PostCalled(base::OpSeq(route.next_seq.value() - 1));
+    if (closed_) {
+      board->Leave();
+    } else {
+      board->PostCalled(base::OpSeq(route.next_seq.value() - 1));
+    }
   }
   const OwnDeadline none(kMaxTimeout);
   return MeetById({.spec = spec,
@@ -150,10 +149,26 @@ base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
                               .scratch_bytes = kNcclScratchBytes},
                    .board = *board,
                    .deadline = none.deadline,
-                   .stop = [this] {
-                     const Lock lock(mutex_);
-                     return closed_ ? FailedBefore() : root_;
-                   }});
+                   .stop = [this, &route] { return StopOfMeeting(route); }});
+}
+
+/// The first op of the route says how long: Watch() ends it at its deadline, which moves while
+/// members are in a long phase, and explains; should it not, the meeting ends all the same.
+base::Status NcclEngine::StopOfMeeting(const Route& route) {
+  const Lock lock(mutex_);
+  if (closed_) return FailedBefore();
+  if (!root_.ok() || route.live.empty()) return root_;
+  const NcclPart& first = *route.live.front();
+  if (awake_.Now() <= first.due + kMeetGrace) return base::OkStatus();
+  const Op& op = first.op;
+  return Blaming(base::DeadlineExceededError(
+                     DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + " number " +
+                     first.seq.ToString() + " of group " + config_.info.name + " ran out of its " +
+                     base::FormatDuration(op.timeout) + ": its communicator with rank " +
+                     config_.spec.world_ranks[static_cast<size_t>(route.peer)].ToString() +
+                     " was not made, and nothing was heard of why")
+                     .WithClass(base::FailureClass::kPeerStalled),
+                 {route.peer});
 }
 
 }  // namespace lockstep::collectives

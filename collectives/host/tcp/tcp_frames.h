@@ -24,6 +24,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +49,9 @@ inline constexpr size_t kEntryPayloadBytesMax = kSmallOpBytes;
 inline constexpr size_t kErrorMessageBytesMax = 2000;
 /// Members named with their call sites; further ones are only counted.
 inline constexpr size_t kTcpBlamedMax = 8;
+/// Of a whole ErrorRecord.
+inline constexpr size_t kErrorBytesMax =
+    48 + kTcpBlamedMax * (4 + kTcpCallSiteBytes) + kErrorMessageBytesMax;
 
 enum class FrameKind : uint8_t {
   kCalls = 1,
@@ -144,6 +148,9 @@ struct ErrorRecord {
 std::vector<std::byte> EncodeError(const ErrorRecord& record);
 /// Errors: DataLoss - no such record, in a group of `size`.
 base::Result<ErrorRecord> ParseError(std::span<const std::byte> payload, int size);
+/// The record as the error that every member of that group returns; `subject_of` knows a member.
+base::Status StatusOf(const ErrorRecord& record, base::GroupId group, base::Round epoch,
+                      const std::function<base::Subject(int member)>& subject_of);
 
 }  // namespace lockstep::collectives
 
