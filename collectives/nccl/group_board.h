@@ -10,6 +10,7 @@
 
 #include "collectives/engine/backend.h"
 #include "collectives/engine/call_check.h"
+#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/nccl/nccl_abi.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
@@ -32,10 +33,6 @@ class GroupBoard {
     bool from_parent = false;  // by ncclCommShrink of the parent; else by `id`
     NcclUniqueId id{};
   };
-  struct Error {
-    base::Status status;
-    base::OpSeq seq;  // ops before it are not concerned; 0 = all are
-  };
 
   virtual ~GroupBoard() = default;
 
@@ -46,8 +43,8 @@ class GroupBoard {
   virtual std::optional<Invitation> invitation() = 0;
   /// Members that are known never to have opened the board: who does not answer may have.
   virtual std::vector<int> NeverCame() const = 0;
-  /// Whether this end has heard since `since` how `members`, others, are; what was on its way by
-  /// then counts. It asks them otherwise; once they have had kAnswerTime since then it knows that
+  /// Whether this end knows how `members`, others, were at `since` or later: an answer counts that
+  /// was asked for since then. It asks them otherwise; once they have had kAnswerTime it knows that
   /// they do not answer. Of a large group it looks after some members alone, as others do after the
   /// rest.
   virtual bool Knows(const std::vector<int>& members, base::SteadyTime since) = 0;
@@ -77,9 +74,10 @@ class GroupBoard {
   /// Of a member that trouble of this end's own keeps it from asking: "cannot be asked from here:
   /// no descriptor is left".
   virtual std::optional<std::string> WhyUnasked(int member) const = 0;
-  /// Makes `error` the group's, unless another was first.
-  virtual void PostError(const Error& error) = 0;
-  virtual std::optional<Error> error() const = 0;
+  /// Makes `error` the group's, unless another was first. Of collectives only those may still end
+  /// well that are before both.
+  virtual void PostError(const ErrorRecord& error) = 0;
+  virtual std::optional<ErrorRecord> error() const = 0;
 
   /// For errors: job, host, process and rank of `member`, as far as they are known.
   virtual base::Subject SubjectOf(int member) const = 0;

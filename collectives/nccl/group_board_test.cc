@@ -19,9 +19,11 @@
 
 #include "collectives/engine/own_deadline.h"
 #include "collectives/host/shm/local_segments.h"
+#include "collectives/host/shm/segment.h"
 #include "collectives/host/tcp/local_exchange.h"
 #include "collectives/host/tcp/local_tcp.h"
 #include "collectives/host/tcp/tcp_end.h"
+#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/host/tcp/tcp_meeting.h"
 #include "collectives/host/tcp/tcp_members.h"
 #include "collectives/nccl/segment_boards.h"
@@ -203,21 +205,59 @@ TEST_P(GroupBoardTest, CardsComeToAllAndTheLastAreKept) {
 
 TEST_P(GroupBoardTest, TheFirstErrorIsEverybodysWithWhomItBlames) {
   EXPECT_EQ(boards_[0]->error(), std::nullopt);
-  const base::Status error = base::UnavailableError("rank 2 burns")
-                                 .WithClass(base::FailureClass::kPeerDead)
-                                 .WithSubject(boards_[1]->SubjectOf(2));
-  boards_[1]->PostError({error, OpSeq(5)});
+  ErrorRecord error{.code = Code::kUnavailable,
+                    .failure_class = base::FailureClass::kPeerDead,
+                    .op_seq = 6,
+                    .from_seq = 5,
+                    .message = "ranks 2 and 0 burn",
+                    .blamed = {{2, "train.cc:7"}, {0, ""}}};
+  error.op.kind = OpKind::kAllReduce;
+  error.op.dtype = Dtype::kF32;
+  error.op.reduction = Reduction::kSum;
+  error.op.count = 9;
+  boards_[1]->PostError(error);
 
   for (const auto& board : boards_) {
     ASSERT_TRUE(Eventually([&] { return board->error().has_value(); }));
-    board->PostError({base::AbortedError("another"), OpSeq(0)});
-    const auto told = board->error();
-    EXPECT_THAT(told->status, StatusIs(Code::kUnavailable, HasSubstr("rank 2 burns")));
-    EXPECT_THAT(told->status, HasSubject(base::Rank(2)));
-    EXPECT_EQ(told->status.failure_class(), base::FailureClass::kPeerDead);
-    EXPECT_EQ(told->status.subjects().front().pid, getpid());
-    EXPECT_EQ(told->seq, OpSeq(5));
+    board->PostError({.code = Code::kAborted, .from_seq = 8, .message = "another"});
+    const base::Status told = StatusOf(*board->error(), base::GroupId(1), base::Round(2),
+                                       [&](int member) { return board->SubjectOf(member); });
+    EXPECT_THAT(told, StatusIs(Code::kUnavailable, HasSubstr("ranks 2 and 0 burn")));
+    EXPECT_EQ(told.failure_class(), base::FailureClass::kPeerDead);
+    ASSERT_EQ(told.subjects().size(), 2u);
+    EXPECT_EQ(told.subjects()[0].rank, base::Rank(2));
+    EXPECT_EQ(told.subjects()[0].pid, getpid());
+    EXPECT_EQ(told.subjects()[0].host, "here");
+    EXPECT_EQ(told.subjects()[0].call_site, "train.cc:7");
+    EXPECT_EQ(told.subjects()[1].rank, base::Rank(0));
+    EXPECT_EQ(told.op(),
+              (base::OpRef{base::GroupId(1), base::Round(2), OpSeq(6), "all_reduce(f32, sum, 9)"}));
+    EXPECT_EQ(board->error()->from_seq, 5u);
   }
+}
+
+TEST_P(GroupBoardTest, ASecondErrorConcernsItsOpsToo) {
+  boards_[1]->PostError({.code = Code::kUnavailable, .from_seq = 5, .message = "first"});
+  ASSERT_TRUE(Eventually([&] { return boards_[0]->error().has_value(); }));
+  boards_[0]->PostError({.code = Code::kAborted, .from_seq = 3, .message = "second"});
+
+  EXPECT_EQ(boards_[0]->error()->message, "first");
+  EXPECT_EQ(boards_[0]->error()->from_seq, 3u);
+}
+
+TEST(SegmentBoardsTest, AMemberWithAnotherLayoutIsRefused) {
+  class Written final : public SegmentSource {
+   public:
+    base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
+                                                base::Duration) override {
+      ASSIGN_OR_RETURN(auto segment, Segment::Anonymous(request.bytes));
+      segment->data()[0] = std::byte{0x7f};
+      return segment;
+    }
+  };
+  SegmentBoards boards(std::make_shared<Written>());
+  EXPECT_THAT(boards.Open(SpecOf(0, 2), seconds(20)),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("of another release")));
 }
 
 TEST_P(GroupBoardTest, OfADerivedGroupWhoComesLateIsMissedAndThenInvited) {
@@ -252,7 +292,7 @@ TEST_P(GroupBoardTest, NothingIsLeftOfBoardsThatAreGone) {
       }
       boards[0]->Invite({});
       ASSERT_TRUE(Eventually([&] { return boards[2]->invitation().has_value(); }));
-      boards[1]->PostError({base::AbortedError("over"), OpSeq(0)});
+      boards[1]->PostError({.code = Code::kAborted, .message = "over"});
     }
   };
   open_and_drop();

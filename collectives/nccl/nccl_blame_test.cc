@@ -38,6 +38,8 @@ struct Told {
   std::atomic<int> lost_long_ago{-1};     // member
   std::atomic<bool> nobody_knows{false};  // of the next member, how far it is
   std::atomic<bool> pairs_lost{false};    // the other end of a pair
+  std::atomic<bool> knows_never{false};
+  std::atomic<bool> failed{false};  // the group, and what concerns ops from the ninth on
 };
 
 class ToldBoard final : public GroupBoard {
@@ -54,7 +56,7 @@ class ToldBoard final : public GroupBoard {
   std::optional<Invitation> invitation() override { return board_->invitation(); }
   std::vector<int> NeverCame() const override { return board_->NeverCame(); }
   bool Knows(const std::vector<int>& members, base::SteadyTime since) override {
-    return board_->Knows(members, since);
+    return !told_->knows_never && board_->Knows(members, since);
   }
   void PostCard(base::OpSeq seq, const CallCard& card) override { board_->PostCard(seq, card); }
   std::optional<CallCard> Card(int member, base::OpSeq seq) const override {
@@ -78,8 +80,11 @@ class ToldBoard final : public GroupBoard {
   std::optional<std::string> WhyUnasked(int member) const override {
     return board_->WhyUnasked(member);
   }
-  void PostError(const Error& error) override { board_->PostError(error); }
-  std::optional<Error> error() const override { return board_->error(); }
+  void PostError(const ErrorRecord& error) override { board_->PostError(error); }
+  std::optional<ErrorRecord> error() const override {
+    if (!told_->failed) return board_->error();
+    return ErrorRecord{.code = Code::kAborted, .from_seq = 9, .message = "the ninth was told"};
+  }
   base::Subject SubjectOf(int member) const override { return board_->SubjectOf(member); }
 
  private:
@@ -182,6 +187,36 @@ TEST_F(NcclBlameTest, WhomAPairsBoardHasLostIsNamed) {
     EXPECT_THAT(end, StatusIs(Code::kUnavailable, HasSubstr("rank 1 is gone")));
     EXPECT_THAT(end, HasSubject(Rank(1)));
     EXPECT_EQ(end.failure_class(), FailureClass::kPeerDead);
+    EXPECT_LT(Now() - since, seconds(20));
+  });
+}
+
+// What ended on the member with the error may never end here.
+TEST_F(NcclBlameTest, AnOpThatEndedElsewhereIsNotAwaitedForLong) {
+  gang_.timeout = seconds(60);
+  gang_.Run([&](Group& group) {
+    if (group.rank() == GroupRank(0)) return;
+    const base::SteadyTime since = Now();
+    const auto work = group.Barrier();
+    told_->failed = true;
+    EXPECT_THAT(work->Wait(), StatusIs(Code::kAborted, HasSubstr("the ninth was told")));
+    EXPECT_GE(Now() - since, NcclEngine::kEndTime);
+    EXPECT_LT(Now() - since, seconds(20));
+  });
+}
+
+// The ends of a route wait for each other in a thread of their own.
+TEST_F(NcclBlameTest, AMeetingEndsThoughNobodyKnowsWhyItShould) {
+  told_->knows_never = true;
+  gang_.Run([&](Group& group) {
+    if (group.rank() != GroupRank(0)) return;
+    const std::shared_ptr<std::byte> memory = gang_.Allocate(64);
+    const Buffer buffer{memory.get(), 16, Dtype::kF32, gang_.device()};
+    const base::SteadyTime since = Now();
+    const Status end = group.Recv(buffer, GroupRank(1))->Wait();
+    EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded,
+                              HasSubstr("its communicator with rank 1 was not made")));
+    EXPECT_THAT(end, HasSubject(Rank(1)));
     EXPECT_LT(Now() - since, seconds(20));
   });
 }

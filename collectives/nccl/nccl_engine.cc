@@ -8,8 +8,6 @@
 #include "collectives/engine/call_check.h"
 #include "collectives/engine/op_queue.h"
 #include "collectives/engine/op_record.h"
-#include "collectives/engine/own_deadline.h"
-#include "collectives/nccl/nccl_meeting.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -64,11 +62,24 @@ std::shared_ptr<NcclWork> NcclEngine::MakeWork(Op op, base::OpSeq seq) {
   return std::make_shared<NcclWork>(shared_from_this(), std::move(op), seq, clock_.Now());
 }
 
-std::shared_ptr<NcclWork> NcclEngine::FailedWork(Op op, base::Status status) {
-  auto work = MakeWork(std::move(op), collectives_.next_seq);
+std::shared_ptr<NcclWork> NcclEngine::FailedWork(Op op, base::OpSeq seq, base::Status status) {
+  auto work = MakeWork(std::move(op), seq);
   work->completed_ = work->enqueued_;
   work->status_ = std::move(status);
   return work;
+}
+
+/// A collective that comes when the group has failed; it may be the one that failed elsewhere.
+std::shared_ptr<NcclWork> NcclEngine::LateWork(Op op) {
+  const base::OpSeq seq = collectives_.next_seq;
+  ++collectives_.next_seq;
+  base::Status end = !op.refusal.ok() ? op.refusal : IsRoot(seq) ? root_ : FailedBefore();
+  return FailedWork(std::move(op), seq, std::move(end));
+}
+
+/// Whether the first error is about that collective.
+bool NcclEngine::IsRoot(base::OpSeq seq) const {
+  return root_.op().has_value() && root_.op()->seq == seq;
 }
 
 base::Status NcclEngine::FailedBefore() const {
@@ -121,10 +132,7 @@ std::shared_ptr<Work> NcclEngine::Submit(Op op) {
   Lock lock(mutex_);
   AwaitRoom(lock, collectives_);
   HearOthers();
-  if (!root_.ok()) {
-    const base::Status own = op.refusal.ok() ? FailedBefore() : op.refusal;
-    return FailedWork(std::move(op), own);
-  }
+  if (!root_.ok()) return LateWork(std::move(op));
   const std::shared_ptr<NcclWork> work = MakeWork(op, collectives_.next_seq);
   Add(collectives_, std::move(op), work);
   FailRefused();
@@ -133,48 +141,6 @@ std::shared_ptr<Work> NcclEngine::Submit(Op op) {
   lock.unlock();
   lane->Advance(collectives_);
   return work;
-}
-
-std::shared_ptr<Work> NcclEngine::SubmitTransfers(std::vector<Op> transfers, Op batch,
-                                                  base::Status valid) {
-  Lock lock(mutex_);
-  for (const Op& op : transfers) {
-    if (valid.ok()) AwaitRoom(lock, RouteTo(op.peer, op.kind == OpKind::kRecv));
-  }
-  HearOthers();
-  if (!root_.ok()) return FailedWork(std::move(batch), valid.ok() ? FailedBefore() : valid);
-  if (!valid.ok()) {
-    TellRefusal(batch, valid, base::OpSeq(0));
-    FailLocked(valid);
-    return FailedWork(std::move(batch), valid);
-  }
-  const base::OpSeq seq =
-      transfers.empty()
-          ? base::OpSeq(0)
-          : RouteTo(transfers.front().peer, transfers.front().kind == OpKind::kRecv).next_seq;
-  const std::shared_ptr<NcclWork> work = MakeWork(std::move(batch), seq);
-  if (transfers.empty()) work->completed_ = work->enqueued_;
-  for (Op& op : transfers) {
-    Route& route = RouteTo(op.peer, op.kind == OpKind::kRecv);
-    Add(route, std::move(op), work);
-  }
-  MatchOwnTransfers();
-  StartMeetings();
-  if (!transfers.empty()) ActivateLocked();
-  lock.unlock();
-  AdvanceRoutes();
-  return work;
-}
-
-NcclEngine::Route& NcclEngine::RouteTo(int peer, bool receives) {
-  std::unique_ptr<Route>& route = transfers_[{peer, receives}];
-  if (route == nullptr) {
-    route = std::make_unique<Route>();
-    route->engine = this;
-    route->peer = peer;
-    route->receives = receives;
-  }
-  return *route;
 }
 
 void NcclEngine::DeclareLongPhase(base::Duration at_most) {
@@ -245,10 +211,7 @@ bool NcclEngine::CallsAgree(NcclPart& part) {
   };
   const Disagreement found =
       JudgeCalls(cards, "op " + part.seq.ToString() + " of group " + config_.info.name, describe);
-  const base::Status status = Blaming(found.error, found.blamed);
-  part.culprit = true;
-  board_->PostError({status, part.seq});
-  FailLocked(status);
+  Fail(Blaming(found.error, found.blamed), &part);
   return false;
 }
 
@@ -276,8 +239,7 @@ void NcclEngine::Broken(const base::Status& status, NcclPart* part) {
     broken_since_ = clock_.Now();
     return;
   }
-  board_->PostError({status, base::OpSeq(0)});
-  FailLocked(status);
+  Fail(status, part);
 }
 
 /// The first of `route` has ended.
@@ -321,122 +283,21 @@ void NcclEngine::RunCallbacks(Lock& lock) {
   changed_.notify_all();
 }
 
-bool NcclEngine::AnyLive() const {
-  return !collectives_.live.empty() ||
-         std::any_of(transfers_.begin(), transfers_.end(),
+bool NcclEngine::AnyLive() const { return !collectives_.live.empty() || AnyTransferLive(); }
+
+bool NcclEngine::AnyTransferLive() const {
+  return std::any_of(transfers_.begin(), transfers_.end(),
                      [](const auto& entry) { return !entry.second->live.empty(); });
+}
+
+/// The first collective that has not ended here, called or not.
+base::OpSeq NcclEngine::FirstLive() const {
+  return collectives_.live.empty() ? collectives_.next_seq : collectives_.live.front()->seq;
 }
 
 bool NcclEngine::idle() {
   const Lock lock(mutex_);
   return !AnyLive() && aborts_left_ == 0;
-}
-
-// --------------------------------------------------------------------------- sends and receives
-
-/// Sends to oneself meet receives from oneself without another end.
-void NcclEngine::MatchOwnTransfers() {
-  const int self = config_.spec.rank.value();
-  const auto sends = transfers_.find({self, false});
-  const auto receives = transfers_.find({self, true});
-  if (sends == transfers_.end() || receives == transfers_.end()) return;
-  std::deque<std::shared_ptr<NcclPart>>& from = sends->second->live;
-  const std::deque<std::shared_ptr<NcclPart>>& to = receives->second->live;
-  for (size_t i = 0; i < std::min(from.size(), to.size()); ++i) {
-    NcclPart& send = *from[i];
-    if (send.twin != nullptr) continue;
-    const Op& receive = to[i]->op;
-    if (receive.count != send.op.count || receive.dtype != send.op.dtype) {
-      send.culprit = to[i]->culprit = true;
-      const base::Status status =
-          base::FailedPreconditionError(DescribeOp(receive.kind, receive.dtype, Reduction::kNone,
-                                                   receive.peer, receive.count) +
-                                        " of group " + config_.info.name + " met a send of " +
-                                        std::to_string(send.op.count) + " " +
-                                        std::string(DtypeName(send.op.dtype)))
-              .WithClass(base::FailureClass::kUsage);
-      board_->PostError({status, base::OpSeq(0)});
-      return FailLocked(status);
-    }
-    send.twin = to[i];
-    send.op.out = receive.out;
-  }
-}
-
-void NcclEngine::StartMeetings() {
-  for (const auto& [_, entry] : transfers_) {
-    Route& route = *entry;
-    const bool own_receives = route.receives && route.peer == config_.spec.rank.value();
-    if (route.live.empty() || route.lane != nullptr || route.meeting || own_receives) continue;
-    route.meeting = true;
-    config_.runtime->Start(
-        "meeting a member", NcclRuntime::Limit::kNone,
-        [self = shared_from_this(), &route, timeout = route.live.front()->op.timeout] {
-          self->Meet(route, timeout);
-        });
-  }
-}
-
-void NcclEngine::Meet(Route& route, base::Duration timeout) {
-  auto met = MeetPeer(route, timeout);
-  Lock lock(mutex_);
-  route.meeting = false;
-  if (!met.ok()) {
-    if (!root_.ok()) return;
-    if (!route.live.empty()) route.live.front()->culprit = true;
-    board_->PostError({met.status(), base::OpSeq(0)});
-    return FailLocked(met.status());
-  }
-  auto lane = std::make_shared<NcclLane>(std::move(met).value());
-  if (closed_) {
-    lock.unlock();
-    return lane->Retire(base::Duration(0));
-  }
-  route.lane = std::move(lane);
-}
-
-/// As long as the route has an op, whose deadline Watch() keeps, and explains: `timeout` is for
-/// what this member does alone.
-base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
-                                                                 base::Duration timeout) {
-  const auto& world = config_.spec.world_ranks;
-  const base::Rank self = world[static_cast<size_t>(config_.spec.rank.value())];
-  const base::Rank peer = world[static_cast<size_t>(route.peer)];
-  GroupSpec spec = config_.spec;
-  spec.instance = 1;  // the name has the group's, which no other group of the job has
-  spec.name += "/" + std::to_string(config_.info.id.value()) + "/" +
-               (route.receives ? peer : self).ToString() + ">" +
-               (route.receives ? self : peer).ToString();
-  if (self == peer) {
-    spec.world_ranks = {self};
-  } else {
-    spec.world_ranks = route.receives ? std::vector{peer, self} : std::vector{self, peer};
-  }
-  spec.rank = base::GroupRank(route.receives ? 1 : 0);
-  ASSIGN_OR_RETURN(std::shared_ptr<GroupBoard> board,
-                   config_.runtime->boards().OpenDerived(spec, timeout));
-  {
-    const Lock lock(mutex_);
-    route.board = board;
-    if (closed_) board->Leave();
-    board->PostCalled(base::OpSeq(route.next_seq.value() - 1));
-  }
-  const OwnDeadline none(kMaxTimeout);
-  return MeetById({.spec = spec,
-                   .config = {.runtime = config_.runtime,
-                              .device = config_.device,
-                              .name = "transfers of group " + config_.info.name + " from rank " +
-                                      (route.receives ? peer : self).ToString() + " to rank " +
-                                      (route.receives ? self : peer).ToString(),
-                              .rank = spec.rank.value(),
-                              .size = static_cast<int>(spec.world_ranks.size()),
-                              .scratch_bytes = kNcclScratchBytes},
-                   .board = *board,
-                   .deadline = none.deadline,
-                   .stop = [this] {
-                     const Lock lock(mutex_);
-                     return closed_ ? FailedBefore() : root_;
-                   }});
 }
 
 // ----------------------------------------------------------------------------------------- waiting

@@ -16,6 +16,7 @@
 #include "collectives/awake_clock.h"
 #include "collectives/engine/backend.h"
 #include "collectives/group.h"
+#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/nccl/group_board.h"
 #include "collectives/nccl/nccl_lane.h"
 #include "collectives/nccl/nccl_runtime.h"
@@ -67,6 +68,10 @@ class NcclWork final : public Work {
 /// communicator one after the other, and sends and receives must not wait for anything else. Such a
 /// route meets when the first op comes to it, on both ends.
 ///
+/// The first error on the board is everybody's root. Who is told of another member's lets the
+/// collectives end that have ended there, for kEndTime each. The op that the error is about, and
+/// what is first on its route, end with the error itself, all else with Aborted.
+///
 /// A failure ends the communicators that have ops in flight (abort, or revocation), each on a
 /// thread of its own, and then the Works; after kGrace the Works end in any case. Ops wait on GPU
 /// memory that the program may free once they are done, hence this order.
@@ -88,6 +93,12 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   /// How long Works wait for the abort of their communicators once they have failed. Half of the
   /// second that the contract gives beyond a deadline.
   static constexpr base::Duration kGrace = std::chrono::milliseconds(500);
+  /// How long a collective that has ended on the member with the error, and is the first here, may
+  /// take to end here too: then what it waits for was aborted there. As kGrace.
+  static constexpr base::Duration kEndTime = std::chrono::milliseconds(500);
+  /// How far beyond its op's deadline the meeting of a route's ends goes on at most: Watch() ends
+  /// the op before, once the others have had their time to answer (GroupBoard::kAnswerTime).
+  static constexpr base::Duration kMeetGrace = std::chrono::milliseconds(700);
   /// Ops in flight on one route; a further call waits until one has ended, or failed.
   static constexpr size_t kMaxQueued = 4096;
   /// An op that is the first in flight for so long has the board ask the others how far they are,
@@ -150,7 +161,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   };
 
   std::shared_ptr<NcclWork> MakeWork(Op op, base::OpSeq seq);
-  std::shared_ptr<NcclWork> FailedWork(Op op, base::Status status);
+  std::shared_ptr<NcclWork> FailedWork(Op op, base::OpSeq seq, base::Status status);
+  std::shared_ptr<NcclWork> LateWork(Op op);
   void Add(Route& route, Op op, const std::shared_ptr<NcclWork>& work);
   Route& RouteTo(int peer, bool receives);
   void ActivateLocked();
@@ -169,21 +181,30 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   void StartMeetings();
   void Meet(Route& route, base::Duration timeout);
   base::Result<std::shared_ptr<Communicator>> MeetPeer(Route& route, base::Duration timeout);
+  base::Status StopOfMeeting(const Route& route);
   void MatchOwnTransfers();
   void FailRefused();
-  void TellRefusal(const Op& op, const base::Status& refusal, base::OpSeq seq);
+  base::Status RefusalOf(const Op& op, const std::string& which, const base::Status& refusal) const;
   bool AnyLive() const;
+  bool AnyTransferLive() const;
+  base::OpSeq FirstLive() const;
   void RunCallbacks(Lock& lock);
 
   void Over(Route& route, base::Status status, base::SteadyTime now);
   void EndPart(NcclPart& part, const base::Status& status, base::SteadyTime now);
+  void Fail(const base::Status& error, NcclPart* about);
   void FailLocked(base::Status root);
+  ErrorRecord RecordOf(const base::Status& error, const NcclPart* about) const;
+  std::string CallSiteOf(int member, const NcclPart& part) const;
+  base::Status StatusOf(const ErrorRecord& record) const;
   void StartAbort(Route& route);
   void EndAll(const std::string& note);
+  bool IsRoot(base::OpSeq seq) const;
   base::Status FailedBefore() const;
 
   // What Watch() looks at:
   void HearOthers();
+  bool MayEndWell(const ErrorRecord& error);
   void BlameBroken();
   void AskOthers();
   void CheckDeadlines();
@@ -227,6 +248,7 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   base::Status root_;    // the first error
   base::Status broken_;  // by a member that NCCL has lost, at broken_since_
   base::SteadyTime broken_since_{};
+  base::SteadyTime heard_at_{};  // of another member's error, which waits for ops before it
   base::SteadyTime failed_at_{};
   base::SteadyTime moved_at_{};  // when an op was last called or ended
   int aborts_left_ = 0;

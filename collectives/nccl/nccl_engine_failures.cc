@@ -1,19 +1,31 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // How a group of NcclEngine fails: what it hears, what it waits for too long, and what then ends.
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "collectives/engine/call_check.h"
 #include "collectives/nccl/nccl_engine.h"
 
 namespace lockstep::collectives {
+namespace {
+
+std::string PlaceOf(const Op& op) {
+  char text[kTcpCallSiteBytes];
+  FormatCallSite(op.call_file, op.call_line, text, sizeof text);
+  return text;
+}
+
+}  // namespace
 
 void NcclEngine::Abort(const base::Status& reason) {
   const Lock lock(mutex_);
   if (!root_.ok()) return;
-  const base::Status root =
-      base::AbortedError("group " + config_.info.name + " was aborted: " + reason.ToString());
-  board_->PostError({root, base::OpSeq(0)});
-  FailLocked(root);
+  const base::Rank self = config_.spec.world_ranks[static_cast<size_t>(config_.spec.rank.value())];
+  Fail(base::AbortedError("group " + config_.info.name + " was aborted by rank " + self.ToString() +
+                          ": " + reason.ToString())
+           .WithClass(reason.failure_class()),
+       nullptr);
 }
 
 /// A call that this member refused is an op all the same: it fails in its turn, and the others with
@@ -21,28 +33,87 @@ void NcclEngine::Abort(const base::Status& reason) {
 void NcclEngine::FailRefused() {
   if (!root_.ok() || collectives_.live.empty()) return;
   NcclPart& first = *collectives_.live.front();
-  if (first.op.refusal.ok()) return;
-  first.culprit = true;
-  TellRefusal(first.op, first.op.refusal, first.seq);
-  FailLocked(first.op.refusal);
+  const Op& op = first.op;
+  if (op.refusal.ok()) return;
+  Fail(RefusalOf(op,
+                 DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + ", op " +
+                     first.seq.ToString(),
+                 op.refusal),
+       &first);
 }
 
-void NcclEngine::TellRefusal(const Op& op, const base::Status& refusal, base::OpSeq seq) {
-  const int self = config_.spec.rank.value();
-  const base::Status told =
-      base::FailedPreconditionError("rank " +
-                                    config_.spec.world_ranks[static_cast<size_t>(self)].ToString() +
-                                    " of group " + config_.info.name + " was refused its " +
-                                    std::string(OpKindName(op.kind)) + ": " + refusal.ToString())
-          .WithClass(base::FailureClass::kUsage);
-  board_->PostError({Blaming(told, {self}), seq});
+/// As the others hear of it; where there are none it is itself what later ops fail for.
+base::Status NcclEngine::RefusalOf(const Op& op, const std::string& which,
+                                   const base::Status& refusal) const {
+  if (config_.info.size == 1) return refusal;
+  base::Subject subject = board_->SubjectOf(config_.spec.rank.value());
+  subject.call_site = PlaceOf(op);
+  return base::FailedPreconditionError(which + " of group " + config_.info.name +
+                                       ", was refused on rank " + subject.rank->ToString() + ": " +
+                                       refusal.message())
+      .WithClass(base::FailureClass::kUsage)
+      .WithSubject(std::move(subject));
+}
+
+/// Makes `error` the group's on all members, unless another was first: that one is then this
+/// member's, too. `about`: the op that it ends; may be null.
+void NcclEngine::Fail(const base::Status& error, NcclPart* about) {
+  if (about != nullptr) about->culprit = true;
+  const ErrorRecord mine = RecordOf(error, about);
+  board_->PostError(mine);
+  FailLocked(StatusOf(board_->error().value_or(mine)));
+}
+
+/// The ops before the first that is in flight have ended here, and so may end well everywhere.
+ErrorRecord NcclEngine::RecordOf(const base::Status& error, const NcclPart* about) const {
+  ErrorRecord record{.code = error.code(),
+                     .failure_class = error.failure_class(),
+                     .from_seq = FirstLive().value(),
+                     .message = error.message()};
+  const bool collective =
+      about != nullptr && about->op.kind != OpKind::kSend && about->op.kind != OpKind::kRecv;
+  if (collective) {
+    record.op_seq = about->seq.value();
+    record.op.kind = about->op.kind;
+    record.op.dtype = about->op.dtype;
+    record.op.reduction = about->op.reduction;
+    record.op.peer = about->op.peer;
+    record.op.count = about->op.count;
+  }
+  const auto& ranks = config_.spec.world_ranks;
+  for (const base::Subject& subject : error.subjects()) {
+    const auto found = std::find(ranks.begin(), ranks.end(), subject.rank);
+    if (found == ranks.end()) continue;
+    const int member = static_cast<int>(found - ranks.begin());
+    const bool ask = collective && subject.call_site.empty();
+    record.blamed.push_back({member, ask ? CallSiteOf(member, *about) : subject.call_site});
+  }
+  return record;
+}
+
+/// Where `member` has called the collective `part`, as far as it is known here.
+std::string NcclEngine::CallSiteOf(int member, const NcclPart& part) const {
+  if (member == config_.spec.rank.value()) return PlaceOf(part.op);
+  const std::optional<CallCard> card =
+      config_.check_calls ? board_->Card(member, part.seq) : std::nullopt;
+  if (!card.has_value()) return "";
+  return std::string(card->call_site, strnlen(card->call_site, sizeof card->call_site));
+}
+
+base::Status NcclEngine::StatusOf(const ErrorRecord& record) const {
+  return collectives::StatusOf(record, config_.info.id, config_.info.epoch,
+                               [this](int member) { return board_->SubjectOf(member); });
 }
 
 void NcclEngine::FailLocked(base::Status root) {
   root_ = std::move(root);
   failed_at_ = clock_.Now();
-  StartAbort(collectives_);
-  for (const auto& [_, route] : transfers_) StartAbort(*route);
+  const auto end = [this](Route& route) {
+    if (!route.live.empty()) route.live.front()->culprit = true;
+    StartAbort(route);
+  };
+  end(collectives_);
+  for (const auto& [_, route] : transfers_) end(*route);
   if (aborts_left_ == 0) EndAll("");
   ActivateLocked();
   changed_.notify_all();
@@ -71,8 +142,9 @@ void NcclEngine::EndAll(const std::string& note) {
   const auto end = [&](Route& route) {
     while (!route.live.empty()) {
       const NcclPart& part = *route.live.front();
+      const bool has_root = part.culprit || (route.peer < 0 && IsRoot(part.seq));
       base::Status status = !part.op.refusal.ok() ? part.op.refusal
-                            : part.culprit        ? root_
+                            : has_root            ? root_
                                                   : FailedBefore();
       if (!note.empty()) status = status.WithFrame(note);
       Over(route, std::move(status), now);
@@ -86,9 +158,14 @@ void NcclEngine::EndAll(const std::string& note) {
 void NcclEngine::Close() {
   Lock lock(mutex_);
   closed_ = true;
-  board_->Leave();
+  const auto leave = [](GroupBoard& board, const Route& route) {
+    // What is in flight here is aborted: who waits for it learns that this member never did it.
+    if (!route.live.empty()) board.PostCalled(base::OpSeq(route.live.front()->seq.value() - 1));
+    board.Leave();
+  };
+  leave(*board_, collectives_);
   for (const auto& [_, route] : transfers_) {
-    if (route->board != nullptr) route->board->Leave();
+    if (route->board != nullptr) leave(*route->board, *route);
   }
   if (root_.ok() && AnyLive()) {
     FailLocked(base::AbortedError("group " + config_.info.name +
@@ -130,22 +207,24 @@ void NcclEngine::Watch() {
   }
 }
 
-/// What another member has made the group's error: ops before that one may still end well.
+/// What another member has made the group's error.
 void NcclEngine::HearOthers() {
   if (!root_.ok()) return;
-  const std::optional<GroupBoard::Error> error = board_->error();
+  const std::optional<ErrorRecord> error = board_->error();
   if (!error.has_value()) return;
-  const auto& live = collectives_.live;
-  const base::OpSeq next = live.empty() ? collectives_.next_seq : live.front()->seq;
-  const bool transfers_wait =
-      std::any_of(transfers_.begin(), transfers_.end(),
-                  [](const auto& entry) { return !entry.second->live.empty(); });
-  if (next < error->seq && !transfers_wait) return;
-  if (!live.empty()) live.front()->culprit = true;
-  for (const auto& [_, route] : transfers_) {
-    if (!route->live.empty()) route->live.front()->culprit = true;
-  }
-  FailLocked(error->status);
+  if (heard_at_ == base::SteadyTime()) heard_at_ = clock_.Now();
+  if (!MayEndWell(*error)) FailLocked(StatusOf(*error));
+}
+
+/// Whether there is time for collectives before those that `error` concerns, which have ended on
+/// the member that has it.
+bool NcclEngine::MayEndWell(const ErrorRecord& error) {
+  if (FirstLive().value() >= error.from_seq) return false;
+  const base::SteadyTime now = clock_.Now();
+  if (collectives_.live.empty()) return !AnyTransferLive() || now - heard_at_ < kEndTime;
+  // Since when it is the first, Watch() notes (AskOthers).
+  const base::SteadyTime since = collectives_.first_since;
+  return since == base::SteadyTime() || now - std::max(heard_at_, since) < kEndTime;
 }
 
 /// NCCL has lost a member: whose process is gone, the board says.
@@ -159,10 +238,9 @@ void NcclEngine::BlameBroken() {
     text += "; rank " + config_.spec.world_ranks[static_cast<size_t>(member)].ToString() + " " +
             WhyLost(collectives_, member, broken_since_).value_or("is gone");
   }
-  const base::Status status = Blaming(
-      base::Status(broken_.code(), std::move(text)).WithClass(broken_.failure_class()), lost);
-  board_->PostError({status, base::OpSeq(0)});
-  FailLocked(status);
+  Fail(Blaming(base::Status(broken_.code(), std::move(text)).WithClass(broken_.failure_class()),
+               lost),
+       nullptr);
 }
 
 /// What waits for long wants to know for whom.
@@ -175,23 +253,6 @@ void NcclEngine::AskOthers() {
   };
   ask(collectives_);
   for (const auto& [_, route] : transfers_) ask(*route);
-}
-
-std::vector<int> NcclEngine::Others(const Route& route) const {
-  const int self = config_.spec.rank.value();
-  std::vector<int> others;
-  for (int member = 0; member < config_.info.size; ++member) {
-    if (member != self && (route.peer < 0 || route.peer == member)) others.push_back(member);
-  }
-  return others;
-}
-
-/// Of the others that `route` deals with.
-bool NcclEngine::Knows(const Route& route, base::SteadyTime since) const {
-  const bool of_group = board_->Knows(Others(route), since);
-  if (route.board == nullptr || route.peer == config_.spec.rank.value()) return of_group;
-  const int end = route.receives ? 0 : 1;
-  return route.board->Knows({end}, since) && of_group;
 }
 
 void NcclEngine::CheckDeadlines() {
@@ -219,171 +280,9 @@ void NcclEngine::CheckDeadlines(Route& route, bool any_long_phase) {
     // Of a large group, others know more, and say it.
     const bool may_hear = clock_.Now() - part->overdue_since < GroupBoard::kAnswerTime;
     if (missing.empty() && may_hear && Unknown(route) > 0) return;
-    part->culprit = true;
-    const base::Status status = Expired(route, *part, missing);
-    board_->PostError({status, base::OpSeq(0)});
-    FailLocked(status);
-    return;
+    return Fail(Expired(route, *part, missing), part.get());
   }
   RecordWaits(route);
-}
-
-bool NcclEngine::AnyLongPhase() const {
-  const base::SteadyTime now = clock_.Now();
-  for (int member = 0; member < config_.info.size; ++member) {
-    if (board_->LongPhase(member) > now) return true;
-  }
-  return false;
-}
-
-/// Whether all that an op waits for have said that they may be late.
-bool NcclEngine::Excused(const std::vector<int>& missing) const {
-  const base::SteadyTime now = clock_.Now();
-  return !missing.empty() && std::all_of(missing.begin(), missing.end(), [&](int member) {
-    return board_->LongPhase(member) > now;
-  });
-}
-
-/// Members that have not come to op `seq` of `route`, those that do not answer included.
-std::vector<int> NcclEngine::NotCalled(const Route& route, base::OpSeq seq) const {
-  const int self = config_.spec.rank.value();
-  if (route.peer >= 0) {
-    const bool met =
-        route.peer != self && route.board != nullptr && route.board->NeverCame().empty();
-    const int end = route.receives ? 0 : 1;  // of the peer, on the route's board
-    if (met && route.board->Called(end).value_or(base::OpSeq(0)) >= seq) return {};
-    return {route.peer};
-  }
-  std::vector<int> missing;
-  for (int member = 0; member < config_.info.size; ++member) {
-    if (member == self) continue;
-    const std::optional<base::OpSeq> called = board_->Called(member);
-    if (called.has_value() ? *called < seq : board_->IsSilent(member)) missing.push_back(member);
-  }
-  return missing;
-}
-
-/// Others of whom nobody here knows how far they are; 0 for a pair.
-int NcclEngine::Unknown(const Route& route) const {
-  if (route.peer >= 0) return 0;
-  const std::vector<int> others = Others(route);
-  return static_cast<int>(std::count_if(others.begin(), others.end(), [this](int member) {
-    return !board_->Called(member).has_value();
-  }));
-}
-
-/// What the boards say of `member`: the group's, and, of a large group's pair, that of the two.
-template <class Question>
-auto NcclEngine::OfBoards(const Route& route, int member, const Question& question) const {
-  auto answer = question(*board_, member);
-  if (answer || route.board == nullptr || route.peer != member ||
-      member == config_.spec.rank.value()) {
-    return answer;
-  }
-  return question(*route.board, route.receives ? 0 : 1);
-}
-
-std::optional<std::string> NcclEngine::WhyLost(const Route& route, int member,
-                                               base::SteadyTime since) const {
-  return OfBoards(route, member, [since](const GroupBoard& board, int of) {
-    return board.WhyLostSince(of, since);
-  });
-}
-
-bool NcclEngine::HasLeft(const Route& route, int member) const {
-  return OfBoards(route, member, [](const GroupBoard& board, int of) { return board.HasLeft(of); });
-}
-
-/// Members whose processes are gone, as was found out at `since` or later.
-std::vector<int> NcclEngine::Lost(const Route& route, base::SteadyTime since) const {
-  std::vector<int> lost = Others(route);
-  std::erase_if(lost, [&](int member) { return !WhyLost(route, member, since).has_value(); });
-  return lost;
-}
-
-std::vector<int> NcclEngine::Silent(const Route& route) const {
-  std::vector<int> silent = Others(route);
-  std::erase_if(silent, [&](int member) {
-    return !OfBoards(route, member,
-                     [](const GroupBoard& board, int of) { return board.IsSilent(of); });
-  });
-  return silent;
-}
-
-base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
-                                 const std::vector<int>& missing) const {
-  const Op& op = part.op;
-  const auto world_rank = [this](int member) {
-    return config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
-  };
-  const std::vector<int> lost =
-      missing.empty() ? Lost(route, part.overdue_since) : std::vector<int>();
-  const bool may_be_silent = route.peer >= 0 || missing.empty();
-  const std::vector<int> silent =
-      may_be_silent && lost.empty() ? Silent(route) : std::vector<int>();
-  const auto name_all = [&](const std::vector<int>& members) {
-    std::string names;
-    for (const int member : members) names += (names.empty() ? "" : ", ") + world_rank(member);
-    return names;
-  };
-  std::string text = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + " number " +
-                     part.seq.ToString() + " of group " + config_.info.name + " ran out of its " +
-                     base::FormatDuration(op.timeout) + ": ";
-  if (!silent.empty()) {
-    text += missing.empty() ? "in the middle of it rank " + name_all(silent) +
-                                  " has stopped: it does not answer"
-                            : "rank " + name_all(silent) + " does not answer";
-  } else if (!lost.empty()) {
-    text += "in the middle of it rank " + world_rank(lost.front()) + " was lost: it " +
-            WhyLost(route, lost.front(), part.overdue_since).value_or("is gone");
-  } else if (route.peer >= 0) {
-    text += "rank " + world_rank(route.peer) +
-            (missing.empty()  ? " stopped in the middle of it"
-             : route.receives ? " never sent it"
-                              : " never received it");
-  } else if (missing.empty()) {
-    const int unknown = Unknown(route);
-    text += unknown == 0 ? "all members have called it"
-                         : std::to_string(config_.info.size - unknown) + " of " +
-                               std::to_string(config_.info.size) +
-                               " members have called it, of the others this one knows nothing,";
-    text += " and NCCL has not ended it: a member's GPU or network hangs, or its call differs";
-    text += Unasked(route);
-  } else {
-    text += Uncalled(missing);
-  }
-  const bool known = route.peer >= 0 || !missing.empty() || !silent.empty();
-  const base::Status status = base::DeadlineExceededError(std::move(text))
-                                  .WithClass(!lost.empty() ? base::FailureClass::kPeerDead
-                                             : known       ? base::FailureClass::kPeerStalled
-                                                           : base::FailureClass::kTimeoutUnknown);
-  if (!lost.empty()) return Blaming(status, lost);
-  if (!silent.empty()) return Blaming(status, silent);
-  return Blaming(status, route.peer >= 0 ? std::vector{route.peer} : missing);
-}
-
-/// Of members that do not answer nobody knows whether they have called an op.
-std::string NcclEngine::Uncalled(const std::vector<int>& missing) const {
-  std::string uncalled, silent;
-  for (const int member : missing) {
-    std::string& names = board_->IsSilent(member) ? silent : uncalled;
-    names += (names.empty() ? "" : ", ") +
-             config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
-  }
-  std::string text = uncalled.empty() ? "" : "never called by rank " + uncalled;
-  if (!silent.empty()) text += (text.empty() ? "" : "; ") + ("rank " + silent) + " does not answer";
-  return text;
-}
-
-/// Whom this member's own trouble keeps it from asking: of many the first.
-std::string NcclEngine::Unasked(const Route& route) const {
-  for (const int member : Others(route)) {
-    const std::optional<std::string> why = board_->WhyUnasked(member);
-    if (!why.has_value()) continue;
-    return "; rank " + config_.spec.world_ranks[static_cast<size_t>(member)].ToString() + " " +
-           *why;
-  }
-  return "";
 }
 
 void NcclEngine::CheckLeavers() {
@@ -409,46 +308,7 @@ void NcclEngine::CheckLeavers(Route& route) {
   // Of the dead nobody knows what they called last: what is on its way from them still comes.
   const bool died = !HasLeft(route, member);
   if (died && clock_.Now() - route.gone_since < GroupBoard::kAnswerTime) return;
-  first.culprit = true;
-  const base::Status status = Blaming(Left(route, member, first), {member});
-  board_->PostError({status, base::OpSeq(0)});
-  FailLocked(status);
-}
-
-/// The first member that has not come to op `seq` and never will, since it has left, or was found
-/// to be gone at `since` or later; -1: there is none.
-int NcclEngine::GoneBefore(const Route& route, base::OpSeq seq, base::SteadyTime since) const {
-  for (const int member : NotCalled(route, seq)) {
-    if (HasLeft(route, member) || WhyLost(route, member, since).has_value()) return member;
-  }
-  return -1;
-}
-
-base::Status NcclEngine::Left(const Route& route, int member, const NcclPart& part) const {
-  const Op& op = part.op;
-  const std::string how = HasLeft(route, member)
-                              ? " has dropped group " + config_.info.name
-                              : " " + WhyLost(route, member, route.gone_since).value_or("is gone") +
-                                    "; group " + config_.info.name + " lost it";
-  return base::UnavailableError("rank " +
-                                config_.spec.world_ranks[static_cast<size_t>(member)].ToString() +
-                                how + " before op " + part.seq.ToString() + ", " +
-                                DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count))
-      .WithClass(base::FailureClass::kPeerDead);
-}
-
-void NcclEngine::RecordWaits(const Route& route) {
-  if (config_.recorder == nullptr || route.live.empty()) return;
-  const NcclPart& first = *route.live.front();
-  const std::vector<int> missing = NotCalled(route, first.seq);
-  if (missing.empty()) return;
-  config_.recorder->WaitsFor(first.record,
-                             config_.spec.world_ranks[static_cast<size_t>(missing.front())]);
-}
-
-base::Status NcclEngine::Blaming(base::Status status, const std::vector<int>& members) const {
-  for (const int member : members) status = status.WithSubject(board_->SubjectOf(member));
-  return status;
+  Fail(Blaming(Left(route, member, first), {member}), &first);
 }
 
 }  // namespace lockstep::collectives

@@ -3,6 +3,7 @@
 // whatever happens, every Work ends within its deadline and a second. nccl_exit_test has those that
 // a process ends of.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -236,6 +237,56 @@ TEST_P(NcclFaultsTest, ALeaverIsNamed) {
     });
   }
   for (std::thread& rank : ranks) rank.join();
+}
+
+// It had called the op; the others once waited for it until their deadline.
+TEST_P(NcclFaultsTest, WhoDropsAGroupInTheMiddleOfAnOpIsNamed) {
+  gang_.timeout = seconds(60);
+  (void)gang_.runtime();
+  std::atomic<bool> dropped{false};
+  std::vector<std::thread> ranks;
+  for (int rank = 0; rank < 3; ++rank) {
+    ranks.emplace_back([this, rank, &dropped] {
+      auto group = gang_.Join(rank);
+      ASSERT_OK(group);
+      if (rank == 0) {
+        const auto work = (*group)->Barrier();
+        group->reset();
+        EXPECT_THAT(work->Wait(), StatusIs(Code::kAborted, HasSubstr("was destroyed")));
+        dropped = true;
+        return;
+      }
+      while (rank == 2 && !dropped) std::this_thread::yield();  // so that it cannot have ended
+      const base::SteadyTime called = Now();
+      const Status end = (*group)->Barrier()->Wait().root();
+      EXPECT_THAT(end, StatusIs(Code::kUnavailable, HasSubstr("rank 0 has dropped group world")));
+      EXPECT_THAT(end, HasSubject(Rank(0)));
+      EXPECT_LT(Now() - called, seconds(30));
+    });
+  }
+  for (std::thread& rank : ranks) rank.join();
+}
+
+// Once only the first of them, by its rank alone.
+TEST_P(NcclFaultsTest, WhoHearsOfAnErrorKnowsAllThatItBlamesAndTheOp) {
+  std::atomic<bool> gave_up{false};
+  gang_.Run([&](Group& group) {
+    while (group.rank() != GroupRank(0) && !gave_up) std::this_thread::yield();
+    const Status end = group.Barrier()->Wait();
+    gave_up = true;
+    EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called by rank 1, 2")));
+    ASSERT_EQ(end.subjects().size(), 2u);
+    for (const int blamed : {1, 2}) {
+      const base::Subject& subject = end.subjects()[static_cast<size_t>(blamed - 1)];
+      EXPECT_EQ(subject.rank, Rank(blamed));
+      EXPECT_EQ(subject.host, "here");
+      EXPECT_EQ(subject.pid, getpid());
+    }
+    ASSERT_TRUE(end.op().has_value());
+    EXPECT_EQ(end.op()->seq, base::OpSeq(1));
+    EXPECT_EQ(end.op()->group, group.info().id);
+    EXPECT_THAT(end.op()->kind, HasSubstr("barrier"));
+  });
 }
 
 TEST_P(NcclFaultsTest, CallbacksRunOnceWithTheEnd) {

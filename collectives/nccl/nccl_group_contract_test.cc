@@ -17,10 +17,11 @@ namespace {
 
 class NcclMembers final : public MemberGang {
  public:
-  NcclMembers(int size, const std::string& version)
+  NcclMembers(int size, const std::string& version, bool over_tcp)
       : MemberGang(size),
         gang_(size, FakeGpu(version).Load()),
         attempts_(static_cast<size_t>(size)) {
+    if (over_tcp) gang_.runtime_config.boards = LocalTcpBoards();
     gang_.check_calls = true;
     (void)gang_.runtime();  // before the ranks' threads are there
   }
@@ -48,15 +49,16 @@ class NcclMembers final : public MemberGang {
   std::vector<uint32_t> attempts_;  // by rank; each its own thread's
 };
 
-std::vector<GroupKind> Over(const std::string& version, const std::vector<int>& sizes) {
+/// `over_tcp`: members meet as those of several machines do.
+std::vector<GroupKind> Over(const std::string& version, const std::vector<int>& sizes,
+                            bool over_tcp = false) {
   std::vector<GroupKind> kinds;
   for (const int size : sizes) {
     kinds.push_back(
         {.name = "Nccl" + version + "Of" + std::to_string(size),
          .size = size,
-         .make = [version, size] { return std::make_unique<NcclMembers>(size, version); },
-         .errors_are_of_all_ops = false,
-         .errors_name_calls = false,
+         .make = [version, size,
+                  over_tcp] { return std::make_unique<NcclMembers>(size, version, over_tcp); },
          .tells_late_comers = false,
          .never_called = "never called by rank 1",
          .second_op = "number 2 of group",
@@ -68,26 +70,28 @@ std::vector<GroupKind> Over(const std::string& version, const std::vector<int>& 
   return kinds;
 }
 
-INSTANTIATE_TEST_SUITE_P(Old, WorkContractTest, ::testing::ValuesIn(Over("2_14", {2})),
-                         GroupKindName);
-INSTANTIATE_TEST_SUITE_P(New, WorkContractTest, ::testing::ValuesIn(Over("2_30", {3})),
-                         GroupKindName);
-INSTANTIATE_TEST_SUITE_P(Old, JoinContractTest, ::testing::ValuesIn(Over("2_14", {2})),
-                         GroupKindName);
-INSTANTIATE_TEST_SUITE_P(New, JoinContractTest, ::testing::ValuesIn(Over("2_30", {3})),
-                         GroupKindName);
-INSTANTIATE_TEST_SUITE_P(New, FaultContractTest, ::testing::ValuesIn(Over("2_30", {2, 3})),
-                         GroupKindName);
-INSTANTIATE_TEST_SUITE_P(New, WaitContractTest, ::testing::ValuesIn(Over("2_30", {2, 3})),
-                         GroupKindName);
+using ::testing::ValuesIn;
 
-// An error, or an abort, ends at once what has ended on the member that has it and another has not
-// seen end. NcclFaultsTest has these cases, without an op just before.
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(FailureContractTest);
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(AbortContractTest);
-// Who comes to an op that another was refused after it has heard of that gets Aborted, with the
-// refusal as its cause; and the root of later ops on the refused member is its own refusal.
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RefusalContractTest);
+INSTANTIATE_TEST_SUITE_P(Old, FailureContractTest, ValuesIn(Over("2_14", {2, 3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, FailureContractTest, ValuesIn(Over("2_30", {2, 3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Tcp, FailureContractTest, ValuesIn(Over("2_30", {2, 3}, true)),
+                         GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Old, AbortContractTest, ValuesIn(Over("2_14", {2, 3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, AbortContractTest, ValuesIn(Over("2_30", {2, 3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Tcp, AbortContractTest, ValuesIn(Over("2_30", {2, 3}, true)),
+                         GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Old, RefusalContractTest, ValuesIn(Over("2_14", {1, 2, 3})),
+                         GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, RefusalContractTest, ValuesIn(Over("2_30", {1, 2, 3})),
+                         GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Tcp, RefusalContractTest, ValuesIn(Over("2_30", {2, 3}, true)),
+                         GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Old, WorkContractTest, ValuesIn(Over("2_14", {2})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, WorkContractTest, ValuesIn(Over("2_30", {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(Old, JoinContractTest, ValuesIn(Over("2_14", {2})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, JoinContractTest, ValuesIn(Over("2_30", {3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, FaultContractTest, ValuesIn(Over("2_30", {2, 3})), GroupKindName);
+INSTANTIATE_TEST_SUITE_P(New, WaitContractTest, ValuesIn(Over("2_30", {2, 3})), GroupKindName);
 
 }  // namespace
 }  // namespace lockstep::collectives::testing

@@ -29,7 +29,7 @@ struct NcclPart {
   base::SteadyTime overdue_since{};  // it waits beyond that for what the others say; zero: not now
   Recorder::Ticket record;
   bool over = false;
-  bool culprit = false;            // its own end became the group's error
+  bool culprit = false;            // ends with the group's error itself
   std::shared_ptr<NcclPart> twin;  // the receive that a send to oneself meets
 };
 

@@ -7,22 +7,25 @@
 #include <atomic>
 #include <cstring>
 #include <string>
+#include <vector>
 
 namespace lockstep::collectives {
 namespace {
 
 enum : uint32_t { kNothing = 0, kBeingWritten = 1, kWritten = 2 };
 
+/// Of Head, Place and CallCard. In the first word of every layout.
+constexpr uint32_t kBoardLayout = 1;
+
 /// Fresh memory is zero, which is the valid first state.
 struct Head {
+  std::atomic<uint32_t> layout;   // 0 = nobody was here
   std::atomic<uint32_t> invited;  // kNothing .. kWritten
   GroupBoard::Invitation invitation;
-  std::atomic<uint32_t> failed;  // kNothing .. kWritten
-  uint32_t code;
-  uint32_t failure_class;
-  int32_t blamed;  // member, or -1
-  uint64_t seq;
-  char message[1024];
+  std::atomic<uint64_t> failed_from;  // the first collective that must fail; 0 = none
+  std::atomic<uint32_t> failed;       // kNothing .. kWritten
+  uint32_t error_bytes;
+  std::byte error[kErrorBytesMax];  // EncodeError's
 };
 
 struct alignas(64) Place {
@@ -45,6 +48,14 @@ void CopyText(const std::string& text, char* to, size_t capacity) {
   const size_t length = std::min(text.size(), capacity - 1);
   std::memcpy(to, text.data(), length);
   to[length] = '\0';
+}
+
+/// Says that this member's layout is kBoardLayout; false where others have said another one.
+bool AgreesOnLayout(const Segment& segment) {
+  uint32_t said = 0;
+  return reinterpret_cast<Head*>(segment.data())
+             ->layout.compare_exchange_strong(said, kBoardLayout) ||
+         said == kBoardLayout;
 }
 
 class SegmentBoard final : public GroupBoard {
@@ -111,32 +122,33 @@ class SegmentBoard final : public GroupBoard {
   bool IsSilent(int) const override { return false; }
   std::optional<std::string> WhyUnasked(int) const override { return std::nullopt; }
 
-  void PostError(const Error& error) override {
+  void PostError(const ErrorRecord& error) override {
+    std::atomic<uint64_t>& from = head().failed_from;
+    uint64_t before = from.load();
+    while ((before == 0 || error.from_seq < before) &&
+           !from.compare_exchange_weak(before, error.from_seq)) {
+    }
     uint32_t nothing = kNothing;
     if (!head().failed.compare_exchange_strong(nothing, kBeingWritten)) return;
-    head().code = static_cast<uint32_t>(error.status.code());
-    head().failure_class = static_cast<uint32_t>(error.status.failure_class());
-    head().blamed = MemberOf(error.status);
-    head().seq = error.seq.value();
-    CopyText(error.status.message(), head().message, sizeof head().message);
+    const std::vector<std::byte> bytes = EncodeError(error);
+    head().error_bytes = static_cast<uint32_t>(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), head().error);
     head().failed.store(kWritten, std::memory_order_release);
   }
-  std::optional<Error> error() const override {
+  std::optional<ErrorRecord> error() const override {
     if (head().failed.load(std::memory_order_acquire) != kWritten) return std::nullopt;
-    const uint32_t code = head().code, failure_class = head().failure_class;
-    if (code == 0 || code > static_cast<uint32_t>(base::Code::kUnauthenticated) ||
-        failure_class > static_cast<uint32_t>(base::FailureClass::kAbortedByAgent)) {
-      return Error{base::DataLossError("the shared memory of group " + spec_.name +
-                                       " holds an error of code " + std::to_string(code) +
-                                       ": a member's process wrote over it"),
-                   base::OpSeq(0)};
+    const size_t size_of_it = std::min<size_t>(head().error_bytes, kErrorBytesMax);
+    // A copy: what is looked at changes no more.
+    const std::vector<std::byte> bytes(head().error, head().error + size_of_it);
+    base::Result<ErrorRecord> record = ParseError(bytes, size());
+    if (!record.ok()) {
+      return ErrorRecord{.code = base::Code::kDataLoss,
+                         .message = "the shared memory of group " + spec_.name +
+                                    " holds no error where one should be: a member's process "
+                                    "wrote over it"};
     }
-    base::Status status =
-        base::Status(static_cast<base::Code>(code), TextOf(head().message, sizeof head().message))
-            .WithClass(static_cast<base::FailureClass>(failure_class));
-    const int32_t blamed = head().blamed;
-    if (blamed >= 0 && blamed < size()) status = status.WithSubject(SubjectOf(blamed));
-    return Error{status, base::OpSeq(head().seq)};
+    record->from_seq = std::min(record->from_seq, head().failed_from.load());
+    return *std::move(record);
   }
 
   base::Subject SubjectOf(int member) const override {
@@ -156,13 +168,6 @@ class SegmentBoard final : public GroupBoard {
     const size_t first = (sizeof(Head) + alignof(Place) - 1) / alignof(Place) * alignof(Place);
     return reinterpret_cast<Place*>(segment_->data() + first)[member];
   }
-  /// Of the first subject, who is the culprit.
-  int MemberOf(const base::Status& status) const {
-    if (status.subjects().empty()) return -1;
-    const auto& ranks = spec_.world_ranks;
-    const auto found = std::find(ranks.begin(), ranks.end(), status.subjects().front().rank);
-    return found == ranks.end() ? -1 : static_cast<int>(found - ranks.begin());
-  }
 
   const GroupSpec spec_;
   const std::shared_ptr<Segment> segment_;  // with the members that are threads of this process
@@ -180,6 +185,12 @@ base::Result<std::unique_ptr<GroupBoard>> SegmentBoards::Open(const GroupSpec& s
                                     .member_index = spec.rank.value(),
                                     .bytes = SegmentBoard::Bytes(members)},
                                    timeout));
+  if (!AgreesOnLayout(*segment)) {
+    return base::FailedPreconditionError(
+        "joining group " + spec.name +
+        ": a member of this machine is of another release, whose boards have another layout than " +
+        std::to_string(kBoardLayout) + "; start all ranks with one release");
+  }
   return std::unique_ptr<GroupBoard>(std::make_unique<SegmentBoard>(spec, std::move(segment)));
 }
 

@@ -101,21 +101,14 @@ class TcpBoard final : public GroupBoard {
     return fact.reason;
   }
 
-  void PostError(const Error& error) override;
-  std::optional<Error> error() const override {
-    if (!end_->poisoned()) return std::nullopt;
-    return Error{end_->ErrorStatus(), base::OpSeq(end_->error()->from_seq)};
+  void PostError(const ErrorRecord& error) override {
+    if (end_->SetError(error)) service_->TellError(end_);
   }
-  base::Subject SubjectOf(int member) const override {
-    const AddressCard& card = members().card(member);
-    base::Subject subject;
-    subject.job = members().spec().job;
-    subject.host = card.host;
-    subject.pid = card.pid;
-    subject.rank = members().spec().world_ranks[static_cast<size_t>(member)];
-    subject.incarnation = card.incarnation;
-    return subject;
+  std::optional<ErrorRecord> error() const override {
+    if (!end_->poisoned()) return std::nullopt;  // without a lock, as nearly always
+    return end_->error();
   }
+  base::Subject SubjectOf(int member) const override { return members().SubjectOf(member); }
 
  private:
   const TcpMembers& members() const { return end_->members(); }
@@ -160,10 +153,10 @@ bool TcpBoard::Knows(const std::vector<int>& of, base::SteadyTime since) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (const int member : of) {
       const PeerFact fact = end_->fact(member);
-      if (!LooksAfter(member) || fact.kind == Kind::kLeft || fact.at >= since) continue;
+      if (!LooksAfter(member) || fact.Settles(since)) continue;
       Asked& asked = asked_[static_cast<size_t>(member)];
       if (asked.unanswered <= fact.at) asked.unanswered = now;
-      // An answer to an earlier question, which is still to come, is as good.
+      // One at a time: when an earlier one has been answered it is asked anew.
       if (asked.last <= fact.at || now - asked.last >= kAskAgain) {
         asked.last = now;
         to_ask.push_back(member);
@@ -203,20 +196,6 @@ void TcpBoard::Leave() {
   service_->Unregister(members().id(), members().spec().epoch, members().self(),
                        {.completed_seq = end_->called_seq.load(std::memory_order_acquire),
                         .failed = end_->poisoned()});
-}
-
-void TcpBoard::PostError(const Error& error) {
-  const auto& ranks = members().spec().world_ranks;
-  ErrorRecord record{.code = error.status.code(),
-                     .failure_class = error.status.failure_class(),
-                     .from_seq = error.seq.value(),
-                     .message = error.status.message()};
-  for (const base::Subject& subject : error.status.subjects()) {
-    const auto found = std::find(ranks.begin(), ranks.end(), subject.rank);
-    if (found != ranks.end())
-      record.blamed.push_back({static_cast<int>(found - ranks.begin()), subject.call_site});
-  }
-  if (end_->SetError(std::move(record))) service_->TellError(end_);
 }
 
 bool OnOneMachine(const std::vector<AddressCard>& cards) {

@@ -17,6 +17,7 @@
 #include "collectives/host/tcp/local_exchange.h"
 #include "collectives/host/tcp/local_tcp.h"
 #include "collectives/host/tcp/tampering_proxy.h"
+#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/nccl/segment_boards.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/net/tcp_socket.h"
@@ -156,6 +157,34 @@ TEST_F(TcpBoardsFailuresTest, WhoDoesNotAnswerMayHaveCome) {
   EXPECT_TRUE(Eventually([&] { return part->IsSilent(1); }));
   EXPECT_THAT(part->NeverCame(), IsEmpty());
   EXPECT_FALSE(part->Called(1).has_value());
+}
+
+// Such an answer once passed for how the member was when it was asked, and it was blamed for an op
+// that it had called meanwhile.
+TEST_F(TcpBoardsFailuresTest, AnAnswerToAnEarlierQuestionSettlesNoLaterOne) {
+  TamperingProxy proxy(nullptr);
+  Open(std::make_shared<ProxiedExchange>(proxy));
+  boards_[1]->PostCalled(OpSeq(1));
+  const base::SteadyTime first = Now();
+  ASSERT_TRUE(Eventually(
+      [&] { return boards_[0]->Knows({1}, first) && boards_[0]->Called(1) == OpSeq(1); }));
+
+  proxy.HoldAnswers(true);
+  const size_t seen = proxy.seen().size();
+  (void)boards_[0]->Knows({1}, Now());
+  ASSERT_TRUE(Eventually([&] { return proxy.seen().size() >= seen + 2 * sizeof(FrameHeader); }))
+      << "the question, and its answer";
+  boards_[1]->PostCalled(OpSeq(2));
+  const base::SteadyTime since = Now();
+  (void)boards_[0]->Knows({1}, since);
+  proxy.HoldAnswers(false);
+
+  EXPECT_TRUE(Eventually([&] {
+    (void)boards_[0]->Knows({1}, since);
+    return boards_[0]->Called(1) == OpSeq(2);
+  }));
+  boards_[0].reset();  // with their connections, before the proxy ends
+  sources_[0].reset();
 }
 
 // A card that the kernel had taken when its connection broke was once never sent again.

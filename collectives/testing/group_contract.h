@@ -30,14 +30,8 @@ struct GroupKind {
   std::string name;
   int size;
   std::function<std::unique_ptr<MemberGang>()> make;
-  /// Which of what group.h allows the backend does. An op that ends because another one has failed
-  /// has that error itself; else it is Aborted, with that error as its cause.
-  bool errors_are_of_all_ops = true;
-  /// Errors have the op and the call sites of who is blamed in their fields, not in their words
-  /// alone.
-  bool errors_name_calls = true;
-  /// Who comes when the others have given up making the group learns it by making it; else, at the
-  /// latest, by its first op.
+  /// Which of what group.h allows the backend does. Who comes when the others have given up making
+  /// the group learns it by making it; else, at the latest, by its first op.
   bool tells_late_comers = true;
   /// How it says what all say.
   std::string never_called = "rank 1 never called it";
@@ -74,13 +68,6 @@ class FailureContractTest : public ::testing::TestWithParam<GroupKind> {
  protected:
   int size() const { return GetParam().size; }
   std::unique_ptr<MemberGang> NewGang() const { return GetParam().make(); }
-
-  /// Why an op ended that another one's failure, `status` as it has it, has ended.
-  base::Status FailureOf(const base::Status& status) const {
-    if (GetParam().errors_are_of_all_ops) return status;
-    EXPECT_THAT(status, base::testing::StatusIs(base::Code::kAborted));
-    return status.root();
-  }
 
   /// `body` in a thread for each rank, with its member, which ends when the body does.
   void RunLeaving(MemberGang& gang, const std::function<void(Group&)>& body) const {

@@ -63,7 +63,9 @@ class TamperingProxy {
   void Cut(FlowPurpose purpose, int line) { cut_ = static_cast<int>(purpose) << 8 | line; }
   /// From now on each connection gets no more than that, each way.
   void Limit(double bytes_per_second) { limit_ = bytes_per_second; }
-  /// Everything that has passed so far, handshakes too.
+  /// From now on it keeps what comes back to the connecting ends; or no more, and passes that on.
+  void HoldAnswers(bool hold) { holds_ = hold; }
+  /// Everything that has come to it so far, handshakes too.
   std::string seen() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return seen_;
@@ -79,7 +81,7 @@ class TamperingProxy {
     size_t handshake_left = 0;
     FlowPurpose purpose = FlowPurpose::kCalls;
     int line = 0;
-    std::string held;  // a part of a record
+    std::string held;  // a part of a record; what is kept
     int records = 0;
     double allowed = 0;  // bytes by now, where there is a limit
     bool ended = false;
@@ -95,6 +97,7 @@ class TamperingProxy {
   void Run() {
     while (!ends_) {
       Allow();
+      PassHeld();
       std::vector<pollfd> fds{{listener_.get(), POLLIN, 0}};
       for (const auto& way : ways_) {
         const bool may = limit_ == 0 || way->allowed >= kLimitedBurstBytes / 4;
@@ -119,6 +122,14 @@ class TamperingProxy {
     const double seconds = std::chrono::duration<double>(now - std::exchange(then_, now)).count();
     for (const auto& way : ways_)
       way->allowed = std::min<double>(kLimitedBurstBytes, way->allowed + seconds * limit_);
+  }
+
+  void PassHeld() {
+    for (const auto& way : ways_) {
+      if (way->connecting || holds_) continue;
+      Send(*way, way->held);
+      way->held.clear();
+    }
   }
 
   void Accept() {
@@ -167,6 +178,10 @@ class TamperingProxy {
     way.handshake_left -= handshake;
     Send(way, bytes.substr(0, handshake));
     bytes.erase(0, handshake);
+    if (!way.connecting && holds_) {
+      way.held += bytes;
+      return;
+    }
     // Those that measure have no records.
     if (change_ == nullptr || !way.connecting || way.purpose == FlowPurpose::kMeasure)
       return Send(way, bytes);
@@ -197,6 +212,7 @@ class TamperingProxy {
   uint16_t port_ = 0;
   const base::UniqueFd listener_;
   std::atomic<bool> ends_{false};
+  std::atomic<bool> holds_{false};
   std::atomic<int> cut_{-1};
   std::atomic<double> limit_{0};                                                   // 0 = none
   std::chrono::steady_clock::time_point then_ = std::chrono::steady_clock::now();  // of the thread

@@ -60,6 +60,7 @@ struct TcpConnection {
   std::string refusal;        // of an address that was tried: its machine's, or the network's
   bool unanswered = false;    // an address said nothing
   base::SteadyTime opened{};  // kControl
+  uint64_t question = 0;      // listening, kControl: the last kQuery's time
   base::SteadyTime deadline = base::SteadyTime::max();
   base::SteadyTime next_step = base::SteadyTime::max();  // gives up an address, or tries again
 

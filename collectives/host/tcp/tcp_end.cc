@@ -109,6 +109,7 @@ bool TcpEnd::SetError(ErrorRecord record) {
     first = !error_.has_value();
     const uint64_t from = std::min(record.from_seq, poisoned_from_.load(std::memory_order_relaxed));
     if (first) error_ = std::move(record);
+    error_->from_seq = from;
     poisoned_from_.store(from, std::memory_order_release);
   }
   Ring();

@@ -38,9 +38,15 @@ struct PeerFact {
   bool failed = false;         // kLeft: with an error, which is on its way
   base::SteadyTime late_until{};
   base::SteadyTime at{};
-  std::string reason;  // kLost: why it cannot be reached
+  base::SteadyTime asked_at{};  // the question that it answers, by this end's clock
+  std::string reason;           // kLost: why it cannot be reached
 
   bool is_our_trouble() const { return kind == Kind::kLost && loss == Loss::kLocal; }
+  /// Whether it is the answer to a question that was asked at `since` or later, the news of a loss
+  /// since then, or the end.
+  bool Settles(base::SteadyTime since) const {
+    return kind == Kind::kLeft || (kind == Kind::kLost ? at : asked_at) >= since;
+  }
 };
 
 /// Where a member's threads and the service thread meet: connections that have been authenticated,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace lockstep::collectives {
 namespace {
@@ -26,7 +27,9 @@ struct WireError {
   uint32_t message_bytes;
   uint32_t reserved;
 };
-static_assert(sizeof(WireError) == 48 && sizeof(WireBlamed) == 44);
+static_assert(sizeof(WireError) == 48 && sizeof(WireBlamed) == 44 &&
+              sizeof(WireError) + kTcpBlamedMax * sizeof(WireBlamed) + kErrorMessageBytesMax ==
+                  kErrorBytesMax);
 
 template <class T>
 void Append(std::vector<std::byte>& out, const T& value) {
@@ -163,6 +166,22 @@ base::Result<ErrorRecord> ParseError(std::span<const std::byte> payload, int siz
   }
   record.message = PrintableText(reinterpret_cast<const char*>(payload.data()), payload.size());
   return record;
+}
+
+base::Status StatusOf(const ErrorRecord& record, base::GroupId group, base::Round epoch,
+                      const std::function<base::Subject(int member)>& subject_of) {
+  base::Status status = base::Status(record.code, record.message).WithClass(record.failure_class);
+  for (const ErrorRecord::Blamed& blamed : record.blamed) {
+    base::Subject subject = subject_of(blamed.member);
+    subject.call_site = blamed.call_site;
+    status = status.WithSubject(std::move(subject));
+  }
+  if (record.op_seq == 0) return status;
+  const Op& op = record.op;
+  return status.WithOp({.group = group,
+                        .epoch = epoch,
+                        .seq = base::OpSeq(record.op_seq),
+                        .kind = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count)});
 }
 
 }  // namespace lockstep::collectives

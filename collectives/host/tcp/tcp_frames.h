@@ -24,6 +24,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +49,9 @@ inline constexpr size_t kEntryPayloadBytesMax = kSmallOpBytes;
 inline constexpr size_t kErrorMessageBytesMax = 2000;
 /// Members named with their call sites; further ones are only counted.
 inline constexpr size_t kTcpBlamedMax = 8;
+/// Of a whole ErrorRecord.
+inline constexpr size_t kErrorBytesMax =
+    48 + kTcpBlamedMax * (4 + kTcpCallSiteBytes) + kErrorMessageBytesMax;
 
 enum class FrameKind : uint8_t {
   kCalls = 1,
@@ -68,13 +72,15 @@ struct FrameHeader {
   uint16_t flags = 0;  // kState: StateFlags
   uint64_t group = 0;
   uint32_t epoch = 0;
-  int32_t from = 0;          // member
-  uint64_t seq = 0;          // of the op; of the transfer in its pair; kState: of the last call
-  uint64_t fingerprint = 0;  // kCalls, kData: of the sender's call
-  uint64_t bytes = 0;        // of the payload
-  uint64_t count = 0;        // kCalls: entries; kTransfer: elements; kState: ops that have ended
-  uint32_t dtype = 0;        // kTransfer
-  uint32_t late_ms = 0;      // kState: what is left of a long phase
+  int32_t from = 0;  // member
+  uint64_t seq = 0;  // of the op; of the transfer in its pair; kState: of the last call
+  // kCalls, kData: of the sender's call. kQuery: when it is asked, in ns by the clock of who asks;
+  // kState: of the last question before it, 0 = there was none.
+  uint64_t fingerprint = 0;
+  uint64_t bytes = 0;    // of the payload
+  uint64_t count = 0;    // kCalls: entries; kTransfer: elements; kState: ops that have ended
+  uint32_t dtype = 0;    // kTransfer
+  uint32_t late_ms = 0;  // kState: what is left of a long phase
 };
 static_assert(sizeof(FrameHeader) == 64);
 
@@ -142,6 +148,9 @@ struct ErrorRecord {
 std::vector<std::byte> EncodeError(const ErrorRecord& record);
 /// Errors: DataLoss - no such record, in a group of `size`.
 base::Result<ErrorRecord> ParseError(std::span<const std::byte> payload, int size);
+/// The record as the error that every member of that group returns; `subject_of` knows a member.
+base::Status StatusOf(const ErrorRecord& record, base::GroupId group, base::Round epoch,
+                      const std::function<base::Subject(int member)>& subject_of);
 
 }  // namespace lockstep::collectives
 

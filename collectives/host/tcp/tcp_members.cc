@@ -40,24 +40,19 @@ std::string TcpMembers::DescribeWithPlace(int member) const {
          card(member).host + ")";
 }
 
+base::Subject TcpMembers::SubjectOf(int member) const {
+  base::Subject subject;
+  subject.job = spec_.job;
+  subject.host = card(member).host;
+  subject.pid = card(member).pid;
+  subject.rank = spec_.world_ranks[static_cast<size_t>(member)];
+  subject.incarnation = card(member).incarnation;
+  return subject;
+}
+
 base::Status TcpMembers::StatusOf(const ErrorRecord& record) const {
-  base::Status status = base::Status(record.code, record.message).WithClass(record.failure_class);
-  for (const ErrorRecord::Blamed& blamed : record.blamed) {
-    base::Subject subject;
-    subject.job = spec_.job;
-    subject.host = card(blamed.member).host;
-    subject.pid = card(blamed.member).pid;
-    subject.rank = spec_.world_ranks[static_cast<size_t>(blamed.member)];
-    subject.incarnation = card(blamed.member).incarnation;
-    subject.call_site = blamed.call_site;
-    status = status.WithSubject(std::move(subject));
-  }
-  if (record.op_seq == 0) return status;
-  const Op& op = record.op;
-  return status.WithOp({.group = id_,
-                        .epoch = spec_.epoch,
-                        .seq = base::OpSeq(record.op_seq),
-                        .kind = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count)});
+  return collectives::StatusOf(record, id_, spec_.epoch,
+                               [this](int member) { return SubjectOf(member); });
 }
 
 }  // namespace lockstep::collectives

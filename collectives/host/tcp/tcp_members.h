@@ -35,6 +35,8 @@ class TcpMembers {
   std::string Describe(const std::vector<int>& members) const;
   /// "rank 3 (process 17 on node2)".
   std::string DescribeWithPlace(int member) const;
+  /// For errors.
+  base::Subject SubjectOf(int member) const;
   /// The record as the error that every member returns.
   base::Status StatusOf(const ErrorRecord& record) const;
 

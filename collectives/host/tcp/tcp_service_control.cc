@@ -32,6 +32,11 @@ std::string NoteFrame(const TcpEnd& end, uint64_t seq, const std::string& note) 
   return BytesOf(header) + note;
 }
 
+/// Of a question, by its asker's clock. What another end made of it may be no time at all.
+base::SteadyTime TimeOf(uint64_t question) {
+  return base::SteadyTime(base::Duration(static_cast<int64_t>(question)));
+}
+
 }  // namespace
 
 void TcpService::Control(const std::shared_ptr<TcpEnd>& end, int member, std::string frame,
@@ -82,6 +87,7 @@ bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& heade
                                 std::span<const std::byte> payload) {
   TcpEnd& end = *connection.end;
   if (connection.listens && header.kind == FrameKind::kQuery) {
+    connection.question = header.fingerprint;
     SendState(connection);
     return true;
   }
@@ -106,7 +112,8 @@ bool TcpService::OnControlFrame(Connection& connection, const FrameHeader& heade
                                   .waits = (header.flags & kStateWaits) != 0,
                                   .failed = (header.flags & kStateFailed) != 0,
                                   .late_until = now + std::chrono::milliseconds(header.late_ms),
-                                  .at = now});
+                                  .at = now,
+                                  .asked_at = std::min(TimeOf(header.fingerprint), now)});
   if (left) Drop(connection.id);
   return true;
 }
@@ -174,6 +181,7 @@ void TcpService::SendState(Connection& connection) {
   FrameHeader header = end.members().Header(FrameKind::kState);
   header.seq = end.called_seq.load(std::memory_order_acquire);
   header.count = end.completed_seq.load(std::memory_order_acquire);
+  header.fingerprint = connection.question;
   header.flags = static_cast<uint16_t>((end.waits.load() ? kStateWaits : 0) |
                                        (connection.closing ? kStateLeft : 0) |
                                        (end.poisoned() ? kStateFailed : 0));
@@ -193,7 +201,9 @@ void TcpService::SendState(Connection& connection) {
 
 void TcpService::Ask(const std::shared_ptr<TcpEnd>& end, std::vector<int> members) {
   Post([this, end, members = std::move(members)] {
-    const std::string frame = BytesOf(end->members().Header(FrameKind::kQuery));
+    FrameHeader question = end->members().Header(FrameKind::kQuery);
+    question.fingerprint = static_cast<uint64_t>(clock_.Now().time_since_epoch().count());
+    const std::string frame = BytesOf(question);
     for (const int member : members) Control(end, member, frame, Sending::kQuestion);
   });
 }

@@ -8,14 +8,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <random>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -23,151 +18,31 @@
 
 #include "collectives/nccl/nccl_abi.h"
 #include "collectives/nccl/testing/fake_cuda.h"
+#include "collectives/nccl/testing/fake_nccl_comm.h"
 #include "collectives/nccl/testing/fake_nccl_faults.h"
 #include "collectives/nccl/testing/fake_nccl_kernels.h"
-#include "collectives/nccl/testing/fake_nccl_world.h"
+#include "collectives/nccl/testing/fake_nccl_script.h"
 
 namespace lockstep::collectives {
 
 using testing::FakeCall;
-using testing::FakeFault;
+using testing::FakeDie;
 using testing::FakeFaults;
-using testing::FakeNcclWorld;
+using testing::FakeScript;
 
 namespace {
 
-std::atomic<int> communicators{0};
 std::atomic<int> registrations{0};
-
-[[noreturn]] void Die(const char* what) {
-  std::fprintf(stderr, "fake nccl: %s\n", what);
-  std::abort();
-}
 
 void HangForEver() {
   while (true) std::this_thread::sleep_for(std::chrono::hours(1));
 }
 
-FakeFaults Parse(const std::string& script) {
-  FakeFaults faults;
-  const std::map<std::string, FakeFault*> names = {
-      {"init_never", &faults.init_never},     {"in_progress", &faults.in_progress},
-      {"async_error", &faults.async_error},   {"call_blocks", &faults.call_blocks},
-      {"abort_blocks", &faults.abort_blocks}, {"abort_crashes", &faults.abort_crashes},
-      {"wrong_result", &faults.wrong_result}};
-  std::istringstream words(script);
-  for (std::string word; words >> word;) {
-    const size_t equals = word.find('='), colon = word.find(':');
-    const auto found = names.find(word.substr(0, equals));
-    if (found == names.end() || equals == std::string::npos) Die("a fault it does not know");
-    found->second->rank = std::atoi(word.c_str() + equals + 1);
-    if (colon != std::string::npos) found->second->after = std::atoi(word.c_str() + colon + 1);
-  }
-  return faults;
-}
-
-/// The script in force.
-class Script {
- public:
-  static Script& Get() {
-    static Script script;
-    return script;
-  }
-  void Set(const char* text) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    faults_ = Parse(text);
-  }
-  FakeFaults faults() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return faults_;
-  }
-
- private:
-  Script() {
-    const char* const text = std::getenv("FAKE_NCCL_FAULTS");
-    if (text != nullptr) faults_ = Parse(text);
-  }
-  std::mutex mutex_;
-  FakeFaults faults_;  // guarded by mutex_
-};
-
-std::string PathOf(const std::string& name) {
-  const char* const folder = std::getenv("TEST_TMPDIR");
-  return std::string(folder == nullptr ? "/tmp" : folder) + "/fake_nccl_" + name;
-}
-
-}  // namespace
-
-struct NcclCommTag {
-  NcclCommTag(std::string its_name, int its_rank, int its_size)
-      : name(std::move(its_name)), rank(its_rank), world(PathOf(name), its_size) {
-    ++communicators;
-  }
-  ~NcclCommTag() {
-    if (helper.joinable()) helper.join();
-    --communicators;
-  }
-
-  bool Strikes(FakeFault FakeFaults::* fault) const {
-    const FakeFault chosen = Script::Get().faults().*fault;
-    return world.size() > 1 && chosen.rank == rank && launches >= chosen.after;
-  }
-  void Begin() {
-    helper = std::thread([this] {
-      if (Strikes(&FakeFaults::init_never)) {
-        while (!stop.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        return;
-      }
-      world.Join(rank);
-      while (!world.AllJoined() && !stop.load())
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-      if (!stop.load()) state.store(kNcclSuccess);
-    });
-  }
-  void AwaitKernels() const {
-    while (kernels.load() > 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
-  }
-  void Put(CudaStream stream, std::vector<FakeCall> calls) {
-    ++kernels;
-    const bool wrong = Strikes(&FakeFaults::wrong_result);
-    const bool hangs = Strikes(&FakeFaults::async_error);
-    if (hangs) state.store(kNcclRemoteError);
-    testing::LaunchFakeKernel(stream, [this, calls = std::move(calls), wrong, hangs] {
-      while (hangs && !stop.load()) std::this_thread::sleep_for(std::chrono::microseconds(100));
-      testing::RunFakeKernel(world, rank, calls, stop);
-      for (const FakeCall& call : calls) {
-        if (wrong && call.out != nullptr && call.count > 0) *call.out ^= std::byte{0xff};
-      }
-      --kernels;
-    });
-    ++launches;
-  }
-
-  const std::string name;
-  const int rank;
-  FakeNcclWorld world;
-  std::atomic<NcclResult> state{kNcclInProgress};
-  std::atomic<bool> stop{false};
-  std::atomic<int> kernels{0};
-  std::atomic<bool> in_call{false};
-  std::thread helper;  // of init, or of the making of a child
-  // Of the one thread that may call:
-  int launches = 0;
-  int children = 0;
-  bool revoked = false;
-  bool connected = false;
-  int polls_left = 0;             // until what is pending gets on the stream
-  std::function<void()> pending;  // may be empty
-  std::vector<std::pair<NcclDtype, double>> reductions;
-};
-
-namespace {
-
 /// A call on a communicator: one at a time.
 class InCall {
  public:
   explicit InCall(NcclComm comm) : comm_(comm) {
-    if (comm_->in_call.exchange(true)) Die("two threads are in one communicator");
+    if (comm_->in_call.exchange(true)) FakeDie("two threads are in one communicator");
   }
   ~InCall() { comm_->in_call.store(false); }
 
@@ -292,9 +167,9 @@ using namespace lockstep::collectives;
 
 extern "C" {
 
-void lockstep_fake_nccl_script(const char* text) { Script::Get().Set(text); }
+void lockstep_fake_nccl_script(const char* text) { FakeScript::Get().Set(text); }
 int lockstep_fake_nccl_objects() {
-  return communicators.load() + registrations.load() +
+  return NcclCommTag::count() + registrations.load() +
          lockstep::collectives::testing::FakeCudaObjects();
 }
 
@@ -341,14 +216,14 @@ NcclResult ncclCommDestroy(NcclComm comm) {
 }
 #ifndef FAKE_NCCL_WITHOUT_ABORT
 NcclResult ncclCommAbort(NcclComm comm) {
-  if (comm->in_call.exchange(true)) Die("an abort while another thread is in a call");
+  if (comm->in_call.exchange(true)) FakeDie("an abort while another thread is in a call");
   if (comm->Strikes(&FakeFaults::abort_blocks)) HangForEver();
   comm->world.slot(comm->rank).aborted.store(1);
   if (comm->Strikes(&FakeFaults::abort_crashes)) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     for (int other = 0; other < comm->world.size(); ++other) {
       while (comm->world.slot(other).aborted.load() == 0) {
-        if (std::chrono::steady_clock::now() > until) Die("a sibling did not abort");
+        if (std::chrono::steady_clock::now() > until) FakeDie("a sibling did not abort");
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
     }
@@ -377,7 +252,7 @@ NcclResult ncclGroupEnd() {
   const auto launches = std::exchange(grouped, {});
   std::vector<FakeCall> calls;
   for (const Launch& launch : launches) {
-    if (launch.comm != launches.front().comm) Die("groups of several communicators");
+    if (launch.comm != launches.front().comm) FakeDie("groups of several communicators");
     calls.push_back(launch.call);
   }
   return LaunchAll(launches.front().comm, launches.front().stream, std::move(calls));
