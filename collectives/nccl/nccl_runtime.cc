@@ -223,9 +223,8 @@ NcclBoundedCall NcclRuntime::Start(std::string what, Limit limit, std::function<
 bool NcclRuntime::AwaitIdle(base::Duration at_most) {
   std::unique_lock<std::mutex> lock(shared_->mutex);
   return shared_->went_idle.wait_until(
-      lock, std::chrono::steady_clock::now() + std::min(at_most, kMaxTimeout), [this] {
-        return shared_->calls == 0 && shared_->active.empty() && shared_->looking == 0;
-      });
+      lock, std::chrono::steady_clock::now() + std::min(at_most, kMaxTimeout),
+      [this] { return shared_->calls == 0 && shared_->active.empty() && shared_->looking == 0; });
 }
 
 CudaEvent NcclRuntime::TakeEvent(int device) {

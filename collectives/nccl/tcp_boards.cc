@@ -97,7 +97,7 @@ class TcpBoard final : public GroupBoard {
   bool IsSilent(int member) const override;
   std::optional<std::string> WhyUnasked(int member) const override {
     const PeerFact fact = end_->fact(member);
-    if (fact.kind != Kind::kLost || fact.loss != PeerFact::Loss::kLocal) return std::nullopt;
+    if (!fact.is_our_trouble()) return std::nullopt;
     return fact.reason;
   }
 
@@ -172,7 +172,7 @@ std::optional<base::OpSeq> TcpBoard::Called(int member) const {
   if (member == members().self())
     return base::OpSeq(end_->called_seq.load(std::memory_order_acquire));
   const PeerFact fact = end_->fact(member);
-  const bool unasked = fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kLocal;
+  const bool unasked = fact.is_our_trouble();
   const bool unheard = fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kSilent;
   // Of one that has left the second says it.
   const base::OpSeq called(std::max(fact.called_seq, fact.completed_seq));
@@ -184,7 +184,7 @@ std::optional<base::OpSeq> TcpBoard::Called(int member) const {
 bool TcpBoard::IsSilent(int member) const {
   const PeerFact fact = end_->fact(member);
   if (fact.kind == Kind::kLeft) return false;
-  if (fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kLocal) return false;
+  if (fact.is_our_trouble()) return false;
   if (fact.kind == Kind::kLost && fact.loss == PeerFact::Loss::kSilent) return true;
   const std::lock_guard<std::mutex> lock(mutex_);
   const base::SteadyTime unanswered = asked_[static_cast<size_t>(member)].unanswered;
