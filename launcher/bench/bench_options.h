@@ -19,6 +19,9 @@ enum class BenchBackend : uint8_t { kHost, kTcp, kWide, kMpi, kNccl, kOpenMpi, k
 /// of 32 cases.
 inline constexpr int kValidRoundsMin = 5;
 
+/// Enough for what is warm at all after them, and not too many of the smallest ops.
+inline constexpr uint64_t kWarmupsByBytesMost = 4096;
+
 /// What `lockstep bench` is asked for. A value.
 struct BenchOptions {
   int ranks = 2;
@@ -38,7 +41,8 @@ struct BenchOptions {
   int root = 0;
   std::vector<uint64_t> sizes;  // bytes, ascending, not empty
   int warmups = 5;
-  uint64_t warmup_bytes = 0;  // at least, by all warm-ups of a round together
+  // At least, by all warm-ups of a round together, in at most kWarmupsByBytesMost of them.
+  uint64_t warmup_bytes = 0;
   int iterations = 20;
   int rounds = 7;  // at least kValidRoundsMin
   bool check = true;

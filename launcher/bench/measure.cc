@@ -74,9 +74,11 @@ class Measurement {
   }
 
   uint32_t Warmups(uint64_t bytes) const {
-    const uint64_t needed = options_.warmup_bytes / std::max(bytes, uint64_t{1});
-    return static_cast<uint32_t>(std::clamp(needed, static_cast<uint64_t>(options_.warmups),
-                                            uint64_t{LOCKSTEP_BENCH_ITERATIONS_MAX}));
+    const uint64_t divisor = std::max(bytes, uint64_t{1});
+    const uint64_t needed =
+        options_.warmup_bytes / divisor + (options_.warmup_bytes % divisor != 0);
+    return static_cast<uint32_t>(
+        std::max(static_cast<uint64_t>(options_.warmups), std::min(needed, kWarmupsByBytesMost)));
   }
 
   std::string Doing(const SizeResult& size) const {

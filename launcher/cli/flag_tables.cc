@@ -225,7 +225,7 @@ constexpr FlagSpec kBenchFlags[] = {
     {"--increment", "-i", "BYTES", "Each size is BYTES more than the one before."},
     {"--iterations", "-n --iters", "N", "Timed ops of each round [20]."},
     {"--warmups", "-w --warmup-iters", "N", "Ops before them [5]."},
-    {"--warmup-bytes", "", "BYTES", "And so many more until those are of BYTES together [0]."},
+    {"--warmup-bytes", "", "BYTES", "And more until they are of BYTES together, or 4096 [0]."},
     {"--rounds", "", "N", "Times that all take turns, at least 5 [7]."},
     {"--check", "-c", "0|1", "Compare every element of a result with the right one [1]."},
     {"--check-calls", "", "", "Of mpi and nccl: calls compared, beside the same without."},
