@@ -125,7 +125,7 @@ base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation) {
       ": nobody tells this process which ranks are gone. Groups of host backends learn it where "
       "the "
       "job is started with `lockstep run --on-rank-failure keep`; over mpi and nccl, and without "
-      "that, call Shrink without the ranks that the error of the failed op names");
+      "that, call Shrink without the ranks that the error of the failed op names, 8 at most");
 }
 
 base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> added,

@@ -75,7 +75,8 @@ class GroupBoard {
   /// no descriptor is left".
   virtual std::optional<std::string> WhyUnasked(int member) const = 0;
   /// Makes `error` the group's, unless another was first. Of collectives only those may still end
-  /// well that are before both.
+  /// well that are before both; members that were told of the other over a network do not hear of
+  /// that, and give up those between when they have waited for them.
   virtual void PostError(const ErrorRecord& error) = 0;
   virtual std::optional<ErrorRecord> error() const = 0;
 

@@ -205,21 +205,29 @@ TEST_F(NcclBlameTest, AnOpThatEndedElsewhereIsNotAwaitedForLong) {
   });
 }
 
-// The ends of a route wait for each other in a thread of their own.
-TEST_F(NcclBlameTest, AMeetingEndsThoughNobodyKnowsWhyItShould) {
+// The ends of a route wait for each other in a thread of their own: who receives for an invitation,
+// who sends in NCCL.
+class NcclMeetingBlameTest : public NcclBlameTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(NcclMeetingBlameTest, AMeetingEndsThoughNobodyKnowsWhyItShould) {
   told_->knows_never = true;
   gang_.Run([&](Group& group) {
     if (group.rank() != GroupRank(0)) return;
     const std::shared_ptr<std::byte> memory = gang_.Allocate(64);
     const Buffer buffer{memory.get(), 16, Dtype::kF32, gang_.device()};
     const base::SteadyTime since = Now();
-    const Status end = group.Recv(buffer, GroupRank(1))->Wait();
+    const auto work =
+        GetParam() ? group.Send(buffer, GroupRank(1)) : group.Recv(buffer, GroupRank(1));
+    const Status end = work->Wait();
     EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded,
                               HasSubstr("its communicator with rank 1 was not made")));
     EXPECT_THAT(end, HasSubject(Rank(1)));
     EXPECT_LT(Now() - since, seconds(20));
   });
 }
+
+INSTANTIATE_TEST_SUITE_P(Ends, NcclMeetingBlameTest, ::testing::Bool(),
+                         [](const auto& tested) { return tested.param ? "Sends" : "Receives"; });
 
 }  // namespace
 }  // namespace lockstep::collectives::testing

@@ -82,11 +82,11 @@ bool NcclEngine::IsRoot(base::OpSeq seq) const {
   return root_.op().has_value() && root_.op()->seq == seq;
 }
 
-base::Status NcclEngine::FailedBefore() const {
+base::Status NcclEngine::FailedBefore(const base::Status& root) const {
   return base::AbortedError("group " + config_.info.name +
                             " failed before this call ended and cannot be used any more")
-      .WithClass(root_.failure_class())
-      .WithCause(root_);
+      .WithClass(root.failure_class())
+      .WithCause(root);
 }
 
 void NcclEngine::Add(Route& route, Op op, const std::shared_ptr<NcclWork>& work) {

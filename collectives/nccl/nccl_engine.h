@@ -68,7 +68,8 @@ class NcclWork final : public Work {
 /// communicator one after the other, and sends and receives must not wait for anything else. Such a
 /// route meets when the first op comes to it, on both ends.
 ///
-/// The first error on the board is everybody's root. Who is told of another member's lets the
+/// The first error on the board is everybody's root; of two at the same moment, where boards are
+/// told over a network, each member's first. Who is told of another member's lets the
 /// collectives end that have ended there, for kEndTime each. The op that the error is about, and
 /// what is first on its route, end with the error itself, all else with Aborted.
 ///
@@ -200,7 +201,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   void StartAbort(Route& route);
   void EndAll(const std::string& note);
   bool IsRoot(base::OpSeq seq) const;
-  base::Status FailedBefore() const;
+  base::Status FailedBefore() const { return FailedBefore(root_); }
+  base::Status FailedBefore(const base::Status& root) const;
 
   // What Watch() looks at:
   void HearOthers();

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // Sends and receives of NcclEngine: their routes, and how the two ends of one meet.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "collectives/engine/own_deadline.h"
@@ -22,6 +23,9 @@ std::shared_ptr<Work> NcclEngine::SubmitTransfers(std::vector<Op> transfers, Op 
     base::Status end = valid.ok() ? FailedBefore() : valid;
     return FailedWork(std::move(batch), base::OpSeq(0), std::move(end));
   }
+  // Collectives that came before may still end well, but this comes after.
+  if (const std::optional<ErrorRecord> error = board_->error(); error.has_value())
+    return FailedWork(std::move(batch), base::OpSeq(0), FailedBefore(StatusOf(*error)));
   const base::OpSeq seq =
       transfers.empty()
           ? base::OpSeq(0)

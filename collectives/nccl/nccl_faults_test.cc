@@ -307,7 +307,7 @@ TEST_P(NcclFaultsTest, CallbacksRunOnceWithTheEnd) {
 
 TEST_P(NcclFaultsTest, CallsAreAwaitedForAsLongAsIsSaid) {
   NcclRuntime& runtime = *gang_.runtime();
-  EXPECT_TRUE(runtime.AwaitIdle(base::Duration(0)));
+  EXPECT_TRUE(runtime.AwaitIdle(seconds(20)));  // the threads have had their first look
   std::promise<void> ends;
   runtime.Start("waiting", NcclRuntime::Limit::kNone, [&] { ends.get_future().wait(); });
   EXPECT_FALSE(runtime.AwaitIdle(milliseconds(10)));

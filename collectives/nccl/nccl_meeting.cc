@@ -72,6 +72,14 @@ base::Status Explained(const NcclMeeting& meeting, const base::Status& error) {
                    "it waits, often for an interface that does not reach (NCCL_SOCKET_IFNAME)");
 }
 
+/// Who stops a meeting knows why; only its own deadline is to be explained.
+base::Result<std::shared_ptr<Communicator>> Outcome(
+    const NcclMeeting& meeting, base::Result<std::shared_ptr<Communicator>> made) {
+  if (made.ok()) return made;
+  RETURN_IF_ERROR(meeting.stop());
+  return Explained(meeting, made.status());
+}
+
 base::Result<GroupBoard::Invitation> AwaitInvitation(const NcclMeeting& meeting) {
   while (true) {
     if (const auto invitation = meeting.board.invitation(); invitation.has_value())
@@ -104,9 +112,8 @@ base::Result<std::shared_ptr<Communicator>> Follow(const NcclMeeting& meeting,
     return config.runtime->libraries().nccl().comm_init_rank_config(made, config.size, id,
                                                                     config.rank, nccl_config);
   };
-  auto made = Communicator::Make(meeting.config, begin, nullptr, meeting.deadline, meeting.stop);
-  if (!made.ok()) return Explained(meeting, made.status());
-  return made;
+  return Outcome(
+      meeting, Communicator::Make(meeting.config, begin, nullptr, meeting.deadline, meeting.stop));
 }
 
 }  // namespace
@@ -156,9 +163,8 @@ base::Result<std::shared_ptr<Communicator>> MeetByShrink(const NcclMeeting& meet
         parent->comm(), excluded.data(), static_cast<int>(excluded.size()), made, nccl_config,
         kNcclShrinkDefault);
   };
-  auto made = Communicator::Make(meeting.config, begin, parent, meeting.deadline, meeting.stop);
-  if (!made.ok()) return Explained(meeting, made.status());
-  return made;
+  return Outcome(meeting,
+                 Communicator::Make(meeting.config, begin, parent, meeting.deadline, meeting.stop));
 }
 
 }  // namespace lockstep::collectives

@@ -128,9 +128,9 @@ class SegmentBoard final : public GroupBoard {
     while ((before == 0 || error.from_seq < before) &&
            !from.compare_exchange_weak(before, error.from_seq)) {
     }
+    const std::vector<std::byte> bytes = EncodeError(error);
     uint32_t nothing = kNothing;
     if (!head().failed.compare_exchange_strong(nothing, kBeingWritten)) return;
-    const std::vector<std::byte> bytes = EncodeError(error);
     head().error_bytes = static_cast<uint32_t>(bytes.size());
     std::copy(bytes.begin(), bytes.end(), head().error);
     head().failed.store(kWritten, std::memory_order_release);

@@ -174,8 +174,14 @@ class RankSession final : public Session {
 RankSession::~RankSession() {
   SendProgress();
   world_group_.reset();
-  // Groups leave NCCL on threads of their own; main() may be about to return under them.
-  if (nccl_ != nullptr && owner()) (void)nccl_->AwaitIdle(nccl_->abort_limit());
+  if (nccl_ != nullptr && owner()) {
+    // Groups leave NCCL on threads of their own; main() may be about to return under them. One that
+    // is not let go within the limit is aborted, which takes a moment, too.
+    (void)nccl_->AwaitIdle(nccl_->abort_limit() + std::chrono::seconds(2));
+  } else if (nccl_ != nullptr) {
+    // A forked child has not the threads that its end would join.
+    (void)new std::shared_ptr<collectives::NcclRuntime>(std::move(nccl_));
+  }
   lockstep_fork_guard_free(&guard_);
 }
 

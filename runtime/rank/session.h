@@ -70,7 +70,7 @@ struct LostRank {
 /// Threads: Create and WorldGroup on one thread; the rest from any. Never blocks a training step:
 /// reports are dropped (and counted) when the agent does not keep up. Has a thread of its own only
 /// where World::keeps_survivors: it sleeps until a rank is lost. With kNccl the destructor waits
-/// until NCCL's calls have ended, at most 10 s, so that main() may return then.
+/// until NCCL's calls have ended, at most 12 s, so that main() may return then.
 ///
 ///   ASSIGN_OR_RETURN(auto session, rank::Session::Create());
 ///   ASSIGN_OR_RETURN(auto group, session->WorldGroup());

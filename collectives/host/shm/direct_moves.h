@@ -16,7 +16,7 @@
 namespace lockstep::collectives {
 
 /// How a member gets at the buffers of another in one op: by a mapping of both (SharedBuffer), else
-/// by process_vm_readv. Of the mapped kind `bases` are where the members' buffers begin here.
+/// by process_vm_readv, which has no use for their outputs.
 struct PeerBuffers {
   // By member, as many as there are: mapped here, or addresses in its own memory.
   std::array<const std::byte*, kMaxShmMembers> in;

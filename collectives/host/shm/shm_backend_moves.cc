@@ -16,10 +16,10 @@ namespace {
 // Up to here a copy through the segment costs less than the barrier that it saves.
 constexpr size_t kMappedBytes = 1024;
 // Where members share processors each wait for a window costs a switch between them, and fetching
-// by process_vm_readv has fewer: what is only copied is faster so between these sizes. (What is
-// reduced is not, since it would be copied on its way as often: all_reduce of 1 MiB and 4 ranks on
-// 2 processors takes 370 us so, and 300 staged.) Where each has its own, staging is faster at every
-// size.
+// by process_vm_readv has fewer: between these sizes what DirectMoves::MayFetch() is faster so. (A
+// broadcast is not, nor what is reduced, which would be copied on its way as often: all_reduce of
+// 1 MiB and 4 ranks on 2 processors takes 370 us so, and 300 staged.) Where each has its own,
+// staging is faster at every size.
 constexpr size_t kFetchedBytes = size_t{512} << 10;
 constexpr size_t kFetchedBytesEnd = size_t{8} << 20;
 
@@ -73,7 +73,6 @@ BufferRefs ShmBackend::RefsOf(const Running& run) {
           .in_offset = in.offset,
           .out_offset = out.offset,
           .in_address = reinterpret_cast<uint64_t>(op.in),
-          .out_address = reinterpret_cast<uint64_t>(op.out),
           .way_of_writing = run.largest >= kMinRotatedBytes ? ways_.Next(op.kind, op.bytes())
                                                             : WayOfWriting::kThroughCaches,
           .reserved = 0};
@@ -124,7 +123,7 @@ bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
       buffers.out[index] = own.out_shared == 0 ? nullptr : out.of(member) + theirs.out_offset;
     } else {
       buffers.in[index] = reinterpret_cast<const std::byte*>(theirs.in_address);
-      buffers.out[index] = reinterpret_cast<std::byte*>(theirs.out_address);
+      buffers.out[index] = nullptr;
     }
   }
   std::array<double, kMaxShmMembers> scales;

@@ -181,9 +181,10 @@ class SharedProcessorTest : public ShmBackendTest {
   SharedProcessorTest() {
     Rejoin(GroupId(7), [] {});
     for (size_t member = 0; member < 2; ++member) {
-      in_[member].resize(kCount);
+      in_[member].resize(2 * kCount);
       out_[member].resize(2 * kCount);
-      for (size_t i = 0; i < kCount; ++i) in_[member][i] = static_cast<float>(i % 1000 + member);
+      for (size_t i = 0; i < in_[member].size(); ++i)
+        in_[member][i] = static_cast<float>(i % 1000 + member);
     }
   }
 
@@ -206,13 +207,18 @@ class SharedProcessorTest : public ShmBackendTest {
   }
 
   base::Status Gather(ShmBackend& channel, size_t member) {
-    const Op op{.kind = OpKind::kAllGather,
+    return Run(channel, member, OpKind::kAllGather, 1);
+  }
+
+  base::Status Run(ShmBackend& channel, size_t member, OpKind kind, uint64_t seq) {
+    const Op op{.kind = kind,
                 .dtype = Dtype::kF32,
+                .peer = 1,
                 .in = reinterpret_cast<const std::byte*>(in_[member].data()),
                 .out = reinterpret_cast<std::byte*>(out_[member].data()),
                 .count = kCount,
                 .timeout = seconds(60)};
-    return channel.Run(op, OpSeq(1), {.deadline = DeadlineIn(seconds(60), 1)});
+    return channel.Run(op, OpSeq(seq), {.deadline = DeadlineIn(seconds(60), seq)});
   }
 
   void ExpectAll() const {
@@ -233,6 +239,35 @@ TEST_F(SharedProcessorTest, WhatIsCopiedAloneIsFetchedFromTheOthersMemory) {
 
   EXPECT_THAT(second, IsOk());
   ExpectAll();
+}
+
+TEST_F(SharedProcessorTest, EachGetsItsPartOfWhatIsFetched) {
+  if (!Fetches(*first_)) GTEST_SKIP() << "process_vm_readv is not allowed here";
+  const auto run = [this](OpKind kind, uint64_t seq) {
+    for (std::vector<float>& out : out_) std::fill(out.begin(), out.end(), -1.0f);
+    base::Status second;
+    std::thread peer([&] { second = Run(*second_, 1, kind, seq); });
+    EXPECT_THAT(Run(*first_, 0, kind, seq), IsOk());
+    peer.join();
+    EXPECT_THAT(second, IsOk());
+  };
+  const auto part = [](const std::vector<float>& all, size_t which) {
+    const auto begin = all.begin() + static_cast<ptrdiff_t>(which * kCount);
+    return std::vector<float>(begin, begin + static_cast<ptrdiff_t>(kCount));
+  };
+  for (const OpKind kind : {OpKind::kGather, OpKind::kScatter, OpKind::kAllToAll}) {
+    EXPECT_THAT(first_->Explain(kind, Dtype::kF32, kCount), HasSubstr("process_vm_readv"));
+  }
+
+  run(OpKind::kGather, 1);
+  for (const size_t from : {0, 1}) EXPECT_TRUE(part(out_[1], from) == part(in_[from], 0)) << from;
+  run(OpKind::kScatter, 2);
+  for (const size_t to : {0, 1}) EXPECT_TRUE(part(out_[to], 0) == part(in_[1], to)) << to;
+  run(OpKind::kAllToAll, 3);
+  for (const size_t to : {0, 1}) {
+    for (const size_t from : {0, 1})
+      EXPECT_TRUE(part(out_[to], from) == part(in_[from], to)) << from << " to " << to;
+  }
 }
 
 // As a container's filter or ptrace_scope makes it: one member is enough.

@@ -34,7 +34,7 @@
 
 namespace lockstep::collectives {
 
-inline constexpr uint32_t kShmLayoutVersion = 5;
+inline constexpr uint32_t kShmLayoutVersion = 6;
 inline constexpr int kMaxShmMembers = 256;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kInlineBytes = 48;
@@ -74,7 +74,6 @@ struct BufferRefs {
   uint64_t out_offset;
   // In the member's address space, for process_vm_readv.
   uint64_t in_address;
-  uint64_t out_address;
   // How to write (WayOfWriting) into stages, should the op be staged; else the next small input of
   // this kind and size. Member 0's counts.
   uint32_t way_of_writing;

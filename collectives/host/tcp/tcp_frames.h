@@ -47,7 +47,7 @@ inline constexpr size_t kSmallOpBytes = size_t{64} << 10;
 /// Of one entry: a small input, or the counts of an all_to_all_v.
 inline constexpr size_t kEntryPayloadBytesMax = kSmallOpBytes;
 inline constexpr size_t kErrorMessageBytesMax = 2000;
-/// Members named with their call sites; further ones are only counted.
+/// Members named with their call sites; further ones are left out.
 inline constexpr size_t kTcpBlamedMax = 8;
 /// Of a whole ErrorRecord.
 inline constexpr size_t kErrorBytesMax =
