@@ -17,7 +17,7 @@ namespace lockstep::collectives {
 /// Averages the gradients of a training step over a group while the rest of them is still computed.
 /// Gradients lie one after the other in buckets, in memory that the other members reach; a bucket
 /// is reduced in one piece, on the group's own thread, as soon as it and all before it are full.
-/// The same bits on every member and in every run.
+/// The same bits on every member; in every run, where the group's are (`bitwise_reproducible`).
 ///
 /// One per module and group. Borrows the group, which outlives it, and should have it for itself
 /// while a step is under way. One thread at a time calls. Each step: Put for each gradient, in any
@@ -47,8 +47,9 @@ class GradientBuckets {
     size_t first_bucket_bytes = size_t{1} << 20;
     size_t bucket_bytes = size_t{25} << 20;
     /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes: each member's gradient
-    /// is rounded once, all are added up in f32, and the mean is rounded once. f16 is divided by
-    /// the size of the group before, so that no sum overflows where each gradient does not.
+    /// is rounded once, all are added up in f32, and the mean is rounded once; by host/tcp and wide
+    /// at each step of the way. f16 is divided by the size of the group before, so that no sum
+    /// overflows where each gradient does not.
     Dtype wire = Dtype::kF32;
     /// What the rounding of a gradient lost is added to the same gradient of the next step. Costs
     /// its size in memory.

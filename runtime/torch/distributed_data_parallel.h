@@ -21,9 +21,10 @@ namespace lockstep::train {
 
 /// Keeps the replicas of a module on all ranks of a group equal: Create gives everybody rank 0's
 /// parameters and buffers, and each Backward leaves the mean of all ranks' gradients in each
-/// parameter's grad(), the same bits on every rank and in every run. Reduction of the gradients
-/// that are ready overlaps with the computing of the others: in memory that the ranks of a machine
-/// share, and in 16 bits if wanted (collectives/gradient).
+/// parameter's grad(), the same bits on every rank (and in every run, where the group's are:
+/// `bitwise_reproducible`). Reduction of the gradients that are ready overlaps with the computing
+/// of the others: in memory that the ranks of a machine share, and in 16 bits if wanted
+/// (collectives/gradient).
 ///
 /// One per module; several modules need a group each, or take turns. Borrows the module and the
 /// group; both outlive it. One thread at a time, the one that runs backward. After its end the
@@ -59,7 +60,7 @@ class DistributedDataParallel {
     /// Synchronize also copies rank 0's buffers (running means and the like) to all.
     bool broadcast_buffers = true;
     /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes, each rounded once on
-    /// its rank and their mean once more.
+    /// its rank and their mean once more, or, between machines, at each step of the way.
     collectives::Dtype wire = collectives::Dtype::kF32;
     /// What that rounding lost is added to the same gradient of the next pass; costs its memory.
     bool error_feedback = false;

@@ -115,7 +115,8 @@ void Bench::Print(const BenchRun& run, const std::string& title) const {
     BenchRow::Peer best;
     for (const char* const name : {kMapped, kPlain}) {
       const auto ours = row.ours.find(name);
-      const BenchRow::Peer peer = ours == row.ours.end() ? best : BestPeer(ours->second);
+      const BenchRow::Peer peer =
+          ours == row.ours.end() ? BenchRow::Peer() : BestPeer(ours->second);
       if (peer.best.empty()) {
         times += " - |";
         continue;
