@@ -61,18 +61,12 @@ base::Result<std::unique_ptr<NcclGroup>> NcclGroup::Create(Config config,
       new NcclGroup(std::move(config), std::move(runtime), std::move(board), std::move(made)));
 }
 
-Capabilities NcclGroup::CapabilitiesOf(const Config& config, const NcclRuntime& runtime) {
-  Capabilities capabilities = runtime.libraries().capabilities();
-  capabilities.compares_calls = config.check_calls;
-  return capabilities;
-}
-
 NcclGroup::NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime,
                      std::unique_ptr<GroupBoard> board, std::shared_ptr<Communicator> communicator)
     : config_(std::move(config)),
       runtime_(std::move(runtime)),
       info_(InfoOf(config_.spec, "nccl")),
-      capabilities_(CapabilitiesOf(config_, *runtime_)),
+      capabilities_(runtime_->libraries().capabilities()),
       timeout_ns_(config_.timeout.count()),
       engine_(std::make_shared<NcclEngine>(NcclEngine::Config{.runtime = runtime_,
                                                               .spec = config_.spec,

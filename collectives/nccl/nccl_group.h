@@ -87,7 +87,6 @@ class NcclGroup final : public Group {
             std::shared_ptr<Communicator> communicator);
 
   static base::Status Check(const Config& config, const NcclRuntime& runtime);
-  static Capabilities CapabilitiesOf(const Config& config, const NcclRuntime& runtime);
   static Communicator::Config CommunicatorConfig(const Config& config,
                                                  std::shared_ptr<NcclRuntime> runtime);
   Config DerivedConfig(Derivation derivation);

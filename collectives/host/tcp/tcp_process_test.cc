@@ -124,33 +124,6 @@ void ExpectThatItBlamesItself(const std::function<std::shared_ptr<Work>(Group&)>
   for (const int rank : {0, 1}) EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
 }
 
-// Rank 0 waits for rank 5 by way of others, and has no connection to it over which to ask.
-TEST(TcpProcessTest, WhoCannotAskForAReasonOfItsOwnBlamesItselfAtTheDeadline) {
-  constexpr int kMany = 8;
-  ProcessGang gang(
-      kMany, seconds(30),
-      [](Group& group, ProcessGang::Board& board) {
-        float value = 1;
-        const Buffer buffer{&value, 1, Dtype::kF32};
-        ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kSum)->Wait());
-        if (group.rank() == base::GroupRank(5)) return ProcessGang::WaitUntil(board.arrived, 7);
-        if (group.rank() == base::GroupRank(0)) {
-          const int lowest_free = ::dup(0);
-          ::close(lowest_free);
-          const auto none = static_cast<rlim_t>(lowest_free);
-          const rlimit limit{none, none};
-          ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
-          group.SetTimeout(milliseconds(500));
-        }
-        const base::Status status = group.AllReduce(buffer, buffer, Reduction::kSum)->Wait();
-        EXPECT_THAT(status, HasSubject(base::Rank(0)));
-        EXPECT_THAT(status, Not(HasSubject(base::Rank(5))));
-        ++board.arrived;
-      },
-      testing::OverTcp());
-  for (int rank = 0; rank < kMany; ++rank) EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
-}
-
 TEST(TcpProcessTest, WhoHasNoDescriptorLeftBlamesItselfAndSaysWhatToRaise) {
   float value = 1;
   const Buffer buffer{&value, 1, Dtype::kF32};

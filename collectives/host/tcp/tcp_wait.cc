@@ -202,7 +202,6 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     judged_at_ = base::SteadyTime();
     return false;
   }
-  if (FailUnasked(late)) return true;
   if (late.empty()) late = wants.direct.empty() ? wants.missing : wants.direct;
   const bool may_be_late = std::any_of(late.begin(), late.end(), [&](int member) {
     return deps_.end->fact(member).late_until > now;
@@ -215,19 +214,6 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     return false;
   }
   FailDeadline(phase, late);
-  return true;
-}
-
-// A member that this one has trouble of its own to ask is not to blame for having no answer.
-bool TcpWait::FailUnasked(std::vector<int>& late) {
-  const auto unasked = std::stable_partition(late.begin(), late.end(), [this](int member) {
-    return !deps_.end->fact(member).is_our_trouble();
-  });
-  if (unasked == late.end()) return false;
-  const int member = *unasked;
-  late.erase(unasked, late.end());
-  if (!late.empty()) return false;
-  FailHere(member, deps_.end->fact(member).reason);
   return true;
 }
 

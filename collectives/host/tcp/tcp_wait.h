@@ -104,7 +104,6 @@ class TcpWait {
   bool FailGone(Phase phase, const std::vector<int>& missing, const std::vector<int>& direct);
   void FailHere(int member, const std::string& reason);
   bool JudgeDeadline(Phase phase, const Wants& wants);
-  bool FailUnasked(std::vector<int>& late);
   std::vector<int> Questionable(Phase phase, const Wants& wants) const;
   std::vector<int> LateInArrival(const std::vector<int>& members) const;
   std::vector<int> LateInData() const;
