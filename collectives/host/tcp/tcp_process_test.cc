@@ -96,6 +96,7 @@ TEST(TcpProcessTest, AStoppedProcessRunsTheOthersIntoTheirDeadlineAndIsBlamedAlo
   ExpectThatTheOthersEndWell(gang);
 }
 
+#if !defined(__SANITIZE_ADDRESS__)  // with it comes a check of virtual calls that makes a pipe
 /// On a member that has no descriptor left for the connection that `call` needs.
 void ExpectThatItBlamesItself(const std::function<std::shared_ptr<Work>(Group&)>& call) {
   ProcessGang gang(
@@ -132,6 +133,7 @@ TEST(TcpProcessTest, WhoHasNoDescriptorLeftBlamesItselfAndSaysWhatToRaise) {
   ExpectThatItBlamesItself(
       [&buffer](Group& group) { return group.Send(buffer, base::GroupRank(1)); });
 }
+#endif
 
 }  // namespace
 }  // namespace lockstep::collectives
