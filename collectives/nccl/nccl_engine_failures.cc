@@ -72,14 +72,7 @@ ErrorRecord NcclEngine::RecordOf(const base::Status& error, const NcclPart* abou
                      .message = error.message()};
   const bool collective =
       about != nullptr && about->op.kind != OpKind::kSend && about->op.kind != OpKind::kRecv;
-  if (collective) {
-    record.op_seq = about->seq.value();
-    record.op.kind = about->op.kind;
-    record.op.dtype = about->op.dtype;
-    record.op.reduction = about->op.reduction;
-    record.op.peer = about->op.peer;
-    record.op.count = about->op.count;
-  }
+  if (collective) record.SetOp(about->op, about->seq.value());
   const auto& ranks = config_.spec.world_ranks;
   for (const base::Subject& subject : error.subjects()) {
     const auto found = std::find(ranks.begin(), ranks.end(), subject.rank);

@@ -15,7 +15,6 @@
 #include "collectives/engine/attach_status.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/engine/rounds.h"
-#include "collectives/host/shm/attach_segments.h"
 #include "collectives/host/shm/local_segments.h"
 #include "collectives/host/shm/shm_backend_maker.h"
 #include "collectives/host/tcp/attach_exchange.h"
@@ -30,6 +29,7 @@
 #include "runtime/rank/round_watch.h"
 #include "runtime/rank/session_backend.h"
 #include "runtime/rank/session_factory.h"
+#include "runtime/rank/session_tie.h"
 #include "runtime/rank/tcp_of_round.h"
 #include "runtime/topology/environment.h"
 
@@ -39,53 +39,11 @@ namespace {
 constexpr base::Duration kAttachTimeout = std::chrono::seconds(10);
 constexpr base::Duration kProgressInterval = std::chrono::milliseconds(100);
 
-/// A rank's tie to an agent: connection and recorder ring. Shared by the session and its groups,
-/// whichever ends last.
-struct Tie {
-  std::string socket_path;  // for connections beside this one
-  std::string cookie;
-  int32_t node_index = 0;
-  collectives::AttachClient client;
-  std::unique_ptr<collectives::Recorder> recorder;
-};
-
 /// For a question to the agent: no longer than it should ever take.
 uint32_t Milliseconds(base::Duration at_most) {
   return static_cast<uint32_t>(std::chrono::ceil<std::chrono::milliseconds>(
                                    std::clamp(at_most, base::Duration(0), kAttachTimeout))
                                    .count());
-}
-
-/// The agent's segments, for as long as a group wants them.
-class TiedSegments final : public collectives::SegmentSource {
- public:
-  explicit TiedSegments(std::shared_ptr<Tie> tie)
-      : tie_(std::move(tie)), segments_(*tie_->client) {}
-  base::Result<std::shared_ptr<collectives::Segment>> Open(
-      const collectives::SegmentRequest& request, base::Duration timeout) override {
-    return segments_.Open(request, timeout);
-  }
-
- private:
-  const std::shared_ptr<Tie> tie_;
-  collectives::AttachSegments segments_;
-};
-
-/// How this rank meets those of other machines.
-base::Result<collectives::TcpService::Config> NetworkOf(const Tie& tie, const World& world,
-                                                        const std::string& host,
-                                                        const DataPath& data_path,
-                                                        base::Duration timeout) {
-  ASSIGN_OR_RETURN(collectives::TcpService::Config config,
-                   collectives::AskForNetwork(*tie.client, world.job, host, timeout));
-  config.memory = tie.node_index;  // that of its agent
-  config.encrypts = data_path.encrypts;
-  config.flows = data_path.flows;
-  return config;
-}
-
-std::shared_ptr<collectives::AttachExchange> ExchangeOf(const Tie& tie) {
-  return std::make_shared<collectives::AttachExchange>(tie.socket_path, tie.cookie);
 }
 
 /// Raises `atomic` to `value` and returns what it was. (A member of std::atomic from C++26.)

@@ -110,6 +110,16 @@ base::Result<std::vector<ParsedEntry>> ParseCallEntries(std::span<const std::byt
   return entries;
 }
 
+void ErrorRecord::SetOp(const Op& about, uint64_t seq) {
+  op_seq = seq;
+  // What others are told of it; its pointers say nothing to them.
+  op.kind = about.kind;
+  op.dtype = about.dtype;
+  op.reduction = about.reduction;
+  op.peer = about.peer;
+  op.count = about.count;
+}
+
 std::vector<std::byte> EncodeError(const ErrorRecord& record) {
   const size_t blamed_count = std::min(record.blamed.size(), kTcpBlamedMax);
   const size_t message_bytes = std::min(record.message.size(), kErrorMessageBytesMax);

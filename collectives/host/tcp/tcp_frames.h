@@ -143,6 +143,9 @@ struct ErrorRecord {
   Op op;                       // kind, dtype, reduction, peer and count
   std::string message;         // kErrorMessageBytesMax are kept
   std::vector<Blamed> blamed;  // kTcpBlamedMax are kept
+
+  /// That it ends `about`, collective `seq`.
+  void SetOp(const Op& about, uint64_t seq);
 };
 
 std::vector<std::byte> EncodeError(const ErrorRecord& record);

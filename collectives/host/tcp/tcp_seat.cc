@@ -83,12 +83,8 @@ base::Status TcpSeat::Refuse(const Op& op, uint64_t seq) {
   ErrorRecord record;
   record.code = base::Code::kFailedPrecondition;
   record.failure_class = base::FailureClass::kUsage;
-  record.op_seq = record.from_seq = seq;
-  record.op.kind = op.kind;
-  record.op.dtype = op.dtype;
-  record.op.reduction = op.reduction;
-  record.op.peer = op.peer;
-  record.op.count = op.count;
+  record.from_seq = seq;
+  record.SetOp(op, seq);
   record.message = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + ", op " +
                    std::to_string(seq) + " of group " + members().spec().name +
                    ", was refused on " + members().Describe({self()}) + ": " + op.refusal.message();

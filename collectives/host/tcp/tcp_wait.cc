@@ -265,12 +265,8 @@ ErrorRecord TcpWait::RecordOf(base::Code code, base::FailureClass failure_class,
   ErrorRecord record;
   record.code = code;
   record.failure_class = failure_class;
-  record.op_seq = record.from_seq = seq_;
-  record.op.kind = op_.kind;
-  record.op.dtype = op_.dtype;
-  record.op.reduction = op_.reduction;
-  record.op.peer = op_.peer;
-  record.op.count = op_.count;
+  record.from_seq = seq_;
+  record.SetOp(op_, seq_);
   record.message = std::move(message);
   record.blamed = std::move(blamed);
   return record;
