@@ -205,6 +205,25 @@ TEST_F(NcclBlameTest, AnOpThatEndedElsewhereIsNotAwaitedForLong) {
   });
 }
 
+// Of collectives alone there are some that may still end well.
+TEST_F(NcclBlameTest, ATransferAfterAnErrorFailsAtOnce) {
+  gang_.timeout = seconds(60);
+  gang_.Run([&](Group& group) {
+    ASSERT_OK(group.Barrier()->Wait());
+    if (group.rank() != GroupRank(0)) return;
+    told_->failed = true;
+    const std::shared_ptr<std::byte> memory = gang_.Allocate(64);
+    const Buffer buffer{memory.get(), 16, Dtype::kF32, gang_.device()};
+    const base::SteadyTime since = Now();
+    for (const auto& work : {group.Send(buffer, GroupRank(1)), group.Recv(buffer, GroupRank(1))}) {
+      const Status end = work->Wait();
+      EXPECT_THAT(end, StatusIs(Code::kAborted, HasSubstr("failed before this call")));
+      EXPECT_EQ(end.root().message(), "the ninth was told");
+    }
+    EXPECT_LT(Now() - since, seconds(30));
+  });
+}
+
 // The ends of a route wait for each other in a thread of their own: who receives for an invitation,
 // who sends in NCCL.
 class NcclMeetingBlameTest : public NcclBlameTest, public ::testing::WithParamInterface<bool> {};
