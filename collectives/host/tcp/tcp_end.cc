@@ -80,10 +80,12 @@ void TcpEnd::SetFact(int member, PeerFact fact) {
     const std::lock_guard<std::mutex> lock(mutex_);
     PeerFact& known = facts_[static_cast<size_t>(member)];
     if (known.kind == PeerFact::Kind::kLeft) return;  // nothing comes after that
+    // A connection that ops need is made once: without it none goes on, whatever is heard.
+    if (known.is_cut_here() && fact.kind != PeerFact::Kind::kLeft) return;
     if (fact.kind == PeerFact::Kind::kLost) {
       fact.called_seq = known.called_seq;
       fact.completed_seq = known.completed_seq;
-      if (fact.loss == PeerFact::Loss::kLocal) fact.late_until = known.late_until;
+      if (fact.is_our_trouble()) fact.late_until = known.late_until;
     } else {
       come_[static_cast<size_t>(member)] = true;
     }

@@ -27,9 +27,10 @@ namespace lockstep::collectives {
 struct PeerFact {
   enum class Kind : uint8_t { kNothing, kAnswered, kLeft, kLost };
   /// Why it is lost: it cannot be reached any more, or has another process; it says nothing; its
-  /// process is there, and knows nothing of this group; trouble of this process alone, such as that
-  /// it has no descriptor left, keeps it from connecting, which says nothing of the member.
-  enum class Loss : uint8_t { kGone, kSilent, kUnknown, kLocal };
+  /// process is there, and knows nothing of this group. The last two say nothing of the member:
+  /// trouble of this process alone, such as that it has no descriptor left, keeps it from making a
+  /// connection that ops need, or only from asking.
+  enum class Loss : uint8_t { kGone, kSilent, kUnknown, kLocal, kUnasked };
   Kind kind = Kind::kNothing;
   Loss loss = Loss::kGone;
   uint64_t called_seq = 0;     // of its last collective
@@ -41,7 +42,9 @@ struct PeerFact {
   base::SteadyTime asked_at{};  // the question that it answers, by this end's clock
   std::string reason;           // kLost: why it cannot be reached
 
-  bool is_our_trouble() const { return kind == Kind::kLost && loss == Loss::kLocal; }
+  bool is_unasked() const { return kind == Kind::kLost && loss == Loss::kUnasked; }
+  bool is_cut_here() const { return kind == Kind::kLost && loss == Loss::kLocal; }
+  bool is_our_trouble() const { return is_unasked() || is_cut_here(); }
   /// Whether it is the answer to a question that was asked at `since` or later, the news of a loss
   /// since then, or the end.
   bool Settles(base::SteadyTime since) const {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "collectives/host/tcp/process_tcp.h"
@@ -132,6 +133,27 @@ TEST(TcpProcessTest, WhoHasNoDescriptorLeftBlamesItselfAndSaysWhatToRaise) {
       [&buffer](Group& group) { return group.AllReduce(buffer, buffer, Reduction::kSum); });
   ExpectThatItBlamesItself(
       [&buffer](Group& group) { return group.Send(buffer, base::GroupRank(1)); });
+}
+
+TEST(TcpProcessTest, WhoHasNoDescriptorLeftToAskWithGoesOnWaiting) {
+  ProcessGang gang(
+      2, seconds(20),
+      [](Group& group, ProcessGang::Board& board) {
+        ++board.arrived;
+        ProcessGang::WaitUntil(board.arrived, 2);
+        ASSERT_OK(group.Barrier()->Wait());  // with which what ops need is there
+        rlimit limit;
+        ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+        if (group.rank() == base::GroupRank(0)) {
+          limit.rlim_cur = 3;
+          ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+        } else {
+          std::this_thread::sleep_for(milliseconds(200));
+        }
+        EXPECT_OK(group.Barrier()->Wait());
+      },
+      testing::OverTcp());
+  for (const int rank : {0, 1}) EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
 }
 #endif
 

@@ -161,7 +161,9 @@ void TcpService::ConnectNext(Connection& connection) {
     return Lost(connection, "cannot be reached: " + connection.refusal);
   if (connection.unanswered)
     return Lost(connection, "did not answer; then " + reason, PeerFact::Loss::kSilent);
-  Lost(connection, "cannot be reached from here: " + reason, PeerFact::Loss::kLocal);
+  Lost(connection, "cannot be reached from here: " + reason,
+       connection.purpose == FlowPurpose::kControl ? PeerFact::Loss::kUnasked
+                                                   : PeerFact::Loss::kLocal);
 }
 
 void TcpService::OnConnected(Connection& connection) {

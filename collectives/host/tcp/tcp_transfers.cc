@@ -79,7 +79,7 @@ void TcpTransfers::LookForIt(Moving& moving, Lane& lane) {
                               flows_.In(peer, FlowPurpose::kTransfers) != nullptr;
   if (may_still_come) return;
   const TcpMembers& members = end_->members();
-  if (fact.is_our_trouble()) {
+  if (fact.is_cut_here()) {
     moving.result =
         Raise(base::Code::kUnavailable, base::FailureClass::kNetwork,
               Describe(moving) + ": " + members.DescribeWithPlace(members.self()) +
@@ -91,7 +91,7 @@ void TcpTransfers::LookForIt(Moving& moving, Lane& lane) {
   if (fact.kind == PeerFact::Kind::kLeft && fact.failed && now - fact.at < kClosedTime) return;
   if (fact.kind == PeerFact::Kind::kLeft) {
     reason = members.Describe({peer}) + " left the group";
-  } else if (fact.kind == PeerFact::Kind::kLost) {
+  } else if (fact.kind == PeerFact::Kind::kLost && !fact.is_unasked()) {
     reason = members.DescribeWithPlace(peer) + " " + fact.reason;
   } else if (lane.closed && now - lane.since > kClosedTime) {
     reason = members.DescribeWithPlace(peer) + " closed its connection";

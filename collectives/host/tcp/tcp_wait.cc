@@ -150,11 +150,11 @@ bool TcpWait::FailGone(Phase phase, const std::vector<int>& missing,
     const PeerFact fact = deps_.end->fact(member);
     const auto closed = closed_.find(member);
     std::string reason = fact.reason;
-    if (fact.is_our_trouble()) {
+    if (fact.is_cut_here()) {
       FailHere(member, reason);
       return true;
     }
-    if (fact.kind != PeerFact::Kind::kLost) {
+    if (fact.kind != PeerFact::Kind::kLost || fact.is_unasked()) {
       if (closed == closed_.end() || clock_.Now() - closed->second < kClosedTime) continue;
       reason = "closed its connection";
     }
@@ -183,16 +183,12 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
   const base::SteadyTime now = clock_.Now();
   if (now < judge_again_at_) return false;
   if (judged_at_ == base::SteadyTime()) {
-    judged_at_ = now;
+    judged_at_ = asked_at_ = now;
     questioned_ = Questionable(phase, wants);
     Ask(questioned_);
     return false;
   }
-  const bool answered = std::all_of(questioned_.begin(), questioned_.end(), [&](int member) {
-    const PeerFact fact = deps_.end->fact(member);
-    return fact.kind == PeerFact::Kind::kLeft || fact.at >= judged_at_;
-  });
-  if (!answered && now - judged_at_ < kAnswerTime) return false;
+  if (now - judged_at_ < kAnswerTime && !AllHaveAnswered(now)) return false;
   std::vector<int> late;
   if (phase == Phase::kArrival)
     late = LateInArrival(deps_.judges_all ? questioned_ : wants.missing);
@@ -203,6 +199,13 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     return false;
   }
   if (late.empty()) late = wants.direct.empty() ? wants.missing : wants.direct;
+  const auto unasked = std::partition(
+      late.begin(), late.end(), [&](int member) { return !deps_.end->fact(member).is_unasked(); });
+  if (unasked == late.begin()) {
+    FailUnasked(late);
+    return true;
+  }
+  late.erase(unasked, late.end());
   const bool may_be_late = std::any_of(late.begin(), late.end(), [&](int member) {
     return deps_.end->fact(member).late_until > now;
   });
@@ -217,11 +220,25 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
   return true;
 }
 
+/// Who was asked while an earlier answer was on its way is asked anew.
+bool TcpWait::AllHaveAnswered(base::SteadyTime now) {
+  std::vector<int> unheard;
+  for (const int member : questioned_) {
+    if (!deps_.end->fact(member).Settles(judged_at_)) unheard.push_back(member);
+  }
+  if (unheard.empty()) return true;
+  if (now - asked_at_ >= kAskAgain) {
+    asked_at_ = now;
+    Ask(std::move(unheard));
+  }
+  return false;
+}
+
 std::vector<int> TcpWait::LateInArrival(const std::vector<int>& members) const {
   std::vector<int> late, idle;
   for (const int member : members) {
     const PeerFact fact = deps_.end->fact(member);
-    const bool answered = fact.kind == PeerFact::Kind::kAnswered && fact.at >= judged_at_;
+    const bool answered = fact.kind == PeerFact::Kind::kAnswered && fact.Settles(judged_at_);
     if (answered && fact.called_seq >= seq_) continue;
     late.push_back(member);
     if (!answered || !fact.waits) idle.push_back(member);
@@ -234,25 +251,37 @@ std::vector<int> TcpWait::LateInData() const {
   std::vector<int> late;
   for (const int member : questioned_) {
     const PeerFact fact = deps_.end->fact(member);
-    const bool answered = fact.kind == PeerFact::Kind::kAnswered && fact.at >= judged_at_;
+    const bool answered = fact.kind == PeerFact::Kind::kAnswered && fact.Settles(judged_at_);
     if (!answered || (fact.completed_seq < seq_ && !fact.waits)) late.push_back(member);
   }
   return late;
 }
 
 void TcpWait::FailDeadline(Phase phase, const std::vector<int>& late) {
-  const OpDeadline::Due due = watch_.deadline.due();
-  const std::string timeout = base::FormatDuration(due.timeout);
   std::vector<ErrorRecord::Blamed> blamed;
   for (const int member : late) blamed.push_back({member, ""});
   Fail(base::Code::kDeadlineExceeded, base::FailureClass::kPeerStalled,
-       Describe() +
-           (due.seq.value() == seq_
-                ? ", ran out of its " + timeout
-                : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
-           ": " + members_.Describe(late) +
+       DescribeDeadline() + ": " + members_.Describe(late) +
            (phase == Phase::kArrival ? " never called it" : " stopped in the middle of it"),
        std::move(blamed));
+}
+
+/// What a deadline says of members that are there, for all that this one knows.
+void TcpWait::FailUnasked(const std::vector<int>& waited_for) {
+  Fail(base::Code::kDeadlineExceeded, base::FailureClass::kNetwork,
+       DescribeDeadline() + ": " + members_.DescribeWithPlace(members_.self()) + " waited for " +
+           members_.Describe(waited_for) +
+           " and could not ask why: " + members_.DescribeWithPlace(waited_for.front()) + " " +
+           deps_.end->fact(waited_for.front()).reason,
+       {{members_.self(), ""}});
+}
+
+std::string TcpWait::DescribeDeadline() const {
+  const OpDeadline::Due due = watch_.deadline.due();
+  const std::string timeout = base::FormatDuration(due.timeout);
+  return Describe() + (due.seq.value() == seq_ ? ", ran out of its " + timeout
+                                               : ", holds up op " + due.seq.ToString() +
+                                                     ", which ran out of its " + timeout);
 }
 
 std::string TcpWait::Describe() const {

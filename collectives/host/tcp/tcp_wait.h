@@ -104,10 +104,13 @@ class TcpWait {
   bool FailGone(Phase phase, const std::vector<int>& missing, const std::vector<int>& direct);
   void FailHere(int member, const std::string& reason);
   bool JudgeDeadline(Phase phase, const Wants& wants);
+  bool AllHaveAnswered(base::SteadyTime now);
   std::vector<int> Questionable(Phase phase, const Wants& wants) const;
   std::vector<int> LateInArrival(const std::vector<int>& members) const;
   std::vector<int> LateInData() const;
   void FailDeadline(Phase phase, const std::vector<int>& late);
+  void FailUnasked(const std::vector<int>& waited_for);
+  std::string DescribeDeadline() const;
   void Ask(std::vector<int> members);
   std::vector<int> Others() const;
 
@@ -121,7 +124,8 @@ class TcpWait {
   base::SteadyTime since_{};  // when it began to wait
   int told_ = -1;             // of on_long_wait
   std::set<int> asked_;
-  base::SteadyTime judged_at_{};  // when the last questions went out, the deadline having passed
+  base::SteadyTime judged_at_{};       // when questions first went out, the deadline having passed
+  base::SteadyTime asked_at_{};        // when they last did
   base::SteadyTime judge_again_at_{};  // while the late ones are in a long phase
   std::vector<int> questioned_;
   size_t acquitted_ = 0;                    // of all others, when all are asked

@@ -1,0 +1,146 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Whom an op that runs out of its time blames, by what its member knows of the others.
+#include "collectives/host/tcp/tcp_wait.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "collectives/engine/own_deadline.h"
+#include "collectives/host/tcp/local_tcp.h"
+#include "collectives/host/tcp/tcp_end.h"
+#include "collectives/host/tcp/tcp_members.h"
+#include "collectives/host/tcp/tcp_service.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kMembers = 3;
+constexpr uint64_t kSeq = 5;
+
+/// Member 0 of three waits for the calls of the others, which answer for themselves.
+class TcpWaitTest : public ::testing::Test {
+ protected:
+  /// `unreachable`: has no address, so that whoever asks it finds the trouble at home.
+  void Meet(std::optional<int> unreachable = std::nullopt) {
+    for (int self = 0; self < kMembers; ++self) {
+      GroupSpec spec{.job = "test", .host = "here", .name = "waits", .rank = base::GroupRank(self)};
+      for (int rank = 0; rank < kMembers; ++rank) spec.world_ranks.emplace_back(rank);
+      std::vector<AddressCard> cards(kMembers, service_->card());
+      if (unreachable.has_value()) cards[static_cast<size_t>(*unreachable)].addresses.clear();
+      ends_.push_back(std::make_shared<TcpEnd>(TcpMembers(spec, cards)));
+      service_->Register(ends_.back());
+    }
+  }
+  void Calls(int member) {
+    ends_[static_cast<size_t>(member)]->called_seq = kSeq;
+    ends_[static_cast<size_t>(member)]->waits = true;
+  }
+  /// How a wait for the calls of the others ends.
+  ErrorRecord EndOfWait(base::Duration timeout) {
+    CpuShare cpu_share;
+    const std::atomic<bool> interrupted{false};
+    const OwnDeadline own(timeout);
+    const OpWatch watch{.deadline = own.deadline, .on_long_wait = {}, .gives_up = {}};
+    const Op op{.kind = OpKind::kBarrier};
+    TcpWait wait({.service = *service_,
+                  .end = ends_[0],
+                  .interrupted = interrupted,
+                  .members_here = kMembers,
+                  .oversubscribed = false,
+                  .cpu_share = cpu_share},
+                 op, kSeq, watch);
+    const auto began = std::chrono::steady_clock::now();
+    while (wait.Idle(TcpWait::Phase::kArrival,
+                     [](TcpWait::Wants& wants) { wants.missing = wants.direct = {1, 2}; })) {
+    }
+    const auto took = std::chrono::steady_clock::now() - began;
+    EXPECT_GE(took, timeout);
+    EXPECT_LT(took, timeout + std::chrono::seconds(1));
+    return ends_[0]->error().value();
+  }
+
+  const std::shared_ptr<TcpService> service_ = TcpService::Start(testing::LocalTcpConfig()).value();
+  std::vector<std::shared_ptr<TcpEnd>> ends_;
+};
+
+auto Blames(int member) {
+  return Field(&ErrorRecord::blamed, ElementsAre(Field(&ErrorRecord::Blamed::member, member)));
+}
+
+TEST_F(TcpWaitTest, WhoHasNotCalledIsBlamedAlone) {
+  Meet();
+  Calls(2);
+
+  const ErrorRecord error = EndOfWait(std::chrono::milliseconds(60));
+
+  EXPECT_THAT(error, Blames(1));
+  EXPECT_EQ(error.failure_class, base::FailureClass::kPeerStalled);
+  EXPECT_THAT(error.message, HasSubstr("rank 1 never called it"));
+}
+
+TEST_F(TcpWaitTest, WhoCannotBeAskedFromHereIsNotBlamedForIt) {
+  Meet(1);
+  Calls(1);
+  Calls(2);
+
+  const ErrorRecord error = EndOfWait(std::chrono::milliseconds(60));
+
+  EXPECT_THAT(error, Blames(0));
+  EXPECT_EQ(error.code, base::Code::kDeadlineExceeded);
+  EXPECT_EQ(error.failure_class, base::FailureClass::kNetwork);
+  EXPECT_THAT(error.message, AllOf(HasSubstr("waited for rank 1 and could not ask why"),
+                                   HasSubstr("has no address"), Not(HasSubstr("never called"))));
+}
+
+TEST_F(TcpWaitTest, OneThatIsLateIsBlamedBesideOneThatCannotBeAsked) {
+  Meet(1);
+  Calls(1);
+
+  const ErrorRecord error = EndOfWait(std::chrono::milliseconds(60));
+
+  EXPECT_THAT(error, Blames(2));
+  EXPECT_THAT(error.message, HasSubstr("rank 2 never called it"));
+}
+
+TEST_F(TcpWaitTest, AnAnswerToAnEarlierQuestionDoesNotJudge) {
+  Meet();
+  Calls(2);
+  const base::SteadyTime now = base::RealClock().Now();
+  const PeerFact before{.kind = PeerFact::Kind::kAnswered,
+                        .at = now + std::chrono::hours(1),  // as if it came in this moment
+                        .asked_at = now - std::chrono::hours(1)};
+  for (const int member : {1, 2}) ends_[0]->SetFact(member, before);
+
+  EXPECT_THAT(EndOfWait(std::chrono::milliseconds(1)), Blames(1));
+}
+
+TEST(TcpEndTest, AConnectionThatCannotBeMadeFromHereStaysSo) {
+  GroupSpec spec{.job = "test", .host = "here", .name = "cut", .rank = base::GroupRank(0)};
+  for (int rank = 0; rank < 2; ++rank) spec.world_ranks.emplace_back(rank);
+  TcpEnd end(TcpMembers(spec, std::vector<AddressCard>(2)), TcpEnd::Bells::kNone);
+
+  end.SetFact(1, {.kind = PeerFact::Kind::kLost, .loss = PeerFact::Loss::kUnasked});
+  end.SetFact(1, {.kind = PeerFact::Kind::kAnswered, .called_seq = 3});
+  EXPECT_EQ(end.fact(1).kind, PeerFact::Kind::kAnswered);
+  end.SetFact(1, {.kind = PeerFact::Kind::kLost, .loss = PeerFact::Loss::kLocal});
+  end.SetFact(1, {.kind = PeerFact::Kind::kAnswered, .called_seq = 4});
+  EXPECT_TRUE(end.fact(1).is_cut_here());
+  EXPECT_EQ(end.fact(1).called_seq, 3u);
+  end.SetFact(1, {.kind = PeerFact::Kind::kLeft});
+  EXPECT_EQ(end.fact(1).kind, PeerFact::Kind::kLeft);
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
