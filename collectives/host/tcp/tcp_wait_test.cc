@@ -8,6 +8,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_members.h"
 #include "collectives/host/tcp/tcp_service.h"
+#include "runtime/base/testing/status_matchers.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -34,13 +36,16 @@ class TcpWaitTest : public ::testing::Test {
  protected:
   /// `unreachable`: has no address, so that whoever asks it finds the trouble at home.
   void Meet(std::optional<int> unreachable = std::nullopt) {
+    MakeEnds(unreachable);
+    for (const auto& end : ends_) service_->Register(end);
+  }
+  void MakeEnds(std::optional<int> unreachable = std::nullopt) {
     for (int self = 0; self < kMembers; ++self) {
       GroupSpec spec{.job = "test", .host = "here", .name = "waits", .rank = base::GroupRank(self)};
       for (int rank = 0; rank < kMembers; ++rank) spec.world_ranks.emplace_back(rank);
       std::vector<AddressCard> cards(kMembers, service_->card());
       if (unreachable.has_value()) cards[static_cast<size_t>(*unreachable)].addresses.clear();
       ends_.push_back(std::make_shared<TcpEnd>(TcpMembers(spec, cards)));
-      service_->Register(ends_.back());
     }
   }
   void Calls(int member) {
@@ -115,13 +120,22 @@ TEST_F(TcpWaitTest, OneThatIsLateIsBlamedBesideOneThatCannotBeAsked) {
 }
 
 TEST_F(TcpWaitTest, AnAnswerToAnEarlierQuestionDoesNotJudge) {
-  Meet();
-  Calls(2);
+  MakeEnds();
+  service_->Register(ends_[0]);
+  for (const int member : {1, 2}) {
+    const TcpMembers& members = ends_[static_cast<size_t>(member)]->members();
+    ASSERT_OK(service_->Reserve(members.id(), members.spec().epoch, member));
+  }
   const base::SteadyTime now = base::RealClock().Now();
   const PeerFact before{.kind = PeerFact::Kind::kAnswered,
                         .at = now + std::chrono::hours(1),  // as if it came in this moment
                         .asked_at = now - std::chrono::hours(1)};
   for (const int member : {1, 2}) ends_[0]->SetFact(member, before);
+  Calls(2);
+  std::jthread answers([this] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    for (const int member : {1, 2}) service_->Register(ends_[static_cast<size_t>(member)]);
+  });
 
   EXPECT_THAT(EndOfWait(std::chrono::milliseconds(1)), Blames(1));
 }
