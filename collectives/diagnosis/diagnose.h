@@ -1,0 +1,32 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_DIAGNOSIS_DIAGNOSE_H_
+#define LOCKSTEP_COLLECTIVES_DIAGNOSIS_DIAGNOSE_H_
+
+#include <chrono>
+
+#include "collectives/diagnosis/evidence.h"
+#include "collectives/diagnosis/finding.h"
+#include "runtime/base/clock.h"
+
+namespace lockstep::collectives {
+
+struct DiagnoseOptions {
+  /// Waits shorter than this are none, since rings are not read in one instant.
+  base::Duration least_wait = std::chrono::milliseconds(500);
+  /// A rank that does not come because it is busy elsewhere is named once it has been waited for
+  /// that long.
+  base::Duration grace = std::chrono::seconds(2);
+};
+
+/// Why the job stands still, by the first of these that holds: a rank's process died; a node is
+/// silent; members called one op differently; ranks wait for each other in a circle; a rank does
+/// not come; all came and no byte moves. A culprit's own cause counts, not who waits for it last:
+/// waits are followed through all groups to those who wait for nobody. Minority is guilty. Where
+/// what is missing could change the answer, that is less than kHigh, or kUnknown with `unheard`.
+///
+/// Pure: no clock, no I/O; any thread; any evidence, whatever nonsense is in it.
+Finding Diagnose(const Evidence& evidence, const DiagnoseOptions& options = {});
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_DIAGNOSIS_DIAGNOSE_H_

@@ -1,0 +1,194 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Random jobs with a fault whose truth is known: what Diagnose makes of their rings.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "collectives/diagnosis/diagnose.h"
+#include "collectives/diagnosis/testing/simulated_job.h"
+#include "runtime/base/random.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using Class = Finding::Class;
+using testing::Fault;
+using testing::OnMismatch;
+using testing::SimulatedJob;
+using Kind = Fault::Kind;
+
+constexpr int kSchedules = 10'000;
+
+struct Schedule {
+  SimulatedJob::Shape shape;
+  std::vector<Fault> faults;
+  Evidence evidence;
+  std::string name;
+};
+
+Class ClassOf(Kind kind) {
+  switch (kind) {
+    case Kind::kKilled:
+    case Kind::kFails: return Class::kDeadRank;
+    case Kind::kOp:
+    case Kind::kDtype:
+    case Kind::kReduction:
+    case Kind::kRoot:
+    case Kind::kCount: return Class::kMismatch;
+    case Kind::kSwaps: return Class::kCrossGroupDeadlock;
+    default: return Class::kMissingRank;
+  }
+}
+
+Schedule MakeSchedule(uint64_t seed) {
+  base::Random random(seed);
+  Schedule schedule;
+  do {
+    schedule.shape = {.tensor = 1 + static_cast<int>(random.Below(4)),
+                      .data = 1 + static_cast<int>(random.Below(4)),
+                      .pipeline = 1 + static_cast<int>(random.Below(3)),
+                      .steps = 1 + static_cast<int>(random.Below(4)),
+                      .on_mismatch = static_cast<OnMismatch>(random.Below(3))};
+  } while (schedule.shape.tensor * schedule.shape.data * schedule.shape.pipeline < 2);
+  SimulatedJob job(schedule.shape, random.Next());
+  Fault fault;
+  do {
+    fault.kind = static_cast<Kind>(random.Below(static_cast<uint64_t>(Kind::kSwaps) + 1));
+    fault.rank = base::Rank(static_cast<int>(random.Below(static_cast<uint64_t>(job.size()))));
+    fault.at = random.Below(job.CallCount(fault.rank));
+  } while (!job.Matters(fault));
+  schedule.faults = {fault};
+  job.Run(schedule.faults);
+  schedule.evidence = job.Look();
+  schedule.name = "seed " + std::to_string(seed) + ": rank " + fault.rank.ToString() + " of " +
+                  std::to_string(job.size()) + ", " + FaultName(fault.kind) + " at call " +
+                  std::to_string(fault.at);
+  return schedule;
+}
+
+bool Names(const Finding& finding, base::Rank rank) {
+  return std::any_of(finding.culprits.begin(), finding.culprits.end(),
+                     [&](const Finding::Culprit& culprit) { return culprit.rank == rank; });
+}
+
+/// A call that was left out is seen in what its caller did next: another call in its place, or a
+/// wait elsewhere for those that wait for it.
+bool IsClass(Class found, Kind kind) {
+  if (kind == Kind::kSkips && (found == Class::kMismatch || found == Class::kCrossGroupDeadlock))
+    return true;
+  return found == ClassOf(kind);
+}
+
+/// Exactly the culprit, and what it did. Of two equal sides and of a circle it is one of those that
+/// are named.
+bool IsExact(const Finding& finding, const Fault& fault) {
+  const bool alone = finding.culprits.size() == 1 || finding.is_tie ||
+                     finding.verdict_class == Class::kCrossGroupDeadlock;
+  return IsClass(finding.verdict_class, fault.kind) && alone && Names(finding, fault.rank);
+}
+
+std::string Describe(const Finding& finding) {
+  std::string text = "class " + std::to_string(static_cast<int>(finding.verdict_class)) +
+                     " confidence " + std::to_string(static_cast<int>(finding.confidence)) + ":";
+  for (const Finding::Culprit& culprit : finding.culprits)
+    text += " " + culprit.rank.ToString() + "/" + std::to_string(static_cast<int>(culprit.absence));
+  return text;
+}
+
+bool IsWrongForSure(const Finding& finding, const std::vector<Fault>& faults) {
+  if (finding.verdict_class == Class::kNone || finding.verdict_class == Class::kUnknown)
+    return false;
+  if (finding.confidence != Finding::Confidence::kHigh) return false;
+  return std::none_of(faults.begin(), faults.end(),
+                      [&](const Fault& fault) { return Names(finding, fault.rank); });
+}
+
+/// Exact findings, by fault; the first few that are not are failures with all that is needed to see
+/// why.
+class Tally {
+ public:
+  void Add(const Schedule& schedule, const Finding& finding, bool is_exact) {
+    auto& [exact, all] = counts_[FaultName(schedule.faults.front().kind)];
+    ++all;
+    exact += is_exact;
+    exact_ += is_exact;
+    ++all_;
+    if (!is_exact && ++shown_ <= kShown)
+      std::printf("not exact: %s\n  %s\n", schedule.name.c_str(), Describe(finding).c_str());
+    if (!is_exact && IsWrongForSure(finding, schedule.faults))
+      ADD_FAILURE() << schedule.name << "\n" << Describe(finding);
+  }
+  void Print() const {
+    for (const auto& [kind, count] : counts_)
+      std::printf("%-16s %5d of %5d\n", kind.c_str(), count.first, count.second);
+  }
+  double share() const { return static_cast<double>(exact_) / all_; }
+
+ private:
+  static constexpr int kShown = 8;
+  std::map<std::string, std::pair<int, int>> counts_;  // exact, all
+  int exact_ = 0, all_ = 0, shown_ = 0;
+};
+
+TEST(DiagnosePropertyTest, WholeEvidenceNamesTheCulprit) {
+  Tally tally;
+  for (int seed = 0; seed < kSchedules; ++seed) {
+    const Schedule schedule = MakeSchedule(static_cast<uint64_t>(seed));
+    const Finding finding = Diagnose(schedule.evidence);
+    tally.Add(schedule, finding, IsExact(finding, schedule.faults.front()));
+  }
+  tally.Print();
+  EXPECT_GE(tally.share(), 0.99);
+}
+
+/// Rings that could not be read, are short, or do not say who the members are.
+void Degrade(Evidence& evidence, base::Random& random) {
+  const bool forgets_members = random.Below(2) == 0;
+  const size_t kept = random.Below(3) == 0 ? 1 + random.Below(12) : SIZE_MAX;
+  for (SeenRank& rank : evidence.ranks) {
+    if (rank.ops.size() > kept) {
+      rank.ops.erase(rank.ops.begin(), rank.ops.end() - static_cast<ptrdiff_t>(kept));
+      rank.ring_overflowed = true;
+    }
+    if (forgets_members) {
+      for (SeenGroup& group : rank.groups) group.members.clear();
+    }
+  }
+  for (size_t lost = random.Below(4); lost-- > 0;) {
+    SeenRank& rank = evidence.ranks[random.Below(evidence.ranks.size())];
+    rank.ring_read = false;
+    rank.ops.clear();
+    rank.groups.clear();
+  }
+}
+
+TEST(DiagnosePropertyTest, EvidenceThatLacksPartsNamesNobodyWrongForSure) {
+  Tally tally;
+  for (int seed = 0; seed < kSchedules; ++seed) {
+    Schedule schedule = MakeSchedule(static_cast<uint64_t>(seed));
+    base::Random random(static_cast<uint64_t>(seed) + 1'000'000);
+    Degrade(schedule.evidence, random);
+    const Finding finding = Diagnose(schedule.evidence);
+    tally.Add(schedule, finding, IsExact(finding, schedule.faults.front()));
+  }
+  tally.Print();
+  EXPECT_GE(tally.share(), 0.7);
+}
+
+TEST(DiagnosePropertyTest, JobsThatEndWellHaveNoFinding) {
+  for (int seed = 0; seed < kSchedules / 10; ++seed) {
+    base::Random random(static_cast<uint64_t>(seed));
+    SimulatedJob job({.tensor = 1 + static_cast<int>(random.Below(4)),
+                      .data = 1 + static_cast<int>(random.Below(4))},
+                     random.Next());
+    job.Run({});
+    EXPECT_EQ(Diagnose(job.Look()).verdict_class, Class::kNone) << seed;
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::collectives

@@ -1,0 +1,119 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_DIAGNOSIS_EVIDENCE_H_
+#define LOCKSTEP_COLLECTIVES_DIAGNOSIS_EVIDENCE_H_
+
+/// What is known of a job's ranks when somebody asks why it stands still: what their recorder rings
+/// say, and what their agents see from outside. Plain values; whoever gathers them says so where
+/// something could not be seen. Times are durations before the moment of the question, so that the
+/// clocks of machines need not agree.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectives/recorder/record.h"
+#include "collectives/types.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+
+namespace lockstep::collectives {
+
+/// One op as the record of one of its members tells it.
+struct SeenOp {
+  base::GroupId group;
+  base::Round epoch;
+  /// Of collectives: in the group; of sends and receives: of the pair and direction. From 1.
+  base::OpSeq seq;
+  OpKind kind = OpKind::kNone;
+  Dtype dtype = Dtype::kU8;
+  Reduction reduction = Reduction::kNone;
+  int root_or_peer = -1;  // group rank
+  uint64_t count = 0;     // elements, as its caller gave them
+  uint64_t fingerprint = 0;
+  lockstep_record_state state = LOCKSTEP_RECORD_EMPTY;
+  /// The thread that called it waits for its end now, and does nothing else.
+  bool caller_waits = false;
+  /// Whom the backend waits for in it, where it knows.
+  std::optional<base::Rank> waits_for;
+  base::Duration age{0};  // since it was called
+  std::string call_site;  // "train.cc:42"
+
+  bool is_open() const {
+    return state == LOCKSTEP_RECORD_ENQUEUED || state == LOCKSTEP_RECORD_STARTED;
+  }
+  bool is_transfer() const { return kind == OpKind::kSend || kind == OpKind::kRecv; }
+};
+
+/// A group as one of its members knows it.
+struct SeenGroup {
+  base::GroupId id;
+  base::Round epoch;
+  std::string name;
+  base::GroupRank rank;  // of this member
+  int size = 0;
+  /// By group rank; empty: this member does not say who the others are.
+  std::vector<base::Rank> members;
+};
+
+/// What a rank's process does, seen from outside.
+enum class ProcessState : uint8_t {
+  kUnknown,
+  kNeverStarted,
+  kRuns,         // on a processor, or ready to
+  kSleeps,       // in a system call
+  kBlockedInIo,  // uninterruptibly, or in a read or write of a file, pipe or terminal
+  kStopped,      // by a signal
+  kTraced,       // by a debugger
+  kFrozen,       // its cgroup is
+  kEnded,
+};
+
+struct SeenProcess {
+  ProcessState state = ProcessState::kUnknown;
+  std::string host;
+  int64_t pid = 0;  // 0 = none
+  /// kEnded: how, and how long ago.
+  int exit_code = 0;
+  int signal = 0;
+  bool out_of_memory = false;
+  base::Duration ended_ago{0};
+  /// Processor time since the look before, as a share of one processor; nullopt = one look only.
+  std::optional<double> cpu_share;
+  /// In words: "in pipe_read, system call read".
+  std::string detail;
+
+  bool failed() const {
+    return state == ProcessState::kEnded && (exit_code != 0 || signal != 0 || out_of_memory);
+  }
+  /// Nothing can come of it until somebody from outside does something.
+  bool is_held() const {
+    return state == ProcessState::kStopped || state == ProcessState::kTraced ||
+           state == ProcessState::kFrozen;
+  }
+};
+
+struct SeenRank {
+  base::Rank rank;
+  SeenProcess process;
+  /// Its node's agent answers. False: what else stands here is what was last heard.
+  bool node_answers = true;
+  /// There is a ring, and it could be read. False: its ops are unknown, which is not that it made
+  /// none.
+  bool ring_read = false;
+  /// The ring has lost records to later ones: what is not in it may have been.
+  bool ring_overflowed = false;
+  std::vector<SeenGroup> groups;
+  std::vector<SeenOp> ops;  // oldest first
+  int64_t step = -1;
+  /// A phase that the program declared, and that is not over: "checkpoint".
+  std::string phase;
+};
+
+struct Evidence {
+  std::vector<SeenRank> ranks;  // all of the job's, by rank
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_DIAGNOSIS_EVIDENCE_H_

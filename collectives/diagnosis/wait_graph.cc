@@ -1,0 +1,136 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/diagnosis/wait_graph.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace lockstep::collectives {
+namespace {
+
+bool HoldsItsCaller(const SeenOp& op) { return op.is_open() && op.caller_waits; }
+
+/// It has been waited in, and whoever was missing still tells why, whatever its caller did then.
+bool RanOutOfTime(const SeenOp& op) { return op.state == LOCKSTEP_RECORD_TIMED_OUT; }
+
+/// Ops of a group end in their order: it stands in the first that has not.
+const SeenOp& FirstOpen(const SeenOp& op, const GroupView::Member& self) {
+  for (const auto& [seq, earlier] : self.ops) {
+    if (seq >= op.seq) break;
+    if (earlier->is_open()) return *earlier;
+  }
+  return op;
+}
+
+}  // namespace
+
+WaitGraph::WaitGraph(const Evidence& evidence, const GroupViews& groups, base::Duration least) {
+  for (const SeenRank& rank : evidence.ranks) Add(rank, groups, least);
+}
+
+void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, base::Duration least) {
+  const bool lives = rank.process.state != ProcessState::kEnded;
+  std::set<const SeenOp*> held;
+  for (const SeenOp& op : rank.ops) {
+    if (!RanOutOfTime(op) && !(lives && HoldsItsCaller(op))) continue;
+    const GroupView* const group = groups.Find({op.group, op.epoch});
+    const SeenOp& stands_in = op.is_transfer() ? op : FirstOpen(op, *group->Find(rank.rank));
+    if (stands_in.age < least || !held.insert(&stands_in).second) continue;
+    by_rank_[rank.rank].push_back(waits_.size());
+    waits_.push_back(stands_in.is_transfer() ? WaitInTransfer(stands_in, rank.rank, *group)
+                                             : WaitIn(stands_in, rank.rank, *group));
+  }
+}
+
+Wait WaitGraph::WaitIn(const SeenOp& op, base::Rank waiter, const GroupView& group) {
+  Wait wait{.waiter = waiter, .op = &op};
+  for (const GroupView::Member& member : group.members()) {
+    if (member.world == waiter) continue;
+    if (member.last >= op.seq) {
+      wait.called.push_back(member.world);
+    } else {
+      (member.heard ? wait.missing : wait.unheard).push_back(member.world);
+    }
+  }
+  if (group.unnamed() > 0) {
+    wait.unheard.insert(wait.unheard.end(), group.maybe_members().begin(),
+                        group.maybe_members().end());
+  }
+  return wait;
+}
+
+Wait WaitGraph::WaitInTransfer(const SeenOp& op, base::Rank waiter, const GroupView& group) {
+  Wait wait{.waiter = waiter, .op = &op};
+  const GroupView::Member* const peer = group.At(op.root_or_peer);
+  const GroupView::Member* const self = group.Find(waiter);
+  if (peer == nullptr || self == nullptr || !self->place.has_value()) {
+    if (peer != nullptr) wait.unheard.push_back(peer->world);
+    return wait;
+  }
+  const auto& counterparts = op.kind == OpKind::kSend ? peer->last_recv : peer->last_send;
+  const auto last = counterparts.find(self->place->value());
+  if (last != counterparts.end() && last->second >= op.seq) {
+    wait.called.push_back(peer->world);
+  } else {
+    (peer->heard ? wait.missing : wait.unheard).push_back(peer->world);
+  }
+  return wait;
+}
+
+std::map<base::Rank, base::Duration> WaitGraph::AwaitedAndFree() const {
+  std::map<base::Rank, base::Duration> free;
+  for (const Wait& wait : waits_) {
+    for (const base::Rank rank : wait.missing) {
+      if (Waits(rank)) continue;
+      base::Duration& longest = free[rank];
+      longest = std::max(longest, wait.op->age);
+    }
+  }
+  return free;
+}
+
+// Depth first; a rank that waits for several needs all of them, so that any circle is one for good.
+std::vector<const Wait*> WaitGraph::Cycle() const {
+  enum class Mark : uint8_t { kNew, kOnPath, kDone };
+  struct Step {
+    base::Rank rank;
+    size_t wait = 0, awaited = 0;  // the next to look at
+  };
+  std::map<base::Rank, Mark> marks;
+  for (const auto& [start, _] : by_rank_) {
+    if (marks[start] != Mark::kNew) continue;
+    std::vector<Step> path{{start}};
+    marks[start] = Mark::kOnPath;
+    while (!path.empty()) {
+      Step& step = path.back();
+      const std::vector<size_t>& waits = by_rank_.at(step.rank);
+      if (step.wait == waits.size()) {
+        marks[step.rank] = Mark::kDone;
+        path.pop_back();
+        continue;
+      }
+      const Wait& wait = waits_[waits[step.wait]];
+      if (step.awaited == wait.missing.size()) {
+        ++step.wait;
+        step.awaited = 0;
+        continue;
+      }
+      const base::Rank next = wait.missing[step.awaited++];
+      if (!Waits(next) || marks[next] == Mark::kDone) continue;
+      if (marks[next] == Mark::kNew) {
+        marks[next] = Mark::kOnPath;
+        path.push_back({next});
+        continue;
+      }
+      std::vector<const Wait*> cycle;
+      const auto first = std::find_if(path.begin(), path.end(),
+                                      [&](const Step& on_path) { return on_path.rank == next; });
+      for (auto on_path = first; on_path != path.end(); ++on_path)
+        cycle.push_back(&waits_[by_rank_.at(on_path->rank)[on_path->wait]]);
+      return cycle;
+    }
+  }
+  return {};
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,53 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_DIAGNOSIS_WAIT_GRAPH_H_
+#define LOCKSTEP_COLLECTIVES_DIAGNOSIS_WAIT_GRAPH_H_
+
+#include <map>
+#include <vector>
+
+#include "collectives/diagnosis/evidence.h"
+#include "collectives/diagnosis/group_views.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+
+namespace lockstep::collectives {
+
+/// An op in which a rank's caller waits, and for whom.
+struct Wait {
+  base::Rank waiter;
+  const SeenOp* op = nullptr;
+  std::vector<base::Rank> missing;  // members that have not called it
+  std::vector<base::Rank> unheard;  // members that may not have: too little is known of them
+  std::vector<base::Rank> called;   // the other members that have
+
+  /// All have come: what is missing are bytes.
+  bool is_complete() const { return missing.empty() && unheard.empty(); }
+};
+
+/// Who waits for whom, over all groups. A rank whose caller waits in an op comes to no other one;
+/// that it has begun ops in the background does not hold it. A value; borrows the evidence.
+class WaitGraph {
+ public:
+  /// Waits shorter than `least` are none: rings are not read in one instant.
+  WaitGraph(const Evidence& evidence, const GroupViews& groups, base::Duration least);
+
+  const std::vector<Wait>& waits() const { return waits_; }
+  bool Waits(base::Rank rank) const { return by_rank_.contains(rank); }
+  /// Of ranks that wait for each other in a circle: the waits, each for the waiter of the next.
+  /// Empty: there is none.
+  std::vector<const Wait*> Cycle() const;
+  /// Ranks that do not wait and for which others do, with the longest of those waits.
+  std::map<base::Rank, base::Duration> AwaitedAndFree() const;
+
+ private:
+  void Add(const SeenRank& rank, const GroupViews& groups, base::Duration least);
+  static Wait WaitIn(const SeenOp& op, base::Rank waiter, const GroupView& group);
+  static Wait WaitInTransfer(const SeenOp& op, base::Rank waiter, const GroupView& group);
+
+  std::vector<Wait> waits_;
+  std::map<base::Rank, std::vector<size_t>> by_rank_;  // into waits_
+};
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_DIAGNOSIS_WAIT_GRAPH_H_
