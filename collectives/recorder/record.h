@@ -5,14 +5,17 @@
  * the agent, written by the rank's process, readable at any time: while the rank computes, is
  * stopped, or is dead. Plain C, so that the shims over MPI and NCCL can write it too.
  *
- *   ring   := header (4096 bytes), slot[slot_count]
+ *   ring   := head (16384 bytes), slot[slot_count]
+ *   head   := header (1024 bytes), seat[120]
+ *   seat   := lock, what the rank is in one of its groups; 128 bytes
  *   slot   := lock, index, body; 192 bytes
  *
  * A slot belongs to one record from its first write until record index + slot_count takes it over.
  * Its lock is a sequence lock: odd while someone writes. Writers go from even to odd by
  * compare-and-swap, so a late update of a record that was overtaken finds another index and leaves
  * the slot alone. Readers copy the slot between two equal even values of the lock. All 8-byte words
- * are read and written atomically, little endian.
+ * are read and written atomically, little endian. Seats are locked alike; one is the group's from
+ * its making to its end, then another's. A rank with more groups than seats has groups without.
  *
  * Worked example: the 5th op of a rank is record index 4 in slot 4. Enqueued: lock 0 -> 1, words,
  * lock 2, state ENQUEUED. Started: lock 3, t_started, lock 4. Ended: lock 5, t_ended, state
@@ -27,8 +30,12 @@
 #endif
 
 #define LOCKSTEP_RING_MAGIC UINT64_C(0x31474e495253434c) /* "LCSRING1" */
-#define LOCKSTEP_RING_LAYOUT_VERSION 1u
-#define LOCKSTEP_RING_HEADER_BYTES 4096u
+#define LOCKSTEP_RING_LAYOUT_VERSION 2u
+#define LOCKSTEP_RING_HEADER_BYTES 16384u /* with the seats: where slots begin */
+#define LOCKSTEP_RING_SEATS_OFFSET 1024u
+#define LOCKSTEP_RING_SEATS 120u
+#define LOCKSTEP_SEAT_BYTES 128u
+#define LOCKSTEP_SEAT_WORDS 16u
 #define LOCKSTEP_RECORD_BYTES 192u
 #define LOCKSTEP_RECORD_WORDS 24u
 #define LOCKSTEP_RING_DEFAULT_SLOTS 4096u
@@ -77,6 +84,29 @@ LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_record) == LOCKSTEP_RECORD_BYTES, 
 LOCKSTEP_RECORD_ASSERT(LOCKSTEP_RECORD_WORDS * 8 == LOCKSTEP_RECORD_BYTES,
                        "a slot is copied by words");
 
+/* A group as one of its members knows it. */
+struct lockstep_seat {
+  uint64_t lock;
+  uint64_t group_id; /* 0 = nobody sits here */
+  uint32_t epoch;
+  int32_t group_rank;
+  int32_t group_size;
+  /* Members are the world ranks first, first + stride, ...; stride 0: they are no such sequence. */
+  int32_t first;
+  int32_t stride;
+  /* Threads that are in a call which ends when a collective of the group does, or a transfer. */
+  int32_t waiters;
+  int32_t transfer_waiters;
+  uint32_t reserved_small;
+  uint64_t reserved[2]; /* 0 */
+  char name[64];        /* "world", cut, zero-terminated */
+};
+LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_seat) == LOCKSTEP_SEAT_BYTES, "layout of a seat");
+LOCKSTEP_RECORD_ASSERT(LOCKSTEP_SEAT_WORDS * 8 == LOCKSTEP_SEAT_BYTES, "a seat is copied by words");
+LOCKSTEP_RECORD_ASSERT(LOCKSTEP_RING_SEATS_OFFSET + LOCKSTEP_RING_SEATS * LOCKSTEP_SEAT_BYTES ==
+                           LOCKSTEP_RING_HEADER_BYTES,
+                       "seats end where slots begin");
+
 struct lockstep_ring_header {
   uint64_t magic;
   uint32_t layout_version;
@@ -98,9 +128,14 @@ struct lockstep_ring_header {
   uint64_t process_start_ticks;
   uint64_t attached_monotonic_ns;
   uint64_t attached_wall_ns; /* the same instant: converts the records' times for people */
+  uint64_t seatless_count;   /* groups that found no seat */
+  /* A phase that the program has declared; locked as a slot is. */
+  uint64_t phase_lock;
+  uint64_t phase_until_ns; /* CLOCK_MONOTONIC; 0 = none is declared */
+  char phase[32];          /* "checkpoint" */
 };
-LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) <= LOCKSTEP_RING_HEADER_BYTES,
-                       "the header has a page");
-LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) == 448, "layout of the header");
+LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) <= LOCKSTEP_RING_SEATS_OFFSET,
+                       "the header ends where seats begin");
+LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) == 504, "layout of the header");
 
 #endif /* LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_ */

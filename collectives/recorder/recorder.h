@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "collectives/recorder/record.h"
-#include "runtime/attach/fork_guard.h"
+#include "collectives/recorder/ring_writer.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
@@ -35,10 +37,10 @@ constexpr size_t RingBytes(uint32_t slot_count = LOCKSTEP_RING_DEFAULT_SLOTS) {
 /// Makes fresh zeroed memory of RingBytes(slot_count) a ring, by writing its header.
 void FormatRing(const RingIdentity& identity, uint32_t slot_count, lockstep_ring_header& header);
 
-/// A rank's hand on its ring: one record per op, updated as the op proceeds. One per process, held
-/// by whoever attached (Session); groups borrow it. A forked child's calls do nothing: the mapping
-/// is not inherited, and a guard page tells child from parent. Thread-safe, never blocks; each call
-/// costs some 10 ns (recorder_benchmark).
+/// A rank's hand on its ring: one record per op, updated as the op proceeds, and a seat per group.
+/// One per process, held by whoever attached (Session); groups borrow it. A forked child's calls do
+/// nothing. Thread-safe, never blocks; each call costs some 10 ns (recorder_benchmark). The writer
+/// itself is in C: ring_writer.h.
 class Recorder {
  public:
   /// A begun record. Of a recorder that is absent or in a forked child: empty, and updates of it do
@@ -83,24 +85,59 @@ class Recorder {
   void Ended(Ticket ticket, lockstep_record_state state, uint64_t bytes_done, base::SteadyTime now);
   /// The step that later records carry.
   void SetStep(int64_t step);
+  /// Until then the program declares to be in a phase that may take long; `until` in the past ends
+  /// it. `name`: "checkpoint".
+  void SetPhase(const std::string& name, base::SteadyTime until);
+
+  /// The rank's place in a group, for as long as this lives. May be empty: all seats are taken, or
+  /// there is no recorder. Not to outlive the Recorder.
+  class Seat {
+   public:
+    Seat() = default;
+    Seat(const Recorder* recorder, int number) : recorder_(recorder), number_(number) {}
+    ~Seat();
+    Seat(Seat&& other) noexcept { *this = std::move(other); }
+    Seat& operator=(Seat&& other) noexcept {
+      std::swap(recorder_, other.recorder_);
+      std::swap(number_, other.number_);
+      return *this;
+    }
+    /// A thread enters a call that ends when a collective of the group does, or a transfer; it
+    /// leaves when what this returns goes.
+    class Waiting {
+     public:
+      Waiting(const Seat& seat, bool transfers) : seat_(seat), transfers_(transfers) {
+        seat_.AddWaiters(transfers_, 1);
+      }
+      ~Waiting() { seat_.AddWaiters(transfers_, -1); }
+      Waiting(const Waiting&) = delete;
+      Waiting& operator=(const Waiting&) = delete;
+
+     private:
+      const Seat& seat_;
+      const bool transfers_;
+    };
+
+   private:
+    void AddWaiters(bool transfers, int change) const;
+
+    const Recorder* recorder_ = nullptr;
+    int number_ = -1;
+  };
+  /// `members`: world ranks by group rank.
+  Seat TakeSeat(base::GroupId group, base::Round epoch, base::GroupRank rank,
+                std::span<const base::Rank> members, const std::string& name);
 
  private:
-  Recorder(void* memory, size_t bytes, uint32_t slot_count);
+  explicit Recorder(lockstep_ring ring) : ring_(ring) {}
 
-  lockstep_record* LockSlot(uint64_t index, bool claim);
-  static void UnlockSlot(lockstep_record& slot);
-  lockstep_ring_header& header() const { return *static_cast<lockstep_ring_header*>(memory_); }
-  bool usable() const { return lockstep_fork_guard_is_owner(&guard_); }
-
-  void* const memory_;
-  const size_t bytes_;
-  const uint32_t slot_count_;  // as found valid; the header is in others' reach
-  lockstep_fork_guard guard_;
+  lockstep_ring ring_;
 };
 
-/// "train.cc:42" into `text`, cut to `capacity` with its terminator: the last component of `file`.
-/// About 20 ns.
-void FormatCallSite(const char* file, uint32_t line, char* text, size_t capacity);
+/// As lockstep_format_call_site.
+inline void FormatCallSite(const char* file, uint32_t line, char* text, size_t capacity) {
+  lockstep_format_call_site(file, line, text, capacity);
+}
 
 }  // namespace lockstep::collectives
 

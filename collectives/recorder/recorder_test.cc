@@ -131,6 +131,67 @@ TEST(RecorderTest, TheHeaderNamesAgentAndProcess) {
   EXPECT_GT(head.attached_wall_ns, head.attached_monotonic_ns);
 }
 
+TEST(RecorderTest, ASeatTellsOfAGroupAndOfThoseWhoWaitInIt) {
+  Ring ring(8);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  const auto seats = [&ring] { return ReadRing(ring.memory())->seats; };
+  const std::vector<base::Rank> evens{base::Rank(0), base::Rank(2), base::Rank(4)};
+  const std::vector<base::Rank> others{base::Rank(5), base::Rank(2), base::Rank(3)};
+
+  Recorder::Seat even =
+      recorder->TakeSeat(base::GroupId(7), base::Round(2), base::GroupRank(1), evens, "world/1.0");
+  {
+    const Recorder::Seat other =
+        recorder->TakeSeat(base::GroupId(8), base::Round(2), base::GroupRank(1), others, "odd");
+    const Recorder::Seat::Waiting waits(even, false);
+    ASSERT_EQ(seats().size(), 2u);
+    EXPECT_EQ(seats()[0].group_id, 7u);
+    EXPECT_EQ(seats()[0].epoch, 2u);
+    EXPECT_EQ(seats()[0].group_rank, 1);
+    EXPECT_EQ(seats()[0].group_size, 3);
+    EXPECT_EQ(seats()[0].first, 0);
+    EXPECT_EQ(seats()[0].stride, 2);
+    EXPECT_EQ(seats()[0].waiters, 1);
+    EXPECT_EQ(seats()[0].transfer_waiters, 0);
+    EXPECT_STREQ(seats()[0].name, "world/1.0");
+    EXPECT_EQ(seats()[1].stride, 0) << "no sequence";
+  }
+  ASSERT_EQ(seats().size(), 1u);
+  EXPECT_EQ(seats()[0].waiters, 0);
+  even = Recorder::Seat();
+  EXPECT_TRUE(seats().empty());
+}
+
+TEST(RecorderTest, GroupsBeyondTheSeatsAreCounted) {
+  Ring ring(8);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  const std::vector<base::Rank> members{base::Rank(0), base::Rank(1)};
+  std::vector<Recorder::Seat> seats;
+  for (uint64_t group = 1; group <= LOCKSTEP_RING_SEATS + 2; ++group) {
+    seats.push_back(recorder->TakeSeat(base::GroupId(group), base::Round(0), base::GroupRank(0),
+                                       members, "many"));
+  }
+  const Recorder::Seat::Waiting waits(seats.back(), true);  // of a group without: nothing
+
+  ASSERT_OK_AND_ASSIGN(const RingContent content, ReadRing(ring.memory()));
+  EXPECT_EQ(content.seats.size(), LOCKSTEP_RING_SEATS);
+  EXPECT_EQ(content.head.seatless_count, 2u);
+}
+
+TEST(RecorderTest, ADeclaredPhaseIsSeenUntilItIsOver) {
+  Ring ring(8);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+
+  recorder->SetPhase("checkpoint", SteadyTime(nanoseconds(5000)));
+  ASSERT_OK_AND_ASSIGN(const RingHead in_it, ReadRingHead(ring.memory()));
+  recorder->SetPhase("", SteadyTime());
+  ASSERT_OK_AND_ASSIGN(const RingHead after, ReadRingHead(ring.memory()));
+
+  EXPECT_EQ(in_it.phase, "checkpoint");
+  EXPECT_EQ(in_it.phase_until_ns, 5000u);
+  EXPECT_EQ(after.phase, "");
+}
+
 // A helper that inherited the rank's cookie once put its pid over the rank's.
 TEST(RecorderTest, TheFirstProcessSignsForAsLongAsItLives) {
   Ring ring(8);

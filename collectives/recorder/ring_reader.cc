@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
@@ -32,26 +33,59 @@ void Terminate(char (&text)[kCapacity]) {
   text[kCapacity - 1] = '\0';
 }
 
-// Nothing when it is being written all the time, is empty, or holds what no writer writes.
-std::optional<lockstep_record> ReadSlot(const std::byte* slot, uint64_t slot_number,
-                                        const RingHead& head) {
+/// A copy of what its first word locks. Nothing when it is being written all the time.
+template <class T>
+std::optional<T> ReadLocked(const std::byte* from) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    uint64_t words[LOCKSTEP_RECORD_WORDS];
-    words[0] = LoadWord(slot);
+    uint64_t words[sizeof(T) / 8];
+    words[0] = LoadWord(from);
     if (words[0] % 2 != 0) continue;
-    for (size_t i = 1; i < LOCKSTEP_RECORD_WORDS; ++i) words[i] = LoadWord(slot + i * 8);
-    if (LoadWord(slot) != words[0]) continue;
-    lockstep_record record;
-    std::memcpy(&record, words, sizeof record);
-    if (record.state == LOCKSTEP_RECORD_EMPTY || record.state > LOCKSTEP_RECORD_REMOTE_ERROR)
-      return std::nullopt;
-    if (record.index % head.slot_count != slot_number) return std::nullopt;
-    Terminate(record.call_site);
-    Terminate(record.tag);
-    return record;
+    for (size_t i = 1; i < std::size(words); ++i) words[i] = LoadWord(from + i * 8);
+    if (LoadWord(from) != words[0]) continue;
+    T copy;
+    std::memcpy(&copy, words, sizeof copy);
+    return copy;
   }
   return std::nullopt;
 }
+
+// Nothing when it is being written all the time, is empty, or holds what no writer writes.
+std::optional<lockstep_record> ReadSlot(const std::byte* slot, uint64_t slot_number,
+                                        const RingHead& head) {
+  std::optional<lockstep_record> record = ReadLocked<lockstep_record>(slot);
+  if (!record.has_value()) return std::nullopt;
+  if (record->state == LOCKSTEP_RECORD_EMPTY || record->state > LOCKSTEP_RECORD_REMOTE_ERROR)
+    return std::nullopt;
+  if (record->index % head.slot_count != slot_number) return std::nullopt;
+  Terminate(record->call_site);
+  Terminate(record->tag);
+  return record;
+}
+
+std::vector<lockstep_seat> ReadSeats(std::span<const std::byte> memory) {
+  std::vector<lockstep_seat> seats;
+  for (size_t number = 0; number < LOCKSTEP_RING_SEATS; ++number) {
+    std::optional<lockstep_seat> seat = ReadLocked<lockstep_seat>(
+        memory.data() + LOCKSTEP_RING_SEATS_OFFSET + number * LOCKSTEP_SEAT_BYTES);
+    if (!seat.has_value() || seat->group_id == 0) continue;
+    if (seat->group_size < 1 || seat->group_rank < 0 || seat->group_rank >= seat->group_size)
+      continue;
+    Terminate(seat->name);
+    seats.push_back(*seat);
+  }
+  return seats;
+}
+
+/// As it stands in the header, whose first word is its lock.
+struct Phase {
+  uint64_t lock;
+  uint64_t until_ns;
+  char name[sizeof lockstep_ring_header::phase];
+};
+static_assert(offsetof(lockstep_ring_header, phase_until_ns) ==
+              offsetof(lockstep_ring_header, phase_lock) + 8);
+static_assert(offsetof(lockstep_ring_header, phase) ==
+              offsetof(lockstep_ring_header, phase_lock) + 16);
 
 }  // namespace
 
@@ -79,6 +113,8 @@ base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
     return base::DataLossError("reading a recorder ring: it claims " +
                                std::to_string(header.slot_count) + " slots");
   }
+  const auto phase = ReadLocked<Phase>(memory.data() + offsetof(lockstep_ring_header, phase_lock));
+  const bool in_phase = phase.has_value() && phase->until_ns != 0;
   return RingHead{.job = Text(header.job),
                   .host = Text(header.host),
                   .boot_id = Text(header.boot_id),
@@ -93,12 +129,15 @@ base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
                   .step = header.step,
                   .record_count = header.record_count,
                   .dropped_count = header.dropped_count,
-                  .slot_count = header.slot_count};
+                  .slot_count = header.slot_count,
+                  .seatless_count = header.seatless_count,
+                  .phase = in_phase ? Text(phase->name) : "",
+                  .phase_until_ns = in_phase ? phase->until_ns : 0};
 }
 
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory) {
   ASSIGN_OR_RETURN(RingHead head, ReadRingHead(memory));
-  RingContent content{.head = std::move(head)};
+  RingContent content{.head = std::move(head), .seats = ReadSeats(memory)};
   const uint64_t slot_count = content.head.slot_count;
   const uint64_t there = (memory.size() - LOCKSTEP_RING_HEADER_BYTES) / LOCKSTEP_RECORD_BYTES;
   const uint64_t begun = content.head.record_count;

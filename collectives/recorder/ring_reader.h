@@ -30,10 +30,14 @@ struct RingHead {
   uint64_t record_count = 0;  // records begun in the ring's life
   uint64_t dropped_count = 0;
   uint32_t slot_count = 0;
+  uint64_t seatless_count = 0;  // groups that found no seat
+  std::string phase;            // that the program has declared; "" = none is in force
+  uint64_t phase_until_ns = 0;
 };
 
 struct RingContent {
   RingHead head;
+  std::vector<lockstep_seat> seats;      // that are taken; texts are terminated
   std::vector<lockstep_record> records;  // by index, oldest first; texts are terminated
   uint64_t torn_count = 0;  // slots left out: in the middle of a write, or not a possible record
 };
