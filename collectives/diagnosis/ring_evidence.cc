@@ -1,0 +1,84 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/diagnosis/ring_evidence.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace lockstep::collectives {
+namespace {
+
+/// Elements as the caller gave them, which are the same for all members but of the ops whose counts
+/// differ by member: what only a root has, or what grows with the size of the group, is left out.
+uint64_t CountOf(const lockstep_record& record) {
+  switch (static_cast<OpKind>(record.op)) {
+    case OpKind::kAllGather:
+    case OpKind::kGather:
+    case OpKind::kAllToAllV: return record.count_in;
+    case OpKind::kReduceScatter:
+    case OpKind::kScatter: return record.count_out;
+    default: return std::max(record.count_in, record.count_out);
+  }
+}
+
+SeenGroup GroupOf(const lockstep_seat& seat) {
+  SeenGroup group{.id = base::GroupId(seat.group_id),
+                  .epoch = base::Round(seat.epoch),
+                  .name = seat.name,
+                  .rank = base::GroupRank(seat.group_rank),
+                  .size = seat.group_size};
+  // A ring is in others' reach: what it says of members must be possible.
+  constexpr int kMost = 1 << 20;
+  if (seat.stride == 0 || seat.first < 0 || seat.group_size > kMost) return group;
+  const int64_t last = seat.first + int64_t{seat.stride} * (seat.group_size - 1);
+  if (last < 0 || last > INT32_MAX) return group;
+  for (int place = 0; place < seat.group_size; ++place)
+    group.members.emplace_back(seat.first + seat.stride * place);
+  return group;
+}
+
+}  // namespace
+
+SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
+  SeenRank rank{.rank = base::Rank(ring.head.rank),
+                .process = {.host = ring.head.host, .pid = ring.head.pid},
+                .ring_read = true,
+                .ring_overflowed = ring.head.record_count > ring.head.slot_count ||
+                                   ring.head.dropped_count > 0 || ring.torn_count > 0,
+                .step = ring.head.step};
+  if (ring.head.phase_until_ns > now_ns) rank.phase = ring.head.phase;
+  struct Waiters {
+    bool collectives = false, transfers = false;
+  };
+  std::map<std::pair<uint64_t, uint32_t>, Waiters> waiters;
+  for (const lockstep_seat& seat : ring.seats) {
+    rank.groups.push_back(GroupOf(seat));
+    waiters[{seat.group_id, seat.epoch}] = {.collectives = seat.waiters > 0,
+                                            .transfers = seat.transfer_waiters > 0};
+  }
+  for (const lockstep_record& record : ring.records) {
+    SeenOp op{
+        .group = base::GroupId(record.group_id),
+        .epoch = base::Round(record.epoch),
+        .seq = base::OpSeq(record.seq),
+        .kind = record.op < kOpKindLimit ? static_cast<OpKind>(record.op) : OpKind::kNone,
+        .dtype = record.dtype < kDtypeLimit ? static_cast<Dtype>(record.dtype) : Dtype::kU8,
+        .reduction = record.reduction < kReductionLimit ? static_cast<Reduction>(record.reduction)
+                                                        : Reduction::kNone,
+        .root_or_peer = record.root_or_peer,
+        .count = CountOf(record),
+        .fingerprint = record.fingerprint,
+        .state = static_cast<lockstep_record_state>(record.state),
+        .age = base::Duration(
+            static_cast<int64_t>(now_ns > record.enqueued_ns ? now_ns - record.enqueued_ns : 0)),
+        .call_site = record.call_site};
+    if (record.waiting_on >= 0) op.waits_for = base::Rank(record.waiting_on);
+    const auto seat = waiters.find({record.group_id, record.epoch});
+    op.caller_waits = op.is_open() && seat != waiters.end() &&
+                      (op.is_transfer() ? seat->second.transfers : seat->second.collectives);
+    rank.ops.push_back(std::move(op));
+  }
+  return rank;
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,115 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "runtime/process/process_look.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "runtime/process/proc_scan.h"
+
+namespace lockstep::process {
+namespace {
+
+using Doing = ProcessLook::Doing;
+using ::testing::HasSubstr;
+
+/// A child that does `what` until it is killed, when this goes.
+class Child {
+ public:
+  explicit Child(const std::function<void()>& what) : pid_(fork()) {
+    if (pid_ != 0) return;
+    what();
+    _exit(0);
+  }
+  ~Child() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  pid_t pid() const { return pid_; }
+  /// Looks until it does that, at most ten seconds.
+  ProcessLook Await(Doing doing) const {
+    ProcessLook look;
+    for (int i = 0; i < 2000; ++i) {
+      look = LookAtProcess(pid_).value_or(ProcessLook{.doing = Doing::kEnded});
+      if (look.doing == doing) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    EXPECT_EQ(look.doing, doing) << look.ToString();
+    return look;
+  }
+
+ private:
+  const pid_t pid_;
+};
+
+TEST(ProcessLookTest, WhoComputesRunsAndUsesItsProcessor) {
+  const Child child([] {
+    std::atomic<uint64_t> rounds{0};
+    while (true) ++rounds;
+  });
+  const uint64_t before = child.Await(Doing::kRuns).cpu_ticks;
+  uint64_t after = before;
+  for (int i = 0; i < 2000 && after == before; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    after = child.Await(Doing::kRuns).cpu_ticks;
+  }
+  EXPECT_GT(after, before);
+}
+
+TEST(ProcessLookTest, WhoWaitsForAPipeIsInIo) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const Child child([&ends] {
+    char byte;
+    (void)!read(ends[0], &byte, 1);
+  });
+  const ProcessLook look = child.Await(Doing::kReadsOrWrites);
+  EXPECT_THAT(look.ToString(), HasSubstr("waits for input or output in read of pipe:["));
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(ProcessLookTest, WhoWaitsForAPeerSleeps) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const Child child([&ends] {
+    char byte;
+    (void)!read(ends[0], &byte, 1);
+  });
+  const ProcessLook look = child.Await(Doing::kSleeps);
+  EXPECT_THAT(look.ToString(), HasSubstr("sleeps in read of socket:["));
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(ProcessLookTest, WhoIsStoppedIsToldApart) {
+  const Child child([] { pause(); });
+  EXPECT_EQ(child.Await(Doing::kSleeps).system_call, "pause");
+
+  kill(child.pid(), SIGSTOP);
+
+  EXPECT_THAT(child.Await(Doing::kStopped).ToString(), HasSubstr("is stopped by a signal"));
+  kill(child.pid(), SIGCONT);
+  child.Await(Doing::kSleeps);
+}
+
+TEST(ProcessLookTest, TheDeadAndOthersOfThatPidAreNone) {
+  const Child child([] {});
+  child.Await(Doing::kEnded);
+  const uint64_t start = ReadProcStat(child.pid())->start_ticks;
+  EXPECT_TRUE(LookAtProcess(child.pid(), start).has_value());
+  EXPECT_FALSE(LookAtProcess(child.pid(), start + 1).has_value());
+  waitpid(child.pid(), nullptr, 0);
+  EXPECT_FALSE(LookAtProcess(child.pid()).has_value());
+}
+
+}  // namespace
+}  // namespace lockstep::process
