@@ -60,7 +60,7 @@ void GroupViews::AddOps(const SeenRank& rank) {
       last = std::max(last, op.seq);
     } else {
       member.ops[op.seq] = &op;
-      member.last = std::max(member.last, op.seq);
+      member.last = std::max(member.last.value_or(op.seq), op.seq);
     }
   }
 }

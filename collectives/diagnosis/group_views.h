@@ -30,7 +30,7 @@ class GroupView {
     std::map<base::OpSeq, const SeenOp*> ops;
     /// Its sends and receives: the last seq to and from each place.
     std::map<int, base::OpSeq> last_send, last_recv;
-    base::OpSeq last;  // collective that it has called
+    std::optional<base::OpSeq> last;  // collective that it has called; joining is number 0
     bool heard = false;
     bool overflowed = false;
   };

@@ -46,7 +46,7 @@ Wait WaitGraph::WaitIn(const SeenOp& op, base::Rank waiter, const GroupView& gro
   Wait wait{.waiter = waiter, .op = &op};
   for (const GroupView::Member& member : group.members()) {
     if (member.world == waiter) continue;
-    if (member.last >= op.seq) {
+    if (member.last.has_value() && *member.last >= op.seq) {
       wait.called.push_back(member.world);
     } else {
       (member.heard ? wait.missing : wait.unheard).push_back(member.world);

@@ -133,7 +133,10 @@ void OpQueue::Finish(const std::shared_ptr<QueuedWork>& work, base::Status statu
 
 base::Status OpQueue::Wait(QueuedWork& work) {
   Lock lock(mutex_);
+  if (work.completed_.has_value()) return work.status_;
+  CountWaiters(1);
   while (!work.completed_.has_value()) RunFrontOrWait(lock);
+  CountWaiters(-1);
   return work.status_;
 }
 
@@ -150,8 +153,11 @@ base::Status OpQueue::WaitFor(QueuedWork& work, base::Duration at_most) {
   Lock lock(mutex_);
   if (!work.completed_.has_value() && !closed_) NudgeThread(lock);
   const base::SteadyTime until = clock_.Now() + std::min(at_most, kMaxTimeout);
-  if (changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); }))
-    return work.status_;
+  CountWaiters(1);
+  const bool has_ended =
+      changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); });
+  CountWaiters(-1);
+  if (has_ended) return work.status_;
   return base::DeadlineExceededError(
       DescribeOp(work.op_.kind, work.op_.dtype, work.op_.reduction, work.op_.peer, work.op_.count) +
       " is still in flight after " + base::FormatDuration(at_most) + " of waiting");
@@ -226,6 +232,7 @@ void OpQueue::Close(const base::Status& reason) {
     queue_.pop_front();
     Finish(work, reason);
   }
+  seat_ = nullptr;
   thread_wake_.notify_one();
   std::thread thread = std::move(thread_);
   lock.unlock();

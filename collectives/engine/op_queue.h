@@ -95,6 +95,8 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   OpQueue(Execute execute, Ended ended, bool never_blocks)
       : execute_(std::move(execute)), ended_(std::move(ended)), never_blocks_(never_blocks) {}
   ~OpQueue();
+  /// Where callers that wait are counted, until Close(). Once, before the first op.
+  void CountWaitersIn(const Recorder::Seat& seat) { seat_ = &seat; }
 
   std::shared_ptr<QueuedWork> MakeWork(Op&& op);
   /// Queues what MakeWork made; its number is the next in order. Blocks: while more than kMaxQueued
@@ -113,6 +115,9 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   friend class QueuedWork;
   using Lock = std::unique_lock<std::mutex>;
 
+  void CountWaiters(int change) {
+    if (seat_ != nullptr) seat_->AddWaiters(false, change);
+  }
   void RunFront(Lock& lock);
   /// One step of who waits for ops to end.
   void RunFrontOrWait(Lock& lock);
@@ -142,6 +147,7 @@ class OpQueue : public std::enable_shared_from_this<OpQueue> {
   bool urgent_ = false;   // the thread is to take what is queued at once
   bool parked_ = false;   // the thread sleeps until told
   bool closed_ = false;
+  const Recorder::Seat* seat_ = nullptr;  // null: nobody wants to know
   std::thread thread_;
 
   base::OpSeq next_seq_{1};  // touched by the group's caller alone

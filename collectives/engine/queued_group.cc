@@ -10,6 +10,67 @@
 #include "collectives/engine/own_deadline.h"
 
 namespace lockstep::collectives {
+namespace {
+
+Recorder::Seat TakeSeat(Recorder* recorder, const GroupSpec& spec) {
+  if (recorder == nullptr) return {};
+  return recorder->TakeSeat(spec.Id(), spec.epoch, spec.rank, spec.world_ranks, spec.name);
+}
+
+/// The record of making a group, which is op number 0 of it: whoever has come waits there for the
+/// others. It fails with this unless End() came before.
+class Joining {
+ public:
+  explicit Joining(const QueuedGroup::Config& config)
+      : recorder_(config.recorder.get()),
+        epoch_(config.rounds != nullptr ? config.rounds->current() : config.spec.epoch) {
+    if (recorder_ == nullptr || config.spec.world_ranks.size() == 1) return;
+    GroupSpec spec = config.spec;
+    spec.epoch = epoch_;
+    seat_ = TakeSeat(recorder_, spec);
+    const base::SteadyTime now = clock_.Now();
+    ticket_ = recorder_->Begin({.group = spec.Id(),
+                                .epoch = spec.epoch,
+                                .op = static_cast<uint8_t>(OpKind::kInit),
+                                .group_size = static_cast<uint32_t>(spec.world_ranks.size()),
+                                .enqueued = now,
+                                .timeout = config.join_timeout,
+                                .call_file = "group.h",
+                                .tag = "make group"});
+    recorder_->Started(ticket_, now);
+    seat_.AddWaiters(false, 1);
+  }
+  ~Joining() {
+    if (!has_ended_) Finish(LOCKSTEP_RECORD_ERROR);
+  }
+  Joining(const Joining&) = delete;
+  Joining& operator=(const Joining&) = delete;
+
+  /// The seat in the group as it was made, which may be in a later round.
+  Recorder::Seat End(const GroupSpec& spec) {
+    Finish(LOCKSTEP_RECORD_COMPLETED);
+    has_ended_ = true;
+    return spec.epoch == epoch_ && spec.world_ranks.size() > 1 ? std::move(seat_)
+                                                               : TakeSeat(recorder_, spec);
+  }
+
+ private:
+  void Finish(lockstep_record_state state) {
+    if (recorder_ == nullptr) return;
+    recorder_->Ended(ticket_, state, 0, clock_.Now());
+    seat_.AddWaiters(false, -1);
+  }
+
+  Recorder* const recorder_;
+  const base::Round epoch_;
+  const base::RealClock clock_;
+  Recorder::Seat seat_;
+  Recorder::Ticket ticket_;
+  bool has_ended_ = false;
+};
+
+}  // namespace
+
 base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
     Config config, std::shared_ptr<BackendMaker> maker) {
   const GroupSpec& spec = config.spec;
@@ -19,6 +80,7 @@ base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
                                       spec.rank.ToString() + " of " + std::to_string(size) +
                                       " members");
   }
+  Joining joining(config);
   std::unique_ptr<Backend> backend;
   if (size == 1) {
     if (config.rounds != nullptr) config.spec.epoch = config.rounds->current();
@@ -27,9 +89,10 @@ base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
     ASSIGN_OR_RETURN(backend,
                      MakeInRound(config.spec, *maker, config.rounds.get(), config.join_timeout));
   }
+  Recorder::Seat seat = joining.End(config.spec);
   if (config.derived == nullptr) config.derived = std::make_shared<DerivedSpecs>();
   std::unique_ptr<QueuedGroup> group(
-      new QueuedGroup(std::move(config), std::move(backend), std::move(maker)));
+      new QueuedGroup(std::move(config), std::move(seat), std::move(backend), std::move(maker)));
   group->FollowRounds();
   return group;
 }
@@ -56,9 +119,10 @@ void QueuedGroup::FollowRounds() {
       });
 }
 
-QueuedGroup::QueuedGroup(Config config, std::unique_ptr<Backend> backend,
+QueuedGroup::QueuedGroup(Config config, Recorder::Seat seat, std::unique_ptr<Backend> backend,
                          std::shared_ptr<BackendMaker> maker)
     : config_(std::move(config)),
+      seat_(std::move(seat)),
       info_(InfoOf(config_.spec, backend->capabilities().backend)),
       timeout_ns_(config_.timeout.count()),
       maker_(std::move(maker)),
@@ -74,6 +138,7 @@ QueuedGroup::QueuedGroup(Config config, std::unique_ptr<Backend> backend,
         recorder->Ended(work.record, RecordStateOf(StateOf(status)), status.ok() ? bytes : 0, now);
       },
       info_.size == 1);
+  queue_->CountWaitersIn(seat_);
   TransferQueue::Hooks hooks;
   hooks.begin = [this, recorder](const Moving& moving, base::SteadyTime enqueued) {
     return recorder == nullptr ? Recorder::Ticket() : Record(moving.op, moving.seq, enqueued);
@@ -86,6 +151,7 @@ QueuedGroup::QueuedGroup(Config config, std::unique_ptr<Backend> backend,
   };
   hooks.expire = [this](const Moving& moving) { return Expired(moving); };
   transfers_ = std::make_shared<TransferQueue>(*backend_, std::move(hooks));
+  transfers_->CountWaitersIn(seat_);
 }
 
 QueuedGroup::~QueuedGroup() {

@@ -81,7 +81,8 @@ class QueuedGroup final : public Group {
   void DeclareLongPhase(base::Duration at_most) override;
 
  private:
-  QueuedGroup(Config config, std::unique_ptr<Backend> backend, std::shared_ptr<BackendMaker> maker);
+  QueuedGroup(Config config, Recorder::Seat seat, std::unique_ptr<Backend> backend,
+              std::shared_ptr<BackendMaker> maker);
 
   void FollowRounds();
   base::Result<std::shared_ptr<Group>> Make(Derivation derivation, int repairs = 0);
@@ -105,6 +106,7 @@ class QueuedGroup final : public Group {
   bool owner() const { return lockstep_fork_guard_is_owner(&guard_); }
 
   const Config config_;
+  const Recorder::Seat seat_;  // of this member; empty without a recorder
   const GroupInfo info_;
   lockstep_fork_guard guard_;
   std::atomic<int64_t> timeout_ns_;

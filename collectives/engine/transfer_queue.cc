@@ -196,7 +196,9 @@ void TransferQueue::PumpOrWait(Lock& lock, int& spins, base::Duration at_most) {
 base::Status TransferQueue::Wait(TransferWork& work) {
   Lock lock(mutex_);
   ++waiting_;
+  CountWaiters(1);
   for (int spins = 0; !work.completed_.has_value();) PumpOrWait(lock, spins, kSleep);
+  CountWaiters(-1);
   --waiting_;
   if (in_flight_ > 0 && waiting_ == 0) NudgeThread();
   return work.status_;
@@ -207,8 +209,11 @@ base::Status TransferQueue::WaitFor(TransferWork& work, base::Duration at_most) 
   urgent_ = true;
   NudgeThread();
   const base::SteadyTime until = clock_.Now() + std::min(at_most, kMaxTimeout);
-  if (changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); }))
-    return work.status_;
+  CountWaiters(1);
+  const bool has_ended =
+      changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); });
+  CountWaiters(-1);
+  if (has_ended) return work.status_;
   return base::DeadlineExceededError(std::string(OpKindName(work.batch_.kind)) +
                                      " is still in flight after " + base::FormatDuration(at_most) +
                                      " of waiting");
@@ -277,6 +282,7 @@ void TransferQueue::Close(const base::Status& reason) {
   for (auto& [lane, places] : lanes) {
     for (const Place& place : places) EndTransfer(*place.work, place.index, reason);
   }
+  seat_ = nullptr;
   thread_wake_.notify_one();
   std::thread thread = std::move(thread_);
   lock.unlock();

@@ -85,6 +85,8 @@ class TransferQueue : public std::enable_shared_from_this<TransferQueue> {
   /// `backend` outlives Close().
   TransferQueue(Backend& backend, Hooks hooks) : backend_(backend), hooks_(std::move(hooks)) {}
   ~TransferQueue();
+  /// Where callers that wait are counted, until Close(). Once, before the first transfer.
+  void CountWaitersIn(const Recorder::Seat& seat) { seat_ = &seat; }
 
   /// Starts `ops`, whose deadline is `batch.timeout` from now. Blocks: while kMaxInFlight others
   /// are in flight, which their deadlines bound.
@@ -105,6 +107,9 @@ class TransferQueue : public std::enable_shared_from_this<TransferQueue> {
     size_t index;
   };
 
+  void CountWaiters(int change) {
+    if (seat_ != nullptr) seat_->AddWaiters(true, change);
+  }
   /// Moves once all that can be moved. The lock is dropped meanwhile. Returns whether any moved.
   bool Pump(Lock& lock);
   void EndTransfer(TransferWork& work, size_t index, base::Status result);
@@ -136,6 +141,7 @@ class TransferQueue : public std::enable_shared_from_this<TransferQueue> {
   bool urgent_ = false;   // someone polls, or left a callback
   bool parked_ = false;   // the thread sleeps until told
   bool closed_ = false;
+  const Recorder::Seat* seat_ = nullptr;  // null: nobody wants to know
   std::thread thread_;
 };
 

@@ -102,25 +102,10 @@ class Recorder {
       std::swap(number_, other.number_);
       return *this;
     }
-    /// A thread enters a call that ends when a collective of the group does, or a transfer; it
-    /// leaves when what this returns goes.
-    class Waiting {
-     public:
-      Waiting(const Seat& seat, bool transfers) : seat_(seat), transfers_(transfers) {
-        seat_.AddWaiters(transfers_, 1);
-      }
-      ~Waiting() { seat_.AddWaiters(transfers_, -1); }
-      Waiting(const Waiting&) = delete;
-      Waiting& operator=(const Waiting&) = delete;
-
-     private:
-      const Seat& seat_;
-      const bool transfers_;
-    };
-
-   private:
+    /// Threads enter, or leave, a call that ends when a collective of the group does, or a transfer.
     void AddWaiters(bool transfers, int change) const;
 
+   private:
     const Recorder* recorder_ = nullptr;
     int number_ = -1;
   };

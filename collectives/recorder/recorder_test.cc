@@ -143,7 +143,7 @@ TEST(RecorderTest, ASeatTellsOfAGroupAndOfThoseWhoWaitInIt) {
   {
     const Recorder::Seat other =
         recorder->TakeSeat(base::GroupId(8), base::Round(2), base::GroupRank(1), others, "odd");
-    const Recorder::Seat::Waiting waits(even, false);
+    even.AddWaiters(false, 1);
     ASSERT_EQ(seats().size(), 2u);
     EXPECT_EQ(seats()[0].group_id, 7u);
     EXPECT_EQ(seats()[0].epoch, 2u);
@@ -155,6 +155,7 @@ TEST(RecorderTest, ASeatTellsOfAGroupAndOfThoseWhoWaitInIt) {
     EXPECT_EQ(seats()[0].transfer_waiters, 0);
     EXPECT_STREQ(seats()[0].name, "world/1.0");
     EXPECT_EQ(seats()[1].stride, 0) << "no sequence";
+    even.AddWaiters(false, -1);
   }
   ASSERT_EQ(seats().size(), 1u);
   EXPECT_EQ(seats()[0].waiters, 0);
@@ -171,7 +172,7 @@ TEST(RecorderTest, GroupsBeyondTheSeatsAreCounted) {
     seats.push_back(recorder->TakeSeat(base::GroupId(group), base::Round(0), base::GroupRank(0),
                                        members, "many"));
   }
-  const Recorder::Seat::Waiting waits(seats.back(), true);  // of a group without: nothing
+  seats.back().AddWaiters(true, 1);  // of a group without: nothing
 
   ASSERT_OK_AND_ASSIGN(const RingContent content, ReadRing(ring.memory()));
   EXPECT_EQ(content.seats.size(), LOCKSTEP_RING_SEATS);
