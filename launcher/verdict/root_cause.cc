@@ -43,8 +43,9 @@ std::string ExitText(const RankExit& exit) {
 std::string WhyText(const RankRecord& rank) {
   if (rank.lost) return "its node was lost";
   if (rank.accusation) {
-    return "given up by rank " + rank.accusation->by.ToString() + ": " +
-           Clean(rank.accusation->why);
+    const std::string by =
+        rank.accusation->by ? "given up by rank " + rank.accusation->by->ToString() + ": " : "";
+    return by + Clean(rank.accusation->why);
   }
   return rank.exit.has_value() ? ExitText(*rank.exit)
                                : "could not be started: " + Clean(rank.error.message());
