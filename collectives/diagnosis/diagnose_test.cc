@@ -138,12 +138,12 @@ TEST(DiagnoseTest, AStoppedRankIsNamedAtOnceByThoseThatWaitForIt) {
             "stopped by a signal; ranks 0, 2 have waited for 700ms");
   EXPECT_EQ(WhatToDo(finding, job.evidence()), "kill -CONT 101 lets it go on");
   EXPECT_THAT(WhatItRestsOn(finding, job.evidence()),
-              ElementsAre("rank 1 last called all_reduce(f32, sum, 4), op 3 of group world at "
-                          "train.cc:10, 1m00s ago",
-                          "rank 0 waits in all_reduce(f32, sum, 4), op 4 of group world at "
-                          "train.cc:10 for 700ms",
-                          "rank 2 waits in all_reduce(f32, sum, 4), op 4 of group world at "
-                          "train.cc:10 for 600ms"));
+              ElementsAre("rank 1 called last, 1m00s ago, all_reduce(f32, sum, 4), op 3 of group "
+                          "world at train.cc:10",
+                          "rank 0 has waited 700ms in all_reduce(f32, sum, 4), op 4 of group world "
+                          "at train.cc:10",
+                          "rank 2 has waited 600ms in all_reduce(f32, sum, 4), op 4 of group world "
+                          "at train.cc:10"));
 }
 
 TEST(DiagnoseTest, AStoppedRankIsNamedAlsoInsideTheOp) {

@@ -21,16 +21,6 @@ const SeenRank* Find(const Evidence& evidence, base::Rank rank) {
   return found != evidence.ranks.end() ? &*found : nullptr;
 }
 
-/// As its members call it.
-std::string GroupName(base::GroupId group, base::Round epoch, const Evidence& evidence) {
-  for (const SeenRank& rank : evidence.ranks) {
-    for (const SeenGroup& seen : rank.groups) {
-      if (seen.id == group && seen.epoch == epoch) return seen.name;
-    }
-  }
-  return group.ToString();
-}
-
 std::string CallText(const SeenOp& op) {
   return DescribeOp(op.kind, op.dtype, op.reduction, op.root_or_peer, op.count);
 }
@@ -96,8 +86,8 @@ std::string MismatchText(const Finding& finding, const Evidence& evidence) {
 }
 
 std::string WaitLine(const SeenRank& rank, const SeenOp& op, const Evidence& evidence) {
-  return "rank " + rank.rank.ToString() + " waits in " + Place(op, evidence) + At(op) + " for " +
-         base::FormatDuration(op.age);
+  return "rank " + rank.rank.ToString() + " has waited " + base::FormatDuration(op.age) + " in " +
+         Place(op, evidence) + At(op);
 }
 
 /// What the rank waits in longest, if it does.
@@ -115,12 +105,21 @@ std::string LastOpLine(const SeenRank& rank, const Evidence& evidence) {
   const std::string who = "rank " + rank.rank.ToString();
   if (rank.ops.empty()) return who + " has called no op";
   const SeenOp& last = rank.ops.back();
-  return who + " last called " + Place(last, evidence) + At(last) + ", " +
-         base::FormatDuration(last.age) + " ago" +
-         (rank.step >= 0 ? ", in step " + std::to_string(rank.step) : "");
+  return who + " called last, " + base::FormatDuration(last.age) + " ago" +
+         (rank.step >= 0 ? " in step " + std::to_string(rank.step) : "") + ", " +
+         Place(last, evidence) + At(last);
 }
 
 }  // namespace
+
+std::string GroupName(base::GroupId group, base::Round epoch, const Evidence& evidence) {
+  for (const SeenRank& rank : evidence.ranks) {
+    for (const SeenGroup& seen : rank.groups) {
+      if (seen.id == group && seen.epoch == epoch) return seen.name;
+    }
+  }
+  return group.ToString();
+}
 
 std::string RankList(const std::vector<base::Rank>& ranks) {
   std::string text = ranks.size() == 1 ? "rank " : "ranks ";

@@ -15,6 +15,9 @@ namespace lockstep::collectives {
 /// "rank 3", "ranks 0, 2, 5"; of many the first ones and how many more.
 std::string RankList(const std::vector<base::Rank>& ranks);
 
+/// As its members call it.
+std::string GroupName(base::GroupId group, base::Round epoch, const Evidence& evidence);
+
 /// What a culprit did, as it follows "rank 3 ": "has not come to all_reduce(f32, sum, 4), op 7 of
 /// group world: its process is stopped by a signal".
 std::string WhatItDid(const Finding& finding, const Finding::Culprit& culprit,
