@@ -180,7 +180,9 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
     found_ = std::move(key);
     noticed_ = false;
   }
-  const bool acts = finding.is_provable ? again : finding.waited >= ActionAfter(finding);
+  // What was called stays so; all else may have changed while the rings were read.
+  const bool is_sure = again || finding.verdict_class == Finding::Class::kMismatch;
+  const bool acts = finding.is_provable ? is_sure : finding.waited >= ActionAfter(finding);
   if (acts) {
     decided_ = true;
     delegate_.OnHangVerdict(finding, evidence);

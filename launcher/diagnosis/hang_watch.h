@@ -52,7 +52,8 @@ class HangDelegate {
 /// to compare calls that ended well. What it means is Diagnose's to say; when it is said, and when
 /// acted upon, is decided here:
 ///
-///   provable               a verdict when two looks in a row say the same
+///   provable               a verdict when two looks in a row say the same; of calls that differ
+///                          at once
 ///   in a declared phase    a notice after grace; a verdict at hard_deadline
 ///   in the making of a     notices after grace; a verdict at init_deadline
 ///   group
