@@ -452,6 +452,13 @@ std::vector<WatchedRank> Agent::RanksToWatch() {
 
 void Agent::OnHangVerdict(const collectives::Finding& finding,
                           const collectives::Evidence& evidence) {
+  // Before anything is ended: afterwards all states look alike.
+  record_.SaveEvidence(
+      {.job = job_id(),
+       .round = driver_.state().round,
+       .host = config_.here.host,
+       .monotonic_ns = static_cast<uint64_t>(loop_.Now().time_since_epoch().count())},
+      evidence, hangs_.rings());
   const bool acts =
       spec().hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
   account_.OnHangVerdict(finding, evidence, acts);

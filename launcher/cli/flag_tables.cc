@@ -194,6 +194,10 @@ constexpr FlagSpec kStatusFlags[] = {
     {"--json", "", "", "One JSON object."},
 };
 
+constexpr FlagSpec kDiagnoseFlags[] = {
+    {"--json", "", "", "A verdict as one JSON object."},
+};
+
 constexpr FlagSpec kLogsFlags[] = {
     {"--rank", "", "RANK", "Of this rank alone, byte by byte as it wrote them."},
     {"--round", "", "N", "Of this round [the last]; round 0 is the first start."},
@@ -296,6 +300,11 @@ constexpr VerbSpec kVerbs[] = {
     {Verb::kStatus, "status", "[FLAGS] JOB", "Says what a job and each of its ranks is doing.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep status mnist\n  lockstep status mnist --json\n", kStatusFlags, 1, 1},
+    {Verb::kDiagnose, "diagnose", "[FLAGS] JOB|DIR", "Says why a gang stood still.",
+     "JOB is an id, the beginning of one, or a name: of its last round that has evidence. DIR is a "
+     "folder\n"
+     "of evidence (round-N/evidence in a job's directory).\n",
+     "  lockstep diagnose mnist\n  lockstep diagnose --json ./evidence\n", kDiagnoseFlags, 1, 1},
     {Verb::kLogs, "logs", "[FLAGS] JOB", "Prints what ranks wrote.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep logs mnist\n  lockstep logs mnist --rank 3 --tail 20\n  lockstep logs mnist "

@@ -52,6 +52,14 @@ void HangWatch::BeginRound() {
   ScheduleLook();
 }
 
+std::map<base::Rank, std::span<const std::byte>> HangWatch::rings() const {
+  std::map<base::Rank, std::span<const std::byte>> rings;
+  for (const auto& [rank, watched] : watched_) {
+    if (watched.ring != nullptr) rings.emplace(rank, watched.ring->memory());
+  }
+  return rings;
+}
+
 void HangWatch::ScheduleLook() {
   timer_ = loop_.After(config_.look_every, [this] {
     ScheduleLook();

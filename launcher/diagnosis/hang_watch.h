@@ -3,10 +3,12 @@
 #define LOCKSTEP_LAUNCHER_DIAGNOSIS_HANG_WATCH_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -80,7 +82,8 @@ class HangWatch {
 
   /// Watches from now on; forgets what was seen of an earlier round.
   void BeginRound();
-  void Stop() { timer_.reset(); }
+  /// Those that ranks of the round have, as they are at any time; for as long as it is watched.
+  std::map<base::Rank, std::span<const std::byte>> rings() const;
 
  private:
   struct Watched {

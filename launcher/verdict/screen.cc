@@ -127,7 +127,7 @@ Lines Waits(const Verdict& verdict, size_t limit) {
 
 std::string RenderVerdict(const Verdict& verdict) {
   Lines top = WrapLine(CleanText(Headline(verdict)), kScreenColumns, 3);
-  Append(Field("when", CleanText(WhenText(verdict)), 2), top);
+  if (verdict.has_observed_at()) Append(Field("when", CleanText(WhenText(verdict)), 2), top);
   if (verdict.culprits_size() > 0) {
     Append(Field("where", CleanText(WhereText(verdict.culprits(0), verdict.world_size())), 2), top);
   }
@@ -143,7 +143,8 @@ std::string RenderVerdict(const Verdict& verdict) {
   if (!verdict.log_directory().empty())
     Append(Field("logs", CleanText(verdict.log_directory()), 3), bottom);
   if (!verdict.advice().empty()) Append(Field("advice", CleanText(verdict.advice()), 2), bottom);
-  Append(Field("next", CleanText(NextText(verdict)), 2), bottom);
+  if (verdict.action() != Verdict::ACTION_UNSPECIFIED)
+    Append(Field("next", CleanText(NextText(verdict)), 2), bottom);
 
   const size_t room = kScreenLines - top.size() - bottom.size();
   Append(Waits(verdict, std::min(room, kWaitLines)), top);

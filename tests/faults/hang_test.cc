@@ -132,6 +132,18 @@ TEST_F(OneHangTest, WithoutRestartsTheJobEndsWithTheVerdict) {
                     HasSubstr("rank 0 has waited "), HasSubstr("advice   kill -CONT "),
                     HasSubstr("victims  2: ranks 0, 1")));
   EXPECT_THAT(VerdictOf("verdict.json"), HasSubstr("\"class\": \"MISSING_RANK\""));
+
+  const Outcome again = Verb({"diagnose", name_});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(Unwrapped(again.out),
+              AllOf(HasSubstr("lockstep: rank 2 has not come to all_reduce(f32, sum, 1000), op 11 "
+                              "of group world: its process is stopped by a signal"),
+                    HasSubstr("rank 0 has waited ")))
+      << "when nothing of the gang is left";
+  const std::string folder = JobFolder(name_) + "/round-0";
+  EXPECT_THAT(Verb({"diagnose", "--json", folder}).out,
+              AllOf(HasSubstr("\"class\": \"MISSING_RANK\""), HasSubstr("\"seq\": \"11\"")));
+  EXPECT_EQ(Verb({"diagnose", scratch_.path() + "/nowhere"}).status, 66);
 }
 
 }  // namespace
