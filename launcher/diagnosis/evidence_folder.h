@@ -13,7 +13,8 @@
 #include "runtime/base/result.h"
 #include "runtime/storage/file_system.h"
 
-/// Evidence on disk, so that what was found can be looked at again when nothing of the gang is left:
+/// Evidence on disk, so that what was found can be looked at again when nothing of the gang is
+/// left:
 ///
 ///   <round's folder>/evidence/processes.json   GangProcesses
 ///                             rank-<r>.ring    as its memory was, without the slots never used

@@ -49,10 +49,10 @@ class HangDelegate {
                              const collectives::Evidence& evidence) = 0;
 };
 
-/// Watches the ranks of this machine by their recorder rings: a cheap look at the rings' heads every
-/// look_every, and at everything when somebody waits in an op and makes no progress, or now and then
-/// to compare calls that ended well. What it means is Diagnose's to say; when it is said, and when
-/// acted upon, is decided here:
+/// Watches the ranks of this machine by their recorder rings: a cheap look at the rings' heads
+/// every look_every, and at everything when somebody waits in an op and makes no progress, or now
+/// and then to compare calls that ended well. What it means is Diagnose's to say; when it is said,
+/// and when acted upon, is decided here:
 ///
 ///   provable               a verdict when two looks in a row say the same; of calls that differ
 ///                          at once
