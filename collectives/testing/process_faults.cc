@@ -135,7 +135,9 @@ void CallUntilAnOpFails(const Plan& plan, Group& group, ProcessGang::Board& boar
     for (int i = 0; i < 2; ++i) {
       const OpKind kind = MixedCall::kKinds[random.Below(MixedCall::kKinds.size())];
       const size_t count = random.Below(3) == 0 ? 30'000 : 10;
-      calls.push_back(std::make_unique<MixedCall>(group, kind, count));
+      // Sums of bf16 go other ways between machines.
+      const Dtype dtype = random.Below(2) == 0 ? Dtype::kBf16 : Dtype::kI32;
+      calls.push_back(std::make_unique<MixedCall>(group, kind, count, dtype));
       if (guilty) ++board.arrived;
     }
     const base::Status status = calls[calls.size() - 2]->work().Wait();
