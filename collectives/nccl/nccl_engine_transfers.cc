@@ -18,7 +18,9 @@ std::shared_ptr<Work> NcclEngine::SubmitTransfers(std::vector<Op> transfers, Op 
   }
   HearOthers();
   if (root_.ok() && !valid.ok())
-    Fail(RefusalOf(batch, std::string(OpKindName(batch.kind)), valid), nullptr);
+    Fail(RefusalOf(batch, std::string(OpKindName(batch.kind)) + " of group " + config_.info.name,
+                   valid),
+         nullptr);
   if (!root_.ok()) {
     base::Status end = valid.ok() ? FailedBefore() : valid;
     return FailedWork(std::move(batch), base::OpSeq(0), std::move(end));

@@ -27,6 +27,7 @@ using base::testing::StatusIs;
 using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr Device kGpu{Device::Kind::kCuda, 0};
 
@@ -40,6 +41,24 @@ TEST(NcclGroupTest, BuffersInMainMemoryAreRefused) {
     float value = 1;
     EXPECT_THAT(group.Broadcast({&value, 1, Dtype::kF32}, GroupRank(0))->Wait(),
                 StatusIs(Code::kUnimplemented, HasSubstr("is in main memory")));
+  });
+}
+
+TEST(NcclGroupTest, ABatchThatWasRefusedIsNamedToTheOthers) {
+  NcclGang gang(2, FakeGpu("2_30").Load());
+  gang.Run([&](Group& group) {
+    const auto memory = gang.Allocate(64);
+    const Buffer buffer = BufferOf(memory, 4, Dtype::kF32);
+    ASSERT_OK(group.Barrier()->Wait());
+    if (group.rank() == GroupRank(0)) {
+      EXPECT_FALSE(group.Send(buffer, GroupRank(7))->Wait().ok());
+      return;
+    }
+    Status status;
+    while (status.ok()) status = group.Barrier()->Wait();
+    EXPECT_THAT(status.root(),
+                StatusIs(Code::kFailedPrecondition,
+                         StartsWith("batch of group world was refused on rank 0: ")));
   });
 }
 
