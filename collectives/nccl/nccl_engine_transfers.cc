@@ -132,8 +132,9 @@ base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
     spec.world_ranks = route.receives ? std::vector{peer, self} : std::vector{self, peer};
   }
   spec.rank = base::GroupRank(route.receives ? 1 : 0);
+  const OwnDeadline alone(timeout);
   ASSIGN_OR_RETURN(std::shared_ptr<GroupBoard> board,
-                   config_.runtime->boards().OpenDerived(spec, timeout));
+                   config_.runtime->boards().OpenDerived(spec, alone.deadline));
   {
     const Lock lock(mutex_);
     route.board = board;
