@@ -165,13 +165,24 @@ Op Group::MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const {
 
 std::shared_ptr<Work> Group::Call(Op&& op, Status valid, const OpOptions& options) {
   if (valid.ok()) valid = CheckNoVerify(op.kind, options);
+  if (valid.ok()) valid = CheckStream(op.kind, options);
   return Submit(std::move(op), std::move(valid));
+}
+
+Status Group::CheckStream(OpKind kind, const OpOptions& options) const {
+  const Capabilities& can = capabilities();
+  if (options.stream == nullptr || can.cuda_memory) return base::OkStatus();
+  return base::InvalidArgumentError("backend " + can.backend + " works in main memory, where " +
+                                    std::string(OpKindName(kind)) +
+                                    "'s stream of a GPU means nothing: leave OpOptions::stream "
+                                    "null, and wait for the stream before the call");
 }
 
 // At once, and not when somebody waits: members may wait in different orders, and the comparison is
 // a collective.
 std::shared_ptr<Work> Group::CallAlike(Op&& op, Status valid, const Buffer& output,
                                        const OpOptions& options) {
+  if (valid.ok()) valid = CheckStream(op.kind, options);
   if (!options.verify) return Submit(std::move(op), std::move(valid));
   if (valid.ok()) valid = CanCheckAgreement(*this, output);
   const std::string description = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count);
@@ -435,6 +446,7 @@ std::shared_ptr<Work> Group::Batch(std::span<const Transfer> transfers, OpOption
   Status valid;
   for (const Transfer& transfer : transfers) ops.push_back(MakeTransfer(transfer, options, valid));
   if (valid.ok()) valid = CheckNoVerify(OpKind::kBatch, options);
+  if (valid.ok()) valid = CheckStream(OpKind::kBatch, options);
   return SubmitTransfers(std::move(ops), MakeOp(OpKind::kBatch, Dtype::kU8, options),
                          std::move(valid));
 }

@@ -74,7 +74,8 @@ struct OpOptions {
   /// names the members that are not with the majority, and the first element; the group goes on.
   bool verify = false;
   /// Of buffers on a GPU: a CUDA stream (cudaStream_t); the op begins after what was put on it
-  /// before the call. Null: the buffers are ready, as those in main memory must be.
+  /// before the call. Null: the buffers are ready, as those in main memory must be; over a backend
+  /// of main memory alone (Capabilities::cuda_memory) a stream is InvalidArgument.
   void* stream = nullptr;
   CallSite call_site = std::source_location::current();
 };
@@ -323,6 +324,8 @@ class Group {
   /// Whether `buffer` may be registered. Errors: as RegisterBuffer; Unimplemented - not memory of
   /// this backend's ops.
   base::Status CheckRegistered(const Buffer& buffer) const;
+  /// InvalidArgument - a stream where buffers are in main memory alone.
+  base::Status CheckStream(OpKind kind, const OpOptions& options) const;
   /// Queues a collective; `valid` says whether its arguments were, else it is to be refused in its
   /// turn.
   virtual std::shared_ptr<Work> Submit(Op&& op, base::Status valid) = 0;

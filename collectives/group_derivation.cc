@@ -31,6 +31,7 @@ base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions 
     return base::InvalidArgumentError("split by color " + std::to_string(color) +
                                       ": a color is 0 or more, or kNoColor");
   }
+  RETURN_IF_ERROR(CheckStream(OpKind::kSplit, options));
   OwnDeadline own(MakeOp(OpKind::kSplit, Dtype::kU8, options).timeout);
   const int32_t mine[2] = {color, key};
   std::vector<int32_t> all(2 * static_cast<size_t>(size()));
@@ -64,6 +65,7 @@ std::string Group::SubsetName() const {
 
 base::Result<std::shared_ptr<Group>> Group::Subset(std::span<const base::GroupRank> members,
                                                    OpOptions options) {
+  RETURN_IF_ERROR(CheckStream(OpKind::kGrow, options));
   const OwnDeadline own(MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout);
   Derivation derivation{.kind = OpKind::kGrow, .name = SubsetName()};  // from nothing
   const std::string doing = "making a subset of group " + info().name + ": rank ";
@@ -84,6 +86,7 @@ base::Result<std::shared_ptr<Group>> Group::Subset(std::span<const base::GroupRa
 
 base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRank> excluded,
                                                    OpOptions options) {
+  RETURN_IF_ERROR(CheckStream(OpKind::kShrink, options));
   const OwnDeadline own(MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout);
   Derivation derivation{.kind = OpKind::kShrink, .name = info().name + std::string(kRest)};
   for (const base::GroupRank member : excluded) RETURN_IF_ERROR(CheckRoot(OpKind::kShrink, member));
@@ -102,6 +105,7 @@ base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRa
 }
 
 base::Result<std::shared_ptr<Group>> Group::ShrinkToSurvivors(OpOptions options) {
+  RETURN_IF_ERROR(CheckStream(OpKind::kShrink, options));
   const OwnDeadline own(MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout);
   return DeriveSurvivors({.kind = OpKind::kShrink,
                           .name = SurvivorsName(info().name),
@@ -128,6 +132,7 @@ base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation, const Op
 
 base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> added,
                                                  OpOptions options) {
+  RETURN_IF_ERROR(CheckStream(OpKind::kGrow, options));
   const OwnDeadline own(MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout);
   Derivation derivation{
       .kind = OpKind::kGrow, .name = SubsetName(), .world_ranks = info().world_ranks};

@@ -85,7 +85,8 @@ typedef struct {
    * call blocks until all members have compared the output, bit by bit; where it differs the op
    * ends with code 15 (data loss) on all, which names members that are not with the majority. */
   int32_t verify;
-  /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready. */
+  /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready, as
+   * those in main memory must be. */
   void* stream;
 } lockstep_options;
 

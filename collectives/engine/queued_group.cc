@@ -204,6 +204,7 @@ base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t byte
   op.call_line = options.call_site.line;
   op.tag = std::move(options.tag);
   base::Status valid = capabilities().Check(op.kind, Dtype::kU8, Reduction::kNone);
+  if (valid.ok()) valid = CheckStream(op.kind, options);
   RETURN_IF_ERROR(own.Await(*Submit(std::move(op), std::move(valid))));
   return backend_->AllocBuffer(bytes, own.deadline);
 }
