@@ -36,6 +36,14 @@ Status CheckBuffer(const Side& side, const ConstBuffer& buffer, const Capabiliti
                                     "; " + side.ToString() + " is " +
                                     (on_host ? "in main memory" : "on a device"));
   }
+  // CUDA would fail much later, or copy between the two without a word.
+  if (!on_host && capabilities.cuda_device >= 0 &&
+      buffer.device.index != capabilities.cuda_device) {
+    return base::InvalidArgumentError(side.ToString() + " is on CUDA device " +
+                                      std::to_string(buffer.device.index) +
+                                      ", and this member of the group works on device " +
+                                      std::to_string(capabilities.cuda_device));
+  }
   if (DtypeBytes(buffer.dtype) == 0) {
     return base::InvalidArgumentError(side.ToString() + " is of dtype " +
                                       std::to_string(static_cast<int>(buffer.dtype)) +

@@ -20,11 +20,12 @@
 
 namespace lockstep::collectives {
 
-/// Where a buffer lives. Device buffers come with the backends that know them.
+/// Where a buffer lives. Device buffers come with the backends that know them, and lie on the
+/// group's own device (Capabilities::cuda_device).
 struct Device {
   enum class Kind : uint8_t { kCpu, kCuda };
   Kind kind = Kind::kCpu;
-  int index = 0;
+  int index = 0;  // of CUDA, in this process; of main memory there is one
 
   friend bool operator==(const Device&, const Device&) = default;
 };

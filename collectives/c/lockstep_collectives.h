@@ -71,7 +71,7 @@ typedef struct {
   uint64_t count;
   lockstep_dtype dtype;
   lockstep_device_kind device_kind;
-  int32_t device_index;
+  int32_t device_index; /* of LOCKSTEP_CUDA: the group's own device */
 } lockstep_buffer;
 
 /* What one call may say beside its buffers; null means the defaults. */

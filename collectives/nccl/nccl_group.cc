@@ -45,6 +45,11 @@ Communicator::Config NcclGroup::CommunicatorConfig(const Config& config,
           .scratch_bytes = kNcclScratchBytes + (size + 1) * 2 * sizeof(int32_t)};
 }
 
+Capabilities NcclGroup::CapabilitiesOn(int device, Capabilities of_library) {
+  of_library.cuda_device = device;
+  return of_library;
+}
+
 base::Result<std::unique_ptr<NcclGroup>> NcclGroup::Create(Config config,
                                                            std::shared_ptr<NcclRuntime> runtime) {
   RETURN_IF_ERROR(Check(config, *runtime));
@@ -66,7 +71,7 @@ NcclGroup::NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime,
     : config_(std::move(config)),
       runtime_(std::move(runtime)),
       info_(InfoOf(config_.spec, "nccl")),
-      capabilities_(runtime_->libraries().capabilities()),
+      capabilities_(CapabilitiesOn(config_.device, runtime_->libraries().capabilities())),
       timeout_ns_(config_.timeout.count()),
       engine_(std::make_shared<NcclEngine>(NcclEngine::Config{.runtime = runtime_,
                                                               .spec = config_.spec,

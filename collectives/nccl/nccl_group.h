@@ -90,6 +90,7 @@ class NcclGroup final : public Group {
   static base::Status Check(const Config& config, const NcclRuntime& runtime);
   static Communicator::Config CommunicatorConfig(const Config& config,
                                                  std::shared_ptr<NcclRuntime> runtime);
+  static Capabilities CapabilitiesOn(int device, Capabilities of_library);
   Config DerivedConfig(Derivation derivation);
   base::Result<std::shared_ptr<Communicator>> MeetAgain(const Config& config, GroupBoard& board,
                                                         const OpDeadline& deadline,
