@@ -21,6 +21,7 @@
 
 #include "collectives/mpi/fault_rank.h"
 #include "collectives/mpi/mpi_engine.h"
+#include "collectives/testing/footprint.h"
 
 namespace {
 
@@ -230,6 +231,31 @@ void StopsInMaking(Rank& rank, bool of_world) {
   rank.AwaitWordOfOthers("next making", kGuilty);  // an mpirun ends all when one ends
 }
 
+/// What there is in /proc before and after `groups` groups of all and of some.
+void Churn(Rank& rank, int groups) {
+  const auto world = rank.MustJoin("world");
+  const base::GroupRank both[] = {base::GroupRank(1), base::GroupRank(0)};
+  const auto make_and_drop = [&](int count) -> base::Status {
+    for (int i = 0; i < count; ++i) {
+      const OpOptions options{.timeout = seconds(20)};
+      ASSIGN_OR_RETURN(const auto group,
+                       i % 2 == 0 ? world->Duplicate(options) : world->Subset(both, options));
+      float one = 1;
+      RETURN_IF_ERROR(group->AllReduce({&one, 1}, {&one, 1}, Reduction::kSum, options)->Wait());
+      if (one != 2) return base::DataLossError("a sum of two");
+    }
+    return base::OkStatus();
+  };
+  rank.Tell("warm", [&](float&) { return make_and_drop(groups / 3); });
+  const auto before = testing::Footprint::Settled();
+  rank.Tell("groups", [&](float&) { return make_and_drop(groups); });
+  rank.Tell("left", [&](float&) -> base::Status {
+    const std::string excess = testing::Footprint::ExcessLeft(before);
+    return excess.empty() ? base::OkStatus() : base::ResourceExhaustedError(excess);
+  });
+  rank.AwaitWordOfOthers("left");
+}
+
 /// MPICH 4.0 has 2048 communicators at a time.
 void ManyGroups(Rank& rank) {
   const auto world = rank.Join("world");
@@ -412,6 +438,7 @@ int Main(int argc, char** argv) {
       {"many_groups", [&] { ManyGroups(rank); }},
       {"stops_in_making", [&] { StopsInMaking(rank, true); }},
       {"stops_in_making_of_part", [&] { StopsInMaking(rank, false); }},
+      {"churn", [&] { Churn(rank, 300); }},
       {"unreceived", [&] { Unreceived(rank); }},
       {"op_behind_another", [&] { OpBehindAnother(rank); }},
       {"waits_shortly", [&] { WaitsShortly(rank); }},

@@ -290,6 +290,13 @@ class MpiCase(unittest.TestCase):
         self.assertEqual(other["op"][0].code, "DEADLINE_EXCEEDED")
         self.assertIn("rank 0 did not answer", other["op"][0].error)
 
+    def test_groups_that_come_and_go_leave_nothing_in_the_process(self):
+        status, ranks = self.run_faults("churn", 250, size=2)
+        for calls in ranks:
+            self.assertEqual([(call.name, call.code) for call in calls], [("warm", "OK"), ("groups", "OK"), ("left", "OK")],
+                             calls[-1].error)
+        self.assertEqual(status, 0)
+
     def test_a_message_that_nobody_received_reaches_no_later_group(self):
         status, ranks = self.run_faults("unreceived", 60, size=2)
         self.assertEqual([(call.code, call.value) for call in sum(ranks, [])], [("OK", 20)] * 2, ranks)
