@@ -71,7 +71,7 @@ typedef struct {
   uint64_t count;
   lockstep_dtype dtype;
   lockstep_device_kind device_kind;
-  int32_t device_index;
+  int32_t device_index; /* of LOCKSTEP_CUDA: the group's own device */
 } lockstep_buffer;
 
 /* What one call may say beside its buffers; null means the defaults. */
@@ -85,7 +85,8 @@ typedef struct {
    * call blocks until all members have compared the output, bit by bit; where it differs the op
    * ends with code 15 (data loss) on all, which names members that are not with the majority. */
   int32_t verify;
-  /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready. */
+  /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready, as
+   * those in main memory must be. */
   void* stream;
 } lockstep_options;
 

@@ -29,7 +29,9 @@ MixedCall::MixedCall(Group& group, OpKind kind, size_t count, Dtype dtype)
       dtype_(dtype),
       rank_(group.rank().value()),
       size_(group.size()),
-      device_{group.capabilities().host_memory ? Device::Kind::kCpu : Device::Kind::kCuda, 0},
+      device_(group.capabilities().host_memory
+                  ? Device{}
+                  : Device{Device::Kind::kCuda, group.capabilities().cuda_device}),
       counts_(CountsOf(count, size_)),
       work_(Call(group)) {}
 
