@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "collectives/engine/member_names.h"
+
 namespace lockstep::collectives {
 namespace {
 
@@ -536,11 +538,7 @@ base::Subject MpiGroup::SubjectOf(int member) const {
 }
 
 std::string MpiGroup::DescribeMembers(const std::vector<int>& members) const {
-  std::string text = members.size() == 1 ? "rank" : "ranks";
-  for (size_t i = 0; i < members.size(); ++i) {
-    text += (i == 0 ? " " : ", ") + spec_.world_ranks[static_cast<size_t>(members[i])].ToString();
-  }
-  return text;
+  return NameMembers(spec_.world_ranks, members);
 }
 
 std::string MpiGroup::DescribeRunning(const Running& run) const {

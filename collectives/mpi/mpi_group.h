@@ -84,7 +84,7 @@ class MpiGroup final : public MpiEngine::Port {
   /// Until something happened, at most `at_most`.
   void AwaitChange(base::Duration at_most);
 
-  /// "rank 1", "ranks 1, 3"; of the world, as people know them.
+  /// NameMembers() of this group.
   std::string DescribeMembers(const std::vector<int>& members) const;
   std::string DescribeRunning(const Running& run) const;
   const GroupSpec& spec() const { return spec_; }

@@ -10,7 +10,7 @@
 
 #include "collectives/engine/backend.h"
 #include "collectives/engine/call_check.h"
-#include "collectives/host/tcp/tcp_frames.h"
+#include "collectives/engine/error_record.h"
 #include "collectives/nccl/nccl_abi.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"

@@ -17,13 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/engine/error_record.h"
 #include "collectives/engine/own_deadline.h"
 #include "collectives/host/shm/local_segments.h"
 #include "collectives/host/shm/segment.h"
 #include "collectives/host/tcp/local_exchange.h"
 #include "collectives/host/tcp/local_tcp.h"
 #include "collectives/host/tcp/tcp_end.h"
-#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/host/tcp/tcp_meeting.h"
 #include "collectives/host/tcp/tcp_members.h"
 #include "collectives/nccl/segment_boards.h"

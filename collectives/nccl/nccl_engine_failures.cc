@@ -11,7 +11,7 @@ namespace lockstep::collectives {
 namespace {
 
 std::string PlaceOf(const Op& op) {
-  char text[kTcpCallSiteBytes];
+  char text[kErrorCallSiteBytes];
   FormatCallSite(op.call_file, op.call_line, text, sizeof text);
   return text;
 }

@@ -273,7 +273,7 @@ TEST_P(NcclFaultsTest, WhoHearsOfAnErrorKnowsAllThatItBlamesAndTheOp) {
     while (group.rank() != GroupRank(0) && !gave_up) std::this_thread::yield();
     const Status end = group.Barrier()->Wait();
     gave_up = true;
-    EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called by rank 1, 2")));
+    EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called by ranks 1, 2")));
     ASSERT_EQ(end.subjects().size(), 2u);
     for (const int blamed : {1, 2}) {
       const base::Subject& subject = end.subjects()[static_cast<size_t>(blamed - 1)];

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "collectives/engine/error_record.h"
+
 namespace lockstep::collectives {
 namespace {
 
