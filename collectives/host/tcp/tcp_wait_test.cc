@@ -109,6 +109,22 @@ TEST_F(TcpWaitTest, WhoCannotBeAskedFromHereIsNotBlamedForIt) {
                                    HasSubstr("has no address"), Not(HasSubstr("never called"))));
 }
 
+TEST_F(TcpWaitTest, WhoMayBeLateAndCannotBeAskedNowIsWaitedForAllTheSame) {
+  Meet(1);
+  Calls(2);
+  const base::SteadyTime now = base::RealClock().Now();
+  ends_[0]->SetFact(1, {.kind = PeerFact::Kind::kAnswered,
+                        .late_until = now + std::chrono::milliseconds(400),
+                        .at = now,
+                        .asked_at = now});
+
+  const auto began = std::chrono::steady_clock::now();
+  const ErrorRecord error = EndOfWait(std::chrono::milliseconds(60));
+
+  EXPECT_THAT(error, Blames(0));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(400));
+}
+
 TEST_F(TcpWaitTest, OneThatIsLateIsBlamedBesideOneThatCannotBeAsked) {
   Meet(1);
   Calls(1);
