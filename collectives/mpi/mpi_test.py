@@ -40,6 +40,7 @@ def find_openmpi5():
 class MpiCase(unittest.TestCase):
     """The tests, for the MPI that a subclass names."""
     mpi = None
+    lives_on = False  # when a rank dies, its mpirun lets the others live
     openmpi_words = ["--oversubscribe", "--mca", "btl", "vader,self"]
 
     def setUp(self):
@@ -176,7 +177,8 @@ class MpiCase(unittest.TestCase):
             with self.subTest(mode):
                 self.forget()
                 status, ranks = self.run_faults(mode)
-                if mode != "vanishes":  # of a rank's _exit(0) MPICH's mpirun sometimes makes 0
+                # Of a rank's _exit(0) MPICH's mpirun sometimes makes 0.
+                if mode != "vanishes" and not self.lives_on:
                     self.assertNotEqual(status, 0)
                 for rank in (0, 2):  # unless mpirun was quicker
                     for call in ranks[rank]:
@@ -417,11 +419,9 @@ class OpenMpi5Test(OpenMpi5Case):
 
 class UlfmTest(OpenMpi5Case):
     """It lets them live."""
+    lives_on = True
     openmpi_words = ["--oversubscribe", "--with-ft", "ulfm"]
 
-    test_after_a_rank_dies_works_end_in_time_and_so_does_mpirun = None
-    test_a_stopped_rank_is_named_and_mpirun_ends = None  # nor does it end one that is stopped
-    test_whatever_happens_to_one_rank_works_end_in_time_and_so_does_mpirun = None  # the same
     test_groups_that_are_dropped_give_their_communicators_back = None  # 2200 take 15 s idle, minutes on a busy machine
     test_who_stops_while_all_make_a_group_is_named_and_holds_up_no_op_of_others = None  # it makes groups another way
     test_who_stops_while_some_make_a_group_holds_their_mpi_but_no_deadline_nor_exit = None  # the same
