@@ -149,7 +149,7 @@ TEST_F(TcpWaitTest, AnAnswerToAnEarlierQuestionDoesNotJudge) {
   for (const int member : {1, 2}) ends_[0]->SetFact(member, before);
   Calls(2);
   std::jthread answers([this] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // tidy:allow sleep: late
     for (const int member : {1, 2}) service_->Register(ends_[static_cast<size_t>(member)]);
   });
 
