@@ -152,8 +152,8 @@ std::vector<TcpBlock> EvenBlocks(const Op& op, int size) {
   return EvenBlocks(op, size, [](int) { return true; });
 }
 
-/// Of who combines for the root, which gets no more than the result then, as from a chain. Of two it
-/// is the root itself.
+/// Of who combines for the root, which gets no more than the result then, as from a chain. Of two
+/// it is the root itself.
 std::vector<TcpBlock> BlocksForRoot(const Op& op, int size) {
   return EvenBlocks(op, size, [&](int member) { return (member == op.peer) == (size == 2); });
 }
