@@ -291,7 +291,8 @@ std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpLin
   if (Reduces(kind) && RoundsEachStep(dtype, Reduction::kSum)) {
     return TcpWayName(TcpWay::kDirect) + ": of sums, averages and products of " +
            std::string(DtypeName(dtype)) + " all inputs of a part go to one member, over " +
-           std::to_string(size - 1) + " connections, and are combined in f32, rounded once";
+           std::to_string(size - 1) + (size == 2 ? " connection" : " connections") +
+           ", and are combined in f32, rounded once";
   }
   const size_t bytes = count * DtypeBytes(dtype);
   const std::string hops = std::to_string(size - 1);
