@@ -41,8 +41,8 @@ inline ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction) {
 }
 
 /// Whether combining in several steps rounds at each of them: f16 and bf16, but for minima and
-/// maxima. One call of a kernel with all inputs of an element rounds once, and its average is finite
-/// where its sum is not.
+/// maxima. One call of a kernel with all inputs of an element rounds once, and its average is
+/// finite where its sum is not.
 inline bool RoundsEachStep(Dtype dtype, Reduction reduction) {
   return (dtype == Dtype::kF16 || dtype == Dtype::kBf16) && reduction != Reduction::kNone &&
          reduction != Reduction::kMin && reduction != Reduction::kMax;

@@ -139,17 +139,24 @@ class Half {
   OpOptions options() const { return {.scale = scale_}; }
   void Fill(Buffer buffer) const {
     auto* const data = static_cast<std::byte*>(buffer.data);
-    for (size_t i = 0; i < 2 * buffer.count; ++i) data[i] = inputs_[i % inputs_.size()];
+    for (size_t i = 0; i < 2 * buffer.count; i += inputs_.size())
+      std::memcpy(data + i, inputs_.data(), std::min(inputs_.size(), 2 * buffer.count - i));
   }
   /// `first`: the index that its first element has in whole inputs.
   void Expect(Buffer buffer, size_t first, const char* what) const {
     const auto* const data = static_cast<const std::byte*>(buffer.data);
-    for (size_t i = 0; i < buffer.count; ++i) {
-      const double got = Load(buffer.dtype, data + 2 * i);
-      const std::vector<double>& allowed = allowed_[(first + i) % period_];
-      if (std::find(allowed.begin(), allowed.end(), got) != allowed.end()) continue;
-      FAIL() << what << ": element " << i << " of " << buffer.count << " is " << got
-             << " instead of " << ::testing::PrintToString(allowed);
+    for (size_t begin = 0; begin < buffer.count; begin += period_) {
+      const size_t count = std::min(period_, buffer.count - begin);
+      // What equals the period before it is as right, and found so far faster.
+      if (begin > 0 && std::memcmp(data + 2 * begin, data + 2 * (begin - period_), 2 * count) == 0)
+        continue;
+      for (size_t i = begin; i < begin + count; ++i) {
+        const double got = Load(buffer.dtype, data + 2 * i);
+        const std::vector<double>& allowed = allowed_[(first + i) % period_];
+        ASSERT_TRUE(std::find(allowed.begin(), allowed.end(), got) != allowed.end())
+            << what << ": element " << i << " of " << buffer.count << " is " << got
+            << " instead of " << ::testing::PrintToString(allowed);
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Sums in 16 bits have the bits of a group in shared memory, whatever the way between members costs.
+// Sums in 16 bits have the bits of a group in shared memory, whatever ways between members cost.
 #include <gtest/gtest.h>
 
 #include <cstddef>

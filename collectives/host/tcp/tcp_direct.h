@@ -25,8 +25,8 @@ inline constexpr size_t kDirectLag = 2;
 ///   in[2] slices 0, 1, 2; out[1] slice 0; in[2] slice 3; out[1] slices 1, 2, 3
 ///
 /// It cannot come to a standstill, however little is held between: of all bytes that are not yet
-/// combined, the inputs of those with the least offset in their blocks wait behind results of lesser
-/// offsets only. In place is safe: a result comes after the input that it replaces has gone.
+/// combined, the inputs of those with the least offset in their blocks wait behind results of
+/// lesser offsets only. In place is safe: a result comes after the input that it replaces has gone.
 ///
 /// `op`: an all_reduce, reduce or reduce_scatter of `blocks`, by member. A function: callable from
 /// any thread.

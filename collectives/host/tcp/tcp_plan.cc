@@ -152,8 +152,8 @@ std::vector<TcpBlock> EvenBlocks(const Op& op, int size) {
   return EvenBlocks(op, size, [](int) { return true; });
 }
 
-/// Of who combines for the root, which gets no more than the result then, as from a chain. Of two it
-/// is the root itself.
+/// Of who combines for the root, which gets no more than the result then, as from a chain. Of two
+/// it is the root itself.
 std::vector<TcpBlock> BlocksForRoot(const Op& op, int size) {
   return EvenBlocks(op, size, [&](int member) { return (member == op.peer) == (size == 2); });
 }
@@ -291,7 +291,8 @@ std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpLin
   if (Reduces(kind) && RoundsEachStep(dtype, Reduction::kSum)) {
     return TcpWayName(TcpWay::kDirect) + ": of sums, averages and products of " +
            std::string(DtypeName(dtype)) + " all inputs of a part go to one member, over " +
-           std::to_string(size - 1) + " connections, and are combined in f32, rounded once";
+           std::to_string(size - 1) + (size == 2 ? " connection" : " connections") +
+           ", and are combined in f32, rounded once";
   }
   const size_t bytes = count * DtypeBytes(dtype);
   const std::string hops = std::to_string(size - 1);

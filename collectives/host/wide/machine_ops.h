@@ -24,9 +24,9 @@ struct WideSteps {
   Reduction between = Reduction::kNone;
   double scale_between = 1;
 };
-/// An average is a sum within, and still to be divided. In 16 bits, where a sum might overflow, that
-/// sum is scaled by a power of two, so that it is no larger than the largest input and loses no bits
-/// (but of subnormals), and dividing is part of the second step.
+/// An average is a sum within, and still to be divided. In 16 bits, where a sum might overflow,
+/// that sum is scaled by a power of two, so that it is no larger than the largest input and loses
+/// no bits (but of subnormals), and dividing is part of the second step.
 WideSteps WideStepsOf(const Op& op, const Placement& placement);
 
 /// What the members of one machine do of a wide op, in a group of their own over shared memory,
