@@ -259,7 +259,8 @@ TEST_P(SurvivorsTest, ADeathWhileTheOthersFormLeadsToTheNextRound) {
 // The one that wakes up is dead before it can do anything; its memory and keys are of another
 // round.
 TEST_P(SurvivorsTest, AStoppedRankIsGivenUpAndNeverWakes) {
-  Start({"--on-rank-failure", "keep"}, {"3", "5000"});
+  // The agent of one node would find it before the others do.
+  Start({"--on-rank-failure", "keep", "--on-hang", "report"}, {"3", "5000"});
 
   ASSERT_EQ(::kill(pids_.at(3), SIGSTOP), 0);
   const auto again = AwaitAgain(3);
@@ -270,6 +271,17 @@ TEST_P(SurvivorsTest, AStoppedRankIsGivenUpAndNeverWakes) {
   ExpectDone(outcome, pids_, {0, 1, 2}, {"3 (given up by rank "});
   EXPECT_EQ(DoneLine(outcome.out, 3), "");
   EXPECT_THAT(outcome.err, HasSubstr("rank 3 given up by rank "));
+}
+
+TEST_P(SurvivorsTest, AStoppedRankIsFoundLongBeforeTheOpsDeadline) {
+  if (GetParam() > 1) GTEST_SKIP() << "agents watch the ranks of jobs on one node";
+  Start({"--on-rank-failure", "keep"}, {"3", "60000"});
+
+  ASSERT_EQ(::kill(pids_.at(3), SIGSTOP), 0);
+  const Outcome outcome = job_->Wait(30s);
+
+  ExpectDone(outcome, pids_, {0, 1, 2}, {"3 (has not come to all_reduce(f32, sum, "});
+  EXPECT_THAT(outcome.err, HasSubstr("its process is stopped by a signal"));
 }
 
 TEST_P(SurvivorsTest, BelowTheMinimumTheGangEnds) {
