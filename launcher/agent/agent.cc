@@ -409,6 +409,7 @@ void Agent::OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
   // Before any node hears of it: its ranks may come to meet at once.
   if (cluster_ != nullptr) cluster_->BeginRound(outcome.next_round);
   account_.OnSurvivorsGoOn(outcome, gone, std::move(evidence));
+  if (cluster_ == nullptr) hangs_.BeginRound();  // they may come to stand still, too
 }
 
 void Agent::OnAllSpawned() {

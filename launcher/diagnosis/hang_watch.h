@@ -80,7 +80,7 @@ class HangWatch {
   HangWatch(const HangWatch&) = delete;
   HangWatch& operator=(const HangWatch&) = delete;
 
-  /// Watches from now on; forgets what was seen of an earlier round.
+  /// Watches from now on; forgets what was seen of an earlier round. May be called by the delegate.
   void BeginRound();
   /// Those that ranks of the round have, as they are at any time; for as long as it is watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
