@@ -243,8 +243,9 @@ class Group {
   /// null for kNoColor. Collective: every member calls it; ordered with the other collectives.
   /// Blocks: until the members have come, at most the timeout, which is of both steps: that they
   /// tell each other the colors, and that the group is made. (When the first has waited beyond it
-  /// for a member in a long phase, the second has a whole one.) Errors: InvalidArgument - a negative
-  /// color; those of making a group, which poison neither this nor the other groups of the split.
+  /// for a member in a long phase, the second has a whole one.) Errors: InvalidArgument - a
+  /// negative color; those of making a group, which poison neither this nor the other groups of the
+  /// split.
   base::Result<std::shared_ptr<Group>> Split(int color, int key, OpOptions options = {});
   /// Another group of the same members, with an order of its own. Collective. Blocks, errors: as
   /// Split.

@@ -229,6 +229,7 @@ void StopsInMaking(Rank& rank, bool of_world) {
   rank.Tell("next making",
             [&](float&) { return pair->Duplicate({.timeout = Rank::kTimeout}).status(); });
   rank.AwaitWordOfOthers("next making", kGuilty);  // an mpirun ends all when one ends
+  if (rank.rank() == 2) pause();                   // rank 0 is the one
 }
 
 /// What there is in /proc before and after `groups` groups of all and of some.

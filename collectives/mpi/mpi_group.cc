@@ -64,7 +64,9 @@ base::Status MpiGroup::AwaitMembers(const OpDeadline& deadline) {
       AskOthers(lock, [this] { return error_.has_value() || comm_.has_value(); });
       continue;
     }
-    if (error_.has_value() || left.count() <= 0) return GiveUpJoining(lock, deadline);
+    // Once it is on its way it will be there, unless somebody has stopped. A member that has it may
+    // have failed in an op, or have given up: that is for the first op to tell.
+    if ((error_.has_value() && !go_) || left.count() <= 0) return GiveUpJoining(lock, deadline);
     changed_.wait_for(lock, std::min(left, kLook));
   }
 }
