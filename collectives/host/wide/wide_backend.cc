@@ -78,7 +78,7 @@ void WideBackend::Interrupt() {
 std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
   if (kind == OpKind::kSend || kind == OpKind::kRecv)
-    return text + ExplainPlan(kind, dtype, count, seat_.size(), seat_.link()) + flat_.ExplainPath();
+    return text + ExplainPlan(kind, dtype, count, seat_.size(), flat_.paths()) + flat_.ExplainPath();
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   Op op{.kind = kind, .dtype = dtype, .peer = 0, .count = count};
   const bool reduces = kind == OpKind::kAllReduce || kind == OpKind::kReduce ||
