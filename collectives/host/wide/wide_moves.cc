@@ -65,7 +65,9 @@ bool WideMoves::Run(const Op& op, uint64_t fingerprint, const double* scales, Tc
   const Way way = WayOf(op.kind);
   if (way == Way::kFlat) return flat_.Move(op, fingerprint, scales, wait);
   const WideSteps steps = WideStepsOf(op, placement_);
-  scales_.assign(static_cast<size_t>(flat_.size()), steps.scale_between);
+  scales_.clear();
+  for (int member = 0; member < flat_.size(); ++member)
+    scales_.push_back(WeightOf(placement_.machine_of(member), placement_));
   const bool through = MoveOn(way, {op, fingerprint, wait, DtypeBytes(op.dtype), steps.between});
   if (space_.capacity() > kWideSpaceKeptBytes) std::vector<std::byte>().swap(space_);
   return through;
