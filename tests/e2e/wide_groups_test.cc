@@ -103,7 +103,7 @@ TEST_F(WideGroupsTest, AJobThatSaysWhatTheNetworkCostsGoesTheSameWayInEachRun) {
   const auto run = [this](const std::string& link) {
     const Outcome outcome =
         RunIt({"--simulate-hosts", "--nnodes", "4", "--nproc-per-node", "1", "--log-prefix=false",
-               "--env", "LOCKSTEP_JOB_TCP_LINK=" + link, "--", SumRank(), "20000", "3"});
+               "--tcp-link", link, "--", SumRank(), "20000", "3"});
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     Run said;
     for (const std::string& line : Lines(outcome.out)) {
