@@ -12,8 +12,8 @@ namespace lockstep::collectives::testing {
 // What happens to a rank of mpi_faults: groups that come and go, and counts. On its main thread.
 
 /// Groups of ranks 1 and 2 that these have given up are still being made, one after the other, when
-/// they end their MPI; rank 0 said that they may begin. `making_takes`: how long a communicator of a part of the
-/// world takes from now on, at least.
+/// they end their MPI; rank 0 said that they may begin. `making_takes`: how long a communicator of
+/// a part of the world takes from now on, at least.
 void EndsWhileMaking(FaultRank& rank, std::atomic<std::chrono::milliseconds>& making_takes);
 
 /// What there is in /proc and in memory before and after `groups` groups of all and of some, and
