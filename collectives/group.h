@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_GROUP_H_
 #define LOCKSTEP_COLLECTIVES_GROUP_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -242,9 +243,10 @@ class Group {
   /// The group of the members that name the same `color`, ordered by `key` and then by rank here;
   /// null for kNoColor. Collective: every member calls it; ordered with the other collectives.
   /// Blocks: until the members have come, at most the timeout, which is of both steps: that they
-  /// tell each other the colors, and that the group is made. (When the first has waited beyond it
-  /// for a member in a long phase, the second has a whole one.) Errors: InvalidArgument - a negative
-  /// color; those of making a group, which poison neither this nor the other groups of the split.
+  /// tell each other the colors, and that the group is made. (When a member comes to the first out
+  /// of a long phase, in it or within a second after, the second has a whole one.) Errors:
+  /// InvalidArgument - a negative color; those of making a group, which poison neither this nor the
+  /// other groups of the split.
   base::Result<std::shared_ptr<Group>> Split(int color, int key, OpOptions options = {});
   /// Another group of the same members, with an order of its own. Collective. Blocks, errors: as
   /// Split.
@@ -282,8 +284,8 @@ class Group {
                                             OpOptions options = {});
 
   /// `bytes` of memory that the other members can reach. Collective: every member calls it with the
-  /// same size; ordered with the other collectives. Blocks: until all have come and there is
-  /// memory, at most the timeout, as Split. Errors: Unimplemented - the backend has none;
+  /// same size; two ops, ordered with the other collectives. Blocks: until all have come and there
+  /// is memory, at most the timeout, as Split. Errors: Unimplemented - the backend has none;
   /// ResourceExhausted - no memory.
   virtual base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
                                                                   OpOptions options = {}) = 0;
@@ -345,14 +347,21 @@ class Group {
   /// rounds.
   virtual base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation,
                                                                const OpDeadline& deadline);
+  /// Of each member in GatherNumbers, at most.
+  static constexpr size_t kSplitNumbers = 3;
   /// `mine` of every member, by rank, into `all`: a collective on main memory, also where the
-  /// backend's ops are not. Blocks: as an op, and as OwnDeadline::Await.
+  /// backend's ops are not. Blocks: as OwnDeadline::Await.
   virtual base::Status GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
                                      OpOptions options, OwnDeadline& own);
+  /// 1 when others may have waited for this member, which is in a long phase or was just now; else
+  /// 0. A number for GatherNumbers: whom an op has waited for nobody else knows for sure.
+  int32_t ComesLate() const;
   /// Tells the others that this member may be late by `at_most` from now; 0 takes it back.
   virtual void DeclareLongPhase(base::Duration at_most) = 0;
 
  private:
+  void BeginLongPhase(base::Duration at_most);
+  void EndLongPhase();
   Op MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const;
   std::shared_ptr<Work> Call(Op&& op, base::Status valid, const OpOptions& options);
   /// Call() of an op whose `output` is the same on all members.
@@ -363,7 +372,8 @@ class Group {
                           Reduction reduction, bool in_place) const;
   Op MakeTransfer(const Transfer& transfer, const OpOptions& options, base::Status& valid) const;
 
-  uint64_t split_count_ = 0;  // equal on all members, since splits are collective
+  uint64_t split_count_ = 0;                    // equal on all members, since splits are collective
+  std::atomic<base::SteadyTime> late_until_{};  // of this member's last long phase
 };
 
 /// A scope in which this member may be late without being blamed, e.g. while it compiles or saves a
@@ -373,9 +383,9 @@ class LongPhase {
  public:
   /// `group` outlives this.
   LongPhase(Group& group, base::Duration at_most) : group_(group) {
-    group_.DeclareLongPhase(at_most);
+    group_.BeginLongPhase(at_most);
   }
-  ~LongPhase() { group_.DeclareLongPhase(base::Duration(0)); }
+  ~LongPhase() { group_.EndLongPhase(); }
   LongPhase(const LongPhase&) = delete;
   LongPhase& operator=(const LongPhase&) = delete;
 

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // Group: the groups that are made from one.
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -18,12 +19,29 @@ constexpr std::string_view kRest = "/rest";
 constexpr std::string_view kSurvivors = "/survivors";
 constexpr std::string_view kSubset = "/subset";
 
+// From the end of a long phase to the call to which it has made this member late.
+constexpr base::Duration kComingTime = std::chrono::seconds(1);
+
 }  // namespace
 
 base::Status Group::GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
                                   OpOptions options, OwnDeadline& own) {
   return own.Await(*AllGather({mine.data(), mine.size(), Dtype::kI32},
                               {all.data(), all.size(), Dtype::kI32}, std::move(options)));
+}
+
+void Group::BeginLongPhase(base::Duration at_most) {
+  late_until_ = base::RealClock().Now() + std::min(at_most, kMaxTimeout);
+  DeclareLongPhase(at_most);
+}
+
+void Group::EndLongPhase() {
+  late_until_ = std::min(late_until_.load(), base::RealClock().Now());
+  DeclareLongPhase(base::Duration(0));
+}
+
+int32_t Group::ComesLate() const {
+  return base::RealClock().Now() < late_until_.load() + kComingTime ? 1 : 0;
 }
 
 base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions options) {
@@ -33,15 +51,18 @@ base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions 
   }
   RETURN_IF_ERROR(CheckStream(OpKind::kSplit, options));
   OwnDeadline own(MakeOp(OpKind::kSplit, Dtype::kU8, options).timeout);
-  const int32_t mine[2] = {color, key};
-  std::vector<int32_t> all(2 * static_cast<size_t>(size()));
+  const int32_t mine[kSplitNumbers] = {color, key, ComesLate()};
+  std::vector<int32_t> all(kSplitNumbers * static_cast<size_t>(size()));
   RETURN_IF_ERROR(GatherNumbers(mine, all, options, own));
+  for (size_t at = 2; at < all.size(); at += kSplitNumbers) {
+    if (all[at] != 0) own.BeginAnew();
+  }
   const uint64_t number = ++split_count_;
   if (color == kNoColor)
     return Derive({.kind = OpKind::kSplit, .color = color, .key = key}, own.deadline);
   std::vector<std::pair<int32_t, int>> members;  // key, rank here
   for (int member = 0; member < size(); ++member) {
-    const auto at = 2 * static_cast<size_t>(member);
+    const auto at = kSplitNumbers * static_cast<size_t>(member);
     if (all[at] == color) members.emplace_back(all[at + 1], member);
   }
   std::sort(members.begin(), members.end());

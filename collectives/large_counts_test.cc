@@ -12,6 +12,7 @@
 
 #include "collectives/group.h"
 #include "collectives/host/tcp/local_tcp.h"
+#include "collectives/host/wide/local_wide.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -45,10 +46,10 @@ Buffer Of(uint8_t* data, size_t count) { return {data, count, Dtype::kU8}; }
 
 class LargeCountsTest : public ::testing::Test {
  protected:
-  /// Two ranks, each with memory for `parts` times the count.
-  static void Run(const std::shared_ptr<BackendMaker>& maker, size_t parts,
+  /// Each rank has memory for `parts` times the count.
+  static void Run(const std::shared_ptr<BackendMaker>& maker, int ranks, size_t parts,
                   const std::function<void(Group&, uint8_t* data, size_t rank)>& body) {
-    ThreadGang gang(2, maker);
+    ThreadGang gang(ranks, maker);
     gang.timeout = std::chrono::seconds(600);
     gang.Run([&](Group& group) {
       std::vector<uint8_t> data(parts * Count());
@@ -57,25 +58,37 @@ class LargeCountsTest : public ::testing::Test {
     });
   }
 
-  static void RunAllOps(const std::function<std::shared_ptr<BackendMaker>()>& maker) {
+  static void RunOpsInPlace(const std::shared_ptr<BackendMaker>& maker, int ranks) {
     const size_t count = Count();
-    Run(maker(), 1, [count](Group& group, uint8_t* data, size_t rank) {
+    const auto last = static_cast<size_t>(ranks - 1);
+    Run(maker, ranks, 1, [count, last](Group& group, uint8_t* data, size_t rank) {
       Fill(data, count, rank);
       ASSERT_OK(group.AllReduce(Of(data, count), Of(data, count), Reduction::kSum)->Wait());
-      ExpectElements(data, count,
-                     [](size_t i) { return static_cast<uint8_t>(Value(0, i) + Value(1, i)); });
+      ExpectElements(data, count, [last](size_t i) {
+        uint8_t sum = 0;
+        for (size_t from = 0; from <= last; ++from)
+          sum = static_cast<uint8_t>(sum + Value(from, i));
+        return sum;
+      });
 
       Fill(data, count, rank);
       ASSERT_OK(group.Broadcast(Of(data, count), GroupRank(1))->Wait());
       ExpectElements(data, count, [](size_t i) { return Value(1, i); });
 
       Fill(data, count, rank);
-      ASSERT_OK((rank == 0 ? group.Send(Of(data, count), GroupRank(1))
-                           : group.Recv(Of(data, count), GroupRank(0)))
-                    ->Wait());
-      ExpectElements(data, count, [](size_t i) { return Value(0, i); });
+      if (rank == 0) {
+        ASSERT_OK(group.Send(Of(data, count), GroupRank(static_cast<int>(last)))->Wait());
+      } else if (rank == last) {
+        ASSERT_OK(group.Recv(Of(data, count), GroupRank(0))->Wait());
+      }
+      ExpectElements(data, count,
+                     [rank, last](size_t i) { return Value(rank == last ? 0 : rank, i); });
     });
-    Run(maker(), 2, [count](Group& group, uint8_t* data, size_t rank) {
+  }
+
+  static void RunAllGather(const std::shared_ptr<BackendMaker>& maker) {
+    const size_t count = Count();
+    Run(maker, 2, 2, [count](Group& group, uint8_t* data, size_t rank) {
       Fill(data + rank * count, count, rank);
       ASSERT_OK(group.AllGather(Of(data + rank * count, count), Of(data, 2 * count))->Wait());
       ExpectElements(data, 2 * count, [count](size_t i) { return Value(i / count, i % count); });
@@ -83,10 +96,18 @@ class LargeCountsTest : public ::testing::Test {
   }
 };
 
-TEST_F(LargeCountsTest, InSharedMemory) { RunAllOps(ThreadGang::InSharedMemory); }
+TEST_F(LargeCountsTest, InSharedMemory) {
+  RunOpsInPlace(ThreadGang::InSharedMemory(), 2);
+  RunAllGather(ThreadGang::InSharedMemory());
+}
 
 TEST_F(LargeCountsTest, OverTcp) {
-  RunAllOps([] { return testing::LocalTcpMaker(); });
+  RunOpsInPlace(testing::LocalTcpMaker(), 2);
+  RunAllGather(testing::LocalTcpMaker());
+}
+
+TEST_F(LargeCountsTest, OverWide) {
+  RunOpsInPlace(std::make_shared<testing::LocalWideMaker>(std::vector<int>{0, 0, 1}), 3);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // memory with ranks as threads.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -88,6 +89,24 @@ class SecondStepFails final : public BackendMaker {
   const std::shared_ptr<BackendMaker> maker_;
 };
 
+/// The second step takes this long: more than a first one has left that ends late.
+constexpr milliseconds kStepTime(600);
+constexpr milliseconds kShort(1000);  // of both steps
+
+class SecondStepTakesTime final : public BackendMaker {
+ public:
+  explicit SecondStepTakesTime(std::shared_ptr<BackendMaker> maker) : maker_(std::move(maker)) {}
+  base::Result<std::unique_ptr<Backend>> Make(const GroupSpec& spec,
+                                              const OpDeadline& deadline) override {
+    if (spec.name != "world" && spec.rank == GroupRank(0))
+      std::this_thread::sleep_for(kStepTime);  // tidy:allow sleep: it takes so long
+    return maker_->Make(spec, deadline);
+  }
+
+ private:
+  const std::shared_ptr<BackendMaker> maker_;
+};
+
 class OneDeadlineTest : public ::testing::TestWithParam<HostMaker> {
  protected:
   /// `call` on all members, on rank 1 so late; how long it took on rank 0.
@@ -103,6 +122,26 @@ class OneDeadlineTest : public ::testing::TestWithParam<HostMaker> {
       if (group.rank() == GroupRank(0)) took = Now() - called;
     });
     return took;
+  }
+
+  enum class PhaseEnds { kBeforeTheCall, kAfterTheCall };
+  /// Whether a duplicate comes about for which rank 1 is so late, in a long phase.
+  bool SecondStepHasItsTime(base::Duration late, PhaseEnds ends) {
+    ThreadGang gang(kSize, std::make_shared<SecondStepTakesTime>(GetParam().make()));
+    std::atomic<int> made_count{0};
+    gang.Run([&](Group& group) {
+      const bool is_late = group.rank() == GroupRank(1);
+      std::unique_ptr<LongPhase> phase;
+      if (is_late) phase = std::make_unique<LongPhase>(group, seconds(60));
+      ASSERT_OK(group.Barrier()->Wait());
+      if (is_late) std::this_thread::sleep_for(late);  // tidy:allow sleep: it is late
+      if (ends == PhaseEnds::kBeforeTheCall) phase.reset();
+      const auto made = group.Duplicate({.timeout = is_late ? seconds(60) : kShort});
+      ASSERT_OK(made);
+      EXPECT_OK((*made)->Barrier()->Wait());
+      ++made_count;
+    });
+    return made_count == kSize;
   }
 };
 
@@ -144,22 +183,25 @@ TEST_P(OneDeadlineTest, ABufferTakesItsTimeoutAltogether) {
 
 // It had declared that it would be late: then the time of the others does not pass.
 TEST_P(OneDeadlineTest, ALongPhaseLeavesTheSecondStepItsTime) {
-  ThreadGang gang(kSize, GetParam().make());
-  gang.Run([](Group& group) {
-    constexpr auto kShort = seconds(1);
-    if (group.rank() != GroupRank(1)) {
-      ASSERT_OK(group.Barrier()->Wait());
-      ASSERT_OK_AND_ASSIGN(const auto made, group.Duplicate({.timeout = kShort}));
-      EXPECT_OK(made->Barrier()->Wait());
-      return;
-    }
-    const LongPhase phase(group, seconds(60));
-    ASSERT_OK(group.Barrier()->Wait());
-    std::this_thread::sleep_for(  // tidy:allow sleep: it is late
-        kShort + seconds(1) + kShort / 2);
-    ASSERT_OK_AND_ASSIGN(const auto made, group.Duplicate({.timeout = seconds(60)}));
-    EXPECT_OK(made->Barrier()->Wait());
+  EXPECT_TRUE(SecondStepHasItsTime(kShort + kShort / 2, PhaseEnds::kAfterTheCall));
+}
+
+TEST_P(OneDeadlineTest, SoDoesOneThatEndsJustBeforeTheDeadline) {
+  EXPECT_TRUE(SecondStepHasItsTime(kShort - milliseconds(50), PhaseEnds::kAfterTheCall));
+}
+
+TEST_P(OneDeadlineTest, SoDoesOneThatEndsBeforeTheCall) {
+  EXPECT_TRUE(SecondStepHasItsTime(milliseconds(600), PhaseEnds::kBeforeTheCall));
+}
+
+TEST_P(OneDeadlineTest, ALongPhaseLeavesABufferItsTime) {
+  const base::Duration took = TimeOn0([](Group& group) {
+    std::unique_ptr<LongPhase> phase;
+    if (group.rank() == GroupRank(1)) phase = std::make_unique<LongPhase>(group, seconds(60));
+    EXPECT_THAT(group.AllocBuffer(4096, {.timeout = kTimeout}),
+                StatusIs(Code::kDeadlineExceeded, HasSubstr("no memory within 2s")));
   });
+  EXPECT_GE(took, kLate + kTimeout);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace {
 
 struct WireBlamed {
   int32_t member;
-  char call_site[kErrorCallSiteBytes];
+  char call_site[kCallSiteBytes];
 };
 
 struct WireError {
@@ -64,7 +64,7 @@ std::vector<std::byte> EncodeError(const ErrorRecord& record) {
   for (size_t i = 0; i < blamed_count; ++i) {
     WireBlamed blamed{.member = record.blamed[i].member, .call_site = {}};
     const std::string& site = record.blamed[i].call_site;
-    std::memcpy(blamed.call_site, site.data(), std::min(site.size(), kErrorCallSiteBytes - 1));
+    std::memcpy(blamed.call_site, site.data(), std::min(site.size(), kCallSiteBytes - 1));
     AppendBytes(out, blamed);
   }
   const auto* const text = reinterpret_cast<const std::byte*>(record.message.data());
@@ -96,8 +96,7 @@ base::Result<ErrorRecord> ParseError(std::span<const std::byte> payload, int siz
     WireBlamed blamed;
     if (!TakeBytes(payload, blamed) || blamed.member < 0 || blamed.member >= size)
       return base::DataLossError("an error blames a member that the group does not have");
-    record.blamed.push_back(
-        {blamed.member, PrintableText(blamed.call_site, kErrorCallSiteBytes - 1)});
+    record.blamed.push_back({blamed.member, PrintableText(blamed.call_site, kCallSiteBytes - 1)});
   }
   record.message = PrintableText(reinterpret_cast<const char*>(payload.data()), payload.size());
   return record;

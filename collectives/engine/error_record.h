@@ -17,11 +17,10 @@
 
 namespace lockstep::collectives {
 
-inline constexpr size_t kErrorCallSiteBytes = 40;
 inline constexpr size_t kErrorMessageBytesMax = 2000;
 /// Of a whole record, as bytes.
 inline constexpr size_t kErrorBytesMax =
-    48 + kNamedMembersMax * (4 + kErrorCallSiteBytes) + kErrorMessageBytesMax;
+    48 + kNamedMembersMax * (4 + kCallSiteBytes) + kErrorMessageBytesMax;
 
 /// A group's first error as its members tell it to each other, over TCP and on the boards of nccl.
 /// A value. As bytes: 48 of numbers, (member, call site)[blamed], the message.

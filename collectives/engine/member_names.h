@@ -12,6 +12,8 @@ namespace lockstep::collectives {
 
 /// An error names as many members; how many more there are it says.
 inline constexpr size_t kNamedMembersMax = 8;
+/// What of the place of a member's call they tell each other, with the zero at its end.
+inline constexpr size_t kCallSiteBytes = 40;
 
 /// "rank 3", "ranks 1, 4", "ranks 0, 1, 2, 3, 4, 5, 6, 7 and 9 more": members of a group by what
 /// they are in the world. `world_ranks`: by group rank. Any thread.

@@ -19,18 +19,17 @@ struct OwnDeadline {
   explicit OwnDeadline(base::Duration timeout) { Begin(std::min(timeout, kMaxTimeout)); }
 
   /// Waits for `work`, the first part of what this is the deadline of, and an op of the same
-  /// timeout. Blocks: as work.Wait(), which looks at another clock than this one. An op that ends
-  /// well more than kSlack beyond its deadline has waited for a member in a long phase, whose time
-  /// does not count: what comes after it has the whole time again.
+  /// timeout. Blocks: as work.Wait(), which looks at another clock than this one.
   base::Status Await(Work& work) {
     while (!work.done()) {
       (void)work.WaitFor(kLook);
       (void)deadline.Left();
     }
-    const base::Status status = work.status();
-    if (status.ok() && deadline.Left() <= -kSlack) Begin(deadline.due().timeout);
-    return status;
+    return work.status();
   }
+  /// What comes has the whole time again: what went before was held up by a member that had said
+  /// that it would be late, whose time does not count.
+  void BeginAnew() { Begin(deadline.due().timeout); }
 
   base::RealClock clock;
   AwakeClock awake{clock};
@@ -39,8 +38,6 @@ struct OwnDeadline {
  private:
   /// AwakeClock's keepers look this often.
   static constexpr base::Duration kLook = std::chrono::milliseconds(10);
-  /// In which every op ends once its deadline has passed.
-  static constexpr base::Duration kSlack = std::chrono::seconds(1);
 
   void Begin(base::Duration timeout) {
     deadline.Set({.at = awake.Now() + timeout, .timeout = timeout});

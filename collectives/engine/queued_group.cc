@@ -261,11 +261,21 @@ base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t byte
                                                                      OpOptions options) {
   const base::Duration timeout = options.timeout.count() > 0 ? options.timeout : this->timeout();
   OwnDeadline own(timeout);
+  if (capabilities().Has(OpKind::kAllocate)) {  // on all members, or on none
+    const int32_t mine[] = {ComesLate()};
+    std::vector<int32_t> all(static_cast<size_t>(info_.size));
+    OpOptions telling;
+    telling.timeout = timeout;
+    telling.tag = options.tag;
+    telling.call_site = options.call_site;
+    RETURN_IF_ERROR(GatherNumbers(mine, all, std::move(telling), own));
+    if (std::count(all.begin(), all.end(), 1) > 0) own.BeginAnew();
+  }
   // In its place among the collectives, and with the sizes compared: an op of that many bytes.
   Op op;
   op.kind = OpKind::kAllocate;
   op.count = bytes;
-  op.timeout = std::min(timeout, kMaxTimeout);
+  op.timeout = std::max(own.deadline.Left(), base::Duration(0));
   op.call_file = options.call_site.file;
   op.call_line = options.call_site.line;
   op.tag = std::move(options.tag);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "collectives/engine/member_names.h"
 #include "collectives/engine/op.h"
 
 namespace lockstep::collectives {
@@ -25,7 +26,9 @@ struct MpiGroupKey {
 /// (a receiver checks `layout`), and run on machines of one byte order, as everything else here.
 ///
 ///   making a group    kHere to every member; kReady to rank 0 of the world, which tells all
-///                     members kGo when all are ready, or hears kWithdraw
+///                     members kGo when all are ready. Who gives up before tells it kWithdraw and
+///                     hears kWithdrawn, unless kGo was on its way: then the group is made, and
+///                     left
 ///   while it lives    kError: the first error of the sender, for ops from `seq` on
 ///                     kAsk, at a deadline, and kTell: how far are you?
 ///   its end           kLeft
@@ -34,18 +37,18 @@ struct ControlMessage {
     kHere = 1,
     kReady,
     kWithdraw,
+    kWithdrawn,
     kGo,
     kError,
     kAsk,
     kTell,
     kLeft,
   };
-  static constexpr int kMaxBlamed = 16;
 
   uint32_t layout = sizeof(ControlMessage);
   Kind kind{};
   MpiGroupKey key;
-  int32_t from = 0;        // group rank; of kGo the world's 0
+  int32_t from = 0;        // group rank; of kGo and kWithdrawn the world's 0
   int32_t world_rank = 0;  // of the sender
   int32_t member_count = 0;
   int64_t pid = 0;     // kHere
@@ -61,7 +64,7 @@ struct ControlMessage {
   uint8_t dtype = 0;
   uint8_t reduction = 0;
   uint8_t blamed_count = 0;
-  int32_t blamed[kMaxBlamed] = {};
+  int32_t blamed[kNamedMembersMax] = {};
   char text[1024] = "";  // kHere: the host; kError: the message
 
   void SetText(const std::string& value) {

@@ -43,10 +43,21 @@ class FaultRank {
   base::Result<std::shared_ptr<Group>> Join(
       const std::string& name, bool check_calls = false, int size = 0,
       base::Duration join_timeout = std::chrono::seconds(20)) {
+    std::vector<base::Rank> ranks;
+    for (int rank = 0; rank < (size > 0 ? size : size_); ++rank) ranks.emplace_back(rank);
+    return JoinOf(name, std::move(ranks), check_calls, join_timeout);
+  }
+  /// The group of `ranks`, in this order; this one is among them. Any thread.
+  base::Result<std::shared_ptr<Group>> JoinOf(const std::string& name,
+                                              std::vector<base::Rank> ranks, bool check_calls,
+                                              base::Duration join_timeout) const {
+    const auto self = std::find(ranks.begin(), ranks.end(), base::Rank(rank_)) - ranks.begin();
     QueuedGroup::Config config;
-    config.spec = {.job = "faults", .host = "here", .name = name, .rank = base::GroupRank(rank_)};
-    for (int rank = 0; rank < (size > 0 ? size : size_); ++rank)
-      config.spec.world_ranks.emplace_back(rank);
+    config.spec = {.job = "faults",
+                   .host = "here",
+                   .name = name,
+                   .rank = base::GroupRank(static_cast<int>(self)),
+                   .world_ranks = std::move(ranks)};
     config.timeout = kTimeout;
     config.join_timeout = join_timeout;
     const auto maker =
@@ -60,6 +71,9 @@ class FaultRank {
     LOCKSTEP_CHECK(group.ok(), group.status().ToString().c_str());
     return std::move(group).value();
   }
+
+  /// Joins no group any more. Where those that it had are dropped, its MPI ends here.
+  void EndEngine() { engine_.reset(); }
 
   /// Writes it down at once: mpirun may end this process any time.
   void Note(const std::string& name, const base::Status& status, base::Duration took,
@@ -130,7 +144,7 @@ class FaultRank {
   const std::string folder_;
   const int rank_;
   const int size_;
-  const std::shared_ptr<MpiEngine> engine_;
+  std::shared_ptr<MpiEngine> engine_;
 };
 
 }  // namespace lockstep::collectives::testing

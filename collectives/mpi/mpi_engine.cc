@@ -80,9 +80,10 @@ bool MpiEngine::End() {
   const auto limit = std::chrono::steady_clock::now() + config_.end_timeout + kFinalizeTime;
   bool over = false, held = false;
   while (!over && !held && std::chrono::steady_clock::now() < limit) {
-    held = IsHeld();  // by a group that nobody here waits for any more
+    const uint64_t step = creation_steps_.load();
     over = changed_.wait_for(lock, kLastWords, is_over);
-    held = held && IsHeld();
+    // By a group that nobody here waits for any more; not by two, one after the other.
+    held = IsHeld() && creation_steps_.load() == step;
   }
   lock.unlock();
   if (over) {
@@ -122,33 +123,6 @@ void MpiEngine::Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call) 
 
 void MpiEngine::Send(int world_rank, const ControlMessage& message) {
   Command([this, world_rank, message] { SendNow(world_rank, message); });
-}
-
-void MpiEngine::Open(const ControlMessage& ready, std::shared_ptr<Port> port,
-                     std::vector<int> world_ranks) {
-  Command([this, ready, port = std::move(port), world_ranks = std::move(world_ranks)]() mutable {
-    opened_[ready.key] = {port, std::move(world_ranks), ready};
-    ++joining_;
-    for (const int world_rank : dead_) (void)port->OnDied(world_rank);
-    std::deque<ControlMessage> others;
-    for (const ControlMessage& message : early_) {
-      if (message.key == ready.key) {
-        port->OnMessage(message);
-      } else {
-        others.push_back(message);
-      }
-    }
-    early_ = std::move(others);
-    SendNow(Orderer(), ready);
-  });
-}
-
-void MpiEngine::Withdraw(const ControlMessage& withdraw) {
-  Command([this, withdraw] {
-    const auto opened = opened_.find(withdraw.key);
-    if (opened != opened_.end()) opened->second.ready.reset();
-    SendNow(Orderer(), withdraw);
-  });
 }
 
 void MpiEngine::CancelReceives(std::shared_ptr<Port> port) {
@@ -243,7 +217,7 @@ bool MpiEngine::AwaitQuiet(base::Duration at_most) {
 }
 
 void MpiEngine::Rest(base::Duration quiet) {
-  const bool waits = !pending_.empty() || joining_ > 0;
+  const bool waits = !pending_.empty() || making_.has_value() || unanswered_ > 0;
   if (waits && quiet < kBusyTime) {
     if (quiet >= kEagerTime) sched_yield();
     return;
@@ -252,8 +226,8 @@ void MpiEngine::Rest(base::Duration quiet) {
                               : quiet < kIdleTime ? kLongestRest
                                                   : kIdleRest;
   std::unique_lock<std::mutex> lock(mutex_);
-  wake_.wait_for(lock, rest,
-                 [this] { return !commands_.empty() || (closing_ && pending_.empty()); });
+  const bool in_flight = !pending_.empty() || making_.has_value();  // then it tests on at the end
+  wake_.wait_for(lock, rest, [&] { return !commands_.empty() || (closing_ && !in_flight); });
 }
 
 bool MpiEngine::Step() {
@@ -419,7 +393,7 @@ void MpiEngine::Died(int world_rank) {
       port.hurt_ = true;
       if (port.comm_ != nullptr) library_.api().revoke(port.comm_);
     }
-    if (orderer == world_rank && opened.ready.has_value()) SendNow(Orderer(), *opened.ready);
+    if (orderer == world_rank && opened.asked.has_value()) SendNow(Orderer(), *opened.asked);
   }
   look_for_over_ = true;
   for (const Pending& over : std::exchange(lost_, {})) End(over);
@@ -437,9 +411,8 @@ void MpiEngine::Handle(const ControlMessage& message) {
     HandleReady(message);
     return;
   }
-  if (message.kind == Kind::kGo) {
-    to_make_.push_back(message.key);
-    MakeComms();
+  if (message.kind == Kind::kGo || message.kind == Kind::kWithdrawn) {
+    HandleAnswer(message);
     return;
   }
   if (const auto opened = opened_.find(message.key); opened != opened_.end()) {
@@ -450,94 +423,6 @@ void MpiEngine::Handle(const ControlMessage& message) {
   if (message.kind == Kind::kAsk || message.kind == Kind::kTell) return;  // of one that is over
   early_.push_back(message);
   if (early_.size() > kMaxEarly) early_.pop_front();
-}
-
-// Communicators are made one after the other in an order that all ranks share, since each is told
-// of them by this one rank: else three groups of two among three ranks could each wait for the
-// next.
-void MpiEngine::HandleReady(const ControlMessage& message) {
-  Waiting& waiting = waiting_[message.key];
-  if (message.kind == ControlMessage::Kind::kWithdraw) {
-    waiting.ready.erase(message.world_rank);
-    if (waiting.ready.empty()) waiting_.erase(message.key);
-    return;
-  }
-  waiting.member_count = message.member_count;
-  waiting.ready.insert(message.world_rank);
-  if (static_cast<int>(waiting.ready.size()) < waiting.member_count) return;
-  ControlMessage go;
-  go.kind = ControlMessage::Kind::kGo;
-  go.key = message.key;
-  for (const int world_rank : waiting.ready) SendNow(world_rank, go);
-  waiting_.erase(message.key);
-}
-
-// One after the other, whoever is in which: Open MPI 4.1.4 makes none while another one is on its
-// way that a stopped member holds.
-void MpiEngine::MakeComms() {
-  while (!making_.has_value() && !to_make_.empty()) {
-    const MpiGroupKey key = to_make_.front();
-    to_make_.pop_front();
-    const auto found = opened_.find(key);
-    if (found == opened_.end()) continue;
-    found->second.ready.reset();
-    const Opened opened = found->second;
-    if (opened.port->hurt_) {
-      --joining_;
-      opened.port->OnComm(base::UnavailableError("a member has died"));
-      continue;
-    }
-    MakeComm(opened, key);
-  }
-}
-
-// Also for a member that has given up meanwhile: the others are on their way into it.
-void MpiEngine::MakeComm(const Opened& opened, const MpiGroupKey& key) {
-  opened.port->OnGo();
-  lockstep_mpi_comm* comm = nullptr;
-  lockstep_mpi_request* request = nullptr;
-  held_.store(true, std::memory_order_release);
-  const lockstep_mpi_result result = library_.api().create_comm(
-      opened.world_ranks.data(), static_cast<int>(opened.world_ranks.size()), key.group, key.epoch,
-      &comm, &request);
-  held_.store(false, std::memory_order_release);
-  if (request == nullptr) return Made(*opened.port, comm, result);
-  making_ = {opened.port, comm, request};
-}
-
-bool MpiEngine::TestMaking() {
-  if (!making_.has_value()) return false;
-  int ended = 0;
-  const lockstep_mpi_result result = library_.api().test(making_->request, &ended);
-  if (ended == 0) return false;
-  const Making made = *std::exchange(making_, std::nullopt);
-  Made(*made.port, made.comm, result);
-  MakeComms();
-  return true;
-}
-
-void MpiEngine::Made(Port& port, lockstep_mpi_comm* comm, lockstep_mpi_result result) {
-  --joining_;
-  const base::Status status = library_.StatusOf(result, "making a communicator");
-  if (status.ok()) port.comm_ = comm;
-  if (!status.ok() && comm != nullptr) library_.api().free_comm(comm);
-  look_for_over_ = true;
-  port.OnComm(status);
-}
-
-void MpiEngine::FreeCommsOfThoseOver() {
-  for (auto opened = opened_.begin(); opened != opened_.end();) {
-    Port& port = *opened->second.port;
-    const bool is_made = making_.has_value() && making_->port == opened->second.port;
-    if (!port.over() || port.in_flight_ > 0 || is_made) {
-      ++opened;
-      continue;
-    }
-    // MPI gives the number of a communicator that was freed to the next one, and what is still on
-    // its way with it.
-    if (port.comm_ != nullptr && port.drained()) library_.api().free_comm(port.comm_);
-    opened = opened_.erase(opened);
-  }
 }
 
 }  // namespace lockstep::collectives

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -78,6 +79,8 @@ class MpiEngine {
     virtual void OnGo() = 0;
     /// What came of it.
     virtual void OnComm(base::Status status) = 0;
+    /// It was given up in time: its communicator is made on no member.
+    virtual void OnWithdrawn() = 0;
     /// A call of it ended.
     virtual void OnEnded() = 0;
     /// A rank of the world has died, and MPI goes on without it. Returns whether it was a member
@@ -112,7 +115,7 @@ class MpiEngine {
   /// Whether the death of a rank leaves the others their MPI.
   bool outlives_ranks() const { return outlives_ranks_; }
   /// Whether its thread is inside a call of MPI that makes a communicator.
-  bool IsHeld() const { return held_.load(std::memory_order_acquire); }
+  bool IsHeld() const { return creation_steps_.load() % 2 == 1; }
 
   /// Starts `call` on the communicator of `port`, which has one.
   void Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call);
@@ -121,7 +124,8 @@ class MpiEngine {
   /// From now on messages of the key of `ready` are for `port`. Says `ready` to the rank that
   /// orders the making of groups, whose kGo then makes a communicator of `world_ranks`.
   void Open(const ControlMessage& ready, std::shared_ptr<Port> port, std::vector<int> world_ranks);
-  /// Takes `ready` of that key back.
+  /// Takes `ready` of that key back. Port::OnWithdrawn says that this has come about; kGo may have
+  /// been on its way.
   void Withdraw(const ControlMessage& withdraw);
   /// Receives of `port` that are in flight are given up.
   void CancelReceives(std::shared_ptr<Port> port);
@@ -131,7 +135,8 @@ class MpiEngine {
   struct Opened {
     std::shared_ptr<Port> port;
     std::vector<int> world_ranks;
-    std::optional<ControlMessage> ready;  // until its communicator is made, or it is given up
+    /// What the orderer was last told of it, kReady or kWithdraw, until it has answered.
+    std::optional<ControlMessage> asked;
   };
   struct Pending {
     std::shared_ptr<Port> port;  // null = a control message
@@ -177,7 +182,9 @@ class MpiEngine {
   /// Rank 0 of the world, or the first that lives: communicators are made in its order.
   int Orderer() const;
   void Handle(const ControlMessage& message);
+  // mpi_engine_groups.cc
   void HandleReady(const ControlMessage& message);
+  void HandleAnswer(const ControlMessage& message);
   void MakeComms();
   void MakeComm(const Opened& opened, const MpiGroupKey& key);
   bool TestMaking();
@@ -198,7 +205,7 @@ class MpiEngine {
   Phase phase_ = Phase::kStarting;              // guarded by mutex_
   base::Status start_status_;                   // guarded by mutex_
   bool closing_ = false;                        // guarded by mutex_
-  std::atomic<bool> held_{false};
+  std::atomic<uint64_t> creation_steps_{0};     // into that call and out of it
   const std::shared_ptr<MpiEnding> ending_;
 
   // The thread's own:
@@ -216,7 +223,7 @@ class MpiEngine {
   std::map<MpiGroupKey, Waiting> waiting_;  // on rank 0 of the world
   std::deque<MpiGroupKey> to_make_;         // as rank 0 of the world has said, in its order
   std::optional<Making> making_;            // the one before these
-  int joining_ = 0;                         // groups that wait for their communicator
+  int unanswered_ = 0;                      // of opened_, those that have asked
   bool look_for_over_ = false;              // a group may have become over
   std::array<std::array<lockstep_mpi_reducer*, kReductionLimit>, kDtypeLimit> reducers_{};
   std::array<std::array<ReduceKernel, kReductionLimit>, kDtypeLimit> kernels_{};

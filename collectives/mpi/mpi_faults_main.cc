@@ -10,23 +10,28 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "collectives/mpi/fault_rank.h"
 #include "collectives/mpi/mpi_engine.h"
-#include "collectives/testing/footprint.h"
+#include "collectives/mpi/mpi_faults_groups.h"
 
 namespace {
 
 /// This process stops when it comes to make a communicator.
 std::atomic<bool> stops_in_making{false};
+/// How long it takes to make that of a part of the world, at least.
+std::atomic<std::chrono::milliseconds> making_takes{};
 
 template <class Real>
 Real RealOf(const char* name) {
@@ -44,6 +49,7 @@ extern "C" int MPI_Comm_idup(void* comm, void* made, void* request) {
   return RealOf<int (*)(void*, void*, void*)>("MPI_Comm_idup")(comm, made, request);
 }
 extern "C" int MPI_Comm_create_group(void* comm, void* group, int tag, void* made) {
+  std::this_thread::sleep_for(making_takes.load());
   return RealOf<int (*)(void*, void*, int, void*)>("MPI_Comm_create_group")(comm, group, tag, made);
 }
 
@@ -206,7 +212,7 @@ void JoinAlone(Rank& rank) {
 /// Rank 1 is stopped in the middle of the making of `what`, in which all are but rank 2 of a part
 /// of the world. Others work in a group that has nothing to do with it.
 void StopsInMaking(Rank& rank, bool of_world) {
-  const auto world = rank.MustJoin("world"), end = rank.MustJoin("end");
+  auto world = rank.MustJoin("world"), end = rank.MustJoin("end");
   const base::GroupRank without_guilty[] = {base::GroupRank(0), base::GroupRank(2)};
   const base::GroupRank part[] = {base::GroupRank(0), base::GroupRank(kGuilty)};
   std::shared_ptr<Group> pair;
@@ -228,32 +234,15 @@ void StopsInMaking(Rank& rank, bool of_world) {
   for (int i = 0; i < 3; ++i) rank.TellOf("op", *pair);
   rank.Tell("next making",
             [&](float&) { return pair->Duplicate({.timeout = Rank::kTimeout}).status(); });
-  rank.AwaitWordOfOthers("next making", kGuilty);  // an mpirun ends all when one ends
-}
-
-/// What there is in /proc before and after `groups` groups of all and of some.
-void Churn(Rank& rank, int groups) {
-  const auto world = rank.MustJoin("world");
-  const base::GroupRank both[] = {base::GroupRank(1), base::GroupRank(0)};
-  const auto make_and_drop = [&](int count) -> base::Status {
-    for (int i = 0; i < count; ++i) {
-      const OpOptions options{.timeout = seconds(20)};
-      ASSIGN_OR_RETURN(const auto group,
-                       i % 2 == 0 ? world->Duplicate(options) : world->Subset(both, options));
-      float one = 1;
-      RETURN_IF_ERROR(group->AllReduce({&one, 1}, {&one, 1}, Reduction::kSum, options)->Wait());
-      if (one != 2) return base::DataLossError("a sum of two");
-    }
+  rank.AwaitWordOfOthers("next making", kGuilty);
+  rank.Tell("end", [&](float& cpu_s) {
+    const std::clock_t before = std::clock();
+    for (auto* group : {&world, &end, &pair}) group->reset();
+    rank.EndEngine();
+    cpu_s = static_cast<float>(std::clock() - before) / CLOCKS_PER_SEC;
     return base::OkStatus();
-  };
-  rank.Tell("warm", [&](float&) { return make_and_drop(groups / 3); });
-  const auto before = testing::Footprint::Settled();
-  rank.Tell("groups", [&](float&) { return make_and_drop(groups); });
-  rank.Tell("left", [&](float&) -> base::Status {
-    const std::string excess = testing::Footprint::ExcessLeft(before);
-    return excess.empty() ? base::OkStatus() : base::ResourceExhaustedError(excess);
   });
-  rank.AwaitWordOfOthers("left");
+  rank.AwaitWordOfOthers("end", kGuilty);  // an mpirun ends all when one ends
 }
 
 /// MPICH 4.0 has 2048 communicators at a time.
@@ -410,13 +399,13 @@ void CostOfChecks(Rank& rank) {
 int Main(int argc, char** argv) {
   if (argc != 4) return 64;
   alarm(280);  // whatever hangs, no process of this test is left
-  const auto engine = MpiEngine::Start({.library = argv[1], .end_timeout = seconds(5)});
+  auto engine = MpiEngine::Start({.library = argv[1], .end_timeout = seconds(5)});
   if (!engine.ok()) {
     std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
     return 69;
   }
   const std::string mode = argv[3];
-  Rank rank(argv[2], *engine);
+  Rank rank(argv[2], std::move(engine).value());
   const std::map<std::string, std::function<void()>> modes = {
       {"never_calls", [&] { NeverCalls(rank); }},
       {"killed", [&] { Fault(rank, [] { kill(getpid(), SIGKILL); }); }},
@@ -438,6 +427,8 @@ int Main(int argc, char** argv) {
       {"many_groups", [&] { ManyGroups(rank); }},
       {"stops_in_making", [&] { StopsInMaking(rank, true); }},
       {"stops_in_making_of_part", [&] { StopsInMaking(rank, false); }},
+      {"ends_while_making", [&] { EndsWhileMaking(rank, making_takes); }},
+      {"large_counts", [&] { LargeCounts(rank); }},
       {"churn", [&] { Churn(rank, 300); }},
       {"unreceived", [&] { Unreceived(rank); }},
       {"op_behind_another", [&] { OpBehindAnother(rank); }},

@@ -2,12 +2,9 @@
 #include "collectives/mpi/mpi_group.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "collectives/engine/member_names.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -16,10 +13,6 @@ using Kind = ControlMessage::Kind;
 
 // The engine's thread needs a core more than the one that waits: a few looks, then sleep.
 constexpr int kYields = 5;
-// A deadline's keeper looks at the clock this often (AwakeClock).
-constexpr base::Duration kLook = std::chrono::milliseconds(10);
-// Engines answer within 10 ms; a machine that is too busy for this makes an error less precise.
-constexpr base::Duration kAnswerTime = std::chrono::milliseconds(400);
 
 }  // namespace
 
@@ -30,97 +23,6 @@ MpiGroup::MpiGroup(MpiEngine& engine, GroupSpec spec)
       size_(static_cast<int>(spec_.world_ranks.size())),
       self_(spec_.rank.value()),
       members_(spec_.world_ranks.size()) {}
-
-// ----------------------------------------------------------------------------------------- joining
-
-base::Result<std::shared_ptr<MpiGroup>> MpiGroup::Join(MpiEngine& engine, GroupSpec spec,
-                                                       const OpDeadline& deadline) {
-  const auto group = std::make_shared<MpiGroup>(engine, std::move(spec));
-  std::vector<int> world_ranks;
-  for (const base::Rank rank : group->spec_.world_ranks) world_ranks.push_back(rank.value());
-  ControlMessage here = group->MakeMessage(Kind::kHere);
-  here.pid = getpid();
-  here.SetText(group->spec_.host);
-  group->SendToOthers(here);
-  engine.Open(group->MakeMessage(Kind::kReady), group, std::move(world_ranks));
-  RETURN_IF_ERROR(group->AwaitMembers(deadline));
-  return group;
-}
-
-base::Status MpiGroup::AwaitMembers(const OpDeadline& deadline) {
-  Lock lock(mutex_);
-  members_[static_cast<size_t>(self_)] = {
-      .came = true, .pid = getpid(), .host = spec_.host, .farewell = {}, .told = {}};
-  for (bool asked = false;;) {
-    if (comm_.has_value()) {
-      left_ = !comm_->ok();
-      // It failed on a member that has died, of which the word is on its way.
-      if (left_ && engine_.outlives_ranks())
-        changed_.wait_for(lock, kAnswerTime, [this] { return error_.has_value(); });
-      return left_ && error_.has_value() ? error_->status : *comm_;
-    }
-    const base::Duration left = deadline.Left();
-    if (left.count() <= 0 && !std::exchange(asked, true) && NeverCame().empty()) {
-      AskOthers(lock, [this] { return error_.has_value() || comm_.has_value(); });
-      continue;
-    }
-    if (error_.has_value() || left.count() <= 0) return GiveUpJoining(lock, deadline);
-    changed_.wait_for(lock, std::min(left, kLook));
-  }
-}
-
-// Who came and does not answer any more has stopped since.
-base::Status MpiGroup::GiveUpJoining(Lock& lock, const OpDeadline& deadline) {
-  left_ = true;
-  const bool late = !error_.has_value();
-  const std::string within = " within " + base::FormatDuration(deadline.due().timeout);
-  std::vector<int> missing = NeverCame();
-  std::string why;
-  if (!missing.empty()) {
-    why = DescribeMembers(missing) + " never came" + within;
-  } else if (engine_.IsHeld()) {
-    why = "all members came, but" + within + " " + HeldText();
-  } else if (missing = Silent(); !missing.empty()) {
-    why = "all members came, but were not connected" + within + ": " + DescribeMembers(missing) +
-          " did not answer: stopped or dead";
-  } else if (go_) {
-    why = "all members came and answer, but MPI did not connect them" + within;
-  } else {
-    why =
-        "all members came, but rank 0 of the world, which orders the making of groups, did not "
-        "let them begin" +
-        within + "; is it stopped, or a member of a group that is made before?";
-  }
-  lock.unlock();
-  engine_.Withdraw(MakeMessage(Kind::kWithdraw));
-  if (!late) return error();
-  return Publish(base::DeadlineExceededError("joining group " + spec_.name + ": " + why)
-                     .WithClass(base::FailureClass::kPeerStalled),
-                 nullptr, missing);
-}
-
-std::vector<int> MpiGroup::NeverCame() const {
-  std::vector<int> missing;
-  for (int member = 0; member < size_; ++member) {
-    if (!members_[static_cast<size_t>(member)].came) missing.push_back(member);
-  }
-  return missing;
-}
-
-void MpiGroup::OnGo() {
-  const Lock lock(mutex_);
-  go_ = true;
-}
-
-void MpiGroup::OnComm(base::Status status) {
-  {
-    const Lock lock(mutex_);
-    comm_ = std::move(status);
-    changed_.notify_all();
-    if (!left_) return;
-  }
-  SendToOthers(MakeMessage(Kind::kLeft));  // they have what this member had given up
-}
 
 void MpiGroup::Leave(const std::shared_ptr<MpiGroup>& self, const std::vector<uint64_t>& sends,
                      const std::vector<uint64_t>& receives) {
@@ -253,8 +155,7 @@ base::Status MpiGroup::Expire(Lock& lock, const MpiCall& call, const Running& ru
   return first;
 }
 
-template <class Stop>
-void MpiGroup::AskOthers(Lock& lock, const Stop& stop) {
+void MpiGroup::AskOthers(Lock& lock, const std::function<bool()>& stop) {
   for (Member& member : members_) member.told.reset();
   lock.unlock();
   SendToOthers(MakeMessage(Kind::kAsk));
@@ -407,6 +308,7 @@ void MpiGroup::OnMessage(const ControlMessage& message) {
     case Kind::kLeft: member.farewell = {message.seq, message.sends, message.receives}; break;
     case Kind::kReady:
     case Kind::kWithdraw:
+    case Kind::kWithdrawn:
     case Kind::kGo: break;  // the engine's own
   }
   changed_.notify_all();
@@ -429,121 +331,6 @@ void MpiGroup::SendToOthers(const ControlMessage& message) {
   for (int member = 0; member < size_; ++member) {
     if (member != self_) SendTo(member, message);
   }
-}
-
-// ------------------------------------------------------------------------------------------ errors
-
-base::Status MpiGroup::error() const {
-  const Lock lock(mutex_);
-  return error_.has_value() ? error_->status : base::OkStatus();
-}
-
-base::Status MpiGroup::FailedBefore(const base::Status& root) const {
-  return base::AbortedError("group " + spec_.name +
-                            " failed before this call and cannot be used any more")
-      .WithClass(root.failure_class())
-      .WithCause(root);
-}
-
-base::Status MpiGroup::LeavingError() const {
-  return base::AbortedError("this member is leaving or aborting group " + spec_.name);
-}
-
-base::Status MpiGroup::Publish(const base::Status& error, const Running* run,
-                               const std::vector<int>& blamed, uint64_t from) {
-  ControlMessage message = MessageOf(error, run, blamed);
-  {
-    const Lock lock(mutex_);
-    if (error_.has_value()) return error_->status;
-    // Of what has ended here this member has done its part: the others may still end it well.
-    message.seq = from = std::max(from, done_ + 1);
-    error_ = {StatusOf(message), from, message};  // as the others read it
-    changed_.notify_all();
-  }
-  SendToOthers(message);
-  return this->error();
-}
-
-base::Status MpiGroup::Adopt(const base::Status& error, const Running& run,
-                             const std::vector<int>& blamed) {
-  const Lock lock(mutex_);
-  done_ = run.seq.value();  // its calls to MPI have ended: nobody waits for this member in it
-  if (!error_.has_value()) error_ = {Name(error, &run, blamed), 0, std::nullopt};
-  changed_.notify_all();
-  return error_->status;
-}
-
-ControlMessage MpiGroup::MessageOf(const base::Status& error, const Running* run,
-                                   const std::vector<int>& blamed) const {
-  ControlMessage message = MakeMessage(Kind::kError);
-  message.code = static_cast<uint32_t>(error.code());
-  message.failure_class = static_cast<uint32_t>(error.failure_class());
-  if (run != nullptr) {
-    message.sends = run->seq.value();
-    message.count = run->op.count;
-    message.root = run->op.peer;
-    message.op_kind = static_cast<uint8_t>(run->op.kind);
-    message.dtype = static_cast<uint8_t>(run->op.dtype);
-    message.reduction = static_cast<uint8_t>(run->op.reduction);
-  }
-  for (const int member : blamed) {
-    if (message.blamed_count == ControlMessage::kMaxBlamed) break;
-    message.blamed[message.blamed_count++] = member;
-  }
-  message.SetText(error.message());
-  return message;
-}
-
-base::Status MpiGroup::StatusOf(const ControlMessage& message) const {
-  if (message.code == 0 || message.code > static_cast<uint32_t>(base::Code::kUnauthenticated) ||
-      message.failure_class > static_cast<uint32_t>(base::FailureClass::kAbortedByAgent)) {
-    return base::DataLossError("rank " + std::to_string(message.world_rank) + " told group " +
-                               spec_.name + " of an error of code " + std::to_string(message.code) +
-                               " and class " + std::to_string(message.failure_class));
-  }
-  base::Status status(static_cast<base::Code>(message.code), message.Text());
-  status = status.WithClass(static_cast<base::FailureClass>(message.failure_class));
-  for (int i = 0; i < std::min<int>(message.blamed_count, ControlMessage::kMaxBlamed); ++i) {
-    const int member = message.blamed[i];
-    if (member >= 0 && member < size_) status = status.WithSubject(SubjectOf(member));
-  }
-  if (message.op_kind == 0) return status;
-  return status.WithOp(
-      {.group = id(),
-       .epoch = spec_.epoch,
-       .seq = base::OpSeq(message.sends),
-       .kind = DescribeOp(static_cast<OpKind>(message.op_kind), static_cast<Dtype>(message.dtype),
-                          static_cast<Reduction>(message.reduction), message.root, message.count)});
-}
-
-base::Status MpiGroup::Name(base::Status error, const Running* run,
-                            const std::vector<int>& blamed) const {
-  for (const int member : blamed) error = error.WithSubject(SubjectOf(member));
-  if (run == nullptr) return error;
-  const Op& op = run->op;
-  return error.WithOp({.group = id(),
-                       .epoch = spec_.epoch,
-                       .seq = run->seq,
-                       .kind = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count)});
-}
-
-base::Subject MpiGroup::SubjectOf(int member) const {
-  const Member& known = members_[static_cast<size_t>(member)];
-  base::Subject subject;
-  subject.job = spec_.job;
-  subject.host = known.came ? known.host : "";
-  subject.rank = spec_.world_ranks[static_cast<size_t>(member)];
-  if (known.came) subject.pid = known.pid;
-  return subject;
-}
-
-std::string MpiGroup::DescribeMembers(const std::vector<int>& members) const {
-  return NameMembers(spec_.world_ranks, members);
-}
-
-std::string MpiGroup::DescribeRunning(const Running& run) const {
-  return DescribeOp(run.op.kind, run.op.dtype, run.op.reduction, run.op.peer, run.op.count) +
-         ", op " + run.seq.ToString() + " of group " + spec_.name;
 }
 
 }  // namespace lockstep::collectives

@@ -3,8 +3,10 @@
 #define LOCKSTEP_COLLECTIVES_MPI_MPI_GROUP_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -95,6 +97,7 @@ class MpiGroup final : public MpiEngine::Port {
   void OnMessage(const ControlMessage& message) override;
   void OnGo() override;
   void OnComm(base::Status status) override;
+  void OnWithdrawn() override;
   void OnEnded() override;
   bool OnDied(int world_rank) override;
   bool over() const override;
@@ -115,12 +118,19 @@ class MpiGroup final : public MpiEngine::Port {
     std::optional<ControlMessage> message;  // of it, unless every member finds it by itself
   };
 
+  /// A deadline's keeper looks at the clock this often (AwakeClock).
+  static constexpr base::Duration kLook = std::chrono::milliseconds(10);
+  /// Engines answer within 10 ms; a machine that is too busy for this makes an error less precise.
+  static constexpr base::Duration kAnswerTime = std::chrono::milliseconds(400);
+
+  // mpi_group_joining.cc
   base::Status AwaitMembers(const OpDeadline& deadline);
+  /// What MPI said instead of making the communicator, or the death that kept it from that.
+  base::Status LeaveUnmade(Lock& lock);
   base::Status GiveUpJoining(Lock& lock, const OpDeadline& deadline);
   /// Asks the others how far they are, which `told` then says of those who have answered. Blocks:
   /// until all have, or `stop`; at most kAnswerTime.
-  template <class Stop>
-  void AskOthers(Lock& lock, const Stop& stop);
+  void AskOthers(Lock& lock, const std::function<bool()>& stop);
   std::vector<int> Silent() const;  // of those who were asked
   std::vector<int> NeverCame() const;
   std::string HeldText() const;

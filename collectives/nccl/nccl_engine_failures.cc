@@ -11,7 +11,7 @@ namespace lockstep::collectives {
 namespace {
 
 std::string PlaceOf(const Op& op) {
-  char text[kErrorCallSiteBytes];
+  char text[kCallSiteBytes];
   FormatCallSite(op.call_file, op.call_line, text, sizeof text);
   return text;
 }

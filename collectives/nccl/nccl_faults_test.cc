@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <cstring>
 #include <future>
@@ -116,6 +117,24 @@ TEST_P(NcclFaultsTest, AnInitNamesWhoDidNotCome) {
     });
   }
   for (std::thread& rank : ranks) rank.join();
+}
+
+// Not what it takes to tell each other the colors, and as much again.
+TEST_P(NcclFaultsTest, ASplitTakesItsTimeoutAltogether) {
+  constexpr auto kTimeout = milliseconds(1500), kLate = milliseconds(1200);
+  std::barrier joined(3);
+  gang_.Run([&](Group& group) {
+    joined.arrive_and_wait();
+    if (group.rank() == GroupRank(0)) fake_.Script("init_never=2");
+    joined.arrive_and_wait();
+    if (group.rank() == GroupRank(1))
+      std::this_thread::sleep_for(kLate);  // tidy:allow sleep: it is late
+    const base::SteadyTime called = Now();
+    EXPECT_FALSE(group.Duplicate({.timeout = kTimeout}).ok());
+    if (group.rank() != GroupRank(0)) return;
+    EXPECT_GE(Now() - called, kTimeout);
+    EXPECT_LT(Now() - called, kTimeout + seconds(1));
+  });
 }
 
 TEST_P(NcclFaultsTest, ALaunchThatStaysInProgressEndsAtItsDeadline) {

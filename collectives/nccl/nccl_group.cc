@@ -41,8 +41,8 @@ Communicator::Config NcclGroup::CommunicatorConfig(const Config& config,
           .name = "group " + config.spec.name,
           .rank = config.spec.rank.value(),
           .size = static_cast<int>(size),
-          // The barrier's, and then the two numbers of every member and our own (GatherNumbers).
-          .scratch_bytes = kNcclScratchBytes + (size + 1) * 2 * sizeof(int32_t)};
+          // The barrier's, and then the numbers of every member and our own (GatherNumbers).
+          .scratch_bytes = kNcclScratchBytes + (size + 1) * kSplitNumbers * sizeof(int32_t)};
 }
 
 Capabilities NcclGroup::CapabilitiesOn(int device, Capabilities of_library) {
@@ -126,7 +126,7 @@ base::Status NcclGroup::GatherNumbers(std::span<const int32_t> mine, std::span<i
   const std::shared_ptr<Communicator>& communicator = engine_->communicator();
   LOCKSTEP_CHECK(kNcclScratchBytes + mine.size_bytes() + all.size_bytes() <=
                      CommunicatorConfig(config_, runtime_).scratch_bytes,
-                 "two numbers of each member");
+                 "the numbers of a split, of each member");
   const Device device{Device::Kind::kCuda, config_.device};
   if (communicator->dead())
     return own.Await(*Barrier(std::move(options)));  // which says why the group has failed

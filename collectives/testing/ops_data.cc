@@ -35,9 +35,12 @@ void Store(Dtype dtype, std::byte* at, double value) {
       if (value == 0) return put(uint16_t{0});
       int exponent = 0;
       const double mantissa = std::frexp(std::abs(value), &exponent);  // in [0.5, 1)
+      const uint16_t sign = value < 0 ? 0x8000 : 0;
+      if (exponent < -13)  // subnormal
+        return put(static_cast<uint16_t>(sign | static_cast<int>(std::abs(value) * 0x1p24)));
       const auto bits = static_cast<uint16_t>((exponent + 14) << 10 |
                                               static_cast<int>((mantissa * 2 - 1) * 1024));
-      return put(static_cast<uint16_t>(bits | (value < 0 ? 0x8000 : 0)));
+      return put(static_cast<uint16_t>(sign | bits));
     }
     case Dtype::kF32: return put(static_cast<float>(value));
     case Dtype::kF64: return put(value);

@@ -277,26 +277,39 @@ TEST_P(OpsContractTest, ReduceScatterVRoundsSixteenBitsOnce) {
   });
 }
 
+/// In f16, of the same on all members.
+void ExpectAverageOfEqual(Group& group, double each_input) {
+  for (const size_t count : {kSome, kMore, kMany}) {
+    Guarded in(count, Dtype::kF16), out(count, Dtype::kF16), part(count, Dtype::kF16);
+    for (size_t i = 0; i < count; ++i) Store(Dtype::kF16, in.data() + 2 * i, each_input);
+    const auto value = [=](size_t) { return each_input; };
+
+    ASSERT_OK(group.AllReduce(in.buffer(), out.buffer(), Reduction::kAverage)->Wait());
+    ExpectElements(out.buffer(), value, "all_reduce");
+    const GroupRank root(group.size() - 1);
+    ASSERT_OK(group.Reduce(in.buffer(), part.buffer(), Reduction::kAverage, root)->Wait());
+    if (group.rank() == root) ExpectElements(part.buffer(), value, "reduce");
+    const size_t each = count / SizeOf(group);
+    const Buffer own = part.part(0, each);
+    ASSERT_OK(
+        group.ReduceScatter(in.part(0, each * SizeOf(group)), own, Reduction::kAverage)->Wait());
+    ExpectElements(own, value, "reduce_scatter");
+  }
+}
+
 // The sums are beyond what f16 has.
 TEST_P(OpsContractTest, AnAverageOfLargeSixteenBitsIsFinite) {
   Run([](Group& group) {
-    if (RoundsAsItLikes(group)) return;
-    for (const size_t count : {kSome, kMore, kMany}) {
-      Guarded in(count, Dtype::kF16), out(count, Dtype::kF16), part(count, Dtype::kF16);
-      for (size_t i = 0; i < count; ++i) Store(Dtype::kF16, in.data() + 2 * i, 60'000);
-      const auto value = [](size_t) { return 60'000; };
+    if (!RoundsAsItLikes(group)) ExpectAverageOfEqual(group, 60'000);
+  });
+}
 
-      ASSERT_OK(group.AllReduce(in.buffer(), out.buffer(), Reduction::kAverage)->Wait());
-      ExpectElements(out.buffer(), value, "all_reduce");
-      const GroupRank root(group.size() - 1);
-      ASSERT_OK(group.Reduce(in.buffer(), part.buffer(), Reduction::kAverage, root)->Wait());
-      if (group.rank() == root) ExpectElements(part.buffer(), value, "reduce");
-      const size_t each = count / SizeOf(group);
-      const Buffer own = part.part(0, each);
-      ASSERT_OK(
-          group.ReduceScatter(in.part(0, each * SizeOf(group)), own, Reduction::kAverage)->Wait());
-      ExpectElements(own, value, "reduce_scatter");
-    }
+// Scaled before they are added up, as a sum would not overflow either, they had fewer bits.
+TEST_P(OpsContractTest, AnAverageOfSmallSixteenBitsKeepsItsBits) {
+  Run([](Group& group) {
+    if (RoundsAsItLikes(group)) return;
+    ExpectAverageOfEqual(group, 0x1p-14 * (1 + 0x1p-10));  // of the least that are normal
+    ExpectAverageOfEqual(group, 0x1p-24 * 3);              // subnormal
   });
 }
 

@@ -21,8 +21,9 @@ struct ProcessFaultKind {
 };
 
 /// For each seed: ranks are processes that call random ops without end, or make one group after the
-/// other of theirs; to one of them something happens at a random time. Expects that every Work and every Split of every survivor ends within its deadline and
-/// a second, and that the process can exit. From a process with one thread.
+/// other of theirs; to one of them something happens at a random time. Expects that every Work and
+/// every Split of every survivor ends within its deadline and a second, and that the process can
+/// exit. From a process with one thread.
 void ExpectThatAllEndsInTime(const ProcessFaultKind& kind, const std::vector<uint64_t>& seeds);
 
 }  // namespace lockstep::collectives::testing

@@ -43,6 +43,26 @@ class ProcessGang {
     std::atomic<int64_t> longest_ns{0};  // a test's own
   };
 
+  /// Which of a few places is which group's: to be in memory that ranks share. Thread-safe.
+  class GroupPlaces {
+   public:
+    static constexpr size_t kCount = 48;
+
+    size_t Of(base::GroupId group) {
+      for (size_t place = 0; place < kCount; ++place) {
+        uint64_t holder = 0;
+        if (holders_[place].compare_exchange_strong(holder, group.value()) ||
+            holder == group.value())
+          return place;
+      }
+      LOCKSTEP_CHECK(false, "a gang makes few groups");
+      return 0;
+    }
+
+   private:
+    std::array<std::atomic<uint64_t>, kCount> holders_{};  // 0 = nobody's yet
+  };
+
   /// Makes a rank's member, in its process.
   using NewGroup = std::function<base::Result<std::unique_ptr<Group>>(QueuedGroup::Config)>;
   /// Makes the backend of a rank, in its process.
@@ -120,30 +140,17 @@ class ProcessGang {
   /// Memory of a few groups that the ranks inherit by its descriptors.
   class InheritedSegments final : public SegmentSource {
    public:
-    InheritedSegments() : groups_(new(SharedMemory(sizeof(Groups))) Groups) {
+    InheritedSegments() : groups_(*new(SharedMemory(sizeof(GroupPlaces))) GroupPlaces) {
       for (base::UniqueFd& fd : fds_) fd = base::UniqueFd(AnonymousFile());
     }
     base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
                                                 base::Duration) override {
-      const base::UniqueFd& fd = fds_[PlaceOf(request.group.value())];
+      const base::UniqueFd& fd = fds_[groups_.Of(request.group)];
       LOCKSTEP_CHECK(ftruncate(fd.get(), static_cast<off_t>(request.bytes)) == 0, "memory");
       return Segment::Map(fd, request.bytes);
     }
 
    private:
-    static constexpr size_t kGroupsMax = 48;
-    using Groups = std::array<std::atomic<uint64_t>, kGroupsMax>;  // 0 = nobody's yet
-
-    size_t PlaceOf(uint64_t group) const {
-      for (size_t place = 0; place < kGroupsMax; ++place) {
-        uint64_t holder = 0;
-        if ((*groups_)[place].compare_exchange_strong(holder, group) || holder == group)
-          return place;
-      }
-      LOCKSTEP_CHECK(false, "a gang makes few groups");
-      return 0;
-    }
-
     /// Its size is not known before the ranks are there. Some container's filters refuse
     /// memfd_create.
     static int AnonymousFile() {
@@ -155,8 +162,8 @@ class ProcessGang {
       return fd;
     }
 
-    Groups* const groups_;
-    std::array<base::UniqueFd, kGroupsMax> fds_;
+    GroupPlaces& groups_;
+    std::array<base::UniqueFd, GroupPlaces::kCount> fds_;
   };
 
   [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, const NewGroup& make,

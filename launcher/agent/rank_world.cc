@@ -48,6 +48,7 @@ topology::JobFacts JobFactsOf(const proto::JobSpec& spec, std::string job_id,
   facts.check_calls = spec.collectives().check() == proto::COLLECTIVES_CHECK_STRICT;
   facts.encrypts_data = spec.collectives().encrypt_data();
   facts.tcp_flows = spec.collectives().tcp_flows();
+  facts.tcp_link = spec.collectives().tcp_link();
   facts.stop_grace = proto::FromProto(spec.grace().user_stop());
   facts.node_cores = topology::CpuCount();
   if (!inherited.contains("HOME")) facts.home = HomeOfUser();

@@ -95,6 +95,8 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.collectives.encryptData", "", kLockstep, kProgram},
     {"--tcp-flows", "", "N", "Connections over which two ranks divide large data [1].", kField,
      "spec.collectives.tcpFlows", "", kLockstep, kProgram},
+    {"--tcp-link", "", "US,GB_PER_S", "What the network costs [measured].", kField,
+     "spec.collectives.tcpLink", "", kLockstep, kProgram},
 
     {"--file", "-f", "FILE", "Read a TrainingJob (YAML or JSON; - is stdin).", kCommand, "", "",
      kNone, kSpec},

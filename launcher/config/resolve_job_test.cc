@@ -78,6 +78,9 @@ TEST(ResolveJobTest, ABackendIsGivenAsOneWord) {
   EXPECT_EQ(groups({}).tcp_flows(), 1);
   EXPECT_EQ(groups({"--tcp-flows=4"}).tcp_flows(), 4);
   EXPECT_THAT(Error({{"--tcp-flows", "17", "./train"}}), HasSubstr("1 to 16"));
+  EXPECT_FALSE(groups({}).has_tcp_link());
+  EXPECT_EQ(groups({"--tcp-link=20,5"}).tcp_link(), "20,5");
+  EXPECT_THAT(Error({{"--tcp-link", "20", "./train"}}), HasSubstr("as in 20,5"));
   EXPECT_EQ(Resolved({{"--backend", "nccl", "./train"}}).job.spec().collectives().backend(),
             proto::COLLECTIVES_BACKEND_NCCL);
   EXPECT_THAT(Error({{"--backend", "gloo", "./train"}}),

@@ -15,6 +15,7 @@
 #include "runtime/proto/duration_text.h"
 #include "runtime/proto/field_options.pb.h"
 #include "runtime/proto/field_value.h"
+#include "runtime/proto/link_text.h"
 #include "runtime/proto/port_range_text.h"
 
 namespace lockstep::proto {
@@ -105,6 +106,10 @@ std::string FormatProblem(Format format, std::string_view text) {
     case FORMAT_PORT_RANGE: {
       const base::Result<PortSpan> ports = ParsePortSpan(text);
       return ports.ok() ? "" : ports.status().message();
+    }
+    case FORMAT_LINK: {
+      const base::Result<LinkFigures> link = ParseLinkFigures(text);
+      return link.ok() ? "" : link.status().message();
     }
     default: return "";
   }

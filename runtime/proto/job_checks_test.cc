@@ -290,6 +290,9 @@ TEST(ValidateTest, PortsAreARange) {
   EXPECT_THAT(ProblemsWith({{"spec.placement.ports", "29400-29499"}}), IsEmpty());
   EXPECT_THAT(ProblemsWith({{"spec.placement.ports", "29499-29400"}}),
               ElementsAre(HasSubstr("must be ports from 1 to 65535")));
+  EXPECT_THAT(ProblemsWith({{"spec.collectives.tcpLink", "20,5"}}), IsEmpty());
+  EXPECT_THAT(ProblemsWith({{"spec.collectives.tcpLink", "20"}}),
+              ElementsAre(HasSubstr("must be microseconds and GB a second")));
 }
 
 TEST(ValidateTest, AHostIsNoOptionOfSsh) {

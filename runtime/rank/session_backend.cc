@@ -15,6 +15,7 @@
 #include "collectives/nccl/gpu_libraries.h"
 #include "collectives/nccl/nccl_group.h"
 #include "collectives/nccl/nccl_runtime.h"
+#include "runtime/proto/link_text.h"
 #include "runtime/topology/foreign_rank.h"
 
 namespace lockstep::rank {
@@ -30,27 +31,15 @@ constexpr const char* kLinkVariable = "LOCKSTEP_JOB_TCP_LINK";
 constexpr int kFlowsMax = 16;  // as runtime/proto/job.proto has it
 constexpr const char* kMpiLibraryVariable = "LOCKSTEP_MPI_LIBRARY";
 
-/// All of `text`, in positive decimals; else 0.
-double PositiveNumber(std::string_view text) {
-  double value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole && value > 0 && value < 1e9 ? value : 0;
-}
-
 /// "MICROSECONDS,GB_PER_SECOND".
 base::Result<collectives::TcpLink> LinkOf(const RankEnvironment& environment) {
   const auto variable = environment.find(kLinkVariable);
   if (variable == environment.end() || variable->second.empty()) return collectives::TcpLink();
-  const std::string_view text = variable->second;
-  const size_t comma = std::min(text.find(','), text.size());
-  const double latency_us = PositiveNumber(text.substr(0, comma));
-  const double gigabytes = PositiveNumber(text.substr(std::min(comma + 1, text.size())));
-  if (latency_us > 0 && gigabytes > 0)
-    return collectives::TcpLink::Measured(latency_us, 1000 * gigabytes);
-  return base::InvalidArgumentError(std::string(kLinkVariable) + "=" + variable->second +
-                                    " must be microseconds and GB a second, as in 20,5");
+  const base::Result<proto::LinkFigures> figures = proto::ParseLinkFigures(variable->second);
+  if (figures.ok())
+    return collectives::TcpLink::Measured(figures->latency_us, figures->bytes_per_us);
+  return base::InvalidArgumentError(std::string(kLinkVariable) + "=" + variable->second + " " +
+                                    figures.status().message());
 }
 
 /// The first object is the program; one that names no interpreter is its own loader.

@@ -38,6 +38,7 @@ constexpr auto kWorldVariables = std::to_array<std::string_view>({
     "LOCKSTEP_JOB_CHECK",
     "LOCKSTEP_JOB_ENCRYPT_DATA",
     "LOCKSTEP_JOB_TCP_FLOWS",
+    "LOCKSTEP_JOB_TCP_LINK",
     "LOCKSTEP_STOP_GRACE_MS",
     "LOCKSTEP_MARK",
 });
@@ -80,6 +81,7 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
   if (job.check_calls) environment["LOCKSTEP_JOB_CHECK"] = "strict";
   if (job.encrypts_data) environment["LOCKSTEP_JOB_ENCRYPT_DATA"] = "1";
   if (job.tcp_flows > 1) environment["LOCKSTEP_JOB_TCP_FLOWS"] = std::to_string(job.tcp_flows);
+  if (!job.tcp_link.empty()) environment["LOCKSTEP_JOB_TCP_LINK"] = job.tcp_link;
 }
 
 }  // namespace

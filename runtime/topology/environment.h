@@ -29,6 +29,7 @@ struct JobFacts {
   bool check_calls = false;      // LOCKSTEP_JOB_CHECK=strict
   bool encrypts_data = false;    // LOCKSTEP_JOB_ENCRYPT_DATA=1
   int tcp_flows = 1;             // LOCKSTEP_JOB_TCP_FLOWS, above 1
+  std::string tcp_link;          // LOCKSTEP_JOB_TCP_LINK; "" = the ranks measure it
   base::Duration stop_grace{0};  // TERM to KILL when the user stops the job
   int node_cores = 1;            // in the affinity mask of this node's agent
   std::string home;  // of the user as the user database has it, for when HOME is not inherited

@@ -29,6 +29,7 @@ JobFacts Mnist() {
           .check_calls = true,
           .encrypts_data = true,
           .tcp_flows = 4,
+          .tcp_link = "20,5",
           .stop_grace = 30s,
           .node_cores = 8,
           .home = "/home/ada"};
@@ -77,6 +78,7 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
   job.check_calls = false;
   job.encrypts_data = false;
   job.tcp_flows = 1;
+  job.tcp_link.clear();
 
   const Environment made = MakeRankEnvironment(Laptop(1), job, rank,
                                                {{"LOCKSTEP_SOCKET", "/other"},
@@ -86,6 +88,7 @@ TEST(EnvironmentTest, WhatAnAgentAboveUsLeftDoesNotReachARankThatHasNoneOfItsOwn
                                                 {"LOCKSTEP_JOB_CHECK", "other"},
                                                 {"LOCKSTEP_JOB_ENCRYPT_DATA", "other"},
                                                 {"LOCKSTEP_JOB_TCP_FLOWS", "other"},
+                                                {"LOCKSTEP_JOB_TCP_LINK", "other"},
                                                 {"TORCHELASTIC_ERROR_FILE", "/other"}},
                                                {});
 

@@ -2,13 +2,17 @@
 // A rank that adds up with the others until that fails: sum_rank TIMEOUT_MS [OPS [JOIN_MS]]. Says
 // "up RANK PID" after the first op, and after the failure "RANK failed after MS ms blamed RANKS:
 // CODE TEXT"; TERM does not end it before that. With OPS it stops after so many: "RANK sum SUM over
-// BACKEND", and rank 0 "way: " and what Group::Explain says. It exits with 0 in all of these cases,
-// and else with 1 and the reason.
+// BACKEND"; "RANK bits DIGEST", those of a sum that depend on the order in which it is made; and
+// rank 0 "way: " and what Group::Explain says. It exits with 0 in all of these cases, and else with
+// 1 and the reason.
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -41,6 +45,25 @@ void TellFailure(int rank, std::chrono::steady_clock::duration took, const Statu
   std::fflush(stdout);
 }
 
+/// Of many magnitudes, the same in each run.
+std::vector<float> UnevenValues(int rank) {
+  std::vector<float> values(kCount);
+  auto state = static_cast<uint32_t>(rank) + 1;
+  for (float& value : values) {
+    state = state * 1664525 + 1013904223;
+    value = std::ldexp(static_cast<float>(state >> 8), -static_cast<int>(state >> 27));
+  }
+  return values;
+}
+
+/// FNV-1a.
+uint64_t DigestOf(const std::vector<float>& values) {
+  uint64_t digest = 0xcbf29ce484222325;
+  for (const float value : values)
+    digest = (digest ^ std::bit_cast<uint32_t>(value)) * 0x100000001b3;
+  return digest;
+}
+
 Status Run(std::chrono::milliseconds timeout, long ops, std::chrono::milliseconds join_timeout) {
   ASSIGN_OR_RETURN(const auto session, lockstep::rank::Session::Create());
   ASSIGN_OR_RETURN(const auto world, session->WorldGroup(join_timeout));
@@ -62,6 +85,10 @@ Status Run(std::chrono::milliseconds timeout, long ops, std::chrono::millisecond
   }
   std::printf("%d sum %.0f over %s\n", rank, static_cast<double>(values[kCount - 1]),
               world->info().backend.c_str());
+  std::vector<float> uneven = UnevenValues(rank);
+  const Buffer sums{uneven.data(), uneven.size(), Dtype::kF32};
+  RETURN_IF_ERROR(world->AllReduce(sums, sums, Reduction::kSum, {.timeout = timeout})->Wait());
+  std::printf("%d bits %016llx\n", rank, static_cast<unsigned long long>(DigestOf(uneven)));
   if (rank == 0)
     std::printf("way: %s\n", world->Explain(OpKind::kAllReduce, Dtype::kF32, kCount).c_str());
   return world->Barrier()->Wait();

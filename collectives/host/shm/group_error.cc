@@ -8,8 +8,6 @@
 namespace lockstep::collectives {
 namespace {
 
-constexpr int kMaxBlamed = static_cast<int>(kNamedMembersMax);
-
 void CopyText(const std::string& text, char* to, size_t capacity) {
   const size_t length = std::min(text.size(), capacity - 1);
   std::memcpy(to, text.data(), length);
@@ -62,8 +60,9 @@ void GroupError::WriteOnce(const base::Status& error, const Call* call,
     shared.op.count = call->op.count;
   }
   shared.blamed_count = 0;
-  for (int member = 0; member < members_.count() && shared.blamed_count < kMaxBlamed; ++member) {
+  for (int member = 0; member < members_.count(); ++member) {
     if (!blamed.test(static_cast<size_t>(member))) continue;
+    if (static_cast<size_t>(shared.blamed_count) == kNamedMembersMax) break;
     const MemberPage& their = members_.page(member);
     const bool called = call != nullptr && call->seq != 0 &&
                         (member == members_.self() || their.arrival[call->seq & 1].seq.load(
@@ -114,7 +113,7 @@ base::Status GroupError::Of(int member) const {
   base::Status status = base::Status(static_cast<base::Code>(code),
                                      ReadSharedText(shared.message, sizeof shared.message))
                             .WithClass(static_cast<base::FailureClass>(failure_class));
-  const int blamed_count = std::min(shared.blamed_count, kMaxBlamed);
+  const int blamed_count = std::min<int>(shared.blamed_count, kNamedMembersMax);
   for (int i = 0; i < blamed_count; ++i) {
     const SharedError::Blamed& blamed = shared.blamed[i];
     if (blamed.member < 0 || blamed.member >= members_.count()) continue;

@@ -54,7 +54,6 @@ inline constexpr uint64_t kMaxWindows = 16;
 /// Windows are numbered through the group's life, from here, so that "as many windows ago" is never
 /// negative.
 inline constexpr uint64_t kFirstWindow = kMaxWindows;
-inline constexpr size_t kCallSiteBytes = 40;
 
 /// What a member says when it comes to an op: one cache line, so a peer that sees `seq` has the
 /// rest with it.

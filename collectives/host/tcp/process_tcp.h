@@ -10,6 +10,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "collectives/host/tcp/local_tcp.h"
@@ -17,8 +18,8 @@
 
 namespace lockstep::collectives::testing {
 
-/// Where forked ranks leave their cards for each other: memory that they share. Holds one group of
-/// a few members. Thread-safe.
+/// Where forked ranks leave their cards for each other: memory that they share. Holds a few groups
+/// of a few members. Thread-safe.
 class CardBoard {
  public:
   static constexpr size_t kMembersMax = 8;
@@ -26,28 +27,31 @@ class CardBoard {
   /// Before the ranks are forked; lives as long as the process.
   static CardBoard& New() { return *new (ProcessGang::SharedMemory(sizeof(CardBoard))) CardBoard; }
 
-  std::vector<std::optional<AddressCard>> Exchange(size_t member, size_t member_count,
-                                                   const AddressCard& mine) {
-    Place& own = places_[member];
+  std::vector<std::optional<AddressCard>> Exchange(const ExchangeRequest& request,
+                                                   const AddressCard& mine,
+                                                   const OpDeadline& deadline) {
+    auto& places = groups_[numbers_.Of(request.group)];
+    Place& own = places[static_cast<size_t>(request.member)];
     own.memory = mine.memory;
     own.port = mine.port;
     own.nonce = mine.nonce;
     own.pid = static_cast<pid_t>(mine.pid);
     own.come = 1;
     std::vector<std::optional<AddressCard>> cards;
-    for (size_t other = 0; other < member_count; ++other) {
-      const Place& place = places_[other];
-      ProcessGang::WaitUntil(place.come, 1);
+    for (int other = 0; other < request.member_count; ++other) {
+      const Place& place = places[static_cast<size_t>(other)];
+      while (place.come.load() == 0 && deadline.Left().count() > 0) std::this_thread::yield();
       AddressCard card = mine;  // the same host
       card.memory = place.memory;
       card.port = place.port;
       card.nonce = place.nonce;
       card.pid = place.pid;
-      cards.push_back(card);
+      cards.push_back(place.come.load() == 0 ? std::nullopt : std::optional(card));
     }
     return cards;
   }
-  pid_t pid(size_t member) const { return places_[member].pid; }
+  /// In the first group.
+  pid_t pid(size_t member) const { return groups_[0][member].pid; }
 
  private:
   struct Place {
@@ -57,17 +61,17 @@ class CardBoard {
     std::array<uint8_t, 16> nonce;
     pid_t pid;
   };
-  std::array<Place, kMembersMax> places_;
+  ProcessGang::GroupPlaces numbers_;
+  std::array<std::array<Place, kMembersMax>, ProcessGang::GroupPlaces::kCount> groups_;
 };
 
 class BoardExchange final : public AddressExchange {
  public:
   explicit BoardExchange(CardBoard& board) : board_(board) {}
-  base::Result<std::vector<std::optional<AddressCard>>> Exchange(const ExchangeRequest& request,
-                                                                 const AddressCard& mine,
-                                                                 const OpDeadline&) override {
-    return board_.Exchange(static_cast<size_t>(request.member),
-                           static_cast<size_t>(request.member_count), mine);
+  base::Result<std::vector<std::optional<AddressCard>>> Exchange(
+      const ExchangeRequest& request, const AddressCard& mine,
+      const OpDeadline& deadline) override {
+    return board_.Exchange(request, mine, deadline);
   }
 
  private:

@@ -55,6 +55,19 @@ std::vector<TcpEstimate> EstimatesOf(OpKind kind, size_t bytes, int size, TcpLin
   return ways;
 }
 
+TcpEstimate EstimateOfDirect(OpKind kind, size_t bytes, int size, TcpLink link) {
+  const double n = size, once = static_cast<double>(bytes) / link.bytes_per_us();
+  double hops = 1, passing = (n - 1) * once;  // of a reduce_scatter
+  if (kind == OpKind::kAllReduce) {
+    hops = 2;
+    passing *= 2 / n;
+  } else if (kind == OpKind::kReduce) {
+    hops = size > 2 ? 2 : 1;
+    passing = once;
+  }
+  return {TcpWay::kDirect, hops * link.latency_us() + passing};
+}
+
 std::string ExplainEstimates(const std::vector<TcpEstimate>& estimates, TcpLink link) {
   std::string text = "by the cost model with " + link.Describe() + ":";
   for (const TcpEstimate& estimate : estimates) {

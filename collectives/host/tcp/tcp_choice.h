@@ -8,11 +8,15 @@
 ///
 ///   all_reduce   ring                2 (n - 1) L + 2 (n - 1)/n S/B
 ///                halving, doubling   2 log2(n) L + kHalvingFactor 2 (n - 1)/n S/B; n = 2^k
-///                direct              2 L + 2 (n - 1)/n S/B; what a ring would round at each hop
-///                                    (RoundsEachStep) has no choice
+///                direct              2 L + 2 (n - 1)/n S/B
 ///   broadcast    binomial tree       ceil(log2 n) (L + S/B)
 ///                two-way tree        2 floor(log2 n) L + 2 S/B
 ///                chain               (n - 1) L + S/B
+///   reduce       direct              2 L + S/B; of two members L + S/B
+///   reduce_scatter   direct          L + (n - 1)/n S/B
+///
+/// Direct is what other ways would round at each hop (RoundsEachStep), which has no choice but by
+/// the number of connections: each member has one to every other member (MayGoDirect).
 ///
 /// Everything is pipelined byte by byte, so that no term multiplies hops with bytes but the
 /// binomial tree's, whose root sends to log2(n) members. All members know the same L and B, and so
@@ -30,6 +34,20 @@
 
 namespace lockstep::collectives {
 
+/// What members know alike of the paths between them.
+struct TcpPaths {
+  TcpLink link;
+  int flows = 1;  // the most connections over which any pair divides its data
+};
+
+/// Of one member, for ops that go direct: a group may have 1,024 members, and a process on most
+/// systems as many descriptors.
+inline constexpr int kDirectConnectionsMax = 64;
+/// The same on all members.
+inline bool MayGoDirect(int size, TcpPaths paths) {
+  return (size - 1) * paths.flows <= kDirectConnectionsMax;
+}
+
 /// Halving and doubling combines in the members' buffers, a ring in a window that stays in the
 /// caches.
 inline constexpr double kHalvingFactor = 1.25;
@@ -44,6 +62,8 @@ struct TcpEstimate {
 
 /// Of a kind that has a choice: the fastest first. Of others: empty.
 std::vector<TcpEstimate> EstimatesOf(OpKind kind, size_t bytes, int size, TcpLink link);
+/// Of one that reduces. `bytes`: as in an op's description, those of a part of a reduce_scatter.
+TcpEstimate EstimateOfDirect(OpKind kind, size_t bytes, int size, TcpLink link);
 
 /// "by the cost model with 16 us and 1.02 GB/s: ring 90 us, halving and doubling 70 us".
 std::string ExplainEstimates(const std::vector<TcpEstimate>& estimates, TcpLink link);

@@ -39,6 +39,24 @@ TEST(TcpChoiceTest, OtherKindsHaveNoChoice) {
   EXPECT_THAT(EstimatesOf(OpKind::kBroadcast, 1000, 1, kLink), IsEmpty());
 }
 
+TEST(TcpChoiceTest, DirectIsTwoHopsOrOneWhateverTheSize) {
+  const auto us = [](OpKind kind, int size) {
+    return EstimateOfDirect(kind, 1 << 20, size, kLink).us;
+  };
+
+  EXPECT_EQ(us(OpKind::kAllReduce, 4), 2 * 16 + 1.5 * 1024);
+  EXPECT_EQ(us(OpKind::kReduce, 4), 2 * 16 + 1024);
+  EXPECT_EQ(us(OpKind::kReduce, 2), 16 + 1024);
+  EXPECT_EQ(us(OpKind::kReduceScatter, 4), 16 + 3 * 1024);  // parts of 1 MiB
+}
+
+TEST(TcpChoiceTest, DirectIsForAsManyConnectionsAsAMemberMayHave) {
+  EXPECT_TRUE(MayGoDirect(kDirectConnectionsMax + 1, {}));
+  EXPECT_FALSE(MayGoDirect(kDirectConnectionsMax + 2, {}));
+  EXPECT_TRUE(MayGoDirect(5, {.flows = 16}));
+  EXPECT_FALSE(MayGoDirect(6, {.flows = 16}));
+}
+
 TEST(TcpChoiceTest, TheExplanationHasTheFigures) {
   const auto estimates = EstimatesOf(OpKind::kAllReduce, 1 << 20, 4, kLink);
 

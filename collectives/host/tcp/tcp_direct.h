@@ -18,7 +18,8 @@ inline constexpr size_t kDirectLag = 2;
 /// and combines them in one kernel call, in the order of the members, itself included: partial sums
 /// are never rounded, and the bits are those of a group in shared memory. Then the blocks go
 /// straight to all (all_reduce) or to the root (reduce), or stay (reduce_scatter). As many bytes as
-/// around a ring or along a chain and two hops, but a connection to every other member.
+/// around a ring or along a chain and two hops, but a connection to every other member: for groups
+/// that may have as many (MayGoDirect).
 ///
 /// Example, all_reduce of 3 blocks of 4 slices, what member 1 sends to member 2:
 ///

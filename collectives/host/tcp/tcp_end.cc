@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "runtime/base/check.h"
 
@@ -68,6 +69,17 @@ TcpLine TcpEnd::TakeIncoming(Flow flow) {
 TcpLine TcpEnd::TakeOutgoing(Flow flow) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return Take(outgoing_, flow);
+}
+
+int TcpEnd::PeersReached(FlowPurpose purpose) const {
+  std::set<int> peers;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto* lines : {&incoming_, &outgoing_}) {
+    for (const auto& [flow, line] : *lines) {
+      if (flow.purpose == purpose) peers.insert(flow.member);
+    }
+  }
+  return static_cast<int>(peers.size());
 }
 
 PeerFact TcpEnd::fact(int member) const {

@@ -75,6 +75,8 @@ class TcpEnd {
   TcpLine TakeIncoming(Flow flow);
   void PutOutgoing(Flow flow, TcpLine line);
   TcpLine TakeOutgoing(Flow flow);
+  /// To and from how many members there have been connections of that purpose.
+  int PeersReached(FlowPurpose purpose) const;
   /// Grows with each connection, fact and error that is put here: who saw the same number has seen
   /// all.
   uint64_t news() const { return news_.load(std::memory_order_acquire); }

@@ -63,7 +63,8 @@ void CopyOwn(const Op& op, int self, int size) {
 
 bool HasData(OpKind kind) { return kind != OpKind::kBarrier && kind != OpKind::kAllocate; }
 
-// An average is a sum until its end, which comes once; or one of all inputs together.
+// An average is a sum until its end, which comes once. In 16 bits, where that might overflow, it is
+// one of all inputs together; else each step's is one, which loses nothing of small values either.
 TcpStreams::Combining CombiningOf(const Op& op, const double* scales) {
   TcpStreams::Combining combining{.unit = DtypeBytes(op.dtype)};
   if (op.reduction == Reduction::kNone) return combining;
@@ -71,6 +72,8 @@ TcpStreams::Combining CombiningOf(const Op& op, const double* scales) {
       op.reduction == Reduction::kAverage && !RoundsEachStep(op.dtype, op.reduction);
   combining.kernel = FindReduceKernel(op.dtype, average ? Reduction::kSum : op.reduction);
   if (average) combining.divide = FindDivideKernel(op.dtype);
+  if (op.reduction == Reduction::kAverage && !average)
+    combining.mean = FindReduceKernel(op.dtype, Reduction::kPremultipliedSum);
   combining.scales = scales;
   return combining;
 }
@@ -78,6 +81,7 @@ TcpStreams::Combining CombiningOf(const Op& op, const double* scales) {
 TcpFlatOps::TcpFlatOps(TcpSeat& seat)
     : seat_(seat),
       whole_(TcpCircle::Whole(seat.size(), seat.self())),
+      flows_most_(seat.members().MostFlows()),
       flows_(seat.service(), seat.end()),
       calls_(seat.end(), flows_),
       streams_(seat.end(), flows_) {}
@@ -99,8 +103,7 @@ bool TcpFlatOps::Run(const Op& op, TcpWait& wait) {
             : AsBytes(counts.data(), counts.size() * sizeof(uint64_t));
   entry.payload_bytes = static_cast<uint32_t>(payload.size());
   const bool streams = has_data && !small;
-  if (streams)
-    streams_.Begin(PlanOf(op, self(), size(), seat_.link()), entry.fingerprint, wait.seq());
+  if (streams) streams_.Begin(PlanOf(op, self(), size(), paths()), entry.fingerprint, wait.seq());
   const bool exchanged = calls_.Exchange(whole_, entry, payload, wait, [&] {
     if (streams) streams_.SendAtOnce(wait);  // to be on its way while calls are compared
   });
@@ -113,7 +116,7 @@ bool TcpFlatOps::Run(const Op& op, TcpWait& wait) {
 
 bool TcpFlatOps::Move(const Op& op, uint64_t fingerprint, const double* scales, TcpWait& wait) {
   if (!HasData(op.kind)) return true;
-  streams_.Begin(PlanOf(op, self(), size(), seat_.link()), fingerprint, wait.seq());
+  streams_.Begin(PlanOf(op, self(), size(), paths()), fingerprint, wait.seq());
   CopyOwn(op, self(), size());
   return streams_.Move(CombiningOf(op, scales), wait);
 }
@@ -195,7 +198,7 @@ std::string TcpFlatOps::Explain(OpKind kind, Dtype dtype, size_t count) const {
   if (!transfer && IsSmall(op, size()))
     return text + "all inputs go with the exchange of calls, since they have at most " +
            std::to_string(kSmallOpBytes) + " bytes together: " + exchange;
-  return text + ExplainPlan(kind, dtype, count, size(), seat_.link()) +
+  return text + ExplainPlan(kind, dtype, count, size(), paths()) +
          (transfer ? "" : "; calls are compared meanwhile, in " + exchange) + ExplainPath();
 }
 

@@ -8,9 +8,9 @@
 
 #include "collectives/engine/op.h"
 #include "collectives/host/tcp/tcp_calls.h"
+#include "collectives/host/tcp/tcp_choice.h"
 #include "collectives/host/tcp/tcp_circle.h"
 #include "collectives/host/tcp/tcp_flows.h"
-#include "collectives/host/tcp/tcp_link.h"
 #include "collectives/host/tcp/tcp_plan.h"
 #include "collectives/host/tcp/tcp_seat.h"
 #include "collectives/host/tcp/tcp_streams.h"
@@ -50,7 +50,8 @@ class TcpFlatOps {
     return streams_.Move(combining, wait);
   }
   TcpCalls& calls() { return calls_; }
-  TcpLink link() const { return seat_.link(); }
+  /// The same on all members, as is TcpSeat::link().
+  TcpPaths paths() const { return {.link = seat_.link(), .flows = flows_most_}; }
   int size() const { return seat_.size(); }
 
   std::string Explain(OpKind kind, Dtype dtype, size_t count) const;
@@ -67,6 +68,7 @@ class TcpFlatOps {
 
   TcpSeat& seat_;
   const TcpCircle whole_;
+  const int flows_most_;
   TcpFlows flows_;
   TcpCalls calls_;
   TcpStreams streams_;

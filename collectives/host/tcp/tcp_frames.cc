@@ -46,8 +46,8 @@ base::Result<std::vector<ParsedEntry>> ParseCallEntries(std::span<const std::byt
         !KnownCall(entry.call.kind, entry.call.dtype, entry.call.reduction)) {
       return base::DataLossError("a frame of calls lacks that of member " + std::to_string(member));
     }
-    const std::string site = PrintableText(entry.call.call_site, kTcpCallSiteBytes - 1);
-    std::memset(entry.call.call_site, 0, kTcpCallSiteBytes);
+    const std::string site = PrintableText(entry.call.call_site, kCallSiteBytes - 1);
+    std::memset(entry.call.call_site, 0, kCallSiteBytes);
     std::memcpy(entry.call.call_site, site.data(), site.size());
     entry.payload = payload.first(entry.call.payload_bytes);
     payload = payload.subspan(entry.call.payload_bytes);

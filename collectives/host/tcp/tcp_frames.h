@@ -26,6 +26,7 @@
 #include <span>
 #include <vector>
 
+#include "collectives/engine/member_names.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 
@@ -34,7 +35,6 @@ namespace lockstep::collectives {
 inline constexpr uint32_t kFrameMagic = 0x4654'4b4c;  // "LKTF"
 inline constexpr uint8_t kFrameVersion = 1;
 inline constexpr int kMaxTcpMembers = 1024;
-inline constexpr size_t kTcpCallSiteBytes = 40;
 /// Inputs up to here in all go with the exchange of calls, and every member gets all of them.
 inline constexpr size_t kSmallOpBytes = size_t{64} << 10;
 /// Of one entry: a small input, or the counts of an all_to_all_v.
@@ -101,7 +101,7 @@ struct CallEntry {
   uint8_t reduction = 0;
   uint8_t link = 0;  // TcpLink::code() of the sender's way to another member
   uint32_t payload_bytes = 0;
-  char call_site[kTcpCallSiteBytes] = {};
+  char call_site[kCallSiteBytes] = {};
 };
 static_assert(sizeof(CallEntry) == 80);
 

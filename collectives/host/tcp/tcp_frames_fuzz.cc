@@ -39,7 +39,7 @@ void Calls(std::span<const std::byte> bytes, uint8_t choice) {
   for (const ParsedEntry& entry : *entries) {
     if (entry.call.member < 0 || entry.call.member >= kSize) ::abort();
     if (entry.payload.size() > kEntryPayloadBytesMax) ::abort();
-    if (strnlen(entry.call.call_site, kTcpCallSiteBytes) == kTcpCallSiteBytes) ::abort();
+    if (strnlen(entry.call.call_site, kCallSiteBytes) == kCallSiteBytes) ::abort();
   }
 }
 

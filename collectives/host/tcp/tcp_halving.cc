@@ -73,8 +73,8 @@ class Halving {
     plan_.ins.push_back({.from = Partner(round),
                          .pieces = {{.kind = round + 1 == rounds_ ? InPiece::Kind::kFinish
                                                                   : InPiece::Kind::kCombine,
-                                     .first = round == 0,
-                                     .input = round == 0,
+                                     .came = 1 << round,
+                                     .own = 1 << round,
                                      .bytes = Bytes(kept),
                                      .to = op_.out + kept.begin * unit_,
                                      .mine = mine + kept.begin * unit_,

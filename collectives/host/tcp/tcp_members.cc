@@ -13,6 +13,15 @@ int TcpMembers::CountOnThisHost() const {
       [this](const AddressCard& card) { return card.host_id == this->card(self()).host_id; }));
 }
 
+int TcpMembers::MostFlows() const {
+  int most = 1, next = 1;
+  for (const AddressCard& card : cards_) {
+    next = std::max(next, std::min(most, card.flows));
+    most = std::max(most, card.flows);
+  }
+  return next;
+}
+
 FrameHeader TcpMembers::Header(FrameKind kind) const {
   FrameHeader header;
   header.kind = kind;

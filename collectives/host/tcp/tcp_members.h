@@ -27,6 +27,8 @@ class TcpMembers {
   const AddressCard& card(int member) const { return cards_[static_cast<size_t>(member)]; }
   /// Members on this one's machine, with it.
   int CountOnThisHost() const;
+  /// The most connections over which any two of them divide data: each pair as many as both want.
+  int MostFlows() const;
 
   FrameSource SourceOf(int member) const { return {id_, spec_.epoch, member}; }
   /// Of this member's frames.

@@ -5,9 +5,9 @@
 
 #include "collectives/engine/parts.h"
 #include "collectives/engine/reduce_kernels.h"
-#include "collectives/host/tcp/tcp_choice.h"
 #include "collectives/host/tcp/tcp_direct.h"
 #include "collectives/host/tcp/tcp_halving.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "runtime/base/check.h"
 
 namespace lockstep::collectives {
@@ -38,7 +38,7 @@ class Ring {
   TcpPlan AllReduce() {
     for (size_t pass = 0; pass < passes_; ++pass) {
       Own(self_, pass);
-      for (int step = 1; step < size_ - 1; ++step) Forward(self_ - step, pass, step == 1);
+      for (int step = 1; step < size_ - 1; ++step) Forward(self_ - step, pass, step);
       Finish(self_ + 1, pass, out_ + At(self_ + 1, pass).offset, true);
       for (int step = 1; step < size_ - 1; ++step) Relay(self_ + 1 - step, pass);
       Store(self_ + 2, pass);
@@ -50,7 +50,7 @@ class Ring {
   TcpPlan ReduceScatter() {
     for (size_t pass = 0; pass < passes_; ++pass) {
       Own(self_ - 1, pass);
-      for (int step = 2; step < size_; ++step) Forward(self_ - step, pass, step == 2);
+      for (int step = 2; step < size_; ++step) Forward(self_ - step, pass, step - 1);
       std::byte* const to = out_ + (At(self_, pass).offset - blocks_[Index(self_)].offset);
       Finish(self_, pass, to, false);
     }
@@ -84,11 +84,11 @@ class Ring {
     const TcpBlock slice = At(block, pass);
     plan_.outs[0].pieces.push_back({.from = in_ + slice.offset, .bytes = slice.bytes});
   }
-  void Forward(int block, size_t pass, bool first) {
+  void Forward(int block, size_t pass, int came) {
     const TcpBlock slice = At(block, pass);
     plan_.outs[0].pieces.push_back({.bytes = slice.bytes, .after = in_bytes_});
     AddIn({.kind = InPiece::Kind::kForward,
-           .first = first,
+           .came = came,
            .bytes = slice.bytes,
            .mine = in_ + slice.offset});
   }
@@ -97,7 +97,7 @@ class Ring {
     if (goes_on)
       plan_.outs[0].pieces.push_back({.from = to, .bytes = slice.bytes, .after = in_bytes_});
     AddIn({.kind = InPiece::Kind::kFinish,
-           .first = size_ == 2,
+           .came = size_ - 1,
            .bytes = slice.bytes,
            .to = to,
            .mine = in_ + slice.offset});
@@ -168,7 +168,7 @@ TcpPlan ReduceChain(const Op& op, int self, int size) {
     return plan;
   }
   InPiece piece{.kind = place == 0 ? InPiece::Kind::kFinish : InPiece::Kind::kForward,
-                .first = place == 2 || (place == 0 && size == 2),
+                .came = place == 0 ? size - 1 : place - 1,
                 .bytes = bytes,
                 .to = place == 0 ? op.out : nullptr,
                 .mine = op.in};
@@ -176,6 +176,10 @@ TcpPlan ReduceChain(const Op& op, int self, int size) {
   if (place != 0)
     plan.outs.push_back({.to = (self + 1) % size, .pieces = {{.bytes = bytes, .after = 0}}});
   return plan;
+}
+
+bool GoesDirect(Dtype dtype, Reduction reduction, int size, TcpPaths paths) {
+  return RoundsEachStep(dtype, reduction) && MayGoDirect(size, paths);
 }
 
 TcpWay FastestWay(OpKind kind, size_t bytes, int size, TcpLink link) {
@@ -250,51 +254,7 @@ TcpPlan Pairs(const Op& op, int self, int size) {
   return plan;
 }
 
-}  // namespace
-
-TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self) {
-  const std::byte* const own = out + blocks[static_cast<size_t>(self)].offset;
-  return Ring(own, out, self, std::move(blocks)).AllGather();
-}
-
-TcpPlan PlanReduceScatter(const Op& op, std::vector<TcpBlock> blocks, int self) {
-  if (RoundsEachStep(op.dtype, op.reduction)) return PlanDirect(op, blocks, self);
-  return Ring(op.in, op.out, self, std::move(blocks)).ReduceScatter();
-}
-
-TcpPlan PlanOf(const Op& op, int self, int size, TcpLink link) {
-  switch (op.kind) {
-    case OpKind::kAllReduce:
-      if (RoundsEachStep(op.dtype, op.reduction)) return PlanDirect(op, EvenBlocks(op, size), self);
-      if (FastestWay(op.kind, op.bytes(), size, link) == TcpWay::kHalving)
-        return PlanHalving(op, self, size);
-      return Ring(op.in, op.out, self, EvenBlocks(op, size)).AllReduce();
-    case OpKind::kReduceScatter:
-    case OpKind::kReduceScatterV: return PlanReduceScatter(op, PartBlocks(op, size), self);
-    case OpKind::kAllGather:
-    case OpKind::kAllGatherV: return Ring(op.in, op.out, self, PartBlocks(op, size)).AllGather();
-    case OpKind::kReduce:
-      if (RoundsEachStep(op.dtype, op.reduction))
-        return PlanDirect(op, BlocksForRoot(op, size), self);
-      return ReduceChain(op, self, size);
-    case OpKind::kBroadcast:
-      return Broadcast(op, self, size, FastestWay(op.kind, op.bytes(), size, link));
-    case OpKind::kAllToAll:
-    case OpKind::kAllToAllV:
-    case OpKind::kGather:
-    case OpKind::kScatter: return Pairs(op, self, size);
-    default: LOCKSTEP_CHECK(false, "Group makes no other op with data");
-  }
-}
-
-std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpLink link) {
-  if (Reduces(kind) && RoundsEachStep(dtype, Reduction::kSum)) {
-    return TcpWayName(TcpWay::kDirect) + ": of sums, averages and products of " +
-           std::string(DtypeName(dtype)) + " all inputs of a part go to one member, over " +
-           std::to_string(size - 1) + (size == 2 ? " connection" : " connections") +
-           ", and are combined in f32, rounded once";
-  }
-  const size_t bytes = count * DtypeBytes(dtype);
+std::string ExplainHops(OpKind kind, size_t bytes, int size, TcpLink link) {
   const std::string hops = std::to_string(size - 1);
   switch (kind) {
     case OpKind::kAllReduce:
@@ -312,6 +272,62 @@ std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpLin
     case OpKind::kRecv: return "straight from memory to memory over the pair's connection";
     default: return "each part straight over its pair's connection";
   }
+}
+
+}  // namespace
+
+TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self) {
+  const std::byte* const own = out + blocks[static_cast<size_t>(self)].offset;
+  return Ring(own, out, self, std::move(blocks)).AllGather();
+}
+
+TcpPlan PlanReduceScatter(const Op& op, std::vector<TcpBlock> blocks, int self, TcpPaths paths) {
+  const int size = static_cast<int>(blocks.size());
+  if (GoesDirect(op.dtype, op.reduction, size, paths)) return PlanDirect(op, blocks, self);
+  return Ring(op.in, op.out, self, std::move(blocks)).ReduceScatter();
+}
+
+TcpPlan PlanOf(const Op& op, int self, int size, TcpPaths paths) {
+  const bool direct = GoesDirect(op.dtype, op.reduction, size, paths);
+  switch (op.kind) {
+    case OpKind::kAllReduce:
+      if (direct) return PlanDirect(op, EvenBlocks(op, size), self);
+      if (FastestWay(op.kind, op.bytes(), size, paths.link) == TcpWay::kHalving)
+        return PlanHalving(op, self, size);
+      return Ring(op.in, op.out, self, EvenBlocks(op, size)).AllReduce();
+    case OpKind::kReduceScatter:
+    case OpKind::kReduceScatterV: return PlanReduceScatter(op, PartBlocks(op, size), self, paths);
+    case OpKind::kAllGather:
+    case OpKind::kAllGatherV: return Ring(op.in, op.out, self, PartBlocks(op, size)).AllGather();
+    case OpKind::kReduce:
+      return direct ? PlanDirect(op, BlocksForRoot(op, size), self) : ReduceChain(op, self, size);
+    case OpKind::kBroadcast:
+      return Broadcast(op, self, size, FastestWay(op.kind, op.bytes(), size, paths.link));
+    case OpKind::kAllToAll:
+    case OpKind::kAllToAllV:
+    case OpKind::kGather:
+    case OpKind::kScatter: return Pairs(op, self, size);
+    default: LOCKSTEP_CHECK(false, "Group makes no other op with data");
+  }
+}
+
+std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpPaths paths) {
+  const size_t bytes = count * DtypeBytes(dtype);
+  std::string hops = ExplainHops(kind, bytes, size, paths.link);
+  if (!Reduces(kind) || !RoundsEachStep(dtype, Reduction::kSum)) return hops;
+  const std::string name(DtypeName(dtype));
+  const int count_of_each = (size - 1) * paths.flows;
+  const std::string connections =
+      std::to_string(count_of_each) + (count_of_each == 1 ? " connection" : " connections");
+  if (!MayGoDirect(size, paths)) {
+    return hops + ", each of which rounds sums, averages and products of " + name +
+           ": combining all inputs in one step would take " + connections +
+           " of each member, more than " + std::to_string(kDirectConnectionsMax);
+  }
+  return TcpWayName(TcpWay::kDirect) + ": of sums, averages and products of " + name +
+         " all inputs of a part go to one member, over " + connections +
+         ", and are combined in f32, rounded once; " +
+         ExplainEstimates({EstimateOfDirect(kind, bytes, size, paths.link)}, paths.link);
 }
 
 }  // namespace lockstep::collectives

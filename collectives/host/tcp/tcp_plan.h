@@ -12,8 +12,9 @@
 ///   in, from 0:   block 0 (forwarded: + mine), block 2 (finished: + mine), block 1, block 0
 ///   out, to 2:    block 1 (mine), block 0 (as the first piece in comes), block 2, block 1
 ///
-/// What may be rounded once only (RoundsEachStep) is combined in one place instead: all inputs of a
-/// block come together on one member (TcpJoin), which hands out the result (tcp_direct.h).
+/// What several steps would round several times (RoundsEachStep) is combined in one place instead,
+/// while that takes no more connections than a member may have (MayGoDirect): all inputs of a block
+/// come together on one member (TcpJoin), which hands out the result (tcp_direct.h).
 ///
 /// Functions and values: callable from any thread.
 
@@ -23,7 +24,7 @@
 #include <vector>
 
 #include "collectives/engine/op.h"
-#include "collectives/host/tcp/tcp_link.h"
+#include "collectives/host/tcp/tcp_choice.h"
 
 namespace lockstep::collectives {
 
@@ -40,8 +41,10 @@ struct InPiece {
     kAside,    // as it is, aside, until what it is joined with is there
   };
   Kind kind = Kind::kStore;
-  bool first = false;  // what comes is a member's own input, not yet combined with anything
-  bool input = true;   // `mine` is this member's
+  /// Of what is combined: how many inputs are in what comes, and how many in `mine`. Of one, it is
+  /// that of who sends it, or this member's, as it is.
+  int came = 1;
+  int own = 1;
   size_t bytes = 0;
   std::byte* to = nullptr;
   const std::byte* mine = nullptr;
@@ -92,7 +95,7 @@ struct TcpPlan {
 
 /// Of a valid op with data, for member `self` of `size`, in the fastest way that the cost model
 /// knows (tcp_choice.h).
-TcpPlan PlanOf(const Op& op, int self, int size, TcpLink link);
+TcpPlan PlanOf(const Op& op, int self, int size, TcpPaths paths);
 
 /// Bytes of one member's block, and where it lies in a buffer.
 struct TcpBlock {
@@ -102,9 +105,9 @@ struct TcpBlock {
 /// Each gets everybody's block into `out`, where its own lies already.
 TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self);
 /// Each gets its block of op.in, combined over all, to op.out.
-TcpPlan PlanReduceScatter(const Op& op, std::vector<TcpBlock> blocks, int self);
+TcpPlan PlanReduceScatter(const Op& op, std::vector<TcpBlock> blocks, int self, TcpPaths paths);
 /// Which of them, for people; of a reduction, a sum.
-std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpLink link);
+std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpPaths paths);
 
 }  // namespace lockstep::collectives
 

@@ -49,7 +49,7 @@ class Simulation {
       member.in = member.out;
       op.in = in_place ? member.out.data() : member.in.data();
       op.out = member.out.data();
-      member.plan = PlanOf(op, self, size, link);
+      member.plan = PlanOf(op, self, size, {.link = link});
       member.processed.resize(member.plan.ins.size());
       member.sent.resize(member.plan.outs.size());
       member.asides.resize(member.plan.ins.size());
@@ -261,13 +261,52 @@ TEST(TcpPlanTest, OnlyWhatStepsWouldRoundGoesDirect) {
                 .in = memory,
                 .out = memory,
                 .count = 5};
-    return PlanOf(op, 0, 5, TcpLink()).ins.size();
+    return PlanOf(op, 0, 5, {}).ins.size();
   };
   for (const OpKind kind : {OpKind::kAllReduce, OpKind::kReduce, OpKind::kReduceScatter}) {
     EXPECT_EQ(streams(Dtype::kF16, Reduction::kAverage, kind), 4u);  // also to a root
     EXPECT_EQ(streams(Dtype::kBf16, Reduction::kProduct, kind), 4u);
     EXPECT_EQ(streams(Dtype::kBf16, Reduction::kMax, kind), 1u);
     EXPECT_EQ(streams(Dtype::kF32, Reduction::kSum, kind), 1u);
+  }
+}
+
+TEST(TcpPlanTest, NothingGoesDirectThatTakesTooManyConnections) {
+  for (const OpKind kind : {OpKind::kAllReduce, OpKind::kReduce, OpKind::kReduceScatter}) {
+    const auto streams = [kind](int size, int flows) {
+      Op op = SixteenBits(kind, 100);
+      std::vector<std::byte> memory(static_cast<size_t>(size) * op.bytes());
+      op.peer = 0;
+      op.in = op.out = memory.data();
+      return PlanOf(op, 0, size, {.flows = flows}).ins.size();
+    };
+    EXPECT_EQ(streams(kDirectConnectionsMax + 1, 1), size_t{kDirectConnectionsMax});
+    EXPECT_EQ(streams(kDirectConnectionsMax + 2, 1), 1u);
+    EXPECT_EQ(streams(5, 16), 4u);
+    EXPECT_EQ(streams(6, 16), 1u);
+  }
+}
+
+// By which averages weigh what they combine.
+TEST(TcpPlanTest, WhatIsFinishedIsMadeOfAllInputs) {
+  for (const OpKind kind : {OpKind::kAllReduce, OpKind::kReduce, OpKind::kReduceScatter}) {
+    for (const int size : {2, 3, 4, 5, 8}) {
+      Op op{.kind = kind, .reduction = Reduction::kSum, .peer = 1, .count = 100};
+      std::vector<std::byte> memory(static_cast<size_t>(size) * op.bytes());
+      op.in = op.out = memory.data();
+      int finished = 0;
+      for (int self = 0; self < size; ++self) {
+        const TcpPlan plan = PlanOf(op, self, size, {.link = kFarLink});
+        for (const InStream& in : plan.ins) {
+          for (const InPiece& piece : in.pieces) {
+            if (piece.kind != InPiece::Kind::kFinish) continue;
+            EXPECT_EQ(piece.came + piece.own, size) << OpKindName(kind);
+            ++finished;
+          }
+        }
+      }
+      EXPECT_EQ(finished, kind == OpKind::kReduce ? 1 : size);
+    }
   }
 }
 
@@ -292,14 +331,18 @@ TEST(TcpPlanTest, ABroadcastReachesAllFromEveryRootInEachWay) {
 
 TEST(TcpPlanTest, TheExplanationNamesTheWayAndTheFigures) {
   const auto explained = [](OpKind kind, Dtype dtype, TcpLink link) {
-    return ExplainPlan(kind, dtype, 1000, 4, link);
+    return ExplainPlan(kind, dtype, 1000, 4, {.link = link});
   };
   EXPECT_THAT(explained(OpKind::kAllReduce, Dtype::kF32, kFarLink),
               HasSubstr("a halving and doubling"));
   EXPECT_THAT(explained(OpKind::kBroadcast, Dtype::kF32, TcpLink()), HasSubstr("assumed"));
   EXPECT_THAT(explained(OpKind::kReduce, Dtype::kBf16, kFarLink),
               AllOf(HasSubstr("direct: of sums, averages and products of bf16"),
-                    HasSubstr("over 3 connections"), HasSubstr("rounded once")));
+                    HasSubstr("over 3 connections"), HasSubstr("rounded once"),
+                    HasSubstr("direct 2048 us")));
+  EXPECT_THAT(ExplainPlan(OpKind::kAllReduce, Dtype::kBf16, 1000, 6, {.flows = 16}),
+              AllOf(HasSubstr("a ring"), HasSubstr("each of which rounds"),
+                    HasSubstr("80 connections of each member, more than 64")));
   EXPECT_THAT(explained(OpKind::kAllGather, Dtype::kBf16, kFarLink), HasSubstr("a ring"));
 }
 

@@ -105,7 +105,7 @@ CallEntry TcpSeat::EntryOf(const Op& op, uint64_t seq) const {
   entry.dtype = static_cast<uint8_t>(op.dtype);
   entry.reduction = static_cast<uint8_t>(op.reduction);
   entry.link = end_->link.load(std::memory_order_relaxed);
-  FormatCallSite(op.call_file, op.call_line, entry.call_site, kTcpCallSiteBytes);
+  FormatCallSite(op.call_file, op.call_line, entry.call_site, kCallSiteBytes);
   return entry;
 }
 

@@ -17,15 +17,14 @@ constexpr size_t kLandingBytes = size_t{128} << 10;
 constexpr size_t kSendBytesMax = size_t{256} << 10;
 constexpr size_t kReceiveBytesMax = size_t{1} << 20;
 constexpr size_t kPiecesAtOnce = 8;
-// Of all streams together, which stays in the second-level cache where there are few of them; with
-// many, each has what is worth a system call.
+// Of all streams together, which stays in the second-level cache; also of as many as may be joined
+// (MayGoDirect) each has what is worth a system call.
 constexpr size_t kAsideBytes = size_t{1} << 20;
-constexpr size_t kStreamAsideBytesMin = size_t{16} << 10;
 constexpr size_t kStreamAsideBytesMax = size_t{256} << 10;
+static_assert(kAsideBytes / kDirectConnectionsMax >= size_t{16} << 10);
 
 size_t StreamAsideBytes(size_t streams) {
-  const size_t each = kAsideBytes / std::max(streams, size_t{1}) / 64 * 64;
-  return std::clamp(each, kStreamAsideBytesMin, kStreamAsideBytesMax);
+  return std::min(kAsideBytes / std::max(streams, size_t{1}) / 64 * 64, kStreamAsideBytesMax);
 }
 
 }  // namespace
@@ -302,10 +301,16 @@ void TcpStreams::CombineBytes(In& in, std::byte* came, size_t bytes,
   std::byte* const to = piece.kind == InPiece::Kind::kForward ? came : piece.to + in.combined;
   const std::byte* const sources[] = {came, piece.mine + in.combined};
   const size_t count = bytes / combining.unit;
+  if (combining.mean != nullptr) {
+    const double all = piece.came + piece.own;
+    const double weights[] = {piece.came / all, piece.own / all};
+    combining.mean(to, sources, weights, 2, count);
+    return;
+  }
   double scales[2] = {1, 1};
   if (combining.scales != nullptr) {
-    if (piece.first) scales[0] = combining.scales[in.stream.from];
-    if (piece.input) scales[1] = combining.scales[end_->members().self()];
+    if (piece.came == 1) scales[0] = combining.scales[in.stream.from];
+    if (piece.own == 1) scales[1] = combining.scales[end_->members().self()];
   }
   combining.kernel(to, sources, scales, 2, count);
   if (combining.divide != nullptr && piece.kind == InPiece::Kind::kFinish)

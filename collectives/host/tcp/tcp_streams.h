@@ -19,14 +19,15 @@ namespace lockstep::collectives {
 
 /// Moves the streams of one op: from and to the callers' buffers without copies between, but for
 /// what is combined, which passes through a window that stays in cache, or through one for each
-/// stream where inputs are joined. One in each TcpBackend,
-/// which owns it. Confined to the thread that runs collectives.
+/// stream where inputs are joined: 1 MiB each way at most, kept between ops. One in each
+/// TcpBackend, which owns it. Confined to the thread that runs collectives.
 class TcpStreams {
  public:
   /// How what comes is combined; unset where ops only move.
   struct Combining {
-    ReduceKernel kernel = nullptr;
-    DivideKernel divide = nullptr;   // ends an average
+    ReduceKernel kernel = nullptr;   // all inputs of a join, or two in a step
+    ReduceKernel mean = nullptr;     // two averages in a step, by weights, instead
+    DivideKernel divide = nullptr;   // ends an average that is a sum till then
     const double* scales = nullptr;  // by member, of a premultiplied sum
     size_t unit = 1;                 // bytes of an element
   };

@@ -18,14 +18,16 @@ namespace lockstep::collectives::testing {
 /// each of which has a TcpService of its own. Thread-safe.
 class LocalWideMaker final : public BackendMaker {
  public:
-  /// `machines`: by world rank; ranks beyond live on the last one.
-  explicit LocalWideMaker(std::vector<int> machines) : machines_(std::move(machines)) {
+  /// `machines`: by world rank; ranks beyond live on the last one. `flows`: connections of a pair.
+  explicit LocalWideMaker(std::vector<int> machines, int flows = 1)
+      : machines_(std::move(machines)) {
     const auto exchange = std::make_shared<LocalExchange>();
     const auto memory = std::make_shared<ShmBackendMaker>(std::make_shared<LocalSegments>());
     for (const int machine : machines_) {
       if (makers_.contains(machine)) continue;
       TcpService::Config config = LocalTcpConfig();
       config.memory = machine;
+      config.flows = flows;
       makers_.emplace(machine, std::make_shared<WideBackendMaker>(
                                    LocalTcpMaker(exchange, std::move(config)), memory));
     }

@@ -22,20 +22,28 @@ void Copy(std::byte* to, const std::byte* from, size_t bytes) {
   if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
 }
 
+/// What its members' inputs are divided by, so that their sum overflows nowhere: a power of two.
+unsigned DivisorOf(int machine, const Placement& placement) {
+  return std::bit_ceil(static_cast<unsigned>(placement.machine(machine).size()));
+}
+
 }  // namespace
 
 WideSteps WideStepsOf(const Op& op, const Placement& placement) {
   if (op.reduction == Reduction::kPremultipliedSum)
-    return {.within = op.reduction, .scale_within = op.scale, .between = Reduction::kSum};
+    return {.within = op.reduction, .scale = op.scale, .between = Reduction::kSum};
   if (op.reduction != Reduction::kAverage) return {.within = op.reduction, .between = op.reduction};
   if (!RoundsEachStep(op.dtype, op.reduction))
     return {.within = Reduction::kSum, .between = op.reduction};
-  const auto factor =
-      static_cast<double>(std::bit_ceil(static_cast<unsigned>(placement.largest())));
+  const unsigned divisor = DivisorOf(placement.mine(), placement);
+  const bool alike = placement.even() && divisor == placement.neighbors().size();
   return {.within = Reduction::kPremultipliedSum,
-          .scale_within = 1 / factor,
-          .between = Reduction::kPremultipliedSum,
-          .scale_between = factor / placement.member_count()};
+          .scale = 1.0 / divisor,
+          .between = alike ? op.reduction : Reduction::kPremultipliedSum};
+}
+
+double WeightOf(int machine, const Placement& placement) {
+  return static_cast<double>(DivisorOf(machine, placement)) / placement.member_count();
 }
 
 bool MachineOps::Run(Op op, TcpWait::Phase phase, TcpWait& wait) {
@@ -74,14 +82,14 @@ bool MachineOps::RunFirstStep(const Op& op, Op part, TcpWait& wait) {
   const WideSteps steps = WideStepsOf(op, placement_);
   part.dtype = op.dtype;
   part.reduction = steps.within;
-  part.scale = steps.scale_within;
+  part.scale = steps.scale;
   return Run(std::move(part), TcpWait::Phase::kData, wait);
 }
 
 void MachineOps::Scale(const Op& op, const std::byte* in, std::byte* out, size_t count) const {
   const WideSteps steps = WideStepsOf(op, placement_);
   if (steps.within == Reduction::kPremultipliedSum && count > 0) {
-    FindReduceKernel(op.dtype, steps.within)(out, &in, &steps.scale_within, 1, count);
+    FindReduceKernel(op.dtype, steps.within)(out, &in, &steps.scale, 1, count);
   } else {
     Copy(out, in, count * DtypeBytes(op.dtype));
   }

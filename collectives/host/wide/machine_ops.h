@@ -16,18 +16,19 @@
 
 namespace lockstep::collectives {
 
-/// A reduction in two steps, of this machine's inputs and of what machines make of theirs. The
-/// scales are those of a premultiplied sum.
+/// A reduction in two steps, of this machine's inputs and of what machines make of theirs.
 struct WideSteps {
   Reduction within = Reduction::kNone;
-  double scale_within = 1;
+  double scale = 1;  // of this member's input, in a premultiplied sum within
   Reduction between = Reduction::kNone;
-  double scale_between = 1;
 };
 /// An average is a sum within, and still to be divided. In 16 bits, where a sum might overflow,
-/// that sum is scaled by a power of two, so that it is no larger than the largest input and loses
-/// no bits (but of subnormals), and dividing is part of the second step.
+/// that sum is scaled by a power of two, so that it is no larger than the largest input, has more
+/// than half of its machine's average, and loses no bits (but the last one of subnormals). Then
+/// follows the average of machines, or a premultiplied sum by WeightOf where that is another.
 WideSteps WideStepsOf(const Op& op, const Placement& placement);
+/// Of what that machine made of its inputs, in the average of all members.
+double WeightOf(int machine, const Placement& placement);
 
 /// What the members of one machine do of a wide op, in a group of their own over shared memory,
 /// whose members are numbered by their places there (Placement). It judges nobody: how the others

@@ -65,7 +65,9 @@ void WideBackend::FinishCarried(const Op& op) {
   Op between = op;
   between.reduction = steps.between;
   const TcpStreams::Combining combining = CombiningOf(between, nullptr);
-  const std::vector<double> scales(sums.size(), steps.scale_between);
+  std::vector<double> scales;
+  for (int machine = 0; machine < placement_.machine_count(); ++machine)
+    scales.push_back(WeightOf(machine, placement_));
   combining.kernel(op.out, sums.data(), scales.data(), static_cast<int>(sums.size()), count);
   if (combining.divide != nullptr) combining.divide(op.out, seat_.size(), count);
 }
@@ -78,7 +80,8 @@ void WideBackend::Interrupt() {
 std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
   if (kind == OpKind::kSend || kind == OpKind::kRecv)
-    return text + ExplainPlan(kind, dtype, count, seat_.size(), seat_.link()) + flat_.ExplainPath();
+    return text + ExplainPlan(kind, dtype, count, seat_.size(), flat_.paths()) +
+           flat_.ExplainPath();
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   Op op{.kind = kind, .dtype = dtype, .peer = 0, .count = count};
   const bool reduces = kind == OpKind::kAllReduce || kind == OpKind::kReduce ||

@@ -96,7 +96,7 @@ bool WideCalls::ShowNeighbors(const Op& op, TcpWait& wait) {
     // Another process wrote it.
     slot.call.payload_bytes =
         std::min(slot.call.payload_bytes, static_cast<uint32_t>(kWideInlineBytes));
-    slot.call.call_site[kTcpCallSiteBytes - 1] = 0;
+    slot.call.call_site[kCallSiteBytes - 1] = 0;
     const auto member = static_cast<size_t>(placement_.neighbors()[index]);
     calls_[member] = slot.call;
     inputs_[member] = {slot.input, slot.call.payload_bytes};

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -20,6 +21,7 @@
 #include "collectives/host/wide/wide_moves.h"
 #include "collectives/testing/footprint.h"
 #include "collectives/testing/group_contract.h"
+#include "collectives/testing/ops_data.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/random.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -245,6 +247,57 @@ TEST(WideGroupTest, ExplainSaysWhichWay) {
     EXPECT_THAT(group.Explain(OpKind::kAllToAll, Dtype::kF32, 100'000),
                 HasSubstr("each pair has its own to say"));
   });
+}
+
+// Each multiple of the least number; exactly where sizes are powers of two, else the next one.
+TEST(WideGroupTest, AveragesOfSmallF16HaveTheirBits) {
+  struct Case {
+    Machines machines;
+    double off;
+  };
+  for (const Case& with : {Case{{0, 0, 0, 0, 1, 2, 3, 4}, 0}, Case{{0, 0, 0, 1}, 0x1p-24}}) {
+    const int size = static_cast<int>(with.machines.size());
+    ThreadGang(size, Maker(with.machines)).Run([&](Group& group) {
+      for (const size_t count : {size_t{2100}, size_t{100'000}}) {  // carried, and moved
+        const auto value = [](size_t i) { return static_cast<double>(i % 2047 + 1) * 0x1p-24; };
+        std::vector<std::byte> data(2 * count);
+        for (size_t i = 0; i < count; ++i) Store(Dtype::kF16, data.data() + 2 * i, value(i));
+        const Buffer buffer{data.data(), count, Dtype::kF16};
+
+        ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kAverage)->Wait());
+
+        double off = 0;
+        for (size_t i = 0; i < count; ++i)
+          off = std::max(off, std::abs(Load(Dtype::kF16, data.data() + 2 * i) - value(i)));
+        EXPECT_LE(off, with.off) << count;
+      }
+    });
+  }
+}
+
+// Machines whose connections to all others were too many: what one makes is rounded at each hop.
+TEST(WideGroupTest, AveragesOfSixteenBitsAreFiniteOnManyMachines) {
+  constexpr size_t kCount = 100'000;
+  for (const Machines& machines : {Machines{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5},  //
+                                   Machines{0, 0, 1, 2, 3, 4, 5}}) {
+    const int size = static_cast<int>(machines.size());
+    ThreadGang(size, std::make_shared<LocalWideMaker>(machines, 16)).Run([&](Group& group) {
+      EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF16, kCount),
+                  HasSubstr("more than 64"));
+      // 60,000 on all but the last, which has half of it; in f16.
+      const bool is_last = group.rank().value() + 1 == size;
+      std::vector<std::byte> data(2 * kCount);
+      for (size_t i = 0; i < kCount; ++i)
+        Store(Dtype::kF16, data.data() + 2 * i, is_last ? 30'000 : 60'000);
+      const Buffer buffer{data.data(), kCount, Dtype::kF16};
+
+      ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kAverage)->Wait());
+
+      const double mean = 60'000 - 30'000.0 / size;
+      for (const size_t i : {size_t{0}, kCount / 2, kCount - 1})
+        EXPECT_NEAR(Load(Dtype::kF16, data.data() + 2 * i), mean, 0.002 * mean) << i;
+    });
+  }
 }
 
 TEST(WideGroupTest, ExplainSaysWhyAGroupWithAFullMachineIsOverTcp) {

@@ -65,7 +65,9 @@ bool WideMoves::Run(const Op& op, uint64_t fingerprint, const double* scales, Tc
   const Way way = WayOf(op.kind);
   if (way == Way::kFlat) return flat_.Move(op, fingerprint, scales, wait);
   const WideSteps steps = WideStepsOf(op, placement_);
-  scales_.assign(static_cast<size_t>(flat_.size()), steps.scale_between);
+  scales_.clear();
+  for (int member = 0; member < flat_.size(); ++member)
+    scales_.push_back(WeightOf(placement_.machine_of(member), placement_));
   const bool through = MoveOn(way, {op, fingerprint, wait, DtypeBytes(op.dtype), steps.between});
   if (space_.capacity() > kWideSpaceKeptBytes) std::vector<std::byte>().swap(space_);
   return through;
@@ -88,7 +90,7 @@ bool WideMoves::MoveOn(Way way, const Running& run) {
 
 bool WideMoves::Between(const Running& run, const TcpCircle& circle, const Op& part) {
   return part.count == 0 ||
-         Between(run, circle, PlanOf(part, circle.position(), circle.count(), flat_.link()));
+         Between(run, circle, PlanOf(part, circle.position(), circle.count(), flat_.paths()));
 }
 
 bool WideMoves::Between(const Running& run, const TcpCircle& circle, TcpPlan plan) {
@@ -169,7 +171,7 @@ TcpPlan WideMoves::PlanOfStage(const Running& run, const Stage& stage, int root)
                 .in = stage.slice,
                 .out = stage.slice,
                 .count = stage.slices[static_cast<size_t>(machine_.self())]};
-  return PlanOf(part, across_.position(), across_.count(), flat_.link());
+  return PlanOf(part, across_.position(), across_.count(), flat_.paths());
 }
 
 bool WideMoves::Spread(const Running& run, const Stage& stage) {
@@ -240,7 +242,8 @@ bool WideMoves::ScatterBetween(const Running& run, const std::byte* in, std::byt
                 .reduction = run.between,
                 .in = in,
                 .out = out};
-  return Between(run, across_, PlanReduceScatter(part, std::move(blocks), across_.position()));
+  return Between(run, across_,
+                 PlanReduceScatter(part, std::move(blocks), across_.position(), flat_.paths()));
 }
 
 bool WideMoves::ReduceScatterByGateways(const Running& run) {
@@ -359,7 +362,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   const size_t part = way == Way::kSlices ? count / static_cast<size_t>(machine_.count()) : count;
   const std::string between =
-      ExplainPlan(kind, dtype, part, placement_.machine_count(), flat_.link());
+      ExplainPlan(kind, dtype, part, placement_.machine_count(), flat_.paths());
   if (way == Way::kSlices) {
     return "through shared memory within each of " + machines + ", and between them " + between +
            ", of which each of the " + std::to_string(machine_.count()) +
@@ -373,7 +376,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
                      kind != OpKind::kAllGather && kind != OpKind::kAllGatherV;
   return std::string("by TCP between all members, since ") +
          (alike ? "each pair has its own to say" : "parts do not lie together by machine") + ": " +
-         ExplainPlan(kind, dtype, count, flat_.size(), flat_.link());
+         ExplainPlan(kind, dtype, count, flat_.size(), flat_.paths());
 }
 
 }  // namespace lockstep::collectives

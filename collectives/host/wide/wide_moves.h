@@ -44,8 +44,8 @@ inline constexpr size_t kWideSpaceKeptBytes = size_t{16} << 20;
 /// the same bits, and so have runs that choose the same algorithm.
 ///
 /// f16 and bf16 (RoundsEachStep) are combined in f32 and rounded twice, once within each machine,
-/// once between machines, whatever their number (tcp_direct.h); partial sums in f32 would be twice
-/// the bytes. No average overflows on its way (WideStepsOf).
+/// once between machines (tcp_direct.h), while these are no more than MayGoDirect says; partial
+/// sums in f32 would be twice the bytes. No average overflows on its way (WideStepsOf).
 ///
 /// One in each WideBackend, which owns it. Confined to the thread that runs collectives.
 class WideMoves {
@@ -103,7 +103,7 @@ class WideMoves {
   const Placement& placement_;
   const TcpCircle across_;        // of slices; else of the first members of machines
   std::vector<std::byte> space_;  // what is not for the caller's buffers: of the op in progress
-  std::vector<double> scales_;    // by member, of its second step
+  std::vector<double> scales_;    // by member, of the second step: its machine's weight
 };
 
 }  // namespace lockstep::collectives

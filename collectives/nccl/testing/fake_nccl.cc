@@ -356,8 +356,9 @@ NcclResult ncclCommShrink(NcclComm comm, int* excluded, int count, NcclComm* mad
   const InCall in_call(comm);
   if (!IsOurs(config) || flags != kNcclShrinkDefault || comm->state.load() != kNcclSuccess)
     return kNcclInvalidUsage;
-  std::string name = comm->name + ".s" + std::to_string(++comm->children);
+  std::string name = comm->name + ".s";
   for (int i = 0; i < count; ++i) name += "." + std::to_string(excluded[i]);
+  name += "." + std::to_string(++comm->shrinks[name]);
   const auto below =
       std::count_if(excluded, excluded + count, [comm](int rank) { return rank < comm->rank; });
   auto* const child =

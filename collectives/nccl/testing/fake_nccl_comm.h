@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 #include <utility>
@@ -43,7 +44,9 @@ struct NcclCommTag {
   std::thread helper;  // of init, or of the making of a child
   // Of the one thread that may call:
   int launches = 0;
-  int children = 0;
+  int children = 0;  // of splits
+  /// By whom they leave out: as in NCCL, who is left out of one need not know of it.
+  std::map<std::string, int> shrinks;
   bool revoked = false;
   bool connected = false;
   int polls_left = 0;             // until what is pending gets on the stream

@@ -3,8 +3,8 @@
 // started by `lockstep run`. The ranks meet in the folder STORE; the network is that of
 // $LOCKSTEP_BENCH_INTERFACE, or else the loopback. $LOCKSTEP_BENCH_MACHINES, if there, has the
 // number of each rank's machine, as in "0,0,1,1": ranks of one machine then go through shared
-// memory. $LOCKSTEP_BENCH_LINK, "MICROSECONDS,BYTES", gives them what the way between them costs,
-// and a microsecond moves, instead of measuring that: which chooses algorithms.
+// memory. $LOCKSTEP_BENCH_LINK, "US,GB_PER_S" as for `lockstep run --tcp-link`, gives them what the
+// way between them costs, instead of measuring that: which chooses algorithms.
 // $LOCKSTEP_BENCH_SEALED=1 has their data encrypted, $LOCKSTEP_BENCH_FLOWS=N divided over N
 // connections a pair.
 #include <cstdio>
@@ -12,6 +12,7 @@
 #include <string>
 
 #include "launcher/bench/ranks/tcp_rank.h"
+#include "runtime/proto/link_text.h"
 
 namespace {
 
@@ -30,11 +31,15 @@ int MachineOf(int rank, const std::string& machines) {
   return at >= machines.size() ? -1 : std::atoi(machines.c_str() + at);
 }
 
-lockstep::collectives::TcpLink LinkOf(const std::string& figures) {
-  const size_t comma = figures.find(',');
-  if (comma == std::string::npos) return {};
-  return lockstep::collectives::TcpLink::Measured(std::atof(figures.c_str()),
-                                                  std::atof(figures.c_str() + comma + 1));
+/// Unset, it is measured; anything else is an error that ends this process.
+lockstep::collectives::TcpLink LinkOf(const std::string& text) {
+  if (text.empty()) return {};
+  const auto figures = lockstep::proto::ParseLinkFigures(text);
+  if (figures.ok())
+    return lockstep::collectives::TcpLink::Measured(figures->latency_us, figures->bytes_per_us);
+  std::fprintf(stderr, "lockstep-bench-tcp: LOCKSTEP_BENCH_LINK=%s %s\n", text.c_str(),
+               figures.status().message().c_str());
+  std::exit(64);
 }
 
 }  // namespace
