@@ -1,0 +1,434 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "collectives/diagnosis/diagnose.h"
+#include "collectives/diagnosis/ring_evidence.h"
+#include "collectives/recorder/ring_reader.h"
+#include "launcher/attach/attach_fixture.h"
+#include "runtime/process/process_look.h"
+
+/// Programs over each MPI, under its own mpirun, with the shim preloaded and an agent's rings: what
+/// the rings say then, and what the diagnosis makes of it.
+namespace lockstep::launcher {
+namespace {
+
+using collectives::Absence;
+using collectives::Evidence;
+using collectives::Finding;
+using collectives::OpKind;
+using collectives::RingContent;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr int kSize = 3;
+constexpr int kGuilty = 1;
+
+struct Mpi {
+  std::string name;
+  std::vector<std::string> mpirun;
+};
+
+const Mpi kMpis[] = {
+    {"openmpi", {"mpirun.openmpi", "--oversubscribe", "--mca", "btl", "vader,self"}},
+    {"mpich", {"mpirun.mpich"}},
+};
+
+std::string Runfile(const std::string& path) { return std::filesystem::absolute(path).string(); }
+
+uint64_t MonotonicNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi> {
+ protected:
+  void SetUp() override {
+    Start();
+    Renew();
+  }
+
+  void TearDown() override {
+    EndAll();
+    rings_.clear();
+  }
+
+  /// Ranks that nobody has started yet, with empty rings.
+  void Renew() {
+    EndAll();
+    cookies_.clear();
+    rings_.clear();
+    for (int rank = 0; rank < kSize; ++rank) {
+      cookies_.push_back(Add(rank, kSize, incarnation_));
+      rings_.push_back(Attach(cookies_.back()));
+      ASSERT_EQ(rings_.back()->result, LOCKSTEP_ATTACH_OK);
+    }
+    ++incarnation_;
+  }
+
+  /// `preload` beside the shim, or instead of it.
+  void Launch(const std::vector<std::string>& words, const std::string& preload = "",
+              const std::string& program = "shim_rank_") {
+    const std::string shim = Runfile("collectives/mpi/shim/liblockstep_mpi.so");
+    // As of a launcher that gives each rank a cookie of its own.
+    const std::string wrapper =
+        "rank=$OMPI_COMM_WORLD_RANK$PMI_RANK; eval \"LOCKSTEP_COOKIE=\\$COOKIE_$rank\"; "
+        "export LOCKSTEP_COOKIE; LD_PRELOAD=\"" +
+        (preload.empty() ? shim : preload) + "\" exec \"$0\" \"$@\"";
+    std::vector<std::string> command = GetParam().mpirun;
+    command.insert(command.end(), {"-np", std::to_string(kSize), "sh", "-c", wrapper,
+                                   Runfile("tests/mpi_shim/" + program + GetParam().name)});
+    command.insert(command.end(), words.begin(), words.end());
+    std::vector<std::string> block = {"OMPI_ALLOW_RUN_AS_ROOT=1",
+                                      "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "TMPDIR=/tmp"};
+    if (!config.socket_path.empty()) block.push_back("LOCKSTEP_SOCKET=" + config.socket_path);
+    for (int rank = 0; rank < kSize; ++rank)
+      block.push_back("COOKIE_" + std::to_string(rank) + "=" + cookies_[rank]);
+    for (const char* const name : {"PATH", "HOME", "USER"}) {
+      if (const char* const value = getenv(name))
+        block.push_back(name + ("=" + std::string(value)));
+    }
+    Spawn(command, block);
+  }
+
+  void Spawn(std::vector<std::string> command, std::vector<std::string> block) {
+    const auto pointers = [](std::vector<std::string>& texts) {
+      std::vector<char*> all;
+      for (std::string& text : texts) all.push_back(text.data());
+      all.push_back(nullptr);
+      return all;
+    };
+    char name[] = "/tmp/mpi_shim_testXXXXXX";
+    close(mkstemp(name));
+    output_ = name;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    // Into a file: hydra dies of SIGPIPE on a pipe now and then.
+    posix_spawn_file_actions_addopen(&actions, 1, name, O_WRONLY | O_APPEND, 0);
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    ASSERT_EQ(posix_spawnp(&mpirun_, command[0].c_str(), &actions, &attributes,
+                           pointers(command).data(), pointers(block).data()),
+              0)
+        << command[0] << " is not installed";
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+
+  /// mpirun's exit status.
+  int Await() {
+    int status = -1;
+    const bool ended = Within(60, [&] { return waitpid(mpirun_, &status, WNOHANG) == mpirun_; });
+    EXPECT_TRUE(ended) << "mpirun does not end";
+    if (ended) mpirun_ = -1;
+    return status;
+  }
+
+  /// Ranks first, the stopped too: an mpirun that is killed may leave them.
+  void EndAll() {
+    if (!output_.empty()) std::filesystem::remove(output_);
+    if (mpirun_ <= 0) return;
+    for (int rank = 0; rank < kSize; ++rank) {
+      const int64_t pid = Read(rank).head.pid;
+      if (pid > 0) kill(static_cast<pid_t>(pid), SIGKILL);
+    }
+    int status = 0;
+    if (!Within(10, [&] { return waitpid(mpirun_, &status, WNOHANG) == mpirun_; })) {
+      kill(-mpirun_, SIGKILL);
+      waitpid(mpirun_, &status, 0);
+    }
+    mpirun_ = -1;
+  }
+
+  static bool Within(int seconds, const std::function<bool()>& holds) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > limit) return false;
+      poll(nullptr, 0, 2);
+    }
+    return true;
+  }
+
+  RingContent Read(int rank) const {
+    auto content = collectives::ReadRingFrom(rings_[rank]->ring);
+    EXPECT_TRUE(content.ok()) << content.status();
+    return content.ok() ? *std::move(content) : RingContent();
+  }
+
+  std::string Output() const {
+    std::ostringstream text;
+    text << std::ifstream(output_).rdbuf();
+    return text.str();
+  }
+
+  Evidence Look() const {
+    Evidence evidence;
+    for (int rank = 0; rank < kSize; ++rank) {
+      const RingContent ring = Read(rank);
+      collectives::SeenRank seen = collectives::FromRing(ring, MonotonicNs());
+      seen.process.state = StateOf(ring.head);
+      evidence.ranks.push_back(std::move(seen));
+    }
+    return evidence;
+  }
+
+  static collectives::ProcessState StateOf(const collectives::RingHead& head) {
+    using Doing = process::ProcessLook::Doing;
+    const auto look =
+        process::LookAtProcess(static_cast<pid_t>(head.pid), head.process_start_ticks);
+    if (!look.has_value() || look->doing == Doing::kEnded) return collectives::ProcessState::kEnded;
+    if (look->doing == Doing::kStopped) return collectives::ProcessState::kStopped;
+    return look->doing == Doing::kRuns ? collectives::ProcessState::kRuns
+                                       : collectives::ProcessState::kSleeps;
+  }
+
+  /// Once all have called an op with that number in a group of all.
+  Finding DiagnoseOnceCalled(uint64_t seq, const std::vector<int>& ranks) {
+    EXPECT_TRUE(Within(60, [&] {
+      for (const int rank : ranks) {
+        bool called = false;
+        for (const lockstep_record& record : Read(rank).records)
+          called = called || (record.seq >= seq && record.group_size == kSize);
+        if (!called) return false;
+      }
+      return true;
+    })) << Output();
+    return collectives::Diagnose(Look());
+  }
+
+  std::vector<std::string> cookies_;
+  std::vector<std::unique_ptr<Client>> rings_;
+  pid_t mpirun_ = -1;
+  std::string output_;
+  uint32_t incarnation_ = 0;
+};
+
+std::string Tag(const lockstep_record& record) { return record.tag; }
+
+/// The records of one group by seq, of all ranks that have one.
+using BySeq = std::map<uint64_t, std::vector<lockstep_record>>;
+
+TEST_P(MpiShimTest, CollectivesAreRecordedAlikeOnAllRanks) {
+  Launch({"collectives"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  const std::vector<std::string> names = {
+      "Barrier",    "Bcast",          "Reduce",          "Allreduce",
+      "Gather",     "Gatherv",        "Scatter",         "Scatterv",
+      "Allgather",  "Allgatherv",     "Alltoall",        "Alltoallv",
+      "Alltoallw",  "Reduce_scatter", "Reduce_scatter_", "Scan",
+      "Exscan",     "Ibarrier",       "Ibcast",          "Ireduce",
+      "Iallreduce", "Igather",        "Igatherv",        "Iscatter",
+      "Iscatterv",  "Iallgather",     "Iallgatherv",     "Ialltoall",
+      "Ialltoallv", "Ialltoallw",     "Ireduce_scatter", "Ireduce_scatter",
+      "Iscan",      "Iexscan",        "Finalize"};
+  std::vector<std::string> expected = {"Init"};
+  for (const std::string& name : names) expected.push_back(name.substr(0, 15));
+  const RingContent first = Read(0);
+  for (int rank = 0; rank < kSize; ++rank) {
+    SCOPED_TRACE(rank);
+    const RingContent ring = Read(rank);
+    ASSERT_EQ(ring.records.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const lockstep_record& record = ring.records[i];
+      SCOPED_TRACE(expected[i]);
+      EXPECT_EQ(Tag(record), expected[i]);
+      EXPECT_EQ(record.seq, i + 1);
+      EXPECT_EQ(record.group_id, first.records[0].group_id);
+      EXPECT_EQ(record.group_size, unsigned{kSize});
+      EXPECT_EQ(record.fingerprint, first.records[i].fingerprint);
+      EXPECT_EQ(record.state, LOCKSTEP_RECORD_COMPLETED);
+      EXPECT_GE(record.ended_ns, record.started_ns);
+      EXPECT_GE(record.started_ns, record.enqueued_ns);
+      EXPECT_THAT(record.call_site, HasSubstr("shim_rank_" + GetParam().name + "+0x"));
+    }
+    const lockstep_record& sum = ring.records[4];
+    EXPECT_EQ(sum.op, static_cast<int>(OpKind::kAllReduce));
+    EXPECT_EQ(sum.dtype, static_cast<int>(collectives::Dtype::kF32));
+    EXPECT_EQ(sum.reduction, static_cast<int>(collectives::Reduction::kSum));
+    EXPECT_EQ(sum.count_in, 4u);
+    EXPECT_EQ(sum.root_or_peer, -1);
+    EXPECT_EQ(ring.records[2].root_or_peer, 2);  // of the broadcast
+    EXPECT_EQ(ring.seats.size(), 2u);            // the world, and itself
+    for (const lockstep_seat& seat : ring.seats) {
+      EXPECT_EQ(seat.waiters, 0);
+      EXPECT_EQ(seat.transfer_waiters, 0);
+    }
+  }
+  EXPECT_EQ(collectives::Diagnose(Look()).verdict_class, Finding::Class::kNone);
+}
+
+TEST_P(MpiShimTest, CommunicatorsAreGroupsWithTheSameNameOnAllTheirMembers) {
+  Launch({"communicators"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  std::map<uint64_t, BySeq> groups;
+  for (int rank = 0; rank < kSize; ++rank) {
+    for (const lockstep_record& record : Read(rank).records)
+      groups[record.group_id][record.seq].push_back(record);
+    EXPECT_EQ(Read(rank).seats.size(), 2u) << "the others were freed";
+  }
+
+  std::vector<std::pair<int, size_t>> sizes;  // of each group: members, ops
+  for (const auto& [_, ops] : groups) {
+    for (const auto& [seq, records] : ops) {
+      EXPECT_EQ(records.size(), records[0].group_size) << Tag(records[0]) << " " << seq;
+      for (const lockstep_record& record : records) {
+        EXPECT_EQ(record.fingerprint, records[0].fingerprint) << Tag(record);
+        EXPECT_EQ(Tag(record), Tag(records[0]));
+      }
+    }
+    sizes.emplace_back(ops.begin()->second[0].group_size, ops.size());
+  }
+  std::sort(sizes.begin(), sizes.end());
+  // split, create, create_group twice; split_type, cart, dup (with the split in it), the world.
+  EXPECT_EQ(sizes, (std::vector<std::pair<int, size_t>>{
+                       {2, 1}, {2, 1}, {2, 1}, {2, 1}, {3, 1}, {3, 1}, {3, 2}, {3, 6}}));
+}
+
+TEST_P(MpiShimTest, SendsAndReceivesAreCountedByPair) {
+  Launch({"transfers"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  for (int rank = 0; rank < kSize; ++rank) {
+    SCOPED_TRACE(rank);
+    std::map<std::tuple<int, int>, std::vector<uint64_t>> seqs;
+    for (const lockstep_record& record : Read(rank).records) {
+      EXPECT_EQ(record.state, LOCKSTEP_RECORD_COMPLETED) << Tag(record) << " " << record.seq;
+      if (record.op == static_cast<int>(OpKind::kSend) ||
+          record.op == static_cast<int>(OpKind::kRecv))
+        seqs[{record.op, record.root_or_peer}].push_back(record.seq);
+    }
+    const int right = (rank + 1) % kSize, left = (rank + kSize - 1) % kSize;
+    const int send = static_cast<int>(OpKind::kSend), receive = static_cast<int>(OpKind::kRecv);
+    // Ten messages go each way. The second is received from anybody, and counted where it came from.
+    EXPECT_EQ(seqs.size(), 3u);
+    EXPECT_THAT((seqs[{send, right}]), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+    EXPECT_THAT((seqs[{receive, left}]), ElementsAre(1, 3, 4, 5, 6, 7, 8, 9, 10));
+    EXPECT_THAT((seqs[{receive, -1}]), ElementsAre(1, 2));  // a receive, and the probe after it
+  }
+}
+
+TEST_P(MpiShimTest, ElementsCountHoweverTheyAreDescribed) {
+  Launch({"datatypes"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  for (int rank = 0; rank < kSize; ++rank) {
+    const lockstep_record broadcast = Read(rank).records.at(1);
+    EXPECT_EQ(broadcast.fingerprint, Read(0).records.at(1).fingerprint) << rank;
+    EXPECT_EQ(broadcast.dtype, static_cast<int>(collectives::Dtype::kF32)) << rank;
+    EXPECT_EQ(broadcast.count_in, 4u) << rank;
+  }
+}
+
+TEST_P(MpiShimTest, ACallThatDiffersNamesItsRankAndHow) {
+  const std::map<std::string, Finding::Field> fields = {{"count", Finding::Field::kCount},
+                                                        {"dtype", Finding::Field::kDtype},
+                                                        {"reduction", Finding::Field::kReduction},
+                                                        {"root", Finding::Field::kRoot},
+                                                        {"op", Finding::Field::kOp},
+                                                        {"finalize", Finding::Field::kOp}};
+  for (const auto& [words, field] : fields) {
+    SCOPED_TRACE(words);
+    Launch({"mismatch", words});
+
+    const Finding finding = DiagnoseOnceCalled(3, {0, 1, 2});
+
+    EXPECT_EQ(finding.verdict_class, Finding::Class::kMismatch);
+    EXPECT_TRUE(finding.is_provable);
+    EXPECT_EQ(finding.field, field);
+    ASSERT_EQ(finding.culprits.size(), 1u) << Output();
+    EXPECT_EQ(finding.culprits[0].rank, base::Rank(kGuilty));
+    EXPECT_FALSE(finding.is_tie);
+    EXPECT_THAT(finding.op->call_site, HasSubstr("shim_rank_"));
+    EXPECT_THAT(finding.other_op->call_site, HasSubstr("shim_rank_"));
+    EXPECT_NE(finding.op->call_site, "");
+    Renew();
+  }
+}
+
+TEST_P(MpiShimTest, AStoppedRankIsNamed) {
+  Launch({"stopped"});
+  Finding finding;
+  EXPECT_TRUE(Within(60, [&] {
+    finding = collectives::Diagnose(Look());
+    return finding.victims.size() == 2;
+  })) << Output();
+
+  EXPECT_EQ(finding.verdict_class, Finding::Class::kMissingRank);
+  EXPECT_THAT(finding.culprits,
+              ElementsAre(Finding::Culprit{base::Rank(kGuilty), Absence::kStopped}));
+  EXPECT_THAT(finding.victims, ElementsAre(base::Rank(0), base::Rank(2)));
+}
+
+TEST_P(MpiShimTest, WhoWaitsForAMessageWaitsForItsSender) {
+  Launch({"waits"});
+  Finding finding;
+  EXPECT_TRUE(Within(60, [&] {
+    finding = collectives::Diagnose(Look());
+    return finding.verdict_class != Finding::Class::kNone;
+  })) << Output();
+
+  EXPECT_EQ(finding.verdict_class, Finding::Class::kMissingRank);
+  EXPECT_THAT(finding.culprits,
+              ElementsAre(Finding::Culprit{base::Rank(kGuilty), Absence::kSleepsElsewhere}));
+  ASSERT_TRUE(finding.op.has_value());
+  EXPECT_EQ(finding.op->kind, OpKind::kRecv);
+}
+
+TEST_P(MpiShimTest, AForkedChildWritesNothing) {
+  Launch({"forks"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  for (int rank = 0; rank < kSize; ++rank)
+    EXPECT_EQ(Read(rank).records.size(), 4u);  // init, two barriers, finalize
+}
+
+TEST_P(MpiShimTest, WithoutAnAgentNothingHappens) {
+  config.socket_path.clear();
+  Launch({"collectives"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  EXPECT_EQ(Output().find("lockstep"), std::string::npos) << Output();
+  for (int rank = 0; rank < kSize; ++rank) EXPECT_EQ(Read(rank).head.pid, 0);
+}
+
+TEST_P(MpiShimTest, AnAgentThatIsGoneIsToldOfAndTheProgramRuns) {
+  config.socket_path = "/nowhere";
+  Launch({"collectives"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  EXPECT_THAT(Output(),
+              HasSubstr("are not recorded: attaching to the agent: connecting to the agent "
+                        "at /nowhere: No such file or directory"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, MpiShimTest, testing::ValuesIn(kMpis),
+                         [](const auto& mpi) { return mpi.param.name; });
+
+}  // namespace
+}  // namespace lockstep::launcher
