@@ -11,10 +11,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -75,12 +77,13 @@ class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi
   }
 
   /// Ranks that nobody has started yet, with empty rings.
-  void Renew() {
+  void Renew(int size = kSize) {
     EndAll();
+    size_ = size;
     cookies_.clear();
     rings_.clear();
-    for (int rank = 0; rank < kSize; ++rank) {
-      cookies_.push_back(Add(rank, kSize, incarnation_));
+    for (int rank = 0; rank < size_; ++rank) {
+      cookies_.push_back(Add(rank, size_, incarnation_));
       rings_.push_back(Attach(cookies_.back()));
       ASSERT_EQ(rings_.back()->result, LOCKSTEP_ATTACH_OK);
     }
@@ -97,13 +100,13 @@ class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi
         "export LOCKSTEP_COOKIE; LD_PRELOAD=\"" +
         (preload.empty() ? shim : preload) + "\" exec \"$0\" \"$@\"";
     std::vector<std::string> command = GetParam().mpirun;
-    command.insert(command.end(), {"-np", std::to_string(kSize), "sh", "-c", wrapper,
+    command.insert(command.end(), {"-np", std::to_string(size_), "sh", "-c", wrapper,
                                    Runfile("tests/mpi_shim/" + program + GetParam().name)});
     command.insert(command.end(), words.begin(), words.end());
     std::vector<std::string> block = {"OMPI_ALLOW_RUN_AS_ROOT=1",
                                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "TMPDIR=/tmp"};
     if (!config.socket_path.empty()) block.push_back("LOCKSTEP_SOCKET=" + config.socket_path);
-    for (int rank = 0; rank < kSize; ++rank)
+    for (int rank = 0; rank < size_; ++rank)
       block.push_back("COOKIE_" + std::to_string(rank) + "=" + cookies_[rank]);
     for (const char* const name : {"PATH", "HOME", "USER"}) {
       if (const char* const value = getenv(name))
@@ -152,7 +155,7 @@ class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi
   void EndAll() {
     if (!output_.empty()) std::filesystem::remove(output_);
     if (mpirun_ <= 0) return;
-    for (int rank = 0; rank < kSize; ++rank) {
+    for (int rank = 0; rank < size_; ++rank) {
       const int64_t pid = Read(rank).head.pid;
       if (pid > 0) kill(static_cast<pid_t>(pid), SIGKILL);
     }
@@ -225,6 +228,7 @@ class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi
   pid_t mpirun_ = -1;
   std::string output_;
   uint32_t incarnation_ = 0;
+  int size_ = kSize;
 };
 
 std::string Tag(const lockstep_record& record) { return record.tag; }
@@ -325,7 +329,7 @@ TEST_P(MpiShimTest, SendsAndReceivesAreCountedByPair) {
     }
     const int right = (rank + 1) % kSize, left = (rank + kSize - 1) % kSize;
     const int send = static_cast<int>(OpKind::kSend), receive = static_cast<int>(OpKind::kRecv);
-    // Ten messages go each way. The second is received from anybody, and counted where it came from.
+    // Ten messages go each way. The second is received from anybody, and counted for its sender.
     EXPECT_EQ(seqs.size(), 3u);
     EXPECT_THAT((seqs[{send, right}]), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
     EXPECT_THAT((seqs[{receive, left}]), ElementsAre(1, 3, 4, 5, 6, 7, 8, 9, 10));
@@ -406,6 +410,24 @@ TEST_P(MpiShimTest, AForkedChildWritesNothing) {
 
   for (int rank = 0; rank < kSize; ++rank)
     EXPECT_EQ(Read(rank).records.size(), 4u);  // init, two barriers, finalize
+}
+
+TEST_P(MpiShimTest, ACallCostsLittle) {
+  Renew(1);
+  Launch({"cost"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  std::istringstream output(Output());
+  int seen = 0;
+  for (std::string line; std::getline(output, line);) {
+    double ns = 0;
+    if (sscanf(line.c_str(), "cost %lf", &ns) != 1) continue;
+    std::cout << GetParam().name << ": " << line << "\n";
+    EXPECT_LT(ns, 150);
+    ++seen;
+  }
+  EXPECT_EQ(seen, 3);
+  EXPECT_GT(Read(0).head.record_count, 100'000u);
 }
 
 TEST_P(MpiShimTest, WithoutAnAgentNothingHappens) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { kGuilty = 1, kCount = 8 };
@@ -222,6 +223,59 @@ static void Mismatch(const char* field) {
   if (strcmp(field, "finalize") != 0) pause();
 }
 
+static double NowNs(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static int Ascending(const void* a, const void* b) {
+  const double difference = *(const double*)a - *(const double*)b;
+  return (difference > 0) - (difference < 0);
+}
+
+// What the shim adds to a call: MPI_X comes by it and PMPI_X does not, in turns.
+static void Cost(void) {
+  enum { kRounds = 200, kCalls = 500 };
+  static double with[3][kRounds], without[3][kRounds];
+  const MPI_Comm self = MPI_COMM_SELF;
+  MPI_Request requests[2];
+#define ALL_REDUCE(P) P##MPI_Allreduce(in, out, 1, MPI_FLOAT, MPI_SUM, self)
+#define ALL_REDUCE_AND_WAIT(P)                                           \
+  P##MPI_Iallreduce(in, out, 1, MPI_FLOAT, MPI_SUM, self, &requests[0]); \
+  P##MPI_Wait(&requests[0], MPI_STATUS_IGNORE)
+#define TRANSFERS_AND_WAIT(P)                                \
+  P##MPI_Irecv(out, 1, MPI_FLOAT, 0, 0, self, &requests[0]); \
+  P##MPI_Isend(in, 1, MPI_FLOAT, 0, 0, self, &requests[1]);  \
+  P##MPI_Waitall(2, requests, MPI_STATUSES_IGNORE)
+#define MEASURE(call, results)                   \
+  do {                                           \
+    const double begun = NowNs();                \
+    for (int i = 0; i < kCalls; ++i) {           \
+      call;                                      \
+    }                                            \
+    results[round] = (NowNs() - begun) / kCalls; \
+  } while (0)
+  for (int round = 0; round < kRounds; ++round) {
+    MEASURE(ALL_REDUCE(), with[0]);
+    MEASURE(ALL_REDUCE(P), without[0]);
+    MEASURE(ALL_REDUCE_AND_WAIT(), with[1]);
+    MEASURE(ALL_REDUCE_AND_WAIT(P), without[1]);
+    MEASURE(TRANSFERS_AND_WAIT(), with[2]);
+    MEASURE(TRANSFERS_AND_WAIT(P), without[2]);
+  }
+  const char* const what[] = {"allreduce", "iallreduce, wait", "irecv, isend, waitall"};
+  const int calls[] = {1, 2, 3};
+  for (int i = 0; i < 3; ++i) {
+    qsort(with[i], kRounds, sizeof(double), &Ascending);
+    qsort(without[i], kRounds, sizeof(double), &Ascending);
+    const int quiet = kRounds / 10;
+    printf("cost %.1f ns a call: %s, %.1f ns with and %.1f ns without\n",
+           (with[i][quiet] - without[i][quiet]) / calls[i], what[i], with[i][quiet],
+           without[i][quiet]);
+  }
+}
+
 int main(int argc, char** argv) {
   const char* const mode = argc > 1 ? argv[1] : "";
   if (strcmp(mode, "no_mpi") == 0) return 0;
@@ -232,6 +286,7 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "communicators") == 0) Communicators();
   if (strcmp(mode, "transfers") == 0) Transfers();
   if (strcmp(mode, "datatypes") == 0) Datatypes();
+  if (strcmp(mode, "cost") == 0) Cost();
   if (strcmp(mode, "mismatch") == 0) Mismatch(argv[2]);
   if (strcmp(mode, "stopped") == 0) {
     MPI_Barrier(MPI_COMM_WORLD);

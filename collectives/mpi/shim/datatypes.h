@@ -7,7 +7,7 @@
 #include "collectives/mpi/shim/real_mpi.h"
 
 /* What counts of a datatype where members' calls are compared. MPI wants the same elements in the
- * same order, however each member describes them: a vector of 8 floats and 8 floats are the same. */
+ * same order, however each member describes them: a vector of 8 floats, and 8 floats. */
 struct shim_elements {
   uint8_t dtype;  /* collectives::Dtype of all of them; 0: there are several, or it is none */
   uint64_t count; /* of dtype's; where that is 0, bytes */

@@ -2,9 +2,9 @@
 #ifndef LOCKSTEP_COLLECTIVES_MPI_SHIM_OLD_GLIBC_H_
 #define LOCKSTEP_COLLECTIVES_MPI_SHIM_OLD_GLIBC_H_
 /* The object is preloaded into programs of older systems than the one it was built on. What glibc
- * 2.34 moved from libdl into libc is asked for by the version that both have; weakly, since an older
- * program without libdl, which has no MPI, must start as well. To be included instead of dlfcn.h,
- * with _GNU_SOURCE. */
+ * 2.34 moved from libdl into libc is asked for by the version that both have; weakly, since an
+ * older program without libdl, which has no MPI, must start as well. To be included instead of
+ * dlfcn.h, with _GNU_SOURCE. */
 
 #include <dlfcn.h>
 

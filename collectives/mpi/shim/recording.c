@@ -56,7 +56,7 @@ static uint64_t now_ns(void) {
   return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-/* ------------------------------------------------------------------- whether this process records */
+/* ----------------------------------------------------------------- whether this process records */
 
 static const char* file_name(const char* path) {
   const char* const slash = strrchr(path, '/');
@@ -149,7 +149,7 @@ bool shim_records_fortran(void) { return shim.mpi.family == SHIM_OPEN_MPI; }
 
 void shim_set_fortran_caller(const void* caller) { thread.fortran_caller = caller; }
 
-/* ------------------------------------------------------------------------------------- arguments */
+/* ------------------------------------------------------------------------------------ arguments */
 
 static void* pointer_at(const struct shim_call* call, int place) {
   return (void*)call->arguments[place];
@@ -185,7 +185,7 @@ static shim_word request_of(const struct shim_call* call, uint64_t raw) {
   return call->is_fortran ? shim.mpi.request_f2c((int)raw) : (shim_word)raw;
 }
 
-/* --------------------------------------------------------------------------------------- records */
+/* -------------------------------------------------------------------------------------- records */
 
 /* An op that begins, with all that its record wants to know. */
 struct shim_start {
@@ -283,7 +283,7 @@ static void end_or_keep(struct shim_call* call, int code, bool is_transfer, bool
   }
 }
 
-/* ----------------------------------------------------------------------------------- collectives */
+/* ---------------------------------------------------------------------------------- collectives */
 
 static bool is_in_place(const struct shim_call* call, int place) {
   const shim_word buffer = call->arguments[place];
@@ -344,7 +344,7 @@ static void end_making(struct shim_call* call, uint32_t making) {
   pthread_mutex_unlock(&lock);
 }
 
-/* Who does not belong to those that make it does not come here: it is no collective of the parent. */
+/* Who is not to be a member does not come here: it is no collective of the parent. */
 static void begin_making_of_some(struct shim_call* call) {
   pthread_mutex_lock(&lock);
   call->comm = shim_find_comm(comm_at(call, call->function->comm));
@@ -403,7 +403,7 @@ static void begin_abort(struct shim_call* call) {
   lockstep_ring_ended(&shim.ring, ticket, LOCKSTEP_RECORD_ABORTED, 0, now_ns());
 }
 
-/* ------------------------------------------------------------------------------------- transfers */
+/* ------------------------------------------------------------------------------------ transfers */
 
 static struct shim_start transfer_of(const struct shim_call* call, uint8_t kind, int count,
                                      int type, int peer) {
@@ -543,7 +543,7 @@ static void end_match(struct shim_call* call, int code) {
     count_sender(call->comm, pointer_at(call, call->function->status));
 }
 
-/* -------------------------------------------------------------------------------------- requests */
+/* ------------------------------------------------------------------------------------- requests */
 
 static bool save_handles(struct shim_call* call) {
   const struct shim_function* const function = call->function;
@@ -597,7 +597,7 @@ static const char* status_of(const struct shim_call* call, size_t i, size_t orde
   return (const char*)pointer_at(call, function->statuses) + place * shim.mpi.status_bytes;
 }
 
-/* Whether a persistent request, whose handle stays, is over; `order`: as the how manieth it came. */
+/* Whether a persistent request, whose handle stays, is over; `order`: its place among those. */
 static bool is_named_over(const struct shim_call* call, size_t i, size_t* order) {
   const struct shim_function* const function = call->function;
   const int base = call->is_fortran ? 1 : 0;
@@ -669,7 +669,7 @@ static void begin_letting_go(struct shim_call* call) {
   pthread_mutex_unlock(&lock);
 }
 
-/* ----------------------------------------------------------------------------------------- calls */
+/* ---------------------------------------------------------------------------------------- calls */
 
 void shim_begin(struct shim_call* call) {
   thread.is_inside = true;

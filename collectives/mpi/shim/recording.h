@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_MPI_SHIM_RECORDING_H_
 #define LOCKSTEP_COLLECTIVES_MPI_SHIM_RECORDING_H_
 /* What a wrapped function does before and after the real one. A function is described by where its
- * arguments of interest stand; a call is described by these arguments, as the caller passed them. */
+ * arguments of interest stand; a call by these arguments, as the caller passed them. */
 
 #include <stdbool.h>
 #include <stddef.h>
