@@ -90,18 +90,24 @@ class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi
     ++incarnation_;
   }
 
-  /// `preload` beside the shim, or instead of it.
-  void Launch(const std::vector<std::string>& words, const std::string& preload = "",
-              const std::string& program = "shim_rank_") {
-    const std::string shim = Runfile("collectives/mpi/shim/liblockstep_mpi.so");
+  static std::string Shim() { return Runfile("collectives/mpi/shim/liblockstep_mpi.so"); }
+  static std::string File(const std::string& name) { return Runfile("tests/mpi_shim/" + name); }
+  static std::string Rank() { return File("shim_rank_" + GetParam().name); }
+
+  void Launch(const std::vector<std::string>& words) {
+    std::vector<std::string> command = {Rank()};
+    command.insert(command.end(), words.begin(), words.end());
+    LaunchProgram(command, Shim());
+  }
+
+  void LaunchProgram(const std::vector<std::string>& words, const std::string& preload) {
     // As of a launcher that gives each rank a cookie of its own.
     const std::string wrapper =
         "rank=$OMPI_COMM_WORLD_RANK$PMI_RANK; eval \"LOCKSTEP_COOKIE=\\$COOKIE_$rank\"; "
         "export LOCKSTEP_COOKIE; LD_PRELOAD=\"" +
-        (preload.empty() ? shim : preload) + "\" exec \"$0\" \"$@\"";
+        preload + "\" exec \"$0\" \"$@\"";
     std::vector<std::string> command = GetParam().mpirun;
-    command.insert(command.end(), {"-np", std::to_string(size_), "sh", "-c", wrapper,
-                                   Runfile("tests/mpi_shim/" + program + GetParam().name)});
+    command.insert(command.end(), {"-np", std::to_string(size_), "sh", "-c", wrapper});
     command.insert(command.end(), words.begin(), words.end());
     std::vector<std::string> block = {"OMPI_ALLOW_RUN_AS_ROOT=1",
                                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "TMPDIR=/tmp"};
@@ -410,6 +416,82 @@ TEST_P(MpiShimTest, AForkedChildWritesNothing) {
 
   for (int rank = 0; rank < kSize; ++rank)
     EXPECT_EQ(Read(rank).records.size(), 4u);  // init, two barriers, finalize
+}
+
+TEST_P(MpiShimTest, FortranCallsAreRecordedOnce) {
+  LaunchProgram({File("shim_fortran_rank_" + GetParam().name)}, Shim());
+  ASSERT_EQ(Await(), 0) << Output();
+
+  for (int rank = 0; rank < kSize; ++rank) {
+    std::vector<std::string> tags;
+    for (const lockstep_record& record : Read(rank).records) {
+      tags.push_back(record.tag);
+      EXPECT_EQ(record.state, LOCKSTEP_RECORD_COMPLETED) << record.tag;
+      EXPECT_THAT(record.call_site, HasSubstr("shim_fortran_rank_"));
+    }
+    EXPECT_THAT(tags, ElementsAre("Init", "Barrier", "Allreduce", "Ibcast", "Comm_split", "Barrier",
+                                  "Recv_init", "Isend", "Recv_init", "Isend", "Finalize"));
+    const lockstep_record sum = Read(rank).records.at(2);
+    EXPECT_EQ(sum.dtype, static_cast<int>(collectives::Dtype::kF32));
+    EXPECT_EQ(sum.reduction, static_cast<int>(collectives::Reduction::kSum));
+    EXPECT_EQ(sum.count_in, 1u);
+    EXPECT_EQ(Read(rank).seats.size(), 2u);
+  }
+}
+
+TEST_P(MpiShimTest, AnMpiThatAPluginBringsForItselfIsFound) {
+  for (const std::string mode : {"collectives", "communicators", "transfers"}) {
+    SCOPED_TRACE(mode);
+    Renew();
+    LaunchProgram({File("rank_loader"), File("shim_rank_" + GetParam().name + ".so"), mode},
+                  Shim());
+    ASSERT_EQ(Await(), 0) << Output();
+    for (int rank = 0; rank < kSize; ++rank) {
+      const std::vector<lockstep_record> records = Read(rank).records;
+      ASSERT_GE(records.size(), 10u) << Output();
+      EXPECT_STREQ(records.back().tag, "Finalize");
+      EXPECT_THAT(records[1].call_site, HasSubstr(".so+0x"));
+    }
+  }
+}
+
+TEST_P(MpiShimTest, ShellsAndInterpretersInBetweenAreNotTheRank) {
+  LaunchProgram({"/bin/sh", "-c",
+                 "ls / >/dev/null; exec python3 -c 'import subprocess, sys; "
+                 "sys.exit(subprocess.call(sys.argv[1:], close_fds=False))' \"$@\"",
+                 "sh", Rank(), "datatypes"},
+                Shim());
+  ASSERT_EQ(Await(), 0) << Output();
+
+  EXPECT_EQ(Output().find("lockstep"), std::string::npos) << Output();
+  for (int rank = 0; rank < kSize; ++rank) EXPECT_EQ(Read(rank).records.size(), 3u);
+}
+
+TEST_P(MpiShimTest, WhereAnotherToolIsOverMpiItStandsAside) {
+  const std::string tool = File("other_tool_" + GetParam().name + ".so");
+  for (const std::string& preload : {Shim() + ":" + tool, tool + ":" + Shim()}) {
+    SCOPED_TRACE(preload);
+    Renew();
+    LaunchProgram({Rank(), "collectives"}, preload);
+    ASSERT_EQ(Await(), 0) << Output();
+
+    EXPECT_THAT(Output(), HasSubstr("are not recorded: "));
+    EXPECT_THAT(Output(), HasSubstr("another tool over MPI"));
+    EXPECT_THAT(Output(), HasSubstr("the tool saw MPI_Init"));
+    EXPECT_THAT(Output(), HasSubstr("the tool saw MPI_Barrier"));
+    for (int rank = 0; rank < kSize; ++rank) EXPECT_EQ(Read(rank).head.pid, 0);
+  }
+}
+
+TEST_P(MpiShimTest, RanksOfAnotherWorldAreNotTheAgents) {
+  Renew(1);
+  for (int i = 1; i < kSize; ++i) cookies_.push_back(cookies_[0]);
+  size_ = kSize;
+  Launch({"datatypes"});
+  ASSERT_EQ(Await(), 0) << Output();
+  size_ = 1;
+
+  EXPECT_THAT(Output(), HasSubstr(" of 3, and the agent rank 0 of 1; is it another"));
 }
 
 TEST_P(MpiShimTest, ACallCostsLittle) {

@@ -181,10 +181,6 @@ static uint64_t raw_at(const struct shim_call* call, int place, size_t index) {
                           : shim_load_handle(&shim.mpi, memory, index);
 }
 
-static shim_word request_of(const struct shim_call* call, uint64_t raw) {
-  return call->is_fortran ? shim.mpi.request_f2c((int)raw) : (shim_word)raw;
-}
-
 /* -------------------------------------------------------------------------------------- records */
 
 /* An op that begins, with all that its record wants to know. */
@@ -549,12 +545,16 @@ static bool save_handles(struct shim_call* call) {
   const struct shim_function* const function = call->function;
   const int count = function->request_count != 0 ? int_at(call, function->request_count) : 1;
   call->request_count = count > 0 ? (size_t)count : 0;
-  call->handles = call->request_count <= SHIM_REQUESTS_AT_HAND
-                      ? call->handles_at_hand
-                      : malloc(call->request_count * sizeof *call->handles);
-  if (call->handles == NULL) return false;
-  for (size_t i = 0; i < call->request_count; ++i)
-    call->handles[i] = raw_at(call, function->requests, i);
+  call->saved = call->request_count <= SHIM_REQUESTS_AT_HAND
+                    ? call->saved_at_hand
+                    : malloc(call->request_count * sizeof *call->saved);
+  if (call->saved == NULL) return false;
+  for (size_t i = 0; i < call->request_count; ++i) {
+    const uint64_t stored = raw_at(call, function->requests, i);
+    call->saved[i].stored = stored;
+    call->saved[i].handle =
+        call->is_fortran ? shim.mpi.request_f2c((int)stored) : (shim_word)stored;
+  }
   return true;
 }
 
@@ -577,8 +577,7 @@ static void begin_completion(struct shim_call* call) {
   bool from_anybody = false;
   pthread_mutex_lock(&lock);
   for (size_t i = 0; i < call->request_count; ++i) {
-    const struct shim_request* const request =
-        shim_find_request(request_of(call, call->handles[i]));
+    const struct shim_request* const request = shim_find_request(call->saved[i].handle);
     if (request == NULL) continue;
     from_anybody = from_anybody || request->from_anybody;
     if (call->function->role == SHIM_WAIT) wait_in(call, request->comm, request->is_transfer);
@@ -614,11 +613,11 @@ static bool is_named_over(const struct shim_call* call, size_t i, size_t* order)
 }
 
 static void end_request(struct shim_call* call, size_t i, int code) {
-  const bool is_gone = raw_at(call, call->function->requests, i) != call->handles[i];
+  const bool is_gone = raw_at(call, call->function->requests, i) != call->saved[i].stored;
   size_t order = 0;
   const bool is_named = code == SHIM_OK && is_named_over(call, i, &order);
   if (!is_gone && !is_named) return;
-  struct shim_request* const request = shim_find_request(request_of(call, call->handles[i]));
+  struct shim_request* const request = shim_find_request(call->saved[i].handle);
   if (request == NULL || (!is_gone && request->start == NULL)) return;
   const char* const status = is_named ? status_of(call, i, order) : NULL;
   if (request->from_anybody && request->ticket.valid && status != NULL) {
@@ -632,7 +631,7 @@ static void end_request(struct shim_call* call, size_t i, int code) {
 }
 
 static void free_saved(struct shim_call* call) {
-  if (call->handles != call->handles_at_hand) free(call->handles);
+  if (call->saved != call->saved_at_hand) free(call->saved);
 }
 
 static void end_completion(struct shim_call* call, int code) {
@@ -647,7 +646,7 @@ static void begin_start(struct shim_call* call) {
   if (!save_handles(call)) return;
   for (size_t i = 0; i < call->request_count; ++i) {
     pthread_mutex_lock(&lock);
-    struct shim_request* const request = shim_find_request(request_of(call, call->handles[i]));
+    struct shim_request* const request = shim_find_request(call->saved[i].handle);
     if (request != NULL && request->start != NULL) {
       const uint64_t seq = next_of(request->comm, request->start);
       request->ticket = record(request->start, request->comm, seq, call->caller);
@@ -661,7 +660,7 @@ static void begin_start(struct shim_call* call) {
 static void begin_letting_go(struct shim_call* call) {
   if (!save_handles(call)) return;
   pthread_mutex_lock(&lock);
-  struct shim_request* const request = shim_find_request(request_of(call, call->handles[0]));
+  struct shim_request* const request = shim_find_request(call->saved[0].handle);
   if (request != NULL) {
     end_record(request->ticket, SHIM_OK);
     shim_remove_request(request);

@@ -70,10 +70,12 @@ struct shim_call {
     bool transfers;
   } waits[SHIM_SEATS_AT_HAND];
   int wait_count;
-  /* Of requests: their handles before, as they lay there. */
+  /* Of requests, before: their handles, and how these lay in memory. */
   size_t request_count;
-  uint64_t* handles;
-  uint64_t handles_at_hand[SHIM_REQUESTS_AT_HAND];
+  struct shim_saved {
+    uint64_t stored;
+    shim_word handle; /* Fortran's number is no one's any more once the request is over */
+  } *saved, saved_at_hand[SHIM_REQUESTS_AT_HAND];
   void* own_statuses; /* allocated */
   char statuses_at_hand[SHIM_REQUESTS_AT_HAND * 24];
 };
