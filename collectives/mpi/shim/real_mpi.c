@@ -5,10 +5,7 @@
 #include <string.h>
 
 #include "collectives/mpi/shim/old_glibc.h"
-
-/* As in collectives/types.h, which is C++; names_test holds them against it. */
-enum { BOOL = 1, U8 = 2, I8 = 3, I16 = 4, I32 = 5, I64 = 6, U32 = 7, U64 = 8, F32 = 11, F64 = 12 };
-enum { SUM = 1, PRODUCT = 2, MIN = 3, MAX = 4, AND = 7, OR = 8, XOR = 9 };
+#include "collectives/mpi/shim/recorded_values.h"
 
 /* Open MPI's symbol, MPICH's number, what it is. A type with a name that no dtype is has 0. */
 static const struct named_type {
@@ -16,54 +13,54 @@ static const struct named_type {
   uint32_t number;
   uint8_t dtype;
 } named_types[] = {
-    {"ompi_mpi_char", 0x4c000101, I8},
-    {"ompi_mpi_signed_char", 0x4c000118, I8},
-    {"ompi_mpi_unsigned_char", 0x4c000102, U8},
-    {"ompi_mpi_byte", 0x4c00010d, U8},
-    {"ompi_mpi_short", 0x4c000203, I16},
-    {"ompi_mpi_unsigned_short", 0x4c000204, 0},
-    {"ompi_mpi_int", 0x4c000405, I32},
-    {"ompi_mpi_unsigned", 0x4c000406, U32},
-    {"ompi_mpi_long", 0x4c000807, I64},
-    {"ompi_mpi_unsigned_long", 0x4c000808, U64},
-    {"ompi_mpi_long_long_int", 0x4c000809, I64},
-    {"ompi_mpi_unsigned_long_long", 0x4c000819, U64},
-    {"ompi_mpi_float", 0x4c00040a, F32},
-    {"ompi_mpi_double", 0x4c00080b, F64},
-    {"ompi_mpi_long_double", 0x4c00100c, 0},
-    {"ompi_mpi_wchar", 0x4c00040e, 0},
-    {"ompi_mpi_packed", 0x4c00010f, 0},
-    {"ompi_mpi_c_bool", 0x4c00013f, BOOL},
-    {"ompi_mpi_cxx_bool", 0x4c000133, BOOL},
-    {"ompi_mpi_int8_t", 0x4c000137, I8},
-    {"ompi_mpi_int16_t", 0x4c000238, I16},
-    {"ompi_mpi_int32_t", 0x4c000439, I32},
-    {"ompi_mpi_int64_t", 0x4c00083a, I64},
-    {"ompi_mpi_uint8_t", 0x4c00013b, U8},
-    {"ompi_mpi_uint16_t", 0x4c00023c, 0},
-    {"ompi_mpi_uint32_t", 0x4c00043d, U32},
-    {"ompi_mpi_uint64_t", 0x4c00083e, U64},
-    {"ompi_mpi_aint", 0x4c000843, I64},
-    {"ompi_mpi_offset", 0x4c000844, I64},
-    {"ompi_mpi_count", 0x4c000845, I64},
-    {"ompi_mpi_c_float_complex", 0x4c000840, 0},
-    {"ompi_mpi_c_double_complex", 0x4c001041, 0},
-    {"ompi_mpi_c_long_double_complex", 0x4c002042, 0},
-    {"ompi_mpi_2int", 0x4c000816, 0},
+    {"ompi_mpi_char", 0x4c000101, SHIM_I8},
+    {"ompi_mpi_signed_char", 0x4c000118, SHIM_I8},
+    {"ompi_mpi_unsigned_char", 0x4c000102, SHIM_U8},
+    {"ompi_mpi_byte", 0x4c00010d, SHIM_U8},
+    {"ompi_mpi_short", 0x4c000203, SHIM_I16},
+    {"ompi_mpi_unsigned_short", 0x4c000204, SHIM_NO_DTYPE},
+    {"ompi_mpi_int", 0x4c000405, SHIM_I32},
+    {"ompi_mpi_unsigned", 0x4c000406, SHIM_U32},
+    {"ompi_mpi_long", 0x4c000807, SHIM_I64},
+    {"ompi_mpi_unsigned_long", 0x4c000808, SHIM_U64},
+    {"ompi_mpi_long_long_int", 0x4c000809, SHIM_I64},
+    {"ompi_mpi_unsigned_long_long", 0x4c000819, SHIM_U64},
+    {"ompi_mpi_float", 0x4c00040a, SHIM_F32},
+    {"ompi_mpi_double", 0x4c00080b, SHIM_F64},
+    {"ompi_mpi_long_double", 0x4c00100c, SHIM_NO_DTYPE},
+    {"ompi_mpi_wchar", 0x4c00040e, SHIM_NO_DTYPE},
+    {"ompi_mpi_packed", 0x4c00010f, SHIM_NO_DTYPE},
+    {"ompi_mpi_c_bool", 0x4c00013f, SHIM_BOOL},
+    {"ompi_mpi_cxx_bool", 0x4c000133, SHIM_BOOL},
+    {"ompi_mpi_int8_t", 0x4c000137, SHIM_I8},
+    {"ompi_mpi_int16_t", 0x4c000238, SHIM_I16},
+    {"ompi_mpi_int32_t", 0x4c000439, SHIM_I32},
+    {"ompi_mpi_int64_t", 0x4c00083a, SHIM_I64},
+    {"ompi_mpi_uint8_t", 0x4c00013b, SHIM_U8},
+    {"ompi_mpi_uint16_t", 0x4c00023c, SHIM_NO_DTYPE},
+    {"ompi_mpi_uint32_t", 0x4c00043d, SHIM_U32},
+    {"ompi_mpi_uint64_t", 0x4c00083e, SHIM_U64},
+    {"ompi_mpi_aint", 0x4c000843, SHIM_I64},
+    {"ompi_mpi_offset", 0x4c000844, SHIM_I64},
+    {"ompi_mpi_count", 0x4c000845, SHIM_I64},
+    {"ompi_mpi_c_float_complex", 0x4c000840, SHIM_NO_DTYPE},
+    {"ompi_mpi_c_double_complex", 0x4c001041, SHIM_NO_DTYPE},
+    {"ompi_mpi_c_long_double_complex", 0x4c002042, SHIM_NO_DTYPE},
+    {"ompi_mpi_2int", 0x4c000816, SHIM_NO_DTYPE},
     /* Fortran's, of a compiler whose default integer and real have 4 bytes */
-    {"ompi_mpi_integer", 0x4c00041b, I32},
-    {"ompi_mpi_real", 0x4c00041c, F32},
-    {"ompi_mpi_dblprec", 0x4c00081f, F64},
-    {"ompi_mpi_logical", 0x4c00041d, 0},
-    {"ompi_mpi_character", 0x4c00011a, I8},
-    {"ompi_mpi_cplex", 0x4c00081e, 0},
-    {"ompi_mpi_dblcplex", 0x4c001022, 0},
-    {"ompi_mpi_integer1", 0x4c00012d, I8},
-    {"ompi_mpi_integer2", 0x4c00022f, I16},
-    {"ompi_mpi_integer4", 0x4c000430, I32},
-    {"ompi_mpi_integer8", 0x4c000831, I64},
-    {"ompi_mpi_real4", 0x4c000427, F32},
-    {"ompi_mpi_real8", 0x4c000829, F64},
+    {"ompi_mpi_integer", 0x4c00041b, SHIM_I32},
+    {"ompi_mpi_real", 0x4c00041c, SHIM_F32},
+    {"ompi_mpi_dblprec", 0x4c00081f, SHIM_F64},
+    {"ompi_mpi_logical", 0x4c00041d, SHIM_NO_DTYPE},
+    {"ompi_mpi_character", 0x4c00011a, SHIM_I8},
+    {"ompi_mpi_cplex", 0x4c00081e, SHIM_NO_DTYPE},
+    {"ompi_mpi_dblcplex", 0x4c001022, SHIM_NO_DTYPE},
+    {"ompi_mpi_integer1", 0x4c00012d, SHIM_I8},
+    {"ompi_mpi_integer2", 0x4c00022f, SHIM_I16},
+    {"ompi_mpi_integer4", 0x4c000430, SHIM_I32},
+    {"ompi_mpi_integer8", 0x4c000831, SHIM_I64},
+    {"ompi_mpi_real4", 0x4c000427, SHIM_F32},
+    {"ompi_mpi_real8", 0x4c000829, SHIM_F64},
 };
 
 static const struct named_op {
@@ -71,13 +68,19 @@ static const struct named_op {
   uint32_t number;
   uint8_t reduction;
 } named_ops[] = {
-    {"ompi_mpi_op_max", 0x58000001, MAX},    {"ompi_mpi_op_min", 0x58000002, MIN},
-    {"ompi_mpi_op_sum", 0x58000003, SUM},    {"ompi_mpi_op_prod", 0x58000004, PRODUCT},
-    {"ompi_mpi_op_land", 0x58000005, 16},    {"ompi_mpi_op_band", 0x58000006, AND},
-    {"ompi_mpi_op_lor", 0x58000007, 17},     {"ompi_mpi_op_bor", 0x58000008, OR},
-    {"ompi_mpi_op_lxor", 0x58000009, 18},    {"ompi_mpi_op_bxor", 0x5800000a, XOR},
-    {"ompi_mpi_op_minloc", 0x5800000b, 19},  {"ompi_mpi_op_maxloc", 0x5800000c, 20},
-    {"ompi_mpi_op_replace", 0x5800000d, 21},
+    {"ompi_mpi_op_max", 0x58000001, SHIM_MAX},
+    {"ompi_mpi_op_min", 0x58000002, SHIM_MIN},
+    {"ompi_mpi_op_sum", 0x58000003, SHIM_SUM},
+    {"ompi_mpi_op_prod", 0x58000004, SHIM_PRODUCT},
+    {"ompi_mpi_op_land", 0x58000005, SHIM_UNNAMED_REDUCTIONS},
+    {"ompi_mpi_op_band", 0x58000006, SHIM_BIT_AND},
+    {"ompi_mpi_op_lor", 0x58000007, SHIM_UNNAMED_REDUCTIONS + 1},
+    {"ompi_mpi_op_bor", 0x58000008, SHIM_BIT_OR},
+    {"ompi_mpi_op_lxor", 0x58000009, SHIM_UNNAMED_REDUCTIONS + 2},
+    {"ompi_mpi_op_bxor", 0x5800000a, SHIM_BIT_XOR},
+    {"ompi_mpi_op_minloc", 0x5800000b, SHIM_UNNAMED_REDUCTIONS + 3},
+    {"ompi_mpi_op_maxloc", 0x5800000c, SHIM_UNNAMED_REDUCTIONS + 4},
+    {"ompi_mpi_op_replace", 0x5800000d, SHIM_UNNAMED_REDUCTIONS + 5},
 };
 
 enum {
@@ -115,7 +118,7 @@ int shim_reduction(shim_word op) {
   for (size_t i = 0; i < OP_COUNT; ++i) {
     if (ops[i] == op) return named_ops[i].reduction;
   }
-  return 255;
+  return SHIM_OF_THE_PROGRAM;
 }
 
 /* Until the process ends: a library that is looked into must not go. */

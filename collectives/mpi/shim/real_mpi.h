@@ -59,11 +59,9 @@ const char* shim_object_of(const void* address);
 /* Fills it in; false: it is none that is known here. After MPI_Init may be called. */
 bool shim_meet(const void* caller, struct shim_mpi* mpi);
 
-/* Of the named datatypes (those that C and Fortran give names to), their collectives::Dtype, 0
- * where that has no such, else -1. */
+/* Of the datatypes that C and Fortran give names to an enum shim_dtype, of others -1. */
 int shim_named_dtype(shim_word type);
-/* Of MPI's own reductions their collectives::Reduction, or 16 + n where that has none. Of one that
- * the program made 255. */
+/* An enum shim_reduction. */
 int shim_reduction(shim_word op);
 
 static inline shim_word shim_load_handle(const struct shim_mpi* mpi, const void* handles,

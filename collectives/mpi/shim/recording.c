@@ -12,12 +12,10 @@
 #include "collectives/mpi/shim/call_site.h"
 #include "collectives/mpi/shim/datatypes.h"
 #include "collectives/mpi/shim/old_glibc.h"
+#include "collectives/mpi/shim/recorded_values.h"
 #include "collectives/mpi/shim/requests.h"
 #include "runtime/attach/attach_client.h"
 #include "runtime/attach/fork_guard.h"
-
-/* collectives::OpKind */
-enum { KIND_SPLIT = 17, KIND_INIT = 16, KIND_SEND = 13, KIND_RECV = 14 };
 
 enum { ATTACH_TIMEOUT_MS = 10000 };
 
@@ -186,7 +184,7 @@ static uint64_t raw_at(const struct shim_call* call, int place, size_t index) {
 /* An op that begins, with all that its record wants to know. */
 struct shim_start {
   uint8_t kind, dtype;
-  int reduction; /* of shim_reduction; 0 = none */
+  int reduction; /* enum shim_reduction */
   int peer;      /* or root; -1 = none */
   uint64_t count;
   bool own_count; /* other members' may differ */
@@ -195,7 +193,7 @@ struct shim_start {
 
 static uint64_t fingerprint_of(const struct shim_start* start) {
   uint64_t hash = start->kind;
-  if (start->kind == 0 || start->kind == KIND_SPLIT) {
+  if (start->kind == SHIM_NO_KIND || start->kind == SHIM_SPLIT) {
     for (const char* at = start->function->name; *at != '\0'; ++at)
       hash = shim_mix(hash, (unsigned char)*at);
   }
@@ -215,7 +213,7 @@ static struct lockstep_ring_ticket record(const struct shim_start* start,
       .epoch = shim.epoch,
       .op = start->kind,
       .dtype = start->dtype,
-      .reduction = (uint8_t)(start->reduction < 16 ? start->reduction : 0),
+      .reduction = (uint8_t)(start->reduction < SHIM_UNNAMED_REDUCTIONS ? start->reduction : 0),
       .root_or_peer = start->peer,
       .group_size = (uint32_t)comm->size,
       .count_in = start->count,
@@ -404,9 +402,10 @@ static void begin_abort(struct shim_call* call) {
 static struct shim_start transfer_of(const struct shim_call* call, uint8_t kind, int count,
                                      int type, int peer) {
   const int given = int_at(call, peer);
-  struct shim_start start = {.kind = kind,
-                             .peer = given == shim.mpi.any_source && kind == KIND_RECV ? -1 : given,
-                             .function = call->function};
+  struct shim_start start = {
+      .kind = kind,
+      .peer = given == shim.mpi.any_source && kind == SHIM_RECV_KIND ? -1 : given,
+      .function = call->function};
   if (count == 0) return start;
   const struct shim_elements elements =
       shim_elements_of(&shim.mpi, handle_at(call, type, shim.mpi.type_f2c));
@@ -416,8 +415,8 @@ static struct shim_start transfer_of(const struct shim_call* call, uint8_t kind,
 }
 
 static uint64_t next_of(struct shim_comm* comm, const struct shim_start* start) {
-  return start->kind == KIND_SEND ? shim_next_sent(comm, start->peer)
-                                  : shim_next_received(comm, start->peer);
+  return start->kind == SHIM_SEND_KIND ? shim_next_sent(comm, start->peer)
+                                       : shim_next_received(comm, start->peer);
 }
 
 static struct lockstep_ring_ticket begin_transfer(struct shim_call* call,
@@ -453,8 +452,8 @@ static void begin_send_or_recv(struct shim_call* call) {
   const struct shim_function* const function = call->function;
   if (!has_peer(call, function->peer) || !find_comm_of(call)) return;
   const bool sends = function->role == SHIM_SEND || function->role == SHIM_PERSISTENT_SEND;
-  struct shim_start start = transfer_of(call, sends ? KIND_SEND : KIND_RECV, function->count,
-                                        function->type, function->peer);
+  struct shim_start start = transfer_of(call, sends ? SHIM_SEND_KIND : SHIM_RECV_KIND,
+                                        function->count, function->type, function->peer);
   call->is_recorded = true;
   if (function->role == SHIM_PERSISTENT_SEND || function->role == SHIM_PERSISTENT_RECV) {
     call->start = malloc(sizeof start);
@@ -503,11 +502,11 @@ static void begin_send_recv(struct shim_call* call) {
   call->is_recorded = true;
   if (has_peer(call, function->peer)) {
     const struct shim_start start =
-        transfer_of(call, KIND_SEND, function->count, function->type, function->peer);
+        transfer_of(call, SHIM_SEND_KIND, function->count, function->type, function->peer);
     call->ticket = begin_transfer(call, &start);
   }
   if (has_peer(call, function->recv_peer)) {
-    const struct shim_start start = transfer_of(call, KIND_RECV, function->recv_count,
+    const struct shim_start start = transfer_of(call, SHIM_RECV_KIND, function->recv_count,
                                                 function->recv_type, function->recv_peer);
     if (start.peer < 0) want_status(call, function->status);
     call->second_ticket = begin_transfer(call, &start);
@@ -530,7 +529,7 @@ static void begin_match(struct shim_call* call) {
 
 static void end_match(struct shim_call* call, int code) {
   if (code != SHIM_OK || *(const int*)pointer_at(call, call->function->flag) == 0) return;
-  const struct shim_start start = transfer_of(call, KIND_RECV, 0, 0, call->function->peer);
+  const struct shim_start start = transfer_of(call, SHIM_RECV_KIND, 0, 0, call->function->peer);
   pthread_mutex_lock(&lock);
   const uint64_t seq = next_of(call->comm, &start);
   pthread_mutex_unlock(&lock);

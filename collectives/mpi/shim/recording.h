@@ -38,7 +38,7 @@ enum shim_role {
 struct shim_function {
   const char* name;
   enum shim_role role;
-  uint8_t kind; /* collectives::OpKind */
+  uint8_t kind; /* enum shim_kind */
   uint8_t comm, made, request;
   uint8_t count, type, reduction, root;
   uint8_t counts; /* an array, by member; equal on all */

@@ -2,6 +2,7 @@
 /* MPI's functions that are wrapped, one row each: its name, that of Fortran, how many arguments it
  * has, what it does, and where its arguments of interest stand. A row defines MPI_Name and
  * mpi_name_; that of a collective also MPI_Iname and mpi_iname_. */
+#include "collectives/mpi/shim/recorded_values.h"
 #include "collectives/mpi/shim/recording.h"
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -141,69 +142,53 @@
 #define NONBLOCKING_EXPANDED(Name, fortran_name, count, ...) \
   FUNCTION(Name, fortran_name, count, SHIM_COLLECTIVE, __VA_ARGS__, .request = count)
 
-/* collectives::OpKind */
-enum {
-  ALL_REDUCE = 1,
-  REDUCE = 2,
-  BROADCAST = 3,
-  ALL_GATHER = 4,
-  ALL_GATHER_V = 5,
-  REDUCE_SCATTER = 6,
-  REDUCE_SCATTER_V = 7,
-  ALL_TO_ALL = 8,
-  ALL_TO_ALL_V = 9,
-  GATHER = 10,
-  SCATTER = 11,
-  BARRIER = 12,
-  INIT = 16,
-  SPLIT = 17
-};
-
 // clang-format off
-FUNCTION(Finalize, finalize, 0, SHIM_FINALIZE, .kind = 0)
+FUNCTION(Finalize, finalize, 0, SHIM_FINALIZE)
 FUNCTION(Abort, abort, 2, SHIM_ABORT, .comm = 1)
 
-COLLECTIVE(Barrier, barrier, 1, .kind = BARRIER, .comm = 1)
-COLLECTIVE(Bcast, bcast, 5, .kind = BROADCAST, .count = 2, .type = 3, .root = 4, .comm = 5)
-COLLECTIVE(Reduce, reduce, 7, .kind = REDUCE, .count = 3, .type = 4, .reduction = 5, .root = 6,
+COLLECTIVE(Barrier, barrier, 1, .kind = SHIM_BARRIER, .comm = 1)
+COLLECTIVE(Bcast, bcast, 5, .kind = SHIM_BROADCAST, .count = 2, .type = 3, .root = 4, .comm = 5)
+COLLECTIVE(Reduce, reduce, 7, .kind = SHIM_REDUCE, .count = 3, .type = 4, .reduction = 5, .root = 6,
            .comm = 7)
-COLLECTIVE(Allreduce, allreduce, 6, .kind = ALL_REDUCE, .count = 3, .type = 4, .reduction = 5,
+COLLECTIVE(Allreduce, allreduce, 6, .kind = SHIM_ALL_REDUCE, .count = 3, .type = 4, .reduction = 5,
            .comm = 6)
-COLLECTIVE(Gather, gather, 8, .kind = GATHER, .count = 2, .type = 3, .in_place = 1,
+COLLECTIVE(Gather, gather, 8, .kind = SHIM_GATHER, .count = 2, .type = 3, .in_place = 1,
            .other_count = 5, .other_type = 6, .root = 7, .comm = 8)
-COLLECTIVE(Gatherv, gatherv, 9, .kind = GATHER, .own_counts = true, .count = 2, .type = 3,
+COLLECTIVE(Gatherv, gatherv, 9, .kind = SHIM_GATHER, .own_counts = true, .count = 2, .type = 3,
            .in_place = 1, .other_type = 7, .root = 8, .comm = 9)
-COLLECTIVE(Scatter, scatter, 8, .kind = SCATTER, .count = 5, .type = 6, .in_place = 4,
+COLLECTIVE(Scatter, scatter, 8, .kind = SHIM_SCATTER, .count = 5, .type = 6, .in_place = 4,
            .other_count = 2, .other_type = 3, .root = 7, .comm = 8)
-COLLECTIVE(Scatterv, scatterv, 9, .kind = SCATTER, .own_counts = true, .count = 6, .type = 7,
+COLLECTIVE(Scatterv, scatterv, 9, .kind = SHIM_SCATTER, .own_counts = true, .count = 6, .type = 7,
            .in_place = 5, .other_type = 4, .root = 8, .comm = 9)
-COLLECTIVE(Allgather, allgather, 7, .kind = ALL_GATHER, .count = 5, .type = 6, .comm = 7)
-COLLECTIVE(Allgatherv, allgatherv, 8, .kind = ALL_GATHER_V, .own_counts = true, .count = 2,
+COLLECTIVE(Allgather, allgather, 7, .kind = SHIM_ALL_GATHER, .count = 5, .type = 6, .comm = 7)
+COLLECTIVE(Allgatherv, allgatherv, 8, .kind = SHIM_ALL_GATHER_V, .own_counts = true, .count = 2,
            .type = 3, .in_place = 1, .other_type = 7, .comm = 8)
-COLLECTIVE(Alltoall, alltoall, 7, .kind = ALL_TO_ALL, .count = 5, .type = 6, .comm = 7)
-COLLECTIVE(Alltoallv, alltoallv, 9, .kind = ALL_TO_ALL_V, .own_counts = true, .type = 8, .comm = 9)
-COLLECTIVE(Alltoallw, alltoallw, 9, .kind = ALL_TO_ALL_V, .own_counts = true, .comm = 9)
-COLLECTIVE(Reduce_scatter, reduce_scatter, 6, .kind = REDUCE_SCATTER_V, .counts = 3, .type = 4,
+COLLECTIVE(Alltoall, alltoall, 7, .kind = SHIM_ALL_TO_ALL, .count = 5, .type = 6, .comm = 7)
+COLLECTIVE(Alltoallv, alltoallv, 9, .kind = SHIM_ALL_TO_ALL_V, .own_counts = true, .type = 8,
+           .comm = 9)
+COLLECTIVE(Alltoallw, alltoallw, 9, .kind = SHIM_ALL_TO_ALL_V, .own_counts = true, .comm = 9)
+COLLECTIVE(Reduce_scatter, reduce_scatter, 6, .kind = SHIM_REDUCE_SCATTER_V, .counts = 3, .type = 4,
            .reduction = 5, .comm = 6)
-COLLECTIVE(Reduce_scatter_block, reduce_scatter_block, 6, .kind = REDUCE_SCATTER, .count = 3,
+COLLECTIVE(Reduce_scatter_block, reduce_scatter_block, 6, .kind = SHIM_REDUCE_SCATTER, .count = 3,
            .type = 4, .reduction = 5, .comm = 6)
-COLLECTIVE(Scan, scan, 6, .kind = 0, .count = 3, .type = 4, .reduction = 5, .comm = 6)
-COLLECTIVE(Exscan, exscan, 6, .kind = 0, .count = 3, .type = 4, .reduction = 5, .comm = 6)
+COLLECTIVE(Scan, scan, 6, .count = 3, .type = 4, .reduction = 5, .comm = 6)
+COLLECTIVE(Exscan, exscan, 6, .count = 3, .type = 4, .reduction = 5, .comm = 6)
 
-FUNCTION(Comm_dup, comm_dup, 2, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1, .made = 2)
-FUNCTION(Comm_dup_with_info, comm_dup_with_info, 3, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1,
+FUNCTION(Comm_dup, comm_dup, 2, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1, .made = 2)
+FUNCTION(Comm_dup_with_info, comm_dup_with_info, 3, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1,
          .made = 3)
-FUNCTION(Comm_split, comm_split, 4, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1, .made = 4)
-FUNCTION(Comm_split_type, comm_split_type, 5, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1, .made = 5)
-FUNCTION(Comm_create, comm_create, 3, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1, .made = 3)
+FUNCTION(Comm_split, comm_split, 4, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1, .made = 4)
+FUNCTION(Comm_split_type, comm_split_type, 5, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1,
+         .made = 5)
+FUNCTION(Comm_create, comm_create, 3, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1, .made = 3)
 FUNCTION(Comm_create_group, comm_create_group, 4, SHIM_MAKE_COMM_OF_SOME, .comm = 1, .made = 4)
-FUNCTION(Cart_create, cart_create, 6, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1, .made = 6)
-FUNCTION(Cart_sub, cart_sub, 3, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1, .made = 3)
-FUNCTION(Graph_create, graph_create, 6, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1, .made = 6)
-FUNCTION(Dist_graph_create, dist_graph_create, 9, SHIM_MAKE_COMM, .kind = SPLIT, .comm = 1,
+FUNCTION(Cart_create, cart_create, 6, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1, .made = 6)
+FUNCTION(Cart_sub, cart_sub, 3, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1, .made = 3)
+FUNCTION(Graph_create, graph_create, 6, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1, .made = 6)
+FUNCTION(Dist_graph_create, dist_graph_create, 9, SHIM_MAKE_COMM, .kind = SHIM_SPLIT, .comm = 1,
          .made = 9)
-FUNCTION(Dist_graph_create_adjacent, dist_graph_create_adjacent, 10, SHIM_MAKE_COMM, .kind = SPLIT,
-         .comm = 1, .made = 10)
+FUNCTION(Dist_graph_create_adjacent, dist_graph_create_adjacent, 10, SHIM_MAKE_COMM,
+         .kind = SHIM_SPLIT, .comm = 1, .made = 10)
 FUNCTION(Comm_free, comm_free, 1, SHIM_FREE_COMM, .comm = 1)
 FUNCTION(Comm_disconnect, comm_disconnect, 1, SHIM_FREE_COMM, .comm = 1)
 FUNCTION(Type_free, type_free, 1, SHIM_FREE_TYPE, .type = 1)
@@ -256,10 +241,11 @@ FUNCTION(Request_free, request_free, 1, SHIM_FREE_REQUEST, .requests = 1)
 // clang-format on
 
 /* Fortran's have no arguments of main. */
-static const struct shim_function function_Init = {.name = "Init", .role = SHIM_INIT, .kind = INIT};
+static const struct shim_function function_Init = {
+    .name = "Init", .role = SHIM_INIT, .kind = SHIM_INIT_KIND};
 WRAP_C(Init, function_Init, 2)
 WRAP_FORTRAN(init, function_Init, 1)
 static const struct shim_function function_Init_thread = {
-    .name = "Init_thread", .role = SHIM_INIT, .kind = INIT};
+    .name = "Init_thread", .role = SHIM_INIT, .kind = SHIM_INIT_KIND};
 WRAP_C(Init_thread, function_Init_thread, 4)
 WRAP_FORTRAN(init_thread, function_Init_thread, 3)
