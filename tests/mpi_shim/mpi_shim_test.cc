@@ -343,6 +343,64 @@ TEST_P(MpiShimTest, SendsAndReceivesAreCountedByPair) {
   }
 }
 
+TEST_P(MpiShimTest, ErrorsPassThroughAndAreRecorded) {
+  Launch({"errors"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  for (int rank = 0; rank < kSize; ++rank) {
+    const RingContent ring = Read(rank);
+    std::vector<std::pair<std::string, int>> states;
+    for (const lockstep_record& record : ring.records)
+      states.emplace_back(Tag(record), record.state);
+    using Named = std::pair<std::string, int>;
+    EXPECT_THAT(
+        states,
+        ElementsAre(Named("Init", LOCKSTEP_RECORD_COMPLETED), Named("Bcast", LOCKSTEP_RECORD_ERROR),
+                    Named("Isend", LOCKSTEP_RECORD_ERROR), Named("Irecv", LOCKSTEP_RECORD_ERROR),
+                    Named("Isend", LOCKSTEP_RECORD_COMPLETED),
+                    Named("Finalize", LOCKSTEP_RECORD_COMPLETED)));
+    for (const lockstep_seat& seat : ring.seats) EXPECT_EQ(seat.transfer_waiters, 0);
+  }
+}
+
+TEST_P(MpiShimTest, ThreadsAreRecordedSideBySide) {
+  Renew(2);  // threads of MPICH spin
+  Launch({"threads"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint64_t>> collectives;  // fingerprints
+  for (int rank = 0; rank < size_; ++rank) {
+    const RingContent ring = Read(rank);
+    EXPECT_EQ(ring.head.record_count, 2u + 2 + 2 * 100 * 5);  // and two makings
+    EXPECT_EQ(ring.head.dropped_count, 0u);
+    EXPECT_EQ(ring.torn_count, 0u);
+    for (const lockstep_record& record : ring.records) {
+      EXPECT_EQ(record.state, LOCKSTEP_RECORD_COMPLETED);
+      if (Tag(record) == "Allreduce")
+        collectives[{record.group_id, record.seq}].push_back(record.fingerprint);
+      EXPECT_LE(record.seq, 200u);
+    }
+    EXPECT_EQ(ring.seats.size(), 2u);
+    for (const lockstep_seat& seat : ring.seats) EXPECT_EQ(seat.waiters + seat.transfer_waiters, 0);
+  }
+  EXPECT_EQ(collectives.size(), 200u);
+  for (const auto& [_, fingerprints] : collectives) {
+    for (const uint64_t fingerprint : fingerprints) EXPECT_EQ(fingerprint, fingerprints[0]);
+  }
+}
+
+TEST_P(MpiShimTest, CommunicatorsThatComeAndGoLeaveTheirSeats) {
+  Renew(2);
+  Launch({"many"});
+  ASSERT_EQ(Await(), 0) << Output();
+
+  for (int rank = 0; rank < size_; ++rank) {
+    EXPECT_EQ(Read(rank).head.seatless_count, 0u);
+    EXPECT_EQ(Read(rank).seats.size(), 2u);
+    EXPECT_EQ(Read(rank).records.size(), 2u + 150 * 2);
+  }
+}
+
 TEST_P(MpiShimTest, ElementsCountHoweverTheyAreDescribed) {
   Launch({"datatypes"});
   ASSERT_EQ(Await(), 0) << Output();

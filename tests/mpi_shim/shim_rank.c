@@ -3,6 +3,7 @@
 // A rank of mpi_shim_test: an MPI program that knows nothing of Lockstep. Its first argument says
 // what it does; of faults rank 1 is guilty. What it computes it checks by itself.
 #include <mpi.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,6 +204,63 @@ static void Datatypes(void) {
   MPI_Type_free(&pair);
 }
 
+// Calls that MPI refuses, and a message that is longer than its receiver wants.
+static void Errors(void) {
+  const MPI_Comm world = MPI_COMM_WORLD;
+  const int right = (rank + 1) % size, left = (rank + size - 1) % size;
+  MPI_Request requests[2];
+  MPI_Status statuses[2];
+  Fill();
+  MPI_Comm_set_errhandler(world, MPI_ERRORS_RETURN);
+  Check(MPI_Bcast(in, 1, MPI_FLOAT, size, world) != MPI_SUCCESS, "a root that is none");
+  Check(MPI_Isend(in, -1, MPI_FLOAT, right, 0, world, &requests[0]) != MPI_SUCCESS, "a count");
+  MPI_Irecv(out, 1, MPI_FLOAT, left, 1, world, &requests[0]);
+  MPI_Isend(in, 4, MPI_FLOAT, right, 1, world, &requests[1]);
+  Check(MPI_Waitall(2, requests, statuses) != MPI_SUCCESS, "a message cut short");
+  MPI_Wait(&requests[1], MPI_STATUS_IGNORE);  // MPICH may have left it pending
+}
+
+enum { kThreads = 2, kTimes = 100 };
+
+static MPI_Comm comms[kThreads];
+
+static void* Thread(void* argument) {
+  const MPI_Comm comm = *(const MPI_Comm*)argument;
+  const int right = (rank + 1) % size, left = (rank + size - 1) % size;
+  for (int round = 0; round < kTimes; ++round) {
+    float own = (float)(rank + round), got[2] = {0}, sum = 0;
+    MPI_Request requests[3];
+    MPI_Allreduce(&own, &sum, 1, MPI_FLOAT, MPI_SUM, comm);
+    MPI_Irecv(&got[0], 1, MPI_FLOAT, left, round, comm, &requests[0]);
+    MPI_Irecv(&got[1], 1, MPI_FLOAT, MPI_ANY_SOURCE, kTimes + round, comm, &requests[1]);
+    MPI_Isend(&own, 1, MPI_FLOAT, right, round, comm, &requests[2]);
+    MPI_Send(&own, 1, MPI_FLOAT, right, kTimes + round, comm);
+    MPI_Waitall(3, requests, MPI_STATUSES_IGNORE);
+    Check(sum == (float)(size * round) + (float)(size * (size - 1)) / 2 &&
+              got[0] == (float)(left + round) && got[1] == got[0],
+          "what a thread got");
+  }
+  return NULL;
+}
+
+static void Threads(void) {
+  pthread_t threads[kThreads];
+  for (int i = 0; i < kThreads; ++i) MPI_Comm_dup(MPI_COMM_WORLD, &comms[i]);
+  for (int i = 0; i < kThreads; ++i) pthread_create(&threads[i], NULL, &Thread, &comms[i]);
+  for (int i = 0; i < kThreads; ++i) pthread_join(threads[i], NULL);
+  for (int i = 0; i < kThreads; ++i) MPI_Comm_free(&comms[i]);
+}
+
+// More groups than there are seats, one after the other.
+static void ManyCommunicators(void) {
+  for (int i = 0; i < 150; ++i) {
+    MPI_Comm made;
+    MPI_Comm_dup(MPI_COMM_WORLD, &made);
+    MPI_Barrier(made);
+    MPI_Comm_free(&made);
+  }
+}
+
 static void Mismatch(const char* field) {
   const MPI_Comm world = MPI_COMM_WORLD;
   Fill();
@@ -278,14 +336,22 @@ static void Cost(void) {
 
 int main(int argc, char** argv) {
   const char* const mode = argc > 1 ? argv[1] : "";
-  if (strcmp(mode, "no_mpi") == 0) return 0;
-  MPI_Init(&argc, &argv);
+  int provided = MPI_THREAD_SINGLE;
+  if (strcmp(mode, "threads") == 0) {
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
+    Check(provided == MPI_THREAD_MULTIPLE, "the level of threads");
+  } else {
+    MPI_Init(&argc, &argv);
+  }
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   if (strcmp(mode, "collectives") == 0) Collectives();
   if (strcmp(mode, "communicators") == 0) Communicators();
   if (strcmp(mode, "transfers") == 0) Transfers();
   if (strcmp(mode, "datatypes") == 0) Datatypes();
+  if (strcmp(mode, "errors") == 0) Errors();
+  if (strcmp(mode, "threads") == 0) Threads();
+  if (strcmp(mode, "many") == 0) ManyCommunicators();
   if (strcmp(mode, "cost") == 0) Cost();
   if (strcmp(mode, "mismatch") == 0) Mismatch(argv[2]);
   if (strcmp(mode, "stopped") == 0) {

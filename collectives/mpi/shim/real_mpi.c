@@ -157,6 +157,7 @@ static void set_open_mpi(void* library, struct shim_mpi* mpi) {
   mpi->status_ignore = 0;
   mpi->status_bytes = 24;
   mpi->status_source = 0;
+  mpi->status_error = 8;
   mpi->comm_f2c = (shim_word(*)(int))dlsym(library, "PMPI_Comm_f2c");
   mpi->type_f2c = (shim_word(*)(int))dlsym(library, "PMPI_Type_f2c");
   mpi->op_f2c = (shim_word(*)(int))dlsym(library, "PMPI_Op_f2c");
@@ -183,6 +184,7 @@ static void set_mpich(struct shim_mpi* mpi) {
   mpi->status_ignore = 1;
   mpi->status_bytes = 20;
   mpi->status_source = 8;
+  mpi->status_error = 16;
   for (size_t i = 0; i < TYPE_COUNT; ++i) add_type(named_types[i].number, named_types[i].dtype);
   for (size_t i = 0; i < OP_COUNT; ++i) ops[i] = named_ops[i].number;
 }

@@ -41,7 +41,7 @@ struct shim_mpi {
   shim_word comm_world, comm_self, comm_null, request_null;
   int any_source, proc_null, undefined;
   shim_word in_place, fortran_in_place, status_ignore;
-  size_t status_bytes, status_source; /* where MPI_SOURCE lies in it */
+  size_t status_bytes, status_source, status_error; /* where MPI_SOURCE, MPI_ERROR lie in it */
 #define SHIM_DECLARE(name, parameters) int(*name) parameters;
   SHIM_USED_FUNCTIONS(SHIM_DECLARE)
 #undef SHIM_DECLARE

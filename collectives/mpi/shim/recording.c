@@ -611,6 +611,17 @@ static bool is_named_over(const struct shim_call* call, size_t i, size_t* order)
   return false;
 }
 
+/* How request `i` ended where the call as a whole ended with `code`. */
+static int code_of(const struct shim_call* call, size_t i, int code) {
+  const struct shim_function* const function = call->function;
+  if (code == SHIM_OK || function->request_count == 0 || function->index != 0 ||
+      function->indices != 0)
+    return code;
+  const char* const status = status_of(call, i, 0);
+  if (status != NULL) memcpy(&code, status + shim.mpi.status_error, sizeof code);
+  return code;
+}
+
 static void end_request(struct shim_call* call, size_t i, int code) {
   const bool is_gone = raw_at(call, call->function->requests, i) != call->saved[i].stored;
   size_t order = 0;
@@ -624,7 +635,7 @@ static void end_request(struct shim_call* call, size_t i, int code) {
     memcpy(&source, status + shim.mpi.status_source, sizeof source);
     if (source >= 0) (void)shim_next_received(request->comm, source);
   }
-  end_record(request->ticket, SHIM_OK);
+  end_record(request->ticket, code_of(call, i, code));
   request->ticket.valid = false;
   if (is_gone) shim_remove_request(request);
 }
