@@ -19,6 +19,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <tuple>
@@ -48,13 +49,30 @@ constexpr int kGuilty = 1;
 
 struct Mpi {
   std::string name;
+  std::string family;  // whose mpi.h its programs are compiled with
   std::vector<std::string> mpirun;
+  std::vector<std::string> environment;
 };
 
-const Mpi kMpis[] = {
-    {"openmpi", {"mpirun.openmpi", "--oversubscribe", "--mca", "btl", "vader,self"}},
-    {"mpich", {"mpirun.mpich"}},
-};
+void PrintTo(const Mpi& mpi, std::ostream* out) { *out << mpi.name; }
+
+/// Debian's two and, where tools/setup_extras has put one, Open MPI 5, with programs of 4.1.
+std::vector<Mpi> Mpis() {
+  std::vector<Mpi> mpis = {
+      {"openmpi", "openmpi", {"mpirun.openmpi", "--oversubscribe", "--mca", "btl", "vader,self"}},
+      {"mpich", "mpich", {"mpirun.mpich"}},
+  };
+  const char* const place = getenv("OPENMPI5_PLACE");
+  std::string folder;
+  std::ifstream(place != nullptr ? place : "") >> folder;
+  if (!folder.empty())  // without a home it does not start
+    mpis.push_back({"openmpi5",
+                    "openmpi",
+                    {folder + "/bin/mpirun", "--oversubscribe"},
+                    {"LD_LIBRARY_PATH=" + folder + "/lib", "PATH=" + folder + "/bin:/usr/bin:/bin",
+                     "HOME=/tmp"}});
+  return mpis;
+}
 
 std::string Runfile(const std::string& path) { return std::filesystem::absolute(path).string(); }
 
@@ -92,7 +110,7 @@ class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi
 
   static std::string Shim() { return Runfile("collectives/mpi/shim/liblockstep_mpi.so"); }
   static std::string File(const std::string& name) { return Runfile("tests/mpi_shim/" + name); }
-  static std::string Rank() { return File("shim_rank_" + GetParam().name); }
+  static std::string Rank() { return File("shim_rank_" + GetParam().family); }
 
   void Launch(const std::vector<std::string>& words) {
     std::vector<std::string> command = {Rank()};
@@ -114,6 +132,7 @@ class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi
     if (!config.socket_path.empty()) block.push_back("LOCKSTEP_SOCKET=" + config.socket_path);
     for (int rank = 0; rank < size_; ++rank)
       block.push_back("COOKIE_" + std::to_string(rank) + "=" + cookies_[rank]);
+    block.insert(block.end(), GetParam().environment.begin(), GetParam().environment.end());
     for (const char* const name : {"PATH", "HOME", "USER"}) {
       if (const char* const value = getenv(name))
         block.push_back(name + ("=" + std::string(value)));
@@ -274,7 +293,7 @@ TEST_P(MpiShimTest, CollectivesAreRecordedAlikeOnAllRanks) {
       EXPECT_EQ(record.state, LOCKSTEP_RECORD_COMPLETED);
       EXPECT_GE(record.ended_ns, record.started_ns);
       EXPECT_GE(record.started_ns, record.enqueued_ns);
-      EXPECT_THAT(record.call_site, HasSubstr("shim_rank_" + GetParam().name + "+0x"));
+      EXPECT_THAT(record.call_site, HasSubstr("shim_rank_" + GetParam().family + "+0x"));
     }
     const lockstep_record& sum = ring.records[4];
     EXPECT_EQ(sum.op, static_cast<int>(OpKind::kAllReduce));
@@ -477,7 +496,8 @@ TEST_P(MpiShimTest, AForkedChildWritesNothing) {
 }
 
 TEST_P(MpiShimTest, FortranCallsAreRecordedOnce) {
-  LaunchProgram({File("shim_fortran_rank_" + GetParam().name)}, Shim());
+  if (GetParam().name == "openmpi5") GTEST_SKIP() << "PyPI's Open MPI has no Fortran";
+  LaunchProgram({File("shim_fortran_rank_" + GetParam().family)}, Shim());
   ASSERT_EQ(Await(), 0) << Output();
 
   for (int rank = 0; rank < kSize; ++rank) {
@@ -501,7 +521,7 @@ TEST_P(MpiShimTest, AnMpiThatAPluginBringsForItselfIsFound) {
   for (const std::string mode : {"collectives", "communicators", "transfers"}) {
     SCOPED_TRACE(mode);
     Renew();
-    LaunchProgram({File("rank_loader"), File("shim_rank_" + GetParam().name + ".so"), mode},
+    LaunchProgram({File("rank_loader"), File("shim_rank_" + GetParam().family + ".so"), mode},
                   Shim());
     ASSERT_EQ(Await(), 0) << Output();
     for (int rank = 0; rank < kSize; ++rank) {
@@ -526,7 +546,7 @@ TEST_P(MpiShimTest, ShellsAndInterpretersInBetweenAreNotTheRank) {
 }
 
 TEST_P(MpiShimTest, WhereAnotherToolIsOverMpiItStandsAside) {
-  const std::string tool = File("other_tool_" + GetParam().name + ".so");
+  const std::string tool = File("other_tool_" + GetParam().family + ".so");
   for (const std::string& preload : {Shim() + ":" + tool, tool + ":" + Shim()}) {
     SCOPED_TRACE(preload);
     Renew();
@@ -589,7 +609,7 @@ TEST_P(MpiShimTest, AnAgentThatIsGoneIsToldOfAndTheProgramRuns) {
                         "at /nowhere: No such file or directory"));
 }
 
-INSTANTIATE_TEST_SUITE_P(, MpiShimTest, testing::ValuesIn(kMpis),
+INSTANTIATE_TEST_SUITE_P(, MpiShimTest, testing::ValuesIn(Mpis()),
                          [](const auto& mpi) { return mpi.param.name; });
 
 }  // namespace
