@@ -34,12 +34,14 @@ static float Sum(void) { return (float)(size * (size + 1)) / 2; }
 
 // All collectives, blocking and not, in their order in the table of the shim.
 static void Collectives(void) {
-  int counts[64], places[64], kinds = 0;
+  int counts[64], places[64], ones[64], one_places[64], kinds = 0;
   MPI_Datatype types[64];
   int bytes_counts[64], bytes_places[64];
   for (int i = 0; i < size; ++i) {
-    counts[i] = 1;
-    places[i] = i;
+    counts[i] = i + 1;  // of each member another
+    places[i] = i * (i + 1) / 2;
+    ones[i] = 1;
+    one_places[i] = i;
     bytes_counts[i] = 1;
     bytes_places[i] = i * (int)sizeof(float);
     types[i] = MPI_FLOAT;
@@ -63,24 +65,26 @@ static void Collectives(void) {
     Check(rank != 1 || out[3] == (float)size, "reduce");
     COLLECTIVE(Allreduce, allreduce, in, out, 4, MPI_FLOAT, MPI_SUM, world)
     Check(out[3] == Sum(), "all_reduce");
-    COLLECTIVE(Gather, gather, rank == 1 ? MPI_IN_PLACE : in, 2, MPI_FLOAT, out, 2, MPI_FLOAT, 1,
-               world)
+    COLLECTIVE(Gather, gather, rank == 1 ? MPI_IN_PLACE : in, rank == 1 ? 7 : 2,
+               rank == 1 ? MPI_INT : MPI_FLOAT, out, 2, MPI_FLOAT, 1, world)
     Check(rank != 1 || out[4] == 3, "gather");
-    COLLECTIVE(Gatherv, gatherv, in, 1, MPI_FLOAT, out, counts, places, MPI_FLOAT, 1, world)
-    Check(rank != 1 || out[2] == 3, "gather_v");
-    COLLECTIVE(Scatter, scatter, in, 2, MPI_FLOAT, rank == 1 ? MPI_IN_PLACE : out, 2, MPI_FLOAT, 1,
-               world)
+    COLLECTIVE(Gatherv, gatherv, in, rank + 1, MPI_FLOAT, out, counts, places, MPI_FLOAT, 1, world)
+    Check(rank != 1 || out[5] == 3, "gather_v");
+    COLLECTIVE(Scatter, scatter, in, 2, MPI_FLOAT, rank == 1 ? MPI_IN_PLACE : out,
+               rank == 1 ? 7 : 2, rank == 1 ? MPI_INT : MPI_FLOAT, 1, world)
     Check(rank == 1 || out[1] == 2, "scatter");
-    COLLECTIVE(Scatterv, scatterv, in, counts, places, MPI_FLOAT, out, 1, MPI_FLOAT, 1, world)
-    Check(out[0] == 2, "scatter_v");
+    COLLECTIVE(Scatterv, scatterv, in, counts, places, MPI_FLOAT, out, rank + 1, MPI_FLOAT, 1,
+               world)
+    Check(out[rank] == 2, "scatter_v");
     COLLECTIVE(Allgather, allgather, in, 2, MPI_FLOAT, out, 2, MPI_FLOAT, world)
     Check(out[4] == 3, "all_gather");
-    COLLECTIVE(Allgatherv, allgatherv, in, 1, MPI_FLOAT, out, counts, places, MPI_FLOAT, world)
-    Check(out[2] == 3, "all_gather_v");
+    COLLECTIVE(Allgatherv, allgatherv, in, rank + 1, MPI_FLOAT, out, counts, places, MPI_FLOAT,
+               world)
+    Check(out[5] == 3, "all_gather_v");
     COLLECTIVE(Alltoall, alltoall, in, 2, MPI_FLOAT, out, 2, MPI_FLOAT, world)
     Check(out[4] == 3, "all_to_all");
-    COLLECTIVE(Alltoallv, alltoallv, in, counts, places, MPI_FLOAT, out, counts, places, MPI_FLOAT,
-               world)
+    COLLECTIVE(Alltoallv, alltoallv, in, ones, one_places, MPI_FLOAT, out, ones, one_places,
+               MPI_FLOAT, world)
     Check(out[2] == 3, "all_to_all_v");
     COLLECTIVE(Alltoallw, alltoallw, in, bytes_counts, bytes_places, types, out, bytes_counts,
                bytes_places, types, world)
@@ -97,6 +101,13 @@ static void Collectives(void) {
   Check(kinds == 34, "the number of collectives");
 }
 
+// MPI calls that come from MPI itself, when a communicator is copied.
+static int CopyAttribute(MPI_Comm comm, int key, void* extra, void* value, void* copy, int* keep) {
+  (void)comm, (void)key, (void)extra, (void)value, (void)copy;
+  *keep = 0;
+  return MPI_Barrier(MPI_COMM_SELF);
+}
+
 // One of each way to make a communicator, and an op in it.
 static void Communicators(void) {
   const MPI_Comm world = MPI_COMM_WORLD;
@@ -104,7 +115,12 @@ static void Communicators(void) {
   MPI_Group all, some;
   const int twice[] = {0, 2};
   const int period = 0;
+  int key;
+  MPI_Comm_create_keyval(&CopyAttribute, MPI_COMM_NULL_DELETE_FN, &key, NULL);
+  MPI_Comm_set_attr(world, key, NULL);
   MPI_Comm_dup(world, &made);
+  MPI_Comm_delete_attr(world, key);
+  MPI_Comm_free_keyval(&key);
   MPI_Barrier(made);
   MPI_Comm_split(made, rank == 1 ? MPI_UNDEFINED : 7, -rank, &within);
   if (within != MPI_COMM_NULL) {
@@ -112,6 +128,9 @@ static void Communicators(void) {
     MPI_Comm_free(&within);
   }
   MPI_Comm_free(&made);
+  MPI_Comm_split(world, rank == 1, 0, &within);  // two by one call
+  MPI_Barrier(within);
+  MPI_Comm_free(&within);
   MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &made);
   MPI_Barrier(made);
   MPI_Comm_free(&made);
@@ -169,10 +188,16 @@ static void Transfers(void) {
   for (flag = 0; !flag;) MPI_Testall(2, requests, &flag, MPI_STATUSES_IGNORE);
   // Looked for before it is received.
   MPI_Isend(in, 1, MPI_FLOAT, right, 7, world, &requests[0]);
-  MPI_Probe(MPI_ANY_SOURCE, 7, world, &status);
+  MPI_Probe(left, 7, world, &status);
   MPI_Recv(&got[3], 1, MPI_FLOAT, status.MPI_SOURCE, 7, world, MPI_STATUS_IGNORE);
   MPI_Wait(&requests[0], MPI_STATUS_IGNORE);
   Check(got[3] == got[2], "what was probed for");
+  // From anybody, by calls that wait.
+  MPI_Isend(in, 1, MPI_FLOAT, right, 9, world, &requests[0]);
+  MPI_Recv(&got[3], 1, MPI_FLOAT, MPI_ANY_SOURCE, 9, world, MPI_STATUS_IGNORE);
+  MPI_Wait(&requests[0], MPI_STATUS_IGNORE);
+  MPI_Sendrecv(in, 1, MPI_FLOAT, right, 9, &got[3], 1, MPI_FLOAT, MPI_ANY_SOURCE, 9, world,
+               MPI_STATUS_IGNORE);
   // Again and again.
   MPI_Recv_init(&got[0], 1, MPI_FLOAT, left, 8, world, &requests[0]);
   MPI_Send_init(in, 1, MPI_FLOAT, right, 8, world, &requests[1]);
@@ -202,6 +227,14 @@ static void Datatypes(void) {
   Check(in[1] == 1, "broadcast of derived types");
   MPI_Type_free(&vector);
   MPI_Type_free(&pair);
+  // Handles of types that are gone are others' now.
+  for (int count = 1; count <= 3; ++count) {
+    MPI_Datatype some;
+    MPI_Type_contiguous(count, MPI_FLOAT, &some);
+    MPI_Type_commit(&some);
+    MPI_Bcast(in, rank == 1 ? 1 : count, rank == 1 ? some : MPI_FLOAT, 0, MPI_COMM_WORLD);
+    MPI_Type_free(&some);
+  }
 }
 
 // Calls that MPI refuses, and a message that is longer than its receiver wants.
