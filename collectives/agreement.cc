@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "collectives/engine/member_names.h"
 #include "collectives/engine/sides.h"
 
 namespace lockstep::collectives {
@@ -114,10 +115,7 @@ class Check {
     return group_.info().world_ranks[static_cast<size_t>(member)];
   }
   std::string Names(const std::vector<int>& members) const {
-    std::string text = members.size() == 1 ? "rank " : "ranks ";
-    for (const int member : members)
-      text += (member == members[0] ? "" : ", ") + RankOf(member).ToString();
-    return text;
+    return NameMembers(group_.info().world_ranks, members);
   }
   base::Status WithSubjects(base::Status status, const std::vector<int>& members) const {
     for (const int member : members) {

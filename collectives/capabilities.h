@@ -20,6 +20,7 @@ struct Capabilities {
   std::array<uint16_t, kDtypeLimit> reductions{};  // by Dtype: bit 1 << Reduction
   bool host_memory = true;                         // takes buffers of the processor's memory
   bool cuda_memory = false;                        // and of a GPU's
+  int cuda_device = -1;  // a group's: the GPU on which those buffers lie; -1 = it has none
   /// Reduces elements at any address; else at multiples of their size alone.
   bool unaligned_reductions = true;
 

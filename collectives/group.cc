@@ -36,6 +36,14 @@ Status CheckBuffer(const Side& side, const ConstBuffer& buffer, const Capabiliti
                                     "; " + side.ToString() + " is " +
                                     (on_host ? "in main memory" : "on a device"));
   }
+  // CUDA would fail much later, or copy between the two without a word.
+  if (!on_host && capabilities.cuda_device >= 0 &&
+      buffer.device.index != capabilities.cuda_device) {
+    return base::InvalidArgumentError(side.ToString() + " is on CUDA device " +
+                                      std::to_string(buffer.device.index) +
+                                      ", and this member of the group works on device " +
+                                      std::to_string(capabilities.cuda_device));
+  }
   if (DtypeBytes(buffer.dtype) == 0) {
     return base::InvalidArgumentError(side.ToString() + " is of dtype " +
                                       std::to_string(static_cast<int>(buffer.dtype)) +
@@ -165,13 +173,24 @@ Op Group::MakeOp(OpKind kind, Dtype dtype, const OpOptions& options) const {
 
 std::shared_ptr<Work> Group::Call(Op&& op, Status valid, const OpOptions& options) {
   if (valid.ok()) valid = CheckNoVerify(op.kind, options);
+  if (valid.ok()) valid = CheckStream(op.kind, options);
   return Submit(std::move(op), std::move(valid));
+}
+
+Status Group::CheckStream(OpKind kind, const OpOptions& options) const {
+  const Capabilities& can = capabilities();
+  if (options.stream == nullptr || can.cuda_memory) return base::OkStatus();
+  return base::InvalidArgumentError("backend " + can.backend + " works in main memory, where " +
+                                    std::string(OpKindName(kind)) +
+                                    "'s stream of a GPU means nothing: leave OpOptions::stream "
+                                    "null, and wait for the stream before the call");
 }
 
 // At once, and not when somebody waits: members may wait in different orders, and the comparison is
 // a collective.
 std::shared_ptr<Work> Group::CallAlike(Op&& op, Status valid, const Buffer& output,
                                        const OpOptions& options) {
+  if (valid.ok()) valid = CheckStream(op.kind, options);
   if (!options.verify) return Submit(std::move(op), std::move(valid));
   if (valid.ok()) valid = CanCheckAgreement(*this, output);
   const std::string description = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count);
@@ -435,6 +454,7 @@ std::shared_ptr<Work> Group::Batch(std::span<const Transfer> transfers, OpOption
   Status valid;
   for (const Transfer& transfer : transfers) ops.push_back(MakeTransfer(transfer, options, valid));
   if (valid.ok()) valid = CheckNoVerify(OpKind::kBatch, options);
+  if (valid.ok()) valid = CheckStream(OpKind::kBatch, options);
   return SubmitTransfers(std::move(ops), MakeOp(OpKind::kBatch, Dtype::kU8, options),
                          std::move(valid));
 }

@@ -20,11 +20,12 @@
 
 namespace lockstep::collectives {
 
-/// Where a buffer lives. Device buffers come with the backends that know them.
+/// Where a buffer lives. Device buffers come with the backends that know them, and lie on the
+/// group's own device (Capabilities::cuda_device).
 struct Device {
   enum class Kind : uint8_t { kCpu, kCuda };
   Kind kind = Kind::kCpu;
-  int index = 0;
+  int index = 0;  // of CUDA, in this process; of main memory there is one
 
   friend bool operator==(const Device&, const Device&) = default;
 };
@@ -74,7 +75,8 @@ struct OpOptions {
   /// names the members that are not with the majority, and the first element; the group goes on.
   bool verify = false;
   /// Of buffers on a GPU: a CUDA stream (cudaStream_t); the op begins after what was put on it
-  /// before the call. Null: the buffers are ready, as those in main memory must be.
+  /// before the call. Null: the buffers are ready, as those in main memory must be; over a backend
+  /// of main memory alone (Capabilities::cuda_memory) a stream is InvalidArgument.
   void* stream = nullptr;
   CallSite call_site = std::source_location::current();
 };
@@ -127,7 +129,9 @@ class Registration {
 /// The color of a member that is to be in none of the groups of a split.
 inline constexpr int kNoColor = -1;
 
-struct Op;  // collectives/engine/op.h
+struct Op;           // collectives/engine/op.h
+class OpDeadline;    // collectives/engine/op_deadline.h
+struct OwnDeadline;  // collectives/engine/own_deadline.h
 
 /// A set of ranks that issue collectives together, in the same order on every member. Backends:
 /// host (shared memory inside a machine), and those that capabilities().backend names.
@@ -237,7 +241,9 @@ class Group {
 
   /// The group of the members that name the same `color`, ordered by `key` and then by rank here;
   /// null for kNoColor. Collective: every member calls it; ordered with the other collectives.
-  /// Blocks: until the members have come, at most the timeout. Errors: InvalidArgument - a negative
+  /// Blocks: until the members have come, at most the timeout, which is of both steps: that they
+  /// tell each other the colors, and that the group is made. (When the first has waited beyond it
+  /// for a member in a long phase, the second has a whole one.) Errors: InvalidArgument - a negative
   /// color; those of making a group, which poison neither this nor the other groups of the split.
   base::Result<std::shared_ptr<Group>> Split(int color, int key, OpOptions options = {});
   /// Another group of the same members, with an order of its own. Collective. Blocks, errors: as
@@ -276,8 +282,9 @@ class Group {
                                             OpOptions options = {});
 
   /// `bytes` of memory that the other members can reach. Collective: every member calls it with the
-  /// same size; ordered with the other collectives. Blocks: until all have come, at most the
-  /// timeout. Errors: Unimplemented - the backend has none; ResourceExhausted - no memory.
+  /// same size; ordered with the other collectives. Blocks: until all have come and there is
+  /// memory, at most the timeout, as Split. Errors: Unimplemented - the backend has none;
+  /// ResourceExhausted - no memory.
   virtual base::Result<std::shared_ptr<SharedBuffer>> AllocBuffer(size_t bytes,
                                                                   OpOptions options = {}) = 0;
 
@@ -310,8 +317,7 @@ class Group {
     std::string name;
     std::vector<base::Rank>
         world_ranks;  // by rank in the new group; holds this member, or is empty
-    base::Duration timeout{0};
-    int color = 0;  // these two of a split
+    int color = 0;    // these two of a split
     int key = 0;
     std::string reason = "";  // of a shrink: why the job is to go on without the others
   };
@@ -319,25 +325,30 @@ class Group {
   /// Whether `buffer` may be registered. Errors: as RegisterBuffer; Unimplemented - not memory of
   /// this backend's ops.
   base::Status CheckRegistered(const Buffer& buffer) const;
+  /// InvalidArgument - a stream where buffers are in main memory alone.
+  base::Status CheckStream(OpKind kind, const OpOptions& options) const;
   /// Queues a collective; `valid` says whether its arguments were, else it is to be refused in its
   /// turn.
   virtual std::shared_ptr<Work> Submit(Op&& op, base::Status valid) = 0;
   /// Starts sends and receives that end together, as `batch` says (its timeout, tag, call site).
   virtual std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                                 base::Status valid) = 0;
-  /// Null for no world ranks: this member is in none of the groups of a split.
-  virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) = 0;
+  /// Null for no world ranks: this member is in none of the groups of a split. Blocks: at most
+  /// `deadline`, which is of the whole call, here as below.
+  virtual base::Result<std::shared_ptr<Group>> Derive(Derivation derivation,
+                                                      const OpDeadline& deadline) = 0;
   /// What subsets and grown groups are called, from whatever group they come.
   std::string SubsetName() const;
   /// What the survivors of a group of that name are called, however often it was made smaller.
   static std::string SurvivorsName(std::string_view name);
   /// What ShrinkToSurvivors makes. Errors beside its: FailedPrecondition - the group knows of no
   /// rounds.
-  virtual base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation);
+  virtual base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation,
+                                                               const OpDeadline& deadline);
   /// `mine` of every member, by rank, into `all`: a collective on main memory, also where the
-  /// backend's ops are not. Blocks: as an op.
+  /// backend's ops are not. Blocks: as an op, and as OwnDeadline::Await.
   virtual base::Status GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
-                                     OpOptions options);
+                                     OpOptions options, OwnDeadline& own);
   /// Tells the others that this member may be late by `at_most` from now; 0 takes it back.
   virtual void DeclareLongPhase(base::Duration at_most) = 0;
 

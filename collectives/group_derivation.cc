@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "collectives/engine/op.h"
+#include "collectives/engine/own_deadline.h"
 #include "collectives/group.h"
 
 namespace lockstep::collectives {
@@ -20,10 +21,9 @@ constexpr std::string_view kSubset = "/subset";
 }  // namespace
 
 base::Status Group::GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
-                                  OpOptions options) {
-  return AllGather({mine.data(), mine.size(), Dtype::kI32}, {all.data(), all.size(), Dtype::kI32},
-                   std::move(options))
-      ->Wait();
+                                  OpOptions options, OwnDeadline& own) {
+  return own.Await(*AllGather({mine.data(), mine.size(), Dtype::kI32},
+                              {all.data(), all.size(), Dtype::kI32}, std::move(options)));
 }
 
 base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions options) {
@@ -31,13 +31,14 @@ base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions 
     return base::InvalidArgumentError("split by color " + std::to_string(color) +
                                       ": a color is 0 or more, or kNoColor");
   }
-  const base::Duration timeout = MakeOp(OpKind::kSplit, Dtype::kU8, options).timeout;
+  RETURN_IF_ERROR(CheckStream(OpKind::kSplit, options));
+  OwnDeadline own(MakeOp(OpKind::kSplit, Dtype::kU8, options).timeout);
   const int32_t mine[2] = {color, key};
   std::vector<int32_t> all(2 * static_cast<size_t>(size()));
-  RETURN_IF_ERROR(GatherNumbers(mine, all, options));
+  RETURN_IF_ERROR(GatherNumbers(mine, all, options, own));
   const uint64_t number = ++split_count_;
   if (color == kNoColor)
-    return Derive({.kind = OpKind::kSplit, .timeout = timeout, .color = color, .key = key});
+    return Derive({.kind = OpKind::kSplit, .color = color, .key = key}, own.deadline);
   std::vector<std::pair<int32_t, int>> members;  // key, rank here
   for (int member = 0; member < size(); ++member) {
     const auto at = 2 * static_cast<size_t>(member);
@@ -47,12 +48,11 @@ base::Result<std::shared_ptr<Group>> Group::Split(int color, int key, OpOptions 
   Derivation derivation{
       .kind = OpKind::kSplit,
       .name = info().name + "/" + std::to_string(number) + "." + std::to_string(color),
-      .timeout = timeout,
       .color = color,
       .key = key};
   for (const auto& [_, member] : members)
     derivation.world_ranks.push_back(info().world_ranks[static_cast<size_t>(member)]);
-  return Derive(std::move(derivation));
+  return Derive(std::move(derivation), own.deadline);
 }
 
 base::Result<std::shared_ptr<Group>> Group::Duplicate(OpOptions options) {
@@ -65,9 +65,9 @@ std::string Group::SubsetName() const {
 
 base::Result<std::shared_ptr<Group>> Group::Subset(std::span<const base::GroupRank> members,
                                                    OpOptions options) {
-  Derivation derivation{.kind = OpKind::kGrow,  // from nothing
-                        .name = SubsetName(),
-                        .timeout = MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout};
+  RETURN_IF_ERROR(CheckStream(OpKind::kGrow, options));
+  const OwnDeadline own(MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout);
+  Derivation derivation{.kind = OpKind::kGrow, .name = SubsetName()};  // from nothing
   const std::string doing = "making a subset of group " + info().name + ": rank ";
   for (const base::GroupRank member : members) {
     RETURN_IF_ERROR(CheckRoot(OpKind::kGrow, member));
@@ -81,14 +81,14 @@ base::Result<std::shared_ptr<Group>> Group::Subset(std::span<const base::GroupRa
     return base::InvalidArgumentError(doing + rank().ToString() +
                                       " calls it and is not among its members");
   }
-  return Derive(std::move(derivation));
+  return Derive(std::move(derivation), own.deadline);
 }
 
 base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRank> excluded,
                                                    OpOptions options) {
-  Derivation derivation{.kind = OpKind::kShrink,
-                        .name = info().name + std::string(kRest),
-                        .timeout = MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout};
+  RETURN_IF_ERROR(CheckStream(OpKind::kShrink, options));
+  const OwnDeadline own(MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout);
+  Derivation derivation{.kind = OpKind::kShrink, .name = info().name + std::string(kRest)};
   for (const base::GroupRank member : excluded) RETURN_IF_ERROR(CheckRoot(OpKind::kShrink, member));
   for (int member = 0; member < size(); ++member) {
     if (std::find(excluded.begin(), excluded.end(), base::GroupRank(member)) == excluded.end())
@@ -101,14 +101,16 @@ base::Result<std::shared_ptr<Group>> Group::Shrink(std::span<const base::GroupRa
   }
   derivation.reason = "shrank group " + info().name + " without it, at " + options.call_site.file +
                       ":" + std::to_string(options.call_site.line);
-  return Derive(std::move(derivation));
+  return Derive(std::move(derivation), own.deadline);
 }
 
 base::Result<std::shared_ptr<Group>> Group::ShrinkToSurvivors(OpOptions options) {
+  RETURN_IF_ERROR(CheckStream(OpKind::kShrink, options));
+  const OwnDeadline own(MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout);
   return DeriveSurvivors({.kind = OpKind::kShrink,
                           .name = SurvivorsName(info().name),
-                          .world_ranks = info().world_ranks,
-                          .timeout = MakeOp(OpKind::kShrink, Dtype::kU8, options).timeout});
+                          .world_ranks = info().world_ranks},
+                         own.deadline);
 }
 
 /// Some may have been through a group between that others never had.
@@ -119,7 +121,7 @@ std::string Group::SurvivorsName(std::string_view name) {
   return std::string(name) + std::string(kSurvivors);
 }
 
-base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation) {
+base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation, const OpDeadline&) {
   return base::FailedPreconditionError(
       "shrinking group " + info().name +
       ": nobody tells this process which ranks are gone. Groups of host backends learn it where "
@@ -130,10 +132,10 @@ base::Result<std::shared_ptr<Group>> Group::DeriveSurvivors(Derivation) {
 
 base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> added,
                                                  OpOptions options) {
-  Derivation derivation{.kind = OpKind::kGrow,
-                        .name = SubsetName(),
-                        .world_ranks = info().world_ranks,
-                        .timeout = MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout};
+  RETURN_IF_ERROR(CheckStream(OpKind::kGrow, options));
+  const OwnDeadline own(MakeOp(OpKind::kGrow, Dtype::kU8, options).timeout);
+  Derivation derivation{
+      .kind = OpKind::kGrow, .name = SubsetName(), .world_ranks = info().world_ranks};
   for (const base::Rank member : added) {
     if (std::find(derivation.world_ranks.begin(), derivation.world_ranks.end(), member) !=
         derivation.world_ranks.end()) {
@@ -142,7 +144,7 @@ base::Result<std::shared_ptr<Group>> Group::Grow(std::span<const base::Rank> add
     }
     derivation.world_ranks.push_back(member);
   }
-  return Derive(std::move(derivation));
+  return Derive(std::move(derivation), own.deadline);
 }
 
 }  // namespace lockstep::collectives

@@ -49,6 +49,28 @@ TEST(ProcessContractTest, AJobThatIsStoppedAndContinuedFindsItsDeadlinesWhereThe
   for (int rank = 0; rank < kSize; ++rank) EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
 }
 
+// The same of a call of two steps, whose deadline no queue keeps.
+TEST(ProcessContractTest, ASplitOfAJobThatWasStoppedFindsItsDeadlineWhereItWas) {
+  constexpr auto kTimeout = milliseconds(1500);
+  ProcessGang gang(kSize, kTimeout, [](Group& group, ProcessGang::Board& board) {
+    ++board.arrived;
+    if (group.rank() == GroupRank(kSize - 1)) ProcessGang::WaitUntil(board.go, 1);
+    const auto made = group.Duplicate();
+    ASSERT_OK(made);
+    EXPECT_OK((*made)->Barrier()->Wait());
+  });
+  ProcessGang::WaitUntil(gang.board().arrived, kSize);
+  std::this_thread::sleep_for(milliseconds(50));  // tidy:allow sleep: now they wait for each other
+
+  for (int rank = 0; rank < kSize; ++rank) gang.Stop(rank);
+  constexpr auto kStop = kTimeout + milliseconds(200);
+  std::this_thread::sleep_for(kStop);  // tidy:allow sleep: this time must not count
+  for (int rank = 0; rank < kSize; ++rank) gang.Signal(rank, SIGCONT);
+  gang.board().go = 1;
+
+  for (int rank = 0; rank < kSize; ++rank) EXPECT_EQ(gang.Reap(rank), 0) << "rank " << rank;
+}
+
 TEST(ProcessContractTest, OneStoppedRankIsNamed) {
   ProcessGang gang(kSize, milliseconds(600), [](Group& group, ProcessGang::Board& board) {
     ++board.arrived;

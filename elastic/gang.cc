@@ -110,6 +110,23 @@ class Stepper {
     ActOnFailure();
   }
 
+  void On(const RanksBlamed& event) {
+    if (!IsUp()) return;
+    std::optional<Rank> first;
+    for (const Rank blamed : event.ranks) {
+      const auto index = static_cast<size_t>(blamed.value());
+      if (blamed.value() < 0 || index >= state_.ranks.size()) continue;
+      RankRecord& rank = state_.ranks[index];
+      if (rank.excluded || rank.failed() || rank.accusation) continue;
+      rank.accusation = Accusation{std::nullopt, event.why};
+      if (rank.life == Life::kSpawning || rank.life == Life::kAlive) MarkEnd(rank);
+      if (!first) first = blamed;
+    }
+    if (!first) return;
+    state_.culprit = first;
+    ActOnFailure();
+  }
+
   void On(const Progress& event) {
     if (Find(event.process) == nullptr) return;
     state_.best_step = std::max(state_.best_step.value_or(event.step), event.step);

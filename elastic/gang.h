@@ -103,6 +103,12 @@ struct RankAccused {
   base::Rank accused;
   std::string why;
 };
+/// Whoever watches the gang finds that it stands still because of these ranks, which may live on:
+/// they have failed, as if by themselves. `why` is in words, and about all of them.
+struct RanksBlamed {
+  std::vector<base::Rank> ranks;
+  std::string why;
+};
 /// The rank says that training step `step` is complete.
 struct Progress {
   RankProcess process;
@@ -129,7 +135,8 @@ struct TimerFired {
 struct Event {
   base::SteadyTime at;  // never before the event handed in last
   std::variant<Start, RankSpawned, SpawnFailed, RankExited, RankGone, KillFailed, RanksLost,
-               RankAccused, Progress, StopRequested, SuspendRequested, ResumeRequested, TimerFired>
+               RankAccused, RanksBlamed, Progress, StopRequested, SuspendRequested, ResumeRequested,
+               TimerFired>
       what;
 };
 

@@ -74,9 +74,10 @@ struct GoneRank {
   friend bool operator==(const GoneRank&, const GoneRank&) = default;
 };
 
-/// That a rank gives up another one, which may still live.
+/// That a rank gives up another one, which may still live; or that whoever watches all of them
+/// does.
 struct Accusation {
-  base::Rank by;
+  std::optional<base::Rank> by;
   std::string why;
 };
 

@@ -958,6 +958,41 @@ TEST(GangTest, AccusationsMeanNothingWhereSurvivorsAreNotKept) {
   }
 }
 
+TEST(GangTest, ABlamedRankBringsTheGangDownAsAFailedOneDoes) {
+  Gang gang({.rank_count = 3, .max_restarts = 1});
+  gang.Run().On(RanksBlamed{{Rank(1), Rank(2), Rank(7), Rank(-1)}, "it is stopped"});
+
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.On(RanksBlamed{{Rank(0)}, "and it"});
+  EXPECT_TRUE(gang.actions().empty()) << "the first verdict stands";
+  gang.Exit(0, kKilled).Exit(1, kKilled).Exit(2, kKilled).GoneAll();
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.end, RoundEnd::kRankAccused);
+  EXPECT_EQ(outcome.culprit, Rank(1));
+  EXPECT_EQ(outcome.ranks[1].accusation->by, std::nullopt);
+  EXPECT_EQ(outcome.ranks[2].accusation->why, "it is stopped");
+  EXPECT_EQ(outcome.decision, Decision::kRestart);
+}
+
+TEST(GangTest, SurvivorsGoOnWithoutABlamedRank) {
+  Gang gang(Keeping(3));
+  gang.Run().On(RanksBlamed{{Rank(1)}, "it loops"});
+
+  ASSERT_NE(gang.Get<GoOn>(), nullptr);
+  EXPECT_EQ(gang.Get<GoOn>()->gone, (std::vector<Rank>{Rank(1)}));
+  EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{1}));
+}
+
+TEST(GangTest, ARankThatEndedWellIsBlamedForThoseThatWaitForIt) {
+  Gang gang({.rank_count = 2});
+  gang.Run().Exit(0, kExit0).On(RanksBlamed{{Rank(0)}, "it ended while rank 1 waits"});
+
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.Exit(1, kKilled).GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(0));
+}
+
 TEST(GangTest, RanksOfOtherNodesOutliveALostNode) {
   Gang gang(Keeping(4));
   gang.Run().Lose(1, {2, 3});

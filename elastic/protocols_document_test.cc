@@ -29,7 +29,7 @@ using base::Random;
 using base::SteadyTime;
 using namespace std::chrono_literals;
 
-constexpr int kWalks = 60'000;
+constexpr int kWalks = 200'000;
 constexpr int kStepsOfAWalk = 80;
 
 /// "| state | event | next": a change of phase.
@@ -166,11 +166,10 @@ constexpr std::array<std::string_view, 8> kGangPhases = {"kIdle",       "kStarti
                                                          "kSettling",   "kTerminating", "kKilling",
                                                          "kBackingOff", "kDone"};
 static_assert(static_cast<size_t>(Phase::kDone) == kGangPhases.size() - 1);
-constexpr std::array<std::string_view, 13> kGangEvents = {
-    "Start",     "RankSpawned",   "SpawnFailed",      "RankExited",
-    "RankGone",  "KillFailed",    "RanksLost",        "RankAccused",
-    "Progress",  "StopRequested", "SuspendRequested", "ResumeRequested",
-    "TimerFired"};
+constexpr std::array<std::string_view, 14> kGangEvents = {
+    "Start",         "RankSpawned",      "SpawnFailed",     "RankExited",  "RankGone",
+    "KillFailed",    "RanksLost",        "RankAccused",     "RanksBlamed", "Progress",
+    "StopRequested", "SuspendRequested", "ResumeRequested", "TimerFired"};
 using GangWhat = decltype(Event::what);
 static_assert(std::variant_size_v<GangWhat> == kGangEvents.size());
 
@@ -191,6 +190,7 @@ GangWhat AnyGangEvent(Random& random, const GangState& state) {
     case 0: return Start{};
     case 16:
       if (random.Below(3) != 0) return Progress{process, 1};
+      if (rank == 0) return RanksBlamed{{base::Rank(0), base::Rank(1)}, "stopped"};
       return RankAccused{process, base::Rank(static_cast<int32_t>(random.Below(3))), "hangs"};
     case 1:
     case 2:

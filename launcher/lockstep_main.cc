@@ -31,6 +31,7 @@
 #include "launcher/placement/node_plan.h"
 #include "launcher/run_agent_of_node.h"
 #include "launcher/run_job.h"
+#include "launcher/verbs/diagnose_job.h"
 #include "launcher/verbs/list_jobs.h"
 #include "launcher/verbs/lost_jobs.h"
 #include "launcher/verbs/remove_jobs.h"
@@ -177,6 +178,9 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
     }
     case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;
     case Verb::kStatus: RETURN_IF_ERROR(ShowStatus(context, ShowStatusOptionsOf(command))); break;
+    case Verb::kDiagnose:
+      RETURN_IF_ERROR(DiagnoseJob(context, DiagnoseJobOptionsOf(command)));
+      break;
     case Verb::kLogs: {
       ASSIGN_OR_RETURN(const ShowLogsOptions options, ShowLogsOptionsOf(command));
       RETURN_IF_ERROR(ShowLogs(context, options));

@@ -28,7 +28,8 @@ struct lockstep_long_phase {
 
 namespace lockstep::collectives {
 
-/// Fills `out`, unless null, and returns the code.
+/// Fills `out`, unless null, and returns the code. It is what this thread was told last, as
+/// lockstep_last_blamed has it.
 int32_t ToC(const base::Status& status, lockstep_status* out);
 
 }  // namespace lockstep::collectives

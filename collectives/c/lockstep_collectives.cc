@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/agreement.h"
 #include "collectives/c/c_handles.h"
 
 namespace {
@@ -18,6 +19,7 @@ using lockstep::base::Result;
 using lockstep::base::Status;
 using lockstep::collectives::Buffer;
 using lockstep::collectives::CallSite;
+using lockstep::collectives::CheckAgreement;
 using lockstep::collectives::ConstBuffer;
 using lockstep::collectives::Device;
 using lockstep::collectives::Dtype;
@@ -54,6 +56,9 @@ Buffer FromC(const lockstep_buffer* buffer) {
           IsDtype(buffer->dtype) ? static_cast<Dtype>(buffer->dtype) : Dtype{},
           {static_cast<Device::Kind>(buffer->device_kind), buffer->device_index}};
 }
+
+/// What this thread was told last (lockstep_last_blamed).
+thread_local Status last_told;
 
 template <size_t kBytes>
 void CopyText(const std::string& text, char (&to)[kBytes]) {
@@ -101,6 +106,7 @@ namespace lockstep::collectives {
 
 int32_t ToC(const base::Status& status, lockstep_status* out) {
   const auto code = static_cast<int32_t>(status.code());
+  last_told = status;
   if (out == nullptr) return code;
   *out = {};
   out->code = code;
@@ -123,6 +129,30 @@ int32_t ToC(const base::Status& status, lockstep_status* out) {
 
 extern "C" {
 
+size_t lockstep_last_blamed(lockstep_blamed* blamed, size_t capacity) {
+  if (last_told.ok()) return 0;
+  const std::vector<lockstep::base::Subject>& subjects = last_told.root().subjects();
+  for (size_t i = 0; i < std::min(subjects.size(), capacity); ++i) {
+    blamed[i] = {};
+    blamed[i].rank = subjects[i].rank.has_value() ? subjects[i].rank->value() : -1;
+    blamed[i].pid = subjects[i].pid.value_or(-1);
+    CopyText(subjects[i].host, blamed[i].host);
+    CopyText(subjects[i].call_site, blamed[i].call_site);
+  }
+  return subjects.size();
+}
+
+int lockstep_last_failed_op(lockstep_failed_op* op) {
+  if (last_told.ok() || !last_told.root().op().has_value()) return 0;
+  const lockstep::base::OpRef& failed = *last_told.root().op();
+  *op = {};
+  op->group = failed.group.value();
+  op->seq = failed.seq.value();
+  op->round = failed.epoch.value();
+  CopyText(failed.kind, op->call);
+  return 1;
+}
+
 int32_t lockstep_group_rank(const lockstep_group* group) { return group->group->rank().value(); }
 int32_t lockstep_group_size(const lockstep_group* group) { return group->group->size(); }
 
@@ -141,6 +171,17 @@ int lockstep_group_has(const lockstep_group* group, lockstep_op op, lockstep_dty
   const auto& capabilities = group->group->capabilities();
   return IsOp(op) && IsDtype(dtype) && capabilities.Has(static_cast<OpKind>(op)) &&
          capabilities.Has(static_cast<Dtype>(dtype));
+}
+
+uint32_t lockstep_group_traits(const lockstep_group* group) {
+  const auto& of = group->group->capabilities();
+  uint32_t traits = 0;
+  if (of.host_memory) traits |= LOCKSTEP_HOST_MEMORY;
+  if (of.cuda_memory) traits |= LOCKSTEP_CUDA_MEMORY;
+  if (of.unaligned_reductions) traits |= LOCKSTEP_UNALIGNED_REDUCTIONS;
+  if (of.compares_calls) traits |= LOCKSTEP_COMPARES_CALLS;
+  if (of.bitwise_reproducible) traits |= LOCKSTEP_BITWISE_REPRODUCIBLE;
+  return traits;
 }
 
 void lockstep_group_get_info(const lockstep_group* group, lockstep_group_info* info) {
@@ -172,6 +213,10 @@ lockstep_long_phase* lockstep_long_phase_begin(lockstep_group* group, int64_t at
 }
 
 void lockstep_long_phase_end(lockstep_long_phase* phase) { delete phase; }
+
+int64_t lockstep_group_timeout(const lockstep_group* group) {
+  return group->group->timeout().count();
+}
 
 void lockstep_group_set_timeout(lockstep_group* group, int64_t timeout_ns) {
   group->group->SetTimeout(std::chrono::nanoseconds(timeout_ns));
@@ -276,6 +321,11 @@ lockstep_work* lockstep_batch(lockstep_group* group, const lockstep_transfer* tr
                                               : Transfer::Send(buffer, peer));
   }
   return Handle(group->group->Batch(made, FromC(options)));
+}
+
+int32_t lockstep_check_agreement(lockstep_group* group, const lockstep_buffer* buffer,
+                                 const lockstep_options* options, lockstep_status* status) {
+  return ToC(CheckAgreement(*group->group, FromC(buffer), FromC(options)), status);
 }
 
 int32_t lockstep_split(lockstep_group* group, int32_t color, int32_t key,

@@ -71,7 +71,7 @@ typedef struct {
   uint64_t count;
   lockstep_dtype dtype;
   lockstep_device_kind device_kind;
-  int32_t device_index;
+  int32_t device_index; /* of LOCKSTEP_CUDA: the group's own device */
 } lockstep_buffer;
 
 /* What one call may say beside its buffers; null means the defaults. */
@@ -85,7 +85,8 @@ typedef struct {
    * call blocks until all members have compared the output, bit by bit; where it differs the op
    * ends with code 15 (data loss) on all, which names members that are not with the majority. */
   int32_t verify;
-  /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready. */
+  /* Of buffers on a GPU: the cudaStream_t after whose work the op begins; null: they are ready, as
+   * those in main memory must be. */
   void* stream;
 } lockstep_options;
 
@@ -104,8 +105,9 @@ typedef enum {
 } lockstep_failure_class;
 
 /* How a call ended. `code` is 0, or one of the canonical RPC codes with their canonical numbers;
- * `failure_class` one of the above; `blamed_rank` the first blamed world rank, -1 =
- * none; `text` says what, where, why and what to do, zero-terminated, cut when too long. */
+ * `failure_class` one of the above; `blamed_rank` the first blamed world rank, -1 = none
+ * (lockstep_last_blamed has all of them); `text` says what, where, why and what to do,
+ * zero-terminated, cut when too long. */
 typedef struct {
   int32_t code;
   int32_t failure_class;
@@ -113,6 +115,30 @@ typedef struct {
   int32_t reserved; /* 0 */
   char text[2048];
 } lockstep_status;
+
+/* One whom an error blames. Texts are zero-terminated and cut when too long. */
+typedef struct {
+  int32_t rank;       /* in the world; -1 = not known */
+  int32_t reserved;   /* 0 */
+  int64_t pid;        /* -1 = not known */
+  char host[64];      /* "" = not known */
+  char call_site[64]; /* where it made the call, "train.c:42"; "" = not known, or it made none */
+} lockstep_blamed;
+/* Whom that error blames which this thread was told of last: by a function of this interface that
+ * returned a code, or as the argument of `ended`, inside of it. The first `capacity` of them into
+ * `blamed`, which may be null for 0. Returns how many there are, 0 after success. An error that
+ * another member has found may name but 8 of them; its text says how many more there are. */
+size_t lockstep_last_blamed(lockstep_blamed* blamed, size_t capacity);
+
+typedef struct {
+  uint64_t group; /* lockstep_group_info.id */
+  uint64_t seq;   /* its number there */
+  uint32_t round;
+  uint32_t reserved; /* 0 */
+  char call[88];     /* "all_reduce(f32, sum, 1024)" */
+} lockstep_failed_op;
+/* 1, and the op that the same error is about; 0: it is about none, or there is none. */
+int lockstep_last_failed_op(lockstep_failed_op* op);
 
 int32_t lockstep_group_rank(const lockstep_group* group);
 int32_t lockstep_group_size(const lockstep_group* group);
@@ -143,6 +169,17 @@ typedef enum {
 /* 1: the group's backend has this op on that dtype. */
 int lockstep_group_has(const lockstep_group* group, lockstep_op op, lockstep_dtype dtype);
 
+/* What else a backend can do: collectives/capabilities.h. */
+typedef enum {
+  LOCKSTEP_HOST_MEMORY = 1, /* its ops take buffers in main memory */
+  LOCKSTEP_CUDA_MEMORY = 2,
+  LOCKSTEP_UNALIGNED_REDUCTIONS = 4,
+  LOCKSTEP_COMPARES_CALLS = 8, /* calls that differ are an error on all before a byte is moved */
+  LOCKSTEP_BITWISE_REPRODUCIBLE = 16
+} lockstep_trait;
+/* Bits of the above. */
+uint32_t lockstep_group_traits(const lockstep_group* group);
+
 typedef struct {
   uint64_t id;       /* equal on all members */
   uint32_t instance; /* the how manieth of this name and these members */
@@ -163,6 +200,8 @@ size_t lockstep_explain(const lockstep_group* group, lockstep_op op, lockstep_dt
 lockstep_long_phase* lockstep_long_phase_begin(lockstep_group* group, int64_t at_most_ns);
 void lockstep_long_phase_end(lockstep_long_phase* phase);
 
+/* Of ops that name none; changeable while running, for ops called after. */
+int64_t lockstep_group_timeout(const lockstep_group* group);
 void lockstep_group_set_timeout(lockstep_group* group, int64_t timeout_ns);
 /* Every op in flight or to come, on every member, ends with an error that has this reason. */
 void lockstep_group_abort(lockstep_group* group, const char* reason);
@@ -215,6 +254,12 @@ typedef struct {
 } lockstep_transfer;
 lockstep_work* lockstep_batch(lockstep_group* group, const lockstep_transfer* transfers,
                               size_t transfer_count, const lockstep_options* options);
+
+/* Whether `buffer`, in main memory, is the same on all members, bit by bit: code 15 (data loss) on
+ * all where it is not, which names members that are not with the majority. Collective. Blocks: as
+ * an op. Returns the status's code. */
+int32_t lockstep_check_agreement(lockstep_group* group, const lockstep_buffer* buffer,
+                                 const lockstep_options* options, lockstep_status* status);
 
 /* Collective. Block: until the members have come, at most the timeout. Return the status's code and
  * set `*made` (null when it failed, and for a color of -1). */

@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "collectives/c/c_handles.h"
+#include "collectives/testing/host_makers.h"
 #include "collectives/testing/thread_gang.h"
 
 namespace lockstep::collectives {
@@ -23,7 +26,8 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using testing::ThreadGang;
 
-constexpr int32_t kInvalidArgument = 3, kUnimplemented = 12;
+constexpr int32_t kInvalidArgument = 3, kDeadlineExceeded = 4, kFailedPrecondition = 9,
+                  kUnimplemented = 12, kDataLoss = 15;
 
 template <class T>
 lockstep_buffer BufferOf(std::vector<T>& values, lockstep_dtype dtype) {
@@ -32,8 +36,9 @@ lockstep_buffer BufferOf(std::vector<T>& values, lockstep_dtype dtype) {
 
 /// On every rank of a gang of `size`, with its member of the world and its rank.
 template <class Body>
-void OnRanks(int size, const Body& body) {
-  ThreadGang gang(size, ThreadGang::InSharedMemory());
+void OnRanks(int size, const Body& body,
+             std::shared_ptr<BackendMaker> maker = ThreadGang::InSharedMemory()) {
+  ThreadGang gang(size, std::move(maker));
   gang.Run([&](Group& group) {
     lockstep_group world{std::shared_ptr<Group>(&group, [](Group*) {})};
     body(&world, lockstep_group_rank(&world));
@@ -54,6 +59,11 @@ TEST(LockstepCollectivesTest, AGroupSaysWhatItIsAndWhatItHas) {
     EXPECT_FALSE(lockstep_group_can_reduce(world, LOCKSTEP_F32, LOCKSTEP_BIT_AND));
     EXPECT_TRUE(lockstep_group_has(world, LOCKSTEP_ALL_GATHER, LOCKSTEP_F8E4M3));
     EXPECT_FALSE(lockstep_group_has(world, static_cast<lockstep_op>(0), LOCKSTEP_F32));
+    EXPECT_EQ(lockstep_group_traits(world),
+              unsigned{LOCKSTEP_HOST_MEMORY | LOCKSTEP_UNALIGNED_REDUCTIONS |
+                       LOCKSTEP_COMPARES_CALLS | LOCKSTEP_BITWISE_REPRODUCIBLE});
+    lockstep_group_set_timeout(world, 5'000'000'000);
+    EXPECT_EQ(lockstep_group_timeout(world), 5'000'000'000);
     char text[400];
     const size_t length = lockstep_explain(world, LOCKSTEP_ALL_REDUCE, LOCKSTEP_F32, 1, text, 400);
     EXPECT_EQ(std::string(text).size(), length);
@@ -117,6 +127,140 @@ TEST(LockstepCollectivesTest, GroupsComeOfGroups) {
     EXPECT_EQ(sum(grown), 3);
     EXPECT_EQ(lockstep_finish(lockstep_barrier(world, nullptr), &status), 0);
     for (lockstep_group* group : {copy, part, grown}) lockstep_group_free(group);
+  });
+}
+
+TEST(LockstepCollectivesTest, AGroupShrinksByThoseThatAreLeftAlone) {
+  OnRanks(3, [](lockstep_group* world, int32_t rank) {
+    lockstep_status status;
+    lockstep_group* smaller = nullptr;
+    const int32_t excluded = 1;
+    if (rank != 1) {
+      ASSERT_EQ(lockstep_shrink(world, &excluded, 1, nullptr, &smaller, &status), 0) << status.text;
+      EXPECT_EQ(lockstep_group_size(smaller), 2);
+      EXPECT_EQ(lockstep_group_world_rank(smaller, 1), 2);
+      EXPECT_EQ(lockstep_finish(lockstep_barrier(smaller, nullptr), &status), 0) << status.text;
+      lockstep_group_free(smaller);
+      const int32_t nobody = 3;
+      EXPECT_EQ(lockstep_shrink(world, &nobody, 1, nullptr, &smaller, &status), kInvalidArgument);
+      EXPECT_EQ(smaller, nullptr);
+    }
+    EXPECT_EQ(lockstep_finish(lockstep_barrier(world, nullptr), &status), 0) << status.text;
+  });
+}
+
+TEST(LockstepCollectivesTest, EachMembersScaleCountsInAPremultipliedSum) {
+  OnRanks(3, [](lockstep_group* world, int32_t rank) {
+    std::vector<double> value{1};
+    const lockstep_buffer buffer = BufferOf(value, LOCKSTEP_F64);
+    lockstep_options options = LOCKSTEP_HERE;
+    options.scale = rank + 0.5;
+    lockstep_status status;
+    ASSERT_EQ(lockstep_finish(lockstep_all_reduce(world, &buffer, &buffer,
+                                                  LOCKSTEP_PREMULTIPLIED_SUM, &options),
+                              &status),
+              0)
+        << status.text;
+    EXPECT_EQ(value[0], 4.5);
+  });
+}
+
+TEST(LockstepCollectivesTest, ABufferThatDiffersIsFoundAndItsHolderBlamed) {
+  OnRanks(3, [](lockstep_group* world, int32_t rank) {
+    std::vector<int32_t> values{7, rank == 1 ? 8 : 9};
+    const lockstep_buffer buffer = BufferOf(values, LOCKSTEP_I32);
+    lockstep_status status;
+    EXPECT_EQ(lockstep_check_agreement(world, &buffer, nullptr, &status), kDataLoss);
+    EXPECT_THAT(status.text, HasSubstr("first at element 1"));
+    lockstep_blamed blamed;
+    ASSERT_EQ(lockstep_last_blamed(&blamed, 1), 1u);
+    EXPECT_EQ(blamed.rank, 1);
+    values[1] = 9;
+    EXPECT_EQ(lockstep_check_agreement(world, &buffer, nullptr, &status), 0) << status.text;
+    EXPECT_EQ(lockstep_last_blamed(&blamed, 1), 0u);
+  });
+}
+
+/// What errors say, over each backend.
+class LockstepErrorsTest : public ::testing::TestWithParam<testing::HostMaker> {};
+INSTANTIATE_TEST_SUITE_P(Over, LockstepErrorsTest, ::testing::ValuesIn(testing::HostMakers()),
+                         testing::HostMakerName);
+
+TEST_P(LockstepErrorsTest, AllWhoCalledSomethingElseAreBlamedWithTheirPlaces) {
+  const auto body = [](lockstep_group* world, int32_t rank) {
+    std::vector<float> value{1};
+    const lockstep_buffer buffer = BufferOf(value, LOCKSTEP_F32);
+    const bool guilty = rank == 1 || rank == 3;
+    const lockstep_options here = LOCKSTEP_HERE;
+    lockstep_status status;
+    ASSERT_EQ(lockstep_finish(lockstep_barrier(world, nullptr), &status), 0) << status.text;
+    EXPECT_EQ(lockstep_last_blamed(nullptr, 0), 0u);
+    EXPECT_EQ(lockstep_finish(lockstep_all_reduce(world, &buffer, &buffer,
+                                                  guilty ? LOCKSTEP_MAX : LOCKSTEP_SUM, &here),
+                              &status),
+              kFailedPrecondition);
+    EXPECT_EQ(status.failure_class, LOCKSTEP_USAGE);
+    EXPECT_EQ(status.blamed_rank, 1);
+
+    lockstep_blamed blamed[3] = {};
+    ASSERT_EQ(lockstep_last_blamed(blamed, 3), 2u);
+    EXPECT_EQ(blamed[0].rank, 1);
+    EXPECT_EQ(blamed[1].rank, 3);
+    for (const lockstep_blamed& each : {blamed[0], blamed[1]}) {
+      EXPECT_EQ(each.pid, getpid());
+      EXPECT_STRNE(each.host, "");
+      EXPECT_THAT(each.call_site, HasSubstr("lockstep_collectives_test.cc:"));
+    }
+    lockstep_failed_op op;
+    ASSERT_EQ(lockstep_last_failed_op(&op), 1);
+    lockstep_group_info info;
+    lockstep_group_get_info(world, &info);
+    EXPECT_EQ(op.group, info.id);
+    EXPECT_EQ(op.seq, 2u);
+    EXPECT_THAT(op.call, HasSubstr("all_reduce(f32, "));
+
+    // What follows from that error has it as its cause.
+    EXPECT_NE(lockstep_finish(lockstep_barrier(world, nullptr), nullptr), 0);
+    EXPECT_EQ(lockstep_last_blamed(blamed, 1), 2u);
+    EXPECT_EQ(blamed[0].rank, 1);
+  };
+  OnRanks(5, body, GetParam().make());
+}
+
+TEST_P(LockstepErrorsTest, OfMoreThanEightTheTextSaysHowManyMore) {
+  const auto body = [](lockstep_group* world, int32_t rank) {
+    lockstep_options soon = LOCKSTEP_HERE;
+    soon.timeout_ns = 300'000'000;
+    lockstep_status status;
+    ASSERT_EQ(lockstep_finish(lockstep_barrier(world, nullptr), &status), 0) << status.text;
+    if (rank != 0) return;
+    EXPECT_EQ(lockstep_finish(lockstep_barrier(world, &soon), &status), kDeadlineExceeded);
+    EXPECT_THAT(status.text, HasSubstr("ranks 1, 2, 3, 4, 5, 6, 7, 8 and 2 more never called it"));
+    EXPECT_GE(lockstep_last_blamed(nullptr, 0), 8u);
+  };
+  OnRanks(11, body, GetParam().make());
+}
+
+TEST(LockstepCollectivesTest, AThreadIsToldOfItsOwnErrorsAndACallbackOfItsWorks) {
+  OnRanks(2, [](lockstep_group* world, int32_t rank) {
+    std::vector<float> value{1};
+    const lockstep_buffer buffer = BufferOf(value, LOCKSTEP_F32);
+    const auto reduction = rank == 0 ? LOCKSTEP_MAX : LOCKSTEP_SUM;
+    lockstep_work* const work = lockstep_all_reduce(world, &buffer, &buffer, reduction, nullptr);
+    std::thread([work] {
+      EXPECT_EQ(lockstep_wait(work, nullptr), kFailedPrecondition);
+      EXPECT_EQ(lockstep_last_blamed(nullptr, 0), 2u);
+    }).join();
+    EXPECT_EQ(lockstep_last_blamed(nullptr, 0), 0u);
+    size_t told = 0;
+    lockstep_on_complete(
+        work,
+        [](void* context, const lockstep_status*) {
+          *static_cast<size_t*>(context) = lockstep_last_blamed(nullptr, 0);
+        },
+        &told);
+    EXPECT_EQ(told, 2u);
+    lockstep_work_free(work);
   });
 }
 

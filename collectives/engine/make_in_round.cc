@@ -59,21 +59,20 @@ base::Status GoneError(const std::string& doing, const std::string& job,
 }
 
 base::Result<std::unique_ptr<Backend>> MakeInRound(GroupSpec& spec, BackendMaker& maker,
-                                                   Rounds* rounds, base::Duration timeout) {
-  OwnDeadline whole(timeout);
-  if (rounds == nullptr) return maker.Make(spec, whole.deadline);
+                                                   Rounds* rounds, const OpDeadline& deadline) {
+  if (rounds == nullptr) return maker.Make(spec, deadline);
   for (;;) {
     spec.epoch = rounds->current();
     const std::vector<Rounds::Gone> gone = rounds->GoneOf(spec.world_ranks);
     if (!gone.empty()) return GoneError("joining group " + spec.name, spec.job, gone);
-    OpDeadline attempt(whole.awake);
-    attempt.Set(whole.deadline.due());
+    OpDeadline attempt(deadline.clock());
+    attempt.Set(deadline.due());
     const auto watching =
         rounds->Subscribe([&](base::Round round, const std::vector<Rounds::Gone>& all) {
           if (round > spec.epoch || HasAny(spec, all)) attempt.End();
         });
     base::Result<std::unique_ptr<Backend>> made = maker.Make(spec, attempt);
-    if (made.ok() || !IsOver(spec, made.status(), whole.deadline, *rounds)) return made;
+    if (made.ok() || !IsOver(spec, made.status(), deadline, *rounds)) return made;
   }
 }
 

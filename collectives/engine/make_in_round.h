@@ -22,10 +22,10 @@ base::Status GoneError(const std::string& doing, const std::string& job,
 
 /// This member's end of the group `spec`, made in the round in force; `spec.epoch` becomes that.
 /// When a round begins before all have come, it is tried again in that one, as the others do. Null
-/// `rounds`: spec.epoch is the only one. Blocks: at most `timeout`. Errors: Unavailable (class
+/// `rounds`: spec.epoch is the only one. Blocks: at most `deadline`. Errors: Unavailable (class
 /// kPeerDead) - a member is gone; those of BackendMaker::Make.
 base::Result<std::unique_ptr<Backend>> MakeInRound(GroupSpec& spec, BackendMaker& maker,
-                                                   Rounds* rounds, base::Duration timeout);
+                                                   Rounds* rounds, const OpDeadline& deadline);
 
 }  // namespace lockstep::collectives
 

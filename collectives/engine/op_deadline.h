@@ -53,6 +53,8 @@ class OpDeadline {
     if (ended_.load(std::memory_order_relaxed)) return base::Duration(-1);
     return at_.load(std::memory_order_relaxed) - clock_.Now();
   }
+  /// Which others of the same call go by, too.
+  AwakeClock& clock() const { return clock_; }
   /// It has passed, whatever the clock says: what is waited for cannot come any more.
   void End() { ended_.store(true, std::memory_order_relaxed); }
 

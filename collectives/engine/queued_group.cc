@@ -73,6 +73,13 @@ class Joining {
 
 base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
     Config config, std::shared_ptr<BackendMaker> maker) {
+  const OwnDeadline own(config.join_timeout);
+  return Create(std::move(config), std::move(maker), own.deadline);
+}
+
+base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(Config config,
+                                                               std::shared_ptr<BackendMaker> maker,
+                                                               const OpDeadline& deadline) {
   const GroupSpec& spec = config.spec;
   const int size = static_cast<int>(spec.world_ranks.size());
   if (size < 1 || spec.rank.value() < 0 || spec.rank.value() >= size) {
@@ -86,8 +93,7 @@ base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
     if (config.rounds != nullptr) config.spec.epoch = config.rounds->current();
     backend = std::make_unique<AloneBackend>(spec.name);
   } else {
-    ASSIGN_OR_RETURN(backend,
-                     MakeInRound(config.spec, *maker, config.rounds.get(), config.join_timeout));
+    ASSIGN_OR_RETURN(backend, MakeInRound(config.spec, *maker, config.rounds.get(), deadline));
   }
   Recorder::Seat seat = joining.End(config.spec);
   if (config.derived == nullptr) config.derived = std::make_shared<DerivedSpecs>();
@@ -254,6 +260,7 @@ base::Status QueuedGroup::Expired(const Moving& moving) {
 base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t bytes,
                                                                      OpOptions options) {
   const base::Duration timeout = options.timeout.count() > 0 ? options.timeout : this->timeout();
+  OwnDeadline own(timeout);
   // In its place among the collectives, and with the sizes compared: an op of that many bytes.
   Op op;
   op.kind = OpKind::kAllocate;
@@ -262,22 +269,23 @@ base::Result<std::shared_ptr<SharedBuffer>> QueuedGroup::AllocBuffer(size_t byte
   op.call_file = options.call_site.file;
   op.call_line = options.call_site.line;
   op.tag = std::move(options.tag);
-  RETURN_IF_ERROR(
-      Submit(std::move(op), capabilities().Check(OpKind::kAllocate, Dtype::kU8, Reduction::kNone))
-          ->Wait());
-  const OwnDeadline own(timeout);
+  base::Status valid = capabilities().Check(op.kind, Dtype::kU8, Reduction::kNone);
+  if (valid.ok()) valid = CheckStream(op.kind, options);
+  RETURN_IF_ERROR(own.Await(*Submit(std::move(op), std::move(valid))));
   return backend_->AllocBuffer(bytes, own.deadline);
 }
 
-base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation) {
+base::Result<std::shared_ptr<Group>> QueuedGroup::Derive(Derivation derivation,
+                                                         const OpDeadline& deadline) {
   if (!owner()) return ForkedError();
   if (derivation.world_ranks.empty()) return std::shared_ptr<Group>();  // of no color
   if (derivation.kind == OpKind::kShrink && config_.rounds != nullptr)
-    return DeriveWithout(std::move(derivation));
-  return Make(std::move(derivation));
+    return DeriveWithout(std::move(derivation), deadline);
+  return Make(std::move(derivation), deadline);
 }
 
-base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation, int repairs) {
+base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation,
+                                                       const OpDeadline& deadline, int repairs) {
   if (maker_ == nullptr && derivation.world_ranks.size() > 1) {
     return base::FailedPreconditionError("group " + info_.name +
                                          " was made alone and knows no way to others");
@@ -285,10 +293,9 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation, in
   Config config = config_;
   config.repairs = repairs;
   config.timeout = timeout();
-  config.join_timeout = derivation.timeout;
   config.spec = config.derived->Next(config_.spec, derivation.kind, std::move(derivation.name),
                                      std::move(derivation.world_ranks));
-  ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_));
+  ASSIGN_OR_RETURN(std::unique_ptr<QueuedGroup> made, Create(std::move(config), maker_, deadline));
   return std::shared_ptr<Group>(std::move(made));
 }
 

@@ -76,20 +76,29 @@ class QueuedGroup final : public Group {
   std::shared_ptr<Work> Submit(Op&& op, base::Status valid) override;
   std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                         base::Status valid) override;
-  base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) override;
-  base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation) override;
+  base::Result<std::shared_ptr<Group>> Derive(Derivation derivation,
+                                              const OpDeadline& deadline) override;
+  base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation,
+                                                       const OpDeadline& deadline) override;
   void DeclareLongPhase(base::Duration at_most) override;
 
  private:
   QueuedGroup(Config config, Recorder::Seat seat, std::unique_ptr<Backend> backend,
               std::shared_ptr<BackendMaker> maker);
 
+  /// Create() by a deadline that is of more than this.
+  static base::Result<std::unique_ptr<QueuedGroup>> Create(Config config,
+                                                           std::shared_ptr<BackendMaker> maker,
+                                                           const OpDeadline& deadline);
   void FollowRounds();
-  base::Result<std::shared_ptr<Group>> Make(Derivation derivation, int repairs = 0);
+  base::Result<std::shared_ptr<Group>> Make(Derivation derivation, const OpDeadline& deadline,
+                                            int repairs = 0);
   void Remember(const base::Status& failure);
 
   // queued_group_survivors.cc: in a job that keeps its survivors.
-  base::Result<std::shared_ptr<Group>> DeriveWithout(Derivation derivation);
+  base::Result<std::shared_ptr<Group>> DeriveWithout(Derivation derivation,
+                                                     const OpDeadline& deadline);
+  base::Result<std::shared_ptr<Group>> DeriveSurvivors(Derivation derivation, base::SteadyTime due);
   base::Status AwaitNews(base::Duration timeout) const;
   /// How often in a row a group of all these members would then have been made. Errors:
   /// FailedPrecondition - too often.

@@ -72,17 +72,17 @@ base::Status QueuedGroup::GiveUp(const std::vector<Rank>& ranks, const std::stri
   return base::OkStatus();
 }
 
-base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveWithout(Derivation derivation) {
+base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveWithout(Derivation derivation,
+                                                                const OpDeadline& deadline) {
   const base::RealClock clock;
-  const base::SteadyTime due = clock.Now() + std::min(derivation.timeout, kMaxTimeout);
+  const base::SteadyTime due = clock.Now() + std::max(deadline.Left(), base::Duration(0));
   std::vector<Rank> excluded = info_.world_ranks;
   std::erase_if(excluded, [&](Rank rank) { return Has(derivation.world_ranks, rank); });
   RETURN_IF_ERROR(GiveUp(excluded, derivation.reason, due - clock.Now()));
-  derivation.timeout = std::max(due - clock.Now(), base::Duration(0));
   // Others may have heard of that round first, and shrink to its survivors: it is one group.
   derivation.name = SurvivorsName(info_.name);
   derivation.world_ranks = info_.world_ranks;
-  return DeriveSurvivors(std::move(derivation));
+  return DeriveSurvivors(std::move(derivation), due);
 }
 
 base::Status QueuedGroup::AwaitNews(base::Duration timeout) const {
@@ -106,18 +106,25 @@ base::Result<int> QueuedGroup::RepairsWith(const std::vector<Rank>& left) const 
       .WithCause(failure());
 }
 
-// Who is blamed may live: a member that waited itself, or one that was only slow. The word that
-// counts is its own: who comes is no suspect, and who neither comes nor is gone is given up.
-base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveSurvivors(Derivation derivation) {
+base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveSurvivors(Derivation derivation,
+                                                                  const OpDeadline& deadline) {
   if (!owner()) return ForkedError();
-  if (config_.rounds == nullptr) return Group::DeriveSurvivors(std::move(derivation));
+  if (config_.rounds == nullptr) return Group::DeriveSurvivors(std::move(derivation), deadline);
+  const base::RealClock clock;
+  return DeriveSurvivors(std::move(derivation),
+                         clock.Now() + std::max(deadline.Left(), base::Duration(0)));
+}
+
+// Who is blamed may live: a member that waited itself, or one that was only slow. The word that
+// counts is its own: who comes is no suspect, and who neither comes nor is gone is given up. `due`
+// is of the time that passes: nobody looks at an awake clock while the agent is asked.
+base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveSurvivors(Derivation derivation,
+                                                                  base::SteadyTime due) {
   Rounds& rounds = *config_.rounds;
   const std::vector<Rank> all = derivation.world_ranks;
   const Rank self = all[static_cast<size_t>(info_.rank.value())];
   std::vector<Rank> suspects = Suspects();
-  // Of the time that passes: nobody looks at an awake clock while a group is made.
   const base::RealClock clock;
-  const base::SteadyTime due = clock.Now() + std::min(derivation.timeout, kMaxTimeout);
   RETURN_IF_ERROR(AwaitNews(due - clock.Now()));
   base::SteadyTime suspects_due = clock.Now() + kComeTime;
   for (;;) {
@@ -133,8 +140,8 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::DeriveSurvivors(Derivation der
     ASSIGN_OR_RETURN(const int repairs, RepairsWith(left));
     const bool probes = !suspects.empty() && suspects_due < due;
     const base::SteadyTime attempt_due = probes ? suspects_due : due;
-    derivation.timeout = std::max(attempt_due - clock.Now(), base::Duration(0));
-    base::Result<std::shared_ptr<Group>> made = Make(derivation, repairs);
+    const OwnDeadline attempt(std::max(attempt_due - clock.Now(), base::Duration(0)));
+    base::Result<std::shared_ptr<Group>> made = Make(derivation, attempt.deadline, repairs);
     if (made.ok()) return made;
     if (!rounds.GoneOf(left).empty()) {  // again, without it
       suspects_due = clock.Now() + kComeTime;

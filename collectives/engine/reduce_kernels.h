@@ -40,6 +40,14 @@ inline ReduceKernel FindReduceKernel(Dtype dtype, Reduction reduction) {
   return FindReduceKernels(dtype, reduction).to_one;
 }
 
+/// Whether combining in several steps rounds at each of them: f16 and bf16, but for minima and
+/// maxima. One call of a kernel with all inputs of an element rounds once, and its average is
+/// finite where its sum is not.
+inline bool RoundsEachStep(Dtype dtype, Reduction reduction) {
+  return (dtype == Dtype::kF16 || dtype == Dtype::kBf16) && reduction != Reduction::kNone &&
+         reduction != Reduction::kMin && reduction != Reduction::kMax;
+}
+
 /// data[i] = data[i] / divisor, as kAverage ends a sum: for those who add up in several steps.
 using DivideKernel = void (*)(std::byte* data, int divisor, size_t count);
 

@@ -6,6 +6,12 @@
 #include <utility>
 
 namespace lockstep::collectives {
+namespace {
+
+// An error's text ends somewhere, and must still say how many there are.
+constexpr size_t kCallsToldMax = 4;
+
+}  // namespace
 
 Sides::Sides(std::span<const uint64_t> keys) {
   std::map<uint64_t, std::vector<int>> by_key;
@@ -27,8 +33,11 @@ std::vector<int> Sides::Blamed() const {
 std::string Sides::DescribeCalls(const std::function<std::string(const std::vector<int>&)>& names,
                                  const std::function<std::string(int member)>& call_of) const {
   std::string text;
-  for (const std::vector<int>& side : all_)
+  const size_t told = std::min(all_.size(), kCallsToldMax);
+  for (const std::vector<int>& side : std::span(all_).first(told))
     text += (text.empty() ? "" : "; ") + names(side) + " called " + call_of(side.front());
+  if (told < all_.size())
+    text += "; and there are " + std::to_string(all_.size() - told) + " more calls";
   return has_majority() ? text : text + "; no side is a majority, so either may be wrong";
 }
 

@@ -25,7 +25,8 @@ class Sides {
   /// Members, side by side.
   std::vector<int> Blamed() const;
 
-  /// "ranks 0, 2 called X; rank 1 called Y", and that there is no majority where there is none.
+  /// "ranks 0, 2 called X; rank 1 called Y", of more than four how many more there are, and that
+  /// there is no majority where there is none.
   /// `names` members; `call_of` says what one of them called, and where.
   std::string DescribeCalls(const std::function<std::string(const std::vector<int>&)>& names,
                             const std::function<std::string(int member)>& call_of) const;

@@ -45,6 +45,12 @@ TEST(SidesTest, WithoutAMajorityAllAre) {
             "majority, so either may be wrong");
 }
 
+TEST(SidesTest, OfManyDifferentCallsItSaysHowManyMoreThereAre) {
+  EXPECT_EQ(Describe(Of({1, 2, 3, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6})),
+            "56789101112 called what 5 says; 0 called what 0 says; 1 called what 1 says; 2 called "
+            "what 2 says; and there are 2 more calls");
+}
+
 TEST(SidesTest, MembersThatAgreeBlameNobody) {
   EXPECT_THAT(Of({3, 3}).Blamed(), IsEmpty());
   EXPECT_TRUE(Of({3}).has_majority());

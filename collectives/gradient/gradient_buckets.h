@@ -47,9 +47,9 @@ class GradientBuckets {
     size_t first_bucket_bytes = size_t{1} << 20;
     size_t bucket_bytes = size_t{25} << 20;
     /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes: each member's gradient
-    /// is rounded once, all are added up in f32, and the mean is rounded once; by host/tcp and wide
-    /// at each step of the way. f16 is divided by the size of the group before, so that no sum
-    /// overflows where each gradient does not.
+    /// is rounded once, all are added up in f32, and the mean is rounded once; on wide also that of
+    /// each machine, over mpi each sum of two. f16 is divided by the size of the group before, so
+    /// that no sum overflows where each gradient does not.
     Dtype wire = Dtype::kF32;
     /// What the rounding of a gradient lost is added to the same gradient of the next step. Costs
     /// its size in memory.

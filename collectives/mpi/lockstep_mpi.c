@@ -168,8 +168,38 @@ static int MakeComm(MPI_Group members, uint64_t group, uint32_t epoch, MPI_Comm*
   return ulfm.create_from_group(members, name, MPI_INFO_NULL, MPI_ERRORS_RETURN, made);
 }
 
+static bool IsWorld(const int* world_ranks, int count) {
+  int size = 0;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  for (int i = 0; i < count; ++i) {
+    if (world_ranks[i] != i) return false;
+  }
+  return count == size;
+}
+
+// Errors return in it as they do in the world.
+static enum lockstep_mpi_result DuplicateWorldLater(int size, struct lockstep_mpi_comm** comm,
+                                                    struct lockstep_mpi_request** request) {
+  *comm = malloc(sizeof **comm);
+  *request = malloc(sizeof **request);
+  int code = MPI_ERR_NO_MEM;
+  if (*comm != NULL && *request != NULL) {
+    **comm = (struct lockstep_mpi_comm){.comm = MPI_COMM_NULL, .size = size};
+    code = MPI_Comm_idup(MPI_COMM_WORLD, &(*comm)->comm, &(*request)->request);
+  }
+  if (code == MPI_SUCCESS) return LOCKSTEP_MPI_OK;
+  free(*comm);
+  free(*request);
+  *comm = NULL;
+  *request = NULL;
+  return ResultOf(code);
+}
+
 static enum lockstep_mpi_result CreateComm(const int* world_ranks, int count, uint64_t group,
-                                           uint32_t epoch, struct lockstep_mpi_comm** comm) {
+                                           uint32_t epoch, struct lockstep_mpi_comm** comm,
+                                           struct lockstep_mpi_request** request) {
+  if (!ulfm.on && IsWorld(world_ranks, count)) return DuplicateWorldLater(count, comm, request);
+  *request = NULL;
   MPI_Group world, members;
   MPI_Comm made = MPI_COMM_NULL;
   MPI_Comm_group(MPI_COMM_WORLD, &world);
@@ -182,7 +212,7 @@ static enum lockstep_mpi_result CreateComm(const int* world_ranks, int count, ui
 }
 
 static void FreeComm(struct lockstep_mpi_comm* comm) {
-  MPI_Comm_free(&comm->comm);
+  if (comm->comm != MPI_COMM_NULL) MPI_Comm_free(&comm->comm);
   free(comm);
 }
 

@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 // Changes with any change of this file.
-#define LOCKSTEP_MPI_VERSION 2u
+#define LOCKSTEP_MPI_VERSION 3u
 
 enum lockstep_mpi_result {
   LOCKSTEP_MPI_OK = 0,
@@ -84,10 +84,13 @@ struct lockstep_mpi_api {
   /// A communicator of everybody. Collective.
   enum lockstep_mpi_result (*duplicate_world)(struct lockstep_mpi_comm** comm);
   /// Of these ranks of the world, which all call it with the same `group` and `epoch`, a pair that
-  /// no other communicator had. Waits for them as long as MPI likes, for one that dies in it for
-  /// ever.
+  /// no other communicator had; one after the other. Of the whole world in its order, without ULFM,
+  /// it returns at once with a `request`, and `comm` is there once that has ended well (free_comm
+  /// when it has not). Of others `request` is null, and it waits for them as long as MPI likes: for
+  /// one that is stopped or dies in it for ever, since MPI has no other form of it.
   enum lockstep_mpi_result (*create_comm)(const int* world_ranks, int count, uint64_t group,
-                                          uint32_t epoch, struct lockstep_mpi_comm** comm);
+                                          uint32_t epoch, struct lockstep_mpi_comm** comm,
+                                          struct lockstep_mpi_request** request);
   /// Nothing may be in flight on it.
   void (*free_comm)(struct lockstep_mpi_comm* comm);
 

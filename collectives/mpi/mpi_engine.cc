@@ -76,9 +76,14 @@ bool MpiEngine::End() {
   std::unique_lock<std::mutex> lock(mutex_);
   closing_ = true;
   wake_.notify_one();
-  const bool over = changed_.wait_for(lock, config_.end_timeout + kFinalizeTime, [this] {
-    return phase_ == Phase::kEnded || phase_ == Phase::kLeftOpen;
-  });
+  const auto is_over = [this] { return phase_ == Phase::kEnded || phase_ == Phase::kLeftOpen; };
+  const auto limit = std::chrono::steady_clock::now() + config_.end_timeout + kFinalizeTime;
+  bool over = false, held = false;
+  while (!over && !held && std::chrono::steady_clock::now() < limit) {
+    held = IsHeld();  // by a group that nobody here waits for any more
+    over = changed_.wait_for(lock, kLastWords, is_over);
+    held = held && IsHeld();
+  }
   lock.unlock();
   if (over) {
     thread_.join();
@@ -228,7 +233,7 @@ void MpiEngine::EndMpi() {
 
 bool MpiEngine::AwaitQuiet(base::Duration at_most) {
   const auto begin = std::chrono::steady_clock::now();
-  while (!pending_.empty()) {
+  while (!pending_.empty() || making_.has_value()) {
     if (Step()) continue;
     const base::Duration waited = std::chrono::steady_clock::now() - begin;
     if (waited >= at_most) return false;
@@ -253,10 +258,11 @@ void MpiEngine::Rest(base::Duration quiet) {
 
 bool MpiEngine::Step() {
   const bool commands = RunCommands();
+  const bool made = TestMaking();
   const bool ended = TestPending();
   const bool messages = TestControl();
   if (std::exchange(look_for_over_, false)) FreeCommsOfThoseOver();
-  return commands || ended || messages;
+  return commands || made || ended || messages;
 }
 
 bool MpiEngine::RunCommands() {
@@ -432,7 +438,8 @@ void MpiEngine::Handle(const ControlMessage& message) {
     return;
   }
   if (message.kind == Kind::kGo) {
-    MakeComm(message.key);
+    to_make_.push_back(message.key);
+    MakeComms();
     return;
   }
   if (const auto opened = opened_.find(message.key); opened != opened_.end()) {
@@ -465,25 +472,64 @@ void MpiEngine::HandleReady(const ControlMessage& message) {
   waiting_.erase(message.key);
 }
 
+// One after the other, whoever is in which: Open MPI 4.1.4 makes none while another one is on its
+// way that a stopped member holds.
+void MpiEngine::MakeComms() {
+  while (!making_.has_value() && !to_make_.empty()) {
+    const MpiGroupKey key = to_make_.front();
+    to_make_.pop_front();
+    const auto found = opened_.find(key);
+    if (found == opened_.end()) continue;
+    found->second.ready.reset();
+    const Opened opened = found->second;
+    if (opened.port->hurt_) {
+      --joining_;
+      opened.port->OnComm(base::UnavailableError("a member has died"));
+      continue;
+    }
+    MakeComm(opened, key);
+  }
+}
+
 // Also for a member that has given up meanwhile: the others are on their way into it.
-void MpiEngine::MakeComm(const MpiGroupKey& key) {
-  const auto found = opened_.find(key);
-  if (found == opened_.end()) return;
-  found->second.ready.reset();
-  const Opened opened = found->second;
+void MpiEngine::MakeComm(const Opened& opened, const MpiGroupKey& key) {
+  opened.port->OnGo();
+  lockstep_mpi_comm* comm = nullptr;
+  lockstep_mpi_request* request = nullptr;
+  held_.store(true, std::memory_order_release);
+  const lockstep_mpi_result result = library_.api().create_comm(
+      opened.world_ranks.data(), static_cast<int>(opened.world_ranks.size()), key.group, key.epoch,
+      &comm, &request);
+  held_.store(false, std::memory_order_release);
+  if (request == nullptr) return Made(*opened.port, comm, result);
+  making_ = {opened.port, comm, request};
+}
+
+bool MpiEngine::TestMaking() {
+  if (!making_.has_value()) return false;
+  int ended = 0;
+  const lockstep_mpi_result result = library_.api().test(making_->request, &ended);
+  if (ended == 0) return false;
+  const Making made = *std::exchange(making_, std::nullopt);
+  Made(*made.port, made.comm, result);
+  MakeComms();
+  return true;
+}
+
+void MpiEngine::Made(Port& port, lockstep_mpi_comm* comm, lockstep_mpi_result result) {
   --joining_;
-  if (opened.port->hurt_) return opened.port->OnComm(base::UnavailableError("a member has died"));
-  opened.port->OnComm(
-      library_.StatusOf(library_.api().create_comm(opened.world_ranks.data(),
-                                                   static_cast<int>(opened.world_ranks.size()),
-                                                   key.group, key.epoch, &opened.port->comm_),
-                        "making a communicator"));
+  const base::Status status = library_.StatusOf(result, "making a communicator");
+  if (status.ok()) port.comm_ = comm;
+  if (!status.ok() && comm != nullptr) library_.api().free_comm(comm);
+  look_for_over_ = true;
+  port.OnComm(status);
 }
 
 void MpiEngine::FreeCommsOfThoseOver() {
   for (auto opened = opened_.begin(); opened != opened_.end();) {
     Port& port = *opened->second.port;
-    if (!port.over() || port.in_flight_ > 0) {
+    const bool is_made = making_.has_value() && making_->port == opened->second.port;
+    if (!port.over() || port.in_flight_ > 0 || is_made) {
       ++opened;
       continue;
     }

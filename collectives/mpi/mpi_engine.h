@@ -29,8 +29,15 @@ namespace lockstep::collectives {
 
 /// The one thread of a process that calls MPI, and what it does there: starts calls, tests them
 /// until they end, passes control messages on, makes communicators. It never waits inside MPI but
-/// for starting, for ending, and for making a communicator that every member is ready to make; so a
-/// stuck op keeps neither other groups nor a deadline's keeper waiting.
+/// for starting, for ending, and for making the communicator of a part of the world, when every
+/// member is ready to make it; so a stuck op keeps neither other groups nor a deadline's keeper
+/// waiting.
+///
+/// A member that is stopped while a communicator is made, microseconds to milliseconds after all
+/// have come, holds the others for as long: those of the whole world wait for it beside what else
+/// they do, but make no other communicator before. Of a part of the world MPI's call does not
+/// return: the engine then gets on with nothing (IsHeld), and ops and groups of this process end by
+/// their deadlines.
 ///
 /// One per process (MPI starts once), shared by the backends that use it.
 ///
@@ -67,7 +74,9 @@ class MpiEngine {
    public:
     virtual ~Port() = default;
     virtual void OnMessage(const ControlMessage& message) = 0;
-    /// Rank 0 of the world said kGo, and this is what came of it.
+    /// Rank 0 of the world said kGo: MPI makes the communicator.
+    virtual void OnGo() = 0;
+    /// What came of it.
     virtual void OnComm(base::Status status) = 0;
     /// A call of it ended.
     virtual void OnEnded() = 0;
@@ -102,6 +111,8 @@ class MpiEngine {
   const std::string& version() const { return library_.version(); }
   /// Whether the death of a rank leaves the others their MPI.
   bool outlives_ranks() const { return outlives_ranks_; }
+  /// Whether its thread is inside a call of MPI that makes a communicator.
+  bool IsHeld() const { return held_.load(std::memory_order_acquire); }
 
   /// Starts `call` on the communicator of `port`, which has one.
   void Post(std::shared_ptr<Port> port, std::shared_ptr<MpiCall> call);
@@ -125,6 +136,12 @@ class MpiEngine {
   struct Pending {
     std::shared_ptr<Port> port;  // null = a control message
     std::shared_ptr<MpiCall> call;
+  };
+  /// A communicator on its way.
+  struct Making {
+    std::shared_ptr<Port> port;
+    lockstep_mpi_comm* comm;
+    lockstep_mpi_request* request;
   };
   /// A group that is being made, as rank 0 of the world sees it.
   struct Waiting {
@@ -161,7 +178,10 @@ class MpiEngine {
   int Orderer() const;
   void Handle(const ControlMessage& message);
   void HandleReady(const ControlMessage& message);
-  void MakeComm(const MpiGroupKey& key);
+  void MakeComms();
+  void MakeComm(const Opened& opened, const MpiGroupKey& key);
+  bool TestMaking();
+  void Made(Port& port, lockstep_mpi_comm* comm, lockstep_mpi_result result);
   void FreeCommsOfThoseOver();
   base::Result<const lockstep_mpi_reducer*> ReducerFor(Dtype dtype, Reduction reduction);
 
@@ -178,6 +198,7 @@ class MpiEngine {
   Phase phase_ = Phase::kStarting;              // guarded by mutex_
   base::Status start_status_;                   // guarded by mutex_
   bool closing_ = false;                        // guarded by mutex_
+  std::atomic<bool> held_{false};
   const std::shared_ptr<MpiEnding> ending_;
 
   // The thread's own:
@@ -193,6 +214,8 @@ class MpiEngine {
   std::map<MpiGroupKey, Opened> opened_;
   std::deque<ControlMessage> early_;
   std::map<MpiGroupKey, Waiting> waiting_;  // on rank 0 of the world
+  std::deque<MpiGroupKey> to_make_;         // as rank 0 of the world has said, in its order
+  std::optional<Making> making_;            // the one before these
   int joining_ = 0;                         // groups that wait for their communicator
   bool look_for_over_ = false;              // a group may have become over
   std::array<std::array<lockstep_mpi_reducer*, kReductionLimit>, kDtypeLimit> reducers_{};

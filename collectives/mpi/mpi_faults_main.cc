@@ -2,10 +2,12 @@
 // One rank of a gang in which rank 1 does something wrong, for mpirun:
 //   mpi_faults LIBRARY FOLDER MODE
 // What became of each call is a line of FOLDER/rank_R: name, state, milliseconds, value, error.
+#include <dlfcn.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -19,6 +21,31 @@
 
 #include "collectives/mpi/fault_rank.h"
 #include "collectives/mpi/mpi_engine.h"
+#include "collectives/testing/footprint.h"
+
+namespace {
+
+/// This process stops when it comes to make a communicator.
+std::atomic<bool> stops_in_making{false};
+
+template <class Real>
+Real RealOf(const char* name) {
+  if (stops_in_making.load()) raise(SIGSTOP);
+  void* const found = dlsym(RTLD_NEXT, name);
+  if (found == nullptr) std::abort();
+  return reinterpret_cast<Real>(found);
+}
+
+}  // namespace
+
+// Calls of MPI that make communicators come here first, since the linker shows these. Handles are
+// pointers to Open MPI and numbers to MPICH: both come in a register.
+extern "C" int MPI_Comm_idup(void* comm, void* made, void* request) {
+  return RealOf<int (*)(void*, void*, void*)>("MPI_Comm_idup")(comm, made, request);
+}
+extern "C" int MPI_Comm_create_group(void* comm, void* group, int tag, void* made) {
+  return RealOf<int (*)(void*, void*, int, void*)>("MPI_Comm_create_group")(comm, group, tag, made);
+}
 
 namespace lockstep::collectives {
 namespace {
@@ -174,6 +201,59 @@ void JoinAlone(Rank& rank) {
     return;
   }
   rank.Tell("join", [&](float&) { return rank.Join("world", false, 0, Rank::kTimeout).status(); });
+}
+
+/// Rank 1 is stopped in the middle of the making of `what`, in which all are but rank 2 of a part
+/// of the world. Others work in a group that has nothing to do with it.
+void StopsInMaking(Rank& rank, bool of_world) {
+  const auto world = rank.MustJoin("world"), end = rank.MustJoin("end");
+  const base::GroupRank without_guilty[] = {base::GroupRank(0), base::GroupRank(2)};
+  const base::GroupRank part[] = {base::GroupRank(0), base::GroupRank(kGuilty)};
+  std::shared_ptr<Group> pair;
+  if (rank.rank() != kGuilty) {
+    auto made = world->Subset(without_guilty, {.timeout = seconds(20)});
+    LOCKSTEP_CHECK(made.ok(), made.status().ToString().c_str());
+    pair = std::move(made).value();
+  }
+  if (!end->Barrier({.timeout = seconds(20)})->Wait().ok()) std::abort();
+  if (rank.rank() == kGuilty) stops_in_making = true;
+  if (of_world || rank.rank() != 2) {
+    rank.Tell("making", [&](float&) {
+      return of_world ? rank.Join("another", false, 0, Rank::kTimeout).status()
+                      : world->Subset(part, {.timeout = Rank::kTimeout}).status();
+    });
+  } else {
+    rank.AwaitWordOf(0, "making");
+  }
+  for (int i = 0; i < 3; ++i) rank.TellOf("op", *pair);
+  rank.Tell("next making",
+            [&](float&) { return pair->Duplicate({.timeout = Rank::kTimeout}).status(); });
+  rank.AwaitWordOfOthers("next making", kGuilty);  // an mpirun ends all when one ends
+}
+
+/// What there is in /proc before and after `groups` groups of all and of some.
+void Churn(Rank& rank, int groups) {
+  const auto world = rank.MustJoin("world");
+  const base::GroupRank both[] = {base::GroupRank(1), base::GroupRank(0)};
+  const auto make_and_drop = [&](int count) -> base::Status {
+    for (int i = 0; i < count; ++i) {
+      const OpOptions options{.timeout = seconds(20)};
+      ASSIGN_OR_RETURN(const auto group,
+                       i % 2 == 0 ? world->Duplicate(options) : world->Subset(both, options));
+      float one = 1;
+      RETURN_IF_ERROR(group->AllReduce({&one, 1}, {&one, 1}, Reduction::kSum, options)->Wait());
+      if (one != 2) return base::DataLossError("a sum of two");
+    }
+    return base::OkStatus();
+  };
+  rank.Tell("warm", [&](float&) { return make_and_drop(groups / 3); });
+  const auto before = testing::Footprint::Settled();
+  rank.Tell("groups", [&](float&) { return make_and_drop(groups); });
+  rank.Tell("left", [&](float&) -> base::Status {
+    const std::string excess = testing::Footprint::ExcessLeft(before);
+    return excess.empty() ? base::OkStatus() : base::ResourceExhaustedError(excess);
+  });
+  rank.AwaitWordOfOthers("left");
 }
 
 /// MPICH 4.0 has 2048 communicators at a time.
@@ -356,6 +436,9 @@ int Main(int argc, char** argv) {
       {"leaves", [&] { MemberLeaves(rank); }},
       {"join_alone", [&] { JoinAlone(rank); }},
       {"many_groups", [&] { ManyGroups(rank); }},
+      {"stops_in_making", [&] { StopsInMaking(rank, true); }},
+      {"stops_in_making_of_part", [&] { StopsInMaking(rank, false); }},
+      {"churn", [&] { Churn(rank, 300); }},
       {"unreceived", [&] { Unreceived(rank); }},
       {"op_behind_another", [&] { OpBehindAnother(rank); }},
       {"waits_shortly", [&] { WaitsShortly(rank); }},

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "collectives/engine/member_names.h"
+
 namespace lockstep::collectives {
 namespace {
 
@@ -49,7 +51,7 @@ base::Status MpiGroup::AwaitMembers(const OpDeadline& deadline) {
   Lock lock(mutex_);
   members_[static_cast<size_t>(self_)] = {
       .came = true, .pid = getpid(), .host = spec_.host, .farewell = {}, .told = {}};
-  while (true) {
+  for (bool asked = false;;) {
     if (comm_.has_value()) {
       left_ = !comm_->ok();
       // It failed on a member that has died, of which the word is on its way.
@@ -58,31 +60,56 @@ base::Status MpiGroup::AwaitMembers(const OpDeadline& deadline) {
       return left_ && error_.has_value() ? error_->status : *comm_;
     }
     const base::Duration left = deadline.Left();
+    if (left.count() <= 0 && !std::exchange(asked, true) && NeverCame().empty()) {
+      AskOthers(lock, [this] { return error_.has_value() || comm_.has_value(); });
+      continue;
+    }
     if (error_.has_value() || left.count() <= 0) return GiveUpJoining(lock, deadline);
     changed_.wait_for(lock, std::min(left, kLook));
   }
 }
 
+// Who came and does not answer any more has stopped since.
 base::Status MpiGroup::GiveUpJoining(Lock& lock, const OpDeadline& deadline) {
   left_ = true;
   const bool late = !error_.has_value();
-  std::vector<int> missing;
-  for (int member = 0; member < size_; ++member) {
-    if (!members_[static_cast<size_t>(member)].came) missing.push_back(member);
+  const std::string within = " within " + base::FormatDuration(deadline.due().timeout);
+  std::vector<int> missing = NeverCame();
+  std::string why;
+  if (!missing.empty()) {
+    why = DescribeMembers(missing) + " never came" + within;
+  } else if (engine_.IsHeld()) {
+    why = "all members came, but" + within + " " + HeldText();
+  } else if (missing = Silent(); !missing.empty()) {
+    why = "all members came, but were not connected" + within + ": " + DescribeMembers(missing) +
+          " did not answer: stopped or dead";
+  } else if (go_) {
+    why = "all members came and answer, but MPI did not connect them" + within;
+  } else {
+    why =
+        "all members came, but rank 0 of the world, which orders the making of groups, did not "
+        "let them begin" +
+        within + "; is it stopped, or a member of a group that is made before?";
   }
   lock.unlock();
   engine_.Withdraw(MakeMessage(Kind::kWithdraw));
   if (!late) return error();
-  const std::string attempt = "joining group " + spec_.name + ": ";
-  const std::string within = " within " + base::FormatDuration(deadline.due().timeout);
-  return Publish(base::DeadlineExceededError(
-                     attempt + (missing.empty()
-                                    ? "all members came, but rank 0 of the world, which orders the "
-                                      "making of groups, did not let them begin" +
-                                          within + "; is it stopped?"
-                                    : DescribeMembers(missing) + " never came" + within))
+  return Publish(base::DeadlineExceededError("joining group " + spec_.name + ": " + why)
                      .WithClass(base::FailureClass::kPeerStalled),
                  nullptr, missing);
+}
+
+std::vector<int> MpiGroup::NeverCame() const {
+  std::vector<int> missing;
+  for (int member = 0; member < size_; ++member) {
+    if (!members_[static_cast<size_t>(member)].came) missing.push_back(member);
+  }
+  return missing;
+}
+
+void MpiGroup::OnGo() {
+  const Lock lock(mutex_);
+  go_ = true;
 }
 
 void MpiGroup::OnComm(base::Status status) {
@@ -192,15 +219,18 @@ base::Status MpiGroup::Await(const MpiCall& call, const Running& run) {
 }
 
 base::Status MpiGroup::Expire(Lock& lock, const MpiCall& call, const Running& run) {
-  for (Member& member : members_) member.told.reset();
-  lock.unlock();
-  SendToOthers(MakeMessage(Kind::kAsk));
-  lock.lock();
-  const base::SteadyTime until = clock_.Now() + kAnswerTime;
-  const auto told = [](const Member& member) { return member.told.has_value(); };
-  while (std::count_if(members_.begin(), members_.end(), told) < size_ - 1) {
-    if (call.done() || interrupted_ || !ErrorFor(run.seq.value()).ok()) return base::OkStatus();
-    if (changed_.wait_until(lock, until) == std::cv_status::timeout) break;
+  const auto is_over = [&] {
+    return call.done() || interrupted_ || !ErrorFor(run.seq.value()).ok();
+  };
+  AskOthers(lock, is_over);
+  if (is_over()) return base::OkStatus();
+  if (engine_.IsHeld()) {
+    const base::Status error = base::DeadlineExceededError(DescribeExpiry(run) + HeldText())
+                                   .WithClass(base::FailureClass::kTimeoutUnknown);
+    lock.unlock();
+    base::Status first = Publish(error, &run, {});
+    lock.lock();
+    return first;
   }
   const std::vector<int> missing = Missing(run.seq.value());
   int64_t late_ns = 0;
@@ -223,14 +253,46 @@ base::Status MpiGroup::Expire(Lock& lock, const MpiCall& call, const Running& ru
   return first;
 }
 
-base::Status MpiGroup::ExpiryError(const Running& run, const std::vector<int>& missing) const {
+template <class Stop>
+void MpiGroup::AskOthers(Lock& lock, const Stop& stop) {
+  for (Member& member : members_) member.told.reset();
+  lock.unlock();
+  SendToOthers(MakeMessage(Kind::kAsk));
+  lock.lock();
+  const base::SteadyTime until = clock_.Now() + kAnswerTime;
+  while (!Silent().empty() && !stop()) {
+    if (changed_.wait_until(lock, until) == std::cv_status::timeout) return;
+  }
+}
+
+std::vector<int> MpiGroup::Silent() const {
+  std::vector<int> silent;
+  for (int member = 0; member < size_; ++member) {
+    if (member != self_ && !members_[static_cast<size_t>(member)].told.has_value())
+      silent.push_back(member);
+  }
+  return silent;
+}
+
+/// That MPI does nothing for this process.
+std::string MpiGroup::HeldText() const {
+  return engine_.version() +
+         " does not return from making the communicator of a group on this rank, of which a member "
+         "is stopped or dead";
+}
+
+std::string MpiGroup::DescribeExpiry(const Running& run) const {
   const OpDeadline::Due due = run.watch.deadline.due();
   const std::string timeout = base::FormatDuration(due.timeout);
-  std::string message = DescribeRunning(run) +
-                        (due.seq == run.seq ? ", ran out of its " + timeout
-                                            : ", holds up op " + due.seq.ToString() +
-                                                  ", which ran out of its " + timeout) +
-                        ": ";
+  return DescribeRunning(run) +
+         (due.seq == run.seq
+              ? ", ran out of its " + timeout
+              : ", holds up op " + due.seq.ToString() + ", which ran out of its " + timeout) +
+         ": ";
+}
+
+base::Status MpiGroup::ExpiryError(const Running& run, const std::vector<int>& missing) const {
+  std::string message = DescribeExpiry(run);
   if (missing.empty()) {
     return base::DeadlineExceededError(
                message +
@@ -476,11 +538,7 @@ base::Subject MpiGroup::SubjectOf(int member) const {
 }
 
 std::string MpiGroup::DescribeMembers(const std::vector<int>& members) const {
-  std::string text = members.size() == 1 ? "rank" : "ranks";
-  for (size_t i = 0; i < members.size(); ++i) {
-    text += (i == 0 ? " " : ", ") + spec_.world_ranks[static_cast<size_t>(members[i])].ToString();
-  }
-  return text;
+  return NameMembers(spec_.world_ranks, members);
 }
 
 std::string MpiGroup::DescribeRunning(const Running& run) const {

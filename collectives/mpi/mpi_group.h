@@ -84,7 +84,7 @@ class MpiGroup final : public MpiEngine::Port {
   /// Until something happened, at most `at_most`.
   void AwaitChange(base::Duration at_most);
 
-  /// "rank 1", "ranks 1, 3"; of the world, as people know them.
+  /// NameMembers() of this group.
   std::string DescribeMembers(const std::vector<int>& members) const;
   std::string DescribeRunning(const Running& run) const;
   const GroupSpec& spec() const { return spec_; }
@@ -93,6 +93,7 @@ class MpiGroup final : public MpiEngine::Port {
   base::GroupId id() const { return base::GroupId(key_.group); }
 
   void OnMessage(const ControlMessage& message) override;
+  void OnGo() override;
   void OnComm(base::Status status) override;
   void OnEnded() override;
   bool OnDied(int world_rank) override;
@@ -116,6 +117,14 @@ class MpiGroup final : public MpiEngine::Port {
 
   base::Status AwaitMembers(const OpDeadline& deadline);
   base::Status GiveUpJoining(Lock& lock, const OpDeadline& deadline);
+  /// Asks the others how far they are, which `told` then says of those who have answered. Blocks:
+  /// until all have, or `stop`; at most kAnswerTime.
+  template <class Stop>
+  void AskOthers(Lock& lock, const Stop& stop);
+  std::vector<int> Silent() const;  // of those who were asked
+  std::vector<int> NeverCame() const;
+  std::string HeldText() const;
+  std::string DescribeExpiry(const Running& run) const;
   /// OK = wait on: `until_` says how long.
   base::Status Expire(Lock& lock, const MpiCall& call, const Running& run);
   base::Status ExpiryError(const Running& run, const std::vector<int>& missing) const;
@@ -144,7 +153,8 @@ class MpiGroup final : public MpiEngine::Port {
   std::condition_variable changed_;
   // Guarded by mutex_:
   std::vector<Member> members_;
-  std::optional<base::Status> comm_;  // what became of the communicator
+  bool go_ = false;                   // the communicator is on its way
+  std::optional<base::Status> comm_;  // what became of it
   std::optional<FirstError> error_;
   uint64_t begun_ = 0, done_ = 0;  // collectives
   base::SteadyTime late_until_{};  // of this member's long phase

@@ -33,7 +33,7 @@ TEST(MpiLibraryTest, AnObjectOfSomebodyElseIsRefused) {
 TEST(MpiLibraryTest, ATableOfAnotherReleaseIsRefused) {
   EXPECT_THAT(
       MpiLibrary::Load(Built("old_table.so")).status(),
-      StatusIs(Code::kFailedPrecondition, HasSubstr("of another release (table 0, not 2)")));
+      StatusIs(Code::kFailedPrecondition, HasSubstr("of another release (table 0, not 3)")));
 }
 
 TEST(MpiLibraryTest, ALibraryOfAnotherAbiUnderTheRightNameIsRefusedWithBothNamesAndTheCure) {

@@ -10,7 +10,7 @@
 
 #include "collectives/engine/backend.h"
 #include "collectives/engine/call_check.h"
-#include "collectives/host/tcp/tcp_frames.h"
+#include "collectives/engine/error_record.h"
 #include "collectives/nccl/nccl_abi.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
@@ -88,16 +88,16 @@ class GroupBoard {
 class BoardSource {
  public:
   virtual ~BoardSource() = default;
-  /// This member's end; the others then see that it came. Blocks: at most `timeout`; for the other
+  /// This member's end; the others then see that it came. Blocks: at most `deadline`; for the other
   /// members where it has to learn where they are. Errors: those of making a group
   /// (BackendMaker::Make).
   virtual base::Result<std::unique_ptr<GroupBoard>> Open(const GroupSpec& spec,
-                                                         base::Duration timeout) = 0;
+                                                         const OpDeadline& deadline) = 0;
   /// Of members that have all been in one group, which was opened here, as they were on the others.
   /// Waits for none of them.
   virtual base::Result<std::unique_ptr<GroupBoard>> OpenDerived(const GroupSpec& spec,
-                                                                base::Duration timeout) {
-    return Open(spec, timeout);
+                                                                const OpDeadline& deadline) {
+    return Open(spec, deadline);
   }
 };
 

@@ -17,13 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/engine/error_record.h"
 #include "collectives/engine/own_deadline.h"
 #include "collectives/host/shm/local_segments.h"
 #include "collectives/host/shm/segment.h"
 #include "collectives/host/tcp/local_exchange.h"
 #include "collectives/host/tcp/local_tcp.h"
 #include "collectives/host/tcp/tcp_end.h"
-#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/host/tcp/tcp_meeting.h"
 #include "collectives/host/tcp/tcp_members.h"
 #include "collectives/nccl/segment_boards.h"
@@ -93,7 +93,8 @@ Boards OpenAll(const std::vector<std::shared_ptr<BoardSource>>& sources) {
   std::vector<std::thread> threads;
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([&, rank] {
-      auto board = sources[static_cast<size_t>(rank)]->Open(SpecOf(rank, size), seconds(20));
+      auto board = sources[static_cast<size_t>(rank)]->Open(SpecOf(rank, size),
+                                                            OwnDeadline(seconds(20)).deadline);
       LOCKSTEP_CHECK(board.ok(), "all came");
       boards[static_cast<size_t>(rank)] = *std::move(board);
     });
@@ -256,23 +257,24 @@ TEST(SegmentBoardsTest, AMemberWithAnotherLayoutIsRefused) {
     }
   };
   SegmentBoards boards(std::make_shared<Written>());
-  EXPECT_THAT(boards.Open(SpecOf(0, 2), seconds(20)),
+  EXPECT_THAT(boards.Open(SpecOf(0, 2), OwnDeadline(seconds(20)).deadline),
               StatusIs(Code::kFailedPrecondition, HasSubstr("of another release")));
 }
 
 TEST_P(GroupBoardTest, OfADerivedGroupWhoComesLateIsMissedAndThenInvited) {
   std::vector<std::unique_ptr<GroupBoard>> part(3);
   for (const int rank : {0, 1}) {
-    ASSERT_OK_AND_ASSIGN(
-        part[static_cast<size_t>(rank)],
-        sources_[static_cast<size_t>(rank)]->OpenDerived(SpecOf(rank, 3, "part"), seconds(20)));
+    ASSERT_OK_AND_ASSIGN(part[static_cast<size_t>(rank)],
+                         sources_[static_cast<size_t>(rank)]->OpenDerived(
+                             SpecOf(rank, 3, "part"), OwnDeadline(seconds(20)).deadline));
   }
   part[0]->Invite({.from_parent = true});
   ASSERT_TRUE(EventuallyKnown(*part[0], {1, 2}, [&] {
     return part[0]->NeverCame() == std::vector{2};
   })) << ::testing::PrintToString(part[0]->NeverCame());
 
-  ASSERT_OK_AND_ASSIGN(part[2], sources_[2]->OpenDerived(SpecOf(2, 3, "part"), seconds(20)));
+  ASSERT_OK_AND_ASSIGN(
+      part[2], sources_[2]->OpenDerived(SpecOf(2, 3, "part"), OwnDeadline(seconds(20)).deadline));
 
   ASSERT_TRUE(Eventually([&] { return part[2]->invitation().has_value(); }));
   EXPECT_TRUE(part[2]->invitation()->from_parent);
@@ -285,8 +287,8 @@ TEST_P(GroupBoardTest, NothingIsLeftOfBoardsThatAreGone) {
       const std::string name = "g" + std::to_string(i);
       Boards boards;
       for (int rank = 0; rank < 3; ++rank) {
-        auto board =
-            sources_[static_cast<size_t>(rank)]->OpenDerived(SpecOf(rank, 3, name), seconds(20));
+        auto board = sources_[static_cast<size_t>(rank)]->OpenDerived(
+            SpecOf(rank, 3, name), OwnDeadline(seconds(20)).deadline);
         ASSERT_OK(board);
         boards.push_back(*std::move(board));
       }
@@ -306,7 +308,7 @@ TEST_P(GroupBoardTest, NothingIsLeftOfBoardsThatAreGone) {
 
 TEST(TcpBoardsTest, WhoNeverComesIsNamed) {
   TcpBoards boards(Service(), std::make_shared<LocalExchange>(), InMemory());
-  const auto opened = boards.Open(SpecOf(0, 2), milliseconds(200));
+  const auto opened = boards.Open(SpecOf(0, 2), OwnDeadline(milliseconds(200)).deadline);
   EXPECT_THAT(opened, StatusIs(Code::kDeadlineExceeded, HasSubstr("rank 1 never came")));
   EXPECT_THAT(opened.status(), HasSubject(base::Rank(1)));
 }
@@ -325,7 +327,7 @@ TEST(TcpBoardsTest, AProcessThatIsGoneIsLost) {
         std::make_shared<TcpEnd>(TcpMembers(SpecOf(1, 2), *std::move(cards)), TcpEnd::Bells::kNone);
     dies->Register(end);
   });
-  const auto opened = source.Open(SpecOf(0, 2), seconds(20));
+  const auto opened = source.Open(SpecOf(0, 2), OwnDeadline(seconds(20)).deadline);
   other.join();
   ASSERT_OK(opened);
   GroupBoard& board = **opened;
@@ -349,17 +351,20 @@ TEST(TcpBoardsTest, MembersOfOneMachineMeetInMemory) {
   const Boards world = OpenAll({first, first, second});
 
   GroupSpec spec = SpecOf(0, 2, "near");
-  ASSERT_OK_AND_ASSIGN(const auto here, first->OpenDerived(spec, seconds(20)));
+  ASSERT_OK_AND_ASSIGN(const auto here,
+                       first->OpenDerived(spec, OwnDeadline(seconds(20)).deadline));
   EXPECT_THAT(here->NeverCame(), ElementsAre(1));
   spec.rank = base::GroupRank(1);
-  ASSERT_OK_AND_ASSIGN(const auto there, first->OpenDerived(spec, seconds(20)));
+  ASSERT_OK_AND_ASSIGN(const auto there,
+                       first->OpenDerived(spec, OwnDeadline(seconds(20)).deadline));
   there->PostCalled(OpSeq(4));
   EXPECT_THAT(here->Called(1), Optional(OpSeq(4))) << "without a question";
   EXPECT_THAT(here->NeverCame(), IsEmpty());
 
   GroupSpec far = SpecOf(0, 2, "far");
   far.world_ranks = {base::Rank(0), base::Rank(2)};
-  ASSERT_OK_AND_ASSIGN(const auto over_tcp, first->OpenDerived(far, seconds(20)));
+  ASSERT_OK_AND_ASSIGN(const auto over_tcp,
+                       first->OpenDerived(far, OwnDeadline(seconds(20)).deadline));
   EXPECT_EQ(over_tcp->Called(1), std::nullopt) << "nobody was asked";
 }
 
@@ -376,9 +381,12 @@ class CrowdExchange final : public AddressExchange {
 TEST(TcpBoardsTest, OfALargeGroupSomeAreLookedAfter) {
   TcpBoards boards(Service(), std::make_shared<CrowdExchange>(), InMemory());
   constexpr int kSize = TcpBoards::kAskedMax + 36;
-  ASSERT_OK_AND_ASSIGN(const auto board, boards.Open(SpecOf(50, kSize), seconds(20)));
-  ASSERT_OK_AND_ASSIGN(const auto near, boards.Open(SpecOf(49 + 36, kSize), seconds(20)));
-  ASSERT_OK_AND_ASSIGN(const auto before, boards.Open(SpecOf(49, kSize), seconds(20)));
+  ASSERT_OK_AND_ASSIGN(const auto board,
+                       boards.Open(SpecOf(50, kSize), OwnDeadline(seconds(20)).deadline));
+  ASSERT_OK_AND_ASSIGN(const auto near,
+                       boards.Open(SpecOf(49 + 36, kSize), OwnDeadline(seconds(20)).deadline));
+  ASSERT_OK_AND_ASSIGN(const auto before,
+                       boards.Open(SpecOf(49, kSize), OwnDeadline(seconds(20)).deadline));
   near->PostCalled(OpSeq(2));
   before->PostCalled(OpSeq(2));
   std::vector<int> others;

@@ -101,8 +101,8 @@ class ToldBoards final : public BoardSource {
   explicit ToldBoards(std::shared_ptr<const Told> told)
       : boards_(std::make_shared<LocalSegments>()), told_(std::move(told)) {}
   base::Result<std::unique_ptr<GroupBoard>> Open(const GroupSpec& spec,
-                                                 base::Duration timeout) override {
-    ASSIGN_OR_RETURN(auto board, boards_.Open(spec, timeout));
+                                                 const OpDeadline& deadline) override {
+    ASSIGN_OR_RETURN(auto board, boards_.Open(spec, deadline));
     return std::unique_ptr<GroupBoard>(std::make_unique<ToldBoard>(spec, std::move(board), told_));
   }
 

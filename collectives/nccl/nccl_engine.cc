@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "collectives/engine/call_check.h"
+#include "collectives/engine/member_names.h"
 #include "collectives/engine/op_queue.h"
 #include "collectives/engine/op_record.h"
 
@@ -202,12 +203,7 @@ bool NcclEngine::CallsAgree(NcclPart& part) {
   if (std::none_of(cards.begin(), cards.end(), differs)) return true;
   if (&part != collectives_.live.front().get()) return false;  // those before it may end well
   const auto describe = [this](const std::vector<int>& members) {
-    std::string text = members.size() == 1 ? "rank " : "ranks ";
-    for (const int member : members) {
-      text += (member == members.front() ? "" : ", ") +
-              config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
-    }
-    return text;
+    return NameMembers(config_.spec.world_ranks, members);
   };
   const Disagreement found =
       JudgeCalls(cards, "op " + part.seq.ToString() + " of group " + config_.info.name, describe);

@@ -15,8 +15,8 @@
 
 #include "collectives/awake_clock.h"
 #include "collectives/engine/backend.h"
+#include "collectives/engine/error_record.h"
 #include "collectives/group.h"
-#include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/nccl/group_board.h"
 #include "collectives/nccl/nccl_lane.h"
 #include "collectives/nccl/nccl_runtime.h"
@@ -230,6 +230,7 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   base::Status Expired(const Route& route, const NcclPart& part,
                        const std::vector<int>& missing) const;
   std::string Uncalled(const std::vector<int>& missing) const;
+  std::string DoNotAnswer(const std::vector<int>& silent) const;
   std::string Unasked(const Route& route) const;
   void RecordWaits(const Route& route);
   base::Status Blaming(base::Status status, const std::vector<int>& members) const;

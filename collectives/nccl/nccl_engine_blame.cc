@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "collectives/engine/member_names.h"
 #include "collectives/nccl/nccl_engine.h"
 
 namespace lockstep::collectives {
@@ -117,18 +118,12 @@ base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
   const bool may_be_silent = route.peer >= 0 || missing.empty();
   const std::vector<int> silent =
       may_be_silent && lost.empty() ? Silent(route) : std::vector<int>();
-  const auto name_all = [&](const std::vector<int>& members) {
-    std::string names;
-    for (const int member : members) names += (names.empty() ? "" : ", ") + world_rank(member);
-    return names;
-  };
   std::string text = DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + " number " +
                      part.seq.ToString() + " of group " + config_.info.name + " ran out of its " +
                      base::FormatDuration(op.timeout) + ": ";
   if (!silent.empty()) {
-    text += missing.empty() ? "in the middle of it rank " + name_all(silent) +
-                                  " has stopped: it does not answer"
-                            : "rank " + name_all(silent) + " does not answer";
+    text += (missing.empty() ? "in the middle of it " : "") + DoNotAnswer(silent) +
+            (missing.empty() ? ": stopped" : "");
   } else if (!lost.empty()) {
     text += "in the middle of it rank " + world_rank(lost.front()) + " was lost: it " +
             WhyLost(route, lost.front(), part.overdue_since).value_or("is gone");
@@ -160,15 +155,18 @@ base::Status NcclEngine::Expired(const Route& route, const NcclPart& part,
 
 /// Of members that do not answer nobody knows whether they have called an op.
 std::string NcclEngine::Uncalled(const std::vector<int>& missing) const {
-  std::string uncalled, silent;
-  for (const int member : missing) {
-    std::string& names = board_->IsSilent(member) ? silent : uncalled;
-    names += (names.empty() ? "" : ", ") +
-             config_.spec.world_ranks[static_cast<size_t>(member)].ToString();
-  }
-  std::string text = uncalled.empty() ? "" : "never called by rank " + uncalled;
-  if (!silent.empty()) text += (text.empty() ? "" : "; ") + ("rank " + silent) + " does not answer";
+  std::vector<int> uncalled, silent;
+  for (const int member : missing) (board_->IsSilent(member) ? silent : uncalled).push_back(member);
+  std::string text;
+  if (!uncalled.empty())
+    text = "never called by " + NameMembers(config_.spec.world_ranks, uncalled);
+  if (!silent.empty()) text += (text.empty() ? "" : "; ") + DoNotAnswer(silent);
   return text;
+}
+
+std::string NcclEngine::DoNotAnswer(const std::vector<int>& silent) const {
+  return NameMembers(config_.spec.world_ranks, silent) +
+         (silent.size() == 1 ? " does not answer" : " do not answer");
 }
 
 /// Whom this member's own trouble keeps it from asking: of many the first.

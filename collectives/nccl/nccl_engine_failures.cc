@@ -11,7 +11,7 @@ namespace lockstep::collectives {
 namespace {
 
 std::string PlaceOf(const Op& op) {
-  char text[kTcpCallSiteBytes];
+  char text[kErrorCallSiteBytes];
   FormatCallSite(op.call_file, op.call_line, text, sizeof text);
   return text;
 }
@@ -37,7 +37,7 @@ void NcclEngine::FailRefused() {
   if (op.refusal.ok()) return;
   Fail(RefusalOf(op,
                  DescribeOp(op.kind, op.dtype, op.reduction, op.peer, op.count) + ", op " +
-                     first.seq.ToString(),
+                     first.seq.ToString() + " of group " + config_.info.name + ",",
                  op.refusal),
        &first);
 }
@@ -48,9 +48,8 @@ base::Status NcclEngine::RefusalOf(const Op& op, const std::string& which,
   if (config_.info.size == 1) return refusal;
   base::Subject subject = board_->SubjectOf(config_.spec.rank.value());
   subject.call_site = PlaceOf(op);
-  return base::FailedPreconditionError(which + " of group " + config_.info.name +
-                                       ", was refused on rank " + subject.rank->ToString() + ": " +
-                                       refusal.message())
+  return base::FailedPreconditionError(which + " was refused on rank " + subject.rank->ToString() +
+                                       ": " + refusal.message())
       .WithClass(base::FailureClass::kUsage)
       .WithSubject(std::move(subject));
 }

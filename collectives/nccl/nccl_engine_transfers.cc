@@ -18,7 +18,9 @@ std::shared_ptr<Work> NcclEngine::SubmitTransfers(std::vector<Op> transfers, Op 
   }
   HearOthers();
   if (root_.ok() && !valid.ok())
-    Fail(RefusalOf(batch, std::string(OpKindName(batch.kind)), valid), nullptr);
+    Fail(RefusalOf(batch, std::string(OpKindName(batch.kind)) + " of group " + config_.info.name,
+                   valid),
+         nullptr);
   if (!root_.ok()) {
     base::Status end = valid.ok() ? FailedBefore() : valid;
     return FailedWork(std::move(batch), base::OpSeq(0), std::move(end));
@@ -130,8 +132,9 @@ base::Result<std::shared_ptr<Communicator>> NcclEngine::MeetPeer(Route& route,
     spec.world_ranks = route.receives ? std::vector{peer, self} : std::vector{self, peer};
   }
   spec.rank = base::GroupRank(route.receives ? 1 : 0);
+  const OwnDeadline alone(timeout);
   ASSIGN_OR_RETURN(std::shared_ptr<GroupBoard> board,
-                   config_.runtime->boards().OpenDerived(spec, timeout));
+                   config_.runtime->boards().OpenDerived(spec, alone.deadline));
   {
     const Lock lock(mutex_);
     route.board = board;

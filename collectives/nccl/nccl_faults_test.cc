@@ -32,7 +32,6 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 
 constexpr base::Duration kDeadline = milliseconds(300);
-constexpr Device kGpu{Device::Kind::kCuda, 0};
 
 base::SteadyTime Now() { return base::RealClock().Now(); }
 
@@ -56,7 +55,7 @@ class NcclFaultsTest : public ::testing::TestWithParam<Setting> {
     const std::shared_ptr<std::byte> memory = gang_.Allocate(4096);
     Status status;
     for (int i = 0; i < count && status.ok(); ++i) {
-      const Buffer buffer{memory.get(), 1024, Dtype::kF32, kGpu};
+      const Buffer buffer{memory.get(), 1024, Dtype::kF32, gang_.device()};
       const auto work = group.AllReduce(buffer, buffer, Reduction::kSum);
       const base::SteadyTime called = Now();
       status = work->Wait();
@@ -156,7 +155,7 @@ TEST_P(NcclFaultsTest, ComparedCallsThatDifferAreOneErrorOnAllAndTouchNothing) {
   gang_.Run([&](Group& group) {
     const std::shared_ptr<std::byte> memory = gang_.Allocate(64);
     std::memset(memory.get(), 1, 64);
-    const Buffer buffer{memory.get(), 16, Dtype::kI32, kGpu};
+    const Buffer buffer{memory.get(), 16, Dtype::kI32, gang_.device()};
     for (int i = 0; i < 3; ++i) ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kMax)->Wait());
     const Reduction differs = group.rank() == GroupRank(1) ? Reduction::kMin : Reduction::kMax;
     const Status end = group.AllReduce(buffer, buffer, differs)->Wait();
@@ -179,7 +178,7 @@ TEST_P(NcclFaultsTest, ComparedCallsInAnotherOrderAreNamed) {
   gang_.Run([&](Group& group) {
     const std::shared_ptr<std::byte> memory = gang_.Allocate(64);
     std::memset(memory.get(), 0, 64);
-    const Buffer buffer{memory.get(), 16, Dtype::kI32, kGpu};
+    const Buffer buffer{memory.get(), 16, Dtype::kI32, gang_.device()};
     const int root_of_op_500 = group.rank() == GroupRank(2) ? 1 : 0;
     std::vector<std::shared_ptr<Work>> works;
     for (int i = 1; i <= 600; ++i)
@@ -215,7 +214,7 @@ TEST_P(NcclFaultsTest, AWrongResultIsNotOurs) {
   gang_.Run([&](Group& group) {
     const std::shared_ptr<std::byte> memory = gang_.Allocate(4);
     std::memset(memory.get(), 1, 4);
-    const Buffer buffer{memory.get(), 1, Dtype::kI32, kGpu};
+    const Buffer buffer{memory.get(), 1, Dtype::kI32, gang_.device()};
     ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kMax)->Wait());
     int32_t value = 0;
     std::memcpy(&value, memory.get(), 4);
@@ -274,7 +273,7 @@ TEST_P(NcclFaultsTest, WhoHearsOfAnErrorKnowsAllThatItBlamesAndTheOp) {
     while (group.rank() != GroupRank(0) && !gave_up) std::this_thread::yield();
     const Status end = group.Barrier()->Wait();
     gave_up = true;
-    EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called by rank 1, 2")));
+    EXPECT_THAT(end, StatusIs(Code::kDeadlineExceeded, HasSubstr("never called by ranks 1, 2")));
     ASSERT_EQ(end.subjects().size(), 2u);
     for (const int blamed : {1, 2}) {
       const base::Subject& subject = end.subjects()[static_cast<size_t>(blamed - 1)];
@@ -327,12 +326,13 @@ TEST_P(NcclFaultsTest, NothingIsLeftOfGroupsThatAreGone) {
       gang.timeout = seconds(30);
       gang.Run([&](Group& group) {
         const std::shared_ptr<std::byte> memory = gang.Allocate(64);
-        const Buffer buffer{memory.get(), 16, Dtype::kF32, kGpu};
+        const Buffer buffer{memory.get(), 16, Dtype::kF32, gang.device()};
         for (int i = 0; i < 3; ++i) (void)group.AllReduce(buffer, buffer, Reduction::kSum)->Wait();
         const GroupRank other(1 - group.rank().value());
         const std::shared_ptr<std::byte> received = gang.Allocate(64);
-        const Transfer both[] = {Transfer::Send(buffer, other),
-                                 Transfer::Recv({received.get(), 16, Dtype::kF32, kGpu}, other)};
+        const Transfer both[] = {
+            Transfer::Send(buffer, other),
+            Transfer::Recv({received.get(), 16, Dtype::kF32, gang.device()}, other)};
         (void)group.Batch(both)->Wait();
       });
       EXPECT_TRUE(gang.runtime()->AwaitIdle(seconds(20))) << script;

@@ -45,13 +45,18 @@ Communicator::Config NcclGroup::CommunicatorConfig(const Config& config,
           .scratch_bytes = kNcclScratchBytes + (size + 1) * 2 * sizeof(int32_t)};
 }
 
+Capabilities NcclGroup::CapabilitiesOn(int device, Capabilities of_library) {
+  of_library.cuda_device = device;
+  return of_library;
+}
+
 base::Result<std::unique_ptr<NcclGroup>> NcclGroup::Create(Config config,
                                                            std::shared_ptr<NcclRuntime> runtime) {
   RETURN_IF_ERROR(Check(config, *runtime));
   if (config.derived == nullptr) config.derived = std::make_shared<DerivedSpecs>();
   const OwnDeadline own(config.join_timeout);
   ASSIGN_OR_RETURN(std::unique_ptr<GroupBoard> board,
-                   runtime->boards().Open(config.spec, own.deadline.Left()));
+                   runtime->boards().Open(config.spec, own.deadline));
   const Communicator::Config communicator = CommunicatorConfig(config, runtime);
   ASSIGN_OR_RETURN(std::shared_ptr<Communicator> made, MeetById({.spec = config.spec,
                                                                  .config = communicator,
@@ -66,7 +71,7 @@ NcclGroup::NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime,
     : config_(std::move(config)),
       runtime_(std::move(runtime)),
       info_(InfoOf(config_.spec, "nccl")),
-      capabilities_(runtime_->libraries().capabilities()),
+      capabilities_(CapabilitiesOn(config_.device, runtime_->libraries().capabilities())),
       timeout_ns_(config_.timeout.count()),
       engine_(std::make_shared<NcclEngine>(NcclEngine::Config{.runtime = runtime_,
                                                               .spec = config_.spec,
@@ -116,7 +121,7 @@ std::shared_ptr<Work> NcclGroup::SubmitTransfers(std::vector<Op> transfers, Op b
 }
 
 base::Status NcclGroup::GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
-                                      OpOptions options) {
+                                      OpOptions options, OwnDeadline& own) {
   if (!owner()) return ForkedError();
   const std::shared_ptr<Communicator>& communicator = engine_->communicator();
   LOCKSTEP_CHECK(kNcclScratchBytes + mine.size_bytes() + all.size_bytes() <=
@@ -124,13 +129,13 @@ base::Status NcclGroup::GatherNumbers(std::span<const int32_t> mine, std::span<i
                  "two numbers of each member");
   const Device device{Device::Kind::kCuda, config_.device};
   if (communicator->dead())
-    return Barrier(std::move(options))->Wait();  // which says why the group has failed
+    return own.Await(*Barrier(std::move(options)));  // which says why the group has failed
   std::byte* const in = communicator->scratch() + kNcclScratchBytes;
   std::byte* const out = in + mine.size_bytes();
   std::memcpy(in, mine.data(), mine.size_bytes());
-  RETURN_IF_ERROR(AllGather({in, mine.size(), Dtype::kI32, device},
-                            {out, all.size(), Dtype::kI32, device}, std::move(options))
-                      ->Wait());
+  RETURN_IF_ERROR(
+      own.Await(*AllGather({in, mine.size(), Dtype::kI32, device},
+                           {out, all.size(), Dtype::kI32, device}, std::move(options))));
   std::memcpy(all.data(), out, all.size_bytes());
   return base::OkStatus();
 }
@@ -180,20 +185,19 @@ std::string NcclGroup::Explain(OpKind kind, Dtype dtype, size_t count) const {
 NcclGroup::Config NcclGroup::DerivedConfig(Derivation derivation) {
   Config config = config_;
   config.timeout = timeout();
-  config.join_timeout = derivation.timeout;
   config.spec = config.derived->Next(config_.spec, derivation.kind, std::move(derivation.name),
                                      std::move(derivation.world_ranks));
   return config;
 }
 
-base::Result<std::shared_ptr<Group>> NcclGroup::Derive(Derivation derivation) {
+base::Result<std::shared_ptr<Group>> NcclGroup::Derive(Derivation derivation,
+                                                       const OpDeadline& deadline) {
   if (!owner()) return ForkedError();
   const bool splits =
       derivation.kind == OpKind::kSplit && runtime_->libraries().nccl().comm_split != nullptr;
-  const OwnDeadline own(derivation.timeout);
   if (derivation.world_ranks.empty()) {
     if (splits) {
-      const auto none = MeetBySplit(CommunicatorConfig(config_, runtime_), own.deadline,
+      const auto none = MeetBySplit(CommunicatorConfig(config_, runtime_), deadline,
                                     engine_->communicator(), kNcclSplitNoColor, derivation.key);
       if (!none.ok()) Abort(none.status());
       RETURN_IF_ERROR(none.status());
@@ -202,8 +206,8 @@ base::Result<std::shared_ptr<Group>> NcclGroup::Derive(Derivation derivation) {
   }
   Config config = DerivedConfig(derivation);
   ASSIGN_OR_RETURN(std::unique_ptr<GroupBoard> board,
-                   runtime_->boards().OpenDerived(config.spec, derivation.timeout));
-  auto made = MeetAgain(config, *board, own.deadline, derivation);
+                   runtime_->boards().OpenDerived(config.spec, deadline));
+  auto made = MeetAgain(config, *board, deadline, derivation);
   if (!made.ok()) {
     if (splits) Abort(made.status());  // the parent is in the middle of it
     return made.status();

@@ -77,9 +77,10 @@ class NcclGroup final : public Group {
   std::shared_ptr<Work> Submit(Op&& op, base::Status valid) override;
   std::shared_ptr<Work> SubmitTransfers(std::vector<Op> transfers, Op batch,
                                         base::Status valid) override;
-  base::Result<std::shared_ptr<Group>> Derive(Derivation derivation) override;
+  base::Result<std::shared_ptr<Group>> Derive(Derivation derivation,
+                                              const OpDeadline& deadline) override;
   base::Status GatherNumbers(std::span<const int32_t> mine, std::span<int32_t> all,
-                             OpOptions options) override;
+                             OpOptions options, OwnDeadline& own) override;
   void DeclareLongPhase(base::Duration at_most) override;
 
  private:
@@ -89,6 +90,7 @@ class NcclGroup final : public Group {
   static base::Status Check(const Config& config, const NcclRuntime& runtime);
   static Communicator::Config CommunicatorConfig(const Config& config,
                                                  std::shared_ptr<NcclRuntime> runtime);
+  static Capabilities CapabilitiesOn(int device, Capabilities of_library);
   Config DerivedConfig(Derivation derivation);
   base::Result<std::shared_ptr<Communicator>> MeetAgain(const Config& config, GroupBoard& board,
                                                         const OpDeadline& deadline,

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "collectives/nccl/testing/nccl_gang.h"
@@ -27,11 +28,15 @@ using base::testing::StatusIs;
 using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
-constexpr Device kGpu{Device::Kind::kCuda, 0};
+Device DeviceOf(const Group& group) {
+  return {Device::Kind::kCuda, group.capabilities().cuda_device};
+}
 
-Buffer BufferOf(const std::shared_ptr<std::byte>& memory, size_t count, Dtype dtype) {
-  return {memory.get(), count, dtype, kGpu};
+Buffer BufferOf(const Group& group, const std::shared_ptr<std::byte>& memory, size_t count,
+                Dtype dtype) {
+  return {memory.get(), count, dtype, DeviceOf(group)};
 }
 
 TEST(NcclGroupTest, BuffersInMainMemoryAreRefused) {
@@ -43,12 +48,48 @@ TEST(NcclGroupTest, BuffersInMainMemoryAreRefused) {
   });
 }
 
+// On real GPUs it was an error of CUDA's much later, or a copy from GPU to GPU.
+TEST(NcclGroupTest, BuffersOnAnotherGpuAreRefused) {
+  NcclGang gang(2, FakeGpu("2_30").Load());
+  gang.Run([&](Group& group) {
+    const auto memory = gang.Allocate(64);
+    Buffer elsewhere = BufferOf(group, memory, 4, Dtype::kF32);
+    elsewhere.device.index = 5;
+    const std::string own = std::to_string(group.rank().value());
+    const auto names_both = StatusIs(
+        Code::kInvalidArgument,
+        HasSubstr("is on CUDA device 5, and this member of the group works on device " + own));
+    EXPECT_THAT(group.RegisterBuffer(elsewhere), names_both);
+    ASSERT_OK_AND_ASSIGN(const auto other, group.Duplicate());
+    EXPECT_THAT(group.AllReduce(elsewhere, elsewhere, Reduction::kSum)->Wait(), names_both);
+    EXPECT_THAT(other->Send(elsewhere, GroupRank(0))->Wait(), names_both);
+  });
+}
+
+TEST(NcclGroupTest, ABatchThatWasRefusedIsNamedToTheOthers) {
+  NcclGang gang(2, FakeGpu("2_30").Load());
+  gang.Run([&](Group& group) {
+    const auto memory = gang.Allocate(64);
+    const Buffer buffer = BufferOf(group, memory, 4, Dtype::kF32);
+    ASSERT_OK(group.Barrier()->Wait());
+    if (group.rank() == GroupRank(0)) {
+      EXPECT_FALSE(group.Send(buffer, GroupRank(7))->Wait().ok());
+      return;
+    }
+    Status status;
+    while (status.ok()) status = group.Barrier()->Wait();
+    EXPECT_THAT(status.root(),
+                StatusIs(Code::kFailedPrecondition,
+                         StartsWith("batch of group world was refused on rank 0: ")));
+  });
+}
+
 TEST(NcclGroupTest, OddAddressesMoveAndDoNotReduce) {
   NcclGang gang(2, FakeGpu("2_30").Load());
   gang.Run([&](Group& group) {
     const auto memory = gang.Allocate(64);
     std::memset(memory.get(), group.rank().value() + 1, 64);
-    const Buffer odd{memory.get() + 1, 4, Dtype::kF32, kGpu};
+    const Buffer odd{memory.get() + 1, 4, Dtype::kF32, DeviceOf(group)};
     ASSERT_OK(group.Broadcast(odd, GroupRank(1))->Wait());
     EXPECT_EQ(std::count(memory.get(), memory.get() + 64, std::byte{2}),
               group.rank() == GroupRank(1) ? 64 : 16);
@@ -65,7 +106,7 @@ TEST(NcclGroupTest, MemoryIsRegisteredUntilItIsForgottenOrTheGroupEnds) {
   gang.Run([&](Group& group) {
     const auto memory = gang.Allocate(64);
     std::memset(memory.get(), 0, 64);
-    const Buffer buffer = BufferOf(memory, 16, Dtype::kI32);
+    const Buffer buffer = BufferOf(group, memory, 16, Dtype::kI32);
     ASSERT_OK(group.Barrier()->Wait());
     const int before = fake.Objects();
     ASSERT_OK(group.Barrier()->Wait());
@@ -88,16 +129,16 @@ TEST(NcclGroupTest, WhatCannotBeRegisteredIsAnErrorThatSaysWhy) {
     float value = 1;
     EXPECT_THAT(group.RegisterBuffer({&value, 1, Dtype::kF32}),
                 StatusIs(Code::kUnimplemented, HasSubstr("is in main memory")));
-    EXPECT_THAT(group.RegisterBuffer({nullptr, 4, Dtype::kF32, kGpu}),
+    EXPECT_THAT(group.RegisterBuffer({nullptr, 4, Dtype::kF32, DeviceOf(group)}),
                 StatusIs(Code::kInvalidArgument, HasSubstr("4 f32 at null")));
-    EXPECT_THAT(group.RegisterBuffer({&value, 0, Dtype::kF32, kGpu}),
+    EXPECT_THAT(group.RegisterBuffer({&value, 0, Dtype::kF32, DeviceOf(group)}),
                 StatusIs(Code::kInvalidArgument, HasSubstr("0 f32")));
   });
   NcclGang old(1, FakeGpu("2_14").Load());
   old.Run([&](Group& group) {
     const auto memory = old.Allocate(64);
     EXPECT_THAT(
-        group.RegisterBuffer(BufferOf(memory, 16, Dtype::kI32)),
+        group.RegisterBuffer(BufferOf(group, memory, 16, Dtype::kI32)),
         StatusIs(Code::kUnimplemented, HasSubstr("takes NCCL 2.19, and this is NCCL 2.14")));
   });
 }
@@ -113,9 +154,10 @@ TEST(NcclGroupTest, AnOpBeginsAfterTheCallersStream) {
     std::memset(from.get() + bytes - 4, 7, 4);
     ASSERT_EQ(cuda.memcpy_async(through.get(), from.get(), bytes, kCudaMemcpyDefault, mine),
               kCudaSuccess);
-    const ConstBuffer last{through.get() + bytes - 4, 1, Dtype::kI32, kGpu};
+    const ConstBuffer last{through.get() + bytes - 4, 1, Dtype::kI32, DeviceOf(group)};
     ASSERT_OK(
-        group.AllReduce(last, BufferOf(to, 1, Dtype::kI32), Reduction::kMax, {.stream = mine})
+        group
+            .AllReduce(last, BufferOf(group, to, 1, Dtype::kI32), Reduction::kMax, {.stream = mine})
             ->Wait());
     EXPECT_EQ(to.get()[0], std::byte{7});
     (void)cuda.stream_destroy(mine);
@@ -135,7 +177,7 @@ TEST(NcclGroupTest, EachOpIsRecordedFromItsCallToItsEnd) {
     gang.recorder = std::move(recorder);
     gang.Run([&](Group& group) {
       const auto data = gang.Allocate(4096);
-      const Buffer buffer = BufferOf(data, 1000, Dtype::kF32);
+      const Buffer buffer = BufferOf(group, data, 1000, Dtype::kF32);
       ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kSum, {.tag = "bucket 1"})->Wait());
       const auto refused = group.AllReduce(buffer, buffer, Reduction::kBitOr);
       EXPECT_THAT(refused->Wait(), StatusIs(Code::kUnimplemented));
@@ -164,7 +206,7 @@ TEST(NcclGroupTest, SplitsAndShrinksNestAndOutliveTheirParent) {
       const auto ranks_of = [&](Group& some) {
         const int32_t one = 1;
         std::memcpy(data.get(), &one, 4);
-        const Buffer buffer = BufferOf(data, 1, Dtype::kI32);
+        const Buffer buffer = BufferOf(some, data, 1, Dtype::kI32);
         EXPECT_OK(some.AllReduce(buffer, buffer, Reduction::kSum)->Wait());
         int32_t sum = 0;
         std::memcpy(&sum, data.get(), 4);
@@ -196,7 +238,7 @@ TEST(NcclGroupTest, ThousandsOfOpsQueueWithoutAWait) {
   NcclGang gang(2, FakeGpu("2_30").Load());
   gang.Run([&](Group& group) {
     const auto data = gang.Allocate(8);
-    const Buffer buffer = BufferOf(data, 1, Dtype::kI64);
+    const Buffer buffer = BufferOf(group, data, 1, Dtype::kI64);
     const int64_t one = 1;
     std::memcpy(data.get(), &one, 8);
     std::shared_ptr<Work> last;

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "collectives/engine/member_names.h"
 #include "collectives/nccl/nccl_status.h"
 
 namespace lockstep::collectives {
@@ -35,8 +36,8 @@ Absent AskOthers(const NcclMeeting& meeting) {
     return meeting.spec.world_ranks[static_cast<size_t>(member)].ToString();
   };
   absent.members = board.NeverCame();
-  for (const int member : absent.members)
-    absent.text += (absent.text.empty() ? "never came: rank " : ", ") + name(member);
+  if (!absent.members.empty())
+    absent.text = "never came: " + NameMembers(meeting.spec.world_ranks, absent.members);
   for (const int member : others) {
     const std::optional<std::string> why_lost = board.WhyLostSince(member, since);
     if (!why_lost.has_value() && !board.IsSilent(member)) continue;

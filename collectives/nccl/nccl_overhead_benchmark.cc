@@ -50,7 +50,7 @@ void BM_Nccl_BareCall(benchmark::State& state) {
   const GpuLibraries& libraries = *gang.runtime_config.libraries;
   const NcclGroup::Config config = gang.ConfigFor(0);
   const OwnDeadline own(std::chrono::seconds(60));
-  auto board = gang.runtime()->boards().Open(config.spec, std::chrono::seconds(60));
+  auto board = gang.runtime()->boards().Open(config.spec, own.deadline);
   LOCKSTEP_CHECK(board.ok(), "the board opens");
   const Communicator::Config communicator{.runtime = gang.runtime(), .name = "bare"};
   auto made = MeetById(

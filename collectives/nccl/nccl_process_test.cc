@@ -24,15 +24,15 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 
 constexpr auto kTimeout = seconds(2);
-// The fake's memory is the process's own.
-constexpr Device kGpu{Device::Kind::kCuda, 0};
 
 TEST(NcclProcessTest, ProcessesReduceAndExchange) {
   ProcessGang gang(
       3, kTimeout,
       [](Group& group, ProcessGang::Board&) {
         int32_t value = group.rank().value() + 1;
-        const Buffer buffer{&value, 1, Dtype::kI32, kGpu};
+        // The fake's memory is the process's own.
+        const Device gpu{Device::Kind::kCuda, group.capabilities().cuda_device};
+        const Buffer buffer{&value, 1, Dtype::kI32, gpu};
         ASSERT_OK(group.AllReduce(buffer, buffer, Reduction::kSum)->Wait());
         EXPECT_EQ(value, 6);
         if (group.rank() == GroupRank(0)) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "collectives/engine/error_record.h"
+
 namespace lockstep::collectives {
 namespace {
 
@@ -176,7 +178,7 @@ class SegmentBoard final : public GroupBoard {
 }  // namespace
 
 base::Result<std::unique_ptr<GroupBoard>> SegmentBoards::Open(const GroupSpec& spec,
-                                                              base::Duration timeout) {
+                                                              const OpDeadline& deadline) {
   const int members = static_cast<int>(spec.world_ranks.size());
   ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment,
                    segments_->Open({.group = spec.Id(),
@@ -184,7 +186,7 @@ base::Result<std::unique_ptr<GroupBoard>> SegmentBoards::Open(const GroupSpec& s
                                     .member_count = members,
                                     .member_index = spec.rank.value(),
                                     .bytes = SegmentBoard::Bytes(members)},
-                                   timeout));
+                                   std::max(deadline.Left(), base::Duration(0))));
   if (!AgreesOnLayout(*segment)) {
     return base::FailedPreconditionError(
         "joining group " + spec.name +

@@ -17,7 +17,7 @@ class SegmentBoards final : public BoardSource {
       : segments_(std::move(segments)) {}
 
   base::Result<std::unique_ptr<GroupBoard>> Open(const GroupSpec& spec,
-                                                 base::Duration timeout) override;
+                                                 const OpDeadline& deadline) override;
 
  private:
   const std::shared_ptr<SegmentSource> segments_;

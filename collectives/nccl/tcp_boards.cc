@@ -6,7 +6,6 @@
 #include <chrono>
 #include <string>
 
-#include "collectives/engine/own_deadline.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_meeting.h"
 #include "collectives/host/tcp/tcp_members.h"
@@ -207,20 +206,19 @@ bool OnOneMachine(const std::vector<AddressCard>& cards) {
 }  // namespace
 
 base::Result<std::unique_ptr<GroupBoard>> TcpBoards::Open(const GroupSpec& spec,
-                                                          base::Duration timeout) {
-  const OwnDeadline own(timeout);
-  ASSIGN_OR_RETURN(Cards cards, MeetOverTcp(*service_, *exchange_, spec, own.deadline));
+                                                          const OpDeadline& deadline) {
+  ASSIGN_OR_RETURN(Cards cards, MeetOverTcp(*service_, *exchange_, spec, deadline));
   Learn(spec, cards);
   if (!OnOneMachine(cards)) return BoardOf(spec, std::move(cards), true);
   service_->Unregister(spec.Id(), spec.epoch, spec.rank.value(), {});
-  return memory_->Open(spec, std::max(own.deadline.Left(), base::Duration(0)));
+  return memory_->Open(spec, deadline);
 }
 
 base::Result<std::unique_ptr<GroupBoard>> TcpBoards::OpenDerived(const GroupSpec& spec,
-                                                                 base::Duration timeout) {
+                                                                 const OpDeadline& deadline) {
   std::optional<Cards> cards = Known(spec);
-  if (!cards.has_value()) return Open(spec, timeout);
-  if (OnOneMachine(*cards)) return memory_->OpenDerived(spec, timeout);
+  if (!cards.has_value()) return Open(spec, deadline);
+  if (OnOneMachine(*cards)) return memory_->OpenDerived(spec, deadline);
   RETURN_IF_ERROR(service_->Reserve(spec.Id(), spec.epoch, spec.rank.value())
                       .WithFrame("joining group " + spec.name));
   return BoardOf(spec, *std::move(cards), false);

@@ -44,9 +44,9 @@ class TcpBoards final : public BoardSource {
 
   /// Errors beside BoardSource's: those of MeetOverTcp.
   base::Result<std::unique_ptr<GroupBoard>> Open(const GroupSpec& spec,
-                                                 base::Duration timeout) override;
+                                                 const OpDeadline& deadline) override;
   base::Result<std::unique_ptr<GroupBoard>> OpenDerived(const GroupSpec& spec,
-                                                        base::Duration timeout) override;
+                                                        const OpDeadline& deadline) override;
 
  private:
   using Cards = std::vector<AddressCard>;

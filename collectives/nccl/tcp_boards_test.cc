@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "collectives/engine/own_deadline.h"
 #include "collectives/host/shm/local_segments.h"
 #include "collectives/host/tcp/local_exchange.h"
 #include "collectives/host/tcp/local_tcp.h"
@@ -84,7 +85,7 @@ class TcpBoardsFailuresTest : public ::testing::Test {
   }
   void OpenOf(int rank) {
     const auto place = static_cast<size_t>(rank);
-    auto board = sources_[place]->Open(SpecOf(rank, "world"), seconds(20));
+    auto board = sources_[place]->Open(SpecOf(rank, "world"), OwnDeadline(seconds(20)).deadline);
     LOCKSTEP_CHECK(board.ok(), "all came");
     boards_[place] = *std::move(board);
   }
@@ -150,7 +151,8 @@ TEST_F(TcpBoardsFailuresTest, WhoDoesNotAnswerMayHaveCome) {
   ASSERT_OK(mute);
   Open(std::make_shared<MisledExchange>(
       [port = mute->port](AddressCard& card) { card.port = port; }));
-  ASSERT_OK_AND_ASSIGN(const auto part, sources_[0]->OpenDerived(SpecOf(0, "part"), seconds(20)));
+  ASSERT_OK_AND_ASSIGN(const auto part, sources_[0]->OpenDerived(
+                                            SpecOf(0, "part"), OwnDeadline(seconds(20)).deadline));
   const base::SteadyTime since = Now();
   ASSERT_TRUE(Eventually([&] { return part->Knows({1}, since); }));
 

@@ -102,7 +102,8 @@ class Recorder {
       std::swap(number_, other.number_);
       return *this;
     }
-    /// Threads enter, or leave, a call that ends when a collective of the group does, or a transfer.
+    /// Threads enter, or leave, a call that ends when a collective of the group does, or a
+    /// transfer.
     void AddWaiters(bool transfers, int change) const;
 
    private:

@@ -135,6 +135,29 @@ base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
                   .phase_until_ns = in_phase ? phase->until_ns : 0};
 }
 
+base::Result<RingPulse> ReadRingPulse(std::span<const std::byte> memory) {
+  if (memory.size() < LOCKSTEP_RING_HEADER_BYTES ||
+      LoadWord(memory.data()) != LOCKSTEP_RING_MAGIC) {
+    return base::DataLossError("reading a recorder ring: it is none");
+  }
+  RingPulse pulse{.record_count =
+                      LoadWord(memory.data() + offsetof(lockstep_ring_header, record_count))};
+  for (size_t number = 0; number < LOCKSTEP_RING_SEATS && !pulse.waits; ++number) {
+    const std::byte* const seat =
+        memory.data() + LOCKSTEP_RING_SEATS_OFFSET + number * LOCKSTEP_SEAT_BYTES;
+    if (LoadWord(seat + offsetof(lockstep_seat, group_id)) == 0) continue;
+    int32_t waiters[2];
+    for (size_t i = 0; i < 2; ++i) {
+      const size_t offset =
+          i == 0 ? offsetof(lockstep_seat, waiters) : offsetof(lockstep_seat, transfer_waiters);
+      waiters[i] =
+          __atomic_load_n(reinterpret_cast<const int32_t*>(seat + offset), __ATOMIC_RELAXED);
+    }
+    pulse.waits = waiters[0] > 0 || waiters[1] > 0;
+  }
+  return pulse;
+}
+
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory) {
   ASSIGN_OR_RETURN(RingHead head, ReadRingHead(memory));
   RingContent content{.head = std::move(head), .seats = ReadSeats(memory)};

@@ -50,6 +50,13 @@ struct RingContent {
 base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory);
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory);
 
+/// What changes when the rank does something; some 200 ns to read. Errors as above.
+struct RingPulse {
+  uint64_t record_count = 0;
+  bool waits = false;  // a thread is in a call that ends when an op does
+};
+base::Result<RingPulse> ReadRingPulse(std::span<const std::byte> memory);
+
 /// Maps the ring in `fd` read-only for the time of the call. Errors: as above, and mmap's.
 base::Result<RingContent> ReadRingFrom(int fd);
 

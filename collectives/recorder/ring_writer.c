@@ -1,4 +1,4 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/recorder/ring_writer.h"
 
 #include <errno.h>
@@ -17,7 +17,8 @@ static void store_word(uint64_t* word, uint64_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/* Small fields share words with others: the word is changed as a whole, by the lock holder alone. */
+/* Small fields share words with others: the word is changed as a whole, by whoever holds the
+ * lock. */
 static void store_in_word(void* of, size_t offset, const void* value, size_t bytes) {
   uint64_t* const word = (uint64_t*)of + offset / 8;
   uint64_t image = __atomic_load_n(word, __ATOMIC_RELAXED);

@@ -1,10 +1,10 @@
-/* Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0 */
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #ifndef LOCKSTEP_COLLECTIVES_RECORDER_RING_WRITER_H_
 #define LOCKSTEP_COLLECTIVES_RECORDER_RING_WRITER_H_
 /* How a rank's process writes its recorder ring: one record per op, updated as the op proceeds, and
  * a seat per group. In C, for what is preloaded into programs; C++ has Recorder over it. All but
- * open and close are thread-safe and never block; a call costs some 10 ns. A forked child's calls do
- * nothing: the mapping is not inherited, and a guard page tells child from parent. */
+ * open and close are thread-safe and never block; a call costs some 10 ns. A forked child's calls
+ * do nothing: the mapping is not inherited, and a guard page tells child from parent. */
 
 #include <stdbool.h>
 #include <stddef.h>

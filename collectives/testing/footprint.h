@@ -56,6 +56,36 @@ struct Footprint {
     return now;
   }
 
+  /// What there is that was not there before; "" = nothing. The allocator keeps some of what was
+  /// freed, and the thread library some stacks.
+  std::string ExcessOver(const Footprint& before) const {
+    std::string excess;
+    const auto compare = [&excess](const char* what, int64_t had, int64_t has) {
+      if (has > had) excess += std::to_string(has - had) + " " + what + " too many; ";
+    };
+    compare("descriptors", before.descriptors, descriptors);
+    compare("threads", before.threads, threads);
+    for (const std::string& name : files_in_dev_shm) {
+      if (!before.files_in_dev_shm.contains(name)) excess += "/dev/shm/" + name + "; ";
+    }
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+    compare("mappings", before.mappings + kMappingsOfOthers, mappings);
+    compare("KiB", before.resident_kib + kResidentKibOfOthers, resident_kib);
+#endif
+    return excess;
+  }
+
+  /// Waits until nothing of what was not there before is left; returns what is after 20 s.
+  static std::string ExcessLeft(const Footprint& before) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    std::string excess = Read().ExcessOver(before);
+    while (!excess.empty() && std::chrono::steady_clock::now() < limit) {
+      std::this_thread::yield();
+      excess = Read().ExcessOver(before);
+    }
+    return excess;
+  }
+
   std::string ToString() const {
     return std::to_string(descriptors) + " descriptors, " + std::to_string(mappings) +
            " mappings, " + std::to_string(threads) + " threads, " + std::to_string(resident_kib) +
@@ -63,6 +93,9 @@ struct Footprint {
   }
 
  private:
+  static constexpr int64_t kMappingsOfOthers = 16;
+  static constexpr int64_t kResidentKibOfOthers = 8 << 10;
+
   static int64_t Entries(const char* folder) {
     const std::filesystem::directory_iterator entries(folder);
     return std::distance(begin(entries), end(entries));

@@ -28,7 +28,7 @@ class Gang {
   /// its group alone.
   virtual void Run(const std::function<void(Group&)>& body) = 0;
 
-  /// Where the buffers of its ops lie.
+  /// Where the buffers of the ops of the calling rank lie.
   virtual Device device() const { return {}; }
   /// Memory there that this process reaches, too.
   virtual std::shared_ptr<std::byte> Allocate(size_t bytes) {

@@ -102,7 +102,8 @@ class RefusalContractTest : public FailureContractTest {};
 
 /// Where the buffers of its ops lie: in this process's memory, also of a GPU, which is a fake one.
 inline Device DeviceOf(const Group& group) {
-  return {group.capabilities().host_memory ? Device::Kind::kCpu : Device::Kind::kCuda, 0};
+  if (group.capabilities().host_memory) return {};
+  return {Device::Kind::kCuda, group.capabilities().cuda_device};
 }
 inline ConstBuffer In(const Group& group, const std::vector<float>& data) {
   return {data.data(), data.size(), Dtype::kF32, DeviceOf(group)};

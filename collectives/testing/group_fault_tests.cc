@@ -47,6 +47,7 @@ struct FaultPlan {
     ops.back() = OpKind::kAllReduce;
     if (fault == Fault::kDisagrees && ops[fault_at] == OpKind::kBatch)
       ops[fault_at] = OpKind::kAllGather;
+    dtype = random.Below(2) == 0 ? Dtype::kBf16 : Dtype::kI32;
   }
 
   base::Random random;
@@ -55,6 +56,7 @@ struct FaultPlan {
   size_t fault_at;
   size_t count;
   std::array<OpKind, 8> ops;
+  Dtype dtype;
 };
 
 class FaultRun {
@@ -81,7 +83,7 @@ class FaultRun {
         if (plan_.fault == Fault::kDisagrees)
           kind = kind == OpKind::kBarrier ? OpKind::kAllReduce : OpKind::kBarrier;
       }
-      calls.push_back(std::make_unique<MixedCall>(group, kind, plan_.count));
+      calls.push_back(std::make_unique<MixedCall>(group, kind, plan_.count, plan_.dtype));
       if (op % 3 == 0) (void)calls.back()->work().Wait();
     }
     end();

@@ -27,8 +27,8 @@ class MixedCall {
       OpKind::kBatch,
   };
 
-  /// Calls it, with parts of `count` elements. The root is rank 0.
-  MixedCall(Group& group, OpKind kind, size_t count);
+  /// Calls it, with parts of `count` elements, kI32 or kBf16. The root is rank 0.
+  MixedCall(Group& group, OpKind kind, size_t count, Dtype dtype = Dtype::kI32);
   MixedCall(const MixedCall&) = delete;
   MixedCall& operator=(const MixedCall&) = delete;
 
@@ -39,14 +39,17 @@ class MixedCall {
 
  private:
   std::shared_ptr<Work> Call(Group& group);
+  Buffer Filled(std::vector<std::byte>& memory, size_t count, int32_t value) const;
+  int32_t Value(size_t index) const;
   int32_t Expected(size_t index) const;
 
   const OpKind kind_;
   const size_t count_;
+  const Dtype dtype_;
   const int rank_, size_;
   const Device device_;
   const std::vector<size_t> counts_;  // of those ops that take them: all the same but for rank 0's
-  std::vector<int32_t> in_, out_;
+  std::vector<std::byte> in_, out_;
   std::shared_ptr<Work> work_;
 };
 

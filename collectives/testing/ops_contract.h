@@ -8,6 +8,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "collectives/testing/gang.h"
 
@@ -23,6 +24,8 @@ struct GangKind {
   std::string name;
   std::function<std::unique_ptr<Gang>()> make;
   std::string missing;  // why it cannot be made here: its tests are skipped with that
+  /// By rank, where those of one machine may be combined, and rounded, before the rest.
+  std::vector<int> machines = {};
 
   friend std::ostream& operator<<(std::ostream& out, const GangKind& kind) {
     return out << kind.name;
@@ -44,6 +47,7 @@ class OpsContractTest : public ::testing::TestWithParam<GangKind> {
  public:
   /// Whose ranks run a body now.
   static Gang& gang() { return *gang_; }
+  static const std::vector<int>& machines() { return GetParam().machines; }
 
  private:
   static inline Gang* gang_ = nullptr;

@@ -243,6 +243,59 @@ TEST_P(OpsContractTest, NullOverlappingAndOverflowingBuffersAreRefusedByEveryOp)
   }
 }
 
+struct StreamCall {
+  OpKind kind;
+  std::function<Status(Group&, const Buffer& data, const OpOptions&)> make;
+};
+
+std::vector<StreamCall> StreamCalls() {
+  return {
+      {OpKind::kAllReduce,
+       [](Group& g, const Buffer& data, const OpOptions& options) {
+         return g.AllReduce(data, data, Reduction::kSum, options)->Wait();
+       }},
+      {OpKind::kReduce,
+       [](Group& g, const Buffer& data, const OpOptions& options) {
+         return g.Reduce(data, data, Reduction::kSum, GroupRank(0), options)->Wait();
+       }},
+      {OpKind::kBarrier, [](Group& g, const Buffer&,
+                            const OpOptions& options) { return g.Barrier(options)->Wait(); }},
+      {OpKind::kBatch,
+       [](Group& g, const Buffer& data, const OpOptions& options) {
+         return g.Send(data, g.rank(), options)->Wait();
+       }},
+      {OpKind::kAllocate,
+       [](Group& g, const Buffer&, const OpOptions& options) {
+         return g.AllocBuffer(64, options).status();
+       }},
+      {OpKind::kSplit, [](Group& g, const Buffer&,
+                          const OpOptions& options) { return g.Split(0, 0, options).status(); }},
+      {OpKind::kShrink, [](Group& g, const Buffer&,
+                           const OpOptions& options) { return g.Shrink({}, options).status(); }},
+      {OpKind::kGrow, [](Group& g, const Buffer&,
+                         const OpOptions& options) { return g.Grow({}, options).status(); }},
+  };
+}
+
+// It was ignored: an op read what a GPU had not written yet.
+TEST_P(OpsContractTest, AStreamIsRefusedWhereBuffersAreInMainMemory) {
+  for (const StreamCall& call : StreamCalls()) {
+    SCOPED_TRACE(OpKindName(call.kind));
+    Run([&](Group& group) {
+      if (group.capabilities().cuda_memory || Lacks(group, call.kind)) return;
+      int on_gpu = 0;
+      Cell<float> one(Dtype::kF32, 1);
+      EXPECT_THAT(
+          call.make(group, one.buffer(), {.stream = &on_gpu}),
+          StatusIs(Code::kInvalidArgument,
+                   HasSubstr("backend " + group.capabilities().backend +
+                             " works in main memory, where " + std::string(OpKindName(call.kind)) +
+                             "'s stream of a GPU means nothing")));
+      EXPECT_EQ(one.value(), 1.0f);
+    });
+  }
+}
+
 // What is in a GPU's memory is not read behind the caller's back, nor taken for right.
 TEST_P(OpsContractTest, OutputsAreComparedInMainMemoryElseTheCallSaysWhatToDo) {
   Run([](Group& group) {

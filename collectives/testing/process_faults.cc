@@ -33,6 +33,8 @@ constexpr auto kLatest = kTimeout + seconds(1);  // the contract's
 constexpr int kAttempts = 3;
 // What a group over TCP may take to tell the others why it ends, and a process to end.
 constexpr auto kExitTime = seconds(4);
+// ProcessGang has memory for few groups.
+constexpr int kSplitsMax = 40;
 
 enum Fault { kKill, kStop, kExit, kNeverCalls, kReset, kBlackhole, kFaults };
 constexpr const char* kFaultNames[] = {"kill", "stop", "exit", "never calls", "reset", "blackhole"};
@@ -46,11 +48,13 @@ struct Plan {
     fault = static_cast<Fault>(random.Below(kind.has_network ? kFaults : kReset));
     after_ops = static_cast<int>(random.Below(30));
     after_us = static_cast<int>(random.Below(3000));
+    splits = random.Below(3) == 0;
   }
   std::string ToString() const {
     return "LOCKSTEP_SEED=" + std::to_string(seed) + ": rank " + std::to_string(guilty) + " of " +
-           std::to_string(size) + " " + kind.name + ", " + kFaultNames[fault] + " after op " +
-           std::to_string(after_ops) + " and " + std::to_string(after_us) + " us";
+           std::to_string(size) + " " + kind.name + ", " + kFaultNames[fault] + " after " +
+           (splits ? "split " : "op ") + std::to_string(after_ops) + " and " +
+           std::to_string(after_us) + " us";
   }
 
   const ProcessFaultKind& kind;
@@ -60,6 +64,7 @@ struct Plan {
   Fault fault;
   int after_ops;
   int after_us;
+  bool splits;  // nothing but that is called, so that it happens in one of them
 };
 
 /// Of this process, each connection and listener over TCP.
@@ -122,20 +127,46 @@ void Suffer(Fault fault, const ProcessGang::Board& board, const std::atomic<bool
   }
 }
 
+void NoteHowLong(ProcessGang::Board& board, base::Duration took) {
+  int64_t longest = board.longest_ns.load();
+  while (longest < took.count() && !board.longest_ns.compare_exchange_weak(longest, took.count())) {
+  }
+}
+
+/// Makes a group of the members of `group`, and uses it. Whether both ended well.
+bool SplitsWell(Group& group, ProcessGang::Board& board) {
+  const auto called = std::chrono::steady_clock::now();
+  const auto made = group.Duplicate();
+  NoteHowLong(board, std::chrono::steady_clock::now() - called);
+  if (!made.ok()) return false;
+  const auto work = (*made)->Barrier();
+  const base::Status status = work->Wait();
+  NoteHowLong(board, *work->timings().completed - work->timings().enqueued);
+  return status.ok();
+}
+
 /// Calls ops, two at a time, until one fails; then all that are in flight have to end.
 void CallUntilAnOpFails(const Plan& plan, Group& group, ProcessGang::Board& board) {
   const bool guilty = group.rank().value() == plan.guilty;
   base::Random random(plan.seed);
   std::vector<std::unique_ptr<MixedCall>> calls;
+  int splits = 0;
   // All have come, so that what fails from here on are ops.
   bool failed = !group.Barrier({.timeout = seconds(20)})->Wait().ok();
   if (guilty) ++board.arrived;
   while (!failed) {
     if (guilty && plan.fault == kNeverCalls && board.go.load() > 0) ::pause();
+    if (plan.splits && ++splits < kSplitsMax) {
+      failed = !SplitsWell(group, board);
+      if (guilty) ++board.arrived;
+      continue;
+    }
     for (int i = 0; i < 2; ++i) {
       const OpKind kind = MixedCall::kKinds[random.Below(MixedCall::kKinds.size())];
       const size_t count = random.Below(3) == 0 ? 30'000 : 10;
-      calls.push_back(std::make_unique<MixedCall>(group, kind, count));
+      // Sums of bf16 go other ways between machines.
+      const Dtype dtype = random.Below(2) == 0 ? Dtype::kBf16 : Dtype::kI32;
+      calls.push_back(std::make_unique<MixedCall>(group, kind, count, dtype));
       if (guilty) ++board.arrived;
     }
     const base::Status status = calls[calls.size() - 2]->work().Wait();
@@ -148,10 +179,7 @@ void CallUntilAnOpFails(const Plan& plan, Group& group, ProcessGang::Board& boar
   for (const auto& call : calls) {
     (void)call->work().Wait();
     const auto timings = call->work().timings();
-    const int64_t took = (*timings.completed - timings.enqueued).count();
-    int64_t longest = board.longest_ns.load();
-    while (longest < took && !board.longest_ns.compare_exchange_weak(longest, took)) {
-    }
+    NoteHowLong(board, *timings.completed - timings.enqueued);
   }
   EXPECT_FALSE(group.Barrier()->Wait().ok());
 }

@@ -20,8 +20,8 @@ struct ProcessFaultKind {
   std::function<ProcessGang::NewGroup(uint64_t seed, int size)> make;
 };
 
-/// For each seed: ranks are processes that call random ops without end; to one of them something
-/// happens at a random time. Expects that every Work of every survivor ends within its deadline and
+/// For each seed: ranks are processes that call random ops without end, or make one group after the
+/// other of theirs; to one of them something happens at a random time. Expects that every Work and every Split of every survivor ends within its deadline and
 /// a second, and that the process can exit. From a process with one thread.
 void ExpectThatAllEndsInTime(const ProcessFaultKind& kind, const std::vector<uint64_t>& seeds);
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -57,7 +58,7 @@ class ProcessGang {
   }
   /// Over memory that the ranks inherit.
   static NewMaker SharedMemoryMaker() {
-    const auto segments = std::make_shared<OneSegment>();
+    const auto segments = std::make_shared<InheritedSegments>();
     return [segments](int) { return std::make_shared<ShmBackendMaker>(segments); };
   }
   static NewGroup InSharedMemory() { return Over(SharedMemoryMaker()); }
@@ -116,17 +117,33 @@ class ProcessGang {
   }
 
  private:
-  /// Memory that the ranks inherit by its descriptor.
-  class OneSegment final : public SegmentSource {
+  /// Memory of a few groups that the ranks inherit by its descriptors.
+  class InheritedSegments final : public SegmentSource {
    public:
-    OneSegment() : fd_(AnonymousFile()) {}
+    InheritedSegments() : groups_(new(SharedMemory(sizeof(Groups))) Groups) {
+      for (base::UniqueFd& fd : fds_) fd = base::UniqueFd(AnonymousFile());
+    }
     base::Result<std::shared_ptr<Segment>> Open(const SegmentRequest& request,
                                                 base::Duration) override {
-      LOCKSTEP_CHECK(ftruncate(fd_.get(), static_cast<off_t>(request.bytes)) == 0, "memory");
-      return Segment::Map(fd_, request.bytes);
+      const base::UniqueFd& fd = fds_[PlaceOf(request.group.value())];
+      LOCKSTEP_CHECK(ftruncate(fd.get(), static_cast<off_t>(request.bytes)) == 0, "memory");
+      return Segment::Map(fd, request.bytes);
     }
 
    private:
+    static constexpr size_t kGroupsMax = 48;
+    using Groups = std::array<std::atomic<uint64_t>, kGroupsMax>;  // 0 = nobody's yet
+
+    size_t PlaceOf(uint64_t group) const {
+      for (size_t place = 0; place < kGroupsMax; ++place) {
+        uint64_t holder = 0;
+        if ((*groups_)[place].compare_exchange_strong(holder, group) || holder == group)
+          return place;
+      }
+      LOCKSTEP_CHECK(false, "a gang makes few groups");
+      return 0;
+    }
+
     /// Its size is not known before the ranks are there. Some container's filters refuse
     /// memfd_create.
     static int AnonymousFile() {
@@ -138,7 +155,8 @@ class ProcessGang {
       return fd;
     }
 
-    const base::UniqueFd fd_;
+    Groups* const groups_;
+    std::array<base::UniqueFd, kGroupsMax> fds_;
   };
 
   [[noreturn]] void RunRank(int rank, int size, base::Duration timeout, const NewGroup& make,

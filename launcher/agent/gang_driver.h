@@ -64,6 +64,10 @@ class GangDriver final : public NodeNews {
                 const base::Status& why) {
     Handle(elastic::RanksLost{node, ranks, why});
   }
+  /// The gang stands still because of these ranks (elastic::RanksBlamed).
+  void Blame(std::vector<base::Rank> ranks, std::string why) {
+    Handle(elastic::RanksBlamed{std::move(ranks), std::move(why)});
+  }
   /// Passes a user's signal (USR1, USR2) on to the leaders that live.
   void ForwardSignal(int signal);
 

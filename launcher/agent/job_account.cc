@@ -5,7 +5,10 @@
 
 #include <cstdio>
 
+#include "collectives/diagnosis/words.h"
 #include "launcher/agent/job_events.h"
+#include "launcher/verdict/clean_text.h"
+#include "launcher/verdict/hang_verdict.h"
 #include "launcher/verdict/screen.h"
 #include "launcher/version.h"
 
@@ -21,6 +24,7 @@ RoundFacts JobAccount::Facts() const {
   facts.folder_failed = node_ != nullptr && node_->folder_failed();
   facts.steady_now = clock_.Now();
   facts.wall_now = clock_.WallNow();
+  facts.hang = hang_;
   return facts;
 }
 
@@ -40,6 +44,7 @@ void JobAccount::OnJobStarted(int master_port) {
 
 void JobAccount::OnRoundBegins(const elastic::SpawnRanks& round) {
   round_ = round.round;
+  hang_.reset();
   node_->Log(round_, RoundStartedEvent(round));
 }
 
@@ -47,6 +52,33 @@ void JobAccount::OnNotice(const elastic::Notice& notice) {
   const std::string text = NoticeText(notice, config_.rank_count, config_.directory.job_id());
   node_->Say(text);
   node_->Log(round_, NoticeEvent(notice, text));
+}
+
+void JobAccount::OnHangNotice(const collectives::Finding& finding,
+                              const collectives::Evidence& evidence) {
+  SayOfHang("waiting: " + collectives::Summary(finding, evidence), finding);
+}
+
+void JobAccount::OnHangVerdict(const collectives::Finding& finding,
+                               const collectives::Evidence& evidence, bool acts) {
+  proto::Verdict verdict = HangVerdict(finding, evidence, config_.here.host);
+  if (!acts) {
+    SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence), finding);
+    return;
+  }
+  hang_ = std::move(verdict);
+}
+
+/// What ranks wrote into their rings is shown as text and nothing else.
+void JobAccount::SayOfHang(const std::string& text, const collectives::Finding& finding) {
+  const std::string clean = CleanText(text);
+  node_->Say(clean);
+  proto::Event event;
+  proto::Notice& notice = *event.mutable_notice();
+  notice.set_text(clean);
+  for (const collectives::Finding::Culprit& culprit : finding.culprits)
+    notice.add_ranks(culprit.rank.value());
+  node_->Log(round_, std::move(event));
 }
 
 void JobAccount::OnStop(int signal, bool at_once, const std::string& source,

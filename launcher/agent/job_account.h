@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/diagnosis/evidence.h"
+#include "collectives/diagnosis/finding.h"
 #include "elastic/gang.h"
 #include "launcher/agent/agent_config.h"
 #include "launcher/agent/job_record.h"
@@ -43,6 +45,11 @@ class JobAccount {
   void OnJobStarted(int master_port);
   void OnRoundBegins(const elastic::SpawnRanks& round);
   void OnNotice(const elastic::Notice& notice);
+  /// Ranks wait for others for long; nothing follows from it.
+  void OnHangNotice(const collectives::Finding& finding, const collectives::Evidence& evidence);
+  /// The gang stands still. `acts`: the round ends for it, and this is its verdict.
+  void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence& evidence,
+                     bool acts);
   /// `source` is who asked, in words. Verdicts name the first who was not the user at the terminal.
   void OnStop(int signal, bool at_once, const std::string& source, const std::string& reason);
   void OnRoundEnded(const elastic::RoundOutcome& outcome,
@@ -59,6 +66,7 @@ class JobAccount {
 
  private:
   RoundFacts Facts() const;
+  void SayOfHang(const std::string& text, const collectives::Finding& finding);
   proto::Verdict LaunchVerdict(int exit_status, const std::string& text) const;
 
   const AgentConfig& config_;
@@ -67,6 +75,7 @@ class JobAccount {
   NodeRuntime* node_ = nullptr;
   base::Round round_;
   std::vector<std::string> host_of_rank_;
+  std::optional<proto::Verdict> hang_;          // of the round that runs, once it ends for that
   std::optional<proto::Verdict> last_verdict_;  // of the round that ended last
   std::string stopped_by_;                      // as RoundFacts has it
 };

@@ -54,6 +54,13 @@ base::Status JobRecord::MakeRoundFolder(base::Round round) {
                : base::OkStatus();
 }
 
+void JobRecord::SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
+                             const std::map<base::Rank, std::span<const std::byte>>& rings) {
+  const JobDirectory& directory = config_.directory;
+  Check(launcher::SaveEvidence(directory.RoundPath(facts.round) + "/" + kEvidenceFolder, facts,
+                               evidence, rings, directory.files()));
+}
+
 std::string JobRecord::RoundFolder(base::Round round) const {
   if (config_.log_directory.empty()) return config_.directory.RoundPath(round);
   return config_.log_directory + "/round-" + round.ToString();

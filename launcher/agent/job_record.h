@@ -2,11 +2,16 @@
 #ifndef LOCKSTEP_LAUNCHER_AGENT_JOB_RECORD_H_
 #define LOCKSTEP_LAUNCHER_AGENT_JOB_RECORD_H_
 
+#include <cstddef>
 #include <functional>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "collectives/diagnosis/evidence.h"
+#include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/process_identity.h"
 #include "runtime/base/ids.h"
@@ -50,6 +55,9 @@ class JobRecord {
   /// Makes the folder for the files of a round's ranks. Errors: errno's code; not told as trouble.
   base::Status MakeRoundFolder(base::Round round);
   std::string RoundFolder(base::Round round) const;
+  /// Keeps what was seen of a round that stands still.
+  void SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
+                    const std::map<base::Rank, std::span<const std::byte>>& rings);
 
   /// That the ranks run; a little later unless there is other news of the state by then: they want
   /// the processor now, and may well end before anybody looks.

@@ -93,6 +93,10 @@ class NodeRuntime final : public RankHooks {
   process::Processes& processes() { return *processes_; }
   /// Null when no rank reads standard input.
   process::StdinForwarder* stdin_forwarder() { return stdin_.get(); }
+  /// As AttachServer has it: -1 of a rank that has not attached.
+  int RecorderFd(base::Rank rank) const {
+    return attach_ != nullptr ? attach_->RecorderFd(rank) : -1;
+  }
   std::string containment() const { return processes_->containment(); }
   /// Whether the folder of the round's files could not be made.
   bool folder_failed() const { return folder_failed_; }

@@ -113,6 +113,14 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.restart.onRankFailure", "", kLockstep, kFailures},
     {"--min-ranks", "", "N", "With keep: fewest ranks that the job goes on with [1].", kField,
      "spec.restart.minRanks", "", kLockstep, kFailures},
+    {"--on-hang", "", "restart|report", "What becomes of a gang that stands still [restart].",
+     kWord, "spec.hangs.action", "", kLockstep, kFailures},
+    {"--hang-grace", "", "TIME", "Time that ranks wait for another before it is said [2s].",
+     kSeconds, "spec.hangs.grace", "", kLockstep, kFailures},
+    {"--hang-action-after", "", "TIME", "And before one that may be healthy is blamed [1m].",
+     kSeconds, "spec.hangs.actionAfter", "", kLockstep, kFailures},
+    {"--hang-deadline", "", "TIME", "And before one in a declared phase is [5m].", kSeconds,
+     "spec.hangs.deadline", "", kLockstep, kFailures},
     {"--grace", "", "TIME", "TERM to KILL after a rank failed [2s]; a bare number is seconds.",
      kSeconds, "spec.grace.peerFailure", "", kLockstep, kFailures},
     {"--shutdown-timeout", "", "TIME",
@@ -185,6 +193,10 @@ constexpr FlagSpec kPsFlags[] = {
 
 constexpr FlagSpec kStatusFlags[] = {
     {"--json", "", "", "One JSON object."},
+};
+
+constexpr FlagSpec kDiagnoseFlags[] = {
+    {"--json", "", "", "A verdict as one JSON object."},
 };
 
 constexpr FlagSpec kLogsFlags[] = {
@@ -289,6 +301,11 @@ constexpr VerbSpec kVerbs[] = {
     {Verb::kStatus, "status", "[FLAGS] JOB", "Says what a job and each of its ranks is doing.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep status mnist\n  lockstep status mnist --json\n", kStatusFlags, 1, 1},
+    {Verb::kDiagnose, "diagnose", "[FLAGS] JOB|DIR", "Says why a gang stood still.",
+     "JOB is an id, the beginning of one, or a name: of its last round that has evidence. DIR is a "
+     "folder\n"
+     "of evidence (round-N/evidence in a job's directory).\n",
+     "  lockstep diagnose mnist\n  lockstep diagnose --json ./evidence\n", kDiagnoseFlags, 1, 1},
     {Verb::kLogs, "logs", "[FLAGS] JOB", "Prints what ranks wrote.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep logs mnist\n  lockstep logs mnist --rank 3 --tail 20\n  lockstep logs mnist "

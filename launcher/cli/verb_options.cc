@@ -117,6 +117,10 @@ ShowStatusOptions ShowStatusOptionsOf(const Command& command) {
   return {.job = command.operands[0], .json = command.IsOn("--json")};
 }
 
+DiagnoseJobOptions DiagnoseJobOptionsOf(const Command& command) {
+  return {.what = command.operands[0], .json = command.IsOn("--json")};
+}
+
 base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command) {
   ShowLogsOptions options;
   options.job = command.operands[0];

@@ -4,6 +4,7 @@
 
 #include "launcher/cli/command_line.h"
 #include "launcher/exec/exec_options.h"
+#include "launcher/verbs/diagnose_job.h"
 #include "launcher/verbs/list_jobs.h"
 #include "launcher/verbs/remove_jobs.h"
 #include "launcher/verbs/render_job.h"
@@ -24,6 +25,7 @@ base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command);
 base::Result<ExecOptions> ExecOptionsOf(const Command& command);
 ListJobsOptions ListJobsOptionsOf(const Command& command);
 ShowStatusOptions ShowStatusOptionsOf(const Command& command);
+DiagnoseJobOptions DiagnoseJobOptionsOf(const Command& command);
 /// Errors: InvalidArgument - --rank, --round or --tail is no number, --stream no stream; all at
 /// once.
 base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command);

@@ -48,6 +48,7 @@ class JobDirectory {
   JobDirectory(std::string path, std::string job_id, std::string host, storage::FileSystem& files);
 
   const std::string& path() const { return path_; }
+  storage::FileSystem& files() const { return *files_; }
   const std::string& job_id() const { return job_id_; }
 
   /// The job's id is written whatever the state says: without it readers would take a live job for

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <set>
 
 #include "launcher/exit_codes.h"
 #include "launcher/verdict/clean_text.h"
@@ -43,8 +44,9 @@ std::string ExitText(const RankExit& exit) {
 std::string WhyText(const RankRecord& rank) {
   if (rank.lost) return "its node was lost";
   if (rank.accusation) {
-    return "given up by rank " + rank.accusation->by.ToString() + ": " +
-           Clean(rank.accusation->why);
+    const std::string by =
+        rank.accusation->by ? "given up by rank " + rank.accusation->by->ToString() + ": " : "";
+    return by + Clean(rank.accusation->why);
   }
   return rank.exit.has_value() ? ExitText(*rank.exit)
                                : "could not be started: " + Clean(rank.error.message());
@@ -234,6 +236,27 @@ std::string WithoutNumbers(std::string_view text) {
   return plain;
 }
 
+/// What was found while the gang stood still says more than how it was brought down.
+void TakeHang(const Verdict& hang, Verdict& verdict) {
+  Verdict rest;
+  rest.Swap(&verdict);
+  verdict = hang;
+  std::set<int32_t> named;
+  for (const proto::Culprit& culprit : verdict.culprits()) named.insert(culprit.rank());
+  for (const Evidence& evidence : rest.evidence()) {
+    if (evidence.kind() != Evidence::EXIT) *verdict.add_evidence() = evidence;
+  }
+  verdict.clear_victims();
+  for (const int32_t victim : rest.victims()) {
+    if (!named.contains(victim)) verdict.add_victims(victim);
+  }
+  rest.clear_class_();
+  rest.clear_culprits();
+  rest.clear_evidence();
+  rest.clear_victims();
+  verdict.MergeFrom(rest);
+}
+
 }  // namespace
 
 std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts& facts) {
@@ -267,6 +290,7 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
       if (outcome.decision != Decision::kGoOn && &rank != &culprit && IsVictim(rank))
         verdict.add_victims(rank.process.rank.value());
     }
+    if (facts.hang && culprit.accusation && !culprit.accusation->by) TakeHang(*facts.hang, verdict);
   }
   AddTeardownEvidence(outcome, verdict);
   return verdict;

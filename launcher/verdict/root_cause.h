@@ -43,6 +43,9 @@ struct RoundFacts {
   base::SteadyTime steady_now;
   base::WallTime wall_now;
   std::map<base::Rank, RankEvidence> ranks;
+  /// Why the gang stood still, where that is what ended the round: class, culprits, evidence and
+  /// what else hang_verdict.h fills in.
+  std::optional<proto::Verdict> hang;
 };
 
 /// The verdict on a round; nothing for one that succeeded.

@@ -289,6 +289,44 @@ TEST(RootCauseTest, ARankThatWasGivenUpIsMissingAndThoseThatWereOutlivedAreNoVic
             (std::vector<int>{1}));
 }
 
+/// Class, culprits and evidence are those of the hang; what became of the gang is the round's.
+TEST(RootCauseTest, WhatWasFoundWhileTheGangStoodStillIsItsVerdict) {
+  RoundOutcome outcome = Failed({.signal = SIGKILL});
+  outcome.end = RoundEnd::kRankAccused;
+  outcome.decision = Decision::kOutOfRestarts;
+  outcome.ranks[2].accusation = elastic::Accusation{std::nullopt, "called something else"};
+  RoundFacts facts = Facts();
+  facts.hang.emplace();
+  facts.hang->set_class_(Verdict::MISMATCH);
+  facts.hang->set_confidence(Verdict::MEDIUM);
+  facts.hang->set_seq(7);
+  for (const int rank : {1, 2}) {
+    proto::Culprit* const culprit = facts.hang->add_culprits();
+    culprit->set_rank(rank);
+    culprit->set_why("called something else");
+  }
+  facts.hang->add_evidence()->set_kind(proto::Evidence::WAITS);
+  facts.hang->add_victims(0);
+
+  const auto verdict = MakeVerdict(outcome, facts);
+
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_EQ(verdict->class_(), Verdict::MISMATCH);
+  EXPECT_EQ(verdict->seq(), 7u);
+  EXPECT_EQ(verdict->confidence(), Verdict::MEDIUM);
+  ASSERT_EQ(verdict->culprits_size(), 2);
+  EXPECT_EQ(verdict->culprits(1).rank(), 2);
+  EXPECT_EQ(verdict->evidence(0).kind(), proto::Evidence::WAITS);
+  for (const int32_t victim : verdict->victims()) EXPECT_TRUE(victim != 1 && victim != 2);
+  EXPECT_EQ(verdict->exit_code(), static_cast<int>(ExitCode::kUnavailable));
+  EXPECT_EQ(verdict->action(), Verdict::END_JOB);
+  EXPECT_EQ(verdict->job(), Facts().job_id);
+
+  outcome.ranks[2].accusation->by = base::Rank(0);
+  EXPECT_EQ(MakeVerdict(outcome, facts)->class_(), Verdict::MISSING_RANK)
+      << "a rank gave another one up: another story";
+}
+
 TEST(RootCauseTest, ANodeLostBetweenTwoRoundsEndsTheJobForThatReason) {
   const auto last_round = MakeVerdict(Failed({.exit_code = 3}), Facts());
   JobOutcome outcome{.decision = Decision::kNodeLost, .last_round = base::Round(1)};

@@ -18,6 +18,7 @@ using Lines = std::vector<std::string>;
 
 constexpr size_t kLabelColumns = 11;
 constexpr size_t kVictimsNamed = 16;
+constexpr size_t kWaitLines = 9;
 
 void Append(const Lines& more, Lines& lines) {
   lines.insert(lines.end(), more.begin(), more.end());
@@ -48,8 +49,8 @@ std::string Headline(const Verdict& verdict) {
   }
   const proto::Culprit& culprit = verdict.culprits(0);
   if (verdict.class_() == Verdict::NODE_LOST) return "lockstep: " + culprit.why();
-  const bool is_plain =
-      verdict.class_() == Verdict::LAUNCH_FAILED || verdict.class_() == Verdict::MISSING_RANK;
+  const bool is_plain = verdict.class_() == Verdict::LAUNCH_FAILED || verdict.confidence() != 0 ||
+                        verdict.class_() == Verdict::MISSING_RANK;
   return "lockstep: rank " + std::to_string(culprit.rank()) + (is_plain ? " " : " failed first: ") +
          culprit.why();
 }
@@ -110,11 +111,23 @@ Lines LastWords(const Verdict& verdict, size_t limit) {
   return lines;
 }
 
+/// What ranks wait in, as many lines as there is room for.
+Lines Waits(const Verdict& verdict, size_t limit) {
+  const Evidence* const waits = Find(verdict, Evidence::WAITS);
+  if (waits == nullptr || limit < 2) return {};
+  Lines lines = {"  by the ranks' recorders and processes:"};
+  for (const std::string& line : waits->lines()) {
+    if (lines.size() == limit) break;
+    lines.push_back("  | " + ClipLine(CleanText(line), kScreenColumns - 4));
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string RenderVerdict(const Verdict& verdict) {
   Lines top = WrapLine(CleanText(Headline(verdict)), kScreenColumns, 3);
-  Append(Field("when", CleanText(WhenText(verdict)), 2), top);
+  if (verdict.has_observed_at()) Append(Field("when", CleanText(WhenText(verdict)), 2), top);
   if (verdict.culprits_size() > 0) {
     Append(Field("where", CleanText(WhereText(verdict.culprits(0), verdict.world_size())), 2), top);
   }
@@ -129,8 +142,12 @@ std::string RenderVerdict(const Verdict& verdict) {
   }
   if (!verdict.log_directory().empty())
     Append(Field("logs", CleanText(verdict.log_directory()), 3), bottom);
-  Append(Field("next", CleanText(NextText(verdict)), 2), bottom);
+  if (!verdict.advice().empty()) Append(Field("advice", CleanText(verdict.advice()), 2), bottom);
+  if (verdict.action() != Verdict::ACTION_UNSPECIFIED)
+    Append(Field("next", CleanText(NextText(verdict)), 2), bottom);
 
+  const size_t room = kScreenLines - top.size() - bottom.size();
+  Append(Waits(verdict, std::min(room, kWaitLines)), top);
   Append(LastWords(verdict, kScreenLines - top.size() - bottom.size()), top);
   Append(bottom, top);
   std::string screen;

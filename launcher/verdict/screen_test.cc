@@ -54,6 +54,36 @@ TEST(ScreenTest, KilledRankThatRestartsAtOnce) {
       )pb"))));
 }
 
+TEST(ScreenTest, ARankThatOthersWaitFor) {
+  EXPECT_TRUE(MatchesGolden(Golden("missing_rank"), RenderVerdict(Make(R"pb(
+                              class: MISSING_RANK
+                              confidence: HIGH
+                              exit_code: 69
+                              culprits {
+                                rank: 2
+                                host: "laptop"
+                                pid: 4002
+                                why: "has not come to all_reduce(f32, sum, 4), op 11 of group "
+                                     "world: its process is stopped by a signal"
+                              }
+                              victims: [ 0, 1, 3 ]
+                              group: "world"
+                              seq: 11
+                              op: "all_reduce(f32, sum, 4)"
+                              evidence {
+                                kind: WAITS
+                                lines: "rank 2 called last, 996ms ago, all_reduce(f32, sum, 4), op "
+                                       "10 of group world at train.cc:67"
+                                lines: "rank 0 has waited 995ms in all_reduce(f32, sum, 4), op 11 "
+                                       "of group world at train.cc:67"
+                              }
+                              evidence { kind: STDERR rank: 2 lines: "epoch 1" }
+                              advice: "kill -CONT 4002 lets it go on"
+                              action: RESTART_GANG
+                              action_reason: "restart 1 of 3, at once"
+                            )pb"))));
+}
+
 TEST(ScreenTest, OutOfMemoryThatEndsTheJob) {
   EXPECT_TRUE(MatchesGolden(
       Golden("out_of_memory"), RenderVerdict(Make(R"pb(

@@ -19,6 +19,7 @@ namespace lockstep::process {
 namespace {
 
 using Doing = ProcessLook::Doing;
+using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 
 /// A child that does `what` until it is killed, when this goes.
@@ -40,7 +41,7 @@ class Child {
     for (int i = 0; i < 2000; ++i) {
       look = LookAtProcess(pid_).value_or(ProcessLook{.doing = Doing::kEnded});
       if (look.doing == doing) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      std::this_thread::sleep_for(milliseconds(5));  // tidy:allow sleep: /proc announces nothing
     }
     EXPECT_EQ(look.doing, doing) << look.ToString();
     return look;
@@ -58,7 +59,7 @@ TEST(ProcessLookTest, WhoComputesRunsAndUsesItsProcessor) {
   const uint64_t before = child.Await(Doing::kRuns).cpu_ticks;
   uint64_t after = before;
   for (int i = 0; i < 2000 && after == before; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(milliseconds(5));  // tidy:allow sleep: likewise
     after = child.Await(Doing::kRuns).cpu_ticks;
   }
   EXPECT_GT(after, before);

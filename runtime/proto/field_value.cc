@@ -67,6 +67,7 @@ const Message& EmptyPart(const Descriptor& type) {
                                           &ProcessesPerNode::default_instance(),
                                           &Checkpoint::default_instance(),
                                           &Collectives::default_instance(),
+                                          &Hangs::default_instance(),
                                           &Placement::default_instance(),
                                           &LocalPlacement::default_instance(),
                                           &SimulatedPlacement::default_instance(),

@@ -84,6 +84,12 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     encrypt_data: false
                     tcp_flows: 1
                   }
+                  hangs {
+                    action: HANG_ACTION_RESTART
+                    grace { seconds: 2 }
+                    action_after { seconds: 60 }
+                    deadline { seconds: 300 }
+                  }
                 })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());
 }

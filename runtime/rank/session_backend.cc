@@ -3,8 +3,10 @@
 
 #include <link.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -24,8 +26,32 @@ constexpr const char* kBackendVariable = "LOCKSTEP_JOB_BACKEND";
 constexpr const char* kCheckVariable = "LOCKSTEP_JOB_CHECK";
 constexpr const char* kEncryptVariable = "LOCKSTEP_JOB_ENCRYPT_DATA";
 constexpr const char* kFlowsVariable = "LOCKSTEP_JOB_TCP_FLOWS";
+constexpr const char* kLinkVariable = "LOCKSTEP_JOB_TCP_LINK";
 constexpr int kFlowsMax = 16;  // as runtime/proto/job.proto has it
 constexpr const char* kMpiLibraryVariable = "LOCKSTEP_MPI_LIBRARY";
+
+/// All of `text`, in positive decimals; else 0.
+double PositiveNumber(std::string_view text) {
+  double value = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && value > 0 && value < 1e9 ? value : 0;
+}
+
+/// "MICROSECONDS,GB_PER_SECOND".
+base::Result<collectives::TcpLink> LinkOf(const RankEnvironment& environment) {
+  const auto variable = environment.find(kLinkVariable);
+  if (variable == environment.end() || variable->second.empty()) return collectives::TcpLink();
+  const std::string_view text = variable->second;
+  const size_t comma = std::min(text.find(','), text.size());
+  const double latency_us = PositiveNumber(text.substr(0, comma));
+  const double gigabytes = PositiveNumber(text.substr(std::min(comma + 1, text.size())));
+  if (latency_us > 0 && gigabytes > 0)
+    return collectives::TcpLink::Measured(latency_us, 1000 * gigabytes);
+  return base::InvalidArgumentError(std::string(kLinkVariable) + "=" + variable->second +
+                                    " must be microseconds and GB a second, as in 20,5");
+}
 
 /// The first object is the program; one that names no interpreter is its own loader.
 int FindInterpreter(dl_phdr_info* object, size_t, void* found) {
@@ -128,7 +154,8 @@ base::Result<DataPath> DataPathOf(const RankEnvironment& environment) {
   };
   ASSIGN_OR_RETURN(const int encrypts, number(kEncryptVariable, 0, 1));
   ASSIGN_OR_RETURN(const int flows, number(kFlowsVariable, 1, kFlowsMax));
-  return DataPath{.encrypts = encrypts == 1, .flows = flows};
+  ASSIGN_OR_RETURN(const collectives::TcpLink link, LinkOf(environment));
+  return DataPath{.encrypts = encrypts == 1, .flows = flows, .link = link};
 }
 
 base::Result<std::string> MpiLibraryOf(const RankEnvironment& environment) {

@@ -8,6 +8,7 @@
 #include "collectives/engine/backend.h"
 #include "collectives/engine/queued_group.h"
 #include "collectives/group.h"
+#include "collectives/host/tcp/tcp_link.h"
 #include "collectives/nccl/nccl_runtime.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
@@ -27,12 +28,14 @@ base::Result<Backend> BackendOf(const SessionOptions& options, const RankEnviron
 /// InvalidArgument - the variable is neither that nor "fast".
 base::Result<bool> ChecksCalls(const SessionOptions& options, const RankEnvironment& environment);
 
-/// How the job has ranks of several machines talk: LOCKSTEP_JOB_ENCRYPT_DATA (0 or 1) and
-/// LOCKSTEP_JOB_TCP_FLOWS (1 to 16); no, and 1, where they are unset. Errors: InvalidArgument -
-/// they are something else.
+/// How the job has ranks of several machines talk: LOCKSTEP_JOB_ENCRYPT_DATA (0 or 1),
+/// LOCKSTEP_JOB_TCP_FLOWS (1 to 16) and LOCKSTEP_JOB_TCP_LINK (what the way between them costs:
+/// microseconds, and GB a second: "20,5"); no, 1, and to be measured, where they are unset. Errors:
+/// InvalidArgument - they are something else.
 struct DataPath {
   bool encrypts = false;
   int flows = 1;
+  collectives::TcpLink link;
 };
 base::Result<DataPath> DataPathOf(const RankEnvironment& environment);
 

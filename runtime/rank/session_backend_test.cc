@@ -49,16 +49,22 @@ TEST(SessionBackendTest, TheProgramsChoiceWinsOverTheJobs) {
 TEST(SessionBackendTest, TheJobSaysHowDataGoesBetweenMachines) {
   ASSERT_OK_AND_ASSIGN(const DataPath unsaid, DataPathOf({}));
   ASSERT_OK_AND_ASSIGN(const DataPath said, DataPathOf({{"LOCKSTEP_JOB_ENCRYPT_DATA", "1"},
-                                                        {"LOCKSTEP_JOB_TCP_FLOWS", "4"}}));
+                                                        {"LOCKSTEP_JOB_TCP_FLOWS", "4"},
+                                                        {"LOCKSTEP_JOB_TCP_LINK", "15.5,2.1"}}));
 
   EXPECT_FALSE(unsaid.encrypts);
   EXPECT_EQ(unsaid.flows, 1);
+  EXPECT_FALSE(unsaid.link.measured());
   EXPECT_TRUE(said.encrypts);
   EXPECT_EQ(said.flows, 4);
+  EXPECT_EQ(said.link.Describe(), "16 us and 2.05 GB/s");
   EXPECT_THAT(DataPathOf({{"LOCKSTEP_JOB_ENCRYPT_DATA", "yes"}}),
               StatusIs(Code::kInvalidArgument, HasSubstr("must be 0 to 1")));
   EXPECT_THAT(DataPathOf({{"LOCKSTEP_JOB_TCP_FLOWS", "17"}}),
               StatusIs(Code::kInvalidArgument, HasSubstr("must be 1 to 16")));
+  for (const char* link : {"20", "20,", ",5", "20,5,", "20;5", "-1,5", "20,0", "inf,5", "20,nan"})
+    EXPECT_THAT(DataPathOf({{"LOCKSTEP_JOB_TCP_LINK", link}}),
+                StatusIs(Code::kInvalidArgument, HasSubstr("as in 20,5")));
 }
 
 TEST(SessionBackendTest, TheLauncherSaysWhichMpiIsLoaded) {

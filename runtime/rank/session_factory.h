@@ -13,8 +13,8 @@ namespace lockstep::rank {
 
 /// The process's environment, of which a session reads what places a rank: RANK, WORLD_SIZE,
 /// LOCKSTEP_SOCKET, LOCKSTEP_COOKIE, LOCKSTEP_JOB_BACKEND, LOCKSTEP_JOB_CHECK,
-/// LOCKSTEP_JOB_ENCRYPT_DATA, LOCKSTEP_JOB_TCP_FLOWS, LOCKSTEP_MPI_LIBRARY, and those by which
-/// other launchers say that there are several (OMPI_COMM_WORLD_SIZE, PMI_SIZE,
+/// LOCKSTEP_JOB_ENCRYPT_DATA, LOCKSTEP_JOB_TCP_FLOWS, LOCKSTEP_JOB_TCP_LINK, LOCKSTEP_MPI_LIBRARY,
+/// and those by which other launchers say that there are several (OMPI_COMM_WORLD_SIZE, PMI_SIZE,
 /// SLURM_STEP_NUM_TASKS); of ranks of MPI what topology::FindForeignRank looks for.
 using RankEnvironment = std::map<std::string, std::string>;
 

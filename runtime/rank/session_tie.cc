@@ -12,6 +12,7 @@ base::Result<collectives::TcpService::Config> NetworkOf(const Tie& tie, const Wo
   config.memory = tie.node_index;  // that of its agent
   config.encrypts = data_path.encrypts;
   config.flows = data_path.flows;
+  config.link = data_path.link;
   return config;
 }
 

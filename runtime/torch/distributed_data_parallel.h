@@ -60,7 +60,7 @@ class DistributedDataParallel {
     /// Synchronize also copies rank 0's buffers (running means and the like) to all.
     bool broadcast_buffers = true;
     /// As what f32 gradients travel: kF32; or kBf16 or kF16, half the bytes, each rounded once on
-    /// its rank and their mean once more, or, between machines, at each step of the way.
+    /// its rank and their mean once more (collectives/gradient/gradient_buckets.h).
     collectives::Dtype wire = collectives::Dtype::kF32;
     /// What that rounding lost is added to the same gradient of the next pass; costs its memory.
     bool error_feedback = false;

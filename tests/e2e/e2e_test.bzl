@@ -10,8 +10,8 @@ def cc_e2e_test(name, deps = [], data = [], tags = [], timeout = "moderate", **k
         data = ["//launcher:lockstep"] + data,
         tags = ["no-sandbox"] + tags,
         deps = [
-            ":command",
-            ":run_fixture",
+            "//tests/e2e:command",
+            "//tests/e2e:run_fixture",
         ] + deps,
         **kwargs
     )

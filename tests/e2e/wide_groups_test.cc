@@ -94,6 +94,24 @@ TEST_F(WideGroupsTest, TheJobSaysHowTheirDataGoes) {
                                Not(HasSubstr("--tcp-flows"))));
 }
 
+// What is given is not measured, so that each run chooses alike, and gives the same bits.
+TEST_F(WideGroupsTest, AJobThatSaysWhatTheNetworkCostsGoesTheSameWayInEachRun) {
+  const auto way = [this](const std::string& link) {
+    const Outcome outcome =
+        RunIt(Words({"--env", "LOCKSTEP_JOB_TCP_LINK=" + link}, {SumRank(), "20000", "3"}));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    for (const std::string& line : Lines(outcome.out)) {
+      if (line.starts_with("way: ")) return line;
+    }
+    return std::string();
+  };
+  const std::string slow = way("5000,0.1");
+
+  EXPECT_THAT(slow, HasSubstr("with 4096 us and 0.128 GB/s"));
+  EXPECT_EQ(way("5000,0.1"), slow);
+  EXPECT_THAT(way("1,10"), HasSubstr("with 1 us and 8.19 GB/s"));
+}
+
 TEST_F(WideGroupsTest, TheExampleNeedsNoChange) {
   const Outcome outcome = RunIt(Words({}, {Runfile("examples/all_reduce/all_reduce")}));
 

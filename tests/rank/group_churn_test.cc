@@ -31,37 +31,10 @@ using collectives::testing::ThreadGang;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The allocator keeps some of what was freed, and the thread library some stacks.
-constexpr int64_t kMappingsOfOthers = 16;
-constexpr int64_t kResidentKibOfOthers = 8 << 10;
-
-/// What there is that was not there before; "" = nothing.
-std::string Excess(const Footprint& before, const Footprint& now) {
-  std::string excess;
-  const auto compare = [&excess](const char* what, int64_t had, int64_t has) {
-    if (has > had) excess += std::to_string(has - had) + " " + what + " too many; ";
-  };
-  compare("descriptors", before.descriptors, now.descriptors);
-  compare("threads", before.threads, now.threads);
-  for (const std::string& name : now.files_in_dev_shm) {
-    if (!before.files_in_dev_shm.contains(name)) excess += "/dev/shm/" + name + "; ";
-  }
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-  compare("mappings", before.mappings + kMappingsOfOthers, now.mappings);
-  compare("KiB", before.resident_kib + kResidentKibOfOthers, now.resident_kib);
-#endif
-  return excess;
-}
-
 /// Once what is about to end has.
 void ExpectNothingLeft(const Footprint& before) {
-  const auto limit = std::chrono::steady_clock::now() + seconds(20);
-  Footprint now = Footprint::Read();
-  while (!Excess(before, now).empty() && std::chrono::steady_clock::now() < limit) {
-    std::this_thread::yield();
-    now = Footprint::Read();
-  }
-  EXPECT_EQ(Excess(before, now), "") << before.ToString() << ", then " << now.ToString();
+  EXPECT_EQ(Footprint::ExcessLeft(before), "")
+      << before.ToString() << ", then " << Footprint::Read().ToString();
 }
 
 /// `make(rank)` makes that member of the next group, in its thread.

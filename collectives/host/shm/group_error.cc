@@ -8,6 +8,8 @@
 namespace lockstep::collectives {
 namespace {
 
+constexpr int kMaxBlamed = static_cast<int>(kNamedMembersMax);
+
 void CopyText(const std::string& text, char* to, size_t capacity) {
   const size_t length = std::min(text.size(), capacity - 1);
   std::memcpy(to, text.data(), length);

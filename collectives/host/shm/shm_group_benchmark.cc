@@ -19,7 +19,7 @@ BENCHMARK(BM_ShmGroup_AllReduce)
 
 // The same with its output compared on all members, as OpOptions::verify asks for.
 void BM_ShmGroup_VerifiedAllReduce(benchmark::State& state) {
-  testing::MeasureAllReduce(state, testing::ThreadGang::InSharedMemory(), true);
+  testing::MeasureAllReduce(state, testing::ThreadGang::InSharedMemory(), Dtype::kF32, true);
 }
 BENCHMARK(BM_ShmGroup_VerifiedAllReduce)
     ->ArgNames({"ranks", "bytes"})

@@ -32,6 +32,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "collectives/engine/member_names.h"
+
 namespace lockstep::collectives {
 
 inline constexpr uint32_t kShmLayoutVersion = 6;
@@ -53,8 +55,6 @@ inline constexpr uint64_t kMaxWindows = 16;
 /// negative.
 inline constexpr uint64_t kFirstWindow = kMaxWindows;
 inline constexpr size_t kCallSiteBytes = 40;
-/// Members named with their call sites; further ones are only counted.
-inline constexpr int kMaxBlamed = 8;
 
 /// What a member says when it comes to an op: one cache line, so a peer that sees `seq` has the
 /// rest with it.
@@ -154,7 +154,7 @@ struct alignas(kCacheLine) SharedError {
   uint32_t failure_class;
   OpCard op;
   int32_t blamed_count;
-  Blamed blamed[kMaxBlamed];
+  Blamed blamed[kNamedMembersMax];
   char message[1024];
 };
 

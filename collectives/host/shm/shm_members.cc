@@ -13,6 +13,7 @@
 #include <iterator>
 #include <utility>
 
+#include "collectives/engine/member_names.h"
 #include "runtime/base/clock.h"
 
 namespace lockstep::collectives {
@@ -134,16 +135,11 @@ void ShmMembers::WakeSleepers() const {
 }
 
 std::string ShmMembers::Describe(const Set& members) const {
-  constexpr size_t kShown = 8;
-  std::string text = members.count() == 1 ? "rank " : "ranks ";
-  size_t shown = 0;
-  for (size_t member = 0; member < config_.world_ranks.size() && shown < kShown; ++member) {
-    if (members.test(member))
-      text += (shown++ == 0 ? "" : ", ") + config_.world_ranks[member].ToString();
+  std::vector<int> named;
+  for (int member = 0; member < count_; ++member) {
+    if (members.test(static_cast<size_t>(member))) named.push_back(member);
   }
-  if (members.count() > kShown)
-    text += " and " + std::to_string(members.count() - kShown) + " more";
-  return text;
+  return NameMembers(config_.world_ranks, named);
 }
 
 base::Subject ShmMembers::SubjectOf(int member, std::string call_site) const {

@@ -91,7 +91,7 @@ class ShmMembers {
   /// After each store that somebody may sleep for.
   void WakeSleepers() const;
 
-  /// "ranks 1, 4 and 7 more".
+  /// NameMembers() of this group.
   std::string Describe(const Set& members) const;
   base::Subject SubjectOf(int member, std::string call_site) const;
 

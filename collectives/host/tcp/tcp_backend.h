@@ -20,7 +20,8 @@ namespace lockstep::collectives {
 ///
 /// Reductions of small ops go in rank order; those of larger ones in ring or chain order, which is
 /// the same on every member and in every run of as many members, but another one:
-/// bitwise_reproducible is false.
+/// bitwise_reproducible is false. What is rounded in 16 bits (RoundsEachStep) is combined in one
+/// step, in rank order.
 ///
 /// Threads: as Backend.
 class TcpBackend final : public TcpSeatedBackend {

@@ -38,6 +38,7 @@ std::string TcpWayName(TcpWay way) {
     case TcpWay::kBinomialTree: return "binomial tree";
     case TcpWay::kTwoWayTree: return "two-way tree";
     case TcpWay::kChain: return "chain";
+    case TcpWay::kDirect: return "direct";
   }
   return "?";
 }

@@ -8,6 +8,8 @@
 ///
 ///   all_reduce   ring                2 (n - 1) L + 2 (n - 1)/n S/B
 ///                halving, doubling   2 log2(n) L + kHalvingFactor 2 (n - 1)/n S/B; n = 2^k
+///                direct              2 L + 2 (n - 1)/n S/B; what a ring would round at each hop
+///                                    (RoundsEachStep) has no choice
 ///   broadcast    binomial tree       ceil(log2 n) (L + S/B)
 ///                two-way tree        2 floor(log2 n) L + 2 S/B
 ///                chain               (n - 1) L + S/B
@@ -32,7 +34,7 @@ namespace lockstep::collectives {
 /// caches.
 inline constexpr double kHalvingFactor = 1.25;
 
-enum class TcpWay : uint8_t { kRing, kHalving, kBinomialTree, kTwoWayTree, kChain };
+enum class TcpWay : uint8_t { kRing, kHalving, kBinomialTree, kTwoWayTree, kChain, kDirect };
 std::string TcpWayName(TcpWay way);
 
 struct TcpEstimate {

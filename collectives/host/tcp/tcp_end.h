@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/engine/error_record.h"
 #include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/host/tcp/tcp_handshake.h"
 #include "collectives/host/tcp/tcp_line.h"

@@ -63,11 +63,12 @@ void CopyOwn(const Op& op, int self, int size) {
 
 bool HasData(OpKind kind) { return kind != OpKind::kBarrier && kind != OpKind::kAllocate; }
 
-// An average is a sum until its end, which comes once.
+// An average is a sum until its end, which comes once; or one of all inputs together.
 TcpStreams::Combining CombiningOf(const Op& op, const double* scales) {
   TcpStreams::Combining combining{.unit = DtypeBytes(op.dtype)};
   if (op.reduction == Reduction::kNone) return combining;
-  const bool average = op.reduction == Reduction::kAverage;
+  const bool average =
+      op.reduction == Reduction::kAverage && !RoundsEachStep(op.dtype, op.reduction);
   combining.kernel = FindReduceKernel(op.dtype, average ? Reduction::kSum : op.reduction);
   if (average) combining.divide = FindDivideKernel(op.dtype);
   combining.scales = scales;
@@ -194,7 +195,7 @@ std::string TcpFlatOps::Explain(OpKind kind, Dtype dtype, size_t count) const {
   if (!transfer && IsSmall(op, size()))
     return text + "all inputs go with the exchange of calls, since they have at most " +
            std::to_string(kSmallOpBytes) + " bytes together: " + exchange;
-  return text + ExplainPlan(kind, count * DtypeBytes(dtype), size(), seat_.link()) +
+  return text + ExplainPlan(kind, dtype, count, size(), seat_.link()) +
          (transfer ? "" : "; calls are compared meanwhile, in " + exchange) + ExplainPath();
 }
 

@@ -9,7 +9,7 @@
 ///   kCalls  := FrameHeader, (CallEntry, payload)[count]   one round of the exchange of calls
 ///   kData   := FrameHeader, bytes                         an op's data, in the order of its plan
 ///   kTransfer := FrameHeader, bytes                       one send
-///   kError  := FrameHeader, ErrorRecord                   the sender's first error
+///   kError  := FrameHeader, ErrorRecord (error_record.h)  the sender's first error
 ///   kQuery  := FrameHeader                                how far are you?
 ///   kState  := FrameHeader                                this far
 ///   kNotice := FrameHeader, bytes                         member 0's, from member to member
@@ -21,22 +21,15 @@
 /// The other end is a member of the job, and may still be broken: what it says is parsed with
 /// bounds. Functions without state: callable from any thread.
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "collectives/engine/op.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
-#include "runtime/base/status.h"
 
 namespace lockstep::collectives {
-
-static_assert(std::endian::native == std::endian::little, "numbers go over the wire as they lie");
 
 inline constexpr uint32_t kFrameMagic = 0x4654'4b4c;  // "LKTF"
 inline constexpr uint8_t kFrameVersion = 1;
@@ -46,12 +39,6 @@ inline constexpr size_t kTcpCallSiteBytes = 40;
 inline constexpr size_t kSmallOpBytes = size_t{64} << 10;
 /// Of one entry: a small input, or the counts of an all_to_all_v.
 inline constexpr size_t kEntryPayloadBytesMax = kSmallOpBytes;
-inline constexpr size_t kErrorMessageBytesMax = 2000;
-/// Members named with their call sites; further ones are left out.
-inline constexpr size_t kTcpBlamedMax = 8;
-/// Of a whole ErrorRecord.
-inline constexpr size_t kErrorBytesMax =
-    48 + kTcpBlamedMax * (4 + kTcpCallSiteBytes) + kErrorMessageBytesMax;
 
 enum class FrameKind : uint8_t {
   kCalls = 1,
@@ -128,32 +115,6 @@ struct ParsedEntry {
 /// them. Errors: DataLoss - anything else.
 base::Result<std::vector<ParsedEntry>> ParseCallEntries(std::span<const std::byte> payload,
                                                         int first, size_t count, int size);
-
-/// A group's first error as all members tell it to each other.
-struct ErrorRecord {
-  struct Blamed {
-    int member = 0;
-    std::string call_site;
-  };
-
-  base::Code code = base::Code::kUnknown;
-  base::FailureClass failure_class = base::FailureClass::kUnspecified;
-  uint64_t op_seq = 0;         // 0 = no op
-  uint64_t from_seq = 0;       // collectives before this one may still end well
-  Op op;                       // kind, dtype, reduction, peer and count
-  std::string message;         // kErrorMessageBytesMax are kept
-  std::vector<Blamed> blamed;  // kTcpBlamedMax are kept
-
-  /// That it ends `about`, collective `seq`.
-  void SetOp(const Op& about, uint64_t seq);
-};
-
-std::vector<std::byte> EncodeError(const ErrorRecord& record);
-/// Errors: DataLoss - no such record, in a group of `size`.
-base::Result<ErrorRecord> ParseError(std::span<const std::byte> payload, int size);
-/// The record as the error that every member of that group returns; `subject_of` knows a member.
-base::Status StatusOf(const ErrorRecord& record, base::GroupId group, base::Round epoch,
-                      const std::function<base::Subject(int member)>& subject_of);
 
 }  // namespace lockstep::collectives
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <span>
 
+#include "collectives/engine/error_record.h"
 #include "collectives/host/tcp/tcp_frames.h"
 #include "collectives/host/tcp/tcp_handshake.h"
 
@@ -45,7 +46,7 @@ void Calls(std::span<const std::byte> bytes, uint8_t choice) {
 void Error(std::span<const std::byte> bytes) {
   const auto record = ParseError(bytes, kSize);
   if (!record.ok()) return;
-  if (record->code == base::Code::kOk || record->blamed.size() > kTcpBlamedMax) ::abort();
+  if (record->code == base::Code::kOk || record->blamed.size() > kNamedMembersMax) ::abort();
   const auto again = ParseError(EncodeError(*record), kSize);
   if (!again.ok() || again->message != record->message) ::abort();
 }

@@ -99,41 +99,5 @@ TEST(TcpFramesTest, CallsOfOthersTooFewOrTooLongAreDataLoss) {
   EXPECT_THAT(ParseCallEntries(bytes, 2, 2, 3), StatusIs(Code::kDataLoss));
 }
 
-TEST(TcpFramesTest, AnErrorIsReadAsItWasWrittenUpToItsLimits) {
-  ErrorRecord error;
-  error.code = Code::kDeadlineExceeded;
-  error.failure_class = base::FailureClass::kPeerStalled;
-  error.op_seq = 9;
-  error.from_seq = 8;
-  error.op.kind = OpKind::kAllReduce;
-  error.op.count = 1000;
-  error.message = std::string(kErrorMessageBytesMax + 1, 'm');
-  for (int member = 0; member < 10; ++member) error.blamed.push_back({member, "train.cc:42"});
-
-  ASSERT_OK_AND_ASSIGN(const ErrorRecord read, ParseError(EncodeError(error), 10));
-
-  EXPECT_EQ(read.code, Code::kDeadlineExceeded);
-  EXPECT_EQ(read.failure_class, base::FailureClass::kPeerStalled);
-  EXPECT_EQ(read.op_seq, 9u);
-  EXPECT_EQ(read.from_seq, 8u);
-  EXPECT_EQ(read.op.count, 1000u);
-  EXPECT_EQ(read.message.size(), kErrorMessageBytesMax);
-  ASSERT_EQ(read.blamed.size(), kTcpBlamedMax);
-  EXPECT_EQ(read.blamed[7].member, 7);
-  EXPECT_EQ(read.blamed[7].call_site, "train.cc:42");
-}
-
-TEST(TcpFramesTest, AnErrorThatCannotBeIsDataLoss) {
-  ErrorRecord error;
-  error.code = Code::kAborted;
-  error.blamed.push_back({3, ""});
-  auto bytes = EncodeError(error);
-
-  EXPECT_THAT(ParseError(bytes, 3), StatusIs(Code::kDataLoss, HasSubstr("does not have")));
-  bytes.pop_back();
-  EXPECT_THAT(ParseError(bytes, 4), StatusIs(Code::kDataLoss));
-  EXPECT_THAT(ParseError({}, 4), StatusIs(Code::kDataLoss));
-}
-
 }  // namespace
 }  // namespace lockstep::collectives

@@ -17,9 +17,18 @@ BENCHMARK(BM_TcpGroup_AllReduce)
         {{2, 4}, {4, 1 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}})
     ->UseRealTime();
 
+// Rounded once, by other ways than f32 goes (tcp_direct.h).
+void BM_TcpGroup_Bf16AllReduce(benchmark::State& state) {
+  testing::MeasureAllReduce(state, testing::LocalTcpMaker(), Dtype::kBf16);
+}
+BENCHMARK(BM_TcpGroup_Bf16AllReduce)
+    ->ArgNames({"ranks", "bytes"})
+    ->ArgsProduct({{2, 4}, {256 << 10, 1 << 20, 4 << 20, 16 << 20}})
+    ->UseRealTime();
+
 // The same with its output compared on all members, as OpOptions::verify asks for.
 void BM_TcpGroup_VerifiedAllReduce(benchmark::State& state) {
-  testing::MeasureAllReduce(state, testing::LocalTcpMaker(), true);
+  testing::MeasureAllReduce(state, testing::LocalTcpMaker(), Dtype::kF32, true);
 }
 BENCHMARK(BM_TcpGroup_VerifiedAllReduce)
     ->ArgNames({"ranks", "bytes"})

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "collectives/engine/member_names.h"
 #include "collectives/host/tcp/tcp_members.h"
 
 namespace lockstep::collectives {
@@ -17,8 +18,8 @@ base::Status CheckAlike(const GroupSpec& spec, const std::vector<AddressCard>& c
     (cards[member].encrypts ? sealed : plain).push_back(static_cast<int>(member));
   if (sealed.empty() || plain.empty()) return base::OkStatus();
   return base::FailedPreconditionError(
-             "joining group " + spec.name + ": " + DescribeMembers(spec, sealed) +
-             " would encrypt the data of collectives, and " + DescribeMembers(spec, plain) +
+             "joining group " + spec.name + ": " + NameMembers(spec.world_ranks, sealed) +
+             " would encrypt the data of collectives, and " + NameMembers(spec.world_ranks, plain) +
              " would not; start all of them with --encrypt-data (LOCKSTEP_JOB_ENCRYPT_DATA=1), or "
              "none")
       .WithClass(base::FailureClass::kUsage);
@@ -50,10 +51,11 @@ base::Result<std::vector<AddressCard>> Exchange(const TcpService& service,
     RETURN_IF_ERROR(CheckAlike(spec, cards));
     return cards;
   }
-  base::Status late = base::DeadlineExceededError(
-                          "joining group " + spec.name + ": " + DescribeMembers(spec, missing) +
-                          " never came within " + base::FormatDuration(deadline.due().timeout))
-                          .WithClass(base::FailureClass::kPeerStalled);
+  base::Status late =
+      base::DeadlineExceededError("joining group " + spec.name + ": " +
+                                  NameMembers(spec.world_ranks, missing) + " never came within " +
+                                  base::FormatDuration(deadline.due().timeout))
+          .WithClass(base::FailureClass::kPeerStalled);
   for (const int member : missing) {
     base::Subject subject;
     subject.job = spec.job;

@@ -3,18 +3,9 @@
 
 #include <algorithm>
 
-namespace lockstep::collectives {
+#include "collectives/engine/member_names.h"
 
-std::string DescribeMembers(const GroupSpec& spec, const std::vector<int>& members) {
-  constexpr size_t kShown = 8;
-  std::string text = members.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < members.size() && i < kShown; ++i) {
-    text += (i == 0 ? "" : ", ");
-    text += spec.world_ranks[static_cast<size_t>(members[i])].ToString();
-  }
-  if (members.size() > kShown) text += " and " + std::to_string(members.size() - kShown) + " more";
-  return text;
-}
+namespace lockstep::collectives {
 
 int TcpMembers::CountOnThisHost() const {
   return static_cast<int>(std::count_if(
@@ -32,7 +23,7 @@ FrameHeader TcpMembers::Header(FrameKind kind) const {
 }
 
 std::string TcpMembers::Describe(const std::vector<int>& members) const {
-  return DescribeMembers(spec_, members);
+  return NameMembers(spec_.world_ranks, members);
 }
 
 std::string TcpMembers::DescribeWithPlace(int member) const {

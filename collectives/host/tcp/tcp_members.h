@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "collectives/engine/backend.h"
+#include "collectives/engine/error_record.h"
 #include "collectives/host/tcp/address_exchange.h"
 #include "collectives/host/tcp/tcp_frames.h"
 #include "runtime/base/status.h"
@@ -31,7 +32,7 @@ class TcpMembers {
   /// Of this member's frames.
   FrameHeader Header(FrameKind kind) const;
 
-  /// "rank 3", "ranks 1, 4 and 7 more".
+  /// NameMembers() of this group.
   std::string Describe(const std::vector<int>& members) const;
   /// "rank 3 (process 17 on node2)".
   std::string DescribeWithPlace(int member) const;
@@ -45,9 +46,6 @@ class TcpMembers {
   base::GroupId id_;
   std::vector<AddressCard> cards_;  // by member
 };
-
-/// "rank 3", "ranks 1, 4 and 7 more" of members of that group.
-std::string DescribeMembers(const GroupSpec& spec, const std::vector<int>& members);
 
 }  // namespace lockstep::collectives
 

@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "collectives/engine/parts.h"
+#include "collectives/engine/reduce_kernels.h"
 #include "collectives/host/tcp/tcp_choice.h"
+#include "collectives/host/tcp/tcp_direct.h"
 #include "collectives/host/tcp/tcp_halving.h"
 #include "runtime/base/check.h"
 
@@ -130,19 +132,30 @@ std::vector<TcpBlock> PartBlocks(const Op& op, int size) {
   return blocks;
 }
 
-/// `op.count` elements in `size` blocks that differ by one at most.
-std::vector<TcpBlock> EvenBlocks(const Op& op, int size) {
+/// `op.count` elements in blocks that differ by one at most, of those members who have a share.
+template <class HasShare>
+std::vector<TcpBlock> EvenBlocks(const Op& op, int size, const HasShare& has_share) {
+  size_t shares = 0, place = 0, offset = 0;
+  for (int member = 0; member < size; ++member) shares += has_share(member) ? 1 : 0;
   const size_t unit = DtypeBytes(op.dtype);
-  const size_t each = op.count / static_cast<size_t>(size);
-  const size_t longer = op.count % static_cast<size_t>(size);
   std::vector<TcpBlock> blocks;
-  size_t offset = 0;
-  for (size_t member = 0; member < static_cast<size_t>(size); ++member) {
-    const size_t bytes = (each + (member < longer ? 1 : 0)) * unit;
-    blocks.push_back({offset, bytes});
-    offset += bytes;
+  for (int member = 0; member < size; ++member) {
+    size_t count = 0;
+    if (has_share(member)) count = op.count / shares + (place++ < op.count % shares ? 1 : 0);
+    blocks.push_back({offset, count * unit});
+    offset += count * unit;
   }
   return blocks;
+}
+
+std::vector<TcpBlock> EvenBlocks(const Op& op, int size) {
+  return EvenBlocks(op, size, [](int) { return true; });
+}
+
+/// Of who combines for the root, which gets no more than the result then, as from a chain. Of two
+/// it is the root itself.
+std::vector<TcpBlock> BlocksForRoot(const Op& op, int size) {
+  return EvenBlocks(op, size, [&](int member) { return (member == op.peer) == (size == 2); });
 }
 
 /// From the member behind the root, by way of all, to the root.
@@ -244,23 +257,26 @@ TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self) {
   return Ring(own, out, self, std::move(blocks)).AllGather();
 }
 
-TcpPlan PlanReduceScatter(const std::byte* in, std::byte* out, std::vector<TcpBlock> blocks,
-                          int self) {
-  return Ring(in, out, self, std::move(blocks)).ReduceScatter();
+TcpPlan PlanReduceScatter(const Op& op, std::vector<TcpBlock> blocks, int self) {
+  if (RoundsEachStep(op.dtype, op.reduction)) return PlanDirect(op, blocks, self);
+  return Ring(op.in, op.out, self, std::move(blocks)).ReduceScatter();
 }
 
 TcpPlan PlanOf(const Op& op, int self, int size, TcpLink link) {
   switch (op.kind) {
     case OpKind::kAllReduce:
+      if (RoundsEachStep(op.dtype, op.reduction)) return PlanDirect(op, EvenBlocks(op, size), self);
       if (FastestWay(op.kind, op.bytes(), size, link) == TcpWay::kHalving)
         return PlanHalving(op, self, size);
       return Ring(op.in, op.out, self, EvenBlocks(op, size)).AllReduce();
     case OpKind::kReduceScatter:
-    case OpKind::kReduceScatterV:
-      return Ring(op.in, op.out, self, PartBlocks(op, size)).ReduceScatter();
+    case OpKind::kReduceScatterV: return PlanReduceScatter(op, PartBlocks(op, size), self);
     case OpKind::kAllGather:
     case OpKind::kAllGatherV: return Ring(op.in, op.out, self, PartBlocks(op, size)).AllGather();
-    case OpKind::kReduce: return ReduceChain(op, self, size);
+    case OpKind::kReduce:
+      if (RoundsEachStep(op.dtype, op.reduction))
+        return PlanDirect(op, BlocksForRoot(op, size), self);
+      return ReduceChain(op, self, size);
     case OpKind::kBroadcast:
       return Broadcast(op, self, size, FastestWay(op.kind, op.bytes(), size, link));
     case OpKind::kAllToAll:
@@ -271,7 +287,14 @@ TcpPlan PlanOf(const Op& op, int self, int size, TcpLink link) {
   }
 }
 
-std::string ExplainPlan(OpKind kind, size_t bytes, int size, TcpLink link) {
+std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpLink link) {
+  if (Reduces(kind) && RoundsEachStep(dtype, Reduction::kSum)) {
+    return TcpWayName(TcpWay::kDirect) + ": of sums, averages and products of " +
+           std::string(DtypeName(dtype)) + " all inputs of a part go to one member, over " +
+           std::to_string(size - 1) + (size == 2 ? " connection" : " connections") +
+           ", and are combined in f32, rounded once";
+  }
+  const size_t bytes = count * DtypeBytes(dtype);
   const std::string hops = std::to_string(size - 1);
   switch (kind) {
     case OpKind::kAllReduce:

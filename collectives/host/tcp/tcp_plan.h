@@ -12,6 +12,9 @@
 ///   in, from 0:   block 0 (forwarded: + mine), block 2 (finished: + mine), block 1, block 0
 ///   out, to 2:    block 1 (mine), block 0 (as the first piece in comes), block 2, block 1
 ///
+/// What may be rounded once only (RoundsEachStep) is combined in one place instead: all inputs of a
+/// block come together on one member (TcpJoin), which hands out the result (tcp_direct.h).
+///
 /// Functions and values: callable from any thread.
 
 #include <cstddef>
@@ -34,6 +37,7 @@ struct InPiece {
     kForward,  // combined with `mine`, into the window, for the stream that goes out
     kFinish,   // combined with `mine`, to `to`: the result
     kCombine,  // combined with `mine`, to `to`, for more to be combined with it there
+    kAside,    // as it is, aside, until what it is joined with is there
   };
   Kind kind = Kind::kStore;
   bool first = false;  // what comes is a member's own input, not yet combined with anything
@@ -49,11 +53,13 @@ struct InPiece {
 
 struct OutPiece {
   static constexpr uint64_t kAtOnce = UINT64_MAX;
+  static constexpr int kJoined = -1;
 
   const std::byte* from = nullptr;  // null: the window
   size_t bytes = 0;
   int in = 0;
-  /// Byte i may go when the stream `in` of those that come in has processed after + i + 1 bytes.
+  /// Byte i may go when the stream `in` of those that come in, or the join, has processed
+  /// after + i + 1 bytes.
   uint64_t after = kAtOnce;
 };
 
@@ -67,10 +73,21 @@ struct OutStream {
   std::vector<OutPiece> pieces;
 };
 
-/// What goes out by way of the window (InPiece::Kind::kForward) comes in with the first stream.
+/// What the streams that come in have aside, all of them equally much, combined with this member's
+/// own in one step: byte i when all have i + 1 bytes.
+struct TcpJoin {
+  size_t bytes = 0;  // 0: there is none
+  const std::byte* mine = nullptr;
+  size_t place = 0;  // of `mine` among the inputs, which else are in the order of the streams
+  std::byte* to = nullptr;  // null: the window
+};
+
+/// What goes out by way of the window is that of the first stream that comes in
+/// (InPiece::Kind::kForward) or of the join.
 struct TcpPlan {
   std::vector<InStream> ins;
   std::vector<OutStream> outs;
+  TcpJoin join = {};
 };
 
 /// Of a valid op with data, for member `self` of `size`, in the fastest way that the cost model
@@ -84,11 +101,10 @@ struct TcpBlock {
 };
 /// Each gets everybody's block into `out`, where its own lies already.
 TcpPlan PlanAllGather(std::byte* out, std::vector<TcpBlock> blocks, int self);
-/// Each gets its block of `in`, combined over all, to `out`.
-TcpPlan PlanReduceScatter(const std::byte* in, std::byte* out, std::vector<TcpBlock> blocks,
-                          int self);
-/// Which of them, for people.
-std::string ExplainPlan(OpKind kind, size_t bytes, int size, TcpLink link);
+/// Each gets its block of op.in, combined over all, to op.out.
+TcpPlan PlanReduceScatter(const Op& op, std::vector<TcpBlock> blocks, int self);
+/// Which of them, for people; of a reduction, a sum.
+std::string ExplainPlan(OpKind kind, Dtype dtype, size_t count, int size, TcpLink link);
 
 }  // namespace lockstep::collectives
 

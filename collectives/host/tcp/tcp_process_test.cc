@@ -148,7 +148,7 @@ TEST(TcpProcessTest, WhoHasNoDescriptorLeftToAskWithGoesOnWaiting) {
           limit.rlim_cur = 3;
           ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
         } else {
-          std::this_thread::sleep_for(milliseconds(200));
+          std::this_thread::sleep_for(milliseconds(200));  // tidy:allow sleep: it comes late
         }
         EXPECT_OK(group.Barrier()->Wait());
       },

@@ -17,6 +17,16 @@ constexpr size_t kLandingBytes = size_t{128} << 10;
 constexpr size_t kSendBytesMax = size_t{256} << 10;
 constexpr size_t kReceiveBytesMax = size_t{1} << 20;
 constexpr size_t kPiecesAtOnce = 8;
+// Of all streams together, which stays in the second-level cache where there are few of them; with
+// many, each has what is worth a system call.
+constexpr size_t kAsideBytes = size_t{1} << 20;
+constexpr size_t kStreamAsideBytesMin = size_t{16} << 10;
+constexpr size_t kStreamAsideBytesMax = size_t{256} << 10;
+
+size_t StreamAsideBytes(size_t streams) {
+  const size_t each = kAsideBytes / std::max(streams, size_t{1}) / 64 * 64;
+  return std::clamp(each, kStreamAsideBytesMin, kStreamAsideBytesMax);
+}
 
 }  // namespace
 
@@ -26,7 +36,8 @@ TcpStreams::TcpStreams(std::shared_ptr<TcpEnd> end, TcpFlows& flows)
 void TcpStreams::Begin(TcpPlan plan, uint64_t fingerprint, uint64_t seq) {
   ins_.clear();
   outs_.clear();
-  window_in_ = window_out_ = 0;
+  window_in_ = window_out_ = joined_ = 0;
+  join_ = plan.join;
   for (InStream& stream : plan.ins) {
     In in{.stream = std::move(stream)};
     for (const InPiece& piece : in.stream.pieces) in.total += piece.bytes;
@@ -39,6 +50,7 @@ void TcpStreams::Begin(TcpPlan plan, uint64_t fingerprint, uint64_t seq) {
     for (const OutPiece& piece : out.stream.pieces) out.header.bytes += piece.bytes;
     outs_.push_back(std::move(out));
   }
+  aside_bytes_ = join_.bytes > 0 ? StreamAsideBytes(ins_.size()) : 0;
 }
 
 void TcpStreams::SendAtOnce(TcpWait& wait) {
@@ -77,6 +89,8 @@ TcpStreams::Turn TcpStreams::TakeTurn(const Combining& combining, TcpWait& wait)
     moved |= outcome == Outcome::kMoved;
     done &= in.done();
   }
+  moved |= Join(combining);
+  done &= joined_ == join_.bytes;
   for (Out& out : outs_) {
     if (out.done()) continue;
     moved |= Send(out, wait) == Outcome::kMoved;
@@ -114,11 +128,18 @@ TcpStreams::Outcome TcpStreams::Receive(In& in, const Combining& combining, TcpW
   }
   EndPieces(in);
   if (in.done()) return Outcome::kMoved;
-  const Outcome outcome = in.stream.pieces[in.piece].kind == InPiece::Kind::kStore
-                              ? Store(in, *flow, wait)
-                              : Combine(in, *flow, combining, wait);
+  const Outcome outcome = ReceivePiece(in, *flow, combining, wait);
   EndPieces(in);
   return outcome;
+}
+
+TcpStreams::Outcome TcpStreams::ReceivePiece(In& in, TcpFlow& flow, const Combining& combining,
+                                             TcpWait& wait) {
+  switch (in.stream.pieces[in.piece].kind) {
+    case InPiece::Kind::kStore: return Store(in, flow, wait);
+    case InPiece::Kind::kAside: return PutAside(in, flow, wait);
+    default: return Combine(in, flow, combining, wait);
+  }
 }
 
 TcpStreams::Outcome TcpStreams::ReceiveHeader(In& in, TcpFlow& flow, TcpWait& wait) {
@@ -154,6 +175,78 @@ TcpStreams::Outcome TcpStreams::Store(In& in, TcpFlow& flow, TcpWait& wait) {
   return Outcome::kMoved;
 }
 
+TcpStreams::Outcome TcpStreams::PutAside(In& in, TcpFlow& flow, TcpWait& wait) {
+  if (asides_.size() < ins_.size() * aside_bytes_) asides_.resize(ins_.size() * aside_bytes_);
+  const InPiece& piece = in.stream.pieces[in.piece];
+  const size_t at = in.aside % aside_bytes_;
+  const size_t room = std::min({RoomAside(in), piece.bytes - in.received, aside_bytes_ - at});
+  if (room == 0) return Outcome::kNothing;
+  std::byte* const own = asides_.data() + static_cast<size_t>(&in - ins_.data()) * aside_bytes_;
+  const ssize_t got = flow.Receive(own + at, room);
+  if (got == kFlowClosed) wait.Closed(in.stream.from, flow.fault());
+  if (got <= 0) return Outcome::kNothing;
+  in.received += static_cast<size_t>(got);
+  in.combined = in.received;
+  in.processed += static_cast<uint64_t>(got);
+  in.aside += static_cast<uint64_t>(got);
+  return Outcome::kMoved;
+}
+
+size_t TcpStreams::RoomAside(const In& in) const {
+  return aside_bytes_ - static_cast<size_t>(in.aside - joined_);
+}
+
+bool TcpStreams::Join(const Combining& combining) {
+  if (joined_ == join_.bytes) return false;
+  uint64_t aside = join_.bytes;
+  for (const In& in : ins_) aside = std::min(aside, in.aside);
+  bool any = false;
+  while (const auto bytes =
+             static_cast<size_t>(aside - joined_) / combining.unit * combining.unit) {
+    if (!JoinSome(combining, bytes)) break;
+    any = true;
+  }
+  return any;
+}
+
+/// Up to the end of a ring. False: the window is full.
+bool TcpStreams::JoinSome(const Combining& combining, size_t bytes) {
+  const size_t at = joined_ % aside_bytes_;  // of an element, whose size divides the ring
+  bytes = std::min(bytes, aside_bytes_ - at);
+  std::byte* to;
+  if (join_.to != nullptr) {
+    to = join_.to + joined_;
+  } else {
+    if (window_.empty()) window_.resize(kWindowBytes);
+    const size_t window_at = window_in_ % kWindowBytes;
+    to = window_.data() + window_at;
+    bytes = std::min({bytes, kWindowBytes - window_at, WindowRoom()});
+    bytes = bytes / combining.unit * combining.unit;
+    if (bytes == 0) return false;
+    window_in_ += bytes;
+  }
+  inputs_.clear();
+  scales_.clear();
+  const auto add = [&](const std::byte* input, int member) {
+    inputs_.push_back(input);
+    scales_.push_back(combining.scales == nullptr ? 1 : combining.scales[member]);
+  };
+  const auto add_mine = [&] { add(join_.mine + joined_, end_->members().self()); };
+  for (size_t i = 0; i < ins_.size(); ++i) {
+    if (i == join_.place) add_mine();
+    add(asides_.data() + i * aside_bytes_ + at, ins_[i].stream.from);
+  }
+  if (join_.place == ins_.size()) add_mine();
+  combining.kernel(to, inputs_.data(), scales_.data(), static_cast<int>(inputs_.size()),
+                   bytes / combining.unit);
+  joined_ += bytes;
+  return true;
+}
+
+size_t TcpStreams::WindowRoom() const {
+  return kWindowBytes - static_cast<size_t>(window_in_ - window_out_);
+}
+
 TcpStreams::Outcome TcpStreams::Combine(In& in, TcpFlow& flow, const Combining& combining,
                                         TcpWait& wait) {
   const InPiece& piece = in.stream.pieces[in.piece];
@@ -166,8 +259,7 @@ TcpStreams::Outcome TcpStreams::Combine(In& in, TcpFlow& flow, const Combining& 
     if (window_.empty()) window_.resize(kWindowBytes);
     const size_t at = window_in_ % kWindowBytes;  // of the element, whose size divides the window
     came = window_.data() + at;
-    room = std::min({room, kWindowBytes - at - pending,
-                     static_cast<size_t>(kWindowBytes - (window_in_ - window_out_) - pending)});
+    room = std::min({room, kWindowBytes - at - pending, WindowRoom() - pending});
   } else {
     if (landing_.empty()) landing_.resize(kLandingBytes);
     came = landing_.data();
@@ -200,6 +292,7 @@ size_t TcpStreams::Combinable(const InPiece& piece) const {
 bool TcpStreams::Waits(const In& in) const {
   if (in.header_bytes < sizeof(FrameHeader) || in.piece == in.stream.pieces.size()) return false;
   const InPiece& piece = in.stream.pieces[in.piece];
+  if (piece.kind == InPiece::Kind::kAside) return RoomAside(in) == 0;
   return piece.behind >= 0 && Combinable(piece) <= in.received;
 }
 
@@ -231,7 +324,8 @@ void TcpStreams::EndPieces(In& in) const {
 /// Bytes of the piece that may have gone by now.
 size_t TcpStreams::Ready(const OutPiece& piece) const {
   if (piece.after == OutPiece::kAtOnce) return piece.bytes;
-  const uint64_t processed = ins_[static_cast<size_t>(piece.in)].processed;
+  const uint64_t processed =
+      piece.in == OutPiece::kJoined ? joined_ : ins_[static_cast<size_t>(piece.in)].processed;
   if (processed <= piece.after) return 0;
   return static_cast<size_t>(std::min<uint64_t>(piece.bytes, processed - piece.after));
 }

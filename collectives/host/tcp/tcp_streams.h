@@ -18,7 +18,8 @@
 namespace lockstep::collectives {
 
 /// Moves the streams of one op: from and to the callers' buffers without copies between, but for
-/// what is combined, which passes through a window that stays in cache. One in each TcpBackend,
+/// what is combined, which passes through a window that stays in cache, or through one for each
+/// stream where inputs are joined. One in each TcpBackend,
 /// which owns it. Confined to the thread that runs collectives.
 class TcpStreams {
  public:
@@ -51,6 +52,7 @@ class TcpStreams {
     std::array<std::byte, 8> begun;  // the beginning of an element that is not whole
     size_t received = 0;             // of the piece
     size_t combined = 0;             // of it
+    uint64_t aside = 0;              // of the stream, for the join
     uint64_t processed = 0;          // of the stream
     uint64_t total = 0;
     bool done() const { return header_bytes == sizeof(FrameHeader) && processed == total; }
@@ -71,12 +73,19 @@ class TcpStreams {
   Turn TakeTurn(const Combining& combining, TcpWait& wait);
 
   Outcome Receive(In& in, const Combining& combining, TcpWait& wait);
+  Outcome ReceivePiece(In& in, TcpFlow& flow, const Combining& combining, TcpWait& wait);
   Outcome ReceiveHeader(In& in, TcpFlow& flow, TcpWait& wait);
   Outcome Store(In& in, TcpFlow& flow, TcpWait& wait);
+  Outcome PutAside(In& in, TcpFlow& flow, TcpWait& wait);
+  size_t RoomAside(const In& in) const;
+  /// What all have aside. Whether that was anything.
+  bool Join(const Combining& combining);
+  bool JoinSome(const Combining& combining, size_t bytes);
   Outcome Combine(In& in, TcpFlow& flow, const Combining& combining, TcpWait& wait);
   void CombineBytes(In& in, std::byte* came, size_t bytes, const Combining& combining) const;
   Outcome Send(Out& out, TcpWait& wait);
   size_t Ready(const OutPiece& piece) const;
+  size_t WindowRoom() const;
   size_t Combinable(const InPiece& piece) const;
   bool Waits(const In& in) const;
   void Sent(Out& out, size_t bytes);
@@ -93,6 +102,12 @@ class TcpStreams {
   std::vector<std::byte> landing_;
   uint64_t window_in_ = 0;   // bytes of this op that have come into it
   uint64_t window_out_ = 0;  // that have gone
+  TcpJoin join_;
+  uint64_t joined_ = 0;            // bytes of it that are done
+  std::vector<std::byte> asides_;  // for each stream that comes in, a ring of aside_bytes_
+  size_t aside_bytes_ = 0;
+  std::vector<const std::byte*> inputs_;  // of a step of the join, with their scales
+  std::vector<double> scales_;
 };
 
 }  // namespace lockstep::collectives

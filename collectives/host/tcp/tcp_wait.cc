@@ -199,13 +199,6 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     return false;
   }
   if (late.empty()) late = wants.direct.empty() ? wants.missing : wants.direct;
-  const auto unasked = std::partition(
-      late.begin(), late.end(), [&](int member) { return !deps_.end->fact(member).is_unasked(); });
-  if (unasked == late.begin()) {
-    FailUnasked(late);
-    return true;
-  }
-  late.erase(unasked, late.end());
   const bool may_be_late = std::any_of(late.begin(), late.end(), [&](int member) {
     return deps_.end->fact(member).late_until > now;
   });
@@ -216,6 +209,13 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     judge_again_at_ = now + kAskAgain;
     return false;
   }
+  const auto unasked = std::partition(
+      late.begin(), late.end(), [&](int member) { return !deps_.end->fact(member).is_unasked(); });
+  if (unasked == late.begin()) {
+    FailUnasked(late);
+    return true;
+  }
+  late.erase(unasked, late.end());
   FailDeadline(phase, late);
   return true;
 }

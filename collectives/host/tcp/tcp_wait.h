@@ -15,6 +15,7 @@
 
 #include "collectives/engine/backend.h"
 #include "collectives/engine/cpu_share.h"
+#include "collectives/engine/error_record.h"
 #include "collectives/engine/op.h"
 #include "collectives/host/tcp/tcp_end.h"
 #include "collectives/host/tcp/tcp_service.h"

@@ -109,6 +109,22 @@ TEST_F(TcpWaitTest, WhoCannotBeAskedFromHereIsNotBlamedForIt) {
                                    HasSubstr("has no address"), Not(HasSubstr("never called"))));
 }
 
+TEST_F(TcpWaitTest, WhoMayBeLateAndCannotBeAskedNowIsWaitedForAllTheSame) {
+  Meet(1);
+  Calls(2);
+  const base::SteadyTime now = base::RealClock().Now();
+  ends_[0]->SetFact(1, {.kind = PeerFact::Kind::kAnswered,
+                        .late_until = now + std::chrono::milliseconds(400),
+                        .at = now,
+                        .asked_at = now});
+
+  const auto began = std::chrono::steady_clock::now();
+  const ErrorRecord error = EndOfWait(std::chrono::milliseconds(60));
+
+  EXPECT_THAT(error, Blames(0));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(400));
+}
+
 TEST_F(TcpWaitTest, OneThatIsLateIsBlamedBesideOneThatCannotBeAsked) {
   Meet(1);
   Calls(1);
@@ -133,7 +149,7 @@ TEST_F(TcpWaitTest, AnAnswerToAnEarlierQuestionDoesNotJudge) {
   for (const int member : {1, 2}) ends_[0]->SetFact(member, before);
   Calls(2);
   std::jthread answers([this] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // tidy:allow sleep: late
     for (const int member : {1, 2}) service_->Register(ends_[static_cast<size_t>(member)]);
   });
 

@@ -2,6 +2,7 @@
 #include "collectives/host/wide/machine_ops.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
 #include <string>
@@ -13,10 +14,6 @@
 namespace lockstep::collectives {
 namespace {
 
-Reduction ReductionWithin(Reduction reduction) {
-  return reduction == Reduction::kAverage ? Reduction::kSum : reduction;
-}
-
 size_t Sum(const std::vector<size_t>& counts) {
   return std::accumulate(counts.begin(), counts.end(), size_t{0});
 }
@@ -27,8 +24,18 @@ void Copy(std::byte* to, const std::byte* from, size_t bytes) {
 
 }  // namespace
 
-Reduction ReductionBetween(Reduction reduction) {
-  return reduction == Reduction::kPremultipliedSum ? Reduction::kSum : reduction;
+WideSteps WideStepsOf(const Op& op, const Placement& placement) {
+  if (op.reduction == Reduction::kPremultipliedSum)
+    return {.within = op.reduction, .scale_within = op.scale, .between = Reduction::kSum};
+  if (op.reduction != Reduction::kAverage) return {.within = op.reduction, .between = op.reduction};
+  if (!RoundsEachStep(op.dtype, op.reduction))
+    return {.within = Reduction::kSum, .between = op.reduction};
+  const auto factor =
+      static_cast<double>(std::bit_ceil(static_cast<unsigned>(placement.largest())));
+  return {.within = Reduction::kPremultipliedSum,
+          .scale_within = 1 / factor,
+          .between = Reduction::kPremultipliedSum,
+          .scale_between = factor / placement.member_count()};
 }
 
 bool MachineOps::Run(Op op, TcpWait::Phase phase, TcpWait& wait) {
@@ -63,9 +70,18 @@ void MachineOps::Fail(const base::Status& error) {
   (void)seat_.Fail(error.root(), blamed);
 }
 
-void MachineOps::Scale(const Op& op, const std::byte* in, std::byte* out, size_t count) {
-  if (op.reduction == Reduction::kPremultipliedSum && count > 0) {
-    FindReduceKernel(op.dtype, op.reduction)(out, &in, &op.scale, 1, count);
+bool MachineOps::RunFirstStep(const Op& op, Op part, TcpWait& wait) {
+  const WideSteps steps = WideStepsOf(op, placement_);
+  part.dtype = op.dtype;
+  part.reduction = steps.within;
+  part.scale = steps.scale_within;
+  return Run(std::move(part), TcpWait::Phase::kData, wait);
+}
+
+void MachineOps::Scale(const Op& op, const std::byte* in, std::byte* out, size_t count) const {
+  const WideSteps steps = WideStepsOf(op, placement_);
+  if (steps.within == Reduction::kPremultipliedSum && count > 0) {
+    FindReduceKernel(op.dtype, steps.within)(out, &in, &steps.scale_within, 1, count);
   } else {
     Copy(out, in, count * DtypeBytes(op.dtype));
   }
@@ -77,14 +93,7 @@ bool MachineOps::AllReduce(const Op& op, const std::byte* in, std::byte* out, si
     Scale(op, in, out, count);
     return true;
   }
-  return Run({.kind = OpKind::kAllReduce,
-              .dtype = op.dtype,
-              .reduction = ReductionWithin(op.reduction),
-              .in = in,
-              .out = out,
-              .count = count,
-              .scale = op.scale},
-             TcpWait::Phase::kData, wait);
+  return RunFirstStep(op, {.kind = OpKind::kAllReduce, .in = in, .out = out, .count = count}, wait);
 }
 
 bool MachineOps::Reduce(const Op& op, const std::byte* in, std::byte* out, size_t count, int root,
@@ -93,15 +102,13 @@ bool MachineOps::Reduce(const Op& op, const std::byte* in, std::byte* out, size_
     Scale(op, in, out, count);
     return true;
   }
-  return Run({.kind = OpKind::kReduce,
-              .dtype = op.dtype,
-              .reduction = ReductionWithin(op.reduction),
-              .peer = root,
-              .in = in,
-              .out = self() == root ? out : nullptr,
-              .count = count,
-              .scale = op.scale},
-             TcpWait::Phase::kData, wait);
+  return RunFirstStep(op,
+                      {.kind = OpKind::kReduce,
+                       .peer = root,
+                       .in = in,
+                       .out = self() == root ? out : nullptr,
+                       .count = count},
+                      wait);
 }
 
 bool MachineOps::ReduceScatter(const Op& op, const std::byte* in, std::byte* out,
@@ -110,15 +117,13 @@ bool MachineOps::ReduceScatter(const Op& op, const std::byte* in, std::byte* out
     Scale(op, in, out, counts.front());
     return true;
   }
-  return Run({.kind = OpKind::kReduceScatterV,
-              .dtype = op.dtype,
-              .reduction = ReductionWithin(op.reduction),
-              .in = in,
-              .out = out,
-              .count = Sum(counts),
-              .counts = counts,
-              .scale = op.scale},
-             TcpWait::Phase::kData, wait);
+  return RunFirstStep(op,
+                      {.kind = OpKind::kReduceScatterV,
+                       .in = in,
+                       .out = out,
+                       .count = Sum(counts),
+                       .counts = counts},
+                      wait);
 }
 
 bool MachineOps::AllGather(Dtype dtype, std::byte* out, const std::vector<size_t>& counts,

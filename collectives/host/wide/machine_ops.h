@@ -16,6 +16,19 @@
 
 namespace lockstep::collectives {
 
+/// A reduction in two steps, of this machine's inputs and of what machines make of theirs. The
+/// scales are those of a premultiplied sum.
+struct WideSteps {
+  Reduction within = Reduction::kNone;
+  double scale_within = 1;
+  Reduction between = Reduction::kNone;
+  double scale_between = 1;
+};
+/// An average is a sum within, and still to be divided. In 16 bits, where a sum might overflow,
+/// that sum is scaled by a power of two, so that it is no larger than the largest input and loses
+/// no bits (but of subnormals), and dividing is part of the second step.
+WideSteps WideStepsOf(const Op& op, const Placement& placement);
+
 /// What the members of one machine do of a wide op, in a group of their own over shared memory,
 /// whose members are numbered by their places there (Placement). It judges nobody: how the others
 /// are is for the whole group to find out, which is looked at while a wait is long (TcpWait::Tend);
@@ -41,7 +54,7 @@ class MachineOps {
 
   // --- ops with data, also when alone
   /// This machine's inputs of `count` elements, combined: on all, or on `root` alone; `out` is not
-  /// looked at elsewhere. An average is left a sum; a premultiplied sum is multiplied here.
+  /// looked at elsewhere. It is the first of WideSteps.
   bool AllReduce(const Op& op, const std::byte* in, std::byte* out, size_t count, TcpWait& wait);
   bool Reduce(const Op& op, const std::byte* in, std::byte* out, size_t count, int root,
               TcpWait& wait);
@@ -60,18 +73,16 @@ class MachineOps {
 
  private:
   void Fail(const base::Status& error);
-  /// Multiplies `in` by this member's scale to `out`.
-  static void Scale(const Op& op, const std::byte* in, std::byte* out, size_t count);
+  /// Runs an op that reduces.
+  bool RunFirstStep(const Op& op, Op part, TcpWait& wait);
+  /// The same of one member.
+  void Scale(const Op& op, const std::byte* in, std::byte* out, size_t count) const;
 
   const std::unique_ptr<Backend> memory_;
   const Placement& placement_;
   TcpSeat& seat_;
   uint64_t seq_ = 0;  // of ops among the members of the machine
 };
-
-/// What is left of a reduction among machines when it was done within each: premultiplied inputs
-/// are multiplied. An average is still to be divided.
-Reduction ReductionBetween(Reduction reduction);
 
 }  // namespace lockstep::collectives
 

@@ -19,6 +19,7 @@ class Placement {
   /// `memory`: by member, equal exactly for those who share memory; negative = with nobody.
   Placement(const std::vector<int32_t>& memory, int self);
 
+  int member_count() const { return static_cast<int>(machine_of_.size()); }
   int machine_count() const { return static_cast<int>(machines_.size()); }
   const std::vector<int>& machine(int machine) const {
     return machines_[static_cast<size_t>(machine)];

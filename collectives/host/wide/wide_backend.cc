@@ -6,7 +6,6 @@
 
 #include "collectives/engine/host_capabilities.h"
 #include "collectives/engine/parts.h"
-#include "collectives/engine/reduce_kernels.h"
 #include "collectives/engine/small_op.h"
 
 namespace lockstep::collectives {
@@ -62,10 +61,12 @@ void WideBackend::FinishCarried(const Op& op) {
     for (const std::byte*& sum : sums)
       sum += parts.offset(static_cast<size_t>(seat_.self())) * DtypeBytes(op.dtype);
   }
-  const TcpStreams::Combining combining = CombiningOf(op, nullptr);
-  FindReduceKernel(op.dtype, op.reduction == Reduction::kAverage ? Reduction::kSum
-                                                                 : ReductionBetween(op.reduction))(
-      op.out, sums.data(), nullptr, static_cast<int>(sums.size()), count);
+  const WideSteps steps = WideStepsOf(op, placement_);
+  Op between = op;
+  between.reduction = steps.between;
+  const TcpStreams::Combining combining = CombiningOf(between, nullptr);
+  const std::vector<double> scales(sums.size(), steps.scale_between);
+  combining.kernel(op.out, sums.data(), scales.data(), static_cast<int>(sums.size()), count);
   if (combining.divide != nullptr) combining.divide(op.out, seat_.size(), count);
 }
 
@@ -77,8 +78,7 @@ void WideBackend::Interrupt() {
 std::string WideBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string text = DescribeOp(kind, dtype, Reduction::kNone, -1, count) + ": ";
   if (kind == OpKind::kSend || kind == OpKind::kRecv)
-    return text + ExplainPlan(kind, count * DtypeBytes(dtype), seat_.size(), seat_.link()) +
-           flat_.ExplainPath();
+    return text + ExplainPlan(kind, dtype, count, seat_.size(), seat_.link()) + flat_.ExplainPath();
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   Op op{.kind = kind, .dtype = dtype, .peer = 0, .count = count};
   const bool reduces = kind == OpKind::kAllReduce || kind == OpKind::kReduce ||

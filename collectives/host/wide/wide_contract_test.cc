@@ -33,11 +33,14 @@ std::vector<Layout> Layouts() {
 std::vector<GangKind> Gangs() {
   std::vector<GangKind> kinds;
   for (const Layout& layout : Layouts()) {
-    kinds.push_back({layout.name, [machines = layout.machines] {
-                       return std::make_unique<ThreadGang>(
-                           static_cast<int>(machines.size()),
-                           std::make_shared<LocalWideMaker>(machines));
-                     }});
+    kinds.push_back({.name = layout.name,
+                     .make =
+                         [machines = layout.machines] {
+                           return std::make_unique<ThreadGang>(
+                               static_cast<int>(machines.size()),
+                               std::make_shared<LocalWideMaker>(machines));
+                         },
+                     .machines = layout.machines});
   }
   return kinds;
 }

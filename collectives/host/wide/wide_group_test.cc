@@ -238,6 +238,8 @@ TEST(WideGroupTest, ExplainSaysWhichWay) {
     EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF32, 1000), HasSubstr("combined"));
     EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kF32, 100'000),
                 HasSubstr("each of the 2 members there carries a slice"));
+    EXPECT_THAT(group.Explain(OpKind::kAllReduce, Dtype::kBf16, 100'000),
+                HasSubstr("between them direct: of sums"));
     EXPECT_THAT(group.Explain(OpKind::kReduce, Dtype::kF32, 100'000),
                 HasSubstr("carried by one member of each"));
     EXPECT_THAT(group.Explain(OpKind::kAllToAll, Dtype::kF32, 100'000),

@@ -32,18 +32,14 @@ void PutOwn(const Op& op, const Parts& parts, int self, size_t unit) {
   if (bytes > 0 && to != op.in) std::memcpy(to, op.in, bytes);
 }
 
-TcpStreams::Combining CombiningBetween(Op op) {
-  op.reduction = ReductionBetween(op.reduction);
-  return CombiningOf(op, nullptr);
-}
-
 }  // namespace
 
 struct WideMoves::Running {
   const Op& op;
   const uint64_t fingerprint;
   TcpWait& wait;
-  const size_t unit;  // bytes of an element
+  const size_t unit;        // bytes of an element
+  const Reduction between;  // its second step
 };
 
 // A member that carries alone would keep the others waiting without need; but parts by member must
@@ -68,7 +64,9 @@ bool WideMoves::Run(const Op& op, uint64_t fingerprint, const double* scales, Tc
   if (op.kind == OpKind::kAllToAllV) return flat_.Run(op, wait);  // its counts are to be compared
   const Way way = WayOf(op.kind);
   if (way == Way::kFlat) return flat_.Move(op, fingerprint, scales, wait);
-  const bool through = MoveOn(way, {op, fingerprint, wait, DtypeBytes(op.dtype)});
+  const WideSteps steps = WideStepsOf(op, placement_);
+  scales_.assign(static_cast<size_t>(flat_.size()), steps.scale_between);
+  const bool through = MoveOn(way, {op, fingerprint, wait, DtypeBytes(op.dtype), steps.between});
   if (space_.capacity() > kWideSpaceKeptBytes) std::vector<std::byte>().swap(space_);
   return through;
 }
@@ -102,12 +100,18 @@ void WideMoves::BeginBetween(const Running& run, const TcpCircle& circle, TcpPla
   flat_.Begin(circle, std::move(plan), run.fingerprint, run.wait);
 }
 
+TcpStreams::Combining WideMoves::CombiningBetween(const Running& run) const {
+  Op between = run.op;
+  between.reduction = run.between;
+  return CombiningOf(between, scales_.data());
+}
+
 bool WideMoves::ContinueBetween(const Running& run) {
-  return flat_.Continue(CombiningBetween(run.op), run.wait);
+  return flat_.Continue(CombiningBetween(run), run.wait);
 }
 
 bool WideMoves::EndBetween(const Running& run) {
-  return flat_.End(CombiningBetween(run.op), run.wait);
+  return flat_.End(CombiningBetween(run), run.wait);
 }
 
 int WideMoves::GatewayIndex(int root) const {
@@ -160,6 +164,7 @@ WideMoves::Stage WideMoves::StageAt(const Running& run, size_t begin, size_t cou
 TcpPlan WideMoves::PlanOfStage(const Running& run, const Stage& stage, int root) const {
   const Op part{.kind = run.op.kind,
                 .dtype = run.op.dtype,
+                .reduction = run.between,
                 .peer = root,
                 .in = stage.slice,
                 .out = stage.slice,
@@ -176,6 +181,7 @@ bool WideMoves::AllReduceByGateways(const Running& run) {
   if (!machine_.Reduce(op, op.in, op.out, op.count, 0, run.wait)) return false;
   const Op part{.kind = OpKind::kAllReduce,
                 .dtype = op.dtype,
+                .reduction = run.between,
                 .in = op.out,
                 .out = op.out,
                 .count = op.count};
@@ -194,6 +200,7 @@ bool WideMoves::ReduceByGateways(const Running& run) {
   if (!carries) return true;
   const Op part{.kind = OpKind::kReduce,
                 .dtype = op.dtype,
+                .reduction = run.between,
                 .peer = placement_.machine_of(op.peer),
                 .in = sum,
                 .out = is_root ? op.out : nullptr,
@@ -222,8 +229,18 @@ bool WideMoves::ReduceScatterInSlices(const Running& run) {
                                 run.wait))
       return false;
   }
-  return Between(run, across_,
-                 PlanReduceScatter(space_.data(), op.out, std::move(blocks), across_.position()));
+  return ScatterBetween(run, space_.data(), op.out, std::move(blocks));
+}
+
+/// Each machine's block of `in`, combined over the machines, to `out`.
+bool WideMoves::ScatterBetween(const Running& run, const std::byte* in, std::byte* out,
+                               std::vector<TcpBlock> blocks) {
+  const Op part{.kind = OpKind::kReduceScatter,
+                .dtype = run.op.dtype,
+                .reduction = run.between,
+                .in = in,
+                .out = out};
+  return Between(run, across_, PlanReduceScatter(part, std::move(blocks), across_.position()));
 }
 
 bool WideMoves::ReduceScatterByGateways(const Running& run) {
@@ -241,9 +258,7 @@ bool WideMoves::ReduceScatterByGateways(const Running& run) {
       blocks.push_back(
           {static_cast<size_t>(members.front()) * op.bytes(), members.size() * op.bytes()});
     }
-    if (!Between(run, across_,
-                 PlanReduceScatter(sums, mine, std::move(blocks), across_.position())))
-      return false;
+    if (!ScatterBetween(run, sums, mine, std::move(blocks))) return false;
   }
   if (machine_.alone()) return true;
   return machine_.Run({.kind = OpKind::kScatter,
@@ -344,7 +359,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string machines = std::to_string(placement_.machine_count()) + " machines";
   const size_t part = way == Way::kSlices ? count / static_cast<size_t>(machine_.count()) : count;
   const std::string between =
-      ExplainPlan(kind, part * DtypeBytes(dtype), placement_.machine_count(), flat_.link());
+      ExplainPlan(kind, dtype, part, placement_.machine_count(), flat_.link());
   if (way == Way::kSlices) {
     return "through shared memory within each of " + machines + ", and between them " + between +
            ", of which each of the " + std::to_string(machine_.count()) +
@@ -358,7 +373,7 @@ std::string WideMoves::Explain(OpKind kind, Dtype dtype, size_t count) const {
                      kind != OpKind::kAllGather && kind != OpKind::kAllGatherV;
   return std::string("by TCP between all members, since ") +
          (alike ? "each pair has its own to say" : "parts do not lie together by machine") + ": " +
-         ExplainPlan(kind, count * DtypeBytes(dtype), flat_.size(), flat_.link());
+         ExplainPlan(kind, dtype, count, flat_.size(), flat_.link());
 }
 
 }  // namespace lockstep::collectives

@@ -43,6 +43,10 @@ inline constexpr size_t kWideSpaceKeptBytes = size_t{16} << 20;
 /// members live and on what was measured between machines, of which all know the same: they have
 /// the same bits, and so have runs that choose the same algorithm.
 ///
+/// f16 and bf16 (RoundsEachStep) are combined in f32 and rounded twice, once within each machine,
+/// once between machines, whatever their number (tcp_direct.h); partial sums in f32 would be twice
+/// the bytes. No average overflows on its way (WideStepsOf).
+///
 /// One in each WideBackend, which owns it. Confined to the thread that runs collectives.
 class WideMoves {
  public:
@@ -79,11 +83,14 @@ class WideMoves {
   bool AllGatherByGateways(const Running& run);
   bool ReduceScatterInSlices(const Running& run);
   bool ReduceScatterByGateways(const Running& run);
+  bool ScatterBetween(const Running& run, const std::byte* in, std::byte* out,
+                      std::vector<TcpBlock> blocks);
 
   /// An op between machines, among `circle`.
   bool Between(const Running& run, const TcpCircle& circle, const Op& part);
   bool Between(const Running& run, const TcpCircle& circle, TcpPlan plan);
   void BeginBetween(const Running& run, const TcpCircle& circle, TcpPlan plan);
+  TcpStreams::Combining CombiningBetween(const Running& run) const;
   bool ContinueBetween(const Running& run);
   bool EndBetween(const Running& run);
   /// The members that carry an op with that root.
@@ -96,6 +103,7 @@ class WideMoves {
   const Placement& placement_;
   const TcpCircle across_;        // of slices; else of the first members of machines
   std::vector<std::byte> space_;  // what is not for the caller's buffers: of the op in progress
+  std::vector<double> scales_;    // by member, of its second step
 };
 
 }  // namespace lockstep::collectives

@@ -86,7 +86,7 @@ class NcclGang final : public Gang {
     NcclGroup::Config config;
     config.spec = {.job = "test", .host = "here", .rank = base::GroupRank(rank)};
     for (int member = 0; member < size_; ++member) config.spec.world_ranks.emplace_back(member);
-    config.device = rank % device_count;
+    config.device = DeviceOfRank(rank);
     config.timeout = timeout;
     config.join_timeout = join_timeout;
     config.recorder = recorder;
@@ -108,6 +108,7 @@ class NcclGang final : public Gang {
     std::vector<std::thread> threads;
     for (int rank = 0; rank < size_; ++rank) {
       threads.emplace_back([this, rank, &members, &body] {
+        device_here_ = DeviceOfRank(rank);
         auto group = Join(rank);
         LOCKSTEP_CHECK(group.ok(), "the gang forms");
         members[static_cast<size_t>(rank)] = std::move(group).value();
@@ -117,8 +118,8 @@ class NcclGang final : public Gang {
     for (std::thread& thread : threads) thread.join();
   }
 
-  // The memory is of all devices.
-  Device device() const override { return {Device::Kind::kCuda, 0}; }
+  /// In Run(). (The memory is of all devices; groups take what is said to be on their own.)
+  Device device() const override { return {Device::Kind::kCuda, device_here_}; }
   std::shared_ptr<std::byte> Allocate(size_t bytes) override {
     const std::shared_ptr<const GpuLibraries> libraries = runtime_config.libraries;
     void* memory = nullptr;
@@ -130,6 +131,10 @@ class NcclGang final : public Gang {
   }
 
  private:
+  int DeviceOfRank(int rank) const { return rank % device_count; }
+
+  static inline thread_local int device_here_ = 0;  // of the rank that the thread is
+
   const int size_;
   std::shared_ptr<NcclRuntime> runtime_;
 };

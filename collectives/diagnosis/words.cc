@@ -1,0 +1,242 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/diagnosis/words.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "collectives/engine/op.h"
+#include "runtime/base/clock.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using Class = Finding::Class;
+
+constexpr size_t kRanksNamed = 16;
+
+const SeenRank* Find(const Evidence& evidence, base::Rank rank) {
+  const auto found =
+      std::find_if(evidence.ranks.begin(), evidence.ranks.end(),
+                   [&](const SeenRank& candidate) { return candidate.rank == rank; });
+  return found != evidence.ranks.end() ? &*found : nullptr;
+}
+
+std::string CallText(const SeenOp& op) {
+  return DescribeOp(op.kind, op.dtype, op.reduction, op.root_or_peer, op.count);
+}
+
+/// "all_reduce(f32, sum, 4), op 7 of group world".
+std::string Place(const SeenOp& op, const Evidence& evidence) {
+  const std::string group = "group " + GroupName(op.group, op.epoch, evidence);
+  if (op.kind == OpKind::kInit) return "the making of " + group;
+  const char* const number = op.is_transfer() ? ", number " : ", op ";
+  return CallText(op) + number + op.seq.ToString() + " of " + group;
+}
+
+std::string At(const SeenOp& op) {
+  return op.call_site.empty() || op.kind == OpKind::kInit ? "" : " at " + op.call_site;
+}
+
+std::string AbsenceText(Absence absence, const SeenRank& rank) {
+  const SeenProcess& process = rank.process;
+  const std::string pid = std::to_string(process.pid);
+  switch (absence) {
+    case Absence::kNone: return "";
+    case Absence::kStopped: return "its process is stopped by a signal";
+    case Absence::kFrozen: return "its process is frozen with its cgroup";
+    case Absence::kTraced: return "a debugger holds its process";
+    case Absence::kRunsElsewhere: {
+      std::string text = "its process runs, in no op";
+      if (process.cpu_share.has_value())
+        text += ", and uses " + std::to_string(std::lround(*process.cpu_share * 100)) +
+                " % of a processor";
+      return text;
+    }
+    case Absence::kSleepsElsewhere: return "its process sleeps, in no op";
+    case Absence::kBlockedInIo: return "its process waits for input or output, in no op";
+    case Absence::kInOtherGroup: return "it waits in an op of another group";
+    case Absence::kEndedEarly: return "its process has ended, with exit status 0";
+    case Absence::kNeverInitialised: return "its process has made no group yet";
+    case Absence::kInDeclaredPhase: return "it is in the declared phase \"" + rank.phase + "\"";
+  }
+  return "";
+}
+
+std::string FieldText(Finding::Field field) {
+  switch (field) {
+    case Finding::Field::kOp: return "the ops differ";
+    case Finding::Field::kDtype: return "the dtypes differ";
+    case Finding::Field::kReduction: return "the reductions differ";
+    case Finding::Field::kRoot: return "the roots differ";
+    case Finding::Field::kCount: return "the counts differ";
+    case Finding::Field::kOrder: return "one of them is a call ahead: the order differs";
+    case Finding::Field::kNone: break;
+  }
+  return "the calls differ";
+}
+
+std::string MismatchText(const Finding& finding, const Evidence& evidence) {
+  const SeenOp& most = *finding.op;
+  const SeenOp& other = *finding.other_op;
+  const std::string place =
+      "as op " + most.seq.ToString() + " of group " + GroupName(most.group, most.epoch, evidence);
+  return "called " + CallText(other) + At(other) + " where " +
+         (finding.is_tie ? "as many" : "the others") + " called " + CallText(most) + At(most) +
+         " " + place + ": " + FieldText(finding.field);
+}
+
+std::string WaitLine(const SeenRank& rank, const SeenOp& op, const Evidence& evidence) {
+  return "rank " + rank.rank.ToString() + " has waited " + base::FormatDuration(op.age) + " in " +
+         Place(op, evidence) + At(op);
+}
+
+/// What the rank waits in longest, if it does.
+const SeenOp* WaitOf(const SeenRank& rank) {
+  const SeenOp* longest = nullptr;
+  for (const SeenOp& op : rank.ops) {
+    if (!op.is_open() || !op.caller_waits) continue;
+    if (longest == nullptr || op.age > longest->age) longest = &op;
+  }
+  return longest;
+}
+
+/// What it last did that is recorded.
+std::string LastOpLine(const SeenRank& rank, const Evidence& evidence) {
+  const std::string who = "rank " + rank.rank.ToString();
+  if (rank.ops.empty()) return who + " has called no op";
+  const SeenOp& last = rank.ops.back();
+  return who + " called last, " + base::FormatDuration(last.age) + " ago" +
+         (rank.step >= 0 ? " in step " + std::to_string(rank.step) : "") + ", " +
+         Place(last, evidence) + At(last);
+}
+
+}  // namespace
+
+std::string GroupName(base::GroupId group, base::Round epoch, const Evidence& evidence) {
+  for (const SeenRank& rank : evidence.ranks) {
+    for (const SeenGroup& seen : rank.groups) {
+      if (seen.id == group && seen.epoch == epoch) return seen.name;
+    }
+  }
+  return group.ToString();
+}
+
+std::string RankList(const std::vector<base::Rank>& ranks) {
+  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
+  const size_t named = std::min(ranks.size(), kRanksNamed);
+  for (size_t i = 0; i < named; ++i) text += (i == 0 ? "" : ", ") + ranks[i].ToString();
+  if (named < ranks.size()) text += " and " + std::to_string(ranks.size() - named) + " more";
+  return text;
+}
+
+std::string WhatItDid(const Finding& finding, const Finding::Culprit& culprit,
+                      const Evidence& evidence) {
+  const SeenRank* const rank = Find(evidence, culprit.rank);
+  if (rank == nullptr) return "";
+  switch (finding.verdict_class) {
+    case Class::kDeadRank:
+      return rank->process.signal != 0
+                 ? "was killed by signal " + std::to_string(rank->process.signal)
+                 : "ended with exit status " + std::to_string(rank->process.exit_code);
+    case Class::kNodeLost: return "is on a node that does not answer";
+    case Class::kMismatch: return MismatchText(finding, evidence);
+    case Class::kMissingRank: {
+      const std::string why = AbsenceText(culprit.absence, *rank);
+      if (!finding.op.has_value()) return "does not come: " + why;
+      // Who is held inside of an op has come to it, and goes on as little.
+      const bool has_come = std::any_of(rank->ops.begin(), rank->ops.end(), [&](const SeenOp& op) {
+        return op.group == finding.op->group && op.epoch == finding.op->epoch &&
+               op.seq >= finding.op->seq && op.is_transfer() == finding.op->is_transfer();
+      });
+      return (has_come ? "stands still in " : "has not come to ") + Place(*finding.op, evidence) +
+             ": " + why;
+    }
+    case Class::kCrossGroupDeadlock: {
+      const SeenOp* const wait = WaitOf(*rank);
+      return wait == nullptr ? "waits in a circle"
+                             : "waits in " + Place(*wait, evidence) + At(*wait);
+    }
+    default: return "";
+  }
+}
+
+std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& evidence) {
+  std::vector<std::string> lines;
+  for (const Finding::Edge& edge : finding.cycle) {
+    const SeenRank* const rank = Find(evidence, edge.waiter);
+    const SeenOp* const wait = rank != nullptr ? WaitOf(*rank) : nullptr;
+    lines.push_back("rank " + edge.waiter.ToString() + " waits for rank " +
+                    edge.awaited.ToString() +
+                    (wait != nullptr ? " in " + Place(*wait, evidence) + At(*wait) : ""));
+  }
+  for (const Finding::Culprit& culprit : finding.culprits) {
+    const SeenRank* const rank = Find(evidence, culprit.rank);
+    if (rank == nullptr) continue;
+    if (finding.cycle.empty() && rank->ring_read) lines.push_back(LastOpLine(*rank, evidence));
+    if (!rank->process.detail.empty())
+      lines.push_back("rank " + rank->rank.ToString() + ": process " +
+                      std::to_string(rank->process.pid) + " " + rank->process.detail);
+  }
+  if (finding.cycle.empty()) {
+    for (const base::Rank victim : finding.victims) {
+      const SeenRank* const rank = Find(evidence, victim);
+      const SeenOp* const wait = rank != nullptr ? WaitOf(*rank) : nullptr;
+      if (wait != nullptr) lines.push_back(WaitLine(*rank, *wait, evidence));
+    }
+  }
+  if (!finding.unheard.empty())
+    lines.push_back("of " + RankList(finding.unheard) + " too little is known");
+  return lines;
+}
+
+std::string WhatToDo(const Finding& finding, const Evidence& evidence) {
+  if (finding.verdict_class == Class::kMismatch)
+    return "make all ranks call the same; the call sites are above";
+  if (finding.verdict_class == Class::kCrossGroupDeadlock)
+    return "have all ranks call ops of these groups in one order";
+  if (finding.culprits.empty()) return "";
+  const SeenRank* const rank = Find(evidence, finding.culprits.front().rank);
+  const std::string pid = rank != nullptr ? std::to_string(rank->process.pid) : "PID";
+  switch (finding.culprits.front().absence) {
+    case Absence::kStopped: return "kill -CONT " + pid + " lets it go on";
+    case Absence::kFrozen: return "thaw its cgroup (freezer.state, or cgroup.freeze)";
+    case Absence::kTraced: return "let the debugger go on, or detach it";
+    case Absence::kRunsElsewhere: return "look where it computes, or loops: its stack tells";
+    case Absence::kBlockedInIo: return "look at what it reads or writes";
+    case Absence::kEndedEarly: return "look why it makes fewer calls than the others";
+    default: return "";
+  }
+}
+
+std::string Summary(const Finding& finding, const Evidence& evidence) {
+  switch (finding.verdict_class) {
+    case Class::kNone: return "";
+    case Class::kUnknown:
+      return RankList(finding.victims) + " wait" +
+             (finding.op.has_value() ? " in " + Place(*finding.op, evidence) : "") +
+             ", and too little is known of " + RankList(finding.unheard) + " to tell why";
+    case Class::kNetworkStall:
+    case Class::kLibraryStall:
+      return "all have come to " + Place(*finding.op, evidence) + " and for " +
+             base::FormatDuration(finding.waited) + " nothing moves";
+    case Class::kCrossGroupDeadlock: {
+      std::vector<base::Rank> ranks;
+      for (const Finding::Culprit& culprit : finding.culprits) ranks.push_back(culprit.rank);
+      return RankList(ranks) + " wait for each other in different groups";
+    }
+    default: break;
+  }
+  std::string text;
+  for (const Finding::Culprit& culprit : finding.culprits) {
+    text += (text.empty() ? "rank " : "; rank ") + culprit.rank.ToString() + " " +
+            WhatItDid(finding, culprit, evidence);
+    if (text.size() > 600) break;
+  }
+  if (finding.verdict_class == Class::kMissingRank && !finding.victims.empty()) {
+    text += "; " + RankList(finding.victims) + (finding.victims.size() == 1 ? " has" : " have") +
+            " waited for " + base::FormatDuration(finding.waited);
+  }
+  return text;
+}
+
+}  // namespace lockstep::collectives

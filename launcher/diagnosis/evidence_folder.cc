@@ -1,0 +1,151 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/diagnosis/evidence_folder.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "collectives/diagnosis/ring_evidence.h"
+#include "collectives/recorder/recorder.h"
+#include "collectives/recorder/ring_reader.h"
+#include "runtime/proto/evidence.pb.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using collectives::Evidence;
+using collectives::ProcessState;
+using collectives::SeenProcess;
+using collectives::SeenRank;
+
+constexpr size_t kProcessesBytesMax = size_t{64} << 20;
+constexpr size_t kRingBytesMax = collectives::RingBytes(LOCKSTEP_RING_MAX_SLOTS);
+constexpr int kRanksMax = 65536;
+
+static_assert(static_cast<int>(ProcessState::kEnded) == proto::RankSeen::ENDED);
+static_assert(static_cast<int>(ProcessState::kStopped) == proto::RankSeen::STOPPED);
+static_assert(static_cast<int>(ProcessState::kRuns) == proto::RankSeen::RUNS);
+
+std::string RingPath(const std::string& folder, base::Rank rank) {
+  return folder + "/rank-" + rank.ToString() + ".ring";
+}
+
+base::Status Write(const std::string& path, std::span<const std::byte> bytes,
+                   storage::FileSystem& files) {
+  return files.WriteFile(path, {&bytes, 1}, {.mode = 0600});
+}
+
+/// Up to the last slot that was ever written.
+std::span<const std::byte> UsedPart(std::span<const std::byte> ring) {
+  const auto head = collectives::ReadRingHead(ring);
+  if (!head.ok()) return ring;
+  const auto slots =
+      static_cast<uint32_t>(std::min<uint64_t>(head->record_count, head->slot_count));
+  return ring.first(std::min(ring.size(), collectives::RingBytes(slots)));
+}
+
+proto::RankSeen ToProto(const SeenRank& rank) {
+  proto::RankSeen saved;
+  saved.set_rank(rank.rank.value());
+  saved.set_state(static_cast<proto::RankSeen::State>(rank.process.state));
+  saved.set_host(rank.process.host);
+  saved.set_pid(rank.process.pid);
+  saved.set_exit_code(rank.process.exit_code);
+  saved.set_signal(rank.process.signal);
+  saved.set_out_of_memory(rank.process.out_of_memory);
+  saved.set_ended_ago_ns(rank.process.ended_ago.count());
+  if (rank.process.cpu_share.has_value()) saved.set_cpu_share(*rank.process.cpu_share);
+  saved.set_detail(rank.process.detail);
+  saved.set_ring_read(rank.ring_read);
+  saved.set_node_answers(rank.node_answers);
+  return saved;
+}
+
+SeenProcess ProcessOf(const proto::RankSeen& saved) {
+  SeenProcess process{.host = saved.host(),
+                      .pid = saved.pid(),
+                      .exit_code = saved.exit_code(),
+                      .signal = saved.signal(),
+                      .out_of_memory = saved.out_of_memory(),
+                      .ended_ago = base::Duration(saved.ended_ago_ns()),
+                      .detail = saved.detail()};
+  if (proto::RankSeen::State_IsValid(saved.state()))
+    process.state = static_cast<ProcessState>(saved.state());
+  if (saved.has_cpu_share()) process.cpu_share = saved.cpu_share();
+  return process;
+}
+
+}  // namespace
+
+base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
+                          const Evidence& evidence,
+                          const std::map<base::Rank, std::span<const std::byte>>& rings,
+                          storage::FileSystem& files) {
+  RETURN_IF_ERROR(files.MakeDirectories(folder));
+  proto::GangProcesses processes;
+  processes.set_job(facts.job);
+  processes.set_round(facts.round.value());
+  processes.set_host(facts.host);
+  processes.set_monotonic_ns(facts.monotonic_ns);
+  for (const SeenRank& rank : evidence.ranks) *processes.add_ranks() = ToProto(rank);
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(processes, &json, options).ok())
+    return base::InternalError("evidence of the gang cannot be written as JSON");
+  for (const auto& [rank, ring] : rings)
+    RETURN_IF_ERROR(Write(RingPath(folder, rank), UsedPart(ring), files));
+  // Last: where it is, all of it is.
+  return Write(folder + "/processes.json", std::as_bytes(std::span(json)), files);
+}
+
+base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::FileSystem& files) {
+  const std::string path = folder + "/processes.json";
+  ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, files.ReadFile(path, kProcessesBytesMax));
+  proto::GangProcesses processes;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // of a later release
+  const std::string json(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (!google::protobuf::util::JsonStringToMessage(json, &processes, options).ok() ||
+      processes.ranks_size() > kRanksMax) {
+    return base::DataLossError("reading evidence: " + path + " is none");
+  }
+  SavedEvidence saved{.facts = {.job = processes.job(),
+                                .round = base::Round(processes.round()),
+                                .host = processes.host(),
+                                .monotonic_ns = processes.monotonic_ns()},
+                      .evidence = {}};
+  std::set<int32_t> ranks;
+  for (const proto::RankSeen& process : processes.ranks()) {
+    if (process.rank() < 0 || !ranks.insert(process.rank()).second) continue;
+    SeenRank rank{.rank = base::Rank(process.rank()),
+                  .node_answers = process.node_answers(),
+                  .ring_read = process.ring_read()};
+    const auto ring = files.ReadFile(RingPath(folder, rank.rank), kRingBytesMax);
+    if (ring.ok()) {
+      // Words are read, which a vector of bytes need not be aligned for.
+      std::vector<uint64_t> words((ring->size() + 7) / 8);
+      std::memcpy(words.data(), ring->data(), ring->size());
+      const auto content =
+          collectives::ReadRing(std::as_bytes(std::span(words)).first(ring->size()));
+      rank.ring_read = content.ok();
+      if (content.ok()) {
+        SeenRank seen = collectives::FromRing(*content, saved.facts.monotonic_ns);
+        seen.rank = rank.rank;
+        seen.node_answers = rank.node_answers;
+        rank = std::move(seen);
+      }
+    }
+    rank.process = ProcessOf(process);
+    saved.evidence.ranks.push_back(std::move(rank));
+  }
+  return saved;
+}
+
+}  // namespace lockstep::launcher

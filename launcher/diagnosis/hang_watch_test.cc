@@ -1,0 +1,205 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/diagnosis/hang_watch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "collectives/diagnosis/words.h"
+#include "collectives/recorder/recorder.h"
+#include "collectives/types.h"
+#include "runtime/attach/shared_memory.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/event/sim_loop.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Rank;
+using collectives::Absence;
+using collectives::Evidence;
+using collectives::Finding;
+using collectives::OpKind;
+using collectives::Recorder;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+/// A rank whose process is this one, which runs; with a ring of its own.
+class SimRank {
+ public:
+  SimRank(event::Loop& loop, int rank, int size)
+      : loop_(loop), fd_(lockstep_shared_memory_create("watched-ring", collectives::RingBytes())) {
+    void* const header = ::mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE,
+                                MAP_SHARED, fd_.get(), 0);
+    collectives::FormatRing({.job = "sim", .rank = Rank(rank), .world_size = size},
+                            LOCKSTEP_RING_DEFAULT_SLOTS,
+                            *static_cast<lockstep_ring_header*>(header));
+    ::munmap(header, LOCKSTEP_RING_HEADER_BYTES);
+    recorder_ = Recorder::Create(fd_).value();
+    std::vector<Rank> members;
+    for (int member = 0; member < size; ++member) members.emplace_back(member);
+    seat_ = recorder_->TakeSeat(base::GroupId(1), base::Round(0), base::GroupRank(rank), members,
+                                "world");
+  }
+
+  int fd() const { return fd_.get(); }
+  Recorder& recorder() { return *recorder_; }
+
+  void Call(uint64_t count = 4) {
+    ++seq_;
+    ticket_ = recorder_->Begin({.group = base::GroupId(1),
+                                .seq = base::OpSeq(seq_),
+                                .op = static_cast<uint8_t>(OpKind::kAllReduce),
+                                .group_size = 2,
+                                .count_in = count,
+                                .count_out = count,
+                                .fingerprint = 100 * seq_ + count,
+                                .enqueued = loop_.Now()});
+    recorder_->Started(ticket_, loop_.Now());
+  }
+  void Wait() { seat_.AddWaiters(false, 1); }
+  void End() { recorder_->Ended(ticket_, LOCKSTEP_RECORD_COMPLETED, 0, loop_.Now()); }
+  void GoOn() {
+    End();
+    seat_.AddWaiters(false, -1);
+  }
+
+ private:
+  event::Loop& loop_;
+  const base::UniqueFd fd_;
+  std::unique_ptr<Recorder> recorder_;
+  Recorder::Seat seat_;
+  Recorder::Ticket ticket_;
+  uint64_t seq_ = 0;
+};
+
+class HangWatchTest : public ::testing::Test, public HangDelegate {
+ protected:
+  static constexpr int kRanks = 3;
+
+  HangWatchTest() {
+    for (int rank = 0; rank < kRanks; ++rank) {
+      ranks_.push_back(std::make_unique<SimRank>(loop_, rank, kRanks));
+      watched_.push_back({.rank = Rank(rank), .pid = ::getpid(), .ring_fd = ranks_.back()->fd()});
+    }
+    // Three ops that end well.
+    for (int op = 0; op < 3; ++op) {
+      for (const auto& rank : ranks_) rank->Call();
+      for (const auto& rank : ranks_) rank->End();
+    }
+    watch_.BeginRound();
+  }
+
+  std::vector<WatchedRank> RanksToWatch() override { return suspended_ ? Nobody() : watched_; }
+  void OnHangNotice(const Finding& finding, const Evidence&) override {
+    notices_.push_back(finding);
+  }
+  void OnHangVerdict(const Finding& finding, const Evidence&) override {
+    verdicts_.push_back(finding);
+  }
+
+  static std::vector<WatchedRank> Nobody() { return {}; }
+  /// Two ranks call, and wait for the third.
+  void WaitForTheThird() {
+    for (const int rank : {0, 1}) {
+      ranks_[static_cast<size_t>(rank)]->Call();
+      ranks_[static_cast<size_t>(rank)]->Wait();
+    }
+  }
+  static std::vector<Rank> Culprits(const Finding& finding) {
+    std::vector<Rank> ranks;
+    for (const Finding::Culprit& culprit : finding.culprits) ranks.push_back(culprit.rank);
+    return ranks;
+  }
+
+  event::SimLoop loop_;
+  std::vector<std::unique_ptr<SimRank>> ranks_;
+  std::vector<WatchedRank> watched_;
+  bool suspended_ = false;
+  HangWatch watch_{{}, loop_, *this};
+  std::vector<Finding> notices_, verdicts_;
+};
+
+TEST_F(HangWatchTest, ABusyRankIsSaidOnceAndBlamedLater) {
+  WaitForTheThird();
+  loop_.RunFor(milliseconds(1900));
+  EXPECT_THAT(notices_, IsEmpty());
+  loop_.RunFor(milliseconds(500));
+  ASSERT_EQ(notices_.size(), 1u);
+  EXPECT_THAT(Culprits(notices_[0]), ElementsAre(Rank(2)));
+  loop_.RunFor(seconds(57));
+  EXPECT_EQ(notices_.size(), 1u) << "once";
+  EXPECT_THAT(verdicts_, IsEmpty());
+  loop_.RunFor(seconds(1));
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
+  loop_.RunFor(minutes(10));
+  EXPECT_EQ(verdicts_.size(), 1u) << "once in a round";
+}
+
+TEST_F(HangWatchTest, WhoComesInTimeIsNotBlamedAndIsSaidAgainTheNextTime) {
+  for (int time = 0; time < 2; ++time) {
+    WaitForTheThird();
+    loop_.RunFor(seconds(3));
+    ranks_[2]->Call();
+    for (const auto& rank : {ranks_[0].get(), ranks_[1].get()}) rank->GoOn();
+    ranks_[2]->End();
+    loop_.RunFor(seconds(70));
+  }
+  EXPECT_EQ(notices_.size(), 2u);
+  EXPECT_THAT(verdicts_, IsEmpty());
+}
+
+TEST_F(HangWatchTest, WhatIsProvableIsDecidedWithinASecond) {
+  WaitForTheThird();
+  watched_[2].ended = true;
+  loop_.RunFor(milliseconds(1100));
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_EQ(verdicts_[0].culprits,
+            (std::vector<Finding::Culprit>{{Rank(2), Absence::kEndedEarly}}));
+  EXPECT_THAT(notices_, IsEmpty()) << "the verdict says it";
+}
+
+TEST_F(HangWatchTest, ADeclaredPhaseIsLeftInPeaceUntilTheDeadline) {
+  ranks_[2]->recorder().SetPhase("checkpoint", loop_.Now() + minutes(20));
+  WaitForTheThird();
+  loop_.RunFor(seconds(290));
+  ASSERT_EQ(notices_.size(), 1u);
+  EXPECT_EQ(notices_[0].culprits[0].absence, Absence::kInDeclaredPhase);
+  EXPECT_THAT(verdicts_, IsEmpty());
+  loop_.RunFor(seconds(11));
+  EXPECT_EQ(verdicts_.size(), 1u);
+}
+
+TEST_F(HangWatchTest, CallsThatEndedWellAreComparedToo) {
+  for (const auto& rank : ranks_) {
+    rank->Call(rank == ranks_[1] ? 8 : 4);
+    rank->End();
+  }
+  loop_.RunFor(milliseconds(1100));
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_EQ(verdicts_[0].verdict_class, Finding::Class::kMismatch);
+  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(1)));
+}
+
+TEST_F(HangWatchTest, ASuspendedGangAndOneThatComputesAreLeftInPeace) {
+  loop_.RunFor(minutes(10));  // nobody waits
+  WaitForTheThird();
+  suspended_ = true;
+  loop_.RunFor(minutes(10));
+  EXPECT_THAT(notices_, IsEmpty());
+  EXPECT_THAT(verdicts_, IsEmpty());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

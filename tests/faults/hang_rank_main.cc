@@ -1,0 +1,107 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// A rank that trains in step with the others until one of them does what is wrong: hang_rank FAULT
+// VICTIM [OP]. Before op OP (10) of the world, in the first incarnation of the gang only, rank
+// VICTIM does FAULT. Ops take no longer than an hour, so that whoever watches must find it.
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collectives/group.h"
+#include "collectives/work.h"
+#include "runtime/base/result.h"
+#include "runtime/rank/session.h"
+
+namespace {
+
+using lockstep::base::GroupRank;
+using lockstep::base::Status;
+using lockstep::collectives::Buffer;
+using lockstep::collectives::Dtype;
+using lockstep::collectives::Group;
+using lockstep::collectives::Reduction;
+
+constexpr int kOps = 20;
+constexpr auto kTimeout = std::chrono::hours(1);
+
+class Rank {
+ public:
+  Rank(std::string fault, int victim, int at)
+      : fault_(std::move(fault)), victim_(victim), at_(at), values_(1000, 1.0f) {}
+
+  Status Run() {
+    ASSIGN_OR_RETURN(session_, lockstep::rank::Session::Create());
+    const bool faulty = session_->world().restart_count == 0;
+    const bool mine = faulty && rank() == victim_;
+    if (mine && fault_ == "never-joins") Sleep();
+    ASSIGN_OR_RETURN(group_, session_->WorldGroup(kTimeout));
+    group_->SetTimeout(kTimeout);
+    std::shared_ptr<Group> other;
+    if (fault_ == "deadlock") {
+      ASSIGN_OR_RETURN(other, group_->Duplicate());
+    }
+    for (int op = 0; op < kOps; ++op) {
+      session_->ReportProgress(op);
+      if (op == at_ && mine) DoIt();
+      if (op == at_ && faulty && fault_ == "deadlock") {
+        // The victim takes the groups in their other order.
+        RETURN_IF_ERROR(AddUp(mine ? *other : *group_));
+        RETURN_IF_ERROR(AddUp(mine ? *group_ : *other));
+      }
+      RETURN_IF_ERROR(AddUp(*group_));
+    }
+    std::printf("rank %d is through\n", rank());
+    return lockstep::base::OkStatus();
+  }
+
+ private:
+  Status AddUp(Group& group) {
+    const Buffer buffer{values_.data(), values_.size(), Dtype::kF32};
+    return group.AllReduce(buffer, buffer, Reduction::kSum)->Wait();
+  }
+
+  void DoIt() {
+    if (fault_ == "stops") ::raise(SIGSTOP);
+    if (fault_ == "exits") std::_Exit(0);
+    if (fault_ == "loops") Loop();
+    if (fault_ == "sleeps") Sleep();
+    if (fault_ == "reads") ReadFromNobody();
+  }
+  static void Loop() {
+    std::atomic<uint64_t> rounds{0};
+    while (true) ++rounds;
+  }
+  static void Sleep() {
+    while (true) ::pause();
+  }
+  static void ReadFromNobody() {
+    int ends[2];
+    char byte;
+    if (::pipe(ends) == 0) (void)!::read(ends[0], &byte, 1);
+  }
+  int rank() const { return session_->world().rank.value(); }
+
+  const std::string fault_;
+  const int victim_;
+  const int at_;
+  std::vector<float> values_;
+  std::unique_ptr<lockstep::rank::Session> session_;
+  std::shared_ptr<Group> group_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 100;
+  const Status status = Rank(argv[1], std::atoi(argv[2]), argc > 3 ? std::atoi(argv[3]) : 10).Run();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return 1;
+}

@@ -1,0 +1,150 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Gangs on one machine that stand still: who is named, as what, how soon, and what becomes of them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/e2e/command.h"
+#include "tests/e2e/run_fixture.h"
+
+namespace lockstep::e2e {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Hang {
+  const char* fault;
+  const char* verdict_class;
+  const char* why;    // of the culprit, on the screen
+  bool is_provable;   // else it is acted upon after --hang-action-after
+  bool names_others;  // the culprit is one of several
+};
+
+std::ostream& operator<<(std::ostream& out, const Hang& hang) { return out << hang.fault; }
+
+class HangTest : public RunFixture, public ::testing::WithParamInterface<Hang> {
+ protected:
+  std::vector<std::string> Words(std::vector<std::string> flags, const std::string& fault,
+                                 int ranks, int victim) {
+    name_ = "hang-" + std::to_string(ranks) + "-" + std::to_string(victim);
+    std::vector<std::string> words{"-np", std::to_string(ranks), "--name", name_};
+    words.insert(words.end(), flags.begin(), flags.end());
+    for (const std::string& word :
+         {std::string("--"), Runfile("tests/faults/hang_rank"), fault, std::to_string(victim)})
+      words.push_back(word);
+    return words;
+  }
+  std::string VerdictOf(const std::string& file) const {
+    return ReadFile(JobFolder(name_) + "/" + file);
+  }
+
+  std::string name_;  // of the job
+};
+
+/// The screen wraps lines.
+std::string Unwrapped(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+TEST_P(HangTest, IsNamedAndTheGangRestarts) {
+  const Hang& hang = GetParam();
+  for (const auto& [ranks, victim] : {std::pair(2, 1), std::pair(3, 0), std::pair(4, 2)}) {
+    SCOPED_TRACE(std::to_string(victim) + " of " + std::to_string(ranks));
+    const Outcome run =
+        RunIt(Words({"--max-restarts", "1", "--hang-action-after", "4s", "--grace", "200ms"},
+                    hang.fault, ranks, victim));
+
+    const std::string screen = Unwrapped(run.err);
+    EXPECT_EQ(run.status, 0) << run.err;
+    EXPECT_EQ(CountOf(run.out, " is through"), ranks) << "in the round after";
+    EXPECT_LT(run.elapsed, hang.is_provable ? 6s : 12s);
+    const std::string named = "lockstep: rank " + std::to_string(victim) + " ";
+    if (hang.names_others) {
+      EXPECT_THAT(screen, HasSubstr(hang.why));
+    } else {
+      EXPECT_THAT(screen, AllOf(HasSubstr(named), HasSubstr(hang.why)));
+    }
+    EXPECT_THAT(run.err, HasSubstr("restart 1 of 1, at once"));
+    const std::string json = VerdictOf("round-0/verdict.json");
+    EXPECT_THAT(json, HasSubstr("\"class\": \"" + std::string(hang.verdict_class) + "\""));
+    EXPECT_THAT(json, HasSubstr("\"rank\": " + std::to_string(victim) + ","));
+    EXPECT_THAT(json, HasSubstr("\"confidence\": \"HIGH\""));
+    if (!hang.is_provable) {
+      EXPECT_THAT(run.err, HasSubstr("lockstep: waiting: rank " + std::to_string(victim) + " "))
+          << "a notice comes before";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, HangTest,
+    ::testing::Values(
+        Hang{"stops", "MISSING_RANK", "its process is stopped by a signal", true, false},
+        Hang{"exits", "MISSING_RANK", "its process has ended, with exit status 0", true, false},
+        Hang{"loops", "MISSING_RANK", "its process runs, in no op", false, false},
+        Hang{"sleeps", "MISSING_RANK", "its process sleeps, in no op", false, false},
+        Hang{"reads", "MISSING_RANK", "its process waits for input or output", false, false},
+        Hang{"deadlock", "CROSS_GROUP_DEADLOCK", "waits in all_reduce(f32, sum, 1000)", true,
+             true}),
+    [](const auto& hang) { return std::string(hang.param.fault); });
+
+using OneHangTest = HangTest;
+
+TEST_F(OneHangTest, WhoNeverJoinsIsSaidAndStillMayCome) {
+  Command run(RunWords(Words({}, "never-joins", 3, 1)), Options());
+  EXPECT_TRUE(run.WaitForOutput(
+      [](const std::string&, const std::string& err) {
+        return Contains(err,
+                        "lockstep: waiting: rank 1 has not come to the making of group world: its "
+                        "process has made no group yet");
+      },
+      10s));
+  run.Signal(SIGTERM);
+  EXPECT_EQ(run.Wait(40s).status, 128 + SIGTERM);
+}
+
+TEST_F(OneHangTest, ReportSaysItAndDoesNothing) {
+  Command run(RunWords(Words({"--on-hang", "report"}, "stops", 3, 1)), Options());
+  EXPECT_TRUE(run.WaitForOutput(
+      [](const std::string&, const std::string& err) {
+        return Contains(err, "lockstep: the gang stands still: rank 1 has not come to all_reduce(");
+      },
+      10s));
+  EXPECT_EQ(CountOf(run.Wait(0s).err, "stands still"), 1);
+}
+
+TEST_F(OneHangTest, WithoutRestartsTheJobEndsWithTheVerdict) {
+  const Outcome run = RunIt(Words({}, "stops", 3, 2));
+  EXPECT_EQ(run.status, 69);
+  EXPECT_THAT(Unwrapped(run.err),
+              AllOf(HasSubstr("lockstep: rank 2 has not come to all_reduce(f32, sum, 1000), op 11 "
+                              "of group world: its process is stopped by a signal"),
+                    HasSubstr("rank 0 has waited "), HasSubstr("advice   kill -CONT "),
+                    HasSubstr("victims  2: ranks 0, 1")));
+  EXPECT_THAT(VerdictOf("verdict.json"), HasSubstr("\"class\": \"MISSING_RANK\""));
+
+  const Outcome again = Verb({"diagnose", name_});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(Unwrapped(again.out),
+              AllOf(HasSubstr("lockstep: rank 2 has not come to all_reduce(f32, sum, 1000), op 11 "
+                              "of group world: its process is stopped by a signal"),
+                    HasSubstr("rank 0 has waited ")))
+      << "when nothing of the gang is left";
+  const std::string folder = JobFolder(name_) + "/round-0";
+  EXPECT_THAT(Verb({"diagnose", "--json", folder}).out,
+              AllOf(HasSubstr("\"class\": \"MISSING_RANK\""), HasSubstr("\"seq\": \"11\"")));
+  EXPECT_EQ(Verb({"diagnose", scratch_.path() + "/nowhere"}).status, 66);
+}
+
+}  // namespace
+}  // namespace lockstep::e2e
