@@ -27,6 +27,7 @@
 
 #include "collectives/diagnosis/diagnose.h"
 #include "collectives/diagnosis/ring_evidence.h"
+#include "collectives/diagnosis/words.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/attach/attach_fixture.h"
 #include "runtime/process/process_look.h"
@@ -441,27 +442,36 @@ TEST_P(MpiShimTest, ElementsCountHoweverTheyAreDescribed) {
 }
 
 TEST_P(MpiShimTest, ACallThatDiffersNamesItsRankAndHow) {
-  const std::map<std::string, Finding::Field> fields = {{"count", Finding::Field::kCount},
-                                                        {"dtype", Finding::Field::kDtype},
-                                                        {"reduction", Finding::Field::kReduction},
-                                                        {"root", Finding::Field::kRoot},
-                                                        {"op", Finding::Field::kOp},
-                                                        {"finalize", Finding::Field::kOp}};
-  for (const auto& [words, field] : fields) {
-    SCOPED_TRACE(words);
-    Launch({"mismatch", words});
+  struct Expected {
+    std::string mistake;
+    Finding::Field field;
+    std::string call;  // of the one
+  };
+  const Expected all[] = {
+      {"count", Finding::Field::kCount, "all_reduce(f32, sum, 4)"},
+      {"dtype", Finding::Field::kDtype, "all_reduce(i32, sum, 8)"},
+      {"reduction", Finding::Field::kReduction, "all_reduce(f32, max, 8)"},
+      {"root", Finding::Field::kRoot, "broadcast(f32, root 1, 8)"},
+      {"op", Finding::Field::kOp, "broadcast(f32, root 0, 8)"},
+      {"scan", Finding::Field::kOp, "Exscan"},
+      {"finalize", Finding::Field::kOp, "Finalize"},
+  };
+  for (const Expected& expected : all) {
+    SCOPED_TRACE(expected.mistake);
+    Launch({"mismatch", expected.mistake});
 
     const Finding finding = DiagnoseOnceCalled(3, {0, 1, 2});
 
     EXPECT_EQ(finding.verdict_class, Finding::Class::kMismatch);
     EXPECT_TRUE(finding.is_provable);
-    EXPECT_EQ(finding.field, field);
+    EXPECT_EQ(finding.field, expected.field);
     ASSERT_EQ(finding.culprits.size(), 1u) << Output();
     EXPECT_EQ(finding.culprits[0].rank, base::Rank(kGuilty));
     EXPECT_FALSE(finding.is_tie);
     EXPECT_THAT(finding.op->call_site, HasSubstr("shim_rank_"));
     EXPECT_THAT(finding.other_op->call_site, HasSubstr("shim_rank_"));
-    EXPECT_NE(finding.op->call_site, "");
+    EXPECT_THAT(collectives::Summary(finding, Look()),
+                HasSubstr("rank 1 called " + expected.call + " at shim_rank_"));
     Renew();
   }
 }

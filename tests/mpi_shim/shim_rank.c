@@ -308,6 +308,8 @@ static void Mismatch(const char* field) {
   if (strcmp(field, "root") == 0) MPI_Bcast(in, 8, MPI_FLOAT, IsGuilty() ? 1 : 0, world);
   if (strcmp(field, "op") == 0 && IsGuilty()) MPI_Bcast(in, 8, MPI_FLOAT, 0, world);
   if (strcmp(field, "op") == 0 && !IsGuilty()) MPI_Allreduce(in, out, 8, MPI_FLOAT, MPI_SUM, world);
+  if (strcmp(field, "scan") == 0 && IsGuilty()) MPI_Exscan(in, out, 8, MPI_FLOAT, MPI_SUM, world);
+  if (strcmp(field, "scan") == 0 && !IsGuilty()) MPI_Scan(in, out, 8, MPI_FLOAT, MPI_SUM, world);
   if (strcmp(field, "finalize") == 0 && !IsGuilty())
     MPI_Allreduce(in, out, 8, MPI_FLOAT, MPI_SUM, world);
   // Whether it ended or not, the rings tell; the test ends what is left.
