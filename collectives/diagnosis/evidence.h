@@ -26,6 +26,7 @@ struct SeenOp {
   /// Of collectives: in the group; of sends and receives: of the pair and direction. From 1.
   base::OpSeq seq;
   OpKind kind = OpKind::kNone;
+  std::string name;  // of kNone, what its caller calls it: "Finalize" of an MPI program
   Dtype dtype = Dtype::kU8;
   Reduction reduction = Reduction::kNone;
   int root_or_peer = -1;  // group rank

@@ -18,7 +18,7 @@ struct Difference {
 };
 
 bool SameCall(const SeenOp& a, const SeenOp& b) {
-  return a.kind == b.kind && a.dtype == b.dtype && a.reduction == b.reduction &&
+  return a.kind == b.kind && a.name == b.name && a.dtype == b.dtype && a.reduction == b.reduction &&
          a.root_or_peer == b.root_or_peer && a.count == b.count;
 }
 
@@ -56,7 +56,7 @@ Finding::Field FieldOf(const GroupView::Member& most, const GroupView::Member& o
   const SeenOp& a = *most.ops.at(seq);
   const SeenOp& b = *other.ops.at(seq);
   if (IsShifted(most, other, seq)) return Finding::Field::kOrder;
-  if (a.kind != b.kind) return Finding::Field::kOp;
+  if (a.kind != b.kind || a.name != b.name) return Finding::Field::kOp;
   if (a.dtype != b.dtype) return Finding::Field::kDtype;
   if (a.reduction != b.reduction) return Finding::Field::kReduction;
   if (a.root_or_peer != b.root_or_peer) return Finding::Field::kRoot;

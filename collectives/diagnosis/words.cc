@@ -22,7 +22,11 @@ const SeenRank* Find(const Evidence& evidence, base::Rank rank) {
 }
 
 std::string CallText(const SeenOp& op) {
-  return DescribeOp(op.kind, op.dtype, op.reduction, op.root_or_peer, op.count);
+  if (op.kind == OpKind::kNone && !op.name.empty()) return op.name;
+  if (op.kind == OpKind::kSplit) return std::string(OpKindName(op.kind));
+  // What has no dtype is counted in bytes.
+  const Dtype dtype = op.dtype == Dtype() ? Dtype::kU8 : op.dtype;
+  return DescribeOp(op.kind, dtype, op.reduction, op.root_or_peer, op.count);
 }
 
 /// "all_reduce(f32, sum, 4), op 7 of group world".

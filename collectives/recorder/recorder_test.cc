@@ -246,6 +246,19 @@ TEST(RecorderTest, ALongCallSiteAndTagAreCut) {
   EXPECT_STREQ(content.records[0].tag, "more than fifte");
 }
 
+TEST(RecorderTest, ACallSiteWithoutALineIsANameAlone) {
+  Ring ring(4);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  Recorder::Call call = CallNumber(1);
+  call.call_file = "train+0x1234";
+  call.call_line = 0;
+
+  (void)recorder->Begin(call);
+
+  ASSERT_OK_AND_ASSIGN(const RingContent content, ReadRing(ring.memory()));
+  EXPECT_STREQ(content.records[0].call_site, "train+0x1234");
+}
+
 TEST(RecorderTest, AForkedChildNeverWrites) {
   Ring ring(4);
   ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,12 +120,13 @@ static enum lockstep_ring_status check(const struct lockstep_ring_header* header
 
 enum lockstep_ring_status lockstep_ring_open(int fd, struct lockstep_ring* ring, char* why,
                                              size_t why_bytes) {
-  struct stat info;
-  if (fstat(fd, &info) != 0) {
+  /* Not fstat(), whose version in glibc is newer than what preloaded objects may ask for. */
+  const off_t end = lseek(fd, 0, SEEK_END);
+  if (end < 0) {
     snprintf(why, why_bytes, "looking at the recorder ring");
     return LOCKSTEP_RING_ERRNO;
   }
-  const size_t bytes = (size_t)info.st_size;
+  const size_t bytes = (size_t)end;
   if (bytes < LOCKSTEP_RING_HEADER_BYTES) {
     snprintf(why, why_bytes, "the recorder ring has %zu bytes, less than its header", bytes);
     return LOCKSTEP_RING_DAMAGED;
@@ -358,16 +358,13 @@ void lockstep_format_call_site(const char* file, uint32_t line, char* text, size
   const char* const name = slash != NULL ? slash + 1 : file;
   char digits[12];
   size_t digit_count = 0;
-  do {
-    digits[digit_count++] = (char)('0' + line % 10);
-    line /= 10;
-  } while (line > 0);
+  for (; line > 0; line /= 10) digits[digit_count++] = (char)('0' + line % 10);
+  if (digit_count > 0) digits[digit_count++] = ':';
   const size_t length = strlen(name);
-  const size_t most = capacity - digit_count - 2;
+  const size_t most = capacity - digit_count - 1;
   const size_t name_length = length < most ? length : most;
   memcpy(text, name, name_length);
   char* to = text + name_length;
-  *to++ = ':';
   while (digit_count > 0) *to++ = digits[--digit_count];
   *to = '\0';
 }

@@ -89,8 +89,8 @@ void lockstep_ring_leave_seat(const struct lockstep_ring* ring, int seat);
 void lockstep_ring_add_waiters(const struct lockstep_ring* ring, int seat, bool transfers,
                                int32_t change);
 
-/* "train.cc:42" into `text`, cut to `capacity` with its terminator: the last component of `file`.
- * About 20 ns. */
+/* "train.cc:42" into `text`, cut to `capacity` with its terminator: the last component of `file`,
+ * and alone where the line is 0. About 20 ns. */
 void lockstep_format_call_site(const char* file, uint32_t line, char* text, size_t capacity);
 
 #ifdef __cplusplus

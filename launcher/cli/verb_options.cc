@@ -87,6 +87,7 @@ base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
   options.checkpoint_directory = command.Value("--checkpoint-dir").value_or("");
   options.backend = command.Value("--backend").value_or("");
   options.check = command.Value("--check").value_or("");
+  options.watch = command.Value("--watch").value_or("");
   Problems problems;
   if (command.Value("--name") && !proto::IsJobName(options.name)) {
     AddProblem("--name", options.name,
@@ -99,6 +100,9 @@ base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
     AddProblem("--backend", backend, "must be host, mpi or nccl", problems);
   if (command.Value("--check") && options.check != "fast" && options.check != "strict")
     AddProblem("--check", options.check, "must be fast or strict", problems);
+  const std::string& watch = options.watch;
+  if (command.Value("--watch") && watch != "off" && watch != "mpi" && watch != "auto")
+    AddProblem("--watch", watch, "must be off, mpi or auto", problems);
   RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
   return options;
 }

@@ -34,14 +34,16 @@ TEST(VerbOptionsTest, FlagsBecomeOptions) {
 TEST(VerbOptionsTest, ExecsFlagsEndAtItsProgram) {
   ASSERT_OK_AND_ASSIGN(
       const ExecOptions options,
-      ExecOptionsOf(Parse({"exec", "--name", "night", "--job=7", "--checkpoint-dir", "/data",
-                           "--backend", "mpi", "--check=strict", "./train", "--name", "other"})));
+      ExecOptionsOf(
+          Parse({"exec", "--name", "night", "--job=7", "--checkpoint-dir", "/data", "--backend",
+                 "mpi", "--check=strict", "--watch=auto", "./train", "--name", "other"})));
 
   EXPECT_EQ(options.name, "night");
   EXPECT_EQ(options.job_key, "7");
   EXPECT_EQ(options.checkpoint_directory, "/data");
   EXPECT_EQ(options.backend, "mpi");
   EXPECT_EQ(options.check, "strict");
+  EXPECT_EQ(options.watch, "auto");
   EXPECT_EQ(options.program, (std::vector<std::string>{"./train", "--name", "other"}));
   EXPECT_EQ(ExecOptionsOf(Parse({"exec", "--", "--odd"})).value().program,
             (std::vector<std::string>{"--odd"}));
@@ -51,6 +53,8 @@ TEST(VerbOptionsTest, ExecsFlagsEndAtItsProgram) {
                 StatusIs(Code::kInvalidArgument, HasSubstr("--name")))
         << name;
   }
+  EXPECT_THAT(ExecOptionsOf(Parse({"exec", "--watch=nccl", "x"})),
+              StatusIs(Code::kInvalidArgument, HasSubstr("must be off, mpi or auto")));
 }
 
 TEST(VerbOptionsTest, LogsHaveNumbers) {

@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "launcher/exec/election.h"
 #include "launcher/exec/election_secret.h"
 #include "launcher/exec/launcher_process.h"
+#include "launcher/exec/watch_shim.h"
 #include "launcher/exit_codes.h"
 #include "runtime/process/proc_scan.h"
 #include "runtime/process/replace_process.h"
@@ -153,6 +156,9 @@ base::Result<int> ExecProgram(const VerbContext& context, const ExecOptions& opt
   } else {
     ASSIGN_OR_RETURN(environment, Adopt(context, options, environment));
   }
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  RETURN_IF_ERROR(PreloadShim(options.watch, self.parent_path().string(), environment));
   return Become(context, options.program, environment);
 }
 

@@ -21,7 +21,7 @@ namespace lockstep::launcher {
 /// Does not return when it succeeds; the exit status when the program could not be executed, which
 /// has been said. Call once, from a process with one thread. Blocks: 10 s at most.
 /// Errors: InvalidArgument - no launcher, an incomplete set of variables, `lockstep run` and
-/// another launcher at once; else as MeetAgent (election.h).
+/// another launcher at once; NotFound - no shim (watch_shim.h); else as MeetAgent (election.h).
 base::Result<int> ExecProgram(const VerbContext& context, const ExecOptions& options,
                               topology::Environment environment);
 

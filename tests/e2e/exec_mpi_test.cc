@@ -1,15 +1,20 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // `lockstep exec` under the launchers of Open MPI and MPICH.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
+#include "collectives/recorder/ring_reader.h"
+#include "runtime/base/unique_fd.h"
 #include "tests/e2e/command.h"
 #include "tests/e2e/exec_fixture.h"
 #include "tests/e2e/run_fixture.h"
@@ -203,6 +208,42 @@ TEST_P(ExecMpiTest, StopAsksTheRanksAndKillsNone) {
   const Outcome outcome = job.Wait(30s);
   EXPECT_TRUE(EndedWell(outcome)) << outcome.err;
   EXPECT_EQ(CountOf(outcome.out, "asked to stop\n"), kRanks) << outcome.out;
+}
+
+/// Names of what the ranks have called, of each that the agent has a recorder of.
+std::map<int, std::vector<std::string>> CallsOf(pid_t agent) {
+  std::map<int, std::vector<std::string>> calls;
+  std::error_code error;
+  const std::string folder = "/proc/" + std::to_string(agent) + "/fd";
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (std::filesystem::read_symlink(entry, error).string().find("lockstep-recorder") ==
+        std::string::npos)
+      continue;
+    const base::UniqueFd ring(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
+    const auto content = collectives::ReadRingFrom(ring.get());
+    if (!content.ok()) continue;
+    for (const lockstep_record& record : content->records)
+      calls[content->head.rank].push_back(record.tag);
+  }
+  return calls;
+}
+
+TEST_P(ExecMpiTest, CallsOfAProgramThatIsNotOursAreRecordedWhereTheyAreWatched) {
+  Command job(
+      Mpi(2, Exec({"--watch=mpi", "--",
+                   Runfile(std::string("tests/mpi_shim/shim_rank_") + GetParam()), "waits"})),
+      ExecOptions());
+  const std::map<int, std::vector<std::string>> expected = {{0, {"Init", "Irecv"}}, {1, {"Init"}}};
+  std::map<int, std::vector<std::string>> calls;
+  EXPECT_TRUE(Eventually(
+      [&] {
+        if (JobFolders().size() == 1) calls = CallsOf(AgentOf(JobFolders().front()));
+        return calls == expected;
+      },
+      30s))
+      << ::testing::PrintToString(calls);
+  job.Signal(SIGTERM);
+  (void)job.Wait(30s);  // hydra calls that a good end
 }
 
 TEST_P(ExecMpiTest, FiftyJobsLeaveNothing) {

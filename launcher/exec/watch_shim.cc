@@ -1,0 +1,38 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/exec/watch_shim.h"
+
+#include <unistd.h>
+
+namespace lockstep::launcher {
+namespace {
+
+constexpr char kShim[] = "liblockstep_mpi.so";
+
+base::Status CheckShim(const std::string& shim) {
+  if (shim.find_first_of(" :") != std::string::npos) {
+    return base::InvalidArgumentError("watch MPI calls (--watch): LD_PRELOAD cannot name " + shim +
+                                      ", which has a blank or a colon in it; put lockstep into "
+                                      "another folder, or give --watch=off");
+  }
+  if (::access(shim.c_str(), R_OK) != 0) {
+    return base::NotFoundError("watch MPI calls (--watch): " + shim +
+                               " is not there; put it beside lockstep, or give --watch=off");
+  }
+  return base::OkStatus();
+}
+
+}  // namespace
+
+base::Status PreloadShim(const std::string& watch, const std::string& folder,
+                         topology::Environment& environment) {
+  if (watch.empty() || watch == "off") return base::OkStatus();
+  const std::string shim = folder + "/" + kShim;
+  if (const base::Status usable = CheckShim(shim); !usable.ok())
+    return watch == "auto" ? base::OkStatus() : usable;
+  std::string& preload = environment["LD_PRELOAD"];
+  if (!preload.empty()) preload += ":";
+  preload += shim;
+  return base::OkStatus();
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,22 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_EXEC_WATCH_SHIM_H_
+#define LOCKSTEP_LAUNCHER_EXEC_WATCH_SHIM_H_
+
+#include <string>
+
+#include "runtime/base/status.h"
+#include "runtime/topology/environment.h"
+
+namespace lockstep::launcher {
+
+/// Adds to LD_PRELOAD what records the program's MPI calls (collectives/mpi/shim), after what is
+/// there already: a sanitizer's runtime must be the first. `watch` is "off", "mpi", "auto" or "" =
+/// off; of auto a shim that cannot be had is no error. `folder` is that of the lockstep program,
+/// beside which the shim lies. Any thread.
+/// Errors: NotFound - it does not lie there; InvalidArgument - LD_PRELOAD cannot name that folder.
+base::Status PreloadShim(const std::string& watch, const std::string& folder,
+                         topology::Environment& environment);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_EXEC_WATCH_SHIM_H_

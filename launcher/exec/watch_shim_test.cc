@@ -1,0 +1,58 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/exec/watch_shim.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Code;
+using base::testing::IsOk;
+using base::testing::StatusIs;
+using ::testing::HasSubstr;
+
+std::string FolderWithShim(const std::string& name) {
+  const std::string folder = ::testing::TempDir() + name;
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder + "/liblockstep_mpi.so") << "";
+  return folder;
+}
+
+TEST(WatchShimTest, ItComesAfterWhatIsPreloadedAlready) {
+  const std::string folder = FolderWithShim("with");
+  topology::Environment bare, full = {{"LD_PRELOAD", "libasan.so"}};
+
+  EXPECT_THAT(PreloadShim("mpi", folder, bare), IsOk());
+  EXPECT_THAT(PreloadShim("auto", folder, full), IsOk());
+
+  EXPECT_EQ(bare["LD_PRELOAD"], folder + "/liblockstep_mpi.so");
+  EXPECT_EQ(full["LD_PRELOAD"], "libasan.so:" + folder + "/liblockstep_mpi.so");
+}
+
+TEST(WatchShimTest, WithoutTheFlagNothingIsPreloaded) {
+  topology::Environment environment;
+  for (const std::string watch : {"", "off"})
+    EXPECT_THAT(PreloadShim(watch, FolderWithShim("with"), environment), IsOk());
+  EXPECT_TRUE(environment.empty());
+}
+
+TEST(WatchShimTest, AShimThatCannotBeHadIsAnErrorWhereItWasAskedFor) {
+  topology::Environment environment;
+
+  EXPECT_THAT(PreloadShim("mpi", "/nowhere", environment),
+              StatusIs(Code::kNotFound, HasSubstr("/nowhere/liblockstep_mpi.so is not there")));
+  EXPECT_THAT(PreloadShim("mpi", FolderWithShim("a b"), environment),
+              StatusIs(Code::kInvalidArgument, HasSubstr("a blank or a colon")));
+  EXPECT_THAT(PreloadShim("auto", "/nowhere", environment), IsOk());
+  EXPECT_TRUE(environment.empty());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
