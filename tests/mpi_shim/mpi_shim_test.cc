@@ -601,6 +601,10 @@ TEST_P(MpiShimTest, RanksOfAnotherWorldAreNotTheAgents) {
   EXPECT_THAT(Output(), HasSubstr("MPI calls it rank 0 of 3, and the agent rank 1 of 3"));
 }
 
+/// What a recorded call may cost, in readings of the clock, of which it needs two: it takes 5 to 6
+/// (docs/performance.md), and the bar of 150 ns is about 7 where those figures were measured.
+constexpr double kCallsClocks = 10;
+
 TEST_P(MpiShimTest, ACallCostsLittle) {
   Renew(1);
   Launch({"cost"});
@@ -609,10 +613,10 @@ TEST_P(MpiShimTest, ACallCostsLittle) {
   std::istringstream output(Output());
   int seen = 0;
   for (std::string line; std::getline(output, line);) {
-    double ns = 0;
-    if (sscanf(line.c_str(), "cost %lf", &ns) != 1) continue;
+    double ns = 0, clock_ns = 0;
+    if (sscanf(line.c_str(), "cost %lf ns a call, clock %lf", &ns, &clock_ns) != 2) continue;
     std::cout << GetParam().name << ": " << line << "\n";
-    EXPECT_LT(ns, 150);
+    EXPECT_LT(ns, kCallsClocks * clock_ns);
     ++seen;
   }
   EXPECT_EQ(seen, 3);
