@@ -327,8 +327,8 @@ static int Ascending(const void* a, const void* b) {
   return (difference > 0) - (difference < 0);
 }
 
-// What the shim adds to a call: MPI_X comes by it and PMPI_X does not, in turns; and what a reading of
-// the clock costs, so that the figure can be judged whatever the machine.
+// What the shim adds to a call: MPI_X comes by it and PMPI_X does not, in turns; and what a reading
+// of the clock costs, so that the figure can be judged whatever the machine.
 static void Cost(void) {
   enum { kRounds = 200, kCalls = 500 };
   static double with[3][kRounds], without[3][kRounds], clock[kRounds];
