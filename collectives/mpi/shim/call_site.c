@@ -1,5 +1,4 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#define _GNU_SOURCE
 #include "collectives/mpi/shim/call_site.h"
 
 #include <pthread.h>
@@ -26,17 +25,17 @@ static size_t site_count;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* The object's name is cut, not the place in it. */
-static void format(uintptr_t address, char* text) {
+static void format(const void* address, char* text) {
   Dl_info info;
   char place[24];
-  if (dladdr((const void*)address, &info) == 0 || info.dli_fname == NULL) {
-    snprintf(text, TEXT_BYTES, "0x%zx", address - 1);
+  if (dladdr(address, &info) == 0 || info.dli_fname == NULL) {
+    snprintf(text, TEXT_BYTES, "0x%zx", (uintptr_t)address - 1);
     return;
   }
   const char* const slash = strrchr(info.dli_fname, '/');
   const char* const name = slash != NULL ? slash + 1 : info.dli_fname;
   const int length =
-      snprintf(place, sizeof place, "+0x%zx", address - 1 - (uintptr_t)info.dli_fbase);
+      snprintf(place, sizeof place, "+0x%zx", (uintptr_t)address - 1 - (uintptr_t)info.dli_fbase);
   snprintf(text, TEXT_BYTES, "%.*s%s", TEXT_BYTES - 1 - length, name, place);
 }
 
@@ -62,7 +61,7 @@ const char* shim_call_site(const void* address) {
   slot = find(wanted, &found);
   if (!found && site_count < MOST) {
     ++site_count;
-    format(wanted, sites[slot].text);
+    format(address, sites[slot].text);
     __atomic_store_n(&sites[slot].address, wanted, __ATOMIC_RELEASE);
     found = true;
   }

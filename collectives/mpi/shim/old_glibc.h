@@ -4,7 +4,7 @@
 /* The object is preloaded into programs of older systems than the one it was built on. What glibc
  * 2.34 moved from libdl into libc is asked for by the version that both have; weakly, since an
  * older program without libdl, which has no MPI, must start as well. To be included instead of
- * dlfcn.h, with _GNU_SOURCE. */
+ * dlfcn.h, with _GNU_SOURCE (BUILD). */
 
 #include <dlfcn.h>
 

@@ -1,5 +1,4 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#define _GNU_SOURCE
 #include "collectives/mpi/shim/real_mpi.h"
 
 #include <string.h>

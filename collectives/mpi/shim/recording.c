@@ -1,5 +1,4 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#define _GNU_SOURCE
 #include "collectives/mpi/shim/recording.h"
 
 #include <pthread.h>
@@ -150,7 +149,7 @@ void shim_set_fortran_caller(const void* caller) { thread.fortran_caller = calle
 /* ------------------------------------------------------------------------------------ arguments */
 
 static void* pointer_at(const struct shim_call* call, int place) {
-  return (void*)call->arguments[place];
+  return (void*)call->arguments[place];  // NOLINT(performance-no-int-to-ptr): it was a pointer
 }
 
 static int int_at(const struct shim_call* call, int place) {
@@ -744,4 +743,8 @@ void shim_end(struct shim_call* call, int code) {
   end_waits(call);
   if (call->is_recorded) end_recorded(call, code);
   thread.is_inside = false;
+}
+
+void shim_end_fortran(struct shim_call* call, int code_place) {
+  shim_end(call, int_at(call, code_place));
 }

@@ -90,6 +90,8 @@ void* shim_real(const char* name, const char* profiling_name, const void* caller
 /* Calls come in pairs, on one thread. */
 void shim_begin(struct shim_call* call);
 void shim_end(struct shim_call* call, int code);
+/* The code is in the last argument, whose place is `code_place`. */
+void shim_end_fortran(struct shim_call* call, int code_place);
 
 /* Fortran's entry points are around C's, in MPICH: its call site for the C call within. */
 void shim_set_fortran_caller(const void* caller);

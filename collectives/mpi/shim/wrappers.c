@@ -125,7 +125,7 @@
     call.caller = caller;                                                   \
     shim_begin(&call);                                                      \
     real(JOIN(ARGUMENTS_, count));                                          \
-    shim_end(&call, *(const int*)a[count]);                                 \
+    shim_end_fortran(&call, count);                                         \
   }
 
 #define FUNCTION(Name, fortran_name, count, role_, ...)                                            \
