@@ -13,8 +13,9 @@ void BM_TcpGroup_AllReduce(benchmark::State& state) {
 }
 BENCHMARK(BM_TcpGroup_AllReduce)
     ->ArgNames({"ranks", "bytes"})
-    ->ArgsProduct(
-        {{2, 4}, {4, 1 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}})
+    ->ArgsProduct({{2, 4, 8},
+                   {4, 1 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20,
+                    64 << 20}})
     ->UseRealTime();
 
 // Rounded once, by other ways than f32 goes (tcp_direct.h).
@@ -23,7 +24,7 @@ void BM_TcpGroup_Bf16AllReduce(benchmark::State& state) {
 }
 BENCHMARK(BM_TcpGroup_Bf16AllReduce)
     ->ArgNames({"ranks", "bytes"})
-    ->ArgsProduct({{2, 4}, {256 << 10, 1 << 20, 4 << 20, 16 << 20}})
+    ->ArgsProduct({{2, 4, 8}, {256 << 10, 1 << 20, 4 << 20, 16 << 20}})
     ->UseRealTime();
 
 // The same with its output compared on all members, as OpOptions::verify asks for.
