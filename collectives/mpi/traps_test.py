@@ -4,6 +4,7 @@
 traps is a program over MPI alone, with MPI_ERRORS_RETURN (traps_main.c), traps_with_lockstep one over Lockstep's groups over
 the same MPI; in both rank 1 of three does something wrong. Each rank writes down what its call came back with, and whether.
 """
+import math
 import os
 import shutil
 import signal
@@ -155,7 +156,8 @@ class TrapCase(unittest.TestCase):
         self.assertGreater(burnt, 0.05)
 
     def test_more_ranks_than_processors(self):
-        us = max(float(value) for value in self.raw("small_sums", range(4), 4))
+        # Beside other work a processor that spins may keep the others waiting beyond the limit.
+        us = max(math.inf if value == "hung" else float(value) for value in self.raw("small_sums", range(4), 4))
         print("%s: 4 bytes among 4 ranks on %d processors take %.0f us" % (self.mpi, len(os.sched_getaffinity(0)), us))
         if self.mpi == "mpich" and len(os.sched_getaffinity(0)) <= 2:
             self.assertGreater(us, 500)  # slices of the scheduler
