@@ -310,7 +310,13 @@ base::Result<std::shared_ptr<Group>> QueuedGroup::Make(Derivation derivation,
 }
 
 void QueuedGroup::DeclareLongPhase(base::Duration at_most) {
-  if (owner()) backend_->DeclareLongPhase(at_most);
+  if (!owner()) return;
+  backend_->DeclareLongPhase(at_most);
+  if (config_.recorder == nullptr) return;
+  const bool begins = at_most.count() > 0;
+  config_.recorder->SetPhase(
+      begins ? "long phase" : "",
+      begins ? base::RealClock().Now() + std::min(at_most, kMaxTimeout) : base::SteadyTime());
 }
 
 void QueuedGroup::Abort(base::Status reason) {

@@ -73,6 +73,12 @@ class Rank {
     if (fault_ == "loops") Loop();
     if (fault_ == "sleeps") Sleep();
     if (fault_ == "reads") ReadFromNobody();
+    if (fault_ == "saves") Save();
+  }
+  /// As long as a checkpoint takes, and says so.
+  void Save() {
+    const lockstep::collectives::LongPhase phase(*group_, std::chrono::seconds(60));
+    std::this_thread::sleep_for(std::chrono::seconds(6));  // tidy:allow sleep: the phase itself
   }
   static void Loop() {
     std::atomic<uint64_t> rounds{0};

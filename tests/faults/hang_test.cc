@@ -113,6 +113,16 @@ TEST_F(OneHangTest, WhoNeverJoinsIsSaidAndStillMayCome) {
   EXPECT_EQ(run.Wait(40s).status, 128 + SIGTERM);
 }
 
+TEST_F(OneHangTest, ARankThatSaysThatItIsBusyIsWaitedFor) {
+  const Outcome run = RunIt(Words({"--hang-action-after", "3s"}, "saves", 3, 1));
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(CountOf(run.out, " is through"), 3);
+  EXPECT_THAT(
+      Unwrapped(run.err),
+      HasSubstr("waiting: rank 1 has not come to all_reduce(f32, sum, 1000), op 11 of group "
+                "world: it is in the declared phase \"long phase\""));
+}
+
 TEST_F(OneHangTest, ReportSaysItAndDoesNothing) {
   Command run(RunWords(Words({"--on-hang", "report"}, "stops", 3, 1)), Options());
   EXPECT_TRUE(run.WaitForOutput(
