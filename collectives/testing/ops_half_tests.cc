@@ -31,7 +31,11 @@ double Round(Dtype dtype, double value) {
   const int bits = dtype == Dtype::kF16 ? 11 : 8;
   int exponent = 0;
   const double mantissa = std::frexp(value, &exponent);
-  const double rounded = std::ldexp(std::nearbyint(std::ldexp(mantissa, bits)), exponent - bits);
+  // Beside 1.5 x 2^52 a double has no fraction, so that the sum rounds; nearbyint is an indirect
+  // function of glibc, which programs that are linked partly statically cannot have out of libm.a.
+  constexpr double kNoFraction = 0x1.8p52;
+  const double units = std::ldexp(mantissa, bits) + kNoFraction - kNoFraction;
+  const double rounded = std::ldexp(units, exponent - bits);
   return dtype == Dtype::kF16 && std::abs(rounded) > 65504 ? std::copysign(HUGE_VAL, value)
                                                            : rounded;
 }
