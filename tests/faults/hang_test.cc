@@ -67,7 +67,8 @@ TEST_P(HangTest, IsNamedAndTheGangRestarts) {
     const std::string screen = Unwrapped(run.err);
     EXPECT_EQ(run.status, 0) << run.err;
     EXPECT_EQ(CountOf(run.out, " is through"), ranks) << "in the round after";
-    EXPECT_LT(run.elapsed, hang.is_provable ? 6s : 12s);
+    // Its ops would wait for an hour. What is found takes 1 s, or 4 s, and both rounds some more.
+    EXPECT_LT(run.elapsed, 40s);
     const std::string named = "lockstep: rank " + std::to_string(victim) + " ";
     if (hang.names_others) {
       EXPECT_THAT(screen, HasSubstr(hang.why));
