@@ -169,8 +169,10 @@ base::Duration HangWatch::ActionAfter(const Finding& finding) const {
       finding.culprits.begin(), finding.culprits.end(),
       [](const Finding::Culprit& culprit) { return culprit.absence == Absence::kInDeclaredPhase; });
   if (in_phase || finding.culprits.empty()) return config_.hard_deadline;
-  const bool joins = finding.op.has_value() && finding.op->kind == collectives::OpKind::kInit;
-  return joins ? config_.init_deadline : config_.action_after;
+  // Before a group's first op programs load and compile for long.
+  const bool begins =
+      finding.op.has_value() && !finding.op->is_transfer() && finding.op->seq <= base::OpSeq(1);
+  return begins ? config_.init_deadline : config_.action_after;
 }
 
 void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {

@@ -58,7 +58,7 @@ class HangDelegate {
 ///                          at once
 ///   in a declared phase    a notice after grace; a verdict at hard_deadline
 ///   in the making of a     notices after grace; a verdict at init_deadline
-///   group
+///   group, or its first op
 ///   all else               a notice after grace; a verdict at action_after
 ///
 /// One for each agent, owned by it. Confined to the loop's thread.

@@ -88,16 +88,22 @@ class HangWatchTest : public ::testing::Test, public HangDelegate {
   static constexpr int kRanks = 3;
 
   HangWatchTest() {
-    for (int rank = 0; rank < kRanks; ++rank) {
-      ranks_.push_back(std::make_unique<SimRank>(loop_, rank, kRanks));
-      watched_.push_back({.rank = Rank(rank), .pid = ::getpid(), .ring_fd = ranks_.back()->fd()});
-    }
+    MakeRanks();
     // Three ops that end well.
     for (int op = 0; op < 3; ++op) {
       for (const auto& rank : ranks_) rank->Call();
       for (const auto& rank : ranks_) rank->End();
     }
     watch_.BeginRound();
+  }
+
+  void MakeRanks() {
+    ranks_.clear();
+    watched_.clear();
+    for (int rank = 0; rank < kRanks; ++rank) {
+      ranks_.push_back(std::make_unique<SimRank>(loop_, rank, kRanks));
+      watched_.push_back({.rank = Rank(rank), .pid = ::getpid(), .ring_fd = ranks_.back()->fd()});
+    }
   }
 
   std::vector<WatchedRank> RanksToWatch() override { return suspended_ ? Nobody() : watched_; }
@@ -145,6 +151,17 @@ TEST_F(HangWatchTest, ABusyRankIsSaidOnceAndBlamedLater) {
   EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
   loop_.RunFor(minutes(10));
   EXPECT_EQ(verdicts_.size(), 1u) << "once in a round";
+}
+
+TEST_F(HangWatchTest, AGroupsFirstOpHasLonger) {
+  MakeRanks();
+  watch_.BeginRound();
+  WaitForTheThird();
+  loop_.RunFor(seconds(119));
+  EXPECT_EQ(notices_.size(), 1u);
+  EXPECT_THAT(verdicts_, IsEmpty());
+  loop_.RunFor(seconds(2));
+  EXPECT_EQ(verdicts_.size(), 1u);
 }
 
 TEST_F(HangWatchTest, WhoComesInTimeIsNotBlamedAndIsSaidAgainTheNextTime) {
