@@ -296,12 +296,16 @@ class MpiCase(unittest.TestCase):
         self.assertIn("rank 0 did not answer", other["op"][0].error)
 
     def test_who_ends_its_mpi_while_groups_are_made_one_after_the_other_ends_well(self):
-        status, ranks = self.run_faults("ends_while_making", 30)
-        for calls in ranks[1:]:
-            self.assertEqual([call.name for call in calls], ["given up", "end"])
-            self.assertGreaterEqual(calls[0].value, 3)  # of 6, which take 400 ms each
-            self.assertGreater(calls[1].ms, 600)
-        self.assertEqual(status, 0)  # one that seemed to be held would end it with LEFT_OPEN
+        for _ in range(3):  # beside other work the end may come when no group is being made any more
+            self.forget()
+            status, ranks = self.run_faults("ends_while_making", 30)
+            for calls in ranks[1:]:
+                self.assertEqual([call.name for call in calls], ["given up", "end"])
+            self.assertEqual(status, 0)  # one that seemed to be held would end it with LEFT_OPEN
+            # Of 6 groups, which take 400 ms each; and both end in the middle of one.
+            if all(calls[0].value >= 3 and calls[1].ms > 600 for calls in ranks[1:]):
+                return
+        self.fail("never were groups made at the end: %s" % ranks)
 
     def test_groups_that_come_and_go_leave_nothing_in_the_process(self):
         status, ranks = self.run_faults("churn", 250, size=2)
