@@ -22,7 +22,8 @@ TEST(LockstepCollectivesNcclTest, MemoryIsRegisteredUntilItIsFreed) {
               unsigned{LOCKSTEP_CUDA_MEMORY});
     const auto memory = gang.Allocate(64);
     std::memset(memory.get(), 0, 64);
-    const lockstep_buffer buffer = {memory.get(), 16, LOCKSTEP_I32, LOCKSTEP_CUDA, 0};
+    const lockstep_buffer buffer = {memory.get(), 16, LOCKSTEP_I32, LOCKSTEP_CUDA,
+                                    group.rank().value()};  // a GPU a rank
     const auto barrier = [&world] {
       ASSERT_EQ(lockstep_finish(lockstep_barrier(&world, nullptr), nullptr), 0);
     };
