@@ -97,18 +97,23 @@ TEST_F(SessionWithAgentTest, RanksReduceOverTheAgentsMemoryAndRecordIt) {
     const collectives::RingContent ring = ReadRingOf(rank);
     EXPECT_EQ(ring.head.rank, rank);
     EXPECT_EQ(ring.head.step, 5);
-    ASSERT_EQ(ring.records.size(), 2u);
-    EXPECT_EQ(ring.records[0].op, static_cast<uint8_t>(collectives::OpKind::kAllReduce));
+    ASSERT_EQ(ring.records.size(), 3u);
+    EXPECT_EQ(ring.records[0].op, static_cast<uint8_t>(collectives::OpKind::kInit));
     EXPECT_EQ(ring.records[0].state, LOCKSTEP_RECORD_COMPLETED);
-    EXPECT_EQ(ring.records[0].bytes_done, 800'000u);
-    EXPECT_EQ(ring.records[0].epoch, 2u);
-    EXPECT_EQ(ring.records[0].step, 5);
-    EXPECT_STREQ(ring.records[0].tag, "bucket 1");
-    EXPECT_THAT(ring.records[0].call_site, HasSubstr("session_with_agent_test.cc:"));
-    EXPECT_LE(ring.records[0].enqueued_ns, ring.records[0].started_ns);
-    EXPECT_LE(ring.records[0].started_ns, ring.records[0].ended_ns);
-    EXPECT_EQ(ring.records[1].seq, 2u);
-    EXPECT_EQ(ring.records[0].fingerprint, ReadRingOf(0).records[0].fingerprint);
+    EXPECT_EQ(ring.records[0].seq, 0u) << "making the group";
+    const lockstep_record& reduced = ring.records[1];
+    EXPECT_EQ(reduced.op, static_cast<uint8_t>(collectives::OpKind::kAllReduce));
+    EXPECT_EQ(reduced.state, LOCKSTEP_RECORD_COMPLETED);
+    EXPECT_EQ(reduced.bytes_done, 800'000u);
+    EXPECT_EQ(reduced.epoch, 2u);
+    EXPECT_EQ(reduced.step, 5);
+    EXPECT_STREQ(reduced.tag, "bucket 1");
+    EXPECT_THAT(reduced.call_site, HasSubstr("session_with_agent_test.cc:"));
+    EXPECT_LE(reduced.enqueued_ns, reduced.started_ns);
+    EXPECT_LE(reduced.started_ns, reduced.ended_ns);
+    EXPECT_EQ(ring.records[2].seq, 2u);
+    EXPECT_EQ(reduced.fingerprint, ReadRingOf(0).records[1].fingerprint);
+    EXPECT_TRUE(ring.seats.empty()) << "the group is gone";
   }
 }
 
@@ -128,8 +133,8 @@ TEST_F(SessionWithAgentTest, TheRingNamesTheRankThatIsWaitedFor) {
   int32_t waiting_on = -1;
   while (waiting_on != 1 && std::chrono::steady_clock::now() < limit) {
     const collectives::RingContent ring = ReadRingOf(0);
-    if (!ring.records.empty())
-      waiting_on = ring.records[0].waiting_on;  // none while the slot is being written
+    if (ring.records.size() > 1)
+      waiting_on = ring.records[1].waiting_on;  // none while the slot is being written
   }
   EXPECT_EQ(waiting_on, 1);
   go = true;
@@ -337,7 +342,7 @@ TEST_F(SessionWithAgentTest, AForkedChildDisturbsNothing) {
   EXPECT_EQ(status, 0);
   EXPECT_OK(group->Barrier()->Wait());
   peer.join();
-  EXPECT_EQ(ReadRingOf(0).records.size(), 2u);
+  EXPECT_EQ(ReadRingOf(0).records.size(), 3u) << "making the group, and two barriers";
   EXPECT_EQ(ReadRingOf(0).head.step, -1);
   // Nor did the agent hear of its step: the first that it hears of is its parent's.
   first->ReportProgress(1);
