@@ -189,6 +189,12 @@ bool TcpWait::JudgeDeadline(Phase phase, const Wants& wants) {
     return false;
   }
   if (now - judged_at_ < kAnswerTime && !AllHaveAnswered(now)) return false;
+  // Who leaves because of an error has told it, which may take longer than the news of the leaving.
+  const bool error_comes = std::any_of(questioned_.begin(), questioned_.end(), [&](int member) {
+    const PeerFact fact = deps_.end->fact(member);
+    return fact.kind == PeerFact::Kind::kLeft && fact.failed && now - fact.at < kClosedTime;
+  });
+  if (error_comes) return false;
   std::vector<int> late;
   if (phase == Phase::kArrival)
     late = LateInArrival(deps_.judges_all ? questioned_ : wants.missing);

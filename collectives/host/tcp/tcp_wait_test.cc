@@ -125,6 +125,24 @@ TEST_F(TcpWaitTest, WhoMayBeLateAndCannotBeAskedNowIsWaitedForAllTheSame) {
   EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(400));
 }
 
+TEST_F(TcpWaitTest, TheErrorOfOneThatHasLeftBecauseOfItIsWaitedFor) {
+  Meet();
+  ends_[0]->SetFact(2, {.kind = PeerFact::Kind::kLeft,
+                        .called_seq = kSeq,
+                        .failed = true,
+                        .at = base::RealClock().Now()});
+  std::jthread tells([this] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // tidy:allow sleep: it comes late
+    ErrorRecord record;
+    record.message = "what member 2 found";
+    record.from_seq = kSeq;
+    record.blamed = {{1, ""}};
+    ends_[0]->SetError(record);
+  });
+
+  EXPECT_THAT(EndOfWait(std::chrono::milliseconds(60)).message, "what member 2 found");
+}
+
 TEST_F(TcpWaitTest, OneThatIsLateIsBlamedBesideOneThatCannotBeAsked) {
   Meet(1);
   Calls(1);
