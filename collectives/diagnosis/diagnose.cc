@@ -26,7 +26,8 @@ class Diagnosis {
       : evidence_(evidence),
         options_(options),
         groups_(evidence),
-        waits_(evidence, groups_, options.least_wait) {
+        waits_(evidence, groups_,
+               {.least = options.least_wait, .errors_count = options.errors_count}) {
     for (const SeenRank& rank : evidence.ranks) ranks_.emplace(rank.rank, &rank);
   }
 
@@ -122,7 +123,9 @@ std::optional<Finding> Diagnosis::NodeLost() const {
   return finding;
 }
 
-std::optional<Finding> Diagnosis::Mismatch() const { return FindMismatch(groups_); }
+std::optional<Finding> Diagnosis::Mismatch() const {
+  return FindMismatch(groups_, options_.errors_count);
+}
 
 /// A process that is kept from running, and takes part in what others wait in, called or not.
 std::optional<Finding> Diagnosis::Held() const {

@@ -16,6 +16,9 @@ struct DiagnoseOptions {
   /// A rank that does not come because it is busy elsewhere is named once it has been waited for
   /// that long.
   base::Duration grace = std::chrono::seconds(2);
+  /// Whether ops that ended with an error say why a job stands still. Of one that is over they do;
+  /// while it lives they are its program's to handle, which was told and may go on without.
+  bool errors_count = true;
 };
 
 /// Why the job stands still, by the first of these that holds: a rank's process died; a node is

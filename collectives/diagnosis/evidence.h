@@ -43,6 +43,8 @@ struct SeenOp {
   bool is_open() const {
     return state == LOCKSTEP_RECORD_ENQUEUED || state == LOCKSTEP_RECORD_STARTED;
   }
+  /// It ended with an error, which its caller was told.
+  bool has_failed() const { return state > LOCKSTEP_RECORD_COMPLETED; }
   bool is_transfer() const { return kind == OpKind::kSend || kind == OpKind::kRecv; }
 };
 

@@ -22,7 +22,7 @@ bool SameCall(const SeenOp& a, const SeenOp& b) {
          a.root_or_peer == b.root_or_peer && a.count == b.count;
 }
 
-std::optional<Difference> FirstDifference(const GroupView& group) {
+std::optional<Difference> FirstDifference(const GroupView& group, bool errors_count) {
   std::map<base::OpSeq, Difference> by_seq;
   for (const GroupView::Member& member : group.members()) {
     for (const auto& [seq, op] : member.ops) {
@@ -37,6 +37,8 @@ std::optional<Difference> FirstDifference(const GroupView& group) {
     const auto differs = [&](const SeenOp* op) {
       return op->fingerprint != at.ops.front()->fingerprint;
     };
+    const auto has_failed = [](const SeenOp* op) { return op->has_failed(); };
+    if (!errors_count && std::all_of(at.ops.begin(), at.ops.end(), has_failed)) continue;
     if (std::any_of(at.ops.begin(), at.ops.end(), differs)) return std::move(at);
   }
   return std::nullopt;
@@ -65,10 +67,10 @@ Finding::Field FieldOf(const GroupView::Member& most, const GroupView::Member& o
 
 }  // namespace
 
-std::optional<Finding> FindMismatch(const GroupViews& groups) {
+std::optional<Finding> FindMismatch(const GroupViews& groups, bool errors_count) {
   std::optional<Difference> first;
   for (const auto& [_, group] : groups.all()) {
-    std::optional<Difference> difference = FirstDifference(group);
+    std::optional<Difference> difference = FirstDifference(group, errors_count);
     if (difference.has_value() && (!first.has_value() || difference->age > first->age))
       first = std::move(difference);
   }

@@ -12,8 +12,9 @@ namespace lockstep::collectives {
 
 /// The first op of a group whose members called it differently, also when it ended well, as MPI's
 /// do; of several groups' the one that was called first. What it is about and who is with the
-/// minority is filled in; who waits is not. Pure; any thread.
-std::optional<Finding> FindMismatch(const GroupViews& groups);
+/// minority is filled in; who waits is not. Without `errors_count` those are left out that all
+/// callers were told of by an error. Pure; any thread.
+std::optional<Finding> FindMismatch(const GroupViews& groups, bool errors_count);
 
 }  // namespace lockstep::collectives
 

@@ -21,17 +21,20 @@ uint64_t CountOf(const lockstep_record& record) {
   }
 }
 
-SeenGroup GroupOf(const lockstep_seat& seat) {
+/// Members that a ring may name, in all its groups: it is in others' reach.
+constexpr size_t kMembersMax = size_t{1} << 20;
+
+SeenGroup GroupOf(const lockstep_seat& seat, size_t& named) {
   SeenGroup group{.id = base::GroupId(seat.group_id),
                   .epoch = base::Round(seat.epoch),
                   .name = seat.name,
                   .rank = base::GroupRank(seat.group_rank),
                   .size = seat.group_size};
-  // A ring is in others' reach: what it says of members must be possible.
-  constexpr int kMost = 1 << 20;
-  if (seat.stride == 0 || seat.first < 0 || seat.group_size > kMost) return group;
+  const auto size = static_cast<size_t>(seat.group_size);
+  if (seat.stride == 0 || seat.first < 0 || size > kMembersMax - named) return group;
   const int64_t last = seat.first + int64_t{seat.stride} * (seat.group_size - 1);
   if (last < 0 || last > INT32_MAX) return group;
+  named += size;
   for (int place = 0; place < seat.group_size; ++place)
     group.members.emplace_back(seat.first + seat.stride * place);
   return group;
@@ -51,8 +54,9 @@ SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
     bool collectives = false, transfers = false;
   };
   std::map<std::pair<uint64_t, uint32_t>, Waiters> waiters;
+  size_t named = 0;
   for (const lockstep_seat& seat : ring.seats) {
-    rank.groups.push_back(GroupOf(seat));
+    rank.groups.push_back(GroupOf(seat, named));
     waiters[{seat.group_id, seat.epoch}] = {.collectives = seat.waiters > 0,
                                             .transfers = seat.transfer_waiters > 0};
   }

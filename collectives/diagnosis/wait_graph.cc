@@ -24,18 +24,19 @@ const SeenOp& FirstOpen(const SeenOp& op, const GroupView::Member& self) {
 
 }  // namespace
 
-WaitGraph::WaitGraph(const Evidence& evidence, const GroupViews& groups, base::Duration least) {
-  for (const SeenRank& rank : evidence.ranks) Add(rank, groups, least);
+WaitGraph::WaitGraph(const Evidence& evidence, const GroupViews& groups, const Options& options) {
+  for (const SeenRank& rank : evidence.ranks) Add(rank, groups, options);
 }
 
-void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, base::Duration least) {
+void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, const Options& options) {
   const bool lives = rank.process.state != ProcessState::kEnded;
   std::set<const SeenOp*> held;
   for (const SeenOp& op : rank.ops) {
-    if (!RanOutOfTime(op) && !(lives && HoldsItsCaller(op))) continue;
+    const bool ran_out = options.errors_count && RanOutOfTime(op);
+    if (!ran_out && !(lives && HoldsItsCaller(op))) continue;
     const GroupView* const group = groups.Find({op.group, op.epoch});
     const SeenOp& stands_in = op.is_transfer() ? op : FirstOpen(op, *group->Find(rank.rank));
-    if (stands_in.age < least || !held.insert(&stands_in).second) continue;
+    if (stands_in.age < options.least || !held.insert(&stands_in).second) continue;
     by_rank_[rank.rank].push_back(waits_.size());
     waits_.push_back(stands_in.is_transfer() ? WaitInTransfer(stands_in, rank.rank, *group)
                                              : WaitIn(stands_in, rank.rank, *group));

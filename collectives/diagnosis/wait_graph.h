@@ -28,8 +28,11 @@ struct Wait {
 /// that it has begun ops in the background does not hold it. A value; borrows the evidence.
 class WaitGraph {
  public:
-  /// Waits shorter than `least` are none: rings are not read in one instant.
-  WaitGraph(const Evidence& evidence, const GroupViews& groups, base::Duration least);
+  struct Options {
+    base::Duration least{0};   // shorter waits are none: rings are not read in one instant
+    bool errors_count = true;  // ops that ran out of their time are waits still
+  };
+  WaitGraph(const Evidence& evidence, const GroupViews& groups, const Options& options);
 
   const std::vector<Wait>& waits() const { return waits_; }
   bool Waits(base::Rank rank) const { return by_rank_.contains(rank); }
@@ -40,7 +43,7 @@ class WaitGraph {
   std::map<base::Rank, base::Duration> AwaitedAndFree() const;
 
  private:
-  void Add(const SeenRank& rank, const GroupViews& groups, base::Duration least);
+  void Add(const SeenRank& rank, const GroupViews& groups, const Options& options);
   static Wait WaitIn(const SeenOp& op, base::Rank waiter, const GroupView& group);
   static Wait WaitInTransfer(const SeenOp& op, base::Rank waiter, const GroupView& group);
 

@@ -18,7 +18,7 @@ const struct lockstep_mpi_api* lockstep_mpi_get_api(void) {
       .family = "Open MPI",
       .built_against = "Open MPI 4.1.4",
       .soname = "libmpi.so.40",
-      .library_version = &Version,
+      .version_text = &Version,
   };
   return &api;
 }

@@ -316,7 +316,7 @@ const struct lockstep_mpi_api* lockstep_mpi_get_api(void) {
       .family = FAMILY,
       .built_against = BUILT_AGAINST,
       .soname = SONAME,
-      .library_version = &LibraryVersion,
+      .version_text = &LibraryVersion,
       .init = &Init,
       .finalize = &Finalize,
       .duplicate_world = &DuplicateWorld,

@@ -70,12 +70,12 @@ struct lockstep_mpi_call {
 
 struct lockstep_mpi_api {
   uint32_t version;           // LOCKSTEP_MPI_VERSION
-  const char* family;         // "Open MPI", "MPICH": what library_version() begins with
+  const char* family;         // "Open MPI", "MPICH": what version_text() begins with
   const char* built_against;  // "Open MPI 4.1.4"
   const char* soname;         // "libmpi.so.40": the library that it needs
 
   /// Of the MPI that is loaded, one line. May be called before init().
-  void (*library_version)(char* text, size_t bytes);
+  void (*version_text)(char* text, size_t bytes);
   /// Waits for the other ranks as long as MPI likes. Fails when the program itself has called it.
   enum lockstep_mpi_result (*init)(int* world_rank, int* world_size);
   /// Hangs, or worse, while a call is in flight.

@@ -14,7 +14,7 @@ namespace lockstep::collectives {
 /// Makes MpiBackends over one engine, whose ranks of the world they are by MPI's own numbers.
 /// Thread-safe.
 ///
-///   ASSIGN_OR_RETURN(auto engine, MpiEngine::Start({.library = ".../liblockstep_mpi_mpich.so"}));
+///   ASSIGN_OR_RETURN(auto engine, MpiEngine::Start({.plugin = ".../liblockstep_mpi_mpich.so"}));
 ///   auto maker = std::make_shared<MpiBackendMaker>(engine, MpiBackend::Config{});
 class MpiBackendMaker final : public BackendMaker {
  public:

@@ -34,7 +34,7 @@ INSTANTIATE_TEST_SUITE_P(Mpi, OpsContractTest,
 int Main(int argc, char** argv) {
   if (argc < 4) return 64;
   alarm(280);  // whatever hangs, no process of this test is left
-  const auto engine = MpiEngine::Start({.library = argv[1]});
+  const auto engine = MpiEngine::Start({.plugin = argv[1]});
   if (!engine.ok()) {
     std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
     return 69;

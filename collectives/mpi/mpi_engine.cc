@@ -46,7 +46,7 @@ const int* DataOf(const std::vector<int>& numbers) {
 }  // namespace
 
 base::Result<std::shared_ptr<MpiEngine>> MpiEngine::Start(Config config) {
-  ASSIGN_OR_RETURN(MpiLibrary library, MpiLibrary::Load(config.library));
+  ASSIGN_OR_RETURN(MpiLibrary library, MpiLibrary::Load(config.plugin));
   const std::shared_ptr<MpiEngine> engine(new MpiEngine(std::move(config), std::move(library)),
                                           [](MpiEngine* made) {
                                             if (made->End()) delete made;

@@ -64,7 +64,7 @@ namespace lockstep::collectives {
 class MpiEngine {
  public:
   struct Config {
-    std::string library;  // path of liblockstep_mpi_*.so
+    std::string plugin;  // path of liblockstep_mpi_*.so
     base::Duration start_timeout = std::chrono::seconds(120);
     /// For the other ranks to end theirs, too.
     base::Duration end_timeout = std::chrono::seconds(60);

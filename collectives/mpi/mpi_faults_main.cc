@@ -399,7 +399,7 @@ void CostOfChecks(Rank& rank) {
 int Main(int argc, char** argv) {
   if (argc != 4) return 64;
   alarm(280);  // whatever hangs, no process of this test is left
-  auto engine = MpiEngine::Start({.library = argv[1], .end_timeout = seconds(5)});
+  auto engine = MpiEngine::Start({.plugin = argv[1], .end_timeout = seconds(5)});
   if (!engine.ok()) {
     std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
     return 69;

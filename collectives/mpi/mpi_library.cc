@@ -61,7 +61,7 @@ base::Result<MpiLibrary> MpiLibrary::Load(const std::string& path) {
                                          " already: two MPIs cannot share a process" + kCure);
   }
   char version[256] = "";
-  api->library_version(version, sizeof version);
+  api->version_text(version, sizeof version);
   if (!std::string_view(version).starts_with(api->family)) {
     return base::FailedPreconditionError(attempt + "it was compiled against " + api->built_against +
                                          ", and the loader found \"" + version +

@@ -120,7 +120,7 @@ class Caller {
 int Main(int argc, char** argv) {
   if (argc != 4) return 64;
   alarm(100);  // whatever hangs, no process of this test is left
-  const auto engine = MpiEngine::Start({.library = argv[1], .end_timeout = seconds(5)});
+  const auto engine = MpiEngine::Start({.plugin = argv[1], .end_timeout = seconds(5)});
   if (!engine.ok()) {
     std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
     return 69;

@@ -123,7 +123,7 @@ void Waits(Rank& rank) {
 int Main(int argc, char** argv) {
   if (argc != 5) return 64;
   alarm(60);  // whatever hangs, no process of this test is left
-  const auto engine = MpiEngine::Start({.library = argv[1], .end_timeout = seconds(5)});
+  const auto engine = MpiEngine::Start({.plugin = argv[1], .end_timeout = seconds(5)});
   if (!engine.ok()) {
     std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
     return 69;

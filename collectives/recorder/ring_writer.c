@@ -336,8 +336,8 @@ void lockstep_ring_leave_seat(const struct lockstep_ring* ring, int seat) {
   if (seat < 0 || !usable(ring)) return;
   struct lockstep_seat* const left = seat_of(ring, seat);
   const struct lockstep_seat nobody = {0};
-  while (!lock_word(&left->lock)) {
-  } /* for the few stores of a thread that enters or leaves a call */
+  /* Ours alone, so that nobody else locks it, unless it was written over. */
+  if (!lock_word(&left->lock)) return;
   store_body(left, &nobody, LOCKSTEP_SEAT_WORDS);
   unlock_word(&left->lock);
 }

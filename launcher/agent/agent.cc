@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -13,11 +12,11 @@
 #include <optional>
 #include <utility>
 
-#include "collectives/diagnosis/words.h"
 #include "elastic/gang.h"
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/gang_status.h"
+#include "launcher/agent/gang_watch.h"
 #include "launcher/agent/job_account.h"
 #include "launcher/agent/job_cluster.h"
 #include "launcher/agent/job_events.h"
@@ -28,7 +27,6 @@
 #include "launcher/agent/rank_world.h"
 #include "launcher/agent/remote_needs.h"
 #include "launcher/agent/socket_folder.h"
-#include "launcher/diagnosis/hang_watch.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
@@ -59,21 +57,9 @@ int ExitStatusOf(const base::Status& status) {
   }
 }
 
-HangWatch::Config HangConfigOf(const proto::JobSpec& spec) {
-  HangWatch::Config config;
-  config.grace = proto::FromProto(spec.hangs().grace());
-  config.action_after = proto::FromProto(spec.hangs().action_after());
-  config.init_deadline = std::max(config.init_deadline, config.action_after);
-  config.hard_deadline = proto::FromProto(spec.hangs().deadline());
-  return config;
-}
-
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
 /// is decided by elastic::Step and done by GangDriver; what is said of it is JobAccount's.
-class Agent final : public GangDelegate,
-                    public ControlTarget,
-                    public ClusterDelegate,
-                    public HangDelegate {
+class Agent final : public GangDelegate, public ControlTarget, public ClusterDelegate {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
       : config_(std::move(config)),
@@ -94,7 +80,9 @@ class Agent final : public GangDelegate,
                 }),
         account_(config_, record_, clock),
         driver_(GangConfigOf(spec(), config_.rank_count, config_.seed), {loop, *this}),
-        hangs_(HangConfigOf(spec()), loop, *this) {}
+        watch_(spec(), {.job = job_id(), .host = config_.here.host},
+               [this](base::Rank rank) { return node_->RecorderFd(rank); },
+               {loop, driver_, account_, record_}) {}
 
   /// Opens everything that can fail before a rank starts.
   base::Status Open();
@@ -115,14 +103,6 @@ class Agent final : public GangDelegate,
                        const std::vector<elastic::GoneRank>& gone,
                        std::map<base::Rank, RankEvidence> evidence) override;
   void OnJobEnded(const elastic::JobOutcome& outcome) override;
-
-  std::vector<WatchedRank> RanksToWatch() override;
-  void OnHangNotice(const collectives::Finding& finding,
-                    const collectives::Evidence& evidence) override {
-    account_.OnHangNotice(finding, evidence);
-  }
-  void OnHangVerdict(const collectives::Finding& finding,
-                     const collectives::Evidence& evidence) override;
 
   void OnClusterFormed(FormedCluster cluster) override;
   void OnClusterFailed(const base::Status& why) override;
@@ -173,7 +153,7 @@ class Agent final : public GangDelegate,
   JobRecord record_;
   JobAccount account_;
   GangDriver driver_;
-  HangWatch hangs_;
+  GangWatch watch_;
   std::unique_ptr<NodeRuntime> node_;
   std::unique_ptr<JobCluster> cluster_;  // null: one node
   std::unique_ptr<ControlServer> control_;
@@ -387,7 +367,7 @@ void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   record_.SetRound(round.round);
   account_.OnRoundBegins(round);
   // Ranks of other nodes have their rings there.
-  if (cluster_ == nullptr) hangs_.BeginRound();
+  if (cluster_ == nullptr) watch_.BeginRound();
   if (runs_no_ranks_) {
     // Nobody else makes it here, and the round's verdict goes there.
     if (const base::Status made = record_.MakeRoundFolder(round.round); !made.ok()) {
@@ -409,7 +389,7 @@ void Agent::OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
   // Before any node hears of it: its ranks may come to meet at once.
   if (cluster_ != nullptr) cluster_->BeginRound(outcome.next_round);
   account_.OnSurvivorsGoOn(outcome, gone, std::move(evidence));
-  if (cluster_ == nullptr) hangs_.BeginRound();  // they may come to stand still, too
+  if (cluster_ == nullptr) watch_.BeginRound();  // they may come to stand still, too
 }
 
 void Agent::OnAllSpawned() {
@@ -426,49 +406,6 @@ void Agent::OnAllSpawned() {
   // Off the path on which the ranks are launched: what follows is done while they load.
   record_.SaveSpec();
   node_->FlushEvents();
-}
-
-std::vector<WatchedRank> Agent::RanksToWatch() {
-  const elastic::GangState& gang = driver_.state();
-  const bool runs =
-      gang.phase == elastic::Phase::kRunning || gang.phase == elastic::Phase::kStarting;
-  if (!runs || gang.suspended || gang.stop_signal != 0) return {};
-  std::vector<WatchedRank> ranks;
-  for (const elastic::RankRecord& rank : gang.ranks) {
-    if (rank.excluded) continue;
-    WatchedRank watched{.rank = rank.process.rank,
-                        .incarnation = rank.process.incarnation,
-                        .pid = rank.pid,
-                        .ring_fd = node_->RecorderFd(rank.process.rank)};
-    if (rank.exit.has_value()) {
-      watched.ended = true;
-      watched.exit_code = rank.exit->exit_code;
-      watched.signal = rank.exit->signal;
-      watched.ended_at = rank.ended_at;
-    }
-    ranks.push_back(watched);
-  }
-  return ranks;
-}
-
-void Agent::OnHangVerdict(const collectives::Finding& finding,
-                          const collectives::Evidence& evidence) {
-  // Before anything is ended: afterwards all states look alike.
-  record_.SaveEvidence(
-      {.job = job_id(),
-       .round = driver_.state().round,
-       .host = config_.here.host,
-       .monotonic_ns = static_cast<uint64_t>(loop_.Now().time_since_epoch().count())},
-      evidence, hangs_.rings());
-  const bool acts =
-      spec().hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
-  account_.OnHangVerdict(finding, evidence, acts);
-  if (!acts) return;
-  std::vector<base::Rank> blamed;
-  for (const collectives::Finding::Culprit& culprit : finding.culprits)
-    blamed.push_back(culprit.rank);
-  driver_.Blame(std::move(blamed),
-                collectives::WhatItDid(finding, finding.culprits.front(), evidence));
 }
 
 void Agent::PersistRestarts(int used) { record_.SaveRestarts(used); }

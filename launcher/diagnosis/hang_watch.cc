@@ -85,7 +85,10 @@ void HangWatch::Look() {
   compared_at_ = now;
   compares_again_ = false;
   const Evidence evidence = Gather(ranks, now, heads.suspicious);
-  Judge(collectives::Diagnose(evidence, {.least_wait = config_.least_wait, .grace = config_.grace}),
+  // Of an error the program was told: it may go on without the group, or end by itself.
+  Judge(collectives::Diagnose(
+            evidence,
+            {.least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false}),
         evidence);
 }
 

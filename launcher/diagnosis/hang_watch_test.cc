@@ -67,8 +67,19 @@ class SimRank {
                                 .enqueued = loop_.Now()});
     recorder_->Started(ticket_, loop_.Now());
   }
+  /// In a group of itself, which ends well.
+  void CallElsewhere() {
+    const auto ticket = recorder_->Begin({.group = base::GroupId(2),
+                                          .seq = base::OpSeq(++elsewhere_seq_),
+                                          .op = static_cast<uint8_t>(OpKind::kBarrier),
+                                          .group_size = 1,
+                                          .enqueued = loop_.Now()});
+    recorder_->Ended(ticket, LOCKSTEP_RECORD_COMPLETED, 0, loop_.Now());
+  }
   void Wait() { seat_.AddWaiters(false, 1); }
-  void End() { recorder_->Ended(ticket_, LOCKSTEP_RECORD_COMPLETED, 0, loop_.Now()); }
+  void End(lockstep_record_state state = LOCKSTEP_RECORD_COMPLETED) {
+    recorder_->Ended(ticket_, state, 0, loop_.Now());
+  }
   void GoOn() {
     End();
     seat_.AddWaiters(false, -1);
@@ -81,6 +92,7 @@ class SimRank {
   Recorder::Seat seat_;
   Recorder::Ticket ticket_;
   uint64_t seq_ = 0;
+  uint64_t elsewhere_seq_ = 0;
 };
 
 class HangWatchTest : public ::testing::Test, public HangDelegate {
@@ -207,6 +219,27 @@ TEST_F(HangWatchTest, CallsThatEndedWellAreComparedToo) {
   ASSERT_EQ(verdicts_.size(), 1u);
   EXPECT_EQ(verdicts_[0].verdict_class, Finding::Class::kMismatch);
   EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(1)));
+}
+
+TEST_F(HangWatchTest, WhatTheProgramWasToldByAnErrorIsItsOwnToHandle) {
+  // A call that differs, an error on all; and a deadline for which the third never came.
+  for (const auto& rank : ranks_) {
+    rank->Call(rank == ranks_[1] ? 8 : 4);
+    rank->End(LOCKSTEP_RECORD_ERROR);
+  }
+  for (const int rank : {0, 1}) {
+    ranks_[static_cast<size_t>(rank)]->Call();
+    ranks_[static_cast<size_t>(rank)]->End(LOCKSTEP_RECORD_TIMED_OUT);
+  }
+  for (int step = 0; step < 100; ++step) {
+    for (const int rank : {0, 1}) {  // they go on with something else
+      ranks_[static_cast<size_t>(rank)]->recorder().SetStep(step);
+      ranks_[static_cast<size_t>(rank)]->CallElsewhere();
+    }
+    loop_.RunFor(seconds(2));
+  }
+  EXPECT_THAT(notices_, IsEmpty());
+  EXPECT_THAT(verdicts_, IsEmpty());
 }
 
 TEST_F(HangWatchTest, ASuspendedGangAndOneThatComputesAreLeftInPeace) {

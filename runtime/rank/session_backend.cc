@@ -174,7 +174,7 @@ base::Result<std::shared_ptr<collectives::BackendMaker>> StartMpi(const std::str
                                                                   base::Duration timeout) {
   RETURN_IF_ERROR(CheckCanLoad("loading MPI"));
   ASSIGN_OR_RETURN(auto engine,
-                   collectives::MpiEngine::Start({.library = library, .start_timeout = timeout}));
+                   collectives::MpiEngine::Start({.plugin = library, .start_timeout = timeout}));
   return std::shared_ptr<collectives::BackendMaker>(std::make_shared<collectives::MpiBackendMaker>(
       std::move(engine), collectives::MpiBackend::Config{.check_calls = check_calls}));
 }

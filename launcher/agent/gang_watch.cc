@@ -1,0 +1,79 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/gang_watch.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "collectives/diagnosis/words.h"
+#include "elastic/gang.h"
+#include "runtime/proto/duration_text.h"
+
+namespace lockstep::launcher {
+namespace {
+
+HangWatch::Config ConfigOf(const proto::Hangs& hangs) {
+  HangWatch::Config config;
+  config.grace = proto::FromProto(hangs.grace());
+  config.action_after = proto::FromProto(hangs.action_after());
+  config.init_deadline = std::max(config.init_deadline, config.action_after);
+  config.hard_deadline = proto::FromProto(hangs.deadline());
+  return config;
+}
+
+}  // namespace
+
+GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps)
+    : spec_(spec),
+      facts_(std::move(facts)),
+      ring_of_(std::move(ring_of)),
+      deps_(deps),
+      watch_(ConfigOf(spec.hangs()), deps.loop, *this) {}
+
+std::vector<WatchedRank> GangWatch::RanksToWatch() {
+  const elastic::GangState& gang = deps_.driver.state();
+  const bool runs =
+      gang.phase == elastic::Phase::kRunning || gang.phase == elastic::Phase::kStarting;
+  if (!runs || gang.suspended || gang.stop_signal != 0) return {};
+  std::vector<WatchedRank> ranks;
+  for (const elastic::RankRecord& rank : gang.ranks) {
+    if (rank.excluded) continue;
+    WatchedRank watched{.rank = rank.process.rank,
+                        .incarnation = rank.process.incarnation,
+                        .pid = rank.pid,
+                        .ring_fd = ring_of_(rank.process.rank)};
+    if (rank.exit.has_value()) {
+      watched.ended = true;
+      watched.exit_code = rank.exit->exit_code;
+      watched.signal = rank.exit->signal;
+      watched.ended_at = rank.ended_at;
+    }
+    ranks.push_back(watched);
+  }
+  return ranks;
+}
+
+void GangWatch::OnHangNotice(const collectives::Finding& finding,
+                             const collectives::Evidence& evidence) {
+  deps_.account.OnHangNotice(finding, evidence);
+}
+
+void GangWatch::OnHangVerdict(const collectives::Finding& finding,
+                              const collectives::Evidence& evidence) {
+  // Before anything is ended: afterwards all states look alike.
+  EvidenceFacts facts = facts_;
+  facts.round = deps_.driver.state().round;
+  facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
+  deps_.record.SaveEvidence(facts, evidence, watch_.rings());
+  const bool acts =
+      spec_.hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
+  deps_.account.OnHangVerdict(finding, evidence, acts);
+  if (!acts) return;
+  std::vector<base::Rank> blamed;
+  for (const collectives::Finding::Culprit& culprit : finding.culprits)
+    blamed.push_back(culprit.rank);
+  deps_.driver.Blame(std::move(blamed),
+                     collectives::WhatItDid(finding, finding.culprits.front(), evidence));
+}
+
+}  // namespace lockstep::launcher
