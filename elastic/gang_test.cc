@@ -984,6 +984,18 @@ TEST(GangTest, SurvivorsGoOnWithoutABlamedRank) {
   EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{1}));
 }
 
+TEST(GangTest, NobodyIsBlamedWhoIsGoneOrHasFailedAlready) {
+  Gang gang(Keeping(4));
+  gang.Run().On(RanksBlamed{{Rank(1)}, "it loops"});
+  gang.On(RanksBlamed{{Rank(1)}, "it still does"});
+  EXPECT_TRUE(gang.actions().empty()) << "it is no member any more";
+
+  Gang settling({.rank_count = 3});
+  settling.Run().Exit(1, {.exit_code = 3}).On(RanksBlamed{{Rank(1)}, "it does not come"});
+  EXPECT_TRUE(settling.actions().empty());
+  EXPECT_EQ(settling.state().ranks[1].accusation, std::nullopt) << "its exit says more";
+}
+
 TEST(GangTest, ARankThatEndedWellIsBlamedForThoseThatWaitForIt) {
   Gang gang({.rank_count = 2});
   gang.Run().Exit(0, kExit0).On(RanksBlamed{{Rank(0)}, "it ended while rank 1 waits"});

@@ -272,6 +272,19 @@ TEST(DiagnoseTest, OfTwoEqualSidesBothAreNamed) {
   EXPECT_THAT(Named(finding), ElementsAre(0, 1));
 }
 
+TEST(DiagnoseTest, AMajorityThatTheUnknownCouldTurnIsNotSure) {
+  Job job(4);
+  for (const int rank : {0, 1, 2}) job.Call(rank, 1);
+  job[2].ops.back().fingerprint = 7;
+  job[3].ring_read = false;
+  job[3].ops.clear();
+  job[3].groups.clear();
+  const Finding finding = job.Find();
+  EXPECT_THAT(Named(finding), ElementsAre(2));
+  EXPECT_EQ(finding.confidence, Confidence::kMedium);
+  EXPECT_THAT(finding.unheard, ElementsAre(Rank(3)));
+}
+
 TEST(DiagnoseTest, WhoIsACallAheadHasAnotherOrder) {
   Job job(3);
   for (const int rank : {0, 1, 2}) {

@@ -199,6 +199,16 @@ TEST_F(HangWatchTest, WhatIsProvableIsDecidedWithinASecond) {
   EXPECT_THAT(notices_, IsEmpty()) << "the verdict says it";
 }
 
+TEST_F(HangWatchTest, WhatOneLookSeesIsNoProofUntilTheNext) {
+  WaitForTheThird();
+  loop_.RunFor(milliseconds(400));
+  watched_[2].ended = true;
+  loop_.RunFor(milliseconds(350));  // one look since it waits for long enough
+  EXPECT_THAT(verdicts_, IsEmpty());
+  loop_.RunFor(milliseconds(250));
+  EXPECT_EQ(verdicts_.size(), 1u);
+}
+
 TEST_F(HangWatchTest, ADeclaredPhaseIsLeftInPeaceUntilTheDeadline) {
   ranks_[2]->recorder().SetPhase("checkpoint", loop_.Now() + minutes(20));
   WaitForTheThird();
