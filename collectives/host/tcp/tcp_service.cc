@@ -22,6 +22,7 @@ namespace {
 constexpr uint64_t kBellId = 0;
 constexpr size_t kJobKeyBytes = 32;
 constexpr int kLookMs = 10;  // while there are deadlines
+constexpr base::Duration kLook = std::chrono::milliseconds(kLookMs);
 constexpr base::Duration kListenPause = std::chrono::milliseconds(100);  // without descriptors
 
 }  // namespace
@@ -119,14 +120,13 @@ bool TcpService::Done() const {
                       [](const auto& entry) { return entry.second->tells; });
 }
 
+// A look goes over all connections, and events may come a thousand times between two.
 void TcpService::ThreadMain() {
   epoll_event events[64];
+  base::SteadyTime look_at = clock_.Now();
   while (!Done()) {
-    const bool timed = stop_by_ != base::SteadyTime() || listen_at_ != base::SteadyTime::max() ||
-                       std::any_of(connections_.begin(), connections_.end(), [](const auto& entry) {
-                         return entry.second->deadline != base::SteadyTime::max();
-                       });
-    const int count = ::epoll_wait(epoll_.get(), events, 64, timed ? kLookMs : -1);
+    const bool looks = look_at != base::SteadyTime::max();
+    const int count = ::epoll_wait(epoll_.get(), events, 64, looks ? kLookMs : -1);
     for (int i = 0; i < count; ++i) {
       const uint64_t id = events[i].data.u64;
       if (id == kBellId) {
@@ -137,9 +137,22 @@ void TcpService::ThreadMain() {
         OnEvent(id, events[i].events);
       }
     }
-    ExpireOld();
+    const base::SteadyTime now = clock_.Now();
+    if (look_at <= now) {
+      ExpireOld();
+      look_at = IsTimed() ? now + kLook : base::SteadyTime::max();
+    } else if (count > 0) {
+      look_at = std::min(look_at, now + kLook);  // what came may have a deadline
+    }
   }
   connections_.clear();
+}
+
+bool TcpService::IsTimed() const {
+  return stop_by_ != base::SteadyTime() || listen_at_ != base::SteadyTime::max() ||
+         std::any_of(connections_.begin(), connections_.end(), [](const auto& entry) {
+           return entry.second->deadline != base::SteadyTime::max();
+         });
 }
 
 // -------------------------------------------------------------------------------------- what comes

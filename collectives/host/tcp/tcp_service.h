@@ -124,6 +124,8 @@ class TcpService {
   // The rest on the service's thread alone.
   void ThreadMain();
   bool Done() const;
+  /// Whether anything waits for an hour: a look has to come.
+  bool IsTimed() const;
   void RunCommands();
   void Accept(int listener_fd);
   void Listen(bool listens);

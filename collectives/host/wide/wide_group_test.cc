@@ -311,7 +311,9 @@ TEST(WideGroupTest, ExplainSaysWhyAGroupWithAFullMachineIsOverTcp) {
                           "machines use shared memory with at most 64 on each"));
     EXPECT_THAT(group.Explain(OpKind::kSend, Dtype::kF32, 100'000), Not(HasSubstr("share one")))
         << "they go over TCP in any group of several machines";
+#if !defined(__SANITIZE_THREAD__)  // one service for 66 members: shaking hands would take it 5 s
     ASSERT_OK(group.Barrier()->Wait());
+#endif
   });
 
   ThreadGang others(2, Maker({0, 1}));
