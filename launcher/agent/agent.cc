@@ -227,6 +227,9 @@ void Agent::OnClusterFormed(FormedCluster cluster) {
   runs_no_ranks_ = cluster.self == base::NodeIndex(-1);
   NoteLostInput(cluster);
   account_.SetHosts(std::move(cluster.host_of_rank));
+  std::vector<bool> is_here;
+  for (const NodeRanks* node : cluster.node_of_rank) is_here.push_back(node == &node_->ranks());
+  watch_.SetFar(cluster_->far_looks(), std::move(is_here));
   node_->SetWorld(std::move(cluster.world), cluster.self);
   driver_.Start(std::move(cluster.node_of_rank));
 }
@@ -366,8 +369,7 @@ void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   if (cluster_ != nullptr) cluster_->BeginRound(round.round);
   record_.SetRound(round.round);
   account_.OnRoundBegins(round);
-  // Ranks of other nodes have their rings there.
-  if (cluster_ == nullptr) watch_.BeginRound();
+  watch_.BeginRound();
   if (runs_no_ranks_) {
     // Nobody else makes it here, and the round's verdict goes there.
     if (const base::Status made = record_.MakeRoundFolder(round.round); !made.ok()) {
@@ -389,7 +391,7 @@ void Agent::OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
   // Before any node hears of it: its ranks may come to meet at once.
   if (cluster_ != nullptr) cluster_->BeginRound(outcome.next_round);
   account_.OnSurvivorsGoOn(outcome, gone, std::move(evidence));
-  if (cluster_ == nullptr) watch_.BeginRound();  // they may come to stand still, too
+  watch_.BeginRound();  // they may come to stand still, too
 }
 
 void Agent::OnAllSpawned() {
@@ -446,6 +448,7 @@ void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
       break;
     case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
     case proto::ControlRequest::kReadOutput: return ReadOutput(request, std::move(answer));
+    case proto::ControlRequest::kLook:  // only its coordinator has a node look
     case proto::ControlRequest::KIND_NOT_SET:
       reply = Refusal(base::InvalidArgumentError(
           "a control request that this agent does not know; use the lockstep that started the "

@@ -38,10 +38,13 @@ std::vector<WatchedRank> GangWatch::RanksToWatch() {
   std::vector<WatchedRank> ranks;
   for (const elastic::RankRecord& rank : gang.ranks) {
     if (rank.excluded) continue;
-    WatchedRank watched{.rank = rank.process.rank,
+    const base::Rank number = rank.process.rank;
+    const bool is_here = is_here_.empty() || is_here_[static_cast<size_t>(number.value())];
+    WatchedRank watched{.rank = number,
                         .incarnation = rank.process.incarnation,
                         .pid = rank.pid,
-                        .ring_fd = ring_of_(rank.process.rank)};
+                        .ring_fd = is_here ? ring_of_(number) : -1,
+                        .is_here = is_here};
     if (rank.exit.has_value()) {
       watched.ended = true;
       watched.exit_code = rank.exit->exit_code;

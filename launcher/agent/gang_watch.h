@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_AGENT_GANG_WATCH_H_
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "launcher/agent/gang_driver.h"
@@ -18,8 +19,7 @@ namespace lockstep::launcher {
 
 /// What an agent makes of a HangWatch: which ranks of its gang are watched, and that a gang which
 /// stands still is said, kept as evidence and brought down for the ranks to blame, as the job says
-/// (spec.hangs). One per agent of `lockstep run` whose ranks are all on this machine. Confined to
-/// the loop's thread.
+/// (spec.hangs). One per agent of `lockstep run`. Confined to the loop's thread.
 class GangWatch final : public HangDelegate {
  public:
   struct Deps {
@@ -34,6 +34,12 @@ class GangWatch final : public HangDelegate {
   /// `deps` and `spec` outlive this; of `facts` the round and the time are filled in.
   GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps);
 
+  /// Of a job of several nodes, before its first round: those of other nodes, which outlive the
+  /// rounds, and by rank which live here.
+  void SetFar(FarLooks& far, std::vector<bool> is_here) {
+    is_here_ = std::move(is_here);
+    watch_.SetFar(far);
+  }
   /// Ranks have been started, or go on without others.
   void BeginRound() { watch_.BeginRound(); }
 
@@ -48,6 +54,7 @@ class GangWatch final : public HangDelegate {
   const EvidenceFacts facts_;
   const RingOf ring_of_;
   const Deps deps_;
+  std::vector<bool> is_here_;  // by rank; empty: all are
   HangWatch watch_;
 };
 

@@ -55,7 +55,12 @@ base::Result<std::unique_ptr<JobCluster>> JobCluster::Create(Config config,
 }
 
 JobCluster::JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Deps deps)
-    : config_(std::move(config)), deps_(deps), starter_(std::move(starter)) {}
+    : config_(std::move(config)),
+      deps_(deps),
+      far_gang_([this](base::NodeIndex node, const proto::ControlRequest& request,
+                       OnAnswer answer) { Ask(node, request, std::move(answer)); },
+                deps.loop),
+      starter_(std::move(starter)) {}
 
 /// What no agent could be told would be found out when all have been started, as a node that is
 /// lost.
@@ -267,6 +272,7 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
   }
   std::string& told = *message.mutable_secret();
   ::explicit_bzero(told.data(), told.size());
+  far_gang_.SetWorld(world_, cluster.self);
   cluster.world = world_;
   cluster.nodes = nodes_;
   deps_.delegate.OnClusterFormed(std::move(cluster));
@@ -297,6 +303,7 @@ void JobCluster::OnRefused(const base::Status& why) {
 }
 
 void JobCluster::OnNodeLost(base::NodeIndex node, const base::Status& why) {
+  far_gang_.OnNodeLost(node);
   if (starter_ != nullptr) starter_->OnLost(node);
   std::vector<base::Rank> ranks;
   for (const topology::RankPlace& place : topology::PlaceRanks(world_)) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/agent/far_gang.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/cluster/coordinator.h"
 #include "launcher/cluster/questions.h"
@@ -111,6 +112,8 @@ class JobCluster final : public CoordinatorDelegate {
 
   /// Passes a verb's request on to the agent of another node; its answer or why there is none.
   void Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer);
+  /// The ranks of other nodes, for as long as this lives.
+  FarLooks& far_looks() { return far_gang_; }
   /// The nodes of `status`, and where each of its ranks is.
   void Describe(proto::StatusReply& status) const;
 
@@ -125,6 +128,9 @@ class JobCluster final : public CoordinatorDelegate {
     deps_.delegate.Answer(request, std::move(answer));
   }
   void OnCards(const proto::CardTable& table) override { deps_.node.OnCards(table); }
+  void OnStanding(base::NodeIndex node, bool stands) override {
+    far_gang_.OnStanding(node, stands);
+  }
 
  private:
   JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Deps deps);
@@ -151,6 +157,7 @@ class JobCluster final : public CoordinatorDelegate {
   int told_here_ = -1;                   // nodes that were there when it was last told
   std::set<std::string> refusals_told_;  // at most kRefusalsTold
   event::Registration progress_;
+  FarGang far_gang_;
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::unique_ptr<net::JobCa> ca_;

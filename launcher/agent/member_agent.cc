@@ -16,6 +16,7 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_offer.h"
 #include "launcher/agent/node_runtime.h"
+#include "launcher/agent/node_watch.h"
 #include "launcher/agent/refusal.h"
 #include "launcher/agent/told_job.h"
 #include "launcher/cluster/member.h"
@@ -141,6 +142,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   std::unique_ptr<Member> member_;
   std::unique_ptr<JobRecord> record_;
   std::unique_ptr<NodeRuntime> node_;
+  std::unique_ptr<NodeWatch> watch_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   std::unique_ptr<net::Connecting> connecting_;
@@ -268,6 +270,11 @@ base::Status MemberAgent::OpenNode(const proto::Welcome& welcome) {
                                   .color_stderr = bootstrap().color_stderr(),
                                   .console_drops = own_line() != nullptr},
                                  {clock_, loop_, *record_, *member_}));
+  watch_ = std::make_unique<NodeWatch>(
+      NodeWatch::Config{},
+      NodeWatch::Deps{.loop = loop_,
+                      .ranks = [this] { return node_->RanksToWatch(); },
+                      .say = [this](bool stands) { member_->SendStanding(stands); }});
   return base::OkStatus();
 }
 
@@ -463,6 +470,11 @@ void MemberAgent::Answer(const proto::ControlRequest& request, Reply reply) {
 void MemberAgent::AnswerHere(const proto::ControlRequest& request, OnAnswer answer) {
   if (request.kind_case() == proto::ControlRequest::kReadOutput && node_ != nullptr) {
     return node_->output_service().Answer(request.read_output(), std::move(answer));
+  }
+  if (request.kind_case() == proto::ControlRequest::kLook && watch_ != nullptr) {
+    proto::ControlReply reply;
+    *reply.mutable_look() = watch_->Answer(request.look());
+    return answer(std::move(reply));
   }
   answer(Refusal(base::UnimplementedError("this agent does not know such a request")));
 }

@@ -211,6 +211,7 @@ void NodeRuntime::FlushOutput(base::Duration timeout,
 base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   facts_.round = round;
   facts_.restart_count = restart_count;
+  watched_.clear();
   output_service_.SetRound(round);
   deps_.record.SetRound(round);
   if (restart_count > 0) deps_.record.SaveRunningSoon();
@@ -278,7 +279,18 @@ base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& pro
   return prepared;
 }
 
+std::vector<WatchedRank> NodeRuntime::RanksToWatch() const {
+  std::vector<WatchedRank> ranks;
+  for (const auto& [rank, watched] : watched_) {
+    ranks.push_back(watched);
+    ranks.back().ring_fd = RecorderFd(rank);
+  }
+  return ranks;
+}
+
 void NodeRuntime::OnRankSpawned(const elastic::RankProcess& process, pid_t pid) {
+  watched_[process.rank] = {
+      .rank = process.rank, .incarnation = process.incarnation, .pid = pid};
   Log(RankSpawnedEvent(process, pid));
 }
 
@@ -290,6 +302,13 @@ void NodeRuntime::OnRankSpawnFailed(const elastic::RankProcess& process,
 RankEnd NodeRuntime::OnRankExited(const elastic::RankProcess& process, pid_t pid,
                                   const process::Exit& exit) {
   Log(RankExitedEvent(process, pid, exit));
+  if (const auto watched = watched_.find(process.rank);
+      watched != watched_.end() && watched->second.incarnation == process.incarnation) {
+    watched->second.ended = true;
+    watched->second.exit_code = exit.code;
+    watched->second.signal = exit.signal;
+    watched->second.ended_at = deps_.loop.Now();
+  }
   RankEnd end{.exit = {exit.code, exit.signal, exit.out_of_memory, ""}, .evidence = {}};
   if (end.exit.ok()) return end;
   output_->ReadNow(process.rank);
@@ -315,6 +334,7 @@ RankEvidence NodeRuntime::EvidenceOf(base::Rank rank) const {
 }
 
 void NodeRuntime::OnSurvivorsGoOn(base::Round next, const std::vector<elastic::GoneRank>& gone) {
+  for (const elastic::GoneRank& rank : gone) watched_.erase(rank.rank);
   // Ranks that cannot meet are told so when they try: the network of the round before is not
   // theirs.
   if (const base::Status begun = BeginMeetings(next); !begun.ok()) {
@@ -324,6 +344,7 @@ void NodeRuntime::OnSurvivorsGoOn(base::Round next, const std::vector<elastic::G
 }
 
 void NodeRuntime::OnRoundGone() {
+  watched_.clear();
   for (const topology::RankPlace& place : places_) {
     if (place.node == self_) output_->ReadNow(place.rank);
   }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "launcher/agent/rank_setup.h"
 #include "launcher/attach/attach_server.h"
 #include "launcher/attach/node_cards.h"
+#include "launcher/diagnosis/rank_looks.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/event/loop.h"
@@ -97,6 +99,8 @@ class NodeRuntime final : public RankHooks {
   int RecorderFd(base::Rank rank) const {
     return attach_ != nullptr ? attach_->RecorderFd(rank) : -1;
   }
+  /// This node's ranks of the round that runs, which have been spawned.
+  std::vector<WatchedRank> RanksToWatch() const;
   std::string containment() const { return processes_->containment(); }
   /// Whether the folder of the round's files could not be made.
   bool folder_failed() const { return folder_failed_; }
@@ -152,6 +156,7 @@ class NodeRuntime final : public RankHooks {
   std::vector<topology::RankPlace> places_;  // of every rank of the job
   topology::JobFacts facts_;
   rlimit rank_files_{};  // limit of descriptors, as it was given to us
+  std::map<base::Rank, WatchedRank> watched_;  // without their rings
   bool folder_failed_ = false;
   bool files_lack_some_ = false;  // but for what rotations have given up
 

@@ -186,6 +186,8 @@ void Coordinator::OnMessage(elastic::Member member, std::string_view payload) {
     case proto::FromAgent::kOutput: return OnOutput(member, message.output());
     case proto::FromAgent::kRequest: return OnRequest(member, message.request());
     case proto::FromAgent::kCards: return OnCards(member, message.cards());
+    case proto::FromAgent::kStanding:
+      return deps_.delegate.OnStanding(*agent.node, message.standing().stands());
     case proto::FromAgent::kReply:
       return agent.questions->Close(message.reply().id(),
                                     std::move(*message.mutable_reply()->mutable_reply()));

@@ -61,6 +61,8 @@ class CoordinatorDelegate {
   virtual void Answer(const proto::ControlRequest& request, OnAnswer answer) = 0;
   /// For ranks of the coordinator's own node.
   virtual void OnCards(const proto::CardTable&) {}
+  /// A rank of the node waits and makes no progress, or does no more.
+  virtual void OnStanding(base::NodeIndex, bool /*stands*/) {}
 };
 
 /// The place where a job's agents meet: admits them, holds their leases, and carries orders and

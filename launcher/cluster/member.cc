@@ -420,6 +420,13 @@ void Member::SendCards(const proto::Cards& cards) {
   Send(message);
 }
 
+void Member::SendStanding(bool stands) {
+  seq_.AssertHeld();
+  proto::FromAgent message;
+  message.mutable_standing()->set_stands(stands);
+  Send(message);
+}
+
 void Member::Ask(const proto::ControlRequest& request, base::Duration timeout,
                  Questions::OnReply on_reply) {
   seq_.AssertHeld();

@@ -87,6 +87,8 @@ class Member final : public NodeNews {
   void SendOutput(proto::Output& output);
   /// What this node's ranks want to be known to the others.
   void SendCards(const proto::Cards& cards);
+  /// Whether one of them waits and makes no progress, when that has changed.
+  void SendStanding(bool stands);
   /// By which this machine has come to the coordinator; "" before that.
   std::string own_host() const { return connection_ ? connection_->peer().own_host : ""; }
   /// Passes a verb's request on to the coordinator. Errors: Unavailable - it is gone; else as

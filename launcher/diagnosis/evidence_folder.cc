@@ -13,23 +13,18 @@
 #include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/recorder/recorder.h"
 #include "collectives/recorder/ring_reader.h"
+#include "launcher/diagnosis/seen_process.h"
 #include "runtime/proto/evidence.pb.h"
 
 namespace lockstep::launcher {
 namespace {
 
 using collectives::Evidence;
-using collectives::ProcessState;
-using collectives::SeenProcess;
 using collectives::SeenRank;
 
 constexpr size_t kProcessesBytesMax = size_t{64} << 20;
 constexpr size_t kRingBytesMax = collectives::RingBytes(LOCKSTEP_RING_MAX_SLOTS);
 constexpr int kRanksMax = 65536;
-
-static_assert(static_cast<int>(ProcessState::kEnded) == proto::RankSeen::ENDED);
-static_assert(static_cast<int>(ProcessState::kStopped) == proto::RankSeen::STOPPED);
-static_assert(static_cast<int>(ProcessState::kRuns) == proto::RankSeen::RUNS);
 
 std::string RingPath(const std::string& folder, base::Rank rank) {
   return folder + "/rank-" + rank.ToString() + ".ring";
@@ -47,37 +42,6 @@ std::span<const std::byte> UsedPart(std::span<const std::byte> ring) {
   const auto slots =
       static_cast<uint32_t>(std::min<uint64_t>(head->record_count, head->slot_count));
   return ring.first(std::min(ring.size(), collectives::RingBytes(slots)));
-}
-
-proto::RankSeen ToProto(const SeenRank& rank) {
-  proto::RankSeen saved;
-  saved.set_rank(rank.rank.value());
-  saved.set_state(static_cast<proto::RankSeen::State>(rank.process.state));
-  saved.set_host(rank.process.host);
-  saved.set_pid(rank.process.pid);
-  saved.set_exit_code(rank.process.exit_code);
-  saved.set_signal(rank.process.signal);
-  saved.set_out_of_memory(rank.process.out_of_memory);
-  saved.set_ended_ago_ns(rank.process.ended_ago.count());
-  if (rank.process.cpu_share.has_value()) saved.set_cpu_share(*rank.process.cpu_share);
-  saved.set_detail(rank.process.detail);
-  saved.set_ring_read(rank.ring_read);
-  saved.set_node_answers(rank.node_answers);
-  return saved;
-}
-
-SeenProcess ProcessOf(const proto::RankSeen& saved) {
-  SeenProcess process{.host = saved.host(),
-                      .pid = saved.pid(),
-                      .exit_code = saved.exit_code(),
-                      .signal = saved.signal(),
-                      .out_of_memory = saved.out_of_memory(),
-                      .ended_ago = base::Duration(saved.ended_ago_ns()),
-                      .detail = saved.detail()};
-  if (proto::RankSeen::State_IsValid(saved.state()))
-    process.state = static_cast<ProcessState>(saved.state());
-  if (saved.has_cpu_share()) process.cpu_share = saved.cpu_share();
-  return process;
 }
 
 }  // namespace

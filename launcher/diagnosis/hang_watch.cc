@@ -1,16 +1,15 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/diagnosis/hang_watch.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <set>
+#include <cstdint>
+#include <iterator>
 #include <utility>
 
 #include "collectives/diagnosis/diagnose.h"
 #include "collectives/diagnosis/ring_evidence.h"
+#include "collectives/recorder/ring_copy.h"
 #include "collectives/recorder/ring_reader.h"
-#include "runtime/process/process_look.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -18,44 +17,40 @@ namespace {
 using collectives::Absence;
 using collectives::Evidence;
 using collectives::Finding;
-using collectives::ProcessState;
-using collectives::SeenProcess;
 using collectives::SeenRank;
-using process::ProcessLook;
 
 /// Calls of each rank that are compared when nobody is suspected.
 constexpr size_t kCallsCompared = 256;
+constexpr size_t kAllRecords = SIZE_MAX;
 
-uint64_t Nanoseconds(base::SteadyTime time) {
-  return static_cast<uint64_t>(time.time_since_epoch().count());
+std::vector<WatchedRank> Here(const std::vector<WatchedRank>& ranks) {
+  std::vector<WatchedRank> here;
+  std::copy_if(ranks.begin(), ranks.end(), std::back_inserter(here),
+               [](const WatchedRank& rank) { return rank.is_here; });
+  return here;
 }
 
-ProcessState StateOf(ProcessLook::Doing doing) {
-  switch (doing) {
-    case ProcessLook::Doing::kRuns: return ProcessState::kRuns;
-    case ProcessLook::Doing::kSleeps: return ProcessState::kSleeps;
-    case ProcessLook::Doing::kReadsOrWrites: return ProcessState::kBlockedInIo;
-    case ProcessLook::Doing::kStopped: return ProcessState::kStopped;
-    case ProcessLook::Doing::kTraced: return ProcessState::kTraced;
-    case ProcessLook::Doing::kFrozen: return ProcessState::kFrozen;
-    case ProcessLook::Doing::kEnded: return ProcessState::kEnded;
-  }
-  return ProcessState::kUnknown;
+/// Of ranks elsewhere fewer are fetched the more ranks there are: 3 MiB for a thousand.
+size_t RecordsOfEach(size_t rank_count) {
+  return std::clamp<size_t>(size_t{16384} / std::max<size_t>(rank_count, 1), 16, kCallsCompared);
 }
 
 }  // namespace
 
 void HangWatch::BeginRound() {
-  watched_.clear();
+  ++round_;
+  looks_.Clear();
+  far_ranks_.clear();
+  looks_far_ = false;
   found_.reset();
   noticed_ = decided_ = compares_again_ = false;
   ScheduleLook();
 }
 
 std::map<base::Rank, std::span<const std::byte>> HangWatch::rings() const {
-  std::map<base::Rank, std::span<const std::byte>> rings;
-  for (const auto& [rank, watched] : watched_) {
-    if (watched.ring != nullptr) rings.emplace(rank, watched.ring->memory());
+  auto rings = looks_.rings();
+  for (const auto& [rank, far] : far_ranks_) {
+    if (!far.ring.empty()) rings.emplace(rank, collectives::MemoryOf(far.ring));
   }
   return rings;
 }
@@ -75,96 +70,75 @@ void HangWatch::Look() {
     return;
   }
   const base::SteadyTime now = loop_.Now();
-  const Heads heads = LookAtHeads(ranks, now);
+  const RankLooks::Heads heads = looks_.LookAtHeads(Here(ranks), config_.least_wait, now);
   compares_again_ |= heads.changed;
+  const bool suspicious = heads.suspicious || (far_ != nullptr && far_->AnyStandsStill());
   const bool compares = compares_again_ && now - compared_at_ >= config_.compare_every;
-  if (!heads.suspicious && !compares) {
+  if (!suspicious && !compares) {
     found_.reset();
     return;
   }
   compared_at_ = now;
   compares_again_ = false;
-  const Evidence evidence = Gather(ranks, now, heads.suspicious);
+  if (suspicious && far_ != nullptr) return LookEverywhere(ranks.size());
+  Diagnose(Gather(ranks, suspicious ? kAllRecords : kCallsCompared, now));
+}
+
+/// One look after the other: the agents elsewhere may take longer than look_every.
+void HangWatch::LookEverywhere(size_t rank_count) {
+  if (std::exchange(looks_far_, true)) return;
+  far_->Look(RecordsOfEach(rank_count), [this, round = round_](FarRanks far) {
+    if (round != round_) return;
+    looks_far_ = false;
+    if (decided_) return;
+    const std::vector<WatchedRank> ranks = delegate_.RanksToWatch();
+    if (ranks.empty()) return;
+    far_ranks_ = std::move(far);
+    Diagnose(Gather(ranks, kAllRecords, loop_.Now()));
+  });
+}
+
+Evidence HangWatch::Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
+                           base::SteadyTime now) {
+  Evidence evidence{.ranks = looks_.Gather(Here(ranks), records_max, now)};
+  for (const WatchedRank& rank : ranks) {
+    if (!rank.is_here) evidence.ranks.push_back(SeenFar(rank, now));
+  }
+  std::sort(evidence.ranks.begin(), evidence.ranks.end(),
+            [](const SeenRank& a, const SeenRank& b) { return a.rank < b.rank; });
+  return evidence;
+}
+
+/// Of a node that has not answered nothing is known but what the gang knows: whether it is lost,
+/// its lease says.
+SeenRank HangWatch::SeenFar(const WatchedRank& rank, base::SteadyTime now) const {
+  SeenRank seen{.rank = rank.rank, .ring_read = false};
+  const auto known = ProcessWithoutLook(rank, now);
+  const auto found = far_ranks_.find(rank.rank);
+  if (found == far_ranks_.end() || found->second.incarnation != rank.incarnation) {
+    seen.process = known.value_or(collectives::SeenProcess{.pid = rank.pid});
+    return seen;
+  }
+  const FarRank& far = found->second;
+  seen.ring_read = far.ring_read;
+  if (!far.ring.empty()) {
+    const auto ring = collectives::ReadRing(collectives::MemoryOf(far.ring));
+    if (ring.ok()) {
+      seen = collectives::FromRing(
+          *ring, static_cast<uint64_t>(now.time_since_epoch().count()));
+      seen.rank = rank.rank;
+    }
+  }
+  seen.process = far.process;
+  return seen;
+}
+
+void HangWatch::Diagnose(const Evidence& evidence) {
   // Of an error the program was told: it may go on without the group, or end by itself.
   Judge(collectives::Diagnose(
             evidence,
             {.least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false}),
         evidence);
-}
-
-HangWatch::Heads HangWatch::LookAtHeads(const std::vector<WatchedRank>& ranks,
-                                        base::SteadyTime now) {
-  Heads heads;
-  for (const WatchedRank& rank : ranks) {
-    Watched& watched = watched_[rank.rank];
-    if (watched.incarnation != rank.incarnation)
-      watched = {.incarnation = rank.incarnation, .ring = nullptr};
-    if (watched.ring == nullptr && rank.ring_fd >= 0) {
-      auto ring = MappedRing::Create(rank.ring_fd);
-      if (ring.ok()) watched.ring = *std::move(ring);
-      watched.since = now;
-    }
-    if (watched.ring == nullptr) continue;
-    const auto head = collectives::ReadRingPulse(watched.ring->memory());
-    if (!head.ok()) continue;
-    watched.waits = head->waits;
-    if (watched.record_count != head->record_count) {
-      watched.record_count = head->record_count;
-      watched.since = now;
-      heads.changed = true;
-    }
-    heads.suspicious |= watched.waits && now - watched.since >= config_.least_wait;
-  }
-  return heads;
-}
-
-Evidence HangWatch::Gather(const std::vector<WatchedRank>& ranks, base::SteadyTime now, bool all) {
-  Evidence evidence;
-  for (const WatchedRank& rank : ranks) {
-    Watched& watched = watched_[rank.rank];
-    // Who has no ring has made no call.
-    SeenRank seen{.rank = rank.rank, .ring_read = rank.ring_fd < 0};
-    if (watched.ring != nullptr) {
-      const auto ring = collectives::ReadRing(watched.ring->memory());
-      if (ring.ok()) seen = collectives::FromRing(*ring, Nanoseconds(now));
-    }
-    seen.rank = rank.rank;
-    if (!all && seen.ops.size() > kCallsCompared) {
-      seen.ops.erase(seen.ops.begin(), seen.ops.end() - kCallsCompared);
-      seen.ring_overflowed = true;
-    }
-    seen.process = LookAt(rank, watched, now);
-    evidence.ranks.push_back(std::move(seen));
-  }
-  return evidence;
-}
-
-SeenProcess HangWatch::LookAt(const WatchedRank& rank, Watched& watched, base::SteadyTime now) {
-  SeenProcess seen{.pid = rank.pid};
-  if (rank.ended) {
-    seen.state = ProcessState::kEnded;
-    seen.exit_code = rank.exit_code;
-    seen.signal = rank.signal;
-    seen.ended_ago = now - rank.ended_at;
-    return seen;
-  }
-  if (rank.pid == 0) {
-    seen.state = ProcessState::kNeverStarted;
-    return seen;
-  }
-  const auto look = process::LookAtProcess(static_cast<pid_t>(rank.pid));
-  // It has ended, and how is about to be told.
-  if (!look.has_value() || look->doing == ProcessLook::Doing::kEnded) return seen;
-  seen.state = StateOf(look->doing);
-  seen.detail = look->ToString();
-  if (watched.cpu_ticks.has_value() && now > watched.looked_at) {
-    const double seconds = std::chrono::duration<double>(now - watched.looked_at).count();
-    seen.cpu_share = static_cast<double>(look->cpu_ticks - *watched.cpu_ticks) /
-                     static_cast<double>(::sysconf(_SC_CLK_TCK)) / seconds;
-  }
-  watched.cpu_ticks = look->cpu_ticks;
-  watched.looked_at = now;
-  return seen;
 }
 
 base::Duration HangWatch::ActionAfter(const Finding& finding) const {

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <tuple>
@@ -14,24 +13,13 @@
 
 #include "collectives/diagnosis/evidence.h"
 #include "collectives/diagnosis/finding.h"
-#include "launcher/diagnosis/mapped_ring.h"
+#include "launcher/diagnosis/far_looks.h"
+#include "launcher/diagnosis/rank_looks.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 
 namespace lockstep::launcher {
-
-/// One rank of the round that runs.
-struct WatchedRank {
-  base::Rank rank;
-  base::Incarnation incarnation;
-  int64_t pid = 0;     // 0 = it has no process yet
-  int ring_fd = -1;    // -1: it has not attached
-  bool ended = false;  // and how, below
-  int exit_code = 0;
-  int signal = 0;
-  base::SteadyTime ended_at{};
-};
 
 /// Whose ranks are watched, and who is told: the agent in life, a script in tests. Called on the
 /// loop's thread, from the watch's timer.
@@ -39,7 +27,8 @@ class HangDelegate {
  public:
   virtual ~HangDelegate() = default;
 
-  /// Empty: nobody is to be watched now (no round runs, it comes down, it is suspended).
+  /// All of the job's, in their order; of those elsewhere what the gang knows. Empty: nobody is to
+  /// be watched now (no round runs, it comes down, it is suspended).
   virtual std::vector<WatchedRank> RanksToWatch() = 0;
   /// Somebody waits for too long. Once for each culprit and op.
   virtual void OnHangNotice(const collectives::Finding& finding,
@@ -49,10 +38,11 @@ class HangDelegate {
                              const collectives::Evidence& evidence) = 0;
 };
 
-/// Watches the ranks of this machine by their recorder rings: a cheap look at the rings' heads
-/// every look_every, and at everything when somebody waits in an op and makes no progress, or now
-/// and then to compare calls that ended well. What it means is Diagnose's to say; when it is said,
-/// and when acted upon, is decided here:
+/// Watches the ranks of a job by their recorder rings: a cheap look at the rings' heads on this
+/// machine every look_every, and at everything when somebody waits in an op and makes no progress,
+/// or now and then to compare calls that ended well. Agents of other machines look at theirs and
+/// say when somebody waits; everything is then fetched from all of them. What it means is
+/// Diagnose's to say; when it is said, and when acted upon, is decided here:
 ///
 ///   provable               a verdict when two looks in a row say the same; of calls that differ
 ///                          at once
@@ -80,35 +70,25 @@ class HangWatch {
   HangWatch(const HangWatch&) = delete;
   HangWatch& operator=(const HangWatch&) = delete;
 
+  /// Of a job on several machines, before its first round; outlives this.
+  void SetFar(FarLooks& far) { far_ = &far; }
   /// Watches from now on; forgets what was seen of an earlier round. May be called by the delegate.
   void BeginRound();
-  /// Those that ranks of the round have, as they are at any time; for as long as it is watched.
+  /// Those that ranks of the round have, as they are at any time, or were when they were fetched;
+  /// for as long as it is watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
 
  private:
-  struct Watched {
-    base::Incarnation incarnation;
-    std::unique_ptr<MappedRing> ring;
-    uint64_t record_count = 0;  // as last seen, since when
-    base::SteadyTime since{};
-    bool waits = false;
-    std::optional<uint64_t> cpu_ticks;  // at the last look at its process, and when
-    base::SteadyTime looked_at{};
-  };
   /// What makes two findings the same one.
   using Key = std::tuple<collectives::Finding::Class, std::vector<base::Rank>, uint64_t, uint64_t>;
 
   void ScheduleLook();
   void Look();
-  /// Whether something has changed, and whether somebody waits without any progress.
-  struct Heads {
-    bool changed = false;
-    bool suspicious = false;
-  };
-  Heads LookAtHeads(const std::vector<WatchedRank>& ranks, base::SteadyTime now);
-  collectives::Evidence Gather(const std::vector<WatchedRank>& ranks, base::SteadyTime now,
-                               bool all);
-  collectives::SeenProcess LookAt(const WatchedRank& rank, Watched& watched, base::SteadyTime now);
+  void LookEverywhere(size_t rank_count);
+  collectives::Evidence Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
+                               base::SteadyTime now);
+  collectives::SeenRank SeenFar(const WatchedRank& rank, base::SteadyTime now) const;
+  void Diagnose(const collectives::Evidence& evidence);
   void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence);
   base::Duration ActionAfter(const collectives::Finding& finding) const;
 
@@ -116,7 +96,11 @@ class HangWatch {
   event::Loop& loop_;
   HangDelegate& delegate_;
   event::Registration timer_;
-  std::map<base::Rank, Watched> watched_;
+  FarLooks* far_ = nullptr;  // null: all ranks are on this machine
+  uint64_t round_ = 0;       // counted by BeginRound()
+  bool looks_far_ = false;   // asked, and not answered yet
+  FarRanks far_ranks_;       // as last seen
+  RankLooks looks_;
   base::SteadyTime compared_at_{};
   bool compares_again_ = false;  // calls have been made since they were last compared
   std::optional<Key> found_;     // at the last look

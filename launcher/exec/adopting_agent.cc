@@ -404,6 +404,7 @@ void AdoptingAgent::Answer(const proto::ControlRequest& request, Reply reply) {
           base::FailedPreconditionError("the output of this job's ranks is with " +
                                         ranks_->launcher() + ", which has started them"));
       break;
+    case proto::ControlRequest::kLook:  // only its coordinator has a node look
     case proto::ControlRequest::KIND_NOT_SET:
       *answer.mutable_error() = proto::ToProto(
           base::InvalidArgumentError("a control request that this agent does not know; use the "

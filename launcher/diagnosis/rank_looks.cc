@@ -1,0 +1,135 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/diagnosis/rank_looks.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include "collectives/diagnosis/ring_evidence.h"
+#include "collectives/recorder/ring_reader.h"
+#include "runtime/process/process_look.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using collectives::ProcessState;
+using collectives::SeenProcess;
+using collectives::SeenRank;
+using process::ProcessLook;
+
+uint64_t Nanoseconds(base::SteadyTime time) {
+  return static_cast<uint64_t>(time.time_since_epoch().count());
+}
+
+ProcessState StateOf(ProcessLook::Doing doing) {
+  switch (doing) {
+    case ProcessLook::Doing::kRuns: return ProcessState::kRuns;
+    case ProcessLook::Doing::kSleeps: return ProcessState::kSleeps;
+    case ProcessLook::Doing::kReadsOrWrites: return ProcessState::kBlockedInIo;
+    case ProcessLook::Doing::kStopped: return ProcessState::kStopped;
+    case ProcessLook::Doing::kTraced: return ProcessState::kTraced;
+    case ProcessLook::Doing::kFrozen: return ProcessState::kFrozen;
+    case ProcessLook::Doing::kEnded: return ProcessState::kEnded;
+  }
+  return ProcessState::kUnknown;
+}
+
+}  // namespace
+
+std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
+  std::map<base::Rank, std::span<const std::byte>> rings;
+  for (const auto& [rank, seen] : seen_) {
+    if (seen.ring != nullptr) rings.emplace(rank, seen.ring->memory());
+  }
+  return rings;
+}
+
+RankLooks::Seen& RankLooks::Find(const WatchedRank& rank, base::SteadyTime now) {
+  Seen& seen = seen_[rank.rank];
+  if (seen.incarnation != rank.incarnation)
+    seen = {.incarnation = rank.incarnation, .ring = nullptr};
+  if (seen.ring == nullptr && rank.ring_fd >= 0) {
+    auto ring = MappedRing::Create(rank.ring_fd);
+    if (ring.ok()) seen.ring = *std::move(ring);
+    seen.since = now;
+  }
+  return seen;
+}
+
+RankLooks::Heads RankLooks::LookAtHeads(const std::vector<WatchedRank>& ranks,
+                                        base::Duration least_wait, base::SteadyTime now) {
+  Heads heads;
+  for (const WatchedRank& rank : ranks) {
+    Seen& seen = Find(rank, now);
+    if (seen.ring == nullptr) continue;
+    const auto head = collectives::ReadRingPulse(seen.ring->memory());
+    if (!head.ok()) continue;
+    if (seen.record_count != head->record_count) {
+      seen.record_count = head->record_count;
+      seen.since = now;
+      heads.changed = true;
+    }
+    heads.suspicious |= head->waits && now - seen.since >= least_wait;
+  }
+  return heads;
+}
+
+std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
+                                        base::SteadyTime now) {
+  std::vector<SeenRank> all;
+  for (const WatchedRank& rank : ranks) {
+    Seen& seen = Find(rank, now);
+    // Who has no ring has made no call.
+    SeenRank gathered{.rank = rank.rank, .ring_read = rank.ring_fd < 0};
+    if (seen.ring != nullptr) {
+      const auto ring = collectives::ReadRing(seen.ring->memory());
+      if (ring.ok()) gathered = collectives::FromRing(*ring, Nanoseconds(now));
+    }
+    gathered.rank = rank.rank;
+    if (gathered.ops.size() > records_max) {
+      gathered.ops.erase(gathered.ops.begin(),
+                         gathered.ops.end() - static_cast<ptrdiff_t>(records_max));
+      gathered.ring_overflowed = true;
+    }
+    gathered.process = LookAt(rank, seen, now);
+    all.push_back(std::move(gathered));
+  }
+  return all;
+}
+
+std::optional<SeenProcess> ProcessWithoutLook(const WatchedRank& rank, base::SteadyTime now) {
+  SeenProcess seen{.pid = rank.pid};
+  if (rank.ended) {
+    seen.state = ProcessState::kEnded;
+    seen.exit_code = rank.exit_code;
+    seen.signal = rank.signal;
+    seen.ended_ago = now - rank.ended_at;
+    return seen;
+  }
+  if (rank.pid == 0) {
+    seen.state = ProcessState::kNeverStarted;
+    return seen;
+  }
+  return std::nullopt;
+}
+
+SeenProcess RankLooks::LookAt(const WatchedRank& rank, Seen& before, base::SteadyTime now) {
+  if (const auto known = ProcessWithoutLook(rank, now)) return *known;
+  SeenProcess seen{.pid = rank.pid};
+  const auto look = process::LookAtProcess(static_cast<pid_t>(rank.pid));
+  // It has ended, and how is about to be told.
+  if (!look.has_value() || look->doing == ProcessLook::Doing::kEnded) return seen;
+  seen.state = StateOf(look->doing);
+  seen.detail = look->ToString();
+  if (before.cpu_ticks.has_value() && now > before.looked_at) {
+    const double seconds = std::chrono::duration<double>(now - before.looked_at).count();
+    seen.cpu_share = static_cast<double>(look->cpu_ticks - *before.cpu_ticks) /
+                     static_cast<double>(::sysconf(_SC_CLK_TCK)) / seconds;
+  }
+  before.cpu_ticks = look->cpu_ticks;
+  before.looked_at = now;
+  return seen;
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,80 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_RANK_LOOKS_H_
+#define LOCKSTEP_LAUNCHER_DIAGNOSIS_RANK_LOOKS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "collectives/diagnosis/evidence.h"
+#include "launcher/diagnosis/mapped_ring.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+
+namespace lockstep::launcher {
+
+/// One rank of the round that runs.
+struct WatchedRank {
+  base::Rank rank;
+  base::Incarnation incarnation;
+  int64_t pid = 0;       // 0 = it has no process yet
+  int ring_fd = -1;      // -1: it has not attached
+  bool is_here = true;   // else another machine's agent has its process and its ring
+  bool ended = false;    // and how, below
+  int exit_code = 0;
+  int signal = 0;
+  base::SteadyTime ended_at{};
+};
+
+/// What an agent sees of the ranks on its machine: their recorder rings, which it maps when they
+/// come, and their processes. One for each agent, owned by whoever watches. Confined to the loop's
+/// thread.
+class RankLooks {
+ public:
+  RankLooks() = default;
+  RankLooks(const RankLooks&) = delete;
+  RankLooks& operator=(const RankLooks&) = delete;
+
+  /// Forgets what was seen of an earlier round.
+  void Clear() { seen_.clear(); }
+
+  struct Heads {
+    bool changed = false;      // somebody has made calls since the last look
+    bool suspicious = false;   // somebody waits, and has made no progress for least_wait
+  };
+  /// At the rings' heads: half a microsecond for each.
+  Heads LookAtHeads(const std::vector<WatchedRank>& ranks, base::Duration least_wait,
+                    base::SteadyTime now);
+  /// At everything; of each rank the last `records_max` ops.
+  std::vector<collectives::SeenRank> Gather(const std::vector<WatchedRank>& ranks,
+                                            size_t records_max, base::SteadyTime now);
+  /// As they are at any time; for as long as they are watched.
+  std::map<base::Rank, std::span<const std::byte>> rings() const;
+
+ private:
+  struct Seen {
+    base::Incarnation incarnation;
+    std::unique_ptr<MappedRing> ring;
+    uint64_t record_count = 0;  // as last seen, since when
+    base::SteadyTime since{};
+    std::optional<uint64_t> cpu_ticks;  // at the last look at its process, and when
+    base::SteadyTime looked_at{};
+  };
+  /// What was seen of it, with its ring if there is one by now.
+  Seen& Find(const WatchedRank& rank, base::SteadyTime now);
+  static collectives::SeenProcess LookAt(const WatchedRank& rank, Seen& seen, base::SteadyTime now);
+
+  std::map<base::Rank, Seen> seen_;
+};
+
+/// Of one that has ended, or has never begun; nullopt: its process has to be looked at.
+std::optional<collectives::SeenProcess> ProcessWithoutLook(const WatchedRank& rank,
+                                                           base::SteadyTime now);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_DIAGNOSIS_RANK_LOOKS_H_
