@@ -10,8 +10,11 @@ namespace {
 
 bool HoldsItsCaller(const SeenOp& op) { return op.is_open() && op.caller_waits; }
 
-/// It has been waited in, and whoever was missing still tells why, whatever its caller did then.
-bool RanOutOfTime(const SeenOp& op) { return op.state == LOCKSTEP_RECORD_TIMED_OUT; }
+/// It has been waited in, and whoever was missing still tells why, whatever its caller did then. One
+/// that was aborted was ended by its caller.
+bool WasLeftAlone(const SeenOp& op) {
+  return op.has_failed() && op.state != LOCKSTEP_RECORD_ABORTED;
+}
 
 /// Ops of a group end in their order: it stands in the first that has not.
 const SeenOp& FirstOpen(const SeenOp& op, const GroupView::Member& self) {
@@ -32,11 +35,12 @@ void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, const Option
   const bool lives = rank.process.state != ProcessState::kEnded;
   std::set<const SeenOp*> held;
   for (const SeenOp& op : rank.ops) {
-    const bool ran_out = options.errors_count && RanOutOfTime(op);
-    if (!ran_out && !(lives && HoldsItsCaller(op))) continue;
+    const bool was_left = options.errors_count && WasLeftAlone(op);
+    if (!was_left && !(lives && HoldsItsCaller(op))) continue;
     const GroupView* const group = groups.Find({op.group, op.epoch});
     const SeenOp& stands_in = op.is_transfer() ? op : FirstOpen(op, *group->Find(rank.rank));
-    if (stands_in.age < options.least || !held.insert(&stands_in).second) continue;
+    const bool is_wait = was_left || stands_in.age >= options.least;
+    if (!is_wait || !held.insert(&stands_in).second) continue;
     by_rank_[rank.rank].push_back(waits_.size());
     waits_.push_back(stands_in.is_transfer() ? WaitInTransfer(stands_in, rank.rank, *group)
                                              : WaitIn(stands_in, rank.rank, *group));

@@ -30,7 +30,7 @@ class WaitGraph {
  public:
   struct Options {
     base::Duration least{0};   // shorter waits are none: rings are not read in one instant
-    bool errors_count = true;  // ops that ran out of their time are waits still
+    bool errors_count = true;  // ops that ended with an error are waits still, however short
   };
   WaitGraph(const Evidence& evidence, const GroupViews& groups, const Options& options);
 

@@ -93,10 +93,12 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 
   void OnRoundBegins(const elastic::SpawnRanks& round) override;
   void OnAllSpawned() override;
+  void OnRoundFails() override { watch_.OnRoundFails(); }
   void PersistRestarts(int used) override;
   void OnNotice(const elastic::Notice& notice) override { account_.OnNotice(notice); }
   void OnRoundEnded(const elastic::RoundOutcome& outcome,
                     std::map<base::Rank, RankEvidence> evidence) override {
+    watch_.OnRoundEnded(outcome);
     account_.OnRoundEnded(outcome, std::move(evidence));
   }
   void OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,

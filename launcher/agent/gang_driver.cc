@@ -12,6 +12,15 @@ namespace {
 // The culprit is among the first that fail; the rest only follow.
 constexpr size_t kEvidenceMax = 256;
 
+bool Runs(elastic::Phase phase) {
+  return phase == elastic::Phase::kStarting || phase == elastic::Phase::kRunning;
+}
+
+bool HasFailed(const elastic::GangState& gang) {
+  return std::any_of(gang.ranks.begin(), gang.ranks.end(),
+                     [](const elastic::RankRecord& rank) { return rank.failed(); });
+}
+
 }  // namespace
 
 GangDriver::GangDriver(const elastic::GangConfig& config, Deps deps)
@@ -37,6 +46,8 @@ void GangDriver::Handle(What what) {
     const bool signalled_before = state_.signalled;
     elastic::StepResult result = elastic::Step(std::move(state_), event);
     state_ = std::move(result.state);
+    if (Runs(phase_before) && !Runs(state_.phase) && HasFailed(state_))
+      deps_.delegate.OnRoundFails();
     for (const elastic::Action& action : result.actions) {
       std::visit([this](const auto& what_to_do) { Do(what_to_do); }, action);
     }

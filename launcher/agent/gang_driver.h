@@ -25,6 +25,8 @@ class GangDelegate {
   virtual void OnRoundBegins(const elastic::SpawnRanks& round) = 0;
   /// Every process of the round runs.
   virtual void OnAllSpawned() = 0;
+  /// A rank has failed, and the round will end for it; nothing has been signalled by us before.
+  virtual void OnRoundFails() {}
   virtual void PersistRestarts(int used) = 0;
   virtual void OnNotice(const elastic::Notice& notice) = 0;
   /// `evidence` holds what is known of those ranks that failed.

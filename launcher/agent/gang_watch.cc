@@ -30,6 +30,23 @@ GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf rin
       deps_(deps),
       watch_(ConfigOf(spec.hangs()), deps.loop, *this) {}
 
+WatchedRank GangWatch::Watched(const elastic::RankRecord& rank) const {
+  const base::Rank number = rank.process.rank;
+  const bool is_here = is_here_.empty() || is_here_[static_cast<size_t>(number.value())];
+  WatchedRank watched{.rank = number,
+                      .incarnation = rank.process.incarnation,
+                      .pid = rank.pid,
+                      .ring_fd = is_here ? ring_of_(number) : -1,
+                      .is_here = is_here};
+  if (rank.exit.has_value()) {
+    watched.ended = true;
+    watched.exit_code = rank.exit->exit_code;
+    watched.signal = rank.exit->signal;
+    watched.ended_at = rank.ended_at;
+  }
+  return watched;
+}
+
 std::vector<WatchedRank> GangWatch::RanksToWatch() {
   const elastic::GangState& gang = deps_.driver.state();
   const bool runs =
@@ -37,23 +54,38 @@ std::vector<WatchedRank> GangWatch::RanksToWatch() {
   if (!runs || gang.suspended || gang.stop_signal != 0) return {};
   std::vector<WatchedRank> ranks;
   for (const elastic::RankRecord& rank : gang.ranks) {
-    if (rank.excluded) continue;
-    const base::Rank number = rank.process.rank;
-    const bool is_here = is_here_.empty() || is_here_[static_cast<size_t>(number.value())];
-    WatchedRank watched{.rank = number,
-                        .incarnation = rank.process.incarnation,
-                        .pid = rank.pid,
-                        .ring_fd = is_here ? ring_of_(number) : -1,
-                        .is_here = is_here};
-    if (rank.exit.has_value()) {
-      watched.ended = true;
-      watched.exit_code = rank.exit->exit_code;
-      watched.signal = rank.exit->signal;
-      watched.ended_at = rank.ended_at;
-    }
-    ranks.push_back(watched);
+    if (!rank.excluded) ranks.push_back(Watched(rank));
   }
   return ranks;
+}
+
+void GangWatch::OnRoundFails() {
+  std::vector<WatchedRank> ranks;
+  for (const elastic::RankRecord& rank : deps_.driver.state().ranks) ranks.push_back(Watched(rank));
+  watch_.TakeLastLook(ranks);
+}
+
+void GangWatch::OnRoundEnded(const elastic::RoundOutcome& outcome) {
+  if (outcome.end != elastic::RoundEnd::kRankFailed) return;
+  std::vector<WatchedRank> ranks;
+  for (const elastic::RankRecord& rank : outcome.ranks) {
+    ranks.push_back(Watched(rank));
+    ranks.back().ended &= rank.ended_before_signal;  // else it is our doing
+  }
+  const auto look = watch_.JudgeLastLook(ranks);
+  const bool tells = look.has_value() &&
+                     std::any_of(look->evidence.ranks.begin(), look->evidence.ranks.end(),
+                                 [](const auto& rank) { return !rank.ops.empty(); });
+  if (!tells) return;
+  Save(look->evidence);
+  deps_.account.OnLastLook(look->finding, look->evidence);
+}
+
+void GangWatch::Save(const collectives::Evidence& evidence) {
+  EvidenceFacts facts = facts_;
+  facts.round = deps_.driver.state().round;
+  facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
+  deps_.record.SaveEvidence(facts, evidence, watch_.rings());
 }
 
 void GangWatch::OnHangNotice(const collectives::Finding& finding,
@@ -64,10 +96,7 @@ void GangWatch::OnHangNotice(const collectives::Finding& finding,
 void GangWatch::OnHangVerdict(const collectives::Finding& finding,
                               const collectives::Evidence& evidence) {
   // Before anything is ended: afterwards all states look alike.
-  EvidenceFacts facts = facts_;
-  facts.round = deps_.driver.state().round;
-  facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
-  deps_.record.SaveEvidence(facts, evidence, watch_.rings());
+  Save(evidence);
   const bool acts =
       spec_.hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
   deps_.account.OnHangVerdict(finding, evidence, acts);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "elastic/gang.h"
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/job_account.h"
 #include "launcher/agent/job_record.h"
@@ -43,6 +44,11 @@ class GangWatch final : public HangDelegate {
   /// Ranks have been started, or go on without others.
   void BeginRound() { watch_.BeginRound(); }
 
+  /// A rank has failed: what the others do now tells whose fault it is, and soon does no more.
+  void OnRoundFails();
+  /// Adds to the verdict on a failed round what the ranks' rings say of it, and keeps those.
+  void OnRoundEnded(const elastic::RoundOutcome& outcome);
+
   std::vector<WatchedRank> RanksToWatch() override;
   void OnHangNotice(const collectives::Finding& finding,
                     const collectives::Evidence& evidence) override;
@@ -50,6 +56,9 @@ class GangWatch final : public HangDelegate {
                      const collectives::Evidence& evidence) override;
 
  private:
+  WatchedRank Watched(const elastic::RankRecord& rank) const;
+  void Save(const collectives::Evidence& evidence);
+
   const proto::JobSpec& spec_;
   const EvidenceFacts facts_;
   const RingOf ring_of_;

@@ -25,6 +25,7 @@ RoundFacts JobAccount::Facts() const {
   facts.steady_now = clock_.Now();
   facts.wall_now = clock_.WallNow();
   facts.hang = hang_;
+  facts.last_look = last_look_;
   return facts;
 }
 
@@ -45,6 +46,7 @@ void JobAccount::OnJobStarted(int master_port) {
 void JobAccount::OnRoundBegins(const elastic::SpawnRanks& round) {
   round_ = round.round;
   hang_.reset();
+  last_look_.reset();
   node_->Log(round_, RoundStartedEvent(round));
 }
 
@@ -67,6 +69,11 @@ void JobAccount::OnHangVerdict(const collectives::Finding& finding,
     return;
   }
   hang_ = std::move(verdict);
+}
+
+void JobAccount::OnLastLook(const collectives::Finding& finding,
+                            const collectives::Evidence& evidence) {
+  last_look_ = HangVerdict(finding, evidence, config_.here.host);
 }
 
 /// What ranks wrote into their rings is shown as text and nothing else.

@@ -50,6 +50,8 @@ class JobAccount {
   /// The gang stands still. `acts`: the round ends for it, and this is its verdict.
   void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence& evidence,
                      bool acts);
+  /// The round has failed, and this is what the ranks did when it began to.
+  void OnLastLook(const collectives::Finding& finding, const collectives::Evidence& evidence);
   /// `source` is who asked, in words. Verdicts name the first who was not the user at the terminal.
   void OnStop(int signal, bool at_once, const std::string& source, const std::string& reason);
   void OnRoundEnded(const elastic::RoundOutcome& outcome,
@@ -76,6 +78,7 @@ class JobAccount {
   base::Round round_;
   std::vector<std::string> host_of_rank_;
   std::optional<proto::Verdict> hang_;          // of the round that runs, once it ends for that
+  std::optional<proto::Verdict> last_look_;     // of a round that ends
   std::optional<proto::Verdict> last_verdict_;  // of the round that ended last
   std::string stopped_by_;                      // as RoundFacts has it
 };

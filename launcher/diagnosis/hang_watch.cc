@@ -42,6 +42,7 @@ void HangWatch::BeginRound() {
   looks_.Clear();
   far_ranks_.clear();
   looks_far_ = false;
+  last_look_.reset();
   found_.reset();
   noticed_ = decided_ = compares_again_ = false;
   ScheduleLook();
@@ -100,7 +101,12 @@ void HangWatch::LookEverywhere(size_t rank_count) {
 
 Evidence HangWatch::Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
                            base::SteadyTime now) {
-  Evidence evidence{.ranks = looks_.Gather(Here(ranks), records_max, now)};
+  return Merge(looks_.Gather(Here(ranks), records_max, now), ranks, now);
+}
+
+Evidence HangWatch::Merge(std::vector<SeenRank> here, const std::vector<WatchedRank>& ranks,
+                          base::SteadyTime now) const {
+  Evidence evidence{.ranks = std::move(here)};
   for (const WatchedRank& rank : ranks) {
     if (!rank.is_here) evidence.ranks.push_back(SeenFar(rank, now));
   }
@@ -131,6 +137,29 @@ SeenRank HangWatch::SeenFar(const WatchedRank& rank, base::SteadyTime now) const
   }
   seen.process = far.process;
   return seen;
+}
+
+void HangWatch::TakeLastLook(const std::vector<WatchedRank>& ranks) {
+  if (last_look_.has_value()) return;
+  last_look_ = looks_.Gather(Here(ranks), kAllRecords, loop_.Now());
+  decided_ = true;
+  if (far_ == nullptr) return;
+  far_->Look(RecordsOfEach(ranks.size()), [this, round = round_](FarRanks far) {
+    if (round == round_) far_ranks_ = std::move(far);
+  });
+}
+
+std::optional<HangWatch::LastLook> HangWatch::JudgeLastLook(const std::vector<WatchedRank>& ranks) {
+  if (!last_look_.has_value()) return std::nullopt;
+  const base::SteadyTime now = loop_.Now();
+  LastLook look;
+  look.evidence = Merge(*last_look_, ranks, now);
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i].ended) look.evidence.ranks[i].process = *ProcessWithoutLook(ranks[i], now);
+  }
+  look.finding = collectives::Diagnose(
+      look.evidence, {.least_wait = config_.least_wait, .grace = config_.grace});
+  return look;
 }
 
 void HangWatch::Diagnose(const Evidence& evidence) {

@@ -74,6 +74,16 @@ class HangWatch {
   void SetFar(FarLooks& far) { far_ = &far; }
   /// Watches from now on; forgets what was seen of an earlier round. May be called by the delegate.
   void BeginRound();
+  /// The round comes down because of a failure: what its ranks do now, and have done, is kept, here
+  /// at once and of other machines when their agents answer. Nobody is watched any more.
+  void TakeLastLook(const std::vector<WatchedRank>& ranks);
+  struct LastLook {
+    collectives::Evidence evidence;
+    collectives::Finding finding;
+  };
+  /// Why the round failed, by that look and by how these ranks, all of the job's, have ended since.
+  /// Of errors that programs were told. nullopt: no such look was taken.
+  std::optional<LastLook> JudgeLastLook(const std::vector<WatchedRank>& ranks);
   /// Those that ranks of the round have, as they are at any time, or were when they were fetched;
   /// for as long as it is watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
@@ -87,6 +97,9 @@ class HangWatch {
   void LookEverywhere(size_t rank_count);
   collectives::Evidence Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
                                base::SteadyTime now);
+  /// With those of other machines as they were last seen.
+  collectives::Evidence Merge(std::vector<collectives::SeenRank> here,
+                              const std::vector<WatchedRank>& ranks, base::SteadyTime now) const;
   collectives::SeenRank SeenFar(const WatchedRank& rank, base::SteadyTime now) const;
   void Diagnose(const collectives::Evidence& evidence);
   void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence);
@@ -101,6 +114,7 @@ class HangWatch {
   bool looks_far_ = false;   // asked, and not answered yet
   FarRanks far_ranks_;       // as last seen
   RankLooks looks_;
+  std::optional<std::vector<collectives::SeenRank>> last_look_;  // of ranks on this machine
   base::SteadyTime compared_at_{};
   bool compares_again_ = false;  // calls have been made since they were last compared
   std::optional<Key> found_;     // at the last look

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,7 +16,9 @@
 
 #include "collectives/diagnosis/words.h"
 #include "collectives/recorder/recorder.h"
+#include "collectives/recorder/ring_copy.h"
 #include "collectives/types.h"
+#include "launcher/diagnosis/mapped_ring.h"
 #include "runtime/attach/shared_memory.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/sim_loop.h"
@@ -259,6 +263,109 @@ TEST_F(HangWatchTest, ASuspendedGangAndOneThatComputesAreLeftInPeace) {
   loop_.RunFor(minutes(10));
   EXPECT_THAT(notices_, IsEmpty());
   EXPECT_THAT(verdicts_, IsEmpty());
+}
+
+/// Rank 2, or ranks 1 and 2, live elsewhere; their agent answers after 300 ms, or does not.
+class FarHangWatchTest : public HangWatchTest, public FarLooks {
+ protected:
+  FarHangWatchTest() { watch_.SetFar(*this); }
+
+  void Live(int first_far) {
+    first_far_ = first_far;
+    for (int rank = first_far; rank < kRanks; ++rank) {
+      WatchedRank& watched = watched_[static_cast<size_t>(rank)];
+      watched.is_here = false;
+      watched.ring_fd = -1;  // it is there
+    }
+  }
+  bool AnyStandsStill() const override { return far_stands_; }
+  void Look(size_t records_max, std::function<void(FarRanks)> done) override {
+    ++looks_;
+    answer_ = loop_.After(milliseconds(300), [this, records_max, done = std::move(done)] {
+      FarRanks seen;
+      for (int rank = first_far_; rank < kRanks && answers_; ++rank) {
+        const auto ring = MappedRing::Create(ranks_[static_cast<size_t>(rank)]->fd()).value();
+        FarRank& far = seen[Rank(rank)];
+        far.process.state = states_[rank];
+        far.process.pid = 7;
+        far.ring_read = true;
+        far.ring = collectives::UnpackRing(
+                       collectives::PackRing(ring->memory(), records_max).value(), seconds(0))
+                       .value();
+      }
+      done(std::move(seen));
+    });
+  }
+
+  int first_far_ = kRanks;
+  bool far_stands_ = false;
+  bool answers_ = true;
+  std::map<int, collectives::ProcessState> states_{{1, collectives::ProcessState::kSleeps},
+                                                   {2, collectives::ProcessState::kSleeps}};
+  int looks_ = 0;
+  event::Registration answer_;
+};
+
+TEST_F(FarHangWatchTest, WhoIsStoppedElsewhereIsNamed) {
+  Live(2);
+  states_[2] = collectives::ProcessState::kStopped;
+  WaitForTheThird();
+  loop_.RunFor(seconds(2));
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
+  EXPECT_EQ(verdicts_[0].culprits[0].absence, Absence::kStopped);
+  EXPECT_EQ(watch_.rings().size(), 3u) << "for the evidence";
+}
+
+TEST_F(FarHangWatchTest, WhoWaitsElsewhereIsToldByItsAgent) {
+  Live(1);
+  states_[2] = collectives::ProcessState::kStopped;
+  ranks_[1]->Call();
+  ranks_[1]->Wait();  // and rank 0, here, computes
+  loop_.RunFor(seconds(3));
+  EXPECT_EQ(looks_, 0) << "a gang that goes on costs no message";
+  far_stands_ = true;
+  loop_.RunFor(seconds(3));
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
+}
+
+TEST_F(FarHangWatchTest, OneLookAtATime) {
+  Live(2);
+  WaitForTheThird();
+  loop_.RunFor(seconds(10));
+  // From 500 ms on, one each 250 ms that begins after the answer to the one before.
+  EXPECT_GE(looks_, 17);
+  EXPECT_LE(looks_, 20);
+  EXPECT_THAT(verdicts_, IsEmpty()) << "who sleeps has a minute";
+  EXPECT_EQ(notices_.size(), 1u);
+}
+
+TEST_F(FarHangWatchTest, OfANodeThatDoesNotAnswerNothingIsKnown) {
+  Live(2);
+  answers_ = false;
+  WaitForTheThird();
+  loop_.RunFor(seconds(100));
+  for (const Finding& finding : verdicts_)
+    EXPECT_NE(finding.confidence, Finding::Confidence::kHigh);
+  watched_[2].ended = true;  // as the gang knows
+  watched_[2].signal = 9;
+  loop_.RunFor(seconds(2));
+  EXPECT_LE(verdicts_.size(), 1u);
+}
+
+TEST_F(FarHangWatchTest, AnAnswerOfAnEarlierRoundIsForgotten) {
+  Live(2);
+  states_[2] = collectives::ProcessState::kStopped;
+  WaitForTheThird();
+  loop_.RunFor(milliseconds(900));  // asked twice
+  MakeRanks();
+  Live(2);
+  states_[2] = collectives::ProcessState::kSleeps;
+  watch_.BeginRound();
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(verdicts_, IsEmpty());
+  EXPECT_THAT(notices_, IsEmpty());
 }
 
 }  // namespace

@@ -247,7 +247,9 @@ void TakeHang(const Verdict& hang, Verdict& verdict) {
     if (evidence.kind() != Evidence::EXIT) *verdict.add_evidence() = evidence;
   }
   verdict.clear_victims();
-  for (const int32_t victim : rest.victims()) {
+  std::set<int32_t> victims(rest.victims().begin(), rest.victims().end());
+  for (const proto::Culprit& first : rest.culprits()) victims.insert(first.rank());
+  for (const int32_t victim : victims) {
     if (!named.contains(victim)) verdict.add_victims(victim);
   }
   rest.clear_class_();
@@ -255,6 +257,33 @@ void TakeHang(const Verdict& hang, Verdict& verdict) {
   rest.clear_evidence();
   rest.clear_victims();
   verdict.MergeFrom(rest);
+}
+
+/// Of the ranks that failed, the one whose fault it was: the first, if the ranks' rings do not tell
+/// that it failed for want of another one that has.
+base::Rank FailedFirst(const RoundOutcome& outcome, const RoundFacts& facts) {
+  const bool tells = outcome.end == RoundEnd::kRankFailed && facts.last_look.has_value() &&
+                     facts.last_look->class_() == Verdict::DEAD_RANK;
+  if (!tells || facts.last_look->culprits_size() == 0) return *outcome.culprit;
+  const auto index = static_cast<size_t>(facts.last_look->culprits(0).rank());
+  const bool failed = index < outcome.ranks.size() && outcome.ranks[index].failed();
+  return failed ? outcome.ranks[index].process.rank : *outcome.culprit;
+}
+
+/// A rank that was told by an error that another one is missing, or calls something else, fails
+/// first and is a victim. Of one that failed by itself it tells what it was doing.
+void TakeLastLook(const Verdict& look, Verdict& verdict) {
+  // Where it is a tie, both sides are named.
+  const bool is_sure = look.confidence() == Verdict::HIGH || look.class_() == Verdict::MISMATCH;
+  if (is_sure && look.culprits_size() > 0 && look.class_() != Verdict::DEAD_RANK)
+    return TakeHang(look, verdict);
+  const bool same = look.class_() == Verdict::DEAD_RANK && look.culprits_size() > 0 &&
+                    look.culprits(0).rank() == verdict.culprits(0).rank();
+  if (!same) return;
+  verdict.set_group(look.group());
+  verdict.set_seq(look.seq());
+  verdict.set_op(look.op());
+  for (const Evidence& evidence : look.evidence()) *verdict.add_evidence() = evidence;
 }
 
 }  // namespace
@@ -276,21 +305,26 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
     verdict.set_exit_code(128 + outcome.stop_signal);
   } else {
     LOCKSTEP_CHECK(outcome.culprit.has_value(), "a failed round has a culprit");
-    const RankRecord& culprit = outcome.ranks[static_cast<size_t>(outcome.culprit->value())];
+    const base::Rank first = FailedFirst(outcome, facts);
+    const RankRecord& culprit = outcome.ranks[static_cast<size_t>(first.value())];
     verdict.set_exit_code(node_lost ? static_cast<int>(ExitCode::kAgentLost)
                                     : ExitStatusOf(culprit, facts));
     proto::Culprit* named = verdict.add_culprits();
-    named->set_rank(outcome.culprit->value());
-    named->set_host(HostOf(*outcome.culprit, facts));
+    named->set_rank(first.value());
+    named->set_host(HostOf(first, facts));
     named->set_pid(static_cast<int32_t>(culprit.pid));
     named->set_why(node_lost ? Clean(outcome.lost_node->why.message()) : WhyText(culprit));
-    const auto known = facts.ranks.find(*outcome.culprit);
+    const auto known = facts.ranks.find(first);
     AddRankEvidence(culprit, known == facts.ranks.end() ? RankEvidence{} : known->second, verdict);
     for (const RankRecord& rank : outcome.ranks) {
       if (outcome.decision != Decision::kGoOn && &rank != &culprit && IsVictim(rank))
         verdict.add_victims(rank.process.rank.value());
     }
-    if (facts.hang && culprit.accusation && !culprit.accusation->by) TakeHang(*facts.hang, verdict);
+    if (facts.hang && culprit.accusation && !culprit.accusation->by) {
+      TakeHang(*facts.hang, verdict);
+    } else if (facts.last_look && outcome.end == RoundEnd::kRankFailed) {
+      TakeLastLook(*facts.last_look, verdict);
+    }
   }
   AddTeardownEvidence(outcome, verdict);
   return verdict;

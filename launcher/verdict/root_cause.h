@@ -46,6 +46,8 @@ struct RoundFacts {
   /// Why the gang stood still, where that is what ended the round: class, culprits, evidence and
   /// what else hang_verdict.h fills in.
   std::optional<proto::Verdict> hang;
+  /// What the ranks' rings say of a round in which ranks failed: whose fault it was that they did.
+  std::optional<proto::Verdict> last_look;
 };
 
 /// The verdict on a round; nothing for one that succeeded.

@@ -91,11 +91,16 @@ std::string NextText(const Verdict& verdict) {
   return verdict.culprits_size() == 0 ? status : status + ": " + verdict.action_reason();
 }
 
-/// The rank's last words, as many as there is room for: its stderr, or the traceback of its error
-/// file.
+/// The last words of the rank that failed first, as many as there is room for: its stderr, or the
+/// traceback of its error file.
 Lines LastWords(const Verdict& verdict, size_t limit) {
   const Evidence* said = Find(verdict, Evidence::STDERR);
-  std::string_view title = "last lines of its stderr:";
+  std::string title = "last lines of its stderr:";
+  if (said != nullptr && said->has_rank() && verdict.culprits_size() > 0 &&
+      said->rank() != verdict.culprits(0).rank()) {
+    title = "last lines of the stderr of rank " + std::to_string(said->rank()) +
+            ", which failed first:";
+  }
   int first = 0;
   if (said == nullptr) {
     said = Find(verdict, Evidence::ERROR_FILE);
@@ -104,7 +109,7 @@ Lines LastWords(const Verdict& verdict, size_t limit) {
   }
   if (said == nullptr || said->lines_size() <= first || limit < 2) return {};
   first = std::max(first, said->lines_size() - static_cast<int>(limit - 1));
-  Lines lines = {"  " + std::string(title)};
+  Lines lines = {"  " + title};
   for (int i = first; i < said->lines_size(); ++i) {
     lines.push_back("  | " + ClipLine(CleanText(said->lines(i)), kScreenColumns - 4));
   }

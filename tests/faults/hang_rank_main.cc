@@ -55,7 +55,7 @@ class Rank {
         RETURN_IF_ERROR(AddUp(mine ? *other : *group_));
         RETURN_IF_ERROR(AddUp(mine ? *group_ : *other));
       }
-      RETURN_IF_ERROR(AddUp(*group_));
+      RETURN_IF_ERROR(op == at_ && faulty ? Differ(mine) : AddUp(*group_));
     }
     std::printf("rank %d is through\n", rank());
     return lockstep::base::OkStatus();
@@ -67,7 +67,30 @@ class Rank {
     return group.AllReduce(buffer, buffer, Reduction::kSum)->Wait();
   }
 
+  /// The op before which, or by which, the victim does what is wrong.
+  Status Differ(bool mine) {
+    if (fault_ == "root") {
+      const GroupRank root(mine ? 1 : 0);
+      return group_->Broadcast({values_.data(), values_.size(), Dtype::kF32}, root)->Wait();
+    }
+    if (!mine) return AddUp(*group_);
+    if (fault_ == "op") return group_->Barrier()->Wait();
+    if (fault_ == "reduction") {
+      const Buffer buffer{values_.data(), values_.size(), Dtype::kF32};
+      return group_->AllReduce(buffer, buffer, Reduction::kMax)->Wait();
+    }
+    if (fault_ == "size" || fault_ == "dtype") {
+      const bool is_size = fault_ == "size";
+      const Buffer buffer{values_.data(), is_size ? values_.size() - 1 : values_.size(),
+                          is_size ? Dtype::kF32 : Dtype::kI32};
+      return group_->AllReduce(buffer, buffer, Reduction::kSum)->Wait();
+    }
+    return AddUp(*group_);
+  }
+
   void DoIt() {
+    if (fault_ == "dies") ::raise(SIGKILL);
+    if (fault_ == "fails") std::_Exit(3);
     if (fault_ == "stops") ::raise(SIGSTOP);
     if (fault_ == "exits") std::_Exit(0);
     if (fault_ == "loops") Loop();

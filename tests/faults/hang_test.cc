@@ -1,5 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// Gangs on one machine that stand still: who is named, as what, how soon, and what becomes of them.
+// Gangs that stand still, on one node and on several: who is named, as what, how soon, and what
+// becomes of them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,9 +35,16 @@ std::ostream& operator<<(std::ostream& out, const Hang& hang) { return out << ha
 class HangTest : public RunFixture, public ::testing::WithParamInterface<Hang> {
  protected:
   std::vector<std::string> Words(std::vector<std::string> flags, const std::string& fault,
-                                 int ranks, int victim) {
-    name_ = "hang-" + std::to_string(ranks) + "-" + std::to_string(victim);
-    std::vector<std::string> words{"-np", std::to_string(ranks), "--name", name_};
+                                 int ranks, int victim, int nodes = 1) {
+    name_ = "hang-" + fault + "-" + std::to_string(nodes) + "-" + std::to_string(ranks) + "-" +
+            std::to_string(victim);
+    std::vector<std::string> words{"--name", name_};
+    if (nodes == 1) {
+      words.insert(words.end(), {"-np", std::to_string(ranks)});
+    } else {
+      words.insert(words.end(), {"--simulate-hosts", "--nnodes", std::to_string(nodes),
+                                 "--nproc-per-node", std::to_string(ranks / nodes)});
+    }
     words.insert(words.end(), flags.begin(), flags.end());
     for (const std::string& word :
          {std::string("--"), Runfile("tests/faults/hang_rank"), fault, std::to_string(victim)})
@@ -56,13 +64,22 @@ std::string Unwrapped(std::string text) {
   return text;
 }
 
+struct Layout {
+  int nodes;
+  int ranks;
+  int victim;
+};
+// Within a machine; over shared memory and TCP; over TCP alone.
+constexpr Layout kLayouts[] = {{1, 2, 1}, {1, 3, 0}, {1, 4, 2}, {2, 4, 3}, {2, 4, 0}, {3, 3, 1}};
+
 TEST_P(HangTest, IsNamedAndTheGangRestarts) {
   const Hang& hang = GetParam();
-  for (const auto& [ranks, victim] : {std::pair(2, 1), std::pair(3, 0), std::pair(4, 2)}) {
-    SCOPED_TRACE(std::to_string(victim) + " of " + std::to_string(ranks));
+  for (const auto& [nodes, ranks, victim] : kLayouts) {
+    SCOPED_TRACE(std::to_string(victim) + " of " + std::to_string(ranks) + " on " +
+                 std::to_string(nodes));
     const Outcome run =
         RunIt(Words({"--max-restarts", "1", "--hang-action-after", "4s", "--grace", "200ms"},
-                    hang.fault, ranks, victim));
+                    hang.fault, ranks, victim, nodes));
 
     const std::string screen = Unwrapped(run.err);
     EXPECT_EQ(run.status, 0) << run.err;
@@ -100,6 +117,47 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& hang) { return std::string(hang.param.fault); });
 
 using OneHangTest = HangTest;
+
+/// Ranks that were told of it by an error fail, and the verdict is about who made them.
+TEST_F(OneHangTest, CallsThatDifferAreNamed) {
+  const std::pair<const char*, const char*> kinds[] = {{"size", "count"},
+                                                       {"dtype", "dtype"},
+                                                       {"reduction", "reduction"},
+                                                       {"root", "root"},
+                                                       {"op", "op"}};
+  for (const auto& [fault, field] : kinds) {
+    for (const auto& [nodes, ranks, victim] : kLayouts) {
+      SCOPED_TRACE(std::string(fault) + ", " + std::to_string(victim) + " of " +
+                   std::to_string(ranks) + " on " + std::to_string(nodes));
+      const Outcome run = RunIt(Words({"--grace", "200ms"}, fault, ranks, victim, nodes));
+      EXPECT_NE(run.status, 0);
+      const std::string json = VerdictOf("verdict.json");
+      EXPECT_THAT(json, HasSubstr("\"class\": \"MISMATCH\""));
+      EXPECT_THAT(json, HasSubstr("\"rank\": " + std::to_string(victim) + ","));
+      EXPECT_THAT(json, HasSubstr("\"seq\": \"11\""));
+      EXPECT_THAT(Unwrapped(run.err), HasSubstr("lockstep: rank"));
+      EXPECT_THAT(json, HasSubstr("the " + std::string(field) + "s differ"));
+    }
+  }
+}
+
+TEST_F(OneHangTest, OfOneThatDiesItsLastOpIsShown) {
+  for (const auto& [fault, why] :
+       {std::pair("dies", "killed by signal 9 (SIGKILL)"), std::pair("fails", "exit code 3")}) {
+    for (const auto& [nodes, ranks, victim] : kLayouts) {
+      SCOPED_TRACE(std::string(fault) + ", " + std::to_string(victim) + " of " +
+                   std::to_string(ranks) + " on " + std::to_string(nodes));
+      const Outcome run = RunIt(Words({"--grace", "200ms"}, fault, ranks, victim, nodes));
+      EXPECT_THAT(Unwrapped(run.err), AllOf(HasSubstr("lockstep: rank " + std::to_string(victim) +
+                                                      " failed first: " + why),
+                                            HasSubstr("rank " + std::to_string(victim) +
+                                                      " called last, ")));
+      const std::string json = VerdictOf("verdict.json");
+      EXPECT_THAT(json, HasSubstr("\"class\": \"DEAD_RANK\""));
+      EXPECT_THAT(json, HasSubstr("op 10 of group world at hang_rank_main.cc:"));
+    }
+  }
+}
 
 TEST_F(OneHangTest, WhoNeverJoinsIsSaidAndStillMayCome) {
   Command run(RunWords(Words({}, "never-joins", 3, 1)), Options());
