@@ -10,8 +10,8 @@ namespace {
 
 bool HoldsItsCaller(const SeenOp& op) { return op.is_open() && op.caller_waits; }
 
-/// It has been waited in, and whoever was missing still tells why, whatever its caller did then. One
-/// that was aborted was ended by its caller.
+/// It has been waited in, and whoever was missing still tells why, whatever its caller did then.
+/// One that was aborted was ended by its caller.
 bool WasLeftAlone(const SeenOp& op) {
   return op.has_failed() && op.state != LOCKSTEP_RECORD_ABORTED;
 }

@@ -80,8 +80,8 @@ base::Result<std::vector<uint64_t>> UnpackRing(std::string_view packed, base::Du
   header.slot_count = static_cast<uint32_t>(slot_count);
   Shift(header.attached_monotonic_ns, ahead);
   Shift(header.phase_until_ns, ahead);
-  std::vector<uint64_t> ring(
-      (LOCKSTEP_RING_HEADER_BYTES + slot_count * sizeof(lockstep_record)) / sizeof(uint64_t));
+  std::vector<uint64_t> ring((LOCKSTEP_RING_HEADER_BYTES + slot_count * sizeof(lockstep_record)) /
+                             sizeof(uint64_t));
   char* const memory = reinterpret_cast<char*>(ring.data());
   std::memcpy(memory, &header, sizeof header);
   std::memcpy(memory + LOCKSTEP_RING_SEATS_OFFSET, seats.data(), seats.size());
@@ -90,9 +90,9 @@ base::Result<std::vector<uint64_t>> UnpackRing(std::string_view packed, base::Du
     Shift(record.enqueued_ns, ahead);
     Shift(record.started_ns, ahead);
     Shift(record.ended_ns, ahead);
-    std::memcpy(memory + LOCKSTEP_RING_HEADER_BYTES +
-                    (record.index % slot_count) * sizeof(lockstep_record),
-                &record, sizeof record);
+    std::memcpy(
+        memory + LOCKSTEP_RING_HEADER_BYTES + (record.index % slot_count) * sizeof(lockstep_record),
+        &record, sizeof record);
   }
   // What its header says is for ReadRing to judge.
   RETURN_IF_ERROR(ReadRingHead(MemoryOf(ring)).status());

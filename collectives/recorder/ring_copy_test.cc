@@ -26,14 +26,14 @@ class RingCopyTest : public ::testing::Test {
   static constexpr uint32_t kSlots = 64;
 
   RingCopyTest() {
-    memory_ = static_cast<std::byte*>(::mmap(nullptr, RingBytes(kSlots), PROT_READ | PROT_WRITE,
-                                             MAP_SHARED, fd_.get(), 0));
+    memory_ = static_cast<std::byte*>(
+        ::mmap(nullptr, RingBytes(kSlots), PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0));
     FormatRing({.job = "job-1", .host = "node-b", .rank = base::Rank(2), .world_size = 3}, kSlots,
                *reinterpret_cast<lockstep_ring_header*>(memory_));
     recorder_ = Recorder::Create(fd_).value();
     const base::Rank members[] = {base::Rank(0), base::Rank(1), base::Rank(2)};
-    seat_ = recorder_->TakeSeat(base::GroupId(7), base::Round(0), base::GroupRank(2), members,
-                                "world");
+    seat_ =
+        recorder_->TakeSeat(base::GroupId(7), base::Round(0), base::GroupRank(2), members, "world");
   }
   ~RingCopyTest() override { ::munmap(memory_, RingBytes(kSlots)); }
 
@@ -104,8 +104,7 @@ TEST_F(RingCopyTest, WhatIsNoCopyIsRefused) {
     const auto cut = UnpackRing(std::string_view(packed).substr(0, length), seconds(0));
     // Between two records it is a shorter copy.
     const size_t records = sizeof(lockstep_ring_header) + 4 + LOCKSTEP_SEAT_BYTES;
-    const bool is_whole =
-        length >= records && (length - records) % LOCKSTEP_RECORD_BYTES == 0;
+    const bool is_whole = length >= records && (length - records) % LOCKSTEP_RECORD_BYTES == 0;
     EXPECT_EQ(cut.ok(), is_whole) << length;
     if (!is_whole) {
       EXPECT_THAT(cut.status(), StatusIs(Code::kDataLoss));

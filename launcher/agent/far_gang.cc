@@ -39,8 +39,7 @@ void FarGang::Look(size_t records_max, std::function<void(FarRanks)> done) {
     std::function<void(FarRanks)> done;
   };
   if (others_.empty()) return done({});
-  const auto looking =
-      std::make_shared<Looking>(Looking{others_.size(), {}, std::move(done)});
+  const auto looking = std::make_shared<Looking>(Looking{others_.size(), {}, std::move(done)});
   proto::ControlRequest request;
   request.set_version(kControlVersion);
   request.mutable_look()->set_records_max(static_cast<uint32_t>(records_max));
@@ -68,9 +67,8 @@ FarRanks FarGang::Read(base::NodeIndex node, const proto::LookReply& reply) cons
                                       .ring_read = seen.ring_read(),
                                       .ring = {}};
   }
-  const base::Duration ahead =
-      loop_.Now().time_since_epoch() -
-      base::Duration(static_cast<int64_t>(processes.monotonic_ns()));
+  const base::Duration ahead = loop_.Now().time_since_epoch() -
+                               base::Duration(static_cast<int64_t>(processes.monotonic_ns()));
   for (const proto::RingCopy& copy : reply.rings()) {
     const auto found = ranks.find(base::Rank(copy.rank()));
     if (found == ranks.end()) continue;

@@ -73,9 +73,9 @@ void GangWatch::OnRoundEnded(const elastic::RoundOutcome& outcome) {
     ranks.back().ended &= rank.ended_before_signal;  // else it is our doing
   }
   const auto look = watch_.JudgeLastLook(ranks);
-  const bool tells = look.has_value() &&
-                     std::any_of(look->evidence.ranks.begin(), look->evidence.ranks.end(),
-                                 [](const auto& rank) { return !rank.ops.empty(); });
+  const bool tells =
+      look.has_value() && std::any_of(look->evidence.ranks.begin(), look->evidence.ranks.end(),
+                                      [](const auto& rank) { return !rank.ops.empty(); });
   if (!tells) return;
   Save(look->evidence);
   deps_.account.OnLastLook(look->finding, look->evidence);

@@ -289,8 +289,7 @@ std::vector<WatchedRank> NodeRuntime::RanksToWatch() const {
 }
 
 void NodeRuntime::OnRankSpawned(const elastic::RankProcess& process, pid_t pid) {
-  watched_[process.rank] = {
-      .rank = process.rank, .incarnation = process.incarnation, .pid = pid};
+  watched_[process.rank] = {.rank = process.rank, .incarnation = process.incarnation, .pid = pid};
   Log(RankSpawnedEvent(process, pid));
 }
 

@@ -155,7 +155,7 @@ class NodeRuntime final : public RankHooks {
   base::NodeIndex self_;
   std::vector<topology::RankPlace> places_;  // of every rank of the job
   topology::JobFacts facts_;
-  rlimit rank_files_{};  // limit of descriptors, as it was given to us
+  rlimit rank_files_{};                        // limit of descriptors, as it was given to us
   std::map<base::Rank, WatchedRank> watched_;  // without their rings
   bool folder_failed_ = false;
   bool files_lack_some_ = false;  // but for what rotations have given up

@@ -15,6 +15,7 @@ namespace {
 
 // With what is said of the processes it has to fit into a message (net::kFramePayloadBytesMax).
 constexpr size_t kRingsBytesMax = size_t{640} << 10;
+constexpr size_t kRingHeadBytes = 1024;  // of a ring without its records, with a few groups
 
 }  // namespace
 
@@ -32,8 +33,7 @@ void NodeWatch::ScheduleLook() {
 void NodeWatch::Look() {
   const std::vector<WatchedRank> ranks = deps_.ranks();
   if (ranks.empty()) looks_.Clear();
-  const bool stands =
-      looks_.LookAtHeads(ranks, config_.least_wait, deps_.loop.Now()).suspicious;
+  const bool stands = looks_.LookAtHeads(ranks, config_.least_wait, deps_.loop.Now()).suspicious;
   if (std::exchange(stands_, stands) != stands) deps_.say(stands);
 }
 
@@ -45,7 +45,8 @@ proto::LookReply NodeWatch::Answer(const proto::LookRequest& request) {
 
   proto::LookReply reply;
   const auto rings = looks_.rings();
-  const size_t each = kRingsBytesMax / std::max<size_t>(ranks.size(), 1) / LOCKSTEP_RECORD_BYTES;
+  const size_t bytes = kRingsBytesMax / std::max<size_t>(ranks.size(), 1);
+  const size_t each = bytes > kRingHeadBytes ? (bytes - kRingHeadBytes) / LOCKSTEP_RECORD_BYTES : 0;
   size_t left = kRingsBytesMax;
   for (collectives::SeenRank& rank : seen) {
     const auto ring = rings.find(rank.rank);

@@ -130,8 +130,7 @@ SeenRank HangWatch::SeenFar(const WatchedRank& rank, base::SteadyTime now) const
   if (!far.ring.empty()) {
     const auto ring = collectives::ReadRing(collectives::MemoryOf(far.ring));
     if (ring.ok()) {
-      seen = collectives::FromRing(
-          *ring, static_cast<uint64_t>(now.time_since_epoch().count()));
+      seen = collectives::FromRing(*ring, static_cast<uint64_t>(now.time_since_epoch().count()));
       seen.rank = rank.rank;
     }
   }
@@ -157,8 +156,8 @@ std::optional<HangWatch::LastLook> HangWatch::JudgeLastLook(const std::vector<Wa
   for (size_t i = 0; i < ranks.size(); ++i) {
     if (ranks[i].ended) look.evidence.ranks[i].process = *ProcessWithoutLook(ranks[i], now);
   }
-  look.finding = collectives::Diagnose(
-      look.evidence, {.least_wait = config_.least_wait, .grace = config_.grace});
+  look.finding = collectives::Diagnose(look.evidence,
+                                       {.least_wait = config_.least_wait, .grace = config_.grace});
   return look;
 }
 

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -19,7 +18,7 @@
 #include "collectives/recorder/ring_copy.h"
 #include "collectives/types.h"
 #include "launcher/diagnosis/mapped_ring.h"
-#include "runtime/attach/shared_memory.h"
+#include "launcher/diagnosis/testing/sim_rank.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/sim_loop.h"
 
@@ -30,74 +29,12 @@ using base::Rank;
 using collectives::Absence;
 using collectives::Evidence;
 using collectives::Finding;
-using collectives::OpKind;
-using collectives::Recorder;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-/// A rank whose process is this one, which runs; with a ring of its own.
-class SimRank {
- public:
-  SimRank(event::Loop& loop, int rank, int size)
-      : loop_(loop), fd_(lockstep_shared_memory_create("watched-ring", collectives::RingBytes())) {
-    void* const header = ::mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE,
-                                MAP_SHARED, fd_.get(), 0);
-    collectives::FormatRing({.job = "sim", .rank = Rank(rank), .world_size = size},
-                            LOCKSTEP_RING_DEFAULT_SLOTS,
-                            *static_cast<lockstep_ring_header*>(header));
-    ::munmap(header, LOCKSTEP_RING_HEADER_BYTES);
-    recorder_ = Recorder::Create(fd_).value();
-    std::vector<Rank> members;
-    for (int member = 0; member < size; ++member) members.emplace_back(member);
-    seat_ = recorder_->TakeSeat(base::GroupId(1), base::Round(0), base::GroupRank(rank), members,
-                                "world");
-  }
-
-  int fd() const { return fd_.get(); }
-  Recorder& recorder() { return *recorder_; }
-
-  void Call(uint64_t count = 4) {
-    ++seq_;
-    ticket_ = recorder_->Begin({.group = base::GroupId(1),
-                                .seq = base::OpSeq(seq_),
-                                .op = static_cast<uint8_t>(OpKind::kAllReduce),
-                                .group_size = 2,
-                                .count_in = count,
-                                .count_out = count,
-                                .fingerprint = 100 * seq_ + count,
-                                .enqueued = loop_.Now()});
-    recorder_->Started(ticket_, loop_.Now());
-  }
-  /// In a group of itself, which ends well.
-  void CallElsewhere() {
-    const auto ticket = recorder_->Begin({.group = base::GroupId(2),
-                                          .seq = base::OpSeq(++elsewhere_seq_),
-                                          .op = static_cast<uint8_t>(OpKind::kBarrier),
-                                          .group_size = 1,
-                                          .enqueued = loop_.Now()});
-    recorder_->Ended(ticket, LOCKSTEP_RECORD_COMPLETED, 0, loop_.Now());
-  }
-  void Wait() { seat_.AddWaiters(false, 1); }
-  void End(lockstep_record_state state = LOCKSTEP_RECORD_COMPLETED) {
-    recorder_->Ended(ticket_, state, 0, loop_.Now());
-  }
-  void GoOn() {
-    End();
-    seat_.AddWaiters(false, -1);
-  }
-
- private:
-  event::Loop& loop_;
-  const base::UniqueFd fd_;
-  std::unique_ptr<Recorder> recorder_;
-  Recorder::Seat seat_;
-  Recorder::Ticket ticket_;
-  uint64_t seq_ = 0;
-  uint64_t elsewhere_seq_ = 0;
-};
+using testing::SimRank;
 
 class HangWatchTest : public ::testing::Test, public HangDelegate {
  protected:
@@ -366,6 +303,36 @@ TEST_F(FarHangWatchTest, AnAnswerOfAnEarlierRoundIsForgotten) {
   loop_.RunFor(seconds(10));
   EXPECT_THAT(verdicts_, IsEmpty());
   EXPECT_THAT(notices_, IsEmpty());
+}
+
+TEST_F(HangWatchTest, TheLastLookTellsForWantOfWhomRanksFailed) {
+  for (const auto& rank : ranks_) rank->CallElsewhere();  // the third goes no further
+  for (const int rank : {0, 1}) {
+    ranks_[static_cast<size_t>(rank)]->Call();
+    ranks_[static_cast<size_t>(rank)]->End(LOCKSTEP_RECORD_ERROR);
+  }
+  loop_.RunFor(milliseconds(5));
+  watch_.TakeLastLook(watched_);
+  // How they end is known later: two by the error, and before them the third, as if all were well.
+  const base::SteadyTime end = loop_.Now();
+  for (const int rank : {0, 1, 2}) {
+    WatchedRank& watched = watched_[static_cast<size_t>(rank)];
+    watched.ended = true;
+    watched.exit_code = rank == 2 ? 0 : 1;
+    watched.ended_at = end;
+  }
+  loop_.RunFor(seconds(1));
+
+  const auto look = watch_.JudgeLastLook(watched_);
+
+  ASSERT_TRUE(look.has_value());
+  EXPECT_EQ(look->finding.verdict_class, Finding::Class::kMissingRank);
+  EXPECT_EQ(look->finding.culprits,
+            (std::vector<Finding::Culprit>{{Rank(2), Absence::kEndedEarly}}));
+  loop_.RunFor(minutes(10));
+  EXPECT_THAT(verdicts_, IsEmpty()) << "nobody is watched any more";
+  watch_.BeginRound();
+  EXPECT_FALSE(watch_.JudgeLastLook(watched_).has_value()) << "of another round";
 }
 
 }  // namespace

@@ -21,10 +21,10 @@ namespace lockstep::launcher {
 struct WatchedRank {
   base::Rank rank;
   base::Incarnation incarnation;
-  int64_t pid = 0;       // 0 = it has no process yet
-  int ring_fd = -1;      // -1: it has not attached
-  bool is_here = true;   // else another machine's agent has its process and its ring
-  bool ended = false;    // and how, below
+  int64_t pid = 0;      // 0 = it has no process yet
+  int ring_fd = -1;     // -1: it has not attached
+  bool is_here = true;  // else another machine's agent has its process and its ring
+  bool ended = false;   // and how, below
   int exit_code = 0;
   int signal = 0;
   base::SteadyTime ended_at{};
@@ -43,8 +43,8 @@ class RankLooks {
   void Clear() { seen_.clear(); }
 
   struct Heads {
-    bool changed = false;      // somebody has made calls since the last look
-    bool suspicious = false;   // somebody waits, and has made no progress for least_wait
+    bool changed = false;     // somebody has made calls since the last look
+    bool suspicious = false;  // somebody waits, and has made no progress for least_wait
   };
   /// At the rings' heads: half a microsecond for each.
   Heads LookAtHeads(const std::vector<WatchedRank>& ranks, base::Duration least_wait,

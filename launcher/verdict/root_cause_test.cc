@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/verdict/root_cause.h"
 
+#include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
@@ -325,6 +326,59 @@ TEST(RootCauseTest, WhatWasFoundWhileTheGangStoodStillIsItsVerdict) {
   outcome.ranks[2].accusation->by = base::Rank(0);
   EXPECT_EQ(MakeVerdict(outcome, facts)->class_(), Verdict::MISSING_RANK)
       << "a rank gave another one up: another story";
+}
+
+/// Ranks that were told by an error that others are missing, or call something else, fail first.
+TEST(RootCauseTest, WhoseFaultItWasThatRanksFailedTheirRingsTell) {
+  const RoundOutcome outcome = Failed({.exit_code = 1});
+  RoundFacts facts = Facts();
+  facts.last_look.emplace();
+  facts.last_look->set_class_(Verdict::MISSING_RANK);
+  facts.last_look->set_confidence(Verdict::HIGH);
+  facts.last_look->add_culprits()->set_rank(0);
+  facts.last_look->add_evidence()->set_kind(Evidence::WAITS);
+
+  const auto verdict = MakeVerdict(outcome, facts);
+
+  EXPECT_EQ(verdict->class_(), Verdict::MISSING_RANK);
+  ASSERT_EQ(verdict->culprits_size(), 1);
+  EXPECT_EQ(verdict->culprits(0).rank(), 0);
+  EXPECT_THAT(verdict->victims(), ::testing::ElementsAre(1, 2, 3));
+  EXPECT_EQ(verdict->exit_code(), 1) << "of the rank that failed first";
+  EXPECT_NE(Find(*verdict, Evidence::WAITS), nullptr);
+  ASSERT_NE(Find(*verdict, Evidence::STDERR), nullptr);
+  EXPECT_EQ(Find(*verdict, Evidence::STDERR)->rank(), 2);
+
+  facts.last_look->set_confidence(Verdict::MEDIUM);
+  EXPECT_EQ(MakeVerdict(outcome, facts)->class_(), Verdict::DEAD_RANK) << "not sure enough";
+  facts.last_look->set_class_(Verdict::MISMATCH);
+  EXPECT_EQ(MakeVerdict(outcome, facts)->class_(), Verdict::MISMATCH) << "a tie: both are named";
+}
+
+TEST(RootCauseTest, OfRanksThatFailedTheOneThatTheOthersWaitedForIsTheCulprit) {
+  RoundOutcome outcome = Failed({.exit_code = 1});
+  outcome.ranks[1] = Ended(1, {.exit_code = 7}, true);
+  RoundFacts facts = Facts();
+  facts.last_look.emplace();
+  facts.last_look->set_class_(Verdict::DEAD_RANK);
+  facts.last_look->set_op("all_reduce(f32, sum, 8)");
+  facts.last_look->add_culprits()->set_rank(1);
+  facts.last_look->add_evidence()->set_kind(Evidence::WAITS);
+
+  const auto verdict = MakeVerdict(outcome, facts);
+
+  EXPECT_EQ(verdict->class_(), Verdict::DEAD_RANK);
+  ASSERT_EQ(verdict->culprits_size(), 1);
+  EXPECT_EQ(verdict->culprits(0).rank(), 1);
+  EXPECT_EQ(verdict->culprits(0).why(), "exit code 7");
+  EXPECT_EQ(verdict->exit_code(), 7);
+  EXPECT_EQ(verdict->op(), "all_reduce(f32, sum, 8)");
+
+  // One whose end was our doing is no culprit, whatever a ring says.
+  facts.last_look->mutable_culprits(0)->set_rank(3);
+  EXPECT_EQ(MakeVerdict(outcome, facts)->culprits(0).rank(), 2);
+  facts.last_look->mutable_culprits(0)->set_rank(99);
+  EXPECT_EQ(MakeVerdict(outcome, facts)->culprits(0).rank(), 2);
 }
 
 TEST(RootCauseTest, ANodeLostBetweenTwoRoundsEndsTheJobForThatReason) {

@@ -148,10 +148,10 @@ TEST_F(OneHangTest, OfOneThatDiesItsLastOpIsShown) {
       SCOPED_TRACE(std::string(fault) + ", " + std::to_string(victim) + " of " +
                    std::to_string(ranks) + " on " + std::to_string(nodes));
       const Outcome run = RunIt(Words({"--grace", "200ms"}, fault, ranks, victim, nodes));
-      EXPECT_THAT(Unwrapped(run.err), AllOf(HasSubstr("lockstep: rank " + std::to_string(victim) +
-                                                      " failed first: " + why),
-                                            HasSubstr("rank " + std::to_string(victim) +
-                                                      " called last, ")));
+      EXPECT_THAT(
+          Unwrapped(run.err),
+          AllOf(HasSubstr("lockstep: rank " + std::to_string(victim) + " failed first: " + why),
+                HasSubstr("rank " + std::to_string(victim) + " called last, ")));
       const std::string json = VerdictOf("verdict.json");
       EXPECT_THAT(json, HasSubstr("\"class\": \"DEAD_RANK\""));
       EXPECT_THAT(json, HasSubstr("op 10 of group world at hang_rank_main.cc:"));

@@ -1,0 +1,168 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// What a member's agent tells of its ranks (node_watch.h), and what the coordinator's makes of it.
+#include "launcher/agent/far_gang.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "collectives/recorder/ring_copy.h"
+#include "collectives/recorder/ring_reader.h"
+#include "launcher/agent/node_watch.h"
+#include "launcher/diagnosis/testing/sim_rank.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/event/sim_loop.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::NodeIndex;
+using base::Rank;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using testing::SimRank;
+
+/// Node 0 is the coordinator's with rank 0; node 1 has ranks 1 and 2, and this agent.
+class FarGangTest : public ::testing::Test {
+ protected:
+  FarGangTest() {
+    for (const int rank : {1, 2}) {
+      ranks_.push_back(std::make_unique<SimRank>(loop_, rank, 3));
+      watched_.push_back({.rank = Rank(rank),
+                          .incarnation = base::Incarnation(4),
+                          .pid = ::getpid(),
+                          .ring_fd = ranks_.back()->fd()});
+    }
+    far_.SetWorld({.nodes = {{"h0", 1}, {"h1", 2}}, .master_address = "h0"}, NodeIndex(0));
+  }
+  FarRanks Look(size_t records_max = 64) {
+    FarRanks all;
+    bool done = false;
+    far_.Look(records_max, [&](FarRanks seen) {
+      all = std::move(seen);
+      done = true;
+    });
+    EXPECT_TRUE(done);
+    return all;
+  }
+
+  event::SimLoop loop_;
+  std::vector<std::unique_ptr<SimRank>> ranks_;
+  std::vector<WatchedRank> watched_;
+  std::vector<bool> said_;
+  NodeWatch node_{{},
+                  {.loop = loop_,
+                   .ranks = [this] { return watched_; },
+                   .say = [this](bool stands) { said_.push_back(stands); }}};
+  bool refuses_ = false;
+  std::vector<NodeIndex> asked_;
+  FarGang far_{[this](NodeIndex node, const proto::ControlRequest& request, OnAnswer answer) {
+                 asked_.push_back(node);
+                 proto::ControlReply reply;
+                 if (refuses_) {
+                   reply.mutable_error()->set_message("no");
+                 } else {
+                   *reply.mutable_look() = node_.Answer(request.look());
+                 }
+                 answer(std::move(reply));
+               },
+               loop_};
+};
+
+TEST_F(FarGangTest, AnAgentTellsWhenARankBeginsToWaitAndWhenItGoesOn) {
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(said_, IsEmpty()) << "a gang that goes on costs no message";
+  ranks_[0]->Call();
+  ranks_[0]->Wait();
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(said_, ElementsAre(true));
+  ranks_[0]->GoOn();
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(said_, ElementsAre(true, false));
+  ranks_[0]->Call();
+  ranks_[0]->Wait();
+  loop_.RunFor(seconds(1));
+  watched_.clear();  // the round is over
+  loop_.RunFor(seconds(1));
+  EXPECT_THAT(said_, ElementsAre(true, false, true, false));
+}
+
+TEST_F(FarGangTest, NodesThatStandStillAreThoseThatSaySo) {
+  EXPECT_FALSE(far_.AnyStandsStill());
+  far_.OnStanding(NodeIndex(1), true);
+  EXPECT_TRUE(far_.AnyStandsStill());
+  far_.OnStanding(NodeIndex(1), false);
+  EXPECT_FALSE(far_.AnyStandsStill());
+  far_.OnStanding(NodeIndex(7), true);
+  EXPECT_FALSE(far_.AnyStandsStill()) << "no such node";
+  far_.OnStanding(NodeIndex(1), true);
+  far_.OnNodeLost(NodeIndex(1));
+  EXPECT_FALSE(far_.AnyStandsStill());
+  EXPECT_THAT(Look(), IsEmpty());
+  EXPECT_THAT(asked_, IsEmpty());
+}
+
+TEST_F(FarGangTest, WhatAnAgentSeesComesWithTheRings) {
+  for (int op = 0; op < 100; ++op) {
+    ranks_[1]->Call();
+    ranks_[1]->End();
+  }
+  ranks_[1]->Call();
+  watched_[0].ended = true;
+  watched_[0].exit_code = 3;
+  loop_.RunFor(seconds(2));
+
+  const FarRanks seen = Look(16);
+
+  EXPECT_THAT(asked_, ElementsAre(NodeIndex(1)));
+  ASSERT_EQ(seen.size(), 2u);
+  const FarRank& ended = seen.at(Rank(1));
+  EXPECT_EQ(ended.process.state, collectives::ProcessState::kEnded);
+  EXPECT_EQ(ended.process.exit_code, 3);
+  const FarRank& lives = seen.at(Rank(2));
+  EXPECT_EQ(lives.incarnation, base::Incarnation(4));
+  EXPECT_EQ(lives.process.pid, ::getpid());
+  EXPECT_TRUE(lives.ring_read);
+  ASSERT_OK_AND_ASSIGN(const auto ring, collectives::ReadRing(collectives::MemoryOf(lives.ring)));
+  ASSERT_EQ(ring.records.size(), 16u);
+  EXPECT_EQ(ring.records.back().seq, 101u);
+}
+
+TEST_F(FarGangTest, OfAnAgentThatRefusesNothingIsKnown) {
+  refuses_ = true;
+  EXPECT_THAT(Look(), IsEmpty());
+}
+
+TEST_F(FarGangTest, AnAgentIsBelievedOfItsOwnRanksAlone) {
+  watched_[1].rank = Rank(0);  // the coordinator's own
+  watched_.push_back({.rank = Rank(99), .pid = ::getpid()});
+  const FarRanks seen = Look();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen.begin()->first, Rank(1));
+}
+
+TEST_F(FarGangTest, ManyRanksOfANodeFitIntoAMessage) {
+  std::vector<std::unique_ptr<SimRank>> many;
+  for (int rank = 3; rank < 203; ++rank) {
+    many.push_back(std::make_unique<SimRank>(loop_, rank, 203));
+    watched_.push_back({.rank = Rank(rank), .pid = ::getpid(), .ring_fd = many.back()->fd()});
+    for (int op = 0; op < 300; ++op) many.back()->Call();
+  }
+  proto::LookRequest request;
+  request.set_records_max(256);
+  const proto::LookReply reply = node_.Answer(request);
+  EXPECT_EQ(reply.rings_size(), 202);
+  EXPECT_LT(reply.ByteSizeLong(), size_t{1} << 20);
+  EXPECT_GT(reply.ByteSizeLong(), size_t{500} << 10) << "as much as there is room for";
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
