@@ -80,6 +80,7 @@ struct SeenProcess {
   int exit_code = 0;
   int signal = 0;
   bool out_of_memory = false;
+  bool exit_is_known = true;  // not to an agent that has not started it
   base::Duration ended_ago{0};
   /// Processor time since the look before, as a share of one processor; nullopt = one look only.
   std::optional<double> cpu_share;

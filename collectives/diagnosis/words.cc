@@ -59,7 +59,9 @@ std::string AbsenceText(Absence absence, const SeenRank& rank) {
     case Absence::kSleepsElsewhere: return "its process sleeps, in no op";
     case Absence::kBlockedInIo: return "its process waits for input or output, in no op";
     case Absence::kInOtherGroup: return "it waits in an op of another group";
-    case Absence::kEndedEarly: return "its process has ended, with exit status 0";
+    case Absence::kEndedEarly:
+      return process.exit_is_known ? "its process has ended, with exit status 0"
+                                   : "its process has ended; its launcher knows how";
     case Absence::kNeverInitialised: return "its process has made no group yet";
     case Absence::kInDeclaredPhase: return "it is in the declared phase \"" + rank.phase + "\"";
   }

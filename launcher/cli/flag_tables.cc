@@ -185,6 +185,10 @@ constexpr FlagSpec kExecFlags[] = {
     {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [what the program says]."},
     {"--check", "", "fast|strict", "Over MPI and NCCL, compare calls before each op [fast]."},
     {"--watch", "", "off|mpi|auto", "Record the MPI calls of a program that is not ours [off]."},
+    {"--on-hang", "", "report|kill", "What becomes of ranks that stand still [report]."},
+    {"--hang-grace", "", "TIME", "Time that ranks wait for another before it is said [2s]."},
+    {"--hang-action-after", "", "TIME", "And before one that may be healthy is blamed [1m]."},
+    {"--hang-deadline", "", "TIME", "And before one in a declared phase is [5m]."},
 };
 
 constexpr FlagSpec kPsFlags[] = {

@@ -79,6 +79,31 @@ base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command) {
   return options;
 }
 
+namespace {
+
+void SetHangOptions(const Command& command, ExecOptions& options, Problems& problems) {
+  const std::string on_hang = command.Value("--on-hang").value_or("report");
+  options.kills_hung = on_hang == "kill";
+  if (on_hang != "report" && on_hang != "kill")
+    AddProblem("--on-hang", on_hang, "must be report or kill", problems);
+  const std::pair<const char*, base::Duration*> times[] = {
+      {"--hang-grace", &options.hang_grace},
+      {"--hang-action-after", &options.hang_action_after},
+      {"--hang-deadline", &options.hang_deadline}};
+  for (const auto& [flag, to] : times) {
+    const auto text = command.Value(flag);
+    if (!text) continue;
+    const auto time = proto::ParseDuration(*text);
+    if (time.ok() && *time > base::Duration(0)) {
+      *to = *time;
+    } else {
+      AddProblem(flag, *text, "must be a time like 90s, and more than 0", problems);
+    }
+  }
+}
+
+}  // namespace
+
 base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
   ExecOptions options;
   options.program = command.operands;
@@ -103,6 +128,7 @@ base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
   const std::string& watch = options.watch;
   if (command.Value("--watch") && watch != "off" && watch != "mpi" && watch != "auto")
     AddProblem("--watch", watch, "must be off, mpi or auto", problems);
+  SetHangOptions(command, options, problems);
   RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
   return options;
 }

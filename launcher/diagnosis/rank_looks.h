@@ -27,6 +27,7 @@ struct WatchedRank {
   bool ended = false;   // and how, below
   int exit_code = 0;
   int signal = 0;
+  bool exit_is_known = true;  // those two
   base::SteadyTime ended_at{};
 };
 

@@ -22,6 +22,7 @@ proto::RankSeen ToProto(const SeenRank& rank) {
   saved.set_exit_code(rank.process.exit_code);
   saved.set_signal(rank.process.signal);
   saved.set_out_of_memory(rank.process.out_of_memory);
+  saved.set_exit_unknown(!rank.process.exit_is_known);
   saved.set_ended_ago_ns(rank.process.ended_ago.count());
   if (rank.process.cpu_share.has_value()) saved.set_cpu_share(*rank.process.cpu_share);
   saved.set_detail(rank.process.detail);
@@ -36,6 +37,7 @@ SeenProcess ProcessOf(const proto::RankSeen& saved) {
                       .exit_code = saved.exit_code(),
                       .signal = saved.signal(),
                       .out_of_memory = saved.out_of_memory(),
+                      .exit_is_known = !saved.exit_unknown(),
                       .ended_ago = base::Duration(saved.ended_ago_ns()),
                       .detail = saved.detail()};
   if (proto::RankSeen::State_IsValid(saved.state()))

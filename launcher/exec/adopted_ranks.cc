@@ -70,7 +70,10 @@ void AdoptedRanks::Add(const proto::AdoptRequest& request) {
                                         .pid = request.pid()};
 }
 
-void AdoptedRanks::End(base::Rank rank) { ranks_.at(rank).ended = true; }
+void AdoptedRanks::End(base::Rank rank, base::SteadyTime now) {
+  ranks_.at(rank).ended = true;
+  ranks_.at(rank).ended_at = now;
+}
 
 bool AdoptedRanks::NobodyLives() const {
   return std::all_of(ranks_.begin(), ranks_.end(),

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/status.h"
 #include "runtime/proto/adoption.pb.h"
@@ -22,6 +23,7 @@ class AdoptedRanks {
     base::LocalRank local_rank;
     int64_t pid = 0;
     bool ended = false;
+    base::SteadyTime ended_at{};
   };
 
   /// `first` is not added by this, and may be nonsense: then Check() refuses it.
@@ -32,7 +34,7 @@ class AdoptedRanks {
   base::Status Check(const proto::AdoptRequest& request) const;
   /// It has come; Check() has said OK.
   void Add(const proto::AdoptRequest& request);
-  void End(base::Rank rank);
+  void End(base::Rank rank, base::SteadyTime now);
 
   /// None of those that have come lives.
   bool NobodyLives() const;

@@ -34,7 +34,7 @@ AdoptedRanks With(int count) {
 
 TEST(AdoptedRanksTest, AJobIsOverWhenAllThatBelongHereHaveComeAndEnded) {
   AdoptedRanks ranks = With(3);
-  for (const int rank : {4, 5, 6}) ranks.End(Rank(rank));
+  for (const int rank : {4, 5, 6}) ranks.End(Rank(rank), base::SteadyTime());
   EXPECT_TRUE(ranks.NobodyLives());
   EXPECT_EQ(ranks.AwaitedCount(), 1);
   EXPECT_FALSE(ranks.IsOver());
@@ -44,7 +44,7 @@ TEST(AdoptedRanksTest, AJobIsOverWhenAllThatBelongHereHaveComeAndEnded) {
   EXPECT_FALSE(ranks.NobodyLives());
   EXPECT_FALSE(ranks.IsOver());
 
-  ranks.End(Rank(7));
+  ranks.End(Rank(7), base::SteadyTime());
   EXPECT_TRUE(ranks.IsOver());
   EXPECT_EQ(ranks.ranks().at(Rank(7)).pid, 1003);
 }
@@ -56,7 +56,7 @@ TEST(AdoptedRanksTest, ASecondOneOfARankIsRefusedWithWhatBecameOfTheFirst) {
       StatusIs(Code::kAlreadyExists, AllOf(HasSubstr("rank 5 has come as process 1001, which runs"),
                                            HasSubstr("--job KEY"))));
 
-  ranks.End(Rank(5));
+  ranks.End(Rank(5), base::SteadyTime());
   EXPECT_THAT(ranks.Check(Request(1)),
               StatusIs(Code::kAlreadyExists, HasSubstr("has ended while")));
 }

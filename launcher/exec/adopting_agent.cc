@@ -23,6 +23,7 @@
 #include "launcher/agent/socket_folder.h"
 #include "launcher/attach/attach_server.h"
 #include "launcher/exec/adopted_ranks.h"
+#include "launcher/exec/adopted_watch.h"
 #include "launcher/exec/election.h"
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/jobs/job_directory.h"
@@ -88,6 +89,8 @@ class AdoptingAgent final : public ControlTarget {
   base::Status Open(const proto::AdoptRequest& first);
   base::Status MakeDirectory(const proto::AdoptRequest& first);
   base::Status OpenServers(const proto::AdoptRequest& first);
+  void BeginWatch(const proto::AdoptRequest& first);
+  std::vector<WatchedRank> RanksToWatch() const;
   std::string LogPath() const { return directory_->path() + "/agent.log"; }
   void OpenLog() const;
   void RemoveEmptyLog() const;
@@ -123,6 +126,7 @@ class AdoptingAgent final : public ControlTarget {
   std::unique_ptr<telemetry::EventLog> events_;
   std::unique_ptr<JobRecord> record_;
   std::unique_ptr<AttachServer> attach_;
+  std::unique_ptr<AdoptedWatch> watch_;
   std::unique_ptr<ControlServer> control_;
   std::map<base::Rank, std::unique_ptr<process::ForeignProcess>> processes_;  // those that live
   std::unique_ptr<net::ChannelServer> waiting_;
@@ -235,6 +239,35 @@ base::Status AdoptingAgent::OpenServers(const proto::AdoptRequest& first) {
   return base::OkStatus();
 }
 
+void AdoptingAgent::BeginWatch(const proto::AdoptRequest& first) {
+  watch_ = std::make_unique<AdoptedWatch>(
+      first.hangs(), EvidenceFacts{.job = directory_->job_id(), .host = config_.here.host},
+      first.world_size(),
+      AdoptedWatch::Deps{.clock = clock_,
+                         .loop = loop_,
+                         .record = *record_,
+                         .ranks = [this] { return RanksToWatch(); },
+                         .log = [this](proto::Event event) { Log(std::move(event)); },
+                         .kill =
+                             [this] {
+                               for (const auto& [rank, process] : processes_) {
+                                 if (!process->Signal(SIGKILL))
+                                   LOG(WARNING) << "rank " << rank << " could not be killed";
+                               }
+                             }});
+}
+
+std::vector<WatchedRank> AdoptingAgent::RanksToWatch() const {
+  std::vector<WatchedRank> ranks;
+  for (const auto& [rank, known] : ranks_->ranks()) {
+    ranks.push_back({.rank = rank, .pid = known.pid, .ring_fd = attach_->RecorderFd(rank)});
+    ranks.back().ended = known.ended;
+    ranks.back().exit_is_known = false;  // its launcher has it
+    ranks.back().ended_at = known.ended_at;
+  }
+  return ranks;
+}
+
 void AdoptingAgent::LogJobStarted(const proto::AdoptRequest& first) {
   proto::Event event;
   proto::JobStarted& started = *event.mutable_job_started();
@@ -301,6 +334,7 @@ base::Result<proto::Adopted> AdoptingAgent::Adopt(const proto::AdoptRequest& req
       return broken_;
     }
     ranks_ = std::move(ranks);
+    BeginWatch(request);
   }
   return Place(request);
 }
@@ -359,7 +393,7 @@ void AdoptingAgent::OnEnd(base::Rank rank) {
   event.mutable_adopted_rank_ended()->set_pid(processes_.at(rank)->pid());
   Log(std::move(event));
   processes_.erase(rank);
-  ranks_->End(rank);
+  ranks_->End(rank, loop_.Now());
   if (ranks_->IsOver()) return EndSoon();
   if (ranks_->NobodyLives()) AwaitMore(kAwaitRanks);
 }
@@ -382,6 +416,7 @@ void AdoptingAgent::End() {
   if (directory_) {
     record_->SaveEnd(std::nullopt);
     control_.reset();
+    watch_.reset();
     attach_.reset();
     events_->Flush();
     if (const base::Status finished = directory_->Finish(); !finished.ok()) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/clock.h"
+
 namespace lockstep::launcher {
 
 /// What `lockstep exec` is told by its command line. A plain value, for any thread.
@@ -16,6 +18,9 @@ struct ExecOptions {
   std::string backend;               // "host", "mpi", "nccl"; "" = the program's choice
   std::string check;                 // "fast", "strict"; "" = the program's choice
   std::string watch;                 // "off", "mpi", "auto"; "" = off
+  bool kills_hung = false;           // ranks that stand still; else it is only said
+  /// As a job of `lockstep run` has them; 0 = its defaults.
+  base::Duration hang_grace{0}, hang_action_after{0}, hang_deadline{0};
 };
 
 }  // namespace lockstep::launcher

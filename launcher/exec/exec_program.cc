@@ -74,6 +74,11 @@ base::Result<proto::AdoptRequest> MakeRequest(const ExecOptions& options,
   request.set_name(JobName(options));
   request.set_name_is_users(!options.name.empty());
   request.set_checkpoint_directory(options.checkpoint_directory);
+  proto::AdoptedHangs& hangs = *request.mutable_hangs();
+  hangs.set_kills(options.kills_hung);
+  hangs.set_grace_ns(options.hang_grace.count());
+  hangs.set_action_after_ns(options.hang_action_after.count());
+  hangs.set_deadline_ns(options.hang_deadline.count());
   request.set_wants_master_port(topology::NeedsMasterPort(rank, environment));
   return request;
 }

@@ -31,14 +31,16 @@ std::string FormatUtc(WallTime time) {
 }
 
 std::string FormatDuration(Duration duration) {
+  // What would be written as 1000 of a unit is 1 of the next.
+  constexpr double kMost = 0.9995;
   const double seconds = std::chrono::duration<double>(duration).count();
   char text[48];
   if (seconds < 0) return "-" + FormatDuration(-duration);
-  if (seconds < 1e-6) {
+  if (seconds < 1e-6 * kMost) {
     std::snprintf(text, sizeof text, "%.0fns", seconds * 1e9);
-  } else if (seconds < 1e-3) {
+  } else if (seconds < 1e-3 * kMost) {
     std::snprintf(text, sizeof text, "%.3gus", seconds * 1e6);
-  } else if (seconds < 1) {
+  } else if (seconds < 1 * kMost) {
     std::snprintf(text, sizeof text, "%.3gms", seconds * 1e3);
   } else if (seconds < 60) {
     std::snprintf(text, sizeof text, "%.3gs", seconds);

@@ -40,6 +40,8 @@ TEST(FormatTest, UtcShowsMicroseconds) {
 TEST(FormatTest, DurationPicksItsUnit) {
   EXPECT_EQ(FormatDuration(7ns), "7ns");
   EXPECT_EQ(FormatDuration(1500us), "1.5ms");
+  EXPECT_EQ(FormatDuration(999'400us), "999ms");
+  EXPECT_EQ(FormatDuration(999'600us), "1s") << "and not 1e+03ms";
   EXPECT_EQ(FormatDuration(250ms), "250ms");
   EXPECT_EQ(FormatDuration(1500ms), "1.5s");
   EXPECT_EQ(FormatDuration(150s), "2m30s");

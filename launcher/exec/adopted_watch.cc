@@ -1,0 +1,108 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/exec/adopted_watch.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "collectives/diagnosis/words.h"
+#include "launcher/exit_codes.h"
+#include "launcher/verdict/clean_text.h"
+#include "launcher/verdict/hang_verdict.h"
+#include "launcher/verdict/screen.h"
+#include "runtime/base/logging.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using collectives::Evidence;
+using collectives::Finding;
+
+HangWatch::Config ConfigOf(const proto::AdoptedHangs& hangs) {
+  HangWatch::Config config;
+  if (hangs.grace_ns() > 0) config.grace = base::Duration(hangs.grace_ns());
+  if (hangs.action_after_ns() > 0) config.action_after = base::Duration(hangs.action_after_ns());
+  config.init_deadline = std::max(config.init_deadline, config.action_after);
+  if (hangs.deadline_ns() > 0) config.hard_deadline = base::Duration(hangs.deadline_ns());
+  return config;
+}
+
+}  // namespace
+
+AdoptedWatch::AdoptedWatch(const proto::AdoptedHangs& hangs, EvidenceFacts facts, int world_size,
+                           Deps deps)
+    : kills_(hangs.kills()),
+      facts_(std::move(facts)),
+      world_size_(world_size),
+      deps_(std::move(deps)),
+      since_(deps_.loop.Now()),
+      watch_(ConfigOf(hangs), deps_.loop, *this) {
+  watch_.BeginRound();
+}
+
+void AdoptedWatch::OnHangNotice(const Finding& finding, const Evidence& evidence) {
+  const std::string text = CleanText("waiting: " + collectives::Summary(finding, evidence));
+  Say(text, "lockstep: " + text + "\n", finding);
+}
+
+void AdoptedWatch::OnHangVerdict(const Finding& finding, const Evidence& evidence) {
+  EvidenceFacts facts = facts_;
+  facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
+  deps_.record.SaveEvidence(facts, evidence, watch_.rings());
+  verdict_ = VerdictOf(finding, evidence);
+  deps_.record.SaveVerdict(*verdict_);
+  Say(CleanText("the ranks stand still: " + collectives::Summary(finding, evidence)),
+      RenderVerdict(*verdict_), finding);
+  if (kills_ && !finding.culprits.empty()) deps_.kill();
+}
+
+proto::Verdict AdoptedWatch::VerdictOf(const Finding& finding, const Evidence& evidence) const {
+  proto::Verdict verdict = HangVerdict(finding, evidence, facts_.host);
+  verdict.set_job(facts_.job);
+  verdict.set_world_size(world_size_);
+  verdict.set_exit_code(static_cast<int>(ExitCode::kUnavailable));
+  const int64_t wall_ns = deps_.clock.WallNow().time_since_epoch().count();
+  verdict.mutable_observed_at()->set_seconds(wall_ns / 1'000'000'000);
+  verdict.mutable_observed_at()->set_nanos(static_cast<int32_t>(wall_ns % 1'000'000'000));
+  const int64_t age_ns = (deps_.loop.Now() - since_).count();
+  verdict.mutable_round_age()->set_seconds(age_ns / 1'000'000'000);
+  verdict.mutable_round_age()->set_nanos(static_cast<int32_t>(age_ns % 1'000'000'000));
+  const bool kills = kills_ && !finding.culprits.empty();
+  verdict.set_action(kills ? proto::Verdict::KILL_RANKS : proto::Verdict::REPORT);
+  verdict.set_action_reason(kills ? "its ranks on this host are killed (--on-hang=kill)"
+                                  : "nothing is done about it (--on-hang=report)");
+  return verdict;
+}
+
+/// To a rank that waits, if there is one: its launcher passes that on as it does all its output.
+void AdoptedWatch::Say(const std::string& text, const std::string& screen, const Finding& finding) {
+  LOG(WARNING) << text;
+  proto::Event event;
+  event.mutable_notice()->set_text(text);
+  for (const Finding::Culprit& culprit : finding.culprits)
+    event.mutable_notice()->add_ranks(culprit.rank.value());
+  deps_.log(std::move(event));
+
+  std::vector<WatchedRank> ranks = deps_.ranks();
+  std::stable_partition(ranks.begin(), ranks.end(), [&](const WatchedRank& rank) {
+    return std::find(finding.victims.begin(), finding.victims.end(), rank.rank) !=
+           finding.victims.end();
+  });
+  for (const WatchedRank& rank : ranks) {
+    if (!rank.ended && WriteToStandardErrorOf(rank.pid, screen)) return;
+  }
+  LOG(WARNING) << "no rank's standard error could be written: only this log, `lockstep diagnose "
+               << facts_.job << "` and verdict.json say it";
+}
+
+bool WriteToStandardErrorOf(int64_t pid, const std::string& text) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/fd/2";
+  const base::UniqueFd fd(
+      ::open(path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  return fd.valid() && ::write(fd.get(), text.data(), text.size()) > 0;
+}
+
+}  // namespace lockstep::launcher

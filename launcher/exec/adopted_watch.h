@@ -1,0 +1,70 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_EXEC_ADOPTED_WATCH_H_
+#define LOCKSTEP_LAUNCHER_EXEC_ADOPTED_WATCH_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/agent/job_record.h"
+#include "launcher/diagnosis/evidence_folder.h"
+#include "launcher/diagnosis/hang_watch.h"
+#include "runtime/base/clock.h"
+#include "runtime/event/loop.h"
+#include "runtime/proto/adoption.pb.h"
+#include "runtime/proto/event.pb.h"
+#include "runtime/proto/verdict.pb.h"
+
+namespace lockstep::launcher {
+
+/// What the agent of a job that another launcher has started makes of a HangWatch: that its ranks
+/// on this host stand still is said where their users read (the standard error of one of them),
+/// kept as evidence and verdict in the job directory, and, as `lockstep exec` was told, the ranks
+/// are ended, which their launcher then takes for the end of the job. Of ranks on other hosts
+/// nothing is known. One per agent, owned by it. Confined to the loop's thread.
+class AdoptedWatch final : public HangDelegate {
+ public:
+  struct Deps {
+    const base::Clock& clock;
+    event::Loop& loop;
+    JobRecord& record;
+    std::function<std::vector<WatchedRank>()> ranks;  // that have come
+    std::function<void(proto::Event)> log;
+    std::function<void()> kill;  // all that live
+  };
+
+  /// Of `facts` the time is filled in.
+  AdoptedWatch(const proto::AdoptedHangs& hangs, EvidenceFacts facts, int world_size, Deps deps);
+
+  std::vector<WatchedRank> RanksToWatch() override { return deps_.ranks(); }
+  void OnHangNotice(const collectives::Finding& finding,
+                    const collectives::Evidence& evidence) override;
+  void OnHangVerdict(const collectives::Finding& finding,
+                     const collectives::Evidence& evidence) override;
+
+  /// The job's, once there is one.
+  const std::optional<proto::Verdict>& verdict() const { return verdict_; }
+
+ private:
+  proto::Verdict VerdictOf(const collectives::Finding& finding,
+                           const collectives::Evidence& evidence) const;
+  void Say(const std::string& text, const std::string& screen, const collectives::Finding& finding);
+
+  const bool kills_;
+  const EvidenceFacts facts_;
+  const int world_size_;
+  const Deps deps_;
+  const base::SteadyTime since_;
+  HangWatch watch_;
+  std::optional<proto::Verdict> verdict_;
+};
+
+/// Appends `text` to the standard error of another process of this user, without waiting for who
+/// reads it: what is there no room for is lost. False when it cannot be written: it is a socket, or
+/// the process has ended. Any thread.
+bool WriteToStandardErrorOf(int64_t pid, const std::string& text);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_EXEC_ADOPTED_WATCH_H_
