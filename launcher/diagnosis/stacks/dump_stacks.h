@@ -2,27 +2,19 @@
 #ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_STACKS_DUMP_STACKS_H_
 #define LOCKSTEP_LAUNCHER_DIAGNOSIS_STACKS_DUMP_STACKS_H_
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstddef>
-#include <optional>
 
 #include "runtime/proto/stacks.pb.h"
 
 namespace lockstep::launcher {
 
 struct DumpLimits {
-  size_t threads_max = 64;
   size_t frames_max = 64;
   /// For all of it. Threads are held for less: their stacks are read first, and what is where in
   /// them is looked up when they are let go.
   std::chrono::milliseconds time{1500};
 };
-
-/// What /proc tells of the threads of a process, without holding or asking anything; no frames.
-/// nullopt when it is gone. Any thread.
-std::optional<proto::ProcessStacks> LookAtThreads(pid_t pid, const DumpLimits& limits);
 
 /// Adds frames to `seen`, which is of LookAtThreads(): holds its threads, and lets them go as they
 /// were. What does not work is in `problems` and in each thread's `problem`. Blocks: up to

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "launcher/diagnosis/stacks/dump_stacks.h"
+#include "launcher/diagnosis/stacks/thread_looks.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -34,6 +35,7 @@ constexpr std::chrono::milliseconds kOvertime{250};
 
 struct Options {
   DumpLimits limits;
+  size_t threads_max = 64;
   std::vector<pid_t> pids;
 };
 
@@ -65,7 +67,7 @@ std::string Parse(const std::vector<std::string_view>& words, Options& options) 
       options.limits.time = std::chrono::milliseconds(number.value_or(0));
     } else if (word.starts_with(kThreads)) {
       number = NumberOf(word.substr(kThreads.size()), kThreadsMax);
-      options.limits.threads_max = static_cast<size_t>(number.value_or(0));
+      options.threads_max = static_cast<size_t>(number.value_or(0));
     } else if (word.starts_with(kFrames)) {
       number = NumberOf(word.substr(kFrames.size()), kFramesMax);
       options.limits.frames_max = static_cast<size_t>(number.value_or(0));
@@ -114,7 +116,7 @@ int Main(const std::vector<std::string_view>& words) {
   LimitMyself(options);
   bool all = true;
   for (const pid_t pid : options.pids) {
-    std::optional<proto::ProcessStacks> seen = LookAtThreads(pid, options.limits);
+    std::optional<proto::ProcessStacks> seen = LookAtThreads(pid, options.threads_max);
     if (!seen.has_value()) {
       std::fprintf(stderr, "lockstep-stacks: there is no process %d\n", pid);
       all = false;

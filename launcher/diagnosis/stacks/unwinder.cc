@@ -27,13 +27,22 @@ std::string Clean(std::string_view text) { return ClipLine(CleanText(text), kNam
 
 std::string_view FileName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
+std::string Hexadecimal(uint64_t number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(number));
+  return text;
+}
+
 std::string Demangled(const char* symbol) {
-  if (std::strncmp(symbol, "_Z", 2) != 0 || std::strlen(symbol) > kManglingMax)
-    return Clean(symbol);
+  const std::string_view name(symbol, strnlen(symbol, kManglingMax));
+  // Without the version: "__libc_start_main@@GLIBC_2.34".
+  if (!name.starts_with("_Z") || name.size() == kManglingMax)
+    return Clean(name.substr(0, name.find('@')));
   int status = 0;
-  char* const name = abi::__cxa_demangle(symbol, nullptr, nullptr, &status);
-  std::string text = Clean(name != nullptr ? name : symbol);
-  std::free(name);
+  const std::string mangled(name.substr(0, name.find('@')));
+  char* const demangled = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
+  std::string text = Clean(demangled != nullptr ? demangled : mangled);
+  std::free(demangled);
   return text;
 }
 
@@ -100,14 +109,14 @@ Unwinder::Stack Unwinder::Unwind(pid_t tid, size_t frames_max, Time deadline) {
 
 proto::Frame Unwinder::Describe(uint64_t address) {
   proto::Frame frame;
-  char text[32];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(address));
-  frame.set_address(text);
+  frame.set_address(Hexadecimal(address));
   Dwfl_Module* const module = dwfl_addrmodule(dwfl_, address);
   if (module == nullptr) return frame;
+  Dwarf_Addr begin = 0;
   const char* const path =
-      dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
+      dwfl_module_info(module, nullptr, &begin, nullptr, nullptr, nullptr, nullptr, nullptr);
   if (path != nullptr) frame.set_module(Clean(FileName(path)));
+  frame.set_offset(Hexadecimal(address - begin));
   GElf_Off offset = 0;
   GElf_Sym symbol;
   const char* const name =
