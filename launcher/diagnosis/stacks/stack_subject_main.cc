@@ -1,0 +1,82 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// A program with stacks that a test knows: `stack_subject WHAT`. Prints "ready" when it stands where
+// it is to be found.
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace subject {
+
+std::atomic<int> signals{0};
+// Of what the compiler may not see through.
+volatile int sink = 0;
+
+void Say(const std::string& line) {
+  const std::string text = line + "\n";
+  if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) ::_exit(3);
+}
+
+__attribute__((noinline)) void LoopInF(int begin) {
+  sink = begin;
+  while (true) sink = sink + 1;  // the line that is looked for
+}
+
+__attribute__((noinline)) void SleepInG() {
+  while (sink >= 0) ::pause();
+}
+
+__attribute__((noinline)) void GoDeep(int depth) {
+  if (depth == 0) return SleepInG();
+  GoDeep(depth - 1);
+  sink = depth;
+}
+
+__attribute__((noinline)) void WaitForAChildThatSharesUs() {
+  // The kernel lets nothing but a kill interrupt this wait.
+  const pid_t child = ::vfork();  // tidy:allow process: the wait is the subject
+  if (child == 0) {
+    Say("child " + std::to_string(::getpid()));
+    while (true) ::pause();
+  }
+  Say("through");
+}
+
+void OnSignal(int) { ++signals; }
+
+void CountSignals() {
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  ::sigaction(SIGRTMIN, &action, nullptr);
+  struct sigaction tell = {};
+  tell.sa_handler = [](int) {
+    char text[32];
+    const int size = std::snprintf(text, sizeof text, "signals %d\n", signals.load());
+    if (::write(STDOUT_FILENO, text, static_cast<size_t>(size)) < 0) ::_exit(3);
+  };
+  ::sigaction(SIGUSR1, &tell, nullptr);
+}
+
+}  // namespace subject
+
+int main(int argc, char** argv) {
+  const std::string what = argc > 1 ? argv[1] : "";
+  std::vector<std::thread> threads;
+  if (what == "threads") {
+    for (int i = 0; i < 100; ++i) threads.emplace_back(subject::SleepInG);
+  }
+  if (what == "uninterruptible") threads.emplace_back(subject::LoopInF, 0);
+  if (what == "signals") subject::CountSignals();
+  subject::Say("ready");
+  if (what == "loops" || what == "signals") subject::LoopInF(argc);
+  if (what == "deep") subject::GoDeep(200);
+  if (what == "uninterruptible") subject::WaitForAChildThatSharesUs();
+  subject::SleepInG();
+}
