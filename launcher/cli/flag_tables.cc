@@ -309,9 +309,11 @@ constexpr VerbSpec kVerbs[] = {
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep status mnist\n  lockstep status mnist --json\n", kStatusFlags, 1, 1},
     {Verb::kStacks, "stacks", "[FLAGS] JOB", "Says where in its program each rank stands.",
-     "JOB is an id, the beginning of one, or a name. Of its ranks on this machine; those that stand in "
+     "JOB is an id, the beginning of one, or a name. Of its ranks on this machine; those that "
+     "stand in "
      "one\n"
-     "place are told together, most ranks first. Their threads are held for some milliseconds, and go "
+     "place are told together, most ranks first. Their threads are held for some milliseconds, and "
+     "go "
      "on.\n"
      "Of Python programs where they are in Python is told when py-spy is on PATH.\n",
      "  lockstep stacks mnist\n  lockstep stacks mnist --rank 3\n", kStacksFlags, 1, 1},

@@ -38,8 +38,7 @@ bool IsHere(const VerbContext& context, const JobEntry& job, const proto::RankSt
   if (rank.pid() <= 0 || !rank.exit().empty()) return false;
   const auto pid = static_cast<pid_t>(rank.pid());
   const auto mark = process::ReadMark(pid);
-  if (mark.has_value() && !mark->empty())
-    return process::MarkMatches(*mark, JobMarkPrefix(job.id));
+  if (mark.has_value() && !mark->empty()) return process::MarkMatches(*mark, JobMarkPrefix(job.id));
   // Of another launcher's ranks only their hosts are known, and of a process that hides its
   // environment.
   return process::ReadProcStat(pid).has_value() &&
@@ -52,8 +51,8 @@ struct Found {
   bool has_rank = false;  // that was asked for
 };
 
-Found FindTargets(const VerbContext& context, const JobEntry& job,
-                  const ShowStacksOptions& options, const proto::StatusReply& status) {
+Found FindTargets(const VerbContext& context, const JobEntry& job, const ShowStacksOptions& options,
+                  const proto::StatusReply& status) {
   Found found;
   for (const proto::RankStatus& rank : status.ranks()) {
     if (options.rank.has_value() && options.rank->value() != rank.rank()) continue;
@@ -81,7 +80,8 @@ base::Status WhyNobody(const JobEntry& job, const ShowStacksOptions& options, co
   const std::string who = options.rank.has_value() ? "rank " + options.rank->ToString() + " runs"
                                                    : std::string("its ranks run");
   if (!found.other_hosts.empty()) {
-    return base::NotFoundError(what + who + " on other machines; run `lockstep-stacks PID` there (" +
+    return base::NotFoundError(what + who +
+                               " on other machines; run `lockstep-stacks PID` there (" +
                                Joined(found.other_hosts) + "; `lockstep status` has the pids)");
   }
   return base::NotFoundError(what + (options.rank.has_value()
@@ -94,9 +94,9 @@ base::Result<std::vector<proto::RankStacks>> Take(const VerbContext& context,
                                                   const StackTools& tools) {
   ASSIGN_OR_RETURN(const std::unique_ptr<event::Loop> loop,
                    event::EpollLoop::Create(context.clock));
-  ASSIGN_OR_RETURN(const std::unique_ptr<process::RealProcesses> processes,
-                   process::RealProcesses::Create(
-                       {.mark = "stacks-" + std::to_string(::getpid())}, *loop));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<process::RealProcesses> processes,
+      process::RealProcesses::Create({.mark = "stacks-" + std::to_string(::getpid())}, *loop));
   std::vector<proto::RankStacks> taken;
   const base::Duration limit = kTakingLimit + kTakingLimitOfRank * targets.size();
   const StackTaking taking({.tools = tools, .limit = limit}, {*loop, *processes}, targets,
@@ -118,11 +118,13 @@ std::string RanksText(const google::protobuf::RepeatedField<int32_t>& ranks) {
   return named < static_cast<size_t>(ranks.size()) ? text + " ..." : text;
 }
 
-std::string PlaceText(const proto::StackGroup& group, bool is_only) {
+std::string PlaceText(const proto::StackGroup& group) {
   const std::string verb = group.ranks_size() == 1 ? " is" : " are";
   if (group.path_size() == 0) return verb + ":";
   const std::string& last = group.path(group.path_size() - 1);
-  return verb + (group.is_outlier() && !is_only ? " elsewhere, in " : " in ") + last + ":";
+  const std::string caller =
+      group.path_size() > 1 ? ", called by " + group.path(group.path_size() - 2) : "";
+  return verb + (group.is_outlier() ? " elsewhere, in " : " in ") + Printable(last + caller) + ":";
 }
 
 const proto::RankStacks* Find(const proto::GangStacks& stacks, int rank) {
@@ -141,7 +143,7 @@ std::string StacksText(const proto::GangStacks& stacks) {
     const proto::ProcessStacks& process = first->process();
     if (!text.empty()) text += "\n";
     text += RanksText(group.ranks()) + " of " + std::to_string(stacks.ranks_size()) +
-            PlaceText(group, stacks.groups_size() == 1) + "\n";
+            PlaceText(group) + "\n";
     if (process.threads_size() > 0 && group.path_size() > 0)
       text += "  " + Printable(process.threads(0).doing()) + "\n";
     for (const std::string& line : MainStackLines(process, kStackLines))

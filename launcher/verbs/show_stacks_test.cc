@@ -94,9 +94,9 @@ TEST_F(ShowStacksTest, RanksOfOtherMachinesAreToldWhereToLook) {
   agent.reply = Reply(job, {1});
   agent.reply.mutable_ranks(0)->set_host("far-away");
 
-  EXPECT_THAT(ShowStacks(context_, {.job = "train"}),
-              StatusIs(Code::kNotFound,
-                       AllOf(HasSubstr("on other machines"), HasSubstr("far-away"))));
+  EXPECT_THAT(
+      ShowStacks(context_, {.job = "train"}),
+      StatusIs(Code::kNotFound, AllOf(HasSubstr("on other machines"), HasSubstr("far-away"))));
 }
 
 TEST_F(ShowStacksTest, ARankThatIsNotThere) {
@@ -149,7 +149,7 @@ TEST(StacksTextTest, GroupsAndTheOneThatIsElsewhere) {
   other.set_is_outlier(true);
 
   EXPECT_EQ(StacksText(stacks),
-            "ranks 0, 2 of 3 are in MPI_Allreduce:\n"
+            "ranks 0, 2 of 3 are in MPI_Allreduce, called by main:\n"
             "  runs\n"
             "  | MPI_Allreduce at train.cc:7\n"
             "  | main at train.cc:7\n"

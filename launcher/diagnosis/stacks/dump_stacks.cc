@@ -59,7 +59,8 @@ void AddFrames(const DumpLimits& limits, proto::ProcessStacks& seen) {
     if (!thread.problem().empty()) continue;
     const auto tid = static_cast<pid_t>(thread.tid());
     if (!held.IsHeld(tid)) {
-      thread.set_problem("it could not be held: it is in a wait that nothing interrupts, or frozen");
+      thread.set_problem(
+          "it could not be held: it is in a wait that nothing interrupts, or frozen");
       continue;
     }
     stacks[tid] = unwinder.Unwind(tid, limits.frames_max, deadline);

@@ -10,8 +10,8 @@
 
 namespace lockstep::launcher {
 
-/// Threads of a Python program as `py-spy dump --json` (0.3 and 0.4) tells them, the main one first.
-/// At most 64 threads of 64 frames; the rest is left out. Any thread.
+/// Threads of a Python program as `py-spy dump --json` (0.3 and 0.4) tells them, the main one
+/// first. At most 64 threads of 64 frames; the rest is left out. Any thread.
 /// Errors: DataLoss - it is no such list.
 base::Result<std::vector<proto::ThreadStack>> ParsePySpy(const std::string& json);
 

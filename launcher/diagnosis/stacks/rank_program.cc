@@ -27,8 +27,7 @@ pid_t ProgramOf(pid_t rank) {
   pid_t program = rank;
   for (int depth = 0; depth < kDepthMax; ++depth) {
     const std::optional<process::ProcessLook> look = process::LookAtProcess(program);
-    if (!look.has_value() || (look->system_call != "wait4" && look->system_call != "waitid"))
-      break;
+    if (!look.has_value() || (look->system_call != "wait4" && look->system_call != "waitid")) break;
     const std::vector<pid_t> children = ChildrenOf(program);
     if (children.size() != 1) break;
     program = children.front();

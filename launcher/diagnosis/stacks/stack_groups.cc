@@ -14,6 +14,8 @@ namespace {
 
 using Path = std::vector<std::string>;
 
+constexpr char kInterpreter[] = "Python";
+
 bool StartsWithAny(std::string_view text, std::initializer_list<std::string_view> prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(),
                      [text](std::string_view prefix) { return text.starts_with(prefix); });
@@ -29,6 +31,11 @@ bool IsOfSystem(const proto::Frame& frame) {
   return StartsWithAny(frame.module(), {"libc.so", "libc-", "libpthread", "ld-linux", "[vdso"});
 }
 
+/// Its own functions, which change from moment to moment whatever the program does.
+bool IsOfInterpreter(const proto::Frame& frame) {
+  return StartsWithAny(frame.module(), {"libpython", "python"});
+}
+
 /// From main() inwards.
 Path PathOf(const proto::ProcessStacks& process) {
   std::vector<proto::Frame> frames = MainStack(process);
@@ -36,6 +43,10 @@ Path PathOf(const proto::ProcessStacks& process) {
   Path path;
   for (const proto::Frame& frame : frames) {
     if (IsOfSystem(frame)) continue;
+    if (IsOfInterpreter(frame)) {
+      if (path.empty() || path.back() != kInterpreter) path.push_back(kInterpreter);
+      continue;
+    }
     // Addresses differ from rank to rank, places in a file do not.
     path.push_back(frame.function().empty() ? frame.module() + "+" + frame.offset()
                                             : frame.function());
@@ -53,8 +64,8 @@ size_t CommonLength(const std::vector<Member>& members) {
   size_t length = members.front().path.size();
   for (const Member& member : members) {
     const auto [end, unused] =
-        std::mismatch(members.front().path.begin(), members.front().path.end(),
-                      member.path.begin(), member.path.end());
+        std::mismatch(members.front().path.begin(), members.front().path.end(), member.path.begin(),
+                      member.path.end());
     length = std::min(length, static_cast<size_t>(end - members.front().path.begin()));
   }
   return length;

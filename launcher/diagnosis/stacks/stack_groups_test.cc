@@ -95,9 +95,9 @@ TEST(StackGroupsTest, OnesThatDifferEachMakeNoOutlier) {
 }
 
 TEST(StackGroupsTest, WhoStandsWhereTheOthersGoOnIsToldApart) {
-  const auto groups = GroupStacks(
-      {Rank(0, {"main", "Train"}), Rank(1, {"main", "Train", "MPI_Wait"}),
-       Rank(2, {"main", "Train", "MPI_Wait"})});
+  const auto groups =
+      GroupStacks({Rank(0, {"main", "Train"}), Rank(1, {"main", "Train", "MPI_Wait"}),
+                   Rank(2, {"main", "Train", "MPI_Wait"})});
 
   ASSERT_EQ(groups.size(), 2u);
   EXPECT_THAT(groups[1].ranks(), ElementsAre(0));
@@ -106,14 +106,33 @@ TEST(StackGroupsTest, WhoStandsWhereTheOthersGoOnIsToldApart) {
 }
 
 TEST(StackGroupsTest, WhoseFramesAreUnknownIsComparedWithNobodyAndCounts) {
-  const auto groups = GroupStacks({WithoutFrames(0), Rank(1, {"main", "A"}),
-                                   Rank(2, {"main", "A"}), Rank(3, {"main", "B"})});
+  const auto groups = GroupStacks(
+      {WithoutFrames(0), Rank(1, {"main", "A"}), Rank(2, {"main", "A"}), Rank(3, {"main", "B"})});
 
   ASSERT_EQ(groups.size(), 3u);
   EXPECT_THAT(groups[2].ranks(), ElementsAre(0));
   EXPECT_THAT(groups[2].path(), IsEmpty());
   EXPECT_FALSE(groups[2].is_outlier());
   EXPECT_FALSE(groups[1].is_outlier()) << "two of four are no majority";
+}
+
+TEST(StackGroupsTest, WhereAnInterpreterIsInItselfTellsNobodyApart) {
+  proto::RankStacks a = Rank(0, {"Py_BytesMain", "_PyEval_EvalFrameDefault"}, "libpython3.11.so");
+  proto::RankStacks b = a;
+  b.set_rank(1);
+  proto::RankStacks c = a;
+  c.set_rank(2);
+  // The innermost is the first.
+  a.mutable_process()->mutable_threads(0)->mutable_frames(0)->set_function("_PyLong_Add");
+  c.mutable_process()->mutable_threads(0)->mutable_frames(0)->set_module("_decode.so");
+  c.mutable_process()->mutable_threads(0)->mutable_frames(0)->set_function("Decode");
+
+  const auto groups = GroupStacks({a, b, c});
+
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_THAT(groups[0].ranks(), ElementsAre(0, 1));
+  EXPECT_THAT(groups[0].path(), ElementsAre("Python"));
+  EXPECT_THAT(groups[1].path(), ElementsAre("Python", "Decode"));
 }
 
 TEST(StackGroupsTest, PythonFramesGoFirst) {

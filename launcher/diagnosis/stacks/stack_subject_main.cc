@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// A program with stacks that a test knows: `stack_subject WHAT`. Prints "ready" when it stands where
-// it is to be found.
+// A program with stacks that a test knows: `stack_subject WHAT`. Prints "ready" when it stands
+// where it is to be found.
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

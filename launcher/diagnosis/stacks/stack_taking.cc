@@ -117,8 +117,9 @@ void StackTaking::AddPySpies(std::vector<std::unique_ptr<Run>>& runs) {
   for (Subject& subject : subjects_) {
     if (!subject.is_python) continue;
     if (config_.tools.py_spy.empty()) {
-      subject.python_problem = "py-spy is not on PATH: where it is in Python is not known "
-                               "(pip install py-spy)";
+      subject.python_problem =
+          "py-spy is not on PATH: where it is in Python is not known "
+          "(pip install py-spy)";
     } else if (++asked > kPythonMax) {
       subject.python_problem = "py-spy is asked about " + std::to_string(kPythonMax) +
                                " ranks at a time; name this one by --rank";
@@ -218,18 +219,16 @@ proto::RankStacks StackTaking::Told(Subject& subject) const {
   if (!subject.seen.has_value()) return told;
   proto::ProcessStacks& process = *told.mutable_process();
   process = *std::move(subject.seen);
-  const bool has_frames =
-      std::any_of(process.threads().begin(), process.threads().end(),
-                  [](const proto::ThreadStack& thread) {
-                    return thread.frames_size() > 0 || !thread.problem().empty();
-                  });
+  const bool has_frames = std::any_of(
+      process.threads().begin(), process.threads().end(), [](const proto::ThreadStack& thread) {
+        return thread.frames_size() > 0 || !thread.problem().empty();
+      });
   if (!has_frames && process.problems_size() == 0) {
-    process.add_problems(
-        config_.tools.helper.empty()
-            ? "lockstep-stacks is not in " + config_.tools.helper_folder +
-                  ", so frames are not known; put it there, beside lockstep"
-            : "frames are not known: lockstep-stacks did not read them within " +
-                  base::FormatDuration(config_.limit));
+    process.add_problems(config_.tools.helper.empty()
+                             ? "lockstep-stacks is not in " + config_.tools.helper_folder +
+                                   ", so frames are not known; put it there, beside lockstep"
+                             : "frames are not known: lockstep-stacks did not read them within " +
+                                   base::FormatDuration(config_.limit));
   }
   if (subject.is_python && subject.python.empty() && subject.python_problem.empty())
     subject.python_problem = "py-spy told nothing of it: where it is in Python is not known";

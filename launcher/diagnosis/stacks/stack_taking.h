@@ -30,10 +30,10 @@ struct StackTools {
 /// The helper beside this program, and py-spy in one of the folders of PATH. Any thread.
 StackTools FindStackTools(const std::string& path_variable);
 
-/// Reads the stacks of ranks of this machine, by processes that do it, and which are ended when their
-/// time is over: whatever is wrong with the ranks, whoever asks neither waits nor grows. Of a rank of
-/// which that brings nothing there is what /proc tells, and the reason. One for each time; whoever
-/// asks owns it, and ends it by destroying it. Confined to the loop's thread.
+/// Reads the stacks of ranks of this machine, by processes that do it, and which are ended when
+/// their time is over: whatever is wrong with the ranks, whoever asks neither waits nor grows. Of a
+/// rank of which that brings nothing there is what /proc tells, and the reason. One for each time;
+/// whoever asks owns it, and ends it by destroying it. Confined to the loop's thread.
 class StackTaking {
  public:
   struct Config {

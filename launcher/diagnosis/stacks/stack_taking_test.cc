@@ -39,9 +39,8 @@ class StackTakingTest : public ::testing::Test {
     EXPECT_TRUE(host_.Wait([&] { return Sleeps(pid()); }));
   }
   std::unique_ptr<process::Process> SpawnRank(const std::string& program) {
-    auto spawned =
-        host_.processes().Spawn({.name = "rank-0", .arguments = {program}, .environment = {}},
-                                [](const process::Exit&) {});
+    auto spawned = host_.processes().Spawn(
+        {.name = "rank-0", .arguments = {program}, .environment = {}}, [](const process::Exit&) {});
     EXPECT_TRUE(spawned.ok()) << spawned.status();
     return *std::move(spawned);
   }
@@ -57,13 +56,13 @@ class StackTakingTest : public ::testing::Test {
   /// What is told of one rank that is number 3.
   std::vector<proto::RankStacks> Take(StackTaking::Config config, pid_t pid) {
     std::optional<std::vector<proto::RankStacks>> told;
-    std::unique_ptr<StackTaking> taking = std::make_unique<StackTaking>(
-        config, StackTaking::Deps{host_.loop(), host_.processes()},
-        std::vector<StackTaking::Target>{{base::Rank(3), pid}},
-        [&](std::vector<proto::RankStacks> ranks) {
-          told = std::move(ranks);
-          taking.reset();
-        });
+    std::unique_ptr<StackTaking> taking =
+        std::make_unique<StackTaking>(config, StackTaking::Deps{host_.loop(), host_.processes()},
+                                      std::vector<StackTaking::Target>{{base::Rank(3), pid}},
+                                      [&](std::vector<proto::RankStacks> ranks) {
+                                        told = std::move(ranks);
+                                        taking.reset();
+                                      });
     EXPECT_FALSE(told.has_value()) << "told inside of the call";
     EXPECT_TRUE(host_.Wait([&] { return told.has_value(); }));
     return told.value_or(std::vector<proto::RankStacks>());
@@ -172,17 +171,16 @@ class PythonStackTakingTest : public StackTakingTest {
   PythonStackTakingTest() : python_folder_(folder_.path() + "/bin") {
     std::filesystem::create_directory(python_folder_);
     std::filesystem::copy_file("/bin/sleep", python_folder_ + "/python3");
-    rank_ = *host_.processes().Spawn({.name = "rank-1",
-                                      .arguments = {python_folder_ + "/python3", "1000"},
-                                      .environment = {}},
-                                     [](const process::Exit&) {});
+    rank_ = *host_.processes().Spawn(
+        {.name = "rank-1", .arguments = {python_folder_ + "/python3", "1000"}, .environment = {}},
+        [](const process::Exit&) {});
   }
   const std::string python_folder_;
 };
 
 TEST_F(PythonStackTakingTest, PySpyIsAskedAboutPythonPrograms) {
-  const std::string py_spy = Script(
-      "py-spy", R"([ "$1 $2 $3 $4" = "dump --json --nonblocking --pid" ] || exit 1
+  const std::string py_spy =
+      Script("py-spy", R"([ "$1 $2 $3 $4" = "dump --json --nonblocking --pid" ] || exit 1
                    echo '[{"thread_name": "MainThread", "frames": [{"name": "train",'
                    echo '"filename": "/t/p.py", "line": 5}]}]')");
 

@@ -11,8 +11,13 @@ using Lines = std::vector<std::string>;
 
 /// What calls main() or a thread's function: of no interest to anybody.
 bool IsBelowMain(const proto::Frame& frame) {
-  constexpr std::string_view kNames[] = {"__libc_start_call_main", "__libc_start_main", "_start",
-                                         "start_thread", "__clone", "__clone3", "clone"};
+  constexpr std::string_view kNames[] = {"__libc_start_call_main",
+                                         "__libc_start_main",
+                                         "_start",
+                                         "start_thread",
+                                         "__clone",
+                                         "__clone3",
+                                         "clone"};
   return std::find(std::begin(kNames), std::end(kNames), frame.function()) != std::end(kNames);
 }
 

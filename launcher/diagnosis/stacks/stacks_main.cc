@@ -2,10 +2,13 @@
 // The program `lockstep-stacks`: prints what the threads of processes are doing, by runtime/proto/
 // stacks.proto. A process of its own, short-lived and with limits to its memory and time: it reads
 // whatever files a rank has mapped, which are large at times and may hold anything.
+#include <errno.h>
 #include <google/protobuf/util/json_util.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <chrono>
@@ -98,15 +101,28 @@ void LimitMyself(const Options& options) {
   ::unsetenv("DEBUGINFOD_URLS");
 }
 
-/// Whether somebody still reads.
+/// Whether somebody still reads. Standard output may be a pipe that does not block.
+bool WriteAll(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (written >= 0) {
+      text.remove_prefix(static_cast<size_t>(written));
+    } else if (errno == EAGAIN) {
+      pollfd room{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+      ::poll(&room, 1, -1);  // the timer ends us
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool Print(const proto::ProcessStacks& seen) {
   std::string line;
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   if (!google::protobuf::util::MessageToJsonString(seen, &line, options).ok()) return false;
-  line += '\n';
-  return std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
-         std::fflush(stdout) == 0;
+  return WriteAll(line + '\n');
 }
 
 int Main(const std::vector<std::string_view>& words) {

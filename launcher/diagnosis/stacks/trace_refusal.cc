@@ -62,8 +62,9 @@ std::string ExplainRefusal(const TraceRefusal& refusal) {
     return what + "this machine lets nobody trace (kernel.yama.ptrace_scope is 3 until it reboots)";
   }
   if (refusal.may_trace_all) {
-    return what + "refused although CAP_SYS_PTRACE is there: it is in another user namespace, or "
-                  "the container's seccomp profile forbids ptrace; look from where it was started";
+    return what +
+           "refused although CAP_SYS_PTRACE is there: it is in another user namespace, or "
+           "the container's seccomp profile forbids ptrace; look from where it was started";
   }
   if (refusal.own_user != refusal.its_user) {
     return what + "it is of user " + std::to_string(refusal.its_user) + " and this one of user " +
@@ -73,12 +74,14 @@ std::string ExplainRefusal(const TraceRefusal& refusal) {
     return what + "this machine lets " +
            (refusal.yama_scope == 1 ? "only ancestors" : "only root") +
            " trace (kernel.yama.ptrace_scope is " + std::to_string(refusal.yama_scope) +
-           "); `sysctl kernel.yama.ptrace_scope=0` as root, or give CAP_SYS_PTRACE (of a container: "
+           "); `sysctl kernel.yama.ptrace_scope=0` as root, or give CAP_SYS_PTRACE (of a "
+           "container: "
            "--cap-add SYS_PTRACE)";
   }
-  return what + "not permitted: its program may not be dumped (setuid, or it said so by prctl), or "
-                "the container forbids ptrace; run this as root, or give CAP_SYS_PTRACE (of a "
-                "container: --cap-add SYS_PTRACE)";
+  return what +
+         "not permitted: its program may not be dumped (setuid, or it said so by prctl), or "
+         "the container forbids ptrace; run this as root, or give CAP_SYS_PTRACE (of a "
+         "container: --cap-add SYS_PTRACE)";
 }
 
 }  // namespace lockstep::launcher

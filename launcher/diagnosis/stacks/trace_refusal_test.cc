@@ -13,9 +13,8 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TEST(TraceRefusalTest, AnotherTracerIsNamed) {
-  EXPECT_THAT(
-      ExplainRefusal({.pid = 7, .error = EPERM, .tracer_pid = 9, .tracer_name = "gdb"}),
-      AllOf(HasSubstr("process 7"), HasSubstr("traced already, by process 9 (gdb)")));
+  EXPECT_THAT(ExplainRefusal({.pid = 7, .error = EPERM, .tracer_pid = 9, .tracer_name = "gdb"}),
+              AllOf(HasSubstr("process 7"), HasSubstr("traced already, by process 9 (gdb)")));
 }
 
 TEST(TraceRefusalTest, AnotherUsersProcessSaysWhomToBe) {

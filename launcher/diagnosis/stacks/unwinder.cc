@@ -81,16 +81,16 @@ base::Result<std::unique_ptr<Unwinder>> Unwinder::Create(pid_t pid) {
   if (unwinder->dwfl_ == nullptr) return base::UnavailableError(what + dwfl_errmsg(-1));
   const int reported = dwfl_linux_proc_report(unwinder->dwfl_, pid);
   if (reported != 0) {
-    return base::UnavailableError(what + "what it has mapped: " +
-                                  (reported > 0 ? std::strerror(reported) : dwfl_errmsg(-1)));
+    return base::UnavailableError(
+        what + "what it has mapped: " + (reported > 0 ? std::strerror(reported) : dwfl_errmsg(-1)));
   }
   if (dwfl_report_end(unwinder->dwfl_, nullptr, nullptr) != 0)
     return base::UnavailableError(what + dwfl_errmsg(-1));
   // Ours to hold, not the library's: it would do so by signals.
   const int attached = dwfl_linux_proc_attach(unwinder->dwfl_, pid, true);
   if (attached != 0) {
-    return base::UnavailableError(what + "its program: " +
-                                  (attached > 0 ? std::strerror(attached) : dwfl_errmsg(-1)));
+    return base::UnavailableError(
+        what + "its program: " + (attached > 0 ? std::strerror(attached) : dwfl_errmsg(-1)));
   }
   return unwinder;
 }
@@ -124,9 +124,8 @@ proto::Frame Unwinder::Describe(uint64_t address) {
   if (name != nullptr) frame.set_function(Demangled(name));
   Dwfl_Line* const line = dwfl_module_getsrc(module, address);
   int number = 0;
-  const char* const file = line == nullptr ? nullptr
-                                           : dwfl_lineinfo(line, nullptr, &number, nullptr,
-                                                           nullptr, nullptr);
+  const char* const file =
+      line == nullptr ? nullptr : dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
   if (file != nullptr) {
     frame.set_file(Clean(file));
     frame.set_line(number);

@@ -17,9 +17,9 @@
 
 namespace lockstep::launcher {
 
-/// Reads the call stacks of a process whose threads are held, and says what is where in its code: by
-/// the files it has mapped and their tables for unwinding, symbols (of stripped programs the exported
-/// ones) and lines. Confined to one thread, the one that holds the threads.
+/// Reads the call stacks of a process whose threads are held, and says what is where in its code:
+/// by the files it has mapped and their tables for unwinding, symbols (of stripped programs the
+/// exported ones) and lines. Confined to one thread, the one that holds the threads.
 class Unwinder {
  public:
   using Time = std::chrono::steady_clock::time_point;
