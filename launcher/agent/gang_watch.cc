@@ -65,9 +65,22 @@ void GangWatch::OnHangVerdict(const collectives::Finding& finding,
   facts.round = deps_.driver.state().round;
   facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
   deps_.record.SaveEvidence(facts, evidence, watch_.rings());
+  if (stacks_ == nullptr || finding.culprits.empty()) return Act(finding, evidence, {});
+  const base::Round round = deps_.driver.state().round;
+  stacks_->Take(round, facts_.host, finding, evidence,
+                [this, round, finding, evidence](const std::vector<proto::Evidence>& stacks) {
+                  if (deps_.driver.state().round != round) return;
+                  // It comes down, or is suspended: if it goes on, it is watched anew.
+                  if (RanksToWatch().empty()) return watch_.BeginRound();
+                  Act(finding, evidence, stacks);
+                });
+}
+
+void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
+                    const std::vector<proto::Evidence>& stacks) {
   const bool acts =
       spec_.hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
-  deps_.account.OnHangVerdict(finding, evidence, acts);
+  deps_.account.OnHangVerdict(finding, evidence, stacks, acts);
   if (!acts) return;
   std::vector<base::Rank> blamed;
   for (const collectives::Finding::Culprit& culprit : finding.culprits)

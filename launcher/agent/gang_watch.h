@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "launcher/agent/culprit_stacks.h"
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/job_account.h"
 #include "launcher/agent/job_record.h"
@@ -13,6 +14,7 @@
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/job.pb.h"
+#include "runtime/proto/verdict.pb.h"
 
 namespace lockstep::launcher {
 
@@ -34,6 +36,8 @@ class GangWatch final : public HangDelegate {
   /// `deps` and `spec` outlive this; of `facts` the round and the time are filled in.
   GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps);
 
+  /// Before the first round; it outlives the rounds. Without, verdicts tell no stacks.
+  void SetStacks(CulpritStacks& stacks) { stacks_ = &stacks; }
   /// Ranks have been started, or go on without others.
   void BeginRound() { watch_.BeginRound(); }
 
@@ -44,10 +48,14 @@ class GangWatch final : public HangDelegate {
                      const collectives::Evidence& evidence) override;
 
  private:
+  void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
+           const std::vector<proto::Evidence>& stacks);
+
   const proto::JobSpec& spec_;
   const EvidenceFacts facts_;
   const RingOf ring_of_;
   const Deps deps_;
+  CulpritStacks* stacks_ = nullptr;
   HangWatch watch_;
 };
 
