@@ -81,6 +81,8 @@ constexpr Call kCalls[] = {
     {SYS_ioctl, "ioctl", false},
     {SYS_flock, "flock", false},
     {SYS_sched_yield, "sched_yield", false},
+    // A sleep or a wait that goes on after a stop or a tracer.
+    {SYS_restart_syscall, "restart_syscall", false},
 };
 
 /// Whether what the descriptor leads to is a peer and no file.

@@ -2,6 +2,7 @@
 #include "launcher/diagnosis/stacks/dump_stacks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <map>
@@ -14,6 +15,7 @@
 #include "launcher/diagnosis/stacks/trace_refusal.h"
 #include "launcher/diagnosis/stacks/unwinder.h"
 #include "launcher/verdict/clean_text.h"
+#include "runtime/base/unique_fd.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -26,18 +28,24 @@ constexpr std::chrono::milliseconds kHoldLimit{300};
 
 std::string Clean(std::string_view text) { return ClipLine(CleanText(text), kColumns); }
 
+/// errno; 0 = it can be read.
+int ErrorOfReading(const std::string& path) {
+  const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd.valid() ? 0 : errno;
+}
+
 }  // namespace
 
 void AddFrames(const DumpLimits& limits, proto::ProcessStacks& seen) {
   const SteadyClock::time_point deadline = SteadyClock::now() + limits.time;
   const auto pid = static_cast<pid_t>(seen.pid());
-  base::Result<std::unique_ptr<Unwinder>> created = Unwinder::Create(pid);
+  if (const int error = ErrorOfReading("/proc/" + std::to_string(pid) + "/maps"); error != 0) {
+    seen.add_problems(ExplainRefusal(LookAtRefusal(pid, error)));
+    return;
+  }
+  const base::Result<std::unique_ptr<Unwinder>> created = Unwinder::Create(pid);
   if (!created.ok()) {
-    // Files of a process that we may not trace cannot be read, either.
-    const TraceRefusal refusal = LookAtRefusal(pid, EPERM);
-    const bool is_foreign = refusal.its_user != refusal.own_user && !refusal.may_trace_all;
     seen.add_problems(Clean(created.status().message()));
-    if (is_foreign) seen.add_problems(ExplainRefusal(refusal));
     return;
   }
   Unwinder& unwinder = **created;

@@ -2,9 +2,7 @@
 // A program with stacks that a test knows: `stack_subject WHAT`. Prints "ready" when it stands
 // where it is to be found.
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -74,6 +72,7 @@ int main(int argc, char** argv) {
   }
   if (what == "uninterruptible") threads.emplace_back(subject::LoopInF, 0);
   if (what == "signals") subject::CountSignals();
+  if (what == "undumpable") ::prctl(PR_SET_DUMPABLE, 0);
   subject::Say("ready");
   if (what == "loops" || what == "signals") subject::LoopInF(argc);
   if (what == "deep") subject::GoDeep(200);

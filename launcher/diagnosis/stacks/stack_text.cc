@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "launcher/diagnosis/stacks/socket_looks.h"
+
 namespace lockstep::launcher {
 namespace {
 
@@ -64,6 +66,9 @@ Lines StackLines(const proto::ProcessStacks& seen) {
     lines.push_back("");
     lines.push_back(std::to_string(seen.threads_left_out()) + " further threads are left out");
   }
+  if (seen.sockets_size() > 0) lines.push_back("");
+  for (const proto::TcpSocket& socket : seen.sockets())
+    lines.push_back("tcp " + SocketText(socket));
   return lines;
 }
 

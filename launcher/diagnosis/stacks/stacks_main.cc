@@ -17,9 +17,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "launcher/diagnosis/stacks/dump_stacks.h"
+#include "launcher/diagnosis/stacks/socket_looks.h"
 #include "launcher/diagnosis/stacks/thread_looks.h"
 
 namespace lockstep::launcher {
@@ -33,6 +35,7 @@ constexpr long kTimeMaxMs = 60'000;
 constexpr long kThreadsMax = 4096;
 constexpr long kFramesMax = 1024;
 constexpr size_t kProcessesMax = 256;
+constexpr size_t kSocketsMax = 64;
 // Over the time in which it should be done by itself: then the kernel ends it.
 constexpr std::chrono::milliseconds kOvertime{250};
 
@@ -139,6 +142,8 @@ int Main(const std::vector<std::string_view>& words) {
       continue;
     }
     if (!Print(*seen)) return EXIT_FAILURE;
+    for (proto::TcpSocket& socket : LookAtSockets(pid, kSocketsMax))
+      *seen->add_sockets() = std::move(socket);
     AddFrames(options.limits, *seen);
     if (!Print(*seen)) return EXIT_FAILURE;
   }

@@ -287,6 +287,31 @@ TEST_F(StacksMainTest, SomebodyElsesProcessIsRefusedWithTheReason) {
   EXPECT_EQ(printed.lines[1].threads(0).name(), "stack_subject");
 }
 
+TEST_F(StacksMainTest, OneThatMayNotBeDumpedIsRefusedWithTheReason) {
+  if (getuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const Folder folder;
+  const std::vector<std::string> as_nobody = {"/usr/bin/setpriv", "--reuid=65534", "--clear-groups",
+                                              "--"};
+  std::vector<std::string> programs;
+  for (const char* const program : {kHelper, kSubject}) {
+    const std::string copy = folder.path() + "/" + (program == kHelper ? "helper" : "subject");
+    std::filesystem::copy_file(program, copy);
+    programs.push_back(copy);
+  }
+  said_ = std::make_unique<Collected>(host_.loop());
+  subject_ =
+      host_.Spawn(as_nobody[0], {as_nobody[1], as_nobody[2], programs[1], "undumpable"}, *said_);
+  ASSERT_TRUE(host_.Wait([&] { return said_->Has("ready"); }));
+
+  std::vector<std::string> words = as_nobody;
+  words.insert(words.end(), {programs[0], std::to_string(subject_->pid())});
+  const Printed printed = Ask(words);
+
+  ASSERT_THAT(printed.lines, SizeIs(2));
+  EXPECT_THAT(printed.lines[1].problems(), ElementsAre(HasSubstr("CAP_SYS_PTRACE")));
+  EXPECT_EQ(printed.lines[1].threads(0).frames_size(), 0);
+}
+
 TEST_F(StacksMainTest, SeveralProcessesAndOneThatIsNot) {
   Start(kSubject, "loops");
   // Beyond the greatest pid that there can be.
