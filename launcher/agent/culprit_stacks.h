@@ -22,8 +22,8 @@
 namespace lockstep::launcher {
 
 /// Where those stand who are to blame for a gang that stands still: taken before anything is ended,
-/// kept as evidence/stacks-rank-<r>.txt in the round's folder, and told to the verdict. One for each
-/// agent of `lockstep run`, owned by it; its processes must be gone before `deps.processes` is.
+/// kept as evidence/stacks-rank-<r>.txt in the round's folder, and told to the verdict. One for
+/// each agent of `lockstep run`, owned by it; its processes must be gone before `deps.processes` is.
 /// Confined to the loop's thread.
 class CulpritStacks {
  public:
