@@ -5,15 +5,12 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <cstdio>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace subject {
 
-std::atomic<int> signals{0};
 // Of what the compiler may not see through.
 volatile int sink = 0;
 
@@ -47,21 +44,6 @@ __attribute__((noinline)) void WaitForAChildThatSharesUs() {
   Say("through");
 }
 
-void OnSignal(int) { ++signals; }
-
-void CountSignals() {
-  struct sigaction action = {};
-  action.sa_handler = OnSignal;
-  ::sigaction(SIGRTMIN, &action, nullptr);
-  struct sigaction tell = {};
-  tell.sa_handler = [](int) {
-    char text[32];
-    const int size = std::snprintf(text, sizeof text, "signals %d\n", signals.load());
-    if (::write(STDOUT_FILENO, text, static_cast<size_t>(size)) < 0) ::_exit(3);
-  };
-  ::sigaction(SIGUSR1, &tell, nullptr);
-}
-
 }  // namespace subject
 
 int main(int argc, char** argv) {
@@ -71,10 +53,9 @@ int main(int argc, char** argv) {
     for (int i = 0; i < 100; ++i) threads.emplace_back(subject::SleepInG);
   }
   if (what == "uninterruptible") threads.emplace_back(subject::LoopInF, 0);
-  if (what == "signals") subject::CountSignals();
   if (what == "undumpable") ::prctl(PR_SET_DUMPABLE, 0);
   subject::Say("ready");
-  if (what == "loops" || what == "signals") subject::LoopInF(argc);
+  if (what == "loops") subject::LoopInF(argc);
   if (what == "deep") subject::GoDeep(200);
   if (what == "uninterruptible") subject::WaitForAChildThatSharesUs();
   subject::SleepInG();

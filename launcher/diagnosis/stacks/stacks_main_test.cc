@@ -207,27 +207,6 @@ TEST_F(StacksMainTest, OfADeepStackTheInnermostFramesAreTold) {
   EXPECT_EQ(few.lines[1].threads(0).frames_size(), 3);
 }
 
-TEST_F(StacksMainTest, NoSignalIsLost) {
-  Start(kSubject, "signals");
-  constexpr int kCount = 2000;
-
-  const std::unique_ptr<Collected> output = std::make_unique<Collected>(host_.loop());
-  for (int asked = 0; asked < 5; ++asked) {
-    Collected unused(host_.loop());
-    const auto helper = host_.Spawn(kHelper, {std::to_string(pid_)}, unused);
-    for (int i = 0; i < kCount / 5; ++i) {
-      // Queued, each of them; the queue has an end.
-      while (sigqueue(pid_, SIGRTMIN, {}) != 0) ASSERT_EQ(errno, EAGAIN);
-    }
-    EXPECT_TRUE(host_.Wait([&] { return helper->exit().has_value(); }));
-  }
-  // Each answer may come before the last of them has arrived.
-  EXPECT_TRUE(host_.Wait([&] {
-    kill(pid_, SIGUSR1);
-    return said_->Has("signals " + std::to_string(kCount));
-  })) << said_->text();
-}
-
 TEST_F(StacksMainTest, AThreadThatCannotBeHeldIsSaidAndCostsALimitedTime) {
   Start(kSubject, "uninterruptible");
   ASSERT_TRUE(host_.Wait([&] { return StateOf(pid_, pid_) == 'D'; }));
