@@ -1,10 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/culprit_stacks.h"
 
-#include <sys/types.h>
-
-#include <algorithm>
-
 #include "launcher/diagnosis/stacks/stack_text.h"
 
 namespace lockstep::launcher {
@@ -12,30 +8,15 @@ namespace {
 
 constexpr size_t kLinesMax = 32;  // of a verdict's evidence; the file has all
 
-bool HasProcessOn(const std::string& host, const collectives::SeenProcess& process) {
-  return process.pid > 0 && process.state != collectives::ProcessState::kEnded &&
-         (process.host.empty() || process.host == host);
-}
-
 }  // namespace
 
-void CulpritStacks::Take(base::Round round, const std::string& host,
-                         const collectives::Finding& finding, const collectives::Evidence& evidence,
-                         Done done) {
-  std::vector<StackTaking::Target> targets;
-  for (const collectives::Finding::Culprit& culprit : finding.culprits) {
-    const auto seen =
-        std::find_if(evidence.ranks.begin(), evidence.ranks.end(),
-                     [&](const collectives::SeenRank& rank) { return rank.rank == culprit.rank; });
-    if (targets.size() == kRanksMax) break;
-    if (seen != evidence.ranks.end() && HasProcessOn(host, seen->process))
-      targets.push_back({culprit.rank, static_cast<pid_t>(seen->process.pid)});
-  }
+void CulpritStacks::Take(base::Round round, std::vector<StackTaking::Target> ranks, Done done) {
+  if (ranks.size() > kRanksMax) ranks.resize(kRanksMax);
   taking_ = std::make_unique<StackTaking>(
       StackTaking::Config{.tools = tools_},
-      StackTaking::Deps{.loop = deps_.loop, .processes = deps_.processes}, targets,
-      [this, round, done = std::move(done)](const std::vector<proto::RankStacks>& ranks) {
-        std::vector<proto::Evidence> stacks = Keep(round, ranks);
+      StackTaking::Deps{.loop = deps_.loop, .processes = deps_.processes}, ranks,
+      [this, round, done = std::move(done)](const std::vector<proto::RankStacks>& taken) {
+        std::vector<proto::Evidence> stacks = Keep(round, taken);
         const std::unique_ptr<StackTaking> ended = std::move(taking_);
         done(std::move(stacks));
       });

@@ -9,8 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "collectives/diagnosis/evidence.h"
-#include "collectives/diagnosis/finding.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/stacks/stack_taking.h"
 #include "runtime/base/ids.h"
@@ -21,10 +19,10 @@
 
 namespace lockstep::launcher {
 
-/// Where those stand who are to blame for a gang that stands still: taken before anything is ended,
-/// kept as evidence/stacks-rank-<r>.txt in the round's folder, and told to the verdict. One for
-/// each agent of `lockstep run`, owned by it; its processes must be gone before `deps.processes` is.
-/// Confined to the loop's thread.
+/// Where those stand who are to blame for a gang that stands still: taken before anything is
+/// ended, kept as evidence/stacks-rank-<r>.txt in the round's folder, and told to the verdict. One
+/// for each agent of `lockstep run`, owned by it; gone before `deps.processes` is. Confined to the
+/// loop's thread.
 class CulpritStacks {
  public:
   struct Deps {
@@ -39,11 +37,9 @@ class CulpritStacks {
   CulpritStacks(const CulpritStacks&) = delete;
   CulpritStacks& operator=(const CulpritStacks&) = delete;
 
-  /// Of the culprits that have a process on `host`, at most kRanksMax. `done` is called once, never
-  /// inside this call, a little after two seconds at the latest; not when this is called again
-  /// before.
-  void Take(base::Round round, const std::string& host, const collectives::Finding& finding,
-            const collectives::Evidence& evidence, Done done);
+  /// Of the first kRanksMax of them, which are on this machine. `done` is called once, never inside
+  /// this call, a little after two seconds at the latest; not when this is called again before.
+  void Take(base::Round round, std::vector<StackTaking::Target> ranks, Done done);
 
   static constexpr size_t kRanksMax = 8;
 

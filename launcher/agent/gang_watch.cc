@@ -67,13 +67,25 @@ void GangWatch::OnHangVerdict(const collectives::Finding& finding,
   deps_.record.SaveEvidence(facts, evidence, watch_.rings());
   if (stacks_ == nullptr || finding.culprits.empty()) return Act(finding, evidence, {});
   const base::Round round = deps_.driver.state().round;
-  stacks_->Take(round, facts_.host, finding, evidence,
+  stacks_->Take(round, Standing(finding),
                 [this, round, finding, evidence](const std::vector<proto::Evidence>& stacks) {
                   if (deps_.driver.state().round != round) return;
                   // It comes down, or is suspended: if it goes on, it is watched anew.
                   if (RanksToWatch().empty()) return watch_.BeginRound();
                   Act(finding, evidence, stacks);
                 });
+}
+
+std::vector<StackTaking::Target> GangWatch::Standing(const collectives::Finding& finding) {
+  std::vector<StackTaking::Target> targets;
+  for (const WatchedRank& rank : RanksToWatch()) {
+    const bool is_culprit =
+        std::any_of(finding.culprits.begin(), finding.culprits.end(),
+                    [&](const auto& culprit) { return culprit.rank == rank.rank; });
+    if (is_culprit && rank.pid > 0 && !rank.ended)
+      targets.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
+  }
+  return targets;
 }
 
 void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,

@@ -11,6 +11,7 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
+#include "launcher/diagnosis/stacks/stack_taking.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/job.pb.h"
@@ -48,6 +49,8 @@ class GangWatch final : public HangDelegate {
                      const collectives::Evidence& evidence) override;
 
  private:
+  /// The culprits that have a process.
+  std::vector<StackTaking::Target> Standing(const collectives::Finding& finding);
   void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
            const std::vector<proto::Evidence>& stacks);
 
