@@ -37,6 +37,7 @@
 #include "launcher/verbs/remove_jobs.h"
 #include "launcher/verbs/render_job.h"
 #include "launcher/verbs/show_logs.h"
+#include "launcher/verbs/show_stacks.h"
 #include "launcher/verbs/show_status.h"
 #include "launcher/verbs/stop_job.h"
 #include "launcher/version.h"
@@ -178,6 +179,12 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
     }
     case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;
     case Verb::kStatus: RETURN_IF_ERROR(ShowStatus(context, ShowStatusOptionsOf(command))); break;
+    case Verb::kStacks: {
+      ASSIGN_OR_RETURN(ShowStacksOptions options, ShowStacksOptionsOf(command));
+      options.path = Get(environment, "PATH");
+      RETURN_IF_ERROR(ShowStacks(context, options));
+      break;
+    }
     case Verb::kDiagnose:
       RETURN_IF_ERROR(DiagnoseJob(context, DiagnoseJobOptionsOf(command)));
       break;

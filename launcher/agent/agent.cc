@@ -14,6 +14,7 @@
 
 #include "elastic/gang.h"
 #include "launcher/agent/control_server.h"
+#include "launcher/agent/culprit_stacks.h"
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/gang_status.h"
 #include "launcher/agent/gang_watch.h"
@@ -157,6 +158,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   GangDriver driver_;
   GangWatch watch_;
   std::unique_ptr<NodeRuntime> node_;
+  std::unique_ptr<CulpritStacks> stacks_;
   std::unique_ptr<JobCluster> cluster_;  // null: one node
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
@@ -189,6 +191,8 @@ base::Status Agent::Open() {
 }
 
 base::Status Agent::OpenNode() {
+  const auto path = config_.environment.find("PATH");
+  StackTools tools = FindStackTools(path == config_.environment.end() ? "" : path->second);
   ASSIGN_OR_RETURN(node_, NodeRuntime::Create({.spec = spec(),
                                                .arguments = config_.arguments,
                                                .environment = std::move(config_.environment),
@@ -204,6 +208,10 @@ base::Status Agent::OpenNode() {
                                                .console_drops = has_other_agents()},
                                               {clock_, loop_, record_, driver_}));
   account_.SetNode(node_.get());
+  stacks_ = std::make_unique<CulpritStacks>(
+      std::move(tools),
+      CulpritStacks::Deps{.loop = loop_, .processes = node_->processes(), .record = record_});
+  watch_.SetStacks(*stacks_);
   return base::OkStatus();
 }
 

@@ -42,6 +42,7 @@ WatchedRank GangWatch::Watched(const elastic::RankRecord& rank) const {
     watched.ended = true;
     watched.exit_code = rank.exit->exit_code;
     watched.signal = rank.exit->signal;
+    watched.out_of_memory = rank.exit->out_of_memory;
     watched.ended_at = rank.ended_at;
   }
   return watched;
@@ -97,9 +98,34 @@ void GangWatch::OnHangVerdict(const collectives::Finding& finding,
                               const collectives::Evidence& evidence) {
   // Before anything is ended: afterwards all states look alike.
   Save(evidence);
+  if (stacks_ == nullptr || finding.culprits.empty()) return Act(finding, evidence, {});
+  const base::Round round = deps_.driver.state().round;
+  stacks_->Take(round, Standing(finding),
+                [this, round, finding, evidence](const std::vector<proto::Evidence>& stacks) {
+                  if (deps_.driver.state().round != round) return;
+                  // It comes down, or is suspended: if it goes on, it is watched anew.
+                  if (RanksToWatch().empty()) return watch_.BeginRound();
+                  Act(finding, evidence, stacks);
+                });
+}
+
+std::vector<StackTaking::Target> GangWatch::Standing(const collectives::Finding& finding) {
+  std::vector<StackTaking::Target> targets;
+  for (const WatchedRank& rank : RanksToWatch()) {
+    const bool is_culprit =
+        std::any_of(finding.culprits.begin(), finding.culprits.end(),
+                    [&](const auto& culprit) { return culprit.rank == rank.rank; });
+    if (is_culprit && rank.is_here && rank.pid > 0 && !rank.ended)
+      targets.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
+  }
+  return targets;
+}
+
+void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
+                    const std::vector<proto::Evidence>& stacks) {
   const bool acts =
       spec_.hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
-  deps_.account.OnHangVerdict(finding, evidence, acts);
+  deps_.account.OnHangVerdict(finding, evidence, stacks, acts);
   if (!acts) return;
   std::vector<base::Rank> blamed;
   for (const collectives::Finding::Culprit& culprit : finding.culprits)

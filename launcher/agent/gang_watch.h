@@ -7,14 +7,17 @@
 #include <vector>
 
 #include "elastic/gang.h"
+#include "launcher/agent/culprit_stacks.h"
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/job_account.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
+#include "launcher/diagnosis/stacks/stack_taking.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/job.pb.h"
+#include "runtime/proto/verdict.pb.h"
 
 namespace lockstep::launcher {
 
@@ -41,6 +44,8 @@ class GangWatch final : public HangDelegate {
     is_here_ = std::move(is_here);
     watch_.SetFar(far);
   }
+  /// Before the first round; it outlives the rounds. Without, verdicts tell no stacks.
+  void SetStacks(CulpritStacks& stacks) { stacks_ = &stacks; }
   /// Ranks have been started, or go on without others.
   void BeginRound() { watch_.BeginRound(); }
 
@@ -58,12 +63,17 @@ class GangWatch final : public HangDelegate {
  private:
   WatchedRank Watched(const elastic::RankRecord& rank) const;
   void Save(const collectives::Evidence& evidence);
+  /// The culprits that have a process.
+  std::vector<StackTaking::Target> Standing(const collectives::Finding& finding);
+  void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
+           const std::vector<proto::Evidence>& stacks);
 
   const proto::JobSpec& spec_;
   const EvidenceFacts facts_;
   const RingOf ring_of_;
   const Deps deps_;
   std::vector<bool> is_here_;  // by rank; empty: all are
+  CulpritStacks* stacks_ = nullptr;
   HangWatch watch_;
 };
 

@@ -62,8 +62,10 @@ void JobAccount::OnHangNotice(const collectives::Finding& finding,
 }
 
 void JobAccount::OnHangVerdict(const collectives::Finding& finding,
-                               const collectives::Evidence& evidence, bool acts) {
+                               const collectives::Evidence& evidence,
+                               const std::vector<proto::Evidence>& stacks, bool acts) {
   proto::Verdict verdict = HangVerdict(finding, evidence, config_.here.host);
+  for (const proto::Evidence& stack : stacks) *verdict.add_evidence() = stack;
   if (!acts) {
     SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence), finding);
     return;

@@ -47,9 +47,10 @@ class JobAccount {
   void OnNotice(const elastic::Notice& notice);
   /// Ranks wait for others for long; nothing follows from it.
   void OnHangNotice(const collectives::Finding& finding, const collectives::Evidence& evidence);
-  /// The gang stands still. `acts`: the round ends for it, and this is its verdict.
+  /// The gang stands still, and those to blame at `stacks`. `acts`: the round ends for it, and this
+  /// is its verdict.
   void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence& evidence,
-                     bool acts);
+                     const std::vector<proto::Evidence>& stacks, bool acts);
   /// The round has failed, and this is what the ranks did when it began to.
   void OnLastLook(const collectives::Finding& finding, const collectives::Evidence& evidence);
   /// `source` is who asked, in words. Verdicts name the first who was not the user at the terminal.

@@ -61,6 +61,17 @@ void JobRecord::SaveEvidence(const EvidenceFacts& facts, const collectives::Evid
                                evidence, rings, directory.files()));
 }
 
+std::string JobRecord::SaveStacks(base::Round round, base::Rank rank, const std::string& text) {
+  storage::FileSystem& files = config_.directory.files();
+  const std::string folder = config_.directory.RoundPath(round) + "/" + kEvidenceFolder;
+  const std::string path = folder + "/stacks-rank-" + rank.ToString() + ".txt";
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  base::Status saved = files.MakeDirectories(folder);
+  if (saved.ok()) saved = files.WriteFile(path, {&bytes, 1}, {.mode = 0600});
+  Check(saved);
+  return path;
+}
+
 std::string JobRecord::RoundFolder(base::Round round) const {
   if (config_.log_directory.empty()) return config_.directory.RoundPath(round);
   return config_.log_directory + "/round-" + round.ToString();

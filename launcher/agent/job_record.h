@@ -58,6 +58,8 @@ class JobRecord {
   /// Keeps what was seen of a round that stands still.
   void SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
                     const std::map<base::Rank, std::span<const std::byte>>& rings);
+  /// Keeps where a rank stands, beside that. Returns the file.
+  std::string SaveStacks(base::Round round, base::Rank rank, const std::string& text);
 
   /// That the ranks run; a little later unless there is other news of the state by then: they want
   /// the processor now, and may well end before anybody looks.

@@ -306,6 +306,7 @@ RankEnd NodeRuntime::OnRankExited(const elastic::RankProcess& process, pid_t pid
     watched->second.ended = true;
     watched->second.exit_code = exit.code;
     watched->second.signal = exit.signal;
+    watched->second.out_of_memory = exit.out_of_memory;
     watched->second.ended_at = deps_.loop.Now();
   }
   RankEnd end{.exit = {exit.code, exit.signal, exit.out_of_memory, ""}, .evidence = {}};

@@ -201,6 +201,11 @@ constexpr FlagSpec kStatusFlags[] = {
     {"--json", "", "", "One JSON object."},
 };
 
+constexpr FlagSpec kStacksFlags[] = {
+    {"--rank", "", "RANK", "All threads of this rank [where each rank stands]."},
+    {"--json", "", "", "One JSON object."},
+};
+
 constexpr FlagSpec kDiagnoseFlags[] = {
     {"--json", "", "", "A verdict as one JSON object."},
 };
@@ -307,6 +312,15 @@ constexpr VerbSpec kVerbs[] = {
     {Verb::kStatus, "status", "[FLAGS] JOB", "Says what a job and each of its ranks is doing.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep status mnist\n  lockstep status mnist --json\n", kStatusFlags, 1, 1},
+    {Verb::kStacks, "stacks", "[FLAGS] JOB", "Says where in its program each rank stands.",
+     "JOB is an id, the beginning of one, or a name. Of its ranks on this machine; those that "
+     "stand in "
+     "one\n"
+     "place are told together, most ranks first. Their threads are held for some milliseconds, and "
+     "go "
+     "on.\n"
+     "Of Python programs where they are in Python is told when py-spy is on PATH.\n",
+     "  lockstep stacks mnist\n  lockstep stacks mnist --rank 3\n", kStacksFlags, 1, 1},
     {Verb::kDiagnose, "diagnose", "[FLAGS] JOB|DIR", "Says why a gang stood still.",
      "JOB is an id, the beginning of one, or a name: of its last round that has evidence. DIR is a "
      "folder\n"

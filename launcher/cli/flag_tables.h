@@ -17,6 +17,7 @@ enum class Verb : uint8_t {
   kExec,
   kPs,
   kStatus,
+  kStacks,
   kDiagnose,
   kLogs,
   kStop,

@@ -143,6 +143,16 @@ ShowStatusOptions ShowStatusOptionsOf(const Command& command) {
   return {.job = command.operands[0], .json = command.IsOn("--json")};
 }
 
+base::Result<ShowStacksOptions> ShowStacksOptionsOf(const Command& command) {
+  ShowStacksOptions options;
+  options.job = command.operands[0];
+  Problems problems;
+  options.rank = RankOf(command, problems);
+  options.json = command.IsOn("--json");
+  RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
+  return options;
+}
+
 DiagnoseJobOptions DiagnoseJobOptionsOf(const Command& command) {
   return {.what = command.operands[0], .json = command.IsOn("--json")};
 }

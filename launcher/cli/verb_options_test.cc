@@ -20,6 +20,11 @@ TEST(VerbOptionsTest, FlagsBecomeOptions) {
   EXPECT_TRUE(ListJobsOptionsOf(Parse({"ps", "-a", "--json"})).json);
   EXPECT_FALSE(ListJobsOptionsOf(Parse({"ps"})).quiet);
   EXPECT_EQ(ShowStatusOptionsOf(Parse({"status", "mnist"})).job, "mnist");
+  EXPECT_EQ(ShowStacksOptionsOf(Parse({"stacks", "mnist", "--rank", "3"})).value().rank,
+            base::Rank(3));
+  EXPECT_TRUE(ShowStacksOptionsOf(Parse({"stacks", "mnist", "--json"})).value().json);
+  EXPECT_THAT(ShowStacksOptionsOf(Parse({"stacks", "mnist", "--rank", "x"})),
+              StatusIs(Code::kInvalidArgument, HasSubstr("--rank")));
   EXPECT_EQ(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist"})).what, "mnist");
   EXPECT_TRUE(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist"})).json);
   EXPECT_TRUE(StopJobOptionsOf(Parse({"stop", "--now", "mnist"})).at_once);

@@ -104,6 +104,7 @@ std::optional<SeenProcess> ProcessWithoutLook(const WatchedRank& rank, base::Ste
     seen.state = ProcessState::kEnded;
     seen.exit_code = rank.exit_code;
     seen.signal = rank.signal;
+    seen.out_of_memory = rank.out_of_memory;
     seen.exit_is_known = rank.exit_is_known;
     seen.ended_ago = now - rank.ended_at;
     return seen;

@@ -27,7 +27,8 @@ struct WatchedRank {
   bool ended = false;   // and how, below
   int exit_code = 0;
   int signal = 0;
-  bool exit_is_known = true;  // those two
+  bool out_of_memory = false;
+  bool exit_is_known = true;  // those three
   base::SteadyTime ended_at{};
 };
 

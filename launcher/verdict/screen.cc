@@ -19,6 +19,7 @@ using Lines = std::vector<std::string>;
 constexpr size_t kLabelColumns = 11;
 constexpr size_t kVictimsNamed = 16;
 constexpr size_t kWaitLines = 9;
+constexpr size_t kStackLines = 6;
 
 void Append(const Lines& more, Lines& lines) {
   lines.insert(lines.end(), more.begin(), more.end());
@@ -128,6 +129,18 @@ Lines Waits(const Verdict& verdict, size_t limit) {
   return lines;
 }
 
+/// Where the one to blame stands, as many calls as there is room for.
+Lines Stack(const Verdict& verdict, size_t limit) {
+  const Evidence* const stack = Find(verdict, Evidence::STACK);
+  if (stack == nullptr || limit < 2) return {};
+  Lines lines = {"  where rank " + std::to_string(stack->rank()) + " stands:"};
+  for (const std::string& line : stack->lines()) {
+    if (lines.size() == limit) break;
+    lines.push_back("  | " + ClipLine(CleanText(line), kScreenColumns - 4));
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string RenderVerdict(const Verdict& verdict) {
@@ -152,7 +165,9 @@ std::string RenderVerdict(const Verdict& verdict) {
     Append(Field("next", CleanText(NextText(verdict)), 2), bottom);
 
   const size_t room = kScreenLines - top.size() - bottom.size();
-  Append(Waits(verdict, std::min(room, kWaitLines)), top);
+  const Lines stack = Stack(verdict, std::min(room, kStackLines));
+  Append(Waits(verdict, std::min(room - stack.size(), kWaitLines)), top);
+  Append(stack, top);
   Append(LastWords(verdict, kScreenLines - top.size() - bottom.size()), top);
   Append(bottom, top);
   std::string screen;

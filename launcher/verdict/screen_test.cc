@@ -77,6 +77,14 @@ TEST(ScreenTest, ARankThatOthersWaitFor) {
                                 lines: "rank 0 has waited 995ms in all_reduce(f32, sum, 4), op 11 "
                                        "of group world at train.cc:67"
                               }
+                              evidence {
+                                kind: STACK
+                                rank: 2
+                                path: "/tmp/stacks-rank-2.txt"
+                                lines: "read at read.c:26"
+                                lines: "LoadBatch(int) at loader.cc:31"
+                                lines: "main at train.cc:60"
+                              }
                               evidence { kind: STDERR rank: 2 lines: "epoch 1" }
                               advice: "kill -CONT 4002 lets it go on"
                               action: RESTART_GANG

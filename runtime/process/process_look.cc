@@ -81,6 +81,8 @@ constexpr Call kCalls[] = {
     {SYS_ioctl, "ioctl", false},
     {SYS_flock, "flock", false},
     {SYS_sched_yield, "sched_yield", false},
+    // A sleep or a wait that goes on after a stop or a tracer.
+    {SYS_restart_syscall, "restart_syscall", false},
 };
 
 /// Whether what the descriptor leads to is a peer and no file.
@@ -141,17 +143,8 @@ std::string_view DoingText(Doing doing) {
   return "?";
 }
 
-}  // namespace
-
-std::string ProcessLook::ToString() const {
-  std::string text(DoingText(doing));
-  if (!system_call.empty()) text += " in " + system_call;
-  if (!wait_channel.empty()) text += " (" + wait_channel + ")";
-  return text;
-}
-
-std::optional<ProcessLook> LookAtProcess(pid_t pid, uint64_t start_ticks) {
-  const std::string folder = "/proc/" + std::to_string(pid);
+/// `folder` is that of a process or of a thread.
+std::optional<ProcessLook> LookInto(const std::string& folder, uint64_t start_ticks) {
   const std::string text = ReadSmallFile(folder + "/stat");
   const std::optional<ProcStat> stat = ParseProcStat(text);
   if (!stat.has_value() || (start_ticks != 0 && stat->start_ticks != start_ticks))
@@ -162,6 +155,23 @@ std::optional<ProcessLook> LookAtProcess(pid_t pid, uint64_t start_ticks) {
   const bool moves_bytes = look.state != 'R' && ReadSystemCall(folder, look);
   look.doing = DoingOf(look.state, look.wait_channel, moves_bytes);
   return look;
+}
+
+}  // namespace
+
+std::string ProcessLook::ToString() const {
+  std::string text(DoingText(doing));
+  if (!system_call.empty()) text += " in " + system_call;
+  if (!wait_channel.empty()) text += " (" + wait_channel + ")";
+  return text;
+}
+
+std::optional<ProcessLook> LookAtProcess(pid_t pid, uint64_t start_ticks) {
+  return LookInto("/proc/" + std::to_string(pid), start_ticks);
+}
+
+std::optional<ProcessLook> LookAtThread(pid_t pid, pid_t tid) {
+  return LookInto("/proc/" + std::to_string(pid) + "/task/" + std::to_string(tid), 0);
 }
 
 }  // namespace lockstep::process

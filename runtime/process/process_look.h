@@ -37,6 +37,8 @@ struct ProcessLook {
 /// nullopt when no process with that pid and start time (ProcStat::start_ticks; 0 = any) is there.
 /// Any thread.
 std::optional<ProcessLook> LookAtProcess(pid_t pid, uint64_t start_ticks = 0);
+/// The same of one of its threads. nullopt when it is gone. Any thread.
+std::optional<ProcessLook> LookAtThread(pid_t pid, pid_t tid);
 
 }  // namespace lockstep::process
 

@@ -102,6 +102,44 @@ TEST(ProcessLookTest, WhoIsStoppedIsToldApart) {
   child.Await(Doing::kSleeps);
 }
 
+TEST(ProcessLookTest, AThreadIsToldApartFromTheFirstOne) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::atomic<pid_t> tid{0};
+  std::thread reader([&] {
+    tid = gettid();
+    char byte;
+    while (read(ends[0], &byte, 1) < 0) {
+    }
+  });
+  ProcessLook look;
+  for (int i = 0; i < 2000 && look.doing != Doing::kReadsOrWrites; ++i) {
+    std::this_thread::sleep_for(milliseconds(5));  // tidy:allow sleep: /proc announces nothing
+    look = LookAtThread(getpid(), tid).value_or(ProcessLook());
+  }
+
+  EXPECT_THAT(look.ToString(), HasSubstr("waits for input or output in read of pipe:["));
+  EXPECT_EQ(LookAtThread(getpid(), getpid())->doing, Doing::kRuns);
+  EXPECT_EQ(write(ends[1], "x", 1), 1);
+  reader.join();
+  EXPECT_FALSE(LookAtThread(getpid(), tid).has_value());
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(ProcessLookTest, ASleepThatGoesOnAfterAStopHasAName) {
+  const Child child([] {
+    while (true) sleep(1000);  // tidy:allow sleep: it is the subject
+  });
+  child.Await(Doing::kSleeps);
+
+  kill(child.pid(), SIGSTOP);
+  child.Await(Doing::kStopped);
+  kill(child.pid(), SIGCONT);
+
+  EXPECT_EQ(child.Await(Doing::kSleeps).system_call, "restart_syscall");
+}
+
 TEST(ProcessLookTest, TheDeadAndOthersOfThatPidAreNone) {
   const Child child([] {});
   child.Await(Doing::kEnded);

@@ -1,0 +1,36 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_STACKS_SOCKET_LOOKS_H_
+#define LOCKSTEP_LAUNCHER_DIAGNOSIS_STACKS_SOCKET_LOOKS_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/proto/stacks.pb.h"
+
+namespace lockstep::launcher {
+
+/// A connection of /proc/net/tcp or tcp6, and whose it is.
+struct TcpRow {
+  uint64_t inode = 0;
+  proto::TcpSocket socket;
+};
+/// nullopt of what is no such row: the title, a listening socket. Pure; any thread.
+std::optional<TcpRow> ParseTcpRow(const std::string& line);
+
+/// "10.0.0.1:4000 to 10.0.0.2:50000, established: 14480 bytes unacknowledged, 0 unread". Pure.
+std::string SocketText(const proto::TcpSocket& socket);
+
+/// The TCP connections that a process has open, at most `sockets_max`: those with bytes under way
+/// or retransmits first. Reads the tables of its network namespace, at most 16 MiB of them; costs
+/// some microseconds for each connection of the machine. Empty also where its descriptors may not
+/// be read. Any thread.
+std::vector<proto::TcpSocket> LookAtSockets(pid_t pid, size_t sockets_max);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_DIAGNOSIS_STACKS_SOCKET_LOOKS_H_

@@ -1,0 +1,195 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/verbs/show_stacks.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "launcher/diagnosis/stacks/stack_groups.h"
+#include "launcher/diagnosis/stacks/stack_taking.h"
+#include "launcher/diagnosis/stacks/stack_text.h"
+#include "launcher/jobs/job_addresses.h"
+#include "launcher/verbs/ask_agent.h"
+#include "launcher/verbs/verb_text.h"
+#include "runtime/event/epoll_loop.h"
+#include "runtime/process/proc_scan.h"
+#include "runtime/process/real_processes.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Duration kAnswerLimit = 5s;
+// Ranks share four helpers; symbols of large libraries are read anew for each rank.
+constexpr base::Duration kTakingLimit = 2s;
+constexpr base::Duration kTakingLimitOfRank = 500ms;
+constexpr size_t kStackLines = 24;
+constexpr size_t kRanksNamed = 16;
+
+/// Whether it is a process of this machine, and that rank's: a pid of another machine may be
+/// anybody's here. Ranks of simulated hosts say another host's name, but carry the job's mark.
+bool IsHere(const VerbContext& context, const JobEntry& job, const proto::RankStatus& rank) {
+  if (rank.pid() <= 0 || !rank.exit().empty()) return false;
+  const auto pid = static_cast<pid_t>(rank.pid());
+  const auto mark = process::ReadMark(pid);
+  if (mark.has_value() && !mark->empty()) return process::MarkMatches(*mark, JobMarkPrefix(job.id));
+  // Of another launcher's ranks only their hosts are known, and of a process that hides its
+  // environment.
+  return process::ReadProcStat(pid).has_value() &&
+         (rank.host().empty() || rank.host() == context.here.host);
+}
+
+struct Found {
+  std::vector<StackTaking::Target> targets;
+  std::set<std::string> other_hosts;
+  bool has_rank = false;  // that was asked for
+};
+
+Found FindTargets(const VerbContext& context, const JobEntry& job, const ShowStacksOptions& options,
+                  const proto::StatusReply& status) {
+  Found found;
+  for (const proto::RankStatus& rank : status.ranks()) {
+    if (options.rank.has_value() && options.rank->value() != rank.rank()) continue;
+    found.has_rank = true;
+    if (IsHere(context, job, rank)) {
+      found.targets.push_back({base::Rank(rank.rank()), static_cast<pid_t>(rank.pid())});
+    } else if (rank.pid() > 0 && rank.exit().empty() && !rank.host().empty() &&
+               rank.host() != context.here.host) {
+      found.other_hosts.insert(Printable(rank.host()));
+    }
+  }
+  return found;
+}
+
+std::string Joined(const std::set<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+base::Status WhyNobody(const JobEntry& job, const ShowStacksOptions& options, const Found& found) {
+  const std::string what = "stacks of " + job.id + ": ";
+  if (options.rank.has_value() && !found.has_rank)
+    return base::NotFoundError(what + "it has no rank " + options.rank->ToString());
+  const std::string who = options.rank.has_value() ? "rank " + options.rank->ToString() + " runs"
+                                                   : std::string("its ranks run");
+  if (!found.other_hosts.empty()) {
+    return base::NotFoundError(what + who +
+                               " on other machines; run `lockstep-stacks PID` there (" +
+                               Joined(found.other_hosts) + "; `lockstep status` has the pids)");
+  }
+  return base::NotFoundError(what + (options.rank.has_value()
+                                         ? "rank " + options.rank->ToString() + " does not run now"
+                                         : "none of its ranks runs now"));
+}
+
+base::Result<std::vector<proto::RankStacks>> Take(const VerbContext& context,
+                                                  const std::vector<StackTaking::Target>& targets,
+                                                  const StackTools& tools) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<event::Loop> loop,
+                   event::EpollLoop::Create(context.clock));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<process::RealProcesses> processes,
+      process::RealProcesses::Create({.mark = "stacks-" + std::to_string(::getpid())}, *loop));
+  std::vector<proto::RankStacks> taken;
+  const base::Duration limit = kTakingLimit + kTakingLimitOfRank * targets.size();
+  const StackTaking taking({.tools = tools, .limit = limit}, {*loop, *processes}, targets,
+                           [&](std::vector<proto::RankStacks> ranks) {
+                             taken = std::move(ranks);
+                             loop->Quit();
+                           });
+  loop->Run();
+  return taken;
+}
+
+// -------------------------------------------------------------------------------------- printing
+
+std::string RanksText(const google::protobuf::RepeatedField<int32_t>& ranks) {
+  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
+  const auto named = std::min(kRanksNamed, static_cast<size_t>(ranks.size()));
+  for (size_t i = 0; i < named; ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(ranks[static_cast<int>(i)]);
+  return named < static_cast<size_t>(ranks.size()) ? text + " ..." : text;
+}
+
+std::string PlaceText(const proto::StackGroup& group) {
+  const std::string verb = group.ranks_size() == 1 ? " is" : " are";
+  if (group.path_size() == 0) return verb + ":";
+  const std::string& last = group.path(group.path_size() - 1);
+  const std::string caller =
+      group.path_size() > 1 ? ", called by " + group.path(group.path_size() - 2) : "";
+  return verb + (group.is_outlier() ? " elsewhere, in " : " in ") + Printable(last + caller) + ":";
+}
+
+const proto::RankStacks* Find(const proto::GangStacks& stacks, int rank) {
+  const auto found = std::find_if(stacks.ranks().begin(), stacks.ranks().end(),
+                                  [rank](const auto& one) { return one.rank() == rank; });
+  return found == stacks.ranks().end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::string StacksText(const proto::GangStacks& stacks) {
+  std::string text;
+  for (const proto::StackGroup& group : stacks.groups()) {
+    const proto::RankStacks* const first = Find(stacks, group.ranks(0));
+    if (first == nullptr) continue;
+    const proto::ProcessStacks& process = first->process();
+    if (!text.empty()) text += "\n";
+    text += RanksText(group.ranks()) + " of " + std::to_string(stacks.ranks_size()) +
+            PlaceText(group) + "\n";
+    if (process.threads_size() > 0 && group.path_size() > 0)
+      text += "  " + Printable(process.threads(0).doing()) + "\n";
+    for (const std::string& line : MainStackLines(process, kStackLines))
+      text += "  | " + Printable(line) + "\n";
+  }
+  // Each once: mostly all ranks have the same.
+  std::set<std::string> problems;
+  for (const proto::RankStacks& rank : stacks.ranks()) {
+    if (MainStack(rank.process()).empty()) continue;  // told above
+    for (const std::string& problem : rank.process().problems())
+      problems.insert(Printable(problem));
+  }
+  if (!problems.empty()) text += "\n";
+  for (const std::string& problem : problems) text += "note: " + problem + "\n";
+  return text;
+}
+
+base::Status ShowStacks(const VerbContext& context, const ShowStacksOptions& options) {
+  ASSIGN_OR_RETURN(const JobEntry job, OpenStore(context).Find(options.job));
+  if (job.condition != JobCondition::kLive)
+    return base::NotFoundError("stacks of " + job.id + ": it does not run");
+  ASSIGN_OR_RETURN(const proto::StatusReply status, AskStatus(context, job, kAnswerLimit));
+  const Found found = FindTargets(context, job, options, status);
+  if (found.targets.empty()) return WhyNobody(job, options, found);
+  ASSIGN_OR_RETURN(const std::vector<proto::RankStacks> taken,
+                   Take(context, found.targets, FindStackTools(options.path)));
+  if (taken.empty()) return base::NotFoundError("stacks of " + job.id + ": its ranks have ended");
+
+  proto::GangStacks stacks;
+  stacks.set_job(job.id);
+  for (const proto::RankStacks& rank : taken) *stacks.add_ranks() = rank;
+  for (proto::StackGroup& group : GroupStacks(taken)) *stacks.add_groups() = std::move(group);
+  if (options.json) {
+    ASSIGN_OR_RETURN(const std::string json, ToJson(stacks));
+    std::fprintf(context.out, "%s\n", json.c_str());
+  } else if (options.rank.has_value()) {
+    for (const std::string& line : StackLines(taken.front().process()))
+      std::fprintf(context.out, "%s\n", Printable(line).c_str());
+  } else {
+    std::fputs(StacksText(stacks).c_str(), context.out);
+  }
+  if (!found.other_hosts.empty()) {
+    std::fprintf(context.err, "lockstep: note: ranks on %s are not seen from here\n",
+                 Joined(found.other_hosts).c_str());
+  }
+  return base::OkStatus();
+}
+
+}  // namespace lockstep::launcher

@@ -1,0 +1,34 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_VERBS_SHOW_STACKS_H_
+#define LOCKSTEP_LAUNCHER_VERBS_SHOW_STACKS_H_
+
+#include <optional>
+#include <string>
+
+#include "launcher/verbs/verb_context.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/status.h"
+#include "runtime/proto/stacks.pb.h"
+
+namespace lockstep::launcher {
+
+struct ShowStacksOptions {
+  std::string job;                 // an id, the beginning of one, or a name
+  std::optional<base::Rank> rank;  // all that is known of this one alone
+  bool json = false;               // GangStacks
+  /// PATH, on which py-spy is looked for.
+  std::string path;
+};
+
+/// `lockstep stacks`: where the ranks of a job that run on this machine stand, those together that
+/// stand in one place. Blocks: some seconds.
+/// Errors: NotFound - there is no such job, it does not run, it has no such rank, or none of its
+/// ranks is on this machine (they are told where to look); as AskStatus.
+base::Status ShowStacks(const VerbContext& context, const ShowStacksOptions& options);
+
+/// What it prints of several ranks. Pure.
+std::string StacksText(const proto::GangStacks& stacks);
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_VERBS_SHOW_STACKS_H_
