@@ -15,7 +15,7 @@ struct ExecOptions {
   std::string checkpoint_directory;  // "" = none
   std::string backend;               // "host", "mpi", "nccl"; "" = the program's choice
   std::string check;                 // "fast", "strict"; "" = the program's choice
-  std::string watch;                 // "off", "mpi", "auto"; "" = off
+  std::string watch;                 // "off", "mpi", "nccl", "auto"; "" = off
 };
 
 }  // namespace lockstep::launcher
