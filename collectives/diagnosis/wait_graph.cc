@@ -8,8 +8,6 @@
 namespace lockstep::collectives {
 namespace {
 
-bool HoldsItsCaller(const SeenOp& op) { return op.is_open() && op.caller_waits; }
-
 /// It has been waited in, and whoever was missing still tells why, whatever its caller did then.
 bool RanOutOfTime(const SeenOp& op) { return op.state == LOCKSTEP_RECORD_TIMED_OUT; }
 
@@ -33,7 +31,7 @@ void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, const Option
   std::set<const SeenOp*> held;
   for (const SeenOp& op : rank.ops) {
     const bool ran_out = options.errors_count && RanOutOfTime(op);
-    if (!ran_out && !(lives && HoldsItsCaller(op))) continue;
+    if (!ran_out && !(lives && op.is_waited_in())) continue;
     const GroupView* const group = groups.Find({op.group, op.epoch});
     const SeenOp& stands_in = op.is_transfer() ? op : FirstOpen(op, *group->Find(rank.rank));
     if (stands_in.age < options.least || !held.insert(&stands_in).second) continue;
