@@ -17,9 +17,8 @@ static const char* cookie(void) { return getenv("LOCKSTEP_COOKIE"); }
 bool shim_has_agent(void) { return socket_path() != NULL && cookie() != NULL && &dlsym != NULL; }
 
 void shim_say_unrecorded(const char* library, const char* what, const char* of) {
-  dprintf(STDERR_FILENO,
-          "lockstep: the %s calls of this process (pid %d) are not recorded: %s%s\n", library,
-          (int)getpid(), what, of);
+  dprintf(STDERR_FILENO, "lockstep: the %s calls of this process (pid %d) are not recorded: %s%s\n",
+          library, (int)getpid(), what, of);
 }
 
 static bool open_ring(const char* library, int fd, struct lockstep_ring* ring) {

@@ -14,23 +14,23 @@
 #include "collectives/recorder/ring_writer.h"
 #include "collectives/shim/attaching.h"
 
-enum { SHIM_SPARE_EVENTS = 64 };
+struct shim_launch;
 
 struct shim_comm {
   shim_nccl_comm handle;
-  uint64_t id;          /* equal on all members */
-  int rank, size;       /* size 0: they are not known yet */
-  int seat;             /* in the ring; -1: none */
-  uint64_t seq;         /* collectives that were called */
-  uint32_t makings;     /* of them, those that make communicators */
-  uint64_t* sent;       /* by peer; NULL before the first */
-  uint64_t* received;   /* by peer */
-  uint32_t uses;        /* launches that are not over, and the program's handle */
-  uint32_t held;        /* launches that NCCL has not put on their stream yet */
-  bool is_ending;       /* the program has begun to end it */
-  shim_context context; /* of its events */
-  shim_event spares[SHIM_SPARE_EVENTS];
-  int spare_count;
+  uint64_t id;              /* equal on all members */
+  int rank, size;           /* size 0: they are not known yet */
+  int seat;                 /* in the ring; -1: none */
+  uint64_t seq;             /* collectives that were called */
+  uint32_t makings;         /* of them, those that make communicators */
+  uint64_t* sent;           /* by peer; NULL before the first */
+  uint64_t* received;       /* by peer */
+  uint32_t uses;            /* launches that are not over, and the program's handle */
+  uint32_t held;            /* launches that NCCL has not put on their stream yet */
+  bool is_ending;           /* the program has begun to end it */
+  shim_context context;     /* of its events */
+  struct shim_launch* idle; /* whose events wait for the next ops */
+  int idle_count;
   char name[64];
   struct shim_comm* next; /* in its bucket */
 };
@@ -38,7 +38,7 @@ struct shim_comm {
 /* The process's, written by the call that decides. */
 extern struct lockstep_ring shim_ring;
 extern struct shim_place shim_place;
-/* Of communicators, launches and makings. Held for some 10 ns, never while NCCL or CUDA is called. */
+/* Of communicators, launches and makings. Held for some 10 ns, not while NCCL or CUDA is called. */
 extern pthread_mutex_t shim_lock;
 
 /* Not in the table yet, and without a seat. NULL: no memory. Any thread, without the lock. */

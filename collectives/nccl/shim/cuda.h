@@ -2,8 +2,8 @@
 #ifndef LOCKSTEP_COLLECTIVES_NCCL_SHIM_CUDA_H_
 #define LOCKSTEP_COLLECTIVES_NCCL_SHIM_CUDA_H_
 /* What is asked of CUDA's driver, which is loaded wherever NCCL works: events. They go on the
- * program's streams from the thread that calls NCCL, and are asked for by the shim's thread. Nothing
- * here waits for a GPU. */
+ * program's streams from the thread that calls NCCL, and are asked for by the shim's thread.
+ * Nothing here waits for a GPU. */
 
 #include <stdbool.h>
 

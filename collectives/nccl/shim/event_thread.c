@@ -51,8 +51,9 @@ static bool take_note(struct shim_launch* launch, enum shim_passed passed) {
     shim_reach(launch, shim_now_ns());
     return !launch->is_held;
   }
-  shim_end_ops(launch, passed == SHIM_PASSED ? LOCKSTEP_RECORD_COMPLETED : LOCKSTEP_RECORD_ERROR);
+  launch->is_broken = passed == SHIM_BROKEN;
   launch->is_over = true;
+  shim_end_ops(launch, launch->is_broken ? LOCKSTEP_RECORD_ERROR : LOCKSTEP_RECORD_COMPLETED);
   return false;
 }
 
@@ -77,9 +78,10 @@ static bool look(bool* idle) {
       place = &launch->next;
       continue;
     }
-    const struct shim_events left = shim_take_out(place);
+    struct shim_launch* const left = shim_take_out(place);
+    if (left == NULL) continue;
     pthread_mutex_unlock(&shim_lock);
-    shim_free_events(left);
+    shim_free_launch(left);
     pthread_mutex_lock(&shim_lock);
   }
   pthread_mutex_unlock(&shim_lock);

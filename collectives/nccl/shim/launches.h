@@ -19,8 +19,11 @@
 
 struct shim_launch;
 
+/* With the lock held, before the next: one that was used before, or NULL. */
+struct shim_launch* shim_take_idle(struct shim_comm* comm);
 /* Before the ops are put on the stream, by the thread that does. NULL: no memory. */
-struct shim_launch* shim_build_launch(struct shim_comm* comm, shim_stream stream);
+struct shim_launch* shim_build_launch(struct shim_comm* comm, struct shim_launch* idle,
+                                      shim_stream stream);
 /* Whether `launch` is of that communicator and stream. */
 bool shim_is_launch_of(const struct shim_launch* launch, const struct shim_comm* comm,
                        shim_stream stream);

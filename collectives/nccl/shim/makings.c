@@ -26,7 +26,7 @@ static const void* nccl_of;
 
 void shim_set_nccl_of(const void* caller) { nccl_of = caller; }
 
-/* ----------------------------------------------------------------------------------- descriptions */
+/* --------------------------------------------------------------------------------- descriptions */
 
 typedef int (*ask_comm)(shim_nccl_comm, int*);
 
@@ -50,7 +50,7 @@ void shim_know(struct shim_comm* comm) {
   pthread_mutex_unlock(&shim_lock);
 }
 
-/* ------------------------------------------------------------------------------------- beginning */
+/* ------------------------------------------------------------------------------------ beginning */
 
 /* In whose seat the thread that makes it waits. */
 static struct shim_comm* place_of(const struct shim_making* making) {
@@ -156,7 +156,7 @@ struct shim_making* shim_begin_shrink(struct shim_call* call, const int* exclude
                made);
 }
 
-/* ---------------------------------------------------------------------------------------- ending */
+/* --------------------------------------------------------------------------------------- ending */
 
 /* The fake of the tests gives out a split's handle at its end; NCCL at once. */
 static shim_nccl_comm handle_of(const struct shim_making* making) {
@@ -218,7 +218,7 @@ void shim_end_grouped_makings(int code) {
   shim_set_inside(false);
 }
 
-/* ------------------------------------------------------------------------------------- in progress */
+/* ---------------------------------------------------------------------------------- in progress */
 
 static bool concerns(const struct shim_making* making, shim_nccl_comm handle) {
   if (making->parent != NULL && making->parent->handle == handle) return true;

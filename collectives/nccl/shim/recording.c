@@ -89,40 +89,55 @@ void shim_end_record(struct lockstep_ring_ticket ticket, int code) {
 
 /* ------------------------------------------------------------------------------------------ ops */
 
-static struct shim_launch* grouped_launch(struct shim_comm* comm, shim_stream stream) {
+static struct shim_launch* find_grouped(const struct shim_comm* comm, shim_stream stream) {
   struct shim_launch* launch = thread.grouped;
   while (launch != NULL && !shim_is_launch_of(launch, comm, stream))
     launch = *shim_next_launch(launch);
-  if (launch != NULL) return launch;
-  launch = shim_build_launch(comm, stream);
-  if (launch == NULL) return NULL;
+  return launch;
+}
+
+/* Where the op goes: a launch of its own or, in a group, that of its communicator and stream. */
+static struct shim_launch* find_launch(const struct shim_call* call, struct shim_launch* grouped,
+                                       struct shim_launch* idle) {
+  if (grouped != NULL) return grouped;
+  struct shim_launch* const launch = shim_build_launch(call->comm, idle, call->stream);
+  if (launch == NULL || thread.depth == 0) return launch;
   *shim_next_launch(launch) = thread.grouped;
   thread.grouped = launch;
   return launch;
+}
+
+static struct shim_comm* find_known(shim_nccl_comm handle) {
+  struct shim_comm* const comm = shim_find_comm(handle);
+  if (comm == NULL || comm->size > 0) return comm;
+  pthread_mutex_unlock(&shim_lock);
+  shim_know(comm);
+  pthread_mutex_lock(&shim_lock);
+  return comm->size > 0 ? comm : NULL;
 }
 
 void shim_begin_op(struct shim_call* call) {
   shim_set_inside(true);
   call->launch = NULL;
   pthread_mutex_lock(&shim_lock);
-  call->comm = shim_find_comm(call->handle);
-  pthread_mutex_unlock(&shim_lock);
-  if (call->comm == NULL) return;
-  if (call->comm->size == 0) shim_know(call->comm);
-  pthread_mutex_lock(&shim_lock);
+  call->comm = find_known(call->handle);
+  if (call->comm == NULL) {
+    pthread_mutex_unlock(&shim_lock);
+    return;
+  }
   const uint64_t seq = shim_next_seq(call->comm, call->kind, call->peer);
+  struct shim_launch* const grouped = find_grouped(call->comm, call->stream);
+  struct shim_launch* const idle = grouped == NULL ? shim_take_idle(call->comm) : NULL;
   pthread_mutex_unlock(&shim_lock);
   const bool is_transfer = call->kind == SHIM_SEND_KIND || call->kind == SHIM_RECV_KIND;
   call->ticket = shim_record(call, call->comm, seq);
-  const bool is_alone = thread.depth == 0;
-  call->launch = is_alone ? shim_build_launch(call->comm, call->stream)
-                          : grouped_launch(call->comm, call->stream);
+  call->launch = find_launch(call, grouped, idle);
   if (call->launch == NULL) {
     shim_end_record(call->ticket, SHIM_NCCL_OK);
     return;
   }
   shim_add_op(call->launch, call->ticket, is_transfer);
-  if (is_alone) shim_wait_in_launch(call->launch, 1);
+  if (thread.depth == 0) shim_wait_in_launch(call->launch, 1);
 }
 
 void shim_end_op(struct shim_call* call, int code) {
@@ -163,7 +178,7 @@ void shim_end_group_end(int code, bool launches) {
   shim_end_grouped_makings(code);
 }
 
-/* ---------------------------------------------------------------------------------------- ending */
+/* --------------------------------------------------------------------------------------- ending */
 
 /* As an op of the group's, so that others' calls after this rank's last are seen to differ. */
 void shim_begin_ending(struct shim_call* call) {
@@ -178,6 +193,8 @@ void shim_begin_ending(struct shim_call* call) {
   call->ticket.valid = false;
   if (call->comm == NULL) return;
   if (is_first) call->ticket = shim_record(call, call->comm, seq);
+  /* An abort lets streams pass ops that are not done: that must not be taken for their end. */
+  if (call->name == NULL) shim_end_launches(call->comm, LOCKSTEP_RECORD_ABORTED);
   lockstep_ring_add_waiters(&shim_ring, call->comm->seat, false, 1);
 }
 

@@ -34,8 +34,7 @@ struct shim_call {
 void shim_begin_op(struct shim_call* call);
 void shim_end_op(struct shim_call* call, int code);
 
-/* Of an op whose caller waits for it, and which is on no stream: 0 is its number where it makes its
- * communicator. */
+/* A record that begins; 0 is the number of what makes its communicator. */
 struct lockstep_ring_ticket shim_record(const struct shim_call* call, const struct shim_comm* comm,
                                         uint64_t seq);
 void shim_end_record(struct lockstep_ring_ticket ticket, int code);

@@ -122,7 +122,7 @@ int ncclGroupSimulateEnd(void* info) {
   return code;
 }
 
-/* --------------------------------------------------------------------------------- communicators */
+/* -------------------------------------------------------------------------------- communicators */
 
 #define CALL(Name, kind_, handle_) \
   struct shim_call call = {        \
