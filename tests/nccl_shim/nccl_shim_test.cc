@@ -427,6 +427,21 @@ TEST_F(NcclShimTest, ARankThatNeverInitialisesIsNamed) {
   EXPECT_EQ(finding.op->kind, OpKind::kInit);
 }
 
+TEST_F(NcclShimTest, AStreamThatStandsHidesNoOther) {
+  Launch("ahead");
+  EXPECT_TRUE(Within(60, [&] {
+    const RingContent ring = Read(0);
+    return ring.records.size() == 103 && !IsOpen(ring.records.back()) &&
+           ring.records[2].state == LOCKSTEP_RECORD_STARTED;
+  })) << Output();
+
+  const RingContent ring = Read(0);
+  EXPECT_EQ(ring.records.back().state, LOCKSTEP_RECORD_COMPLETED);
+  for (size_t i = 3; i < 102; ++i) {
+    EXPECT_EQ(ring.records[i].state, LOCKSTEP_RECORD_ENQUEUED) << i;
+  }
+}
+
 TEST_F(NcclShimTest, AnAbortEndsWhatIsOnStreams) {
   Launch("aborts");
   EXPECT_TRUE(Within(60, [&] {

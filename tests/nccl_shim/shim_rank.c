@@ -146,6 +146,20 @@ static void Communicators(void) {
   }
 }
 
+// More than the shim's thread looks at in one go stand on one stream, and another goes on.
+static void Ahead(void) {
+  ncclComm_t part;
+  cudaStream_t other;
+  Fill();
+  Ok(ncclCommSplit(world, rank == 1 ? -1 : 0, rank, &part, NULL));
+  if (IsGuilty()) pause();
+  Ok(cudaStreamCreateWithFlags(&other, 1));
+  for (int i = 0; i < 100; ++i)
+    Ok(ncclAllReduce(in, out, kCount, ncclFloat32, ncclSum, world, stream));
+  Ok(ncclAllReduce(in, &out[kCount], kCount, ncclFloat32, ncclSum, part, other));
+  pause();
+}
+
 static int AwaitState(ncclComm_t comm) {
   int state = ncclInProgress;
   while (state == ncclInProgress) Ok(ncclCommGetAsyncError(comm, &state));
@@ -275,6 +289,7 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "groups") == 0) Groups();
 #if NCCL_VERSION >= 22700
   if (strcmp(mode, "communicators") == 0) Communicators();
+  if (strcmp(mode, "ahead") == 0) Ahead();
 #endif
   if (strcmp(mode, "mismatch") == 0) Mismatch(detail);
   if (strcmp(mode, "missing") == 0) Missing(detail);

@@ -13,7 +13,7 @@
 enum {
   NAP_MS = 10,
   IDLE_NAP_MS = 40,
-  UNFINISHED_MAX = 64, /* launches that it asks for in one go; those behind come later anyway */
+  STREAMS_MAX = 64, /* that it finds standing in one look */
   EXIT_WAIT_MS = 1000
 };
 
@@ -26,21 +26,38 @@ static void nap(long milliseconds) {
   nanosleep(&length, NULL);
 }
 
+/* False: the process ends, and nothing may be called. Else until end_calling. */
+static bool begin_calling(void) {
+  __atomic_store_n(&is_calling, true, __ATOMIC_SEQ_CST);
+  return !__atomic_load_n(&ends, __ATOMIC_SEQ_CST);
+}
+
+static void end_calling(void) { __atomic_store_n(&is_calling, false, __ATOMIC_SEQ_CST); }
+
 /* With the lock held, which it lets go meanwhile. False: the process ends. */
 static bool ask(struct shim_launch* launch, enum shim_passed* passed) {
   const shim_event event = launch->is_reached ? launch->after : launch->before;
   const shim_context context = launch->comm->context;
   launch->is_asked = true;
   pthread_mutex_unlock(&shim_lock);
-  __atomic_store_n(&is_calling, true, __ATOMIC_SEQ_CST);
-  const bool may = !__atomic_load_n(&ends, __ATOMIC_SEQ_CST);
+  const bool may = begin_calling();
   if (may) {
     shim_enter_context(context);
     *passed = shim_ask_event(event);
   }
-  __atomic_store_n(&is_calling, false, __ATOMIC_SEQ_CST);
+  end_calling();
   pthread_mutex_lock(&shim_lock);
   launch->is_asked = false;
+  return may;
+}
+
+/* As it does. */
+static bool free_outside(struct shim_launch* launch) {
+  pthread_mutex_unlock(&shim_lock);
+  const bool may = begin_calling();
+  if (may) shim_free_launch(launch);
+  end_calling();
+  pthread_mutex_lock(&shim_lock);
   return may;
 }
 
@@ -57,32 +74,59 @@ static bool take_note(struct shim_launch* launch, enum shim_passed passed) {
   return false;
 }
 
+/* Streams that have not passed a launch, in one look: what is behind that need not be asked for. */
+struct standing {
+  struct {
+    shim_context context;
+    shim_stream stream;
+  } streams[STREAMS_MAX];
+  int count;
+};
+
+static bool stands(const struct standing* standing, const struct shim_launch* launch) {
+  for (int i = 0; i < standing->count; ++i) {
+    if (standing->streams[i].stream == launch->stream &&
+        standing->streams[i].context == launch->comm->context)
+      return true;
+  }
+  return false;
+}
+
+static void add_standing(struct standing* standing, const struct shim_launch* launch) {
+  standing->streams[standing->count].stream = launch->stream;
+  standing->streams[standing->count++].context = launch->comm->context;
+}
+
+/* With the lock held. False: the process ends. */
+static bool ask_as_far_as_it_is(struct shim_launch* launch) {
+  bool goes_on = true;
+  bool asks = !launch->is_over && !(launch->is_reached && launch->is_held);
+  while (goes_on && asks) {
+    enum shim_passed passed = SHIM_NOT_PASSED;
+    goes_on = ask(launch, &passed);
+    asks = goes_on && take_note(launch, passed);
+  }
+  return goes_on;
+}
+
 /* False: the process ends. */
 static bool look(bool* idle) {
+  struct standing standing = {.count = 0};
   bool goes_on = true;
-  int unfinished = 0;
   pthread_mutex_lock(&shim_lock);
   struct shim_launch** place = shim_first_launch();
   *idle = *place == NULL;
-  while (goes_on && *place != NULL && unfinished < UNFINISHED_MAX) {
+  while (goes_on && *place != NULL && standing.count < STREAMS_MAX) {
     struct shim_launch* const launch = *place;
-    bool asks = !launch->is_over && !(launch->is_reached && launch->is_held);
-    while (goes_on && asks) {
-      enum shim_passed passed = SHIM_NOT_PASSED;
-      goes_on = ask(launch, &passed);
-      asks = goes_on && take_note(launch, passed);
-    }
-    if (!goes_on) break;
-    if (!launch->is_over) {
-      ++unfinished;
+    const bool is_behind = !launch->is_over && stands(&standing, launch);
+    if (!is_behind) goes_on = ask_as_far_as_it_is(launch);
+    if (goes_on && launch->is_over) {
+      struct shim_launch* const left = shim_take_out(place);
+      if (left != NULL) goes_on = free_outside(left);
+    } else {
+      if (!is_behind) add_standing(&standing, launch);
       place = &launch->next;
-      continue;
     }
-    struct shim_launch* const left = shim_take_out(place);
-    if (left == NULL) continue;
-    pthread_mutex_unlock(&shim_lock);
-    shim_free_launch(left);
-    pthread_mutex_lock(&shim_lock);
   }
   pthread_mutex_unlock(&shim_lock);
   return goes_on;

@@ -40,8 +40,8 @@ _Static_assert(sizeof(struct shim_launch) == SHIM_LAUNCH_BYTES, "one line");
 struct shim_launch** shim_first_launch(void);
 void shim_reach(struct shim_launch* launch, uint64_t now_ns);
 void shim_end_ops(struct shim_launch* launch, enum lockstep_record_state state);
-/* Out of the list, where `place` says it, by the shim's thread alone. What it returns is to be freed
- * without the lock. */
+/* Out of the list, where `place` says it, by the shim's thread alone. What it returns is to be
+ * freed without the lock. */
 struct shim_launch* shim_take_out(struct shim_launch** place);
 
 /* Without the lock; NULL is nothing. */
