@@ -248,6 +248,19 @@ TEST(DiagnoseTest, WhoseStreamWaitsIsAVictim) {
   EXPECT_THAT(Victims(finding), ElementsAre(0, 2));
 }
 
+TEST(DiagnoseTest, OfAGroupWhoseMembersNobodyNamesAllOthersAreUnheard) {
+  Job job(4);
+  job.AddGroup(2, "part", {0, 1});
+  job[1].groups.pop_back();  // has not come to its making
+  job[0].groups.back().members.clear();
+  job.Call(0, 2);
+
+  const Finding finding = job.Find();
+
+  EXPECT_EQ(finding.verdict_class, Class::kUnknown);
+  EXPECT_THAT(finding.unheard, ElementsAre(Rank(1), Rank(2), Rank(3)));
+}
+
 TEST(DiagnoseTest, OpsInTheBackgroundHoldNobody) {
   Job job(2);
   job.AddGroup(2, "a", {0, 1});
