@@ -31,6 +31,8 @@ int ncclGetUniqueId(ncclUniqueId* id);
 int ncclCommInitRank(ncclComm_t* comm, int size, ncclUniqueId id, int rank);
 int ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank,
                            ncclConfig_t* config);
+int ncclCommInitRankScalable(ncclComm_t* comm, int size, int rank, int id_count, ncclUniqueId* ids,
+                             ncclConfig_t* config);
 int ncclCommGetAsyncError(ncclComm_t comm, int* state);
 int ncclCommFinalize(ncclComm_t comm);
 int ncclCommDestroy(ncclComm_t comm);

@@ -241,7 +241,8 @@ TEST_F(NcclShimTest, CollectivesAreRecordedAlikeOnAllRanks) {
     std::vector<std::string> names;
   } runs[] = {{"shim_rank_2_14", "collectives", old},
               {"shim_rank_2_30", "collectives", all},
-              {"shim_rank_2_30", "init_in_group", all}};
+              {"shim_rank_2_30", "init_in_group", all},
+              {"shim_rank_2_30", "init_by_many", all}};
   for (const auto& run : runs) {
     SCOPED_TRACE(run.program + " " + run.mode);
     Renew();
@@ -344,6 +345,28 @@ TEST_F(NcclShimTest, CommunicatorsThatDoNotBlockAreRecordedToo) {
     }
     EXPECT_TRUE(ring.seats.empty());
   }
+}
+
+TEST_F(NcclShimTest, ThreadsAreRecordedSideBySide) {
+  constexpr uint64_t kThreads = 3, kTimes = 300;  // of shim_rank
+  Launch("threads");
+  ASSERT_TRUE(Await()) << Output();
+
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint64_t>> sums;  // fingerprints
+  for (int rank = 0; rank < kSize; ++rank) {
+    const RingContent ring = Read(rank);
+    EXPECT_EQ(ring.head.record_count, 1 + kThreads + kThreads * (kTimes + 1) + 1);
+    EXPECT_EQ(ring.head.dropped_count, 0u);
+    EXPECT_EQ(ring.torn_count, 0u);
+    EXPECT_TRUE(ring.seats.empty());
+    for (const lockstep_record& record : ring.records) {
+      EXPECT_EQ(record.state, LOCKSTEP_RECORD_COMPLETED) << Tag(record) << " " << record.seq;
+      if (Tag(record) == "AllReduce")
+        sums[{record.group_id, record.seq}].push_back(record.fingerprint);
+    }
+  }
+  EXPECT_EQ(sums.size(), kThreads * kTimes);
+  for (const auto& [_, fingerprints] : sums) EXPECT_EQ(fingerprints.size(), size_t{kSize});
 }
 
 TEST_F(NcclShimTest, ACallThatDiffersNamesItsRankAndHow) {

@@ -3,6 +3,7 @@
 // A rank of nccl_shim_test: an NCCL program that knows nothing of Lockstep. Its arguments are what
 // it does, and the file through which the ranks tell each other the id; of faults rank 1 is guilty.
 // What it computes it checks by itself.
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +147,32 @@ static void Communicators(void) {
   }
 }
 
+enum { kThreads = 3, kTimes = 300 };
+
+// With a communicator and a stream of its own, as NCCL demands.
+static void* Thread(void* comm) {
+  cudaStream_t mine;
+  float one = 1, sum = 0;
+  Ok(cudaStreamCreateWithFlags(&mine, 1));
+  for (int i = 0; i < kTimes; ++i) {
+    Ok(ncclAllReduce(&one, &sum, 1, ncclFloat32, ncclSum, comm, mine));
+    if (i % 50 == 0) Ok(cudaStreamSynchronize(mine));
+  }
+  Ok(cudaStreamSynchronize(mine));
+  Check(sum == (float)size, "a thread's sum");
+  Ok(ncclCommDestroy(comm));
+  Ok(cudaStreamDestroy(mine));
+  return NULL;
+}
+
+static void Threads(void) {
+  ncclComm_t comms[kThreads];
+  pthread_t threads[kThreads];
+  for (int i = 0; i < kThreads; ++i) Ok(ncclCommSplit(world, 0, rank, &comms[i], NULL));
+  for (int i = 0; i < kThreads; ++i) pthread_create(&threads[i], NULL, &Thread, comms[i]);
+  for (int i = 0; i < kThreads; ++i) pthread_join(threads[i], NULL);
+}
+
 // More than the shim's thread looks at in one go stand on one stream, and another goes on.
 static void Ahead(void) {
   ncclComm_t part;
@@ -276,6 +303,10 @@ int main(int argc, char** argv) {
 #if NCCL_VERSION >= 22700
   if (strcmp(mode, "without_blocking") == 0) {
     WithoutBlocking(id);
+  } else if (strcmp(mode, "init_by_many") == 0) {
+    ncclUniqueId ids[] = {id, id};
+    ids[1].internal[0] ^= 1;
+    Ok(ncclCommInitRankScalable(&world, size, rank, 2, ids, NULL));
   } else
 #endif
       if (strcmp(mode, "init_in_group") == 0) {
@@ -285,11 +316,12 @@ int main(int argc, char** argv) {
   } else {
     Ok(ncclCommInitRank(&world, size, id, rank));
   }
-  if (strcmp(mode, "collectives") == 0 || strcmp(mode, "init_in_group") == 0) Collectives();
+  if (strcmp(mode, "collectives") == 0 || strncmp(mode, "init_", 5) == 0) Collectives();
   if (strcmp(mode, "groups") == 0) Groups();
 #if NCCL_VERSION >= 22700
   if (strcmp(mode, "communicators") == 0) Communicators();
   if (strcmp(mode, "ahead") == 0) Ahead();
+  if (strcmp(mode, "threads") == 0) Threads();
 #endif
   if (strcmp(mode, "mismatch") == 0) Mismatch(detail);
   if (strcmp(mode, "missing") == 0) Missing(detail);

@@ -55,18 +55,31 @@ shim_context shim_context_of(shim_stream stream) {
   return cuda.cuStreamGetCtx(stream, &context) == CUDA_OK ? context : NULL;
 }
 
+/* Another thread may record a graph in a way that forbids calls everywhere. Returns the mode to be
+ * set again. */
+static int set_capture_mode(int mode) {
+  (void)cuda.cuThreadExchangeStreamCaptureMode(&mode);
+  return mode;
+}
+
 shim_event shim_new_event(shim_context context) {
+  const int mode = set_capture_mode(RELAXED_CAPTURE);
   shim_context current = NULL, popped = NULL;
   shim_event event = NULL;
   const bool is_in = cuda.cuCtxGetCurrent(&current) == CUDA_OK && current == context;
-  if (!is_in && cuda.cuCtxPushCurrent_v2(context) != CUDA_OK) return NULL;
-  const bool made = cuda.cuEventCreate(&event, EVENT_WITHOUT_TIMING) == CUDA_OK;
-  if (!is_in) (void)cuda.cuCtxPopCurrent_v2(&popped);
-  return made ? event : NULL;
+  const bool enters = !is_in && cuda.cuCtxPushCurrent_v2(context) == CUDA_OK;
+  if ((is_in || enters) && cuda.cuEventCreate(&event, EVENT_WITHOUT_TIMING) != CUDA_OK)
+    event = NULL;
+  if (enters) (void)cuda.cuCtxPopCurrent_v2(&popped);
+  (void)set_capture_mode(mode);
+  return event;
 }
 
 void shim_free_event(shim_event event) {
-  if (event != NULL) (void)cuda.cuEventDestroy_v2(event);
+  if (event == NULL) return;
+  const int mode = set_capture_mode(RELAXED_CAPTURE);
+  (void)cuda.cuEventDestroy_v2(event);
+  (void)set_capture_mode(mode);
 }
 
 bool shim_record_event(shim_event event, shim_stream stream) {
@@ -78,10 +91,7 @@ void shim_enter_context(shim_context context) {
   if (entered != context && cuda.cuCtxSetCurrent(context) == CUDA_OK) entered = context;
 }
 
-void shim_keep_out_of_graphs(void) {
-  int mode = RELAXED_CAPTURE;
-  (void)cuda.cuThreadExchangeStreamCaptureMode(&mode);
-}
+void shim_keep_out_of_graphs(void) { (void)set_capture_mode(RELAXED_CAPTURE); }
 
 enum shim_passed shim_ask_event(shim_event event) {
   const int code = cuda.cuEventQuery(event);

@@ -9,6 +9,7 @@
 
 #include "collectives/nccl/shim/launch.h"
 #include "collectives/shim/old_glibc.h"
+#include "runtime/attach/fork_guard.h"
 
 enum {
   NAP_MS = 10,
@@ -143,6 +144,7 @@ static void* run(void* nothing) {
 
 /* Before CUDA's own handlers, which were registered earlier. */
 static void end_asking(void) {
+  if (!lockstep_fork_guard_is_owner(&shim_ring.guard)) return; /* a child has no such thread */
   __atomic_store_n(&ends, true, __ATOMIC_SEQ_CST);
   for (int waited = 0; waited < EXIT_WAIT_MS && __atomic_load_n(&is_calling, __ATOMIC_SEQ_CST);
        ++waited)

@@ -387,6 +387,12 @@ NcclResult ncclCommDeregister(NcclComm comm, void*) {
   return kNcclSuccess;
 }
 #endif
+#if FAKE_NCCL_VERSION >= 22300
+NcclResult ncclCommInitRankScalable(NcclComm* made, int size, int rank, int, NcclUniqueId* ids,
+                                    NcclConfig* config) {
+  return ncclCommInitRankConfig(made, size, ids[0], rank, config);
+}
+#endif
 #if FAKE_NCCL_VERSION >= 22700
 NcclResult ncclCommShrink(NcclComm comm, int* excluded, int count, NcclComm* made,
                           NcclConfig* config, int flags) {
