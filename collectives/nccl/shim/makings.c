@@ -13,8 +13,9 @@ struct shim_making {
   struct shim_making* next;
   struct shim_comm* parent; /* of a split */
   struct shim_comm* child;
-  shim_nccl_comm* made; /* the program's, good until its call returns */
-  shim_nccl_comm handle;
+  shim_nccl_comm* made;   /* the program's, where NCCL writes */
+  shim_nccl_comm handle;  /* NULL: it is not written yet */
+  shim_nccl_comm told_by; /* whose state tells the end then: what it is made of */
   struct lockstep_ring_ticket ticket;
   bool is_counted; /* its thread, as one that waits */
 };
@@ -73,6 +74,7 @@ static struct shim_making* begin(struct shim_call* call, struct shim_comm* paren
   making->parent = parent;
   making->child = child;
   making->made = made;
+  making->told_by = call->handle;
   pthread_mutex_lock(&shim_lock);
   const uint64_t seq = parent != NULL ? ++parent->seq : 0;
   if (parent != NULL) {
@@ -158,7 +160,7 @@ struct shim_making* shim_begin_shrink(struct shim_call* call, const int* exclude
 
 /* --------------------------------------------------------------------------------------- ending */
 
-/* The fake of the tests gives out a split's handle at its end; NCCL at once. */
+/* NCCL gives out the handle of an init at once, and of a split or shrink at its end. */
 static shim_nccl_comm handle_of(const struct shim_making* making) {
   return making->handle != NULL ? making->handle : *making->made;
 }
@@ -179,7 +181,7 @@ static void end(struct shim_making* making, int code) {
   free(making);
 }
 
-/* NCCL gives handles out before they are ready, for the program to ask how far they are. */
+/* The program is to ask how far it is. */
 static void keep(struct shim_making* making) {
   if (!making->is_counted) count(making, 1);
   pthread_mutex_lock(&shim_lock);
@@ -221,8 +223,7 @@ void shim_end_grouped_makings(int code) {
 /* ---------------------------------------------------------------------------------- in progress */
 
 static bool concerns(const struct shim_making* making, shim_nccl_comm handle) {
-  if (making->parent != NULL && making->parent->handle == handle) return true;
-  return making->handle == handle;
+  return handle == (making->handle != NULL ? making->handle : making->told_by);
 }
 
 static struct shim_making* take_concerned(shim_nccl_comm handle) {
