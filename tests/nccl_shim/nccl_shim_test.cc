@@ -141,6 +141,21 @@ TEST_F(NcclShimTest, CommunicatorsThatDoNotBlockAreRecordedToo) {
   }
 }
 
+TEST_F(NcclShimTest, OfSeveralRanksInAProcessTheFirstIsRecorded) {
+  Launch("two_ranks");
+  ASSERT_TRUE(Await()) << Output();
+
+  for (int rank = 0; rank < kSize; ++rank) {
+    const RingContent ring = Read(rank);
+    EXPECT_THAT(Tags(ring), ElementsAre("CommInitRank", "AllReduce", "Finalize"));
+    for (const lockstep_record& record : ring.records) {
+      EXPECT_EQ(record.group_size, 2u * kSize);
+      EXPECT_EQ(record.state, LOCKSTEP_RECORD_COMPLETED);
+    }
+  }
+  EXPECT_EQ(collectives::Diagnose(Look()).verdict_class, Finding::Class::kNone);
+}
+
 TEST_F(NcclShimTest, ThreadsAreRecordedSideBySide) {
   constexpr uint64_t kThreads = 3, kTimes = 300;  // of shim_rank
   Launch("threads");

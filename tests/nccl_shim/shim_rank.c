@@ -122,6 +122,23 @@ static void Groups(void) {
   Check(out[9] == Sum(), "an all_reduce in a group");
 }
 
+// Two ranks of one communicator in each process, in one group, as a process with two GPUs may.
+static void TwoRanks(ncclUniqueId id) {
+  ncclComm_t both[2];
+  cudaStream_t streams[2] = {stream, NULL};
+  Ok(cudaStreamCreateWithFlags(&streams[1], 1));
+  Ok(ncclGroupStart());
+  for (int i = 0; i < 2; ++i) Ok(ncclCommInitRank(&both[i], 2 * size, id, 2 * rank + i));
+  Ok(ncclGroupEnd());
+  Fill();
+  for (int i = 0; i < 2; ++i)
+    Ok(ncclAllReduce(in, &out[i * kCount], kCount, ncclFloat32, ncclSum, both[i], streams[i]));
+  for (int i = 0; i < 2; ++i) Ok(cudaStreamSynchronize(streams[i]));
+  Check(out[kCount] == 2 * Sum(), "the sum of twice as many");
+  for (int i = 0; i < 2; ++i) Ok(ncclCommDestroy(both[i]));
+  Ok(cudaStreamDestroy(streams[1]));
+}
+
 #if NCCL_VERSION >= 22700
 static void Communicators(void) {
   ncclComm_t part, rest;
@@ -309,7 +326,9 @@ int main(int argc, char** argv) {
     Ok(ncclCommInitRankScalable(&world, size, rank, 2, ids, NULL));
   } else
 #endif
-      if (strcmp(mode, "init_in_group") == 0) {
+      if (strcmp(mode, "two_ranks") == 0) {
+    TwoRanks(id);
+  } else if (strcmp(mode, "init_in_group") == 0) {
     Ok(ncclGroupStart());
     Ok(ncclCommInitRank(&world, size, id, rank));
     Ok(ncclGroupEnd());

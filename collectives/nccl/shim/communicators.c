@@ -15,6 +15,7 @@ struct shim_place shim_place;
 pthread_mutex_t shim_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct shim_comm* buckets[BUCKETS];
+static struct shim_comm* there; /* all that are */
 
 static struct shim_comm** bucket_of(shim_nccl_comm handle) {
   return &buckets[shim_mix(0, (uintptr_t)handle) % BUCKETS];
@@ -35,19 +36,31 @@ struct shim_comm* shim_new_comm(uint64_t id, int rank, int size, const char* nam
   comm->seat = -1;
   comm->uses = 1;
   snprintf(comm->name, sizeof comm->name, "%s", name);
+  comm->next_there = there;
+  there = comm;
   return comm;
 }
 
-struct shim_comm* shim_new_root_comm(const struct shim_unique_id* id, int rank, int size) {
+bool shim_is_there(uint64_t id) {
+  const struct shim_comm* comm = there;
+  while (comm != NULL && comm->id != id) comm = comm->next_there;
+  return comm != NULL;
+}
+
+uint64_t shim_id_of(const struct shim_unique_id* id) {
   uint64_t hash = shim_mix_text(0, "NCCL");
   for (size_t i = 0; i < sizeof id->bytes; i += sizeof hash) {
     uint64_t word;
     memcpy(&word, id->bytes + i, sizeof word);
     hash = shim_mix(hash, word);
   }
+  return hash;
+}
+
+struct shim_comm* shim_new_root_comm(uint64_t id, int rank, int size) {
   char name[32];
-  snprintf(name, sizeof name, "NCCL %06x", (unsigned)(hash >> 40));
-  return shim_new_comm(hash, rank, size, name);
+  snprintf(name, sizeof name, "NCCL %06x", (unsigned)(id >> 40));
+  return shim_new_comm(id, rank, size, name);
 }
 
 /* Who the others are by world rank, NCCL does not say: each member names itself alone. */
@@ -85,6 +98,9 @@ void shim_drop_comm(struct shim_comm* comm) {
 
 void shim_release_comm(struct shim_comm* comm) {
   if (--comm->uses > 0) return;
+  struct shim_comm** at = &there;
+  while (*at != comm) at = &(*at)->next_there;
+  *at = comm->next_there;
   free(comm->sent);
   free(comm->received);
   free(comm);

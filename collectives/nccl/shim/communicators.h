@@ -33,6 +33,7 @@ struct shim_comm {
   int idle_count;
   char name[64];
   struct shim_comm* next; /* in its bucket */
+  struct shim_comm* next_there;
 };
 
 /* The process's, written by the call that decides. */
@@ -41,10 +42,14 @@ extern struct shim_place shim_place;
 /* Of communicators, launches and makings. Held for some 10 ns, not while NCCL or CUDA is called. */
 extern pthread_mutex_t shim_lock;
 
-/* Not in the table yet, and without a seat. NULL: no memory. Any thread, without the lock. */
+/* Not in the table yet, and without a seat. NULL: no memory. */
 struct shim_comm* shim_new_comm(uint64_t id, int rank, int size, const char* name);
 /* "NCCL 3fa91c": alike on all members. */
-struct shim_comm* shim_new_root_comm(const struct shim_unique_id* id, int rank, int size);
+struct shim_comm* shim_new_root_comm(uint64_t id, int rank, int size);
+uint64_t shim_id_of(const struct shim_unique_id* id);
+/* Whether this process has another of that id: several ranks of one communicator, of which one can
+ * be told from the others' rings. */
+bool shim_is_there(uint64_t id);
 /* Once its rank and size are known. */
 void shim_take_seat(struct shim_comm* comm);
 void shim_add_comm(struct shim_comm* comm, shim_nccl_comm handle);

@@ -63,19 +63,19 @@ static void count(struct shim_making* making, int32_t change) {
   lockstep_ring_add_waiters(&shim_ring, place_of(making)->seat, false, change);
 }
 
-/* Takes `child`, whose seat is to come if its size is known. */
+/* Takes `child`, and a seat for it if its size is known. With the lock held, which it lets go. */
 static struct shim_making* begin(struct shim_call* call, struct shim_comm* parent,
                                  struct shim_comm* child, shim_nccl_comm* made) {
   struct shim_making* const making = child != NULL ? calloc(1, sizeof *making) : NULL;
   if (making == NULL) {
-    free(child);
+    if (child != NULL) shim_release_comm(child);
+    pthread_mutex_unlock(&shim_lock);
     return NULL;
   }
   making->parent = parent;
   making->child = child;
   making->made = made;
   making->told_by = call->handle;
-  pthread_mutex_lock(&shim_lock);
   const uint64_t seq = parent != NULL ? ++parent->seq : 0;
   if (parent != NULL) {
     ++parent->uses;
@@ -97,7 +97,13 @@ struct shim_making* shim_begin_init(struct shim_call* call, const struct shim_un
                                     int size, int rank, shim_nccl_comm* made) {
   shim_set_inside(true);
   if (size < 1 || rank < 0 || rank >= size) return NULL; /* NCCL will say so */
-  return begin(call, NULL, shim_new_root_comm(id, rank, size), made);
+  const uint64_t hash = shim_id_of(id);
+  pthread_mutex_lock(&shim_lock);
+  if (shim_is_there(hash)) {
+    pthread_mutex_unlock(&shim_lock);
+    return NULL;
+  }
+  return begin(call, NULL, shim_new_root_comm(hash, rank, size), made);
 }
 
 static struct shim_comm* find(shim_nccl_comm handle) {
@@ -114,7 +120,6 @@ struct shim_making* shim_begin_split(struct shim_call* call, int color, shim_ncc
   if (parent == NULL) return NULL;
   pthread_mutex_lock(&shim_lock);
   const uint32_t number = ++parent->makings;
-  pthread_mutex_unlock(&shim_lock);
   char name[sizeof parent->name];
   snprintf(name, sizeof name, "%.32s split %u.%d", parent->name, number, color);
   const uint64_t id = shim_mix(shim_mix(parent->id, number), (uint32_t)color);
@@ -151,7 +156,6 @@ struct shim_making* shim_begin_shrink(struct shim_call* call, const int* exclude
   }
   pthread_mutex_lock(&shim_lock);
   id = shim_mix(id, count_same(id));
-  pthread_mutex_unlock(&shim_lock);
   char name[sizeof parent->name];
   snprintf(name, sizeof name, "%.32s without %d", parent->name, count);
   return begin(call, NULL, shim_new_comm(id, parent->rank - below, parent->size - count, name),

@@ -195,15 +195,15 @@ void shim_begin_ending(struct shim_call* call) {
   if (is_first) call->ticket = shim_record(call, call->comm, seq);
   /* An abort lets streams pass ops that are not done: that must not be taken for their end. */
   if (call->name == NULL) shim_end_launches(call->comm, LOCKSTEP_RECORD_ABORTED);
-  lockstep_ring_add_waiters(&shim_ring, call->comm->seat, false, 1);
 }
 
+/* Nobody is counted as waiting: what NCCL does here takes its time, and need not wait for members,
+ * which may have ended by then. */
 void shim_end_ending(struct shim_call* call, int code, bool is_gone,
                      enum lockstep_record_state end) {
   shim_set_inside(false);
   struct shim_comm* const comm = call->comm;
   if (comm == NULL) return;
-  lockstep_ring_add_waiters(&shim_ring, comm->seat, false, -1);
   shim_end_record(call->ticket, code);
   if (!is_gone) return;
   shim_end_launches(comm, end);
