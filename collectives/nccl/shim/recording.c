@@ -197,8 +197,8 @@ void shim_begin_ending(struct shim_call* call) {
   if (call->name == NULL) shim_end_launches(call->comm, LOCKSTEP_RECORD_ABORTED);
 }
 
-/* Nobody is counted as waiting: what NCCL does here takes its time, and need not wait for members,
- * which may have ended by then. */
+/* Nobody is counted as waiting: a rank that has ended without it is not to be blamed for the time
+ * that another's takes. */
 void shim_end_ending(struct shim_call* call, int code, bool is_gone,
                      enum lockstep_record_state end) {
   shim_set_inside(false);
