@@ -160,6 +160,10 @@ std::optional<Finding> Diagnosis::Deadlock() const {
                              .seq = wait.op->seq});
     finding.culprits.push_back({wait.waiter, Absence::kInOtherGroup});
     finding.waited = std::max(finding.waited, wait.op->age);
+    if (wait.op->caller_waits) continue;
+    // Whoever put it on a stream may still come, if only late.
+    finding.is_provable = false;
+    finding.confidence = Confidence::kMedium;
   }
   std::sort(finding.culprits.begin(), finding.culprits.end(),
             [](const auto& a, const auto& b) { return a.rank < b.rank; });

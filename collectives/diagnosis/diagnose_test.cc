@@ -217,6 +217,50 @@ TEST(DiagnoseTest, ACircleThroughGroupsIsADeadlockEdgeByEdge) {
                           "at train.cc:40"));
 }
 
+TEST(DiagnoseTest, ACircleOfStreamsIsLikelyAndNotProvable) {
+  Job job(2);
+  job.AddGroup(2, "a", {0, 1});
+  job.AddGroup(3, "b", {0, 1});
+  for (SeenOp* const op : {&job.Call(0, 2), &job.Call(1, 3)}) {
+    op->caller_waits = false;
+    op->stream_waits = true;
+  }
+
+  const Finding finding = job.Find();
+
+  EXPECT_EQ(finding.verdict_class, Class::kCrossGroupDeadlock);
+  EXPECT_FALSE(finding.is_provable) << "both may only be late";
+  EXPECT_EQ(finding.confidence, Confidence::kMedium);
+}
+
+TEST(DiagnoseTest, WhoseStreamWaitsIsAVictim) {
+  Job job(3);
+  for (const int rank : {0, 2}) {
+    SeenOp& op = job.Call(rank, 1);
+    op.caller_waits = false;
+    op.stream_waits = true;
+  }
+
+  const Finding finding = job.Find();
+
+  EXPECT_EQ(finding.verdict_class, Class::kMissingRank);
+  EXPECT_THAT(Named(finding), ElementsAre(1));
+  EXPECT_THAT(Victims(finding), ElementsAre(0, 2));
+}
+
+TEST(DiagnoseTest, OfAGroupWhoseMembersNobodyNamesAllOthersAreUnheard) {
+  Job job(4);
+  job.AddGroup(2, "part", {0, 1});
+  job[1].groups.pop_back();  // has not come to its making
+  job[0].groups.back().members.clear();
+  job.Call(0, 2);
+
+  const Finding finding = job.Find();
+
+  EXPECT_EQ(finding.verdict_class, Class::kUnknown);
+  EXPECT_THAT(finding.unheard, ElementsAre(Rank(1), Rank(2), Rank(3)));
+}
+
 TEST(DiagnoseTest, OpsInTheBackgroundHoldNobody) {
   Job job(2);
   job.AddGroup(2, "a", {0, 1});

@@ -35,9 +35,11 @@ struct SeenOp {
   lockstep_record_state state = LOCKSTEP_RECORD_EMPTY;
   /// The thread that called it waits for its end now, and does nothing else.
   bool caller_waits = false;
+  /// A stream of a GPU has come to it; its caller may have gone on.
+  bool stream_waits = false;
   /// Whom the backend waits for in it, where it knows.
   std::optional<base::Rank> waits_for;
-  base::Duration age{0};  // since it was called
+  base::Duration age{0};  // since it was called; where a stream alone waits, since that came
   std::string call_site;  // "train.cc:42"
 
   bool is_open() const {
@@ -45,6 +47,8 @@ struct SeenOp {
   }
   /// It ended with an error, which its caller was told.
   bool has_failed() const { return state > LOCKSTEP_RECORD_COMPLETED; }
+  /// Its rank stands in it.
+  bool is_waited_in() const { return is_open() && (caller_waits || stream_waits); }
   bool is_transfer() const { return kind == OpKind::kSend || kind == OpKind::kRecv; }
 };
 

@@ -87,6 +87,11 @@ void GroupViews::Complete(GroupView& view, const Evidence& evidence) {
     const bool unknown = !rank.ring_read || rank.ring_overflowed || rank.groups.empty();
     if (unknown && view.Find(rank.rank) == nullptr) view.maybe_members_.push_back(rank.rank);
   }
+  if (!view.maybe_members_.empty()) return;
+  // Nobody said who they are (NCCL does not tell): whoever is none yet may be.
+  for (const SeenRank& rank : evidence.ranks) {
+    if (view.Find(rank.rank) == nullptr) view.maybe_members_.push_back(rank.rank);
+  }
 }
 
 }  // namespace lockstep::collectives

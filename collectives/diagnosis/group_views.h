@@ -40,7 +40,7 @@ class GroupView {
   const Member* At(int place) const;
   /// Members that nobody has named: in the group, by its size.
   int unnamed() const { return unnamed_; }
-  /// Who may be those: ranks whose ring could not be read.
+  /// Who may be those: ranks whose ring could not be read or, if there are none, all others.
   const std::vector<base::Rank>& maybe_members() const { return maybe_members_; }
 
  private:

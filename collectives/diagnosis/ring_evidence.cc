@@ -21,6 +21,10 @@ uint64_t CountOf(const lockstep_record& record) {
   }
 }
 
+base::Duration AgeOf(uint64_t since_ns, uint64_t now_ns) {
+  return base::Duration(static_cast<int64_t>(now_ns > since_ns ? now_ns - since_ns : 0));
+}
+
 /// Members that a ring may name, in all its groups: it is in others' reach.
 constexpr size_t kMembersMax = size_t{1} << 20;
 
@@ -51,14 +55,15 @@ SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
                 .step = ring.head.step};
   if (ring.head.phase_until_ns > now_ns) rank.phase = ring.head.phase;
   struct Waiters {
-    bool collectives = false, transfers = false;
+    bool collectives = false, transfers = false, streams = false;
   };
   std::map<std::pair<uint64_t, uint32_t>, Waiters> waiters;
   size_t named = 0;
   for (const lockstep_seat& seat : ring.seats) {
     rank.groups.push_back(GroupOf(seat, named));
     waiters[{seat.group_id, seat.epoch}] = {.collectives = seat.waiters > 0,
-                                            .transfers = seat.transfer_waiters > 0};
+                                            .transfers = seat.transfer_waiters > 0,
+                                            .streams = seat.stream_waiters > 0};
   }
   for (const lockstep_record& record : ring.records) {
     SeenOp op{
@@ -73,14 +78,17 @@ SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
         .count = CountOf(record),
         .fingerprint = record.fingerprint,
         .state = static_cast<lockstep_record_state>(record.state),
-        .age = base::Duration(
-            static_cast<int64_t>(now_ns > record.enqueued_ns ? now_ns - record.enqueued_ns : 0)),
+        .age = AgeOf(record.enqueued_ns, now_ns),
         .call_site = record.call_site};
     if (op.kind == OpKind::kNone) op.name = record.tag;
     if (record.waiting_on >= 0) op.waits_for = base::Rank(record.waiting_on);
     const auto seat = waiters.find({record.group_id, record.epoch});
     op.caller_waits = op.is_open() && seat != waiters.end() &&
                       (op.is_transfer() ? seat->second.transfers : seat->second.collectives);
+    op.stream_waits = op.state == LOCKSTEP_RECORD_STARTED && seat != waiters.end() &&
+                      seat->second.streams;
+    // Before its turn on the stream nobody waited in it.
+    if (op.stream_waits && !op.caller_waits) op.age = AgeOf(record.started_ns, now_ns);
     rank.ops.push_back(std::move(op));
   }
   return rank;

@@ -8,8 +8,6 @@
 namespace lockstep::collectives {
 namespace {
 
-bool HoldsItsCaller(const SeenOp& op) { return op.is_open() && op.caller_waits; }
-
 /// It has been waited in, and whoever was missing still tells why, whatever its caller did then.
 /// One that was aborted was ended by its caller.
 bool WasLeftAlone(const SeenOp& op) {
@@ -36,7 +34,7 @@ void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, const Option
   std::set<const SeenOp*> held;
   for (const SeenOp& op : rank.ops) {
     const bool was_left = options.errors_count && WasLeftAlone(op);
-    if (!was_left && !(lives && HoldsItsCaller(op))) continue;
+    if (!was_left && !(lives && op.is_waited_in())) continue;
     const GroupView* const group = groups.Find({op.group, op.epoch});
     const SeenOp& stands_in = op.is_transfer() ? op : FirstOpen(op, *group->Find(rank.rank));
     const bool is_wait = was_left || stands_in.age >= options.least;

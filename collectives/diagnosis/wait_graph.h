@@ -12,7 +12,7 @@
 
 namespace lockstep::collectives {
 
-/// An op in which a rank's caller waits, and for whom.
+/// An op in which a rank's caller waits, or a stream of its GPU, and for whom.
 struct Wait {
   base::Rank waiter;
   const SeenOp* op = nullptr;
@@ -25,7 +25,8 @@ struct Wait {
 };
 
 /// Who waits for whom, over all groups. A rank whose caller waits in an op comes to no other one;
-/// that it has begun ops in the background does not hold it. A value; borrows the evidence.
+/// that it has begun ops in the background does not hold it. Of one whose stream waits that is
+/// likely, and not sure. A value; borrows the evidence.
 class WaitGraph {
  public:
   struct Options {

@@ -100,7 +100,7 @@ std::string WaitLine(const SeenRank& rank, const SeenOp& op, const Evidence& evi
 const SeenOp* WaitOf(const SeenRank& rank) {
   const SeenOp* longest = nullptr;
   for (const SeenOp& op : rank.ops) {
-    if (!op.is_open() || !op.caller_waits) continue;
+    if (!op.is_waited_in()) continue;
     if (longest == nullptr || op.age > longest->age) longest = &op;
   }
   return longest;

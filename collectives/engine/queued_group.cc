@@ -5,71 +5,12 @@
 #include <utility>
 
 #include "collectives/engine/alone_backend.h"
+#include "collectives/engine/joining.h"
 #include "collectives/engine/make_in_round.h"
 #include "collectives/engine/op_record.h"
 #include "collectives/engine/own_deadline.h"
 
 namespace lockstep::collectives {
-namespace {
-
-Recorder::Seat TakeSeat(Recorder* recorder, const GroupSpec& spec) {
-  if (recorder == nullptr) return {};
-  return recorder->TakeSeat(spec.Id(), spec.epoch, spec.rank, spec.world_ranks, spec.name);
-}
-
-/// The record of making a group, which is op number 0 of it: whoever has come waits there for the
-/// others. It fails with this unless End() came before.
-class Joining {
- public:
-  explicit Joining(const QueuedGroup::Config& config)
-      : recorder_(config.recorder.get()),
-        epoch_(config.rounds != nullptr ? config.rounds->current() : config.spec.epoch) {
-    if (recorder_ == nullptr || config.spec.world_ranks.size() == 1) return;
-    GroupSpec spec = config.spec;
-    spec.epoch = epoch_;
-    seat_ = TakeSeat(recorder_, spec);
-    const base::SteadyTime now = clock_.Now();
-    ticket_ = recorder_->Begin({.group = spec.Id(),
-                                .epoch = spec.epoch,
-                                .op = static_cast<uint8_t>(OpKind::kInit),
-                                .group_size = static_cast<uint32_t>(spec.world_ranks.size()),
-                                .enqueued = now,
-                                .timeout = config.join_timeout,
-                                .call_file = "group.h",
-                                .tag = "make group"});
-    recorder_->Started(ticket_, now);
-    seat_.AddWaiters(false, 1);
-  }
-  ~Joining() {
-    if (!has_ended_) Finish(LOCKSTEP_RECORD_ERROR);
-  }
-  Joining(const Joining&) = delete;
-  Joining& operator=(const Joining&) = delete;
-
-  /// The seat in the group as it was made, which may be in a later round.
-  Recorder::Seat End(const GroupSpec& spec) {
-    Finish(LOCKSTEP_RECORD_COMPLETED);
-    has_ended_ = true;
-    return spec.epoch == epoch_ && spec.world_ranks.size() > 1 ? std::move(seat_)
-                                                               : TakeSeat(recorder_, spec);
-  }
-
- private:
-  void Finish(lockstep_record_state state) {
-    if (recorder_ == nullptr) return;
-    recorder_->Ended(ticket_, state, 0, clock_.Now());
-    seat_.AddWaiters(false, -1);
-  }
-
-  Recorder* const recorder_;
-  const base::Round epoch_;
-  const base::RealClock clock_;
-  Recorder::Seat seat_;
-  Recorder::Ticket ticket_;
-  bool has_ended_ = false;
-};
-
-}  // namespace
 
 base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(
     Config config, std::shared_ptr<BackendMaker> maker) {
@@ -87,7 +28,9 @@ base::Result<std::unique_ptr<QueuedGroup>> QueuedGroup::Create(Config config,
                                       spec.rank.ToString() + " of " + std::to_string(size) +
                                       " members");
   }
-  Joining joining(config);
+  GroupSpec as_begun = spec;
+  if (config.rounds != nullptr) as_begun.epoch = config.rounds->current();
+  Joining joining(config.recorder.get(), as_begun, config.join_timeout);
   std::unique_ptr<Backend> backend;
   if (size == 1) {
     if (config.rounds != nullptr) config.spec.epoch = config.rounds->current();

@@ -216,6 +216,8 @@ void NcclEngine::Started(NcclPart& part, base::SteadyTime now) {
   if (part.over) return;
   if (!part.work->started_.has_value()) part.work->started_ = now;
   if (config_.recorder != nullptr) config_.recorder->Started(part.record, now);
+  if (std::exchange(part.has_started, true)) return;
+  config_.seat->AddStreamWaiters(1);
 }
 
 void NcclEngine::Ended(Route& route, NcclPart& part, base::SteadyTime now) {
@@ -249,6 +251,7 @@ void NcclEngine::Over(Route& route, base::Status status, base::SteadyTime now) {
 
 void NcclEngine::EndPart(NcclPart& part, const base::Status& status, base::SteadyTime now) {
   part.over = true;
+  if (std::exchange(part.has_started, false)) config_.seat->AddStreamWaiters(-1);
   moved_at_ = now;
   NcclWork& work = *part.work;
   if (config_.recorder != nullptr) {
@@ -298,7 +301,26 @@ bool NcclEngine::idle() {
 
 // ----------------------------------------------------------------------------------------- waiting
 
+/// A caller that waits, in the group's seat.
+class NcclEngine::Waiting {
+ public:
+  Waiting(const NcclEngine& engine, const NcclWork& work)
+      : seat_(*engine.config_.seat),
+        transfers_(work.op_.kind == OpKind::kSend || work.op_.kind == OpKind::kRecv ||
+                   work.op_.kind == OpKind::kBatch) {
+    seat_.AddWaiters(transfers_, 1);
+  }
+  ~Waiting() { seat_.AddWaiters(transfers_, -1); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  const Recorder::Seat& seat_;
+  const bool transfers_;
+};
+
 base::Status NcclEngine::Wait(NcclWork& work) {
+  const Waiting waiting(*this, work);
   const base::SteadyTime spin_until = clock_.Now() + kSpin;
   Lock lock(mutex_);
   while (!work.completed_.has_value()) {
@@ -315,6 +337,7 @@ base::Status NcclEngine::Wait(NcclWork& work) {
 }
 
 base::Status NcclEngine::WaitFor(NcclWork& work, base::Duration at_most) {
+  const Waiting waiting(*this, work);
   const base::SteadyTime until = clock_.Now() + std::min(at_most, kMaxTimeout);
   Lock lock(mutex_);
   if (changed_.wait_until(lock, until, [&] { return work.completed_.has_value(); }))

@@ -89,6 +89,8 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
     GroupInfo info;
     /// Members compare each collective before it goes to NCCL (docs/collectives.md).
     bool check_calls = false;
+    /// Where callers and the stream that wait are counted; may be empty.
+    std::shared_ptr<const Recorder::Seat> seat = std::make_shared<Recorder::Seat>();
   };
 
   /// How long Works wait for the abort of their communicators once they have failed. Half of the
@@ -235,6 +237,7 @@ class NcclEngine final : public NcclWatched, public std::enable_shared_from_this
   void RecordWaits(const Route& route);
   base::Status Blaming(base::Status status, const std::vector<int>& members) const;
 
+  class Waiting;
   base::Status Wait(NcclWork& work);
   base::Status WaitFor(NcclWork& work, base::Duration at_most);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "collectives/engine/joining.h"
 #include "collectives/engine/op_queue.h"
 #include "collectives/engine/own_deadline.h"
 #include "collectives/nccl/nccl_calls.h"
@@ -55,6 +56,7 @@ base::Result<std::unique_ptr<NcclGroup>> NcclGroup::Create(Config config,
   RETURN_IF_ERROR(Check(config, *runtime));
   if (config.derived == nullptr) config.derived = std::make_shared<DerivedSpecs>();
   const OwnDeadline own(config.join_timeout);
+  Joining joining(config.recorder.get(), config.spec, config.join_timeout);
   ASSIGN_OR_RETURN(std::unique_ptr<GroupBoard> board,
                    runtime->boards().Open(config.spec, own.deadline));
   const Communicator::Config communicator = CommunicatorConfig(config, runtime);
@@ -62,24 +64,27 @@ base::Result<std::unique_ptr<NcclGroup>> NcclGroup::Create(Config config,
                                                                  .config = communicator,
                                                                  .board = *board,
                                                                  .deadline = own.deadline}));
-  return std::unique_ptr<NcclGroup>(
-      new NcclGroup(std::move(config), std::move(runtime), std::move(board), std::move(made)));
+  Recorder::Seat seat = joining.End(config.spec);
+  return std::unique_ptr<NcclGroup>(new NcclGroup(
+      std::move(config), std::move(runtime), std::move(seat), std::move(board), std::move(made)));
 }
 
-NcclGroup::NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime,
+NcclGroup::NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime, Recorder::Seat seat,
                      std::unique_ptr<GroupBoard> board, std::shared_ptr<Communicator> communicator)
     : config_(std::move(config)),
       runtime_(std::move(runtime)),
       info_(InfoOf(config_.spec, "nccl")),
       capabilities_(CapabilitiesOn(config_.device, runtime_->libraries().capabilities())),
       timeout_ns_(config_.timeout.count()),
-      engine_(std::make_shared<NcclEngine>(NcclEngine::Config{.runtime = runtime_,
-                                                              .spec = config_.spec,
-                                                              .device = config_.device,
-                                                              .recorder = config_.recorder,
-                                                              .info = info_,
-                                                              .check_calls = config_.check_calls},
-                                           std::move(board), std::move(communicator))) {
+      engine_(std::make_shared<NcclEngine>(
+          NcclEngine::Config{.runtime = runtime_,
+                             .spec = config_.spec,
+                             .device = config_.device,
+                             .recorder = config_.recorder,
+                             .info = info_,
+                             .check_calls = config_.check_calls,
+                             .seat = std::make_shared<Recorder::Seat>(std::move(seat))},
+          std::move(board), std::move(communicator))) {
   lockstep_fork_guard_init(&guard_);
 }
 
@@ -205,6 +210,7 @@ base::Result<std::shared_ptr<Group>> NcclGroup::Derive(Derivation derivation,
     return std::shared_ptr<Group>();
   }
   Config config = DerivedConfig(derivation);
+  Joining joining(config.recorder.get(), config.spec, config.join_timeout);
   ASSIGN_OR_RETURN(std::unique_ptr<GroupBoard> board,
                    runtime_->boards().OpenDerived(config.spec, deadline));
   auto made = MeetAgain(config, *board, deadline, derivation);
@@ -212,8 +218,9 @@ base::Result<std::shared_ptr<Group>> NcclGroup::Derive(Derivation derivation,
     if (splits) Abort(made.status());  // the parent is in the middle of it
     return made.status();
   }
-  return std::shared_ptr<Group>(
-      new NcclGroup(std::move(config), runtime_, std::move(board), std::move(made).value()));
+  Recorder::Seat seat = joining.End(config.spec);
+  return std::shared_ptr<Group>(new NcclGroup(std::move(config), runtime_, std::move(seat),
+                                              std::move(board), std::move(made).value()));
 }
 
 base::Result<std::shared_ptr<Communicator>> NcclGroup::MeetAgain(const Config& config,

@@ -84,8 +84,8 @@ class NcclGroup final : public Group {
   void DeclareLongPhase(base::Duration at_most) override;
 
  private:
-  NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime, std::unique_ptr<GroupBoard> board,
-            std::shared_ptr<Communicator> communicator);
+  NcclGroup(Config config, std::shared_ptr<NcclRuntime> runtime, Recorder::Seat seat,
+            std::unique_ptr<GroupBoard> board, std::shared_ptr<Communicator> communicator);
 
   static base::Status Check(const Config& config, const NcclRuntime& runtime);
   static Communicator::Config CommunicatorConfig(const Config& config,

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "collectives/nccl/testing/nccl_gang.h"
@@ -196,6 +197,54 @@ TEST(NcclGroupTest, EachOpIsRecordedFromItsCallToItsEnd) {
   EXPECT_GE(done.started_ns, done.enqueued_ns);
   EXPECT_GE(done.ended_ns, done.started_ns);
   EXPECT_EQ(content.records[1].state, LOCKSTEP_RECORD_ERROR);
+}
+
+TEST(NcclGroupTest, WhoWaitsIsCountedInItsSeat) {
+  const base::UniqueFd fd(lockstep_shared_memory_create("ring", RingBytes(16)));
+  ASSERT_TRUE(fd.valid());
+  void* const memory =
+      mmap(nullptr, RingBytes(16), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  FormatRing({.job = "test", .host = "here", .rank = base::Rank(0)}, 16,
+             *static_cast<lockstep_ring_header*>(memory));
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Recorder> recorder, Recorder::Create(fd));
+  const auto seat_of = [&fd](GroupRank rank) {
+    const auto content = ReadRingFrom(fd.get());
+    EXPECT_OK(content);
+    for (const lockstep_seat& seat : content.value().seats) {
+      if (seat.group_rank == rank.value()) return seat;
+    }
+    return lockstep_seat{};
+  };
+  {
+    NcclGang gang(2, FakeGpu("2_30").Load());
+    gang.recorder = std::move(recorder);
+    gang.Run([&](Group& group) {
+      const auto data = gang.Allocate(4);
+      const Buffer buffer = BufferOf(group, data, 1, Dtype::kI32);
+      const auto limit = base::RealClock().Now() + std::chrono::seconds(60);
+      bool waits = group.rank() == GroupRank(0);
+      while (!waits && base::RealClock().Now() < limit) {
+        const lockstep_seat seat = seat_of(GroupRank(0));
+        waits = seat.waiters == 1 && seat.stream_waiters == 1;
+        std::this_thread::yield();
+      }
+      EXPECT_TRUE(waits) << "in its call, and on its stream";
+      EXPECT_OK(group.AllReduce(buffer, buffer, Reduction::kSum)->Wait());
+      const lockstep_seat mine = seat_of(group.rank());
+      EXPECT_EQ(mine.group_size, 2);
+      EXPECT_EQ(mine.stride, 1) << "the members are named";
+      EXPECT_EQ(mine.waiters, 0);
+      EXPECT_EQ(mine.stream_waiters, 0);
+    });
+  }
+  ASSERT_OK_AND_ASSIGN(const RingContent content, ReadRingFrom(fd.get()));
+  munmap(memory, RingBytes(16));
+  ASSERT_EQ(content.records.size(), 4u);
+  for (const int made : {0, 1}) {
+    EXPECT_EQ(content.records[made].op, static_cast<uint8_t>(OpKind::kInit));
+    EXPECT_EQ(content.records[made].seq, 0u);
+    EXPECT_EQ(content.records[made].state, LOCKSTEP_RECORD_COMPLETED);
+  }
 }
 
 TEST(NcclGroupTest, SplitsAndShrinksNestAndOutliveTheirParent) {

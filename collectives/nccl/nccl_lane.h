@@ -28,6 +28,7 @@ struct NcclPart {
   AwakeTime due{};                   // moves while the op waits for members in a long phase alone
   base::SteadyTime overdue_since{};  // it waits beyond that for what the others say; zero: not now
   Recorder::Ticket record;
+  bool has_started = false;
   bool over = false;
   bool culprit = false;            // ends with the group's error itself
   std::shared_ptr<NcclPart> twin;  // the receive that a send to oneself meets

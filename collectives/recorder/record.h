@@ -97,7 +97,9 @@ struct lockstep_seat {
   /* Threads that are in a call which ends when a collective of the group does, or a transfer. */
   int32_t waiters;
   int32_t transfer_waiters;
-  uint32_t reserved_small;
+  /* Streams of a GPU that have come to an op of the group and not past it. Who called it may do
+   * something else meanwhile; such an op is STARTED. */
+  int32_t stream_waiters;
   uint64_t reserved[2]; /* 0 */
   char name[64];        /* "world", cut, zero-terminated */
 };

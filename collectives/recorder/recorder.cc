@@ -114,4 +114,8 @@ void Recorder::Seat::AddWaiters(bool transfers, int change) const {
     lockstep_ring_add_waiters(&recorder_->ring_, number_, transfers, change);
 }
 
+void Recorder::Seat::AddStreamWaiters(int change) const {
+  if (recorder_ != nullptr) lockstep_ring_add_stream_waiters(&recorder_->ring_, number_, change);
+}
+
 }  // namespace lockstep::collectives

@@ -105,6 +105,8 @@ class Recorder {
     /// Threads enter, or leave, a call that ends when a collective of the group does, or a
     /// transfer.
     void AddWaiters(bool transfers, int change) const;
+    /// Streams of a GPU come to an op of the group, or are past it.
+    void AddStreamWaiters(int change) const;
 
    private:
     const Recorder* recorder_ = nullptr;

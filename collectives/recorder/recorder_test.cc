@@ -155,7 +155,13 @@ TEST(RecorderTest, ASeatTellsOfAGroupAndOfThoseWhoWaitInIt) {
     EXPECT_EQ(seats()[0].transfer_waiters, 0);
     EXPECT_STREQ(seats()[0].name, "world/1.0");
     EXPECT_EQ(seats()[1].stride, 0) << "no sequence";
+    EXPECT_TRUE(ReadRingPulse(ring.memory())->waits);
     even.AddWaiters(false, -1);
+    EXPECT_FALSE(ReadRingPulse(ring.memory())->waits);
+    even.AddStreamWaiters(1);
+    EXPECT_TRUE(ReadRingPulse(ring.memory())->waits);
+    EXPECT_EQ(seats()[0].stream_waiters, 1);
+    even.AddStreamWaiters(-1);
   }
   ASSERT_EQ(seats().size(), 1u);
   EXPECT_EQ(seats()[0].waiters, 0);

@@ -146,14 +146,12 @@ base::Result<RingPulse> ReadRingPulse(std::span<const std::byte> memory) {
     const std::byte* const seat =
         memory.data() + LOCKSTEP_RING_SEATS_OFFSET + number * LOCKSTEP_SEAT_BYTES;
     if (LoadWord(seat + offsetof(lockstep_seat, group_id)) == 0) continue;
-    int32_t waiters[2];
-    for (size_t i = 0; i < 2; ++i) {
-      const size_t offset =
-          i == 0 ? offsetof(lockstep_seat, waiters) : offsetof(lockstep_seat, transfer_waiters);
-      waiters[i] =
-          __atomic_load_n(reinterpret_cast<const int32_t*>(seat + offset), __ATOMIC_RELAXED);
+    for (const size_t offset :
+         {offsetof(lockstep_seat, waiters), offsetof(lockstep_seat, transfer_waiters),
+          offsetof(lockstep_seat, stream_waiters)}) {
+      pulse.waits |=
+          __atomic_load_n(reinterpret_cast<const int32_t*>(seat + offset), __ATOMIC_RELAXED) > 0;
     }
-    pulse.waits = waiters[0] > 0 || waiters[1] > 0;
   }
   return pulse;
 }

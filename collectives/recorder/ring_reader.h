@@ -53,7 +53,7 @@ base::Result<RingContent> ReadRing(std::span<const std::byte> memory);
 /// What changes when the rank does something; some 200 ns to read. Errors as above.
 struct RingPulse {
   uint64_t record_count = 0;
-  bool waits = false;  // a thread is in a call that ends when an op does
+  bool waits = false;  // a thread, or a stream, stands in an op
 };
 base::Result<RingPulse> ReadRingPulse(std::span<const std::byte> memory);
 

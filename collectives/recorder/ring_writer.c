@@ -342,13 +342,20 @@ void lockstep_ring_leave_seat(const struct lockstep_ring* ring, int seat) {
   unlock_word(&left->lock);
 }
 
+/* Counters of their own, atomic by themselves: a reader that sees one a moment late looks again. */
+static void add(int32_t* waiters, int32_t change) {
+  __atomic_fetch_add(waiters, change, __ATOMIC_RELAXED);
+}
+
 void lockstep_ring_add_waiters(const struct lockstep_ring* ring, int seat, bool transfers,
                                int32_t change) {
   if (seat < 0 || !usable(ring)) return;
   struct lockstep_seat* const mine = seat_of(ring, seat);
-  /* A counter of its own, atomic by itself: a reader that sees it a moment late looks again. */
-  __atomic_fetch_add(transfers ? &mine->transfer_waiters : &mine->waiters, change,
-                     __ATOMIC_RELAXED);
+  add(transfers ? &mine->transfer_waiters : &mine->waiters, change);
+}
+
+void lockstep_ring_add_stream_waiters(const struct lockstep_ring* ring, int seat, int32_t change) {
+  if (seat >= 0 && usable(ring)) add(&seat_of(ring, seat)->stream_waiters, change);
 }
 
 /* ---------------------------------------------------------------------------------------- texts */

@@ -88,6 +88,8 @@ void lockstep_ring_leave_seat(const struct lockstep_ring* ring, int seat);
 /* A thread enters, or leaves, a call that ends when an op of the group does. */
 void lockstep_ring_add_waiters(const struct lockstep_ring* ring, int seat, bool transfers,
                                int32_t change);
+/* A stream of a GPU comes to an op of the group, or is past it. */
+void lockstep_ring_add_stream_waiters(const struct lockstep_ring* ring, int seat, int32_t change);
 
 /* "train.cc:42" into `text`, cut to `capacity` with its terminator: the last component of `file`,
  * and alone where the line is 0. About 20 ns. */

@@ -126,8 +126,9 @@ base::Result<ExecOptions> ExecOptionsOf(const Command& command) {
   if (command.Value("--check") && options.check != "fast" && options.check != "strict")
     AddProblem("--check", options.check, "must be fast or strict", problems);
   const std::string& watch = options.watch;
-  if (command.Value("--watch") && watch != "off" && watch != "mpi" && watch != "auto")
-    AddProblem("--watch", watch, "must be off, mpi or auto", problems);
+  if (command.Value("--watch") && watch != "off" && watch != "mpi" && watch != "nccl" &&
+      watch != "auto")
+    AddProblem("--watch", watch, "must be off, mpi, nccl or auto", problems);
   SetHangOptions(command, options, problems);
   RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
   return options;

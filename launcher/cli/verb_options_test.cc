@@ -58,8 +58,8 @@ TEST(VerbOptionsTest, ExecsFlagsEndAtItsProgram) {
                 StatusIs(Code::kInvalidArgument, HasSubstr("--name")))
         << name;
   }
-  EXPECT_THAT(ExecOptionsOf(Parse({"exec", "--watch=nccl", "x"})),
-              StatusIs(Code::kInvalidArgument, HasSubstr("must be off, mpi or auto")));
+  EXPECT_THAT(ExecOptionsOf(Parse({"exec", "--watch=cuda", "x"})),
+              StatusIs(Code::kInvalidArgument, HasSubstr("must be off, mpi, nccl or auto")));
 }
 
 TEST(VerbOptionsTest, LogsHaveNumbers) {

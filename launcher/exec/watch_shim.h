@@ -9,10 +9,11 @@
 
 namespace lockstep::launcher {
 
-/// Adds to LD_PRELOAD what records the program's MPI calls (collectives/mpi/shim), after what is
-/// there already: a sanitizer's runtime must be the first. `watch` is "off", "mpi", "auto" or "" =
-/// off; of auto a shim that cannot be had is no error. `folder` is that of the lockstep program,
-/// beside which the shim lies. Any thread.
+/// Adds to LD_PRELOAD what records the program's calls of MPI (collectives/mpi/shim) or NCCL
+/// (collectives/nccl/shim), after what is there already: a sanitizer's runtime must be the first.
+/// `watch` is "off", "mpi", "nccl", "auto" = both, or "" = off; of auto a shim that cannot be
+/// had is no error. `folder` is that of the lockstep program, beside which the shims lie. Any
+/// thread.
 /// Errors: NotFound - it does not lie there; InvalidArgument - LD_PRELOAD cannot name that folder.
 base::Status PreloadShim(const std::string& watch, const std::string& folder,
                          topology::Environment& environment);

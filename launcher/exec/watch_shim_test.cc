@@ -36,6 +36,21 @@ TEST(WatchShimTest, ItComesAfterWhatIsPreloadedAlready) {
   EXPECT_EQ(full["LD_PRELOAD"], "libasan.so:" + folder + "/liblockstep_mpi.so");
 }
 
+TEST(WatchShimTest, EachLibraryHasItsShimAndAutoMeansAllThatAreThere) {
+  const std::string folder = FolderWithShim("both");
+  const std::string mpi = folder + "/liblockstep_mpi.so", nccl = folder + "/liblockstep_nccl.so";
+  std::ofstream(nccl) << "";
+  topology::Environment one, all;
+
+  EXPECT_THAT(PreloadShim("nccl", folder, one), IsOk());
+  EXPECT_THAT(PreloadShim("auto", folder, all), IsOk());
+
+  EXPECT_EQ(one["LD_PRELOAD"], nccl);
+  EXPECT_EQ(all["LD_PRELOAD"], mpi + ":" + nccl);
+  EXPECT_THAT(PreloadShim("nccl", FolderWithShim("with"), one),
+              StatusIs(Code::kNotFound, HasSubstr("watch NCCL calls (--watch): ")));
+}
+
 TEST(WatchShimTest, WithoutTheFlagNothingIsPreloaded) {
   topology::Environment environment;
   for (const std::string watch : {"", "off"})

@@ -62,12 +62,6 @@ static struct shim_comm* new_comm(int rank, int size) {
   return comm;
 }
 
-static uint64_t hash_of(const char* text) {
-  uint64_t hash = 0;
-  for (; *text != '\0'; ++text) hash = shim_mix(hash, (unsigned char)*text);
-  return hash;
-}
-
 static void take_seat(const struct lockstep_ring* ring, uint32_t epoch, struct shim_comm* comm) {
   comm->seat = lockstep_ring_take_seat(ring, comm->id, epoch, comm->rank, comm->size, comm->members,
                                        comm->name);
@@ -78,7 +72,7 @@ struct shim_comm* shim_make_world(const struct lockstep_ring* ring, uint32_t epo
   struct shim_comm* const world = new_comm(rank, size);
   if (world == NULL) return NULL;
   for (int i = 0; i < size; ++i) world->members[i] = i;
-  world->id = hash_of("MPI_COMM_WORLD");
+  world->id = shim_mix_text(0, "MPI_COMM_WORLD");
   snprintf(world->name, sizeof world->name, "MPI_COMM_WORLD");
   take_seat(ring, epoch, world);
   return world;
@@ -98,7 +92,7 @@ void shim_open_world(const struct shim_mpi* mpi, const struct lockstep_ring* rin
   if (self == NULL) return;
   self->handle = mpi->comm_self;
   self->members[0] = world->rank;
-  self->id = shim_mix(hash_of("MPI_COMM_SELF"), (uint64_t)world->rank);
+  self->id = shim_mix(shim_mix_text(0, "MPI_COMM_SELF"), (uint64_t)world->rank);
   snprintf(self->name, sizeof self->name, "MPI_COMM_SELF");
   shim_add_comm(ring, epoch, self);
 }

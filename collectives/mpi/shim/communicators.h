@@ -10,6 +10,7 @@
 
 #include "collectives/mpi/shim/real_mpi.h"
 #include "collectives/recorder/ring_writer.h"
+#include "collectives/shim/hashing.h"
 
 struct shim_comm {
   shim_word handle;
@@ -57,10 +58,5 @@ uint64_t shim_next_sent(struct shim_comm* comm, int peer);
 uint64_t shim_next_received(struct shim_comm* comm, int peer);
 /* The receive that comes next, which a probe waits for. */
 uint64_t shim_awaited(struct shim_comm* comm, int peer);
-
-static inline uint64_t shim_mix(uint64_t hash, uint64_t value) {
-  hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-  return hash ^ (hash >> 29);
-}
 
 #endif /* LOCKSTEP_COLLECTIVES_MPI_SHIM_COMMUNICATORS_H_ */

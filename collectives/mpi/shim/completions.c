@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectives/mpi/shim/old_glibc.h"
 #include "collectives/mpi/shim/requests.h"
 #include "collectives/mpi/shim/transfers.h"
+#include "collectives/shim/old_glibc.h"
 
 static bool save_handles(struct shim_call* call) {
   const struct shim_function* const function = call->function;

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "collectives/mpi/shim/old_glibc.h"
-#include "collectives/mpi/shim/recorded_values.h"
+#include "collectives/shim/old_glibc.h"
+#include "collectives/shim/recorded_values.h"
 
 /* Open MPI's symbol, MPICH's number, what it is. A type with a name that no dtype is has 0. */
 static const struct named_type {

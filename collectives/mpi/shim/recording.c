@@ -8,15 +8,12 @@
 #include <unistd.h>
 
 #include "collectives/mpi/shim/datatypes.h"
-#include "collectives/mpi/shim/old_glibc.h"
-#include "collectives/mpi/shim/recorded_values.h"
 #include "collectives/mpi/shim/records.h"
 #include "collectives/mpi/shim/requests.h"
 #include "collectives/mpi/shim/transfers.h"
-#include "runtime/attach/attach_client.h"
+#include "collectives/shim/old_glibc.h"
+#include "collectives/shim/recorded_values.h"
 #include "runtime/attach/fork_guard.h"
-
-enum { ATTACH_TIMEOUT_MS = 10000 };
 
 enum state {
   UNDECIDED,
@@ -48,9 +45,7 @@ static const char* file_name(const char* path) {
 }
 
 static enum state say(enum state state, const char* what, const char* of) {
-  dprintf(STDERR_FILENO,
-          "lockstep: the MPI calls of this process (pid %d) are not recorded: %s%s\n",
-          (int)getpid(), what, of);
+  shim_say_unrecorded("MPI", what, of);
   return state;
 }
 
@@ -61,41 +56,8 @@ static const char* other_tool(const void* caller) {
   return next != NULL && mpi != NULL && strcmp(next, mpi) != 0 ? next : NULL;
 }
 
-static enum state open_ring(int fd) {
-  char why[300] = "";
-  const enum lockstep_ring_status status =
-      lockstep_ring_open(fd, &shim_process.ring, why, sizeof why);
-  if (status != LOCKSTEP_RING_OK) return say(OFF, why, "");
-  const struct lockstep_ring_header* const header = shim_process.ring.memory;
-  /* A program that the rank has started, with its environment, is not the rank. */
-  return header->pid == getpid() ? ON : OFF;
-}
-
-static enum state attach(const char* socket, const char* cookie) {
-  lockstep_attach* client = NULL;
-  struct lockstep_attach_world* const world = calloc(1, sizeof *world); /* it is large */
-  struct lockstep_attach_error error;
-  int fd = -1;
-  if (world == NULL) return OFF;
-  if (lockstep_attach_open(socket, cookie, ATTACH_TIMEOUT_MS, &client, world, &fd, &error) !=
-      LOCKSTEP_ATTACH_OK) {
-    free(world);
-    return say(OFF, "attaching to the agent: ", error.text);
-  }
-  shim_process.epoch = world->round;
-  shim_process.rank = world->rank;
-  shim_process.size = world->world_size;
-  free(world);
-  const enum state state = open_ring(fd);
-  close(fd);
-  lockstep_attach_close(client); /* the ring is all that is needed */
-  return state;
-}
-
 static enum state decide(const void* caller, bool is_init) {
-  const char* const socket = getenv("LOCKSTEP_SOCKET");
-  const char* const cookie = getenv("LOCKSTEP_COOKIE");
-  if (socket == NULL || cookie == NULL || &dlsym == NULL) return OFF;
+  if (!shim_has_agent()) return OFF;
   const char* const tool = other_tool(caller);
   if (tool != NULL) return say(ASIDE, "there is another tool over MPI: ", tool);
   const char* const object = shim_object_of(caller);
@@ -111,7 +73,7 @@ static enum state decide(const void* caller, bool is_init) {
     if (shim_process.mpi.Initialized(&begun) != SHIM_OK || begun == 0) return UNDECIDED;
     return say(ASIDE, "MPI_Init did not come by here; another tool over MPI does?", "");
   }
-  return attach(socket, cookie);
+  return shim_attach("MPI", &shim_process.ring, &shim_process.place) ? ON : OFF;
 }
 
 bool shim_records(const void* caller, bool is_init) {
@@ -194,7 +156,7 @@ static void end_making(struct shim_call* call, uint32_t making) {
       shim_describe(&shim_process.mpi, handle, call->comm, making, call->function->name);
   if (made == NULL) return;
   pthread_mutex_lock(&shim_lock);
-  shim_add_comm(&shim_process.ring, shim_process.epoch, made);
+  shim_add_comm(&shim_process.ring, shim_process.place.epoch, made);
   pthread_mutex_unlock(&shim_lock);
 }
 
@@ -217,7 +179,7 @@ static void begin_freeing(struct shim_call* call) {
 static void begin_init(struct shim_call* call) {
   if (shim_process.world != NULL) return;
   shim_process.world =
-      shim_make_world(&shim_process.ring, shim_process.epoch, shim_process.rank, shim_process.size);
+      shim_make_world(&shim_process.ring, shim_process.place.epoch, shim_process.place.rank, shim_process.place.size);
   if (shim_process.world != NULL)
     begin_collective_of(call, shim_process.world, ++shim_process.world->seq);
 }
@@ -228,16 +190,16 @@ static void end_init(struct shim_call* call, int code) {
   if (code != SHIM_OK) return;
   if (shim_process.mpi.Comm_rank(shim_process.mpi.comm_world, &rank) == SHIM_OK &&
       shim_process.mpi.Comm_size(shim_process.mpi.comm_world, &size) == SHIM_OK &&
-      rank == shim_process.rank && size == shim_process.size) {
+      rank == shim_process.place.rank && size == shim_process.place.size) {
     pthread_mutex_lock(&shim_lock);
-    shim_open_world(&shim_process.mpi, &shim_process.ring, shim_process.epoch, shim_process.world);
+    shim_open_world(&shim_process.mpi, &shim_process.ring, shim_process.place.epoch, shim_process.world);
     pthread_mutex_unlock(&shim_lock);
     return;
   }
   char text[160];
   snprintf(text, sizeof text,
            "MPI calls it rank %d of %d, and the agent rank %d of %d; is it another MPI's mpirun?",
-           rank, size, shim_process.rank, shim_process.size);
+           rank, size, shim_process.place.rank, shim_process.place.size);
   lockstep_ring_leave_seat(&shim_process.ring, shim_process.world->seat);
   set_state(say(OFF, text, ""));
 }

@@ -2,28 +2,19 @@
 #include "collectives/mpi/shim/records.h"
 
 #include <stdlib.h>
-#include <time.h>
 
-#include "collectives/mpi/shim/call_site.h"
-#include "collectives/mpi/shim/old_glibc.h"
-#include "collectives/mpi/shim/recorded_values.h"
 #include "collectives/mpi/shim/requests.h"
+#include "collectives/shim/call_site.h"
+#include "collectives/shim/old_glibc.h"
+#include "collectives/shim/recorded_values.h"
 
 struct shim_process shim_process;
 pthread_mutex_t shim_lock = PTHREAD_MUTEX_INITIALIZER;
 
-uint64_t shim_now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t fingerprint_of(const struct shim_start* start) {
   uint64_t hash = start->kind;
-  if (start->kind == SHIM_NO_KIND || start->kind == SHIM_SPLIT) {
-    for (const char* at = start->function->name; *at != '\0'; ++at)
-      hash = shim_mix(hash, (unsigned char)*at);
-  }
+  if (start->kind == SHIM_NO_KIND || start->kind == SHIM_SPLIT)
+    hash = shim_mix_text(hash, start->function->name);
   hash = shim_mix(
       hash, start->dtype | (uint64_t)start->reduction << 8 | (uint64_t)(uint32_t)start->peer << 32);
   return shim_mix(hash, start->own_count ? 0 : start->count);
@@ -37,7 +28,7 @@ struct lockstep_ring_ticket shim_record(const struct shim_start* start,
       .group_id = comm->id,
       .seq = seq,
       .fingerprint = fingerprint_of(start),
-      .epoch = shim_process.epoch,
+      .epoch = shim_process.place.epoch,
       .op = start->kind,
       .dtype = start->dtype,
       .reduction = (uint8_t)(start->reduction < SHIM_UNNAMED_REDUCTIONS ? start->reduction : 0),

@@ -12,14 +12,14 @@
 #include "collectives/mpi/shim/real_mpi.h"
 #include "collectives/mpi/shim/recording.h"
 #include "collectives/recorder/ring_writer.h"
+#include "collectives/shim/attaching.h"
 
 /* Written once, by the call that decides, but for what the lock guards. */
 struct shim_process {
   int state; /* recording.c's */
   struct shim_mpi mpi;
   struct lockstep_ring ring;
-  uint32_t epoch;
-  int rank, size; /* as the agent has them */
+  struct shim_place place;
   struct shim_comm* world;
 };
 extern struct shim_process shim_process;
@@ -69,8 +69,6 @@ struct shim_start {
   const struct shim_function* function;
 };
 
-/* Of the clock that records tell. */
-uint64_t shim_now_ns(void);
 /* A record that has begun and started. */
 struct lockstep_ring_ticket shim_record(const struct shim_start* start,
                                         const struct shim_comm* comm, uint64_t seq,

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "collectives/mpi/shim/datatypes.h"
-#include "collectives/mpi/shim/old_glibc.h"
-#include "collectives/mpi/shim/recorded_values.h"
 #include "collectives/mpi/shim/requests.h"
+#include "collectives/shim/old_glibc.h"
+#include "collectives/shim/recorded_values.h"
 
 static struct shim_start transfer_of(const struct shim_call* call, uint8_t kind, int count,
                                      int type, int peer) {

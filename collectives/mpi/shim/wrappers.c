@@ -2,8 +2,8 @@
 /* MPI's functions that are wrapped, one row each: its name, that of Fortran, how many arguments it
  * has, what it does, and where its arguments of interest stand. A row defines MPI_Name and
  * mpi_name_; that of a collective also MPI_Iname and mpi_iname_. */
-#include "collectives/mpi/shim/recorded_values.h"
 #include "collectives/mpi/shim/recording.h"
+#include "collectives/shim/recorded_values.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 

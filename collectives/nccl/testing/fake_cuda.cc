@@ -2,6 +2,7 @@
 #include "collectives/nccl/testing/fake_cuda.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -52,6 +53,7 @@ struct CudaStreamTag {
   }
 
   const std::shared_ptr<Queue> queue = std::make_shared<Queue>();
+  std::atomic<bool> captures{false};
 };
 
 /// How often it was recorded, and how many of those records streams have passed.
@@ -127,6 +129,21 @@ CudaResult cudaStreamDestroy(CudaStream stream) {
   --objects;
   return kCudaSuccess;
 }
+CudaResult cudaStreamSynchronize(CudaStream stream) {
+  const auto done = std::make_shared<std::atomic<bool>>(false);
+  stream->Put([done] { done->store(true); });
+  while (!done->load()) std::this_thread::sleep_for(std::chrono::microseconds(50));
+  return kCudaSuccess;
+}
+// What is put on it meanwhile runs at once: the fake has no graphs.
+CudaResult cudaStreamBeginCapture(CudaStream stream, int) {
+  stream->captures.store(true);
+  return kCudaSuccess;
+}
+CudaResult cudaStreamEndCapture(CudaStream stream, void**) {
+  stream->captures.store(false);
+  return kCudaSuccess;
+}
 CudaResult cudaStreamWaitEvent(CudaStream stream, CudaEvent event, unsigned) {
   stream->Put([counts = event->counts, wanted = event->counts->recorded.load()] {
     while (counts->passed.load() < wanted) std::this_thread::yield();
@@ -178,6 +195,32 @@ CudaResult cudaMemcpyAsync(void* to, const void* from, size_t bytes, int, CudaSt
 const char* cudaGetErrorString(CudaResult result) {
   return result == kCudaErrorInvalidDevice ? "invalid device ordinal" : "fake CUDA error";
 }
+
+// The driver's, as far as the shim over NCCL asks for it. There is one context, the process.
+CudaResult cuEventCreate(CudaEvent* event, unsigned flags) {
+  return cudaEventCreateWithFlags(event, flags);
+}
+CudaResult cuEventDestroy_v2(CudaEvent event) { return cudaEventDestroy(event); }
+CudaResult cuEventRecord(CudaEvent event, CudaStream stream) {
+  return cudaEventRecord(event, stream);
+}
+CudaResult cuEventQuery(CudaEvent event) { return cudaEventQuery(event); }
+CudaResult cuStreamIsCapturing(CudaStream stream, int* status) {
+  *status = stream->captures.load() ? 1 : 0;
+  return kCudaSuccess;
+}
+CudaResult cuStreamGetCtx(CudaStream, void** context) {
+  *context = &objects;
+  return kCudaSuccess;
+}
+CudaResult cuCtxGetCurrent(void** context) {
+  *context = &objects;
+  return kCudaSuccess;
+}
+CudaResult cuCtxSetCurrent(void*) { return kCudaSuccess; }
+CudaResult cuCtxPushCurrent_v2(void*) { return kCudaSuccess; }
+CudaResult cuCtxPopCurrent_v2(void**) { return kCudaSuccess; }
+CudaResult cuThreadExchangeStreamCaptureMode(int*) { return kCudaSuccess; }
 
 }  // extern "C"
 

@@ -3,6 +3,7 @@
 // communicators that do not block, and with faults (fake_nccl_faults.h). FAKE_NCCL_VERSION says
 // which version's symbols it has. It ends the process when its caller breaks a rule that NCCL only
 // documents: two threads in one communicator, an abort while another thread is in a call.
+// Communicators of Lockstep's never block; other programs' do unless their config says otherwise.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -57,6 +58,7 @@ struct Launch {
 };
 thread_local int group_depth = 0;
 thread_local std::vector<Launch> grouped;
+thread_local std::vector<NcclComm> grouped_inits;  // of those that block
 
 NcclResult LaunchAll(NcclComm comm, CudaStream stream, std::vector<FakeCall> calls) {
   const InCall in_call(comm);
@@ -67,7 +69,7 @@ NcclResult LaunchAll(NcclComm comm, CudaStream stream, std::vector<FakeCall> cal
     comm->state.store(kNcclInProgress);
     return kNcclInProgress;
   }
-  if (comm->connected || comm->world.size() == 1) {
+  if (comm->connected || comm->blocks || comm->world.size() == 1) {
     comm->Put(stream, std::move(calls));
     return kNcclSuccess;
   }
@@ -118,9 +120,22 @@ NcclResult AddReduction(NcclComm comm, CudaStream stream, FakeCall call, NcclDty
   return Add(comm, stream, call);
 }
 
-[[maybe_unused]] bool IsOurs(const NcclConfig* config) {
-  return config != nullptr && config->magic == 0xcafebeef && config->blocking == 0 &&
-         config->size == NcclConfigBytes(FAKE_NCCL_VERSION) && config->version == FAKE_NCCL_VERSION;
+bool Blocks(const NcclConfig* config) { return config == nullptr || config->blocking != 0; }
+
+/// Lockstep's own, which never blocks, or another program's.
+[[maybe_unused]] bool IsValid(const NcclConfig* config) {
+  return Blocks(config) ||
+         (config->magic == 0xcafebeef && config->size == NcclConfigBytes(FAKE_NCCL_VERSION) &&
+          config->version == FAKE_NCCL_VERSION);
+}
+
+NcclResult Init(NcclComm* made, int size, const NcclUniqueId& id, int rank, bool blocks) {
+  *made = new NcclCommTag(id.bytes, rank, size, blocks);
+  (*made)->Begin();
+  if (!blocks) return kNcclInProgress;
+  if (group_depth == 0) return (*made)->AwaitState();
+  grouped_inits.push_back(*made);
+  return kNcclSuccess;
 }
 
 /// Waits for the work of a communicator that ends, and frees it.
@@ -190,17 +205,30 @@ const char* ncclGetErrorString(NcclResult result) {
 }
 const char* ncclGetLastError(NcclComm) { return "said by the fake"; }
 
+NcclResult ncclCommInitRank(NcclComm* made, int size, NcclUniqueId id, int rank) {
+  return Init(made, size, id, rank, true);
+}
+NcclResult ncclCommCount(NcclComm comm, int* count) {
+  *count = comm->world.size();
+  return comm->state.load() == kNcclInProgress ? kNcclInvalidArgument : kNcclSuccess;
+}
+NcclResult ncclCommUserRank(NcclComm comm, int* rank) {
+  *rank = comm->rank;
+  return comm->state.load() == kNcclInProgress ? kNcclInvalidArgument : kNcclSuccess;
+}
 #if FAKE_NCCL_VERSION >= 21400
 NcclResult ncclCommInitRankConfig(NcclComm* made, int size, NcclUniqueId id, int rank,
                                   NcclConfig* config) {
-  if (!IsOurs(config)) return kNcclInvalidArgument;
-  *made = new NcclCommTag(id.bytes, rank, size);
-  (*made)->Begin();
-  return kNcclInProgress;
+  if (!IsValid(config)) return kNcclInvalidArgument;
+  return Init(made, size, id, rank, Blocks(config));
 }
 NcclResult ncclCommFinalize(NcclComm comm) {
   const InCall in_call(comm);
   if (comm->revoked || comm->state.load() != kNcclSuccess) return kNcclInvalidUsage;
+  if (comm->blocks) {
+    comm->AwaitKernels();
+    return kNcclSuccess;
+  }
   comm->state.store(kNcclInProgress);
   comm->polls_left = 2;
   comm->pending = [comm] { comm->AwaitKernels(); };
@@ -248,7 +276,9 @@ NcclResult ncclGroupStart() {
   return kNcclSuccess;
 }
 NcclResult ncclGroupEnd() {
-  if (--group_depth > 0 || grouped.empty()) return kNcclSuccess;
+  if (--group_depth > 0) return kNcclSuccess;
+  for (const NcclComm comm : std::exchange(grouped_inits, {})) (void)comm->AwaitState();
+  if (grouped.empty()) return kNcclSuccess;
   const auto launches = std::exchange(grouped, {});
   std::vector<FakeCall> calls;
   for (const Launch& launch : launches) {
@@ -274,6 +304,10 @@ NcclResult ncclReduceScatter(const void* in, void* out, size_t count, NcclDtype 
 NcclResult ncclBroadcast(const void* in, void* out, size_t count, NcclDtype dtype, int root,
                          NcclComm comm, CudaStream stream) {
   return Add(comm, stream, Move(OpKind::kBroadcast, in, out, count, dtype, root));
+}
+NcclResult ncclBcast(void* data, size_t count, NcclDtype dtype, int root, NcclComm comm,
+                     CudaStream stream) {
+  return ncclBroadcast(data, data, count, dtype, root, comm, stream);
 }
 NcclResult ncclAllGather(const void* in, void* out, size_t count, NcclDtype dtype, NcclComm comm,
                          CudaStream stream) {
@@ -305,8 +339,9 @@ NcclResult ncclRedOpDestroy(NcclReduction op, NcclComm comm) {
 #if FAKE_NCCL_VERSION >= 21800
 NcclResult ncclCommSplit(NcclComm comm, int color, int key, NcclComm* made, NcclConfig* config) {
   const InCall in_call(comm);
-  if (!IsOurs(config) || comm->revoked || comm->state.load() != kNcclSuccess)
+  if (!IsValid(config) || comm->revoked || comm->state.load() != kNcclSuccess)
     return kNcclInvalidUsage;
+  if (comm->blocks) *made = nullptr;
   comm->state.store(kNcclInProgress);
   const int number = ++comm->children;
   if (comm->helper.joinable()) comm->helper.join();
@@ -326,13 +361,15 @@ NcclResult ncclCommSplit(NcclComm comm, int color, int key, NcclComm* made, Nccl
       const auto self = std::find(members.begin(), members.end(), std::pair(key, comm->rank));
       auto* const child = new NcclCommTag(
           comm->name + ".c" + std::to_string(number) + "." + std::to_string(color),
-          static_cast<int>(self - members.begin()), static_cast<int>(members.size()));
+          static_cast<int>(self - members.begin()), static_cast<int>(members.size()), comm->blocks);
       child->Begin();
       std::atomic_ref(*made).store(child);
     }
     comm->state.store(kNcclSuccess);
   });
-  return kNcclInProgress;
+  if (!comm->blocks) return kNcclInProgress;
+  (void)comm->AwaitState();
+  return *made != nullptr ? (*made)->AwaitState() : kNcclSuccess;
 }
 #endif
 #if FAKE_NCCL_VERSION >= 21900
@@ -350,22 +387,28 @@ NcclResult ncclCommDeregister(NcclComm comm, void*) {
   return kNcclSuccess;
 }
 #endif
+#if FAKE_NCCL_VERSION >= 22300
+NcclResult ncclCommInitRankScalable(NcclComm* made, int size, int rank, int, NcclUniqueId* ids,
+                                    NcclConfig* config) {
+  return ncclCommInitRankConfig(made, size, ids[0], rank, config);
+}
+#endif
 #if FAKE_NCCL_VERSION >= 22700
 NcclResult ncclCommShrink(NcclComm comm, int* excluded, int count, NcclComm* made,
                           NcclConfig* config, int flags) {
   const InCall in_call(comm);
-  if (!IsOurs(config) || flags != kNcclShrinkDefault || comm->state.load() != kNcclSuccess)
+  if (!IsValid(config) || flags != kNcclShrinkDefault || comm->state.load() != kNcclSuccess)
     return kNcclInvalidUsage;
   std::string name = comm->name + ".s";
   for (int i = 0; i < count; ++i) name += "." + std::to_string(excluded[i]);
   name += "." + std::to_string(++comm->shrinks[name]);
   const auto below =
       std::count_if(excluded, excluded + count, [comm](int rank) { return rank < comm->rank; });
-  auto* const child =
-      new NcclCommTag(name, comm->rank - static_cast<int>(below), comm->world.size() - count);
+  auto* const child = new NcclCommTag(name, comm->rank - static_cast<int>(below),
+                                      comm->world.size() - count, comm->blocks);
   child->Begin();
   std::atomic_ref(*made).store(child);
-  return kNcclInProgress;
+  return comm->blocks ? child->AwaitState() : kNcclInProgress;
 }
 #endif
 #if FAKE_NCCL_VERSION >= 22807

@@ -24,8 +24,11 @@ std::string PathOf(const std::string& name) {
 
 }  // namespace
 
-NcclCommTag::NcclCommTag(std::string its_name, int its_rank, int its_size)
-    : name(std::move(its_name)), rank(its_rank), world(PathOf(name), its_size) {
+NcclCommTag::NcclCommTag(std::string its_name, int its_rank, int its_size, bool its_calls_block)
+    : name(std::move(its_name)),
+      rank(its_rank),
+      blocks(its_calls_block),
+      world(PathOf(name), its_size) {
   ++communicators;
 }
 
@@ -52,6 +55,12 @@ void NcclCommTag::Begin() {
       std::this_thread::sleep_for(std::chrono::microseconds(100));
     if (!stop.load()) state.store(kNcclSuccess);
   });
+}
+
+NcclResult NcclCommTag::AwaitState() const {
+  while (state.load() == kNcclInProgress)
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return state.load();
 }
 
 void NcclCommTag::AwaitKernels() const {

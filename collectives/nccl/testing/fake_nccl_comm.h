@@ -21,7 +21,7 @@ namespace lockstep::collectives {
 /// calls, deleted by its destroy or abort. Atomics are of any thread, what is said to be the
 /// caller's of the one thread that may call.
 struct NcclCommTag {
-  NcclCommTag(std::string its_name, int its_rank, int its_size);
+  NcclCommTag(std::string its_name, int its_rank, int its_size, bool its_calls_block = false);
   ~NcclCommTag();
   /// That exist in this library.
   static int count();
@@ -30,12 +30,15 @@ struct NcclCommTag {
   bool Strikes(testing::FakeFault testing::FakeFaults::* fault) const;
   /// Its init: in progress until all ranks have come.
   void Begin();
+  /// Of one that blocks: until its init or its split is over. How that ended.
+  NcclResult AwaitState() const;
   void AwaitKernels() const;
   /// Puts a launch on the stream.
   void Put(CudaStream stream, std::vector<testing::FakeCall> calls);
 
   const std::string name;
   const int rank;
+  const bool blocks;
   testing::FakeNcclWorld world;
   std::atomic<NcclResult> state{kNcclInProgress};
   std::atomic<bool> stop{false};

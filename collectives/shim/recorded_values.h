@@ -1,6 +1,6 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#ifndef LOCKSTEP_COLLECTIVES_MPI_SHIM_RECORDED_VALUES_H_
-#define LOCKSTEP_COLLECTIVES_MPI_SHIM_RECORDED_VALUES_H_
+#ifndef LOCKSTEP_COLLECTIVES_SHIM_RECORDED_VALUES_H_
+#define LOCKSTEP_COLLECTIVES_SHIM_RECORDED_VALUES_H_
 /* What records say of an op, as in collectives/types.h, which is C++. */
 
 enum shim_kind {
@@ -20,7 +20,8 @@ enum shim_kind {
   SHIM_SEND_KIND = 13,
   SHIM_RECV_KIND = 14,
   SHIM_INIT_KIND = 16,
-  SHIM_SPLIT = 17
+  SHIM_SPLIT = 17,
+  SHIM_SHRINK = 18
 };
 
 enum shim_dtype {
@@ -33,8 +34,12 @@ enum shim_dtype {
   SHIM_I64 = 6,
   SHIM_U32 = 7,
   SHIM_U64 = 8,
+  SHIM_F16 = 9,
+  SHIM_BF16 = 10,
   SHIM_F32 = 11,
-  SHIM_F64 = 12
+  SHIM_F64 = 12,
+  SHIM_F8_E4M3 = 13,
+  SHIM_F8_E5M2 = 14
 };
 
 enum shim_reduction {
@@ -43,6 +48,8 @@ enum shim_reduction {
   SHIM_PRODUCT = 2,
   SHIM_MIN = 3,
   SHIM_MAX = 4,
+  SHIM_AVERAGE = 5,
+  SHIM_PREMULTIPLIED_SUM = 6,
   SHIM_BIT_AND = 7,
   SHIM_BIT_OR = 8,
   SHIM_BIT_XOR = 9,
@@ -51,4 +58,4 @@ enum shim_reduction {
   SHIM_OF_THE_PROGRAM = 255
 };
 
-#endif /* LOCKSTEP_COLLECTIVES_MPI_SHIM_RECORDED_VALUES_H_ */
+#endif /* LOCKSTEP_COLLECTIVES_SHIM_RECORDED_VALUES_H_ */

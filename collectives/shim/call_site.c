@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "collectives/mpi/shim/call_site.h"
+#include "collectives/shim/call_site.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "collectives/mpi/shim/old_glibc.h"
+#include "collectives/shim/old_glibc.h"
 #include "collectives/recorder/record.h"
 
 enum {

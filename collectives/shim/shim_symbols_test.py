@@ -5,7 +5,14 @@ import subprocess
 import sys
 import unittest
 
-OBJECT = sys.argv[1]
+OBJECT, LIBRARY = sys.argv[1:3]
+# What the object may show, some of which it must, and what it may not need.
+SHOWN = {"mpi": r"MPI_\w+$|mpi_\w+_$", "nccl": r"nccl[A-Z]\w+$"}[LIBRARY]
+SOME = {
+    "mpi": ("MPI_Init", "MPI_Allreduce", "MPI_Iallreduce", "MPI_Waitall", "mpi_init_", "mpi_iallreduce_"),
+    "nccl": ("ncclCommInitRank", "ncclAllReduce", "ncclSend", "ncclGroupEnd", "ncclCommSplit"),
+}[LIBRARY]
+UNNEEDED = {"mpi": r"P?MPI_|p?mpi_|ompi_", "nccl": r"p?nccl|cu[A-Z]|cuda"}[LIBRARY]
 NEWEST_GLIBC = (2, 28)
 
 
@@ -41,9 +48,9 @@ class ShimSymbolsTest(unittest.TestCase):
         self.assertGreater((2, 33), NEWEST_GLIBC)
         self.assertLess((2, 2, 5), NEWEST_GLIBC)
 
-    def test_it_needs_no_mpi(self):
+    def test_it_does_not_need_the_library(self):
         needed = [name for _, name in symbols("--undefined-only")]
-        self.assertEqual([name for name in needed if re.match(r"P?MPI_|p?mpi_|ompi_", name)], [])
+        self.assertEqual([name for name in needed if re.match(UNNEEDED, name)], [])
 
     def test_it_brings_nothing_that_a_program_has_not(self):
         needed = re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "-d", OBJECT))
@@ -53,10 +60,10 @@ class ShimSymbolsTest(unittest.TestCase):
         weak = {name.split("@")[0] for kind, name in symbols("--undefined-only") if kind in "wv"}
         self.assertLessEqual({"dlsym", "dladdr", "dlopen"}, weak)
 
-    def test_it_shows_functions_of_mpi_alone(self):
+    def test_it_shows_functions_of_the_library_alone(self):
         shown = [name for _, name in symbols("--defined-only")]
-        self.assertEqual([name for name in shown if not re.match(r"MPI_\w+$|mpi_\w+_$", name)], [])
-        for name in ("MPI_Init", "MPI_Allreduce", "MPI_Iallreduce", "MPI_Waitall", "mpi_init_", "mpi_iallreduce_"):
+        self.assertEqual([name for name in shown if not re.match(SHOWN, name)], [])
+        for name in SOME:
             self.assertIn(name, shown)
 
 

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "collectives/mpi/shim/recorded_values.h"
+#include "collectives/shim/recorded_values.h"
 
 #include <gtest/gtest.h>
 
@@ -31,6 +31,7 @@ TEST(RecordedValuesTest, TheyAreThoseOfTheCollectives) {
   EXPECT_EQ(Value(SHIM_RECV_KIND), Value(OpKind::kRecv));
   EXPECT_EQ(Value(SHIM_INIT_KIND), Value(OpKind::kInit));
   EXPECT_EQ(Value(SHIM_SPLIT), Value(OpKind::kSplit));
+  EXPECT_EQ(Value(SHIM_SHRINK), Value(OpKind::kShrink));
 
   EXPECT_EQ(Value(SHIM_BOOL), Value(Dtype::kBool));
   EXPECT_EQ(Value(SHIM_U8), Value(Dtype::kU8));
@@ -40,14 +41,20 @@ TEST(RecordedValuesTest, TheyAreThoseOfTheCollectives) {
   EXPECT_EQ(Value(SHIM_I64), Value(Dtype::kI64));
   EXPECT_EQ(Value(SHIM_U32), Value(Dtype::kU32));
   EXPECT_EQ(Value(SHIM_U64), Value(Dtype::kU64));
+  EXPECT_EQ(Value(SHIM_F16), Value(Dtype::kF16));
+  EXPECT_EQ(Value(SHIM_BF16), Value(Dtype::kBf16));
   EXPECT_EQ(Value(SHIM_F32), Value(Dtype::kF32));
   EXPECT_EQ(Value(SHIM_F64), Value(Dtype::kF64));
+  EXPECT_EQ(Value(SHIM_F8_E4M3), Value(Dtype::kF8E4m3));
+  EXPECT_EQ(Value(SHIM_F8_E5M2), Value(Dtype::kF8E5m2));
 
   EXPECT_EQ(Value(SHIM_NO_REDUCTION), Value(Reduction::kNone));
   EXPECT_EQ(Value(SHIM_SUM), Value(Reduction::kSum));
   EXPECT_EQ(Value(SHIM_PRODUCT), Value(Reduction::kProduct));
   EXPECT_EQ(Value(SHIM_MIN), Value(Reduction::kMin));
   EXPECT_EQ(Value(SHIM_MAX), Value(Reduction::kMax));
+  EXPECT_EQ(Value(SHIM_AVERAGE), Value(Reduction::kAverage));
+  EXPECT_EQ(Value(SHIM_PREMULTIPLIED_SUM), Value(Reduction::kPremultipliedSum));
   EXPECT_EQ(Value(SHIM_BIT_AND), Value(Reduction::kBitAnd));
   EXPECT_EQ(Value(SHIM_BIT_OR), Value(Reduction::kBitOr));
   EXPECT_EQ(Value(SHIM_BIT_XOR), Value(Reduction::kBitXor));
