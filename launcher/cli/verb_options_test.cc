@@ -20,7 +20,8 @@ TEST(VerbOptionsTest, FlagsBecomeOptions) {
   EXPECT_TRUE(ListJobsOptionsOf(Parse({"ps", "-a", "--json"})).json);
   EXPECT_FALSE(ListJobsOptionsOf(Parse({"ps"})).quiet);
   EXPECT_EQ(ShowStatusOptionsOf(Parse({"status", "mnist"})).job, "mnist");
-  EXPECT_EQ(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist"})).what, "mnist");
+  EXPECT_EQ(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist", "b"})).what,
+            (std::vector<std::string>{"mnist", "b"}));
   EXPECT_TRUE(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist"})).json);
   EXPECT_TRUE(StopJobOptionsOf(Parse({"stop", "--now", "mnist"})).at_once);
   EXPECT_TRUE(StopJobOptionsOf(Parse({"stop", "mnist"})).wait);

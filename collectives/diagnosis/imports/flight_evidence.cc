@@ -443,6 +443,8 @@ void FlightSet::Note() {
     result_.notes.push_back("sends and receives of " + RankList(without_transfers_) +
                             " are left out: their numbers are not known");
   }
+  result_.notes.push_back(
+      "waits are told up to the latest time in the dumps: they may have lasted longer");
   for (const auto& [name, group] : groups_) {
     if (!group.told.empty() || group.is_default() || group.seen.empty()) continue;
     result_.notes.push_back("who is in group " + name + " stands in no dump");
