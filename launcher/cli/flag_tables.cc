@@ -317,7 +317,8 @@ constexpr VerbSpec kVerbs[] = {
      "JSON, better two of them).\n",
      "  lockstep diagnose mnist\n  lockstep diagnose --json ./evidence\n"
      "  lockstep diagnose /tmp/nccl_trace_rank_*\n"
-     "  ncclras -f json >1.json; sleep 5; ncclras -f json >2.json; lockstep diagnose 1.json 2.json\n"
+     "  ncclras -f json >1.json; sleep 5; ncclras -f json >2.json; lockstep diagnose 1.json "
+     "2.json\n"
      "  lockstep diagnose --export-flight-recorder ./fr mnist\n",
      kDiagnoseFlags, 1, SIZE_MAX},
     {Verb::kLogs, "logs", "[FLAGS] JOB", "Prints what ranks wrote.",

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -23,6 +24,7 @@
 #include "launcher/verdict/hang_verdict.h"
 #include "launcher/verdict/root_cause.h"
 #include "launcher/verdict/screen.h"
+#include "runtime/topology/environment.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -43,6 +45,18 @@ std::optional<uint32_t> RoundOf(std::string_view name) {
   return round;
 }
 
+/// Of a job, the last round of which `has` says yes; "" where there is none.
+base::Result<std::string> LastRound(const VerbContext& context, const JobEntry& job,
+                                    const std::function<bool(const std::string&)>& has) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, context.files.ListDirectory(job.path));
+  std::optional<uint32_t> last;
+  for (const std::string& name : names) {
+    const std::optional<uint32_t> round = RoundOf(name);
+    if (round.has_value() && round >= last && has(job.path + "/" + name)) last = round;
+  }
+  return last.has_value() ? job.path + "/round-" + std::to_string(*last) : std::string();
+}
+
 base::Result<std::string> FolderOf(const VerbContext& context, const std::string& what) {
   if (HasEvidence(what, context.files)) return what;
   const std::string below = what + "/" + kEvidenceFolder;
@@ -50,15 +64,31 @@ base::Result<std::string> FolderOf(const VerbContext& context, const std::string
   if (what.find('/') != std::string::npos)
     return base::NotFoundError("diagnose " + what + ": there is no evidence in that folder");
   ASSIGN_OR_RETURN(const JobEntry job, OpenStore(context).Find(what));
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, context.files.ListDirectory(job.path));
-  std::optional<uint32_t> last;
-  for (const std::string& name : names) {
-    const std::optional<uint32_t> round = RoundOf(name);
-    const std::string folder = job.path + "/" + name + "/" + kEvidenceFolder;
-    if (round.has_value() && round >= last && HasEvidence(folder, context.files)) last = round;
-  }
-  if (last.has_value()) return job.path + "/round-" + std::to_string(*last) + "/" + kEvidenceFolder;
+  ASSIGN_OR_RETURN(const std::string round, LastRound(context, job, [&](const std::string& folder) {
+                     return HasEvidence(folder + "/" + kEvidenceFolder, context.files);
+                   }));
+  if (!round.empty()) return round + "/" + kEvidenceFolder;
   return base::NotFoundError("job " + job.id + " has no evidence: none of its rounds stood still");
+}
+
+std::vector<std::string> FlightDumpsIn(const std::string& folder, storage::FileSystem& files) {
+  std::vector<std::string> paths;
+  const auto names = files.ListDirectory(folder);
+  if (!names.ok()) return paths;
+  for (const std::string& name : *names) {
+    if (name.starts_with(topology::kFlightDumpPrefix)) paths.push_back(folder + "/" + name);
+  }
+  return paths;
+}
+
+/// What PyTorch has dumped into the job's last round with such a thing; empty: nothing.
+std::vector<std::string> FlightDumpsOf(const VerbContext& context, const std::string& what) {
+  const auto job = OpenStore(context).Find(what);
+  if (!job.ok()) return {};
+  const auto round = LastRound(context, *job, [&](const std::string& folder) {
+    return !FlightDumpsIn(folder, context.files).empty();
+  });
+  return round.ok() ? FlightDumpsIn(*round, context.files) : std::vector<std::string>();
 }
 
 constexpr size_t kFilesMax = 65536;
@@ -176,8 +206,9 @@ void Show(const VerbContext& context, const collectives::Finding& finding,
   std::fprintf(context.out, "%s", RenderVerdict(verdict).c_str());
 }
 
-base::Status DiagnoseFiles(const VerbContext& context, const DiagnoseJobOptions& options) {
-  ASSIGN_OR_RETURN(const collectives::ImportedEvidence imported, Import(context, options.what));
+base::Status DiagnoseFiles(const VerbContext& context, const std::vector<std::string>& what,
+                           bool json) {
+  ASSIGN_OR_RETURN(const collectives::ImportedEvidence imported, Import(context, what));
   // When they were written is not known, so any wait counts.
   collectives::Finding finding = collectives::Diagnose(
       imported.evidence, {.least_wait = base::Duration(0), .grace = base::Duration(0)});
@@ -187,7 +218,7 @@ base::Status DiagnoseFiles(const VerbContext& context, const DiagnoseJobOptions&
     verdict.set_op(Printable(finding.op->name));
   for (const std::string& note : imported.notes)
     verdict.mutable_evidence(0)->add_lines(Printable(note));
-  Show(context, finding, imported.evidence, std::move(verdict), options.json);
+  Show(context, finding, imported.evidence, std::move(verdict), json);
   return base::OkStatus();
 }
 
@@ -206,17 +237,21 @@ base::Status DiagnoseOurs(const VerbContext& context, const std::string& folder,
 
 base::Status DiagnoseJob(const VerbContext& context, const DiagnoseJobOptions& options) {
   const std::string& first = options.what.front();
-  const bool is_ours =
-      HasEvidence(first, context.files) || HasEvidence(first + "/" + kEvidenceFolder, context.files);
-  const bool is_job =
-      first.find('/') == std::string::npos && OpenStore(context).Find(first).ok();
+  const bool is_ours = HasEvidence(first, context.files) ||
+                       HasEvidence(first + "/" + kEvidenceFolder, context.files);
+  const bool is_job = first.find('/') == std::string::npos && OpenStore(context).Find(first).ok();
   if (options.what.size() > 1 || (!is_ours && !is_job && IsFileOrFolder(context, first))) {
-    if (options.export_to.empty()) return DiagnoseFiles(context, options);
+    if (options.export_to.empty()) return DiagnoseFiles(context, options.what, options.json);
     return base::InvalidArgumentError(
         "--export-flight-recorder writes what Lockstep has recorded: name one job, or one folder "
         "of its evidence");
   }
-  ASSIGN_OR_RETURN(const std::string folder, FolderOf(context, first));
+  const auto found = FolderOf(context, first);
+  if (!found.ok() && is_job && options.export_to.empty()) {
+    const std::vector<std::string> dumps = FlightDumpsOf(context, first);
+    if (!dumps.empty()) return DiagnoseFiles(context, dumps, options.json);
+  }
+  ASSIGN_OR_RETURN(const std::string folder, found);
   if (!options.export_to.empty()) RETURN_IF_ERROR(ExportRings(context, folder, options.export_to));
   return DiagnoseOurs(context, folder, options.json);
 }

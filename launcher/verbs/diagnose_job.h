@@ -12,8 +12,8 @@ namespace lockstep::launcher {
 
 struct DiagnoseJobOptions {
   /// A folder of evidence, or a job: id, name, or the beginning of an id; of that the last round
-  /// that has evidence. Or files that other tools left, and folders of such files:
-  /// collectives::EvidenceFiles.
+  /// that has evidence, or else the last into which PyTorch has dumped. Or files that other tools
+  /// left, and folders of such files: collectives::EvidenceFiles.
   std::vector<std::string> what;
   bool json = false;  // a Verdict, without what only the round knew
   /// A folder into which the rings go as dumps of PyTorch's flight recorder; "" = none.
