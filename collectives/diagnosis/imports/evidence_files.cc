@@ -22,7 +22,9 @@ std::string LooksLike(std::string_view bytes) {
   if (bytes.starts_with("\x1f\x8b")) return "a gzip file: unpack it first";
   if (bytes.starts_with("\x28\xb5\x2f\xfd")) return "a zstd file: unpack it first";
   if (bytes.starts_with("PK\x03\x04")) return "a zip archive, as torch.save writes";
-  if (bytes.starts_with("\x7f" "ELF")) return "a program or core file";
+  if (bytes.starts_with("\x7f"
+                        "ELF"))
+    return "a program or core file";
   if (bytes.starts_with("(") || bytes.starts_with("]"))
     return "a pickle of protocol 0 or 1, which torch does not write";
   return "nothing known";
@@ -80,8 +82,9 @@ base::Status EvidenceFiles::AddDump(const std::string& path, FlightDump dump, bo
   const std::optional<base::Rank> rank = dump.rank.has_value() ? dump.rank : RankOfFileName(path);
   if (!rank.has_value()) {
     return base::InvalidArgumentError(
-        path + ": of which rank is it? A dump does not say; end its name with the rank, as "
-               "torch does: nccl_trace_rank_3");
+        path +
+        ": of which rank is it? A dump does not say; end its name with the rank, as "
+        "torch does: nccl_trace_rank_3");
   }
   std::string line = path + ": PyTorch flight recorder, " + (is_pickle ? "pickle" : "JSON") +
                      " of version " + (dump.version.empty() ? "?" : dump.version) + ", rank " +

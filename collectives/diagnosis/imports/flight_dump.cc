@@ -150,10 +150,9 @@ base::Result<FlightDump> ReadFlightDump(const Tree& tree) {
     if (!entry.ok()) return entry.status().WithFrame("entry " + std::to_string(i));
     dump.entries.push_back(*std::move(entry));
   }
-  std::stable_sort(dump.entries.begin(), dump.entries.end(),
-                   [](const FlightEntry& a, const FlightEntry& b) {
-                     return a.record_id < b.record_id;
-                   });
+  std::stable_sort(
+      dump.entries.begin(), dump.entries.end(),
+      [](const FlightEntry& a, const FlightEntry& b) { return a.record_id < b.record_id; });
   return dump;
 }
 
@@ -166,8 +165,7 @@ std::optional<base::Rank> RankOfFileName(std::string_view path) {
   size_t first = name.size();
   while (first > 0 && name[first - 1] >= '0' && name[first - 1] <= '9') --first;
   int32_t rank = -1;
-  const auto [end, error] =
-      std::from_chars(name.data() + first, name.data() + name.size(), rank);
+  const auto [end, error] = std::from_chars(name.data() + first, name.data() + name.size(), rank);
   if (error != std::errc() || first == name.size() || rank > kRankMax) return std::nullopt;
   return base::Rank(rank);
 }

@@ -33,8 +33,8 @@ struct FlightEntry {
   std::vector<int64_t> input_elements, output_elements;  // by tensor
   std::vector<std::string> input_dtypes, output_dtypes;  // "Float"
   int64_t created_ns = 0;                                // wall clock
-  int64_t last_seen_ns = 0;  // the latest time in the entry
-  std::string call_site;     // "train.py:42"; "" where the dump has no stacks, as in JSON
+  int64_t last_seen_ns = 0;                              // the latest time in the entry
+  std::string call_site;  // "train.py:42"; "" where the dump has no stacks, as in JSON
 };
 
 struct FlightGroup {

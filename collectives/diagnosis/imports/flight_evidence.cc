@@ -187,9 +187,9 @@ class FlightSet {
  private:
   struct Group {
     std::string description;
-    std::set<Members> told;           // lists of members under this name
-    std::set<base::Rank> seen;        // ranks that have entries in it
-    std::map<Members, int> size_by;   // by list: what its ops tell
+    std::set<Members> told;          // lists of members under this name
+    std::set<base::Rank> seen;       // ranks that have entries in it
+    std::map<Members, int> size_by;  // by list: what its ops tell
     bool is_default() const { return description == kDefaultGroup; }
   };
   struct Collective {
@@ -296,8 +296,8 @@ SeenGroup FlightSet::GroupFor(const std::string& name, base::Rank rank) const {
   seen.size = static_cast<int>(seen.members.size());
   if (seen.members.empty()) {
     const auto size = group.size_by.find({});
-    seen.size = std::max({2, static_cast<int>(group.seen.size()),
-                          size != group.size_by.end() ? size->second : 0});
+    seen.size = std::max(
+        {2, static_cast<int>(group.seen.size()), size != group.size_by.end() ? size->second : 0});
   }
   return seen;
 }
@@ -345,9 +345,9 @@ SeenRank FlightSet::RankOf(base::Rank rank, const FlightDump& dump) {
     }
     // The end of a batch of sends and receives: they stand there themselves.
     if (name.kind == OpKind::kBatch && entry.is_transfer) continue;
-    const auto [known, is_new] = collectives.try_emplace(
-        {entry.group, entry.collective_seq},
-        Collective{.at = seen.ops.size(), .call = CallOf(entry, name)});
+    const auto [known, is_new] =
+        collectives.try_emplace({entry.group, entry.collective_seq},
+                                Collective{.at = seen.ops.size(), .call = CallOf(entry, name)});
     if (is_new) {
       op.fingerprint = Hash(known->second.call);
       seen.ops.push_back(std::move(op));
@@ -405,8 +405,8 @@ void FlightSet::FindFailures() {
       if (!has_failed) continue;
       result_.confidence_max = Finding::Confidence::kMedium;
       result_.notes.push_back("op " + last[id].ToString() + " of group " +
-                              GroupName(id, base::Round(0), result_.evidence) +
-                              " is over though " + RankList(absent) +
+                              GroupName(id, base::Round(0), result_.evidence) + " is over though " +
+                              RankList(absent) +
                               " never came: it is taken for failed, unless the dumps were "
                               "taken at different times");
     }

@@ -134,15 +134,17 @@ void Exporter::FindGroups() {
     for (const int32_t rank : ranks) add(group, place++, rank);
   }
   for (auto& [key, group] : groups_) {
-    group.name = std::to_string(key.first) + (key.second > 0 ? "." + std::to_string(key.second) : "");
+    group.name =
+        std::to_string(key.first) + (key.second > 0 ? "." + std::to_string(key.second) : "");
     if (group.description == kWorld) group.description = "default_pg";
     if (group.description.empty()) group.description = "undefined";
   }
 }
 
 int Exporter::PlaceIn(const Group& group, int32_t rank) {
-  const auto found = std::find_if(group.members.begin(), group.members.end(),
-                                  [&](const auto& member) { return member.second.value() == rank; });
+  const auto found =
+      std::find_if(group.members.begin(), group.members.end(),
+                   [&](const auto& member) { return member.second.value() == rank; });
   return found != group.members.end() ? found->first : -1;
 }
 
@@ -165,10 +167,10 @@ TreePtr Exporter::EntryOf(const lockstep_record& record, const Group& group,
   const bool is_alike = kind == OpKind::kAllReduce || kind == OpKind::kBroadcast ||
                         kind == OpKind::kReduce || is_send || is_recv || is_barrier;
   const bool has_in = is_alike || record.count_in > 0, has_out = is_alike || record.count_out > 0;
-  const std::vector<std::string> dtype = {
-      is_barrier || record.dtype == 0 || record.dtype >= kDtypeLimit
-          ? "Byte"
-          : TorchName(static_cast<Dtype>(record.dtype))};
+  const std::vector<std::string> dtype = {is_barrier || record.dtype == 0 ||
+                                                  record.dtype >= kDtypeLimit
+                                              ? "Byte"
+                                              : TorchName(static_cast<Dtype>(record.dtype))};
 
   const TreePtr entry = Tree::Map();
   const TreePtr frames = Tree::List();
@@ -212,8 +214,7 @@ TreePtr Exporter::DumpOf(const RingContent& ring) const {
   // Numbers without a gap, whatever is left out; from later on where the ring has lost the first.
   int64_t record_id = ring.records.empty() ? 0 : static_cast<int64_t>(ring.records.front().index);
   for (const lockstep_record& record : ring.records) {
-    const auto kind =
-        record.op < kOpKindLimit ? static_cast<OpKind>(record.op) : OpKind::kNone;
+    const auto kind = record.op < kOpKindLimit ? static_cast<OpKind>(record.op) : OpKind::kNone;
     if (*NameOf(kind) == '\0') continue;
     const GroupKey key{record.group_id, record.epoch};
     known.insert(key);

@@ -306,7 +306,8 @@ base::Result<TreePtr> PickleReader::Pop() {
 base::Result<std::vector<TreePtr>> PickleReader::PopToMark() {
   if (marks_.empty()) return Damaged("it takes values where no mark is");
   const auto first = stack_.begin() + static_cast<ptrdiff_t>(marks_.back());
-  std::vector<TreePtr> values(std::make_move_iterator(first), std::make_move_iterator(stack_.end()));
+  std::vector<TreePtr> values(std::make_move_iterator(first),
+                              std::make_move_iterator(stack_.end()));
   stack_.erase(first, stack_.end());
   marks_.pop_back();
   return values;
@@ -366,9 +367,7 @@ void AppendText(std::string_view text, std::string& out) {
 void AppendTree(const Tree& tree, std::string& out) {
   switch (tree.kind()) {
     case Tree::Kind::kNull: out += static_cast<char>(kNone); break;
-    case Tree::Kind::kBool:
-      out += static_cast<char>(*tree.AsBool() ? kNewTrue : kNewFalse);
-      break;
+    case Tree::Kind::kBool: out += static_cast<char>(*tree.AsBool() ? kNewTrue : kNewFalse); break;
     case Tree::Kind::kInteger:
       out += static_cast<char>(kLong1);
       out += '\x08';

@@ -83,7 +83,8 @@ void RasSet::NumberRanks(const RasCommunicator& world) {
   }
   if (size > in_world) {
     result_.notes.push_back("no communicator has all processes: ranks from " +
-                            std::to_string(in_world) + " on are numbered in the order of the "
+                            std::to_string(in_world) +
+                            " on are numbered in the order of the "
                             "report");
   }
   for (int rank = 0; rank < size; ++rank)
@@ -98,8 +99,7 @@ bool RasSet::Moves(const RasCommunicator& communicator) const {
       for (const RasRank& rank : communicator.ranks) {
         const auto same = std::find_if(before.ranks.begin(), before.ranks.end(),
                                        [&](const RasRank& old) { return old.rank == rank.rank; });
-        if (same != before.ranks.end() && Total(rank.launched) > Total(same->launched))
-          return true;
+        if (same != before.ranks.end() && Total(rank.launched) > Total(same->launched)) return true;
       }
     }
   }
@@ -136,8 +136,8 @@ void RasSet::Add(const RasCommunicator& communicator, bool is_world) {
     group.rank = base::GroupRank(rank.rank);
     seen.groups.push_back(group);
     if (rank.is_missing) {
-      seen.process.detail = rank.is_dead ? "is considered dead by NCCL's RAS"
-                                         : "does not answer NCCL's RAS";
+      seen.process.detail =
+          rank.is_dead ? "is considered dead by NCCL's RAS" : "does not answer NCCL's RAS";
       if (rank.is_dead) dead_.insert(seen.rank);
       continue;
     }
@@ -237,8 +237,7 @@ base::Result<ImportedEvidence> RasSet::Run() {
       silent.push_back(rank.rank);
     }
   }
-  if (!silent.empty())
-    result_.notes.push_back("the report says nothing of " + RankList(silent));
+  if (!silent.empty()) result_.notes.push_back("the report says nothing of " + RankList(silent));
   if (earlier_.empty()) {
     result_.confidence_max = Finding::Confidence::kMedium;
     result_.notes.push_back(

@@ -10,7 +10,7 @@
 namespace lockstep::collectives {
 namespace {
 
-constexpr int64_t kRanksMax = 65536;             // of a communicator
+constexpr int64_t kRanksMax = 65536;  // of a communicator
 constexpr size_t kRanksTotalMax = size_t{1} << 20;
 constexpr size_t kNameMax = 256;
 
@@ -199,7 +199,8 @@ base::Status RasText::Headline(std::string_view line) {
   hash_ = HashOf(hash);
   const auto [known, is_new] = known_.try_emplace(hash_);
   if (is_new) order_.push_back(hash_);
-  if (const auto size = sizes_.find(*group); size != sizes_.end()) known->second.size = size->second;
+  if (const auto size = sizes_.find(*group); size != sizes_.end())
+    known->second.size = size->second;
   section_ = words.Take("INCOMPLETE") ? Section::kMissing : Section::kOther;
   return base::OkStatus();
 }
@@ -212,10 +213,10 @@ base::Status RasText::RankLine(Words words) {
   if (section_ == Section::kMissing) {
     rank->is_missing = true;
   } else if (words.Take("has launched up to operation")) {
-    levels_.push_back({.count = static_cast<uint64_t>(
-                           std::max<int64_t>(words.Number().value_or(0), 0)),
-                       .ranks = 1,
-                       .named = {rank->rank}});
+    levels_.push_back(
+        {.count = static_cast<uint64_t>(std::max<int64_t>(words.Number().value_or(0), 0)),
+         .ranks = 1,
+         .named = {rank->rank}});
   } else if (words.Take("has not launched any operations")) {
     levels_.push_back({.count = 0, .ranks = 1, .named = {rank->rank}});
   } else if (!levels_.empty()) {
@@ -272,10 +273,10 @@ base::Status RasText::Sentence(std::string_view line) {
     const auto ranks = words.Number();
     if (!ranks.has_value()) return base::OkStatus();
     if (words.Take("ranks have launched up to operation")) {
-      levels_.push_back({.count = static_cast<uint64_t>(
-                             std::max<int64_t>(words.Number().value_or(0), 0)),
-                         .ranks = *ranks,
-                         .named = {}});
+      levels_.push_back(
+          {.count = static_cast<uint64_t>(std::max<int64_t>(words.Number().value_or(0), 0)),
+           .ranks = *ranks,
+           .named = {}});
     } else if (words.Take("ranks have not launched any operations")) {
       levels_.push_back({.count = 0, .ranks = *ranks, .named = {}});
     }

@@ -31,8 +31,8 @@ struct RasRank {
 };
 
 struct RasCommunicator {
-  std::string hash;  // of 16 digits
-  int size = 0;      // 0: not told
+  std::string hash;            // of 16 digits
+  int size = 0;                // 0: not told
   std::vector<RasRank> ranks;  // by rank
 };
 
