@@ -19,8 +19,8 @@ namespace lockstep::collectives {
 inline constexpr size_t kEvidenceFileBytesMax = size_t{64} << 20;
 
 /// Files that other tools have left, recognised by what is in them: dumps of PyTorch's flight
-/// recorder, one of each rank, or reports of NCCL's RAS. Whoever diagnoses makes one, adds the files
-/// one after the other, and takes the evidence. Confined to one thread.
+/// recorder, one of each rank, or reports of NCCL's RAS. Whoever diagnoses makes one, adds the
+/// files one after the other, and takes the evidence. Confined to one thread.
 class EvidenceFiles {
  public:
   /// Errors, all with the path: InvalidArgument - it is nothing that is known (the message says

@@ -72,6 +72,15 @@ def do(fault, rank):
         print("rank %d: %s" % (rank, error), flush=True)
 
 
+def arrive(store, key):
+    if store.add(key, 1) == dist.get_world_size():
+        store.set(key + " by all", "")
+
+
+def wait_for_all(store, key):
+    store.wait([key + " by all"], datetime.timedelta(seconds=TIMEOUT_S))
+
+
 def main():
     fault, folder = sys.argv[1:]
     dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=TIMEOUT_S))
@@ -79,17 +88,18 @@ def main():
     for _ in range(OPS):
         dist.all_reduce(ones(16))
     threading.Thread(target=do, args=(fault, rank), daemon=True).start()
-    time.sleep(SETTLES_S)
+    time.sleep(SETTLES_S)  # tidy:allow sleep: a hang gives no sign of having come
     with open(os.path.join(folder, "rank_%d" % rank), "wb") as file:
         file.write(c10d._dump_fr_trace())
     with open(os.path.join(folder, "recorder_%d.json" % rank), "wb") as file:
         file.write(c10d._dump_fr_trace_json())
-    # Whoever leaves first ends the ops of the others, whose dump would say so.
+    # Whoever leaves first ends the ops of the others, whose dump would say so; the store is rank 0's.
     store = dist.distributed_c10d._get_default_store()
-    store.add("written", 1)
-    while int(store.add("written", 0)) < dist.get_world_size():
-        time.sleep(0.05)
-    time.sleep(0.5 if rank == 0 else 0)  # the store is rank 0's
+    arrive(store, "written")
+    wait_for_all(store, "written")
+    arrive(store, "left")
+    if rank == 0:
+        wait_for_all(store, "left")
     os._exit(0)
 
 
