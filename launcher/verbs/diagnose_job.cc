@@ -95,13 +95,12 @@ constexpr size_t kFilesMax = 65536;
 constexpr size_t kRingBytesMax = collectives::RingBytes(LOCKSTEP_RING_MAX_SLOTS);
 constexpr size_t kLinesShown = 16;
 
-/// The files that `what` names: itself, or those in it where it is a folder.
-base::Result<std::vector<std::string>> FilesOf(const VerbContext& context,
-                                               const std::string& what) {
-  const auto names = context.files.ListDirectory(what);
-  if (!names.ok()) return std::vector<std::string>{what};
-  std::vector<std::string> paths;
-  for (const std::string& name : *names) {
+/// The files in the folder `what`: those that torch has dumped into a round's, else all.
+base::Result<std::vector<std::string>> FilesIn(const VerbContext& context, const std::string& what,
+                                               const std::vector<std::string>& names) {
+  std::vector<std::string> paths = FlightDumpsIn(what, context.files);
+  if (!paths.empty()) return paths;
+  for (const std::string& name : names) {
     if (!name.starts_with('.')) paths.push_back(what + "/" + name);
   }
   if (paths.empty()) return base::NotFoundError("diagnose " + what + ": the folder is empty");
@@ -117,17 +116,34 @@ bool IsFileOrFolder(const VerbContext& context, const std::string& what) {
          context.files.ReadFile(what, 0).status().code() != base::Code::kNotFound;
 }
 
+base::Status AddFile(const VerbContext& context, const std::string& path,
+                     collectives::EvidenceFiles& evidence) {
+  ASSIGN_OR_RETURN(const std::vector<std::byte> bytes,
+                   context.files.ReadFile(path, collectives::kEvidenceFileBytesMax));
+  return evidence.Add(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
 base::Result<collectives::ImportedEvidence> Import(const VerbContext& context,
                                                    const std::vector<std::string>& what) {
   collectives::EvidenceFiles evidence;
   for (const std::string& operand : what) {
-    ASSIGN_OR_RETURN(const std::vector<std::string> paths, FilesOf(context, operand));
-    for (const std::string& path : paths) {
-      ASSIGN_OR_RETURN(const std::vector<std::byte> bytes,
-                       context.files.ReadFile(path, collectives::kEvidenceFileBytesMax));
-      RETURN_IF_ERROR(
-          evidence.Add(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+    const auto names = context.files.ListDirectory(operand);
+    if (!names.ok()) {
+      RETURN_IF_ERROR(AddFile(context, operand, evidence));
+      continue;
     }
+    ASSIGN_OR_RETURN(const std::vector<std::string> paths, FilesIn(context, operand, *names));
+    base::Status first;
+    size_t left_out = 0;
+    for (const std::string& path : paths) {
+      const base::Status added = AddFile(context, path, evidence);
+      if (added.ok()) continue;
+      // Whatever else lies in a folder was not named by anybody.
+      if (++left_out <= kLinesShown)
+        std::fprintf(context.err, "lockstep: left out: %s\n", Printable(added.message()).c_str());
+      if (first.ok()) first = added;
+    }
+    if (left_out == paths.size()) return first;
   }
   const std::vector<std::string>& lines = evidence.lines();
   for (size_t i = 0; i < lines.size() && i < kLinesShown; ++i)

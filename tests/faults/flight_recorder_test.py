@@ -73,6 +73,15 @@ class FlightRecorderTest(unittest.TestCase):
         self.assertEqual((verdict["class"], verdict["culprits"]), ("UNKNOWN", []), "of the one that matters there is no dump")
         self.assertIn("of rank 1 there is no dump", told)
 
+        with open(os.path.join(folder, "rank_1"), "r+b") as file:
+            file.truncate(100)
+        os.remove(os.path.join(folder, "recorder_1.json"))
+        verdict, told = self.diagnose(folder)
+        self.assertEqual((verdict["class"], verdict["culprits"]), ("UNKNOWN", []), "nor where it is cut short")
+        self.assertIn("rank_1: pickle: it is cut short", told)
+        named = self.call(LOCKSTEP, "diagnose", *(os.path.join(folder, "rank_%d" % rank) for rank in range(RANKS)))
+        self.assertEqual((named.returncode, named.stdout), (64, ""), named.stderr)
+
     def test_another_op(self):
         self.expect_culprit("other_op", "MISMATCH", "called broadcast(f32, 16)", [0, 2])
 

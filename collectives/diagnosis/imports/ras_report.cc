@@ -198,9 +198,11 @@ base::Status RasText::Headline(std::string_view line) {
   hash.remove_suffix(1);
   hash_ = HashOf(hash);
   const auto [known, is_new] = known_.try_emplace(hash_);
-  if (is_new) order_.push_back(hash_);
-  if (const auto size = sizes_.find(*group); size != sizes_.end())
-    known->second.size = size->second;
+  if (is_new) {
+    order_.push_back(hash_);
+    const auto size = sizes_.find(*group);
+    if (size != sizes_.end()) known->second.size = size->second;
+  }
   section_ = words.Take("INCOMPLETE") ? Section::kMissing : Section::kOther;
   return base::OkStatus();
 }
