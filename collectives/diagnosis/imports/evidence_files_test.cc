@@ -276,6 +276,22 @@ TEST_F(EvidenceFilesTest, JsonHasItsLimits) {
               StatusIs(Code::kInvalidArgument, HasSubstr("a group with rank 99999999")));
 }
 
+TEST_F(EvidenceFilesTest, ALargeWorldIsNotMultipliedByItsGroups) {
+  std::string groups;
+  for (int group = 0; group < 20; ++group)
+    groups += "\"" + std::to_string(group) + "\":{\"desc\":\"default_pg\",\"ranks\":\"\"},";
+  ASSERT_THAT(files_.Add("rank_65535", "{\"pg_config\":{" + groups + "\"x\":{}},\"entries\":[" +
+                                           Entry(0, "0", "all_reduce", 1, "started") + "]}"),
+              IsOk());
+  EXPECT_THAT(files_.Take(), StatusIs(Code::kOutOfRange, HasSubstr("too many groups")));
+
+  std::string report = "{\"communicators\":[";
+  for (int i = 0; i < 17; ++i)
+    report += std::string(i > 0 ? "," : "") + "{\"hash\":\"0x1\",\"size\":65536}";
+  EXPECT_THAT(EvidenceFiles().Add("ras", report + "]}"),
+              StatusIs(Code::kOutOfRange, HasSubstr("too many ranks")));
+}
+
 TEST_F(EvidenceFilesTest, DumpsAndReportsDoNotMix) {
   AddData({"ras/late.json"});
   EXPECT_THAT(files_.Add("rank_0", Dump({})), StatusIs(Code::kFailedPrecondition));

@@ -20,6 +20,8 @@ namespace {
 using Members = std::vector<base::Rank>;
 
 constexpr const char* kDefaultGroup = "default_pg";
+/// Members of groups of everybody, of which there is one in a job.
+constexpr size_t kEverybodyMax = size_t{1} << 20;
 
 /// Of what nobody chooses to collide: members hash alike, that is all.
 uint64_t Hash(std::string_view text) { return base::SipHash(base::SipKey{}, text); }
@@ -461,6 +463,12 @@ base::Result<ImportedEvidence> FlightSet::Run() {
   }
   RETURN_IF_ERROR(CheckRanks());
   Gather();
+  size_t everybody = 0;
+  for (const auto& [_, group] : groups_) {
+    if (group.is_default() && group.told.empty()) everybody += static_cast<size_t>(world_size_);
+  }
+  if (everybody > kEverybodyMax)
+    return base::OutOfRangeError("flight recorder: too many groups called default_pg");
   for (int32_t rank = 0; rank < world_size_; ++rank) {
     const auto dump = dumps_.find(base::Rank(rank));
     result_.evidence.ranks.push_back(dump != dumps_.end() ? RankOf(base::Rank(rank), dump->second)

@@ -14,7 +14,8 @@ namespace lockstep::collectives {
 /// which nothing is known. An op that is open counts as one that its rank waits in, since a dump
 /// does not say what the program does meanwhile. What a dump never says is not compared either:
 /// roots and reductions. Pure; any thread. Errors: InvalidArgument - a dump is not of the rank that
-/// it is said to be of; FailedPrecondition - there is no entry in any of them.
+/// it is said to be of; FailedPrecondition - there is no entry in any of them; OutOfRange - more
+/// groups of everybody than a job has.
 base::Result<ImportedEvidence> FromFlightDumps(const std::map<base::Rank, FlightDump>& dumps);
 
 }  // namespace lockstep::collectives

@@ -47,7 +47,12 @@ std::string Excess(const Launched& more, const Launched& less) {
 class RasSet {
  public:
   RasSet(RasReport report, std::vector<RasReport> earlier)
-      : report_(std::move(report)), earlier_(std::move(earlier)) {}
+      : report_(std::move(report)), earlier_(std::move(earlier)) {
+    for (const RasReport& before : earlier_) {
+      for (const RasCommunicator& communicator : before.communicators)
+        before_.emplace(communicator.hash, &communicator);
+    }
+  }
 
   base::Result<ImportedEvidence> Run();
 
@@ -65,6 +70,7 @@ class RasSet {
 
   const RasReport report_;
   const std::vector<RasReport> earlier_;
+  std::map<std::string, const RasCommunicator*> before_;  // the earliest of each hash
   std::map<Process, base::Rank> ranks_;
   std::set<base::Rank> dead_;
   ImportedEvidence result_;
@@ -93,14 +99,16 @@ void RasSet::NumberRanks(const RasCommunicator& world) {
 
 /// Whether it has launched anything since an earlier report.
 bool RasSet::Moves(const RasCommunicator& communicator) const {
-  for (const RasReport& report : earlier_) {
-    for (const RasCommunicator& before : report.communicators) {
-      if (before.hash != communicator.hash) continue;
-      for (const RasRank& rank : communicator.ranks) {
-        const auto same = std::find_if(before.ranks.begin(), before.ranks.end(),
-                                       [&](const RasRank& old) { return old.rank == rank.rank; });
-        if (same != before.ranks.end() && Total(rank.launched) > Total(same->launched)) return true;
-      }
+  const auto before = before_.find(communicator.hash);
+  if (before == before_.end()) return false;
+  const std::vector<RasRank>& ranks = before->second->ranks;
+  for (const RasRank& rank : communicator.ranks) {
+    const auto same =
+        std::lower_bound(ranks.begin(), ranks.end(), rank.rank,
+                         [](const RasRank& old, int place) { return old.rank < place; });
+    if (same != ranks.end() && same->rank == rank.rank &&
+        Total(rank.launched) > Total(same->launched)) {
+      return true;
     }
   }
   return false;
@@ -126,15 +134,18 @@ void RasSet::Add(const RasCommunicator& communicator, bool is_world) {
                             " is left out: the report does not say which processes are in it");
     return;
   }
-  for (const std::optional<base::Rank>& number : numbers) group.members.push_back(*number);
+  std::vector<base::Rank> members;
+  for (const std::optional<base::Rank>& number : numbers) members.push_back(*number);
+  group.members = members;
   std::vector<std::pair<SeenRank*, const Launched*>> counted;
   for (const RasRank& rank : communicator.ranks) {
     if (rank.rank >= communicator.size) continue;
-    SeenRank& seen = At(group.members[static_cast<size_t>(rank.rank)]);
+    SeenRank& seen = At(members[static_cast<size_t>(rank.rank)]);
     if (!rank.host.empty()) seen.process.host = rank.host;
     if (rank.pid > 0) seen.process.pid = rank.pid;
     group.rank = base::GroupRank(rank.rank);
     seen.groups.push_back(group);
+    group.members.clear();  // one member that says who all are is enough
     if (rank.is_missing) {
       seen.process.detail =
           rank.is_dead ? "is considered dead by NCCL's RAS" : "does not answer NCCL's RAS";

@@ -10,8 +10,9 @@
 namespace lockstep::collectives {
 namespace {
 
-constexpr int64_t kRanksMax = 65536;  // of a communicator
-constexpr size_t kRanksTotalMax = size_t{1} << 20;
+constexpr int64_t kRanksMax = 65536;                // of a communicator
+constexpr size_t kRanksTotalMax = size_t{1} << 20;  // of all communicators
+constexpr size_t kFillsMax = size_t{1} << 24;
 constexpr size_t kNameMax = 256;
 
 std::string Clipped(std::string_view text) { return std::string(text.substr(0, kNameMax)); }
@@ -147,6 +148,7 @@ class RasText {
   std::map<std::string, Known> known_;
   std::vector<std::string> order_;
   size_t ranks_total_ = 0;
+  size_t fills_ = 0;  // ranks that were looked at for a level that names nobody
   std::string hash_;
   Section section_ = Section::kNone;
   std::string kind_;
@@ -236,7 +238,8 @@ void RasText::EndLevels() {
     for (const Level& level : levels_) {
       for (const int rank : level.named) (*ranks)[rank].launched[kind_] = level.count;
     }
-    if (std::count_if(levels_.begin(), levels_.end(), is_unnamed) == 1) {
+    fills_ += static_cast<size_t>(known_[hash_].size);
+    if (fills_ <= kFillsMax && std::count_if(levels_.begin(), levels_.end(), is_unnamed) == 1) {
       const auto level = std::find_if(levels_.begin(), levels_.end(), is_unnamed);
       for (int rank = 0; rank < known_[hash_].size && ranks_total_ < kRanksTotalMax; ++rank) {
         RasRank& other = (*ranks)[rank];
@@ -330,8 +333,11 @@ base::Result<RasReport> RasText::Read(std::string_view text) {
         "it ends before its table of communicators: RAS was cut off; ask it again, with a longer "
         "timeout (ncclras -t)");
   }
+  size_t ranks = 0;
   for (const std::string& hash : order_) {
     Known& known = known_[hash];
+    ranks += static_cast<size_t>(known.size);
+    if (ranks > kRanksTotalMax) return base::OutOfRangeError("too many ranks");
     RasCommunicator communicator{.hash = hash, .size = known.size, .ranks = {}};
     for (auto& [_, rank] : known.ranks) {
       rank.is_dead = dead_.contains({rank.host, rank.pid});
@@ -363,7 +369,7 @@ base::Result<RasReport> ReadRasJson(const Tree& tree) {
   size_t ranks = 0;
   for (const TreePtr& item : tree.ItemsAt("communicators")) {
     ASSIGN_OR_RETURN(RasCommunicator communicator, CommunicatorOf(*item));
-    ranks += communicator.ranks.size();
+    ranks += static_cast<size_t>(communicator.size);
     if (ranks > kRanksTotalMax) return base::OutOfRangeError("too many ranks");
     report.communicators.push_back(std::move(communicator));
   }
