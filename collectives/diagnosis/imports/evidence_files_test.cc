@@ -373,6 +373,16 @@ TEST_F(EvidenceFilesTest, AHostOfWhichNobodyAnswersIsLost) {
   EXPECT_THAT(CulpritsOf(finding), ElementsAre(Rank(3)));
 }
 
+TEST_F(EvidenceFilesTest, OfAHugeCommunicatorNotAllWhoWaitAreTold) {
+  std::string report = Data("ras/text_2.24");
+  report.replace(report.find("        32        32   RUNNING"), 20, "     65536     65536");
+  ASSERT_THAT(files_.Add("ras", report), IsOk());
+  const Finding finding = Find();
+  EXPECT_THAT(CulpritsOf(finding), ElementsAre(Rank(5), Rank(7)));
+  EXPECT_EQ(finding.victims.size(), 256u);
+  EXPECT_THAT(imported_.notes, Contains(HasSubstr("65278 ranks that wait are not told of")));
+}
+
 TEST_F(EvidenceFilesTest, ATextThatWasCutOffSaysSo) {
   const std::string whole = Data("ras/text_2.24");
   const std::string cut = whole.substr(0, whole.find("Group "));
