@@ -50,6 +50,8 @@ std::string AbsenceText(Absence absence, const SeenRank& rank) {
     case Absence::kFrozen: return "its process is frozen with its cgroup";
     case Absence::kTraced: return "a debugger holds its process";
     case Absence::kRunsElsewhere: {
+      if (process.state == ProcessState::kUnknown)
+        return "what its process does instead is not known";
       std::string text = "its process runs, in no op";
       if (process.cpu_share.has_value())
         text += ", and uses " + std::to_string(std::lround(*process.cpu_share * 100)) +

@@ -208,6 +208,8 @@ constexpr FlagSpec kStacksFlags[] = {
 
 constexpr FlagSpec kDiagnoseFlags[] = {
     {"--json", "", "", "A verdict as one JSON object."},
+    {"--export-flight-recorder", "", "DIR",
+     "Also write the ranks' recorders into DIR, as dumps of PyTorch's."},
 };
 
 constexpr FlagSpec kLogsFlags[] = {
@@ -321,11 +323,22 @@ constexpr VerbSpec kVerbs[] = {
      "on.\n"
      "Of Python programs where they are in Python is told when py-spy is on PATH.\n",
      "  lockstep stacks mnist\n  lockstep stacks mnist --rank 3\n", kStacksFlags, 1, 1},
-    {Verb::kDiagnose, "diagnose", "[FLAGS] JOB|DIR", "Says why a gang stood still.",
+    {Verb::kDiagnose, "diagnose", "[FLAGS] JOB|DIR|FILE...", "Says why a gang stood still.",
      "JOB is an id, the beginning of one, or a name: of its last round that has evidence. DIR is a "
      "folder\n"
-     "of evidence (round-N/evidence in a job's directory).\n",
-     "  lockstep diagnose mnist\n  lockstep diagnose --json ./evidence\n", kDiagnoseFlags, 1, 1},
+     "of evidence (round-N/evidence in a job's directory). FILEs, or a folder of them, are what "
+     "another\n"
+     "tool has left of a job that Lockstep need not have started: dumps of PyTorch's flight "
+     "recorder\n"
+     "(pickle or JSON, one of each rank, its name ending with the rank), or reports of NCCL's RAS "
+     "(text or\n"
+     "JSON, better two of them).\n",
+     "  lockstep diagnose mnist\n  lockstep diagnose --json ./evidence\n"
+     "  lockstep diagnose /tmp/nccl_trace_rank_*\n"
+     "  ncclras -f json >1.json; sleep 5; ncclras -f json >2.json; lockstep diagnose 1.json "
+     "2.json\n"
+     "  lockstep diagnose --export-flight-recorder ./fr mnist\n",
+     kDiagnoseFlags, 1, SIZE_MAX},
     {Verb::kLogs, "logs", "[FLAGS] JOB", "Prints what ranks wrote.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep logs mnist\n  lockstep logs mnist --rank 3 --tail 20\n  lockstep logs mnist "

@@ -155,7 +155,10 @@ base::Result<ShowStacksOptions> ShowStacksOptionsOf(const Command& command) {
 }
 
 DiagnoseJobOptions DiagnoseJobOptionsOf(const Command& command) {
-  return {.what = command.operands[0], .json = command.IsOn("--json")};
+  const auto folder = command.Value("--export-flight-recorder");
+  return {.what = command.operands,
+          .json = command.IsOn("--json"),
+          .export_to = folder.has_value() ? std::string(*folder) : ""};
 }
 
 base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command) {

@@ -25,7 +25,8 @@ TEST(VerbOptionsTest, FlagsBecomeOptions) {
   EXPECT_TRUE(ShowStacksOptionsOf(Parse({"stacks", "mnist", "--json"})).value().json);
   EXPECT_THAT(ShowStacksOptionsOf(Parse({"stacks", "mnist", "--rank", "x"})),
               StatusIs(Code::kInvalidArgument, HasSubstr("--rank")));
-  EXPECT_EQ(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist"})).what, "mnist");
+  EXPECT_EQ(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist", "b"})).what,
+            (std::vector<std::string>{"mnist", "b"}));
   EXPECT_TRUE(DiagnoseJobOptionsOf(Parse({"diagnose", "--json", "mnist"})).json);
   EXPECT_TRUE(StopJobOptionsOf(Parse({"stop", "--now", "mnist"})).at_once);
   EXPECT_TRUE(StopJobOptionsOf(Parse({"stop", "mnist"})).wait);

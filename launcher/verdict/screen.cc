@@ -70,9 +70,12 @@ std::string WhenText(const Verdict& verdict) {
 }
 
 std::string WhereText(const proto::Culprit& culprit, int world_size) {
+  const std::string rank =
+      "rank " + std::to_string(culprit.rank()) + " of " + std::to_string(world_size);
+  // Of another tool's evidence neither may be known.
+  if (culprit.pid() == 0 && culprit.host().empty()) return rank;
   return (culprit.pid() != 0 ? "pid " + std::to_string(culprit.pid()) : std::string("no process")) +
-         " on " + culprit.host() + ", rank " + std::to_string(culprit.rank()) + " of " +
-         std::to_string(world_size);
+         " on " + culprit.host() + ", " + rank;
 }
 
 std::string VictimsText(const Verdict& verdict) {

@@ -84,6 +84,19 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
   if (!job.tcp_link.empty()) environment["LOCKSTEP_JOB_TCP_LINK"] = job.tcp_link;
 }
 
+/// PyTorch's own recorder, for `lockstep diagnose`: on, as torch has it by itself since 2.7, and
+/// into the round's folder, whatever ends the job. Who has set it by its names of before 2.5 has
+/// set it.
+void RecordFlights(const RankFacts& rank, Environment& environment) {
+  if (!environment.contains("TORCH_NCCL_TRACE_BUFFER_SIZE"))
+    environment.try_emplace("TORCH_FR_BUFFER_SIZE", "2000");
+  const size_t slash = rank.error_file.rfind('/');
+  if (slash == std::string::npos || environment.contains("TORCH_NCCL_DEBUG_INFO_TEMP_FILE")) return;
+  // torch adds the rank.
+  environment.try_emplace("TORCH_FR_DUMP_TEMP_FILE",
+                          rank.error_file.substr(0, slash + 1) + kFlightDumpPrefix);
+}
+
 }  // namespace
 
 bool IsWorldVariable(std::string_view name) {
@@ -111,6 +124,7 @@ Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, con
   for (const auto& [name, value] : from_spec) {
     if (!IsWorldVariable(name)) environment[name] = value;
   }
+  RecordFlights(rank, environment);
   SetWorld(world, job, rank, environment);
   return environment;
 }

@@ -15,6 +15,9 @@
 /// started stands beside it (adopted_environment.h). Pure functions, for any thread.
 namespace lockstep::topology {
 
+/// What a dump of PyTorch's flight recorder is called in a round's folder; the rank follows.
+inline constexpr const char* kFlightDumpPrefix = "torch_trace_rank_";
+
 /// Name to value; ordered, so that a block is the same each time it is made.
 using Environment = std::map<std::string, std::string>;
 
@@ -47,7 +50,8 @@ struct RankFacts {
 /// The complete environment of one rank. Later sources win over earlier ones:
 ///   1. `inherited`, the environment of `lockstep run` less what configured it;
 ///   2. defaults: OMP_NUM_THREADS (the node's cores over its ranks, at least 1), HOME,
-///      TORCH_NCCL_ASYNC_ERROR_HANDLING and its older name;
+///      TORCH_NCCL_ASYNC_ERROR_HANDLING and its older name, TORCH_FR_BUFFER_SIZE and, beside the
+///      rank's error file, TORCH_FR_DUMP_TEMP_FILE;
 ///   3. `from_spec`, the job's own variables;
 ///   4. the world's variables (IsWorldVariable): RANK, WORLD_SIZE, MASTER_ADDR, TORCHELASTIC_*,
 ///      LOCKSTEP_* and the like. None of them is one that `lockstep run` reads, so that a run

@@ -121,6 +121,19 @@ TEST(EnvironmentTest, ThreadsAreTheCoresOverTheNodesRanksAndAtLeastOne) {
   EXPECT_EQ(threads(2, 8, {{"OMP_NUM_THREADS", "7"}}), "7");
 }
 
+TEST(EnvironmentTest, TorchsRecorderIsOnUnlessSomebodyHasSetItByAnyName) {
+  const auto made = [](const Environment& inherited, const Environment& from_spec = {}) {
+    return MakeRankEnvironment(Laptop(2), Mnist(), Facts(Laptop(2), 1), inherited, from_spec);
+  };
+
+  EXPECT_EQ(made({}).at("TORCH_FR_BUFFER_SIZE"), "2000");
+  EXPECT_EQ(made({}).at("TORCH_FR_DUMP_TEMP_FILE"), "/jobs/mnist-x1y2z3/round-1/torch_trace_rank_");
+  EXPECT_EQ(made({{"TORCH_FR_BUFFER_SIZE", "0"}}).at("TORCH_FR_BUFFER_SIZE"), "0");
+  EXPECT_EQ(made({}, {{"TORCH_FR_DUMP_TEMP_FILE", "/x"}}).at("TORCH_FR_DUMP_TEMP_FILE"), "/x");
+  EXPECT_EQ(made({}, {{"TORCH_NCCL_TRACE_BUFFER_SIZE", "9"}}).count("TORCH_FR_BUFFER_SIZE"), 0u);
+  EXPECT_EQ(made({{"TORCH_NCCL_DEBUG_INFO_TEMP_FILE", "/x"}}).count("TORCH_FR_DUMP_TEMP_FILE"), 0u);
+}
+
 TEST(EnvironmentTest, HomeIsTheUserDatabasesWhenUnsetOrEmpty) {
   EXPECT_EQ(MakeRankEnvironment(Laptop(1), Mnist(), Facts(Laptop(1), 0), {}, {}).at("HOME"),
             "/home/ada");
