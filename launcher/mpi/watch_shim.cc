@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/exec/watch_shim.h"
+#include "launcher/mpi/watch_shim.h"
 
 #include <unistd.h>
 
@@ -33,6 +33,18 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
   if (!preload.empty()) preload += ":";
   preload += shim;
   return base::OkStatus();
+}
+
+base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
+                        const std::string& name, const std::string& folder) {
+  if (watch == "mpi" && program.kind == ProgramImage::Kind::kStatic) {
+    return base::InvalidArgumentError(
+        "watch MPI calls (--watch=mpi): " + name +
+        " is linked statically, so nothing can be preloaded into it; link it with the MPI's shared "
+        "library, or give --watch=auto");
+  }
+  topology::Environment none;
+  return PreloadShim(watch, folder, none);
 }
 
 }  // namespace lockstep::launcher

@@ -1,9 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#ifndef LOCKSTEP_LAUNCHER_EXEC_WATCH_SHIM_H_
-#define LOCKSTEP_LAUNCHER_EXEC_WATCH_SHIM_H_
+#ifndef LOCKSTEP_LAUNCHER_MPI_WATCH_SHIM_H_
+#define LOCKSTEP_LAUNCHER_MPI_WATCH_SHIM_H_
 
 #include <string>
 
+#include "launcher/mpi/program_image.h"
 #include "runtime/base/status.h"
 #include "runtime/topology/environment.h"
 
@@ -17,6 +18,11 @@ namespace lockstep::launcher {
 base::Status PreloadShim(const std::string& watch, const std::string& folder,
                          topology::Environment& environment);
 
+/// What PreloadShim() would say, and InvalidArgument of "mpi" for a static program
+/// (called `name`), into which nothing can be preloaded.
+base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
+                        const std::string& name, const std::string& folder);
+
 }  // namespace lockstep::launcher
 
-#endif  // LOCKSTEP_LAUNCHER_EXEC_WATCH_SHIM_H_
+#endif  // LOCKSTEP_LAUNCHER_MPI_WATCH_SHIM_H_

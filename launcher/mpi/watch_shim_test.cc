@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/exec/watch_shim.h"
+#include "launcher/mpi/watch_shim.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
