@@ -156,7 +156,7 @@ base::Status NodeRuntime::OpenMpi() {
   for (const auto& [name, value] : variables) environment[name] = value;
   const ProgramImage program = LookAtProgram(config_, environment);
   const std::string lockstep_folder = OwnFolder();
-  if (config_.all_ranks_here) watch_ = WatchWord(config_.spec.hangs().watch());
+  watch_ = WatchWord(config_.spec.hangs().watch());
   RETURN_IF_ERROR(CheckWatch(watch_, program, config_.arguments.front(), lockstep_folder));
   ASSIGN_OR_RETURN(
       mpi_,

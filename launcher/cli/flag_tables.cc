@@ -88,8 +88,8 @@ constexpr FlagSpec kRunFlags[] = {
     {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between restarts.", kField,
      "spec.checkpoint.directory", "", kLockstep, kProgram},
     {"--mpi", "", "auto|pmix|pmi1|none",
-     "By what an MPI program's ranks meet [auto: what it is linked with needs].", kWord,
-     "spec.program.mpi", "", kLockstep, kProgram},
+     "How an MPI program's ranks meet [auto: as its library does].", kWord, "spec.program.mpi", "",
+     kLockstep, kProgram},
     {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [host].", kWord,
      "spec.collectives.backend", "", kLockstep, kProgram},
     {"--check", "", "fast|strict", "Over MPI and NCCL, compare calls before each op [fast].", kWord,
@@ -273,7 +273,6 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep run -np 4 ./train --lr 0.1\n"
      "  lockstep run --nproc-per-node=4 --max-restarts=3 train.py --epochs 2\n"
      "  lockstep run --host a:4,b:4 ./train\n"
-     "  lockstep run -f job.yaml --set spec.program.args='[\"--lr\",\"0.2\"]'\n"
      "  lockstep run --detach --name mnist -np 4 train.py && lockstep logs mnist --follow\n",
      kRunFlags, 0, SIZE_MAX, true},
     {Verb::kRender, "render", "--to env|processes|agents [FLAGS] PROGRAM [ARGS]  |  ... -f FILE",

@@ -15,10 +15,10 @@
 
 namespace lockstep::launcher {
 
-/// PMI-1 for MPICH and its relatives, in the agent: a pair of sockets a rank (PMI_FD), over which it
-/// sends lines and awaits a line each. What ranks put is kept for the round. Never blocks. A rank
-/// that breaks the rules (bounds below, a command that is none) is cut off: its MPI then ends it,
-/// saying that its server is gone.
+/// PMI-1 for MPICH and its relatives, in the agent: a pair of sockets a rank (PMI_FD), over which
+/// it sends lines and awaits a line each. What ranks put is kept for the round. Never blocks. A
+/// rank that breaks the rules (bounds below, a command that is none) is cut off: its MPI then ends
+/// it, saying that its server is gone.
 class PmiServer final : public MpiServer {
  public:
   static constexpr size_t kNameBytesMax = 256;    // as ranks are told

@@ -18,15 +18,15 @@
 
 #include "runtime/base/errno_status.h"
 #include "runtime/base/logging.h"
+#include "runtime/topology/cpu_count.h"
 
 namespace lockstep::launcher {
 namespace {
 
 constexpr int kChildFd = 3;
 constexpr off_t kLogTailBytes = 512;
-constexpr char kCure[] =
-    "; `apt-get install libpmix2` brings what it needs, --mpi=none starts ranks that are alone in "
-    "their worlds";
+constexpr char kTask[] = "serve PMIx to the ranks of an Open MPI program: ";
+constexpr char kOrNone[] = ", or --mpi=none for ranks that are alone in their worlds";
 
 /// What Open MPI 4 needs to know to take its world from PMIx: it would look for a daemon of
 /// mpirun's, and finding none call itself alone. It binds no rank to a core: nor does lockstep run.
@@ -104,7 +104,12 @@ base::Status PmixServer::Start() {
   process::SpawnResult spawned = deps_.processes.Spawn(std::move(spec), [](const process::Exit&) {
     // The end of its socket tells, too, and comes before.
   });
-  if (!spawned.ok()) return spawned.status().WithFrame("while starting what serves PMIx");
+  if (spawned.status().code() == base::Code::kNotFound) {
+    return base::NotFoundError(kTask + config_.program +
+                               " is not there: put it beside lockstep, with which it is built" +
+                               kOrNone);
+  }
+  if (!spawned.ok()) return spawned.status().WithFrame("while starting " + config_.program);
   process_ = *std::move(spawned);
   decoder_.emplace();
   watch_ =
@@ -135,8 +140,7 @@ base::Status PmixServer::BeginRound(base::Round round, int rank_count) {
     return answer.status();
   }
   if (answer->has_failed()) {
-    return base::UnavailableError("serve PMIx to the ranks (for Open MPI): " +
-                                  answer->failed().why());
+    return base::UnavailableError(kTask + answer->failed().why());
   }
   const auto& block = answer->ready().variables();
   variables_ = topology::ParseEnvironment({block.begin(), block.end()});
@@ -150,6 +154,8 @@ base::Result<MpiSeat> PmixServer::SeatOf(base::Rank rank) {
   seat.variables.insert(OpenMpiVariables().begin(), OpenMpiVariables().end());
   // What its ranks share lies where it is found when they have been killed.
   seat.variables["OMPI_MCA_btl_vader_backing_directory"] = config_.folder;
+  // As mpirun has it: ranks that outnumber the cores yield them while they wait.
+  if (rank_count_ > topology::CpuCount()) seat.variables["OMPI_MCA_mpi_yield_when_idle"] = "1";
   const std::string number = rank.ToString();
   const std::string count = std::to_string(rank_count_);
   seat.variables["PMIX_RANK"] = number;
@@ -192,9 +198,9 @@ base::Result<proto::PmixReply> PmixServer::AwaitAnswer() {
     (void)::poll(&input, 1,
                  static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
   }
-  return base::DeadlineExceededError(
-      "serve PMIx to the ranks (for Open MPI): " + config_.program + " has not answered within " +
-      base::FormatDuration(config_.answer_limit) + "; see " + config_.log_path);
+  return base::DeadlineExceededError(kTask + config_.program + " has not answered within " +
+                                     base::FormatDuration(config_.answer_limit) + "; see " +
+                                     config_.log_path + kOrNone);
 }
 
 /// Between rounds' begins: a rank's abort, or the child's end.
@@ -236,8 +242,15 @@ void PmixServer::OnReply(proto::PmixReply reply) {
 
 base::Status PmixServer::WhyItEnded() const {
   const std::string last = LastLineOf(config_.log_path);
-  return base::UnavailableError("serve PMIx to the ranks (for Open MPI): " + config_.program +
-                                " ended at once" + (last.empty() ? "" : ": " + last) + kCure);
+  // What the system's loader says of a library that is not there.
+  if (last.find("libpmix.so") != last.npos) {
+    return base::UnavailableError(kTask +
+                                  std::string("libpmix is missing: `apt-get install "
+                                              "libpmix2`") +
+                                  kOrNone + " (" + last + ")");
+  }
+  return base::UnavailableError(kTask + config_.program + " ended at once" +
+                                (last.empty() ? "" : ": " + last) + kOrNone);
 }
 
 }  // namespace lockstep::launcher

@@ -54,5 +54,15 @@ TEST(WatchShimTest, AShimThatCannotBeHadIsAnErrorWhereItWasAskedFor) {
   EXPECT_TRUE(environment.empty());
 }
 
+TEST(WatchShimTest, NothingCanBePreloadedIntoAStaticProgram) {
+  const std::string folder = FolderWithShim("with");
+  const ProgramImage fixed{ProgramImage::Kind::kStatic, {}};
+  EXPECT_THAT(CheckWatch("mpi", fixed, "./train", folder),
+              StatusIs(Code::kInvalidArgument, HasSubstr("./train is linked statically")));
+  EXPECT_THAT(CheckWatch("auto", fixed, "./train", folder), IsOk());
+  EXPECT_THAT(CheckWatch("mpi", {ProgramImage::Kind::kOther, {}}, "./train.sh", folder), IsOk());
+  EXPECT_THAT(CheckWatch("mpi", {}, "./train", "/nowhere"), StatusIs(Code::kNotFound));
+}
+
 }  // namespace
 }  // namespace lockstep::launcher
