@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <system_error>
 #include <utility>
 
 #include "launcher/agent/job_events.h"
@@ -34,20 +33,6 @@ constexpr int kConsolePipeBytes = 1 << 20;  // fs.pipe-max-size's default
 void WidenPipe(int fd) {
   const int bytes = ::fcntl(fd, F_GETPIPE_SZ);
   if (bytes > 0 && bytes < kConsolePipeBytes) (void)::fcntl(fd, F_SETPIPE_SZ, kConsolePipeBytes);
-}
-
-/// Where lockstep lies, and what it needs beside it.
-std::string OwnFolder() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-}
-
-std::string WatchWord(proto::Watch watch) {
-  switch (watch) {
-    case proto::WATCH_MPI: return "mpi";
-    case proto::WATCH_AUTO: return "auto";
-    default: return "off";
-  }
 }
 
 /// Of what each rank starts. One that is not there, or cannot be read, is told of when it is
@@ -157,6 +142,8 @@ base::Status NodeRuntime::OpenMpi() {
   const ProgramImage program = LookAtProgram(config_, environment);
   const std::string lockstep_folder = OwnFolder();
   watch_ = WatchWord(config_.spec.hangs().watch());
+  if (!config_.all_ranks_here) RETURN_IF_ERROR(CheckFarWatch(watch_));
+  if (!config_.all_ranks_here) watch_ = "off";
   RETURN_IF_ERROR(CheckWatch(watch_, program, config_.arguments.front(), lockstep_folder));
   ASSIGN_OR_RETURN(
       mpi_,
@@ -170,7 +157,8 @@ base::Status NodeRuntime::OpenMpi() {
            .folder = MpiFolder(::getuid(), facts_.job_id),
            .log_path = std::filesystem::path(config_.events_path).parent_path() / "pmix.log",
            .environment = std::move(environment),
-           .on_abort = [this](base::Rank rank, int code) { OnMpiAbort(rank, code); }},
+           .on_abort = [this](base::Rank rank, int code) { OnMpiAbort(rank, code); },
+           .on_ended = [this](const std::string& why) { Say(why); }},
           {deps_.loop, *processes_}));
   return base::OkStatus();
 }

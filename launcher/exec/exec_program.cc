@@ -5,9 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -156,9 +154,7 @@ base::Result<int> ExecProgram(const VerbContext& context, const ExecOptions& opt
   } else {
     ASSIGN_OR_RETURN(environment, Adopt(context, options, environment));
   }
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  RETURN_IF_ERROR(PreloadShim(options.watch, self.parent_path().string(), environment));
+  RETURN_IF_ERROR(PreloadShim(options.watch, OwnFolder(), environment));
   return Become(context, options.program, environment);
 }
 

@@ -55,7 +55,8 @@ base::Result<std::unique_ptr<MpiServer>> MakeMpiServer(proto::MpiServer chosen,
                                        .folder = std::move(options.folder),
                                        .log_path = std::move(options.log_path),
                                        .environment = std::move(options.environment),
-                                       .on_abort = std::move(options.on_abort)},
+                                       .on_abort = std::move(options.on_abort),
+                                       .on_ended = std::move(options.on_ended)},
                                       {deps.loop, deps.processes}));
   return server;
 }

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_MPI_MAKE_MPI_SERVER_H_
 #define LOCKSTEP_LAUNCHER_MPI_MAKE_MPI_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,6 +26,7 @@ struct MpiServerOptions {
   std::string log_path;               // of lockstep-pmix
   topology::Environment environment;  // which ranks inherit
   OnMpiAbort on_abort;
+  std::function<void(const std::string& why)> on_ended;  // the server has; of a child alone
 };
 
 struct MpiServerDeps {

@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "runtime/base/errno_status.h"
-#include "runtime/base/logging.h"
 #include "runtime/topology/cpu_count.h"
 
 namespace lockstep::launcher {
@@ -206,8 +205,9 @@ base::Result<proto::PmixReply> PmixServer::AwaitAnswer() {
 /// Between rounds' begins: a rank's abort, or the child's end.
 void PmixServer::OnReadable() {
   if (ReadSome()) return;
-  LOG(ERROR) << config_.program << " has ended: ranks can no longer ask it; "
-             << LastLineOf(config_.log_path);
+  const std::string last = LastLineOf(config_.log_path);
+  config_.on_ended("what serves PMIx to the ranks has ended" + (last.empty() ? "" : ": " + last) +
+                   "; ranks that need it again fail");
   Stop();
 }
 

@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_MPI_PMIX_SERVER_H_
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@ class PmixServer final : public MpiServer {
     topology::Environment environment;  // what it inherits
     base::Duration answer_limit = std::chrono::seconds(10);
     OnMpiAbort on_abort;
+    std::function<void(const std::string& why)> on_ended = [](const std::string&) {};
   };
   struct Deps {
     event::Loop& loop;

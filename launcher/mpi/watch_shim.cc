@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+#include <system_error>
+
 namespace lockstep::launcher {
 namespace {
 
@@ -22,6 +25,26 @@ base::Status CheckShim(const std::string& shim) {
 }
 
 }  // namespace
+
+std::string OwnFolder() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+}
+
+std::string WatchWord(proto::Watch watch) {
+  switch (watch) {
+    case proto::WATCH_MPI: return "mpi";
+    case proto::WATCH_AUTO: return "auto";
+    default: return "off";
+  }
+}
+
+base::Status CheckFarWatch(const std::string& watch) {
+  if (watch != "mpi") return base::OkStatus();
+  return base::InvalidArgumentError(
+      "watch MPI calls (--watch=mpi): that is for jobs whose ranks are all on the machine of "
+      "`lockstep run`; give --watch=auto");
+}
 
 base::Status PreloadShim(const std::string& watch, const std::string& folder,
                          topology::Environment& environment) {

@@ -6,9 +6,16 @@
 
 #include "launcher/mpi/program_image.h"
 #include "runtime/base/status.h"
+#include "runtime/proto/job.pb.h"
 #include "runtime/topology/environment.h"
 
 namespace lockstep::launcher {
+
+/// The folder in which this program lies, and what it needs beside it.
+std::string OwnFolder();
+
+/// How the functions below are told it: "off", "mpi" or "auto".
+std::string WatchWord(proto::Watch watch);
 
 /// Adds to LD_PRELOAD what records the program's MPI calls (collectives/mpi/shim), after what is
 /// there already: a sanitizer's runtime must be the first. `watch` is "off", "mpi", "auto" or "" =
@@ -22,6 +29,9 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
 /// (called `name`), into which nothing can be preloaded.
 base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
                         const std::string& name, const std::string& folder);
+
+/// Of a job with ranks on other machines, whose MPI calls are not watched: InvalidArgument of "mpi".
+base::Status CheckFarWatch(const std::string& watch);
 
 }  // namespace lockstep::launcher
 

@@ -174,6 +174,10 @@ TEST_P(MpiRunTest, WhatCannotBeServedIsRefused) {
   EXPECT_EQ(nodes.status, 64);
   EXPECT_THAT(nodes.err, HasSubstr("serve MPI to the ranks (--mpi): that is for jobs whose ranks "
                                    "are all on the machine of `lockstep run`"));
+  const Outcome watch =
+      RunIt({"--simulate-hosts", "--nnodes", "2", "--watch=mpi", "--mpi=none", "--", Rank()});
+  EXPECT_EQ(watch.status, 64);
+  EXPECT_THAT(watch.err, HasSubstr("watch MPI calls (--watch=mpi): that is for jobs whose ranks"));
   const Outcome keep = RunIt({"-np", "2", "--on-rank-failure", "keep", "--", Rank()});
   EXPECT_EQ(keep.status, 64);
   EXPECT_THAT(keep.err, HasSubstr("--on-rank-failure=keep"));
@@ -189,6 +193,32 @@ INSTANTIATE_TEST_SUITE_P(All, MpiRunTest, ::testing::Values("openmpi", "mpich"),
                          [](const auto& mpi) { return std::string(mpi.param); });
 
 using PmixTest = RunFixture;
+
+TEST_F(PmixTest, AServerThatDiesCostsARound) {
+  Command job(RunWords({"-np", "2", "--max-restarts", "1", "--",
+                        Runfile("tests/mpi_run/mpi_run_rank_openmpi"), "rests"}),
+              Options());
+  pid_t server = 0;
+  ASSERT_TRUE(Eventually(
+      [&] {
+        std::vector<pid_t> children;
+        for (const pid_t agent : ChildrenOf(job.pid())) {
+          for (const pid_t child : ChildrenOf(agent)) children.push_back(child);
+        }
+        for (const pid_t child : children) {
+          const std::string name = ReadFile("/proc/" + std::to_string(child) + "/comm");
+          if (name == "lockstep-pmix\n") server = child;
+        }
+        return server > 0 && children.size() == 3;
+      },
+      10s));
+  ::kill(server, SIGKILL);
+  const Outcome run = job.Wait(40s);
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.err, AllOf(HasSubstr("what serves PMIx to the ranks has ended"),
+                             HasSubstr("restart 1 of 1")));
+  EXPECT_EQ(CountOf(run.out, " of 2: sum 3\n"), 2) << run.out;
+}
 
 TEST_F(PmixTest, ServesAClientOfPmixItself) {
   const Outcome run = RunIt({"-np", "3", "--mpi=pmix", "--", Runfile("tests/mpi_run/pmix_rank")});
