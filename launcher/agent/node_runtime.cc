@@ -142,8 +142,10 @@ base::Status NodeRuntime::OpenMpi() {
   const ProgramImage program = LookAtProgram(config_, environment);
   const std::string lockstep_folder = OwnFolder();
   watch_ = WatchWord(config_.spec.hangs().watch());
-  if (!config_.all_ranks_here) RETURN_IF_ERROR(CheckFarWatch(watch_));
-  if (!config_.all_ranks_here) watch_ = "off";
+  if (!config_.all_ranks_here) {
+    RETURN_IF_ERROR(CheckFarWatch(watch_));
+    watch_ = "off";
+  }
   RETURN_IF_ERROR(CheckWatch(watch_, program, config_.arguments.front(), lockstep_folder));
   ASSIGN_OR_RETURN(
       mpi_,

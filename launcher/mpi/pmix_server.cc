@@ -71,16 +71,17 @@ base::Result<std::unique_ptr<PmixServer>> PmixServer::Create(Config config, Deps
 PmixServer::~PmixServer() {
   Stop();
   std::error_code gone;
-  std::filesystem::remove_all(config_.folder, gone);
+  if (has_folder_) std::filesystem::remove_all(config_.folder, gone);
 }
 
-base::Status PmixServer::MakeFolder() const {
-  if (::mkdir(config_.folder.c_str(), 0700) == 0) return base::OkStatus();
-  if (errno != EEXIST) return base::ErrnoStatus(errno, "make folder " + config_.folder);
+/// Also when libpmix has removed it.
+base::Status PmixServer::MakeFolder() {
+  const bool made = ::mkdir(config_.folder.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) return base::ErrnoStatus(errno, "make folder " + config_.folder);
   struct stat status{};
-  const bool ours = ::lstat(config_.folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
-                    status.st_uid == ::getuid() && (status.st_mode & 077) == 0;
-  if (ours) return base::OkStatus();
+  has_folder_ = made || (::lstat(config_.folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+                         status.st_uid == ::getuid() && (status.st_mode & 077) == 0);
+  if (has_folder_) return base::OkStatus();
   return base::AlreadyExistsError("make folder " + config_.folder +
                                   " for Open MPI's files: somebody else's is there; remove it");
 }

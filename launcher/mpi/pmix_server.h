@@ -52,7 +52,7 @@ class PmixServer final : public MpiServer {
 
  private:
   PmixServer(Config config, Deps deps) : config_(std::move(config)), deps_(deps) {}
-  base::Status MakeFolder() const;
+  base::Status MakeFolder();
   base::Status Start();
   void Stop();
   bool Send(const proto::PmixRequest& request);
@@ -65,6 +65,7 @@ class PmixServer final : public MpiServer {
   const Config config_;
   const Deps deps_;
   base::Sequence seq_;
+  bool has_folder_ = false;
   std::unique_ptr<process::Process> process_;  // null: it is to be started
   base::UniqueFd fd_;
   std::optional<net::FrameDecoder> decoder_;  // as long as `fd_`

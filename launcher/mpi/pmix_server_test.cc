@@ -133,6 +133,7 @@ TEST_F(PmixServerTest, AFolderThatOthersCanWriteIsNotTaken) {
   ::chmod(SharedFolder().c_str(), 0777);
   EXPECT_THAT(Start(Script("exec sleep 100")),
               StatusIs(Code::kAlreadyExists, HasSubstr("somebody else's is there")));
+  EXPECT_TRUE(std::filesystem::exists(SharedFolder()));
 }
 
 }  // namespace

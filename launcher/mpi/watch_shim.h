@@ -30,7 +30,8 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
 base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
                         const std::string& name, const std::string& folder);
 
-/// Of a job with ranks on other machines, whose MPI calls are not watched: InvalidArgument of "mpi".
+/// Of a job with ranks on other machines, whose MPI calls are not watched.
+/// Errors: InvalidArgument - "mpi" was asked for.
 base::Status CheckFarWatch(const std::string& watch);
 
 }  // namespace lockstep::launcher
