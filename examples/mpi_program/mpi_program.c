@@ -5,6 +5,8 @@
 //   mpirun -np 3 mpi_program
 //   mpirun -np 3 mpi_program 9    rank 1 has 9 batches, the others 10: this one hangs, until
 //                                 somebody ends it
+//   lockstep run -np 3 mpi_program      without mpirun
+//   lockstep run -np 3 mpi_program 9    ends within a second or two, and names rank 1 and its call
 // with_lockstep_main.cc is the same over Lockstep's groups.
 #include <mpi.h>
 #include <stdio.h>

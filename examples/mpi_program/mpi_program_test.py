@@ -77,6 +77,23 @@ class MpiProgramCase(unittest.TestCase):
         self.assert_hangs(process, 8)
         self.assertEqual(self.lines_of_ranks(), ["rank 1 of 3: weight 45.0"], self.output())
 
+    def run_lockstep(self, words):
+        environment = dict(os.environ, LOCKSTEP_HOME=self.folder + "/home", TMPDIR=self.folder)
+        return subprocess.run([LOCKSTEP, "run", "-np", "3", "--watch=mpi"] + words, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True, timeout=60)
+
+    def test_it_needs_no_mpirun(self):
+        run = self.run_lockstep(["--log-prefix=false", PROGRAM[self.mpi]])
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(sorted(run.stdout.splitlines()), SAID, run.stderr)
+
+    def test_a_batch_too_few_is_named_over_mpi(self):
+        run = self.run_lockstep([PROGRAM[self.mpi], "9"])
+        self.assertNotEqual(run.returncode, 0)
+        screen = " ".join(run.stderr.split())
+        self.assertIn("rank 1 called Finalize", screen)
+        self.assertIn("all_reduce(f32, sum, 1000)", screen)
+
     def test_a_batch_too_few_is_an_error_that_names_the_rank(self):
         begun = time.monotonic()
         process = self.start([WITH_LOCKSTEP, "9"])

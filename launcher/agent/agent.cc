@@ -205,7 +205,8 @@ base::Status Agent::OpenNode() {
                                                .color_stdout = config_.color_stdout,
                                                .color_stderr = config_.color_stderr,
                                                // Nodes may be many, and have one console.
-                                               .console_drops = has_other_agents()},
+                                               .console_drops = has_other_agents(),
+                                               .all_ranks_here = !has_other_agents()},
                                               {clock_, loop_, record_, driver_}));
   account_.SetNode(node_.get());
   stacks_ = std::make_unique<CulpritStacks>(

@@ -268,7 +268,8 @@ base::Status MemberAgent::OpenNode(const proto::Welcome& welcome) {
                                   .console = relay_.get(),
                                   .color_stdout = bootstrap().color_stdout(),
                                   .color_stderr = bootstrap().color_stderr(),
-                                  .console_drops = own_line() != nullptr},
+                                  .console_drops = own_line() != nullptr,
+                                  .all_ranks_here = false},
                                  {clock_, loop_, *record_, *member_}));
   watch_ = std::make_unique<NodeWatch>(
       NodeWatch::Config{},

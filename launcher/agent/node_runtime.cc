@@ -2,19 +2,25 @@
 #include "launcher/agent/node_runtime.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <utility>
 
 #include "launcher/agent/job_events.h"
+#include "launcher/agent/program_file.h"
 #include "launcher/agent/rank_world.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/jobs/job_addresses.h"
+#include "launcher/mpi/make_mpi_server.h"
+#include "launcher/mpi/watch_shim.h"
 #include "launcher/verdict/error_file.h"
 #include "launcher/verdict/root_cause.h"
 #include "runtime/base/logging.h"
+#include "runtime/topology/mpi_environment.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -27,6 +33,18 @@ constexpr int kConsolePipeBytes = 1 << 20;  // fs.pipe-max-size's default
 void WidenPipe(int fd) {
   const int bytes = ::fcntl(fd, F_GETPIPE_SZ);
   if (bytes > 0 && bytes < kConsolePipeBytes) (void)::fcntl(fd, F_SETPIPE_SZ, kConsolePipeBytes);
+}
+
+/// Of what each rank starts. One that is not there, or cannot be read, is told of when it is
+/// started.
+ProgramImage LookAtProgram(const NodeRuntime::Config& config,
+                           const topology::Environment& environment) {
+  const std::string& folder = config.spec.program().working_directory();
+  const base::Result<std::string> path =
+      FindProgram({.name = config.arguments.front(), .is_script = false}, environment, folder);
+  if (!path.ok()) return {};
+  base::Result<ProgramImage> image = ReadProgramImage(*path);
+  return image.ok() ? *std::move(image) : ProgramImage{};
 }
 
 }  // namespace
@@ -81,6 +99,7 @@ base::Status NodeRuntime::Open() {
     ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, deps_.loop));
     stdin_->SetPaused(::isatty(STDIN_FILENO) == 1);  // until the front says whose input it is
   }
+  RETURN_IF_ERROR(OpenMpi());
   return OpenAttach();
 }
 
@@ -114,6 +133,57 @@ base::Status NodeRuntime::OpenAttach() {
   if (!attach.ok()) return SocketTrouble(attach.status());
   attach_ = *std::move(attach);
   return base::OkStatus();
+}
+
+base::Status NodeRuntime::OpenMpi() {
+  const topology::Environment variables = VariablesOf(config_.spec.program());
+  topology::Environment environment = config_.environment;
+  for (const auto& [name, value] : variables) environment[name] = value;
+  const ProgramImage program = LookAtProgram(config_, environment);
+  const std::string lockstep_folder = OwnFolder();
+  watch_ = WatchWord(config_.spec.hangs().watch());
+  if (!config_.all_ranks_here) {
+    RETURN_IF_ERROR(CheckFarWatch(watch_));
+    watch_ = "off";
+  }
+  RETURN_IF_ERROR(CheckWatch(watch_, program, config_.arguments.front(), lockstep_folder));
+  ASSIGN_OR_RETURN(
+      mpi_,
+      MakeMpiServer(
+          ChooseMpiServer(config_.spec.program().mpi(), program),
+          {.job_id = facts_.job_id,
+           .host = config_.host,
+           .all_ranks_here = config_.all_ranks_here,
+           .keeps_survivors = config_.spec.restart().on_rank_failure() == proto::RANK_FAILURE_KEEP,
+           .lockstep_folder = lockstep_folder,
+           .folder = MpiFolder(::getuid(), facts_.job_id),
+           .log_path = std::filesystem::path(config_.events_path).parent_path() / "pmix.log",
+           .environment = std::move(environment),
+           .on_abort = [this](base::Rank rank, int code) { OnMpiAbort(rank, code); },
+           .on_ended = [this](const std::string& why) { Say(why); }},
+          {deps_.loop, *processes_}));
+  return base::OkStatus();
+}
+
+base::Status NodeRuntime::BeginMpiRound() {
+  return mpi_ == nullptr ? base::OkStatus()
+                         : mpi_->BeginRound(facts_.round, static_cast<int>(places_.size()));
+}
+
+/// Some MPIs end such a rank themselves, some await that it is done to them.
+void NodeRuntime::OnMpiAbort(base::Rank rank, int code) {
+  const auto found = mpi_ranks_.find(rank);
+  if (found == mpi_ranks_.end() || !aborted_.emplace(rank, code).second) return;
+  Say("rank " + rank.ToString() + " called MPI_Abort with code " + std::to_string(code));
+  ranks_->SignalLeaders(SIGKILL, {found->second});
+}
+
+elastic::RankExit NodeRuntime::ExitOf(base::Rank rank, const process::Exit& exit) const {
+  const auto aborted = aborted_.find(rank);
+  if (aborted == aborted_.end()) return {exit.code, exit.signal, exit.out_of_memory, ""};
+  // A gang that was aborted has not ended well, whatever its code.
+  const int code = aborted->second & 0xff;
+  return {code == 0 ? 1 : code, 0, false, ""};
 }
 
 /// For ranks that come after a log-out has removed the socket (socket_folder.h).
@@ -222,6 +292,7 @@ base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
     made = RestoreAttach();
     folder_failed_ = made.code() == base::Code::kPermissionDenied;
   }
+  if (made.ok()) made = BeginMpiRound();
   return made.ok() ? BeginMeetings(round) : made;
 }
 
@@ -229,7 +300,8 @@ RankFiles NodeRuntime::FilesOf(base::Rank rank) const {
   return RankFilesOf(deps_.record.RoundFolder(facts_.round), rank);
 }
 
-topology::Environment NodeRuntime::EnvironmentOf(const elastic::RankProcess& process) {
+topology::Environment NodeRuntime::EnvironmentOf(const elastic::RankProcess& process,
+                                                 const MpiSeat& seat) {
   const topology::RankPlace& place = PlaceOf(process.rank);
   AttachServer::RankWorld rank;
   rank.rank = process.rank;
@@ -241,13 +313,17 @@ topology::Environment NodeRuntime::EnvironmentOf(const elastic::RankProcess& pro
   rank.node_index = self_;
   rank.node_count = static_cast<int>(world_.nodes.size());
   rank.restart_count = facts_.restart_count;
-  return topology::MakeRankEnvironment(world_, facts_,
-                                       {.place = place,
-                                        .incarnation = process.incarnation,
-                                        .socket_path = attach_->socket_path(),
-                                        .cookie = attach_->AddRank(rank),
-                                        .error_file = FilesOf(process.rank).error},
-                                       config_.environment, VariablesOf(config_.spec.program()));
+  topology::Environment environment =
+      topology::MakeRankEnvironment(world_, facts_,
+                                    {.place = place,
+                                     .incarnation = process.incarnation,
+                                     .socket_path = attach_->socket_path(),
+                                     .cookie = attach_->AddRank(rank),
+                                     .error_file = FilesOf(process.rank).error},
+                                    config_.environment, VariablesOf(config_.spec.program()));
+  if (mpi_ != nullptr) topology::SetMpiWorld(seat.variables, environment);
+  (void)PreloadShim(watch_, OwnFolder(), environment);  // what can fail has been looked at
+  return environment;
 }
 
 base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& process) {
@@ -257,7 +333,12 @@ base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& pro
   spawn.name = "rank-" + rank.ToString();
   spawn.arguments = config_.arguments;
   spawn.working_directory = config_.spec.program().working_directory();
-  spawn.environment = topology::ToBlock(EnvironmentOf(process));
+  MpiSeat seat;
+  if (mpi_ != nullptr) {
+    ASSIGN_OR_RETURN(seat, mpi_->SeatOf(rank));
+    mpi_ranks_[rank] = process;
+  }
+  spawn.environment = topology::ToBlock(EnvironmentOf(process, seat));
   if (rank_files_.rlim_cur != rank_files_.rlim_max) {
     spawn.limits.push_back({RLIMIT_NOFILE, rank_files_});
   }
@@ -265,6 +346,7 @@ base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& pro
     prepared.spec.fds.push_back({fd.get(), number});
     prepared.fds.push_back(std::move(fd));
   };
+  if (seat.fd.valid()) give(std::move(seat.fd), seat.rank_fd);
   const auto node = world_.nodes.size() > 1 ? std::optional(self_) : std::nullopt;
   ASSIGN_OR_RETURN(
       process::RankOutputFds output,
@@ -309,7 +391,7 @@ RankEnd NodeRuntime::OnRankExited(const elastic::RankProcess& process, pid_t pid
     watched->second.out_of_memory = exit.out_of_memory;
     watched->second.ended_at = deps_.loop.Now();
   }
-  RankEnd end{.exit = {exit.code, exit.signal, exit.out_of_memory, ""}, .evidence = {}};
+  RankEnd end{.exit = ExitOf(process.rank, exit), .evidence = {}};
   if (end.exit.ok()) return end;
   output_->ReadNow(process.rank);
   end.evidence = EvidenceOf(process.rank);
@@ -350,6 +432,9 @@ void NodeRuntime::OnRoundGone() {
   }
   if (cards_ != nullptr) cards_->EndRound();
   if (attach_ != nullptr) attach_->EndRound();
+  if (mpi_ != nullptr) mpi_->EndRound();
+  mpi_ranks_.clear();
+  aborted_.clear();
 }
 
 }  // namespace lockstep::launcher

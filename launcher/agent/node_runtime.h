@@ -19,6 +19,7 @@
 #include "launcher/attach/attach_server.h"
 #include "launcher/attach/node_cards.h"
 #include "launcher/diagnosis/rank_looks.h"
+#include "launcher/mpi/mpi_server.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/event/loop.h"
@@ -56,6 +57,7 @@ class NodeRuntime final : public RankHooks {
     bool color_stdout = false;
     bool color_stderr = false;
     bool console_drops = false;  // a slow one costs lines and not the ranks' time
+    bool all_ranks_here = true;  // the job has no other node
   };
   struct Deps {
     const base::Clock& clock;
@@ -136,6 +138,12 @@ class NodeRuntime final : public RankHooks {
   void RaiseFileLimit();
   base::Status OpenAttach();
   base::Status RestoreAttach();
+  /// What the program is told and given because it calls an MPI.
+  base::Status OpenMpi();
+  base::Status BeginMpiRound();
+  void OnMpiAbort(base::Rank rank, int code);
+  /// What its call of MPI_Abort makes of a rank's end.
+  elastic::RankExit ExitOf(base::Rank rank, const process::Exit& exit) const;
   base::Status BeginMeetings(base::Round round);
   void Log(proto::Event event) { Log(facts_.round, std::move(event)); }
   void OnOutputTrouble(process::OutputPump::Sink sink, const base::Status& why);
@@ -143,7 +151,7 @@ class NodeRuntime final : public RankHooks {
   /// What is said of the output of several nodes names this one.
   std::string Here() const;
   RankFiles FilesOf(base::Rank rank) const;
-  topology::Environment EnvironmentOf(const elastic::RankProcess& process);
+  topology::Environment EnvironmentOf(const elastic::RankProcess& process, const MpiSeat& seat);
   RankEvidence EvidenceOf(base::Rank rank) const;
   const topology::RankPlace& PlaceOf(base::Rank rank) const {
     return places_[static_cast<size_t>(rank.value())];
@@ -159,12 +167,16 @@ class NodeRuntime final : public RankHooks {
   std::map<base::Rank, WatchedRank> watched_;  // without their rings
   bool folder_failed_ = false;
   bool files_lack_some_ = false;  // but for what rotations have given up
+  std::string watch_ = "off";     // of the ranks' MPI calls, as PreloadShim() has it
+  std::map<base::Rank, elastic::RankProcess> mpi_ranks_;  // of the round, where `mpi_` serves them
+  std::map<base::Rank, int> aborted_;                     // of these, with which code
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::optional<net::PortClaim> port_;
   std::unique_ptr<telemetry::EventLog> events_;
   std::unique_ptr<process::OutputPump> output_;
   std::unique_ptr<process::RealProcesses> processes_;
+  std::unique_ptr<MpiServer> mpi_;  // null: the ranks need none
   std::unique_ptr<process::StdinForwarder> stdin_;
   std::optional<NodeNetwork> network_;    // of a job of several nodes
   std::unique_ptr<NodeCards> cards_;      // likewise

@@ -87,6 +87,9 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.program.workingDirectory", "", kLockstep, kProgram},
     {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between restarts.", kField,
      "spec.checkpoint.directory", "", kLockstep, kProgram},
+    {"--mpi", "", "auto|pmix|pmi1|none",
+     "How an MPI program's ranks meet [auto: as its library does].", kWord, "spec.program.mpi", "",
+     kLockstep, kProgram},
     {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [host].", kWord,
      "spec.collectives.backend", "", kLockstep, kProgram},
     {"--check", "", "fast|strict", "Over MPI and NCCL, compare calls before each op [fast].", kWord,
@@ -123,6 +126,8 @@ constexpr FlagSpec kRunFlags[] = {
      kSeconds, "spec.hangs.actionAfter", "", kLockstep, kFailures},
     {"--hang-deadline", "", "TIME", "And before one in a declared phase is [5m].", kSeconds,
      "spec.hangs.deadline", "", kLockstep, kFailures},
+    {"--watch", "", "off|mpi|nccl|auto", "Record MPI or NCCL calls of programs not ours [auto].",
+     kWord, "spec.hangs.watch", "", kLockstep, kFailures},
     {"--grace", "", "TIME", "TERM to KILL after a rank failed [2s]; a bare number is seconds.",
      kSeconds, "spec.grace.peerFailure", "", kLockstep, kFailures},
     {"--shutdown-timeout", "", "TIME",
@@ -279,7 +284,6 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep run -np 4 ./train --lr 0.1\n"
      "  lockstep run --nproc-per-node=4 --max-restarts=3 train.py --epochs 2\n"
      "  lockstep run --host a:4,b:4 ./train\n"
-     "  lockstep run -f job.yaml --set spec.program.args='[\"--lr\",\"0.2\"]'\n"
      "  lockstep run --detach --name mnist -np 4 train.py && lockstep logs mnist --follow\n",
      kRunFlags, 0, SIZE_MAX, true},
     {Verb::kRender, "render", "--to env|processes|agents [FLAGS] PROGRAM [ARGS]  |  ... -f FILE",

@@ -5,9 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,8 +16,8 @@
 #include "launcher/exec/election.h"
 #include "launcher/exec/election_secret.h"
 #include "launcher/exec/launcher_process.h"
-#include "launcher/exec/watch_shim.h"
 #include "launcher/exit_codes.h"
+#include "launcher/mpi/watch_shim.h"
 #include "runtime/process/proc_scan.h"
 #include "runtime/process/replace_process.h"
 #include "runtime/proto/job.pb.h"
@@ -161,9 +159,7 @@ base::Result<int> ExecProgram(const VerbContext& context, const ExecOptions& opt
   } else {
     ASSIGN_OR_RETURN(environment, Adopt(context, options, environment));
   }
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  RETURN_IF_ERROR(PreloadShim(options.watch, self.parent_path().string(), environment));
+  RETURN_IF_ERROR(PreloadShim(options.watch, OwnFolder(), environment));
   return Become(context, options.program, environment);
 }
 

@@ -31,6 +31,10 @@ std::string SimulatedSocketPrefix(const std::string& job_id) {
   return job_id.substr(job_id.size() - std::min(job_id.size(), kIdTail)) + ".n";
 }
 
+std::string MpiFolder(uid_t user, const std::string& job_id) {
+  return "/dev/shm/lockstep-" + std::to_string(user) + "-" + job_id + ".mpi";
+}
+
 std::string JobMark(const std::string& job_id) { return job_id; }
 
 // RealProcesses appends a slash and the name of the process.

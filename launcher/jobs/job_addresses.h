@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_
 #define LOCKSTEP_LAUNCHER_JOBS_JOB_ADDRESSES_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <string>
 
@@ -22,6 +24,10 @@ std::string AttachSocketPath(const std::string& socket_directory, const std::str
 std::string SimulatedSocketFolder(const std::string& socket_directory, const std::string& job_id,
                                   base::NodeIndex node);
 std::string SimulatedSocketPrefix(const std::string& job_id);
+
+/// The folder of what a job's MPI shares and keeps on this machine, in memory: where anybody may
+/// make folders, hence with the user's number.
+std::string MpiFolder(uid_t user, const std::string& job_id);
 
 /// The longest name of such a file: a job's name of 63 bytes, a dash, six characters, ".attach".
 inline constexpr size_t kSocketNameBytesMax = 63 + 1 + 6 + 7;

@@ -21,5 +21,9 @@ TEST(JobAddressesTest, FoldersOfSimulatedHostsAreShortAndBeginWithTheirJobsPrefi
   EXPECT_EQ(SimulatedSocketPrefix("mnist-a1b2c3"), "a1b2c3.n");
 }
 
+TEST(JobAddressesTest, WhatAnMpiSharesLiesInMemoryUnderTheUsersNumber) {
+  EXPECT_EQ(MpiFolder(1000, "mnist-a1b2c3"), "/dev/shm/lockstep-1000-mnist-a1b2c3.mpi");
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <string>
@@ -177,6 +178,7 @@ void EndSimulatedHost(const VerbContext& context, const std::string& job_id,
 
 void RemoveWhatIsLeft(const VerbContext& context, const proto::JobState& state) {
   RemoveSockets(context, state);
+  (void)context.files.RemoveTree(MpiFolder(::getuid(), state.job_id()));  // mostly there is none
   if (!state.simulates_hosts()) return;
   const std::string own = FileSafeHost(context.here.host);
   for (const std::string& host : OpenStore(context).UnfinishedHosts(state.job_id())) {

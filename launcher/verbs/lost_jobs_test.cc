@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -57,6 +58,17 @@ TEST_F(LostJobsTest, WhatALostJobLeftIsEnded) {
   EXPECT_FALSE(entry.state.has_exit_code());
   EXPECT_THAT(err_.text(), HasSubstr(job.job_id() + " was lost"));
   EXPECT_THAT(err_.text(), HasSubstr("2 processes"));
+}
+
+TEST_F(LostJobsTest, WhatItsMpiKeptInMemoryIsRemoved) {
+  const JobDirectory job = MakeDeadJob("train");
+  const std::string folder = MpiFolder(::getuid(), job.job_id());
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder + "/vader_segment.0") << "of a rank that was killed";
+
+  SweepLostJobs(context_);
+
+  EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
 TEST_F(LostJobsTest, RanksOfAnotherLauncherAreNotEnded) {

@@ -10,6 +10,7 @@
 
 #include "launcher/agent/rank_setup.h"
 #include "launcher/agent/rank_world.h"
+#include "launcher/mpi/watch_shim.h"
 #include "launcher/verbs/verb_text.h"
 #include "runtime/base/json_string.h"
 #include "runtime/proto/redact.h"
@@ -80,8 +81,9 @@ class Renderer {
       nodes.push_back({.host = node.host, .slots = node.slots});
     }
     const std::string& address = plan.nodes.front().address;
-    world_ = WorldOf(spec().gang(), std::move(nodes),
-                     {.address = address.empty() ? std::string(kChosenAtStart) : address, .port = 0});
+    world_ =
+        WorldOf(spec().gang(), std::move(nodes),
+                {.address = address.empty() ? std::string(kChosenAtStart) : address, .port = 0});
     places_ = topology::PlaceRanks(world_);
     const std::string logs =
         LogFolderOf(spec().logs(), CurrentFolder(), std::string(kChosenAtStart));
@@ -138,6 +140,10 @@ class Renderer {
                                        .cookie = unknown,
                                        .error_file = RankFilesOf(round_folder_, place.rank).error},
                                       plan_.environment, variables_);
+    if (plan_.nodes.size() == 1 && plan_.nodes.front().is_here()) {
+      // What cannot be had is said when the job starts.
+      (void)PreloadShim(WatchWord(spec().hangs().watch()), OwnFolder(), environment);
+    }
     if (!spec().gang().has_master_port()) environment["MASTER_PORT"] = unknown;
     environment["LOCKSTEP_MARK"] = unknown;  // the process runner's
     std::erase_if(environment, [this](const auto& variable) {

@@ -40,7 +40,7 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                 kind: "TrainingJob"
                 metadata {}
                 spec {
-                  program { command: "./train" kind: PROGRAM_KIND_AUTO }
+                  program { command: "./train" kind: PROGRAM_KIND_AUTO mpi: MPI_SERVER_AUTO }
                   gang {
                     nodes: 1
                     min_nodes: 1
@@ -89,6 +89,7 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     grace { seconds: 2 }
                     action_after { seconds: 60 }
                     deadline { seconds: 300 }
+                    watch: WATCH_AUTO
                   }
                 })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());

@@ -142,14 +142,21 @@ void* shim_find(const char* name, const void* caller) {
   return found;
 }
 
+/* Data of a library that all may see can lie in the program: what mpicc compiles has copies of the
+ * handles that it names, as it is no position independent code, and the library uses these. */
+static void* scope_of_data(void* library) {
+  return dlsym(RTLD_DEFAULT, "PMPI_Init") == dlsym(library, "PMPI_Init") ? RTLD_DEFAULT : library;
+}
+
 static void set_open_mpi(void* library, struct shim_mpi* mpi) {
+  void* const data = scope_of_data(library);
   mpi->family = SHIM_OPEN_MPI;
   mpi->handle_bytes = sizeof(void*);
   mpi->handle_mask = ~(shim_word)0;
-  mpi->comm_world = (shim_word)dlsym(library, "ompi_mpi_comm_world");
-  mpi->comm_self = (shim_word)dlsym(library, "ompi_mpi_comm_self");
-  mpi->comm_null = (shim_word)dlsym(library, "ompi_mpi_comm_null");
-  mpi->request_null = (shim_word)dlsym(library, "ompi_request_null");
+  mpi->comm_world = (shim_word)dlsym(data, "ompi_mpi_comm_world");
+  mpi->comm_self = (shim_word)dlsym(data, "ompi_mpi_comm_self");
+  mpi->comm_null = (shim_word)dlsym(data, "ompi_mpi_comm_null");
+  mpi->request_null = (shim_word)dlsym(data, "ompi_request_null");
   mpi->any_source = -1;
   mpi->proc_null = -2;
   mpi->in_place = 1;
@@ -161,12 +168,12 @@ static void set_open_mpi(void* library, struct shim_mpi* mpi) {
   mpi->type_f2c = (shim_word(*)(int))dlsym(library, "PMPI_Type_f2c");
   mpi->op_f2c = (shim_word(*)(int))dlsym(library, "PMPI_Op_f2c");
   mpi->request_f2c = (shim_word(*)(int))dlsym(library, "PMPI_Request_f2c");
-  mpi->fortran_in_place = (shim_word)dlsym(library, "mpi_fortran_in_place_");
+  mpi->fortran_in_place = (shim_word)dlsym(data, "mpi_fortran_in_place_");
   for (size_t i = 0; i < TYPE_COUNT; ++i) {
-    const shim_word type = (shim_word)dlsym(library, named_types[i].symbol);
+    const shim_word type = (shim_word)dlsym(data, named_types[i].symbol);
     if (type != 0) add_type(type, named_types[i].dtype);
   }
-  for (size_t i = 0; i < OP_COUNT; ++i) ops[i] = (shim_word)dlsym(library, named_ops[i].symbol);
+  for (size_t i = 0; i < OP_COUNT; ++i) ops[i] = (shim_word)dlsym(data, named_ops[i].symbol);
 }
 
 static void set_mpich(struct shim_mpi* mpi) {

@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/exec/watch_shim.h"
+#include "launcher/mpi/watch_shim.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -67,6 +67,16 @@ TEST(WatchShimTest, AShimThatCannotBeHadIsAnErrorWhereItWasAskedFor) {
               StatusIs(Code::kInvalidArgument, HasSubstr("a blank or a colon")));
   EXPECT_THAT(PreloadShim("auto", "/nowhere", environment), IsOk());
   EXPECT_TRUE(environment.empty());
+}
+
+TEST(WatchShimTest, NothingCanBePreloadedIntoAStaticProgram) {
+  const std::string folder = FolderWithShim("with");
+  const ProgramImage fixed{ProgramImage::Kind::kStatic, {}};
+  EXPECT_THAT(CheckWatch("mpi", fixed, "./train", folder),
+              StatusIs(Code::kInvalidArgument, HasSubstr("./train is linked statically")));
+  EXPECT_THAT(CheckWatch("auto", fixed, "./train", folder), IsOk());
+  EXPECT_THAT(CheckWatch("mpi", {ProgramImage::Kind::kOther, {}}, "./train.sh", folder), IsOk());
+  EXPECT_THAT(CheckWatch("mpi", {}, "./train", "/nowhere"), StatusIs(Code::kNotFound));
 }
 
 }  // namespace

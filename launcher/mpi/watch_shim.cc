@@ -1,7 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include "launcher/exec/watch_shim.h"
+#include "launcher/mpi/watch_shim.h"
 
 #include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
 
 namespace lockstep::launcher {
 namespace {
@@ -30,6 +33,27 @@ base::Status CheckShim(const std::string& library, const std::string& path) {
 
 }  // namespace
 
+std::string OwnFolder() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+}
+
+std::string WatchWord(proto::Watch watch) {
+  switch (watch) {
+    case proto::WATCH_MPI: return "mpi";
+    case proto::WATCH_NCCL: return "nccl";
+    case proto::WATCH_AUTO: return "auto";
+    default: return "off";
+  }
+}
+
+base::Status CheckFarWatch(const std::string& watch) {
+  if (watch != "mpi" && watch != "nccl") return base::OkStatus();
+  return base::InvalidArgumentError("watch a library's calls (--watch=" + watch +
+                                    "): that is for jobs whose ranks are all on the machine of "
+                                    "`lockstep run`; give --watch=auto");
+}
+
 base::Status PreloadShim(const std::string& watch, const std::string& folder,
                          topology::Environment& environment) {
   for (const Shim& shim : kShims) {
@@ -44,6 +68,18 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
     preload += path;
   }
   return base::OkStatus();
+}
+
+base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
+                        const std::string& name, const std::string& folder) {
+  if (watch != "auto" && watch != "off" && program.kind == ProgramImage::Kind::kStatic) {
+    return base::InvalidArgumentError(
+        "watch a library's calls (--watch=" + watch + "): " + name +
+        " is linked statically, so nothing can be preloaded into it; link it with the shared "
+        "library, or give --watch=auto");
+  }
+  topology::Environment none;
+  return PreloadShim(watch, folder, none);
 }
 
 }  // namespace lockstep::launcher

@@ -1,0 +1,149 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/mpi/program_image.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include "runtime/base/errno_status.h"
+#include "runtime/base/unique_fd.h"
+
+namespace lockstep::launcher {
+namespace {
+
+// Far beyond what linkers write; a file that says more is not believed.
+constexpr size_t kSegmentsMax = 512;
+constexpr uint64_t kDynamicBytesMax = 1 << 20;
+constexpr size_t kNameBytesMax = 256;
+
+/// One ELF file of this machine's word size and byte order.
+class ImageReader {
+ public:
+  ImageReader(int fd, const std::string& path) : fd_(fd), path_(path) {}
+
+  base::Result<ProgramImage> Read() {
+    Elf64_Ehdr header{};
+    ASSIGN_OR_RETURN(const size_t size, ReadSome(0, &header, sizeof header));
+    if (size < sizeof header || !IsOurs(header)) return ProgramImage{};
+    RETURN_IF_ERROR(ReadSegments(header));
+    ProgramImage image;
+    const Elf64_Phdr* dynamic = Find(PT_DYNAMIC);
+    // A static program at any address has a dynamic section, and nobody who would read it.
+    image.kind = dynamic != nullptr && Find(PT_INTERP) != nullptr ? ProgramImage::Kind::kDynamic
+                                                                  : ProgramImage::Kind::kStatic;
+    if (image.kind == ProgramImage::Kind::kDynamic) RETURN_IF_ERROR(ReadNeeded(*dynamic, &image));
+    return image;
+  }
+
+ private:
+  base::Status Contradiction(const std::string& what) const {
+    return base::InvalidArgumentError("look what " + path_ + " is linked with: " + what +
+                                      "; the file is damaged");
+  }
+
+  /// Fewer bytes at the end of the file.
+  base::Result<size_t> ReadSome(uint64_t offset, void* bytes, size_t size) const {
+    ssize_t got = 0;
+    do {
+      got = ::pread(fd_, bytes, size, static_cast<off_t>(offset));
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) return base::ErrnoStatus(errno, "read the headers of " + path_);
+    return static_cast<size_t>(got);
+  }
+
+  static bool IsOurs(const Elf64_Ehdr& header) {
+    return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
+           header.e_ident[EI_DATA] == ELFDATA2LSB;
+  }
+
+  base::Status ReadSegments(const Elf64_Ehdr& header) {
+    if (header.e_phnum > kSegmentsMax || header.e_phentsize != sizeof(Elf64_Phdr))
+      return Contradiction("its header tells of " + std::to_string(header.e_phnum) +
+                           " segments of " + std::to_string(header.e_phentsize) + " bytes");
+    segments_.resize(header.e_phnum);
+    const size_t bytes = segments_.size() * sizeof(Elf64_Phdr);
+    ASSIGN_OR_RETURN(const size_t got, ReadSome(header.e_phoff, segments_.data(), bytes));
+    return got == bytes ? base::OkStatus() : Contradiction("it ends within its headers");
+  }
+
+  const Elf64_Phdr* Find(uint32_t type) const {
+    const auto found = std::find_if(segments_.begin(), segments_.end(),
+                                    [type](const auto& segment) { return segment.p_type == type; });
+    return found == segments_.end() ? nullptr : &*found;
+  }
+
+  std::optional<uint64_t> OffsetOf(uint64_t address) const {
+    for (const Elf64_Phdr& segment : segments_) {
+      if (segment.p_type == PT_LOAD && address >= segment.p_vaddr &&
+          address - segment.p_vaddr < segment.p_filesz)
+        return segment.p_offset + (address - segment.p_vaddr);
+    }
+    return std::nullopt;
+  }
+
+  base::Status ReadNeeded(const Elf64_Phdr& dynamic, ProgramImage* image) const {
+    if (dynamic.p_filesz > kDynamicBytesMax)
+      return Contradiction("its dynamic section has " + std::to_string(dynamic.p_filesz) +
+                           " bytes");
+    std::vector<Elf64_Dyn> entries(dynamic.p_filesz / sizeof(Elf64_Dyn));
+    const size_t bytes = entries.size() * sizeof(Elf64_Dyn);
+    ASSIGN_OR_RETURN(const size_t got, ReadSome(dynamic.p_offset, entries.data(), bytes));
+    if (got != bytes) return Contradiction("it ends within its dynamic section");
+    const auto end = std::find_if(entries.begin(), entries.end(),
+                                  [](const auto& entry) { return entry.d_tag == DT_NULL; });
+    const auto strings = std::find_if(entries.begin(), end,
+                                      [](const auto& entry) { return entry.d_tag == DT_STRTAB; });
+    if (strings == end) return base::OkStatus();
+    const std::optional<uint64_t> names = OffsetOf(strings->d_un.d_ptr);
+    if (!names) return Contradiction("its names are in no segment");
+    for (auto entry = entries.begin(); entry != end; ++entry) {
+      if (entry->d_tag != DT_NEEDED) continue;
+      ASSIGN_OR_RETURN(std::string name, ReadName(*names + entry->d_un.d_val));
+      image->needed.push_back(std::move(name));
+    }
+    return base::OkStatus();
+  }
+
+  base::Result<std::string> ReadName(uint64_t offset) const {
+    char name[kNameBytesMax];
+    ASSIGN_OR_RETURN(const size_t size, ReadSome(offset, name, sizeof name));
+    const size_t length = ::strnlen(name, size);
+    if (length == size) return Contradiction("the name of a library in it has no end");
+    return std::string(name, length);
+  }
+
+  const int fd_;
+  const std::string& path_;
+  std::vector<Elf64_Phdr> segments_;
+};
+
+MpiLibrary MpiOfName(std::string_view name) {
+  if (name.starts_with("libmpich")) return MpiLibrary::kMpich;
+  if (name == "libmpi.so.12" || name == "libmpifort.so.12" || name == "libmpicxx.so.12")
+    return MpiLibrary::kMpich;
+  if (name.starts_with("libmpi.so.") || name.starts_with("libmpi_")) return MpiLibrary::kOpenMpi;
+  return MpiLibrary::kNone;
+}
+
+}  // namespace
+
+base::Result<ProgramImage> ReadProgramImage(const std::string& path) {
+  const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return base::ErrnoStatus(errno, "look what " + path + " is linked with");
+  return ImageReader(fd.get(), path).Read();
+}
+
+MpiLibrary MpiOf(const ProgramImage& image) {
+  for (const std::string& name : image.needed) {
+    if (const MpiLibrary mpi = MpiOfName(name); mpi != MpiLibrary::kNone) return mpi;
+  }
+  return MpiLibrary::kNone;
+}
+
+}  // namespace lockstep::launcher

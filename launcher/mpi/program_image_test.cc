@@ -1,0 +1,101 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/mpi/program_image.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Code;
+using base::testing::IsOk;
+using base::testing::StatusIs;
+using ::testing::Contains;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using Kind = ProgramImage::Kind;
+
+std::string WriteFile(const std::string& name, const std::string& content) {
+  const std::string path = ::testing::TempDir() + name;
+  std::ofstream(path, std::ios::binary) << content;
+  return path;
+}
+
+std::string ThisProgram() {
+  std::ifstream file("/proc/self/exe", std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+ProgramImage LinkedWith(std::vector<std::string> libraries) {
+  return {Kind::kDynamic, std::move(libraries)};
+}
+
+TEST(ProgramImageTest, SaysWhatAProgramIsLinkedWith) {
+  const auto image = ReadProgramImage("/proc/self/exe");
+  ASSERT_THAT(image, IsOk());
+  if (image->kind == Kind::kStatic) GTEST_SKIP() << "this test is linked statically";
+  EXPECT_THAT(image->needed, Contains(StartsWith("libc.so.")));
+}
+
+TEST(ProgramImageTest, AStaticProgramLoadsNothing) {
+  const auto image = ReadProgramImage("/bin/busybox");
+  if (!image.ok()) GTEST_SKIP() << "busybox-static is not installed";
+  EXPECT_EQ(image->kind, Kind::kStatic);
+  EXPECT_THAT(image->needed, IsEmpty());
+}
+
+TEST(ProgramImageTest, WhatIsNoElfFileIsAScriptPerhaps) {
+  for (const std::string content : {"#!/bin/sh\n", "", "\x7f",
+                                    "\x7f"
+                                    "ELF"}) {
+    const auto image = ReadProgramImage(WriteFile("script", content));
+    ASSERT_THAT(image, IsOk());
+    EXPECT_EQ(image->kind, Kind::kOther);
+  }
+  EXPECT_THAT(ReadProgramImage("/nowhere"), StatusIs(Code::kNotFound));
+}
+
+TEST(ProgramImageTest, AFileThatEndsTooEarlyIsNoDanger) {
+  const std::string whole = ThisProgram().substr(0, 1 << 20);
+  for (size_t size = 0; size < 4096; size += 7) {
+    const auto image = ReadProgramImage(WriteFile("cut", whole.substr(0, size)));
+    if (!image.ok()) {
+      EXPECT_THAT(image, StatusIs(Code::kInvalidArgument)) << size;
+    }
+  }
+}
+
+TEST(ProgramImageTest, NeitherAreBytesThatSayAnything) {
+  const std::string whole = ThisProgram().substr(0, 1 << 20);
+  std::mt19937 random(1);
+  for (int i = 0; i < 500; ++i) {
+    std::string bytes = whole;
+    // In the headers, behind what tells that it is one of ours.
+    for (int changes = 0; changes < 4; ++changes)
+      bytes[16 + random() % 1008] = static_cast<char>(random());
+    const auto image = ReadProgramImage(WriteFile("changed", bytes));
+    if (!image.ok()) {
+      EXPECT_THAT(image, StatusIs(Code::kInvalidArgument));
+    }
+  }
+}
+
+TEST(ProgramImageTest, TellsMpisApartByTheirLibraries) {
+  EXPECT_EQ(MpiOf(LinkedWith({"libc.so.6"})), MpiLibrary::kNone);
+  EXPECT_EQ(MpiOf(LinkedWith({"libm.so.6", "libmpi.so.40", "libc.so.6"})), MpiLibrary::kOpenMpi);
+  EXPECT_EQ(MpiOf(LinkedWith({"libmpi_usempif08.so.40"})), MpiLibrary::kOpenMpi);
+  EXPECT_EQ(MpiOf(LinkedWith({"libmpich.so.12"})), MpiLibrary::kMpich);
+  EXPECT_EQ(MpiOf(LinkedWith({"libmpichfort.so.12", "libmpich.so.12"})), MpiLibrary::kMpich);
+  EXPECT_EQ(MpiOf(LinkedWith({"libmpi.so.12"})), MpiLibrary::kMpich) << "Intel MPI";
+  EXPECT_EQ(MpiOf(LinkedWith({"libmpfr.so.6"})), MpiLibrary::kNone);
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
