@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -47,6 +48,7 @@ class Rank {
     if (fault_ == "deadlock") {
       ASSIGN_OR_RETURN(other, group_->Duplicate());
     }
+    if (fault_ == "uneven") return TrainUnevenly();
     for (int op = 0; op < kOps; ++op) {
       session_->ReportProgress(op);
       if (op == at_ && mine) DoIt();
@@ -86,6 +88,29 @@ class Rank {
       return group_->AllReduce(buffer, buffer, Reduction::kSum)->Wait();
     }
     return AddUp(*group_);
+  }
+
+  /// Nothing is wrong: ranks compute for different times, one is late for the first op, and one
+  /// writes a checkpoint, which it says.
+  Status TrainUnevenly() {
+    std::mt19937 random(static_cast<uint32_t>(rank()));
+    std::uniform_int_distribution<int> compute_ms(0, 60);
+    const auto sleep = [](int ms) {
+      std::this_thread::sleep_for(  // tidy:allow sleep: what ranks do between ops
+          std::chrono::milliseconds(ms));
+    };
+    if (rank() == victim_) sleep(900);
+    for (int op = 0; op < 40; ++op) {
+      session_->ReportProgress(op);
+      sleep(compute_ms(random));
+      if (op == at_ && rank() == victim_) {
+        const lockstep::collectives::LongPhase phase(*group_, std::chrono::seconds(60));
+        sleep(2600);
+      }
+      RETURN_IF_ERROR(AddUp(*group_));
+    }
+    std::printf("rank %d is through\n", rank());
+    return lockstep::base::OkStatus();
   }
 
   void DoIt() {
