@@ -46,6 +46,7 @@ class Job {
 
   SeenRank& operator[](int rank) { return evidence_.ranks[static_cast<size_t>(rank)]; }
   const Evidence& evidence() const { return evidence_; }
+  void SetWorldSize(int size) { evidence_.world_size = size; }
   Finding Find(const DiagnoseOptions& options = {}) const { return Diagnose(evidence_, options); }
 
   void AddGroup(uint64_t id, const std::string& name, const std::vector<int>& members) {
@@ -448,6 +449,42 @@ TEST(DiagnoseTest, NothingMovesThoughAllHaveCome) {
   const Finding finding = job.Find();
   EXPECT_EQ(finding.verdict_class, Class::kLibraryStall);
   EXPECT_THAT(Summary(finding, job.evidence()), HasSubstr("all have come to all_reduce("));
+}
+
+/// As an agent has it of a job on two hosts: ranks 0 and 1 of four.
+TEST(DiagnoseTest, OfAPartOfTheRanksNobodyIsTakenForAMemberThatIsNone) {
+  for (const int world_size : {0, 4}) {
+    Job job(2);
+    job.SetWorldSize(world_size);
+    job[0].groups.push_back({.id = base::GroupId(2),
+                             .name = "pair",
+                             .rank = base::GroupRank(0),
+                             .size = 2,
+                             .members = {Rank(0), Rank(2)}});
+    job.Call(0, 2);
+
+    const Finding finding = job.Find();
+
+    EXPECT_EQ(finding.verdict_class, Class::kUnknown) << world_size;
+    EXPECT_THAT(finding.culprits, IsEmpty());
+    EXPECT_THAT(finding.unheard, ElementsAre(Rank(2)));
+  }
+}
+
+TEST(DiagnoseTest, OfAPartOfTheRanksAGroupOfAllHasTheOthersToo) {
+  Job job(2);
+  job.SetWorldSize(4);
+  for (const int rank : {0, 1}) {
+    job[rank].groups.push_back({.id = base::GroupId(3),
+                                .name = "unnamed",
+                                .rank = base::GroupRank(rank),
+                                .size = 4,
+                                .members = {}});
+    job.Call(rank, 3);
+  }
+  const Finding finding = job.Find();
+  EXPECT_EQ(finding.verdict_class, Class::kUnknown);
+  EXPECT_THAT(finding.unheard, ElementsAre(Rank(2), Rank(3)));
 }
 
 }  // namespace

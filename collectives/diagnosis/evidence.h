@@ -119,7 +119,9 @@ struct SeenRank {
 };
 
 struct Evidence {
-  std::vector<SeenRank> ranks;  // all of the job's, by rank
+  std::vector<SeenRank> ranks;  // by rank
+  /// How many ranks the job has, where `ranks` are not all of them; 0: they are.
+  int world_size = 0;
 };
 
 }  // namespace lockstep::collectives

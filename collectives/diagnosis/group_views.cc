@@ -72,7 +72,11 @@ void GroupViews::Complete(GroupView& view, const Evidence& evidence) {
                         [&](const SeenRank& seen) { return seen.rank == rank; });
   };
   // A group of as many as the job has: everybody.
-  if (view.size_ == static_cast<int>(evidence.ranks.size())) {
+  const auto known = static_cast<int>(evidence.ranks.size());
+  const bool is_named = view.size_ == static_cast<int>(view.members_.size());
+  if (!is_named && evidence.world_size > known && view.size_ == evidence.world_size) {
+    for (int rank = 0; rank < evidence.world_size; ++rank) MemberOf(view, base::Rank(rank));
+  } else if (!is_named && evidence.world_size <= known && view.size_ == known) {
     for (const SeenRank& rank : evidence.ranks) MemberOf(view, rank.rank);
   }
   view.unnamed_ = view.size_ - static_cast<int>(view.members_.size());

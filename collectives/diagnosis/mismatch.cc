@@ -45,10 +45,13 @@ std::optional<Difference> FirstDifference(const GroupView& group, bool errors_co
 }
 
 /// Whether one of them is a call further than the other: what it called here is what the others
-/// call next, or the other way round.
+/// call next, or the other way round. Not where both call the same next: they are in step.
 bool IsShifted(const GroupView::Member& a, const GroupView::Member& b, base::OpSeq seq) {
   const base::OpSeq next(seq.value() + 1);
   const auto after_a = a.ops.find(next), after_b = b.ops.find(next);
+  if (after_a != a.ops.end() && after_b != b.ops.end() &&
+      SameCall(*after_a->second, *after_b->second))
+    return false;
   return (after_a != a.ops.end() && SameCall(*after_a->second, *b.ops.at(seq))) ||
          (after_b != b.ops.end() && SameCall(*after_b->second, *a.ops.at(seq)));
 }

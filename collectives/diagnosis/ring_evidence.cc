@@ -66,27 +66,27 @@ SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
                                             .streams = seat.stream_waiters > 0};
   }
   for (const lockstep_record& record : ring.records) {
-    SeenOp op{
-        .group = base::GroupId(record.group_id),
-        .epoch = base::Round(record.epoch),
-        .seq = base::OpSeq(record.seq),
-        .kind = record.op < kOpKindLimit ? static_cast<OpKind>(record.op) : OpKind::kNone,
-        .dtype = record.dtype < kDtypeLimit ? static_cast<Dtype>(record.dtype) : Dtype::kU8,
-        .reduction = record.reduction < kReductionLimit ? static_cast<Reduction>(record.reduction)
-                                                        : Reduction::kNone,
-        .root_or_peer = record.root_or_peer,
-        .count = CountOf(record),
-        .fingerprint = record.fingerprint,
-        .state = static_cast<lockstep_record_state>(record.state),
-        .age = AgeOf(record.enqueued_ns, now_ns),
-        .call_site = record.call_site};
+    SeenOp op{.group = base::GroupId(record.group_id),
+              .epoch = base::Round(record.epoch),
+              .seq = base::OpSeq(record.seq),
+              .kind = record.op < kOpKindLimit ? static_cast<OpKind>(record.op) : OpKind::kNone,
+              .dtype = record.dtype < kDtypeLimit ? static_cast<Dtype>(record.dtype) : Dtype::kU8,
+              .reduction = record.reduction < kReductionLimit
+                               ? static_cast<Reduction>(record.reduction)
+                               : Reduction::kNone,
+              .root_or_peer = record.root_or_peer,
+              .count = CountOf(record),
+              .fingerprint = record.fingerprint,
+              .state = static_cast<lockstep_record_state>(record.state),
+              .age = AgeOf(record.enqueued_ns, now_ns),
+              .call_site = record.call_site};
     if (op.kind == OpKind::kNone) op.name = record.tag;
     if (record.waiting_on >= 0) op.waits_for = base::Rank(record.waiting_on);
     const auto seat = waiters.find({record.group_id, record.epoch});
     op.caller_waits = op.is_open() && seat != waiters.end() &&
                       (op.is_transfer() ? seat->second.transfers : seat->second.collectives);
-    op.stream_waits = op.state == LOCKSTEP_RECORD_STARTED && seat != waiters.end() &&
-                      seat->second.streams;
+    op.stream_waits =
+        op.state == LOCKSTEP_RECORD_STARTED && seat != waiters.end() && seat->second.streams;
     // Before its turn on the stream nobody waited in it.
     if (op.stream_waits && !op.caller_waits) op.age = AgeOf(record.started_ns, now_ns);
     rank.ops.push_back(std::move(op));

@@ -237,10 +237,10 @@ void Agent::OnClusterFormed(FormedCluster cluster) {
   record_.SetNodes(std::move(cluster.nodes), cluster.self);
   runs_no_ranks_ = cluster.self == base::NodeIndex(-1);
   NoteLostInput(cluster);
-  account_.SetHosts(std::move(cluster.host_of_rank));
   std::vector<bool> is_here;
   for (const NodeRanks* node : cluster.node_of_rank) is_here.push_back(node == &node_->ranks());
-  watch_.SetFar(cluster_->far_looks(), std::move(is_here));
+  watch_.SetFar(cluster_->far_looks(), std::move(is_here), cluster.host_of_rank);
+  account_.SetHosts(std::move(cluster.host_of_rank));
   node_->SetWorld(std::move(cluster.world), cluster.self);
   driver_.Start(std::move(cluster.node_of_rank));
 }

@@ -1,16 +1,43 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/far_gang.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <string>
 #include <utility>
 
+#include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/recorder/ring_copy.h"
+#include "collectives/recorder/ring_reader.h"
 #include "launcher/agent/control_server.h"
 #include "launcher/diagnosis/seen_process.h"
 #include "runtime/base/logging.h"
 #include "runtime/proto/evidence.pb.h"
 
 namespace lockstep::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Duration kLookTime = 500ms;
+constexpr base::Duration kLongAgo = 24h;
+
+base::Status TakeRing(const std::string& packed, base::Duration ahead, uint64_t now_ns,
+                      FarRank& far) {
+  far.seen.ring_read = false;
+  ASSIGN_OR_RETURN(std::vector<uint64_t> ring, collectives::UnpackRing(packed, ahead));
+  ASSIGN_OR_RETURN(const auto content, collectives::ReadRing(collectives::MemoryOf(ring)));
+  const base::Rank rank = far.seen.rank;
+  const collectives::SeenProcess process = far.seen.process;
+  far.seen = collectives::FromRing(content, now_ns);
+  far.seen.rank = rank;
+  far.seen.process = process;
+  far.ring = std::move(ring);
+  return base::OkStatus();
+}
+
+}  // namespace
 
 void FarGang::SetWorld(const topology::WorldSpec& world, base::NodeIndex self) {
   places_ = topology::PlaceRanks(world);
@@ -33,23 +60,30 @@ void FarGang::OnNodeLost(base::NodeIndex node) {
 }
 
 void FarGang::Look(size_t records_max, std::function<void(FarRanks)> done) {
-  struct Looking {
-    size_t awaited;
-    FarRanks seen;
-    std::function<void(FarRanks)> done;
-  };
+  if (looking_ != nullptr) Finish();
   if (others_.empty()) return done({});
-  const auto looking = std::make_shared<Looking>(Looking{others_.size(), {}, std::move(done)});
+  const auto looking = looking_ = std::make_shared<Looking>();
+  looking->awaited = others_.size();
+  looking->done = std::move(done);
+  // Who answers later would tell of another moment than the others.
+  deadline_ = loop_.After(kLookTime, [this] { Finish(); });
   proto::ControlRequest request;
   request.set_version(kControlVersion);
   request.mutable_look()->set_records_max(static_cast<uint32_t>(records_max));
   const std::set<base::NodeIndex> nodes = others_;  // an answer may come from within the call
   for (const base::NodeIndex node : nodes) {
     ask_(node, request, [this, node, looking](const proto::ControlReply& reply) {
+      if (looking != looking_) return;
       if (reply.has_look()) looking->seen.merge(Read(node, reply.look()));
-      if (--looking->awaited == 0) looking->done(std::move(looking->seen));
+      if (--looking->awaited == 0) Finish();
     });
   }
+}
+
+void FarGang::Finish() {
+  const auto looking = std::exchange(looking_, nullptr);
+  deadline_.reset();
+  looking->done(std::move(looking->seen));
 }
 
 FarRanks FarGang::Read(base::NodeIndex node, const proto::LookReply& reply) const {
@@ -60,25 +94,23 @@ FarRanks FarGang::Read(base::NodeIndex node, const proto::LookReply& reply) cons
     return rank >= 0 && rank < std::ssize(places_) &&
            places_[static_cast<size_t>(rank)].node == node;
   };
-  for (const proto::RankSeen& seen : processes.ranks()) {
-    if (!is_its_own(seen.rank())) continue;
-    ranks[base::Rank(seen.rank())] = {.incarnation = base::Incarnation(seen.incarnation()),
-                                      .process = ProcessOf(seen),
-                                      .ring_read = seen.ring_read(),
-                                      .ring = {}};
+  for (const proto::RankSeen& told : processes.ranks()) {
+    if (!is_its_own(told.rank())) continue;
+    const base::Rank rank(told.rank());
+    FarRank& far = ranks[rank];
+    far.incarnation = base::Incarnation(told.incarnation());
+    far.seen = {.rank = rank, .process = ProcessOf(told), .ring_read = told.ring_read()};
+    far.seen.process.ended_ago =
+        std::clamp(far.seen.process.ended_ago, base::Duration(0), kLongAgo);
   }
-  const base::Duration ahead = loop_.Now().time_since_epoch() -
-                               base::Duration(static_cast<int64_t>(processes.monotonic_ns()));
+  const auto now_ns = static_cast<uint64_t>(loop_.Now().time_since_epoch().count());
+  // Of any number: it wraps around.
+  const base::Duration ahead(static_cast<int64_t>(now_ns - processes.monotonic_ns()));
   for (const proto::RingCopy& copy : reply.rings()) {
     const auto found = ranks.find(base::Rank(copy.rank()));
     if (found == ranks.end()) continue;
-    auto ring = collectives::UnpackRing(copy.packed(), ahead);
-    found->second.ring_read = ring.ok();
-    if (ring.ok()) {
-      found->second.ring = *std::move(ring);
-    } else {
-      LOG(WARNING) << "node " << node << ", rank " << copy.rank() << ": " << ring.status();
-    }
+    if (const base::Status read = TakeRing(copy.packed(), ahead, now_ns, found->second); !read.ok())
+      LOG(WARNING) << "node " << node << ", rank " << copy.rank() << ": " << read;
   }
   return ranks;
 }

@@ -38,6 +38,13 @@ class FarGang final : public FarLooks {
   void Look(size_t records_max, std::function<void(FarRanks)> done) override;
 
  private:
+  struct Looking {
+    size_t awaited = 0;
+    FarRanks seen;
+    std::function<void(FarRanks)> done;
+  };
+
+  void Finish();
   /// Of one node: its own ranks of what it says. Nothing of what cannot be read.
   FarRanks Read(base::NodeIndex node, const proto::LookReply& reply) const;
 
@@ -46,6 +53,8 @@ class FarGang final : public FarLooks {
   std::vector<topology::RankPlace> places_;  // by rank
   std::set<base::NodeIndex> others_;         // that are not lost
   std::set<base::NodeIndex> standing_;
+  std::shared_ptr<Looking> looking_;  // null: nobody looks
+  event::Registration deadline_;      // of that
 };
 
 }  // namespace lockstep::launcher

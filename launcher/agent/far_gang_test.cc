@@ -18,6 +18,7 @@
 #include "launcher/diagnosis/testing/sim_rank.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/sim_loop.h"
+#include "runtime/proto/evidence.pb.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -125,15 +126,64 @@ TEST_F(FarGangTest, WhatAnAgentSeesComesWithTheRings) {
   EXPECT_THAT(asked_, ElementsAre(NodeIndex(1)));
   ASSERT_EQ(seen.size(), 2u);
   const FarRank& ended = seen.at(Rank(1));
-  EXPECT_EQ(ended.process.state, collectives::ProcessState::kEnded);
-  EXPECT_EQ(ended.process.exit_code, 3);
+  EXPECT_EQ(ended.seen.process.state, collectives::ProcessState::kEnded);
+  EXPECT_EQ(ended.seen.process.exit_code, 3);
   const FarRank& lives = seen.at(Rank(2));
   EXPECT_EQ(lives.incarnation, base::Incarnation(4));
-  EXPECT_EQ(lives.process.pid, ::getpid());
-  EXPECT_TRUE(lives.ring_read);
+  EXPECT_EQ(lives.seen.process.pid, ::getpid());
+  EXPECT_TRUE(lives.seen.ring_read);
   ASSERT_OK_AND_ASSIGN(const auto ring, collectives::ReadRing(collectives::MemoryOf(lives.ring)));
   ASSERT_EQ(ring.records.size(), 16u);
   EXPECT_EQ(ring.records.back().seq, 101u);
+}
+
+TEST_F(FarGangTest, WhoAnswersLateIsNotWaitedFor) {
+  std::vector<OnAnswer> answers;
+  FarGang far([&](NodeIndex, const proto::ControlRequest&,
+                  OnAnswer answer) { answers.push_back(std::move(answer)); },
+              loop_);
+  far.SetWorld({.nodes = {{"h0", 1}, {"h1", 1}, {"h2", 1}}, .master_address = "h0"}, NodeIndex(0));
+  std::vector<size_t> came;
+  far.Look(16, [&](const FarRanks& seen) { came.push_back(seen.size()); });
+  ASSERT_EQ(answers.size(), 2u);
+  watched_.resize(1);
+  proto::ControlReply reply;
+  *reply.mutable_look() = node_.Answer({});
+  answers[0](reply);
+  loop_.RunFor(milliseconds(400));
+  EXPECT_THAT(came, IsEmpty());
+  loop_.RunFor(milliseconds(200));
+  EXPECT_THAT(came, ElementsAre(1u)) << "of the other node nothing";
+  answers[1](reply);
+  EXPECT_EQ(came.size(), 1u);
+  far.Look(16, [&](const FarRanks& seen) { came.push_back(seen.size()); });
+  far.Look(16, [&](const FarRanks& seen) { came.push_back(seen.size()); });
+  EXPECT_THAT(came, ElementsAre(1u, 0u)) << "the earlier one is over";
+}
+
+TEST_F(FarGangTest, NoClockOfANodeMakesItsWaitsOlder) {
+  ranks_[0]->Call();
+  ranks_[0]->Wait();
+  proto::LookReply reply = node_.Answer({});
+  proto::GangProcesses processes;
+  ASSERT_TRUE(processes.ParseFromString(reply.processes()));
+  for (const uint64_t odd : {uint64_t{0}, UINT64_MAX, uint64_t{1} << 63}) {
+    processes.set_monotonic_ns(odd);
+    processes.mutable_ranks(0)->set_ended_ago_ns(INT64_MIN);
+    reply.set_processes(processes.SerializeAsString());
+    FarGang far(
+        [&](NodeIndex, const proto::ControlRequest&, const OnAnswer& answer) {
+          proto::ControlReply told;
+          *told.mutable_look() = reply;
+          answer(told);
+        },
+        loop_);
+    far.SetWorld({.nodes = {{"h0", 1}, {"h1", 2}}, .master_address = "h0"}, NodeIndex(0));
+    far.Look(16, [](const FarRanks& seen) {
+      ASSERT_EQ(seen.size(), 2u);
+      EXPECT_EQ(seen.at(Rank(1)).seen.process.ended_ago, base::Duration(0));
+    });
+  }
 }
 
 TEST_F(FarGangTest, OfAnAgentThatRefusesNothingIsKnown) {

@@ -33,11 +33,13 @@ GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf rin
 WatchedRank GangWatch::Watched(const elastic::RankRecord& rank) const {
   const base::Rank number = rank.process.rank;
   const bool is_here = is_here_.empty() || is_here_[static_cast<size_t>(number.value())];
-  WatchedRank watched{.rank = number,
-                      .incarnation = rank.process.incarnation,
-                      .pid = rank.pid,
-                      .ring_fd = is_here ? ring_of_(number) : -1,
-                      .is_here = is_here};
+  WatchedRank watched{
+      .rank = number,
+      .incarnation = rank.process.incarnation,
+      .host = host_of_rank_.empty() ? "" : host_of_rank_[static_cast<size_t>(number.value())],
+      .pid = rank.pid,
+      .ring_fd = is_here ? ring_of_(number) : -1,
+      .is_here = is_here};
   if (rank.exit.has_value()) {
     watched.ended = true;
     watched.exit_code = rank.exit->exit_code;
@@ -62,7 +64,9 @@ std::vector<WatchedRank> GangWatch::RanksToWatch() {
 
 void GangWatch::OnRoundFails() {
   std::vector<WatchedRank> ranks;
-  for (const elastic::RankRecord& rank : deps_.driver.state().ranks) ranks.push_back(Watched(rank));
+  for (const elastic::RankRecord& rank : deps_.driver.state().ranks) {
+    if (!rank.excluded) ranks.push_back(Watched(rank));
+  }
   watch_.TakeLastLook(ranks);
 }
 
@@ -70,6 +74,7 @@ void GangWatch::OnRoundEnded(const elastic::RoundOutcome& outcome) {
   if (outcome.end != elastic::RoundEnd::kRankFailed) return;
   std::vector<WatchedRank> ranks;
   for (const elastic::RankRecord& rank : outcome.ranks) {
+    if (rank.excluded) continue;
     ranks.push_back(Watched(rank));
     ranks.back().ended &= rank.ended_before_signal;  // else it is our doing
   }
@@ -78,13 +83,13 @@ void GangWatch::OnRoundEnded(const elastic::RoundOutcome& outcome) {
       look.has_value() && std::any_of(look->evidence.ranks.begin(), look->evidence.ranks.end(),
                                       [](const auto& rank) { return !rank.ops.empty(); });
   if (!tells) return;
-  Save(look->evidence);
+  Save(outcome.round, look->evidence);
   deps_.account.OnLastLook(look->finding, look->evidence);
 }
 
-void GangWatch::Save(const collectives::Evidence& evidence) {
+void GangWatch::Save(base::Round round, const collectives::Evidence& evidence) {
   EvidenceFacts facts = facts_;
-  facts.round = deps_.driver.state().round;
+  facts.round = round;
   facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
   deps_.record.SaveEvidence(facts, evidence, watch_.rings());
 }
@@ -97,16 +102,25 @@ void GangWatch::OnHangNotice(const collectives::Finding& finding,
 void GangWatch::OnHangVerdict(const collectives::Finding& finding,
                               const collectives::Evidence& evidence) {
   // Before anything is ended: afterwards all states look alike.
-  Save(evidence);
-  if (stacks_ == nullptr || finding.culprits.empty()) return Act(finding, evidence, {});
   const base::Round round = deps_.driver.state().round;
-  stacks_->Take(round, Standing(finding),
-                [this, round, finding, evidence](const std::vector<proto::Evidence>& stacks) {
-                  if (deps_.driver.state().round != round) return;
-                  // It comes down, or is suspended: if it goes on, it is watched anew.
-                  if (RanksToWatch().empty()) return watch_.BeginRound();
-                  Act(finding, evidence, stacks);
-                });
+  Save(round, evidence);
+  if (stacks_ == nullptr || finding.culprits.empty()) return Act(finding, evidence, {});
+  stacks_->Take(
+      round, Standing(finding),
+      [this, rounds = rounds_, finding, evidence](const std::vector<proto::Evidence>& stacks) {
+        if (rounds == rounds_) OnStacks(finding, evidence, stacks);
+      });
+}
+
+void GangWatch::OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
+                         const std::vector<proto::Evidence>& stacks) {
+  const bool is_mismatch = finding.verdict_class == collectives::Finding::Class::kMismatch;
+  if (deps_.driver.state().suspended) return watch_.BeginRound();
+  // It comes down by itself meanwhile: the last look tells why.
+  if (RanksToWatch().empty()) return;
+  // It has gone on meanwhile: that was no hang. Calls that differed have differed.
+  if (!is_mismatch && watch_.HasMoved()) return watch_.BeginRound();
+  Act(finding, evidence, stacks);
 }
 
 std::vector<StackTaking::Target> GangWatch::Standing(const collectives::Finding& finding) {

@@ -2,7 +2,9 @@
 #ifndef LOCKSTEP_LAUNCHER_AGENT_GANG_WATCH_H_
 #define LOCKSTEP_LAUNCHER_AGENT_GANG_WATCH_H_
 
+#include <cstdint>
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -39,15 +41,19 @@ class GangWatch final : public HangDelegate {
   GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps);
 
   /// Of a job of several nodes, before its first round: those of other nodes, which outlive the
-  /// rounds, and by rank which live here.
-  void SetFar(FarLooks& far, std::vector<bool> is_here) {
+  /// rounds, and by rank which live here, and where each does.
+  void SetFar(FarLooks& far, std::vector<bool> is_here, std::vector<std::string> host_of_rank) {
     is_here_ = std::move(is_here);
+    host_of_rank_ = std::move(host_of_rank);
     watch_.SetFar(far);
   }
   /// Before the first round; it outlives the rounds. Without, verdicts tell no stacks.
   void SetStacks(CulpritStacks& stacks) { stacks_ = &stacks; }
   /// Ranks have been started, or go on without others.
-  void BeginRound() { watch_.BeginRound(); }
+  void BeginRound() {
+    ++rounds_;
+    watch_.BeginRound();
+  }
 
   /// A rank has failed: what the others do now tells whose fault it is, and soon does no more.
   void OnRoundFails();
@@ -62,7 +68,10 @@ class GangWatch final : public HangDelegate {
 
  private:
   WatchedRank Watched(const elastic::RankRecord& rank) const;
-  void Save(const collectives::Evidence& evidence);
+  void Save(base::Round round, const collectives::Evidence& evidence);
+  /// The stacks of those to blame have been read, which takes a while.
+  void OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
+                const std::vector<proto::Evidence>& stacks);
   /// The culprits that have a process.
   std::vector<StackTaking::Target> Standing(const collectives::Finding& finding);
   void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
@@ -72,7 +81,9 @@ class GangWatch final : public HangDelegate {
   const EvidenceFacts facts_;
   const RingOf ring_of_;
   const Deps deps_;
-  std::vector<bool> is_here_;  // by rank; empty: all are
+  std::vector<bool> is_here_;              // by rank; empty: all are
+  std::vector<std::string> host_of_rank_;  // likewise
+  uint64_t rounds_ = 0;                    // begun, those of survivors too
   CulpritStacks* stacks_ = nullptr;
   HangWatch watch_;
 };

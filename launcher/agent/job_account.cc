@@ -67,7 +67,9 @@ void JobAccount::OnHangVerdict(const collectives::Finding& finding,
   proto::Verdict verdict = HangVerdict(finding, evidence, config_.here.host);
   for (const proto::Evidence& stack : stacks) *verdict.add_evidence() = stack;
   if (!acts) {
-    SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence), finding);
+    SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence) +
+                  "; what was seen is in " + record_.RoundFolder(round_) + "/evidence",
+              finding);
     return;
   }
   hang_ = std::move(verdict);

@@ -56,6 +56,7 @@ base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
   processes.set_round(facts.round.value());
   processes.set_host(facts.host);
   processes.set_monotonic_ns(facts.monotonic_ns);
+  processes.set_world_size(evidence.world_size);
   for (const SeenRank& rank : evidence.ranks) *processes.add_ranks() = ToProto(rank);
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
@@ -77,14 +78,14 @@ base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::Fil
   options.ignore_unknown_fields = true;  // of a later release
   const std::string json(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!google::protobuf::util::JsonStringToMessage(json, &processes, options).ok() ||
-      processes.ranks_size() > kRanksMax) {
+      processes.ranks_size() > kRanksMax || processes.world_size() > kRanksMax) {
     return base::DataLossError("reading evidence: " + path + " is none");
   }
   SavedEvidence saved{.facts = {.job = processes.job(),
                                 .round = base::Round(processes.round()),
                                 .host = processes.host(),
                                 .monotonic_ns = processes.monotonic_ns()},
-                      .evidence = {}};
+                      .evidence = {.ranks = {}, .world_size = processes.world_size()}};
   std::set<int32_t> ranks;
   for (const proto::RankSeen& process : processes.ranks()) {
     if (process.rank() < 0 || !ranks.insert(process.rank()).second) continue;

@@ -16,10 +16,9 @@ namespace lockstep::launcher {
 /// What the agent of another machine has seen of a rank.
 struct FarRank {
   base::Incarnation incarnation;
-  collectives::SeenProcess process;
-  /// Its ring could be read, or it has made none.
-  bool ring_read = false;
-  /// Its end, with times of this machine's monotonic clock; empty: there is none.
+  /// As of the moment in which its answer came.
+  collectives::SeenRank seen;
+  /// The end of its ring, with times of this machine's monotonic clock; empty: there is none.
   std::vector<uint64_t> ring;
 };
 using FarRanks = std::map<base::Rank, FarRank>;
@@ -33,7 +32,8 @@ class FarLooks {
   /// Some agent says that a rank of its machine waits and makes no progress.
   virtual bool AnyStandsStill() const = 0;
   /// Has all of them look, at the last `records_max` ops of each rank. `done` is called once, in
-  /// bounded time, with what those have seen that answered; not after destruction.
+  /// half a second or so, with what those have seen that have answered by then; at once where
+  /// another look is asked for; not after destruction.
   virtual void Look(size_t records_max, std::function<void(FarRanks)> done) = 0;
 };
 

@@ -39,6 +39,7 @@ size_t RecordsOfEach(size_t rank_count) {
 
 void HangWatch::BeginRound() {
   ++round_;
+  began_ = loop_.Now();
   looks_.Clear();
   far_ranks_.clear();
   looks_far_ = false;
@@ -81,34 +82,32 @@ void HangWatch::Look() {
   }
   compared_at_ = now;
   compares_again_ = false;
-  if (suspicious && far_ != nullptr) return LookEverywhere(ranks.size());
-  Diagnose(Gather(ranks, suspicious ? kAllRecords : kCallsCompared, now));
+  if (suspicious && far_ != nullptr) return LookEverywhere(ranks, now);
+  // Where nobody waits, calls are compared within this machine.
+  Diagnose(Merge(looks_.Gather(Here(ranks), suspicious ? kAllRecords : kCallsCompared, now), ranks,
+                 {}, now));
 }
 
-/// One look after the other: the agents elsewhere may take longer than look_every.
-void HangWatch::LookEverywhere(size_t rank_count) {
+/// One look after the other: the agents elsewhere may take longer than look_every. This machine's
+/// ranks are looked at when they are asked, so that all of it is of one moment.
+void HangWatch::LookEverywhere(const std::vector<WatchedRank>& ranks, base::SteadyTime now) {
   if (std::exchange(looks_far_, true)) return;
-  far_->Look(RecordsOfEach(rank_count), [this, round = round_](FarRanks far) {
-    if (round != round_) return;
-    looks_far_ = false;
-    if (decided_) return;
-    const std::vector<WatchedRank> ranks = delegate_.RanksToWatch();
-    if (ranks.empty()) return;
-    far_ranks_ = std::move(far);
-    Diagnose(Gather(ranks, kAllRecords, loop_.Now()));
-  });
-}
-
-Evidence HangWatch::Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
-                           base::SteadyTime now) {
-  return Merge(looks_.Gather(Here(ranks), records_max, now), ranks, now);
+  far_->Look(RecordsOfEach(ranks.size()),
+             [this, round = round_, ranks, here = looks_.Gather(Here(ranks), kAllRecords, now),
+              now](FarRanks far) mutable {
+               if (round != round_ || decided_) return;
+               looks_far_ = false;
+               if (delegate_.RanksToWatch().empty()) return;
+               far_ranks_ = std::move(far);
+               Diagnose(Merge(std::move(here), ranks, far_ranks_, now));
+             });
 }
 
 Evidence HangWatch::Merge(std::vector<SeenRank> here, const std::vector<WatchedRank>& ranks,
-                          base::SteadyTime now) const {
-  Evidence evidence{.ranks = std::move(here)};
+                          const FarRanks& far, base::SteadyTime now) const {
+  Evidence evidence{.ranks = std::move(here), .world_size = config_.world_size};
   for (const WatchedRank& rank : ranks) {
-    if (!rank.is_here) evidence.ranks.push_back(SeenFar(rank, now));
+    if (!rank.is_here) evidence.ranks.push_back(SeenFar(rank, far, now));
   }
   std::sort(evidence.ranks.begin(), evidence.ranks.end(),
             [](const SeenRank& a, const SeenRank& b) { return a.rank < b.rank; });
@@ -116,32 +115,32 @@ Evidence HangWatch::Merge(std::vector<SeenRank> here, const std::vector<WatchedR
 }
 
 /// Of a node that has not answered nothing is known but what the gang knows: whether it is lost,
-/// its lease says.
-SeenRank HangWatch::SeenFar(const WatchedRank& rank, base::SteadyTime now) const {
-  SeenRank seen{.rank = rank.rank, .ring_read = false};
-  const auto known = ProcessWithoutLook(rank, now);
-  const auto found = far_ranks_.find(rank.rank);
-  if (found == far_ranks_.end() || found->second.incarnation != rank.incarnation) {
-    seen.process = known.value_or(collectives::SeenProcess{.pid = rank.pid});
-    return seen;
+/// its lease says. No wait is older than the round, whatever its clock says.
+SeenRank HangWatch::SeenFar(const WatchedRank& rank, const FarRanks& far,
+                            base::SteadyTime now) const {
+  const auto found = far.find(rank.rank);
+  if (found == far.end() || found->second.incarnation != rank.incarnation) {
+    return {.rank = rank.rank,
+            .process = ProcessWithoutLook(rank, now).value_or(
+                collectives::SeenProcess{.host = rank.host, .pid = rank.pid}),
+            .ring_read = false};
   }
-  const FarRank& far = found->second;
-  seen.ring_read = far.ring_read;
-  if (!far.ring.empty()) {
-    const auto ring = collectives::ReadRing(collectives::MemoryOf(far.ring));
-    if (ring.ok()) {
-      seen = collectives::FromRing(*ring, static_cast<uint64_t>(now.time_since_epoch().count()));
-      seen.rank = rank.rank;
-    }
-  }
-  seen.process = far.process;
+  SeenRank seen = found->second.seen;
+  seen.process.host = rank.host;
+  for (collectives::SeenOp& op : seen.ops) op.age = std::min(op.age, loop_.Now() - began_);
   return seen;
+}
+
+bool HangWatch::HasMoved() {
+  return looks_.LookAtHeads(Here(delegate_.RanksToWatch()), config_.least_wait, loop_.Now())
+      .changed;
 }
 
 void HangWatch::TakeLastLook(const std::vector<WatchedRank>& ranks) {
   if (last_look_.has_value()) return;
   last_look_ = looks_.Gather(Here(ranks), kAllRecords, loop_.Now());
   decided_ = true;
+  far_ranks_.clear();
   if (far_ == nullptr) return;
   far_->Look(RecordsOfEach(ranks.size()), [this, round = round_](FarRanks far) {
     if (round == round_) far_ranks_ = std::move(far);
@@ -152,9 +151,12 @@ std::optional<HangWatch::LastLook> HangWatch::JudgeLastLook(const std::vector<Wa
   if (!last_look_.has_value()) return std::nullopt;
   const base::SteadyTime now = loop_.Now();
   LastLook look;
-  look.evidence = Merge(*last_look_, ranks, now);
-  for (size_t i = 0; i < ranks.size(); ++i) {
-    if (ranks[i].ended) look.evidence.ranks[i].process = *ProcessWithoutLook(ranks[i], now);
+  look.evidence = Merge(*last_look_, ranks, far_ranks_, now);
+  for (SeenRank& seen : look.evidence.ranks) {
+    const auto rank = std::find_if(ranks.begin(), ranks.end(), [&](const WatchedRank& watched) {
+      return watched.rank == seen.rank;
+    });
+    if (rank != ranks.end() && rank->ended) seen.process = *ProcessWithoutLook(*rank, now);
   }
   look.finding = collectives::Diagnose(look.evidence,
                                        {.least_wait = config_.least_wait, .grace = config_.grace});

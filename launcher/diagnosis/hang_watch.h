@@ -62,6 +62,8 @@ class HangWatch {
     base::Duration action_after = std::chrono::seconds(60);
     base::Duration init_deadline = std::chrono::seconds(120);
     base::Duration hard_deadline = std::chrono::seconds(300);
+    /// Of the job, where RanksToWatch() does not have all of its ranks; 0: it has.
+    int world_size = 0;
   };
 
   /// Both outlive this.
@@ -84,6 +86,9 @@ class HangWatch {
   /// Why the round failed, by that look and by how these ranks, all of the job's, have ended since.
   /// Of errors that programs were told. nullopt: no such look was taken.
   std::optional<LastLook> JudgeLastLook(const std::vector<WatchedRank>& ranks);
+  /// Whether a rank on this machine has made a call since the last look: what was found then, and
+  /// is no difference of calls, may be over.
+  bool HasMoved();
   /// Those that ranks of the round have, as they are at any time, or were when they were fetched;
   /// for as long as it is watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
@@ -94,13 +99,13 @@ class HangWatch {
 
   void ScheduleLook();
   void Look();
-  void LookEverywhere(size_t rank_count);
-  collectives::Evidence Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
-                               base::SteadyTime now);
-  /// With those of other machines as they were last seen.
+  void LookEverywhere(const std::vector<WatchedRank>& ranks, base::SteadyTime now);
+  /// Of ranks elsewhere what `far` has of them, and else what the gang knows.
   collectives::Evidence Merge(std::vector<collectives::SeenRank> here,
-                              const std::vector<WatchedRank>& ranks, base::SteadyTime now) const;
-  collectives::SeenRank SeenFar(const WatchedRank& rank, base::SteadyTime now) const;
+                              const std::vector<WatchedRank>& ranks, const FarRanks& far,
+                              base::SteadyTime now) const;
+  collectives::SeenRank SeenFar(const WatchedRank& rank, const FarRanks& far,
+                                base::SteadyTime now) const;
   void Diagnose(const collectives::Evidence& evidence);
   void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence);
   base::Duration ActionAfter(const collectives::Finding& finding) const;
@@ -109,10 +114,11 @@ class HangWatch {
   event::Loop& loop_;
   HangDelegate& delegate_;
   event::Registration timer_;
-  FarLooks* far_ = nullptr;  // null: all ranks are on this machine
-  uint64_t round_ = 0;       // counted by BeginRound()
-  bool looks_far_ = false;   // asked, and not answered yet
-  FarRanks far_ranks_;       // as last seen
+  FarLooks* far_ = nullptr;   // null: all ranks are on this machine
+  uint64_t round_ = 0;        // counted by BeginRound()
+  bool looks_far_ = false;    // asked, and not answered yet
+  FarRanks far_ranks_;        // of the last look that fetched them: for the evidence
+  base::SteadyTime began_{};  // the round
   RankLooks looks_;
   std::optional<std::vector<collectives::SeenRank>> last_look_;  // of ranks on this machine
   base::SteadyTime compared_at_{};

@@ -13,9 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/diagnosis/words.h"
 #include "collectives/recorder/recorder.h"
 #include "collectives/recorder/ring_copy.h"
+#include "collectives/recorder/ring_reader.h"
 #include "collectives/types.h"
 #include "launcher/diagnosis/mapped_ring.h"
 #include "launcher/diagnosis/testing/sim_rank.h"
@@ -218,20 +220,25 @@ class FarHangWatchTest : public HangWatchTest, public FarLooks {
   bool AnyStandsStill() const override { return far_stands_; }
   void Look(size_t records_max, std::function<void(FarRanks)> done) override {
     ++looks_;
-    answer_ = loop_.After(milliseconds(300), [this, records_max, done = std::move(done)] {
-      FarRanks seen;
-      for (int rank = first_far_; rank < kRanks && answers_; ++rank) {
-        const auto ring = MappedRing::Create(ranks_[static_cast<size_t>(rank)]->fd()).value();
-        FarRank& far = seen[Rank(rank)];
-        far.process.state = states_[rank];
-        far.process.pid = 7;
-        far.ring_read = true;
-        far.ring = collectives::UnpackRing(
-                       collectives::PackRing(ring->memory(), records_max).value(), seconds(0))
-                       .value();
-      }
-      done(std::move(seen));
-    });
+    FarRanks seen = See(records_max);
+    answer_ = loop_.After(milliseconds(300),
+                          [seen, done = std::move(done)]() mutable { done(std::move(seen)); });
+  }
+  FarRanks See(size_t records_max) const {
+    FarRanks seen;
+    const auto now_ns = static_cast<uint64_t>(loop_.Now().time_since_epoch().count());
+    for (int rank = first_far_; rank < kRanks && answers_; ++rank) {
+      const auto ring = MappedRing::Create(ranks_[static_cast<size_t>(rank)]->fd()).value();
+      FarRank& far = seen[Rank(rank)];
+      far.ring = collectives::UnpackRing(collectives::PackRing(ring->memory(), records_max).value(),
+                                         seconds(0))
+                     .value();
+      far.seen = collectives::FromRing(
+          collectives::ReadRing(collectives::MemoryOf(far.ring)).value(), now_ns);
+      far.seen.rank = Rank(rank);
+      far.seen.process = {.state = states_.at(rank), .pid = 7};
+    }
+    return seen;
   }
 
   int first_far_ = kRanks;
@@ -282,20 +289,47 @@ TEST_F(FarHangWatchTest, OfANodeThatDoesNotAnswerNothingIsKnown) {
   Live(2);
   answers_ = false;
   WaitForTheThird();
-  loop_.RunFor(seconds(100));
-  for (const Finding& finding : verdicts_)
-    EXPECT_NE(finding.confidence, Finding::Confidence::kHigh);
+  loop_.RunFor(seconds(10));
+  ASSERT_EQ(notices_.size(), 1u);
+  EXPECT_EQ(notices_[0].verdict_class, Finding::Class::kUnknown);
+  EXPECT_THAT(notices_[0].unheard, ElementsAre(Rank(2)));
+  EXPECT_THAT(verdicts_, IsEmpty());
   watched_[2].ended = true;  // as the gang knows
   watched_[2].signal = 9;
   loop_.RunFor(seconds(2));
-  EXPECT_LE(verdicts_.size(), 1u);
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_EQ(verdicts_[0].verdict_class, Finding::Class::kDeadRank);
+  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
+}
+
+TEST_F(FarHangWatchTest, WhatWasSeenElsewhereIsOldWhenAllGoOn) {
+  Live(1);
+  ranks_[1]->Call();
+  ranks_[1]->Wait();  // for rank 2, there too, and rank 0
+  far_stands_ = true;
+  loop_.RunFor(seconds(1));
+  EXPECT_GE(looks_, 1);
+  far_stands_ = false;
+  ranks_[0]->Call();
+  ranks_[2]->Call();
+  ranks_[1]->GoOn();
+  ranks_[0]->End();
+  ranks_[2]->End();
+  for (int minute = 0; minute < 6 * 60; ++minute) {  // calls of one's own, which are compared
+    ranks_[0]->CallElsewhere();
+    loop_.RunFor(seconds(1));
+  }
+  EXPECT_THAT(notices_, IsEmpty());
+  EXPECT_THAT(verdicts_, IsEmpty());
 }
 
 TEST_F(FarHangWatchTest, AnAnswerOfAnEarlierRoundIsForgotten) {
   Live(2);
   states_[2] = collectives::ProcessState::kStopped;
   WaitForTheThird();
-  loop_.RunFor(milliseconds(900));  // asked twice
+  loop_.RunFor(milliseconds(1300));  // answered once, and asked again
+  EXPECT_EQ(looks_, 2);
+  EXPECT_THAT(verdicts_, IsEmpty());
   MakeRanks();
   Live(2);
   states_[2] = collectives::ProcessState::kSleeps;

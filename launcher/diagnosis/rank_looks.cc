@@ -99,7 +99,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
 }
 
 std::optional<SeenProcess> ProcessWithoutLook(const WatchedRank& rank, base::SteadyTime now) {
-  SeenProcess seen{.pid = rank.pid};
+  SeenProcess seen{.host = rank.host, .pid = rank.pid};
   if (rank.ended) {
     seen.state = ProcessState::kEnded;
     seen.exit_code = rank.exit_code;
@@ -118,7 +118,7 @@ std::optional<SeenProcess> ProcessWithoutLook(const WatchedRank& rank, base::Ste
 
 SeenProcess RankLooks::LookAt(const WatchedRank& rank, Seen& before, base::SteadyTime now) {
   if (const auto known = ProcessWithoutLook(rank, now)) return *known;
-  SeenProcess seen{.pid = rank.pid};
+  SeenProcess seen{.host = rank.host, .pid = rank.pid};
   const auto look = process::LookAtProcess(static_cast<pid_t>(rank.pid));
   // It has ended, and how is about to be told.
   if (!look.has_value() || look->doing == ProcessLook::Doing::kEnded) return seen;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "collectives/diagnosis/evidence.h"
@@ -21,6 +22,7 @@ namespace lockstep::launcher {
 struct WatchedRank {
   base::Rank rank;
   base::Incarnation incarnation;
+  std::string host;     // "" = the agent's own
   int64_t pid = 0;      // 0 = it has no process yet
   int ring_fd = -1;     // -1: it has not attached
   bool is_here = true;  // else another machine's agent has its process and its ring

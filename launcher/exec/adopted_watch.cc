@@ -2,6 +2,7 @@
 #include "launcher/exec/adopted_watch.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,8 +22,9 @@ namespace {
 using collectives::Evidence;
 using collectives::Finding;
 
-HangWatch::Config ConfigOf(const proto::AdoptedHangs& hangs) {
+HangWatch::Config ConfigOf(const proto::AdoptedHangs& hangs, int world_size) {
   HangWatch::Config config;
+  config.world_size = world_size;
   if (hangs.grace_ns() > 0) config.grace = base::Duration(hangs.grace_ns());
   if (hangs.action_after_ns() > 0) config.action_after = base::Duration(hangs.action_after_ns());
   config.init_deadline = std::max(config.init_deadline, config.action_after);
@@ -39,7 +41,7 @@ AdoptedWatch::AdoptedWatch(const proto::AdoptedHangs& hangs, EvidenceFacts facts
       world_size_(world_size),
       deps_(std::move(deps)),
       since_(deps_.loop.Now()),
-      watch_(ConfigOf(hangs), deps_.loop, *this) {
+      watch_(ConfigOf(hangs, world_size), deps_.loop, *this) {
   watch_.BeginRound();
 }
 
@@ -92,17 +94,24 @@ void AdoptedWatch::Say(const std::string& text, const std::string& screen, const
            finding.victims.end();
   });
   for (const WatchedRank& rank : ranks) {
-    if (!rank.ended && WriteToStandardErrorOf(rank.pid, screen)) return;
+    if (rank.ended) continue;
+    const base::UniqueFd fd = OpenStandardErrorOf(rank.pid);
+    // Else its pid may be another process's by now.
+    if (!fd.valid() || deps_.has_ended(rank.rank)) continue;
+    if (::write(fd.get(), screen.data(), screen.size()) == static_cast<ssize_t>(screen.size()))
+      return;
   }
   LOG(WARNING) << "no rank's standard error could be written: only this log, `lockstep diagnose "
                << facts_.job << "` and verdict.json say it";
 }
 
-bool WriteToStandardErrorOf(int64_t pid, const std::string& text) {
+base::UniqueFd OpenStandardErrorOf(int64_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd/2";
-  const base::UniqueFd fd(
-      ::open(path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  return fd.valid() && ::write(fd.get(), text.data(), text.size()) > 0;
+  base::UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat kind{};
+  // The process would write over what is appended to its file.
+  const bool overwrites = fd.valid() && ::fstat(fd.get(), &kind) == 0 && S_ISREG(kind.st_mode);
+  return overwrites ? base::UniqueFd() : std::move(fd);
 }
 
 }  // namespace lockstep::launcher

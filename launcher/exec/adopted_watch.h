@@ -11,6 +11,8 @@
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/adoption.pb.h"
 #include "runtime/proto/event.pb.h"
@@ -31,7 +33,8 @@ class AdoptedWatch final : public HangDelegate {
     JobRecord& record;
     std::function<std::vector<WatchedRank>()> ranks;  // that have come
     std::function<void(proto::Event)> log;
-    std::function<void()> kill;  // all that live
+    std::function<bool(base::Rank)> has_ended;  // now, whatever has been told of it
+    std::function<void()> kill;                 // all that live
   };
 
   /// Of `facts` the time is filled in.
@@ -60,10 +63,10 @@ class AdoptedWatch final : public HangDelegate {
   std::optional<proto::Verdict> verdict_;
 };
 
-/// Appends `text` to the standard error of another process of this user, without waiting for who
-/// reads it: what is there no room for is lost. False when it cannot be written: it is a socket, or
-/// the process has ended. Any thread.
-bool WriteToStandardErrorOf(int64_t pid, const std::string& text);
+/// The standard error of another process of this user, to append to without waiting for who reads
+/// it. Not valid where that cannot be: it is a socket, a file that the process overwrites, or the
+/// process has ended. Any thread.
+base::UniqueFd OpenStandardErrorOf(int64_t pid);
 
 }  // namespace lockstep::launcher
 

@@ -248,6 +248,11 @@ void AdoptingAgent::BeginWatch(const proto::AdoptRequest& first) {
                          .record = *record_,
                          .ranks = [this] { return RanksToWatch(); },
                          .log = [this](proto::Event event) { Log(std::move(event)); },
+                         .has_ended =
+                             [this](base::Rank rank) {
+                               const auto process = processes_.find(rank);
+                               return process == processes_.end() || process->second->HasEnded();
+                             },
                          .kill =
                              [this] {
                                for (const auto& [rank, process] : processes_) {

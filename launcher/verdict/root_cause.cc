@@ -262,12 +262,19 @@ void TakeHang(const Verdict& hang, Verdict& verdict) {
 /// Of the ranks that failed, the one whose fault it was: the first, if the ranks' rings do not tell
 /// that it failed for want of another one that has.
 base::Rank FailedFirst(const RoundOutcome& outcome, const RoundFacts& facts) {
-  const bool tells = outcome.end == RoundEnd::kRankFailed && facts.last_look.has_value() &&
-                     facts.last_look->class_() == Verdict::DEAD_RANK;
-  if (!tells || facts.last_look->culprits_size() == 0) return *outcome.culprit;
-  const auto index = static_cast<size_t>(facts.last_look->culprits(0).rank());
-  const bool failed = index < outcome.ranks.size() && outcome.ranks[index].failed();
-  return failed ? outcome.ranks[index].process.rank : *outcome.culprit;
+  if (outcome.end != RoundEnd::kRankFailed || !facts.last_look ||
+      facts.last_look->class_() != Verdict::DEAD_RANK)
+    return *outcome.culprit;
+  const RankRecord* first = nullptr;
+  for (const proto::Culprit& culprit : facts.last_look->culprits()) {
+    const auto index = static_cast<size_t>(culprit.rank());
+    if (index >= outcome.ranks.size()) continue;
+    const RankRecord& rank = outcome.ranks[index];
+    if (rank.process.rank == *outcome.culprit) return *outcome.culprit;
+    if (!rank.failed() || rank.excluded) continue;
+    if (first == nullptr || rank.ended_at < first->ended_at) first = &rank;
+  }
+  return first != nullptr ? first->process.rank : *outcome.culprit;
 }
 
 /// A rank that was told by an error that another one is missing, or calls something else, fails
@@ -277,8 +284,11 @@ void TakeLastLook(const Verdict& look, Verdict& verdict) {
   const bool is_sure = look.confidence() == Verdict::HIGH || look.class_() == Verdict::MISMATCH;
   if (is_sure && look.culprits_size() > 0 && look.class_() != Verdict::DEAD_RANK)
     return TakeHang(look, verdict);
-  const bool same = look.class_() == Verdict::DEAD_RANK && look.culprits_size() > 0 &&
-                    look.culprits(0).rank() == verdict.culprits(0).rank();
+  const bool same =
+      look.class_() == Verdict::DEAD_RANK &&
+      std::any_of(look.culprits().begin(), look.culprits().end(), [&](const auto& culprit) {
+        return culprit.rank() == verdict.culprits(0).rank();
+      });
   if (!same) return;
   verdict.set_group(look.group());
   verdict.set_seq(look.seq());

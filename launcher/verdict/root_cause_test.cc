@@ -374,6 +374,13 @@ TEST(RootCauseTest, OfRanksThatFailedTheOneThatTheOthersWaitedForIsTheCulprit) {
   EXPECT_EQ(verdict->exit_code(), 7);
   EXPECT_EQ(verdict->op(), "all_reduce(f32, sum, 8)");
 
+  // Two died by themselves: the first of them, in time.
+  facts.last_look->add_culprits()->set_rank(2);
+  EXPECT_EQ(MakeVerdict(outcome, facts)->culprits(0).rank(), 2);
+  facts.last_look->mutable_culprits()->RemoveLast();
+  // Of an earlier round, whose survivors went on.
+  outcome.ranks[1].excluded = true;
+  EXPECT_EQ(MakeVerdict(outcome, facts)->culprits(0).rank(), 2);
   // One whose end was our doing is no culprit, whatever a ring says.
   facts.last_look->mutable_culprits(0)->set_rank(3);
   EXPECT_EQ(MakeVerdict(outcome, facts)->culprits(0).rank(), 2);

@@ -97,6 +97,9 @@ TEST_P(HangTest, IsNamedAndTheGangRestarts) {
     EXPECT_THAT(json, HasSubstr("\"class\": \"" + std::string(hang.verdict_class) + "\""));
     EXPECT_THAT(json, HasSubstr("\"rank\": " + std::to_string(victim) + ","));
     EXPECT_THAT(json, HasSubstr("\"confidence\": \"HIGH\""));
+    if (nodes == 2 && victim == 3 && !hang.names_others) {
+      EXPECT_THAT(json, HasSubstr("-n1\"")) << "where it is";
+    }
     if (!hang.is_provable) {
       EXPECT_THAT(run.err, HasSubstr("lockstep: waiting: rank " + std::to_string(victim) + " "))
           << "a notice comes before";
@@ -139,6 +142,12 @@ TEST_F(OneHangTest, CallsThatDifferAreNamed) {
       EXPECT_THAT(json, HasSubstr("the " + std::string(field) + "s differ"));
     }
   }
+}
+
+TEST_F(OneHangTest, EvidenceOfAFailedRoundIsKeptAsThatRounds) {
+  const Outcome run = RunIt(Words({"--max-restarts", "1", "--grace", "200ms"}, "dies", 3, 1));
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(VerdictOf("round-0/evidence/processes.json"), HasSubstr("\"signal\": 9"));
 }
 
 TEST_F(OneHangTest, OfOneThatDiesItsLastOpIsShown) {

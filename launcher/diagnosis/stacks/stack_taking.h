@@ -38,7 +38,7 @@ class StackTaking {
  public:
   struct Config {
     StackTools tools;
-    base::Duration limit = std::chrono::seconds(2);
+    base::Duration limit = std::chrono::milliseconds(1500);
   };
   struct Deps {
     event::Loop& loop;
