@@ -196,24 +196,35 @@ void shim_send_off(struct shim_launch* launch, int code) {
   pthread_mutex_unlock(&shim_lock);
 }
 
-/* With the lock held: one that stays in the list, since only the shim's thread takes out. */
+/* With the lock held: one that no other thread has ended or is at. */
 static struct shim_launch* find_held(const struct shim_comm* comm) {
   struct shim_launch* launch = first;
-  while (launch != NULL && (launch->comm != comm || !launch->is_held)) launch = launch->next;
+  while (launch != NULL &&
+         (launch->comm != comm || !launch->is_held || launch->is_over || launch->is_marked))
+    launch = launch->next;
   return launch;
 }
 
-void shim_end_holding(struct shim_comm* comm, int code) {
+/* With the lock held, which it lets go meanwhile: an abort may come between, or a broken stream. */
+static void end_holding(struct shim_launch* launch, int code) {
+  launch->is_marked = true;
+  pthread_mutex_unlock(&shim_lock);
+  const bool is_on_stream = code == SHIM_NCCL_OK && mark_stream(launch, &launch->after);
   pthread_mutex_lock(&shim_lock);
-  for (struct shim_launch* launch; comm->held > 0 && (launch = find_held(comm)) != NULL;) {
-    pthread_mutex_unlock(&shim_lock);
-    const bool is_on_stream = code == SHIM_NCCL_OK && mark_stream(launch, &launch->after);
-    pthread_mutex_lock(&shim_lock);
-    --comm->held;
-    launch->is_held = false;
-    if (is_on_stream) continue;
-    shim_end_ops(launch, code == SHIM_NCCL_OK ? LOCKSTEP_RECORD_COMPLETED : LOCKSTEP_RECORD_ERROR);
-    launch->is_over = true;
+  launch->is_marked = launch->is_held = false;
+  --launch->comm->held;
+  if (is_on_stream || launch->is_over) return;
+  shim_end_ops(launch, code == SHIM_NCCL_OK ? LOCKSTEP_RECORD_COMPLETED : LOCKSTEP_RECORD_ERROR);
+  launch->is_over = true;
+}
+
+void shim_end_holding(shim_nccl_comm handle, int code) {
+  pthread_mutex_lock(&shim_lock);
+  struct shim_comm* const comm = shim_find_comm(handle);
+  if (comm != NULL && comm->held > 0) {
+    ++comm->uses;
+    for (struct shim_launch* launch; (launch = find_held(comm)) != NULL;) end_holding(launch, code);
+    shim_release_comm(comm);
   }
   pthread_mutex_unlock(&shim_lock);
 }
@@ -227,7 +238,7 @@ static bool take_events(struct shim_comm* comm, enum lockstep_record_state state
   shim_end_ops(launch, state);
   launch->is_over = launch->is_abandoned = true;
   events[0] = events[1] = NULL;
-  if (launch->is_asked) return true; /* the shim's thread frees them */
+  if (launch->is_asked || launch->is_marked) return true; /* the shim's thread frees them */
   events[0] = launch->before;
   events[1] = launch->after;
   launch->before = launch->after = NULL;
