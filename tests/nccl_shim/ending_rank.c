@@ -83,6 +83,11 @@ static void AbortsWhileDestroyHangs(void) {
   Ok(ncclCommDestroy(world));
 }
 
+static void AbortsWhileAnOpHangs(void) {
+  Then("ncclAllReduce", &AbortWorld);
+  Sum(world);
+}
+
 static void AbortsWhileItHearsOfTheEnd(void) {
   int state = 0;
   scripted_op_code = ncclInProgress;
@@ -120,10 +125,11 @@ int main(int argc, char** argv) {
   const char* const mode = argc > 1 ? argv[1] : "";
   Init('a');
   if (strcmp(mode, "destroy") == 0) AbortsWhileDestroyHangs();
+  if (strcmp(mode, "op") == 0) AbortsWhileAnOpHangs();
   if (strcmp(mode, "state") == 0) AbortsWhileItHearsOfTheEnd();
   if (strcmp(mode, "breaks") == 0) StreamBreaksWhileItHearsOfTheEnd();
   if (strcmp(mode, "split") == 0) AbortsWhileItAsksTheSizeOfASplit();
-  if (strcmp(mode, "op") == 0) AbortsWhileAnOpAsksTheSize();
+  if (strcmp(mode, "size") == 0) AbortsWhileAnOpAsksTheSize();
   for (int tries = 0; scripted_events() > 0 && tries < 10000; ++tries)
     usleep(1000);  // tidy:allow sleep: the shim's thread frees the rest, and tells nobody
   printf("%d events are left, and the call %s\n", scripted_events(),

@@ -38,6 +38,14 @@ TEST_F(NcclShimEndingTest, ADestroyThatHangsLeavesTheCommunicatorToAnAbort) {
   for (const lockstep_record& record : ring.records) EXPECT_FALSE(IsOpen(record)) << Tag(record);
 }
 
+TEST_F(NcclShimEndingTest, AnOpWhoseCallHangsEndsWithTheAbort) {
+  RunRank("op");
+
+  const RingContent ring = Read(0);
+  ASSERT_THAT(Tags(ring), ElementsAre("CommInitRank", "AllReduce"));
+  EXPECT_EQ(ring.records[1].state, LOCKSTEP_RECORD_ABORTED);
+}
+
 TEST_F(NcclShimEndingTest, WhatAThreadFindsOnItsStreamAnotherMayAbort) {
   RunRank("state");
 
@@ -62,7 +70,7 @@ TEST_F(NcclShimEndingTest, ASplitWhoseSizeIsAskedForMayBeAborted) {
 }
 
 TEST_F(NcclShimEndingTest, AnOpThatAsksForTheSizeMayLoseItsCommunicator) {
-  RunRank("op");
+  RunRank("size");
 
   EXPECT_THAT(Tags(Read(0)), ElementsAre("CommInitRank", "CommSplit", "Finalize"));
 }

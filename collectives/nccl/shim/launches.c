@@ -142,7 +142,8 @@ static struct shim_launch* retire(struct shim_launch* launch) {
   struct shim_comm* const comm = launch->comm;
   struct shim_launch* left = launch;
   if (launch->is_held) --comm->held;
-  if (!launch->is_abandoned && !launch->is_broken && comm->idle_count < IDLE_MAX) {
+  if (!comm->is_gone && !launch->is_abandoned && !launch->is_broken &&
+      comm->idle_count < IDLE_MAX) {
     launch->is_followed = launch->is_held = launch->is_over = false;
     launch->has_transfers = launch->has_collectives = false;
     launch->next = comm->idle;
@@ -175,6 +176,23 @@ static void give_up(struct shim_launch* launch, enum lockstep_record_state state
   shim_free_launch(left);
 }
 
+/* False: its communicator has gone during the call. */
+static bool join_the_list(struct shim_launch* launch) {
+  pthread_mutex_lock(&shim_lock);
+  const bool joins = !launch->comm->is_gone;
+  if (joins) {
+    if (launch->is_held) ++launch->comm->held;
+    count_on_their_way(1);
+    launch->next = NULL;
+    *last = launch;
+    last = &launch->next;
+  } else {
+    launch->is_held = false; /* it is not counted */
+  }
+  pthread_mutex_unlock(&shim_lock);
+  return joins;
+}
+
 void shim_send_off(struct shim_launch* launch, int code) {
   if (code != SHIM_NCCL_OK && code != SHIM_NCCL_IN_PROGRESS) {
     give_up(launch, LOCKSTEP_RECORD_ERROR);
@@ -187,13 +205,7 @@ void shim_send_off(struct shim_launch* launch, int code) {
     give_up(launch, LOCKSTEP_RECORD_COMPLETED);
     return;
   }
-  launch->next = NULL;
-  pthread_mutex_lock(&shim_lock);
-  if (launch->is_held) ++launch->comm->held;
-  count_on_their_way(1);
-  *last = launch;
-  last = &launch->next;
-  pthread_mutex_unlock(&shim_lock);
+  if (!join_the_list(launch)) give_up(launch, LOCKSTEP_RECORD_ABORTED);
 }
 
 /* With the lock held: one that no other thread has ended or is at. */
