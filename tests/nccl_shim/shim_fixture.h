@@ -105,7 +105,7 @@ class NcclShimTest : public AttachFixture {
   pid_t Spawn(std::vector<std::string> command, int rank) {
     std::vector<std::string> block = {
         "RANK=" + std::to_string(rank), "WORLD_SIZE=" + std::to_string(size_),
-        "TEST_TMPDIR=" + testing::TempDir(), "PATH=/usr/bin:/bin", "LD_PRELOAD=" + Shim()};
+        "TEST_TMPDIR=" + testing::TempDir(), "PATH=/usr/bin:/bin", "LD_PRELOAD=" + preload_};
     if (!config.socket_path.empty()) block.push_back("LOCKSTEP_SOCKET=" + config.socket_path);
     block.push_back("LOCKSTEP_COOKIE=" + cookies_[rank]);
     const auto pointers = [](std::vector<std::string>& texts) {
@@ -217,7 +217,7 @@ class NcclShimTest : public AttachFixture {
   std::vector<std::string> cookies_;
   std::vector<std::unique_ptr<Client>> rings_;
   std::vector<pid_t> pids_;
-  std::string output_, id_;
+  std::string output_, id_, preload_ = Shim();
   uint32_t incarnation_ = 0;
   int size_ = kSize;
 };

@@ -65,7 +65,7 @@ struct shim_comm* shim_new_root_comm(uint64_t id, int rank, int size) {
 
 /* Who the others are by world rank, NCCL does not say: each member names itself alone. */
 void shim_take_seat(struct shim_comm* comm) {
-  if (comm->size < 1) return;
+  if (comm->size < 1 || comm->is_gone) return;
   int32_t* const members = malloc((size_t)comm->size * sizeof *members);
   if (members == NULL) return;
   for (int i = 0; i < comm->size; ++i) members[i] = shim_place.rank; /* a stride of 0 */
@@ -90,6 +90,8 @@ void shim_add_comm(struct shim_comm* comm, shim_nccl_comm handle) {
 }
 
 void shim_drop_comm(struct shim_comm* comm) {
+  if (comm->is_gone) return;
+  comm->is_gone = true;
   unlink_comm(comm);
   lockstep_ring_leave_seat(&shim_ring, comm->seat);
   comm->seat = -1;
@@ -99,7 +101,8 @@ void shim_drop_comm(struct shim_comm* comm) {
 void shim_release_comm(struct shim_comm* comm) {
   if (--comm->uses > 0) return;
   struct shim_comm** at = &there;
-  while (*at != comm) at = &(*at)->next_there;
+  while (*at != NULL && *at != comm) at = &(*at)->next_there;
+  if (*at == NULL) return; /* a leak, if it were ever so, is better than a crash */
   *at = comm->next_there;
   free(comm->sent);
   free(comm->received);

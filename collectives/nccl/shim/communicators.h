@@ -25,9 +25,10 @@ struct shim_comm {
   uint32_t makings;         /* of them, those that make communicators */
   uint64_t* sent;           /* by peer; NULL before the first */
   uint64_t* received;       /* by peer */
-  uint32_t uses;            /* launches that are not over, and the program's handle */
+  uint32_t uses;            /* launches that are not over, calls, and the program's handle */
   uint32_t held;            /* launches that NCCL has not put on their stream yet */
   bool is_ending;           /* the program has begun to end it */
+  bool is_gone;             /* the program has no handle of it any more */
   shim_context context;     /* of its events */
   struct shim_launch* idle; /* whose events wait for the next ops */
   int idle_count;
@@ -55,8 +56,11 @@ void shim_take_seat(struct shim_comm* comm);
 void shim_add_comm(struct shim_comm* comm, shim_nccl_comm handle);
 /* NULL: unknown. */
 struct shim_comm* shim_find_comm(shim_nccl_comm handle);
-/* The program has no handle of it any more. */
+/* The program has no handle of it any more. Once more is nothing: one thread may abort what another
+ * destroys. */
 void shim_drop_comm(struct shim_comm* comm);
+/* One of its uses ends; the last frees it. Whoever lets the lock go while it works with one counts
+ * itself as a use first. */
 void shim_release_comm(struct shim_comm* comm);
 
 /* The number of an op that begins: of a collective, or of the pair and direction. */

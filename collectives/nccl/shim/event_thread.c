@@ -121,7 +121,7 @@ static bool look(bool* idle) {
     struct shim_launch* const launch = *place;
     const bool is_behind = !launch->is_over && stands(&standing, launch);
     if (!is_behind) goes_on = ask_as_far_as_it_is(launch);
-    if (goes_on && launch->is_over) {
+    if (goes_on && launch->is_over && !launch->is_marked) {
       struct shim_launch* const left = shim_take_out(place);
       if (left != NULL) goes_on = free_outside(left);
     } else {

@@ -29,6 +29,7 @@ struct shim_launch {
   uint32_t is_reached : 1;    /* the stream waits in it */
   uint32_t is_over : 1;       /* to be taken out */
   uint32_t is_asked : 1;      /* by the shim's thread, at this moment */
+  uint32_t is_marked : 1;     /* the event after it is being put there: it and its events stay */
   uint32_t is_broken : 1;     /* its events tell of an error */
   uint32_t is_abandoned : 1;  /* its communicator has gone: no event is asked for any more */
   uint32_t has_transfers : 1;

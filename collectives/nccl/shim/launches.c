@@ -142,7 +142,8 @@ static struct shim_launch* retire(struct shim_launch* launch) {
   struct shim_comm* const comm = launch->comm;
   struct shim_launch* left = launch;
   if (launch->is_held) --comm->held;
-  if (!launch->is_abandoned && !launch->is_broken && comm->idle_count < IDLE_MAX) {
+  if (!comm->is_gone && !launch->is_abandoned && !launch->is_broken &&
+      comm->idle_count < IDLE_MAX) {
     launch->is_followed = launch->is_held = launch->is_over = false;
     launch->has_transfers = launch->has_collectives = false;
     launch->next = comm->idle;
@@ -175,6 +176,23 @@ static void give_up(struct shim_launch* launch, enum lockstep_record_state state
   shim_free_launch(left);
 }
 
+/* False: its communicator has gone during the call. */
+static bool join_the_list(struct shim_launch* launch) {
+  pthread_mutex_lock(&shim_lock);
+  const bool joins = !launch->comm->is_gone;
+  if (joins) {
+    if (launch->is_held) ++launch->comm->held;
+    count_on_their_way(1);
+    launch->next = NULL;
+    *last = launch;
+    last = &launch->next;
+  } else {
+    launch->is_held = false; /* it is not counted */
+  }
+  pthread_mutex_unlock(&shim_lock);
+  return joins;
+}
+
 void shim_send_off(struct shim_launch* launch, int code) {
   if (code != SHIM_NCCL_OK && code != SHIM_NCCL_IN_PROGRESS) {
     give_up(launch, LOCKSTEP_RECORD_ERROR);
@@ -187,33 +205,38 @@ void shim_send_off(struct shim_launch* launch, int code) {
     give_up(launch, LOCKSTEP_RECORD_COMPLETED);
     return;
   }
-  launch->next = NULL;
-  pthread_mutex_lock(&shim_lock);
-  if (launch->is_held) ++launch->comm->held;
-  count_on_their_way(1);
-  *last = launch;
-  last = &launch->next;
-  pthread_mutex_unlock(&shim_lock);
+  if (!join_the_list(launch)) give_up(launch, LOCKSTEP_RECORD_ABORTED);
 }
 
-/* With the lock held: one that stays in the list, since only the shim's thread takes out. */
+/* With the lock held: one that no other thread has ended or is at. */
 static struct shim_launch* find_held(const struct shim_comm* comm) {
   struct shim_launch* launch = first;
-  while (launch != NULL && (launch->comm != comm || !launch->is_held)) launch = launch->next;
+  while (launch != NULL &&
+         (launch->comm != comm || !launch->is_held || launch->is_over || launch->is_marked))
+    launch = launch->next;
   return launch;
 }
 
-void shim_end_holding(struct shim_comm* comm, int code) {
+/* With the lock held, which it lets go meanwhile: an abort may come between, or a broken stream. */
+static void end_holding(struct shim_launch* launch, int code) {
+  launch->is_marked = true;
+  pthread_mutex_unlock(&shim_lock);
+  const bool is_on_stream = code == SHIM_NCCL_OK && mark_stream(launch, &launch->after);
   pthread_mutex_lock(&shim_lock);
-  for (struct shim_launch* launch; comm->held > 0 && (launch = find_held(comm)) != NULL;) {
-    pthread_mutex_unlock(&shim_lock);
-    const bool is_on_stream = code == SHIM_NCCL_OK && mark_stream(launch, &launch->after);
-    pthread_mutex_lock(&shim_lock);
-    --comm->held;
-    launch->is_held = false;
-    if (is_on_stream) continue;
-    shim_end_ops(launch, code == SHIM_NCCL_OK ? LOCKSTEP_RECORD_COMPLETED : LOCKSTEP_RECORD_ERROR);
-    launch->is_over = true;
+  launch->is_marked = launch->is_held = false;
+  --launch->comm->held;
+  if (is_on_stream || launch->is_over) return;
+  shim_end_ops(launch, code == SHIM_NCCL_OK ? LOCKSTEP_RECORD_COMPLETED : LOCKSTEP_RECORD_ERROR);
+  launch->is_over = true;
+}
+
+void shim_end_holding(shim_nccl_comm handle, int code) {
+  pthread_mutex_lock(&shim_lock);
+  struct shim_comm* const comm = shim_find_comm(handle);
+  if (comm != NULL && comm->held > 0) {
+    ++comm->uses;
+    for (struct shim_launch* launch; (launch = find_held(comm)) != NULL;) end_holding(launch, code);
+    shim_release_comm(comm);
   }
   pthread_mutex_unlock(&shim_lock);
 }
@@ -227,7 +250,7 @@ static bool take_events(struct shim_comm* comm, enum lockstep_record_state state
   shim_end_ops(launch, state);
   launch->is_over = launch->is_abandoned = true;
   events[0] = events[1] = NULL;
-  if (launch->is_asked) return true; /* the shim's thread frees them */
+  if (launch->is_asked || launch->is_marked) return true; /* the shim's thread frees them */
   events[0] = launch->before;
   events[1] = launch->after;
   launch->before = launch->after = NULL;

@@ -32,8 +32,9 @@ void shim_add_op(struct shim_launch* launch, struct lockstep_ring_ticket ticket,
 void shim_wait_in_launch(const struct shim_launch* launch, int32_t change);
 /* NCCL has taken it, with `code`: it goes its way, or ends here with an error. */
 void shim_send_off(struct shim_launch* launch, int code);
-/* NCCL has put what it held on its streams, or has failed to. */
-void shim_end_holding(struct shim_comm* comm, int code);
+/* NCCL has put what it held on its streams, or has failed to. Another thread may abort the
+ * communicator meanwhile. */
+void shim_end_holding(shim_nccl_comm handle, int code);
 /* The communicator goes, and its ops end, in whatever way. */
 void shim_end_launches(struct shim_comm* comm, enum lockstep_record_state state);
 /* Lists of a thread's that are being built. */

@@ -12,10 +12,10 @@
 struct shim_making {
   struct shim_making* next;
   struct shim_comm* parent; /* of a split */
-  struct shim_comm* child;
-  shim_nccl_comm* made;   /* the program's, where NCCL writes */
-  shim_nccl_comm handle;  /* NULL: it is not written yet */
-  shim_nccl_comm told_by; /* whose state tells the end then: what it is made of */
+  struct shim_comm* child;  /* of which it is a use */
+  shim_nccl_comm* made;     /* the program's, where NCCL writes */
+  shim_nccl_comm handle;    /* NULL: it is not written yet */
+  shim_nccl_comm told_by;   /* whose state tells the end then: what it is made of */
   struct lockstep_ring_ticket ticket;
   bool is_counted; /* its thread, as one that waits */
 };
@@ -38,17 +38,27 @@ static int ask(const char* name, shim_nccl_comm handle) {
   return function != NULL && function(handle, &answer) == SHIM_NCCL_OK ? answer : -1;
 }
 
-void shim_know(struct shim_comm* comm) {
+/* The size and the rank of one that a split has made, once NCCL can tell. With the lock held, which
+ * it lets go meanwhile; a use of `comm` is the caller's. */
+static void know(struct shim_comm* comm) {
+  pthread_mutex_unlock(&shim_lock);
   const int size = ask("ncclCommCount", comm->handle);
   const int rank = ask("ncclCommUserRank", comm->handle);
-  if (size < 1 || rank < 0) return;
   pthread_mutex_lock(&shim_lock);
-  if (comm->size == 0) {
-    comm->rank = rank;
-    comm->size = size;
-    shim_take_seat(comm);
-  }
-  pthread_mutex_unlock(&shim_lock);
+  if (size < 1 || rank < 0 || comm->size > 0) return;
+  comm->rank = rank;
+  comm->size = size;
+  shim_take_seat(comm);
+}
+
+struct shim_comm* shim_find_known(shim_nccl_comm handle) {
+  struct shim_comm* const comm = shim_find_comm(handle);
+  if (comm == NULL || comm->size > 0) return comm;
+  ++comm->uses;
+  know(comm);
+  const bool is_known = comm->size > 0 && !comm->is_gone;
+  shim_release_comm(comm);
+  return is_known ? comm : NULL;
 }
 
 /* ------------------------------------------------------------------------------------ beginning */
@@ -74,6 +84,7 @@ static struct shim_making* begin(struct shim_call* call, struct shim_comm* paren
   }
   making->parent = parent;
   making->child = child;
+  ++child->uses;
   making->made = made;
   making->told_by = call->handle;
   const uint64_t seq = parent != NULL ? ++parent->seq : 0;
@@ -106,19 +117,14 @@ struct shim_making* shim_begin_init(struct shim_call* call, const struct shim_un
   return begin(call, NULL, shim_new_root_comm(hash, rank, size), made);
 }
 
-static struct shim_comm* find(shim_nccl_comm handle) {
-  pthread_mutex_lock(&shim_lock);
-  struct shim_comm* const comm = shim_find_comm(handle);
-  pthread_mutex_unlock(&shim_lock);
-  if (comm != NULL && comm->size == 0) shim_know(comm);
-  return comm;
-}
-
 struct shim_making* shim_begin_split(struct shim_call* call, int color, shim_nccl_comm* made) {
   shim_set_inside(true);
-  struct shim_comm* const parent = find(call->handle);
-  if (parent == NULL) return NULL;
   pthread_mutex_lock(&shim_lock);
+  struct shim_comm* const parent = shim_find_known(call->handle);
+  if (parent == NULL) {
+    pthread_mutex_unlock(&shim_lock);
+    return NULL;
+  }
   const uint32_t number = ++parent->makings;
   char name[sizeof parent->name];
   snprintf(name, sizeof name, "%.32s split %u.%d", parent->name, number, color);
@@ -146,15 +152,18 @@ static uint64_t count_same(uint64_t id) {
 struct shim_making* shim_begin_shrink(struct shim_call* call, const int* excluded, int count,
                                       shim_nccl_comm* made) {
   shim_set_inside(true);
-  struct shim_comm* const parent = find(call->handle);
-  if (parent == NULL || parent->size <= count || count < 0) return NULL;
+  pthread_mutex_lock(&shim_lock);
+  const struct shim_comm* const parent = shim_find_known(call->handle);
+  if (parent == NULL || parent->size <= count || count < 0) {
+    pthread_mutex_unlock(&shim_lock);
+    return NULL;
+  }
   uint64_t id = shim_mix_text(parent->id, "shrink");
   int below = 0;
   for (int i = 0; i < count; ++i) {
     id = shim_mix(id, (uint32_t)excluded[i]);
     if (excluded[i] < parent->rank) ++below;
   }
-  pthread_mutex_lock(&shim_lock);
   id = shim_mix(id, count_same(id));
   char name[sizeof parent->name];
   snprintf(name, sizeof name, "%.32s without %d", parent->name, count);
@@ -176,12 +185,13 @@ static void end(struct shim_making* making, int code) {
   pthread_mutex_lock(&shim_lock);
   if (handle != NULL) {
     if (making->child->handle != handle) shim_add_comm(making->child, handle);
+    if (making->child->size == 0) know(making->child);
   } else {
     shim_drop_comm(making->child); /* not of this color, or an error */
   }
+  shim_release_comm(making->child);
   if (making->parent != NULL) shim_release_comm(making->parent);
   pthread_mutex_unlock(&shim_lock);
-  if (handle != NULL && making->child->size == 0) shim_know(making->child);
   free(making);
 }
 
@@ -248,10 +258,7 @@ void shim_hear_state(shim_nccl_comm handle, int state) {
   shim_set_inside(true);
   if (state != SHIM_NCCL_IN_PROGRESS) {
     shim_end_makings_of(handle, state);
-    pthread_mutex_lock(&shim_lock);
-    struct shim_comm* const comm = shim_find_comm(handle);
-    pthread_mutex_unlock(&shim_lock);
-    if (comm != NULL && comm->held > 0) shim_end_holding(comm, state);
+    shim_end_holding(handle, state);
   }
   shim_set_inside(false);
 }

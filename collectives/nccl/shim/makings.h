@@ -29,8 +29,9 @@ void shim_hear_state(shim_nccl_comm handle, int state);
 /* What makes this one, or is made of it, is over. */
 void shim_end_makings_of(shim_nccl_comm handle, int code);
 
-/* The size and the rank of one that a split has made, once NCCL can tell; of others known. */
-void shim_know(struct shim_comm* comm);
+/* With the lock held, which it lets go where NCCL is asked for the size and rank of one that a
+ * split has made. NULL: the communicator is unknown, or these cannot be told yet. */
+struct shim_comm* shim_find_known(shim_nccl_comm handle);
 /* To ask the real NCCL, as a call of `caller`. */
 void shim_set_nccl_of(const void* caller);
 

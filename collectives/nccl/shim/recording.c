@@ -107,20 +107,11 @@ static struct shim_launch* find_launch(const struct shim_call* call, struct shim
   return launch;
 }
 
-static struct shim_comm* find_known(shim_nccl_comm handle) {
-  struct shim_comm* const comm = shim_find_comm(handle);
-  if (comm == NULL || comm->size > 0) return comm;
-  pthread_mutex_unlock(&shim_lock);
-  shim_know(comm);
-  pthread_mutex_lock(&shim_lock);
-  return comm->size > 0 ? comm : NULL;
-}
-
 void shim_begin_op(struct shim_call* call) {
   shim_set_inside(true);
   call->launch = NULL;
   pthread_mutex_lock(&shim_lock);
-  call->comm = find_known(call->handle);
+  call->comm = shim_find_known(call->handle);
   if (call->comm == NULL) {
     pthread_mutex_unlock(&shim_lock);
     return;
@@ -189,6 +180,7 @@ void shim_begin_ending(struct shim_call* call) {
   const bool is_first = call->comm != NULL && call->name != NULL && !call->comm->is_ending;
   const uint64_t seq = is_first ? ++call->comm->seq : 0;
   if (is_first) call->comm->is_ending = true;
+  if (call->comm != NULL) ++call->comm->uses; /* where this hangs, another thread may abort */
   pthread_mutex_unlock(&shim_lock);
   call->ticket.valid = false;
   if (call->comm == NULL) return;
@@ -205,9 +197,9 @@ void shim_end_ending(struct shim_call* call, int code, bool is_gone,
   struct shim_comm* const comm = call->comm;
   if (comm == NULL) return;
   shim_end_record(call->ticket, code);
-  if (!is_gone) return;
-  shim_end_launches(comm, end);
+  if (is_gone) shim_end_launches(comm, end);
   pthread_mutex_lock(&shim_lock);
-  shim_drop_comm(comm);
+  if (is_gone) shim_drop_comm(comm);
+  shim_release_comm(comm);
   pthread_mutex_unlock(&shim_lock);
 }
