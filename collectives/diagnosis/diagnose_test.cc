@@ -451,6 +451,23 @@ TEST(DiagnoseTest, NothingMovesThoughAllHaveCome) {
   EXPECT_THAT(Summary(finding, job.evidence()), HasSubstr("all have come to all_reduce("));
 }
 
+TEST(DiagnoseTest, ACallThatDiffersAmongCallsThatAreAlikeIsNotOneAhead) {
+  Job job(3);
+  for (int rank = 0; rank < 3; ++rank) {
+    SeenOp& op = job.End(rank, 1);
+    if (rank == 1) {
+      op.count = 2;
+      ++op.fingerprint;
+    }
+    job.End(rank, 1);  // as the ones before
+  }
+  const Finding finding = job.Find();
+  EXPECT_EQ(finding.verdict_class, Class::kMismatch);
+  ASSERT_EQ(finding.culprits.size(), 1u);
+  EXPECT_EQ(finding.culprits[0].rank, Rank(1));
+  EXPECT_EQ(finding.field, Finding::Field::kCount);
+}
+
 /// As an agent has it of a job on two hosts: ranks 0 and 1 of four.
 TEST(DiagnoseTest, OfAPartOfTheRanksNobodyIsTakenForAMemberThatIsNone) {
   for (const int world_size : {0, 4}) {
