@@ -269,8 +269,8 @@ void Diagnosis::Locate(Finding& finding, const std::set<base::Rank>& awaited) co
   for (const Wait& wait : waits_.waits()) {
     const std::vector<base::Rank>& ranks = concerned.at(wait.awaited);
     // Its own call of a collective is none that it waits for.
-    const bool concerns = ranks.size() > 1 || (ranks.size() == 1 && (wait.op->is_transfer() ||
-                                                                     ranks[0] != wait.waiter));
+    const bool concerns = ranks.size() > 1 || (ranks.size() == 1 &&
+                                               (wait.op->is_transfer() || ranks[0] != wait.waiter));
     if (!concerns || (finding.op.has_value() && wait.op->age <= finding.waited)) continue;
     finding.op = *wait.op;
     finding.waited = wait.op->age;

@@ -60,7 +60,7 @@ void GroupViews::AddNamed(const SeenRank& rank) {
     // Nearly always all members name the same ones, which is then nothing new.
     if (is_in && view.named_ != nullptr && *view.named_ == group.members) continue;
     MemberOf(view, rank.rank).place = group.rank;
-    AddMembers(view, group.members);
+    AddMembers(view, {group.members.begin(), group.members.end()});
     for (size_t place = 0; place < group.members.size(); ++place)
       MemberOf(view, group.members[place]).place = base::GroupRank(static_cast<int>(place));
     view.named_ = group.members.empty() ? nullptr : &group.members;

@@ -48,7 +48,7 @@ class GroupView {
   std::vector<Member> members_;
   std::map<int, size_t> by_place_;  // into members_
   /// As applied last: who is in it has its place in it.
-  const std::vector<base::Rank>* named_ = nullptr;
+  const MemberList* named_ = nullptr;
   int size_ = 0;
   int unnamed_ = 0;
   std::vector<base::Rank> maybe_members_;

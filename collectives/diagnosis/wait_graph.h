@@ -72,7 +72,7 @@ class WaitGraph {
   std::vector<Wait> waits_;
   std::list<Awaited> awaited_;
   std::map<std::pair<const GroupView*, base::OpSeq>, Awaited*> by_op_;  // into awaited_
-  std::map<base::Rank, std::vector<size_t>> by_rank_;  // into waits_
+  std::map<base::Rank, std::vector<size_t>> by_rank_;                   // into waits_
 };
 
 }  // namespace lockstep::collectives

@@ -155,7 +155,9 @@ class GangScaleTest : public ::testing::Test, public HangDelegate {
                  Ask(node, request, std::move(answer));
                },
                loop_};
-  HangWatch watch_{{}, loop_, *this};
+  bool is_paced_ = true;
+  HangWatch watch_{
+      {}, loop_, *this, [this] { return is_paced_ ? ThreadTime() : base::Duration(0); }};
   int said_count_ = 0, asked_count_ = 0;
   size_t fetched_bytes_ = 0;
   base::Duration coordinator_time_{0};
@@ -176,11 +178,11 @@ TEST_F(GangScaleTest, AGangThatGoesOnCostsNoMessageAndHardlyAnyTime) {
   const double each = Milliseconds(coordinator_time_) / kSeconds;
   std::printf("a healthy gang of %d ranks: %.3f ms a second, %.3f %% of a core\n", kRanks, each,
               each / 10);
-  // Of what is used, on a quiet machine, that is fifty times as much.
-  EXPECT_LT(each, 50) << "5 % of a core";
+  EXPECT_LT(each, 50) << "5 % of a core; it is a fiftieth of that";
 }
 
 TEST_F(GangScaleTest, WhoIsMissingIsKnownAfterTwoLooks) {
+  is_paced_ = false;  // a build with sanitizers looks more slowly, which is not what counts here
   RunFor(seconds(2));
   coordinator_time_ = {};
   const base::SteadyTime since = loop_.Now();
@@ -211,6 +213,7 @@ TEST_F(GangScaleTest, ASuspicionThatLastsTakesAFewPercentOfACore) {
   ASSERT_EQ(notices_[0].culprits.size(), 1u);
   EXPECT_EQ(notices_[0].culprits[0].rank, Rank(kMissing));
   EXPECT_TRUE(verdicts_.empty());
+  EXPECT_LE(asked_count_, 4 * kSeconds * (kNodes - 1));
   std::printf("a suspicion that lasts: %d looks in %d s, %.2f %% of a core\n",
               asked_count_ / (kNodes - 1), kSeconds,
               Milliseconds(coordinator_time_) / kSeconds / 10);

@@ -26,8 +26,8 @@ class SimRank {
         fd_(lockstep_shared_memory_create("watched-ring", collectives::RingBytes(slots))) {
     void* const header = ::mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE,
                                 MAP_SHARED, fd_.get(), 0);
-    collectives::FormatRing({.job = "sim", .rank = base::Rank(rank), .world_size = size},
-                            slots, *static_cast<lockstep_ring_header*>(header));
+    collectives::FormatRing({.job = "sim", .rank = base::Rank(rank), .world_size = size}, slots,
+                            *static_cast<lockstep_ring_header*>(header));
     ::munmap(header, LOCKSTEP_RING_HEADER_BYTES);
     recorder_ = collectives::Recorder::Create(fd_).value();
     std::vector<base::Rank> members;
