@@ -130,11 +130,12 @@ std::optional<Finding> Diagnosis::Mismatch() const {
 /// A process that is kept from running, and takes part in what others wait in, called or not.
 std::optional<Finding> Diagnosis::Held() const {
   std::set<base::Rank> held;
-  for (const Wait& wait : waits_.waits()) {
-    for (const std::vector<base::Rank>* ranks : {&wait.missing, &wait.unheard, &wait.called}) {
+  for (const Awaited& awaited : waits_.awaited()) {
+    for (const auto* const ranks : {&awaited.missing, &awaited.unheard, &awaited.called}) {
       for (const base::Rank rank : *ranks) {
         const SeenRank* const seen = Find(rank);
-        if (seen != nullptr && seen->process.is_held()) held.insert(rank);
+        const bool is_held = seen != nullptr && seen->process.is_held();
+        if (is_held && awaited.HoldsOthersThan(rank)) held.insert(rank);
       }
     }
   }
@@ -248,17 +249,28 @@ Absence Diagnosis::AbsenceOf(base::Rank rank) const {
 
 std::set<base::Rank> Diagnosis::UnheardOf() const {
   std::set<base::Rank> unheard;
-  for (const Wait& wait : waits_.waits()) unheard.insert(wait.unheard.begin(), wait.unheard.end());
+  for (const Awaited& awaited : waits_.awaited())
+    unheard.insert(awaited.unheard.begin(), awaited.unheard.end());
   return unheard;
 }
 
 /// The op in which somebody has waited longest for one of `awaited`.
 void Diagnosis::Locate(Finding& finding, const std::set<base::Rank>& awaited) const {
+  const auto is_awaited = [&](base::Rank rank) { return awaited.contains(rank); };
+  std::map<const Awaited*, std::vector<base::Rank>> concerned;  // of each the first two
+  for (const Awaited& op : waits_.awaited()) {
+    std::vector<base::Rank>& first = concerned[&op];
+    for (const auto* const ranks : {&op.missing, &op.unheard, &op.called}) {
+      for (auto rank = ranks->begin(); rank != ranks->end() && first.size() < 2; ++rank) {
+        if (is_awaited(*rank)) first.push_back(*rank);
+      }
+    }
+  }
   for (const Wait& wait : waits_.waits()) {
-    const auto is_awaited = [&](base::Rank rank) { return awaited.contains(rank); };
-    const bool concerns = std::any_of(wait.missing.begin(), wait.missing.end(), is_awaited) ||
-                          std::any_of(wait.unheard.begin(), wait.unheard.end(), is_awaited) ||
-                          std::any_of(wait.called.begin(), wait.called.end(), is_awaited);
+    const std::vector<base::Rank>& ranks = concerned.at(wait.awaited);
+    // Its own call of a collective is none that it waits for.
+    const bool concerns = ranks.size() > 1 || (ranks.size() == 1 &&
+                                               (wait.op->is_transfer() || ranks[0] != wait.waiter));
     if (!concerns || (finding.op.has_value() && wait.op->age <= finding.waited)) continue;
     finding.op = *wait.op;
     finding.waited = wait.op->age;
@@ -266,9 +278,10 @@ void Diagnosis::Locate(Finding& finding, const std::set<base::Rank>& awaited) co
 }
 
 void Diagnosis::AddVictims(Finding& finding) const {
+  std::set<base::Rank> culprits;
+  for (const Finding::Culprit& culprit : finding.culprits) culprits.insert(culprit.rank);
   for (const SeenRank& rank : evidence_.ranks) {
-    const auto is_it = [&](const Finding::Culprit& culprit) { return culprit.rank == rank.rank; };
-    if (std::any_of(finding.culprits.begin(), finding.culprits.end(), is_it)) continue;
+    if (culprits.contains(rank.rank)) continue;
     if (waits_.Waits(rank.rank)) finding.victims.push_back(rank.rank);
   }
 }

@@ -477,7 +477,7 @@ TEST(DiagnoseTest, OfAPartOfTheRanksNobodyIsTakenForAMemberThatIsNone) {
                              .name = "pair",
                              .rank = base::GroupRank(0),
                              .size = 2,
-                             .members = {Rank(0), Rank(2)}});
+                             .members = std::vector<Rank>{Rank(0), Rank(2)}});
     job.Call(0, 2);
 
     const Finding finding = job.Find();

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "collectives/diagnosis/member_list.h"
 #include "collectives/recorder/record.h"
 #include "collectives/types.h"
 #include "runtime/base/clock.h"
@@ -60,7 +61,7 @@ struct SeenGroup {
   base::GroupRank rank;  // of this member
   int size = 0;
   /// By group rank; empty: this member does not say who the others are.
-  std::vector<base::Rank> members;
+  MemberList members;
 };
 
 /// What a rank's process does, seen from outside.

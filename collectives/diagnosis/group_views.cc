@@ -2,6 +2,7 @@
 #include "collectives/diagnosis/group_views.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lockstep::collectives {
 
@@ -12,16 +13,16 @@ const GroupView::Member* GroupView::Find(base::Rank world) const {
 }
 
 const GroupView::Member* GroupView::At(int place) const {
-  const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
-    return member.place.has_value() && member.place->value() == place;
-  });
-  return found != members_.end() ? &*found : nullptr;
+  const auto found = by_place_.find(place);
+  return found != by_place_.end() ? &members_[found->second] : nullptr;
 }
 
 GroupViews::GroupViews(const Evidence& evidence) {
   for (const SeenRank& rank : evidence.ranks) AddNamed(rank);
   for (const SeenRank& rank : evidence.ranks) AddOps(rank);
-  for (auto& [_, view] : all_) Complete(view, evidence);
+  std::map<base::Rank, const SeenRank*> ranks;
+  for (const SeenRank& rank : evidence.ranks) ranks.emplace(rank.rank, &rank);
+  for (auto& [_, view] : all_) Complete(view, evidence, ranks);
 }
 
 const GroupView* GroupViews::Find(const GroupKey& key) const {
@@ -39,13 +40,30 @@ GroupView::Member& GroupViews::MemberOf(GroupView& view, base::Rank world) {
   return *view.members_.insert(place, std::move(member));
 }
 
+/// All at once: one by one each would move those behind it.
+void GroupViews::AddMembers(GroupView& view, std::vector<base::Rank> worlds) {
+  std::sort(worlds.begin(), worlds.end());
+  worlds.erase(std::unique(worlds.begin(), worlds.end()), worlds.end());
+  std::erase_if(worlds, [&](base::Rank world) { return view.Find(world) != nullptr; });
+  const auto known = static_cast<ptrdiff_t>(view.members_.size());
+  for (const base::Rank world : worlds) view.members_.emplace_back().world = world;
+  std::inplace_merge(view.members_.begin(), view.members_.begin() + known, view.members_.end(),
+                     [](const auto& a, const auto& b) { return a.world < b.world; });
+}
+
 void GroupViews::AddNamed(const SeenRank& rank) {
   for (const SeenGroup& group : rank.groups) {
     GroupView& view = all_[{group.id, group.epoch}];
     view.size_ = std::max(view.size_, group.size);
+    const auto own_place = static_cast<size_t>(group.rank.value());
+    const bool is_in = own_place < group.members.size() && group.members[own_place] == rank.rank;
+    // Nearly always all members name the same ones, which is then nothing new.
+    if (is_in && view.named_ != nullptr && *view.named_ == group.members) continue;
     MemberOf(view, rank.rank).place = group.rank;
+    AddMembers(view, {group.members.begin(), group.members.end()});
     for (size_t place = 0; place < group.members.size(); ++place)
       MemberOf(view, group.members[place]).place = base::GroupRank(static_cast<int>(place));
+    view.named_ = group.members.empty() ? nullptr : &group.members;
   }
 }
 
@@ -65,25 +83,29 @@ void GroupViews::AddOps(const SeenRank& rank) {
   }
 }
 
-void GroupViews::Complete(GroupView& view, const Evidence& evidence) {
+void GroupViews::Complete(GroupView& view, const Evidence& evidence,
+                          const std::map<base::Rank, const SeenRank*>& ranks) {
   view.size_ = std::max(view.size_, static_cast<int>(view.members_.size()));
-  const auto find = [&](base::Rank rank) {
-    return std::find_if(evidence.ranks.begin(), evidence.ranks.end(),
-                        [&](const SeenRank& seen) { return seen.rank == rank; });
-  };
   // A group of as many as the job has: everybody.
   const auto known = static_cast<int>(evidence.ranks.size());
+  const int world = std::max(evidence.world_size, known);
   const bool is_named = view.size_ == static_cast<int>(view.members_.size());
-  if (!is_named && evidence.world_size > known && view.size_ == evidence.world_size) {
-    for (int rank = 0; rank < evidence.world_size; ++rank) MemberOf(view, base::Rank(rank));
-  } else if (!is_named && evidence.world_size <= known && view.size_ == known) {
-    for (const SeenRank& rank : evidence.ranks) MemberOf(view, rank.rank);
+  if (!is_named && view.size_ == world) {
+    std::vector<base::Rank> everybody;
+    if (world > known) {
+      for (int rank = 0; rank < world; ++rank) everybody.emplace_back(rank);
+    } else {
+      for (const SeenRank& rank : evidence.ranks) everybody.push_back(rank.rank);
+    }
+    AddMembers(view, std::move(everybody));
   }
   view.unnamed_ = view.size_ - static_cast<int>(view.members_.size());
-  for (GroupView::Member& member : view.members_) {
-    const auto seen = find(member.world);
-    member.heard = seen != evidence.ranks.end() && seen->ring_read;
-    member.overflowed = member.heard && seen->ring_overflowed;
+  for (size_t i = 0; i < view.members_.size(); ++i) {
+    GroupView::Member& member = view.members_[i];
+    if (member.place.has_value()) view.by_place_.emplace(member.place->value(), i);
+    const auto seen = ranks.find(member.world);
+    member.heard = seen != ranks.end() && seen->second->ring_read;
+    member.overflowed = member.heard && seen->second->ring_overflowed;
   }
   if (view.unnamed_ == 0) return;
   for (const SeenRank& rank : evidence.ranks) {

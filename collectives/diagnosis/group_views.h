@@ -46,12 +46,16 @@ class GroupView {
  private:
   friend class GroupViews;
   std::vector<Member> members_;
+  std::map<int, size_t> by_place_;  // into members_
+  /// As applied last: who is in it has its place in it.
+  const MemberList* named_ = nullptr;
   int size_ = 0;
   int unnamed_ = 0;
   std::vector<base::Rank> maybe_members_;
 };
 
-/// All groups of the evidence, which it borrows. Confined to its maker.
+/// All groups of the evidence, which it borrows. Near linear in the evidence where the members of a
+/// group name the same ones. Confined to its maker.
 class GroupViews {
  public:
   explicit GroupViews(const Evidence& evidence);
@@ -62,8 +66,10 @@ class GroupViews {
  private:
   void AddNamed(const SeenRank& rank);
   void AddOps(const SeenRank& rank);
-  void Complete(GroupView& view, const Evidence& evidence);
+  void Complete(GroupView& view, const Evidence& evidence,
+                const std::map<base::Rank, const SeenRank*>& ranks);
   static GroupView::Member& MemberOf(GroupView& view, base::Rank world);
+  static void AddMembers(GroupView& view, std::vector<base::Rank> worlds);
 
   std::map<GroupKey, GroupView> all_;
 };

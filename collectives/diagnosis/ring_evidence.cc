@@ -39,8 +39,7 @@ SeenGroup GroupOf(const lockstep_seat& seat, size_t& named) {
   const int64_t last = seat.first + int64_t{seat.stride} * (seat.group_size - 1);
   if (last < 0 || last > INT32_MAX) return group;
   named += size;
-  for (int place = 0; place < seat.group_size; ++place)
-    group.members.emplace_back(seat.first + seat.stride * place);
+  group.members = MemberList::Spaced(base::Rank(seat.first), seat.stride, size);
   return group;
 }
 

@@ -40,53 +40,58 @@ void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, const Option
     const bool is_wait = was_left || stands_in.age >= options.least;
     if (!is_wait || !held.insert(&stands_in).second) continue;
     by_rank_[rank.rank].push_back(waits_.size());
-    waits_.push_back(stands_in.is_transfer() ? WaitInTransfer(stands_in, rank.rank, *group)
-                                             : WaitIn(stands_in, rank.rank, *group));
+    Awaited& awaited = stands_in.is_transfer() ? AwaitedInTransfer(stands_in, rank.rank, *group)
+                                               : AwaitedIn(stands_in, *group);
+    if (!stands_in.is_transfer()) awaited.callers.insert(rank.rank);
+    awaited.longest = std::max(awaited.longest, stands_in.age);
+    waits_.push_back({.waiter = rank.rank, .op = &stands_in, .awaited = &awaited});
   }
 }
 
-Wait WaitGraph::WaitIn(const SeenOp& op, base::Rank waiter, const GroupView& group) {
-  Wait wait{.waiter = waiter, .op = &op};
+Awaited& WaitGraph::AwaitedIn(const SeenOp& op, const GroupView& group) {
+  Awaited*& known = by_op_[{&group, op.seq}];
+  if (known != nullptr) return *known;
+  Awaited& awaited = awaited_.emplace_back();
+  known = &awaited;
   for (const GroupView::Member& member : group.members()) {
-    if (member.world == waiter) continue;
     if (member.last.has_value() && *member.last >= op.seq) {
-      wait.called.push_back(member.world);
+      awaited.called.push_back(member.world);
     } else {
-      (member.heard ? wait.missing : wait.unheard).push_back(member.world);
+      (member.heard ? awaited.missing : awaited.unheard).push_back(member.world);
     }
   }
   if (group.unnamed() > 0) {
-    wait.unheard.insert(wait.unheard.end(), group.maybe_members().begin(),
-                        group.maybe_members().end());
+    awaited.unheard.insert(awaited.unheard.end(), group.maybe_members().begin(),
+                           group.maybe_members().end());
   }
-  return wait;
+  return awaited;
 }
 
-Wait WaitGraph::WaitInTransfer(const SeenOp& op, base::Rank waiter, const GroupView& group) {
-  Wait wait{.waiter = waiter, .op = &op};
+Awaited& WaitGraph::AwaitedInTransfer(const SeenOp& op, base::Rank waiter, const GroupView& group) {
+  Awaited& awaited = awaited_.emplace_back();
   const GroupView::Member* const peer = group.At(op.root_or_peer);
   const GroupView::Member* const self = group.Find(waiter);
   if (peer == nullptr || self == nullptr || !self->place.has_value()) {
-    if (peer != nullptr) wait.unheard.push_back(peer->world);
-    return wait;
+    if (peer != nullptr) awaited.unheard.push_back(peer->world);
+    return awaited;
   }
   const auto& counterparts = op.kind == OpKind::kSend ? peer->last_recv : peer->last_send;
   const auto last = counterparts.find(self->place->value());
   if (last != counterparts.end() && last->second >= op.seq) {
-    wait.called.push_back(peer->world);
+    awaited.called.push_back(peer->world);
   } else {
-    (peer->heard ? wait.missing : wait.unheard).push_back(peer->world);
+    (peer->heard ? awaited.missing : awaited.unheard).push_back(peer->world);
   }
-  return wait;
+  return awaited;
 }
 
 std::map<base::Rank, base::Duration> WaitGraph::AwaitedAndFree() const {
   std::map<base::Rank, base::Duration> free;
-  for (const Wait& wait : waits_) {
-    for (const base::Rank rank : wait.missing) {
+  for (const Awaited& awaited : awaited_) {
+    for (const base::Rank rank : awaited.missing) {
       if (Waits(rank)) continue;
       base::Duration& longest = free[rank];
-      longest = std::max(longest, wait.op->age);
+      longest = std::max(longest, awaited.longest);
     }
   }
   return free;
@@ -97,9 +102,10 @@ std::vector<const Wait*> WaitGraph::Cycle() const {
   enum class Mark : uint8_t { kNew, kOnPath, kDone };
   struct Step {
     base::Rank rank;
-    size_t wait = 0, awaited = 0;  // the next to look at
+    size_t wait = 0, missing = 0;  // the next to look at
   };
   std::map<base::Rank, Mark> marks;
+  std::set<const Awaited*> done;  // nobody who is missing there is part of a circle
   for (const auto& [start, _] : by_rank_) {
     if (marks[start] != Mark::kNew) continue;
     std::vector<Step> path{{start}};
@@ -112,13 +118,14 @@ std::vector<const Wait*> WaitGraph::Cycle() const {
         path.pop_back();
         continue;
       }
-      const Wait& wait = waits_[waits[step.wait]];
-      if (step.awaited == wait.missing.size()) {
+      const Awaited* const awaited = waits_[waits[step.wait]].awaited;
+      if (step.missing == awaited->missing.size() || done.contains(awaited)) {
+        done.insert(awaited);
         ++step.wait;
-        step.awaited = 0;
+        step.missing = 0;
         continue;
       }
-      const base::Rank next = wait.missing[step.awaited++];
+      const base::Rank next = awaited->missing[step.missing++];
       if (!Waits(next) || marks[next] == Mark::kDone) continue;
       if (marks[next] == Mark::kNew) {
         marks[next] = Mark::kOnPath;

@@ -15,6 +15,10 @@ using Class = Finding::Class;
 constexpr size_t kRanksNamed = 16;
 
 const SeenRank* Find(const Evidence& evidence, base::Rank rank) {
+  // Where everybody is there, it is at its own place.
+  const auto place = static_cast<size_t>(rank.value());
+  if (place < evidence.ranks.size() && evidence.ranks[place].rank == rank)
+    return &evidence.ranks[place];
   const auto found =
       std::find_if(evidence.ranks.begin(), evidence.ranks.end(),
                    [&](const SeenRank& candidate) { return candidate.rank == rank; });

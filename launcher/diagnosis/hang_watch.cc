@@ -1,7 +1,10 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/diagnosis/hang_watch.h"
 
+#include <time.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <iterator>
 #include <utility>
@@ -22,6 +25,8 @@ using collectives::SeenRank;
 /// Calls of each rank that are compared when nobody is suspected.
 constexpr size_t kCallsCompared = 256;
 constexpr size_t kAllRecords = SIZE_MAX;
+/// From a look to the next one, as many times what the look took: 5 % of a core.
+constexpr int kPauseFactor = 20;
 
 std::vector<WatchedRank> Here(const std::vector<WatchedRank>& ranks) {
   std::vector<WatchedRank> here;
@@ -37,6 +42,19 @@ size_t RecordsOfEach(size_t rank_count) {
 
 }  // namespace
 
+HangWatch::HangWatch(const Config& config, event::Loop& loop, HangDelegate& delegate,
+                     ProcessorTime processor_time)
+    : config_(config),
+      loop_(loop),
+      delegate_(delegate),
+      processor_time_(std::move(processor_time)) {}
+
+base::Duration HangWatch::ProcessorTimeOfThread() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 void HangWatch::BeginRound() {
   ++round_;
   began_ = loop_.Now();
@@ -46,7 +64,7 @@ void HangWatch::BeginRound() {
   last_look_.reset();
   found_.reset();
   noticed_ = decided_ = compares_again_ = false;
-  ScheduleLook();
+  ScheduleLook(config_.look_every);
 }
 
 std::map<base::Rank, std::span<const std::byte>> HangWatch::rings() const {
@@ -57,11 +75,19 @@ std::map<base::Rank, std::span<const std::byte>> HangWatch::rings() const {
   return rings;
 }
 
-void HangWatch::ScheduleLook() {
-  timer_ = loop_.After(config_.look_every, [this] {
-    ScheduleLook();
-    Look();
+void HangWatch::ScheduleLook(base::Duration after) {
+  timer_ = loop_.After(after, [this] {
+    ScheduleLook(config_.look_every);
+    Paced([this] { Look(); });
   });
+}
+
+void HangWatch::Paced(const std::function<void()>& look) {
+  const uint64_t round = round_;
+  const base::Duration before = processor_time_();
+  look();
+  const base::Duration pause = kPauseFactor * (processor_time_() - before);
+  if (round == round_ && pause > config_.look_every) ScheduleLook(pause);
 }
 
 void HangWatch::Look() {
@@ -99,7 +125,7 @@ void HangWatch::LookEverywhere(const std::vector<WatchedRank>& ranks, base::Stea
                looks_far_ = false;
                if (delegate_.RanksToWatch().empty()) return;
                far_ranks_ = std::move(far);
-               Diagnose(Merge(std::move(here), ranks, far_ranks_, now));
+               Paced([&] { Diagnose(Merge(std::move(here), ranks, far_ranks_, now)); });
              });
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -51,6 +52,8 @@ class HangDelegate {
 ///   group, or its first op
 ///   all else               a notice after grace; a verdict at action_after
 ///
+/// Looks take at most a twentieth of a core: where one takes long, the next one waits.
+///
 /// One for each agent, owned by it. Confined to the loop's thread.
 class HangWatch {
  public:
@@ -66,9 +69,12 @@ class HangWatch {
     int world_size = 0;
   };
 
+  /// What the thread that asks has used of a processor so far; a script in tests.
+  using ProcessorTime = std::function<base::Duration()>;
+
   /// Both outlive this.
-  HangWatch(const Config& config, event::Loop& loop, HangDelegate& delegate)
-      : config_(config), loop_(loop), delegate_(delegate) {}
+  HangWatch(const Config& config, event::Loop& loop, HangDelegate& delegate,
+            ProcessorTime processor_time = ProcessorTimeOfThread);
   HangWatch(const HangWatch&) = delete;
   HangWatch& operator=(const HangWatch&) = delete;
 
@@ -97,7 +103,10 @@ class HangWatch {
   /// What makes two findings the same one.
   using Key = std::tuple<collectives::Finding::Class, std::vector<base::Rank>, uint64_t, uint64_t>;
 
-  void ScheduleLook();
+  static base::Duration ProcessorTimeOfThread();
+  void ScheduleLook(base::Duration after);
+  /// Has the next look wait for as long as this one makes necessary.
+  void Paced(const std::function<void()>& look);
   void Look();
   void LookEverywhere(const std::vector<WatchedRank>& ranks, base::SteadyTime now);
   /// Of ranks elsewhere what `far` has of them, and else what the gang knows.
@@ -113,6 +122,7 @@ class HangWatch {
   const Config config_;
   event::Loop& loop_;
   HangDelegate& delegate_;
+  const ProcessorTime processor_time_;
   event::Registration timer_;
   FarLooks* far_ = nullptr;   // null: all ranks are on this machine
   uint64_t round_ = 0;        // counted by BeginRound()

@@ -61,7 +61,10 @@ class HangWatchTest : public ::testing::Test, public HangDelegate {
     }
   }
 
-  std::vector<WatchedRank> RanksToWatch() override { return suspended_ ? Nobody() : watched_; }
+  std::vector<WatchedRank> RanksToWatch() override {
+    ++look_count_;
+    return suspended_ ? Nobody() : watched_;
+  }
   void OnHangNotice(const Finding& finding, const Evidence&) override {
     notices_.push_back(finding);
   }
@@ -69,6 +72,11 @@ class HangWatchTest : public ::testing::Test, public HangDelegate {
     verdicts_.push_back(finding);
   }
 
+  /// Each look at all ranks takes as much of a processor.
+  base::Duration ProcessorTime() {
+    if (std::exchange(looks_, !looks_)) processor_time_ += look_takes_;
+    return processor_time_;
+  }
   static std::vector<WatchedRank> Nobody() { return {}; }
   /// Two ranks call, and wait for the third.
   void WaitForTheThird() {
@@ -87,7 +95,10 @@ class HangWatchTest : public ::testing::Test, public HangDelegate {
   std::vector<std::unique_ptr<SimRank>> ranks_;
   std::vector<WatchedRank> watched_;
   bool suspended_ = false;
-  HangWatch watch_{{}, loop_, *this};
+  int look_count_ = 0;
+  bool looks_ = false;
+  base::Duration look_takes_{0}, processor_time_{0};
+  HangWatch watch_{{}, loop_, *this, [this] { return ProcessorTime(); }};
   std::vector<Finding> notices_, verdicts_;
 };
 
@@ -106,6 +117,23 @@ TEST_F(HangWatchTest, ABusyRankIsSaidOnceAndBlamedLater) {
   EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
   loop_.RunFor(minutes(10));
   EXPECT_EQ(verdicts_.size(), 1u) << "once in a round";
+}
+
+TEST_F(HangWatchTest, LooksThatTakeLongAreFewer) {
+  loop_.RunFor(seconds(10));
+  EXPECT_EQ(look_count_, 40);
+  look_count_ = 0;
+  look_takes_ = milliseconds(12);
+  loop_.RunFor(seconds(10));
+  EXPECT_EQ(look_count_, 40) << "5 % of a core are to be had";
+  look_count_ = 0;
+  look_takes_ = milliseconds(50);
+  loop_.RunFor(seconds(10));
+  EXPECT_NEAR(look_count_, 10, 1) << "no sooner than after a second";
+  look_count_ = 0;
+  look_takes_ = milliseconds(0);
+  loop_.RunFor(seconds(10));
+  EXPECT_GE(look_count_, 36) << "as often as ever";
 }
 
 TEST_F(HangWatchTest, AGroupsFirstOpHasLonger) {

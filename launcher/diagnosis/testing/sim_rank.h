@@ -17,15 +17,16 @@
 
 namespace lockstep::launcher::testing {
 
-/// A rank whose process is this one, which runs; with a ring of its own.
+/// A rank whose process is this one, which runs; with a ring of its own, of 0.8 MB unless it is to
+/// have fewer slots.
 class SimRank {
  public:
-  SimRank(event::Loop& loop, int rank, int size)
-      : loop_(loop), fd_(lockstep_shared_memory_create("watched-ring", collectives::RingBytes())) {
+  SimRank(event::Loop& loop, int rank, int size, uint32_t slots = LOCKSTEP_RING_DEFAULT_SLOTS)
+      : loop_(loop),
+        fd_(lockstep_shared_memory_create("watched-ring", collectives::RingBytes(slots))) {
     void* const header = ::mmap(nullptr, LOCKSTEP_RING_HEADER_BYTES, PROT_READ | PROT_WRITE,
                                 MAP_SHARED, fd_.get(), 0);
-    collectives::FormatRing({.job = "sim", .rank = base::Rank(rank), .world_size = size},
-                            LOCKSTEP_RING_DEFAULT_SLOTS,
+    collectives::FormatRing({.job = "sim", .rank = base::Rank(rank), .world_size = size}, slots,
                             *static_cast<lockstep_ring_header*>(header));
     ::munmap(header, LOCKSTEP_RING_HEADER_BYTES);
     recorder_ = collectives::Recorder::Create(fd_).value();
