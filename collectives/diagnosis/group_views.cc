@@ -45,10 +45,10 @@ void GroupViews::AddMembers(GroupView& view, std::vector<base::Rank> worlds) {
   std::sort(worlds.begin(), worlds.end());
   worlds.erase(std::unique(worlds.begin(), worlds.end()), worlds.end());
   std::erase_if(worlds, [&](base::Rank world) { return view.Find(world) != nullptr; });
-  const auto known = static_cast<ptrdiff_t>(view.members_.size());
+  if (worlds.empty()) return;
   for (const base::Rank world : worlds) view.members_.emplace_back().world = world;
-  std::inplace_merge(view.members_.begin(), view.members_.begin() + known, view.members_.end(),
-                     [](const auto& a, const auto& b) { return a.world < b.world; });
+  std::sort(view.members_.begin(), view.members_.end(),
+            [](const auto& a, const auto& b) { return a.world < b.world; });
 }
 
 void GroupViews::AddNamed(const SeenRank& rank) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <deque>
 #include <functional>
@@ -80,7 +81,7 @@ class GangScaleTest : public ::testing::Test, public HangDelegate {
   }
 
   std::vector<WatchedRank> RanksOf(int node) const {
-    const auto first = watched_.begin() + node * kRanksPerNode;
+    const auto first = watched_.begin() + ptrdiff_t{node} * kRanksPerNode;
     std::vector<WatchedRank> ranks(first, first + kRanksPerNode);
     for (WatchedRank& rank : ranks) {
       rank.is_here = true;
