@@ -95,17 +95,17 @@ class Rank {
   Status TrainUnevenly() {
     std::mt19937 random(static_cast<uint32_t>(rank()));
     std::uniform_int_distribution<int> compute_ms(0, 60);
-    const auto sleep = [](int ms) {
+    const auto spend = [](int ms) {
       std::this_thread::sleep_for(  // tidy:allow sleep: what ranks do between ops
           std::chrono::milliseconds(ms));
     };
-    if (rank() == victim_) sleep(900);
+    if (rank() == victim_) spend(900);
     for (int op = 0; op < 40; ++op) {
       session_->ReportProgress(op);
-      sleep(compute_ms(random));
+      spend(compute_ms(random));
       if (op == at_ && rank() == victim_) {
         const lockstep::collectives::LongPhase phase(*group_, std::chrono::seconds(60));
-        sleep(2600);
+        spend(2600);
       }
       RETURN_IF_ERROR(AddUp(*group_));
     }
