@@ -38,7 +38,8 @@ class CulpritStacks {
   CulpritStacks& operator=(const CulpritStacks&) = delete;
 
   /// Of the first kRanksMax of them, which are on this machine. `done` is called once, never inside
-  /// this call, a little after a second and a half at the latest; not when this is called again before.
+  /// this call, a little after the limit of StackTaking at the latest; not when this is called
+  /// again before.
   void Take(base::Round round, std::vector<StackTaking::Target> ranks, Done done);
 
   static constexpr size_t kRanksMax = 8;
