@@ -217,6 +217,7 @@ SshLogin::Handlers SshAgents::HandlersOf(Machine& machine, size_t attempt) {
 
 void SshAgents::OnLine(Machine& machine, size_t attempt, std::string_view line) {
   using Kind = RemoteStartLine::Kind;
+  if (machine.attempts[attempt].login == nullptr) return;  // dropped, and its last words came
   const std::optional<RemoteStartLine> parsed = ParseRemoteStartLine(line);
   const bool first = machine.phase == Machine::Phase::kConnecting;
   // Log-in scripts print what they like, and a shell that refuses its user says why.
