@@ -266,8 +266,10 @@ TEST_F(NcclShimTest, AnAgentThatIsGoneIsToldOfAndTheProgramRuns) {
                         "at /nowhere: No such file or directory"));
 }
 
-/// What a recorded call may cost, in readings of the clock, besides CUDA's own part.
-constexpr double kCallsClocks = 15;
+/// What a recorded call may cost, in readings of the clock, besides CUDA's own part. It takes ten of
+/// them (docs/performance.md), and up to 17 where the shim's thread and the caller's have no
+/// processor each: twice that is more than a bad moment.
+constexpr double kCallsClocks = 30;
 
 TEST_F(NcclShimTest, ACallCostsLittle) {
   Renew(1);
