@@ -48,6 +48,8 @@ class NcclNodesTest : public RunFixture {
                                    "nccl",
                                    "--grace",
                                    "10s",
+                                   "--on-hang",  // what ranks do about it themselves is tested
+                                   "report",
                                    "--log-prefix=false"};
     words.insert(words.end(), more.begin(), more.end());
     words.push_back("--");
