@@ -260,7 +260,7 @@ TEST_P(SurvivorsTest, ADeathWhileTheOthersFormLeadsToTheNextRound) {
 // The one that wakes up is dead before it can do anything; its memory and keys are of another
 // round.
 TEST_P(SurvivorsTest, AStoppedRankIsGivenUpAndNeverWakes) {
-  // The agent of one node would find it before the others do.
+  // The agents would find it before the others do.
   Start({"--on-rank-failure", "keep", "--on-hang", "report"}, {"3", "5000"});
 
   ASSERT_EQ(::kill(pids_.at(3), SIGSTOP), 0);
@@ -275,7 +275,6 @@ TEST_P(SurvivorsTest, AStoppedRankIsGivenUpAndNeverWakes) {
 }
 
 TEST_P(SurvivorsTest, AStoppedRankIsFoundLongBeforeTheOpsDeadline) {
-  if (GetParam() > 1) GTEST_SKIP() << "agents watch the ranks of jobs on one node";
   Start({"--on-rank-failure", "keep"}, {"3", "60000"});
 
   ASSERT_EQ(::kill(pids_.at(3), SIGSTOP), 0);
@@ -329,7 +328,8 @@ TEST_P(NodeSurvivorsTest, ThoseOfOtherNodesOutliveANode) {
 
 // TCP finds it out of reach long before the op's deadline, while the agents know that it lives.
 TEST_P(NodeSurvivorsTest, OneThatIsOutOfReachIsGivenUpWhenItDoesNotCome) {
-  Start({"--on-rank-failure", "keep"}, {"3", "60000"});
+  // The agents would find it before the others do.
+  Start({"--on-rank-failure", "keep", "--on-hang", "report"}, {"3", "60000"});
 
   ASSERT_EQ(::kill(pids_.at(3), SIGSTOP), 0);
   const Outcome outcome = job_->Wait(60s);

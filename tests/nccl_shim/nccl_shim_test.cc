@@ -266,8 +266,8 @@ TEST_F(NcclShimTest, AnAgentThatIsGoneIsToldOfAndTheProgramRuns) {
                         "at /nowhere: No such file or directory"));
 }
 
-/// What a recorded call may cost, in readings of the clock, besides CUDA's own part. It takes ten of
-/// them (docs/performance.md), and up to 17 where the shim's thread and the caller's have no
+/// What a recorded call may cost, in readings of the clock, besides CUDA's own part. It takes ten
+/// of them (docs/performance.md), and up to 17 where the shim's thread and the caller's have no
 /// processor each: twice that is more than a bad moment.
 constexpr double kCallsClocks = 30;
 
