@@ -11,14 +11,14 @@ namespace {
 
 struct Shim {
   const char* watch;  // the flag's value that means it alone
-  const char* library;
+  const char* api;    // whose calls it records
   const char* file;
 };
 constexpr Shim kShims[] = {{"mpi", "MPI", "liblockstep_mpi.so"},
                            {"nccl", "NCCL", "liblockstep_nccl.so"}};
 
-base::Status CheckShim(const std::string& library, const std::string& path) {
-  const std::string what = "watch " + library + " calls (--watch): ";
+base::Status CheckShim(const std::string& api, const std::string& path) {
+  const std::string what = "watch " + api + " calls (--watch): ";
   if (path.find_first_of(" :") != std::string::npos) {
     return base::InvalidArgumentError(what + "LD_PRELOAD cannot name " + path +
                                       ", which has a blank or a colon in it; put lockstep into "
@@ -59,7 +59,7 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
   for (const Shim& shim : kShims) {
     if (watch != shim.watch && watch != "auto") continue;
     const std::string path = folder + "/" + shim.file;
-    if (const base::Status usable = CheckShim(shim.library, path); !usable.ok()) {
+    if (const base::Status usable = CheckShim(shim.api, path); !usable.ok()) {
       if (watch == "auto") continue;
       return usable;
     }

@@ -1,6 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <cmath>
+#include <optional>
 
 #include <algorithm>
 #include <cstdint>
@@ -266,27 +268,39 @@ TEST_F(NcclShimTest, AnAgentThatIsGoneIsToldOfAndTheProgramRuns) {
                         "at /nowhere: No such file or directory"));
 }
 
-/// What a recorded call may cost, in readings of the clock, besides CUDA's own part. It takes ten
-/// of them (docs/performance.md), and up to 17 where the shim's thread and the caller's have no
-/// processor each: twice that is more than a bad moment.
-constexpr double kCallsClocks = 30;
+/// What a recorded call may cost, in readings of the clock, besides CUDA's own part.
+constexpr double kCallsClocks = 15;
 
-TEST_F(NcclShimTest, ACallCostsLittle) {
-  Renew(1);
-  LaunchProgram({File("cost_rank")}, "");
-  ASSERT_TRUE(Await()) << Output();
-
-  std::istringstream output(Output());
+/// In readings of the clock, the dearer of what the program measures; nullopt: it has not.
+std::optional<double> CostIn(const std::string& printed) {
+  std::istringstream output(printed);
+  std::optional<double> cost;
   int seen = 0;
   for (std::string line; std::getline(output, line);) {
     double ns = 0, clock_ns = 0;
     if (sscanf(line.c_str(), "cost %lf ns a call, clock %lf", &ns, &clock_ns) != 2) continue;
     std::cout << line << "\n";
-    EXPECT_LT(ns, kCallsClocks * clock_ns);
+    cost = std::max(cost.value_or(0), ns / clock_ns);
     ++seen;
   }
-  EXPECT_EQ(seen, 2);
-  EXPECT_GT(Read(0).head.record_count, 50'000u);
+  return seen == 2 ? cost : std::nullopt;
+}
+
+// Where others want the processors all the time, the shim's thread and the caller's share one in
+// all rounds of a run; not in all runs.
+TEST_F(NcclShimTest, ACallCostsLittle) {
+  constexpr int kRuns = 4;
+  double least = HUGE_VAL;
+  for (int run = 0; run < kRuns && least >= kCallsClocks; ++run) {
+    Renew(1);
+    LaunchProgram({File("cost_rank")}, "");
+    ASSERT_TRUE(Await()) << Output();
+    const auto cost = CostIn(Output());
+    ASSERT_TRUE(cost.has_value()) << Output();
+    EXPECT_GT(Read(0).head.record_count, 50'000u);
+    least = std::min(least, *cost);
+  }
+  EXPECT_LT(least, kCallsClocks);
 }
 
 }  // namespace
