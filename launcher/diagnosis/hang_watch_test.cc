@@ -353,18 +353,45 @@ TEST_F(FarHangWatchTest, WhatWasSeenElsewhereIsOldWhenAllGoOn) {
 
 TEST_F(FarHangWatchTest, AnAnswerOfAnEarlierRoundIsForgotten) {
   Live(2);
-  states_[2] = collectives::ProcessState::kStopped;
   WaitForTheThird();
-  loop_.RunFor(milliseconds(1300));  // answered once, and asked again
-  EXPECT_EQ(looks_, 2);
-  EXPECT_THAT(verdicts_, IsEmpty());
+  ranks_[2]->Call(8);  // what it differs in is sure at once
+  loop_.RunFor(milliseconds(900));
+  EXPECT_EQ(looks_, 1) << "asked, and not answered yet";
   MakeRanks();
   Live(2);
-  states_[2] = collectives::ProcessState::kSleeps;
   watch_.BeginRound();
   loop_.RunFor(seconds(10));
   EXPECT_THAT(verdicts_, IsEmpty());
   EXPECT_THAT(notices_, IsEmpty());
+}
+
+TEST_F(FarHangWatchTest, AnotherProcessOfTheRankTellsNothingOfThisOne) {
+  Live(2);
+  states_[2] = collectives::ProcessState::kStopped;
+  watched_[2].incarnation = base::Incarnation(5);
+  WaitForTheThird();
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(verdicts_, IsEmpty());
+  ASSERT_EQ(notices_.size(), 1u);
+  EXPECT_EQ(notices_[0].verdict_class, Finding::Class::kUnknown);
+}
+
+TEST_F(FarHangWatchTest, TheLastLookKnowsNothingOfWhoDoesNotAnswerIt) {
+  Live(2);
+  states_[2] = collectives::ProcessState::kStopped;
+  WaitForTheThird();
+  loop_.RunFor(milliseconds(1100));
+  EXPECT_EQ(looks_, 1);
+  EXPECT_EQ(watch_.rings().size(), 3u) << "it was seen once";
+  answers_ = false;
+  watch_.TakeLastLook(watched_);
+  loop_.RunFor(seconds(1));
+
+  const auto look = watch_.JudgeLastLook(watched_);
+
+  ASSERT_TRUE(look.has_value());
+  EXPECT_NE(look->finding.verdict_class, Finding::Class::kMissingRank);
+  EXPECT_THAT(look->finding.culprits, IsEmpty());
 }
 
 TEST_F(HangWatchTest, TheLastLookTellsForWantOfWhomRanksFailed) {
