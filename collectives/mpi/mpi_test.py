@@ -390,7 +390,9 @@ class MpiCase(unittest.TestCase):
         for rank, calls in enumerate(ranks):
             wrong = [call.error for call in calls if call.name == "wrong"]
             self.assertEqual(wrong, [], fault)
-            in_time = in_time and all(call.ms <= TIMEOUT_MS + SLACK_MS for call in calls if call.name == "op")
+            # Who is stopped may be continued by an mpirun that ends it, and then tells of a call that it slept through.
+            if rank != guilty or fault != "plan: stopped":
+                in_time = in_time and all(call.ms <= TIMEOUT_MS + SLACK_MS for call in calls if call.name == "op")
             # Of a rank that died mpirun may end the others before they can tell.
             if rank != guilty and fault not in ("plan: killed", "plan: exits", "plan: vanishes"):
                 self.assertEqual(calls[-1].name, "end", "rank %d, rank %d %s:\n%s" % (rank, guilty, fault, self.output()))

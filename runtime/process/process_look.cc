@@ -143,6 +143,21 @@ std::string_view DoingText(Doing doing) {
   return "?";
 }
 
+/// Whether a child of the process itself holds it: a leak check or a report at its end, which is
+/// soon over, and not somebody who sits before it.
+bool IsTracedByItself(const std::string& folder) {
+  const std::string status = ReadSmallFile(folder + "/status");
+  int pid = 0;
+  int tracer = 0;
+  const char* const tgid_at = std::strstr(status.c_str(), "\nTgid:");
+  const char* const tracer_at = std::strstr(status.c_str(), "\nTracerPid:");
+  if (tgid_at == nullptr || std::sscanf(tgid_at, "\nTgid: %d", &pid) != 1) return false;
+  if (tracer_at == nullptr || std::sscanf(tracer_at, "\nTracerPid: %d", &tracer) != 1) return false;
+  const std::string text = ReadSmallFile("/proc/" + std::to_string(tracer) + "/stat");
+  const std::optional<ProcStat> stat = ParseProcStat(text);
+  return stat.has_value() && stat->parent == pid;
+}
+
 /// `folder` is that of a process or of a thread.
 std::optional<ProcessLook> LookInto(const std::string& folder, uint64_t start_ticks) {
   const std::string text = ReadSmallFile(folder + "/stat");
@@ -154,6 +169,7 @@ std::optional<ProcessLook> LookInto(const std::string& folder, uint64_t start_ti
   if (look.wait_channel == "0") look.wait_channel.clear();
   const bool moves_bytes = look.state != 'R' && ReadSystemCall(folder, look);
   look.doing = DoingOf(look.state, look.wait_channel, moves_bytes);
+  if (look.doing == Doing::kTraced && IsTracedByItself(folder)) look.doing = Doing::kRuns;
   return look;
 }
 

@@ -19,7 +19,7 @@ struct ProcessLook {
     kSleeps,         // in a system call
     kReadsOrWrites,  // in a read or write of a file, pipe or terminal, or uninterruptibly in one
     kStopped,        // by a signal
-    kTraced,         // by a debugger
+    kTraced,         // by a debugger; not by a child of its own, as for a leak check at its end
     kFrozen,         // its cgroup is
     kEnded,          // and not yet reaped
   };

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,6 +102,46 @@ TEST(ProcessLookTest, WhoIsStoppedIsToldApart) {
   EXPECT_THAT(child.Await(Doing::kStopped).ToString(), HasSubstr("is stopped by a signal"));
   kill(child.pid(), SIGCONT);
   child.Await(Doing::kSleeps);
+}
+
+/// Holds a process until it is killed. False: it may not.
+bool Trace(pid_t pid) {
+  return ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_EXITKILL) == 0 &&
+         ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0;
+}
+
+TEST(ProcessLookTest, WhoIsHeldByADebuggerIsToldApart) {
+  const Child child([] {
+    while (true) pause();
+  });
+  if (!Trace(child.pid())) GTEST_SKIP() << "may not trace";
+  EXPECT_THAT(child.Await(Doing::kTraced).ToString(), HasSubstr("is held by a debugger"));
+}
+
+TEST(ProcessLookTest, WhoseOwnChildHoldsItIsInNoDebugger) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const Child child([&ends] {
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    if (fork() == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      const char may = Trace(getppid()) ? 'y' : 'n';
+      (void)!write(ends[1], &may, 1);
+    }
+    while (true) pause();
+  });
+  char may = 0;
+  ASSERT_EQ(read(ends[0], &may, 1), 1);
+  if (may == 'n') GTEST_SKIP() << "may not trace";
+  ProcessLook look;
+  for (int i = 0; i < 2000 && look.state != 't'; ++i) {
+    std::this_thread::sleep_for(milliseconds(5));  // tidy:allow sleep: /proc announces nothing
+    look = LookAtProcess(child.pid()).value_or(ProcessLook());
+  }
+  EXPECT_EQ(look.state, 't');
+  EXPECT_EQ(look.doing, Doing::kRuns);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST(ProcessLookTest, AThreadIsToldApartFromTheFirstOne) {
