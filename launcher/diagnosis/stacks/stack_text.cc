@@ -69,7 +69,19 @@ Lines StackLines(const proto::ProcessStacks& seen) {
   if (seen.sockets_size() > 0) lines.push_back("");
   for (const proto::TcpSocket& socket : seen.sockets())
     lines.push_back("tcp " + SocketText(socket));
+  if (seen.gpus_size() > 0) lines.push_back("");
+  for (const proto::GpuState& gpu : seen.gpus()) lines.push_back(GpuText(gpu));
   return lines;
+}
+
+std::string GpuText(const proto::GpuState& gpu) {
+  std::string text = "gpu " + std::to_string(gpu.index());
+  if (!gpu.name().empty()) text += " (" + gpu.name() + ")";
+  text += gpu.is_used() ? ": " : ", which the process is not seen to use: ";
+  if (gpu.has_busy_percent()) text += std::to_string(gpu.busy_percent()) + " % busy, ";
+  if (gpu.faults_size() == 0) return text + "no faults";
+  for (int i = 0; i < gpu.faults_size(); ++i) text += (i > 0 ? "; " : "") + gpu.faults(i);
+  return text;
 }
 
 std::vector<proto::Frame> MainStack(const proto::ProcessStacks& seen) {

@@ -15,6 +15,9 @@ namespace lockstep::launcher {
 /// One frame in words: "Step(int) at train.cc:42", "?? (train+0x11e3)".
 std::string FrameText(const proto::Frame& frame);
 
+/// "gpu 2 (NVIDIA H200): 100 % busy, no faults".
+std::string GpuText(const proto::GpuState& gpu);
+
 /// All that is known of a process, a line each; what a file of evidence holds.
 std::vector<std::string> StackLines(const proto::ProcessStacks& seen);
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "launcher/diagnosis/stacks/dump_stacks.h"
+#include "launcher/diagnosis/stacks/gpu_looks.h"
 #include "launcher/diagnosis/stacks/socket_looks.h"
 #include "launcher/diagnosis/stacks/thread_looks.h"
 
@@ -134,6 +135,7 @@ int Main(const std::vector<std::string_view>& words) {
   if (!wrong.empty()) return Refuse(wrong);
   LimitMyself(options);
   bool all = true;
+  std::vector<proto::ProcessStacks> told;
   for (const pid_t pid : options.pids) {
     std::optional<proto::ProcessStacks> seen = LookAtThreads(pid, options.threads_max);
     if (!seen.has_value()) {
@@ -146,6 +148,11 @@ int Main(const std::vector<std::string_view>& words) {
       *seen->add_sockets() = std::move(socket);
     AddFrames(options.limits, *seen);
     if (!Print(*seen)) return EXIT_FAILURE;
+    told.push_back(std::move(*seen));
+  }
+  AddGpus(told);  // last: it may hang
+  for (const proto::ProcessStacks& seen : told) {
+    if (seen.gpus_size() > 0 && !Print(seen)) return EXIT_FAILURE;
   }
   return all ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -43,6 +43,7 @@ using ::testing::StartsWith;
 
 constexpr char kHelper[] = "launcher/lockstep-stacks";
 constexpr char kSubject[] = "launcher/diagnosis/stacks/stack_subject";
+constexpr char kFakeNvml[] = "launcher/diagnosis/stacks/libfake_nvml.so";
 constexpr char kStripped[] = "launcher/diagnosis/stacks/stack_subject_stripped";
 
 char StateOf(pid_t pid, pid_t tid) {
@@ -289,6 +290,28 @@ TEST_F(StacksMainTest, OneThatMayNotBeDumpedIsRefusedWithTheReason) {
   ASSERT_THAT(printed.lines, SizeIs(2));
   EXPECT_THAT(printed.lines[1].problems(), ElementsAre(HasSubstr("CAP_SYS_PTRACE")));
   EXPECT_EQ(printed.lines[1].threads(0).frames_size(), 0);
+}
+
+TEST_F(StacksMainTest, TheGpusOfAProcessAreToldAfterItsStacks) {
+  Start(kSubject, "sleeps");
+  const Folder folder;
+  std::filesystem::copy_file(kFakeNvml, folder.path() + "/libnvidia-ml.so.1");
+  const auto ask = [&](const std::string& fault) {
+    return Ask({"/usr/bin/env", "LD_LIBRARY_PATH=" + folder.path(), "FAKE_NVML=" + fault,
+                "FAKE_NVML_PID=" + std::to_string(pid_), kHelper, "--time-ms=500",
+                std::to_string(pid_)});
+  };
+
+  const Printed with_faults = ask("ecc");
+  ASSERT_THAT(with_faults.lines, SizeIs(3));
+  EXPECT_EQ(with_faults.status, 0);
+  EXPECT_THAT(StackLines(with_faults.lines[2]).back(), HasSubstr("3 memory errors"));
+  EXPECT_GT(with_faults.lines[2].threads(0).frames_size(), 0);
+
+  const Printed without_answer = ask("hangs");
+  EXPECT_EQ(without_answer.status, 128 + SIGALRM);
+  ASSERT_THAT(without_answer.lines, SizeIs(2));
+  EXPECT_GT(without_answer.lines[1].threads(0).frames_size(), 0);
 }
 
 TEST_F(StacksMainTest, SeveralProcessesAndOneThatIsNot) {
