@@ -19,7 +19,7 @@ struct OpenTransfer {
 
 /// What of the evidence is by rank and needed by group.
 struct Seats {
-  std::map<GroupKey, std::string> names;  // of groups in which somebody sits
+  std::map<GroupKey, std::string> names;       // of groups in which somebody sits
   std::map<GroupKey, OpenTransfer> transfers;  // that is waited in longest
   std::set<base::Rank> ended;
 };

@@ -38,11 +38,12 @@ struct GroupHead {
 /// "new", "idle", "moving", "waiting", "unknown".
 std::string_view StateName(GroupHead::State state);
 
-/// The head of each group that has members which are in it still: those that wait first, the longest
-/// wait first, then those that move, then the others, larger ones first. Rings are not read in one
-/// instant: of a gang that goes on somebody waits for some microseconds. Near linear in the
-/// evidence, of which as much suffices as reaches back to the op in which each group stands; who has
-/// called nothing of a group in a ring that has lost records counts as unheard. Pure; any thread.
+/// The head of each group that has members which are in it still: those that wait first, the
+/// longest wait first, then those that move, then the others, larger ones first. Rings are not read
+/// in one instant: of a gang that goes on somebody waits for some microseconds. Near linear in the
+/// evidence, of which as much suffices as reaches back to the op in which each group stands; who
+/// has called nothing of a group in a ring that has lost records counts as unheard. Pure; any
+/// thread.
 std::vector<GroupHead> GroupHeads(const Evidence& evidence);
 
 }  // namespace lockstep::collectives

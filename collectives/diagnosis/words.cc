@@ -175,8 +175,8 @@ std::string WhatItDid(const Finding& finding, const Finding::Culprit& culprit,
     case Class::kNodeLost: return "is on a node that does not answer";
     case Class::kMismatch: return MismatchText(finding, evidence);
     case Class::kMissingRank: {
-      const bool tells_phase = culprit.absence == Absence::kInDeclaredPhase ||
-                               culprit.absence == Absence::kEndedEarly;
+      const bool tells_phase =
+          culprit.absence == Absence::kInDeclaredPhase || culprit.absence == Absence::kEndedEarly;
       const std::string why =
           AbsenceText(culprit.absence, *rank) + (tells_phase ? "" : InPhase(*rank));
       if (!finding.op.has_value()) return "does not come: " + why;

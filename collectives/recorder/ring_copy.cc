@@ -37,7 +37,8 @@ base::Status Nonsense(const std::string& what) {
 }  // namespace
 
 base::Result<std::string> PackRing(std::span<const std::byte> ring, size_t records_max) {
-  ASSIGN_OR_RETURN(const RingContent content, ReadRing(ring));
+  records_max = std::min(records_max, kPackedRecordsMax);
+  ASSIGN_OR_RETURN(const RingContent content, ReadRingEnd(ring, records_max));
   lockstep_ring_header header;
   std::memcpy(&header, ring.data(), sizeof header);
   // As they were read together with the records.
@@ -47,7 +48,7 @@ base::Result<std::string> PackRing(std::span<const std::byte> ring, size_t recor
   header.phase_until_ns = content.head.phase_until_ns;
   header.samples = content.head.samples;
   header.samples_since_ns = content.head.samples_since_ns;
-  const size_t count = std::min({content.records.size(), records_max, kPackedRecordsMax});
+  const size_t count = content.records.size();
   std::string packed;
   packed.reserve(kHeadBytes + content.seats.size() * LOCKSTEP_SEAT_BYTES +
                  count * LOCKSTEP_RECORD_BYTES);
@@ -57,8 +58,7 @@ base::Result<std::string> PackRing(std::span<const std::byte> ring, size_t recor
     seat.lock = 0;
     Append(packed, seat);
   }
-  for (size_t i = content.records.size() - count; i < content.records.size(); ++i) {
-    lockstep_record record = content.records[i];
+  for (lockstep_record record : content.records) {
     record.lock = 0;
     Append(packed, record);
   }

@@ -33,7 +33,7 @@ struct RingHead {
   uint64_t seatless_count = 0;  // groups that found no seat
   std::string phase;            // that the program has declared; "" = none is in force
   uint64_t phase_until_ns = 0;
-  uint64_t samples = 0;  // that were processed since then
+  uint64_t samples = 0;           // that were processed since then
   uint64_t samples_since_ns = 0;  // 0 = the program reports none
 };
 

@@ -72,7 +72,9 @@ proto::StatusReply JobViews::Status() const {
 proto::StatusReply JobViews::LiveStatus(const proto::StatusReply& live) const {
   proto::StatusReply status = Status();
   AddLive(live, status);
-  if (deps_.pace != nullptr) AddPace(deps_.pace(), status);
+  if (deps_.pace != nullptr) {
+    if (auto pace = deps_.pace()) AddPace(*std::move(pace), status);
+  }
   return status;
 }
 

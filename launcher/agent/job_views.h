@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_AGENT_JOB_VIEWS_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,9 +39,9 @@ class JobViews {
     storage::FileSystem& files;
     const GangDriver& driver;
     const JobAccount& account;
-    std::function<std::vector<WatchedRank>()> ranks;   // that are watched
-    std::function<proto::JobPace()> pace;              // of the last window
-    std::function<void(const std::string& text)> say;  // to the job's user
+    std::function<std::vector<WatchedRank>()> ranks;      // that are watched
+    std::function<std::optional<proto::JobPace>()> pace;  // of the last window, if there is one
+    std::function<void(const std::string& text)> say;     // to the job's user
   };
 
   JobViews(Config config, Deps deps);

@@ -100,9 +100,8 @@ void LiveLook::LookAtAwaited(const std::vector<WatchedRank>& ranks,
   }
   for (const WatchedRank& rank : ranks) {
     if (!rank.is_here || !awaited.contains(rank.rank)) continue;
-    const auto seen =
-        std::find_if(evidence.ranks.begin(), evidence.ranks.end(),
-                     [&](const SeenRank& one) { return one.rank == rank.rank; });
+    const auto seen = std::find_if(evidence.ranks.begin(), evidence.ranks.end(),
+                                   [&](const SeenRank& one) { return one.rank == rank.rank; });
     if (seen != evidence.ranks.end()) seen->process = looks_.LookAtProcess(rank, loop_.Now());
   }
 }

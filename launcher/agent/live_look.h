@@ -21,8 +21,8 @@ namespace lockstep::launcher {
 
 /// What the ranks of a job do now, out of their recorder rings, for those who ask: `lockstep
 /// status`, `top` and the metrics. While nobody asks it does nothing; however many do, there is one
-/// look in kFresh. Where somebody is awaited, the awaited ones' processes are looked at, too. One per
-/// agent that answers verbs, owned by it. Confined to the loop's thread.
+/// look in kFresh. Where somebody is awaited, the awaited ones' processes are looked at, too. One
+/// per agent that answers verbs, owned by it. Confined to the loop's thread.
 class LiveLook {
  public:
   static constexpr base::Duration kFresh = std::chrono::milliseconds(400);

@@ -41,8 +41,8 @@ const SeenRank* Find(const Evidence& evidence, base::Rank rank) {
 /// Who waits elsewhere does nothing else, whatever its process looks like.
 std::string StateOf(const SeenRank& rank, const Names& names) {
   const SeenOp* const wait = collectives::LongestWait(rank);
-  const bool is_held = rank.process.is_held() ||
-                       rank.process.state == collectives::ProcessState::kEnded;
+  const bool is_held =
+      rank.process.is_held() || rank.process.state == collectives::ProcessState::kEnded;
   if (wait != nullptr && !is_held) return "waits in " + PlaceOf(*wait, names);
   return CleanText(collectives::StandingText(rank));
 }

@@ -12,8 +12,8 @@
 namespace lockstep::launcher {
 
 /// The file that node_exporter's textfile collector reads: a reader sees the old text or the new
-/// one, never a part, and nothing once the job is over. Readable for all whom the umask lets. Of one
-/// writer; confined to its thread. `files` outlives it.
+/// one, never a part, and nothing once the job is over. Readable for all whom the umask lets. Of
+/// one writer; confined to its thread. `files` outlives it.
 class MetricsFile {
  public:
   MetricsFile(std::string path, storage::FileSystem& files)

@@ -55,7 +55,9 @@ TEST_F(MetricsFileTest, WhicheverCallFailsTheOldTextStandsAndNothingElseIsLeft) 
 TEST_F(MetricsFileTest, WhatItHasNotWrittenItDoesNotRemove) {
   MetricsFile others("/metrics/job.prom", files_);
   ASSERT_OK(others.Write("theirs\n"));
-  { const MetricsFile file("/metrics/job.prom", files_); }
+  {
+    const MetricsFile file("/metrics/job.prom", files_);
+  }
   EXPECT_EQ(Text(), "theirs\n");
 }
 

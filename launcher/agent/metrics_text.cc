@@ -16,10 +16,10 @@ namespace {
 using telemetry::Labels;
 using telemetry::MetricSet;
 
-constexpr elastic::Phase kPhases[] = {
-    elastic::Phase::kIdle,       elastic::Phase::kStarting,    elastic::Phase::kRunning,
-    elastic::Phase::kSettling,   elastic::Phase::kTerminating, elastic::Phase::kKilling,
-    elastic::Phase::kBackingOff, elastic::Phase::kDone};
+constexpr elastic::Phase kPhases[] = {elastic::Phase::kIdle,        elastic::Phase::kStarting,
+                                      elastic::Phase::kRunning,     elastic::Phase::kSettling,
+                                      elastic::Phase::kTerminating, elastic::Phase::kKilling,
+                                      elastic::Phase::kBackingOff,  elastic::Phase::kDone};
 
 double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9; }
 
@@ -72,8 +72,9 @@ class JobMetrics {
     Set("lockstep_job_restarts_limit", "Restarts that the job may use.", status_.restarts_max());
     Set("lockstep_job_ranks", "Ranks that the job has.", status_.rank_count());
     Set("lockstep_job_ranks_alive", "Those whose process lives.",
-        static_cast<double>(std::count_if(status_.ranks().begin(), status_.ranks().end(),
-                                          [](const auto& rank) { return rank.life() == "alive"; })));
+        static_cast<double>(
+            std::count_if(status_.ranks().begin(), status_.ranks().end(),
+                          [](const auto& rank) { return rank.life() == "alive"; })));
     if (status_.has_best_step())
       Set("lockstep_job_step", "The highest step that a rank has reported.",
           static_cast<double>(status_.best_step()));

@@ -145,9 +145,8 @@ ShowStatusOptions ShowStatusOptionsOf(const Command& command) {
 }
 
 ShowTopOptions ShowTopOptionsOf(const Command& command) {
-  return {.job = command.operands[0],
-          .once = command.IsOn("--once"),
-          .json = command.IsOn("--json")};
+  return {
+      .job = command.operands[0], .once = command.IsOn("--once"), .json = command.IsOn("--json")};
 }
 
 ShowMetricsOptions ShowMetricsOptionsOf(const Command& command) {

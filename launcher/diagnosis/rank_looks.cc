@@ -95,8 +95,8 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
       if (ring.ok() && ring->head.record_count > records_max) gathered.ring_overflowed = true;
     }
     gathered.rank = rank.rank;
-    gathered.process = ProcessWithoutLook(rank, now).value_or(
-        SeenProcess{.host = rank.host, .pid = rank.pid});
+    gathered.process =
+        ProcessWithoutLook(rank, now).value_or(SeenProcess{.host = rank.host, .pid = rank.pid});
     all.push_back(std::move(gathered));
   }
   return all;

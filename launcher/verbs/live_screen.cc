@@ -53,15 +53,24 @@ struct KeyText {
 };
 
 constexpr KeyText kKeys[] = {
-    {"q", ScreenEvent::kQuit},        {"Q", ScreenEvent::kQuit},
-    {"\x03", ScreenEvent::kQuit},     {"k", ScreenEvent::kUp},
-    {"j", ScreenEvent::kDown},        {"b", ScreenEvent::kPageUp},
-    {" ", ScreenEvent::kPageDown},    {"g", ScreenEvent::kHome},
-    {"G", ScreenEvent::kEnd},         {"\x1b[A", ScreenEvent::kUp},
-    {"\x1b[B", ScreenEvent::kDown},   {"\x1bOA", ScreenEvent::kUp},
-    {"\x1bOB", ScreenEvent::kDown},   {"\x1b[5~", ScreenEvent::kPageUp},
-    {"\x1b[6~", ScreenEvent::kPageDown}, {"\x1b[H", ScreenEvent::kHome},
-    {"\x1b[F", ScreenEvent::kEnd},    {"\x1b[1~", ScreenEvent::kHome},
+    {"q", ScreenEvent::kQuit},
+    {"Q", ScreenEvent::kQuit},
+    {"\x03", ScreenEvent::kQuit},
+    {"k", ScreenEvent::kUp},
+    {"j", ScreenEvent::kDown},
+    {"b", ScreenEvent::kPageUp},
+    {" ", ScreenEvent::kPageDown},
+    {"g", ScreenEvent::kHome},
+    {"G", ScreenEvent::kEnd},
+    {"\x1b[A", ScreenEvent::kUp},
+    {"\x1b[B", ScreenEvent::kDown},
+    {"\x1bOA", ScreenEvent::kUp},
+    {"\x1bOB", ScreenEvent::kDown},
+    {"\x1b[5~", ScreenEvent::kPageUp},
+    {"\x1b[6~", ScreenEvent::kPageDown},
+    {"\x1b[H", ScreenEvent::kHome},
+    {"\x1b[F", ScreenEvent::kEnd},
+    {"\x1b[1~", ScreenEvent::kHome},
     {"\x1b[4~", ScreenEvent::kEnd},
 };
 
@@ -98,8 +107,7 @@ base::Result<std::unique_ptr<LiveScreen>> LiveScreen::Open(int fd, const base::C
   if (::isatty(fd) == 0 || ::ttyname_r(fd, name, sizeof name) != 0)
     return base::FailedPreconditionError("standard output is no terminal");
   base::UniqueFd terminal(::open(name, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!terminal.valid())
-    return base::ErrnoStatus(errno, "open the terminal " + std::string(name));
+  if (!terminal.valid()) return base::ErrnoStatus(errno, "open the terminal " + std::string(name));
   std::unique_ptr<LiveScreen> screen(new LiveScreen(std::move(terminal), clock));
   RETURN_IF_ERROR(screen->Start());
   return screen;

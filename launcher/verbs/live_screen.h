@@ -37,9 +37,9 @@ enum class ScreenEvent : uint8_t {
 ScreenEvent TakeKey(std::string& pending);
 
 /// The whole of a terminal, for as long as this lives: the alternate screen without a cursor, keys
-/// as they are typed, and the signals that end, stop or resize a program. The destructor puts all of
-/// it back as it was; after SIGKILL `reset` does. Whoever does not read its terminal (Ctrl-S) keeps
-/// nobody from ending this. One per process, on its main thread before there are others.
+/// as they are typed, and the signals that end, stop or resize a program. The destructor puts all
+/// of it back as it was; after SIGKILL `reset` does. Whoever does not read its terminal (Ctrl-S)
+/// keeps nobody from ending this. One per process, on its main thread before there are others.
 class LiveScreen {
  public:
   struct Size {
@@ -47,8 +47,8 @@ class LiveScreen {
     size_t columns = 80;
   };
 
-  /// Of the terminal behind `fd`, which stays the caller's. Errors: FailedPrecondition - it is none;
-  /// errno's.
+  /// Of the terminal behind `fd`, which stays the caller's. Errors: FailedPrecondition - it is
+  /// none; errno's.
   static base::Result<std::unique_ptr<LiveScreen>> Open(int fd, const base::Clock& clock);
   ~LiveScreen();
   LiveScreen(const LiveScreen&) = delete;

@@ -118,7 +118,7 @@ TEST_F(LiveScreenTest, TakesTheScreenAndGivesItBack) {
   EXPECT_NE(now.c_lflag & static_cast<tcflag_t>(ISIG), 0u);
 
   screen->Draw({{"first", TopStyle::kAlert}, {"second", TopStyle::kPlain}});
-  EXPECT_EQ(Shown(), "\x1b[H\x1b[1;31mfirst\x1b[0m\x1b[K\r\nsecond\x1b[K\x1b[J");
+  EXPECT_EQ(Shown(), "\x1b[H\x1b[1;31mfirst\x1b[0m\x1b[K\r\r\nsecond\x1b[K\x1b[J");
 
   screen.reset();
   EXPECT_THAT(Shown(), EndsWith("\x1b[?25h\x1b[?1049l"));

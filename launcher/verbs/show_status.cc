@@ -217,7 +217,8 @@ base::Status PrintEntryJson(const VerbContext& context, const JobEntry& job,
 base::Status ShowStatus(const VerbContext& context, const ShowStatusOptions& options) {
   ASSIGN_OR_RETURN(JobEntry job, OpenStore(context).Find(options.job));
   if (job.condition == JobCondition::kLive) {
-    const base::Result<proto::StatusReply> reply = AskStatus(context, job, kAnswerLimit, /*live=*/true);
+    const base::Result<proto::StatusReply> reply =
+        AskStatus(context, job, kAnswerLimit, /*live=*/true);
     if (reply.ok()) return PrintReply(context, options, *reply);
     if (!NobodyListens(reply.status())) return reply.status();
     // It does not listen yet, has ended since, or its socket is gone: what it wrote down is left.

@@ -27,7 +27,7 @@ constexpr base::Duration kRefresh = 1s;
 constexpr base::Duration kFirstAnswerLimit = 5s;
 // While it is awaited no key is read.
 constexpr base::Duration kAnswerLimit = 1s;
-constexpr size_t kColumns = 120;  // where there is no terminal
+constexpr size_t kColumns = 1000;  // where there is no terminal: as many as there are
 
 std::string ClockText(const VerbContext& context) {
   const auto since_epoch = context.clock.WallNow().time_since_epoch();
@@ -61,7 +61,7 @@ base::Status FollowAsJson(const VerbContext& context, const JobEntry& job,
                           proto::StatusReply status) {
   while (true) {
     RETURN_IF_ERROR(PrintJson(context, status));
-    ::poll(nullptr, 0, static_cast<int>(std::chrono::milliseconds(kRefresh).count()));
+    ::poll(nullptr, 0, static_cast<int>(kRefresh / 1ms));
     base::Result<proto::StatusReply> reply =
         AskStatus(context, job, kFirstAnswerLimit, /*live=*/true);
     if (!reply.ok()) return NobodyListens(reply.status()) ? base::OkStatus() : reply.status();

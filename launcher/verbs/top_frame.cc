@@ -45,8 +45,8 @@ std::string JobLine(const proto::StatusReply& status, const TopView& view) {
     line += ", round " + std::to_string(status.round()) + " for " +
             TimeText(status.round_age_ns()) + ", " + RestartsText(status);
   } else {
-    line += ", started by " + Printable(status.launcher()) + ", for " +
-            TimeText(status.job_age_ns());
+    line +=
+        ", started by " + Printable(status.launcher()) + ", for " + TimeText(status.job_age_ns());
   }
   return view.clock.empty() ? line : line + "  " + view.clock;
 }
@@ -100,7 +100,10 @@ std::string LatenessText(const proto::RankPace& pace) {
 }
 
 std::string DoingText(const proto::RankStatus& rank) {
-  if (!rank.exit().empty()) return Printable(rank.exit());
+  const bool lives = rank.life() == "alive" || rank.life().empty();
+  if (!lives) {
+    return Printable(rank.life()) + (rank.exit().empty() ? "" : ": " + Printable(rank.exit()));
+  }
   const std::string phase = rank.phase().empty() ? "" : "[" + Printable(rank.phase()) + "] ";
   const std::string op = Printable(rank.op());
   if (rank.has_wait_ns()) return phase + "in " + op;
@@ -112,8 +115,7 @@ TextRows RankRows(const proto::StatusReply& status, const Marks& marks) {
   const bool has_samples = SamplesPerSecond(status).has_value();
   TextRows rows = {{"  RANK"}};
   if (several_nodes) rows[0].insert(rows[0].end(), {"NODE", "HOST"});
-  rows[0].insert(rows[0].end(),
-                 {"PID", "LIFE", "STEP", "STEP TIME", "IN OPS", "LATE", "BANDWIDTH"});
+  rows[0].insert(rows[0].end(), {"STEP", "STEP TIME", "IN OPS", "LATE", "BANDWIDTH"});
   if (has_samples) rows[0].push_back("SAMPLES/S");
   rows[0].insert(rows[0].end(), {"WAITS", "WHERE"});
   for (const proto::RankStatus& rank : status.ranks()) {
@@ -127,8 +129,6 @@ TextRows RankRows(const proto::StatusReply& status, const Marks& marks) {
       row.push_back(std::to_string(rank.node()));
       row.push_back(Printable(rank.host()));
     }
-    row.push_back(rank.pid() == 0 ? "-" : std::to_string(rank.pid()));
-    row.push_back(Printable(rank.life()));
     row.push_back(rank.has_step() ? std::to_string(rank.step()) : "-");
     row.push_back(known ? StepTimeText(rank.pace()) : "-");
     row.push_back(known ? ShareText(rank.pace().in_ops_share()) : "-");
@@ -191,16 +191,14 @@ TopFrame RenderTop(const proto::StatusReply& status, const TopView& view) {
     add("", TopStyle::kPlain);
     for (size_t i = 0; i < groups.size(); ++i)
       add(groups[i], i == 0 ? TopStyle::kReverse : TopStyle::kPlain);
-    if (left_out > 0)
-      add("and " + std::to_string(left_out) + " groups more", TopStyle::kPlain);
+    if (left_out > 0) add("and " + std::to_string(left_out) + " groups more", TopStyle::kPlain);
   }
   add("", TopStyle::kPlain);
   add(ranks[0], TopStyle::kReverse);
 
   const auto all = static_cast<int>(ranks.size()) - 1;
   const auto used = static_cast<int>(frame.lines.size()) + 1;
-  const int room =
-      view.rows == 0 ? all : std::max(static_cast<int>(view.rows) - used, 0);
+  const int room = view.rows == 0 ? all : std::max(static_cast<int>(view.rows) - used, 0);
   frame.first_row = std::clamp(view.first_row, 0, std::max(all - room, 0));
   frame.rows_shown = std::min(room, all - frame.first_row);
   for (int row = frame.first_row; row < frame.first_row + frame.rows_shown; ++row)

@@ -26,7 +26,7 @@ TEST(SampleWindowTest, WhatWasLongAgoCountsNoMore) {
   SampleWindow window;
   const base::SteadyTime start(1h);
   base::SteadyTime now = start;
-  for (; now < start + 60s; now += 100ms) (void)window.Add(10, now);  // 100 a second
+  for (; now < start + 60s; now += 100ms) (void)window.Add(10, now);   // 100 a second
   for (; now < start + 120s; now += 100ms) (void)window.Add(50, now);  // 500
 
   const auto last = window.Add(50, now);
