@@ -37,8 +37,10 @@
 #include "launcher/verbs/remove_jobs.h"
 #include "launcher/verbs/render_job.h"
 #include "launcher/verbs/show_logs.h"
+#include "launcher/verbs/show_metrics.h"
 #include "launcher/verbs/show_stacks.h"
 #include "launcher/verbs/show_status.h"
+#include "launcher/verbs/show_top.h"
 #include "launcher/verbs/stop_job.h"
 #include "launcher/version.h"
 #include "runtime/base/clock.h"
@@ -179,6 +181,10 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
     }
     case Verb::kPs: RETURN_IF_ERROR(ListJobs(context, ListJobsOptionsOf(command))); break;
     case Verb::kStatus: RETURN_IF_ERROR(ShowStatus(context, ShowStatusOptionsOf(command))); break;
+    case Verb::kTop: RETURN_IF_ERROR(ShowTop(context, ShowTopOptionsOf(command))); break;
+    case Verb::kMetrics:
+      RETURN_IF_ERROR(ShowMetrics(context, ShowMetricsOptionsOf(command)));
+      break;
     case Verb::kStacks: {
       ASSIGN_OR_RETURN(ShowStacksOptions options, ShowStacksOptionsOf(command));
       options.path = Get(environment, "PATH");

@@ -72,6 +72,10 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
                      .here = context.here,
                      .socket_directory = context.socket_directory,
                      .log_directory = std::move(log_directory)};
+  if (const std::string& metrics = config.job.spec().metrics().file(); !metrics.empty()) {
+    const auto path = (std::filesystem::path(folder) / metrics).string();
+    config.job.mutable_spec()->mutable_metrics()->set_file(path);
+  }
   config.state.set_job_id(directory.job_id());
   config.state.set_log_directory(config.log_directory);
   config.state.set_name(plan.name);
@@ -81,9 +85,12 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
   config.jobs_root = context.jobs_root;
   config.color_stdout = !options.detach && WantsColor(config.environment, STDOUT_FILENO);
   config.color_stderr = !options.detach && WantsColor(config.environment, STDERR_FILENO);
-  front.on_agent_end = [&context, directory,
-                        logs = config.log_directory](const AgentEnd& end) mutable {
+  front.on_agent_end = [&context, directory, logs = config.log_directory,
+                        metrics = config.job.spec().metrics().file()](const AgentEnd& end) mutable {
     RecordAgentEnd(context, directory, logs, end);
+    // Nobody is to find metrics of an agent that was killed.
+    if (!metrics.empty() && end.how == AgentEnd::How::kKilled)
+      (void)context.files.RemoveFile(metrics);
   };
   return RunFront(front, [&config](base::UniqueFd link, pid_t guard) {
     // Not this process, when that one is in the background.

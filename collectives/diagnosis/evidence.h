@@ -117,6 +117,10 @@ struct SeenRank {
   int64_t step = -1;
   /// A phase that the program declared, and that is not over: "checkpoint".
   std::string phase;
+  /// What the program says it does, whether it claims time for it or not.
+  std::string marked_phase;
+  /// Of the training data, of late; nullopt: the program reports none.
+  std::optional<double> samples_per_second;
 };
 
 struct Evidence {

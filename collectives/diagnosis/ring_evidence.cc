@@ -43,6 +43,13 @@ SeenGroup GroupOf(const lockstep_seat& seat, size_t& named) {
   return group;
 }
 
+/// Up to now: of a program that stands still they become fewer.
+std::optional<double> SamplesPerSecond(const RingHead& head, uint64_t now_ns) {
+  if (head.samples_since_ns == 0 || head.samples_since_ns >= now_ns) return std::nullopt;
+  return static_cast<double>(head.samples) * 1e9 /
+         static_cast<double>(now_ns - head.samples_since_ns);
+}
+
 }  // namespace
 
 SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
@@ -53,6 +60,8 @@ SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
                                    ring.head.dropped_count > 0 || ring.torn_count > 0,
                 .step = ring.head.step};
   if (ring.head.phase_until_ns > now_ns) rank.phase = ring.head.phase;
+  rank.marked_phase = ring.head.phase;
+  rank.samples_per_second = SamplesPerSecond(ring.head, now_ns);
   struct Waiters {
     bool collectives = false, transfers = false, streams = false;
   };

@@ -66,5 +66,25 @@ TEST(RingEvidenceTest, WithoutWaitersNobodyWaits) {
   for (const SeenOp& op : TwoOps(lockstep_seat{}).ops) EXPECT_FALSE(op.is_waited_in());
 }
 
+TEST(RingEvidenceTest, SamplesAreOfTheTimeUpToNow) {
+  RingContent ring;
+  EXPECT_FALSE(FromRing(ring, kNowNs).samples_per_second.has_value());
+  ring.head.samples = 640;
+  ring.head.samples_since_ns = kNowNs - 10 * kSecondNs;
+  EXPECT_DOUBLE_EQ(FromRing(ring, kNowNs).samples_per_second.value(), 64);
+  EXPECT_DOUBLE_EQ(FromRing(ring, kNowNs + 10 * kSecondNs).samples_per_second.value(), 32)
+      << "it has stood still since";
+}
+
+TEST(RingEvidenceTest, APhaseIsToldAlsoWhereItClaimsNoTime) {
+  RingContent ring;
+  ring.head.phase = "checkpoint";
+  ring.head.phase_until_ns = LOCKSTEP_PHASE_MARKED;
+  EXPECT_EQ(FromRing(ring, kNowNs).marked_phase, "checkpoint");
+  EXPECT_EQ(FromRing(ring, kNowNs).phase, "") << "no time is claimed";
+  ring.head.phase_until_ns = kNowNs + kSecondNs;
+  EXPECT_EQ(FromRing(ring, kNowNs).phase, "checkpoint");
+}
+
 }  // namespace
 }  // namespace lockstep::collectives

@@ -25,24 +25,16 @@ const SeenRank* Find(const Evidence& evidence, base::Rank rank) {
   return found != evidence.ranks.end() ? &*found : nullptr;
 }
 
-std::string CallText(const SeenOp& op) {
-  if (op.kind == OpKind::kNone && !op.name.empty()) return op.name;
-  if (op.kind == OpKind::kSplit) return std::string(OpKindName(op.kind));
-  // What has no dtype is counted in bytes.
-  const Dtype dtype = op.dtype == Dtype() ? Dtype::kU8 : op.dtype;
-  return DescribeOp(op.kind, dtype, op.reduction, op.root_or_peer, op.count);
-}
-
-/// "all_reduce(f32, sum, 4), op 7 of group world".
 std::string Place(const SeenOp& op, const Evidence& evidence) {
-  const std::string group = "group " + GroupName(op.group, op.epoch, evidence);
-  if (op.kind == OpKind::kInit) return "the making of " + group;
-  const char* const number = op.is_transfer() ? ", number " : ", op ";
-  return CallText(op) + number + op.seq.ToString() + " of " + group;
+  return PlaceText(op, GroupName(op.group, op.epoch, evidence));
 }
 
 std::string At(const SeenOp& op) {
   return op.call_site.empty() || op.kind == OpKind::kInit ? "" : " at " + op.call_site;
+}
+
+std::string InPhase(const SeenRank& rank) {
+  return rank.marked_phase.empty() ? "" : ", in the phase \"" + rank.marked_phase + "\"";
 }
 
 std::string AbsenceText(Absence absence, const SeenRank& rank) {
@@ -102,16 +94,6 @@ std::string WaitLine(const SeenRank& rank, const SeenOp& op, const Evidence& evi
          Place(op, evidence) + At(op);
 }
 
-/// What the rank waits in longest, if it does.
-const SeenOp* WaitOf(const SeenRank& rank) {
-  const SeenOp* longest = nullptr;
-  for (const SeenOp& op : rank.ops) {
-    if (!op.is_waited_in()) continue;
-    if (longest == nullptr || op.age > longest->age) longest = &op;
-  }
-  return longest;
-}
-
 /// What it last did that is recorded.
 std::string LastOpLine(const SeenRank& rank, const Evidence& evidence) {
   const std::string who = "rank " + rank.rank.ToString();
@@ -123,6 +105,46 @@ std::string LastOpLine(const SeenRank& rank, const Evidence& evidence) {
 }
 
 }  // namespace
+
+std::string CallText(const SeenOp& op) {
+  if (op.kind == OpKind::kNone && !op.name.empty()) return op.name;
+  if (op.kind == OpKind::kSplit) return std::string(OpKindName(op.kind));
+  // What has no dtype is counted in bytes.
+  const Dtype dtype = op.dtype == Dtype() ? Dtype::kU8 : op.dtype;
+  return DescribeOp(op.kind, dtype, op.reduction, op.root_or_peer, op.count);
+}
+
+std::string PlaceText(const SeenOp& op, const std::string& group_name) {
+  const std::string group = "group " + group_name;
+  if (op.kind == OpKind::kInit) return "the making of " + group;
+  const char* const number = op.is_transfer() ? ", number " : ", op ";
+  return CallText(op) + number + op.seq.ToString() + " of " + group;
+}
+
+const SeenOp* LongestWait(const SeenRank& rank) {
+  const SeenOp* longest = nullptr;
+  for (const SeenOp& op : rank.ops) {
+    if (!op.is_waited_in()) continue;
+    if (longest == nullptr || op.age > longest->age) longest = &op;
+  }
+  return longest;
+}
+
+std::string StandingText(const SeenRank& rank) {
+  const std::string phase = InPhase(rank);
+  switch (rank.process.state) {
+    case ProcessState::kUnknown: return "not known" + phase;
+    case ProcessState::kNeverStarted: return "not started";
+    case ProcessState::kRuns: return "runs" + phase;
+    case ProcessState::kSleeps: return "sleeps" + phase;
+    case ProcessState::kBlockedInIo: return "waits for input or output" + phase;
+    case ProcessState::kStopped: return "stopped by a signal" + phase;
+    case ProcessState::kTraced: return "held by a debugger" + phase;
+    case ProcessState::kFrozen: return "frozen with its cgroup" + phase;
+    case ProcessState::kEnded: return "ended";
+  }
+  return "not known";
+}
 
 std::string GroupName(base::GroupId group, base::Round epoch, const Evidence& evidence) {
   for (const SeenRank& rank : evidence.ranks) {
@@ -153,7 +175,10 @@ std::string WhatItDid(const Finding& finding, const Finding::Culprit& culprit,
     case Class::kNodeLost: return "is on a node that does not answer";
     case Class::kMismatch: return MismatchText(finding, evidence);
     case Class::kMissingRank: {
-      const std::string why = AbsenceText(culprit.absence, *rank);
+      const bool tells_phase =
+          culprit.absence == Absence::kInDeclaredPhase || culprit.absence == Absence::kEndedEarly;
+      const std::string why =
+          AbsenceText(culprit.absence, *rank) + (tells_phase ? "" : InPhase(*rank));
       if (!finding.op.has_value()) return "does not come: " + why;
       // Who is held inside of an op has come to it, and goes on as little.
       const bool has_come = std::any_of(rank->ops.begin(), rank->ops.end(), [&](const SeenOp& op) {
@@ -164,7 +189,7 @@ std::string WhatItDid(const Finding& finding, const Finding::Culprit& culprit,
              ": " + why;
     }
     case Class::kCrossGroupDeadlock: {
-      const SeenOp* const wait = WaitOf(*rank);
+      const SeenOp* const wait = LongestWait(*rank);
       return wait == nullptr ? "waits in a circle"
                              : "waits in " + Place(*wait, evidence) + At(*wait);
     }
@@ -176,7 +201,7 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
   std::vector<std::string> lines;
   for (const Finding::Edge& edge : finding.cycle) {
     const SeenRank* const rank = Find(evidence, edge.waiter);
-    const SeenOp* const wait = rank != nullptr ? WaitOf(*rank) : nullptr;
+    const SeenOp* const wait = rank != nullptr ? LongestWait(*rank) : nullptr;
     lines.push_back("rank " + edge.waiter.ToString() + " waits for rank " +
                     edge.awaited.ToString() +
                     (wait != nullptr ? " in " + Place(*wait, evidence) + At(*wait) : ""));
@@ -192,7 +217,7 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
   if (finding.cycle.empty()) {
     for (const base::Rank victim : finding.victims) {
       const SeenRank* const rank = Find(evidence, victim);
-      const SeenOp* const wait = rank != nullptr ? WaitOf(*rank) : nullptr;
+      const SeenOp* const wait = rank != nullptr ? LongestWait(*rank) : nullptr;
       if (wait != nullptr) lines.push_back(WaitLine(*rank, *wait, evidence));
     }
   }

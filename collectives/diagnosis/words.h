@@ -18,6 +18,17 @@ std::string RankList(const std::vector<base::Rank>& ranks);
 /// As its members call it.
 std::string GroupName(base::GroupId group, base::Round epoch, const Evidence& evidence);
 
+/// "all_reduce(f32, sum, 4)".
+std::string CallText(const SeenOp& op);
+/// "all_reduce(f32, sum, 4), op 7 of group world".
+std::string PlaceText(const SeenOp& op, const std::string& group_name);
+
+/// What its process does, and in which phase it says it is: "runs, in the phase "checkpoint"".
+std::string StandingText(const SeenRank& rank);
+
+/// The op in which the rank has waited longest; null: it waits in none.
+const SeenOp* LongestWait(const SeenRank& rank);
+
 /// What a culprit did, as it follows "rank 3 ": "has not come to all_reduce(f32, sum, 4), op 7 of
 /// group world: its process is stopped by a signal".
 std::string WhatItDid(const Finding& finding, const Finding::Culprit& culprit,

@@ -41,6 +41,8 @@
 #define LOCKSTEP_RING_DEFAULT_SLOTS 4096u
 #define LOCKSTEP_RING_MAX_SLOTS (1u << 20)
 
+#define LOCKSTEP_PHASE_MARKED UINT64_C(1) /* of phase_until_ns */
+
 /* Values are part of the format: only ever append. As lockstep::collectives::Work::State + 1. */
 enum lockstep_record_state {
   LOCKSTEP_RECORD_EMPTY = 0,
@@ -133,11 +135,16 @@ struct lockstep_ring_header {
   uint64_t seatless_count;   /* groups that found no seat */
   /* A phase that the program has declared; locked as a slot is. */
   uint64_t phase_lock;
-  uint64_t phase_until_ns; /* CLOCK_MONOTONIC; 0 = none is declared */
-  char phase[32];          /* "checkpoint" */
+  /* CLOCK_MONOTONIC; 0 = none is declared; LOCKSTEP_PHASE_MARKED: it is one like any other, for
+   * which the program claims no time. */
+  uint64_t phase_until_ns;
+  char phase[32]; /* "checkpoint" */
+  /* Samples that the program has processed since then, which moves on as the program does. */
+  uint64_t samples;
+  uint64_t samples_since_ns; /* CLOCK_MONOTONIC; 0 = none are reported, or they are being written */
 };
 LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) <= LOCKSTEP_RING_SEATS_OFFSET,
                        "the header ends where seats begin");
-LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) == 504, "layout of the header");
+LOCKSTEP_RECORD_ASSERT(sizeof(struct lockstep_ring_header) == 520, "layout of the header");
 
 #endif /* LOCKSTEP_COLLECTIVES_RECORDER_RECORD_H_ */

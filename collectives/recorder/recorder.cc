@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/errno_status.h"
@@ -92,7 +93,32 @@ void Recorder::Ended(Ticket ticket, lockstep_record_state state, uint64_t bytes_
 void Recorder::SetStep(int64_t step) { lockstep_ring_set_step(&ring_, step); }
 
 void Recorder::SetPhase(const std::string& name, base::SteadyTime until) {
-  lockstep_ring_set_phase(&ring_, name.c_str(), Nanoseconds(until));
+  if (!lockstep_fork_guard_is_owner(&ring_.guard)) return;  // a copy of the lock may be held
+  const std::lock_guard lock(phase_mutex_);
+  declared_ = name;
+  declared_until_ = until;
+  WritePhase();
+}
+
+std::string Recorder::MarkPhase(const std::string& name) {
+  if (!lockstep_fork_guard_is_owner(&ring_.guard)) return "";
+  const std::lock_guard lock(phase_mutex_);
+  std::string before = std::exchange(marked_, name);
+  WritePhase();
+  return before;
+}
+
+void Recorder::WritePhase() {
+  if (declared_until_ != base::SteadyTime()) {
+    const std::string& name = marked_.empty() ? declared_ : marked_;
+    lockstep_ring_set_phase(&ring_, name.c_str(), Nanoseconds(declared_until_));
+  } else {
+    lockstep_ring_set_phase(&ring_, marked_.c_str(), marked_.empty() ? 0 : LOCKSTEP_PHASE_MARKED);
+  }
+}
+
+void Recorder::SetSamples(uint64_t samples, base::SteadyTime since) {
+  lockstep_ring_set_samples(&ring_, samples, Nanoseconds(since));
 }
 
 Recorder::Seat Recorder::TakeSeat(base::GroupId group, base::Round epoch, base::GroupRank rank,

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -88,6 +89,11 @@ class Recorder {
   /// Until then the program declares to be in a phase that may take long; `until` in the past ends
   /// it. `name`: "checkpoint".
   void SetPhase(const std::string& name, base::SteadyTime until);
+  /// The program is in this phase from now on, and claims no time for it; "" ends it. A declared
+  /// one has this one's name, and is followed by it. Returns the one before.
+  std::string MarkPhase(const std::string& name);
+  /// Samples that were processed since then. One thread at a time.
+  void SetSamples(uint64_t samples, base::SteadyTime since);
 
   /// The rank's place in a group, for as long as this lives. May be empty: all seats are taken, or
   /// there is no recorder. Not to outlive the Recorder.
@@ -119,7 +125,13 @@ class Recorder {
  private:
   explicit Recorder(lockstep_ring ring) : ring_(ring) {}
 
+  void WritePhase();
+
   lockstep_ring ring_;
+  std::mutex phase_mutex_;
+  std::string marked_;  // this and the next: guarded by phase_mutex_
+  std::string declared_;
+  base::SteadyTime declared_until_{};
 };
 
 /// As lockstep_format_call_site.

@@ -199,6 +199,49 @@ TEST(RecorderTest, ADeclaredPhaseIsSeenUntilItIsOver) {
   EXPECT_EQ(after.phase, "");
 }
 
+TEST(RecorderTest, AMarkedPhaseNamesADeclaredOneAndFollowsIt) {
+  Ring ring(8);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  const auto head = [&] { return *ReadRingHead(ring.memory()); };
+
+  EXPECT_EQ(recorder->MarkPhase("checkpoint"), "");
+  EXPECT_EQ(head().phase, "checkpoint");
+  EXPECT_EQ(head().phase_until_ns, LOCKSTEP_PHASE_MARKED);
+  recorder->SetPhase("long phase", SteadyTime(nanoseconds(5000)));
+  EXPECT_EQ(head().phase, "checkpoint");
+  EXPECT_EQ(head().phase_until_ns, 5000u);
+  recorder->SetPhase("", SteadyTime());
+  EXPECT_EQ(head().phase, "checkpoint");
+  EXPECT_EQ(head().phase_until_ns, LOCKSTEP_PHASE_MARKED);
+  EXPECT_EQ(recorder->MarkPhase(""), "checkpoint");
+  EXPECT_EQ(head().phase, "");
+  EXPECT_EQ(head().phase_until_ns, 0u);
+}
+
+TEST(RecorderTest, SamplesAreReadWithTheirTime) {
+  Ring ring(8);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  EXPECT_EQ(ReadRingHead(ring.memory())->samples_since_ns, 0u);
+
+  recorder->SetSamples(640, SteadyTime(nanoseconds(5000)));
+
+  EXPECT_EQ(ReadRingHead(ring.memory())->samples, 640u);
+  EXPECT_EQ(ReadRingHead(ring.memory())->samples_since_ns, 5000u);
+}
+
+TEST(RecorderTest, TheEndOfARingIsItsLastRecords) {
+  Ring ring(8);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  for (int i = 0; i < 11; ++i) recorder->Begin({});
+
+  ASSERT_OK_AND_ASSIGN(const RingContent end, ReadRingEnd(ring.memory(), 3));
+
+  ASSERT_EQ(end.records.size(), 3u);
+  EXPECT_EQ(end.records.front().index, 8u);
+  EXPECT_EQ(end.head.record_count, 11u);
+  EXPECT_EQ(ReadRingEnd(ring.memory(), 100)->records.size(), 8u);
+}
+
 // A helper that inherited the rank's cookie once put its pid over the rank's.
 TEST(RecorderTest, TheFirstProcessSignsForAsLongAsItLives) {
   Ring ring(8);

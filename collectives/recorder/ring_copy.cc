@@ -37,7 +37,8 @@ base::Status Nonsense(const std::string& what) {
 }  // namespace
 
 base::Result<std::string> PackRing(std::span<const std::byte> ring, size_t records_max) {
-  ASSIGN_OR_RETURN(const RingContent content, ReadRing(ring));
+  records_max = std::min(records_max, kPackedRecordsMax);
+  ASSIGN_OR_RETURN(const RingContent content, ReadRingEnd(ring, records_max));
   lockstep_ring_header header;
   std::memcpy(&header, ring.data(), sizeof header);
   // As they were read together with the records.
@@ -45,7 +46,9 @@ base::Result<std::string> PackRing(std::span<const std::byte> ring, size_t recor
   header.dropped_count = content.head.dropped_count + content.torn_count;
   header.phase_lock = 0;
   header.phase_until_ns = content.head.phase_until_ns;
-  const size_t count = std::min({content.records.size(), records_max, kPackedRecordsMax});
+  header.samples = content.head.samples;
+  header.samples_since_ns = content.head.samples_since_ns;
+  const size_t count = content.records.size();
   std::string packed;
   packed.reserve(kHeadBytes + content.seats.size() * LOCKSTEP_SEAT_BYTES +
                  count * LOCKSTEP_RECORD_BYTES);
@@ -55,8 +58,7 @@ base::Result<std::string> PackRing(std::span<const std::byte> ring, size_t recor
     seat.lock = 0;
     Append(packed, seat);
   }
-  for (size_t i = content.records.size() - count; i < content.records.size(); ++i) {
-    lockstep_record record = content.records[i];
+  for (lockstep_record record : content.records) {
     record.lock = 0;
     Append(packed, record);
   }
@@ -79,7 +81,8 @@ base::Result<std::vector<uint64_t>> UnpackRing(std::string_view packed, base::Du
   const size_t slot_count = std::bit_ceil(std::max<size_t>(record_count, 1));
   header.slot_count = static_cast<uint32_t>(slot_count);
   Shift(header.attached_monotonic_ns, ahead);
-  Shift(header.phase_until_ns, ahead);
+  if (header.phase_until_ns != LOCKSTEP_PHASE_MARKED) Shift(header.phase_until_ns, ahead);
+  Shift(header.samples_since_ns, ahead);
   std::vector<uint64_t> ring((LOCKSTEP_RING_HEADER_BYTES + slot_count * sizeof(lockstep_record)) /
                              sizeof(uint64_t));
   char* const memory = reinterpret_cast<char*>(ring.data());

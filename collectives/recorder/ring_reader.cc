@@ -87,6 +87,17 @@ static_assert(offsetof(lockstep_ring_header, phase_until_ns) ==
 static_assert(offsetof(lockstep_ring_header, phase) ==
               offsetof(lockstep_ring_header, phase_lock) + 16);
 
+/// Since when; 0 when they are being written all the time.
+uint64_t ReadSamples(std::span<const std::byte> memory, uint64_t& samples) {
+  const std::byte* const since = memory.data() + offsetof(lockstep_ring_header, samples_since_ns);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const uint64_t since_ns = LoadWord(since);
+    samples = LoadWord(memory.data() + offsetof(lockstep_ring_header, samples));
+    if (since_ns == LoadWord(since)) return since_ns;
+  }
+  return 0;
+}
+
 }  // namespace
 
 base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
@@ -115,6 +126,7 @@ base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
   }
   const auto phase = ReadLocked<Phase>(memory.data() + offsetof(lockstep_ring_header, phase_lock));
   const bool in_phase = phase.has_value() && phase->until_ns != 0;
+  const uint64_t since_ns = ReadSamples(memory, header.samples);
   return RingHead{.job = Text(header.job),
                   .host = Text(header.host),
                   .boot_id = Text(header.boot_id),
@@ -132,7 +144,9 @@ base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory) {
                   .slot_count = header.slot_count,
                   .seatless_count = header.seatless_count,
                   .phase = in_phase ? Text(phase->name) : "",
-                  .phase_until_ns = in_phase ? phase->until_ns : 0};
+                  .phase_until_ns = in_phase ? phase->until_ns : 0,
+                  .samples = header.samples,
+                  .samples_since_ns = since_ns};
 }
 
 base::Result<RingPulse> ReadRingPulse(std::span<const std::byte> memory) {
@@ -157,12 +171,16 @@ base::Result<RingPulse> ReadRingPulse(std::span<const std::byte> memory) {
 }
 
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory) {
+  return ReadRingEnd(memory, UINT64_MAX);
+}
+
+base::Result<RingContent> ReadRingEnd(std::span<const std::byte> memory, uint64_t records_max) {
   ASSIGN_OR_RETURN(RingHead head, ReadRingHead(memory));
   RingContent content{.head = std::move(head), .seats = ReadSeats(memory)};
   const uint64_t slot_count = content.head.slot_count;
   const uint64_t there = (memory.size() - LOCKSTEP_RING_HEADER_BYTES) / LOCKSTEP_RECORD_BYTES;
   const uint64_t begun = content.head.record_count;
-  const uint64_t wanted = std::min(begun, slot_count);
+  const uint64_t wanted = std::min({begun, slot_count, records_max});
   for (uint64_t index = begun - wanted; index < begun; ++index) {
     const uint64_t slot_number = index % slot_count;
     if (slot_number >= there) continue;  // cut off

@@ -33,6 +33,8 @@ struct RingHead {
   uint64_t seatless_count = 0;  // groups that found no seat
   std::string phase;            // that the program has declared; "" = none is in force
   uint64_t phase_until_ns = 0;
+  uint64_t samples = 0;           // that were processed since then
+  uint64_t samples_since_ns = 0;  // 0 = the program reports none
 };
 
 struct RingContent {
@@ -49,6 +51,8 @@ struct RingContent {
 /// another layout version.
 base::Result<RingHead> ReadRingHead(std::span<const std::byte> memory);
 base::Result<RingContent> ReadRing(std::span<const std::byte> memory);
+/// The same, of the last `records_max` records.
+base::Result<RingContent> ReadRingEnd(std::span<const std::byte> memory, uint64_t records_max);
 
 /// What changes when the rank does something; some 200 ns to read. Errors as above.
 struct RingPulse {

@@ -162,6 +162,16 @@ void lockstep_ring_set_step(const struct lockstep_ring* ring, int64_t step) {
   if (usable(ring)) __atomic_store_n(&header_of(ring)->step, step, __ATOMIC_RELAXED);
 }
 
+void lockstep_ring_set_samples(const struct lockstep_ring* ring, uint64_t samples,
+                               uint64_t since_ns) {
+  if (!usable(ring)) return;
+  struct lockstep_ring_header* const header = header_of(ring);
+  /* A reader that finds another time behind the count than before it has read neither. */
+  __atomic_store_n(&header->samples_since_ns, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&header->samples, samples, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&header->samples_since_ns, since_ns, __ATOMIC_SEQ_CST);
+}
+
 void lockstep_ring_set_phase(const struct lockstep_ring* ring, const char* name,
                              uint64_t until_ns) {
   if (!usable(ring)) return;

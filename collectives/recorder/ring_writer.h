@@ -77,8 +77,11 @@ void lockstep_ring_ended(const struct lockstep_ring* ring, struct lockstep_ring_
 
 /* The step that later records carry. */
 void lockstep_ring_set_step(const struct lockstep_ring* ring, int64_t step);
-/* Until `until_ns` or the next call; 0 ends it. */
+/* Until `until_ns` or the next call; 0 ends it; LOCKSTEP_PHASE_MARKED claims no time for it. */
 void lockstep_ring_set_phase(const struct lockstep_ring* ring, const char* name, uint64_t until_ns);
+/* Samples processed since `since_ns`. One thread at a time. */
+void lockstep_ring_set_samples(const struct lockstep_ring* ring, uint64_t samples,
+                               uint64_t since_ns);
 
 /* The rank's seat in a group, whose `members` are world ranks by group rank. -1: none is free. */
 int lockstep_ring_take_seat(const struct lockstep_ring* ring, uint64_t group_id, uint32_t epoch,

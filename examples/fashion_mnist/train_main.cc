@@ -155,6 +155,7 @@ Status Train() {
     optimizer.step();
     sampler.Commit();
     ++step;
+    session->ReportSamples(share.indices.size());
     session->ReportProgress(step);
 
     // All ranks must stop and save at the same step, so they tell each other who was asked to.
@@ -170,7 +171,10 @@ Status Train() {
              steps, sums[0] / static_cast<double>(share.count));
     }
     Status saved;
-    if (checkpointer != nullptr && saves) saved = checkpointer->Save(step);
+    if (checkpointer != nullptr && saves) {
+      const rank::Phase phase(*session, "checkpoint");
+      saved = checkpointer->Save(step);
+    }
     if (stops) return saved;
     if (!saved.ok()) PrintError(saved);  // a full disk, say: train on, the older ones are there
     if (sampler.state().cursor == 0 && step < steps) {

@@ -16,12 +16,12 @@
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/culprit_stacks.h"
 #include "launcher/agent/gang_driver.h"
-#include "launcher/agent/gang_status.h"
 #include "launcher/agent/gang_watch.h"
 #include "launcher/agent/job_account.h"
 #include "launcher/agent/job_cluster.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/job_views.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/agent/open_cluster.h"
 #include "launcher/agent/rank_setup.h"
@@ -83,7 +83,17 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
         driver_(GangConfigOf(spec(), config_.rank_count, config_.seed), {loop, *this}),
         watch_(spec(), {.job = job_id(), .host = config_.here.host},
                [this](base::Rank rank) { return node_->RecorderFd(rank); },
-               {loop, driver_, account_, record_}) {}
+               {loop, driver_, account_, record_}),
+        views_({.job_id = job_id(),
+                .host = config_.here.host,
+                .metrics_file = spec().metrics().file()},
+               {.loop = loop,
+                .files = config_.directory.files(),
+                .driver = driver_,
+                .account = account_,
+                .ranks = [this] { return watch_.RanksToWatch(); },
+                .pace = nullptr,
+                .say = [this](const std::string& text) { node_->Say(text); }}) {}
 
   /// Opens everything that can fail before a rank starts.
   base::Status Open();
@@ -137,7 +147,6 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   void Finish(int exit_status, const std::optional<proto::Verdict>& verdict);
   void FlushAndQuit();
   void ReadOutput(const proto::ControlRequest& request, OnAnswer answer);
-  proto::StatusReply GetStatus() const;
   proto::StopReply StopByVerb(const proto::StopRequest& request);
 
   AgentConfig config_;
@@ -146,7 +155,6 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   base::UniqueFd link_;
   base::Duration stop_grace_{0};
   int master_port_ = 0;
-  base::SteadyTime started_at_{};
   int exit_status_ = static_cast<int>(ExitCode::kInternal);
   bool runs_no_ranks_ = false;  // all of them are on other machines
   bool started_told_ = false;
@@ -160,6 +168,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   std::unique_ptr<NodeRuntime> node_;
   std::unique_ptr<CulpritStacks> stacks_;
   std::unique_ptr<JobCluster> cluster_;  // null: one node
+  JobViews views_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   event::Registration link_watch_;
@@ -177,8 +186,10 @@ base::Status Agent::Open() {
   if (has_other_agents()) {
     ASSIGN_OR_RETURN(cluster_, OpenCluster(config_, std::move(environment),
                                            {clock_, loop_, *node_, driver_, *this}));
+    views_.SetCluster(*cluster_);
   }
   RETURN_IF_ERROR(OpenControl());
+  RETURN_IF_ERROR(views_.Open());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
   ASSIGN_OR_RETURN(signals_, event::SignalSource::Create(loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT},
                                                          [this](const event::Signal& signal) {
@@ -305,7 +316,6 @@ int Agent::GiveUp(const base::Status& why) {
 }
 
 int Agent::Run() {
-  started_at_ = loop_.Now();
   account_.OnJobStarted(master_port_);
   if (cluster_ != nullptr) {
     cluster_->Start(master_port_);
@@ -381,6 +391,7 @@ void Agent::OnRoundBegins(const elastic::SpawnRanks& round) {
   record_.SetRound(round.round);
   account_.OnRoundBegins(round);
   watch_.BeginRound();
+  views_.BeginRound();
   if (runs_no_ranks_) {
     // Nobody else makes it here, and the round's verdict goes there.
     if (const base::Status made = record_.MakeRoundFolder(round.round); !made.ok()) {
@@ -431,6 +442,7 @@ void Agent::OnJobEnded(const elastic::JobOutcome& outcome) {
 void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict) {
   exit_status_ = exit_status;
   finishing_ = true;
+  views_.Close();
   record_.SaveEnd(exit_status);
   if (cluster_ == nullptr) return FlushAndQuit();
   proto::JobOver over;
@@ -454,9 +466,7 @@ void Agent::FlushAndQuit() {
 void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
   proto::ControlReply reply;
   switch (request.kind_case()) {
-    case proto::ControlRequest::kStatus:
-      *reply.mutable_status() = StatusPage(GetStatus(), request.status().first_row());
-      break;
+    case proto::ControlRequest::kStatus: return views_.Answer(request.status(), std::move(answer));
     case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
     case proto::ControlRequest::kReadOutput: return ReadOutput(request, std::move(answer));
     case proto::ControlRequest::kLook:  // only its coordinator has a node look
@@ -478,15 +488,6 @@ void Agent::ReadOutput(const proto::ControlRequest& request, OnAnswer answer) {
     return answer(Refusal(base::NotFoundError("job " + job_id() + " has one node")));
   }
   cluster_->Ask(base::NodeIndex(request.read_output().node()), request, std::move(answer));
-}
-
-proto::StatusReply Agent::GetStatus() const {
-  proto::StatusReply status = StatusOf(driver_.state(), driver_.steps(), loop_.Now());
-  status.set_job_id(job_id());
-  status.set_host(config_.here.host);
-  status.set_job_age_ns((loop_.Now() - started_at_).count());
-  if (cluster_ != nullptr) cluster_->Describe(status);
-  return status;
 }
 
 }  // namespace

@@ -86,6 +86,11 @@ proto::StatusReply StatusPage(proto::StatusReply whole, int first_row) {
   const int nodes = whole.nodes_size();
   const int all = nodes + whole.ranks_size();
   size_t room = kRowBytesMax;
+  if (first > 0) {  // they are in the first reply
+    whole.clear_groups();
+    whole.clear_verdicts();
+    whole.clear_pace();
+  }
   int next = std::min(first, all);
   next += KeepRows(first, &room, whole.mutable_nodes());
   next += KeepRows(std::max(first - nodes, 0), &room, whole.mutable_ranks());

@@ -67,6 +67,7 @@ void JobAccount::OnHangVerdict(const collectives::Finding& finding,
   proto::Verdict verdict = HangVerdict(finding, evidence, config_.here.host);
   for (const proto::Evidence& stack : stacks) *verdict.add_evidence() = stack;
   if (!acts) {
+    Count(verdict);
     SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence) +
                   "; what was seen is in " + record_.RoundFolder(round_) + "/evidence",
               finding);
@@ -78,6 +79,10 @@ void JobAccount::OnHangVerdict(const collectives::Finding& finding,
 void JobAccount::OnLastLook(const collectives::Finding& finding,
                             const collectives::Evidence& evidence) {
   last_look_ = HangVerdict(finding, evidence, config_.here.host);
+}
+
+void JobAccount::Count(const proto::Verdict& verdict) {
+  ++verdict_counts_[proto::Verdict::Class_Name(verdict.class_())];
 }
 
 /// What ranks wrote into their rings is shown as text and nothing else.
@@ -107,6 +112,7 @@ void JobAccount::OnRoundEnded(const elastic::RoundOutcome& outcome,
   node_->Log(round_, RoundEndedEvent(outcome, last_verdict_ ? &*last_verdict_ : nullptr));
   if (restarts) node_->Log(round_, RestartScheduledEvent(outcome));
   if (!last_verdict_) return;
+  Count(*last_verdict_);
   record_.SaveRoundVerdict(outcome.round, *last_verdict_);
   if (restarts) node_->output().Print(RenderVerdict(*last_verdict_));
 }
@@ -118,8 +124,10 @@ void JobAccount::OnSurvivorsGoOn(const elastic::RoundOutcome& outcome,
   RoundFacts facts = Facts();
   facts.ranks = std::move(evidence);
   node_->Log(round_, SurvivorsGoOnEvent(outcome, gone));
-  if (const auto verdict = MakeVerdict(outcome, facts))
+  if (const auto verdict = MakeVerdict(outcome, facts)) {
+    Count(*verdict);
     node_->output().Print(RenderVerdict(*verdict));
+  }
 }
 
 std::optional<proto::Verdict> JobAccount::OnJobEnded(const elastic::JobOutcome& outcome) {

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_AGENT_JOB_ACCOUNT_H_
 #define LOCKSTEP_LAUNCHER_AGENT_JOB_ACCOUNT_H_
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -41,6 +42,9 @@ class JobAccount {
   void SetHosts(std::vector<std::string> host_of_rank) { host_of_rank_ = std::move(host_of_rank); }
   /// That of the news that come now: the gang may be in the next one.
   base::Round round() const { return round_; }
+  /// Verdicts up to now, by the name of their class; of a gang that stands still also where nothing
+  /// is done about it.
+  const std::map<std::string, uint64_t>& verdict_counts() const { return verdict_counts_; }
 
   void OnJobStarted(int master_port);
   void OnRoundBegins(const elastic::SpawnRanks& round);
@@ -69,6 +73,7 @@ class JobAccount {
 
  private:
   RoundFacts Facts() const;
+  void Count(const proto::Verdict& verdict);
   void SayOfHang(const std::string& text, const collectives::Finding& finding);
   proto::Verdict LaunchVerdict(int exit_status, const std::string& text) const;
 
@@ -82,6 +87,7 @@ class JobAccount {
   std::optional<proto::Verdict> last_look_;     // of a round that ends
   std::optional<proto::Verdict> last_verdict_;  // of the round that ended last
   std::string stopped_by_;                      // as RoundFacts has it
+  std::map<std::string, uint64_t> verdict_counts_;
 };
 
 }  // namespace lockstep::launcher

@@ -114,6 +114,8 @@ class JobCluster final : public CoordinatorDelegate {
   void Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer);
   /// The ranks of other nodes, for as long as this lives.
   FarLooks& far_looks() { return far_gang_; }
+  /// The same for those who watch: a look of theirs cuts none of the others' short.
+  FarLooks& live_looks() { return live_gang_; }
   /// The nodes of `status`, and where each of its ranks is.
   void Describe(proto::StatusReply& status) const;
 
@@ -158,6 +160,7 @@ class JobCluster final : public CoordinatorDelegate {
   std::set<std::string> refusals_told_;  // at most kRefusalsTold
   event::Registration progress_;
   FarGang far_gang_;
+  FarGang live_gang_;
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::unique_ptr<net::JobCa> ca_;

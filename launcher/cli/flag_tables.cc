@@ -151,6 +151,8 @@ constexpr FlagSpec kRunFlags[] = {
      kField, "spec.logs.stdin", "", kLockstep, kOutput},
     {"--line-buffered", "", "", "Give ranks a terminal as stdout: lines come as they are made.",
      kField, "spec.logs.lineBuffered", "", kLockstep, kOutput},
+    {"--metrics-file", "", "FILE", "Write metrics for Prometheus there, every 10 s [none].", kField,
+     "spec.metrics.file", "", kLockstep, kOutput},
     {"--log-prefix", "", "", "Begin console lines with their rank [true]; --log-prefix=false.",
      kField, "spec.logs.prefix", "", kLockstep, kOutput},
 
@@ -204,6 +206,11 @@ constexpr FlagSpec kPsFlags[] = {
 
 constexpr FlagSpec kStatusFlags[] = {
     {"--json", "", "", "One JSON object."},
+};
+
+constexpr FlagSpec kTopFlags[] = {
+    {"--once", "", "", "One look, of all ranks, without the whole of a terminal."},
+    {"--json", "", "", "A JSON object of each look, in a line."},
 };
 
 constexpr FlagSpec kStacksFlags[] = {
@@ -318,6 +325,23 @@ constexpr VerbSpec kVerbs[] = {
     {Verb::kStatus, "status", "[FLAGS] JOB", "Says what a job and each of its ranks is doing.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep status mnist\n  lockstep status mnist --json\n", kStatusFlags, 1, 1},
+    {Verb::kTop, "top", "[FLAGS] JOB", "Shows what a job's ranks do, each second anew.",
+     "JOB is an id, the beginning of one, or a name. On the whole of a terminal, until q, Ctrl-C\n"
+     "or the job's end; arrows and page keys scroll. Where standard output is no terminal: once,\n"
+     "as --once. A rank that keeps the others waiting is marked with *, one that has been waited\n"
+     "for for a second with >.\n",
+     "  lockstep top mnist\n  lockstep top mnist --once\n  lockstep top mnist --json | jq .pace\n",
+     kTopFlags, 1, 1},
+    {Verb::kMetrics,
+     "metrics",
+     "JOB",
+     "Prints a job's metrics as Prometheus reads them.",
+     "JOB is an id, the beginning of one, or a name. `lockstep run --metrics-file` has them\n"
+     "written into a file every 10 s.\n",
+     "  lockstep metrics mnist\n",
+     {},
+     1,
+     1},
     {Verb::kStacks, "stacks", "[FLAGS] JOB", "Says where in its program each rank stands.",
      "JOB is an id, the beginning of one, or a name. Of its ranks on this machine; those that "
      "stand in "

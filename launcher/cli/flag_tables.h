@@ -17,6 +17,8 @@ enum class Verb : uint8_t {
   kExec,
   kPs,
   kStatus,
+  kTop,
+  kMetrics,
   kStacks,
   kDiagnose,
   kLogs,

@@ -144,6 +144,15 @@ ShowStatusOptions ShowStatusOptionsOf(const Command& command) {
   return {.job = command.operands[0], .json = command.IsOn("--json")};
 }
 
+ShowTopOptions ShowTopOptionsOf(const Command& command) {
+  return {
+      .job = command.operands[0], .once = command.IsOn("--once"), .json = command.IsOn("--json")};
+}
+
+ShowMetricsOptions ShowMetricsOptionsOf(const Command& command) {
+  return {.job = command.operands[0]};
+}
+
 base::Result<ShowStacksOptions> ShowStacksOptionsOf(const Command& command) {
   ShowStacksOptions options;
   options.job = command.operands[0];

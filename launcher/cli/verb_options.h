@@ -9,8 +9,10 @@
 #include "launcher/verbs/remove_jobs.h"
 #include "launcher/verbs/render_job.h"
 #include "launcher/verbs/show_logs.h"
+#include "launcher/verbs/show_metrics.h"
 #include "launcher/verbs/show_stacks.h"
 #include "launcher/verbs/show_status.h"
+#include "launcher/verbs/show_top.h"
 #include "launcher/verbs/stop_job.h"
 #include "runtime/base/result.h"
 
@@ -26,6 +28,8 @@ base::Result<RenderJobOptions> RenderJobOptionsOf(const Command& command);
 base::Result<ExecOptions> ExecOptionsOf(const Command& command);
 ListJobsOptions ListJobsOptionsOf(const Command& command);
 ShowStatusOptions ShowStatusOptionsOf(const Command& command);
+ShowTopOptions ShowTopOptionsOf(const Command& command);
+ShowMetricsOptions ShowMetricsOptionsOf(const Command& command);
 /// Without the path.
 base::Result<ShowStacksOptions> ShowStacksOptionsOf(const Command& command);
 DiagnoseJobOptions DiagnoseJobOptionsOf(const Command& command);

@@ -20,6 +20,11 @@ TEST(VerbOptionsTest, FlagsBecomeOptions) {
   EXPECT_TRUE(ListJobsOptionsOf(Parse({"ps", "-a", "--json"})).json);
   EXPECT_FALSE(ListJobsOptionsOf(Parse({"ps"})).quiet);
   EXPECT_EQ(ShowStatusOptionsOf(Parse({"status", "mnist"})).job, "mnist");
+  EXPECT_EQ(ShowTopOptionsOf(Parse({"top", "mnist"})).job, "mnist");
+  EXPECT_FALSE(ShowTopOptionsOf(Parse({"top", "mnist"})).once);
+  EXPECT_TRUE(ShowTopOptionsOf(Parse({"top", "--once", "--json", "mnist"})).once);
+  EXPECT_TRUE(ShowTopOptionsOf(Parse({"top", "--once", "--json", "mnist"})).json);
+  EXPECT_EQ(ShowMetricsOptionsOf(Parse({"metrics", "mnist"})).job, "mnist");
   EXPECT_EQ(ShowStacksOptionsOf(Parse({"stacks", "mnist", "--rank", "3"})).value().rank,
             base::Rank(3));
   EXPECT_TRUE(ShowStacksOptionsOf(Parse({"stacks", "mnist", "--json"})).value().json);

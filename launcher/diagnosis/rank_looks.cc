@@ -77,22 +77,26 @@ RankLooks::Heads RankLooks::LookAtHeads(const std::vector<WatchedRank>& ranks,
 
 std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
                                         base::SteadyTime now) {
+  std::vector<SeenRank> all = GatherRings(ranks, records_max, now);
+  for (size_t i = 0; i < ranks.size(); ++i) all[i].process = LookAtProcess(ranks[i], now);
+  return all;
+}
+
+std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ranks,
+                                             size_t records_max, base::SteadyTime now) {
   std::vector<SeenRank> all;
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
     // Who has no ring has made no call.
     SeenRank gathered{.rank = rank.rank, .ring_read = rank.ring_fd < 0};
     if (seen.ring != nullptr) {
-      const auto ring = collectives::ReadRing(seen.ring->memory());
+      const auto ring = collectives::ReadRingEnd(seen.ring->memory(), records_max);
       if (ring.ok()) gathered = collectives::FromRing(*ring, Nanoseconds(now));
+      if (ring.ok() && ring->head.record_count > records_max) gathered.ring_overflowed = true;
     }
     gathered.rank = rank.rank;
-    if (gathered.ops.size() > records_max) {
-      gathered.ops.erase(gathered.ops.begin(),
-                         gathered.ops.end() - static_cast<ptrdiff_t>(records_max));
-      gathered.ring_overflowed = true;
-    }
-    gathered.process = LookAt(rank, seen, now);
+    gathered.process =
+        ProcessWithoutLook(rank, now).value_or(SeenProcess{.host = rank.host, .pid = rank.pid});
     all.push_back(std::move(gathered));
   }
   return all;

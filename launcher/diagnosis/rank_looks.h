@@ -56,6 +56,13 @@ class RankLooks {
   /// At everything; of each rank the last `records_max` ops.
   std::vector<collectives::SeenRank> Gather(const std::vector<WatchedRank>& ranks,
                                             size_t records_max, base::SteadyTime now);
+  /// The same without a look at processes that live.
+  std::vector<collectives::SeenRank> GatherRings(const std::vector<WatchedRank>& ranks,
+                                                 size_t records_max, base::SteadyTime now);
+  /// At the process of one of them.
+  collectives::SeenProcess LookAtProcess(const WatchedRank& rank, base::SteadyTime now) {
+    return LookAt(rank, Find(rank, now), now);
+  }
   /// As they are at any time; for as long as they are watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
 

@@ -20,6 +20,8 @@
 
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/live_look.h"
+#include "launcher/agent/live_status.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/attach/attach_server.h"
 #include "launcher/exec/adopted_ranks.h"
@@ -127,6 +129,7 @@ class AdoptingAgent final : public ControlTarget {
   std::unique_ptr<JobRecord> record_;
   std::unique_ptr<AttachServer> attach_;
   std::unique_ptr<AdoptedWatch> watch_;
+  std::unique_ptr<LiveLook> live_;  // when watch_ is there
   std::unique_ptr<ControlServer> control_;
   std::map<base::Rank, std::unique_ptr<process::ForeignProcess>> processes_;  // those that live
   std::unique_ptr<net::ChannelServer> waiting_;
@@ -240,6 +243,7 @@ base::Status AdoptingAgent::OpenServers(const proto::AdoptRequest& first) {
 }
 
 void AdoptingAgent::BeginWatch(const proto::AdoptRequest& first) {
+  live_ = std::make_unique<LiveLook>(loop_, [this] { return RanksToWatch(); }, first.world_size());
   watch_ = std::make_unique<AdoptedWatch>(
       first.hangs(), EvidenceFacts{.job = directory_->job_id(), .host = config_.here.host},
       first.world_size(),
@@ -421,6 +425,7 @@ void AdoptingAgent::End() {
   if (directory_) {
     record_->SaveEnd(std::nullopt);
     control_.reset();
+    live_.reset();
     watch_.reset();
     attach_.reset();
     events_->Flush();
@@ -437,7 +442,13 @@ void AdoptingAgent::End() {
 void AdoptingAgent::Answer(const proto::ControlRequest& request, Reply reply) {
   proto::ControlReply answer;
   switch (request.kind_case()) {
-    case proto::ControlRequest::kStatus: *answer.mutable_status() = GetStatus(); break;
+    case proto::ControlRequest::kStatus:
+      *answer.mutable_status() = GetStatus();
+      // It looks at this host alone, so its answer comes at once.
+      if (request.status().live() && live_ != nullptr)
+        live_->Take(
+            [&](const proto::StatusReply& live) { AddLive(live, *answer.mutable_status()); });
+      break;
     case proto::ControlRequest::kStop: *answer.mutable_stop() = Stop(request.stop()); break;
     case proto::ControlRequest::kReadOutput:
       *answer.mutable_error() = proto::ToProto(

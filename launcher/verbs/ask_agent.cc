@@ -43,13 +43,14 @@ base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const Job
 }
 
 base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const JobEntry& job,
-                                           base::Duration limit) {
+                                           base::Duration limit, bool live) {
   const base::SteadyTime deadline = context.clock.Now() + limit;
   proto::StatusReply status;
   int row = 0;
   do {
     proto::ControlRequest request;
     request.mutable_status()->set_first_row(row);
+    request.mutable_status()->set_live(live);
     ASSIGN_OR_RETURN(proto::ControlReply reply,
                      AskAgent(context, job, request, deadline - context.clock.Now()));
     proto::StatusReply& page = *reply.mutable_status();

@@ -18,9 +18,9 @@ base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const Job
                                            proto::ControlRequest request, base::Duration limit);
 
 /// The whole status of a live job, in as many requests as that takes; ranks have the hosts of their
-/// nodes. Any thread. Blocks: up to `limit`. Errors: as AskAgent.
+/// nodes. `live`: as StatusRequest has it. Any thread. Blocks: up to `limit`. Errors: as AskAgent.
 base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const JobEntry& job,
-                                           base::Duration limit);
+                                           base::Duration limit, bool live = false);
 
 /// Whether such an error means that nobody listens.
 bool NobodyListens(const base::Status& error);

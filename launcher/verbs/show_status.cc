@@ -3,11 +3,13 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <vector>
 
 #include "launcher/verbs/ask_agent.h"
+#include "launcher/verbs/status_text.h"
 #include "launcher/verbs/verb_text.h"
 #include "runtime/proto/verdict.pb.h"
 
@@ -15,28 +17,19 @@ namespace lockstep::launcher {
 namespace {
 
 using namespace std::chrono_literals;
-using Rows = std::vector<std::vector<std::string>>;
+using Rows = TextRows;
 
 constexpr base::Duration kAnswerLimit = 5s;
 constexpr size_t kVerdictBytesMax = size_t{4} << 20;
 
 // ------------------------------------------------------------------------ of a job with an agent
 
-std::string Seconds(int64_t nanoseconds) {
-  return base::FormatDuration(base::Duration(nanoseconds));
-}
-
-std::string RestartsText(const proto::StatusReply& status) {
-  return std::to_string(status.restarts_used()) + " of " + std::to_string(status.restarts_max()) +
-         " restarts used";
-}
-
 Rows HeadRows(const proto::StatusReply& status) {
   Rows rows = {{"job", status.job_id() + " on " + Printable(status.host())},
                {"state", status.phase() + (status.suspended() ? ", stopped by a signal" : "")}};
   if (status.launcher().empty()) {
     rows.push_back({"round", std::to_string(status.round()) + ", for " +
-                                 Seconds(status.round_age_ns()) + "; " + RestartsText(status)});
+                                 TimeText(status.round_age_ns()) + "; " + RestartsText(status)});
   } else {
     rows.push_back({"launcher", Printable(status.launcher()) + "; of " +
                                     std::to_string(status.rank_count()) + " ranks " +
@@ -49,15 +42,25 @@ Rows HeadRows(const proto::StatusReply& status) {
                                    " ranks, which go on in round " +
                                    std::to_string(status.membership_round())});
   }
-  rows.push_back({"age", Seconds(status.job_age_ns())});
+  rows.push_back({"age", TimeText(status.job_age_ns())});
   if (status.has_best_step()) rows.push_back({"step", std::to_string(status.best_step())});
+  if (const auto samples = SamplesPerSecond(status))
+    rows.push_back({"samples", NumberText(*samples) + " a second"});
+  for (const std::string& slow : status.pace().slow()) rows.push_back({"slow", Printable(slow)});
   return rows;
 }
 
 Rows RankRows(const proto::StatusReply& status) {
   const bool several_nodes = status.nodes_size() > 0;
-  Rows rows = {{"RANK", "PID", "LIFE", "STEP", "EXIT"}};
-  if (several_nodes) rows[0].insert(rows[0].begin() + 1, {"NODE", "HOST"});
+  const bool has_phases = std::any_of(status.ranks().begin(), status.ranks().end(),
+                                      [](const auto& rank) { return !rank.phase().empty(); });
+  const bool has_samples = SamplesPerSecond(status).has_value();
+  Rows rows = {{"RANK"}};
+  if (several_nodes) rows[0].insert(rows[0].end(), {"NODE", "HOST"});
+  rows[0].insert(rows[0].end(), {"PID", "LIFE", "STEP"});
+  if (has_samples) rows[0].push_back("SAMPLES/S");
+  if (has_phases) rows[0].push_back("PHASE");
+  rows[0].push_back("EXIT");
   for (const proto::RankStatus& rank : status.ranks()) {
     std::vector<std::string>& row = rows.emplace_back();
     row.push_back(std::to_string(rank.rank()));
@@ -68,6 +71,10 @@ Rows RankRows(const proto::StatusReply& status) {
     row.push_back(rank.pid() == 0 ? "-" : std::to_string(rank.pid()));
     row.push_back(rank.life());
     row.push_back(rank.has_step() ? std::to_string(rank.step()) : "-");
+    if (has_samples) {
+      row.push_back(rank.has_samples_per_second() ? NumberText(rank.samples_per_second()) : "-");
+    }
+    if (has_phases) row.push_back(rank.phase().empty() ? "-" : Printable(rank.phase()));
     row.push_back(Printable(rank.exit()));
   }
   return rows;
@@ -77,8 +84,8 @@ Rows RankRows(const proto::StatusReply& status) {
 std::string ClockText(const proto::NodeStatus& node) {
   if (node.is_coordinator() || !node.has_clock_offset_ns()) return "-";
   const int64_t offset = node.clock_offset_ns();
-  return (offset < 0 ? "-" : "+") + Seconds(offset < 0 ? -offset : offset) + " +-" +
-         Seconds(node.clock_error_ns());
+  return (offset < 0 ? "-" : "+") + TimeText(offset < 0 ? -offset : offset) + " +-" +
+         TimeText(node.clock_error_ns());
 }
 
 Rows NodeRows(const proto::StatusReply& status) {
@@ -87,7 +94,7 @@ Rows NodeRows(const proto::StatusReply& status) {
     const bool is_remote = node.state() == "alive" && !node.is_coordinator();
     rows.push_back({std::to_string(node.node()), Printable(node.host()), node.state(),
                     node.slots() > 0 ? std::to_string(node.slots()) : "-",
-                    is_remote ? Seconds(node.heartbeat_age_ns()) + " ago" : "-", ClockText(node),
+                    is_remote ? TimeText(node.heartbeat_age_ns()) + " ago" : "-", ClockText(node),
                     node.log_folder().empty() ? "-" : Printable(node.log_folder())});
   }
   return rows;
@@ -102,6 +109,10 @@ base::Status PrintReply(const VerbContext& context, const ShowStatusOptions& opt
   }
   std::string text = FormatTable(HeadRows(status)) + "\n";
   if (status.nodes_size() > 0) text += FormatTable(NodeRows(status)) + "\n";
+  if (status.groups_size() > 0) text += FormatTable(GroupRows(status));
+  if (status.groups_left_out() > 0)
+    text += "and " + std::to_string(status.groups_left_out()) + " groups more\n";
+  if (status.groups_size() > 0) text += "\n";
   text += FormatTable(RankRows(status));
   std::fputs(text.c_str(), context.out);
   return base::OkStatus();
@@ -206,7 +217,8 @@ base::Status PrintEntryJson(const VerbContext& context, const JobEntry& job,
 base::Status ShowStatus(const VerbContext& context, const ShowStatusOptions& options) {
   ASSIGN_OR_RETURN(JobEntry job, OpenStore(context).Find(options.job));
   if (job.condition == JobCondition::kLive) {
-    const base::Result<proto::StatusReply> reply = AskStatus(context, job, kAnswerLimit);
+    const base::Result<proto::StatusReply> reply =
+        AskStatus(context, job, kAnswerLimit, /*live=*/true);
     if (reply.ok()) return PrintReply(context, options, *reply);
     if (!NobodyListens(reply.status())) return reply.status();
     // It does not listen yet, has ended since, or its socket is gone: what it wrote down is left.

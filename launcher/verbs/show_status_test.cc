@@ -80,6 +80,38 @@ TEST_F(ShowStatusTest, WhatTheAgentSaysOfEachRank) {
                                      "1     -     exited  -     signal 9 (SIGKILL)\n"));
 }
 
+TEST_F(ShowStatusTest, GroupsAreToldWithWhoIsAwaitedThere) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+  proto::GroupStatus& group = *agent.reply.add_groups();
+  group.set_name("world");
+  group.set_state("waiting");
+  group.set_size(8);
+  group.set_called(3);
+  group.set_op("all_reduce(f32, sum, 1000)");
+  group.set_seq(12);
+  group.set_wait_ns(4'200'000'000);
+  group.set_awaited_count(5);
+  for (const int rank : {1, 2, 4, 5}) {
+    group.add_awaited()->set_rank(rank);
+    group.mutable_awaited(group.awaited_size() - 1)->set_state("runs");
+  }
+  agent.reply.set_groups_left_out(2);
+  agent.reply.mutable_ranks(0)->set_phase("checkpoint");
+  agent.reply.mutable_ranks(0)->set_samples_per_second(640);
+
+  ASSERT_OK(ShowStatus(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(),
+              HasSubstr("GROUP  STATE    SEQ  IN IT   WAITED  OP                          FOR\n"
+                        "world  waiting  12   3 of 8  4.2s    all_reduce(f32, sum, 1000)  rank 1: "
+                        "runs; rank 2: runs; rank 4: runs; 2 more\n"
+                        "and 2 groups more\n"));
+  EXPECT_THAT(out_.text(), HasSubstr("samples  640 a second\n"));
+  EXPECT_THAT(out_.text(), HasSubstr("0     1234  alive   120   640        checkpoint\n"));
+}
+
 TEST_F(ShowStatusTest, OfSeveralNodesEachAndItsHost) {
   const JobDirectory job = MakeLiveJob("train");
   FakeAgent agent(ControlSocket(job));

@@ -68,6 +68,7 @@ const Message& EmptyPart(const Descriptor& type) {
                                           &Checkpoint::default_instance(),
                                           &Collectives::default_instance(),
                                           &Hangs::default_instance(),
+                                          &Metrics::default_instance(),
                                           &Placement::default_instance(),
                                           &LocalPlacement::default_instance(),
                                           &SimulatedPlacement::default_instance(),

@@ -91,6 +91,7 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     deadline { seconds: 300 }
                     watch: WATCH_AUTO
                   }
+                  metrics {}
                 })pb"));
   EXPECT_THAT(Validate(job), IsEmpty());
 }

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@
 #include "runtime/attach/attach_client.h"
 #include "runtime/attach/fork_guard.h"
 #include "runtime/rank/round_watch.h"
+#include "runtime/rank/sample_window.h"
 #include "runtime/rank/session_backend.h"
 #include "runtime/rank/session_factory.h"
 #include "runtime/rank/session_tie.h"
@@ -89,6 +91,8 @@ class RankSession final : public Session {
   base::Result<std::shared_ptr<collectives::Group>> WorldGroup(base::Duration timeout) override;
   std::vector<LostRank> lost_ranks() const override;
   void ReportProgress(int64_t step) override;
+  void ReportSamples(uint64_t samples) override;
+  std::string SetPhase(const std::string& name) override;
   bool stop_requested() const override { return Poll().stop; }
   bool TakeCheckpointRequest() override;
 
@@ -123,6 +127,9 @@ class RankSession final : public Session {
   std::atomic<int64_t> step_{-1};        // last reported
   std::atomic<int64_t> sent_step_{-1};   // last told to the agent
   std::atomic<int64_t> next_report_{0};  // steady nanoseconds before which none is sent
+  std::atomic<uint64_t> unsent_samples_{0};
+  std::mutex samples_mutex_;
+  SampleWindow samples_;  // guarded by samples_mutex_
   mutable std::atomic<bool> stop_{
       false};  // survives a poll that had to give way to another thread's
   mutable std::atomic<uint64_t> checkpoint_number_{0};
@@ -283,6 +290,20 @@ void RankSession::ReportProgress(int64_t step) {
   if (now < due || !next_report_.compare_exchange_strong(due, now + kProgressInterval.count()))
     return;
   SendProgress();
+}
+
+void RankSession::ReportSamples(uint64_t samples) {
+  if (tie_ == nullptr || !owner()) return;
+  // Of two threads at once the later one counts for both, the next time.
+  unsent_samples_.fetch_add(samples, std::memory_order_relaxed);
+  const std::unique_lock lock(samples_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  const auto window = samples_.Add(unsent_samples_.exchange(0), clock_.Now());
+  if (window.has_value()) tie_->recorder->SetSamples(window->samples, window->since);
+}
+
+std::string RankSession::SetPhase(const std::string& name) {
+  return tie_ != nullptr ? tie_->recorder->MarkPhase(name) : "";
 }
 
 void RankSession::SendProgress() {

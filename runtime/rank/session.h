@@ -121,12 +121,44 @@ class Session {
   /// Says that `step` is complete. Cheap enough for every step (about one 32-byte message;
   /// coalesced to 10 a second).
   virtual void ReportProgress(int64_t step) = 0;
+  /// Says that this rank has processed `samples` more of its training data, in whatever unit the
+  /// program counts: `lockstep status` and `top` tell how many it is in a second. About 50 ns.
+  virtual void ReportSamples(uint64_t samples) { (void)samples; }
+
+  /// The program is in this phase from now on, as `lockstep status`, `top` and verdicts say; ""
+  /// ends it. Returns the phase before. It claims no time: collectives::LongPhase does. Of names
+  /// the first 31 bytes are kept. See Phase.
+  virtual std::string SetPhase(const std::string& name) {
+    (void)name;
+    return "";
+  }
 
   /// True once the agent has asked this rank to end (user stop, preemption): finish the step, save,
   /// return from main.
   virtual bool stop_requested() const = 0;
   /// True when somebody asked for a checkpoint since the last call; cleared by the call.
   virtual bool TakeCheckpointRequest() = 0;
+};
+
+/// A scope in which the program is in a phase of its own: "checkpoint", "evaluation". They nest.
+/// On the stack of one thread; other threads' phases are this process's, too.
+///
+///   {
+///     const rank::Phase phase(*session, "checkpoint");
+///     ...
+///   }
+class Phase {
+ public:
+  /// `session` outlives this.
+  Phase(Session& session, const std::string& name)
+      : session_(session), before_(session.SetPhase(name)) {}
+  ~Phase() { session_.SetPhase(before_); }
+  Phase(const Phase&) = delete;
+  Phase& operator=(const Phase&) = delete;
+
+ private:
+  Session& session_;
+  const std::string before_;
 };
 
 }  // namespace lockstep::rank

@@ -64,6 +64,14 @@ void lockstep_session_report_progress(lockstep_session* session, int64_t step) {
   session->session->ReportProgress(step);
 }
 
+void lockstep_session_report_samples(lockstep_session* session, uint64_t samples) {
+  session->session->ReportSamples(samples);
+}
+
+void lockstep_session_set_phase(lockstep_session* session, const char* name) {
+  (void)session->session->SetPhase(name == nullptr ? "" : name);
+}
+
 int lockstep_session_stop_requested(const lockstep_session* session) {
   return session->session->stop_requested() ? 1 : 0;
 }

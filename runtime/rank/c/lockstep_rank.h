@@ -45,6 +45,11 @@ size_t lockstep_session_lost_ranks(const lockstep_session* session, lockstep_los
 
 /* Says that `step` is complete. */
 void lockstep_session_report_progress(lockstep_session* session, int64_t step);
+/* Says that this rank has processed `samples` more of its training data. */
+void lockstep_session_report_samples(lockstep_session* session, uint64_t samples);
+/* The program is in this phase from now on ("checkpoint"), as status, top and verdicts say; null or
+ * "" ends it. Claims no time: lockstep_long_phase_begin does. */
+void lockstep_session_set_phase(lockstep_session* session, const char* name);
 /* 1 once the agent has asked this rank to end: finish the step, save, return from main. */
 int lockstep_session_stop_requested(const lockstep_session* session);
 

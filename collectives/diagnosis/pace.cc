@@ -1,0 +1,338 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/diagnosis/pace.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <tuple>
+#include <utility>
+
+#include "collectives/diagnosis/pace_links.h"
+#include "collectives/diagnosis/robust.h"
+
+namespace lockstep::collectives {
+namespace {
+
+/// Of what a group did; more would tell no more, and each has to hold a step.
+constexpr size_t kTurnsMax = 24;
+/// So many times the scatter, of the other ranks and of its own turns.
+constexpr double kScatters = 3;
+/// With few turns their scatter is itself uncertain: by that many more for each.
+constexpr double kScattersOfFew = 15;
+/// Of each rank's turns that share is left out, the ones in which it was latest: a rank that paused
+/// once is not slow.
+constexpr size_t kTurnsForOneLeftOut = 8;
+
+using GroupKey = std::pair<base::GroupId, base::Round>;
+
+/// What the members of a group did in one turn: seconds, by member.
+struct Turn {
+  std::vector<double> waited;
+  double span = 0;  // from the end of the turn before to its own
+  double ops = 0;
+};
+
+struct Member {
+  const PaceWindow* window = nullptr;
+  const PaceGroup* group = nullptr;
+  double in_ops_share = 0;
+};
+
+/// Beats of one member, in rows of 1 << shift ops.
+std::map<uint64_t, PaceBeat> Coarsened(const PaceGroup& group, int shift) {
+  std::map<uint64_t, PaceBeat> beats;
+  const int by = std::clamp(shift - group.shift, 0, 63);
+  for (const PaceBeat& beat : group.beats) {
+    PaceBeat& row = beats[beat.block >> by];
+    row.block = beat.block >> by;
+    row.ops += beat.ops;
+    row.step = std::max(row.step, beat.step);
+    row.waited += beat.waited;
+    row.ended = std::max(row.ended, beat.ended);
+  }
+  return beats;
+}
+
+/// A row of ops of which all members say the same number.
+struct Row {
+  int64_t step = -1;
+  std::vector<double> waited;
+  std::vector<base::Duration> ended;  // by member
+  double ops = 0;
+};
+
+std::vector<Row> RowsOf(const std::vector<Member>& members) {
+  int shift = 0;
+  for (const Member& member : members) shift = std::max(shift, member.group->shift);
+  std::map<uint64_t, Row> rows;
+  for (size_t i = 0; i < members.size(); ++i) {
+    for (const auto& [block, beat] : Coarsened(*members[i].group, shift)) {
+      if (beat.ops == 0 || beat.waited.count() < 0) continue;
+      Row& row = rows[block];
+      if (row.waited.size() != i || (i > 0 && row.ops != beat.ops)) continue;  // not all know it
+      row.step = std::max(row.step, beat.step);
+      row.ops = beat.ops;
+      row.waited.push_back(Seconds(beat.waited));
+      row.ended.push_back(beat.ended);
+    }
+  }
+  std::vector<Row> known;
+  for (auto& [block, row] : rows) {
+    if (row.waited.size() == members.size()) known.push_back(std::move(row));
+  }
+  return known;
+}
+
+/// The time between the ends of two rows, by the median of the members' own clocks.
+double SpanOf(const Row& before, const Row& row) {
+  std::vector<double> spans;
+  for (size_t i = 0; i < row.ended.size(); ++i)
+    spans.push_back(Seconds(row.ended[i] - before.ended[i]));
+  return Median(std::move(spans));
+}
+
+/// Rows put together: by step where steps are reported, else into some of equal length.
+struct Turns {
+  std::vector<Turn> turns;
+  bool are_steps = false;
+  double steps_each = 1;
+};
+
+Turns TurnsOf(const std::vector<Row>& rows, int least_turns) {
+  Turns all;
+  if (rows.size() < 2) return all;
+  const auto is_known = [](const Row& row) { return row.step >= 0; };
+  const int64_t steps = rows.back().step - rows.front().step + 1;
+  all.are_steps = std::all_of(rows.begin(), rows.end(), is_known) && steps > least_turns;
+  // A part of the first row's step is not here, and of the last one's.
+  const size_t rows_each = (rows.size() - 1 + kTurnsMax - 1) / kTurnsMax;
+  const int64_t steps_each =
+      std::max<int64_t>((steps + int64_t{kTurnsMax} - 1) / int64_t{kTurnsMax}, 1);
+  all.steps_each = static_cast<double>(steps_each);
+  std::optional<int64_t> current;
+  for (size_t i = 1; i < rows.size(); ++i) {
+    const int64_t turn = all.are_steps ? (rows[i].step - rows[0].step) / steps_each
+                                       : static_cast<int64_t>((i - 1) / rows_each);
+    const double span = SpanOf(rows[i - 1], rows[i]);
+    if (span <= 0) continue;
+    if (current != turn) {
+      current = turn;
+      all.turns.push_back({.waited = std::vector<double>(rows[i].waited.size())});
+    }
+    Turn& into = all.turns.back();
+    for (size_t member = 0; member < rows[i].waited.size(); ++member)
+      into.waited[member] += rows[i].waited[member];
+    into.span += span;
+    into.ops += rows[i].ops;
+  }
+  if (all.are_steps && all.turns.size() > 2) {
+    all.turns.erase(all.turns.begin());
+    all.turns.pop_back();
+  }
+  return all;
+}
+
+/// How much less each member waited than the others did by the median, turn by turn.
+std::vector<std::vector<double>> LatenessOf(const std::vector<Turn>& turns, size_t members) {
+  std::vector<std::vector<double>> late(members);
+  for (const Turn& turn : turns) {
+    const MedianOfOthers others(turn.waited);
+    for (size_t i = 0; i < members; ++i) late[i].push_back(others.Without(i) - turn.waited[i]);
+  }
+  return late;
+}
+
+struct Lateness {
+  double mean = 0;      // seconds in each turn, without the latest turns
+  double error = 0;     // of that mean
+  double span = 0;      // of those turns, each
+  int turns_late = 0;   // in which it was late by a part that counts
+};
+
+Lateness Judge(const std::vector<double>& late, const std::vector<Turn>& turns, double share) {
+  std::vector<size_t> order(late.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return late[a] < late[b]; });
+  order.resize(order.size() - order.size() / kTurnsForOneLeftOut);
+  std::vector<double> kept;
+  Lateness judged;
+  for (const size_t turn : order) {
+    kept.push_back(late[turn]);
+    judged.span += turns[turn].span;
+  }
+  const auto count = static_cast<double>(kept.size());
+  judged.span /= count;
+  judged.mean = Mean(kept);
+  judged.error = Deviation(kept, judged.mean) / std::sqrt(count);
+  for (size_t turn = 0; turn < late.size(); ++turn)
+    judged.turns_late += late[turn] > share / 2 * turns[turn].span ? 1 : 0;
+  return judged;
+}
+
+/// Of what a turn would take without; 0 of one that is not late.
+double ShareOf(const Lateness& lateness) {
+  const double rest = lateness.span - std::max(lateness.mean, 0.0);
+  return rest > 0 ? lateness.mean / rest : 0;
+}
+
+base::Duration AsDuration(double seconds) {
+  return base::Duration(static_cast<int64_t>(std::clamp(seconds, -1e9, 1e9) * 1e9));
+}
+
+/// One group, of which at least more than half of the members are known.
+class GroupPace {
+ public:
+  GroupPace(const PaceOptions& options, GroupKey key, std::vector<Member> members)
+      : options_(options), key_(key), members_(std::move(members)) {
+    turns_ = TurnsOf(RowsOf(members_), options_.least_turns);
+    if (!is_known()) return;
+    const auto late = LatenessOf(turns_.turns, members_.size());
+    for (const auto& member : late)
+      judged_.push_back(Judge(member, turns_.turns, options_.least_share));
+    for (const Lateness& member : judged_) means_.push_back(member.mean);
+  }
+
+  bool is_known() const {
+    return std::ssize(turns_.turns) >= options_.least_turns && members_.size() >= 2;
+  }
+
+  void Tell(std::map<base::Rank, RankPace>& ranks, std::map<base::Rank, Straggler>& found) const {
+    for (size_t i = 0; i < judged_.size(); ++i) {
+      RankPace& rank = ranks[members_[i].window->rank];
+      const double share = ShareOf(judged_[i]);
+      if (std::abs(share) > std::abs(rank.lateness_share)) {
+        rank.lateness_share = share;
+        rank.lateness = AsDuration(judged_[i].mean / turns_.steps_each);
+      }
+      if (!IsSlow(i)) continue;
+      Straggler slow = Told(i);
+      const auto before = found.find(slow.rank);
+      if (before == found.end() || before->second.share < slow.share)
+        found[slow.rank] = std::move(slow);
+    }
+  }
+
+ private:
+  bool IsSlow(size_t member) const {
+    const Lateness& late = judged_[member];
+    if (ShareOf(late) <= options_.least_share || late.turns_late < options_.least_turns)
+      return false;
+    const auto turns = static_cast<double>(turns_.turns.size());
+    if (late.mean <= (kScatters + kScattersOfFew / turns) * late.error) return false;
+    std::vector<double> others = means_;
+    others.erase(others.begin() + static_cast<ptrdiff_t>(member));
+    const double middle = Median(others);
+    if (late.mean - middle <= kScatters * Scatter(others, middle)) return false;
+    // Who comes late because it waited elsewhere waits as long as the others.
+    return OthersInOps(member) - members_[member].in_ops_share >= late.mean / late.span / 2;
+  }
+
+  double OthersInOps(size_t member) const {
+    std::vector<double> shares;
+    for (size_t i = 0; i < members_.size(); ++i) {
+      if (i != member) shares.push_back(members_[i].in_ops_share);
+    }
+    return Median(std::move(shares));
+  }
+
+  Straggler Told(size_t member) const {
+    const Lateness& late = judged_[member];
+    // The op that they wait in is known to those who do.
+    const size_t other = static_cast<size_t>(
+        std::min_element(means_.begin(), means_.end()) - means_.begin());
+    double ops = 0;
+    for (const Turn& turn : turns_.turns) ops += turn.ops;
+    const double turns = static_cast<double>(turns_.turns.size()) * turns_.steps_each;
+    Straggler slow{.rank = members_[member].window->rank,
+                   .group = key_.first,
+                   .epoch = key_.second,
+                   .group_name = members_[member].group->name,
+                   .kind = members_[other].group->kind,
+                   .lateness = AsDuration(late.mean / turns_.steps_each),
+                   .turn_time = AsDuration(late.span / turns_.steps_each),
+                   .share = late.mean / late.span,
+                   .turns = static_cast<int>(std::lround(turns)),
+                   .turns_are_steps = turns_.are_steps,
+                   .ops_per_turn = ops / turns,
+                   .in_ops_share = members_[member].in_ops_share,
+                   .others_in_ops_share = OthersInOps(member),
+                   .victims = {}};
+    for (size_t i = 0; i < members_.size(); ++i) {
+      if (i != member && judged_[i].mean < late.mean / 2)
+        slow.victims.push_back(members_[i].window->rank);
+    }
+    return slow;
+  }
+
+  const PaceOptions options_;
+  const GroupKey key_;
+  const std::vector<Member> members_;
+  Turns turns_;
+  std::vector<Lateness> judged_;  // by member
+  std::vector<double> means_;
+};
+
+double Rate(double amount, base::Duration length) {
+  return length.count() > 0 ? amount / Seconds(length) : 0;
+}
+
+double InOpsShare(const PaceWindow& window) {
+  return std::clamp(Rate(Seconds(window.in_ops), window.length), 0.0, 1.0);
+}
+
+std::string Percent(double share) { return std::to_string(std::lround(share * 100)) + " %"; }
+
+}  // namespace
+
+Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& options) {
+  std::map<base::Rank, RankPace> ranks;
+  std::map<GroupKey, std::vector<Member>> groups;
+  for (const PaceWindow& window : windows) {
+    const bool is_first = ranks.try_emplace(window.rank).second;
+    if (!is_first) continue;
+    ranks[window.rank] = {
+        .rank = window.rank,
+        .step = window.step,
+        .steps_per_second = Rate(static_cast<double>(window.steps), window.length),
+        .ops_per_second = Rate(static_cast<double>(window.ops), window.length),
+        .in_ops_share = InOpsShare(window),
+        .bytes_per_second = Rate(static_cast<double>(window.bytes), window.length)};
+    for (const PaceGroup& group : window.groups) {
+      std::vector<Member>& members = groups[{group.id, group.epoch}];
+      if (members.empty() || members.back().window != &window)
+        members.push_back({&window, &group, InOpsShare(window)});
+    }
+  }
+  std::map<base::Rank, Straggler> found;
+  for (auto& [key, members] : groups) {
+    const auto size = static_cast<size_t>(std::max(members.front().group->size, 0));
+    if (members.size() * 2 <= size) continue;
+    const GroupPace group(options, key, std::move(members));
+    if (group.is_known()) group.Tell(ranks, found);
+  }
+  Pace pace;
+  for (auto& [rank, told] : ranks) pace.ranks.push_back(told);
+  for (auto& [rank, slow] : found) pace.stragglers.push_back(std::move(slow));
+  JudgeLinks(windows, options, pace);
+  return pace;
+}
+
+std::string WhatItDoes(const Straggler& slow) {
+  const std::string op(OpKindName(slow.kind));
+  std::string text = "is slow: it comes " + base::FormatDuration(slow.lateness) + " late to ";
+  if (slow.turns_are_steps || slow.ops_per_turn > 1.5) {
+    text += "the ops of group " + slow.group_name + " in each ";
+    text += slow.turns_are_steps ? "step"
+                                 : std::to_string(std::lround(slow.ops_per_turn)) + " of them";
+  } else {
+    text += "each " + op + " of group " + slow.group_name;
+  }
+  text += ", " + Percent(slow.share) + " of " + base::FormatDuration(slow.turn_time) + ", for " +
+          std::to_string(slow.turns) + (slow.turns_are_steps ? " steps" : " times");
+  return text + "; in ops for " + Percent(slow.in_ops_share) + " of its time, the others for " +
+         Percent(slow.others_in_ops_share);
+}
+
+}  // namespace lockstep::collectives
