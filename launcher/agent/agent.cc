@@ -250,6 +250,7 @@ void Agent::OnClusterFormed(FormedCluster cluster) {
   NoteLostInput(cluster);
   std::vector<bool> is_here;
   for (const NodeRanks* node : cluster.node_of_rank) is_here.push_back(node == &node_->ranks());
+  watch_.SetFarPaces(cluster_->far_paces());
   watch_.SetFar(cluster_->far_looks(), std::move(is_here), cluster.host_of_rank);
   account_.SetHosts(std::move(cluster.host_of_rank));
   node_->SetWorld(std::move(cluster.world), cluster.self);

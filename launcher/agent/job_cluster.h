@@ -116,6 +116,7 @@ class JobCluster final : public CoordinatorDelegate {
   FarLooks& far_looks() { return far_gang_; }
   /// The same for those who watch: a look of theirs cuts none of the others' short.
   FarLooks& live_looks() { return live_gang_; }
+  FarPaces& far_paces() { return far_gang_; }
   /// The nodes of `status`, and where each of its ranks is.
   void Describe(proto::StatusReply& status) const;
 
