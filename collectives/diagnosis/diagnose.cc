@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/diagnosis/broken_network.h"
 #include "collectives/diagnosis/group_views.h"
 #include "collectives/diagnosis/mismatch.h"
 #include "collectives/diagnosis/wait_graph.h"
@@ -33,8 +34,9 @@ class Diagnosis {
 
   Finding Run() const {
     for (const auto find : {&Diagnosis::DeadOfItself, &Diagnosis::NodeLost, &Diagnosis::Mismatch,
-                            &Diagnosis::Held, &Diagnosis::Deadlock, &Diagnosis::Missing,
-                            &Diagnosis::FailedFirst, &Diagnosis::Unheard, &Diagnosis::Stall}) {
+                            &Diagnosis::Held, &Diagnosis::Deadlock, &Diagnosis::Network,
+                            &Diagnosis::Missing, &Diagnosis::FailedFirst, &Diagnosis::Unheard,
+                            &Diagnosis::Stall}) {
       std::optional<Finding> finding = (this->*find)();
       if (!finding.has_value()) continue;
       AddVictims(*finding);
@@ -49,6 +51,7 @@ class Diagnosis {
   std::optional<Finding> Mismatch() const;
   std::optional<Finding> Held() const;
   std::optional<Finding> Deadlock() const;
+  std::optional<Finding> Network() const;
   std::optional<Finding> Missing() const;
   std::optional<Finding> FailedFirst() const;
   std::optional<Finding> Unheard() const;
@@ -170,6 +173,12 @@ std::optional<Finding> Diagnosis::Deadlock() const {
             [](const auto& a, const auto& b) { return a.rank < b.rank; });
   finding.op = *cycle.front()->op;
   return finding;
+}
+
+std::optional<Finding> Diagnosis::Network() const {
+  return FindBrokenNetwork(evidence_, waits_,
+                           {.grace = options_.grace,
+                            .broken_after_retransmits = options_.broken_after_retransmits});
 }
 
 /// Ranks that wait for nobody and for which others do.

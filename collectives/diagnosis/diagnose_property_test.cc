@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -177,6 +178,59 @@ TEST(DiagnosePropertyTest, EvidenceThatLacksPartsNamesNobodyWrongForSure) {
   }
   tally.Print();
   EXPECT_GE(tally.share(), 0.7);
+}
+
+/// Between two machines nothing passes, and nothing else is wrong. One of so many rings is missing.
+void ExpectTheLinkIsNamed(uint64_t seed, bool a_ring_is_missing) {
+  base::Random random(seed);
+  SimulatedJob job({.tensor = 1 + static_cast<int>(random.Below(4)),
+                    .data = 2 + static_cast<int>(random.Below(3)),
+                    .pipeline = 3,
+                    .steps = 1 + static_cast<int>(random.Below(4))},
+                   random.Next());
+  const auto machines = static_cast<uint64_t>((job.size() + 3) / 4);
+  const auto one = static_cast<int>(random.Below(machines));
+  const auto other =
+      (one + 1 + static_cast<int>(random.Below(machines - 1))) % static_cast<int>(machines);
+  job.Cut(base::Rank(4 * one), base::Rank(4 * other), random.Below(20));
+  job.Run({});
+  if (!job.CutMatters()) return;
+  Evidence evidence = job.Look();
+  if (a_ring_is_missing) {
+    SeenRank& rank = evidence.ranks[random.Below(evidence.ranks.size())];
+    rank.ring_read = false;
+    rank.ops.clear();
+    rank.groups.clear();
+  }
+
+  const Finding finding = Diagnose(evidence);
+
+  const bool is_network =
+      finding.verdict_class == Class::kNetworkStall || finding.verdict_class == Class::kPartition;
+  if (a_ring_is_missing && !is_network) {
+    EXPECT_TRUE(finding.verdict_class == Class::kUnknown ||
+                finding.confidence != Finding::Confidence::kHigh)
+        << seed << ": " << Describe(finding);
+    return;
+  }
+  ASSERT_TRUE(is_network) << seed << ": " << Describe(finding);
+  EXPECT_TRUE(finding.is_provable);
+  for (const Finding::BrokenLink& link : finding.links) {
+    const std::set<int> ends{link.from.value() / 4, link.to.value() / 4};
+    EXPECT_EQ(ends, (std::set<int>{one, other})) << seed;
+  }
+  for (const Finding::Culprit& culprit : finding.culprits) {
+    const int machine = culprit.rank.value() / 4;
+    EXPECT_TRUE(machine == one || machine == other) << seed << ": " << Describe(finding);
+  }
+}
+
+TEST(DiagnosePropertyTest, ALinkThatIsCutIsNamed) {
+  for (uint64_t seed = 0; seed < kSchedules / 10; ++seed) ExpectTheLinkIsNamed(seed, false);
+}
+
+TEST(DiagnosePropertyTest, ALinkThatIsCutIsNamedOrNothingForSureWithoutARing) {
+  for (uint64_t seed = 0; seed < kSchedules / 10; ++seed) ExpectTheLinkIsNamed(seed, true);
 }
 
 TEST(DiagnosePropertyTest, JobsThatEndWellHaveNoFinding) {

@@ -34,6 +34,7 @@ struct Finding {
     kNone,  // nobody waits for anybody
     kDeadRank,
     kNodeLost,
+    kPartition,
     kMismatch,
     kMissingRank,
     kCrossGroupDeadlock,
@@ -58,6 +59,12 @@ struct Finding {
     base::OpSeq seq;
     bool operator==(const Edge&) const = default;
   };
+  /// What `from` sends does not reach `to`: nothing answers `socket`, which is `from`'s.
+  struct BrokenLink {
+    base::Rank from;
+    base::Rank to;
+    SeenSocket socket;
+  };
 
   Class verdict_class = Class::kNone;
   /// Nothing that the job does by itself can mend it: policy need not wait.
@@ -72,6 +79,9 @@ struct Finding {
   Field field = Field::kNone;
   bool is_tie = false;              // of two sides neither is the larger
   std::vector<Edge> cycle;          // of a deadlock, edge by edge
+  std::vector<BrokenLink> links;    // of a network stall or partition, by rank
+  /// Of a partition: who reaches each other, the smaller part first.
+  std::vector<std::vector<base::Rank>> parts;
   base::Duration waited{0};         // by the one who has waited longest
   std::vector<base::Rank> unheard;  // ranks that matter and of which too little is known
 };
