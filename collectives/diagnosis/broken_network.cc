@@ -63,9 +63,16 @@ class Connections {
       joined_.erase({link.from, link.to});
       joined_.erase({link.to, link.from});
     }
+    // Of several from one to the other the one with most under way.
     std::stable_sort(broken_.begin(), broken_.end(), [](const Link& a, const Link& b) {
-      return std::tuple(a.from, a.to) < std::tuple(b.from, b.to);
+      return std::tuple(a.from, a.to, b.socket.unacked_bytes) <
+             std::tuple(b.from, b.to, a.socket.unacked_bytes);
     });
+    broken_.erase(std::unique(broken_.begin(), broken_.end(),
+                              [](const Link& a, const Link& b) {
+                                return a.from == b.from && a.to == b.to;
+                              }),
+                  broken_.end());
   }
 
   const std::vector<Link>& broken() const { return broken_; }

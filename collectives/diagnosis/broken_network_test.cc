@@ -198,6 +198,22 @@ TEST(BrokenNetworkTest, ConnectionsToStrangersSayNothing) {
   EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
 }
 
+TEST(BrokenNetworkTest, OfSeveralConnectionsOfTwoRanksTheOneWithMostUnderWayIsShown) {
+  Stall stall(2);
+  stall.Break(0, 1);
+  for (const uint64_t bytes : {10, 9999, 20}) {
+    const std::string port = std::to_string(bytes + 20000);
+    stall[0].sockets.push_back({.local = "10.0.0.1:" + port,
+                                .remote = "10.0.0.2:" + port,
+                                .unacked_bytes = bytes,
+                                .retransmits = 4});
+    stall[1].sockets.push_back({.local = "10.0.0.2:" + port, .remote = "10.0.0.1:" + port});
+  }
+  const Finding finding = stall.Find();
+  ASSERT_EQ(finding.links.size(), 1u);
+  EXPECT_EQ(finding.links[0].socket.unacked_bytes, 9999u);
+}
+
 TEST(BrokenNetworkTest, AddressesThatAreWrittenInTwoWaysAreTheSame) {
   Stall stall(2);
   stall.Break(0, 1);

@@ -184,14 +184,18 @@ std::optional<Finding> Diagnosis::Network() const {
 /// Ranks that wait for nobody and for which others do.
 std::optional<Finding> Diagnosis::Missing() const {
   std::set<base::Rank> failed, ended, busy, in_phase;
-  for (const auto& [rank, waited] : waits_.AwaitedAndFree()) {
+  bool only_told = false;
+  for (const auto& [rank, freedom] : waits_.AwaitedAndFree()) {
     const Absence absence = AbsenceOf(rank);
     if (Find(rank)->process.failed()) {
       failed.insert(rank);
     } else if (absence == Absence::kEndedEarly) {
       ended.insert(rank);
-    } else if (waited >= options_.grace) {
+    } else if (freedom.waited >= options_.grace || freedom.was_told) {
+      // What the others' library says of a lost peer needs no grace: it may have closed its
+      // connections, and do something else.
       (absence == Absence::kInDeclaredPhase ? in_phase : busy).insert(rank);
+      only_told |= freedom.waited < options_.grace;
     }
   }
   const std::set<base::Rank>& named = !failed.empty()  ? failed
@@ -208,6 +212,8 @@ std::optional<Finding> Diagnosis::Missing() const {
   } else if (const std::set<base::Rank> unheard = UnheardOf(); !unheard.empty()) {
     finding.unheard.assign(unheard.begin(), unheard.end());
     finding.confidence = Confidence::kMedium;
+  } else if (only_told && ended.empty() && named.size() > 1) {
+    finding.confidence = Confidence::kMedium;  // one of them may be late and no more
   }
   Locate(finding, named);
   return finding;

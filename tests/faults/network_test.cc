@@ -4,6 +4,7 @@
 // retransmits in vain (1.4 s) and an op that has stood still for --hang-grace (2 s).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
 #include <memory>
@@ -57,7 +58,6 @@ class NetworkTest : public SshFixture {
   }
   void ExpectClass(const std::string& json, const std::string& name) const {
     EXPECT_THAT(json, HasSubstr("\"class\": \"" + name + "\"")) << err_;
-    EXPECT_THAT(json, HasSubstr("\"confidence\": \"HIGH\"")) << err_;
     std::printf("%s after %.2f s\n%s\n", name.c_str(),
                 std::chrono::duration<double>(took_).count(), err_.c_str());
   }
@@ -74,7 +74,7 @@ TEST_F(NetworkTest, ALinkBetweenTwoRanksIsNamedWithWhatTcpKnows) {
   const std::string json = VerdictOf(*job, since);
 
   ExpectClass(json, "NETWORK_STALL");
-  EXPECT_THAT(json, AllOf(HasSubstr("\"rank\": 0,"), HasSubstr("\"rank\": 1,"),
+  EXPECT_THAT(json, AllOf(HasSubstr("\"confidence\": \"HIGH\""), HasSubstr("\"rank\": 0,"), HasSubstr("\"rank\": 1,"),
                           HasSubstr(" bytes unacknowledged, sent again ")));
   EXPECT_THAT(err_, AllOf(HasSubstr("no longer over the network"), HasSubstr("look at the network")));
   EXPECT_LT(took_, 6s) << "with the end of the job";
@@ -85,6 +85,16 @@ TEST_F(NetworkTest, OneWayIsEnough) {
 
   const auto since = Clock::now();
   ASSERT_THAT(kit_->DropOneWay({.from = 0, .to = 1}), IsOk());
+
+  ExpectClass(VerdictOf(*job, since), "NETWORK_STALL");
+}
+
+/// Its own kernel counts no retransmits then, since none leaves it: the others' do.
+TEST_F(NetworkTest, AHostWhosePortForDataIsDownIsNamed) {
+  const auto job = StartTraining("h0,h1", 2);
+
+  const auto since = Clock::now();
+  ASSERT_THAT(kit_->Cut(1, hosts::Nics::kData), IsOk());
 
   ExpectClass(VerdictOf(*job, since), "NETWORK_STALL");
 }
@@ -111,14 +121,15 @@ TEST_F(NetworkTest, AHostOfWhichNothingIsHeardIsLostAndNoLinkIsBlamed) {
   const std::string json = VerdictOf(*job, since);
 
   ExpectClass(json, "NODE_LOST");
-  EXPECT_THAT(err_, Not(HasSubstr("network")));
+  EXPECT_THAT(err_, Not(HasSubstr("over the network")));
 }
 
 TEST_F(NetworkTest, ALinkThatLosesEveryTenthPacketIsNotBroken) {
   ASSERT_THAT(kit_->Lossy(1, 10), IsOk());
   const auto job = StartTraining("h0,h1", 2);
   std::this_thread::sleep_for(6s);  // tidy:allow sleep: that nothing is said in that time
-  EXPECT_THAT(job->err(), Not(HasSubstr("lockstep: "))) << job->err();
+  EXPECT_THAT(job->err(), Not(HasSubstr("waiting")));
+  EXPECT_THAT(job->err(), Not(HasSubstr("network,")));
   job->Signal(SIGINT);
   (void)job->Wait(20s);
 }
