@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "tests/faults/fault_table.h"
 
+#include <iterator>
 #include <string_view>
 
 namespace lockstep::e2e {
@@ -27,6 +28,9 @@ constexpr Fault kStopsInInit = {"stops", "MISSING_RANK", "its process is stopped
                                 When::kAtOnce};
 constexpr Fault kStopsInside = kStopsInInit;
 constexpr Fault kDiesInside = {"dies", "DEAD_RANK", "killed by signal 9 (SIGKILL)", When::kDead};
+
+/// Whose connections it closes is told so, and fails.
+constexpr Fault kClosesTcp = {"closes", "MISSING_RANK", "its process sleeps, in no op", When::kDead};
 
 /// Which ranks of how many: first, middle, last, two.
 struct Place {
@@ -66,6 +70,8 @@ std::string Row::Name() const {
   return name + "_of_" + std::to_string(ranks);
 }
 
+std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.Name(); }
+
 std::vector<Row> Rows(bool all) {
   std::vector<Row> rows;
   size_t turn = 0;
@@ -81,7 +87,8 @@ std::vector<Row> Rows(bool all) {
         }
         // Nodes are of as many ranks each.
         if (backend == Backend::kTcp && place->ranks == 3) place = &kPlaces[turn % 2 == 0 ? 2 : 5];
-        rows.push_back({backend, &fault, place->ranks, place->victims});
+        const bool tells = backend == Backend::kTcp && std::string_view(fault.name) == "closes";
+        rows.push_back({backend, tells ? &kClosesTcp : &fault, place->ranks, place->victims});
       }
     }
     rows.push_back({backend, &kFaults[0], kTwo.ranks, kTwo.victims});

@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_TESTS_FAULTS_FAULT_TABLE_H_
 #define LOCKSTEP_TESTS_FAULTS_FAULT_TABLE_H_
 
+#include <cstdint>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,7 @@ struct Row {
   /// "openmpi_stops_inside_1_2_of_4"
   std::string Name() const;
 };
+std::ostream& operator<<(std::ostream& out, const Row& row);
 
 /// For each backend each fault once, with victims, places and sizes in turn; with `all` the product
 /// of them, but for what makes no sense.

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,8 +26,6 @@ std::string Unwrapped(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text;
 }
-
-std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.Name(); }
 
 class FaultTableTest : public RunFixture, public ::testing::WithParamInterface<Row> {
  protected:
