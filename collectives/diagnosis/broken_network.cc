@@ -68,11 +68,10 @@ class Connections {
       return std::tuple(a.from, a.to, b.socket.unacked_bytes) <
              std::tuple(b.from, b.to, a.socket.unacked_bytes);
     });
-    broken_.erase(std::unique(broken_.begin(), broken_.end(),
-                              [](const Link& a, const Link& b) {
-                                return a.from == b.from && a.to == b.to;
-                              }),
-                  broken_.end());
+    broken_.erase(
+        std::unique(broken_.begin(), broken_.end(),
+                    [](const Link& a, const Link& b) { return a.from == b.from && a.to == b.to; }),
+        broken_.end());
   }
 
   const std::vector<Link>& broken() const { return broken_; }
@@ -116,8 +115,7 @@ class Connections {
   /// Pairs of machines with a broken link.
   size_t BrokenPairs() const {
     std::set<std::pair<std::string, std::string>> pairs;
-    for (const Link& link : broken_)
-      pairs.emplace(std::minmax(HostOf(link.from), HostOf(link.to)));
+    for (const Link& link : broken_) pairs.emplace(std::minmax(HostOf(link.from), HostOf(link.to)));
     return pairs.size();
   }
 

@@ -26,8 +26,8 @@ struct BrokenNetworkOptions {
 /// Machines that are joined by connections without trouble are one part; one on which nothing is
 /// under way looks so whatever the network does. Where there are two parts, and between them broken
 /// links of two pairs of machines or more, it is a partition, and the smaller part is named; where
-/// both are as large, both are. Of a network stall those are named at whom all broken links end, and else both
-/// ends of each. Pure; any evidence.
+/// both are as large, both are. Of a network stall those are named at whom all broken links end,
+/// and else both ends of each. Pure; any evidence.
 std::optional<Finding> FindBrokenNetwork(const Evidence& evidence, const WaitGraph& waits,
                                          const BrokenNetworkOptions& options);
 

@@ -24,8 +24,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Class = Finding::Class;
 
-/// Evidence of ranks on machines of their own that wait in the first op of their world, to which all
-/// have come; each is connected with each other one.
+/// Evidence of ranks on machines of their own that wait in the first op of their world, to which
+/// all have come; each is connected with each other one.
 class Stall {
  public:
   explicit Stall(int size, int ranks_of_a_machine = 1) {
@@ -191,10 +191,8 @@ TEST(BrokenNetworkTest, AnEndThatIsNotHeardMayBeGone) {
 
 TEST(BrokenNetworkTest, ConnectionsToStrangersSayNothing) {
   Stall stall(2);
-  stall[0].sockets.push_back({.local = "10.0.0.1:6000",
-                              .remote = "10.9.9.9:443",
-                              .unacked_bytes = 100,
-                              .retransmits = 9});
+  stall[0].sockets.push_back(
+      {.local = "10.0.0.1:6000", .remote = "10.9.9.9:443", .unacked_bytes = 100, .retransmits = 9});
   EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
 }
 

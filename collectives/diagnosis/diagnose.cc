@@ -33,10 +33,10 @@ class Diagnosis {
   }
 
   Finding Run() const {
-    for (const auto find : {&Diagnosis::DeadOfItself, &Diagnosis::NodeLost, &Diagnosis::Mismatch,
-                            &Diagnosis::Held, &Diagnosis::Deadlock, &Diagnosis::Network,
-                            &Diagnosis::Missing, &Diagnosis::FailedFirst, &Diagnosis::Unheard,
-                            &Diagnosis::Stall}) {
+    for (const auto find :
+         {&Diagnosis::DeadOfItself, &Diagnosis::NodeLost, &Diagnosis::Mismatch, &Diagnosis::Held,
+          &Diagnosis::Deadlock, &Diagnosis::Network, &Diagnosis::Missing, &Diagnosis::FailedFirst,
+          &Diagnosis::Unheard, &Diagnosis::Stall}) {
       std::optional<Finding> finding = (this->*find)();
       if (!finding.has_value()) continue;
       AddVictims(*finding);
@@ -176,9 +176,9 @@ std::optional<Finding> Diagnosis::Deadlock() const {
 }
 
 std::optional<Finding> Diagnosis::Network() const {
-  return FindBrokenNetwork(evidence_, waits_,
-                           {.grace = options_.grace,
-                            .broken_after_retransmits = options_.broken_after_retransmits});
+  return FindBrokenNetwork(
+      evidence_, waits_,
+      {.grace = options_.grace, .broken_after_retransmits = options_.broken_after_retransmits});
 }
 
 /// Ranks that wait for nobody and for which others do.

@@ -114,8 +114,8 @@ std::vector<int> Victims(const Finding& finding) {
   return ranks;
 }
 
-/// The failure seen: a rank that closed its descriptors went on to sleep, and who was told so by its
-/// library failed first, and was named.
+/// The failure seen: a rank that closed its descriptors went on to sleep, and who was told so by
+/// its library failed first, and was named.
 TEST(DiagnoseTest, WhoIsSaidToBeGoneIsNamedAndNotWhoWasToldOfIt) {
   Job job(3);
   for (const int rank : {0, 1}) {

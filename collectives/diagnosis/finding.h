@@ -77,9 +77,9 @@ struct Finding {
   /// Of a mismatch: the culprit's op.
   std::optional<SeenOp> other_op;
   Field field = Field::kNone;
-  bool is_tie = false;              // of two sides neither is the larger
-  std::vector<Edge> cycle;          // of a deadlock, edge by edge
-  std::vector<BrokenLink> links;    // of a network stall or partition, by rank
+  bool is_tie = false;            // of two sides neither is the larger
+  std::vector<Edge> cycle;        // of a deadlock, edge by edge
+  std::vector<BrokenLink> links;  // of a network stall or partition, by rank
   /// Of a partition: who reaches each other, the smaller part first.
   std::vector<std::vector<base::Rank>> parts;
   base::Duration waited{0};         // by the one who has waited longest

@@ -127,7 +127,7 @@ class ImageReader {
 
 /// Of a script they are the interpreter's to give.
 bool GivesRights(int fd) {
-  struct stat file {};
+  struct stat file{};
   if (::fstat(fd, &file) != 0) return false;
   if ((file.st_mode & S_ISUID) != 0 && file.st_uid != ::geteuid()) return true;
   constexpr mode_t kSetGid = S_ISGID | S_IXGRP;  // without the second it is a kind of lock

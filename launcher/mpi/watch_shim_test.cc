@@ -81,9 +81,8 @@ TEST(WatchShimTest, NothingCanBePreloadedIntoAStaticProgram) {
 
 TEST(WatchShimTest, NothingIsPreloadedIntoAProgramThatGetsRights) {
   const std::string folder = FolderWithShim("with");
-  const ProgramImage raised{.kind = ProgramImage::Kind::kDynamic,
-                            .is_privileged = true,
-                            .needed = {"libmpi.so.40"}};
+  const ProgramImage raised{
+      .kind = ProgramImage::Kind::kDynamic, .is_privileged = true, .needed = {"libmpi.so.40"}};
   EXPECT_THAT(CheckWatch("mpi", raised, "./train", folder),
               StatusIs(Code::kInvalidArgument, HasSubstr("./train is setuid or setgid")));
   EXPECT_THAT(CheckWatch("auto", raised, "./train", folder), IsOk());

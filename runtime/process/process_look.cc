@@ -122,7 +122,7 @@ Doing DoingOf(char state, const std::string& wait_channel, bool moves_bytes) {
     case 'x': return Doing::kEnded;
     default: break;
   }
-  // Of cgroups of version 1 and 2; of the latter do_freezer_trap may be inlined, and nothing else of
+  // Of cgroups of version 1 and 2. Of the latter do_freezer_trap may be inlined; nothing else in
   // get_signal sleeps so that it shows as S.
   if (wait_channel.find("refrigerator") != std::string::npos ||
       wait_channel.find("do_freezer_trap") != std::string::npos ||

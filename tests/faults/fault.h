@@ -61,8 +61,8 @@ static inline int fault_strikes(const struct fault* fault, int rank) {
 static inline void fault_eat_memory(void) {
   enum { kPiece = 8 << 20, kPieces = 256 };
   for (int i = 0; i < kPieces; ++i) {
-    char* const piece = (char*)mmap(NULL, kPiece, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char* const piece =
+        (char*)mmap(NULL, kPiece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (piece == (char*)MAP_FAILED) break;
     memset(piece, 1, kPiece);
   }

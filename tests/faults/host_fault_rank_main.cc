@@ -64,16 +64,20 @@ class Rank {
     const Buffer buffer{values_.data(), values_.size(), Dtype::kF32};
     return group.AllReduce(buffer, buffer, Reduction::kSum)->Wait();
   }
+  Status Broadcast(GroupRank root) {
+    return group_->Broadcast({values_.data(), values_.size(), Dtype::kF32}, root)->Wait();
+  }
   Status Differ(bool mine) {
-    if (Is("root"))
-      return group_->Broadcast({values_.data(), values_.size(), Dtype::kF32}, GroupRank(mine))
-          ->Wait();
+    if (Is("root")) return Broadcast(GroupRank(mine));
+    if (Is("skips")) {
+      if (!mine) RETURN_IF_ERROR(Broadcast(GroupRank(0)));
+      return AddUp(*group_);
+    }
     if (Is("deadlock")) {
       RETURN_IF_ERROR(AddUp(mine ? *other_ : *group_));
       return AddUp(mine ? *group_ : *other_);
     }
     if (!mine) return AddUp(*group_);
-    if (Is("skips")) return lockstep::base::OkStatus();
     if (Is("op")) return group_->Barrier()->Wait();
     const Buffer buffer{values_.data(), Is("count") ? values_.size() - 1 : values_.size(),
                         Is("dtype") ? Dtype::kI32 : Dtype::kF32};

@@ -74,9 +74,8 @@ class KernelTest : public RunFixture {
  protected:
   static std::vector<std::string> Words(std::vector<std::string> words, const std::string& fault,
                                         const std::string& victim) {
-    for (const std::string& word :
-         {std::string("--"), Runfile("tests/faults/host_fault_rank"), std::string("--fault"), fault,
-          std::string("--victim"), victim})
+    for (const std::string& word : {std::string("--"), Runfile("tests/faults/host_fault_rank"),
+                                    std::string("--fault"), fault, std::string("--victim"), victim})
       words.push_back(word);
     return words;
   }
@@ -101,9 +100,9 @@ TEST_F(KernelTest, ARankThatTheKernelKillsForItsMemoryIsOutOfMemory) {
         Command(RunWords(Words(std::move(words), "eats", victim)), options).Wait(40s);
 
     EXPECT_EQ(run.status, 128 + SIGKILL) << run.err;
-    EXPECT_THAT(Verdict(name), AllOf(HasSubstr("\"class\": \"DEAD_RANK\""),
-                                     HasSubstr("\"rank\": " + victim + ","),
-                                     HasSubstr("out of memory: killed by signal 9")))
+    EXPECT_THAT(Verdict(name),
+                AllOf(HasSubstr("\"class\": \"DEAD_RANK\""), HasSubstr("\"rank\": " + victim + ","),
+                      HasSubstr("out of memory: killed by signal 9")))
         << run.err;
   }
 }
@@ -146,11 +145,10 @@ TEST_F(KernelTest, ARankThatIsFrozenWithItsCgroupIsNamedAtOnce) {
 
     EXPECT_EQ(run.status, 69) << run.err;
     EXPECT_LT(std::chrono::steady_clock::now() - since, 10s) << "long before --hang-action-after";
-    EXPECT_THAT(Verdict(name),
-                AllOf(HasSubstr("\"class\": \"MISSING_RANK\""),
-                      HasSubstr("\"rank\": " + victim + ","),
-                      HasSubstr("its process is frozen with its cgroup"),
-                      HasSubstr("thaw its cgroup")))
+    EXPECT_THAT(
+        Verdict(name),
+        AllOf(HasSubstr("\"class\": \"MISSING_RANK\""), HasSubstr("\"rank\": " + victim + ","),
+              HasSubstr("its process is frozen with its cgroup"), HasSubstr("thaw its cgroup")))
         << run.err;
   }
 }

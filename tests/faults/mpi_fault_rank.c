@@ -24,8 +24,11 @@ static void Differ(const struct fault* fault, int is_victim, MPI_Comm other) {
   } else if (fault_is(fault, "deadlock")) {
     AddUp(is_victim ? other : world);
     AddUp(is_victim ? world : other);
-  } else if (!is_victim || fault_is(fault, "skips")) {
-    if (!is_victim) AddUp(world);
+  } else if (fault_is(fault, "skips")) {
+    if (!is_victim) MPI_Bcast(values, kCount, MPI_FLOAT, 0, world);
+    AddUp(world);
+  } else if (!is_victim) {
+    AddUp(world);
   } else if (fault_is(fault, "op")) {
     MPI_Bcast(values, kCount, MPI_FLOAT, 0, world);
   } else if (fault_is(fault, "dtype")) {

@@ -32,11 +32,14 @@ static void Differ(const struct fault* fault, int is_victim) {
   } else if (fault_is(fault, "deadlock")) {
     AddUp(is_victim ? other : world);
     AddUp(is_victim ? world : other);
+  } else if (fault_is(fault, "skips")) {
+    if (!is_victim) Ok(ncclBroadcast(in, out, kCount, ncclFloat32, 0, world, stream));
+    Ok(ncclAllReduce(in, out, kCount, ncclFloat32, ncclSum, world, stream));
   } else if (!is_victim) {
     Ok(ncclAllReduce(in, out, kCount, ncclFloat32, ncclSum, world, stream));
   } else if (fault_is(fault, "op")) {
     Ok(ncclBroadcast(in, out, kCount, ncclFloat32, 0, world, stream));
-  } else if (!fault_is(fault, "skips")) {
+  } else {
     Ok(ncclAllReduce(in, out, fault_is(fault, "count") ? kCount / 2 : kCount,
                      fault_is(fault, "dtype") ? ncclInt32 : ncclFloat32,
                      fault_is(fault, "reduction") ? ncclMax : ncclSum, world, stream));

@@ -33,10 +33,9 @@ class NetworkTest : public SshFixture {
  protected:
   /// Says so when all its ranks train.
   std::unique_ptr<Program> StartTraining(const std::string& host_list, int ranks) {
-    auto job = Start({"--host", host_list, "--name", "network", "--log-prefix=false", "--grace",
-                      "200ms"},
-                     "echo up; exec " + Runfile("tests/faults/host_fault_rank") +
-                         " --fault trains --victim 0");
+    auto job = Start(
+        {"--host", host_list, "--name", "network", "--log-prefix=false", "--grace", "200ms"},
+        "echo up; exec " + Runfile("tests/faults/host_fault_rank") + " --fault trains --victim 0");
     EXPECT_TRUE(WaitForLines(*job, static_cast<size_t>(ranks))) << job->err();
     // That they are in step no line tells: what joins a group takes some 50 ms.
     std::this_thread::sleep_for(700ms);  // tidy:allow sleep: ranks meet, and nothing tells of it
@@ -58,8 +57,8 @@ class NetworkTest : public SshFixture {
   }
   void ExpectClass(const std::string& json, const std::string& name) const {
     EXPECT_THAT(json, HasSubstr("\"class\": \"" + name + "\"")) << err_;
-    std::printf("%s after %.2f s\n%s\n", name.c_str(),
-                std::chrono::duration<double>(took_).count(), err_.c_str());
+    std::printf("%s after %.2f s\n%s\n", name.c_str(), std::chrono::duration<double>(took_).count(),
+                err_.c_str());
   }
 
   Clock::duration took_{};
@@ -74,9 +73,13 @@ TEST_F(NetworkTest, ALinkBetweenTwoRanksIsNamedWithWhatTcpKnows) {
   const std::string json = VerdictOf(*job, since);
 
   ExpectClass(json, "NETWORK_STALL");
-  EXPECT_THAT(json, AllOf(HasSubstr("\"confidence\": \"HIGH\""), HasSubstr("\"rank\": 0,"), HasSubstr("\"rank\": 1,"),
-                          HasSubstr(" bytes unacknowledged, sent again ")));
-  EXPECT_THAT(err_, AllOf(HasSubstr("no longer over the network"), HasSubstr("look at the network")));
+  EXPECT_THAT(json,
+              AllOf(HasSubstr("\"confidence\": \"HIGH\""), HasSubstr("\"rank\": 0,"),
+                    HasSubstr("\"rank\": 1,"), HasSubstr(" bytes unacknowledged, sent again ")));
+  const Outcome again = RunToEnd({LockstepPath(), "diagnose", "--json", "network"}, scratch_);
+  EXPECT_THAT(again.out, HasSubstr("\"class\": \"NETWORK_STALL\"")) << again.err;
+  EXPECT_THAT(err_,
+              AllOf(HasSubstr("no longer over the network"), HasSubstr("look at the network")));
   EXPECT_LT(took_, 6s) << "with the end of the job";
 }
 
@@ -89,14 +92,20 @@ TEST_F(NetworkTest, OneWayIsEnough) {
   ExpectClass(VerdictOf(*job, since), "NETWORK_STALL");
 }
 
-/// Its own kernel counts no retransmits then, since none leaves it: the others' do.
-TEST_F(NetworkTest, AHostWhosePortForDataIsDownIsNamed) {
+/// Nothing leaves it for the other then, as with a route that is gone: the other's kernel knows.
+TEST_F(NetworkTest, AHostThatHasNoWayToAnotherIsNamed) {
   const auto job = StartTraining("h0,h1", 2);
 
   const auto since = Clock::now();
-  ASSERT_THAT(kit_->Cut(1, hosts::Nics::kData), IsOk());
+  const std::vector<std::string> route{"blackhole", hosts::Hosts::Ipv4(0, hosts::Nic::kData)};
+  std::vector<std::string> words{"ip", "route", "add"};
+  words.insert(words.end(), route.begin(), route.end());
+  ASSERT_EQ(kit_->Run(1, words).status, 0);
+  const std::string json = VerdictOf(*job, since);
+  words[2] = "del";
+  EXPECT_EQ(kit_->Run(1, words).status, 0);
 
-  ExpectClass(VerdictOf(*job, since), "NETWORK_STALL");
+  ExpectClass(json, "NETWORK_STALL");
 }
 
 TEST_F(NetworkTest, OfThreeHostsTheOneThatTheOthersDoNotReachIsNamed) {
@@ -108,9 +117,9 @@ TEST_F(NetworkTest, OfThreeHostsTheOneThatTheOthersDoNotReachIsNamed) {
   const std::string json = VerdictOf(*job, since);
 
   ExpectClass(json, "PARTITION");
-  EXPECT_THAT(json, AllOf(HasSubstr("\"rank\": 1,"), Not(HasSubstr("\"rank\": 0,")),
-                          HasSubstr("rank 1 is on one side"),
-                          HasSubstr("ranks 0, 2 are on one side")));
+  EXPECT_THAT(json,
+              AllOf(HasSubstr("\"rank\": 1,"), Not(HasSubstr("\"rank\": 0,")),
+                    HasSubstr("rank 1 is on one side"), HasSubstr("ranks 0, 2 are on one side")));
 }
 
 TEST_F(NetworkTest, AHostOfWhichNothingIsHeardIsLostAndNoLinkIsBlamed) {

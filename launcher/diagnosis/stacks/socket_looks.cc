@@ -122,7 +122,7 @@ std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector
   for (const pid_t pid : pids) {
     if (!sockets.try_emplace(pid).second) continue;
     const std::unordered_set<uint64_t> inodes = SocketsOf(pid);
-    struct stat network {};
+    struct stat network{};
     const std::string name = "/proc/" + std::to_string(pid) + "/ns/net";
     if (inodes.empty() || ::stat(name.c_str(), &network) != 0) continue;
     networks.emplace(network.st_ino, pid);
