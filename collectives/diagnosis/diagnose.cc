@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/diagnosis/broken_network.h"
 #include "collectives/diagnosis/group_views.h"
 #include "collectives/diagnosis/mismatch.h"
 #include "collectives/diagnosis/wait_graph.h"
@@ -32,9 +33,10 @@ class Diagnosis {
   }
 
   Finding Run() const {
-    for (const auto find : {&Diagnosis::DeadOfItself, &Diagnosis::NodeLost, &Diagnosis::Mismatch,
-                            &Diagnosis::Held, &Diagnosis::Deadlock, &Diagnosis::Missing,
-                            &Diagnosis::FailedFirst, &Diagnosis::Unheard, &Diagnosis::Stall}) {
+    for (const auto find :
+         {&Diagnosis::DeadOfItself, &Diagnosis::NodeLost, &Diagnosis::Mismatch, &Diagnosis::Held,
+          &Diagnosis::Deadlock, &Diagnosis::Network, &Diagnosis::Missing, &Diagnosis::FailedFirst,
+          &Diagnosis::Unheard, &Diagnosis::Stall}) {
       std::optional<Finding> finding = (this->*find)();
       if (!finding.has_value()) continue;
       AddVictims(*finding);
@@ -49,6 +51,7 @@ class Diagnosis {
   std::optional<Finding> Mismatch() const;
   std::optional<Finding> Held() const;
   std::optional<Finding> Deadlock() const;
+  std::optional<Finding> Network() const;
   std::optional<Finding> Missing() const;
   std::optional<Finding> FailedFirst() const;
   std::optional<Finding> Unheard() const;
@@ -172,17 +175,27 @@ std::optional<Finding> Diagnosis::Deadlock() const {
   return finding;
 }
 
+std::optional<Finding> Diagnosis::Network() const {
+  return FindBrokenNetwork(
+      evidence_, waits_,
+      {.grace = options_.grace, .broken_after_retransmits = options_.broken_after_retransmits});
+}
+
 /// Ranks that wait for nobody and for which others do.
 std::optional<Finding> Diagnosis::Missing() const {
   std::set<base::Rank> failed, ended, busy, in_phase;
-  for (const auto& [rank, waited] : waits_.AwaitedAndFree()) {
+  bool only_told = false;
+  for (const auto& [rank, freedom] : waits_.AwaitedAndFree()) {
     const Absence absence = AbsenceOf(rank);
     if (Find(rank)->process.failed()) {
       failed.insert(rank);
     } else if (absence == Absence::kEndedEarly) {
       ended.insert(rank);
-    } else if (waited >= options_.grace) {
+    } else if (freedom.waited >= options_.grace || freedom.was_told) {
+      // What the others' library says of a lost peer needs no grace: it may have closed its
+      // connections, and do something else.
       (absence == Absence::kInDeclaredPhase ? in_phase : busy).insert(rank);
+      only_told |= freedom.waited < options_.grace;
     }
   }
   const std::set<base::Rank>& named = !failed.empty()  ? failed
@@ -199,6 +212,8 @@ std::optional<Finding> Diagnosis::Missing() const {
   } else if (const std::set<base::Rank> unheard = UnheardOf(); !unheard.empty()) {
     finding.unheard.assign(unheard.begin(), unheard.end());
     finding.confidence = Confidence::kMedium;
+  } else if (only_told && ended.empty() && named.size() > 1) {
+    finding.confidence = Confidence::kMedium;  // one of them may be late and no more
   }
   Locate(finding, named);
   return finding;

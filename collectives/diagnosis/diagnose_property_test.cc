@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -177,6 +179,88 @@ TEST(DiagnosePropertyTest, EvidenceThatLacksPartsNamesNobodyWrongForSure) {
   }
   tally.Print();
   EXPECT_GE(tally.share(), 0.7);
+}
+
+/// Between two machines nothing passes, and nothing else is wrong.
+struct CutJob {
+  int one = 0, other = 0;  // machines
+  Evidence evidence;
+};
+
+/// nullopt: nothing goes that way any more.
+std::optional<CutJob> MakeCutJob(uint64_t seed) {
+  base::Random random(seed);
+  SimulatedJob job({.tensor = 1 + static_cast<int>(random.Below(4)),
+                    .data = 2 + static_cast<int>(random.Below(3)),
+                    .pipeline = 3,
+                    .steps = 1 + static_cast<int>(random.Below(4))},
+                   random.Next());
+  const int machines = (job.size() + 3) / 4;
+  CutJob cut;
+  cut.one = static_cast<int>(random.Below(static_cast<uint64_t>(machines)));
+  cut.other = (cut.one + 1 + static_cast<int>(random.Below(static_cast<uint64_t>(machines - 1)))) %
+              machines;
+  job.Cut(base::Rank(4 * cut.one), base::Rank(4 * cut.other), random.Below(20));
+  job.Run({});
+  if (!job.CutMatters()) return std::nullopt;
+  cut.evidence = job.Look();
+  return cut;
+}
+
+bool IsOfTheNetwork(const Finding& finding) {
+  return finding.verdict_class == Class::kNetworkStall ||
+         finding.verdict_class == Class::kPartition;
+}
+
+/// Every link, and everybody who is named.
+void ExpectItIsThatLink(const Finding& finding, const CutJob& cut) {
+  EXPECT_TRUE(finding.is_provable);
+  for (const Finding::BrokenLink& link : finding.links) {
+    const std::set<int> ends{link.from.value() / 4, link.to.value() / 4};
+    EXPECT_EQ(ends, (std::set<int>{cut.one, cut.other}));
+  }
+  for (const Finding::Culprit& culprit : finding.culprits) {
+    const int machine = culprit.rank.value() / 4;
+    EXPECT_TRUE(machine == cut.one || machine == cut.other) << Describe(finding);
+  }
+}
+
+TEST(DiagnosePropertyTest, ALinkThatIsCutIsNamed) {
+  int seen = 0;
+  for (uint64_t seed = 0; seed < kSchedules / 10; ++seed) {
+    SCOPED_TRACE(seed);
+    const std::optional<CutJob> cut = MakeCutJob(seed);
+    if (!cut.has_value()) continue;
+    ++seen;
+    const Finding finding = Diagnose(cut->evidence);
+    EXPECT_TRUE(IsOfTheNetwork(finding)) << Describe(finding);
+    ExpectItIsThatLink(finding, *cut);
+  }
+  EXPECT_GT(seen, kSchedules / 20);
+}
+
+TEST(DiagnosePropertyTest, ALinkThatIsCutIsNamedWithoutARingOrNobodyIsForSure) {
+  int named = 0;
+  for (uint64_t seed = 0; seed < kSchedules / 10; ++seed) {
+    SCOPED_TRACE(seed);
+    std::optional<CutJob> cut = MakeCutJob(seed);
+    if (!cut.has_value()) continue;
+    base::Random random(seed + 1'000'000);
+    SeenRank& rank = cut->evidence.ranks[random.Below(cut->evidence.ranks.size())];
+    rank.ring_read = false;
+    rank.ops.clear();
+    rank.groups.clear();
+    const Finding finding = Diagnose(cut->evidence);
+    if (IsOfTheNetwork(finding)) {
+      ++named;
+      ExpectItIsThatLink(finding, *cut);
+    } else {
+      EXPECT_TRUE(finding.verdict_class == Class::kUnknown ||
+                  finding.confidence != Finding::Confidence::kHigh)
+          << Describe(finding);
+    }
+  }
+  EXPECT_GT(named, 0);
 }
 
 TEST(DiagnosePropertyTest, JobsThatEndWellHaveNoFinding) {

@@ -114,6 +114,24 @@ std::vector<int> Victims(const Finding& finding) {
   return ranks;
 }
 
+/// The failure seen: a rank that closed its descriptors went on to sleep, and who was told so by
+/// its library failed first, and was named.
+TEST(DiagnoseTest, WhoIsSaidToBeGoneIsNamedAndNotWhoWasToldOfIt) {
+  Job job(3);
+  for (const int rank : {0, 1}) {
+    job.Call(rank, 1, milliseconds(10)).state = LOCKSTEP_RECORD_REMOTE_ERROR;
+    job[rank].process.state = ProcessState::kEnded;
+    job[rank].process.exit_code = 1;
+  }
+  const Finding finding = job.Find();
+  EXPECT_EQ(finding.verdict_class, Class::kMissingRank);
+  EXPECT_THAT(Named(finding), ElementsAre(2));
+  EXPECT_EQ(finding.culprits[0].absence, Absence::kSleepsElsewhere);
+
+  for (const int rank : {0, 1}) job[rank].ops.back().state = LOCKSTEP_RECORD_ERROR;
+  EXPECT_EQ(job.Find().verdict_class, Class::kDeadRank) << "an error of its own";
+}
+
 TEST(DiagnoseTest, NobodyWaitsNobodyIsNamed) {
   Job job(3);
   EXPECT_EQ(job.Find().verdict_class, Class::kNone);

@@ -102,6 +102,17 @@ struct SeenProcess {
   }
 };
 
+/// A TCP connection that a rank's process has, as the kernel of its machine sees it.
+struct SeenSocket {
+  std::string local;   // "10.0.0.1:4000"
+  std::string remote;  // equal to the `local` of the peer's, where no address is translated
+  uint64_t unacked_bytes = 0;
+  uint64_t unread_bytes = 0;
+  /// In a row, of what was sent last: none of them was answered.
+  uint32_t retransmits = 0;
+  uint32_t rto_ms = 0;  // after which that is sent again; 0 = not known
+};
+
 struct SeenRank {
   base::Rank rank;
   SeenProcess process;
@@ -121,6 +132,8 @@ struct SeenRank {
   std::string marked_phase;
   /// Of the training data, of late; nullopt: the program reports none.
   std::optional<double> samples_per_second;
+  /// Of one that has waited for a second, on a job of several machines; those in trouble first.
+  std::vector<SeenSocket> sockets;
 };
 
 struct Evidence {

@@ -34,6 +34,7 @@ struct Finding {
     kNone,  // nobody waits for anybody
     kDeadRank,
     kNodeLost,
+    kPartition,
     kMismatch,
     kMissingRank,
     kCrossGroupDeadlock,
@@ -58,6 +59,12 @@ struct Finding {
     base::OpSeq seq;
     bool operator==(const Edge&) const = default;
   };
+  /// What `from` sends does not reach `to`: nothing answers `socket`, which is `from`'s.
+  struct BrokenLink {
+    base::Rank from;
+    base::Rank to;
+    SeenSocket socket;
+  };
 
   Class verdict_class = Class::kNone;
   /// Nothing that the job does by itself can mend it: policy need not wait.
@@ -70,8 +77,11 @@ struct Finding {
   /// Of a mismatch: the culprit's op.
   std::optional<SeenOp> other_op;
   Field field = Field::kNone;
-  bool is_tie = false;              // of two sides neither is the larger
-  std::vector<Edge> cycle;          // of a deadlock, edge by edge
+  bool is_tie = false;            // of two sides neither is the larger
+  std::vector<Edge> cycle;        // of a deadlock, edge by edge
+  std::vector<BrokenLink> links;  // of a network stall or partition, by rank
+  /// Of a partition: who reaches each other, the smaller part first.
+  std::vector<std::vector<base::Rank>> parts;
   base::Duration waited{0};         // by the one who has waited longest
   std::vector<base::Rank> unheard;  // ranks that matter and of which too little is known
 };

@@ -44,6 +44,7 @@ void WaitGraph::Add(const SeenRank& rank, const GroupViews& groups, const Option
                                                : AwaitedIn(stands_in, *group);
     if (!stands_in.is_transfer()) awaited.callers.insert(rank.rank);
     awaited.longest = std::max(awaited.longest, stands_in.age);
+    awaited.was_told |= was_left && stands_in.state == LOCKSTEP_RECORD_REMOTE_ERROR;
     waits_.push_back({.waiter = rank.rank, .op = &stands_in, .awaited = &awaited});
   }
 }
@@ -85,13 +86,14 @@ Awaited& WaitGraph::AwaitedInTransfer(const SeenOp& op, base::Rank waiter, const
   return awaited;
 }
 
-std::map<base::Rank, base::Duration> WaitGraph::AwaitedAndFree() const {
-  std::map<base::Rank, base::Duration> free;
+std::map<base::Rank, WaitGraph::Freedom> WaitGraph::AwaitedAndFree() const {
+  std::map<base::Rank, Freedom> free;
   for (const Awaited& awaited : awaited_) {
     for (const base::Rank rank : awaited.missing) {
       if (Waits(rank)) continue;
-      base::Duration& longest = free[rank];
-      longest = std::max(longest, awaited.longest);
+      Freedom& freedom = free[rank];
+      freedom.waited = std::max(freedom.waited, awaited.longest);
+      freedom.was_told |= awaited.was_told;
     }
   }
   return free;

@@ -22,6 +22,7 @@ struct Awaited {
   std::vector<base::Rank> called;   // members that have, who wait there among them
   std::set<base::Rank> callers;     // those of a collective's called who wait there
   base::Duration longest{0};        // of the waits
+  bool was_told = false;            // one of them ended with the error that a member is gone
 
   /// Whether somebody else than `rank` waits in it.
   bool HoldsOthersThan(base::Rank rank) const {
@@ -60,8 +61,12 @@ class WaitGraph {
   /// Of ranks that wait for each other in a circle: the waits, each for the waiter of the next.
   /// Empty: there is none.
   std::vector<const Wait*> Cycle() const;
-  /// Ranks that do not wait and for which others do, with the longest of those waits.
-  std::map<base::Rank, base::Duration> AwaitedAndFree() const;
+  struct Freedom {
+    base::Duration waited{0};  // for it, by the one who has waited longest
+    bool was_told = false;     // somebody that a member is gone of an op to which it has not come
+  };
+  /// Ranks that do not wait and for which others do.
+  std::map<base::Rank, Freedom> AwaitedAndFree() const;
 
  private:
   void Add(const SeenRank& rank, const GroupViews& groups, const Options& options);

@@ -94,6 +94,30 @@ std::string WaitLine(const SeenRank& rank, const SeenOp& op, const Evidence& evi
          Place(op, evidence) + At(op);
 }
 
+/// What the kernel knows of it.
+std::string SocketText(const SeenSocket& socket) {
+  return socket.local + " to " + socket.remote + ": " + std::to_string(socket.unacked_bytes) +
+         " bytes unacknowledged, sent again " + std::to_string(socket.retransmits) +
+         " times in vain" +
+         (socket.rto_ms > 0 ? ", rto " + std::to_string(socket.rto_ms) + " ms" : "");
+}
+
+/// Of a rank that is named for links that are broken.
+std::string LinkText(const Finding& finding, base::Rank rank) {
+  std::vector<base::Rank> to, from;
+  for (const Finding::BrokenLink& link : finding.links) {
+    if (link.from == rank) to.push_back(link.to);
+    if (link.to == rank) from.push_back(link.from);
+  }
+  for (auto* const ranks : {&to, &from}) {
+    std::sort(ranks->begin(), ranks->end());
+    ranks->erase(std::unique(ranks->begin(), ranks->end()), ranks->end());
+  }
+  if (!to.empty()) return "reaches " + RankList(to) + " no longer over the network";
+  if (!from.empty()) return "is no longer reached by " + RankList(from) + " over the network";
+  return "is cut off from other ranks with its side of the network";
+}
+
 /// What it last did that is recorded.
 std::string LastOpLine(const SeenRank& rank, const Evidence& evidence) {
   const std::string who = "rank " + rank.rank.ToString();
@@ -173,6 +197,10 @@ std::string WhatItDid(const Finding& finding, const Finding::Culprit& culprit,
                  ? "was killed by signal " + std::to_string(rank->process.signal)
                  : "ended with exit status " + std::to_string(rank->process.exit_code);
     case Class::kNodeLost: return "is on a node that does not answer";
+    case Class::kNetworkStall:
+    case Class::kPartition:
+      return LinkText(finding, culprit.rank) +
+             (finding.op.has_value() ? ", in " + Place(*finding.op, evidence) : "");
     case Class::kMismatch: return MismatchText(finding, evidence);
     case Class::kMissingRank: {
       const bool tells_phase =
@@ -206,7 +234,13 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
                     edge.awaited.ToString() +
                     (wait != nullptr ? " in " + Place(*wait, evidence) + At(*wait) : ""));
   }
+  for (const std::vector<base::Rank>& part : finding.parts)
+    lines.push_back(RankList(part) + (part.size() == 1 ? " is" : " are") + " on one side");
+  for (const Finding::BrokenLink& link : finding.links)
+    lines.push_back("rank " + link.from.ToString() + " to rank " + link.to.ToString() + ", " +
+                    SocketText(link.socket));
   for (const Finding::Culprit& culprit : finding.culprits) {
+    if (!finding.links.empty()) break;  // what their processes do is to wait
     const SeenRank* const rank = Find(evidence, culprit.rank);
     if (rank == nullptr) continue;
     if (finding.cycle.empty() && rank->ring_read) lines.push_back(LastOpLine(*rank, evidence));
@@ -218,7 +252,11 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
     for (const base::Rank victim : finding.victims) {
       const SeenRank* const rank = Find(evidence, victim);
       const SeenOp* const wait = rank != nullptr ? LongestWait(*rank) : nullptr;
-      if (wait != nullptr) lines.push_back(WaitLine(*rank, *wait, evidence));
+      if (wait == nullptr) continue;
+      // Where all have come the library knows whose bytes are missing.
+      const bool knows = finding.verdict_class == Class::kLibraryStall && wait->waits_for;
+      lines.push_back(WaitLine(*rank, *wait, evidence) +
+                      (knows ? ", for rank " + wait->waits_for->ToString() : ""));
     }
   }
   if (!finding.unheard.empty())
@@ -231,6 +269,12 @@ std::string WhatToDo(const Finding& finding, const Evidence& evidence) {
     return "make all ranks call the same; the call sites are above";
   if (finding.verdict_class == Class::kCrossGroupDeadlock)
     return "have all ranks call ops of these groups in one order";
+  if (!finding.links.empty()) {
+    const Finding::BrokenLink& link = finding.links.front();
+    const SeenRank* const from = Find(evidence, link.from);
+    return "look at the network from " + (from != nullptr ? from->process.host + " " : "") +
+           link.socket.local + " to " + link.socket.remote + ": cable, switch, firewall, routes";
+  }
   if (finding.culprits.empty()) return "";
   const SeenRank* const rank = Find(evidence, finding.culprits.front().rank);
   const std::string pid = rank != nullptr ? std::to_string(rank->process.pid) : "PID";
@@ -252,7 +296,6 @@ std::string Summary(const Finding& finding, const Evidence& evidence) {
       return RankList(finding.victims) + " wait" +
              (finding.op.has_value() ? " in " + Place(*finding.op, evidence) : "") +
              ", and too little is known of " + RankList(finding.unheard) + " to tell why";
-    case Class::kNetworkStall:
     case Class::kLibraryStall:
       return "all have come to " + Place(*finding.op, evidence) + " and for " +
              base::FormatDuration(finding.waited) + " nothing moves";

@@ -33,9 +33,11 @@ base::Status TakeRing(const std::string& packed, base::Duration ahead, uint64_t 
   ASSIGN_OR_RETURN(const auto content, collectives::ReadRing(collectives::MemoryOf(ring)));
   const base::Rank rank = far.seen.rank;
   const collectives::SeenProcess process = far.seen.process;
+  std::vector<collectives::SeenSocket> sockets = std::move(far.seen.sockets);
   far.seen = collectives::FromRing(content, now_ns);
   far.seen.rank = rank;
   far.seen.process = process;
+  far.seen.sockets = std::move(sockets);
   far.ring = std::move(ring);
   return base::OkStatus();
 }
@@ -133,7 +135,10 @@ FarRanks FarGang::Read(base::NodeIndex node, const proto::LookReply& reply) cons
     const base::Rank rank(told.rank());
     FarRank& far = ranks[rank];
     far.incarnation = base::Incarnation(told.incarnation());
-    far.seen = {.rank = rank, .process = ProcessOf(told), .ring_read = told.ring_read()};
+    far.seen = {.rank = rank,
+                .process = ProcessOf(told),
+                .ring_read = told.ring_read(),
+                .sockets = SocketsOf(told)};
     far.seen.process.ended_ago =
         std::clamp(far.seen.process.ended_ago, base::Duration(0), kLongAgo);
   }

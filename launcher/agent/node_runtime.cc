@@ -147,6 +147,8 @@ base::Status NodeRuntime::OpenMpi() {
     watch_ = "off";
   }
   RETURN_IF_ERROR(CheckWatch(watch_, program, config_.arguments.front(), lockstep_folder));
+  const std::string unwatched = WhyNotWatched(watch_, program, config_.arguments.front());
+  if (!unwatched.empty()) Say(unwatched);
   ASSIGN_OR_RETURN(
       mpi_,
       MakeMpiServer(

@@ -21,6 +21,7 @@ constexpr size_t kRingHeadBytes = 1024;  // of a ring without its records, with 
 }  // namespace
 
 NodeWatch::NodeWatch(const Config& config, Deps deps) : config_(config), deps_(std::move(deps)) {
+  looks_.SeeSockets();
   ScheduleLook();
 }
 

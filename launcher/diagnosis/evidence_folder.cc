@@ -108,6 +108,7 @@ base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::Fil
       }
     }
     rank.process = ProcessOf(process);
+    rank.sockets = SocketsOf(process);
     saved.evidence.ranks.push_back(std::move(rank));
   }
   return saved;

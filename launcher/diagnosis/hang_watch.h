@@ -84,7 +84,10 @@ class HangWatch {
   HangWatch& operator=(const HangWatch&) = delete;
 
   /// Of a job on several machines, before its first round; outlives this.
-  void SetFar(FarLooks& far) { far_ = &far; }
+  void SetFar(FarLooks& far) {
+    far_ = &far;
+    looks_.SeeSockets();
+  }
   /// Watches from now on; forgets what was seen of an earlier round. May be called by the delegate.
   void BeginRound();
   /// The round comes down because of a failure: what its ranks do now, and have done, is kept, here

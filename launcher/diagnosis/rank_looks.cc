@@ -3,11 +3,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/recorder/ring_reader.h"
+#include "launcher/diagnosis/stacks/socket_looks.h"
 #include "runtime/process/process_look.h"
 
 namespace lockstep::launcher {
@@ -17,6 +19,18 @@ using collectives::ProcessState;
 using collectives::SeenProcess;
 using collectives::SeenRank;
 using process::ProcessLook;
+
+/// Connections are looked at only then: that costs some microseconds for each of the machine.
+constexpr base::Duration kSocketsAfter = std::chrono::seconds(1);
+/// They go into a message, of some 70 bytes each.
+constexpr size_t kSocketsOfAll = 1024;
+constexpr size_t kSocketsOfEach = 4;
+
+bool HasWaited(const SeenRank& rank) {
+  return std::any_of(rank.ops.begin(), rank.ops.end(), [](const collectives::SeenOp& op) {
+    return op.is_waited_in() && op.age >= kSocketsAfter;
+  });
+}
 
 uint64_t Nanoseconds(base::SteadyTime time) {
   return static_cast<uint64_t>(time.time_since_epoch().count());
@@ -94,6 +108,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
 std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ranks,
                                              size_t records_max, base::SteadyTime now) {
   std::vector<SeenRank> all;
+  std::map<size_t, pid_t> waiters;  // by place in `all`
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
     // Who has no ring has made no call.
@@ -104,11 +119,34 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
       if (ring.ok() && ring->head.record_count > records_max) gathered.ring_overflowed = true;
     }
     gathered.rank = rank.rank;
+    if (sees_sockets_ && HasWaited(gathered)) {
+      // What attached may be the program that a shell started.
+      const int64_t attached = gathered.process.pid;
+      waiters.emplace(all.size(), static_cast<pid_t>(attached > 0 ? attached : rank.pid));
+    }
     gathered.process =
         ProcessWithoutLook(rank, now).value_or(SeenProcess{.host = rank.host, .pid = rank.pid});
     all.push_back(std::move(gathered));
   }
+  if (!waiters.empty()) AddSockets(waiters, all);
   return all;
+}
+
+void RankLooks::AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<SeenRank>& all) {
+  std::vector<pid_t> pids;
+  for (const auto& [_, pid] : waiters) pids.push_back(pid);
+  const auto sockets =
+      LookAtSocketsOf(pids, std::max<size_t>(kSocketsOfAll / pids.size(), kSocketsOfEach));
+  for (const auto& [place, pid] : waiters) {
+    for (const proto::TcpSocket& seen : sockets.at(pid)) {
+      all[place].sockets.push_back({.local = seen.local(),
+                                    .remote = seen.remote(),
+                                    .unacked_bytes = seen.unacked_bytes(),
+                                    .unread_bytes = seen.unread_bytes(),
+                                    .retransmits = seen.retransmits(),
+                                    .rto_ms = seen.rto_ms()});
+    }
+  }
 }
 
 std::optional<SeenProcess> ProcessWithoutLook(const WatchedRank& rank, base::SteadyTime now) {

@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_RANK_LOOKS_H_
 #define LOCKSTEP_LAUNCHER_DIAGNOSIS_RANK_LOOKS_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -45,6 +47,8 @@ class RankLooks {
 
   /// Forgets what was seen of an earlier round.
   void Clear() { seen_.clear(); }
+  /// Of a job on several machines: the connections of ranks that wait are gathered as well.
+  void SeeSockets() { sees_sockets_ = true; }
 
   struct Heads {
     bool changed = false;     // somebody has made calls since the last look
@@ -85,8 +89,11 @@ class RankLooks {
   /// What was seen of it, with its ring if there is one by now.
   Seen& Find(const WatchedRank& rank, base::SteadyTime now);
   static collectives::SeenProcess LookAt(const WatchedRank& rank, Seen& seen, base::SteadyTime now);
+  static void AddSockets(const std::map<size_t, pid_t>& waiters,
+                         std::vector<collectives::SeenRank>& all);
 
   std::map<base::Rank, Seen> seen_;
+  bool sees_sockets_ = false;
 };
 
 /// Of one that has ended, or has never begun; nullopt: its process has to be looked at.

@@ -8,6 +8,7 @@ namespace lockstep::launcher {
 using collectives::ProcessState;
 using collectives::SeenProcess;
 using collectives::SeenRank;
+using collectives::SeenSocket;
 
 static_assert(static_cast<int>(ProcessState::kEnded) == proto::RankSeen::ENDED);
 static_assert(static_cast<int>(ProcessState::kStopped) == proto::RankSeen::STOPPED);
@@ -28,6 +29,15 @@ proto::RankSeen ToProto(const SeenRank& rank) {
   saved.set_detail(rank.process.detail);
   saved.set_ring_read(rank.ring_read);
   saved.set_node_answers(rank.node_answers);
+  for (const SeenSocket& socket : rank.sockets) {
+    proto::TcpSocket& told = *saved.add_sockets();
+    told.set_local(socket.local);
+    told.set_remote(socket.remote);
+    told.set_unacked_bytes(socket.unacked_bytes);
+    told.set_unread_bytes(socket.unread_bytes);
+    told.set_retransmits(socket.retransmits);
+    told.set_rto_ms(socket.rto_ms);
+  }
   return saved;
 }
 
@@ -44,6 +54,20 @@ SeenProcess ProcessOf(const proto::RankSeen& saved) {
     process.state = static_cast<ProcessState>(saved.state());
   if (saved.has_cpu_share()) process.cpu_share = saved.cpu_share();
   return process;
+}
+
+std::vector<SeenSocket> SocketsOf(const proto::RankSeen& saved) {
+  std::vector<SeenSocket> sockets;
+  for (const proto::TcpSocket& told : saved.sockets()) {
+    if (sockets.size() == kSocketsMax) break;
+    sockets.push_back({.local = told.local(),
+                       .remote = told.remote(),
+                       .unacked_bytes = told.unacked_bytes(),
+                       .unread_bytes = told.unread_bytes(),
+                       .retransmits = told.retransmits(),
+                       .rto_ms = told.rto_ms()});
+  }
+  return sockets;
 }
 
 }  // namespace lockstep::launcher

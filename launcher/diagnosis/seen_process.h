@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_SEEN_PROCESS_H_
 #define LOCKSTEP_LAUNCHER_DIAGNOSIS_SEEN_PROCESS_H_
 
+#include <vector>
+
 #include "collectives/diagnosis/evidence.h"
 #include "runtime/proto/evidence.pb.h"
 
@@ -12,6 +14,9 @@ namespace lockstep::launcher {
 proto::RankSeen ToProto(const collectives::SeenRank& rank);
 /// Of anything: what it does not name is unknown.
 collectives::SeenProcess ProcessOf(const proto::RankSeen& seen);
+/// At most kSocketsMax of them.
+std::vector<collectives::SeenSocket> SocketsOf(const proto::RankSeen& seen);
+inline constexpr int kSocketsMax = 1024;
 
 }  // namespace lockstep::launcher
 

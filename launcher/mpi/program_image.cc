@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -123,6 +125,16 @@ class ImageReader {
   std::vector<Elf64_Phdr> segments_;
 };
 
+/// Of a script they are the interpreter's to give.
+bool GivesRights(int fd) {
+  struct stat file{};
+  if (::fstat(fd, &file) != 0) return false;
+  if ((file.st_mode & S_ISUID) != 0 && file.st_uid != ::geteuid()) return true;
+  constexpr mode_t kSetGid = S_ISGID | S_IXGRP;  // without the second it is a kind of lock
+  if ((file.st_mode & kSetGid) == kSetGid && file.st_gid != ::getegid()) return true;
+  return ::geteuid() != 0 && ::fgetxattr(fd, "security.capability", nullptr, 0) > 0;
+}
+
 MpiLibrary MpiOfName(std::string_view name) {
   if (name.starts_with("libmpich")) return MpiLibrary::kMpich;
   if (name == "libmpi.so.12" || name == "libmpifort.so.12" || name == "libmpicxx.so.12")
@@ -136,7 +148,9 @@ MpiLibrary MpiOfName(std::string_view name) {
 base::Result<ProgramImage> ReadProgramImage(const std::string& path) {
   const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return base::ErrnoStatus(errno, "look what " + path + " is linked with");
-  return ImageReader(fd.get(), path).Read();
+  ASSIGN_OR_RETURN(ProgramImage image, ImageReader(fd.get(), path).Read());
+  image.is_privileged = image.kind != ProgramImage::Kind::kOther && GivesRights(fd.get());
+  return image;
 }
 
 MpiLibrary MpiOf(const ProgramImage& image) {

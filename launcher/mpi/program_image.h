@@ -19,6 +19,9 @@ struct ProgramImage {
     kDynamic
   };
   Kind kind = Kind::kOther;
+  /// It gets rights that whoever starts it has not: setuid, setgid, or by capabilities. The loader
+  /// then preloads nothing from folders that are not the system's.
+  bool is_privileged = false;
   std::vector<std::string> needed;  // names of the libraries it is linked with, not what these need
 };
 

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <iterator>
@@ -34,7 +36,7 @@ std::string ThisProgram() {
 }
 
 ProgramImage LinkedWith(std::vector<std::string> libraries) {
-  return {Kind::kDynamic, std::move(libraries)};
+  return {.kind = Kind::kDynamic, .needed = std::move(libraries)};
 }
 
 TEST(ProgramImageTest, SaysWhatAProgramIsLinkedWith) {
@@ -49,6 +51,23 @@ TEST(ProgramImageTest, AStaticProgramLoadsNothing) {
   if (!image.ok()) GTEST_SKIP() << "busybox-static is not installed";
   EXPECT_EQ(image->kind, Kind::kStatic);
   EXPECT_THAT(image->needed, IsEmpty());
+}
+
+TEST(ProgramImageTest, OneThatGetsOthersRightsIsPrivileged) {
+  const std::string path = WriteFile("raised", ThisProgram());
+  EXPECT_FALSE(ReadProgramImage(path)->is_privileged);
+  ASSERT_EQ(::chmod(path.c_str(), 04755), 0);
+  EXPECT_FALSE(ReadProgramImage(path)->is_privileged) << "it is ours";
+
+  constexpr uid_t kOther = 64231;
+  if (::chown(path.c_str(), kOther, kOther) != 0) GTEST_SKIP() << "only root gives files away";
+  ASSERT_EQ(::chmod(path.c_str(), 04755), 0);  // chown takes it away
+  EXPECT_TRUE(ReadProgramImage(path)->is_privileged);
+  ASSERT_EQ(::chmod(path.c_str(), 02755), 0);
+  EXPECT_TRUE(ReadProgramImage(path)->is_privileged);
+  ASSERT_EQ(::chmod(path.c_str(), 02745), 0);
+  EXPECT_FALSE(ReadProgramImage(path)->is_privileged) << "no setgid without a right to execute";
+  EXPECT_FALSE(ReadProgramImage(WriteFile("script", "#!/bin/sh\n"))->is_privileged);
 }
 
 TEST(ProgramImageTest, WhatIsNoElfFileIsAScriptPerhaps) {

@@ -70,6 +70,14 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
   return base::OkStatus();
 }
 
+std::string WhyNotWatched(const std::string& watch, const ProgramImage& program,
+                          const std::string& name) {
+  if (watch != "auto" || !program.is_privileged || MpiOf(program) == MpiLibrary::kNone) return "";
+  return "a hang of " + name +
+         " will not be seen: it is setuid or setgid, or has capabilities, so that nothing can be "
+         "preloaded into it (--watch)";
+}
+
 base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
                         const std::string& name, const std::string& folder) {
   if (watch != "auto" && watch != "off" && program.kind == ProgramImage::Kind::kStatic) {
@@ -77,6 +85,12 @@ base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
         "watch a library's calls (--watch=" + watch + "): " + name +
         " is linked statically, so nothing can be preloaded into it; link it with the shared "
         "library, or give --watch=auto");
+  }
+  if (watch != "auto" && watch != "off" && program.is_privileged) {
+    return base::InvalidArgumentError(
+        "watch a library's calls (--watch=" + watch + "): " + name +
+        " is setuid or setgid, or has capabilities, so that the loader preloads nothing into it; "
+        "take those away, or give --watch=auto");
   }
   topology::Environment none;
   return PreloadShim(watch, folder, none);

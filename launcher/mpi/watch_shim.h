@@ -25,10 +25,14 @@ std::string WatchWord(proto::Watch watch);
 base::Status PreloadShim(const std::string& watch, const std::string& folder,
                          topology::Environment& environment);
 
-/// What PreloadShim() would say, and InvalidArgument of "mpi" for a static program
-/// (called `name`), into which nothing can be preloaded.
+/// What PreloadShim() would say, and InvalidArgument of "mpi" or "nccl" for a program (called
+/// `name`) into which nothing can be preloaded: a static one, or one that is setuid.
 base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
                         const std::string& name, const std::string& folder);
+
+/// Where "auto" would watch a program and cannot, which is no error: a line for people; "" else.
+std::string WhyNotWatched(const std::string& watch, const ProgramImage& program,
+                          const std::string& name);
 
 /// Of a job with ranks on other machines, whose MPI calls are not watched.
 /// Errors: InvalidArgument - "mpi" was asked for.

@@ -71,12 +71,27 @@ TEST(WatchShimTest, AShimThatCannotBeHadIsAnErrorWhereItWasAskedFor) {
 
 TEST(WatchShimTest, NothingCanBePreloadedIntoAStaticProgram) {
   const std::string folder = FolderWithShim("with");
-  const ProgramImage fixed{ProgramImage::Kind::kStatic, {}};
+  const ProgramImage fixed{.kind = ProgramImage::Kind::kStatic, .needed = {}};
   EXPECT_THAT(CheckWatch("mpi", fixed, "./train", folder),
               StatusIs(Code::kInvalidArgument, HasSubstr("./train is linked statically")));
   EXPECT_THAT(CheckWatch("auto", fixed, "./train", folder), IsOk());
-  EXPECT_THAT(CheckWatch("mpi", {ProgramImage::Kind::kOther, {}}, "./train.sh", folder), IsOk());
+  EXPECT_THAT(CheckWatch("mpi", ProgramImage{}, "./train.sh", folder), IsOk());
   EXPECT_THAT(CheckWatch("mpi", {}, "./train", "/nowhere"), StatusIs(Code::kNotFound));
+}
+
+TEST(WatchShimTest, NothingIsPreloadedIntoAProgramThatGetsRights) {
+  const std::string folder = FolderWithShim("with");
+  const ProgramImage raised{
+      .kind = ProgramImage::Kind::kDynamic, .is_privileged = true, .needed = {"libmpi.so.40"}};
+  EXPECT_THAT(CheckWatch("mpi", raised, "./train", folder),
+              StatusIs(Code::kInvalidArgument, HasSubstr("./train is setuid or setgid")));
+  EXPECT_THAT(CheckWatch("auto", raised, "./train", folder), IsOk());
+  EXPECT_THAT(WhyNotWatched("auto", raised, "./train"),
+              HasSubstr("a hang of ./train will not be seen"));
+  EXPECT_EQ(WhyNotWatched("off", raised, "./train"), "");
+  ProgramImage other = raised;
+  other.needed = {"libc.so.6"};
+  EXPECT_EQ(WhyNotWatched("auto", other, "./ping"), "") << "it calls no MPI";
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ Verdict::Class ClassOf(Finding::Class found) {
     case Finding::Class::kNone: return Verdict::CLASS_UNSPECIFIED;
     case Finding::Class::kDeadRank: return Verdict::DEAD_RANK;
     case Finding::Class::kNodeLost: return Verdict::NODE_LOST;
+    case Finding::Class::kPartition: return Verdict::PARTITION;
     case Finding::Class::kMismatch: return Verdict::MISMATCH;
     case Finding::Class::kMissingRank: return Verdict::MISSING_RANK;
     case Finding::Class::kCrossGroupDeadlock: return Verdict::CROSS_GROUP_DEADLOCK;

@@ -122,9 +122,11 @@ Doing DoingOf(char state, const std::string& wait_channel, bool moves_bytes) {
     case 'x': return Doing::kEnded;
     default: break;
   }
-  // Of cgroups of version 1 and 2.
+  // Of cgroups of version 1 and 2. Of the latter do_freezer_trap may be inlined; nothing else in
+  // get_signal sleeps so that it shows as S.
   if (wait_channel.find("refrigerator") != std::string::npos ||
-      wait_channel.find("do_freezer_trap") != std::string::npos)
+      wait_channel.find("do_freezer_trap") != std::string::npos ||
+      (state == 'S' && wait_channel == "get_signal"))
     return Doing::kFrozen;
   if (state == 'D' || (state == 'S' && moves_bytes)) return Doing::kReadsOrWrites;
   return state == 'R' ? Doing::kRuns : Doing::kSleeps;

@@ -158,6 +158,33 @@ bool SimulatedJob::Matters(const Fault& fault) const {
   }
 }
 
+void SimulatedJob::Cut(base::Rank one, base::Rank other, size_t after) {
+  cut_ = {MachineOf(Index(one)), MachineOf(Index(other))};
+  cut_after_ = after;
+}
+
+bool SimulatedJob::IsCut(size_t one, size_t other) const {
+  return std::pair(MachineOf(one), MachineOf(other)) == *cut_ ||
+         std::pair(MachineOf(other), MachineOf(one)) == *cut_;
+}
+
+void SimulatedJob::AddSockets(Evidence& evidence) const {
+  const auto address = [](size_t at, size_t to) {
+    return "10.0." + std::to_string(MachineOf(at)) + ".1:" + std::to_string(at * 100 + to);
+  };
+  for (size_t at = 0; at < ranks_.size(); ++at) {
+    for (size_t to = 0; to < ranks_.size(); ++to) {
+      if (MachineOf(at) == MachineOf(to)) continue;
+      SeenSocket socket{.local = address(at, to), .remote = address(to, at)};
+      if (stuck_.contains({at, to})) {
+        socket.unacked_bytes = 256;
+        socket.retransmits = 5;
+      }
+      evidence.ranks[at].sockets.push_back(std::move(socket));
+    }
+  }
+}
+
 void SimulatedJob::Run(const std::vector<Fault>& faults) {
   for (const Fault& fault : faults) {
     ranks_[Index(fault.rank)].fault = fault;
@@ -275,6 +302,18 @@ void SimulatedJob::End(Slot& slot) {
     is_held |= ranks_[at.first].state == ProcessState::kStopped;
   }
   if (is_held || (differs && on_mismatch_ == OnMismatch::kHang)) return;
+  if (cut_.has_value() && ended_ >= cut_after_) {
+    bool is_stuck = false;
+    for (const auto& one : slot.calls) {
+      for (const auto& other : slot.calls) {
+        if (!IsCut(one.first, other.first)) continue;
+        stuck_.emplace(one.first, other.first);
+        is_stuck = true;
+      }
+    }
+    if (is_stuck) return;
+  }
+  ++ended_;
   const bool fails = differs && on_mismatch_ == OnMismatch::kError;
   for (const auto& at : slot.calls) {
     Made& made = call_of(at);
@@ -338,6 +377,7 @@ Evidence SimulatedJob::Look() const {
     }
     evidence.ranks.push_back(std::move(rank));
   }
+  if (cut_.has_value()) AddSockets(evidence);
   return evidence;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +62,12 @@ class SimulatedJob {
   /// Whether the fault makes a difference there: a call has a root or a reduction, two calls in
   /// their other order block somebody.
   bool Matters(const Fault& fault) const;
+
+  /// After so many ops have ended nothing passes between the machines of two ranks any more, of
+  /// four ranks each. Before Run().
+  void Cut(base::Rank one, base::Rank other, size_t after);
+  /// Whether an op stands still because of that.
+  bool CutMatters() const { return !stuck_.empty(); }
 
   void Run(const std::vector<Fault>& faults);
   /// Ten seconds after the last of them could go no further.
@@ -119,6 +126,11 @@ class SimulatedJob {
   void End(Slot& slot);
   bool Strike(RankState& state, Call& call);
 
+  static size_t MachineOf(size_t rank) { return rank / 4; }
+  bool IsCut(size_t one, size_t other) const;
+  /// Each rank is connected with each other one; what stuck ops send is not acknowledged.
+  void AddSockets(Evidence& evidence) const;
+
   const OnMismatch on_mismatch_;
   int size_ = 0;
   base::Random random_;
@@ -126,6 +138,9 @@ class SimulatedJob {
   std::vector<std::vector<Call>> programs_;  // by rank
   std::vector<RankState> ranks_;
   std::map<SlotKey, Slot> slots_;
+  std::optional<std::pair<size_t, size_t>> cut_;  // machines
+  size_t cut_after_ = 0, ended_ = 0;              // ops
+  std::set<std::pair<size_t, size_t>> stuck_;     // ranks that send to each other in vain
 };
 
 }  // namespace lockstep::collectives::testing

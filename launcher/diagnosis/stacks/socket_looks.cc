@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -109,24 +111,44 @@ std::string SocketText(const proto::TcpSocket& socket) {
 }
 
 std::vector<proto::TcpSocket> LookAtSockets(pid_t pid, size_t sockets_max) {
-  const std::unordered_set<uint64_t> inodes = SocketsOf(pid);
-  std::vector<proto::TcpSocket> sockets;
-  if (inodes.empty()) return sockets;
-  for (const char* const table : {"tcp", "tcp6"}) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/net/" + table);
-    size_t bytes = 0;
-    for (std::string line; bytes < kTableBytesMax && std::getline(file, line);) {
-      bytes += line.size();
-      std::optional<TcpRow> row = ParseTcpRow(line);
-      if (row.has_value() && inodes.contains(row->inode)) sockets.push_back(std::move(row->socket));
+  return std::move(LookAtSocketsOf({pid}, sockets_max)[pid]);
+}
+
+std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector<pid_t>& pids,
+                                                               size_t sockets_max) {
+  std::map<pid_t, std::vector<proto::TcpSocket>> sockets;
+  std::unordered_map<uint64_t, std::vector<pid_t>> owners;  // of sockets, which forks share
+  std::map<ino_t, pid_t> networks;                          // with one of those that are in it
+  for (const pid_t pid : pids) {
+    if (!sockets.try_emplace(pid).second) continue;
+    const std::unordered_set<uint64_t> inodes = SocketsOf(pid);
+    struct stat network{};
+    const std::string name = "/proc/" + std::to_string(pid) + "/ns/net";
+    if (inodes.empty() || ::stat(name.c_str(), &network) != 0) continue;
+    networks.emplace(network.st_ino, pid);
+    for (const uint64_t inode : inodes) owners[inode].push_back(pid);
+  }
+  for (const auto& [_, pid] : networks) {
+    for (const char* const table : {"tcp", "tcp6"}) {
+      std::ifstream file("/proc/" + std::to_string(pid) + "/net/" + table);
+      size_t bytes = 0;
+      for (std::string line; bytes < kTableBytesMax && std::getline(file, line);) {
+        bytes += line.size();
+        const std::optional<TcpRow> row = ParseTcpRow(line);
+        const auto found = row.has_value() ? owners.find(row->inode) : owners.end();
+        if (found == owners.end()) continue;
+        for (const pid_t owner : found->second) sockets[owner].push_back(row->socket);
+      }
     }
   }
-  std::stable_sort(sockets.begin(), sockets.end(),
-                   [](const proto::TcpSocket& a, const proto::TcpSocket& b) {
-                     return std::tuple(a.retransmits(), a.unacked_bytes(), a.unread_bytes()) >
-                            std::tuple(b.retransmits(), b.unacked_bytes(), b.unread_bytes());
-                   });
-  if (sockets.size() > sockets_max) sockets.resize(sockets_max);
+  for (auto& [_, of_one] : sockets) {
+    std::stable_sort(of_one.begin(), of_one.end(),
+                     [](const proto::TcpSocket& a, const proto::TcpSocket& b) {
+                       return std::tuple(a.retransmits(), a.unacked_bytes(), a.unread_bytes()) >
+                              std::tuple(b.retransmits(), b.unacked_bytes(), b.unread_bytes());
+                     });
+    if (of_one.size() > sockets_max) of_one.resize(sockets_max);
+  }
   return sockets;
 }
 

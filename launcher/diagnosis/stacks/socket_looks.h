@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ std::string SocketText(const proto::TcpSocket& socket);
 /// some microseconds for each connection of the machine. Empty also where its descriptors may not
 /// be read. Any thread.
 std::vector<proto::TcpSocket> LookAtSockets(pid_t pid, size_t sockets_max);
+/// The same of many, of each at most `sockets_max`: the tables of a network namespace are read
+/// once.
+std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector<pid_t>& pids,
+                                                               size_t sockets_max);
 
 }  // namespace lockstep::launcher
 

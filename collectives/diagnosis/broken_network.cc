@@ -1,0 +1,197 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/diagnosis/broken_network.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/ids.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using Class = Finding::Class;
+using Link = Finding::BrokenLink;
+using Hosts = std::set<std::string>;
+
+/// An end of a connection of version 4 is written in two ways by one of version 6.
+std::string Plain(const std::string& address) {
+  constexpr std::string_view kMapped = "[::ffff:";
+  const size_t end = address.find(']');
+  if (!address.starts_with(kMapped) || end == std::string::npos ||
+      address.find('.') == std::string::npos)
+    return address;
+  return address.substr(kMapped.size(), end - kMapped.size()) + address.substr(end + 1);
+}
+
+bool IsHeard(const SeenRank& rank) {
+  const ProcessState state = rank.process.state;
+  return rank.node_answers && rank.ring_read && state != ProcessState::kUnknown &&
+         state != ProcessState::kEnded && state != ProcessState::kNeverStarted;
+}
+
+/// The connections between ranks that are heard.
+class Connections {
+ public:
+  Connections(const Evidence& evidence, uint32_t broken_after) {
+    std::map<std::pair<std::string, std::string>, const SeenRank*> ends;
+    for (const SeenRank& rank : evidence.ranks) {
+      if (!IsHeard(rank)) continue;
+      hosts_[rank.rank] = rank.process.host;
+      for (const SeenSocket& socket : rank.sockets)
+        ends.emplace(std::pair(Plain(socket.local), Plain(socket.remote)), &rank);
+    }
+    for (const SeenRank& rank : evidence.ranks) {
+      if (!IsHeard(rank)) continue;
+      for (const SeenSocket& socket : rank.sockets) {
+        const auto peer = ends.find({Plain(socket.remote), Plain(socket.local)});
+        if (peer == ends.end() || peer->second == &rank) continue;
+        const base::Rank to = peer->second->rank;
+        if (socket.retransmits >= broken_after && socket.unacked_bytes > 0) {
+          broken_.push_back({.from = rank.rank, .to = to, .socket = socket});
+        } else {
+          joined_.emplace(rank.rank, to);
+        }
+      }
+    }
+    for (const Link& link : broken_) {
+      joined_.erase({link.from, link.to});
+      joined_.erase({link.to, link.from});
+    }
+    // Of several from one to the other the one with most under way.
+    std::stable_sort(broken_.begin(), broken_.end(), [](const Link& a, const Link& b) {
+      return std::tuple(a.from, a.to, b.socket.unacked_bytes) <
+             std::tuple(b.from, b.to, a.socket.unacked_bytes);
+    });
+    broken_.erase(
+        std::unique(broken_.begin(), broken_.end(),
+                    [](const Link& a, const Link& b) { return a.from == b.from && a.to == b.to; }),
+        broken_.end());
+  }
+
+  const std::vector<Link>& broken() const { return broken_; }
+  const std::string& HostOf(base::Rank rank) const { return hosts_.at(rank); }
+
+  /// Machines that are joined directly or through others, as ranks. Links between two that are both
+  /// broken and whole are broken: connections are many.
+  std::vector<std::vector<base::Rank>> Parts() const {
+    std::set<std::pair<std::string, std::string>> broken;
+    for (const Link& link : broken_) {
+      broken.emplace(HostOf(link.from), HostOf(link.to));
+      broken.emplace(HostOf(link.to), HostOf(link.from));
+    }
+    std::map<std::string, Hosts> next;
+    for (const auto& [from, to] : joined_) {
+      if (broken.contains({HostOf(from), HostOf(to)})) continue;
+      next[HostOf(from)].insert(HostOf(to));
+      next[HostOf(to)].insert(HostOf(from));
+    }
+    std::vector<std::vector<base::Rank>> parts;
+    Hosts seen;
+    for (const auto& [rank, host] : hosts_) {
+      if (seen.contains(host)) continue;
+      Hosts part;
+      std::vector<std::string> open{host};
+      while (!open.empty()) {
+        const std::string at = std::move(open.back());
+        open.pop_back();
+        if (!part.insert(at).second) continue;
+        open.insert(open.end(), next[at].begin(), next[at].end());
+      }
+      seen.insert(part.begin(), part.end());
+      std::vector<base::Rank>& ranks = parts.emplace_back();
+      for (const auto& [member, on] : hosts_) {
+        if (part.contains(on)) ranks.push_back(member);
+      }
+    }
+    return parts;
+  }
+
+  /// Pairs of machines with a broken link.
+  size_t BrokenPairs() const {
+    std::set<std::pair<std::string, std::string>> pairs;
+    for (const Link& link : broken_) pairs.emplace(std::minmax(HostOf(link.from), HostOf(link.to)));
+    return pairs.size();
+  }
+
+ private:
+  std::map<base::Rank, std::string> hosts_;
+  std::vector<Link> broken_;
+  std::set<std::pair<base::Rank, base::Rank>> joined_;
+};
+
+/// The longest wait in an op to which all have come, of whose callers the link joins two.
+const Wait* StallOver(const Link& link, const WaitGraph& waits, base::Duration grace) {
+  const Wait* longest = nullptr;
+  for (const Wait& wait : waits.waits()) {
+    if (!wait.is_complete() || wait.op->age < grace) continue;
+    const auto takes_part = [&](base::Rank rank) {
+      const std::vector<base::Rank>& called = wait.awaited->called;
+      return rank == wait.waiter || std::find(called.begin(), called.end(), rank) != called.end();
+    };
+    if (!takes_part(link.from) || !takes_part(link.to)) continue;
+    if (longest == nullptr || wait.op->age > longest->op->age) longest = &wait;
+  }
+  return longest;
+}
+
+/// The one machine at which all links end, if there is one only.
+std::optional<std::string> CommonHost(const std::vector<Link>& links, const Connections& all) {
+  std::vector<std::string> common;
+  for (const std::string& host : {all.HostOf(links[0].from), all.HostOf(links[0].to)}) {
+    if (std::all_of(links.begin(), links.end(), [&](const Link& link) {
+          return all.HostOf(link.from) == host || all.HostOf(link.to) == host;
+        }))
+      common.push_back(host);
+  }
+  return common.size() == 1 ? std::optional(common[0]) : std::nullopt;
+}
+
+void Name(const std::set<base::Rank>& ranks, Finding& finding) {
+  for (const base::Rank rank : ranks) finding.culprits.push_back({rank});
+}
+
+}  // namespace
+
+std::optional<Finding> FindBrokenNetwork(const Evidence& evidence, const WaitGraph& waits,
+                                         const BrokenNetworkOptions& options) {
+  const Connections connections(evidence, options.broken_after_retransmits);
+  Finding finding{.verdict_class = Class::kNetworkStall, .is_provable = true};
+  for (const Link& link : connections.broken()) {
+    const Wait* const wait = StallOver(link, waits, options.grace);
+    if (wait == nullptr) continue;
+    finding.links.push_back(link);
+    if (finding.op.has_value() && finding.waited >= wait->op->age) continue;
+    finding.op = *wait->op;
+    finding.waited = wait->op->age;
+  }
+  if (finding.links.empty()) return std::nullopt;
+
+  std::vector<std::vector<base::Rank>> parts = connections.Parts();
+  if (parts.size() == 2 && connections.BrokenPairs() > 1) {
+    if (parts[1].size() < parts[0].size()) std::swap(parts[0], parts[1]);
+    finding.verdict_class = Class::kPartition;
+    finding.is_tie = parts[0].size() == parts[1].size();
+    std::set<base::Rank> named(parts[0].begin(), parts[0].end());
+    if (finding.is_tie) named.insert(parts[1].begin(), parts[1].end());
+    finding.parts = std::move(parts);
+    Name(named, finding);
+    return finding;
+  }
+  const std::optional<std::string> common = CommonHost(finding.links, connections);
+  std::set<base::Rank> named;
+  for (const Link& link : finding.links) {
+    for (const base::Rank end : {link.from, link.to}) {
+      if (!common.has_value() || connections.HostOf(end) == *common) named.insert(end);
+    }
+  }
+  Name(named, finding);
+  return finding;
+}
+
+}  // namespace lockstep::collectives

@@ -1,0 +1,36 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_COLLECTIVES_DIAGNOSIS_BROKEN_NETWORK_H_
+#define LOCKSTEP_COLLECTIVES_DIAGNOSIS_BROKEN_NETWORK_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "collectives/diagnosis/evidence.h"
+#include "collectives/diagnosis/finding.h"
+#include "collectives/diagnosis/wait_graph.h"
+#include "runtime/base/clock.h"
+
+namespace lockstep::collectives {
+
+struct BrokenNetworkOptions {
+  base::Duration grace{0};  // an op that has been waited in for less is no stall
+  uint32_t broken_after_retransmits = 3;
+};
+
+/// A kNetworkStall, or a kPartition, where members of an op to which all have come wait, and a
+/// connection between two of them is broken: its last bytes were sent again and again, and nothing
+/// answered, though both processes live and the agents of both are heard. Whose connection is whose
+/// is told by its two ends, which must both be in the evidence: sockets to others than ranks say
+/// nothing here.
+///
+/// Machines that are joined by connections without trouble are one part; one on which nothing is
+/// under way looks so whatever the network does. Where there are two parts, and between them broken
+/// links of two pairs of machines or more, it is a partition, and the smaller part is named; where
+/// both are as large, both are. Of a network stall those are named at whom all broken links end,
+/// and else both ends of each. Pure; any evidence.
+std::optional<Finding> FindBrokenNetwork(const Evidence& evidence, const WaitGraph& waits,
+                                         const BrokenNetworkOptions& options);
+
+}  // namespace lockstep::collectives
+
+#endif  // LOCKSTEP_COLLECTIVES_DIAGNOSIS_BROKEN_NETWORK_H_

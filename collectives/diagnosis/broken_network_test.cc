@@ -1,0 +1,233 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "collectives/diagnosis/broken_network.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "collectives/diagnosis/diagnose.h"
+#include "collectives/diagnosis/words.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::Rank;
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using Class = Finding::Class;
+
+/// Evidence of ranks on machines of their own that wait in the first op of their world, to which
+/// all have come; each is connected with each other one.
+class Stall {
+ public:
+  explicit Stall(int size, int ranks_of_a_machine = 1) {
+    std::vector<Rank> world;
+    for (int rank = 0; rank < size; ++rank) world.emplace_back(rank);
+    for (int rank = 0; rank < size; ++rank) {
+      SeenRank seen{.rank = Rank(rank), .ring_read = true};
+      seen.process = {.state = ProcessState::kSleeps,
+                      .host = "node-" + std::to_string(rank / ranks_of_a_machine),
+                      .pid = 100 + rank};
+      seen.groups.push_back({.id = base::GroupId(1),
+                             .name = "world",
+                             .rank = base::GroupRank(rank),
+                             .size = size,
+                             .members = world});
+      seen.ops.push_back({.group = base::GroupId(1),
+                          .seq = base::OpSeq(1),
+                          .kind = OpKind::kAllReduce,
+                          .dtype = Dtype::kF32,
+                          .reduction = Reduction::kSum,
+                          .count = 4,
+                          .fingerprint = 7,
+                          .state = LOCKSTEP_RECORD_STARTED,
+                          .caller_waits = true,
+                          .age = seconds(3)});
+      for (int peer = 0; peer < size; ++peer) {
+        if (peer / ranks_of_a_machine == rank / ranks_of_a_machine) continue;
+        seen.sockets.push_back({.local = Address(rank, peer), .remote = Address(peer, rank)});
+      }
+      evidence_.ranks.push_back(std::move(seen));
+    }
+  }
+
+  SeenRank& operator[](int rank) { return evidence_.ranks[static_cast<size_t>(rank)]; }
+  const Evidence& evidence() const { return evidence_; }
+  /// What `from` sends to `to` is answered by nobody.
+  void Break(int from, int to, uint32_t retransmits = 3) {
+    for (SeenSocket& socket : (*this)[from].sockets) {
+      if (socket.remote != Address(to, from)) continue;
+      socket.unacked_bytes = 4096;
+      socket.retransmits = retransmits;
+      socket.rto_ms = 1600;
+    }
+  }
+  Finding Find() const { return Diagnose(evidence_); }
+  static std::string Address(int at, int to) {
+    return "10.0.0." + std::to_string(at + 1) + ":" + std::to_string(5000 + to);
+  }
+
+ private:
+  Evidence evidence_;
+};
+
+std::vector<int> Named(const Finding& finding) {
+  std::vector<int> ranks;
+  for (const Finding::Culprit& culprit : finding.culprits) ranks.push_back(culprit.rank.value());
+  return ranks;
+}
+
+TEST(BrokenNetworkTest, BothEndsOfALinkAreNamedWithTheFiguresOfTheirKernels) {
+  Stall stall(2);
+  stall.Break(0, 1);
+
+  const Finding finding = stall.Find();
+
+  EXPECT_EQ(finding.verdict_class, Class::kNetworkStall);
+  EXPECT_TRUE(finding.is_provable);
+  EXPECT_EQ(finding.confidence, Finding::Confidence::kHigh);
+  EXPECT_THAT(Named(finding), ElementsAre(0, 1));
+  ASSERT_EQ(finding.links.size(), 1u);
+  EXPECT_EQ(finding.links[0].from, Rank(0));
+  EXPECT_EQ(finding.links[0].to, Rank(1));
+  EXPECT_EQ(WhatItDid(finding, finding.culprits[0], stall.evidence()),
+            "reaches rank 1 no longer over the network, in all_reduce(f32, sum, 4), op 1 of group "
+            "world");
+  EXPECT_EQ(WhatItDid(finding, finding.culprits[1], stall.evidence()),
+            "is no longer reached by rank 0 over the network, in all_reduce(f32, sum, 4), op 1 of "
+            "group world");
+  EXPECT_THAT(WhatItRestsOn(finding, stall.evidence()),
+              Contains("rank 0 to rank 1, 10.0.0.1:5001 to 10.0.0.2:5000: 4096 bytes "
+                       "unacknowledged, sent again 3 times in vain, rto 1600 ms"));
+  EXPECT_THAT(WhatToDo(finding, stall.evidence()),
+              HasSubstr("the network from node-0 10.0.0.1:5001 to 10.0.0.2:5000"));
+}
+
+TEST(BrokenNetworkTest, WhoIsAtTheEndOfAllBrokenLinksIsNamedAlone) {
+  Stall stall(4, 2);  // two machines
+  stall.Break(0, 2);
+  stall.Break(1, 2);
+  EXPECT_THAT(Named(stall.Find()), ElementsAre(0, 1, 2)) << "machines, not ranks, have links";
+
+  Stall three(4);
+  three.Break(1, 0);
+  three.Break(2, 1);
+  const Finding finding = three.Find();
+  EXPECT_EQ(finding.verdict_class, Class::kNetworkStall) << "1 and 3 may still reach each other";
+  EXPECT_THAT(Named(finding), ElementsAre(1));
+}
+
+TEST(BrokenNetworkTest, TwoPartsAreAPartitionAndTheSmallerIsNamed) {
+  Stall stall(3);
+  stall.Break(1, 0);
+  stall.Break(2, 1);
+
+  const Finding finding = stall.Find();
+
+  EXPECT_EQ(finding.verdict_class, Class::kPartition);
+  EXPECT_THAT(finding.parts, ElementsAre(ElementsAre(Rank(1)), ElementsAre(Rank(0), Rank(2))));
+  EXPECT_THAT(Named(finding), ElementsAre(1));
+  EXPECT_FALSE(finding.is_tie);
+  EXPECT_THAT(WhatItRestsOn(finding, stall.evidence()),
+              AllOf(Contains("rank 1 is on one side"), Contains("ranks 0, 2 are on one side")));
+}
+
+TEST(BrokenNetworkTest, OfTwoEqualPartsBothAreNamed) {
+  Stall stall(4);
+  for (const auto& [from, to] : {std::pair(0, 2), {0, 3}, {3, 1}, {1, 2}}) stall.Break(from, to);
+
+  const Finding finding = stall.Find();
+
+  EXPECT_EQ(finding.verdict_class, Class::kPartition);
+  EXPECT_TRUE(finding.is_tie);
+  EXPECT_THAT(Named(finding), ElementsAre(0, 1, 2, 3));
+}
+
+TEST(BrokenNetworkTest, FewerRetransmitsOrNothingToAcknowledgeAreNoProof) {
+  Stall stall(2);
+  stall.Break(0, 1, 2);
+  EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
+  stall.Break(0, 1, 3);
+  stall[0].sockets[0].unacked_bytes = 0;
+  EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
+}
+
+TEST(BrokenNetworkTest, AShortWaitIsNoStall) {
+  Stall stall(2);
+  stall.Break(0, 1);
+  for (const int rank : {0, 1}) stall[rank].ops[0].age = std::chrono::milliseconds(1900);
+  EXPECT_EQ(stall.Find().verdict_class, Class::kNone);
+}
+
+TEST(BrokenNetworkTest, ARankThatHasNotComeIsTheCauseWhateverTheNetworkDoes) {
+  Stall stall(3);
+  stall.Break(0, 1);
+  stall[2].ops.clear();
+  const Finding finding = stall.Find();
+  EXPECT_EQ(finding.verdict_class, Class::kMissingRank);
+  EXPECT_THAT(Named(finding), ElementsAre(2));
+}
+
+TEST(BrokenNetworkTest, AnEndThatIsNotHeardMayBeGone) {
+  for (const bool agent_answers : {false, true}) {
+    Stall stall(2);
+    stall.Break(0, 1);
+    if (agent_answers) {
+      stall[1].process.state = ProcessState::kUnknown;
+    } else {
+      stall[1].ring_read = false;
+    }
+    EXPECT_THAT(stall.Find().links, IsEmpty());
+  }
+}
+
+TEST(BrokenNetworkTest, ConnectionsToStrangersSayNothing) {
+  Stall stall(2);
+  stall[0].sockets.push_back(
+      {.local = "10.0.0.1:6000", .remote = "10.9.9.9:443", .unacked_bytes = 100, .retransmits = 9});
+  EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
+}
+
+TEST(BrokenNetworkTest, OfSeveralConnectionsOfTwoRanksTheOneWithMostUnderWayIsShown) {
+  Stall stall(2);
+  stall.Break(0, 1);
+  for (const uint64_t bytes : {10, 9999, 20}) {
+    const std::string port = std::to_string(bytes + 20000);
+    stall[0].sockets.push_back({.local = "10.0.0.1:" + port,
+                                .remote = "10.0.0.2:" + port,
+                                .unacked_bytes = bytes,
+                                .retransmits = 4});
+    stall[1].sockets.push_back({.local = "10.0.0.2:" + port, .remote = "10.0.0.1:" + port});
+  }
+  const Finding finding = stall.Find();
+  ASSERT_EQ(finding.links.size(), 1u);
+  EXPECT_EQ(finding.links[0].socket.unacked_bytes, 9999u);
+}
+
+TEST(BrokenNetworkTest, AddressesThatAreWrittenInTwoWaysAreTheSame) {
+  Stall stall(2);
+  stall.Break(0, 1);
+  stall[1].sockets[0].local = "[::ffff:10.0.0.2]:5000";
+  stall[1].sockets[0].remote = "[::ffff:10.0.0.1]:5001";
+  EXPECT_EQ(stall.Find().verdict_class, Class::kNetworkStall);
+}
+
+TEST(BrokenNetworkTest, WhereNothingIsBrokenItIsSaidForWhomTheLibraryWaits) {
+  Stall stall(2);
+  stall[0].ops[0].waits_for = Rank(1);
+  const Finding finding = stall.Find();
+  EXPECT_EQ(finding.verdict_class, Class::kLibraryStall);
+  EXPECT_THAT(WhatItRestsOn(finding, stall.evidence()),
+              Contains(HasSubstr("op 1 of group world, for rank 1")));
+}
+
+}  // namespace
+}  // namespace lockstep::collectives

@@ -1,0 +1,108 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "tests/faults/fault_table.h"
+
+#include <iterator>
+#include <string_view>
+
+namespace lockstep::e2e {
+namespace {
+
+constexpr Fault kFaults[] = {
+    {"stops", "MISSING_RANK", "its process is stopped by a signal", When::kAtOnce},
+    {"exits", "MISSING_RANK", "its process has ended, with exit status 0", When::kAtOnce},
+    {"loops", "MISSING_RANK", "its process runs, in no op", When::kLater},
+    {"sleeps", "MISSING_RANK", "its process sleeps, in no op", When::kLater},
+    {"reads", "MISSING_RANK", "its process waits for input or output", When::kLater},
+    {"closes", "MISSING_RANK", "its process sleeps, in no op", When::kLater},
+    {"dies", "DEAD_RANK", "killed by signal 9 (SIGKILL)", When::kDead},
+    {"fails", "DEAD_RANK", "exit code 3", When::kDead},
+    {"count", "MISMATCH", "the counts differ", When::kAtOnce},
+    {"dtype", "MISMATCH", "the dtypes differ", When::kAtOnce},
+    {"op", "MISMATCH", "the ops differ", When::kAtOnce},
+    {"root", "MISMATCH", "the roots differ", When::kAtOnce},
+    {"reduction", "MISMATCH", "the reductions differ", When::kAtOnce},
+    // What comes next is the same for all, so that nobody is a call ahead for good.
+    {"skips", "MISMATCH", "the ops differ", When::kAtOnce},
+    {"deadlock", "CROSS_GROUP_DEADLOCK", "waits in all_reduce(f32, sum, ", When::kAtOnce},
+};
+constexpr Fault kNeverInits = {"sleeps", "", "its process has made no group yet", When::kNoticed};
+constexpr Fault kStopsInInit = {"stops", "MISSING_RANK", "its process is stopped by a signal",
+                                When::kAtOnce};
+constexpr Fault kStopsInside = kStopsInInit;
+constexpr Fault kDiesInside = {"dies", "DEAD_RANK", "killed by signal 9 (SIGKILL)", When::kDead};
+
+/// Whose connections it closes is told so, and fails.
+constexpr Fault kClosesTcp = {"closes", "MISSING_RANK", "its process sleeps, in no op",
+                              When::kDead};
+
+/// Which ranks of how many: first, middle, last, two.
+struct Place {
+  int ranks;
+  std::vector<int> victims;
+};
+const Place kPlaces[] = {{3, {1}}, {2, {0}}, {4, {3}}, {3, {0}}, {2, {1}}, {4, {2}}, {3, {2}}};
+const Place kTwo = {4, {1, 2}};
+const Place kMany = {8, {5}};
+
+bool IsCall(const Fault& fault) { return std::string_view(fault.verdict_class) == "MISMATCH"; }
+
+/// Of two ranks each is half: whose call is wrong nobody can tell. Both are named.
+bool NeedsThree(const Fault& fault) { return IsCall(fault); }
+
+/// Open MPI ends the rank that expects less with an error of its own, which is then the cause.
+bool IsSaidByLibrary(Backend backend, const Fault& fault) {
+  return backend == Backend::kOpenMpi && std::string_view(fault.name) == "count";
+}
+
+}  // namespace
+
+const char* NameOf(Backend backend) {
+  switch (backend) {
+    case Backend::kShm: return "shm";
+    case Backend::kTcp: return "tcp";
+    case Backend::kOpenMpi: return "openmpi";
+    case Backend::kMpich: return "mpich";
+    case Backend::kNccl: return "nccl";
+  }
+  return "?";
+}
+
+std::string Row::Name() const {
+  std::string name = std::string(NameOf(backend)) + "_" + fault->name + "_" + where;
+  for (const int victim : victims) name += "_" + std::to_string(victim);
+  return name + "_of_" + std::to_string(ranks);
+}
+
+std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.Name(); }
+
+std::vector<Row> Rows(bool all) {
+  std::vector<Row> rows;
+  size_t turn = 0;
+  for (const Backend backend : kBackends) {
+    for (const Fault& fault : kFaults) {
+      if (IsSaidByLibrary(backend, fault)) continue;
+      for (bool more = true; more; more = all && turn % std::size(kPlaces) != 0) {
+        const Place* place = &kPlaces[turn++ % std::size(kPlaces)];
+        if (NeedsThree(fault) && place->ranks < 3) {
+          if (all) continue;
+          place = &kPlaces[turn++ % std::size(kPlaces)];
+          if (place->ranks < 3) place = &kPlaces[0];
+        }
+        // Nodes are of as many ranks each.
+        if (backend == Backend::kTcp && place->ranks == 3) place = &kPlaces[turn % 2 == 0 ? 2 : 5];
+        const bool tells = backend == Backend::kTcp && std::string_view(fault.name) == "closes";
+        rows.push_back({backend, tells ? &kClosesTcp : &fault, place->ranks, place->victims});
+      }
+    }
+    rows.push_back({backend, &kFaults[0], kTwo.ranks, kTwo.victims});
+    rows.push_back({backend, &kFaults[3], kTwo.ranks, kTwo.victims});
+    rows.push_back({backend, &kFaults[0], kMany.ranks, kMany.victims});
+    rows.push_back({backend, &kNeverInits, 2, {1}, "init"});
+    rows.push_back({backend, &kStopsInInit, 4, {3}, "init"});
+    rows.push_back({backend, &kStopsInside, 2, {0}, "inside"});
+    rows.push_back({backend, &kDiesInside, 4, {2}, "inside"});
+  }
+  return rows;
+}
+
+}  // namespace lockstep::e2e

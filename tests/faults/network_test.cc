@@ -1,0 +1,147 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Gangs on hosts with networks of their own, of which a link is cut while they train: the ranks'
+// alone, so that all agents are heard, or everything of a host. What is found needs three
+// retransmits in vain (1.4 s) and an op that has stood still for --hang-grace (2 s).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/testing/status_matchers.h"
+#include "tests/e2e/run_fixture.h"
+#include "tests/e2e/ssh_fixture.h"
+#include "tests/hosts/hosts.h"
+
+namespace lockstep::e2e {
+namespace {
+
+using namespace std::chrono_literals;
+using base::testing::IsOk;
+using hosts::Program;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+using Clock = std::chrono::steady_clock;
+
+class NetworkTest : public SshFixture {
+ protected:
+  /// Says so when all its ranks train.
+  std::unique_ptr<Program> StartTraining(const std::string& host_list, int ranks) {
+    auto job = Start(
+        {"--host", host_list, "--name", "network", "--log-prefix=false", "--grace", "200ms"},
+        "echo up; exec " + Runfile("tests/faults/host_fault_rank") + " --fault trains --victim 0");
+    EXPECT_TRUE(WaitForLines(*job, static_cast<size_t>(ranks))) << job->err();
+    // That they are in step no line tells: what joins a group takes some 50 ms.
+    std::this_thread::sleep_for(700ms);  // tidy:allow sleep: ranks meet, and nothing tells of it
+    return job;
+  }
+  /// Its verdict.json, when it has ended by itself.
+  std::string VerdictOf(Program& job, Clock::time_point since) {
+    const Outcome outcome = job.Wait(30s);
+    took_ = Clock::now() - since;
+    err_ = outcome.err;
+    EXPECT_NE(outcome.status, -1) << outcome.out << outcome.err;
+    for (const std::string& line : Lines(outcome.err)) {
+      const size_t at = line.find("/round-0");
+      if (line.find("  logs ") != 0 || at == std::string::npos) continue;
+      const size_t path = line.find('/');
+      return ReadFile(line.substr(path, at - path) + "/verdict.json");
+    }
+    return "";
+  }
+  void ExpectClass(const std::string& json, const std::string& name) const {
+    EXPECT_THAT(json, HasSubstr("\"class\": \"" + name + "\"")) << err_;
+    std::printf("%s after %.2f s\n%s\n", name.c_str(), std::chrono::duration<double>(took_).count(),
+                err_.c_str());
+  }
+
+  Clock::duration took_{};
+  std::string err_;
+};
+
+TEST_F(NetworkTest, ALinkBetweenTwoRanksIsNamedWithWhatTcpKnows) {
+  const auto job = StartTraining("h0,h1", 2);
+
+  const auto since = Clock::now();
+  ASSERT_THAT(kit_->DropBetween(0, 1), IsOk());
+  const std::string json = VerdictOf(*job, since);
+
+  ExpectClass(json, "NETWORK_STALL");
+  EXPECT_THAT(json,
+              AllOf(HasSubstr("\"confidence\": \"HIGH\""), HasSubstr("\"rank\": 0,"),
+                    HasSubstr("\"rank\": 1,"), HasSubstr(" bytes unacknowledged, sent again ")));
+  const Outcome again = RunToEnd({LockstepPath(), "diagnose", "--json", "network"}, scratch_);
+  EXPECT_THAT(again.out, HasSubstr("\"class\": \"NETWORK_STALL\"")) << again.err;
+  EXPECT_THAT(err_,
+              AllOf(HasSubstr("no longer over the network"), HasSubstr("look at the network")));
+  EXPECT_LT(took_, 6s) << "with the end of the job";
+}
+
+TEST_F(NetworkTest, OneWayIsEnough) {
+  const auto job = StartTraining("h0,h1", 2);
+
+  const auto since = Clock::now();
+  ASSERT_THAT(kit_->DropOneWay({.from = 0, .to = 1}), IsOk());
+
+  ExpectClass(VerdictOf(*job, since), "NETWORK_STALL");
+}
+
+/// Nothing leaves it for the other then, as with a route that is gone: the other's kernel knows.
+TEST_F(NetworkTest, AHostThatHasNoWayToAnotherIsNamed) {
+  const auto job = StartTraining("h0,h1", 2);
+
+  const auto since = Clock::now();
+  const std::vector<std::string> route{"blackhole", hosts::Hosts::Ipv4(0, hosts::Nic::kData)};
+  std::vector<std::string> words{"ip", "route", "add"};
+  words.insert(words.end(), route.begin(), route.end());
+  ASSERT_EQ(kit_->Run(1, words).status, 0);
+  const std::string json = VerdictOf(*job, since);
+  words[2] = "del";
+  EXPECT_EQ(kit_->Run(1, words).status, 0);
+
+  ExpectClass(json, "NETWORK_STALL");
+}
+
+TEST_F(NetworkTest, OfThreeHostsTheOneThatTheOthersDoNotReachIsNamed) {
+  const auto job = StartTraining("h0,h1,h2", 3);
+
+  const auto since = Clock::now();
+  ASSERT_THAT(kit_->DropBetween(0, 1), IsOk());
+  ASSERT_THAT(kit_->DropBetween(2, 1), IsOk());
+  const std::string json = VerdictOf(*job, since);
+
+  ExpectClass(json, "PARTITION");
+  EXPECT_THAT(json,
+              AllOf(HasSubstr("\"rank\": 1,"), Not(HasSubstr("\"rank\": 0,")),
+                    HasSubstr("rank 1 is on one side"), HasSubstr("ranks 0, 2 are on one side")));
+}
+
+TEST_F(NetworkTest, AHostOfWhichNothingIsHeardIsLostAndNoLinkIsBlamed) {
+  const auto job = StartTraining("h0,h1", 2);
+
+  const auto since = Clock::now();
+  ASSERT_THAT(kit_->Drop(1), IsOk());
+  const std::string json = VerdictOf(*job, since);
+
+  ExpectClass(json, "NODE_LOST");
+  EXPECT_THAT(err_, Not(HasSubstr("over the network")));
+}
+
+TEST_F(NetworkTest, ALinkThatLosesEveryTenthPacketIsNotBroken) {
+  ASSERT_THAT(kit_->Lossy(1, 10), IsOk());
+  const auto job = StartTraining("h0,h1", 2);
+  std::this_thread::sleep_for(6s);  // tidy:allow sleep: that nothing is said in that time
+  EXPECT_THAT(job->err(), Not(HasSubstr("waiting")));
+  EXPECT_THAT(job->err(), Not(HasSubstr("network,")));
+  job->Signal(SIGINT);
+  (void)job->Wait(20s);
+}
+
+}  // namespace
+}  // namespace lockstep::e2e
