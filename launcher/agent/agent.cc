@@ -20,6 +20,7 @@
 #include "launcher/agent/gang_watch.h"
 #include "launcher/agent/job_account.h"
 #include "launcher/agent/job_cluster.h"
+#include "launcher/agent/job_desk.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
@@ -37,7 +38,6 @@
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
 #include "runtime/proto/duration_text.h"
-#include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -60,7 +60,7 @@ int ExitStatusOf(const base::Status& status) {
 
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
 /// is decided by elastic::Step and done by GangDriver; what is said of it is JobAccount's.
-class Agent final : public GangDelegate, public ControlTarget, public ClusterDelegate {
+class Agent final : public GangDelegate, public ClusterDelegate {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
       : config_(std::move(config)),
@@ -112,7 +112,9 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   void OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& ranks,
                   const base::Status& why) override;
   /// Of verbs here and, by the agents there, on other nodes.
-  void Answer(const proto::ControlRequest& request, OnAnswer answer) override;
+  void Answer(const proto::ControlRequest& request, OnAnswer answer) override {
+    desk_->Answer(request, std::move(answer));
+  }
 
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
@@ -136,7 +138,6 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 
   void Finish(int exit_status, const std::optional<proto::Verdict>& verdict);
   void FlushAndQuit();
-  void ReadOutput(const proto::ControlRequest& request, OnAnswer answer);
   proto::StatusReply GetStatus() const;
   proto::StopReply StopByVerb(const proto::StopRequest& request);
 
@@ -159,6 +160,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   GangWatch watch_;
   std::unique_ptr<NodeRuntime> node_;
   std::unique_ptr<CulpritStacks> stacks_;
+  std::unique_ptr<JobDesk> desk_;
   std::unique_ptr<JobCluster> cluster_;  // null: one node
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
@@ -177,6 +179,9 @@ base::Status Agent::Open() {
   if (has_other_agents()) {
     ASSIGN_OR_RETURN(cluster_, OpenCluster(config_, std::move(environment),
                                            {clock_, loop_, *node_, driver_, *this}));
+    desk_->SetAskNode([this](base::NodeIndex node, const proto::ControlRequest& request,
+                             OnAnswer answer) { cluster_->Ask(node, request, std::move(answer)); });
+    stacks_->SetFar(cluster_->far_stacks());
   }
   RETURN_IF_ERROR(OpenControl());
   // Sent to the agent itself, by `kill` or by a service manager that signals a whole unit.
@@ -191,8 +196,6 @@ base::Status Agent::Open() {
 }
 
 base::Status Agent::OpenNode() {
-  const auto path = config_.environment.find("PATH");
-  StackTools tools = FindStackTools(path == config_.environment.end() ? "" : path->second);
   ASSIGN_OR_RETURN(node_, NodeRuntime::Create({.spec = spec(),
                                                .arguments = config_.arguments,
                                                .environment = std::move(config_.environment),
@@ -210,9 +213,13 @@ base::Status Agent::OpenNode() {
                                               {clock_, loop_, record_, driver_}));
   account_.SetNode(node_.get());
   stacks_ = std::make_unique<CulpritStacks>(
-      std::move(tools),
+      node_->stacks().tools(),
       CulpritStacks::Deps{.loop = loop_, .processes = node_->processes(), .record = record_});
   watch_.SetStacks(*stacks_);
+  desk_ = std::make_unique<JobDesk>(
+      job_id(), JobDesk::Deps{.node = *node_,
+                              .status = [this] { return GetStatus(); },
+                              .stop = [this](const auto& request) { return StopByVerb(request); }});
   return base::OkStatus();
 }
 
@@ -274,7 +281,7 @@ void Agent::OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& rank
 
 base::Status Agent::OpenControl() {
   base::Result<std::unique_ptr<ControlServer>> control =
-      ControlServer::Create(ControlPath(), *this, loop_);
+      ControlServer::Create(ControlPath(), *desk_, loop_);
   if (!control.ok()) return SocketTrouble(control.status());
   control_ = *std::move(control);
   return base::OkStatus();
@@ -297,6 +304,8 @@ int Agent::GiveUp(const base::Status& why) {
   signals_.reset();
   control_.reset();
   cluster_.reset();
+  desk_.reset();
+  stacks_.reset();
   account_.SetNode(nullptr);
   node_.reset();
   const int exit_status = ExitStatusOf(why);
@@ -450,35 +459,6 @@ void Agent::FlushAndQuit() {
 }
 
 // -------------------------------------------------------------------------------------- for verbs
-
-void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
-  proto::ControlReply reply;
-  switch (request.kind_case()) {
-    case proto::ControlRequest::kStatus:
-      *reply.mutable_status() = StatusPage(GetStatus(), request.status().first_row());
-      break;
-    case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
-    case proto::ControlRequest::kReadOutput: return ReadOutput(request, std::move(answer));
-    case proto::ControlRequest::kLook:  // only its coordinator has a node look
-    case proto::ControlRequest::KIND_NOT_SET:
-      reply = Refusal(base::InvalidArgumentError(
-          "a control request that this agent does not know; use the lockstep that started the "
-          "job"));
-      break;
-  }
-  answer(std::move(reply));
-}
-
-void Agent::ReadOutput(const proto::ControlRequest& request, OnAnswer answer) {
-  OutputService& service = node_->output_service();
-  if (service.IsHere(request.read_output())) {
-    return service.Answer(request.read_output(), std::move(answer));
-  }
-  if (cluster_ == nullptr) {
-    return answer(Refusal(base::NotFoundError("job " + job_id() + " has one node")));
-  }
-  cluster_->Ask(base::NodeIndex(request.read_output().node()), request, std::move(answer));
-}
 
 proto::StatusReply Agent::GetStatus() const {
   proto::StatusReply status = StatusOf(driver_.state(), driver_.steps(), loop_.Now());

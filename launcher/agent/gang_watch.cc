@@ -123,16 +123,20 @@ void GangWatch::OnStacks(const collectives::Finding& finding, const collectives:
   Act(finding, evidence, stacks);
 }
 
-std::vector<StackTaking::Target> GangWatch::Standing(const collectives::Finding& finding) {
-  std::vector<StackTaking::Target> targets;
+CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding) {
+  CulpritStacks::Culprits culprits;
   for (const WatchedRank& rank : RanksToWatch()) {
     const bool is_culprit =
         std::any_of(finding.culprits.begin(), finding.culprits.end(),
                     [&](const auto& culprit) { return culprit.rank == rank.rank; });
-    if (is_culprit && rank.is_here && rank.pid > 0 && !rank.ended)
-      targets.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
+    if (!is_culprit || rank.pid <= 0 || rank.ended) continue;
+    if (rank.is_here) {
+      culprits.here.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
+    } else {
+      culprits.far.push_back(rank.rank);
+    }
   }
-  return targets;
+  return culprits;
 }
 
 void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,

@@ -15,7 +15,6 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
-#include "launcher/diagnosis/stacks/stack_taking.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/job.pb.h"
@@ -73,7 +72,7 @@ class GangWatch final : public HangDelegate {
   void OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
                 const std::vector<proto::Evidence>& stacks);
   /// The culprits that have a process.
-  std::vector<StackTaking::Target> Standing(const collectives::Finding& finding);
+  CulpritStacks::Culprits Standing(const collectives::Finding& finding);
   void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
            const std::vector<proto::Evidence>& stacks);
 

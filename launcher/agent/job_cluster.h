@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "launcher/agent/far_gang.h"
+#include "launcher/agent/far_stacks.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/cluster/coordinator.h"
 #include "launcher/cluster/questions.h"
@@ -114,6 +115,7 @@ class JobCluster final : public CoordinatorDelegate {
   void Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer);
   /// The ranks of other nodes, for as long as this lives.
   FarLooks& far_looks() { return far_gang_; }
+  FarStacks& far_stacks() { return far_stacks_; }
   /// The nodes of `status`, and where each of its ranks is.
   void Describe(proto::StatusReply& status) const;
 
@@ -158,6 +160,7 @@ class JobCluster final : public CoordinatorDelegate {
   std::set<std::string> refusals_told_;  // at most kRefusalsTold
   event::Registration progress_;
   FarGang far_gang_;
+  FarStacks far_stacks_;
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::unique_ptr<net::JobCa> ca_;
