@@ -3,15 +3,7 @@
 
 #include <algorithm>
 
-#include "launcher/diagnosis/stacks/stack_text.h"
-#include "launcher/verdict/clean_text.h"
-
 namespace lockstep::launcher {
-namespace {
-
-constexpr size_t kLinesMax = 32;  // of a verdict's evidence; the file has all
-
-}  // namespace
 
 void CulpritStacks::Take(base::Round round, Culprits culprits, Done done) {
   if (culprits.here.size() > kRanksMax) culprits.here.resize(kRanksMax);
@@ -45,16 +37,8 @@ void CulpritStacks::Add(std::vector<proto::RankStacks> taken) {
 
 std::vector<proto::Evidence> CulpritStacks::Keep(const std::vector<proto::RankStacks>& ranks) {
   std::vector<proto::Evidence> stacks;
-  for (const proto::RankStacks& rank : ranks) {
-    std::string text;
-    for (const std::string& line : StackLines(rank.process())) text += CleanText(line) + "\n";
-    proto::Evidence& stack = stacks.emplace_back();
-    stack.set_kind(proto::Evidence::STACK);
-    stack.set_rank(rank.rank());
-    stack.set_path(deps_.record.SaveStacks(round_, base::Rank(rank.rank()), text));
-    for (const std::string& line : MainStackLines(rank.process(), kLinesMax))
-      stack.add_lines(CleanText(line));
-  }
+  for (const proto::RankStacks& rank : ranks)
+    stacks.push_back(deps_.record.SaveStacks(round_, rank));
   return stacks;
 }
 

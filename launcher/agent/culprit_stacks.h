@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,7 +20,7 @@
 namespace lockstep::launcher {
 
 /// Where those stand who are to blame for a gang that stands still: taken before anything is
-/// ended, kept as evidence/stacks-rank-<r>.txt in the round's folder, and told to the verdict. One
+/// ended, kept in the evidence of the round (saved_stacks.h), and told to the verdict. One
 /// for each agent of `lockstep run`, owned by it; gone before `deps.processes` is. Confined to the
 /// loop's thread.
 class CulpritStacks {

@@ -21,6 +21,14 @@ HangWatch::Config ConfigOf(const proto::Hangs& hangs) {
   return config;
 }
 
+elastic::RanksBlamed::Then ThenOf(proto::HangAction action) {
+  switch (action) {
+    case proto::HANG_ACTION_FAIL: return elastic::RanksBlamed::Then::kJobEnds;
+    case proto::HANG_ACTION_ABORT: return elastic::RanksBlamed::Then::kJobEndsAtOnce;
+    default: return elastic::RanksBlamed::Then::kAsAnyFailure;
+  }
+}
+
 }  // namespace
 
 GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps)
@@ -84,7 +92,7 @@ void GangWatch::OnRoundEnded(const elastic::RoundOutcome& outcome) {
                                       [](const auto& rank) { return !rank.ops.empty(); });
   if (!tells) return;
   Save(outcome.round, look->evidence);
-  deps_.account.OnLastLook(look->finding, look->evidence);
+  deps_.news.OnLastLook(look->finding, look->evidence);
 }
 
 void GangWatch::Save(base::Round round, const collectives::Evidence& evidence) {
@@ -96,11 +104,13 @@ void GangWatch::Save(base::Round round, const collectives::Evidence& evidence) {
 
 void GangWatch::OnHangNotice(const collectives::Finding& finding,
                              const collectives::Evidence& evidence) {
-  deps_.account.OnHangNotice(finding, evidence);
+  deps_.news.OnHangNotice(finding, evidence);
 }
 
 void GangWatch::OnHangVerdict(const collectives::Finding& finding,
                               const collectives::Evidence& evidence) {
+  if (spec_.hangs().action() == proto::HANG_ACTION_REPORT)
+    return deps_.news.OnHangVerdict(finding, evidence, {}, HangNews::Fate::kSaid);
   // Before anything is ended: afterwards all states look alike.
   const base::Round round = deps_.driver.state().round;
   Save(round, evidence);
@@ -142,14 +152,16 @@ CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding)
 void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
                     const std::vector<proto::Evidence>& stacks) {
   const bool acts =
-      spec_.hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
-  deps_.account.OnHangVerdict(finding, evidence, stacks, acts);
+      spec_.hangs().action() != proto::HANG_ACTION_DUMP && !finding.culprits.empty();
+  deps_.news.OnHangVerdict(finding, evidence, stacks,
+                           acts ? HangNews::Fate::kRoundEnds : HangNews::Fate::kKept);
   if (!acts) return;
   std::vector<base::Rank> blamed;
   for (const collectives::Finding::Culprit& culprit : finding.culprits)
     blamed.push_back(culprit.rank);
   deps_.driver.Blame(std::move(blamed),
-                     collectives::WhatItDid(finding, finding.culprits.front(), evidence));
+                     collectives::WhatItDid(finding, finding.culprits.front(), evidence),
+                     ThenOf(spec_.hangs().action()));
 }
 
 }  // namespace lockstep::launcher
