@@ -124,7 +124,10 @@ class Stepper {
     }
     if (!first) return;
     state_.culprit = first;
-    ActOnFailure();
+    if (event.then == RanksBlamed::Then::kAsAnyFailure) return ActOnFailure();
+    state_.told_to_end = true;
+    BeginTeardown(event.then == RanksBlamed::Then::kJobEnds ? state_.config.peer_failure_grace
+                                                            : Duration(0));
   }
 
   void On(const Progress& event) {

@@ -40,7 +40,8 @@
 /// left: they go on in a round of their own (GoOn), in the same processes, and what failed is
 /// killed beside them. So is a rank that one of the others has given up (RankAccused), which may be
 /// stopped and still live: the new round does not wait for its end, but has memory, keys and
-/// connections that it never gets. A failed launch always brings the gang down.
+/// connections that it never gets. A failed launch always brings the gang down, and so do ranks that
+/// were blamed by somebody who wants the job to end (RanksBlamed::Then).
 ///
 /// Threads: none of its own; a value that its driver keeps on one thread.
 ///
@@ -106,8 +107,14 @@ struct RankAccused {
 /// Whoever watches the gang finds that it stands still because of these ranks, which may live on:
 /// they have failed, as if by themselves. `why` is in words, and about all of them.
 struct RanksBlamed {
+  enum class Then : uint8_t {
+    kAsAnyFailure,   // another round, survivors that go on, or the end
+    kJobEnds,        // the gang comes down, and no round follows
+    kJobEndsAtOnce,  // likewise, and ranks have no time to end by themselves
+  };
   std::vector<base::Rank> ranks;
   std::string why;
+  Then then = Then::kAsAnyFailure;
 };
 /// The rank says that training step `step` is complete.
 struct Progress {

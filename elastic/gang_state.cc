@@ -34,6 +34,7 @@ std::string_view DecisionName(Decision decision) {
     case Decision::kCannotLaunch: return "cannot launch";
     case Decision::kUnkillable: return "unkillable processes";
     case Decision::kNodeLost: return "node lost";
+    case Decision::kToldToEnd: return "told to end";
     case Decision::kGoOn: return "survivors go on";
   }
   return "?";

@@ -136,6 +136,7 @@ enum class Decision : uint8_t {
   kCannotLaunch,     // the launch failed for a reason that a restart does not cure
   kUnkillable,       // processes of the round do not die; a round beside them would be unsafe
   kNodeLost,         // whatever the budget: there is no node to take its place
+  kToldToEnd,        // whatever the budget: whoever blamed the ranks wanted no other round
   kGoOn,  // the round's survivors do, in one of their own; never of a round that has ended
 };
 
@@ -203,6 +204,7 @@ struct GangState {
   bool suspended = false;
   int stop_signal = 0;                      // 0 = the user has not asked
   bool stop_came_first = false;             // before any failure of this round
+  bool told_to_end = false;                 // by whoever blamed ranks: no round follows
   std::optional<int64_t> best_step;         // over all rounds
   std::optional<int64_t> best_step_before;  // when this round began
   std::optional<RankExit> last_failure;     // the culprit's of the round before

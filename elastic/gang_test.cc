@@ -984,6 +984,24 @@ TEST(GangTest, SurvivorsGoOnWithoutABlamedRank) {
   EXPECT_EQ(Ranks(gang.Get<KillTrees>()->processes), (Ints{1}));
 }
 
+TEST(GangTest, WhoBlamesMayWantTheJobToEndWhateverIsLeft) {
+  GangConfig config = Keeping(3);
+  config.max_restarts = 3;
+  for (const auto then : {RanksBlamed::Then::kJobEnds, RanksBlamed::Then::kJobEndsAtOnce}) {
+    Gang gang(config);
+    gang.Run().On(RanksBlamed{{Rank(1)}, "it loops", then});
+
+    EXPECT_EQ(gang.Get<GoOn>(), nullptr);
+    const bool has_grace = then == RanksBlamed::Then::kJobEnds;
+    EXPECT_EQ(gang.phase(), has_grace ? Phase::kTerminating : Phase::kKilling);
+    EXPECT_EQ(gang.Get<KillTrees>() == nullptr, has_grace);
+    gang.Exit(0, kKilled).Exit(1, kKilled).Exit(2, kKilled).GoneAll();
+    EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(1));
+    EXPECT_EQ(gang.Get<RoundEnded>()->outcome.decision, Decision::kToldToEnd);
+    EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kToldToEnd);
+  }
+}
+
 TEST(GangTest, NobodyIsBlamedWhoIsGoneOrHasFailedAlready) {
   Gang gang(Keeping(4));
   gang.Run().On(RanksBlamed{{Rank(1)}, "it loops"});

@@ -54,6 +54,7 @@ Decision DecideAfter(const RoundOutcome& outcome, const GangState& state) {
       })) {
     return Decision::kUnkillable;
   }
+  if (state.told_to_end) return Decision::kToldToEnd;
   if (IsRepeated(culprit, state)) return Decision::kRepeatedFailure;
   if (state.restarts_used >= state.config.max_restarts) return Decision::kOutOfRestarts;
   // Only here did the stop, or the node, end the job: otherwise the failure would have anyway.

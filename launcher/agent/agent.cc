@@ -19,6 +19,7 @@
 #include "launcher/agent/gang_watch.h"
 #include "launcher/agent/job_account.h"
 #include "launcher/agent/job_cluster.h"
+#include "launcher/agent/job_desk.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/job_views.h"
@@ -37,7 +38,6 @@
 #include "runtime/event/epoll_loop.h"
 #include "runtime/event/signal_source.h"
 #include "runtime/proto/duration_text.h"
-#include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -60,7 +60,7 @@ int ExitStatusOf(const base::Status& status) {
 
 /// One job on this machine: owns every part and passes each one's news on to the others. What to do
 /// is decided by elastic::Step and done by GangDriver; what is said of it is JobAccount's.
-class Agent final : public GangDelegate, public ControlTarget, public ClusterDelegate {
+class Agent final : public GangDelegate, public ClusterDelegate {
  public:
   Agent(AgentConfig config, base::UniqueFd link, const base::Clock& clock, event::Loop& loop)
       : config_(std::move(config)),
@@ -92,7 +92,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
                 .driver = driver_,
                 .account = account_,
                 .ranks = [this] { return watch_.RanksToWatch(); },
-                .pace = nullptr,
+                .pace = [this] { return watch_.pace(); },
                 .say = [this](const std::string& text) { node_->Say(text); }}) {}
 
   /// Opens everything that can fail before a rank starts.
@@ -122,7 +122,9 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   void OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& ranks,
                   const base::Status& why) override;
   /// Of verbs here and, by the agents there, on other nodes.
-  void Answer(const proto::ControlRequest& request, OnAnswer answer) override;
+  void Answer(const proto::ControlRequest& request, OnAnswer answer) override {
+    desk_->Answer(request, std::move(answer));
+  }
 
  private:
   const proto::JobSpec& spec() const { return config_.job.spec(); }
@@ -146,7 +148,6 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
 
   void Finish(int exit_status, const std::optional<proto::Verdict>& verdict);
   void FlushAndQuit();
-  void ReadOutput(const proto::ControlRequest& request, OnAnswer answer);
   proto::StopReply StopByVerb(const proto::StopRequest& request);
 
   AgentConfig config_;
@@ -167,6 +168,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
   GangWatch watch_;
   std::unique_ptr<NodeRuntime> node_;
   std::unique_ptr<CulpritStacks> stacks_;
+  std::unique_ptr<JobDesk> desk_;
   std::unique_ptr<JobCluster> cluster_;  // null: one node
   JobViews views_;
   std::unique_ptr<ControlServer> control_;
@@ -187,6 +189,9 @@ base::Status Agent::Open() {
     ASSIGN_OR_RETURN(cluster_, OpenCluster(config_, std::move(environment),
                                            {clock_, loop_, *node_, driver_, *this}));
     views_.SetCluster(*cluster_);
+    desk_->SetAskNode([this](base::NodeIndex node, const proto::ControlRequest& request,
+                             OnAnswer answer) { cluster_->Ask(node, request, std::move(answer)); });
+    stacks_->SetFar(cluster_->far_stacks());
   }
   RETURN_IF_ERROR(OpenControl());
   RETURN_IF_ERROR(views_.Open());
@@ -202,8 +207,6 @@ base::Status Agent::Open() {
 }
 
 base::Status Agent::OpenNode() {
-  const auto path = config_.environment.find("PATH");
-  StackTools tools = FindStackTools(path == config_.environment.end() ? "" : path->second);
   ASSIGN_OR_RETURN(node_, NodeRuntime::Create({.spec = spec(),
                                                .arguments = config_.arguments,
                                                .environment = std::move(config_.environment),
@@ -221,9 +224,16 @@ base::Status Agent::OpenNode() {
                                               {clock_, loop_, record_, driver_}));
   account_.SetNode(node_.get());
   stacks_ = std::make_unique<CulpritStacks>(
-      std::move(tools),
+      node_->stacks().tools(),
       CulpritStacks::Deps{.loop = loop_, .processes = node_->processes(), .record = record_});
   watch_.SetStacks(*stacks_);
+  desk_ = std::make_unique<JobDesk>(
+      job_id(), JobDesk::Deps{.node = *node_,
+                              .status =
+                                  [this](const auto& request, OnAnswer answer) {
+                                    views_.Answer(request, std::move(answer));
+                                  },
+                              .stop = [this](const auto& request) { return StopByVerb(request); }});
   return base::OkStatus();
 }
 
@@ -286,7 +296,7 @@ void Agent::OnNodeLost(base::NodeIndex node, const std::vector<base::Rank>& rank
 
 base::Status Agent::OpenControl() {
   base::Result<std::unique_ptr<ControlServer>> control =
-      ControlServer::Create(ControlPath(), *this, loop_);
+      ControlServer::Create(ControlPath(), *desk_, loop_);
   if (!control.ok()) return SocketTrouble(control.status());
   control_ = *std::move(control);
   return base::OkStatus();
@@ -309,6 +319,8 @@ int Agent::GiveUp(const base::Status& why) {
   signals_.reset();
   control_.reset();
   cluster_.reset();
+  desk_.reset();
+  stacks_.reset();
   account_.SetNode(nullptr);
   node_.reset();
   const int exit_status = ExitStatusOf(why);
@@ -460,35 +472,6 @@ void Agent::FlushAndQuit() {
     if (!flushed.ok()) node_->Log(account_.round(), OutputTroubleEvent("console", flushed));
     loop_.Quit();
   });
-}
-
-// -------------------------------------------------------------------------------------- for verbs
-
-void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
-  proto::ControlReply reply;
-  switch (request.kind_case()) {
-    case proto::ControlRequest::kStatus: return views_.Answer(request.status(), std::move(answer));
-    case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
-    case proto::ControlRequest::kReadOutput: return ReadOutput(request, std::move(answer));
-    case proto::ControlRequest::kLook:  // only its coordinator has a node look
-    case proto::ControlRequest::KIND_NOT_SET:
-      reply = Refusal(base::InvalidArgumentError(
-          "a control request that this agent does not know; use the lockstep that started the "
-          "job"));
-      break;
-  }
-  answer(std::move(reply));
-}
-
-void Agent::ReadOutput(const proto::ControlRequest& request, OnAnswer answer) {
-  OutputService& service = node_->output_service();
-  if (service.IsHere(request.read_output())) {
-    return service.Answer(request.read_output(), std::move(answer));
-  }
-  if (cluster_ == nullptr) {
-    return answer(Refusal(base::NotFoundError("job " + job_id() + " has one node")));
-  }
-  cluster_->Ask(base::NodeIndex(request.read_output().node()), request, std::move(answer));
 }
 
 }  // namespace

@@ -1,40 +1,43 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/culprit_stacks.h"
 
-#include "launcher/diagnosis/stacks/stack_text.h"
+#include <algorithm>
 
 namespace lockstep::launcher {
-namespace {
 
-constexpr size_t kLinesMax = 32;  // of a verdict's evidence; the file has all
-
-}  // namespace
-
-void CulpritStacks::Take(base::Round round, std::vector<StackTaking::Target> ranks, Done done) {
-  if (ranks.size() > kRanksMax) ranks.resize(kRanksMax);
+void CulpritStacks::Take(base::Round round, Culprits culprits, Done done) {
+  if (culprits.here.size() > kRanksMax) culprits.here.resize(kRanksMax);
+  if (culprits.far.size() > kRanksMax) culprits.far.resize(kRanksMax);
+  round_ = round;
+  taken_.clear();
+  done_ = std::move(done);
+  const bool asks = far_ != nullptr && !culprits.far.empty();
+  awaited_ = asks ? 2 : 1;
   taking_ = std::make_unique<StackTaking>(
       StackTaking::Config{.tools = tools_},
-      StackTaking::Deps{.loop = deps_.loop, .processes = deps_.processes}, ranks,
-      [this, round, done = std::move(done)](const std::vector<proto::RankStacks>& taken) {
-        std::vector<proto::Evidence> stacks = Keep(round, taken);
+      StackTaking::Deps{.loop = deps_.loop, .processes = deps_.processes}, culprits.here,
+      [this](std::vector<proto::RankStacks> taken) {
         const std::unique_ptr<StackTaking> ended = std::move(taking_);
-        done(std::move(stacks));
+        Add(std::move(taken));
       });
+  if (!asks) return;
+  far_->Take(culprits.far, [this](std::vector<proto::RankStacks> taken) { Add(std::move(taken)); });
 }
 
-std::vector<proto::Evidence> CulpritStacks::Keep(base::Round round,
-                                                 const std::vector<proto::RankStacks>& ranks) {
+void CulpritStacks::Add(std::vector<proto::RankStacks> taken) {
+  for (proto::RankStacks& rank : taken) taken_.push_back(std::move(rank));
+  if (--awaited_ > 0) return;
+  std::sort(taken_.begin(), taken_.end(),
+            [](const auto& a, const auto& b) { return a.rank() < b.rank(); });
+  const std::vector<proto::RankStacks> all = std::exchange(taken_, {});
+  const Done done = std::move(done_);
+  done(Keep(all));
+}
+
+std::vector<proto::Evidence> CulpritStacks::Keep(const std::vector<proto::RankStacks>& ranks) {
   std::vector<proto::Evidence> stacks;
-  for (const proto::RankStacks& rank : ranks) {
-    std::string text;
-    for (const std::string& line : StackLines(rank.process())) text += line + "\n";
-    proto::Evidence& stack = stacks.emplace_back();
-    stack.set_kind(proto::Evidence::STACK);
-    stack.set_rank(rank.rank());
-    stack.set_path(deps_.record.SaveStacks(round, base::Rank(rank.rank()), text));
-    for (std::string& line : MainStackLines(rank.process(), kLinesMax))
-      stack.add_lines(std::move(line));
-  }
+  for (const proto::RankStacks& rank : ranks)
+    stacks.push_back(deps_.record.SaveStacks(round_, rank));
   return stacks;
 }
 

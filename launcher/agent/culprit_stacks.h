@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "launcher/agent/far_stacks.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/stacks/stack_taking.h"
 #include "runtime/base/ids.h"
@@ -20,7 +20,7 @@
 namespace lockstep::launcher {
 
 /// Where those stand who are to blame for a gang that stands still: taken before anything is
-/// ended, kept as evidence/stacks-rank-<r>.txt in the round's folder, and told to the verdict. One
+/// ended, kept in the evidence of the round (saved_stacks.h), and told to the verdict. One
 /// for each agent of `lockstep run`, owned by it; gone before `deps.processes` is. Confined to the
 /// loop's thread.
 class CulpritStacks {
@@ -30,6 +30,10 @@ class CulpritStacks {
     process::Processes& processes;
     JobRecord& record;
   };
+  struct Culprits {
+    std::vector<StackTaking::Target> here;  // on this machine
+    std::vector<base::Rank> far;            // on other nodes
+  };
   /// Of kind STACK, each of a rank.
   using Done = std::function<void(std::vector<proto::Evidence>)>;
 
@@ -37,19 +41,30 @@ class CulpritStacks {
   CulpritStacks(const CulpritStacks&) = delete;
   CulpritStacks& operator=(const CulpritStacks&) = delete;
 
-  /// Of the first kRanksMax of them, which are on this machine. `done` is called once, never inside
-  /// this call, a little after the limit of StackTaking at the latest; not when this is called
-  /// again before.
-  void Take(base::Round round, std::vector<StackTaking::Target> ranks, Done done);
+  /// Of a job of several nodes, before its first round: it outlives the rounds. Without, nothing is
+  /// known of `far` ranks.
+  void SetFar(FarStacks& far) { far_ = &far; }
+
+  /// Of the first kRanksMax here, and as many elsewhere. `done` is called once, never inside this
+  /// call, after FarStacks::kLimit or a little after the limit of StackTaking at the latest; not
+  /// when this is called again before.
+  void Take(base::Round round, Culprits culprits, Done done);
 
   static constexpr size_t kRanksMax = 8;
 
  private:
-  std::vector<proto::Evidence> Keep(base::Round round, const std::vector<proto::RankStacks>& ranks);
+  void Add(std::vector<proto::RankStacks> taken);
+  std::vector<proto::Evidence> Keep(const std::vector<proto::RankStacks>& ranks);
 
   const StackTools tools_;
   const Deps deps_;
+  FarStacks* far_ = nullptr;
   std::unique_ptr<StackTaking> taking_;
+  // Of the call in progress.
+  base::Round round_;
+  int awaited_ = 0;
+  std::vector<proto::RankStacks> taken_;
+  Done done_;
 };
 
 }  // namespace lockstep::launcher

@@ -67,8 +67,8 @@ class GangDriver final : public NodeNews {
     Handle(elastic::RanksLost{node, ranks, why});
   }
   /// The gang stands still because of these ranks (elastic::RanksBlamed).
-  void Blame(std::vector<base::Rank> ranks, std::string why) {
-    Handle(elastic::RanksBlamed{std::move(ranks), std::move(why)});
+  void Blame(std::vector<base::Rank> ranks, std::string why, elastic::RanksBlamed::Then then) {
+    Handle(elastic::RanksBlamed{std::move(ranks), std::move(why), then});
   }
   /// Passes a user's signal (USR1, USR2) on to the leaders that live.
   void ForwardSignal(int signal);

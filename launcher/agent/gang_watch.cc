@@ -28,6 +28,14 @@ PaceWatch::Config PaceConfigOf(const proto::Hangs& hangs) {
   return config;
 }
 
+elastic::RanksBlamed::Then ThenOf(proto::HangAction action) {
+  switch (action) {
+    case proto::HANG_ACTION_FAIL: return elastic::RanksBlamed::Then::kJobEnds;
+    case proto::HANG_ACTION_ABORT: return elastic::RanksBlamed::Then::kJobEndsAtOnce;
+    default: return elastic::RanksBlamed::Then::kAsAnyFailure;
+  }
+}
+
 }  // namespace
 
 GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps)
@@ -92,7 +100,7 @@ void GangWatch::OnRoundEnded(const elastic::RoundOutcome& outcome) {
                                       [](const auto& rank) { return !rank.ops.empty(); });
   if (!tells) return;
   Save(outcome.round, look->evidence);
-  deps_.account.OnLastLook(look->finding, look->evidence);
+  deps_.news.OnLastLook(look->finding, look->evidence);
 }
 
 void GangWatch::Save(base::Round round, const collectives::Evidence& evidence) {
@@ -104,11 +112,13 @@ void GangWatch::Save(base::Round round, const collectives::Evidence& evidence) {
 
 void GangWatch::OnHangNotice(const collectives::Finding& finding,
                              const collectives::Evidence& evidence) {
-  deps_.account.OnHangNotice(finding, evidence);
+  deps_.news.OnHangNotice(finding, evidence);
 }
 
 void GangWatch::OnHangVerdict(const collectives::Finding& finding,
                               const collectives::Evidence& evidence) {
+  if (spec_.hangs().action() == proto::HANG_ACTION_REPORT)
+    return deps_.news.OnHangVerdict(finding, evidence, {}, HangNews::Fate::kSaid);
   // Before anything is ended: afterwards all states look alike.
   const base::Round round = deps_.driver.state().round;
   Save(round, evidence);
@@ -139,11 +149,11 @@ std::vector<PacedProcess> GangWatch::Processes() {
 }
 
 void GangWatch::OnStraggler(const collectives::Straggler& slow, const collectives::Pace& pace) {
-  deps_.account.OnPace(PaceVerdict(slow, pace, Processes()));
+  deps_.news.OnPace(PaceVerdict(slow, pace, Processes()));
 }
 
 void GangWatch::OnSlowLink(const collectives::SlowLink& slow, const collectives::Pace& pace) {
-  deps_.account.OnPace(PaceVerdict(slow, pace, Processes()));
+  deps_.news.OnPace(PaceVerdict(slow, pace, Processes()));
 }
 
 std::optional<proto::JobPace> GangWatch::pace() const {
@@ -152,29 +162,34 @@ std::optional<proto::JobPace> GangWatch::pace() const {
   return ToProto(last->pace, last->window, deps_.loop.Now() - last->at);
 }
 
-std::vector<StackTaking::Target> GangWatch::Standing(const collectives::Finding& finding) {
-  std::vector<StackTaking::Target> targets;
+CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding) {
+  CulpritStacks::Culprits culprits;
   for (const WatchedRank& rank : RanksToWatch()) {
     const bool is_culprit =
         std::any_of(finding.culprits.begin(), finding.culprits.end(),
                     [&](const auto& culprit) { return culprit.rank == rank.rank; });
-    if (is_culprit && rank.is_here && rank.pid > 0 && !rank.ended)
-      targets.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
+    if (!is_culprit || rank.pid <= 0 || rank.ended) continue;
+    if (rank.is_here) {
+      culprits.here.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
+    } else {
+      culprits.far.push_back(rank.rank);
+    }
   }
-  return targets;
+  return culprits;
 }
 
 void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
                     const std::vector<proto::Evidence>& stacks) {
-  const bool acts =
-      spec_.hangs().action() != proto::HANG_ACTION_REPORT && !finding.culprits.empty();
-  deps_.account.OnHangVerdict(finding, evidence, stacks, acts);
+  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && !finding.culprits.empty();
+  deps_.news.OnHangVerdict(finding, evidence, stacks,
+                           acts ? HangNews::Fate::kRoundEnds : HangNews::Fate::kKept);
   if (!acts) return;
   std::vector<base::Rank> blamed;
   for (const collectives::Finding::Culprit& culprit : finding.culprits)
     blamed.push_back(culprit.rank);
   deps_.driver.Blame(std::move(blamed),
-                     collectives::WhatItDid(finding, finding.culprits.front(), evidence));
+                     collectives::WhatItDid(finding, finding.culprits.front(), evidence),
+                     ThenOf(spec_.hangs().action()));
 }
 
 }  // namespace lockstep::launcher

@@ -12,13 +12,11 @@
 #include "elastic/gang.h"
 #include "launcher/agent/culprit_stacks.h"
 #include "launcher/agent/gang_driver.h"
-#include "launcher/agent/job_account.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
 #include "launcher/diagnosis/pace_messages.h"
 #include "launcher/diagnosis/pace_watch.h"
-#include "launcher/diagnosis/stacks/stack_taking.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/job.pb.h"
@@ -26,6 +24,30 @@
 #include "runtime/proto/verdict.pb.h"
 
 namespace lockstep::launcher {
+
+/// Who says what a GangWatch finds, and what becomes of it.
+class HangNews {
+ public:
+  enum class Fate : uint8_t {
+    kSaid,       // and nothing else
+    kKept,       // what was seen is in the round's folder; nothing is done
+    kRoundEnds,  // that too, and this is the round's verdict
+  };
+
+  virtual ~HangNews() = default;
+  /// Ranks wait for others for long; nothing follows from it.
+  virtual void OnHangNotice(const collectives::Finding& finding,
+                            const collectives::Evidence& evidence) = 0;
+  /// The gang stands still, and those to blame at `stacks`.
+  virtual void OnHangVerdict(const collectives::Finding& finding,
+                             const collectives::Evidence& evidence,
+                             const std::vector<proto::Evidence>& stacks, Fate fate) = 0;
+  /// A rank, or a link, is slow; nothing follows from it.
+  virtual void OnPace(proto::Verdict verdict) = 0;
+  /// The round has failed, and this is what the ranks did when it began to.
+  virtual void OnLastLook(const collectives::Finding& finding,
+                          const collectives::Evidence& evidence) = 0;
+};
 
 /// What an agent makes of a HangWatch: which ranks of its gang are watched, and that a gang which
 /// stands still is said, kept as evidence and brought down for the ranks to blame, as the job says
@@ -35,7 +57,7 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
   struct Deps {
     event::Loop& loop;
     GangDriver& driver;
-    JobAccount& account;
+    HangNews& news;
     JobRecord& record;
   };
   /// -1 of a rank that has not attached.
@@ -84,7 +106,7 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
   void OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
                 const std::vector<proto::Evidence>& stacks);
   /// The culprits that have a process.
-  std::vector<StackTaking::Target> Standing(const collectives::Finding& finding);
+  CulpritStacks::Culprits Standing(const collectives::Finding& finding);
   void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
            const std::vector<proto::Evidence>& stacks);
 

@@ -64,14 +64,15 @@ void JobAccount::OnHangNotice(const collectives::Finding& finding,
 
 void JobAccount::OnHangVerdict(const collectives::Finding& finding,
                                const collectives::Evidence& evidence,
-                               const std::vector<proto::Evidence>& stacks, bool acts) {
+                               const std::vector<proto::Evidence>& stacks, Fate fate) {
   proto::Verdict verdict = HangVerdict(finding, evidence, config_.here.host);
   for (const proto::Evidence& stack : stacks) *verdict.add_evidence() = stack;
-  if (!acts) {
+  if (fate != Fate::kRoundEnds) {
     Count(verdict);
-    SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence) +
-                  "; what was seen is in " + record_.RoundFolder(round_) + "/evidence",
-              finding);
+    const std::string where = fate == Fate::kKept
+                                  ? "; what was seen is in " + record_.EvidenceFolder(round_)
+                                  : std::string();
+    SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence) + where, finding);
     return;
   }
   hang_ = std::move(verdict);

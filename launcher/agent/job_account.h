@@ -13,6 +13,7 @@
 #include "collectives/diagnosis/finding.h"
 #include "elastic/gang.h"
 #include "launcher/agent/agent_config.h"
+#include "launcher/agent/gang_watch.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/verdict/root_cause.h"
@@ -29,7 +30,7 @@ inline constexpr const char* kTerminal = "the terminal";
 /// What is said of a job while it runs and when it ends: on the console, in the node's event log
 /// and as verdicts in the job directory. Decides nothing. One per agent of `lockstep run`, owned by
 /// it. Confined to the loop's thread; `config` and `record` outlive it.
-class JobAccount {
+class JobAccount final : public HangNews {
  public:
   JobAccount(const AgentConfig& config, JobRecord& record, const base::Clock& clock)
       : config_(config), record_(record), clock_(clock) {}
@@ -49,16 +50,13 @@ class JobAccount {
   void OnJobStarted(int master_port);
   void OnRoundBegins(const elastic::SpawnRanks& round);
   void OnNotice(const elastic::Notice& notice);
-  /// Ranks wait for others for long; nothing follows from it.
-  void OnHangNotice(const collectives::Finding& finding, const collectives::Evidence& evidence);
-  /// The gang stands still, and those to blame at `stacks`. `acts`: the round ends for it, and this
-  /// is its verdict.
+  void OnHangNotice(const collectives::Finding& finding,
+                    const collectives::Evidence& evidence) override;
   void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence& evidence,
-                     const std::vector<proto::Evidence>& stacks, bool acts);
-  /// A rank, or a link, is slow; nothing follows from it.
-  void OnPace(proto::Verdict verdict);
-  /// The round has failed, and this is what the ranks did when it began to.
-  void OnLastLook(const collectives::Finding& finding, const collectives::Evidence& evidence);
+                     const std::vector<proto::Evidence>& stacks, Fate fate) override;
+  void OnPace(proto::Verdict verdict) override;
+  void OnLastLook(const collectives::Finding& finding,
+                  const collectives::Evidence& evidence) override;
   /// `source` is who asked, in words. Verdicts name the first who was not the user at the terminal.
   void OnStop(int signal, bool at_once, const std::string& source, const std::string& reason);
   void OnRoundEnded(const elastic::RoundOutcome& outcome,

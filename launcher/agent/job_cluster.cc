@@ -63,6 +63,9 @@ JobCluster::JobCluster(Config config, std::unique_ptr<AgentStarter> starter, Dep
       live_gang_([this](base::NodeIndex node, const proto::ControlRequest& request,
                         OnAnswer answer) { Ask(node, request, std::move(answer)); },
                  deps.loop),
+      far_stacks_([this](base::NodeIndex node, const proto::ControlRequest& request,
+                         OnAnswer answer) { Ask(node, request, std::move(answer)); },
+                  deps.loop),
       starter_(std::move(starter)) {}
 
 /// What no agent could be told would be found out when all have been started, as a node that is
@@ -277,6 +280,7 @@ void JobCluster::OnFormed(const std::vector<JobNode>& nodes) {
   ::explicit_bzero(told.data(), told.size());
   far_gang_.SetWorld(world_, cluster.self);
   live_gang_.SetWorld(world_, cluster.self);
+  far_stacks_.SetWorld(world_);
   cluster.world = world_;
   cluster.nodes = nodes_;
   deps_.delegate.OnClusterFormed(std::move(cluster));

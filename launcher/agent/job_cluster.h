@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "launcher/agent/far_gang.h"
+#include "launcher/agent/far_stacks.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/cluster/coordinator.h"
 #include "launcher/cluster/questions.h"
@@ -117,6 +118,7 @@ class JobCluster final : public CoordinatorDelegate {
   /// The same for those who watch: a look of theirs cuts none of the others' short.
   FarLooks& live_looks() { return live_gang_; }
   FarPaces& far_paces() { return far_gang_; }
+  FarStacks& far_stacks() { return far_stacks_; }
   /// The nodes of `status`, and where each of its ranks is.
   void Describe(proto::StatusReply& status) const;
 
@@ -162,6 +164,7 @@ class JobCluster final : public CoordinatorDelegate {
   event::Registration progress_;
   FarGang far_gang_;
   FarGang live_gang_;
+  FarStacks far_stacks_;
 
   // Destroyed in the opposite order, so that nobody calls what is gone.
   std::unique_ptr<net::JobCa> ca_;

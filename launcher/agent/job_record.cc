@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "launcher/diagnosis/stacks/saved_stacks.h"
 #include "launcher/verdict/root_cause.h"
 #include "runtime/base/errno_status.h"
 
@@ -56,20 +57,14 @@ base::Status JobRecord::MakeRoundFolder(base::Round round) {
 
 void JobRecord::SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
                              const std::map<base::Rank, std::span<const std::byte>>& rings) {
-  const JobDirectory& directory = config_.directory;
-  Check(launcher::SaveEvidence(directory.RoundPath(facts.round) + "/" + kEvidenceFolder, facts,
-                               evidence, rings, directory.files()));
+  Check(launcher::SaveEvidence(EvidenceFolder(facts.round), facts, evidence, rings,
+                               config_.directory.files()));
 }
 
-std::string JobRecord::SaveStacks(base::Round round, base::Rank rank, const std::string& text) {
-  storage::FileSystem& files = config_.directory.files();
-  const std::string folder = config_.directory.RoundPath(round) + "/" + kEvidenceFolder;
-  const std::string path = folder + "/stacks-rank-" + rank.ToString() + ".txt";
-  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
-  base::Status saved = files.MakeDirectories(folder);
-  if (saved.ok()) saved = files.WriteFile(path, {&bytes, 1}, {.mode = 0600});
-  Check(saved);
-  return path;
+proto::Evidence JobRecord::SaveStacks(base::Round round, const proto::RankStacks& stacks) {
+  const std::string folder = EvidenceFolder(round);
+  Check(launcher::SaveStacks(folder, stacks, config_.directory.files()));
+  return StackEvidence(folder, stacks);
 }
 
 std::string JobRecord::RoundFolder(base::Round round) const {

@@ -18,6 +18,7 @@
 #include "runtime/base/status.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/job_state.pb.h"
+#include "runtime/proto/stacks.pb.h"
 #include "runtime/proto/verdict.pb.h"
 
 namespace lockstep::launcher {
@@ -55,11 +56,15 @@ class JobRecord {
   /// Makes the folder for the files of a round's ranks. Errors: errno's code; not told as trouble.
   base::Status MakeRoundFolder(base::Round round);
   std::string RoundFolder(base::Round round) const;
+  /// Where what is seen of a round is kept.
+  std::string EvidenceFolder(base::Round round) const {
+    return config_.directory.RoundPath(round) + "/" + kEvidenceFolder;
+  }
   /// Keeps what was seen of a round that stands still.
   void SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
                     const std::map<base::Rank, std::span<const std::byte>>& rings);
-  /// Keeps where a rank stands, beside that. Returns the file.
-  std::string SaveStacks(base::Round round, base::Rank rank, const std::string& text);
+  /// Keeps where a rank stands, beside that. Returns what a verdict says of it.
+  proto::Evidence SaveStacks(base::Round round, const proto::RankStacks& stacks);
 
   /// That the ranks run; a little later unless there is other news of the state by then: they want
   /// the processor now, and may well end before anybody looks.

@@ -14,6 +14,7 @@
 #include "launcher/agent/control_server.h"
 #include "launcher/agent/job_events.h"
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/member_desk.h"
 #include "launcher/agent/node_offer.h"
 #include "launcher/agent/node_runtime.h"
 #include "launcher/agent/node_watch.h"
@@ -67,7 +68,7 @@ std::string TextOf(const base::Status& why) {
   return why.cause() == nullptr ? why.message() : why.ToString();
 }
 
-class MemberAgent final : public MemberDelegate, public ControlTarget {
+class MemberAgent final : public MemberDelegate {
  public:
   MemberAgent(MemberAgentConfig config, base::UniqueFd link, const base::Clock& clock,
               event::Loop& loop)
@@ -89,11 +90,12 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
       node_->Log(member_->round(), ClockComparedEvent(ahead.offset, ahead.error));
     }
   }
-  void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) override;
+  void AnswerHere(const proto::ControlRequest& request, OnAnswer answer) override {
+    if (desk_ != nullptr) return desk_->AnswerCoordinator(request, std::move(answer));
+    answer(Refusal(base::UnavailableError("this agent is not in the job yet")));
+  }
   void OnJobOver(const proto::JobOver& over) override;
   void OnMembershipLost(const base::Status& why) override;
-
-  void Answer(const proto::ControlRequest& request, Reply reply) override;
 
  private:
   const proto::Bootstrap& bootstrap() const { return config_.bootstrap; }
@@ -143,6 +145,7 @@ class MemberAgent final : public MemberDelegate, public ControlTarget {
   std::unique_ptr<JobRecord> record_;
   std::unique_ptr<NodeRuntime> node_;
   std::unique_ptr<NodeWatch> watch_;
+  std::unique_ptr<MemberDesk> desk_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<event::SignalSource> signals_;
   std::unique_ptr<net::Connecting> connecting_;
@@ -247,7 +250,7 @@ base::Result<NodeRanks*> MemberAgent::OnWelcome(const proto::Welcome& welcome) {
   RETURN_IF_ERROR(OpenNode(welcome));
   ASSIGN_OR_RETURN(
       control_, ControlServer::Create(ControlSocketPath(config_.socket_directory, welcome.job_id()),
-                                      *this, loop_));
+                                      *desk_, loop_));
   return &node_->ranks();
 }
 
@@ -276,6 +279,12 @@ base::Status MemberAgent::OpenNode(const proto::Welcome& welcome) {
       NodeWatch::Deps{.loop = loop_,
                       .ranks = [this] { return node_->RanksToWatch(); },
                       .say = [this](bool stands) { member_->SendStanding(stands); }});
+  desk_ = std::make_unique<MemberDesk>(MemberDesk::Deps{
+      .node = *node_,
+      .watch = *watch_,
+      .ask = [this](const proto::ControlRequest& request, Questions::OnReply on_reply) {
+        member_->Ask(request, kAskTimeout, std::move(on_reply));
+      }});
   return base::OkStatus();
 }
 
@@ -450,34 +459,6 @@ void MemberAgent::AskForStop(int signal) {
   member_->Ask(request, kAskTimeout, [this](const base::Result<proto::ControlReply>& reply) {
     if (!reply.ok()) member_->Abandon(reply.status());
   });
-}
-
-// --------------------------------------------------------------------------------------- for verbs
-
-void MemberAgent::Answer(const proto::ControlRequest& request, Reply reply) {
-  const bool reads_output = request.kind_case() == proto::ControlRequest::kReadOutput;
-  if (reads_output && node_->output_service().IsHere(request.read_output())) {
-    return node_->output_service().Answer(request.read_output(), std::move(reply));
-  }
-  member_->Ask(request, kAskTimeout,
-               [this, request, reply](const base::Result<proto::ControlReply>& answer) {
-                 const proto::ControlReply said = answer.ok() ? *answer : Refusal(answer.status());
-                 // It reads another node's files through this agent.
-                 node_->output_service().followers().Note(request.read_output(), said);
-                 reply(said);
-               });
-}
-
-void MemberAgent::AnswerHere(const proto::ControlRequest& request, OnAnswer answer) {
-  if (request.kind_case() == proto::ControlRequest::kReadOutput && node_ != nullptr) {
-    return node_->output_service().Answer(request.read_output(), std::move(answer));
-  }
-  if (request.kind_case() == proto::ControlRequest::kLook && watch_ != nullptr) {
-    proto::ControlReply reply;
-    *reply.mutable_look() = watch_->Answer(request.look());
-    return answer(std::move(reply));
-  }
-  answer(Refusal(base::UnimplementedError("this agent does not know such a request")));
 }
 
 }  // namespace

@@ -95,6 +95,12 @@ base::Status NodeRuntime::Open() {
                    process::RealProcesses::Create({.mark = JobMark(facts_.job_id)}, deps_.loop));
   ranks_ = std::make_unique<RankProcesses>(
       RankProcesses::Deps{deps_.loop, *processes_, *this, deps_.news});
+  const auto path = config_.environment.find("PATH");
+  stacks_ = std::make_unique<NodeStacks>(
+      FindStackTools(path == config_.environment.end() ? "" : path->second),
+      NodeStacks::Deps{.loop = deps_.loop, .processes = *processes_, .ranks = [this] {
+                         return RanksToWatch();
+                       }});
   if (config_.reads_stdin && config_.spec.logs().stdin_reader().has_rank()) {
     ASSIGN_OR_RETURN(stdin_, process::StdinForwarder::Create(STDIN_FILENO, deps_.loop));
     stdin_->SetPaused(::isatty(STDIN_FILENO) == 1);  // until the front says whose input it is

@@ -13,6 +13,7 @@
 
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/node_network.h"
+#include "launcher/agent/node_stacks.h"
 #include "launcher/agent/output_service.h"
 #include "launcher/agent/rank_processes.h"
 #include "launcher/agent/rank_setup.h"
@@ -93,6 +94,8 @@ class NodeRuntime final : public RankHooks {
   void FlushOutput(base::Duration timeout, std::function<void(const base::Status&)> done);
   /// For those who read the ranks' files from elsewhere.
   OutputService& output_service() { return output_service_; }
+  /// For those who ask from elsewhere where the ranks stand.
+  NodeStacks& stacks() { return *stacks_; }
   /// For children that are no ranks: a process can have one of these.
   process::Processes& processes() { return *processes_; }
   /// Null when no rank reads standard input.
@@ -182,6 +185,7 @@ class NodeRuntime final : public RankHooks {
   std::unique_ptr<NodeCards> cards_;      // likewise
   std::unique_ptr<AttachServer> attach_;  // null when RestoreAttach() has failed
   std::unique_ptr<RankProcesses> ranks_;
+  std::unique_ptr<NodeStacks> stacks_;
   const std::shared_ptr<process::RotationLedger>
       rotations_;  // with threads that may be left behind
   OutputService output_service_;

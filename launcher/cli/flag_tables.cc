@@ -118,7 +118,7 @@ constexpr FlagSpec kRunFlags[] = {
      "spec.restart.onRankFailure", "", kLockstep, kFailures},
     {"--min-ranks", "", "N", "With keep: fewest ranks that the job goes on with [1].", kField,
      "spec.restart.minRanks", "", kLockstep, kFailures},
-    {"--on-hang", "", "restart|report", "What becomes of a gang that stands still [restart].",
+    {"--on-hang", "", "ACTION", "report, dump, restart, fail or abort a gang that hangs [restart].",
      kWord, "spec.hangs.action", "", kLockstep, kFailures},
     {"--hang-grace", "", "TIME", "Time that ranks wait for another before it is said [2s].",
      kSeconds, "spec.hangs.grace", "", kLockstep, kFailures},

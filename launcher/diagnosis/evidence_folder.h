@@ -18,6 +18,7 @@
 ///
 ///   <round's folder>/evidence/processes.json   GangProcesses
 ///                             rank-<r>.ring    as its memory was, without the slots never used
+///                             stacks-rank-<r>  of those to blame: stacks/saved_stacks.h
 namespace lockstep::launcher {
 
 struct EvidenceFacts {

@@ -24,6 +24,7 @@
 #include "launcher/agent/live_status.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/attach/attach_server.h"
+#include "launcher/exec/adopted_desk.h"
 #include "launcher/exec/adopted_ranks.h"
 #include "launcher/exec/adopted_watch.h"
 #include "launcher/exec/election.h"
@@ -73,15 +74,13 @@ uint64_t TicksSinceBoot() {
          static_cast<uint64_t>(now.tv_nsec) * per_second / 1'000'000'000;
 }
 
-class AdoptingAgent final : public ControlTarget {
+class AdoptingAgent final {
  public:
   AdoptingAgent(AdoptingAgentConfig config, const base::Clock& clock, event::Loop& loop)
       : config_(std::move(config)), clock_(clock), loop_(loop) {}
 
   void Run(base::UniqueFd listener);
   bool broken() const { return !broken_.ok(); }
-
-  void Answer(const proto::ControlRequest& request, Reply reply) override;
 
  private:
   void OnMessage(net::ConnectionId connection, std::string_view payload);
@@ -107,7 +106,7 @@ class AdoptingAgent final : public ControlTarget {
   void EndSoon();
   void End();
 
-  proto::StatusReply GetStatus() const;
+  proto::StatusReply GetStatus(bool live) const;
   proto::StopReply Stop(const proto::StopRequest& request);
   void Log(proto::Event event) { events_->Append(kRound, std::move(event)); }
 
@@ -130,6 +129,7 @@ class AdoptingAgent final : public ControlTarget {
   std::unique_ptr<AttachServer> attach_;
   std::unique_ptr<AdoptedWatch> watch_;
   std::unique_ptr<LiveLook> live_;  // when watch_ is there
+  std::unique_ptr<AdoptedDesk> desk_;
   std::unique_ptr<ControlServer> control_;
   std::map<base::Rank, std::unique_ptr<process::ForeignProcess>> processes_;  // those that live
   std::unique_ptr<net::ChannelServer> waiting_;
@@ -235,8 +235,12 @@ base::Status AdoptingAgent::OpenServers(const proto::AdoptRequest& first) {
       AttachServer::Create(std::move(attach), loop_);
   if (!attached.ok()) return SocketTrouble(attached.status());
   attach_ = *std::move(attached);
+  desk_ = std::make_unique<AdoptedDesk>(AdoptedDesk::Deps{
+      .launcher = first.launcher(),
+      .status = [this](bool live) { return GetStatus(live); },
+      .stop = [this](const proto::StopRequest& request) { return Stop(request); }});
   base::Result<std::unique_ptr<ControlServer>> control =
-      ControlServer::Create(state_.socket_path(), *this, loop_);
+      ControlServer::Create(state_.socket_path(), *desk_, loop_);
   if (!control.ok()) return SocketTrouble(control.status());
   control_ = *std::move(control);
   return base::OkStatus();
@@ -439,50 +443,15 @@ void AdoptingAgent::End() {
 
 // --------------------------------------------------------------------------------------- for verbs
 
-void AdoptingAgent::Answer(const proto::ControlRequest& request, Reply reply) {
-  proto::ControlReply answer;
-  switch (request.kind_case()) {
-    case proto::ControlRequest::kStatus:
-      *answer.mutable_status() = GetStatus();
-      // It looks at this host alone, so its answer comes at once.
-      if (request.status().live() && live_ != nullptr)
-        live_->Take(
-            [&](const proto::StatusReply& live) { AddLive(live, *answer.mutable_status()); });
-      break;
-    case proto::ControlRequest::kStop: *answer.mutable_stop() = Stop(request.stop()); break;
-    case proto::ControlRequest::kReadOutput:
-      *answer.mutable_error() = proto::ToProto(
-          base::FailedPreconditionError("the output of this job's ranks is with " +
-                                        ranks_->launcher() + ", which has started them"));
-      break;
-    case proto::ControlRequest::kLook:  // only its coordinator has a node look
-    case proto::ControlRequest::KIND_NOT_SET:
-      *answer.mutable_error() = proto::ToProto(
-          base::InvalidArgumentError("a control request that this agent does not know; use the "
-                                     "lockstep that started the job"));
-      break;
-  }
-  reply(answer);
-}
-
-proto::StatusReply AdoptingAgent::GetStatus() const {
-  proto::StatusReply status;
+proto::StatusReply AdoptingAgent::GetStatus(bool live) const {
+  proto::StatusReply status = AdoptedStatus(*ranks_, steps_);
   status.set_job_id(directory_->job_id());
   status.set_host(config_.here.host);
-  status.set_phase("running");
   status.set_job_age_ns((clock_.Now() - started_at_).count());
   status.set_round_age_ns(status.job_age_ns());
-  status.set_launcher(ranks_->launcher());
-  status.set_rank_count(ranks_->world_size());
-  status.set_ranks_awaited(ranks_->AwaitedCount());
-  for (const auto& [rank, known] : ranks_->ranks()) {
-    proto::RankStatus& line = *status.add_ranks();
-    line.set_rank(rank.value());
-    line.set_pid(known.pid);
-    line.set_life(known.ended ? "ended" : "alive");
-    const auto step = steps_.find(rank);
-    if (step != steps_.end()) line.set_step(step->second);
-  }
+  // It looks at this host alone, so its answer comes at once.
+  if (live && live_ != nullptr)
+    live_->Take([&](const proto::StatusReply& seen) { AddLive(seen, status); });
   return status;
 }
 

@@ -20,6 +20,7 @@
 #include "collectives/recorder/recorder.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/diagnosis/evidence_folder.h"
+#include "launcher/diagnosis/stacks/saved_stacks.h"
 #include "launcher/verbs/verb_text.h"
 #include "launcher/verdict/hang_verdict.h"
 #include "launcher/verdict/root_cause.h"
@@ -245,6 +246,10 @@ base::Status DiagnoseOurs(const VerbContext& context, const std::string& folder,
   verdict.set_job(saved.facts.job);
   verdict.set_round(saved.facts.round.value());
   verdict.set_log_directory(Printable(folder));
+  for (const collectives::Finding::Culprit& culprit : finding.culprits) {
+    const auto stacks = LoadStacks(folder, culprit.rank, context.files);
+    if (stacks.has_value()) *verdict.add_evidence() = StackEvidence(folder, *stacks);
+  }
   Show(context, finding, saved.evidence, std::move(verdict), json);
   return base::OkStatus();
 }

@@ -4,9 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -29,6 +33,9 @@ constexpr base::Duration kAnswerLimit = 5s;
 // Ranks share four helpers; symbols of large libraries are read anew for each rank.
 constexpr base::Duration kTakingLimit = 2s;
 constexpr base::Duration kTakingLimitOfRank = 500ms;
+constexpr int kRanksOfRequest = 8;  // as its agent takes them
+constexpr base::Duration kFarLimit = 30s;
+constexpr size_t kFarAtOnce = 4;  // the agent passes a bounded number on
 constexpr size_t kStackLines = 24;
 constexpr size_t kRanksNamed = 16;
 
@@ -45,15 +52,22 @@ bool IsHere(const VerbContext& context, const JobEntry& job, const proto::RankSt
          (rank.host().empty() || rank.host() == context.here.host);
 }
 
+/// Ranks of another machine, which its agent is asked about at once.
+struct FarRanks {
+  proto::StacksRequest request;
+  std::string host;
+};
+
 struct Found {
   std::vector<StackTaking::Target> targets;
-  std::set<std::string> other_hosts;
+  std::vector<FarRanks> far;
   bool has_rank = false;  // that was asked for
 };
 
 Found FindTargets(const VerbContext& context, const JobEntry& job, const ShowStacksOptions& options,
                   const proto::StatusReply& status) {
   Found found;
+  std::map<int, size_t> last_of_node;  // in `far`
   for (const proto::RankStatus& rank : status.ranks()) {
     if (options.rank.has_value() && options.rank->value() != rank.rank()) continue;
     found.has_rank = true;
@@ -61,29 +75,23 @@ Found FindTargets(const VerbContext& context, const JobEntry& job, const ShowSta
       found.targets.push_back({base::Rank(rank.rank()), static_cast<pid_t>(rank.pid())});
     } else if (rank.pid() > 0 && rank.exit().empty() && !rank.host().empty() &&
                rank.host() != context.here.host) {
-      found.other_hosts.insert(Printable(rank.host()));
+      const auto last = last_of_node.find(rank.node());
+      if (last == last_of_node.end() ||
+          found.far[last->second].request.ranks_size() == kRanksOfRequest) {
+        last_of_node[rank.node()] = found.far.size();
+        found.far.push_back({.request = {}, .host = Printable(rank.host())});
+        found.far.back().request.set_node(rank.node());
+      }
+      found.far[last_of_node[rank.node()]].request.add_ranks(rank.rank());
     }
   }
   return found;
-}
-
-std::string Joined(const std::set<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 base::Status WhyNobody(const JobEntry& job, const ShowStacksOptions& options, const Found& found) {
   const std::string what = "stacks of " + job.id + ": ";
   if (options.rank.has_value() && !found.has_rank)
     return base::NotFoundError(what + "it has no rank " + options.rank->ToString());
-  const std::string who = options.rank.has_value() ? "rank " + options.rank->ToString() + " runs"
-                                                   : std::string("its ranks run");
-  if (!found.other_hosts.empty()) {
-    return base::NotFoundError(what + who +
-                               " on other machines; run `lockstep-stacks PID` there (" +
-                               Joined(found.other_hosts) + "; `lockstep status` has the pids)");
-  }
   return base::NotFoundError(what + (options.rank.has_value()
                                          ? "rank " + options.rank->ToString() + " does not run now"
                                          : "none of its ranks runs now"));
@@ -106,6 +114,56 @@ base::Result<std::vector<proto::RankStacks>> Take(const VerbContext& context,
                            });
   loop->Run();
   return taken;
+}
+
+/// Of the ranks of one request, as their agent tells it.
+base::Result<std::vector<proto::RankStacks>> AskFor(const VerbContext& context, const JobEntry& job,
+                                                    const FarRanks& far, base::Duration limit) {
+  proto::ControlRequest request;
+  *request.mutable_stacks() = far.request;
+  ASSIGN_OR_RETURN(const proto::ControlReply reply, AskAgent(context, job, request, limit));
+  std::vector<proto::RankStacks> taken;
+  for (const proto::RankStacks& rank : reply.stacks().ranks()) {
+    const auto& asked = far.request.ranks();
+    if (std::find(asked.begin(), asked.end(), rank.rank()) != asked.end()) taken.push_back(rank);
+  }
+  return taken;
+}
+
+struct Told {
+  std::vector<proto::RankStacks> ranks;
+  std::set<std::string> problems;
+};
+
+/// Of all of them, several at once. What an agent does not tell is said.
+Told TakeFar(const VerbContext& context, const JobEntry& job, const std::vector<FarRanks>& far) {
+  const base::SteadyTime deadline = context.clock.Now() + kFarLimit;
+  std::vector<std::optional<base::Result<std::vector<proto::RankStacks>>>> answers(far.size());
+  std::atomic<size_t> next{0};
+  {
+    std::vector<std::jthread> askers;
+    for (size_t i = 0; i < std::min(kFarAtOnce, far.size()); ++i) {
+      askers.emplace_back([&] {
+        for (size_t one = next++; one < far.size(); one = next++) {
+          const base::Duration left = deadline - context.clock.Now();
+          if (left > base::Duration(0))
+            answers[one] = AskFor(context, job, far[one], std::min(left, kAnswerLimit));
+        }
+      });
+    }
+  }
+  Told told;
+  for (size_t i = 0; i < far.size(); ++i) {
+    const std::string who = "ranks on " + far[i].host + " are not seen: ";
+    if (!answers[i].has_value()) {
+      told.problems.insert(who + "no time was left to ask");
+    } else if (!answers[i]->ok()) {
+      told.problems.insert(who + Printable(answers[i]->status().message()));
+    } else {
+      for (proto::RankStacks& rank : **answers[i]) told.ranks.push_back(std::move(rank));
+    }
+  }
+  return told;
 }
 
 // -------------------------------------------------------------------------------------- printing
@@ -167,9 +225,17 @@ base::Status ShowStacks(const VerbContext& context, const ShowStacksOptions& opt
     return base::NotFoundError("stacks of " + job.id + ": it does not run");
   ASSIGN_OR_RETURN(const proto::StatusReply status, AskStatus(context, job, kAnswerLimit));
   const Found found = FindTargets(context, job, options, status);
-  if (found.targets.empty()) return WhyNobody(job, options, found);
-  ASSIGN_OR_RETURN(const std::vector<proto::RankStacks> taken,
-                   Take(context, found.targets, FindStackTools(options.path)));
+  if (found.targets.empty() && found.far.empty()) return WhyNobody(job, options, found);
+  Told far = TakeFar(context, job, found.far);
+  std::vector<proto::RankStacks> taken;
+  if (!found.targets.empty()) {
+    ASSIGN_OR_RETURN(taken, Take(context, found.targets, FindStackTools(options.path)));
+  }
+  for (proto::RankStacks& rank : far.ranks) taken.push_back(std::move(rank));
+  std::sort(taken.begin(), taken.end(),
+            [](const auto& a, const auto& b) { return a.rank() < b.rank(); });
+  if (taken.empty() && !far.problems.empty())
+    return base::UnavailableError("stacks of " + job.id + ": " + *far.problems.begin());
   if (taken.empty()) return base::NotFoundError("stacks of " + job.id + ": its ranks have ended");
 
   proto::GangStacks stacks;
@@ -185,10 +251,8 @@ base::Status ShowStacks(const VerbContext& context, const ShowStacksOptions& opt
   } else {
     std::fputs(StacksText(stacks).c_str(), context.out);
   }
-  if (!found.other_hosts.empty()) {
-    std::fprintf(context.err, "lockstep: note: ranks on %s are not seen from here\n",
-                 Joined(found.other_hosts).c_str());
-  }
+  for (const std::string& problem : far.problems)
+    std::fprintf(context.err, "lockstep: note: %s\n", problem.c_str());
   return base::OkStatus();
 }
 

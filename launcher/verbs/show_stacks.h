@@ -20,10 +20,11 @@ struct ShowStacksOptions {
   std::string path;
 };
 
-/// `lockstep stacks`: where the ranks of a job that run on this machine stand, those together that
-/// stand in one place. Blocks: some seconds.
+/// `lockstep stacks`: where the ranks of a job stand, those together that stand in one place; of
+/// other machines as their agents say. Blocks: some seconds, half a minute where many agents do not
+/// answer.
 /// Errors: NotFound - there is no such job, it does not run, it has no such rank, or none of its
-/// ranks is on this machine (they are told where to look); as AskStatus.
+/// ranks runs now; Unavailable - all of them are elsewhere, and nobody there answers; as AskStatus.
 base::Status ShowStacks(const VerbContext& context, const ShowStacksOptions& options);
 
 /// What it prints of several ranks. Pure.

@@ -11,6 +11,7 @@
 #include "launcher/jobs/job_addresses.h"
 #include "launcher/verbs/testing/verb_fixture.h"
 #include "runtime/base/testing/status_matchers.h"
+#include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -88,15 +89,66 @@ TEST_F(ShowStacksTest, AProcessOfAnotherJobIsNotLookedAt) {
               StatusIs(Code::kNotFound, HasSubstr("none of its ranks runs now")));
 }
 
-TEST_F(ShowStacksTest, RanksOfOtherMachinesAreToldWhereToLook) {
+/// Rank 0 is here, ranks 1 to 10 on node 1 and rank 11 on node 2.
+class FarStacksVerbTest : public ShowStacksTest {
+ protected:
+  proto::StatusReply ReplyOfThree(const JobDirectory& job, int64_t pid) {
+    proto::StatusReply reply = Reply(job, {pid});
+    for (const char* host : {"", "near", "far"}) reply.add_nodes()->set_host(host);
+    for (int rank = 1; rank <= 11; ++rank) {
+      proto::RankStatus& far = *reply.add_ranks();
+      far.set_rank(rank);
+      far.set_pid(1);  // here that is somebody else
+      far.set_node(rank == 11 ? 2 : 1);
+      far.set_life("alive");
+    }
+    return reply;
+  }
+};
+
+TEST_F(FarStacksVerbTest, AgentsOfOtherMachinesAreAskedForTheirs) {
+  const JobDirectory job = MakeLiveJob("train");
+  const MarkedProcess rank(JobMark(job.job_id()) + "/x");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = ReplyOfThree(job, rank.pid());
+  agent.stacks = [](const proto::StacksRequest& request) {
+    EXPECT_LE(request.ranks_size(), 8) << "an agent takes no more";
+    proto::ControlReply reply;
+    if (request.node() == 2) {
+      *reply.mutable_error() = proto::ToProto(base::DeadlineExceededError("node 2 is silent"));
+      return reply;
+    }
+    for (const int asked : request.ranks()) {
+      proto::RankStacks& told = *reply.mutable_stacks()->add_ranks();
+      told.set_rank(asked);
+      told.mutable_process()->add_threads()->add_frames()->set_function("FarAway");
+    }
+    reply.mutable_stacks()->add_ranks()->set_rank(0);  // none of its business
+    return reply;
+  };
+
+  ASSERT_OK(ShowStacks(context_, {.job = "train"}));
+
+  EXPECT_THAT(out_.text(),
+              AllOf(HasSubstr("ranks 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 of 11 are in FarAway"),
+                    HasSubstr("rank 0 of 11")));
+  EXPECT_THAT(err_.text(), AllOf(HasSubstr("ranks on far are not seen: "),
+                                 HasSubstr("node 2 is silent"), Not(HasSubstr("ranks on near"))));
+}
+
+TEST_F(FarStacksVerbTest, WhereNobodyAnswersThatIsTheError) {
   const JobDirectory job = MakeLiveJob("train");
   FakeAgent agent(ControlSocket(job));
-  agent.reply = Reply(job, {1});
-  agent.reply.mutable_ranks(0)->set_host("far-away");
+  agent.reply = ReplyOfThree(job, 0);
+  agent.stacks = [](const proto::StacksRequest&) {
+    proto::ControlReply reply;
+    *reply.mutable_error() = proto::ToProto(base::DeadlineExceededError("nobody is there"));
+    return reply;
+  };
 
   EXPECT_THAT(
-      ShowStacks(context_, {.job = "train"}),
-      StatusIs(Code::kNotFound, AllOf(HasSubstr("on other machines"), HasSubstr("far-away"))));
+      ShowStacks(context_, {.job = "train", .rank = base::Rank(11)}),
+      StatusIs(Code::kUnavailable, AllOf(HasSubstr("ranks on far"), HasSubstr("nobody is there"))));
 }
 
 TEST_F(ShowStacksTest, ARankThatIsNotThere) {

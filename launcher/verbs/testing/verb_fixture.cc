@@ -62,6 +62,8 @@ void FakeAgent::Answer(const proto::ControlRequest& request, Reply reply_to) {
   if (request.kind_case() == proto::ControlRequest::kStop) {
     if (on_stop_) on_stop_(request.stop());
     *answer.mutable_stop() = stop_reply;
+  } else if (request.has_stacks()) {
+    answer = stacks(request.stacks());
   } else {
     *answer.mutable_status() = StatusPage(reply, request.status().first_row());
   }

@@ -47,6 +47,7 @@ class FakeAgent final : public ControlTarget {
   // Set before the first request.
   proto::StatusReply reply;
   proto::StopReply stop_reply;
+  std::function<proto::ControlReply(const proto::StacksRequest&)> stacks;
 
   void Answer(const proto::ControlRequest& request, Reply reply_to) override;
 

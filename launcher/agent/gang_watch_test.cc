@@ -1,0 +1,272 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/agent/gang_watch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "launcher/diagnosis/testing/sim_rank.h"
+#include "launcher/jobs/job_directory.h"
+#include "runtime/event/sim_loop.h"
+#include "runtime/process/sim_processes.h"
+#include "runtime/proto/duration_text.h"
+#include "runtime/storage/file_system.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Rank;
+using elastic::Phase;
+using Fate = HangNews::Fate;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using testing::SimRank;
+
+constexpr int kRanks = 3;
+
+/// Ranks that are spawned at once, and do nothing.
+class IdleRanks final : public NodeRanks {
+ public:
+  void SetNews(NodeNews& news) { news_ = &news; }
+  void Spawn(base::Round, int, const Processes& processes) override {
+    for (const elastic::RankProcess& process : processes) news_->OnSpawned(process, ::getpid());
+  }
+  void CancelSpawns() override {}
+  void SignalLeaders(int, const Processes&) override {}
+  void SignalTrees(int, const Processes&) override {}
+  void KillTrees(const Processes&, base::Duration) override {}
+  void ForwardSignal(int) override {}
+  void RequestStop(base::Duration) override {}
+  void GoOn(base::Round, const std::vector<elastic::GoneRank>&) override {}
+  void EndRound() override {}
+
+ private:
+  NodeNews* news_ = nullptr;
+};
+
+class IgnoreGang final : public GangDelegate {
+ public:
+  void OnRoundBegins(const elastic::SpawnRanks&) override {}
+  void OnAllSpawned() override {}
+  void PersistRestarts(int) override {}
+  void OnNotice(const elastic::Notice&) override {}
+  void OnRoundEnded(const elastic::RoundOutcome&, std::map<Rank, RankEvidence>) override {}
+  void OnSurvivorsGoOn(const elastic::RoundOutcome&, const std::vector<elastic::GoneRank>&,
+                       std::map<Rank, RankEvidence>) override {}
+  void OnJobEnded(const elastic::JobOutcome&) override {}
+};
+
+class HeardNews final : public HangNews {
+ public:
+  void OnHangNotice(const collectives::Finding&, const collectives::Evidence&) override {
+    ++notices;
+  }
+  void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence&,
+                     const std::vector<proto::Evidence>& told, Fate fate) override {
+    for (const auto& culprit : finding.culprits) culprits.push_back(culprit.rank);
+    stacks = told;
+    fates.push_back(fate);
+  }
+  void OnPace(proto::Verdict) override {}
+  void OnLastLook(const collectives::Finding& finding, const collectives::Evidence&) override {
+    last_looks.push_back(finding.verdict_class);
+  }
+
+  int notices = 0;
+  std::vector<Fate> fates;
+  std::vector<Rank> culprits;
+  std::vector<proto::Evidence> stacks;
+  std::vector<collectives::Finding::Class> last_looks;
+};
+
+/// Three ranks whose process is this one; two of them wait for the third, which is to be blamed
+/// after 3 s.
+class GangWatchTest : public ::testing::Test {
+ protected:
+  GangWatchTest() {
+    for (int rank = 0; rank < kRanks; ++rank)
+      ranks_.push_back(std::make_unique<SimRank>(loop_, rank, kRanks));
+    for (const auto& rank : ranks_) rank->Call();
+    for (const auto& rank : ranks_) rank->End();
+    idle_.SetNews(driver_);
+  }
+
+  void Begin(proto::HangAction action) {
+    proto::Hangs& hangs = *spec_.mutable_hangs();
+    hangs.set_action(action);
+    *hangs.mutable_grace() = proto::ToProto(seconds(1));
+    *hangs.mutable_action_after() = proto::ToProto(seconds(3));
+    *hangs.mutable_deadline() = proto::ToProto(seconds(60));
+    watch_ = std::make_unique<GangWatch>(
+        spec_, EvidenceFacts{.job = "train-a1b2c3", .host = "h0"},
+        [this](Rank rank) {
+          if (on_kept_ && IsKept()) std::exchange(on_kept_, nullptr)();
+          return ranks_[static_cast<size_t>(rank.value())]->fd();
+        },
+        GangWatch::Deps{loop_, driver_, news_, record_});
+    watch_->SetStacks(stacks_);
+    driver_.Start(std::vector<NodeRanks*>(kRanks, &idle_));
+    watch_->BeginRound();
+    for (const int rank : {0, 1}) {
+      ranks_[static_cast<size_t>(rank)]->Call();
+      ranks_[static_cast<size_t>(rank)]->Wait();
+    }
+  }
+  bool IsKept() const {
+    return std::filesystem::exists(folder_ + "/round-0/evidence/processes.json");
+  }
+
+  event::SimLoop loop_;
+  process::SimProcesses processes_{loop_, 1};
+  std::vector<std::unique_ptr<SimRank>> ranks_;
+  storage::RealFileSystem files_;
+  const std::string folder_ = std::string(std::getenv("TEST_TMPDIR")) + "/" +
+                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  JobRecord record_{{.directory = JobDirectory(folder_, "train-a1b2c3", "h0", files_),
+                     .state = {},
+                     .here = {},
+                     .socket_path = "",
+                     .spec_text = "",
+                     .log_directory = ""},
+                    loop_,
+                    [](const base::Status& why) { ADD_FAILURE() << why; }};
+  proto::JobSpec spec_;
+  IgnoreGang gang_;
+  IdleRanks idle_;
+  HeardNews news_;
+  GangDriver driver_{{.rank_count = kRanks, .max_restarts = 1}, {loop_, gang_}};
+  CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_}};
+  std::function<void()> on_kept_;  // once, before stacks are taken
+  std::unique_ptr<GangWatch> watch_;
+};
+
+TEST_F(GangWatchTest, NobodyIsWatchedBeforeTheGangRunsOrWhileItIsSuspendedOrComesDown) {
+  Begin(proto::HANG_ACTION_RESTART);
+  ASSERT_EQ(watch_->RanksToWatch().size(), 3U);
+  EXPECT_EQ(watch_->RanksToWatch()[2].pid, ::getpid());
+  driver_.Suspend();
+  EXPECT_THAT(watch_->RanksToWatch(), IsEmpty());
+  driver_.Resume();
+  EXPECT_EQ(watch_->RanksToWatch().size(), 3U);
+  driver_.RequestStop(SIGTERM, false, seconds(1));
+  EXPECT_THAT(watch_->RanksToWatch(), IsEmpty());
+}
+
+TEST_F(GangWatchTest, ANoticeComesFirstAndThenTheGangComesDown) {
+  Begin(proto::HANG_ACTION_RESTART);
+  loop_.RunFor(seconds(2));
+  EXPECT_EQ(news_.notices, 1);
+  EXPECT_THAT(news_.fates, IsEmpty());
+  loop_.RunFor(seconds(2));
+
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
+  EXPECT_THAT(news_.culprits, ElementsAre(Rank(2)));
+  ASSERT_EQ(news_.stacks.size(), 1U);
+  EXPECT_EQ(news_.stacks[0].rank(), 2);
+  EXPECT_TRUE(std::filesystem::exists(news_.stacks[0].path()));
+  EXPECT_TRUE(IsKept());
+  EXPECT_EQ(driver_.state().phase, Phase::kTerminating);
+  EXPECT_EQ(driver_.state().culprit, Rank(2));
+  EXPECT_FALSE(driver_.state().told_to_end);
+}
+
+TEST_F(GangWatchTest, ReportSaysItAndKeepsNothing) {
+  Begin(proto::HANG_ACTION_REPORT);
+  loop_.RunFor(seconds(30));
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kSaid));
+  EXPECT_THAT(news_.stacks, IsEmpty());
+  EXPECT_FALSE(IsKept());
+  EXPECT_EQ(driver_.state().phase, Phase::kRunning);
+}
+
+TEST_F(GangWatchTest, DumpKeepsWhatWasSeenAndDoesNothing) {
+  Begin(proto::HANG_ACTION_DUMP);
+  loop_.RunFor(seconds(30));
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kKept));
+  EXPECT_EQ(news_.stacks.size(), 1U);
+  EXPECT_TRUE(IsKept());
+  EXPECT_EQ(driver_.state().phase, Phase::kRunning);
+}
+
+TEST_F(GangWatchTest, FailEndsTheJobThoughRestartsAreLeft) {
+  Begin(proto::HANG_ACTION_FAIL);
+  loop_.RunFor(seconds(4));
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
+  EXPECT_EQ(driver_.state().phase, Phase::kTerminating);
+  EXPECT_TRUE(driver_.state().told_to_end);
+}
+
+TEST_F(GangWatchTest, AbortEndsItAtOnce) {
+  Begin(proto::HANG_ACTION_ABORT);
+  loop_.RunFor(seconds(4));
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
+  EXPECT_EQ(driver_.state().phase, Phase::kKilling);
+  EXPECT_TRUE(driver_.state().told_to_end);
+}
+
+TEST_F(GangWatchTest, WhoGoesOnWhileStacksAreReadIsNotBlamed) {
+  Begin(proto::HANG_ACTION_RESTART);
+  on_kept_ = [this] {
+    ranks_[2]->Call();
+    for (const auto& rank : ranks_) rank->End();
+  };
+  loop_.RunFor(milliseconds(3600));
+  EXPECT_FALSE(on_kept_) << "it was about to be blamed";
+  EXPECT_THAT(news_.fates, IsEmpty());
+  EXPECT_EQ(driver_.state().phase, Phase::kRunning);
+}
+
+TEST_F(GangWatchTest, AGangThatIsSuspendedMeanwhileIsLetAlone) {
+  Begin(proto::HANG_ACTION_RESTART);
+  on_kept_ = [this] { driver_.Suspend(); };
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(news_.fates, IsEmpty());
+  driver_.Resume();
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds)) << "it still stands";
+}
+
+TEST_F(GangWatchTest, AGangThatComesDownMeanwhileIsNotBlamedAgain) {
+  Begin(proto::HANG_ACTION_RESTART);
+  on_kept_ = [this] { driver_.RequestStop(SIGTERM, false, seconds(1)); };
+  loop_.RunFor(seconds(10));
+  EXPECT_THAT(news_.fates, IsEmpty());
+  EXPECT_EQ(driver_.state().culprit, std::nullopt);
+}
+
+TEST_F(GangWatchTest, OfARoundThatFailsTheLastLookTells) {
+  Begin(proto::HANG_ACTION_RESTART);
+  watch_->OnRoundFails();
+  elastic::RoundOutcome outcome{
+      .end = elastic::RoundEnd::kRankFailed, .culprit = Rank(2), .ranks = driver_.state().ranks};
+  outcome.ranks[2].exit = elastic::RankExit{.exit_code = 3};
+  outcome.ranks[2].ended_before_signal = true;
+  watch_->OnRoundEnded(outcome);
+
+  EXPECT_THAT(news_.last_looks, ElementsAre(collectives::Finding::Class::kDeadRank));
+  EXPECT_TRUE(IsKept());
+}
+
+TEST_F(GangWatchTest, OfOneThatWasStoppedItSaysNothing) {
+  Begin(proto::HANG_ACTION_RESTART);
+  watch_->OnRoundFails();
+  watch_->OnRoundEnded({.end = elastic::RoundEnd::kStoppedByUser, .ranks = driver_.state().ranks});
+  EXPECT_THAT(news_.last_looks, IsEmpty());
+  EXPECT_FALSE(IsKept());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

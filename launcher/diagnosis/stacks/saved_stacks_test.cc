@@ -1,0 +1,79 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/diagnosis/stacks/saved_stacks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "runtime/base/testing/status_matchers.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+proto::RankStacks Stands(int rank) {
+  proto::RankStacks stacks;
+  stacks.set_rank(rank);
+  stacks.mutable_process()->set_pid(7);
+  stacks.mutable_process()->set_program("train");
+  proto::ThreadStack& thread = *stacks.mutable_process()->add_threads();
+  thread.set_doing("runs");
+  for (const char* function : {"Load\x1b[2J", "main", "_start"})
+    thread.add_frames()->set_function(function);
+  return stacks;
+}
+
+class SavedStacksTest : public ::testing::Test {
+ protected:
+  SavedStacksTest() {
+    folder_ = std::string(std::getenv("TEST_TMPDIR")) + "/" +
+              ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  }
+  std::string Text(const std::string& path) const {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  storage::RealFileSystem files_;
+  std::string folder_;
+};
+
+TEST_F(SavedStacksTest, WhatIsSavedIsFoundAgain) {
+  ASSERT_OK(SaveStacks(folder_, Stands(3), files_));
+
+  EXPECT_THAT(Text(folder_ + "/stacks-rank-3.txt"),
+              ::testing::AllOf(HasSubstr("process 7 train\n"), HasSubstr("  #1 main\n"),
+                               Not(HasSubstr("\x1b"))));
+  const auto again = LoadStacks(folder_, base::Rank(3), files_);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->SerializeAsString(), Stands(3).SerializeAsString());
+  EXPECT_FALSE(LoadStacks(folder_, base::Rank(4), files_).has_value());
+}
+
+TEST_F(SavedStacksTest, AFileThatIsDamagedOrAnotherRanksIsNone) {
+  ASSERT_OK(SaveStacks(folder_, Stands(3), files_));
+  std::ofstream(folder_ + "/stacks-rank-4.json") << Text(folder_ + "/stacks-rank-3.json");
+  std::ofstream(folder_ + "/stacks-rank-3.json") << "{\"rank\":3,\"process\":{\"pid\":";
+
+  EXPECT_FALSE(LoadStacks(folder_, base::Rank(3), files_).has_value());
+  EXPECT_FALSE(LoadStacks(folder_, base::Rank(4), files_).has_value());
+}
+
+TEST_F(SavedStacksTest, AVerdictHasTheMainThreadAndWhereTheRestIs) {
+  const proto::Evidence evidence = StackEvidence("/job/evidence", Stands(3));
+
+  EXPECT_EQ(evidence.kind(), proto::Evidence::STACK);
+  EXPECT_EQ(evidence.rank(), 3);
+  EXPECT_EQ(evidence.path(), "/job/evidence/stacks-rank-3.txt");
+  EXPECT_THAT(evidence.lines(), ElementsAre("Load?[2J", "main"));
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

@@ -1,0 +1,91 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/exec/adopted_desk.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "runtime/proto/status_conversion.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Rank;
+using ::testing::HasSubstr;
+
+class AdoptedDeskTest : public ::testing::Test {
+ protected:
+  proto::ControlReply Ask(const proto::ControlRequest& request) {
+    proto::ControlReply told;
+    desk_.Answer(request, [&](proto::ControlReply reply) { told = std::move(reply); });
+    return told;
+  }
+
+  int stop_signal_ = 0;
+  AdoptedDesk desk_{{.launcher = "mpirun (Open MPI)",
+                     .status =
+                         [] {
+                           proto::StatusReply status;
+                           status.set_job_id("train-a1b2c3");
+                           return status;
+                         },
+                     .stop =
+                         [this](const proto::StopRequest& request) {
+                           stop_signal_ = request.signal();
+                           return proto::StopReply();
+                         }}};
+};
+
+TEST_F(AdoptedDeskTest, StatusAndStopAreTheAgents) {
+  proto::ControlRequest request;
+  request.mutable_status();
+  EXPECT_EQ(Ask(request).status().job_id(), "train-a1b2c3");
+  request.mutable_stop()->set_signal(2);
+  EXPECT_TRUE(Ask(request).has_stop());
+  EXPECT_EQ(stop_signal_, 2);
+}
+
+TEST_F(AdoptedDeskTest, OutputIsWithTheLauncher) {
+  proto::ControlRequest request;
+  request.mutable_read_output();
+  EXPECT_THAT(proto::FromProto(Ask(request).error()).message(), HasSubstr("mpirun (Open MPI)"));
+}
+
+TEST_F(AdoptedDeskTest, WhatIsForCoordinatorsIsNotKnown) {
+  proto::ControlRequest request;
+  EXPECT_EQ(proto::FromProto(Ask(request).error()).code(), base::Code::kInvalidArgument);
+  request.mutable_look();
+  EXPECT_EQ(proto::FromProto(Ask(request).error()).code(), base::Code::kInvalidArgument);
+  request.mutable_stacks();
+  EXPECT_EQ(proto::FromProto(Ask(request).error()).code(), base::Code::kInvalidArgument);
+}
+
+TEST(AdoptedStatusTest, RanksThatHaveComeWithTheirSteps) {
+  proto::AdoptRequest first;
+  first.set_rank(4);
+  first.set_world_size(8);
+  first.set_local_world_size(4);
+  first.set_pid(77);
+  first.set_launcher("srun");
+  AdoptedRanks ranks(first);
+  ranks.Add(first);
+  first.set_rank(5);
+  first.set_local_rank(1);
+  ranks.Add(first);
+  ranks.End(Rank(5), base::SteadyTime());
+
+  const proto::StatusReply status = AdoptedStatus(ranks, {{Rank(4), 12}});
+  EXPECT_EQ(status.launcher(), "srun");
+  EXPECT_EQ(status.rank_count(), 8);
+  EXPECT_EQ(status.ranks_awaited(), 2);
+  ASSERT_EQ(status.ranks_size(), 2);
+  EXPECT_EQ(status.ranks(0).pid(), 77);
+  EXPECT_EQ(status.ranks(0).life(), "alive");
+  EXPECT_EQ(status.ranks(0).step(), 12);
+  EXPECT_EQ(status.ranks(1).life(), "ended");
+  EXPECT_FALSE(status.ranks(1).has_step());
+}
+
+}  // namespace
+}  // namespace lockstep::launcher
