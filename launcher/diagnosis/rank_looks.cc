@@ -10,6 +10,7 @@
 #include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/diagnosis/stacks/socket_looks.h"
+#include "runtime/process/oom_counter.h"
 #include "runtime/process/process_look.h"
 
 namespace lockstep::launcher {
@@ -22,6 +23,7 @@ using process::ProcessLook;
 
 /// Connections are looked at only then: that costs some microseconds for each of the machine.
 constexpr base::Duration kSocketsAfter = std::chrono::seconds(1);
+constexpr uint64_t kMemoryKillsMax = 1'000'000;  // a counter that went back says nothing
 /// They go into a message, of some 70 bytes each.
 constexpr size_t kSocketsOfAll = 1024;
 constexpr size_t kSocketsOfEach = 4;
@@ -60,6 +62,7 @@ std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
 }
 
 RankLooks::Seen& RankLooks::Find(const WatchedRank& rank, base::SteadyTime now) {
+  if (!kills_before_.has_value()) kills_before_ = process::OomCounter().Read();
   Seen& seen = seen_[rank.rank];
   if (seen.incarnation != rank.incarnation)
     seen = {.incarnation = rank.incarnation, .ring = nullptr};
@@ -93,6 +96,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
                                         base::SteadyTime now) {
   std::vector<SeenRank> all;
   std::map<size_t, pid_t> waiters;  // by place in `all`
+  bool has_waited = false;
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
     // Who has no ring has made no call.
@@ -102,7 +106,9 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
       if (ring.ok()) gathered = collectives::FromRing(*ring, Nanoseconds(now));
     }
     gathered.rank = rank.rank;
-    if (sees_sockets_ && HasWaited(gathered)) {
+    const bool waits = HasWaited(gathered);
+    has_waited |= waits;
+    if (sees_sockets_ && waits) {
       // What attached may be the program that a shell started.
       const int64_t attached = gathered.process.pid;
       waiters.emplace(all.size(), static_cast<pid_t>(attached > 0 ? attached : rank.pid));
@@ -116,7 +122,18 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
     all.push_back(std::move(gathered));
   }
   if (!waiters.empty()) AddSockets(waiters, all);
+  if (has_waited) AddMemoryKills(ranks, all);
   return all;
+}
+
+void RankLooks::AddMemoryKills(const std::vector<WatchedRank>& ranks,
+                               std::vector<SeenRank>& all) const {
+  const uint64_t kills = process::OomCounter().Read() - kills_before_.value_or(0);
+  const auto of_ranks = static_cast<uint64_t>(std::count_if(
+      ranks.begin(), ranks.end(), [](const WatchedRank& rank) { return rank.out_of_memory; }));
+  if (kills <= of_ranks || kills > kMemoryKillsMax) return;
+  for (SeenRank& rank : all)
+    rank.process.memory_kills = static_cast<uint32_t>(kills - of_ranks);
 }
 
 void RankLooks::AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<SeenRank>& all) {

@@ -46,7 +46,10 @@ class RankLooks {
   RankLooks& operator=(const RankLooks&) = delete;
 
   /// Forgets what was seen of an earlier round.
-  void Clear() { seen_.clear(); }
+  void Clear() {
+    seen_.clear();
+    kills_before_.reset();
+  }
   /// Of a job on several machines: the connections of ranks that wait are gathered as well.
   void SeeSockets() { sees_sockets_ = true; }
 
@@ -75,11 +78,14 @@ class RankLooks {
   /// What was seen of it, with its ring if there is one by now.
   Seen& Find(const WatchedRank& rank, base::SteadyTime now);
   static collectives::SeenProcess LookAt(const WatchedRank& rank, Seen& seen, base::SteadyTime now);
+  void AddMemoryKills(const std::vector<WatchedRank>& ranks,
+                      std::vector<collectives::SeenRank>& all) const;
   static void AddSockets(const std::map<size_t, pid_t>& waiters,
                          std::vector<collectives::SeenRank>& all);
 
   std::map<base::Rank, Seen> seen_;
   bool sees_sockets_ = false;
+  std::optional<uint64_t> kills_before_;  // for want of memory, when the round began
 };
 
 /// Of one that has ended, or has never begun; nullopt: its process has to be looked at.
