@@ -21,6 +21,7 @@ constexpr size_t kRingHeadBytes = 1024;  // of a ring without its records, with 
 
 NodeWatch::NodeWatch(const Config& config, Deps deps) : config_(config), deps_(std::move(deps)) {
   looks_.SeeSockets();
+  looks_.Clear();
   ScheduleLook();
 }
 
@@ -33,7 +34,7 @@ void NodeWatch::ScheduleLook() {
 
 void NodeWatch::Look() {
   const std::vector<WatchedRank> ranks = deps_.ranks();
-  if (ranks.empty()) looks_.Clear();
+  if (ranks.empty() && !looks_.empty()) looks_.Clear();
   const bool stands = looks_.LookAtHeads(ranks, config_.least_wait, deps_.loop.Now()).suspicious;
   if (std::exchange(stands_, stands) != stands) deps_.say(stands);
 }

@@ -53,6 +53,11 @@ ProcessState StateOf(ProcessLook::Doing doing) {
 
 }  // namespace
 
+void RankLooks::Clear() {
+  seen_.clear();
+  kills_before_ = process::OomCounter().Read();
+}
+
 std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
   std::map<base::Rank, std::span<const std::byte>> rings;
   for (const auto& [rank, seen] : seen_) {
@@ -62,7 +67,6 @@ std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
 }
 
 RankLooks::Seen& RankLooks::Find(const WatchedRank& rank, base::SteadyTime now) {
-  if (!kills_before_.has_value()) kills_before_ = process::OomCounter().Read();
   Seen& seen = seen_[rank.rank];
   if (seen.incarnation != rank.incarnation)
     seen = {.incarnation = rank.incarnation, .ring = nullptr};
@@ -128,7 +132,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
 
 void RankLooks::AddMemoryKills(const std::vector<WatchedRank>& ranks,
                                std::vector<SeenRank>& all) const {
-  const uint64_t kills = process::OomCounter().Read() - kills_before_.value_or(0);
+  const uint64_t kills = process::OomCounter().Read() - kills_before_;
   const auto of_ranks = static_cast<uint64_t>(std::count_if(
       ranks.begin(), ranks.end(), [](const WatchedRank& rank) { return rank.out_of_memory; }));
   if (kills <= of_ranks || kills > kMemoryKillsMax) return;

@@ -45,11 +45,10 @@ class RankLooks {
   RankLooks(const RankLooks&) = delete;
   RankLooks& operator=(const RankLooks&) = delete;
 
-  /// Forgets what was seen of an earlier round.
-  void Clear() {
-    seen_.clear();
-    kills_before_.reset();
-  }
+  /// Before the first round, and each one: forgets what was seen of an earlier one. Some 0.1 ms.
+  void Clear();
+  /// Nothing was seen since.
+  bool empty() const { return seen_.empty(); }
   /// Of a job on several machines: the connections of ranks that wait are gathered as well.
   void SeeSockets() { sees_sockets_ = true; }
 
@@ -85,7 +84,7 @@ class RankLooks {
 
   std::map<base::Rank, Seen> seen_;
   bool sees_sockets_ = false;
-  std::optional<uint64_t> kills_before_;  // for want of memory, when the round began
+  uint64_t kills_before_ = 0;  // for want of memory, when the round began
 };
 
 /// Of one that has ended, or has never begun; nullopt: its process has to be looked at.
