@@ -27,6 +27,8 @@ constexpr uint64_t kMemoryKillsMax = 1'000'000;  // a counter that went back say
 /// They go into a message, of some 70 bytes each.
 constexpr size_t kSocketsOfAll = 1024;
 constexpr size_t kSocketsOfEach = 4;
+/// Whoever asks waits for half a second; this much takes some 30 ms.
+constexpr size_t kTableBytesMax = size_t{2} << 20;
 
 bool HasWaited(const SeenRank& rank) {
   return std::any_of(rank.ops.begin(), rank.ops.end(), [](const collectives::SeenOp& op) {
@@ -136,15 +138,14 @@ void RankLooks::AddMemoryKills(const std::vector<WatchedRank>& ranks,
   const auto of_ranks = static_cast<uint64_t>(std::count_if(
       ranks.begin(), ranks.end(), [](const WatchedRank& rank) { return rank.out_of_memory; }));
   if (kills <= of_ranks || kills > kMemoryKillsMax) return;
-  for (SeenRank& rank : all)
-    rank.process.memory_kills = static_cast<uint32_t>(kills - of_ranks);
+  for (SeenRank& rank : all) rank.process.memory_kills = static_cast<uint32_t>(kills - of_ranks);
 }
 
 void RankLooks::AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<SeenRank>& all) {
   std::vector<pid_t> pids;
   for (const auto& [_, pid] : waiters) pids.push_back(pid);
-  const auto sockets =
-      LookAtSocketsOf(pids, std::max<size_t>(kSocketsOfAll / pids.size(), kSocketsOfEach));
+  const auto sockets = LookAtSocketsOf(
+      pids, std::max<size_t>(kSocketsOfAll / pids.size(), kSocketsOfEach), kTableBytesMax);
   for (const auto& [place, pid] : waiters) {
     for (const proto::TcpSocket& seen : sockets.at(pid)) {
       all[place].sockets.push_back({.local = seen.local(),

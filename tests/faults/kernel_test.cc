@@ -112,12 +112,11 @@ TEST_F(KernelTest, WhatARankStartedAndTheKernelKilledIsSaid) {
   if (!limit.holds()) GTEST_SKIP() << "no cgroup with a bound on memory may be made here";
   Command::Options options = Options();
   options.wrapper = limit.Wrapper();
-  const Outcome run =
-      Command(RunWords(Words({"-np", "3", "--name", "child", "--grace", "100ms",
-                              "--hang-action-after", "2500ms"},
-                             "child-eats", "1")),
-              options)
-          .Wait(40s);
+  const Outcome run = Command(RunWords(Words({"-np", "3", "--name", "child", "--grace", "100ms",
+                                              "--hang-action-after", "2500ms"},
+                                             "child-eats", "1")),
+                              options)
+                          .Wait(40s);
 
   EXPECT_EQ(run.status, 69) << run.err;
   EXPECT_THAT(Verdict("child"),
