@@ -279,7 +279,7 @@ std::string Summary(const Finding& finding, const Evidence& evidence) {
   switch (finding.verdict_class) {
     case Class::kNone: return "";
     case Class::kUnknown:
-      return RankList(finding.victims) + " wait" +
+      return RankList(finding.victims) + (finding.victims.size() == 1 ? " waits" : " wait") +
              (finding.op.has_value() ? " in " + Place(*finding.op, evidence) : "") +
              ", and too little is known of " + RankList(finding.unheard) + " to tell why";
     case Class::kLibraryStall:
