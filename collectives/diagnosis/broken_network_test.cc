@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -227,6 +228,21 @@ TEST(BrokenNetworkTest, WhereNothingIsBrokenItIsSaidForWhomTheLibraryWaits) {
   EXPECT_EQ(finding.verdict_class, Class::kLibraryStall);
   EXPECT_THAT(WhatItRestsOn(finding, stall.evidence()),
               Contains(HasSubstr("op 1 of group world, for rank 1")));
+}
+
+TEST(KillsForWantOfMemoryTest, AreToldOnceForAMachine) {
+  Stall stall(4, 2);
+  for (const int rank : {0, 1, 2, 3}) stall[rank].process.memory_kills = 1;
+  for (const int rank : {0, 1}) stall[rank].ops.clear();
+  const std::vector<std::string> lines = WhatItRestsOn(stall.Find(), stall.evidence());
+  const std::string told =
+      "on node-0 the kernel has killed 1 process for want of memory that no rank is: one that a "
+      "rank started, perhaps";
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), told), 1);
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
+                          [](const std::string& line) { return line.starts_with("on node-"); }),
+            1)
+      << "of the machine of those who are named";
 }
 
 }  // namespace

@@ -458,7 +458,8 @@ TEST(DiagnoseTest, WithoutTheRingOfTheOneThatMattersNobodyIsNamed) {
   EXPECT_EQ(finding.verdict_class, Class::kUnknown);
   EXPECT_THAT(Named(finding), IsEmpty());
   EXPECT_THAT(finding.unheard, ElementsAre(Rank(1)));
-  EXPECT_THAT(Summary(finding, job.evidence()), HasSubstr("too little is known of rank 1"));
+  EXPECT_THAT(Summary(finding, job.evidence()),
+              AllOf(HasSubstr("ranks 0, 2 wait in "), HasSubstr("too little is known of rank 1")));
 }
 
 TEST(DiagnoseTest, NothingMovesThoughAllHaveCome) {

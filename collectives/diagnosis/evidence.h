@@ -91,6 +91,9 @@ struct SeenProcess {
   std::optional<double> cpu_share;
   /// In words: "in pipe_read, system call read".
   std::string detail;
+  /// Processes of its job's machine that the kernel has killed for want of memory since the round
+  /// began, and that are no ranks: what a rank had started, mostly.
+  uint32_t memory_kills = 0;
 
   bool failed() const {
     return state == ProcessState::kEnded && (exit_code != 0 || signal != 0 || out_of_memory);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "collectives/engine/op.h"
 #include "runtime/base/clock.h"
@@ -248,6 +249,16 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
       lines.push_back("rank " + rank->rank.ToString() + ": process " +
                       std::to_string(rank->process.pid) + " " + rank->process.detail);
   }
+  std::set<std::string> hosts;
+  for (const Finding::Culprit& culprit : finding.culprits) {
+    const SeenRank* const rank = Find(evidence, culprit.rank);
+    if (rank == nullptr || rank->process.memory_kills == 0) continue;
+    if (!hosts.insert(rank->process.host).second) continue;
+    const uint32_t kills = rank->process.memory_kills;
+    lines.push_back("on " + rank->process.host + " the kernel has killed " + std::to_string(kills) +
+                    (kills == 1 ? " process" : " processes") +
+                    " for want of memory that no rank is: one that a rank started, perhaps");
+  }
   if (finding.cycle.empty()) {
     for (const base::Rank victim : finding.victims) {
       const SeenRank* const rank = Find(evidence, victim);
@@ -293,7 +304,7 @@ std::string Summary(const Finding& finding, const Evidence& evidence) {
   switch (finding.verdict_class) {
     case Class::kNone: return "";
     case Class::kUnknown:
-      return RankList(finding.victims) + " wait" +
+      return RankList(finding.victims) + (finding.victims.size() == 1 ? " waits" : " wait") +
              (finding.op.has_value() ? " in " + Place(*finding.op, evidence) : "") +
              ", and too little is known of " + RankList(finding.unheard) + " to tell why";
     case Class::kLibraryStall:

@@ -22,6 +22,7 @@ constexpr size_t kRingHeadBytes = 1024;  // of a ring without its records, with 
 
 NodeWatch::NodeWatch(const Config& config, Deps deps) : config_(config), deps_(std::move(deps)) {
   looks_.SeeSockets();
+  looks_.Clear();
   ScheduleLook();
 }
 
@@ -34,7 +35,7 @@ void NodeWatch::ScheduleLook() {
 
 void NodeWatch::Look() {
   const std::vector<WatchedRank> ranks = deps_.ranks();
-  if (ranks.empty()) {
+  if (ranks.empty() && !looks_.empty()) {
     looks_.Clear();
     paces_.Clear();
   }

@@ -10,6 +10,7 @@
 #include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/diagnosis/stacks/socket_looks.h"
+#include "runtime/process/oom_counter.h"
 #include "runtime/process/process_look.h"
 
 namespace lockstep::launcher {
@@ -22,9 +23,12 @@ using process::ProcessLook;
 
 /// Connections are looked at only then: that costs some microseconds for each of the machine.
 constexpr base::Duration kSocketsAfter = std::chrono::seconds(1);
+constexpr uint64_t kMemoryKillsMax = 1'000'000;  // a counter that went back says nothing
 /// They go into a message, of some 70 bytes each.
 constexpr size_t kSocketsOfAll = 1024;
 constexpr size_t kSocketsOfEach = 4;
+/// Whoever asks waits for half a second; this much takes some 30 ms.
+constexpr size_t kTableBytesMax = size_t{2} << 20;
 
 bool HasWaited(const SeenRank& rank) {
   return std::any_of(rank.ops.begin(), rank.ops.end(), [](const collectives::SeenOp& op) {
@@ -50,6 +54,11 @@ ProcessState StateOf(ProcessLook::Doing doing) {
 }
 
 }  // namespace
+
+void RankLooks::Clear() {
+  seen_.clear();
+  kills_before_ = process::OomCounter().Read();
+}
 
 std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
   std::map<base::Rank, std::span<const std::byte>> rings;
@@ -109,6 +118,7 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
                                              size_t records_max, base::SteadyTime now) {
   std::vector<SeenRank> all;
   std::map<size_t, pid_t> waiters;  // by place in `all`
+  bool has_waited = false;
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
     // Who has no ring has made no call.
@@ -119,7 +129,9 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
       if (ring.ok() && ring->head.record_count > records_max) gathered.ring_overflowed = true;
     }
     gathered.rank = rank.rank;
-    if (sees_sockets_ && HasWaited(gathered)) {
+    const bool waits = HasWaited(gathered);
+    has_waited |= waits;
+    if (sees_sockets_ && waits) {
       // What attached may be the program that a shell started.
       const int64_t attached = gathered.process.pid;
       waiters.emplace(all.size(), static_cast<pid_t>(attached > 0 ? attached : rank.pid));
@@ -129,14 +141,24 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
     all.push_back(std::move(gathered));
   }
   if (!waiters.empty()) AddSockets(waiters, all);
+  if (has_waited) AddMemoryKills(ranks, all);
   return all;
+}
+
+void RankLooks::AddMemoryKills(const std::vector<WatchedRank>& ranks,
+                               std::vector<SeenRank>& all) const {
+  const uint64_t kills = process::OomCounter().Read() - kills_before_;
+  const auto of_ranks = static_cast<uint64_t>(std::count_if(
+      ranks.begin(), ranks.end(), [](const WatchedRank& rank) { return rank.out_of_memory; }));
+  if (kills <= of_ranks || kills > kMemoryKillsMax) return;
+  for (SeenRank& rank : all) rank.process.memory_kills = static_cast<uint32_t>(kills - of_ranks);
 }
 
 void RankLooks::AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<SeenRank>& all) {
   std::vector<pid_t> pids;
   for (const auto& [_, pid] : waiters) pids.push_back(pid);
-  const auto sockets =
-      LookAtSocketsOf(pids, std::max<size_t>(kSocketsOfAll / pids.size(), kSocketsOfEach));
+  const auto sockets = LookAtSocketsOf(
+      pids, std::max<size_t>(kSocketsOfAll / pids.size(), kSocketsOfEach), kTableBytesMax);
   for (const auto& [place, pid] : waiters) {
     for (const proto::TcpSocket& seen : sockets.at(pid)) {
       all[place].sockets.push_back({.local = seen.local(),

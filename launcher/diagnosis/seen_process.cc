@@ -29,6 +29,7 @@ proto::RankSeen ToProto(const SeenRank& rank) {
   saved.set_detail(rank.process.detail);
   saved.set_ring_read(rank.ring_read);
   saved.set_node_answers(rank.node_answers);
+  saved.set_memory_kills(rank.process.memory_kills);
   for (const SeenSocket& socket : rank.sockets) {
     proto::TcpSocket& told = *saved.add_sockets();
     told.set_local(socket.local);
@@ -49,7 +50,8 @@ SeenProcess ProcessOf(const proto::RankSeen& saved) {
                       .out_of_memory = saved.out_of_memory(),
                       .exit_is_known = !saved.exit_unknown(),
                       .ended_ago = base::Duration(saved.ended_ago_ns()),
-                      .detail = saved.detail()};
+                      .detail = saved.detail(),
+                      .memory_kills = saved.memory_kills()};
   if (proto::RankSeen::State_IsValid(saved.state()))
     process.state = static_cast<ProcessState>(saved.state());
   if (saved.has_cpu_share()) process.cpu_share = saved.cpu_share();

@@ -32,8 +32,8 @@ class MakeMpiServerTest : public ::testing::Test {
 };
 
 TEST_F(MakeMpiServerTest, TheProgramsLibraryDecidesUnlessTheUserDoes) {
-  const ProgramImage open_mpi{ProgramImage::Kind::kDynamic, {"libmpi.so.40"}};
-  const ProgramImage mpich{ProgramImage::Kind::kDynamic, {"libmpich.so.12"}};
+  const ProgramImage open_mpi{.kind = ProgramImage::Kind::kDynamic, .needed = {"libmpi.so.40"}};
+  const ProgramImage mpich{.kind = ProgramImage::Kind::kDynamic, .needed = {"libmpich.so.12"}};
   EXPECT_EQ(ChooseMpiServer(proto::MPI_SERVER_AUTO, open_mpi), proto::MPI_SERVER_PMIX);
   EXPECT_EQ(ChooseMpiServer(proto::MPI_SERVER_AUTO, mpich), proto::MPI_SERVER_PMI1);
   EXPECT_EQ(ChooseMpiServer(proto::MPI_SERVER_AUTO, {}), proto::MPI_SERVER_NONE);

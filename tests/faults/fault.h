@@ -70,6 +70,20 @@ static inline void fault_eat_memory(void) {
   while (1) pause();
 }
 
+/* A process of its own does that, which the kernel ends; and this one waits for what it was to say,
+ * as a program does whose loader has vanished. */
+static inline void fault_loses_a_child(void) {
+  if (fork() == 0) {
+    FILE* const score = fopen("/proc/self/oom_score_adj", "w");
+    if (score != NULL) {
+      fputs("1000", score);
+      fclose(score);
+    }
+    fault_eat_memory();
+  }
+  while (1) pause();
+}
+
 static inline void fault_read_from_nobody(void) {
   int ends[2];
   char byte;
@@ -96,6 +110,7 @@ static inline void fault_do(const struct fault* fault) {
   if (fault_is(fault, "stops")) raise(SIGSTOP);
   if (fault_is(fault, "exits")) _exit(0);
   if (fault_is(fault, "eats")) fault_eat_memory();
+  if (fault_is(fault, "child-eats")) fault_loses_a_child();
   if (fault_is(fault, "reads")) fault_read_from_nobody();
   /* What is mapped stays. */
   if (fault_is(fault, "closes")) {

@@ -107,6 +107,25 @@ TEST_F(KernelTest, ARankThatTheKernelKillsForItsMemoryIsOutOfMemory) {
   }
 }
 
+TEST_F(KernelTest, WhatARankStartedAndTheKernelKilledIsSaid) {
+  const MemoryLimit limit;
+  if (!limit.holds()) GTEST_SKIP() << "no cgroup with a bound on memory may be made here";
+  Command::Options options = Options();
+  options.wrapper = limit.Wrapper();
+  const Outcome run = Command(RunWords(Words({"-np", "3", "--name", "child", "--grace", "100ms",
+                                              "--hang-action-after", "2500ms"},
+                                             "child-eats", "1")),
+                              options)
+                          .Wait(40s);
+
+  EXPECT_EQ(run.status, 69) << run.err;
+  EXPECT_THAT(Verdict("child"),
+              AllOf(HasSubstr("\"class\": \"MISSING_RANK\""), HasSubstr("\"rank\": 1,"),
+                    HasSubstr("its process sleeps, in no op"),
+                    HasSubstr("the kernel has killed 1 process for want of memory")))
+      << run.err;
+}
+
 /// The leaf in which the agent has put the process, where it has: as a scheduler would freeze it.
 std::optional<std::string> FreezeFile(pid_t pid) {
   const std::string own = ReadFile("/proc/" + std::to_string(pid) + "/cgroup");

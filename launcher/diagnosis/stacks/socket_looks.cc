@@ -21,7 +21,6 @@
 namespace lockstep::launcher {
 namespace {
 
-constexpr size_t kTableBytesMax = size_t{16} << 20;
 constexpr size_t kDescriptorsMax = 65536;
 constexpr unsigned kListens = 10;
 
@@ -115,7 +114,8 @@ std::vector<proto::TcpSocket> LookAtSockets(pid_t pid, size_t sockets_max) {
 }
 
 std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector<pid_t>& pids,
-                                                               size_t sockets_max) {
+                                                               size_t sockets_max,
+                                                               size_t table_bytes_max) {
   std::map<pid_t, std::vector<proto::TcpSocket>> sockets;
   std::unordered_map<uint64_t, std::vector<pid_t>> owners;  // of sockets, which forks share
   std::map<ino_t, pid_t> networks;                          // with one of those that are in it
@@ -132,7 +132,7 @@ std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector
     for (const char* const table : {"tcp", "tcp6"}) {
       std::ifstream file("/proc/" + std::to_string(pid) + "/net/" + table);
       size_t bytes = 0;
-      for (std::string line; bytes < kTableBytesMax && std::getline(file, line);) {
+      for (std::string line; bytes < table_bytes_max && std::getline(file, line);) {
         bytes += line.size();
         const std::optional<TcpRow> row = ParseTcpRow(line);
         const auto found = row.has_value() ? owners.find(row->inode) : owners.end();

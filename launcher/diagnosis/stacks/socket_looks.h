@@ -32,9 +32,11 @@ std::string SocketText(const proto::TcpSocket& socket);
 /// be read. Any thread.
 std::vector<proto::TcpSocket> LookAtSockets(pid_t pid, size_t sockets_max);
 /// The same of many, of each at most `sockets_max`: the tables of a network namespace are read
-/// once.
+/// once, at most `table_bytes_max` of each. 2 MiB are 14,000 connections.
 std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector<pid_t>& pids,
-                                                               size_t sockets_max);
+                                                               size_t sockets_max,
+                                                               size_t table_bytes_max = size_t{16}
+                                                                                        << 20);
 
 }  // namespace lockstep::launcher
 

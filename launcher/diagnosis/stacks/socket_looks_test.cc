@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <string>
@@ -113,6 +115,22 @@ TEST_F(ConnectionTest, OfAPeerThatTakesNoMoreTheBytesAreCounted) {
   EXPECT_LE(sockets[0].unacked_bytes(), written);
   // What has arrived may not be acknowledged yet.
   EXPECT_GE(sockets[0].unacked_bytes() + sockets[1].unread_bytes(), written);
+}
+
+TEST_F(ConnectionTest, OfSeveralProcessesEachHasItsOwnAndWhatIsSharedIsBoths) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const auto sockets = LookAtSocketsOf({::getpid(), child, 0x7fffffff}, 64);
+  EXPECT_FALSE(sockets.at(::getpid()).empty());
+  EXPECT_EQ(sockets.at(child).size(), sockets.at(::getpid()).size());
+  EXPECT_TRUE(sockets.at(0x7fffffff).empty());
+  EXPECT_TRUE(LookAtSocketsOf({::getpid()}, 64, 0).at(::getpid()).empty())
+      << "no byte of the table";
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST(SocketLooksTest, AProcessThatIsNotHasNone) {
