@@ -27,7 +27,9 @@ struct SeenOp {
   /// Of collectives: in the group; of sends and receives: of the pair and direction. From 1.
   base::OpSeq seq;
   OpKind kind = OpKind::kNone;
-  std::string name;  // of kNone, what its caller calls it: "Finalize" of an MPI program
+  /// Of kNone, what its caller calls it: "Finalize" of an MPI program. Of kInit its group's name,
+  /// perhaps cut.
+  std::string name;
   Dtype dtype = Dtype::kU8;
   Reduction reduction = Reduction::kNone;
   int root_or_peer = -1;  // group rank

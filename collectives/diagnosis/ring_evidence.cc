@@ -88,7 +88,7 @@ SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
               .state = static_cast<lockstep_record_state>(record.state),
               .age = AgeOf(record.enqueued_ns, now_ns),
               .call_site = record.call_site};
-    if (op.kind == OpKind::kNone) op.name = record.tag;
+    if (op.kind == OpKind::kNone || op.kind == OpKind::kInit) op.name = record.tag;
     if (record.waiting_on >= 0) op.waits_for = base::Rank(record.waiting_on);
     const auto seat = waiters.find({record.group_id, record.epoch});
     op.caller_waits = op.is_open() && seat != waiters.end() &&

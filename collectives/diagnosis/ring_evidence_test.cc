@@ -5,6 +5,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstring>
+
+#include "collectives/diagnosis/words.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -84,6 +87,19 @@ TEST(RingEvidenceTest, APhaseIsToldAlsoWhereItClaimsNoTime) {
   EXPECT_EQ(FromRing(ring, kNowNs).phase, "") << "no time is claimed";
   ring.head.phase_until_ns = kNowNs + kSecondNs;
   EXPECT_EQ(FromRing(ring, kNowNs).phase, "checkpoint");
+}
+
+TEST(RingEvidenceTest, AGroupThatIsNoMoreKeepsItsName) {
+  RingContent ring;
+  ring.records = {Op(0, LOCKSTEP_RECORD_COMPLETED, 30, 30),
+                  Op(1, LOCKSTEP_RECORD_ERROR, 40, 90)};
+  ring.records[0].op = static_cast<uint8_t>(OpKind::kInit);
+  std::strcpy(ring.records[0].tag, "world/1.0");
+  const Evidence evidence{.ranks = {FromRing(ring, kNowNs)}, .world_size = 1};
+
+  EXPECT_EQ(GroupName(base::GroupId(7), base::Round(0), evidence), "world/1.0");
+  EXPECT_EQ(GroupName(base::GroupId(7), base::Round(1), evidence), base::GroupId(7).ToString());
+  EXPECT_EQ(evidence.ranks[0].ops[1].name, "") << "of an op that has a kind";
 }
 
 }  // namespace

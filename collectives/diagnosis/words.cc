@@ -177,6 +177,13 @@ std::string GroupName(base::GroupId group, base::Round epoch, const Evidence& ev
       if (seen.id == group && seen.epoch == epoch) return seen.name;
     }
   }
+  // Nobody is in it any more; its making may still be recorded.
+  for (const SeenRank& rank : evidence.ranks) {
+    for (const SeenOp& op : rank.ops) {
+      const bool is_making = op.kind == OpKind::kInit && !op.name.empty();
+      if (is_making && op.group == group && op.epoch == epoch) return op.name;
+    }
+  }
   return group.ToString();
 }
 
@@ -294,6 +301,12 @@ std::string WhatToDo(const Finding& finding, const Evidence& evidence) {
     case Absence::kFrozen: return "thaw its cgroup (freezer.state, or cgroup.freeze)";
     case Absence::kTraced: return "let the debugger go on, or detach it";
     case Absence::kRunsElsewhere: return "look where it computes, or loops: its stack tells";
+    case Absence::kSleepsElsewhere:
+      return "look what it sleeps for, a lock, a queue, a child: its stack tells";
+    case Absence::kNeverInitialised:
+      return "look where it stands before its first group, or why it never makes one";
+    case Absence::kInDeclaredPhase:
+      return "look where it stands; --hang-deadline is how long a declared phase may take";
     case Absence::kBlockedInIo: return "look at what it reads or writes";
     case Absence::kEndedEarly: return "look why it makes fewer calls than the others";
     default: return "";

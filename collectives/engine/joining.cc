@@ -24,7 +24,8 @@ Joining::Joining(Recorder* recorder, const GroupSpec& spec, base::Duration timeo
                               .enqueued = now,
                               .timeout = timeout,
                               .call_file = "group.h",
-                              .tag = "make group"});
+                              // Its seat is another group's once it is gone.
+                              .tag = spec.name.c_str()});
   recorder_->Started(ticket_, now);
   seat_.AddWaiters(false, 1);
 }

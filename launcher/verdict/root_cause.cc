@@ -100,7 +100,7 @@ std::string ReasonText(const RoundOutcome& outcome, const RoundFacts& facts) {
     case Decision::kCannotLaunch: return "a restart would meet the same error";
     case Decision::kUnkillable: return "a restart beside processes that do not die would be unsafe";
     case Decision::kNodeLost: return "there is no node to take the place of the one that was lost";
-    case Decision::kToldToEnd: return "so it was asked for of a gang that stands still (--on-hang)";
+    case Decision::kToldToEnd: return "--on-hang asked for that";
     case Decision::kGoOn:
       return std::to_string(outcome.ranks_left) + " of " + std::to_string(outcome.ranks.size()) +
              " ranks are left and go on in round " + outcome.next_round.ToString() +

@@ -18,8 +18,9 @@ using Lines = std::vector<std::string>;
 
 constexpr size_t kLabelColumns = 11;
 constexpr size_t kVictimsNamed = 16;
-constexpr size_t kWaitLines = 9;
+constexpr size_t kWaitLines = 11;
 constexpr size_t kStackLines = 6;
+constexpr int kCircleNamed = 3;  // of those that wait for each other
 
 void Append(const Lines& more, Lines& lines) {
   lines.insert(lines.end(), more.begin(), more.end());
@@ -43,11 +44,28 @@ const Evidence* Find(const Verdict& verdict, Evidence::Kind kind) {
   return nullptr;
 }
 
+/// Who waits for whom is in the evidence, edge by edge.
+std::string CircleText(const Verdict& verdict) {
+  std::string ranks, waits;
+  const int named = std::min(verdict.culprits_size(), kCircleNamed);
+  for (int i = 0; i < named; ++i) {
+    const proto::Culprit& culprit = verdict.culprits(i);
+    const std::string rank = std::to_string(culprit.rank());
+    ranks += (i == 0 ? "" : ", ") + rank;
+    waits += (i == 0 ? ": rank " : "; rank ") + rank + " " + culprit.why();
+  }
+  const int more = verdict.culprits_size() - named;
+  if (more > 0) ranks += " and " + std::to_string(more) + " more";
+  return "lockstep: ranks " + ranks + " wait for each other" + waits;
+}
+
 std::string Headline(const Verdict& verdict) {
   if (verdict.culprits_size() == 0) {
     return "lockstep: " + (verdict.action_reason().empty() ? "no single rank is to blame"
                                                            : verdict.action_reason());
   }
+  if (verdict.class_() == Verdict::CROSS_GROUP_DEADLOCK && verdict.culprits_size() > 1)
+    return CircleText(verdict);
   const proto::Culprit& culprit = verdict.culprits(0);
   if (verdict.class_() == Verdict::NODE_LOST) return "lockstep: " + culprit.why();
   const bool is_plain = verdict.class_() == Verdict::LAUNCH_FAILED || verdict.confidence() != 0 ||
@@ -120,16 +138,26 @@ Lines LastWords(const Verdict& verdict, size_t limit) {
   return lines;
 }
 
+/// A line of evidence ends with where a call was made, " at train.cc:67": what is too long for one
+/// line of the screen goes on in the next.
+Lines Wrapped(const std::string& clean) {
+  Lines lines = WrapLine(clean, kScreenColumns - 4, 2);
+  lines[0] = "  | " + lines[0];
+  if (lines.size() > 1) lines[1] = "  |   " + ClipLine(lines[1], kScreenColumns - 6);
+  return lines;
+}
+
 /// What ranks wait in, as many lines as there is room for.
 Lines Waits(const Verdict& verdict, size_t limit) {
   const Evidence* const waits = Find(verdict, Evidence::WAITS);
   if (waits == nullptr || limit < 2) return {};
   Lines lines = {"  by the ranks' recorders and processes:"};
   for (const std::string& line : waits->lines()) {
-    if (lines.size() == limit) break;
-    lines.push_back("  | " + ClipLine(CleanText(line), kScreenColumns - 4));
+    const Lines more = Wrapped(CleanText(line));
+    if (lines.size() + more.size() > limit) break;
+    Append(more, lines);
   }
-  return lines;
+  return lines.size() > 1 ? lines : Lines{};
 }
 
 /// Where the one to blame stands, as many calls as there is room for.

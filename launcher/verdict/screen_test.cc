@@ -2,6 +2,7 @@
 #include "launcher/verdict/screen.h"
 
 #include <google/protobuf/text_format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -90,6 +91,42 @@ TEST(ScreenTest, ARankThatOthersWaitFor) {
                               action: RESTART_GANG
                               action_reason: "restart 1 of 3, at once"
                             )pb"))));
+}
+
+TEST(ScreenTest, RanksThatWaitForEachOtherAreAllNamed) {
+  Verdict verdict = Make(R"pb(
+    class: CROSS_GROUP_DEADLOCK
+    confidence: HIGH
+    culprits { rank: 1 pid: 8 host: "laptop" why: "waits in barrier(), op 2 of group a at x.cc:5" }
+    culprits { rank: 2 pid: 9 host: "laptop" why: "waits in barrier(), op 7 of group b at x.cc:4" }
+    action: END_JOB
+  )pb");
+
+  EXPECT_THAT(RenderVerdict(verdict),
+              ::testing::StartsWith("lockstep: ranks 1, 2 wait for each other: rank 1 waits in "
+                                    "barrier(), op 2 of group a at x.cc:5; rank\n"
+                                    "2 waits in barrier(), op 7 of group b at x.cc:4\n"));
+  for (int rank = 3; rank < 9; ++rank) verdict.add_culprits()->set_rank(rank);
+  EXPECT_THAT(RenderVerdict(verdict), ::testing::HasSubstr("ranks 1, 2, 3 and 5 more wait for"));
+}
+
+TEST(ScreenTest, ALongLineOfEvidenceGoesOnInTheNext) {
+  Verdict verdict = Make(R"pb(class: MISSING_RANK confidence: HIGH culprits { rank: 2 })pb");
+  proto::Evidence& waits = *verdict.add_evidence();
+  waits.set_kind(proto::Evidence::WAITS);
+  const std::string call = "rank 0 has waited 995ms in all_reduce(f32, sum, 4), op 11 of group ";
+  waits.add_lines(call + "MPI_COMM_WORLD at mpi_hang_openmpi.c:1067");
+  waits.add_lines(call + "world at train.cc:67");
+
+  const std::string screen = RenderVerdict(verdict);
+  EXPECT_THAT(screen, ::testing::HasSubstr("  | " + call + "MPI_COMM_WORLD at\n"
+                                           "  |   mpi_hang_openmpi.c:1067\n"
+                                           "  | " + call + "world at train.cc:67\n"));
+  for (int line = 0; line < 64; ++line) waits.add_lines(std::string(300, 'x'));
+  const std::vector<std::string> lines = LinesOf(RenderVerdict(verdict));
+  EXPECT_LE(lines.size(), static_cast<size_t>(kScreenLines));
+  for (const std::string& line : lines)
+    EXPECT_LE(ColumnsOf(line), static_cast<size_t>(kScreenColumns)) << line;
 }
 
 TEST(ScreenTest, OutOfMemoryThatEndsTheJob) {

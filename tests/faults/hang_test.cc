@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hang{"loops", "MISSING_RANK", "its process runs, in no op", false, false},
         Hang{"sleeps", "MISSING_RANK", "its process sleeps, in no op", false, false},
         Hang{"reads", "MISSING_RANK", "its process waits for input or output", false, false},
-        Hang{"deadlock", "CROSS_GROUP_DEADLOCK", "waits in all_reduce(f32, sum, 1000)", true,
+        Hang{"deadlock", "CROSS_GROUP_DEADLOCK", "wait for each other: rank ", true,
              true}),
     [](const auto& hang) { return std::string(hang.param.fault); });
 
@@ -199,6 +199,29 @@ TEST_F(OneHangTest, ReportSaysItAndDoesNothing) {
       },
       10s));
   EXPECT_EQ(CountOf(run.Wait(0s).err, "stands still"), 1);
+}
+
+TEST_F(OneHangTest, DumpKeepsWhatWasSeenAndLetsTheGangStand) {
+  Command run(RunWords(Words({"--on-hang", "dump"}, "stops", 3, 1)), Options());
+  EXPECT_TRUE(run.WaitForOutput(
+      [](const std::string&, const std::string& err) {
+        return Contains(err, "round-0/evidence") && Contains(err, "lockstep: the gang stands still");
+      },
+      10s));
+  EXPECT_THAT(Verb({"diagnose", name_}).out, HasSubstr("has not come to all_reduce("));
+  run.Signal(SIGTERM);
+  EXPECT_EQ(run.Wait(60s).status, 128 + SIGTERM) << "it was still there";
+}
+
+TEST_F(OneHangTest, AJobMayBeToldToEndThoughRestartsAreLeft) {
+  for (const char* action : {"fail", "abort"}) {
+    const Outcome run =
+        RunIt(Words({"--on-hang", action, "--max-restarts", "3"}, "stops", 3, 1));
+    EXPECT_EQ(run.status, 69) << run.err;
+    EXPECT_THAT(Unwrapped(run.err),
+                AllOf(HasSubstr("lockstep: rank 1 has not come to all_reduce("),
+                      HasSubstr("the job ends with exit status 69: --on-hang asked for that")));
+  }
 }
 
 TEST_F(OneHangTest, WithoutRestartsTheJobEndsWithTheVerdict) {

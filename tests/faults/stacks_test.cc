@@ -59,6 +59,17 @@ TEST_F(StacksTest, OfOneThatIsStoppedToo) {
   EXPECT_THAT(run.err, HasSubstr("where rank 1 stands:\n  | "));
   EXPECT_THAT(InRound("evidence/stacks-rank-1.txt"),
               AllOf(HasSubstr("is stopped by a signal"), HasSubstr(" main ")));
+  EXPECT_THAT(Verb({"diagnose", "stacks"}).out, HasSubstr("where rank 1 stands:\n  | "))
+      << "when nothing of the gang is left";
+}
+
+TEST_F(StacksTest, OfOneOnAnotherNodeItsAgentTells) {
+  const Outcome run = RunIt({"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2",
+                             "--name", "stacks", "--", Runfile("tests/faults/hang_rank"), "stops", "3"});
+
+  EXPECT_THAT(run.err, HasSubstr("where rank 3 stands:\n  | "));
+  EXPECT_THAT(InRound("evidence/stacks-rank-3.txt"),
+              AllOf(HasSubstr("is stopped by a signal"), HasSubstr(" main ")));
 }
 
 TEST_F(StacksTest, TheVerbNamesTheRankThatIsElsewhere) {

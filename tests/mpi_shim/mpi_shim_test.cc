@@ -1,36 +1,22 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <functional>
 #include <iostream>
 #include <map>
-#include <memory>
-#include <ostream>
 #include <sstream>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "collectives/diagnosis/diagnose.h"
-#include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/diagnosis/words.h"
-#include "collectives/recorder/ring_reader.h"
-#include "launcher/attach/attach_fixture.h"
-#include "runtime/process/process_look.h"
+#include "tests/mpi_shim/mpi_fixture.h"
 
 /// Programs over each MPI, under its own mpirun, with the shim preloaded and an agent's rings: what
 /// the rings say then, and what the diagnosis makes of it.
@@ -38,226 +24,11 @@ namespace lockstep::launcher {
 namespace {
 
 using collectives::Absence;
-using collectives::Evidence;
 using collectives::Finding;
 using collectives::OpKind;
 using collectives::RingContent;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr int kSize = 3;
-constexpr int kGuilty = 1;
-
-struct Mpi {
-  std::string name;
-  std::string family;  // whose mpi.h its programs are compiled with
-  std::vector<std::string> mpirun;
-  std::vector<std::string> environment;
-};
-
-void PrintTo(const Mpi& mpi, std::ostream* out) { *out << mpi.name; }
-
-/// Debian's two and, where tools/setup_extras has put one, Open MPI 5, with programs of 4.1.
-std::vector<Mpi> Mpis() {
-  std::vector<Mpi> mpis = {
-      {"openmpi", "openmpi", {"mpirun.openmpi", "--oversubscribe", "--mca", "btl", "vader,self"}},
-      {"mpich", "mpich", {"mpirun.mpich"}},
-  };
-  const char* const place = getenv("OPENMPI5_PLACE");
-  std::string folder;
-  std::ifstream(place != nullptr ? place : "") >> folder;
-  if (!folder.empty())  // without a home it does not start
-    mpis.push_back({"openmpi5",
-                    "openmpi",
-                    {folder + "/bin/mpirun", "--oversubscribe"},
-                    {"LD_LIBRARY_PATH=" + folder + "/lib", "PATH=" + folder + "/bin:/usr/bin:/bin",
-                     "HOME=/tmp"}});
-  return mpis;
-}
-
-std::string Runfile(const std::string& path) { return std::filesystem::absolute(path).string(); }
-
-uint64_t MonotonicNs() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-class MpiShimTest : public AttachFixture, public testing::WithParamInterface<Mpi> {
- protected:
-  void SetUp() override {
-    Start();
-    Renew();
-  }
-
-  void TearDown() override {
-    EndAll();
-    rings_.clear();
-  }
-
-  /// Ranks that nobody has started yet, with empty rings.
-  void Renew(int size = kSize) {
-    EndAll();
-    size_ = size;
-    cookies_.clear();
-    rings_.clear();
-    for (int rank = 0; rank < size_; ++rank) {
-      cookies_.push_back(Add(rank, size_, incarnation_));
-      rings_.push_back(Attach(cookies_.back()));
-      ASSERT_EQ(rings_.back()->result, LOCKSTEP_ATTACH_OK);
-    }
-    ++incarnation_;
-  }
-
-  static std::string Shim() { return Runfile("collectives/mpi/shim/liblockstep_mpi.so"); }
-  static std::string File(const std::string& name) { return Runfile("tests/mpi_shim/" + name); }
-  static std::string Rank() { return File("shim_rank_" + GetParam().family); }
-
-  void Launch(const std::vector<std::string>& words) {
-    std::vector<std::string> command = {Rank()};
-    command.insert(command.end(), words.begin(), words.end());
-    LaunchProgram(command, Shim());
-  }
-
-  void LaunchProgram(const std::vector<std::string>& words, const std::string& preload) {
-    // As of a launcher that gives each rank a cookie of its own.
-    const std::string wrapper =
-        "rank=$OMPI_COMM_WORLD_RANK$PMI_RANK; eval \"LOCKSTEP_COOKIE=\\$COOKIE_$rank\"; "
-        "export LOCKSTEP_COOKIE; LD_PRELOAD=\"" +
-        preload + "\" exec \"$0\" \"$@\"";
-    std::vector<std::string> command = GetParam().mpirun;
-    command.insert(command.end(), {"-np", std::to_string(size_), "sh", "-c", wrapper});
-    command.insert(command.end(), words.begin(), words.end());
-    std::vector<std::string> block = {"OMPI_ALLOW_RUN_AS_ROOT=1",
-                                      "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "TMPDIR=/tmp"};
-    if (!config.socket_path.empty()) block.push_back("LOCKSTEP_SOCKET=" + config.socket_path);
-    for (int rank = 0; rank < size_; ++rank)
-      block.push_back("COOKIE_" + std::to_string(rank) + "=" + cookies_[rank]);
-    block.insert(block.end(), GetParam().environment.begin(), GetParam().environment.end());
-    for (const char* const name : {"PATH", "HOME", "USER"}) {
-      if (const char* const value = getenv(name))
-        block.push_back(name + ("=" + std::string(value)));
-    }
-    Spawn(command, block);
-  }
-
-  void Spawn(std::vector<std::string> command, std::vector<std::string> block) {
-    const auto pointers = [](std::vector<std::string>& texts) {
-      std::vector<char*> all;
-      for (std::string& text : texts) all.push_back(text.data());
-      all.push_back(nullptr);
-      return all;
-    };
-    char name[] = "/tmp/mpi_shim_testXXXXXX";
-    close(mkstemp(name));
-    output_ = name;
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    // Into a file: hydra dies of SIGPIPE on a pipe now and then.
-    posix_spawn_file_actions_addopen(&actions, 1, name, O_WRONLY | O_APPEND, 0);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
-    ASSERT_EQ(posix_spawnp(&mpirun_, command[0].c_str(), &actions, &attributes,
-                           pointers(command).data(), pointers(block).data()),
-              0)
-        << command[0] << " is not installed";
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-  }
-
-  /// mpirun's exit status.
-  int Await() {
-    int status = -1;
-    const bool ended = Within(60, [&] { return waitpid(mpirun_, &status, WNOHANG) == mpirun_; });
-    EXPECT_TRUE(ended) << "mpirun does not end";
-    if (ended) mpirun_ = -1;
-    return status;
-  }
-
-  /// Ranks first, the stopped too: an mpirun that is killed may leave them.
-  void EndAll() {
-    if (!output_.empty()) std::filesystem::remove(output_);
-    if (mpirun_ <= 0) return;
-    for (int rank = 0; rank < size_; ++rank) {
-      const int64_t pid = Read(rank).head.pid;
-      if (pid > 0) kill(static_cast<pid_t>(pid), SIGKILL);
-    }
-    int status = 0;
-    if (!Within(10, [&] { return waitpid(mpirun_, &status, WNOHANG) == mpirun_; })) {
-      kill(-mpirun_, SIGKILL);
-      waitpid(mpirun_, &status, 0);
-    }
-    mpirun_ = -1;
-  }
-
-  static bool Within(int seconds, const std::function<bool()>& holds) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-    while (!holds()) {
-      if (std::chrono::steady_clock::now() > limit) return false;
-      poll(nullptr, 0, 2);
-    }
-    return true;
-  }
-
-  RingContent Read(int rank) const {
-    auto content = collectives::ReadRingFrom(rings_[rank]->ring);
-    EXPECT_TRUE(content.ok()) << content.status();
-    return content.ok() ? *std::move(content) : RingContent();
-  }
-
-  std::string Output() const {
-    std::ostringstream text;
-    text << std::ifstream(output_).rdbuf();
-    return text.str();
-  }
-
-  Evidence Look() const {
-    Evidence evidence;
-    for (int rank = 0; rank < kSize; ++rank) {
-      const RingContent ring = Read(rank);
-      collectives::SeenRank seen = collectives::FromRing(ring, MonotonicNs());
-      seen.process.state = StateOf(ring.head);
-      evidence.ranks.push_back(std::move(seen));
-    }
-    return evidence;
-  }
-
-  static collectives::ProcessState StateOf(const collectives::RingHead& head) {
-    using Doing = process::ProcessLook::Doing;
-    const auto look =
-        process::LookAtProcess(static_cast<pid_t>(head.pid), head.process_start_ticks);
-    if (!look.has_value() || look->doing == Doing::kEnded) return collectives::ProcessState::kEnded;
-    if (look->doing == Doing::kStopped) return collectives::ProcessState::kStopped;
-    return look->doing == Doing::kRuns ? collectives::ProcessState::kRuns
-                                       : collectives::ProcessState::kSleeps;
-  }
-
-  /// Once all have called an op with that number in a group of all.
-  Finding DiagnoseOnceCalled(uint64_t seq, const std::vector<int>& ranks) {
-    EXPECT_TRUE(Within(60, [&] {
-      for (const int rank : ranks) {
-        bool called = false;
-        for (const lockstep_record& record : Read(rank).records)
-          called = called || (record.seq >= seq && record.group_size == kSize);
-        if (!called) return false;
-      }
-      return true;
-    })) << Output();
-    return collectives::Diagnose(Look());
-  }
-
-  std::vector<std::string> cookies_;
-  std::vector<std::unique_ptr<Client>> rings_;
-  pid_t mpirun_ = -1;
-  std::string output_;
-  uint32_t incarnation_ = 0;
-  int size_ = kSize;
-};
-
-std::string Tag(const lockstep_record& record) { return record.tag; }
 
 /// The records of one group by seq, of all ranks that have one.
 using BySeq = std::map<uint64_t, std::vector<lockstep_record>>;
