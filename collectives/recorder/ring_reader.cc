@@ -210,4 +210,31 @@ base::Result<RingContent> ReadRingFrom(int fd) {
   return content;
 }
 
+std::vector<lockstep_record> ReadRecords(std::span<const std::byte> memory, uint64_t first,
+                                         uint64_t end) {
+  std::vector<lockstep_record> records;
+  if (!ReadRingPulse(memory).ok()) return records;
+  RingHead head;
+  __atomic_load(reinterpret_cast<const uint32_t*>(memory.data() +
+                                                  offsetof(lockstep_ring_header, slot_count)),
+                &head.slot_count, __ATOMIC_RELAXED);
+  if (head.slot_count == 0 || head.slot_count > LOCKSTEP_RING_MAX_SLOTS) return records;
+  const uint64_t there = (memory.size() - LOCKSTEP_RING_HEADER_BYTES) / LOCKSTEP_RECORD_BYTES;
+  end = std::min(end, first + head.slot_count);
+  for (uint64_t index = first; index < end; ++index) {
+    const uint64_t slot_number = index % head.slot_count;
+    if (slot_number >= there) continue;
+    const auto record =
+        ReadSlot(memory.data() + LOCKSTEP_RING_HEADER_BYTES + slot_number * LOCKSTEP_RECORD_BYTES,
+                 slot_number, head);
+    if (record.has_value() && record->index == index) records.push_back(*record);
+  }
+  return records;
+}
+
+std::vector<lockstep_seat> ReadRingSeats(std::span<const std::byte> memory) {
+  if (!ReadRingPulse(memory).ok()) return {};
+  return ReadSeats(memory);
+}
+
 }  // namespace lockstep::collectives

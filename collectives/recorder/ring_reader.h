@@ -64,6 +64,13 @@ base::Result<RingPulse> ReadRingPulse(std::span<const std::byte> memory);
 /// Maps the ring in `fd` read-only for the time of the call. Errors: as above, and mmap's.
 base::Result<RingContent> ReadRingFrom(int fd);
 
+/// Records number `first` to `end` - 1, for who reads a ring as it grows; without those that are
+/// overtaken or in the middle of a write. Nothing of what is no ring.
+std::vector<lockstep_record> ReadRecords(std::span<const std::byte> memory, uint64_t first,
+                                         uint64_t end);
+/// As ReadRing has them.
+std::vector<lockstep_seat> ReadRingSeats(std::span<const std::byte> memory);
+
 }  // namespace lockstep::collectives
 
 #endif  // LOCKSTEP_COLLECTIVES_RECORDER_RING_READER_H_

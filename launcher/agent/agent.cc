@@ -92,7 +92,7 @@ class Agent final : public GangDelegate, public ControlTarget, public ClusterDel
                 .driver = driver_,
                 .account = account_,
                 .ranks = [this] { return watch_.RanksToWatch(); },
-                .pace = nullptr,
+                .pace = [this] { return watch_.pace(); },
                 .say = [this](const std::string& text) { node_->Say(text); }}) {}
 
   /// Opens everything that can fail before a rank starts.
@@ -250,6 +250,7 @@ void Agent::OnClusterFormed(FormedCluster cluster) {
   NoteLostInput(cluster);
   std::vector<bool> is_here;
   for (const NodeRanks* node : cluster.node_of_rank) is_here.push_back(node == &node_->ranks());
+  watch_.SetFarPaces(cluster_->far_paces());
   watch_.SetFar(cluster_->far_looks(), std::move(is_here), cluster.host_of_rank);
   account_.SetHosts(std::move(cluster.host_of_rank));
   node_->SetWorld(std::move(cluster.world), cluster.self);

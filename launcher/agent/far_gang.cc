@@ -11,9 +11,11 @@
 #include "collectives/recorder/ring_copy.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/agent/control_server.h"
+#include "launcher/diagnosis/pace_messages.h"
 #include "launcher/diagnosis/seen_process.h"
 #include "runtime/base/logging.h"
 #include "runtime/proto/evidence.pb.h"
+#include "runtime/proto/pace.pb.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -22,6 +24,7 @@ using namespace std::chrono_literals;
 
 constexpr base::Duration kLookTime = 500ms;
 constexpr base::Duration kLongAgo = 24h;
+constexpr base::Duration kTakingTime = 2s;
 
 base::Status TakeRing(const std::string& packed, base::Duration ahead, uint64_t now_ns,
                       FarRank& far) {
@@ -80,6 +83,41 @@ void FarGang::Look(size_t records_max, std::function<void(FarRanks)> done) {
   }
 }
 
+void FarGang::TakePaces(std::function<void(std::vector<collectives::PaceWindow>)> done) {
+  if (taking_ != nullptr) FinishTaking();
+  if (others_.empty()) return done({});
+  const auto taking = taking_ = std::make_shared<Taking>();
+  taking->awaited = others_.size();
+  taking->done = std::move(done);
+  taking_deadline_ = loop_.After(kTakingTime, [this] { FinishTaking(); });
+  proto::ControlRequest request;
+  request.set_version(kControlVersion);
+  request.mutable_look()->set_pace_only(true);
+  const std::set<base::NodeIndex> nodes = others_;
+  for (const base::NodeIndex node : nodes) {
+    ask_(node, request, [this, node, taking](const proto::ControlReply& reply) {
+      if (taking != taking_) return;
+      proto::NodePace told;
+      if (reply.has_look() && told.ParseFromString(reply.look().pace())) {
+        for (collectives::PaceWindow& window : WindowsOf(told)) {
+          if (IsOf(node, window.rank.value())) taking->windows.push_back(std::move(window));
+        }
+      }
+      if (--taking->awaited == 0) FinishTaking();
+    });
+  }
+}
+
+void FarGang::FinishTaking() {
+  const auto taking = std::exchange(taking_, nullptr);
+  taking_deadline_.reset();
+  taking->done(std::move(taking->windows));
+}
+
+bool FarGang::IsOf(base::NodeIndex node, int64_t rank) const {
+  return rank >= 0 && rank < std::ssize(places_) && places_[static_cast<size_t>(rank)].node == node;
+}
+
 void FarGang::Finish() {
   const auto looking = std::exchange(looking_, nullptr);
   deadline_.reset();
@@ -90,12 +128,8 @@ FarRanks FarGang::Read(base::NodeIndex node, const proto::LookReply& reply) cons
   FarRanks ranks;
   proto::GangProcesses processes;
   if (!processes.ParseFromString(reply.processes())) return ranks;
-  const auto is_its_own = [this, node](int64_t rank) {
-    return rank >= 0 && rank < std::ssize(places_) &&
-           places_[static_cast<size_t>(rank)].node == node;
-  };
   for (const proto::RankSeen& told : processes.ranks()) {
-    if (!is_its_own(told.rank())) continue;
+    if (!IsOf(node, told.rank())) continue;
     const base::Rank rank(told.rank());
     FarRank& far = ranks[rank];
     far.incarnation = base::Incarnation(told.incarnation());

@@ -10,6 +10,7 @@
 
 #include "launcher/cluster/questions.h"
 #include "launcher/diagnosis/far_looks.h"
+#include "launcher/diagnosis/pace_watch.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/control.pb.h"
@@ -20,7 +21,7 @@ namespace lockstep::launcher {
 /// The ranks of a job's other nodes as their agents see them. One per job of several nodes, owned
 /// by its JobCluster, which tells it who stands still and asks for it. What an agent says is
 /// believed of its own ranks alone. Confined to the loop's thread.
-class FarGang final : public FarLooks {
+class FarGang final : public FarLooks, public FarPaces {
  public:
   /// Asks the agent of a node; answers once, in bounded time.
   using Ask = std::function<void(base::NodeIndex, const proto::ControlRequest&, OnAnswer)>;
@@ -36,6 +37,7 @@ class FarGang final : public FarLooks {
 
   bool AnyStandsStill() const override { return !standing_.empty(); }
   void Look(size_t records_max, std::function<void(FarRanks)> done) override;
+  void TakePaces(std::function<void(std::vector<collectives::PaceWindow>)> done) override;
 
  private:
   struct Looking {
@@ -44,7 +46,15 @@ class FarGang final : public FarLooks {
     std::function<void(FarRanks)> done;
   };
 
+  struct Taking {
+    size_t awaited = 0;
+    std::vector<collectives::PaceWindow> windows;
+    std::function<void(std::vector<collectives::PaceWindow>)> done;
+  };
+
   void Finish();
+  void FinishTaking();
+  bool IsOf(base::NodeIndex node, int64_t rank) const;
   /// Of one node: its own ranks of what it says. Nothing of what cannot be read.
   FarRanks Read(base::NodeIndex node, const proto::LookReply& reply) const;
 
@@ -55,6 +65,8 @@ class FarGang final : public FarLooks {
   std::set<base::NodeIndex> standing_;
   std::shared_ptr<Looking> looking_;  // null: nobody looks
   event::Registration deadline_;      // of that
+  std::shared_ptr<Taking> taking_;    // null: nobody asks how fast they go
+  event::Registration taking_deadline_;
 };
 
 }  // namespace lockstep::launcher

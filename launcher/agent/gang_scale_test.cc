@@ -19,6 +19,7 @@
 #include "launcher/agent/far_gang.h"
 #include "launcher/agent/node_watch.h"
 #include "launcher/diagnosis/hang_watch.h"
+#include "launcher/diagnosis/pace_watch.h"
 #include "launcher/diagnosis/testing/sim_rank.h"
 #include "runtime/event/sim_loop.h"
 
@@ -53,7 +54,7 @@ double Milliseconds(base::Duration time) {
 
 /// The coordinator of node 0 has a loop of its own, so that its time is told from that of the other
 /// nodes' agents, which share one. Both go on in turns of equal length; messages are bytes.
-class GangScaleTest : public ::testing::Test, public HangDelegate {
+class GangScaleTest : public ::testing::Test, public HangDelegate, public PaceDelegate {
  protected:
   GangScaleTest() {
     topology::WorldSpec world{.nodes = {}, .master_address = "h0"};
@@ -76,7 +77,9 @@ class GangScaleTest : public ::testing::Test, public HangDelegate {
                           .say = [this, node](bool stands) { Say(NodeIndex(node), stands); }}));
     }
     watch_.SetFar(far_);
+    pace_watch_.SetFar(far_);
     watch_.BeginRound();
+    pace_watch_.BeginRound();
     for (int op = 0; op < 3; ++op) Step();
   }
 
@@ -93,6 +96,17 @@ class GangScaleTest : public ::testing::Test, public HangDelegate {
   /// All ranks make a call that ends well.
   void Step() {
     for (const auto& rank : ranks_) rank->Call();
+    for (const auto& rank : ranks_) rank->End();
+  }
+  /// One comes later than the others.
+  void StepWithALateOne() {
+    const auto late = static_cast<size_t>(kMissing);
+    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
+      if (rank != late) ranks_[rank]->Call();
+    }
+    RunFor(milliseconds(30));
+    ranks_[late]->Call();
+    RunFor(milliseconds(10));
     for (const auto& rank : ranks_) rank->End();
   }
   /// All but one call, and wait.
@@ -146,6 +160,11 @@ class GangScaleTest : public ::testing::Test, public HangDelegate {
     verdicts_.push_back(finding);
     decided_at_ = loop_.Now();
   }
+  void OnStraggler(const collectives::Straggler& slow, const collectives::Pace& pace) override {
+    slow_.push_back(slow);
+    EXPECT_EQ(pace.ranks.size(), static_cast<size_t>(kRanks));
+  }
+  void OnSlowLink(const collectives::SlowLink&, const collectives::Pace&) override { FAIL(); }
 
   event::SimLoop loop_, agents_loop_;
   std::vector<std::unique_ptr<SimRank>> ranks_;
@@ -159,6 +178,8 @@ class GangScaleTest : public ::testing::Test, public HangDelegate {
   bool is_paced_ = true;
   HangWatch watch_{
       {}, loop_, *this, [this] { return is_paced_ ? ThreadTime() : base::Duration(0); }};
+  PaceWatch pace_watch_{{}, loop_, watch_.paces(), *this};
+  std::vector<collectives::Straggler> slow_;
   int said_count_ = 0, asked_count_ = 0;
   size_t fetched_bytes_ = 0;
   base::Duration coordinator_time_{0};
@@ -166,20 +187,40 @@ class GangScaleTest : public ::testing::Test, public HangDelegate {
   base::SteadyTime decided_at_{};
 };
 
-TEST_F(GangScaleTest, AGangThatGoesOnCostsNoMessageAndHardlyAnyTime) {
+TEST_F(GangScaleTest, AGangThatGoesOnCostsARequestInTenSecondsAndHardlyAnyTime) {
   constexpr int kSeconds = 20;
   for (int step = 0; step < 10 * kSeconds; ++step) {
     RunFor(milliseconds(100));
     Step();
   }
   EXPECT_EQ(said_count_, 0);
-  EXPECT_EQ(asked_count_, 0);
+  EXPECT_EQ(asked_count_, 2 * (kNodes - 1)) << "how fast it goes, in 20 s";
+  EXPECT_TRUE(slow_.empty());
   EXPECT_TRUE(notices_.empty());
   EXPECT_TRUE(verdicts_.empty());
   const double each = Milliseconds(coordinator_time_) / kSeconds;
   std::printf("a healthy gang of %d ranks: %.3f ms a second, %.3f %% of a core\n", kRanks, each,
               each / 10);
   EXPECT_LT(each, 50) << "5 % of a core; it is a fiftieth of that";
+}
+
+TEST_F(GangScaleTest, WhoIsSlowIsKnownAfterTwoWindows) {
+  coordinator_time_ = {};
+  constexpr int kSeconds = 32;
+  for (base::Duration gone{0}; gone < seconds(kSeconds); gone += milliseconds(140)) {
+    RunFor(milliseconds(100));
+    StepWithALateOne();
+  }
+  ASSERT_EQ(slow_.size(), 1u);
+  EXPECT_EQ(slow_[0].rank, Rank(kMissing));
+  EXPECT_EQ(slow_[0].lateness, milliseconds(30));
+  EXPECT_EQ(slow_[0].victims.size(), static_cast<size_t>(kRanks - 1));
+  EXPECT_EQ(asked_count_, kSeconds / 10 * (kNodes - 1));
+  EXPECT_TRUE(notices_.empty());
+  const double each = Milliseconds(coordinator_time_) / kSeconds;
+  std::printf("how fast %d ranks go: %.2f ms a second, %.2f %% of a core, %zu KiB a window\n",
+              kRanks, each, each / 10, (fetched_bytes_ >> 10) / (kSeconds / 10));
+  EXPECT_LT(each, 50) << "5 % of a core";
 }
 
 TEST_F(GangScaleTest, WhoIsMissingIsKnownAfterTwoLooks) {

@@ -21,6 +21,13 @@ HangWatch::Config ConfigOf(const proto::Hangs& hangs) {
   return config;
 }
 
+PaceWatch::Config PaceConfigOf(const proto::Hangs& hangs) {
+  PaceWatch::Config config;
+  config.window = proto::FromProto(hangs.pace_window());
+  config.options.least_share = hangs.straggler_percent() / 100.0;
+  return config;
+}
+
 }  // namespace
 
 GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps)
@@ -28,7 +35,8 @@ GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf rin
       facts_(std::move(facts)),
       ring_of_(std::move(ring_of)),
       deps_(deps),
-      watch_(ConfigOf(spec.hangs()), deps.loop, *this) {}
+      watch_(ConfigOf(spec.hangs()), deps.loop, *this),
+      pace_watch_(PaceConfigOf(spec.hangs()), deps.loop, watch_.paces(), *this) {}
 
 WatchedRank GangWatch::Watched(const elastic::RankRecord& rank) const {
   const base::Rank number = rank.process.rank;
@@ -121,6 +129,27 @@ void GangWatch::OnStacks(const collectives::Finding& finding, const collectives:
   // It has gone on meanwhile: that was no hang. Calls that differed have differed.
   if (!is_mismatch && watch_.HasMoved()) return watch_.BeginRound();
   Act(finding, evidence, stacks);
+}
+
+std::vector<PacedProcess> GangWatch::Processes() {
+  std::vector<PacedProcess> processes;
+  for (const WatchedRank& rank : RanksToWatch())
+    processes.push_back({rank.rank, rank.host.empty() ? facts_.host : rank.host, rank.pid});
+  return processes;
+}
+
+void GangWatch::OnStraggler(const collectives::Straggler& slow, const collectives::Pace& pace) {
+  deps_.account.OnPace(PaceVerdict(slow, pace, Processes()));
+}
+
+void GangWatch::OnSlowLink(const collectives::SlowLink& slow, const collectives::Pace& pace) {
+  deps_.account.OnPace(PaceVerdict(slow, pace, Processes()));
+}
+
+std::optional<proto::JobPace> GangWatch::pace() const {
+  const auto& last = pace_watch_.last();
+  if (!last.has_value()) return std::nullopt;
+  return ToProto(last->pace, last->window, deps_.loop.Now() - last->at);
 }
 
 std::vector<StackTaking::Target> GangWatch::Standing(const collectives::Finding& finding) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,18 +16,21 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
+#include "launcher/diagnosis/pace_messages.h"
+#include "launcher/diagnosis/pace_watch.h"
 #include "launcher/diagnosis/stacks/stack_taking.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/job.pb.h"
+#include "runtime/proto/pace.pb.h"
 #include "runtime/proto/verdict.pb.h"
 
 namespace lockstep::launcher {
 
 /// What an agent makes of a HangWatch: which ranks of its gang are watched, and that a gang which
 /// stands still is said, kept as evidence and brought down for the ranks to blame, as the job says
-/// (spec.hangs). One per agent of `lockstep run`. Confined to the loop's thread.
-class GangWatch final : public HangDelegate {
+/// (spec.hangs); and of a PaceWatch: that ranks and links which are slow are said. One per agent of `lockstep run`. Confined to the loop's thread.
+class GangWatch final : public HangDelegate, public PaceDelegate {
  public:
   struct Deps {
     event::Loop& loop;
@@ -47,13 +51,17 @@ class GangWatch final : public HangDelegate {
     host_of_rank_ = std::move(host_of_rank);
     watch_.SetFar(far);
   }
+  void SetFarPaces(FarPaces& far) { pace_watch_.SetFar(far); }
   /// Before the first round; it outlives the rounds. Without, verdicts tell no stacks.
   void SetStacks(CulpritStacks& stacks) { stacks_ = &stacks; }
   /// Ranks have been started, or go on without others.
   void BeginRound() {
     ++rounds_;
     watch_.BeginRound();
+    pace_watch_.BeginRound();
   }
+  /// How fast the ranks went in the last window; nullopt: it is not known yet.
+  std::optional<proto::JobPace> pace() const;
 
   /// A rank has failed: what the others do now tells whose fault it is, and soon does no more.
   void OnRoundFails();
@@ -65,9 +73,12 @@ class GangWatch final : public HangDelegate {
                     const collectives::Evidence& evidence) override;
   void OnHangVerdict(const collectives::Finding& finding,
                      const collectives::Evidence& evidence) override;
+  void OnStraggler(const collectives::Straggler& slow, const collectives::Pace& pace) override;
+  void OnSlowLink(const collectives::SlowLink& slow, const collectives::Pace& pace) override;
 
  private:
   WatchedRank Watched(const elastic::RankRecord& rank) const;
+  std::vector<PacedProcess> Processes();
   void Save(base::Round round, const collectives::Evidence& evidence);
   /// The stacks of those to blame have been read, which takes a while.
   void OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
@@ -86,6 +97,7 @@ class GangWatch final : public HangDelegate {
   uint64_t rounds_ = 0;                    // begun, those of survivors too
   CulpritStacks* stacks_ = nullptr;
   HangWatch watch_;
+  PaceWatch pace_watch_;
 };
 
 }  // namespace lockstep::launcher

@@ -7,6 +7,7 @@
 
 #include "collectives/diagnosis/words.h"
 #include "launcher/agent/job_events.h"
+#include "launcher/diagnosis/pace_messages.h"
 #include "launcher/verdict/clean_text.h"
 #include "launcher/verdict/hang_verdict.h"
 #include "launcher/verdict/screen.h"
@@ -79,6 +80,21 @@ void JobAccount::OnHangVerdict(const collectives::Finding& finding,
 void JobAccount::OnLastLook(const collectives::Finding& finding,
                             const collectives::Evidence& evidence) {
   last_look_ = HangVerdict(finding, evidence, config_.here.host);
+}
+
+void JobAccount::OnPace(proto::Verdict verdict) {
+  verdict.set_job(config_.directory.job_id());
+  verdict.set_round(round_.value());
+  verdict.set_world_size(config_.rank_count);
+  Count(verdict);
+  const std::string clean = CleanText(PaceNotice(verdict));
+  node_->Say(clean);
+  proto::Event event;
+  proto::Notice& notice = *event.mutable_notice();
+  notice.set_text(clean);
+  for (const proto::Culprit& culprit : verdict.culprits()) notice.add_ranks(culprit.rank());
+  *notice.mutable_verdict() = std::move(verdict);
+  node_->Log(round_, std::move(event));
 }
 
 void JobAccount::Count(const proto::Verdict& verdict) {

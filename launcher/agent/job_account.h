@@ -55,6 +55,8 @@ class JobAccount {
   /// is its verdict.
   void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence& evidence,
                      const std::vector<proto::Evidence>& stacks, bool acts);
+  /// A rank, or a link, is slow; nothing follows from it.
+  void OnPace(proto::Verdict verdict);
   /// The round has failed, and this is what the ranks did when it began to.
   void OnLastLook(const collectives::Finding& finding, const collectives::Evidence& evidence);
   /// `source` is who asked, in words. Verdicts name the first who was not the user at the terminal.

@@ -114,6 +114,7 @@ class JobCluster final : public CoordinatorDelegate {
   void Ask(base::NodeIndex node, const proto::ControlRequest& request, OnAnswer answer);
   /// The ranks of other nodes, for as long as this lives.
   FarLooks& far_looks() { return far_gang_; }
+  FarPaces& far_paces() { return far_gang_; }
   /// The same for those who watch: a look of theirs cuts none of the others' short.
   FarLooks& live_looks() { return live_gang_; }
   /// The nodes of `status`, and where each of its ranks is.

@@ -7,6 +7,7 @@
 
 #include "collectives/recorder/record.h"
 #include "collectives/recorder/ring_copy.h"
+#include "launcher/diagnosis/pace_messages.h"
 #include "launcher/diagnosis/seen_process.h"
 #include "runtime/proto/evidence.pb.h"
 
@@ -32,12 +33,23 @@ void NodeWatch::ScheduleLook() {
 
 void NodeWatch::Look() {
   const std::vector<WatchedRank> ranks = deps_.ranks();
-  if (ranks.empty()) looks_.Clear();
-  const bool stands = looks_.LookAtHeads(ranks, config_.least_wait, deps_.loop.Now()).suspicious;
+  if (ranks.empty()) {
+    looks_.Clear();
+    paces_.Clear();
+  }
+  const base::SteadyTime now = deps_.loop.Now();
+  const bool stands = looks_.LookAtHeads(ranks, config_.least_wait, now).suspicious;
+  paces_.Look(looks_.RingsAtHeads(), now);
   if (std::exchange(stands_, stands) != stands) deps_.say(stands);
 }
 
 proto::LookReply NodeWatch::Answer(const proto::LookRequest& request) {
+  if (request.pace_only()) {
+    proto::LookReply reply;
+    std::string pace = ToProto(paces_.Take(deps_.loop.Now())).SerializeAsString();
+    if (pace.size() <= kRingsBytesMax) reply.set_pace(std::move(pace));
+    return reply;
+  }
   const std::vector<WatchedRank> ranks = deps_.ranks();
   const base::SteadyTime now = deps_.loop.Now();
   // What is in the rings is sent as it stands there.

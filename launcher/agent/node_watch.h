@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "launcher/diagnosis/pace_looks.h"
 #include "launcher/diagnosis/rank_looks.h"
 #include "runtime/base/clock.h"
 #include "runtime/event/loop.h"
@@ -15,8 +16,9 @@ namespace lockstep::launcher {
 
 /// What a member's agent does for the coordinator's HangWatch: looks at the heads of its ranks'
 /// rings, tells when one of them begins to wait without progress and when that is over, and sends
-/// everything when it is asked. A gang that goes on costs no message. One per such agent, owned by
-/// it. Confined to the loop's thread.
+/// everything when it is asked. A gang that goes on costs no message but the coordinator's request
+/// how fast its ranks go, once in a window. One per such agent, owned by it. Confined to the loop's
+/// thread.
 class NodeWatch {
  public:
   struct Config {
@@ -44,6 +46,7 @@ class NodeWatch {
   const Deps deps_;
   event::Registration timer_;
   RankLooks looks_;
+  PaceLooks paces_;
   bool stands_ = false;  // as told
 };
 

@@ -59,6 +59,7 @@ void HangWatch::BeginRound() {
   ++round_;
   began_ = loop_.Now();
   looks_.Clear();
+  paces_.Clear();
   far_ranks_.clear();
   looks_far_ = false;
   last_look_.reset();
@@ -99,6 +100,7 @@ void HangWatch::Look() {
   }
   const base::SteadyTime now = loop_.Now();
   const RankLooks::Heads heads = looks_.LookAtHeads(Here(ranks), config_.least_wait, now);
+  paces_.Look(looks_.RingsAtHeads(), now);
   compares_again_ |= heads.changed;
   const bool suspicious = heads.suspicious || (far_ != nullptr && far_->AnyStandsStill());
   const bool compares = compares_again_ && now - compared_at_ >= config_.compare_every;
@@ -208,6 +210,15 @@ base::Duration HangWatch::ActionAfter(const Finding& finding) const {
   return begins ? config_.init_deadline : config_.action_after;
 }
 
+base::Duration HangWatch::NoticeAfter(const Finding& finding) const {
+  if (!finding.op.has_value()) return config_.grace;
+  const auto usual = paces_.UsualAtMost(finding.op->group, finding.op->epoch, finding.op->kind);
+  if (!usual.has_value()) return config_.grace;
+  const base::Duration at_most = std::max(config_.grace, config_.action_after / 2);
+  // Bounded before it is multiplied: clocks that went wrong do not overflow it.
+  return std::clamp(config_.usual_factor * std::min(*usual, at_most), config_.grace, at_most);
+}
+
 void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
   if (finding.verdict_class == Finding::Class::kNone) {
     found_.reset();
@@ -229,7 +240,7 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
   if (acts) {
     decided_ = true;
     delegate_.OnHangVerdict(finding, evidence);
-  } else if (!noticed_ && !finding.is_provable && finding.waited >= config_.grace) {
+  } else if (!noticed_ && !finding.is_provable && finding.waited >= NoticeAfter(finding)) {
     noticed_ = true;
     delegate_.OnHangNotice(finding, evidence);
   }

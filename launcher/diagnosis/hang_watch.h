@@ -15,6 +15,7 @@
 #include "collectives/diagnosis/evidence.h"
 #include "collectives/diagnosis/finding.h"
 #include "launcher/diagnosis/far_looks.h"
+#include "launcher/diagnosis/pace_looks.h"
 #include "launcher/diagnosis/rank_looks.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
@@ -52,6 +53,9 @@ class HangDelegate {
 ///   group, or its first op
 ///   all else               a notice after grace; a verdict at action_after
 ///
+/// Where ops of that kind usually take long in that group, the notice comes after usual_factor times
+/// as long, but before half of action_after is over.
+///
 /// Looks take at most a twentieth of a core: where one takes long, the next one waits.
 ///
 /// One for each agent, owned by it. Confined to the loop's thread.
@@ -62,6 +66,7 @@ class HangWatch {
     base::Duration least_wait = std::chrono::milliseconds(500);
     base::Duration compare_every = std::chrono::seconds(1);
     base::Duration grace = std::chrono::seconds(2);
+    int usual_factor = 8;
     base::Duration action_after = std::chrono::seconds(60);
     base::Duration init_deadline = std::chrono::seconds(120);
     base::Duration hard_deadline = std::chrono::seconds(300);
@@ -98,6 +103,8 @@ class HangWatch {
   /// Those that ranks of the round have, as they are at any time, or were when they were fetched;
   /// for as long as it is watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
+  /// What the looks tell of how fast the ranks on this machine go.
+  PaceLooks& paces() { return paces_; }
 
  private:
   /// What makes two findings the same one.
@@ -118,6 +125,7 @@ class HangWatch {
   void Diagnose(const collectives::Evidence& evidence);
   void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence);
   base::Duration ActionAfter(const collectives::Finding& finding) const;
+  base::Duration NoticeAfter(const collectives::Finding& finding) const;
 
   const Config config_;
   event::Loop& loop_;
@@ -130,6 +138,7 @@ class HangWatch {
   FarRanks far_ranks_;        // of the last look that fetched them: for the evidence
   base::SteadyTime began_{};  // the round
   RankLooks looks_;
+  PaceLooks paces_;
   std::optional<std::vector<collectives::SeenRank>> last_look_;  // of ranks on this machine
   base::SteadyTime compared_at_{};
   bool compares_again_ = false;  // calls have been made since they were last compared

@@ -102,6 +102,46 @@ class HangWatchTest : public ::testing::Test, public HangDelegate {
   std::vector<Finding> notices_, verdicts_;
 };
 
+TEST_F(HangWatchTest, WhereOpsUsuallyTakeLongTheNoticeComesLater) {
+  for (int op = 0; op < 10; ++op) {
+    for (const auto& rank : ranks_) rank->Call();
+    loop_.RunFor(milliseconds(900));
+    for (const auto& rank : ranks_) rank->End();
+  }
+  WaitForTheThird();
+  loop_.RunFor(seconds(7));
+  EXPECT_THAT(notices_, IsEmpty()) << "8 x 0.9 s";
+  loop_.RunFor(seconds(3));
+  EXPECT_EQ(notices_.size(), 1u);
+}
+
+TEST_F(HangWatchTest, OfOpsThatTakeMinutesItComesBeforeTheVerdictAllTheSame) {
+  for (int op = 0; op < 10; ++op) {
+    for (const auto& rank : ranks_) rank->Call();
+    loop_.RunFor(seconds(20));
+    for (const auto& rank : ranks_) rank->End();
+  }
+  WaitForTheThird();
+  loop_.RunFor(seconds(29));
+  EXPECT_THAT(notices_, IsEmpty());
+  loop_.RunFor(seconds(2));
+  EXPECT_EQ(notices_.size(), 1u);
+  EXPECT_THAT(verdicts_, IsEmpty());
+  loop_.RunFor(seconds(30));
+  EXPECT_EQ(verdicts_.size(), 1u);
+}
+
+TEST_F(HangWatchTest, ALongOpOnceIsNotUsual) {
+  for (int op = 0; op < 10; ++op) {
+    for (const auto& rank : ranks_) rank->Call();
+    loop_.RunFor(op == 4 ? seconds(20) : milliseconds(10));
+    for (const auto& rank : ranks_) rank->End();
+  }
+  WaitForTheThird();
+  loop_.RunFor(milliseconds(2500));
+  EXPECT_EQ(notices_.size(), 1u);
+}
+
 TEST_F(HangWatchTest, ABusyRankIsSaidOnceAndBlamedLater) {
   WaitForTheThird();
   loop_.RunFor(milliseconds(1900));

@@ -45,6 +45,15 @@ std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
   return rings;
 }
 
+std::vector<RankLooks::Ring> RankLooks::RingsAtHeads() const {
+  std::vector<Ring> rings;
+  for (const auto& [rank, seen] : seen_) {
+    if (seen.ring != nullptr)
+      rings.push_back({rank, seen.incarnation, seen.ring->memory(), seen.record_count});
+  }
+  return rings;
+}
+
 RankLooks::Seen& RankLooks::Find(const WatchedRank& rank, base::SteadyTime now) {
   Seen& seen = seen_[rank.rank];
   if (seen.incarnation != rank.incarnation)

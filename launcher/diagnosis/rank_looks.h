@@ -65,6 +65,13 @@ class RankLooks {
   }
   /// As they are at any time; for as long as they are watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
+  struct Ring {
+    base::Rank rank;
+    base::Incarnation incarnation;
+    std::span<const std::byte> memory;
+    uint64_t record_count = 0;  // at the last look at the heads
+  };
+  std::vector<Ring> RingsAtHeads() const;
 
  private:
   struct Seen {

@@ -90,6 +90,8 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     action_after { seconds: 60 }
                     deadline { seconds: 300 }
                     watch: WATCH_AUTO
+                    pace_window { seconds: 10 }
+                    straggler_percent: 10
                   }
                   metrics {}
                 })pb"));

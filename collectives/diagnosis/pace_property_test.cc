@@ -1,0 +1,236 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+// Random jobs of which one rank computes longer, or none does, in noise of several kinds: whom
+// JudgePace names. The truth is known; precision and recall are printed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <numbers>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "collectives/diagnosis/pace.h"
+#include "runtime/base/random.h"
+
+namespace lockstep::collectives {
+namespace {
+
+using base::GroupId;
+using base::Rank;
+
+enum class Noise : uint8_t {
+  kNone,
+  kNormal,      // a few per cent of each computation, by rank
+  kHeavy,       // lognormal, some 20 %
+  kPauses,      // a rank computes five times as long now and then
+  kSlices,      // computations end at a tick of the scheduler
+  kTogether,    // all ranks compute longer at the same time: batches differ in length
+  kLateEnds,    // members notice the end of an op at different times
+};
+constexpr int kNoises = 7;
+
+struct Shape {
+  int tensor = 1, data = 4;
+  int steps = 40;
+  int ops_per_step = 3;  // of the tensor groups, or, where there are none, of the world
+  double compute = 0.1;  // seconds of a step
+  double op = 0.002;     // that an op takes once all are there
+  bool reports_steps = true;
+  Noise noise = Noise::kNone;
+  Rank slow{-1};
+  double factor = 1;
+};
+
+/// All ranks train, in simulated time; what their records tell is put into windows, as their agents
+/// would.
+class SimulatedTraining {
+ public:
+  SimulatedTraining(const Shape& shape, uint64_t seed)
+      : shape_(shape), random_(seed), now_(Size()), in_ops_(Size()), windows_(Size()) {
+    for (size_t rank = 0; rank < Size(); ++rank) windows_[rank].rank = Rank(static_cast<int>(rank));
+    Run();
+  }
+
+  std::vector<PaceWindow> Windows() const { return windows_; }
+
+ private:
+  size_t Size() const { return static_cast<size_t>(shape_.tensor * shape_.data); }
+
+  double Normal() {
+    const double u = std::max(random_.Unit(), 1e-12), v = random_.Unit();
+    return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
+  }
+
+  double Noisy(double seconds) {
+    switch (shape_.noise) {
+      case Noise::kNormal: return seconds * std::max(0.2, 1 + 0.05 * Normal());
+      case Noise::kHeavy: return seconds * std::exp(0.2 * Normal());
+      case Noise::kPauses: return seconds * (random_.Unit() < 0.02 ? 5 : 1 + 0.02 * Normal());
+      case Noise::kSlices: return std::ceil(seconds / 0.004 + random_.Unit()) * 0.004;
+      default: return seconds * (1 + 0.01 * Normal());
+    }
+  }
+
+  void Meet(uint64_t group, const std::vector<size_t>& members, int64_t step) {
+    double all = 0;
+    for (const size_t member : members) all = std::max(all, now_[member]);
+    const uint64_t seq = ++seqs_[group];
+    for (const size_t member : members) {
+      double end = all + shape_.op;
+      if (shape_.noise == Noise::kLateEnds) end += 0.004 * random_.Unit();
+      AddBeat(group, member, members.size(), seq, step, end);
+      in_ops_[member] += end - now_[member];
+      now_[member] = end;
+    }
+  }
+
+  void AddBeat(uint64_t group, size_t member, size_t size, uint64_t seq, int64_t step, double end) {
+    auto& groups = windows_[member].groups;
+    auto found = std::find_if(groups.begin(), groups.end(), [&](const PaceGroup& candidate) {
+      return candidate.id == GroupId(group);
+    });
+    if (found == groups.end()) {
+      groups.push_back({.id = GroupId(group),
+                        .name = "group",
+                        .size = static_cast<int>(size),
+                        .kind = OpKind::kAllReduce,
+                        .beats = {}});
+      found = groups.end() - 1;
+    }
+    const auto seconds = [](double value) {
+      return base::Duration(static_cast<int64_t>(value * 1e9));
+    };
+    found->beats.push_back({.block = seq,
+                            .ops = 1,
+                            .step = shape_.reports_steps ? step : -1,
+                            .waited = seconds(end - now_[member]),
+                            .ended = seconds(end + 1000.0 * static_cast<double>(member))});
+  }
+
+  void Compute(double share, double together) {
+    for (size_t rank = 0; rank < Size(); ++rank) {
+      const bool is_slow = Rank(static_cast<int>(rank)) == shape_.slow;
+      now_[rank] += Noisy(shape_.compute * share) * together * (is_slow ? shape_.factor : 1);
+    }
+  }
+
+  void Run() {
+    std::vector<double> shares;
+    for (int op = 0; op < shape_.ops_per_step; ++op) shares.push_back(0.1 + random_.Unit());
+    double sum = 0;
+    for (const double share : shares) sum += share;
+    for (int step = 0; step < shape_.steps; ++step) {
+      const double together =
+          shape_.noise == Noise::kTogether ? std::exp(0.4 * Normal()) : 1;
+      for (const double share : shares) {
+        Compute(share / sum, together);
+        MeetInRows(step);
+      }
+      if (shape_.tensor > 1) MeetInColumns(step);
+    }
+    for (size_t rank = 0; rank < Size(); ++rank) {
+      windows_[rank].length = base::Duration(static_cast<int64_t>(now_[rank] * 1e9));
+      windows_[rank].in_ops = base::Duration(static_cast<int64_t>(in_ops_[rank] * 1e9));
+    }
+  }
+
+  /// In the tensor groups; where there are none, in the world.
+  void MeetInRows(int64_t step) {
+    const auto tensor = static_cast<size_t>(shape_.tensor);
+    const size_t width = tensor > 1 ? tensor : Size();
+    for (size_t first = 0; first < Size(); first += width) {
+      std::vector<size_t> members;
+      for (size_t member = first; member < first + width; ++member) members.push_back(member);
+      Meet(1 + first, members, step);
+    }
+  }
+  void MeetInColumns(int64_t step) {
+    const auto tensor = static_cast<size_t>(shape_.tensor);
+    for (size_t column = 0; column < tensor; ++column) {
+      std::vector<size_t> members;
+      for (size_t member = column; member < Size(); member += tensor) members.push_back(member);
+      Meet(100'000 + column, members, step);
+    }
+  }
+
+  const Shape shape_;
+  base::Random random_;
+  std::vector<double> now_, in_ops_;
+  std::map<uint64_t, uint64_t> seqs_;
+  std::vector<PaceWindow> windows_;
+};
+
+Shape RandomShape(base::Random& random, double factor) {
+  Shape shape;
+  do {
+    shape.tensor = 1 + static_cast<int>(random.Below(4));
+    shape.data = 1 + static_cast<int>(random.Below(8));
+  } while (shape.tensor * shape.data < 2);
+  shape.steps = 8 + static_cast<int>(random.Below(60));
+  shape.ops_per_step = 1 + static_cast<int>(random.Below(5));
+  shape.compute = 0.02 + 0.3 * random.Unit();
+  shape.op = shape.compute * 0.15 * random.Unit() / shape.ops_per_step;
+  shape.reports_steps = random.Below(2) == 0;
+  shape.noise = static_cast<Noise>(random.Below(kNoises));
+  shape.factor = factor;
+  if (factor > 1)
+    shape.slow = Rank(static_cast<int>(random.Below(static_cast<uint64_t>(shape.tensor * shape.data))));
+  return shape;
+}
+
+struct Score {
+  int jobs = 0, named_right = 0, named_wrong = 0;
+  double recall() const { return static_cast<double>(named_right) / std::max(jobs, 1); }
+};
+
+Score Play(double factor, int jobs, uint64_t seed, const PaceOptions& options = {}) {
+  Score score;
+  base::Random random(seed);
+  std::map<Noise, int> missed, wrong;
+  for (int job = 0; job < jobs; ++job) {
+    const Shape shape = RandomShape(random, factor);
+    const Pace pace = JudgePace(SimulatedTraining(shape, random.Next()).Windows(), options);
+    bool found = false;
+    for (const Straggler& slow : pace.stragglers) {
+      found |= slow.rank == shape.slow;
+      score.named_wrong += slow.rank != shape.slow ? 1 : 0;
+      wrong[shape.noise] += slow.rank != shape.slow ? 1 : 0;
+    }
+    score.named_right += found ? 1 : 0;
+    missed[shape.noise] += factor > 1 && !found ? 1 : 0;
+    ++score.jobs;
+  }
+  std::printf("%.1f times as long: %d jobs, named in %d, others named %d; missed by noise:", factor,
+              score.jobs, score.named_right, score.named_wrong);
+  for (int noise = 0; noise < kNoises; ++noise)
+    std::printf(" %d/%d", missed[static_cast<Noise>(noise)], wrong[static_cast<Noise>(noise)]);
+  std::printf("\n");
+  return score;
+}
+
+TEST(PacePropertyTest, SlowRanksAreNamedAndNobodyElseIs) {
+  const Score even = Play(1.0, 3000, 1);
+  const Score tenth = Play(1.1, 1500, 2);
+  const Score third = Play(1.3, 1500, 3);
+  const Score twice = Play(2.0, 1500, 4);
+  const Score low_bound = Play(1.1, 1500, 5, {.least_share = 0.05});
+
+  const int right = tenth.named_right + third.named_right + twice.named_right;
+  const int wrong =
+      even.named_wrong + tenth.named_wrong + third.named_wrong + twice.named_wrong;
+  const double precision = static_cast<double>(right) / (right + wrong);
+  std::printf("precision %.4f; recall at 10 %% %.3f, at 30 %% %.3f, at twice %.3f\n", precision,
+              tenth.recall(), third.recall(), twice.recall());
+  std::printf("of 5 %% and more: recall at 10 %% %.3f\n", low_bound.recall());
+  EXPECT_GE(precision, 0.99);
+  EXPECT_GE(third.recall(), 0.95);
+  EXPECT_GE(twice.recall(), 0.95);
+}
+
+}  // namespace
+}  // namespace lockstep::collectives
