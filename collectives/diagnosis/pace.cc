@@ -37,7 +37,6 @@ struct Turn {
 struct Member {
   const PaceWindow* window = nullptr;
   const PaceGroup* group = nullptr;
-  double in_ops_share = 0;
 };
 
 /// Beats of one member, in rows of 1 << shift ops.
@@ -51,6 +50,7 @@ std::map<uint64_t, PaceBeat> Coarsened(const PaceGroup& group, int shift) {
     row.step = std::max(row.step, beat.step);
     row.waited += beat.waited;
     row.ended = std::max(row.ended, beat.ended);
+    row.in_ops = std::max(row.in_ops, beat.in_ops);
   }
   return beats;
 }
@@ -59,7 +59,7 @@ std::map<uint64_t, PaceBeat> Coarsened(const PaceGroup& group, int shift) {
 struct Row {
   int64_t step = -1;
   std::vector<double> waited;
-  std::vector<base::Duration> ended;  // by member
+  std::vector<base::Duration> ended, in_ops;  // by member
   double ops = 0;
 };
 
@@ -76,6 +76,7 @@ std::vector<Row> RowsOf(const std::vector<Member>& members) {
       row.ops = beat.ops;
       row.waited.push_back(Seconds(beat.waited));
       row.ended.push_back(beat.ended);
+      row.in_ops.push_back(beat.in_ops);
     }
   }
   std::vector<Row> known;
@@ -91,6 +92,17 @@ double SpanOf(const Row& before, const Row& row) {
   for (size_t i = 0; i < row.ended.size(); ++i)
     spans.push_back(Seconds(row.ended[i] - before.ended[i]));
   return Median(std::move(spans));
+}
+
+/// Of the time from the first row to the last one, by member.
+std::vector<double> InOpsShares(const std::vector<Row>& rows) {
+  std::vector<double> shares;
+  for (size_t i = 0; i < rows.front().ended.size(); ++i) {
+    const double time = Seconds(rows.back().ended[i] - rows.front().ended[i]);
+    const double in_ops = Seconds(rows.back().in_ops[i] - rows.front().in_ops[i]);
+    shares.push_back(time > 0 ? std::clamp(in_ops / time, 0.0, 1.0) : 0);
+  }
+  return shares;
 }
 
 /// Rows put together: by step where steps are reported, else into some of equal length.
@@ -148,6 +160,7 @@ struct Lateness {
   double mean = 0;      // seconds in each turn, without the latest turns
   double error = 0;     // of that mean
   double span = 0;      // of those turns, each
+  double ops = 0;       // likewise
   int turns_late = 0;   // in which it was late by a part that counts
 };
 
@@ -161,9 +174,11 @@ Lateness Judge(const std::vector<double>& late, const std::vector<Turn>& turns, 
   for (const size_t turn : order) {
     kept.push_back(late[turn]);
     judged.span += turns[turn].span;
+    judged.ops += turns[turn].ops;
   }
   const auto count = static_cast<double>(kept.size());
   judged.span /= count;
+  judged.ops /= count;
   judged.mean = Mean(kept);
   judged.error = Deviation(kept, judged.mean) / std::sqrt(count);
   for (size_t turn = 0; turn < late.size(); ++turn)
@@ -178,7 +193,7 @@ double ShareOf(const Lateness& lateness) {
 }
 
 base::Duration AsDuration(double seconds) {
-  return base::Duration(static_cast<int64_t>(std::clamp(seconds, -1e9, 1e9) * 1e9));
+  return base::Duration(std::llround(std::clamp(seconds, -1e9, 1e9) * 1e9));
 }
 
 /// One group, of which at least more than half of the members are known.
@@ -186,8 +201,10 @@ class GroupPace {
  public:
   GroupPace(const PaceOptions& options, GroupKey key, std::vector<Member> members)
       : options_(options), key_(key), members_(std::move(members)) {
-    turns_ = TurnsOf(RowsOf(members_), options_.least_turns);
+    const std::vector<Row> rows = RowsOf(members_);
+    turns_ = TurnsOf(rows, options_.least_turns);
     if (!is_known()) return;
+    in_ops_shares_ = InOpsShares(rows);
     const auto late = LatenessOf(turns_.turns, members_.size());
     for (const auto& member : late)
       judged_.push_back(Judge(member, turns_.turns, options_.least_share));
@@ -204,7 +221,7 @@ class GroupPace {
       const double share = ShareOf(judged_[i]);
       if (std::abs(share) > std::abs(rank.lateness_share)) {
         rank.lateness_share = share;
-        rank.lateness = AsDuration(judged_[i].mean / turns_.steps_each);
+        rank.lateness = AsDuration(judged_[i].mean / Each(judged_[i]));
       }
       if (!IsSlow(i)) continue;
       Straggler slow = Told(i);
@@ -226,14 +243,15 @@ class GroupPace {
     const double middle = Median(others);
     if (late.mean - middle <= kScatters * Scatter(others, middle)) return false;
     // Who comes late because it waited elsewhere waits as long as the others.
-    return OthersInOps(member) - members_[member].in_ops_share >= late.mean / late.span / 2;
+    return OthersInOps(member) - in_ops_shares_[member] >= late.mean / late.span / 2;
   }
 
+  /// Steps, or ops, of a turn.
+  double Each(const Lateness& late) const { return turns_.are_steps ? turns_.steps_each : late.ops; }
+
   double OthersInOps(size_t member) const {
-    std::vector<double> shares;
-    for (size_t i = 0; i < members_.size(); ++i) {
-      if (i != member) shares.push_back(members_[i].in_ops_share);
-    }
+    std::vector<double> shares = in_ops_shares_;
+    shares.erase(shares.begin() + static_cast<ptrdiff_t>(member));
     return Median(std::move(shares));
   }
 
@@ -242,21 +260,19 @@ class GroupPace {
     // The op that they wait in is known to those who do.
     const size_t other = static_cast<size_t>(
         std::min_element(means_.begin(), means_.end()) - means_.begin());
-    double ops = 0;
-    for (const Turn& turn : turns_.turns) ops += turn.ops;
-    const double turns = static_cast<double>(turns_.turns.size()) * turns_.steps_each;
+    const double each = Each(late);
+    const double count = static_cast<double>(turns_.turns.size()) * each;
     Straggler slow{.rank = members_[member].window->rank,
                    .group = key_.first,
                    .epoch = key_.second,
                    .group_name = members_[member].group->name,
                    .kind = members_[other].group->kind,
-                   .lateness = AsDuration(late.mean / turns_.steps_each),
-                   .turn_time = AsDuration(late.span / turns_.steps_each),
+                   .counts_steps = turns_.are_steps,
+                   .count = static_cast<int>(std::lround(count)),
+                   .lateness = AsDuration(late.mean / each),
+                   .turn_time = AsDuration(late.span / each),
                    .share = late.mean / late.span,
-                   .turns = static_cast<int>(std::lround(turns)),
-                   .turns_are_steps = turns_.are_steps,
-                   .ops_per_turn = ops / turns,
-                   .in_ops_share = members_[member].in_ops_share,
+                   .in_ops_share = in_ops_shares_[member],
                    .others_in_ops_share = OthersInOps(member),
                    .victims = {}};
     for (size_t i = 0; i < members_.size(); ++i) {
@@ -271,15 +287,11 @@ class GroupPace {
   const std::vector<Member> members_;
   Turns turns_;
   std::vector<Lateness> judged_;  // by member
-  std::vector<double> means_;
+  std::vector<double> means_, in_ops_shares_;
 };
 
 double Rate(double amount, base::Duration length) {
   return length.count() > 0 ? amount / Seconds(length) : 0;
-}
-
-double InOpsShare(const PaceWindow& window) {
-  return std::clamp(Rate(Seconds(window.in_ops), window.length), 0.0, 1.0);
 }
 
 std::string Percent(double share) { return std::to_string(std::lround(share * 100)) + " %"; }
@@ -297,12 +309,12 @@ Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& option
         .step = window.step,
         .steps_per_second = Rate(static_cast<double>(window.steps), window.length),
         .ops_per_second = Rate(static_cast<double>(window.ops), window.length),
-        .in_ops_share = InOpsShare(window),
+        .in_ops_share = std::clamp(Rate(Seconds(window.in_ops), window.length), 0.0, 1.0),
         .bytes_per_second = Rate(static_cast<double>(window.bytes), window.length)};
     for (const PaceGroup& group : window.groups) {
       std::vector<Member>& members = groups[{group.id, group.epoch}];
       if (members.empty() || members.back().window != &window)
-        members.push_back({&window, &group, InOpsShare(window)});
+        members.push_back({&window, &group});
     }
   }
   std::map<base::Rank, Straggler> found;
@@ -320,19 +332,14 @@ Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& option
 }
 
 std::string WhatItDoes(const Straggler& slow) {
-  const std::string op(OpKindName(slow.kind));
   std::string text = "is slow: it comes " + base::FormatDuration(slow.lateness) + " late to ";
-  if (slow.turns_are_steps || slow.ops_per_turn > 1.5) {
-    text += "the ops of group " + slow.group_name + " in each ";
-    text += slow.turns_are_steps ? "step"
-                                 : std::to_string(std::lround(slow.ops_per_turn)) + " of them";
-  } else {
-    text += "each " + op + " of group " + slow.group_name;
-  }
+  text += slow.counts_steps ? "the ops of group " + slow.group_name + " in each step"
+                            : "each " + std::string(OpKindName(slow.kind)) + " of group " +
+                                  slow.group_name;
   text += ", " + Percent(slow.share) + " of " + base::FormatDuration(slow.turn_time) + ", for " +
-          std::to_string(slow.turns) + (slow.turns_are_steps ? " steps" : " times");
-  return text + "; in ops for " + Percent(slow.in_ops_share) + " of its time, the others for " +
-         Percent(slow.others_in_ops_share);
+          std::to_string(slow.count) + (slow.counts_steps ? " steps" : " ops");
+  return text + "; it is in ops for " + Percent(slow.in_ops_share) +
+         " of its time, the others for " + Percent(slow.others_in_ops_share);
 }
 
 }  // namespace lockstep::collectives

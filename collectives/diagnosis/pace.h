@@ -26,6 +26,7 @@ struct PaceBeat {
   int64_t step = -1;         // of the last of them, as reported; -1 = none is
   base::Duration waited{0};  // in all of them, from when the rank came to when they ended
   base::Duration ended{0};   // the last of them, on a clock of the rank's own
+  base::Duration in_ops{0};  // by then, of whatever group: during which one at least was in progress
 };
 
 struct PaceGroup {
@@ -63,7 +64,7 @@ struct PaceWindow {
   base::Duration length{0};
   uint64_t ops = 0;
   uint64_t bytes = 0;
-  base::Duration in_ops{0};  // during which at least one of them was in progress
+  base::Duration in_ops{0};  // during which one at least was in progress
   int64_t step = -1;         // last reported
   int64_t steps = 0;         // reported in it
   std::vector<PaceGroup> groups;
@@ -86,9 +87,10 @@ struct RankPace {
   double ops_per_second = 0;
   double in_ops_share = 0;  // of its time, 0 to 1
   double bytes_per_second = 0;
-  /// Later than the others by the median, in each turn; negative: earlier.
+  /// Later than the others by the median, in each step; where none are reported, to each op.
+  /// Negative: earlier.
   base::Duration lateness{0};
-  double lateness_share = 0;  // of what a turn would take without
+  double lateness_share = 0;  // of what that would take without
 };
 
 /// A rank that keeps others waiting.
@@ -98,12 +100,11 @@ struct Straggler {
   base::Round epoch;
   std::string group_name;
   OpKind kind = OpKind::kNone;
-  base::Duration lateness{0};   // in each turn
-  base::Duration turn_time{0};  // with it
+  bool counts_steps = false;    // that the program reports; else ops of the group
+  int count = 0;                // of them
+  base::Duration lateness{0};   // in each
+  base::Duration turn_time{0};  // with it, of each
   double share = 0;             // lateness of turn_time
-  int turns = 0;
-  bool turns_are_steps = false;  // that the program reports; else ops of the group, or rows of them
-  double ops_per_turn = 0;
   double in_ops_share = 0;         // its own, and the others' by the median
   double others_in_ops_share = 0;  //
   std::vector<base::Rank> victims;
@@ -143,8 +144,8 @@ struct Pace {
 /// Pure: no clock, no I/O; any thread; any windows, whatever nonsense is in them.
 Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& options = {});
 
-/// "is slow: it comes 31ms late to all_reduce of group world, 24 % of a step of 130ms, in 12
-/// steps", as it follows "rank 3 ".
+/// "is slow: it comes 31ms late to the ops of group world in each step, 24 % of 130ms, for 12
+/// steps; ...", as it follows "rank 3 ".
 std::string WhatItDoes(const Straggler& straggler);
 /// "the link from rank 2 to rank 3 is slow: ...".
 std::string Summary(const SlowLink& link);

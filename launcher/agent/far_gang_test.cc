@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/diagnosis/pace.h"
 #include "collectives/recorder/ring_copy.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/agent/node_watch.h"
@@ -80,7 +81,7 @@ class FarGangTest : public ::testing::Test {
 
 TEST_F(FarGangTest, AnAgentTellsWhenARankBeginsToWaitAndWhenItGoesOn) {
   loop_.RunFor(seconds(10));
-  EXPECT_THAT(said_, IsEmpty()) << "a gang that goes on costs no message";
+  EXPECT_THAT(said_, IsEmpty()) << "a gang that goes on says nothing by itself";
   ranks_[0]->Call();
   ranks_[0]->Wait();
   loop_.RunFor(seconds(10));
@@ -197,6 +198,46 @@ TEST_F(FarGangTest, AnAgentIsBelievedOfItsOwnRanksAlone) {
   const FarRanks seen = Look();
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen.begin()->first, Rank(1));
+}
+
+TEST_F(FarGangTest, HowFastRanksGoIsToldOnceAndOfItsOwnRanksAlone) {
+  watched_[1].rank = Rank(0);  // the coordinator's own
+  for (int op = 0; op < 8; ++op) {
+    for (const auto& rank : ranks_) rank->Call();
+    loop_.RunFor(milliseconds(50));
+    for (const auto& rank : ranks_) rank->End();
+    loop_.RunFor(milliseconds(250));
+  }
+  std::vector<collectives::PaceWindow> told;
+  const auto take = [&] {
+    far_.TakePaces([&](std::vector<collectives::PaceWindow> windows) { told = windows; });
+  };
+  take();
+  EXPECT_THAT(asked_, ElementsAre(NodeIndex(1)));
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].rank, Rank(1));
+  EXPECT_EQ(told[0].ops, 8u);
+  EXPECT_EQ(told[0].in_ops, milliseconds(400));
+  take();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].ops, 0u) << "since it was last asked";
+  refuses_ = true;
+  take();
+  EXPECT_THAT(told, IsEmpty());
+}
+
+TEST_F(FarGangTest, WhoDoesNotTellHowFastItsRanksGoIsNotWaitedFor) {
+  int taken = 0;
+  FarGang far([](NodeIndex, const proto::ControlRequest&, const OnAnswer&) {}, loop_);
+  far.SetWorld({.nodes = {{"h0", 1}, {"h1", 2}}, .master_address = "h0"}, NodeIndex(0));
+  far.TakePaces([&](const std::vector<collectives::PaceWindow>&) { ++taken; });
+  loop_.RunFor(milliseconds(1900));
+  EXPECT_EQ(taken, 0);
+  loop_.RunFor(milliseconds(200));
+  EXPECT_EQ(taken, 1);
+  far.OnNodeLost(NodeIndex(1));
+  far.TakePaces([&](const std::vector<collectives::PaceWindow>&) { ++taken; });
+  EXPECT_EQ(taken, 2) << "there is nobody to ask";
 }
 
 TEST_F(FarGangTest, ManyRanksOfANodeFitIntoAMessage) {

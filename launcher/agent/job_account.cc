@@ -83,14 +83,11 @@ void JobAccount::OnLastLook(const collectives::Finding& finding,
   last_look_ = HangVerdict(finding, evidence, config_.here.host);
 }
 
-void JobAccount::Count(const proto::Verdict& verdict) {
-  ++verdict_counts_[proto::Verdict::Class_Name(verdict.class_())];
-}
-
 void JobAccount::OnPace(proto::Verdict verdict) {
   verdict.set_job(config_.directory.job_id());
   verdict.set_round(round_.value());
   verdict.set_world_size(config_.rank_count);
+  Count(verdict);
   const std::string clean = CleanText(PaceNotice(verdict));
   node_->Say(clean);
   proto::Event event;
@@ -99,6 +96,10 @@ void JobAccount::OnPace(proto::Verdict verdict) {
   for (const proto::Culprit& culprit : verdict.culprits()) notice.add_ranks(culprit.rank());
   *notice.mutable_verdict() = std::move(verdict);
   node_->Log(round_, std::move(event));
+}
+
+void JobAccount::Count(const proto::Verdict& verdict) {
+  ++verdict_counts_[proto::Verdict::Class_Name(verdict.class_())];
 }
 
 /// What ranks wrote into their rings is shown as text and nothing else.

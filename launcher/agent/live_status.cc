@@ -129,6 +129,7 @@ void AddPace(proto::JobPace pace, proto::StatusReply& status) {
       rank.mutable_pace()->Swap(pace.mutable_ranks(next++));
   }
   pace.clear_ranks();
+  for (std::string& slow : *pace.mutable_slow()) slow = CleanText(slow);
   *status.mutable_pace() = std::move(pace);
 }
 

@@ -23,10 +23,10 @@ class DurationHistory {
   }
 
   /// What all took at most, but for one in a hundred, and for the longest in any case: one that met
-  /// something unusual. nullopt of fewer than kLeast.
-  std::optional<base::Duration> UsualAtMost() const {
-    if (total_ < kLeast) return std::nullopt;
-    uint32_t left_out = total_ / 100 + 1;
+  /// something unusual, of which each member made a record. nullopt of fewer than kLeast.
+  std::optional<base::Duration> UsualAtMost(uint32_t members) const {
+    if (total_ / kLeast < members) return std::nullopt;
+    uint32_t left_out = total_ / 100 + members;
     size_t slot = counts_.size() - 1;
     while (slot > 0 && counts_[slot] <= left_out) left_out -= counts_[slot--];
     return base::Duration(UpperEnd(slot));

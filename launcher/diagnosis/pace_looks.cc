@@ -28,7 +28,6 @@ constexpr size_t kBeatsMax = 128;
 /// Where a window has fewer, those of earlier ones are told again, of kIdleWindowsMax at most.
 constexpr size_t kBeatsEnough = 24;
 constexpr int kIdleWindowsMax = 10;
-constexpr size_t kIntervalsMax = 4096;
 constexpr size_t kHistoriesMax = 256;
 
 /// Whether no member's op ends before all have come to it.
@@ -78,6 +77,7 @@ void Merge(PaceBeat& into, const PaceBeat& beat) {
   into.step = std::max(into.step, beat.step);
   into.waited += beat.waited;
   into.ended = std::max(into.ended, beat.ended);
+  into.in_ops = std::max(into.in_ops, beat.in_ops);
 }
 
 void Add(std::deque<PaceBeat>& beats, const PaceBeat& beat) {
@@ -97,18 +97,6 @@ void Coarsen(std::deque<PaceBeat>& beats) {
     Add(coarse, beat);
   }
   beats = std::move(coarse);
-}
-
-/// How long at least one of them lasted.
-uint64_t LengthOf(std::vector<std::pair<uint64_t, uint64_t>>& intervals) {
-  std::sort(intervals.begin(), intervals.end());
-  uint64_t length = 0, reached = 0;
-  for (const auto& [from, to] : intervals) {
-    if (to <= reached) continue;
-    length += to - std::max(from, reached);
-    reached = to;
-  }
-  return length;
 }
 
 }  // namespace
@@ -172,11 +160,10 @@ void PaceLooks::Count(Seen& seen, const RankLooks::Ring& ring, const lockstep_re
   const uint64_t bytes = BytesOf(record);
   ++seen.ops;
   seen.bytes += bytes;
-  seen.in_ops.emplace_back(began, record.ended_ns);
-  if (seen.in_ops.size() == kIntervalsMax) {
-    const uint64_t length = LengthOf(seen.in_ops);
-    const uint64_t end = seen.in_ops.back().second;
-    seen.in_ops.assign(1, {end - std::min(length, end), end});
+  // Ops are read in the order in which they began, but for some that others have overtaken.
+  if (record.ended_ns > seen.in_ops_until_ns) {
+    seen.in_ops_ns += record.ended_ns - std::max(began, seen.in_ops_until_ns);
+    seen.in_ops_until_ns = record.ended_ns;
   }
   if (record.step >= 0) {
     if (seen.first_step < 0) seen.first_step = record.step;
@@ -211,7 +198,8 @@ void PaceLooks::CountBeat(Seen& seen, const lockstep_seat& seat, const lockstep_
                     .ops = 1,
                     .step = record.step,
                     .waited = waited,
-                    .ended = Between(0, record.ended_ns)});
+                    .ended = Between(0, record.ended_ns),
+                    .in_ops = Between(0, seen.in_ops_ns)});
   if (beats.beats.size() > kBeatsMax) {
     ++beats.group.shift;
     Coarsen(beats.beats);
@@ -248,14 +236,15 @@ void PaceLooks::CountTransfer(Seen& seen, const lockstep_seat& seat, const locks
 }
 
 std::optional<PaceGroup> PaceLooks::TakeBeats(Beats& beats) {
-  if (beats.idle_windows++ > 0) return std::nullopt;
   auto& all = beats.beats;
+  // A window may be shorter than a step.
+  if (beats.idle_windows++ > 0 && all.size() >= kBeatsEnough) return std::nullopt;
   const size_t fresh = all.size() - beats.told;
   if (fresh >= kBeatsEnough) all.erase(all.begin(), all.end() - static_cast<ptrdiff_t>(fresh));
   PaceGroup group = beats.group;
   group.beats.assign(all.begin(), all.end());
   // It makes fewer calls than it did: beats of fewer ops from now on.
-  if (beats.group.shift > 0 && fresh < kBeatsEnough / 2) {
+  if (beats.group.shift > 0 && fresh > 0 && fresh < kBeatsEnough / 2) {
     --beats.group.shift;
     all.clear();
   }
@@ -278,7 +267,7 @@ PaceWindow PaceLooks::TakeOf(base::Rank rank, Seen& seen, base::SteadyTime now) 
                     .length = now - seen.since,
                     .ops = seen.ops,
                     .bytes = seen.bytes,
-                    .in_ops = Between(0, LengthOf(seen.in_ops)),
+                    .in_ops = Between(seen.in_ops_told_ns, seen.in_ops_ns),
                     .step = seen.step,
                     .steps = seen.first_step >= 0 ? seen.step - seen.first_step : 0,
                     .groups = {},
@@ -296,7 +285,7 @@ PaceWindow PaceLooks::TakeOf(base::Rank rank, Seen& seen, base::SteadyTime now) 
   seen.since = now;
   seen.ops = seen.bytes = 0;
   seen.first_step = seen.step;
-  seen.in_ops.clear();
+  seen.in_ops_told_ns = seen.in_ops_ns;
   return window;
 }
 
@@ -304,7 +293,7 @@ std::optional<base::Duration> PaceLooks::UsualAtMost(base::GroupId group, base::
                                                      OpKind kind) const {
   const auto found = histories_.find({group, epoch, kind});
   if (found == histories_.end()) return std::nullopt;
-  return found->second.UsualAtMost();
+  return found->second.UsualAtMost(static_cast<uint32_t>(seen_.size()));
 }
 
 }  // namespace lockstep::launcher

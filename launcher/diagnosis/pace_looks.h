@@ -40,7 +40,7 @@ class PaceLooks {
   /// wait for all those before, too, where there are few.
   std::vector<collectives::PaceWindow> Take(base::SteadyTime now);
   /// How long, at most but for one in a hundred and a single one, ops of this kind took in that
-  /// group, without its first op. nullopt: too few are known.
+  /// group, without its first op, by the ranks on this machine. nullopt: too few are known.
   std::optional<base::Duration> UsualAtMost(base::GroupId group, base::Round epoch,
                                             collectives::OpKind kind) const;
 
@@ -66,7 +66,8 @@ class PaceLooks {
     base::SteadyTime since{};    // of the window
     uint64_t ops = 0, bytes = 0;
     int64_t step = -1, first_step = -1;
-    std::vector<std::pair<uint64_t, uint64_t>> in_ops;  // from when to when
+    uint64_t in_ops_ns = 0, in_ops_told_ns = 0;  // in all, and of that in earlier windows
+    uint64_t in_ops_until_ns = 0;                // the end of the last op that is counted
     std::map<GroupKey, Beats> groups;
     std::map<LaneKey, Lane> lanes;
     std::map<GroupKey, lockstep_seat> seats;

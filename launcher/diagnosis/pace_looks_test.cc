@@ -240,6 +240,7 @@ TEST_F(PaceLooksTest, ListsThatDoNotFitTogetherAreLeftOut) {
   told.mutable_ranks(1)->set_length_ns(INT64_MIN);
   told.mutable_ranks(2)->mutable_groups(0)->set_ended_us(3, INT64_MAX);
   told.mutable_ranks(2)->mutable_groups(0)->set_ended_us(4, INT64_MAX);
+  told.mutable_ranks(2)->mutable_groups(0)->set_in_ops_us(5, INT64_MIN);
   told.mutable_ranks(2)->mutable_groups(0)->set_waited_us(4, UINT64_MAX);
   const std::vector<PaceWindow> windows = WindowsOf(told);
   ASSERT_EQ(windows.size(), 3u);
@@ -247,6 +248,13 @@ TEST_F(PaceLooksTest, ListsThatDoNotFitTogetherAreLeftOut) {
   EXPECT_EQ(windows[1].groups[0].shift, 0);
   EXPECT_EQ(windows[1].length, base::Duration(0));
   (void)JudgePace(windows);
+}
+
+/// Steps that take longer than a window.
+TEST_F(PaceLooksTest, OfALongStepTheSlowRankIsFoundToo) {
+  for (int step = 0; step < 12; ++step) Step(milliseconds(900), seconds(3));
+  ASSERT_EQ(said_.size(), 1u);
+  EXPECT_EQ(said_[0].rank, Rank(2));
 }
 
 TEST_F(PaceLooksTest, ASlowRankIsSaidAfterTwoWindowsAndOnceInAWhile) {

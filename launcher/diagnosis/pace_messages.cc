@@ -53,7 +53,7 @@ void Tell(const PaceGroup& group, proto::GroupWindow& told) {
   told.set_shift(group.shift);
   told.set_kind(static_cast<uint32_t>(group.kind));
   uint64_t block = 0;
-  int64_t step = 0, ended = 0;
+  int64_t step = 0, ended = 0, in_ops = 0;
   for (const PaceBeat& beat : group.beats) {
     told.add_block(beat.block - block);
     told.add_ops(beat.ops);
@@ -61,9 +61,12 @@ void Tell(const PaceGroup& group, proto::GroupWindow& told) {
     told.add_waited_us(Microseconds(beat.waited));
     const auto ended_us = static_cast<int64_t>(Microseconds(beat.ended));
     told.add_ended_us(Difference(ended_us, ended));
+    const auto in_ops_us = static_cast<int64_t>(Microseconds(beat.in_ops));
+    told.add_in_ops_us(Difference(in_ops_us, in_ops));
     block = beat.block;
     step = beat.step;
     ended = ended_us;
+    in_ops = in_ops_us;
   }
 }
 
@@ -78,21 +81,24 @@ PaceGroup GroupOf(const proto::GroupWindow& told) {
                   .beats = {}};
   const int count = told.block_size();
   if (count > kEntriesMax || told.ops_size() != count || told.step_size() != count ||
-      told.waited_us_size() != count || told.ended_us_size() != count)
+      told.waited_us_size() != count || told.ended_us_size() != count ||
+      told.in_ops_us_size() != count)
     return group;
   uint64_t block = 0;
-  int64_t step = 0, ended = 0;
+  int64_t step = 0, ended = 0, in_ops = 0;
   for (int i = 0; i < count; ++i) {
     block += told.block(i);
     step = Sum(step, told.step(i));
     ended = Sum(ended, told.ended_us(i));
+    in_ops = Sum(in_ops, told.in_ops_us(i));
     group.beats.push_back(
         {.block = block,
          .ops = told.ops(i),
          .step = std::clamp<int64_t>(step, -1, INT64_MAX / 4),
          .waited = OfMicroseconds(static_cast<int64_t>(
              std::min<uint64_t>(told.waited_us(i), static_cast<uint64_t>(kDurationMax)))),
-         .ended = OfMicroseconds(ended)});
+         .ended = OfMicroseconds(ended),
+         .in_ops = OfMicroseconds(in_ops)});
   }
   return group;
 }

@@ -51,6 +51,10 @@ void PaceWatch::Judge(std::vector<PaceWindow> windows, const std::vector<Watched
     const auto found = watched.find(window.rank);
     return found == watched.end() || found->second->incarnation != window.incarnation;
   });
+  // Nothing is known that was not known before: a window may be shorter than a step.
+  if (std::all_of(windows.begin(), windows.end(),
+                  [](const PaceWindow& window) { return window.ops == 0; }))
+    return;
   for (PaceWindow& window : windows) window.host = watched[window.rank]->host;
   const base::SteadyTime now = loop_.Now();
   last_ = {collectives::JudgePace(windows, config_.options), now - window_began_, now};

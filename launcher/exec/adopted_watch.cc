@@ -41,8 +41,10 @@ AdoptedWatch::AdoptedWatch(const proto::AdoptedHangs& hangs, EvidenceFacts facts
       world_size_(world_size),
       deps_(std::move(deps)),
       since_(deps_.loop.Now()),
-      watch_(ConfigOf(hangs, world_size), deps_.loop, *this) {
+      watch_(ConfigOf(hangs, world_size), deps_.loop, *this),
+      pace_watch_({}, deps_.loop, watch_.paces(), *this) {
   watch_.BeginRound();
+  pace_watch_.BeginRound();
 }
 
 void AdoptedWatch::OnHangNotice(const Finding& finding, const Evidence& evidence) {
@@ -79,7 +81,29 @@ proto::Verdict AdoptedWatch::VerdictOf(const Finding& finding, const Evidence& e
   return verdict;
 }
 
-/// To a rank that waits, if there is one: its launcher passes that on as it does all its output.
+std::vector<PacedProcess> AdoptedWatch::Processes() const {
+  std::vector<PacedProcess> processes;
+  for (const WatchedRank& rank : deps_.ranks())
+    processes.push_back({rank.rank, facts_.host, rank.pid});
+  return processes;
+}
+
+void AdoptedWatch::SayOfPace(proto::Verdict verdict) {
+  verdict.set_job(facts_.job);
+  verdict.set_world_size(world_size_);
+  const std::string text = CleanText(PaceNotice(verdict));
+  LOG(WARNING) << text;
+  std::vector<base::Rank> victims;
+  for (const int victim : verdict.victims()) victims.emplace_back(victim);
+  proto::Event event;
+  proto::Notice& notice = *event.mutable_notice();
+  notice.set_text(text);
+  for (const proto::Culprit& culprit : verdict.culprits()) notice.add_ranks(culprit.rank());
+  *notice.mutable_verdict() = std::move(verdict);
+  deps_.log(std::move(event));
+  Print("lockstep: " + text + "\n", victims);
+}
+
 void AdoptedWatch::Say(const std::string& text, const std::string& screen, const Finding& finding) {
   LOG(WARNING) << text;
   proto::Event event;
@@ -87,11 +111,14 @@ void AdoptedWatch::Say(const std::string& text, const std::string& screen, const
   for (const Finding::Culprit& culprit : finding.culprits)
     event.mutable_notice()->add_ranks(culprit.rank.value());
   deps_.log(std::move(event));
+  Print(screen, finding.victims);
+}
 
+/// To a rank that waits, if there is one: its launcher passes that on as it does all its output.
+void AdoptedWatch::Print(const std::string& screen, const std::vector<base::Rank>& victims) const {
   std::vector<WatchedRank> ranks = deps_.ranks();
   std::stable_partition(ranks.begin(), ranks.end(), [&](const WatchedRank& rank) {
-    return std::find(finding.victims.begin(), finding.victims.end(), rank.rank) !=
-           finding.victims.end();
+    return std::find(victims.begin(), victims.end(), rank.rank) != victims.end();
   });
   for (const WatchedRank& rank : ranks) {
     if (rank.ended) continue;

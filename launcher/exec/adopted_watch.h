@@ -10,6 +10,8 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
+#include "launcher/diagnosis/pace_messages.h"
+#include "launcher/diagnosis/pace_watch.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/unique_fd.h"
@@ -23,9 +25,9 @@ namespace lockstep::launcher {
 /// What the agent of a job that another launcher has started makes of a HangWatch: that its ranks
 /// on this host stand still is said where their users read (the standard error of one of them),
 /// kept as evidence and verdict in the job directory, and, as `lockstep exec` was told, the ranks
-/// are ended, which their launcher then takes for the end of the job. Of ranks on other hosts
-/// nothing is known. One per agent, owned by it. Confined to the loop's thread.
-class AdoptedWatch final : public HangDelegate {
+/// are ended, which their launcher then takes for the end of the job. That one of them is slow is
+/// said there, too. Of ranks on other hosts nothing is known. One per agent, owned by it. Confined to the loop's thread.
+class AdoptedWatch final : public HangDelegate, public PaceDelegate {
  public:
   struct Deps {
     const base::Clock& clock;
@@ -45,6 +47,12 @@ class AdoptedWatch final : public HangDelegate {
                     const collectives::Evidence& evidence) override;
   void OnHangVerdict(const collectives::Finding& finding,
                      const collectives::Evidence& evidence) override;
+  void OnStraggler(const collectives::Straggler& slow, const collectives::Pace& pace) override {
+    SayOfPace(PaceVerdict(slow, pace, Processes()));
+  }
+  void OnSlowLink(const collectives::SlowLink& slow, const collectives::Pace& pace) override {
+    SayOfPace(PaceVerdict(slow, pace, Processes()));
+  }
 
   /// The job's, once there is one.
   const std::optional<proto::Verdict>& verdict() const { return verdict_; }
@@ -53,6 +61,10 @@ class AdoptedWatch final : public HangDelegate {
   proto::Verdict VerdictOf(const collectives::Finding& finding,
                            const collectives::Evidence& evidence) const;
   void Say(const std::string& text, const std::string& screen, const collectives::Finding& finding);
+  void SayOfPace(proto::Verdict verdict);
+  std::vector<PacedProcess> Processes() const;
+  /// On the standard error of one of the ranks, of `victims` if that can be.
+  void Print(const std::string& screen, const std::vector<base::Rank>& victims) const;
 
   const bool kills_;
   const EvidenceFacts facts_;
@@ -60,6 +72,7 @@ class AdoptedWatch final : public HangDelegate {
   const Deps deps_;
   const base::SteadyTime since_;
   HangWatch watch_;
+  PaceWatch pace_watch_;
   std::optional<proto::Verdict> verdict_;
 };
 

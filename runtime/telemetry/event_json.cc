@@ -2,10 +2,13 @@
 #include "runtime/telemetry/event_json.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/timestamp.pb.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <vector>
 
 #include "runtime/base/check.h"
@@ -24,6 +27,26 @@ void AppendTime(const google::protobuf::Timestamp& time, std::string* out) {
   out->append(base::FormatUtc(base::WallTime(std::chrono::seconds(time.seconds()) +
                                              std::chrono::nanoseconds(time.nanos()))));
   out->push_back('"');
+}
+
+/// "1.500000000s".
+void AppendDuration(const google::protobuf::Duration& duration, std::string* out) {
+  const bool is_negative = duration.seconds() < 0 || duration.nanos() < 0;
+  const std::string nanos = std::to_string(std::abs(duration.nanos()));
+  out->append(is_negative ? "\"-" : "\"");
+  out->append(std::to_string(std::abs(duration.seconds())) + ".");
+  out->append(9 - std::min<size_t>(nanos.size(), 9), '0');
+  out->append(nanos + "s\"");
+}
+
+/// One that has no name is a number.
+void AppendEnum(const FieldDescriptor* field, int value, std::string* out) {
+  const auto* const named = field->enum_type()->FindValueByNumber(value);
+  if (named == nullptr) {
+    out->append(std::to_string(value));
+  } else {
+    base::AppendJsonString(named->name(), out);
+  }
 }
 
 void AppendMessage(const Message& message, std::string* out);
@@ -70,9 +93,14 @@ void AppendValue(const Message& message, const FieldDescriptor* field, int index
                              : from->GetMessage(message, field),
                     out);
       return;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      AppendEnum(field,
+                 repeated ? from->GetRepeatedEnumValue(message, field, index)
+                          : from->GetEnumValue(message, field),
+                 out);
+      return;
     case FieldDescriptor::CPPTYPE_DOUBLE:
-    case FieldDescriptor::CPPTYPE_FLOAT:
-    case FieldDescriptor::CPPTYPE_ENUM: break;
+    case FieldDescriptor::CPPTYPE_FLOAT: break;
   }
   LOCKSTEP_CHECK(false, "event.proto has got a field of a type that EventJson does not print");
 }
@@ -80,6 +108,10 @@ void AppendValue(const Message& message, const FieldDescriptor* field, int index
 void AppendMessage(const Message& message, std::string* out) {
   if (message.GetDescriptor() == google::protobuf::Timestamp::descriptor()) {
     AppendTime(static_cast<const google::protobuf::Timestamp&>(message), out);
+    return;
+  }
+  if (message.GetDescriptor() == google::protobuf::Duration::descriptor()) {
+    AppendDuration(static_cast<const google::protobuf::Duration&>(message), out);
     return;
   }
   std::vector<const FieldDescriptor*> fields;

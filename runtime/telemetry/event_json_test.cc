@@ -49,8 +49,18 @@ void FillAll(Message* message) {
         case FieldDescriptor::CPPTYPE_UINT64:
           add ? to->AddUInt64(message, field, 7) : to->SetUInt64(message, field, ~uint64_t{0});
           break;
+        case FieldDescriptor::CPPTYPE_ENUM: {
+          const auto* last = field->enum_type()->value(field->enum_type()->value_count() - 1);
+          add ? to->AddEnum(message, field, last) : to->SetEnum(message, field, last);
+          break;
+        }
         case FieldDescriptor::CPPTYPE_MESSAGE:
-          if (field->message_type()->full_name() == "google.protobuf.Timestamp") {
+          if (field->message_type()->full_name() == "google.protobuf.Duration") {
+            auto* duration =
+                static_cast<google::protobuf::Duration*>(to->MutableMessage(message, field));
+            duration->set_seconds(-3);
+            duration->set_nanos(-40'000'000);
+          } else if (field->message_type()->full_name() == "google.protobuf.Timestamp") {
             auto* time =
                 static_cast<google::protobuf::Timestamp*>(to->MutableMessage(message, field));
             time->set_seconds(1'790'000'000);
