@@ -36,6 +36,10 @@ CallCard MakeCallCard(const Op& op, uint64_t fingerprint) {
   if (!op.refusal.ok()) {
     const std::string& reason = op.refusal.message();
     std::memcpy(card.reason, reason.data(), std::min(reason.size(), sizeof card.reason - 1));
+  } else if (op.kind == OpKind::kAllToAllV && op.counts.size() <= kCountsOnCard) {
+    std::vector<uint64_t> counts(op.counts.begin(), op.counts.end());
+    counts.insert(counts.end(), op.out_counts.begin(), op.out_counts.end());
+    std::memcpy(card.reason, counts.data(), counts.size() * sizeof counts[0]);
   }
   return card;
 }
@@ -60,6 +64,29 @@ Disagreement JudgeCalls(std::span<const CallCard> cards, const std::string& op_o
   return {UsageError("the members disagree on " + op_of_group + ": " +
                      sides.DescribeCalls(describe, call_of)),
           sides.Blamed()};
+}
+
+Disagreement JudgeCounts(std::span<const CallCard> cards, const std::string& op_of_group,
+                         const std::function<std::string(const std::vector<int>&)>& describe) {
+  const size_t n = cards.size();
+  if (n > kCountsOnCard || cards[0].kind != static_cast<uint8_t>(OpKind::kAllToAllV)) return {};
+  const auto count_at = [&cards](size_t member, size_t index) {
+    uint64_t count;
+    std::memcpy(&count, cards[member].reason + index * sizeof count, sizeof count);
+    return count;
+  };
+  for (size_t from = 0; from < n; ++from) {
+    for (size_t to = 0; to < n; ++to) {
+      const uint64_t sent = count_at(from, to), expected = count_at(to, n + from);
+      if (sent == expected) continue;
+      const std::vector<int> pair = {static_cast<int>(from), static_cast<int>(to)};
+      return {UsageError(DescribeCard(cards[from]) + ", " + op_of_group + ": " +
+                         describe({pair[0]}) + " sends " + std::to_string(sent) + " elements to " +
+                         describe({pair[1]}) + ", which expects " + std::to_string(expected)),
+              pair};
+    }
+  }
+  return {};
 }
 
 }  // namespace lockstep::collectives

@@ -27,6 +27,8 @@ struct CallCard {
   char call_site[64] = "";
   char reason[168] = "";  // of a refused one
 };
+/// Members whose cards have room for the counts of an all_to_all_v, in place of a reason.
+inline constexpr size_t kCountsOnCard = sizeof(CallCard::reason) / (2 * sizeof(uint64_t));
 
 CallCard MakeCallCard(const Op& op, uint64_t fingerprint);
 
@@ -40,6 +42,11 @@ struct Disagreement {
 /// is none.
 Disagreement JudgeCalls(std::span<const CallCard> cards, const std::string& op_of_group,
                         const std::function<std::string(const std::vector<int>&)>& describe);
+
+/// Where the cards are of one all_to_all_v of up to kCountsOnCard members: the first pair of which
+/// one sends another number of elements than the other expects. An OK error: none, or more members.
+Disagreement JudgeCounts(std::span<const CallCard> cards, const std::string& op_of_group,
+                         const std::function<std::string(const std::vector<int>&)>& describe);
 
 }  // namespace lockstep::collectives
 

@@ -63,5 +63,37 @@ TEST(CallCheckTest, ARefusalGoesBeforeADifferenceAndItsReasonIsCutToItsPlace) {
   EXPECT_EQ(found.blamed, std::vector<int>{2});
 }
 
+/// Member `self` of three, which sends and expects these.
+CallCard ExchangeOf(std::vector<size_t> sent, std::vector<size_t> expected) {
+  const Op op{.kind = OpKind::kAllToAllV,
+              .dtype = Dtype::kF32,
+              .counts = std::move(sent),
+              .out_counts = std::move(expected),
+              .call_file = "a/train.cc",
+              .call_line = 42};
+  return MakeCallCard(op, 1);
+}
+
+TEST(CallCheckTest, WhoSendsOtherCountsThanAreExpectedIsNamedWithTheReceiver) {
+  std::vector<CallCard> cards = {ExchangeOf({1, 2, 3}, {1, 4, 7}), ExchangeOf({4, 5, 6}, {2, 5, 8}),
+                                 ExchangeOf({7, 8, 9}, {3, 6, 9})};
+  EXPECT_OK(JudgeCounts(cards, "op 7 of group world", &Numbers).error);
+
+  cards[1] = ExchangeOf({4, 5, 60}, {2, 5, 8});
+  const Disagreement found = JudgeCounts(cards, "op 7 of group world", &Numbers);
+  EXPECT_THAT(found.error,
+              StatusIs(Code::kFailedPrecondition,
+                       HasSubstr("train.cc:42, op 7 of group world: members 1 sends 60 elements to "
+                                 "members 2, which expects 6")));
+  EXPECT_EQ(found.error.failure_class(), base::FailureClass::kUsage);
+  EXPECT_EQ(found.blamed, (std::vector<int>{1, 2}));
+}
+
+TEST(CallCheckTest, CountsOfMoreMembersThanACardHoldsAreNotCompared) {
+  const std::vector<size_t> ones(kCountsOnCard + 1, 1), twos(kCountsOnCard + 1, 2);
+  const std::vector<CallCard> cards(ones.size(), ExchangeOf(ones, twos));
+  EXPECT_OK(JudgeCounts(cards, "op 7 of group world", &Numbers).error);
+}
+
 }  // namespace
 }  // namespace lockstep::collectives

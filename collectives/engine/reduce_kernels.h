@@ -14,10 +14,10 @@ namespace lockstep::collectives {
 /// overlap any of them otherwise. `scales`, by source, are read for kPremultipliedSum alone; the
 /// products with integers saturate.
 ///
-/// Integers wrap around; kAverage divides the sum by source_count (integers truncate towards zero);
-/// kMin and kMax of a NaN keep the earlier source's value. f16 and bf16 are combined in f32 and
-/// rounded once, to nearest even; every NaN of theirs comes out as one. Of bools sum and max are
-/// `or`, product and min are `and`.
+/// Integers wrap around; kAverage divides the sum, as it has wrapped, by source_count (integers
+/// truncate towards zero). A NaN of any source comes out as a NaN, of kMin and kMax too. f16 and
+/// bf16 are combined in f32 and rounded once, to nearest even; every NaN of theirs comes out as
+/// one. Of bools sum and max are `or`, product and min are `and`.
 using ReduceKernel = void (*)(std::byte* out, const std::byte* const* in, const double* scales,
                               int source_count, size_t count);
 

@@ -3,11 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "runtime/base/random.h"
 
@@ -98,6 +102,119 @@ TEST(ReduceKernelsTest, EveryVariantGivesTheSameBits) {
       }
     }
   }
+}
+
+template <class T>
+T CombinedAs(Reduction reduction, T a, T b) {
+  const auto wide_a = static_cast<uint64_t>(a), wide_b = static_cast<uint64_t>(b);
+  switch (reduction) {
+    case Reduction::kProduct: return static_cast<T>(wide_a * wide_b);
+    case Reduction::kMin: return std::min(a, b);
+    case Reduction::kMax: return std::max(a, b);
+    case Reduction::kBitAnd: return static_cast<T>(wide_a & wide_b);
+    case Reduction::kBitOr: return static_cast<T>(wide_a | wide_b);
+    case Reduction::kBitXor: return static_cast<T>(wide_a ^ wide_b);
+    default: return static_cast<T>(wide_a + wide_b);
+  }
+}
+
+/// Every value of `values` with every other one and a third.
+template <class T>
+void ExpectRight(Dtype dtype, const std::vector<T>& values) {
+  std::vector<T> in[3];
+  for (const T a : values) {
+    for (const T b : values) {
+      in[0].push_back(a);
+      in[1].push_back(b);
+      in[2].push_back(values[in[2].size() % values.size()]);
+    }
+  }
+  const std::byte* sources[3];
+  for (size_t r = 0; r < 3; ++r) sources[r] = reinterpret_cast<const std::byte*>(in[r].data());
+  for (const KernelVariant& variant : KernelVariants()) {
+    for (const Reduction reduction :
+         {Reduction::kSum, Reduction::kProduct, Reduction::kMin, Reduction::kMax,
+          Reduction::kAverage, Reduction::kBitAnd, Reduction::kBitOr, Reduction::kBitXor}) {
+      for (const int count : {2, 3}) {
+        std::vector<T> out(in[0].size());
+        variant.find(dtype, reduction)
+            .to_one(reinterpret_cast<std::byte*>(out.data()), sources, nullptr, count, out.size());
+        for (size_t i = 0; i < out.size(); ++i) {
+          T expected = CombinedAs(reduction, in[0][i], in[1][i]);
+          if (count == 3) expected = CombinedAs(reduction, expected, in[2][i]);
+          if (reduction == Reduction::kAverage) expected = static_cast<T>(expected / T(count));
+          ASSERT_EQ(+out[i], +expected) << variant.name << ": " << DtypeName(dtype) << " "
+                                        << ReductionName(reduction) << " of " << count << ", " << i;
+        }
+      }
+    }
+  }
+}
+
+// Sums wrap around, averages divide what has wrapped, and truncate towards zero.
+TEST(ReduceKernelsTest, IntegersOfBothSignsAndAllSizesAreCombinedRight) {
+  ExpectRight<uint8_t>(Dtype::kU8, {0, 1, 2, 3, 100, 127, 128, 200, 254, 255});
+  ExpectRight<int8_t>(Dtype::kI8, {0, 1, 3, -1, -2, -7, 100, 127, -100, -128});
+  ExpectRight<int16_t>(Dtype::kI16, {0, 1, 3, -1, -7, 255, 256, 32'767, -32'768});
+  ExpectRight<uint32_t>(Dtype::kU32, {0, 1, 3, 70'000, 0x7fffffff, 0x80000000, 0xfffffffe});
+  ExpectRight<int32_t>(Dtype::kI32, {0, 1, 3, -1, -70'000, INT32_MAX, INT32_MIN});
+  ExpectRight<uint64_t>(Dtype::kU64, {0, 1, 3, uint64_t{1} << 32, uint64_t{1} << 63, UINT64_MAX});
+  ExpectRight<int64_t>(Dtype::kI64, {0, 1, 3, -1, -(int64_t{1} << 32), INT64_MAX, INT64_MIN});
+}
+
+TEST(ReduceKernelsTest, BoolsAreAndedAndOred) {
+  const uint8_t in[2][4] = {{0, 0, 1, 1}, {0, 1, 0, 1}};
+  const std::byte* const sources[] = {reinterpret_cast<const std::byte*>(in[0]),
+                                      reinterpret_cast<const std::byte*>(in[1])};
+  const auto expect = [&](Reduction reduction, const std::vector<uint8_t>& expected) {
+    std::vector<uint8_t> out(4, 9);
+    FindReduceKernel(Dtype::kBool, reduction)(reinterpret_cast<std::byte*>(out.data()), sources,
+                                              nullptr, 2, 4);
+    EXPECT_EQ(out, expected) << ReductionName(reduction);
+  };
+  for (const Reduction reduction : {Reduction::kSum, Reduction::kMax, Reduction::kBitOr})
+    expect(reduction, {0, 1, 1, 1});
+  for (const Reduction reduction : {Reduction::kProduct, Reduction::kMin, Reduction::kBitAnd})
+    expect(reduction, {0, 0, 0, 1});
+  expect(Reduction::kBitXor, {0, 1, 1, 0});
+}
+
+/// In every element but the first one source has a NaN, each in its turn.
+template <class T>
+void ExpectNansWin(Dtype dtype, T one, T nan, const std::function<bool(T)>& is_nan) {
+  for (const KernelVariant& variant : KernelVariants()) {
+    for (const Reduction reduction : {Reduction::kMin, Reduction::kMax}) {
+      for (const int sources : {2, 3, 5}) {
+        std::vector<std::vector<T>> inputs(static_cast<size_t>(sources),
+                                           std::vector<T>(kCount, one));
+        std::vector<const std::byte*> in;
+        for (size_t r = 0; r < inputs.size(); ++r) {
+          for (size_t i = 1; i < kCount; ++i) {
+            if (i % inputs.size() == r) inputs[r][i] = nan;
+          }
+          in.push_back(reinterpret_cast<const std::byte*>(inputs[r].data()));
+        }
+        std::vector<T> out(kCount);
+        variant.find(dtype, reduction)
+            .to_one(reinterpret_cast<std::byte*>(out.data()), in.data(), nullptr, sources, kCount);
+        ASSERT_EQ(out[0], one) << variant.name;
+        for (size_t i = 1; i < kCount; ++i) {
+          ASSERT_TRUE(is_nan(out[i])) << variant.name << ": " << DtypeName(dtype) << " "
+                                      << ReductionName(reduction) << " of " << sources << ", " << i;
+        }
+      }
+    }
+  }
+}
+
+// It once was that of rank 0 alone which showed.
+TEST(ReduceKernelsTest, ANanOfAnySourceIsTheLeastAndTheGreatest) {
+  ExpectNansWin<float>(Dtype::kF32, 1, NAN, [](float value) { return std::isnan(value); });
+  ExpectNansWin<double>(Dtype::kF64, 1, NAN, [](double value) { return std::isnan(value); });
+  ExpectNansWin<uint16_t>(Dtype::kBf16, 0x3f80, 0x7fc0,
+                          [](uint16_t bits) { return bits == 0x7fc0; });
+  ExpectNansWin<uint16_t>(Dtype::kF16, 0x3c00, 0x7e00,
+                          [](uint16_t bits) { return bits == 0x7e00; });
 }
 
 float LoadBf16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "collectives/engine/call_check.h"
@@ -160,10 +161,14 @@ base::Status MpiBackend::CheckCounts(const Running& run, size_t& longest) {
       longest = std::max(longest, static_cast<size_t>(sent));
       if (sent == expected) continue;
       const std::vector<int> pair = {static_cast<int>(from), static_cast<int>(to)};
+      // In the same words on all members, whose own counts differ.
+      const auto row = rows.begin() + static_cast<ptrdiff_t>(from * 2 * size);
+      const uint64_t all = std::accumulate(row, row + static_cast<ptrdiff_t>(size), uint64_t{0});
       return group_->Adopt(
-          UsageError(group_->DescribeRunning(run) + ": " + group_->DescribeMembers({pair[0]}) +
-                     " sends " + std::to_string(sent) + " elements to " +
-                     group_->DescribeMembers({pair[1]}) + ", which expects " +
+          UsageError(DescribeOp(run.op.kind, run.op.dtype, Reduction::kNone, -1, all) + ", op " +
+                     run.seq.ToString() + " of group " + group_->spec().name + ": " +
+                     group_->DescribeMembers({pair[0]}) + " sends " + std::to_string(sent) +
+                     " elements to " + group_->DescribeMembers({pair[1]}) + ", which expects " +
                      std::to_string(expected)),
           run, pair);
     }

@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "collectives/agreement.h"
 #include "collectives/testing/footprint.h"
 
 namespace lockstep::collectives::testing {
@@ -143,6 +145,48 @@ void LargeCounts(FaultRank& rank) {
     RETURN_IF_ERROR(group->AllReduce(buffer, buffer, Reduction::kSum, patient)->Wait());
     return check([&](size_t i) { return static_cast<uint8_t>(value_of(0, i) + value_of(1, i)); });
   });
+}
+
+void Differ(FaultRank& rank) {
+  const bool guilty = rank.rank() == 2;
+  const size_t self = static_cast<size_t>(rank.rank());
+  std::vector<float> data(1000, 1.0f), out(1000, 1.0f);
+  // As many in all, so that the whole buffers are alike.
+  const std::vector<size_t> counts =
+      guilty ? std::vector<size_t>{499, 1, 500} : std::vector<size_t>{500, 0, 500};
+  const Buffer whole{data.data(), data.size(), Dtype::kF32};
+  const Buffer part{out.data(), counts[self], Dtype::kF32};
+  const auto tell = [&](const std::string& name, bool check_calls, const auto& call) {
+    const auto group = rank.MustJoin("of " + name, check_calls);
+    rank.Tell(name, [&](float& value) {
+      const base::Status status = call(*group)->Wait();
+      value = *std::min_element(data.begin(), data.end());
+      return status;
+    });
+  };
+  tell("all_gather_v", true, [&](Group& group) { return group.AllGatherV(part, whole, counts); });
+  tell("reduce_scatter_v", true, [&](Group& group) {
+    return group.ReduceScatterV(whole, part, counts, Reduction::kSum);
+  });
+  tell("all_to_all_v", false, [&](Group& group) {  // rank 2 sends 7 to rank 0, which expects 6
+    std::vector<size_t> sent(3, 0), expected(3, 0);
+    if (guilty) sent[0] = 7;
+    if (self == 0) expected[2] = 6;
+    return group.AllToAllV({out.data(), sent[0], Dtype::kF32}, sent,
+                           {data.data(), expected[2], Dtype::kF32}, expected);
+  });
+  const auto group = rank.MustJoin("of buffers");
+  if (rank.rank() == 1) data[777] += 1;
+  rank.Tell("buffer", [&](float&) { return CheckAgreement(*group, whole); });
+  rank.TellOf("afterwards", *group);
+}
+
+void ChangesTimeout(FaultRank& rank) {
+  const auto group = rank.MustJoin("world");
+  rank.TellOf("before", *group, 1, Reduction::kSum, seconds(20));
+  if (rank.rank() != 0) return rank.AwaitWordOf(0, "changed");
+  group->SetTimeout(milliseconds(50));
+  rank.Tell("changed", [&](float&) { return group->Barrier()->Wait(); });
 }
 
 }  // namespace lockstep::collectives::testing

@@ -23,6 +23,13 @@ void Churn(FaultRank& rank, int groups);
 /// More elements than an int counts.
 void LargeCounts(FaultRank& rank);
 
+/// Counts of parts in which rank 2 differs, in groups that compare calls, and, of all_to_all_v, in
+/// one that does not; of a buffer that is to be the same everywhere rank 1 has another element.
+void Differ(FaultRank& rank);
+
+/// Rank 0 calls alone, with the timeout that it gave its group between two ops.
+void ChangesTimeout(FaultRank& rank);
+
 }  // namespace lockstep::collectives::testing
 
 #endif  // LOCKSTEP_COLLECTIVES_MPI_MPI_FAULTS_GROUPS_H_

@@ -428,6 +428,8 @@ int Main(int argc, char** argv) {
       {"stops_in_making", [&] { StopsInMaking(rank, true); }},
       {"stops_in_making_of_part", [&] { StopsInMaking(rank, false); }},
       {"ends_while_making", [&] { EndsWhileMaking(rank, making_takes); }},
+      {"differ", [&] { Differ(rank); }},
+      {"changes_timeout", [&] { ChangesTimeout(rank); }},
       {"large_counts", [&] { LargeCounts(rank); }},
       {"churn", [&] { Churn(rank, 300); }},
       {"unreceived", [&] { Unreceived(rank); }},

@@ -205,6 +205,33 @@ class MpiCase(unittest.TestCase):
         self.assertEqual([calls[2].code for calls in ranks], ["ABORTED"] * 3)
         self.assertEqual(status, 0)  # nothing is in flight after it
 
+    def test_parts_and_buffers_that_differ_are_the_same_error_on_all(self):
+        status, ranks = self.run_faults("differ", 60)
+        for calls in zip(*ranks):
+            if calls[0].name in ("buffer", "afterwards"):
+                continue
+            self.assertEqual([(call.code, call.value) for call in calls], [("FAILED_PRECONDITION", 1)] * 3, calls[0].error)
+        for index in range(4):
+            messages = {calls[index].error.split(" [")[0] for calls in ranks}
+            self.assertEqual(len(messages), 1, messages)
+        gathered, scattered, exchanged, compared, afterwards = ranks[0]
+        for call in (gathered, scattered):
+            self.assertIn("ranks 0, 1 called ", call.error)
+            self.assertIn("; rank 2 called ", call.error)
+        self.assertIn("rank 2 sends 7 elements to rank 0, which expects 6", exchanged.error)
+        self.assertEqual((compared.name, compared.code), ("buffer", "DATA_LOSS"), compared.error)
+        self.assertIn("rank 1", compared.error)
+        self.assertIn("777", compared.error)
+        self.assertEqual([calls[4].code for calls in ranks], ["OK"] * 3)
+        self.assertEqual(status, 0)
+
+    def test_a_timeout_that_is_changed_between_ops_ends_the_next_one(self):
+        _, ranks = self.run_faults("changes_timeout", 60)
+        before, changed = ranks[0]
+        self.assertEqual([before.code, changed.code], ["OK", "DEADLINE_EXCEEDED"], changed.error)
+        self.assertIn("50ms", changed.error)
+        self.assertLess(changed.ms, TIMEOUT_MS, changed.error)
+
     def test_a_refused_call_is_an_error_of_all_in_its_turn(self):
         for mode in ("refused_plain", "refused_checked"):
             with self.subTest(mode):

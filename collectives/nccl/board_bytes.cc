@@ -55,7 +55,7 @@ base::Result<CallCard> ParseCallCard(std::string_view bytes) {
     return base::DataLossError("a card names a call of another release");
   }
   MakePrintable(card.call_site);
-  MakePrintable(card.reason);
+  if (card.refused != 0) MakePrintable(card.reason);  // else nobody shows it: it may be counts
   return card;
 }
 

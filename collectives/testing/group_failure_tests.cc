@@ -33,7 +33,34 @@ using ::testing::Not;
 struct Mismatch {
   const char* name;
   std::function<std::shared_ptr<Work>(Group&, bool guilty, std::vector<float>& data)> call;
+  bool blames_the_first = false;  // too: one of the two may be right
 };
+
+/// All of it is of the first member, but for one element that the guilty one believes to be of the
+/// second: as many in all, and in the whole buffer.
+std::vector<size_t> CountsOf(const Group& group, bool guilty, const std::vector<float>& data) {
+  std::vector<size_t> counts(static_cast<size_t>(group.size()), 0);
+  counts[0] = data.size() - (guilty ? 1 : 0);
+  counts[1] = guilty ? 1 : 0;
+  return counts;
+}
+/// This member's own.
+Buffer PartOf(const Group& group, const std::vector<size_t>& counts, std::vector<float>& data) {
+  const auto self = static_cast<size_t>(group.rank().value());
+  const size_t offset = self == 0 ? 0 : self == 1 ? counts[0] : data.size();
+  return {data.data() + offset, counts[self], Dtype::kF32, DeviceOf(group)};
+}
+
+/// The last member alone sends something, to the first, which expects one element less.
+std::shared_ptr<Work> SendOneMore(Group& group, bool guilty, std::vector<float>& data) {
+  std::vector<size_t> in_counts(static_cast<size_t>(group.size()), 0), out_counts = in_counts;
+  const size_t half = data.size() / 2;
+  if (guilty) in_counts.front() = half;
+  if (group.rank() == GroupRank(0)) out_counts.back() = half - 1;
+  const Buffer in{data.data(), in_counts.front(), Dtype::kF32, DeviceOf(group)};
+  const Buffer out{data.data() + half, out_counts.back(), Dtype::kF32, DeviceOf(group)};
+  return group.AllToAllV(in, in_counts, out, out_counts);
+}
 
 const Mismatch kMismatches[] = {
     {"kind",
@@ -62,6 +89,18 @@ const Mismatch kMismatches[] = {
      [](Group& group, bool guilty, std::vector<float>& data) {
        return group.Broadcast(Out(group, data), GroupRank(guilty ? 1 : 0));
      }},
+    {"counts of all_gather_v",
+     [](Group& group, bool guilty, std::vector<float>& data) {
+       const auto counts = CountsOf(group, guilty, data);
+       return group.AllGatherV(PartOf(group, counts, data), Out(group, data), counts);
+     }},
+    {"counts of reduce_scatter_v",
+     [](Group& group, bool guilty, std::vector<float>& data) {
+       const auto counts = CountsOf(group, guilty, data);
+       return group.ReduceScatterV(In(group, data), PartOf(group, counts, data), counts,
+                                   Reduction::kSum);
+     }},
+    {"counts of all_to_all_v", &SendOneMore, true},
 };
 
 TEST_P(FailureContractTest, AMismatchIsTheSameErrorOnEveryMemberAndBlamesTheMinority) {
@@ -84,7 +123,9 @@ TEST_P(FailureContractTest, AMismatchIsTheSameErrorOnEveryMemberAndBlamesTheMino
         EXPECT_THAT(status, StatusIs(Code::kFailedPrecondition));
         EXPECT_EQ(status.failure_class(), base::FailureClass::kUsage);
         EXPECT_THAT(status, HasSubject(guilty));
-        if (size() > 2) {
+        if (mismatch.blames_the_first) {
+          EXPECT_THAT(status, HasSubject(Rank(0)));
+        } else if (size() > 2) {
           EXPECT_THAT(status, Not(HasSubject(Rank(0))));
         }
         ASSERT_TRUE(status.op().has_value());
@@ -128,6 +169,7 @@ TEST_P(FailureContractTest, ThePassedDeadlineNamesTheRankThatNeverCalled) {
     EXPECT_THAT(status, StatusIs(Code::kDeadlineExceeded, HasSubstr(GetParam().never_called)));
     EXPECT_THAT(status, HasSubject(Rank(1)));
     EXPECT_THAT(status, Not(HasSubject(Rank(0))));
+    EXPECT_EQ(work->state(), Work::State::kTimedOut);
     ++gave_up;
   });
 }
@@ -148,6 +190,23 @@ TEST_P(WorkContractTest, AnOpBehindAnotherEndsByItsOwnDeadline) {
                 StatusIs(Code::kDeadlineExceeded, HasSubstr(GetParam().second_ran_out + " 50ms")));
     EXPECT_LT(std::chrono::steady_clock::now() - before, seconds(10));
     done = 1;
+  });
+}
+
+TEST_P(WorkContractTest, ATimeoutThatIsChangedBetweenOpsEndsTheNextOne) {
+  const auto gang = NewGang();
+  std::atomic<bool> done{false};
+  gang->Run([&](Group& group) {
+    ASSERT_OK(group.Barrier()->Wait());
+    if (group.rank() != GroupRank(0)) {
+      while (!done.load()) std::this_thread::yield();
+      return;
+    }
+    group.SetTimeout(milliseconds(50));
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_THAT(group.Barrier()->Wait(), StatusIs(Code::kDeadlineExceeded, HasSubstr("50ms")));
+    EXPECT_LT(std::chrono::steady_clock::now() - before, seconds(10));
+    done = true;
   });
 }
 
@@ -176,10 +235,12 @@ TEST_P(FailureContractTest, ALeavingMemberFailsTheOthersAtOnce) {
     ASSERT_OK(group.Barrier()->Wait());
     if (group.rank() == GroupRank(1)) return;
     std::vector<float> data(100'000);
-    const Status status = group
-                              .AllReduce(In(group, data), Out(group, data), Reduction::kSum,
-                                         {.timeout = seconds(600)})
-                              ->Wait();
+    const auto work = group.AllReduce(In(group, data), Out(group, data), Reduction::kSum,
+                                      {.timeout = seconds(600)});
+    const Status status = work->Wait();
+    // Whether it was in flight when the error came, or begun afterwards.
+    EXPECT_EQ(work->state(), status.cause() == nullptr ? Work::State::kRemoteError
+                                                       : Work::State::kAborted);
     EXPECT_THAT(status.root(), StatusIs(Code::kUnavailable, HasSubstr(GetParam().left)));
     EXPECT_EQ(status.root().failure_class(), base::FailureClass::kPeerDead);
     EXPECT_THAT(status.root(), HasSubject(Rank(1)));
@@ -240,11 +301,12 @@ TEST_P(FailureContractTest, AnAbortEndsEverythingOnAllMembers) {
   gang->Run([](Group& group) {
     ASSERT_OK(group.Barrier()->Wait());
     if (group.rank() == GroupRank(0)) group.Abort(base::CancelledError("the user said so"));
-    Status status;
+    std::shared_ptr<Work> work;
     do {
-      status = group.Barrier()->Wait();
-    } while (status.ok());
-    EXPECT_THAT(status.root(), StatusIs(Code::kAborted, HasSubstr("the user said so")));
+      work = group.Barrier();
+    } while (work->Wait().ok());
+    EXPECT_EQ(work->state(), Work::State::kAborted);
+    EXPECT_THAT(work->status().root(), StatusIs(Code::kAborted, HasSubstr("the user said so")));
   });
 }
 

@@ -18,7 +18,7 @@ bool IsFloat(Dtype dtype) {
 }
 
 void Store(Dtype dtype, std::byte* at, double value) {
-  const auto whole = static_cast<int64_t>(value);  // wraps around in what is narrower
+  const auto whole = std::isnan(value) ? 0 : static_cast<int64_t>(value);  // wraps around in what is narrower
   const auto put = [at](auto typed) { std::memcpy(at, &typed, sizeof typed); };
   switch (dtype) {
     case Dtype::kBool: return put(static_cast<uint8_t>(value != 0));
@@ -33,6 +33,7 @@ void Store(Dtype dtype, std::byte* at, double value) {
       return put(static_cast<uint16_t>(std::bit_cast<uint32_t>(static_cast<float>(value)) >> 16));
     case Dtype::kF16: {  // small numbers of few bits only
       if (value == 0) return put(uint16_t{0});
+      if (std::isnan(value)) return put(uint16_t{0x7e00});
       int exponent = 0;
       const double mantissa = std::frexp(std::abs(value), &exponent);  // in [0.5, 1)
       const uint16_t sign = value < 0 ? 0x8000 : 0;
@@ -68,6 +69,7 @@ double Load(Dtype dtype, const std::byte* at) {
       const uint16_t bits = get(uint16_t{});
       const int exponent = bits >> 10 & 31;
       const double mantissa = (bits & 1023) / 1024.0;
+      if (exponent == 31 && mantissa != 0) return NAN;
       const double value =
           exponent == 0 ? std::ldexp(mantissa, -14) : std::ldexp(1 + mantissa, exponent - 15);
       return (bits & 0x8000) != 0 ? -value : value;
@@ -88,31 +90,10 @@ void Fill(Buffer buffer, int rank, size_t first) {
   }
 }
 
-double Reduced(Dtype dtype, Reduction reduction, int size, size_t i, double scale_step) {
-  const auto in = [&](int rank) -> double {
-    const auto value = static_cast<double>(InputOf(rank, i));
-    return dtype == Dtype::kBool ? (value != 0 ? 1 : 0) : value;
-  };
-  double value = in(0);
-  for (int rank = 1; rank < size; ++rank) {
-    const double next = in(rank);
-    const auto bits = static_cast<int64_t>(value), next_bits = static_cast<int64_t>(next);
-    switch (reduction) {
-      case Reduction::kSum:
-      case Reduction::kAverage: value += next; break;
-      case Reduction::kPremultipliedSum: value += next * (1 + scale_step * rank); break;
-      case Reduction::kProduct: value *= next; break;
-      case Reduction::kMin: value = std::min(value, next); break;
-      case Reduction::kMax: value = std::max(value, next); break;
-      case Reduction::kBitAnd: value = static_cast<double>(bits & next_bits); break;
-      case Reduction::kBitOr: value = static_cast<double>(bits | next_bits); break;
-      case Reduction::kBitXor: value = static_cast<double>(bits ^ next_bits); break;
-      case Reduction::kNone: ADD_FAILURE(); break;
-    }
-  }
-  if (dtype == Dtype::kBool && reduction == Reduction::kSum) return value != 0 ? 1 : 0;
-  if (reduction != Reduction::kAverage) return value;
-  return IsFloat(dtype) ? value / size : std::trunc(value / size);
+double SumOf(int size, size_t i) {
+  int64_t sum = 0;
+  for (int rank = 0; rank < size; ++rank) sum += InputOf(rank, i);
+  return static_cast<double>(sum);
 }
 
 bool Lacks(const Group& group, OpKind kind) { return !group.capabilities().Has(kind); }

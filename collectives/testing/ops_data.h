@@ -81,8 +81,8 @@ void Store(Dtype dtype, std::byte* at, double value);
 double Load(Dtype dtype, const std::byte* at);
 /// `first`: the index that the first element has in the whole input of `rank`.
 void Fill(Buffer buffer, int rank, size_t first = 0);
-/// Of element `i` over all ranks; premul_sum's scale grows by `scale_step` with the rank.
-double Reduced(Dtype dtype, Reduction reduction, int size, size_t i, double scale_step = 0);
+/// Of element `i` over all ranks. (Other reductions: KnownReduction.)
+double SumOf(int size, size_t i);
 
 /// Every element of `buffer` equals expected(i), which a dtype of fewer bits rounds.
 template <class Expected>

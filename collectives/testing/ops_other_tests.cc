@@ -47,9 +47,7 @@ TEST_P(OpsContractTest, SharedBuffersServeAsInputAndOutput) {
         const auto buffer = [](float* data, size_t elements) {
           return Buffer{data, elements, Dtype::kF32};
         };
-        const auto sum = [&](size_t i) {
-          return Reduced(Dtype::kF32, Reduction::kSum, group.size(), i);
-        };
+        const auto sum = [&](size_t i) { return SumOf(group.size(), i); };
         const auto gathered = [&](size_t i) {
           return static_cast<double>(InputOf(static_cast<int>(i / count), i % count));
         };

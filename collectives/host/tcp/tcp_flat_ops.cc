@@ -174,7 +174,12 @@ bool TcpFlatOps::CountsAgree(TcpWait& wait) {
       if (sent == expected) continue;
       std::vector<ErrorRecord::Blamed> blamed{{from, calls_.call(from).call_site}};
       if (to != from) blamed.push_back({to, calls_.call(to).call_site});
-      wait.FailAlike(wait.Describe() + ": " + members.Describe({from}) + " sends " +
+      // In the same words on all members, whose own counts differ.
+      uint64_t all = 0;
+      for (size_t member = 0; member < n; ++member) all += count_at(from, member);
+      wait.FailAlike(DescribeOp(wait.op().kind, wait.op().dtype, Reduction::kNone, -1, all) +
+                         ", op " + std::to_string(wait.seq()) + " of group " +
+                         members.spec().name + ": " + members.Describe({from}) + " sends " +
                          std::to_string(sent) + " elements to " + members.Describe({to}) +
                          ", which expects " + std::to_string(expected),
                      std::move(blamed));

@@ -4,8 +4,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -79,6 +84,63 @@ class TcpWaitTest : public ::testing::Test {
   const std::shared_ptr<TcpService> service_ = TcpService::Start(testing::LocalTcpConfig()).value();
   std::vector<std::shared_ptr<TcpEnd>> ends_;
 };
+
+/// The least of several times from the begin of a wait until it sleeps, among kMembers on a machine
+/// of these files.
+base::Duration TimeUntilSleep(TcpService& service, const std::shared_ptr<TcpEnd>& end,
+                              const CpuShare::Files& files) {
+  CpuShare cpu_share(files);
+  cpu_share.Look();
+  const std::atomic<bool> interrupted{false};
+  const OwnDeadline own(std::chrono::seconds(60));
+  const OpWatch watch{.deadline = own.deadline, .on_long_wait = {}, .gives_up = {}};
+  const Op op{.kind = OpKind::kBarrier};
+  base::Duration least = std::chrono::hours(1);
+  for (int i = 0; i < 20; ++i) {
+    TcpWait wait({.service = service,
+                  .end = end,
+                  .interrupted = interrupted,
+                  .members_here = kMembers,
+                  .oversubscribed = false,
+                  .cpu_share = cpu_share},
+                 op, kSeq, watch);
+    const auto began = std::chrono::steady_clock::now();
+    std::optional<base::Duration> took;
+    while (!took.has_value()) {
+      EXPECT_TRUE(wait.Idle(TcpWait::Phase::kData, [&](TcpWait::Wants&) {
+        took = std::chrono::steady_clock::now() - began;
+      }));
+    }
+    least = std::min(least, *took);
+  }
+  return least;
+}
+
+TEST_F(TcpWaitTest, WhereProcessorsAreScarceItSleepsSooner) {
+  Meet();
+  const auto folder = std::filesystem::path(::getenv("TEST_TMPDIR")) / "processors";
+  std::filesystem::create_directories(folder / "cgroup");
+  const auto write = [&folder](const char* name, const char* text) {
+    std::ofstream(folder / name) << text;
+  };
+  const auto time_until_sleep = [&] {
+    return TimeUntilSleep(*service_, ends_[0],
+                          {folder / "membership", folder / "cgroup", folder / "pressure"});
+  };
+  write("membership", "0::/\n");
+  write("cgroup/cpu.max", "300000 100000\n");  // as many as members
+  write("pressure", "some avg10=5.00 avg60=0.00 avg300=0.00 total=1\n");
+  const base::Duration alone = time_until_sleep();
+  write("pressure", "some avg10=80.00 avg60=0.00 avg300=0.00 total=1\n");
+  const base::Duration pressed = time_until_sleep();
+  write("cgroup/cpu.max", "200000 100000\n");
+  const base::Duration scarce = time_until_sleep();
+
+  EXPECT_GE(alone, std::chrono::microseconds(100));
+  EXPECT_LT(pressed, std::chrono::microseconds(100));
+  EXPECT_GE(pressed, std::chrono::microseconds(50));
+  EXPECT_LT(scarce, std::chrono::microseconds(50));
+}
 
 auto Blames(int member) {
   return Field(&ErrorRecord::blamed, ElementsAre(Field(&ErrorRecord::Blamed::member, member)));

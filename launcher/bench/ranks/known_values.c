@@ -131,9 +131,19 @@ static int64_t small_contribution(const struct lockstep_bench_call* call, int ra
   }
 }
 
+/* Of two neighbours one lies as far above the average as the other below it; who has none is at it.
+ * So there is no remainder, and what one rank has is not yet the result. */
+static int64_t averaged_contribution(int rank, int size, uint64_t index) {
+  const int64_t average = (int64_t)(mixed(0, index) & 1);
+  const uint64_t pair = mixed(rank / 2, index) >> 1;
+  if (average == 0 || (rank ^ 1) >= size || (pair & 1) == 0) return average;
+  return (pair >> 1 & 1) == (uint64_t)(rank & 1) ? average + 1 : average - 1;
+}
+
 /* What `rank` contributes to element `index` of a reduction. Sums of up to 64 ranks stay below
  * 2^7, which even bf16 and i8 hold. */
-static int64_t contribution(const struct lockstep_bench_call* call, int rank, uint64_t index) {
+static int64_t contribution(const struct lockstep_bench_call* call, int rank, int size,
+                            uint64_t index) {
   const uint64_t bits = mixed(rank, index);
   if (call->dtype == LOCKSTEP_BENCH_BOOL) return (int64_t)(bits & 1);
   if (is_f8(call->dtype) && call->reduction != LOCKSTEP_BENCH_PROD &&
@@ -141,7 +151,7 @@ static int64_t contribution(const struct lockstep_bench_call* call, int rank, ui
     return small_contribution(call, rank, index);
   switch (call->reduction) {
     case LOCKSTEP_BENCH_PROD: return rank < 6 ? 1 + (int64_t)(bits & 1) : 1;
-    case LOCKSTEP_BENCH_AVG: return (int64_t)(mixed(0, index) & 1); /* equal: no remainder */
+    case LOCKSTEP_BENCH_AVG: return averaged_contribution(rank, size, index);
     case LOCKSTEP_BENCH_MIN:
     case LOCKSTEP_BENCH_MAX:
     case LOCKSTEP_BENCH_BAND:
@@ -157,7 +167,6 @@ static int64_t combined(const struct lockstep_bench_call* call, int64_t a, int64
     case LOCKSTEP_BENCH_PROD: return a * b;
     case LOCKSTEP_BENCH_MIN: return a < b ? a : b;
     case LOCKSTEP_BENCH_MAX: return a > b ? a : b;
-    case LOCKSTEP_BENCH_AVG: return a;
     case LOCKSTEP_BENCH_BAND: return a & b;
     case LOCKSTEP_BENCH_BOR: return a | b;
     case LOCKSTEP_BENCH_BXOR: return a ^ b;
@@ -166,9 +175,10 @@ static int64_t combined(const struct lockstep_bench_call* call, int64_t a, int64
 }
 
 static int64_t reduced(const struct lockstep_bench_call* call, int size, uint64_t index) {
-  int64_t value = contribution(call, 0, index);
+  int64_t value = contribution(call, 0, size, index);
   for (int rank = 1; rank < size; ++rank)
-    value = combined(call, value, contribution(call, rank, index));
+    value = combined(call, value, contribution(call, rank, size, index));
+  if (call->reduction == LOCKSTEP_BENCH_AVG) value /= size;
   if (call->reduction == LOCKSTEP_BENCH_PREMUL_SUM) value *= (int64_t)LOCKSTEP_BENCH_PREMUL_SCALE;
   return value;
 }
@@ -187,7 +197,7 @@ void lockstep_bench_fill(const struct lockstep_bench_call* call, int rank, int s
     if (call->reduction == LOCKSTEP_BENCH_NONE) {
       moved(call->dtype, rank, i, to);
     } else {
-      store(call->dtype, contribution(call, rank, i), to);
+      store(call->dtype, contribution(call, rank, size, i), to);
     }
   }
 }

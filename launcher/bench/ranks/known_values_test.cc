@@ -227,6 +227,22 @@ TEST(KnownValuesTest, RanksDiffer) {
   EXPECT_NE(InputOf(call, 0, 2), InputOf(call, 1, 2));
 }
 
+// They once were the same on all ranks, so that an average that was the rank's own input was right.
+TEST(KnownValuesTest, NoInputIsTheResultOfAReduction) {
+  for (uint32_t reduction = 1; reduction < collectives::kReductionLimit; ++reduction) {
+    for (const int size : {2, 3, 64}) {
+      lockstep_bench_call call =
+          CallOf(LOCKSTEP_BENCH_ALL_REDUCE, LOCKSTEP_BENCH_I32, reduction);
+      for (int rank = 0; rank < std::min(size, 2); ++rank) {
+        Bytes input = InputOf(call, rank, size);
+        call.out = input.data();
+        EXPECT_GT(lockstep_bench_count_wrong(&call, rank, size), kCount / 20)
+            << "reduction " << reduction << ", rank " << rank << " of " << size;
+      }
+    }
+  }
+}
+
 TEST(KnownValuesTest, WordsOfOnesAreOnes) {
   const uint64_t word = lockstep_bench_word_of_ones(LOCKSTEP_BENCH_F32);
   float ones[2];
