@@ -63,6 +63,12 @@ class Diagnosis {
     return found != ranks_.end() ? found->second : nullptr;
   }
   std::set<base::Rank> UnheardOf() const;
+  /// By the one that ended first of them.
+  base::Duration EndedAgo(const std::set<base::Rank>& ranks) const {
+    base::Duration longest{0};
+    for (const base::Rank rank : ranks) longest = std::max(longest, Find(rank)->process.ended_ago);
+    return longest;
+  }
   void DoubtAnExit(Finding& finding) const;
   void Locate(Finding& finding, const std::set<base::Rank>& awaited) const;
   void AddVictims(Finding& finding) const;
@@ -198,6 +204,8 @@ std::optional<Finding> Diagnosis::Missing() const {
       only_told |= freedom.waited < options_.grace;
     }
   }
+  // Whoever was told of the one that ended may have failed before its call was seen.
+  if (!ended.empty() && EndedAgo(ended) > EndedAgo(failed)) failed.clear();
   const std::set<base::Rank>& named = !failed.empty()  ? failed
                                       : !ended.empty() ? ended
                                       : !busy.empty()  ? busy

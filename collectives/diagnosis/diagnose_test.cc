@@ -132,6 +132,21 @@ TEST(DiagnoseTest, WhoIsSaidToBeGoneIsNamedAndNotWhoWasToldOfIt) {
   EXPECT_EQ(job.Find().verdict_class, Class::kDeadRank) << "an error of its own";
 }
 
+/// The failure seen: rings of another machine were read just before a rank there made the call by
+/// which it was told, and it was named for its exit code.
+TEST(DiagnoseTest, OfOneThatEndedAndOneThatFailedTheFirstIsNamed) {
+  Job job(3);
+  job.Call(0, 1, milliseconds(10)).state = LOCKSTEP_RECORD_REMOTE_ERROR;
+  job[1].process = {.state = ProcessState::kEnded, .exit_code = 1, .ended_ago = milliseconds(5)};
+  job[2].process = {.state = ProcessState::kEnded, .ended_ago = milliseconds(9)};
+  EXPECT_EQ(job.Find().verdict_class, Class::kMissingRank);
+  EXPECT_THAT(Named(job.Find()), ElementsAre(2));
+
+  job[1].process.ended_ago = milliseconds(12);
+  EXPECT_EQ(job.Find().verdict_class, Class::kDeadRank);
+  EXPECT_THAT(Named(job.Find()), ElementsAre(1));
+}
+
 TEST(DiagnoseTest, NobodyWaitsNobodyIsNamed) {
   Job job(3);
   EXPECT_EQ(job.Find().verdict_class, Class::kNone);

@@ -204,9 +204,9 @@ base::Duration HangWatch::ActionAfter(const Finding& finding) const {
       finding.culprits.begin(), finding.culprits.end(),
       [](const Finding::Culprit& culprit) { return culprit.absence == Absence::kInDeclaredPhase; });
   if (in_phase || finding.culprits.empty()) return config_.hard_deadline;
-  // Before a group's first op programs load and compile for long.
-  const bool begins =
-      finding.op.has_value() && !finding.op->is_transfer() && finding.op->seq <= base::OpSeq(1);
+  // Before a group's first op programs load and compile for long; those of a circle wait.
+  const bool begins = finding.op.has_value() && !finding.op->is_transfer() &&
+                      finding.op->seq <= base::OpSeq(1) && finding.cycle.empty();
   return begins ? config_.init_deadline : config_.action_after;
 }
 

@@ -24,9 +24,9 @@ enum class When : uint8_t {
 };
 
 struct Fault {
-  const char* name;  // of fault.h
-  const char* verdict_class;
-  const char* said;  // of a culprit, in verdict.json or in the notice
+  const char* name;           // of fault.h
+  const char* verdict_class;  // "" = whichever
+  const char* said;           // of a culprit, in verdict.json or in the notice
   When when;
 };
 
