@@ -21,8 +21,7 @@ void CulpritStacks::Take(base::Round round, Culprits culprits, Done done) {
         Add(std::move(taken));
       });
   if (!asks) return;
-  far_->Take(culprits.far,
-             [this](std::vector<proto::RankStacks> taken) { Add(std::move(taken)); });
+  far_->Take(culprits.far, [this](std::vector<proto::RankStacks> taken) { Add(std::move(taken)); });
 }
 
 void CulpritStacks::Add(std::vector<proto::RankStacks> taken) {

@@ -30,9 +30,7 @@ using ::testing::IsEmpty;
 /// Without the helper there is what /proc tells.
 class CulpritStacksTest : public ::testing::Test {
  protected:
-  CulpritStacksTest() {
-    far_.SetWorld({.nodes = {{"h0", 2}, {"h1", 2}}, .master_address = "h0"});
-  }
+  CulpritStacksTest() { far_.SetWorld({.nodes = {{"h0", 2}, {"h1", 2}}, .master_address = "h0"}); }
   void Take(CulpritStacks::Culprits culprits) {
     stacks_.Take(Round(4), std::move(culprits), [this](std::vector<proto::Evidence> taken) {
       EXPECT_FALSE(told_.has_value()) << "once";
@@ -86,8 +84,8 @@ TEST_F(CulpritStacksTest, ThoseHereAndElsewhereAreToldByRankAndKept) {
   EXPECT_THAT(told_->at(1).lines(), ElementsAre("Far?")) << "it came from another machine";
   for (const proto::Evidence& one : *told_) {
     EXPECT_EQ(one.kind(), proto::Evidence::STACK);
-    EXPECT_EQ(one.path(), folder_ + "/round-4/evidence/stacks-rank-" +
-                              std::to_string(one.rank()) + ".txt");
+    EXPECT_EQ(one.path(),
+              folder_ + "/round-4/evidence/stacks-rank-" + std::to_string(one.rank()) + ".txt");
     EXPECT_TRUE(std::filesystem::exists(one.path()));
   }
 }

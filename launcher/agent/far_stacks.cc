@@ -29,19 +29,21 @@ void FarStacks::Take(const std::vector<base::Rank>& ranks, Done done) {
   };
   if (requests.empty()) finish_soon();
   for (const auto& [node, request] : requests) {
-    ask_(node, request, [this, taking, finish_soon, asked = request.stacks()](
-                            const proto::ControlReply& reply) {
-      if (taking != taking_) return;
-      for (const proto::RankStacks& rank : reply.stacks().ranks()) {
-        const auto is_rank = [&](const proto::RankStacks& one) { return one.rank() == rank.rank(); };
-        const bool is_asked = std::find(asked.ranks().begin(), asked.ranks().end(), rank.rank()) !=
-                              asked.ranks().end();
-        if (is_asked && std::none_of(taking->taken.begin(), taking->taken.end(), is_rank))
-          taking->taken.push_back(rank);
-      }
-      // An answer may come from within the call.
-      if (--taking->awaited == 0) finish_soon();
-    });
+    ask_(node, request,
+         [this, taking, finish_soon, asked = request.stacks()](const proto::ControlReply& reply) {
+           if (taking != taking_) return;
+           for (const proto::RankStacks& rank : reply.stacks().ranks()) {
+             const auto is_rank = [&](const proto::RankStacks& one) {
+               return one.rank() == rank.rank();
+             };
+             const bool is_asked = std::find(asked.ranks().begin(), asked.ranks().end(),
+                                             rank.rank()) != asked.ranks().end();
+             if (is_asked && std::none_of(taking->taken.begin(), taking->taken.end(), is_rank))
+               taking->taken.push_back(rank);
+           }
+           // An answer may come from within the call.
+           if (--taking->awaited == 0) finish_soon();
+         });
   }
 }
 

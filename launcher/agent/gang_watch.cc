@@ -151,8 +151,7 @@ CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding)
 
 void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
                     const std::vector<proto::Evidence>& stacks) {
-  const bool acts =
-      spec_.hangs().action() != proto::HANG_ACTION_DUMP && !finding.culprits.empty();
+  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && !finding.culprits.empty();
   deps_.news.OnHangVerdict(finding, evidence, stacks,
                            acts ? HangNews::Fate::kRoundEnds : HangNews::Fate::kKept);
   if (!acts) return;

@@ -249,9 +249,8 @@ TEST_F(GangWatchTest, AGangThatComesDownMeanwhileIsNotBlamedAgain) {
 TEST_F(GangWatchTest, OfARoundThatFailsTheLastLookTells) {
   Begin(proto::HANG_ACTION_RESTART);
   watch_->OnRoundFails();
-  elastic::RoundOutcome outcome{.end = elastic::RoundEnd::kRankFailed,
-                                .culprit = Rank(2),
-                                .ranks = driver_.state().ranks};
+  elastic::RoundOutcome outcome{
+      .end = elastic::RoundEnd::kRankFailed, .culprit = Rank(2), .ranks = driver_.state().ranks};
   outcome.ranks[2].exit = elastic::RankExit{.exit_code = 3};
   outcome.ranks[2].ended_before_signal = true;
   watch_->OnRoundEnded(outcome);

@@ -65,9 +65,9 @@ void JobAccount::OnHangVerdict(const collectives::Finding& finding,
                                const collectives::Evidence& evidence,
                                const std::vector<proto::Evidence>& stacks, Fate fate) {
   if (fate != Fate::kRoundEnds) {
-    const std::string where = fate == Fate::kKept ? "; what was seen is in " +
-                                                        record_.EvidenceFolder(round_)
-                                                  : std::string();
+    const std::string where = fate == Fate::kKept
+                                  ? "; what was seen is in " + record_.EvidenceFolder(round_)
+                                  : std::string();
     SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence) + where, finding);
     return;
   }

@@ -279,13 +279,12 @@ base::Status MemberAgent::OpenNode(const proto::Welcome& welcome) {
       NodeWatch::Deps{.loop = loop_,
                       .ranks = [this] { return node_->RanksToWatch(); },
                       .say = [this](bool stands) { member_->SendStanding(stands); }});
-  desk_ = std::make_unique<MemberDesk>(
-      MemberDesk::Deps{.node = *node_,
-                       .watch = *watch_,
-                       .ask = [this](const proto::ControlRequest& request,
-                                     Questions::OnReply on_reply) {
-                         member_->Ask(request, kAskTimeout, std::move(on_reply));
-                       }});
+  desk_ = std::make_unique<MemberDesk>(MemberDesk::Deps{
+      .node = *node_,
+      .watch = *watch_,
+      .ask = [this](const proto::ControlRequest& request, Questions::OnReply on_reply) {
+        member_->Ask(request, kAskTimeout, std::move(on_reply));
+      }});
   return base::OkStatus();
 }
 

@@ -12,9 +12,11 @@ namespace lockstep::launcher {
 
 void NodeStacks::Answer(const proto::StacksRequest& request, OnAnswer answer) {
   if (request.ranks_size() > kRanksMax) {
-    return answer(Refusal(base::InvalidArgumentError(
-        "stacks of " + std::to_string(request.ranks_size()) + " ranks were asked for at once; at "
-        "most " + std::to_string(kRanksMax) + " are told")));
+    return answer(
+        Refusal(base::InvalidArgumentError("stacks of " + std::to_string(request.ranks_size()) +
+                                           " ranks were asked for at once; at "
+                                           "most " +
+                                           std::to_string(kRanksMax) + " are told")));
   }
   if (takings_.size() >= kRequestsMax) {
     return answer(Refusal(base::ResourceExhaustedError(

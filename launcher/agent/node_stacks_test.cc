@@ -37,9 +37,8 @@ class NodeStacksTest : public ::testing::Test {
   process::SimProcesses processes_{loop_, 1};
   std::vector<WatchedRank> ranks_;
   std::vector<proto::ControlReply> replies_;
-  NodeStacks node_{{}, {.loop = loop_, .processes = processes_, .ranks = [this] {
-                          return ranks_;
-                        }}};
+  NodeStacks node_{{},
+                   {.loop = loop_, .processes = processes_, .ranks = [this] { return ranks_; }}};
 };
 
 TEST_F(NodeStacksTest, RanksOfThisNodeThatHaveAProcessAreTold) {

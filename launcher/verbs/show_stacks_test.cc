@@ -132,9 +132,8 @@ TEST_F(FarStacksVerbTest, AgentsOfOtherMachinesAreAskedForTheirs) {
   EXPECT_THAT(out_.text(),
               AllOf(HasSubstr("ranks 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 of 11 are in FarAway"),
                     HasSubstr("rank 0 of 11")));
-  EXPECT_THAT(err_.text(),
-              AllOf(HasSubstr("ranks on far are not seen: "), HasSubstr("node 2 is silent"),
-                    Not(HasSubstr("ranks on near"))));
+  EXPECT_THAT(err_.text(), AllOf(HasSubstr("ranks on far are not seen: "),
+                                 HasSubstr("node 2 is silent"), Not(HasSubstr("ranks on near"))));
 }
 
 TEST_F(FarStacksVerbTest, WhereNobodyAnswersThatIsTheError) {

@@ -55,7 +55,8 @@ std::optional<proto::RankStacks> LoadStacks(const std::string& folder, base::Ran
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;  // of a later release
   proto::RankStacks stacks;
-  if (!google::protobuf::util::JsonStringToMessage(json, &stacks, options).ok()) return std::nullopt;
+  if (!google::protobuf::util::JsonStringToMessage(json, &stacks, options).ok())
+    return std::nullopt;
   if (stacks.rank() != rank.value()) return std::nullopt;
   return stacks;
 }
