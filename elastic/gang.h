@@ -40,8 +40,8 @@
 /// left: they go on in a round of their own (GoOn), in the same processes, and what failed is
 /// killed beside them. So is a rank that one of the others has given up (RankAccused), which may be
 /// stopped and still live: the new round does not wait for its end, but has memory, keys and
-/// connections that it never gets. A failed launch always brings the gang down, and so do ranks that
-/// were blamed by somebody who wants the job to end (RanksBlamed::Then).
+/// connections that it never gets. A failed launch always brings the gang down, and so do ranks
+/// that were blamed by somebody who wants the job to end (RanksBlamed::Then).
 ///
 /// Threads: none of its own; a value that its driver keeps on one thread.
 ///

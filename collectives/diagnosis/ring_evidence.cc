@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <utility>
 
 namespace lockstep::collectives {
@@ -24,6 +25,9 @@ uint64_t CountOf(const lockstep_record& record) {
 base::Duration AgeOf(uint64_t since_ns, uint64_t now_ns) {
   return base::Duration(static_cast<int64_t>(now_ns > since_ns ? now_ns - since_ns : 0));
 }
+
+/// The tag of a group's making in programs that were linked with earlier releases.
+constexpr std::string_view kNamelessMaking = "make group";
 
 /// Members that a ring may name, in all its groups: it is in others' reach.
 constexpr size_t kMembersMax = size_t{1} << 20;
@@ -88,7 +92,8 @@ SeenRank FromRing(const RingContent& ring, uint64_t now_ns) {
               .state = static_cast<lockstep_record_state>(record.state),
               .age = AgeOf(record.enqueued_ns, now_ns),
               .call_site = record.call_site};
-    if (op.kind == OpKind::kNone || op.kind == OpKind::kInit) op.name = record.tag;
+    if (op.kind == OpKind::kNone || (op.kind == OpKind::kInit && record.tag != kNamelessMaking))
+      op.name = record.tag;
     if (record.waiting_on >= 0) op.waits_for = base::Rank(record.waiting_on);
     const auto seat = waiters.find({record.group_id, record.epoch});
     op.caller_waits = op.is_open() && seat != waiters.end() &&

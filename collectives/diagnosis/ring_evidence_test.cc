@@ -91,14 +91,15 @@ TEST(RingEvidenceTest, APhaseIsToldAlsoWhereItClaimsNoTime) {
 
 TEST(RingEvidenceTest, AGroupThatIsNoMoreKeepsItsName) {
   RingContent ring;
-  ring.records = {Op(0, LOCKSTEP_RECORD_COMPLETED, 30, 30),
-                  Op(1, LOCKSTEP_RECORD_ERROR, 40, 90)};
+  ring.records = {Op(0, LOCKSTEP_RECORD_COMPLETED, 30, 30), Op(1, LOCKSTEP_RECORD_ERROR, 40, 90)};
   ring.records[0].op = static_cast<uint8_t>(OpKind::kInit);
   std::strcpy(ring.records[0].tag, "world/1.0");
   const Evidence evidence{.ranks = {FromRing(ring, kNowNs)}, .world_size = 1};
 
   EXPECT_EQ(GroupName(base::GroupId(7), base::Round(0), evidence), "world/1.0");
   EXPECT_EQ(GroupName(base::GroupId(7), base::Round(1), evidence), base::GroupId(7).ToString());
+  std::strcpy(ring.records[0].tag, "make group");  // of an earlier release
+  EXPECT_EQ(FromRing(ring, kNowNs).ops[0].name, "");
   EXPECT_EQ(evidence.ranks[0].ops[1].name, "") << "of an op that has a kind";
 }
 

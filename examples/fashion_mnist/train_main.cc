@@ -6,9 +6,6 @@
 // lockstep run -np 4 --max-restarts 3 --checkpoint-dir state bazel-bin/examples/fashion_mnist/train
 #include <gflags/gflags.h>
 #include <torch/nn/functional/loss.h>
-#include <torch/nn/module.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/optim/adamw.h>
 #include <torch/utils.h>
 
@@ -21,6 +18,7 @@
 
 #include "collectives/work.h"
 #include "examples/fashion_mnist/image_set.h"
+#include "examples/fashion_mnist/net.h"
 #include "runtime/rank/graceful_stop.h"
 #include "runtime/rank/sampler/distributed_sampler.h"
 #include "runtime/rank/session.h"
@@ -49,23 +47,6 @@ using rank::DistributedSampler;
 using torch::Tensor;
 
 const auto kSum = functional::CrossEntropyFuncOptions().reduction(torch::kSum);
-
-struct Net : torch::nn::Module {
-  Net() {
-    conv1 = register_module(
-        "conv1", torch::nn::Conv2d(torch::nn::Conv2dOptions(1, 16, 5).stride(2).padding(2)));
-    conv2 = register_module(
-        "conv2", torch::nn::Conv2d(torch::nn::Conv2dOptions(16, 32, 3).stride(2).padding(1)));
-    fc1 = register_module("fc1", torch::nn::Linear(32 * 7 * 7, 64));
-    fc2 = register_module("fc2", torch::nn::Linear(64, 10));
-  }
-  Tensor forward(const Tensor& images) {
-    const Tensor features = torch::relu(conv2(torch::relu(conv1(images))));
-    return fc2(torch::relu(fc1(features.flatten(1))));
-  }
-  torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
-  torch::nn::Linear fc1{nullptr}, fc2{nullptr};
-};
 
 /// The set's own memory as tensors: images and labels.
 std::pair<Tensor, Tensor> TensorsOf(ImageSet& set) {

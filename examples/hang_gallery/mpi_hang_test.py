@@ -24,10 +24,10 @@ class MpiHangTest(unittest.TestCase):
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 
     def test_over_mpich(self):
-        self.expect_named("mpich", MPICH, ["is-killed", "stops", "op", "sleeps", "count"])
+        self.expect_named("mpich", MPICH, ["is-killed", "stops", "op", "sleeps", "count", "dtype", "root"])
 
     def test_over_open_mpi(self):
-        self.expect_named("openmpi", OPENMPI, ["is-killed", "stops", "op", "sleeps"])
+        self.expect_named("openmpi", OPENMPI, ["is-killed", "stops", "op", "sleeps", "root"])
 
 
 if __name__ == "__main__":

@@ -350,7 +350,8 @@ class Resolver {
     draft_.AddFound(std::move(found));
   }
 
-  // Its ranks would each be a world of one to MPI, whose ranks know each other by its own mpirun.
+  // Where nobody serves MPI, each rank would be a world of one to it. Which MPI is loaded at run time
+  // is not seen from here.
   void CheckBackend() {
     constexpr char kBackend[] = "spec.collectives.backend";
     if (draft_.spec().collectives().backend() == proto::COLLECTIVES_BACKEND_NCCL &&
@@ -361,8 +362,11 @@ class Resolver {
                         draft_.sources()[kBackend]);
     }
     if (draft_.spec().collectives().backend() != proto::COLLECTIVES_BACKEND_MPI) return;
+    const proto::MpiServer server = draft_.spec().program().mpi();
+    if (server == proto::MPI_SERVER_PMIX || server == proto::MPI_SERVER_PMI1) return;
     draft_.AddProblem(kBackend, "Mpi",
-                      "needs ranks that an MPI's own launcher starts; write `mpirun -np N lockstep "
+                      "needs ranks that are an MPI's world: on one machine say whose, --mpi=pmix "
+                      "(Open MPI) or --mpi=pmi1 (MPICH); on several write `mpirun -np N lockstep "
                       "exec --backend mpi -- PROGRAM` in place of `lockstep run`",
                       draft_.sources()[kBackend]);
   }

@@ -87,7 +87,15 @@ TEST(ResolveJobTest, ABackendIsGivenAsOneWord) {
               HasSubstr("must be one of Host, Mpi, Nccl"));
 }
 
-TEST(ResolveJobTest, RanksOfRunCannotMeetOverMpi) {
+TEST(ResolveJobTest, RanksOfRunMeetOverMpiWhereItIsServed) {
+  for (const char* server : {"pmix", "pmi1"}) {
+    EXPECT_EQ(Resolved({{"--backend", "mpi", "--mpi", server, "./train"}})
+                  .job.spec()
+                  .collectives()
+                  .backend(),
+              proto::COLLECTIVES_BACKEND_MPI);
+  }
+  EXPECT_THAT(Error({{"--backend", "mpi", "--mpi", "none", "./train"}}), HasSubstr("--mpi=pmix"));
   EXPECT_THAT(Error({{"./train"}, "", {{"LOCKSTEP_BACKEND", "mpi"}}}),
               AllOf(HasSubstr("environment LOCKSTEP_BACKEND"),
                     HasSubstr("mpirun -np N lockstep exec --backend mpi -- PROGRAM")));

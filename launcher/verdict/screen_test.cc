@@ -1,8 +1,8 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/verdict/screen.h"
 
-#include <google/protobuf/text_format.h>
 #include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -111,7 +111,9 @@ TEST(ScreenTest, RanksThatWaitForEachOtherAreAllNamed) {
 }
 
 TEST(ScreenTest, ALongLineOfEvidenceGoesOnInTheNext) {
-  Verdict verdict = Make(R"pb(class: MISSING_RANK confidence: HIGH culprits { rank: 2 })pb");
+  Verdict verdict = Make(R"pb(class: MISSING_RANK
+                              confidence: HIGH
+                              culprits { rank: 2 })pb");
   proto::Evidence& waits = *verdict.add_evidence();
   waits.set_kind(proto::Evidence::WAITS);
   const std::string call = "rank 0 has waited 995ms in all_reduce(f32, sum, 4), op 11 of group ";
@@ -119,9 +121,11 @@ TEST(ScreenTest, ALongLineOfEvidenceGoesOnInTheNext) {
   waits.add_lines(call + "world at train.cc:67");
 
   const std::string screen = RenderVerdict(verdict);
-  EXPECT_THAT(screen, ::testing::HasSubstr("  | " + call + "MPI_COMM_WORLD at\n"
+  EXPECT_THAT(screen, ::testing::HasSubstr("  | " + call +
+                                           "MPI_COMM_WORLD at\n"
                                            "  |   mpi_hang_openmpi.c:1067\n"
-                                           "  | " + call + "world at train.cc:67\n"));
+                                           "  | " +
+                                           call + "world at train.cc:67\n"));
   for (int line = 0; line < 64; ++line) waits.add_lines(std::string(300, 'x'));
   const std::vector<std::string> lines = LinesOf(RenderVerdict(verdict));
   EXPECT_LE(lines.size(), static_cast<size_t>(kScreenLines));

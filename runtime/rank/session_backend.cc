@@ -73,8 +73,10 @@ base::Result<topology::ForeignRank> RankOfMpisLauncher(const RankEnvironment& en
   if (!topology::HasLaunchersVariables(environment)) {
     return base::FailedPreconditionError(
         "backend mpi: no MPI's launcher has started this process, so its ranks could not meet "
-        "there (`lockstep run` is none); start it with `mpirun -np N lockstep exec --backend mpi "
-        "-- PROGRAM`, or without an agent with `mpirun -np N PROGRAM`");
+        "there; start it with `lockstep run --backend mpi --mpi=pmix` (Open MPI; MPICH: pmi1), "
+        "with "
+        "`mpirun -np N lockstep exec --backend mpi -- PROGRAM`, or without an agent with `mpirun "
+        "-np N PROGRAM`");
   }
   auto found = topology::FindForeignRank(environment);
   if (found.ok()) return found;

@@ -115,8 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hang{"loops", "MISSING_RANK", "its process runs, in no op", false, false},
         Hang{"sleeps", "MISSING_RANK", "its process sleeps, in no op", false, false},
         Hang{"reads", "MISSING_RANK", "its process waits for input or output", false, false},
-        Hang{"deadlock", "CROSS_GROUP_DEADLOCK", "wait for each other: rank ", true,
-             true}),
+        Hang{"deadlock", "CROSS_GROUP_DEADLOCK", "wait for each other: rank ", true, true}),
     [](const auto& hang) { return std::string(hang.param.fault); });
 
 using OneHangTest = HangTest;
@@ -205,7 +204,8 @@ TEST_F(OneHangTest, DumpKeepsWhatWasSeenAndLetsTheGangStand) {
   Command run(RunWords(Words({"--on-hang", "dump"}, "stops", 3, 1)), Options());
   EXPECT_TRUE(run.WaitForOutput(
       [](const std::string&, const std::string& err) {
-        return Contains(err, "round-0/evidence") && Contains(err, "lockstep: the gang stands still");
+        return Contains(err, "round-0/evidence") &&
+               Contains(err, "lockstep: the gang stands still");
       },
       10s));
   EXPECT_THAT(Verb({"diagnose", name_}).out, HasSubstr("has not come to all_reduce("));
@@ -215,8 +215,7 @@ TEST_F(OneHangTest, DumpKeepsWhatWasSeenAndLetsTheGangStand) {
 
 TEST_F(OneHangTest, AJobMayBeToldToEndThoughRestartsAreLeft) {
   for (const char* action : {"fail", "abort"}) {
-    const Outcome run =
-        RunIt(Words({"--on-hang", action, "--max-restarts", "3"}, "stops", 3, 1));
+    const Outcome run = RunIt(Words({"--on-hang", action, "--max-restarts", "3"}, "stops", 3, 1));
     EXPECT_EQ(run.status, 69) << run.err;
     EXPECT_THAT(Unwrapped(run.err),
                 AllOf(HasSubstr("lockstep: rank 1 has not come to all_reduce("),

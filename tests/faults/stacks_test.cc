@@ -64,8 +64,8 @@ TEST_F(StacksTest, OfOneThatIsStoppedToo) {
 }
 
 TEST_F(StacksTest, OfOneOnAnotherNodeItsAgentTells) {
-  const Outcome run = RunIt({"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2",
-                             "--name", "stacks", "--", Runfile("tests/faults/hang_rank"), "stops", "3"});
+  const Outcome run = RunIt({"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2", "--name",
+                             "stacks", "--", Runfile("tests/faults/hang_rank"), "stops", "3"});
 
   EXPECT_THAT(run.err, HasSubstr("where rank 3 stands:\n  | "));
   EXPECT_THAT(InRound("evidence/stacks-rank-3.txt"),

@@ -76,6 +76,19 @@ TEST_P(MpiRunTest, RanksFindEachOther) {
   }
 }
 
+/// Whose groups are Lockstep's, and go over the MPI that they load.
+TEST_P(MpiRunTest, RanksOfOursMeetOverIt) {
+  const std::string mpi = GetParam();
+  const Outcome run =
+      RunIt({"-np", "3", "--name", name_, "--backend", "mpi", "--mpi",
+             mpi == "openmpi" ? "pmix" : "pmi1", "--max-restarts", "1", "--", "env",
+             "LOCKSTEP_MPI_LIBRARY=" + Runfile("collectives/mpi/liblockstep_mpi_" + mpi + ".so"),
+             Runfile("tests/faults/hang_rank"), "stops", "1"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(CountOf(run.out, " is through"), 3) << "in the round after";
+  EXPECT_THAT(run.err, HasSubstr("lockstep: rank 1 has not come to all_reduce("));
+}
+
 TEST_P(MpiRunTest, ALostRankIsReplacedWithTheWholeGang) {
   for (const int victim : {0, 2}) {
     const Outcome run =
@@ -177,7 +190,8 @@ TEST_P(MpiRunTest, WhatCannotBeServedIsRefused) {
   const Outcome watch =
       RunIt({"--simulate-hosts", "--nnodes", "2", "--watch=mpi", "--mpi=none", "--", Rank()});
   EXPECT_EQ(watch.status, 64);
-  EXPECT_THAT(watch.err, HasSubstr("watch a library's calls (--watch=mpi): that is for jobs whose ranks"));
+  EXPECT_THAT(watch.err,
+              HasSubstr("watch a library's calls (--watch=mpi): that is for jobs whose ranks"));
   const Outcome keep = RunIt({"-np", "2", "--on-rank-failure", "keep", "--", Rank()});
   EXPECT_EQ(keep.status, 64);
   EXPECT_THAT(keep.err, HasSubstr("--on-rank-failure=keep"));

@@ -121,8 +121,8 @@ class MpiShimTest : public RingFixture, public testing::WithParamInterface<Mpi> 
     for (int rank = 0; rank < kSize; ++rank) {
       const collectives::RingContent ring = Read(rank);
       collectives::SeenRank seen = collectives::FromRing(ring, MonotonicNs());
-      seen.process.state = StateOf(process::LookAtProcess(static_cast<pid_t>(ring.head.pid),
-                                                          ring.head.process_start_ticks));
+      seen.process.state = StateOf(
+          process::LookAtProcess(static_cast<pid_t>(ring.head.pid), ring.head.process_start_ticks));
       evidence.ranks.push_back(std::move(seen));
     }
     return evidence;
