@@ -221,8 +221,8 @@ void Combine(At<typename F::Stored>* to, const std::byte* const* in, const doubl
       const double scale = kScales ? scales[source] : 1;
       for (size_t i = 0; i < length; ++i)
         block[i] = Op::template Combine<V>(block[i], Scaled<Op, V>(F::Load(next[i]), scale));
-      // Else GCC 12 takes two sources in one loop (-floop-unroll-and-jam), and that without vectors:
-      // half as fast for sums of four.
+      // Else GCC 12 takes two sources in one loop (-floop-unroll-and-jam), and that without
+      // vectors: half as fast for sums of four.
       __asm__ volatile("" : : "r"(block) : "memory");
     }
     for (size_t i = 0; i < length; ++i)

@@ -165,9 +165,8 @@ void Differ(FaultRank& rank) {
     });
   };
   tell("all_gather_v", true, [&](Group& group) { return group.AllGatherV(part, whole, counts); });
-  tell("reduce_scatter_v", true, [&](Group& group) {
-    return group.ReduceScatterV(whole, part, counts, Reduction::kSum);
-  });
+  tell("reduce_scatter_v", true,
+       [&](Group& group) { return group.ReduceScatterV(whole, part, counts, Reduction::kSum); });
   tell("all_to_all_v", false, [&](Group& group) {  // rank 2 sends 7 to rank 0, which expects 6
     std::vector<size_t> sent(3, 0), expected(3, 0);
     if (guilty) sent[0] = 7;

@@ -239,8 +239,8 @@ TEST_P(FailureContractTest, ALeavingMemberFailsTheOthersAtOnce) {
                                       {.timeout = seconds(600)});
     const Status status = work->Wait();
     // Whether it was in flight when the error came, or begun afterwards.
-    EXPECT_EQ(work->state(), status.cause() == nullptr ? Work::State::kRemoteError
-                                                       : Work::State::kAborted);
+    EXPECT_EQ(work->state(),
+              status.cause() == nullptr ? Work::State::kRemoteError : Work::State::kAborted);
     EXPECT_THAT(status.root(), StatusIs(Code::kUnavailable, HasSubstr(GetParam().left)));
     EXPECT_EQ(status.root().failure_class(), base::FailureClass::kPeerDead);
     EXPECT_THAT(status.root(), HasSubject(Rank(1)));

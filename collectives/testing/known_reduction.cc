@@ -164,8 +164,7 @@ void KnownReduction::Fill(Buffer buffer) const {
 
 void KnownReduction::Expect(Buffer buffer, size_t first, const char* what) const {
   if (IsFloat(dtype_)) {
-    ExpectElements(
-        buffer, [&](size_t i) { return floats_[(first + i) % kPeriod]; }, what);
+    ExpectElements(buffer, [&](size_t i) { return floats_[(first + i) % kPeriod]; }, what);
     return;
   }
   const auto* const data = static_cast<const std::byte*>(buffer.data);

@@ -18,7 +18,8 @@ bool IsFloat(Dtype dtype) {
 }
 
 void Store(Dtype dtype, std::byte* at, double value) {
-  const auto whole = std::isnan(value) ? 0 : static_cast<int64_t>(value);  // wraps around in what is narrower
+  const auto whole =
+      std::isnan(value) ? 0 : static_cast<int64_t>(value);  // wraps around in what is narrower
   const auto put = [at](auto typed) { std::memcpy(at, &typed, sizeof typed); };
   switch (dtype) {
     case Dtype::kBool: return put(static_cast<uint8_t>(value != 0));

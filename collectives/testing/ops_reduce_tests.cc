@@ -95,8 +95,7 @@ TEST_P(OpsContractTest, AllReduceOfEveryDtypeWithEveryReduction) {
           SCOPED_TRACE(std::string(DtypeName(dtype)) + " " + std::string(ReductionName(reduction)));
           Guarded in(count, dtype), out(count, dtype);
           known.Fill(in.buffer());
-          ASSERT_OK(
-              group.AllReduce(in.buffer(), out.buffer(), reduction, known.options())->Wait());
+          ASSERT_OK(group.AllReduce(in.buffer(), out.buffer(), reduction, known.options())->Wait());
           known.Expect(out.buffer(), 0, "out of place");
           ASSERT_OK(group.AllReduce(in.buffer(), in.buffer(), reduction, known.options())->Wait());
           known.Expect(in.buffer(), 0, "in place");
@@ -149,10 +148,8 @@ TEST_P(OpsContractTest, AnAverageOfIntegersTruncatesTowardsZero) {
       }
       ASSERT_OK(group.AllReduce(odd.buffer(), odd.buffer(), Reduction::kAverage)->Wait());
       ASSERT_OK(group.AllReduce(large.buffer(), large.buffer(), Reduction::kAverage)->Wait());
-      ExpectElements(
-          odd.buffer(), [](size_t) { return -1; }, "-(2 - 1/n)");
-      ExpectElements(
-          large.buffer(), [n](size_t) { return n * 200 % 256 / n; }, "200 on all");
+      ExpectElements(odd.buffer(), [](size_t) { return -1; }, "-(2 - 1/n)");
+      ExpectElements(large.buffer(), [n](size_t) { return n * 200 % 256 / n; }, "200 on all");
     }
   });
 }
@@ -163,9 +160,7 @@ TEST_P(OpsContractTest, AllReduceOfEverySize) {
       Guarded in(count, Dtype::kF32), out(count, Dtype::kF32);
       Fill(in.buffer(), group.rank().value());
       ASSERT_OK(group.AllReduce(in.buffer(), out.buffer(), Reduction::kSum)->Wait());
-      ExpectElements(
-          out.buffer(),
-          [&](size_t i) { return SumOf(group.size(), i); }, "sum");
+      ExpectElements(out.buffer(), [&](size_t i) { return SumOf(group.size(), i); }, "sum");
       ASSERT_TRUE(in.intact() && out.intact());
     }
   });

@@ -178,10 +178,10 @@ bool TcpFlatOps::CountsAgree(TcpWait& wait) {
       uint64_t all = 0;
       for (size_t member = 0; member < n; ++member) all += count_at(from, member);
       wait.FailAlike(DescribeOp(wait.op().kind, wait.op().dtype, Reduction::kNone, -1, all) +
-                         ", op " + std::to_string(wait.seq()) + " of group " +
-                         members.spec().name + ": " + members.Describe({from}) + " sends " +
-                         std::to_string(sent) + " elements to " + members.Describe({to}) +
-                         ", which expects " + std::to_string(expected),
+                         ", op " + std::to_string(wait.seq()) + " of group " + members.spec().name +
+                         ": " + members.Describe({from}) + " sends " + std::to_string(sent) +
+                         " elements to " + members.Describe({to}) + ", which expects " +
+                         std::to_string(expected),
                      std::move(blamed));
       return false;
     }

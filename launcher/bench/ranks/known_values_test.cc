@@ -231,8 +231,7 @@ TEST(KnownValuesTest, RanksDiffer) {
 TEST(KnownValuesTest, NoInputIsTheResultOfAReduction) {
   for (uint32_t reduction = 1; reduction < collectives::kReductionLimit; ++reduction) {
     for (const int size : {2, 3, 64}) {
-      lockstep_bench_call call =
-          CallOf(LOCKSTEP_BENCH_ALL_REDUCE, LOCKSTEP_BENCH_I32, reduction);
+      lockstep_bench_call call = CallOf(LOCKSTEP_BENCH_ALL_REDUCE, LOCKSTEP_BENCH_I32, reduction);
       for (int rank = 0; rank < std::min(size, 2); ++rank) {
         Bytes input = InputOf(call, rank, size);
         call.out = input.data();
