@@ -91,7 +91,7 @@ class Agent final : public GangDelegate, public ClusterDelegate {
                 .files = config_.directory.files(),
                 .driver = driver_,
                 .account = account_,
-                .ranks = [this] { return watch_.RanksToWatch(); },
+                .ranks = [this] { return watch_.RanksThatRun(); },
                 .pace = [this] { return watch_.pace(); },
                 .say = [this](const std::string& text) { node_->Say(text); }}) {}
 

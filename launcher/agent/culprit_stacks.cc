@@ -9,6 +9,7 @@ void CulpritStacks::Take(base::Round round, Culprits culprits, Done done) {
   if (culprits.here.size() > kRanksMax) culprits.here.resize(kRanksMax);
   if (culprits.far.size() > kRanksMax) culprits.far.resize(kRanksMax);
   round_ = round;
+  const uint64_t call = ++call_;
   taken_.clear();
   done_ = std::move(done);
   const bool asks = far_ != nullptr && !culprits.far.empty();
@@ -16,15 +17,17 @@ void CulpritStacks::Take(base::Round round, Culprits culprits, Done done) {
   taking_ = std::make_unique<StackTaking>(
       StackTaking::Config{.tools = tools_},
       StackTaking::Deps{.loop = deps_.loop, .processes = deps_.processes}, culprits.here,
-      [this](std::vector<proto::RankStacks> taken) {
+      [this, call](std::vector<proto::RankStacks> taken) {
         const std::unique_ptr<StackTaking> ended = std::move(taking_);
-        Add(std::move(taken));
+        Add(call, std::move(taken));
       });
   if (!asks) return;
-  far_->Take(culprits.far, [this](std::vector<proto::RankStacks> taken) { Add(std::move(taken)); });
+  far_->Take(culprits.far,
+             [this, call](std::vector<proto::RankStacks> taken) { Add(call, std::move(taken)); });
 }
 
-void CulpritStacks::Add(std::vector<proto::RankStacks> taken) {
+void CulpritStacks::Add(uint64_t call, std::vector<proto::RankStacks> taken) {
+  if (call != call_) return;  // another one has taken its place
   for (proto::RankStacks& rank : taken) taken_.push_back(std::move(rank));
   if (--awaited_ > 0) return;
   std::sort(taken_.begin(), taken_.end(),

@@ -3,6 +3,7 @@
 #define LOCKSTEP_LAUNCHER_AGENT_CULPRIT_STACKS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -53,7 +54,7 @@ class CulpritStacks {
   static constexpr size_t kRanksMax = 8;
 
  private:
-  void Add(std::vector<proto::RankStacks> taken);
+  void Add(uint64_t call, std::vector<proto::RankStacks> taken);
   std::vector<proto::Evidence> Keep(const std::vector<proto::RankStacks>& ranks);
 
   const StackTools tools_;
@@ -61,6 +62,7 @@ class CulpritStacks {
   FarStacks* far_ = nullptr;
   std::unique_ptr<StackTaking> taking_;
   // Of the call in progress.
+  uint64_t call_ = 0;
   base::Round round_;
   int awaited_ = 0;
   std::vector<proto::RankStacks> taken_;

@@ -131,5 +131,16 @@ TEST_F(CulpritStacksTest, AnotherCallTakesTheFirstOnesPlace) {
   EXPECT_THAT(Ranks(), ElementsAre(1, 3));
 }
 
+TEST_F(CulpritStacksTest, AnAnswerThatComesForAnEarlierCallIsForgotten) {
+  stacks_.SetFar(far_);
+  is_silent_ = true;
+  stacks_.Take(Round(0), {.here = {}, .far = {Rank(2)}},
+               [](const std::vector<proto::Evidence>&) { ADD_FAILURE() << "it was replaced"; });
+  Take({.here = {Self(1)}, .far = {}});
+  EXPECT_THAT(Ranks(), ElementsAre(1));
+  loop_.RunFor(seconds(5));  // past the limit of the first one's question
+  EXPECT_THAT(Ranks(), ElementsAre(1));
+}
+
 }  // namespace
 }  // namespace lockstep::launcher

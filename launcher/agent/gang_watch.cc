@@ -71,7 +71,13 @@ std::vector<WatchedRank> GangWatch::RanksToWatch() {
   const bool runs =
       gang.phase == elastic::Phase::kRunning || gang.phase == elastic::Phase::kStarting;
   if (!runs || gang.suspended || gang.stop_signal != 0) return {};
+  return RanksThatRun();
+}
+
+std::vector<WatchedRank> GangWatch::RanksThatRun() const {
+  const elastic::GangState& gang = deps_.driver.state();
   std::vector<WatchedRank> ranks;
+  if (gang.phase < elastic::Phase::kStarting || gang.phase > elastic::Phase::kKilling) return ranks;
   for (const elastic::RankRecord& rank : gang.ranks) {
     if (!rank.excluded) ranks.push_back(Watched(rank));
   }

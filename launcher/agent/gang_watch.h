@@ -51,7 +51,8 @@ class HangNews {
 
 /// What an agent makes of a HangWatch: which ranks of its gang are watched, and that a gang which
 /// stands still is said, kept as evidence and brought down for the ranks to blame, as the job says
-/// (spec.hangs); and of a PaceWatch: that ranks and links which are slow are said. One per agent of `lockstep run`. Confined to the loop's thread.
+/// (spec.hangs); and of a PaceWatch: that ranks and links which are slow are said. One per agent of
+/// `lockstep run`. Confined to the loop's thread.
 class GangWatch final : public HangDelegate, public PaceDelegate {
  public:
   struct Deps {
@@ -91,6 +92,8 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
   void OnRoundEnded(const elastic::RoundOutcome& outcome);
 
   std::vector<WatchedRank> RanksToWatch() override;
+  /// Those that have processes, whether they are watched or not; for who only looks.
+  std::vector<WatchedRank> RanksThatRun() const;
   void OnHangNotice(const collectives::Finding& finding,
                     const collectives::Evidence& evidence) override;
   void OnHangVerdict(const collectives::Finding& finding,

@@ -159,6 +159,7 @@ TEST_F(GangWatchTest, NobodyIsWatchedBeforeTheGangRunsOrWhileItIsSuspendedOrCome
   EXPECT_EQ(watch_->RanksToWatch()[2].pid, ::getpid());
   driver_.Suspend();
   EXPECT_THAT(watch_->RanksToWatch(), IsEmpty());
+  EXPECT_EQ(watch_->RanksThatRun().size(), 3U) << "to look at";
   driver_.Resume();
   EXPECT_EQ(watch_->RanksToWatch().size(), 3U);
   driver_.RequestStop(SIGTERM, false, seconds(1));

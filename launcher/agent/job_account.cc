@@ -59,7 +59,7 @@ void JobAccount::OnNotice(const elastic::Notice& notice) {
 
 void JobAccount::OnHangNotice(const collectives::Finding& finding,
                               const collectives::Evidence& evidence) {
-  SayOfHang("waiting: " + collectives::Summary(finding, evidence), finding);
+  SayOfHang("waiting: " + collectives::Summary(finding, evidence), finding, std::nullopt);
 }
 
 void JobAccount::OnHangVerdict(const collectives::Finding& finding,
@@ -67,15 +67,20 @@ void JobAccount::OnHangVerdict(const collectives::Finding& finding,
                                const std::vector<proto::Evidence>& stacks, Fate fate) {
   proto::Verdict verdict = HangVerdict(finding, evidence, config_.here.host);
   for (const proto::Evidence& stack : stacks) *verdict.add_evidence() = stack;
-  if (fate != Fate::kRoundEnds) {
-    Count(verdict);
-    const std::string where = fate == Fate::kKept
-                                  ? "; what was seen is in " + record_.EvidenceFolder(round_)
-                                  : std::string();
-    SayOfHang("the gang stands still: " + collectives::Summary(finding, evidence) + where, finding);
+  if (fate == Fate::kRoundEnds) {
+    hang_ = std::move(verdict);
     return;
   }
-  hang_ = std::move(verdict);
+  Complete(verdict);
+  Count(verdict);
+  verdict.set_action(proto::Verdict::REPORT);
+  verdict.set_action_reason(finding.culprits.empty() ? "nobody is named: nothing is done about it"
+                                                     : "nothing is done about it (--on-hang)");
+  std::string text = "the gang stands still: " + collectives::Summary(finding, evidence);
+  if (fate == Fate::kKept) text += "; what was seen is in " + record_.EvidenceFolder(round_);
+  if (fate == Fate::kKept) record_.SaveRoundVerdict(round_, verdict);
+  SayOfHang(text, finding, verdict);
+  if (fate == Fate::kKept) node_->output().Print(RenderVerdict(verdict));
 }
 
 void JobAccount::OnLastLook(const collectives::Finding& finding,
@@ -84,9 +89,7 @@ void JobAccount::OnLastLook(const collectives::Finding& finding,
 }
 
 void JobAccount::OnPace(proto::Verdict verdict) {
-  verdict.set_job(config_.directory.job_id());
-  verdict.set_round(round_.value());
-  verdict.set_world_size(config_.rank_count);
+  Complete(verdict);
   Count(verdict);
   const std::string clean = CleanText(PaceNotice(verdict));
   node_->Say(clean);
@@ -98,12 +101,24 @@ void JobAccount::OnPace(proto::Verdict verdict) {
   node_->Log(round_, std::move(event));
 }
 
+/// What a verdict says that no round has ended with.
+void JobAccount::Complete(proto::Verdict& verdict) const {
+  verdict.set_job(config_.directory.job_id());
+  verdict.set_round(round_.value());
+  verdict.set_world_size(config_.rank_count);
+  verdict.set_log_directory(CleanText(record_.RoundFolder(round_)));
+  const int64_t wall_ns = clock_.WallNow().time_since_epoch().count();
+  verdict.mutable_observed_at()->set_seconds(wall_ns / 1'000'000'000);
+  verdict.mutable_observed_at()->set_nanos(static_cast<int32_t>(wall_ns % 1'000'000'000));
+}
+
 void JobAccount::Count(const proto::Verdict& verdict) {
   ++verdict_counts_[proto::Verdict::Class_Name(verdict.class_())];
 }
 
 /// What ranks wrote into their rings is shown as text and nothing else.
-void JobAccount::SayOfHang(const std::string& text, const collectives::Finding& finding) {
+void JobAccount::SayOfHang(const std::string& text, const collectives::Finding& finding,
+                           const std::optional<proto::Verdict>& verdict) {
   const std::string clean = CleanText(text);
   node_->Say(clean);
   proto::Event event;
@@ -111,6 +126,7 @@ void JobAccount::SayOfHang(const std::string& text, const collectives::Finding& 
   notice.set_text(clean);
   for (const collectives::Finding::Culprit& culprit : finding.culprits)
     notice.add_ranks(culprit.rank.value());
+  if (verdict.has_value()) *notice.mutable_verdict() = *verdict;
   node_->Log(round_, std::move(event));
 }
 

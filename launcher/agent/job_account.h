@@ -74,7 +74,9 @@ class JobAccount final : public HangNews {
  private:
   RoundFacts Facts() const;
   void Count(const proto::Verdict& verdict);
-  void SayOfHang(const std::string& text, const collectives::Finding& finding);
+  void Complete(proto::Verdict& verdict) const;
+  void SayOfHang(const std::string& text, const collectives::Finding& finding,
+                 const std::optional<proto::Verdict>& verdict);
   proto::Verdict LaunchVerdict(int exit_status, const std::string& text) const;
 
   const AgentConfig& config_;

@@ -60,9 +60,11 @@ void LiveLook::Take(Done done) {
       looks_.GatherRings(here, RecordsOfEach(kRecordsHere, ranks.size()), now);
   if (far_ == nullptr) return Finish(std::move(ranks), std::move(seen), {});
   looks_far_ = true;
-  far_->Look(RecordsOfEach(kRecordsFar, ranks.size()),
-             [this, round = round_, ranks = std::move(ranks),
+  const size_t records = RecordsOfEach(kRecordsFar, ranks.size());
+  far_->Look(records,
+             [this, alive = std::weak_ptr<bool>(alive_), round = round_, ranks = std::move(ranks),
               seen = std::move(seen)](const FarRanks& far) mutable {
+               if (alive.expired()) return;
                looks_far_ = false;
                if (round == round_) return Finish(std::move(ranks), std::move(seen), far);
                Tell({});  // of another round

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -62,6 +63,8 @@ class LiveLook {
   uint64_t round_ = 0;                        // counted by BeginRound()
   bool looks_far_ = false;                    // asked, and not answered yet
   std::vector<Done> waiting_;                 // for that
+  /// Who answers it may outlive this.
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace lockstep::launcher

@@ -12,6 +12,9 @@
 namespace lockstep::launcher {
 namespace {
 
+/// After so many windows without ops how fast it went is no news.
+constexpr int64_t kPaceWindowsMax = 3;
+
 using collectives::Evidence;
 using collectives::GroupHead;
 using collectives::SeenOp;
@@ -120,7 +123,8 @@ void AddLive(const proto::StatusReply& live, proto::StatusReply& status) {
 }
 
 void AddPace(proto::JobPace pace, proto::StatusReply& status) {
-  if (pace.window_ns() == 0) return;
+  // Of a gang that has stood still since it tells nothing.
+  if (pace.window_ns() == 0 || pace.age_ns() > kPaceWindowsMax * pace.window_ns()) return;
   int next = 0;  // both are in the order of ranks
   for (proto::RankStatus& rank : *status.mutable_ranks()) {
     while (next < pace.ranks_size() && pace.ranks(next).rank() < rank.rank()) ++next;

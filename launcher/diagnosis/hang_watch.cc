@@ -27,6 +27,7 @@ constexpr size_t kCallsCompared = 256;
 constexpr size_t kAllRecords = SIZE_MAX;
 /// From a look to the next one, as many times what the look took: 5 % of a core.
 constexpr int kPauseFactor = 20;
+constexpr size_t kSaidMax = 256;
 
 std::vector<WatchedRank> Here(const std::vector<WatchedRank>& ranks) {
   std::vector<WatchedRank> here;
@@ -64,7 +65,8 @@ void HangWatch::BeginRound() {
   looks_far_ = false;
   last_look_.reset();
   found_.reset();
-  noticed_ = decided_ = compares_again_ = false;
+  noticed_ = decided_ = moved_ = over_ = compares_again_ = false;
+  said_.clear();
   ScheduleLook(config_.look_every);
 }
 
@@ -92,7 +94,7 @@ void HangWatch::Paced(const std::function<void()>& look) {
 }
 
 void HangWatch::Look() {
-  if (decided_) return;
+  if (over_) return;
   const std::vector<WatchedRank> ranks = delegate_.RanksToWatch();
   if (ranks.empty()) {
     found_.reset();
@@ -102,7 +104,10 @@ void HangWatch::Look() {
   const RankLooks::Heads heads = looks_.LookAtHeads(Here(ranks), config_.least_wait, now);
   paces_.Look(looks_.RingsAtHeads(), now);
   compares_again_ |= heads.changed;
+  moved_ |= heads.changed;
   const bool suspicious = heads.suspicious || (far_ != nullptr && far_->AnyStandsStill());
+  if (decided_ && suspicious && !moved_) return;
+  decided_ = false;  // nothing was done about it, and it goes on: there may be more to say
   const bool compares = compares_again_ && now - compared_at_ >= config_.compare_every;
   if (!suspicious && !compares) {
     found_.reset();
@@ -123,8 +128,9 @@ void HangWatch::LookEverywhere(const std::vector<WatchedRank>& ranks, base::Stea
   far_->Look(RecordsOfEach(ranks.size()),
              [this, round = round_, ranks, here = looks_.Gather(Here(ranks), kAllRecords, now),
               now](FarRanks far) mutable {
-               if (round != round_ || decided_) return;
+               if (round != round_ || over_) return;
                looks_far_ = false;
+               if (decided_) return;
                if (delegate_.RanksToWatch().empty()) return;
                far_ranks_ = std::move(far);
                Paced([&] { Diagnose(Merge(std::move(here), ranks, far_ranks_, now)); });
@@ -160,14 +166,15 @@ SeenRank HangWatch::SeenFar(const WatchedRank& rank, const FarRanks& far,
 }
 
 bool HangWatch::HasMoved() {
-  return looks_.LookAtHeads(Here(delegate_.RanksToWatch()), config_.least_wait, loop_.Now())
-      .changed;
+  moved_ |=
+      looks_.LookAtHeads(Here(delegate_.RanksToWatch()), config_.least_wait, loop_.Now()).changed;
+  return moved_;
 }
 
 void HangWatch::TakeLastLook(const std::vector<WatchedRank>& ranks) {
   if (last_look_.has_value()) return;
   last_look_ = looks_.Gather(Here(ranks), kAllRecords, loop_.Now());
-  decided_ = true;
+  over_ = true;
   far_ranks_.clear();
   if (far_ == nullptr) return;
   far_->Look(RecordsOfEach(ranks.size()), [this, round = round_](FarRanks far) {
@@ -222,6 +229,7 @@ base::Duration HangWatch::NoticeAfter(const Finding& finding) const {
 void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
   if (finding.verdict_class == Finding::Class::kNone) {
     found_.reset();
+    said_.clear();
     return;
   }
   std::vector<base::Rank> culprits;
@@ -238,7 +246,10 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
   const bool is_sure = again || finding.verdict_class == Finding::Class::kMismatch;
   const bool acts = finding.is_provable ? is_sure : finding.waited >= ActionAfter(finding);
   if (acts) {
+    if (said_.size() == kSaidMax) said_.clear();
+    if (!said_.insert(*found_).second) return;
     decided_ = true;
+    moved_ = false;
     delegate_.OnHangVerdict(finding, evidence);
   } else if (!noticed_ && !finding.is_provable && finding.waited >= NoticeAfter(finding)) {
     noticed_ = true;

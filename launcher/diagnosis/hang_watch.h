@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <tuple>
 #include <vector>
@@ -35,7 +36,8 @@ class HangDelegate {
   /// Somebody waits for too long. Once for each culprit and op.
   virtual void OnHangNotice(const collectives::Finding& finding,
                             const collectives::Evidence& evidence) = 0;
-  /// The job stands still for good, or long enough to act. Once, until BeginRound().
+  /// The job stands still for good, or long enough to act. Once for each thing that is found; where
+  /// nothing is done about it, and the job goes on, there may be another one.
   virtual void OnHangVerdict(const collectives::Finding& finding,
                              const collectives::Evidence& evidence) = 0;
 };
@@ -100,8 +102,8 @@ class HangWatch {
   /// Why the round failed, by that look and by how these ranks, all of the job's, have ended since.
   /// Of errors that programs were told. nullopt: no such look was taken.
   std::optional<LastLook> JudgeLastLook(const std::vector<WatchedRank>& ranks);
-  /// Whether a rank on this machine has made a call since the last look: what was found then, and
-  /// is no difference of calls, may be over.
+  /// Whether a rank on this machine has made a call since the last verdict: what was found then,
+  /// and is no difference of calls, may be over.
   bool HasMoved();
   /// Those that ranks of the round have, as they are at any time, or were when they were fetched;
   /// for as long as it is watched.
@@ -147,7 +149,11 @@ class HangWatch {
   bool compares_again_ = false;  // calls have been made since they were last compared
   std::optional<Key> found_;     // at the last look
   bool noticed_ = false;         // that one
-  bool decided_ = false;         // a verdict was given in this round
+  /// Verdicts that were given, and nothing was done about; until nobody waits for anybody.
+  std::set<Key> said_;
+  bool decided_ = false;  // a verdict was given, and no call has been seen since
+  bool moved_ = false;    // calls were made since the last verdict
+  bool over_ = false;     // the last look has been taken
 };
 
 }  // namespace lockstep::launcher

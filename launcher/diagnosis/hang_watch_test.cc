@@ -220,6 +220,34 @@ TEST_F(HangWatchTest, WhatOneLookSeesIsNoProofUntilTheNext) {
   EXPECT_EQ(verdicts_.size(), 1u);
 }
 
+TEST_F(HangWatchTest, AGangThatGoesOnAfterAVerdictIsWatchedOn) {
+  WaitForTheThird();
+  loop_.RunFor(seconds(70));
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
+  ranks_[2]->Call();
+  for (const int rank : {0, 1}) ranks_[static_cast<size_t>(rank)]->GoOn();
+  ranks_[2]->End();
+  loop_.RunFor(minutes(5));
+  EXPECT_EQ(verdicts_.size(), 1u);
+
+  WaitForTheThird();
+  loop_.RunFor(minutes(5));
+  ASSERT_EQ(verdicts_.size(), 2u) << "once";
+  EXPECT_THAT(Culprits(verdicts_[1]), ElementsAre(Rank(2)));
+  EXPECT_EQ(notices_.size(), 2u);
+}
+
+TEST_F(HangWatchTest, WhileOthersGoOnAVerdictIsGivenOnce) {
+  WaitForTheThird();
+  for (int step = 0; step < 200; ++step) {
+    ranks_[2]->recorder().SetStep(step);
+    ranks_[2]->CallElsewhere();
+    loop_.RunFor(seconds(1));
+  }
+  EXPECT_EQ(verdicts_.size(), 1u);
+}
+
 TEST_F(HangWatchTest, ADeclaredPhaseIsLeftInPeaceUntilTheDeadline) {
   ranks_[2]->recorder().SetPhase("checkpoint", loop_.Now() + minutes(20));
   WaitForTheThird();

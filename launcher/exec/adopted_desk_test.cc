@@ -23,9 +23,11 @@ class AdoptedDeskTest : public ::testing::Test {
   }
 
   int stop_signal_ = 0;
+  bool live_ = false;  // that was asked for
   AdoptedDesk desk_{{.launcher = "mpirun (Open MPI)",
                      .status =
-                         [] {
+                         [this](bool live) {
+                           live_ = live;
                            proto::StatusReply status;
                            status.set_job_id("train-a1b2c3");
                            return status;
@@ -41,6 +43,10 @@ TEST_F(AdoptedDeskTest, StatusAndStopAreTheAgents) {
   proto::ControlRequest request;
   request.mutable_status();
   EXPECT_EQ(Ask(request).status().job_id(), "train-a1b2c3");
+  EXPECT_FALSE(live_);
+  request.mutable_status()->set_live(true);
+  Ask(request);
+  EXPECT_TRUE(live_);
   request.mutable_stop()->set_signal(2);
   EXPECT_TRUE(Ask(request).has_stop());
   EXPECT_EQ(stop_signal_, 2);

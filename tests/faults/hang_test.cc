@@ -209,6 +209,7 @@ TEST_F(OneHangTest, DumpKeepsWhatWasSeenAndLetsTheGangStand) {
       },
       10s));
   EXPECT_THAT(Verb({"diagnose", name_}).out, HasSubstr("has not come to all_reduce("));
+  EXPECT_THAT(VerdictOf("round-0/verdict.json"), HasSubstr("\"action\": \"REPORT\""));
   run.Signal(SIGTERM);
   EXPECT_EQ(run.Wait(60s).status, 128 + SIGTERM) << "it was still there";
 }
