@@ -28,6 +28,7 @@
 #include "launcher/agent/rank_world.h"
 #include "launcher/agent/remote_needs.h"
 #include "launcher/agent/socket_folder.h"
+#include "launcher/diagnosis/hang_times.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
@@ -460,6 +461,12 @@ void Agent::Answer(const proto::ControlRequest& request, OnAnswer answer) {
       break;
     case proto::ControlRequest::kStop: *reply.mutable_stop() = StopByVerb(request.stop()); break;
     case proto::ControlRequest::kReadOutput: return ReadOutput(request, std::move(answer));
+    case proto::ControlRequest::kHangs: {
+      const auto times = SetHangTimes(request.hangs(), watch_.hangs());
+      if (!times.ok()) return answer(Refusal(times.status()));
+      *reply.mutable_hangs() = *times;
+      break;
+    }
     case proto::ControlRequest::kLook:  // only its coordinator has a node look
     case proto::ControlRequest::KIND_NOT_SET:
       reply = Refusal(base::InvalidArgumentError(

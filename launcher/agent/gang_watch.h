@@ -29,7 +29,8 @@ namespace lockstep::launcher {
 
 /// What an agent makes of a HangWatch: which ranks of its gang are watched, and that a gang which
 /// stands still is said, kept as evidence and brought down for the ranks to blame, as the job says
-/// (spec.hangs); and of a PaceWatch: that ranks and links which are slow are said. One per agent of `lockstep run`. Confined to the loop's thread.
+/// (spec.hangs); and of a PaceWatch: that ranks and links which are slow are said. One per agent of
+/// `lockstep run`. Confined to the loop's thread.
 class GangWatch final : public HangDelegate, public PaceDelegate {
  public:
   struct Deps {
@@ -60,6 +61,7 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
     watch_.BeginRound();
     pace_watch_.BeginRound();
   }
+  HangWatch& hangs() { return watch_; }
   /// How fast the ranks went in the last window; nullopt: it is not known yet.
   std::optional<proto::JobPace> pace() const;
 

@@ -229,6 +229,12 @@ constexpr FlagSpec kLogsFlags[] = {
     {"--follow", "-f", "", "Go on until the job has ended."},
 };
 
+constexpr FlagSpec kHangsFlags[] = {
+    {"--grace", "", "TIME", "Time that ranks wait for another before it is said."},
+    {"--action-after", "", "TIME", "And before one that may be healthy is blamed."},
+    {"--deadline", "", "TIME", "And before one in a declared phase is."},
+};
+
 constexpr FlagSpec kStopFlags[] = {
     {"--now", "", "", "Without the grace that the job would have."},
     {"--no-wait", "", "", "Return when the job was told, not when it has ended."},
@@ -352,6 +358,11 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep logs mnist\n  lockstep logs mnist --rank 3 --tail 20\n  lockstep logs mnist "
      "--follow\n",
      kLogsFlags, 1, 1},
+    {Verb::kHangs, "hangs", "[FLAGS] JOB", "Says, or changes, how long ranks of a job may wait.",
+     "JOB is an id, the beginning of one, or a name. What is changed holds from now on, as long "
+     "as\n"
+     "the job runs.\n",
+     "  lockstep hangs mnist\n  lockstep hangs mnist --action-after 10m\n", kHangsFlags, 1, 1},
     {Verb::kStop, "stop", "[FLAGS] JOB", "Ends a job, as SIGTERM to its `lockstep run` would.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep stop mnist\n  lockstep stop --now mnist\n", kStopFlags, 1, 1},

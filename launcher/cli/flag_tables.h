@@ -20,6 +20,7 @@ enum class Verb : uint8_t {
   kStacks,
   kDiagnose,
   kLogs,
+  kHangs,
   kStop,
   kRm,
   kPrune,

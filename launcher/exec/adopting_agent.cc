@@ -22,6 +22,7 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/attach/attach_server.h"
+#include "launcher/diagnosis/hang_times.h"
 #include "launcher/exec/adopted_ranks.h"
 #include "launcher/exec/adopted_watch.h"
 #include "launcher/exec/election.h"
@@ -444,6 +445,14 @@ void AdoptingAgent::Answer(const proto::ControlRequest& request, Reply reply) {
           base::FailedPreconditionError("the output of this job's ranks is with " +
                                         ranks_->launcher() + ", which has started them"));
       break;
+    case proto::ControlRequest::kHangs: {
+      const base::Result<proto::HangsReply> times =
+          watch_ != nullptr ? SetHangTimes(request.hangs(), watch_->hangs())
+                            : base::FailedPreconditionError("no rank is watched now");
+      if (times.ok()) *answer.mutable_hangs() = *times;
+      if (!times.ok()) *answer.mutable_error() = proto::ToProto(times.status());
+      break;
+    }
     case proto::ControlRequest::kLook:  // only its coordinator has a node look
     case proto::ControlRequest::KIND_NOT_SET:
       *answer.mutable_error() = proto::ToProto(

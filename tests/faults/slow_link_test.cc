@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cstdio>
 #include <string>
 
 #include "runtime/base/testing/status_matchers.h"
@@ -33,6 +34,7 @@ TEST_F(SlowLinkTest, TheRankBehindASlowNetworkIsNamed) {
   ASSERT_THAT(kit_->Heal(), IsOk());
 
   ASSERT_TRUE(is_said) << job->err();
+  std::printf("%s\n", job->err().c_str());
   EXPECT_THAT(job->err(), AllOf(HasSubstr("lockstep: all links of rank 2 are slow, most of all "),
                                 HasSubstr("; rank 2 is (h2, pid ")));
 }
