@@ -57,10 +57,10 @@ class PaceTest : public RunFixture {
 // Of four ranks that share two cores the slow one has a core for itself at the end of a step: that
 // it has 30 % more to do makes a step some 15 % longer.
 TEST_F(PaceTest, ARankThatComputesLongerIsNamed) {
-  const std::string said =
-      RunUntilSaid(Words({"-np", "4", "--straggler-percent", "5", "--pace-window", "400ms"}, "2",
-                         "30", kForever),
-                   "2");
+  const std::string said = RunUntilSaid(Words({"-np", "4", "--set", "spec.hangs.stragglerPercent=5",
+                                               "--set", "spec.hangs.paceWindow=400ms"},
+                                              "2", "30", kForever),
+                                        "2");
 
   EXPECT_THAT(said, HasSubstr(" is slow: it comes "));
   EXPECT_THAT(said, HasSubstr("late to the ops of group world in each step"));
@@ -74,8 +74,8 @@ TEST_F(PaceTest, ARankThatComputesLongerIsNamed) {
 
 TEST_F(PaceTest, OfSeveralNodesItIsNamedWithItsHost) {
   const std::string said =
-      RunUntilSaid(Words({"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2",
-                          "--straggler-percent", "20", "--pace-window", "400ms"},
+      RunUntilSaid(Words({"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2", "--set",
+                          "spec.hangs.stragglerPercent=20", "--set", "spec.hangs.paceWindow=400ms"},
                          "3", "100", kForever),
                    "3");
 
@@ -109,9 +109,10 @@ TEST_F(PaceTest, InAnEvenGangNobodyIsNamedWhateverElseRuns) {
     stress.push_back(std::make_unique<Command>(
         std::vector<std::string>{"sh", "-c", "while :; do :; done"}, Command::Options{}));
   }
-  const Outcome run = RunToEnd(
-      Words({"-np", "4", "--straggler-percent", "30", "--pace-window", "1s"}, "-1", "0", "60"),
-      scratch_, 60s);
+  const Outcome run = RunToEnd(Words({"-np", "4", "--set", "spec.hangs.stragglerPercent=30",
+                                      "--set", "spec.hangs.paceWindow=1s"},
+                                     "-1", "0", "60"),
+                               scratch_, 60s);
   for (const auto& loop : stress) loop->Signal(SIGKILL);
 
   EXPECT_EQ(run.status, 0) << run.err;

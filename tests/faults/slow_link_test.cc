@@ -25,7 +25,7 @@ using SlowLinkTest = SshFixture;
 
 TEST_F(SlowLinkTest, TheRankBehindASlowNetworkIsNamed) {
   ASSERT_THAT(kit_->Slow(2, 300), IsOk());
-  const auto job = Start({"--host", "h0,h1,h2,h3", "--pace-window", "1500ms"},
+  const auto job = Start({"--host", "h0,h1,h2,h3", "--set", "spec.hangs.paceWindow=1500ms"},
                          "exec " + Runfile("tests/faults/pace_rank") + " ring 8 1000000");
   const bool is_said = job->WaitForOutput(
       [](const std::string&, const std::string& err) { return Contains(err, " slow"); }, 60s);
