@@ -36,6 +36,7 @@
 #include "launcher/verbs/lost_jobs.h"
 #include "launcher/verbs/remove_jobs.h"
 #include "launcher/verbs/render_job.h"
+#include "launcher/verbs/set_hangs.h"
 #include "launcher/verbs/show_logs.h"
 #include "launcher/verbs/show_metrics.h"
 #include "launcher/verbs/show_stacks.h"
@@ -197,6 +198,11 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
     case Verb::kLogs: {
       ASSIGN_OR_RETURN(const ShowLogsOptions options, ShowLogsOptionsOf(command));
       RETURN_IF_ERROR(ShowLogs(context, options));
+      break;
+    }
+    case Verb::kHangs: {
+      ASSIGN_OR_RETURN(const SetHangsOptions options, SetHangsOptionsOf(command));
+      RETURN_IF_ERROR(SetHangs(context, options));
       break;
     }
     case Verb::kStop: RETURN_IF_ERROR(StopJob(context, StopJobOptionsOf(command))); break;

@@ -157,11 +157,11 @@ std::vector<std::vector<double>> LatenessOf(const std::vector<Turn>& turns, size
 }
 
 struct Lateness {
-  double mean = 0;      // seconds in each turn, without the latest turns
-  double error = 0;     // of that mean
-  double span = 0;      // of those turns, each
-  double ops = 0;       // likewise
-  int turns_late = 0;   // in which it was late by a part that counts
+  double mean = 0;     // seconds in each turn, without the latest turns
+  double error = 0;    // of that mean
+  double span = 0;     // of those turns, each
+  double ops = 0;      // likewise
+  int turns_late = 0;  // in which it was late by a part that counts
 };
 
 Lateness Judge(const std::vector<double>& late, const std::vector<Turn>& turns, double share) {
@@ -247,7 +247,9 @@ class GroupPace {
   }
 
   /// Steps, or ops, of a turn.
-  double Each(const Lateness& late) const { return turns_.are_steps ? turns_.steps_each : late.ops; }
+  double Each(const Lateness& late) const {
+    return turns_.are_steps ? turns_.steps_each : late.ops;
+  }
 
   double OthersInOps(size_t member) const {
     std::vector<double> shares = in_ops_shares_;
@@ -258,8 +260,8 @@ class GroupPace {
   Straggler Told(size_t member) const {
     const Lateness& late = judged_[member];
     // The op that they wait in is known to those who do.
-    const size_t other = static_cast<size_t>(
-        std::min_element(means_.begin(), means_.end()) - means_.begin());
+    const size_t other =
+        static_cast<size_t>(std::min_element(means_.begin(), means_.end()) - means_.begin());
     const double each = Each(late);
     const double count = static_cast<double>(turns_.turns.size()) * each;
     Straggler slow{.rank = members_[member].window->rank,
@@ -313,8 +315,7 @@ Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& option
         .bytes_per_second = Rate(static_cast<double>(window.bytes), window.length)};
     for (const PaceGroup& group : window.groups) {
       std::vector<Member>& members = groups[{group.id, group.epoch}];
-      if (members.empty() || members.back().window != &window)
-        members.push_back({&window, &group});
+      if (members.empty() || members.back().window != &window) members.push_back({&window, &group});
     }
   }
   std::map<base::Rank, Straggler> found;
@@ -333,9 +334,9 @@ Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& option
 
 std::string WhatItDoes(const Straggler& slow) {
   std::string text = "is slow: it comes " + base::FormatDuration(slow.lateness) + " late to ";
-  text += slow.counts_steps ? "the ops of group " + slow.group_name + " in each step"
-                            : "each " + std::string(OpKindName(slow.kind)) + " of group " +
-                                  slow.group_name;
+  text += slow.counts_steps
+              ? "the ops of group " + slow.group_name + " in each step"
+              : "each " + std::string(OpKindName(slow.kind)) + " of group " + slow.group_name;
   text += ", " + Percent(slow.share) + " of " + base::FormatDuration(slow.turn_time) + ", for " +
           std::to_string(slow.count) + (slow.counts_steps ? " steps" : " ops");
   return text + "; it is in ops for " + Percent(slow.in_ops_share) +

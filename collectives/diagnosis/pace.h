@@ -26,7 +26,8 @@ struct PaceBeat {
   int64_t step = -1;         // of the last of them, as reported; -1 = none is
   base::Duration waited{0};  // in all of them, from when the rank came to when they ended
   base::Duration ended{0};   // the last of them, on a clock of the rank's own
-  base::Duration in_ops{0};  // by then, of whatever group: during which one at least was in progress
+  base::Duration in_ops{
+      0};  // by then, of whatever group: during which one at least was in progress
 };
 
 struct PaceGroup {
@@ -100,11 +101,11 @@ struct Straggler {
   base::Round epoch;
   std::string group_name;
   OpKind kind = OpKind::kNone;
-  bool counts_steps = false;    // that the program reports; else ops of the group
-  int count = 0;                // of them
-  base::Duration lateness{0};   // in each
-  base::Duration turn_time{0};  // with it, of each
-  double share = 0;             // lateness of turn_time
+  bool counts_steps = false;       // that the program reports; else ops of the group
+  int count = 0;                   // of them
+  base::Duration lateness{0};      // in each
+  base::Duration turn_time{0};     // with it, of each
+  double share = 0;                // lateness of turn_time
   double in_ops_share = 0;         // its own, and the others' by the median
   double others_in_ops_share = 0;  //
   std::vector<base::Rank> victims;

@@ -84,9 +84,8 @@ std::vector<Cell> CellsOf(const std::vector<PaceWindow>& windows) {
     cell.link = {ends.first, ends.second, transfers, 1 / cell.seconds_per_byte};
     cells.push_back(cell);
   }
-  std::sort(cells.begin(), cells.end(), [](const Cell& a, const Cell& b) {
-    return a.seconds_per_byte > b.seconds_per_byte;
-  });
+  std::sort(cells.begin(), cells.end(),
+            [](const Cell& a, const Cell& b) { return a.seconds_per_byte > b.seconds_per_byte; });
   return cells;
 }
 
@@ -154,8 +153,8 @@ void JudgeLinks(const std::vector<PaceWindow>& windows, const PaceOptions& optio
     const SlowLink::Side side = SideOf(hot, cells, limit);
     SlowLink slow{hot.link, side, 1 / middle, std::min(share, 1.0)};
     // Of all links of a rank the slowest stands for all.
-    const bool is_told = std::any_of(
-        pace.slow_links.begin(), pace.slow_links.end(), [&](const SlowLink& told) {
+    const bool is_told =
+        std::any_of(pace.slow_links.begin(), pace.slow_links.end(), [&](const SlowLink& told) {
           return side != SlowLink::Side::kLink && IsOfRank(told) == IsOfRank(slow) &&
                  (IsOfRank(slow) || told.side == side) && RanksOf(told) == RanksOf(slow);
         });

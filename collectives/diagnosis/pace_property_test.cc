@@ -25,12 +25,12 @@ using base::Rank;
 
 enum class Noise : uint8_t {
   kNone,
-  kNormal,      // a few per cent of each computation, by rank
-  kHeavy,       // lognormal, some 20 %
-  kPauses,      // a rank computes five times as long now and then
-  kSlices,      // computations end at a tick of the scheduler
-  kTogether,    // all ranks compute longer at the same time: batches differ in length
-  kLateEnds,    // members notice the end of an op at different times
+  kNormal,    // a few per cent of each computation, by rank
+  kHeavy,     // lognormal, some 20 %
+  kPauses,    // a rank computes five times as long now and then
+  kSlices,    // computations end at a tick of the scheduler
+  kTogether,  // all ranks compute longer at the same time: batches differ in length
+  kLateEnds,  // members notice the end of an op at different times
 };
 constexpr int kNoises = 7;
 
@@ -126,8 +126,7 @@ class SimulatedTraining {
     double sum = 0;
     for (const double share : shares) sum += share;
     for (int step = 0; step < shape_.steps; ++step) {
-      const double together =
-          shape_.noise == Noise::kTogether ? std::exp(0.4 * Normal()) : 1;
+      const double together = shape_.noise == Noise::kTogether ? std::exp(0.4 * Normal()) : 1;
       for (const double share : shares) {
         Compute(share / sum, together);
         MeetInRows(step);
@@ -180,7 +179,8 @@ Shape RandomShape(base::Random& random, double factor) {
   shape.noise = static_cast<Noise>(random.Below(kNoises));
   shape.factor = factor;
   if (factor > 1)
-    shape.slow = Rank(static_cast<int>(random.Below(static_cast<uint64_t>(shape.tensor * shape.data))));
+    shape.slow =
+        Rank(static_cast<int>(random.Below(static_cast<uint64_t>(shape.tensor * shape.data))));
   return shape;
 }
 
@@ -201,8 +201,9 @@ Score Play(double factor, int jobs, uint64_t seed, const PaceOptions& options = 
       ++(slow.rank == shape.slow ? score.found : score.wrong);
     }
   }
-  std::printf("by %.0f %%, %.1f times as long: %d jobs, found in %d (%.3f), others named %d times\n",
-              options.least_share * 100, factor, jobs, score.found, score.recall(), score.wrong);
+  std::printf(
+      "by %.0f %%, %.1f times as long: %d jobs, found in %d (%.3f), others named %d times\n",
+      options.least_share * 100, factor, jobs, score.found, score.recall(), score.wrong);
   return score;
 }
 

@@ -251,8 +251,8 @@ TEST_F(PaceTest, AHotRowIsASenderAndAHotColumnAReceiver) {
     ASSERT_EQ(pace.slow_links.size(), 1u) << "once for all of its links";
     EXPECT_EQ(pace.slow_links[0].side,
               is_sender ? SlowLink::Side::kSender : SlowLink::Side::kReceiver);
-    EXPECT_THAT(Summary(pace.slow_links[0]),
-                HasSubstr(is_sender ? "all that rank 1 sends is slow" : "all that rank 1 receives"));
+    EXPECT_THAT(Summary(pace.slow_links[0]), HasSubstr(is_sender ? "all that rank 1 sends is slow"
+                                                                 : "all that rank 1 receives"));
   }
 }
 

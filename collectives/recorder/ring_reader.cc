@@ -215,9 +215,9 @@ std::vector<lockstep_record> ReadRecords(std::span<const std::byte> memory, uint
   std::vector<lockstep_record> records;
   if (!ReadRingPulse(memory).ok()) return records;
   RingHead head;
-  __atomic_load(reinterpret_cast<const uint32_t*>(memory.data() +
-                                                  offsetof(lockstep_ring_header, slot_count)),
-                &head.slot_count, __ATOMIC_RELAXED);
+  __atomic_load(
+      reinterpret_cast<const uint32_t*>(memory.data() + offsetof(lockstep_ring_header, slot_count)),
+      &head.slot_count, __ATOMIC_RELAXED);
   if (head.slot_count == 0 || head.slot_count > LOCKSTEP_RING_MAX_SLOTS) return records;
   const uint64_t there = (memory.size() - LOCKSTEP_RING_HEADER_BYTES) / LOCKSTEP_RECORD_BYTES;
   end = std::min(end, first + head.slot_count);

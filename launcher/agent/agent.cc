@@ -29,6 +29,7 @@
 #include "launcher/agent/rank_world.h"
 #include "launcher/agent/remote_needs.h"
 #include "launcher/agent/socket_folder.h"
+#include "launcher/diagnosis/hang_times.h"
 #include "launcher/exit_codes.h"
 #include "launcher/front/front_link.h"
 #include "launcher/jobs/job_addresses.h"
@@ -233,7 +234,11 @@ base::Status Agent::OpenNode() {
                                   [this](const auto& request, OnAnswer answer) {
                                     views_.Answer(request, std::move(answer));
                                   },
-                              .stop = [this](const auto& request) { return StopByVerb(request); }});
+                              .stop = [this](const auto& request) { return StopByVerb(request); },
+                              .hangs =
+                                  [this](const proto::HangsRequest& request) {
+                                    return SetHangTimes(request, watch_.hangs());
+                                  }});
   return base::OkStatus();
 }
 

@@ -201,7 +201,7 @@ TEST_F(GangScaleTest, AGangThatGoesOnCostsARequestInTenSecondsAndHardlyAnyTime) 
   const double each = Milliseconds(coordinator_time_) / kSeconds;
   std::printf("a healthy gang of %d ranks: %.3f ms a second, %.3f %% of a core\n", kRanks, each,
               each / 10);
-  EXPECT_LT(each, 50) << "5 % of a core; it is a fiftieth of that";
+  EXPECT_LT(each, 50) << "5 % of a core; it is a thirtieth of that";
 }
 
 TEST_F(GangScaleTest, WhoIsSlowIsKnownAfterTwoWindows) {

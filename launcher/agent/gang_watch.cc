@@ -16,7 +16,6 @@ HangWatch::Config ConfigOf(const proto::Hangs& hangs) {
   HangWatch::Config config;
   config.grace = proto::FromProto(hangs.grace());
   config.action_after = proto::FromProto(hangs.action_after());
-  config.init_deadline = std::max(config.init_deadline, config.action_after);
   config.hard_deadline = proto::FromProto(hangs.deadline());
   return config;
 }

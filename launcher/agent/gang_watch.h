@@ -83,6 +83,7 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
     watch_.BeginRound();
     pace_watch_.BeginRound();
   }
+  HangWatch& hangs() { return watch_; }
   /// How fast the ranks went in the last window; nullopt: it is not known yet.
   std::optional<proto::JobPace> pace() const;
 

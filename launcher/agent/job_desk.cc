@@ -20,6 +20,12 @@ void JobDesk::Answer(const proto::ControlRequest& request, OnAnswer answer) {
       if (request.stacks().node() != deps_.node.self().value())
         return PassOn(request.stacks().node(), request, std::move(answer));
       return deps_.node.stacks().Answer(request.stacks(), std::move(answer));
+    case proto::ControlRequest::kHangs: {
+      const auto times = deps_.hangs(request.hangs());
+      if (!times.ok()) return answer(Refusal(times.status()));
+      *reply.mutable_hangs() = *times;
+      break;
+    }
     case proto::ControlRequest::kLook:  // only its coordinator has a node look
     case proto::ControlRequest::KIND_NOT_SET:
       reply = Refusal(base::InvalidArgumentError(

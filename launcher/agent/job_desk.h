@@ -10,6 +10,7 @@
 #include "launcher/agent/node_runtime.h"
 #include "launcher/cluster/questions.h"
 #include "runtime/base/ids.h"
+#include "runtime/base/result.h"
 #include "runtime/proto/control.pb.h"
 
 namespace lockstep::launcher {
@@ -23,6 +24,7 @@ class JobDesk final : public ControlTarget {
     NodeRuntime& node;  // this agent's own
     std::function<void(const proto::StatusRequest&, OnAnswer)> status;
     std::function<proto::StopReply(const proto::StopRequest&)> stop;
+    std::function<base::Result<proto::HangsReply>(const proto::HangsRequest&)> hangs;
   };
   using AskNode = std::function<void(base::NodeIndex, const proto::ControlRequest&, OnAnswer)>;
 

@@ -126,10 +126,6 @@ constexpr FlagSpec kRunFlags[] = {
      kSeconds, "spec.hangs.actionAfter", "", kLockstep, kFailures},
     {"--hang-deadline", "", "TIME", "And before one in a declared phase is [5m].", kSeconds,
      "spec.hangs.deadline", "", kLockstep, kFailures},
-    {"--pace-window", "", "TIME", "What is looked at together to find slow ranks [10s].", kSeconds,
-     "spec.hangs.paceWindow", "", kLockstep, kFailures},
-    {"--straggler-percent", "", "N", "Longer steps for one rank's sake that are said [10].", kField,
-     "spec.hangs.stragglerPercent", "", kLockstep, kFailures},
     {"--watch", "", "off|mpi|nccl|auto", "Record MPI or NCCL calls of programs not ours [auto].",
      kWord, "spec.hangs.watch", "", kLockstep, kFailures},
     {"--grace", "", "TIME", "TERM to KILL after a rank failed [2s]; a bare number is seconds.",
@@ -234,6 +230,12 @@ constexpr FlagSpec kLogsFlags[] = {
     {"--stream", "", "stdout|stderr", "One stream alone [both]."},
     {"--tail", "-n", "N", "The last N lines of each file [all]."},
     {"--follow", "-f", "", "Go on until the job has ended."},
+};
+
+constexpr FlagSpec kHangsFlags[] = {
+    {"--grace", "", "TIME", "Time that ranks wait for another before it is said."},
+    {"--action-after", "", "TIME", "And before one that may be healthy is blamed."},
+    {"--deadline", "", "TIME", "And before one in a declared phase is."},
 };
 
 constexpr FlagSpec kStopFlags[] = {
@@ -376,6 +378,11 @@ constexpr VerbSpec kVerbs[] = {
      "  lockstep logs mnist\n  lockstep logs mnist --rank 3 --tail 20\n  lockstep logs mnist "
      "--follow\n",
      kLogsFlags, 1, 1},
+    {Verb::kHangs, "hangs", "[FLAGS] JOB", "Says, or changes, how long ranks of a job may wait.",
+     "JOB is an id, the beginning of one, or a name. What is changed holds from now on, as long "
+     "as\n"
+     "the job runs.\n",
+     "  lockstep hangs mnist\n  lockstep hangs mnist --action-after 10m\n", kHangsFlags, 1, 1},
     {Verb::kStop, "stop", "[FLAGS] JOB", "Ends a job, as SIGTERM to its `lockstep run` would.",
      "JOB is an id, the beginning of one, or a name.\n",
      "  lockstep stop mnist\n  lockstep stop --now mnist\n", kStopFlags, 1, 1},

@@ -22,6 +22,7 @@ enum class Verb : uint8_t {
   kStacks,
   kDiagnose,
   kLogs,
+  kHangs,
   kStop,
   kRm,
   kPrune,

@@ -186,6 +186,25 @@ base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command) {
   return options;
 }
 
+base::Result<SetHangsOptions> SetHangsOptionsOf(const Command& command) {
+  Problems problems;
+  SetHangsOptions options;
+  options.job = command.operands[0];
+  const std::pair<const char*, std::optional<base::Duration>*> times[] = {
+      {"--grace", &options.grace},
+      {"--action-after", &options.action_after},
+      {"--deadline", &options.deadline}};
+  for (const auto& [flag, to] : times) {
+    const auto text = command.Value(flag);
+    if (!text) continue;
+    const auto time = proto::ParseDuration(*text);
+    if (time.ok()) *to = *time;
+    if (!time.ok()) AddProblem(flag, *text, "must be a time like 90s", problems);
+  }
+  RETURN_IF_ERROR(proto::ProblemsToStatus(problems));
+  return options;
+}
+
 StopJobOptions StopJobOptionsOf(const Command& command) {
   StopJobOptions options;
   options.job = command.operands[0];

@@ -8,6 +8,7 @@
 #include "launcher/verbs/list_jobs.h"
 #include "launcher/verbs/remove_jobs.h"
 #include "launcher/verbs/render_job.h"
+#include "launcher/verbs/set_hangs.h"
 #include "launcher/verbs/show_logs.h"
 #include "launcher/verbs/show_metrics.h"
 #include "launcher/verbs/show_stacks.h"
@@ -36,6 +37,8 @@ DiagnoseJobOptions DiagnoseJobOptionsOf(const Command& command);
 /// Errors: InvalidArgument - --rank, --round or --tail is no number, --stream no stream; all at
 /// once.
 base::Result<ShowLogsOptions> ShowLogsOptionsOf(const Command& command);
+/// Errors: InvalidArgument - one of them is no time.
+base::Result<SetHangsOptions> SetHangsOptionsOf(const Command& command);
 StopJobOptions StopJobOptionsOf(const Command& command);
 RemoveJobOptions RemoveJobOptionsOf(const Command& command);
 /// Errors: InvalidArgument - --older is no duration.

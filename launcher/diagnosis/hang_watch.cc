@@ -56,6 +56,12 @@ base::Duration HangWatch::ProcessorTimeOfThread() {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
+void HangWatch::SetTimes(const Times& times) {
+  config_.grace = times.grace;
+  config_.action_after = times.action_after;
+  config_.hard_deadline = times.hard_deadline;
+}
+
 void HangWatch::BeginRound() {
   ++round_;
   began_ = loop_.Now();
@@ -214,7 +220,7 @@ base::Duration HangWatch::ActionAfter(const Finding& finding) const {
   // Before a group's first op programs load and compile for long; those of a circle wait.
   const bool begins = finding.op.has_value() && !finding.op->is_transfer() &&
                       finding.op->seq <= base::OpSeq(1) && finding.cycle.empty();
-  return begins ? config_.init_deadline : config_.action_after;
+  return begins ? std::max(config_.init_deadline, config_.action_after) : config_.action_after;
 }
 
 base::Duration HangWatch::NoticeAfter(const Finding& finding) const {

@@ -55,8 +55,8 @@ class HangDelegate {
 ///   group, or its first op
 ///   all else               a notice after grace; a verdict at action_after
 ///
-/// Where ops of that kind usually take long in that group, the notice comes after usual_factor times
-/// as long, but before half of action_after is over.
+/// Where ops of that kind usually take long in that group, the notice comes after usual_factor
+/// times as long, but before half of action_after is over.
 ///
 /// Looks take at most a twentieth of a core: where one takes long, the next one waits.
 ///
@@ -70,7 +70,7 @@ class HangWatch {
     base::Duration grace = std::chrono::seconds(2);
     int usual_factor = 8;
     base::Duration action_after = std::chrono::seconds(60);
-    base::Duration init_deadline = std::chrono::seconds(120);
+    base::Duration init_deadline = std::chrono::seconds(120);  // or action_after, if that is longer
     base::Duration hard_deadline = std::chrono::seconds(300);
     /// Of the job, where RanksToWatch() does not have all of its ranks; 0: it has.
     int world_size = 0;
@@ -85,6 +85,12 @@ class HangWatch {
   HangWatch(const HangWatch&) = delete;
   HangWatch& operator=(const HangWatch&) = delete;
 
+  /// How long ranks may wait, from now on: also those that wait already.
+  struct Times {
+    base::Duration grace, action_after, hard_deadline;
+  };
+  Times times() const { return {config_.grace, config_.action_after, config_.hard_deadline}; }
+  void SetTimes(const Times& times);
   /// Of a job on several machines, before its first round; outlives this.
   void SetFar(FarLooks& far) {
     far_ = &far;
@@ -132,7 +138,7 @@ class HangWatch {
   base::Duration ActionAfter(const collectives::Finding& finding) const;
   base::Duration NoticeAfter(const collectives::Finding& finding) const;
 
-  const Config config_;
+  Config config_;
   event::Loop& loop_;
   HangDelegate& delegate_;
   const ProcessorTime processor_time_;

@@ -131,6 +131,21 @@ TEST_F(HangWatchTest, OfOpsThatTakeMinutesItComesBeforeTheVerdictAllTheSame) {
   EXPECT_EQ(verdicts_.size(), 1u);
 }
 
+TEST_F(HangWatchTest, TimesAreSetWhileItWatches) {
+  WaitForTheThird();
+  loop_.RunFor(seconds(30));
+  HangWatch::Times times = watch_.times();
+  EXPECT_EQ(times.action_after, seconds(60));
+  times.action_after = seconds(90);
+  watch_.SetTimes(times);
+  loop_.RunFor(seconds(50));
+  EXPECT_THAT(verdicts_, IsEmpty());
+  times.action_after = seconds(85);
+  watch_.SetTimes(times);
+  loop_.RunFor(seconds(6));
+  EXPECT_EQ(verdicts_.size(), 1u);
+}
+
 TEST_F(HangWatchTest, ALongOpOnceIsNotUsual) {
   for (int op = 0; op < 10; ++op) {
     for (const auto& rank : ranks_) rank->Call();

@@ -154,8 +154,8 @@ const lockstep_seat* PaceLooks::SeatOf(Seen& seen, const RankLooks::Ring& ring,
 void PaceLooks::Count(Seen& seen, const RankLooks::Ring& ring, const lockstep_record& record) {
   const OpKind kind = KindOf(record);
   const bool is_transfer = kind == OpKind::kSend || kind == OpKind::kRecv;
-  const uint64_t began = record.started_ns != 0 || !is_transfer ? record.started_ns
-                                                                : record.enqueued_ns;
+  const uint64_t began =
+      record.started_ns != 0 || !is_transfer ? record.started_ns : record.enqueued_ns;
   if (record.state != LOCKSTEP_RECORD_COMPLETED || began == 0 || record.ended_ns <= began) return;
   const uint64_t bytes = BytesOf(record);
   ++seen.ops;

@@ -22,9 +22,9 @@
 namespace lockstep::launcher {
 
 /// What an agent knows of how fast the ranks on its machine go: reads the records that their rings
-/// got since the last look, and keeps sums, some 10 KiB a rank. A look reads at most kRecordsEachLook
-/// records, 0.1 us each, so that four looks a second take a fraction of a per cent of a core; of
-/// ranks that make more calls than that the latest ones are read.
+/// got since the last look, and keeps sums, some 10 KiB a rank. A look reads at most
+/// kRecordsEachLook records, 0.1 us each, so that four looks a second take a fraction of a per cent
+/// of a core; of ranks that make more calls than that the latest ones are read.
 ///
 /// One for each agent, owned by whoever watches. Confined to the loop's thread.
 class PaceLooks {
@@ -50,7 +50,7 @@ class PaceLooks {
   struct Beats {
     collectives::PaceGroup group;  // without its beats
     std::deque<collectives::PaceBeat> beats;
-    size_t told = 0;  // of them, the first ones, by an earlier window
+    size_t told = 0;            // of them, the first ones, by an earlier window
     base::Duration longest{0};  // wait of the window
     int idle_windows = 0;
   };

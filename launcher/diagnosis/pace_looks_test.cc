@@ -68,15 +68,15 @@ class PaceLooksTest : public ::testing::Test, public PaceDelegate {
     collectives::Recorder::Ticket tickets[2];
     for (const bool sends : {true, false}) {
       collectives::Recorder& recorder = ranks_[static_cast<size_t>(sends ? from : to)]->recorder();
-      tickets[sends] = recorder.Begin(
-          {.group = GroupId(1),
-           .seq = base::OpSeq(transfer_seq_),
-           .op = static_cast<uint8_t>(sends ? OpKind::kSend : OpKind::kRecv),
-           .dtype = static_cast<uint8_t>(collectives::Dtype::kU8),
-           .root_or_peer = sends ? to : from,
-           .group_size = kRanks,
-           .count_in = bytes,
-           .enqueued = loop_.Now()});
+      tickets[sends] =
+          recorder.Begin({.group = GroupId(1),
+                          .seq = base::OpSeq(transfer_seq_),
+                          .op = static_cast<uint8_t>(sends ? OpKind::kSend : OpKind::kRecv),
+                          .dtype = static_cast<uint8_t>(collectives::Dtype::kU8),
+                          .root_or_peer = sends ? to : from,
+                          .group_size = kRanks,
+                          .count_in = bytes,
+                          .enqueued = loop_.Now()});
     }
     loop_.RunFor(took);
     for (const bool sends : {true, false}) {
@@ -98,10 +98,8 @@ class PaceLooksTest : public ::testing::Test, public PaceDelegate {
   uint64_t transfer_seq_ = 0;
   RankLooks rank_looks_;
   PaceLooks looks_;
-  PaceWatch watch_{{.window = seconds(2), .say_again = minutes(1), .options = {}},
-                   loop_,
-                   looks_,
-                   *this};
+  PaceWatch watch_{
+      {.window = seconds(2), .say_again = minutes(1), .options = {}}, loop_, looks_, *this};
   std::vector<Straggler> said_;
 };
 

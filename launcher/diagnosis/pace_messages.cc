@@ -91,14 +91,13 @@ PaceGroup GroupOf(const proto::GroupWindow& told) {
     step = Sum(step, told.step(i));
     ended = Sum(ended, told.ended_us(i));
     in_ops = Sum(in_ops, told.in_ops_us(i));
-    group.beats.push_back(
-        {.block = block,
-         .ops = told.ops(i),
-         .step = std::clamp<int64_t>(step, -1, INT64_MAX / 4),
-         .waited = OfMicroseconds(static_cast<int64_t>(
-             std::min<uint64_t>(told.waited_us(i), static_cast<uint64_t>(kDurationMax)))),
-         .ended = OfMicroseconds(ended),
-         .in_ops = OfMicroseconds(in_ops)});
+    group.beats.push_back({.block = block,
+                           .ops = told.ops(i),
+                           .step = std::clamp<int64_t>(step, -1, INT64_MAX / 4),
+                           .waited = OfMicroseconds(static_cast<int64_t>(std::min<uint64_t>(
+                               told.waited_us(i), static_cast<uint64_t>(kDurationMax)))),
+                           .ended = OfMicroseconds(ended),
+                           .in_ops = OfMicroseconds(in_ops)});
   }
   return group;
 }
@@ -140,8 +139,8 @@ const PacedProcess* Find(const std::vector<PacedProcess>& processes, base::Rank 
   return found != processes.end() ? &*found : nullptr;
 }
 
-void AddCulprit(base::Rank rank, const std::string& why,
-                const std::vector<PacedProcess>& processes, Verdict& verdict) {
+void AddCulprit(base::Rank rank, const std::string& why, const std::vector<PacedProcess>& processes,
+                Verdict& verdict) {
   proto::Culprit& culprit = *verdict.add_culprits();
   culprit.set_rank(rank.value());
   culprit.set_why(why);
@@ -275,8 +274,9 @@ Verdict PaceVerdict(const collectives::SlowLink& slow, const collectives::Pace& 
   const std::string why = collectives::Summary(slow);
   for (const base::Rank rank : collectives::RanksOf(slow))
     AddCulprit(rank, why, processes, verdict);
-  verdict.set_advice("look at the network between them: speed and errors of the ports, routes, "
-                     "other traffic");
+  verdict.set_advice(
+      "look at the network between them: speed and errors of the ports, routes, "
+      "other traffic");
   proto::Evidence& evidence = *verdict.add_evidence();
   evidence.set_kind(proto::Evidence::PACE);
   for (const collectives::LinkPace& link : pace.links) {

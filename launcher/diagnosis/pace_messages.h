@@ -27,7 +27,7 @@ struct PacedProcess {
   std::string host;
   int64_t pid = 0;
 };
-/// STRAGGLER and SLOW_LINK as a verdict has them; nothing is done about either. `processes` by rank.
+/// STRAGGLER and SLOW_LINK as a verdict has them; nothing is done about either.
 proto::Verdict PaceVerdict(const collectives::Straggler& slow, const collectives::Pace& pace,
                            const std::vector<PacedProcess>& processes);
 proto::Verdict PaceVerdict(const collectives::SlowLink& slow, const collectives::Pace& pace,

@@ -36,12 +36,12 @@ void PaceWatch::TakeWindow() {
   }
   std::vector<PaceWindow> here = looks_.Take(loop_.Now());
   if (far_ == nullptr) return Judge(std::move(here), ranks);
-  far_->TakePaces([this, round = round_, ranks,
-                   here = std::move(here)](std::vector<PaceWindow> far) mutable {
-    if (round != round_) return;
-    std::move(far.begin(), far.end(), std::back_inserter(here));
-    Judge(std::move(here), ranks);
-  });
+  far_->TakePaces(
+      [this, round = round_, ranks, here = std::move(here)](std::vector<PaceWindow> far) mutable {
+        if (round != round_) return;
+        std::move(far.begin(), far.end(), std::back_inserter(here));
+        Judge(std::move(here), ranks);
+      });
 }
 
 void PaceWatch::Judge(std::vector<PaceWindow> windows, const std::vector<WatchedRank>& ranks) {

@@ -42,9 +42,9 @@ class PaceDelegate {
   virtual void OnSlowLink(const collectives::SlowLink& slow, const collectives::Pace& pace) = 0;
 };
 
-/// Says which ranks keep others waiting, and which links are slow, of a gang that goes on: once in a
-/// window it takes what the ranks did in it, of those elsewhere by a request to each agent, and has
-/// JudgePace say what that means. What two windows in a row show is told, and not again for
+/// Says which ranks keep others waiting, and which links are slow, of a gang that goes on: once in
+/// a window it takes what the ranks did in it, of those elsewhere by a request to each agent, and
+/// has JudgePace say what that means. What two windows in a row show is told, and not again for
 /// say_again. Nothing is done about it.
 ///
 /// One for each agent that watches a job, owned by it. Confined to the loop's thread.
@@ -92,7 +92,7 @@ class PaceWatch {
   event::Registration timer_;
   uint64_t round_ = 0;
   base::SteadyTime window_began_{};
-  std::set<Key> found_;                    // in the last window
+  std::set<Key> found_;                   // in the last window
   std::map<Key, base::SteadyTime> told_;  // bounded by the ranks and links that are slow
   std::optional<Last> last_;
 };

@@ -17,6 +17,12 @@ void AdoptedDesk::Answer(const proto::ControlRequest& request, Reply reply) {
       *answer.mutable_error() = proto::ToProto(base::FailedPreconditionError(
           "the output of this job's ranks is with " + deps_.launcher + ", which has started them"));
       break;
+    case proto::ControlRequest::kHangs: {
+      const auto times = deps_.hangs(request.hangs());
+      if (times.ok()) *answer.mutable_hangs() = *times;
+      if (!times.ok()) *answer.mutable_error() = proto::ToProto(times.status());
+      break;
+    }
     case proto::ControlRequest::kStacks:  // verbs look at this host's ranks themselves
     case proto::ControlRequest::kLook:    // only its coordinator has a node look
     case proto::ControlRequest::KIND_NOT_SET:

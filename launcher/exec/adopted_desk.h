@@ -11,6 +11,7 @@
 #include "launcher/agent/control_server.h"
 #include "launcher/exec/adopted_ranks.h"
 #include "runtime/base/ids.h"
+#include "runtime/base/result.h"
 #include "runtime/proto/control.pb.h"
 
 namespace lockstep::launcher {
@@ -23,6 +24,7 @@ class AdoptedDesk final : public ControlTarget {
     std::string launcher;                                 // which has started the ranks
     std::function<proto::StatusReply(bool live)> status;  // live: also what the ranks do now
     std::function<proto::StopReply(const proto::StopRequest&)> stop;
+    std::function<base::Result<proto::HangsReply>(const proto::HangsRequest&)> hangs;
   };
 
   explicit AdoptedDesk(Deps deps) : deps_(std::move(deps)) {}

@@ -24,19 +24,26 @@ class AdoptedDeskTest : public ::testing::Test {
 
   int stop_signal_ = 0;
   bool live_ = false;  // that was asked for
-  AdoptedDesk desk_{{.launcher = "mpirun (Open MPI)",
-                     .status =
-                         [this](bool live) {
-                           live_ = live;
-                           proto::StatusReply status;
-                           status.set_job_id("train-a1b2c3");
-                           return status;
-                         },
-                     .stop =
-                         [this](const proto::StopRequest& request) {
-                           stop_signal_ = request.signal();
-                           return proto::StopReply();
-                         }}};
+  AdoptedDesk desk_{
+      {.launcher = "mpirun (Open MPI)",
+       .status =
+           [this](bool live) {
+             live_ = live;
+             proto::StatusReply status;
+             status.set_job_id("train-a1b2c3");
+             return status;
+           },
+       .stop =
+           [this](const proto::StopRequest& request) {
+             stop_signal_ = request.signal();
+             return proto::StopReply();
+           },
+       .hangs = [](const proto::HangsRequest& request) -> base::Result<proto::HangsReply> {
+         if (request.grace_ns() == 7) return base::InvalidArgumentError("7 ns");
+         proto::HangsReply reply;
+         reply.set_grace_ns(request.grace_ns());
+         return reply;
+       }}};
 };
 
 TEST_F(AdoptedDeskTest, StatusAndStopAreTheAgents) {
@@ -50,6 +57,14 @@ TEST_F(AdoptedDeskTest, StatusAndStopAreTheAgents) {
   request.mutable_stop()->set_signal(2);
   EXPECT_TRUE(Ask(request).has_stop());
   EXPECT_EQ(stop_signal_, 2);
+}
+
+TEST_F(AdoptedDeskTest, TimesOfHangsAreTheWatchs) {
+  proto::ControlRequest request;
+  request.mutable_hangs()->set_grace_ns(8);
+  EXPECT_EQ(Ask(request).hangs().grace_ns(), 8);
+  request.mutable_hangs()->set_grace_ns(7);
+  EXPECT_THAT(proto::FromProto(Ask(request).error()).message(), HasSubstr("7 ns"));
 }
 
 TEST_F(AdoptedDeskTest, OutputIsWithTheLauncher) {

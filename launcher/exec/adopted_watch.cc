@@ -27,7 +27,6 @@ HangWatch::Config ConfigOf(const proto::AdoptedHangs& hangs, int world_size) {
   config.world_size = world_size;
   if (hangs.grace_ns() > 0) config.grace = base::Duration(hangs.grace_ns());
   if (hangs.action_after_ns() > 0) config.action_after = base::Duration(hangs.action_after_ns());
-  config.init_deadline = std::max(config.init_deadline, config.action_after);
   if (hangs.deadline_ns() > 0) config.hard_deadline = base::Duration(hangs.deadline_ns());
   return config;
 }

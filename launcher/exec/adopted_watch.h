@@ -26,7 +26,8 @@ namespace lockstep::launcher {
 /// on this host stand still is said where their users read (the standard error of one of them),
 /// kept as evidence and verdict in the job directory, and, as `lockstep exec` was told, the ranks
 /// are ended, which their launcher then takes for the end of the job. That one of them is slow is
-/// said there, too. Of ranks on other hosts nothing is known. One per agent, owned by it. Confined to the loop's thread.
+/// said there, too. Of ranks on other hosts nothing is known. One per agent, owned by it. Confined
+/// to the loop's thread.
 class AdoptedWatch final : public HangDelegate, public PaceDelegate {
  public:
   struct Deps {
@@ -54,6 +55,7 @@ class AdoptedWatch final : public HangDelegate, public PaceDelegate {
     SayOfPace(PaceVerdict(slow, pace, Processes()));
   }
 
+  HangWatch& hangs() { return watch_; }
   /// The job's, once there is one.
   const std::optional<proto::Verdict>& verdict() const { return verdict_; }
 

@@ -24,6 +24,7 @@
 #include "launcher/agent/live_status.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/attach/attach_server.h"
+#include "launcher/diagnosis/hang_times.h"
 #include "launcher/exec/adopted_desk.h"
 #include "launcher/exec/adopted_ranks.h"
 #include "launcher/exec/adopted_watch.h"
@@ -238,7 +239,11 @@ base::Status AdoptingAgent::OpenServers(const proto::AdoptRequest& first) {
   desk_ = std::make_unique<AdoptedDesk>(AdoptedDesk::Deps{
       .launcher = first.launcher(),
       .status = [this](bool live) { return GetStatus(live); },
-      .stop = [this](const proto::StopRequest& request) { return Stop(request); }});
+      .stop = [this](const proto::StopRequest& request) { return Stop(request); },
+      .hangs = [this](const proto::HangsRequest& request) -> base::Result<proto::HangsReply> {
+        if (watch_ == nullptr) return base::FailedPreconditionError("no rank is watched now");
+        return SetHangTimes(request, watch_->hangs());
+      }});
   base::Result<std::unique_ptr<ControlServer>> control =
       ControlServer::Create(state_.socket_path(), *desk_, loop_);
   if (!control.ok()) return SocketTrouble(control.status());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cstdio>
 #include <string>
 
 #include "runtime/base/testing/status_matchers.h"
@@ -24,7 +25,7 @@ using SlowLinkTest = SshFixture;
 
 TEST_F(SlowLinkTest, TheRankBehindASlowNetworkIsNamed) {
   ASSERT_THAT(kit_->Slow(2, 300), IsOk());
-  const auto job = Start({"--host", "h0,h1,h2,h3", "--pace-window", "1500ms"},
+  const auto job = Start({"--host", "h0,h1,h2,h3", "--set", "spec.hangs.paceWindow=1500ms"},
                          "exec " + Runfile("tests/faults/pace_rank") + " ring 8 1000000");
   const bool is_said = job->WaitForOutput(
       [](const std::string&, const std::string& err) { return Contains(err, " slow"); }, 60s);
@@ -33,6 +34,7 @@ TEST_F(SlowLinkTest, TheRankBehindASlowNetworkIsNamed) {
   ASSERT_THAT(kit_->Heal(), IsOk());
 
   ASSERT_TRUE(is_said) << job->err();
+  std::printf("%s\n", job->err().c_str());
   EXPECT_THAT(job->err(), AllOf(HasSubstr("lockstep: all links of rank 2 are slow, most of all "),
                                 HasSubstr("; rank 2 is (h2, pid ")));
 }
