@@ -117,7 +117,9 @@ struct LinkPace {
   double bytes_per_second = 0;  // while both ends were there
 };
 struct SlowLink {
-  enum class Side : uint8_t { kLink, kSender, kReceiver };
+  /// The link alone; all of its sender's, or receiver's; all that its sender, or receiver, sends
+  /// and receives.
+  enum class Side : uint8_t { kLink, kSender, kReceiver, kRankOfSender, kRankOfReceiver };
   LinkPace link;  // the slowest of them
   Side side = Side::kLink;
   double others_bytes_per_second = 0;  // by the median
@@ -149,6 +151,8 @@ Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& option
 std::string WhatItDoes(const Straggler& straggler);
 /// "the link from rank 2 to rank 3 is slow: ...".
 std::string Summary(const SlowLink& link);
+/// Of the link, the ranks that the finding is about.
+std::vector<base::Rank> RanksOf(const SlowLink& link);
 
 }  // namespace lockstep::collectives
 

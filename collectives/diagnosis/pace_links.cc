@@ -90,18 +90,39 @@ std::vector<Cell> CellsOf(const std::vector<PaceWindow>& windows) {
   return cells;
 }
 
-/// Of two ends each; whether all of an end's links are hot, and it has several.
-SlowLink::Side SideOf(const Cell& hot, const std::vector<Cell>& cells, double limit) {
+/// Links of one rank, and those of them that are slow.
+struct Links {
   int sent = 0, sent_hot = 0, received = 0, received_hot = 0;
-  for (const Cell& cell : cells) {
-    if (cell.within_host != hot.within_host) continue;
-    const bool is_hot = cell.seconds_per_byte > limit;
-    if (cell.link.from == hot.link.from) sent += 1, sent_hot += is_hot ? 1 : 0;
-    if (cell.link.to == hot.link.to) received += 1, received_hot += is_hot ? 1 : 0;
+  bool sends_slowly() const { return sent > 1 && sent == sent_hot; }
+  bool receives_slowly() const { return received > 1 && received == received_hot; }
+  bool all_are_slow() const {
+    return sent > 0 && received > 0 && sent == sent_hot && received == received_hot;
   }
-  if (sent > 1 && sent == sent_hot) return SlowLink::Side::kSender;
-  if (received > 1 && received == received_hot) return SlowLink::Side::kReceiver;
+};
+
+Links LinksOf(base::Rank rank, bool within_host, const std::vector<Cell>& cells, double limit) {
+  Links links;
+  for (const Cell& cell : cells) {
+    if (cell.within_host != within_host) continue;
+    const int hot = cell.seconds_per_byte > limit ? 1 : 0;
+    if (cell.link.from == rank) links.sent += 1, links.sent_hot += hot;
+    if (cell.link.to == rank) links.received += 1, links.received_hot += hot;
+  }
+  return links;
+}
+
+SlowLink::Side SideOf(const Cell& hot, const std::vector<Cell>& cells, double limit) {
+  const Links from = LinksOf(hot.link.from, hot.within_host, cells, limit);
+  const Links to = LinksOf(hot.link.to, hot.within_host, cells, limit);
+  if (from.all_are_slow() && !to.all_are_slow()) return SlowLink::Side::kRankOfSender;
+  if (to.all_are_slow() && !from.all_are_slow()) return SlowLink::Side::kRankOfReceiver;
+  if (from.sends_slowly()) return SlowLink::Side::kSender;
+  if (to.receives_slowly()) return SlowLink::Side::kReceiver;
   return SlowLink::Side::kLink;
+}
+
+bool IsOfRank(const SlowLink& slow) {
+  return slow.side == SlowLink::Side::kRankOfSender || slow.side == SlowLink::Side::kRankOfReceiver;
 }
 
 std::string Megabytes(double bytes_per_second) {
@@ -131,15 +152,26 @@ void JudgeLinks(const std::vector<PaceWindow>& windows, const PaceOptions& optio
     const double share = (hot.seconds - hot.bytes * middle) / hot.length;
     if (share <= kShareLeast) continue;
     const SlowLink::Side side = SideOf(hot, cells, limit);
-    // Of a sender's links, or a receiver's, the slowest stands for all.
+    SlowLink slow{hot.link, side, 1 / middle, std::min(share, 1.0)};
+    // Of all links of a rank the slowest stands for all.
     const bool is_told = std::any_of(
         pace.slow_links.begin(), pace.slow_links.end(), [&](const SlowLink& told) {
-          return told.side == side &&
-                 ((side == SlowLink::Side::kSender && told.link.from == hot.link.from) ||
-                  (side == SlowLink::Side::kReceiver && told.link.to == hot.link.to));
+          return side != SlowLink::Side::kLink && IsOfRank(told) == IsOfRank(slow) &&
+                 (IsOfRank(slow) || told.side == side) && RanksOf(told) == RanksOf(slow);
         });
-    if (!is_told) pace.slow_links.push_back({hot.link, side, 1 / middle, std::min(share, 1.0)});
+    if (!is_told) pace.slow_links.push_back(slow);
   }
+}
+
+std::vector<base::Rank> RanksOf(const SlowLink& slow) {
+  switch (slow.side) {
+    case SlowLink::Side::kLink: break;
+    case SlowLink::Side::kSender:
+    case SlowLink::Side::kRankOfSender: return {slow.link.from};
+    case SlowLink::Side::kReceiver:
+    case SlowLink::Side::kRankOfReceiver: return {slow.link.to};
+  }
+  return {slow.link.from, slow.link.to};
 }
 
 std::string Summary(const SlowLink& slow) {
@@ -153,6 +185,12 @@ std::string Summary(const SlowLink& slow) {
       break;
     case SlowLink::Side::kReceiver:
       text = "all that " + to + " receives is slow, most of all from " + from + ": ";
+      break;
+    case SlowLink::Side::kRankOfSender:
+      text = "all links of " + from + " are slow, most of all that to " + to + ": ";
+      break;
+    case SlowLink::Side::kRankOfReceiver:
+      text = "all links of " + to + " are slow, most of all that from " + from + ": ";
       break;
   }
   return text + Megabytes(slow.link.bytes_per_second) + " by " +

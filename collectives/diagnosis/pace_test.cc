@@ -256,6 +256,19 @@ TEST_F(PaceTest, AHotRowIsASenderAndAHotColumnAReceiver) {
   }
 }
 
+TEST_F(PaceTest, ARankOfWhichAllLinksAreSlowIsNamedOnce) {
+  std::vector<PaceWindow> windows = Idle(5);
+  for (int from = 0; from < 5; ++from) {
+    const int to = (from + 1) % 5;
+    Send(windows, from, to, milliseconds(from == 2 || to == 2 ? 30 + from : 5));
+  }
+  const Pace pace = JudgePace(windows);
+  ASSERT_EQ(pace.slow_links.size(), 1u);
+  EXPECT_THAT(RanksOf(pace.slow_links[0]), ElementsAre(Rank(2)));
+  EXPECT_THAT(Summary(pace.slow_links[0]),
+              HasSubstr("all links of rank 2 are slow, most of all that to rank 3: "));
+}
+
 TEST_F(PaceTest, LinksWithinAHostAreNotComparedWithThoseBetweenHosts) {
   std::vector<PaceWindow> windows = Idle(8);
   for (int rank = 4; rank < 8; ++rank) windows[static_cast<size_t>(rank)].host = "b";

@@ -273,10 +273,8 @@ Verdict PaceVerdict(const collectives::SlowLink& slow, const collectives::Pace& 
   verdict.set_action(Verdict::REPORT);
   verdict.set_confidence(Verdict::MEDIUM);
   const std::string why = collectives::Summary(slow);
-  if (slow.side != collectives::SlowLink::Side::kReceiver)
-    AddCulprit(slow.link.from, why, processes, verdict);
-  if (slow.side != collectives::SlowLink::Side::kSender)
-    AddCulprit(slow.link.to, why, processes, verdict);
+  for (const base::Rank rank : collectives::RanksOf(slow))
+    AddCulprit(rank, why, processes, verdict);
   verdict.set_advice("look at the network between them: speed and errors of the ports, routes, "
                      "other traffic");
   proto::Evidence& evidence = *verdict.add_evidence();
