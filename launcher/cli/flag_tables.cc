@@ -286,17 +286,14 @@ constexpr FlagSpec kBenchFlags[] = {
 constexpr VerbSpec kVerbs[] = {
     {Verb::kRun, "run", "[FLAGS] PROGRAM [ARGS]  |  lockstep run [FLAGS] -f FILE",
      "Runs a job, on this machine or on several.",
-     "Flags end at PROGRAM, or at --; everything after belongs to the program. A PROGRAM that ends "
-     "in\n"
-     ".py is run by Python. `torchrun ...` and `python -m torch.distributed.run ...` as PROGRAM "
-     "are\n"
-     "understood as torchrun's own command line. Values come from, each winning over the one "
-     "before:\n"
-     "defaults [in brackets], FILE, environment (LOCKSTEP_MAX_RESTARTS; for torchrun's flags also\n"
-     "PET_MAX_RESTARTS), --set, flags.\n",
+     "Flags end at PROGRAM, or at --. A PROGRAM that ends in .py is run by Python; `torchrun ...` "
+     "and\n"
+     "`python -m torch.distributed.run ...` are read as torchrun's command line. Each wins over the "
+     "one\n"
+     "before: defaults [in brackets], FILE, environment (LOCKSTEP_ or PET_MAX_RESTARTS), --set, "
+     "flags.\n",
      "  lockstep run -np 4 ./train --lr 0.1\n"
-     "  lockstep run --nproc-per-node=4 --max-restarts=3 train.py --epochs 2\n"
-     "  lockstep run --host a:4,b:4 ./train\n"
+     "  lockstep run --host a:4,b:4 --max-restarts=3 train.py --epochs 2\n"
      "  lockstep run --detach --name mnist -np 4 train.py && lockstep logs mnist --follow\n",
      kRunFlags, 0, SIZE_MAX, true},
     {Verb::kRender, "render", "--to env|processes|agents [FLAGS] PROGRAM [ARGS]  |  ... -f FILE",
