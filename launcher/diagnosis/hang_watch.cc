@@ -179,7 +179,8 @@ bool HangWatch::HasMoved() {
 
 void HangWatch::TakeLastLook(const std::vector<WatchedRank>& ranks) {
   if (last_look_.has_value()) return;
-  last_look_ = looks_.Gather(Here(ranks), kAllRecords, loop_.Now());
+  last_look_at_ = loop_.Now();
+  last_look_ = looks_.Gather(Here(ranks), kAllRecords, last_look_at_);
   over_ = true;
   far_ranks_.clear();
   if (far_ == nullptr) return;
@@ -197,7 +198,14 @@ std::optional<HangWatch::LastLook> HangWatch::JudgeLastLook(const std::vector<Wa
     const auto rank = std::find_if(ranks.begin(), ranks.end(), [&](const WatchedRank& watched) {
       return watched.rank == seen.rank;
     });
-    if (rank != ranks.end() && rank->ended) seen.process = *ProcessWithoutLook(*rank, now);
+    if (rank == ranks.end() || !rank->ended) continue;
+    const collectives::ProcessState was = seen.process.state;
+    seen.process = *ProcessWithoutLook(*rank, now);
+    // Who was seen alive has ended since, whatever the clock of its machine says.
+    const bool lived = was != collectives::ProcessState::kEnded &&
+                       was != collectives::ProcessState::kUnknown &&
+                       was != collectives::ProcessState::kNeverStarted;
+    if (lived) seen.process.ended_ago = std::min(seen.process.ended_ago, now - last_look_at_);
   }
   look.finding = collectives::Diagnose(look.evidence,
                                        {.least_wait = config_.least_wait, .grace = config_.grace});

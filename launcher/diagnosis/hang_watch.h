@@ -151,6 +151,7 @@ class HangWatch {
   RankLooks looks_;
   PaceLooks paces_;
   std::optional<std::vector<collectives::SeenRank>> last_look_;  // of ranks on this machine
+  base::SteadyTime last_look_at_{};
   base::SteadyTime compared_at_{};
   bool compares_again_ = false;  // calls have been made since they were last compared
   std::optional<Key> found_;     // at the last look

@@ -505,5 +505,25 @@ TEST_F(HangWatchTest, TheLastLookTellsForWantOfWhomRanksFailed) {
   EXPECT_FALSE(watch_.JudgeLastLook(watched_).has_value()) << "of another round";
 }
 
+/// The failure seen: by the clock of its machine the second one had ended first, and was named.
+TEST_F(HangWatchTest, WhoWasAliveAtTheLastLookHasNotFailedFirst) {
+  for (const auto& rank : ranks_) rank->CallElsewhere();
+  loop_.RunFor(milliseconds(100));
+  watched_[0].ended = true;
+  watched_[0].exit_code = 3;
+  watched_[0].ended_at = loop_.Now();
+  watch_.TakeLastLook(watched_);
+  watched_[1].ended = true;
+  watched_[1].exit_code = 1;
+  watched_[1].ended_at = loop_.Now() - milliseconds(50);
+  loop_.RunFor(milliseconds(10));
+
+  const auto look = watch_.JudgeLastLook(watched_);
+
+  ASSERT_TRUE(look.has_value());
+  EXPECT_EQ(look->finding.verdict_class, Finding::Class::kDeadRank);
+  EXPECT_EQ(look->finding.culprits, (std::vector<Finding::Culprit>{{Rank(0), Absence::kNone}}));
+}
+
 }  // namespace
 }  // namespace lockstep::launcher
