@@ -4,10 +4,6 @@
 // are recorded and ranks that are looked at four times a second, and without, in turns within one
 // process. The pictures are random, which takes as long.
 #include <time.h>
-#include <torch/nn/functional/loss.h>
-#include <torch/optim/adamw.h>
-#include <torch/types.h>
-#include <torch/utils.h>
 
 #include <array>
 #include <cstdio>
@@ -16,21 +12,17 @@
 #include <string_view>
 #include <vector>
 
+#include "collectives/group.h"
 #include "collectives/work.h"
-#include "examples/fashion_mnist/net.h"
+#include "examples/fashion_mnist/training_step.h"
 #include "runtime/base/check.h"
-#include "runtime/torch/distributed_data_parallel.h"
 #include "tests/bench/contest.h"
 #include "tests/bench/recorded_gang.h"
 
 namespace lockstep::bench {
 namespace {
 
-using collectives::Dtype;
-using collectives::Group;
-
 constexpr double kBarPercent = 0.5;
-constexpr int64_t kPictures = 64;
 constexpr int kStepsOfTurn = 10;
 
 double Seconds(clockid_t clock) {
@@ -41,33 +33,11 @@ double Seconds(clockid_t clock) {
 
 void Check(const base::Status& status) { LOCKSTEP_CHECK(status.ok(), status.ToString().c_str()); }
 
-/// One rank's training over one group.
-class Training {
- public:
-  explicit Training(Group& group) : group_(group) {
-    auto made = train::DistributedDataParallel::Create(net_, group, {});
-    Check(made.status());
-    parallel_ = *std::move(made);
-  }
-  void Step() {
-    optimizer_.zero_grad();
-    const torch::Tensor loss =
-        torch::nn::functional::cross_entropy(net_.forward(pictures_), labels_);
-    Check(parallel_->Backward(loss));
-    optimizer_.step();
-    double sums[] = {loss.item<double>(), 0, 0};
-    const collectives::Buffer buffer{sums, 3, Dtype::kF64};
-    Check(group_.AllReduce(buffer, buffer, collectives::Reduction::kSum)->Wait());
-  }
-
- private:
-  Group& group_;
-  examples::Net net_;
-  torch::optim::AdamW optimizer_{net_.parameters(), torch::optim::AdamWOptions(1e-3)};
-  const torch::Tensor pictures_ = torch::rand({kPictures, 1, 28, 28});
-  const torch::Tensor labels_ = torch::randint(10, {kPictures}, torch::kLong);
-  std::unique_ptr<train::DistributedDataParallel> parallel_;
-};
+std::unique_ptr<examples::TrainingStep> Training(collectives::Group& group) {
+  auto made = examples::TrainingStep::Create(group);
+  Check(made.status());
+  return *std::move(made);
+}
 
 struct Cost {
   double step_ms = 0;    // without, of a step
@@ -82,12 +52,12 @@ Cost Measure(int ranks, int rounds) {
   const double begun = Seconds(CLOCK_MONOTONIC);
   RingLooks looks(gang);
   gang.Run([&](const RecordedGang::Groups& groups) {
-    Training without(*groups.plain), with(*groups.recorded);
+    const auto without = Training(*groups.plain), with = Training(*groups.recorded);
     const auto run = [&](bool is_recorded) {
-      Training& training = is_recorded ? with : without;
+      examples::TrainingStep& training = is_recorded ? *with : *without;
       Check(groups.plain->Barrier()->Wait());
       const double begin = Seconds(clock);
-      for (int step = 0; step < kStepsOfTurn; ++step) training.Step();
+      for (int step = 0; step < kStepsOfTurn; ++step) Check(training.Run());
       return (Seconds(clock) - begin) / kStepsOfTurn;
     };
     run(false);
@@ -108,7 +78,6 @@ Cost Measure(int ranks, int rounds) {
 }
 
 int Main(bool quick) {
-  torch::set_num_threads(1);
   Report report(quick);
   report.PrintMachine();
   const int rounds = quick ? 9 : 151;
