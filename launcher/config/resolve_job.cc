@@ -350,8 +350,8 @@ class Resolver {
     draft_.AddFound(std::move(found));
   }
 
-  // Where nobody serves MPI, each rank would be a world of one to it. Which MPI is loaded at run time
-  // is not seen from here.
+  // Where nobody serves MPI, each rank would be a world of one to it. Which MPI is loaded at run
+  // time is not seen from here.
   void CheckBackend() {
     constexpr char kBackend[] = "spec.collectives.backend";
     if (draft_.spec().collectives().backend() == proto::COLLECTIVES_BACKEND_NCCL &&
