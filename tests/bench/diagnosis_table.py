@@ -118,7 +118,7 @@ def row(mpi, program, fault, lockstep, environment):
     text = " ".join(line for _, line in ours.lines)
     named = "lockstep: rank 1 " in text and FAULTS[fault] in " ".join(text.split())
     at = ours.when("lockstep: rank 1 ")
-    verdict = text[text.find("lockstep: rank 1 ") + len("lockstep: "):] if at is not None else text
+    verdict = text[text.rfind("lockstep: rank 1 ") + len("lockstep: "):] if at is not None else text
     sentence = verdict.split("   when ")[0].split("  when ")[0]
     print("| %s | %s | %s | %s | %s | %s |" %
           ("Open MPI" if mpi == "openmpi" else "MPICH", fault, *theirs, " ".join(sentence.split()).replace("|", "/"),
