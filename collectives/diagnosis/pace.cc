@@ -32,6 +32,7 @@ struct Turn {
   std::vector<double> waited;
   double span = 0;  // from the end of the turn before to its own
   double ops = 0;
+  uint64_t last_op = 0;
 };
 
 struct Member {
@@ -57,6 +58,7 @@ std::map<uint64_t, PaceBeat> Coarsened(const PaceGroup& group, int shift) {
 
 /// A row of ops of which all members say the same number.
 struct Row {
+  uint64_t last_op = 0;
   int64_t step = -1;
   std::vector<double> waited;
   std::vector<base::Duration> ended, in_ops;  // by member
@@ -65,13 +67,14 @@ struct Row {
 
 std::vector<Row> RowsOf(const std::vector<Member>& members) {
   int shift = 0;
-  for (const Member& member : members) shift = std::max(shift, member.group->shift);
+  for (const Member& member : members) shift = std::clamp(member.group->shift, shift, 63);
   std::map<uint64_t, Row> rows;
   for (size_t i = 0; i < members.size(); ++i) {
     for (const auto& [block, beat] : Coarsened(*members[i].group, shift)) {
       if (beat.ops == 0 || beat.waited.count() < 0) continue;
       Row& row = rows[block];
       if (row.waited.size() != i || (i > 0 && row.ops != beat.ops)) continue;  // not all know it
+      row.last_op = ((block + 1) << shift) - 1;
       row.step = std::max(row.step, beat.step);
       row.ops = beat.ops;
       row.waited.push_back(Seconds(beat.waited));
@@ -138,6 +141,7 @@ Turns TurnsOf(const std::vector<Row>& rows, int least_turns) {
       into.waited[member] += rows[i].waited[member];
     into.span += span;
     into.ops += rows[i].ops;
+    into.last_op = rows[i].last_op;
   }
   if (all.are_steps && all.turns.size() > 2) {
     all.turns.erase(all.turns.begin());
@@ -157,11 +161,11 @@ std::vector<std::vector<double>> LatenessOf(const std::vector<Turn>& turns, size
 }
 
 struct Lateness {
-  double mean = 0;     // seconds in each turn, without the latest turns
-  double error = 0;    // of that mean
-  double span = 0;     // of those turns, each
-  double ops = 0;      // likewise
-  int turns_late = 0;  // in which it was late by a part that counts
+  double mean = 0;                   // seconds in each turn, without the latest turns
+  double error = 0;                  // of that mean
+  double span = 0;                   // of those turns, each
+  double ops = 0;                    // likewise
+  std::vector<uint64_t> turns_late;  // in which it was late by a part that counts: their last ops
 };
 
 Lateness Judge(const std::vector<double>& late, const std::vector<Turn>& turns, double share) {
@@ -181,8 +185,9 @@ Lateness Judge(const std::vector<double>& late, const std::vector<Turn>& turns, 
   judged.ops /= count;
   judged.mean = Mean(kept);
   judged.error = Deviation(kept, judged.mean) / std::sqrt(count);
-  for (size_t turn = 0; turn < late.size(); ++turn)
-    judged.turns_late += late[turn] > share / 2 * turns[turn].span ? 1 : 0;
+  for (size_t turn = 0; turn < late.size(); ++turn) {
+    if (late[turn] > share / 2 * turns[turn].span) judged.turns_late.push_back(turns[turn].last_op);
+  }
   return judged;
 }
 
@@ -234,7 +239,7 @@ class GroupPace {
  private:
   bool IsSlow(size_t member) const {
     const Lateness& late = judged_[member];
-    if (ShareOf(late) <= options_.least_share || late.turns_late < options_.least_turns)
+    if (ShareOf(late) <= options_.least_share || std::ssize(late.turns_late) < options_.least_turns)
       return false;
     const auto turns = static_cast<double>(turns_.turns.size());
     if (late.mean <= (kScatters + kScattersOfFew / turns) * late.error) return false;
@@ -276,7 +281,9 @@ class GroupPace {
                    .share = late.mean / late.span,
                    .in_ops_share = in_ops_shares_[member],
                    .others_in_ops_share = OthersInOps(member),
-                   .victims = {}};
+                   .victims = {},
+                   .late_turns = late.turns_late,
+                   .last_op = turns_.turns.back().last_op};
     for (size_t i = 0; i < members_.size(); ++i) {
       if (i != member && judged_[i].mean < late.mean / 2)
         slow.victims.push_back(members_[i].window->rank);
@@ -328,6 +335,8 @@ Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& option
   Pace pace;
   for (auto& [rank, told] : ranks) pace.ranks.push_back(told);
   for (auto& [rank, slow] : found) pace.stragglers.push_back(std::move(slow));
+  pace.is_cut = std::any_of(windows.begin(), windows.end(),
+                            [](const PaceWindow& window) { return window.is_cut; });
   JudgeLinks(windows, options, pace);
   return pace;
 }

@@ -52,7 +52,8 @@ struct PaceLane {
     uint64_t bytes = 0;
     base::Duration took{0};
   };
-  std::vector<Transfer> transfers;  // by seq
+  std::vector<Transfer> transfers;  // by seq; the latest where there were many
+  uint64_t count = 0;               // of all that there were
 };
 /// Smaller ones tell more of when their callers come than of the link.
 inline constexpr uint64_t kPaceTransferBytesMin = uint64_t{64} << 10;
@@ -70,6 +71,7 @@ struct PaceWindow {
   int64_t steps = 0;         // reported in it
   std::vector<PaceGroup> groups;
   std::vector<PaceLane> lanes;
+  bool is_cut = false;  // a part of it did not fit into a message
 };
 
 struct PaceOptions {
@@ -109,6 +111,10 @@ struct Straggler {
   double in_ops_share = 0;         // its own, and the others' by the median
   double others_in_ops_share = 0;  //
   std::vector<base::Rank> victims;
+  /// Of the turns in which it was late, the number of the last op of each: by them a finding is
+  /// told from the one before.
+  std::vector<uint64_t> late_turns;
+  uint64_t last_op = 0;  // that the finding is about
 };
 
 struct LinkPace {
@@ -134,6 +140,7 @@ struct Pace {
   std::vector<SlowLink> slow_links;
   /// There were not enough large sends and receives to tell links apart.
   bool links_unknown = true;
+  bool is_cut = false;  // windows were: links, or early ops, are missing
 };
 
 /// A straggler comes to the ops of a group later than its members do by the median; by three times
@@ -142,7 +149,7 @@ struct Pace {
 /// because they wait for it there, the last does not hold. Where most are late nobody is.
 ///
 /// Links are told by sends and receives alone, each matched with its other side: who came later
-/// waited for the link and nothing else.
+/// waited for the link and nothing else. Those of a size are compared, within a factor of four.
 ///
 /// Pure: no clock, no I/O; any thread; any windows, whatever nonsense is in them.
 Pace JudgePace(const std::vector<PaceWindow>& windows, const PaceOptions& options = {});

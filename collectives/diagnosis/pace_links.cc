@@ -2,8 +2,11 @@
 #include "collectives/diagnosis/pace_links.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -14,74 +17,105 @@ namespace lockstep::collectives {
 namespace {
 
 constexpr size_t kLinksTold = 16;
+/// Of all ranks together, those that send; what is beyond is left out.
+constexpr size_t kLanesMax = 16384;
 /// Transfers of a link, before anything is said of it.
 constexpr size_t kTransfersLeast = 5;
 /// Others that a link is compared with.
 constexpr size_t kOthersLeast = 3;
 constexpr double kScatters = 3;
+/// Of more, one link does not matter for the scatter of all.
+constexpr size_t kFewLinks = 64;
 /// Of the time: what a link costs beyond that is said.
 constexpr double kShareLeast = 0.05;
 
-/// A transfer by its sender and its receiver.
-struct Side {
-  const PaceWindow* window = nullptr;
-  PaceLane::Transfer transfer;
-};
-// Group, its round; sender and receiver in the group; number.
-using TransferKey =
-    std::tuple<base::GroupId, base::Round, base::GroupRank, base::GroupRank, uint64_t>;
+// Group, its round; sender and receiver in the group.
+using LaneKey = std::tuple<base::GroupId, base::Round, base::GroupRank, base::GroupRank>;
 
+/// Transfers that are compared with each other: of links within a host, or between hosts; and of
+/// sizes within a factor of four, since what begins a transfer takes as long for a small one.
+using Kind = std::pair<bool, int>;
+
+int SizeClass(uint64_t bytes) { return static_cast<int>(std::bit_width(bytes) / 2); }
+
+/// A link, by transfers of one kind.
 struct Cell {
   LinkPace link;
-  bool within_host = false;
+  Kind kind;
   double seconds_per_byte = 0;  // by the median
-  double seconds = 0;           // in all of its transfers
+  double seconds = 0;           // in all of its transfers, also those that were not told one by one
   double bytes = 0;
   double length = 0;  // of the window
+  bool is_hot = false;
+  double others = 0;  // seconds per byte, by the median
 };
+
+struct Transfers {
+  std::vector<double> seconds_per_byte;
+  Cell cell;
+};
+using Matrix = std::map<std::tuple<base::Rank, base::Rank, Kind>, Transfers>;
+
+uint64_t CountOf(const PaceLane& lane) {
+  return std::max<uint64_t>(lane.count, lane.transfers.size());
+}
 
 /// Who came later waited for the link and nothing else: the shorter of both durations. A sender
 /// that does not wait for its receiver makes a link look faster than it is, never slower.
+void Match(const PaceWindow& sender, const PaceLane& sends, const PaceWindow& receiver,
+           const PaceLane& receives, Matrix& matrix) {
+  struct Matched {
+    double took = 0;
+    uint64_t bytes = 0;
+  };
+  std::vector<Matched> matched;
+  auto sent = sends.transfers.begin();
+  for (const PaceLane::Transfer& transfer : receives.transfers) {
+    while (sent != sends.transfers.end() && sent->seq < transfer.seq) ++sent;
+    if (sent == sends.transfers.end()) break;
+    if (sent->seq != transfer.seq || sent->bytes != transfer.bytes || transfer.bytes == 0) continue;
+    const double took = Seconds(std::min(transfer.took, sent->took));
+    if (took > 0) matched.push_back({took, transfer.bytes});
+  }
+  if (matched.empty()) return;
+  const auto all = static_cast<double>(std::min(CountOf(sends), CountOf(receives)));
+  const double each = std::max(1.0, all / static_cast<double>(matched.size()));
+  for (const Matched& one : matched) {
+    const Kind kind{sender.host == receiver.host, SizeClass(one.bytes)};
+    Transfers& transfers = matrix[{sender.rank, receiver.rank, kind}];
+    transfers.cell.kind = kind;
+    transfers.cell.length = Seconds(receiver.length);
+    transfers.cell.seconds += one.took * each;
+    transfers.cell.bytes += static_cast<double>(one.bytes) * each;
+    transfers.seconds_per_byte.push_back(one.took / static_cast<double>(one.bytes));
+  }
+}
+
+/// The slowest first.
 std::vector<Cell> CellsOf(const std::vector<PaceWindow>& windows) {
-  std::map<TransferKey, Side> sent;
+  std::map<LaneKey, std::pair<const PaceWindow*, const PaceLane*>> senders;
   for (const PaceWindow& window : windows) {
     for (const PaceLane& lane : window.lanes) {
-      if (!lane.sends) continue;
-      for (const PaceLane::Transfer& transfer : lane.transfers)
-        sent[{lane.group, lane.epoch, lane.self, lane.peer, transfer.seq}] = {&window, transfer};
+      if (lane.sends && senders.size() < kLanesMax)
+        senders[{lane.group, lane.epoch, lane.self, lane.peer}] = {&window, &lane};
     }
   }
-  struct Link {
-    std::vector<double> seconds_per_byte;
-    Cell cell;
-  };
-  std::map<std::pair<base::Rank, base::Rank>, Link> links;
+  Matrix matrix;
   for (const PaceWindow& window : windows) {
     for (const PaceLane& lane : window.lanes) {
       if (lane.sends) continue;
-      for (const PaceLane::Transfer& transfer : lane.transfers) {
-        const auto other = sent.find({lane.group, lane.epoch, lane.peer, lane.self, transfer.seq});
-        if (other == sent.end() || transfer.bytes == 0) continue;
-        const Side& sender = other->second;
-        if (sender.window == &window || sender.transfer.bytes != transfer.bytes) continue;
-        const double took = Seconds(std::min(transfer.took, sender.transfer.took));
-        if (took <= 0) continue;
-        Link& link = links[{sender.window->rank, window.rank}];
-        link.cell.within_host = sender.window->host == window.host;
-        link.cell.length = Seconds(window.length);
-        link.cell.seconds += took;
-        link.cell.bytes += static_cast<double>(transfer.bytes);
-        link.seconds_per_byte.push_back(took / static_cast<double>(transfer.bytes));
-      }
+      const auto sender = senders.find({lane.group, lane.epoch, lane.peer, lane.self});
+      if (sender == senders.end() || sender->second.first == &window) continue;
+      Match(*sender->second.first, *sender->second.second, window, lane, matrix);
     }
   }
   std::vector<Cell> cells;
-  for (auto& [ends, link] : links) {
-    if (link.seconds_per_byte.size() < kTransfersLeast) continue;
-    Cell& cell = link.cell;
-    const auto transfers = static_cast<int>(link.seconds_per_byte.size());
-    cell.seconds_per_byte = Median(std::move(link.seconds_per_byte));
-    cell.link = {ends.first, ends.second, transfers, 1 / cell.seconds_per_byte};
+  for (auto& [key, transfers] : matrix) {
+    if (transfers.seconds_per_byte.size() < kTransfersLeast) continue;
+    Cell& cell = transfers.cell;
+    const auto count = static_cast<int>(transfers.seconds_per_byte.size());
+    cell.seconds_per_byte = Median(std::move(transfers.seconds_per_byte));
+    cell.link = {std::get<0>(key), std::get<1>(key), count, 1 / cell.seconds_per_byte};
     cells.push_back(cell);
   }
   std::sort(cells.begin(), cells.end(),
@@ -98,30 +132,58 @@ struct Links {
     return sent > 0 && received > 0 && sent == sent_hot && received == received_hot;
   }
 };
+using LinksByRank = std::map<std::pair<base::Rank, Kind>, Links>;
 
-Links LinksOf(base::Rank rank, bool within_host, const std::vector<Cell>& cells, double limit) {
-  Links links;
+double ScatterWithout(size_t index, std::vector<double> values, double middle) {
+  values.erase(values.begin() + static_cast<ptrdiff_t>(index));
+  return Scatter(values, middle);
+}
+
+/// Says of each cell whether it is hot. Returns whether there were enough to say so of any.
+bool Compare(const PaceOptions& options, std::vector<Cell>& cells) {
+  std::map<Kind, std::vector<Cell*>> kinds;
+  for (Cell& cell : cells) kinds[cell.kind].push_back(&cell);
+  bool is_known = false;
+  for (const auto& [kind, alike] : kinds) {
+    if (alike.size() <= kOthersLeast) continue;
+    is_known = true;
+    std::vector<double> seconds;
+    for (const Cell* cell : alike) seconds.push_back(cell->seconds_per_byte);
+    const MedianOfOthers others(seconds);
+    const double scatter_of_all = Scatter(seconds, Median(seconds));
+    for (size_t i = 0; i < alike.size(); ++i) {
+      Cell& cell = *alike[i];
+      cell.others = others.Without(i);
+      const double scatter =
+          alike.size() > kFewLinks ? scatter_of_all : ScatterWithout(i, seconds, cell.others);
+      cell.is_hot = cell.seconds_per_byte > std::max(options.least_link_factor * cell.others,
+                                                     cell.others + kScatters * scatter);
+      if (!cell.is_hot) break;  // nor are those after it, which are faster
+    }
+  }
+  return is_known;
+}
+
+LinksByRank LinksOf(const std::vector<Cell>& cells) {
+  LinksByRank links;
   for (const Cell& cell : cells) {
-    if (cell.within_host != within_host) continue;
-    const int hot = cell.seconds_per_byte > limit ? 1 : 0;
-    if (cell.link.from == rank) links.sent += 1, links.sent_hot += hot;
-    if (cell.link.to == rank) links.received += 1, links.received_hot += hot;
+    const int hot = cell.is_hot ? 1 : 0;
+    Links& from = links[{cell.link.from, cell.kind}];
+    from.sent += 1, from.sent_hot += hot;
+    Links& to = links[{cell.link.to, cell.kind}];
+    to.received += 1, to.received_hot += hot;
   }
   return links;
 }
 
-SlowLink::Side SideOf(const Cell& hot, const std::vector<Cell>& cells, double limit) {
-  const Links from = LinksOf(hot.link.from, hot.within_host, cells, limit);
-  const Links to = LinksOf(hot.link.to, hot.within_host, cells, limit);
+SlowLink::Side SideOf(const Cell& hot, const LinksByRank& links) {
+  const Links& from = links.at({hot.link.from, hot.kind});
+  const Links& to = links.at({hot.link.to, hot.kind});
   if (from.all_are_slow() && !to.all_are_slow()) return SlowLink::Side::kRankOfSender;
   if (to.all_are_slow() && !from.all_are_slow()) return SlowLink::Side::kRankOfReceiver;
   if (from.sends_slowly()) return SlowLink::Side::kSender;
   if (to.receives_slowly()) return SlowLink::Side::kReceiver;
   return SlowLink::Side::kLink;
-}
-
-bool IsOfRank(const SlowLink& slow) {
-  return slow.side == SlowLink::Side::kRankOfSender || slow.side == SlowLink::Side::kRankOfReceiver;
 }
 
 std::string Megabytes(double bytes_per_second) {
@@ -134,31 +196,23 @@ std::string Megabytes(double bytes_per_second) {
 }  // namespace
 
 void JudgeLinks(const std::vector<PaceWindow>& windows, const PaceOptions& options, Pace& pace) {
-  const std::vector<Cell> cells = CellsOf(windows);
+  std::vector<Cell> cells = CellsOf(windows);
+  std::set<std::pair<base::Rank, base::Rank>> listed;
+  for (const Cell& cell : cells) {
+    if (pace.links.size() == kLinksTold) break;
+    if (listed.emplace(cell.link.from, cell.link.to).second) pace.links.push_back(cell.link);
+  }
+  pace.links_unknown = !Compare(options, cells);
+  const LinksByRank links = LinksOf(cells);
+  std::set<std::vector<base::Rank>> told;
   for (const Cell& hot : cells) {
-    if (pace.links.size() < kLinksTold) pace.links.push_back(hot.link);
-    std::vector<double> others;
-    for (const Cell& cell : cells) {
-      if (&cell != &hot && cell.within_host == hot.within_host)
-        others.push_back(cell.seconds_per_byte);
-    }
-    if (others.size() < kOthersLeast) continue;
-    pace.links_unknown = false;
-    const double middle = Median(others);
-    const double limit =
-        std::max(options.least_link_factor * middle, middle + kScatters * Scatter(others, middle));
-    if (hot.seconds_per_byte <= limit || hot.length <= 0) continue;
-    const double share = (hot.seconds - hot.bytes * middle) / hot.length;
+    if (!hot.is_hot || hot.length <= 0) continue;
+    if (pace.slow_links.size() == kLinksTold) break;
+    const double share = (hot.seconds - hot.bytes * hot.others) / hot.length;
     if (share <= kShareLeast) continue;
-    const SlowLink::Side side = SideOf(hot, cells, limit);
-    SlowLink slow{hot.link, side, 1 / middle, std::min(share, 1.0)};
+    const SlowLink slow{hot.link, SideOf(hot, links), 1 / hot.others, std::min(share, 1.0)};
     // Of all links of a rank the slowest stands for all.
-    const bool is_told =
-        std::any_of(pace.slow_links.begin(), pace.slow_links.end(), [&](const SlowLink& told) {
-          return side != SlowLink::Side::kLink && IsOfRank(told) == IsOfRank(slow) &&
-                 (IsOfRank(slow) || told.side == side) && RanksOf(told) == RanksOf(slow);
-        });
-    if (!is_told) pace.slow_links.push_back(slow);
+    if (told.insert(RanksOf(slow)).second) pace.slow_links.push_back(slow);
   }
 }
 

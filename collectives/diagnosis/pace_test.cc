@@ -257,16 +257,18 @@ TEST_F(PaceTest, AHotRowIsASenderAndAHotColumnAReceiver) {
 }
 
 TEST_F(PaceTest, ARankOfWhichAllLinksAreSlowIsNamedOnce) {
-  std::vector<PaceWindow> windows = Idle(5);
-  for (int from = 0; from < 5; ++from) {
-    const int to = (from + 1) % 5;
-    Send(windows, from, to, milliseconds(from == 2 || to == 2 ? 30 + from : 5));
+  for (const int ranks : {4, 5, 100}) {  // of four, half of the links are slow
+    std::vector<PaceWindow> windows = Idle(ranks);
+    for (int from = 0; from < ranks; ++from) {
+      const int to = (from + 1) % ranks;
+      Send(windows, from, to, milliseconds(from == 2 || to == 2 ? 30 + from : 5));
+    }
+    const Pace pace = JudgePace(windows);
+    ASSERT_EQ(pace.slow_links.size(), 1u) << ranks;
+    EXPECT_THAT(RanksOf(pace.slow_links[0]), ElementsAre(Rank(2)));
+    EXPECT_THAT(Summary(pace.slow_links[0]),
+                HasSubstr("all links of rank 2 are slow, most of all that to rank 3: "));
   }
-  const Pace pace = JudgePace(windows);
-  ASSERT_EQ(pace.slow_links.size(), 1u);
-  EXPECT_THAT(RanksOf(pace.slow_links[0]), ElementsAre(Rank(2)));
-  EXPECT_THAT(Summary(pace.slow_links[0]),
-              HasSubstr("all links of rank 2 are slow, most of all that to rank 3: "));
 }
 
 TEST_F(PaceTest, LinksWithinAHostAreNotComparedWithThoseBetweenHosts) {
@@ -285,6 +287,53 @@ TEST_F(PaceTest, FewTransfersAndTheirAbsenceTellNothingOfLinks) {
     Send(windows, from, (from + 1) % 4, milliseconds(from == 2 ? 40 : 10), 4);
   EXPECT_TRUE(JudgePace(windows).links_unknown);
   EXPECT_TRUE(JudgePace(Train({100, 100, 150, 100})).links_unknown) << "collectives alone";
+}
+
+TEST_F(PaceTest, OfManyTransfersTheLastOnesStandForAll) {
+  std::vector<PaceWindow> windows = Idle(4);
+  for (PaceWindow& window : windows) window.length = seconds(100);
+  for (int from = 0; from < 4; ++from)
+    Send(windows, from, (from + 1) % 4, milliseconds(from == 2 ? 40 : 10));
+  EXPECT_THAT(JudgePace(windows).slow_links, IsEmpty()) << "eight in 100 s";
+  for (PaceWindow& window : windows) {
+    for (PaceLane& lane : window.lanes) lane.count = 1000;
+  }
+  const Pace pace = JudgePace(windows);
+  ASSERT_EQ(pace.slow_links.size(), 1u);
+  EXPECT_NEAR(pace.slow_links[0].share, 0.3, 1e-6);
+}
+
+TEST_F(PaceTest, TransfersOfOtherSizesAreNotCompared) {
+  std::vector<PaceWindow> windows = Idle(6);
+  // A sixteenth of the bytes takes a quarter of the time.
+  for (int from = 0; from < 6; ++from)
+    Send(windows, from, (from + 1) % 6, milliseconds(from == 2 ? 4 : 16));
+  for (PaceWindow& window : windows) {
+    for (PaceLane& lane : window.lanes) {
+      const bool is_small = lane.sends ? window.rank == Rank(2) : window.rank == Rank(3);
+      for (PaceLane::Transfer& transfer : lane.transfers) {
+        if (is_small) transfer.bytes = kMegabyte / 16;
+      }
+    }
+  }
+  const Pace pace = JudgePace(windows);
+  EXPECT_FALSE(pace.links_unknown);
+  EXPECT_EQ(pace.links[0].from, Rank(2));
+  EXPECT_THAT(pace.slow_links, IsEmpty());
+}
+
+TEST_F(PaceTest, OfThousandsOfLinksASlowSenderIsFound) {
+  constexpr int kRanks = 91;
+  std::vector<PaceWindow> windows = Idle(kRanks);
+  for (int from = 0; from < kRanks; ++from) {
+    for (int to = 0; to < kRanks; ++to) {
+      if (from != to) Send(windows, from, to, milliseconds(from == 40 ? 30 : 5));
+    }
+  }
+  const Pace pace = JudgePace(windows);
+  EXPECT_EQ(pace.links.size(), 16u);
+  ASSERT_EQ(pace.slow_links.size(), 1u);
+  EXPECT_THAT(RanksOf(pace.slow_links[0]), ElementsAre(Rank(40)));
 }
 
 TEST_F(PaceTest, ALinkThatCostsLittleTimeIsNotSaid) {

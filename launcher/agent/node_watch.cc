@@ -48,8 +48,7 @@ void NodeWatch::Look() {
 proto::LookReply NodeWatch::Answer(const proto::LookRequest& request) {
   if (request.pace_only()) {
     proto::LookReply reply;
-    std::string pace = ToProto(paces_.Take(deps_.loop.Now())).SerializeAsString();
-    if (pace.size() <= kRingsBytesMax) reply.set_pace(std::move(pace));
+    reply.set_pace(PackPaces(paces_.Take(deps_.loop.Now()), kRingsBytesMax));
     return reply;
   }
   const std::vector<WatchedRank> ranks = deps_.ranks();

@@ -2,8 +2,12 @@
 #include "launcher/diagnosis/pace_looks.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <iterator>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "collectives/recorder/ring_reader.h"
 
@@ -29,20 +33,35 @@ constexpr size_t kBeatsMax = 128;
 constexpr size_t kBeatsEnough = 24;
 constexpr int kIdleWindowsMax = 10;
 constexpr size_t kHistoriesMax = 256;
+/// What was not called for so long makes room for another.
+constexpr base::Duration kHistoryKept = std::chrono::minutes(5);
 
-/// Whether no member's op ends before all have come to it.
-bool AllWaitForAll(OpKind kind) {
+/// Whether no member's op ends before all have come to it. In an all_to_all_v any two may have
+/// nothing for each other, and do not wait. In the others of unequal parts it is the member without
+/// one that does not, or is not waited for: it leaves the op out, and so it is left out of all.
+bool AllWaitForAll(OpKind kind, const lockstep_record& record) {
   switch (kind) {
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
-    case OpKind::kAllGatherV:
     case OpKind::kReduceScatter:
-    case OpKind::kReduceScatterV:
-    case OpKind::kAllToAll:
-    case OpKind::kAllToAllV:
+    case OpKind::kAllToAll: return record.count_in > 0 || record.count_out > 0;
+    case OpKind::kAllGatherV: return record.count_in > 0 && record.count_out > 0;
+    // MPI's record has the sum as both: its own part is not known.
+    case OpKind::kReduceScatterV: return record.count_out > 0 && record.count_out < record.count_in;
     case OpKind::kBarrier: return true;
     default: return false;
   }
+}
+
+/// Whether the program has declared a phase, and said how long it takes. One that says no more than
+/// where it is may do so in each step.
+bool IsInPhase(std::span<const std::byte> ring, uint64_t now_ns) {
+  if (ring.size() < LOCKSTEP_RING_HEADER_BYTES) return false;
+  uint64_t until_ns = 0;
+  __atomic_load(reinterpret_cast<const uint64_t*>(ring.data() +
+                                                  offsetof(lockstep_ring_header, phase_until_ns)),
+                &until_ns, __ATOMIC_RELAXED);
+  return until_ns != LOCKSTEP_PHASE_MARKED && until_ns > now_ns;
 }
 
 /// What MPI calls nonblocking ends, for its caller, when that asks for it; of persistent requests
@@ -109,6 +128,9 @@ void PaceLooks::Clear() {
 void PaceLooks::Look(const std::vector<RankLooks::Ring>& rings, base::SteadyTime now) {
   const size_t each = std::clamp(kRecordsEachLook / std::max<size_t>(rings.size(), 1),
                                  kRecordsOfEachLeast, kRecordsOfEachMost);
+  now_ = now;
+  histories_full_ = false;
+  const auto now_ns = static_cast<uint64_t>(now.time_since_epoch().count());
   for (const RankLooks::Ring& ring : rings) {
     const auto [found, is_new] = seen_.try_emplace(ring.rank);
     Seen& seen = found->second;
@@ -116,6 +138,7 @@ void PaceLooks::Look(const std::vector<RankLooks::Ring>& rings, base::SteadyTime
       seen = {.incarnation = ring.incarnation,
               .next = ring.record_count - std::min<uint64_t>(ring.record_count, each),
               .since = now};
+    if (IsInPhase(ring.memory, now_ns)) seen.phase_ns = now_ns;
     if (seen.next != ring.record_count || !seen.open.empty()) Read(seen, ring, each);
   }
 }
@@ -133,8 +156,20 @@ void PaceLooks::Read(Seen& seen, const RankLooks::Ring& ring, size_t records_max
   };
   for (const uint64_t index : open) take(index, index + 1);
   const uint64_t end = std::max(ring.record_count, seen.next);
-  take(std::max(seen.next, end - std::min<uint64_t>(end, records_max)), end);
+  const uint64_t first = std::max(seen.next, end - std::min<uint64_t>(end, records_max));
+  if (first > seen.next) BeginAfterGap(seen);
+  take(first, end);
   seen.next = end;
+}
+
+void PaceLooks::BeginAfterGap(Seen& seen) {
+  seen.open.clear();
+  seen.has_gap = true;
+  for (auto& [key, beats] : seen.groups) {
+    beats.beats.clear();
+    beats.told = 0;
+    beats.group.shift = 0;
+  }
 }
 
 const lockstep_seat* PaceLooks::SeatOf(Seen& seen, const RankLooks::Ring& ring,
@@ -160,8 +195,12 @@ void PaceLooks::Count(Seen& seen, const RankLooks::Ring& ring, const lockstep_re
   const uint64_t bytes = BytesOf(record);
   ++seen.ops;
   seen.bytes += bytes;
-  // Ops are read in the order in which they began, but for some that others have overtaken.
-  if (record.ended_ns > seen.in_ops_until_ns) {
+  if (std::exchange(seen.has_gap, false) && began > seen.in_ops_until_ns)
+    seen.gaps_ns += began - seen.in_ops_until_ns;
+  // Ops are read in the order in which they began, but for some that others have overtaken. Who
+  // called one that ends when asked for may be doing something else.
+  const bool ends_when_asked_for = EndsWhenAskedFor(record);
+  if (!ends_when_asked_for && record.ended_ns > seen.in_ops_until_ns) {
     seen.in_ops_ns += record.ended_ns - std::max(began, seen.in_ops_until_ns);
     seen.in_ops_until_ns = record.ended_ns;
   }
@@ -172,11 +211,10 @@ void PaceLooks::Count(Seen& seen, const RankLooks::Ring& ring, const lockstep_re
   const base::GroupId group(record.group_id);
   const base::Round epoch(record.epoch);
   const OpKey key{group, epoch, kind};
-  if (record.seq > 1 && (histories_.size() < kHistoriesMax || histories_.contains(key)))
-    histories_[key].Add(Between(began, record.ended_ns));
+  if (record.seq > 1) AddToHistory(key, Between(began, record.ended_ns));
 
-  const bool tells_lateness = AllWaitForAll(kind) && record.group_size > 1;
-  if ((!tells_lateness && !is_transfer) || EndsWhenAskedFor(record)) return;
+  const bool tells_lateness = AllWaitForAll(kind, record) && record.group_size > 1;
+  if ((!tells_lateness && !is_transfer) || ends_when_asked_for) return;
   const lockstep_seat* const seat = SeatOf(seen, ring, record);
   if (seat == nullptr) return;
   if (is_transfer) {
@@ -186,6 +224,22 @@ void PaceLooks::Count(Seen& seen, const RankLooks::Ring& ring, const lockstep_re
   }
 }
 
+void PaceLooks::AddToHistory(const OpKey& key, base::Duration took) {
+  auto found = histories_.find(key);
+  if (found == histories_.end()) {
+    if (histories_.size() >= kHistoriesMax) {
+      if (histories_full_) return;
+      std::erase_if(histories_,
+                    [&](const auto& entry) { return now_ - entry.second.used > kHistoryKept; });
+      histories_full_ = histories_.size() >= kHistoriesMax;
+      if (histories_full_) return;
+    }
+    found = histories_.try_emplace(key).first;
+  }
+  found->second.durations.Add(took);
+  found->second.used = now_;
+}
+
 void PaceLooks::CountBeat(Seen& seen, const lockstep_seat& seat, const lockstep_record& record) {
   const GroupKey key{base::GroupId(record.group_id), base::Round(record.epoch)};
   if (seen.groups.size() >= kGroupsMax && !seen.groups.contains(key)) return;
@@ -193,6 +247,11 @@ void PaceLooks::CountBeat(Seen& seen, const lockstep_seat& seat, const lockstep_
   if (beats.group.size == 0)
     beats.group = {
         .id = key.first, .epoch = key.second, .name = seat.name, .size = seat.group_size};
+  // Who comes late because of a phase that it has declared is not slow: the op is left out.
+  const bool follows_phase = seen.phase_ns > beats.last_ended_ns;
+  beats.last_ended_ns = std::max(beats.last_ended_ns, record.ended_ns);
+  beats.idle_windows = 0;
+  if (follows_phase) return;
   const base::Duration waited = Between(record.started_ns, record.ended_ns);
   Add(beats.beats, {.block = record.seq >> beats.group.shift,
                     .ops = 1,
@@ -205,7 +264,6 @@ void PaceLooks::CountBeat(Seen& seen, const lockstep_seat& seat, const lockstep_
     Coarsen(beats.beats);
     beats.told /= 2;
   }
-  beats.idle_windows = 0;
   if (waited >= beats.longest) {
     beats.longest = waited;
     beats.group.kind = KindOf(record);
@@ -230,9 +288,23 @@ void PaceLooks::CountTransfer(Seen& seen, const lockstep_seat& seat, const locks
   const uint64_t began = std::max(called, lane.last_ended_ns);
   lane.last_ended_ns = std::max(lane.last_ended_ns, record.ended_ns);
   if (record.ended_ns <= began) return;
+  // Those to, or from, several at once have a part of the rank's speed each.
+  InProgress& last = sends ? seen.sends : seen.receives;
+  const bool overlap = last.lane != key && began < last.until_ns;
+  auto& before = seen.lanes[last.until_ns > 0 ? last.lane : key];
+  if (overlap && before.last_is_kept && !before.lane.transfers.empty()) {
+    before.lane.transfers.pop_back();
+    --before.lane.count;
+  }
+  before.last_is_kept &= !overlap;
+  lane.last_is_kept = !overlap;
+  last.lane = key;
+  last.until_ns = std::max(last.until_ns, record.ended_ns);
+  if (overlap) return;
   auto& transfers = lane.lane.transfers;
   if (transfers.size() == kTransfersMax) transfers.erase(transfers.begin());
   transfers.push_back({record.seq, bytes, Between(began, record.ended_ns)});
+  ++lane.lane.count;
 }
 
 std::optional<PaceGroup> PaceLooks::TakeBeats(Beats& beats) {
@@ -272,6 +344,13 @@ PaceWindow PaceLooks::TakeOf(base::Rank rank, Seen& seen, base::SteadyTime now) 
                     .steps = seen.first_step >= 0 ? seen.step - seen.first_step : 0,
                     .groups = {},
                     .lanes = {}};
+  // Of records that were not read nobody knows: as in the rest of the window.
+  const base::Duration known = window.length - Between(0, seen.gaps_ns);
+  if (seen.gaps_ns > 0 && known.count() > 0) {
+    window.in_ops = base::Duration(static_cast<int64_t>(static_cast<double>(window.in_ops.count()) *
+                                                        static_cast<double>(window.length.count()) /
+                                                        static_cast<double>(known.count())));
+  }
   window.in_ops = std::min(window.in_ops, window.length);
   for (auto& [key, beats] : seen.groups) {
     if (auto group = TakeBeats(beats)) window.groups.push_back(*std::move(group));
@@ -281,9 +360,11 @@ PaceWindow PaceLooks::TakeOf(base::Rank rank, Seen& seen, base::SteadyTime now) 
   for (auto& [key, lane] : seen.lanes) {
     if (!lane.lane.transfers.empty()) window.lanes.push_back(lane.lane);
     lane.lane.transfers.clear();
+    lane.lane.count = 0;
+    lane.last_is_kept = false;
   }
   seen.since = now;
-  seen.ops = seen.bytes = 0;
+  seen.ops = seen.bytes = seen.gaps_ns = 0;
   seen.first_step = seen.step;
   seen.in_ops_told_ns = seen.in_ops_ns;
   return window;
@@ -293,7 +374,7 @@ std::optional<base::Duration> PaceLooks::UsualAtMost(base::GroupId group, base::
                                                      OpKind kind) const {
   const auto found = histories_.find({group, epoch, kind});
   if (found == histories_.end()) return std::nullopt;
-  return found->second.UsualAtMost(static_cast<uint32_t>(seen_.size()));
+  return found->second.durations.UsualAtMost(static_cast<uint32_t>(seen_.size()));
 }
 
 }  // namespace lockstep::launcher

@@ -22,9 +22,10 @@
 namespace lockstep::launcher {
 
 /// What an agent knows of how fast the ranks on its machine go: reads the records that their rings
-/// got since the last look, and keeps sums, some 10 KiB a rank. A look reads at most
-/// kRecordsEachLook records, 0.1 us each, so that four looks a second take a fraction of a per cent
-/// of a core; of ranks that make more calls than that the latest ones are read.
+/// got since the last look, and keeps sums, some 10 KiB a rank. A look reads kRecordsEachLook
+/// records at most, 0.1 us each, so that four looks a second take a fraction of a per cent of a
+/// core; of ranks that make more calls than that the latest ones are read, and of their groups
+/// nothing is known but what came after the last gap.
 ///
 /// One for each agent, owned by whoever watches. Confined to the loop's thread.
 class PaceLooks {
@@ -52,12 +53,22 @@ class PaceLooks {
     std::deque<collectives::PaceBeat> beats;
     size_t told = 0;            // of them, the first ones, by an earlier window
     base::Duration longest{0};  // wait of the window
+    uint64_t last_ended_ns = 0;
     int idle_windows = 0;
   };
   using LaneKey = std::tuple<base::GroupId, base::Round, int32_t, bool>;
   struct Lane {
     collectives::PaceLane lane;
     uint64_t last_ended_ns = 0;
+    bool last_is_kept = false;  // the last of its transfers is the last that there was
+  };
+  struct InProgress {
+    LaneKey lane;
+    uint64_t until_ns = 0;
+  };
+  struct History {
+    DurationHistory durations;
+    base::SteadyTime used{};
   };
   struct Seen {
     base::Incarnation incarnation;
@@ -68,12 +79,20 @@ class PaceLooks {
     int64_t step = -1, first_step = -1;
     uint64_t in_ops_ns = 0, in_ops_told_ns = 0;  // in all, and of that in earlier windows
     uint64_t in_ops_until_ns = 0;                // the end of the last op that is counted
+    bool has_gap = false;                        // before the next record
+    uint64_t gaps_ns = 0;                        // of the window
+    uint64_t phase_ns = 0;  // when a declared phase was last seen to be in force
     std::map<GroupKey, Beats> groups;
     std::map<LaneKey, Lane> lanes;
+    InProgress sends, receives;  // the last ones, of whatever lane
     std::map<GroupKey, lockstep_seat> seats;
   };
 
   void Read(Seen& seen, const RankLooks::Ring& ring, size_t records_max);
+  /// Where records were overwritten, or left unread, rows of ops do not stand for the same ones on
+  /// all members.
+  static void BeginAfterGap(Seen& seen);
+  void AddToHistory(const OpKey& key, base::Duration took);
   void Count(Seen& seen, const RankLooks::Ring& ring, const lockstep_record& record);
   void CountBeat(Seen& seen, const lockstep_seat& seat, const lockstep_record& record);
   static void CountTransfer(Seen& seen, const lockstep_seat& seat, const lockstep_record& record,
@@ -85,7 +104,9 @@ class PaceLooks {
   static std::optional<collectives::PaceGroup> TakeBeats(Beats& beats);
 
   std::map<base::Rank, Seen> seen_;
-  std::map<OpKey, DurationHistory> histories_;
+  std::map<OpKey, History> histories_;
+  base::SteadyTime now_{};       // of the look
+  bool histories_full_ = false;  // with those that are in use, at this look
 };
 
 }  // namespace lockstep::launcher

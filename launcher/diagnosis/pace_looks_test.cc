@@ -90,7 +90,20 @@ class PaceLooksTest : public ::testing::Test, public PaceDelegate {
   void OnStraggler(const Straggler& slow, const collectives::Pace&) override {
     said_.push_back(slow);
   }
-  void OnSlowLink(const collectives::SlowLink&, const collectives::Pace&) override {}
+  void OnSlowLink(const collectives::SlowLink& slow, const collectives::Pace&) override {
+    said_of_links_.push_back(slow);
+  }
+  /// One op of a rank's, which ends after `took`.
+  void Op(int rank, const collectives::Recorder::Call& call, base::Duration took) {
+    collectives::Recorder& recorder = ranks_[static_cast<size_t>(rank)]->recorder();
+    collectives::Recorder::Call op = call;
+    op.enqueued = loop_.Now();
+    const auto ticket = recorder.Begin(op);
+    recorder.Started(ticket, loop_.Now());
+    loop_.RunFor(took);
+    recorder.Ended(ticket, LOCKSTEP_RECORD_COMPLETED, 0, loop_.Now());
+  }
+  static uint8_t Value(OpKind kind) { return static_cast<uint8_t>(kind); }
 
   event::SimLoop loop_;
   std::vector<std::unique_ptr<SimRank>> ranks_;
@@ -101,6 +114,7 @@ class PaceLooksTest : public ::testing::Test, public PaceDelegate {
   PaceWatch watch_{
       {.window = seconds(2), .say_again = minutes(1), .options = {}}, loop_, looks_, *this};
   std::vector<Straggler> said_;
+  std::vector<collectives::SlowLink> said_of_links_;
 };
 
 TEST_F(PaceLooksTest, WhatRanksDidIsSummedUp) {
@@ -228,6 +242,195 @@ TEST_F(PaceLooksTest, WindowsArriveAsTheyWereSent) {
   EXPECT_EQ(JudgePace(arrived).ranks[2].lateness, milliseconds(20));
 }
 
+/// Clocks count from when the machine began.
+TEST_F(PaceLooksTest, WindowsArriveFromMachinesThatHaveRunForMonths) {
+  for (int step = 0; step < 10; ++step) Step(milliseconds(20));
+  std::vector<PaceWindow> windows = looks_.Take(loop_.Now());
+  for (PaceWindow& window : windows) {
+    for (collectives::PaceBeat& beat : window.groups[0].beats) {
+      beat.ended += base::Duration(int64_t{1} << 51);
+      beat.in_ops += base::Duration(int64_t{1} << 51);
+    }
+  }
+  const collectives::Pace pace = JudgePace(WindowsOf(ToProto(windows)));
+  ASSERT_EQ(pace.stragglers.size(), 1u);
+  EXPECT_EQ(pace.stragglers[0].turn_time, milliseconds(120));
+  EXPECT_NEAR(pace.stragglers[0].in_ops_share, 5.0 / 120, 1e-6);
+  EXPECT_NEAR(pace.stragglers[0].others_in_ops_share, 25.0 / 120, 1e-6);
+}
+
+TEST_F(PaceLooksTest, WhatDoesNotFitIntoAMessageIsLeftOutFromTheBeginning) {
+  for (int step = 0; step < 20; ++step) Step(milliseconds(20));
+  for (int i = 0; i < 8; ++i) Transfer(0, 1, milliseconds(10), 1 << 20);
+  const std::vector<PaceWindow> windows = looks_.Take(loop_.Now());
+  const size_t whole = ToProto(windows).SerializeAsString().size();
+  const auto packed = [&](size_t bytes_max) {
+    const std::string text = PackPaces(windows, bytes_max);
+    EXPECT_LE(text.size(), bytes_max);
+    proto::NodePace told;
+    EXPECT_TRUE(told.ParseFromString(text));
+    return WindowsOf(told);
+  };
+  EXPECT_FALSE(packed(whole)[0].is_cut);
+  const std::vector<PaceWindow> without_lanes = packed(whole - 1);
+  EXPECT_TRUE(without_lanes[0].is_cut);
+  EXPECT_THAT(without_lanes[0].lanes, IsEmpty());
+  EXPECT_EQ(without_lanes[0].groups[0].beats.size(), 20u);
+  const std::vector<PaceWindow> half =
+      packed(ToProto(without_lanes).SerializeAsString().size() - 1);
+  ASSERT_EQ(half.size(), 3u);
+  ASSERT_EQ(half[2].groups[0].beats.size(), 10u);
+  EXPECT_EQ(half[2].groups[0].beats.front().block, 11u) << "the latest";
+  EXPECT_EQ(JudgePace(half).stragglers.size(), 1u);
+  EXPECT_TRUE(JudgePace(half).is_cut);
+  EXPECT_EQ(PackPaces(windows, 1), "");
+}
+
+/// Rank 0 waits for another one elsewhere and comes late for that; of that wait there is no record
+/// any more when it is looked at.
+TEST_F(PaceLooksTest, WhoMakesMoreCallsThanAreReadIsNotNamed) {
+  uint64_t elsewhere = 0;
+  const auto step = [&](int calls) {
+    loop_.RunFor(milliseconds(60));
+    ranks_[1]->Call();
+    ranks_[2]->Call();
+    Op(0,
+       {.group = GroupId(3),
+        .seq = base::OpSeq(++elsewhere),
+        .op = Value(OpKind::kBarrier),
+        .group_size = 2},
+       milliseconds(35));
+    for (int i = 0; i < calls; ++i) ranks_[0]->CallElsewhere();
+    ranks_[0]->Call();
+    loop_.RunFor(milliseconds(5));
+    for (const auto& rank : ranks_) rank->End();
+    Look();
+  };
+  for (int i = 0; i < 20; ++i) step(1);
+  EXPECT_THAT(JudgePace(looks_.Take(loop_.Now())).stragglers, IsEmpty());
+  for (int i = 0; i < 20; ++i) step(1100);
+  const std::vector<PaceWindow> windows = looks_.Take(loop_.Now());
+  EXPECT_THAT(JudgePace(windows).stragglers, IsEmpty());
+  EXPECT_EQ(windows[0].groups[0].beats.size(), 1u) << "since the last gap";
+}
+
+TEST_F(PaceLooksTest, OpsThatEndWhenAskedForAreNoWaiting) {
+  for (int i = 1; i <= 4; ++i) {
+    Op(0,
+       {.group = GroupId(1),
+        .seq = base::OpSeq(static_cast<uint64_t>(i)),
+        .op = Value(OpKind::kAllReduce),
+        .group_size = kRanks,
+        .count_in = 4,
+        .tag = "Iallreduce"},
+       milliseconds(10));
+  }
+  Look();
+  const std::vector<PaceWindow> windows = looks_.Take(loop_.Now());
+  EXPECT_EQ(windows[0].ops, 4u);
+  EXPECT_EQ(windows[0].in_ops, base::Duration(0));
+}
+
+TEST_F(PaceLooksTest, OpsInWhichSomeDoNotWaitTellNothing) {
+  uint64_t seq = 0;
+  const auto op = [&](OpKind kind, uint64_t in, uint64_t out) {
+    Op(0,
+       {.group = GroupId(1),
+        .seq = base::OpSeq(++seq),
+        .op = Value(kind),
+        .group_size = kRanks,
+        .count_in = in,
+        .count_out = out},
+       milliseconds(1));
+  };
+  op(OpKind::kAllToAllV, 4, 4);
+  op(OpKind::kReduceScatterV, 12, 0);
+  op(OpKind::kReduceScatterV, 12, 12);
+  op(OpKind::kAllGatherV, 0, 12);
+  op(OpKind::kAllReduce, 0, 0);
+  op(OpKind::kBroadcast, 4, 4);
+  Look();
+  EXPECT_THAT(looks_.Take(loop_.Now())[0].groups, IsEmpty());
+  op(OpKind::kReduceScatterV, 12, 4);
+  op(OpKind::kAllGatherV, 4, 12);
+  op(OpKind::kAllReduce, 4, 0);
+  op(OpKind::kBarrier, 0, 0);
+  Look();
+  const std::vector<PaceWindow> windows = looks_.Take(loop_.Now());
+  ASSERT_EQ(windows[0].groups.size(), 1u);
+  EXPECT_EQ(windows[0].groups[0].beats.size(), 4u);
+}
+
+TEST_F(PaceLooksTest, WhoIsLateForADeclaredPhaseIsNotSlow) {
+  const auto step = [this](bool declares) {
+    loop_.RunFor(milliseconds(60));
+    if (declares) ranks_.back()->recorder().SetPhase("checkpoint", loop_.Now() + seconds(60));
+    for (int rank = 0; rank < kRanks - 1; ++rank) ranks_[static_cast<size_t>(rank)]->Call();
+    loop_.RunFor(milliseconds(20));
+    Look();
+    loop_.RunFor(milliseconds(20));
+    if (declares) ranks_.back()->recorder().SetPhase("", base::SteadyTime{});
+    ranks_.back()->Call();
+    loop_.RunFor(milliseconds(5));
+    for (const auto& rank : ranks_) rank->End();
+    Look();
+  };
+  for (int i = 0; i < 20; ++i) step(i % 2 == 0);
+  const std::vector<PaceWindow> windows = looks_.Take(loop_.Now());
+  EXPECT_EQ(windows[0].groups[0].beats.size(), 20u);
+  EXPECT_EQ(windows[2].groups[0].beats.size(), 10u) << "those after no phase";
+  for (int i = 0; i < 20; ++i) step(true);
+  EXPECT_THAT(JudgePace(looks_.Take(loop_.Now())).stragglers, IsEmpty());
+  for (int i = 0; i < 20; ++i) step(false);
+  EXPECT_EQ(JudgePace(looks_.Take(loop_.Now())).stragglers.size(), 1u);
+}
+
+TEST_F(PaceLooksTest, OfTransfersThatOverlapTheSpeedOfALinkIsNotKnown) {
+  for (int i = 0; i < 8; ++i) {
+    collectives::Recorder::Ticket tickets[2];
+    for (const int to : {1, 2}) {
+      tickets[to - 1] =
+          ranks_[0]->recorder().Begin({.group = GroupId(1),
+                                       .seq = base::OpSeq(static_cast<uint64_t>(i + 1)),
+                                       .op = Value(OpKind::kSend),
+                                       .dtype = static_cast<uint8_t>(collectives::Dtype::kU8),
+                                       .root_or_peer = to,
+                                       .group_size = kRanks,
+                                       .count_in = 1 << 20,
+                                       .enqueued = loop_.Now()});
+    }
+    loop_.RunFor(milliseconds(10));
+    for (const auto& ticket : tickets)
+      ranks_[0]->recorder().Ended(ticket, LOCKSTEP_RECORD_COMPLETED, 1 << 20, loop_.Now());
+    Look();
+  }
+  EXPECT_THAT(looks_.Take(loop_.Now())[0].lanes, IsEmpty());
+  for (int i = 0; i < 20; ++i) Transfer(0, 1 + i % 2, milliseconds(10), 1 << 20);
+  const std::vector<PaceWindow> windows = looks_.Take(loop_.Now());
+  ASSERT_EQ(windows[0].lanes.size(), 2u);
+  EXPECT_EQ(windows[0].lanes[0].count, 10u);
+}
+
+TEST_F(PaceLooksTest, GroupsThatCameLaterHaveAHistoryToo) {
+  const auto use = [this](uint64_t group) {
+    for (uint64_t seq = 2; seq < 30; ++seq) {
+      Op(0,
+         {.group = GroupId(group),
+          .seq = base::OpSeq(seq),
+          .op = Value(OpKind::kBarrier),
+          .group_size = 2},
+         milliseconds(1));
+    }
+    Look();
+  };
+  for (uint64_t group = 10; group < 266; ++group) use(group);
+  use(500);
+  EXPECT_FALSE(looks_.UsualAtMost(GroupId(500), Round(0), OpKind::kBarrier).has_value());
+  loop_.RunFor(minutes(6));
+  use(500);
+  EXPECT_TRUE(looks_.UsualAtMost(GroupId(500), Round(0), OpKind::kBarrier).has_value());
+}
+
 TEST_F(PaceLooksTest, ListsThatDoNotFitTogetherAreLeftOut) {
   for (int step = 0; step < 10; ++step) Step(milliseconds(20));
   proto::NodePace told = ToProto(looks_.Take(loop_.Now()));
@@ -270,6 +473,37 @@ TEST_F(PaceLooksTest, ASlowRankIsSaidAfterTwoWindowsAndOnceInAWhile) {
   EXPECT_EQ(said_.size(), 2u);
   ASSERT_TRUE(watch_.last().has_value());
   EXPECT_EQ(watch_.last()->pace.ranks.size(), 3u);
+}
+
+/// That they are told again in later windows, until there are enough of them, shows nothing new.
+TEST_F(PaceLooksTest, TheSameStepsAreNoSecondWindow) {
+  for (int step = 0; step < 10; ++step) Step(milliseconds(40));
+  for (int i = 0; i < 100; ++i) {
+    loop_.RunFor(milliseconds(100));
+    for (const auto& rank : ranks_) rank->CallElsewhere();
+    Look();
+  }
+  EXPECT_THAT(said_, IsEmpty());
+  EXPECT_EQ(watch_.last()->pace.stragglers.size(), 1u) << "it is still seen";
+  for (int step = 0; step < 100; ++step) Step(milliseconds(40));
+  EXPECT_EQ(said_.size(), 1u);
+}
+
+/// Of a rank whose links are slow another one is the slowest in each window.
+TEST_F(PaceLooksTest, ARankWithSlowLinksIsSaidWhicheverIsTheSlowest) {
+  const base::SteadyTime began = loop_.Now();
+  while (loop_.Now() - began < seconds(20)) {
+    const bool first = (loop_.Now() - began) / seconds(2) % 2 == 0;
+    for (int from = 0; from < kRanks; ++from) {
+      for (int to = 0; to < kRanks; ++to) {
+        if (from == to) continue;
+        const bool is_slow = from == 2, is_slowest = (to == 0) == first;
+        Transfer(from, to, milliseconds(!is_slow ? 5 : is_slowest ? 50 : 40), 1 << 20);
+      }
+    }
+  }
+  ASSERT_EQ(said_of_links_.size(), 1u);
+  EXPECT_EQ(RanksOf(said_of_links_[0]), std::vector{Rank(2)});
 }
 
 TEST_F(PaceLooksTest, OfNobodyToWatchNothingIsSaid) {

@@ -52,6 +52,12 @@ void Tell(const PaceGroup& group, proto::GroupWindow& told) {
   told.set_size(group.size);
   told.set_shift(group.shift);
   told.set_kind(static_cast<uint32_t>(group.kind));
+  // Clocks may have run for years: what is told is bounded, and a window is short.
+  base::Duration ended_least{INT64_MAX}, in_ops_least{INT64_MAX};
+  for (const PaceBeat& beat : group.beats) {
+    ended_least = std::min(ended_least, beat.ended);
+    in_ops_least = std::min(in_ops_least, beat.in_ops);
+  }
   uint64_t block = 0;
   int64_t step = 0, ended = 0, in_ops = 0;
   for (const PaceBeat& beat : group.beats) {
@@ -59,9 +65,9 @@ void Tell(const PaceGroup& group, proto::GroupWindow& told) {
     told.add_ops(beat.ops);
     told.add_step(Difference(beat.step, step));
     told.add_waited_us(Microseconds(beat.waited));
-    const auto ended_us = static_cast<int64_t>(Microseconds(beat.ended));
+    const auto ended_us = static_cast<int64_t>(Microseconds(beat.ended - ended_least));
     told.add_ended_us(Difference(ended_us, ended));
-    const auto in_ops_us = static_cast<int64_t>(Microseconds(beat.in_ops));
+    const auto in_ops_us = static_cast<int64_t>(Microseconds(beat.in_ops - in_ops_least));
     told.add_in_ops_us(Difference(in_ops_us, in_ops));
     block = beat.block;
     step = beat.step;
@@ -113,6 +119,7 @@ void Tell(const PaceLane& lane, proto::LaneWindow& told) {
     told.add_bytes(transfer.bytes);
     told.add_took_us(Microseconds(transfer.took));
   }
+  told.set_count(lane.count);
 }
 
 PaceLane LaneOf(const proto::LaneWindow& told) {
@@ -121,7 +128,8 @@ PaceLane LaneOf(const proto::LaneWindow& told) {
                 .self = base::GroupRank(told.self()),
                 .peer = base::GroupRank(told.peer()),
                 .sends = told.sends(),
-                .transfers = {}};
+                .transfers = {},
+                .count = told.count()};
   const int count = told.seq_size();
   if (count > kEntriesMax || told.bytes_size() != count || told.took_us_size() != count)
     return lane;
@@ -131,6 +139,27 @@ PaceLane LaneOf(const proto::LaneWindow& told) {
                                   told.took_us(i), static_cast<uint64_t>(kDurationMax))))});
   }
   return lane;
+}
+
+/// Takes from the windows what can best be spared: links, then the earlier half of what is known of
+/// groups. Returns whether there was anything left to take.
+bool Cut(std::vector<PaceWindow>& windows) {
+  bool had_lanes = false, had_beats = false;
+  for (PaceWindow& window : windows) {
+    had_lanes |= !window.lanes.empty();
+    window.lanes.clear();
+    window.is_cut = true;
+  }
+  if (had_lanes) return true;
+  for (PaceWindow& window : windows) {
+    for (PaceGroup& group : window.groups) {
+      const size_t spared = (group.beats.size() + 1) / 2;
+      group.beats.erase(group.beats.begin(), group.beats.begin() + static_cast<ptrdiff_t>(spared));
+      had_beats |= spared > 0;
+    }
+    std::erase_if(window.groups, [](const PaceGroup& group) { return group.beats.empty(); });
+  }
+  return had_beats;
 }
 
 const PacedProcess* Find(const std::vector<PacedProcess>& processes, base::Rank rank) {
@@ -173,6 +202,8 @@ void AddRanks(const collectives::Pace& pace, Verdict& verdict) {
 
 proto::NodePace ToProto(const std::vector<PaceWindow>& windows) {
   proto::NodePace told;
+  told.set_cut(std::any_of(windows.begin(), windows.end(),
+                           [](const PaceWindow& window) { return window.is_cut; }));
   for (const PaceWindow& window : windows) {
     proto::RankWindow& rank = *told.add_ranks();
     rank.set_rank(window.rank.value());
@@ -189,6 +220,14 @@ proto::NodePace ToProto(const std::vector<PaceWindow>& windows) {
   return told;
 }
 
+std::string PackPaces(std::vector<PaceWindow> windows, size_t bytes_max) {
+  while (true) {
+    std::string packed = ToProto(windows).SerializeAsString();
+    if (packed.size() <= bytes_max) return packed;
+    if (!Cut(windows)) return "";
+  }
+}
+
 std::vector<PaceWindow> WindowsOf(const proto::NodePace& told) {
   std::vector<PaceWindow> windows;
   for (const proto::RankWindow& rank : told.ranks()) {
@@ -203,7 +242,8 @@ std::vector<PaceWindow> WindowsOf(const proto::NodePace& told) {
                       .step = std::clamp<int64_t>(rank.step(), -1, INT64_MAX / 4),
                       .steps = std::clamp<int64_t>(rank.steps(), 0, INT64_MAX / 4),
                       .groups = {},
-                      .lanes = {}};
+                      .lanes = {},
+                      .is_cut = told.cut()};
     for (const proto::GroupWindow& group : rank.groups()) {
       if (std::ssize(window.groups) < kGroupsMax) window.groups.push_back(GroupOf(group));
     }
@@ -238,6 +278,7 @@ proto::JobPace ToProto(const collectives::Pace& pace, base::Duration length, bas
     one.set_bytes_per_second(link.bytes_per_second);
   }
   told.set_links_unknown(pace.links_unknown);
+  told.set_cut(pace.is_cut);
   for (const collectives::Straggler& slow : pace.stragglers) {
     told.add_slow("rank " + slow.rank.ToString() + " " + collectives::WhatItDoes(slow));
     told.add_stragglers(slow.rank.value());

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_PACE_MESSAGES_H_
 #define LOCKSTEP_LAUNCHER_DIAGNOSIS_PACE_MESSAGES_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@
 namespace lockstep::launcher {
 
 proto::NodePace ToProto(const std::vector<collectives::PaceWindow>& windows);
+/// The same, packed, of so many bytes at most: what does not fit is left out, of all ranks alike,
+/// first their links and then the earlier ops of groups, and is_cut says so. "": not even the rest.
+std::string PackPaces(std::vector<collectives::PaceWindow> windows, size_t bytes_max);
 /// Of anything: lists that are too long or do not fit together are left out.
 std::vector<collectives::PaceWindow> WindowsOf(const proto::NodePace& told);
 
@@ -27,7 +31,8 @@ struct PacedProcess {
   std::string host;
   int64_t pid = 0;
 };
-/// STRAGGLER and SLOW_LINK as a verdict has them; nothing is done about either.
+/// STRAGGLER and SLOW_LINK as a verdict has them; nothing is done about either. `processes`: by
+/// rank.
 proto::Verdict PaceVerdict(const collectives::Straggler& slow, const collectives::Pace& pace,
                            const std::vector<PacedProcess>& processes);
 proto::Verdict PaceVerdict(const collectives::SlowLink& slow, const collectives::Pace& pace,

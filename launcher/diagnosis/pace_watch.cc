@@ -15,7 +15,8 @@ PaceWatch::PaceWatch(const Config& config, event::Loop& loop, PaceLooks& looks,
 
 void PaceWatch::BeginRound() {
   ++round_;
-  found_.clear();
+  slow_.clear();
+  slow_links_.clear();
   last_.reset();
   window_began_ = loop_.Now();
   ScheduleWindow();
@@ -31,7 +32,8 @@ void PaceWatch::ScheduleWindow() {
 void PaceWatch::TakeWindow() {
   const std::vector<WatchedRank> ranks = delegate_.RanksToWatch();
   if (ranks.empty()) {
-    found_.clear();
+    slow_.clear();
+    slow_links_.clear();
     return;
   }
   std::vector<PaceWindow> here = looks_.Take(loop_.Now());
@@ -60,21 +62,43 @@ void PaceWatch::Judge(std::vector<PaceWindow> windows, const std::vector<Watched
   last_ = {collectives::JudgePace(windows, config_.options), now - window_began_, now};
   window_began_ = now;
 
-  const std::set<Key> before = std::exchange(found_, {});
   const collectives::Pace pace = last_->pace;  // the delegate may begin a round
+  std::map<base::Rank, Found> slow_before = std::exchange(slow_, {});
+  std::vector<const collectives::Straggler*> slow_again;
   for (const collectives::Straggler& slow : pace.stragglers) {
-    if (IsToBeTold({What::kStraggler, slow.rank, slow.rank}, before))
-      delegate_.OnStraggler(slow, pace);
+    if (IsFoundAgain(slow, slow_before)) slow_again.push_back(&slow);
+  }
+  const std::set<Key> links_before = std::exchange(slow_links_, {});
+  for (const collectives::SlowLink& slow : pace.slow_links) slow_links_.insert(KeyOf(slow));
+  const uint64_t round = round_;
+  for (const collectives::Straggler* slow : slow_again) {
+    if (round == round_ && IsToBeTold({What::kStraggler, slow->rank, slow->rank}))
+      delegate_.OnStraggler(*slow, pace);
   }
   for (const collectives::SlowLink& slow : pace.slow_links) {
-    if (IsToBeTold({What::kLink, slow.link.from, slow.link.to}, before))
+    if (round == round_ && links_before.contains(KeyOf(slow)) && IsToBeTold(KeyOf(slow)))
       delegate_.OnSlowLink(slow, pace);
   }
 }
 
-bool PaceWatch::IsToBeTold(const Key& key, const std::set<Key>& found_before) {
-  found_.insert(key);
-  if (!found_before.contains(key)) return false;
+bool PaceWatch::IsFoundAgain(const collectives::Straggler& slow,
+                             std::map<base::Rank, Found>& found_before) {
+  // In two groups by turns it is as slow as in one.
+  Found& found = slow_[slow.rank] = std::move(found_before[slow.rank]);
+  const auto [first, is_new] = found.try_emplace({slow.group, slow.epoch}, slow.last_op);
+  // A group that makes few calls is told again with those of earlier windows.
+  return !is_new && std::count_if(slow.late_turns.begin(), slow.late_turns.end(), [&](uint64_t op) {
+                      return op > first->second;
+                    }) >= config_.options.least_turns;
+}
+
+PaceWatch::Key PaceWatch::KeyOf(const collectives::SlowLink& slow) {
+  // Which of a rank's links is the slowest, and which sides are, changes with every window.
+  const std::vector<base::Rank> ranks = collectives::RanksOf(slow);
+  return {What::kLink, ranks.front(), ranks.back()};
+}
+
+bool PaceWatch::IsToBeTold(const Key& key) {
   const auto told = told_.find(key);
   if (told != told_.end() && loop_.Now() - told->second < config_.say_again) return false;
   told_[key] = loop_.Now();

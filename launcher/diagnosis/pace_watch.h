@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "collectives/diagnosis/pace.h"
@@ -43,9 +44,10 @@ class PaceDelegate {
 };
 
 /// Says which ranks keep others waiting, and which links are slow, of a gang that goes on: once in
-/// a window it takes what the ranks did in it, of those elsewhere by a request to each agent, and
-/// has JudgePace say what that means. What two windows in a row show is told, and not again for
-/// say_again. Nothing is done about it.
+/// a window it takes what the ranks did in it, of those elsewhere by a request to each agent, and has
+/// JudgePace say what that means. What two windows in a row show is told, and not again for
+/// say_again; of a rank, where the second has least_turns turns in which it was late that the first
+/// did not have. Nothing is done about it.
 ///
 /// One for each agent that watches a job, owned by it. Confined to the loop's thread.
 class PaceWatch {
@@ -76,13 +78,18 @@ class PaceWatch {
 
  private:
   enum class What : uint8_t { kStraggler, kLink };
-  using Key = std::tuple<What, base::Rank, base::Rank>;
+  using Key = std::tuple<What, base::Rank, base::Rank>;  // of a link, or of a rank and itself
+  using GroupKey = std::pair<base::GroupId, base::Round>;
+  using Found = std::map<GroupKey, uint64_t>;  // by group, the last op of the first finding
 
   void ScheduleWindow();
   void TakeWindow();
   void Judge(std::vector<collectives::PaceWindow> windows, const std::vector<WatchedRank>& ranks);
-  /// Whether it was found in the window before, too, and was not told of late.
-  bool IsToBeTold(const Key& key, const std::set<Key>& found_before);
+  /// Whether both this window and earlier ones show it, those with other ops than this one.
+  bool IsFoundAgain(const collectives::Straggler& slow, std::map<base::Rank, Found>& found_before);
+  static Key KeyOf(const collectives::SlowLink& slow);
+  /// Whether it was not told of late; then it is taken as told.
+  bool IsToBeTold(const Key& key);
 
   const Config config_;
   event::Loop& loop_;
@@ -92,7 +99,8 @@ class PaceWatch {
   event::Registration timer_;
   uint64_t round_ = 0;
   base::SteadyTime window_began_{};
-  std::set<Key> found_;                   // in the last window
+  std::map<base::Rank, Found> slow_;      // of the last window
+  std::set<Key> slow_links_;              // likewise
   std::map<Key, base::SteadyTime> told_;  // bounded by the ranks and links that are slow
   std::optional<Last> last_;
 };
