@@ -70,6 +70,18 @@ class Gang {
   std::shared_ptr<Group> old_[4];
 };
 
+/// However its scope ends: that of whom others wait for.
+class CountsAtEnd {
+ public:
+  explicit CountsAtEnd(std::atomic<int>& count) : count_(count) {}
+  ~CountsAtEnd() { ++count_; }
+  CountsAtEnd(const CountsAtEnd&) = delete;
+  CountsAtEnd& operator=(const CountsAtEnd&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
 /// Small, staged and in several windows.
 void ExpectRightSums(Group& group, int times) {
   for (int i = 0; i < times; ++i) {
@@ -90,9 +102,9 @@ TEST_P(StaleMemberTest, ItsOpsAndMessagesReachNothingOfTheNewGroup) {
 
   Gang::OnRanks({0, 1, 2, kStale}, [&](int rank) {
     if (rank != kStale) {
+      const CountsAtEnd counts(over);
       ASSERT_OK_AND_ASSIGN(const auto group, gang.GoOn(rank));
       ExpectRightSums(*group, 30);
-      ++over;
       return;
     }
     // With what would show in a sum, in ops of both ways and to everybody.
@@ -138,16 +150,22 @@ TEST(StaleMemoryTest, WhateverItWritesIntoItsMemoryReachesNothingOfTheNewGroup) 
   std::vector<std::byte> before;
   std::atomic<int> formed{0}, over{0};
 
+  // Where one of them does not get so far nobody does.
+  const auto all_have = [&](int count) {
+    while (formed.load() < count && over.load() == 0) std::this_thread::yield();
+    return formed.load() >= count;
+  };
+
   Gang::OnRanks({0, 1, 2, kStale}, [&](int rank) {
     if (rank != kStale) {
+      const CountsAtEnd counts(over);
       ASSERT_OK_AND_ASSIGN(const auto group, gang.GoOn(rank));
       ++formed;
-      while (formed.load() < 4) std::this_thread::yield();
+      ASSERT_TRUE(all_have(4));
       ExpectRightSums(*group, 10);
-      ++over;
       return;
     }
-    while (formed.load() < 3) std::this_thread::yield();
+    ASSERT_TRUE(all_have(3));
     Segment& old = segments->of(Round(0));
     before.assign(old.data(), old.data() + old.bytes());
     for (int fill = 0xff; over.load() < 3; fill ^= 0x5a) {

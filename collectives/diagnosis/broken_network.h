@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_DIAGNOSIS_BROKEN_NETWORK_H_
 #define LOCKSTEP_COLLECTIVES_DIAGNOSIS_BROKEN_NETWORK_H_
 
-#include <cstdint>
+#include <chrono>
 #include <optional>
 
 #include "collectives/diagnosis/evidence.h"
@@ -14,14 +14,16 @@ namespace lockstep::collectives {
 
 struct BrokenNetworkOptions {
   base::Duration grace{0};  // an op that has been waited in for less is no stall
-  uint32_t broken_after_retransmits = 3;
+  /// A connection of which nothing was answered for so long, by what its kernel counts, is broken.
+  base::Duration broken_after = std::chrono::milliseconds(2500);
 };
 
 /// A kNetworkStall, or a kPartition, where members of an op to which all have come wait, and a
 /// connection between two of them is broken: its last bytes were sent again and again, and nothing
-/// answered, though both processes live and the agents of both are heard. Whose connection is whose
-/// is told by its two ends, which must both be in the evidence: sockets to others than ranks say
-/// nothing here.
+/// answered, though both processes live and the agents of both are heard. Two between whom any
+/// connection has bytes on their way that were not sent again twice are not cut off from each
+/// other. Whose connection is whose is told by its two ends, which must both be in the evidence:
+/// sockets to others than ranks say nothing here.
 ///
 /// Machines that are joined by connections without trouble are one part; one on which nothing is
 /// under way looks so whatever the network does. Where there are two parts, and between them broken

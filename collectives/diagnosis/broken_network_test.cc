@@ -23,6 +23,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using Class = Finding::Class;
 
 /// Evidence of ranks on machines of their own that wait in the first op of their world, to which
@@ -63,12 +64,12 @@ class Stall {
   SeenRank& operator[](int rank) { return evidence_.ranks[static_cast<size_t>(rank)]; }
   const Evidence& evidence() const { return evidence_; }
   /// What `from` sends to `to` is answered by nobody.
-  void Break(int from, int to, uint32_t retransmits = 3) {
+  void Break(int from, int to, uint32_t retransmits = 4) {
     for (SeenSocket& socket : (*this)[from].sockets) {
       if (socket.remote != Address(to, from)) continue;
       socket.unacked_bytes = 4096;
       socket.retransmits = retransmits;
-      socket.rto_ms = 1600;
+      socket.rto_ms = 200u << retransmits;
     }
   }
   Finding Find() const { return Diagnose(evidence_); }
@@ -107,7 +108,7 @@ TEST(BrokenNetworkTest, BothEndsOfALinkAreNamedWithTheFiguresOfTheirKernels) {
             "group world");
   EXPECT_THAT(WhatItRestsOn(finding, stall.evidence()),
               Contains("rank 0 to rank 1, 10.0.0.1:5001 to 10.0.0.2:5000: 4096 bytes "
-                       "unacknowledged, sent again 3 times in vain, rto 1600 ms"));
+                       "unacknowledged, sent again 4 times in vain, rto 3200 ms"));
   EXPECT_THAT(WhatToDo(finding, stall.evidence()),
               HasSubstr("the network from node-0 10.0.0.1:5001 to 10.0.0.2:5000"));
 }
@@ -154,11 +155,64 @@ TEST(BrokenNetworkTest, OfTwoEqualPartsBothAreNamed) {
 
 TEST(BrokenNetworkTest, FewerRetransmitsOrNothingToAcknowledgeAreNoProof) {
   Stall stall(2);
-  stall.Break(0, 1, 2);
-  EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
-  stall.Break(0, 1, 3);
+  for (const uint32_t retransmits : {2u, 3u}) {
+    stall.Break(0, 1, retransmits);
+    EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
+  }
+  stall.Break(0, 1);
+  EXPECT_EQ(stall.Find().verdict_class, Class::kNetworkStall);
   stall[0].sockets[0].unacked_bytes = 0;
   EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
+}
+
+TEST(BrokenNetworkTest, ItIsTheTimeWithoutAnAnswerThatCounts) {
+  const auto find = [](uint32_t retransmits, uint32_t rto_ms) {
+    Stall stall(2);
+    stall.Break(0, 1, retransmits);
+    stall[0].sockets[0].rto_ms = rto_ms;
+    return stall.Find().verdict_class;
+  };
+  EXPECT_EQ(find(4, 0), Class::kNetworkStall) << "3 s with the usual rto";
+  EXPECT_EQ(find(3, 0), Class::kLibraryStall);
+  EXPECT_EQ(find(6, 640), Class::kLibraryStall) << "a route with a rto of 10 ms: 0.6 s";
+  EXPECT_EQ(find(8, 2560), Class::kNetworkStall);
+  EXPECT_EQ(find(3, 3200), Class::kNetworkStall) << "a round trip of 0.2 s";
+  EXPECT_EQ(find(2, 4000), Class::kLibraryStall) << "whatever the time";
+  EXPECT_EQ(find(0xffffffff, 0xffffffff), Class::kNetworkStall);
+}
+
+TEST(BrokenNetworkTest, WhereAnotherConnectionOfTheTwoDeliversTheNetworkIsWhole) {
+  for (const bool is_back : {false, true}) {
+    Stall stall(2);
+    stall.Break(0, 1);
+    for (const int rank : {0, 1}) stall[rank].ops[0].age = seconds(20);
+    const int from = is_back ? 1 : 0;
+    const std::string near = Stall::Address(from, 77), far = Stall::Address(1 - from, 77);
+    stall[from].sockets.push_back({.local = near, .remote = far});
+    stall[1 - from].sockets.push_back({.local = far, .remote = near});
+    SeenSocket& other = stall[from].sockets.back();
+
+    other.unacked_bytes = 100;
+    EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall);
+    other.retransmits = 1;
+    EXPECT_EQ(stall.Find().verdict_class, Class::kLibraryStall) << "it may be a loss";
+    other.retransmits = 2;
+    EXPECT_EQ(stall.Find().verdict_class, Class::kNetworkStall) << "it stands as well";
+    other.unacked_bytes = 0;
+    EXPECT_EQ(stall.Find().verdict_class, Class::kNetworkStall) << "nothing is on its way there";
+  }
+}
+
+/// Links that are cut one after the other: of the second one less has been sent again by then.
+TEST(BrokenNetworkTest, ALinkThatIsCutLaterMakesAPartitionOnceItCounts) {
+  Stall stall(3);
+  stall.Break(1, 0, 5);
+  stall.Break(2, 1, 3);
+  EXPECT_EQ(stall.Find().verdict_class, Class::kNetworkStall);
+  EXPECT_THAT(Named(stall.Find()), ElementsAre(0, 1));
+  stall.Break(2, 1, 4);
+  EXPECT_EQ(stall.Find().verdict_class, Class::kPartition);
+  EXPECT_THAT(Named(stall.Find()), ElementsAre(1));
 }
 
 TEST(BrokenNetworkTest, AShortWaitIsNoStall) {
@@ -228,6 +282,16 @@ TEST(BrokenNetworkTest, WhereNothingIsBrokenItIsSaidForWhomTheLibraryWaits) {
   EXPECT_EQ(finding.verdict_class, Class::kLibraryStall);
   EXPECT_THAT(WhatItRestsOn(finding, stall.evidence()),
               Contains(HasSubstr("op 1 of group world, for rank 1")));
+}
+
+TEST(BrokenNetworkTest, ThatNotAllConnectionsWereSeenIsToldOnceForAMachine) {
+  Stall stall(4, 2);
+  const auto told = HasSubstr("node-0 has more connections than were looked at");
+  EXPECT_THAT(WhatItRestsOn(stall.Find(), stall.evidence()), Not(Contains(told)));
+  for (const int rank : {0, 1}) stall[rank].sockets_cut = true;
+  EXPECT_THAT(WhatItRestsOn(stall.Find(), stall.evidence()), Contains(told).Times(1));
+  stall.Break(0, 2);
+  EXPECT_THAT(WhatItRestsOn(stall.Find(), stall.evidence()), Not(Contains(told)));
 }
 
 TEST(KillsForWantOfMemoryTest, AreToldOnceForAMachine) {

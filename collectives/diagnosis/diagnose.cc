@@ -182,9 +182,8 @@ std::optional<Finding> Diagnosis::Deadlock() const {
 }
 
 std::optional<Finding> Diagnosis::Network() const {
-  return FindBrokenNetwork(
-      evidence_, waits_,
-      {.grace = options_.grace, .broken_after_retransmits = options_.broken_after_retransmits});
+  return FindBrokenNetwork(evidence_, waits_,
+                           {.grace = options_.grace, .broken_after = options_.broken_after});
 }
 
 /// Ranks that wait for nobody and for which others do.

@@ -139,6 +139,8 @@ struct SeenRank {
   std::optional<double> samples_per_second;
   /// Of one that has waited for a second, on a job of several machines; those in trouble first.
   std::vector<SeenSocket> sockets;
+  /// Its machine has more connections than were looked at: some of its may be missing.
+  bool sockets_cut = false;
 };
 
 struct Evidence {

@@ -277,6 +277,14 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
                       (knows ? ", for rank " + wait->waits_for->ToString() : ""));
     }
   }
+  hosts.clear();
+  for (const SeenRank& rank : evidence.ranks) {
+    // Whether the network is broken is asked where all have come.
+    if (finding.verdict_class != Class::kLibraryStall || !rank.sockets_cut) continue;
+    if (!hosts.insert(rank.process.host).second) continue;
+    lines.push_back(rank.process.host +
+                    " has more connections than were looked at: one of a rank may be broken");
+  }
   if (!finding.unheard.empty())
     lines.push_back("of " + RankList(finding.unheard) + " too little is known");
   return lines;

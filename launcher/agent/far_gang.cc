@@ -34,10 +34,12 @@ base::Status TakeRing(const std::string& packed, base::Duration ahead, uint64_t 
   const base::Rank rank = far.seen.rank;
   const collectives::SeenProcess process = far.seen.process;
   std::vector<collectives::SeenSocket> sockets = std::move(far.seen.sockets);
+  const bool sockets_cut = far.seen.sockets_cut;
   far.seen = collectives::FromRing(content, now_ns);
   far.seen.rank = rank;
   far.seen.process = process;
   far.seen.sockets = std::move(sockets);
+  far.seen.sockets_cut = sockets_cut;
   far.ring = std::move(ring);
   return base::OkStatus();
 }
@@ -138,7 +140,8 @@ FarRanks FarGang::Read(base::NodeIndex node, const proto::LookReply& reply) cons
     far.seen = {.rank = rank,
                 .process = ProcessOf(told),
                 .ring_read = told.ring_read(),
-                .sockets = SocketsOf(told)};
+                .sockets = SocketsOf(told),
+                .sockets_cut = told.sockets_cut()};
     far.seen.process.ended_ago =
         std::clamp(far.seen.process.ended_ago, base::Duration(0), kLongAgo);
   }

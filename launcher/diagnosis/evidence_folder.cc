@@ -109,6 +109,7 @@ base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::Fil
     }
     rank.process = ProcessOf(process);
     rank.sockets = SocketsOf(process);
+    rank.sockets_cut = process.sockets_cut();
     saved.evidence.ranks.push_back(std::move(rank));
   }
   return saved;

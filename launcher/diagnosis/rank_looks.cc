@@ -24,9 +24,12 @@ using process::ProcessLook;
 /// Connections are looked at only then: that costs some microseconds for each of the machine.
 constexpr base::Duration kSocketsAfter = std::chrono::seconds(1);
 constexpr uint64_t kMemoryKillsMax = 1'000'000;  // a counter that went back says nothing
-/// They go into a message, of some 70 bytes each.
+/// They go into a message of each node at each look, of some 70 bytes each. Where all is well here
+/// they are fewer, in which a peer that is in trouble may find its other end.
 constexpr size_t kSocketsOfAll = 1024;
+constexpr size_t kSocketsOfAllInPeace = 128;
 constexpr size_t kSocketsOfEach = 4;
+constexpr size_t kSocketsOfEachInPeace = 16;
 /// Whoever asks waits for half a second; this much takes some 30 ms.
 constexpr size_t kTableBytesMax = size_t{2} << 20;
 
@@ -158,9 +161,13 @@ void RankLooks::AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<S
   std::vector<pid_t> pids;
   for (const auto& [_, pid] : waiters) pids.push_back(pid);
   const auto sockets = LookAtSocketsOf(
-      pids, std::max<size_t>(kSocketsOfAll / pids.size(), kSocketsOfEach), kTableBytesMax);
+      pids,
+      {.of_each = std::max(kSocketsOfAll / pids.size(), kSocketsOfEach),
+       .of_each_in_peace = std::max(kSocketsOfAllInPeace / pids.size(), kSocketsOfEachInPeace),
+       .table_bytes = kTableBytesMax});
   for (const auto& [place, pid] : waiters) {
-    for (const proto::TcpSocket& seen : sockets.at(pid)) {
+    all[place].sockets_cut = sockets.is_cut;
+    for (const proto::TcpSocket& seen : sockets.of.at(pid)) {
       all[place].sockets.push_back({.local = seen.local(),
                                     .remote = seen.remote(),
                                     .unacked_bytes = seen.unacked_bytes(),

@@ -30,6 +30,7 @@ proto::RankSeen ToProto(const SeenRank& rank) {
   saved.set_ring_read(rank.ring_read);
   saved.set_node_answers(rank.node_answers);
   saved.set_memory_kills(rank.process.memory_kills);
+  saved.set_sockets_cut(rank.sockets_cut);
   for (const SeenSocket& socket : rank.sockets) {
     proto::TcpSocket& told = *saved.add_sockets();
     told.set_local(socket.local);

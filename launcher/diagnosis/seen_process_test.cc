@@ -31,6 +31,8 @@ TEST(SeenProcessTest, WhatIsToldOfARankComesBack) {
                           .retransmits = 5,
                           .rto_ms = 6});
 
+  rank.sockets_cut = true;
+
   const proto::RankSeen told = ToProto(rank);
   const collectives::SeenProcess process = ProcessOf(told);
   const auto sockets = SocketsOf(told);
@@ -49,6 +51,7 @@ TEST(SeenProcessTest, WhatIsToldOfARankComesBack) {
   EXPECT_EQ(sockets[0].unread_bytes, 4u);
   EXPECT_EQ(sockets[0].retransmits, 5u);
   EXPECT_EQ(sockets[0].rto_ms, 6u);
+  EXPECT_TRUE(told.sockets_cut());
 }
 
 TEST(SeenProcessTest, StatesAndNumbersOfNobodysAreBounded) {

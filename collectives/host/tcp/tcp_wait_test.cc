@@ -96,7 +96,7 @@ base::Duration TimeUntilSleep(TcpService& service, const std::shared_ptr<TcpEnd>
   const OpWatch watch{.deadline = own.deadline, .on_long_wait = {}, .gives_up = {}};
   const Op op{.kind = OpKind::kBarrier};
   base::Duration least = std::chrono::hours(1);
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 50; ++i) {
     TcpWait wait({.service = service,
                   .end = end,
                   .interrupted = interrupted,
@@ -136,10 +136,10 @@ TEST_F(TcpWaitTest, WhereProcessorsAreScarceItSleepsSooner) {
   write("cgroup/cpu.max", "200000 100000\n");
   const base::Duration scarce = time_until_sleep();
 
-  EXPECT_GE(alone, std::chrono::microseconds(100));
-  EXPECT_LT(pressed, std::chrono::microseconds(100));
-  EXPECT_GE(pressed, std::chrono::microseconds(50));
-  EXPECT_LT(scarce, std::chrono::microseconds(50));
+  // A half and a tenth of it, and what a machine that has other things to do adds to each.
+  EXPECT_LT(pressed, alone);
+  EXPECT_LT(scarce, pressed);
+  EXPECT_LT(2 * scarce, alone);
 }
 
 auto Blames(int member) {

@@ -43,7 +43,8 @@ TEST(PythonStacksTest, WhatIsNoListIsRefused) {
 
 TEST(PythonStacksTest, StrangeMembersAreNoReasonToFail) {
   const auto threads = ParsePySpy(
-      R"([7, {"frames": {"a": 1}}, {"thread_name": "\u001b[2J", "frames": [null, {"line": 1e99}]}])");
+      R"([7, {"frames": {"a": 1}}, )"
+      R"({"thread_name": "\u001b[2J", "frames": [null, {"line": 1e99}]}])");
 
   ASSERT_OK(threads);
   ASSERT_EQ(threads->size(), 3u);

@@ -48,6 +48,18 @@ std::string AddressText(std::string_view hexadecimal) {
          std::to_string(port);
 }
 
+bool LeavesTheMachine(const proto::TcpSocket& socket) {
+  const std::string_view local = socket.local();
+  const std::string_view remote = socket.remote();
+  return local.substr(0, local.rfind(':')) != remote.substr(0, remote.rfind(':'));
+}
+
+/// What is in trouble comes first, and of what is idle what leaves the machine.
+auto Weight(const proto::TcpSocket& socket) {
+  return std::tuple(socket.retransmits(), socket.unacked_bytes(), socket.unread_bytes(),
+                    LeavesTheMachine(socket));
+}
+
 std::unordered_set<uint64_t> SocketsOf(pid_t pid) {
   std::unordered_set<uint64_t> inodes;
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
@@ -110,13 +122,17 @@ std::string SocketText(const proto::TcpSocket& socket) {
 }
 
 std::vector<proto::TcpSocket> LookAtSockets(pid_t pid, size_t sockets_max) {
-  return std::move(LookAtSocketsOf({pid}, sockets_max)[pid]);
+  const SocketBounds bounds{.of_each = sockets_max, .of_each_in_peace = sockets_max};
+  return std::move(LookAtSocketsOf({pid}, bounds).of[pid]);
 }
 
-std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector<pid_t>& pids,
-                                                               size_t sockets_max,
-                                                               size_t table_bytes_max) {
-  std::map<pid_t, std::vector<proto::TcpSocket>> sockets;
+bool IsInTrouble(const proto::TcpSocket& socket) {
+  return socket.unacked_bytes() > 0 && socket.retransmits() >= 2;
+}
+
+SocketsOfProcesses LookAtSocketsOf(const std::vector<pid_t>& pids, const SocketBounds& bounds) {
+  SocketsOfProcesses seen;
+  auto& sockets = seen.of;
   std::unordered_map<uint64_t, std::vector<pid_t>> owners;  // of sockets, which forks share
   std::map<ino_t, pid_t> networks;                          // with one of those that are in it
   for (const pid_t pid : pids) {
@@ -128,11 +144,18 @@ std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector
     networks.emplace(network.st_ino, pid);
     for (const uint64_t inode : inodes) owners[inode].push_back(pid);
   }
+  size_t left = bounds.table_bytes;
+  size_t networks_left = networks.size();
   for (const auto& [_, pid] : networks) {
+    const size_t share = left / networks_left--;  // what one does not need the next ones have
+    size_t bytes = 0;
     for (const char* const table : {"tcp", "tcp6"}) {
       std::ifstream file("/proc/" + std::to_string(pid) + "/net/" + table);
-      size_t bytes = 0;
-      for (std::string line; bytes < table_bytes_max && std::getline(file, line);) {
+      for (std::string line; std::getline(file, line);) {
+        if (bytes + line.size() > share) {
+          seen.is_cut = true;
+          break;
+        }
         bytes += line.size();
         const std::optional<TcpRow> row = ParseTcpRow(line);
         const auto found = row.has_value() ? owners.find(row->inode) : owners.end();
@@ -140,16 +163,20 @@ std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector
         for (const pid_t owner : found->second) sockets[owner].push_back(row->socket);
       }
     }
+    left -= bytes;
   }
+  bool is_trouble = false;
+  for (const auto& [_, of_one] : sockets)
+    is_trouble |= std::any_of(of_one.begin(), of_one.end(), IsInTrouble);
+  const size_t at_most =
+      is_trouble ? bounds.of_each : std::min(bounds.of_each, bounds.of_each_in_peace);
   for (auto& [_, of_one] : sockets) {
-    std::stable_sort(of_one.begin(), of_one.end(),
-                     [](const proto::TcpSocket& a, const proto::TcpSocket& b) {
-                       return std::tuple(a.retransmits(), a.unacked_bytes(), a.unread_bytes()) >
-                              std::tuple(b.retransmits(), b.unacked_bytes(), b.unread_bytes());
-                     });
-    if (of_one.size() > sockets_max) of_one.resize(sockets_max);
+    std::stable_sort(
+        of_one.begin(), of_one.end(),
+        [](const proto::TcpSocket& a, const proto::TcpSocket& b) { return Weight(a) > Weight(b); });
+    if (of_one.size() > at_most) of_one.resize(at_most);
   }
-  return sockets;
+  return seen;
 }
 
 }  // namespace lockstep::launcher

@@ -31,12 +31,24 @@ std::string SocketText(const proto::TcpSocket& socket);
 /// some microseconds for each connection of the machine. Empty also where its descriptors may not
 /// be read. Any thread.
 std::vector<proto::TcpSocket> LookAtSockets(pid_t pid, size_t sockets_max);
-/// The same of many, of each at most `sockets_max`: the tables of a network namespace are read
-/// once, at most `table_bytes_max` of each. 2 MiB are 14,000 connections.
-std::map<pid_t, std::vector<proto::TcpSocket>> LookAtSocketsOf(const std::vector<pid_t>& pids,
-                                                               size_t sockets_max,
-                                                               size_t table_bytes_max = size_t{16}
-                                                                                        << 20);
+
+/// What it sent was sent again twice or more, and nothing has answered. Pure.
+bool IsInTrouble(const proto::TcpSocket& socket);
+
+struct SocketBounds {
+  size_t of_each = 64;
+  /// The same where no connection of any of the processes is in trouble.
+  size_t of_each_in_peace = 64;
+  /// Of all tables together: 2 MiB are 14,000 connections.
+  size_t table_bytes = size_t{16} << 20;
+};
+struct SocketsOfProcesses {
+  std::map<pid_t, std::vector<proto::TcpSocket>> of;  // all that were asked for
+  bool is_cut = false;  // tables were longer than the bound: connections are missing
+};
+/// The same of many. The tables of a network namespace are read once, each namespace within its
+/// share of the bound.
+SocketsOfProcesses LookAtSocketsOf(const std::vector<pid_t>& pids, const SocketBounds& bounds);
 
 }  // namespace lockstep::launcher
 

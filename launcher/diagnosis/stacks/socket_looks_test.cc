@@ -123,14 +123,38 @@ TEST_F(ConnectionTest, OfSeveralProcessesEachHasItsOwnAndWhatIsSharedIsBoths) {
     ::pause();
     ::_exit(0);
   }
-  const auto sockets = LookAtSocketsOf({::getpid(), child, 0x7fffffff}, 64);
+  const auto seen = LookAtSocketsOf({::getpid(), child, 0x7fffffff}, {});
+  const auto& sockets = seen.of;
+  EXPECT_FALSE(seen.is_cut);
   EXPECT_FALSE(sockets.at(::getpid()).empty());
   EXPECT_EQ(sockets.at(child).size(), sockets.at(::getpid()).size());
   EXPECT_TRUE(sockets.at(0x7fffffff).empty());
-  EXPECT_TRUE(LookAtSocketsOf({::getpid()}, 64, 0).at(::getpid()).empty())
-      << "no byte of the table";
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
+}
+
+TEST_F(ConnectionTest, ThatTablesAreLongerThanTheBoundIsTold) {
+  const auto seen = LookAtSocketsOf({::getpid()}, {.table_bytes = 200});
+  EXPECT_TRUE(seen.is_cut);
+  EXPECT_THAT(seen.of.at(::getpid()), SizeIs(::testing::Le(1u))) << "the title and a row at most";
+  EXPECT_TRUE(LookAtSocketsOf({::getpid()}, {.table_bytes = 0}).is_cut);
+}
+
+TEST_F(ConnectionTest, WhereAllIsWellFewerAreTold) {
+  const auto seen = LookAtSocketsOf({::getpid()}, {.of_each = 64, .of_each_in_peace = 1});
+  EXPECT_THAT(seen.of.at(::getpid()), SizeIs(1));
+  EXPECT_FALSE(seen.is_cut);
+}
+
+TEST(SocketLooksTest, InTroubleIsWhatIsSentAgainAndNotAnswered) {
+  proto::TcpSocket socket;
+  socket.set_unacked_bytes(1);
+  socket.set_retransmits(1);
+  EXPECT_FALSE(IsInTrouble(socket));
+  socket.set_retransmits(2);
+  EXPECT_TRUE(IsInTrouble(socket));
+  socket.set_unacked_bytes(0);
+  EXPECT_FALSE(IsInTrouble(socket));
 }
 
 TEST(SocketLooksTest, AProcessThatIsNotHasNone) {
