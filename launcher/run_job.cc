@@ -10,6 +10,7 @@
 
 #include "launcher/agent/agent.h"
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/metrics_file.h"
 #include "launcher/agent/rank_setup.h"
 #include "launcher/front/front.h"
 #include "launcher/jobs/job_directory.h"
@@ -90,7 +91,7 @@ base::Result<int> RunJob(const VerbContext& context, RunJobOptions options) {
     RecordAgentEnd(context, directory, logs, end);
     // Nobody is to find metrics of an agent that was killed.
     if (!metrics.empty() && end.how == AgentEnd::How::kKilled)
-      (void)context.files.RemoveFile(metrics);
+      RemoveMetricsOf(directory.job_id(), metrics, context.files);
   };
   return RunFront(front, [&config](base::UniqueFd link, pid_t guard) {
     // Not this process, when that one is in the background.

@@ -13,6 +13,7 @@ namespace {
 
 /// As often as such files are commonly read.
 constexpr base::Duration kMetricsInterval = std::chrono::seconds(10);
+constexpr base::Duration kRemovalWait = std::chrono::milliseconds(200);
 
 }  // namespace
 
@@ -21,11 +22,11 @@ JobViews::JobViews(Config config, Deps deps)
       deps_(std::move(deps)),
       started_at_(deps_.loop.Now()),
       live_(deps_.loop, deps_.ranks),
-      metrics_(config_.metrics_file, deps_.files) {}
+      metrics_(config_.metrics_file, config_.job_id, deps_.files) {}
 
 base::Status JobViews::Open() {
   if (config_.metrics_file.empty()) return base::OkStatus();
-  RETURN_IF_ERROR(metrics_.Write(MetricsText(Status())));
+  RETURN_IF_ERROR(metrics_.Open(MetricsText(Status())));
   ScheduleMetrics();
   return base::OkStatus();
 }
@@ -52,6 +53,8 @@ void JobViews::Answer(const proto::StatusRequest& request, OnAnswer answer) {
 void JobViews::Close() {
   metrics_timer_.reset();
   metrics_.Remove();
+  // So that who is told of the end finds none; where the file system hangs, others still wait.
+  (void)metrics_.Await(kRemovalWait);
 }
 
 proto::StatusReply JobViews::Status() const {
@@ -90,8 +93,6 @@ void JobViews::ScheduleMetrics() {
 
 void JobViews::WriteMetrics(const proto::StatusReply& status) {
   const base::Status written = metrics_.Write(MetricsText(status));
-  // A file that tells of long ago is worse than none.
-  if (!written.ok()) metrics_.Remove();
   if (!written.ok() && !std::exchange(trouble_told_, true))
     deps_.say("there are no metrics for now: " + written.ToString());
 }

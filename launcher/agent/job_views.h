@@ -48,13 +48,13 @@ class JobViews {
   JobViews(const JobViews&) = delete;
   JobViews& operator=(const JobViews&) = delete;
 
-  /// Begins to write the metrics file, if there is to be one. Errors: as MetricsFile::Write.
+  /// Begins to write the metrics file, if there is to be one. Errors: as MetricsFile::Open.
   base::Status Open();
   /// Of a job of several nodes, once they have come together.
   void SetCluster(JobCluster& cluster);
   void BeginRound() { live_.BeginRound(); }
   void Answer(const proto::StatusRequest& request, OnAnswer answer);
-  /// The job is over: nobody is to find metrics of it.
+  /// The job is over: nobody is to find metrics of it. Blocks for 200 ms at most.
   void Close();
 
  private:

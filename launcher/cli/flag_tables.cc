@@ -346,13 +346,10 @@ constexpr VerbSpec kVerbs[] = {
      1,
      1},
     {Verb::kStacks, "stacks", "[FLAGS] JOB", "Says where in its program each rank stands.",
-     "JOB is an id, the beginning of one, or a name. Of its ranks on this machine; those that "
-     "stand in "
-     "one\n"
-     "place are told together, most ranks first. Their threads are held for some milliseconds, and "
-     "go "
-     "on.\n"
-     "Of Python programs where they are in Python is told when py-spy is on PATH.\n",
+     "JOB is an id, the beginning of one, or a name. Of ranks on other machines the agents there\n"
+     "tell it. Those that stand in one place are told together, most ranks first. Threads are\n"
+     "held for some milliseconds, and go on. Of Python programs where they are in Python is told\n"
+     "when py-spy is on PATH.\n",
      "  lockstep stacks mnist\n  lockstep stacks mnist --rank 3\n", kStacksFlags, 1, 1},
     {Verb::kDiagnose, "diagnose", "[FLAGS] JOB|DIR|FILE...", "Says why a gang stood still.",
      "JOB is an id, the beginning of one, or a name: of its last round that has evidence. DIR is a "

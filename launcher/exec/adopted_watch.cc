@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "collectives/diagnosis/words.h"
+#include "launcher/agent/live_status.h"
 #include "launcher/exit_codes.h"
 #include "launcher/verdict/clean_text.h"
 #include "launcher/verdict/hang_verdict.h"
@@ -57,6 +58,7 @@ void AdoptedWatch::OnHangVerdict(const Finding& finding, const Evidence& evidenc
   deps_.record.SaveEvidence(facts, evidence, watch_.rings());
   verdict_ = VerdictOf(finding, evidence);
   deps_.record.SaveVerdict(*verdict_);
+  ++verdict_counts_[proto::Verdict::Class_Name(verdict_->class_())];
   Say(CleanText("the ranks stand still: " + collectives::Summary(finding, evidence)),
       RenderVerdict(*verdict_), finding);
   if (kills_ && !finding.culprits.empty()) deps_.kill();
@@ -87,7 +89,19 @@ std::vector<PacedProcess> AdoptedWatch::Processes() const {
   return processes;
 }
 
+void AdoptedWatch::Describe(bool live, proto::StatusReply& status) const {
+  for (const auto& [name, count] : verdict_counts_) {
+    proto::VerdictCount& verdicts = *status.add_verdicts();
+    verdicts.set_class_(name);
+    verdicts.set_count(count);
+  }
+  const auto& last = pace_watch_.last();
+  if (live && last.has_value())
+    AddPace(ToProto(last->pace, last->window, deps_.loop.Now() - last->at), status);
+}
+
 void AdoptedWatch::SayOfPace(proto::Verdict verdict) {
+  ++verdict_counts_[proto::Verdict::Class_Name(verdict.class_())];
   verdict.set_job(facts_.job);
   verdict.set_world_size(world_size_);
   const std::string text = CleanText(PaceNotice(verdict));

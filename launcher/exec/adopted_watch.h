@@ -2,7 +2,9 @@
 #ifndef LOCKSTEP_LAUNCHER_EXEC_ADOPTED_WATCH_H_
 #define LOCKSTEP_LAUNCHER_EXEC_ADOPTED_WATCH_H_
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/event/loop.h"
 #include "runtime/proto/adoption.pb.h"
+#include "runtime/proto/control.pb.h"
 #include "runtime/proto/event.pb.h"
 #include "runtime/proto/verdict.pb.h"
 
@@ -58,6 +61,9 @@ class AdoptedWatch final : public HangDelegate, public PaceDelegate {
   HangWatch& hangs() { return watch_; }
   /// The job's, once there is one.
   const std::optional<proto::Verdict>& verdict() const { return verdict_; }
+  /// Adds what is known to the job's status, which has its ranks: the verdicts up to now, and with
+  /// `live` how fast the ranks went in the last window.
+  void Describe(bool live, proto::StatusReply& status) const;
 
  private:
   proto::Verdict VerdictOf(const collectives::Finding& finding,
@@ -76,6 +82,7 @@ class AdoptedWatch final : public HangDelegate, public PaceDelegate {
   HangWatch watch_;
   PaceWatch pace_watch_;
   std::optional<proto::Verdict> verdict_;
+  std::map<std::string, uint64_t> verdict_counts_;  // by the name of their class
 };
 
 /// The standard error of another process of this user, to append to without waiting for who reads

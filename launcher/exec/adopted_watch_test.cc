@@ -102,6 +102,13 @@ class AdoptedWatchTest : public ::testing::Test {
     ranks_[0]->Wait();
   }
 
+  proto::StatusReply Status() const {
+    proto::StatusReply status;
+    for (const int rank : {0, 1}) status.add_ranks()->set_rank(rank);
+    watch_->Describe(true, status);
+    return status;
+  }
+
   event::SimLoop loop_;
   Bystander bystanders_[2];
   std::vector<std::unique_ptr<SimRank>> ranks_;
@@ -140,6 +147,10 @@ TEST_F(AdoptedWatchTest, ItIsSaidToARankThatWaitsAndKept) {
                     HasSubstr("nothing is done about it (--on-hang=report)")));
   EXPECT_THAT(bystanders_[1].Take(), IsEmpty());
   EXPECT_EQ(events_.size(), 2U);
+  const proto::StatusReply status = Status();
+  ASSERT_EQ(status.verdicts_size(), 1);
+  EXPECT_EQ(status.verdicts(0).class_(), "MISSING_RANK");
+  EXPECT_EQ(status.verdicts(0).count(), 1U);
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/verdict.json"));
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/round-0/evidence/processes.json"));
   EXPECT_EQ(kills_, 0);
@@ -151,6 +162,21 @@ TEST_F(AdoptedWatchTest, TheRanksAreKilledWhereThatIsAskedFor) {
   loop_.RunFor(seconds(30));
   EXPECT_EQ(kills_, 1) << "once";
   EXPECT_EQ(watch_->verdict()->action(), proto::Verdict::KILL_RANKS);
+}
+
+TEST_F(AdoptedWatchTest, HowFastTheyGoIsKnownAfterAWindow) {
+  Begin(false);
+  EXPECT_FALSE(Status().has_pace());
+  ranks_[1]->Call();
+  for (int second = 0; second < 12; ++second) {
+    for (const auto& rank : ranks_) rank->End();
+    for (const auto& rank : ranks_) rank->Call();
+    loop_.RunFor(seconds(1));
+  }
+  const proto::StatusReply status = Status();
+  EXPECT_GE(status.pace().window_ns(), 10'000'000'000);
+  EXPECT_GT(status.ranks(0).pace().in_ops_share(), 0.5);
+  EXPECT_GT(status.ranks(1).pace().in_ops_share(), 0.5);
 }
 
 /// Its pid may be anybody's by now.

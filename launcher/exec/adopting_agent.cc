@@ -457,6 +457,7 @@ proto::StatusReply AdoptingAgent::GetStatus(bool live) const {
   // It looks at this host alone, so its answer comes at once.
   if (live && live_ != nullptr)
     live_->Take([&](const proto::StatusReply& seen) { AddLive(seen, status); });
+  if (watch_ != nullptr) watch_->Describe(live, status);
   return status;
 }
 

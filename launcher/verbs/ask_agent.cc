@@ -5,6 +5,7 @@
 
 #include "launcher/agent/control_server.h"
 #include "launcher/jobs/job_addresses.h"
+#include "runtime/base/status.h"
 #include "runtime/net/blocking_client.h"
 #include "runtime/proto/status_conversion.h"
 
@@ -34,12 +35,13 @@ base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const Job
                                                 context.clock.Now() + limit, context.clock);
   const std::string frame =
       "ask the agent of " + job.id + " (pid " + std::to_string(job.state.agent().pid()) + ")";
-  if (!called.ok()) return called.WithFrame(frame);
+  // The class tells it from what an agent answers, which may have the same code.
+  if (!called.ok()) return called.WithFrame(frame).WithClass(base::FailureClass::kNetwork);
   if (!reply.has_error()) return reply;
   const base::Status refused = proto::FromProto(reply.error());
   if (refused.ok())
     return base::InternalError(frame + ": it answered with an error without a code");
-  return refused.WithFrame(frame);
+  return refused.WithFrame(frame).WithClass(base::FailureClass::kUnspecified);
 }
 
 base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const JobEntry& job,
@@ -67,6 +69,10 @@ base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const Job
 
 bool NobodyListens(const base::Status& error) {
   return error.code() == base::Code::kNotFound || error.code() == base::Code::kUnavailable;
+}
+
+bool IsAnswer(const base::Status& error) {
+  return error.failure_class() != base::FailureClass::kNetwork;
 }
 
 }  // namespace lockstep::launcher

@@ -156,7 +156,7 @@ void LiveScreen::Leave() {
 void LiveScreen::Suspend() {
   Leave();
   ::kill(::getpid(), SIGSTOP);
-  ::tcgetattr(terminal_.get(), &modes_before_);
+  // Not what modes it has now: in the background (bg) they are those in which a shell edits a line.
   Enter();
 }
 

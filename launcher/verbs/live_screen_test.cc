@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -146,6 +147,34 @@ TEST_F(LiveScreenTest, KeysSignalsAndTheTimeAreEvents) {
   sigset_t blocked;
   ::sigprocmask(SIG_SETMASK, nullptr, &blocked);
   EXPECT_FALSE(::sigismember(&blocked, SIGTERM));
+}
+
+/// Another process stops as a shell's job does, and goes on where the shell has set its own modes.
+TEST_F(LiveScreenTest, WhatStopsItGetsTheTerminalAsItWasAndItsModesAreNotTakenForThat) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    auto screen = Open();
+    ::raise(SIGTSTP);
+    const bool is_back = Await(*screen) == ScreenEvent::kResize;
+    screen.reset();
+    ::_exit(is_back && !::testing::Test::HasFailure() ? 0 : 1);
+  }
+  ASSERT_GT(pid, 0);
+  int state = 0;
+  ASSERT_EQ(::waitpid(pid, &state, WUNTRACED), pid);
+  ASSERT_TRUE(WIFSTOPPED(state));
+  EXPECT_THAT(Shown(), EndsWith("\x1b[?25h\x1b[?1049l"));
+  ExpectAsBefore();
+  termios shells = before_;
+  shells.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  EXPECT_EQ(::tcsetattr(terminal_.get(), TCSANOW, &shells), 0);
+
+  ::kill(pid, SIGCONT);
+
+  ASSERT_EQ(::waitpid(pid, &state, 0), pid);
+  EXPECT_EQ(WEXITSTATUS(state), 0);
+  EXPECT_THAT(Shown(), StartsWith("\x1b[?1049h\x1b[?25l")) << "it is drawn anew";
+  ExpectAsBefore();
 }
 
 TEST_F(LiveScreenTest, ATerminalThatIsGoneEndsIt) {

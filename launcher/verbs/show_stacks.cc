@@ -35,7 +35,8 @@ constexpr base::Duration kTakingLimit = 2s;
 constexpr base::Duration kTakingLimitOfRank = 500ms;
 constexpr int kRanksOfRequest = 8;  // as its agent takes them
 constexpr base::Duration kFarLimit = 30s;
-constexpr size_t kFarAtOnce = 4;  // the agent passes a bounded number on
+// Half of what a node's agent takes at once: the coordinator may want a verdict's stacks from it.
+constexpr size_t kFarAtOnce = 2;
 constexpr size_t kStackLines = 24;
 constexpr size_t kRanksNamed = 16;
 
@@ -229,7 +230,15 @@ base::Status ShowStacks(const VerbContext& context, const ShowStacksOptions& opt
   Told far = TakeFar(context, job, found.far);
   std::vector<proto::RankStacks> taken;
   if (!found.targets.empty()) {
-    ASSIGN_OR_RETURN(taken, Take(context, found.targets, FindStackTools(options.path)));
+    auto here = Take(context, found.targets, FindStackTools(options.path));
+    // What others have told is not thrown away for it.
+    if (!here.ok() && found.far.empty()) return here.status();
+    if (here.ok()) {
+      taken = *std::move(here);
+    } else {
+      far.problems.insert("ranks on this machine are not seen: " +
+                          Printable(here.status().message()));
+    }
   }
   for (proto::RankStacks& rank : far.ranks) taken.push_back(std::move(rank));
   std::sort(taken.begin(), taken.end(),

@@ -64,6 +64,17 @@ TEST_F(ShowTopTest, AsJsonItIsOneObjectInALine) {
   EXPECT_EQ(printed.ranks_size(), 2);
 }
 
+/// As the agent of a member does that has lost its coordinator, and tries to reach it.
+TEST_F(ShowTopTest, AnAgentThatRefusesIsNoEndOfTheJob) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job);
+  agent.then_refused = base::UnavailableError("the connection to the coordinator is gone");
+
+  EXPECT_THAT(ShowTop(context_, {.job = "train", .json = true}),
+              StatusIs(Code::kUnavailable, HasSubstr("connection to the coordinator is gone")));
+}
+
 TEST_F(ShowTopTest, WhatDoesNotRunCannotBeLookedAt) {
   const JobDirectory job = MakeEndedJob("done", 0);
 

@@ -242,6 +242,12 @@ class Validator {
         "must not be less than maxFileBytes, " + FormatFieldValue(total, logs.max_file_bytes()));
   }
 
+  void CheckMetrics(const Metrics& metrics) {
+    if (!metrics.has_file() || metrics.file().ends_with(".prom")) return;
+    Add("spec.metrics.file", metrics.file(),
+        "must end with .prom: node_exporter reads no other file, and it is replaced and removed");
+  }
+
   void CheckMinRanks(const JobSpec& spec) {
     const int total = spec.gang().total_processes();
     const int least = spec.restart().min_ranks();
@@ -396,6 +402,7 @@ std::vector<Problem> Validate(const TrainingJob& job) {
   validator.CheckCounts(job.spec());
   validator.CheckStdin(job.spec());
   validator.CheckLogs(job.spec().logs());
+  validator.CheckMetrics(job.spec().metrics());
   validator.CheckMinRanks(job.spec());
   validator.CheckBackoff(job.spec().restart().backoff());
   validator.CheckPlacement(job.spec().placement());

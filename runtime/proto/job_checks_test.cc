@@ -197,6 +197,12 @@ TEST(ValidateTest, TheCapOfAllLogFilesHoldsOneAtLeast) {
   EXPECT_THAT(ProblemsWith({{"spec.logs.keepFiles", "0"}}), ElementsAre(HasSubstr("1 to 99")));
 }
 
+TEST(ValidateTest, AMetricsFileIsNamedAsItsReadersTakeIt) {
+  EXPECT_THAT(ProblemsWith({{"spec.metrics.file", "train.py"}}),
+              ElementsAre(HasSubstr("spec.metrics.file: train.py must end with .prom")));
+  EXPECT_THAT(ProblemsWith({{"spec.metrics.file", "metrics/job.prom"}}), IsEmpty());
+}
+
 TEST(ValidateTest, TheReaderOfStdinIsARankOfTheJob) {
   EXPECT_THAT(ProblemsWith({{"spec.logs.stdin", "1"}}),
               ElementsAre("spec.logs.stdin: 1 is no rank of the job; it has ranks 0 to 0"));

@@ -13,6 +13,13 @@
 namespace lockstep::telemetry {
 namespace {
 
+size_t HashOf(const Labels& labels) {
+  size_t hash = 0;
+  for (const auto& [label, value] : labels)
+    hash = (hash * 31 + std::hash<std::string>()(label)) * 31 + std::hash<std::string>()(value);
+  return hash;
+}
+
 bool IsName(std::string_view name, bool colon_allowed) {
   const auto fits = [&](char c, bool first) {
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_') return true;
@@ -130,10 +137,14 @@ MetricSet::Metric& MetricSet::FindOrAdd(std::string_view name, std::string_view 
   }
   LOCKSTEP_CHECK(family->kind == kind && family->help == help,
                  "a metric's name keeps its kind and help");
-  const auto metric = std::find_if(family->metrics.begin(), family->metrics.end(),
-                                   [&](const Metric& m) { return m.labels == labels; });
-  if (metric != family->metrics.end()) return *metric;
-  return family->metrics.emplace_back(Metric{.labels = labels});
+  const size_t hash = HashOf(labels);
+  const auto [first, last] = family->by_labels.equal_range(hash);
+  const auto metric =
+      std::find_if(first, last, [&](const auto& entry) { return entry.second->labels == labels; });
+  if (metric != last) return *metric->second;
+  Metric& made = family->metrics.emplace_back(Metric{.labels = labels});
+  family->by_labels.emplace(hash, &made);
+  return made;
 }
 
 std::string MetricSet::PrometheusText() const {

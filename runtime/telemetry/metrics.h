@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -103,6 +104,7 @@ class MetricSet {
     std::string help;
     Kind kind;
     std::deque<Metric> metrics;
+    std::unordered_multimap<size_t, Metric*> by_labels;  // by their hash; the same metrics
   };
 
   Metric& FindOrAdd(std::string_view name, std::string_view help, Kind kind, const Labels& labels);

@@ -19,6 +19,7 @@
 #include "launcher/jobs/job_addresses.h"
 #include "runtime/base/check.h"
 #include "runtime/process/proc_scan.h"
+#include "runtime/proto/status_conversion.h"
 
 namespace lockstep::launcher {
 
@@ -64,6 +65,8 @@ void FakeAgent::Answer(const proto::ControlRequest& request, Reply reply_to) {
     *answer.mutable_stop() = stop_reply;
   } else if (request.has_stacks()) {
     answer = stacks(request.stacks());
+  } else if (!then_refused.ok() && std::exchange(has_told_, true)) {
+    *answer.mutable_error() = proto::ToProto(then_refused);
   } else {
     *answer.mutable_status() = StatusPage(reply, request.status().first_row());
   }

@@ -15,6 +15,7 @@
 #include "launcher/jobs/job_directory.h"
 #include "launcher/verbs/verb_context.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/status.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/proto/control.pb.h"
 #include "runtime/storage/file_system.h"
@@ -48,10 +49,12 @@ class FakeAgent final : public ControlTarget {
   proto::StatusReply reply;
   proto::StopReply stop_reply;
   std::function<proto::ControlReply(const proto::StacksRequest&)> stacks;
+  base::Status then_refused;  // not OK: the answer to all status requests but the first
 
   void Answer(const proto::ControlRequest& request, Reply reply_to) override;
 
  private:
+  bool has_told_ = false;
   const std::function<void(const proto::StopRequest&)> on_stop_;
   const base::RealClock clock_;
   std::unique_ptr<event::EpollLoop> loop_;
