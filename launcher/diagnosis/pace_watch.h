@@ -44,8 +44,8 @@ class PaceDelegate {
 };
 
 /// Says which ranks keep others waiting, and which links are slow, of a gang that goes on: once in
-/// a window it takes what the ranks did in it, of those elsewhere by a request to each agent, and has
-/// JudgePace say what that means. What two windows in a row show is told, and not again for
+/// a window it takes what the ranks did in it, of those elsewhere by a request to each agent, and
+/// has JudgePace say what that means. What two windows in a row show is told, and not again for
 /// say_again; of a rank, where the second has least_turns turns in which it was late that the first
 /// did not have. Nothing is done about it.
 ///
