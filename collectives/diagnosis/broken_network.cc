@@ -69,11 +69,17 @@ class Connections {
   Connections(const Evidence& evidence, const BrokenNetworkOptions& options) {
     std::map<std::pair<std::string, std::string>, const SeenRank*> ends;
     std::set<Pair> delivering;
+    std::set<std::pair<std::string, std::string>> broken_ends;  // of both directions
     for (const SeenRank& rank : evidence.ranks) {
       if (!IsHeard(rank)) continue;
       hosts_[rank.rank] = rank.process.host;
-      for (const SeenSocket& socket : rank.sockets)
-        ends.emplace(std::pair(Plain(socket.local), Plain(socket.remote)), &rank);
+      for (const SeenSocket& socket : rank.sockets) {
+        const std::pair near(Plain(socket.local), Plain(socket.remote));
+        ends.emplace(near, &rank);
+        if (!IsBroken(socket, options)) continue;
+        broken_ends.insert(near);
+        broken_ends.emplace(near.second, near.first);
+      }
     }
     for (const SeenRank& rank : evidence.ranks) {
       if (!IsHeard(rank)) continue;
@@ -83,7 +89,10 @@ class Connections {
         const base::Rank to = peer->second->rank;
         const Pair pair = std::minmax(rank.rank, to);
         joined_.insert(pair);
-        if (socket.unacked_bytes > 0 && socket.retransmits < kBackedOff) delivering.insert(pair);
+        // What comes back over a broken one may have been sent later, and waits as much.
+        const bool is_other = !broken_ends.contains({Plain(socket.local), Plain(socket.remote)});
+        if (is_other && socket.unacked_bytes > 0 && socket.retransmits < kBackedOff)
+          delivering.insert(pair);
         if (IsBroken(socket, options))
           broken_.push_back({.from = rank.rank, .to = to, .socket = socket});
       }

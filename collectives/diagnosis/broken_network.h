@@ -15,7 +15,7 @@ namespace lockstep::collectives {
 struct BrokenNetworkOptions {
   base::Duration grace{0};  // an op that has been waited in for less is no stall
   /// A connection of which nothing was answered for so long, by what its kernel counts, is broken.
-  base::Duration broken_after = std::chrono::milliseconds(2500);
+  base::Duration broken_after = std::chrono::milliseconds(1200);
 };
 
 /// A kNetworkStall, or a kPartition, where members of an op to which all have come wait, and a

@@ -183,7 +183,8 @@ std::optional<Finding> Diagnosis::Deadlock() const {
 
 std::optional<Finding> Diagnosis::Network() const {
   return FindBrokenNetwork(evidence_, waits_,
-                           {.grace = options_.grace, .broken_after = options_.broken_after});
+                           {.grace = std::min(options_.grace, options_.broken_after),
+                            .broken_after = options_.broken_after});
 }
 
 /// Ranks that wait for nobody and for which others do.

@@ -17,10 +17,10 @@ struct DiagnoseOptions {
   /// that long.
   base::Duration grace = std::chrono::seconds(2);
   /// A connection of which nothing was answered for so long is broken, by how often its kernel has
-  /// sent the same again and how long it waits now: where round trips are short that is 0.2, 0.6,
-  /// 1.4 and 3.0 s after the first time, so that it is the fourth time in vain, and an outage that
-  /// is over before 3 s is none. Of a network that loses a tenth of all, one of 100,000 packets is.
-  base::Duration broken_after = std::chrono::milliseconds(2500);
+  /// sent the same again and how long it waits now: where round trips are short that is 0.2, 0.6
+  /// and 1.4 s after the first time, so that it is the third time in vain. Of a network that loses
+  /// a tenth of all, one of 10,000 packets is: whoever acts asks again a second later.
+  base::Duration broken_after = std::chrono::milliseconds(1200);
   /// Whether ops that ended with an error say why a job stands still. Of one that is over they do;
   /// while it lives they are its program's to handle, which was told and may go on without.
   bool errors_count = true;

@@ -28,6 +28,8 @@ constexpr size_t kAllRecords = SIZE_MAX;
 /// From a look to the next one, as many times what the look took: 5 % of a core.
 constexpr int kPauseFactor = 20;
 constexpr size_t kSaidMax = 256;
+/// A broken connection is one that is found broken for so long.
+constexpr base::Duration kNetworkConfirmed = std::chrono::milliseconds(1000);
 
 std::vector<WatchedRank> Here(const std::vector<WatchedRank>& ranks) {
   std::vector<WatchedRank> here;
@@ -254,11 +256,17 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
   const bool again = found_ == key;
   if (!again) {
     found_ = std::move(key);
+    found_at_ = loop_.Now();
     noticed_ = false;
   }
   // What was called stays so; all else may have changed while the rings were read.
   const bool is_sure = again || finding.verdict_class == Finding::Class::kMismatch;
-  const bool acts = finding.is_provable ? is_sure : finding.waited >= ActionAfter(finding);
+  const bool is_of_network = finding.verdict_class == Finding::Class::kNetworkStall ||
+                             finding.verdict_class == Finding::Class::kPartition;
+  // So soon the kernel has not sent again what the finding rests on.
+  const bool is_too_soon = is_of_network && loop_.Now() - found_at_ < kNetworkConfirmed;
+  const bool acts =
+      finding.is_provable ? is_sure && !is_too_soon : finding.waited >= ActionAfter(finding);
   if (acts) {
     if (said_.size() == kSaidMax) said_.clear();
     if (!said_.insert(*found_).second) return;

@@ -155,6 +155,7 @@ class HangWatch {
   base::SteadyTime compared_at_{};
   bool compares_again_ = false;  // calls have been made since they were last compared
   std::optional<Key> found_;     // at the last look
+  base::SteadyTime found_at_{};  // first, in a row
   bool noticed_ = false;         // that one
   /// Verdicts that were given, and nothing was done about; until nobody waits for anybody.
   std::set<Key> said_;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { kFaultyOp = 10, kVictimsMax = 8, kLateMicroseconds = 900000, kInsideMicroseconds = 300000 };
@@ -96,9 +97,17 @@ static inline void* fault_of_thread(void* name) {
   return NULL;
 }
 
+/* For whoever measures how long it takes to be found; by the clock of the event log. */
+static inline void fault_tell_time(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  dprintf(STDERR_FILENO, "fault at %lld\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+}
+
 /* What is no call of the library: all of it does not return, but for what is done in an op, by
  * another thread, while the caller goes on into it. */
 static inline void fault_do(const struct fault* fault) {
+  fault_tell_time();
   if (fault_is_in(fault, "inside")) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, fault_of_thread, (void*)fault->name) != 0) abort();

@@ -104,7 +104,7 @@ std::vector<Row> Rows(bool all) {
       }
     }
     rows.push_back({backend, &kFaults[0], kTwo.ranks, kTwo.victims});
-    rows.push_back({backend, &kFaults[3], kTwo.ranks, kTwo.victims});
+    rows.push_back({backend, &kFaults[3], kTwo.ranks, kTwo.victims, "before", true});
     rows.push_back({backend, &kFaults[0], kMany.ranks, kMany.victims});
     rows.push_back({backend, &kNeverInits, 2, {1}, "init"});
     rows.push_back({backend, &kStopsInInit, 4, {3}, "init"});

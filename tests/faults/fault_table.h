@@ -37,6 +37,7 @@ struct Row {
   int ranks;
   std::vector<int> victims;
   const char* where = "before";
+  bool by_default = false;  // of kLater: at the default of --hang-grace
 
   /// "openmpi_stops_inside_1_2_of_4"
   std::string Name() const;

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,9 +42,19 @@ class FaultTableTest : public RunFixture, public ::testing::WithParamInterface<R
     }
     return "";
   }
+  /// Whatever needs no waiting is found with the defaults.
+  static bool IsHasty(const Row& row) { return row.fault->when == When::kLater && !row.by_default; }
+  static std::chrono::milliseconds ActionAfter(const Row& row) {
+    return IsHasty(row) ? 1500ms : 2500ms;
+  }
   std::vector<std::string> Words(const Row& row) const {
-    std::vector<std::string> words{"--name", "table", "--grace", "100ms", "--hang-action-after",
-                                   "2500ms"};
+    std::vector<std::string> words{"--name",
+                                   "table",
+                                   "--grace",
+                                   "100ms",
+                                   "--hang-action-after",
+                                   std::to_string(ActionAfter(row).count()) + "ms"};
+    if (IsHasty(row)) words.insert(words.end(), {"--hang-grace", "500ms"});
     if (row.backend == Backend::kTcp) {
       words.insert(words.end(), {"--simulate-hosts", "--nnodes", "2", "--nproc-per-node",
                                  std::to_string(row.ranks / 2)});
@@ -64,7 +77,34 @@ class FaultTableTest : public RunFixture, public ::testing::WithParamInterface<R
       words.push_back(word);
     return words;
   }
+
+  /// From the fault until the job is brought down for it, by the clock of the machine.
+  std::optional<std::chrono::nanoseconds> TimeToVerdict(const std::string& err) const {
+    const auto fault = NumberAfter(err, "fault at ");
+    std::string events;
+    for (const auto& entry : std::filesystem::directory_iterator(JobFolder("table"))) {
+      if (entry.path().filename().string().starts_with("events.")) events += ReadFile(entry.path());
+    }
+    std::optional<int64_t> first;
+    for (const std::string& line : Lines(events)) {
+      if (!Contains(line, "\"signal_sent\"")) continue;
+      const auto at = NumberAfter(line, "\"steady_ns\":\"");
+      if (at.has_value()) first = std::min(first.value_or(*at), *at);
+    }
+    if (!fault.has_value() || !first.has_value()) return std::nullopt;
+    return std::chrono::nanoseconds(*first - *fault);
+  }
+
+ private:
+  static std::optional<int64_t> NumberAfter(const std::string& text, const std::string& what) {
+    const size_t at = text.find(what);
+    if (at == std::string::npos) return std::nullopt;
+    return std::strtoll(text.c_str() + at + what.size(), nullptr, 10);
+  }
 };
+
+/// Verdicts that need no waiting come before --hang-grace would be over twice (When::kAtOnce).
+constexpr auto kAtOnceWithin = 4s;
 
 TEST_P(FaultTableTest, IsNamed) {
   const Row& row = GetParam();
@@ -102,8 +142,14 @@ TEST_P(FaultTableTest, IsNamed) {
   }
   const bool is_noticed = Contains(Unwrapped(run.err), "lockstep: waiting: rank " + first + " ");
   EXPECT_EQ(is_noticed, row.fault->when == When::kLater) << run.err;
-  std::printf("%-40s %.2f s\n", row.Name().c_str(),
-              std::chrono::duration<double>(run.elapsed).count());
+  const auto took = TimeToVerdict(run.err);
+  ASSERT_TRUE(took.has_value()) << run.err;
+  const bool waits = row.fault->when == When::kLater;
+  EXPECT_GT(*took, waits ? std::chrono::nanoseconds(ActionAfter(row)) / 2 : 0ns);
+  EXPECT_LT(*took, waits ? ActionAfter(row) + kAtOnceWithin : kAtOnceWithin);
+  std::printf("%-40s %.2f s, %.2f s after the fault\n", row.Name().c_str(),
+              std::chrono::duration<double>(run.elapsed).count(),
+              std::chrono::duration<double>(*took).count());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FaultTableTest,

@@ -1,7 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // A rank of a group of Lockstep's of which something goes wrong (fault.h). Fault "trains" is none:
-// its ranks go on for a minute. Ops take no longer than an hour, so that whoever watches must find
-// it.
+// its ranks go on for a minute, or longer in slow steps (--where slowly). Ops take no longer than
+// an hour, so that whoever watches must find it.
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -43,8 +43,9 @@ class Rank {
       ASSIGN_OR_RETURN(other_, group_->Duplicate());
     }
     const bool trains = Is("trains");
+    const auto step = fault_is_in(&fault_, "slowly") != 0 ? kSlowStep : kStep;
     for (int op = 0; op < (trains ? kOpsOfAMinute : kOps); ++op) {
-      if (trains) std::this_thread::sleep_for(kStep);  // tidy:allow sleep: a step takes time
+      if (trains) std::this_thread::sleep_for(step);  // tidy:allow sleep: a step takes time
       if (op != kFaultyOp) {
         RETURN_IF_ERROR(AddUp(*group_));
         continue;
@@ -58,6 +59,7 @@ class Rank {
 
  private:
   static constexpr auto kStep = std::chrono::milliseconds(10);
+  static constexpr auto kSlowStep = std::chrono::milliseconds(300);
 
   bool Is(const char* name) const { return fault_is(&fault_, name) != 0; }
   Status AddUp(Group& group) {

@@ -496,18 +496,29 @@ Status Hosts::Drop(int host, Nics nics) {
   return ApplyRules();
 }
 
-Status Hosts::DropOneWay(Way way, Nics nics) {
+void Hosts::AddWay(Way way, Nics nics) {
   LOCKSTEP_CHECK(way.from != way.to, "a way leads from one place to another");
   for (int place : {way.from, way.to}) {
     if (place != kController) At(place);
   }
   faults_.one_way.push_back({way, nics});
+}
+
+Status Hosts::DropOneWay(Way way, Nics nics) {
+  AddWay(way, nics);
   return ApplyRules();
 }
 
 Status Hosts::DropBetween(int one, int other, Nics nics) {
-  RETURN_IF_ERROR(DropOneWay({one, other}, nics));
-  return DropOneWay({other, one}, nics);
+  return DropBetween(one, std::vector<int>{other}, nics);
+}
+
+Status Hosts::DropBetween(int one, const std::vector<int>& others, Nics nics) {
+  for (int other : others) {
+    AddWay({one, other}, nics);
+    AddWay({other, one}, nics);
+  }
+  return ApplyRules();
 }
 
 Status Hosts::Lossy(int host, int percent, Nics nics) {

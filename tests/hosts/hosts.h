@@ -103,6 +103,8 @@ class Hosts {
   base::Status Drop(int host, Nics nics = Nics::kBoth);
   base::Status DropOneWay(Way way, Nics nics = Nics::kBoth);
   base::Status DropBetween(int one, int other, Nics nics = Nics::kBoth);
+  /// From all of them in one moment.
+  base::Status DropBetween(int one, const std::vector<int>& others, Nics nics = Nics::kBoth);
   /// So many of its packets are lost, each way. percent: 0 to 100.
   base::Status Lossy(int host, int percent, Nics nics = Nics::kBoth);
   /// Its NIC passes so much, each way. rate_mbit: 1 to 100,000.
@@ -126,6 +128,7 @@ class Hosts {
   base::Status StartHost(int host);
   base::Status ConnectHost(int host);
   base::Status WaitForSshd(int host);
+  void AddWay(Way way, Nics nics);
   base::Status ApplyRules();
   base::Status ApplyLink(int host, Nic nic);
   base::Status ApplyRate(int host, Nic nic, bool limited_before);
