@@ -114,6 +114,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
                                         base::SteadyTime now) {
   std::vector<SeenRank> all = GatherRings(ranks, records_max, now);
   for (size_t i = 0; i < ranks.size(); ++i) all[i].process = LookAtProcess(ranks[i], now);
+  if (std::any_of(all.begin(), all.end(), HasWaited)) AddMemoryKills(ranks, all);
   return all;
 }
 
@@ -121,7 +122,6 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
                                              size_t records_max, base::SteadyTime now) {
   std::vector<SeenRank> all;
   std::map<size_t, pid_t> waiters;  // by place in `all`
-  bool has_waited = false;
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
     // Who has no ring has made no call.
@@ -132,9 +132,7 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
       if (ring.ok() && ring->head.record_count > records_max) gathered.ring_overflowed = true;
     }
     gathered.rank = rank.rank;
-    const bool waits = HasWaited(gathered);
-    has_waited |= waits;
-    if (sees_sockets_ && waits) {
+    if (sees_sockets_ && HasWaited(gathered)) {
       // What attached may be the program that a shell started.
       const int64_t attached = gathered.process.pid;
       waiters.emplace(all.size(), static_cast<pid_t>(attached > 0 ? attached : rank.pid));
@@ -144,7 +142,6 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
     all.push_back(std::move(gathered));
   }
   if (!waiters.empty()) AddSockets(waiters, all);
-  if (has_waited) AddMemoryKills(ranks, all);
   return all;
 }
 
