@@ -23,6 +23,8 @@ using process::ProcessLook;
 
 /// Connections are looked at only then: that costs some microseconds for each of the machine.
 constexpr base::Duration kSocketsAfter = std::chrono::seconds(1);
+/// In which a wait is looked for, also where none is asked for.
+constexpr size_t kRecordsForWaits = 256;
 constexpr uint64_t kMemoryKillsMax = 1'000'000;  // a counter that went back says nothing
 /// They go into a message of each node at each look, of some 70 bytes each. Where all is well here
 /// they are fewer, in which a peer that is in trouble may find its other end.
@@ -114,7 +116,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
                                         base::SteadyTime now) {
   std::vector<SeenRank> all = GatherRings(ranks, records_max, now);
   for (size_t i = 0; i < ranks.size(); ++i) all[i].process = LookAtProcess(ranks[i], now);
-  if (std::any_of(all.begin(), all.end(), HasWaited)) AddMemoryKills(ranks, all);
+  AddMemoryKills(ranks, all);
   return all;
 }
 
@@ -127,7 +129,8 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
     // Who has no ring has made no call.
     SeenRank gathered{.rank = rank.rank, .ring_read = rank.ring_fd < 0};
     if (seen.ring != nullptr) {
-      const auto ring = collectives::ReadRingEnd(seen.ring->memory(), records_max);
+      const auto ring =
+          collectives::ReadRingEnd(seen.ring->memory(), std::max(records_max, kRecordsForWaits));
       if (ring.ok()) gathered = collectives::FromRing(*ring, Nanoseconds(now));
       if (ring.ok() && ring->head.record_count > records_max) gathered.ring_overflowed = true;
     }
@@ -136,6 +139,10 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
       // What attached may be the program that a shell started.
       const int64_t attached = gathered.process.pid;
       waiters.emplace(all.size(), static_cast<pid_t>(attached > 0 ? attached : rank.pid));
+    }
+    if (gathered.ops.size() > records_max) {
+      gathered.ops.erase(gathered.ops.begin(),
+                         gathered.ops.end() - static_cast<ptrdiff_t>(records_max));
     }
     gathered.process =
         ProcessWithoutLook(rank, now).value_or(SeenProcess{.host = rank.host, .pid = rank.pid});
