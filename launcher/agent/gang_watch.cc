@@ -22,8 +22,8 @@ HangWatch::Config ConfigOf(const proto::Hangs& hangs) {
 
 PaceWatch::Config PaceConfigOf(const proto::Hangs& hangs) {
   PaceWatch::Config config;
-  config.window = proto::FromProto(hangs.pace_window());
-  config.options.least_share = hangs.straggler_percent() / 100.0;
+  if (hangs.has_pace_window()) config.window = proto::FromProto(hangs.pace_window());
+  if (hangs.straggler_percent() > 0) config.options.least_share = hangs.straggler_percent() / 100.0;
   return config;
 }
 

@@ -88,7 +88,7 @@ TEST(SessionBackendTest, WithoutMpisLauncherTheCureIsItsCommandLine) {
       {"RANK", "1"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"}};
   EXPECT_THAT(MpiLibraryOf(lockstep_run),
               StatusIs(Code::kFailedPrecondition,
-                       AllOf(HasSubstr("`lockstep run` is none"),
+                       AllOf(HasSubstr("`lockstep run --backend mpi --mpi=pmix`"),
                              HasSubstr("mpirun -np N lockstep exec --backend mpi -- PROGRAM"))));
   EXPECT_THAT(CreateSessionFrom({}, {.backend = Backend::kMpi}),
               StatusIs(Code::kFailedPrecondition, HasSubstr("no MPI's launcher")));
