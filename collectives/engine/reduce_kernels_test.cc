@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "collectives/testing/combined.h"
 #include "runtime/base/random.h"
 
 namespace lockstep::collectives {
@@ -104,20 +105,6 @@ TEST(ReduceKernelsTest, EveryVariantGivesTheSameBits) {
   }
 }
 
-template <class T>
-T CombinedAs(Reduction reduction, T a, T b) {
-  const auto wide_a = static_cast<uint64_t>(a), wide_b = static_cast<uint64_t>(b);
-  switch (reduction) {
-    case Reduction::kProduct: return static_cast<T>(wide_a * wide_b);
-    case Reduction::kMin: return std::min(a, b);
-    case Reduction::kMax: return std::max(a, b);
-    case Reduction::kBitAnd: return static_cast<T>(wide_a & wide_b);
-    case Reduction::kBitOr: return static_cast<T>(wide_a | wide_b);
-    case Reduction::kBitXor: return static_cast<T>(wide_a ^ wide_b);
-    default: return static_cast<T>(wide_a + wide_b);
-  }
-}
-
 /// Every value of `values` with every other one and a third.
 template <class T>
 void ExpectRight(Dtype dtype, const std::vector<T>& values) {
@@ -140,8 +127,8 @@ void ExpectRight(Dtype dtype, const std::vector<T>& values) {
         variant.find(dtype, reduction)
             .to_one(reinterpret_cast<std::byte*>(out.data()), sources, nullptr, count, out.size());
         for (size_t i = 0; i < out.size(); ++i) {
-          T expected = CombinedAs(reduction, in[0][i], in[1][i]);
-          if (count == 3) expected = CombinedAs(reduction, expected, in[2][i]);
+          T expected = testing::Combined(reduction, in[0][i], in[1][i]);
+          if (count == 3) expected = testing::Combined(reduction, expected, in[2][i]);
           if (reduction == Reduction::kAverage) expected = static_cast<T>(expected / T(count));
           ASSERT_EQ(+out[i], +expected) << variant.name << ": " << DtypeName(dtype) << " "
                                         << ReductionName(reduction) << " of " << count << ", " << i;

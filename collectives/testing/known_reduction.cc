@@ -10,6 +10,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "collectives/testing/combined.h"
 #include "collectives/testing/ops_data.h"
 
 namespace lockstep::collectives::testing {
@@ -34,20 +35,6 @@ T IntegerOf(Reduction reduction, int rank, int size, size_t i) {
       return static_cast<T>(static_cast<T>(bits) >>
                             std::bit_width(static_cast<unsigned>(size) - 1));
     default: return i % 7 == 0 ? small : static_cast<T>(bits);
-  }
-}
-
-template <class T>
-T Combined(Reduction reduction, T a, T b) {
-  const auto wide_a = static_cast<uint64_t>(a), wide_b = static_cast<uint64_t>(b);
-  switch (reduction) {
-    case Reduction::kProduct: return static_cast<T>(wide_a * wide_b);
-    case Reduction::kMin: return std::min(a, b);
-    case Reduction::kMax: return std::max(a, b);
-    case Reduction::kBitAnd: return static_cast<T>(wide_a & wide_b);
-    case Reduction::kBitOr: return static_cast<T>(wide_a | wide_b);
-    case Reduction::kBitXor: return static_cast<T>(wide_a ^ wide_b);
-    default: return static_cast<T>(wide_a + wide_b);
   }
 }
 

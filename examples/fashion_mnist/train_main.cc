@@ -91,6 +91,16 @@ uint64_t Hash(const Net& net) {
 
 void PrintError(const Status& status) { fprintf(stderr, "%s\n", status.ToString().c_str()); }
 
+/// Says that it saves, to whoever watches the job.
+Status Save(train::Checkpointer& checkpointer, rank::Session& session, int64_t step) {
+  const rank::Phase phase(session, "checkpoint");
+  return checkpointer.Save(step);
+}
+
+void SetLearningRate(torch::optim::AdamW& optimizer, double rate) {
+  static_cast<torch::optim::AdamWOptions&>(optimizer.param_groups()[0].options()).lr(rate);
+}
+
 Status Train() {
   ASSIGN_OR_RETURN(const auto session, rank::Session::Create());
   const rank::GracefulStop graceful_stop(*session);
@@ -126,8 +136,7 @@ Status Train() {
   for (const int64_t first_step = step; step < steps;) {
     const DistributedSampler::Share share = sampler.Next();
     const Tensor indices = torch::tensor(share.indices, torch::kLong);
-    auto& options = static_cast<torch::optim::AdamWOptions&>(optimizer.param_groups()[0].options());
-    options.lr(LearningRate(step, steps));
+    SetLearningRate(optimizer, LearningRate(step, steps));
     optimizer.zero_grad();
     const Tensor output = net.forward(images.index_select(0, indices));
     const Tensor loss = functional::cross_entropy(output, labels.index_select(0, indices), kSum);
@@ -152,10 +161,7 @@ Status Train() {
              steps, sums[0] / static_cast<double>(share.count));
     }
     Status saved;
-    if (checkpointer != nullptr && saves) {
-      const rank::Phase phase(*session, "checkpoint");
-      saved = checkpointer->Save(step);
-    }
+    if (checkpointer != nullptr && saves) saved = Save(*checkpointer, *session, step);
     if (stops) return saved;
     if (!saved.ok()) PrintError(saved);  // a full disk, say: train on, the older ones are there
     if (sampler.state().cursor == 0 && step < steps) {

@@ -6,16 +6,14 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "launcher/jobs/job_directory.h"
+#include "launcher/agent/testing/test_record.h"
 #include "runtime/event/sim_loop.h"
 #include "runtime/process/sim_processes.h"
-#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -49,17 +47,7 @@ class CulpritStacksTest : public ::testing::Test {
 
   event::SimLoop loop_;
   process::SimProcesses processes_{loop_, 1};
-  storage::RealFileSystem files_;
-  const std::string folder_ = std::string(std::getenv("TEST_TMPDIR")) + "/" +
-                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-  JobRecord record_{{.directory = JobDirectory(folder_, "train-a1b2c3", "h0", files_),
-                     .state = {},
-                     .here = {},
-                     .socket_path = "",
-                     .spec_text = "",
-                     .log_directory = ""},
-                    loop_,
-                    [](const base::Status& why) { ADD_FAILURE() << why; }};
+  testing::TestRecord record_{loop_};
   bool is_silent_ = false;
   FarStacks far_{[this](base::NodeIndex, const proto::ControlRequest& request, OnAnswer answer) {
                    if (is_silent_) return;
@@ -72,7 +60,7 @@ class CulpritStacksTest : public ::testing::Test {
                    answer(std::move(reply));
                  },
                  loop_};
-  CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_}};
+  CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_.record()}};
   std::optional<std::vector<proto::Evidence>> told_;
 };
 
@@ -84,8 +72,8 @@ TEST_F(CulpritStacksTest, ThoseHereAndElsewhereAreToldByRankAndKept) {
   EXPECT_THAT(told_->at(1).lines(), ElementsAre("Far?")) << "it came from another machine";
   for (const proto::Evidence& one : *told_) {
     EXPECT_EQ(one.kind(), proto::Evidence::STACK);
-    EXPECT_EQ(one.path(),
-              folder_ + "/round-4/evidence/stacks-rank-" + std::to_string(one.rank()) + ".txt");
+    EXPECT_EQ(one.path(), record_.folder() + "/round-4/evidence/stacks-rank-" +
+                              std::to_string(one.rank()) + ".txt");
     EXPECT_TRUE(std::filesystem::exists(one.path()));
   }
 }

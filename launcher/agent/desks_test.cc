@@ -14,6 +14,7 @@
 
 #include "launcher/agent/job_desk.h"
 #include "launcher/agent/member_desk.h"
+#include "launcher/agent/testing/no_news.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/epoll_loop.h"
 #include "runtime/proto/job_checks.h"
@@ -29,17 +30,6 @@ using base::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-class NoNews final : public NodeNews {
- public:
-  void OnSpawned(const elastic::RankProcess&, pid_t) override {}
-  void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {}
-  void OnExited(const elastic::RankProcess&, RankEnd) override {}
-  void OnGone(const elastic::RankProcess&) override {}
-  void OnUnkillable(const elastic::RankProcess&, const base::Status&) override {}
-  void OnProgress(const elastic::RankProcess&, int64_t) override {}
-  void OnAccused(const elastic::RankProcess&, const elastic::GoneRank&) override {}
-};
 
 /// Node 1 of three, on which no rank has been spawned.
 class DesksTest : public ::testing::Test {
@@ -72,8 +62,7 @@ class DesksTest : public ::testing::Test {
                                     {clock_, *loop_, *record_, news_});
     EXPECT_OK(node.status());
     node_ = *std::move(node);
-    node_->SetWorld({.nodes = {{"a", 1}, {"b", 1}, {"c", 1}}, .master_address = "a"},
-                    NodeIndex(1));
+    node_->SetWorld({.nodes = {{"a", 1}, {"b", 1}, {"c", 1}}, .master_address = "a"}, NodeIndex(1));
   }
   ~DesksTest() override {
     node_.reset();
@@ -109,7 +98,7 @@ class DesksTest : public ::testing::Test {
   const base::RealClock clock_;
   const std::string folder_;
   storage::RealFileSystem files_;
-  NoNews news_;
+  testing::NoNews news_;
   std::unique_ptr<event::EpollLoop> loop_;
   std::unique_ptr<JobRecord> record_;
   std::unique_ptr<NodeRuntime> node_;
@@ -177,20 +166,18 @@ TEST_F(JobDeskTest, WhatIsAnotherNodesIsPassedOnAndItsOwnIsNot) {
 
 class MemberDeskTest : public DesksTest {
  protected:
-  NodeWatch watch_{{},
-                   {.loop = *loop_,
-                    .ranks = [] { return std::vector<WatchedRank>(); },
-                    .say = [](bool) {}}};
+  NodeWatch watch_{
+      {}, {.loop = *loop_, .ranks = [] { return std::vector<WatchedRank>(); }, .say = [](bool) {}}};
   std::vector<int> asked_;  // by node
   base::Result<proto::ControlReply> coordinator_says_ = proto::ControlReply();
-  MemberDesk desk_{{.node = *node_,
-                    .watch = watch_,
-                    .ask = [this](const proto::ControlRequest& request,
-                                  const Questions::OnReply& on_reply) {
-                      asked_.push_back(request.has_stacks() ? request.stacks().node()
-                                                            : request.read_output().node());
-                      on_reply(coordinator_says_);
-                    }}};
+  MemberDesk desk_{
+      {.node = *node_,
+       .watch = watch_,
+       .ask = [this](const proto::ControlRequest& request, const Questions::OnReply& on_reply) {
+         asked_.push_back(request.has_stacks() ? request.stacks().node()
+                                               : request.read_output().node());
+         on_reply(coordinator_says_);
+       }}};
 };
 
 TEST_F(MemberDeskTest, WhatIsNotItsOwnTheCoordinatorIsAsked) {

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -16,12 +15,11 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/agent/testing/test_record.h"
 #include "launcher/diagnosis/testing/sim_rank.h"
-#include "launcher/jobs/job_directory.h"
 #include "runtime/event/sim_loop.h"
 #include "runtime/process/sim_processes.h"
 #include "runtime/proto/duration_text.h"
-#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -116,7 +114,7 @@ class GangWatchTest : public ::testing::Test {
           if (on_kept_ && IsKept()) std::exchange(on_kept_, nullptr)();
           return ranks_[static_cast<size_t>(rank.value())]->fd();
         },
-        GangWatch::Deps{loop_, driver_, news_, record_});
+        GangWatch::Deps{loop_, driver_, news_, record_.record()});
     watch_->SetStacks(stacks_);
     driver_.Start(std::vector<NodeRanks*>(kRanks, &idle_));
     watch_->BeginRound();
@@ -126,29 +124,19 @@ class GangWatchTest : public ::testing::Test {
     }
   }
   bool IsKept() const {
-    return std::filesystem::exists(folder_ + "/round-0/evidence/processes.json");
+    return std::filesystem::exists(record_.folder() + "/round-0/evidence/processes.json");
   }
 
   event::SimLoop loop_;
   process::SimProcesses processes_{loop_, 1};
   std::vector<std::unique_ptr<SimRank>> ranks_;
-  storage::RealFileSystem files_;
-  const std::string folder_ = std::string(std::getenv("TEST_TMPDIR")) + "/" +
-                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-  JobRecord record_{{.directory = JobDirectory(folder_, "train-a1b2c3", "h0", files_),
-                     .state = {},
-                     .here = {},
-                     .socket_path = "",
-                     .spec_text = "",
-                     .log_directory = ""},
-                    loop_,
-                    [](const base::Status& why) { ADD_FAILURE() << why; }};
+  testing::TestRecord record_{loop_};
   proto::JobSpec spec_;
   IgnoreGang gang_;
   IdleRanks idle_;
   HeardNews news_;
   GangDriver driver_{{.rank_count = kRanks, .max_restarts = 1}, {loop_, gang_}};
-  CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_}};
+  CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_.record()}};
   std::function<void()> on_kept_;  // once, before stacks are taken
   std::unique_ptr<GangWatch> watch_;
 };

@@ -25,15 +25,18 @@ using testing::SimRank;
 class FakeFar final : public FarLooks {
  public:
   bool AnyStandsStill() const override { return false; }
-  void Look(size_t, std::function<void(FarRanks)> done) override {
+  void Look(size_t records_max, std::function<void(FarRanks)> done) override {
     ++looks_;
+    records_asked_ = records_max;
     done_ = std::move(done);
   }
   int looks() const { return looks_; }
+  size_t records_asked() const { return records_asked_; }
   void Answer(FarRanks ranks) { std::exchange(done_, nullptr)(std::move(ranks)); }
 
  private:
   int looks_ = 0;
+  size_t records_asked_ = 0;
   std::function<void(FarRanks)> done_;
 };
 
@@ -111,6 +114,29 @@ TEST_F(LiveLookTest, OtherMachinesAreAskedOnceForAllWhoWait) {
   ASSERT_EQ(taken.size(), 3u);
   ASSERT_EQ(taken[0].ranks_size(), 3);
   EXPECT_EQ(taken[0].ranks(2).step(), 9);
+}
+
+TEST_F(LiveLookTest, OfManyRanksElsewhereFewRecordsAreFetched) {
+  FakeFar far;
+  LiveLook many(loop_, [] {
+    std::vector<WatchedRank> ranks;
+    for (int rank = 0; rank < 1000; ++rank)
+      ranks.push_back({.rank = Rank(rank), .pid = 1, .is_here = false});
+    return ranks;
+  });
+  many.SetFar(far);
+  many.Take([](const proto::StatusReply&) {});
+  EXPECT_EQ(far.records_asked(), 16u);
+  far.Answer({});
+}
+
+TEST_F(LiveLookTest, WhoAsksMayBeGoneWhenTheAnswerComes) {
+  FakeFar far;
+  auto gone = std::make_unique<LiveLook>(loop_, [this] { return watched_; });
+  gone->SetFar(far);
+  gone->Take([](const proto::StatusReply&) { ADD_FAILURE() << "nobody is there to be told"; });
+  gone.reset();
+  far.Answer({});
 }
 
 TEST_F(LiveLookTest, WhatAnEarlierRoundDidIsNotTold) {

@@ -1,18 +1,15 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/agent/metrics_file.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
 #include <optional>
 #include <span>
-#include <system_error>
-#include <thread>
 #include <utility>
+
+#include "runtime/base/detached_thread.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -34,8 +31,7 @@ std::string MarkOf(const std::string& job_id) {
 /// FailedPrecondition when a file is there that is somebody's, and not a job's metrics.
 base::Status CheckReplaceable(const std::string& path, storage::FileSystem& files) {
   const base::Result<std::string> text = storage::ReadText(files, path, kBytesMax);
-  if (text.ok() ? text->starts_with(kBeginOfText)
-                : text.status().code() == base::Code::kNotFound)
+  if (text.ok() ? text->starts_with(kBeginOfText) : text.status().code() == base::Code::kNotFound)
     return base::OkStatus();
   const bool is_other = text.ok() || text.status().code() == base::Code::kInvalidArgument ||
                         text.status().code() == base::Code::kResourceExhausted;
@@ -81,7 +77,6 @@ base::Status MetricsFile::Shared::Replace(std::string_view new_text) {
 }
 
 void MetricsFile::Shared::Run() {
-  ::pthread_setname_np(::pthread_self(), "metrics");
   std::unique_lock lock(mutex);
   while (true) {
     wake.wait(lock, [this] { return is_over || removes || text.has_value(); });
@@ -150,19 +145,8 @@ bool MetricsFile::Await(base::Duration at_most) {
 }
 
 bool MetricsFile::EnsureThread() {
-  if (has_thread_) return true;
-  // Signals are for other threads.
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    // Not joined: who hangs in a file system cannot be called back.
-    std::thread([shared = shared_] { shared->Run(); }).detach();
-    has_thread_ = true;
-  } catch (const std::system_error&) {
-    has_thread_ = false;  // the user's processes are used up; the next text tries again
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!has_thread_)
+    has_thread_ = base::StartDetachedThread("metrics", [shared = shared_] { shared->Run(); });
   return has_thread_;
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/agent/testing/no_news.h"
 #include "launcher/cluster/fake_welcome.h"
 #include "launcher/cluster/member.h"
 #include "runtime/base/testing/status_matchers.h"
@@ -41,17 +42,6 @@ class NoRanks final : public NodeRanks {
   void RequestStop(base::Duration) override {}
   void EndRound() override {}
   void GoOn(base::Round, const std::vector<elastic::GoneRank>&) override {}
-};
-
-class NoNews final : public NodeNews {
- public:
-  void OnSpawned(const elastic::RankProcess&, pid_t) override {}
-  void OnSpawnFailed(const elastic::RankProcess&, const base::Status&) override {}
-  void OnExited(const elastic::RankProcess&, RankEnd) override {}
-  void OnGone(const elastic::RankProcess&) override {}
-  void OnUnkillable(const elastic::RankProcess&, const base::Status&) override {}
-  void OnProgress(const elastic::RankProcess&, int64_t) override {}
-  void OnAccused(const elastic::RankProcess&, const elastic::GoneRank&) override {}
 };
 
 proto::ControlRequest RequestFor(int node) {
@@ -169,7 +159,7 @@ class QuestionsTest : public ::testing::Test, public CoordinatorDelegate {
 
   event::SimLoop loop_;
   net::SimNetwork net_;
-  NoNews news_;
+  testing::NoNews news_;
   NoRanks ranks_;
   bool formed_ = false;
   std::vector<int> lost_;

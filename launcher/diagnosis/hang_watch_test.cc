@@ -16,11 +16,9 @@
 #include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/diagnosis/words.h"
 #include "collectives/recorder/recorder.h"
-#include "collectives/recorder/ring_copy.h"
 #include "collectives/recorder/ring_reader.h"
 #include "collectives/types.h"
-#include "launcher/diagnosis/mapped_ring.h"
-#include "launcher/diagnosis/testing/sim_rank.h"
+#include "launcher/diagnosis/hang_watch_fixture.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/sim_loop.h"
 
@@ -29,78 +27,13 @@ namespace {
 
 using base::Rank;
 using collectives::Absence;
-using collectives::Evidence;
 using collectives::Finding;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
+using testing::HangWatchTest;
 using ::testing::IsEmpty;
-using testing::SimRank;
-
-class HangWatchTest : public ::testing::Test, public HangDelegate {
- protected:
-  static constexpr int kRanks = 3;
-
-  HangWatchTest() {
-    MakeRanks();
-    // Three ops that end well.
-    for (int op = 0; op < 3; ++op) {
-      for (const auto& rank : ranks_) rank->Call();
-      for (const auto& rank : ranks_) rank->End();
-    }
-    watch_.BeginRound();
-  }
-
-  void MakeRanks() {
-    ranks_.clear();
-    watched_.clear();
-    for (int rank = 0; rank < kRanks; ++rank) {
-      ranks_.push_back(std::make_unique<SimRank>(loop_, rank, kRanks));
-      watched_.push_back({.rank = Rank(rank), .pid = ::getpid(), .ring_fd = ranks_.back()->fd()});
-    }
-  }
-
-  std::vector<WatchedRank> RanksToWatch() override {
-    ++look_count_;
-    return suspended_ ? Nobody() : watched_;
-  }
-  void OnHangNotice(const Finding& finding, const Evidence&) override {
-    notices_.push_back(finding);
-  }
-  void OnHangVerdict(const Finding& finding, const Evidence&) override {
-    verdicts_.push_back(finding);
-  }
-
-  /// Each look at all ranks takes as much of a processor.
-  base::Duration ProcessorTime() {
-    if (std::exchange(looks_, !looks_)) processor_time_ += look_takes_;
-    return processor_time_;
-  }
-  static std::vector<WatchedRank> Nobody() { return {}; }
-  /// Two ranks call, and wait for the third.
-  void WaitForTheThird() {
-    for (const int rank : {0, 1}) {
-      ranks_[static_cast<size_t>(rank)]->Call();
-      ranks_[static_cast<size_t>(rank)]->Wait();
-    }
-  }
-  static std::vector<Rank> Culprits(const Finding& finding) {
-    std::vector<Rank> ranks;
-    for (const Finding::Culprit& culprit : finding.culprits) ranks.push_back(culprit.rank);
-    return ranks;
-  }
-
-  event::SimLoop loop_;
-  std::vector<std::unique_ptr<SimRank>> ranks_;
-  std::vector<WatchedRank> watched_;
-  bool suspended_ = false;
-  int look_count_ = 0;
-  bool looks_ = false;
-  base::Duration look_takes_{0}, processor_time_{0};
-  HangWatch watch_{{}, loop_, *this, [this] { return ProcessorTime(); }};
-  std::vector<Finding> notices_, verdicts_;
-};
 
 TEST_F(HangWatchTest, WhereOpsUsuallyTakeLongTheNoticeComesLater) {
   for (int op = 0; op < 10; ++op) {
@@ -313,166 +246,6 @@ TEST_F(HangWatchTest, ASuspendedGangAndOneThatComputesAreLeftInPeace) {
   loop_.RunFor(minutes(10));
   EXPECT_THAT(notices_, IsEmpty());
   EXPECT_THAT(verdicts_, IsEmpty());
-}
-
-/// Rank 2, or ranks 1 and 2, live elsewhere; their agent answers after 300 ms, or does not.
-class FarHangWatchTest : public HangWatchTest, public FarLooks {
- protected:
-  FarHangWatchTest() { watch_.SetFar(*this); }
-
-  void Live(int first_far) {
-    first_far_ = first_far;
-    for (int rank = first_far; rank < kRanks; ++rank) {
-      WatchedRank& watched = watched_[static_cast<size_t>(rank)];
-      watched.is_here = false;
-      watched.ring_fd = -1;  // it is there
-    }
-  }
-  bool AnyStandsStill() const override { return far_stands_; }
-  void Look(size_t records_max, std::function<void(FarRanks)> done) override {
-    ++looks_;
-    FarRanks seen = See(records_max);
-    answer_ = loop_.After(milliseconds(300),
-                          [seen, done = std::move(done)]() mutable { done(std::move(seen)); });
-  }
-  FarRanks See(size_t records_max) const {
-    FarRanks seen;
-    const auto now_ns = static_cast<uint64_t>(loop_.Now().time_since_epoch().count());
-    for (int rank = first_far_; rank < kRanks && answers_; ++rank) {
-      const auto ring = MappedRing::Create(ranks_[static_cast<size_t>(rank)]->fd()).value();
-      FarRank& far = seen[Rank(rank)];
-      far.ring = collectives::UnpackRing(collectives::PackRing(ring->memory(), records_max).value(),
-                                         seconds(0))
-                     .value();
-      far.seen = collectives::FromRing(
-          collectives::ReadRing(collectives::MemoryOf(far.ring)).value(), now_ns);
-      far.seen.rank = Rank(rank);
-      far.seen.process = {.state = states_.at(rank), .pid = 7};
-    }
-    return seen;
-  }
-
-  int first_far_ = kRanks;
-  bool far_stands_ = false;
-  bool answers_ = true;
-  std::map<int, collectives::ProcessState> states_{{1, collectives::ProcessState::kSleeps},
-                                                   {2, collectives::ProcessState::kSleeps}};
-  int looks_ = 0;
-  event::Registration answer_;
-};
-
-TEST_F(FarHangWatchTest, WhoIsStoppedElsewhereIsNamed) {
-  Live(2);
-  states_[2] = collectives::ProcessState::kStopped;
-  WaitForTheThird();
-  loop_.RunFor(seconds(2));
-  ASSERT_EQ(verdicts_.size(), 1u);
-  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
-  EXPECT_EQ(verdicts_[0].culprits[0].absence, Absence::kStopped);
-  EXPECT_EQ(watch_.rings().size(), 3u) << "for the evidence";
-}
-
-TEST_F(FarHangWatchTest, WhoWaitsElsewhereIsToldByItsAgent) {
-  Live(1);
-  states_[2] = collectives::ProcessState::kStopped;
-  ranks_[1]->Call();
-  ranks_[1]->Wait();  // and rank 0, here, computes
-  loop_.RunFor(seconds(3));
-  EXPECT_EQ(looks_, 0) << "a gang that goes on costs no message";
-  far_stands_ = true;
-  loop_.RunFor(seconds(3));
-  ASSERT_EQ(verdicts_.size(), 1u);
-  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
-}
-
-TEST_F(FarHangWatchTest, OneLookAtATime) {
-  Live(2);
-  WaitForTheThird();
-  loop_.RunFor(seconds(10));
-  // From 500 ms on, one each 250 ms that begins after the answer to the one before.
-  EXPECT_GE(looks_, 17);
-  EXPECT_LE(looks_, 20);
-  EXPECT_THAT(verdicts_, IsEmpty()) << "who sleeps has a minute";
-  EXPECT_EQ(notices_.size(), 1u);
-}
-
-TEST_F(FarHangWatchTest, OfANodeThatDoesNotAnswerNothingIsKnown) {
-  Live(2);
-  answers_ = false;
-  WaitForTheThird();
-  loop_.RunFor(seconds(10));
-  ASSERT_EQ(notices_.size(), 1u);
-  EXPECT_EQ(notices_[0].verdict_class, Finding::Class::kUnknown);
-  EXPECT_THAT(notices_[0].unheard, ElementsAre(Rank(2)));
-  EXPECT_THAT(verdicts_, IsEmpty());
-  watched_[2].ended = true;  // as the gang knows
-  watched_[2].signal = 9;
-  loop_.RunFor(seconds(2));
-  ASSERT_EQ(verdicts_.size(), 1u);
-  EXPECT_EQ(verdicts_[0].verdict_class, Finding::Class::kDeadRank);
-  EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
-}
-
-TEST_F(FarHangWatchTest, WhatWasSeenElsewhereIsOldWhenAllGoOn) {
-  Live(1);
-  ranks_[1]->Call();
-  ranks_[1]->Wait();  // for rank 2, there too, and rank 0
-  far_stands_ = true;
-  loop_.RunFor(seconds(1));
-  EXPECT_GE(looks_, 1);
-  far_stands_ = false;
-  ranks_[0]->Call();
-  ranks_[2]->Call();
-  ranks_[1]->GoOn();
-  ranks_[0]->End();
-  ranks_[2]->End();
-  for (int minute = 0; minute < 6 * 60; ++minute) {  // calls of one's own, which are compared
-    ranks_[0]->CallElsewhere();
-    loop_.RunFor(seconds(1));
-  }
-  EXPECT_THAT(notices_, IsEmpty());
-  EXPECT_THAT(verdicts_, IsEmpty());
-}
-
-TEST_F(FarHangWatchTest, AnAnswerOfAnEarlierRoundIsForgotten) {
-  Live(2);
-  WaitForTheThird();
-  ranks_[2]->Call(8);  // what it differs in is sure at once
-  loop_.RunFor(milliseconds(900));
-  EXPECT_EQ(looks_, 1) << "asked, and not answered yet";
-  MakeRanks();
-  Live(2);
-  watch_.BeginRound();
-  loop_.RunFor(seconds(10));
-  EXPECT_THAT(verdicts_, IsEmpty());
-  EXPECT_THAT(notices_, IsEmpty());
-}
-
-TEST_F(FarHangWatchTest, AnotherProcessOfTheRankTellsNothingOfThisOne) {
-  Live(2);
-  states_[2] = collectives::ProcessState::kStopped;
-  watched_[2].incarnation = base::Incarnation(5);
-  WaitForTheThird();
-  loop_.RunFor(seconds(10));
-  EXPECT_THAT(verdicts_, IsEmpty());
-  ASSERT_EQ(notices_.size(), 1u);
-  EXPECT_EQ(notices_[0].verdict_class, Finding::Class::kUnknown);
-}
-
-TEST_F(FarHangWatchTest, TheLastLookKnowsNothingOfWhoDoesNotAnswerIt) {
-  Live(2);
-  states_[2] = collectives::ProcessState::kStopped;
-  WaitForTheThird();
-  loop_.RunFor(milliseconds(1100));
-  EXPECT_EQ(looks_, 1);
-  EXPECT_EQ(watch_.rings().size(), 3u) << "it was seen once";
-  watch_.TakeLastLook(watched_);  // and the round has ended before the answer
-
-  const auto look = watch_.JudgeLastLook(watched_);
-
-  ASSERT_TRUE(look.has_value());
-  EXPECT_NE(look->finding.verdict_class, Finding::Class::kMissingRank);
-  EXPECT_THAT(look->finding.culprits, IsEmpty());
 }
 
 TEST_F(HangWatchTest, TheLastLookTellsForWantOfWhomRanksFailed) {

@@ -16,10 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "launcher/agent/testing/test_record.h"
 #include "launcher/diagnosis/testing/sim_rank.h"
-#include "launcher/jobs/job_directory.h"
 #include "runtime/event/sim_loop.h"
-#include "runtime/storage/file_system.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -93,7 +92,7 @@ class AdoptedWatchTest : public ::testing::Test {
         hangs, EvidenceFacts{.job = "train-a1b2c3", .host = "h0"}, world_size,
         AdoptedWatch::Deps{.clock = loop_.clock(),
                            .loop = loop_,
-                           .record = record_,
+                           .record = record_.record(),
                            .ranks = [this] { return watched_; },
                            .log = [this](const proto::Event& event) { events_.push_back(event); },
                            .has_ended = [this](Rank rank) { return rank == ended_; },
@@ -113,17 +112,7 @@ class AdoptedWatchTest : public ::testing::Test {
   Bystander bystanders_[2];
   std::vector<std::unique_ptr<SimRank>> ranks_;
   std::vector<WatchedRank> watched_;
-  storage::RealFileSystem files_;
-  const std::string folder_ = std::string(std::getenv("TEST_TMPDIR")) + "/" +
-                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-  JobRecord record_{{.directory = JobDirectory(folder_, "train-a1b2c3", "h0", files_),
-                     .state = {},
-                     .here = {},
-                     .socket_path = "",
-                     .spec_text = "",
-                     .log_directory = ""},
-                    loop_,
-                    [](const base::Status& why) { ADD_FAILURE() << why; }};
+  testing::TestRecord record_{loop_};
   std::vector<proto::Event> events_;
   Rank ended_{-1};
   int kills_ = 0;
@@ -131,7 +120,7 @@ class AdoptedWatchTest : public ::testing::Test {
 };
 
 TEST_F(AdoptedWatchTest, ItIsSaidToARankThatWaitsAndKept) {
-  std::filesystem::create_directories(folder_);
+  std::filesystem::create_directories(record_.folder());
   Begin(false);
   loop_.RunFor(seconds(2));
   EXPECT_THAT(bystanders_[0].Take(), HasSubstr("lockstep: waiting: rank 1 has not come to "));
@@ -151,13 +140,13 @@ TEST_F(AdoptedWatchTest, ItIsSaidToARankThatWaitsAndKept) {
   ASSERT_EQ(status.verdicts_size(), 1);
   EXPECT_EQ(status.verdicts(0).class_(), "MISSING_RANK");
   EXPECT_EQ(status.verdicts(0).count(), 1U);
-  EXPECT_TRUE(std::filesystem::exists(folder_ + "/verdict.json"));
-  EXPECT_TRUE(std::filesystem::exists(folder_ + "/round-0/evidence/processes.json"));
+  EXPECT_TRUE(std::filesystem::exists(record_.folder() + "/verdict.json"));
+  EXPECT_TRUE(std::filesystem::exists(record_.folder() + "/round-0/evidence/processes.json"));
   EXPECT_EQ(kills_, 0);
 }
 
 TEST_F(AdoptedWatchTest, TheRanksAreKilledWhereThatIsAskedFor) {
-  std::filesystem::create_directories(folder_);
+  std::filesystem::create_directories(record_.folder());
   Begin(true);
   loop_.RunFor(seconds(30));
   EXPECT_EQ(kills_, 1) << "once";

@@ -1,16 +1,13 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "runtime/net/resolver.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
+
+#include "runtime/base/detached_thread.h"
 
 namespace lockstep::net {
 namespace {
@@ -38,7 +35,6 @@ struct Resolver::Shared {
 };
 
 void Resolver::Shared::Run() {
-  ::pthread_setname_np(::pthread_self(), "lockstep-dns");
   std::unique_lock lock(mutex);
   while (true) {
     wake.wait(lock, [this] { return loop == nullptr || !queue.empty(); });
@@ -93,19 +89,8 @@ Resolver::Question Resolver::Ask(const Endpoint& endpoint, Answer answer) {
 }
 
 bool Resolver::EnsureThread() {
-  if (has_thread_) return true;
-  // Signals are for other threads.
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    // Not joined: who hangs in the name service cannot be called back.
-    std::thread([shared = shared_] { shared->Run(); }).detach();
-    has_thread_ = true;
-  } catch (const std::system_error&) {
-    has_thread_ = false;  // the user's processes are used up; the next question tries again
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!has_thread_)
+    has_thread_ = base::StartDetachedThread("lockstep-dns", [shared = shared_] { shared->Run(); });
   return has_thread_;
 }
 
