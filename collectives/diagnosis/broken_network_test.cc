@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,7 +70,8 @@ class Stall {
       if (socket.remote != Address(to, from)) continue;
       socket.unacked_bytes = 4096;
       socket.retransmits = retransmits;
-      socket.rto_ms = 200u << retransmits;
+      constexpr double kRtoMaxMs = 120e3;
+      socket.rto_ms = static_cast<uint32_t>(std::min(200 * std::exp2(retransmits), kRtoMaxMs));
     }
   }
   Finding Find() const { return Diagnose(evidence_); }
