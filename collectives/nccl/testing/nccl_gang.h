@@ -74,6 +74,11 @@ class NcclGang final : public Gang {
     runtime_config.libraries = std::move(libraries);
     runtime_config.boards = std::make_shared<SegmentBoards>(std::make_shared<LocalSegments>());
   }
+  /// Else one of the runtime's threads may drop it last, while the process exits. (A call that a
+  /// fault has made to hang is waited for in vain.)
+  ~NcclGang() override {
+    if (runtime_ != nullptr) (void)runtime_->AwaitIdle(std::chrono::seconds(1));
+  }
 
   NcclRuntime::Config runtime_config;  // until the first Join
   base::Duration timeout = std::chrono::seconds(60);
