@@ -68,11 +68,8 @@ base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const Job
 }
 
 bool NobodyListens(const base::Status& error) {
+  if (error.failure_class() != base::FailureClass::kNetwork) return false;
   return error.code() == base::Code::kNotFound || error.code() == base::Code::kUnavailable;
-}
-
-bool IsAnswer(const base::Status& error) {
-  return error.failure_class() != base::FailureClass::kNetwork;
 }
 
 }  // namespace lockstep::launcher

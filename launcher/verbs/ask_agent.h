@@ -22,12 +22,9 @@ base::Result<proto::ControlReply> AskAgent(const VerbContext& context, const Job
 base::Result<proto::StatusReply> AskStatus(const VerbContext& context, const JobEntry& job,
                                            base::Duration limit, bool live = false);
 
-/// Whether such an error means that nobody listens; an agent may answer with such a code, too.
+/// Whether such an error means that nobody listens. What an agent answers never does, whatever its
+/// code: that the agent of a member has no coordinator is no end of the job.
 bool NobodyListens(const base::Status& error);
-
-/// Whether such an error came from somebody: that the agent of a member has no coordinator is no
-/// end of the job.
-bool IsAnswer(const base::Status& error);
 
 }  // namespace lockstep::launcher
 

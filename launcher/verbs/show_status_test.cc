@@ -245,6 +245,16 @@ TEST_F(ShowStatusTest, RunningJobWhoseSocketIsGoneShowsItsLastNote) {
 }
 
 // A signal to its agent would not end the ranks.
+TEST_F(ShowStatusTest, AnAgentThatRefusesIsNotUnreachable) {
+  const JobDirectory job = MakeLiveJob("train");
+  FakeAgent agent(ControlSocket(job));
+  agent.refused = base::UnavailableError("there is no coordinator");
+
+  EXPECT_THAT(ShowStatus(context_, {.job = "train"}),
+              StatusIs(Code::kUnavailable, HasSubstr("there is no coordinator")));
+  EXPECT_EQ(out_.text(), "");
+}
+
 TEST_F(ShowStatusTest, AnotherLaunchersJobThatIsUnreachableIsNotSaidToBeStoppable) {
   proto::JobState state;
   state.set_launcher("srun");

@@ -57,7 +57,6 @@ void PrintFrame(const VerbContext& context, const proto::StatusReply& status) {
 }
 
 /// What it means that the agent that has told of the job tells nothing now.
-bool JobIsOver(const base::Status& error) { return NobodyListens(error) && !IsAnswer(error); }
 
 /// Until it has ended, or somebody no longer reads.
 base::Status FollowAsJson(const VerbContext& context, const JobEntry& job,
@@ -67,7 +66,7 @@ base::Status FollowAsJson(const VerbContext& context, const JobEntry& job,
     ::poll(nullptr, 0, static_cast<int>(kRefresh / 1ms));
     base::Result<proto::StatusReply> reply =
         AskStatus(context, job, kFirstAnswerLimit, /*live=*/true);
-    if (!reply.ok()) return JobIsOver(reply.status()) ? base::OkStatus() : reply.status();
+    if (!reply.ok()) return NobodyListens(reply.status()) ? base::OkStatus() : reply.status();
     status = *std::move(reply);
   }
 }
@@ -129,7 +128,7 @@ class TopLoop {
       note_.clear();
       return true;
     }
-    if (JobIsOver(reply.status())) return false;
+    if (NobodyListens(reply.status())) return false;
     note_ = "no answer at " + ClockText(context_) + ": " + Printable(reply.status().message());
     return true;
   }

@@ -102,7 +102,8 @@ base::Result<proto::StopReply> RequestStop(const VerbContext& context,
     if (reply.ok()) return reply->stop();
     ASSIGN_OR_RETURN(job, OpenStore(context).Get(job.id));
     if (job.condition != JobCondition::kLive) return proto::StopReply();
-    if (reply.status().code() == base::Code::kDeadlineExceeded) {
+    const bool has_answered = reply.status().failure_class() != base::FailureClass::kNetwork;
+    if (!has_answered && reply.status().code() == base::Code::kDeadlineExceeded) {
       return reply.status().WithFrame("stop job " + job.id +
                                       ": its agent is stopped or stuck; SIGKILL it, and what it "
                                       "leaves is ended");

@@ -19,8 +19,10 @@ using namespace std::chrono_literals;
 
 using base::Code;
 using base::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class StopJobTest : public VerbTest {
  protected:
@@ -124,6 +126,25 @@ TEST_F(StopJobTest, AgentWhoseSocketIsGoneGetsTheSignalItself) {
                                        (at_once ? "SIGKILL" : "SIGTERM")));
     End(job, 143);
   }
+}
+
+TEST_F(StopJobTest, AnAgentThatRefusesGetsNoSignal) {
+  MarkedProcess process("x");
+  proto::JobState state;
+  *state.mutable_agent() = IdentifyProcess(here_, process.pid()).value();
+  const JobDirectory job = MakeLiveJob("train", state);
+  for (const base::Status& refused :
+       {base::UnavailableError("there is no coordinator"), base::NotFoundError("no such round"),
+        base::DeadlineExceededError("the coordinator was too late")}) {
+    FakeAgent agent(ControlSocket(job));
+    agent.refused = refused;
+
+    EXPECT_THAT(StopJob(context_, {.job = job.job_id(), .wait = false}),
+                StatusIs(refused.code(), AllOf(HasSubstr(std::string(refused.message())),
+                                               Not(HasSubstr("stuck")))));
+  }
+  EXPECT_TRUE(process.Lives());
+  EXPECT_EQ(err_.text(), "");
 }
 
 TEST_F(StopJobTest, OfAnotherLaunchersJobItSaysWhatWasDone) {

@@ -60,7 +60,9 @@ FakeAgent::~FakeAgent() {
 
 void FakeAgent::Answer(const proto::ControlRequest& request, Reply reply_to) {
   proto::ControlReply answer;
-  if (request.kind_case() == proto::ControlRequest::kStop) {
+  if (!refused.ok()) {
+    *answer.mutable_error() = proto::ToProto(refused);
+  } else if (request.kind_case() == proto::ControlRequest::kStop) {
     if (on_stop_) on_stop_(request.stop());
     *answer.mutable_stop() = stop_reply;
   } else if (request.has_stacks()) {

@@ -49,6 +49,7 @@ class FakeAgent final : public ControlTarget {
   proto::StatusReply reply;
   proto::StopReply stop_reply;
   std::function<proto::ControlReply(const proto::StacksRequest&)> stacks;
+  base::Status refused;       // not OK: the answer to everything
   base::Status then_refused;  // not OK: the answer to all status requests but the first
 
   void Answer(const proto::ControlRequest& request, Reply reply_to) override;
