@@ -2,6 +2,7 @@
 #include "launcher/agent/culprit_stacks.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lockstep::launcher {
 
@@ -40,7 +41,8 @@ void CulpritStacks::Add(uint64_t call, std::vector<proto::RankStacks> taken) {
 std::vector<proto::Evidence> CulpritStacks::Keep(const std::vector<proto::RankStacks>& ranks) {
   std::vector<proto::Evidence> stacks;
   for (const proto::RankStacks& rank : ranks)
-    stacks.push_back(deps_.record.SaveStacks(round_, rank));
+    for (proto::Evidence& one : deps_.record.SaveStacks(round_, rank))
+      stacks.push_back(std::move(one));
   return stacks;
 }
 

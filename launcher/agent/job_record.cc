@@ -61,7 +61,8 @@ void JobRecord::SaveEvidence(const EvidenceFacts& facts, const collectives::Evid
                                config_.directory.files()));
 }
 
-proto::Evidence JobRecord::SaveStacks(base::Round round, const proto::RankStacks& stacks) {
+std::vector<proto::Evidence> JobRecord::SaveStacks(base::Round round,
+                                                   const proto::RankStacks& stacks) {
   const std::string folder = EvidenceFolder(round);
   Check(launcher::SaveStacks(folder, stacks, config_.directory.files()));
   return StackEvidence(folder, stacks);

@@ -64,7 +64,7 @@ class JobRecord {
   void SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
                     const std::map<base::Rank, std::span<const std::byte>>& rings);
   /// Keeps where a rank stands, beside that. Returns what a verdict says of it.
-  proto::Evidence SaveStacks(base::Round round, const proto::RankStacks& stacks);
+  std::vector<proto::Evidence> SaveStacks(base::Round round, const proto::RankStacks& stacks);
 
   /// That the ranks run; a little later unless there is other news of the state by then: they want
   /// the processor now, and may well end before anybody looks.

@@ -248,7 +248,9 @@ base::Status DiagnoseOurs(const VerbContext& context, const std::string& folder,
   verdict.set_log_directory(Printable(folder));
   for (const collectives::Finding::Culprit& culprit : finding.culprits) {
     const auto stacks = LoadStacks(folder, culprit.rank, context.files);
-    if (stacks.has_value()) *verdict.add_evidence() = StackEvidence(folder, *stacks);
+    if (!stacks.has_value()) continue;
+    for (proto::Evidence& one : StackEvidence(folder, *stacks))
+      *verdict.add_evidence() = std::move(one);
   }
   Show(context, finding, saved.evidence, std::move(verdict), json);
   return base::OkStatus();

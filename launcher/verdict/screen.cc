@@ -19,7 +19,8 @@ using Lines = std::vector<std::string>;
 constexpr size_t kLabelColumns = 11;
 constexpr size_t kVictimsNamed = 16;
 constexpr size_t kWaitLines = 11;
-constexpr size_t kStackLines = 6;
+constexpr size_t kStackLines = 6;  // its GPUs among them
+constexpr size_t kGpuLines = 2;
 constexpr int kCircleNamed = 3;  // of those that wait for each other
 
 void Append(const Lines& more, Lines& lines) {
@@ -160,15 +161,24 @@ Lines Waits(const Verdict& verdict, size_t limit) {
   return lines.size() > 1 ? lines : Lines{};
 }
 
-/// Where the one to blame stands, as many calls as there is room for.
+/// Where the one to blame stands, as many calls as there is room for; and its GPUs.
 Lines Stack(const Verdict& verdict, size_t limit) {
   const Evidence* const stack = Find(verdict, Evidence::STACK);
   if (stack == nullptr || limit < 2) return {};
+  Lines gpus;
+  const Evidence* const seen = Find(verdict, Evidence::GPU);
+  if (seen != nullptr && seen->rank() == stack->rank()) {
+    for (const std::string& line : seen->lines()) {
+      if (gpus.size() == kGpuLines || gpus.size() + 2 == limit) break;
+      gpus.push_back("  | " + ClipLine(CleanText(line), kScreenColumns - 4));
+    }
+  }
   Lines lines = {"  where rank " + std::to_string(stack->rank()) + " stands:"};
   for (const std::string& line : stack->lines()) {
-    if (lines.size() == limit) break;
+    if (lines.size() + gpus.size() == limit) break;
     lines.push_back("  | " + ClipLine(CleanText(line), kScreenColumns - 4));
   }
+  Append(gpus, lines);
   return lines;
 }
 

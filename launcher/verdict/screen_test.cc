@@ -93,6 +93,27 @@ TEST(ScreenTest, ARankThatOthersWaitFor) {
                             )pb"))));
 }
 
+TEST(ScreenTest, BelowTheStackAreItsRanksGpus) {
+  Verdict verdict = Make(R"pb(class: MISSING_RANK
+                              culprits { rank: 2 pid: 8 host: "laptop" why: "loops" }
+                              evidence { kind: STACK rank: 2 }
+  )pb");
+  for (int i = 0; i < 9; ++i) verdict.mutable_evidence(0)->add_lines("Call" + std::to_string(i));
+  proto::Evidence& gpus = *verdict.add_evidence();
+  gpus.set_kind(proto::Evidence::GPU);
+  gpus.set_rank(2);
+  for (int i = 0; i < 3; ++i) gpus.add_lines("gpu " + std::to_string(i) + ": no faults");
+
+  EXPECT_THAT(RenderVerdict(verdict), ::testing::HasSubstr("  where rank 2 stands:\n"
+                                                           "  | Call0\n"
+                                                           "  | Call1\n"
+                                                           "  | Call2\n"
+                                                           "  | gpu 0: no faults\n"
+                                                           "  | gpu 1: no faults\n"));
+  gpus.set_rank(3);
+  EXPECT_THAT(RenderVerdict(verdict), ::testing::Not(::testing::HasSubstr("gpu 0")));
+}
+
 TEST(ScreenTest, RanksThatWaitForEachOtherAreAllNamed) {
   Verdict verdict = Make(R"pb(
     class: CROSS_GROUP_DEADLOCK

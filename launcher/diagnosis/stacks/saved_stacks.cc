@@ -61,13 +61,20 @@ std::optional<proto::RankStacks> LoadStacks(const std::string& folder, base::Ran
   return stacks;
 }
 
-proto::Evidence StackEvidence(const std::string& folder, const proto::RankStacks& stacks) {
-  proto::Evidence evidence;
-  evidence.set_kind(proto::Evidence::STACK);
-  evidence.set_rank(stacks.rank());
-  evidence.set_path(StacksPath(folder, base::Rank(stacks.rank())));
-  for (const std::string& line : MainStackLines(stacks.process(), kLinesMax))
-    evidence.add_lines(CleanText(line));
+std::vector<proto::Evidence> StackEvidence(const std::string& folder,
+                                           const proto::RankStacks& stacks) {
+  std::vector<proto::Evidence> evidence;
+  const auto add = [&](proto::Evidence::Kind kind, const std::vector<std::string>& lines) {
+    proto::Evidence& added = evidence.emplace_back();
+    added.set_kind(kind);
+    added.set_rank(stacks.rank());
+    added.set_path(StacksPath(folder, base::Rank(stacks.rank())));
+    for (const std::string& line : lines) added.add_lines(CleanText(line));
+  };
+  add(proto::Evidence::STACK, MainStackLines(stacks.process(), kLinesMax));
+  std::vector<std::string> gpus;
+  for (const proto::GpuState& gpu : stacks.process().gpus()) gpus.push_back(GpuText(gpu));
+  if (!gpus.empty()) add(proto::Evidence::GPU, gpus);
   return evidence;
 }
 

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/base/ids.h"
 #include "runtime/base/status.h"
@@ -30,8 +31,10 @@ base::Status SaveStacks(const std::string& folder, const proto::RankStacks& stac
 std::optional<proto::RankStacks> LoadStacks(const std::string& folder, base::Rank rank,
                                             storage::FileSystem& files);
 
-/// As a verdict has it: kind STACK, the main thread, and where the rest is. Pure.
-proto::Evidence StackEvidence(const std::string& folder, const proto::RankStacks& stacks);
+/// As a verdict has it: kind STACK, the main thread, and where the rest is; and of kind GPU, where
+/// there are some, what NVML says of each. Pure.
+std::vector<proto::Evidence> StackEvidence(const std::string& folder,
+                                           const proto::RankStacks& stacks);
 
 }  // namespace lockstep::launcher
 

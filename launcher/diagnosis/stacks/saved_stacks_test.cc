@@ -67,12 +67,31 @@ TEST_F(SavedStacksTest, AFileThatIsDamagedOrAnotherRanksIsNone) {
 }
 
 TEST_F(SavedStacksTest, AVerdictHasTheMainThreadAndWhereTheRestIs) {
-  const proto::Evidence evidence = StackEvidence("/job/evidence", Stands(3));
+  const std::vector<proto::Evidence> all = StackEvidence("/job/evidence", Stands(3));
+  ASSERT_EQ(all.size(), 1U);
+  const proto::Evidence& evidence = all[0];
 
   EXPECT_EQ(evidence.kind(), proto::Evidence::STACK);
   EXPECT_EQ(evidence.rank(), 3);
   EXPECT_EQ(evidence.path(), "/job/evidence/stacks-rank-3.txt");
   EXPECT_THAT(evidence.lines(), ElementsAre("Load?[2J", "main"));
+}
+
+TEST_F(SavedStacksTest, AVerdictHasWhatIsKnownOfTheGpus) {
+  proto::RankStacks stacks = Stands(3);
+  proto::GpuState& gpu = *stacks.mutable_process()->add_gpus();
+  gpu.set_index(2);
+  gpu.set_name("NVIDIA H200\x1b");
+  gpu.set_is_used(true);
+  gpu.set_busy_percent(100);
+
+  const std::vector<proto::Evidence> all = StackEvidence("/job/evidence", stacks);
+
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].kind(), proto::Evidence::STACK);
+  EXPECT_EQ(all[1].kind(), proto::Evidence::GPU);
+  EXPECT_EQ(all[1].rank(), 3);
+  EXPECT_THAT(all[1].lines(), ElementsAre("gpu 2 (NVIDIA H200?): 100 % busy, no faults"));
 }
 
 }  // namespace
