@@ -22,6 +22,7 @@
 #include "launcher/config/job_file.h"
 #include "launcher/config/job_plan.h"
 #include "launcher/config/resolve_job.h"
+#include "launcher/diagnosis/stacks/trace_refusal.h"
 #include "launcher/exec/exec_program.h"
 #include "launcher/exit_codes.h"
 #include "launcher/jobs/job_addresses.h"
@@ -189,6 +190,7 @@ base::Result<int> Dispatch(const VerbContext& context, const Command& command,
     case Verb::kStacks: {
       ASSIGN_OR_RETURN(ShowStacksOptions options, ShowStacksOptionsOf(command));
       options.path = Get(environment, "PATH");
+      options.may_trace = MayTraceStrangers();
       RETURN_IF_ERROR(ShowStacks(context, options));
       break;
     }

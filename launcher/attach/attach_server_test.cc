@@ -26,6 +26,7 @@
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/attach/attach_fixture.h"
 #include "runtime/attach/attach_client.h"
+#include "runtime/base/testing/named_tracers.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/event/epoll_loop.h"
 
@@ -36,6 +37,7 @@ using base::Code;
 using base::Incarnation;
 using base::Rank;
 using base::Round;
+using base::testing::NamedTracers;
 using base::testing::StatusIs;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -84,6 +86,18 @@ TEST_F(AttachServerTest, ARankGetsItsWorldAndRing) {
     EXPECT_EQ(ours.st_ino, agents.st_ino);
     EXPECT_EQ(server_->RecorderFd(Rank(0)), -1);
   });
+}
+
+TEST_F(AttachServerTest, ARankNamesItsAgentAsItsTracer) {
+  Start();
+  const std::string cookie = Add(1);
+  std::thread([&] {
+    NamedTracers tracers;
+    if (!tracers.works()) GTEST_SKIP() << "nobody tells of the calls of others here";
+    const auto client = Attach(cookie);
+    EXPECT_EQ(client->result, LOCKSTEP_ATTACH_OK) << client->error.text;
+    EXPECT_EQ(tracers.Pids(), std::vector<int64_t>{getpid()});
+  }).join();
 }
 
 TEST_F(AttachServerTest, AWrongCookieIsUnauthenticated) {

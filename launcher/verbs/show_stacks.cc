@@ -53,7 +53,7 @@ bool IsHere(const VerbContext& context, const JobEntry& job, const proto::RankSt
          (rank.host().empty() || rank.host() == context.here.host);
 }
 
-/// Ranks of another machine, which its agent is asked about at once.
+/// Ranks that their agent is asked about at once, those of another machine above all.
 struct FarRanks {
   proto::StacksRequest request;
   std::string host;
@@ -72,15 +72,19 @@ Found FindTargets(const VerbContext& context, const JobEntry& job, const ShowSta
   for (const proto::RankStatus& rank : status.ranks()) {
     if (options.rank.has_value() && options.rank->value() != rank.rank()) continue;
     found.has_rank = true;
-    if (IsHere(context, job, rank)) {
+    const bool is_here = IsHere(context, job, rank);
+    const bool is_elsewhere = !is_here && rank.pid() > 0 && rank.exit().empty() &&
+                              !rank.host().empty() && rank.host() != context.here.host;
+    // The agent of another launcher's job does not look for others.
+    if (is_here && (options.may_trace || !job.state.launcher().empty())) {
       found.targets.push_back({base::Rank(rank.rank()), static_cast<pid_t>(rank.pid())});
-    } else if (rank.pid() > 0 && rank.exit().empty() && !rank.host().empty() &&
-               rank.host() != context.here.host) {
+    } else if (is_here || is_elsewhere) {
       const auto last = last_of_node.find(rank.node());
       if (last == last_of_node.end() ||
           found.far[last->second].request.ranks_size() == kRanksOfRequest) {
         last_of_node[rank.node()] = found.far.size();
-        found.far.push_back({.request = {}, .host = Printable(rank.host())});
+        found.far.push_back(
+            {.request = {}, .host = is_here ? "this machine" : Printable(rank.host())});
         found.far.back().request.set_node(rank.node());
       }
       found.far[last_of_node[rank.node()]].request.add_ranks(rank.rank());

@@ -18,6 +18,8 @@ struct ShowStacksOptions {
   bool json = false;               // GangStacks
   /// PATH, on which py-spy is looked for.
   std::string path;
+  /// Else the agent is asked about ranks of this machine, too: it may (MayTraceStrangers).
+  bool may_trace = true;
 };
 
 /// `lockstep stacks`: where the ranks of a job stand, those together that stand in one place; of

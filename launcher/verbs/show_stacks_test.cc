@@ -19,6 +19,7 @@ namespace {
 using base::Code;
 using base::testing::StatusIs;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -134,6 +135,25 @@ TEST_F(FarStacksVerbTest, AgentsOfOtherMachinesAreAskedForTheirs) {
                     HasSubstr("rank 0 of 11")));
   EXPECT_THAT(err_.text(), AllOf(HasSubstr("ranks on far are not seen: "),
                                  HasSubstr("node 2 is silent"), Not(HasSubstr("ranks on near"))));
+}
+
+TEST_F(FarStacksVerbTest, WhoMayNotTraceAsksTheAgentHere) {
+  const JobDirectory job = MakeLiveJob("train");
+  const MarkedProcess rank(JobMark(job.job_id()) + "/x");
+  FakeAgent agent(ControlSocket(job));
+  agent.reply = Reply(job, {rank.pid()});
+  agent.stacks = [](const proto::StacksRequest& request) {
+    EXPECT_EQ(request.node(), 0);
+    EXPECT_THAT(request.ranks(), ElementsAre(0));
+    proto::ControlReply reply;
+    proto::RankStacks& told = *reply.mutable_stacks()->add_ranks();
+    told.mutable_process()->add_threads()->add_frames()->set_function("SeenByTheAgent");
+    return reply;
+  };
+
+  ASSERT_OK(ShowStacks(context_, {.job = "train", .may_trace = false}));
+
+  EXPECT_THAT(out_.text(), HasSubstr("SeenByTheAgent"));
 }
 
 TEST_F(FarStacksVerbTest, WhereNobodyAnswersThatIsTheError) {

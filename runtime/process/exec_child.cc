@@ -174,6 +174,9 @@ LOCKSTEP_CHILD int ExecChild(void* argument) {
   // From here on our parent's death is ours; if it died before, nobody would ever tell us.
   CallKernel(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (CallKernel(SYS_getppid) != plan.parent) Fail(plan, ExecStage::kParentGone, ESRCH);
+  // Where Yama lets only ancestors trace, it lets whom one names, too, and what is below that: our
+  // parent's helpers read our stacks. Elsewhere an error that means nothing.
+  CallKernel(SYS_prctl, PR_SET_PTRACER, plan.parent, 0, 0, 0);
 
   if (const int error = ErrorOf(plan, CallKernel(SYS_setsid)))
     Fail(plan, ExecStage::kSession, error);

@@ -16,9 +16,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "runtime/base/testing/named_tracers.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/process/proc_scan.h"
@@ -30,6 +32,7 @@ namespace {
 
 using base::Code;
 using base::testing::IsOk;
+using base::testing::NamedTracers;
 using base::testing::StatusIs;
 using std::chrono::milliseconds;
 using ::testing::AllOf;
@@ -265,6 +268,20 @@ TEST_F(RealProcessesTest, ChildrenOfABatchAreKeptApart) {
       }
     }
   }
+}
+
+TEST(RealProcessesStartTest, ChildrenNameTheirParentAsTheirTracer) {
+  std::thread([] {
+    NamedTracers tracers;
+    if (!tracers.works()) GTEST_SKIP() << "nobody tells of the calls of others here";
+    Host host({.mark = "named"});
+    std::optional<Exit> exit;
+    const auto process = host.processes().Spawn({.name = "rank-0", .arguments = {"/bin/true"}},
+                                                [&](const Exit& how) { exit = how; });
+    ASSERT_THAT(process, IsOk());
+    EXPECT_TRUE(host.Wait([&] { return exit.has_value(); }));
+    EXPECT_THAT(tracers.Pids(), ::testing::ElementsAre(::getpid()));
+  }).join();
 }
 
 TEST(RealProcessesStartTest, ChildThatHangsOnItsWayToExecIsGivenUp) {

@@ -32,6 +32,15 @@ std::string StatusField(const std::string& path, const std::string& name) {
 
 int64_t Number(const std::string& text) { return std::strtoll(text.c_str(), nullptr, 10); }
 
+bool MayTraceAll() {
+  const std::string capabilities = StatusField("/proc/self/status", "CapEff");
+  return (std::strtoull(capabilities.c_str(), nullptr, 16) >> CAP_SYS_PTRACE & 1) != 0;
+}
+
+int YamaScope() {
+  return static_cast<int>(Number(FirstLine("/proc/sys/kernel/yama/ptrace_scope")));
+}
+
 }  // namespace
 
 TraceRefusal LookAtRefusal(int64_t pid, int error) {
@@ -42,12 +51,12 @@ TraceRefusal LookAtRefusal(int64_t pid, int error) {
   if (refusal.tracer_pid != 0) {
     refusal.tracer_name = FirstLine("/proc/" + std::to_string(refusal.tracer_pid) + "/comm");
   }
-  const std::string capabilities = StatusField("/proc/self/status", "CapEff");
-  refusal.may_trace_all =
-      (std::strtoull(capabilities.c_str(), nullptr, 16) >> CAP_SYS_PTRACE & 1) != 0;
-  refusal.yama_scope = static_cast<int>(Number(FirstLine("/proc/sys/kernel/yama/ptrace_scope")));
+  refusal.may_trace_all = MayTraceAll();
+  refusal.yama_scope = YamaScope();
   return refusal;
 }
+
+bool MayTraceStrangers() { return YamaScope() == 0 || MayTraceAll(); }
 
 std::string ExplainRefusal(const TraceRefusal& refusal) {
   const std::string what = "reading the stacks of process " + std::to_string(refusal.pid) + ": ";

@@ -23,6 +23,10 @@ struct TraceRefusal {
 /// Looks into /proc for what `error` may come from. Any thread.
 TraceRefusal LookAtRefusal(int64_t pid, int error);
 
+/// Whether this process may trace others of its user that are not below it, as far as Yama goes. An
+/// agent may trace its ranks all the same: they name it (PR_SET_PTRACER). Any thread.
+bool MayTraceStrangers();
+
 /// What is missing, and how it is granted: one line. Pure.
 std::string ExplainRefusal(const TraceRefusal& refusal);
 
