@@ -16,6 +16,7 @@ HangWatch::Config ConfigOf(const proto::Hangs& hangs) {
   HangWatch::Config config;
   config.grace = proto::FromProto(hangs.grace());
   config.action_after = proto::FromProto(hangs.action_after());
+  config.init_deadline = proto::FromProto(hangs.init_deadline());
   config.hard_deadline = proto::FromProto(hangs.deadline());
   return config;
 }
@@ -127,7 +128,7 @@ void GangWatch::OnHangVerdict(const collectives::Finding& finding,
   // Before anything is ended: afterwards all states look alike.
   const base::Round round = deps_.driver.state().round;
   Save(round, evidence);
-  if (stacks_ == nullptr || finding.culprits.empty()) return Act(finding, evidence, {});
+  if (stacks_ == nullptr || Blamed(finding).empty()) return Act(finding, evidence, {});
   stacks_->Take(
       round, Standing(finding),
       [this, rounds = rounds_, finding, evidence](const std::vector<proto::Evidence>& stacks) {
@@ -167,13 +168,22 @@ std::optional<proto::JobPace> GangWatch::pace() const {
   return ToProto(last->pace, last->window, deps_.loop.Now() - last->at);
 }
 
+std::vector<base::Rank> GangWatch::Blamed(const collectives::Finding& finding) {
+  std::vector<base::Rank> blamed;
+  for (const collectives::Finding::Culprit& culprit : finding.culprits)
+    blamed.push_back(culprit.rank);
+  if (finding.verdict_class != collectives::Finding::Class::kLibraryStall) return blamed;
+  for (const WatchedRank& rank : RanksToWatch())
+    if (!rank.ended) blamed.push_back(rank.rank);
+  return blamed;
+}
+
 CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding) {
   CulpritStacks::Culprits culprits;
+  const std::vector<base::Rank> blamed = Blamed(finding);
   for (const WatchedRank& rank : RanksToWatch()) {
-    const bool is_culprit =
-        std::any_of(finding.culprits.begin(), finding.culprits.end(),
-                    [&](const auto& culprit) { return culprit.rank == rank.rank; });
-    if (!is_culprit || rank.pid <= 0 || rank.ended) continue;
+    const bool is_blamed = std::find(blamed.begin(), blamed.end(), rank.rank) != blamed.end();
+    if (!is_blamed || rank.pid <= 0 || rank.ended) continue;
     if (rank.is_here) {
       culprits.here.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
     } else {
@@ -185,16 +195,15 @@ CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding)
 
 void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
                     const std::vector<proto::Evidence>& stacks) {
-  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && !finding.culprits.empty();
+  std::vector<base::Rank> blamed = Blamed(finding);
+  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && !blamed.empty();
   deps_.news.OnHangVerdict(finding, evidence, stacks,
                            acts ? HangNews::Fate::kRoundEnds : HangNews::Fate::kKept);
   if (!acts) return;
-  std::vector<base::Rank> blamed;
-  for (const collectives::Finding::Culprit& culprit : finding.culprits)
-    blamed.push_back(culprit.rank);
-  deps_.driver.Blame(std::move(blamed),
-                     collectives::WhatItDid(finding, finding.culprits.front(), evidence),
-                     ThenOf(spec_.hangs().action()));
+  const std::string why = finding.culprits.empty()
+                              ? collectives::Summary(finding, evidence)
+                              : collectives::WhatItDid(finding, finding.culprits.front(), evidence);
+  deps_.driver.Blame(std::move(blamed), why, ThenOf(spec_.hangs().action()));
 }
 
 }  // namespace lockstep::launcher

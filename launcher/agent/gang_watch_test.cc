@@ -206,6 +206,21 @@ TEST_F(GangWatchTest, AbortEndsItAtOnce) {
   EXPECT_TRUE(driver_.state().told_to_end);
 }
 
+TEST_F(GangWatchTest, WhereAllStandInAnOpTheyFailTogetherAtTheDeadline) {
+  Begin(proto::HANG_ACTION_RESTART);
+  ranks_[2]->Call();
+  ranks_[2]->Wait();
+  loop_.RunFor(seconds(59));
+  EXPECT_EQ(news_.notices, 1);
+  EXPECT_THAT(news_.fates, IsEmpty()) << "it may be a large op";
+  loop_.RunFor(seconds(3));
+
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
+  EXPECT_THAT(news_.culprits, IsEmpty()) << "nobody is to blame";
+  EXPECT_EQ(news_.stacks.size(), 3U);
+  EXPECT_NE(driver_.state().phase, Phase::kRunning);
+}
+
 TEST_F(GangWatchTest, WhoGoesOnWhileStacksAreReadIsNotBlamed) {
   Begin(proto::HANG_ACTION_RESTART);
   on_kept_ = [this] {

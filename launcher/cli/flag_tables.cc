@@ -122,8 +122,11 @@ constexpr FlagSpec kRunFlags[] = {
      kWord, "spec.hangs.action", "", kLockstep, kFailures},
     {"--hang-grace", "", "TIME", "Time that ranks wait for another before it is said [2s].",
      kSeconds, "spec.hangs.grace", "", kLockstep, kFailures},
-    {"--hang-action-after", "", "TIME", "And before one that may be healthy is blamed [1m].",
-     kSeconds, "spec.hangs.actionAfter", "", kLockstep, kFailures},
+    {"--hang-action-after", "", "TIME",
+     "Before one that may be healthy is blamed [--hang-grace, or 1m].", kSeconds,
+     "spec.hangs.actionAfter", "", kLockstep, kFailures},
+    {"--hang-init-deadline", "", "TIME", "And before one that has not begun yet is [2m].", kSeconds,
+     "spec.hangs.initDeadline", "", kLockstep, kFailures},
     {"--hang-deadline", "", "TIME", "And before one in a declared phase is [5m].", kSeconds,
      "spec.hangs.deadline", "", kLockstep, kFailures},
     {"--watch", "", "off|mpi|nccl|auto", "Record MPI or NCCL calls of programs not ours [auto].",
@@ -194,7 +197,9 @@ constexpr FlagSpec kExecFlags[] = {
     {"--watch", "", "off|mpi|nccl|auto", "Record MPI or NCCL calls of programs not ours [off]."},
     {"--on-hang", "", "report|kill", "What becomes of ranks that stand still [report]."},
     {"--hang-grace", "", "TIME", "Time that ranks wait for another before it is said [2s]."},
-    {"--hang-action-after", "", "TIME", "And before one that may be healthy is blamed [1m]."},
+    {"--hang-action-after", "", "TIME",
+     "Before one that may be healthy is blamed [--hang-grace, or 1m]."},
+    {"--hang-init-deadline", "", "TIME", "And before one that has not begun yet is [2m]."},
     {"--hang-deadline", "", "TIME", "And before one in a declared phase is [5m]."},
 };
 
@@ -235,6 +240,7 @@ constexpr FlagSpec kLogsFlags[] = {
 constexpr FlagSpec kHangsFlags[] = {
     {"--grace", "", "TIME", "Time that ranks wait for another before it is said."},
     {"--action-after", "", "TIME", "And before one that may be healthy is blamed."},
+    {"--init-deadline", "", "TIME", "And before one that has not begun yet is."},
     {"--deadline", "", "TIME", "And before one in a declared phase is."},
 };
 
@@ -288,7 +294,8 @@ constexpr VerbSpec kVerbs[] = {
      "Runs a job, on this machine or on several.",
      "Flags end at PROGRAM, or at --. A PROGRAM that ends in .py is run by Python; `torchrun ...` "
      "and\n"
-     "`python -m torch.distributed.run ...` are read as torchrun's command line. Each wins over the "
+     "`python -m torch.distributed.run ...` are read as torchrun's command line. Each wins over "
+     "the "
      "one\n"
      "before: defaults [in brackets], FILE, environment (LOCKSTEP_ or PET_MAX_RESTARTS), --set, "
      "flags.\n",

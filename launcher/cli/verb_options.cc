@@ -89,6 +89,7 @@ void SetHangOptions(const Command& command, ExecOptions& options, Problems& prob
   const std::pair<const char*, base::Duration*> times[] = {
       {"--hang-grace", &options.hang_grace},
       {"--hang-action-after", &options.hang_action_after},
+      {"--hang-init-deadline", &options.hang_init_deadline},
       {"--hang-deadline", &options.hang_deadline}};
   for (const auto& [flag, to] : times) {
     const auto text = command.Value(flag);
@@ -100,6 +101,8 @@ void SetHangOptions(const Command& command, ExecOptions& options, Problems& prob
       AddProblem(flag, *text, "must be a time like 90s, and more than 0", problems);
     }
   }
+  // As of a job of `lockstep run`.
+  if (!command.Value("--hang-action-after")) options.hang_action_after = options.hang_grace;
 }
 
 }  // namespace
@@ -193,6 +196,7 @@ base::Result<SetHangsOptions> SetHangsOptionsOf(const Command& command) {
   const std::pair<const char*, std::optional<base::Duration>*> times[] = {
       {"--grace", &options.grace},
       {"--action-after", &options.action_after},
+      {"--init-deadline", &options.init_deadline},
       {"--deadline", &options.deadline}};
   for (const auto& [flag, to] : times) {
     const auto text = command.Value(flag);

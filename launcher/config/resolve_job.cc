@@ -380,10 +380,19 @@ class Resolver {
   void CompleteCounts() {
     const bool per_node = draft_.spec().gang().has_processes_per_node();
     const bool total = draft_.spec().gang().has_total_processes();
+    CompleteHangTimes();
     ApplyDefaults(&job());
     if (draft_.spec().placement().has_ssh()) return;
     if (total && !per_node) draft_.sources()[kPerNode] = "from totalProcesses";
     if (per_node && !total) draft_.sources()[kTotal] = "from processesPerNode";
+  }
+
+  // Who gives one time alone wants it to be the time of everything.
+  void CompleteHangTimes() {
+    proto::Hangs& hangs = *draft_.spec().mutable_hangs();
+    if (!hangs.has_grace() || hangs.has_action_after()) return;
+    *hangs.mutable_action_after() = hangs.grace();
+    draft_.sources()["spec.hangs.actionAfter"] = "from grace";
   }
 
   // Of what a unit stands for on this machine.

@@ -314,6 +314,19 @@ TEST(ResolveJobTest, GraceTakesSecondsAsTorchrunDoes) {
               EqualsProto("nanos: 250000000"));
 }
 
+TEST(ResolveJobTest, TheGraceOfHangsAloneIsAlsoTheTimeBeforeAnAction) {
+  const auto action_after = [](std::vector<std::string> words) {
+    words.push_back("x");
+    return Resolved({std::move(words)}).job.spec().hangs().action_after();
+  };
+  EXPECT_THAT(action_after({}), EqualsProto("seconds: 60"));
+  EXPECT_THAT(action_after({"--hang-grace=10s"}), EqualsProto("seconds: 10"));
+  EXPECT_THAT(action_after({"--hang-grace=10s", "--hang-action-after=2m"}),
+              EqualsProto("seconds: 120"));
+  EXPECT_THAT(action_after({"--set", "spec.hangs.actionAfter=2m", "--hang-grace=10s"}),
+              EqualsProto("seconds: 120"));
+}
+
 TEST(ResolveJobTest, WhatARanksFailureDoesIsOneOfTwoWords) {
   const auto restart = [](std::vector<std::string> words) {
     words.push_back("x");

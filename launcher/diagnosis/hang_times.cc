@@ -29,12 +29,15 @@ base::Result<proto::HangsReply> SetHangTimes(const proto::HangsRequest& request,
   if (request.has_grace_ns()) RETURN_IF_ERROR(Take("grace", request.grace_ns(), times.grace));
   if (request.has_action_after_ns())
     RETURN_IF_ERROR(Take("time before action", request.action_after_ns(), times.action_after));
+  if (request.has_init_deadline_ns())
+    RETURN_IF_ERROR(Take("init deadline", request.init_deadline_ns(), times.init_deadline));
   if (request.has_deadline_ns())
     RETURN_IF_ERROR(Take("deadline", request.deadline_ns(), times.hard_deadline));
   watch.SetTimes(times);
   proto::HangsReply reply;
   reply.set_grace_ns(times.grace.count());
   reply.set_action_after_ns(times.action_after.count());
+  reply.set_init_deadline_ns(times.init_deadline.count());
   reply.set_deadline_ns(times.hard_deadline.count());
   return reply;
 }

@@ -61,6 +61,7 @@ base::Duration HangWatch::ProcessorTimeOfThread() {
 void HangWatch::SetTimes(const Times& times) {
   config_.grace = times.grace;
   config_.action_after = times.action_after;
+  config_.init_deadline = times.init_deadline;
   config_.hard_deadline = times.hard_deadline;
 }
 

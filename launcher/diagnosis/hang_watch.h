@@ -50,7 +50,8 @@ class HangDelegate {
 ///
 ///   provable               a verdict when two looks in a row say the same; of calls that differ
 ///                          at once
-///   in a declared phase    a notice after grace; a verdict at hard_deadline
+///   in a declared phase,   a notice after grace; a verdict at hard_deadline
+///   or nobody is to blame
 ///   in the making of a     notices after grace; a verdict at init_deadline
 ///   group, or its first op
 ///   all else               a notice after grace; a verdict at action_after
@@ -87,9 +88,11 @@ class HangWatch {
 
   /// How long ranks may wait, from now on: also those that wait already.
   struct Times {
-    base::Duration grace, action_after, hard_deadline;
+    base::Duration grace, action_after, init_deadline, hard_deadline;
   };
-  Times times() const { return {config_.grace, config_.action_after, config_.hard_deadline}; }
+  Times times() const {
+    return {config_.grace, config_.action_after, config_.init_deadline, config_.hard_deadline};
+  }
   void SetTimes(const Times& times);
   /// Of a job on several machines, before its first round; outlives this.
   void SetFar(FarLooks& far) {

@@ -135,6 +135,20 @@ TEST_F(HangWatchTest, AGroupsFirstOpHasLonger) {
   EXPECT_EQ(verdicts_.size(), 1u);
 }
 
+TEST_F(HangWatchTest, HowLongAGroupsFirstOpHasIsSetWhileItWaits) {
+  MakeRanks();
+  watch_.BeginRound();
+  WaitForTheThird();
+  loop_.RunFor(seconds(100));
+  HangWatch::Times times = watch_.times();
+  times.init_deadline = minutes(5);
+  watch_.SetTimes(times);
+  loop_.RunFor(seconds(199));
+  EXPECT_THAT(verdicts_, IsEmpty());
+  loop_.RunFor(seconds(2));
+  EXPECT_EQ(verdicts_.size(), 1u);
+}
+
 TEST_F(HangWatchTest, WhoComesInTimeIsNotBlamedAndIsSaidAgainTheNextTime) {
   for (int time = 0; time < 2; ++time) {
     WaitForTheThird();

@@ -28,6 +28,7 @@ HangWatch::Config ConfigOf(const proto::AdoptedHangs& hangs, int world_size) {
   config.world_size = world_size;
   if (hangs.grace_ns() > 0) config.grace = base::Duration(hangs.grace_ns());
   if (hangs.action_after_ns() > 0) config.action_after = base::Duration(hangs.action_after_ns());
+  if (hangs.init_deadline_ns() > 0) config.init_deadline = base::Duration(hangs.init_deadline_ns());
   if (hangs.deadline_ns() > 0) config.hard_deadline = base::Duration(hangs.deadline_ns());
   return config;
 }
@@ -59,9 +60,45 @@ void AdoptedWatch::OnHangVerdict(const Finding& finding, const Evidence& evidenc
   verdict_ = VerdictOf(finding, evidence);
   deps_.record.SaveVerdict(*verdict_);
   ++verdict_counts_[proto::Verdict::Class_Name(verdict_->class_())];
-  Say(CleanText("the ranks stand still: " + collectives::Summary(finding, evidence)),
-      RenderVerdict(*verdict_), finding);
-  if (kills_ && !finding.culprits.empty()) deps_.kill();
+  const std::string summary = collectives::Summary(finding, evidence);
+  std::vector<StackTaking::Target> standing = Standing(finding);
+  if (deps_.stacks == nullptr || standing.empty()) return OnStacks(finding, summary, {});
+  deps_.stacks->Take(facts_.round, {.here = std::move(standing), .far = {}},
+                     [this, finding, summary](const std::vector<proto::Evidence>& stacks) {
+                       OnStacks(finding, summary, stacks);
+                     });
+}
+
+void AdoptedWatch::OnStacks(const Finding& finding, const std::string& summary,
+                            const std::vector<proto::Evidence>& stacks) {
+  for (const proto::Evidence& one : stacks) *verdict_->add_evidence() = one;
+  if (!stacks.empty()) deps_.record.SaveVerdict(*verdict_);
+  Say(CleanText("the ranks stand still: " + summary), RenderVerdict(*verdict_), finding);
+  if (!Kills(finding)) return;
+  // It has gone on meanwhile: that was no hang. Calls that differed have differed.
+  const bool is_mismatch = finding.verdict_class == Finding::Class::kMismatch;
+  if (!is_mismatch && watch_.HasMoved()) return watch_.BeginRound();
+  deps_.kill();
+}
+
+std::vector<StackTaking::Target> AdoptedWatch::Standing(const Finding& finding) const {
+  const bool all = finding.verdict_class == Finding::Class::kLibraryStall;
+  std::vector<StackTaking::Target> standing;
+  for (const WatchedRank& rank : deps_.ranks()) {
+    const bool is_culprit =
+        std::any_of(finding.culprits.begin(), finding.culprits.end(),
+                    [&](const auto& culprit) { return culprit.rank == rank.rank; });
+    // Else its pid may be another process's by now.
+    if ((is_culprit || all) && !rank.ended && !deps_.has_ended(rank.rank))
+      standing.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
+  }
+  return standing;
+}
+
+/// Where too little is known they may be healthy.
+bool AdoptedWatch::Kills(const Finding& finding) const {
+  return kills_ &&
+         (!finding.culprits.empty() || finding.verdict_class == Finding::Class::kLibraryStall);
 }
 
 proto::Verdict AdoptedWatch::VerdictOf(const Finding& finding, const Evidence& evidence) const {
@@ -75,7 +112,7 @@ proto::Verdict AdoptedWatch::VerdictOf(const Finding& finding, const Evidence& e
   const int64_t age_ns = (deps_.loop.Now() - since_).count();
   verdict.mutable_round_age()->set_seconds(age_ns / 1'000'000'000);
   verdict.mutable_round_age()->set_nanos(static_cast<int32_t>(age_ns % 1'000'000'000));
-  const bool kills = kills_ && !finding.culprits.empty();
+  const bool kills = Kills(finding);
   verdict.set_action(kills ? proto::Verdict::KILL_RANKS : proto::Verdict::REPORT);
   verdict.set_action_reason(kills ? "its ranks on this host are killed (--on-hang=kill)"
                                   : "nothing is done about it (--on-hang=report)");

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/agent/culprit_stacks.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/hang_watch.h"
@@ -27,10 +28,10 @@ namespace lockstep::launcher {
 
 /// What the agent of a job that another launcher has started makes of a HangWatch: that its ranks
 /// on this host stand still is said where their users read (the standard error of one of them),
-/// kept as evidence and verdict in the job directory, and, as `lockstep exec` was told, the ranks
-/// are ended, which their launcher then takes for the end of the job. That one of them is slow is
-/// said there, too. Of ranks on other hosts nothing is known. One per agent, owned by it. Confined
-/// to the loop's thread.
+/// kept as evidence and verdict in the job directory with the stacks of those to blame, and, as
+/// `lockstep exec` was told, the ranks are ended, which their launcher then takes for the end of the
+/// job. That one of them is slow is said there, too. Of ranks on other hosts nothing is known. One
+/// per agent, owned by it; gone after `deps.stacks`. Confined to the loop's thread.
 class AdoptedWatch final : public HangDelegate, public PaceDelegate {
  public:
   struct Deps {
@@ -41,6 +42,7 @@ class AdoptedWatch final : public HangDelegate, public PaceDelegate {
     std::function<void(proto::Event)> log;
     std::function<bool(base::Rank)> has_ended;  // now, whatever has been told of it
     std::function<void()> kill;                 // all that live
+    CulpritStacks* stacks = nullptr;            // null: none can be read
   };
 
   /// Of `facts` the time is filled in.
@@ -66,6 +68,12 @@ class AdoptedWatch final : public HangDelegate, public PaceDelegate {
   void Describe(bool live, proto::StatusReply& status) const;
 
  private:
+  /// Those to blame, or where all stand in an op all, if they live.
+  std::vector<StackTaking::Target> Standing(const collectives::Finding& finding) const;
+  /// The stacks of those have been read, which takes a while.
+  void OnStacks(const collectives::Finding& finding, const std::string& summary,
+                const std::vector<proto::Evidence>& stacks);
+  bool Kills(const collectives::Finding& finding) const;
   proto::Verdict VerdictOf(const collectives::Finding& finding,
                            const collectives::Evidence& evidence) const;
   void Say(const std::string& text, const std::string& screen, const collectives::Finding& finding);

@@ -12,13 +12,16 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/agent/testing/test_record.h"
 #include "launcher/diagnosis/testing/sim_rank.h"
 #include "runtime/event/sim_loop.h"
+#include "runtime/process/sim_processes.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -95,8 +98,14 @@ class AdoptedWatchTest : public ::testing::Test {
                            .record = record_.record(),
                            .ranks = [this] { return watched_; },
                            .log = [this](const proto::Event& event) { events_.push_back(event); },
-                           .has_ended = [this](Rank rank) { return rank == ended_; },
-                           .kill = [this] { ++kills_; }});
+                           .has_ended =
+                               [this](Rank rank) {
+                                 if (on_verdict_ && watch_->verdict().has_value())
+                                   std::exchange(on_verdict_, nullptr)();
+                                 return rank == ended_;
+                               },
+                           .kill = [this] { ++kills_; },
+                           .stacks = &stacks_});
     ranks_[0]->Call();
     ranks_[0]->Wait();
   }
@@ -113,9 +122,12 @@ class AdoptedWatchTest : public ::testing::Test {
   std::vector<std::unique_ptr<SimRank>> ranks_;
   std::vector<WatchedRank> watched_;
   testing::TestRecord record_{loop_};
+  process::SimProcesses processes_{loop_, 1};
+  CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_.record()}};
   std::vector<proto::Event> events_;
   Rank ended_{-1};
   int kills_ = 0;
+  std::function<void()> on_verdict_;  // once, before stacks are taken
   std::unique_ptr<AdoptedWatch> watch_;
 };
 
@@ -150,7 +162,35 @@ TEST_F(AdoptedWatchTest, TheRanksAreKilledWhereThatIsAskedFor) {
   Begin(true);
   loop_.RunFor(seconds(30));
   EXPECT_EQ(kills_, 1) << "once";
+  EXPECT_TRUE(std::filesystem::exists(record_.folder() + "/round-0/evidence/stacks-rank-1.txt"));
+  EXPECT_EQ(watch_->verdict()->evidence(1).kind(), proto::Evidence::STACK);
+  EXPECT_THAT(bystanders_[0].Take(), HasSubstr("where rank 1 stands:"));
   EXPECT_EQ(watch_->verdict()->action(), proto::Verdict::KILL_RANKS);
+}
+
+TEST_F(AdoptedWatchTest, WhoGoesOnWhileStacksAreReadIsNotKilled) {
+  std::filesystem::create_directories(record_.folder());
+  Begin(true);
+  on_verdict_ = [this] {
+    ranks_[1]->Call();
+    for (const auto& rank : ranks_) rank->End();
+  };
+  loop_.RunFor(seconds(10));
+  EXPECT_FALSE(on_verdict_) << "it was about to be killed";
+  EXPECT_EQ(kills_, 0);
+}
+
+TEST_F(AdoptedWatchTest, RanksThatAllStandInAnOpAreKilledAtTheDeadline) {
+  std::filesystem::create_directories(record_.folder());
+  Begin(true);
+  ranks_[1]->Call();
+  ranks_[1]->Wait();
+  loop_.RunFor(seconds(299));
+  EXPECT_EQ(kills_, 0);
+  loop_.RunFor(seconds(3));
+  EXPECT_EQ(kills_, 1);
+  EXPECT_EQ(watch_->verdict()->class_(), proto::Verdict::LIBRARY_STALL);
+  EXPECT_THAT(bystanders_[0].Take(), HasSubstr("and nothing moves\n"));
 }
 
 TEST_F(AdoptedWatchTest, HowFastTheyGoIsKnownAfterAWindow) {

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "launcher/agent/control_server.h"
+#include "launcher/agent/culprit_stacks.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/agent/live_look.h"
 #include "launcher/agent/live_status.h"
@@ -40,6 +41,7 @@
 #include "runtime/net/channel_server.h"
 #include "runtime/net/port_claim.h"
 #include "runtime/process/foreign_process.h"
+#include "runtime/process/real_processes.h"
 #include "runtime/proto/adoption.pb.h"
 #include "runtime/proto/event.pb.h"
 #include "runtime/proto/status_conversion.h"
@@ -91,6 +93,7 @@ class AdoptingAgent final {
   base::Status Open(const proto::AdoptRequest& first);
   base::Status MakeDirectory(const proto::AdoptRequest& first);
   base::Status OpenServers(const proto::AdoptRequest& first);
+  void BeginHelpers();
   void BeginWatch(const proto::AdoptRequest& first);
   std::vector<WatchedRank> RanksToWatch() const;
   std::string LogPath() const { return directory_->path() + "/agent.log"; }
@@ -128,8 +131,10 @@ class AdoptingAgent final {
   std::unique_ptr<telemetry::EventLog> events_;
   std::unique_ptr<JobRecord> record_;
   std::unique_ptr<AttachServer> attach_;
+  std::unique_ptr<process::RealProcesses> helpers_;  // what reads stacks; null: none can be had
   std::unique_ptr<AdoptedWatch> watch_;
-  std::unique_ptr<LiveLook> live_;  // when watch_ is there
+  std::unique_ptr<CulpritStacks> stacks_;  // when helpers_ is there
+  std::unique_ptr<LiveLook> live_;         // when watch_ is there
   std::unique_ptr<AdoptedDesk> desk_;
   std::unique_ptr<ControlServer> control_;
   std::map<base::Rank, std::unique_ptr<process::ForeignProcess>> processes_;  // those that live
@@ -251,7 +256,25 @@ base::Status AdoptingAgent::OpenServers(const proto::AdoptRequest& first) {
   return base::OkStatus();
 }
 
+void AdoptingAgent::BeginHelpers() {
+  // No cgroups: this host's may be another launcher's.
+  auto helpers =
+      process::RealProcesses::Create({.mark = "stacks-" + directory_->job_id(),
+                                      .containment = process::Containment::kSubreaperMark},
+                                     loop_);
+  if (!helpers.ok()) {
+    LOG(WARNING) << "no stacks will be read: " << helpers.status();
+    return;
+  }
+  helpers_ = *std::move(helpers);
+  const char* const path = std::getenv("PATH");
+  stacks_ = std::make_unique<CulpritStacks>(
+      FindStackTools(path == nullptr ? "" : path),
+      CulpritStacks::Deps{.loop = loop_, .processes = *helpers_, .record = *record_});
+}
+
 void AdoptingAgent::BeginWatch(const proto::AdoptRequest& first) {
+  BeginHelpers();
   live_ = std::make_unique<LiveLook>(loop_, [this] { return RanksToWatch(); }, first.world_size());
   watch_ = std::make_unique<AdoptedWatch>(
       first.hangs(), EvidenceFacts{.job = directory_->job_id(), .host = config_.here.host},
@@ -272,7 +295,8 @@ void AdoptingAgent::BeginWatch(const proto::AdoptRequest& first) {
                                  if (!process->Signal(SIGKILL))
                                    LOG(WARNING) << "rank " << rank << " could not be killed";
                                }
-                             }});
+                             },
+                         .stacks = stacks_.get()});
 }
 
 std::vector<WatchedRank> AdoptingAgent::RanksToWatch() const {
@@ -435,7 +459,9 @@ void AdoptingAgent::End() {
     record_->SaveEnd(std::nullopt);
     control_.reset();
     live_.reset();
+    stacks_.reset();
     watch_.reset();
+    helpers_.reset();
     attach_.reset();
     events_->Flush();
     if (const base::Status finished = directory_->Finish(); !finished.ok()) {

@@ -20,7 +20,7 @@ struct ExecOptions {
   std::string watch;                 // "off", "mpi", "nccl", "auto"; "" = off
   bool kills_hung = false;           // ranks that stand still; else it is only said
   /// As a job of `lockstep run` has them; 0 = its defaults.
-  base::Duration hang_grace{0}, hang_action_after{0}, hang_deadline{0};
+  base::Duration hang_grace{0}, hang_action_after{0}, hang_init_deadline{0}, hang_deadline{0};
 };
 
 }  // namespace lockstep::launcher

@@ -76,6 +76,7 @@ base::Result<proto::AdoptRequest> MakeRequest(const ExecOptions& options,
   hangs.set_kills(options.kills_hung);
   hangs.set_grace_ns(options.hang_grace.count());
   hangs.set_action_after_ns(options.hang_action_after.count());
+  hangs.set_init_deadline_ns(options.hang_init_deadline.count());
   hangs.set_deadline_ns(options.hang_deadline.count());
   request.set_wants_master_port(topology::NeedsMasterPort(rank, environment));
   return request;

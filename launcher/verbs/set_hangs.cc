@@ -26,13 +26,15 @@ base::Status SetHangs(const VerbContext& context, const SetHangsOptions& options
   proto::HangsRequest& hangs = *request.mutable_hangs();
   if (options.grace) hangs.set_grace_ns(options.grace->count());
   if (options.action_after) hangs.set_action_after_ns(options.action_after->count());
+  if (options.init_deadline) hangs.set_init_deadline_ns(options.init_deadline->count());
   if (options.deadline) hangs.set_deadline_ns(options.deadline->count());
   ASSIGN_OR_RETURN(const proto::ControlReply reply, AskAgent(context, job, request, kAnswerLimit));
   std::fprintf(context.out,
                "job %s: ranks that wait are told after %s; a rank that may be healthy is blamed "
-               "after %s, one in a declared phase after %s\n",
+               "after %s, one that has not begun yet after %s, one in a declared phase after %s\n",
                job.id.c_str(), Text(reply.hangs().grace_ns()).c_str(),
                Text(reply.hangs().action_after_ns()).c_str(),
+               Text(reply.hangs().init_deadline_ns()).c_str(),
                Text(reply.hangs().deadline_ns()).c_str());
   return base::OkStatus();
 }

@@ -14,7 +14,7 @@ namespace lockstep::launcher {
 struct SetHangsOptions {
   std::string job;  // id, name, or the beginning of an id
   /// What is to change; none of them: what is in force is printed.
-  std::optional<base::Duration> grace, action_after, deadline;
+  std::optional<base::Duration> grace, action_after, init_deadline, deadline;
 };
 
 /// `lockstep hangs`: how long ranks of a job that runs may wait for each other, from now on.

@@ -60,7 +60,15 @@ std::string CircleText(const Verdict& verdict) {
   return "lockstep: ranks " + ranks + " wait for each other" + waits;
 }
 
+/// All wait in one op, and no rank is to blame.
+bool IsStall(const Verdict& verdict) {
+  return verdict.class_() == Verdict::LIBRARY_STALL && verdict.culprits_size() == 0;
+}
+
 std::string Headline(const Verdict& verdict) {
+  if (IsStall(verdict))
+    return "lockstep: all have come to " + verdict.op() + ", op " + std::to_string(verdict.seq()) +
+           " of group " + verdict.group() + ", and nothing moves";
   if (verdict.culprits_size() == 0) {
     return "lockstep: " + (verdict.action_reason().empty() ? "no single rank is to blame"
                                                            : verdict.action_reason());
@@ -111,7 +119,9 @@ std::string NextText(const Verdict& verdict) {
   if (verdict.action() != Verdict::END_JOB) return verdict.action_reason();
   const std::string status = "the job ends with exit status " + std::to_string(verdict.exit_code());
   // Of a stopped job the headline has told the reason.
-  return verdict.culprits_size() == 0 ? status : status + ": " + verdict.action_reason();
+  return verdict.culprits_size() == 0 && !IsStall(verdict)
+             ? status
+             : status + ": " + verdict.action_reason();
 }
 
 /// The last words of the rank that failed first, as many as there is room for: its stderr, or the

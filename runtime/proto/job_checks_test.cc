@@ -92,6 +92,7 @@ TEST(ApplyDefaultsTest, CompletesTheSmallestJob) {
                     watch: WATCH_AUTO
                     pace_window { seconds: 10 }
                     straggler_percent: 10
+                    init_deadline { seconds: 120 }
                   }
                   metrics {}
                 })pb"));

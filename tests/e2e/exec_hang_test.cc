@@ -54,6 +54,7 @@ TEST_P(ExecHangTest, WhoIsStoppedIsNamedAndTheJobEnds) {
               AllOf(HasSubstr("lockstep: rank 1 has not come to barrier, op 3 of group "
                               "MPI_COMM_WORLD: its process is stopped by a signal"),
                     HasSubstr("rank 0 has waited "), HasSubstr("kill -CONT "),
+                    HasSubstr("where rank 1 stands:"),
                     HasSubstr("its ranks on this host are killed (--on-hang=kill)")));
   EXPECT_THAT(
       VerdictOfTheJob(),
