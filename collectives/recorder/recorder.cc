@@ -100,20 +100,22 @@ void Recorder::SetPhase(const std::string& name, base::SteadyTime until) {
   WritePhase();
 }
 
-std::string Recorder::MarkPhase(const std::string& name) {
-  if (!lockstep_fork_guard_is_owner(&ring_.guard)) return "";
+Recorder::Mark Recorder::MarkPhase(const Mark& mark) {
+  if (!lockstep_fork_guard_is_owner(&ring_.guard)) return {};
   const std::lock_guard lock(phase_mutex_);
-  std::string before = std::exchange(marked_, name);
+  Mark before = std::exchange(marked_, mark);
   WritePhase();
   return before;
 }
 
 void Recorder::WritePhase() {
-  if (declared_until_ != base::SteadyTime()) {
-    const std::string& name = marked_.empty() ? declared_ : marked_;
-    lockstep_ring_set_phase(&ring_, name.c_str(), Nanoseconds(declared_until_));
+  const std::string& marked = marked_.name;
+  const base::SteadyTime until = std::max(declared_until_, marked_.until);
+  if (until != base::SteadyTime()) {
+    const std::string& name = marked.empty() ? declared_ : marked;
+    lockstep_ring_set_phase(&ring_, name.c_str(), Nanoseconds(until));
   } else {
-    lockstep_ring_set_phase(&ring_, marked_.c_str(), marked_.empty() ? 0 : LOCKSTEP_PHASE_MARKED);
+    lockstep_ring_set_phase(&ring_, marked.c_str(), marked.empty() ? 0 : LOCKSTEP_PHASE_MARKED);
   }
 }
 

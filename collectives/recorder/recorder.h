@@ -89,9 +89,13 @@ class Recorder {
   /// Until then the program declares to be in a phase that may take long; `until` in the past ends
   /// it. `name`: "checkpoint".
   void SetPhase(const std::string& name, base::SteadyTime until);
-  /// The program is in this phase from now on, and claims no time for it; "" ends it. A declared
-  /// one has this one's name, and is followed by it. Returns the one before.
-  std::string MarkPhase(const std::string& name);
+  struct Mark {
+    std::string name;          // "" = none
+    base::SteadyTime until{};  // until then it may take long; in the past: it claims no time
+  };
+  /// The program is in this phase from now on. A declared one has this one's name, and is followed
+  /// by it. Returns the one before.
+  Mark MarkPhase(const Mark& mark);
   /// Samples that were processed since then. One thread at a time.
   void SetSamples(uint64_t samples, base::SteadyTime since);
 
@@ -129,7 +133,7 @@ class Recorder {
 
   lockstep_ring ring_;
   std::mutex phase_mutex_;
-  std::string marked_;  // this and the next: guarded by phase_mutex_
+  Mark marked_;  // this and the next: guarded by phase_mutex_
   std::string declared_;
   base::SteadyTime declared_until_{};
 };

@@ -204,7 +204,7 @@ TEST(RecorderTest, AMarkedPhaseNamesADeclaredOneAndFollowsIt) {
   ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
   const auto head = [&] { return *ReadRingHead(ring.memory()); };
 
-  EXPECT_EQ(recorder->MarkPhase("checkpoint"), "");
+  EXPECT_EQ(recorder->MarkPhase({"checkpoint"}).name, "");
   EXPECT_EQ(head().phase, "checkpoint");
   EXPECT_EQ(head().phase_until_ns, LOCKSTEP_PHASE_MARKED);
   recorder->SetPhase("long phase", SteadyTime(nanoseconds(5000)));
@@ -213,9 +213,29 @@ TEST(RecorderTest, AMarkedPhaseNamesADeclaredOneAndFollowsIt) {
   recorder->SetPhase("", SteadyTime());
   EXPECT_EQ(head().phase, "checkpoint");
   EXPECT_EQ(head().phase_until_ns, LOCKSTEP_PHASE_MARKED);
-  EXPECT_EQ(recorder->MarkPhase(""), "checkpoint");
+  EXPECT_EQ(recorder->MarkPhase({}).name, "checkpoint");
   EXPECT_EQ(head().phase, "");
   EXPECT_EQ(head().phase_until_ns, 0u);
+}
+
+TEST(RecorderTest, AMarkedPhaseMayClaimTime) {
+  Ring ring(8);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  const auto head = [&] { return *ReadRingHead(ring.memory()); };
+
+  (void)recorder->MarkPhase({"load", SteadyTime(nanoseconds(9000))});
+  EXPECT_EQ(head().phase, "load");
+  EXPECT_EQ(head().phase_until_ns, 9000u);
+  recorder->SetPhase("long phase", SteadyTime(nanoseconds(5000)));
+  EXPECT_EQ(head().phase_until_ns, 9000u) << "the later of the two";
+  recorder->SetPhase("", SteadyTime());
+  EXPECT_EQ(head().phase_until_ns, 9000u);
+  const Recorder::Mark before = recorder->MarkPhase({"train"});
+  EXPECT_EQ(before.until, SteadyTime(nanoseconds(9000)));
+  EXPECT_EQ(head().phase_until_ns, LOCKSTEP_PHASE_MARKED);
+  (void)recorder->MarkPhase(before);
+  EXPECT_EQ(head().phase, "load");
+  EXPECT_EQ(head().phase_until_ns, 9000u);
 }
 
 TEST(RecorderTest, SamplesAreReadWithTheirTime) {

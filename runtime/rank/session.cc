@@ -92,7 +92,7 @@ class RankSession final : public Session {
   std::vector<LostRank> lost_ranks() const override;
   void ReportProgress(int64_t step) override;
   void ReportSamples(uint64_t samples) override;
-  std::string SetPhase(const std::string& name) override;
+  PhaseMark SetPhase(const PhaseMark& mark) override;
   bool stop_requested() const override { return Poll().stop; }
   bool TakeCheckpointRequest() override;
 
@@ -302,8 +302,17 @@ void RankSession::ReportSamples(uint64_t samples) {
   if (window.has_value()) tie_->recorder->SetSamples(window->samples, window->since);
 }
 
-std::string RankSession::SetPhase(const std::string& name) {
-  return tie_ != nullptr ? tie_->recorder->MarkPhase(name) : "";
+PhaseMark PhaseMark::For(const std::string& name, base::Duration at_most) {
+  // Nobody waits for longer, and the sum is a time.
+  constexpr base::Duration kAtMost = std::chrono::hours(24 * 365);
+  if (at_most <= base::Duration(0)) return {.name = name};
+  return {.name = name, .until = base::RealClock().Now() + std::min(at_most, kAtMost)};
+}
+
+PhaseMark RankSession::SetPhase(const PhaseMark& mark) {
+  if (tie_ == nullptr) return {};
+  const auto before = tie_->recorder->MarkPhase({mark.name, mark.until});
+  return {before.name, before.until};
 }
 
 void RankSession::SendProgress() {

@@ -35,6 +35,15 @@ struct SessionOptions {
   std::optional<bool> check_calls;
 };
 
+/// What the program says that it does.
+struct PhaseMark {
+  std::string name;          // the first 31 bytes are kept; "" = nothing in particular
+  base::SteadyTime until{};  // until then it may take long; in the past: it claims no time
+
+  /// From now on.
+  static PhaseMark For(const std::string& name, base::Duration at_most);
+};
+
 /// A rank's place in its job, as the agent (or, without one, torchrun's environment) told it.
 struct World {
   std::string job;  // job id; "" without an agent
@@ -125,12 +134,11 @@ class Session {
   /// program counts: `lockstep status` and `top` tell how many it is in a second. About 50 ns.
   virtual void ReportSamples(uint64_t samples) { (void)samples; }
 
-  /// The program is in this phase from now on, as `lockstep status`, `top` and verdicts say; ""
-  /// ends it. Returns the phase before. It claims no time: collectives::LongPhase does. Of names
-  /// the first 31 bytes are kept. See Phase.
-  virtual std::string SetPhase(const std::string& name) {
-    (void)name;
-    return "";
+  /// The program is in this phase from now on, as `lockstep status`, `top` and verdicts say.
+  /// Returns the phase before. See Phase.
+  virtual PhaseMark SetPhase(const PhaseMark& mark) {
+    (void)mark;
+    return {};
   }
 
   /// True once the agent has asked this rank to end (user stop, preemption): finish the step, save,
@@ -144,21 +152,23 @@ class Session {
 /// On the stack of one thread; other threads' phases are this process's, too.
 ///
 ///   {
-///     const rank::Phase phase(*session, "checkpoint");
+///     const rank::Phase phase(*session, "checkpoint", std::chrono::minutes(10));
 ///     ...
 ///   }
 class Phase {
  public:
-  /// `session` outlives this.
-  Phase(Session& session, const std::string& name)
-      : session_(session), before_(session.SetPhase(name)) {}
+  /// For `at_most` this rank may come late without being taken for one that hangs; ops of our own
+  /// groups still have their deadlines, which collectives::LongPhase extends. `session` outlives
+  /// this.
+  Phase(Session& session, const std::string& name, base::Duration at_most = base::Duration(0))
+      : session_(session), before_(session.SetPhase(PhaseMark::For(name, at_most))) {}
   ~Phase() { session_.SetPhase(before_); }
   Phase(const Phase&) = delete;
   Phase& operator=(const Phase&) = delete;
 
  private:
   Session& session_;
-  const std::string before_;
+  const PhaseMark before_;
 };
 
 }  // namespace lockstep::rank

@@ -69,7 +69,13 @@ void lockstep_session_report_samples(lockstep_session* session, uint64_t samples
 }
 
 void lockstep_session_set_phase(lockstep_session* session, const char* name) {
-  (void)session->session->SetPhase(name == nullptr ? "" : name);
+  lockstep_session_set_long_phase(session, name, 0);
+}
+
+void lockstep_session_set_long_phase(lockstep_session* session, const char* name,
+                                     int64_t at_most_ns) {
+  (void)session->session->SetPhase(lockstep::rank::PhaseMark::For(
+      name == nullptr ? "" : name, std::chrono::nanoseconds(at_most_ns)));
 }
 
 int lockstep_session_stop_requested(const lockstep_session* session) {

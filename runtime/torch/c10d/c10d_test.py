@@ -55,6 +55,16 @@ class DebiansTorchTest(Jobs):
         for text in texts:
             self.assertRegex(text, r"(?s)rank 1 called barrier.*|failed before this call")
 
+    def test_a_rank_that_says_that_it_saves_is_not_blamed(self):
+        flags = ("-np", "2", "--hang-grace", "300ms", "--hang-action-after", "1s")
+        job = self.run_job(DEBIANS, FILES["phases.py"], "3", "60", flags=flags)
+        self.assertEqual(job.returncode, 0, job.stdout + job.stderr)
+        self.assertEqual(job.stdout.count("through"), 2)
+        self.assertRegex(job.stderr, r"waiting: rank 1 .*checkpoint")
+        job = self.run_job(DEBIANS, FILES["phases.py"], "60", "0", flags=flags)
+        self.assertEqual(job.returncode, 69, job.stdout + job.stderr)
+        self.assertIn("lockstep: rank 1 has not come to all_reduce", job.stderr)
+
     def test_survivors_go_on_in_their_processes(self):
         self.expect_survivors(DEBIANS)
 
