@@ -302,13 +302,6 @@ void RankSession::ReportSamples(uint64_t samples) {
   if (window.has_value()) tie_->recorder->SetSamples(window->samples, window->since);
 }
 
-PhaseMark PhaseMark::For(const std::string& name, base::Duration at_most) {
-  // Nobody waits for longer, and the sum is a time.
-  constexpr base::Duration kAtMost = std::chrono::hours(24 * 365);
-  if (at_most <= base::Duration(0)) return {.name = name};
-  return {.name = name, .until = base::RealClock().Now() + std::min(at_most, kAtMost)};
-}
-
 PhaseMark RankSession::SetPhase(const PhaseMark& mark) {
   if (tie_ == nullptr) return {};
   const auto before = tie_->recorder->MarkPhase({mark.name, mark.until});
@@ -454,6 +447,13 @@ base::Result<std::unique_ptr<Session>> CreateAttached(const std::string& socket_
 }
 
 }  // namespace
+
+PhaseMark PhaseMark::For(const std::string& name, base::Duration at_most) {
+  // Nobody waits for longer, and the sum is a time.
+  constexpr base::Duration kAtMost = std::chrono::hours(24 * 365);
+  if (at_most <= base::Duration(0)) return {.name = name};
+  return {.name = name, .until = base::RealClock().Now() + std::min(at_most, kAtMost)};
+}
 
 std::string_view BackendName(Backend backend) {
   switch (backend) {
