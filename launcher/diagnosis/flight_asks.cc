@@ -12,13 +12,11 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include "collectives/diagnosis/imports/json_tree.h"
-#include "collectives/diagnosis/imports/pickle_reader.h"
+#include "collectives/diagnosis/imports/flight_dump_file.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
@@ -101,17 +99,6 @@ base::Result<std::string> ReadWhole(const std::string& path) {
   }
 }
 
-base::Result<collectives::FlightDump> Parse(const std::string& path, std::string_view bytes) {
-  const auto tree = bytes.starts_with('\x80') ? collectives::ReadPickle(bytes)
-                                              : collectives::ReadJson(bytes);
-  const std::string what = "torch's dump " + path;
-  if (!tree.ok()) return tree.status().WithFrame(what);
-  if (!collectives::IsFlightDump(**tree))
-    return base::InvalidArgumentError(what + " is something else");
-  auto dump = collectives::ReadFlightDump(**tree);
-  return dump.ok() ? std::move(dump) : dump.status().WithFrame(what);
-}
-
 /// One that has been asked.
 struct Awaited {
   size_t at = 0;                  // in the answers
@@ -129,7 +116,7 @@ bool HasAnswered(const FlightAsk& ask, Awaited& awaited, FlightAnswer& answer) {
     answer.status = bytes.status();
     return true;
   }
-  auto dump = Parse(ask.files.dump, *bytes);
+  auto dump = collectives::ReadFlightDumpFile(ask.files.dump, *bytes);
   if (!dump.ok()) {
     awaited.seen = writing;
     awaited.why = dump.status();
@@ -144,8 +131,8 @@ bool HasAnswered(const FlightAsk& ask, Awaited& awaited, FlightAnswer& answer) {
 base::Status NotInTime(const FlightAsk& ask, const Awaited& awaited, base::Duration limit) {
   const std::string in_time = " in " + base::FormatDuration(limit);
   if (!awaited.why.ok()) {
-    return base::DataLossError("torch's dump " + ask.files.dump + " was not written to its end" +
-                               in_time + ": " + std::string(awaited.why.message()));
+    return base::DataLossError("torch was asked, and has written no whole dump" + in_time + ": " +
+                               awaited.why.message());
   }
   return base::DeadlineExceededError("torch was asked, and has not written its dump " +
                                      ask.files.dump + in_time);

@@ -3,7 +3,6 @@
 #define LOCKSTEP_LAUNCHER_DIAGNOSIS_FLIGHT_ASKS_H_
 
 #include <chrono>
-#include <cstddef>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -14,9 +13,6 @@
 #include "runtime/event/loop.h"
 
 namespace lockstep::launcher {
-
-/// Of a dump; one of 2,000 entries with their stacks has a third of a MiB.
-inline constexpr size_t kFlightDumpBytesMax = size_t{16} << 20;
 
 /// Writes into the pipe of each, and waits until what they dump is there and whole, `limit` at the
 /// most. torch truncates its file and writes it anew, so that it may be seen half written: it is

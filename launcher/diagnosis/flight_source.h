@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_FLIGHT_SOURCE_H_
 #define LOCKSTEP_LAUNCHER_DIAGNOSIS_FLIGHT_SOURCE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -13,6 +14,9 @@
 #include "runtime/topology/environment.h"
 
 namespace lockstep::launcher {
+
+/// Of a dump; one of 2,000 entries with their stacks has a third of a MiB.
+inline constexpr size_t kFlightDumpBytesMax = size_t{16} << 20;
 
 /// A rank of this machine whose torch can be asked for its flight recorder's dump.
 struct FlightAsk {
