@@ -173,8 +173,8 @@ struct FlightAsks::Shared {
   const base::Duration limit;
   std::mutex mutex;
   std::condition_variable wake;
-  event::Loop* loop;                              // guarded by mutex; null once it is over
-  FlightAsks* asks;                               // of the loop's thread; null once it is gone
+  event::Loop* loop;                               // guarded by mutex; null once it is over
+  FlightAsks* asks;                                // of the loop's thread; null once it is gone
   std::optional<std::vector<FlightAsk>> question;  // guarded by mutex
 };
 

@@ -110,8 +110,8 @@ TEST_F(FlightAsksTest, OneThatAnswersIsHeardThoughAnotherDoesNot) {
     return Pause({});
   });
 
-  EXPECT_THAT(answers.ranks.at(0).status, StatusIs(base::Code::kDeadlineExceeded,
-                                                   HasSubstr("has not written its dump")));
+  EXPECT_THAT(answers.ranks.at(0).status,
+              StatusIs(base::Code::kDeadlineExceeded, HasSubstr("has not written its dump")));
   EXPECT_OK(answers.ranks.at(1).status);
   EXPECT_THAT(answers.ranks.at(2).status, StatusIs(base::Code::kNotFound));
   EXPECT_GT(answers.asked_ns, 0);

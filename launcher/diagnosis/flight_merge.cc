@@ -16,9 +16,8 @@ using collectives::SeenRank;
 Finding::Confidence AddFlightDumps(const std::map<base::Rank, collectives::FlightDump>& dumps,
                                    const collectives::FlightQuestion& question,
                                    collectives::Evidence& evidence) {
-  const bool rings_tell =
-      std::any_of(evidence.ranks.begin(), evidence.ranks.end(),
-                  [](const SeenRank& rank) { return !rank.ops.empty(); });
+  const bool rings_tell = std::any_of(evidence.ranks.begin(), evidence.ranks.end(),
+                                      [](const SeenRank& rank) { return !rank.ops.empty(); });
   if (rings_tell || dumps.empty()) return Finding::Confidence::kHigh;
   auto imported = collectives::FromFlightDumps(dumps, question);
   if (!imported.ok()) {
@@ -40,8 +39,8 @@ Finding::Confidence AddFlightDumps(const std::map<base::Rank, collectives::Fligh
     names.push_back(rank.rank);
   }
   evidence.notes.push_back("ops and call sites are those of torch's flight recorder, which " +
-                           collectives::RankList(names) +
-                           (names.size() == 1 ? " was" : " were") + " asked for");
+                           collectives::RankList(names) + (names.size() == 1 ? " was" : " were") +
+                           " asked for");
   std::move(imported->notes.begin(), imported->notes.end(), std::back_inserter(evidence.notes));
   return imported->confidence_max;
 }

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "collectives/diagnosis/words.h"
 #include "launcher/diagnosis/flight_merge.h"
+#include "runtime/process/process_look.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -19,6 +21,14 @@ base::Duration QuietNeeded(const FlightWatch::Times& times, uint32_t in_vain) {
   base::Duration quiet = times.quiet;
   for (uint32_t i = 0; i < in_vain && quiet < times.quiet_max; ++i) quiet *= 2;
   return std::max(times.quiet, std::min(quiet, times.quiet_max));
+}
+
+/// It would not answer, and be waited for in vain.
+bool IsHeld(const WatchedRank& rank) {
+  using Doing = process::ProcessLook::Doing;
+  const auto look = process::LookAtProcess(static_cast<pid_t>(rank.pid));
+  return look.has_value() && (look->doing == Doing::kStopped || look->doing == Doing::kTraced ||
+                              look->doing == Doing::kFrozen);
 }
 
 }  // namespace
@@ -48,14 +58,20 @@ void FlightWatch::Look(const std::vector<WatchedRank>& here, const Times& times,
     written_ = written;
     quiet_since_ = now;
   }
-  const bool is_time = ask_at_.has_value() ? now >= *ask_at_
-                                           : now - quiet_since_ >= QuietNeeded(times, in_vain_);
+  const bool is_time =
+      ask_at_.has_value() ? now >= *ask_at_ : now - quiet_since_ >= QuietNeeded(times, in_vain_);
   if (!is_time) return;
   std::vector<FlightAsk> asks;
+  held_.clear();
   for (const WatchedRank& rank : here) {
     if (rank.pid == 0 || rank.ended) continue;
     topology::FlightFiles files = deps_.files_of(rank.rank);
-    if (!files.pipe.empty()) asks.push_back({.rank = rank.rank, .files = std::move(files)});
+    if (files.pipe.empty()) continue;
+    if (IsHeld(rank)) {
+      held_.push_back(rank.rank);
+    } else {
+      asks.push_back({.rank = rank.rank, .files = std::move(files)});
+    }
   }
   if (asks.empty()) return WaitForQuiet();
   asking_ = true;
@@ -82,6 +98,11 @@ void FlightWatch::OnAnswers(FlightAnswers answers, const Times& times,
     } else if (++silent <= kSilentTold) {
       silent_.push_back("rank " + answer.rank.ToString() + ": " + answer.status.message());
     }
+  }
+  if (!held_.empty()) {
+    silent_.push_back(collectives::RankList(held_) +
+                      (held_.size() == 1 ? ": it is" : ": they are") + " held, and " +
+                      (held_.size() == 1 ? "was" : "were") + " not asked what torch has recorded");
   }
   if (silent > kSilentTold) {
     silent_.push_back("and " + std::to_string(silent - kSilentTold) +

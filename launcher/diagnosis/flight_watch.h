@@ -84,12 +84,13 @@ class FlightWatch {
   bool asking_ = false;
   uint64_t written_ = 0;
   base::SteadyTime quiet_since_{};
-  uint32_t in_vain_ = 0;                      // questions in a row, in which nobody waited
-  std::optional<base::SteadyTime> ask_at_;    // nullopt: when it is quiet
+  uint32_t in_vain_ = 0;                    // questions in a row, in which nobody waited
+  std::optional<base::SteadyTime> ask_at_;  // nullopt: when it is quiet
   std::map<base::Rank, collectives::FlightDump> dumps_;
-  collectives::FlightQuestion question_;      // whose answer they are
-  bool asks_again_ = false;                   // it was not the first one
-  std::vector<std::string> silent_;           // who has not answered, and why
+  collectives::FlightQuestion question_;  // whose answer they are
+  bool asks_again_ = false;               // it was not the first one
+  std::vector<base::Rank> held_;          // who was not asked
+  std::vector<std::string> silent_;       // who has not answered, and why
   AskedFlights asked_;
 };
 

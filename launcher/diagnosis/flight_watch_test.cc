@@ -42,7 +42,8 @@ collectives::FlightDump DumpOf(int calls, int over, int64_t created_ns, int elem
   }
   const auto tree = collectives::ReadJson(
       R"({"version":"2.10","pg_config":{"0":{"name":"0","desc":"default_pg","ranks":"[0, 1, 2]"}},)"
-      "\"entries\":[" + entries + "]}");
+      "\"entries\":[" +
+      entries + "]}");
   return collectives::ReadFlightDump(**tree).value();
 }
 
@@ -56,8 +57,7 @@ class ScriptedTorch final : public FlightSource {
     asked_at.push_back(loop_.Now());
     FlightAnswers answers{.asked_ns = loop_.Now().time_since_epoch().count(), .ranks = {}};
     for (const FlightAsk& ask : ranks) answers.ranks.push_back(answer(ask.rank));
-    timer_ = loop_.After(milliseconds(500),
-                         [answers, done] { done(answers); });
+    timer_ = loop_.After(milliseconds(500), [answers, done] { done(answers); });
   }
 
   std::function<FlightAnswer(Rank)> answer;
@@ -95,14 +95,14 @@ class FlightWatchTest : public HangWatchTest {
   ScriptedTorch torch_{loop_};
   uint64_t written_ = 0;
   std::vector<std::string> notes_;
-  FlightWatch flights_{
-      {.loop = loop_,
-       .source = torch_,
-       .files_of =
-           [](Rank rank) {
-             return topology::FlightFiles{.pipe = "/p" + rank.ToString(), .dump = "/d"};
-           },
-       .bytes_written = [this] { return written_; }}};
+  FlightWatch flights_{{.loop = loop_,
+                        .source = torch_,
+                        .files_of =
+                            [](Rank rank) {
+                              return topology::FlightFiles{.pipe = "/p" + rank.ToString(),
+                                                           .dump = "/d"};
+                            },
+                        .bytes_written = [this] { return written_; }}};
 };
 
 TEST_F(FlightWatchTest, WhoDoesNotComeIsNamedByTheSecondAnswers) {

@@ -265,8 +265,7 @@ void HangWatch::JudgeFlights() {
 Finding HangWatch::Find(const Evidence& evidence) const {
   // Of an error the program was told: it may go on without the group, or end by itself.
   return collectives::Diagnose(
-      evidence,
-      {.least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false});
+      evidence, {.least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false});
 }
 
 base::Duration HangWatch::ActionAfter(const Finding& finding) const {

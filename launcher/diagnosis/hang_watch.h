@@ -155,12 +155,12 @@ class HangWatch {
   HangDelegate& delegate_;
   const ProcessorTime processor_time_;
   event::Registration timer_;
-  FarLooks* far_ = nullptr;   // null: all ranks are on this machine
+  FarLooks* far_ = nullptr;         // null: all ranks are on this machine
   FlightWatch* flights_ = nullptr;  // null: torch is not asked
-  uint64_t round_ = 0;        // counted by BeginRound()
-  bool looks_far_ = false;    // asked, and not answered yet
-  FarRanks far_ranks_;        // of the last look that fetched them: for the evidence
-  base::SteadyTime began_{};  // the round
+  uint64_t round_ = 0;              // counted by BeginRound()
+  bool looks_far_ = false;          // asked, and not answered yet
+  FarRanks far_ranks_;              // of the last look that fetched them: for the evidence
+  base::SteadyTime began_{};        // the round
   RankLooks looks_;
   PaceLooks paces_;
   std::optional<std::vector<collectives::SeenRank>> last_look_;  // of ranks on this machine
