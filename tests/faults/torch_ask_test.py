@@ -28,10 +28,10 @@ class TorchAskTest(unittest.TestCase):
     def call(self, *command):
         return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, env=self.environment)
 
-    def run_job(self, fault):
+    def run_job(self, fault, action_after="600ms"):
         """Stderr of a job that stands still, and its verdict."""
         job = self.call(LOCKSTEP, "run", "--name", "asked", "-np", "3", "--on-hang", "abort", "--hang-grace", "200ms",
-                        "--hang-action-after", "600ms", "/usr/bin/python3", TORCH_RANK, fault)
+                        "--hang-action-after", action_after, "/usr/bin/python3", TORCH_RANK, fault)
         self.assertEqual(job.returncode, 69, job.stdout + job.stderr)
         with open(os.path.join(self.job_folder(), "verdict.json")) as file:
             return " ".join(job.stderr.split()), json.load(file)
@@ -42,7 +42,7 @@ class TorchAskTest(unittest.TestCase):
         return os.path.join(jobs, job)
 
     def test_a_rank_that_does_not_come_is_named(self):
-        told, verdict = self.run_job("missing")
+        told, verdict = self.run_job("missing", "1900ms")  # `lockstep diagnose` takes shorter waits than 2 s for none
         self.assertEqual((verdict["class"], [culprit["rank"] for culprit in verdict["culprits"]]), ("MISSING_RANK", [1]), told)
         self.assertEqual((verdict["victims"], verdict["op"], verdict["seq"]), ([0, 2], "all_reduce(f32, 16)", "4"), told)
         self.assertIn("rank 1 has not come to all_reduce(f32, 16), op 4 of group default_pg: its process sleeps", told)
