@@ -147,6 +147,9 @@ struct Evidence {
   std::vector<SeenRank> ranks;  // by rank
   /// How many ranks the job has, where `ranks` are not all of them; 0: they are.
   int world_size = 0;
+  /// What a reader of a finding from it should know, a sentence each: where it comes from, what is
+  /// missing.
+  std::vector<std::string> notes;
 };
 
 }  // namespace lockstep::collectives

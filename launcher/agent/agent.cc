@@ -228,6 +228,8 @@ base::Status Agent::OpenNode() {
       node_->stacks().tools(),
       CulpritStacks::Deps{.loop = loop_, .processes = node_->processes(), .record = record_});
   watch_.SetStacks(*stacks_);
+  watch_.AskTorch([this](base::Rank rank) { return node_->FlightFilesOf(rank); },
+                  [this] { return node_->output().bytes_read_total(); });
   desk_ = std::make_unique<JobDesk>(
       job_id(), JobDesk::Deps{.node = *node_,
                               .status =

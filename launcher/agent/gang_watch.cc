@@ -46,6 +46,14 @@ GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf rin
       watch_(ConfigOf(spec.hangs()), deps.loop, *this),
       pace_watch_(PaceConfigOf(spec.hangs()), deps.loop, watch_.paces(), *this) {}
 
+void GangWatch::AskTorch(FlightWatch::FilesOf files_of, FlightWatch::BytesWritten bytes_written) {
+  flight_asks_.emplace(deps_.loop);
+  watch_.SetFlights(flights_.emplace(FlightWatch::Deps{.loop = deps_.loop,
+                                                       .source = *flight_asks_,
+                                                       .files_of = std::move(files_of),
+                                                       .bytes_written = std::move(bytes_written)}));
+}
+
 WatchedRank GangWatch::Watched(const elastic::RankRecord& rank) const {
   const base::Rank number = rank.process.rank;
   const bool is_here = is_here_.empty() || is_here_[static_cast<size_t>(number.value())];
@@ -113,7 +121,7 @@ void GangWatch::Save(base::Round round, const collectives::Evidence& evidence) {
   EvidenceFacts facts = facts_;
   facts.round = round;
   facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
-  deps_.record.SaveEvidence(facts, evidence, watch_.rings());
+  deps_.record.SaveEvidence(facts, evidence, watch_.rings(), watch_.flights());
 }
 
 void GangWatch::OnHangNotice(const collectives::Finding& finding,

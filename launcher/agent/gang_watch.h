@@ -14,6 +14,8 @@
 #include "launcher/agent/gang_driver.h"
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
+#include "launcher/diagnosis/flight_asks.h"
+#include "launcher/diagnosis/flight_watch.h"
 #include "launcher/diagnosis/hang_watch.h"
 #include "launcher/diagnosis/pace_messages.h"
 #include "launcher/diagnosis/pace_watch.h"
@@ -83,6 +85,8 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
     watch_.BeginRound();
     pace_watch_.BeginRound();
   }
+  /// Before the first round. Without, torch is not asked what ranks that have no ring have called.
+  void AskTorch(FlightWatch::FilesOf files_of, FlightWatch::BytesWritten bytes_written);
   HangWatch& hangs() { return watch_; }
   /// How fast the ranks went in the last window; nullopt: it is not known yet.
   std::optional<proto::JobPace> pace() const;
@@ -124,6 +128,8 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
   std::vector<std::string> host_of_rank_;  // likewise
   uint64_t rounds_ = 0;                    // begun, those of survivors too
   CulpritStacks* stacks_ = nullptr;
+  std::optional<FlightAsks> flight_asks_;
+  std::optional<FlightWatch> flights_;
   HangWatch watch_;
   PaceWatch pace_watch_;
 };

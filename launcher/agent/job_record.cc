@@ -56,8 +56,9 @@ base::Status JobRecord::MakeRoundFolder(base::Round round) {
 }
 
 void JobRecord::SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
-                             const std::map<base::Rank, std::span<const std::byte>>& rings) {
-  Check(launcher::SaveEvidence(EvidenceFolder(facts.round), facts, evidence, rings,
+                             const std::map<base::Rank, std::span<const std::byte>>& rings,
+                             const AskedFlights& flights) {
+  Check(launcher::SaveEvidence(EvidenceFolder(facts.round), facts, evidence, rings, flights,
                                config_.directory.files()));
 }
 

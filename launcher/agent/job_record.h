@@ -62,7 +62,8 @@ class JobRecord {
   }
   /// Keeps what was seen of a round that stands still.
   void SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
-                    const std::map<base::Rank, std::span<const std::byte>>& rings);
+                    const std::map<base::Rank, std::span<const std::byte>>& rings,
+                    const AskedFlights& flights = {});
   /// Keeps where a rank stands, beside that. Returns what a verdict says of it.
   std::vector<proto::Evidence> SaveStacks(base::Round round, const proto::RankStacks& stacks);
 

@@ -290,6 +290,7 @@ base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   facts_.round = round;
   facts_.restart_count = restart_count;
   watched_.clear();
+  flight_files_.clear();
   output_service_.SetRound(round);
   deps_.record.SetRound(round);
   if (restart_count > 0) deps_.record.SaveRunningSoon();
@@ -334,6 +335,11 @@ topology::Environment NodeRuntime::EnvironmentOf(const elastic::RankProcess& pro
   return environment;
 }
 
+topology::FlightFiles NodeRuntime::FlightFilesOf(base::Rank rank) const {
+  const auto files = flight_files_.find(rank);
+  return files != flight_files_.end() ? files->second : topology::FlightFiles();
+}
+
 base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& process) {
   const base::Rank rank = process.rank;
   PreparedSpawn prepared;
@@ -346,7 +352,9 @@ base::Result<PreparedSpawn> NodeRuntime::Prepare(const elastic::RankProcess& pro
     ASSIGN_OR_RETURN(seat, mpi_->SeatOf(rank));
     mpi_ranks_[rank] = process;
   }
-  spawn.environment = topology::ToBlock(EnvironmentOf(process, seat));
+  const topology::Environment environment = EnvironmentOf(process, seat);
+  flight_files_[rank] = topology::FlightFilesOf(environment, rank);
+  spawn.environment = topology::ToBlock(environment);
   if (rank_files_.rlim_cur != rank_files_.rlim_max) {
     spawn.limits.push_back({RLIMIT_NOFILE, rank_files_});
   }

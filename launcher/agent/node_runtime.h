@@ -104,6 +104,8 @@ class NodeRuntime final : public RankHooks {
   int RecorderFd(base::Rank rank) const {
     return attach_ != nullptr ? attach_->RecorderFd(rank) : -1;
   }
+  /// Where torch can be asked in a rank of this node, in the round that runs; empty: nowhere.
+  topology::FlightFiles FlightFilesOf(base::Rank rank) const;
   /// This node's ranks of the round that runs, which have been spawned.
   std::vector<WatchedRank> RanksToWatch() const;
   std::string containment() const { return processes_->containment(); }
@@ -168,6 +170,7 @@ class NodeRuntime final : public RankHooks {
   topology::JobFacts facts_;
   rlimit rank_files_{};                        // limit of descriptors, as it was given to us
   std::map<base::Rank, WatchedRank> watched_;  // without their rings
+  std::map<base::Rank, topology::FlightFiles> flight_files_;
   bool folder_failed_ = false;
   bool files_lack_some_ = false;  // but for what rotations have given up
   std::string watch_ = "off";     // of the ranks' MPI calls, as PreloadShim() has it

@@ -10,9 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/diagnosis/imports/flight_dump_file.h"
 #include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/recorder/recorder.h"
 #include "collectives/recorder/ring_reader.h"
+#include "launcher/diagnosis/flight_merge.h"
+#include "launcher/diagnosis/flight_source.h"
 #include "launcher/diagnosis/seen_process.h"
 #include "runtime/proto/evidence.pb.h"
 
@@ -30,6 +33,10 @@ std::string RingPath(const std::string& folder, base::Rank rank) {
   return folder + "/rank-" + rank.ToString() + ".ring";
 }
 
+std::string FlightPath(const std::string& folder, base::Rank rank) {
+  return folder + "/rank-" + rank.ToString() + ".flight";
+}
+
 base::Status Write(const std::string& path, std::span<const std::byte> bytes,
                    storage::FileSystem& files) {
   return files.WriteFile(path, {&bytes, 1}, {.mode = 0600});
@@ -44,12 +51,32 @@ std::span<const std::byte> UsedPart(std::span<const std::byte> ring) {
   return ring.first(std::min(ring.size(), collectives::RingBytes(slots)));
 }
 
+/// What torch has dumped; nothing where nobody was asked.
+void AddFlights(const std::string& folder, int64_t asked_ns, storage::FileSystem& files,
+                SavedEvidence& saved) {
+  if (asked_ns <= 0) return;
+  std::map<base::Rank, collectives::FlightDump> dumps;
+  for (const SeenRank& rank : saved.evidence.ranks) {
+    const std::string path = FlightPath(folder, rank.rank);
+    const auto bytes = files.ReadFile(path, kFlightDumpBytesMax);
+    if (!bytes.ok()) continue;
+    auto dump = collectives::ReadFlightDumpFile(
+        path, {reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+    if (dump.ok()) {
+      dumps.emplace(rank.rank, *std::move(dump));
+    } else {
+      saved.evidence.notes.push_back(dump.status().message());
+    }
+  }
+  saved.confidence_max = AddFlightDumps(dumps, {.asked_ns = asked_ns}, saved.evidence);
+}
+
 }  // namespace
 
 base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
                           const Evidence& evidence,
                           const std::map<base::Rank, std::span<const std::byte>>& rings,
-                          storage::FileSystem& files) {
+                          const AskedFlights& flights, storage::FileSystem& files) {
   RETURN_IF_ERROR(files.MakeDirectories(folder));
   proto::GangProcesses processes;
   processes.set_job(facts.job);
@@ -57,6 +84,7 @@ base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
   processes.set_host(facts.host);
   processes.set_monotonic_ns(facts.monotonic_ns);
   processes.set_world_size(evidence.world_size);
+  processes.set_flights_asked_ns(flights.asked_ns);
   for (const SeenRank& rank : evidence.ranks) *processes.add_ranks() = ToProto(rank);
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
@@ -66,6 +94,8 @@ base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
     return base::InternalError("evidence of the gang cannot be written as JSON");
   for (const auto& [rank, ring] : rings)
     RETURN_IF_ERROR(Write(RingPath(folder, rank), UsedPart(ring), files));
+  for (const auto& [rank, dump] : flights.dumps)
+    RETURN_IF_ERROR(Write(FlightPath(folder, rank), std::as_bytes(std::span(dump)), files));
   // Last: where it is, all of it is.
   return Write(folder + "/processes.json", std::as_bytes(std::span(json)), files);
 }
@@ -112,6 +142,7 @@ base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::Fil
     rank.sockets_cut = process.sockets_cut();
     saved.evidence.ranks.push_back(std::move(rank));
   }
+  AddFlights(folder, processes.flights_asked_ns(), files, saved);
   return saved;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "collectives/diagnosis/evidence.h"
+#include "collectives/diagnosis/finding.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/storage/file_system.h"
@@ -18,6 +19,8 @@
 ///
 ///   <round's folder>/evidence/processes.json   GangProcesses
 ///                             rank-<r>.ring    as its memory was, without the slots never used
+///                             rank-<r>.flight  what torch's flight recorder has dumped when the
+///                                              rank, which has no ring, was asked for it
 ///                             stacks-rank-<r>  of those to blame: stacks/saved_stacks.h
 namespace lockstep::launcher {
 
@@ -30,18 +33,26 @@ struct EvidenceFacts {
 
 inline constexpr const char* kEvidenceFolder = "evidence";
 
+/// What ranks have answered that were asked for torch's flight recorder.
+struct AskedFlights {
+  int64_t asked_ns = 0;                     // on the wall clock, before all of them
+  std::map<base::Rank, std::string> dumps;  // as torch wrote them
+};
+
 /// Of each rank that has a ring, the ring. Errors: errno's code; a part may be there then.
 base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
                           const collectives::Evidence& evidence,
                           const std::map<base::Rank, std::span<const std::byte>>& rings,
-                          storage::FileSystem& files);
+                          const AskedFlights& flights, storage::FileSystem& files);
 
 struct SavedEvidence {
   EvidenceFacts facts;
   collectives::Evidence evidence;
+  /// No finding from this is surer.
+  collectives::Finding::Confidence confidence_max = collectives::Finding::Confidence::kHigh;
 };
-/// Whatever is in the folder: rings that are missing or damaged are those of ranks of which too
-/// little is known. Errors: NotFound - no processes.json; DataLoss - it is none.
+/// Whatever is in the folder: rings and dumps that are missing or damaged are those of ranks of
+/// which too little is known. Errors: NotFound - no processes.json; DataLoss - it is none.
 base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::FileSystem& files);
 
 }  // namespace lockstep::launcher

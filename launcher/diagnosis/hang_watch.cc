@@ -72,6 +72,7 @@ void HangWatch::BeginRound() {
   paces_.Clear();
   far_ranks_.clear();
   looks_far_ = false;
+  if (flights_ != nullptr) flights_->Clear();
   last_look_.reset();
   found_.reset();
   noticed_ = decided_ = moved_ = over_ = compares_again_ = false;
@@ -119,6 +120,7 @@ void HangWatch::Look() {
   decided_ = false;  // nothing was done about it, and it goes on: there may be more to say
   const bool compares = compares_again_ && now - compared_at_ >= config_.compare_every;
   if (!suspicious && !compares) {
+    if (flights_ != nullptr && !RingsTell()) return LookAtFlights(ranks);
     found_.reset();
     return;
   }
@@ -126,8 +128,9 @@ void HangWatch::Look() {
   compares_again_ = false;
   if (suspicious && far_ != nullptr) return LookEverywhere(ranks, now);
   // Where nobody waits, calls are compared within this machine.
-  Diagnose(Merge(looks_.Gather(Here(ranks), suspicious ? kAllRecords : kCallsCompared, now), ranks,
-                 {}, now));
+  const size_t records_max = suspicious ? kAllRecords : kCallsCompared;
+  const Evidence evidence = Merge(looks_.Gather(Here(ranks), records_max, now), ranks, {}, now);
+  Judge(Find(evidence), evidence);
 }
 
 /// One look after the other: the agents elsewhere may take longer than look_every. This machine's
@@ -142,7 +145,10 @@ void HangWatch::LookEverywhere(const std::vector<WatchedRank>& ranks, base::Stea
                if (decided_) return;
                if (delegate_.RanksToWatch().empty()) return;
                far_ranks_ = std::move(far);
-               Paced([&] { Diagnose(Merge(std::move(here), ranks, far_ranks_, now)); });
+               Paced([&] {
+                 const Evidence evidence = Merge(std::move(here), ranks, far_ranks_, now);
+                 Judge(Find(evidence), evidence);
+               });
              });
 }
 
@@ -215,12 +221,52 @@ std::optional<HangWatch::LastLook> HangWatch::JudgeLastLook(const std::vector<Wa
   return look;
 }
 
-void HangWatch::Diagnose(const Evidence& evidence) {
+bool HangWatch::RingsTell() const {
+  const auto rings = looks_.RingsAtHeads();
+  return std::any_of(rings.begin(), rings.end(),
+                     [](const RankLooks::Ring& ring) { return ring.record_count > 0; });
+}
+
+void HangWatch::LookAtFlights(const std::vector<WatchedRank>& ranks) {
+  flights_->Look(Here(ranks), FlightTimes(), [this, round = round_] {
+    if (round == round_ && !over_ && !RingsTell()) Paced([this] { JudgeFlights(); });
+  });
+}
+
+FlightWatch::Times HangWatch::FlightTimes() const {
+  return {.least_wait = config_.least_wait,
+          .grace = config_.grace,
+          .quiet = config_.action_after,
+          .quiet_max = config_.hard_deadline};
+}
+
+/// Each judgement rests on answers of its own: what was found is asked for anew before it is acted
+/// upon.
+void HangWatch::JudgeFlights() {
+  const std::vector<WatchedRank> ranks = delegate_.RanksToWatch();
+  if (ranks.empty()) return;
+  const base::SteadyTime now = loop_.Now();
+  Evidence evidence = Merge(looks_.Gather(Here(ranks), kAllRecords, now), ranks, {}, now);
+  const Finding::Confidence confidence_max = flights_->AddTo(evidence);
+  Finding finding = Find(evidence);
+  finding.confidence = std::min(finding.confidence, confidence_max);
+  const uint64_t round = round_;
+  decided_ = false;
+  Judge(finding, evidence);
+  if (round != round_) return;
+  std::optional<base::Duration> acts_in;
+  if (finding.verdict_class != Finding::Class::kNone) {
+    acts_in = finding.is_provable ? config_.grace : ActionAfter(finding) - finding.waited;
+    if (decided_) acts_in = config_.hard_deadline;
+    acts_in = std::min(*acts_in, config_.hard_deadline);
+  }
+  flights_->OnJudged(acts_in, FlightTimes());
+}
+
+Finding HangWatch::Find(const Evidence& evidence) const {
   // Of an error the program was told: it may go on without the group, or end by itself.
-  Judge(collectives::Diagnose(
-            evidence,
-            {.least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false}),
-        evidence);
+  return collectives::Diagnose(
+      evidence, {.least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false});
 }
 
 base::Duration HangWatch::ActionAfter(const Finding& finding) const {

@@ -16,6 +16,7 @@
 #include "collectives/diagnosis/evidence.h"
 #include "collectives/diagnosis/finding.h"
 #include "launcher/diagnosis/far_looks.h"
+#include "launcher/diagnosis/flight_watch.h"
 #include "launcher/diagnosis/pace_looks.h"
 #include "launcher/diagnosis/rank_looks.h"
 #include "runtime/base/clock.h"
@@ -59,6 +60,9 @@ class HangDelegate {
 /// Where ops of that kind usually take long in that group, the notice comes after usual_factor
 /// times as long, but before half of action_after is over.
 ///
+/// Where no rank on this machine has a ring that tells anything, torch may be asked (FlightWatch),
+/// and its answers are judged in the same way.
+///
 /// Looks take at most a twentieth of a core: where one takes long, the next one waits.
 ///
 /// One for each agent, owned by it. Confined to the loop's thread.
@@ -99,6 +103,8 @@ class HangWatch {
     far_ = &far;
     looks_.SeeSockets();
   }
+  /// Before the first round; outlives this.
+  void SetFlights(FlightWatch& flights) { flights_ = &flights; }
   /// Watches from now on; forgets what was seen of an earlier round. May be called by the delegate.
   void BeginRound();
   /// The round comes down because of a failure: what its ranks do now, and have done, is kept, here
@@ -117,6 +123,8 @@ class HangWatch {
   /// Those that ranks of the round have, as they are at any time, or were when they were fetched;
   /// for as long as it is watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
+  /// What torch has answered that a verdict rests on; empty where none does.
+  AskedFlights flights() const { return flights_ != nullptr ? flights_->asked() : AskedFlights(); }
   /// What the looks tell of how fast the ranks on this machine go.
   PaceLooks& paces() { return paces_; }
 
@@ -136,7 +144,11 @@ class HangWatch {
                               base::SteadyTime now) const;
   collectives::SeenRank SeenFar(const WatchedRank& rank, const FarRanks& far,
                                 base::SteadyTime now) const;
-  void Diagnose(const collectives::Evidence& evidence);
+  bool RingsTell() const;
+  void LookAtFlights(const std::vector<WatchedRank>& ranks);
+  void JudgeFlights();
+  FlightWatch::Times FlightTimes() const;
+  collectives::Finding Find(const collectives::Evidence& evidence) const;
   void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence);
   base::Duration ActionAfter(const collectives::Finding& finding) const;
   base::Duration NoticeAfter(const collectives::Finding& finding) const;
@@ -146,11 +158,12 @@ class HangWatch {
   HangDelegate& delegate_;
   const ProcessorTime processor_time_;
   event::Registration timer_;
-  FarLooks* far_ = nullptr;   // null: all ranks are on this machine
-  uint64_t round_ = 0;        // counted by BeginRound()
-  bool looks_far_ = false;    // asked, and not answered yet
-  FarRanks far_ranks_;        // of the last look that fetched them: for the evidence
-  base::SteadyTime began_{};  // the round
+  FarLooks* far_ = nullptr;         // null: all ranks are on this machine
+  FlightWatch* flights_ = nullptr;  // null: torch is not asked
+  uint64_t round_ = 0;              // counted by BeginRound()
+  bool looks_far_ = false;          // asked, and not answered yet
+  FarRanks far_ranks_;              // of the last look that fetched them: for the evidence
+  base::SteadyTime began_{};        // the round
   RankLooks looks_;
   PaceLooks paces_;
   std::optional<std::vector<collectives::SeenRank>> last_look_;  // of ranks on this machine

@@ -241,7 +241,8 @@ base::Status DiagnoseFiles(const VerbContext& context, const std::vector<std::st
 
 base::Status DiagnoseOurs(const VerbContext& context, const std::string& folder, bool json) {
   ASSIGN_OR_RETURN(const SavedEvidence saved, LoadEvidence(folder, context.files));
-  const collectives::Finding finding = collectives::Diagnose(saved.evidence);
+  collectives::Finding finding = collectives::Diagnose(saved.evidence);
+  finding.confidence = std::min(finding.confidence, saved.confidence_max);
   proto::Verdict verdict = HangVerdict(finding, saved.evidence, saved.facts.host);
   verdict.set_job(saved.facts.job);
   verdict.set_round(saved.facts.round.value());

@@ -78,6 +78,10 @@ Verdict HangVerdict(const Finding& finding, const collectives::Evidence& evidenc
     if (static_cast<size_t>(waits->lines_size()) == kEvidenceLines) break;
     waits->add_lines(Clean(line));
   }
+  for (const std::string& note : evidence.notes) {
+    if (static_cast<size_t>(waits->lines_size()) == kEvidenceLines) break;
+    waits->add_lines(Clean(note));
+  }
   verdict.set_advice(Clean(collectives::WhatToDo(finding, evidence)));
   return verdict;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <initializer_list>
 
 #include "runtime/base/check.h"
 
@@ -84,17 +85,37 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
   if (!job.tcp_link.empty()) environment["LOCKSTEP_JOB_TCP_LINK"] = job.tcp_link;
 }
 
-/// PyTorch's own recorder, for `lockstep diagnose`: on, as torch has it by itself since 2.7, and
-/// into the round's folder, whatever ends the job. Who has set it by its names of before 2.5 has
+/// What torch takes of a name that it opens; the rank and ".pipe" follow.
+constexpr size_t kFlightPathMax = 1024;
+
+/// PyTorch's own recorder, for the agent and for `lockstep diagnose`: on, which it is by itself
+/// from 2.11 on, and into the round's folder, whatever ends the job or asks for it. Each thing has
+/// a name of before 2.8, which ProcessGroupNCCL alone still goes by: up to 2.10 it neither dumps
+/// nor listens without TORCH_NCCL_TRACE_BUFFER_SIZE. Who has set a thing by one of its names has
 /// set it.
 void RecordFlights(const RankFacts& rank, Environment& environment) {
-  if (!environment.contains("TORCH_NCCL_TRACE_BUFFER_SIZE"))
-    environment.try_emplace("TORCH_FR_BUFFER_SIZE", "2000");
+  const auto set_either = [&](const char* now, const char* before, const std::string& value) {
+    if (environment.contains(now) || environment.contains(before)) return;
+    environment[now] = environment[before] = value;
+  };
+  set_either("TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE", "2000");
   const size_t slash = rank.error_file.rfind('/');
-  if (slash == std::string::npos || environment.contains("TORCH_NCCL_DEBUG_INFO_TEMP_FILE")) return;
+  if (slash == std::string::npos || slash > kFlightPathMax) return;
+  const std::string folder = rank.error_file.substr(0, slash + 1);
   // torch adds the rank.
-  environment.try_emplace("TORCH_FR_DUMP_TEMP_FILE",
-                          rank.error_file.substr(0, slash + 1) + kFlightDumpPrefix);
+  set_either("TORCH_FR_DUMP_TEMP_FILE", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE",
+             folder + kFlightDumpPrefix);
+  environment.try_emplace("TORCH_NCCL_DEBUG_INFO_PIPE_FILE", folder + kFlightPipePrefix);
+  // Without, it looks into the pipe every eight minutes, and not every second.
+  environment.try_emplace("TORCH_NCCL_DUMP_ON_TIMEOUT", "1");
+}
+
+/// Of the first of these that is set; "" where none is.
+std::string FirstOf(const Environment& environment, std::initializer_list<const char*> names) {
+  for (const char* const name : names) {
+    if (const auto found = environment.find(name); found != environment.end()) return found->second;
+  }
+  return "";
 }
 
 }  // namespace
@@ -127,6 +148,15 @@ Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, con
   RecordFlights(rank, environment);
   SetWorld(world, job, rank, environment);
   return environment;
+}
+
+FlightFiles FlightFilesOf(const Environment& environment, base::Rank rank) {
+  const std::string pipe = FirstOf(environment, {"TORCH_NCCL_DEBUG_INFO_PIPE_FILE"});
+  const std::string dump =
+      FirstOf(environment, {"TORCH_FR_DUMP_TEMP_FILE", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE"});
+  // A relative name is below a folder that the program may have left.
+  if (!pipe.starts_with('/') || !dump.starts_with('/')) return {};
+  return {.pipe = pipe + rank.ToString() + ".pipe", .dump = dump + rank.ToString()};
 }
 
 Environment ParseEnvironment(const std::vector<std::string>& block) {

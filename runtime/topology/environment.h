@@ -17,6 +17,8 @@ namespace lockstep::topology {
 
 /// What a dump of PyTorch's flight recorder is called in a round's folder; the rank follows.
 inline constexpr const char* kFlightDumpPrefix = "torch_trace_rank_";
+/// And the named pipe there by which a rank is asked for it; the rank and ".pipe" follow.
+inline constexpr const char* kFlightPipePrefix = "torch_ask_rank_";
 
 /// Name to value; ordered, so that a block is the same each time it is made.
 using Environment = std::map<std::string, std::string>;
@@ -51,7 +53,8 @@ struct RankFacts {
 ///   1. `inherited`, the environment of `lockstep run` less what configured it;
 ///   2. defaults: OMP_NUM_THREADS (the node's cores over its ranks, at least 1), HOME,
 ///      TORCH_NCCL_ASYNC_ERROR_HANDLING and its older name, TORCH_FR_BUFFER_SIZE and, beside the
-///      rank's error file, TORCH_FR_DUMP_TEMP_FILE;
+///      rank's error file, TORCH_FR_DUMP_TEMP_FILE, by these and their older names,
+///      TORCH_NCCL_DEBUG_INFO_PIPE_FILE and TORCH_NCCL_DUMP_ON_TIMEOUT;
 ///   3. `from_spec`, the job's own variables;
 ///   4. the world's variables (IsWorldVariable): RANK, WORLD_SIZE, MASTER_ADDR, TORCHELASTIC_*,
 ///      LOCKSTEP_* and the like. None of them is one that `lockstep run` reads, so that a run
@@ -62,6 +65,16 @@ struct RankFacts {
 /// alone: Python is started with -u.
 Environment MakeRankEnvironment(const WorldSpec& world, const JobFacts& job, const RankFacts& rank,
                                 const Environment& inherited, const Environment& from_spec);
+
+/// Where PyTorch's ProcessGroupNCCL listens in a rank that has this environment, and where it
+/// answers.
+struct FlightFiles {
+  std::string pipe;  // a FIFO, which it makes and reads once a second; what is written is no matter
+  std::string dump;  // of its flight recorder, written anew for each time it is asked
+};
+/// Both empty: it cannot be told, since somebody has named them relative to some folder, or there
+/// was no place for them.
+FlightFiles FlightFilesOf(const Environment& environment, base::Rank rank);
 
 /// True for the variables that say who a rank is and whom it meets, which Lockstep alone sets.
 bool IsWorldVariable(std::string_view name);

@@ -126,12 +126,50 @@ TEST(EnvironmentTest, TorchsRecorderIsOnUnlessSomebodyHasSetItByAnyName) {
     return MakeRankEnvironment(Laptop(2), Mnist(), Facts(Laptop(2), 1), inherited, from_spec);
   };
 
-  EXPECT_EQ(made({}).at("TORCH_FR_BUFFER_SIZE"), "2000");
-  EXPECT_EQ(made({}).at("TORCH_FR_DUMP_TEMP_FILE"), "/jobs/mnist-x1y2z3/round-1/torch_trace_rank_");
+  const std::string folder = "/jobs/mnist-x1y2z3/round-1/";
+  for (const char* const name : {"TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE"})
+    EXPECT_EQ(made({}).at(name), "2000");
+  for (const char* const name : {"TORCH_FR_DUMP_TEMP_FILE", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE"})
+    EXPECT_EQ(made({}).at(name), folder + "torch_trace_rank_");
+  EXPECT_EQ(made({}).at("TORCH_NCCL_DEBUG_INFO_PIPE_FILE"), folder + "torch_ask_rank_");
+  EXPECT_EQ(made({}).at("TORCH_NCCL_DUMP_ON_TIMEOUT"), "1");
+
   EXPECT_EQ(made({{"TORCH_FR_BUFFER_SIZE", "0"}}).at("TORCH_FR_BUFFER_SIZE"), "0");
+  EXPECT_EQ(made({{"TORCH_FR_BUFFER_SIZE", "9"}}).count("TORCH_NCCL_TRACE_BUFFER_SIZE"), 0u);
   EXPECT_EQ(made({}, {{"TORCH_FR_DUMP_TEMP_FILE", "/x"}}).at("TORCH_FR_DUMP_TEMP_FILE"), "/x");
   EXPECT_EQ(made({}, {{"TORCH_NCCL_TRACE_BUFFER_SIZE", "9"}}).count("TORCH_FR_BUFFER_SIZE"), 0u);
   EXPECT_EQ(made({{"TORCH_NCCL_DEBUG_INFO_TEMP_FILE", "/x"}}).count("TORCH_FR_DUMP_TEMP_FILE"), 0u);
+  EXPECT_EQ(made({{"TORCH_NCCL_DEBUG_INFO_PIPE_FILE", "/x"}}).at("TORCH_NCCL_DEBUG_INFO_PIPE_FILE"),
+            "/x");
+  EXPECT_EQ(made({{"TORCH_NCCL_DUMP_ON_TIMEOUT", "0"}}).at("TORCH_NCCL_DUMP_ON_TIMEOUT"), "0");
+}
+
+TEST(EnvironmentTest, WhereTorchIsAskedFollowsFromWhatTheRankHas) {
+  const auto files = [](const Environment& inherited, const std::string& error_file) {
+    RankFacts facts = Facts(Laptop(2), 1);
+    facts.error_file = error_file;
+    return FlightFilesOf(MakeRankEnvironment(Laptop(2), Mnist(), facts, inherited, {}),
+                         base::Rank(1));
+  };
+  const std::string error_file = "/jobs/round-1/rank-1.error.json";
+
+  EXPECT_EQ(files({}, error_file).pipe, "/jobs/round-1/torch_ask_rank_1.pipe");
+  EXPECT_EQ(files({}, error_file).dump, "/jobs/round-1/torch_trace_rank_1");
+  // torch goes by the younger name where both are there.
+  const auto users = files({{"TORCH_NCCL_DEBUG_INFO_PIPE_FILE", "/tmp/ask"},
+                            {"TORCH_FR_DUMP_TEMP_FILE", "/tmp/new_"},
+                            {"TORCH_NCCL_DEBUG_INFO_TEMP_FILE", "/tmp/old_"}},
+                           error_file);
+  EXPECT_EQ(users.pipe, "/tmp/ask1.pipe");
+  EXPECT_EQ(users.dump, "/tmp/new_1");
+  EXPECT_EQ(files({{"TORCH_NCCL_DEBUG_INFO_TEMP_FILE", "/tmp/old_"}}, error_file).dump,
+            "/tmp/old_1");
+  for (const auto& unknown :
+       {files({{"TORCH_FR_DUMP_TEMP_FILE", "here_"}}, error_file),
+        files({{"TORCH_NCCL_DEBUG_INFO_PIPE_FILE", ""}}, error_file), files({}, ""),
+        files({}, "/" + std::string(1100, 'd') + "/rank-1.error.json")}) {
+    EXPECT_EQ(unknown.pipe + unknown.dump, "");
+  }
 }
 
 TEST(EnvironmentTest, HomeIsTheUserDatabasesWhenUnsetOrEmpty) {

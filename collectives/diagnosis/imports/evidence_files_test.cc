@@ -4,12 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "collectives/diagnosis/diagnose.h"
+#include "collectives/diagnosis/imports/flight_evidence.h"
+#include "collectives/diagnosis/imports/json_tree.h"
 #include "collectives/diagnosis/words.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -406,6 +410,65 @@ TEST_F(EvidenceFilesTest, ARankOutsideItsCommunicatorIsRefused) {
   report.replace(report.find("\"rank\": 2"), 9, "\"rank\": 9");
   EXPECT_THAT(files_.Add("ras", report),
               StatusIs(Code::kInvalidArgument, HasSubstr("of 4 has no rank 9")));
+}
+
+/// Of ranks 0 to 2, whose entries are of group 0; the first one's time_created_ns is 1000.
+std::map<Rank, FlightDump> DumpsOf(const std::vector<std::vector<std::string>>& entries) {
+  std::map<Rank, FlightDump> dumps;
+  for (size_t rank = 0; rank < entries.size(); ++rank) {
+    const auto tree = ReadJson(Dump(entries[rank]));
+    EXPECT_THAT(tree, IsOk());
+    dumps.emplace(Rank(static_cast<int32_t>(rank)), ReadFlightDump(**tree).value());
+  }
+  return dumps;
+}
+
+TEST(FlightQuestionTest, WaitsAreTakenFromWhenItWasAsked) {
+  const std::string over = Entry(0, "0", "all_reduce", 1, "completed");
+  const auto dumps = DumpsOf({{over, Entry(1, "0", "all_reduce", 2, "started")},
+                              {over},
+                              {over, Entry(1, "0", "all_reduce", 2, "scheduled"),
+                               Entry(2, "0", "all_reduce", 3, "scheduled"),
+                               Entry(9'000, "0", "all_reduce", 4, "scheduled")}});
+
+  const auto imported = FromFlightDumps(dumps, FlightQuestion{.asked_ns = 5'000'001'001});
+
+  ASSERT_THAT(imported, IsOk());
+  EXPECT_THAT(imported->notes, IsEmpty());
+  const std::vector<SeenOp>& ops = imported->evidence.ranks.at(2).ops;
+  EXPECT_EQ(ops.at(1).age, std::chrono::seconds(5));
+  EXPECT_TRUE(ops.at(1).stream_waits && !ops.at(1).caller_waits) << "its caller may have gone on";
+  EXPECT_FALSE(ops.at(2).is_waited_in()) << "its stream has not come to it";
+  const Finding finding = Diagnose(imported->evidence);
+  EXPECT_EQ(finding.verdict_class, Class::kMissingRank);
+  ASSERT_EQ(finding.culprits.size(), 1U);
+  EXPECT_EQ(finding.culprits.front().rank, Rank(1));
+  EXPECT_EQ(finding.waited, std::chrono::seconds(5));
+}
+
+TEST(FlightQuestionTest, WhatWasCalledAfterItIsNoWait) {
+  const std::string over = Entry(0, "0", "all_reduce", 1, "completed");
+  const auto dumps = DumpsOf({{over, Entry(1, "0", "all_reduce", 2, "started")}, {over}, {over}});
+
+  const auto imported = FromFlightDumps(dumps, FlightQuestion{.asked_ns = 900});
+
+  ASSERT_THAT(imported, IsOk());
+  EXPECT_EQ(imported->evidence.ranks.at(0).ops.at(1).age, base::Duration(0));
+  EXPECT_EQ(Diagnose(imported->evidence).verdict_class, Class::kNone);
+}
+
+TEST(FlightQuestionTest, OnlyWhatWasOpenAtTheQuestionBeforeIsWaitedIn) {
+  const std::string over = Entry(0, "0", "all_reduce", 1, "completed");
+  const std::string open = Entry(1, "0", "all_reduce", 2, "started");
+  const auto dumps = DumpsOf({{over, open}, {over}, {over, open}});
+  FlightQuestion question{.asked_ns = 5'000'000'000, .open_before = OpenEntries{{Rank(0), {1}}}};
+
+  const auto imported = FromFlightDumps(dumps, question);
+
+  ASSERT_THAT(imported, IsOk());
+  EXPECT_TRUE(imported->evidence.ranks.at(0).ops.at(1).is_waited_in());
+  EXPECT_FALSE(imported->evidence.ranks.at(2).ops.at(1).is_waited_in());
+  EXPECT_EQ(OpenEntriesOf(dumps), (OpenEntries{{Rank(0), {1}}, {Rank(2), {1}}}));
 }
 
 }  // namespace

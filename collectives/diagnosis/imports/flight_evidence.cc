@@ -182,7 +182,9 @@ int SizeBy(const FlightEntry& entry, OpKind kind) {
 
 class FlightSet {
  public:
-  explicit FlightSet(const std::map<base::Rank, FlightDump>& dumps) : dumps_(dumps) {}
+  FlightSet(const std::map<base::Rank, FlightDump>& dumps,
+            const std::optional<FlightQuestion>& question)
+      : dumps_(dumps), question_(question) {}
 
   base::Result<ImportedEvidence> Run();
 
@@ -194,6 +196,8 @@ class FlightSet {
     std::map<Members, int> size_by;  // by list: what its ops tell
     bool is_default() const { return description == kDefaultGroup; }
   };
+  /// Of a rank: by group, and by peer in transfers, which have a communicator of their own.
+  using Streams = std::set<std::pair<std::string, int>>;
   struct Collective {
     size_t at;  // in the rank's ops
     std::string call;
@@ -204,10 +208,13 @@ class FlightSet {
   Members MembersFor(const std::string& name, base::Rank rank) const;
   SeenGroup GroupFor(const std::string& name, base::Rank rank) const;
   SeenRank RankOf(base::Rank rank, const FlightDump& dump);
+  void SetWait(base::Rank rank, const FlightEntry& entry, const OpName& name, Streams& waiting,
+               SeenOp& op) const;
   void FindFailures();
   void Note();
 
   const std::map<base::Rank, FlightDump>& dumps_;
+  const std::optional<FlightQuestion>& question_;
   std::map<std::string, Group> groups_;
   int world_size_ = 0;
   int64_t now_ns_ = 0;
@@ -236,6 +243,7 @@ void FlightSet::Gather() {
       now_ns_ = std::max(now_ns_, entry.last_seen_ns);
     }
   }
+  if (question_.has_value()) now_ns_ = question_->asked_ns;
   for (const auto& [rank, dump] : dumps_) {
     for (const FlightEntry& entry : dump.entries) {
       const OpName name = Parse(entry.name);
@@ -313,6 +321,7 @@ SeenRank FlightSet::RankOf(base::Rank rank, const FlightDump& dump) {
   }
   std::map<std::pair<std::string, int64_t>, Collective> collectives;
   std::map<std::tuple<std::string, OpKind, int>, uint64_t> transfers;
+  Streams waiting;
   for (const FlightEntry& entry : dump.entries) {
     const OpName name = Parse(entry.name);
     auto group = groups.find(entry.group);
@@ -332,7 +341,7 @@ SeenRank FlightSet::RankOf(base::Rank rank, const FlightDump& dump) {
     const std::vector<std::string>& dtypes =
         entry.input_dtypes.empty() ? entry.output_dtypes : entry.input_dtypes;
     if (!dtypes.empty()) op.dtype = DtypeOf(dtypes.front());
-    op.caller_waits = op.is_open();
+    SetWait(rank, entry, name, waiting, op);
     if (op.is_transfer()) {
       // Numbered by us, which takes all of them: from the first on.
       if (seen.ring_overflowed || name.peer < 0) {
@@ -362,11 +371,30 @@ SeenRank FlightSet::RankOf(base::Rank rank, const FlightDump& dump) {
     if (name.kind != OpKind::kBatch) whole.count += op.count;
     whole.state = op.state;
     whole.caller_waits = op.caller_waits;
+    whole.stream_waits = op.stream_waits;
   }
   for (auto& [_, group] : groups) {
     if (group.rank.value() >= 0 || group.members.empty()) seen.groups.push_back(std::move(group));
   }
   return seen;
+}
+
+/// Of ranks that were asked it is known since when they wait. Where ops end by events their caller
+/// has gone on, for all that is known, and a stream waits: in the first of its ops that is open.
+void FlightSet::SetWait(base::Rank rank, const FlightEntry& entry, const OpName& name,
+                        Streams& waiting, SeenOp& op) const {
+  op.caller_waits = op.is_open();
+  if (!question_.has_value()) return;
+  op.age = std::max(op.age, base::Duration(0));
+  if (!op.is_open()) return;
+  if (name.has_events) {
+    op.caller_waits = false;
+    op.stream_waits = waiting.insert({entry.group, op.is_transfer() ? name.peer : -1}).second;
+  }
+  if (!question_->open_before.has_value()) return;
+  const auto before = question_->open_before->find(rank);
+  if (before != question_->open_before->end() && before->second.contains(entry.record_id)) return;
+  op.caller_waits = op.stream_waits = false;
 }
 
 /// Backends without events let go of an op that failed as of one that ended well. What is over
@@ -445,8 +473,10 @@ void FlightSet::Note() {
     result_.notes.push_back("sends and receives of " + RankList(without_transfers_) +
                             " are left out: their numbers are not known");
   }
-  result_.notes.push_back(
-      "waits are told up to the latest time in the dumps: they may have lasted longer");
+  if (!question_.has_value()) {
+    result_.notes.push_back(
+        "waits are told up to the latest time in the dumps: they may have lasted longer");
+  }
   for (const auto& [name, group] : groups_) {
     if (!group.told.empty() || group.is_default() || group.seen.empty()) continue;
     result_.notes.push_back("who is in group " + name + " stands in no dump");
@@ -481,8 +511,20 @@ base::Result<ImportedEvidence> FlightSet::Run() {
 
 }  // namespace
 
-base::Result<ImportedEvidence> FromFlightDumps(const std::map<base::Rank, FlightDump>& dumps) {
-  return FlightSet(dumps).Run();
+OpenEntries OpenEntriesOf(const std::map<base::Rank, FlightDump>& dumps) {
+  OpenEntries open;
+  for (const auto& [rank, dump] : dumps) {
+    for (const FlightEntry& entry : dump.entries) {
+      if (entry.state != FlightEntry::State::kCompleted && !entry.is_retired)
+        open[rank].insert(entry.record_id);
+    }
+  }
+  return open;
+}
+
+base::Result<ImportedEvidence> FromFlightDumps(const std::map<base::Rank, FlightDump>& dumps,
+                                               const std::optional<FlightQuestion>& question) {
+  return FlightSet(dumps, question).Run();
 }
 
 }  // namespace lockstep::collectives

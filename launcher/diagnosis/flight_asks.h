@@ -1,0 +1,56 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_FLIGHT_ASKS_H_
+#define LOCKSTEP_LAUNCHER_DIAGNOSIS_FLIGHT_ASKS_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "launcher/diagnosis/flight_source.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/sequence.h"
+#include "runtime/event/loop.h"
+
+namespace lockstep::launcher {
+
+/// Writes into the pipe of each, and waits until what they dump is there and whole, `limit` at the
+/// most. torch truncates its file and writes it anew, so that it may be seen half written: it is
+/// whole when it can be read to its end. Blocks; for a thread that may. Between two looks `pause`
+/// is called with how long to wait; false: nobody wants the answers any more.
+FlightAnswers AskFlights(const std::vector<FlightAsk>& ranks, base::Duration limit,
+                         const std::function<bool(base::Duration)>& pause);
+
+/// The same on a thread of its own ("torch-asker", made for the first question), as the folder may
+/// be on a server that hangs, and the loop holds the node's lease. One for each agent, owned by it.
+/// Confined to the loop's thread. A question that hangs outlives this object without touching
+/// anything of it.
+class FlightAsks final : public FlightSource {
+ public:
+  /// torch looks into its pipe once a second; the first dump of 2,000 entries took 2.8 s (torch
+  /// 2.11, two busy cores), since it looks up each line of source, later ones 70 ms.
+  static constexpr base::Duration kLimit = std::chrono::seconds(6);
+
+  explicit FlightAsks(event::Loop& loop, base::Duration limit = kLimit);
+  ~FlightAsks() override;
+  FlightAsks(const FlightAsks&) = delete;
+  FlightAsks& operator=(const FlightAsks&) = delete;
+
+  /// Where no thread can be made, nobody answers: ResourceExhausted.
+  void Ask(std::vector<FlightAsk> ranks, std::function<void(FlightAnswers)> done) override;
+
+ private:
+  struct Shared;
+
+  bool EnsureThread();
+
+  event::Loop& loop_;
+  base::Sequence seq_;
+  const std::shared_ptr<Shared> shared_;  // with the thread, which may have to be left behind
+  bool has_thread_ = false;
+  std::function<void(FlightAnswers)> done_;  // null: nobody has been asked
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_DIAGNOSIS_FLIGHT_ASKS_H_

@@ -1,0 +1,119 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/diagnosis/flight_merge.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "collectives/diagnosis/diagnose.h"
+#include "collectives/diagnosis/imports/flight_dump_file.h"
+#include "launcher/diagnosis/evidence_folder.h"
+#include "runtime/base/testing/status_matchers.h"
+#include "runtime/storage/file_system.h"
+
+namespace lockstep::launcher {
+namespace {
+
+using base::Rank;
+using collectives::Evidence;
+using collectives::Finding;
+using collectives::SeenRank;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr int64_t kAskedNs = 9'000'000'000;
+
+/// Of a rank of three that has called all_reduce once or twice, 8 s before it was asked.
+std::string DumpText(int calls) {
+  std::string entries;
+  for (int call = 1; call <= calls; ++call) {
+    entries += (call > 1 ? "," : "") + std::string("{\"record_id\":") + std::to_string(call - 1) +
+               ",\"collective_seq_id\":" + std::to_string(call) +
+               R"(,"process_group":["0","default_pg"],"profiling_name":"nccl:all_reduce",)"
+               R"("input_sizes":[[4]],"output_sizes":[[4]],"input_dtypes":["Float"],)"
+               R"("output_dtypes":["Float"],"time_created_ns":1000000000,"state":")" +
+               (call == 1 ? "completed" : "scheduled") + "\"}";
+  }
+  return R"({"version":"2.10","pg_config":{"0":{"desc":"default_pg","ranks":"[0, 1, 2]"}},)"
+         "\"entries\":[" +
+         entries + "]}";
+}
+
+collectives::FlightDump Dump(int calls) {
+  return collectives::ReadFlightDumpFile("rank", DumpText(calls)).value();
+}
+
+Evidence ThreeRanks() {
+  Evidence evidence;
+  for (const int rank : {0, 1, 2})
+    evidence.ranks.push_back(
+        {.rank = Rank(rank), .process = {.pid = 100 + rank}, .ring_read = true});
+  return evidence;
+}
+
+TEST(FlightMergeTest, WhatTorchSaysIsOfTheRanksThatAreThere) {
+  Evidence evidence = ThreeRanks();
+  evidence.ranks[1].process.state = collectives::ProcessState::kSleeps;
+
+  AddFlightDumps({{Rank(0), Dump(2)}, {Rank(1), Dump(1)}, {Rank(2), Dump(2)}},
+                 {.asked_ns = kAskedNs}, evidence);
+
+  EXPECT_EQ(evidence.ranks[0].process.pid, 100);
+  const Finding finding = collectives::Diagnose(evidence);
+  EXPECT_EQ(finding.verdict_class, Finding::Class::kMissingRank);
+  EXPECT_EQ(finding.waited, std::chrono::seconds(8));
+  EXPECT_EQ(finding.confidence, Finding::Confidence::kHigh);
+}
+
+TEST(FlightMergeTest, WhereARingTellsItIsRightForAll) {
+  Evidence evidence = ThreeRanks();
+  evidence.ranks[1].ops.push_back({.group = base::GroupId(7), .seq = base::OpSeq(1)});
+
+  AddFlightDumps({{Rank(0), Dump(2)}}, {.asked_ns = kAskedNs}, evidence);
+
+  EXPECT_THAT(evidence.ranks[0].ops, IsEmpty());
+  EXPECT_TRUE(evidence.ranks[2].ring_read);
+  EXPECT_THAT(evidence.notes, IsEmpty());
+}
+
+TEST(FlightMergeTest, WhoHasNotAnsweredIsUnknown) {
+  Evidence evidence = ThreeRanks();
+
+  AddFlightDumps({{Rank(0), Dump(2)}, {Rank(2), Dump(2)}}, {.asked_ns = kAskedNs}, evidence);
+
+  EXPECT_FALSE(evidence.ranks[1].ring_read);
+  EXPECT_THAT(collectives::Diagnose(evidence).culprits, IsEmpty());
+  EXPECT_THAT(evidence.notes, Contains(HasSubstr("ranks 0, 2 were asked")));
+}
+
+TEST(FlightMergeTest, KeptEvidenceSaysTheSameAndADamagedDumpIsSaid) {
+  storage::RealFileSystem files;
+  const std::string folder = ::testing::TempDir() + "/kept";
+  const AskedFlights asked{
+      .asked_ns = kAskedNs,
+      .dumps = {{Rank(0), DumpText(2)}, {Rank(1), DumpText(1)}, {Rank(2), DumpText(2)}}};
+  ASSERT_OK(SaveEvidence(folder, {.job = "train"}, ThreeRanks(), {}, asked, files));
+
+  const auto saved = LoadEvidence(folder, files);
+
+  ASSERT_OK(saved.status());
+  const Finding finding = collectives::Diagnose(saved->evidence);
+  EXPECT_EQ(finding.verdict_class, Finding::Class::kMissingRank);
+  ASSERT_THAT(finding.culprits, SizeIs(1));
+  EXPECT_EQ(finding.culprits.front().rank, Rank(1));
+
+  std::filesystem::resize_file(folder + "/rank-1.flight", 20);
+  const auto damaged = LoadEvidence(folder, files);
+  ASSERT_OK(damaged.status());
+  EXPECT_THAT(collectives::Diagnose(damaged->evidence).culprits, IsEmpty());
+  EXPECT_THAT(damaged->evidence.notes, Contains(HasSubstr("rank-1.flight")));
+}
+
+}  // namespace
+}  // namespace lockstep::launcher

@@ -1,0 +1,230 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#include "launcher/diagnosis/flight_watch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "collectives/diagnosis/imports/json_tree.h"
+#include "launcher/diagnosis/hang_watch_fixture.h"
+
+namespace lockstep::launcher::testing {
+namespace {
+
+using base::Rank;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using Class = collectives::Finding::Class;
+
+/// By NCCL's process group: all_reduce 1 to `calls` of group 0, of which `over` are over.
+collectives::FlightDump DumpOf(int calls, int over, int64_t created_ns, int elements = 4) {
+  std::string entries;
+  for (int call = 1; call <= calls; ++call) {
+    const std::string sizes = "[[" + std::to_string(elements) + "]]";
+    entries += (call > 1 ? "," : "") + std::string("{\"record_id\":") + std::to_string(call - 1) +
+               ",\"collective_seq_id\":" + std::to_string(call) +
+               ",\"process_group\":[\"0\",\"default_pg\"],\"profiling_name\":\"nccl:all_reduce\"," +
+               "\"state\":\"" + (call <= over ? "completed" : "scheduled") +
+               "\",\"input_sizes\":" + sizes + ",\"output_sizes\":" + sizes +
+               ",\"input_dtypes\":[\"Float\"],\"output_dtypes\":[\"Float\"]," +
+               "\"time_created_ns\":" + std::to_string(created_ns) + "}";
+  }
+  const auto tree = collectives::ReadJson(
+      R"({"version":"2.10","pg_config":{"0":{"name":"0","desc":"default_pg","ranks":"[0, 1, 2]"}},)"
+      "\"entries\":[" +
+      entries + "]}");
+  return collectives::ReadFlightDump(**tree).value();
+}
+
+/// Ranks that answer half a second after they were asked, as a test says.
+class ScriptedTorch final : public FlightSource {
+ public:
+  explicit ScriptedTorch(event::Loop& loop) : loop_(loop) {}
+
+  void Ask(std::vector<FlightAsk> ranks, std::function<void(FlightAnswers)> done) override {
+    ++questions;
+    asked_at.push_back(loop_.Now());
+    FlightAnswers answers{.asked_ns = loop_.Now().time_since_epoch().count(), .ranks = {}};
+    for (const FlightAsk& ask : ranks) answers.ranks.push_back(answer(ask.rank));
+    timer_ = loop_.After(milliseconds(500), [answers, done] { done(answers); });
+  }
+
+  std::function<FlightAnswer(Rank)> answer;
+  int questions = 0;
+  std::vector<base::SteadyTime> asked_at;
+
+ private:
+  event::Loop& loop_;
+  event::Registration timer_;
+};
+
+/// Three ranks without rings, which can be asked.
+class FlightWatchTest : public HangWatchTest {
+ protected:
+  FlightWatchTest() {
+    for (WatchedRank& rank : watched_) rank.ring_fd = -1;
+    torch_.answer = [this](Rank rank) { return Told(rank, dumps_.at(rank.value())); };
+    const auto waits = DumpOf(4, 3, Nanoseconds());
+    dumps_ = {waits, DumpOf(3, 3, Nanoseconds()), waits};
+    watch_.SetFlights(flights_);
+    watch_.BeginRound();
+  }
+
+  int64_t Nanoseconds() const { return loop_.Now().time_since_epoch().count(); }
+  static FlightAnswer Told(Rank rank, collectives::FlightDump dump) {
+    return {.rank = rank, .status = {}, .dump = std::move(dump), .bytes = "as it was"};
+  }
+  void OnHangVerdict(const collectives::Finding& finding,
+                     const collectives::Evidence& evidence) override {
+    notes_ = evidence.notes;
+    HangWatchTest::OnHangVerdict(finding, evidence);
+  }
+
+  std::vector<collectives::FlightDump> dumps_;
+  ScriptedTorch torch_{loop_};
+  uint64_t written_ = 0;
+  std::vector<std::string> notes_;
+  FlightWatch flights_{{.loop = loop_,
+                        .source = torch_,
+                        .files_of =
+                            [](Rank rank) {
+                              return topology::FlightFiles{.pipe = "/p" + rank.ToString(),
+                                                           .dump = "/d"};
+                            },
+                        .bytes_written = [this] { return written_; }}};
+};
+
+TEST_F(FlightWatchTest, WhoDoesNotComeIsNamedByTheSecondAnswers) {
+  loop_.RunFor(seconds(59));
+  EXPECT_EQ(torch_.questions, 0) << "it is not quiet for long enough";
+
+  loop_.RunFor(seconds(6));
+
+  EXPECT_EQ(torch_.questions, 2);
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_EQ(verdicts_.front().verdict_class, Class::kMissingRank);
+  EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
+  EXPECT_THAT(verdicts_.front().victims, ElementsAre(Rank(0), Rank(2)));
+  EXPECT_THAT(notes_, Contains(HasSubstr("torch's flight recorder, which ranks 0, 1, 2 were")));
+  EXPECT_EQ(watch_.flights().dumps.at(Rank(1)), "as it was");
+  loop_.RunFor(seconds(120));
+  EXPECT_EQ(torch_.questions, 2) << "it has been said";
+  EXPECT_EQ(verdicts_.size(), 1U);
+}
+
+TEST_F(FlightWatchTest, WhoWritesIsNotAsked) {
+  for (int time = 0; time < 10; ++time) {
+    loop_.RunFor(seconds(50));
+    ++written_;
+  }
+
+  EXPECT_EQ(torch_.questions, 0);
+}
+
+TEST_F(FlightWatchTest, AGangInWhichNobodyWaitsIsAskedLessAndLess) {
+  torch_.answer = [this](Rank rank) { return Told(rank, DumpOf(4, 4, Nanoseconds())); };
+
+  loop_.RunFor(std::chrono::hours(1));
+
+  const auto& at = torch_.asked_at;
+  ASSERT_GE(at.size(), 5U);
+  EXPECT_LT(at[1] - at[0], seconds(125));
+  EXPECT_GT(at[4] - at[3], seconds(299));
+  EXPECT_LE(torch_.questions, 15);
+  EXPECT_TRUE(verdicts_.empty() && notices_.empty());
+  EXPECT_THAT(watch_.flights().dumps, IsEmpty());
+}
+
+TEST_F(FlightWatchTest, AGangThatGoesOnIsNotBlamedByAnswersOfDifferentMoments) {
+  // Each has an op that is open, for long, and another one at the next question.
+  int calls = 10;
+  torch_.answer = [&](Rank rank) {
+    ++calls;
+    return Told(rank, DumpOf(calls, calls - 1, Nanoseconds() - 10'000'000'000));
+  };
+
+  loop_.RunFor(std::chrono::minutes(10));
+
+  EXPECT_GT(torch_.questions, 3);
+  EXPECT_TRUE(verdicts_.empty() && notices_.empty());
+}
+
+TEST_F(FlightWatchTest, ALongWaitIsToldAndActedUponOnlyIfItIsThereThen) {
+  loop_.RunFor(seconds(40));
+  // It waits since then only: the next answers are 20 s later.
+  for (const int rank : {0, 2}) dumps_[static_cast<size_t>(rank)] = DumpOf(4, 3, Nanoseconds());
+  loop_.RunFor(seconds(25));
+  EXPECT_EQ(torch_.questions, 2);
+  EXPECT_EQ(notices_.size(), 1U);
+  EXPECT_TRUE(verdicts_.empty());
+
+  dumps_[1] = DumpOf(4, 4, Nanoseconds());
+  for (const int rank : {0, 2}) dumps_[static_cast<size_t>(rank)] = DumpOf(4, 4, Nanoseconds());
+  loop_.RunFor(seconds(60));
+
+  EXPECT_EQ(torch_.questions, 3) << "before it is acted upon";
+  EXPECT_TRUE(verdicts_.empty());
+}
+
+TEST_F(FlightWatchTest, CallsThatDifferAreNamedAtOnce) {
+  dumps_[1] = DumpOf(4, 3, Nanoseconds(), 5);
+  loop_.RunFor(seconds(64));
+
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_EQ(verdicts_.front().verdict_class, Class::kMismatch);
+  EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
+}
+
+TEST_F(FlightWatchTest, WhoDoesNotAnswerIsNotBlamedAndSaid) {
+  torch_.answer = [this](Rank rank) {
+    if (rank != Rank(1)) return Told(rank, dumps_.at(rank.value()));
+    return FlightAnswer{.rank = rank,
+                        .status = base::DeadlineExceededError("torch was asked, and is silent"),
+                        .dump = {},
+                        .bytes = {}};
+  };
+
+  loop_.RunFor(std::chrono::minutes(12));
+
+  for (const auto& verdict : verdicts_) {
+    EXPECT_EQ(verdict.verdict_class, Class::kUnknown);
+    EXPECT_THAT(Culprits(verdict), IsEmpty());
+  }
+  ASSERT_FALSE(verdicts_.empty());
+  EXPECT_THAT(notes_, Contains("rank 1: torch was asked, and is silent"));
+}
+
+TEST_F(FlightWatchTest, WhereARingTellsTorchIsNotAsked) {
+  for (size_t rank = 0; rank < watched_.size(); ++rank) watched_[rank].ring_fd = ranks_[rank]->fd();
+  watch_.BeginRound();
+
+  loop_.RunFor(std::chrono::minutes(10));
+
+  EXPECT_EQ(torch_.questions, 0);
+}
+
+TEST_F(FlightWatchTest, AnswersOfARoundThatIsOverSayNothing) {
+  loop_.RunFor(milliseconds(62'700));  // asked a second time
+  ASSERT_EQ(torch_.questions, 2);
+  watch_.BeginRound();
+
+  loop_.RunFor(seconds(30));
+
+  EXPECT_TRUE(verdicts_.empty() && notices_.empty());
+  loop_.RunFor(seconds(60));
+  EXPECT_EQ(verdicts_.size(), 1U) << "that round's own";
+}
+
+}  // namespace
+}  // namespace lockstep::launcher::testing

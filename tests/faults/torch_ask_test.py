@@ -1,0 +1,71 @@
+# Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+"""Ranks that have no ring, and are asked for what torch has recorded: torch_ask_test.py LOCKSTEP TORCH_RANK
+
+TORCH_RANK stands for torch with NCCL, which needs a GPU.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+LOCKSTEP, TORCH_RANK = (os.path.abspath(path) for path in sys.argv[1:])
+DEADLINE_S = 120
+
+
+class TorchAskTest(unittest.TestCase):
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # short enough for a socket's path
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith(("LOCKSTEP_", "RANK", "WORLD_SIZE", "MASTER_", "TORCH_"))}
+        self.environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, HOME=self.folder,
+                                PYTHONDONTWRITEBYTECODE="1")
+
+    def call(self, *command):
+        return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, env=self.environment)
+
+    def run_job(self, fault, action_after="600ms"):
+        """Stderr of a job that stands still, and its verdict."""
+        job = self.call(LOCKSTEP, "run", "--name", "asked", "-np", "3", "--on-hang", "abort", "--hang-grace", "200ms",
+                        "--hang-action-after", action_after, "/usr/bin/python3", TORCH_RANK, fault)
+        self.assertEqual(job.returncode, 69, job.stdout + job.stderr)
+        with open(os.path.join(self.job_folder(), "verdict.json")) as file:
+            return " ".join(job.stderr.split()), json.load(file)
+
+    def job_folder(self):
+        jobs = os.path.join(self.folder, "lockstep", "jobs")
+        (job,) = (name for name in os.listdir(jobs) if name.startswith("asked"))
+        return os.path.join(jobs, job)
+
+    def test_a_rank_that_does_not_come_is_named(self):
+        told, verdict = self.run_job("missing", "1900ms")  # `lockstep diagnose` takes shorter waits than 2 s for none
+        self.assertEqual((verdict["class"], [culprit["rank"] for culprit in verdict["culprits"]]), ("MISSING_RANK", [1]), told)
+        self.assertEqual((verdict["victims"], verdict["op"], verdict["seq"]), ([0, 2], "all_reduce(f32, 16)", "4"), told)
+        self.assertIn("rank 1 has not come to all_reduce(f32, 16), op 4 of group default_pg: its process sleeps", told)
+        self.assertIn("all_reduce(f32, 16), op 3 of group default_pg at train.py:30", told)
+        self.assertIn("torch's flight recorder, which ranks 0, 1, 2 were", told)
+
+        kept = os.listdir(os.path.join(self.job_folder(), "round-0", "evidence"))
+        self.assertEqual(sorted(name for name in kept if name.endswith(".flight")),
+                         ["rank-%d.flight" % rank for rank in range(3)])
+        again = self.call(LOCKSTEP, "diagnose", "--json", "asked")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        seen = json.loads(again.stdout)
+        for key in ("class", "culprits", "victims", "seq", "op", "group", "confidence"):
+            self.assertEqual(seen[key], verdict[key], key)
+
+    def test_another_op_is_named(self):
+        told, verdict = self.run_job("other_op")
+        self.assertEqual((verdict["class"], [culprit["rank"] for culprit in verdict["culprits"]]), ("MISMATCH", [1]), told)
+        self.assertIn("rank 1 called broadcast(f32, 16) at train.py:32 where the others called all_reduce(f32, 16) at "
+                      "train.py:34 as op 4", told)
+
+    def test_one_that_is_stopped_cannot_answer_and_is_named(self):
+        told, verdict = self.run_job("stopped")
+        self.assertEqual((verdict["class"], [culprit["rank"] for culprit in verdict["culprits"]]), ("MISSING_RANK", [1]), told)
+        self.assertIn("stopped by a signal", told)
+        self.assertIn("rank 1: it is held, and was not asked what torch has recorded", told)
