@@ -3,8 +3,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
+
+#include "launcher/mpi/carried_shim.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -16,6 +19,7 @@ struct Shim {
 };
 constexpr Shim kShims[] = {{"mpi", "MPI", "liblockstep_mpi.so"},
                            {"nccl", "NCCL", "liblockstep_nccl.so"}};
+constexpr const Shim& kNccl = kShims[1];
 
 base::Status CheckShim(const std::string& api, const std::string& path) {
   const std::string what = "watch " + api + " calls (--watch): ";
@@ -29,6 +33,39 @@ base::Status CheckShim(const std::string& api, const std::string& path) {
                                " is not there; put it beside lockstep, or give --watch=off");
   }
   return base::OkStatus();
+}
+
+void AddTo(topology::Environment& environment, const std::string& path) {
+  std::string& preload = environment["LD_PRELOAD"];
+  if (!preload.empty()) preload += ":";
+  preload += path;
+}
+
+/// Whether anything can be preloaded into a program of which that was asked.
+base::Status CheckProgram(const std::string& watch, const ProgramImage& program,
+                          const std::string& name) {
+  if (watch == "auto" || watch == "off") return base::OkStatus();
+  const std::string what = "watch a library's calls (--watch=" + watch + "): " + name;
+  if (program.kind == ProgramImage::Kind::kStatic) {
+    return base::InvalidArgumentError(
+        what +
+        " is linked statically, so nothing can be preloaded into it; link it with the shared "
+        "library, or give --watch=auto");
+  }
+  if (program.is_privileged) {
+    return base::InvalidArgumentError(
+        what +
+        " is setuid or setgid, or has capabilities, so that the loader preloads nothing into it; "
+        "take those away, or give --watch=auto");
+  }
+  return base::OkStatus();
+}
+
+std::string Unseen(const std::string& name) { return "a hang of " + name + " will not be seen: "; }
+
+bool CallsNccl(const ProgramImage& program) {
+  return std::any_of(program.needed.begin(), program.needed.end(),
+                     [](const std::string& name) { return name.starts_with("libnccl.so"); });
 }
 
 }  // namespace
@@ -47,13 +84,6 @@ std::string WatchWord(proto::Watch watch) {
   }
 }
 
-base::Status CheckFarWatch(const std::string& watch) {
-  if (watch != "mpi" && watch != "nccl") return base::OkStatus();
-  return base::InvalidArgumentError("watch a library's calls (--watch=" + watch +
-                                    "): that is for jobs whose ranks are all on the machine of "
-                                    "`lockstep run`; give --watch=auto");
-}
-
 base::Status PreloadShim(const std::string& watch, const std::string& folder,
                          topology::Environment& environment) {
   for (const Shim& shim : kShims) {
@@ -63,37 +93,72 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
       if (watch == "auto") continue;
       return usable;
     }
-    std::string& preload = environment["LD_PRELOAD"];
-    if (!preload.empty()) preload += ":";
-    preload += path;
+    AddTo(environment, path);
   }
   return base::OkStatus();
 }
 
 std::string WhyNotWatched(const std::string& watch, const ProgramImage& program,
-                          const std::string& name) {
-  if (watch != "auto" || !program.is_privileged || MpiOf(program) == MpiLibrary::kNone) return "";
-  return "a hang of " + name +
-         " will not be seen: it is setuid or setgid, or has capabilities, so that nothing can be "
-         "preloaded into it (--watch)";
+                          const std::string& name, bool all_ranks_here) {
+  if (watch != "auto") return "";
+  if (!program.built_in.empty()) {
+    return Unseen(name) + "it is linked statically, its " + program.built_in +
+           " too, so that nothing can be preloaded into it (--watch)";
+  }
+  const bool calls_mpi = MpiOf(program) != MpiLibrary::kNone;
+  if (program.is_privileged && (calls_mpi || CallsNccl(program))) {
+    return Unseen(name) +
+           "it is setuid or setgid, or has capabilities, so that nothing can be preloaded into it "
+           "(--watch)";
+  }
+  if (!all_ranks_here && calls_mpi) {
+    return "a hang in an MPI call of " + name +
+           " will not be seen: in jobs of several nodes those are recorded under `mpirun ... "
+           "lockstep exec --watch=mpi` alone";
+  }
+  return "";
 }
 
 base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
                         const std::string& name, const std::string& folder) {
-  if (watch != "auto" && watch != "off" && program.kind == ProgramImage::Kind::kStatic) {
-    return base::InvalidArgumentError(
-        "watch a library's calls (--watch=" + watch + "): " + name +
-        " is linked statically, so nothing can be preloaded into it; link it with the shared "
-        "library, or give --watch=auto");
-  }
-  if (watch != "auto" && watch != "off" && program.is_privileged) {
-    return base::InvalidArgumentError(
-        "watch a library's calls (--watch=" + watch + "): " + name +
-        " is setuid or setgid, or has capabilities, so that the loader preloads nothing into it; "
-        "take those away, or give --watch=auto");
-  }
+  RETURN_IF_ERROR(CheckProgram(watch, program, name));
   topology::Environment none;
   return PreloadShim(watch, folder, none);
+}
+
+base::Result<FarWatch> ChooseFarWatch(const std::string& watch, const ProgramImage& program,
+                                      const std::string& name, const std::string& folder,
+                                      const std::string& spare_folder) {
+  if (watch == "mpi") {
+    return base::InvalidArgumentError(
+        "watch a library's calls (--watch=mpi): that is for jobs whose ranks are all on the "
+        "machine of `lockstep run`; give --watch=auto");
+  }
+  if (watch != "nccl" && watch != "auto") return FarWatch{};
+  RETURN_IF_ERROR(CheckProgram(watch, program, name));
+  FarWatch far{.watch = kNccl.watch, .folder = folder, .trouble = ""};
+  base::Status usable = CheckShim(kNccl.api, folder + "/" + kNccl.file);
+  if (!usable.ok() && CarriesNcclShim()) {
+    far.folder = spare_folder;
+    const std::string path = spare_folder + "/" + kNccl.file;
+    usable = WriteNcclShim(path);
+    if (usable.ok()) usable = CheckShim(kNccl.api, path);
+  }
+  if (usable.ok()) return far;
+  if (watch == "nccl") return usable;
+  far.watch = "off";
+  if (CarriesNcclShim()) far.trouble = usable.message();
+  return far;
+}
+
+void ShowFarShim(const std::string& watch, const std::string& folder,
+                 const std::string& spare_folder, topology::Environment& environment) {
+  if (watch != "nccl" && watch != "auto") return;
+  if (CheckShim(kNccl.api, folder + "/" + kNccl.file).ok()) {
+    AddTo(environment, folder + "/" + kNccl.file);
+  } else if (CarriesNcclShim()) {
+    AddTo(environment, spare_folder + "/" + kNccl.file);
+  }
 }
 
 }  // namespace lockstep::launcher
