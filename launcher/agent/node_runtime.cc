@@ -146,7 +146,7 @@ base::Status NodeRuntime::OpenMpi() {
   topology::Environment environment = config_.environment;
   for (const auto& [name, value] : variables) environment[name] = value;
   const ProgramImage program = LookAtProgram(config_, environment);
-  RETURN_IF_ERROR(ChooseWatch(program));
+  RETURN_IF_ERROR(ChooseWatch(program, environment));
   ASSIGN_OR_RETURN(
       mpi_,
       MakeMpiServer(
@@ -165,10 +165,12 @@ base::Status NodeRuntime::OpenMpi() {
   return base::OkStatus();
 }
 
-base::Status NodeRuntime::ChooseWatch(const ProgramImage& program) {
+base::Status NodeRuntime::ChooseWatch(const ProgramImage& program,
+                                      const topology::Environment& environment) {
   const std::string& name = config_.arguments.front();
-  watch_ = {.watch = WatchWord(config_.spec.hangs().watch()), .folder = OwnFolder(), .trouble = ""};
-  unwatched_ = WhyNotWatched(watch_.watch, program, name, config_.all_ranks_here);
+  const std::string asked = WatchWord(config_.spec.hangs().watch());
+  unwatched_ = WhyNotWatched(asked, program, name, environment, config_.all_ranks_here);
+  watch_ = {.watch = WatchFor(asked, program, environment), .folder = OwnFolder(), .trouble = ""};
   if (config_.all_ranks_here) return CheckWatch(watch_.watch, program, name, watch_.folder);
   const std::string job_folder = std::filesystem::path(config_.events_path).parent_path();
   ASSIGN_OR_RETURN(watch_, ChooseFarWatch(watch_.watch, program, name, watch_.folder, job_folder));

@@ -148,7 +148,7 @@ class NodeRuntime final : public RankHooks {
   /// What the program is told and given because it calls an MPI.
   base::Status OpenMpi();
   /// Whose calls of which libraries are recorded.
-  base::Status ChooseWatch(const ProgramImage& program);
+  base::Status ChooseWatch(const ProgramImage& program, const topology::Environment& environment);
   /// Before the first round.
   void SayWhatIsNotWatched();
   base::Status BeginMpiRound();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 #include "launcher/mpi/carried_shim.h"
@@ -21,13 +22,16 @@ constexpr Shim kShims[] = {{"mpi", "MPI", "liblockstep_mpi.so"},
                            {"nccl", "NCCL", "liblockstep_nccl.so"}};
 constexpr const Shim& kNccl = kShims[1];
 
+base::Status CheckName(const std::string& api, const std::string& path, const std::string& cure) {
+  if (path.find_first_of(" :") == std::string::npos) return base::OkStatus();
+  return base::InvalidArgumentError("watch " + api + " calls (--watch): LD_PRELOAD cannot name " +
+                                    path + ", which has a blank or a colon in it; " + cure +
+                                    ", or give --watch=off");
+}
+
 base::Status CheckShim(const std::string& api, const std::string& path) {
+  RETURN_IF_ERROR(CheckName(api, path, "put lockstep into another folder"));
   const std::string what = "watch " + api + " calls (--watch): ";
-  if (path.find_first_of(" :") != std::string::npos) {
-    return base::InvalidArgumentError(what + "LD_PRELOAD cannot name " + path +
-                                      ", which has a blank or a colon in it; put lockstep into "
-                                      "another folder, or give --watch=off");
-  }
   if (::access(path.c_str(), R_OK) != 0) {
     return base::NotFoundError(what + path +
                                " is not there; put it beside lockstep, or give --watch=off");
@@ -59,6 +63,17 @@ base::Status CheckProgram(const std::string& watch, const ProgramImage& program,
         "take those away, or give --watch=auto");
   }
   return base::OkStatus();
+}
+
+bool NamesAsan(std::string_view libraries) {
+  return libraries.find("libasan.so") != std::string_view::npos;
+}
+
+/// Clang's is in the program, and does not mind.
+bool WantsFirstPlace(const ProgramImage& program, const topology::Environment& environment) {
+  const auto preload = environment.find("LD_PRELOAD");
+  if (preload != environment.end() && NamesAsan(preload->second)) return false;
+  return std::any_of(program.needed.begin(), program.needed.end(), NamesAsan);
 }
 
 std::string Unseen(const std::string& name) { return "a hang of " + name + " will not be seen: "; }
@@ -98,8 +113,14 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
   return base::OkStatus();
 }
 
+std::string WatchFor(const std::string& watch, const ProgramImage& program,
+                     const topology::Environment& environment) {
+  return watch == "auto" && WantsFirstPlace(program, environment) ? "off" : watch;
+}
+
 std::string WhyNotWatched(const std::string& watch, const ProgramImage& program,
-                          const std::string& name, bool all_ranks_here) {
+                          const std::string& name, const topology::Environment& environment,
+                          bool all_ranks_here) {
   if (watch != "auto") return "";
   if (!program.built_in.empty()) {
     return Unseen(name) + "it is linked statically, its " + program.built_in +
@@ -110,6 +131,11 @@ std::string WhyNotWatched(const std::string& watch, const ProgramImage& program,
     return Unseen(name) +
            "it is setuid or setgid, or has capabilities, so that nothing can be preloaded into it "
            "(--watch)";
+  }
+  if (WantsFirstPlace(program, environment) && (calls_mpi || CallsNccl(program))) {
+    return Unseen(name) +
+           "AddressSanitizer's runtime must be its first library, so that nothing is preloaded; "
+           "put that into LD_PRELOAD (-x LD_PRELOAD=libasan.so.8), which lets --watch add to it";
   }
   if (!all_ranks_here && calls_mpi) {
     return "a hang in an MPI call of " + name +
@@ -141,8 +167,8 @@ base::Result<FarWatch> ChooseFarWatch(const std::string& watch, const ProgramIma
   if (!usable.ok() && CarriesNcclShim()) {
     far.folder = spare_folder;
     const std::string path = spare_folder + "/" + kNccl.file;
-    usable = WriteNcclShim(path);
-    if (usable.ok()) usable = CheckShim(kNccl.api, path);
+    usable = CheckName(kNccl.api, path, std::string("put ") + kNccl.file + " beside lockstep");
+    if (usable.ok()) usable = WriteNcclShim(path);
   }
   if (usable.ok()) return far;
   if (watch == "nccl") return usable;

@@ -31,10 +31,17 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
 base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
                         const std::string& name, const std::string& folder);
 
+/// `watch`, but "off" for "auto" where a program would not start with a shim before its own
+/// libraries: GCC's AddressSanitizer must be the first one, which it is where LD_PRELOAD names it.
+/// `environment` is what the program will have.
+std::string WatchFor(const std::string& watch, const ProgramImage& program,
+                     const topology::Environment& environment);
+
 /// Where "auto" would watch a program and cannot, which is no error: a line for people; "" else.
 /// Unless `all_ranks_here` the job has ranks on other machines.
 std::string WhyNotWatched(const std::string& watch, const ProgramImage& program,
-                          const std::string& name, bool all_ranks_here);
+                          const std::string& name, const topology::Environment& environment,
+                          bool all_ranks_here);
 
 /// What is recorded on a machine of a job with several: no calls of MPI, whose programs start
 /// there by other means than ours, and those of NCCL with the shim that lies beside lockstep or,

@@ -17,6 +17,7 @@ namespace {
 using base::Code;
 using base::testing::IsOk;
 using base::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::string FolderWithShim(const std::string& name) {
@@ -87,29 +88,46 @@ TEST(WatchShimTest, NothingIsPreloadedIntoAProgramThatGetsRights) {
   EXPECT_THAT(CheckWatch("mpi", raised, "./train", folder),
               StatusIs(Code::kInvalidArgument, HasSubstr("./train is setuid or setgid")));
   EXPECT_THAT(CheckWatch("auto", raised, "./train", folder), IsOk());
-  EXPECT_THAT(WhyNotWatched("auto", raised, "./train", true),
+  EXPECT_THAT(WhyNotWatched("auto", raised, "./train", {}, true),
               HasSubstr("a hang of ./train will not be seen"));
-  EXPECT_EQ(WhyNotWatched("off", raised, "./train", true), "");
+  EXPECT_EQ(WhyNotWatched("off", raised, "./train", {}, true), "");
   ProgramImage other = raised;
   other.needed = {"libc.so.6"};
-  EXPECT_EQ(WhyNotWatched("auto", other, "./ping", true), "") << "it calls no MPI";
+  EXPECT_EQ(WhyNotWatched("auto", other, "./ping", {}, true), "") << "it calls no MPI";
   other.needed = {"libc.so.6", "libnccl.so.2"};
-  EXPECT_THAT(WhyNotWatched("auto", other, "./gpu", false), HasSubstr("a hang of ./gpu will not"));
+  EXPECT_THAT(WhyNotWatched("auto", other, "./gpu", {}, false),
+              HasSubstr("a hang of ./gpu will not"));
 }
 
 TEST(WatchShimTest, WhatIsNotWatchedByDefaultIsSaid) {
   const ProgramImage fixed{.kind = ProgramImage::Kind::kStatic, .needed = {}, .built_in = "MPI"};
   EXPECT_THAT(
-      WhyNotWatched("auto", fixed, "./train", true),
+      WhyNotWatched("auto", fixed, "./train", {}, true),
       HasSubstr("a hang of ./train will not be seen: it is linked statically, its MPI too"));
-  EXPECT_EQ(WhyNotWatched("off", fixed, "./train", true), "");
-  EXPECT_EQ(WhyNotWatched("auto", {.kind = ProgramImage::Kind::kStatic}, "busybox", true), "");
+  EXPECT_EQ(WhyNotWatched("off", fixed, "./train", {}, true), "");
+  EXPECT_EQ(WhyNotWatched("auto", {.kind = ProgramImage::Kind::kStatic}, "busybox", {}, true), "");
 
   const ProgramImage mpi{.kind = ProgramImage::Kind::kDynamic, .needed = {"libmpi.so.40"}};
-  EXPECT_EQ(WhyNotWatched("auto", mpi, "./train", true), "");
-  EXPECT_THAT(WhyNotWatched("auto", mpi, "./train", false),
+  EXPECT_EQ(WhyNotWatched("auto", mpi, "./train", {}, true), "");
+  EXPECT_THAT(WhyNotWatched("auto", mpi, "./train", {}, false),
               HasSubstr("a hang in an MPI call of ./train will not be seen: in jobs of several"));
-  EXPECT_EQ(WhyNotWatched("nccl", mpi, "./train", false), "") << "it was not asked for";
+  EXPECT_EQ(WhyNotWatched("nccl", mpi, "./train", {}, false), "") << "it was not asked for";
+}
+
+TEST(WatchShimTest, NothingComesBeforeTheRuntimeOfASanitizer) {
+  const ProgramImage sanitized{.kind = ProgramImage::Kind::kDynamic,
+                               .needed = {"libasan.so.8", "libnccl.so.2", "libc.so.6"}};
+  const topology::Environment bare, named = {{"LD_PRELOAD", "/usr/lib/libasan.so.8"}};
+  EXPECT_EQ(WatchFor("auto", sanitized, bare), "off");
+  EXPECT_EQ(WatchFor("auto", sanitized, named), "auto");
+  EXPECT_EQ(WatchFor("nccl", sanitized, bare), "nccl") << "who asks is told by its runtime";
+  EXPECT_EQ(WatchFor("auto", {.kind = ProgramImage::Kind::kDynamic}, bare), "auto");
+
+  EXPECT_THAT(WhyNotWatched("auto", sanitized, "./train", bare, true),
+              HasSubstr("a hang of ./train will not be seen: AddressSanitizer's runtime must be"));
+  EXPECT_EQ(WhyNotWatched("auto", sanitized, "./train", named, true), "");
+  const ProgramImage other{.kind = ProgramImage::Kind::kDynamic, .needed = {"libasan.so.8"}};
+  EXPECT_EQ(WhyNotWatched("auto", other, "./train", bare, true), "") << "it calls neither";
 }
 
 // ------------------------------------------------------------------------------ of several nodes
@@ -175,8 +193,10 @@ TEST(FarWatchTest, WhereNoneCanBeHadThatIsSaidAndOfNcclAnError) {
   EXPECT_EQ(far->watch, "off");
   if (!CarriesNcclShim()) return;  // there nobody expects it
   EXPECT_THAT(far->trouble, HasSubstr("unpack NCCL's shim to /nowhere/liblockstep_nccl.so"));
-  EXPECT_THAT(ChooseFarWatch("auto", {}, "./train", with, FolderWithShim("a b"))->trouble,
-              HasSubstr("a blank or a colon"));
+  EXPECT_THAT(
+      ChooseFarWatch("auto", {}, "./train", with, FolderWithShim("a b"))->trouble,
+      AllOf(HasSubstr("a blank or a colon"), HasSubstr("put liblockstep_nccl.so beside lockstep")));
+  EXPECT_FALSE(std::filesystem::exists(FolderWithShim("a b") + "/liblockstep_nccl.so"));
 }
 
 TEST(FarWatchTest, OfNcclAStaticProgramIsRefused) {
