@@ -224,6 +224,7 @@ base::Status Agent::OpenNode() {
                                                .all_ranks_here = !has_other_agents()},
                                               {clock_, loop_, record_, driver_}));
   account_.SetNode(node_.get());
+  if (!node_->are_ranks_recorded()) watch_.DoubtTheRingless();
   stacks_ = std::make_unique<CulpritStacks>(
       node_->stacks().tools(),
       CulpritStacks::Deps{.loop = loop_, .processes = node_->processes(), .record = record_});

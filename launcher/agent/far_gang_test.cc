@@ -187,6 +187,14 @@ TEST_F(FarGangTest, NoClockOfANodeMakesItsWaitsOlder) {
   }
 }
 
+TEST_F(FarGangTest, WhoHasNoRingHasMadeNoCallUnlessItIsNotRecorded) {
+  for (WatchedRank& rank : watched_) rank.ring_fd = -1;
+  watched_[1].is_recorded = false;
+  const FarRanks seen = Look();
+  EXPECT_TRUE(seen.at(Rank(1)).seen.ring_read);
+  EXPECT_FALSE(seen.at(Rank(2)).seen.ring_read);
+}
+
 TEST_F(FarGangTest, OfAnAgentThatRefusesNothingIsKnown) {
   refuses_ = true;
   EXPECT_THAT(Look(), IsEmpty());

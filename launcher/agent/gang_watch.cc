@@ -63,7 +63,8 @@ WatchedRank GangWatch::Watched(const elastic::RankRecord& rank) const {
       .host = host_of_rank_.empty() ? "" : host_of_rank_[static_cast<size_t>(number.value())],
       .pid = rank.pid,
       .ring_fd = is_here ? ring_of_(number) : -1,
-      .is_here = is_here};
+      .is_here = is_here,
+      .is_recorded = are_ranks_recorded_};
   if (rank.exit.has_value()) {
     watched.ended = true;
     watched.exit_code = rank.exit->exit_code;

@@ -76,6 +76,8 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
     host_of_rank_ = std::move(host_of_rank);
     watch_.SetFar(far);
   }
+  /// Before the first round: calls of ranks here may be in no ring, though others' are.
+  void DoubtTheRingless() { are_ranks_recorded_ = false; }
   void SetFarPaces(FarPaces& far) { pace_watch_.SetFar(far); }
   /// Before the first round; it outlives the rounds. Without, verdicts tell no stacks.
   void SetStacks(CulpritStacks& stacks) { stacks_ = &stacks; }
@@ -126,6 +128,7 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
   const Deps deps_;
   std::vector<bool> is_here_;              // by rank; empty: all are
   std::vector<std::string> host_of_rank_;  // likewise
+  bool are_ranks_recorded_ = true;         // those here
   uint64_t rounds_ = 0;                    // begun, those of survivors too
   CulpritStacks* stacks_ = nullptr;
   std::optional<FlightAsks> flight_asks_;

@@ -146,15 +146,7 @@ base::Status NodeRuntime::OpenMpi() {
   topology::Environment environment = config_.environment;
   for (const auto& [name, value] : variables) environment[name] = value;
   const ProgramImage program = LookAtProgram(config_, environment);
-  const std::string lockstep_folder = OwnFolder();
-  watch_ = WatchWord(config_.spec.hangs().watch());
-  if (!config_.all_ranks_here) {
-    RETURN_IF_ERROR(CheckFarWatch(watch_));
-    watch_ = "off";
-  }
-  RETURN_IF_ERROR(CheckWatch(watch_, program, config_.arguments.front(), lockstep_folder));
-  const std::string unwatched = WhyNotWatched(watch_, program, config_.arguments.front());
-  if (!unwatched.empty()) Say(unwatched);
+  RETURN_IF_ERROR(ChooseWatch(program, environment));
   ASSIGN_OR_RETURN(
       mpi_,
       MakeMpiServer(
@@ -163,7 +155,7 @@ base::Status NodeRuntime::OpenMpi() {
            .host = config_.host,
            .all_ranks_here = config_.all_ranks_here,
            .keeps_survivors = config_.spec.restart().on_rank_failure() == proto::RANK_FAILURE_KEEP,
-           .lockstep_folder = lockstep_folder,
+           .lockstep_folder = OwnFolder(),
            .folder = MpiFolder(::getuid(), facts_.job_id),
            .log_path = std::filesystem::path(config_.events_path).parent_path() / "pmix.log",
            .environment = std::move(environment),
@@ -171,6 +163,29 @@ base::Status NodeRuntime::OpenMpi() {
            .on_ended = [this](const std::string& why) { Say(why); }},
           {deps_.loop, *processes_}));
   return base::OkStatus();
+}
+
+base::Status NodeRuntime::ChooseWatch(const ProgramImage& program,
+                                      const topology::Environment& environment) {
+  const std::string& name = config_.arguments.front();
+  const std::string asked = WatchWord(config_.spec.hangs().watch());
+  unwatched_ = WhyNotWatched(asked, program, name, environment, config_.all_ranks_here);
+  watch_ = {.watch = WatchFor(asked, program, environment), .folder = OwnFolder(), .trouble = ""};
+  if (config_.all_ranks_here) return CheckWatch(watch_.watch, program, name, watch_.folder);
+  const std::string job_folder = std::filesystem::path(config_.events_path).parent_path();
+  ASSIGN_OR_RETURN(watch_, ChooseFarWatch(watch_.watch, program, name, watch_.folder, job_folder));
+  return base::OkStatus();
+}
+
+void NodeRuntime::SayWhatIsNotWatched() {
+  const auto is_here = [this](const topology::RankPlace& place) { return place.node == self_; };
+  if (std::none_of(places_.begin(), places_.end(), is_here)) return;
+  if (!watch_.trouble.empty()) {
+    Say("NCCL calls of ranks on " + config_.host +
+        " are not recorded, and a hang in them may not be seen: " + watch_.trouble);
+  }
+  // The program is the same on all nodes: one of them says it.
+  if (!unwatched_.empty() && is_here(places_.front())) Say(unwatched_);
 }
 
 base::Status NodeRuntime::BeginMpiRound() {
@@ -293,6 +308,7 @@ base::Status NodeRuntime::BeginRound(base::Round round, int restart_count) {
   flight_files_.clear();
   output_service_.SetRound(round);
   deps_.record.SetRound(round);
+  if (restart_count == 0) SayWhatIsNotWatched();
   if (restart_count > 0) deps_.record.SaveRunningSoon();
   base::Status made = deps_.record.MakeRoundFolder(round);
   folder_failed_ = !made.ok();
@@ -331,7 +347,8 @@ topology::Environment NodeRuntime::EnvironmentOf(const elastic::RankProcess& pro
                                      .error_file = FilesOf(process.rank).error},
                                     config_.environment, VariablesOf(config_.spec.program()));
   if (mpi_ != nullptr) topology::SetMpiWorld(seat.variables, environment);
-  (void)PreloadShim(watch_, OwnFolder(), environment);  // what can fail has been looked at
+  // What can fail has been looked at.
+  (void)PreloadShim(watch_.watch, watch_.folder, environment);
   return environment;
 }
 
@@ -387,7 +404,10 @@ std::vector<WatchedRank> NodeRuntime::RanksToWatch() const {
 }
 
 void NodeRuntime::OnRankSpawned(const elastic::RankProcess& process, pid_t pid) {
-  watched_[process.rank] = {.rank = process.rank, .incarnation = process.incarnation, .pid = pid};
+  watched_[process.rank] = {.rank = process.rank,
+                            .incarnation = process.incarnation,
+                            .pid = pid,
+                            .is_recorded = are_ranks_recorded()};
   Log(RankSpawnedEvent(process, pid));
 }
 

@@ -21,6 +21,8 @@
 #include "launcher/attach/node_cards.h"
 #include "launcher/diagnosis/rank_looks.h"
 #include "launcher/mpi/mpi_server.h"
+#include "launcher/mpi/program_image.h"
+#include "launcher/mpi/watch_shim.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/result.h"
 #include "runtime/event/loop.h"
@@ -108,6 +110,8 @@ class NodeRuntime final : public RankHooks {
   topology::FlightFiles FlightFilesOf(base::Rank rank) const;
   /// This node's ranks of the round that runs, which have been spawned.
   std::vector<WatchedRank> RanksToWatch() const;
+  /// False where calls of NCCL are in no ring here, and may be on other nodes.
+  bool are_ranks_recorded() const { return watch_.trouble.empty(); }
   std::string containment() const { return processes_->containment(); }
   /// Whether the folder of the round's files could not be made.
   bool folder_failed() const { return folder_failed_; }
@@ -145,6 +149,10 @@ class NodeRuntime final : public RankHooks {
   base::Status RestoreAttach();
   /// What the program is told and given because it calls an MPI.
   base::Status OpenMpi();
+  /// Whose calls of which libraries are recorded.
+  base::Status ChooseWatch(const ProgramImage& program, const topology::Environment& environment);
+  /// Before the first round.
+  void SayWhatIsNotWatched();
   base::Status BeginMpiRound();
   void OnMpiAbort(base::Rank rank, int code);
   /// What its call of MPI_Abort makes of a rank's end.
@@ -173,7 +181,8 @@ class NodeRuntime final : public RankHooks {
   std::map<base::Rank, topology::FlightFiles> flight_files_;
   bool folder_failed_ = false;
   bool files_lack_some_ = false;  // but for what rotations have given up
-  std::string watch_ = "off";     // of the ranks' MPI calls, as PreloadShim() has it
+  FarWatch watch_;                // with one node, too
+  std::string unwatched_;         // a line that is to be said: why it cannot be
   std::map<base::Rank, elastic::RankProcess> mpi_ranks_;  // of the round, where `mpi_` serves them
   std::map<base::Rank, int> aborted_;                     // of these, with which code
 

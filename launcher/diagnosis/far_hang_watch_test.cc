@@ -151,6 +151,21 @@ TEST_F(FarHangWatchTest, OfANodeThatDoesNotAnswerNothingIsKnown) {
   EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
 }
 
+TEST_F(FarHangWatchTest, WhoseCallsAreInNoRingIsNotBlamedForMakingNone) {
+  for (const bool is_recorded : {false, true}) {
+    MakeRanks();
+    watch_.BeginRound();
+    watched_[2].ring_fd = -1;
+    watched_[2].is_recorded = is_recorded;
+    WaitForTheThird();
+    loop_.RunFor(seconds(150));
+    EXPECT_EQ(verdicts_.size(), is_recorded ? 1u : 0u);
+    ASSERT_FALSE(notices_.empty());
+    EXPECT_EQ(notices_.back().verdict_class,
+              is_recorded ? Finding::Class::kMissingRank : Finding::Class::kUnknown);
+  }
+}
+
 TEST_F(FarHangWatchTest, WhatWasSeenElsewhereIsOldWhenAllGoOn) {
   Live(1);
   ranks_[1]->Call();

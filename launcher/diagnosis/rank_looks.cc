@@ -126,8 +126,8 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
   std::map<size_t, pid_t> waiters;  // by place in `all`
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
-    // Who has no ring has made no call.
-    SeenRank gathered{.rank = rank.rank, .ring_read = rank.ring_fd < 0};
+    // Who has no ring has made no call, if that would be in one.
+    SeenRank gathered{.rank = rank.rank, .ring_read = rank.ring_fd < 0 && rank.is_recorded};
     if (seen.ring != nullptr) {
       const auto ring =
           collectives::ReadRingEnd(seen.ring->memory(), std::max(records_max, kRecordsForWaits));

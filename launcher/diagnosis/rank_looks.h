@@ -28,7 +28,9 @@ struct WatchedRank {
   int64_t pid = 0;      // 0 = it has no process yet
   int ring_fd = -1;     // -1: it has not attached
   bool is_here = true;  // else another machine's agent has its process and its ring
-  bool ended = false;   // and how, below
+  /// False: it may call a library whose calls others' rings have, and have none for that reason.
+  bool is_recorded = true;
+  bool ended = false;  // and how, below
   int exit_code = 0;
   int signal = 0;
   bool out_of_memory = false;

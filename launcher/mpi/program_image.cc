@@ -23,6 +23,19 @@ namespace {
 constexpr size_t kSegmentsMax = 512;
 constexpr uint64_t kDynamicBytesMax = 1 << 20;
 constexpr size_t kNameBytesMax = 256;
+// Of a table of symbols beyond these nothing is known. 64 MiB are read in some 10 ms.
+constexpr size_t kSectionsMax = 4096;
+constexpr uint64_t kSymbolNamesMax = uint64_t{64} << 20;
+constexpr uint64_t kSymbolNamesPiece = uint64_t{1} << 20;
+
+/// By a name that each program that uses it has. A name may be the end of another one, where the
+/// linker has joined them: MPI_Init that of PMPI_Init.
+struct BuiltIn {
+  const char* api;
+  std::string_view symbol, longer;
+};
+constexpr BuiltIn kBuiltIn[] = {{"MPI", "MPI_Init", "PMPI_Init"},
+                                {"NCCL", "ncclCommInitRank", "pncclCommInitRank"}};
 
 /// One ELF file of this machine's word size and byte order.
 class ImageReader {
@@ -40,6 +53,7 @@ class ImageReader {
     image.kind = dynamic != nullptr && Find(PT_INTERP) != nullptr ? ProgramImage::Kind::kDynamic
                                                                   : ProgramImage::Kind::kStatic;
     if (image.kind == ProgramImage::Kind::kDynamic) RETURN_IF_ERROR(ReadNeeded(*dynamic, &image));
+    if (image.kind == ProgramImage::Kind::kStatic) image.built_in = ReadBuiltIn(header);
     return image;
   }
 
@@ -110,6 +124,50 @@ class ImageReader {
       image->needed.push_back(std::move(name));
     }
     return base::OkStatus();
+  }
+
+  /// Where the names of its symbols are. Nobody needs them to run the program: of a table that is
+  /// damaged nothing is known.
+  std::optional<Elf64_Shdr> FindSymbolNames(const Elf64_Ehdr& header) const {
+    if (header.e_shnum > kSectionsMax || header.e_shentsize != sizeof(Elf64_Shdr)) {
+      return std::nullopt;
+    }
+    std::vector<Elf64_Shdr> sections(header.e_shnum);
+    const size_t bytes = sections.size() * sizeof(Elf64_Shdr);
+    const base::Result<size_t> got = ReadSome(header.e_shoff, sections.data(), bytes);
+    if (!got.ok() || *got != bytes) return std::nullopt;
+    const auto symbols = std::find_if(sections.begin(), sections.end(), [](const auto& section) {
+      return section.sh_type == SHT_SYMTAB;
+    });
+    if (symbols == sections.end() || symbols->sh_link >= sections.size()) return std::nullopt;
+    return sections[symbols->sh_link];
+  }
+
+  std::string ReadBuiltIn(const Elf64_Ehdr& header) const {
+    const std::optional<Elf64_Shdr> names = FindSymbolNames(header);
+    if (!names || names->sh_size > kSymbolNamesMax) return "";
+    std::string text;  // a piece of them, and the end of the one before it
+    for (uint64_t done = 0; done < names->sh_size;) {
+      const size_t kept = std::min(text.size(), kNameBytesMax);
+      text.erase(0, text.size() - kept);
+      text.resize(kept + std::min<uint64_t>(kSymbolNamesPiece, names->sh_size - done));
+      const base::Result<size_t> got =
+          ReadSome(names->sh_offset + done, text.data() + kept, text.size() - kept);
+      if (!got.ok() || *got == 0) return "";
+      text.resize(kept + *got);
+      done += *got;
+      for (const BuiltIn& library : kBuiltIn) {
+        if (HasName(text, library.symbol) || HasName(text, library.longer)) return library.api;
+      }
+    }
+    return "";
+  }
+
+  static bool HasName(const std::string& names, std::string_view name) {
+    std::string whole(1, 0);
+    whole += name;
+    whole += '\0';
+    return names.find(whole) != std::string::npos;
   }
 
   base::Result<std::string> ReadName(uint64_t offset) const {

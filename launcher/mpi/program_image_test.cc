@@ -1,11 +1,13 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "launcher/mpi/program_image.h"
 
+#include <elf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -39,6 +41,33 @@ ProgramImage LinkedWith(std::vector<std::string> libraries) {
   return {.kind = Kind::kDynamic, .needed = std::move(libraries)};
 }
 
+template <typename T>
+std::string BytesOf(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+/// A static program that has these names in its table of symbols.
+std::string StaticWith(const std::string& names) {
+  Elf64_Ehdr header{};
+  header.e_ident[EI_MAG0] = ELFMAG0;
+  header.e_ident[EI_MAG1] = ELFMAG1;
+  header.e_ident[EI_MAG2] = ELFMAG2;
+  header.e_ident[EI_MAG3] = ELFMAG3;
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_shoff = sizeof header;
+  header.e_shnum = 2;
+  header.e_shentsize = sizeof(Elf64_Shdr);
+  Elf64_Shdr symbols{}, text{};
+  symbols.sh_type = SHT_SYMTAB;
+  symbols.sh_link = 1;
+  text.sh_type = SHT_STRTAB;
+  text.sh_offset = sizeof header + 2 * sizeof text;
+  text.sh_size = names.size();
+  return BytesOf(header) + BytesOf(symbols) + BytesOf(text) + names;
+}
+
 TEST(ProgramImageTest, SaysWhatAProgramIsLinkedWith) {
   const auto image = ReadProgramImage("/proc/self/exe");
   ASSERT_THAT(image, IsOk());
@@ -51,6 +80,30 @@ TEST(ProgramImageTest, AStaticProgramLoadsNothing) {
   if (!image.ok()) GTEST_SKIP() << "busybox-static is not installed";
   EXPECT_EQ(image->kind, Kind::kStatic);
   EXPECT_THAT(image->needed, IsEmpty());
+}
+
+TEST(ProgramImageTest, AStaticProgramHasItsLibraryInItself) {
+  using namespace std::string_literals;
+  const auto built_in = [](const std::string& names) {
+    const auto image = ReadProgramImage(WriteFile("static", StaticWith(names)));
+    EXPECT_THAT(image, IsOk());
+    EXPECT_EQ(image->kind, Kind::kStatic);
+    return image->built_in;
+  };
+  EXPECT_EQ(built_in("\0main\0MPI_Init\0"s), "MPI");
+  EXPECT_EQ(built_in("\0main\0PMPI_Init\0"s), "MPI") << "the other name is its end";
+  EXPECT_EQ(built_in("\0main\0ncclCommInitRank\0"s), "NCCL");
+  EXPECT_EQ(built_in("\0main\0MPI_Init_thread_of_mine\0my_MPI_Init\0"s), "");
+  EXPECT_EQ(built_in(""), "");
+  const std::string many(size_t{1} << 20, '\0');
+  EXPECT_EQ(built_in(many.substr(4) + "\0MPI_Init\0"s), "MPI") << "it is in two pieces";
+
+  std::string cut = StaticWith("\0main\0MPI_Init\0"s);
+  cut.resize(cut.size() - 4);
+  EXPECT_EQ(ReadProgramImage(WriteFile("cut", cut))->built_in, "");
+  std::string huge = StaticWith("");
+  huge.replace(huge.size() - sizeof(Elf64_Shdr) + offsetof(Elf64_Shdr, sh_size), 8, 8, '\x7f');
+  EXPECT_EQ(ReadProgramImage(WriteFile("huge", huge))->built_in, "");
 }
 
 TEST(ProgramImageTest, OneThatGetsOthersRightsIsPrivileged) {

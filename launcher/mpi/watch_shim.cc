@@ -3,8 +3,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
+
+#include "launcher/mpi/carried_shim.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -16,19 +20,67 @@ struct Shim {
 };
 constexpr Shim kShims[] = {{"mpi", "MPI", "liblockstep_mpi.so"},
                            {"nccl", "NCCL", "liblockstep_nccl.so"}};
+constexpr const Shim& kNccl = kShims[1];
+
+base::Status CheckName(const std::string& api, const std::string& path, const std::string& cure) {
+  if (path.find_first_of(" :") == std::string::npos) return base::OkStatus();
+  return base::InvalidArgumentError("watch " + api + " calls (--watch): LD_PRELOAD cannot name " +
+                                    path + ", which has a blank or a colon in it; " + cure +
+                                    ", or give --watch=off");
+}
 
 base::Status CheckShim(const std::string& api, const std::string& path) {
+  RETURN_IF_ERROR(CheckName(api, path, "put lockstep into another folder"));
   const std::string what = "watch " + api + " calls (--watch): ";
-  if (path.find_first_of(" :") != std::string::npos) {
-    return base::InvalidArgumentError(what + "LD_PRELOAD cannot name " + path +
-                                      ", which has a blank or a colon in it; put lockstep into "
-                                      "another folder, or give --watch=off");
-  }
   if (::access(path.c_str(), R_OK) != 0) {
     return base::NotFoundError(what + path +
                                " is not there; put it beside lockstep, or give --watch=off");
   }
   return base::OkStatus();
+}
+
+void AddTo(topology::Environment& environment, const std::string& path) {
+  std::string& preload = environment["LD_PRELOAD"];
+  if (!preload.empty()) preload += ":";
+  preload += path;
+}
+
+/// Whether anything can be preloaded into a program of which that was asked.
+base::Status CheckProgram(const std::string& watch, const ProgramImage& program,
+                          const std::string& name) {
+  if (watch == "auto" || watch == "off") return base::OkStatus();
+  const std::string what = "watch a library's calls (--watch=" + watch + "): " + name;
+  if (program.kind == ProgramImage::Kind::kStatic) {
+    return base::InvalidArgumentError(
+        what +
+        " is linked statically, so nothing can be preloaded into it; link it with the shared "
+        "library, or give --watch=auto");
+  }
+  if (program.is_privileged) {
+    return base::InvalidArgumentError(
+        what +
+        " is setuid or setgid, or has capabilities, so that the loader preloads nothing into it; "
+        "take those away, or give --watch=auto");
+  }
+  return base::OkStatus();
+}
+
+bool NamesAsan(std::string_view libraries) {
+  return libraries.find("libasan.so") != std::string_view::npos;
+}
+
+/// Clang's is in the program, and does not mind.
+bool WantsFirstPlace(const ProgramImage& program, const topology::Environment& environment) {
+  const auto preload = environment.find("LD_PRELOAD");
+  if (preload != environment.end() && NamesAsan(preload->second)) return false;
+  return std::any_of(program.needed.begin(), program.needed.end(), NamesAsan);
+}
+
+std::string Unseen(const std::string& name) { return "a hang of " + name + " will not be seen: "; }
+
+bool CallsNccl(const ProgramImage& program) {
+  return std::any_of(program.needed.begin(), program.needed.end(),
+                     [](const std::string& name) { return name.starts_with("libnccl.so"); });
 }
 
 }  // namespace
@@ -47,13 +99,6 @@ std::string WatchWord(proto::Watch watch) {
   }
 }
 
-base::Status CheckFarWatch(const std::string& watch) {
-  if (watch != "mpi" && watch != "nccl") return base::OkStatus();
-  return base::InvalidArgumentError("watch a library's calls (--watch=" + watch +
-                                    "): that is for jobs whose ranks are all on the machine of "
-                                    "`lockstep run`; give --watch=auto");
-}
-
 base::Status PreloadShim(const std::string& watch, const std::string& folder,
                          topology::Environment& environment) {
   for (const Shim& shim : kShims) {
@@ -63,37 +108,83 @@ base::Status PreloadShim(const std::string& watch, const std::string& folder,
       if (watch == "auto") continue;
       return usable;
     }
-    std::string& preload = environment["LD_PRELOAD"];
-    if (!preload.empty()) preload += ":";
-    preload += path;
+    AddTo(environment, path);
   }
   return base::OkStatus();
 }
 
+std::string WatchFor(const std::string& watch, const ProgramImage& program,
+                     const topology::Environment& environment) {
+  return watch == "auto" && WantsFirstPlace(program, environment) ? "off" : watch;
+}
+
 std::string WhyNotWatched(const std::string& watch, const ProgramImage& program,
-                          const std::string& name) {
-  if (watch != "auto" || !program.is_privileged || MpiOf(program) == MpiLibrary::kNone) return "";
-  return "a hang of " + name +
-         " will not be seen: it is setuid or setgid, or has capabilities, so that nothing can be "
-         "preloaded into it (--watch)";
+                          const std::string& name, const topology::Environment& environment,
+                          bool all_ranks_here) {
+  if (watch != "auto") return "";
+  if (!program.built_in.empty()) {
+    return Unseen(name) + "it is linked statically, its " + program.built_in +
+           " too, so that nothing can be preloaded into it (--watch)";
+  }
+  const bool calls_mpi = MpiOf(program) != MpiLibrary::kNone;
+  if (program.is_privileged && (calls_mpi || CallsNccl(program))) {
+    return Unseen(name) +
+           "it is setuid or setgid, or has capabilities, so that nothing can be preloaded into it "
+           "(--watch)";
+  }
+  if (WantsFirstPlace(program, environment) && (calls_mpi || CallsNccl(program))) {
+    return Unseen(name) +
+           "AddressSanitizer's runtime must be its first library, so that nothing is preloaded; "
+           "put that into LD_PRELOAD (-x LD_PRELOAD=libasan.so.8), which lets --watch add to it";
+  }
+  if (!all_ranks_here && calls_mpi) {
+    return "a hang in an MPI call of " + name +
+           " will not be seen: in jobs of several nodes those are recorded under `mpirun ... "
+           "lockstep exec --watch=mpi` alone";
+  }
+  return "";
 }
 
 base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
                         const std::string& name, const std::string& folder) {
-  if (watch != "auto" && watch != "off" && program.kind == ProgramImage::Kind::kStatic) {
-    return base::InvalidArgumentError(
-        "watch a library's calls (--watch=" + watch + "): " + name +
-        " is linked statically, so nothing can be preloaded into it; link it with the shared "
-        "library, or give --watch=auto");
-  }
-  if (watch != "auto" && watch != "off" && program.is_privileged) {
-    return base::InvalidArgumentError(
-        "watch a library's calls (--watch=" + watch + "): " + name +
-        " is setuid or setgid, or has capabilities, so that the loader preloads nothing into it; "
-        "take those away, or give --watch=auto");
-  }
+  RETURN_IF_ERROR(CheckProgram(watch, program, name));
   topology::Environment none;
   return PreloadShim(watch, folder, none);
+}
+
+base::Result<FarWatch> ChooseFarWatch(const std::string& watch, const ProgramImage& program,
+                                      const std::string& name, const std::string& folder,
+                                      const std::string& spare_folder) {
+  if (watch == "mpi") {
+    return base::InvalidArgumentError(
+        "watch a library's calls (--watch=mpi): that is for jobs whose ranks are all on the "
+        "machine of `lockstep run`; give --watch=auto");
+  }
+  if (watch != "nccl" && watch != "auto") return FarWatch{};
+  RETURN_IF_ERROR(CheckProgram(watch, program, name));
+  FarWatch far{.watch = kNccl.watch, .folder = folder, .trouble = ""};
+  base::Status usable = CheckShim(kNccl.api, folder + "/" + kNccl.file);
+  if (!usable.ok() && CarriesNcclShim()) {
+    far.folder = spare_folder;
+    const std::string path = spare_folder + "/" + kNccl.file;
+    usable = CheckName(kNccl.api, path, std::string("put ") + kNccl.file + " beside lockstep");
+    if (usable.ok()) usable = WriteNcclShim(path);
+  }
+  if (usable.ok()) return far;
+  if (watch == "nccl") return usable;
+  far.watch = "off";
+  if (CarriesNcclShim()) far.trouble = usable.message();
+  return far;
+}
+
+void ShowFarShim(const std::string& watch, const std::string& folder,
+                 const std::string& spare_folder, topology::Environment& environment) {
+  if (watch != "nccl" && watch != "auto") return;
+  if (CheckShim(kNccl.api, folder + "/" + kNccl.file).ok()) {
+    AddTo(environment, folder + "/" + kNccl.file);
+  } else if (CarriesNcclShim()) {
+    AddTo(environment, spare_folder + "/" + kNccl.file);
+  }
 }
 
 }  // namespace lockstep::launcher

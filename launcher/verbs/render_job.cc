@@ -140,9 +140,13 @@ class Renderer {
                                        .cookie = unknown,
                                        .error_file = RankFilesOf(round_folder_, place.rank).error},
                                       plan_.environment, variables_);
+    // What cannot be had is said when the job starts.
+    const std::string watch = WatchWord(spec().hangs().watch());
     if (plan_.nodes.size() == 1 && plan_.nodes.front().is_here()) {
-      // What cannot be had is said when the job starts.
-      (void)PreloadShim(WatchWord(spec().hangs().watch()), OwnFolder(), environment);
+      (void)PreloadShim(watch, OwnFolder(), environment);
+    } else {
+      const std::string job_folder = context_.jobs_root + "/" + std::string(kChosenAtStart);
+      ShowFarShim(watch, OwnFolder(), job_folder, environment);
     }
     if (!spec().gang().has_master_port()) environment["MASTER_PORT"] = unknown;
     environment["LOCKSTEP_MARK"] = unknown;  // the process runner's

@@ -66,7 +66,7 @@ bool IsJson(const std::string& text) {
 TEST_F(RenderJobTest, EnvironmentsOfUnequalNodesAreAsTheGoldenFileHasThem) {
   const JobPlan plan = Plan({"--simulate-hosts", "--nnodes=2", "-np=3", "--max-restarts=2",
                              "--checkpoint-dir=/data/checkpoints", "-x", "LEARNING_RATE=0.1", "-x",
-                             "HUB_TOKEN=secret", "--", "./train"},
+                             "HUB_TOKEN=secret", "--watch=off", "--", "./train"},
                             {{"PATH", "/usr/bin:/bin"}, {"RANK", "7"}});
 
   const std::string text = Rendered(plan, {.to = RenderTarget::kEnvironment});

@@ -197,6 +197,12 @@ TEST_P(MpiRunTest, WhatCannotBeServedIsRefused) {
   EXPECT_THAT(keep.err, HasSubstr("--on-rank-failure=keep"));
 }
 
+TEST_P(MpiRunTest, OnSeveralNodesCallsAreNotWatchedWhichIsSaidOnce) {
+  const Outcome run = RunIt({"--simulate-hosts", "--nnodes", "2", "--mpi=none", "--", Rank()});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(CountOf(run.err, "lockstep: a hang in an MPI call of "), 1) << run.err;
+}
+
 TEST_P(MpiRunTest, WithoutAServerEachRankIsAlone) {
   const Outcome run = RunIt(Words(2, {"--mpi=none"}));
   EXPECT_EQ(run.status, 0) << run.err;
