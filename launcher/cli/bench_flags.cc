@@ -51,6 +51,7 @@ class Reader {
     ReadNetwork();
     ReadCallCheck();
     ReadOp();
+    CheckFloor();
     options_.root = Number("--root", 0, options_.ranks - 1, 0);
     ReadSizes();
     ReadTimeout();
@@ -77,10 +78,11 @@ class Reader {
   std::optional<BenchBackend> Backend(std::string_view flag, const std::string& name) {
     for (const BenchBackend backend :
          {BenchBackend::kHost, BenchBackend::kTcp, BenchBackend::kWide, BenchBackend::kMpi,
-          BenchBackend::kNccl, BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo}) {
+          BenchBackend::kNccl, BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo,
+          BenchBackend::kFloor}) {
       if (BenchBackendName(backend) == name) return backend;
     }
-    Refuse(flag, name, "must be host, tcp, wide, mpi, nccl, openmpi, mpich or gloo");
+    Refuse(flag, name, "must be host, tcp, wide, mpi, nccl, openmpi, mpich, gloo or floor");
     return std::nullopt;
   }
 
@@ -125,7 +127,8 @@ class Reader {
       Refuse("--tcp-flows", std::to_string(options_.tcp_flows),
              "is of --backend tcp and wide alone");
     for (const BenchBackend peer : options_.peers) {
-      if (over_tcp && (peer == BenchBackend::kMpich || peer == BenchBackend::kMpi))
+      if (over_tcp && (peer == BenchBackend::kMpich || peer == BenchBackend::kMpi ||
+                       peer == BenchBackend::kFloor))
         Refuse("--compare", BenchBackendName(peer),
                "is measured within a machine's memory, not over TCP");
     }
@@ -144,6 +147,16 @@ class Reader {
       problems_.push_back({.what = "--check-calls: is of --backend mpi and nccl alone: host, tcp "
                                    "and wide always compare calls, and openmpi, mpich and gloo "
                                    "are measured as they are"});
+  }
+
+  void CheckFloor() {
+    const auto& peers = options_.peers;
+    const bool takes_part = options_.backend == BenchBackend::kFloor ||
+                            std::count(peers.begin(), peers.end(), BenchBackend::kFloor) > 0;
+    if (takes_part && options_.ranks != 2)
+      Refuse("--np", std::to_string(options_.ranks), "the floor is of two ranks");
+    if (takes_part && !options_.registered && options_.op != LOCKSTEP_BENCH_ALL_REDUCE)
+      Refuse("--buffers", "plain", "of these the floor has all_reduce alone");
   }
 
   void ReadOp() {
