@@ -159,9 +159,9 @@ class Builder {
         if (options_.op == LOCKSTEP_BENCH_ALL_REDUCE) AddGloo("bcube", is_peer);
         break;
       case BenchBackend::kFloor:
-        if (options_.registered) AddFloor(true, is_peer);
+        if (options_.registered) AddFloor(true);
         // What crosses buffers of malloc is told of all_reduce alone.
-        if (options_.plain && options_.op == LOCKSTEP_BENCH_ALL_REDUCE) AddFloor(false, is_peer);
+        if (options_.plain && options_.op == LOCKSTEP_BENCH_ALL_REDUCE) AddFloor(false);
         break;
     }
   }
@@ -293,12 +293,12 @@ class Builder {
   }
 
   /// Another peer for each kind of buffers, since the one is no floor of the other.
-  void AddFloor(bool registered, bool is_peer) {
+  void AddFloor(bool registered) {
     const std::string peer = registered ? "floor" : "floor-plain";
     for (const std::string& way : FloorWays(options_.op, registered)) {
-      Contender contender = Ours(BenchBackend::kFloor, is_peer);
+      Contender contender = Ours(BenchBackend::kFloor, true);
       contender.name = peer + " " + way;
-      if (is_peer) contender.peer = peer;
+      contender.peer = peer;
       contender.knobs = way + (registered ? ", buffers that both map" : ", buffers of malloc");
       contender.registered = registered;
       contender.arguments = {way};

@@ -127,8 +127,7 @@ class Reader {
       Refuse("--tcp-flows", std::to_string(options_.tcp_flows),
              "is of --backend tcp and wide alone");
     for (const BenchBackend peer : options_.peers) {
-      if (over_tcp && (peer == BenchBackend::kMpich || peer == BenchBackend::kMpi ||
-                       peer == BenchBackend::kFloor))
+      if (over_tcp && (peer == BenchBackend::kMpich || peer == BenchBackend::kMpi))
         Refuse("--compare", BenchBackendName(peer),
                "is measured within a machine's memory, not over TCP");
     }
@@ -151,11 +150,14 @@ class Reader {
 
   void CheckFloor() {
     const auto& peers = options_.peers;
-    const bool takes_part = options_.backend == BenchBackend::kFloor ||
-                            std::count(peers.begin(), peers.end(), BenchBackend::kFloor) > 0;
-    if (takes_part && options_.ranks != 2)
+    if (options_.backend == BenchBackend::kFloor)
+      Refuse("--backend", "floor", "is nobody's library: a peer alone, of --compare");
+    if (std::count(peers.begin(), peers.end(), BenchBackend::kFloor) == 0) return;
+    if (options_.backend != BenchBackend::kHost)
+      Refuse("--compare", "floor", "is that of --backend host alone");
+    if (options_.ranks != 2)
       Refuse("--np", std::to_string(options_.ranks), "the floor is of two ranks");
-    if (takes_part && !options_.registered && options_.op != LOCKSTEP_BENCH_ALL_REDUCE)
+    if (!options_.registered && options_.op != LOCKSTEP_BENCH_ALL_REDUCE)
       Refuse("--buffers", "plain", "of these the floor has all_reduce alone");
   }
 

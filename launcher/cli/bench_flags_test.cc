@@ -124,9 +124,11 @@ TEST(BenchFlagsTest, TheFloorIsOfTwoRanksOfAMachine) {
 
   EXPECT_THAT(Options({"-np", "4", "--compare", "floor"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("--np 4: the floor is of two ranks")));
-  EXPECT_THAT(Options({"--np", "3", "--backend", "floor"}), StatusIs(Code::kInvalidArgument));
-  EXPECT_THAT(Options({"--backend", "tcp", "--compare", "floor"}),
-              StatusIs(Code::kInvalidArgument, HasSubstr("--compare floor")));
+  EXPECT_THAT(Options({"--backend", "floor"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("nobody's library")));
+  for (const char* const backend : {"tcp", "mpi", "openmpi"})
+    EXPECT_THAT(Options({"--backend", backend, "--compare", "floor"}),
+                StatusIs(Code::kInvalidArgument, HasSubstr("that of --backend host alone")));
   EXPECT_THAT(Options({"--buffers", "plain", "-o", "broadcast", "--compare", "floor"}),
               StatusIs(Code::kInvalidArgument, HasSubstr("--buffers plain")));
 }
