@@ -111,7 +111,7 @@ FloorOps::FloorOps(FloorPair& pair, FloorWay way) : pair_(pair), way_(way) {
   if (way.move == FloorMove::kAttached) fetched_.resize(kFetchBytes);
 }
 
-// ------------------------------------------------------------------------------------- the calls
+// --------------------------------------------------------------------------------------- the calls
 
 const char* FloorOps::WhyNot(const lockstep_bench_call& call) const {
   const FloorMove move = way_.move;
@@ -184,7 +184,7 @@ int FloorOps::Reduce(const Reduced& op, char* error) {
   }
 }
 
-// -------------------------------------------------------------------------------------- between them
+// ------------------------------------------------------------------------------------ between them
 
 FloorOps::Inputs FloorOps::InOrder(const std::byte* mine, const std::byte* other) const {
   return pair_.rank() == 0 ? Inputs{mine, other} : Inputs{other, mine};
@@ -223,7 +223,7 @@ size_t FloorOps::TakeStage(size_t bytes) {
   return begin;
 }
 
-// ----------------------------------------------------------------------------------- shared buffers
+// ---------------------------------------------------------------------------------- shared buffers
 
 void FloorOps::ReduceInline(const Reduced& op) {
   const Inputs in = InOrder(op.in, pair_.Exchange(op.in, op.bytes()));
@@ -310,10 +310,10 @@ void FloorOps::Broadcast(const lockstep_bench_call& call, size_t bytes) {
   SayWritten(moved);
 }
 
-// -------------------------------------------------------------------------------- through the stages
+// ------------------------------------------------------------------------------ through the stages
 
-// A word says that a window is staged, so one that is awaited also says that the other has done with
-// all windows but the last two: four places would be enough.
+// A word says that a window is staged, so one that is awaited also says that the other has done
+// with all windows but the last two: four places would be enough.
 void FloorOps::PassWhole(const Reduced& op) {
   const size_t windows = (op.bytes() + kWindowBytes - 1) / kWindowBytes;
   size_t places[2];
@@ -341,8 +341,8 @@ void FloorOps::PassWhole(const Reduced& op) {
   word_ += windows;
 }
 
-// In each step, of one window each: what the other has combined is copied out, what it has staged is
-// combined, and the next is staged. A word says that the step is done.
+// In each step, of one window each: what the other has combined is copied out, what it has staged
+// is combined, and the next is staged. A word says that the step is done.
 void FloorOps::PassSlices(const Reduced& op) {
   const Half mine = HalfOf(op.count, op.unit, pair_.rank());
   const Half other = HalfOf(op.count, op.unit, pair_.other());
