@@ -13,6 +13,7 @@ std::string BenchBackendName(BenchBackend backend) {
     case BenchBackend::kOpenMpi: return "openmpi";
     case BenchBackend::kMpich: return "mpich";
     case BenchBackend::kGloo: return "gloo";
+    case BenchBackend::kFloor: return "floor";
   }
   return "";
 }

@@ -13,7 +13,17 @@
 namespace lockstep::launcher {
 
 /// Who can be measured.
-enum class BenchBackend : uint8_t { kHost, kTcp, kWide, kMpi, kNccl, kOpenMpi, kMpich, kGloo };
+enum class BenchBackend : uint8_t {
+  kHost,
+  kTcp,
+  kWide,
+  kMpi,
+  kNccl,
+  kOpenMpi,
+  kMpich,
+  kGloo,
+  kFloor,  // nobody's library: what any must at least do
+};
 
 /// Rounds without which no ratio is printed: the smallest of five is above the true median in one
 /// of 32 cases.

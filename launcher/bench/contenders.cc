@@ -110,6 +110,22 @@ Knobs MpichKnobs(lockstep_bench_op op) {
   return knobs;
 }
 
+/// The ways of the floor (floor_ops.h) that an op has between two ranks.
+std::vector<std::string> FloorWays(lockstep_bench_op op, bool registered) {
+  switch (op) {
+    case LOCKSTEP_BENCH_ALL_REDUCE:
+      if (registered) return {"halves", "halves-past-caches", "whole"};
+      return {"whole", "whole-past-caches", "slices", "slices-past-caches", "attached"};
+    case LOCKSTEP_BENCH_REDUCE_SCATTER: return {"pull", "pull-past-caches"};
+    case LOCKSTEP_BENCH_BROADCAST:
+      return {"pull",   "pull-past-caches",  "push", "push-past-caches",
+              "halves", "halves-past-caches"};
+    case LOCKSTEP_BENCH_ALL_GATHER:
+    case LOCKSTEP_BENCH_ALL_TO_ALL: return {"pull", "pull-past-caches", "push", "push-past-caches"};
+    default: return {"pull"};  // which says that it has no such op
+  }
+}
+
 class Builder {
  public:
   Builder(const BenchOptions& options, int cores)
@@ -141,6 +157,11 @@ class Builder {
       case BenchBackend::kGloo:
         AddGloo("ring", is_peer);
         if (options_.op == LOCKSTEP_BENCH_ALL_REDUCE) AddGloo("bcube", is_peer);
+        break;
+      case BenchBackend::kFloor:
+        if (options_.registered) AddFloor(true);
+        // What crosses buffers of malloc is told of all_reduce alone.
+        if (options_.plain && options_.op == LOCKSTEP_BENCH_ALL_REDUCE) AddFloor(false);
         break;
     }
   }
@@ -269,6 +290,20 @@ class Builder {
     contender.meets_in_folder = true;
     OnNetwork(contender);
     all_.push_back(std::move(contender));
+  }
+
+  /// Another peer for each kind of buffers, since the one is no floor of the other.
+  void AddFloor(bool registered) {
+    const std::string peer = registered ? "floor" : "floor-plain";
+    for (const std::string& way : FloorWays(options_.op, registered)) {
+      Contender contender = Ours(BenchBackend::kFloor, true);
+      contender.name = peer + " " + way;
+      contender.peer = peer;
+      contender.knobs = way + (registered ? ", buffers that both map" : ", buffers of malloc");
+      contender.registered = registered;
+      contender.arguments = {way};
+      all_.push_back(std::move(contender));
+    }
   }
 
   void AddKnobs(BenchBackend backend, const std::vector<Knob>& knobs, bool is_peer) {

@@ -54,6 +54,32 @@ TEST(ContendersTest, EachOpHasItsOwnAlgorithmsAndNoneTooMany) {
   EXPECT_THAT(Names(ContendersOf(options, 2)), ElementsAre("host", "openmpi", "openmpi no-cma"));
 }
 
+TEST(ContendersTest, TheFloorIsOfTheBuffersThatAreMeasured) {
+  BenchOptions options;
+  options.plain = true;
+  options.peers = {BenchBackend::kFloor};
+  const std::vector<Contender> contenders = ContendersOf(options, 2);
+
+  EXPECT_THAT(
+      Names(contenders),
+      ElementsAre("host", "host plain", "floor halves", "floor halves-past-caches", "floor whole",
+                  "floor-plain whole", "floor-plain whole-past-caches", "floor-plain slices",
+                  "floor-plain slices-past-caches", "floor-plain attached"));
+  EXPECT_EQ(contenders[3].peer, "floor");
+  EXPECT_TRUE(contenders[3].registered);
+  EXPECT_TRUE(contenders[3].bound);
+  EXPECT_EQ(contenders[3].program, "lockstep-bench-floor");
+  EXPECT_THAT(contenders[3].arguments, ElementsAre("halves-past-caches"));
+  EXPECT_EQ(contenders[5].peer, "floor-plain") << "no floor of the other buffers";
+  EXPECT_FALSE(contenders[5].registered);
+
+  options.op = LOCKSTEP_BENCH_BROADCAST;
+  EXPECT_THAT(
+      Names(ContendersOf(options, 2)),
+      ElementsAre("host", "host plain", "floor pull", "floor pull-past-caches", "floor push",
+                  "floor push-past-caches", "floor halves", "floor halves-past-caches"));
+}
+
 TEST(ContendersTest, OverMpiOursIsStartedByThatMpisOwnMpirunBesideTheRawOne) {
   BenchOptions options;
   options.backend = BenchBackend::kMpi;

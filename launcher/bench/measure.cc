@@ -13,6 +13,11 @@ constexpr BenchMode kModes[kBenchModes] = {BenchMode::kOutOfPlace, BenchMode::kI
 
 size_t Index(BenchMode mode) { return static_cast<size_t>(mode); }
 
+/// What buffers of one kind must cost says nothing of the other.
+bool AreComparable(const Contender& ours, const Contender& peer) {
+  return peer.backend != BenchBackend::kFloor || peer.registered == ours.registered;
+}
+
 class Measurement {
  public:
   Measurement(const BenchOptions& options, const std::vector<Contestant*>& contestants,
@@ -168,7 +173,10 @@ class Measurement {
     for (size_t ours = 0; ours < contestants_.size(); ++ours) {
       if (!result_.contenders[ours].peer.empty()) continue;
       if (!size.cells[ours][Index(mode)].time_us) continue;
-      for (const size_t peer : best) size.ratios.push_back(Divide(ours, peer, mode, size));
+      for (const size_t peer : best) {
+        if (AreComparable(result_.contenders[ours], result_.contenders[peer]))
+          size.ratios.push_back(Divide(ours, peer, mode, size));
+      }
     }
   }
 

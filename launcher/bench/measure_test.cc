@@ -17,6 +17,7 @@ namespace {
 using base::Code;
 using base::testing::IsOk;
 using base::testing::StatusIs;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -43,6 +44,9 @@ class FakeContestant final : public Contestant {
     contender_.name = std::move(name);
     contender_.peer = std::move(peer);
   }
+
+  FakeContestant(Machine& machine, Contender contender, double us)
+      : machine_(machine), contender_(std::move(contender)), us_(us) {}
 
   const Contender& contender() const override { return contender_; }
   std::string library() const override { return "a fake"; }
@@ -88,6 +92,28 @@ base::Result<BenchResult> MeasureOn(Machine& machine, const BenchOptions& option
                                     const std::vector<Contestant*>& contestants) {
   return Measure(options, contestants,
                  {.clock = machine.clock, .pressure = machine.pressure, .on_size = {}});
+}
+
+TEST(MeasureTest, AFloorIsThatOfItsKindOfBuffersAlone) {
+  Machine machine;
+  const auto of = [](BenchBackend backend, const char* name, const char* peer, bool registered) {
+    return Contender{.backend = backend, .name = name, .peer = peer, .registered = registered};
+  };
+  FakeContestant ours(machine, of(BenchBackend::kHost, "host", "", true), 10);
+  FakeContestant plain(machine, of(BenchBackend::kHost, "host plain", "", false), 20);
+  FakeContestant floor(machine, of(BenchBackend::kFloor, "floor pull", "floor", true), 8);
+  FakeContestant plain_floor(
+      machine, of(BenchBackend::kFloor, "floor-plain whole", "floor-plain", false), 9);
+  FakeContestant theirs(machine, of(BenchBackend::kMpich, "mpich", "mpich", false), 40);
+
+  ASSERT_OK_AND_ASSIGN(const BenchResult result,
+                       MeasureOn(machine, Small(), {&ours, &plain, &floor, &plain_floor, &theirs}));
+
+  std::vector<std::string> pairs;
+  for (const Ratio& ratio : result.sizes[0].ratios)
+    pairs.push_back(result.contenders[ratio.ours].name + ", " + result.contenders[ratio.peer].peer);
+  EXPECT_THAT(pairs, ElementsAre("host, floor", "host, mpich", "host plain, floor-plain",
+                                 "host plain, mpich"));
 }
 
 TEST(MeasureTest, AllTakeTurnsInEveryRound) {

@@ -51,6 +51,7 @@ class Reader {
     ReadNetwork();
     ReadCallCheck();
     ReadOp();
+    CheckFloor();
     options_.root = Number("--root", 0, options_.ranks - 1, 0);
     ReadSizes();
     ReadTimeout();
@@ -77,10 +78,11 @@ class Reader {
   std::optional<BenchBackend> Backend(std::string_view flag, const std::string& name) {
     for (const BenchBackend backend :
          {BenchBackend::kHost, BenchBackend::kTcp, BenchBackend::kWide, BenchBackend::kMpi,
-          BenchBackend::kNccl, BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo}) {
+          BenchBackend::kNccl, BenchBackend::kOpenMpi, BenchBackend::kMpich, BenchBackend::kGloo,
+          BenchBackend::kFloor}) {
       if (BenchBackendName(backend) == name) return backend;
     }
-    Refuse(flag, name, "must be host, tcp, wide, mpi, nccl, openmpi, mpich or gloo");
+    Refuse(flag, name, "must be host, tcp, wide, mpi, nccl, openmpi, mpich, gloo or floor");
     return std::nullopt;
   }
 
@@ -144,6 +146,19 @@ class Reader {
       problems_.push_back({.what = "--check-calls: is of --backend mpi and nccl alone: host, tcp "
                                    "and wide always compare calls, and openmpi, mpich and gloo "
                                    "are measured as they are"});
+  }
+
+  void CheckFloor() {
+    const auto& peers = options_.peers;
+    if (options_.backend == BenchBackend::kFloor)
+      Refuse("--backend", "floor", "is nobody's library: a peer alone, of --compare");
+    if (std::count(peers.begin(), peers.end(), BenchBackend::kFloor) == 0) return;
+    if (options_.backend != BenchBackend::kHost)
+      Refuse("--compare", "floor", "is that of --backend host alone");
+    if (options_.ranks != 2)
+      Refuse("--np", std::to_string(options_.ranks), "the floor is of two ranks");
+    if (!options_.registered && options_.op != LOCKSTEP_BENCH_ALL_REDUCE)
+      Refuse("--buffers", "plain", "of these the floor has all_reduce alone");
   }
 
   void ReadOp() {

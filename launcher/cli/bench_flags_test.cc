@@ -118,6 +118,21 @@ TEST(BenchFlagsTest, ANetworkIsOfTcpAlone) {
                              HasSubstr("--compare mpich"))));
 }
 
+TEST(BenchFlagsTest, TheFloorIsOfTwoRanksOfAMachine) {
+  ASSERT_OK_AND_ASSIGN(const BenchOptions options, Options({"--compare", "openmpi,floor"}));
+  EXPECT_THAT(options.peers, ElementsAre(BenchBackend::kOpenMpi, BenchBackend::kFloor));
+
+  EXPECT_THAT(Options({"-np", "4", "--compare", "floor"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("--np 4: the floor is of two ranks")));
+  EXPECT_THAT(Options({"--backend", "floor"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("nobody's library")));
+  for (const char* const backend : {"tcp", "mpi", "openmpi"})
+    EXPECT_THAT(Options({"--backend", backend, "--compare", "floor"}),
+                StatusIs(Code::kInvalidArgument, HasSubstr("that of --backend host alone")));
+  EXPECT_THAT(Options({"--buffers", "plain", "-o", "broadcast", "--compare", "floor"}),
+              StatusIs(Code::kInvalidArgument, HasSubstr("--buffers plain")));
+}
+
 TEST(BenchFlagsTest, EncryptionAndFlowsAreOfTcpAndWide) {
   ASSERT_OK_AND_ASSIGN(const BenchOptions options,
                        Options({"--backend", "tcp", "--encrypt-data", "--tcp-flows", "4"}));

@@ -27,7 +27,7 @@ struct BenchRow {
     double p50_us = 0;  // of single measurements
     double p99_us = 0;
     double bus_gb_s = 0;
-    std::map<std::string, Peer> peers;  // by kind: "openmpi", "mpich", "gloo"
+    std::map<std::string, Peer> peers;  // by kind: "openmpi", "mpich", "gloo", "floor"
   };
 
   uint64_t bytes = 0;

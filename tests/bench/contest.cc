@@ -119,8 +119,12 @@ void Report::PrintTable(const std::string& title, const std::string& unit,
 }
 
 void Report::BarUnlessDisturbed(const Measured& measured, bool disturbed) {
-  if (!disturbed)
-    return Bar(measured.what + " " + measured.figure + " " + measured.limit, measured.holds);
+  if (!disturbed) {
+    const bool explains = !measured.holds && !measured.when_missed.empty();
+    return Bar(measured.what + " " + measured.figure + " " + measured.limit +
+                   (explains ? " (" + measured.when_missed + ")" : ""),
+               measured.holds);
+  }
   std::printf("bar not judged, since other programs used the processors: %s %s\n",
               measured.what.c_str(), measured.limit.c_str());
   std::fflush(stdout);

@@ -61,6 +61,7 @@ class Report {
     std::string figure;  // "1.7"
     std::string limit;   // ">= 2 times ours"
     bool holds = false;
+    std::string when_missed;  // what the machine allows; may be empty
   };
   void BarUnlessDisturbed(const Measured& measured, bool disturbed);
   /// A bar that a slow machine meets too.

@@ -96,5 +96,22 @@ TEST(ReportTest, OfABarThatIsNotJudgedNoFigureIsPrinted) {
       "bar MISSED: gloo's time 1.70 >= 2 times ours\n");
 }
 
+TEST(ReportTest, WhatTheMachineAllowsStandsBehindAMissedBarAlone) {
+  ::testing::internal::CaptureStdout();
+  Report report(false);
+  Report::Measured measured{.what = "mpich's time",
+                            .figure = "1.70",
+                            .limit = ">= 2 times ours",
+                            .holds = false,
+                            .when_missed = "as fast as a copy"};
+  report.BarUnlessDisturbed(measured, false);
+  measured.holds = true;
+  report.BarUnlessDisturbed(measured, false);
+
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(),
+            "bar MISSED: mpich's time 1.70 >= 2 times ours (as fast as a copy)\n"
+            "bar holds: mpich's time 1.70 >= 2 times ours\n");
+}
+
 }  // namespace
 }  // namespace lockstep::bench

@@ -88,6 +88,19 @@ TEST_F(BenchTest, EveryOpIsRightAndHasItsRows) {
   }
 }
 
+TEST_F(BenchTest, TheFloorIsOfEachKindOfBuffersAndRight) {
+  const Outcome outcome = Bench({"-np", "2", "--buffers", "both", "--compare", "floor", "-b", "4",
+                                 "-e", "64K", "-f", "16384"});
+
+  EXPECT_EQ(outcome.status, 0) << outcome.err << outcome.out;
+  EXPECT_THAT(outcome.out, HasSubstr("# floor halves: what an op must at least do; halves, "));
+  EXPECT_THAT(outcome.out, HasSubstr("# Wrong elements: 0 OK\n"));
+  for (const std::string pair : {"host against floor", "host plain against floor-plain"})
+    EXPECT_EQ(CountOf(outcome.out, "# " + pair + ", out of place: geometric mean"), 1)
+        << pair << ": no size has its ratio\n"
+        << outcome.out;
+}
+
 TEST_F(BenchTest, OverTcpOpsAreRightToo) {
   for (const std::string op : {"all_reduce", "all_to_all", "all_to_all_v", "ping_pong", "batch"}) {
     const Outcome outcome = Bench({"-np", "2", "--backend", "tcp", "--buffers", "both", "-o", op,
