@@ -143,6 +143,7 @@ class HangWatch {
   HangDelegate& delegate_;
   const ProcessorTime processor_time_;
   event::Registration timer_;
+  base::Duration look_took_{0};  // of a processor: the last one
   FarLooks* far_ = nullptr;   // null: all ranks are on this machine
   uint64_t round_ = 0;        // counted by BeginRound()
   bool looks_far_ = false;    // asked, and not answered yet
