@@ -69,6 +69,10 @@ class Diagnosis {
     for (const base::Rank rank : ranks) longest = std::max(longest, Find(rank)->process.ended_ago);
     return longest;
   }
+  bool AnyHasLostRecords(const std::set<base::Rank>& ranks) const {
+    return std::any_of(ranks.begin(), ranks.end(),
+                       [&](base::Rank rank) { return Find(rank)->ring_overflowed; });
+  }
   void DoubtAnExit(Finding& finding) const;
   void Locate(Finding& finding, const std::set<base::Rank>& awaited) const;
   void AddVictims(Finding& finding) const;
@@ -222,6 +226,8 @@ std::optional<Finding> Diagnosis::Missing() const {
     finding.confidence = Confidence::kMedium;
   } else if (only_told && ended.empty() && named.size() > 1) {
     finding.confidence = Confidence::kMedium;  // one of them may be late and no more
+  } else if (ended.empty() && named.size() > 1 && AnyHasLostRecords(named)) {
+    finding.confidence = Confidence::kMedium;  // one of them may wait in an op that its ring lost
   }
   Locate(finding, named);
   return finding;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -247,6 +248,21 @@ TEST(RecorderTest, SamplesAreReadWithTheirTime) {
 
   EXPECT_EQ(ReadRingHead(ring.memory())->samples, 640u);
   EXPECT_EQ(ReadRingHead(ring.memory())->samples_since_ns, 5000u);
+}
+
+/// What a rank costs its machine's memory, however long it trains.
+TEST(RecorderTest, ARanksRingTakesLessThanAMebibyteAndDoesNotGrow) {
+  static_assert(RingBytes() <= size_t{1} << 20);
+  Ring ring(LOCKSTEP_RING_DEFAULT_SLOTS);
+  ASSERT_OK_AND_ASSIGN(auto recorder, Recorder::Create(ring.fd()));
+  for (uint64_t seq = 1; seq <= 3 * LOCKSTEP_RING_DEFAULT_SLOTS; ++seq) {
+    const auto ticket = recorder->Begin(CallNumber(seq));
+    recorder->Ended(ticket, LOCKSTEP_RECORD_COMPLETED, 400, SteadyTime(nanoseconds(3000)));
+  }
+  struct stat memory;
+  ASSERT_EQ(fstat(ring.fd().get(), &memory), 0);
+  EXPECT_EQ(static_cast<size_t>(memory.st_size), RingBytes());
+  EXPECT_LE(memory.st_blocks * 512, 1 << 20);
 }
 
 TEST(RecorderTest, TheEndOfARingIsItsLastRecords) {

@@ -29,23 +29,27 @@ using elastic::Phase;
 using Fate = HangNews::Fate;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing::SimRank;
 
 constexpr int kRanks = 3;
 
-/// Ranks that are spawned at once, and do nothing.
+/// Ranks that are spawned at once, and do nothing. Whoever ends them is told first.
 class IdleRanks final : public NodeRanks {
  public:
   void SetNews(NodeNews& news) { news_ = &news; }
+  void SetEnding(std::function<void()> ending) { ending_ = std::move(ending); }
   void Spawn(base::Round, int, const Processes& processes) override {
     for (const elastic::RankProcess& process : processes) news_->OnSpawned(process, ::getpid());
   }
   void CancelSpawns() override {}
-  void SignalLeaders(int, const Processes&) override {}
-  void SignalTrees(int, const Processes&) override {}
-  void KillTrees(const Processes&, base::Duration) override {}
+  void SignalLeaders(int, const Processes&) override { ending_(); }
+  void SignalTrees(int, const Processes&) override { ending_(); }
+  void KillTrees(const Processes&, base::Duration) override { ending_(); }
   void ForwardSignal(int) override {}
   void RequestStop(base::Duration) override {}
   void GoOn(base::Round, const std::vector<elastic::GoneRank>&) override {}
@@ -53,6 +57,7 @@ class IdleRanks final : public NodeRanks {
 
  private:
   NodeNews* news_ = nullptr;
+  std::function<void()> ending_ = [] {};
 };
 
 class IgnoreGang final : public GangDelegate {
@@ -100,6 +105,7 @@ class GangWatchTest : public ::testing::Test {
     for (const auto& rank : ranks_) rank->Call();
     for (const auto& rank : ranks_) rank->End();
     idle_.SetNews(driver_);
+    idle_.SetEnding([this] { kept_before_the_end_.push_back(IsKept()); });
   }
 
   void Begin(proto::HangAction action) {
@@ -127,6 +133,10 @@ class GangWatchTest : public ::testing::Test {
     return std::filesystem::exists(record_.folder() + "/round-0/evidence/processes.json");
   }
 
+  void ExpectKeptBeforeTheEnd() const {
+    EXPECT_THAT(kept_before_the_end_, AllOf(Not(IsEmpty()), Each(true)));
+  }
+
   event::SimLoop loop_;
   process::SimProcesses processes_{loop_, 1};
   std::vector<std::unique_ptr<SimRank>> ranks_;
@@ -137,7 +147,8 @@ class GangWatchTest : public ::testing::Test {
   HeardNews news_;
   GangDriver driver_{{.rank_count = kRanks, .max_restarts = 1}, {loop_, gang_}};
   CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_.record()}};
-  std::function<void()> on_kept_;  // once, before stacks are taken
+  std::vector<bool> kept_before_the_end_;  // at each signal to the ranks
+  std::function<void()> on_kept_;          // once, before stacks are taken
   std::unique_ptr<GangWatch> watch_;
 };
 
@@ -166,7 +177,7 @@ TEST_F(GangWatchTest, ANoticeComesFirstAndThenTheGangComesDown) {
   ASSERT_EQ(news_.stacks.size(), 1U);
   EXPECT_EQ(news_.stacks[0].rank(), 2);
   EXPECT_TRUE(std::filesystem::exists(news_.stacks[0].path()));
-  EXPECT_TRUE(IsKept());
+  ExpectKeptBeforeTheEnd();
   EXPECT_EQ(driver_.state().phase, Phase::kTerminating);
   EXPECT_EQ(driver_.state().culprit, Rank(2));
   EXPECT_FALSE(driver_.state().told_to_end);
@@ -194,6 +205,7 @@ TEST_F(GangWatchTest, FailEndsTheJobThoughRestartsAreLeft) {
   Begin(proto::HANG_ACTION_FAIL);
   loop_.RunFor(seconds(4));
   EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
+  ExpectKeptBeforeTheEnd();
   EXPECT_EQ(driver_.state().phase, Phase::kTerminating);
   EXPECT_TRUE(driver_.state().told_to_end);
 }
@@ -202,6 +214,7 @@ TEST_F(GangWatchTest, AbortEndsItAtOnce) {
   Begin(proto::HANG_ACTION_ABORT);
   loop_.RunFor(seconds(4));
   EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
+  ExpectKeptBeforeTheEnd();
   EXPECT_EQ(driver_.state().phase, Phase::kKilling);
   EXPECT_TRUE(driver_.state().told_to_end);
 }

@@ -158,6 +158,7 @@ class HangWatch {
   HangDelegate& delegate_;
   const ProcessorTime processor_time_;
   event::Registration timer_;
+  base::Duration look_took_{0};     // of a processor: the last one
   FarLooks* far_ = nullptr;         // null: all ranks are on this machine
   FlightWatch* flights_ = nullptr;  // null: torch is not asked
   uint64_t round_ = 0;              // counted by BeginRound()
