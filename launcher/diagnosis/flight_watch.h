@@ -25,7 +25,7 @@ namespace lockstep::launcher {
 
 /// When the ranks of this machine that have no ring of ours are asked for what torch has recorded,
 /// and what they said. Each question costs them: torch writes a line on standard error, and holds
-/// Python's lock for some 70 ms, 2.8 s the first time. So a gang is asked only after all of its
+/// Python's lock for some 70 ms, 0.4 s the first time. So a gang is asked only after all of its
 /// ranks have been quiet for long:
 ///
 ///   quiet ----------> asked, first ----------> asked again, grace later: answers to judge

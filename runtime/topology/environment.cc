@@ -88,11 +88,10 @@ void SetWorld(const WorldSpec& world, const JobFacts& job, const RankFacts& rank
 /// What torch takes of a name that it opens; the rank and ".pipe" follow.
 constexpr size_t kFlightPathMax = 1024;
 
-/// PyTorch's own recorder, for the agent and for `lockstep diagnose`: on, which it is by itself
-/// from 2.11 on, and into the round's folder, whatever ends the job or asks for it. Each thing has
-/// a name of before 2.8, which ProcessGroupNCCL alone still goes by: up to 2.10 it neither dumps
-/// nor listens without TORCH_NCCL_TRACE_BUFFER_SIZE. Who has set a thing by one of its names has
-/// set it.
+/// PyTorch's own recorder, for the agent and for `lockstep diagnose`: on, which it is by itself in
+/// 2.11, and into the round's folder, whatever ends the job or asks for it. Each thing has a name
+/// of before 2.8, which ProcessGroupNCCL alone still goes by: up to 2.10 it does not listen without
+/// TORCH_NCCL_TRACE_BUFFER_SIZE. Who has set a thing by one of its names has set it.
 void RecordFlights(const RankFacts& rank, Environment& environment) {
   const auto set_either = [&](const char* now, const char* before, const std::string& value) {
     if (environment.contains(now) || environment.contains(before)) return;

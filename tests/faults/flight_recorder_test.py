@@ -1,6 +1,6 @@
 # Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 """Dumps of a real torch's flight recorder, and ours before torch's own analyzer: flight_recorder_test.py LOCKSTEP HANG_RANK
-FAULT_RANK TORCH2
+FAULT_RANK ASKED_RANK TORCH2
 
 TORCH2 is a file that says where tools/setup_extras has installed torch 2; $LOCKSTEP_TORCH2_PYTHON names another Python that has it.
 """
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-LOCKSTEP, HANG_RANK, FAULT_RANK, TORCH2_FILE = (os.path.abspath(path) for path in sys.argv[1:])
+LOCKSTEP, HANG_RANK, FAULT_RANK, ASKED_RANK, TORCH2_FILE = (os.path.abspath(path) for path in sys.argv[1:])
 DEADLINE_S = 240
 RANKS = 3
 
@@ -120,6 +120,16 @@ class FlightRecorderTest(unittest.TestCase):
         self.assertEqual(self.call(TORCH_2, "-c", count).stdout.strip(), "11")
         verdict, _ = self.diagnose(folder)
         self.assertEqual((verdict["class"], verdict["culprits"][0]["rank"], verdict["seq"]), ("MISSING_RANK", 1, "11"))
+
+    def test_what_torch_has_recorded_is_asked_for_while_the_gang_stands_still(self):
+        job = self.call(LOCKSTEP, "run", "--name", "asked", "-np", str(RANKS), "--on-hang", "abort", "--hang-action-after", "3s",
+                        TORCH_2, ASKED_RANK)
+        self.assertEqual(job.returncode, 69, job.stdout + job.stderr)
+        told = " ".join(job.stderr.split())
+        self.assertIn("rank 1 has not come to all_reduce(f32, 16), op 4 of group default_pg: its process sleeps", told)
+        self.assertRegex(told, r"all_reduce\(f32, 16\), op 4 of group default_pg at asked_rank.py:\d+")
+        verdict, _ = self.diagnose("asked")
+        self.assertEqual((verdict["class"], verdict["culprits"][0]["rank"], verdict["victims"]), ("MISSING_RANK", 1, [0, 2]))
 
     def test_torch_dumps_into_the_folder_of_the_round(self):
         """As NCCL's watchdog does, which a machine without a GPU has not: by the prefix that the ranks find in their environment."""
