@@ -61,6 +61,9 @@ TEST_F(CleanTest, NobodyIsBlamedWhereNothingIsWrong) {
   const int runs = std::getenv("LOCKSTEP_SOAK") != nullptr ? 100 : 20;
   const std::vector<std::string> uneven{Runfile("tests/faults/hang_rank"), "uneven", "1", "20"};
   const std::vector<std::string> even{"--fault", "none", "--victim", "0"};
+  // Of which each agent of several nodes preloads the shim itself.
+  const std::vector<std::string> far_nccl{"env", "TEST_TMPDIR=" + scratch_.path(),
+                                          Runfile("tests/faults/nccl_fault_rank")};
   const std::vector<std::string> nccl{
       "env", "TEST_TMPDIR=" + scratch_.path(),
       "LD_PRELOAD=" + Runfile("collectives/nccl/shim/liblockstep_nccl.so"),
@@ -71,7 +74,8 @@ TEST_F(CleanTest, NobodyIsBlamedWhereNothingIsWrong) {
       {{"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2"}, uneven},
       {{"-np", "3"}, Joined({Runfile("tests/faults/mpi_fault_rank_mpich")}, even)},
       {{"--simulate-hosts", "--nnodes", "3", "--nproc-per-node", "1"}, uneven},
-      {{"-np", "2"}, Joined(nccl, even)}};
+      {{"-np", "2"}, Joined(nccl, even)},
+      {{"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "1"}, Joined(far_nccl, even)}};
   // Windows that fit into a run. On a machine that has too little for all a rank may be late for a
   // second, truly, but not by that much.
   const std::vector<std::string> pace{"--set", "spec.hangs.paceWindow=1s", "--set",
