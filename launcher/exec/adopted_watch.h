@@ -29,9 +29,9 @@ namespace lockstep::launcher {
 /// What the agent of a job that another launcher has started makes of a HangWatch: that its ranks
 /// on this host stand still is said where their users read (the standard error of one of them),
 /// kept as evidence and verdict in the job directory with the stacks of those to blame, and, as
-/// `lockstep exec` was told, the ranks are ended, which their launcher then takes for the end of the
-/// job. That one of them is slow is said there, too. Of ranks on other hosts nothing is known. One
-/// per agent, owned by it; gone after `deps.stacks`. Confined to the loop's thread.
+/// `lockstep exec` was told, the ranks are ended, which their launcher then takes for the end of
+/// the job. That one of them is slow is said there, too. Of ranks on other hosts nothing is known.
+/// One per agent, owned by it; gone after `deps.stacks`. Confined to the loop's thread.
 class AdoptedWatch final : public HangDelegate, public PaceDelegate {
  public:
   struct Deps {

@@ -30,8 +30,11 @@ Share ShareOf(size_t count, size_t unit, size_t members, size_t index) {
   return {begin, std::min(each, count - begin)};
 }
 
-// Less is there sooner when the others fetch all of it.
-constexpr size_t kSharedBroadcastBytes = size_t{1} << 20;
+// Less is there sooner when the others fetch all of it: who is one of many reads lines that others
+// read at the same time, and a half costs the root a wait for each of them.
+size_t SharedBroadcastBytes(int members) {
+  return members == 2 ? size_t{64} << 10 : size_t{1} << 20;
+}
 
 bool ReadMemory(int64_t pid, const void* from, void* to, size_t bytes) {
   auto* at = static_cast<std::byte*>(to);
@@ -102,8 +105,9 @@ DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV: done = ReducePart(call); break;
     case OpKind::kBroadcast:
-      done = buffers.mapped && op.bytes() >= kSharedBroadcastBytes ? BroadcastMapped(call)
-                                                                   : FetchParts(call);
+      done = buffers.mapped && op.bytes() >= SharedBroadcastBytes(members_.count())
+                 ? BroadcastMapped(call)
+                 : FetchParts(call);
       break;
     default: done = FetchParts(call); break;
   }

@@ -50,8 +50,8 @@ void lockstep_session_report_samples(lockstep_session* session, uint64_t samples
 /* The program is in this phase from now on ("checkpoint"), as status, top and verdicts say; null or
  * "" ends it. Claims no time. */
 void lockstep_session_set_phase(lockstep_session* session, const char* name);
-/* Likewise; and for `at_most_ns` this rank may come late without being taken for one that hangs, also
- * where its ops go over MPI or NCCL. Ops of our own groups still have their deadlines, which
+/* Likewise; and for `at_most_ns` this rank may come late without being taken for one that hangs,
+ * also where its ops go over MPI or NCCL. Ops of our own groups still have their deadlines, which
  * lockstep_long_phase_begin extends. */
 void lockstep_session_set_long_phase(lockstep_session* session, const char* name,
                                      int64_t at_most_ns);
