@@ -77,6 +77,10 @@ TEST(ContendersTest, TheFloorIsOfTheBuffersThatAreMeasured) {
   EXPECT_THAT(Names(ContendersOf(options, 2)),
               ElementsAre("host", "host plain", "floor pull", "floor pull-past-caches",
                           "floor halves", "floor halves-past-caches"));
+
+  options.op = LOCKSTEP_BENCH_ALL_GATHER;
+  EXPECT_THAT(Names(ContendersOf(options, 2)), ElementsAre("host", "host plain", "floor pull",
+                                                           "floor pull-past-caches", "floor push"));
 }
 
 TEST(ContendersTest, OverMpiOursIsStartedByThatMpisOwnMpirunBesideTheRawOne) {

@@ -91,6 +91,7 @@ struct Measure {
 };
 constexpr Measure kMeasures[] = {{"op", 0, &Times::op},
                                  {"(write) op", 1, &Times::op},
+                                 {"(write) op (read)", 3, &Times::op},
                                  {"op, read", 2, &Times::until_read},
                                  {"(write) op, read", 3, &Times::until_read},
                                  {"write, op, read", 3, &Times::whole}};
@@ -319,7 +320,7 @@ void PrintTables(const std::map<Key, Rounds>& all) {
   std::printf(
       "\nmicroseconds: the least round's median, and the median one's\n\n| op | bytes | way |");
   for (const Measure& measure : kMeasures) std::printf(" %s |", measure.name);
-  std::printf("\n|---|---|---|---|---|---|---|---|\n");
+  std::printf("\n|---|---|---|---|---|---|---|---|---|\n");
   for (const auto& [key, rounds] : all) {
     const auto& [op, bytes, way] = key;
     std::printf("| %s | %zu | %s |", kOps[op].name, bytes, kWays[way]);
@@ -335,7 +336,7 @@ void PrintTables(const std::map<Key, Rounds>& all) {
       "median of all\n\n"
       "| op | bytes | way |");
   for (const Measure& measure : kMeasures) std::printf(" %s |", measure.name);
-  std::printf("\n|---|---|---|---|---|---|---|---|\n");
+  std::printf("\n|---|---|---|---|---|---|---|---|---|\n");
   for (const auto& [key, rounds] : all) {
     const auto& [op, bytes, way] = key;
     const auto first = all.lower_bound({op, bytes, 0});
