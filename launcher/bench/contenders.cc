@@ -118,10 +118,9 @@ std::vector<std::string> FloorWays(lockstep_bench_op op, bool registered) {
       return {"whole", "whole-past-caches", "slices", "slices-past-caches", "attached"};
     case LOCKSTEP_BENCH_REDUCE_SCATTER: return {"pull", "pull-past-caches"};
     case LOCKSTEP_BENCH_BROADCAST:
-      return {"pull",   "pull-past-caches",  "push", "push-past-caches",
-              "halves", "halves-past-caches"};
-    case LOCKSTEP_BENCH_ALL_GATHER:
-    case LOCKSTEP_BENCH_ALL_TO_ALL: return {"pull", "pull-past-caches", "push", "push-past-caches"};
+      return {"pull", "pull-past-caches", "halves", "halves-past-caches"};
+    case LOCKSTEP_BENCH_ALL_GATHER: return {"pull", "pull-past-caches", "push"};
+    case LOCKSTEP_BENCH_ALL_TO_ALL: return {"pull", "pull-past-caches"};
     default: return {"pull"};  // which says that it has no such op
   }
 }

@@ -61,6 +61,12 @@ TEST(QuickBenchmarkTest, CollectivesWithinAMachine) {
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
 }
 
+TEST(QuickBenchmarkTest, PushAgainstPull) {
+  const Outcome outcome = RunQuickly("push_benchmark");
+  if (outcome.status == 77) GTEST_SKIP() << outcome.err;
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
 TEST(QuickBenchmarkTest, CollectivesBetweenNamespaces) {
   const Outcome outcome = RunQuickly("tcp_benchmark");
   if (outcome.status == 77) GTEST_SKIP() << outcome.err;

@@ -116,6 +116,9 @@ FloorOps::FloorOps(FloorPair& pair, FloorWay way) : pair_(pair), way_(way) {
 const char* FloorOps::WhyNot(const lockstep_bench_call& call) const {
   const FloorMove move = way_.move;
   const size_t bytes = call.count * lockstep_bench_dtype_bytes(call.dtype);
+  if (move == FloorMove::kPush && !way_.leaves_to_reader &&
+      (call.op != LOCKSTEP_BENCH_ALL_GATHER || kRanks * bytes < kPushedBytesMin))
+    return "what it saves is left to who reads the output";
   switch (call.op) {
     case LOCKSTEP_BENCH_ALL_REDUCE:
       if (move == FloorMove::kPull || move == FloorMove::kPush) break;

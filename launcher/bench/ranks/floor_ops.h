@@ -21,7 +21,8 @@ namespace lockstep::launcher {
 /// not there yet, or change what is still read.
 enum class FloorMove : uint8_t {
   kPull,    // all but all_reduce: each fetches what it gets
-  kPush,    // all_gather, all_to_all, broadcast: each writes what it has into both outputs
+  kPush,    // all_gather: each writes what it has into both outputs. FloorWay::leaves_to_reader:
+            // all_to_all, broadcast too
   kHalves,  // all_reduce: each combines half of both inputs into both outputs. broadcast: the other
             // one fetches one half, the root writes the other one
   // The others are all_reduce alone, and need no buffers of Share().
@@ -37,6 +38,10 @@ enum class FloorMove : uint8_t {
 struct FloorWay {
   FloorMove move = FloorMove::kPull;
   bool past_caches = false;
+  // Also what is pushed only to stay in the writer's cache until the other reads it, and then costs
+  // more than it has saved (//tests/bench:push_benchmark): no floor. That has all_gather alone, of
+  // at least FloorOps::kPushedBytesMin.
+  bool leaves_to_reader = false;
 };
 
 /// "pull", "whole-past-caches": as in the command line of lockstep-bench-floor.
@@ -52,6 +57,8 @@ std::optional<FloorWay> FindFloorWay(std::string_view name);
 /// way: those that would only do the same once more refuse it.
 class FloorOps {
  public:
+  static constexpr size_t kPushedBytesMin = size_t{4} << 20;  // of an output
+
   FloorOps(FloorPair& pair, FloorWay way);
 
   /// As rank_harness.h says of run(): UNSUPPORTED where the way has no such op, on both alike.

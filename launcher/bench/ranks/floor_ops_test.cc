@@ -25,7 +25,6 @@ using ::testing::HasSubstr;
 
 constexpr int kRanks = FloorPair::kRanks;
 constexpr size_t kBufferBytes = size_t{512} << 10;
-constexpr size_t kOtherHalf = kBufferBytes;  // output, behind the input
 constexpr std::byte kGuard{0xdb};
 
 /// What a rank made of a call.
@@ -39,15 +38,19 @@ struct Outcome {
 /// Two ranks, which are threads, between memory that both have mapped or of malloc.
 class Ranks {
  public:
-  Ranks(const std::string& way, bool shared) {
+  Ranks(const std::string& way, bool shared, bool leaves_to_reader = false,
+        size_t buffer_bytes = kBufferBytes)
+      : buffer_bytes_(buffer_bytes) {
     Together([&](size_t rank) {
       pairs_[rank] = FloorPair::Create(segments_, static_cast<int>(rank)).value();
-      ops_[rank] = std::make_unique<FloorOps>(*pairs_[rank], FindFloorWay(way).value());
+      FloorWay floor = FindFloorWay(way).value();
+      floor.leaves_to_reader = leaves_to_reader;
+      ops_[rank] = std::make_unique<FloorOps>(*pairs_[rank], floor);
       if (shared) {
-        memory_[rank] = pairs_[rank]->Share(2 * kBufferBytes).value();
+        memory_[rank] = pairs_[rank]->Share(2 * buffer_bytes_).value();
         return;
       }
-      own_[rank].resize(2 * kBufferBytes);
+      own_[rank].resize(2 * buffer_bytes_);
       memory_[rank] = own_[rank].data();
     });
   }
@@ -68,7 +71,7 @@ class Ranks {
 
   Outcome RunOne(lockstep_bench_call call, size_t index) {
     const int rank = static_cast<int>(index);
-    std::byte* const out = memory_[index] + kOtherHalf;
+    std::byte* const out = memory_[index] + buffer_bytes_;
     const size_t unit = lockstep_bench_dtype_bytes(call.dtype);
     call.in = memory_[index];
     call.out = out;
@@ -77,7 +80,7 @@ class Ranks {
     if (call.in_place != 0 && call.op == LOCKSTEP_BENCH_ALL_GATHER) call.in = out + part;
     if (call.in_place != 0 && call.op == LOCKSTEP_BENCH_REDUCE_SCATTER) call.out = out + part;
     const size_t bytes = lockstep_bench_out_count(&call, rank, kRanks) * unit;
-    std::fill_n(out, kBufferBytes, kGuard);
+    std::fill_n(out, buffer_bytes_, kGuard);
     lockstep_bench_fill(&call, rank, kRanks);
     // The harness's own barrier: nobody begins before the other's values are there.
     (void)pairs_[index]->Exchange(out, 0);
@@ -92,6 +95,7 @@ class Ranks {
     return outcome;
   }
 
+  const size_t buffer_bytes_;  // of the input; the output is behind it
   collectives::LocalSegments segments_;
   std::array<std::unique_ptr<FloorPair>, kRanks> pairs_;
   std::array<std::unique_ptr<FloorOps>, kRanks> ops_;
@@ -127,7 +131,7 @@ class FloorOpsTest : public ::testing::TestWithParam<Case> {};
 // One after the other, so that counters, lines and stages that have been used are used again.
 TEST_P(FloorOpsTest, EveryElementIsRight) {
   const Case& one = GetParam();
-  Ranks ranks(one.way, one.shared);
+  Ranks ranks(one.way, one.shared, true);
   for (const uint64_t count : {7u, 16u, 513u, 8192u, 8193u, 20'001u}) {
     if (one.shared && one.way == "whole" && count > 8192) continue;
     ExpectRight(ranks, CallOf(one.op, count), one.way);
@@ -209,6 +213,21 @@ TEST(FloorOpsRefusalTest, WhatAWayHasNotIsRefusedOnBoth) {
   Ranks apart("halves", false);
   EXPECT_THAT(apart.Run(CallOf(LOCKSTEP_BENCH_ALL_REDUCE, 100))[0].error,
               HasSubstr("buffers that both map"));
+}
+
+TEST(FloorOpsRefusalTest, NoFloorIsPushedThatOnlyItsReaderPaysFor) {
+  Ranks ranks("push", true, false, FloorOps::kPushedBytesMin + FloorPair::kLineBytes);
+  for (const uint32_t op :
+       {LOCKSTEP_BENCH_ALL_GATHER, LOCKSTEP_BENCH_ALL_TO_ALL, LOCKSTEP_BENCH_BROADCAST}) {
+    for (const Outcome& outcome : ranks.Run(CallOf(op, 1000))) {
+      EXPECT_EQ(outcome.code, LOCKSTEP_BENCH_UNSUPPORTED);
+      EXPECT_THAT(outcome.error, HasSubstr("left to who reads the output"));
+    }
+  }
+  constexpr size_t kPart = FloorOps::kPushedBytesMin / kRanks / sizeof(double);
+  EXPECT_EQ(ranks.Run(CallOf(LOCKSTEP_BENCH_ALL_GATHER, kPart - 1))[0].code,
+            LOCKSTEP_BENCH_UNSUPPORTED);
+  ExpectRight(ranks, CallOf(LOCKSTEP_BENCH_ALL_GATHER, kPart), "push");
 }
 
 TEST(FloorOpsRefusalTest, ItIsOfTwoRanks) {
