@@ -94,7 +94,7 @@ void HangWatch::ScheduleLook(base::Duration after) {
   });
 }
 
-/// What the same look has taken already counts: it is of two parts where agents elsewhere are asked.
+/// What the same look has taken already counts: where agents elsewhere are asked it has two parts.
 void HangWatch::Paced(const std::function<void()>& look) {
   const uint64_t round = round_;
   const base::Duration before = processor_time_();

@@ -29,8 +29,7 @@ std::vector<std::string> ReasonsOf(const proto::Verdict& verdict);
 std::vector<proto::Event> EventsIn(const std::string& folder);
 /// The first line that says who is waited for, and nothing follows from.
 std::optional<proto::Event> FirstWaitingNotice(const std::vector<proto::Event>& events);
-/// When ranks of these agents' nodes were first told to end, as a round comes down for a verdict, by
-/// that clock.
+/// When ranks of these agents' nodes were first told to end, as a round comes down for a verdict.
 std::optional<int64_t> FirstSignal(const std::vector<proto::Event>& events);
 /// When the first round was over, and all that it had started.
 std::optional<int64_t> FirstRoundEnd(const std::vector<proto::Event>& events);
