@@ -34,7 +34,52 @@ class CleanTest : public RunFixture {
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
-  std::string IdPath(int run) const { return scratch_.path() + "/id-" + std::to_string(run); }
+  static std::vector<std::string> Uneven(const std::vector<std::string>& times = {}) {
+    return Joined({Runfile("tests/faults/hang_rank"), "uneven", "1", "20"}, times);
+  }
+  static std::vector<std::string> OpenMpi() {
+    return {Runfile("tests/faults/mpi_fault_rank_openmpi")};
+  }
+  static std::vector<std::string> Mpich() { return {Runfile("tests/faults/mpi_fault_rank_mpich")}; }
+  std::vector<std::string> Nccl() const {
+    return {"env", "TEST_TMPDIR=" + scratch_.path(),
+            "LD_PRELOAD=" + Runfile("collectives/nccl/shim/liblockstep_nccl.so"),
+            Runfile("tests/faults/nccl_fault_rank")};
+  }
+  /// Of which each agent of several nodes preloads the shim itself.
+  std::vector<std::string> FarNccl() const {
+    return {"env", "TEST_TMPDIR=" + scratch_.path(), Runfile("tests/faults/nccl_fault_rank")};
+  }
+  static bool IsSoak() { return std::getenv("LOCKSTEP_SOAK") != nullptr; }
+
+  /// Runs it to its good end. What lockstep says of it meanwhile, in lines.
+  std::vector<std::string> Said(const Gang& gang) {
+    // Windows that fit into a run. On a machine that has too little for all a rank may be late for
+    // a second, truly, but not by that much.
+    const std::vector<std::string> pace{"--set", "spec.hangs.paceWindow=1s", "--set",
+                                        "spec.hangs.stragglerPercent=30", "--"};
+    std::vector<std::string> words = Joined(Joined(gang.layout, pace), gang.program);
+    // Where rank 0 of NCCL tells the others its id; the others of the table ignore it.
+    const bool is_of_table = gang.program[0] != Runfile("tests/faults/hang_rank");
+    if (is_of_table)
+      words = Joined(words, {"--id", scratch_.path() + "/id-" + std::to_string(ids_++)});
+    const Outcome outcome = Command(RunWords(words), Options()).Wait(120s);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_GT(CountOf(outcome.out, " is through"), 1) << outcome.out;
+    std::vector<std::string> said = Lines(outcome.err);
+    std::erase_if(said, [](const std::string& line) { return !line.starts_with("lockstep: "); });
+    return said;
+  }
+
+  const std::vector<std::string> kEven{"--fault", "none", "--victim", "0"};
+  const std::vector<std::string> kUneven{"--fault", "uneven", "--victim", "1"};
+  const std::vector<std::string> kTwoNodes{"--simulate-hosts", "--nnodes", "2", "--nproc-per-node",
+                                           "2"};
+  const std::vector<std::string> kTwoRanksOnNodes{"--simulate-hosts", "--nnodes", "2",
+                                                  "--nproc-per-node", "1"};
+  const std::vector<std::string> kThreeNodes{"--simulate-hosts", "--nnodes", "3",
+                                             "--nproc-per-node", "1"};
+  int ids_ = 0;
 };
 
 /// Loops that want all processors.
@@ -58,45 +103,43 @@ class Stress {
 
 TEST_F(CleanTest, NobodyIsBlamedWhereNothingIsWrong) {
   const Stress stress;
-  const int runs = std::getenv("LOCKSTEP_SOAK") != nullptr ? 100 : 20;
-  const std::vector<std::string> uneven{Runfile("tests/faults/hang_rank"), "uneven", "1", "20"};
-  const std::vector<std::string> even{"--fault", "none", "--victim", "0"};
-  // Of which each agent of several nodes preloads the shim itself.
-  const std::vector<std::string> far_nccl{"env", "TEST_TMPDIR=" + scratch_.path(),
-                                          Runfile("tests/faults/nccl_fault_rank")};
-  const std::vector<std::string> nccl{
-      "env", "TEST_TMPDIR=" + scratch_.path(),
-      "LD_PRELOAD=" + Runfile("collectives/nccl/shim/liblockstep_nccl.so"),
-      Runfile("tests/faults/nccl_fault_rank")};
-  const std::vector<Gang> gangs{
-      {{"-np", "3"}, uneven},
-      {{"-np", "3"}, Joined({Runfile("tests/faults/mpi_fault_rank_openmpi")}, even)},
-      {{"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "2"}, uneven},
-      {{"-np", "3"}, Joined({Runfile("tests/faults/mpi_fault_rank_mpich")}, even)},
-      {{"--simulate-hosts", "--nnodes", "3", "--nproc-per-node", "1"}, uneven},
-      {{"-np", "2"}, Joined(nccl, even)},
-      {{"--simulate-hosts", "--nnodes", "2", "--nproc-per-node", "1"}, Joined(far_nccl, even)}};
-  // Windows that fit into a run. On a machine that has too little for all a rank may be late for a
-  // second, truly, but not by that much.
-  const std::vector<std::string> pace{"--set", "spec.hangs.paceWindow=1s", "--set",
-                                      "spec.hangs.stragglerPercent=30", "--"};
+  const int runs = IsSoak() ? 100 : 20;
+  const std::vector<Gang> gangs{{{"-np", "3"}, Uneven()},
+                                {{"-np", "3"}, Joined(OpenMpi(), kEven)},
+                                {kTwoNodes, Uneven()},
+                                {{"-np", "3"}, Joined(Mpich(), kUneven)},
+                                {kThreeNodes, Uneven()},
+                                {{"-np", "2"}, Joined(Nccl(), kEven)},
+                                {{"-np", "3"}, Joined(OpenMpi(), kUneven)},
+                                {{"-np", "3"}, Joined(Mpich(), kEven)},
+                                {{"-np", "3"}, Joined(Nccl(), kUneven)},
+                                {kTwoRanksOnNodes, Joined(FarNccl(), kEven)}};
   for (int run = 0; run < runs; ++run) {
-    const Gang& gang = gangs[static_cast<size_t>(run) % gangs.size()];
     SCOPED_TRACE("run " + std::to_string(run));
-    std::vector<std::string> words = Joined(gang.layout, pace);
-    words = Joined(std::move(words), gang.program);
-    // Where rank 0 of NCCL tells the others its id; the others of the table ignore it.
-    if (gang.program != uneven) words = Joined(std::move(words), {"--id", IdPath(run)});
-    const Outcome outcome = RunIt(words);
-
-    EXPECT_EQ(outcome.status, 0) << outcome.err;
-    EXPECT_GT(CountOf(outcome.out, " is through"), 1) << outcome.out;
     // That somebody waits for the checkpoint may be said, and nothing else.
-    for (const std::string& line : Lines(outcome.err)) {
-      if (!line.starts_with("lockstep: ")) continue;
+    for (const std::string& line : Said(gangs[static_cast<size_t>(run) % gangs.size()])) {
       EXPECT_THAT(line, HasSubstr("waiting: rank 1 has not come to all_reduce(f32, sum, 1000)"));
       EXPECT_THAT(line, HasSubstr("it is in the declared phase \"long phase\""));
     }
+  }
+}
+
+/// Longer than the grace: that is said, of the rank that is late and of nobody else.
+TEST_F(CleanTest, WhoIsLateForTheFirstOpOrSavesForLongIsWaitedFor) {
+  const Stress stress;
+  const std::vector<std::string> late{"--late", "5000"};
+  std::vector<Gang> gangs{{{"-np", "3"}, Uneven({"5000", "12000"})},
+                          {kTwoNodes, Uneven({"5000", "12000"})},
+                          {{"-np", "3"}, Joined(Joined(OpenMpi(), kUneven), late)},
+                          {{"-np", "3"}, Joined(Joined(Mpich(), kUneven), late)},
+                          {{"-np", "3"}, Joined(Joined(Nccl(), kUneven), late)}};
+  if (!IsSoak()) gangs = {{{"-np", "3"}, Joined(Joined(Nccl(), kUneven), {"--late", "3000"})}};
+  for (size_t i = 0; i < gangs.size(); ++i) {
+    SCOPED_TRACE("gang " + std::to_string(i));
+    const std::vector<std::string> said = Said(gangs[i]);
+    EXPECT_FALSE(said.empty());
+    for (const std::string& line : said)
+      EXPECT_THAT(line, HasSubstr("waiting: rank 1 has not come to all_reduce(f32, sum, "));
   }
 }
 

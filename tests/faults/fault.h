@@ -3,11 +3,13 @@
 #define LOCKSTEP_TESTS_FAULTS_FAULT_H_
 /* What goes wrong in a program of the table of faults, as its arguments say:
  *
- *   PROGRAM --fault NAME --victim R[,R...] [--where init|before|inside]
+ *   PROGRAM --fault NAME --victim R[,R...] [--where init|before|inside|between]
  *
  * Ranks R do NAME in the first round: before they initialise their library, before op kFaultyOp
- * (the default), or in it, where the others come late. Plain C, for programs of each library; of
- * one thread. */
+ * (the default), in it, where the others come late, or between an op of all and one of a pair of
+ * ranks, in which the other of the pair then waits, and all others in the next op of all. NAME
+ * "uneven" is none: ranks compute for different times, and R are --late MS (900) for the first op.
+ * Plain C, for programs of each library; of one thread. */
 
 #include <pthread.h>
 #include <signal.h>
@@ -25,13 +27,16 @@ struct fault {
   const char* where;
   int victims[kVictimsMax];
   int victim_count;
+  int late_ms;
+  unsigned dice;
 };
 
 static inline struct fault fault_of(int argc, char** argv) {
-  struct fault fault = {"none", "before", {0}, 0};
+  struct fault fault = {"none", "before", {0}, 0, 900, 0};
   for (int i = 1; i + 1 < argc; i += 2) {
     if (strcmp(argv[i], "--fault") == 0) fault.name = argv[i + 1];
     if (strcmp(argv[i], "--where") == 0) fault.where = argv[i + 1];
+    if (strcmp(argv[i], "--late") == 0) fault.late_ms = atoi(argv[i + 1]);
     if (strcmp(argv[i], "--victim") != 0) continue;
     for (char* rest = argv[i + 1]; *rest != 0 && fault.victim_count < kVictimsMax;) {
       fault.victims[fault.victim_count++] = (int)strtol(rest, &rest, 10);
@@ -91,12 +96,6 @@ static inline void fault_read_from_nobody(void) {
   if (pipe(ends) == 0 && read(ends[0], &byte, 1) == 1) abort();
 }
 
-static inline void* fault_of_thread(void* name) {
-  usleep(kInsideMicroseconds);  // tidy:allow sleep: no event tells that the op has begun
-  raise(strcmp((const char*)name, "dies") == 0 ? SIGKILL : SIGSTOP);
-  return NULL;
-}
-
 /* For whoever measures how long it takes to be found; by the clock of the event log. */
 static inline void fault_tell_time(void) {
   struct timespec now;
@@ -104,16 +103,23 @@ static inline void fault_tell_time(void) {
   dprintf(STDERR_FILENO, "fault at %lld\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec);
 }
 
+static inline void* fault_of_thread(void* name) {
+  usleep(kInsideMicroseconds);  // tidy:allow sleep: no event tells that the op has begun
+  fault_tell_time();
+  raise(strcmp((const char*)name, "dies") == 0 ? SIGKILL : SIGSTOP);
+  return NULL;
+}
+
 /* What is no call of the library: all of it does not return, but for what is done in an op, by
  * another thread, while the caller goes on into it. */
 static inline void fault_do(const struct fault* fault) {
-  fault_tell_time();
   if (fault_is_in(fault, "inside")) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, fault_of_thread, (void*)fault->name) != 0) abort();
     pthread_detach(thread);
     return;
   }
+  fault_tell_time();
   if (fault_is(fault, "dies")) raise(SIGKILL);
   if (fault_is(fault, "fails")) _exit(3);
   if (fault_is(fault, "stops")) raise(SIGSTOP);
@@ -136,9 +142,25 @@ static inline void fault_do(const struct fault* fault) {
   while (fault_is(fault, "loops")) rounds = rounds + 1;
 }
 
+/* What a rank does between two ops, by its own dice: before the first it loads and compiles. */
+static inline void fault_compute(struct fault* fault, int rank, int op) {
+  enum { kStepMicroseconds = 50 * 1000, kMostMicroseconds = 60 * 1000 };
+  /* Calls that ended well are compared once a second. */
+  if (!fault_is(fault, "uneven")) {
+    if (op > kFaultyOp) usleep(kStepMicroseconds);  // tidy:allow sleep: steps take time
+    return;
+  }
+  if (op == 0) {
+    fault->dice = (unsigned)rank + 1;
+    if (fault_strikes(fault, rank))
+      usleep((unsigned)fault->late_ms * 1000);  // tidy:allow sleep: it is late
+  }
+  usleep((unsigned)rand_r(&fault->dice) % kMostMicroseconds);  // tidy:allow sleep: it computes
+}
+
 /* Of each rank, before op kFaultyOp. */
 static inline void fault_before_op(const struct fault* fault, int rank) {
-  if (fault_is_in(fault, "init")) return;
+  if (fault_is_in(fault, "init") || fault_is(fault, "uneven")) return;
   if (fault_strikes(fault, rank)) fault_do(fault);
   /* The victim is in the op when that happens, and the others come later. */
   else if (fault_is_in(fault, "inside"))

@@ -1,6 +1,7 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "tests/faults/fault_table.h"
 
+#include <algorithm>
 #include <iterator>
 #include <string_view>
 
@@ -25,7 +26,10 @@ constexpr Fault kFaults[] = {
     {"skips", "MISMATCH", " differ", When::kAtOnce},  // the ops, or where it goes on the order
     {"deadlock", "CROSS_GROUP_DEADLOCK", "waits in all_reduce(f32, sum, ", When::kAtOnce},
 };
-constexpr const Fault& kDeadlock = kFaults[std::size(kFaults) - 1];
+/// Whoever put an op on a GPU's stream may still come to do something else, so that nothing of a
+/// circle of streams is provable.
+constexpr Fault kDeadlockNccl = {"deadlock", "CROSS_GROUP_DEADLOCK",
+                                 "waits in all_reduce(f32, sum, ", When::kLater};
 constexpr Fault kNeverInits = {"sleeps", "", "its process has made no group yet", When::kNoticed};
 constexpr Fault kStopsInInit = {"stops", "MISSING_RANK", "its process is stopped by a signal",
                                 When::kAtOnce};
@@ -44,6 +48,28 @@ struct Place {
 const Place kPlaces[] = {{3, {1}}, {2, {0}}, {4, {3}}, {3, {0}}, {2, {1}}, {4, {2}}, {3, {2}}};
 const Place kTwo = {4, {1, 2}};
 const Place kMany = {8, {5}};
+/// Two of five, or, since nodes are of as many ranks each, of six.
+const Place kMinority = {5, {1, 3}};
+const Place kMinorityOnNodes = {6, {1, 4}};
+
+const Fault& FaultOf(std::string_view name) {
+  return *std::find_if(std::begin(kFaults), std::end(kFaults),
+                       [&](const Fault& fault) { return name == fault.name; });
+}
+
+/// What backends have some of in turn, and with `all` each: two ranks; between ops of two groups;
+/// before the library is initialised.
+struct More {
+  const char* fault;
+  const char* where;
+  bool is_of_two = false;
+};
+constexpr More kMore[] = {
+    {"exits", "before", true}, {"count", "before", true}, {"dies", "init"},
+    {"dies", "before", true},  {"stops", "between"},      {"exits", "init"},
+    {"dies", "between"},       {"sleeps", "between"},     {"fails", "init"},
+};
+constexpr size_t kTurns = 4;
 
 bool IsCall(const Fault& fault) { return std::string_view(fault.verdict_class) == "MISMATCH"; }
 
@@ -51,7 +77,9 @@ bool IsCall(const Fault& fault) { return std::string_view(fault.verdict_class) =
 bool NeedsThree(const Fault& fault) { return IsCall(fault); }
 
 const Fault& AsSeenOn(Backend backend, const Fault& fault) {
-  if (std::string_view(fault.name) != "closes") return fault;
+  const std::string_view name = fault.name;
+  if (name == "deadlock" && backend == Backend::kNccl) return kDeadlockNccl;
+  if (name != "closes") return fault;
   return backend == Backend::kMpich ? kClosesMpich : fault;
 }
 
@@ -62,6 +90,18 @@ bool IsSaidByLibrary(Backend backend, const Fault& fault) {
   const std::string_view name = fault.name;
   return (backend == Backend::kOpenMpi && name == "count") ||
          (backend == Backend::kTcp && name == "closes");
+}
+
+void AddMore(Backend backend, bool all, std::vector<Row>& rows) {
+  const auto turn = static_cast<size_t>(backend);
+  for (size_t i = 0; i < std::size(kMore); ++i) {
+    const More& more = kMore[i];
+    const Fault& fault = FaultOf(more.fault);
+    if ((!all && (i + turn) % kTurns != 0) || IsSaidByLibrary(backend, fault)) continue;
+    const Place& two = backend == Backend::kTcp ? kMinorityOnNodes : kMinority;
+    const Place& place = more.is_of_two ? two : turn % 2 == 0 ? kPlaces[5] : kPlaces[2];  // of four
+    rows.push_back({backend, &fault, place.ranks, place.victims, more.where});
+  }
 }
 
 }  // namespace
@@ -109,9 +149,10 @@ std::vector<Row> Rows(bool all) {
     rows.push_back({backend, &kNeverInits, 2, {1}, "init"});
     rows.push_back({backend, &kStopsInInit, 4, {3}, "init"});
     // Rank 0 is in its group's first op, and in a circle all the same.
-    if (backend == Backend::kNccl) rows.push_back({backend, &kDeadlock, 2, {0}});
+    if (backend == Backend::kNccl) rows.push_back({backend, &kDeadlockNccl, 2, {0}});
     rows.push_back({backend, &kStopsInside, 2, {0}, "inside"});
     rows.push_back({backend, &kDiesInside, 4, {2}, "inside"});
+    AddMore(backend, all, rows);
   }
   return rows;
 }

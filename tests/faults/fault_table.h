@@ -17,7 +17,7 @@ const char* NameOf(Backend backend);
 
 /// When a fault is told, and what follows.
 enum class When : uint8_t {
-  kAtOnce,   // a verdict before --hang-grace would be over twice
+  kAtOnce,   // a verdict, soon, and no notice
   kDead,     // as the root cause of a failure
   kLater,    // a notice, and the verdict at --hang-action-after
   kNoticed,  // a notice; the verdict would come after two minutes

@@ -1,7 +1,9 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 // A rank that trains in step with the others until one of them does what is wrong: hang_rank FAULT
-// VICTIM [OP]. Before op OP (10) of the world, in the first incarnation of the gang only, rank
-// VICTIM does FAULT. Ops take no longer than an hour, so that whoever watches must find it.
+// VICTIM [OP [LATE PHASE]]. Before op OP (10) of the world, in the first incarnation of the gang
+// only, rank VICTIM does FAULT. FAULT "uneven" is none: VICTIM is LATE ms (900) late for the first
+// op, and before op OP for PHASE ms (2600) in a declared phase. Ops take no longer than an hour, so
+// that whoever watches must find it.
 #include <signal.h>
 #include <unistd.h>
 
@@ -34,8 +36,13 @@ constexpr auto kTimeout = std::chrono::hours(1);
 
 class Rank {
  public:
-  Rank(std::string fault, int victim, int at)
-      : fault_(std::move(fault)), victim_(victim), at_(at), values_(1000, 1.0f) {}
+  Rank(std::string fault, int victim, int at, int late_ms, int phase_ms)
+      : fault_(std::move(fault)),
+        victim_(victim),
+        at_(at),
+        late_ms_(late_ms),
+        phase_ms_(phase_ms),
+        values_(1000, 1.0f) {}
 
   Status Run() {
     ASSIGN_OR_RETURN(session_, lockstep::rank::Session::Create());
@@ -99,13 +106,13 @@ class Rank {
       std::this_thread::sleep_for(  // tidy:allow sleep: what ranks do between ops
           std::chrono::milliseconds(ms));
     };
-    if (rank() == victim_) spend(900);
+    if (rank() == victim_) spend(late_ms_);
     for (int op = 0; op < 40; ++op) {
       session_->ReportProgress(op);
       spend(compute_ms(random));
       if (op == at_ && rank() == victim_) {
         const lockstep::collectives::LongPhase phase(*group_, std::chrono::seconds(60));
-        spend(2600);
+        spend(phase_ms_);
       }
       RETURN_IF_ERROR(AddUp(*group_));
     }
@@ -144,7 +151,7 @@ class Rank {
 
   const std::string fault_;
   const int victim_;
-  const int at_;
+  const int at_, late_ms_, phase_ms_;
   std::vector<float> values_;
   std::unique_ptr<lockstep::rank::Session> session_;
   std::shared_ptr<Group> group_;
@@ -154,7 +161,11 @@ class Rank {
 
 int main(int argc, char** argv) {
   if (argc < 3) return 100;
-  const Status status = Rank(argv[1], std::atoi(argv[2]), argc > 3 ? std::atoi(argv[3]) : 10).Run();
+  const auto number = [&](int i, int otherwise) {
+    return argc > i ? std::atoi(argv[i]) : otherwise;
+  };
+  const Status status =
+      Rank(argv[1], number(2, 0), number(3, 10), number(4, 900), number(5, 2600)).Run();
   if (status.ok()) return 0;
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
   return 1;

@@ -13,14 +13,17 @@
 
 #include "tests/e2e/command.h"
 #include "tests/e2e/run_fixture.h"
+#include "tests/faults/job_facts.h"
 
 namespace lockstep::e2e {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 struct Hang {
   const char* fault;
@@ -51,8 +54,12 @@ class HangTest : public RunFixture, public ::testing::WithParamInterface<Hang> {
       words.push_back(word);
     return words;
   }
-  std::string VerdictOf(const std::string& file) const {
+  std::string FileOf(const std::string& file) const {
     return ReadFile(JobFolder(name_) + "/" + file);
+  }
+  /// Of the job, or of one of its rounds.
+  proto::Verdict VerdictOf(const std::string& folder = "") const {
+    return VerdictIn(JobFolder(name_) + "/" + folder);
   }
 
   std::string name_;  // of the job
@@ -93,12 +100,16 @@ TEST_P(HangTest, IsNamedAndTheGangRestarts) {
       EXPECT_THAT(screen, AllOf(HasSubstr(named), HasSubstr(hang.why)));
     }
     EXPECT_THAT(run.err, HasSubstr("restart 1 of 1, at once"));
-    const std::string json = VerdictOf("round-0/verdict.json");
-    EXPECT_THAT(json, HasSubstr("\"class\": \"" + std::string(hang.verdict_class) + "\""));
-    EXPECT_THAT(json, HasSubstr("\"rank\": " + std::to_string(victim) + ","));
-    EXPECT_THAT(json, HasSubstr("\"confidence\": \"HIGH\""));
-    if (nodes == 2 && victim == 3 && !hang.names_others) {
-      EXPECT_THAT(json, HasSubstr("-n1\"")) << "where it is";
+    const proto::Verdict verdict = VerdictOf("round-0");
+    EXPECT_EQ(ClassOf(verdict), hang.verdict_class);
+    EXPECT_EQ(verdict.confidence(), proto::Verdict::HIGH);
+    if (hang.names_others) {
+      EXPECT_THAT(CulpritsOf(verdict), ::testing::Contains(victim));
+    } else {
+      EXPECT_THAT(CulpritsOf(verdict), ElementsAre(victim)) << verdict.ShortDebugString();
+    }
+    if (nodes == 2 && victim == 3 && !hang.names_others && verdict.culprits_size() == 1) {
+      EXPECT_THAT(verdict.culprits(0).host(), EndsWith("-n1")) << "where it is";
     }
     if (!hang.is_provable) {
       EXPECT_THAT(run.err, HasSubstr("lockstep: waiting: rank " + std::to_string(victim) + " "))
@@ -133,12 +144,16 @@ TEST_F(OneHangTest, CallsThatDifferAreNamed) {
                    std::to_string(ranks) + " on " + std::to_string(nodes));
       const Outcome run = RunIt(Words({"--grace", "200ms"}, fault, ranks, victim, nodes));
       EXPECT_NE(run.status, 0);
-      const std::string json = VerdictOf("verdict.json");
-      EXPECT_THAT(json, HasSubstr("\"class\": \"MISMATCH\""));
-      EXPECT_THAT(json, HasSubstr("\"rank\": " + std::to_string(victim) + ","));
-      EXPECT_THAT(json, HasSubstr("\"seq\": \"11\""));
+      const proto::Verdict verdict = VerdictOf();
+      EXPECT_EQ(ClassOf(verdict), "MISMATCH");
+      EXPECT_EQ(verdict.seq(), 11u);
+      if (ranks == 2) {
+        EXPECT_THAT(CulpritsOf(verdict), ElementsAre(0, 1)) << "either may be right";
+      } else {
+        EXPECT_THAT(CulpritsOf(verdict), ElementsAre(victim)) << verdict.ShortDebugString();
+      }
+      EXPECT_THAT(ReasonsOf(verdict), Each(HasSubstr("the " + std::string(field) + "s differ")));
       EXPECT_THAT(Unwrapped(run.err), HasSubstr("lockstep: rank"));
-      EXPECT_THAT(json, HasSubstr("the " + std::string(field) + "s differ"));
     }
   }
 }
@@ -146,7 +161,7 @@ TEST_F(OneHangTest, CallsThatDifferAreNamed) {
 TEST_F(OneHangTest, EvidenceOfAFailedRoundIsKeptAsThatRounds) {
   const Outcome run = RunIt(Words({"--max-restarts", "1", "--grace", "200ms"}, "dies", 3, 1));
   EXPECT_EQ(run.status, 0) << run.err;
-  EXPECT_THAT(VerdictOf("round-0/evidence/processes.json"), HasSubstr("\"signal\": 9"));
+  EXPECT_THAT(FileOf("round-0/evidence/processes.json"), HasSubstr("\"signal\": 9"));
 }
 
 TEST_F(OneHangTest, OfOneThatDiesItsLastOpIsShown) {
@@ -160,9 +175,10 @@ TEST_F(OneHangTest, OfOneThatDiesItsLastOpIsShown) {
           Unwrapped(run.err),
           AllOf(HasSubstr("lockstep: rank " + std::to_string(victim) + " failed first: " + why),
                 HasSubstr("rank " + std::to_string(victim) + " called last, ")));
-      const std::string json = VerdictOf("verdict.json");
-      EXPECT_THAT(json, HasSubstr("\"class\": \"DEAD_RANK\""));
-      EXPECT_THAT(json, HasSubstr("op 10 of group world at hang_rank_main.cc:"));
+      const proto::Verdict verdict = VerdictOf();
+      EXPECT_EQ(ClassOf(verdict), "DEAD_RANK");
+      EXPECT_THAT(CulpritsOf(verdict), ElementsAre(victim));
+      EXPECT_THAT(FileOf("verdict.json"), HasSubstr("op 10 of group world at hang_rank_main.cc:"));
     }
   }
 }
@@ -209,7 +225,7 @@ TEST_F(OneHangTest, DumpKeepsWhatWasSeenAndLetsTheGangStand) {
       },
       10s));
   EXPECT_THAT(Verb({"diagnose", name_}).out, HasSubstr("has not come to all_reduce("));
-  EXPECT_THAT(VerdictOf("round-0/verdict.json"), HasSubstr("\"action\": \"REPORT\""));
+  EXPECT_EQ(VerdictOf("round-0").action(), proto::Verdict::REPORT);
   run.Signal(SIGTERM);
   EXPECT_EQ(run.Wait(60s).status, 128 + SIGTERM) << "it was still there";
 }
@@ -221,6 +237,8 @@ TEST_F(OneHangTest, AJobMayBeToldToEndThoughRestartsAreLeft) {
     EXPECT_THAT(Unwrapped(run.err),
                 AllOf(HasSubstr("lockstep: rank 1 has not come to all_reduce("),
                       HasSubstr("the job ends with exit status 69: --on-hang asked for that")));
+    EXPECT_THAT(FileOf("round-0/evidence/processes.json"), HasSubstr("\"state\": \"STOPPED\""))
+        << "what was seen before any of it was ended";
   }
 }
 
@@ -232,7 +250,8 @@ TEST_F(OneHangTest, WithoutRestartsTheJobEndsWithTheVerdict) {
                               "of group world: its process is stopped by a signal"),
                     HasSubstr("rank 0 has waited "), HasSubstr("advice   kill -CONT "),
                     HasSubstr("victims  2: ranks 0, 1")));
-  EXPECT_THAT(VerdictOf("verdict.json"), HasSubstr("\"class\": \"MISSING_RANK\""));
+  EXPECT_EQ(ClassOf(VerdictOf()), "MISSING_RANK");
+  EXPECT_THAT(CulpritsOf(VerdictOf()), ElementsAre(2));
 
   const Outcome again = Verb({"diagnose", name_});
   EXPECT_EQ(again.status, 0) << again.err;

@@ -42,6 +42,10 @@ class Rank {
     if (Is("deadlock")) {
       ASSIGN_OR_RETURN(other_, group_->Duplicate());
     }
+    if (fault_is_in(&fault_, "between") != 0) {
+      ASSIGN_OR_RETURN(other_, group_->Split(rank / 2, rank));
+      RETURN_IF_ERROR(AddUp(*other_));  // the first op of a group is waited for for longer
+    }
     const bool trains = Is("trains");
     const auto step = fault_is_in(&fault_, "slowly") != 0 ? kSlowStep : kStep;
     for (int op = 0; op < (trains ? kOpsOfAMinute : kOps); ++op) {
@@ -70,6 +74,10 @@ class Rank {
     return group_->Broadcast({values_.data(), values_.size(), Dtype::kF32}, root)->Wait();
   }
   Status Differ(bool mine) {
+    if (fault_is_in(&fault_, "between") != 0) {
+      RETURN_IF_ERROR(AddUp(*other_));
+      return AddUp(*group_);
+    }
     if (Is("root")) return Broadcast(GroupRank(mine));
     if (Is("skips")) {
       if (!mine) RETURN_IF_ERROR(Broadcast(GroupRank(0)));

@@ -17,12 +17,14 @@
 #include "runtime/process/cgroup.h"
 #include "tests/e2e/command.h"
 #include "tests/e2e/run_fixture.h"
+#include "tests/faults/job_facts.h"
 
 namespace lockstep::e2e {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 bool Write(const std::string& path, const std::string& text) {
@@ -79,8 +81,13 @@ class KernelTest : public RunFixture {
       words.push_back(word);
     return words;
   }
-  std::string Verdict(const std::string& job) const {
-    return ReadFile(JobFolder(job) + "/verdict.json");
+  /// Blames that rank and nobody else.
+  void ExpectVerdict(const std::string& job, const std::string& verdict_class, int victim,
+                     const std::string& why) const {
+    const proto::Verdict verdict = VerdictIn(JobFolder(job));
+    EXPECT_EQ(ClassOf(verdict), verdict_class);
+    EXPECT_THAT(CulpritsOf(verdict), ElementsAre(victim)) << verdict.ShortDebugString();
+    EXPECT_THAT(ReasonsOf(verdict), Each(HasSubstr(why)));
   }
 };
 
@@ -100,10 +107,8 @@ TEST_F(KernelTest, ARankThatTheKernelKillsForItsMemoryIsOutOfMemory) {
         Command(RunWords(Words(std::move(words), "eats", victim)), options).Wait(40s);
 
     EXPECT_EQ(run.status, 128 + SIGKILL) << run.err;
-    EXPECT_THAT(Verdict(name),
-                AllOf(HasSubstr("\"class\": \"DEAD_RANK\""), HasSubstr("\"rank\": " + victim + ","),
-                      HasSubstr("out of memory: killed by signal 9")))
-        << run.err;
+    SCOPED_TRACE(run.err);
+    ExpectVerdict(name, "DEAD_RANK", std::stoi(victim), "out of memory: killed by signal 9");
   }
 }
 
@@ -119,11 +124,10 @@ TEST_F(KernelTest, WhatARankStartedAndTheKernelKilledIsSaid) {
                           .Wait(40s);
 
   EXPECT_EQ(run.status, 69) << run.err;
-  EXPECT_THAT(Verdict("child"),
-              AllOf(HasSubstr("\"class\": \"MISSING_RANK\""), HasSubstr("\"rank\": 1,"),
-                    HasSubstr("its process sleeps, in no op"),
-                    HasSubstr("the kernel has killed 1 process for want of memory")))
-      << run.err;
+  SCOPED_TRACE(run.err);
+  ExpectVerdict("child", "MISSING_RANK", 1, "its process sleeps, in no op");
+  EXPECT_THAT(ReadFile(JobFolder("child") + "/verdict.json"),
+              HasSubstr("the kernel has killed 1 process for want of memory"));
 }
 
 /// The leaf in which the agent has put the process, where it has: as a scheduler would freeze it.
@@ -164,11 +168,9 @@ TEST_F(KernelTest, ARankThatIsFrozenWithItsCgroupIsNamedAtOnce) {
 
     EXPECT_EQ(run.status, 69) << run.err;
     EXPECT_LT(std::chrono::steady_clock::now() - since, 10s) << "long before --hang-action-after";
-    EXPECT_THAT(
-        Verdict(name),
-        AllOf(HasSubstr("\"class\": \"MISSING_RANK\""), HasSubstr("\"rank\": " + victim + ","),
-              HasSubstr("its process is frozen with its cgroup"), HasSubstr("thaw its cgroup")))
-        << run.err;
+    SCOPED_TRACE(run.err);
+    ExpectVerdict(name, "MISSING_RANK", std::stoi(victim), "its process is frozen with its cgroup");
+    EXPECT_THAT(VerdictIn(JobFolder(name)).advice(), HasSubstr("thaw its cgroup"));
   }
 }
 

@@ -13,6 +13,7 @@
 #include "tests/e2e/command.h"
 #include "tests/e2e/run_fixture.h"
 #include "tests/e2e/ssh_fixture.h"
+#include "tests/faults/job_facts.h"
 
 namespace lockstep::e2e {
 namespace {
@@ -20,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 struct Hang {
@@ -69,9 +71,10 @@ TEST_P(NcclHangTest, IsNamed) {
   EXPECT_THAT(Unwrapped(run.err),
               AllOf(HasSubstr("lockstep: rank 1 "), HasSubstr(hang.said),
                     HasSubstr("op 2 of group NCCL "), HasSubstr("victims  2: ranks 0, 2")));
-  const std::string json = ReadFile(JobFolder("nccl") + "/round-0/verdict.json");
-  EXPECT_THAT(json, AllOf(HasSubstr("\"class\": \"" + std::string(hang.verdict_class) + "\""),
-                          HasSubstr("\"rank\": 1,"), HasSubstr("\"confidence\": \"HIGH\"")));
+  const proto::Verdict verdict = VerdictIn(JobFolder("nccl") + "/round-0");
+  EXPECT_EQ(ClassOf(verdict), hang.verdict_class);
+  EXPECT_THAT(CulpritsOf(verdict), ElementsAre(1));
+  EXPECT_EQ(verdict.confidence(), proto::Verdict::HIGH);
 }
 
 INSTANTIATE_TEST_SUITE_P(
