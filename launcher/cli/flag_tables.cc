@@ -260,8 +260,7 @@ constexpr FlagSpec kPruneFlags[] = {
 constexpr FlagSpec kBenchFlags[] = {
     {"--np", "-np", "N", "Ranks [2]."},
     {"--backend", "", "NAME", "host, tcp, wide, mpi, nccl; theirs: openmpi, mpich, gloo [host]."},
-    {"--compare", "", "NAME,..",
-     "Peers of the same run, with all their knobs; floor: what an op must cost."},
+    {"--compare", "", "NAME,..", "Peers of the same run; floor: what an op must cost."},
     {"--buffers", "", "KIND", "Of host, tcp, wide, floor: registered, plain, both [registered]."},
     {"--interface", "", "NAME", "Of tcp, wide and peers: the network they use [the loopback]."},
     {"--netns", "", "NAME,..", "Of tcp, wide and peers: network namespaces, one for each rank."},
