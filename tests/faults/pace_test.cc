@@ -89,11 +89,15 @@ TEST_F(PaceTest, HowLongRanksMayWaitIsSetWhileTheyRun) {
       Options());
   ASSERT_TRUE(run.WaitForOutput(
       [](const std::string& out, const std::string&) { return Contains(out, "up"); }, 20s));
-  EXPECT_THAT(Verb({"hangs", "pace"}).out, HasSubstr("told after 3s; a rank that may be healthy is "
-                                                     "blamed after 1m"));
-  const Outcome set = Verb({"hangs", "--grace", "9s", "--action-after", "10m", "pace"});
+  EXPECT_THAT(
+      Verb({"hangs", "pace"}).out,
+      HasSubstr("told after 3s; a rank that may be healthy is blamed after 3s, one that has "
+                "not begun yet after 2m"));
+  const Outcome set =
+      Verb({"hangs", "--grace", "9s", "--action-after", "10m", "--init-deadline", "20m", "pace"});
   EXPECT_EQ(set.status, 0) << set.err;
-  EXPECT_THAT(Verb({"hangs", "pace"}).out, AllOf(HasSubstr("after 9s"), HasSubstr("after 10m")));
+  EXPECT_THAT(Verb({"hangs", "pace"}).out,
+              AllOf(HasSubstr("after 9s"), HasSubstr("after 10m"), HasSubstr("after 20m")));
   const Outcome refused = Verb({"hangs", "--grace", "1ms", "pace"});
   EXPECT_NE(refused.status, 0);
   EXPECT_THAT(refused.err, HasSubstr("it must be 100ms to 24h"));
