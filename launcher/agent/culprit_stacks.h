@@ -22,7 +22,7 @@ namespace lockstep::launcher {
 
 /// Where those stand who are to blame for a gang that stands still: taken before anything is
 /// ended, kept in the evidence of the round (saved_stacks.h), and told to the verdict. One
-/// for each agent of `lockstep run`, owned by it; gone before `deps.processes` is. Confined to the
+/// for each agent, owned by it; gone before `deps.processes` is. Confined to the
 /// loop's thread.
 class CulpritStacks {
  public:
@@ -35,7 +35,7 @@ class CulpritStacks {
     std::vector<StackTaking::Target> here;  // on this machine
     std::vector<base::Rank> far;            // on other nodes
   };
-  /// Of kind STACK, each of a rank.
+  /// Of kind STACK and GPU, each of a rank.
   using Done = std::function<void(std::vector<proto::Evidence>)>;
 
   CulpritStacks(StackTools tools, Deps deps) : tools_(std::move(tools)), deps_(deps) {}

@@ -387,7 +387,7 @@ class Resolver {
     if (per_node && !total) draft_.sources()[kTotal] = "from processesPerNode";
   }
 
-  // Who gives one time alone wants it to be the time of everything.
+  // Who gives one time alone wants ranks that hang to be ended then, and not said alone.
   void CompleteHangTimes() {
     proto::Hangs& hangs = *draft_.spec().mutable_hangs();
     if (!hangs.has_grace() || hangs.has_action_after()) return;

@@ -84,6 +84,10 @@ base::Result<std::string> ReadWhole(const std::string& path) {
     return base::ErrnoStatus(errno, "reading torch's dump " + path);
   if (!S_ISREG(what.st_mode))
     return base::FailedPreconditionError("reading torch's dump " + path + ": it is no file");
+  if (what.st_uid != ::geteuid()) {
+    return base::FailedPreconditionError("reading torch's dump " + path + ": it is user " +
+                                         std::to_string(what.st_uid) + "'s");
+  }
   std::string bytes;
   std::string chunk(size_t{64} << 10, '\0');
   while (true) {

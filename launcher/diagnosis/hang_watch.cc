@@ -43,6 +43,17 @@ size_t RecordsOfEach(size_t rank_count) {
   return std::clamp<size_t>(size_t{16384} / std::max<size_t>(rank_count, 1), 16, kCallsCompared);
 }
 
+/// Whether somebody stands at the op of which the finding is, or at a later one of its group.
+bool IsWaitedInSince(const Finding& finding, const Evidence& evidence) {
+  if (!finding.op.has_value()) return false;
+  const collectives::SeenOp& at = *finding.op;
+  return std::any_of(evidence.ranks.begin(), evidence.ranks.end(), [&](const SeenRank& rank) {
+    return std::any_of(rank.ops.begin(), rank.ops.end(), [&](const collectives::SeenOp& op) {
+      return op.group == at.group && op.seq >= at.seq && op.is_waited_in();
+    });
+  });
+}
+
 }  // namespace
 
 HangWatch::HangWatch(const Config& config, event::Loop& loop, HangDelegate& delegate,
@@ -133,7 +144,7 @@ void HangWatch::Look() {
   // Where nobody waits, calls are compared within this machine.
   const size_t records_max = suspicious ? kAllRecords : kCallsCompared;
   const Evidence evidence = Merge(looks_.Gather(Here(ranks), records_max, now), ranks, {}, now);
-  Judge(Find(evidence), evidence);
+  Judge(Find(evidence), evidence, /*at_once=*/true);
 }
 
 /// One look after the other: the agents elsewhere may take longer than look_every. This machine's
@@ -150,7 +161,7 @@ void HangWatch::LookEverywhere(const std::vector<WatchedRank>& ranks, base::Stea
                far_ranks_ = std::move(far);
                Paced([&] {
                  const Evidence evidence = Merge(std::move(here), ranks, far_ranks_, now);
-                 Judge(Find(evidence), evidence);
+                 Judge(Find(evidence), evidence, /*at_once=*/true);
                });
              });
 }
@@ -255,12 +266,17 @@ void HangWatch::JudgeFlights() {
   finding.confidence = std::min(finding.confidence, confidence_max);
   const uint64_t round = round_;
   decided_ = false;
-  Judge(finding, evidence);
+  // Dumps are written one after the other, and the newest call in one may be half told.
+  if (finding.verdict_class == Finding::Class::kMismatch && !IsWaitedInSince(finding, evidence))
+    finding = Finding();
+  // Their times are those of a clock that may have been set.
+  finding.waited = std::min(finding.waited, now - began_);
+  Judge(finding, evidence, /*at_once=*/false);
   if (round != round_) return;
   std::optional<base::Duration> acts_in;
   if (finding.verdict_class != Finding::Class::kNone) {
     acts_in = finding.is_provable ? config_.grace : ActionAfter(finding) - finding.waited;
-    if (decided_) acts_in = config_.hard_deadline;
+    if (decided_ || said_.contains(*found_)) acts_in = config_.hard_deadline;
     acts_in = std::min(*acts_in, config_.hard_deadline);
   }
   flights_->OnJudged(acts_in, FlightTimes());
@@ -292,7 +308,7 @@ base::Duration HangWatch::NoticeAfter(const Finding& finding) const {
   return std::clamp(config_.usual_factor * std::min(*usual, at_most), config_.grace, at_most);
 }
 
-void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
+void HangWatch::Judge(const Finding& finding, const Evidence& evidence, bool at_once) {
   if (finding.verdict_class == Finding::Class::kNone) {
     found_.reset();
     said_.clear();
@@ -310,7 +326,7 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence) {
     noticed_ = false;
   }
   // What was called stays so; all else may have changed while the rings were read.
-  const bool is_sure = again || finding.verdict_class == Finding::Class::kMismatch;
+  const bool is_sure = again || (at_once && finding.verdict_class == Finding::Class::kMismatch);
   const bool is_of_network = finding.verdict_class == Finding::Class::kNetworkStall ||
                              finding.verdict_class == Finding::Class::kPartition;
   // So soon the kernel has not sent again what the finding rests on.

@@ -149,7 +149,9 @@ class HangWatch {
   void JudgeFlights();
   FlightWatch::Times FlightTimes() const;
   collectives::Finding Find(const collectives::Evidence& evidence) const;
-  void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence);
+  /// `at_once`: calls that differ are not looked at again.
+  void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence,
+             bool at_once);
   base::Duration ActionAfter(const collectives::Finding& finding) const;
   base::Duration NoticeAfter(const collectives::Finding& finding) const;
 

@@ -72,13 +72,17 @@ void AdoptedWatch::OnHangVerdict(const Finding& finding, const Evidence& evidenc
 void AdoptedWatch::OnStacks(const Finding& finding, const std::string& summary,
                             const std::vector<proto::Evidence>& stacks) {
   for (const proto::Evidence& one : stacks) *verdict_->add_evidence() = one;
-  if (!stacks.empty()) deps_.record.SaveVerdict(*verdict_);
-  Say(CleanText("the ranks stand still: " + summary), RenderVerdict(*verdict_), finding);
-  if (!Kills(finding)) return;
   // It has gone on meanwhile: that was no hang. Calls that differed have differed.
   const bool is_mismatch = finding.verdict_class == Finding::Class::kMismatch;
-  if (!is_mismatch && watch_.HasMoved()) return watch_.BeginRound();
-  deps_.kill();
+  const bool kills = Kills(finding) && (is_mismatch || !watch_.HasMoved());
+  if (!kills && Kills(finding)) {
+    verdict_->set_action(proto::Verdict::REPORT);
+    verdict_->set_action_reason("the ranks have gone on meanwhile: nothing is done about it");
+  }
+  deps_.record.SaveVerdict(*verdict_);
+  Say(CleanText("the ranks stand still: " + summary), RenderVerdict(*verdict_), finding);
+  if (kills) return deps_.kill();
+  if (Kills(finding)) watch_.BeginRound();
 }
 
 std::vector<StackTaking::Target> AdoptedWatch::Standing(const Finding& finding) const {

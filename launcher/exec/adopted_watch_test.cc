@@ -178,6 +178,7 @@ TEST_F(AdoptedWatchTest, WhoGoesOnWhileStacksAreReadIsNotKilled) {
   loop_.RunFor(seconds(10));
   EXPECT_FALSE(on_verdict_) << "it was about to be killed";
   EXPECT_EQ(kills_, 0);
+  EXPECT_EQ(watch_->verdict()->action(), proto::Verdict::REPORT);
 }
 
 TEST_F(AdoptedWatchTest, RanksThatAllStandInAnOpAreKilledAtTheDeadline) {

@@ -56,8 +56,6 @@ void PrintFrame(const VerbContext& context, const proto::StatusReply& status) {
     std::fprintf(context.out, "%s\n", line.text.c_str());
 }
 
-/// What it means that the agent that has told of the job tells nothing now.
-
 /// Until it has ended, or somebody no longer reads.
 base::Status FollowAsJson(const VerbContext& context, const JobEntry& job,
                           proto::StatusReply status) {

@@ -161,7 +161,11 @@ class Phase {
   /// groups still have their deadlines, which collectives::LongPhase extends. `session` outlives
   /// this.
   Phase(Session& session, const std::string& name, base::Duration at_most = base::Duration(0))
-      : session_(session), before_(session.SetPhase(PhaseMark::For(name, at_most))) {}
+      : session_(session), before_(session.SetPhase(PhaseMark::For(name, at_most))) {
+    // Time that was claimed around it goes on.
+    const PhaseMark mark = PhaseMark::For(name, at_most);
+    if (before_.until > mark.until) session.SetPhase({.name = name, .until = before_.until});
+  }
   ~Phase() { session_.SetPhase(before_); }
   Phase(const Phase&) = delete;
   Phase& operator=(const Phase&) = delete;

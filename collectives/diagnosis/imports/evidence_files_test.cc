@@ -446,6 +446,18 @@ TEST(FlightQuestionTest, WaitsAreTakenFromWhenItWasAsked) {
   EXPECT_EQ(finding.waited, std::chrono::seconds(5));
 }
 
+TEST(FlightQuestionTest, ACallOfWhichTheBeginningIsLostIsNotCompared) {
+  const auto dumps = DumpsOf(
+      {{Entry(5, "0", "all_reduce", 3, "completed"), Entry(6, "0", "all_reduce", 3, "completed"),
+        Entry(7, "0", "all_reduce", 4, "started")},
+       {Entry(6, "0", "all_reduce", 3, "completed"), Entry(7, "0", "all_reduce", 4, "started")}});
+
+  const auto imported = FromFlightDumps(dumps, FlightQuestion{.asked_ns = 5'000'001'001});
+
+  ASSERT_THAT(imported, IsOk());
+  EXPECT_NE(Diagnose(imported->evidence).verdict_class, Class::kMismatch);
+}
+
 TEST(FlightQuestionTest, WhatWasCalledAfterItIsNoWait) {
   const std::string over = Entry(0, "0", "all_reduce", 1, "completed");
   const auto dumps = DumpsOf({{over, Entry(1, "0", "all_reduce", 2, "started")}, {over}, {over}});

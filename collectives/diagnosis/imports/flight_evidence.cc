@@ -324,6 +324,11 @@ SeenRank FlightSet::RankOf(base::Rank rank, const FlightDump& dump) {
   Streams waiting;
   for (const FlightEntry& entry : dump.entries) {
     const OpName name = Parse(entry.name);
+    // Of a call that several entries tell of some may be gone.
+    const FlightEntry& oldest = dump.entries.front();
+    if (seen.ring_overflowed && entry.group == oldest.group &&
+        entry.collective_seq == oldest.collective_seq && entry.is_transfer == oldest.is_transfer)
+      continue;
     auto group = groups.find(entry.group);
     if (group == groups.end())
       group = groups.emplace(entry.group, GroupFor(entry.group, rank)).first;
@@ -371,7 +376,7 @@ SeenRank FlightSet::RankOf(base::Rank rank, const FlightDump& dump) {
     if (name.kind != OpKind::kBatch) whole.count += op.count;
     whole.state = op.state;
     whole.caller_waits = op.caller_waits;
-    whole.stream_waits = op.stream_waits;
+    whole.stream_waits |= op.stream_waits;
   }
   for (auto& [_, group] : groups) {
     if (group.rank.value() >= 0 || group.members.empty()) seen.groups.push_back(std::move(group));

@@ -22,12 +22,22 @@ _LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lockstep_c1
 _lock = threading.Lock()
 _session = None  # (library, lockstep_session*): of this process, from the first call on
 _owner = None    # its pid
+_phases_lock = threading.Lock()
 _phases = []     # (name, time.monotonic() until which it may take, or 0) of those that the program is in, the innermost last
 
 
 class _Status(ctypes.Structure):  # lockstep_status
     _fields_ = [("code", ctypes.c_int32), ("failure_class", ctypes.c_int32), ("blamed_rank", ctypes.c_int32),
                 ("reserved", ctypes.c_int32), ("text", ctypes.c_char * 2048)]
+
+
+def _forked():
+    """Another thread of the parent may have held them."""
+    global _lock, _phases_lock
+    _lock, _phases_lock = threading.Lock(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _load():
@@ -61,7 +71,8 @@ def _tell(function, *arguments):
 
 
 def _show_phase():
-    name, until = _phases[-1] if _phases else ("", 0)
+    name = _phases[-1][0] if _phases else ""
+    until = max((until for _, until in _phases), default=0)
     left = max(0.0, until - time.monotonic()) if until else 0.0
     _tell("set_long_phase", name.encode(), min(int(left * 1e9), 2**62))
 
@@ -76,13 +87,15 @@ def phase(name, at_most=0):
     process.
     """
     mark = (name, time.monotonic() + at_most if at_most > 0 else 0)
-    _phases.append(mark)
-    try:
+    with _phases_lock:
+        _phases.append(mark)
         _show_phase()
+    try:
         yield
     finally:
-        _phases.remove(mark)
-        _show_phase()
+        with _phases_lock:
+            _phases.remove(mark)
+            _show_phase()
 
 
 def report_step(step):

@@ -15,7 +15,7 @@ torch.distributed.init_process_group("lockstep")
 rank = torch.distributed.get_rank()
 for step in range(1, 3):
     if rank == 1 and step == 2:
-        with lockstep_rank.phase("evaluation"), lockstep_rank.phase("checkpoint", at_most=at_most):
+        with lockstep_rank.phase("save", at_most=at_most), lockstep_rank.phase("checkpoint"):
             time.sleep(seconds)
     sums = torch.ones(4)
     torch.distributed.all_reduce(sums)
