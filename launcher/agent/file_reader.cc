@@ -2,8 +2,6 @@
 #include "launcher/agent/file_reader.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,11 +9,10 @@
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "launcher/jobs/log_pieces.h"
+#include "runtime/base/detached_thread.h"
 #include "runtime/base/errno_status.h"
 
 namespace lockstep::launcher {
@@ -116,7 +113,6 @@ struct FileReader::Shared {
 };
 
 void FileReader::Shared::Run(const std::shared_ptr<Shared>& self) {
-  ::pthread_setname_np(::pthread_self(), "log-reader");
   std::unique_lock lock(mutex);
   while (true) {
     wake.wait(lock, [this] { return loop == nullptr || !queue.empty(); });
@@ -176,19 +172,11 @@ void FileReader::OnRead(uint64_t id, base::Result<std::vector<Piece>> pieces) {
 }
 
 bool FileReader::EnsureThread() {
-  if (has_thread_) return true;
-  // Signals are for other threads.
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    // Not joined: who hangs in a file system cannot be called back.
-    std::thread([shared = shared_] { shared->Run(shared); }).detach();
-    has_thread_ = true;
-  } catch (const std::system_error&) {
-    has_thread_ = false;  // the user's processes are used up; the next request tries again
+  // Who hangs in a file system cannot be called back.
+  if (!has_thread_) {
+    has_thread_ =
+        base::StartDetachedThread("log-reader", [shared = shared_] { shared->Run(shared); });
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return has_thread_;
 }
 

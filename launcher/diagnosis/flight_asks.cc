@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,11 +10,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "collectives/diagnosis/imports/flight_dump_file.h"
+#include "runtime/base/detached_thread.h"
 #include "runtime/base/errno_status.h"
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
@@ -183,7 +180,6 @@ struct FlightAsks::Shared {
 };
 
 void FlightAsks::Shared::Run(const std::shared_ptr<Shared>& self) {
-  ::pthread_setname_np(::pthread_self(), "torch-asker");
   std::unique_lock lock(mutex);
   while (true) {
     wake.wait(lock, [this] { return loop == nullptr || question.has_value(); });
@@ -239,19 +235,11 @@ void FlightAsks::Ask(std::vector<FlightAsk> ranks, std::function<void(FlightAnsw
 }
 
 bool FlightAsks::EnsureThread() {
-  if (has_thread_) return true;
-  // Signals are for other threads, and SIGPIPE for nobody.
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    // Not joined: who hangs in a file system cannot be called back.
-    std::thread([shared = shared_] { shared->Run(shared); }).detach();
-    has_thread_ = true;
-  } catch (const std::system_error&) {
-    has_thread_ = false;  // the user's processes are used up; the next question tries again
+  // Who hangs in a file system cannot be called back.
+  if (!has_thread_) {
+    has_thread_ =
+        base::StartDetachedThread("torch-asker", [shared = shared_] { shared->Run(shared); });
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return has_thread_;
 }
 

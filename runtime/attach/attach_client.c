@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/attach/agent_tracer.h"
 #include "runtime/attach/fork_guard.h"
 
 struct lockstep_attach {
@@ -248,35 +248,6 @@ static int say_hello(lockstep_attach* client, const uint8_t* cookie, int64_t dea
   return LOCKSTEP_ATTACH_OK;
 }
 
-/* 0 when /proc does not tell. */
-static pid_t parent_of(pid_t pid) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  FILE* const file = fopen(path, "re");
-  if (file == NULL) return 0;
-  char line[512];
-  const size_t length = fread(line, 1, sizeof line - 1, file);
-  fclose(file);
-  line[length] = '\0';
-  /* The name may hold anything. */
-  const char* const name_end = strrchr(line, ')');
-  int parent = 0;
-  return name_end != NULL && sscanf(name_end + 1, " %*c %d", &parent) == 1 ? parent : 0;
-}
-
-/* Where Yama lets only ancestors trace, it lets whom one names, too, and what is below that: the
- * agent's helpers read our stacks, also where a shell has started us. Elsewhere an error that means
- * nothing. An agent that is no ancestor is not named: that would take away whom an MPI has named
- * for its ranks' sake, which are not below that agent. */
-static void let_agent_trace(int socket) {
-  struct ucred agent;
-  socklen_t size = sizeof agent;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &agent, &size) != 0 || agent.pid <= 0) return;
-  pid_t above = getpid();
-  for (int i = 0; i < 32 && above > 0 && above != agent.pid; ++i) above = parent_of(above);
-  if (above == agent.pid) prctl(PR_SET_PTRACER, (unsigned long)agent.pid, 0, 0, 0);
-}
-
 int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_ms,
                          lockstep_attach** out, struct lockstep_attach_world* world, int* ring_fd,
                          struct lockstep_attach_error* error) {
@@ -301,7 +272,7 @@ int lockstep_attach_open(const char* path, const char* cookie, uint32_t timeout_
     lockstep_attach_close(client);
     return result;
   }
-  let_agent_trace(client->socket);
+  lockstep_name_agent_as_tracer(client->socket);
   *out = client;
   return LOCKSTEP_ATTACH_OK;
 }

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-SOURCES = ["attach_client.c", "attach_wire.c", "fork_guard.c", "shared_memory.c", "testdata/c_program.c"]
+SOURCES = ["agent_tracer.c", "attach_client.c", "attach_wire.c", "fork_guard.c", "shared_memory.c", "testdata/c_program.c"]
 WIRE = "runtime/attach/attach_wire.h"
 
 HELLO, SEGMENT_REQUEST, PROGRESS, WORLD, SEGMENT = 1, 2, 3, 17, 18

@@ -33,13 +33,13 @@ std::optional<FloorPlace> PlaceAboveFloor(const BenchRow& row, const std::string
   if (!floor) return std::nullopt;
   const BenchRow::Peer library = BestLibrary(row.ours.at(ours_name));
   if (library.best.empty()) return std::nullopt;
-  return FloorPlace{.ours = 1 / floor->ratio, .library = library.ratio / floor->ratio};
+  return FloorPlace{.ours = 1 / floor->ratio, .peer = library.ratio / floor->ratio};
 }
 
 std::string FloorText(const FloorPlace& place, double bar) {
-  const double needed = place.library / bar;
+  const double needed = place.peer / bar;
   return "ours takes " + FormatFigure(place.ours) + " times the floor, the best MPI " +
-         FormatFigure(place.library) + " times; the bar asks for " + FormatFigure(needed) +
+         FormatFigure(place.peer) + " times; the bar asks for " + FormatFigure(needed) +
          (needed < 1 ? ", which would be faster than the floor itself" : "");
 }
 

@@ -22,7 +22,7 @@ std::optional<BenchRow::Peer> FloorOf(const BenchRow& row, const std::string& ou
 /// In times of the floor's time.
 struct FloorPlace {
   double ours = 0;
-  double library = 0;
+  double peer = 0;  // the best library
 };
 /// Nothing where there is no floor, or no library.
 std::optional<FloorPlace> PlaceAboveFloor(const BenchRow& row, const std::string& ours_name);

@@ -43,7 +43,7 @@ TEST(AgainstFloorTest, PlacesAreInTimesOfTheFloor) {
 
   ASSERT_TRUE(place);
   EXPECT_DOUBLE_EQ(place->ours, 1.25);
-  EXPECT_DOUBLE_EQ(place->library, 1.5);
+  EXPECT_DOUBLE_EQ(place->peer, 1.5);
   EXPECT_FALSE(PlaceAboveFloor(Row(), "tcp"));
   BenchRow alone = Row();
   alone.ours.at("host").peers.erase("openmpi");
@@ -53,10 +53,10 @@ TEST(AgainstFloorTest, PlacesAreInTimesOfTheFloor) {
 
 TEST(AgainstFloorTest, ABarBelowTheFloorIsSaidToBe) {
   EXPECT_EQ(
-      FloorText({.ours = 1.25, .library = 1.5}, 2),
+      FloorText({.ours = 1.25, .peer = 1.5}, 2),
       "ours takes 1.25 times the floor, the best MPI 1.50 times; the bar asks for 0.75, which "
       "would be faster than the floor itself");
-  EXPECT_EQ(FloorText({.ours = 1.25, .library = 2.5}, 2),
+  EXPECT_EQ(FloorText({.ours = 1.25, .peer = 2.5}, 2),
             "ours takes 1.25 times the floor, the best MPI 2.50 times; the bar asks for 1.25");
 }
 

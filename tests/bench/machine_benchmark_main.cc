@@ -152,13 +152,13 @@ void Bench::JudgeRange(const BenchRun& run, const char* ours, uint64_t from, uin
     const std::optional<FloorPlace> place = PlaceAboveFloor(row, ours);
     if (!place) continue;
     above_floor.Add(place->ours);
-    library_above_floor.Add(place->library);
+    library_above_floor.Add(place->peer);
     if (peer.ratio < least) {
       places += (places.empty() ? "" : "; ") + std::to_string(row.bytes) +
                 " bytes: " + FloorText(*place, least);
     }
   }
-  const FloorPlace means{.ours = above_floor.mean(), .library = library_above_floor.mean()};
+  const FloorPlace means{.ours = above_floor.mean(), .peer = library_above_floor.mean()};
   const std::string what =
       std::string("all_reduce within a machine, ") + (ours == kMapped ? "AllocBuffer" : "malloc") +
       ", " + std::to_string(from) + " to " + std::to_string(to) + " bytes, the better MPI's time: ";

@@ -6,14 +6,12 @@ TORCH2 is a file that says where tools/setup_extras has installed torch 2; $LOCK
 """
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import unittest
 
+from torch_jobs import TorchJobs
+
 LOCKSTEP, HANG_RANK, FAULT_RANK, ASKED_RANK, TORCH2_FILE = (os.path.abspath(path) for path in sys.argv[1:])
-DEADLINE_S = 240
 RANKS = 3
 
 
@@ -28,18 +26,7 @@ TORCH_2 = find_torch2()
 
 
 @unittest.skipUnless(TORCH_2, "no torch 2 here; tools/setup_extras installs one")
-class FlightRecorderTest(unittest.TestCase):
-
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # short enough for a socket's path
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.environment = {name: value for name, value in os.environ.items()
-                            if not name.startswith(("LOCKSTEP_", "RANK", "WORLD_SIZE", "MASTER_", "TORCH_"))}
-        self.environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, HOME=self.folder,
-                                PYTHONDONTWRITEBYTECODE="1")
-
-    def call(self, *command):
-        return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, env=self.environment)
+class FlightRecorderTest(TorchJobs):
 
     def dump(self, fault):
         """The folder of what three ranks of Gloo have recorded while rank 1 does `fault`."""

@@ -5,28 +5,15 @@ TORCH_RANK stands for torch with NCCL, which needs a GPU.
 """
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import unittest
 
+from torch_jobs import TorchJobs
+
 LOCKSTEP, TORCH_RANK = (os.path.abspath(path) for path in sys.argv[1:])
-DEADLINE_S = 120
 
 
-class TorchAskTest(unittest.TestCase):
-
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(dir="/tmp", prefix="lockstep-")  # short enough for a socket's path
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.environment = {name: value for name, value in os.environ.items()
-                            if not name.startswith(("LOCKSTEP_", "RANK", "WORLD_SIZE", "MASTER_", "TORCH_"))}
-        self.environment.update(XDG_STATE_HOME=self.folder, XDG_RUNTIME_DIR=self.folder, HOME=self.folder,
-                                PYTHONDONTWRITEBYTECODE="1")
-
-    def call(self, *command):
-        return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, env=self.environment)
+class TorchAskTest(TorchJobs):
 
     def run_job(self, fault, action_after="600ms"):
         """Stderr of a job that stands still, and its verdict."""
