@@ -110,6 +110,32 @@ TEST_F(FarHangWatchTest, AConnectionIsBrokenOnceItHasBeenFoundSoForASecond) {
   EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(1), Rank(2)));
 }
 
+TEST_F(FarHangWatchTest, WhereWhatWasSentAgainHasArrivedBeforeAConnectionIsBrokenLater) {
+  Live(1);
+  watched_[1].host = "h1";
+  watched_[2].host = "h2";
+  for (const auto& rank : ranks_) {
+    rank->Call();
+    rank->Wait();
+  }
+  sockets_[1] = {.local = "10.0.0.1:1", .remote = "10.0.0.2:2"};
+  sockets_[2] = {.local = "10.0.0.2:2", .remote = "10.0.0.1:1"};
+  sockets_[1].unacked_bytes = 9;
+  sockets_[1].retransmits = 2;
+  loop_.RunFor(seconds(2));
+  sockets_[1].retransmits = 0;
+  loop_.RunFor(seconds(1));
+  sockets_[1].retransmits = 4;
+  sockets_[1].rto_ms = 3200;
+  loop_.RunFor(seconds(6));
+  EXPECT_THAT(verdicts_, IsEmpty()) << "such a network loses packets";
+  sockets_[1].retransmits = 7;
+  sockets_[1].rto_ms = 25600;
+  loop_.RunFor(seconds(3));
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_EQ(verdicts_[0].verdict_class, Finding::Class::kNetworkStall);
+}
+
 TEST_F(FarHangWatchTest, WhoWaitsElsewhereIsToldByItsAgent) {
   Live(1);
   states_[2] = collectives::ProcessState::kStopped;
