@@ -30,8 +30,8 @@ constexpr int kPauseFactor = 20;
 constexpr size_t kSaidMax = 256;
 /// A broken connection is one that is found broken for so long.
 constexpr base::Duration kNetworkConfirmed = std::chrono::milliseconds(1000);
-// Of a network that loses packets: one that loses a tenth of them each way is silent for two seconds
-// once in a thousand messages.
+// Of a network that loses packets: one that loses a tenth of them each way is silent for 2 s once
+// in a thousand messages.
 constexpr base::Duration kBrokenAfterLosses = std::chrono::seconds(12);
 constexpr size_t kResentMax = 4096;  // connections that are remembered
 
