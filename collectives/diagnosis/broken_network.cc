@@ -41,6 +41,8 @@ bool IsHeard(const SeenRank& rank) {
 constexpr uint32_t kLeastRetransmits = 3;
 constexpr uint32_t kBackedOff = 2;
 constexpr uint32_t kDoublingsMax = 16;
+constexpr uint64_t kLeastLost = 3;
+constexpr uint64_t kSentOfOneLost = 200;
 constexpr uint64_t kUsualRtoMs = 200;  // the first one, of a kernel that does not say
 
 /// For how long at least no byte of what it sent has been acknowledged.
@@ -200,10 +202,38 @@ void Name(const std::set<base::Rank>& ranks, Finding& finding) {
 
 }  // namespace
 
+std::vector<PacketLosses> FindPacketLosses(const Evidence& evidence) {
+  struct Segments {
+    uint64_t sent = 0, resent = 0, under_way = 0;
+  };
+  std::map<std::string, Segments> segments;
+  for (const SeenRank& rank : evidence.ranks) {
+    if (rank.process.segments_resent == 0) continue;
+    Segments& of = segments[rank.process.host];
+    of.sent = std::max(of.sent, rank.process.segments_sent);  // all ranks have their machine's
+    of.resent = std::max(of.resent, rank.process.segments_resent);
+    for (const SeenSocket& socket : rank.sockets) {
+      // Before it begins to send again the kernel probes once, which it does not count here.
+      if (socket.unacked_bytes > 0 && socket.retransmits > 0)
+        of.under_way += uint64_t{socket.retransmits} + 1;
+    }
+  }
+  std::vector<PacketLosses> losses;
+  for (const auto& [host, of] : segments) {
+    const uint64_t lost = of.resent - std::min(of.resent, of.under_way);
+    if (lost >= kLeastLost && lost > of.sent / kSentOfOneLost)
+      losses.push_back({.host = host, .sent = of.sent, .lost = lost});
+  }
+  return losses;
+}
+
 std::optional<Finding> FindBrokenNetwork(const Evidence& evidence, const WaitGraph& waits,
-                                         const BrokenNetworkOptions& options) {
+                                         const BrokenNetworkOptions& chosen) {
   // Jobs of many nodes have 100,000 connections, and mostly all is well.
-  if (!AnyIsBroken(evidence, options)) return std::nullopt;
+  if (!AnyIsBroken(evidence, chosen)) return std::nullopt;
+  BrokenNetworkOptions options = chosen;
+  if (!FindPacketLosses(evidence).empty())
+    options.broken_after = std::max(options.broken_after, kSilenceOfLosses);
   const Connections connections(evidence, options);
   Finding finding{.verdict_class = Class::kNetworkStall, .is_provable = true};
   for (const Link& link : connections.broken()) {

@@ -3,7 +3,10 @@
 #define LOCKSTEP_COLLECTIVES_DIAGNOSIS_BROKEN_NETWORK_H_
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "collectives/diagnosis/evidence.h"
 #include "collectives/diagnosis/finding.h"
@@ -12,9 +15,24 @@
 
 namespace lockstep::collectives {
 
+/// Of a network that loses a tenth of all packets each way, one of a thousand messages takes 2 s to
+/// arrive. Of such a network nothing is said of silences that are shorter than this.
+inline constexpr base::Duration kSilenceOfLosses = std::chrono::seconds(12);
+
+struct PacketLosses {
+  std::string host;
+  uint64_t sent = 0;  // TCP segments, since the round began
+  uint64_t lost = 0;
+};
+/// Machines whose network loses packets: more than two segments, and more than one of 200, were
+/// lost on their way, and what was sent again arrived. A connection of which nothing arrives counts
+/// not. By host. Pure.
+std::vector<PacketLosses> FindPacketLosses(const Evidence& evidence);
+
 struct BrokenNetworkOptions {
   base::Duration grace{0};  // an op that has been waited in for less is no stall
-  /// A connection of which nothing was answered for so long, by what its kernel counts, is broken.
+  /// A connection of which nothing was answered for so long, by what its kernel counts, is broken;
+  /// where any machine loses packets, after kSilenceOfLosses.
   base::Duration broken_after = std::chrono::milliseconds(1200);
 };
 

@@ -244,9 +244,12 @@ std::optional<Finding> Diagnosis::Unheard() const {
 }
 
 std::optional<Finding> Diagnosis::Stall() const {
+  const base::Duration grace = FindPacketLosses(evidence_).empty()
+                                   ? options_.grace
+                                   : std::max(options_.grace, kSilenceOfLosses);
   const Wait* longest = nullptr;
   for (const Wait& wait : waits_.waits()) {
-    if (!wait.is_complete() || wait.op->age < options_.grace) continue;
+    if (!wait.is_complete() || wait.op->age < grace) continue;
     if (longest == nullptr || wait.op->age > longest->op->age) longest = &wait;
   }
   if (longest == nullptr) return std::nullopt;

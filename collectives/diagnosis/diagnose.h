@@ -18,8 +18,8 @@ struct DiagnoseOptions {
   base::Duration grace = std::chrono::seconds(2);
   /// A connection of which nothing was answered for so long is broken, by how often its kernel has
   /// sent the same again and how long it waits now: where round trips are short that is 0.2, 0.6
-  /// and 1.4 s after the first time, so that it is the third time in vain. Of a network that loses
-  /// a tenth of all, one of 10,000 packets is: whoever acts asks again a second later.
+  /// and 1.4 s after the first time, so that it is the third time in vain. Whoever acts asks
+  /// again a second later. Of a network that loses packets it is kSilenceOfLosses at least.
   base::Duration broken_after = std::chrono::milliseconds(1200);
   /// Whether ops that ended with an error say why a job stands still. Of one that is over they do;
   /// while it lives they are its program's to handle, which was told and may go on without.

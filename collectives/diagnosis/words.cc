@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "collectives/diagnosis/broken_network.h"
 #include "collectives/engine/op.h"
 #include "runtime/base/clock.h"
 
@@ -276,6 +277,15 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
       lines.push_back(WaitLine(*rank, *wait, evidence) +
                       (knows ? ", for rank " + wait->waits_for->ToString() : ""));
     }
+  }
+  const bool is_of_network = finding.verdict_class == Class::kLibraryStall ||
+                             finding.verdict_class == Class::kNetworkStall ||
+                             finding.verdict_class == Class::kPartition;
+  for (const PacketLosses& losses : FindPacketLosses(evidence)) {
+    if (!is_of_network) break;
+    lines.push_back("the network of " + losses.host + " loses packets: " +
+                    std::to_string(losses.lost) + " of " + std::to_string(losses.sent) +
+                    " TCP segments were sent again since the round began, and arrived");
   }
   hosts.clear();
   for (const SeenRank& rank : evidence.ranks) {

@@ -30,10 +30,6 @@ constexpr int kPauseFactor = 20;
 constexpr size_t kSaidMax = 256;
 /// A broken connection is one that is found broken for so long.
 constexpr base::Duration kNetworkConfirmed = std::chrono::milliseconds(1000);
-// Of a network that loses packets: one that loses a tenth of them each way is silent for 2 s once
-// in a thousand messages.
-constexpr base::Duration kBrokenAfterLosses = std::chrono::seconds(12);
-constexpr size_t kResentMax = 4096;  // connections that are remembered
 
 std::vector<WatchedRank> Here(const std::vector<WatchedRank>& ranks) {
   std::vector<WatchedRank> here;
@@ -92,8 +88,6 @@ void HangWatch::BeginRound() {
   found_.reset();
   noticed_ = decided_ = moved_ = over_ = compares_again_ = false;
   said_.clear();
-  resent_.clear();
-  loses_ = false;
   ScheduleLook(config_.look_every);
 }
 
@@ -288,26 +282,10 @@ void HangWatch::JudgeFlights() {
   flights_->OnJudged(acts_in, FlightTimes());
 }
 
-Finding HangWatch::Find(const Evidence& evidence) {
-  NoteLosses(evidence);
+Finding HangWatch::Find(const Evidence& evidence) const {
   // Of an error the program was told: it may go on without the group, or end by itself.
-  collectives::DiagnoseOptions options{
-      .least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false};
-  if (loses_) options.broken_after = kBrokenAfterLosses;
-  return collectives::Diagnose(evidence, options);
-}
-
-/// What was sent again and has arrived after all was lost, and not cut off.
-void HangWatch::NoteLosses(const Evidence& evidence) {
-  if (resent_.size() > kResentMax) resent_.clear();
-  for (const SeenRank& rank : evidence.ranks) {
-    for (const collectives::SeenSocket& socket : rank.sockets) {
-      const uint32_t resent = socket.unacked_bytes > 0 ? socket.retransmits : 0;
-      const auto [known, is_new] = resent_.try_emplace({socket.local, socket.remote}, resent);
-      loses_ |= !is_new && resent < known->second;
-      known->second = resent;
-    }
-  }
+  return collectives::Diagnose(
+      evidence, {.least_wait = config_.least_wait, .grace = config_.grace, .errors_count = false});
 }
 
 base::Duration HangWatch::ActionAfter(const Finding& finding) const {

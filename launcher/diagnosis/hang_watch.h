@@ -150,8 +150,7 @@ class HangWatch {
   void LookAtFlights(const std::vector<WatchedRank>& ranks);
   void JudgeFlights();
   FlightWatch::Times FlightTimes() const;
-  collectives::Finding Find(const collectives::Evidence& evidence);
-  void NoteLosses(const collectives::Evidence& evidence);
+  collectives::Finding Find(const collectives::Evidence& evidence) const;
   /// `at_once`: calls that differ are not looked at again.
   void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence,
              bool at_once);
@@ -176,9 +175,6 @@ class HangWatch {
   base::SteadyTime last_look_at_{};
   base::SteadyTime compared_at_{};
   bool compares_again_ = false;  // calls have been made since they were last compared
-  /// How often what is under way was sent again at the last look, by both ends of the connection.
-  std::map<std::pair<std::string, std::string>, uint32_t> resent_;
-  bool loses_ = false;           // the network, packets, in this round
   std::optional<Key> found_;     // at the last look
   base::SteadyTime found_at_{};  // first, in a row
   bool noticed_ = false;         // that one

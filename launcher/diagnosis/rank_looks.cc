@@ -63,6 +63,7 @@ ProcessState StateOf(ProcessLook::Doing doing) {
 void RankLooks::Clear() {
   seen_.clear();
   kills_before_ = process::OomCounter().Read();
+  segments_before_ = process::ReadTcpCounters();
 }
 
 std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
@@ -117,6 +118,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
   std::vector<SeenRank> all = GatherRings(ranks, records_max, now);
   for (size_t i = 0; i < ranks.size(); ++i) all[i].process = LookAtProcess(ranks[i], now);
   AddMemoryKills(ranks, all);
+  if (sees_sockets_) AddSegments(all);
   return all;
 }
 
@@ -159,6 +161,16 @@ void RankLooks::AddMemoryKills(const std::vector<WatchedRank>& ranks,
       ranks.begin(), ranks.end(), [](const WatchedRank& rank) { return rank.out_of_memory; }));
   if (kills <= of_ranks || kills > kMemoryKillsMax) return;
   for (SeenRank& rank : all) rank.process.memory_kills = static_cast<uint32_t>(kills - of_ranks);
+}
+
+/// Counters that went back, those of another namespace, say nothing.
+void RankLooks::AddSegments(std::vector<SeenRank>& all) const {
+  const process::TcpCounters now = process::ReadTcpCounters();
+  if (now.sent < segments_before_.sent || now.resent < segments_before_.resent) return;
+  for (SeenRank& rank : all) {
+    rank.process.segments_sent = now.sent - segments_before_.sent;
+    rank.process.segments_resent = now.resent - segments_before_.resent;
+  }
 }
 
 void RankLooks::AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<SeenRank>& all) {

@@ -30,6 +30,8 @@ proto::RankSeen ToProto(const SeenRank& rank) {
   saved.set_ring_read(rank.ring_read);
   saved.set_node_answers(rank.node_answers);
   saved.set_memory_kills(rank.process.memory_kills);
+  saved.set_segments_sent(rank.process.segments_sent);
+  saved.set_segments_resent(rank.process.segments_resent);
   saved.set_sockets_cut(rank.sockets_cut);
   for (const SeenSocket& socket : rank.sockets) {
     proto::TcpSocket& told = *saved.add_sockets();
@@ -52,7 +54,9 @@ SeenProcess ProcessOf(const proto::RankSeen& saved) {
                       .exit_is_known = !saved.exit_unknown(),
                       .ended_ago = base::Duration(saved.ended_ago_ns()),
                       .detail = saved.detail(),
-                      .memory_kills = saved.memory_kills()};
+                      .memory_kills = saved.memory_kills(),
+                      .segments_sent = saved.segments_sent(),
+                      .segments_resent = saved.segments_resent()};
   if (proto::RankSeen::State_IsValid(saved.state()))
     process.state = static_cast<ProcessState>(saved.state());
   if (saved.has_cpu_share()) process.cpu_share = saved.cpu_share();

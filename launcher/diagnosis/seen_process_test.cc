@@ -23,7 +23,9 @@ TEST(SeenProcessTest, WhatIsToldOfARankComesBack) {
                   .out_of_memory = true,
                   .ended_ago = std::chrono::seconds(2),
                   .detail = "sleeps in futex",
-                  .memory_kills = 2};
+                  .memory_kills = 2,
+                  .segments_sent = 5'000'000'000,
+                  .segments_resent = 7};
   rank.sockets.push_back({.local = "10.0.0.1:1",
                           .remote = "10.0.0.2:2",
                           .unacked_bytes = 3,
@@ -44,6 +46,8 @@ TEST(SeenProcessTest, WhatIsToldOfARankComesBack) {
   EXPECT_EQ(process.ended_ago, std::chrono::seconds(2));
   EXPECT_EQ(process.detail, "sleeps in futex");
   EXPECT_EQ(process.memory_kills, 2u);
+  EXPECT_EQ(process.segments_sent, 5'000'000'000u);
+  EXPECT_EQ(process.segments_resent, 7u);
   ASSERT_EQ(sockets.size(), 1u);
   EXPECT_EQ(sockets[0].local, "10.0.0.1:1");
   EXPECT_EQ(sockets[0].remote, "10.0.0.2:2");
