@@ -41,7 +41,6 @@ bool IsHeard(const SeenRank& rank) {
 constexpr uint32_t kLeastRetransmits = 3;
 constexpr uint32_t kBackedOff = 2;
 constexpr uint32_t kDoublingsMax = 16;
-constexpr uint64_t kLeastLost = 3;
 constexpr uint64_t kSentOfOneLost = 200;
 constexpr uint64_t kUsualRtoMs = 200;  // the first one, of a kernel that does not say
 
@@ -203,28 +202,18 @@ void Name(const std::set<base::Rank>& ranks, Finding& finding) {
 }  // namespace
 
 std::vector<PacketLosses> FindPacketLosses(const Evidence& evidence) {
-  struct Segments {
-    uint64_t sent = 0, resent = 0, under_way = 0;
-  };
-  std::map<std::string, Segments> segments;
+  std::map<std::string, PacketLosses> losses;  // all ranks have their machine's
   for (const SeenRank& rank : evidence.ranks) {
-    if (rank.process.segments_resent == 0) continue;
-    Segments& of = segments[rank.process.host];
-    of.sent = std::max(of.sent, rank.process.segments_sent);  // all ranks have their machine's
-    of.resent = std::max(of.resent, rank.process.segments_resent);
-    for (const SeenSocket& socket : rank.sockets) {
-      // Before it begins to send again the kernel probes once, which it does not count here.
-      if (socket.unacked_bytes > 0 && socket.retransmits > 0)
-        of.under_way += uint64_t{socket.retransmits} + 1;
+    const SeenProcess& process = rank.process;
+    if (process.segments_lost >= kLeastPacketsLost &&
+        process.segments_lost > process.segments_sent / kSentOfOneLost) {
+      losses[process.host] = {
+          .host = process.host, .sent = process.segments_sent, .lost = process.segments_lost};
     }
   }
-  std::vector<PacketLosses> losses;
-  for (const auto& [host, of] : segments) {
-    const uint64_t lost = of.resent - std::min(of.resent, of.under_way);
-    if (lost >= kLeastLost && lost > of.sent / kSentOfOneLost)
-      losses.push_back({.host = host, .sent = of.sent, .lost = lost});
-  }
-  return losses;
+  std::vector<PacketLosses> found;
+  for (auto& [_, of_host] : losses) found.push_back(std::move(of_host));
+  return found;
 }
 
 std::optional<Finding> FindBrokenNetwork(const Evidence& evidence, const WaitGraph& waits,

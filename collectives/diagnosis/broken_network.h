@@ -19,14 +19,15 @@ namespace lockstep::collectives {
 /// arrive. Of such a network nothing is said of silences that are shorter than this.
 inline constexpr base::Duration kSilenceOfLosses = std::chrono::seconds(12);
 
+inline constexpr uint64_t kLeastPacketsLost = 3;
+
 struct PacketLosses {
   std::string host;
-  uint64_t sent = 0;  // TCP segments, since the round began
+  uint64_t sent = 0;  // TCP segments, lately
   uint64_t lost = 0;
 };
-/// Machines whose network loses packets: more than two segments, and more than one of 200, were
-/// lost on their way, and what was sent again arrived. A connection of which nothing arrives counts
-/// not. By host. Pure.
+/// Machines whose network loses packets: kLeastPacketsLost or more, and more than one of 200. By
+/// host. Pure.
 std::vector<PacketLosses> FindPacketLosses(const Evidence& evidence);
 
 struct BrokenNetworkOptions {

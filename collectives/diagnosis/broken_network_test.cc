@@ -230,7 +230,7 @@ TEST(BrokenNetworkTest, OfANetworkThatLosesPacketsNothingIsSaidForALongTime) {
     stall.Break(0, 1);
     SeenProcess& process = stall[loser].process;
     process.segments_sent = 1000;
-    process.segments_resent = 100;
+    process.segments_lost = 100;
     EXPECT_EQ(stall.Find().verdict_class, Class::kNone) << "3 s";
     for (const int rank : {0, 1}) stall[rank].ops[0].age = seconds(11);
     stall.Break(0, 1, 5);
@@ -240,35 +240,25 @@ TEST(BrokenNetworkTest, OfANetworkThatLosesPacketsNothingIsSaidForALongTime) {
     stall.Break(0, 1, 6);
     const Finding finding = stall.Find();
     EXPECT_EQ(finding.verdict_class, Class::kNetworkStall) << "12.6 s";
-    const int under_way = loser == 0 ? 7 : 0;
     EXPECT_THAT(WhatItRestsOn(finding, stall.evidence()),
                 Contains(HasSubstr("the network of node-" + std::to_string(loser) +
-                                   " loses packets: " + std::to_string(100 - under_way) +
-                                   " of 1000 TCP segments")));
+                                   " loses packets: 100 of 1000 TCP segments")));
   }
 }
 
-/// What the kernels of both ends sent again because of the cut itself, of all ranks on a machine.
-TEST(BrokenNetworkTest, ACutIsNoLoss) {
-  Stall stall(8, 4);
-  uint64_t resent = 0;
-  for (int from = 0; from < 4; ++from) {
-    for (int to = 4; to < 8; ++to) {
-      stall.Break(from, to);
-      resent += 5;  // with the probe
-    }
-  }
-  for (int rank = 0; rank < 4; ++rank) {
-    stall[rank].process.segments_sent = 300;
-    stall[rank].process.segments_resent = resent + 2;
-  }
-  EXPECT_THAT(FindPacketLosses(stall.evidence()), IsEmpty());
-  EXPECT_EQ(stall.Find().verdict_class, Class::kNetworkStall);
-  stall[3].process.segments_resent = resent + 3;
-  ASSERT_EQ(FindPacketLosses(stall.evidence()).size(), 1u);
-  EXPECT_EQ(FindPacketLosses(stall.evidence())[0].lost, 3u);
-  stall[3].process.segments_sent = 600;
-  EXPECT_THAT(FindPacketLosses(stall.evidence()), IsEmpty()) << "as any network does";
+TEST(BrokenNetworkTest, WhatAnyNetworkLosesIsNotMuch) {
+  const auto find = [](uint64_t sent, uint64_t lost) {
+    Stall stall(2);
+    stall.Break(0, 1);
+    stall[0].process.segments_sent = sent;
+    stall[0].process.segments_lost = lost;
+    return stall.Find().verdict_class;
+  };
+  EXPECT_EQ(find(300, 2), Class::kNetworkStall);
+  EXPECT_EQ(find(300, 3), Class::kNone);
+  EXPECT_EQ(find(0, 3), Class::kNone);
+  EXPECT_EQ(find(10'000, 50), Class::kNetworkStall) << "one of 200";
+  EXPECT_EQ(find(10'000, 51), Class::kNone);
 }
 
 TEST(BrokenNetworkTest, AShortWaitIsNoStall) {

@@ -96,10 +96,10 @@ struct SeenProcess {
   /// Processes of its job's machine that the kernel has killed for want of memory since the round
   /// began, and that are no ranks: what a rank had started, mostly.
   uint32_t memory_kills = 0;
-  /// TCP segments that its machine has sent since the round began, in the job's network namespace,
-  /// and those that it has sent again. Known in jobs of several nodes.
+  /// TCP segments that its machine has lately sent, in the job's network namespace, and of which
+  /// the network has lost some: they arrived when they were sent again. Zeros where it has not.
   uint64_t segments_sent = 0;
-  uint64_t segments_resent = 0;
+  uint64_t segments_lost = 0;
 
   bool failed() const {
     return state == ProcessState::kEnded && (exit_code != 0 || signal != 0 || out_of_memory);

@@ -285,7 +285,7 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
     if (!is_of_network) break;
     lines.push_back("the network of " + losses.host + " loses packets: " +
                     std::to_string(losses.lost) + " of " + std::to_string(losses.sent) +
-                    " TCP segments were sent again since the round began, and arrived");
+                    " TCP segments lately, which arrived when they were sent again");
   }
   hosts.clear();
   for (const SeenRank& rank : evidence.ranks) {

@@ -66,14 +66,14 @@ class FarHangWatchTest : public testing::HangWatchTest, public FarLooks {
                           .host = watched_[static_cast<size_t>(rank)].host,
                           .pid = 7,
                           .segments_sent = 1000,
-                          .segments_resent = resent_};
+                          .segments_lost = lost_};
       if (sockets_.contains(rank)) far.seen.sockets = {sockets_.at(rank)};
     }
     return seen;
   }
 
   std::map<int, collectives::SeenSocket> sockets_;  // of each at most one
-  uint64_t resent_ = 0;                             // of 1,000 segments, on machines elsewhere
+  uint64_t lost_ = 0;                               // of 1,000 segments, elsewhere
   int first_far_ = kRanks;
   bool far_stands_ = false;
   bool answers_ = true;
@@ -128,7 +128,7 @@ TEST_F(FarHangWatchTest, OfANetworkThatLosesPacketsNoticesAreLateToo) {
   sockets_[1].unacked_bytes = 9;
   sockets_[1].retransmits = 4;
   sockets_[1].rto_ms = 3200;
-  resent_ = 100;
+  lost_ = 100;
   loop_.RunFor(seconds(11));
   EXPECT_THAT(verdicts_, IsEmpty());
   EXPECT_THAT(notices_, IsEmpty());

@@ -7,11 +7,13 @@
 #include <chrono>
 #include <utility>
 
+#include "collectives/diagnosis/broken_network.h"
 #include "collectives/diagnosis/ring_evidence.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/diagnosis/stacks/socket_looks.h"
 #include "runtime/process/oom_counter.h"
 #include "runtime/process/process_look.h"
+#include "runtime/process/tcp_counters.h"
 
 namespace lockstep::launcher {
 namespace {
@@ -63,7 +65,7 @@ ProcessState StateOf(ProcessLook::Doing doing) {
 void RankLooks::Clear() {
   seen_.clear();
   kills_before_ = process::OomCounter().Read();
-  segments_before_ = process::ReadTcpCounters();
+  losses_.Clear();
 }
 
 std::map<base::Rank, std::span<const std::byte>> RankLooks::rings() const {
@@ -98,6 +100,7 @@ RankLooks::Seen& RankLooks::Find(const WatchedRank& rank, base::SteadyTime now) 
 RankLooks::Heads RankLooks::LookAtHeads(const std::vector<WatchedRank>& ranks,
                                         base::Duration least_wait, base::SteadyTime now) {
   Heads heads;
+  if (sees_sockets_) losses_.Look(now, process::ReadTcpCounters());
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
     if (seen.ring == nullptr) continue;
@@ -118,7 +121,7 @@ std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, s
   std::vector<SeenRank> all = GatherRings(ranks, records_max, now);
   for (size_t i = 0; i < ranks.size(); ++i) all[i].process = LookAtProcess(ranks[i], now);
   AddMemoryKills(ranks, all);
-  if (sees_sockets_) AddSegments(all);
+  if (sees_sockets_) AddLosses(all);
   return all;
 }
 
@@ -163,13 +166,20 @@ void RankLooks::AddMemoryKills(const std::vector<WatchedRank>& ranks,
   for (SeenRank& rank : all) rank.process.memory_kills = static_cast<uint32_t>(kills - of_ranks);
 }
 
-/// Counters that went back, those of another namespace, say nothing.
-void RankLooks::AddSegments(std::vector<SeenRank>& all) const {
-  const process::TcpCounters now = process::ReadTcpCounters();
-  if (now.sent < segments_before_.sent || now.resent < segments_before_.resent) return;
+void RankLooks::AddLosses(std::vector<SeenRank>& all) const {
+  uint64_t under_way = 0;
+  for (const SeenRank& rank : all) {
+    for (const collectives::SeenSocket& socket : rank.sockets) {
+      // Before it begins to send again the kernel probes once, which it does not count there.
+      if (socket.unacked_bytes > 0 && socket.retransmits > 0)
+        under_way += uint64_t{socket.retransmits} + 1;
+    }
+  }
+  const auto losses =
+      losses_.Worst(process::ReadTcpCounters(), under_way, collectives::kLeastPacketsLost);
   for (SeenRank& rank : all) {
-    rank.process.segments_sent = now.sent - segments_before_.sent;
-    rank.process.segments_resent = now.resent - segments_before_.resent;
+    rank.process.segments_sent = losses.sent;
+    rank.process.segments_lost = losses.lost;
   }
 }
 

@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "collectives/diagnosis/evidence.h"
+#include "launcher/diagnosis/loss_meter.h"
 #include "launcher/diagnosis/mapped_ring.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
-#include "runtime/process/tcp_counters.h"
 
 namespace lockstep::launcher {
 
@@ -96,15 +96,14 @@ class RankLooks {
   static collectives::SeenProcess LookAt(const WatchedRank& rank, Seen& seen, base::SteadyTime now);
   void AddMemoryKills(const std::vector<WatchedRank>& ranks,
                       std::vector<collectives::SeenRank>& all) const;
-  void AddSegments(std::vector<collectives::SeenRank>& all) const;
+  void AddLosses(std::vector<collectives::SeenRank>& all) const;
   static void AddSockets(const std::map<size_t, pid_t>& waiters,
                          std::vector<collectives::SeenRank>& all);
 
   std::map<base::Rank, Seen> seen_;
   bool sees_sockets_ = false;
-  // When the round began:
-  uint64_t kills_before_ = 0;  // for want of memory
-  process::TcpCounters segments_before_;
+  uint64_t kills_before_ = 0;  // for want of memory, when the round began
+  LossMeter losses_;
 };
 
 /// Of one that has ended, or has never begun; nullopt: its process has to be looked at.

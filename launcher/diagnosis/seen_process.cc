@@ -31,7 +31,7 @@ proto::RankSeen ToProto(const SeenRank& rank) {
   saved.set_node_answers(rank.node_answers);
   saved.set_memory_kills(rank.process.memory_kills);
   saved.set_segments_sent(rank.process.segments_sent);
-  saved.set_segments_resent(rank.process.segments_resent);
+  saved.set_segments_lost(rank.process.segments_lost);
   saved.set_sockets_cut(rank.sockets_cut);
   for (const SeenSocket& socket : rank.sockets) {
     proto::TcpSocket& told = *saved.add_sockets();
@@ -56,7 +56,7 @@ SeenProcess ProcessOf(const proto::RankSeen& saved) {
                       .detail = saved.detail(),
                       .memory_kills = saved.memory_kills(),
                       .segments_sent = saved.segments_sent(),
-                      .segments_resent = saved.segments_resent()};
+                      .segments_lost = saved.segments_lost()};
   if (proto::RankSeen::State_IsValid(saved.state()))
     process.state = static_cast<ProcessState>(saved.state());
   if (saved.has_cpu_share()) process.cpu_share = saved.cpu_share();

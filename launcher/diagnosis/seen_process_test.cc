@@ -25,7 +25,7 @@ TEST(SeenProcessTest, WhatIsToldOfARankComesBack) {
                   .detail = "sleeps in futex",
                   .memory_kills = 2,
                   .segments_sent = 5'000'000'000,
-                  .segments_resent = 7};
+                  .segments_lost = 7};
   rank.sockets.push_back({.local = "10.0.0.1:1",
                           .remote = "10.0.0.2:2",
                           .unacked_bytes = 3,
@@ -47,7 +47,7 @@ TEST(SeenProcessTest, WhatIsToldOfARankComesBack) {
   EXPECT_EQ(process.detail, "sleeps in futex");
   EXPECT_EQ(process.memory_kills, 2u);
   EXPECT_EQ(process.segments_sent, 5'000'000'000u);
-  EXPECT_EQ(process.segments_resent, 7u);
+  EXPECT_EQ(process.segments_lost, 7u);
   ASSERT_EQ(sockets.size(), 1u);
   EXPECT_EQ(sockets[0].local, "10.0.0.1:1");
   EXPECT_EQ(sockets[0].remote, "10.0.0.2:2");

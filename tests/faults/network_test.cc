@@ -166,8 +166,8 @@ TEST_F(NetworkTest, AHostOfWhichNothingIsHeardIsLostAndNoLinkIsBlamed) {
 
 /// Agents share it, and are silent for 2 s once in a thousand messages as well.
 TEST_F(NetworkTest, ALinkThatLosesEveryTenthPacketIsNotBroken) {
-  ASSERT_THAT(kit_->Lossy(1, 10), IsOk());
   const auto job = StartTraining("h0,h1", 2, "", /*lease=*/"10s");
+  ASSERT_THAT(kit_->Lossy(1, 10), IsOk());
   std::this_thread::sleep_for(6s);  // tidy:allow sleep: that nothing is said in that time
   EXPECT_THAT(job->err(), Not(HasSubstr("waiting")));
   EXPECT_THAT(job->err(), Not(HasSubstr("network,")));

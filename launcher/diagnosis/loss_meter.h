@@ -1,0 +1,45 @@
+// Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKSTEP_LAUNCHER_DIAGNOSIS_LOSS_METER_H_
+#define LOCKSTEP_LAUNCHER_DIAGNOSIS_LOSS_METER_H_
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+
+#include "runtime/base/clock.h"
+#include "runtime/process/tcp_counters.h"
+
+namespace lockstep::launcher {
+
+/// Whether a machine's network has lately lost packets, by its kernel's counters as they were at
+/// each look: also of a network that has done so for two seconds only, and of one that did so a
+/// minute ago. One in each RankLooks. Confined to one thread.
+class LossMeter {
+ public:
+  static constexpr base::Duration kLately = std::chrono::seconds(60);
+  static constexpr base::Duration kLooksApart = std::chrono::milliseconds(200);  // at least
+
+  /// TCP segments of the time, up to now, of whose segments the greatest share was lost.
+  struct Losses {
+    uint64_t sent = 0;
+    uint64_t lost = 0;
+    bool operator==(const Losses&) const = default;
+  };
+
+  void Clear() { looks_.clear(); }
+  void Look(base::SteadyTime now, const process::TcpCounters& counters);
+  /// `under_way`: segments that were sent again and have not arrived yet, which may never. All
+  /// else that was sent again had been lost. Less than `least` lost in any time: zeros.
+  Losses Worst(const process::TcpCounters& now, uint64_t under_way, uint64_t least) const;
+
+ private:
+  struct At {
+    base::SteadyTime time;
+    process::TcpCounters counters;
+  };
+  std::deque<At> looks_;  // of kLately, the oldest first
+};
+
+}  // namespace lockstep::launcher
+
+#endif  // LOCKSTEP_LAUNCHER_DIAGNOSIS_LOSS_METER_H_
