@@ -76,8 +76,8 @@ bool MayRead(const ShmMembers& members, int member) {
 }
 
 bool DirectMoves::MayFetch(OpKind kind) {
-  return kind == OpKind::kAllGather || kind == OpKind::kAllGatherV || kind == OpKind::kGather ||
-         kind == OpKind::kScatter || kind == OpKind::kAllToAll;
+  return kind == OpKind::kAllReduce || kind == OpKind::kAllGather || kind == OpKind::kAllGatherV ||
+         kind == OpKind::kGather || kind == OpKind::kScatter || kind == OpKind::kAllToAll;
 }
 
 struct DirectMoves::Call {

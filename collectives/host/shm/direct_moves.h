@@ -48,10 +48,10 @@ class DirectMoves {
   DirectMoves(const ShmMembers& members, WindowCounters& counters)
       : members_(members), counters_(counters) {}
 
-  /// By process_vm_readv, where members share processors.
+  /// By process_vm_readv.
   static bool MayFetch(OpKind kind);
 
-  /// Of mapped buffers any kind with data but reduce; else those that MayFetch(), and all_reduce.
+  /// Of mapped buffers any kind with data but reduce; else those that MayFetch().
   Outcome Run(const Op& op, const PeerBuffers& buffers, ReduceKernels kernels, const double* scales,
               const AwaitPeers& await);
 

@@ -145,7 +145,7 @@ base::Status ShmBackend::ProbePeers(const OpDeadline& deadline) {
   may_fetch_ = true;
   for (int member = 0; member < members_.count(); ++member)
     may_fetch_ = may_fetch_ && probe(member) == ReadProbe::kAllowed;
-  if (may_fetch_) ways_.MayFetch();
+  if (may_fetch_) ways_.MayFetch(&DirectMoves::MayFetch);
   return base::OkStatus();
 }
 

@@ -16,10 +16,8 @@ namespace {
 // Up to here a copy through the segment costs less than the barrier that it saves.
 constexpr size_t kMappedBytes = 1024;
 // Where members share processors each wait for a window costs a switch between them, and fetching
-// by process_vm_readv has fewer: between these sizes what DirectMoves::MayFetch() is faster so. (A
-// broadcast is not, nor what is reduced, which would be copied on its way as often: all_reduce of
-// 1 MiB and 4 ranks on 2 processors takes 370 us so, and 300 staged.) Where each has its own,
-// staging is faster at every size.
+// by process_vm_readv has fewer: between these sizes what is only copied is faster so. Of all else
+// it is measured which costs less (WaysOfOps).
 constexpr size_t kFetchedBytes = size_t{512} << 10;
 constexpr size_t kFetchedBytesEnd = size_t{8} << 20;
 
@@ -106,15 +104,13 @@ ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
   if (all_agree) return Route::kMapped;
   if (run.largest <= members_.layout().small_bytes())
     return any_asks ? Route::kStaged : Route::kSmall;
-  const bool fetches = kind == OpKind::kAllReduce
-                           ? may_fetch_ && WayOf(run) == WayOfMoving::kFetched
-                           : Fetches(kind, run.largest);
-  return fetches ? Route::kFetched : Route::kStaged;
+  const bool is_cheaper = may_fetch_ && WayOf(run) == WayOfMoving::kFetched;
+  return is_cheaper || Fetches(kind, run.largest) ? Route::kFetched : Route::kStaged;
 }
 
 bool ShmBackend::Fetches(OpKind kind, size_t bytes) const {
-  return may_fetch_ && DirectMoves::MayFetch(kind) && spin_limit_ == 0 && bytes >= kFetchedBytes &&
-         bytes < kFetchedBytesEnd;
+  return may_fetch_ && DirectMoves::MayFetch(kind) && kind != OpKind::kAllReduce &&
+         spin_limit_ == 0 && bytes >= kFetchedBytes && bytes < kFetchedBytesEnd;
 }
 
 bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
@@ -230,7 +226,7 @@ std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
                               ? "staged, whole inputs that both combine: a pipeline of windows of "
                               : "staged: a pipeline of windows of ";
   const bool or_fetched =
-      may_fetch_ && kind == OpKind::kAllReduce && bytes >= WaysOfOps::kFetchedBytes;
+      may_fetch_ && DirectMoves::MayFetch(kind) && bytes >= WaysOfOps::kFetchedBytes;
   return text + way + std::to_string(members_.layout().stage_bytes()) + " bytes a member" +
          (or_fetched ? ", or fetched by process_vm_readv, by what takes less time here" : "") +
          mapped;

@@ -102,7 +102,7 @@ TEST(ShmLargeTest, BetweenSharedBuffers) {
 }
 
 /// The ways of moving are tried in turns, also process_vm_readv where it is allowed.
-TEST(ShmLargeTest, AllReducesAreRightWhicheverWayTheyTake) {
+TEST(ShmLargeTest, OpsAreRightWhicheverWayTheyTake) {
   for (const int ranks : {2, 3}) {
     ThreadGang(ranks).Run([ranks](Group& group) {
       const auto rank = static_cast<size_t>(group.rank().value());
@@ -112,6 +112,11 @@ TEST(ShmLargeTest, AllReducesAreRightWhicheverWayTheyTake) {
         const auto value = [round](size_t of, size_t i) { return Value(of, i) + 13 * int(round); };
         for (size_t i = 0; i < count; ++i) in[i] = value(rank, i);
         const bool in_place = round % 3 == 2;
+        if (round % 4 == 0) {
+          std::vector<int32_t> all(static_cast<size_t>(ranks) * count);
+          ASSERT_THAT(group.AllGather(In(in), Out(all))->Wait(), IsOk());
+          ASSERT_EQ(Wrong(all, [&](size_t i) { return value(i / count, i % count); }), 0u);
+        }
         ASSERT_THAT(group.AllReduce(In(in), Out(in_place ? in : out), Reduction::kSum)->Wait(),
                     IsOk());
         ASSERT_EQ(Wrong(in_place ? in : out,

@@ -86,7 +86,7 @@ void WaysOfOps::Record(OpKind kind, size_t bytes, WayOfMoving::Way way, uint64_t
 
 WaysOfOps::Ways& WaysOfOps::of(OpKind kind, size_t bytes) {
   const auto order = static_cast<int>(std::bit_width(bytes));
-  const bool may_fetch = may_fetch_ && kind == OpKind::kAllReduce &&
+  const bool may_fetch = may_fetch_ != nullptr && may_fetch_(kind) &&
                          order >= static_cast<int>(std::bit_width(kFetchedBytes));
   const uint32_t ways = may_fetch ? WayOfMoving::kWays : WayOfMoving::kWaysOfWriting;
   const WayOfMoving::Way first = last_used_ < ways ? last_used_ : WayOfMoving::kThroughCaches;

@@ -81,8 +81,8 @@ class WaysOfOps {
   /// Less is fetched with more calls of the kernel than it saves.
   static constexpr size_t kFetchedBytes = size_t{512} << 10;
 
-  /// What is all_reduced may be fetched from now on: before the first Next().
-  void MayFetch() { may_fetch_ = true; }
+  /// Ops of these kinds may be fetched from now on: before the first Next().
+  void MayFetch(bool (*kinds)(OpKind)) { may_fetch_ = kinds; }
 
   WayOfMoving::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).measured.Next(); }
   void Record(OpKind kind, size_t bytes, WayOfMoving::Way way, uint64_t ticks);
@@ -102,7 +102,7 @@ class WaysOfOps {
 
   std::map<std::pair<OpKind, int>, Ways> ways_;
   WayOfMoving::Way last_used_ = WayOfMoving::kThroughCaches;
-  bool may_fetch_ = false;
+  bool (*may_fetch_)(OpKind) = nullptr;
 };
 
 /// Copies into memory that other members read. What it writes may be told to others at once.
