@@ -36,6 +36,16 @@ size_t SharedBroadcastBytes(int members) {
   return members == 2 ? size_t{64} << 10 : size_t{1} << 20;
 }
 
+// Of an all_gather's output of two. Each reads its own part once, for both outputs, by pieces that
+// stay in the first-level cache; below, what is written waits in the wrong core's cache for who
+// reads it.
+constexpr size_t kWrittenBytes = size_t{4} << 20;
+constexpr size_t kPieceBytes = size_t{4} << 10;
+
+// Fetched at a time, of all others together: stays in the second-level cache until it is reduced.
+constexpr size_t kFetchedBytes = size_t{256} << 10;
+constexpr size_t kLeastFetchedBytes = size_t{32} << 10;
+
 bool ReadMemory(int64_t pid, const void* from, void* to, size_t bytes) {
   auto* at = static_cast<std::byte*>(to);
   const auto* source = static_cast<const std::byte*>(from);
@@ -66,8 +76,8 @@ bool MayRead(const ShmMembers& members, int member) {
 }
 
 bool DirectMoves::MayFetch(OpKind kind) {
-  return kind == OpKind::kAllGather || kind == OpKind::kAllGatherV || kind == OpKind::kGather ||
-         kind == OpKind::kScatter || kind == OpKind::kAllToAll;
+  return kind == OpKind::kAllReduce || kind == OpKind::kAllGather || kind == OpKind::kAllGatherV ||
+         kind == OpKind::kGather || kind == OpKind::kScatter || kind == OpKind::kAllToAll;
 }
 
 struct DirectMoves::Call {
@@ -101,13 +111,21 @@ DirectMoves::Outcome DirectMoves::Run(const Op& op, const PeerBuffers& buffers,
                   footprint >= LastCacheBytes()};
   bool done = false;
   switch (op.kind) {
-    case OpKind::kAllReduce: done = ReduceMapped(call); break;
+    case OpKind::kAllReduce:
+      done = buffers.mapped ? ReduceMapped(call) : ReduceFetched(call);
+      break;
     case OpKind::kReduceScatter:
     case OpKind::kReduceScatterV: done = ReducePart(call); break;
     case OpKind::kBroadcast:
       done = buffers.mapped && op.bytes() >= SharedBroadcastBytes(members_.count())
                  ? BroadcastMapped(call)
                  : FetchParts(call);
+      break;
+    case OpKind::kAllGather:
+      done =
+          n == 2 && buffers.mapped && buffers.out[0] != nullptr && n * op.bytes() >= kWrittenBytes
+              ? WriteParts(call)
+              : FetchParts(call);
       break;
     default: done = FetchParts(call); break;
   }
@@ -160,6 +178,43 @@ bool DirectMoves::ReduceMapped(const Call& call) {
   return EndTogether(call, number);
 }
 
+// In place too: what others fetch of my input is not my share, and comes into my buffer when all
+// have fetched.
+bool DirectMoves::ReduceFetched(const Call& call) {
+  const Op& op = call.op;
+  const uint64_t number = counters_.Take(1);
+  const auto n = static_cast<size_t>(members_.count());
+  const auto self = static_cast<size_t>(members_.self());
+  const Share share = ShareOf(op.count, call.unit, n, self);
+  const size_t piece =
+      std::max(kFetchedBytes / (n - 1) / kPieceBytes * kPieceBytes, kLeastFetchedBytes);
+  fetched_.resize(piece * n);
+  std::array<const std::byte*, kMaxShmMembers> inputs;
+  for (size_t begin = 0; begin < share.count; begin += piece / call.unit) {
+    const size_t count = std::min(piece / call.unit, share.count - begin);
+    const size_t offset = (share.begin + begin) * call.unit;
+    for (size_t member = 0; member < n; ++member) {
+      inputs[member] = member == self ? op.in + offset : &fetched_[piece * member];
+      if (member != self && !Fetch(call, static_cast<int>(member), call.buffers.in[member] + offset,
+                                   &fetched_[piece * member], count * call.unit))
+        return false;
+    }
+    call.kernels.to_one(op.out + offset, inputs.data(), call.scales, members_.count(), count);
+  }
+  counters_.Publish(&ProgressLine::reduced, number + 1);
+  if (!call.await(&ProgressLine::reduced, number + 1, 0, members_.count())) return false;
+  // Each begins with the one behind it, so that not all read from one.
+  for (size_t step = 1; step < n; ++step) {
+    const size_t member = (self + step) % n;
+    const Share theirs = ShareOf(op.count, call.unit, n, member);
+    const size_t offset = theirs.begin * call.unit;
+    if (!Fetch(call, static_cast<int>(member), call.buffers.out[member] + offset, op.out + offset,
+               theirs.count * call.unit))
+      return false;
+  }
+  return EndTogether(call, number);
+}
+
 bool DirectMoves::ReducePart(const Call& call) {
   const auto self = static_cast<size_t>(members_.self());
   const uint64_t number = counters_.Take(1);
@@ -199,6 +254,21 @@ bool DirectMoves::BroadcastMapped(const Call& call) {
                of_root.count * call.unit);
   }
   FenceStreamCopies();
+  return EndTogether(call, number);
+}
+
+bool DirectMoves::WriteParts(const Call& call) {
+  const Op& op = call.op;
+  const int self = members_.self();
+  const uint64_t number = counters_.Take(1);
+  const size_t place = call.parts.out_offset(self) * call.unit;
+  for (size_t begin = 0; begin < op.bytes(); begin += kPieceBytes) {
+    const size_t bytes = std::min(kPieceBytes, op.bytes() - begin);
+    for (const int member : {self, 1 - self}) {
+      std::byte* const to = call.buffers.out[static_cast<size_t>(member)] + place + begin;
+      if (to != op.in + begin) std::memcpy(to, op.in + begin, bytes);
+    }
+  }
   return EndTogether(call, number);
 }
 

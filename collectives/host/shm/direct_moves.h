@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "collectives/engine/op.h"
 #include "collectives/engine/reduce_kernels.h"
@@ -16,11 +17,11 @@
 namespace lockstep::collectives {
 
 /// How a member gets at the buffers of another in one op: by a mapping of both (SharedBuffer), else
-/// by process_vm_readv, which has no use for their outputs.
+/// by process_vm_readv.
 struct PeerBuffers {
   // By member, as many as there are: mapped here, or addresses in its own memory.
   std::array<const std::byte*, kMaxShmMembers> in;
-  std::array<std::byte*, kMaxShmMembers> out;
+  std::array<std::byte*, kMaxShmMembers> out;  // null where nobody needs them
   bool mapped = false;
 };
 
@@ -31,8 +32,10 @@ struct PeerBuffers {
 /// Between mapped buffers: all_reduce has each member reduce an even share of the buffer from all
 /// inputs into all outputs, and reduce_scatter its part; one barrier ends the op. A larger
 /// broadcast is everybody's work: the root writes a share of it to all others, who fetch the rest.
-/// All other kinds fetch what they get straight into its place, and those may do so by
-/// process_vm_readv.
+/// A larger all_gather of two is written by each into both outputs, where both are mapped. All
+/// other kinds fetch what they get straight into its place, and those may do so by
+/// process_vm_readv; so may an all_reduce, of which each member fetches its share of the inputs,
+/// and then the others' results.
 class DirectMoves {
  public:
   using AwaitPeers = WindowCounters::AwaitPeers;
@@ -59,14 +62,17 @@ class DirectMoves {
   struct Call;  // the op being run
 
   bool ReduceMapped(const Call& call);
+  bool ReduceFetched(const Call& call);
   bool ReducePart(const Call& call);
   bool FetchParts(const Call& call);
+  bool WriteParts(const Call& call);
   bool BroadcastMapped(const Call& call);
   bool Fetch(const Call& call, int member, const std::byte* from, std::byte* to, size_t bytes);
   bool EndTogether(const Call& call, uint64_t number);
 
   const ShmMembers& members_;
   WindowCounters& counters_;
+  std::vector<std::byte> fetched_;  // pieces of the others' inputs
   int unreadable_member_ = -1;
   int unreadable_error_ = 0;
 };

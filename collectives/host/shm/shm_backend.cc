@@ -145,6 +145,7 @@ base::Status ShmBackend::ProbePeers(const OpDeadline& deadline) {
   may_fetch_ = true;
   for (int member = 0; member < members_.count(); ++member)
     may_fetch_ = may_fetch_ && probe(member) == ReadProbe::kAllowed;
+  if (may_fetch_) ways_.MayFetch(&DirectMoves::MayFetch);
   return base::OkStatus();
 }
 
@@ -419,12 +420,17 @@ bool ShmBackend::Move(const Running& run) {
       return (members_.page(member).progress.*counter).load(std::memory_order_acquire) >= target;
     });
   };
-  if (route != Route::kStaged) return MoveDirectly(run, route == Route::kMapped, await);
-  members_.PopulateStages();
+  if (route == Route::kMapped) return MoveDirectly(run, /*mapped=*/true, await);
+  if (route == Route::kStaged) members_.PopulateStages();
+  const WayOfMoving::Way way = WayOf(run);
   const uint64_t begun = Ticks();
-  const auto way = static_cast<WayOfWriting::Way>(refs(run, 0).way_of_writing & 1);
-  windows_.Choose(way);
-  const bool moved = MoveStaged(run, await);
+  bool moved = false;
+  if (route == Route::kStaged) {
+    windows_.Choose(way);
+    moved = MoveStaged(run, await);
+  } else {
+    moved = MoveDirectly(run, /*mapped=*/false, await);
+  }
   if (moved && members_.self() == 0 && run.largest > members_.layout().small_bytes())
     ways_.Record(op.kind, op.bytes(), way, Ticks() - begun);
   return moved;

@@ -123,6 +123,8 @@ class ShmBackend final : public Backend {
   bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
   BufferRefs RefsOf(const Running& run);
   const BufferRefs& refs(const Running& run, int member) const;
+  /// As member 0 says.
+  WayOfMoving::Way WayOf(const Running& run) const;
   bool MoveDirectly(const Running& run, bool mapped, const WindowCounters::AwaitPeers& await);
   void FinishSmall(const Running& run);
   /// Whether small inputs of the op are large enough to care how and where they are written.

@@ -16,10 +16,8 @@ namespace {
 // Up to here a copy through the segment costs less than the barrier that it saves.
 constexpr size_t kMappedBytes = 1024;
 // Where members share processors each wait for a window costs a switch between them, and fetching
-// by process_vm_readv has fewer: between these sizes what DirectMoves::MayFetch() is faster so. (A
-// broadcast is not, nor what is reduced, which would be copied on its way as often: all_reduce of
-// 1 MiB and 4 ranks on 2 processors takes 370 us so, and 300 staged.) Where each has its own,
-// staging is faster at every size.
+// by process_vm_readv has fewer: between these sizes what is only copied is faster so. Of all else
+// it is measured which costs less (WaysOfOps).
 constexpr size_t kFetchedBytes = size_t{512} << 10;
 constexpr size_t kFetchedBytesEnd = size_t{8} << 20;
 
@@ -66,15 +64,16 @@ BufferRefs ShmBackend::RefsOf(const Running& run) {
                        : shared_.Find(op.in, InCount(op, self, members_.count()) * unit);
   SharedBuffers::Place out;
   if (op.kind == OpKind::kBroadcast) out = in;
-  if (op.kind == OpKind::kAllReduce && in.number != 0)
+  if ((op.kind == OpKind::kAllReduce || op.kind == OpKind::kAllGather) && in.number != 0)
     out = shared_.Find(op.out, OutCount(op, self, members_.count()) * unit);
   return {.in_shared = in.number,
           .out_shared = out.number,
           .in_offset = in.offset,
           .out_offset = out.offset,
           .in_address = reinterpret_cast<uint64_t>(op.in),
-          .way_of_writing = run.largest >= kMinRotatedBytes ? ways_.Next(op.kind, op.bytes())
-                                                            : WayOfWriting::kThroughCaches,
+          .out_address = reinterpret_cast<uint64_t>(op.out),
+          .way_of_moving = run.largest >= kMinRotatedBytes ? ways_.Next(op.kind, op.bytes())
+                                                           : WayOfMoving::kThroughCaches,
           .reserved = 0};
 }
 
@@ -83,7 +82,14 @@ bool ShmBackend::AsksForMapping(OpKind kind, size_t largest, const BufferRefs& r
   return can && refs.in_shared != 0 && largest > kMappedBytes;
 }
 
-// Mapped, when all name the same buffers: then all have them.
+WayOfMoving::Way ShmBackend::WayOf(const Running& run) const {
+  const uint32_t said = refs(run, 0).way_of_moving;
+  return said < WayOfMoving::kWays ? static_cast<WayOfMoving::Way>(said)
+                                   : WayOfMoving::kThroughCaches;
+}
+
+// Mapped, when all name the same buffers: then all have them. (Of an all_gather the outputs need
+// not be: what all do then without is to write into the others'.)
 ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
   if (run.largest <= kInlineBytes) return Route::kSmall;
   const OpKind kind = run.op.kind;
@@ -92,18 +98,19 @@ ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
   for (int member = 0; member < members_.count(); ++member) {
     const BufferRefs& theirs = refs(run, member);
     any_asks = any_asks || AsksForMapping(kind, run.largest, theirs);
-    all_agree =
-        all_agree && theirs.in_shared == own.in_shared && theirs.out_shared == own.out_shared;
+    all_agree = all_agree && theirs.in_shared == own.in_shared &&
+                (kind == OpKind::kAllGather || theirs.out_shared == own.out_shared);
   }
   if (all_agree) return Route::kMapped;
   if (run.largest <= members_.layout().small_bytes())
     return any_asks ? Route::kStaged : Route::kSmall;
-  return Fetches(kind, run.largest) ? Route::kFetched : Route::kStaged;
+  const bool is_cheaper = may_fetch_ && WayOf(run) == WayOfMoving::kFetched;
+  return is_cheaper || Fetches(kind, run.largest) ? Route::kFetched : Route::kStaged;
 }
 
 bool ShmBackend::Fetches(OpKind kind, size_t bytes) const {
-  return may_fetch_ && DirectMoves::MayFetch(kind) && spin_limit_ == 0 && bytes >= kFetchedBytes &&
-         bytes < kFetchedBytesEnd;
+  return may_fetch_ && DirectMoves::MayFetch(kind) && kind != OpKind::kAllReduce &&
+         spin_limit_ == 0 && bytes >= kFetchedBytes && bytes < kFetchedBytesEnd;
 }
 
 bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
@@ -111,19 +118,22 @@ bool ShmBackend::MoveDirectly(const Running& run, bool mapped,
   PeerBuffers buffers;
   buffers.mapped = mapped;
   const BufferRefs& own = refs(run, members_.self());
+  bool outs_agree = own.out_shared != 0;
+  for (int member = 0; member < members_.count(); ++member)
+    outs_agree = outs_agree && refs(run, member).out_shared == own.out_shared;
   SharedBuffers::Parts in, out;  // all name the same
   if (mapped) in = shared_.PartsOf(own.in_shared);
-  if (mapped && own.out_shared != 0)
+  if (mapped && outs_agree)
     out = own.out_shared == own.in_shared ? in : shared_.PartsOf(own.out_shared);
   for (int member = 0; member < members_.count(); ++member) {
     const BufferRefs& theirs = refs(run, member);
     const auto index = static_cast<size_t>(member);
     if (mapped) {
       buffers.in[index] = in.of(member) + theirs.in_offset;
-      buffers.out[index] = own.out_shared == 0 ? nullptr : out.of(member) + theirs.out_offset;
+      buffers.out[index] = outs_agree ? out.of(member) + theirs.out_offset : nullptr;
     } else {
       buffers.in[index] = reinterpret_cast<const std::byte*>(theirs.in_address);
-      buffers.out[index] = nullptr;
+      buffers.out[index] = reinterpret_cast<std::byte*>(theirs.out_address);
     }
   }
   std::array<double, kMaxShmMembers> scales;
@@ -159,7 +169,7 @@ void ShmBackend::FinishSmall(const Running& run) {
     ways_.Record(op.kind, op.bytes(), ways_.agreed(op.kind, op.bytes()),
                  small_ticks_ + (Ticks() - begun));
   }
-  ways_.Agree(op.kind, op.bytes(), static_cast<WayOfWriting::Way>(refs(run, 0).way_of_writing & 1));
+  ways_.Agree(op.kind, op.bytes(), WayOf(run));
 }
 
 bool ShmBackend::CountsAgree(const Running& run, size_t& longest) {
@@ -215,7 +225,11 @@ std::string ShmBackend::Explain(OpKind kind, Dtype dtype, size_t count) const {
   const std::string way = windows_.ReducesByEach(kind, bytes)
                               ? "staged, whole inputs that both combine: a pipeline of windows of "
                               : "staged: a pipeline of windows of ";
-  return text + way + std::to_string(members_.layout().stage_bytes()) + " bytes a member" + mapped;
+  const bool or_fetched =
+      may_fetch_ && DirectMoves::MayFetch(kind) && bytes >= WaysOfOps::kFetchedBytes;
+  return text + way + std::to_string(members_.layout().stage_bytes()) + " bytes a member" +
+         (or_fetched ? ", or fetched by process_vm_readv, by what takes less time here" : "") +
+         mapped;
 }
 
 }  // namespace lockstep::collectives

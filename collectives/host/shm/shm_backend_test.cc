@@ -213,6 +213,7 @@ class SharedProcessorTest : public ShmBackendTest {
   base::Status Run(ShmBackend& channel, size_t member, OpKind kind, uint64_t seq) {
     const Op op{.kind = kind,
                 .dtype = Dtype::kF32,
+                .reduction = kind == OpKind::kAllReduce ? Reduction::kSum : Reduction::kNone,
                 .peer = 1,
                 .in = reinterpret_cast<const std::byte*>(in_[member].data()),
                 .out = reinterpret_cast<std::byte*>(out_[member].data()),
@@ -298,6 +299,27 @@ TEST_F(SharedProcessorTest, APermissionThatIsTakenAwayLaterIsEverybodysErrorAtOn
 
   EXPECT_THAT(second, StatusIs(Code::kPermissionDenied, HasSubstr("process_vm_readv")));
   EXPECT_THAT(first, StatusIs(Code::kPermissionDenied));
+  EXPECT_EQ(first.message(), second.message());
+}
+
+// Which shows that it is tried.
+TEST_F(SharedProcessorTest, AnAllReduceThatMayNoLongerFetchIsEverybodysError) {
+  if (!Fetches(*first_)) GTEST_SKIP() << "process_vm_readv is not allowed here";
+  constexpr uint64_t kTries = 100;
+  const auto run = [this](ShmBackend& channel, size_t member) {
+    base::Status status;
+    for (uint64_t seq = 1; seq <= kTries && status.ok(); ++seq)
+      status = Run(channel, member, OpKind::kAllReduce, seq);
+    return status;
+  };
+  base::Status second;
+  std::thread peer([&] {
+    if (RefuseCall(SYS_process_vm_readv, EPERM)) second = run(*second_, 1);
+  });
+  const base::Status first = run(*first_, 0);
+  peer.join();
+
+  EXPECT_THAT(second, StatusIs(Code::kPermissionDenied, HasSubstr("process_vm_readv")));
   EXPECT_EQ(first.message(), second.message());
 }
 

@@ -2,6 +2,7 @@
 // Outputs that no cache holds take other ways (past the caches) than those of the contract's sizes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -97,6 +98,65 @@ TEST(ShmLargeTest, BetweenSharedBuffers) {
         << "all_gather";
     EXPECT_THAT(group.AllReduce(In(in), Out(in), Reduction::kSum)->Wait(), IsOk());
     EXPECT_EQ(Wrong(in, Sum), 0u) << "in place";
+  });
+}
+
+/// The ways of moving are tried in turns, also process_vm_readv where it is allowed.
+TEST(ShmLargeTest, OpsAreRightWhicheverWayTheyTake) {
+  for (const int ranks : {2, 3}) {
+    ThreadGang(ranks).Run([ranks](Group& group) {
+      const auto rank = static_cast<size_t>(group.rank().value());
+      const size_t count = (size_t{512} << 10) / sizeof(int32_t) + 5;
+      std::vector<int32_t> in(count), out(count);
+      for (size_t round = 0; round < 60; ++round) {
+        const auto value = [round](size_t of, size_t i) { return Value(of, i) + 13 * int(round); };
+        for (size_t i = 0; i < count; ++i) in[i] = value(rank, i);
+        const bool in_place = round % 3 == 2;
+        if (round % 4 == 0) {
+          std::vector<int32_t> all(static_cast<size_t>(ranks) * count);
+          ASSERT_THAT(group.AllGather(In(in), Out(all))->Wait(), IsOk());
+          ASSERT_EQ(Wrong(all, [&](size_t i) { return value(i / count, i % count); }), 0u);
+        }
+        ASSERT_THAT(group.AllReduce(In(in), Out(in_place ? in : out), Reduction::kSum)->Wait(),
+                    IsOk());
+        ASSERT_EQ(Wrong(in_place ? in : out,
+                        [&](size_t i) {
+                          int32_t sum = 0;
+                          for (int of = 0; of < ranks; ++of) sum += value(size_t(of), i);
+                          return sum;
+                        }),
+                  0u)
+            << round;
+      }
+    });
+  }
+}
+
+/// Of an all_gather whose output lies elsewhere on one of them, too: then nobody writes there.
+TEST(ShmLargeTest, GathersBetweenSharedBuffersWhateverTheOutputsAre) {
+  ThreadGang(kRanks).Run([](Group& group) {
+    const auto rank = static_cast<size_t>(group.rank().value());
+    const size_t count = (size_t{3} << 20) / sizeof(int32_t) + 3;
+    ASSERT_OK_AND_ASSIGN(const auto buffer, group.AllocBuffer(3 * count * sizeof(int32_t)));
+    const std::span<int32_t> memory(reinterpret_cast<int32_t*>(buffer->data()), 3 * count);
+    const std::span<int32_t> shared = memory.first(kRanks * count), in = memory.last(count);
+    std::vector<int32_t> plain(kRanks * count);
+    const auto expected = [count](size_t i) { return Value(i / count, i % count); };
+    for (const bool is_plain_on_one : {false, true}) {
+      const std::span<int32_t> out = is_plain_on_one && rank == 1 ? std::span(plain) : shared;
+      std::fill(out.begin(), out.end(), -1);
+      Fill(in, rank);
+      ASSERT_THAT(group.Barrier()->Wait(), IsOk());
+      ASSERT_THAT(group.AllGather(In(in), Out(out))->Wait(), IsOk());
+      EXPECT_EQ(Wrong(out, expected), 0u) << is_plain_on_one;
+    }
+    // In place.
+    std::fill(shared.begin(), shared.end(), -1);
+    Fill(shared.subspan(rank * count, count), rank);
+    ASSERT_THAT(group.Barrier()->Wait(), IsOk());
+    ASSERT_THAT(group.AllGather(In(shared.subspan(rank * count, count)), Out(shared))->Wait(),
+                IsOk());
+    EXPECT_EQ(Wrong(shared, expected), 0u) << "in place";
   });
 }
 

@@ -36,7 +36,7 @@
 
 namespace lockstep::collectives {
 
-inline constexpr uint32_t kShmLayoutVersion = 6;
+inline constexpr uint32_t kShmLayoutVersion = 7;
 inline constexpr int kMaxShmMembers = 256;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kInlineBytes = 48;
@@ -73,9 +73,10 @@ struct BufferRefs {
   uint64_t out_offset;
   // In the member's address space, for process_vm_readv.
   uint64_t in_address;
-  // How to write (WayOfWriting) into stages, should the op be staged; else the next small input of
-  // this kind and size. Member 0's counts.
-  uint32_t way_of_writing;
+  uint64_t out_address;
+  // Of this op, should it be neither small nor direct, a WayOfMoving; else of the next small input
+  // of this kind and size. Member 0's counts.
+  uint32_t way_of_moving;
   uint32_t reserved;
 };
 

@@ -23,7 +23,7 @@ uint64_t Ticks() {
 #endif
 }
 
-void WayOfWriting::Record(Way way, size_t bytes, uint64_t ticks) {
+void WayOfMoving::Record(Way way, size_t bytes, uint64_t ticks) {
   if (way != Next() || bytes == 0) return;
   const double cost = static_cast<double>(ticks + 1) / static_cast<double>(bytes);
   if (bytes_ >= kRoundBytes || IsShort()) ++uses_;
@@ -38,47 +38,63 @@ void WayOfWriting::Record(Way way, size_t bytes, uint64_t ticks) {
   if (used_cost_ == 0 || cost_ < used_cost_) used_cost_ = cost_;
   if (Lasts(spells_) || (cost_ > kSlower * used_cost_ && Lasts(2))) {
     settled_cost_ = cost_;
-    BeginSpell(true);
+    BeginTry();
   }
 }
 
 /// Whether what is measured now has been used for so many spells.
-bool WayOfWriting::Lasts(int spells) const {
+bool WayOfMoving::Lasts(int spells) const {
   return uses_ >= spells * kSpellUses &&
          (IsShort() || bytes_ >= static_cast<size_t>(spells) * kRoundBytes);
 }
 
-void WayOfWriting::Judge() {
+void WayOfMoving::Judge() {
   if (cost_ < settled_cost_) {
-    used_ = Other(used_);
+    used_ = tried_;
     used_cost_ = cost_;
     spells_ = 1;
+    refused_ = 0;
   } else {
     used_cost_ = settled_cost_;
-    spells_ = std::min(2 * spells_, kMaxSpells);
+    if (++refused_ >= ways_ - 1) {
+      refused_ = 0;
+      spells_ = std::min(2 * spells_, kMaxSpells);
+    }
   }
-  BeginSpell(false);
+  trying_ = false;
+  BeginSpell();
 }
 
-void WayOfWriting::BeginSpell(bool trying) {
-  trying_ = trying;
+void WayOfMoving::BeginTry() {
+  do {
+    tried_ = static_cast<Way>((tried_ + 1) % ways_);
+  } while (tried_ == used_);
+  trying_ = true;
+  BeginSpell();
+}
+
+void WayOfMoving::BeginSpell() {
   uses_ = 0;
   bytes_ = 0;
 }
 
-void WaysOfOps::Record(OpKind kind, size_t bytes, WayOfWriting::Way way, uint64_t ticks) {
-  WayOfWriting& measured = of(kind, bytes).measured;
+void WaysOfOps::Record(OpKind kind, size_t bytes, WayOfMoving::Way way, uint64_t ticks) {
+  WayOfMoving& measured = of(kind, bytes).measured;
   measured.Record(way, bytes, ticks);
   last_used_ = measured.used();
 }
 
 WaysOfOps::Ways& WaysOfOps::of(OpKind kind, size_t bytes) {
-  return ways_.try_emplace({kind, static_cast<int>(std::bit_width(bytes))}, last_used_)
-      .first->second;
+  const auto order = static_cast<int>(std::bit_width(bytes));
+  const bool may_fetch = may_fetch_ != nullptr && may_fetch_(kind) &&
+                         order >= static_cast<int>(std::bit_width(kFetchedBytes));
+  const uint32_t ways = may_fetch ? WayOfMoving::kWays : WayOfMoving::kWaysOfWriting;
+  const WayOfMoving::Way first = last_used_ < ways ? last_used_ : WayOfMoving::kThroughCaches;
+  return ways_.try_emplace({kind, order}, first, ways).first->second;
 }
 
-void WriteStage(WayOfWriting::Way way, std::byte* to, const std::byte* from, size_t bytes) {
-  if (way == WayOfWriting::kThroughCaches) {
+void WriteStage(WayOfMoving::Way way, std::byte* to, const std::byte* from, size_t bytes) {
+  if (way == WayOfMoving::kThroughCaches) {
     std::memcpy(to, from, bytes);
     return;
   }

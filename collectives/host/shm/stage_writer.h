@@ -12,47 +12,55 @@
 
 namespace lockstep::collectives {
 
-/// Which way of writing into memory that other members read costs less, by measuring both: the one
-/// that cost less is used, and the other tried now and then, or as soon as the first costs more.
-/// Through the caches they get it fastest, but to write lines that they have read before means to
-/// take each away from their core. That costs about 1 ns a line where two ranks share a core, and
-/// 20 to 30 ns where they do not; a virtual machine has both by turns. Past the caches it costs 2
-/// to 3 ns everywhere (EPYC, 2 processors).
+/// Which way of getting data to other members costs less, by measuring all of them: the one that
+/// cost least is used, and another one tried now and then, or as soon as the first costs more.
+/// Written through the caches they get it fastest, but to write lines that they have read before
+/// means to take each away from their core. That costs about 1 ns a line where two ranks share a
+/// core, and 20 to 30 ns where they do not; a virtual machine has both by turns. Past the caches it
+/// costs 2 to 3 ns everywhere (EPYC, 2 processors). Where the kernel's copy from another process is
+/// fast (a Xeon: twice as fast as an EPYC's), nothing is written at all, and each fetches.
 ///
 /// A way is measured in a spell: one time around all that is written to (kRoundBytes), and then
 /// kSpellUses. Through the caches it takes that long until no line comes from memory any more,
-/// where the other way has left it; by its first times this one would look the worse of the two for
-/// ever. A try of the other way is short: kSpellUses alone.
+/// where another way has left it; by its first times this one would look the worst for ever. A try
+/// of another way is short: kSpellUses alone.
 ///
 /// Confined to one thread.
-class WayOfWriting {
+class WayOfMoving {
  public:
-  enum Way : uint32_t { kThroughCaches, kPastCaches };
+  enum Way : uint32_t { kThroughCaches, kPastCaches, kFetched };
+  static constexpr uint32_t kWaysOfWriting = 2;  // the first of them
+  static constexpr uint32_t kWays = 3;
   static constexpr int kSpellUses = 3;
   static constexpr size_t kRoundBytes = kStagesBytes;
-  /// Spells between two tries, at most: as often as the tries agree with what is used, twice as
+  /// Spells between two tries, at most: as often as tries of all agree with what is used, twice as
   /// many as before.
   static constexpr int kMaxSpells = 64;
   /// What is used has got slow when it costs so many times what it did.
   static constexpr double kSlower = 1.5;
 
-  explicit WayOfWriting(Way first = kThroughCaches) : used_(first) {}
+  /// Of the first `ways` of them; `first` is one of these.
+  explicit WayOfMoving(Way first = kThroughCaches, uint32_t ways = kWaysOfWriting)
+      : used_(first), tried_(first), ways_(ways) {}
 
-  /// How to write the next time; the same until the next Record().
-  Way Next() const { return trying_ ? Other(used_) : used_; }
+  /// What to do the next time; the same until the next Record().
+  Way Next() const { return trying_ ? tried_ : used_; }
   Way used() const { return used_; }
-  /// What it cost. Of the other way than Next()'s it says nothing.
+  /// What it cost. Of another way than Next()'s it says nothing.
   void Record(Way way, size_t bytes, uint64_t ticks);
 
  private:
-  static Way Other(Way way) { return way == kPastCaches ? kThroughCaches : kPastCaches; }
-  bool IsShort() const { return trying_ && used_ == kThroughCaches; }
+  bool IsShort() const { return trying_ && tried_ != kThroughCaches; }
   bool Lasts(int spells) const;
   void Judge();
-  void BeginSpell(bool trying);
+  void BeginTry();
+  void BeginSpell();
 
   Way used_;
+  Way tried_;  // the last time
+  const uint32_t ways_;
   bool trying_ = false;
+  uint32_t refused_ = 0;     // tries since what is used was chosen, or its time made longer
   int spells_ = 1;           // until the next try
   double used_cost_ = 0;     // in ticks per byte: the least since it was chosen; 0 = unknown
   double settled_cost_ = 0;  // of the spell before a try
@@ -70,28 +78,35 @@ class WayOfWriting {
 /// the others, all of whom Agree(). Confined to one thread.
 class WaysOfOps {
  public:
-  WayOfWriting::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).measured.Next(); }
-  void Record(OpKind kind, size_t bytes, WayOfWriting::Way way, uint64_t ticks);
+  /// Less is fetched with more calls of the kernel than it saves.
+  static constexpr size_t kFetchedBytes = size_t{512} << 10;
+
+  /// Ops of these kinds may be fetched from now on: before the first Next().
+  void MayFetch(bool (*kinds)(OpKind)) { may_fetch_ = kinds; }
+
+  WayOfMoving::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).measured.Next(); }
+  void Record(OpKind kind, size_t bytes, WayOfMoving::Way way, uint64_t ticks);
 
   /// What is said in one op counts from the next one on.
-  void Agree(OpKind kind, size_t bytes, WayOfWriting::Way way) { of(kind, bytes).agreed = way; }
-  WayOfWriting::Way agreed(OpKind kind, size_t bytes) { return of(kind, bytes).agreed; }
+  void Agree(OpKind kind, size_t bytes, WayOfMoving::Way way) { of(kind, bytes).agreed = way; }
+  WayOfMoving::Way agreed(OpKind kind, size_t bytes) { return of(kind, bytes).agreed; }
 
  private:
   struct Ways {
-    explicit Ways(WayOfWriting::Way first) : measured(first) {}
+    Ways(WayOfMoving::Way first, uint32_t ways) : measured(first, ways) {}
 
-    WayOfWriting measured;
-    WayOfWriting::Way agreed = WayOfWriting::kThroughCaches;
+    WayOfMoving measured;
+    WayOfMoving::Way agreed = WayOfMoving::kThroughCaches;
   };
   Ways& of(OpKind kind, size_t bytes);
 
   std::map<std::pair<OpKind, int>, Ways> ways_;
-  WayOfWriting::Way last_used_ = WayOfWriting::kThroughCaches;
+  WayOfMoving::Way last_used_ = WayOfMoving::kThroughCaches;
+  bool (*may_fetch_)(OpKind) = nullptr;
 };
 
 /// Copies into memory that other members read. What it writes may be told to others at once.
-void WriteStage(WayOfWriting::Way way, std::byte* to, const std::byte* from, size_t bytes);
+void WriteStage(WayOfMoving::Way way, std::byte* to, const std::byte* from, size_t bytes);
 
 /// Of a counter that goes on evenly: for comparing durations in one thread.
 uint64_t Ticks();

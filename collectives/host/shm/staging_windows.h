@@ -25,7 +25,7 @@ class StagingWindows {
       : members_(members), counters_(counters) {}
 
   /// How stages are written from now on: where all members do the same, it is fastest.
-  void Choose(WayOfWriting::Way way) { way_ = way; }
+  void Choose(WayOfMoving::Way way) { way_ = way; }
 
   /// Ops with data, of any size. False when a wait was.
   /// all_reduce, reduce, reduce_scatter and reduce_scatter_v. `scales`: by member, or null.
@@ -56,7 +56,7 @@ class StagingWindows {
 
   const ShmMembers& members_;
   WindowCounters& counters_;
-  WayOfWriting::Way way_ = WayOfWriting::kThroughCaches;
+  WayOfMoving::Way way_ = WayOfMoving::kThroughCaches;
   std::vector<std::byte> scratch_;  // a slice
 };
 

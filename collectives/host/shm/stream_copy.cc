@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -58,13 +59,17 @@ void FenceStreamCopies() {}
 #endif
 
 // Not sysconf(_SC_LEVEL3_CACHE_SIZE), which on AMD gives that of all sockets together (320 MiB for
-// one of 32).
+// one of 32). A virtual machine of two processors is told of its host's (480 MiB), of which others
+// have their shares: no processor has more than kShareOfOne to itself.
 size_t LastCacheBytes() {
+  constexpr size_t kShareOfOne = size_t{16} << 20;
   static const size_t bytes = [] {
     std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");
     size_t kibibytes = 0;
     char unit = 0;
-    return file >> kibibytes >> unit && unit == 'K' ? kibibytes << 10 : size_t{32} << 20;
+    const size_t told =
+        file >> kibibytes >> unit && unit == 'K' ? kibibytes << 10 : size_t{32} << 20;
+    return std::min(told, kShareOfOne * std::max(std::thread::hardware_concurrency(), 1u));
   }();
   return bytes;
 }

@@ -12,7 +12,8 @@ namespace lockstep::collectives {
 void StreamCopy(std::byte* to, const std::byte* from, size_t bytes);
 void FenceStreamCopies();
 
-/// Of this machine's last level of caches; 32 MiB where the system does not say.
+/// Of this machine's last level of caches, as far as its processors may have it; 32 MiB where the
+/// system does not say.
 size_t LastCacheBytes();
 
 }  // namespace lockstep::collectives
