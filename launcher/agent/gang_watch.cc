@@ -36,6 +36,17 @@ elastic::RanksBlamed::Then ThenOf(proto::HangAction action) {
   }
 }
 
+/// All stand in an op, and nobody is to blame.
+bool IsStall(const collectives::Finding& finding) {
+  return finding.culprits.empty() &&
+         finding.verdict_class == collectives::Finding::Class::kLibraryStall;
+}
+
+/// Where too little is known ranks may be healthy.
+bool EndsRounds(const collectives::Finding& finding) {
+  return !finding.culprits.empty() || IsStall(finding);
+}
+
 }  // namespace
 
 GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps)
@@ -137,7 +148,7 @@ void GangWatch::OnHangVerdict(const collectives::Finding& finding,
   // Before anything is ended: afterwards all states look alike.
   const base::Round round = deps_.driver.state().round;
   Save(round, evidence);
-  if (stacks_ == nullptr || Blamed(finding).empty()) return Act(finding, evidence, {});
+  if (stacks_ == nullptr || !EndsRounds(finding)) return Act(finding, evidence, {});
   stacks_->Take(
       round, Standing(finding),
       [this, rounds = rounds_, finding, evidence](const std::vector<proto::Evidence>& stacks) {
@@ -177,22 +188,13 @@ std::optional<proto::JobPace> GangWatch::pace() const {
   return ToProto(last->pace, last->window, deps_.loop.Now() - last->at);
 }
 
-std::vector<base::Rank> GangWatch::Blamed(const collectives::Finding& finding) {
-  std::vector<base::Rank> blamed;
-  for (const collectives::Finding::Culprit& culprit : finding.culprits)
-    blamed.push_back(culprit.rank);
-  if (finding.verdict_class != collectives::Finding::Class::kLibraryStall) return blamed;
-  for (const WatchedRank& rank : RanksToWatch())
-    if (!rank.ended) blamed.push_back(rank.rank);
-  return blamed;
-}
-
 CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding) {
   CulpritStacks::Culprits culprits;
-  const std::vector<base::Rank> blamed = Blamed(finding);
   for (const WatchedRank& rank : RanksToWatch()) {
-    const bool is_blamed = std::find(blamed.begin(), blamed.end(), rank.rank) != blamed.end();
-    if (!is_blamed || rank.pid <= 0 || rank.ended) continue;
+    const bool is_blamed =
+        std::any_of(finding.culprits.begin(), finding.culprits.end(),
+                    [&](const auto& culprit) { return culprit.rank == rank.rank; });
+    if (!(is_blamed || IsStall(finding)) || rank.pid <= 0 || rank.ended) continue;
     if (rank.is_here) {
       culprits.here.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
     } else {
@@ -204,14 +206,16 @@ CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding)
 
 void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
                     const std::vector<proto::Evidence>& stacks) {
-  std::vector<base::Rank> blamed = Blamed(finding);
-  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && !blamed.empty();
+  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && EndsRounds(finding);
   deps_.news.OnHangVerdict(finding, evidence, stacks,
                            acts ? HangNews::Fate::kRoundEnds : HangNews::Fate::kKept);
   if (!acts) return;
   const std::string why = finding.culprits.empty()
                               ? collectives::Summary(finding, evidence)
                               : collectives::WhatItDid(finding, finding.culprits.front(), evidence);
+  std::vector<base::Rank> blamed;
+  for (const collectives::Finding::Culprit& culprit : finding.culprits)
+    blamed.push_back(culprit.rank);
   deps_.driver.Blame(std::move(blamed), why, ThenOf(spec_.hangs().action()));
 }
 

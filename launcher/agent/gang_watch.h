@@ -115,9 +115,7 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
   /// The stacks of those to blame have been read, which takes a while.
   void OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
                 const std::vector<proto::Evidence>& stacks);
-  /// Those that fail for it: the culprits, and where all stand in an op, all.
-  std::vector<base::Rank> Blamed(const collectives::Finding& finding);
-  /// Of those the ones that have a process.
+  /// Whose stacks tell why: the culprits', and where all stand in an op, all that live.
   CulpritStacks::Culprits Standing(const collectives::Finding& finding);
   void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
            const std::vector<proto::Evidence>& stacks);

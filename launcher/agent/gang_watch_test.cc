@@ -232,6 +232,8 @@ TEST_F(GangWatchTest, WhereAllStandInAnOpTheyFailTogetherAtTheDeadline) {
   EXPECT_THAT(news_.culprits, IsEmpty()) << "nobody is to blame";
   EXPECT_EQ(news_.stacks.size(), 3U);
   EXPECT_NE(driver_.state().phase, Phase::kRunning);
+  EXPECT_EQ(driver_.state().culprit, std::nullopt);
+  EXPECT_TRUE(driver_.state().standstill.has_value());
 }
 
 TEST_F(GangWatchTest, WhoGoesOnWhileStacksAreReadIsNotBlamed) {
