@@ -112,6 +112,7 @@ class Stepper {
 
   void On(const RanksBlamed& event) {
     if (!IsUp()) return;
+    if (event.ranks.empty()) return EndStandstill(event);
     std::optional<Rank> first;
     for (const Rank blamed : event.ranks) {
       const auto index = static_cast<size_t>(blamed.value());
@@ -125,9 +126,7 @@ class Stepper {
     if (!first) return;
     state_.culprit = first;
     if (event.then == RanksBlamed::Then::kAsAnyFailure) return ActOnFailure();
-    state_.told_to_end = true;
-    BeginTeardown(event.then == RanksBlamed::Then::kJobEnds ? state_.config.peer_failure_grace
-                                                            : Duration(0));
+    EndFor(event.then);
   }
 
   void On(const Progress& event) {
@@ -260,6 +259,7 @@ class Stepper {
     state_.phase = Phase::kStarting;
     state_.round_started_at = at_;
     state_.culprit.reset();
+    state_.standstill.reset();
     state_.signalled = false;
     state_.signalled_at = {};
     state_.stop_came_first = false;
@@ -423,7 +423,23 @@ class Stepper {
     if (IsUp() && !AnyLeaderLeft()) KillAll();
   }
 
+  /// Nobody would be left out, so that survivors would stand as before.
+  void EndStandstill(const RanksBlamed& event) {
+    if (state_.culprit.has_value()) return;  // that failure says more
+    state_.standstill = Standstill{event.why, at_};
+    if (event.then == RanksBlamed::Then::kAsAnyFailure)
+      return BeginTeardown(state_.config.peer_failure_grace);
+    EndFor(event.then);
+  }
+
   // -- teardown
+
+  /// Whoever blamed ranks wants no other round.
+  void EndFor(RanksBlamed::Then then) {
+    state_.told_to_end = true;
+    BeginTeardown(then == RanksBlamed::Then::kJobEnds ? state_.config.peer_failure_grace
+                                                      : Duration(0));
+  }
 
   void BeginTeardown(Duration grace) {
     Disarm(Timer::kSettle);
@@ -506,6 +522,10 @@ class Stepper {
                                                      : RoundEnd::kLaunchFailed;
       outcome.culprit = state_.culprit;
       outcome.failed_at = culprit.ended_at;
+    } else if (state_.standstill.has_value()) {
+      outcome.end = RoundEnd::kStoodStill;
+      outcome.stood_still = state_.standstill->why;
+      outcome.failed_at = state_.standstill->at;
     } else if (state_.stop_came_first) {
       outcome.end = RoundEnd::kStoppedByUser;
     }

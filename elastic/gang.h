@@ -41,7 +41,8 @@
 /// killed beside them. So is a rank that one of the others has given up (RankAccused), which may be
 /// stopped and still live: the new round does not wait for its end, but has memory, keys and
 /// connections that it never gets. A failed launch always brings the gang down, and so do ranks
-/// that were blamed by somebody who wants the job to end (RanksBlamed::Then).
+/// that were blamed by somebody who wants the job to end (RanksBlamed::Then), and a gang that
+/// stands still without anybody to blame.
 ///
 /// Threads: none of its own; a value that its driver keeps on one thread.
 ///
@@ -105,7 +106,9 @@ struct RankAccused {
   std::string why;
 };
 /// Whoever watches the gang finds that it stands still because of these ranks, which may live on:
-/// they have failed, as if by themselves. `why` is in words, and about all of them.
+/// they have failed, as if by themselves. `why` is in words, and about all of them. Without ranks
+/// it stands still and nobody is to blame: then nobody is fit to go on either, and all come down.
+/// Nothing follows where none of the ranks can be blamed, or a failure is being acted upon already.
 struct RanksBlamed {
   enum class Then : uint8_t {
     kAsAnyFailure,   // another round, survivors that go on, or the end

@@ -117,6 +117,7 @@ enum class RoundEnd : uint8_t {
   kLaunchFailed,
   kNodeLost,
   kRankAccused,
+  kStoodStill,  // and nobody is to blame
   kStoppedByUser
 };
 
@@ -124,6 +125,12 @@ enum class RoundEnd : uint8_t {
 struct NodeLoss {
   base::NodeIndex node;
   base::Status why;
+};
+
+/// That all stand still and nobody is to blame: why, in words, and when that was found.
+struct Standstill {
+  std::string why;
+  base::SteadyTime at{};
 };
 
 /// Why the job ended, or that it goes on.
@@ -150,9 +157,10 @@ struct RoundOutcome {
   std::optional<base::Rank> culprit;
   /// For kNodeLost the cause; otherwise a node that was lost as well, if one was.
   std::optional<NodeLoss> lost_node;
+  std::string stood_still;        // for kStoodStill: why, in words
   std::vector<RankRecord> ranks;  // indexed by rank
   base::SteadyTime started_at{};
-  base::SteadyTime failed_at{};  // of the culprit's end
+  base::SteadyTime failed_at{};  // of the culprit's end; for kStoodStill when that was found
   base::SteadyTime ended_at{};
   std::optional<int64_t> best_step;  // the job's highest step so far
   int stop_signal = 0;               // 0 = the user did not ask
@@ -197,7 +205,8 @@ struct GangState {
   int restarts_used = 0;
   std::vector<RankRecord> ranks;  // of the round, indexed by rank; empty before the first
   base::SteadyTime round_started_at{};
-  std::optional<base::Rank> culprit;  // the best candidate so far
+  std::optional<base::Rank> culprit;     // the best candidate so far
+  std::optional<Standstill> standstill;  // for which the round comes down; `culprit` is empty then
   std::optional<NodeLoss> lost_node;
   bool signalled = false;           // we have sent the round its first signal
   base::SteadyTime signalled_at{};  // when

@@ -1002,6 +1002,66 @@ TEST(GangTest, WhoBlamesMayWantTheJobToEndWhateverIsLeft) {
   }
 }
 
+TEST(GangTest, WhereNobodyIsToBlameAllComeDownAndNobodyIsTheCulprit) {
+  Gang gang({.rank_count = 2, .max_restarts = 1});
+  gang.Run().After(3s).On(RanksBlamed{{}, "all have come, and nothing moves"});
+
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  EXPECT_EQ(gang.LeaderSignals(), (Ints{SIGTERM, SIGCONT}));
+  gang.After(1s).Exit(0, kTermed).Exit(1, kTermed).GoneAll();
+
+  const RoundOutcome& outcome = gang.Get<RoundEnded>()->outcome;
+  EXPECT_EQ(outcome.end, RoundEnd::kStoodStill);
+  EXPECT_EQ(outcome.culprit, std::nullopt);
+  EXPECT_EQ(outcome.stood_still, "all have come, and nothing moves");
+  EXPECT_EQ(outcome.failed_at, SteadyTime(4s));
+  EXPECT_EQ(outcome.ranks[0].accusation, std::nullopt);
+  EXPECT_EQ(outcome.decision, Decision::kRestart);
+  gang.Run().Exit(0, kExit0).Exit(1, kExit0).GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kSucceeded) << "that was another round";
+}
+
+TEST(GangTest, WhereNobodyIsToBlameNoSurvivorsGoOn) {
+  GangConfig config = Keeping(3);
+  config.max_restarts = 1;
+  Gang gang(config);
+  gang.Run().Exit(2, kExit0).On(RanksBlamed{{}, "nothing moves"});
+
+  EXPECT_EQ(gang.Get<GoOn>(), nullptr) << "they would be those that had ended";
+  EXPECT_EQ(gang.phase(), Phase::kTerminating);
+  gang.Exit(0, kTermed).Exit(1, kTermed).GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kStoodStill);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.decision, Decision::kRestart);
+  EXPECT_EQ(Ranks(gang.Get<SpawnRanks>()->processes), (Ints{0, 1, 2}));
+
+  gang.SpawnAll().On(RanksBlamed{{}, "nothing moves again"});
+  gang.Exit(0, kTermed).Exit(1, kTermed).Exit(2, kTermed).GoneAll();
+  EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kOutOfRestarts);
+}
+
+TEST(GangTest, WhereNobodyIsToBlameTheJobMayHaveToEndAllTheSame) {
+  for (const auto then : {RanksBlamed::Then::kJobEnds, RanksBlamed::Then::kJobEndsAtOnce}) {
+    Gang gang({.rank_count = 2, .max_restarts = 3});
+    gang.Run().On(RanksBlamed{{}, "nothing moves", then});
+
+    const bool has_grace = then == RanksBlamed::Then::kJobEnds;
+    EXPECT_EQ(gang.phase(), has_grace ? Phase::kTerminating : Phase::kKilling);
+    gang.Exit(0, kKilled).Exit(1, kKilled).GoneAll();
+    EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kStoodStill);
+    EXPECT_EQ(gang.Get<JobEnded>()->outcome.decision, Decision::kToldToEnd);
+  }
+}
+
+TEST(GangTest, AFailureThatHasBeenSeenSaysMoreThanThatNobodyIsToBlame) {
+  Gang gang({.rank_count = 3});
+  gang.Run().Exit(1, {.exit_code = 3}).On(RanksBlamed{{}, "nothing moves"});
+  EXPECT_TRUE(gang.actions().empty()) << "its tie window is not over";
+
+  gang.Fire(Timer::kSettle).Exit(0, kTermed).Exit(2, kTermed).GoneAll();
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.end, RoundEnd::kRankFailed);
+  EXPECT_EQ(gang.Get<RoundEnded>()->outcome.culprit, Rank(1));
+}
+
 TEST(GangTest, NobodyIsBlamedWhoIsGoneOrHasFailedAlready) {
   Gang gang(Keeping(4));
   gang.Run().On(RanksBlamed{{Rank(1)}, "it loops"});

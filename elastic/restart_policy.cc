@@ -19,8 +19,10 @@ bool LaunchMayWorkLater(const base::Status& error) {
          error.code() == base::Code::kUnavailable || error.code() == base::Code::kDeadlineExceeded;
 }
 
-const RankRecord& CulpritOf(const GangState& state) {
-  return state.ranks[static_cast<size_t>(state.culprit->value())];
+/// Null: nobody is to blame.
+const RankRecord* CulpritOf(const GangState& state) {
+  if (!state.culprit.has_value()) return nullptr;
+  return &state.ranks[static_cast<size_t>(state.culprit->value())];
 }
 
 bool MadeProgress(const GangState& state) { return state.best_step > state.best_step_before; }
@@ -46,8 +48,8 @@ Decision DecideAfter(const RoundOutcome& outcome, const GangState& state) {
   if (outcome.end == RoundEnd::kSucceeded) return Decision::kSucceeded;
   if (outcome.end == RoundEnd::kStoppedByUser) return Decision::kStoppedByUser;
   if (outcome.end == RoundEnd::kNodeLost) return Decision::kNodeLost;
-  const RankRecord& culprit = CulpritOf(state);
-  if (!culprit.exit.has_value() && !LaunchMayWorkLater(culprit.error))
+  const RankRecord* const culprit = CulpritOf(state);
+  if (culprit != nullptr && !culprit->exit.has_value() && !LaunchMayWorkLater(culprit->error))
     return Decision::kCannotLaunch;
   if (std::any_of(state.ranks.begin(), state.ranks.end(), [](const RankRecord& rank) {
         return rank.life == RankRecord::Life::kUnkillable;
@@ -55,7 +57,7 @@ Decision DecideAfter(const RoundOutcome& outcome, const GangState& state) {
     return Decision::kUnkillable;
   }
   if (state.told_to_end) return Decision::kToldToEnd;
-  if (IsRepeated(culprit, state)) return Decision::kRepeatedFailure;
+  if (culprit != nullptr && IsRepeated(*culprit, state)) return Decision::kRepeatedFailure;
   if (state.restarts_used >= state.config.max_restarts) return Decision::kOutOfRestarts;
   // Only here did the stop, or the node, end the job: otherwise the failure would have anyway.
   if (state.stop_signal != 0) return Decision::kStoppedByUser;
@@ -63,7 +65,8 @@ Decision DecideAfter(const RoundOutcome& outcome, const GangState& state) {
 }
 
 Duration TakeRestart(GangState& state) {
-  state.last_failure = CulpritOf(state).exit;
+  const RankRecord* const culprit = CulpritOf(state);
+  state.last_failure = culprit != nullptr ? culprit->exit : std::nullopt;
   state.fruitless_restarts = MadeProgress(state) ? 1 : state.fruitless_restarts + 1;
   ++state.restarts_used;
   return NextDelay(state);

@@ -66,7 +66,7 @@ class GangDriver final : public NodeNews {
                 const base::Status& why) {
     Handle(elastic::RanksLost{node, ranks, why});
   }
-  /// The gang stands still because of these ranks (elastic::RanksBlamed).
+  /// The gang stands still because of these ranks, or of nobody (elastic::RanksBlamed).
   void Blame(std::vector<base::Rank> ranks, std::string why, elastic::RanksBlamed::Then then) {
     Handle(elastic::RanksBlamed{std::move(ranks), std::move(why), then});
   }

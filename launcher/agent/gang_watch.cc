@@ -36,6 +36,17 @@ elastic::RanksBlamed::Then ThenOf(proto::HangAction action) {
   }
 }
 
+/// All stand in an op, and nobody is to blame.
+bool IsStall(const collectives::Finding& finding) {
+  return finding.culprits.empty() &&
+         finding.verdict_class == collectives::Finding::Class::kLibraryStall;
+}
+
+/// Where too little is known ranks may be healthy.
+bool EndsRounds(const collectives::Finding& finding) {
+  return !finding.culprits.empty() || IsStall(finding);
+}
+
 }  // namespace
 
 GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf ring_of, Deps deps)
@@ -46,12 +57,20 @@ GangWatch::GangWatch(const proto::JobSpec& spec, EvidenceFacts facts, RingOf rin
       watch_(ConfigOf(spec.hangs()), deps.loop, *this),
       pace_watch_(PaceConfigOf(spec.hangs()), deps.loop, watch_.paces(), *this) {}
 
-void GangWatch::AskTorch(FlightWatch::FilesOf files_of, FlightWatch::BytesWritten bytes_written) {
-  flight_asks_.emplace(deps_.loop);
-  watch_.SetFlights(flights_.emplace(FlightWatch::Deps{.loop = deps_.loop,
-                                                       .source = *flight_asks_,
-                                                       .files_of = std::move(files_of),
-                                                       .bytes_written = std::move(bytes_written)}));
+void GangWatch::AskTorch(FlightWatch::FilesOf files_of, FlightWatch::BytesWritten bytes_written,
+                         FlightSource* source) {
+  if (source == nullptr) source = &flight_asks_.emplace(deps_.loop);
+  watch_.SetFlights(flights_.emplace(
+      FlightWatch::Deps{.loop = deps_.loop,
+                        .source = *source,
+                        .files_of = std::move(files_of),
+                        .bytes_written = std::move(bytes_written),
+                        .on_trouble = [this](const base::Status& why) {
+                          deps_.news.OnWatchTrouble(
+                              "torch's flight recorder cannot be asked, so that a hang of "
+                              "ranks of which nothing else tells is not seen: " +
+                              why.message());
+                        }}));
 }
 
 WatchedRank GangWatch::Watched(const elastic::RankRecord& rank) const {
@@ -114,15 +133,25 @@ void GangWatch::OnRoundEnded(const elastic::RoundOutcome& outcome) {
       look.has_value() && std::any_of(look->evidence.ranks.begin(), look->evidence.ranks.end(),
                                       [](const auto& rank) { return !rank.ops.empty(); });
   if (!tells) return;
-  Save(outcome.round, look->evidence);
+  (void)Save(outcome.round, look->finding, look->evidence);
   deps_.news.OnLastLook(look->finding, look->evidence);
 }
 
-void GangWatch::Save(base::Round round, const collectives::Evidence& evidence) {
+std::string GangWatch::Save(base::Round round, const collectives::Finding& finding,
+                            const collectives::Evidence& evidence) {
   EvidenceFacts facts = facts_;
   facts.round = round;
   facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
-  deps_.record.SaveEvidence(facts, evidence, watch_.rings(), watch_.flights());
+  facts.grace = watch_.times().grace;
+  std::vector<base::Rank> first;
+  for (const collectives::Finding::Culprit& culprit : finding.culprits)
+    first.push_back(culprit.rank);
+  first.insert(first.end(), finding.victims.begin(), finding.victims.end());
+  AskedFlights flights = watch_.TakeFlights();
+  KeepWithin(kFlightsBytesMax, first, flights);
+  std::string left_out = LeftOutText(flights.left_out);
+  deps_.record.SaveEvidence(facts, evidence, watch_.rings(), std::move(flights));
+  return left_out;
 }
 
 void GangWatch::OnHangNotice(const collectives::Finding& finding,
@@ -136,24 +165,44 @@ void GangWatch::OnHangVerdict(const collectives::Finding& finding,
     return deps_.news.OnHangVerdict(finding, evidence, {}, HangNews::Fate::kSaid);
   // Before anything is ended: afterwards all states look alike.
   const base::Round round = deps_.driver.state().round;
-  Save(round, evidence);
-  if (stacks_ == nullptr || Blamed(finding).empty()) return Act(finding, evidence, {});
-  stacks_->Take(
-      round, Standing(finding),
-      [this, rounds = rounds_, finding, evidence](const std::vector<proto::Evidence>& stacks) {
-        if (rounds == rounds_) OnStacks(finding, evidence, stacks);
-      });
+  Verdict verdict{.finding = finding, .evidence = evidence, .stacks = {}};
+  if (std::string left_out = Save(round, finding, evidence); !left_out.empty())
+    verdict.evidence.notes.push_back(std::move(left_out));
+  if (stacks_ == nullptr || !EndsRounds(finding)) return Act(verdict);
+  stacks_->Take(round, Standing(finding),
+                [this, rounds = rounds_,
+                 verdict = std::move(verdict)](const std::vector<proto::Evidence>& stacks) mutable {
+                  verdict.stacks = stacks;
+                  if (rounds == rounds_) OnStacks(verdict);
+                });
 }
 
-void GangWatch::OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
-                         const std::vector<proto::Evidence>& stacks) {
-  const bool is_mismatch = finding.verdict_class == collectives::Finding::Class::kMismatch;
-  if (deps_.driver.state().suspended) return watch_.BeginRound();
-  // It comes down by itself meanwhile: the last look tells why.
-  if (RanksToWatch().empty()) return;
-  // It has gone on meanwhile: that was no hang. Calls that differed have differed.
-  if (!is_mismatch && watch_.HasMoved()) return watch_.BeginRound();
-  Act(finding, evidence, stacks);
+bool GangWatch::IsOverMeanwhile() {
+  if (deps_.driver.state().suspended) {
+    watch_.BeginRound();
+    return true;
+  }
+  return RanksToWatch().empty();  // it comes down by itself meanwhile: the last look tells why
+}
+
+void GangWatch::OnStacks(const Verdict& verdict) {
+  if (IsOverMeanwhile()) return;
+  // Calls that differed have differed.
+  if (verdict.finding.verdict_class == collectives::Finding::Class::kMismatch) return Act(verdict);
+  // It has gone on meanwhile: that was no hang.
+  if (watch_.HasMoved()) return watch_.BeginRound();
+  if (!watch_.RestsOnFlights()) return Act(verdict);
+  // Of these that is not seen by looking.
+  const bool is_asked = watch_.FindAgain([this, rounds = rounds_, verdict](bool again) {
+    if (rounds == rounds_) OnFoundAgain(verdict, again);
+  });
+  if (!is_asked) watch_.BeginRound();
+}
+
+void GangWatch::OnFoundAgain(const Verdict& verdict, bool again) {
+  if (IsOverMeanwhile()) return;
+  if (!again) return watch_.BeginRound();
+  Act(verdict);
 }
 
 std::vector<PacedProcess> GangWatch::Processes() {
@@ -177,22 +226,13 @@ std::optional<proto::JobPace> GangWatch::pace() const {
   return ToProto(last->pace, last->window, deps_.loop.Now() - last->at);
 }
 
-std::vector<base::Rank> GangWatch::Blamed(const collectives::Finding& finding) {
-  std::vector<base::Rank> blamed;
-  for (const collectives::Finding::Culprit& culprit : finding.culprits)
-    blamed.push_back(culprit.rank);
-  if (finding.verdict_class != collectives::Finding::Class::kLibraryStall) return blamed;
-  for (const WatchedRank& rank : RanksToWatch())
-    if (!rank.ended) blamed.push_back(rank.rank);
-  return blamed;
-}
-
 CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding) {
   CulpritStacks::Culprits culprits;
-  const std::vector<base::Rank> blamed = Blamed(finding);
   for (const WatchedRank& rank : RanksToWatch()) {
-    const bool is_blamed = std::find(blamed.begin(), blamed.end(), rank.rank) != blamed.end();
-    if (!is_blamed || rank.pid <= 0 || rank.ended) continue;
+    const bool is_blamed =
+        std::any_of(finding.culprits.begin(), finding.culprits.end(),
+                    [&](const auto& culprit) { return culprit.rank == rank.rank; });
+    if (!(is_blamed || IsStall(finding)) || rank.pid <= 0 || rank.ended) continue;
     if (rank.is_here) {
       culprits.here.push_back({rank.rank, static_cast<pid_t>(rank.pid)});
     } else {
@@ -202,16 +242,19 @@ CulpritStacks::Culprits GangWatch::Standing(const collectives::Finding& finding)
   return culprits;
 }
 
-void GangWatch::Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
-                    const std::vector<proto::Evidence>& stacks) {
-  std::vector<base::Rank> blamed = Blamed(finding);
-  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && !blamed.empty();
-  deps_.news.OnHangVerdict(finding, evidence, stacks,
+void GangWatch::Act(const Verdict& verdict) {
+  const collectives::Finding& finding = verdict.finding;
+  const bool acts = spec_.hangs().action() != proto::HANG_ACTION_DUMP && EndsRounds(finding);
+  deps_.news.OnHangVerdict(finding, verdict.evidence, verdict.stacks,
                            acts ? HangNews::Fate::kRoundEnds : HangNews::Fate::kKept);
   if (!acts) return;
-  const std::string why = finding.culprits.empty()
-                              ? collectives::Summary(finding, evidence)
-                              : collectives::WhatItDid(finding, finding.culprits.front(), evidence);
+  const std::string why =
+      finding.culprits.empty()
+          ? collectives::Summary(finding, verdict.evidence)
+          : collectives::WhatItDid(finding, finding.culprits.front(), verdict.evidence);
+  std::vector<base::Rank> blamed;
+  for (const collectives::Finding::Culprit& culprit : finding.culprits)
+    blamed.push_back(culprit.rank);
   deps_.driver.Blame(std::move(blamed), why, ThenOf(spec_.hangs().action()));
 }
 

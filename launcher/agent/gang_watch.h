@@ -15,6 +15,7 @@
 #include "launcher/agent/job_record.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/flight_asks.h"
+#include "launcher/diagnosis/flight_source.h"
 #include "launcher/diagnosis/flight_watch.h"
 #include "launcher/diagnosis/hang_watch.h"
 #include "launcher/diagnosis/pace_messages.h"
@@ -46,6 +47,8 @@ class HangNews {
                              const std::vector<proto::Evidence>& stacks, Fate fate) = 0;
   /// A rank, or a link, is slow; nothing follows from it.
   virtual void OnPace(proto::Verdict verdict) = 0;
+  /// Something that is to be watched cannot be, as long as that is so.
+  virtual void OnWatchTrouble(const std::string& text) = 0;
   /// The round has failed, and this is what the ranks did when it began to.
   virtual void OnLastLook(const collectives::Finding& finding,
                           const collectives::Evidence& evidence) = 0;
@@ -88,7 +91,9 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
     pace_watch_.BeginRound();
   }
   /// Before the first round. Without, torch is not asked what ranks that have no ring have called.
-  void AskTorch(FlightWatch::FilesOf files_of, FlightWatch::BytesWritten bytes_written);
+  /// `source` outlives this; null: they are asked by their pipes (FlightAsks).
+  void AskTorch(FlightWatch::FilesOf files_of, FlightWatch::BytesWritten bytes_written,
+                FlightSource* source = nullptr);
   HangWatch& hangs() { return watch_; }
   /// How fast the ranks went in the last window; nullopt: it is not known yet.
   std::optional<proto::JobPace> pace() const;
@@ -111,16 +116,26 @@ class GangWatch final : public HangDelegate, public PaceDelegate {
  private:
   WatchedRank Watched(const elastic::RankRecord& rank) const;
   std::vector<PacedProcess> Processes();
-  void Save(base::Round round, const collectives::Evidence& evidence);
+  /// `finding` is what the evidence tells. Returns what of it there is no room for, in words; "" =
+  /// nothing.
+  std::string Save(base::Round round, const collectives::Finding& finding,
+                   const collectives::Evidence& evidence);
+  /// What was found, and is about to be acted upon.
+  struct Verdict {
+    collectives::Finding finding;
+    collectives::Evidence evidence;
+    std::vector<proto::Evidence> stacks;
+  };
   /// The stacks of those to blame have been read, which takes a while.
-  void OnStacks(const collectives::Finding& finding, const collectives::Evidence& evidence,
-                const std::vector<proto::Evidence>& stacks);
-  /// Those that fail for it: the culprits, and where all stand in an op, all.
-  std::vector<base::Rank> Blamed(const collectives::Finding& finding);
-  /// Of those the ones that have a process.
+  void OnStacks(const Verdict& verdict);
+  /// Torch has been asked again, which takes longer: whether the same was found.
+  void OnFoundAgain(const Verdict& verdict, bool again);
+  /// Whether the gang is no more as it was found: it is suspended, and is watched anew, or comes
+  /// down by itself.
+  bool IsOverMeanwhile();
+  /// Whose stacks tell why: the culprits', and where all stand in an op, all that live.
   CulpritStacks::Culprits Standing(const collectives::Finding& finding);
-  void Act(const collectives::Finding& finding, const collectives::Evidence& evidence,
-           const std::vector<proto::Evidence>& stacks);
+  void Act(const Verdict& verdict);
 
   const proto::JobSpec& spec_;
   const EvidenceFacts facts_;

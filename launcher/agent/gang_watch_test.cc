@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "launcher/agent/testing/test_record.h"
+#include "launcher/diagnosis/testing/scripted_torch.h"
 #include "launcher/diagnosis/testing/sim_rank.h"
 #include "runtime/event/sim_loop.h"
 #include "runtime/process/sim_processes.h"
@@ -30,8 +31,10 @@ using Fate = HangNews::Fate;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using testing::SimRank;
@@ -77,13 +80,15 @@ class HeardNews final : public HangNews {
   void OnHangNotice(const collectives::Finding&, const collectives::Evidence&) override {
     ++notices;
   }
-  void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence&,
+  void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence& evidence,
                      const std::vector<proto::Evidence>& told, Fate fate) override {
+    notes = evidence.notes;
     for (const auto& culprit : finding.culprits) culprits.push_back(culprit.rank);
     stacks = told;
     fates.push_back(fate);
   }
   void OnPace(proto::Verdict) override {}
+  void OnWatchTrouble(const std::string& text) override { troubles.push_back(text); }
   void OnLastLook(const collectives::Finding& finding, const collectives::Evidence&) override {
     last_looks.push_back(finding.verdict_class);
   }
@@ -93,6 +98,7 @@ class HeardNews final : public HangNews {
   std::vector<Rank> culprits;
   std::vector<proto::Evidence> stacks;
   std::vector<collectives::Finding::Class> last_looks;
+  std::vector<std::string> troubles, notes;
 };
 
 /// Three ranks whose process is this one; two of them wait for the third, which is to be blamed
@@ -118,10 +124,14 @@ class GangWatchTest : public ::testing::Test {
         spec_, EvidenceFacts{.job = "train-a1b2c3", .host = "h0"},
         [this](Rank rank) {
           if (on_kept_ && IsKept()) std::exchange(on_kept_, nullptr)();
-          return ranks_[static_cast<size_t>(rank.value())]->fd();
+          return torch_.answer ? -1 : ranks_[static_cast<size_t>(rank.value())]->fd();
         },
         GangWatch::Deps{loop_, driver_, news_, record_.record()});
     watch_->SetStacks(stacks_);
+    if (torch_.answer) {
+      watch_->AskTorch([](Rank) { return topology::FlightFiles{.pipe = "/p", .dump = "/d"}; },
+                       [] { return 0; }, &torch_);
+    }
     driver_.Start(std::vector<NodeRanks*>(kRanks, &idle_));
     watch_->BeginRound();
     for (const int rank : {0, 1}) {
@@ -149,6 +159,7 @@ class GangWatchTest : public ::testing::Test {
   CulpritStacks stacks_{{}, {.loop = loop_, .processes = processes_, .record = record_.record()}};
   std::vector<bool> kept_before_the_end_;  // at each signal to the ranks
   std::function<void()> on_kept_;          // once, before stacks are taken
+  testing::ScriptedTorch torch_{loop_};    // where it answers ranks have no rings
   std::unique_ptr<GangWatch> watch_;
 };
 
@@ -232,6 +243,8 @@ TEST_F(GangWatchTest, WhereAllStandInAnOpTheyFailTogetherAtTheDeadline) {
   EXPECT_THAT(news_.culprits, IsEmpty()) << "nobody is to blame";
   EXPECT_EQ(news_.stacks.size(), 3U);
   EXPECT_NE(driver_.state().phase, Phase::kRunning);
+  EXPECT_EQ(driver_.state().culprit, std::nullopt);
+  EXPECT_TRUE(driver_.state().standstill.has_value());
 }
 
 TEST_F(GangWatchTest, WhoGoesOnWhileStacksAreReadIsNotBlamed) {
@@ -262,6 +275,70 @@ TEST_F(GangWatchTest, AGangThatComesDownMeanwhileIsNotBlamedAgain) {
   loop_.RunFor(seconds(10));
   EXPECT_THAT(news_.fates, IsEmpty());
   EXPECT_EQ(driver_.state().culprit, std::nullopt);
+}
+
+/// Rank 2 has not come to op 4, in which the others have waited since the beginning.
+class GangOfTorchTest : public GangWatchTest {
+ protected:
+  GangOfTorchTest() {
+    torch_.answer = [this, began = Nanoseconds()](Rank rank) {
+      const bool goes_on = torch_.questions >= goes_on_at_;
+      const int calls = goes_on ? 5 : rank == Rank(2) ? 3 : 4;
+      const int over = goes_on ? 4 : 3;
+      return FlightAnswer{.rank = rank,
+                          .status = {},
+                          .dump = testing::DumpOf(calls, over, goes_on ? Nanoseconds() : began),
+                          .bytes = rank == Rank(1) ? bytes_of_1_ : "a dump"};
+    };
+  }
+  int64_t Nanoseconds() const { return loop_.Now().time_since_epoch().count(); }
+
+  int goes_on_at_ = 1000;  // question
+  std::string bytes_of_1_ = "a dump";
+};
+
+TEST_F(GangOfTorchTest, TorchIsAskedOnceMoreAfterStacksWereReadAndThenTheGangComesDown) {
+  Begin(proto::HANG_ACTION_RESTART);
+  loop_.RunFor(seconds(12));
+
+  EXPECT_EQ(torch_.questions, 3);
+  EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
+  EXPECT_THAT(news_.culprits, ElementsAre(Rank(2)));
+  EXPECT_EQ(driver_.state().culprit, Rank(2));
+  record_.record().SaveEnd(0);
+  EXPECT_TRUE(IsKept());
+  EXPECT_TRUE(std::filesystem::exists(record_.folder() + "/round-0/evidence/rank-1.flight"));
+}
+
+TEST_F(GangOfTorchTest, WhoGoesOnWhileStacksAreReadIsNotBlamed) {
+  goes_on_at_ = 3;
+  Begin(proto::HANG_ACTION_RESTART);
+  loop_.RunFor(seconds(12));
+
+  EXPECT_GE(torch_.questions, 3);
+  EXPECT_THAT(news_.fates, IsEmpty());
+  EXPECT_EQ(driver_.state().phase, Phase::kRunning);
+}
+
+TEST_F(GangOfTorchTest, DumpsForWhichThereIsNoRoomAreSaid) {
+  bytes_of_1_ = std::string(kFlightsBytesMax, 'x');
+  Begin(proto::HANG_ACTION_DUMP);
+  loop_.RunFor(seconds(12));
+
+  EXPECT_THAT(news_.notes, Contains(HasSubstr("recorded of rank 1 was looked at and is not kept")));
+  record_.record().SaveEnd(0);
+  const std::string folder = record_.folder() + "/round-0/evidence/";
+  EXPECT_TRUE(std::filesystem::exists(folder + "rank-2.flight")) << "the culprit's";
+  EXPECT_TRUE(std::filesystem::exists(folder + "rank-0.flight"));
+  EXPECT_FALSE(std::filesystem::exists(folder + "rank-1.flight"));
+}
+
+TEST_F(GangOfTorchTest, ThatNobodyCanBeAskedIsSaid) {
+  torch_.hangs = base::DeadlineExceededError("reading has not ended");
+  Begin(proto::HANG_ACTION_RESTART);
+  loop_.RunFor(seconds(12));
+
+  EXPECT_THAT(news_.troubles, ElementsAre(HasSubstr("is not seen: reading has not ended")));
 }
 
 TEST_F(GangWatchTest, OfARoundThatFailsTheLastLookTells) {

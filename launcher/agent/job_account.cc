@@ -101,6 +101,14 @@ void JobAccount::OnPace(proto::Verdict verdict) {
   node_->Log(round_, std::move(event));
 }
 
+void JobAccount::OnWatchTrouble(const std::string& text) {
+  const std::string clean = CleanText(text);
+  node_->Say(clean);
+  proto::Event event;
+  event.mutable_notice()->set_text(clean);
+  node_->Log(round_, std::move(event));
+}
+
 /// What a verdict says that no round has ended with.
 void JobAccount::Complete(proto::Verdict& verdict) const {
   verdict.set_job(config_.directory.job_id());

@@ -55,6 +55,7 @@ class JobAccount final : public HangNews {
   void OnHangVerdict(const collectives::Finding& finding, const collectives::Evidence& evidence,
                      const std::vector<proto::Evidence>& stacks, Fate fate) override;
   void OnPace(proto::Verdict verdict) override;
+  void OnWatchTrouble(const std::string& text) override;
   void OnLastLook(const collectives::Finding& finding,
                   const collectives::Evidence& evidence) override;
   /// `source` is who asked, in words. Verdicts name the first who was not the user at the terminal.

@@ -56,6 +56,18 @@ TEST(JobEventsTest, ASuccessHasNoClassAndNoCulprit) {
   EXPECT_FALSE(ended.has_culprit());
 }
 
+TEST(JobEventsTest, ARoundThatStoodStillHasAClassAndNoCulprit) {
+  elastic::RoundOutcome outcome;
+  outcome.end = elastic::RoundEnd::kStoodStill;
+  proto::Verdict verdict;
+  verdict.set_class_(proto::Verdict::LIBRARY_STALL);
+
+  const proto::RoundEnded ended = RoundEndedEvent(outcome, &verdict).round_ended();
+
+  EXPECT_EQ(ended.verdict_class(), "LIBRARY_STALL");
+  EXPECT_FALSE(ended.has_culprit());
+}
+
 TEST(JobEventsTest, ARestartIsCountedAndDelayed) {
   elastic::RoundOutcome outcome;
   outcome.restart = 2;

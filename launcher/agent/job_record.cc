@@ -38,7 +38,10 @@ std::string CommandText(const std::vector<std::string>& words) {
 }
 
 JobRecord::JobRecord(Config config, event::Loop& loop, OnTrouble on_trouble)
-    : config_(std::move(config)), loop_(loop), on_trouble_(std::move(on_trouble)) {
+    : config_(std::move(config)),
+      loop_(loop),
+      on_trouble_(std::move(on_trouble)),
+      side_writer_(loop, [this](const base::Status& why) { Check(why); }) {
   config_.state.set_socket_path(config_.socket_path);
   if (!config_.state.has_started()) {
     SetTimestamp(loop_.clock().WallNow(), *config_.state.mutable_started());
@@ -57,9 +60,16 @@ base::Status JobRecord::MakeRoundFolder(base::Round round) {
 
 void JobRecord::SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
                              const std::map<base::Rank, std::span<const std::byte>>& rings,
-                             const AskedFlights& flights) {
-  Check(launcher::SaveEvidence(EvidenceFolder(facts.round), facts, evidence, rings, flights,
-                               config_.directory.files()));
+                             AskedFlights flights) {
+  const std::string folder = EvidenceFolder(facts.round);
+  storage::FileSystem& files = config_.directory.files();
+  if (flights.dumps.empty() && !side_writer_.IsBusy())
+    return Check(launcher::SaveEvidence(folder, facts, evidence, rings, flights, files));
+  // Rings are the agent's own memory, and may be another round's soon.
+  Check(SaveRings(folder, rings, files));
+  Check(side_writer_.Start([folder, facts, evidence, flights = std::move(flights), &files] {
+    return launcher::SaveEvidence(folder, facts, evidence, {}, flights, files);
+  }));
 }
 
 std::vector<proto::Evidence> JobRecord::SaveStacks(base::Round round,
@@ -110,6 +120,7 @@ void JobRecord::SaveVerdict(const proto::Verdict& verdict) {
 }
 
 void JobRecord::SaveEnd(std::optional<int> exit_status) {
+  (void)side_writer_.Await(SideWriter::kEndLimit);
   SaveSpec();
   if (exit_status) config_.state.set_exit_code(*exit_status);
   SaveState(proto::JOB_PHASE_ENDED);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "collectives/diagnosis/evidence.h"
+#include "launcher/agent/side_writer.h"
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/jobs/job_directory.h"
 #include "launcher/jobs/process_identity.h"
@@ -60,10 +61,11 @@ class JobRecord {
   std::string EvidenceFolder(base::Round round) const {
     return config_.directory.RoundPath(round) + "/" + kEvidenceFolder;
   }
-  /// Keeps what was seen of a round that stands still.
+  /// Keeps what was seen of a round that stands still. Of `flights`, which may have many MiB, on a
+  /// thread of its own (side_writer.h): it is there a little later, at SaveEnd() at the latest.
   void SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
                     const std::map<base::Rank, std::span<const std::byte>>& rings,
-                    const AskedFlights& flights = {});
+                    AskedFlights flights = {});
   /// Keeps where a rank stands, beside that. Returns what a verdict says of it.
   std::vector<proto::Evidence> SaveStacks(base::Round round, const proto::RankStacks& stacks);
 
@@ -95,6 +97,7 @@ class JobRecord {
   bool trouble_told_ = false;
   bool spec_saved_ = false;
   event::Registration save_running_;
+  SideWriter side_writer_;
 };
 
 }  // namespace lockstep::launcher

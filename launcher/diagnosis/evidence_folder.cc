@@ -12,6 +12,7 @@
 
 #include "collectives/diagnosis/imports/flight_dump_file.h"
 #include "collectives/diagnosis/ring_evidence.h"
+#include "collectives/diagnosis/words.h"
 #include "collectives/recorder/recorder.h"
 #include "collectives/recorder/ring_reader.h"
 #include "launcher/diagnosis/flight_merge.h"
@@ -73,11 +74,44 @@ void AddFlights(const std::string& folder, int64_t asked_ns, storage::FileSystem
 
 }  // namespace
 
+void KeepWithin(size_t bytes_max, const std::vector<base::Rank>& first, AskedFlights& flights) {
+  std::map<base::Rank, std::shared_ptr<const std::string>> kept;
+  size_t bytes = 0;
+  const auto keep = [&](base::Rank rank) {
+    const auto dump = flights.dumps.find(rank);
+    if (dump == flights.dumps.end() || bytes + dump->second->size() > bytes_max) return;
+    if (kept.insert(*dump).second) bytes += dump->second->size();
+  };
+  for (const base::Rank rank : first) keep(rank);
+  for (const auto& [rank, dump] : flights.dumps) {
+    keep(rank);
+    if (!kept.contains(rank)) flights.left_out.push_back(rank);
+  }
+  flights.dumps = std::move(kept);
+}
+
+std::string LeftOutText(const std::vector<base::Rank>& ranks) {
+  if (ranks.empty()) return "";
+  return "what torch has recorded of " + collectives::RankList(ranks) +
+         " was looked at and is not kept: all dumps of a node have " +
+         std::to_string(kFlightsBytesMax >> 20) +
+         " MiB at the most; a smaller TORCH_FR_BUFFER_SIZE makes them shorter";
+}
+
+base::Status SaveRings(const std::string& folder,
+                       const std::map<base::Rank, std::span<const std::byte>>& rings,
+                       storage::FileSystem& files) {
+  RETURN_IF_ERROR(files.MakeDirectories(folder));
+  for (const auto& [rank, ring] : rings)
+    RETURN_IF_ERROR(Write(RingPath(folder, rank), UsedPart(ring), files));
+  return base::OkStatus();
+}
+
 base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
                           const Evidence& evidence,
                           const std::map<base::Rank, std::span<const std::byte>>& rings,
                           const AskedFlights& flights, storage::FileSystem& files) {
-  RETURN_IF_ERROR(files.MakeDirectories(folder));
+  RETURN_IF_ERROR(SaveRings(folder, rings, files));
   proto::GangProcesses processes;
   processes.set_job(facts.job);
   processes.set_round(facts.round.value());
@@ -85,6 +119,8 @@ base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
   processes.set_monotonic_ns(facts.monotonic_ns);
   processes.set_world_size(evidence.world_size);
   processes.set_flights_asked_ns(flights.asked_ns);
+  processes.set_grace_ns(facts.grace.count());
+  for (const base::Rank rank : flights.left_out) processes.add_flights_left_out(rank.value());
   for (const SeenRank& rank : evidence.ranks) *processes.add_ranks() = ToProto(rank);
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
@@ -92,10 +128,8 @@ base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(processes, &json, options).ok())
     return base::InternalError("evidence of the gang cannot be written as JSON");
-  for (const auto& [rank, ring] : rings)
-    RETURN_IF_ERROR(Write(RingPath(folder, rank), UsedPart(ring), files));
   for (const auto& [rank, dump] : flights.dumps)
-    RETURN_IF_ERROR(Write(FlightPath(folder, rank), std::as_bytes(std::span(dump)), files));
+    RETURN_IF_ERROR(Write(FlightPath(folder, rank), std::as_bytes(std::span(*dump)), files));
   // Last: where it is, all of it is.
   return Write(folder + "/processes.json", std::as_bytes(std::span(json)), files);
 }
@@ -114,7 +148,8 @@ base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::Fil
   SavedEvidence saved{.facts = {.job = processes.job(),
                                 .round = base::Round(processes.round()),
                                 .host = processes.host(),
-                                .monotonic_ns = processes.monotonic_ns()},
+                                .monotonic_ns = processes.monotonic_ns(),
+                                .grace = base::Duration(processes.grace_ns())},
                       .evidence = {.ranks = {}, .world_size = processes.world_size()}};
   std::set<int32_t> ranks;
   for (const proto::RankSeen& process : processes.ranks()) {
@@ -143,6 +178,9 @@ base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::Fil
     saved.evidence.ranks.push_back(std::move(rank));
   }
   AddFlights(folder, processes.flights_asked_ns(), files, saved);
+  std::vector<base::Rank> left_out;
+  for (const int32_t rank : processes.flights_left_out()) left_out.push_back(base::Rank(rank));
+  if (!left_out.empty()) saved.evidence.notes.push_back(LeftOutText(left_out));
   return saved;
 }
 

@@ -5,11 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "collectives/diagnosis/evidence.h"
 #include "collectives/diagnosis/finding.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/storage/file_system.h"
@@ -29,17 +32,33 @@ struct EvidenceFacts {
   base::Round round;
   std::string host;
   uint64_t monotonic_ns = 0;  // when the rings were read
+  base::Duration grace{0};    // spec.hangs.grace, as it was then; 0: not known
 };
 
 inline constexpr const char* kEvidenceFolder = "evidence";
 
 /// What ranks have answered that were asked for torch's flight recorder.
 struct AskedFlights {
-  int64_t asked_ns = 0;                     // on the wall clock, before all of them
-  std::map<base::Rank, std::string> dumps;  // as torch wrote them
+  int64_t asked_ns = 0;  // on the wall clock, before all of them
+  /// As torch wrote them. Immutable, and many MiB: shared by who judges and who writes them down.
+  std::map<base::Rank, std::shared_ptr<const std::string>> dumps;
+  std::vector<base::Rank> left_out;  // in order: KeepWithin()
 };
 
-/// Of each rank that has a ring, the ring. Errors: errno's code; a part may be there then.
+/// Of all dumps of a node that are kept; one may have kFlightDumpBytesMax.
+inline constexpr size_t kFlightsBytesMax = size_t{64} << 20;
+
+/// Leaves dumps out for which there is no room in `bytes_max`: those of `first` have it before all
+/// others, in that order; then by rank.
+void KeepWithin(size_t bytes_max, const std::vector<base::Rank>& first, AskedFlights& flights);
+/// Whose dumps were left out, in words; "" = nobody's.
+std::string LeftOutText(const std::vector<base::Rank>& ranks);
+
+/// The folder, and what each rank has that has a ring. Errors: errno's code; some may be there.
+base::Status SaveRings(const std::string& folder,
+                       const std::map<base::Rank, std::span<const std::byte>>& rings,
+                       storage::FileSystem& files);
+/// All of it, with these rings. Any thread. Errors: errno's code; a part may be there then.
 base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
                           const collectives::Evidence& evidence,
                           const std::map<base::Rank, std::span<const std::byte>>& rings,

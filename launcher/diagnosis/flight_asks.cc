@@ -154,12 +154,12 @@ FlightAnswers AskFlights(const std::vector<FlightAsk>& ranks, base::Duration lim
     answers.ranks.push_back({.rank = ask.rank, .status = WriteToPipe(ask.files.pipe)});
     if (answers.ranks.back().status.ok()) awaited.push_back(std::move(one));
   }
+  const auto is_over = [deadline] { return std::chrono::steady_clock::now() >= deadline; };
   while (true) {
     std::erase_if(awaited, [&](Awaited& one) {
-      return HasAnswered(ranks[one.at], one, answers.ranks[one.at]);
+      return !is_over() && HasAnswered(ranks[one.at], one, answers.ranks[one.at]);
     });
-    const bool is_over = std::chrono::steady_clock::now() >= deadline;
-    if (awaited.empty() || is_over || !pause(kLookEvery)) break;
+    if (awaited.empty() || is_over() || !pause(kLookEvery)) break;
   }
   for (const Awaited& one : awaited)
     answers.ranks[one.at].status = NotInTime(ranks[one.at], one, limit);
@@ -167,16 +167,19 @@ FlightAnswers AskFlights(const std::vector<FlightAsk>& ranks, base::Duration lim
 }
 
 struct FlightAsks::Shared {
-  Shared(event::Loop& the_loop, FlightAsks& the_asks, base::Duration the_limit)
-      : limit(the_limit), loop(&the_loop), asks(&the_asks) {}
+  Shared(event::Loop& the_loop, FlightAsks& the_asks, base::Duration the_limit, Asker the_asker)
+      : limit(the_limit), asker(std::move(the_asker)), loop(&the_loop), asks(&the_asks) {}
   void Run(const std::shared_ptr<Shared>& self);
 
   const base::Duration limit;
+  const Asker asker;
   std::mutex mutex;
   std::condition_variable wake;
-  event::Loop* loop;                               // guarded by mutex; null once it is over
-  FlightAsks* asks;                                // of the loop's thread; null once it is gone
-  std::optional<std::vector<FlightAsk>> question;  // guarded by mutex
+  event::Loop* loop;  // guarded by mutex, as what follows `asks`; null once it is over
+  FlightAsks* asks;   // of the loop's thread; null once it is gone
+  std::optional<std::vector<FlightAsk>> question;
+  uint64_t number = 0;   // of the last question
+  bool is_busy = false;  // with one of them
 };
 
 void FlightAsks::Shared::Run(const std::shared_ptr<Shared>& self) {
@@ -187,22 +190,25 @@ void FlightAsks::Shared::Run(const std::shared_ptr<Shared>& self) {
     const std::vector<FlightAsk> ranks = *std::exchange(question, std::nullopt);
     lock.unlock();
     const auto answers =
-        std::make_shared<FlightAnswers>(AskFlights(ranks, limit, [this](base::Duration time) {
+        std::make_shared<FlightAnswers>(asker(ranks, limit, [this](base::Duration time) {
           std::unique_lock waiting(mutex);
           return !wake.wait_for(waiting, time, [this] { return loop == nullptr; });
         }));
     lock.lock();
+    is_busy = false;
     if (loop == nullptr) return;
-    loop->Post([shared = self, answers] {
-      if (shared->asks == nullptr) return;
-      const auto done = std::exchange(shared->asks->done_, nullptr);
-      done(std::move(*answers));
+    loop->Post([shared = self, answers, of = number] {
+      // It may have been given up, and another one be asked since.
+      if (shared->asks == nullptr || shared->asks->question_ != of) return;
+      shared->asks->Answer(std::move(*answers));
     });
   }
 }
 
-FlightAsks::FlightAsks(event::Loop& loop, base::Duration limit)
-    : loop_(loop), shared_(std::make_shared<Shared>(loop, *this, limit)) {}
+FlightAsks::FlightAsks(event::Loop& loop, base::Duration limit, Asker asker)
+    : loop_(loop),
+      limit_(limit),
+      shared_(std::make_shared<Shared>(loop, *this, limit * 4 / 5, std::move(asker))) {}
 
 FlightAsks::~FlightAsks() {
   seq_.AssertHeld();
@@ -215,23 +221,56 @@ FlightAsks::~FlightAsks() {
 void FlightAsks::Ask(std::vector<FlightAsk> ranks, std::function<void(FlightAnswers)> done) {
   seq_.AssertHeld();
   done_ = std::move(done);
+  asked_ = ranks;
+  ++question_;
+  FlightAnswers none;
   if (!EnsureThread()) {
-    FlightAnswers answers;
-    for (const FlightAsk& ask : ranks) {
-      answers.ranks.push_back(
-          {.rank = ask.rank,
-           .status = base::ResourceExhaustedError("no thread could be made that asks torch "
-                                                  "(ulimit -u)")});
-    }
-    return loop_.Post([shared = shared_, answers = std::move(answers)]() mutable {
-      if (shared->asks == nullptr) return;
-      const auto tell = std::exchange(shared->asks->done_, nullptr);
-      tell(std::move(answers));
-    });
+    none =
+        None(base::ResourceExhaustedError("no thread could be made that asks torch (ulimit -u)"));
+  } else if (HandOver(std::move(ranks))) {
+    deadline_ = loop_.After(limit_, [this] { GiveUp(); });
+    return;
+  } else {
+    const base::Status why = base::UnavailableError(
+        "torch was not asked: the reading of its dumps for an earlier question still hangs");
+    none = None(why);
+    none.hangs = why;
   }
+  loop_.Post([shared = shared_, of = question_, none = std::move(none)]() mutable {
+    if (shared->asks != nullptr && shared->asks->question_ == of)
+      shared->asks->Answer(std::move(none));
+  });
+}
+
+bool FlightAsks::HandOver(std::vector<FlightAsk> ranks) {
   std::lock_guard lock(shared_->mutex);
+  if (std::exchange(shared_->is_busy, true)) return false;
   shared_->question = std::move(ranks);
+  shared_->number = question_;
   shared_->wake.notify_one();
+  return true;
+}
+
+void FlightAsks::GiveUp() {
+  const std::string what = asked_.empty() ? "" : ", as " + asked_.front().files.dump + ",";
+  const base::Status why =
+      base::DeadlineExceededError("reading what torch dumps" + what + " has not ended in " +
+                                  base::FormatDuration(limit_) + ": its file system may hang");
+  FlightAnswers none = None(why);
+  none.hangs = why;
+  Answer(std::move(none));
+}
+
+void FlightAsks::Answer(FlightAnswers answers) {
+  if (done_ == nullptr) return;  // it was given up
+  deadline_.reset();
+  std::exchange(done_, nullptr)(std::move(answers));
+}
+
+FlightAnswers FlightAsks::None(const base::Status& why) const {
+  FlightAnswers answers;
+  for (const FlightAsk& ask : asked_) answers.ranks.push_back({.rank = ask.rank, .status = why});
+  return answers;
 }
 
 bool FlightAsks::EnsureThread() {

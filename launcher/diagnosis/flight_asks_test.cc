@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -214,6 +216,51 @@ TEST_F(FlightAsksTest, TheLoopGoesOnMeanwhile) {
     ASSERT_TRUE(heard.has_value());
     EXPECT_OK(heard->ranks.at(0).status);
   }
+}
+
+TEST_F(FlightAsksTest, AReadingThatHangsIsGivenUpAndHoldsUpOneThread) {
+  const base::RealClock clock;
+  const auto loop = *event::EpollLoop::Create(clock);
+  struct Disk {
+    std::promise<void> comes_back;
+    std::shared_future<void> is_back = comes_back.get_future().share();
+    std::atomic<int> readings{0};
+  };
+  const auto disk = std::make_shared<Disk>();
+  FlightAsks asks(*loop, 50ms, [disk](const auto& ranks, base::Duration, const auto&) {
+    FlightAnswers answers;
+    answers.asked_ns = ++disk->readings;
+    disk->is_back.wait();
+    for (const FlightAsk& ask : ranks) answers.ranks.push_back({.rank = ask.rank, .status = {}});
+    return answers;
+  });
+  std::vector<FlightAnswers> heard;
+  const auto ask = [&] {
+    asks.Ask({Of(0), Of(1)}, [&](FlightAnswers answers) {
+      heard.push_back(std::move(answers));
+      loop->Quit();
+    });
+    loop->Run();
+  };
+
+  ask();
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_THAT(heard[0].hangs, StatusIs(base::Code::kDeadlineExceeded, HasSubstr(DumpOf(0))));
+  ASSERT_EQ(heard[0].ranks.size(), 2U);
+  EXPECT_THAT(heard[0].ranks[1].status, StatusIs(base::Code::kDeadlineExceeded));
+  ask();
+  ASSERT_EQ(heard.size(), 2U);
+  EXPECT_THAT(heard[1].hangs, StatusIs(base::Code::kUnavailable, HasSubstr("still hangs")));
+  EXPECT_EQ(disk->readings, 1);
+
+  disk->comes_back.set_value();
+  for (int time = 0; time < 1000 && !heard.back().hangs.ok(); ++time) {
+    ask();
+    Pause({});
+  }
+  EXPECT_OK(heard.back().hangs) << "it can be asked again";
+  EXPECT_OK(heard.back().ranks.at(0).status);
+  EXPECT_GE(heard.back().asked_ns, 2) << "what it said to the first question is nobody's";
 }
 
 TEST_F(FlightAsksTest, NobodyIsToldWhenTheAskerIsGone) {

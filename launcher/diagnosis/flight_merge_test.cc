@@ -7,7 +7,9 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "collectives/diagnosis/diagnose.h"
 #include "collectives/diagnosis/imports/flight_dump_file.h"
@@ -23,6 +25,7 @@ using collectives::Evidence;
 using collectives::Finding;
 using collectives::SeenRank;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -55,6 +58,19 @@ Evidence ThreeRanks() {
     evidence.ranks.push_back(
         {.rank = Rank(rank), .process = {.pid = 100 + rank}, .ring_read = true});
   return evidence;
+}
+
+AskedFlights Asked(const std::vector<std::string>& dumps) {
+  AskedFlights asked{.asked_ns = kAskedNs, .dumps = {}, .left_out = {}};
+  for (size_t rank = 0; rank < dumps.size(); ++rank)
+    asked.dumps[Rank(static_cast<int>(rank))] = std::make_shared<const std::string>(dumps[rank]);
+  return asked;
+}
+
+std::vector<Rank> RanksOf(const AskedFlights& flights) {
+  std::vector<Rank> ranks;
+  for (const auto& [rank, dump] : flights.dumps) ranks.push_back(rank);
+  return ranks;
 }
 
 TEST(FlightMergeTest, WhatTorchSaysIsOfTheRanksThatAreThere) {
@@ -95,14 +111,14 @@ TEST(FlightMergeTest, WhoHasNotAnsweredIsUnknown) {
 TEST(FlightMergeTest, KeptEvidenceSaysTheSameAndADamagedDumpIsSaid) {
   storage::RealFileSystem files;
   const std::string folder = ::testing::TempDir() + "/kept";
-  const AskedFlights asked{
-      .asked_ns = kAskedNs,
-      .dumps = {{Rank(0), DumpText(2)}, {Rank(1), DumpText(1)}, {Rank(2), DumpText(2)}}};
-  ASSERT_OK(SaveEvidence(folder, {.job = "train"}, ThreeRanks(), {}, asked, files));
+  const AskedFlights asked = Asked({DumpText(2), DumpText(1), DumpText(2)});
+  ASSERT_OK(SaveEvidence(folder, {.job = "train", .grace = std::chrono::seconds(7)}, ThreeRanks(),
+                         {}, asked, files));
 
   const auto saved = LoadEvidence(folder, files);
 
   ASSERT_OK(saved.status());
+  EXPECT_EQ(saved->facts.grace, std::chrono::seconds(7));
   const Finding finding = collectives::Diagnose(saved->evidence);
   EXPECT_EQ(finding.verdict_class, Finding::Class::kMissingRank);
   ASSERT_THAT(finding.culprits, SizeIs(1));
@@ -113,6 +129,36 @@ TEST(FlightMergeTest, KeptEvidenceSaysTheSameAndADamagedDumpIsSaid) {
   ASSERT_OK(damaged.status());
   EXPECT_THAT(collectives::Diagnose(damaged->evidence).culprits, IsEmpty());
   EXPECT_THAT(damaged->evidence.notes, Contains(HasSubstr("rank-1.flight")));
+}
+
+TEST(FlightMergeTest, WhereThereIsNoRoomForAllDumpsThoseThatMatterAreKept) {
+  const AskedFlights asked = Asked({"0000", "1111", "2222", "3"});
+  AskedFlights all = asked, some = asked, none = asked;
+
+  KeepWithin(13, {}, all);
+  EXPECT_THAT(RanksOf(all), ElementsAre(Rank(0), Rank(1), Rank(2), Rank(3)));
+  EXPECT_EQ(LeftOutText(all.left_out), "");
+
+  KeepWithin(9, {Rank(2), Rank(1), Rank(2), Rank(7)}, some);
+  EXPECT_THAT(RanksOf(some), ElementsAre(Rank(1), Rank(2), Rank(3))) << "which has room";
+  EXPECT_THAT(some.left_out, ElementsAre(Rank(0)));
+
+  KeepWithin(0, {Rank(2)}, none);
+  EXPECT_THAT(RanksOf(none), IsEmpty());
+  EXPECT_THAT(LeftOutText(none.left_out), HasSubstr("ranks 0, 1, 2, 3 was looked at and is not"));
+}
+
+TEST(FlightMergeTest, WhoseDumpWasNotKeptIsSaidWhenTheEvidenceIsLookedAtAgain) {
+  storage::RealFileSystem files;
+  const std::string folder = ::testing::TempDir() + "/left_out";
+  AskedFlights asked = Asked({DumpText(2), DumpText(1), DumpText(2)});
+  KeepWithin(DumpText(1).size() + DumpText(2).size(), {Rank(1)}, asked);
+  ASSERT_OK(SaveEvidence(folder, {.job = "train"}, ThreeRanks(), {}, asked, files));
+
+  const auto saved = LoadEvidence(folder, files);
+
+  ASSERT_OK(saved.status());
+  EXPECT_THAT(saved->evidence.notes, Contains(HasSubstr("recorded of rank 2 was looked at")));
 }
 
 }  // namespace

@@ -40,6 +40,9 @@ struct FlightAnswers {
   /// On the wall clock, in nanoseconds: before anybody was asked, so that no dump is of before.
   int64_t asked_ns = 0;
   std::vector<FlightAnswer> ranks;  // in the order in which they were asked
+  /// Not OK: whoever asks hangs in a file system, for longer than a question may take, and hears
+  /// nobody until that has ended.
+  base::Status hangs;
 };
 
 /// Asks ranks for what their torch has recorded: by its named pipes in life, a script in tests.

@@ -2,6 +2,7 @@
 #include "launcher/diagnosis/flight_watch.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "collectives/diagnosis/words.h"
@@ -61,6 +62,20 @@ void FlightWatch::Look(const std::vector<WatchedRank>& here, const Times& times,
   const bool is_time =
       ask_at_.has_value() ? now >= *ask_at_ : now - quiet_since_ >= QuietNeeded(times, in_vain_);
   if (!is_time) return;
+  if (!Ask(here,
+           [this, times, on_answers = std::move(on_answers)] { OnAnswers(times, on_answers); })) {
+    WaitForQuiet();
+  }
+}
+
+bool FlightWatch::AskAgain(const std::vector<WatchedRank>& here, base::Duration least_wait,
+                           std::function<void(bool)> on_answers) {
+  return !asking_ && Ask(here, [this, least_wait, on_answers = std::move(on_answers)] {
+    on_answers(SomebodyMayWait(least_wait));
+  });
+}
+
+bool FlightWatch::Ask(const std::vector<WatchedRank>& here, std::function<void()> then) {
   std::vector<FlightAsk> asks;
   held_.clear();
   for (const WatchedRank& rank : here) {
@@ -73,28 +88,34 @@ void FlightWatch::Look(const std::vector<WatchedRank>& here, const Times& times,
       asks.push_back({.rank = rank.rank, .files = std::move(files)});
     }
   }
-  if (asks.empty()) return WaitForQuiet();
+  if (asks.empty()) return false;
   asking_ = true;
-  deps_.source.Ask(std::move(asks), [this, round = round_, times,
-                                     on_answers = std::move(on_answers)](FlightAnswers answers) {
-    asking_ = false;
-    if (round == round_) OnAnswers(std::move(answers), times, on_answers);
-  });
+  deps_.source.Ask(std::move(asks),
+                   [this, round = round_, then = std::move(then)](FlightAnswers answers) {
+                     asking_ = false;
+                     const bool hangs = !answers.hangs.ok();
+                     if (hangs && !is_trouble_told_) deps_.on_trouble(answers.hangs);
+                     is_trouble_told_ = hangs;
+                     if (round != round_) return;
+                     Keep(std::move(answers));
+                     then();
+                   });
+  return true;
 }
 
-void FlightWatch::OnAnswers(FlightAnswers answers, const Times& times,
-                            const std::function<void()>& on_answers) {
+void FlightWatch::Keep(FlightAnswers answers) {
   std::optional<collectives::OpenEntries> open_before;
   if (asks_again_) open_before = collectives::OpenEntriesOf(dumps_);
   question_ = {.asked_ns = answers.asked_ns, .open_before = std::move(open_before)};
   dumps_.clear();
   silent_.clear();
-  asked_ = {.asked_ns = answers.asked_ns, .dumps = {}};
+  asked_ = {.asked_ns = answers.asked_ns, .dumps = {}, .left_out = {}};
   size_t silent = 0;
   for (FlightAnswer& answer : answers.ranks) {
     if (answer.status.ok()) {
       dumps_.emplace(answer.rank, std::move(answer.dump));
-      asked_.dumps.emplace(answer.rank, std::move(answer.bytes));
+      asked_.dumps.emplace(answer.rank,
+                           std::make_shared<const std::string>(std::move(answer.bytes)));
     } else if (++silent <= kSilentTold) {
       silent_.push_back("rank " + answer.rank.ToString() + ": " + answer.status.message());
     }
@@ -108,6 +129,9 @@ void FlightWatch::OnAnswers(FlightAnswers answers, const Times& times,
     silent_.push_back("and " + std::to_string(silent - kSilentTold) +
                       " other ranks have not answered");
   }
+}
+
+void FlightWatch::OnAnswers(const Times& times, const std::function<void()>& on_answers) {
   if (!SomebodyMayWait(times.least_wait)) return OnJudged(std::nullopt, times);
   if (std::exchange(asks_again_, true)) return on_answers();
   ask_at_ = deps_.loop.Now() + times.grace;

@@ -18,6 +18,7 @@
 #include "launcher/diagnosis/rank_looks.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
+#include "runtime/base/status.h"
 #include "runtime/event/loop.h"
 #include "runtime/topology/environment.h"
 
@@ -25,15 +26,16 @@ namespace lockstep::launcher {
 
 /// When the ranks of this machine that have no ring of ours are asked for what torch has recorded,
 /// and what they said. Each question costs them: torch writes a line on standard error, and holds
-/// Python's lock for some 70 ms, 0.4 s the first time. So a gang is asked only after all of its
-/// ranks have been quiet for long:
+/// Python's lock for some 70 ms, 0.4 s the first time. So a gang is asked for the first time only
+/// after all of its ranks have been quiet for long:
 ///
 ///   quiet ----------> asked, first ----------> asked again, grace later: answers to judge
 ///     ^ nobody is in an op |                        |  nobody waits        | somebody waits
 ///     +-- wait for twice --+------------------------+                      v
 ///         as long a quiet                                 asked again when it would be acted upon
 ///
-/// What was open in one set of answers alone is no wait, since ranks do not answer in one instant.
+/// Further questions come whatever is written meanwhile: torch's own lines are. What was open in
+/// one set of answers alone is no wait, since ranks do not answer in one instant.
 ///
 /// One for each agent of `lockstep run`, owned by it. Confined to the loop's thread.
 class FlightWatch {
@@ -47,6 +49,8 @@ class FlightWatch {
     FlightSource& source;
     FilesOf files_of;
     BytesWritten bytes_written;
+    /// Told once that nobody can be asked, since whoever asks hangs; and again when that was over.
+    std::function<void(const base::Status& why)> on_trouble = [](const base::Status&) {};
   };
   struct Times {
     base::Duration least_wait;  // shorter ones are none
@@ -66,16 +70,24 @@ class FlightWatch {
   /// something to judge.
   void Look(const std::vector<WatchedRank>& here, const Times& times,
             std::function<void()> on_answers);
+  /// Asks at once, whatever the time, after answers that were judged. `on_answers` is told later
+  /// whether there is something to judge again; not if Clear() is called before. False: nobody can
+  /// be asked now, and it is not called.
+  bool AskAgain(const std::vector<WatchedRank>& here, base::Duration least_wait,
+                std::function<void(bool)> on_answers);
   /// Adds what was answered, and who has not, to evidence of the ranks' processes: AddFlightDumps.
   collectives::Finding::Confidence AddTo(collectives::Evidence& evidence) const;
   /// What was made of that: somebody waits, and in so long it would be acted upon; nullopt: nobody.
   void OnJudged(std::optional<base::Duration> acts_in, const Times& times);
-  /// For the evidence. Empty where there was nothing to judge.
-  const AskedFlights& asked() const { return asked_; }
+  /// For the evidence, which has it then: of 16 MiB a rank there is one copy. Empty where there was
+  /// nothing to judge.
+  AskedFlights TakeAsked() { return std::exchange(asked_, {}); }
 
  private:
-  void OnAnswers(FlightAnswers answers, const Times& times,
-                 const std::function<void()>& on_answers);
+  /// False: nobody can be asked, and `then` is not called.
+  bool Ask(const std::vector<WatchedRank>& here, std::function<void()> then);
+  void Keep(FlightAnswers answers);
+  void OnAnswers(const Times& times, const std::function<void()>& on_answers);
   bool SomebodyMayWait(base::Duration least_wait) const;
   void WaitForQuiet();
 
@@ -91,6 +103,7 @@ class FlightWatch {
   bool asks_again_ = false;               // it was not the first one
   std::vector<base::Rank> held_;          // who was not asked
   std::vector<std::string> silent_;       // who has not answered, and why
+  bool is_trouble_told_ = false;
   AskedFlights asked_;
 };
 

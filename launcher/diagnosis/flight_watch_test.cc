@@ -12,8 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "collectives/diagnosis/imports/json_tree.h"
+#include "collectives/diagnosis/imports/flight_dump.h"
 #include "launcher/diagnosis/hang_watch_fixture.h"
+#include "launcher/diagnosis/testing/scripted_torch.h"
 
 namespace lockstep::launcher::testing {
 namespace {
@@ -25,49 +26,8 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using Class = collectives::Finding::Class;
-
-/// By NCCL's process group: all_reduce 1 to `calls` of group 0, of which `over` are over.
-collectives::FlightDump DumpOf(int calls, int over, int64_t created_ns, int elements = 4) {
-  std::string entries;
-  for (int call = 1; call <= calls; ++call) {
-    const std::string sizes = "[[" + std::to_string(elements) + "]]";
-    entries += (call > 1 ? "," : "") + std::string("{\"record_id\":") + std::to_string(call - 1) +
-               ",\"collective_seq_id\":" + std::to_string(call) +
-               ",\"process_group\":[\"0\",\"default_pg\"],\"profiling_name\":\"nccl:all_reduce\"," +
-               "\"state\":\"" + (call <= over ? "completed" : "scheduled") +
-               "\",\"input_sizes\":" + sizes + ",\"output_sizes\":" + sizes +
-               ",\"input_dtypes\":[\"Float\"],\"output_dtypes\":[\"Float\"]," +
-               "\"time_created_ns\":" + std::to_string(created_ns) + "}";
-  }
-  const auto tree = collectives::ReadJson(
-      R"({"version":"2.10","pg_config":{"0":{"name":"0","desc":"default_pg","ranks":"[0, 1, 2]"}},)"
-      "\"entries\":[" +
-      entries + "]}");
-  return collectives::ReadFlightDump(**tree).value();
-}
-
-/// Ranks that answer half a second after they were asked, as a test says.
-class ScriptedTorch final : public FlightSource {
- public:
-  explicit ScriptedTorch(event::Loop& loop) : loop_(loop) {}
-
-  void Ask(std::vector<FlightAsk> ranks, std::function<void(FlightAnswers)> done) override {
-    ++questions;
-    asked_at.push_back(loop_.Now());
-    FlightAnswers answers{.asked_ns = loop_.Now().time_since_epoch().count(), .ranks = {}};
-    for (const FlightAsk& ask : ranks) answers.ranks.push_back(answer(ask.rank));
-    timer_ = loop_.After(milliseconds(500), [answers, done] { done(answers); });
-  }
-
-  std::function<FlightAnswer(Rank)> answer;
-  int questions = 0;
-  std::vector<base::SteadyTime> asked_at;
-
- private:
-  event::Loop& loop_;
-  event::Registration timer_;
-};
 
 /// Three ranks without rings, which can be asked.
 class FlightWatchTest : public HangWatchTest {
@@ -94,15 +54,17 @@ class FlightWatchTest : public HangWatchTest {
   std::vector<collectives::FlightDump> dumps_;
   ScriptedTorch torch_{loop_};
   uint64_t written_ = 0;
-  std::vector<std::string> notes_;
-  FlightWatch flights_{{.loop = loop_,
-                        .source = torch_,
-                        .files_of =
-                            [](Rank rank) {
-                              return topology::FlightFiles{.pipe = "/p" + rank.ToString(),
-                                                           .dump = "/d"};
-                            },
-                        .bytes_written = [this] { return written_; }}};
+  std::vector<std::string> notes_, troubles_;
+  FlightWatch flights_{
+      {.loop = loop_,
+       .source = torch_,
+       .files_of =
+           [](Rank rank) {
+             return topology::FlightFiles{.pipe = "/p" + rank.ToString(), .dump = "/d"};
+           },
+       .bytes_written = [this] { return written_; },
+       .on_trouble =
+           [this](const base::Status& why) { troubles_.push_back(std::string(why.message())); }}};
 };
 
 TEST_F(FlightWatchTest, WhoDoesNotComeIsNamedByTheSecondAnswers) {
@@ -117,7 +79,8 @@ TEST_F(FlightWatchTest, WhoDoesNotComeIsNamedByTheSecondAnswers) {
   EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
   EXPECT_THAT(verdicts_.front().victims, ElementsAre(Rank(0), Rank(2)));
   EXPECT_THAT(notes_, Contains(HasSubstr("torch's flight recorder, which ranks 0, 1, 2 were")));
-  EXPECT_EQ(watch_.flights().dumps.at(Rank(1)), "as it was");
+  EXPECT_EQ(*watch_.TakeFlights().dumps.at(Rank(1)), "as it was");
+  EXPECT_THAT(watch_.TakeFlights().dumps, IsEmpty()) << "there is one copy";
   loop_.RunFor(seconds(120));
   EXPECT_EQ(torch_.questions, 2) << "it has been said";
   EXPECT_EQ(verdicts_.size(), 1U);
@@ -146,7 +109,7 @@ TEST_F(FlightWatchTest, AGangInWhichNobodyWaitsIsAskedLessAndLess) {
   EXPECT_GT(at[4] - at[3], seconds(299));
   EXPECT_LE(torch_.questions, 15);
   EXPECT_TRUE(verdicts_.empty() && notices_.empty());
-  EXPECT_THAT(watch_.flights().dumps, IsEmpty());
+  EXPECT_THAT(watch_.TakeFlights().dumps, IsEmpty());
 }
 
 TEST_F(FlightWatchTest, AGangThatGoesOnIsNotBlamedByAnswersOfDifferentMoments) {
@@ -208,6 +171,64 @@ TEST_F(FlightWatchTest, WhoDoesNotAnswerIsNotBlamedAndSaid) {
   }
   ASSERT_FALSE(verdicts_.empty());
   EXPECT_THAT(notes_, Contains("rank 1: torch was asked, and is silent"));
+}
+
+TEST_F(FlightWatchTest, ThatWhoeverAsksHangsIsSaidOnceAndTheWatchGoesOn) {
+  torch_.hangs = base::DeadlineExceededError("reading has not ended");
+  torch_.answer = [this](Rank rank) {
+    return FlightAnswer{.rank = rank, .status = torch_.hangs, .dump = {}, .bytes = {}};
+  };
+  loop_.RunFor(std::chrono::minutes(20));
+  EXPECT_GT(torch_.questions, 2) << "it is asked again";
+  EXPECT_THAT(troubles_, ElementsAre("reading has not ended"));
+  EXPECT_THAT(verdicts_, IsEmpty());
+
+  torch_.hangs = base::OkStatus();
+  torch_.answer = [this](Rank rank) { return Told(rank, dumps_.at(rank.value())); };
+  loop_.RunFor(std::chrono::minutes(11));
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
+  EXPECT_THAT(troubles_, SizeIs(1));
+}
+
+TEST_F(FlightWatchTest, WhatWasFoundIsAskedForOnceMoreWhenSomebodyWantsToAct) {
+  EXPECT_FALSE(watch_.FindAgain([](bool) { ADD_FAILURE() << "nothing was found"; }));
+  loop_.RunFor(seconds(65));
+  ASSERT_EQ(verdicts_.size(), 1U);
+  ASSERT_TRUE(watch_.RestsOnFlights());
+  std::vector<bool> found;
+  const auto heard = [&](bool again) { found.push_back(again); };
+
+  EXPECT_TRUE(watch_.FindAgain(heard));
+  EXPECT_FALSE(watch_.FindAgain(heard)) << "it is being asked";
+  EXPECT_THAT(found, IsEmpty());
+  loop_.RunFor(seconds(1));
+  EXPECT_THAT(found, ElementsAre(true));
+  EXPECT_EQ(torch_.questions, 3);
+
+  // It has come meanwhile, and all wait in the next one.
+  for (auto& dump : dumps_) dump = DumpOf(5, 4, Nanoseconds() - 1'000'000'000);
+  EXPECT_TRUE(watch_.FindAgain(heard));
+  loop_.RunFor(seconds(1));
+  EXPECT_THAT(found, ElementsAre(true, false));
+
+  EXPECT_TRUE(watch_.FindAgain(heard));
+  watch_.BeginRound();
+  loop_.RunFor(seconds(1));
+  EXPECT_EQ(found.size(), 2U) << "of a round that is over nothing is said";
+}
+
+TEST_F(FlightWatchTest, WhoDoesNotAnswerOnceMoreMayHaveGoneOn) {
+  loop_.RunFor(seconds(65));
+  ASSERT_EQ(verdicts_.size(), 1U);
+  torch_.answer = [](Rank rank) {
+    return FlightAnswer{
+        .rank = rank, .status = base::UnavailableError("gone"), .dump = {}, .bytes = {}};
+  };
+  std::vector<bool> found;
+  EXPECT_TRUE(watch_.FindAgain([&](bool again) { found.push_back(again); }));
+  loop_.RunFor(seconds(1));
+  EXPECT_THAT(found, ElementsAre(false));
 }
 
 TEST_F(FlightWatchTest, WhereARingTellsTorchIsNotAsked) {

@@ -86,6 +86,7 @@ void HangWatch::BeginRound() {
   if (flights_ != nullptr) flights_->Clear();
   last_look_.reset();
   found_.reset();
+  verdict_.reset();
   noticed_ = decided_ = moved_ = over_ = compares_again_ = false;
   said_.clear();
   ScheduleLook(config_.look_every);
@@ -144,7 +145,7 @@ void HangWatch::Look() {
   // Where nobody waits, calls are compared within this machine.
   const size_t records_max = suspicious ? kAllRecords : kCallsCompared;
   const Evidence evidence = Merge(looks_.Gather(Here(ranks), records_max, now), ranks, {}, now);
-  Judge(Find(evidence), evidence, /*at_once=*/true);
+  Judge(Find(evidence), evidence, Source::kRings);
 }
 
 /// One look after the other: the agents elsewhere may take longer than look_every. This machine's
@@ -161,7 +162,7 @@ void HangWatch::LookEverywhere(const std::vector<WatchedRank>& ranks, base::Stea
                far_ranks_ = std::move(far);
                Paced([&] {
                  const Evidence evidence = Merge(std::move(here), ranks, far_ranks_, now);
-                 Judge(Find(evidence), evidence, /*at_once=*/true);
+                 Judge(Find(evidence), evidence, Source::kRings);
                });
              });
 }
@@ -254,24 +255,32 @@ FlightWatch::Times HangWatch::FlightTimes() const {
           .quiet_max = config_.hard_deadline};
 }
 
+HangWatch::LastLook HangWatch::FindInFlights(const std::vector<WatchedRank>& ranks) {
+  const base::SteadyTime now = loop_.Now();
+  LastLook look;
+  look.evidence = Merge(looks_.Gather(Here(ranks), kAllRecords, now), ranks, {}, now);
+  const Finding::Confidence confidence_max = flights_->AddTo(look.evidence);
+  look.finding = Find(look.evidence);
+  look.finding.confidence = std::min(look.finding.confidence, confidence_max);
+  // Dumps are written one after the other, and the newest call in one may be half told.
+  if (look.finding.verdict_class == Finding::Class::kMismatch &&
+      !IsWaitedInSince(look.finding, look.evidence))
+    look.finding = Finding();
+  // Their times are those of a clock that may have been set.
+  look.finding.waited = std::min(look.finding.waited, now - began_);
+  return look;
+}
+
 /// Each judgement rests on answers of its own: what was found is asked for anew before it is acted
 /// upon.
 void HangWatch::JudgeFlights() {
   const std::vector<WatchedRank> ranks = delegate_.RanksToWatch();
   if (ranks.empty()) return;
-  const base::SteadyTime now = loop_.Now();
-  Evidence evidence = Merge(looks_.Gather(Here(ranks), kAllRecords, now), ranks, {}, now);
-  const Finding::Confidence confidence_max = flights_->AddTo(evidence);
-  Finding finding = Find(evidence);
-  finding.confidence = std::min(finding.confidence, confidence_max);
+  const LastLook look = FindInFlights(ranks);
+  const Finding& finding = look.finding;
   const uint64_t round = round_;
   decided_ = false;
-  // Dumps are written one after the other, and the newest call in one may be half told.
-  if (finding.verdict_class == Finding::Class::kMismatch && !IsWaitedInSince(finding, evidence))
-    finding = Finding();
-  // Their times are those of a clock that may have been set.
-  finding.waited = std::min(finding.waited, now - began_);
-  Judge(finding, evidence, /*at_once=*/false);
+  Judge(finding, look.evidence, Source::kFlights);
   if (round != round_) return;
   std::optional<base::Duration> acts_in;
   if (finding.verdict_class != Finding::Class::kNone) {
@@ -280,6 +289,19 @@ void HangWatch::JudgeFlights() {
     acts_in = std::min(*acts_in, config_.hard_deadline);
   }
   flights_->OnJudged(acts_in, FlightTimes());
+}
+
+bool HangWatch::FindAgain(std::function<void(bool)> done) {
+  if (flights_ == nullptr || !verdict_.has_value()) return false;
+  return flights_->AskAgain(
+      Here(delegate_.RanksToWatch()), config_.least_wait,
+      [this, round = round_, verdict = *verdict_, done = std::move(done)](bool tells) {
+        if (round != round_ || over_) return;
+        const bool again = tells && !RingsTell() &&
+                           KeyOf(FindInFlights(delegate_.RanksToWatch()).finding) == verdict;
+        (void)flights_->TakeAsked();  // what the verdict rests on is kept already
+        done(again);
+      });
 }
 
 Finding HangWatch::Find(const Evidence& evidence) const {
@@ -308,17 +330,21 @@ base::Duration HangWatch::NoticeAfter(const Finding& finding) const {
   return std::clamp(config_.usual_factor * std::min(*usual, at_most), config_.grace, at_most);
 }
 
-void HangWatch::Judge(const Finding& finding, const Evidence& evidence, bool at_once) {
+HangWatch::Key HangWatch::KeyOf(const Finding& finding) {
+  std::vector<base::Rank> culprits;
+  for (const Finding::Culprit& culprit : finding.culprits) culprits.push_back(culprit.rank);
+  return {finding.verdict_class, std::move(culprits),
+          finding.op.has_value() ? finding.op->group.value() : 0,
+          finding.op.has_value() ? finding.op->seq.value() : 0};
+}
+
+void HangWatch::Judge(const Finding& finding, const Evidence& evidence, Source source) {
   if (finding.verdict_class == Finding::Class::kNone) {
     found_.reset();
     said_.clear();
     return;
   }
-  std::vector<base::Rank> culprits;
-  for (const Finding::Culprit& culprit : finding.culprits) culprits.push_back(culprit.rank);
-  Key key{finding.verdict_class, std::move(culprits),
-          finding.op.has_value() ? finding.op->group.value() : 0,
-          finding.op.has_value() ? finding.op->seq.value() : 0};
+  Key key = KeyOf(finding);
   const bool again = found_ == key;
   if (!again) {
     found_ = std::move(key);
@@ -326,7 +352,8 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence, bool at_
     noticed_ = false;
   }
   // What was called stays so; all else may have changed while the rings were read.
-  const bool is_sure = again || (at_once && finding.verdict_class == Finding::Class::kMismatch);
+  const bool is_sure =
+      again || (source == Source::kRings && finding.verdict_class == Finding::Class::kMismatch);
   const bool is_of_network = finding.verdict_class == Finding::Class::kNetworkStall ||
                              finding.verdict_class == Finding::Class::kPartition;
   // So soon the kernel has not sent again what the finding rests on.
@@ -336,6 +363,8 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence, bool at_
   if (acts) {
     if (said_.size() == kSaidMax) said_.clear();
     if (!said_.insert(*found_).second) return;
+    verdict_ = found_;
+    verdict_source_ = source;
     decided_ = true;
     moved_ = false;
     delegate_.OnHangVerdict(finding, evidence);

@@ -122,11 +122,21 @@ class HangWatch {
   /// Whether a rank on this machine has made a call since the last verdict: what was found then,
   /// and is no difference of calls, may be over.
   bool HasMoved();
+  /// Whether the last verdict rests on what torch has recorded: HasMoved() tells nothing of it.
+  bool RestsOnFlights() const {
+    return verdict_.has_value() && verdict_source_ == Source::kFlights;
+  }
+  /// Then torch is asked once more. `done` is called later: whether the same is found again, by
+  /// answers of their own; not if a round begins or has failed before. False: nobody can be asked
+  /// now, and `done` is not called.
+  bool FindAgain(std::function<void(bool)> done);
   /// Those that ranks of the round have, as they are at any time, or were when they were fetched;
   /// for as long as it is watched.
   std::map<base::Rank, std::span<const std::byte>> rings() const;
-  /// What torch has answered that a verdict rests on; empty where none does.
-  AskedFlights flights() const { return flights_ != nullptr ? flights_->asked() : AskedFlights(); }
+  /// What torch has answered that a verdict rests on; empty where none does, and the next time.
+  AskedFlights TakeFlights() {
+    return flights_ != nullptr ? flights_->TakeAsked() : AskedFlights();
+  }
   /// What the looks tell of how fast the ranks on this machine go.
   PaceLooks& paces() { return paces_; }
 
@@ -134,7 +144,11 @@ class HangWatch {
   /// What makes two findings the same one.
   using Key = std::tuple<collectives::Finding::Class, std::vector<base::Rank>, uint64_t, uint64_t>;
 
+  /// What was looked at. Rings are all read in one look, and each dump is of a moment of its own.
+  enum class Source : uint8_t { kRings, kFlights };
+
   static base::Duration ProcessorTimeOfThread();
+  static Key KeyOf(const collectives::Finding& finding);
   void ScheduleLook(base::Duration after);
   /// Has the next look wait for as long as this one makes necessary.
   void Paced(const std::function<void()>& look);
@@ -148,12 +162,12 @@ class HangWatch {
                                 base::SteadyTime now) const;
   bool RingsTell() const;
   void LookAtFlights(const std::vector<WatchedRank>& ranks);
+  LastLook FindInFlights(const std::vector<WatchedRank>& ranks);
   void JudgeFlights();
   FlightWatch::Times FlightTimes() const;
   collectives::Finding Find(const collectives::Evidence& evidence) const;
-  /// `at_once`: calls that differ are not looked at again.
   void Judge(const collectives::Finding& finding, const collectives::Evidence& evidence,
-             bool at_once);
+             Source source);
   base::Duration ActionAfter(const collectives::Finding& finding) const;
   base::Duration NoticeAfter(const collectives::Finding& finding) const;
 
@@ -180,6 +194,8 @@ class HangWatch {
   bool noticed_ = false;         // that one
   /// Verdicts that were given, and nothing was done about; until nobody waits for anybody.
   std::set<Key> said_;
+  std::optional<Key> verdict_;  // that was given last, in this round
+  Source verdict_source_ = Source::kRings;
   bool decided_ = false;  // a verdict was given, and no call has been seen since
   bool moved_ = false;    // calls were made since the last verdict
   bool over_ = false;     // the last look has been taken

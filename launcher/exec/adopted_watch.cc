@@ -56,6 +56,7 @@ void AdoptedWatch::OnHangNotice(const Finding& finding, const Evidence& evidence
 void AdoptedWatch::OnHangVerdict(const Finding& finding, const Evidence& evidence) {
   EvidenceFacts facts = facts_;
   facts.monotonic_ns = static_cast<uint64_t>(deps_.loop.Now().time_since_epoch().count());
+  facts.grace = watch_.times().grace;
   deps_.record.SaveEvidence(facts, evidence, watch_.rings());
   verdict_ = VerdictOf(finding, evidence);
   deps_.record.SaveVerdict(*verdict_);

@@ -4,10 +4,13 @@
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <string>
+#include <vector>
 
 #include "runtime/base/testing/status_matchers.h"
 
@@ -35,18 +38,68 @@ int FilesIn(const std::string& folder) {
   return count;
 }
 
+std::string PathIn(const std::string& folder) {
+  return NcclShimFolder(folder) + "/" + kNcclShimFile;
+}
+
 TEST(CarriedShimTest, ItIsOneThatCanBeLoaded) {
   if (!CarriesNcclShim()) GTEST_SKIP() << "a build with a sanitizer carries none";
-  const std::string path = FreshFolder("loaded") + "/liblockstep_nccl.so";
-  std::ofstream(path) << "what was there before";
+  const std::string folder = FreshFolder("loaded");
 
-  ASSERT_THAT(WriteNcclShim(path), IsOk());
+  ASSERT_THAT(WriteNcclShim(folder), IsOk());
 
-  EXPECT_EQ(FilesIn(::testing::TempDir() + "loaded"), 1);
-  void* const shim = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  EXPECT_EQ(FilesIn(NcclShimFolder(folder)), 1);
+  void* const shim = ::dlopen(PathIn(folder).c_str(), RTLD_NOW | RTLD_LOCAL);
   ASSERT_NE(shim, nullptr) << ::dlerror();
   EXPECT_NE(::dlsym(shim, "ncclAllReduce"), nullptr);
   ::dlclose(shim);
+}
+
+/// Ranks of another node may have it mapped, over NFS.
+TEST(CarriedShimTest, TheOneThatIsThereStays) {
+  if (!CarriesNcclShim()) GTEST_SKIP() << "a build with a sanitizer carries none";
+  const std::string folder = FreshFolder("stays");
+  ASSERT_THAT(WriteNcclShim(folder), IsOk());
+  struct stat before{}, after{};
+  ASSERT_EQ(::stat(PathIn(folder).c_str(), &before), 0);
+
+  ASSERT_THAT(WriteNcclShim(folder), IsOk());
+
+  ASSERT_EQ(::stat(PathIn(folder).c_str(), &after), 0);
+  EXPECT_EQ(after.st_ino, before.st_ino);
+  EXPECT_EQ(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+  EXPECT_EQ(FilesIn(NcclShimFolder(folder)), 1);
+}
+
+TEST(CarriedShimTest, ManyAgentsAtOnceMakeOne) {
+  if (!CarriesNcclShim()) GTEST_SKIP() << "a build with a sanitizer carries none";
+  const std::string folder = FreshFolder("many");
+  std::vector<std::future<base::Status>> agents;
+  for (int agent = 0; agent < 8; ++agent)
+    agents.push_back(std::async(std::launch::async, [folder] { return WriteNcclShim(folder); }));
+
+  for (auto& agent : agents) EXPECT_THAT(agent.get(), IsOk());
+
+  EXPECT_EQ(FilesIn(NcclShimFolder(folder)), 1);
+  EXPECT_THAT(WriteNcclShim(folder), IsOk());
+}
+
+TEST(CarriedShimTest, SomethingElseInItsPlaceIsLeftThereAndSaid) {
+  if (!CarriesNcclShim()) GTEST_SKIP() << "a build with a sanitizer carries none";
+  const std::string folder = FreshFolder("else");
+  std::filesystem::create_directories(NcclShimFolder(folder));
+  std::ofstream(PathIn(folder)) << "what was there before";
+
+  EXPECT_THAT(WriteNcclShim(folder),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("something else is there")));
+
+  EXPECT_EQ(std::filesystem::file_size(PathIn(folder)), 21u);
+  ASSERT_THAT(WriteNcclShim(FreshFolder("else_size")), IsOk());
+  std::filesystem::copy_file(PathIn(::testing::TempDir() + "else_size"), PathIn(folder),
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_THAT(WriteNcclShim(folder), IsOk()) << "whoever has put it there";
+  std::fstream(PathIn(folder)) << "?";
+  EXPECT_FALSE(WriteNcclShim(folder).ok()) << "of the same size";
 }
 
 TEST(CarriedShimTest, WhatCannotBeWrittenIsAnErrorAndLeavesNothing) {
@@ -54,15 +107,17 @@ TEST(CarriedShimTest, WhatCannotBeWrittenIsAnErrorAndLeavesNothing) {
     EXPECT_THAT(WriteNcclShim("/tmp/none"), StatusIs(Code::kNotFound));
     return;
   }
-  EXPECT_THAT(WriteNcclShim("/nowhere/shim.so"),
-              StatusIs(Code::kNotFound, HasSubstr("unpack NCCL's shim to /nowhere/shim.so")));
+  EXPECT_THAT(WriteNcclShim("/nowhere"),
+              StatusIs(Code::kNotFound, HasSubstr("unpack NCCL's shim to /nowhere/shim-")));
   const std::string folder = FreshFolder("taken");
-  std::filesystem::create_directories(folder + "/shim.so/inside");
-  EXPECT_FALSE(WriteNcclShim(folder + "/shim.so").ok()) << "a folder is there";
-  std::filesystem::remove_all(folder + "/shim.so");
-  EXPECT_EQ(FilesIn(folder), 0);
+  std::filesystem::create_directories(PathIn(folder) + "/inside");
+  EXPECT_FALSE(WriteNcclShim(folder).ok()) << "a folder is there";
+  std::filesystem::remove_all(NcclShimFolder(folder));
+  std::ofstream(NcclShimFolder(folder)) << "a file";
+  EXPECT_FALSE(WriteNcclShim(folder).ok());
+  EXPECT_EQ(FilesIn(folder), 1);
   // /proc is noexec everywhere, and nothing can be made there.
-  EXPECT_FALSE(WriteNcclShim("/proc/shim.so").ok());
+  EXPECT_FALSE(WriteNcclShim("/proc").ok());
 }
 
 }  // namespace

@@ -8,8 +8,6 @@
 #include <string_view>
 #include <system_error>
 
-#include "launcher/mpi/carried_shim.h"
-
 namespace lockstep::launcher {
 namespace {
 
@@ -18,8 +16,7 @@ struct Shim {
   const char* api;    // whose calls it records
   const char* file;
 };
-constexpr Shim kShims[] = {{"mpi", "MPI", "liblockstep_mpi.so"},
-                           {"nccl", "NCCL", "liblockstep_nccl.so"}};
+constexpr Shim kShims[] = {{"mpi", "MPI", "liblockstep_mpi.so"}, {"nccl", "NCCL", kNcclShimFile}};
 constexpr const Shim& kNccl = kShims[1];
 
 base::Status CheckName(const std::string& api, const std::string& path, const std::string& cure) {
@@ -81,6 +78,12 @@ std::string Unseen(const std::string& name) { return "a hang of " + name + " wil
 bool CallsNccl(const ProgramImage& program) {
   return std::any_of(program.needed.begin(), program.needed.end(),
                      [](const std::string& name) { return name.starts_with("libnccl.so"); });
+}
+
+/// Python loads what it calls when it runs.
+bool MayCallNccl(const ProgramImage& program, const std::string& name) {
+  const std::string file = std::filesystem::path(name).filename();
+  return CallsNccl(program) || file.starts_with("python") || file.ends_with(".py");
 }
 
 }  // namespace
@@ -154,7 +157,7 @@ base::Status CheckWatch(const std::string& watch, const ProgramImage& program,
 
 base::Result<FarWatch> ChooseFarWatch(const std::string& watch, const ProgramImage& program,
                                       const std::string& name, const std::string& folder,
-                                      const std::string& spare_folder) {
+                                      const std::string& spare_folder, bool carries_shim) {
   if (watch == "mpi") {
     return base::InvalidArgumentError(
         "watch a library's calls (--watch=mpi): that is for jobs whose ranks are all on the "
@@ -164,16 +167,20 @@ base::Result<FarWatch> ChooseFarWatch(const std::string& watch, const ProgramIma
   RETURN_IF_ERROR(CheckProgram(watch, program, name));
   FarWatch far{.watch = kNccl.watch, .folder = folder, .trouble = ""};
   base::Status usable = CheckShim(kNccl.api, folder + "/" + kNccl.file);
-  if (!usable.ok() && CarriesNcclShim()) {
-    far.folder = spare_folder;
-    const std::string path = spare_folder + "/" + kNccl.file;
-    usable = CheckName(kNccl.api, path, std::string("put ") + kNccl.file + " beside lockstep");
-    if (usable.ok()) usable = WriteNcclShim(path);
+  if (!usable.ok() && carries_shim) {
+    far.folder = NcclShimFolder(spare_folder);
+    usable = CheckName(kNccl.api, far.folder + "/" + kNccl.file,
+                       std::string("put ") + kNccl.file + " beside lockstep");
+    if (usable.ok()) usable = WriteNcclShim(spare_folder);
   }
   if (usable.ok()) return far;
   if (watch == "nccl") return usable;
   far.watch = "off";
-  if (CarriesNcclShim()) far.trouble = usable.message();
+  if (carries_shim) {
+    far.trouble = usable.message();
+  } else if (MayCallNccl(program, name)) {
+    far.trouble = std::string(usable.message()) + " (a build with a sanitizer carries none)";
+  }
   return far;
 }
 
@@ -183,7 +190,7 @@ void ShowFarShim(const std::string& watch, const std::string& folder,
   if (CheckShim(kNccl.api, folder + "/" + kNccl.file).ok()) {
     AddTo(environment, folder + "/" + kNccl.file);
   } else if (CarriesNcclShim()) {
-    AddTo(environment, spare_folder + "/" + kNccl.file);
+    AddTo(environment, NcclShimFolder(spare_folder) + "/" + kNccl.file);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "launcher/mpi/carried_shim.h"
 #include "launcher/mpi/program_image.h"
 #include "runtime/base/result.h"
 #include "runtime/base/status.h"
@@ -55,11 +56,13 @@ struct FarWatch {
 };
 
 /// `watch` is what the job says, `folder` that of the lockstep program; what it carries is put into
-/// `spare_folder` if need be, which then has to be there for as long as ranks start. Blocks, then.
+/// `spare_folder` if need be, which then has to be there for as long as ranks run. Blocks, then.
+/// Where it carries none that is trouble if the program may call NCCL, as far as is known.
 /// Errors: InvalidArgument - "mpi" was asked for; of "nccl" CheckWatch()'s and WriteNcclShim()'s.
 base::Result<FarWatch> ChooseFarWatch(const std::string& watch, const ProgramImage& program,
                                       const std::string& name, const std::string& folder,
-                                      const std::string& spare_folder);
+                                      const std::string& spare_folder,
+                                      bool carries_shim = CarriesNcclShim());
 
 /// For who only tells of such a job's ranks: their environment where ChooseFarWatch() has no
 /// trouble.

@@ -170,13 +170,13 @@ TEST(FarWatchTest, WithoutAShimBesideLockstepTheOneThatItCarriesIsUnpacked) {
   const std::string spare = ::testing::TempDir() + "spare";
   std::filesystem::remove_all(spare);
   std::filesystem::create_directories(spare);
-  const std::string path = spare + "/liblockstep_nccl.so";
+  const std::string path = NcclShimFolder(spare) + "/liblockstep_nccl.so";
 
   const auto far = ChooseFarWatch("auto", {}, "./train", FolderWithShim("with"), spare);
 
   ASSERT_THAT(far, IsOk());
   EXPECT_EQ(far->watch, "nccl");
-  EXPECT_EQ(far->folder, spare);
+  EXPECT_EQ(far->folder, NcclShimFolder(spare));
   EXPECT_GT(std::filesystem::file_size(path), 10'000u);
   topology::Environment shown = {{"LD_PRELOAD", "libasan.so"}};
   ShowFarShim("auto", FolderWithShim("with"), spare, shown);
@@ -191,12 +191,30 @@ TEST(FarWatchTest, WhereNoneCanBeHadThatIsSaidAndOfNcclAnError) {
 
   ASSERT_THAT(far, IsOk());
   EXPECT_EQ(far->watch, "off");
-  if (!CarriesNcclShim()) return;  // there nobody expects it
-  EXPECT_THAT(far->trouble, HasSubstr("unpack NCCL's shim to /nowhere/liblockstep_nccl.so"));
+  if (!CarriesNcclShim()) return;
+  EXPECT_THAT(far->trouble, HasSubstr("unpack NCCL's shim to /nowhere/shim-"));
   EXPECT_THAT(
       ChooseFarWatch("auto", {}, "./train", with, FolderWithShim("a b"))->trouble,
       AllOf(HasSubstr("a blank or a colon"), HasSubstr("put liblockstep_nccl.so beside lockstep")));
-  EXPECT_FALSE(std::filesystem::exists(FolderWithShim("a b") + "/liblockstep_nccl.so"));
+  EXPECT_FALSE(std::filesystem::exists(NcclShimFolder(FolderWithShim("a b"))));
+}
+
+TEST(FarWatchTest, WhereLockstepCarriesNoneThatIsSaidOfProgramsThatMayCallNccl) {
+  const std::string with = FolderWithShim("with");
+  const ProgramImage calls{.kind = ProgramImage::Kind::kDynamic, .needed = {"libnccl.so.2"}};
+  const auto trouble = [&](const ProgramImage& program, const std::string& name) {
+    const auto far = ChooseFarWatch("auto", program, name, with, with, /*carries_shim=*/false);
+    EXPECT_EQ(far->watch, "off");
+    return far->trouble;
+  };
+
+  for (const std::string& said :
+       {trouble(calls, "./train"), trouble({}, "/usr/bin/python3"), trouble({}, "./train.py")}) {
+    EXPECT_THAT(said, AllOf(HasSubstr("liblockstep_nccl.so is not there; put it beside lockstep"),
+                            HasSubstr("a build with a sanitizer carries none")));
+  }
+  EXPECT_EQ(trouble({}, "./ping"), "") << "it calls none";
+  EXPECT_FALSE(ChooseFarWatch("nccl", calls, "./train", with, with, false).ok());
 }
 
 TEST(FarWatchTest, OfNcclAStaticProgramIsRefused) {

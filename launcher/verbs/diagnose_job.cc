@@ -239,16 +239,31 @@ base::Status DiagnoseFiles(const VerbContext& context, const std::vector<std::st
   return base::OkStatus();
 }
 
+/// The culprits'; where nobody is to blame those of all who have some.
+std::vector<base::Rank> WhoseStacksTell(const collectives::Finding& finding,
+                                        const collectives::Evidence& evidence) {
+  std::vector<base::Rank> ranks;
+  for (const collectives::Finding::Culprit& culprit : finding.culprits)
+    ranks.push_back(culprit.rank);
+  if (!ranks.empty() || finding.verdict_class == collectives::Finding::Class::kNone) return ranks;
+  for (const collectives::SeenRank& rank : evidence.ranks) ranks.push_back(rank.rank);
+  return ranks;
+}
+
 base::Status DiagnoseOurs(const VerbContext& context, const std::string& folder, bool json) {
   ASSIGN_OR_RETURN(const SavedEvidence saved, LoadEvidence(folder, context.files));
-  collectives::Finding finding = collectives::Diagnose(saved.evidence);
+  collectives::DiagnoseOptions options;
+  // That of the job when it stood still; evidence of an older release does not have it.
+  if (saved.facts.grace > base::Duration(0)) options.grace = saved.facts.grace;
+  options.least_wait = std::min(options.least_wait, options.grace);
+  collectives::Finding finding = collectives::Diagnose(saved.evidence, options);
   finding.confidence = std::min(finding.confidence, saved.confidence_max);
   proto::Verdict verdict = HangVerdict(finding, saved.evidence, saved.facts.host);
   verdict.set_job(saved.facts.job);
   verdict.set_round(saved.facts.round.value());
   verdict.set_log_directory(Printable(folder));
-  for (const collectives::Finding::Culprit& culprit : finding.culprits) {
-    const auto stacks = LoadStacks(folder, culprit.rank, context.files);
+  for (const base::Rank rank : WhoseStacksTell(finding, saved.evidence)) {
+    const auto stacks = LoadStacks(folder, rank, context.files);
     if (!stacks.has_value()) continue;
     for (proto::Evidence& one : StackEvidence(folder, *stacks))
       *verdict.add_evidence() = std::move(one);

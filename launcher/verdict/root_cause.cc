@@ -172,6 +172,7 @@ Verdict::Class ClassOf(RoundEnd end) {
     case RoundEnd::kLaunchFailed: return Verdict::LAUNCH_FAILED;
     case RoundEnd::kNodeLost: return Verdict::NODE_LOST;
     case RoundEnd::kRankAccused: return Verdict::MISSING_RANK;
+    case RoundEnd::kStoodStill: return Verdict::LIBRARY_STALL;
     case RoundEnd::kStoppedByUser: return Verdict::STOPPED_BY_USER;
   }
   return Verdict::UNKNOWN;
@@ -314,6 +315,12 @@ std::optional<Verdict> MakeVerdict(const RoundOutcome& outcome, const RoundFacts
   verdict.set_action_reason(ReasonText(outcome, facts));
   if (stopped) {
     verdict.set_exit_code(128 + outcome.stop_signal);
+  } else if (outcome.end == RoundEnd::kStoodStill) {
+    verdict.set_exit_code(static_cast<int>(ExitCode::kUnavailable));
+    AddEvidence(verdict, Evidence::EXIT, std::nullopt)->add_lines(Clean(outcome.stood_still));
+    for (const RankRecord& rank : outcome.ranks)
+      if (IsVictim(rank)) verdict.add_victims(rank.process.rank.value());
+    if (facts.hang) TakeHang(*facts.hang, verdict);
   } else {
     LOCKSTEP_CHECK(outcome.culprit.has_value(), "a failed round has a culprit");
     const base::Rank first = FailedFirst(outcome, facts);

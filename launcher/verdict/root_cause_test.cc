@@ -328,6 +328,37 @@ TEST(RootCauseTest, WhatWasFoundWhileTheGangStoodStillIsItsVerdict) {
       << "a rank gave another one up: another story";
 }
 
+TEST(RootCauseTest, WhereNobodyIsToBlameAllAreVictimsAndNobodyIsNamed) {
+  RoundOutcome outcome = Failed({.signal = SIGTERM});
+  outcome.end = RoundEnd::kStoodStill;
+  outcome.culprit.reset();
+  outcome.stood_still = "all have come to all_reduce(f32, 8), and nothing moves";
+  outcome.decision = Decision::kOutOfRestarts;
+  for (elastic::RankRecord& rank : outcome.ranks) rank.ended_before_signal = false;
+
+  const auto bare = MakeVerdict(outcome, Facts());
+
+  ASSERT_TRUE(bare.has_value());
+  EXPECT_EQ(bare->class_(), Verdict::LIBRARY_STALL);
+  EXPECT_EQ(bare->culprits_size(), 0);
+  EXPECT_EQ(bare->victims_size(), static_cast<int>(outcome.ranks.size()));
+  EXPECT_EQ(bare->exit_code(), static_cast<int>(ExitCode::kUnavailable));
+  EXPECT_EQ(bare->evidence(0).lines(0), outcome.stood_still);
+  EXPECT_TRUE(bare->has_round_age());
+
+  RoundFacts facts = Facts();
+  facts.hang.emplace();
+  facts.hang->set_class_(Verdict::LIBRARY_STALL);
+  facts.hang->set_op("all_reduce(f32, 8)");
+  facts.hang->add_evidence()->set_kind(Evidence::WAITS);
+  const auto told = MakeVerdict(outcome, facts);
+  EXPECT_EQ(told->op(), "all_reduce(f32, 8)");
+  EXPECT_EQ(told->evidence(0).kind(), Evidence::WAITS);
+  EXPECT_EQ(told->culprits_size(), 0);
+  EXPECT_EQ(told->victims_size(), static_cast<int>(outcome.ranks.size()));
+  EXPECT_EQ(told->exit_code(), static_cast<int>(ExitCode::kUnavailable));
+}
+
 /// Ranks that were told by an error that others are missing, or call something else, fail first.
 TEST(RootCauseTest, WhoseFaultItWasThatRanksFailedTheirRingsTell) {
   const RoundOutcome outcome = Failed({.exit_code = 1});

@@ -15,10 +15,10 @@ LOCKSTEP, TORCH_RANK = (os.path.abspath(path) for path in sys.argv[1:])
 
 class TorchAskTest(TorchJobs):
 
-    def run_job(self, fault, action_after="600ms"):
+    def run_job(self, fault, action_after="600ms", more=("--on-hang", "abort")):
         """Stderr of a job that stands still, and its verdict."""
-        job = self.call(LOCKSTEP, "run", "--name", "asked", "-np", "3", "--on-hang", "abort", "--hang-grace", "200ms",
-                        "--hang-action-after", action_after, "/usr/bin/python3", TORCH_RANK, fault)
+        job = self.call(LOCKSTEP, "run", "--name", "asked", "-np", "3", "--hang-grace", "200ms", "--hang-action-after", action_after,
+                        *more, "/usr/bin/python3", TORCH_RANK, fault)
         self.assertEqual(job.returncode, 69, job.stdout + job.stderr)
         with open(os.path.join(self.job_folder(), "verdict.json")) as file:
             return " ".join(job.stderr.split()), json.load(file)
@@ -50,6 +50,26 @@ class TorchAskTest(TorchJobs):
         self.assertEqual((verdict["class"], [culprit["rank"] for culprit in verdict["culprits"]]), ("MISMATCH", [1]), told)
         self.assertIn("rank 1 called broadcast(f32, 16) at train.py:32 where the others called all_reduce(f32, 16) at "
                       "train.py:34 as op 4", told)
+
+    def test_where_all_have_come_nobody_is_named_and_nobody_survives(self):
+        told, verdict = self.run_job("stall", more=("--hang-deadline", "900ms", "--on-rank-failure", "keep"))
+        self.assertEqual((verdict["class"], verdict["culprits"], verdict["victims"]), ("LIBRARY_STALL", [], [0, 1, 2]), told)
+        self.assertEqual((verdict["action"], verdict["exit_code"]), ("END_JOB", 69), told)
+        self.assertIn("all have come to all_reduce(f32, 16), op 4 of group default_pg, and nothing moves", told)
+
+        (log,) = (name for name in os.listdir(self.job_folder()) if name.startswith("events."))
+        with open(os.path.join(self.job_folder(), log)) as file:
+            events = [json.loads(line) for line in file]
+        (ended,) = (event["round_ended"] for event in events if "round_ended" in event)
+        self.assertEqual(ended["verdict_class"], "LIBRARY_STALL")
+        self.assertNotIn("culprit", ended)
+        self.assertFalse([event for event in events if "survivors_go_on" in event])
+
+        again = self.call(LOCKSTEP, "diagnose", "--json", "asked")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        seen = json.loads(again.stdout)
+        self.assertEqual((seen["class"], seen["culprits"]), ("LIBRARY_STALL", []), again.stdout)
+        self.assertEqual([one["rank"] for one in seen["evidence"] if one["kind"] == "STACK"], [0, 1, 2], again.stdout)
 
     def test_one_that_is_stopped_cannot_answer_and_is_named(self):
         told, verdict = self.run_job("stopped")

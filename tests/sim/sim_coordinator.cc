@@ -231,6 +231,7 @@ void SimCoordinator::CheckCulprit(const elastic::RoundOutcome& outcome) const {
           << NameOf(culprit.process) << " counts as lost, and its node is there";
       return;
     case elastic::RoundEnd::kRankAccused:  // in this simulation ranks give up nobody
+    case elastic::RoundEnd::kStoodStill:
     case elastic::RoundEnd::kSucceeded:
     case elastic::RoundEnd::kStoppedByUser:
       ADD_FAILURE() << NameOf(culprit.process) << " is blamed for no failure";

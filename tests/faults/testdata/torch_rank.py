@@ -1,6 +1,7 @@
 # Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 """torch_rank.py FAULT: a rank of a gang of three that does what the ProcessGroupNCCL of torch 2.3 to 2.10 does for those who
-want its flight recorder's dump, and computes nothing: there is no torch in it, and no GPU. Rank 1 does FAULT. Facts are those of
+want its flight recorder's dump, and computes nothing: there is no torch in it, and no GPU. Rank 1 does FAULT; in a
+"stall" all have come and nothing moves. Facts are those of
 torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp: it makes a named pipe after removing what was there, opens it without
 waiting, looks into it once in a while (torch: once a second; here more often), and whatever is read there has it truncate its
 dump and write it anew.
@@ -68,7 +69,7 @@ def monitor_heartbeat():
 threading.Thread(target=monitor_heartbeat, daemon=True).start()
 for _ in range(OPS):
     call("all_reduce", 16, "completed", 30)
-if RANK != CULPRIT:
+if RANK != CULPRIT or FAULT == "stall":
     call("all_reduce", 16, "scheduled", 34)
 elif FAULT == "other_op":
     call("broadcast", 16, "scheduled", 32)
