@@ -16,7 +16,8 @@
 namespace lockstep::collectives {
 
 /// Of a network that loses a tenth of all packets each way, one of a thousand messages takes 2 s to
-/// arrive. Of such a network nothing is said of silences that are shorter than this.
+/// arrive. Of such a network no link is called broken that has been silent for less than this; that
+/// nothing moves is not said before twice as long, since the kernel tells of silences late.
 inline constexpr base::Duration kSilenceOfLosses = std::chrono::seconds(12);
 
 inline constexpr uint64_t kLeastPacketsLost = 3;

@@ -246,7 +246,7 @@ std::optional<Finding> Diagnosis::Unheard() const {
 std::optional<Finding> Diagnosis::Stall() const {
   const base::Duration grace = FindPacketLosses(evidence_).empty()
                                    ? options_.grace
-                                   : std::max(options_.grace, kSilenceOfLosses);
+                                   : std::max(options_.grace, 2 * kSilenceOfLosses);
   const Wait* longest = nullptr;
   for (const Wait& wait : waits_.waits()) {
     if (!wait.is_complete() || wait.op->age < grace) continue;

@@ -114,7 +114,7 @@ class GangScaleTest : public ::testing::TestWithParam<int>,  // nodes
                           .ranks = [this, node] { return RanksOf(node); },
                           .say = [this, node](bool stands) { Say(NodeIndex(node), stands); }}));
     }
-    watch_.SetFar(far_);
+    watch_.SetFar(far_, [] { return process::TcpCounters(); });
     pace_watch_.SetFar(far_);
     watch_.BeginRound();
     pace_watch_.BeginRound();

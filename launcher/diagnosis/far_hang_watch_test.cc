@@ -33,7 +33,9 @@ using ::testing::IsEmpty;
 /// Rank 2, or ranks 1 and 2, live elsewhere; their agent answers after 300 ms, or does not.
 class FarHangWatchTest : public testing::HangWatchTest, public FarLooks {
  protected:
-  FarHangWatchTest() { watch_.SetFar(*this); }
+  FarHangWatchTest() {
+    watch_.SetFar(*this, [this] { return segments_; });
+  }
 
   void Live(int first_far) {
     first_far_ = first_far;
@@ -73,6 +75,7 @@ class FarHangWatchTest : public testing::HangWatchTest, public FarLooks {
   }
 
   std::map<int, collectives::SeenSocket> sockets_;  // of each at most one
+  process::TcpCounters segments_;                   // of this machine's network
   uint64_t lost_ = 0;                               // of 1,000 segments, elsewhere
   int first_far_ = kRanks;
   bool far_stands_ = false;
@@ -137,6 +140,33 @@ TEST_F(FarHangWatchTest, OfANetworkThatLosesPacketsNoticesAreLateToo) {
   loop_.RunFor(seconds(3));
   ASSERT_EQ(verdicts_.size(), 1u);
   EXPECT_EQ(verdicts_[0].verdict_class, Finding::Class::kNetworkStall);
+}
+
+TEST_F(FarHangWatchTest, WhatThisMachinesNetworkLosesCountsAsMuch) {
+  for (const bool loses : {false, true}) {
+    SCOPED_TRACE(loses);
+    Live(1);
+    watched_[1].host = "h1";
+    watched_[2].host = "h2";
+    for (const auto& rank : ranks_) {
+      rank->Call();
+      rank->Wait();
+    }
+    sockets_[1] = {.local = "10.0.0.1:1", .remote = "10.0.0.2:2"};
+    sockets_[2] = {.local = "10.0.0.2:2", .remote = "10.0.0.1:1"};
+    sockets_[1].unacked_bytes = 9;
+    sockets_[1].retransmits = 4;
+    sockets_[1].rto_ms = 3200;
+    watch_.BeginRound();
+    for (int look = 0; look < 24; ++look) {
+      segments_.sent += 10;
+      segments_.resent += loses ? 1 : 0;
+      loop_.RunFor(milliseconds(250));
+    }
+    EXPECT_EQ(verdicts_.empty(), loses);
+    verdicts_.clear();
+    for (const auto& rank : ranks_) rank->GoOn();
+  }
 }
 
 TEST_F(FarHangWatchTest, WhoWaitsElsewhereIsToldByItsAgent) {

@@ -223,8 +223,12 @@ std::optional<HangWatch::LastLook> HangWatch::JudgeLastLook(const std::vector<Wa
       return watched.rank == seen.rank;
     });
     if (rank == ranks.end() || !rank->ended) continue;
-    const collectives::ProcessState was = seen.process.state;
-    seen.process = *ProcessWithoutLook(*rank, now);
+    const collectives::SeenProcess before =
+        std::exchange(seen.process, *ProcessWithoutLook(*rank, now));
+    const collectives::ProcessState was = before.state;
+    seen.process.memory_kills = before.memory_kills;
+    seen.process.segments_sent = before.segments_sent;
+    seen.process.segments_lost = before.segments_lost;
     // Who was seen alive has ended since, whatever the clock of its machine says.
     const bool lived = was != collectives::ProcessState::kEnded &&
                        was != collectives::ProcessState::kUnknown &&

@@ -101,9 +101,9 @@ class HangWatch {
   }
   void SetTimes(const Times& times);
   /// Of a job on several machines, before its first round; outlives this.
-  void SetFar(FarLooks& far) {
+  void SetFar(FarLooks& far, RankLooks::CountSegments count_segments = process::ReadTcpCounters) {
     far_ = &far;
-    looks_.SeeSockets();
+    looks_.SeeSockets(std::move(count_segments));
   }
   /// Before the first round; outlives this.
   void SetFlights(FlightWatch& flights) { flights_ = &flights; }

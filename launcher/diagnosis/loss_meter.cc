@@ -11,25 +11,30 @@ void LossMeter::Look(base::SteadyTime now, const process::TcpCounters& counters)
     const process::TcpCounters& last = looks_.back().counters;
     if (counters.sent < last.sent || counters.resent < last.resent) looks_.clear();
   }
-  if (!looks_.empty() && now - looks_.back().time < kLooksApart) return;
+  if (!IsDue(now)) return;
   looks_.push_back({now, counters});
   while (now - looks_.front().time > kLately) looks_.pop_front();
 }
 
-LossMeter::Losses LossMeter::Worst(const process::TcpCounters& now, uint64_t under_way,
+LossMeter::Losses LossMeter::Worst(const process::TcpCounters& counters, uint64_t in_vain,
                                    uint64_t least) const {
   Losses worst;
+  if (looks_.empty()) return worst;
+  const base::SteadyTime now = looks_.back().time;
   for (const At& from : looks_) {
-    if (now.sent < from.counters.sent || now.resent < from.counters.resent) continue;
-    const uint64_t sent = now.sent - from.counters.sent;
-    const uint64_t resent = now.resent - from.counters.resent;
-    const uint64_t lost = resent - std::min(resent, under_way);
+    const process::TcpCounters& then = from.counters;
+    if (now - from.time < kLeastTime || counters.sent < then.sent + kLeastSent ||
+        counters.resent < then.resent)
+      continue;
+    const uint64_t sent = counters.sent - then.sent;
+    const uint64_t resent = counters.resent - then.resent;
+    const uint64_t lost = resent - std::min(resent, in_vain);
     if (lost < least) continue;
-    // A greater share, as products: nothing may have been sent.
-    const bool is_worse =
-        worst.lost == 0 || static_cast<double>(lost) * static_cast<double>(worst.sent) >
-                               static_cast<double>(worst.lost) * static_cast<double>(sent);
-    if (is_worse) worst = {.sent = sent, .lost = lost};
+    const auto share = [](uint64_t of_these, uint64_t all) {
+      return static_cast<double>(of_these) / static_cast<double>(all);
+    };
+    if (worst.lost == 0 || share(lost, sent) > share(worst.lost, worst.sent))
+      worst = {.sent = sent, .lost = lost};
   }
   return worst;
 }

@@ -18,6 +18,10 @@ class LossMeter {
  public:
   static constexpr base::Duration kLately = std::chrono::seconds(60);
   static constexpr base::Duration kLooksApart = std::chrono::milliseconds(200);  // at least
+  /// In less, or of fewer segments, a few losses are what any network has now and then; and in the
+  /// first seconds after a cut little else is sent than what nobody answers.
+  static constexpr base::Duration kLeastTime = std::chrono::seconds(2);
+  static constexpr uint64_t kLeastSent = 20;
 
   /// TCP segments of the time, up to now, of whose segments the greatest share was lost.
   struct Losses {
@@ -27,10 +31,13 @@ class LossMeter {
   };
 
   void Clear() { looks_.clear(); }
+  bool IsDue(base::SteadyTime now) const {
+    return looks_.empty() || now - looks_.back().time >= kLooksApart;
+  }
   void Look(base::SteadyTime now, const process::TcpCounters& counters);
-  /// `under_way`: segments that were sent again and have not arrived yet, which may never. All
-  /// else that was sent again had been lost. Less than `least` lost in any time: zeros.
-  Losses Worst(const process::TcpCounters& now, uint64_t under_way, uint64_t least) const;
+  /// `in_vain`: segments that were sent again and have not arrived yet, which may never. All else
+  /// that was sent again had been lost. Less than `least` lost in any time: zeros.
+  Losses Worst(const process::TcpCounters& counters, uint64_t in_vain, uint64_t least) const;
 
  private:
   struct At {

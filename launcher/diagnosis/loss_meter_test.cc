@@ -22,7 +22,7 @@ class LossMeterTest : public ::testing::Test {
       meter_.Look(now_, counters_);
     }
   }
-  Losses Worst(uint64_t under_way = 0) const { return meter_.Worst(counters_, under_way, kLeast); }
+  Losses Worst(uint64_t in_vain = 0) const { return meter_.Worst(counters_, in_vain, kLeast); }
 
   LossMeter meter_;
   base::SteadyTime now_{};
@@ -35,18 +35,26 @@ TEST_F(LossMeterTest, WhereNothingIsSentAgainNothingIsLost) {
   EXPECT_EQ(Worst(), Losses());
 }
 
-TEST_F(LossMeterTest, WhatHasBegunJustNowIsSeenWhateverWasSentBefore) {
+TEST_F(LossMeterTest, WhatHasBegunTwoSecondsAgoIsSeenWhateverWasSentBefore) {
   Send(200, 10'000, 0);
-  Send(3, 10, 1);
-  EXPECT_EQ(Worst(), (Losses{.sent = 30, .lost = 3}));
+  Send(8, 10, 1);
+  EXPECT_EQ(Worst(), (Losses{.sent = 80, .lost = 8}));
 }
 
-TEST_F(LossMeterTest, WhatIsUnderWayIsNotLost) {
+TEST_F(LossMeterTest, AMomentOrAFewSegmentsSayNothing) {
+  Send(200, 10'000, 0);
+  Send(7, 0, 4);
+  EXPECT_EQ(Worst().sent, 10'000u) << "with what was sent before";
+  Send(10, 1, 1);
+  EXPECT_GE(Worst().sent, LossMeter::kLeastSent);
+}
+
+TEST_F(LossMeterTest, WhatWasSentInVainIsNotLost) {
   Send(10, 100, 0);
-  Send(5, 0, 4);
-  EXPECT_EQ(Worst(20), Losses());
-  EXPECT_EQ(Worst(18), Losses()) << "two are too few";
-  EXPECT_EQ(Worst(17), (Losses{.sent = 0, .lost = 3}));
+  Send(8, 10, 4);
+  EXPECT_EQ(Worst(32), Losses());
+  EXPECT_EQ(Worst(30), Losses()) << "two are too few";
+  EXPECT_EQ(Worst(29), (Losses{.sent = 80, .lost = 3}));
 }
 
 /// A silence of such a network looks like a cut, but for what was lost before.
@@ -66,8 +74,9 @@ TEST_F(LossMeterTest, WhatWasLostAMinuteAgoIsForgotten) {
 
 TEST_F(LossMeterTest, LooksThatFollowEachOtherAtOnceAreOne) {
   for (int i = 0; i < 100'000; ++i) meter_.Look(now_, counters_);
-  Send(1, 100, 4);
-  EXPECT_EQ(Worst(), (Losses{.sent = 100, .lost = 4}));
+  EXPECT_FALSE(meter_.IsDue(now_));
+  Send(8, 100, 4);
+  EXPECT_EQ(Worst(), (Losses{.sent = 800, .lost = 32}));
 }
 
 TEST_F(LossMeterTest, CountersThatGoBackSayNothing) {
@@ -76,8 +85,8 @@ TEST_F(LossMeterTest, CountersThatGoBackSayNothing) {
   EXPECT_EQ(Worst(), Losses());
   Send(1, 0, 0);
   EXPECT_EQ(Worst(), Losses());
-  Send(1, 5, 4);
-  EXPECT_EQ(Worst(), (Losses{.sent = 5, .lost = 4}));
+  Send(8, 5, 4);
+  EXPECT_EQ(Worst(), (Losses{.sent = 40, .lost = 32}));
 }
 
 }  // namespace

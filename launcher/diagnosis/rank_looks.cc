@@ -100,7 +100,7 @@ RankLooks::Seen& RankLooks::Find(const WatchedRank& rank, base::SteadyTime now) 
 RankLooks::Heads RankLooks::LookAtHeads(const std::vector<WatchedRank>& ranks,
                                         base::Duration least_wait, base::SteadyTime now) {
   Heads heads;
-  if (sees_sockets_) losses_.Look(now, process::ReadTcpCounters());
+  if (count_segments_ && losses_.IsDue(now)) losses_.Look(now, count_segments_());
   for (const WatchedRank& rank : ranks) {
     Seen& seen = Find(rank, now);
     if (seen.ring == nullptr) continue;
@@ -118,10 +118,13 @@ RankLooks::Heads RankLooks::LookAtHeads(const std::vector<WatchedRank>& ranks,
 
 std::vector<SeenRank> RankLooks::Gather(const std::vector<WatchedRank>& ranks, size_t records_max,
                                         base::SteadyTime now) {
+  // Before the sockets: what is sent again between is then not taken for lost.
+  const process::TcpCounters counters =
+      count_segments_ ? count_segments_() : process::TcpCounters();
   std::vector<SeenRank> all = GatherRings(ranks, records_max, now);
   for (size_t i = 0; i < ranks.size(); ++i) all[i].process = LookAtProcess(ranks[i], now);
   AddMemoryKills(ranks, all);
-  if (sees_sockets_) AddLosses(all);
+  AddLosses(counters, all);
   return all;
 }
 
@@ -140,7 +143,7 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
       if (ring.ok() && ring->head.record_count > records_max) gathered.ring_overflowed = true;
     }
     gathered.rank = rank.rank;
-    if (sees_sockets_ && HasWaited(gathered)) {
+    if (count_segments_ && HasWaited(gathered)) {
       // What attached may be the program that a shell started.
       const int64_t attached = gathered.process.pid;
       waiters.emplace(all.size(), static_cast<pid_t>(attached > 0 ? attached : rank.pid));
@@ -153,6 +156,7 @@ std::vector<SeenRank> RankLooks::GatherRings(const std::vector<WatchedRank>& ran
         ProcessWithoutLook(rank, now).value_or(SeenProcess{.host = rank.host, .pid = rank.pid});
     all.push_back(std::move(gathered));
   }
+  resent_in_vain_.reset();
   if (!waiters.empty()) AddSockets(waiters, all);
   return all;
 }
@@ -166,17 +170,10 @@ void RankLooks::AddMemoryKills(const std::vector<WatchedRank>& ranks,
   for (SeenRank& rank : all) rank.process.memory_kills = static_cast<uint32_t>(kills - of_ranks);
 }
 
-void RankLooks::AddLosses(std::vector<SeenRank>& all) const {
-  uint64_t under_way = 0;
-  for (const SeenRank& rank : all) {
-    for (const collectives::SeenSocket& socket : rank.sockets) {
-      // Before it begins to send again the kernel probes once, which it does not count there.
-      if (socket.unacked_bytes > 0 && socket.retransmits > 0)
-        under_way += uint64_t{socket.retransmits} + 1;
-    }
-  }
-  const auto losses =
-      losses_.Worst(process::ReadTcpCounters(), under_way, collectives::kLeastPacketsLost);
+/// Where nobody waits nobody asks.
+void RankLooks::AddLosses(const process::TcpCounters& counters, std::vector<SeenRank>& all) const {
+  if (!resent_in_vain_.has_value()) return;
+  const auto losses = losses_.Worst(counters, *resent_in_vain_, collectives::kLeastPacketsLost);
   for (SeenRank& rank : all) {
     rank.process.segments_sent = losses.sent;
     rank.process.segments_lost = losses.lost;
@@ -191,6 +188,7 @@ void RankLooks::AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<S
       {.of_each = std::max(kSocketsOfAll / pids.size(), kSocketsOfEach),
        .of_each_in_peace = std::max(kSocketsOfAllInPeace / pids.size(), kSocketsOfEachInPeace),
        .table_bytes = kTableBytesMax});
+  if (!sockets.is_cut) resent_in_vain_ = sockets.resent_in_vain;
   for (const auto& [place, pid] : waiters) {
     all[place].sockets_cut = sockets.is_cut;
     for (const proto::TcpSocket& seen : sockets.of.at(pid)) {

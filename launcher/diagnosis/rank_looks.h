@@ -6,11 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "collectives/diagnosis/evidence.h"
@@ -18,6 +20,7 @@
 #include "launcher/diagnosis/mapped_ring.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
+#include "runtime/process/tcp_counters.h"
 
 namespace lockstep::launcher {
 
@@ -52,14 +55,18 @@ class RankLooks {
   void Clear();
   /// Nothing was seen since.
   bool empty() const { return seen_.empty(); }
-  /// Of a job on several machines: the connections of ranks that wait are gathered as well.
-  void SeeSockets() { sees_sockets_ = true; }
+  using CountSegments = std::function<process::TcpCounters()>;  // of the job's network
+  /// Of a job on several machines: the connections of ranks that wait are gathered as well, and
+  /// what the network loses.
+  void SeeSockets(CountSegments count = process::ReadTcpCounters) {
+    count_segments_ = std::move(count);
+  }
 
   struct Heads {
     bool changed = false;     // somebody has made calls since the last look
     bool suspicious = false;  // somebody waits, and has made no progress for least_wait
   };
-  /// At the rings' heads: half a microsecond for each.
+  /// At the rings' heads: half a microsecond for each, and 40 us for the kernel's counters.
   Heads LookAtHeads(const std::vector<WatchedRank>& ranks, base::Duration least_wait,
                     base::SteadyTime now);
   /// At everything; of each rank the last `records_max` ops.
@@ -96,14 +103,16 @@ class RankLooks {
   static collectives::SeenProcess LookAt(const WatchedRank& rank, Seen& seen, base::SteadyTime now);
   void AddMemoryKills(const std::vector<WatchedRank>& ranks,
                       std::vector<collectives::SeenRank>& all) const;
-  void AddLosses(std::vector<collectives::SeenRank>& all) const;
-  static void AddSockets(const std::map<size_t, pid_t>& waiters,
-                         std::vector<collectives::SeenRank>& all);
+  void AddLosses(const process::TcpCounters& counters,
+                 std::vector<collectives::SeenRank>& all) const;
+  void AddSockets(const std::map<size_t, pid_t>& waiters, std::vector<collectives::SeenRank>& all);
 
   std::map<base::Rank, Seen> seen_;
-  bool sees_sockets_ = false;
-  uint64_t kills_before_ = 0;  // for want of memory, when the round began
+  CountSegments count_segments_;  // null: sockets are not looked at
+  uint64_t kills_before_ = 0;     // for want of memory, when the round began
   LossMeter losses_;
+  // Of the last look at sockets; nullopt: not all were looked at.
+  std::optional<uint64_t> resent_in_vain_;
 };
 
 /// Of one that has ended, or has never begun; nullopt: its process has to be looked at.

@@ -10,15 +10,16 @@ namespace lockstep::process {
 
 /// TCP segments, of IPv4 and IPv6, that a network namespace has sent since it was made.
 struct TcpCounters {
-  uint64_t sent = 0;    // without those that hold nothing new
-  uint64_t resent = 0;  // because no acknowledgement came
+  uint64_t sent = 0;    // without those that were sent again
+  uint64_t resent = 0;  // of connections that stand: no first SYN, to which nobody may answer
   bool operator==(const TcpCounters&) const = default;
 };
 
-/// From the text of /proc/net/snmp; nullopt where it holds no such counters. Pure; any thread.
-std::optional<TcpCounters> ParseTcpCounters(const std::string& snmp);
+/// From the texts of /proc/net/snmp and /proc/net/netstat; nullopt where the first holds no such
+/// counters. Pure; any thread.
+std::optional<TcpCounters> ParseTcpCounters(const std::string& snmp, const std::string& netstat);
 
-/// Of the caller's network namespace; zeros where the kernel does not tell. Some 20 us; any thread.
+/// Of the caller's network namespace; zeros where the kernel does not tell. Some 40 us; any thread.
 TcpCounters ReadTcpCounters();
 
 }  // namespace lockstep::process

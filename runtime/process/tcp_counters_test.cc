@@ -19,7 +19,15 @@ constexpr const char* kSnmp =
     "Udp: InDatagrams NoPorts\nUdp: 3 4\n";
 
 TEST(TcpCountersTest, NamesTellWhichValuesTheyAre) {
-  EXPECT_EQ(ParseTcpCounters(kSnmp), (TcpCounters{.sent = 5'000'000'000, .resent = 12}));
+  EXPECT_EQ(ParseTcpCounters(kSnmp, ""), (TcpCounters{.sent = 5'000'000'000, .resent = 12}));
+}
+
+TEST(TcpCountersTest, WhatNobodyHasAnsweredYetIsNotSentAgain) {
+  const std::string extended =
+      "TcpExt: SyncookiesSent TCPTimeouts TCPSynRetrans TCPOrigDataSent\nTcpExt: 0 9 5 70\n"
+      "IpExt: InNoRoutes\nIpExt: 0\n";
+  EXPECT_EQ(ParseTcpCounters(kSnmp, extended)->resent, 7u);
+  EXPECT_EQ(ParseTcpCounters(kSnmp, "TcpExt: TCPSynRetrans\nTcpExt: 500\n")->resent, 0u);
 }
 
 TEST(TcpCountersTest, WhatHoldsNoneGivesNone) {
@@ -27,7 +35,7 @@ TEST(TcpCountersTest, WhatHoldsNoneGivesNone) {
        {"", "Tcp:\nTcp:\n", "Tcp: OutSegs RetransSegs\n", "Tcp: OutSegs RetransSegs\nTcp: 1\n",
         "Tcp: OutSegs RetransSegs\nTcp: 1 x\n", "Tcp: OutSegs RetransSegs\nUdp: 1 2\n",
         "Tcp: OutSegs RetransSegs\nTcp: -1 2\n"}) {
-    EXPECT_EQ(ParseTcpCounters(text), std::nullopt) << text;
+    EXPECT_EQ(ParseTcpCounters(text, ""), std::nullopt) << text;
   }
 }
 

@@ -2,6 +2,7 @@
 #include "collectives/host/shm/direct_moves.h"
 
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -44,7 +45,6 @@ constexpr size_t kPieceBytes = size_t{4} << 10;
 
 // Fetched at a time, of all others together: stays in the second-level cache until it is reduced.
 constexpr size_t kFetchedBytes = size_t{256} << 10;
-constexpr size_t kLeastFetchedBytes = size_t{32} << 10;
 
 bool ReadMemory(int64_t pid, const void* from, void* to, size_t bytes) {
   auto* at = static_cast<std::byte*>(to);
@@ -65,6 +65,12 @@ bool ReadMemory(int64_t pid, const void* from, void* to, size_t bytes) {
 }
 
 }  // namespace
+
+bool IsReadable(const std::byte* data, size_t bytes) {
+  std::byte byte;
+  return bytes == 0 || (ReadMemory(::getpid(), data, &byte, 1) &&
+                        ReadMemory(::getpid(), data + bytes - 1, &byte, 1));
+}
 
 bool MayRead(const ShmMembers& members, int member) {
   const MemberCard& card = members.page(member).card;
@@ -142,8 +148,9 @@ bool DirectMoves::EndTogether(const Call& call, uint64_t number) {
 
 bool DirectMoves::Fetch(const Call& call, int member, const std::byte* from, std::byte* to,
                         size_t bytes) {
-  if (bytes == 0 || from == to) return true;
+  if (bytes == 0) return true;
   if (call.buffers.mapped || member == members_.self()) {
+    if (from == to) return true;  // in another process the same address is another place
     if (call.past_caches) {
       StreamCopy(to, from, bytes);
     } else {
@@ -186,18 +193,22 @@ bool DirectMoves::ReduceFetched(const Call& call) {
   const auto n = static_cast<size_t>(members_.count());
   const auto self = static_cast<size_t>(members_.self());
   const Share share = ShareOf(op.count, call.unit, n, self);
+  const size_t pages = (share.count * call.unit + kPieceBytes - 1) / kPieceBytes;
   const size_t piece =
-      std::max(kFetchedBytes / (n - 1) / kPieceBytes * kPieceBytes, kLeastFetchedBytes);
-  fetched_.resize(piece * n);
+      kPieceBytes * std::clamp(kFetchedBytes / (n - 1) / kPieceBytes, size_t{1}, pages + 1);
+  if (fetched_.size() < piece * (n - 1)) fetched_.resize(piece * (n - 1));
   std::array<const std::byte*, kMaxShmMembers> inputs;
   for (size_t begin = 0; begin < share.count; begin += piece / call.unit) {
     const size_t count = std::min(piece / call.unit, share.count - begin);
     const size_t offset = (share.begin + begin) * call.unit;
+    std::byte* next = fetched_.data();
     for (size_t member = 0; member < n; ++member) {
-      inputs[member] = member == self ? op.in + offset : &fetched_[piece * member];
-      if (member != self && !Fetch(call, static_cast<int>(member), call.buffers.in[member] + offset,
-                                   &fetched_[piece * member], count * call.unit))
+      inputs[member] = member == self ? op.in + offset : next;
+      if (member == self) continue;
+      if (!Fetch(call, static_cast<int>(member), call.buffers.in[member] + offset, next,
+                 count * call.unit))
         return false;
+      next += piece;
     }
     call.kernels.to_one(op.out + offset, inputs.data(), call.scales, members_.count(), count);
   }

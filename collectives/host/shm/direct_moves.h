@@ -77,6 +77,10 @@ class DirectMoves {
   int unreadable_error_ = 0;
 };
 
+/// Whether process_vm_readv reads these bytes of this process, by the first and the last: memory of
+/// a device, mapped here, it does not. A microsecond.
+bool IsReadable(const std::byte* data, size_t bytes);
+
 /// Finds out whether this process may read the memory of `member`, by a value that lies there.
 bool MayRead(const ShmMembers& members, int member);
 

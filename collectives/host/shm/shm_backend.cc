@@ -32,6 +32,7 @@ size_t LargestInput(const Op& op, int size) {
 // About 3 us of pauses: longer than a cache line takes to arrive, shorter than giving up the core
 // costs.
 constexpr int kSpins = 128;
+constexpr uint64_t kUnreadableFactor = 1000;
 // Beyond this a waiter sleeps: a healthy peer that late is computing, and the core is better used
 // by someone else.
 constexpr base::Duration kYieldTime = std::chrono::microseconds(200);
@@ -145,7 +146,11 @@ base::Status ShmBackend::ProbePeers(const OpDeadline& deadline) {
   may_fetch_ = true;
   for (int member = 0; member < members_.count(); ++member)
     may_fetch_ = may_fetch_ && probe(member) == ReadProbe::kAllowed;
-  if (may_fetch_) ways_.MayFetch(&DirectMoves::MayFetch);
+  if (!may_fetch_) return base::OkStatus();
+  // Those of which each member's time is the op's.
+  ways_.MayFetch([](OpKind kind) {
+    return DirectMoves::MayFetch(kind) && kind != OpKind::kGather && kind != OpKind::kScatter;
+  });
   return base::OkStatus();
 }
 
@@ -431,8 +436,15 @@ bool ShmBackend::Move(const Running& run) {
   } else {
     moved = MoveDirectly(run, /*mapped=*/false, await);
   }
-  if (moved && members_.self() == 0 && run.largest > members_.layout().small_bytes())
-    ways_.Record(op.kind, op.bytes(), way, Ticks() - begun);
+  if (!moved || members_.self() != 0 || run.largest <= members_.layout().small_bytes())
+    return moved;
+  const uint64_t ticks = Ticks() - begun;
+  if ((route == Route::kFetched) == (way == WayOfMoving::kFetched)) {
+    ways_.Record(op.kind, op.bytes(), way, ticks);
+  } else if (way == WayOfMoving::kFetched) {
+    // Somebody's memory cannot be read so: another way is better in any case.
+    ways_.Record(op.kind, op.bytes(), way, kUnreadableFactor * ticks);
+  }
   return moved;
 }
 

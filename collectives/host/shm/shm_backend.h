@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_BACKEND_H_
 #define LOCKSTEP_COLLECTIVES_HOST_SHM_SHM_BACKEND_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -122,6 +123,7 @@ class ShmBackend final : public Backend {
   /// Whether this call's buffers are such that its member left out the copy of the small route.
   bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
   BufferRefs RefsOf(const Running& run);
+  bool IsReadableByOthers(const Op& op);
   const BufferRefs& refs(const Running& run, int member) const;
   /// As member 0 says.
   WayOfMoving::Way WayOf(const Running& run) const;
@@ -171,6 +173,15 @@ class ShmBackend final : public Backend {
   uint64_t small_ticks_ = 0;    // that writing my small input took
   size_t small_ring_next_ = 0;  // where the next rotated ones will, in the ring
   WaysOfOps ways_;              // of member 0, who decides for all
+  struct ReadableBuffers {
+    const std::byte* in = nullptr;
+    size_t in_bytes = 0;
+    const std::byte* out = nullptr;
+    size_t out_bytes = 0;
+    bool operator==(const ReadableBuffers&) const = default;
+  };
+  std::array<ReadableBuffers, 16> readable_;  // the last that IsReadable()
+  size_t readable_next_ = 0;
   struct {
     const char* file = nullptr;
     uint32_t line = 0;

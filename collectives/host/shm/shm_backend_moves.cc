@@ -66,15 +66,35 @@ BufferRefs ShmBackend::RefsOf(const Running& run) {
   if (op.kind == OpKind::kBroadcast) out = in;
   if ((op.kind == OpKind::kAllReduce || op.kind == OpKind::kAllGather) && in.number != 0)
     out = shared_.Find(op.out, OutCount(op, self, members_.count()) * unit);
-  return {.in_shared = in.number,
-          .out_shared = out.number,
-          .in_offset = in.offset,
-          .out_offset = out.offset,
-          .in_address = reinterpret_cast<uint64_t>(op.in),
-          .out_address = reinterpret_cast<uint64_t>(op.out),
-          .way_of_moving = run.largest >= kMinRotatedBytes ? ways_.Next(op.kind, op.bytes())
-                                                           : WayOfMoving::kThroughCaches,
-          .reserved = 0};
+  return {
+      .in_shared = in.number,
+      .out_shared = out.number,
+      .in_offset = in.offset,
+      .out_offset = out.offset,
+      .in_address = reinterpret_cast<uint64_t>(op.in),
+      .out_address = reinterpret_cast<uint64_t>(op.out),
+      .way_of_moving = run.largest >= kMinRotatedBytes ? ways_.Next(op.kind, op.bytes())
+                                                       : WayOfMoving::kThroughCaches,
+      .is_readable = run.largest >= WaysOfOps::kFetchedBytes && IsReadableByOthers(op) ? 1u : 0u};
+}
+
+/// Programs use the same buffers again and again.
+bool ShmBackend::IsReadableByOthers(const Op& op) {
+  if (!may_fetch_ || !DirectMoves::MayFetch(op.kind)) return false;
+  const size_t unit = DtypeBytes(op.dtype);
+  const int self = members_.self();
+  const ReadableBuffers buffers{
+      .in = op.in,
+      .in_bytes = op.in == nullptr ? 0 : InCount(op, self, members_.count()) * unit,
+      .out = op.out,
+      .out_bytes = op.out == nullptr ? 0 : OutCount(op, self, members_.count()) * unit};
+  for (const ReadableBuffers& known : readable_) {
+    if (known == buffers) return true;
+  }
+  if (!IsReadable(buffers.in, buffers.in_bytes) || !IsReadable(buffers.out, buffers.out_bytes))
+    return false;
+  readable_[readable_next_++ % readable_.size()] = buffers;
+  return true;
 }
 
 bool ShmBackend::AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const {
@@ -94,18 +114,21 @@ ShmBackend::Route ShmBackend::RouteOf(const Running& run) const {
   if (run.largest <= kInlineBytes) return Route::kSmall;
   const OpKind kind = run.op.kind;
   const BufferRefs& own = refs(run, members_.self());
-  bool any_asks = false, all_agree = AsksForMapping(kind, run.largest, own);
+  bool any_asks = false, all_agree = AsksForMapping(kind, run.largest, own), all_readable = true;
   for (int member = 0; member < members_.count(); ++member) {
     const BufferRefs& theirs = refs(run, member);
     any_asks = any_asks || AsksForMapping(kind, run.largest, theirs);
+    all_readable = all_readable && theirs.is_readable == 1;
     all_agree = all_agree && theirs.in_shared == own.in_shared &&
                 (kind == OpKind::kAllGather || theirs.out_shared == own.out_shared);
   }
   if (all_agree) return Route::kMapped;
   if (run.largest <= members_.layout().small_bytes())
     return any_asks ? Route::kStaged : Route::kSmall;
-  const bool is_cheaper = may_fetch_ && WayOf(run) == WayOfMoving::kFetched;
-  return is_cheaper || Fetches(kind, run.largest) ? Route::kFetched : Route::kStaged;
+  const bool may_be_fetched = may_fetch_ && DirectMoves::MayFetch(kind) && all_readable;
+  const bool is_cheaper = WayOf(run) == WayOfMoving::kFetched;
+  return may_be_fetched && (is_cheaper || Fetches(kind, run.largest)) ? Route::kFetched
+                                                                      : Route::kStaged;
 }
 
 bool ShmBackend::Fetches(OpKind kind, size_t bytes) const {

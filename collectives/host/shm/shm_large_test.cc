@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "collectives/host/shm/stream_copy.h"
+#include "collectives/testing/process_gang.h"
 #include "collectives/testing/thread_gang.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -112,7 +114,7 @@ TEST(ShmLargeTest, OpsAreRightWhicheverWayTheyTake) {
         const auto value = [round](size_t of, size_t i) { return Value(of, i) + 13 * int(round); };
         for (size_t i = 0; i < count; ++i) in[i] = value(rank, i);
         const bool in_place = round % 3 == 2;
-        if (round % 4 == 0) {
+        if (round % 2 == 0) {
           std::vector<int32_t> all(static_cast<size_t>(ranks) * count);
           ASSERT_THAT(group.AllGather(In(in), Out(all))->Wait(), IsOk());
           ASSERT_EQ(Wrong(all, [&](size_t i) { return value(i / count, i % count); }), 0u);
@@ -130,6 +132,22 @@ TEST(ShmLargeTest, OpsAreRightWhicheverWayTheyTake) {
       }
     });
   }
+}
+
+/// Of processes that one has forked.
+TEST(ShmLargeTest, WhatHasTheSameAddressInTwoProcessesIsTwoPlaces) {
+  constexpr size_t count = (size_t{512} << 10) / sizeof(int32_t) + 5;
+  std::vector<int32_t> in(count), out(count);
+  testing::ProcessGang gang(2, std::chrono::seconds(30), [&](Group& group, auto&) {
+    const auto rank = static_cast<size_t>(group.rank().value());
+    Fill(in, rank);
+    for (int round = 0; round < 40; ++round) {
+      std::fill(out.begin(), out.end(), -1);
+      ASSERT_THAT(group.AllReduce(In(in), Out(out), Reduction::kSum)->Wait(), IsOk());
+      ASSERT_EQ(Wrong(out, Sum), 0u) << round;
+    }
+  });
+  for (const int rank : {0, 1}) EXPECT_EQ(gang.Reap(rank), 0);
 }
 
 /// Of an all_gather whose output lies elsewhere on one of them, too: then nobody writes there.

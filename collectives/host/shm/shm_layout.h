@@ -77,7 +77,8 @@ struct BufferRefs {
   // Of this op, should it be neither small nor direct, a WayOfMoving; else of the next small input
   // of this kind and size. Member 0's counts.
   uint32_t way_of_moving;
-  uint32_t reserved;
+  // Whether others may fetch from both addresses, where that may be asked for: 1, else 0.
+  uint32_t is_readable;
 };
 
 /// The call behind a fingerprint, to explain a mismatch.

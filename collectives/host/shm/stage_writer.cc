@@ -36,7 +36,9 @@ void WayOfMoving::Record(Way way, size_t bytes, uint64_t ticks) {
     return;
   }
   if (used_cost_ == 0 || cost_ < used_cost_) used_cost_ = cost_;
-  if (Lasts(spells_) || (cost_ > kSlower * used_cost_ && Lasts(2))) {
+  const bool is_slow = cost_ > kSlower * used_cost_ && Lasts(2);
+  if (is_slow) spells_ = 1;  // all others are tried soon
+  if (Lasts(spells_) || is_slow) {
     settled_cost_ = cost_;
     BeginTry();
   }

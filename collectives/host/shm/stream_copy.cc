@@ -1,11 +1,12 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
 #include "collectives/host/shm/stream_copy.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <thread>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -61,6 +62,7 @@ void FenceStreamCopies() {}
 // Not sysconf(_SC_LEVEL3_CACHE_SIZE), which on AMD gives that of all sockets together (320 MiB for
 // one of 32). A virtual machine of two processors is told of its host's (480 MiB), of which others
 // have their shares: no processor has more than kShareOfOne to itself.
+// (Of those that the machine has, not of those that this process may use: members take one way.)
 size_t LastCacheBytes() {
   constexpr size_t kShareOfOne = size_t{16} << 20;
   static const size_t bytes = [] {
@@ -69,7 +71,8 @@ size_t LastCacheBytes() {
     char unit = 0;
     const size_t told =
         file >> kibibytes >> unit && unit == 'K' ? kibibytes << 10 : size_t{32} << 20;
-    return std::min(told, kShareOfOne * std::max(std::thread::hardware_concurrency(), 1u));
+    return std::min(
+        told, kShareOfOne * static_cast<size_t>(std::max(::sysconf(_SC_NPROCESSORS_CONF), 1L)));
   }();
   return bytes;
 }

@@ -130,6 +130,10 @@ bool IsInTrouble(const proto::TcpSocket& socket) {
   return socket.unacked_bytes() > 0 && socket.retransmits() >= 2;
 }
 
+uint64_t ResentInVain(const proto::TcpSocket& socket) {
+  return socket.retransmits() > 0 ? uint64_t{socket.retransmits()} + 1 : 0;
+}
+
 SocketsOfProcesses LookAtSocketsOf(const std::vector<pid_t>& pids, const SocketBounds& bounds) {
   SocketsOfProcesses seen;
   auto& sockets = seen.of;
@@ -158,6 +162,7 @@ SocketsOfProcesses LookAtSocketsOf(const std::vector<pid_t>& pids, const SocketB
         }
         bytes += line.size();
         const std::optional<TcpRow> row = ParseTcpRow(line);
+        if (row.has_value()) seen.resent_in_vain += ResentInVain(row->socket);
         const auto found = row.has_value() ? owners.find(row->inode) : owners.end();
         if (found == owners.end()) continue;
         for (const pid_t owner : found->second) sockets[owner].push_back(row->socket);

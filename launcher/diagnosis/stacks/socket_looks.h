@@ -42,9 +42,14 @@ struct SocketBounds {
   /// Of all tables together: 2 MiB are 14,000 connections.
   size_t table_bytes = size_t{16} << 20;
 };
+/// Segments of what it sent again, and nothing has answered: with the probe by which the kernel
+/// begins, and which it does not count there. Pure.
+uint64_t ResentInVain(const proto::TcpSocket& socket);
+
 struct SocketsOfProcesses {
   std::map<pid_t, std::vector<proto::TcpSocket>> of;  // all that were asked for
-  bool is_cut = false;  // tables were longer than the bound: connections are missing
+  bool is_cut = false;          // tables were longer than the bound: connections are missing
+  uint64_t resent_in_vain = 0;  // of all connections of those tables, whosever they are
 };
 /// The same of many. The tables of a network namespace are read once, each namespace within its
 /// share of the bound.

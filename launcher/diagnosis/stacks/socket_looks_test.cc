@@ -31,6 +31,8 @@ TEST(SocketLooksTest, ARowOfAConnectionThatIsSentAgain) {
   EXPECT_EQ(SocketText(row->socket),
             "127.0.0.1:4000 to 10.0.0.2:50000, established: 14480 bytes unacknowledged, 16 unread, "
             "sent again 5 times in vain, rto 3200 ms");
+  EXPECT_EQ(ResentInVain(row->socket), 6u);
+  EXPECT_EQ(ResentInVain(proto::TcpSocket()), 0u);
 }
 
 TEST(SocketLooksTest, ARowOfVersion6) {
