@@ -189,6 +189,14 @@ TEST(DiagnoseTest, AStoppedRankIsNamedAlsoInsideTheOp) {
 
   EXPECT_EQ(finding.culprits, (std::vector<Finding::Culprit>{{Rank(1), Absence::kFrozen}}));
   EXPECT_THAT(Summary(finding, job.evidence()), HasSubstr("rank 1 stands still in all_reduce("));
+  EXPECT_THAT(WhatItRestsOn(finding, job.evidence()),
+              Contains("rank 1 is in all_reduce(f32, sum, 4), op 4 of group world at train.cc:10, "
+                       "called 5s ago"));
+  job[1].process = {.state = ProcessState::kEnded, .signal = SIGKILL};
+  job[1].step = 7;
+  EXPECT_THAT(WhatItRestsOn(job.Find(), job.evidence()),
+              Contains("rank 1 was in all_reduce(f32, sum, 4), op 4 of group world at train.cc:10, "
+                       "called 5s ago in step 7"));
 }
 
 TEST(DiagnoseTest, ADebuggerIsNoReasonToAct) {

@@ -129,6 +129,14 @@ std::string LastOpLine(const SeenRank& rank, const Evidence& evidence) {
          Place(last, evidence) + At(last);
 }
 
+/// Of one that stood in an op when it was stopped, or ended.
+std::string OpOfTheHeldLine(const SeenRank& rank, const SeenOp& op, const Evidence& evidence) {
+  const bool has_ended = rank.process.state == ProcessState::kEnded;
+  return "rank " + rank.rank.ToString() + (has_ended ? " was in " : " is in ") +
+         Place(op, evidence) + At(op) + ", called " + base::FormatDuration(op.age) + " ago" +
+         (rank.step >= 0 ? " in step " + std::to_string(rank.step) : "");
+}
+
 }  // namespace
 
 std::string CallText(const SeenOp& op) {
@@ -251,7 +259,12 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
     if (!finding.links.empty()) break;  // what their processes do is to wait
     const SeenRank* const rank = Find(evidence, culprit.rank);
     if (rank == nullptr) continue;
-    if (finding.cycle.empty() && rank->ring_read) lines.push_back(LastOpLine(*rank, evidence));
+    const bool may_be_held =
+        finding.verdict_class == Class::kMissingRank || finding.verdict_class == Class::kDeadRank;
+    const SeenOp* const held_in = may_be_held ? LongestWait(*rank) : nullptr;
+    if (finding.cycle.empty() && rank->ring_read)
+      lines.push_back(held_in != nullptr ? OpOfTheHeldLine(*rank, *held_in, evidence)
+                                         : LastOpLine(*rank, evidence));
     if (!rank->process.detail.empty())
       lines.push_back("rank " + rank->rank.ToString() + ": process " +
                       std::to_string(rank->process.pid) + " " + rank->process.detail);
