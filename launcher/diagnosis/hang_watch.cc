@@ -358,7 +358,8 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence, bool at_
   if (acts) {
     if (said_.size() == kSaidMax) said_.clear();
     if (!said_.insert(*found_).second) return;
-    decided_ = true;
+    // Nothing is done about what is unknown, and all that is missing to know it may come.
+    decided_ = finding.verdict_class != Finding::Class::kUnknown;
     moved_ = false;
     delegate_.OnHangVerdict(finding, evidence);
   } else if (!noticed_ && !finding.is_provable && finding.waited >= NoticeAfter(finding)) {
