@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "collectives/diagnosis/diagnose.h"
 #include "collectives/diagnosis/imports/flight_dump_file.h"
@@ -80,6 +82,28 @@ TEST(FlightMergeTest, WhereARingTellsItIsRightForAll) {
   EXPECT_THAT(evidence.ranks[0].ops, IsEmpty());
   EXPECT_TRUE(evidence.ranks[2].ring_read);
   EXPECT_THAT(evidence.notes, IsEmpty());
+}
+
+/// Gloo lets go of an op that failed as of one that ended well.
+TEST(FlightMergeTest, WhereDumpsLeaveADoubtNothingIsSure) {
+  const auto gloos = [](int calls) {
+    std::string text = DumpText(calls);
+    for (const auto& [theirs, ours] :
+         {std::pair("nccl:", "gloo:"), std::pair("scheduled", "completed")}) {
+      const std::string_view word = theirs;
+      for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at))
+        text.replace(at, word.size(), ours);
+    }
+    return collectives::ReadFlightDumpFile("rank", text).value();
+  };
+  Evidence evidence = ThreeRanks();
+
+  const auto confidence_max =
+      AddFlightDumps({{Rank(0), gloos(2)}, {Rank(1), gloos(1)}, {Rank(2), gloos(2)}},
+                     {.asked_ns = kAskedNs}, evidence);
+
+  EXPECT_EQ(confidence_max, Finding::Confidence::kMedium);
+  EXPECT_THAT(evidence.notes, Contains(HasSubstr("is over though rank 1 never came")));
 }
 
 TEST(FlightMergeTest, WhoHasNotAnsweredIsUnknown) {

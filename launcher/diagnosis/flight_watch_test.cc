@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -208,6 +210,64 @@ TEST_F(FlightWatchTest, WhoDoesNotAnswerIsNotBlamedAndSaid) {
   }
   ASSERT_FALSE(verdicts_.empty());
   EXPECT_THAT(notes_, Contains("rank 1: torch was asked, and is silent"));
+}
+
+TEST_F(FlightWatchTest, WhoIsHeldIsNotAskedAndNamedForThat) {
+  const pid_t stopped = ::fork();
+  if (stopped == 0) {
+    while (true) ::pause();
+  }
+  ::kill(stopped, SIGSTOP);
+  ::waitpid(stopped, nullptr, WUNTRACED);
+  watched_[1].pid = stopped;
+  torch_.answer = [this, told = torch_.answer](Rank rank) {
+    EXPECT_NE(rank, Rank(1));
+    return told(rank);
+  };
+
+  loop_.RunFor(seconds(66));
+  ::kill(stopped, SIGKILL);
+  ::waitpid(stopped, nullptr, 0);
+
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
+  EXPECT_EQ(verdicts_.front().culprits.front().absence, collectives::Absence::kStopped);
+  EXPECT_THAT(notes_, Contains("rank 1: it is held, and was not asked what torch has recorded"));
+}
+
+/// By the clock of its machine, which may have been set.
+TEST_F(FlightWatchTest, NoWaitIsOlderThanItsRound) {
+  const auto waits = DumpOf(4, 3, Nanoseconds() - 3'600'000'000'000);
+  dumps_[0] = dumps_[2] = waits;
+
+  loop_.RunFor(seconds(66));
+
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_LE(verdicts_.front().waited, seconds(66));
+}
+
+/// Gloo lets go of an op that failed as of one that ended well: so all of this gang's did, perhaps.
+TEST_F(FlightWatchTest, AVerdictIsNoSurerThanWhatWasTold) {
+  for (size_t rank = 0; rank < 3; ++rank) {
+    const int calls = rank == 1 ? 3 : 4;
+    collectives::FlightDump dump = DumpOf(calls, calls, Nanoseconds());
+    for (collectives::FlightEntry& entry : dump.entries) entry.name = "gloo:all_reduce";
+    if (rank == 0) {
+      collectives::FlightEntry send = dump.entries.back();
+      ++send.record_id;
+      send.name = "gloo:send 0->1";
+      send.is_transfer = true;
+      send.state = collectives::FlightEntry::State::kScheduled;
+      dump.entries.push_back(send);
+    }
+    dumps_[rank] = dump;
+  }
+
+  loop_.RunFor(seconds(66));
+
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
+  EXPECT_EQ(verdicts_.front().confidence, collectives::Finding::Confidence::kMedium);
 }
 
 TEST_F(FlightWatchTest, WhereARingTellsTorchIsNotAsked) {
