@@ -106,6 +106,19 @@ TEST(FlightMergeTest, WhereDumpsLeaveADoubtNothingIsSure) {
   EXPECT_THAT(evidence.notes, Contains(HasSubstr("is over though rank 1 never came")));
 }
 
+TEST(FlightMergeTest, OfARecorderThatHasForgottenItsFirstCallsThatIsKnown) {
+  std::string text = DumpText(2);
+  text.replace(text.find("\"record_id\":0"), 13, "\"record_id\":7");
+  Evidence evidence = ThreeRanks();
+
+  AddFlightDumps(
+      {{Rank(0), collectives::ReadFlightDumpFile("rank", text).value()}, {Rank(1), Dump(2)}},
+      {.asked_ns = kAskedNs}, evidence);
+
+  EXPECT_TRUE(evidence.ranks[0].ring_overflowed);
+  EXPECT_FALSE(evidence.ranks[1].ring_overflowed);
+}
+
 TEST(FlightMergeTest, WhoHasNotAnsweredIsUnknown) {
   Evidence evidence = ThreeRanks();
 

@@ -193,6 +193,23 @@ TEST_F(FlightWatchTest, CallsThatDifferAreNamedWhenTheyAreFoundAgain) {
   EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
 }
 
+/// Nobody waits in them: what one dump has of the newest may be half told.
+TEST_F(FlightWatchTest, CallsThatDifferAndAreOverAreLeftToTheirEnd) {
+  for (collectives::FlightDump& dump : dumps_) dump = DumpOf(4, 4, Nanoseconds());
+  dumps_[1].entries.back().input_elements = {5};
+  collectives::FlightEntry send = dumps_[0].entries.back();
+  ++send.record_id;
+  send.name = "nccl:send 0->1";
+  send.is_transfer = true;
+  send.state = collectives::FlightEntry::State::kStarted;
+  dumps_[0].entries.push_back(send);
+
+  loop_.RunFor(seconds(100));
+
+  EXPECT_GE(torch_.questions, 2);
+  for (const auto& verdict : verdicts_) EXPECT_NE(verdict.verdict_class, Class::kMismatch);
+}
+
 TEST_F(FlightWatchTest, WhoDoesNotAnswerIsNotBlamedAndSaid) {
   torch_.answer = [this](Rank rank) {
     if (rank != Rank(1)) return Told(rank, dumps_.at(rank.value()));
@@ -237,8 +254,12 @@ TEST_F(FlightWatchTest, WhoIsHeldIsNotAskedAndNamedForThat) {
 
 /// By the clock of its machine, which may have been set.
 TEST_F(FlightWatchTest, NoWaitIsOlderThanItsRound) {
+  suspended_ = true;
+  loop_.RunFor(std::chrono::hours(2));
+  suspended_ = false;
+  watch_.BeginRound();
   const auto waits = DumpOf(4, 3, Nanoseconds() - 3'600'000'000'000);
-  dumps_[0] = dumps_[2] = waits;
+  dumps_ = {waits, DumpOf(3, 3, Nanoseconds()), waits};
 
   loop_.RunFor(seconds(66));
 
