@@ -199,6 +199,22 @@ TEST(DiagnoseTest, AStoppedRankIsNamedAlsoInsideTheOp) {
                        "called 5s ago in step 7"));
 }
 
+/// The failure seen: what had ended on a stream just before its rank did was not recorded any more.
+TEST(DiagnoseTest, AStreamThatWaitedForLongWhenItsRankEndedStoodThere) {
+  Job job(3);
+  for (const int rank : {0, 2}) job.Call(rank, 1);
+  SeenOp& last = job[1].ops.back();
+  last.state = LOCKSTEP_RECORD_STARTED;
+  last.stream_waits = true;
+  last.age = milliseconds(500);
+  job[1].process = {.state = ProcessState::kEnded, .ended_ago = milliseconds(495)};
+  EXPECT_THAT(WhatItRestsOn(job.Find(), job.evidence()),
+              Contains(HasSubstr("rank 1 called last, 500ms ago, all_reduce(")));
+  job[1].process.ended_ago = milliseconds(100);
+  EXPECT_THAT(WhatItRestsOn(job.Find(), job.evidence()),
+              Contains(HasSubstr("rank 1 was in all_reduce(")));
+}
+
 TEST(DiagnoseTest, ADebuggerIsNoReasonToAct) {
   Job job(2);
   job.Call(0, 1);
