@@ -189,6 +189,30 @@ TEST(DiagnoseTest, AStoppedRankIsNamedAlsoInsideTheOp) {
 
   EXPECT_EQ(finding.culprits, (std::vector<Finding::Culprit>{{Rank(1), Absence::kFrozen}}));
   EXPECT_THAT(Summary(finding, job.evidence()), HasSubstr("rank 1 stands still in all_reduce("));
+  EXPECT_THAT(WhatItRestsOn(finding, job.evidence()),
+              Contains("rank 1 is in all_reduce(f32, sum, 4), op 4 of group world at train.cc:10, "
+                       "called 5s ago"));
+  job[1].process = {.state = ProcessState::kEnded, .signal = SIGKILL};
+  job[1].step = 7;
+  EXPECT_THAT(WhatItRestsOn(job.Find(), job.evidence()),
+              Contains("rank 1 was in all_reduce(f32, sum, 4), op 4 of group world at train.cc:10, "
+                       "called 5s ago in step 7"));
+}
+
+/// The failure seen: what had ended on a stream just before its rank did was not recorded any more.
+TEST(DiagnoseTest, AStreamThatWaitedForLongWhenItsRankEndedStoodThere) {
+  Job job(3);
+  for (const int rank : {0, 2}) job.Call(rank, 1);
+  SeenOp& last = job[1].ops.back();
+  last.state = LOCKSTEP_RECORD_STARTED;
+  last.stream_waits = true;
+  last.age = milliseconds(500);
+  job[1].process = {.state = ProcessState::kEnded, .ended_ago = milliseconds(495)};
+  EXPECT_THAT(WhatItRestsOn(job.Find(), job.evidence()),
+              Contains(HasSubstr("rank 1 called last, 500ms ago, all_reduce(")));
+  job[1].process.ended_ago = milliseconds(100);
+  EXPECT_THAT(WhatItRestsOn(job.Find(), job.evidence()),
+              Contains(HasSubstr("rank 1 was in all_reduce(")));
 }
 
 TEST(DiagnoseTest, ADebuggerIsNoReasonToAct) {

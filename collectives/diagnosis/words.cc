@@ -2,6 +2,7 @@
 #include "collectives/diagnosis/words.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <set>
 
@@ -15,6 +16,8 @@ namespace {
 using Class = Finding::Class;
 
 constexpr size_t kRanksNamed = 16;
+/// An op on a stream that has ended is recorded as ended some 10 ms later, by a thread of its rank.
+constexpr base::Duration kStreamTold = std::chrono::milliseconds(100);
 
 const SeenRank* Find(const Evidence& evidence, base::Rank rank) {
   // Where everybody is there, it is at its own place.
@@ -128,6 +131,28 @@ std::string LastOpLine(const SeenRank& rank, const Evidence& evidence) {
   return who + " called last, " + base::FormatDuration(last.age) + " ago" +
          (rank.step >= 0 ? " in step " + std::to_string(rank.step) : "") + ", " +
          Place(last, evidence) + At(last);
+}
+
+/// The latest op of which it is sure that its rank stood in it when it was held, or ended.
+const SeenOp* StoodIn(const SeenRank& rank, const Finding& finding) {
+  const SeenProcess& process = rank.process;
+  for (auto op = rank.ops.rbegin(); op != rank.ops.rend(); ++op) {
+    if (!op->is_waited_in()) continue;
+    const bool is_waited_in_by_others = finding.op.has_value() && op->group == finding.op->group &&
+                                        op->epoch == finding.op->epoch &&
+                                        op->seq == finding.op->seq;
+    const bool outlasted =
+        process.state == ProcessState::kEnded && op->age - process.ended_ago >= kStreamTold;
+    if (op->caller_waits || is_waited_in_by_others || outlasted) return &*op;
+  }
+  return nullptr;
+}
+
+std::string OpOfTheHeldLine(const SeenRank& rank, const SeenOp& op, const Evidence& evidence) {
+  const bool has_ended = rank.process.state == ProcessState::kEnded;
+  return "rank " + rank.rank.ToString() + (has_ended ? " was in " : " is in ") +
+         Place(op, evidence) + At(op) + ", called " + base::FormatDuration(op.age) + " ago" +
+         (rank.step >= 0 ? " in step " + std::to_string(rank.step) : "");
 }
 
 }  // namespace
@@ -252,7 +277,12 @@ std::vector<std::string> WhatItRestsOn(const Finding& finding, const Evidence& e
     if (!finding.links.empty()) break;  // what their processes do is to wait
     const SeenRank* const rank = Find(evidence, culprit.rank);
     if (rank == nullptr) continue;
-    if (finding.cycle.empty() && rank->ring_read) lines.push_back(LastOpLine(*rank, evidence));
+    const bool may_be_held =
+        finding.verdict_class == Class::kMissingRank || finding.verdict_class == Class::kDeadRank;
+    const SeenOp* const held_in = may_be_held ? StoodIn(*rank, finding) : nullptr;
+    if (finding.cycle.empty() && rank->ring_read)
+      lines.push_back(held_in != nullptr ? OpOfTheHeldLine(*rank, *held_in, evidence)
+                                         : LastOpLine(*rank, evidence));
     if (!rank->process.detail.empty())
       lines.push_back("rank " + rank->rank.ToString() + ": process " +
                       std::to_string(rank->process.pid) + " " + rank->process.detail);

@@ -194,7 +194,7 @@ constexpr FlagSpec kExecFlags[] = {
     {"--checkpoint-dir", "", "DIR", "Where the job's state is kept between its starts."},
     {"--backend", "", "host|mpi|nccl", "What groups of ranks go over [what the program says]."},
     {"--check", "", "fast|strict", "Over MPI and NCCL, compare calls before each op [fast]."},
-    {"--watch", "", "off|mpi|nccl|auto", "Record MPI or NCCL calls of programs not ours [off]."},
+    {"--watch", "", "off|mpi|nccl|auto", "Record MPI or NCCL calls of programs not ours [auto]."},
     {"--on-hang", "", "report|kill", "What becomes of ranks that stand still [report]."},
     {"--hang-grace", "", "TIME", "Time that ranks wait for another before it is said [2s]."},
     {"--hang-action-after", "", "TIME",

@@ -210,6 +210,22 @@ TEST_F(FarHangWatchTest, OfANodeThatDoesNotAnswerNothingIsKnown) {
   EXPECT_THAT(Culprits(verdicts_[0]), ElementsAre(Rank(2)));
 }
 
+/// The failure seen: nobody was looked at any more once it had been said that too little is known.
+TEST_F(FarHangWatchTest, ANodeThatAnswersAfterTheDeadlineIsHeardAllTheSame) {
+  Live(2);
+  answers_ = false;
+  WaitForTheThird();
+  loop_.RunFor(seconds(400));
+  ASSERT_EQ(verdicts_.size(), 1u) << "said once";
+  EXPECT_EQ(verdicts_[0].verdict_class, Finding::Class::kUnknown);
+  EXPECT_THAT(Culprits(verdicts_[0]), IsEmpty());
+  answers_ = true;
+  loop_.RunFor(seconds(2));
+  ASSERT_EQ(verdicts_.size(), 2u);
+  EXPECT_EQ(verdicts_[1].verdict_class, Finding::Class::kMissingRank);
+  EXPECT_THAT(Culprits(verdicts_[1]), ElementsAre(Rank(2)));
+}
+
 TEST_F(FarHangWatchTest, WhoseCallsAreInNoRingIsNotBlamedForMakingNone) {
   for (const bool is_recorded : {false, true}) {
     MakeRanks();

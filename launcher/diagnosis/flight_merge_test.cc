@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "collectives/diagnosis/diagnose.h"
@@ -96,6 +98,41 @@ TEST(FlightMergeTest, WhereARingTellsItIsRightForAll) {
   EXPECT_THAT(evidence.ranks[0].ops, IsEmpty());
   EXPECT_TRUE(evidence.ranks[2].ring_read);
   EXPECT_THAT(evidence.notes, IsEmpty());
+}
+
+/// Gloo lets go of an op that failed as of one that ended well.
+TEST(FlightMergeTest, WhereDumpsLeaveADoubtNothingIsSure) {
+  const auto gloos = [](int calls) {
+    std::string text = DumpText(calls);
+    for (const auto& [theirs, ours] :
+         {std::pair("nccl:", "gloo:"), std::pair("scheduled", "completed")}) {
+      const std::string_view word = theirs;
+      for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at))
+        text.replace(at, word.size(), ours);
+    }
+    return collectives::ReadFlightDumpFile("rank", text).value();
+  };
+  Evidence evidence = ThreeRanks();
+
+  const auto confidence_max =
+      AddFlightDumps({{Rank(0), gloos(2)}, {Rank(1), gloos(1)}, {Rank(2), gloos(2)}},
+                     {.asked_ns = kAskedNs}, evidence);
+
+  EXPECT_EQ(confidence_max, Finding::Confidence::kMedium);
+  EXPECT_THAT(evidence.notes, Contains(HasSubstr("is over though rank 1 never came")));
+}
+
+TEST(FlightMergeTest, OfARecorderThatHasForgottenItsFirstCallsThatIsKnown) {
+  std::string text = DumpText(2);
+  text.replace(text.find("\"record_id\":0"), 13, "\"record_id\":7");
+  Evidence evidence = ThreeRanks();
+
+  AddFlightDumps(
+      {{Rank(0), collectives::ReadFlightDumpFile("rank", text).value()}, {Rank(1), Dump(2)}},
+      {.asked_ns = kAskedNs}, evidence);
+
+  EXPECT_TRUE(evidence.ranks[0].ring_overflowed);
+  EXPECT_FALSE(evidence.ranks[1].ring_overflowed);
 }
 
 TEST(FlightMergeTest, WhoHasNotAnsweredIsUnknown) {

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -154,6 +156,23 @@ TEST_F(FlightWatchTest, CallsThatDifferAreNamedWhenTheyAreFoundAgain) {
   EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
 }
 
+/// Nobody waits in them: what one dump has of the newest may be half told.
+TEST_F(FlightWatchTest, CallsThatDifferAndAreOverAreLeftToTheirEnd) {
+  for (collectives::FlightDump& dump : dumps_) dump = DumpOf(4, 4, Nanoseconds());
+  dumps_[1].entries.back().input_elements = {5};
+  collectives::FlightEntry send = dumps_[0].entries.back();
+  ++send.record_id;
+  send.name = "nccl:send 0->1";
+  send.is_transfer = true;
+  send.state = collectives::FlightEntry::State::kStarted;
+  dumps_[0].entries.push_back(send);
+
+  loop_.RunFor(seconds(100));
+
+  EXPECT_GE(torch_.questions, 2);
+  for (const auto& verdict : verdicts_) EXPECT_NE(verdict.verdict_class, Class::kMismatch);
+}
+
 TEST_F(FlightWatchTest, WhoDoesNotAnswerIsNotBlamedAndSaid) {
   torch_.answer = [this](Rank rank) {
     if (rank != Rank(1)) return Told(rank, dumps_.at(rank.value()));
@@ -229,6 +248,68 @@ TEST_F(FlightWatchTest, WhoDoesNotAnswerOnceMoreMayHaveGoneOn) {
   EXPECT_TRUE(watch_.FindAgain([&](bool again) { found.push_back(again); }));
   loop_.RunFor(seconds(1));
   EXPECT_THAT(found, ElementsAre(false));
+}
+
+TEST_F(FlightWatchTest, WhoIsHeldIsNotAskedAndNamedForThat) {
+  const pid_t stopped = ::fork();
+  if (stopped == 0) {
+    while (true) ::pause();
+  }
+  ::kill(stopped, SIGSTOP);
+  ::waitpid(stopped, nullptr, WUNTRACED);
+  watched_[1].pid = stopped;
+  torch_.answer = [this, told = torch_.answer](Rank rank) {
+    EXPECT_NE(rank, Rank(1));
+    return told(rank);
+  };
+
+  loop_.RunFor(seconds(66));
+  ::kill(stopped, SIGKILL);
+  ::waitpid(stopped, nullptr, 0);
+
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
+  EXPECT_EQ(verdicts_.front().culprits.front().absence, collectives::Absence::kStopped);
+  EXPECT_THAT(notes_, Contains("rank 1: it is held, and was not asked what torch has recorded"));
+}
+
+/// By the clock of its machine, which may have been set.
+TEST_F(FlightWatchTest, NoWaitIsOlderThanItsRound) {
+  suspended_ = true;
+  loop_.RunFor(std::chrono::hours(2));
+  suspended_ = false;
+  watch_.BeginRound();
+  const auto waits = DumpOf(4, 3, Nanoseconds() - 3'600'000'000'000);
+  dumps_ = {waits, DumpOf(3, 3, Nanoseconds()), waits};
+
+  loop_.RunFor(seconds(66));
+
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_LE(verdicts_.front().waited, seconds(66));
+}
+
+/// Gloo lets go of an op that failed as of one that ended well: so all of this gang's did, perhaps.
+TEST_F(FlightWatchTest, AVerdictIsNoSurerThanWhatWasTold) {
+  for (size_t rank = 0; rank < 3; ++rank) {
+    const int calls = rank == 1 ? 3 : 4;
+    collectives::FlightDump dump = DumpOf(calls, calls, Nanoseconds());
+    for (collectives::FlightEntry& entry : dump.entries) entry.name = "gloo:all_reduce";
+    if (rank == 0) {
+      collectives::FlightEntry send = dump.entries.back();
+      ++send.record_id;
+      send.name = "gloo:send 0->1";
+      send.is_transfer = true;
+      send.state = collectives::FlightEntry::State::kScheduled;
+      dump.entries.push_back(send);
+    }
+    dumps_[rank] = dump;
+  }
+
+  loop_.RunFor(seconds(66));
+
+  ASSERT_EQ(verdicts_.size(), 1U);
+  EXPECT_THAT(Culprits(verdicts_.front()), ElementsAre(Rank(1)));
+  EXPECT_EQ(verdicts_.front().confidence, collectives::Finding::Confidence::kMedium);
 }
 
 TEST_F(FlightWatchTest, WhereARingTellsTorchIsNotAsked) {

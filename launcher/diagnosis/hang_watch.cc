@@ -369,7 +369,8 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence, Source s
     if (!said_.insert(*found_).second) return;
     verdict_ = found_;
     verdict_source_ = source;
-    decided_ = true;
+    // Nothing is done about what is unknown, and all that is missing to know it may come.
+    decided_ = finding.verdict_class != Finding::Class::kUnknown;
     moved_ = false;
     delegate_.OnHangVerdict(finding, evidence);
   } else if (!noticed_ && !finding.is_provable && finding.waited >= NoticeAfter(finding)) {

@@ -17,7 +17,7 @@ struct ExecOptions {
   std::string checkpoint_directory;  // "" = none
   std::string backend;               // "host", "mpi", "nccl"; "" = the program's choice
   std::string check;                 // "fast", "strict"; "" = the program's choice
-  std::string watch;                 // "off", "mpi", "nccl", "auto"; "" = off
+  std::string watch;                 // "off", "mpi", "nccl", "auto"; "" = auto on one host
   bool kills_hung = false;           // ranks that stand still; else it is only said
   /// As a job of `lockstep run` has them; 0 = its defaults.
   base::Duration hang_grace{0}, hang_action_after{0}, hang_init_deadline{0}, hang_deadline{0};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "launcher/agent/job_record.h"
+#include "launcher/agent/program_file.h"
 #include "launcher/agent/socket_folder.h"
 #include "launcher/config/program_arguments.h"
 #include "launcher/exec/adopting_agent.h"
@@ -17,6 +18,7 @@
 #include "launcher/exec/election_secret.h"
 #include "launcher/exec/launcher_process.h"
 #include "launcher/exit_codes.h"
+#include "launcher/mpi/program_image.h"
 #include "launcher/mpi/watch_shim.h"
 #include "runtime/process/proc_scan.h"
 #include "runtime/process/replace_process.h"
@@ -144,6 +146,38 @@ ExitCode ExitCodeOfExec(const base::Status& failed) {
   }
 }
 
+/// One that is not there, or cannot be read, is told of when it is executed.
+ProgramImage LookAtProgram(const std::string& name, const topology::Environment& environment) {
+  const auto path = FindProgram({.name = name, .is_script = false}, environment, "");
+  if (!path.ok()) return {};
+  base::Result<ProgramImage> image = ReadProgramImage(*path);
+  return image.ok() ? *std::move(image) : ProgramImage{};
+}
+
+bool Has(const topology::Environment& environment, const char* name, const std::string& value) {
+  const auto found = environment.find(name);
+  return found != environment.end() && found->second == value;
+}
+
+/// What is watched where nothing is said of it. Of ranks on several hosts those of one alone are
+/// seen: each wait for another host would be told as one that cannot be explained.
+std::string WatchByDefault(const topology::Environment& adopted) {
+  return Has(adopted, "LOCAL_WORLD_SIZE", adopted.at("WORLD_SIZE")) ? "auto" : "off";
+}
+
+/// Has the program's calls recorded, where nothing speaks against it. All ranks are of one program:
+/// the first one says what is not seen.
+base::Status Watch(const VerbContext& context, const std::string& watch, const std::string& name,
+                   topology::Environment& environment) {
+  const ProgramImage program = LookAtProgram(name, environment);
+  const std::string unwatched = WhyNotWatched(watch, program, name, environment, true);
+  if (!unwatched.empty() && Has(environment, "RANK", "0"))
+    std::fprintf(context.err, "lockstep: %s\n", unwatched.c_str());
+  const std::string usable = WatchFor(watch, program, environment);
+  RETURN_IF_ERROR(CheckWatch(usable, program, name, OwnFolder()));
+  return PreloadShim(usable, OwnFolder(), environment);
+}
+
 int Become(const VerbContext& context, const std::vector<std::string>& program,
            const topology::Environment& environment) {
   const base::Status failed = process::ReplaceProcess(program, topology::ToBlock(environment));
@@ -155,12 +189,15 @@ int Become(const VerbContext& context, const std::vector<std::string>& program,
 
 base::Result<int> ExecProgram(const VerbContext& context, const ExecOptions& options,
                               topology::Environment environment) {
+  std::string watch = options.watch;
   if (IsSet(environment, "LOCKSTEP_SOCKET")) {
+    // Its job has chosen already.
     RETURN_IF_ERROR(CheckIsRankAlready(environment));
   } else {
     ASSIGN_OR_RETURN(environment, Adopt(context, options, environment));
+    if (watch.empty()) watch = WatchByDefault(environment);
   }
-  RETURN_IF_ERROR(PreloadShim(options.watch, OwnFolder(), environment));
+  if (!watch.empty()) RETURN_IF_ERROR(Watch(context, watch, options.program.front(), environment));
   return Become(context, options.program, environment);
 }
 

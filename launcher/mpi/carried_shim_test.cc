@@ -4,7 +4,11 @@
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -118,6 +122,31 @@ TEST(CarriedShimTest, WhatCannotBeWrittenIsAnErrorAndLeavesNothing) {
   EXPECT_EQ(FilesIn(folder), 1);
   // /proc is noexec everywhere, and nothing can be made there.
   EXPECT_FALSE(WriteNcclShim("/proc").ok());
+}
+
+/// In namespaces of its own, with a file system there of which nothing can be executed.
+TEST(CarriedShimTest, WhereNothingCanBeLoadedFromIsAnErrorAndLeavesNothing) {
+  if (!CarriesNcclShim()) GTEST_SKIP() << "a build with a sanitizer carries none";
+  enum Result { kRefused, kNoNamespace, kTaken };
+  const std::string folder = FreshFolder("noexec");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string ids[] = {"0 " + std::to_string(::getuid()) + " 1",
+                               "0 " + std::to_string(::getgid()) + " 1"};
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ::_exit(kNoNamespace);
+    // Without these it makes no files.
+    std::ofstream("/proc/self/setgroups") << "deny";
+    std::ofstream("/proc/self/uid_map") << ids[0];
+    std::ofstream("/proc/self/gid_map") << ids[1];
+    if (::mount("none", folder.c_str(), "tmpfs", MS_NOEXEC, nullptr) != 0) ::_exit(kNoNamespace);
+    const base::Status made = WriteNcclShim(folder);
+    const bool is_said = made.message().find("mounted noexec") != std::string::npos;
+    ::_exit(is_said && !std::filesystem::exists(PathIn(folder)) ? kRefused : kTaken);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "no file system may be mounted here";
+  EXPECT_EQ(WEXITSTATUS(status), kRefused);
 }
 
 }  // namespace

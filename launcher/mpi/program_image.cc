@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string_view>
 
@@ -26,16 +27,22 @@ constexpr size_t kNameBytesMax = 256;
 // Of a table of symbols beyond these nothing is known. 64 MiB are read in some 10 ms.
 constexpr size_t kSectionsMax = 4096;
 constexpr uint64_t kSymbolNamesMax = uint64_t{64} << 20;
-constexpr uint64_t kSymbolNamesPiece = uint64_t{1} << 20;
+constexpr uint64_t kConstantsMax = uint64_t{64} << 20;  // of a program without such a table
+constexpr uint64_t kPiece = uint64_t{1} << 20;
 
-/// By a name that each program that uses it has. A name may be the end of another one, where the
-/// linker has joined them: MPI_Init that of PMPI_Init.
+/// By a name that each program that uses it has, or, where it was stripped, by two words that the
+/// library has for what it says to people (Open MPI 4.1, MPICH 4.0; NCCL 2.14 to 2.30). Without
+/// what they begin with, so that this program does not have them.
 struct BuiltIn {
   const char* api;
-  std::string_view symbol, longer;
+  std::string_view prefix, function, other_prefix, other;
 };
-constexpr BuiltIn kBuiltIn[] = {{"MPI", "MPI_Init", "PMPI_Init"},
-                                {"NCCL", "ncclCommInitRank", "pncclCommInitRank"}};
+constexpr BuiltIn kBuiltIn[] = {{"MPI", "MPI_", "Init", "MPI_", "COMM_WORLD"},
+                                {"NCCL", "nccl", "CommInitRank", "NCCL_", "DEBUG"}};
+
+std::string Joined(std::string_view prefix, std::string_view rest) {
+  return std::string(prefix).append(rest);
+}
 
 /// One ELF file of this machine's word size and byte order.
 class ImageReader {
@@ -143,24 +150,70 @@ class ImageReader {
     return sections[symbols->sh_link];
   }
 
-  std::string ReadBuiltIn(const Elf64_Ehdr& header) const {
-    const std::optional<Elf64_Shdr> names = FindSymbolNames(header);
-    if (!names || names->sh_size > kSymbolNamesMax) return "";
-    std::string text;  // a piece of them, and the end of the one before it
-    for (uint64_t done = 0; done < names->sh_size;) {
+  /// Of a range of the file, piece by piece, each with the end of the one before it; until `done`
+  /// says so of one. Of what cannot be read there are no pieces.
+  template <typename Done>
+  bool ForPieces(uint64_t offset, uint64_t size, const Done& done) const {
+    std::string text;
+    for (uint64_t read = 0; read < size;) {
       const size_t kept = std::min(text.size(), kNameBytesMax);
       text.erase(0, text.size() - kept);
-      text.resize(kept + std::min<uint64_t>(kSymbolNamesPiece, names->sh_size - done));
+      text.resize(kept + std::min<uint64_t>(kPiece, size - read));
       const base::Result<size_t> got =
-          ReadSome(names->sh_offset + done, text.data() + kept, text.size() - kept);
-      if (!got.ok() || *got == 0) return "";
+          ReadSome(offset + read, text.data() + kept, text.size() - kept);
+      if (!got.ok() || *got == 0) return false;
       text.resize(kept + *got);
-      done += *got;
-      for (const BuiltIn& library : kBuiltIn) {
-        if (HasName(text, library.symbol) || HasName(text, library.longer)) return library.api;
-      }
+      read += *got;
+      if (done(text)) return true;
     }
-    return "";
+    return false;
+  }
+
+  std::string ReadBuiltIn(const Elf64_Ehdr& header) const {
+    const std::optional<Elf64_Shdr> names = FindSymbolNames(header);
+    if (!names) return ReadBuiltInOfStripped();
+    std::string found;
+    if (names->sh_size > kSymbolNamesMax) return found;
+    ForPieces(names->sh_offset, names->sh_size, [&found](const std::string& text) {
+      for (const BuiltIn& library : kBuiltIn) {
+        const std::string name = Joined(library.prefix, library.function);
+        // A name may be the end of another one, where the linker has joined them.
+        if (HasName(text, name) || HasName(text, Joined("P", name)) ||
+            HasName(text, Joined("p", name)))
+          found = library.api;
+      }
+      return !found.empty();
+    });
+    return found;
+  }
+
+  /// By what it could say. Linkers put that into segments without code, some years ago into the one
+  /// with it.
+  std::string ReadBuiltInOfStripped() const {
+    const auto holds_constants = [](const Elf64_Phdr& segment) {
+      return segment.p_type == PT_LOAD && (segment.p_flags & (PF_W | PF_X)) == 0;
+    };
+    const bool apart = std::any_of(segments_.begin(), segments_.end(), holds_constants);
+    bool has_function[std::size(kBuiltIn)]{}, has_other[std::size(kBuiltIn)]{};
+    std::string found;
+    uint64_t left = kConstantsMax;
+    for (const Elf64_Phdr& segment : segments_) {
+      if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+      if (apart && !holds_constants(segment)) continue;
+      const uint64_t size = std::min(left, segment.p_filesz);
+      left -= size;
+      const auto look = [&](const std::string& text) {
+        for (size_t i = 0; i < std::size(kBuiltIn); ++i) {
+          const BuiltIn& library = kBuiltIn[i];
+          has_function[i] |= HasWord(text, Joined(library.prefix, library.function));
+          has_other[i] |= HasWord(text, Joined(library.other_prefix, library.other));
+          if (has_function[i] && has_other[i]) found = library.api;
+        }
+        return !found.empty();
+      };
+      if (ForPieces(segment.p_offset, size, look)) break;
+    }
+    return found;
   }
 
   static bool HasName(const std::string& names, std::string_view name) {
@@ -168,6 +221,26 @@ class ImageReader {
     whole += name;
     whole += '\0';
     return names.find(whole) != std::string::npos;
+  }
+
+  /// In any text, but not as part of a longer name, save that of MPI's second entry point.
+  static bool HasWord(const std::string& text, const std::string& word) {
+    const auto is_of_name = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    };
+    const char* const end = text.data() + text.size();
+    for (const char* at = text.data(); at < end; ++at) {
+      at = static_cast<const char*>(
+          ::memmem(at, static_cast<size_t>(end - at), word.data(), word.size()));
+      if (at == nullptr) return false;
+      const char* const after = at + word.size();
+      if (after == end) return false;  // the next piece has it, too, if there is one
+      const char* before = at;
+      if (before > text.data() && (before[-1] == 'P' || before[-1] == 'p')) --before;
+      const bool begins = before == text.data() || !is_of_name(before[-1]);
+      if (begins && !is_of_name(*after)) return true;
+    }
+    return false;
   }
 
   base::Result<std::string> ReadName(uint64_t offset) const {

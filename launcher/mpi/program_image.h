@@ -23,12 +23,13 @@ struct ProgramImage {
   /// then preloads nothing from folders that are not the system's.
   bool is_privileged = false;
   std::vector<std::string> needed;  // names of the libraries it is linked with, not what these need
-  /// "MPI" or "NCCL": of a static program, which of them it has in itself, by its table of symbols;
-  /// "" = neither, or it was stripped.
+  /// "MPI" or "NCCL": of a static program, which of them it has in itself, by its table of symbols
+  /// or, where it was stripped, by what it could say; "" = neither, as far as can be told.
   std::string built_in;
 };
 
-/// Reads the headers of `path`, some KiB; of a static program the names of its symbols, too.
+/// Reads the headers of `path`, some KiB; of a static program the names of its symbols, too, or its
+/// constants: 64 MiB at most.
 /// Errors: errno's code - it cannot be opened or read; InvalidArgument - it is an ELF file that
 /// contradicts itself.
 base::Result<ProgramImage> ReadProgramImage(const std::string& path);

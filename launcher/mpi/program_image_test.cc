@@ -14,6 +14,7 @@
 #include <iterator>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "runtime/base/testing/status_matchers.h"
 
@@ -48,8 +49,7 @@ std::string BytesOf(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-/// A static program that has these names in its table of symbols.
-std::string StaticWith(const std::string& names) {
+Elf64_Ehdr HeaderOfStatic() {
   Elf64_Ehdr header{};
   header.e_ident[EI_MAG0] = ELFMAG0;
   header.e_ident[EI_MAG1] = ELFMAG1;
@@ -58,6 +58,12 @@ std::string StaticWith(const std::string& names) {
   header.e_ident[EI_CLASS] = ELFCLASS64;
   header.e_ident[EI_DATA] = ELFDATA2LSB;
   header.e_phentsize = sizeof(Elf64_Phdr);
+  return header;
+}
+
+/// A static program that has these names in its table of symbols.
+std::string StaticWith(const std::string& names) {
+  Elf64_Ehdr header = HeaderOfStatic();
   header.e_shoff = sizeof header;
   header.e_shnum = 2;
   header.e_shentsize = sizeof(Elf64_Shdr);
@@ -68,6 +74,28 @@ std::string StaticWith(const std::string& names) {
   text.sh_offset = sizeof header + 2 * sizeof text;
   text.sh_size = names.size();
   return BytesOf(header) + BytesOf(symbols) + BytesOf(text) + names;
+}
+
+/// One that was stripped, of these segments.
+struct Segment {
+  uint32_t flags;
+  std::string content;
+};
+std::string Stripped(const std::vector<Segment>& segments) {
+  Elf64_Ehdr header = HeaderOfStatic();
+  header.e_phoff = sizeof header;
+  header.e_phnum = static_cast<uint16_t>(segments.size());
+  std::string table, rest;
+  for (const auto& [flags, content] : segments) {
+    Elf64_Phdr segment{};
+    segment.p_type = PT_LOAD;
+    segment.p_flags = flags;
+    segment.p_offset = sizeof header + segments.size() * sizeof segment + rest.size();
+    segment.p_filesz = content.size();
+    table += BytesOf(segment);
+    rest += content;
+  }
+  return BytesOf(header) + table + rest;
 }
 
 TEST(ProgramImageTest, SaysWhatAProgramIsLinkedWith) {
@@ -106,6 +134,47 @@ TEST(ProgramImageTest, AStaticProgramHasItsLibraryInItself) {
   std::string huge = StaticWith("");
   huge.replace(huge.size() - sizeof(Elf64_Shdr) + offsetof(Elf64_Shdr, sh_size), 8, 8, '\x7f');
   EXPECT_EQ(ReadProgramImage(WriteFile("huge", huge))->built_in, "");
+}
+
+TEST(ProgramImageTest, AStaticProgramThatWasStrippedHasWhatItsLibrarySays) {
+  using namespace std::string_literals;
+  const auto built_in = [](const std::vector<Segment>& segments) {
+    const auto image = ReadProgramImage(WriteFile("stripped", Stripped(segments)));
+    EXPECT_THAT(image, IsOk());
+    EXPECT_EQ(image->kind, Kind::kStatic);
+    return image->built_in;
+  };
+  const std::string open_mpi = "\0MPI_Init\0x\0MPI_COMM_WORLD\0"s;
+  const std::string mpich = "\0MPI_COMM_WORLD\0**mpi_init:MPI_Init(argc=%p, argv=%p) failed\0"s;
+  EXPECT_EQ(built_in({{PF_R, open_mpi}}), "MPI");
+  EXPECT_EQ(built_in({{PF_R, "head"}, {PF_R | PF_X, "code"}, {PF_R, mpich}}), "MPI");
+  EXPECT_EQ(built_in({{PF_R | PF_X, mpich}, {PF_R | PF_W, "data"}}), "MPI") << "of old linkers";
+  EXPECT_EQ(built_in({{PF_R, "\0PMPI_Init\0"s}, {PF_R, "\0MPI_COMM_WORLD\0"s}}), "MPI");
+  EXPECT_EQ(built_in({{PF_R, "\0ncclCommInitRank\0NCCL_DEBUG\0"s}}), "NCCL");
+
+  EXPECT_EQ(built_in({{PF_R, "\0MPI_Init\0"s}}), "") << "one word is said by others, too";
+  EXPECT_EQ(built_in({{PF_R, "\0MPI_Initialized\0MPI_COMM_WORLD\0"s}}), "");
+  EXPECT_EQ(built_in({{PF_R, "\0MY_MPI_Init\0MPI_COMM_WORLD\0"s}}), "");
+  EXPECT_EQ(built_in({{PF_R | PF_W, open_mpi}}), "") << "what it computes with";
+  const std::string many(size_t{1} << 20, '\0');
+  EXPECT_EQ(built_in({{PF_R, many.substr(4) + mpich}}), "MPI") << "it is in two pieces";
+  std::string huge = Stripped({{PF_R, open_mpi}});
+  huge.replace(sizeof(Elf64_Ehdr) + offsetof(Elf64_Phdr, p_filesz), 8, 8, '\x7f');
+  EXPECT_EQ(ReadProgramImage(WriteFile("huge", huge))->built_in, "MPI") << "as far as it goes";
+}
+
+/// They say the same in a program that they are linked into.
+TEST(ProgramImageTest, TheMpisOfThisMachineAreKnownByWhatTheySay) {
+  int seen = 0;
+  for (const char* const library : {"libmpi.so.40", "libmpich.so.12"}) {
+    const auto image = ReadProgramImage(std::string("/usr/lib/x86_64-linux-gnu/") + library);
+    if (!image.ok()) continue;
+    ++seen;
+    EXPECT_EQ(image->kind, Kind::kStatic) << "nothing in it names a loader";
+    EXPECT_EQ(image->built_in, "MPI") << library;
+  }
+  if (seen == 0) GTEST_SKIP() << "no MPI of Debian's is installed";
+  EXPECT_EQ(ReadProgramImage("/usr/lib/x86_64-linux-gnu/libc.so.6")->built_in, "");
 }
 
 TEST(ProgramImageTest, OneThatGetsOthersRightsIsPrivileged) {

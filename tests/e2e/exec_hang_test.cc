@@ -1,5 +1,5 @@
 // Copyright 2026 The Lockstep Authors. SPDX-License-Identifier: Apache-2.0
-// MPI programs that have never heard of Lockstep, under mpirun and `lockstep exec --watch=mpi`: who
+// MPI programs that have never heard of Lockstep, under mpirun and `lockstep exec`: who
 // makes them stand still is named where their users read, and ended when that is wanted.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ class ExecHangTest : public ExecFixture, public ::testing::WithParamInterface<co
   std::vector<std::string> Words(const std::string& on_hang,
                                  const std::vector<std::string>& fault) const {
     std::vector<std::string> words =
-        Exec({"--watch=mpi", "--on-hang=" + on_hang, "--hang-action-after=4s", "--",
+        Exec({"--on-hang=" + on_hang, "--hang-action-after=4s", "--",
               Runfile(std::string("tests/mpi_shim/shim_rank_") + GetParam())});
     words.insert(words.end(), fault.begin(), fault.end());
     return Mpirun(GetParam(), 3, words);

@@ -23,6 +23,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -148,6 +149,24 @@ class FaultTableTest : public RunFixture, public ::testing::WithParamInterface<R
     } else {
       EXPECT_THAT(CulpritsOf(verdict), UnorderedElementsAreArray(row.victims)) << all;
     }
+    if (std::string_view(row.where) == "inside") ExpectOpOfTheHeld(row, verdict);
+  }
+
+  /// Of one that is held, or was ended, inside of an op: which, and where it was called.
+  static void ExpectOpOfTheHeld(const Row& row, const proto::Verdict& verdict) {
+    // An MPI counts MPI_Init, too.
+    const bool is_mpi = row.backend == Backend::kOpenMpi || row.backend == Backend::kMpich;
+    const bool is_ours = row.backend == Backend::kShm || row.backend == Backend::kTcp;
+    const std::string program = Program(row.backend).substr(Program(row.backend).rfind('/') + 1);
+    const std::string was = row.fault->when == When::kDead ? " was in " : " is in ";
+    const std::string op = is_mpi    ? ", op 12 of group MPI_COMM_WORLD"
+                           : is_ours ? ", op 11 of group world"
+                                     : ", op 11 of group NCCL .*";
+    const std::string site = is_ours ? "_main[.]cc:[0-9]+" : "[+]0x[0-9a-f]+";
+    EXPECT_THAT(LinesOf(verdict, proto::Evidence::WAITS),
+                ::testing::Contains(ContainsRegex("^rank " + std::to_string(row.victims[0]) + was +
+                                                  "all_reduce[(]f32, sum, [0-9]+[)]" + op + " at " +
+                                                  program + site + ", called ")));
   }
 
   static bool IsCircle(const Row& row) { return std::string(row.fault->name) == "deadlock"; }

@@ -39,6 +39,15 @@ std::vector<std::string> ReasonsOf(const proto::Verdict& verdict) {
   return reasons;
 }
 
+std::vector<std::string> LinesOf(const proto::Verdict& verdict, proto::Evidence::Kind kind) {
+  std::vector<std::string> lines;
+  for (const proto::Evidence& evidence : verdict.evidence()) {
+    if (evidence.kind() == kind)
+      lines.insert(lines.end(), evidence.lines().begin(), evidence.lines().end());
+  }
+  return lines;
+}
+
 std::vector<proto::Event> EventsIn(const std::string& folder) {
   std::vector<proto::Event> events;
   std::error_code none;

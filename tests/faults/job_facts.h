@@ -25,6 +25,9 @@ std::vector<int> CulpritsOf(const proto::Verdict& verdict);
 /// What is said of them, in the verdict's order.
 std::vector<std::string> ReasonsOf(const proto::Verdict& verdict);
 
+/// All that its evidence of a kind says.
+std::vector<std::string> LinesOf(const proto::Verdict& verdict, proto::Evidence::Kind kind);
+
 /// Of all agents' event logs in a job's folder, by the monotonic clock that they share here.
 std::vector<proto::Event> EventsIn(const std::string& folder);
 /// The first line that says who is waited for, and nothing follows from.

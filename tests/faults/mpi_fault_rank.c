@@ -16,6 +16,23 @@ static void AddUp(MPI_Comm group) {
   MPI_Allreduce(MPI_IN_PLACE, values, kCount, MPI_FLOAT, MPI_SUM, group);
 }
 
+static int is_stuck;
+
+/* What the program adds up by. With one that is stuck in it the op has no end. */
+static void Add(void* in, void* sum, int* count, MPI_Datatype* type) {
+  (void)type;
+  while (is_stuck) pause();
+  for (int i = 0; i < *count; ++i) ((float*)sum)[i] += ((const float*)in)[i];
+}
+
+static void AddUpByOwnOp(int is_victim) {
+  MPI_Op op;
+  MPI_Op_create(&Add, 1, &op);
+  is_stuck = is_victim;
+  MPI_Allreduce(MPI_IN_PLACE, values, kCount, MPI_FLOAT, op, MPI_COMM_WORLD);
+  MPI_Op_free(&op);
+}
+
 /* The op by which the victim does what is wrong, or that all do rightly. */
 static void Differ(const struct fault* fault, int is_victim, MPI_Comm other) {
   const MPI_Comm world = MPI_COMM_WORLD;
@@ -30,6 +47,8 @@ static void Differ(const struct fault* fault, int is_victim, MPI_Comm other) {
   } else if (fault_is(fault, "skips")) {
     if (!is_victim) MPI_Bcast(values, kCount, MPI_FLOAT, 0, world);
     AddUp(world);
+  } else if (fault_is(fault, "stalls")) {
+    AddUpByOwnOp(is_victim);
   } else if (!is_victim) {
     AddUp(world);
   } else if (fault_is(fault, "op")) {

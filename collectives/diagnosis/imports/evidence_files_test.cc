@@ -199,6 +199,17 @@ TEST_F(EvidenceFilesTest, SeveralEntriesOfOneNumberAreOneCall) {
   EXPECT_EQ(finding.op->count, 24u);
 }
 
+TEST_F(EvidenceFilesTest, WhereAllHaveComeAndNothingMovesNobodyIsNamed) {
+  const std::string stands = Dump(
+      {Entry(0, "0", "all_reduce", 1, "completed"), Entry(1, "0", "all_reduce", 2, "started")});
+  AddDumps({stands, stands, stands});
+  const Finding finding = Find();
+  EXPECT_EQ(finding.verdict_class, Class::kLibraryStall);
+  EXPECT_THAT(finding.culprits, IsEmpty());
+  EXPECT_THAT(finding.victims, ElementsAre(Rank(0), Rank(1), Rank(2)));
+  EXPECT_EQ(finding.op->seq, base::OpSeq(2));
+}
+
 TEST_F(EvidenceFilesTest, AnUnevenAllToAllIsNoMismatch) {
   const auto call = [](int count) {
     return Dump({Entry(0, "0", "all_to_all", 1, "completed", count)});
