@@ -475,6 +475,7 @@ void Agent::Finish(int exit_status, const std::optional<proto::Verdict>& verdict
 }
 
 void Agent::FlushAndQuit() {
+  record_.AwaitFlights();  // other nodes have been told that it is over
   node_->SayDropped(node_->output().TakeDroppedLines(), node_->self(), node_->FilesLackSome());
   node_->FlushOutput(kFlushDeadline, [this](const base::Status& flushed) {
     if (!flushed.ok()) node_->Log(account_.round(), OutputTroubleEvent("console", flushed));

@@ -305,7 +305,7 @@ TEST_F(GangOfTorchTest, TorchIsAskedOnceMoreAfterStacksWereReadAndThenTheGangCom
   EXPECT_THAT(news_.fates, ElementsAre(Fate::kRoundEnds));
   EXPECT_THAT(news_.culprits, ElementsAre(Rank(2)));
   EXPECT_EQ(driver_.state().culprit, Rank(2));
-  record_.record().SaveEnd(0);
+  record_.record().AwaitFlights();
   EXPECT_TRUE(IsKept());
   EXPECT_TRUE(std::filesystem::exists(record_.folder() + "/round-0/evidence/rank-1.flight"));
 }
@@ -326,7 +326,7 @@ TEST_F(GangOfTorchTest, DumpsForWhichThereIsNoRoomAreSaid) {
   loop_.RunFor(seconds(12));
 
   EXPECT_THAT(news_.notes, Contains(HasSubstr("recorded of rank 1 was looked at and is not kept")));
-  record_.record().SaveEnd(0);
+  record_.record().AwaitFlights();
   const std::string folder = record_.folder() + "/round-0/evidence/";
   EXPECT_TRUE(std::filesystem::exists(folder + "rank-2.flight")) << "the culprit's";
   EXPECT_TRUE(std::filesystem::exists(folder + "rank-0.flight"));

@@ -63,13 +63,18 @@ void JobRecord::SaveEvidence(const EvidenceFacts& facts, const collectives::Evid
                              AskedFlights flights) {
   const std::string folder = EvidenceFolder(facts.round);
   storage::FileSystem& files = config_.directory.files();
-  if (flights.dumps.empty() && !side_writer_.IsBusy())
-    return Check(launcher::SaveEvidence(folder, facts, evidence, rings, flights, files));
-  // Rings are the agent's own memory, and may be another round's soon.
-  Check(SaveRings(folder, rings, files));
-  Check(side_writer_.Start([folder, facts, evidence, flights = std::move(flights), &files] {
-    return launcher::SaveEvidence(folder, facts, evidence, {}, flights, files);
+  Check(launcher::SaveEvidence(folder, facts, evidence, rings, flights, files));
+  if (flights.dumps.empty()) return;
+  Check(side_writer_.Start([folder, flights = std::move(flights), &files] {
+    return SaveFlights(folder, flights, files);
   }));
+}
+
+void JobRecord::AwaitFlights() {
+  if (side_writer_.Await(SideWriter::kEndLimit)) return;
+  Check(base::DeadlineExceededError(
+      "write what torch has recorded into " + config_.directory.path() +
+      ": its file system has not taken it in 10 s, and the job ends without"));
 }
 
 std::vector<proto::Evidence> JobRecord::SaveStacks(base::Round round,
@@ -120,7 +125,6 @@ void JobRecord::SaveVerdict(const proto::Verdict& verdict) {
 }
 
 void JobRecord::SaveEnd(std::optional<int> exit_status) {
-  (void)side_writer_.Await(SideWriter::kEndLimit);
   SaveSpec();
   if (exit_status) config_.state.set_exit_code(*exit_status);
   SaveState(proto::JOB_PHASE_ENDED);

@@ -61,11 +61,13 @@ class JobRecord {
   std::string EvidenceFolder(base::Round round) const {
     return config_.directory.RoundPath(round) + "/" + kEvidenceFolder;
   }
-  /// Keeps what was seen of a round that stands still. Of `flights`, which may have many MiB, on a
-  /// thread of its own (side_writer.h): it is there a little later, at SaveEnd() at the latest.
+  /// Keeps what was seen of a round that stands still. The dumps of `flights`, which may have many
+  /// MiB, are written on a thread of its own (side_writer.h): they are there a little later.
   void SaveEvidence(const EvidenceFacts& facts, const collectives::Evidence& evidence,
                     const std::map<base::Rank, std::span<const std::byte>>& rings,
                     AskedFlights flights = {});
+  /// Waits for that, 10 s at most: when nobody needs the loop's thread any more.
+  void AwaitFlights();
   /// Keeps where a rank stands, beside that. Returns what a verdict says of it.
   std::vector<proto::Evidence> SaveStacks(base::Round round, const proto::RankStacks& stacks);
 

@@ -37,7 +37,7 @@ class SideWriter {
   /// Waits until nothing is being written. Whether that is so, in that time.
   bool Await(base::Duration at_most) const;
 
-  static constexpr base::Duration kEndLimit = std::chrono::seconds(2);
+  static constexpr base::Duration kEndLimit = std::chrono::seconds(10);
 
  private:
   struct Shared;

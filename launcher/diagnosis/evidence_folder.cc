@@ -53,18 +53,25 @@ std::span<const std::byte> UsedPart(std::span<const std::byte> ring) {
 }
 
 /// What torch has dumped; nothing where nobody was asked.
-void AddFlights(const std::string& folder, int64_t asked_ns, storage::FileSystem& files,
-                SavedEvidence& saved) {
+void AddFlights(const std::string& folder, const proto::GangProcesses& processes,
+                storage::FileSystem& files, SavedEvidence& saved) {
+  const int64_t asked_ns = processes.flights_asked_ns();
   if (asked_ns <= 0) return;
   std::map<base::Rank, collectives::FlightDump> dumps;
-  for (const SeenRank& rank : saved.evidence.ranks) {
-    const std::string path = FlightPath(folder, rank.rank);
+  for (const int32_t kept : processes.flights_kept()) {
+    const base::Rank rank(kept);
+    const std::string path = FlightPath(folder, rank);
     const auto bytes = files.ReadFile(path, kFlightDumpBytesMax);
-    if (!bytes.ok()) continue;
+    if (!bytes.ok()) {
+      saved.evidence.notes.push_back(
+          "rank " + rank.ToString() +
+          ": what torch had recorded is not there: " + bytes.status().message());
+      continue;
+    }
     auto dump = collectives::ReadFlightDumpFile(
         path, {reinterpret_cast<const char*>(bytes->data()), bytes->size()});
     if (dump.ok()) {
-      dumps.emplace(rank.rank, *std::move(dump));
+      dumps.emplace(rank, *std::move(dump));
     } else {
       saved.evidence.notes.push_back(dump.status().message());
     }
@@ -98,20 +105,11 @@ std::string LeftOutText(const std::vector<base::Rank>& ranks) {
          " MiB at the most; a smaller TORCH_FR_BUFFER_SIZE makes them shorter";
 }
 
-base::Status SaveRings(const std::string& folder,
-                       const std::map<base::Rank, std::span<const std::byte>>& rings,
-                       storage::FileSystem& files) {
-  RETURN_IF_ERROR(files.MakeDirectories(folder));
-  for (const auto& [rank, ring] : rings)
-    RETURN_IF_ERROR(Write(RingPath(folder, rank), UsedPart(ring), files));
-  return base::OkStatus();
-}
-
 base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
                           const Evidence& evidence,
                           const std::map<base::Rank, std::span<const std::byte>>& rings,
                           const AskedFlights& flights, storage::FileSystem& files) {
-  RETURN_IF_ERROR(SaveRings(folder, rings, files));
+  RETURN_IF_ERROR(files.MakeDirectories(folder));
   proto::GangProcesses processes;
   processes.set_job(facts.job);
   processes.set_round(facts.round.value());
@@ -120,6 +118,7 @@ base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
   processes.set_world_size(evidence.world_size);
   processes.set_flights_asked_ns(flights.asked_ns);
   processes.set_grace_ns(facts.grace.count());
+  for (const auto& [rank, _] : flights.dumps) processes.add_flights_kept(rank.value());
   for (const base::Rank rank : flights.left_out) processes.add_flights_left_out(rank.value());
   for (const SeenRank& rank : evidence.ranks) *processes.add_ranks() = ToProto(rank);
   google::protobuf::util::JsonPrintOptions options;
@@ -128,10 +127,21 @@ base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(processes, &json, options).ok())
     return base::InternalError("evidence of the gang cannot be written as JSON");
+  // Of an earlier look of the round nothing is left beside what is said of this one.
+  const std::string path = folder + "/processes.json";
+  (void)files.RemoveFile(path);
+  for (const auto& [rank, _] : flights.dumps) (void)files.RemoveFile(FlightPath(folder, rank));
+  for (const auto& [rank, ring] : rings)
+    RETURN_IF_ERROR(Write(RingPath(folder, rank), UsedPart(ring), files));
+  // Last: where it is, all rings are.
+  return Write(path, std::as_bytes(std::span(json)), files);
+}
+
+base::Status SaveFlights(const std::string& folder, const AskedFlights& flights,
+                         storage::FileSystem& files) {
   for (const auto& [rank, dump] : flights.dumps)
     RETURN_IF_ERROR(Write(FlightPath(folder, rank), std::as_bytes(std::span(*dump)), files));
-  // Last: where it is, all of it is.
-  return Write(folder + "/processes.json", std::as_bytes(std::span(json)), files);
+  return base::OkStatus();
 }
 
 base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::FileSystem& files) {
@@ -177,7 +187,7 @@ base::Result<SavedEvidence> LoadEvidence(const std::string& folder, storage::Fil
     rank.sockets_cut = process.sockets_cut();
     saved.evidence.ranks.push_back(std::move(rank));
   }
-  AddFlights(folder, processes.flights_asked_ns(), files, saved);
+  AddFlights(folder, processes, files, saved);
   std::vector<base::Rank> left_out;
   for (const int32_t rank : processes.flights_left_out()) left_out.push_back(base::Rank(rank));
   if (!left_out.empty()) saved.evidence.notes.push_back(LeftOutText(left_out));

@@ -54,15 +54,15 @@ void KeepWithin(size_t bytes_max, const std::vector<base::Rank>& first, AskedFli
 /// Whose dumps were left out, in words; "" = nobody's.
 std::string LeftOutText(const std::vector<base::Rank>& ranks);
 
-/// The folder, and what each rank has that has a ring. Errors: errno's code; some may be there.
-base::Status SaveRings(const std::string& folder,
-                       const std::map<base::Rank, std::span<const std::byte>>& rings,
-                       storage::FileSystem& files);
-/// All of it, with these rings. Any thread. Errors: errno's code; a part may be there then.
+/// All of it but the dumps themselves, of which it says whose are kept. Errors: errno's code; a
+/// part may be there then.
 base::Status SaveEvidence(const std::string& folder, const EvidenceFacts& facts,
                           const collectives::Evidence& evidence,
                           const std::map<base::Rank, std::span<const std::byte>>& rings,
                           const AskedFlights& flights, storage::FileSystem& files);
+/// The dumps, after that: many MiB. Any thread. Errors: errno's code; some may be there.
+base::Status SaveFlights(const std::string& folder, const AskedFlights& flights,
+                         storage::FileSystem& files);
 
 struct SavedEvidence {
   EvidenceFacts facts;

@@ -151,6 +151,11 @@ TEST(FlightMergeTest, KeptEvidenceSaysTheSameAndADamagedDumpIsSaid) {
   const AskedFlights asked = Asked({DumpText(2), DumpText(1), DumpText(2)});
   ASSERT_OK(SaveEvidence(folder, {.job = "train", .grace = std::chrono::seconds(7)}, ThreeRanks(),
                          {}, asked, files));
+  const auto without = LoadEvidence(folder, files);
+  ASSERT_OK(without.status());
+  EXPECT_THAT(without->evidence.notes,
+              Contains(HasSubstr("rank 1: what torch had recorded is not")));
+  ASSERT_OK(SaveFlights(folder, asked, files));
 
   const auto saved = LoadEvidence(folder, files);
 
@@ -191,11 +196,29 @@ TEST(FlightMergeTest, WhoseDumpWasNotKeptIsSaidWhenTheEvidenceIsLookedAtAgain) {
   AskedFlights asked = Asked({DumpText(2), DumpText(1), DumpText(2)});
   KeepWithin(DumpText(1).size() + DumpText(2).size(), {Rank(1)}, asked);
   ASSERT_OK(SaveEvidence(folder, {.job = "train"}, ThreeRanks(), {}, asked, files));
+  ASSERT_OK(SaveFlights(folder, asked, files));
 
   const auto saved = LoadEvidence(folder, files);
 
   ASSERT_OK(saved.status());
   EXPECT_THAT(saved->evidence.notes, Contains(HasSubstr("recorded of rank 2 was looked at")));
+}
+
+TEST(FlightMergeTest, OfAnEarlierLookNothingIsJudgedThatTheNewOneHasNot) {
+  storage::RealFileSystem files;
+  const std::string folder = ::testing::TempDir() + "/twice";
+  AskedFlights asked = Asked({DumpText(2), DumpText(1), DumpText(2)});
+  ASSERT_OK(SaveEvidence(folder, {.job = "train"}, ThreeRanks(), {}, asked, files));
+  ASSERT_OK(SaveFlights(folder, asked, files));
+
+  asked.dumps.erase(Rank(1));  // it is silent now
+  ASSERT_OK(SaveEvidence(folder, {.job = "train"}, ThreeRanks(), {}, asked, files));
+  ASSERT_OK(SaveFlights(folder, asked, files));
+
+  const auto saved = LoadEvidence(folder, files);
+  ASSERT_OK(saved.status());
+  EXPECT_FALSE(saved->evidence.ranks[1].ring_read);
+  EXPECT_THAT(collectives::Diagnose(saved->evidence).culprits, IsEmpty());
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ class FlightWatch {
     FlightSource& source;
     FilesOf files_of;
     BytesWritten bytes_written;
-    /// Told once that nobody can be asked, since whoever asks hangs; and again when that was over.
+    /// Told that nobody can be asked, since whoever asks hangs: once, until somebody can be.
     std::function<void(const base::Status& why)> on_trouble = [](const base::Status&) {};
   };
   struct Times {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -253,8 +254,10 @@ TEST_F(FlightWatchTest, WhoDoesNotAnswerOnceMoreMayHaveGoneOn) {
 TEST_F(FlightWatchTest, WhoIsHeldIsNotAskedAndNamedForThat) {
   const pid_t stopped = ::fork();
   if (stopped == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (true) ::pause();
   }
+  ASSERT_GT(stopped, 0);
   ::kill(stopped, SIGSTOP);
   ::waitpid(stopped, nullptr, WUNTRACED);
   watched_[1].pid = stopped;

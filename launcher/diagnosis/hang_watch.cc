@@ -28,6 +28,8 @@ constexpr size_t kAllRecords = SIZE_MAX;
 /// From a look to the next one, as many times what the look took: 5 % of a core.
 constexpr int kPauseFactor = 20;
 constexpr size_t kSaidMax = 256;
+/// What is unknown, and was said, may become known: so often it is looked at.
+constexpr base::Duration kAfterSaid = std::chrono::seconds(2);
 /// A broken connection is one that is found broken for so long.
 constexpr base::Duration kNetworkConfirmed = std::chrono::milliseconds(1000);
 
@@ -366,7 +368,7 @@ void HangWatch::Judge(const Finding& finding, const Evidence& evidence, Source s
       finding.is_provable ? is_sure && !is_too_soon : finding.waited >= ActionAfter(finding);
   if (acts) {
     if (said_.size() == kSaidMax) said_.clear();
-    if (!said_.insert(*found_).second) return;
+    if (!said_.insert(*found_).second) return ScheduleLook(kAfterSaid);
     verdict_ = found_;
     verdict_source_ = source;
     // Nothing is done about what is unknown, and all that is missing to know it may come.

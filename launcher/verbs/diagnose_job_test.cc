@@ -73,6 +73,7 @@ class DiagnoseJobTest : public VerbTest {
     }
     ASSERT_OK(SaveEvidence(folder, {.job = job.job_id(), .host = "h0", .grace = grace}, evidence,
                            {}, asked, files_));
+    ASSERT_OK(SaveFlights(folder, asked, files_));
     for (const int rank : {0, 1, 2})
       ASSERT_OK(SaveStacks(folder, Stands(rank, "StandsHere" + std::to_string(rank)), files_));
   }
