@@ -440,10 +440,10 @@ bool ShmBackend::Move(const Running& run) {
     return moved;
   const uint64_t ticks = Ticks() - begun;
   if ((route == Route::kFetched) == (way == WayOfMoving::kFetched)) {
-    ways_.Record(op.kind, op.bytes(), way, ticks);
+    ways_.Record(op.kind, op.bytes(), IsLargeInPlace(run), way, ticks);
   } else if (way == WayOfMoving::kFetched) {
     // Somebody's memory cannot be read so: another way is better in any case.
-    ways_.Record(op.kind, op.bytes(), way, kUnreadableFactor * ticks);
+    ways_.Record(op.kind, op.bytes(), IsLargeInPlace(run), way, kUnreadableFactor * ticks);
   }
   return moved;
 }

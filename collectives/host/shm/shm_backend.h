@@ -124,6 +124,7 @@ class ShmBackend final : public Backend {
   bool AsksForMapping(OpKind kind, size_t largest, const BufferRefs& refs) const;
   BufferRefs RefsOf(const Running& run);
   bool IsReadableByOthers(const Op& op);
+  bool IsLargeInPlace(const Running& run) const;
   const BufferRefs& refs(const Running& run, int member) const;
   /// As member 0 says.
   WayOfMoving::Way WayOf(const Running& run) const;

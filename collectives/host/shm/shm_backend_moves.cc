@@ -73,9 +73,14 @@ BufferRefs ShmBackend::RefsOf(const Running& run) {
       .out_offset = out.offset,
       .in_address = reinterpret_cast<uint64_t>(op.in),
       .out_address = reinterpret_cast<uint64_t>(op.out),
-      .way_of_moving = run.largest >= kMinRotatedBytes ? ways_.Next(op.kind, op.bytes())
-                                                       : WayOfMoving::kThroughCaches,
+      .way_of_moving = run.largest >= kMinRotatedBytes
+                           ? ways_.Next(op.kind, op.bytes(), IsLargeInPlace(run))
+                           : WayOfMoving::kThroughCaches,
       .is_readable = run.largest >= WaysOfOps::kFetchedBytes && IsReadableByOthers(op) ? 1u : 0u};
+}
+
+bool ShmBackend::IsLargeInPlace(const Running& run) const {
+  return run.largest > members_.layout().small_bytes() && run.op.in == run.op.out;
 }
 
 /// Programs use the same buffers again and again.
@@ -189,7 +194,7 @@ void ShmBackend::FinishSmall(const Running& run) {
   if (!rotated) return;
   // Writing mine and reading the others', but not the wait for them between.
   if (members_.self() == 0) {
-    ways_.Record(op.kind, op.bytes(), ways_.agreed(op.kind, op.bytes()),
+    ways_.Record(op.kind, op.bytes(), false, ways_.agreed(op.kind, op.bytes()),
                  small_ticks_ + (Ticks() - begun));
   }
   ways_.Agree(op.kind, op.bytes(), WayOf(run));

@@ -80,19 +80,20 @@ void WayOfMoving::BeginSpell() {
   bytes_ = 0;
 }
 
-void WaysOfOps::Record(OpKind kind, size_t bytes, WayOfMoving::Way way, uint64_t ticks) {
-  WayOfMoving& measured = of(kind, bytes).measured;
+void WaysOfOps::Record(OpKind kind, size_t bytes, bool in_place, WayOfMoving::Way way,
+                       uint64_t ticks) {
+  WayOfMoving& measured = of(kind, bytes, in_place).measured;
   measured.Record(way, bytes, ticks);
   last_used_ = measured.used();
 }
 
-WaysOfOps::Ways& WaysOfOps::of(OpKind kind, size_t bytes) {
+WaysOfOps::Ways& WaysOfOps::of(OpKind kind, size_t bytes, bool in_place) {
   const auto order = static_cast<int>(std::bit_width(bytes));
   const bool may_fetch = may_fetch_ != nullptr && may_fetch_(kind) &&
                          order >= static_cast<int>(std::bit_width(kFetchedBytes));
   const uint32_t ways = may_fetch ? WayOfMoving::kWays : WayOfMoving::kWaysOfWriting;
   const WayOfMoving::Way first = last_used_ < ways ? last_used_ : WayOfMoving::kThroughCaches;
-  return ways_.try_emplace({kind, order}, first, ways).first->second;
+  return ways_.try_emplace({kind, order, in_place}, first, ways).first->second;
 }
 
 void WriteStage(WayOfMoving::Way way, std::byte* to, const std::byte* from, size_t bytes) {

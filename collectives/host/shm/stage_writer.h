@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <utility>
+#include <tuple>
 
 #include "collectives/host/shm/shm_layout.h"
 #include "collectives/types.h"
@@ -73,7 +73,7 @@ class WayOfMoving {
 };
 
 /// The same for whole ops, with what their readers pay. For each kind and order of size on its own,
-/// beginning with what is used by the one that was measured last.
+/// and of large ones in place, which find their outputs in the caches: beginning with what is used by the one that was measured last.
 /// One member decides for all, so that none has the cost of another one's choice: it says Next() to
 /// the others, all of whom Agree(). Confined to one thread.
 class WaysOfOps {
@@ -84,12 +84,16 @@ class WaysOfOps {
   /// Ops of these kinds may be fetched from now on: before the first Next().
   void MayFetch(bool (*kinds)(OpKind)) { may_fetch_ = kinds; }
 
-  WayOfMoving::Way Next(OpKind kind, size_t bytes) { return of(kind, bytes).measured.Next(); }
-  void Record(OpKind kind, size_t bytes, WayOfMoving::Way way, uint64_t ticks);
+  WayOfMoving::Way Next(OpKind kind, size_t bytes, bool in_place) {
+    return of(kind, bytes, in_place).measured.Next();
+  }
+  void Record(OpKind kind, size_t bytes, bool in_place, WayOfMoving::Way way, uint64_t ticks);
 
   /// What is said in one op counts from the next one on.
-  void Agree(OpKind kind, size_t bytes, WayOfMoving::Way way) { of(kind, bytes).agreed = way; }
-  WayOfMoving::Way agreed(OpKind kind, size_t bytes) { return of(kind, bytes).agreed; }
+  void Agree(OpKind kind, size_t bytes, WayOfMoving::Way way) {
+    of(kind, bytes, false).agreed = way;
+  }
+  WayOfMoving::Way agreed(OpKind kind, size_t bytes) { return of(kind, bytes, false).agreed; }
 
  private:
   struct Ways {
@@ -98,9 +102,9 @@ class WaysOfOps {
     WayOfMoving measured;
     WayOfMoving::Way agreed = WayOfMoving::kThroughCaches;
   };
-  Ways& of(OpKind kind, size_t bytes);
+  Ways& of(OpKind kind, size_t bytes, bool in_place);
 
-  std::map<std::pair<OpKind, int>, Ways> ways_;
+  std::map<std::tuple<OpKind, int, bool>, Ways> ways_;
   WayOfMoving::Way last_used_ = WayOfMoving::kThroughCaches;
   bool (*may_fetch_)(OpKind) = nullptr;
 };
