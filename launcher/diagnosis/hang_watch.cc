@@ -29,7 +29,7 @@ constexpr size_t kAllRecords = SIZE_MAX;
 constexpr int kPauseFactor = 20;
 constexpr size_t kSaidMax = 256;
 /// What is unknown, and was said, may become known: so often it is looked at.
-constexpr base::Duration kAfterSaid = std::chrono::seconds(2);
+constexpr base::Duration kAfterSaid = std::chrono::seconds(1);
 /// A broken connection is one that is found broken for so long.
 constexpr base::Duration kNetworkConfirmed = std::chrono::milliseconds(1000);
 

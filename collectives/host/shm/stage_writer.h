@@ -73,9 +73,9 @@ class WayOfMoving {
 };
 
 /// The same for whole ops, with what their readers pay. For each kind and order of size on its own,
-/// and of large ones in place, which find their outputs in the caches: beginning with what is used by the one that was measured last.
-/// One member decides for all, so that none has the cost of another one's choice: it says Next() to
-/// the others, all of whom Agree(). Confined to one thread.
+/// and of large ones in place, which find their outputs in the caches: beginning with what is used
+/// by the one that was measured last. One member decides for all, so that none has the cost of
+/// another one's choice: it says Next() to the others, all of whom Agree(). Confined to one thread.
 class WaysOfOps {
  public:
   /// Less is fetched with more calls of the kernel than it saves.
