@@ -45,6 +45,21 @@ class FarHangWatchTest : public testing::HangWatchTest, public FarLooks {
       watched.ring_fd = -1;  // it is there
     }
   }
+  /// Rank 1's machine has sent again what rank 2's has not acknowledged, for 3 s.
+  void AllWaitAndNothingReachesTheThird() {
+    Live(1);
+    watched_[1].host = "h1";
+    watched_[2].host = "h2";
+    for (const auto& rank : ranks_) {
+      rank->Call();
+      rank->Wait();
+    }
+    sockets_[1] = {.local = "10.0.0.1:1", .remote = "10.0.0.2:2"};
+    sockets_[2] = {.local = "10.0.0.2:2", .remote = "10.0.0.1:1"};
+    sockets_[1].unacked_bytes = 9;
+    sockets_[1].retransmits = 4;
+    sockets_[1].rto_ms = 3200;
+  }
   bool AnyStandsStill() const override { return far_stands_; }
   void Look(size_t records_max, std::function<void(FarRanks)> done) override {
     ++looks_;
@@ -98,18 +113,7 @@ TEST_F(FarHangWatchTest, WhoIsStoppedElsewhereIsNamed) {
 }
 
 TEST_F(FarHangWatchTest, AConnectionIsBrokenOnceItHasBeenFoundSoForASecond) {
-  Live(1);
-  watched_[1].host = "h1";
-  watched_[2].host = "h2";
-  for (const auto& rank : ranks_) {
-    rank->Call();
-    rank->Wait();
-  }
-  sockets_[1] = {.local = "10.0.0.1:1", .remote = "10.0.0.2:2"};
-  sockets_[2] = {.local = "10.0.0.2:2", .remote = "10.0.0.1:1"};
-  sockets_[1].unacked_bytes = 9;
-  sockets_[1].retransmits = 4;
-  sockets_[1].rto_ms = 3200;
+  AllWaitAndNothingReachesTheThird();
   loop_.RunFor(milliseconds(2100));
   EXPECT_THAT(verdicts_, IsEmpty()) << "it was found after 1.2 s at the earliest";
   loop_.RunFor(milliseconds(1400));
@@ -119,18 +123,7 @@ TEST_F(FarHangWatchTest, AConnectionIsBrokenOnceItHasBeenFoundSoForASecond) {
 }
 
 TEST_F(FarHangWatchTest, OfANetworkThatLosesPacketsNoticesAreLateToo) {
-  Live(1);
-  watched_[1].host = "h1";
-  watched_[2].host = "h2";
-  for (const auto& rank : ranks_) {
-    rank->Call();
-    rank->Wait();
-  }
-  sockets_[1] = {.local = "10.0.0.1:1", .remote = "10.0.0.2:2"};
-  sockets_[2] = {.local = "10.0.0.2:2", .remote = "10.0.0.1:1"};
-  sockets_[1].unacked_bytes = 9;
-  sockets_[1].retransmits = 4;
-  sockets_[1].rto_ms = 3200;
+  AllWaitAndNothingReachesTheThird();
   lost_ = 100;
   loop_.RunFor(seconds(11));
   EXPECT_THAT(verdicts_, IsEmpty());
@@ -145,18 +138,7 @@ TEST_F(FarHangWatchTest, OfANetworkThatLosesPacketsNoticesAreLateToo) {
 TEST_F(FarHangWatchTest, WhatThisMachinesNetworkLosesCountsAsMuch) {
   for (const bool loses : {false, true}) {
     SCOPED_TRACE(loses);
-    Live(1);
-    watched_[1].host = "h1";
-    watched_[2].host = "h2";
-    for (const auto& rank : ranks_) {
-      rank->Call();
-      rank->Wait();
-    }
-    sockets_[1] = {.local = "10.0.0.1:1", .remote = "10.0.0.2:2"};
-    sockets_[2] = {.local = "10.0.0.2:2", .remote = "10.0.0.1:1"};
-    sockets_[1].unacked_bytes = 9;
-    sockets_[1].retransmits = 4;
-    sockets_[1].rto_ms = 3200;
+    AllWaitAndNothingReachesTheThird();
     watch_.BeginRound();
     for (int look = 0; look < 24; ++look) {
       segments_.sent += 10;

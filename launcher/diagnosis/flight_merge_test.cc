@@ -16,6 +16,7 @@
 #include "collectives/diagnosis/diagnose.h"
 #include "collectives/diagnosis/imports/flight_dump_file.h"
 #include "launcher/diagnosis/evidence_folder.h"
+#include "launcher/diagnosis/testing/dump_text.h"
 #include "runtime/base/testing/status_matchers.h"
 #include "runtime/storage/file_system.h"
 
@@ -34,21 +35,8 @@ using ::testing::SizeIs;
 
 constexpr int64_t kAskedNs = 9'000'000'000;
 
-/// Of a rank of three that has called all_reduce once or twice, 8 s before it was asked.
-std::string DumpText(int calls) {
-  std::string entries;
-  for (int call = 1; call <= calls; ++call) {
-    entries += (call > 1 ? "," : "") + std::string("{\"record_id\":") + std::to_string(call - 1) +
-               ",\"collective_seq_id\":" + std::to_string(call) +
-               R"(,"process_group":["0","default_pg"],"profiling_name":"nccl:all_reduce",)"
-               R"("input_sizes":[[4]],"output_sizes":[[4]],"input_dtypes":["Float"],)"
-               R"("output_dtypes":["Float"],"time_created_ns":1000000000,"state":")" +
-               (call == 1 ? "completed" : "scheduled") + "\"}";
-  }
-  return R"({"version":"2.10","pg_config":{"0":{"desc":"default_pg","ranks":"[0, 1, 2]"}},)"
-         "\"entries\":[" +
-         entries + "]}";
-}
+/// Of a rank that has called all_reduce once or twice, 8 s before it was asked.
+std::string DumpText(int calls) { return testing::DumpText(calls, 1, 1'000'000'000); }
 
 collectives::FlightDump Dump(int calls) {
   return collectives::ReadFlightDumpFile("rank", DumpText(calls)).value();

@@ -11,6 +11,7 @@
 
 #include "launcher/diagnosis/evidence_folder.h"
 #include "launcher/diagnosis/stacks/saved_stacks.h"
+#include "launcher/diagnosis/testing/dump_text.h"
 #include "launcher/verbs/testing/verb_fixture.h"
 #include "runtime/base/testing/status_matchers.h"
 
@@ -23,23 +24,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr int64_t kAskedNs = 60'000'000'000;
-
-/// Of a rank of three that has called all_reduce `calls` times, of which the first is over.
-std::string DumpText(int calls, std::chrono::nanoseconds waited) {
-  std::string entries;
-  for (int call = 1; call <= calls; ++call) {
-    entries += (call > 1 ? "," : "") + std::string("{\"record_id\":") + std::to_string(call - 1) +
-               ",\"collective_seq_id\":" + std::to_string(call) +
-               R"(,"process_group":["0","default_pg"],"profiling_name":"nccl:all_reduce",)"
-               R"("input_sizes":[[4]],"output_sizes":[[4]],"input_dtypes":["Float"],)"
-               R"("output_dtypes":["Float"],"time_created_ns":)" +
-               std::to_string(kAskedNs - waited.count()) + R"(,"state":")" +
-               (call == 1 ? "completed" : "scheduled") + "\"}";
-  }
-  return R"({"version":"2.10","pg_config":{"0":{"desc":"default_pg","ranks":"[0, 1, 2]"}},)"
-         "\"entries\":[" +
-         entries + "]}";
-}
 
 proto::RankStacks Stands(int rank, const std::string& function) {
   proto::RankStacks stacks;
@@ -69,7 +53,8 @@ class DiagnoseJobTest : public VerbTest {
            .process = {.state = collectives::ProcessState::kSleeps, .pid = 100 + rank},
            .ring_read = true});
       const int calls = rank == 2 && !all_have_come ? 1 : 2;
-      asked.dumps[Rank(rank)] = std::make_shared<const std::string>(DumpText(calls, waited));
+      asked.dumps[Rank(rank)] = std::make_shared<const std::string>(
+          testing::DumpText(calls, 1, kAskedNs - waited.count()));
     }
     ASSERT_OK(SaveEvidence(folder, {.job = job.job_id(), .host = "h0", .grace = grace}, evidence,
                            {}, asked, files_));

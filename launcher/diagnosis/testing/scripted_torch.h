@@ -5,37 +5,22 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "collectives/diagnosis/imports/flight_dump.h"
 #include "collectives/diagnosis/imports/json_tree.h"
 #include "launcher/diagnosis/flight_source.h"
+#include "launcher/diagnosis/testing/dump_text.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/event/loop.h"
 
 namespace lockstep::launcher::testing {
 
-/// By NCCL's process group of three ranks: all_reduce 1 to `calls` of group 0, of which `over` are
-/// over.
+/// DumpText(), read.
 inline collectives::FlightDump DumpOf(int calls, int over, int64_t created_ns, int elements = 4) {
-  std::string entries;
-  for (int call = 1; call <= calls; ++call) {
-    const std::string sizes = "[[" + std::to_string(elements) + "]]";
-    entries += (call > 1 ? "," : "") + std::string("{\"record_id\":") + std::to_string(call - 1) +
-               ",\"collective_seq_id\":" + std::to_string(call) +
-               ",\"process_group\":[\"0\",\"default_pg\"],\"profiling_name\":\"nccl:all_reduce\"," +
-               "\"state\":\"" + (call <= over ? "completed" : "scheduled") +
-               "\",\"input_sizes\":" + sizes + ",\"output_sizes\":" + sizes +
-               ",\"input_dtypes\":[\"Float\"],\"output_dtypes\":[\"Float\"]," +
-               "\"time_created_ns\":" + std::to_string(created_ns) + "}";
-  }
-  const auto tree = collectives::ReadJson(
-      R"({"version":"2.10","pg_config":{"0":{"name":"0","desc":"default_pg","ranks":"[0, 1, 2]"}},)"
-      "\"entries\":[" +
-      entries + "]}");
+  const auto tree = collectives::ReadJson(DumpText(calls, over, created_ns, elements));
   return collectives::ReadFlightDump(**tree).value();
 }
 
