@@ -49,6 +49,12 @@ TEST_F(LossMeterTest, AMomentOrAFewSegmentsSayNothing) {
   EXPECT_GE(Worst().sent, LossMeter::kLeastSent);
 }
 
+TEST_F(LossMeterTest, OfOneSecondAloneNothingIsSaid) {
+  Send(200, 10'000, 0);
+  Send(4, 100, 4);
+  EXPECT_EQ(Worst(), (Losses{.sent = 40'400, .lost = 16})) << "with the second before";
+}
+
 TEST_F(LossMeterTest, WhatWasSentInVainIsNotLost) {
   Send(10, 100, 0);
   Send(8, 10, 4);
